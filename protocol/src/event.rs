@@ -1,0 +1,103 @@
+//! Names of events and the patterns that choose among them. Delivery is the core's business.
+
+use crate::limits::EVENT_NAME_BYTES_MAX;
+use std::fmt;
+
+/// A pattern of event names: an exact name, a prefix that ends in `*`, or `*` for all.
+///
+/// `research_log.*` matches `research_log.created` and `research_log.entry.added`; the star stands
+/// only at the end and matches any text, also none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(String);
+
+/// Why a text is no name or pattern of events.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EventNameError {
+    /// It has no characters, or more than 256 bytes.
+    #[error("an event's name has 1 to {EVENT_NAME_BYTES_MAX} bytes, found {0}")]
+    Length(usize),
+    /// It has white space or a control character.
+    #[error("an event's name has no white space and no control characters, found {0:?}")]
+    Character(char),
+    /// A star stands somewhere other than at the end of a pattern.
+    #[error("a '*' stands only at the end of a pattern, found {0:?}")]
+    Star(String),
+}
+
+/// Checks the name of one event.
+///
+/// # Errors
+/// When it is empty, too long, has white space, a control character or a star.
+pub fn check_event_name(name: &str) -> Result<(), EventNameError> {
+    if name.is_empty() || name.len() > EVENT_NAME_BYTES_MAX {
+        return Err(EventNameError::Length(name.len()));
+    }
+    if let Some(found) = name.chars().find(|c| c.is_whitespace() || c.is_control()) {
+        return Err(EventNameError::Character(found));
+    }
+    if name.contains('*') {
+        return Err(EventNameError::Star(name.to_owned()));
+    }
+    Ok(())
+}
+
+impl Pattern {
+    /// Checks `text` and makes it a pattern.
+    ///
+    /// # Errors
+    /// As [`check_event_name`], but for one star at the end.
+    pub fn new(text: &str) -> Result<Pattern, EventNameError> {
+        let stem = text.strip_suffix('*').unwrap_or(text);
+        if text != "*" {
+            check_event_name(stem).map_err(|error| match error {
+                EventNameError::Star(_) => EventNameError::Star(text.to_owned()),
+                other => other,
+            })?;
+        }
+        Ok(Pattern(text.to_owned()))
+    }
+
+    /// Whether `name` is among what the pattern chooses.
+    pub fn matches(&self, name: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == self.0,
+        }
+    }
+
+    /// The text of the pattern.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_matches_any_end() {
+        let pattern = Pattern::new("research_log.*").unwrap();
+        assert!(pattern.matches("research_log.created"));
+        assert!(pattern.matches("research_log."));
+        assert!(!pattern.matches("research_logs.created"));
+        assert!(Pattern::new("*").unwrap().matches("anything"));
+        assert!(Pattern::new("a.b").unwrap().matches("a.b"));
+        assert!(!Pattern::new("a.b").unwrap().matches("a.b.c"));
+    }
+
+    #[test]
+    fn odd_names_are_refused() {
+        assert_eq!(Pattern::new(""), Err(EventNameError::Length(0)));
+        assert_eq!(Pattern::new("a*b"), Err(EventNameError::Star("a*b".into())));
+        assert_eq!(Pattern::new("**"), Err(EventNameError::Star("**".into())));
+        assert_eq!(check_event_name("a b"), Err(EventNameError::Character(' ')));
+        assert_eq!(check_event_name("a.*"), Err(EventNameError::Star("a.*".into())));
+    }
+}

@@ -1,0 +1,107 @@
+//! The private messages between the host and its guardian, the process that starts every module
+//! and clears every tree.
+//!
+//! They are not part of the public wire: both sides come from the same build. Each travels as one
+//! JSON datagram over a `SOCK_SEQPACKET` pair; descriptors ride along with `Spawn`.
+
+use serde::{Deserialize, Serialize};
+
+/// The descriptor that the guardian finds its end of the pair on.
+pub const GUARDIAN_FD: i32 = 3;
+
+/// The descriptor that a module finds its channel on, named to it by `BULKHEAD_FD`.
+pub const MODULE_CHANNEL_FD: i32 = 3;
+
+/// Longest datagram in bytes: arguments and environment of a module must fit.
+pub const DATAGRAM_BYTES_MAX: usize = 128 * 1024;
+
+/// Host to guardian.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Order {
+    /// Start a process. With it come three descriptors, its standard input, output and error, and
+    /// a fourth, its channel, when `channel` is set.
+    Spawn(Spawn),
+    /// Send a signal to every process of the run's tree.
+    Signal {
+        /// Which run.
+        run: u64,
+        /// The number of the signal.
+        signal: i32,
+    },
+    /// SIGKILL every process of the run's tree until none is left.
+    Kill {
+        /// Which run.
+        run: u64,
+    },
+}
+
+/// How to start one process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spawn {
+    /// The number that the host knows this process by; never used twice.
+    pub run: u64,
+    /// Program and arguments; the program is an absolute path.
+    pub argv: Vec<String>,
+    /// Working directory.
+    pub cwd: String,
+    /// The whole environment, without `BULKHEAD_FD`, which the guardian adds when `channel` is set.
+    pub env: Vec<(String, String)>,
+    /// Whether a fourth descriptor came along.
+    pub channel: bool,
+    /// Most private writable memory of one process, in bytes (`RLIMIT_DATA`).
+    pub memory_bytes_max: Option<u64>,
+    /// Name of the run's control group below the host's own, where those are in use.
+    pub cgroup: Option<String>,
+}
+
+/// Guardian to host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Report {
+    /// First message: how trees are killed here.
+    Hello {
+        /// `cgroup` or `subreaper`.
+        containment: String,
+        /// The host's control group, where `containment` is `cgroup`.
+        cgroup: Option<String>,
+        /// Process id of the guardian.
+        pid: i32,
+    },
+    /// The program runs.
+    Spawned {
+        /// Which run.
+        run: u64,
+        /// Its process id.
+        pid: i32,
+    },
+    /// The program could not be started; nothing of the run is left, and no `Exited` or `Gone` follows.
+    SpawnFailed {
+        /// Which run.
+        run: u64,
+        /// Whether another try may succeed.
+        permanent: bool,
+        /// The reason, for people.
+        message: String,
+    },
+    /// The leader of the run ended. `Gone` follows when its whole tree has.
+    Exited {
+        /// Which run.
+        run: u64,
+        /// Exit code, when it ended by itself.
+        code: Option<i32>,
+        /// Signal number, when a signal ended it.
+        signal: Option<i32>,
+        /// User and system time of the leader and what it waited for, in milliseconds.
+        cpu_ms: u64,
+        /// Largest resident size of the leader, in bytes.
+        memory_bytes_peak: u64,
+    },
+    /// No process of the run's tree is left.
+    Gone {
+        /// Which run.
+        run: u64,
+        /// How many processes had outlived the leader and were killed.
+        killed: u32,
+    },
+}

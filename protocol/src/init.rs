@@ -1,0 +1,126 @@
+//! What the first message to a module says, and what its answer says. When they are sent is the
+//! core's business.
+
+use crate::Json;
+use serde::{Deserialize, Serialize};
+
+/// The payload of `init`, the first message to a module.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Init {
+    /// Version of the wire that the host speaks.
+    pub protocol: u32,
+    /// Name of the module in this host.
+    pub module: String,
+    /// Name of this process among all that ever ran for the module, like `research-log#3`.
+    pub instance: String,
+    /// The manifest's `[config]`, as it stands.
+    pub config: Json,
+    /// What the host will accept and send.
+    pub limits: Limits,
+    /// What the manifest grants.
+    pub capabilities: Capabilities,
+    /// A folder of the module's own that outlives its processes.
+    pub data_dir: String,
+}
+
+/// The limits that a module is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Longest frame in bytes, in both directions, its length prefix not counted.
+    pub frame_bytes_max: usize,
+    /// How many requests the host sends ahead of the answers.
+    pub window: usize,
+    /// How many requests of its own the module may have unanswered.
+    pub requests_max: usize,
+}
+
+/// What a module may do beyond answering. Nothing is granted that is not written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Capabilities {
+    /// Patterns of events that the module receives.
+    pub event_subscribe: Vec<String>,
+    /// Patterns of events that the module may send.
+    pub event_emit: Vec<String>,
+    /// Names of modules that the module may call, or `supervisor`.
+    pub call: Vec<String>,
+}
+
+/// The `data` of the success answer to `init`: the module is ready.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ready {
+    /// The module's own name for itself.
+    pub name: String,
+    /// The module's own version.
+    pub version: String,
+    /// Version of the wire that the module speaks; another than the host's is refused for good.
+    pub protocol: u32,
+    /// Commands that the module knows.
+    #[serde(default)]
+    pub commands: Vec<Command>,
+    /// Optional behaviour that the host may rely on: see [`FEATURE_CONCURRENT`] and [`FEATURE_KEYS`].
+    #[serde(default)]
+    pub features: Vec<String>,
+}
+
+/// Feature: the module handles several requests at once and may answer them in any order. Without
+/// it, the host takes the order of the answers as proof of how far the module got.
+pub const FEATURE_CONCURRENT: &str = "concurrent";
+
+/// Feature: the module recognises a request's `key` and does the work of one key once. The host
+/// then sends a keyed request again after a crash.
+pub const FEATURE_KEYS: &str = "keys";
+
+/// One command that a module knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "CommandForm")]
+pub struct Command {
+    /// The name that a request gives.
+    pub name: String,
+    /// Whether doing it twice is the same as doing it once, so that the host may send it again
+    /// after a crash.
+    pub idempotent: bool,
+    /// One line for people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
+/// A command is written as its name alone or as an object.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum CommandForm {
+    Name(String),
+    Full {
+        name: String,
+        #[serde(default)]
+        idempotent: bool,
+        #[serde(default)]
+        description: String,
+    },
+}
+
+impl From<CommandForm> for Command {
+    fn from(form: CommandForm) -> Command {
+        match form {
+            CommandForm::Name(name) => Command { name, idempotent: false, description: String::new() },
+            CommandForm::Full { name, idempotent, description } => Command { name, idempotent, description },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_may_be_a_bare_name() {
+        let ready: Ready = serde_json::from_str(
+            r#"{"name":"x","version":"1","protocol":1,"commands":["ping",{"name":"read","idempotent":true}]}"#,
+        )
+        .unwrap();
+        assert_eq!(ready.commands[0].name, "ping");
+        assert!(!ready.commands[0].idempotent);
+        assert!(ready.commands[1].idempotent);
+        assert!(ready.features.is_empty());
+    }
+}

@@ -1,0 +1,31 @@
+//! The wire of Bulkhead, version 1: what a message is, how it is framed, how large it may be, and
+//! which errors there are.
+//!
+//! This crate is types and bytes. It deliberately does no I/O, knows no clock and no process, and
+//! does not parse what passes through it: a `payload` and a `data` stay the text they arrived as.
+//! `PROTOCOL.md` at the root of the repository is the same contract for people.
+
+#![forbid(unsafe_code)]
+
+pub mod error_code;
+pub mod event;
+pub mod frame;
+pub mod guardian;
+pub mod init;
+pub mod limits;
+pub mod message;
+pub mod name;
+
+pub use error_code::{Delivery, ErrorCode};
+pub use event::Pattern;
+pub use frame::{Decoder, FrameError};
+pub use init::{Capabilities, Command, Init, Limits, Ready};
+pub use message::{Exit, Failure, Json, Message, MessageError, Request, RequestType, Response, Status};
+pub use name::ModuleName;
+
+/// The version of the wire that this crate speaks. A module that answers `init` with another one is
+/// refused for good.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The environment variable that tells a module which descriptor its channel is.
+pub const CHANNEL_VARIABLE: &str = "BULKHEAD_FD";
