@@ -1,1 +1,28 @@
-//! placeholder
+//! The files of Bulkhead: `module.toml` of each module and `bulkhead.toml` of the host, read,
+//! checked whole, and explained value by value.
+//!
+//! [`HostConfig::load`] reads everything and either gives a [`Loaded`], in which each value is in
+//! its bounds and knows where it came from, or [`Problems`], which names every fault at once with
+//! file, line and column. A program that embeds the host builds the same types without files:
+//! [`ModuleConfig::process`] and [`HostConfig::new`].
+//!
+//! This crate deliberately starts no process, creates no file and keeps nothing between two calls:
+//! to reload is to load again and to compare. `docs/configuration.md` is the same for people.
+
+#![forbid(unsafe_code)]
+
+mod host;
+mod load;
+mod module;
+mod origin;
+mod problem;
+mod show;
+
+pub use host::{Flags, HostConfig, Loaded, LogLevel, Logs, Restarts};
+pub use load::Surroundings;
+pub use module::{
+    Capabilities, INHERITED_ENVIRONMENT, Limits, ModuleConfig, ModuleKind, Resources, Restart, RestartPolicy, Transport,
+};
+pub use origin::{Origin, Origins};
+pub use problem::{Problem, Problems};
+pub use show::show;

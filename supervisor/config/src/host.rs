@@ -1,0 +1,148 @@
+//! What the host is configured to be, and everything that one run loads. Reading files is in `load.rs`.
+
+use crate::{ModuleConfig, Origin, Origins};
+use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
+use std::path::PathBuf;
+
+/// What the command line says; it goes before every file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// `--config`: the host's file.
+    pub config: Option<PathBuf>,
+    /// `--modules`: folders of modules; any of them replaces the file's list.
+    pub modules: Vec<PathBuf>,
+    /// `--state`: the state directory.
+    pub state: Option<PathBuf>,
+    /// `--socket`: the control socket.
+    pub socket: Option<PathBuf>,
+}
+
+/// Everything that one run loads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// The host.
+    pub host: HostConfig,
+    /// The modules, by name.
+    pub modules: Vec<ModuleConfig>,
+}
+
+/// The host, as it is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostConfig {
+    /// The file that was read, absolute; none when there is none.
+    pub file: Option<PathBuf>,
+    /// Where the host keeps what outlives it, absolute; the daemon creates it.
+    pub state_dir: PathBuf,
+    /// The control socket, absolute and short enough for the kernel.
+    pub socket: PathBuf,
+    /// Folders of modules, absolute.
+    pub modules: Vec<PathBuf>,
+    /// Longest frame in bytes (16 MiB).
+    pub frame_bytes_max: usize,
+    /// Clients of the control socket at one time (2,048).
+    pub clients_max: usize,
+    /// What the host says about itself on standard error (info).
+    pub log_level: LogLevel,
+    /// The bound of all automatic restarts together.
+    pub restarts: Restarts,
+    /// What becomes of the modules' output.
+    pub logs: Logs,
+    /// Where each value came from.
+    pub origins: Origins,
+}
+
+/// How much the host says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// What failed.
+    Error,
+    /// And what is odd.
+    Warn,
+    /// And what happens to modules (default).
+    Info,
+    /// And why it was decided.
+    Debug,
+    /// And every message.
+    Trace,
+}
+
+/// A token bucket that bounds the automatic restarts of all modules together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restarts {
+    /// Tokens that come back each second (20).
+    pub per_second: usize,
+    /// Tokens that the bucket holds (50).
+    pub burst: usize,
+}
+
+/// What becomes of the output of modules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logs {
+    /// Size at which a log file is rotated (10 MiB).
+    pub file_bytes_max: usize,
+    /// Files that are kept for each module, the current one included (5).
+    pub files: usize,
+    /// Lines that each process may write in a second for long (1,000).
+    pub lines_per_second: usize,
+    /// Lines that it may write at once (5,000).
+    pub burst: usize,
+    /// Length at which a line is cut and marked (16 KiB).
+    pub line_bytes_max: usize,
+    /// How much of the end is kept in memory for the crash report (64 KiB).
+    pub tail: usize,
+}
+
+impl HostConfig {
+    /// A host with the defaults, without files. A relative path counts from the current directory
+    /// of the process.
+    pub fn new(state_dir: impl Into<PathBuf>, socket: impl Into<PathBuf>) -> HostConfig {
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let mut origins = Origins::default();
+        origins.note("host.state_dir", Origin::Program);
+        origins.note("host.socket", Origin::Program);
+        HostConfig {
+            file: None,
+            state_dir: absolute(state_dir.into()),
+            socket: absolute(socket.into()),
+            modules: Vec::new(),
+            frame_bytes_max: FRAME_BYTES_MAX_DEFAULT,
+            clients_max: 2048,
+            log_level: LogLevel::Info,
+            restarts: Restarts::default(),
+            logs: Logs::default(),
+            origins,
+        }
+    }
+}
+
+impl Default for Restarts {
+    fn default() -> Restarts {
+        Restarts { per_second: 20, burst: 50 }
+    }
+}
+
+impl Default for Logs {
+    fn default() -> Logs {
+        Logs {
+            file_bytes_max: 10 * 1024 * 1024,
+            files: 5,
+            lines_per_second: 1000,
+            burst: 5000,
+            line_bytes_max: 16 * 1024,
+            tail: 64 * 1024,
+        }
+    }
+}
+
+impl LogLevel {
+    /// The name in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+            LogLevel::Trace => "trace",
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What a module is configured to be: the values in force, with their defaults. How they are
+//! written in a file is in `keys.rs`; what becomes of them is the core's and the daemon's business.
+
+use crate::{Origin, Origins};
+use bulkhead_protocol::{Json, ModuleName, Pattern};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
+
+/// Variables of the host's environment that every module inherits; all others stay behind unless
+/// `inherit_env` names them.
+pub const INHERITED_ENVIRONMENT: &[&str] = &["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER"];
+
+/// One module, as it is in force. Two of them are equal when nothing that a module could notice
+/// differs; [`ModuleConfig::origins`] doesn't count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleConfig {
+    /// Its name in this host.
+    pub name: ModuleName,
+    /// Its version, as the manifest says; may be empty.
+    pub version: String,
+    /// What kind of thing runs.
+    pub kind: ModuleKind,
+    /// The folder of the manifest, absolute: the working directory of its processes.
+    pub folder: PathBuf,
+    /// The command and its arguments, as they were written; never empty.
+    pub command: Vec<String>,
+    /// The file that the command's first word means: absolute, found and executable when it was loaded.
+    pub program: PathBuf,
+    /// How its frames travel.
+    pub transport: Transport,
+    /// Modules that have to be ready before it is started.
+    pub requires: Vec<ModuleName>,
+    /// Started, initialised copies that wait to take over (0).
+    pub spares: usize,
+    /// Copies that share the work behind the one name (1).
+    pub instances: usize,
+    /// Variables of its environment beside those that it inherits.
+    pub env: BTreeMap<String, String>,
+    /// Variables that it inherits beside [`INHERITED_ENVIRONMENT`].
+    pub inherit_env: Vec<String>,
+    /// Whether the host starts it without being asked (true).
+    pub autostart: bool,
+    /// When it is started again.
+    pub restart: Restart,
+    /// How much may wait, and how long.
+    pub limits: Limits,
+    /// What its processes may use.
+    pub resources: Resources,
+    /// What it may do beyond answering.
+    pub capabilities: Capabilities,
+    /// Handed to the module in `init`, always a JSON object.
+    pub config: Json,
+    /// Where each value came from.
+    pub origins: Origins,
+}
+
+/// What kind of thing a module is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModuleKind {
+    /// An executable that speaks the wire.
+    Process,
+}
+
+/// How the frames of a module travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A socketpair on the descriptor that `BULKHEAD_FD` names (default).
+    Socket,
+    /// Standard input and output.
+    Stdio,
+}
+
+/// After which exits a module is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartPolicy {
+    /// After every exit that nobody asked for.
+    Always,
+    /// After a failure: a non-zero exit, a signal, a start that took too long, a hang (default).
+    OnFailure,
+    /// After none.
+    Never,
+}
+
+/// When a module is started again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// After which exits (on-failure).
+    pub policy: RestartPolicy,
+    /// How long it must have been ready for its first restart to be at once (1 s).
+    pub at_once_after: Duration,
+    /// The first delay; each further one is twice as long (100 ms).
+    pub delay_initial: Duration,
+    /// The longest delay (30 s).
+    pub delay_max: Duration,
+    /// Continuous readiness after which the failures are forgotten, at least twice the last delay (10 s).
+    pub reset_after: Duration,
+    /// Failures within [`Restart::breaker_window`] that open the circuit breaker (10).
+    pub breaker_failures: usize,
+    /// See [`Restart::breaker_failures`] (5 min).
+    pub breaker_window: Duration,
+    /// The time between two tries while the breaker is open (60 s).
+    pub breaker_retry: Duration,
+    /// Failed tries of the open breaker after which the host stops trying; none: never (none).
+    pub give_up: Option<usize>,
+}
+
+/// How much may wait for a module, and how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests that wait in the host (1,024).
+    pub queue: usize,
+    /// Bytes of the requests that wait in the host (64 MB).
+    pub queue_bytes_max: usize,
+    /// Requests that are sent ahead of the answers (64).
+    pub window: usize,
+    /// Bytes of the requests that are sent ahead of the answers; one larger request alone still goes (4 MB).
+    pub window_bytes: usize,
+    /// Requests of its own that the module may have unanswered (64).
+    pub requests: usize,
+    /// From the start of the process to its readiness (10 s).
+    pub start_timeout: Duration,
+    /// From `shutdown` to SIGTERM (5 s).
+    pub stop_timeout: Duration,
+    /// From SIGTERM to SIGKILL (2 s).
+    pub term_timeout: Duration,
+    /// Silence, with nothing in flight, after which the module is pinged (10 s).
+    pub ping_interval: Duration,
+    /// How long it has to answer a ping (1 s).
+    pub ping_timeout: Duration,
+    /// Unanswered pings in a row after which it counts as dead (3).
+    pub ping_misses: usize,
+    /// The deadline of a request that brings none (30 s).
+    pub deadline_default: Duration,
+    /// From `cancel` to the kill of a module that does not stop (5 s).
+    pub cancel_grace: Duration,
+}
+
+/// What the processes of a module may use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Bytes of data that each process may have; none: no limit (none).
+    pub memory_limit: Option<usize>,
+    /// Processor time for one message; none: no limit (none).
+    pub cpu_time_limit: Option<Duration>,
+}
+
+/// What a module may do beyond answering. Nothing is granted that is not written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Events that it receives.
+    pub event_subscribe: Vec<Pattern>,
+    /// Events that it may send.
+    pub event_emit: Vec<Pattern>,
+    /// Modules that it may call, or `supervisor`.
+    pub call: Vec<String>,
+}
+
+impl ModuleConfig {
+    /// A configuration in which everything but these values is the default.
+    pub(crate) fn with_defaults(name: ModuleName, folder: PathBuf, command: Vec<String>, program: PathBuf) -> Self {
+        ModuleConfig {
+            name,
+            version: String::new(),
+            kind: ModuleKind::Process,
+            folder,
+            command,
+            program,
+            transport: Transport::Socket,
+            requires: Vec::new(),
+            spares: 0,
+            instances: 1,
+            env: BTreeMap::new(),
+            inherit_env: Vec::new(),
+            autostart: true,
+            restart: Restart::default(),
+            limits: Limits::default(),
+            resources: Resources::default(),
+            capabilities: Capabilities::default(),
+            config: Json::of(&serde_json::Map::new()),
+            origins: Origins::default(),
+        }
+    }
+
+    /// The whole environment of a process of the module, before the host adds the variables that
+    /// name the channel. `inherited` looks up a variable of the host's environment
+    /// (`|name| std::env::var_os(name)`).
+    pub fn environment(&self, inherited: impl Fn(&str) -> Option<OsString>) -> Vec<(OsString, OsString)> {
+        let names = INHERITED_ENVIRONMENT.iter().copied().chain(self.inherit_env.iter().map(String::as_str));
+        let mut all: BTreeMap<OsString, OsString> =
+            names.filter_map(|name| Some((name.into(), inherited(name)?))).collect();
+        all.extend(self.env.iter().map(|(name, value)| (name.into(), value.into())));
+        all.into_iter().collect()
+    }
+
+    /// Sets a variable of the module's environment.
+    #[must_use]
+    pub fn with_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self.origins.note("module.env", Origin::Program);
+        self
+    }
+
+    /// Sets the module's own configuration, a JSON object.
+    #[must_use]
+    pub fn with_config(mut self, config: Json) -> Self {
+        self.config = config;
+        self.origins.note("config", Origin::Program);
+        self
+    }
+}
+
+impl Capabilities {
+    /// The same as a module is told in `init`.
+    pub fn to_wire(&self) -> bulkhead_protocol::Capabilities {
+        let texts = |patterns: &[Pattern]| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect();
+        bulkhead_protocol::Capabilities {
+            event_subscribe: texts(&self.event_subscribe),
+            event_emit: texts(&self.event_emit),
+            call: self.call.clone(),
+        }
+    }
+}
+
+impl Default for Restart {
+    fn default() -> Restart {
+        Restart {
+            policy: RestartPolicy::OnFailure,
+            at_once_after: Duration::from_secs(1),
+            delay_initial: Duration::from_millis(100),
+            delay_max: Duration::from_secs(30),
+            reset_after: Duration::from_secs(10),
+            breaker_failures: 10,
+            breaker_window: Duration::from_secs(5 * 60),
+            breaker_retry: Duration::from_secs(60),
+            give_up: None,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            queue: 1024,
+            queue_bytes_max: 64_000_000,
+            window: 64,
+            window_bytes: 4_000_000,
+            requests: 64,
+            start_timeout: Duration::from_secs(10),
+            stop_timeout: Duration::from_secs(5),
+            term_timeout: Duration::from_secs(2),
+            ping_interval: Duration::from_secs(10),
+            ping_timeout: Duration::from_secs(1),
+            ping_misses: 3,
+            deadline_default: Duration::from_secs(30),
+            cancel_grace: Duration::from_secs(5),
+        }
+    }
+}

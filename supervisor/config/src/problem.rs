@@ -1,0 +1,67 @@
+//! What is wrong with the configuration: every fault of one run, each with its place.
+
+use std::{fmt, path::PathBuf};
+
+/// One fault.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The file that has it; none for a fault of a flag, of the environment or of a program.
+    pub file: Option<PathBuf>,
+    /// Line and column, both counted from 1, the column in characters; none where the file as a
+    /// whole is at fault.
+    pub place: Option<(usize, usize)>,
+    /// What was expected, what was found and, where one can act, what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}:", file.display())?;
+            if let Some((line, column)) = self.place {
+                write!(f, "{line}:{column}:")?;
+            }
+            f.write_str(" ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// All faults of one run, at least one, sorted by file and line. Displayed one a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Gives `value` when nothing was found to be wrong.
+    pub(crate) fn none_or<T>(mut found: Vec<Problem>, value: impl FnOnce() -> T) -> Result<T, Problems> {
+        if found.is_empty() {
+            return Ok(value());
+        }
+        found.sort();
+        found.dedup();
+        Err(Problems(found))
+    }
+
+    /// Each fault.
+    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let line_end = if index == 0 { "" } else { "\n" };
+            write!(f, "{line_end}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Problems {
+        Problems(vec![problem])
+    }
+}
