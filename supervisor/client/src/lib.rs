@@ -1,1 +1,30 @@
-//! placeholder
+//! A client of the host's control socket: it sends requests and reads responses, many at a time
+//! where the caller wants that.
+//!
+//! It is blocking and built on the standard library alone, so that a shell command starts at once
+//! and a program of any runtime can use it; whoever has an event loop of its own makes it
+//! non-blocking and polls its descriptor. It deliberately does not reconnect, does not send again
+//! and knows no meaning of any payload: what to do after a failure is the caller's decision.
+//!
+//! ```no_run
+//! use bulkhead_client::Client;
+//! use bulkhead_protocol::Json;
+//! use std::{path::Path, time::Duration};
+//!
+//! let mut client = Client::connect(Path::new("/run/bulkhead/control.sock"))?;
+//! let data = client.call("test-minimal", "ping", Json::null(), Some(Duration::from_secs(5)))?;
+//! println!("{}", data.as_str());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod error;
+mod receiver;
+mod sender;
+
+pub use client::{Client, command_payload};
+pub use error::{CallError, ClientError, ConnectError};
+pub use receiver::Receiver;
+pub use sender::Sender;

@@ -1,0 +1,222 @@
+//! The client: both halves of a connection, and answers that are matched to their requests.
+
+use crate::error::{CallError, ClientError, ConnectError};
+use crate::receiver::Receiver;
+use crate::sender::Sender;
+use bulkhead_protocol::{Json, Request, RequestType, Response, Status};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Longest path of a socket in bytes: `sun_path` has 108, the last of them a zero.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// A connection to a host.
+#[derive(Debug)]
+pub struct Client {
+    sender: Sender,
+    receiver: Receiver,
+    /// Responses that came while another one was waited for, in their order.
+    arrived: VecDeque<Response>,
+}
+
+impl Client {
+    /// Connects to the control socket at `path`.
+    ///
+    /// # Errors
+    /// When nobody listens there, with what to do about it.
+    pub fn connect(path: &Path) -> Result<Client, ConnectError> {
+        if path.as_os_str().as_bytes().len() > SOCKET_PATH_BYTES_MAX {
+            return Err(ConnectError::TooLong(path.to_owned()));
+        }
+        UnixStream::connect(path).map(Client::from_stream).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ConnectError::Missing(path.to_owned()),
+            io::ErrorKind::ConnectionRefused => ConnectError::NotListening(path.to_owned()),
+            io::ErrorKind::PermissionDenied => ConnectError::Permission(path.to_owned()),
+            _ => ConnectError::Other { path: path.to_owned(), error },
+        })
+    }
+
+    /// A client of a host that has the other end of `stream`, as an embedding program has it.
+    pub fn from_stream(stream: UnixStream) -> Client {
+        let stream = Arc::new(stream);
+        let sender = Sender::new(stream.clone());
+        Client { sender, receiver: Receiver::new(stream), arrived: VecDeque::new() }
+    }
+
+    /// The half that sends.
+    pub fn sender(&mut self) -> &mut Sender {
+        &mut self.sender
+    }
+
+    /// Both halves, one for each of two threads. Responses that were set aside are dropped.
+    pub fn split(self) -> (Sender, Receiver) {
+        (self.sender, self.receiver)
+    }
+
+    /// Makes [`Client::try_receive`] and [`Sender::try_flush`] return at once; a caller with an
+    /// event loop polls the client's descriptor in between.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.receiver.stream.set_nonblocking(nonblocking)
+    }
+
+    /// Sends a request and returns its number; the answer is for [`Client::wait`] or [`Client::receive`].
+    ///
+    /// # Errors
+    /// When it is too long or the connection broke.
+    pub fn send(&mut self, request: &Request) -> Result<u64, ClientError> {
+        let id = self.sender.queue_request(request)?;
+        self.flush(None)?;
+        Ok(id)
+    }
+
+    /// Sends a request and waits for its one answer, a success or an error; progress is dropped.
+    /// `timeout` bounds this wait and tells the host nothing: that is what `deadline_ms` is for.
+    ///
+    /// # Errors
+    /// When there is no answer. An answer that is an error is `Ok`.
+    pub fn request(&mut self, request: &Request, timeout: Option<Duration>) -> Result<Response, ClientError> {
+        self.request_with(request, timeout, |_| {})
+    }
+
+    /// As [`Client::request`], and shows the data of every progress to `progress`.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub fn request_with(
+        &mut self,
+        request: &Request,
+        timeout: Option<Duration>,
+        mut progress: impl FnMut(&Json),
+    ) -> Result<Response, ClientError> {
+        let until = timeout.map(|timeout| Instant::now() + timeout);
+        let id = self.sender.queue_request(request)?;
+        self.flush(until)?;
+        loop {
+            let response = self.next_for(id, until)?;
+            match &response.status {
+                Status::Progress(data) => progress(data),
+                Status::Success(_) | Status::Error(_) => return Ok(response),
+            }
+        }
+    }
+
+    /// Calls a command of a module and returns the data of its answer.
+    ///
+    /// # Errors
+    /// [`CallError::Failed`] when the answer is an error, else as [`Client::request`].
+    pub fn call(&mut self, to: &str, name: &str, args: Json, timeout: Option<Duration>) -> Result<Json, CallError> {
+        let mut request = Request::new(None, RequestType::Command, command_payload(name, args.as_str())).to(to);
+        request.deadline_ms = timeout.map(|timeout| timeout.as_millis() as u64);
+        match self.request(&request, timeout.map(|timeout| timeout + ANSWER_GRACE))?.status {
+            Status::Success(data) => Ok(data),
+            Status::Error(failure) => Err(CallError::Failed(failure)),
+            Status::Progress(_) => unreachable!("a request ends with a success or an error"),
+        }
+    }
+
+    /// Waits for the one answer to request `id`; progress is dropped, and responses to other
+    /// requests are set aside for their own wait.
+    ///
+    /// # Errors
+    /// As [`Client::request`]. For a number that was never sent it waits until the timeout.
+    pub fn wait(&mut self, id: u64, timeout: Option<Duration>) -> Result<Response, ClientError> {
+        let until = timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            let response = self.next_for(id, until)?;
+            if !matches!(response.status, Status::Progress(_)) {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// The next response to request `id`, progress included; others are set aside.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub fn next(&mut self, id: u64, timeout: Option<Duration>) -> Result<Response, ClientError> {
+        self.next_for(id, timeout.map(|timeout| Instant::now() + timeout))
+    }
+
+    /// The next response to whichever request, progress included.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub fn receive(&mut self, timeout: Option<Duration>) -> Result<Response, ClientError> {
+        match self.arrived.pop_front() {
+            Some(response) => Ok(response),
+            None => self.receiver.receive(timeout),
+        }
+    }
+
+    /// The next response if it is here; see [`Client::set_nonblocking`].
+    ///
+    /// # Errors
+    /// When the connection ended or broke.
+    pub fn try_receive(&mut self) -> Result<Option<Response>, ClientError> {
+        match self.arrived.pop_front() {
+            Some(response) => Ok(Some(response)),
+            None => self.receiver.try_receive(),
+        }
+    }
+
+    /// Asks the host to stop working on request `id`, and returns the number of this request, which
+    /// is answered too. The cancelled request still gets its own one answer.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub fn cancel(&mut self, id: u64) -> Result<u64, ClientError> {
+        let cancel = self.sender.queue_cancel(id)?;
+        self.flush(None)?;
+        Ok(cancel)
+    }
+
+    fn next_for(&mut self, id: u64, until: Option<Instant>) -> Result<Response, ClientError> {
+        if let Some(at) = self.arrived.iter().position(|response| response.id == Some(id)) {
+            return Ok(self.arrived.remove(at).expect("the position was just found"));
+        }
+        loop {
+            let response = self.receiver.receive_until(until)?;
+            match (response.id, response.status) {
+                (Some(found), status) if found == id => return Ok(Response { id: Some(id), status }),
+                (None, Status::Error(failure)) => return Err(ClientError::Refused(failure)),
+                (other, status) => self.arrived.push_back(Response { id: other, status }),
+            }
+        }
+    }
+
+    /// A host that refuses a client says why and closes: a write that fails for that is not yet the
+    /// whole story, and the read that follows tells it.
+    fn flush(&mut self, until: Option<Instant>) -> Result<(), ClientError> {
+        match self.sender.flush_until(until) {
+            Err(error) if error.is_disconnect() => Ok(()),
+            result => result,
+        }
+    }
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.receiver.stream.as_fd()
+    }
+}
+
+/// How much longer than the deadline that the host was told a call waits for the answer.
+const ANSWER_GRACE: Duration = Duration::from_secs(5);
+
+/// The payload of a command: its name, and arguments that are the text of one JSON value.
+///
+/// # Panics
+/// When `args` is not the text of one JSON value.
+pub fn command_payload(name: &str, args: &str) -> Json {
+    let text = format!("{{\"name\":{},\"args\":{args}}}", Json::of(name).as_str());
+    Json::parse(&text).expect("the arguments are JSON")
+}

@@ -1,0 +1,124 @@
+//! The receiving half: bytes become responses. It keeps the end of the stream between two messages
+//! apart from an end inside one. Which request an answer belongs to is the caller's table.
+
+use crate::error::ClientError;
+use crate::sender::remaining;
+use bulkhead_protocol::limits::FRAME_BYTES_MAX_HIGHEST;
+use bulkhead_protocol::{Decoder, Message, Response};
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Bytes that one read takes at most.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Reads responses; the half of a [`crate::Client`] that one thread may keep.
+#[derive(Debug)]
+pub struct Receiver {
+    pub(crate) stream: Arc<UnixStream>,
+    decoder: Decoder,
+    buffer: Box<[u8]>,
+    /// The part of `buffer` that has been read and not been decoded.
+    start: usize,
+    end: usize,
+    timeout: Option<Duration>,
+}
+
+impl Receiver {
+    /// The largest limit that a host may be configured to is allowed here: the host is trusted, and
+    /// memory grows only with what arrives.
+    pub(crate) fn new(stream: Arc<UnixStream>) -> Receiver {
+        Receiver {
+            stream,
+            decoder: Decoder::new(FRAME_BYTES_MAX_HIGHEST),
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            timeout: None,
+        }
+    }
+
+    /// Waits for the next response to whichever request.
+    ///
+    /// # Errors
+    /// [`ClientError::TimedOut`] when `timeout` passed; the connection is intact then and the wait
+    /// may be repeated. Anything else ends the connection.
+    pub fn receive(&mut self, timeout: Option<Duration>) -> Result<Response, ClientError> {
+        self.receive_until(timeout.map(|timeout| Instant::now() + timeout))
+    }
+
+    pub(crate) fn receive_until(&mut self, until: Option<Instant>) -> Result<Response, ClientError> {
+        loop {
+            if let Some(response) = self.decode()? {
+                return Ok(response);
+            }
+            let timeout = remaining(until)?;
+            if timeout != self.timeout {
+                self.stream.set_read_timeout(timeout).map_err(ClientError::Broken)?;
+                self.timeout = timeout;
+            }
+            if !self.fill()? {
+                return Err(ClientError::TimedOut);
+            }
+        }
+    }
+
+    /// The next response if it is here, without waiting on a non-blocking connection.
+    ///
+    /// # Errors
+    /// When the connection ended or broke.
+    pub fn try_receive(&mut self) -> Result<Option<Response>, ClientError> {
+        loop {
+            if let Some(response) = self.decode()? {
+                return Ok(Some(response));
+            }
+            if !self.fill()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The next response among the bytes that have been read already.
+    ///
+    /// # Errors
+    /// When the bytes are no response.
+    pub fn decode(&mut self) -> Result<Option<Response>, ClientError> {
+        loop {
+            let mut input = &self.buffer[self.start..self.end];
+            let before = input.len();
+            let frame = self.decoder.next(&mut input).map_err(ClientError::Frame)?;
+            self.start += before - input.len();
+            let Some(frame) = frame else { return Ok(None) };
+            match Message::decode(frame).map_err(ClientError::Message)? {
+                Message::Response(response) => return Ok(Some(response)),
+                // A host asks its clients nothing today; one that will must find this client patient.
+                Message::Request(_) => {}
+            }
+        }
+    }
+
+    /// Reads once; `false` when nothing came in time.
+    fn fill(&mut self) -> Result<bool, ClientError> {
+        debug_assert!(self.start == self.end, "what was read is decoded before more is read");
+        self.decoder.relax();
+        (self.start, self.end) = (0, 0);
+        loop {
+            match (&*self.stream).read(&mut self.buffer) {
+                Ok(0) => {
+                    self.decoder.finish().map_err(ClientError::Frame)?;
+                    return Err(ClientError::Closed);
+                }
+                Ok(count) => {
+                    self.end = count;
+                    return Ok(true);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => match ClientError::from_io(error) {
+                    ClientError::TimedOut => return Ok(false),
+                    broken => return Err(broken),
+                },
+            }
+        }
+    }
+}

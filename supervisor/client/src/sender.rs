@@ -1,0 +1,157 @@
+//! The sending half: requests are numbered, framed and collected, and leave in as few writes as
+//! possible. It never looks at answers.
+
+use crate::error::ClientError;
+use bulkhead_protocol::message::WireRequest;
+use bulkhead_protocol::{Json, Request, RequestType, limits::FRAME_BYTES_MAX_DEFAULT};
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A buffer that one large request left behind is given back above this many bytes.
+const KEPT_BYTES_MAX: usize = 256 * 1024;
+
+/// Numbers and sends requests; the half of a [`crate::Client`] that one thread may keep.
+#[derive(Debug)]
+pub struct Sender {
+    pub(crate) stream: Arc<UnixStream>,
+    next_id: u64,
+    frame_bytes_max: usize,
+    /// Frames that have not left; the first `written` bytes of it have.
+    out: Vec<u8>,
+    written: usize,
+    timeout: Option<Duration>,
+}
+
+impl Sender {
+    pub(crate) fn new(stream: Arc<UnixStream>) -> Sender {
+        Sender {
+            stream,
+            next_id: 1,
+            frame_bytes_max: FRAME_BYTES_MAX_DEFAULT,
+            out: Vec::new(),
+            written: 0,
+            timeout: None,
+        }
+    }
+
+    /// Refuses requests longer than this many bytes from now on (default 16 MiB, the host's default).
+    pub fn set_frame_bytes_max(&mut self, frame_bytes_max: usize) {
+        self.frame_bytes_max = frame_bytes_max;
+    }
+
+    /// Puts a request behind those that wait to be sent, and returns its number; whatever `id` it
+    /// had is replaced. Nothing leaves before [`Sender::flush`] or [`Sender::try_flush`].
+    ///
+    /// # Errors
+    /// [`ClientError::TooLarge`]; the connection is intact then.
+    pub fn queue(&mut self, request: &WireRequest<'_>) -> Result<u64, ClientError> {
+        let id = self.next_id;
+        let numbered = WireRequest { id: Some(id), ..*request };
+        numbered.encode(&mut self.out, self.frame_bytes_max).map_err(ClientError::TooLarge)?;
+        self.next_id += 1;
+        Ok(id)
+    }
+
+    /// [`Sender::queue`] for a request that owns its parts.
+    ///
+    /// # Errors
+    /// As [`Sender::queue`].
+    pub fn queue_request(&mut self, request: &Request) -> Result<u64, ClientError> {
+        let Request { id, kind, to, payload, deadline_ms, key } = request;
+        self.queue(&WireRequest {
+            id: *id,
+            kind,
+            to: to.as_deref(),
+            payload: payload.as_str(),
+            deadline_ms: *deadline_ms,
+            key: key.as_deref(),
+        })
+    }
+
+    /// Queues the request to stop working on request `id`, and returns the number of this request;
+    /// both get an answer.
+    ///
+    /// # Errors
+    /// None but what [`Sender::queue`] has for a short request.
+    pub fn queue_cancel(&mut self, id: u64) -> Result<u64, ClientError> {
+        let payload = Json::parse(&format!("{{\"id\":{id}}}")).expect("a number makes an object");
+        self.queue_request(&Request::new(None, RequestType::Cancel, payload))
+    }
+
+    /// How many bytes wait to be sent.
+    pub fn queued_bytes(&self) -> usize {
+        self.out.len() - self.written
+    }
+
+    /// Sends all that is queued, waiting for the host to take it for as long as that needs.
+    ///
+    /// While it waits nobody reads answers here: who sends much ahead reads in another thread
+    /// ([`crate::Client::split`]) or makes the connection non-blocking.
+    ///
+    /// # Errors
+    /// When the connection broke; [`ClientError::TimedOut`] on a non-blocking connection.
+    pub fn flush(&mut self) -> Result<(), ClientError> {
+        self.flush_until(None)
+    }
+
+    pub(crate) fn flush_until(&mut self, until: Option<Instant>) -> Result<(), ClientError> {
+        if self.queued_bytes() == 0 {
+            return Ok(());
+        }
+        let timeout = remaining(until)?;
+        if timeout != self.timeout {
+            self.stream.set_write_timeout(timeout).map_err(ClientError::Broken)?;
+            self.timeout = timeout;
+        }
+        if self.try_flush()? { Ok(()) } else { Err(ClientError::TimedOut) }
+    }
+
+    /// Sends what the socket takes; `true` when nothing is left. On a non-blocking connection it
+    /// returns at once, and the rest goes with the next call.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub fn try_flush(&mut self) -> Result<bool, ClientError> {
+        while self.written < self.out.len() {
+            match (&*self.stream).write(&self.out[self.written..]) {
+                Ok(0) => return Err(ClientError::Broken(io::ErrorKind::WriteZero.into())),
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => match ClientError::from_io(error) {
+                    ClientError::TimedOut => {
+                        self.forget_written();
+                        return Ok(false);
+                    }
+                    broken => return Err(broken),
+                },
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        if self.out.capacity() > KEPT_BYTES_MAX {
+            self.out = Vec::new();
+        }
+        Ok(true)
+    }
+
+    /// Moves the rest to the front once it is the smaller part, so that the buffer does not grow
+    /// while the host is always a little behind.
+    fn forget_written(&mut self) {
+        if self.written > self.queued_bytes() {
+            self.out.drain(..self.written);
+            self.written = 0;
+        }
+    }
+}
+
+/// The time that is left; a moment that has passed is a timeout, since a socket takes zero for "for ever".
+pub(crate) fn remaining(until: Option<Instant>) -> Result<Option<Duration>, ClientError> {
+    let Some(until) = until else { return Ok(None) };
+    match until.checked_duration_since(Instant::now()) {
+        // Sockets count in microseconds: less than one would be rounded to none.
+        Some(left) if left.as_micros() > 0 => Ok(Some(left)),
+        _ => Err(ClientError::TimedOut),
+    }
+}
