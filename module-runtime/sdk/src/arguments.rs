@@ -1,0 +1,202 @@
+//! Reading a command's arguments: a misspelt name is refused with the nearest known one, and never
+//! silently ignored.
+
+use crate::Error;
+use bulkhead_protocol::Json;
+use serde::Deserialize;
+use serde::de::{self, DeserializeOwned, Deserializer, IgnoredAny, Visitor};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Reads `args` as the struct `T`, whose fields are the arguments.
+///
+/// # Errors
+/// `bad_request` when `args` is no object, has a name that `T` has no field for (the nearest is
+/// named), misses one, or has a value of another type.
+pub fn arguments<T: DeserializeOwned>(args: &Json) -> Result<T, Error> {
+    let names = field_names::<T>();
+    if !names.is_empty() {
+        let given: BTreeMap<String, IgnoredAny> = args.read().map_err(|_| {
+            Error::bad_request(format!("expected an object of arguments, found {}", cut(args.as_str())))
+        })?;
+        if let Some(unknown) = given.keys().find(|name| !names.contains(&name.as_str())) {
+            return Err(unknown_name("argument", unknown, names));
+        }
+    }
+    args.read().map_err(|error| {
+        // Line and column count in text that the caller may never have seen in that form.
+        let sentence = error.to_string();
+        let sentence = sentence.split(" at line ").next().unwrap_or(&sentence).replace("field", "argument");
+        Error::bad_request(match culprit::<T>(args, names) {
+            Some(name) if !sentence.contains(&format!("`{name}`")) => format!("argument `{name}`: {sentence}"),
+            _ => sentence,
+        })
+    })
+}
+
+/// The candidate nearest to `name`, where one is near enough to be what was meant.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let far = name.chars().count() / 3 + 1;
+    let near = candidates.into_iter().map(|candidate| (distance(name, candidate), candidate));
+    near.filter(|(distance, _)| *distance <= far).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+}
+
+pub(crate) fn unknown_name(what: &str, name: &str, known: &[&str]) -> Error {
+    let hint = match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known are {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+    };
+    Error::bad_request(format!("unknown {what} `{}`; {hint}", cut(name)))
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// The argument that is wrong: the one that, alone taken away, changes what is complained about. A
+/// second reading costs nothing that matters, as it only happens to requests that fail.
+fn culprit<T: DeserializeOwned>(args: &Json, names: &[&'static str]) -> Option<&'static str> {
+    let given: BTreeMap<String, Json> = args.read().ok()?;
+    let complaint =
+        |members: &BTreeMap<&str, &Json>| Json::of(members).read::<T>().err().map(|error| error.to_string());
+    let whole: BTreeMap<&str, &Json> = given.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    let found = complaint(&whole);
+    let strip = |text: Option<String>| text.map(|text| text.split(" at line ").next().unwrap_or_default().to_owned());
+    let found = strip(found);
+    names.iter().copied().find(|name| {
+        let mut without = whole.clone();
+        without.remove(name).is_some() && strip(complaint(&without)) != found
+    })
+}
+
+/// The number of single-character edits between two names.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(100).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(100).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// The names of the fields of a struct that derives `Deserialize`; none for any other type.
+fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
+    match T::deserialize(Names) {
+        Err(Asked(names)) => names,
+        Ok(_) => &[],
+    }
+}
+
+/// A deserializer that has nothing to give and only listens to what is asked for.
+struct Names;
+
+#[derive(Debug)]
+struct Asked(&'static [&'static str]);
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the fields are {:?}", self.0)
+    }
+}
+
+impl std::error::Error for Asked {}
+
+impl de::Error for Asked {
+    fn custom<T: fmt::Display>(_: T) -> Asked {
+        Asked(&[])
+    }
+}
+
+impl<'de> Deserializer<'de> for Names {
+    type Error = Asked;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Asked> {
+        Err(Asked(&[]))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Asked> {
+        Err(Asked(fields))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// The payload of a command as it is on the wire.
+#[derive(Deserialize)]
+pub(crate) struct CommandPayload<'a> {
+    #[serde(borrow)]
+    pub(crate) name: std::borrow::Cow<'a, str>,
+    #[serde(default)]
+    pub(crate) args: Option<Json>,
+}
+
+/// The payload of an event as it is on the wire.
+#[derive(Deserialize)]
+pub(crate) struct EventPayload<'a> {
+    #[serde(borrow)]
+    pub(crate) event: std::borrow::Cow<'a, str>,
+    #[serde(default)]
+    pub(crate) data: Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize, Debug)]
+    #[allow(dead_code, reason = "the test is about reading, not about what was read")]
+    struct Example {
+        title: String,
+        #[serde(default)]
+        tags: Vec<String>,
+        limit: Option<u32>,
+    }
+
+    fn complaint(args: &str) -> String {
+        arguments::<Example>(&Json::parse(args).unwrap()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_unknown_argument_is_refused_with_the_nearest_known_one() {
+        assert_eq!(complaint(r#"{"titel":"x"}"#), "unknown argument `titel`; did you mean `title`?");
+        assert_eq!(
+            complaint(r#"{"title":"x","colour":1}"#),
+            "unknown argument `colour`; known are `title`, `tags`, `limit`"
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_named() {
+        assert_eq!(complaint("{}"), "missing argument `title`");
+        assert_eq!(complaint("[]"), "expected an object of arguments, found []");
+        assert_eq!(
+            complaint(r#"{"title":"x","limit":-1}"#),
+            "argument `limit`: invalid value: integer `-1`, expected u32"
+        );
+        assert_eq!(
+            complaint(r#"{"title":"x","tags":"a"}"#),
+            "argument `tags`: invalid type: string \"a\", expected a sequence"
+        );
+    }
+
+    #[test]
+    fn arguments_of_any_other_type_are_read_as_they_are() {
+        assert_eq!(arguments::<Vec<u8>>(&Json::parse("[1,2]").unwrap()).unwrap(), [1, 2]);
+    }
+}

@@ -1,0 +1,121 @@
+//! The two descriptors that lead to the host, and how they are found. What travels over them is
+//! [`crate::wire`]'s business. The only unsafe line of the crate is here.
+
+use bulkhead_protocol::CHANNEL_VARIABLE;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd;
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Both directions; with a socket they are two descriptors of the same.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    input: File,
+    output: File,
+}
+
+impl Channel {
+    /// The channel that the host gave this process: the descriptor that `BULKHEAD_FD` names, else
+    /// standard input and output.
+    pub(crate) fn open() -> Result<Channel, String> {
+        static OPENED: AtomicBool = AtomicBool::new(false);
+        if OPENED.swap(true, Ordering::SeqCst) {
+            return Err("a module runs once in a process, and this one runs already".into());
+        }
+        match std::env::var(CHANNEL_VARIABLE) {
+            Ok(number) => Channel::inherited(&number),
+            Err(std::env::VarError::NotUnicode(_)) => Err(format!("{CHANNEL_VARIABLE} is no number")),
+            Err(std::env::VarError::NotPresent) => Channel::standard(),
+        }
+    }
+
+    fn inherited(number: &str) -> Result<Channel, String> {
+        let fd: RawFd = number.parse().ok().filter(|fd| *fd > 2).ok_or_else(|| {
+            format!("expected the number of a descriptor above 2 in {CHANNEL_VARIABLE}, found {number:?}")
+        })?;
+        // SAFETY: the variable is the host's promise that this descriptor is ours alone, the guard in
+        // `open` takes it once, and it is looked at by fcntl before anything else is done with it; one
+        // that is not open is forgotten again, not closed.
+        let owned = unsafe { OwnedFd::from_raw_fd(fd) };
+        if fcntl(&owned, FcntlArg::F_GETFD).is_err() {
+            std::mem::forget(owned);
+            return Err(format!("{CHANNEL_VARIABLE} says {fd}, and no such descriptor is open; {NO_HOST}"));
+        }
+        Channel::of_socket(owned).map_err(|error| format!("cannot use descriptor {fd} as the channel: {error}"))
+    }
+
+    /// A socket, for both directions.
+    pub(crate) fn of_socket(socket: OwnedFd) -> io::Result<Channel> {
+        let output = socket.try_clone()?;
+        Channel { input: File::from(socket), output: File::from(output) }.prepared()
+    }
+
+    /// Takes standard input and output away from the rest of the process: what it prints becomes
+    /// log, as a stray line between two frames would be the end of the module.
+    fn standard() -> Result<Channel, String> {
+        if io::stdin().is_terminal() {
+            return Err(NO_HOST.into());
+        }
+        let take = || -> io::Result<Channel> {
+            let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+            let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+            unistd::dup2_stdin(File::open("/dev/null")?)?;
+            unistd::dup2_stdout(io::stderr())?;
+            Channel { input, output }.prepared()
+        };
+        take().map_err(|error| format!("cannot use standard input and output as the channel: {error}"))
+    }
+
+    /// Sets what this crate relies on: reads and writes wait, and programs that the module starts do
+    /// not hold the channel open.
+    fn prepared(self) -> io::Result<Channel> {
+        for file in [&self.input, &self.output] {
+            let flags = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL)?);
+            fcntl(file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+            fcntl(file, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        }
+        Ok(self)
+    }
+
+    /// Reads what is there, waiting for the first byte; 0 is the end.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.input.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Writes all of it, waiting for the host to take it.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.output.write_all(bytes)
+    }
+
+    /// Whether a read would return at once, asked until `deadline`; `None` waits without an end.
+    pub(crate) fn is_readable(&self, deadline: Option<Instant>) -> io::Result<bool> {
+        loop {
+            let timeout = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                None => PollTimeout::NONE,
+                // Rounded up, as a poll that returns a fraction too early would spin until it is time.
+                Some(left) => PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX),
+            };
+            let timeout =
+                if deadline.is_some_and(|deadline| deadline <= Instant::now()) { PollTimeout::ZERO } else { timeout };
+            let input: BorrowedFd<'_> = self.input.as_fd();
+            match poll(&mut [PollFd::new(input, PollFlags::POLLIN)], timeout) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+}
+
+const NO_HOST: &str = "this is a module of Bulkhead and waits for messages of a host, not for a person; \
+    start it with `bulkhead run --modules FOLDER`, and talk to it with `bulkhead call`";

@@ -1,0 +1,65 @@
+//! Log lines: one JSON object a line on standard error, which the host keeps with its level.
+
+use std::fmt::Arguments;
+use std::io::Write;
+
+/// How much a line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// For whoever works on the module.
+    Debug,
+    /// Something worth knowing happened.
+    Info,
+    /// Something is wrong, and the module goes on.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+impl Level {
+    /// The name in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        }
+    }
+}
+
+/// Writes one line, like `log!(warn, "{} entries skipped", n)`.
+#[macro_export]
+macro_rules! log {
+    (debug, $($message:tt)+) => { $crate::log::line($crate::log::Level::Debug, ::std::format_args!($($message)+)) };
+    (info, $($message:tt)+) => { $crate::log::line($crate::log::Level::Info, ::std::format_args!($($message)+)) };
+    (warn, $($message:tt)+) => { $crate::log::line($crate::log::Level::Warn, ::std::format_args!($($message)+)) };
+    (error, $($message:tt)+) => { $crate::log::line($crate::log::Level::Error, ::std::format_args!($($message)+)) };
+}
+
+/// Writes one line. A standard error that is gone is no reason to fail.
+pub fn line(level: Level, message: Arguments<'_>) {
+    let mut line = format(level, &message.to_string());
+    line.push('\n');
+    // One call, so that lines of different threads do not mix.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+fn format(level: Level, message: &str) -> String {
+    #[derive(serde::Serialize)]
+    struct Line<'a> {
+        level: &'a str,
+        message: &'a str,
+    }
+    serde_json::to_string(&Line { level: level.name(), message }).expect("two texts can be written as JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_json_object_with_level_and_message() {
+        assert_eq!(format(Level::Warn, "two\nlines"), r#"{"level":"warn","message":"two\nlines"}"#);
+    }
+}

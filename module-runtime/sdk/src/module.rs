@@ -1,0 +1,138 @@
+//! What a module is: the trait that its author implements. How requests reach it is not said here,
+//! so that the same implementation can run in a process, behind a C ABI or in WebAssembly.
+
+use crate::{Context, Error};
+use bulkhead_protocol::init::{FEATURE_KEYS, Ready};
+use bulkhead_protocol::{Command, Init, Json, PROTOCOL_VERSION};
+
+/// A module. One value lives from `init` to the end of its process; its functions are called one at
+/// a time, in the order in which the requests came.
+///
+/// A handler that panics is answered for with `module_error`, and the process ends: after a panic
+/// nobody knows what state the value is in, and the host starts a fresh one at once.
+pub trait Module: Sized {
+    /// The module's name, version and commands.
+    fn describe() -> Description;
+
+    /// Makes the module from its configuration. The host takes the return as readiness, so what
+    /// must be open before the first request is opened here.
+    ///
+    /// # Errors
+    /// The process ends and is started again by the restart policy; an error marked
+    /// [`permanent`](Error::permanent) says that this would not help.
+    fn init(init: &Init) -> Result<Self, Error>;
+
+    /// Does the command `name`. Where the description lists commands, only those arrive. `args` is
+    /// an object `{}` where the caller gave none.
+    ///
+    /// # Errors
+    /// The caller gets the error as the answer.
+    fn command(&mut self, ctx: &mut Context<'_>, name: &str, args: &Json) -> Result<Json, Error>;
+
+    /// Reads data.
+    ///
+    /// # Errors
+    /// The caller gets the error as the answer; `unknown_type` unless the module overrides this.
+    fn query(&mut self, _ctx: &mut Context<'_>, _payload: &Json) -> Result<Json, Error> {
+        Err(Error::unknown_type("this module answers no queries"))
+    }
+
+    /// Changes data.
+    ///
+    /// # Errors
+    /// The caller gets the error as the answer; `unknown_type` unless the module overrides this.
+    fn mutation(&mut self, _ctx: &mut Context<'_>, _payload: &Json) -> Result<Json, Error> {
+        Err(Error::unknown_type("this module makes no mutations"))
+    }
+
+    /// Something happened that the manifest subscribes to.
+    ///
+    /// # Errors
+    /// The error is logged, and is the answer where the sender wants one.
+    fn event(&mut self, _ctx: &mut Context<'_>, _event: &str, _data: &Json) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The last call, after everything that came before is answered.
+    ///
+    /// # Errors
+    /// The error is the answer to the host, and the exit code is 1.
+    fn shutdown(&mut self, _ctx: &mut Context<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// What must be done before answers leave the process, such as flushing a file; asked for once,
+    /// after `init`. See [`Barrier`].
+    fn barrier(&self) -> Option<Barrier> {
+        None
+    }
+}
+
+/// Work that is done once for all answers that leave together, before the first byte of them does.
+/// It is cheap when there is nothing to do. When it fails, the answers are not sent and the process
+/// ends: the host then tells each caller how far its request got.
+pub type Barrier = Box<dyn FnMut() -> Result<(), Error>>;
+
+/// What a module says about itself when it is ready.
+#[derive(Clone, Debug)]
+pub struct Description {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) commands: Vec<Command>,
+    pub(crate) features: Vec<String>,
+    pub(crate) batches: bool,
+}
+
+impl Description {
+    /// A module of this name and version that knows no commands yet.
+    pub fn new(name: impl Into<String>, version: impl Into<String>) -> Description {
+        let (name, version) = (name.into(), version.into());
+        Description { name, version, commands: Vec::new(), features: Vec::new(), batches: false }
+    }
+
+    /// A command that is not safe to do twice: after a crash, a caller whose request had begun is
+    /// told so, and it is not sent again.
+    pub fn command(self, name: &str, description: &str) -> Description {
+        self.with(name, description, false)
+    }
+
+    /// A command of which doing it twice is the same as doing it once: after a crash the host sends
+    /// it again, and the caller notices nothing.
+    pub fn idempotent(self, name: &str, description: &str) -> Description {
+        self.with(name, description, true)
+    }
+
+    /// The module recognises a request's key ([`Context::key`]) and does the work of one key once,
+    /// also across a crash. The host relies on it and sends keyed requests again.
+    pub fn keys(mut self) -> Description {
+        self.features.push(FEATURE_KEYS.to_owned());
+        self
+    }
+
+    /// The answers to requests that are safe to repeat may be written together, which saves system
+    /// calls and lets one [`Barrier`] serve many. An answer may then wait for the handlers of
+    /// requests that came with it, so this is for modules whose handlers are short.
+    pub fn batch_answers(mut self) -> Description {
+        self.batches = true;
+        self
+    }
+
+    fn with(mut self, name: &str, description: &str, idempotent: bool) -> Description {
+        self.commands.push(Command { name: name.to_owned(), idempotent, description: description.to_owned() });
+        self
+    }
+
+    pub(crate) fn ready(&self) -> Ready {
+        Ready {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            protocol: PROTOCOL_VERSION,
+            commands: self.commands.clone(),
+            features: self.features.clone(),
+        }
+    }
+
+    pub(crate) fn has_keys(&self) -> bool {
+        self.features.iter().any(|feature| feature == FEATURE_KEYS)
+    }
+}

@@ -1,0 +1,33 @@
+//! For tests of modules: [`Harness`] drives an implementation without a process and a host,
+//! [`Program`] drives a built program without a host. Neither is a host: nothing is restarted.
+
+mod harness;
+mod program;
+mod scratch;
+
+pub use harness::{Asked, Harness};
+pub use program::{Form, Program, ProgramBuilder};
+pub use scratch::Scratch;
+
+pub use bulkhead_protocol::{Message, Request, RequestType, Response, Status};
+
+use bulkhead_protocol::init::{Capabilities, Limits};
+use bulkhead_protocol::{Init, Json, PROTOCOL_VERSION};
+use std::path::Path;
+
+/// An `init` as a host with its default limits would send it.
+pub fn init(module: &str, config: Json, data_dir: &Path) -> Init {
+    Init {
+        protocol: PROTOCOL_VERSION,
+        module: module.to_owned(),
+        instance: format!("{module}#1"),
+        config,
+        limits: Limits { frame_bytes_max: 16 * 1024 * 1024, window: 64, requests_max: 1024 },
+        capabilities: Capabilities {
+            event_subscribe: vec!["*".into()],
+            event_emit: vec!["*".into()],
+            call: Vec::new(),
+        },
+        data_dir: data_dir.to_string_lossy().into_owned(),
+    }
+}

@@ -1,0 +1,218 @@
+//! Drives a module's functions in the test's own process. Frames, order and batching are not
+//! played here; [`super::Program`] has them.
+
+use super::Scratch;
+use crate::context::{Ask, Context, Host};
+use crate::{Barrier, Description, Error, Module, run};
+use bulkhead_protocol::{Json, RequestType};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A module under test, and what it did to its host.
+///
+/// ```
+/// # use bulkhead_module::{Context, Description, Error, Init, Json, Module, json};
+/// # struct Echo;
+/// # impl Module for Echo {
+/// #     fn describe() -> Description { Description::new("echo", "1") }
+/// #     fn init(_: &Init) -> Result<Self, Error> { Ok(Echo) }
+/// #     fn command(&mut self, _: &mut Context<'_>, _: &str, args: &Json) -> Result<Json, Error> { Ok(args.clone()) }
+/// # }
+/// let mut echo = bulkhead_module::testing::Harness::<Echo>::start(json!({}))?;
+/// assert_eq!(echo.command("say", json!({"a": 1}))?["a"], 1);
+/// # Ok::<(), Error>(())
+/// ```
+pub struct Harness<M: Module> {
+    module: M,
+    barrier: Option<Barrier>,
+    description: Description,
+    script: Script,
+    deadline: Option<Duration>,
+    key: Option<String>,
+    next_id: u64,
+    /// Only held so that it lives as long as the module.
+    _scratch: Option<Scratch>,
+}
+
+/// A request that the module sent to its host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// `command`, `query` or `mutation`.
+    pub kind: String,
+    /// The module it is for.
+    pub to: Option<String>,
+    /// The payload.
+    pub payload: Value,
+}
+
+/// The host's part, as the test wrote it.
+#[derive(Default)]
+struct Script {
+    answers: VecDeque<Result<Value, Error>>,
+    asked: Vec<Asked>,
+    emitted: Vec<(String, Value)>,
+    progress: Vec<Value>,
+    checks_until_cancel: Option<u32>,
+}
+
+impl<M: Module> Harness<M> {
+    /// Starts the module with this configuration and a data folder of its own.
+    ///
+    /// # Errors
+    /// What the module's `init` failed with.
+    pub fn start(config: Json) -> Result<Harness<M>, Error> {
+        let scratch = Scratch::new();
+        let mut harness = Harness::start_in(scratch.path(), config)?;
+        harness._scratch = Some(scratch);
+        Ok(harness)
+    }
+
+    /// Starts the module on a data folder that may have been used before.
+    ///
+    /// # Errors
+    /// What the module's `init` failed with.
+    pub fn start_in(data_dir: &Path, config: Json) -> Result<Harness<M>, Error> {
+        let description = M::describe();
+        let module = M::init(&super::init(&description.name, config, data_dir))?;
+        let barrier = module.barrier();
+        let script = Script::default();
+        Ok(Harness { module, barrier, description, script, deadline: None, key: None, next_id: 1, _scratch: None })
+    }
+
+    /// Sends a command and returns its answer.
+    ///
+    /// # Errors
+    /// What the module answered.
+    pub fn command(&mut self, name: &str, args: Json) -> Result<Value, Error> {
+        let args: Value = args.read()?;
+        self.request(RequestType::Command, json!({ "name": name, "args": args }))
+    }
+
+    /// Sends a query and returns its answer.
+    ///
+    /// # Errors
+    /// What the module answered.
+    pub fn query(&mut self, payload: Json) -> Result<Value, Error> {
+        self.request(RequestType::Query, payload.read()?)
+    }
+
+    /// Sends a mutation and returns its answer.
+    ///
+    /// # Errors
+    /// What the module answered.
+    pub fn mutation(&mut self, payload: Json) -> Result<Value, Error> {
+        self.request(RequestType::Mutation, payload.read()?)
+    }
+
+    /// Sends an event.
+    ///
+    /// # Errors
+    /// What the module failed with.
+    pub fn event(&mut self, event: &str, data: Json) -> Result<(), Error> {
+        let data: Value = data.read()?;
+        self.request(RequestType::Event, json!({ "event": event, "data": data })).map(drop)
+    }
+
+    /// Shuts the module down.
+    ///
+    /// # Errors
+    /// What the module failed with.
+    pub fn shutdown(mut self) -> Result<(), Error> {
+        self.request(RequestType::Shutdown, Value::Null).map(drop)
+    }
+
+    /// The next request has this idempotency key.
+    pub fn with_key(&mut self, key: &str) -> &mut Self {
+        self.key = Some(key.to_owned());
+        self
+    }
+
+    /// The next request has this deadline.
+    pub fn with_deadline(&mut self, deadline: Duration) -> &mut Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// The next request is cancelled when its handler has looked `checks` times.
+    pub fn cancelled_after(&mut self, checks: u32) -> &mut Self {
+        self.script.checks_until_cancel = Some(checks);
+        self
+    }
+
+    /// What the host answers to the module's next request that has no answer yet; without one it is
+    /// told that the host is gone.
+    pub fn host_answers(&mut self, answer: Result<Json, Error>) -> &mut Self {
+        self.script.answers.push_back(answer.map(|data| data.read().expect("a Json is JSON")));
+        self
+    }
+
+    /// What the module asked the host since the last look.
+    pub fn asked(&mut self) -> Vec<Asked> {
+        std::mem::take(&mut self.script.asked)
+    }
+
+    /// The events that the module published since the last look.
+    pub fn emitted(&mut self) -> Vec<(String, Value)> {
+        std::mem::take(&mut self.script.emitted)
+    }
+
+    /// The progress that the module reported since the last look.
+    pub fn progress(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.script.progress)
+    }
+
+    /// The module itself.
+    pub fn module(&mut self) -> &mut M {
+        &mut self.module
+    }
+
+    fn request(&mut self, kind: RequestType, payload: Value) -> Result<Value, Error> {
+        let key = self.key.take();
+        let deadline = self.deadline.take().map(|deadline| Instant::now() + deadline);
+        let mut ctx = Context { host: &mut self.script, id: Some(self.next_id), deadline, key: key.as_deref() };
+        self.next_id += 1;
+        let result = run::handle(&mut self.module, &self.description, &mut ctx, &kind, &Json::of(&payload));
+        self.script.checks_until_cancel = None;
+        if let Some(barrier) = &mut self.barrier {
+            barrier()?;
+        }
+        result.map(|data| data.read().expect("a Json is JSON"))
+    }
+}
+
+impl Host for Script {
+    fn ask(&mut self, ask: Ask<'_>) -> Result<Json, Error> {
+        self.asked.push(Asked {
+            kind: ask.kind.name().to_owned(),
+            to: ask.to.map(str::to_owned),
+            payload: ask.payload.read()?,
+        });
+        let none = || Err(Error::failed("the test gave the host no answer to this"));
+        self.answers.pop_front().unwrap_or_else(none).map(Json::from)
+    }
+
+    fn emit(&mut self, payload: Json) -> Result<(), Error> {
+        let mut payload: Value = payload.read()?;
+        let name = payload["event"].as_str().unwrap_or_default().to_owned();
+        self.emitted.push((name, payload["data"].take()));
+        Ok(())
+    }
+
+    fn progress(&mut self, _: Option<u64>, data: Json) -> Result<(), Error> {
+        self.progress.push(data.read()?);
+        Ok(())
+    }
+
+    fn is_cancelled(&mut self, _: Option<u64>) -> bool {
+        match &mut self.checks_until_cancel {
+            None => false,
+            Some(0) => true,
+            Some(checks) => {
+                *checks -= 1;
+                false
+            }
+        }
+    }
+}
