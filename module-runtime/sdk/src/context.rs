@@ -14,8 +14,8 @@ pub(crate) trait Host {
     fn emit(&mut self, payload: Json) -> Result<(), Error>;
     /// Tells the caller of the request `of` how far it is.
     fn progress(&mut self, of: Option<u64>, data: Json) -> Result<(), Error>;
-    /// Whether the request `of` was cancelled, or the host is gone.
-    fn is_cancelled(&mut self, of: Option<u64>) -> bool;
+    /// Whether the request `of` was cancelled, or the host is gone; waits for that until `until`.
+    fn is_cancelled(&mut self, of: Option<u64>, until: Instant) -> bool;
 }
 
 /// A request of the module's own.
@@ -96,7 +96,7 @@ impl Context<'_> {
 
     /// Whether the caller cancelled, or the host is gone. It costs one system call.
     pub fn is_cancelled(&mut self) -> bool {
-        self.host.is_cancelled(self.id)
+        self.host.is_cancelled(self.id, Instant::now())
     }
 
     /// An error as soon as the work is not wanted any more: `ctx.check()?` in every loop.
@@ -111,6 +111,22 @@ impl Context<'_> {
             Some(Duration::ZERO) => Err(Error::deadline_exceeded("the deadline passed while the module worked on it")),
             _ => Ok(()),
         }
+    }
+
+    /// Waits for `duration`, or until the work is not wanted any more.
+    ///
+    /// # Errors
+    /// As [`Context::check`], as soon as it is known.
+    pub fn wait(&mut self, duration: Duration) -> Result<(), Error> {
+        let end = Instant::now() + duration;
+        let until = self.deadline.map_or(end, |deadline| deadline.min(end));
+        let _ = self.host.is_cancelled(self.id, until);
+        self.check()
+    }
+
+    /// The host's number for the request, for logs; an event may have none.
+    pub fn id(&self) -> Option<u64> {
+        self.id
     }
 
     /// The time that is left, zero when it is over; `None` without a deadline.

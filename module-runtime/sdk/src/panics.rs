@@ -13,7 +13,9 @@ pub(crate) fn install_hook() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
-        let what = info.payload_as_str().unwrap_or("a value that is no text");
+        let payload = info.payload();
+        let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+        let what = text.unwrap_or("a value that is no text");
         LAST.set(Some(format!("the handler panicked{place}: {what}")));
         before(info);
     }));

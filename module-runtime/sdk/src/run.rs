@@ -215,3 +215,6 @@ fn exit_code(end: End) -> u8 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,12 @@
 //! [`Program`] drives a built program without a host. Neither is a host: nothing is restarted.
 
 mod harness;
+mod peer;
 mod program;
 mod scratch;
 
 pub use harness::{Asked, Harness};
+pub use peer::Peer;
 pub use program::{Form, Program, ProgramBuilder};
 pub use scratch::Scratch;
 
@@ -14,6 +16,10 @@ pub use bulkhead_protocol::{Message, Request, RequestType, Response, Status};
 use bulkhead_protocol::init::{Capabilities, Limits};
 use bulkhead_protocol::{Init, Json, PROTOCOL_VERSION};
 use std::path::Path;
+use std::time::Duration;
+
+/// How long a test waits for anything before it fails.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An `init` as a host with its default limits would send it.
 pub fn init(module: &str, config: Json, data_dir: &Path) -> Init {

@@ -345,10 +345,12 @@ impl Host for Wire {
         if self.end.is_some() { Err(host_gone()) } else { Ok(()) }
     }
 
-    fn is_cancelled(&mut self, of: Option<u64>) -> bool {
-        if self.end.is_none() {
-            self.wait(Some(Instant::now()));
+    fn is_cancelled(&mut self, of: Option<u64>, until: Instant) -> bool {
+        let mut looked = false;
+        while self.end.is_none() && !self.was_cancelled(of) && (!looked || Instant::now() < until) {
+            self.wait(Some(until));
             self.flush();
+            looked = true;
         }
         self.end.is_some() || self.was_cancelled(of)
     }

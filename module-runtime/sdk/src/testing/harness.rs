@@ -205,7 +205,7 @@ impl Host for Script {
         Ok(())
     }
 
-    fn is_cancelled(&mut self, _: Option<u64>) -> bool {
+    fn is_cancelled(&mut self, _: Option<u64>, _: Instant) -> bool {
         match &mut self.checks_until_cancel {
             None => false,
             Some(0) => true,

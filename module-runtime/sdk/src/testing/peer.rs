@@ -1,0 +1,167 @@
+//! The host's end of a channel in the hand of a test, which may also send raw bytes.
+
+use super::PATIENCE;
+use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
+use bulkhead_protocol::{Decoder, Json, Message, Request, RequestType, Response, Status};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// The other end of a module's channel.
+#[derive(Debug)]
+pub struct Peer {
+    channel: UnixStream,
+    decoder: Decoder,
+    arrived: VecDeque<Message>,
+    next_id: u64,
+}
+
+impl Peer {
+    /// A test's end of a socket pair.
+    ///
+    /// # Panics
+    /// When it is no usable socket.
+    pub fn new(channel: UnixStream) -> Peer {
+        channel.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        Peer { channel, decoder: Decoder::new(FRAME_BYTES_MAX_DEFAULT), arrived: VecDeque::new(), next_id: 1 }
+    }
+
+    /// Sends a request and returns its id.
+    pub fn send(&mut self, kind: RequestType, payload: Json) -> u64 {
+        self.send_request(Request::new(None, kind, payload))
+    }
+
+    /// Sends a command and returns its id.
+    pub fn send_command(&mut self, name: &str, args: Value) -> u64 {
+        self.send(RequestType::Command, json!({ "name": name, "args": args }).into())
+    }
+
+    /// Sends a request, numbered here, and returns its id.
+    pub fn send_request(&mut self, mut request: Request) -> u64 {
+        let id = self.number();
+        request.id = Some(id);
+        self.send_messages(&[Message::Request(request)]);
+        id
+    }
+
+    /// The id for a request that the test sends with [`Peer::send_messages`].
+    pub fn number(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    /// Sends messages as they are, in one write, so that they arrive together.
+    ///
+    /// # Panics
+    /// When one is longer than a frame.
+    pub fn send_messages(&mut self, messages: &[Message]) {
+        let mut bytes = Vec::new();
+        for message in messages {
+            message.encode(&mut bytes, FRAME_BYTES_MAX_DEFAULT).expect("the message fits a frame");
+        }
+        self.send_bytes(&bytes);
+    }
+
+    /// Sends bytes. A module that is gone is found out by the next reading.
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        let _ = self.channel.write_all(bytes);
+    }
+
+    /// Answers a request of the module.
+    pub fn succeed(&mut self, id: u64, data: Value) {
+        self.send_messages(&[Message::Response(Response::success(id, data.into()))]);
+    }
+
+    /// Waits for the answer to `id`; other messages that come before it stay for [`Peer::message`].
+    /// The inner error is the error response, as JSON.
+    ///
+    /// # Errors
+    /// As [`Peer::message`].
+    pub fn answer(&mut self, id: u64) -> Result<Result<Value, Value>, String> {
+        let is_answer = |message: &Message| {
+            matches!(message, Message::Response(Response { id: Some(found), status })
+                if *found == id && !matches!(status, Status::Progress(_)))
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let message = loop {
+            match self.arrived.iter().position(is_answer) {
+                Some(at) => break self.arrived.remove(at).expect("it was just found"),
+                None => self.fill(deadline)?,
+            }
+        };
+        Ok(match &message {
+            Message::Response(Response { status: Status::Success(data), .. }) => Ok(read(data)),
+            _ => Err(as_json(&message)),
+        })
+    }
+
+    /// Waits for the next message of any kind, as JSON.
+    ///
+    /// # Errors
+    /// How the stream ended instead: the end, bytes that are no frame or no message, or nothing for too long.
+    pub fn message(&mut self) -> Result<Value, String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.arrived.pop_front() {
+                Some(message) => return Ok(as_json(&message)),
+                None => self.fill(deadline)?,
+            }
+        }
+    }
+
+    /// Waits for `count` bytes, without a look at frames; fewer where the stream ends before.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let mut filled = 0;
+        let deadline = Instant::now() + PATIENCE;
+        while filled < count {
+            match self.read(&mut bytes[filled..], deadline) {
+                Ok(0) | Err(_) => break,
+                Ok(more) => filled += more,
+            }
+        }
+        bytes.truncate(filled);
+        bytes
+    }
+
+    /// Closes the channel, as a host that died would.
+    pub fn hang_up(&mut self) {
+        let _ = self.channel.shutdown(std::net::Shutdown::Both);
+    }
+
+    fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> Result<usize, String> {
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        self.channel.set_read_timeout(Some(left)).map_err(|error| error.to_string())?;
+        self.channel.read(buffer).map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => "nothing for too long".into(),
+            std::io::ErrorKind::ConnectionReset => "the end".into(),
+            _ => error.to_string(),
+        })
+    }
+
+    fn fill(&mut self, deadline: Instant) -> Result<(), String> {
+        let mut buffer = [0; 64 * 1024];
+        let count = self.read(&mut buffer, deadline)?;
+        if count == 0 {
+            return Err(self.decoder.finish().map_or_else(|error| error.to_string(), |()| "the end".into()));
+        }
+        let mut input = &buffer[..count];
+        while let Some(frame) = self.decoder.next(&mut input).map_err(|error| error.to_string())? {
+            self.arrived.push_back(Message::decode(frame).map_err(|error| error.to_string())?);
+        }
+        Ok(())
+    }
+}
+
+fn read(data: &Json) -> Value {
+    data.read().expect("a Json is JSON")
+}
+
+/// The message as JSON, for comparisons in tests.
+fn as_json(message: &Message) -> Value {
+    let mut bytes = Vec::new();
+    message.encode(&mut bytes, 2 * FRAME_BYTES_MAX_DEFAULT).expect("it came in a frame");
+    serde_json::from_slice(&bytes[4..]).unwrap_or_else(|error| panic!("a message is JSON: {error}"))
+}
