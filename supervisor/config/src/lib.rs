@@ -11,18 +11,29 @@
 
 #![forbid(unsafe_code)]
 
+mod document;
+mod fill;
 mod host;
+mod keys;
 mod load;
+mod manifest;
 mod module;
+mod nearest;
 mod origin;
 mod problem;
+mod program;
+mod read;
+mod relations;
+mod setting;
 mod show;
+mod surroundings;
+mod units;
 
 pub use host::{Flags, HostConfig, Loaded, LogLevel, Logs, Restarts};
-pub use load::Surroundings;
 pub use module::{
     Capabilities, INHERITED_ENVIRONMENT, Limits, ModuleConfig, ModuleKind, Resources, Restart, RestartPolicy, Transport,
 };
 pub use origin::{Origin, Origins};
 pub use problem::{Problem, Problems};
 pub use show::show;
+pub use surroundings::Surroundings;

@@ -138,7 +138,7 @@ pub struct Limits {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
     /// Bytes of data that each process may have; none: no limit (none).
-    pub memory_limit: Option<usize>,
+    pub memory_limit: Option<u64>,
     /// Processor time for one message; none: no limit (none).
     pub cpu_time_limit: Option<Duration>,
 }

@@ -1,0 +1,151 @@
+//! One TOML file: read with its limits, parsed with the place of every key and value. What the
+//! keys mean is not known here.
+
+use crate::Problem;
+use std::{
+    fs::File,
+    io::{ErrorKind, Read},
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use toml::de::{DeTable, DeValue};
+
+/// Longest file that is read: 256 KiB.
+pub(crate) const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// The place of a key or a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) file: Arc<Path>,
+    /// Both counted from 1, the column in characters.
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+impl Place {
+    pub(crate) fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem { file: Some(self.file.to_path_buf()), place: Some((self.line, self.column)), message: message.into() }
+    }
+}
+
+/// The text of one file.
+pub(crate) struct Document {
+    /// The file, as the person named it.
+    pub(crate) shown: Arc<Path>,
+    /// The folder of the file, absolute: relative paths in it count from there.
+    pub(crate) folder: PathBuf,
+    text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+}
+
+impl Document {
+    /// Reads the file at `path`, which is absolute, and is called `shown` in messages.
+    pub(crate) fn read(path: &Path, shown: &Path) -> Result<Document, Problem> {
+        let fail = |message: String| Problem { file: Some(shown.to_path_buf()), place: None, message };
+        // A named pipe would block the opening, and a device has no end.
+        let metadata = std::fs::metadata(path).map_err(|error| fail(describe(&error)))?;
+        if !metadata.is_file() {
+            return Err(fail("expected a file, found something else".into()));
+        }
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+        read.map_err(|error| fail(describe(&error)))?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            return Err(fail(format!("expected at most {FILE_BYTES_MAX} bytes, found {}", metadata.len())));
+        }
+        let folder = path.parent().unwrap_or(path).to_path_buf();
+        Document::of_bytes(Arc::from(shown), folder, bytes)
+    }
+
+    /// Makes a document of the content of a file.
+    pub(crate) fn of_bytes(shown: Arc<Path>, folder: PathBuf, bytes: Vec<u8>) -> Result<Document, Problem> {
+        // A byte order mark says nothing in UTF-8; without it, columns are right.
+        let bytes = match bytes.strip_prefix(b"\xef\xbb\xbf") {
+            Some(rest) => rest.to_vec(),
+            None => bytes,
+        };
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Document::of_text(shown, folder, text)),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let byte = error.as_bytes()[at];
+                let text = String::from_utf8_lossy(&error.as_bytes()[..at]).into_owned();
+                let document = Document::of_text(shown, folder, text);
+                let message = format!("expected UTF-8, found the byte 0x{byte:02x}; save the file as UTF-8");
+                Err(document.place(at).problem(message))
+            }
+        }
+    }
+
+    fn of_text(shown: Arc<Path>, folder: PathBuf, text: String) -> Document {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Document { shown, folder, text, lines }
+    }
+
+    /// Whether there is nothing to read in it.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+
+    /// Parses the text.
+    ///
+    /// # Errors
+    /// Every fault of the syntax; with any of them, keys and values are not to be trusted.
+    pub(crate) fn parse(&self) -> Result<DeTable<'_>, Vec<Problem>> {
+        let (table, errors) = DeTable::parse_recoverable(&self.text);
+        if errors.is_empty() {
+            return Ok(table.into_inner());
+        }
+        let problem = |error: &toml::de::Error| {
+            // The parser's sentences may have several lines; a problem has one.
+            let message = error.message().trim().replace('\n', "; ");
+            let offset = error.span().map_or(0, |span| span.start);
+            self.place(offset).problem(format!("not TOML: {message}"))
+        };
+        Err(errors.iter().map(problem).collect())
+    }
+
+    /// The place of a byte of the text.
+    pub(crate) fn place(&self, offset: usize) -> Place {
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let start = self.lines[line - 1];
+        let before = self.text.get(start..offset).unwrap_or(&self.text[start..]);
+        Place { file: self.shown.clone(), line, column: before.chars().count() + 1 }
+    }
+
+    /// The problem of what stands at `span`.
+    pub(crate) fn problem(&self, span: Range<usize>, message: impl Into<String>) -> Problem {
+        self.place(span.start).problem(message)
+    }
+}
+
+/// What a failed access means, in words without a number.
+pub(crate) fn describe(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "no such file".into(),
+        ErrorKind::PermissionDenied => "permission denied".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// A value as an error message names it: its kind, and what was written.
+pub(crate) fn found(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("the text {}", quote(text)),
+        DeValue::Integer(number) => format!("the number {:.64}", number.to_string()),
+        DeValue::Float(number) => format!("the number {:.64}", number.to_string()),
+        DeValue::Boolean(value) => format!("{value}"),
+        DeValue::Datetime(date) => format!("the date {date}"),
+        DeValue::Array(_) => "a list".into(),
+        DeValue::Table(_) => "a table".into(),
+    }
+}
+
+/// A text in quotes, on one line, cut where it is long.
+pub(crate) fn quote(text: &str) -> String {
+    let cut: String = text.chars().take(64).collect();
+    let mark = if cut.len() < text.len() { "…" } else { "" };
+    format!("{cut:?}{mark}")
+}

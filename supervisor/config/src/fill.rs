@@ -1,0 +1,140 @@
+//! Fills a configuration from the tables of a document: finds the setting of each key, refuses the
+//! keys that are none, and notes where each value came from.
+
+use crate::document::{Document, Place, found, quote};
+use crate::keys::REFUSED_KEYS;
+use crate::nearest::nearest;
+use crate::read::{Places, Reading};
+use crate::setting::{Key, Operator};
+use crate::{Origin, Origins, Problem};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Whose keys a table has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope<'a> {
+    /// The whole file's.
+    File,
+    /// The host's file's for one module: the keys of `[module]` stand there without their section.
+    Module(&'a str),
+}
+
+/// What a table is filled into, beside the configuration itself.
+pub(crate) struct Filling<'a, T: 'static> {
+    pub(crate) document: &'a Document,
+    pub(crate) scope: Scope<'a>,
+    pub(crate) keys: &'static [Key<T>],
+    pub(crate) problems: &'a mut Vec<Problem>,
+    pub(crate) places: &'a mut Places,
+}
+
+impl<T: 'static> Filling<'_, T> {
+    /// Reads every key of `table` into `target`.
+    pub(crate) fn fill(&mut self, target: &mut T, table: &DeTable<'_>) {
+        self.section(target, table, "");
+    }
+
+    fn section(&mut self, target: &mut T, table: &DeTable<'_>, prefix: &str) {
+        for (name, value) in table {
+            let local = format!("{prefix}{}", name.get_ref());
+            let found_key = self.keys.iter().find(|key| self.local(key.path) == Some(&local));
+            if let Some(key) = found_key {
+                self.value(target, key, &local, name.span().start, value);
+            } else if self.known(&format!("{local}.")).next().is_some() {
+                match value.get_ref() {
+                    DeValue::Table(table) => self.section(target, table, &format!("{local}.")),
+                    other => {
+                        let message = format!("{}: expected a table, found {}", self.label(&local), found(other));
+                        self.problems.push(self.document.problem(value.span(), message));
+                    }
+                }
+            } else {
+                let message = self.unknown(&local, prefix, name.get_ref());
+                self.problems.push(self.document.problem(name.span(), message));
+            }
+        }
+    }
+
+    fn value(&mut self, target: &mut T, key: &Key<T>, local: &str, at: usize, value: &Spanned<DeValue<'_>>) {
+        let label = self.label(local);
+        let overrides = self.scope != Scope::File;
+        if overrides && key.operator == Operator::MayNot {
+            let message = format!("{label}: only the module's manifest says this; remove it here");
+            self.problems.push(self.document.problem(at..at, message));
+            return;
+        }
+        self.places.insert(key.path.to_owned(), self.document.place(at));
+        Reading {
+            document: self.document,
+            path: key.path,
+            label: &label,
+            narrows: overrides && key.operator == Operator::Narrows,
+            value,
+            problems: self.problems,
+            places: self.places,
+        }
+        .into_slot((key.slot)(target));
+    }
+
+    /// The key's name inside the scope; none where the scope doesn't have it.
+    fn local(&self, path: &'static str) -> Option<&'static str> {
+        match self.scope {
+            Scope::File => Some(path),
+            Scope::Module(_) => Some(path.strip_prefix("module.").unwrap_or(path)),
+        }
+    }
+
+    /// The key's name in the file.
+    fn label(&self, local: &str) -> String {
+        match self.scope {
+            Scope::File => local.to_owned(),
+            Scope::Module(name) => format!("module.{name}.{local}"),
+        }
+    }
+
+    /// The names directly under `prefix` that may be written, each perhaps more than once.
+    fn known<'p>(&'p self, prefix: &'p str) -> impl Iterator<Item = &'static str> + 'p {
+        let overrides = self.scope != Scope::File;
+        let writable = self.keys.iter().filter(move |key| !overrides || key.operator != Operator::MayNot);
+        let inside = writable.filter_map(move |key| self.local(key.path)?.strip_prefix(prefix));
+        inside.map(|rest| rest.split('.').next().unwrap_or(rest))
+    }
+
+    fn unknown(&self, local: &str, prefix: &str, name: &str) -> String {
+        let label = self.label(local);
+        let full = match self.scope {
+            Scope::Module(_) if !local.contains('.') => format!("module.{local}"),
+            _ => local.to_owned(),
+        };
+        if let Some((_, reason)) = REFUSED_KEYS.iter().find(|(path, _)| *path == full) {
+            return format!("{label}: {reason}");
+        }
+        let label = quote(&label);
+        // The right name in the wrong section is as common a slip as a wrong letter.
+        let elsewhere = self
+            .keys
+            .iter()
+            .filter_map(|key| self.local(key.path))
+            .find(|path| path.rsplit_once('.').map_or(*path, |(_, last)| last) == name);
+        if let Some(elsewhere) = elsewhere {
+            return format!("unknown key {label}; did you mean {}?", quote(&self.label(elsewhere)));
+        }
+        match nearest(name, self.known(prefix)) {
+            Some(near) => {
+                format!("unknown key {label}; did you mean {}?", quote(&self.label(&format!("{prefix}{near}"))))
+            }
+            None => {
+                let mut known: Vec<&str> = self.known(prefix).collect();
+                known.dedup();
+                format!("unknown key {label}; expected one of {}", known.join(", "))
+            }
+        }
+    }
+}
+
+/// What the places say about where the values came from.
+pub(crate) fn note_origins(places: &Places, origins: &mut Origins) {
+    for (path, Place { file, line, .. }) in places {
+        origins.note(path.clone(), Origin::File { path: file.clone(), line: *line });
+    }
+}

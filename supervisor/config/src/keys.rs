@@ -1,0 +1,139 @@
+//! Every key of both kinds of file, with the bounds of its value. A key that is not in these tables
+//! is refused; `docs/configuration.md` has a row for each, and a test sees to that.
+
+use crate::setting::{Key, Named, Operator, Slot, check_variable_name};
+use crate::{HostConfig, LogLevel, ModuleConfig, ModuleKind, RestartPolicy, Transport};
+use bulkhead_protocol::ModuleName;
+use bulkhead_protocol::limits::{DEADLINE_MS_MAX, FRAME_BYTES_MAX_HIGHEST, FRAME_BYTES_MAX_LOWEST};
+use std::{ops::RangeInclusive, time::Duration};
+
+use Operator::{MayNot, Merges, Narrows, Replaces};
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+const fn ms(from: u64, to: u64) -> RangeInclusive<Duration> {
+    Duration::from_millis(from)..=Duration::from_millis(to)
+}
+
+const fn key<T>(path: &'static str, operator: Operator, slot: for<'a> fn(&'a mut T) -> Slot<'a>) -> Key<T> {
+    Key { path, operator, slot }
+}
+
+/// The keys of `module.toml`. In the host's file, those of `[module]` stand directly under
+/// `[module.NAME]`, the others under `[module.NAME.section]`.
+pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
+    key("module.name", MayNot, |m| Slot::Name(&mut m.name)),
+    key("module.version", MayNot, |m| Slot::Text(&mut m.version)),
+    key("module.type", MayNot, |m| Slot::Choice(&mut m.kind)),
+    key("module.command", MayNot, |m| Slot::Command(&mut m.command)),
+    key("module.transport", MayNot, |m| Slot::Choice(&mut m.transport)),
+    key("module.requires", MayNot, |m| Slot::Names(&mut m.requires)),
+    key("module.spares", Replaces, |m| Slot::Count(&mut m.spares, 0..=16)),
+    key("module.instances", Replaces, |m| Slot::Count(&mut m.instances, 1..=64)),
+    key("module.autostart", Replaces, |m| Slot::Switch(&mut m.autostart)),
+    key("module.env", Merges, |m| Slot::Variables(&mut m.env)),
+    key("module.inherit_env", Replaces, |m| Slot::Texts(&mut m.inherit_env, check_variable_name)),
+    key("restart.policy", Replaces, |m| Slot::Choice(&mut m.restart.policy)),
+    key("restart.at_once_after", Replaces, |m| Slot::Time(&mut m.restart.at_once_after, ms(0, HOUR))),
+    key("restart.delay_initial", Replaces, |m| Slot::Time(&mut m.restart.delay_initial, ms(1, HOUR))),
+    key("restart.delay_max", Replaces, |m| Slot::Time(&mut m.restart.delay_max, ms(1, DAY))),
+    key("restart.reset_after", Replaces, |m| Slot::Time(&mut m.restart.reset_after, ms(0, DAY))),
+    key("restart.breaker_failures", Replaces, |m| Slot::Count(&mut m.restart.breaker_failures, 1..=1000)),
+    key("restart.breaker_window", Replaces, |m| Slot::Time(&mut m.restart.breaker_window, ms(SECOND, DAY))),
+    key("restart.breaker_retry", Replaces, |m| Slot::Time(&mut m.restart.breaker_retry, ms(10, DAY))),
+    key("restart.give_up", Replaces, |m| Slot::OptionalCount(&mut m.restart.give_up, 1..=1_000_000)),
+    key("limits.queue", Replaces, |m| Slot::Count(&mut m.limits.queue, 1..=1_000_000)),
+    key("limits.queue_bytes_max", Replaces, |m| Slot::Size(&mut m.limits.queue_bytes_max, 64 * KIB..=2 * GIB)),
+    key("limits.window", Replaces, |m| Slot::Count(&mut m.limits.window, 1..=10_000)),
+    key("limits.window_bytes", Replaces, |m| Slot::Size(&mut m.limits.window_bytes, KIB..=2 * GIB)),
+    key("limits.requests", Replaces, |m| Slot::Count(&mut m.limits.requests, 0..=10_000)),
+    key("limits.start_timeout", Replaces, |m| Slot::Time(&mut m.limits.start_timeout, ms(10, HOUR))),
+    key("limits.stop_timeout", Replaces, |m| Slot::Time(&mut m.limits.stop_timeout, ms(0, HOUR))),
+    key("limits.term_timeout", Replaces, |m| Slot::Time(&mut m.limits.term_timeout, ms(0, HOUR))),
+    key("limits.ping_interval", Replaces, |m| Slot::Time(&mut m.limits.ping_interval, ms(10, HOUR))),
+    key("limits.ping_timeout", Replaces, |m| Slot::Time(&mut m.limits.ping_timeout, ms(10, HOUR))),
+    key("limits.ping_misses", Replaces, |m| Slot::Count(&mut m.limits.ping_misses, 1..=1000)),
+    key("limits.deadline_default", Replaces, |m| Slot::Time(&mut m.limits.deadline_default, ms(1, DEADLINE_MS_MAX))),
+    key("limits.cancel_grace", Replaces, |m| Slot::Time(&mut m.limits.cancel_grace, ms(0, HOUR))),
+    key("resources.memory_limit", Replaces, |m| {
+        Slot::OptionalSize(&mut m.resources.memory_limit, MIB as u64..=1024 * GIB as u64)
+    }),
+    key("resources.cpu_time_limit", Replaces, |m| Slot::OptionalTime(&mut m.resources.cpu_time_limit, ms(1, HOUR))),
+    key("capabilities.event_subscribe", Narrows, |m| Slot::Patterns(&mut m.capabilities.event_subscribe)),
+    key("capabilities.event_emit", Narrows, |m| Slot::Patterns(&mut m.capabilities.event_emit)),
+    key("capabilities.call", Narrows, |m| Slot::Texts(&mut m.capabilities.call, check_callee)),
+    key("config", Merges, |m| Slot::Config(&mut m.config)),
+];
+
+/// The keys of `bulkhead.toml`, beside `[module.NAME]`.
+pub(crate) const HOST_KEYS: &[Key<HostConfig>] = &[
+    key("host.state_dir", Replaces, |h| Slot::Path(&mut h.state_dir)),
+    key("host.socket", Replaces, |h| Slot::Path(&mut h.socket)),
+    key("host.modules", Replaces, |h| Slot::Paths(&mut h.modules)),
+    key("host.frame_bytes_max", Replaces, |h| {
+        Slot::Size(&mut h.frame_bytes_max, FRAME_BYTES_MAX_LOWEST..=FRAME_BYTES_MAX_HIGHEST)
+    }),
+    key("host.clients_max", Replaces, |h| Slot::Count(&mut h.clients_max, 1..=100_000)),
+    key("host.log_level", Replaces, |h| Slot::Choice(&mut h.log_level)),
+    key("restarts.per_second", Replaces, |h| Slot::Count(&mut h.restarts.per_second, 1..=1000)),
+    key("restarts.burst", Replaces, |h| Slot::Count(&mut h.restarts.burst, 1..=10_000)),
+    key("logs.file_bytes_max", Replaces, |h| Slot::Size(&mut h.logs.file_bytes_max, 4 * KIB..=GIB)),
+    key("logs.files", Replaces, |h| Slot::Count(&mut h.logs.files, 1..=100)),
+    key("logs.lines_per_second", Replaces, |h| Slot::Count(&mut h.logs.lines_per_second, 1..=1_000_000)),
+    key("logs.burst", Replaces, |h| Slot::Count(&mut h.logs.burst, 1..=1_000_000)),
+    key("logs.line_bytes_max", Replaces, |h| Slot::Size(&mut h.logs.line_bytes_max, 256..=MIB)),
+    key("logs.tail", Replaces, |h| Slot::Size(&mut h.logs.tail, KIB..=16 * MIB)),
+];
+
+const LAYER1: &str = "needs Layer 1, the data store, which this version does not have; remove it";
+
+/// Keys that other versions know and this one refuses, with the reason and the remedy.
+pub(crate) const REFUSED_KEYS: &[(&str, &str)] = &[
+    ("module.library", "modules of type \"native\" are not in this version; expected \"command\""),
+    ("module.wasm", "modules of type \"wasm\" are not in this version; expected \"command\""),
+    ("resources.storage_quota", LAYER1),
+    ("capabilities.entity_read", LAYER1),
+    ("capabilities.entity_create", LAYER1),
+    ("capabilities.entity_write", LAYER1),
+    ("capabilities.entity_delete", LAYER1),
+];
+
+/// Values of `module.type` that other versions know and this one refuses.
+pub(crate) const REFUSED_TYPES: &[&str] = &["native", "wasm", "filter"];
+
+fn check_callee(name: &str) -> Result<(), String> {
+    match name {
+        "supervisor" => Ok(()),
+        "layer1" => Err(format!("\"layer1\" {LAYER1}")),
+        other => ModuleName::new(other).map(drop).map_err(|error| error.to_string()),
+    }
+}
+
+impl Named for ModuleKind {
+    const ALL: &'static [(&'static str, Self)] = &[("process", ModuleKind::Process)];
+}
+
+impl Named for Transport {
+    const ALL: &'static [(&'static str, Self)] = &[("socket", Transport::Socket), ("stdio", Transport::Stdio)];
+}
+
+impl Named for RestartPolicy {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("always", RestartPolicy::Always), ("on-failure", RestartPolicy::OnFailure), ("never", RestartPolicy::Never)];
+}
+
+impl Named for LogLevel {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
+}

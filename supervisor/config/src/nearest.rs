@@ -1,0 +1,55 @@
+//! "Did you mean …?": the known word that a misspelt one most likely stands for.
+
+/// The word of `known` that is nearest to `found`, when it is near enough: at most one slip in
+/// three characters, where a slip is a letter added, left out, replaced, or swapped with its
+/// neighbour.
+pub(crate) fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // What is longer than any name is no slip, and would only cost time.
+    if found.len() > 128 {
+        return None;
+    }
+    let slips = |word: &str| (found.chars().count().max(word.chars().count()) / 3).max(1);
+    let near = known.into_iter().map(|word| (distance(found, word), word)).filter(|(d, word)| *d <= slips(word));
+    near.min_by_key(|(distance, _)| *distance).map(|(_, word)| word)
+}
+
+/// Damerau-Levenshtein distance, in its form of optimal string alignment. `-` and `_` count as one
+/// letter, and so do capitals and small letters.
+fn distance(a: &str, b: &str) -> usize {
+    let fold = |text: &str| -> Vec<char> {
+        text.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
+    };
+    let (a, b) = (fold(a), fold(b));
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_recognised_and_strangers_are_not() {
+        let known = ["queue", "queue_bytes_max", "window", "ping_interval"];
+        assert_eq!(nearest("qeueu", known), None);
+        assert_eq!(nearest("qeue", known), Some("queue"));
+        assert_eq!(nearest("quuee", known), Some("queue"));
+        assert_eq!(nearest("ping-interval", known), Some("ping_interval"));
+        assert_eq!(nearest("queue_byte_max", known), Some("queue_bytes_max"));
+        assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("", known), None);
+    }
+}

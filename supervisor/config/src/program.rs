@@ -1,0 +1,107 @@
+//! Finds the program that a command means, and says why it can't be run before anybody tries.
+//! It is never run here.
+
+use crate::document::{describe, quote};
+use crate::setting::check_no_nul;
+use crate::surroundings::Surroundings;
+use nix::unistd::{AccessFlags, eaccess};
+use std::{
+    ffi::{OsStr, OsString},
+    fs::File,
+    io::Read,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+/// How much of a file's beginning tells what it is; Linux reads as much of a `#!` line.
+const HEAD_BYTES: u64 = 256;
+
+/// The absolute path of the program that `word` means: with a '/' a path that counts from
+/// `folder`, otherwise a name in one of the folders of `$PATH`.
+pub(crate) fn find(word: &str, folder: &Path, surroundings: &Surroundings) -> Result<PathBuf, String> {
+    check_no_nul(word)?;
+    let search = surroundings.variable("PATH");
+    let path = if word.contains('/') {
+        let path = folder.join(word);
+        std::path::absolute(&path).unwrap_or(path)
+    } else {
+        look_up(word, search).ok_or_else(|| {
+            let hint = if folder.join(word).exists() {
+                format!("the file beside the manifest is written \"./{word}\"")
+            } else {
+                "a program of the module's own is written with a '/', like \"bin/program\"".into()
+            };
+            format!("found no program {} in $PATH; {hint}", quote(word))
+        })?
+    };
+    match check(&path, search) {
+        Ok(()) => Ok(path),
+        Err(reason) => Err(format!("{}: {reason}", surroundings.shown(&path).display())),
+    }
+}
+
+/// The first executable file of this name. Relative folders in `PATH` don't count: what they mean
+/// depends on where the host was started.
+fn look_up(name: &str, search: Option<&OsStr>) -> Option<PathBuf> {
+    let folders: Vec<PathBuf> = std::env::split_paths(search?).filter(|folder| folder.is_absolute()).collect();
+    folders.into_iter().map(|folder| folder.join(name)).find(|path| path.is_file() && executable(path))
+}
+
+fn executable(path: &Path) -> bool {
+    eaccess(path, AccessFlags::X_OK).is_ok()
+}
+
+/// Whether the file at `path` can be run.
+fn check(path: &Path, search: Option<&OsStr>) -> Result<(), String> {
+    let metadata = std::fs::metadata(path).map_err(|error| describe(&error))?;
+    if metadata.is_dir() {
+        return Err("expected a program, found a folder".into());
+    }
+    if !metadata.is_file() {
+        return Err("expected a program, found something that is no file".into());
+    }
+    if !executable(path) {
+        return Err("expected a program, found a file that is not executable; chmod +x it".into());
+    }
+    let mut head = Vec::new();
+    // A program may be executable without being readable; then the kernel alone can tell.
+    if File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head)).is_err() {
+        return Ok(());
+    }
+    match head.strip_prefix(b"#!") {
+        Some(rest) => check_script(rest.split(|byte| *byte == b'\n').next().unwrap_or_default(), search),
+        None if head.is_empty() => Err("expected a program, found an empty file".into()),
+        None if !head.contains(&0) && std::str::from_utf8(&head[..head.len().min(16)]).is_ok() => {
+            Err("expected a program, found text without a \"#!\" line that names its interpreter".into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Checks the interpreter in the first line of a script, without its `#!`.
+fn check_script(line: &[u8], search: Option<&OsStr>) -> Result<(), String> {
+    if line.ends_with(b"\r") {
+        return Err("its \"#!\" line ends in a carriage return; save the script with Unix line ends".into());
+    }
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let Some(interpreter) = words.next().map(|word| Path::new(OsStr::from_bytes(word))) else {
+        return Err("its \"#!\" line names no interpreter".into());
+    };
+    if !interpreter.is_file() {
+        return Err(format!("is a script whose interpreter {} is not there", quote(&interpreter.to_string_lossy())));
+    }
+    if !executable(interpreter) {
+        let interpreter = interpreter.to_string_lossy();
+        return Err(format!("is a script whose interpreter {} is not executable", quote(&interpreter)));
+    }
+    if interpreter.file_name() != Some(OsStr::new("env")) {
+        return Ok(());
+    }
+    // `env NAME` and `env -S NAME …` look the interpreter up; other forms are left to env itself.
+    let name = words.find(|word| *word != b"-S").map(|word| OsString::from(OsStr::from_bytes(word)));
+    let name = name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if name.is_empty() || name.starts_with('-') || name.contains(['=', '/']) || look_up(&name, search).is_some() {
+        return Ok(());
+    }
+    Err(format!("is a script whose interpreter {} is not in $PATH", quote(&name)))
+}

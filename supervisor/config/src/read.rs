@@ -1,0 +1,273 @@
+//! Reads one TOML value into one setting, or says what was expected and what was found. Which
+//! value belongs to which setting is decided in `fill.rs`.
+
+use crate::Problem;
+use crate::document::{Document, Place, found, quote};
+use crate::keys::REFUSED_TYPES;
+use crate::setting::{NONE, Slot, check_command, check_no_nul, check_variable};
+use crate::units::{parse_duration, parse_size};
+use bulkhead_protocol::{Json, ModuleName, Pattern};
+use serde_json::Value;
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Where each value was written last: by the key's full name, and for what stands in a list or
+/// table by `name[0]` or `name.member`.
+pub(crate) type Places = BTreeMap<String, Place>;
+
+/// One value of a document, about to be read.
+pub(crate) struct Reading<'a> {
+    pub(crate) document: &'a Document,
+    /// The key's full name, under which its place is noted.
+    pub(crate) path: &'a str,
+    /// The key as the person wrote it.
+    pub(crate) label: &'a str,
+    /// Whether the value may only take away from what is there.
+    pub(crate) narrows: bool,
+    pub(crate) value: &'a Spanned<DeValue<'a>>,
+    pub(crate) problems: &'a mut Vec<Problem>,
+    pub(crate) places: &'a mut Places,
+}
+
+impl Reading<'_> {
+    /// Reads the value into `slot`; what doesn't fit is reported and leaves the slot as it was.
+    pub(crate) fn into_slot(mut self, slot: Slot<'_>) {
+        let expected = slot.expected();
+        let value = self.value.get_ref();
+        let fits = match slot {
+            Slot::Count(target, range) => put(target, count(value).filter(|n| range.contains(n))),
+            Slot::OptionalCount(target, range) => optional(target, value, count(value).filter(|n| range.contains(n))),
+            Slot::Time(target, range) => put(target, time(value).filter(|t| range.contains(t))),
+            Slot::OptionalTime(target, range) => optional(target, value, time(value).filter(|t| range.contains(t))),
+            Slot::Size(target, range) => {
+                let bytes = size(value).and_then(|bytes| usize::try_from(bytes).ok());
+                put(target, bytes.filter(|bytes| range.contains(bytes)))
+            }
+            Slot::OptionalSize(target, range) => optional(target, value, size(value).filter(|n| range.contains(n))),
+            Slot::Switch(target) => put(target, value.as_bool()),
+            Slot::Choice(target) => {
+                let word = value.as_str();
+                if self.path == "module.type" && word.is_some_and(|word| REFUSED_TYPES.contains(&word)) {
+                    return self.report(format!("{} is not in this version; expected {expected}", found(value)));
+                }
+                word.is_some_and(|word| target.choose(word))
+            }
+            Slot::Text(target) => put(target, value.as_str().map(str::to_owned)),
+            Slot::Name(target) => self.name(target),
+            Slot::Names(target) => self.list(target, |_, text| ModuleName::new(text).map_err(|e| e.to_string())),
+            Slot::Patterns(target) => self.list(target, narrowed_pattern),
+            Slot::Texts(target, check) => self.list(target, |granted, text| {
+                check(text)?;
+                match granted {
+                    Some(granted) if !granted.iter().any(|name| name == text) => Err(not_granted(text)),
+                    _ => Ok(text.to_owned()),
+                }
+            }),
+            Slot::Command(target) => self.command(target),
+            Slot::Path(target) => self.path(target),
+            Slot::Paths(target) => {
+                let folder = self.document.folder.clone();
+                self.list(target, |_, text| absolute(&folder, text))
+            }
+            Slot::Variables(target) => self.variables(target),
+            Slot::Config(target) => self.config(target),
+        };
+        if !fits {
+            let unit = match (&expected, value) {
+                (form, DeValue::Integer(_) | DeValue::Float(_)) if form.contains("such as") => "; write the unit too",
+                _ => "",
+            };
+            self.report(format!("expected {expected}, found {}{unit}", found(value)));
+        }
+    }
+
+    fn report(&mut self, message: String) {
+        self.report_at(self.value, message);
+    }
+
+    fn report_at(&mut self, value: &Spanned<DeValue<'_>>, message: String) {
+        self.problems.push(self.document.problem(value.span(), format!("{}: {message}", self.label)));
+    }
+
+    fn note(&mut self, path: String, offset: usize) {
+        self.places.insert(path, self.document.place(offset));
+    }
+
+    fn name(&mut self, target: &mut ModuleName) -> bool {
+        let Some(text) = self.value.get_ref().as_str() else { return false };
+        match ModuleName::new(text) {
+            Ok(name) => *target = name,
+            Err(error) => self.report(error.to_string()),
+        }
+        true
+    }
+
+    /// Reads a list of texts. `element` is given what the list held before where the value may only
+    /// narrow it.
+    fn list<T>(&mut self, target: &mut Vec<T>, element: impl Fn(Option<&[T]>, &str) -> Result<T, String>) -> bool {
+        let Some(array) = self.value.get_ref().as_array() else { return false };
+        let mut read = Vec::with_capacity(array.len());
+        for (index, item) in array.iter().enumerate() {
+            let Some(text) = item.get_ref().as_str() else {
+                self.report_at(item, format!("expected a text in the list, found {}", found(item.get_ref())));
+                continue;
+            };
+            match element(self.narrows.then_some(target.as_slice()), text) {
+                Ok(value) => read.push(value),
+                Err(message) => self.report_at(item, message),
+            }
+            self.note(format!("{}[{index}]", self.path), item.span().start);
+        }
+        *target = read;
+        true
+    }
+
+    fn command(&mut self, target: &mut Vec<String>) -> bool {
+        if let DeValue::String(text) = self.value.get_ref() {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            self.report(format!("expected a list, found a text; write {}", Value::from(words)));
+            return true;
+        }
+        let problems = self.problems.len();
+        if !self.list(target, |_, text| Ok(text.to_owned())) {
+            return false;
+        }
+        if self.problems.len() == problems
+            && let Err(message) = check_command(target)
+        {
+            self.report(message);
+        }
+        true
+    }
+
+    fn path(&mut self, target: &mut PathBuf) -> bool {
+        let Some(text) = self.value.get_ref().as_str() else { return false };
+        match absolute(&self.document.folder, text) {
+            Ok(path) => *target = path,
+            Err(message) => self.report(message),
+        }
+        true
+    }
+
+    fn variables(&mut self, target: &mut BTreeMap<String, String>) -> bool {
+        let Some(table) = self.value.get_ref().as_table() else { return false };
+        for (name, item) in table {
+            let Some(text) = item.get_ref().as_str() else {
+                let message = format!("expected a text for {}, found {}", quote(name.get_ref()), found(item.get_ref()));
+                self.report_at(item, message);
+                continue;
+            };
+            if let Err(message) = check_variable(name.get_ref(), text) {
+                self.report_at(item, message);
+            }
+            self.note(format!("{}.{}", self.path, name.get_ref()), name.span().start);
+            target.insert(name.get_ref().to_string(), text.to_owned());
+        }
+        true
+    }
+
+    /// Merges a table into the module's own configuration, member by member of its first level.
+    fn config(&mut self, target: &mut Json) -> bool {
+        let Some(table) = self.value.get_ref().as_table() else { return false };
+        let mut merged: serde_json::Map<String, Value> = target.read().unwrap_or_default();
+        for (name, item) in table {
+            self.note(format!("{}.{}", self.path, name.get_ref()), name.span().start);
+            match json(item) {
+                Ok(value) => {
+                    merged.insert(name.get_ref().to_string(), value);
+                }
+                Err((at, message)) => self.report_at(at, message),
+            }
+        }
+        *target = Json::of(&merged);
+        true
+    }
+}
+
+fn put<T>(target: &mut T, value: Option<T>) -> bool {
+    let fits = value.is_some();
+    if let Some(value) = value {
+        *target = value;
+    }
+    fits
+}
+
+fn optional<T>(target: &mut Option<T>, value: &DeValue<'_>, read: Option<T>) -> bool {
+    if value.as_str() == Some(NONE) {
+        *target = None;
+        return true;
+    }
+    put(target, read.map(Some))
+}
+
+fn count(value: &DeValue<'_>) -> Option<usize> {
+    let number = value.as_integer()?;
+    usize::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+fn time(value: &DeValue<'_>) -> Option<Duration> {
+    value.as_str().and_then(parse_duration)
+}
+
+fn size(value: &DeValue<'_>) -> Option<u64> {
+    value.as_str().and_then(parse_size)
+}
+
+fn absolute(folder: &std::path::Path, text: &str) -> Result<PathBuf, String> {
+    check_no_nul(text)?;
+    if text.is_empty() {
+        return Err("expected a path, found an empty text".into());
+    }
+    if text == "~" || text.starts_with("~/") {
+        return Err(format!("expected a path without '~', found {}; write the whole path", quote(text)));
+    }
+    std::path::absolute(folder.join(text)).map_err(|error| format!("no such path: {error}"))
+}
+
+fn narrowed_pattern(granted: Option<&[Pattern]>, text: &str) -> Result<Pattern, String> {
+    let pattern = Pattern::new(text).map_err(|error| error.to_string())?;
+    match granted {
+        Some(granted) if !granted.iter().any(|wide| covers(wide, text)) => Err(not_granted(text)),
+        _ => Ok(pattern),
+    }
+}
+
+/// Whether everything that the pattern `narrow` chooses is also chosen by `wide`.
+fn covers(wide: &Pattern, narrow: &str) -> bool {
+    match (wide.as_str().strip_suffix('*'), narrow.strip_suffix('*')) {
+        (Some(wide), Some(narrow)) => narrow.starts_with(wide),
+        (None, Some(_)) => false,
+        (_, None) => wide.matches(narrow),
+    }
+}
+
+fn not_granted(text: &str) -> String {
+    format!("expected a part of what the manifest grants, found {}; grant it in the manifest", quote(text))
+}
+
+/// The value as JSON; dates become texts.
+fn json<'a, 'i>(value: &'a Spanned<DeValue<'i>>) -> Result<Value, (&'a Spanned<DeValue<'i>>, String)> {
+    let fail = |message: &str| Err((value, format!("{message}, found {}", found(value.get_ref()))));
+    Ok(match value.get_ref() {
+        DeValue::String(text) => Value::from(text.as_ref()),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Value::from(number),
+            Err(_) => return fail("expected a whole number of at most 64 bits"),
+        },
+        DeValue::Float(number) => match number.as_str().parse().ok().and_then(serde_json::Number::from_f64) {
+            Some(number) => Value::Number(number),
+            None => return fail("expected a number that JSON can hold"),
+        },
+        DeValue::Boolean(value) => Value::from(*value),
+        DeValue::Datetime(date) => Value::from(date.to_string()),
+        DeValue::Array(array) => Value::Array(array.iter().map(json).collect::<Result<_, _>>()?),
+        DeValue::Table(table) => Value::Object(object(table)?),
+    })
+}
+
+type JsonObject = serde_json::Map<String, Value>;
+
+fn object<'a, 'i>(table: &'a DeTable<'i>) -> Result<JsonObject, (&'a Spanned<DeValue<'i>>, String)> {
+    table.iter().map(|(name, value)| Ok((name.get_ref().to_string(), json(value)?))).collect()
+}

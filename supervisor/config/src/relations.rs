@@ -1,0 +1,141 @@
+//! How values fit together: two values of one module, two modules of one host. Each value alone was
+//! checked when it was read.
+
+use crate::nearest::nearest;
+use crate::read::Places;
+use crate::surroundings::{check_socket, problem};
+use crate::{HostConfig, ModuleConfig, Problem};
+use bulkhead_protocol::ModuleName;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A configuration with the places of its values. A program's has none.
+pub(crate) struct Draft<T> {
+    pub(crate) config: T,
+    pub(crate) places: Places,
+}
+
+impl<T> Draft<T> {
+    /// The problem of the first of `keys` that was written somewhere.
+    fn problem_at(&self, keys: &[&str], subject: &str, message: &str) -> Problem {
+        match keys.iter().find_map(|key| self.places.get(*key)) {
+            Some(place) => place.problem(message),
+            None => problem(format!("{subject}{message}")),
+        }
+    }
+}
+
+impl Draft<ModuleConfig> {
+    pub(crate) fn problem(&self, keys: &[&str], message: &str) -> Problem {
+        self.problem_at(keys, &format!("module {}: ", self.config.name), message)
+    }
+
+    /// Checks values that depend on each other.
+    pub(crate) fn check(&self, problems: &mut Vec<Problem>) {
+        let restart = &self.config.restart;
+        if restart.delay_max < restart.delay_initial {
+            let message = format!(
+                "restart.delay_max: expected at least restart.delay_initial, {:?}, found {:?}",
+                restart.delay_initial, restart.delay_max
+            );
+            problems.push(self.problem(&["restart.delay_max", "restart.delay_initial"], &message));
+        }
+    }
+}
+
+impl Draft<HostConfig> {
+    /// Checks values that depend on each other.
+    pub(crate) fn check(&self, problems: &mut Vec<Problem>) {
+        let logs = &self.config.logs;
+        if logs.file_bytes_max < logs.line_bytes_max {
+            let message = format!(
+                "logs.file_bytes_max: expected at least logs.line_bytes_max, {} bytes, found {} bytes",
+                logs.line_bytes_max, logs.file_bytes_max
+            );
+            problems.push(self.problem_at(&["logs.file_bytes_max", "logs.line_bytes_max"], "", &message));
+        }
+        if let Err(message) = check_socket(&self.config.socket) {
+            problems.push(self.problem_at(&["host.socket"], "", &message));
+        }
+    }
+}
+
+/// Checks how the modules of one host fit together. `complete` is false when there are modules
+/// whose names could not be read: then one that seems to be missing may be among them.
+pub(crate) fn check_together(drafts: &[Draft<ModuleConfig>], complete: bool, problems: &mut Vec<Problem>) {
+    let mut by_name: BTreeMap<&ModuleName, &Draft<ModuleConfig>> = BTreeMap::new();
+    for draft in drafts {
+        if let Some(first) = by_name.get(&draft.config.name) {
+            let other = match first.places.get("module.name") {
+                Some(place) => format!("{}:{}:{}", place.file.display(), place.line, place.column),
+                None => first.config.folder.display().to_string(),
+            };
+            let message =
+                format!("two modules have the name {:?}, this one and {other}; rename one", draft.config.name.as_str());
+            problems.push(draft.problem(&["module.name"], &message));
+        } else {
+            by_name.insert(&draft.config.name, draft);
+        }
+    }
+    if complete {
+        check_required(drafts, &by_name, problems);
+    }
+    check_circles(&by_name, problems);
+}
+
+fn check_required(
+    drafts: &[Draft<ModuleConfig>],
+    by_name: &BTreeMap<&ModuleName, &Draft<ModuleConfig>>,
+    problems: &mut Vec<Problem>,
+) {
+    for draft in drafts {
+        for (index, name) in draft.config.requires.iter().enumerate() {
+            if by_name.contains_key(name) {
+                continue;
+            }
+            let others =
+                by_name.keys().map(|known| known.as_str()).filter(|known| *known != draft.config.name.as_str());
+            let hint = match nearest(name.as_str(), others) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => "add its folder to the modules, or remove it here".into(),
+            };
+            let message = format!("module.requires: found no module {:?}; {hint}", name.as_str());
+            problems.push(draft.problem(&[&format!("module.requires[{index}]")], &message));
+        }
+    }
+}
+
+/// Reports each circle of `requires` once, at its module that comes first by name.
+fn check_circles(by_name: &BTreeMap<&ModuleName, &Draft<ModuleConfig>>, problems: &mut Vec<Problem>) {
+    // Each module is walked from once; what was walked before has had its circles reported.
+    let mut done: BTreeSet<&ModuleName> = BTreeSet::new();
+    for start in by_name.keys() {
+        // The path from `start`, with the number of the next requirement to follow at each step.
+        // It is kept in a list of its own, so that a long chain needs no deep stack.
+        let mut path: Vec<(&ModuleName, usize)> = vec![(start, 0)];
+        while let Some((name, next)) = path.last_mut() {
+            let name = *name;
+            let Some(required) = by_name.get(name).and_then(|draft| draft.config.requires.get(*next)) else {
+                done.insert(name);
+                path.pop();
+                continue;
+            };
+            *next += 1;
+            if let Some(from) = path.iter().position(|(seen, _)| *seen == required) {
+                problems.push(circle(by_name, &path[from..]));
+            } else if !done.contains(required) {
+                path.push((required, 0));
+            }
+        }
+    }
+}
+
+/// The problem of a circle: each module's number is already one past the requirement that it follows.
+fn circle(by_name: &BTreeMap<&ModuleName, &Draft<ModuleConfig>>, path: &[(&ModuleName, usize)]) -> Problem {
+    let least = path.iter().enumerate().min_by_key(|(_, (name, _))| *name).map_or(0, |(index, _)| index);
+    let turned = path[least..].iter().chain(&path[..least]);
+    let mut names: Vec<&str> = turned.map(|(name, _)| name.as_str()).collect();
+    names.push(names[0]);
+    let (first, next) = path[least];
+    let message = format!("module.requires goes in a circle: {}; none of them could start", names.join(" → "));
+    by_name[first].problem(&[&format!("module.requires[{}]", next - 1)], &message)
+}

@@ -1,0 +1,216 @@
+//! One setting: where its value is kept, what it may be, how it is read and how it is printed.
+//! Which settings there are is in `keys.rs`.
+
+use crate::document::quote;
+use crate::units::{DURATION_FORM, SIZE_FORM, format_duration, format_size};
+use bulkhead_protocol::{Json, ModuleName, Pattern};
+use serde_json::Value;
+use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+/// What switches an optional limit off.
+pub(crate) const NONE: &str = "none";
+
+/// A setting of `T`: its full name in the file and the place of its value.
+pub(crate) struct Key<T: 'static> {
+    /// Section and name, like `limits.queue`.
+    pub(crate) path: &'static str,
+    /// Whether the host's file may say it too.
+    pub(crate) operator: Operator,
+    /// Where the value is and what it may be.
+    pub(crate) slot: for<'a> fn(&'a mut T) -> Slot<'a>,
+}
+
+/// Whether the host's file may say a setting of a module.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operator {
+    /// It replaces what the manifest says.
+    Replaces,
+    /// It adds to what the manifest says, and replaces single members.
+    Merges,
+    /// It may take away from what the manifest grants.
+    Narrows,
+    /// It belongs to the module itself.
+    MayNot,
+}
+
+/// Where a value is kept, and what it may be.
+pub(crate) enum Slot<'a> {
+    Count(&'a mut usize, RangeInclusive<usize>),
+    OptionalCount(&'a mut Option<usize>, RangeInclusive<usize>),
+    Time(&'a mut Duration, RangeInclusive<Duration>),
+    OptionalTime(&'a mut Option<Duration>, RangeInclusive<Duration>),
+    Size(&'a mut usize, RangeInclusive<usize>),
+    OptionalSize(&'a mut Option<u64>, RangeInclusive<u64>),
+    Switch(&'a mut bool),
+    Choice(&'a mut dyn Choose),
+    Text(&'a mut String),
+    Name(&'a mut ModuleName),
+    Names(&'a mut Vec<ModuleName>),
+    Patterns(&'a mut Vec<Pattern>),
+    /// Texts of which each is checked.
+    Texts(&'a mut Vec<String>, fn(&str) -> Result<(), String>),
+    Command(&'a mut Vec<String>),
+    Path(&'a mut PathBuf),
+    Paths(&'a mut Vec<PathBuf>),
+    Variables(&'a mut BTreeMap<String, String>),
+    Config(&'a mut Json),
+}
+
+/// A value that is one of a few words.
+pub(crate) trait Named: Copy + PartialEq + 'static {
+    /// Every value with its word, in the order of the documentation.
+    const ALL: &'static [(&'static str, Self)];
+}
+
+/// A [`Named`] whose type is hidden.
+pub(crate) trait Choose {
+    fn words(&self) -> Vec<&'static str>;
+    fn word(&self) -> &'static str;
+    /// False when there is no such word.
+    fn choose(&mut self, word: &str) -> bool;
+}
+
+impl<T: Named> Choose for T {
+    fn words(&self) -> Vec<&'static str> {
+        T::ALL.iter().map(|(word, _)| *word).collect()
+    }
+
+    fn word(&self) -> &'static str {
+        T::ALL.iter().find(|(_, value)| value == self).expect("every value has its word").0
+    }
+
+    fn choose(&mut self, word: &str) -> bool {
+        let chosen = T::ALL.iter().find(|(known, _)| *known == word);
+        if let Some((_, value)) = chosen {
+            *self = *value;
+        }
+        chosen.is_some()
+    }
+}
+
+impl Slot<'_> {
+    /// What the value may be, as a person is told after "expected".
+    pub(crate) fn expected(&self) -> String {
+        let bounds = self.bounds();
+        match self {
+            Slot::Count(..) => format!("a whole number from {bounds}"),
+            Slot::OptionalCount(..) => format!("a whole number from {bounds}, or {NONE:?}"),
+            Slot::Time(..) => format!("{DURATION_FORM}, from {bounds}"),
+            Slot::OptionalTime(..) => format!("{DURATION_FORM}, from {bounds}, or {NONE:?}"),
+            Slot::Size(..) => format!("{SIZE_FORM}, from {bounds}"),
+            Slot::OptionalSize(..) => format!("{SIZE_FORM}, from {bounds}, or {NONE:?}"),
+            Slot::Switch(_) => "true or false".into(),
+            Slot::Choice(_) => bounds,
+            Slot::Text(_) | Slot::Name(_) => "a text".into(),
+            Slot::Names(_) => "a list of names of modules".into(),
+            Slot::Patterns(_) => "a list of names or patterns of events".into(),
+            Slot::Texts(..) => "a list of names".into(),
+            Slot::Command(_) => "a list of texts, the command and its arguments".into(),
+            Slot::Path(_) => "a path".into(),
+            Slot::Paths(_) => "a list of paths".into(),
+            Slot::Variables(_) => "a table of texts".into(),
+            Slot::Config(_) => "a table".into(),
+        }
+    }
+
+    /// The bounds or the choice; empty where there are none.
+    pub(crate) fn bounds(&self) -> String {
+        let times = |range: &RangeInclusive<Duration>| {
+            format!("{} to {}", format_duration(*range.start()), format_duration(*range.end()))
+        };
+        match self {
+            Slot::Count(_, range) | Slot::OptionalCount(_, range) => format!("{} to {}", range.start(), range.end()),
+            Slot::Time(_, range) | Slot::OptionalTime(_, range) => times(range),
+            Slot::Size(_, range) => sizes(&(*range.start() as u64..=*range.end() as u64)),
+            Slot::OptionalSize(_, range) => sizes(range),
+            Slot::Switch(_) => "true or false".into(),
+            Slot::Choice(choice) => {
+                let words: Vec<String> = choice.words().iter().map(|word| format!("{word:?}")).collect();
+                words.join(", ")
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The value as it would be written in a file, in JSON's terms; none for an optional limit
+    /// that is off.
+    pub(crate) fn value(&self) -> Value {
+        let none = || Value::from(NONE);
+        match self {
+            Slot::Count(value, _) => Value::from(**value),
+            Slot::OptionalCount(value, _) => value.map_or_else(none, Value::from),
+            Slot::Time(value, _) => Value::from(format_duration(**value)),
+            Slot::OptionalTime(value, _) => value.map_or_else(none, |value| Value::from(format_duration(value))),
+            Slot::Size(value, _) => Value::from(format_size(**value as u64)),
+            Slot::OptionalSize(value, _) => value.map_or_else(none, |value| Value::from(format_size(value))),
+            Slot::Switch(value) => Value::from(**value),
+            Slot::Choice(choice) => Value::from(choice.word()),
+            Slot::Text(text) => Value::from(text.as_str()),
+            Slot::Name(name) => Value::from(name.as_str()),
+            Slot::Names(names) => names.iter().map(ModuleName::as_str).collect(),
+            Slot::Patterns(patterns) => patterns.iter().map(Pattern::as_str).collect(),
+            Slot::Texts(texts, _) | Slot::Command(texts) => texts.iter().map(String::as_str).collect(),
+            Slot::Path(path) => Value::from(path.to_string_lossy()),
+            Slot::Paths(paths) => paths.iter().map(|path| path.to_string_lossy()).collect(),
+            Slot::Variables(variables) => {
+                variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+            }
+            Slot::Config(json) => json.read().unwrap_or(Value::Null),
+        }
+    }
+
+    /// What is wrong with a value that a program has set; a file's values are checked while they
+    /// are read.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let outside = |found: String| Err(format!("expected {}, found {found}", self.expected()));
+        match self {
+            Slot::Count(value, range) if !range.contains(value) => outside(value.to_string()),
+            Slot::OptionalCount(Some(value), range) if !range.contains(value) => outside(value.to_string()),
+            Slot::Time(value, range) if !range.contains(value) => outside(format!("{value:?}")),
+            Slot::OptionalTime(Some(value), range) if !range.contains(value) => outside(format!("{value:?}")),
+            Slot::Size(value, range) if !range.contains(value) => outside(format!("{value} bytes")),
+            Slot::OptionalSize(Some(value), range) if !range.contains(value) => outside(format!("{value} bytes")),
+            Slot::Texts(texts, check) => texts.iter().try_for_each(|text| check(text)),
+            Slot::Command(words) => check_command(words),
+            Slot::Variables(variables) => variables.iter().try_for_each(|(name, value)| check_variable(name, value)),
+            Slot::Config(json) if !json.as_str().starts_with('{') => outside(quote(json.as_str())),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn sizes(range: &RangeInclusive<u64>) -> String {
+    format!("{} to {}", format_size(*range.start()), format_size(*range.end()))
+}
+
+/// What no argument, variable or path of the operating system can hold.
+pub(crate) fn check_no_nul(text: &str) -> Result<(), String> {
+    if text.contains('\0') { Err(format!("expected a text without NUL, found {}", quote(text))) } else { Ok(()) }
+}
+
+/// Whether `words` can be run at all; whether the program is there is another question.
+pub(crate) fn check_command(words: &[String]) -> Result<(), String> {
+    match words.first() {
+        None => Err("expected the command and its arguments, found an empty list".into()),
+        Some(program) if program.is_empty() => Err("expected a command, found an empty text".into()),
+        Some(_) => words.iter().try_for_each(|word| check_no_nul(word)),
+    }
+}
+
+/// The prefix of the variables that the host itself gives to a module.
+const OWN_VARIABLES: &str = "BULKHEAD_";
+
+pub(crate) fn check_variable_name(name: &str) -> Result<(), String> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(format!("expected the name of a variable, without '=', found {}", quote(name)));
+    }
+    if name.starts_with(OWN_VARIABLES) {
+        return Err(format!("expected another name, found {}: {OWN_VARIABLES}… is the host's own", quote(name)));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_variable(name: &str, value: &str) -> Result<(), String> {
+    check_variable_name(name)?;
+    check_no_nul(value)
+}

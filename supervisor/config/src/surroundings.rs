@@ -1,0 +1,124 @@
+//! What of its surroundings a host depends on, as values: who runs it, where, and which variables
+//! of the environment are set. Here are the places that are the default; nothing else in this
+//! crate looks at the environment.
+
+use crate::{Origin, Problem};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+};
+
+/// Longest path of a Unix socket: the kernel's 108 bytes less the NUL at the end (unix(7)).
+pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// What a configuration depends on beside its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Whether the effective user is root.
+    pub root: bool,
+    /// The current directory, absolute.
+    pub current_dir: PathBuf,
+    /// The variables of the environment.
+    pub variables: BTreeMap<OsString, OsString>,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    ///
+    /// # Errors
+    /// When the current directory is gone.
+    pub fn of_process() -> Result<Surroundings, std::io::Error> {
+        Ok(Surroundings {
+            root: nix::unistd::geteuid().is_root(),
+            current_dir: std::env::current_dir()?,
+            variables: std::env::vars_os().collect(),
+        })
+    }
+
+    /// A variable that is set and not empty.
+    pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// The path counted from the current directory.
+    pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
+        let joined = self.current_dir.join(path);
+        std::path::absolute(&joined).unwrap_or(joined)
+    }
+
+    /// The path as messages show it: short where it lies in the current directory.
+    pub(crate) fn shown(&self, path: &Path) -> PathBuf {
+        match path.strip_prefix(&self.current_dir) {
+            Ok(rest) if rest.as_os_str().is_empty() => ".".into(),
+            Ok(rest) => rest.to_path_buf(),
+            Err(_) => path.to_path_buf(),
+        }
+    }
+
+    /// Where the control socket is when nobody says: `/run/bulkhead/control.sock` for root,
+    /// `$XDG_RUNTIME_DIR/bulkhead/control.sock` for everybody else.
+    pub(crate) fn default_socket(&self) -> Result<PathBuf, Problem> {
+        if self.root {
+            return Ok("/run/bulkhead/control.sock".into());
+        }
+        let folder = self.folder("XDG_RUNTIME_DIR")?.ok_or_else(|| {
+            problem("no place for the control socket: $XDG_RUNTIME_DIR is not set; set it, or give --socket PATH")
+        })?;
+        Ok(folder.join("bulkhead/control.sock"))
+    }
+
+    /// Where the state is when nobody says: `/var/lib/bulkhead` for root, for everybody else
+    /// `$XDG_STATE_HOME/bulkhead`, or without that `$HOME/.local/state/bulkhead`.
+    pub(crate) fn default_state_dir(&self) -> Result<PathBuf, Problem> {
+        if self.root {
+            return Ok("/var/lib/bulkhead".into());
+        }
+        if let Some(folder) = self.folder("XDG_STATE_HOME")? {
+            return Ok(folder.join("bulkhead"));
+        }
+        let home = self.folder("HOME")?.ok_or_else(|| {
+            problem("no place for the state: neither $XDG_STATE_HOME nor $HOME is set; set one, or give --state DIR")
+        })?;
+        Ok(home.join(".local/state/bulkhead"))
+    }
+
+    /// The control socket of a client or a host: the flag, else `$BULKHEAD_SOCKET`; none where
+    /// neither says it.
+    pub(crate) fn chosen_socket(&self, flag: Option<&Path>) -> Option<(PathBuf, Origin)> {
+        if let Some(path) = flag {
+            return Some((self.absolute(path), Origin::Flag("--socket")));
+        }
+        let path = self.variable("BULKHEAD_SOCKET")?;
+        Some((self.absolute(Path::new(path)), Origin::Environment("BULKHEAD_SOCKET")))
+    }
+
+    /// A folder that a variable names. A relative one would mean another place with every current
+    /// directory (XDG base directories calls it invalid).
+    fn folder(&self, name: &str) -> Result<Option<PathBuf>, Problem> {
+        match self.variable(name).map(PathBuf::from) {
+            Some(folder) if folder.is_relative() => {
+                Err(problem(format!("expected an absolute path in ${name}, found {folder:?}")))
+            }
+            other => Ok(other),
+        }
+    }
+}
+
+/// What is wrong with the path of a control socket, if anything is.
+pub(crate) fn check_socket(path: &Path) -> Result<(), String> {
+    let length = path.as_os_str().len();
+    if length > SOCKET_PATH_BYTES_MAX {
+        return Err(format!(
+            "expected a path of at most {SOCKET_PATH_BYTES_MAX} bytes for the control socket, found {length}: \
+             {}; choose a shorter one with --socket PATH",
+            path.display()
+        ));
+    }
+    Ok(())
+}
+
+/// A problem that is in no file.
+pub(crate) fn problem(message: impl Into<String>) -> Problem {
+    Problem { file: None, place: None, message: message.into() }
+}
