@@ -1,7 +1,10 @@
-//! Names of events and the patterns that choose among them. Delivery is the core's business.
+//! Names of events, the patterns that choose among them, and the few members of a payload that the
+//! host itself reads. Delivery is the core's business.
 
 use crate::limits::EVENT_NAME_BYTES_MAX;
-use std::fmt;
+use crate::Json;
+use serde::Deserialize;
+use std::{borrow::Cow, fmt};
 
 /// A pattern of event names: an exact name, a prefix that ends in `*`, or `*` for all.
 ///
@@ -75,6 +78,45 @@ impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The name of the event in the payload of a request of type `event`.
+///
+/// # Errors
+/// A sentence, when the payload is not `{"event","data"}` or the name breaks a rule.
+pub fn event_name(payload: &Json) -> Result<String, String> {
+    #[derive(Deserialize)]
+    struct Event<'a> {
+        #[serde(borrow)]
+        event: Cow<'a, str>,
+    }
+    let event: Event<'_> =
+        payload.read().map_err(|error| format!("expected a payload {{\"event\",\"data\"}}: {error}"))?;
+    check_event_name(&event.event).map_err(|error| error.to_string())?;
+    Ok(event.event.into_owned())
+}
+
+/// The number of the request that the payload of a request of type `cancel` names.
+///
+/// # Errors
+/// A sentence, when the payload is not `{"id"}`.
+pub fn cancel_target(payload: &Json) -> Result<u64, String> {
+    #[derive(Deserialize)]
+    struct Cancel {
+        id: u64,
+    }
+    let cancel: Cancel = payload.read().map_err(|error| format!("expected a payload {{\"id\"}}: {error}"))?;
+    Ok(cancel.id)
+}
+
+/// The name of the command in the payload of a request of type `command`, if it has one.
+pub fn command_name(payload: &Json) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Command<'a> {
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    }
+    payload.read::<Command<'_>>().ok().map(|command| command.name.into_owned())
 }
 
 #[cfg(test)]

@@ -1,1 +1,39 @@
-//! placeholder
+//! What decides in Bulkhead: when a module starts, restarts and stops, where a request goes, who is
+//! told what after a crash.
+//!
+//! The core is a state machine. It has no clock, no socket, no process, no thread and no source of
+//! randomness: time and a seed are arguments, inputs are the `handle_*` methods of [`Core`], outputs
+//! are [`Action`]s and one [`Core::poll_timeout`]. What waits lives in the daemon around it.
+
+#![forbid(unsafe_code)]
+
+mod action;
+mod bucket;
+mod control;
+mod core;
+mod delivery;
+mod ending;
+mod health;
+mod lifecycle;
+mod module;
+mod pending;
+mod random;
+mod restart;
+mod routing;
+mod run;
+mod spec;
+mod time;
+mod timers;
+mod view;
+
+pub use action::{Action, Announcement, Caller, ClientId, Control, CrashRecord, Evidence, LostRequest, Recipient, RunId};
+pub use control::Condition;
+pub use core::{Core, HostSettings};
+pub use ending::{Cause, Verdict};
+pub use module::ModuleId;
+pub use pending::RequestId;
+pub use restart::{Policy, RestartRules, Why};
+pub use run::{Phase, Role};
+pub use spec::{ModuleRules, ModuleSpec};
+pub use time::Time;
+pub use view::{ModuleView, NextStep, ObservedState, RunView};

@@ -1,0 +1,169 @@
+//! What the core asks the daemon to do, and the names by which the two speak of callers and processes.
+
+use crate::pending::RequestId;
+use bulkhead_protocol::{Delivery, Exit, Json, ModuleName, Status};
+use std::{fmt, time::Duration};
+
+/// One connection of a client to the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub u64);
+
+/// One process of a module. Numbers are never used twice in the life of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub u64);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Who sends requests to the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Caller {
+    /// A client of the control socket or of the embedding program.
+    Client(ClientId),
+    /// A module's process.
+    Run(RunId),
+}
+
+/// Where an answer goes: a caller, and its own number for the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Recipient {
+    /// Who asked.
+    pub caller: Caller,
+    /// The caller's number.
+    pub id: u64,
+}
+
+/// A request of the host itself to a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// The first message.
+    Init,
+    /// Are you there?
+    Ping,
+    /// Finish, answer, exit.
+    Shutdown,
+    /// Stop working on that request.
+    Cancel(RequestId),
+}
+
+/// What the daemon is to do. Actions are to be carried out in the order in which they are polled.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Start a process of the module; its channel may be written to from now on.
+    Spawn {
+        /// Its number.
+        run: RunId,
+        /// The module.
+        module: ModuleName,
+        /// Which launch instructions; see [`crate::ModuleSpec::generation`].
+        generation: u64,
+        /// The process's name for people, like `research-log#3`.
+        instance: String,
+    },
+    /// Write a request that somebody sent to the process: [`crate::Core::outgoing`] lends it.
+    Send {
+        /// To which process.
+        run: RunId,
+        /// Which request; also its number on this channel.
+        request: RequestId,
+    },
+    /// Write a request of the host's own to the process.
+    SendControl {
+        /// To which process.
+        run: RunId,
+        /// Its number on this channel.
+        id: RequestId,
+        /// Which.
+        control: Control,
+    },
+    /// SIGTERM, then SIGCONT, to the process's whole tree.
+    Terminate(RunId),
+    /// SIGKILL to the process's whole tree, until it is gone.
+    Kill(RunId),
+    /// Nothing of the process is left: forget it.
+    Release(RunId),
+    /// Measure the CPU time that the process has used so far and hand it to
+    /// [`crate::Core::handle_sample`], before the next input.
+    Sample(RunId),
+    /// Write a response.
+    Reply {
+        /// To whom.
+        to: Recipient,
+        /// What.
+        status: Status,
+    },
+    /// Tell whoever follows events.
+    Announce(Announcement),
+    /// Keep a record of a crash.
+    RecordCrash(Box<CrashRecord>),
+    /// Keep a message that was in flight at two crashes, for people to look at.
+    Quarantine {
+        /// The module that it killed.
+        module: ModuleName,
+        /// The message.
+        request: Box<LostRequest>,
+    },
+    /// The module was removed and nothing of it is left.
+    Removed(ModuleName),
+}
+
+/// Something that happened to a module, for those who follow events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// The event's name, like `module.crashed`.
+    pub event: &'static str,
+    /// The module.
+    pub module: ModuleName,
+    /// The process, where one is concerned.
+    pub instance: Option<String>,
+    /// A clause for people.
+    pub detail: Option<String>,
+}
+
+/// What the daemon found when a process ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// The last lines of its standard error.
+    pub stderr: Vec<String>,
+    /// Requests that had not been written to its channel completely.
+    pub unsent: Vec<RequestId>,
+}
+
+/// One crash, with what was in flight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrashRecord {
+    /// The module.
+    pub module: ModuleName,
+    /// The process, for people.
+    pub instance: String,
+    /// The process, for the daemon.
+    pub run: RunId,
+    /// Its process id, if it came so far.
+    pub pid: Option<i32>,
+    /// Why it ended, in one clause.
+    pub reason: String,
+    /// How it ended.
+    pub exit: Option<Exit>,
+    /// From its start to its end.
+    pub uptime: Duration,
+    /// The last lines of its standard error.
+    pub stderr: Vec<String>,
+    /// The requests that it may have been working on.
+    pub in_flight: Vec<LostRequest>,
+}
+
+/// A request that was in flight at a crash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostRequest {
+    /// Its type on the wire.
+    pub kind: String,
+    /// Its payload.
+    pub payload: Json,
+    /// Its idempotency key.
+    pub key: Option<String>,
+    /// How far it got.
+    pub delivery: Delivery,
+}

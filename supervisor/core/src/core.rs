@@ -1,0 +1,246 @@
+//! The state machine itself: its parts, its timers, its outputs. Each kind of input has a file of
+//! its own beside this one.
+
+use crate::{
+    action::{Action, Announcement, Caller, ClientId, Control, Recipient},
+    bucket::Bucket,
+    control::{Waiter, WaiterId},
+    module::{Module, ModuleId},
+    pending::{Pending, Place, RequestId},
+    random::Random,
+    run::{Phase, Run, RunId},
+    time::Time,
+    timers::{Timer, Timers},
+};
+use bulkhead_protocol::{ModuleName, message::WireRequest};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+/// Limits of the host as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostSettings {
+    /// Automatic restarts of all modules together, each second.
+    pub restarts_per_second: u32,
+    /// Automatic restarts of all modules together that need not wait.
+    pub restarts_burst: u32,
+    /// Requests that one client may have unanswered.
+    pub client_requests_max: usize,
+}
+
+impl Default for HostSettings {
+    fn default() -> HostSettings {
+        HostSettings { restarts_per_second: 50, restarts_burst: 100, client_requests_max: 4096 }
+    }
+}
+
+/// What a caller is waiting for under one of its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outstanding {
+    Request(RequestId),
+    Waiter(WaiterId),
+}
+
+/// The supervisor's decisions.
+///
+/// After each call of a `handle_*` method, and of anything else that takes `&mut self`:
+///
+/// 1. call [`Core::poll_action`] until it returns `None`, and carry each action out, in order;
+/// 2. call [`Core::poll_timeout`], and [`Core::handle_timeout`] when that moment has come.
+///
+/// Time must never run backwards between calls.
+#[derive(Debug)]
+pub struct Core {
+    pub(crate) settings: HostSettings,
+    pub(crate) random: Random,
+    pub(crate) bucket: Bucket,
+    pub(crate) modules: BTreeMap<ModuleId, Module>,
+    pub(crate) names: HashMap<ModuleName, ModuleId>,
+    pub(crate) runs: HashMap<RunId, Run>,
+    pub(crate) requests: HashMap<RequestId, Pending>,
+    pub(crate) callers: HashMap<Caller, HashMap<u64, Outstanding>>,
+    pub(crate) waiters: BTreeMap<WaiterId, Waiter>,
+    pub(crate) timers: Timers,
+    pub(crate) actions: VecDeque<Action>,
+    pub(crate) next_module: u32,
+    pub(crate) next_run: u64,
+    pub(crate) next_request: u64,
+    pub(crate) next_waiter: u64,
+    pub(crate) shutting_down: bool,
+}
+
+impl Core {
+    /// A core without modules; `seed` spreads its restarts.
+    pub fn new(settings: HostSettings, seed: u64) -> Core {
+        Core {
+            bucket: Bucket::new(settings.restarts_per_second, settings.restarts_burst),
+            settings,
+            random: Random::new(seed),
+            modules: BTreeMap::new(),
+            names: HashMap::new(),
+            runs: HashMap::new(),
+            requests: HashMap::new(),
+            callers: HashMap::new(),
+            waiters: BTreeMap::new(),
+            timers: Timers::default(),
+            actions: VecDeque::new(),
+            next_module: 0,
+            next_run: 1,
+            next_request: 1,
+            next_waiter: 1,
+            shutting_down: false,
+        }
+    }
+
+    /// The next thing to do, if any.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Core::handle_timeout`] is to be called, if nothing else comes before.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Time) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Deadline(request) => self.deadline_passed(now, request),
+                Timer::Run(run) => self.run_due(now, run),
+                Timer::Start(module, slot) => self.start_due(now, module, slot),
+                Timer::Waiter(waiter) => self.waiter_due(now, waiter),
+            }
+        }
+    }
+
+    /// The request behind an [`Action::Send`], as it goes to the module; `None` when it was answered
+    /// in the meantime and need not be sent.
+    pub fn outgoing(&self, request: RequestId) -> Option<WireRequest<'_>> {
+        let pending = self.requests.get(&request)?;
+        Some(WireRequest {
+            id: Some(request.0),
+            kind: &pending.message.kind,
+            to: None,
+            payload: pending.message.payload.as_str(),
+            deadline_ms: pending.message.deadline_ms,
+            key: pending.message.key.as_deref(),
+        })
+    }
+
+    /// The module that a run belongs to.
+    pub fn module_of(&self, run: RunId) -> Option<&ModuleName> {
+        Some(&self.runs.get(&run)?.spec.name)
+    }
+
+    /// Whether nothing is left to stop: no process of any module.
+    pub fn is_idle(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    pub(crate) fn new_request_id(&mut self) -> RequestId {
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        id
+    }
+
+    pub(crate) fn act(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    pub(crate) fn announce(
+        &mut self,
+        event: &'static str,
+        module: &ModuleName,
+        instance: Option<String>,
+        detail: Option<String>,
+    ) {
+        self.act(Action::Announce(Announcement { event, module: module.clone(), instance, detail }));
+    }
+
+    /// Sends a request of the host's own.
+    pub(crate) fn send_control(&mut self, run_id: RunId, control: Control) {
+        let id = self.new_request_id();
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        if run.listens() {
+            run.remember_control(id, control);
+            self.act(Action::SendControl { run: run_id, id, control });
+        }
+    }
+
+    /// Sets a run's timer to what its phase and its health ask for.
+    pub(crate) fn arm(&mut self, run_id: RunId) {
+        let Some(run) = self.runs.get(&run_id) else { return };
+        let due = match run.phase {
+            Phase::Starting { until } | Phase::Draining { until } | Phase::Terminating { until } => Some(until),
+            Phase::Ready { .. } => Some(self.health_due(run)),
+            Phase::Killing | Phase::Exited => None,
+        };
+        let run = self.runs.get_mut(&run_id).expect("it was there a line ago");
+        if run.timer == due {
+            return;
+        }
+        if let Some(at) = run.timer.take() {
+            self.timers.clear(at, Timer::Run(run_id));
+        }
+        run.timer = due;
+        if let Some(at) = due {
+            self.timers.set(at, Timer::Run(run_id));
+        }
+    }
+
+    fn run_due(&mut self, now: Time, run_id: RunId) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        run.timer = None;
+        match run.phase {
+            Phase::Ready { .. } => self.check_health(now, run_id),
+            Phase::Starting { until } if until <= now => self.start_timed_out(now, run_id),
+            Phase::Draining { until } if until <= now => self.drain_timed_out(now, run_id),
+            Phase::Terminating { until } if until <= now => self.kill(now, run_id, None),
+            Phase::Starting { .. }
+            | Phase::Draining { .. }
+            | Phase::Terminating { .. }
+            | Phase::Killing
+            | Phase::Exited => {}
+        }
+        self.arm(run_id);
+    }
+
+    /// Takes a request or a wait off its caller's list, as it is being answered.
+    pub(crate) fn settle_caller(&mut self, recipient: Recipient) {
+        if let Some(outstanding) = self.callers.get_mut(&recipient.caller) {
+            outstanding.remove(&recipient.id);
+        }
+    }
+
+    /// Everything that a client had asked for is unwanted now: its connection is gone.
+    pub fn handle_client_gone(&mut self, client: ClientId) {
+        self.caller_gone(Caller::Client(client));
+    }
+
+    pub(crate) fn caller_gone(&mut self, caller: Caller) {
+        let mut outstanding: Vec<(u64, Outstanding)> =
+            self.callers.remove(&caller).into_iter().flatten().collect();
+        // The order in a hash map differs from run to run; decisions must not.
+        outstanding.sort_unstable_by_key(|(id, _)| *id);
+        for (_, what) in outstanding {
+            match what {
+                Outstanding::Waiter(waiter) => self.forget_waiter(waiter),
+                Outstanding::Request(request) => self.abandon(request),
+            }
+        }
+    }
+
+    /// Nobody waits for this request any more.
+    fn abandon(&mut self, id: RequestId) {
+        let Some(pending) = self.requests.get_mut(&id) else { return };
+        pending.recipient = None;
+        pending.wanted = false;
+        self.timers.clear(pending.deadline, Timer::Deadline(id));
+        match pending.place {
+            Place::Queued => {
+                self.unqueue(id);
+                self.requests.remove(&id);
+            }
+            Place::InFlight { run, .. } => self.send_control(run, Control::Cancel(id)),
+        }
+    }
+}

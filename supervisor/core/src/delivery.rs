@@ -1,0 +1,135 @@
+//! What becomes of the requests that were in flight when a process ended: how far each had got, which
+//! are sent again, which are answered and with what, which are quarantined.
+
+use crate::{
+    action::{Action, Evidence, LostRequest, RunId},
+    core::Core,
+    ending::Verdict,
+    module::Desired,
+    pending::{Pending, Place, RequestId},
+    run::Run,
+};
+use bulkhead_protocol::{Delivery, ErrorCode, Exit, Failure, RequestType, event};
+
+/// Crashes at which one request may be in flight before it is set aside.
+pub(crate) const CRASHES_MAX: u32 = 2;
+
+/// Requests of one crash whose payloads go into its record.
+const RECORDED_MAX: usize = 8;
+
+/// How a process ended, as its callers are told.
+pub(crate) struct End<'a> {
+    pub(crate) verdict: Verdict,
+    pub(crate) reason: &'a str,
+    pub(crate) exit: Option<&'a Exit>,
+    pub(crate) evidence: &'a Evidence,
+}
+
+impl Core {
+    /// Settles what a process that ended had in flight; returns what it may have been working on.
+    pub(crate) fn settle_in_flight(&mut self, run_id: RunId, end: &End<'_>) -> Vec<LostRequest> {
+        let run = self.runs.get_mut(&run_id).expect("the caller has it");
+        let in_flight = std::mem::take(&mut run.in_flight);
+        run.in_flight_bytes = 0;
+        let mut lost = Vec::new();
+        let mut again = Vec::new();
+        for (at, id) in in_flight.into_iter().enumerate() {
+            let run = &self.runs[&run_id];
+            let delivery = how_far(run, &self.requests[&id], at, end.evidence.unsent.contains(&id));
+            if delivery != Delivery::NotStarted && end.verdict != Verdict::Commanded {
+                self.requests.get_mut(&id).expect("it is in flight").crashes += 1;
+                if lost.len() < RECORDED_MAX {
+                    lost.push(self.requests[&id].lost(delivery));
+                }
+            }
+            if self.is_sent_again(run_id, id, delivery, end) {
+                again.push(id);
+            } else {
+                self.requests.remove(&id);
+            }
+        }
+        for id in again.into_iter().rev() {
+            self.requeue(id);
+        }
+        lost
+    }
+
+    /// Decides on one request; answers it when it is not sent again.
+    fn is_sent_again(&mut self, run_id: RunId, id: RequestId, delivery: Delivery, end: &End<'_>) -> bool {
+        let (run, pending) = (&self.runs[&run_id], &self.requests[&id]);
+        if !pending.wanted {
+            return false;
+        }
+        let name = run.spec.name.clone();
+        let comes_back = self.modules[&pending.module].desired == Desired::Running;
+        if comes_back && (delivery == Delivery::NotStarted || is_safe_again(run, pending)) {
+            if pending.crashes < CRASHES_MAX {
+                return true;
+            }
+            let request = Box::new(pending.lost(delivery));
+            let reason = format!("{name} crashed twice with this request in flight; it is set aside, not tried again");
+            self.announce("module.quarantined", &name, None, Some(reason.clone()));
+            self.act(Action::Quarantine { module: name, request });
+            self.answer(id, end.failure(ErrorCode::Quarantined, reason, delivery).into());
+            return false;
+        }
+        let (code, what) = match end.verdict {
+            Verdict::Commanded => (ErrorCode::ModuleUnavailable, "was stopped".to_owned()),
+            Verdict::Clean | Verdict::Failure | Verdict::Permanent => {
+                (ErrorCode::ModuleCrashed, format!("crashed ({})", end.reason))
+            }
+        };
+        let how_far = match delivery {
+            Delivery::NotStarted => "before it began with this request",
+            Delivery::Started => "while this request was in its hands",
+            Delivery::Unknown => "with this request among those it had",
+        };
+        let failure = end.failure(code, format!("{name} {what} {how_far}"), delivery);
+        self.answer(id, failure.into());
+        false
+    }
+
+    /// Puts a request back at the front of its module's queue.
+    fn requeue(&mut self, id: RequestId) {
+        let pending = self.requests.get_mut(&id).expect("the caller decided on it");
+        pending.place = Place::Queued;
+        let module = self.modules.get_mut(&pending.module).expect("a module outlives its requests");
+        module.queue.push_front(id);
+        module.queue_bytes += pending.bytes();
+    }
+}
+
+impl End<'_> {
+    fn failure(&self, code: ErrorCode, reason: String, delivery: Delivery) -> Failure {
+        let mut failure = Failure::new(code, reason).delivery(delivery);
+        failure.exit = self.exit.cloned();
+        failure.stderr = self.evidence.stderr.clone();
+        failure
+    }
+}
+
+/// How far a request got. A module that answers in order tells by that: the first unanswered request
+/// may have begun, all behind it have not.
+fn how_far(run: &Run, pending: &Pending, at: usize, unsent: bool) -> Delivery {
+    let progressed = matches!(pending.place, Place::InFlight { progressed: true, .. });
+    match (unsent, progressed, run.concurrent, at) {
+        (true, _, _, _) => Delivery::NotStarted,
+        (false, true, _, _) | (false, false, false, 0) => Delivery::Started,
+        (false, false, true, _) => Delivery::Unknown,
+        (false, false, false, 1..) => Delivery::NotStarted,
+    }
+}
+
+/// Whether doing a request twice is the same as doing it once.
+fn is_safe_again(run: &Run, pending: &Pending) -> bool {
+    let message = &pending.message;
+    if message.key.is_some() && run.keys {
+        return true;
+    }
+    match message.kind {
+        RequestType::Query | RequestType::Event => true,
+        RequestType::Command => event::command_name(&message.payload)
+            .is_some_and(|name| run.commands.iter().any(|command| command.idempotent && command.name == name)),
+        _ => false,
+    }
+}

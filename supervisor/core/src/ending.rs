@@ -1,0 +1,128 @@
+//! Why a process ended, and what kind of ending that was: the table that restarts are decided from.
+
+use bulkhead_protocol::Exit;
+use std::{fmt, time::Duration};
+
+/// Why the host ended a process. A process that ended by itself has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A person, a reload or the host's own end asked for it: never a crash.
+    Stop,
+    /// No answer to `init` in time.
+    StartTimeout(Duration),
+    /// `init` was answered with an error.
+    InitFailed(String),
+    /// The module speaks another version of the wire.
+    WrongProtocol(u32),
+    /// No answer and no sign of life, or no end of a request.
+    Hung(String),
+    /// What came over its channel is not the protocol.
+    Violation(String),
+    /// One message cost more CPU time than the manifest allows.
+    CpuTime(Duration),
+    /// The guardian is gone, and every process with it.
+    GuardianLost,
+}
+
+/// How the core classes an ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was asked to end.
+    Commanded,
+    /// It ended by itself, with nothing left undone.
+    Clean,
+    /// It failed and may be tried again.
+    Failure,
+    /// Trying again would be in vain.
+    Permanent,
+}
+
+/// The exit code by which a module says that trying again would be in vain.
+pub(crate) const EXIT_PERMANENT: i32 = 125;
+
+/// Classes an ending. `was_ready`: it had answered `init`; `unanswered`: it had requests left.
+pub(crate) fn verdict(cause: Option<&Cause>, exit: &Exit, was_ready: bool, unanswered: bool) -> Verdict {
+    match (cause, exit) {
+        (Some(Cause::Stop), _) => Verdict::Commanded,
+        (Some(Cause::WrongProtocol(_)), _) => Verdict::Permanent,
+        (Some(Cause::InitFailed(_)) | None, Exit::Code(EXIT_PERMANENT)) => Verdict::Permanent,
+        (None, Exit::Code(0)) if was_ready && !unanswered => Verdict::Clean,
+        (
+            Some(
+                Cause::StartTimeout(_)
+                | Cause::InitFailed(_)
+                | Cause::Hung(_)
+                | Cause::Violation(_)
+                | Cause::CpuTime(_)
+                | Cause::GuardianLost,
+            )
+            | None,
+            Exit::Code(_) | Exit::Signal(_),
+        ) => Verdict::Failure,
+    }
+}
+
+/// Says in one clause how and why a process ended, for people.
+pub(crate) fn describe(cause: Option<&Cause>, exit: &Exit, was_ready: bool, unanswered: bool) -> String {
+    match (cause, exit) {
+        (None, Exit::Code(0)) if !was_ready => "exit code 0 before it was ready".into(),
+        (None, Exit::Code(0)) if unanswered => "exit code 0 with requests unanswered".into(),
+        (None, Exit::Code(EXIT_PERMANENT)) => format!("exit code {EXIT_PERMANENT}: it asks not to be tried again"),
+        (None, exit) if !was_ready => format!("{exit} before it was ready"),
+        (None, exit) => exit.to_string(),
+        (Some(cause), Exit::Code(code)) => format!("{cause} (exit code {code})"),
+        (Some(cause), Exit::Signal(_)) => cause.to_string(),
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Stop => f.write_str("stopped"),
+            Cause::StartTimeout(limit) => write!(f, "not ready within {limit:?}"),
+            Cause::InitFailed(reason) => write!(f, "init failed: {reason}"),
+            Cause::WrongProtocol(found) => write!(
+                f,
+                "wrong protocol version: expected {}, found {found}",
+                bulkhead_protocol::PROTOCOL_VERSION
+            ),
+            Cause::Hung(evidence) => write!(f, "hung: {evidence}"),
+            Cause::Violation(what) => write!(f, "protocol violation: {what}"),
+            Cause::CpuTime(limit) => write!(f, "one message cost more than its {limit:?} of CPU time"),
+            Cause::GuardianLost => f.write_str("the guardian process ended, and its modules with it"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exit_of_zero_is_clean_only_when_nothing_was_left_undone() {
+        let zero = Exit::Code(0);
+        assert_eq!(verdict(None, &zero, true, false), Verdict::Clean);
+        assert_eq!(verdict(None, &zero, true, true), Verdict::Failure);
+        assert_eq!(verdict(None, &zero, false, false), Verdict::Failure);
+    }
+
+    #[test]
+    fn a_commanded_stop_is_never_a_crash_however_it_ends() {
+        for exit in [Exit::Code(0), Exit::Code(1), Exit::Code(125), Exit::Signal("SIGKILL".into())] {
+            for was_ready in [false, true] {
+                for unanswered in [false, true] {
+                    assert_eq!(verdict(Some(&Cause::Stop), &exit, was_ready, unanswered), Verdict::Commanded);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_125_and_a_wrong_version_are_permanent() {
+        assert_eq!(verdict(None, &Exit::Code(125), false, false), Verdict::Permanent);
+        assert_eq!(verdict(None, &Exit::Code(124), true, false), Verdict::Failure);
+        let killed = Exit::Signal("SIGKILL".into());
+        assert_eq!(verdict(Some(&Cause::WrongProtocol(2)), &killed, false, false), Verdict::Permanent);
+        assert_eq!(verdict(Some(&Cause::Hung(String::new())), &killed, true, true), Verdict::Failure);
+    }
+}

@@ -1,0 +1,141 @@
+//! Whether a ready process is alive and gets on: pings when it is idle, the deadline of the request it
+//! works on when it is busy, the CPU time of one message where that is limited.
+
+use crate::{
+    action::{Action, Control, RunId},
+    core::Core,
+    ending::Cause,
+    pending::RequestId,
+    run::{CpuMark, Phase, Ping, Run, Sampling},
+    time::Time,
+};
+use std::time::Duration;
+
+impl Core {
+    /// When a ready process is to be looked at next.
+    pub(crate) fn health_due(&self, run: &Run) -> Time {
+        let rules = &run.spec.rules;
+        let due = match (self.hang_at(run), run.ping) {
+            (Some(hang_at), _) => hang_at,
+            (None, Some(ping)) => ping.sent + rules.ping_timeout,
+            (None, None) => run.last_heard + rules.ping_interval,
+        };
+        run.message_check.map_or(due, |check| check.min(due))
+    }
+
+    /// When the request that a process works on has taken too long: its deadline, or the moment at
+    /// which it became the first, and the grace after that.
+    fn hang_at(&self, run: &Run) -> Option<Time> {
+        let head = self.requests.get(run.in_flight.front()?)?;
+        let rules = &run.spec.rules;
+        let deadline =
+            if head.is_event() { run.head_since + rules.deadline_default } else { head.deadline.max(run.head_since) };
+        Some(deadline + rules.cancel_grace)
+    }
+
+    pub(crate) fn check_health(&mut self, now: Time, run_id: RunId) {
+        let run = &self.runs[&run_id];
+        let rules = run.spec.rules;
+        if run.message_check.is_some_and(|check| check <= now) {
+            let head = run.in_flight.front().copied();
+            self.runs.get_mut(&run_id).expect("it was there above").message_check = None;
+            if let Some(head) = head {
+                self.sample(run_id, Sampling::MessageCost(head));
+            }
+        }
+        let run = &self.runs[&run_id];
+        match (self.hang_at(run), run.ping) {
+            (Some(hang_at), _) if hang_at <= now => self.hung(now, run_id),
+            (None, Some(Ping { sent, misses })) if sent + rules.ping_timeout <= now => {
+                let misses = misses + 1;
+                if misses >= rules.ping_misses {
+                    let cause = format!("idle, and {misses} pings went unanswered, {:?} each", rules.ping_timeout);
+                    self.kill(now, run_id, Some(Cause::Hung(cause)));
+                } else {
+                    self.ping(now, run_id, misses);
+                }
+            }
+            (None, None) if run.last_heard + rules.ping_interval <= now => self.ping(now, run_id, 0),
+            (Some(_), _) | (None, Some(_) | None) => {}
+        }
+    }
+
+    fn ping(&mut self, now: Time, run_id: RunId, misses: u32) {
+        self.runs.get_mut(&run_id).expect("the caller has it").ping = Some(Ping { sent: now, misses });
+        self.send_control(run_id, Control::Ping);
+    }
+
+    /// The measurement is asked for before the kill, so that the verdict tells busy from hung.
+    fn hung(&mut self, now: Time, run_id: RunId) {
+        let run = &self.runs[&run_id];
+        let for_how_long = now.since(run.head_since);
+        let cause = format!("no answer to the request in hand for {:.1} s", for_how_long.as_secs_f64());
+        self.sample(run_id, Sampling::Hang);
+        self.kill(now, run_id, Some(Cause::Hung(cause)));
+    }
+
+    fn sample(&mut self, run_id: RunId, what_for: Sampling) {
+        self.runs.get_mut(&run_id).expect("the caller has it").samplings.push_back(what_for);
+        self.act(Action::Sample(run_id));
+    }
+
+    /// The deadline of a request in flight has passed.
+    pub(crate) fn head_deadline_passed(&mut self, run_id: RunId, id: RequestId) {
+        if self.runs.get(&run_id).is_some_and(|run| run.in_flight.front() == Some(&id)) {
+            self.sample(run_id, Sampling::Deadline);
+        }
+    }
+
+    /// The first request in flight is another one, and its CPU time is limited.
+    pub(crate) fn message_began(&mut self, run_id: RunId) {
+        let run = self.runs.get_mut(&run_id).expect("the caller has it");
+        run.message_mark = None;
+        run.message_check = None;
+        if let Some(head) = run.in_flight.front().copied() {
+            self.sample(run_id, Sampling::MessageBegan(head));
+        }
+    }
+
+    /// The answer to [`Action::Sample`]: the CPU time that the process has used since its start, or
+    /// `None` if that could not be measured.
+    pub fn handle_sample(&mut self, now: Time, run_id: RunId, used: Option<Duration>) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(what_for) = run.samplings.pop_front() else { return };
+        let limit = run.spec.rules.cpu_time_max.unwrap_or(Duration::MAX);
+        match (what_for, used) {
+            (Sampling::Deadline, Some(used)) => run.deadline_mark = Some(CpuMark { at: now, used }),
+            (Sampling::Hang, Some(used)) => {
+                if let (Some(Cause::Hung(cause)), Some(mark)) = (&mut run.cause, run.deadline_mark) {
+                    cause.push_str(&evidence(now, mark, used));
+                }
+            }
+            (Sampling::MessageBegan(id), Some(used)) => {
+                run.message_mark = Some((id, CpuMark { at: now, used }));
+                run.message_check = Some(now + limit);
+            }
+            (Sampling::MessageCost(id), Some(used)) => match run.message_mark {
+                Some((began, mark)) if began == id => {
+                    let cost = used.saturating_sub(mark.used);
+                    if cost >= limit {
+                        self.kill(now, run_id, Some(Cause::CpuTime(limit)));
+                        return;
+                    }
+                    run.message_check = Some(now + (limit - cost).max(Duration::from_millis(1)));
+                }
+                Some(_) | None => {}
+            },
+            (Sampling::MessageCost(_), None) => run.message_check = Some(now + limit),
+            (Sampling::Deadline | Sampling::Hang | Sampling::MessageBegan(_), None) => {}
+        }
+        if matches!(run.phase, Phase::Ready { .. }) {
+            self.arm(run_id);
+        }
+    }
+}
+
+/// Busy or hung: what the process did since the deadline.
+fn evidence(now: Time, mark: CpuMark, used: Duration) -> String {
+    let (wall, cpu) = (now.since(mark.at), used.saturating_sub(mark.used));
+    let verdict = if cpu * 10 >= wall { "busy" } else { "asleep" };
+    format!("; in the last {:.1} s of them it used {:.2} s of CPU time: {verdict}", wall.as_secs_f64(), cpu.as_secs_f64())
+}

@@ -1,0 +1,527 @@
+//! The life of a module's processes: start, readiness, stop with escalation, exit, restart.
+
+use crate::{
+    action::{Action, Caller, Control, CrashRecord, Evidence, RunId},
+    core::Core,
+    delivery::End,
+    ending::{self, Cause, Verdict},
+    module::{Desired, Module, ModuleId, SlotId, SlotState, Vacancy},
+    restart::{Decision, Policy, Why},
+    run::{Phase, Role, Run},
+    spec::ModuleSpec,
+    time::Time,
+    timers::Timer,
+};
+use bulkhead_protocol::{
+    ErrorCode, Exit, Failure, Json, ModuleName, PROTOCOL_VERSION, Ready, Status, init, limits::QUOTE_BYTES_MAX,
+};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+/// How long a module that refused `init` has to exit by itself, so that its exit code is its own.
+const EXIT_GRACE: Duration = Duration::from_secs(1);
+
+impl Core {
+    /// Makes a module known, and starts it if it is `wanted`.
+    ///
+    /// # Errors
+    /// When there is one of that name.
+    pub fn add_module(&mut self, now: Time, spec: ModuleSpec, wanted: bool) -> Result<ModuleId, Failure> {
+        if self.names.contains_key(&spec.name) {
+            let reason = format!("there is a module named {} already", spec.name);
+            return Err(Failure::new(ErrorCode::Conflict, reason));
+        }
+        let id = ModuleId(self.next_module);
+        self.next_module += 1;
+        self.names.insert(spec.name.clone(), id);
+        let module = Module {
+            spec: Arc::new(spec),
+            desired: if wanted { Desired::Running } else { Desired::Stopped },
+            slots: Vec::new(),
+            next_slot: 0,
+            starts: 0,
+            restarts: 0,
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            last_exit: None,
+            incoming: None,
+            stop_deferred: false,
+            events_dropped: 0,
+        };
+        self.modules.insert(id, module);
+        self.fill_slots(id);
+        if wanted {
+            self.start_vacant(now, id);
+        }
+        Ok(id)
+    }
+
+    /// Gives a module the places that its specification asks for.
+    pub(crate) fn fill_slots(&mut self, id: ModuleId) {
+        let module = self.modules.get_mut(&id).expect("the caller has it");
+        for (role, wanted) in [(Role::Active, module.spec.instances.max(1)), (Role::Spare, module.spec.spares)] {
+            for _ in module.with_role(role).count()..wanted as usize {
+                module.add_slot(role, module.spec.clone());
+            }
+        }
+    }
+
+    /// Starts what is vacant, with a clean slate: somebody asked for it.
+    pub(crate) fn start_vacant(&mut self, now: Time, id: ModuleId) {
+        let Some(module) = self.modules.get_mut(&id) else { return };
+        let mut vacant = Vec::new();
+        for slot in &mut module.slots {
+            if let SlotState::Vacant(vacancy) = &slot.state {
+                if let Vacancy::Waiting { until, .. } = vacancy {
+                    self.timers.clear(*until, Timer::Start(id, slot.id));
+                }
+                slot.restart.clear();
+                vacant.push(slot.id);
+            }
+        }
+        for slot in vacant {
+            self.try_start(now, id, slot);
+        }
+    }
+
+    /// A slot's moment has come.
+    pub(crate) fn start_due(&mut self, now: Time, id: ModuleId, slot_id: SlotId) {
+        let Some(slot) = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)) else { return };
+        let SlotState::Vacant(Vacancy::Waiting { why, .. }) = slot.state else { return };
+        if why != Why::HostLimit {
+            let from = self.bucket.reserve(now);
+            if from > now {
+                slot.state = SlotState::Vacant(Vacancy::Waiting { until: from, why: Why::HostLimit });
+                self.timers.set(from, Timer::Start(id, slot_id));
+                return;
+            }
+        }
+        self.modules.get_mut(&id).expect("it was there above").restarts += 1;
+        self.try_start(now, id, slot_id);
+    }
+
+    /// Starts a process in a vacant slot, unless the module requires one that is not ready.
+    pub(crate) fn try_start(&mut self, now: Time, id: ModuleId, slot_id: SlotId) {
+        let module = self.modules.get_mut(&id).expect("the caller has it");
+        let running = module.desired == Desired::Running && !self.shutting_down;
+        let Some(slot) = module.slot(slot_id) else { return };
+        let spec = slot.spec.clone();
+        let missing = spec.requires.iter().find(|name| !self.is_serving(name)).cloned();
+        let module = self.modules.get_mut(&id).expect("it was there above");
+        let slot = module.slot(slot_id).expect("it was there above");
+        if !running {
+            slot.state = SlotState::Vacant(Vacancy::Stopped);
+            return;
+        }
+        if let Some(missing) = missing {
+            slot.state = SlotState::Vacant(Vacancy::Requires(missing));
+            return;
+        }
+        let run_id = RunId(self.next_run);
+        self.next_run += 1;
+        slot.state = SlotState::Occupied(run_id);
+        module.starts += 1;
+        let instance = format!("{}#{}", spec.name, module.starts);
+        let until = now + spec.rules.start_timeout;
+        self.act(Action::Spawn {
+            run: run_id,
+            module: spec.name.clone(),
+            generation: spec.generation,
+            instance: instance.clone(),
+        });
+        self.runs.insert(run_id, new_run(now, id, slot_id, spec, instance, until));
+        self.send_control(run_id, Control::Init);
+        self.arm(run_id);
+    }
+
+    /// Whether a process of this module serves.
+    fn is_serving(&self, name: &ModuleName) -> bool {
+        let Some(module) = self.names.get(name).and_then(|id| self.modules.get(id)) else { return false };
+        module.with_role(Role::Active).filter_map(|slot| slot.run()).any(|run| self.runs[&run].is_ready())
+    }
+
+    /// The process runs.
+    pub fn handle_spawned(&mut self, run_id: RunId, pid: i32) {
+        if let Some(run) = self.runs.get_mut(&run_id) {
+            run.pid = Some(pid);
+        }
+    }
+
+    /// The process could not be started, and nothing of it is left.
+    pub fn handle_spawn_failed(&mut self, now: Time, run_id: RunId, permanent: bool, message: &str) {
+        let verdict = if permanent { Verdict::Permanent } else { Verdict::Failure };
+        self.ended(now, run_id, verdict, message.to_owned(), None, Evidence::default());
+        self.handle_gone(now, run_id);
+    }
+
+    /// A request of the host's own was answered.
+    pub(crate) fn control_answered(&mut self, now: Time, run_id: RunId, control: Control, status: Status) {
+        match (control, status) {
+            (Control::Init, Status::Success(data)) => match data.read::<Ready>() {
+                Ok(ready) => self.init_answered(now, run_id, ready),
+                Err(error) => {
+                    let what = format!("the answer to init is not as expected: {error}");
+                    self.handle_violation(now, run_id, what);
+                }
+            },
+            (Control::Init, Status::Error(failure)) => {
+                let run = self.runs.get_mut(&run_id).expect("the caller has it");
+                if matches!(run.phase, Phase::Starting { .. }) {
+                    run.cause = Some(Cause::InitFailed(failure.error));
+                    run.left_at = Some(now);
+                    run.phase = Phase::Draining { until: now + EXIT_GRACE };
+                    self.arm(run_id);
+                }
+            }
+            // Progress is filtered by the caller. A ping's answer proved life by coming; after
+            // `shutdown` it is the exit that counts; a cancelled request has an answer of its own.
+            (Control::Init, Status::Progress(_)) | (Control::Ping | Control::Shutdown | Control::Cancel(_), _) => {}
+        }
+    }
+
+    fn init_answered(&mut self, now: Time, run_id: RunId, ready: Ready) {
+        let run = self.runs.get_mut(&run_id).expect("the caller has it");
+        if !matches!(run.phase, Phase::Starting { .. }) {
+            return;
+        }
+        if ready.protocol != PROTOCOL_VERSION {
+            self.kill(now, run_id, Some(Cause::WrongProtocol(ready.protocol)));
+            return;
+        }
+        run.concurrent = ready.features.iter().any(|feature| feature == init::FEATURE_CONCURRENT);
+        run.keys = ready.features.iter().any(|feature| feature == init::FEATURE_KEYS);
+        run.commands = ready.commands;
+        let (module_id, slot_id, name, instance) = (run.module, run.slot, run.spec.name.clone(), run.instance.clone());
+        let was_serving = self.is_serving(&name);
+        let run = self.runs.get_mut(&run_id).expect("it was there above");
+        run.phase = Phase::Ready { since: now };
+        run.ready_at = Some(now);
+        self.arm(run_id);
+        let role = self.role(module_id, slot_id);
+        let detail = (role != Role::Active).then(|| format!("{role:?}").to_lowercase());
+        self.announce("module.ready", &name, Some(instance), detail);
+        match role {
+            Role::Successor => self.reload_progressed(now, module_id),
+            Role::Spare => self.spare_ready(now, module_id),
+            Role::Active | Role::Retiring => {}
+        }
+        self.settle(now, module_id);
+        if !was_serving && self.is_serving(&name) {
+            self.wake_dependents(now, &name);
+        }
+    }
+
+    pub(crate) fn role(&self, module: ModuleId, slot: SlotId) -> Role {
+        self.modules[&module].slots.iter().find(|other| other.id == slot).map_or(Role::Retiring, |slot| slot.role)
+    }
+
+    /// A module that others require serves again: they need not wait any longer.
+    pub(crate) fn wake_dependents(&mut self, now: Time, name: &ModuleName) {
+        let mut due = Vec::new();
+        for (id, module) in &self.modules {
+            if module.spec.requires.contains(name) {
+                for slot in &module.slots {
+                    match slot.state {
+                        SlotState::Vacant(Vacancy::Requires(_)) => due.push((*id, slot.id, None)),
+                        SlotState::Vacant(Vacancy::Waiting { until, why: Why::Backoff { .. } }) => {
+                            due.push((*id, slot.id, Some(until)));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        for (module, slot, timer) in due {
+            if let Some(until) = timer {
+                self.timers.clear(until, Timer::Start(module, slot));
+            }
+            self.try_start(now, module, slot);
+        }
+    }
+
+    pub(crate) fn start_timed_out(&mut self, now: Time, run_id: RunId) {
+        let limit = self.runs[&run_id].spec.rules.start_timeout;
+        self.kill(now, run_id, Some(Cause::StartTimeout(limit)));
+    }
+
+    pub(crate) fn drain_timed_out(&mut self, now: Time, run_id: RunId) {
+        let run = self.runs.get_mut(&run_id).expect("the caller has it");
+        if run.cause.is_none() {
+            let cause = Cause::Violation("it closed its channel and lived on".into());
+            self.kill(now, run_id, Some(cause));
+            return;
+        }
+        run.phase = Phase::Terminating { until: now + run.spec.rules.term_timeout };
+        self.act(Action::Terminate(run_id));
+        self.arm(run_id);
+    }
+
+    /// Asks a process to finish and exit; what does not is made to, step by step.
+    pub(crate) fn begin_stop(&mut self, now: Time, run_id: RunId) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        match run.phase {
+            Phase::Starting { .. } | Phase::Ready { .. } => {
+                run.cause.get_or_insert(Cause::Stop);
+                run.left_at = Some(now);
+                run.phase = Phase::Draining { until: now + run.spec.rules.drain_timeout };
+                self.send_control(run_id, Control::Shutdown);
+                self.arm(run_id);
+            }
+            Phase::Draining { .. } => {
+                run.cause.get_or_insert(Cause::Stop);
+            }
+            Phase::Terminating { .. } | Phase::Killing | Phase::Exited => {}
+        }
+    }
+
+    /// Kills a process and its tree; `cause` is remembered unless there is one already.
+    pub(crate) fn kill(&mut self, now: Time, run_id: RunId, cause: Option<Cause>) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        if run.cause.is_none() {
+            run.cause = cause;
+        }
+        run.left_at.get_or_insert(now);
+        if !matches!(run.phase, Phase::Killing | Phase::Exited) {
+            run.phase = Phase::Killing;
+            self.act(Action::Kill(run_id));
+        }
+        self.arm(run_id);
+    }
+
+    /// What came over a module's channel is not the protocol; nothing more can be read from it.
+    pub fn handle_violation(&mut self, now: Time, run_id: RunId, what: String) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        run.channel_open = false;
+        self.kill(now, run_id, Some(Cause::Violation(what)));
+    }
+
+    /// A module's channel ended on a frame boundary.
+    pub fn handle_channel_closed(&mut self, now: Time, run_id: RunId) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        run.channel_open = false;
+        if matches!(run.phase, Phase::Starting { .. } | Phase::Ready { .. }) {
+            // Most often the process is ending, and its exit says more than its silence does.
+            run.left_at = Some(now);
+            run.phase = Phase::Draining { until: now + run.spec.rules.close_grace };
+            self.arm(run_id);
+        }
+    }
+
+    /// The guardian is gone, and this process with it.
+    pub fn handle_lost(&mut self, now: Time, run_id: RunId) {
+        if let Some(run) = self.runs.get_mut(&run_id) {
+            run.cause.get_or_insert(Cause::GuardianLost);
+            self.handle_exited(now, run_id, Exit::Signal("SIGKILL".into()), Evidence::default());
+            self.handle_gone(now, run_id);
+        }
+    }
+
+    /// The leader of a process's tree ended. Everything that it had written must have been handed in
+    /// before, so that an answer given just in time counts.
+    pub fn handle_exited(&mut self, now: Time, run_id: RunId, exit: Exit, evidence: Evidence) {
+        let Some(run) = self.runs.get(&run_id) else { return };
+        let (was_ready, unanswered) = (run.ready_at.is_some(), !run.in_flight.is_empty());
+        let verdict = ending::verdict(run.cause.as_ref(), &exit, was_ready, unanswered);
+        let mut reason = ending::describe(run.cause.as_ref(), &exit, was_ready, unanswered);
+        reason.truncate(reason.floor_char_boundary(16 * QUOTE_BYTES_MAX));
+        self.ended(now, run_id, verdict, reason, Some(exit), evidence);
+    }
+
+    fn ended(
+        &mut self,
+        now: Time,
+        run_id: RunId,
+        verdict: Verdict,
+        reason: String,
+        exit: Option<Exit>,
+        evidence: Evidence,
+    ) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        if run.phase == Phase::Exited {
+            return;
+        }
+        run.phase = Phase::Exited;
+        run.channel_open = false;
+        run.left_at.get_or_insert(now);
+        let (module_id, slot_id) = (run.module, run.slot);
+        self.arm(run_id);
+        self.caller_gone(Caller::Run(run_id));
+        let next = self.what_follows(now, run_id, verdict, &reason);
+        let module = self.modules.get_mut(&module_id).expect("a module outlives its runs");
+        module.last_exit = Some((now, reason.clone()));
+        module.slot(slot_id).expect("a slot outlives its run").state = SlotState::Clearing { run: run_id, next };
+
+        let end = End { verdict, reason: &reason, exit: exit.as_ref(), evidence: &evidence };
+        let in_flight = self.settle_in_flight(run_id, &end);
+        self.record(now, run_id, verdict, reason.clone(), exit, evidence, in_flight);
+
+        match self.role(module_id, slot_id) {
+            Role::Successor => self.reload_failed(now, module_id, &reason),
+            Role::Active if verdict == Verdict::Failure => self.take_over(now, module_id, slot_id),
+            Role::Active | Role::Spare | Role::Retiring => {}
+        }
+        if self.runs[&run_id].ready_at.is_none() {
+            self.start_failed(now, module_id, run_id, &reason);
+        }
+        self.settle(now, module_id);
+    }
+
+    /// Decides what follows in the slot of a process that ended.
+    fn what_follows(&mut self, now: Time, run_id: RunId, verdict: Verdict, reason: &str) -> Vacancy {
+        let run = &self.runs[&run_id];
+        let ready_for = run.ready_for();
+        let module = self.modules.get_mut(&run.module).expect("a module outlives its runs");
+        let running = module.desired == Desired::Running && !self.shutting_down;
+        let slot = module.slot(run.slot).expect("a slot outlives its run");
+        if !running || matches!(slot.role, Role::Retiring | Role::Successor) {
+            return Vacancy::Stopped;
+        }
+        let rules = slot.spec.restart;
+        match (verdict, rules.policy) {
+            (Verdict::Commanded, _) => Vacancy::Stopped,
+            (Verdict::Permanent, _) => Vacancy::Failed(reason.to_owned()),
+            (Verdict::Clean, Policy::OnFailure | Policy::Never) | (Verdict::Failure, Policy::Never) => {
+                Vacancy::Finished(reason.to_owned())
+            }
+            (Verdict::Clean, Policy::Always) | (Verdict::Failure, Policy::Always | Policy::OnFailure) => {
+                match slot.restart.failed(now, ready_for, &rules, &mut self.random) {
+                    Decision::StartAt(until, why) => Vacancy::Waiting { until, why },
+                    Decision::GiveUp => Vacancy::GaveUp(reason.to_owned()),
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one record")]
+    fn record(
+        &mut self,
+        now: Time,
+        run_id: RunId,
+        verdict: Verdict,
+        reason: String,
+        exit: Option<Exit>,
+        evidence: Evidence,
+        in_flight: Vec<crate::action::LostRequest>,
+    ) {
+        let run = &self.runs[&run_id];
+        let (name, instance) = (run.spec.name.clone(), run.instance.clone());
+        let event = match verdict {
+            Verdict::Commanded => "module.exited",
+            Verdict::Clean => "module.finished",
+            Verdict::Failure => "module.crashed",
+            Verdict::Permanent => "module.failed",
+        };
+        if matches!(verdict, Verdict::Failure | Verdict::Permanent) {
+            let record = CrashRecord {
+                module: name.clone(),
+                instance: instance.clone(),
+                run: run_id,
+                pid: run.pid,
+                reason: reason.clone(),
+                exit,
+                uptime: now.since(run.started),
+                stderr: evidence.stderr,
+                in_flight,
+            };
+            self.act(Action::RecordCrash(Box::new(record)));
+        }
+        self.announce(event, &name, Some(instance), Some(reason));
+    }
+
+    /// A spare that is ready serves in the place of a process that crashed; what crashed is restarted
+    /// as the spare.
+    fn take_over(&mut self, now: Time, module_id: ModuleId, crashed: SlotId) {
+        let module = &self.modules[&module_id];
+        let spare = module.with_role(Role::Spare).find_map(|slot| match slot.state {
+            SlotState::Occupied(run) if self.runs[&run].is_ready() => Some((slot.id, run)),
+            _ => None,
+        });
+        let Some((spare, run)) = spare else { return };
+        let module = self.modules.get_mut(&module_id).expect("it was there above");
+        module.slot(crashed).expect("the caller has it").role = Role::Spare;
+        module.slot(spare).expect("it was found above").role = Role::Active;
+        let (name, instance) = (self.runs[&run].spec.name.clone(), self.runs[&run].instance.clone());
+        self.announce("module.took_over", &name, Some(instance), None);
+        self.pump(now, module_id);
+    }
+
+    /// A spare became ready: if an active place has no process, it serves there at once.
+    fn spare_ready(&mut self, now: Time, module_id: ModuleId) {
+        let module = &self.modules[&module_id];
+        let waiting = |state: &SlotState| {
+            matches!(
+                state,
+                SlotState::Vacant(Vacancy::Waiting { .. }) | SlotState::Clearing { next: Vacancy::Waiting { .. }, .. }
+            )
+        };
+        let vacant = module.with_role(Role::Active).find(|slot| waiting(&slot.state)).map(|slot| slot.id);
+        if let Some(slot) = vacant {
+            self.take_over(now, module_id, slot);
+        }
+    }
+
+    /// Nothing of a process's tree is left.
+    pub fn handle_gone(&mut self, now: Time, run_id: RunId) {
+        let Some(run) = self.runs.remove(&run_id) else { return };
+        if let Some(at) = run.timer {
+            self.timers.clear(at, Timer::Run(run_id));
+        }
+        self.callers.remove(&Caller::Run(run_id));
+        self.act(Action::Release(run_id));
+        let module = self.modules.get_mut(&run.module).expect("a module outlives its runs");
+        let running = module.desired == Desired::Running && !self.shutting_down;
+        let slot = module.slot(run.slot).expect("a slot outlives its run");
+        let SlotState::Clearing { next, .. } = &slot.state else { return };
+        let next = if running { next.clone() } else { Vacancy::Stopped };
+        slot.state = SlotState::Vacant(next.clone());
+        if matches!(slot.role, Role::Retiring | Role::Successor) {
+            module.slots.retain(|slot| slot.id != run.slot);
+        } else if running {
+            match next {
+                Vacancy::Waiting { until, .. } if until <= now => self.start_due(now, run.module, run.slot),
+                Vacancy::Waiting { until, .. } => self.timers.set(until, Timer::Start(run.module, run.slot)),
+                Vacancy::Stopped => {
+                    slot.restart.clear();
+                    self.try_start(now, run.module, run.slot);
+                }
+                Vacancy::Finished(_) | Vacancy::Failed(_) | Vacancy::GaveUp(_) | Vacancy::Requires(_) => {}
+            }
+        }
+        self.settle(now, run.module);
+    }
+}
+
+fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, instance: String, until: Time) -> Run {
+    Run {
+        module,
+        slot,
+        spec,
+        instance,
+        pid: None,
+        started: now,
+        ready_at: None,
+        left_at: None,
+        phase: Phase::Starting { until },
+        cause: None,
+        in_flight: VecDeque::new(),
+        in_flight_bytes: 0,
+        head_since: now,
+        concurrent: false,
+        keys: false,
+        commands: Vec::new(),
+        controls: VecDeque::new(),
+        last_heard: now,
+        ping: None,
+        channel_open: true,
+        timer: None,
+        samplings: VecDeque::new(),
+        deadline_mark: None,
+        message_mark: None,
+        message_check: None,
+        strange_answers: 0,
+    }
+}
+
+/// The data of an answer that only says that it is done.
+pub(crate) fn done(name: &ModuleName, state: &str) -> Status {
+    Status::Success(Json::parse(&format!(r#"{{"name":"{name}","state":"{state}"}}"#)).expect("it is JSON"))
+}

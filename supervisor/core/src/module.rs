@@ -1,0 +1,133 @@
+//! One module as the core sees it: whether it should run, its places for processes, its queue.
+
+use crate::{
+    pending::RequestId,
+    restart::{Restart, Why},
+    run::{Role, RunId},
+    spec::ModuleSpec,
+    time::Time,
+};
+use bulkhead_protocol::ModuleName;
+use std::{collections::VecDeque, sync::Arc};
+
+/// The core's number for a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModuleId(pub u32);
+
+/// A module's number for one of its places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SlotId(pub(crate) u32);
+
+/// Should it run?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Desired {
+    Running,
+    Stopped,
+    /// Stopped, and then forgotten.
+    Removed,
+}
+
+/// A place without a process, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Vacancy {
+    /// It was asked to stop, or never asked to start.
+    Stopped,
+    /// Its process ended by itself and the policy asks for no other.
+    Finished(String),
+    /// Another try would be in vain.
+    Failed(String),
+    /// The breaker was open and the last allowed try failed.
+    GaveUp(String),
+    /// A module that it requires is not ready.
+    Requires(ModuleName),
+    /// Its next start has a moment.
+    Waiting { until: Time, why: Why },
+}
+
+/// What is in a place.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum SlotState {
+    Vacant(Vacancy),
+    /// A process, in whatever phase, until nothing is left of it.
+    Occupied(RunId),
+    /// A process whose leader ended; what follows when its tree is cleared.
+    Clearing { run: RunId, next: Vacancy },
+}
+
+/// One place for a process, which is restarted by itself.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) id: SlotId,
+    pub(crate) role: Role,
+    pub(crate) state: SlotState,
+    pub(crate) restart: Restart,
+    pub(crate) spec: Arc<ModuleSpec>,
+}
+
+impl Slot {
+    /// Whether a process is there or will be without anybody's doing.
+    pub(crate) fn is_live(&self) -> bool {
+        match &self.state {
+            SlotState::Occupied(_) => true,
+            SlotState::Vacant(vacancy) | SlotState::Clearing { next: vacancy, .. } => {
+                matches!(vacancy, Vacancy::Waiting { .. } | Vacancy::Requires(_))
+            }
+        }
+    }
+
+    pub(crate) fn run(&self) -> Option<RunId> {
+        match self.state {
+            SlotState::Occupied(run) | SlotState::Clearing { run, .. } => Some(run),
+            SlotState::Vacant(_) => None,
+        }
+    }
+}
+
+/// One module.
+#[derive(Debug)]
+pub(crate) struct Module {
+    pub(crate) spec: Arc<ModuleSpec>,
+    pub(crate) desired: Desired,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) next_slot: u32,
+    /// How many processes it has had; the next one's number in its name.
+    pub(crate) starts: u64,
+    /// Automatic restarts.
+    pub(crate) restarts: u64,
+    pub(crate) queue: VecDeque<RequestId>,
+    pub(crate) queue_bytes: usize,
+    pub(crate) last_exit: Option<(Time, String)>,
+    /// The specification that a reload is bringing in.
+    pub(crate) incoming: Option<Arc<ModuleSpec>>,
+    /// The host is stopping and a module that needs this one is still there.
+    pub(crate) stop_deferred: bool,
+    pub(crate) events_dropped: u64,
+}
+
+impl Module {
+    pub(crate) fn slot(&mut self, id: SlotId) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| slot.id == id)
+    }
+
+    pub(crate) fn with_role(&self, role: Role) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().filter(move |slot| slot.role == role)
+    }
+
+    pub(crate) fn add_slot(&mut self, role: Role, spec: Arc<ModuleSpec>) -> SlotId {
+        let id = SlotId(self.next_slot);
+        self.next_slot += 1;
+        let state = SlotState::Vacant(Vacancy::Stopped);
+        self.slots.push(Slot { id, role, state, restart: Restart::default(), spec });
+        id
+    }
+
+    /// Whether a request may wait here: something is running or will be.
+    pub(crate) fn is_available(&self) -> bool {
+        self.desired == Desired::Running && self.with_role(Role::Active).any(Slot::is_live)
+    }
+
+    /// Whether no process is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.iter().all(|slot| matches!(slot.state, SlotState::Vacant(_)))
+    }
+}

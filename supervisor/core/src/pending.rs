@@ -1,0 +1,68 @@
+//! One request that has come and is not forgotten yet: who wants the answer, where it is, how far it got.
+
+use crate::{
+    action::{LostRequest, Recipient, RunId},
+    module::ModuleId,
+    time::Time,
+};
+use bulkhead_protocol::{Delivery, Request, RequestType};
+use std::fmt;
+
+/// The host's number for a request, also its number on the channel of the module that handles it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In its module's queue.
+    Queued,
+    /// Sent to a process and not answered by it.
+    InFlight {
+        /// Which process.
+        run: RunId,
+        /// Whether the process has told of progress, and so has begun.
+        progressed: bool,
+    },
+}
+
+/// One request. It stays until its module is done with it, which may be after its caller was
+/// answered: a deadline answers the caller, not the module.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// Who is to be answered; `None` for an event, and once it was answered.
+    pub(crate) recipient: Option<Recipient>,
+    /// Whether it is still wanted: not answered, not cancelled by its caller's end.
+    pub(crate) wanted: bool,
+    pub(crate) module: ModuleId,
+    pub(crate) message: Request,
+    pub(crate) deadline: Time,
+    pub(crate) place: Place,
+    /// Crashes at which it was or may have been worked on.
+    pub(crate) crashes: u32,
+}
+
+impl Pending {
+    pub(crate) fn bytes(&self) -> usize {
+        self.message.payload.as_str().len()
+    }
+
+    pub(crate) fn is_event(&self) -> bool {
+        self.message.kind == RequestType::Event
+    }
+
+    pub(crate) fn lost(&self, delivery: Delivery) -> LostRequest {
+        LostRequest {
+            kind: self.message.kind.name().to_owned(),
+            payload: self.message.payload.clone(),
+            key: self.message.key.clone(),
+            delivery,
+        }
+    }
+}

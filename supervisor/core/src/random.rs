@@ -1,0 +1,27 @@
+//! Randomness as the core knows it: a generator whose seed is an argument.
+
+/// Steele, Lea and Flood's SplitMix64: tiny, and good enough to spread restarts.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A factor in 0.75…1.25 by which a delay is spread.
+    pub(crate) fn jitter(&mut self) -> f64 {
+        // 53 bits fill the mantissa of a double exactly.
+        #[allow(clippy::cast_precision_loss, reason = "53 bits fit")]
+        let unit = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
+        0.75 + unit / 2.0
+    }
+}

@@ -1,0 +1,168 @@
+//! One process of a module as the core sees it: a runtime record, from the order to start it until
+//! nothing of it is left.
+
+pub(crate) use crate::action::RunId;
+use crate::{
+    action::Control,
+    ending::Cause,
+    module::{ModuleId, SlotId},
+    pending::RequestId,
+    spec::ModuleSpec,
+    time::Time,
+};
+use bulkhead_protocol::Command;
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::Duration,
+};
+
+/// What a place for a process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Its process serves.
+    Active,
+    /// Its process is initialised and waits to take over.
+    Spare,
+    /// Its process is to replace the active ones after a reload.
+    Successor,
+    /// Its process was replaced and finishes what it has.
+    Retiring,
+}
+
+/// Where a process is in its life. Each phase carries the moment at which patience ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Ordered, and `init` sent.
+    Starting {
+        /// When the start counts as failed.
+        until: Time,
+    },
+    /// It answered `init`.
+    Ready {
+        /// When.
+        since: Time,
+    },
+    /// It was asked to finish, or is given a moment to exit by itself.
+    Draining {
+        /// When SIGTERM follows.
+        until: Time,
+    },
+    /// SIGTERM was sent.
+    Terminating {
+        /// When SIGKILL follows.
+        until: Time,
+    },
+    /// SIGKILL was sent; the kernel ends this phase.
+    Killing,
+    /// Its leader ended; the rest of its tree is being cleared.
+    Exited,
+}
+
+/// An unanswered question for a sign of life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ping {
+    pub(crate) sent: Time,
+    pub(crate) misses: u32,
+}
+
+/// What CPU time was measured for, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CpuMark {
+    pub(crate) at: Time,
+    pub(crate) used: Duration,
+}
+
+/// Why a measurement was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sampling {
+    /// The request it works on has passed its deadline: remember where it stands.
+    Deadline,
+    /// The grace is over: decide.
+    Hang,
+    /// A message began, and its CPU time is limited.
+    MessageBegan(RequestId),
+    /// Check the limit.
+    MessageCost(RequestId),
+}
+
+/// One process.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) module: ModuleId,
+    pub(crate) slot: SlotId,
+    pub(crate) spec: Arc<ModuleSpec>,
+    pub(crate) instance: String,
+    pub(crate) pid: Option<i32>,
+    pub(crate) started: Time,
+    pub(crate) ready_at: Option<Time>,
+    /// When it ceased to be ready or starting.
+    pub(crate) left_at: Option<Time>,
+    pub(crate) phase: Phase,
+    /// Why the host ended it; the first reason counts.
+    pub(crate) cause: Option<Cause>,
+    /// Requests sent and not answered, in the order in which they were sent.
+    pub(crate) in_flight: VecDeque<RequestId>,
+    pub(crate) in_flight_bytes: usize,
+    /// Since when the first of them has been the first.
+    pub(crate) head_since: Time,
+    /// It handles several at once, so the order of its answers proves nothing.
+    pub(crate) concurrent: bool,
+    /// It does the work of one idempotency key once.
+    pub(crate) keys: bool,
+    pub(crate) commands: Vec<Command>,
+    /// The host's own requests that it has not answered; bounded by [`CONTROLS_MAX`].
+    pub(crate) controls: VecDeque<(RequestId, Control)>,
+    pub(crate) last_heard: Time,
+    pub(crate) ping: Option<Ping>,
+    pub(crate) channel_open: bool,
+    /// When its timer is set.
+    pub(crate) timer: Option<Time>,
+    pub(crate) samplings: VecDeque<Sampling>,
+    pub(crate) deadline_mark: Option<CpuMark>,
+    pub(crate) message_mark: Option<(RequestId, CpuMark)>,
+    /// Next look at the CPU time of the message in hand.
+    pub(crate) message_check: Option<Time>,
+    pub(crate) strange_answers: u64,
+}
+
+/// Unanswered requests of the host that are remembered for one process; an answer to an older one
+/// counts as strange.
+pub(crate) const CONTROLS_MAX: usize = 256;
+
+impl Run {
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready { .. })
+    }
+
+    /// Whether it may still be sent something.
+    pub(crate) fn listens(&self) -> bool {
+        self.channel_open && !matches!(self.phase, Phase::Exited)
+    }
+
+    /// Whether one more request of this size may be sent ahead.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        let rules = &self.spec.rules;
+        self.in_flight.is_empty()
+            || (self.in_flight.len() < rules.window
+                && self.in_flight_bytes.saturating_add(bytes) <= rules.window_bytes_max)
+    }
+
+    pub(crate) fn ready_for(&self) -> Option<Duration> {
+        let ready_at = self.ready_at?;
+        Some(self.left_at?.since(ready_at))
+    }
+
+    pub(crate) fn remember_control(&mut self, id: RequestId, control: Control) {
+        if self.controls.len() == CONTROLS_MAX {
+            self.controls.pop_front();
+        }
+        self.controls.push_back((id, control));
+    }
+
+    /// A frame came: whatever it says, the process lives.
+    pub(crate) fn heard(&mut self, now: Time) {
+        self.last_heard = now;
+        self.ping = None;
+    }
+}

@@ -1,0 +1,113 @@
+//! What a module's manifest says, as far as the core needs it: a specification, never a runtime record.
+
+use crate::restart::RestartRules;
+use bulkhead_protocol::{ModuleName, Pattern, init};
+use std::time::Duration;
+
+/// One module's specification. How it is launched is the daemon's business; `generation` is how the
+/// two find each other.
+#[derive(Clone, Debug)]
+pub struct ModuleSpec {
+    /// Its name.
+    pub name: ModuleName,
+    /// The daemon's number for the launch instructions that belong to this specification.
+    pub generation: u64,
+    /// Modules that must be ready before this one is started.
+    pub requires: Vec<ModuleName>,
+    /// How many copies serve.
+    pub instances: u32,
+    /// How many initialised copies wait to take over.
+    pub spares: u32,
+    /// When it is started again.
+    pub restart: RestartRules,
+    /// Its limits and timeouts.
+    pub rules: ModuleRules,
+    /// Events that it receives.
+    pub subscribe: Vec<Pattern>,
+    /// Events that it may send.
+    pub emit: Vec<Pattern>,
+    /// Addresses that it may call.
+    pub call: Vec<String>,
+}
+
+impl ModuleSpec {
+    /// A specification with every default.
+    pub fn new(name: ModuleName, generation: u64) -> ModuleSpec {
+        ModuleSpec {
+            name,
+            generation,
+            requires: Vec::new(),
+            instances: 1,
+            spares: 0,
+            restart: RestartRules::default(),
+            rules: ModuleRules::default(),
+            subscribe: Vec::new(),
+            emit: Vec::new(),
+            call: Vec::new(),
+        }
+    }
+}
+
+/// Limits and timeouts of one module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModuleRules {
+    /// Requests that may wait in the host.
+    pub queue_max: usize,
+    /// Bytes of payload that may wait in the host.
+    pub queue_bytes_max: usize,
+    /// Requests that are sent ahead of the answers.
+    pub window: usize,
+    /// Bytes of payload that are sent ahead of the answers; one request may always go.
+    pub window_bytes_max: usize,
+    /// Requests of its own that the module may have unanswered.
+    pub requests_max: usize,
+    /// From the order to start to the answer to `init`.
+    pub start_timeout: Duration,
+    /// From `shutdown` to SIGTERM.
+    pub drain_timeout: Duration,
+    /// From SIGTERM to SIGKILL.
+    pub term_timeout: Duration,
+    /// Silence of an idle module before it is asked for a sign of life.
+    pub ping_interval: Duration,
+    /// How long it has for the answer.
+    pub ping_timeout: Duration,
+    /// Missed answers in a row before it counts as dead.
+    pub ping_misses: u32,
+    /// The deadline of a request that names none.
+    pub deadline_default: Duration,
+    /// From a passed deadline of the request it works on to the kill.
+    pub cancel_grace: Duration,
+    /// How long a module may live on after it closed its channel.
+    pub close_grace: Duration,
+    /// CPU time that one message may cost.
+    pub cpu_time_max: Option<Duration>,
+}
+
+impl Default for ModuleRules {
+    fn default() -> ModuleRules {
+        ModuleRules {
+            queue_max: 1024,
+            queue_bytes_max: 64 * 1024 * 1024,
+            window: 64,
+            window_bytes_max: 4 * 1024 * 1024,
+            requests_max: 1024,
+            start_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(5),
+            term_timeout: Duration::from_secs(2),
+            ping_interval: Duration::from_secs(10),
+            ping_timeout: Duration::from_secs(1),
+            ping_misses: 3,
+            deadline_default: Duration::from_secs(30),
+            cancel_grace: Duration::from_secs(5),
+            close_grace: Duration::from_millis(500),
+            cpu_time_max: None,
+        }
+    }
+}
+
+impl ModuleRules {
+    /// What the module is told of its limits.
+    pub fn wire_limits(&self, frame_bytes_max: usize) -> init::Limits {
+        init::Limits { frame_bytes_max, window: self.window, requests_max: self.requests_max }
+    }
+}

@@ -1,0 +1,290 @@
+//! What can be seen of a module: its state, why it is in it, what comes next. Formatting for people
+//! beyond single sentences is the command's business.
+
+use crate::{
+    core::Core,
+    module::{Desired, ModuleId, Slot, SlotState, Vacancy},
+    restart::{Policy, Why},
+    run::{Phase, Role, Run, RunId},
+    time::Time,
+};
+use bulkhead_protocol::ModuleName;
+use std::{fmt, time::Duration};
+
+/// The state of a module or of one of its places, as far as it can be seen from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObservedState {
+    /// It answers.
+    Ready,
+    /// A process was started and has not answered `init`.
+    Starting,
+    /// The next start has a moment, or waits for another module.
+    Waiting,
+    /// It was asked to end, or is being ended.
+    Stopping,
+    /// Its leader ended, and the rest of its tree is being cleared.
+    Clearing,
+    /// Nothing runs and nothing is to.
+    Stopped,
+    /// Nothing runs although it should: trying again would be in vain, or was given up.
+    Failed,
+}
+
+impl ObservedState {
+    /// The name for people and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            ObservedState::Ready => "ready",
+            ObservedState::Starting => "starting",
+            ObservedState::Waiting => "waiting",
+            ObservedState::Stopping => "stopping",
+            ObservedState::Clearing => "clearing",
+            ObservedState::Stopped => "stopped",
+            ObservedState::Failed => "failed",
+        }
+    }
+}
+
+/// What the supervisor will do next with a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextStep {
+    /// What.
+    pub action: &'static str,
+    /// In how long, if that is known.
+    pub after: Option<Duration>,
+    /// Why not sooner.
+    pub why: String,
+}
+
+impl fmt::Display for NextStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.after {
+            Some(after) => write!(f, "{} in {:.1} s ({})", self.action, after.as_secs_f64(), self.why),
+            None => write!(f, "{} ({})", self.action, self.why),
+        }
+    }
+}
+
+/// One module, as it is now.
+#[derive(Clone, Debug)]
+pub struct ModuleView {
+    /// Its name.
+    pub name: ModuleName,
+    /// The daemon's number for its launch instructions.
+    pub generation: u64,
+    /// Whether it should run.
+    pub desired_running: bool,
+    /// Its state: that of its best active place.
+    pub state: ObservedState,
+    /// Why it is in that state, where that is not obvious.
+    pub reason: Option<String>,
+    /// What comes next, if something does by itself.
+    pub next: Option<NextStep>,
+    /// Automatic restarts since it became known.
+    pub restarts: u64,
+    /// How its last process ended, and how long ago.
+    pub last_exit: Option<(String, Duration)>,
+    /// Requests waiting.
+    pub queue: usize,
+    /// Requests sent and not answered.
+    pub in_flight: usize,
+    /// Events that could not be queued.
+    pub events_dropped: u64,
+    /// Answers to nothing that was asked.
+    pub strange_answers: u64,
+    /// Its places.
+    pub runs: Vec<RunView>,
+}
+
+/// One place of a module.
+#[derive(Clone, Debug)]
+pub struct RunView {
+    /// The process in it.
+    pub run: Option<RunId>,
+    /// Its name.
+    pub instance: Option<String>,
+    /// What the place is for.
+    pub role: Role,
+    /// Its state.
+    pub state: ObservedState,
+    /// The process id.
+    pub pid: Option<i32>,
+    /// How long the process has been ready.
+    pub ready_for: Option<Duration>,
+    /// Requests sent to it and not answered.
+    pub in_flight: usize,
+}
+
+impl Core {
+    /// The names of all modules, in alphabetical order.
+    pub fn module_names(&self) -> Vec<ModuleName> {
+        let mut names: Vec<ModuleName> = self.names.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// One module, as it is now.
+    pub fn view(&self, now: Time, name: &ModuleName) -> Option<ModuleView> {
+        let module = self.modules.get(self.names.get(name)?)?;
+        let runs: Vec<RunView> = module.slots.iter().map(|slot| self.view_slot(now, slot)).collect();
+        let best = module.with_role(Role::Active).map(|slot| self.slot_state(slot)).min_by_key(rank);
+        let worst = module.with_role(Role::Active).max_by_key(|slot| rank(&self.slot_state(slot)));
+        let strange = module.slots.iter().filter_map(Slot::run).map(|run| self.runs[&run].strange_answers).sum();
+        Some(ModuleView {
+            name: name.clone(),
+            generation: module.spec.generation,
+            desired_running: module.desired == Desired::Running && !self.shutting_down,
+            state: best.unwrap_or(ObservedState::Stopped),
+            reason: worst.and_then(|slot| self.reason(slot)),
+            next: worst.and_then(|slot| self.next_step(now, slot)),
+            restarts: module.restarts,
+            last_exit: module.last_exit.as_ref().map(|(at, reason)| (reason.clone(), now.since(*at))),
+            queue: module.queue.len(),
+            in_flight: runs.iter().map(|run| run.in_flight).sum(),
+            events_dropped: module.events_dropped,
+            strange_answers: strange,
+            runs,
+        })
+    }
+
+    fn view_slot(&self, now: Time, slot: &Slot) -> RunView {
+        let run = slot.run().and_then(|id| self.runs.get(&id));
+        RunView {
+            run: slot.run(),
+            instance: run.map(|run| run.instance.clone()),
+            role: slot.role,
+            state: self.slot_state(slot),
+            pid: run.and_then(|run| run.pid).filter(|_| !matches!(slot.state, SlotState::Clearing { .. })),
+            ready_for: run.filter(|run| run.is_ready()).and_then(|run| Some(now.since(run.ready_at?))),
+            in_flight: run.map_or(0, |run| run.in_flight.len()),
+        }
+    }
+
+    fn slot_state(&self, slot: &Slot) -> ObservedState {
+        match &slot.state {
+            SlotState::Vacant(Vacancy::Stopped | Vacancy::Finished(_)) => ObservedState::Stopped,
+            SlotState::Vacant(Vacancy::Failed(_) | Vacancy::GaveUp(_)) => ObservedState::Failed,
+            SlotState::Vacant(Vacancy::Waiting { .. } | Vacancy::Requires(_)) => ObservedState::Waiting,
+            SlotState::Clearing { .. } => ObservedState::Clearing,
+            SlotState::Occupied(run) => match self.runs[run].phase {
+                Phase::Ready { .. } => ObservedState::Ready,
+                Phase::Starting { .. } => ObservedState::Starting,
+                Phase::Draining { .. } | Phase::Terminating { .. } | Phase::Killing => ObservedState::Stopping,
+                Phase::Exited => ObservedState::Clearing,
+            },
+        }
+    }
+
+    fn reason(&self, slot: &Slot) -> Option<String> {
+        match &slot.state {
+            SlotState::Vacant(vacancy) | SlotState::Clearing { next: vacancy, .. } => match vacancy {
+                Vacancy::Stopped => None,
+                Vacancy::Finished(reason) => {
+                    let policy = match slot.spec.restart.policy {
+                        Policy::Always => "always",
+                        Policy::OnFailure => "on-failure",
+                        Policy::Never => "never",
+                    };
+                    Some(format!("ended by itself ({reason}); the restart policy is {policy}"))
+                }
+                Vacancy::Failed(reason) => Some(reason.clone()),
+                Vacancy::GaveUp(reason) => Some(format!("given up, as give_up asks; last: {reason}")),
+                Vacancy::Requires(name) => Some(format!("requires {name}, which is not ready")),
+                Vacancy::Waiting { why, .. } => Some(describe(*why)),
+            },
+            SlotState::Occupied(run) => self.runs[run].cause.as_ref().map(ToString::to_string),
+        }
+    }
+
+    fn next_step(&self, now: Time, slot: &Slot) -> Option<NextStep> {
+        let step = |action, until: Option<Time>, why: String| {
+            Some(NextStep { action, after: until.map(|until| until.since(now)), why })
+        };
+        match &slot.state {
+            SlotState::Vacant(Vacancy::Waiting { until, why })
+            | SlotState::Clearing { next: Vacancy::Waiting { until, why }, .. } => {
+                step("next start", Some(*until), describe(*why))
+            }
+            SlotState::Vacant(Vacancy::Requires(name))
+            | SlotState::Clearing { next: Vacancy::Requires(name), .. } => {
+                step("next start", None, format!("as soon as {name} is ready"))
+            }
+            SlotState::Vacant(_) | SlotState::Clearing { .. } => None,
+            SlotState::Occupied(run) => {
+                let run = &self.runs[run];
+                match run.phase {
+                    Phase::Starting { until } => step("kill", Some(until), "if it has not answered init".into()),
+                    Phase::Ready { .. } => self.next_check(now, run),
+                    Phase::Draining { until } => step("SIGTERM", Some(until), "if it has not ended by itself".into()),
+                    Phase::Terminating { until } => step("SIGKILL", Some(until), "if it has not ended".into()),
+                    Phase::Killing => step("clear", None, "SIGKILL was sent".into()),
+                    Phase::Exited => None,
+                }
+            }
+        }
+    }
+
+    fn next_check(&self, now: Time, run: &Run) -> Option<NextStep> {
+        let why = if run.in_flight.is_empty() { "if it stays silent" } else { "if the request in hand takes that long" };
+        let action = if run.in_flight.is_empty() { "ping" } else { "kill" };
+        Some(NextStep { action, after: Some(self.health_due(run).since(now)), why: why.into() })
+    }
+
+    /// Why a module takes no requests, and what to do.
+    pub(crate) fn why_unavailable(&self, now: Time, id: ModuleId) -> String {
+        let name = self.modules[&id].spec.name.clone();
+        if self.shutting_down {
+            return format!("{name} is not running: the host is stopping");
+        }
+        let remedy = format!("start it with: bulkhead start {name}");
+        match self.view(now, &name) {
+            Some(ModuleView { reason: Some(reason), desired_running: true, .. }) => {
+                format!("{name} is not running: {reason}; {remedy}")
+            }
+            Some(_) | None => format!("{name} is stopped; {remedy}"),
+        }
+    }
+
+    /// What a module that should serve is waiting for.
+    pub(crate) fn why_waiting(&self, now: Time, id: ModuleId) -> String {
+        let name = self.modules[&id].spec.name.clone();
+        let Some(view) = self.view(now, &name) else { return format!("{name} is gone") };
+        let last = view.last_exit.map(|(reason, _)| format!("; last end: {reason}")).unwrap_or_default();
+        match (view.state, view.reason, view.next) {
+            (ObservedState::Ready, _, _) => format!("{name} is busy with {} others", view.in_flight),
+            (ObservedState::Starting, _, _) => format!("{name} is starting{last}"),
+            (ObservedState::Waiting, _, Some(next)) => format!("{name} is waiting: {next}{last}"),
+            (state, Some(reason), _) => format!("{name} is {}: {reason}", state.name()),
+            (state, None, _) => format!("{name} is {}{last}", state.name()),
+        }
+    }
+
+    /// The processes that are there, in the order in which they were started.
+    pub fn run_ids(&self) -> Vec<RunId> {
+        let mut runs: Vec<RunId> = self.runs.keys().copied().collect();
+        runs.sort_unstable();
+        runs
+    }
+}
+
+fn rank(state: &ObservedState) -> u8 {
+    match state {
+        ObservedState::Ready => 0,
+        ObservedState::Starting => 1,
+        ObservedState::Stopping => 2,
+        ObservedState::Clearing => 3,
+        ObservedState::Waiting => 4,
+        ObservedState::Stopped => 5,
+        ObservedState::Failed => 6,
+    }
+}
+
+fn describe(why: Why) -> String {
+    match why {
+        Why::Backoff { failures: 1 } => "backoff after a failure".into(),
+        Why::Backoff { failures } => format!("backoff after {failures} failures in a row"),
+        Why::CrashLoop { tries: 0 } => "crash_loop: it failed too often in a short time".into(),
+        Why::CrashLoop { tries } => format!("crash_loop: {tries} further tries failed"),
+        Why::HostLimit => "all modules of the host together restart too often".into(),
+    }
+}
