@@ -1,0 +1,181 @@
+//! The table of everything that this module does on command. It is the one list: the commands, the
+//! help and the tests come from it.
+
+use crate::module::Misbehave;
+use crate::{at_start, dying, family, good, hanging, output, wire};
+use bulkhead_module::{Context, Error, Json};
+
+/// What the host sees of a command that was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is answered, and the process lives on.
+    Answers,
+    /// It is answered, and the process is of no use afterwards.
+    AnswersThenFails,
+    /// The process ends without an answer.
+    Dies,
+    /// Neither an answer nor an end: the host must act on a deadline or on silence.
+    Hangs,
+    /// The channel carries what is not the protocol: the host must act at once.
+    Violates,
+}
+
+impl Outcome {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Outcome::Answers => "answers",
+            Outcome::AnswersThenFails => "answers-then-fails",
+            Outcome::Dies => "dies",
+            Outcome::Hangs => "hangs",
+            Outcome::Violates => "violates",
+        }
+    }
+}
+
+pub(crate) type Act = fn(&mut Misbehave, &mut Context<'_>, &Json) -> Result<Json, Error>;
+
+/// One command.
+pub(crate) struct Sin {
+    pub(crate) name: &'static str,
+    /// Arguments with which it can be tried; also the documentation of what it takes.
+    pub(crate) args: &'static str,
+    pub(crate) outcome: Outcome,
+    pub(crate) idempotent: bool,
+    pub(crate) about: &'static str,
+    pub(crate) act: Act,
+}
+
+const fn sin(name: &'static str, args: &'static str, outcome: Outcome, about: &'static str, act: Act) -> Sin {
+    Sin { name, args, outcome, idempotent: false, about, act }
+}
+
+const fn idempotent(name: &'static str, args: &'static str, outcome: Outcome, about: &'static str, act: Act) -> Sin {
+    Sin { name, args, outcome, idempotent: true, about, act }
+}
+
+use Outcome::{Answers, AnswersThenFails, Dies, Hangs, Violates};
+
+/// Every command.
+#[rustfmt::skip]
+pub(crate) const SINS: &[Sin] = &[
+    // Good behaviour, to compare with.
+    sin("echo", r#"{"any":"thing"}"#, Answers, "answers with its arguments", good::echo),
+    sin("count", "{}", Answers, "counts up; done twice, it counts twice", good::count),
+    idempotent("read", "{}", Answers, "tells the count, which is safe to repeat", good::read),
+    idempotent("whoami", "{}", Answers, "process id, instance and configuration", good::whoami),
+    sin("sleep", r#"{"ms":20}"#, Answers, "sleeps, and wakes up for a cancel", good::sleep),
+    idempotent("sleep_read", r#"{"ms":20}"#, Answers, "sleeps, and is safe to repeat", good::sleep),
+    sin("work", r#"{"ms":20}"#, Answers, "computes, and looks for a cancel", good::work),
+    sin("slow_progress", r#"{"steps":3,"ms":5}"#, Answers, "reports progress with pauses", good::slow_progress),
+    sin("emit", r#"{"event":"misbehave.done","data":1,"times":3}"#, Answers, "publishes events", good::emit),
+    sin("events_seen", "{}", Answers, "tells the events that came, the last 1,000", good::events_seen),
+    sin("call", r#"{"to":"supervisor","command":"status","args":{}}"#, Answers, "calls another module and passes on its answer", good::call),
+    sin("error", r#"{"code":"out_of_ink","sentence":"there is no ink"}"#, Answers, "answers with this error", good::error),
+    // Dying.
+    sin("signal", r#"{"name":"SIGSEGV"}"#, Dies, "sends itself a signal, with its default action restored", dying::signal),
+    sin("segfault", "{}", Dies, "writes where nothing is", dying::segfault),
+    sin("stack_overflow", "{}", Dies, "calls itself without an end", dying::stack_overflow),
+    sin("abort", "{}", Dies, "calls abort", dying::abort),
+    sin("panic", r#"{"message":"as asked"}"#, AnswersThenFails, "panics in the handler", dying::panic),
+    sin("exit", r#"{"code":3}"#, Dies, "exits with this code, without an answer", dying::exit),
+    sin("answer_then_exit", r#"{"code":0}"#, AnswersThenFails, "answers, then exits with this code", dying::answer_then_exit),
+    sin("exit_later", r#"{"ms":20,"code":3}"#, AnswersThenFails, "answers, and exits some time later", dying::exit_later),
+    sin("signal_later", r#"{"ms":20,"name":"SIGKILL"}"#, AnswersThenFails, "answers, and sends itself a signal some time later", dying::signal_later),
+    sin("crash_on", r#"{"nth":2}"#, Answers, "answers, and the nth command from here on is a crash; also as [config] crash_on", dying::crash_on),
+    sin("crash_once", r#"{"marker":"one"}"#, Dies, "crashes, but answers if a process before crashed with the same marker", dying::crash_once),
+    idempotent("crash_once_read", r#"{"marker":"two"}"#, Dies, "as crash_once, and is safe to repeat", dying::crash_once),
+    idempotent("abort_read", "{}", Dies, "calls abort every time, and says that it is safe to repeat", dying::abort),
+    // Hanging, and using up.
+    sin("hang", "{}", Hangs, "sleeps for ever", hanging::hang),
+    idempotent("hang_read", "{}", Hangs, "sleeps for ever, and says that it is safe to repeat", hanging::hang),
+    sin("spin", "{}", Hangs, "computes for ever", hanging::spin),
+    sin("nap", r#"{"ms":20}"#, Answers, "sleeps, deaf to a cancel, and answers late", hanging::nap),
+    sin("allocate", r#"{"mib":64}"#, Answers, "takes and touches memory up to this much, or until it is killed; keeps it", hanging::allocate),
+    sin("stop_self", "{}", Hangs, "sends itself SIGSTOP", hanging::stop_self),
+    sin("never_read", "{}", AnswersThenFails, "answers, and never reads again", hanging::never_read),
+    sin("close_channel", "{}", Violates, "closes the channel and lives on", hanging::close_channel),
+    sin("ignore_sigterm", "{}", Answers, "ignores SIGTERM from now on, and hangs in shutdown", hanging::ignore_sigterm),
+    sin("ignore_shutdown", "{}", Answers, "hangs in shutdown from now on", hanging::ignore_shutdown),
+    // Output.
+    sin("print", r#"{"line":"hello","stream":"stderr"}"#, Answers, "prints a line on stdout or stderr", output::print),
+    sin("print_bytes", r#"{"stream":"stderr"}"#, Answers, "prints bytes that are no UTF-8", output::print_bytes),
+    sin("flood", r#"{"stream":"stdout","bytes":1000000}"#, Answers, "prints lines, without \"bytes\" for ever", output::flood),
+    sin("long_line", r#"{"stream":"stderr","bytes":1000000}"#, Answers, "prints a line without an end, 100 MB unless said otherwise", output::long_line),
+    // The wire.
+    sin("stray_text", r#"{"text":"hello, world\n"}"#, Violates, "prints text into the protocol stream", wire::stray_text),
+    sin("truncated_frame", "{}", Violates, "sends half a frame, then exits with code 0", wire::truncated_frame),
+    sin("half_frame", "{}", Hangs, "sends half a frame, and not the rest", wire::half_frame),
+    sin("slow_frame", r#"{"ms":2}"#, Answers, "sends a frame byte by byte with pauses", wire::slow_frame),
+    sin("oversized_length", "{}", Violates, "promises a frame of 2 GiB", wire::oversized_length),
+    sin("oversized_frame", r#"{"bytes":17000000}"#, Violates, "sends a frame that is longer than allowed", wire::oversized_frame),
+    sin("zero_length", "{}", Violates, "sends an empty frame", wire::zero_length),
+    sin("invalid_utf8", "{}", Violates, "sends a frame that is no UTF-8", wire::invalid_utf8),
+    sin("invalid_json", "{}", Violates, "sends a frame that is no JSON", wire::invalid_json),
+    sin("json_array", "{}", Violates, "sends a frame that is JSON, but no object", wire::json_array),
+    sin("type_and_status", "{}", Violates, "sends a message that is both a request and a response", wire::type_and_status),
+    sin("neither", "{}", Violates, "sends a message that is neither", wire::neither),
+    sin("deep_nesting", r#"{"depth":1000000}"#, Answers, "answers with arrays in arrays", wire::deep_nesting),
+    sin("huge_answer", r#"{"bytes":20000000}"#, Answers, "has an answer that no frame holds, which the SDK refuses", wire::huge_answer),
+    sin("answer_twice", "{}", Answers, "answers twice", wire::answer_twice),
+    sin("answer_stranger", r#"{"times":3}"#, Answers, "also answers requests that were never sent", wire::answer_stranger),
+    sin("progress_stranger", "{}", Answers, "also reports progress of a request that was never sent", wire::progress_stranger),
+    sin("answer_next", "{}", Answers, "also answers the request with the next id before it comes", wire::answer_next),
+    sin("forge_crash", "{}", Answers, "answers with module_crashed, a code that is the host's own", wire::forge_crash),
+    sin("flood_requests", r#"{"times":2000}"#, Answers, "sends requests to the supervisor and reads no answer meanwhile", wire::flood_requests),
+    sin("flood_events", r#"{"times":2000}"#, Answers, "publishes events as fast as it can", wire::flood_events),
+    // Families.
+    sin("family", r#"{"count":3,"ignore_term":true,"hold_channel":true}"#, Answers, "starts double-forked processes in sessions of their own; answers with their ids", family::family),
+    sin("children", r#"{"count":3}"#, Answers, "starts ordinary children; answers with their ids", family::children),
+    sin("fork_bomb", r#"{"count":10,"seconds":1}"#, Answers, "starts processes that each start the next and exit", family::fork_bomb),
+    sin("drop_subreaper", "{}", Answers, "stops being the parent of its orphans", family::drop_subreaper),
+];
+
+/// How the list is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text,
+    Json,
+}
+
+/// Prints every command and every start.
+pub(crate) fn list(form: Form) {
+    let starts = at_start::STARTS.iter().map(|start| (start.name, "", start.outcome, start.about));
+    match form {
+        Form::Text => {
+            println!("commands, with arguments to try:");
+            for sin in SINS {
+                println!("  {} {}\n      {} ({})", sin.name, sin.args, sin.about, sin.outcome.name());
+            }
+            println!("\nstarts, for --at-start NAME:");
+            for (name, _, outcome, about) in starts {
+                println!("  {name}\n      {about} ({outcome})");
+            }
+        }
+        Form::Json => {
+            for sin in SINS {
+                let args: serde_json::Value = serde_json::from_str(sin.args).expect("a test reads every example");
+                let line = serde_json::json!({
+                    "command": sin.name, "args": args, "outcome": sin.outcome.name(), "idempotent": sin.idempotent, "about": sin.about,
+                });
+                println!("{line}");
+            }
+            for (name, _, outcome, about) in starts {
+                println!("{}", serde_json::json!({ "at_start": name, "outcome": outcome, "about": about }));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_is_an_object_and_every_name_is_there_once() {
+        for (at, sin) in SINS.iter().enumerate() {
+            let args: serde_json::Value = serde_json::from_str(sin.args).unwrap();
+            assert!(args.is_object(), "{}", sin.name);
+            assert!(SINS[..at].iter().all(|other| other.name != sin.name), "{}", sin.name);
+        }
+    }
+}
