@@ -168,6 +168,17 @@ impl Client {
         }
     }
 
+    /// The next response among what has been read already: no look at the socket.
+    ///
+    /// # Errors
+    /// When what has been read is no response.
+    pub fn try_buffered(&mut self) -> Result<Option<Response>, ClientError> {
+        match self.arrived.pop_front() {
+            Some(response) => Ok(Some(response)),
+            None => self.receiver.decode(),
+        }
+    }
+
     /// Asks the host to stop working on request `id`, and returns the number of this request, which
     /// is answered too. The cancelled request still gets its own one answer.
     ///

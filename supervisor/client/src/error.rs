@@ -77,7 +77,7 @@ impl ClientError {
     }
 
     /// Whether the other side stopped listening; what it said before that may still be there to read.
-    pub(crate) fn is_disconnect(&self) -> bool {
+    pub fn is_disconnect(&self) -> bool {
         matches!(self, ClientError::Broken(error)
             if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset))
     }

@@ -1,0 +1,304 @@
+//! The command line: every command, flag and help text. Completions and man pages are made from it.
+
+use crate::amount::parse_duration;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::{path::PathBuf, time::Duration};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done; the condition holds
+    1  the module answered with an error, or the operation failed (for pipe: any line failed)
+    2  usage, or a file that does not check
+    3  the module is not running
+    4  no such module
+  124  the deadline passed
+  125  the daemon cannot be reached
+  130  interrupted (128 and the number of the signal)
+
+Data goes to standard output, everything else to standard error.";
+
+/// Runs modules as supervised child processes, and reaches them from the shell.
+#[derive(Debug, Parser)]
+#[command(name = "bulkhead", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The daemon's control socket.
+    ///
+    /// Without it $BULKHEAD_SOCKET, else /run/bulkhead/control.sock for root and
+    /// $XDG_RUNTIME_DIR/bulkhead/control.sock for everybody else.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the daemon, in the foreground.
+    Run(Files),
+    /// Show all modules, or one of them in full.
+    #[command(after_help = "\
+Examples:
+  bulkhead status
+  bulkhead status research-log
+  bulkhead status --json | jq -r 'select(.state != \"ready\") | .name'")]
+    Status {
+        /// Only this module: every field, its last log lines and the next planned step.
+        name: Option<String>,
+        /// One JSON object a line for each module.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Start modules, and wait until they are ready.
+    Start(Targets),
+    /// Stop modules, and wait until their whole process trees are gone.
+    Stop(Targets),
+    /// Stop and start modules; clears the count of crashes and skips any wait.
+    Restart(Targets),
+    /// Replace modules by fresh instances without a gap; if the new one fails, the old one stays.
+    Reload(Targets),
+    /// Call a command of a module and print the data of its answer.
+    #[command(after_help = "\
+Examples:
+  bulkhead call test-minimal ping
+  bulkhead call research-log create_log '{\"title\":\"Monday\"}'
+  bulkhead call research-log add_entry @entry.json --key entry-17
+  jq -n '{log: 1}' | bulkhead call research-log export_data - --timeout 2m")]
+    Call {
+        /// The module.
+        name: String,
+        /// The command.
+        command: String,
+        /// Its arguments: JSON, - for standard input, or @file; without it, null.
+        #[arg(value_name = "JSON | - | @FILE", allow_negative_numbers = true)]
+        json: Option<String>,
+        #[command(flatten)]
+        options: RequestOptions,
+    },
+    /// Send a query to a module and print the data of its answer.
+    #[command(after_help = "Example:\n  bulkhead query layer1 '{\"entity\":\"ResearchLog\",\"limit\":10}'")]
+    Query {
+        /// The module, or layer1 for the data store.
+        name: String,
+        /// The query: JSON, - for standard input, or @file.
+        #[arg(value_name = "JSON | - | @FILE")]
+        json: String,
+        #[command(flatten)]
+        options: RequestOptions,
+    },
+    /// Send a mutation to a module and print the data of its answer.
+    Mutate {
+        /// The module, or layer1 for the data store.
+        name: String,
+        /// The mutation: JSON, - for standard input, or @file.
+        #[arg(value_name = "JSON | - | @FILE")]
+        json: String,
+        #[command(flatten)]
+        options: RequestOptions,
+    },
+    /// Send JSON lines to a module: one line out for each line in, in their order.
+    #[command(after_long_help = PIPE_HELP)]
+    Pipe(Pipe),
+    /// Publish an event, and print how many subscribers it has.
+    #[command(after_help = "Example:\n  bulkhead emit research_session.started '{\"session\":17}'")]
+    Emit {
+        /// The name of the event, as in research_session.started.
+        event: String,
+        /// What happened: JSON, - for standard input, or @file; without it, null.
+        #[arg(value_name = "JSON | - | @FILE", allow_negative_numbers = true)]
+        json: Option<String>,
+    },
+    /// Follow events as they happen.
+    #[command(after_help = "Examples:\n  bulkhead events\n  bulkhead events 'module.*' --json | jq .data")]
+    Events {
+        /// An event's name, or the beginning of one and a star; without it, all events.
+        pattern: Option<String>,
+        /// Begin behind this cursor, to miss nothing since the event that carried it.
+        #[arg(long, value_name = "CURSOR")]
+        after: Option<u64>,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the last lines that a module wrote.
+    Logs {
+        /// The module.
+        name: String,
+        /// Go on with each new line.
+        #[arg(short, long)]
+        follow: bool,
+        /// How many of the last lines.
+        #[arg(short = 'n', long, value_name = "LINES", default_value_t = 100)]
+        lines: u64,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what modules were doing when they crashed.
+    Crashes {
+        /// Only this module's.
+        name: Option<String>,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Wait until a module is ready, or stopped.
+    #[command(after_help = "Example:\n  bulkhead wait research-log --for ready --timeout 10 && echo here")]
+    Wait {
+        /// The module.
+        name: String,
+        /// What to wait for.
+        #[arg(long = "for", value_name = "STATE")]
+        condition: Condition,
+        /// How long: seconds, or a time such as 500ms or 2m.
+        #[arg(long, value_name = "S", default_value = "30", value_parser = parse_duration)]
+        timeout: Duration,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the configuration, or show what is in force.
+    #[command(subcommand)]
+    Config(Config),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write the pages of all commands to a folder.
+    Man {
+        /// The folder.
+        dir: Option<PathBuf>,
+    },
+}
+
+/// Where the daemon finds its files.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Files {
+    /// The host's file (bulkhead.toml).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A folder of modules; may be given many times, and replaces the file's list.
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    pub(crate) modules: Vec<PathBuf>,
+    /// The folder for what outlives the daemon.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+}
+
+/// Which modules something is done to.
+#[derive(Args, Debug)]
+pub(crate) struct Targets {
+    /// The modules.
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// All modules.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// How long it may take: seconds, or a time such as 500ms or 2m.
+    #[arg(long, value_name = "S", default_value = "60", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
+    /// One JSON object a line for each module.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What every request can be given.
+#[derive(Args, Debug)]
+pub(crate) struct RequestOptions {
+    /// Print the whole response, errors and progress included, not only its data.
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// The deadline: seconds, or a time such as 500ms or 2m. A module that is starting is waited for.
+    #[arg(long, value_name = "S", default_value = "30", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
+    /// Idempotency key: a request with the same key is done once, however often it is sent.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+}
+
+const PIPE_HELP: &str = "\
+Each line is the arguments of COMMAND, or, without --command, a whole payload such as
+{\"name\":\"add_entry\",\"args\":{…}}. For each line there is one line out, in the order of the input: the
+data of the answer or, where a line failed, {\"status\":\"error\",\"error\":…,\"code\":…,\"line\":N}. A line that
+is empty, no JSON, no UTF-8 or longer than a message may be is such a failed line, too. The last line
+needs no line end; CRLF and a byte order mark are fine.
+
+With --key-prefix each line is sent with a key of its own, PREFIX-N for line N. After a crash the host
+then sends again what was under way, and running the same input once more does nothing twice.
+
+When the reader of the output goes away, as head does, what is under way is cancelled and the command
+ends quietly. When the daemon goes away, each line without an answer says so, and the exit code is 125.
+
+Examples:
+  git log --format='{\"text\":\"%h\"}' | bulkhead pipe research-log --command add_entry
+  bulkhead pipe research-log --command add_entry --key-prefix import-7 < entries.jsonl > answers.jsonl
+  jq -c '{name: \"ping\", args: .}' < in.jsonl | bulkhead pipe test-minimal | head -1";
+
+/// Options of `pipe`.
+#[derive(Args, Debug)]
+pub(crate) struct Pipe {
+    /// The module.
+    pub(crate) name: String,
+    /// The command that each line is the arguments of.
+    #[arg(long)]
+    pub(crate) command: Option<String>,
+    /// How many lines may be under way at once, 1 to 1024.
+    #[arg(long, value_name = "LINES", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) in_flight: u16,
+    /// The deadline of each line: seconds, or a time such as 500ms or 2m.
+    #[arg(long, value_name = "S", default_value = "30", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
+    /// Give line N the idempotency key PREFIX-N.
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) key_prefix: Option<String>,
+}
+
+/// What `wait` waits for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Condition {
+    /// It answers requests.
+    Ready,
+    /// No process of it is left.
+    Stopped,
+}
+
+/// Commands about the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Check all files, and say what is wrong with file, line and column.
+    Check(Files),
+    /// Print what is in force and where each value came from.
+    Show {
+        #[command(flatten)]
+        files: Files,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn names_and_all_exclude_each_other_and_one_is_needed() {
+        assert!(Cli::try_parse_from(["bulkhead", "stop"]).is_err());
+        assert!(Cli::try_parse_from(["bulkhead", "stop", "a", "--all"]).is_err());
+        assert!(Cli::try_parse_from(["bulkhead", "stop", "a", "b"]).is_ok());
+        assert!(Cli::try_parse_from(["bulkhead", "stop", "--all"]).is_ok());
+    }
+
+    #[test]
+    fn a_negative_number_is_an_argument() {
+        assert!(Cli::try_parse_from(["bulkhead", "call", "a", "b", "-5"]).is_ok());
+        assert!(Cli::try_parse_from(["bulkhead", "call", "a", "b", "-"]).is_ok());
+    }
+}

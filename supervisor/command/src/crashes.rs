@@ -1,0 +1,118 @@
+//! `crashes`: what modules were doing when they died.
+
+use crate::amount::span;
+use crate::exit::{Exit, Halt};
+use crate::output::{Output, printable, with_schema};
+use crate::session::Session;
+use crate::style::{Colour, Style};
+use bulkhead_protocol::Json;
+use serde::Deserialize;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// `bulkhead crashes`.
+pub(crate) fn show(socket: Option<PathBuf>, name: Option<&str>, json: bool) -> Result<Exit, Halt> {
+    #[derive(Deserialize)]
+    struct Crashes {
+        crashes: Vec<Json>,
+    }
+    let args = name.map_or_else(|| serde_json::json!({}), |name| serde_json::json!({ "name": name }));
+    let data = crate::status::ask_supervisor(&mut Session::open(socket)?, "crashes", &args.into(), name)?;
+    let misunderstood = |error| Halt::Failed(format!("the host's list of crashes is not understood: {error}"));
+    let Crashes { crashes } = data.read().map_err(misunderstood)?;
+    let mut output = Output::default();
+    for crash in &crashes {
+        if json {
+            output.json_line(&with_schema(crash.as_str()))?;
+        } else {
+            let crash: Crash = crash.read().map_err(misunderstood)?;
+            output.line(&render(&crash, Style::of_stdout()))?;
+        }
+    }
+    if crashes.is_empty() && !json {
+        output.line("no crash is on record")?;
+    }
+    output.flush()?;
+    Ok(Exit::Done)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Crash {
+    module: String,
+    instance: Json,
+    time: String,
+    reason: String,
+    exit: Json,
+    pid: Option<u32>,
+    uptime_ms: Option<u64>,
+    stderr: Vec<String>,
+    in_flight: Vec<InFlight>,
+    file: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct InFlight {
+    #[serde(rename = "type")]
+    kind: String,
+    payload: Json,
+    delivery: Option<String>,
+}
+
+/// How a process ended: the wire's own form, or words.
+fn exit_text(exit: &Json) -> Option<String> {
+    if exit.as_str() == "null" {
+        return None;
+    }
+    let as_exit = exit.read::<bulkhead_protocol::Exit>().map(|exit| exit.to_string());
+    Some(as_exit.or_else(|_| exit.read::<String>()).unwrap_or_else(|_| exit.as_str().to_owned()))
+}
+
+fn render(crash: &Crash, style: Style) -> String {
+    let module = style.paint(Colour::Strong, &printable(&crash.module));
+    let mut text = format!("{module}  {}", style.paint(Colour::Faint, &printable(&crash.time)));
+    let mut add = |label: &str, value: Option<String>| {
+        if let Some(value) = value {
+            let _ = write!(text, "\n  {} {}", style.paint(Colour::Faint, &format!("{label:<10}")), printable(&value));
+        }
+    };
+    add("why", Some(crash.reason.clone()));
+    add("exit", exit_text(&crash.exit));
+    let uptime = crash.uptime_ms.map(|ms| format!(", up {}", span(ms))).unwrap_or_default();
+    add("process", crash.pid.map(|pid| format!("pid {pid}, instance {}{uptime}", crash.instance.as_str())));
+    for request in &crash.in_flight {
+        let InFlight { kind, payload, delivery } = request;
+        let delivery = delivery.as_ref().map(|delivery| format!("{delivery}: ")).unwrap_or_default();
+        add("in flight", Some(format!("{delivery}{kind} {}", payload.as_str().replace(['\n', '\r'], " "))));
+    }
+    for (index, line) in crash.stderr.iter().enumerate() {
+        add(if index == 0 { "stderr" } else { "" }, Some(format!("| {line}")));
+    }
+    add("file", crash.file.clone());
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crash_is_shown_with_what_it_was_doing() {
+        let json = r#"{"module":"misbehave","instance":3,"time":"2026-11-22T10:00:00Z","reason":"killed by SIGSEGV",
+            "exit":{"signal":"SIGSEGV"},"pid":48,"uptime_ms":5000,"stderr":["one","two"],
+            "in_flight":[{"type":"command","payload":{"name":"segv"},"delivery":"started"}],"file":"/s/crash-1.json"}"#;
+        let expected = "\
+misbehave  2026-11-22T10:00:00Z
+  why        killed by SIGSEGV
+  exit       SIGSEGV
+  process    pid 48, instance 3, up 5.0s
+  in flight  started: command {\"name\":\"segv\"}
+  stderr     | one
+             | two
+  file       /s/crash-1.json
+";
+        assert_eq!(render(&Json::parse(json).unwrap().read().unwrap(), Style::Plain), expected);
+    }
+}

@@ -1,0 +1,82 @@
+//! JSON from the command line: as it stands, from standard input (`-`) or from a file (`@file`).
+//! It is checked here, before anything is sent, so that a mistake names its line and column.
+
+use crate::exit::Halt;
+use bulkhead_protocol::{Json, limits::FRAME_BYTES_MAX_HIGHEST};
+use std::fs::File;
+use std::io::{self, Read};
+
+/// Reads the argument.
+///
+/// # Errors
+/// [`Halt::Usage`] when it cannot be read or is not one JSON value.
+pub(crate) fn read(argument: &str) -> Result<Json, Halt> {
+    match argument.strip_prefix('@') {
+        Some(path) => {
+            let file = File::open(path).map_err(|error| Halt::Usage(format!("{path}: {error}")))?;
+            parse(path, &bytes_of(path, file)?)
+        }
+        None if argument == "-" => parse("standard input", &bytes_of("standard input", io::stdin().lock())?),
+        None => parse("the argument", argument.as_bytes()),
+    }
+}
+
+fn bytes_of(name: &str, source: impl Read) -> Result<Vec<u8>, Halt> {
+    let mut bytes = Vec::new();
+    let limit = FRAME_BYTES_MAX_HIGHEST as u64;
+    source.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Halt::Usage(format!("{name}: {error}")))?;
+    if bytes.len() as u64 > limit {
+        return Err(Halt::Usage(format!("{name}: expected at most {limit} bytes, the largest message, found more")));
+    }
+    Ok(bytes)
+}
+
+fn parse(name: &str, bytes: &[u8]) -> Result<Json, Halt> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let before = &bytes[..error.valid_up_to()];
+        let line = memchr::memchr_iter(b'\n', before).count() + 1;
+        let column = before.len() - memchr::memrchr(b'\n', before).map_or(0, |at| at + 1) + 1;
+        let found = bytes[before.len()];
+        Halt::Usage(format!("{name}:{line}:{column}: expected UTF-8, found the byte 0x{found:02x}"))
+    })?;
+    if text.trim().is_empty() {
+        return Err(Halt::Usage(format!("{name}: expected one JSON value, found nothing")));
+    }
+    // Not `Json::parse`, which trims: the line and the column count from the beginning of the file.
+    serde_json::from_str(text).map_err(|error| {
+        Halt::Usage(format!("{name}:{}:{}: expected JSON: {}", error.line(), error.column(), reason(&error)))
+    })
+}
+
+/// What serde_json says, without the place that it adds at the end.
+pub(crate) fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(at) if error.line() > 0 => text[..at].to_owned(),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &[u8]) -> String {
+        parse("a.json", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_mistake_names_its_line_and_column() {
+        assert_eq!(error(b"{\n  \"a\": nope\n}"), "a.json:2:9: expected JSON: expected ident");
+        assert_eq!(error(b"{} {}"), "a.json:1:4: expected JSON: trailing characters");
+        assert_eq!(error(b"[1,\n\xff]"), "a.json:2:1: expected UTF-8, found the byte 0xff");
+        assert_eq!(error(b" \n"), "a.json: expected one JSON value, found nothing");
+    }
+
+    #[test]
+    fn json_passes_as_it_was_written() {
+        let written = "{\n \"b\": 1.0, \"a\": 12345678901234567890123 }";
+        assert_eq!(parse("a.json", format!("\u{feff}{written}\n").as_bytes()).unwrap().as_str(), written);
+    }
+}

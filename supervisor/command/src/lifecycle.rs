@@ -1,0 +1,149 @@
+//! `start`, `stop`, `restart`, `reload` and `wait`: what is asked of the built-in address
+//! `supervisor` about modules, several at once where several are named.
+
+use crate::cli::{Condition, Targets};
+use crate::exit::{Exit, Halt};
+use crate::output::{Output, complain, with_schema};
+use crate::session::{ANSWER_GRACE, Session, Turn, Watch};
+use bulkhead_client::{ClientError, command_payload};
+use bulkhead_protocol::{Json, Request, RequestType, Status};
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// What is done to modules.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Action {
+    /// See [`crate::cli::Command::Start`].
+    Start,
+    /// See [`crate::cli::Command::Stop`].
+    Stop,
+    /// See [`crate::cli::Command::Restart`].
+    Restart,
+    /// See [`crate::cli::Command::Reload`].
+    Reload,
+}
+
+impl Action {
+    fn name(self) -> &'static str {
+        match self {
+            Action::Start => "start",
+            Action::Stop => "stop",
+            Action::Restart => "restart",
+            Action::Reload => "reload",
+        }
+    }
+}
+
+/// A request to the host itself.
+pub(crate) fn to_supervisor(command: &str, args: &Json) -> Request {
+    Request::new(None, RequestType::Command, command_payload(command, args.as_str())).to("supervisor")
+}
+
+/// The answer's data, or the answer's error.
+pub(crate) fn data_of(status: Status, subject: &str) -> Result<Json, Halt> {
+    match status {
+        Status::Success(data) | Status::Progress(data) => Ok(data),
+        Status::Error(failure) => Err(Halt::Answered { subject: subject.to_owned(), failure }),
+    }
+}
+
+/// Does something to all targets at once, reports each, and ends with the worst of their exit codes.
+pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> Result<Exit, Halt> {
+    let mut session = Session::open(socket)?;
+    let names = if targets.all { all_modules(&mut session)? } else { targets.names };
+    if names.is_empty() {
+        complain(&"there are no modules");
+    }
+    let mut waiting = Vec::with_capacity(names.len());
+    for name in names {
+        let mut request = to_supervisor(action.name(), &named(&name));
+        request.deadline_ms = Some(targets.timeout.as_millis() as u64);
+        waiting.push((session.queue_request(&request)?, name));
+    }
+    let watch = Watch { until: Some(Instant::now() + targets.timeout + ANSWER_GRACE), ..Watch::default() };
+    let mut output = Output::default();
+    let mut worst = Exit::Done;
+    while !waiting.is_empty() {
+        let response = match session.turn(&watch) {
+            Ok(Turn::Response(response)) => response,
+            Ok(Turn::Ready | Turn::Input | Turn::ReaderGone | Turn::Signal(_)) => continue,
+            Ok(Turn::TimedOut) => return Err(unanswered(&waiting, ClientError::TimedOut.into())),
+            Err(halt) => return Err(unanswered(&waiting, halt)),
+        };
+        let Some(at) = waiting.iter().position(|(id, _)| Some(*id) == response.id) else { continue };
+        if matches!(response.status, Status::Progress(_)) {
+            continue;
+        }
+        let (_, name) = waiting.swap_remove(at);
+        match data_of(response.status, &name) {
+            Ok(data) => report(&mut output, &data, &name, targets.json)?,
+            Err(halt) => {
+                complain(&halt);
+                worst = worst.max(halt.exit());
+            }
+        }
+    }
+    Ok(worst)
+}
+
+/// Says which modules are left without an answer, before the reason ends the command.
+fn unanswered(waiting: &[(u64, String)], halt: Halt) -> Halt {
+    for (_, name) in waiting {
+        complain(&format_args!("{name}: no answer"));
+    }
+    halt
+}
+
+/// `bulkhead wait`.
+pub(crate) fn wait(
+    socket: Option<PathBuf>,
+    name: &str,
+    condition: Condition,
+    timeout: Duration,
+    json: bool,
+) -> Result<Exit, Halt> {
+    let condition = match condition {
+        Condition::Ready => "ready",
+        Condition::Stopped => "stopped",
+    };
+    let args = serde_json::json!({ "name": name, "for": condition });
+    let mut request = to_supervisor("wait", &args.into());
+    request.deadline_ms = Some(timeout.as_millis() as u64);
+    let data = data_of(Session::open(socket)?.ask(&request, |_| {})?.status, name)?;
+    report(&mut Output::default(), &data, name, json)?;
+    Ok(Exit::Done)
+}
+
+fn report(output: &mut Output, data: &Json, name: &str, json: bool) -> Result<(), Halt> {
+    #[derive(Deserialize)]
+    struct Reached {
+        state: String,
+    }
+    if json {
+        output.json_line(&with_schema(data.as_str()))?;
+    } else {
+        let state = data.read().map_or_else(|_| "done".into(), |Reached { state }| state);
+        output.line(&format!("{name}: {}", crate::output::printable(&state)))?;
+    }
+    output.flush()
+}
+
+fn named(name: &str) -> Json {
+    serde_json::json!({ "name": name }).into()
+}
+
+fn all_modules(session: &mut Session) -> Result<Vec<String>, Halt> {
+    #[derive(Deserialize)]
+    struct Module {
+        name: String,
+    }
+    #[derive(Deserialize)]
+    struct All {
+        modules: Vec<Module>,
+    }
+    let data = crate::status::ask(session, None)?;
+    let all: All =
+        data.read().map_err(|error| Halt::Failed(format!("the host's status is not understood: {error}")))?;
+    Ok(all.modules.into_iter().map(|module| module.name).collect())
+}

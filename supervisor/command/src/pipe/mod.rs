@@ -1,0 +1,352 @@
+//! `pipe`: JSON lines in, one JSON line out for each, in order.
+//!
+//! One thread waits for whatever comes first: a line, an answer, room in the socket, the reader
+//! going away. Answers are collected while more are coming and written before every wait, so that
+//! a fast pipe writes much at once and a slow one writes each answer when it is there. Memory is
+//! bounded by the lines under way. SIGINT is left to its usual course: the host cancels what a
+//! closed connection had under way.
+
+mod lines;
+mod window;
+
+use crate::amount::count;
+use crate::cli;
+use crate::exit::{Exit, Halt};
+use crate::failure::as_json;
+use crate::json_argument::reason;
+use crate::output::{Output, complain, push_json_line};
+use crate::progress::ProgressLine;
+use crate::session::{ANSWER_GRACE, Session, Turn, Watch};
+use bulkhead_client::ClientError;
+use bulkhead_protocol::limits::{FRAME_BYTES_MAX_DEFAULT, KEY_BYTES_MAX};
+use bulkhead_protocol::message::WireRequest;
+use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, RequestType, Response, Status};
+use lines::{Line, Lines};
+use serde_json::value::RawValue;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use window::Window;
+
+/// No further line is taken while this much waits for the socket.
+const QUEUED_BYTES_MAX: usize = 256 * 1024;
+
+/// How often the line on the terminal changes.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long the end waits for the host to hear that what is under way is not wanted any more.
+const CANCEL_GRACE: Duration = Duration::from_secs(1);
+
+/// Decimal digits of the highest line number.
+const LINE_NUMBER_BYTES_MAX: usize = 20;
+
+/// `bulkhead pipe`.
+pub(crate) fn run(socket: Option<PathBuf>, options: &cli::Pipe) -> Result<Exit, Halt> {
+    // The hyphen and the number of the line come behind the prefix.
+    let prefix_bytes_max = KEY_BYTES_MAX - 1 - LINE_NUMBER_BYTES_MAX;
+    if let Some(prefix) = options.key_prefix.as_ref().filter(|prefix| prefix.len() > prefix_bytes_max) {
+        let found = prefix.len();
+        return Err(Halt::Usage(format!("--key-prefix: expected at most {prefix_bytes_max} bytes, found {found}")));
+    }
+    let mut pipe = Pipe::new(Session::open(socket)?, options);
+    let ended = pipe.pump().and_then(|()| pipe.output.flush());
+    pipe.progress.clear();
+    let left = match ended {
+        Ok(()) => Ok(()),
+        Err(Halt::ReaderGone) => {
+            pipe.cancel_all();
+            Ok(())
+        }
+        Err(halt) => pipe.abandon(halt),
+    };
+    pipe.failures.report(pipe.taken);
+    left?;
+    match (pipe.input_error, pipe.failures.count) {
+        (Some(error), _) => Err(Halt::Failed(format!("standard input cannot be read: {error}"))),
+        (None, 0) => Ok(Exit::Done),
+        (None, _) => Ok(Exit::Failed),
+    }
+}
+
+struct Pipe<'a> {
+    session: Session,
+    options: &'a cli::Pipe,
+    lines: Lines,
+    window: Window,
+    output: Output,
+    progress: ProgressLine,
+    shown: Instant,
+    started: Instant,
+    /// Lines that were taken from the input.
+    taken: u64,
+    failures: Failures,
+    input_error: Option<io::Error>,
+    /// The payload up to the line, where the line is the arguments of a command.
+    head: Option<String>,
+    payload: String,
+    key: String,
+}
+
+/// The lines that failed.
+#[derive(Default)]
+struct Failures {
+    count: u64,
+    first: Option<(u64, String)>,
+}
+
+impl Failures {
+    fn note(&mut self, line: u64, failure: &Failure) {
+        self.count += 1;
+        // Answers may come in any order: the first is the one with the lowest number.
+        if self.first.as_ref().is_none_or(|(first, _)| line < *first) {
+            self.first = Some((line, failure.error.clone()));
+        }
+    }
+
+    fn report(&self, taken: u64) {
+        if let Some((line, error)) = &self.first {
+            let lines = if taken == 1 { "line" } else { "lines" };
+            let error = crate::output::printable(error);
+            complain(&format_args!(
+                "{} of {} {lines} failed, first line {line}: {error}",
+                count(self.count),
+                count(taken)
+            ));
+        }
+    }
+}
+
+impl<'a> Pipe<'a> {
+    fn new(session: Session, options: &'a cli::Pipe) -> Pipe<'a> {
+        let head = options.command.as_ref();
+        let now = Instant::now();
+        Pipe {
+            session,
+            options,
+            lines: Lines::new(FRAME_BYTES_MAX_DEFAULT),
+            window: Window::new(usize::from(options.in_flight)),
+            output: Output::default(),
+            progress: ProgressLine::beside_data(),
+            shown: now,
+            started: now,
+            taken: 0,
+            failures: Failures::default(),
+            input_error: None,
+            head: head.map(|name| format!("{{\"name\":{},\"args\":", Json::of(name).as_str())),
+            payload: String::new(),
+            key: String::new(),
+        }
+    }
+
+    fn pump(&mut self) -> Result<(), Halt> {
+        loop {
+            while let Some(response) = self.session.ready()? {
+                self.answer(response)?;
+            }
+            let wants_input = self.take_lines()?;
+            if self.lines.ended() && !wants_input && self.window.len() == 0 {
+                return Ok(());
+            }
+            let now = Instant::now();
+            self.show_progress(now);
+            let overdue = self.window.oldest().map(|sent| sent + self.options.timeout + ANSWER_GRACE);
+            if overdue.is_some_and(|overdue| overdue <= now) {
+                return Err(ClientError::TimedOut.into());
+            }
+            let tick = self.progress.is_visible().then(|| now + PROGRESS_INTERVAL);
+            // With something to write this only looks whether more is coming, which is then written along.
+            let until = if self.output.is_empty() { overdue.into_iter().chain(tick).min() } else { Some(now) };
+            let watch = Watch { until, input: wants_input, output: true, ..Watch::default() };
+            match self.session.turn(&watch)? {
+                Turn::Response(response) => self.answer(response)?,
+                Turn::Input => self.read(),
+                Turn::TimedOut => self.output.flush()?,
+                Turn::ReaderGone => return Err(Halt::ReaderGone),
+                Turn::Ready | Turn::Signal(_) => {}
+            }
+        }
+    }
+
+    /// Sends lines as long as there are lines and room; `true` when only more input helps.
+    fn take_lines(&mut self) -> Result<bool, Halt> {
+        let now = Instant::now();
+        while self.window.has_room() && self.session.queued_bytes() < QUEUED_BYTES_MAX {
+            if !self.take_line(now)? {
+                return Ok(!self.lines.ended());
+            }
+        }
+        // Whatever is left will be asked for once there is room; until then the input is not done.
+        Ok(false)
+    }
+
+    /// Sends the next line, or settles it here if it cannot be sent; `false` when there is none.
+    fn take_line(&mut self, now: Instant) -> Result<bool, Halt> {
+        let Some((number, line)) = self.lines.next() else { return Ok(false) };
+        self.taken = number;
+        let failure = match checked(line) {
+            Ok(json) => {
+                let payload = match &self.head {
+                    Some(head) => {
+                        self.payload.clear();
+                        self.payload.extend([head, json, "}"]);
+                        self.payload.as_str()
+                    }
+                    None => json,
+                };
+                let key = self.options.key_prefix.as_ref().map(|prefix| {
+                    self.key.clear();
+                    let _ = std::fmt::Write::write_fmt(&mut self.key, format_args!("{prefix}-{number}"));
+                    self.key.as_str()
+                });
+                let request = WireRequest {
+                    id: None,
+                    kind: &RequestType::Command,
+                    to: Some(&self.options.name),
+                    payload,
+                    deadline_ms: Some(self.options.timeout.as_millis() as u64),
+                    key,
+                };
+                match self.session.queue(&request) {
+                    Ok(id) => {
+                        self.window.sent(id, number, now);
+                        return Ok(true);
+                    }
+                    Err(ClientError::TooLarge(error)) => Failure::new(ErrorCode::FrameTooLarge, error.to_string()),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(failure) => failure,
+        };
+        let failure = failure.delivery(Delivery::NotStarted);
+        self.failures.note(number, &failure);
+        self.window.known(number, self.output.buffer(), |out| {
+            push_json_line(out, as_json(&failure, number).as_str());
+        });
+        self.output.relieve()?;
+        Ok(true)
+    }
+
+    fn answer(&mut self, response: Response) -> Result<(), Halt> {
+        let Some(id) = response.id else { return Ok(()) };
+        let failures = &mut self.failures;
+        match response.status {
+            Status::Progress(_) => {}
+            Status::Success(data) => {
+                self.window.answer(id, self.output.buffer(), |_, out| push_json_line(out, data.as_str()));
+            }
+            Status::Error(failure) => self.window.answer(id, self.output.buffer(), |line, out| {
+                failures.note(line, &failure);
+                push_json_line(out, as_json(&failure, line).as_str());
+            }),
+        }
+        self.output.relieve()
+    }
+
+    /// An input that breaks ends there; what was read of it is finished first.
+    fn read(&mut self) {
+        if let Err(error) = self.lines.fill(&mut io::stdin().lock()) {
+            self.input_error = Some(error);
+            self.lines.end();
+        }
+    }
+
+    fn show_progress(&mut self, now: Instant) {
+        if !self.progress.is_visible() || now.duration_since(self.shown) < PROGRESS_INTERVAL {
+            return;
+        }
+        self.shown = now;
+        let under_way = self.window.len() as u64;
+        let done = self.taken - under_way;
+        let rate = done as f64 / now.duration_since(self.started).as_secs_f64().max(0.001);
+        self.progress.show(&format!(
+            "{} lines, {} failed, {under_way} under way, {}/s",
+            count(done),
+            count(self.failures.count),
+            count(rate as u64)
+        ));
+    }
+
+    /// Tells the host that nobody wants the answers any more.
+    fn cancel_all(&mut self) {
+        for id in self.window.waiting().collect::<Vec<_>>() {
+            // A connection that is broken as well needs no telling.
+            let _ = self.session.queue_cancel(id);
+        }
+        let until = Instant::now() + CANCEL_GRACE;
+        let watch = Watch { until: Some(until), ..Watch::default() };
+        while self.session.flush().is_ok() && self.session.queued_bytes() > 0 && Instant::now() < until {
+            if !matches!(self.session.turn(&watch), Ok(Turn::Ready | Turn::Response(_))) {
+                break;
+            }
+        }
+    }
+
+    /// Writes in the place of each missing answer that it is missing, and passes the reason on.
+    fn abandon(&mut self, halt: Halt) -> Result<(), Halt> {
+        if matches!(halt, Halt::Output(_)) {
+            return Err(halt);
+        }
+        let code = if matches!(halt, Halt::Client(ClientError::TimedOut)) {
+            ErrorCode::DeadlineExceeded
+        } else {
+            ErrorCode::Internal
+        };
+        let failure = Failure::new(code, format!("there is no answer: {halt}")).delivery(Delivery::Unknown);
+        let failures = &mut self.failures;
+        let lost = self.window.abandon(self.output.buffer(), |line, out| {
+            failures.note(line, &failure);
+            push_json_line(out, as_json(&failure, line).as_str());
+        });
+        self.output.flush()?;
+        if let Some((first, last)) = lost {
+            complain(&format_args!("lines {first} to {last} were under way; no line behind {} was sent", self.taken));
+        }
+        Err(halt)
+    }
+}
+
+/// The JSON of a line, without the space around it.
+fn checked(line: Line<'_>) -> Result<&str, Failure> {
+    let bad = |sentence| Err(Failure::new(ErrorCode::BadRequest, sentence));
+    let bytes = match line {
+        Line::Bytes(bytes) => bytes,
+        Line::TooLong(found) => {
+            let sentence = format!("expected a line of at most {FRAME_BYTES_MAX_DEFAULT} bytes, found {found}");
+            return Err(Failure::new(ErrorCode::FrameTooLarge, sentence));
+        }
+    };
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = error.valid_up_to();
+            return bad(format!("expected UTF-8, found the byte 0x{:02x} at column {}", bytes[at], at + 1));
+        }
+    };
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(json) => Ok(json.get()),
+        Err(_) if text.trim().is_empty() => bad("expected one JSON value, found an empty line".into()),
+        Err(error) => bad(format!("expected JSON at column {}: {}", error.column(), reason(&error))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sentence(line: &[u8]) -> String {
+        checked(Line::Bytes(line)).unwrap_err().error
+    }
+
+    #[test]
+    fn each_kind_of_broken_line_is_named() {
+        assert_eq!(sentence(b""), "expected one JSON value, found an empty line");
+        assert_eq!(sentence(b" \t"), "expected one JSON value, found an empty line");
+        assert_eq!(sentence(b"{\"a\":}"), "expected JSON at column 6: expected value");
+        assert_eq!(sentence(b"{\"a\":"), "expected JSON at column 5: EOF while parsing a value");
+        assert_eq!(sentence(b"1 2"), "expected JSON at column 3: trailing characters");
+        assert_eq!(sentence(b"\"\xff\""), "expected UTF-8, found the byte 0xff at column 2");
+        let long = checked(Line::TooLong(20_000_000)).unwrap_err();
+        assert_eq!(long.code, ErrorCode::FrameTooLarge);
+        assert_eq!(checked(Line::Bytes(b" {\"a\": 1} ")).unwrap(), "{\"a\": 1}");
+    }
+}

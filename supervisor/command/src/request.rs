@@ -1,0 +1,126 @@
+//! One request, one answer: `call`, `query`, `mutate` and `emit`.
+
+use crate::cli::RequestOptions;
+use crate::exit::{Exit, Halt};
+use crate::json_argument;
+use crate::output::Output;
+use crate::progress::ProgressLine;
+use crate::session::Session;
+use bulkhead_client::command_payload;
+use bulkhead_protocol::limits::{FRAME_BYTES_MAX_HIGHEST, KEY_BYTES_MAX, LENGTH_PREFIX_BYTES};
+use bulkhead_protocol::{Json, Request, RequestType, Response, Status, event};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `bulkhead call`.
+pub(crate) fn call(
+    socket: Option<PathBuf>,
+    name: &str,
+    command: &str,
+    json: Option<&str>,
+    options: &RequestOptions,
+) -> Result<Exit, Halt> {
+    let args = json.map_or(Ok(Json::null()), json_argument::read)?;
+    send(socket, RequestType::Command, name, command_payload(command, args.as_str()), options)
+}
+
+/// `bulkhead query` and `bulkhead mutate`.
+pub(crate) fn data(
+    socket: Option<PathBuf>,
+    kind: RequestType,
+    name: &str,
+    json: &str,
+    options: &RequestOptions,
+) -> Result<Exit, Halt> {
+    send(socket, kind, name, json_argument::read(json)?, options)
+}
+
+/// `bulkhead emit`.
+pub(crate) fn emit(socket: Option<PathBuf>, name: &str, json: Option<&str>) -> Result<Exit, Halt> {
+    event::check_event_name(name).map_err(|error| Halt::Usage(error.to_string()))?;
+    let data = json.map_or(Ok(Json::null()), json_argument::read)?;
+    let text = format!("{{\"event\":{},\"data\":{}}}", Json::of(name).as_str(), data.as_str());
+    let payload = Json::parse(&text).expect("its parts are JSON");
+    let options = RequestOptions { full: false, timeout: EMIT_TIMEOUT, key: None };
+    send_request(socket, Request::new(None, RequestType::Event, payload), name, &options)
+}
+
+/// Publishing waits for nothing but the host itself.
+const EMIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+fn send(
+    socket: Option<PathBuf>,
+    kind: RequestType,
+    name: &str,
+    payload: Json,
+    options: &RequestOptions,
+) -> Result<Exit, Halt> {
+    if let Some(key) = options.key.as_ref().filter(|key| key.is_empty() || key.len() > KEY_BYTES_MAX) {
+        return Err(Halt::Usage(format!("--key: expected 1 to {KEY_BYTES_MAX} bytes, found {}", key.len())));
+    }
+    send_request(socket, Request::new(None, kind, payload).to(name), name, options)
+}
+
+fn send_request(
+    socket: Option<PathBuf>,
+    mut request: Request,
+    subject: &str,
+    options: &RequestOptions,
+) -> Result<Exit, Halt> {
+    request.deadline_ms = Some(options.timeout.as_millis() as u64);
+    request.key.clone_from(&options.key);
+    let mut session = Session::open(socket)?;
+    let mut output = Output::default();
+    let mut line = ProgressLine::on_stderr();
+    let mut broken = Ok(());
+    let answer = session.ask(&request, |data| {
+        if options.full && broken.is_ok() {
+            let progress = Response { id: Some(1), status: Status::Progress(data.clone()) };
+            broken = print_whole(&mut output, &progress).and_then(|()| output.flush());
+        } else {
+            line.show_data(data);
+        }
+    });
+    line.clear();
+    // A reader that went away in the middle changes nothing about the request; it is told at the end.
+    let (response, interruption) = match answer {
+        Ok(response) => (response, None),
+        Err(Halt::Interrupted { signal, answer: Some(answer) }) => {
+            ((*answer).clone(), Some(Halt::Interrupted { signal, answer: Some(answer) }))
+        }
+        Err(halt) => return Err(halt),
+    };
+    let exit = broken.and_then(|()| print(&mut output, response, subject, options.full, interruption.is_some()));
+    match interruption {
+        Some(interruption) => Err(interruption),
+        None => exit,
+    }
+}
+
+/// Prints the answer; what goes wrong with that is an error of its own.
+fn print(output: &mut Output, response: Response, subject: &str, full: bool, interrupted: bool) -> Result<Exit, Halt> {
+    let exit = match &response.status {
+        Status::Error(failure) => failure.code.into(),
+        Status::Success(_) | Status::Progress(_) => Exit::Done,
+    };
+    if full {
+        print_whole(output, &response)?;
+    } else {
+        match response.status {
+            Status::Success(data) | Status::Progress(data) => output.json_line(data.as_str())?,
+            // Whoever interrupts is told so, and the answer is part of that.
+            Status::Error(_) if interrupted => {}
+            Status::Error(failure) => return Err(Halt::Answered { subject: subject.to_owned(), failure }),
+        }
+    }
+    output.flush()?;
+    Ok(exit)
+}
+
+fn print_whole(output: &mut Output, response: &Response) -> Result<(), Halt> {
+    let mut frame = Vec::new();
+    let encoded = response.encode(&mut frame, FRAME_BYTES_MAX_HIGHEST);
+    encoded.map_err(|error| Halt::Failed(format!("the response cannot be printed: {error}")))?;
+    let json = std::str::from_utf8(&frame[LENGTH_PREFIX_BYTES..]).expect("a message is UTF-8");
+    output.json_line(json)
+}

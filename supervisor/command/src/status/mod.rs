@@ -1,0 +1,62 @@
+//! `status`: what the host says about itself and its modules, as a table, as a block, or as JSON.
+
+mod block;
+mod model;
+mod table;
+
+use crate::exit::{Exit, Halt};
+use crate::lifecycle::{data_of, to_supervisor};
+use crate::output::{Output, with_schema};
+use crate::session::Session;
+use crate::style::{Style, width_of_stdout};
+use bulkhead_protocol::Json;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The host answers this from memory.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The data of the host's answer, about one module or all of them.
+pub(crate) fn ask(session: &mut Session, name: Option<&str>) -> Result<Json, Halt> {
+    let args = name.map_or_else(|| serde_json::json!({}), |name| serde_json::json!({ "name": name }));
+    ask_supervisor(session, "status", &args.into(), name)
+}
+
+/// The data of the host's answer to something that it knows at once.
+pub(crate) fn ask_supervisor(
+    session: &mut Session,
+    command: &str,
+    args: &Json,
+    name: Option<&str>,
+) -> Result<Json, Halt> {
+    let mut request = to_supervisor(command, args);
+    request.deadline_ms = Some(STATUS_TIMEOUT.as_millis() as u64);
+    data_of(session.ask(&request, |_| {})?.status, name.unwrap_or("supervisor"))
+}
+
+/// `bulkhead status`.
+pub(crate) fn show(socket: Option<PathBuf>, name: Option<&str>, json: bool) -> Result<Exit, Halt> {
+    let data = ask(&mut Session::open(socket)?, name)?;
+    let mut output = Output::default();
+    let misunderstood = |error| Halt::Failed(format!("the host's status is not understood: {error}"));
+    match (name, json) {
+        (Some(_), true) => output.json_line(&with_schema(data.as_str()))?,
+        (None, true) => {
+            let status: model::RawStatus = data.read().map_err(misunderstood)?;
+            for module in status.modules {
+                output.json_line(&with_schema(module.as_str()))?;
+            }
+        }
+        (Some(_), false) => {
+            let module: model::Module = data.read().map_err(misunderstood)?;
+            output.buffer().extend_from_slice(block::render(&module, Style::of_stdout()).as_bytes());
+        }
+        (None, false) => {
+            let status: model::Status = data.read().map_err(misunderstood)?;
+            let table = table::render(&status, Style::of_stdout(), width_of_stdout());
+            output.buffer().extend_from_slice(table.as_bytes());
+        }
+    }
+    output.flush()?;
+    Ok(Exit::Done)
+}
