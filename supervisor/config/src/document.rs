@@ -14,6 +14,9 @@ use toml::de::{DeTable, DeValue};
 /// Longest file that is read: 256 KiB.
 pub(crate) const FILE_BYTES_MAX: u64 = 256 * 1024;
 
+/// How many faults of the syntax are reported of one file.
+const SYNTAX_PROBLEMS_MAX: usize = 3;
+
 /// The place of a key or a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -92,19 +95,29 @@ impl Document {
     /// Parses the text.
     ///
     /// # Errors
-    /// Every fault of the syntax; with any of them, keys and values are not to be trusted.
+    /// The first faults of the syntax; with any of them, keys and values are not to be trusted.
     pub(crate) fn parse(&self) -> Result<DeTable<'_>, Vec<Problem>> {
         let (table, errors) = DeTable::parse_recoverable(&self.text);
         if errors.is_empty() {
             return Ok(table.into_inner());
         }
-        let problem = |error: &toml::de::Error| {
-            // The parser's sentences may have several lines; a problem has one.
-            let message = error.message().trim().replace('\n', "; ");
-            let offset = error.span().map_or(0, |span| span.start);
-            self.place(offset).problem(format!("not TOML: {message}"))
+        let mut problems: Vec<Problem> = errors.iter().map(|error| self.syntax_problem(error)).collect();
+        // One slip makes the parser stumble over what follows: the first fault of a line tells, and
+        // after a few lines no fault does.
+        problems.dedup_by_key(|problem| problem.place.map(|(line, _)| line));
+        problems.truncate(SYNTAX_PROBLEMS_MAX);
+        Err(problems)
+    }
+
+    fn syntax_problem(&self, error: &toml::de::Error) -> Problem {
+        // The parser's sentences may have several lines; a problem has one.
+        let message = error.message().trim().replace('\n', "; ");
+        let span = error.span().unwrap_or_default();
+        let what = match self.text.get(span.clone()) {
+            Some(key) if message == "duplicate key" => format!(": {} stands here twice", quote(key)),
+            _ => format!(": {message}"),
         };
-        Err(errors.iter().map(problem).collect())
+        self.problem(span, format!("not TOML{what}"))
     }
 
     /// The place of a byte of the text.
@@ -145,7 +158,7 @@ pub(crate) fn found(value: &DeValue<'_>) -> String {
 
 /// A text in quotes, on one line, cut where it is long.
 pub(crate) fn quote(text: &str) -> String {
-    let cut: String = text.chars().take(64).collect();
+    let cut: String = text.chars().take(128).collect();
     let mark = if cut.len() < text.len() { "…" } else { "" };
     format!("{cut:?}{mark}")
 }

@@ -24,6 +24,8 @@ pub(crate) struct Filling<'a, T: 'static> {
     pub(crate) document: &'a Document,
     pub(crate) scope: Scope<'a>,
     pub(crate) keys: &'static [Key<T>],
+    /// Sections that the file may have beside those of the keys; somebody else reads them.
+    pub(crate) others: &'static [&'static str],
     pub(crate) problems: &'a mut Vec<Problem>,
     pub(crate) places: &'a mut Places,
 }
@@ -49,7 +51,7 @@ impl<T: 'static> Filling<'_, T> {
                     }
                 }
             } else {
-                let message = self.unknown(&local, prefix, name.get_ref());
+                let message = self.unknown(&local, prefix, name.get_ref(), value.get_ref());
                 self.problems.push(self.document.problem(name.span(), message));
             }
         }
@@ -97,10 +99,11 @@ impl<T: 'static> Filling<'_, T> {
         let overrides = self.scope != Scope::File;
         let writable = self.keys.iter().filter(move |key| !overrides || key.operator != Operator::MayNot);
         let inside = writable.filter_map(move |key| self.local(key.path)?.strip_prefix(prefix));
-        inside.map(|rest| rest.split('.').next().unwrap_or(rest))
+        let others = self.others.iter().copied().filter(move |_| prefix.is_empty());
+        inside.map(|rest| rest.split('.').next().unwrap_or(rest)).chain(others)
     }
 
-    fn unknown(&self, local: &str, prefix: &str, name: &str) -> String {
+    fn unknown(&self, local: &str, prefix: &str, name: &str, value: &DeValue<'_>) -> String {
         let label = self.label(local);
         let full = match self.scope {
             Scope::Module(_) if !local.contains('.') => format!("module.{local}"),
@@ -110,19 +113,15 @@ impl<T: 'static> Filling<'_, T> {
             return format!("{label}: {reason}");
         }
         let label = quote(&label);
-        // The right name in the wrong section is as common a slip as a wrong letter.
-        let elsewhere = self
-            .keys
-            .iter()
-            .filter_map(|key| self.local(key.path))
-            .find(|path| path.rsplit_once('.').map_or(*path, |(_, last)| last) == name);
-        if let Some(elsewhere) = elsewhere {
-            return format!("unknown key {label}; did you mean {}?", quote(&self.label(elsewhere)));
-        }
-        match nearest(name, self.known(prefix)) {
-            Some(near) => {
-                format!("unknown key {label}; did you mean {}?", quote(&self.label(&format!("{prefix}{near}"))))
-            }
+        let near = nearest(name, self.known(prefix)).map(|near| format!("{prefix}{near}"));
+        // The right name in the wrong section is as common a slip as a wrong letter; a table is
+        // more likely a misspelt section.
+        let last = |path: &'static str| path.rsplit_once('.').map_or(path, |(_, last)| last);
+        let mut paths = self.keys.iter().filter_map(|key| self.local(key.path));
+        let elsewhere = paths.find(|path| last(path) == name).map(str::to_owned);
+        let meant = if value.is_table() { near.or(elsewhere) } else { elsewhere.or(near) };
+        match meant {
+            Some(meant) => format!("unknown key {label}; did you mean {}?", quote(&self.label(&meant))),
             None => {
                 let mut known: Vec<&str> = self.known(prefix).collect();
                 known.dedup();

@@ -137,3 +137,99 @@ impl Named for LogLevel {
         ("trace", LogLevel::Trace),
     ];
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setting::NONE;
+    use serde_json::Value;
+    use std::path::PathBuf;
+
+    const DOCUMENTATION: &str = include_str!("../../../docs/configuration.md");
+
+    /// How the row of a key begins in the documentation: its name, default and bounds.
+    fn row<T>(key: &Key<T>, config: &mut T) -> String {
+        let slot = (key.slot)(config);
+        let default = match (key.path, slot.value()) {
+            ("module.name" | "module.command", _) => "required".into(),
+            ("host.state_dir" | "host.socket", _) => "see below".into(),
+            (_, Value::Object(_)) => "empty".into(),
+            (_, value) => format!("`{value}`"),
+        };
+        let mut bounds = slot.bounds();
+        if matches!(slot, Slot::OptionalCount(..) | Slot::OptionalTime(..) | Slot::OptionalSize(..)) {
+            bounds = format!("{bounds}, or {NONE:?}");
+        }
+        let name = key.path.rsplit_once('.').map_or(key.path, |(_, name)| name);
+        format!("| `{name}` | {default} | {bounds} |").replace("|  |", "| |")
+    }
+
+    /// The text under the heading of a section.
+    fn section(name: &str) -> &'static str {
+        let heading = format!("`[{name}]`");
+        let after = DOCUMENTATION.split("\n## ").find(|part| part.lines().next().is_some_and(|l| l.contains(&heading)));
+        after.unwrap_or_else(|| panic!("the documentation has no heading with {heading}"))
+    }
+
+    fn missing<T>(keys: &[Key<T>], config: &mut T, title: &str) -> Vec<String> {
+        let mut missing = Vec::new();
+        for key in keys {
+            let place = key.path.split('.').next().unwrap_or(key.path);
+            let row = row(key, config);
+            if !section(place).contains(&row) {
+                missing.push(format!("{title} [{place}]: {row}"));
+            }
+        }
+        missing
+    }
+
+    fn module() -> ModuleConfig {
+        let name = ModuleName::new("a").unwrap();
+        ModuleConfig::with_defaults(name, PathBuf::new(), vec!["a".into()], PathBuf::new())
+    }
+
+    #[test]
+    fn the_documentation_has_a_row_for_every_key_with_its_default_and_bounds() {
+        let mut rows = missing(MODULE_KEYS, &mut module(), "module.toml");
+        rows.extend(missing(HOST_KEYS, &mut HostConfig::new("", ""), "bulkhead.toml"));
+        assert!(rows.is_empty(), "docs/configuration.md lacks\n{}", rows.join("\n"));
+    }
+
+    #[test]
+    fn the_documentation_has_no_row_for_a_key_that_is_none() {
+        let names: Vec<&str> =
+            MODULE_KEYS.iter().map(|key| key.path).chain(HOST_KEYS.iter().map(|key| key.path)).collect();
+        let known = |name: &str| names.iter().any(|path| path.rsplit('.').next() == Some(name));
+        let rows = DOCUMENTATION.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let strangers: Vec<&str> = rows.filter(|name| !known(name)).collect();
+        assert!(strangers.is_empty(), "docs/configuration.md has rows for {strangers:?}");
+    }
+
+    #[test]
+    fn every_refused_key_is_documented_as_such() {
+        for (path, _) in REFUSED_KEYS {
+            let name = path.rsplit('.').next().unwrap();
+            assert!(DOCUMENTATION.contains(&format!("`{name}`")), "docs/configuration.md doesn't name {path}");
+        }
+    }
+
+    #[test]
+    fn every_default_is_in_its_bounds() {
+        for key in MODULE_KEYS {
+            assert_eq!((key.slot)(&mut module()).check(), Ok(()), "{}", key.path);
+        }
+        for key in HOST_KEYS {
+            assert_eq!((key.slot)(&mut HostConfig::new("s", "s")).check(), Ok(()), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn no_key_stands_twice_and_none_is_the_section_of_another() {
+        for (index, key) in MODULE_KEYS.iter().enumerate() {
+            for other in &MODULE_KEYS[index + 1..] {
+                assert_ne!(key.path, other.path);
+                assert!(!other.path.starts_with(&format!("{}.", key.path)), "{} and {}", key.path, other.path);
+            }
+        }
+    }
+}

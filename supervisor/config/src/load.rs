@@ -43,8 +43,8 @@ impl HostConfig {
         let mut host = Draft { config: HostConfig::new("", ""), places: Places::new() };
         host.config.origins = crate::Origins::default();
         if let (Some(document), Some(table)) = (&document, &host_table) {
-            let (keys, places) = (HOST_KEYS, &mut host.places);
-            Filling { document, scope: Scope::File, keys, problems: &mut problems, places }
+            let (keys, others, places) = (HOST_KEYS, &["module"], &mut host.places);
+            Filling { document, scope: Scope::File, keys, others, problems: &mut problems, places }
                 .fill(&mut host.config, table);
         }
         settle_host(&mut host, &flags, surroundings, &mut problems);
@@ -247,7 +247,7 @@ fn apply(
     for (name, value) in table {
         let text = name.get_ref();
         let DeValue::Table(settings) = value.get_ref() else {
-            let message = format!("module.{text}: expected a table, found {}", found(value.get_ref()));
+            let message = format!("module {}: expected a table, found {}", quote(text), found(value.get_ref()));
             problems.push(document.problem(value.span(), message));
             continue;
         };
@@ -264,7 +264,7 @@ fn apply(
             continue;
         };
         let (scope, places) = (Scope::Module(text), &mut draft.places);
-        Filling { document, scope, keys: MODULE_KEYS, problems, places }.fill(&mut draft.config, settings);
+        Filling { document, scope, keys: MODULE_KEYS, others: &[], problems, places }.fill(&mut draft.config, settings);
     }
 }
 

@@ -24,7 +24,10 @@ pub(crate) fn read(
     let path = folder.join(MANIFEST);
     let document = match Document::read(&path, &surroundings.shown(&path)) {
         Ok(document) => document,
-        Err(problem) => {
+        Err(mut problem) => {
+            if path.symlink_metadata().is_err() {
+                problem.message += "; a folder in a folder of modules has a manifest";
+            }
             problems.push(problem);
             return None;
         }
@@ -59,7 +62,8 @@ pub(crate) fn of_document(
     let config =
         ModuleConfig::with_defaults(name.unwrap_or_else(stand_in), document.folder.clone(), Vec::new(), PathBuf::new());
     let mut draft = Draft { config, places: Places::new() };
-    let mut filling = Filling { document, scope: Scope::File, keys: MODULE_KEYS, problems, places: &mut draft.places };
+    let mut filling =
+        Filling { document, scope: Scope::File, keys: MODULE_KEYS, others: &[], problems, places: &mut draft.places };
     filling.fill(&mut draft.config, &table);
     let at = section.map_or(0, |section| section.span().start);
     for (key, what) in [("module.name", "the module's name"), ("module.command", "the command and its arguments")] {

@@ -33,8 +33,14 @@ pub(crate) struct Reading<'a> {
 impl Reading<'_> {
     /// Reads the value into `slot`; what doesn't fit is reported and leaves the slot as it was.
     pub(crate) fn into_slot(mut self, slot: Slot<'_>) {
-        let expected = slot.expected();
         let value = self.value.get_ref();
+        // A quantity in the right form can only be out of its bounds.
+        let in_form = match slot {
+            Slot::Time(..) | Slot::OptionalTime(..) => time(value).is_some(),
+            Slot::Size(..) | Slot::OptionalSize(..) => size(value).is_some(),
+            _ => false,
+        };
+        let expected = if in_form { slot.bounds() } else { slot.expected() };
         let fits = match slot {
             Slot::Count(target, range) => put(target, count(value).filter(|n| range.contains(n))),
             Slot::OptionalCount(target, range) => optional(target, value, count(value).filter(|n| range.contains(n))),
@@ -47,11 +53,11 @@ impl Reading<'_> {
             Slot::OptionalSize(target, range) => optional(target, value, size(value).filter(|n| range.contains(n))),
             Slot::Switch(target) => put(target, value.as_bool()),
             Slot::Choice(target) => {
-                let word = value.as_str();
-                if self.path == "module.type" && word.is_some_and(|word| REFUSED_TYPES.contains(&word)) {
-                    return self.report(format!("{} is not in this version; expected {expected}", found(value)));
+                let word = value.as_str().unwrap_or_default();
+                if self.path == "module.type" && REFUSED_TYPES.contains(&word) {
+                    return self.report(format!("{word:?} is not in this version; expected {expected}"));
                 }
-                word.is_some_and(|word| target.choose(word))
+                target.choose(word)
             }
             Slot::Text(target) => put(target, value.as_str().map(str::to_owned)),
             Slot::Name(target) => self.name(target),
@@ -73,13 +79,14 @@ impl Reading<'_> {
             Slot::Variables(target) => self.variables(target),
             Slot::Config(target) => self.config(target),
         };
-        if !fits {
-            let unit = match (&expected, value) {
-                (form, DeValue::Integer(_) | DeValue::Float(_)) if form.contains("such as") => "; write the unit too",
-                _ => "",
-            };
-            self.report(format!("expected {expected}, found {}{unit}", found(value)));
+        if fits {
+            return;
         }
+        let unit = match value {
+            DeValue::Integer(_) | DeValue::Float(_) if expected.contains("such as") => "; write the unit too",
+            _ => "",
+        };
+        self.report(format!("expected {expected}, found {}{unit}", found(value)));
     }
 
     fn report(&mut self, message: String) {
@@ -108,16 +115,18 @@ impl Reading<'_> {
     fn list<T>(&mut self, target: &mut Vec<T>, element: impl Fn(Option<&[T]>, &str) -> Result<T, String>) -> bool {
         let Some(array) = self.value.get_ref().as_array() else { return false };
         let mut read = Vec::with_capacity(array.len());
-        for (index, item) in array.iter().enumerate() {
+        for item in array {
             let Some(text) = item.get_ref().as_str() else {
                 self.report_at(item, format!("expected a text in the list, found {}", found(item.get_ref())));
                 continue;
             };
             match element(self.narrows.then_some(target.as_slice()), text) {
-                Ok(value) => read.push(value),
+                Ok(value) => {
+                    self.note(format!("{}[{}]", self.path, read.len()), item.span().start);
+                    read.push(value);
+                }
                 Err(message) => self.report_at(item, message),
             }
-            self.note(format!("{}[{index}]", self.path), item.span().start);
         }
         *target = read;
         true

@@ -136,6 +136,6 @@ fn circle(by_name: &BTreeMap<&ModuleName, &Draft<ModuleConfig>>, path: &[(&Modul
     let mut names: Vec<&str> = turned.map(|(name, _)| name.as_str()).collect();
     names.push(names[0]);
     let (first, next) = path[least];
-    let message = format!("module.requires goes in a circle: {}; none of them could start", names.join(" → "));
+    let message = format!("module.requires: goes in a circle, {}; none of them could start", names.join(" → "));
     by_name[first].problem(&[&format!("module.requires[{}]", next - 1)], &message)
 }

@@ -89,16 +89,17 @@ impl<T: Named> Choose for T {
 }
 
 impl Slot<'_> {
-    /// What the value may be, as a person is told after "expected".
+    /// What the value may be, as a person is told after "expected". Bounds of time and size are not
+    /// in it: who writes the form wrong needs the form first.
     pub(crate) fn expected(&self) -> String {
         let bounds = self.bounds();
         match self {
             Slot::Count(..) => format!("a whole number from {bounds}"),
             Slot::OptionalCount(..) => format!("a whole number from {bounds}, or {NONE:?}"),
-            Slot::Time(..) => format!("{DURATION_FORM}, from {bounds}"),
-            Slot::OptionalTime(..) => format!("{DURATION_FORM}, from {bounds}, or {NONE:?}"),
-            Slot::Size(..) => format!("{SIZE_FORM}, from {bounds}"),
-            Slot::OptionalSize(..) => format!("{SIZE_FORM}, from {bounds}, or {NONE:?}"),
+            Slot::Time(..) => DURATION_FORM.into(),
+            Slot::OptionalTime(..) => format!("{DURATION_FORM}, or {NONE:?}"),
+            Slot::Size(..) => SIZE_FORM.into(),
+            Slot::OptionalSize(..) => format!("{SIZE_FORM}, or {NONE:?}"),
             Slot::Switch(_) => "true or false".into(),
             Slot::Choice(_) => bounds,
             Slot::Text(_) | Slot::Name(_) => "a text".into(),
@@ -126,7 +127,10 @@ impl Slot<'_> {
             Slot::Switch(_) => "true or false".into(),
             Slot::Choice(choice) => {
                 let words: Vec<String> = choice.words().iter().map(|word| format!("{word:?}")).collect();
-                words.join(", ")
+                match words.split_last() {
+                    Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+                    _ => words.concat(),
+                }
             }
             _ => String::new(),
         }
@@ -162,7 +166,7 @@ impl Slot<'_> {
     /// What is wrong with a value that a program has set; a file's values are checked while they
     /// are read.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let outside = |found: String| Err(format!("expected {}, found {found}", self.expected()));
+        let outside = |found: String| Err(format!("expected {}, found {found}", self.bounds()));
         match self {
             Slot::Count(value, range) if !range.contains(value) => outside(value.to_string()),
             Slot::OptionalCount(Some(value), range) if !range.contains(value) => outside(value.to_string()),
@@ -173,7 +177,9 @@ impl Slot<'_> {
             Slot::Texts(texts, check) => texts.iter().try_for_each(|text| check(text)),
             Slot::Command(words) => check_command(words),
             Slot::Variables(variables) => variables.iter().try_for_each(|(name, value)| check_variable(name, value)),
-            Slot::Config(json) if !json.as_str().starts_with('{') => outside(quote(json.as_str())),
+            Slot::Config(json) if !json.as_str().starts_with('{') => {
+                Err(format!("expected a JSON object, found {}", quote(json.as_str())))
+            }
             _ => Ok(()),
         }
     }

@@ -6,23 +6,25 @@ use std::time::Duration;
 /// Units of time and their milliseconds, smallest first.
 const TIME: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
-/// Units of size and their bytes. Those with an `i` are powers of 1024, the others powers of 1000.
+/// Units of size and their bytes; of two equal ones the last is printed. Those with an `i` are powers of 1024, the others powers of 1000.
 const SIZE: &[(&str, u64)] = &[
     ("B", 1),
-    ("kB", 1000),
     ("KB", 1000),
+    ("kB", 1000),
     ("KiB", 1 << 10),
     ("MB", 1_000_000),
     ("MiB", 1 << 20),
     ("GB", 1_000_000_000),
     ("GiB", 1 << 30),
+    ("TB", 1_000_000_000_000),
+    ("TiB", 1 << 40),
 ];
 
 /// What a duration looks like, for error messages.
 pub(crate) const DURATION_FORM: &str = "a duration such as \"100ms\", \"5s\", \"2min\" or \"1h\"";
 
 /// What a size looks like, for error messages.
-pub(crate) const SIZE_FORM: &str = "a size such as \"64MB\" (64,000,000 bytes) or \"64MiB\" (67,108,864 bytes)";
+pub(crate) const SIZE_FORM: &str = "a size such as \"64MB\" (of 1000s) or \"64MiB\" (of 1024s)";
 
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     parse(text, TIME).map(Duration::from_millis)

@@ -1,0 +1,270 @@
+//! What is accepted: defaults, precedence, and where each value came from.
+
+use crate::support::{RESEARCH_LOG, SCRIPT, Tree};
+use bulkhead_config::{
+    Flags, HostConfig, Limits, LogLevel, Logs, ModuleConfig, Origin, Resources, Restart, RestartPolicy, Restarts,
+    Surroundings, Transport,
+};
+use serde_json::{Value, json};
+use std::{path::Path, time::Duration};
+
+fn research_log(tree: &Tree) -> ModuleConfig {
+    tree.load_modules().unwrap().module("research-log").unwrap().clone()
+}
+
+#[test]
+fn the_manifest_of_the_documentation_loads() {
+    let tree = Tree::new();
+    let manifest = r#"
+[module]
+name = "research-log"
+version = "0.1.0"
+type = "process"
+command = ["bin/research-log"]
+transport = "socket"
+[restart]
+policy = "on-failure"
+[resources]
+memory_limit = "64MB"
+cpu_time_limit = "100ms"
+[capabilities]
+event_subscribe = ["research_session.*"]
+[config]
+default_template = "standard"
+"#;
+    tree.research_log().write("modules/research-log/module.toml", manifest);
+    let module = research_log(&tree);
+    assert_eq!(module.version, "0.1.0");
+    assert_eq!(module.folder, tree.path().join("modules/research-log"));
+    assert_eq!(module.program, tree.path().join("modules/research-log/bin/research-log"));
+    assert_eq!(module.command, ["bin/research-log"]);
+    assert_eq!(module.resources.memory_limit, Some(64_000_000));
+    assert_eq!(module.resources.cpu_time_limit, Some(Duration::from_millis(100)));
+    assert_eq!(module.capabilities.to_wire().event_subscribe, ["research_session.*"]);
+    assert_eq!(module.config.as_str(), r#"{"default_template":"standard"}"#);
+}
+
+#[test]
+fn the_examples_of_the_documentation_load() {
+    let documentation = include_str!("../../../../docs/configuration.md");
+    let examples: Vec<&str> =
+        documentation.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 3);
+    for example in examples {
+        let tree = Tree::new();
+        tree.research_log().program("modules/research-log/bin/echo", SCRIPT);
+        let result = if example.starts_with("[module]") {
+            tree.write("modules/research-log/module.toml", example).load_modules()
+        } else {
+            tree.write("bulkhead.toml", example).load_host()
+        };
+        assert_eq!(
+            result.map(|loaded| loaded.modules.len()).map_err(|problems| problems.to_string()),
+            Ok(1),
+            "{example}"
+        );
+    }
+}
+
+#[test]
+fn the_least_manifest_gets_the_documented_defaults() {
+    let tree = Tree::new();
+    tree.write("modules/a/module.toml", "module = { name = 'a', command = ['sh', '-c', 'true'] }");
+    let loaded = tree.load_modules().unwrap();
+    let module = &loaded.modules[0];
+    assert!(module.program.is_absolute() && module.program.ends_with("sh"));
+    assert_eq!(module.transport, Transport::Socket);
+    assert_eq!((module.spares, module.instances, module.autostart), (0, 1, true));
+    assert_eq!((&module.restart, &module.limits), (&Restart::default(), &Limits::default()));
+    assert_eq!(module.restart.policy, RestartPolicy::OnFailure);
+    assert_eq!(module.resources, Resources::default());
+    assert_eq!(module.config.as_str(), "{}");
+    assert_eq!((&loaded.host.restarts, &loaded.host.logs), (&Restarts::default(), &Logs::default()));
+    assert_eq!(module.origins.of("limits.queue"), Origin::Default);
+    assert_eq!(module.origins.of("module.name").to_string(), "modules/a/module.toml:1");
+}
+
+#[test]
+fn every_kind_of_toml_value_reaches_the_modules_config_as_json() {
+    let tree = Tree::new();
+    let values = r#"
+[config]
+text = "ä\n"
+hexadecimal = 0xff
+grouped = -1_000
+float = 1.5
+yes = true
+moment = 1979-05-27T07:32:00Z
+day = 1979-05-27
+list = [1, [2, "x"], { y = 3 }]
+[config.table."odd key"]
+z = []
+"#;
+    let manifest = RESEARCH_LOG.split("[config]").next().unwrap().to_owned() + values;
+    tree.research_log().write("modules/research-log/module.toml", manifest);
+    let config: Value = research_log(&tree).config.read().unwrap();
+    let expected = json!({
+        "text": "ä\n", "hexadecimal": 255, "grouped": -1000, "float": 1.5, "yes": true,
+        "moment": "1979-05-27T07:32:00Z", "day": "1979-05-27", "list": [1, [2, "x"], {"y": 3}],
+        "table": {"odd key": {"z": []}},
+    });
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_change_nothing() {
+    let tree = Tree::new();
+    tree.research_log();
+    let plain = research_log(&tree);
+    let windows = format!("\u{feff}{}", RESEARCH_LOG.replace('\n', "\r\n"));
+    tree.write("modules/research-log/module.toml", windows);
+    assert_eq!(research_log(&tree), plain);
+}
+
+#[test]
+fn a_limit_can_be_switched_off_again() {
+    let tree = Tree::new();
+    let limits = "\n[resources]\nmemory_limit = '64MB'\ncpu_time_limit = 'none'\n[restart]\ngive_up = 3\n";
+    let manifest = RESEARCH_LOG.replace("[restart]\n", "").replace("delay_initial = \"200ms\"", "") + limits;
+    let file = "host = { modules = ['modules'] }\n[module.research-log]\nresources.memory_limit = 'none'\n\
+        restart.give_up = 'none'\n";
+    tree.research_log().write("modules/research-log/module.toml", manifest).write("bulkhead.toml", file);
+    assert_eq!(research_log(&tree).resources.memory_limit, Some(64_000_000));
+    assert_eq!(research_log(&tree).restart.give_up, Some(3));
+    let tuned = &tree.load_host().unwrap().modules[0];
+    assert_eq!((&tuned.resources, tuned.restart.give_up), (&Resources::default(), None));
+}
+
+#[test]
+fn the_flag_goes_before_the_environment_the_file_and_the_default() {
+    let tree = Tree::new();
+    tree.research_log()
+        .write("bulkhead.toml", "[host]\nsocket = 'file.sock'\nstate_dir = '/file'\nlog_level = 'warn'\n");
+    let mut surroundings = tree.surroundings();
+    let flags = Flags { config: Some("bulkhead.toml".into()), ..Flags::default() };
+    let socket = |flags: &Flags, surroundings: &Surroundings| {
+        let host = HostConfig::load_in(flags.clone(), surroundings).unwrap().host;
+        (host.socket.display().to_string(), host.origins.of("host.socket").to_string())
+    };
+    let file = tree.path().join("file.sock").display().to_string();
+    assert_eq!(socket(&flags, &surroundings), (file, "bulkhead.toml:2".into()));
+    surroundings.variables.insert("BULKHEAD_SOCKET".into(), "/environment.sock".into());
+    assert_eq!(socket(&flags, &surroundings), ("/environment.sock".into(), "$BULKHEAD_SOCKET".into()));
+    let flags = Flags { socket: Some("/flag.sock".into()), state: Some("/flag".into()), ..flags };
+    assert_eq!(socket(&flags, &surroundings), ("/flag.sock".into(), "--socket".into()));
+    let host = HostConfig::load_in(flags, &surroundings).unwrap().host;
+    assert_eq!((host.state_dir.as_path(), host.log_level), (Path::new("/flag"), LogLevel::Warn));
+    assert_eq!(host.origins.of("host.state_dir"), Origin::Flag("--state"));
+}
+
+#[test]
+fn the_hosts_file_is_the_one_that_the_environment_names() {
+    let tree = Tree::new();
+    tree.write("bulkhead.toml", "[host]\nclients_max = 5\n");
+    let mut surroundings = tree.surroundings();
+    let clients =
+        |surroundings: &Surroundings| HostConfig::load_in(Flags::default(), surroundings).unwrap().host.clients_max;
+    assert_eq!(clients(&surroundings), 2048, "a file in the current directory is not guessed at");
+    surroundings.variables.insert("BULKHEAD_CONFIG".into(), "bulkhead.toml".into());
+    assert_eq!(clients(&surroundings), 5);
+}
+
+#[test]
+fn the_default_places_depend_on_the_user_and_are_refused_where_there_is_none() {
+    let places = |root, variables: &[(&str, &str)]| {
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let surroundings = Surroundings { root, current_dir: "/".into(), variables };
+        HostConfig::load_in(Flags::default(), &surroundings)
+            .map(|loaded| format!("{} {}", loaded.host.state_dir.display(), loaded.host.socket.display()))
+            .map_err(|problems| problems.to_string())
+    };
+    assert_eq!(places(true, &[]).unwrap(), "/var/lib/bulkhead /run/bulkhead/control.sock");
+    let ada = [("HOME", "/home/ada"), ("XDG_RUNTIME_DIR", "/run/user/1000")];
+    assert_eq!(places(false, &ada).unwrap(), "/home/ada/.local/state/bulkhead /run/user/1000/bulkhead/control.sock");
+    let state = [("XDG_STATE_HOME", "/state"), ("XDG_RUNTIME_DIR", "/run/user/1000")];
+    assert_eq!(places(false, &state).unwrap(), "/state/bulkhead /run/user/1000/bulkhead/control.sock");
+    let nothing = places(false, &[("HOME", "")]).unwrap_err();
+    assert!(nothing.contains("$XDG_RUNTIME_DIR is not set; set it, or give --socket PATH"), "{nothing}");
+    assert!(nothing.contains("neither $XDG_STATE_HOME nor $HOME is set; set one, or give --state DIR"), "{nothing}");
+    let relative = places(false, &[("HOME", "/home/ada"), ("XDG_RUNTIME_DIR", "run")]).unwrap_err();
+    assert_eq!(relative, "expected an absolute path in $XDG_RUNTIME_DIR, found \"run\"");
+}
+
+#[test]
+fn the_operator_tunes_a_module_and_each_value_tells_who_said_it() {
+    let tree = Tree::new();
+    let file = r#"[host]
+modules = ["modules"]
+
+[module.research-log]
+spares = 2
+env = { B = "2" }
+
+[module.research-log.limits]
+queue = 5
+
+[module.research-log.capabilities]
+event_subscribe = ["research_session.started"]
+call = []
+
+[module.research-log.config]
+format = "csv"
+"#;
+    let manifest = RESEARCH_LOG.replace("[restart]", "env = { A = \"1\", B = \"1\" }\n[restart]");
+    tree.research_log().write("modules/research-log/module.toml", manifest).write("bulkhead.toml", file);
+    let loaded = tree.load_host().unwrap();
+    let module = &loaded.modules[0];
+    assert_eq!((module.spares, module.limits.queue), (2, 5));
+    assert_eq!(module.restart.delay_initial, Duration::from_millis(200));
+    assert_eq!(module.env.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>(), ["A=1", "B=2"]);
+    let capabilities = module.capabilities.to_wire();
+    assert_eq!(capabilities.event_subscribe, ["research_session.started"]);
+    assert_eq!(capabilities.event_emit, ["research_log.*"]);
+    assert!(capabilities.call.is_empty());
+    assert_eq!(module.config.as_str(), r#"{"default_template":"standard","format":"csv"}"#);
+    let origin = |key: &str| module.origins.of(key).to_string();
+    assert_eq!(origin("module.spares"), "bulkhead.toml:5");
+    assert_eq!(origin("limits.queue"), "bulkhead.toml:9");
+    assert_eq!(origin("restart.delay_initial"), "modules/research-log/module.toml:8");
+    assert_eq!(origin("config.default_template"), "modules/research-log/module.toml:16");
+    assert_eq!(origin("config.format"), "bulkhead.toml:16");
+    assert_eq!(origin("module.env.A"), "modules/research-log/module.toml:6");
+    assert_eq!(origin("module.env.B"), "bulkhead.toml:6");
+}
+
+#[test]
+fn a_configuration_that_only_moved_counts_as_unchanged() {
+    let tree = Tree::new();
+    tree.research_log();
+    let before = research_log(&tree);
+    tree.write("modules/research-log/module.toml", format!("# A comment.\n\n{RESEARCH_LOG}\n[limits]\nqueue = 1024\n"));
+    assert_eq!(research_log(&tree), before);
+    tree.write("modules/research-log/module.toml", format!("{RESEARCH_LOG}\n[limits]\nqueue = 1025\n"));
+    assert_ne!(research_log(&tree), before);
+}
+
+#[test]
+fn a_folder_of_modules_may_be_a_module_itself_and_other_files_are_left_alone() {
+    let tree = Tree::new();
+    tree.research_log().write("modules/README.md", "read me").write("modules/.git/HEAD", "x");
+    tree.write("other/module.toml", "module = { name = 'other', command = ['./run'] }").program("other/run", SCRIPT);
+    let flags = Flags { modules: vec!["modules".into(), "other".into()], ..Flags::default() };
+    let loaded = HostConfig::load_in(flags, &tree.surroundings()).unwrap();
+    let names: Vec<&str> = loaded.modules.iter().map(|module| module.name.as_str()).collect();
+    assert_eq!(names, ["other", "research-log"]);
+    assert_eq!(loaded.host.modules, [tree.path().join("modules"), tree.path().join("other")]);
+}
+
+#[test]
+fn a_module_inherits_a_small_environment_and_what_it_names() {
+    let tree = Tree::new();
+    let extra = "inherit_env = ['EDITOR', 'ABSENT']\nenv = { LANG = 'C', COLOR = 'no' }\n[restart]";
+    tree.research_log().write("modules/research-log/module.toml", RESEARCH_LOG.replace("[restart]", extra));
+    let module = research_log(&tree);
+    let outer = [("PATH", "/bin"), ("LANG", "de_DE"), ("EDITOR", "vi"), ("SECRET", "x")];
+    let environment =
+        module.environment(|name| outer.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()));
+    let texts: Vec<String> =
+        environment.iter().map(|(name, value)| format!("{}={}", name.display(), value.display())).collect();
+    assert_eq!(texts, ["COLOR=no", "EDITOR=vi", "LANG=C", "PATH=/bin"]);
+}

@@ -1,0 +1,10 @@
+//! The configuration, from files to values: what is accepted, what is refused, and what is said.
+
+mod bad_input;
+mod embedding;
+mod loading;
+mod modules_together;
+mod never_panics;
+mod programs;
+mod showing;
+mod support;

@@ -1,0 +1,126 @@
+//! What is wrong only with several modules or folders: one name twice, requirements, odd folders.
+
+use crate::support::{RESEARCH_LOG, Tree};
+use std::{fs, os::unix::fs::symlink};
+
+/// Writes a module that requires others.
+fn module(tree: &Tree, folder: &str, name: &str, requires: &[&str]) {
+    let manifest = format!("[module]\nname = {name:?}\ncommand = [\"/bin/sh\"]\nrequires = {requires:?}\n");
+    tree.write(&format!("modules/{folder}/module.toml"), manifest);
+}
+
+#[test]
+fn two_modules_of_one_name_are_refused_with_both_places() {
+    let tree = Tree::new();
+    module(&tree, "a", "log", &[]);
+    module(&tree, "b", "log", &[]);
+    let expected = "modules/b/module.toml:2:1: two modules have the name \"log\", this one and \
+        modules/a/module.toml:2:1; rename one";
+    assert_eq!(tree.problems(), expected);
+}
+
+#[test]
+fn a_circle_of_requirements_is_printed_once_from_its_first_name() {
+    let tree = Tree::new();
+    module(&tree, "1", "charlie", &["alpha"]);
+    module(&tree, "2", "alpha", &["delta", "bravo"]);
+    module(&tree, "3", "bravo", &["charlie"]);
+    module(&tree, "4", "delta", &[]);
+    module(&tree, "5", "outside", &["alpha", "bravo"]);
+    let expected = "modules/2/module.toml:4:22: module.requires: goes in a circle, \
+        alpha → bravo → charlie → alpha; none of them could start";
+    assert_eq!(tree.problems(), expected);
+}
+
+#[test]
+fn a_long_chain_of_requirements_is_fine() {
+    let tree = Tree::new();
+    for number in 0..300 {
+        let required = format!("m{}", number + 1);
+        module(&tree, &number.to_string(), &format!("m{number}"), &[&required]);
+    }
+    module(&tree, "last", "m300", &[]);
+    assert_eq!(tree.load_modules().unwrap().modules.len(), 301);
+}
+
+#[test]
+fn a_misspelt_requirement_names_the_nearest_module() {
+    let tree = Tree::new();
+    module(&tree, "a", "database", &[]);
+    module(&tree, "b", "log", &["databse", "nothing"]);
+    let problems = tree.problems();
+    assert!(
+        problems.contains(
+            "modules/b/module.toml:4:13: module.requires: found no module \"databse\"; did you mean \"database\"?"
+        ),
+        "{problems}"
+    );
+    assert!(problems.contains("4:24: module.requires: found no module \"nothing\"; add its folder"), "{problems}");
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_accuses_no_other() {
+    let tree = Tree::new();
+    module(&tree, "a", "log", &["database"]);
+    tree.write("modules/b/module.toml", "[module]\nname = \"database\"\ncommand = [\n");
+    assert_eq!(tree.problems(), "modules/b/module.toml:3:12: not TOML: unclosed array, expected `]`");
+}
+
+#[test]
+fn all_problems_of_all_files_come_in_one_run() {
+    let tree = Tree::new();
+    tree.research_log().write("modules/research-log/module.toml", RESEARCH_LOG.replace("200ms", "200"));
+    module(&tree, "a", "1log", &[]);
+    tree.write("bulkhead.toml", "[host]\nmodules = ['modules']\nclients = 1\n[module.research-log]\nspare = 1\n");
+    let problems = tree.load_host().unwrap_err();
+    let files: Vec<String> = problems.iter().map(|p| p.file.clone().unwrap().display().to_string()).collect();
+    let expected = ["bulkhead.toml", "bulkhead.toml", "modules/a/module.toml", "modules/research-log/module.toml"];
+    assert_eq!(files, expected, "{problems}");
+}
+
+#[test]
+fn a_folder_without_a_manifest_is_refused() {
+    let tree = Tree::new();
+    tree.research_log().write("modules/notes/readme.md", "x");
+    let expected = "modules/notes/module.toml: no such file; a folder in a folder of modules has a manifest";
+    assert_eq!(tree.problems(), expected);
+    let tree = Tree::new();
+    tree.write("modules/modul.toml", "x");
+    assert_eq!(tree.problems(), "modules: expected \"module.toml\" or folders that have it, found \"modul.toml\"");
+    let tree = Tree::new();
+    assert_eq!(tree.problems(), "modules: expected a folder of modules: no such file");
+}
+
+#[test]
+fn what_is_no_readable_file_is_refused() {
+    let tree = Tree::new();
+    fs::create_dir_all(tree.path().join("modules/a/module.toml")).unwrap();
+    fs::create_dir_all(tree.path().join("modules/b")).unwrap();
+    symlink("module.toml", tree.path().join("modules/b/module.toml")).unwrap();
+    fs::create_dir_all(tree.path().join("modules/c")).unwrap();
+    symlink("nowhere", tree.path().join("modules/c/module.toml")).unwrap();
+    let problems = tree.problems();
+    let lines: Vec<&str> = problems.lines().collect();
+    assert_eq!(lines[0], "modules/a/module.toml: expected a file, found something else");
+    assert!(lines[1].starts_with("modules/b/module.toml: Too many levels of symbolic links"), "{problems}");
+    assert!(lines[2].starts_with("modules/c/module.toml: no such file"), "{problems}");
+}
+
+#[test]
+fn a_file_that_is_too_long_is_refused_without_reading_all_of_it() {
+    let tree = Tree::new();
+    tree.write("modules/a/module.toml", format!("{RESEARCH_LOG}#{}", "x".repeat(1_000_000)));
+    let length = RESEARCH_LOG.len() + 1_000_001;
+    let expected = format!("modules/a/module.toml: expected at most 262144 bytes, found {length}");
+    assert_eq!(tree.problems(), expected);
+    let tree = Tree::new();
+    fs::create_dir_all(tree.path().join("modules/a")).unwrap();
+    symlink("/dev/zero", tree.path().join("modules/a/module.toml")).unwrap();
+    assert_eq!(tree.problems(), "modules/a/module.toml: expected a file, found something else");
+}
+
+#[test]
+fn a_missing_hosts_file_is_refused() {
+    let tree = Tree::new();
+    assert_eq!(tree.load_host().unwrap_err().to_string(), "bulkhead.toml: no such file");
+}
