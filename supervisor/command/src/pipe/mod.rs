@@ -259,7 +259,7 @@ impl<'a> Pipe<'a> {
         let done = self.taken - under_way;
         let rate = done as f64 / now.duration_since(self.started).as_secs_f64().max(0.001);
         self.progress.show(&format!(
-            "{} lines, {} failed, {under_way} under way, {}/s",
+            "{} done, {} failed, {under_way} under way, {}/s",
             count(done),
             count(self.failures.count),
             count(rate as u64)

@@ -1,0 +1,117 @@
+//! `events`, `logs`, `status`, `crashes`, `wait`, `--all`: what is asked, and how it is shown.
+
+mod support;
+
+use bulkhead_protocol::{ErrorCode, Failure};
+use support::Host;
+
+#[test]
+fn events_are_printed_as_they_happen_until_the_reader_goes_away() {
+    let host = Host::start(|client| {
+        let request = client.request().unwrap();
+        client.progress(&request, r#"{"following":true,"cursor":6}"#);
+        let event = r#"{"cursor":7,"time":"2026-11-22T10:00:00Z","event":"module.ready","data":{"name":"log"}}"#;
+        client.progress(&request, event);
+        client.request();
+    });
+    let mut events = host.spawn(&["events", "module.*", "--after", "6"]);
+    assert_eq!(events.line(), r#"2026-11-22T10:00:00Z module.ready {"name":"log"}"#);
+    drop(events.0.stdout.take());
+    events.done().expect(0, "");
+    assert_eq!(host.seen()[0].payload.as_str(), r#"{"name":"events","args":{"after":6,"pattern":"module.*"}}"#);
+
+    let mut events = host.spawn(&["events", "--json"]);
+    let expected =
+        r#"{"schema":1,"cursor":7,"time":"2026-11-22T10:00:00Z","event":"module.ready","data":{"name":"log"}}"#;
+    assert_eq!(events.line(), expected);
+    assert_eq!(host.seen()[1].payload.as_str(), r#"{"name":"events","args":{}}"#);
+}
+
+#[test]
+fn logs_end_with_their_answer() {
+    let host = Host::answering(|client, request| {
+        client.progress(request, r#"{"time":"T","stream":"stdout","level":"warn","line":"low\u001b[2J"}"#);
+        client.success(request, "null");
+    });
+    host.run(&["logs", "log", "-n", "5"]).expect(0, "T warn   low\\u{1b}[2J\n");
+    assert_eq!(host.seen()[0].payload.as_str(), r#"{"name":"logs","args":{"follow":false,"lines":5,"name":"log"}}"#);
+    host.run(&["logs", "log", "-f", "--json"]).expect(
+        0,
+        "{\"schema\":1,\"time\":\"T\",\"stream\":\"stdout\",\"level\":\"warn\",\"line\":\"low\\u001b[2J\"}\n",
+    );
+}
+
+const MODULES: &str = r#"{"schema":1,"host":{"version":"0.1.0","pid":1,"uptime_ms":12000,"containment":"cgroup",
+    "clients":1,"state_dir":"/s"},"modules":[{"name":"a","type":"process","state":"ready","pid":7,"restarts":0},
+    {"name":"b","type":"process","state":"stopped","reason":"stopped by hand"}]}"#;
+
+#[test]
+fn status_is_a_table_for_people_and_objects_for_scripts() {
+    let host = Host::answering(|client, request| client.success(request, MODULES));
+    let expected = "\
+NAME  STATE    PID  UPTIME  RESTARTS  LAST EXIT  IN-FLIGHT  QUEUE  MEMORY  WHY
+a     ready      7       -         0  -                  0      0       -
+b     stopped    -       -         0  -                  0      0       -  stopped by hand
+
+2 modules, 1 ready; bulkhead 0.1.0, pid 1, up 12s, containment cgroup, 1 client, state in /s
+";
+    host.run(&["status"]).expect(0, expected);
+    let expected = "\
+{\"schema\":1,\"name\":\"a\",\"type\":\"process\",\"state\":\"ready\",\"pid\":7,\"restarts\":0}
+{\"schema\":1,\"name\":\"b\",\"type\":\"process\",\"state\":\"stopped\",\"reason\":\"stopped by hand\"}
+";
+    host.run(&["status", "--json"]).expect(0, expected);
+}
+
+#[test]
+fn the_status_of_one_module_is_a_block() {
+    let host = Host::answering(|client, request| {
+        client.success(request, r#"{"name":"b","type":"process","desired":"stopped","state":"stopped","restarts":1}"#);
+    });
+    let expected = "b  stopped\n  type         process\n  desired      stopped\n  restarts     1\n  in flight    0\n  queue        0\n";
+    host.run(&["status", "b"]).expect(0, expected);
+    assert_eq!(host.seen()[0].payload.as_str(), r#"{"name":"status","args":{"name":"b"}}"#);
+    Host::failing(ErrorCode::UnknownModule).run(&["status", "ghost"]).expect(4, "").says("bulkhead: ghost: ");
+}
+
+#[test]
+fn all_means_every_module_that_the_host_has() {
+    let host = Host::answering(|client, request| match request.payload.as_str() {
+        status if status.contains("\"status\"") => client.success(request, MODULES),
+        a if a.contains("\"a\"") => client.success(request, r#"{"name":"a","state":"stopped"}"#),
+        _ => client.fail(request, Failure::new(ErrorCode::ModuleUnavailable, "it is being cleared")),
+    });
+    host.run(&["stop", "--all", "--json"])
+        .expect(3, "{\"schema\":1,\"name\":\"a\",\"state\":\"stopped\"}\n")
+        .says("bulkhead: b: it is being cleared");
+    let payloads: Vec<String> = host.seen().iter().map(|request| request.payload.as_str().to_owned()).collect();
+    assert_eq!(payloads[1..], [r#"{"name":"stop","args":{"name":"a"}}"#, r#"{"name":"stop","args":{"name":"b"}}"#]);
+}
+
+#[test]
+fn wait_holds_or_is_124() {
+    let host = Host::answering(|client, request| client.success(request, r#"{"name":"a","state":"ready"}"#));
+    host.run(&["wait", "a", "--for", "ready", "--timeout", "1.5"]).expect(0, "a: ready\n");
+    let request = &host.seen()[0];
+    assert_eq!(request.payload.as_str(), r#"{"name":"wait","args":{"for":"ready","name":"a"}}"#);
+    assert_eq!(request.deadline_ms, Some(1500));
+    let late = Host::failing(ErrorCode::DeadlineExceeded);
+    late.run(&["wait", "a", "--for", "stopped", "--timeout", "10ms"]).expect(124, "");
+}
+
+#[test]
+fn crashes_are_shown_or_their_absence_is() {
+    let none = Host::answering(|client, request| client.success(request, r#"{"crashes":[]}"#));
+    none.run(&["crashes"]).expect(0, "no crash is on record\n");
+    none.run(&["crashes", "a", "--json"]).expect(0, "");
+    let one = Host::answering(|client, request| {
+        client.success(request, r#"{"crashes":[{"module":"a","time":"T","reason":"killed","exit":"SIGABRT"}]}"#);
+    });
+    one.run(&["crashes", "a"]).expect(0, "a  T\n  why        killed\n  exit       SIGABRT\n\n");
+}
+
+#[test]
+fn a_status_that_is_not_understood_is_an_error() {
+    let host = Host::answering(|client, request| client.success(request, "[1]"));
+    host.run(&["status"]).expect(1, "").says("the host's status is not understood: ");
+}
