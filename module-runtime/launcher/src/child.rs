@@ -1,0 +1,272 @@
+//! Between fork and exec: what every leader gets before it is the module's program.
+//!
+//! Everything the child needs is prepared before the fork, so that the child only makes system
+//! calls. It never prints and never returns; a step that fails is told to the guardian through a
+//! pipe that exec closes.
+
+use bulkhead_protocol::CHANNEL_VARIABLE;
+use bulkhead_protocol::guardian::{MODULE_CHANNEL_FD, Spawn};
+use libc::{c_char, c_int, pid_t};
+use nix::fcntl::OFlag;
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::ptr::null;
+
+/// How many descriptors a module may open unless it raises its own soft limit: more than 1024
+/// breaks programs that still use select(2).
+const DESCRIPTORS_SOFT_MAX: rlim_t = 1024;
+
+/// The highest signal number of Linux.
+pub(crate) const SIGNAL_MAX: c_int = 64;
+
+/// What the child was doing when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    /// Session, parent-death signal and sub-reaper.
+    Session = 1,
+    /// Joining its control group.
+    ControlGroup,
+    /// Putting its descriptors in their places.
+    Descriptors,
+    /// Its limits.
+    Limits,
+    /// Its working directory.
+    Directory,
+    /// The exec itself.
+    Exec,
+}
+
+impl Stage {
+    fn from_byte(byte: u8) -> Option<Stage> {
+        [Stage::Session, Stage::ControlGroup, Stage::Descriptors, Stage::Limits, Stage::Directory, Stage::Exec]
+            .into_iter()
+            .find(|stage| *stage as u8 == byte)
+    }
+}
+
+/// What the pipe from the child said.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Nothing yet.
+    Underway,
+    /// The pipe was closed by exec.
+    Executed,
+    /// A step failed.
+    Failed(Stage, c_int),
+}
+
+/// Reads the pipe without waiting.
+pub(crate) fn progress(pipe: BorrowedFd<'_>) -> Progress {
+    let mut bytes = [0; 5];
+    match nix::unistd::read(pipe, &mut bytes) {
+        Ok(0) => Progress::Executed,
+        Ok(5) => {
+            let [stage, errno @ ..] = bytes;
+            Progress::Failed(Stage::from_byte(stage).unwrap_or(Stage::Exec), c_int::from_ne_bytes(errno))
+        }
+        // Five bytes in one write to an empty pipe are never split, so what is left is EAGAIN.
+        _ => Progress::Underway,
+    }
+}
+
+/// A program that is ready to be forked.
+pub(crate) struct Launch {
+    argv: Vec<CString>,
+    env: Vec<CString>,
+    cwd: CString,
+    memory_bytes_max: Option<u64>,
+}
+
+impl Launch {
+    /// Prepares what the order asks for, or says what is wrong with it.
+    pub(crate) fn new(spawn: &Spawn) -> Result<Launch, String> {
+        let text = |what: &str, text: &str| {
+            CString::new(text).map_err(|_| format!("{what} contains a NUL character, which no program can be given"))
+        };
+        if spawn.argv.is_empty() {
+            return Err("the command is empty, expected at least a program".to_owned());
+        }
+        let argv = spawn.argv.iter().map(|argument| text("the command", argument)).collect::<Result<_, _>>()?;
+        let mut env = Vec::with_capacity(spawn.env.len() + 1);
+        for (name, value) in spawn.env.iter().filter(|(name, _)| name != CHANNEL_VARIABLE) {
+            env.push(text("the environment", &format!("{name}={value}"))?);
+        }
+        if spawn.channel {
+            env.push(text("the environment", &format!("{CHANNEL_VARIABLE}={MODULE_CHANNEL_FD}"))?);
+        }
+        let cwd = text("the working directory", &spawn.cwd)?;
+        Ok(Launch { argv, env, cwd, memory_bytes_max: spawn.memory_bytes_max })
+    }
+
+    /// Forks. Returns the child's process id and the pipe that [`progress`] reads.
+    ///
+    /// # Errors
+    /// If there is no room for another process or descriptor.
+    pub(crate) fn fork(&self, descriptors: &[OwnedFd], group: Option<BorrowedFd<'_>>) -> io::Result<(pid_t, OwnedFd)> {
+        let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let pointers = |texts: &[CString]| -> Vec<*const c_char> {
+            texts.iter().map(|text| text.as_ptr()).chain([null()]).collect()
+        };
+        let (argv, env) = (pointers(&self.argv), pointers(&self.env));
+        let descriptors: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+        let plan = Plan {
+            argv: &argv,
+            env: &env,
+            cwd: self.cwd.as_ptr(),
+            descriptors: &descriptors,
+            group: group.map(|group| group.as_raw_fd()),
+            memory_bytes_max: self.memory_bytes_max,
+            guardian: nix::unistd::getpid().as_raw(),
+        };
+        // SAFETY: the guardian has one thread, so the child's copy of memory is consistent, and the
+        // child only makes system calls on what `plan` points to, which lives in its copy too.
+        match unsafe { libc::fork() } {
+            -1 => Err(io::Error::last_os_error()),
+            0 => {
+                let (stage, errno) = plan.carry_out();
+                let [a, b, c, d] = errno.to_ne_bytes();
+                let _ = nix::unistd::write(write.as_fd(), &[stage as u8, a, b, c, d]);
+                // SAFETY: leaves at once, without running anything that belongs to the guardian.
+                unsafe { libc::_exit(127) }
+            }
+            pid => Ok((pid, read)),
+        }
+    }
+}
+
+/// Lets a child join a control group and exit, to see whether it can.
+///
+/// # Errors
+/// What kept it from joining.
+pub(crate) fn try_group(group: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: as in `Launch::fork`; the child makes two system calls.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            let errno = if join(group.as_raw_fd()) { 0 } else { nix::errno::Errno::last_raw() };
+            // SAFETY: leaves at once, without running anything that belongs to the guardian.
+            unsafe { libc::_exit(errno) }
+        }
+        pid => match nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None)? {
+            nix::sys::wait::WaitStatus::Exited(_, 0) => Ok(()),
+            nix::sys::wait::WaitStatus::Exited(_, errno) => Err(io::Error::from_raw_os_error(errno)),
+            other => Err(io::Error::other(format!("the process that tried ended as {other:?}"))),
+        },
+    }
+}
+
+/// Moves the calling process into a control group. "0" means the writer.
+fn join(group: RawFd) -> bool {
+    // SAFETY: writes one byte of a static string.
+    unsafe { libc::write(group, c"0".as_ptr().cast(), 1) == 1 }
+}
+
+/// The same as plain pointers and numbers, for the child.
+struct Plan<'a> {
+    argv: &'a [*const c_char],
+    env: &'a [*const c_char],
+    cwd: *const c_char,
+    descriptors: &'a [RawFd],
+    group: Option<RawFd>,
+    memory_bytes_max: Option<u64>,
+    guardian: pid_t,
+}
+
+/// One step of the child. False leaves the reason in `errno`.
+type Step<'a> = fn(&Plan<'a>) -> bool;
+
+impl<'a> Plan<'a> {
+    /// Runs in the child. Returns only if a step failed: which one, and why.
+    fn carry_out(&self) -> (Stage, c_int) {
+        let steps: [(Stage, Step<'a>); 6] = [
+            (Stage::Session, Self::tie_to_guardian),
+            (Stage::ControlGroup, Self::join_group),
+            (Stage::Descriptors, Self::place_descriptors),
+            (Stage::Limits, Self::limit),
+            (Stage::Directory, Self::change_directory),
+            (Stage::Exec, Self::execute),
+        ];
+        for (stage, step) in steps {
+            if !step(self) {
+                return (stage, nix::errno::Errno::last_raw());
+            }
+        }
+        (Stage::Exec, libc::EINVAL)
+    }
+
+    fn tie_to_guardian(&self) -> bool {
+        // SAFETY: calls that take integers only.
+        unsafe {
+            if libc::setsid() < 0 || libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
+                return false;
+            }
+            // A guardian that died before the call above is not noticed by it.
+            if libc::getppid() != self.guardian {
+                libc::_exit(127);
+            }
+            // Survives exec: whatever the module double-forks comes back to it while it lives, so a
+            // child of the guardian that is not a leader has outlived its own.
+            libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) == 0
+        }
+    }
+
+    fn join_group(&self) -> bool {
+        self.group.is_none_or(join)
+    }
+
+    /// The guardian keeps 0 to 3 occupied, so none of the received descriptors is among the places.
+    fn place_descriptors(&self) -> bool {
+        for (place, descriptor) in (0..).zip(self.descriptors) {
+            // SAFETY: integers only. The copy is not close-on-exec, unlike its source.
+            if unsafe { libc::dup2(*descriptor, place) } < 0 {
+                return false;
+            }
+        }
+        // All that the guardian opens is close-on-exec. This makes sure of it; a kernel before 5.11
+        // does not know the call and does not need it.
+        // SAFETY: integers only; it marks the descriptors and closes nothing yet.
+        unsafe { libc::syscall(libc::SYS_close_range, self.descriptors.len(), u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+        true
+    }
+
+    fn limit(&self) -> bool {
+        let soft_max = |resource, most: rlim_t| {
+            // A limit that is already lower stays: raising it takes a privilege.
+            getrlimit(resource).and_then(|(soft, hard)| setrlimit(resource, soft.min(most), hard))
+        };
+        // The host keeps what a crash says; a core file nobody asked for is only in the way.
+        let done = setrlimit(Resource::RLIMIT_CORE, 0, 0)
+            .and_then(|()| soft_max(Resource::RLIMIT_NOFILE, DESCRIPTORS_SOFT_MAX))
+            .and_then(|()| {
+                let Some(bytes) = self.memory_bytes_max else { return Ok(()) };
+                let bytes = getrlimit(Resource::RLIMIT_DATA)?.1.min(bytes);
+                setrlimit(Resource::RLIMIT_DATA, bytes, bytes)
+            });
+        done.is_ok()
+    }
+
+    fn change_directory(&self) -> bool {
+        // SAFETY: the pointer is to a NUL-terminated string that outlives the call.
+        unsafe { libc::chdir(self.cwd) == 0 }
+    }
+
+    fn execute(&self) -> bool {
+        // SAFETY: plain calls on local values. The handlers are reset while all signals are blocked,
+        // so none of the guardian's dispositions is seen by a signal that came meanwhile; such a
+        // signal is delivered, with its default effect, by the unblocking.
+        unsafe {
+            for signal in 1..=SIGNAL_MAX {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            let mut none: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&mut none);
+            libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+            // SAFETY: argv and env end with a null pointer; their strings outlive the call.
+            libc::execve(self.argv[0], self.argv.as_ptr(), self.env.as_ptr());
+        }
+        false
+    }
+}

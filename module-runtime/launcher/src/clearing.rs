@@ -1,0 +1,288 @@
+//! How a tree is signalled, killed and proven gone.
+//!
+//! Every leader adopts what its own tree orphans, as long as it lives. When it dies, the guardian
+//! adopts the rest. So a child of the guardian that is not a living leader has outlived its leader
+//! (or its leader refused to adopt it) and is killed, whatever session or group it has moved to.
+//!
+//! Invariant: a run is gone only after a look at all children of the guardian found none that may
+//! be of the run, dead ones included. Nothing is reaped during a look, so whatever had outlived the
+//! leader when the look began would have been found; and what does not live cannot fork.
+
+use crate::guardian::Guardian;
+use crate::processes::{Process, own_children, walk};
+use crate::run::State;
+use crate::sys::{self, Waited};
+use bulkhead_protocol::guardian::Report;
+use libc::{SIGKILL, SIGSTOP, c_int, pid_t};
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::time::{Duration, Instant};
+
+/// First and longest wait between two looks at a tree that is being killed. The end of a child
+/// wakes the guardian earlier, so these are only for what sends no signal.
+const LOOK_DELAY_FIRST: Duration = Duration::from_millis(1);
+const LOOK_DELAY_MAX: Duration = Duration::from_secs(1);
+
+/// How often to look for processes of modules that refuse to adopt their own.
+pub(crate) const STRAY_LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// So many rounds that each found new processes, and the tree is stopped before it is killed.
+const STUBBORN_ROUNDS: u32 = 2;
+
+/// Most rounds of stopping; each finds what was forked during the one before.
+const STOP_ROUNDS_MAX: usize = 8;
+
+/// After so long a person should know that something cannot be killed.
+const COMPLAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// Which run a process is of, where its session tells.
+type Tag = Option<u64>;
+
+/// What one look has found: the runs that are not gone yet.
+#[derive(Default)]
+struct Found {
+    tags: HashSet<Tag>,
+    newly_killed: bool,
+}
+
+impl Guardian {
+    /// Sends a signal to every process of a run's tree. A run that has ended or is being cleared
+    /// gets none: it is being killed anyway.
+    pub(crate) fn signal(&self, number: u64, signal: c_int) {
+        let Some(run) = self.runs.get(&number).filter(|run| run.has_leader()) else { return };
+        let leader = run.pid;
+        let group: HashSet<pid_t> = run.group.iter().flat_map(|group| group.processes()).collect();
+        let result = walk(
+            |process| (process.pid == leader || group.contains(&process.pid)).then_some(()),
+            |process, ()| drop(self.send(process, signal)),
+        );
+        self.explain(result);
+    }
+
+    /// Kills a run's tree. Its leader's end starts the clearing.
+    pub(crate) fn kill(&mut self, number: u64) {
+        let Some(run) = self.runs.get(&number).filter(|run| run.has_leader()) else { return };
+        let leader = run.pid;
+        if let Some(group) = &run.group {
+            group.kill();
+        }
+        let root = |process: &Process| (process.pid == leader).then_some(());
+        // Stopped first, so that none of them can answer the end of another by starting a new one.
+        self.stop(root);
+        let result = walk(root, |process, ()| {
+            if process.pid != leader {
+                let _ = self.send(process, SIGKILL);
+            }
+        });
+        self.explain(result);
+        let _ = sys::kill(leader, SIGKILL);
+    }
+
+    /// Reaps who has ended, kills who has outlived his leader, and reports the runs that are gone.
+    pub(crate) fn clear(&mut self) {
+        let due = self.next_look.is_some_and(|at| at <= Instant::now());
+        let orphan_ended = self.reap();
+        let clearing = self.runs.values().any(|run| run.is_clearing());
+        if !(due || orphan_ended || clearing || self.ending.is_some()) {
+            self.next_look =
+                (!self.runs.is_empty()).then(|| self.next_look.unwrap_or(Instant::now() + STRAY_LOOK_EVERY));
+            return;
+        }
+        // The second look is for those that were dead already or died at once.
+        let nothing_left = self.look_and_finish() || {
+            self.reap();
+            self.look_and_finish()
+        };
+        if !nothing_left || self.runs.values().any(|run| run.is_clearing()) {
+            self.complain();
+            self.look_delay = (self.look_delay * 2).clamp(LOOK_DELAY_FIRST, LOOK_DELAY_MAX);
+            self.next_look = Some(Instant::now() + self.look_delay);
+        } else {
+            self.look_delay = Duration::ZERO;
+            self.doomed.clear();
+            self.next_look = (!self.runs.is_empty()).then(|| Instant::now() + STRAY_LOOK_EVERY);
+        }
+    }
+
+    /// Reaps every child that has ended. True if one of them was no leader.
+    fn reap(&mut self) -> bool {
+        let mut orphan_ended = false;
+        while let Waited::Ended(ended) = sys::wait() {
+            self.doomed.remove(&ended.pid);
+            let leader = self.runs.iter_mut().find(|(_, run)| run.pid == ended.pid && run.has_leader());
+            let Some((&number, run)) = leader else {
+                orphan_ended = true;
+                continue;
+            };
+            if run.settle() {
+                self.pair.report(&Report::Spawned { run: number, pid: ended.pid });
+            }
+            if let State::Failing(failure) = &run.state {
+                let (message, permanent) = (failure.message.clone(), failure.permanent);
+                run.group.take().inspect(|group| group.remove());
+                self.runs.remove(&number);
+                self.pair.report(&Report::SpawnFailed { run: number, permanent, message });
+                continue;
+            }
+            run.state = State::Clearing { since: Instant::now(), complained: false };
+            self.pair.report(&Report::Exited {
+                run: number,
+                code: ended.code,
+                signal: ended.signal,
+                cpu_ms: ended.cpu_ms,
+                memory_bytes_peak: ended.memory_bytes_peak,
+            });
+        }
+        orphan_ended
+    }
+
+    /// One look, and its consequences. True if it found nobody.
+    fn look_and_finish(&mut self) -> bool {
+        self.kill_groups();
+        let found = match self.look() {
+            Ok(found) => found,
+            Err(error) => {
+                self.explain(Err(error));
+                return false;
+            }
+        };
+        self.stubborn = if found.newly_killed { self.stubborn + 1 } else { 0 };
+        let gone = |number: u64, run: &crate::run::Run| {
+            run.is_clearing()
+                && !found.tags.contains(&None)
+                && !found.tags.contains(&Some(number))
+                && !run.group.as_ref().is_some_and(|group| group.is_populated())
+        };
+        let numbers: Vec<u64> =
+            self.runs.iter().filter(|(number, run)| gone(**number, run)).map(|(number, _)| *number).collect();
+        for number in numbers {
+            let Some(run) = self.runs.remove(&number) else { continue };
+            run.group.inspect(|group| group.remove());
+            let killed = run.killed + std::mem::take(&mut self.strays);
+            self.pair.report(&Report::Gone { run: number, killed });
+        }
+        found.tags.is_empty()
+    }
+
+    /// Kills the control groups of the runs that are being cleared.
+    fn kill_groups(&mut self) {
+        let ending = self.ending.is_some();
+        for run in self.runs.values_mut().filter(|run| ending || run.is_clearing()) {
+            if let Some(group) = run.group.as_ref().filter(|group| group.is_populated()) {
+                let new = group.processes().into_iter().filter(|pid| *pid != run.pid && self.doomed.insert(*pid));
+                run.killed += u32::try_from(new.count()).unwrap_or(u32::MAX);
+                group.kill();
+            }
+        }
+    }
+
+    /// Looks at all children of the guardian and kills those that are no living leaders, with all
+    /// their descendants. Once the host is gone, living leaders are killed too.
+    fn look(&mut self) -> io::Result<Found> {
+        let leaders: HashSet<pid_t> = match self.ending {
+            Some(_) => HashSet::new(),
+            None => self.runs.values().filter(|run| run.has_leader()).map(|run| run.pid).collect(),
+        };
+        // Where the kernel lists our children, that answers the common case: there is none.
+        if own_children()?.is_some_and(|children| children.iter().all(|pid| leaders.contains(pid))) {
+            return Ok(Found::default());
+        }
+        // The number of a leader that was reaped may be used again, but not while its session lives;
+        // so a living leader of the same number is the one that a session belongs to.
+        let mut sessions: HashMap<pid_t, u64> = HashMap::new();
+        for living in [false, true] {
+            let runs = self.runs.iter().filter(|(_, run)| run.has_leader() == living);
+            sessions.extend(runs.map(|(number, run)| (run.pid, *number)));
+        }
+        let own_pid = self.own_pid;
+        let root = |process: &Process| -> Option<Tag> {
+            let orphan = process.parent == own_pid && !leaders.contains(&process.pid);
+            orphan.then(|| sessions.get(&process.session).copied())
+        };
+        let stubborn = self.stubborn >= STUBBORN_ROUNDS;
+        if stubborn {
+            self.stop(root);
+        }
+        let mut found = Found::default();
+        let mut killed: Vec<(pid_t, Tag)> = Vec::new();
+        walk(root, |process, tag| {
+            found.tags.insert(tag);
+            if !process.dead && self.send(process, SIGKILL).is_ok() {
+                killed.push((process.pid, tag));
+                // Reaches those who were forked meanwhile, all at once, but uncounted. The group is inside
+                // a session of the dead leader's tree, unless that leader lives and refuses to adopt.
+                let is_orphan = process.parent == own_pid && process.group != own_pid;
+                if stubborn && is_orphan && !leaders.contains(&process.session) {
+                    let _ = sys::kill(-process.group, SIGKILL);
+                }
+            }
+        })?;
+        for (pid, tag) in killed {
+            if self.doomed.insert(pid) {
+                found.newly_killed = true;
+                self.count(tag);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Counts one killed process for its run, or for all that it may be of.
+    fn count(&mut self, tag: Tag) {
+        if let Some(run) = tag.and_then(|number| self.runs.get_mut(&number)) {
+            run.killed += 1;
+            return;
+        }
+        let mut candidates = self.runs.values_mut().filter(|run| run.is_clearing()).peekable();
+        if candidates.peek().is_none() {
+            self.strays += 1;
+        }
+        candidates.for_each(|run| run.killed += 1);
+    }
+
+    /// Stops trees until a round finds nobody new. What is stopped cannot fork or wait for others.
+    fn stop<T: Copy>(&self, root: impl Fn(&Process) -> Option<T>) {
+        let mut stopped: HashSet<pid_t> = HashSet::new();
+        for _ in 0..STOP_ROUNDS_MAX {
+            let before = stopped.len();
+            let result = walk(&root, |process, _| {
+                if !process.dead && stopped.insert(process.pid) {
+                    let _ = self.send(process, SIGSTOP);
+                }
+            });
+            self.explain(result);
+            if stopped.len() == before {
+                return;
+            }
+        }
+    }
+
+    /// Signals one process and no other. A child of ours keeps its number until we reap it; anybody
+    /// else has to be looked at again.
+    fn send(&self, process: &Process, signal: c_int) -> io::Result<()> {
+        if process.parent == self.own_pid { sys::kill(process.pid, signal) } else { process.signal(signal) }
+    }
+
+    /// Says once for each run that it takes long.
+    fn complain(&mut self) {
+        for (number, run) in &mut self.runs {
+            if let State::Clearing { since, complained } = &mut run.state
+                && !*complained
+                && since.elapsed() >= COMPLAIN_AFTER
+            {
+                *complained = true;
+                sys::say(&format!(
+                    "run {number}: after {} s some processes that leader {} left behind still live; \
+                     they run as another user or wait inside the kernel",
+                    COMPLAIN_AFTER.as_secs(),
+                    run.pid
+                ));
+            }
+        }
+    }
+
+    fn explain(&self, result: io::Result<()>) {
+        if let Err(error) = result {
+            sys::say(&format!("cannot read /proc: {error}; trying again"));
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The guardian: one thread, one loop over the pair, the signal of a child's end, the host's end and
+//! the pipes of the children that start.
+//!
+//! It carries orders out and reports; how trees are killed is in `clearing.rs`. It never waits for
+//! anything but poll(2), so that nothing a module does can stop it.
+
+use crate::cgroup::Base;
+use crate::child::{Launch, SIGNAL_MAX};
+use crate::clearing::STRAY_LOOK_EVERY;
+use crate::failure::Failure;
+use crate::pair::{Incoming, Pair};
+use crate::run::{Run, State};
+use crate::sys;
+use bulkhead_protocol::guardian::{GUARDIAN_FD, Order, Report, Spawn};
+use libc::pid_t;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::collections::{BTreeMap, HashSet};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Names the way in which trees are killed, or refuses.
+const CONTAINMENT_VARIABLE: &str = "BULKHEAD_CONTAINMENT";
+
+/// How many orders are taken in one turn, before the children have theirs.
+const ORDERS_PER_TURN: usize = 16;
+
+/// How long clearing may take once the host is gone.
+const ENDING_MAX: Duration = Duration::from_secs(10);
+
+/// What the guardian knows.
+pub(crate) struct Guardian {
+    pub(crate) pair: Pair,
+    pub(crate) runs: BTreeMap<u64, Run>,
+    pub(crate) own_pid: pid_t,
+    pub(crate) base: Option<Base>,
+    /// When to look again for processes to kill, and how long to wait after that.
+    pub(crate) next_look: Option<Instant>,
+    pub(crate) look_delay: Duration,
+    /// How many looks in a row found processes that the one before had not.
+    pub(crate) stubborn: u32,
+    /// Processes that have got SIGKILL and were counted.
+    pub(crate) doomed: HashSet<pid_t>,
+    /// Killed processes of nobody knows which run, for the next `Gone`.
+    pub(crate) strays: u32,
+    /// The host is gone or out of its mind: clear everything by then and exit with that code.
+    pub(crate) ending: Option<(Instant, u8)>,
+    host: Option<OwnedFd>,
+    signals: SignalFd,
+}
+
+/// Runs the guardian until its host ends.
+pub(crate) fn main() -> ExitCode {
+    match Guardian::start() {
+        Ok(mut guardian) => ExitCode::from(guardian.run()),
+        Err(message) => {
+            sys::say(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Guardian {
+    fn start() -> Result<Guardian, String> {
+        let fault = |what: &'static str| move |error: nix::Error| format!("{what}: {error}");
+        let pair = Pair::adopt()?;
+        sys::close_above(GUARDIAN_FD).map_err(|error| format!("cannot read /proc, which must be mounted: {error}"))?;
+        // A session of its own, so that a terminal's signals reach the host alone, which then decides.
+        // It fails for the leader of a process group; one that leads its session already is fine.
+        if nix::unistd::setsid().is_err() && nix::unistd::getsid(None) != Ok(nix::unistd::getpid()) {
+            return Err(
+                "cannot start a session: the guardian must not be started as the leader of a process group".into()
+            );
+        }
+        let _ = nix::unistd::chdir("/");
+        let _ = nix::sys::prctl::set_name(c"bulkhead-guard");
+        nix::sys::prctl::set_child_subreaper(true).map_err(fault("cannot become a sub-reaper"))?;
+        // Blocked for good: no signal but SIGKILL ends a guardian while it has children.
+        SigSet::all().thread_block().map_err(fault("cannot block signals"))?;
+        let mut child_signal = SigSet::empty();
+        child_signal.add(Signal::SIGCHLD);
+        let signals = SignalFd::with_flags(&child_signal, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .map_err(fault("cannot make a signalfd"))?;
+        if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+        }
+        let host = watch_host(&pair)?;
+        let base = choose_containment()?;
+        let own_pid = nix::unistd::getpid().as_raw();
+        let mut guardian = Guardian {
+            pair,
+            runs: BTreeMap::new(),
+            own_pid,
+            base,
+            next_look: None,
+            look_delay: Duration::ZERO,
+            stubborn: 0,
+            doomed: HashSet::new(),
+            strays: 0,
+            ending: None,
+            host,
+            signals,
+        };
+        guardian.pair.report(&Report::Hello {
+            containment: if guardian.base.is_some() { "cgroup" } else { "subreaper" }.to_owned(),
+            cgroup: guardian.base.as_ref().map(|base| base.path().to_string_lossy().into_owned()),
+            pid: own_pid,
+        });
+        Ok(guardian)
+    }
+
+    /// The loop. Returns the exit code.
+    fn run(&mut self) -> u8 {
+        loop {
+            // Sending too may find out that nobody receives, so this is asked before every wait.
+            if self.pair.is_closed() {
+                self.end(0);
+            }
+            if let Some((deadline, code)) = self.ending
+                && let Some(code) = self.ended(deadline, code)
+            {
+                return code;
+            }
+            let wakeup = self.wait();
+            if wakeup.host_gone {
+                self.pair.close();
+                self.host = None;
+            }
+            if wakeup.pair {
+                self.pair.flush();
+                self.take_orders();
+            }
+            if wakeup.children {
+                while matches!(self.signals.read_signal(), Ok(Some(_))) {}
+            }
+            self.settle_starts();
+            if wakeup.children || self.next_look.is_some_and(|at| at <= Instant::now()) {
+                self.clear();
+            }
+        }
+    }
+
+    /// Waits until there is something to do.
+    fn wait(&self) -> Wakeup {
+        let mut ready = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        // A closed pair is always ready; it is left out, by asking about the signals twice.
+        ready.push(match self.pair.is_closed() {
+            true => PollFd::new(self.signals.as_fd(), PollFlags::empty()),
+            false => self.pair.interest(),
+        });
+        if let Some(host) = &self.host {
+            ready.push(PollFd::new(host.as_fd(), PollFlags::POLLIN));
+        }
+        let fixed = ready.len();
+        for run in self.runs.values() {
+            if let State::Starting { pipe } = &run.state {
+                ready.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
+            }
+        }
+        let deadline = self.next_look.into_iter().chain(self.ending.map(|(deadline, _)| deadline)).min();
+        let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
+            // Rounded up, or the last millisecond would be spent turning in circles.
+            let left = deadline.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
+            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+        });
+        // The one error that can come back here is a lack of kernel memory, which passes.
+        let _ = poll(&mut ready, timeout);
+        let events: Vec<PollFlags> = ready.iter().map(|ready| ready.revents().unwrap_or(PollFlags::empty())).collect();
+        let gone = events[1].intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
+        Wakeup {
+            children: !events[0].is_empty(),
+            pair: !events[1].is_empty(),
+            host_gone: gone || (fixed == 3 && !events[2].is_empty()),
+        }
+    }
+
+    fn take_orders(&mut self) {
+        for _ in 0..ORDERS_PER_TURN {
+            if self.ending.is_some() {
+                return;
+            }
+            match self.pair.receive() {
+                Incoming::Nothing => return,
+                Incoming::Closed => return self.end(0),
+                Incoming::Malformed(problem) => return self.refuse(&problem),
+                Incoming::Order { order, descriptors, descriptors_lost } => match order {
+                    Order::Spawn(spawn) => self.spawn(spawn, &descriptors, descriptors_lost),
+                    Order::Signal { run, signal } if (1..=SIGNAL_MAX).contains(&signal) => self.signal(run, signal),
+                    Order::Signal { signal, .. } => return self.refuse(&format!("there is no signal {signal}")),
+                    Order::Kill { run } => self.kill(run),
+                },
+            }
+        }
+    }
+
+    fn spawn(&mut self, spawn: Spawn, descriptors: &[OwnedFd], descriptors_lost: bool) {
+        let expected = if spawn.channel { 4 } else { 3 };
+        if self.runs.contains_key(&spawn.run) {
+            return self.refuse(&format!("run {} was ordered twice", spawn.run));
+        }
+        if !descriptors_lost && descriptors.len() != expected {
+            let found = descriptors.len();
+            return self.refuse(&format!("run {} came with {found} descriptors, expected {expected}", spawn.run));
+        }
+        let number = spawn.run;
+        let started = if descriptors_lost {
+            Err(Failure::lack("the guardian cannot receive the process's descriptors", &nix::Error::EMFILE.into()))
+        } else {
+            self.fork(spawn, descriptors)
+        };
+        match started {
+            Ok(run) => {
+                self.runs.insert(number, run);
+                self.next_look.get_or_insert(Instant::now() + STRAY_LOOK_EVERY);
+            }
+            Err(Failure { message, permanent }) => {
+                self.pair.report(&Report::SpawnFailed { run: number, permanent, message });
+            }
+        }
+    }
+
+    fn fork(&self, spawn: Spawn, descriptors: &[OwnedFd]) -> Result<Run, Failure> {
+        let launch = Launch::new(&spawn).map_err(Failure::permanent)?;
+        let group = match &self.base {
+            None => None,
+            Some(base) => {
+                let name = group_name(&spawn).map_err(Failure::permanent)?;
+                Some(base.group(&name).map_err(|error| Failure::lack("cannot make a control group", &error))?)
+            }
+        };
+        let forked = match &group {
+            None => launch.fork(descriptors, None),
+            Some(group) => group.entry().and_then(|entry| launch.fork(descriptors, Some(entry.as_fd()))),
+        };
+        match forked {
+            Ok((pid, pipe)) => Ok(Run::new(pid, pipe, group, spawn)),
+            Err(error) => {
+                group.inspect(|group| group.remove());
+                Err(Failure::lack("cannot start another process", &error))
+            }
+        }
+    }
+
+    /// Tells the host of every program that runs by now.
+    fn settle_starts(&mut self) {
+        for (number, run) in &mut self.runs {
+            if run.settle() {
+                self.pair.report(&Report::Spawned { run: *number, pid: run.pid });
+            }
+        }
+    }
+
+    /// The host sent what no host of this build sends. To go on would be to guess.
+    fn refuse(&mut self, problem: &str) {
+        sys::say(&format!(
+            "{problem}; the host and its guardian do not understand each other, so everything is stopped"
+        ));
+        self.end(1);
+    }
+
+    /// Starts to clear everything, once.
+    fn end(&mut self, code: u8) {
+        if self.ending.is_some() {
+            return;
+        }
+        let now = Instant::now();
+        self.ending = Some((now + ENDING_MAX, code));
+        self.look_delay = Duration::ZERO;
+        self.next_look = Some(now);
+    }
+
+    /// The exit code, if the end is reached or takes too long.
+    fn ended(&mut self, deadline: Instant, code: u8) -> Option<u8> {
+        if self.runs.is_empty() && self.next_look.is_none() {
+            self.base.take().inspect(|base| base.remove());
+            return Some(code);
+        }
+        if Instant::now() >= deadline {
+            sys::say(&format!("some processes cannot be killed; given up after {} s", ENDING_MAX.as_secs()));
+            return Some(1);
+        }
+        None
+    }
+}
+
+/// What woke the loop.
+struct Wakeup {
+    children: bool,
+    pair: bool,
+    host_gone: bool,
+}
+
+/// The name of the run's group: what the host asks for, or one from its number.
+fn group_name(spawn: &Spawn) -> Result<String, String> {
+    match spawn.cgroup.as_deref() {
+        None => Ok(format!("run-{}", spawn.run)),
+        Some(name) if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) => {
+            Err(format!("'{name}' cannot be the name of a control group"))
+        }
+        Some(name) => Ok(name.to_owned()),
+    }
+}
+
+/// Opens the host for watching, if this process can see it.
+fn watch_host(pair: &Pair) -> Result<Option<OwnedFd>, String> {
+    let Some(host) = pair.host() else { return Ok(None) };
+    match sys::pidfd_open(host) {
+        Ok(descriptor) => Ok(Some(descriptor)),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Err("the host has ended already".to_owned()),
+        Err(error) => Err(format!("cannot watch the host, process {host}: {error} (pidfd_open needs Linux 5.3)")),
+    }
+}
+
+/// Groups where they work, unless the environment says otherwise.
+fn choose_containment() -> Result<Option<Base>, String> {
+    match std::env::var(CONTAINMENT_VARIABLE).as_deref() {
+        Err(std::env::VarError::NotPresent) => Ok(Base::create().ok()),
+        Ok("cgroup") => Base::create().map(Some).map_err(|problem| format!("{CONTAINMENT_VARIABLE}=cgroup: {problem}")),
+        Ok("subreaper") => Ok(None),
+        other => {
+            let found = other.unwrap_or("text that is not UTF-8");
+            Err(format!("{CONTAINMENT_VARIABLE} is '{found}', expected cgroup or subreaper"))
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `module-runtime`: the parent of every module.
+//!
+//! Its one subcommand so far, `guardian`, is started by the host and not by people. It starts the
+//! processes that the host orders, reports how they end, and kills whatever they leave behind, also
+//! when the host itself is gone. It deliberately knows nothing of modules: no manifest, no restart,
+//! no message of the wire ever passes through it.
+
+mod cgroup;
+mod child;
+mod clearing;
+mod failure;
+mod guardian;
+mod pair;
+mod processes;
+mod run;
+mod sys;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: module-runtime guardian
+
+Starts and clears the processes of a Bulkhead host. The host runs it; there is no reason to run it
+by hand: descriptor 3 must be one end of the host's SOCK_SEQPACKET pair.
+
+Options:
+  -h, --help     Print this help
+  -V, --version  Print the version
+
+Environment:
+  BULKHEAD_CONTAINMENT  `cgroup` or `subreaper`: kill trees in this way or refuse to start
+                        [default: cgroup where the kernel lets us, else subreaper]
+";
+
+/// The exit code for wrong usage, as everywhere in Bulkhead.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["guardian"] => guardian::main(),
+        ["-h" | "--help" | "help"] => print(USAGE),
+        ["-V" | "--version"] => print(concat!("module-runtime ", env!("CARGO_PKG_VERSION"), "\n")),
+        [] => usage("a subcommand is missing"),
+        ["guardian", extra, ..] => usage(&format!("guardian takes no arguments, found '{extra}'")),
+        [other, ..] => usage(&format!("unknown subcommand '{other}', expected guardian")),
+    }
+}
+
+/// A reader that went away is no reason to fail.
+fn print(text: &str) -> ExitCode {
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn usage(problem: &str) -> ExitCode {
+    sys::say(problem);
+    sys::write_to_stderr(USAGE.as_bytes());
+    ExitCode::from(EXIT_USAGE)
+}

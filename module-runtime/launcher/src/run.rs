@@ -1,0 +1,65 @@
+//! One process that the host ordered, from its fork to the end of its whole tree.
+
+use crate::cgroup::Group;
+use crate::failure::Failure;
+use bulkhead_protocol::guardian::Spawn;
+use libc::pid_t;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+/// Where a run stands. Its reports follow: `Spawned`, `Exited` and `Gone`, or `SpawnFailed` alone.
+pub(crate) enum State {
+    /// Forked; the pipe will say whether exec succeeded.
+    Starting { pipe: OwnedFd },
+    /// The child said why it failed and is about to exit.
+    Failing(Failure),
+    /// The program runs.
+    Running,
+    /// The leader is reaped; what it left behind is being killed.
+    Clearing { since: Instant, complained: bool },
+}
+
+/// One run.
+pub(crate) struct Run {
+    /// The leader: the first process, and the parent or adopter of all others.
+    pub(crate) pid: pid_t,
+    pub(crate) state: State,
+    pub(crate) group: Option<Group>,
+    /// How many processes of the tree were killed that had outlived the leader, or left it.
+    pub(crate) killed: u32,
+    program: String,
+    cwd: String,
+}
+
+impl Run {
+    pub(crate) fn new(pid: pid_t, pipe: OwnedFd, group: Option<Group>, spawn: Spawn) -> Run {
+        let program = spawn.argv.into_iter().next().unwrap_or_default();
+        Run { pid, state: State::Starting { pipe }, group, killed: 0, program, cwd: spawn.cwd }
+    }
+
+    /// Whether the leader is not reaped yet, so that its process id is still its own.
+    pub(crate) fn has_leader(&self) -> bool {
+        !self.is_clearing()
+    }
+
+    pub(crate) fn is_clearing(&self) -> bool {
+        matches!(self.state, State::Clearing { .. })
+    }
+
+    /// Reads the pipe of a run that starts. True when the program now runs.
+    pub(crate) fn settle(&mut self) -> bool {
+        use crate::child::{Progress, progress};
+        let State::Starting { pipe } = &self.state else { return false };
+        match progress(std::os::fd::AsFd::as_fd(pipe)) {
+            Progress::Underway => false,
+            Progress::Executed => {
+                self.state = State::Running;
+                true
+            }
+            Progress::Failed(stage, errno) => {
+                self.state = State::Failing(Failure::in_child(stage, errno, &self.program, &self.cwd));
+                false
+            }
+        }
+    }
+}

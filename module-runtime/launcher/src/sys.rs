@@ -1,0 +1,193 @@
+//! The system calls that have no safe wrapper elsewhere, and the one way to write to standard error.
+//!
+//! What happens between fork and exec is not here but in `child.rs`; nothing here decides anything.
+
+use libc::{c_int, c_void, pid_t};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// Most descriptors that may ride along with one order: three streams and a channel.
+pub(crate) const DESCRIPTORS_MAX: usize = 4;
+
+/// The bytes that writes to a pipe never split (`PIPE_BUF`).
+const PIPE_BYTES_ATOMIC: usize = 4096;
+
+/// Prints one line on standard error. What cannot be written at once is dropped: the guardian must
+/// not wait for whoever reads its complaints.
+pub(crate) fn say(line: &str) {
+    let mut text = format!("module-runtime: {line}\n").into_bytes();
+    if text.len() > PIPE_BYTES_ATOMIC {
+        text.truncate(PIPE_BYTES_ATOMIC - 1);
+        text.push(b'\n');
+    }
+    write_to_stderr(&text);
+}
+
+/// Writes to standard error if that does not block.
+pub(crate) fn write_to_stderr(text: &[u8]) {
+    let stderr = io::stderr();
+    let mut ready = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    if matches!(poll(&mut ready, PollTimeout::ZERO), Ok(1)) {
+        let _ = nix::unistd::write(stderr.as_fd(), text);
+    }
+}
+
+/// Takes a descriptor that this process was started with.
+///
+/// # Errors
+/// If nothing is open there.
+pub(crate) fn adopt(descriptor: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_GETFD reads a flag of whatever is open under that number and touches no memory.
+    if unsafe { libc::fcntl(descriptor, libc::F_GETFD) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is open, was inherited through exec, and is adopted once, at the start
+    // of the process, before anything else could own it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Closes every inherited descriptor above `last`. To be called before anything is opened.
+pub(crate) fn close_above(last: RawFd) -> io::Result<()> {
+    let open: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|descriptor| *descriptor > last)
+        .collect();
+    for descriptor in open {
+        // SAFETY: nothing in this process owns an inherited descriptor yet. The one that read the
+        // folder is in the list too, is closed by now, and closing it again fails with EBADF.
+        unsafe { libc::close(descriptor) };
+    }
+    Ok(())
+}
+
+/// Opens a descriptor that becomes readable when the process exits.
+pub(crate) fn pidfd_open(pid: pid_t) -> io::Result<OwnedFd> {
+    // SAFETY: two integers go in, a new descriptor or an error comes out.
+    let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let descriptor = RawFd::try_from(descriptor).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just made this descriptor for us; it is close-on-exec by itself.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Sends a signal to exactly the process that the descriptor was opened for.
+pub(crate) fn pidfd_send_signal(process: BorrowedFd<'_>, signal: c_int) -> io::Result<()> {
+    let nothing: *const c_void = std::ptr::null();
+    // SAFETY: the null `siginfo` asks the kernel to fill it in as kill(2) does.
+    let answer = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, nothing, 0) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sends a signal as kill(2) does; a negative number is a process group.
+pub(crate) fn kill(pid: pid_t, signal: c_int) -> io::Result<()> {
+    // SAFETY: two integers; no memory is touched.
+    if unsafe { libc::kill(pid, signal) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// A child that ended.
+pub(crate) struct Ended {
+    pub(crate) pid: pid_t,
+    pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) cpu_ms: u64,
+    pub(crate) memory_bytes_peak: u64,
+}
+
+/// What [`wait`] found.
+pub(crate) enum Waited {
+    /// A child ended and is reaped.
+    Ended(Ended),
+    /// All children live.
+    NoneYet,
+    /// There is no child at all.
+    NoChildren,
+}
+
+/// Reaps one child that ended, without waiting for it.
+pub(crate) fn wait() -> Waited {
+    let mut status: c_int = 0;
+    // SAFETY: `rusage` is plain numbers, for which all zeros is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to living locals of the types that wait4 fills.
+    let pid = unsafe { libc::wait4(-1, &mut status, libc::WNOHANG, &mut usage) };
+    if pid < 0 {
+        // With WNOHANG and no handlers, ECHILD is the one error there is.
+        return Waited::NoChildren;
+    }
+    if pid == 0 {
+        return Waited::NoneYet;
+    }
+    let milliseconds = |time: libc::timeval| -> u64 {
+        u64::try_from(time.tv_sec).unwrap_or(0) * 1000 + u64::try_from(time.tv_usec).unwrap_or(0) / 1000
+    };
+    Waited::Ended(Ended {
+        pid,
+        code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
+        signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
+        cpu_ms: milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime),
+        memory_bytes_peak: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+    })
+}
+
+/// What came with one datagram.
+pub(crate) struct Received {
+    /// How many bytes were written to the buffer.
+    pub(crate) length: usize,
+    /// The datagram was longer than the buffer.
+    pub(crate) cut: bool,
+    /// Descriptors were lost: there were too many, or this process has no room for more.
+    pub(crate) descriptors_lost: bool,
+    /// The descriptors that came along, all close-on-exec.
+    pub(crate) descriptors: Vec<OwnedFd>,
+}
+
+/// Room for the header of a control message and its descriptors, aligned as the kernel wants it.
+#[repr(C, align(8))]
+struct ControlSpace([u8; 64]);
+
+/// Receives one datagram without waiting.
+pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
+    let mut control = ControlSpace([0; 64]);
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: `msghdr` is numbers and pointers, for which all zeros is a value.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = &mut part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.0.as_mut_ptr().cast();
+    // SAFETY: CMSG_SPACE is arithmetic on its argument.
+    let space = unsafe { libc::CMSG_SPACE((DESCRIPTORS_MAX * size_of::<RawFd>()) as u32) } as usize;
+    assert!(space <= control.0.len());
+    header.msg_controllen = space as _;
+    // SAFETY: the header points to one buffer and one control area, both alive and of the lengths given.
+    let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut header, libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC) };
+    if length < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut descriptors = Vec::new();
+    // SAFETY: the kernel has filled `header`; CMSG_FIRSTHDR and CMSG_NXTHDR stay inside msg_controllen.
+    let mut message = unsafe { libc::CMSG_FIRSTHDR(&header) };
+    while !message.is_null() {
+        // SAFETY: a non-null result of the two macros is a whole header inside the control area.
+        let (level, kind, bytes) =
+            unsafe { ((*message).cmsg_level, (*message).cmsg_type, (*message).cmsg_len as usize) };
+        if level == libc::SOL_SOCKET && kind == libc::SCM_RIGHTS {
+            // SAFETY: CMSG_LEN is arithmetic; CMSG_DATA is the address behind the header.
+            let (data, start) = unsafe { (libc::CMSG_DATA(message).cast::<RawFd>(), libc::CMSG_LEN(0) as usize) };
+            for index in 0..(bytes - start) / size_of::<RawFd>() {
+                // SAFETY: the kernel wrote that many descriptors there, each new and ours alone.
+                descriptors.push(unsafe { OwnedFd::from_raw_fd(data.add(index).read_unaligned()) });
+            }
+        }
+        // SAFETY: as for CMSG_FIRSTHDR.
+        message = unsafe { libc::CMSG_NXTHDR(&header, message) };
+    }
+    Ok(Received {
+        length: length as usize,
+        cut: header.msg_flags & libc::MSG_TRUNC != 0,
+        descriptors_lost: header.msg_flags & libc::MSG_CTRUNC != 0,
+        descriptors,
+    })
+}
