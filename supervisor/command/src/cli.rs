@@ -4,7 +4,10 @@ use crate::amount::parse_duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
-const EXIT_CODES: &str = "\
+const PLACES_AND_EXIT_CODES: &str = "\
+The control socket is the one that --socket names, else $BULKHEAD_SOCKET, else \
+/run/bulkhead/control.sock for root and $XDG_RUNTIME_DIR/bulkhead/control.sock for everybody else.
+
 Exit codes:
     0  done; the condition holds
     1  the module answered with an error, or the operation failed (for pipe: any line failed)
@@ -19,12 +22,9 @@ Data goes to standard output, everything else to standard error.";
 
 /// Runs modules as supervised child processes, and reaches them from the shell.
 #[derive(Debug, Parser)]
-#[command(name = "bulkhead", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "bulkhead", version, after_help = PLACES_AND_EXIT_CODES, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// The daemon's control socket.
-    ///
-    /// Without it $BULKHEAD_SOCKET, else /run/bulkhead/control.sock for root and
-    /// $XDG_RUNTIME_DIR/bulkhead/control.sock for everybody else.
+    /// The daemon's control socket; see `bulkhead --help` for where it is without this.
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     #[command(subcommand)]
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Run(Files),
     /// Show all modules, or one of them in full.
     #[command(after_help = "\
+The exit code is 0 whatever the state is; `bulkhead wait` asks for a state.
+
 Examples:
   bulkhead status
   bulkhead status research-log
@@ -212,27 +214,29 @@ pub(crate) struct RequestOptions {
     /// The deadline: seconds, or a time such as 500ms or 2m. A module that is starting is waited for.
     #[arg(long, value_name = "S", default_value = "30", value_parser = parse_duration)]
     pub(crate) timeout: Duration,
-    /// Idempotency key: a request with the same key is done once, however often it is sent.
+    /// Idempotency key: the same key means the same work, so that the host may send it again after a crash.
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
 }
 
 const PIPE_HELP: &str = "\
-Each line is the arguments of COMMAND, or, without --command, a whole payload such as
-{\"name\":\"add_entry\",\"args\":{…}}. For each line there is one line out, in the order of the input: the
-data of the answer or, where a line failed, {\"status\":\"error\",\"error\":…,\"code\":…,\"line\":N}. A line that
-is empty, no JSON, no UTF-8 or longer than a message may be is such a failed line, too. The last line
-needs no line end; CRLF and a byte order mark are fine.
+Each line is the arguments of COMMAND, or, without --command, a whole payload such as \
+{\"name\":\"add_entry\",\"args\":{…}}. For each line there is one line out, in the order of the input: \
+the data of the answer or, where a line failed, \
+{\"status\":\"error\",\"error\":…,\"code\":…,\"line\":N}. A line that is empty, no JSON, no UTF-8 or longer \
+than a message may be is such a failed line, too. The last line needs no line end; CRLF and a byte \
+order mark are fine.
 
-With --key-prefix each line is sent with a key of its own, PREFIX-N for line N. After a crash the host
-then sends again what was under way, and running the same input once more does nothing twice.
+With --key-prefix each line is sent with a key of its own, PREFIX-N for line N: the same key means \
+the same work, so that after a crash the host may send again what was under way.
 
-When the reader of the output goes away, as head does, what is under way is cancelled and the command
-ends quietly. When the daemon goes away, each line without an answer says so, and the exit code is 125.
+When the reader of the output goes away, as head does, what is under way is cancelled and the \
+command ends quietly. When the daemon goes away, each line without an answer says so, and the exit \
+code is 125.
 
 Examples:
   git log --format='{\"text\":\"%h\"}' | bulkhead pipe research-log --command add_entry
-  bulkhead pipe research-log --command add_entry --key-prefix import-7 < entries.jsonl > answers.jsonl
+  bulkhead pipe research-log --command add_entry --key-prefix import-7 < in.jsonl > out.jsonl
   jq -c '{name: \"ping\", args: .}' < in.jsonl | bulkhead pipe test-minimal | head -1";
 
 /// Options of `pipe`.

@@ -33,7 +33,7 @@ pub(crate) fn run(socket: Option<PathBuf>, command: Config) -> Result<Exit, Halt
 }
 
 /// Loads everything; each fault is a line of its own, so that an editor can jump to it.
-fn load(flags: Flags) -> Option<Loaded> {
+pub(crate) fn load(flags: Flags) -> Option<Loaded> {
     match HostConfig::load(flags) {
         Ok(loaded) => Some(loaded),
         Err(problems) => {

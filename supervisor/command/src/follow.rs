@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Halt};
 use crate::lifecycle::to_supervisor;
-use crate::output::{Output, printable, with_schema};
+use crate::output::{Output, complain, printable, with_schema};
 use crate::session::{Session, Turn, Watch};
 use crate::style::{Colour, Style};
 use bulkhead_protocol::{Json, Pattern, Request, Status};
@@ -26,8 +26,11 @@ pub(crate) fn events(
     let style = Style::of_stdout();
     follow(socket, request, "events", |data, output| {
         match data.read::<Event>() {
-            // The first progress only says that what happens from now on is seen.
-            Ok(Event { following: true, .. }) => Ok(()),
+            // Not data, but whoever must not miss anything waits for this line before acting.
+            Ok(Event { following: true, cursor, .. }) => {
+                complain(&format_args!("following events behind cursor {cursor}"));
+                Ok(())
+            }
             Ok(event) if !json => output.line(&event_line(&event, style)),
             Ok(_) | Err(_) => output.json_line(&with_schema(data.as_str())),
         }
@@ -47,6 +50,8 @@ pub(crate) fn logs(socket: Option<PathBuf>, name: &str, lines: u64, go_on: bool,
 struct Event {
     #[serde(default)]
     following: bool,
+    #[serde(default)]
+    cursor: u64,
     #[serde(default)]
     time: String,
     #[serde(default)]

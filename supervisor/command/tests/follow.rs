@@ -17,7 +17,9 @@ fn events_are_printed_as_they_happen_until_the_reader_goes_away() {
     let mut events = host.spawn(&["events", "module.*", "--after", "6"]);
     assert_eq!(events.line(), r#"2026-11-22T10:00:00Z module.ready {"name":"log"}"#);
     drop(events.0.stdout.take());
-    events.done().expect(0, "");
+    let done = events.done();
+    done.expect(0, "");
+    assert_eq!(done.err, "bulkhead: following events behind cursor 6\n");
     assert_eq!(host.seen()[0].payload.as_str(), r#"{"name":"events","args":{"after":6,"pattern":"module.*"}}"#);
 
     let mut events = host.spawn(&["events", "--json"]);

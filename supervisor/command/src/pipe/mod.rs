@@ -6,6 +6,7 @@
 //! bounded by the lines under way. SIGINT is left to its usual course: the host cancels what a
 //! closed connection had under way.
 
+mod check;
 mod lines;
 mod window;
 
@@ -13,7 +14,6 @@ use crate::amount::count;
 use crate::cli;
 use crate::exit::{Exit, Halt};
 use crate::failure::as_json;
-use crate::json_argument::reason;
 use crate::output::{Output, complain, push_json_line};
 use crate::progress::ProgressLine;
 use crate::session::{ANSWER_GRACE, Session, Turn, Watch};
@@ -21,8 +21,8 @@ use bulkhead_client::ClientError;
 use bulkhead_protocol::limits::{FRAME_BYTES_MAX_DEFAULT, KEY_BYTES_MAX};
 use bulkhead_protocol::message::WireRequest;
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, RequestType, Response, Status};
-use lines::{Line, Lines};
-use serde_json::value::RawValue;
+use check::checked;
+use lines::Lines;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -302,51 +302,5 @@ impl<'a> Pipe<'a> {
             complain(&format_args!("lines {first} to {last} were under way; no line behind {} was sent", self.taken));
         }
         Err(halt)
-    }
-}
-
-/// The JSON of a line, without the space around it.
-fn checked(line: Line<'_>) -> Result<&str, Failure> {
-    let bad = |sentence| Err(Failure::new(ErrorCode::BadRequest, sentence));
-    let bytes = match line {
-        Line::Bytes(bytes) => bytes,
-        Line::TooLong(found) => {
-            let sentence = format!("expected a line of at most {FRAME_BYTES_MAX_DEFAULT} bytes, found {found}");
-            return Err(Failure::new(ErrorCode::FrameTooLarge, sentence));
-        }
-    };
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let at = error.valid_up_to();
-            return bad(format!("expected UTF-8, found the byte 0x{:02x} at column {}", bytes[at], at + 1));
-        }
-    };
-    match serde_json::from_str::<&RawValue>(text) {
-        Ok(json) => Ok(json.get()),
-        Err(_) if text.trim().is_empty() => bad("expected one JSON value, found an empty line".into()),
-        Err(error) => bad(format!("expected JSON at column {}: {}", error.column(), reason(&error))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sentence(line: &[u8]) -> String {
-        checked(Line::Bytes(line)).unwrap_err().error
-    }
-
-    #[test]
-    fn each_kind_of_broken_line_is_named() {
-        assert_eq!(sentence(b""), "expected one JSON value, found an empty line");
-        assert_eq!(sentence(b" \t"), "expected one JSON value, found an empty line");
-        assert_eq!(sentence(b"{\"a\":}"), "expected JSON at column 6: expected value");
-        assert_eq!(sentence(b"{\"a\":"), "expected JSON at column 5: EOF while parsing a value");
-        assert_eq!(sentence(b"1 2"), "expected JSON at column 3: trailing characters");
-        assert_eq!(sentence(b"\"\xff\""), "expected UTF-8, found the byte 0xff at column 2");
-        let long = checked(Line::TooLong(20_000_000)).unwrap_err();
-        assert_eq!(long.code, ErrorCode::FrameTooLarge);
-        assert_eq!(checked(Line::Bytes(b" {\"a\": 1} ")).unwrap(), "{\"a\": 1}");
     }
 }
