@@ -2,7 +2,7 @@
 //! silently ignored.
 
 use crate::Error;
-use bulkhead_protocol::Json;
+use bulkhead_protocol::{Init, Json};
 use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, Deserializer, IgnoredAny, Visitor};
 use std::collections::BTreeMap;
@@ -14,21 +14,33 @@ use std::fmt;
 /// `bad_request` when `args` is no object, has a name that `T` has no field for (the nearest is
 /// named), misses one, or has a value of another type.
 pub fn arguments<T: DeserializeOwned>(args: &Json) -> Result<T, Error> {
+    read("argument", args)
+}
+
+/// Reads the manifest's `[config]` as the struct `T`, whose fields are the keys.
+///
+/// # Errors
+/// As [`arguments`], and permanent: the manifest stays as it is until somebody mends it.
+pub fn configuration<T: DeserializeOwned>(init: &Init) -> Result<T, Error> {
+    read("key", &init.config).map_err(|error| Error::bad_request(format!("[config]: {error}")).permanent())
+}
+
+fn read<T: DeserializeOwned>(what: &str, args: &Json) -> Result<T, Error> {
     let names = field_names::<T>();
     if !names.is_empty() {
         let given: BTreeMap<String, IgnoredAny> = args.read().map_err(|_| {
             Error::bad_request(format!("expected an object of arguments, found {}", cut(args.as_str())))
         })?;
         if let Some(unknown) = given.keys().find(|name| !names.contains(&name.as_str())) {
-            return Err(unknown_name("argument", unknown, names));
+            return Err(unknown_name(what, unknown, names));
         }
     }
     args.read().map_err(|error| {
         // Line and column count in text that the caller may never have seen in that form.
         let sentence = error.to_string();
-        let sentence = sentence.split(" at line ").next().unwrap_or(&sentence).replace("field", "argument");
+        let sentence = sentence.split(" at line ").next().unwrap_or(&sentence).replace("field", what);
         Error::bad_request(match culprit::<T>(args, names) {
-            Some(name) if !sentence.contains(&format!("`{name}`")) => format!("argument `{name}`: {sentence}"),
+            Some(name) if !sentence.contains(&format!("`{name}`")) => format!("{what} `{name}`: {sentence}"),
             _ => sentence,
         })
     })

@@ -45,7 +45,7 @@ mod run;
 pub mod testing;
 mod wire;
 
-pub use arguments::{arguments, nearest};
+pub use arguments::{arguments, configuration, nearest};
 pub use bulkhead_protocol::{Command, Init, Json};
 pub use context::Context;
 pub use error::Error;

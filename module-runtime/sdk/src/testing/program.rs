@@ -163,6 +163,17 @@ impl Program {
         }
     }
 
+    /// The answer to `id`, or nothing when the program ended without one.
+    pub fn try_answer(&mut self, id: u64) -> Option<Result<Value, Value>> {
+        self.peer.answer(id).ok()
+    }
+
+    /// Kills the program and waits for its end. What it wrote before can still be read.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Waits for the end of the program.
     ///
     /// # Panics

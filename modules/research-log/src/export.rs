@@ -1,0 +1,202 @@
+//! Exports: JSON, which loses nothing; CSV by RFC 4180, for spreadsheets; Markdown, for people.
+
+use crate::record::{Entry, Log};
+use crate::select::{Filter, OneOrMore, Order};
+use crate::store::Store;
+use bulkhead_module::{Error, Json};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+
+#[derive(Deserialize)]
+pub(crate) struct Export {
+    format: Format,
+    /// Cells that a spreadsheet would take for a formula get a `'` in front. It changes the data,
+    /// so it is done on request only.
+    #[serde(default)]
+    spreadsheet_safe: bool,
+    // The filter, member by member, so that a misspelt name is noticed as one of all.
+    log: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<OneOrMore<crate::record::EntryType>>,
+    tag: Option<OneOrMore<String>>,
+    researcher: Option<String>,
+    text: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    #[serde(default)]
+    order: Order,
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    Json,
+    Csv,
+    Markdown,
+}
+
+/// The answer. `content` is a list for JSON, else a text.
+#[derive(Serialize)]
+struct Exported<'a> {
+    format: Format,
+    entries: usize,
+    next: Option<String>,
+    content: &'a Json,
+}
+
+pub(crate) fn export(store: &Store, wanted: Export, bytes_max: usize) -> Result<Json, Error> {
+    let Export { format, spreadsheet_safe, log, kind, tag, researcher, text, since, until, order, limit, after } =
+        wanted;
+    let filter = Filter { log, kind, tag, researcher, text, since, until, order, limit, after };
+    let selection = filter.resolve(&store.index)?;
+    let mut document = Document::new(format, spreadsheet_safe);
+    let mut entries = 0;
+    let next = selection.for_each(store, selection.limit.unwrap_or(usize::MAX), |at, entry| {
+        let log = &store.index.logs[store.index.entries[at].log as usize];
+        document.add(log, &entry);
+        entries += 1;
+        if document.text.len() > bytes_max { Err(too_long(entries, bytes_max)) } else { Ok(true) }
+    })?;
+    let content = document.finish()?;
+    // A text may grow when it becomes JSON: a line end is two characters there.
+    if content.as_str().len() > bytes_max {
+        return Err(too_long(entries, bytes_max));
+    }
+    Ok(Json::of(&Exported { format, entries, next, content: &content }))
+}
+
+fn too_long(entries: usize, bytes_max: usize) -> Error {
+    Error::frame_too_large(format!(
+        "{entries} entries are more than the {bytes_max} bytes that an answer may have; \
+         narrow the export with filters, or take it in parts with limit and after"
+    ))
+}
+
+struct Document {
+    format: Format,
+    spreadsheet_safe: bool,
+    text: String,
+    /// The log whose entries are being written.
+    log: Option<String>,
+}
+
+impl Document {
+    fn new(format: Format, spreadsheet_safe: bool) -> Document {
+        let text = match format {
+            Format::Json => "[",
+            Format::Csv => "id,log,log_title,type,time,researcher,tags,references,text\r\n",
+            Format::Markdown => "",
+        };
+        Document { format, spreadsheet_safe, text: text.to_owned(), log: None }
+    }
+
+    fn add(&mut self, log: &Log, entry: &Entry) {
+        match self.format {
+            Format::Json => self.add_json(entry),
+            Format::Csv => self.add_csv(log, entry),
+            Format::Markdown => self.add_markdown(log, entry),
+        }
+    }
+
+    fn finish(mut self) -> Result<Json, Error> {
+        match self.format {
+            Format::Json => {
+                self.text.push(']');
+                Json::parse(&self.text).map_err(|error| Error::failed(error.to_string()))
+            }
+            Format::Csv | Format::Markdown => Ok(Json::of(&self.text)),
+        }
+    }
+
+    fn add_json(&mut self, entry: &Entry) {
+        if self.text.len() > 1 {
+            self.text.push(',');
+        }
+        self.text.push_str(Json::of(entry).as_str());
+    }
+
+    fn add_csv(&mut self, log: &Log, entry: &Entry) {
+        let cells = [
+            &entry.id,
+            &entry.log,
+            &log.title,
+            entry.kind.name(),
+            &entry.time.to_string(),
+            entry.researcher.as_deref().unwrap_or_default(),
+            &entry.tags.join("; "),
+            &entry.references.join("; "),
+            &entry.text,
+        ];
+        for (at, cell) in cells.into_iter().enumerate() {
+            if at > 0 {
+                self.text.push(',');
+            }
+            let guard =
+                if self.spreadsheet_safe && cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+            if guard.is_empty() && !cell.contains([',', '"', '\r', '\n']) && cell.trim() == cell {
+                self.text.push_str(cell);
+            } else {
+                let _ = write!(self.text, "\"{guard}{}\"", cell.replace('"', "\"\""));
+            }
+        }
+        self.text.push_str("\r\n");
+    }
+
+    fn add_markdown(&mut self, log: &Log, entry: &Entry) {
+        let out = &mut self.text;
+        if self.log.as_ref() != Some(&log.id) {
+            self.log = Some(log.id.clone());
+            let gap = if out.is_empty() { "" } else { "\n" };
+            let _ = writeln!(out, "{gap}# {}\n", escaped(&log.title));
+            if let Some(description) = &log.description {
+                let _ = writeln!(out, "{}\n", escaped(description));
+            }
+            if !log.sections.is_empty() {
+                let _ = writeln!(out, "*Sections: {}*\n", log.sections.join(", "));
+            }
+        }
+        let _ = write!(out, "## {} {}", entry.time, entry.kind.name());
+        if let Some(researcher) = &entry.researcher {
+            let _ = write!(out, " by {}", escaped(researcher));
+        }
+        let _ = write!(out, "\n\n{}\n\n", escaped(&entry.text));
+        for (name, list) in [("Tags", &entry.tags), ("References", &entry.references)] {
+            if !list.is_empty() {
+                let list: Vec<String> = list.iter().map(|item| escaped(item)).collect();
+                let _ = writeln!(out, "{name}: {}\n", list.join(", "));
+            }
+        }
+    }
+}
+
+/// Text that reads in Markdown as it was written: nothing in it becomes a heading, a list, a link
+/// or HTML, and lines stay lines.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 8);
+    for (at, line) in text.trim_end().lines().enumerate() {
+        if at > 0 {
+            out.push_str("\\\n");
+        }
+        let indented = line.trim_start_matches([' ', '\t']);
+        for space in line[..line.len() - indented.len()].chars() {
+            // A no-break space, as four others would begin a block of code.
+            out.push_str(if space == '\t' { "&nbsp;&nbsp;&nbsp;&nbsp;" } else { "&nbsp;" });
+        }
+        let number = indented.trim_start_matches(|c: char| c.is_ascii_digit());
+        let list_mark = (indented.len() - number.len() > 0 && number.starts_with(['.', ')']))
+            .then(|| indented.len() - number.len());
+        for (column, c) in indented.char_indices() {
+            let special =
+                matches!(c, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '~' | '&' | '$' | '!')
+                    || (column == 0 && matches!(c, '-' | '+' | '='))
+                    || Some(column) == list_mark;
+            if special {
+                out.push('\\');
+            }
+            out.push(c);
+        }
+    }
+    out
+}
