@@ -29,8 +29,9 @@ pub(crate) const STRAY_LOOK_EVERY: Duration = Duration::from_secs(2);
 /// So many rounds that each found new processes, and the tree is stopped before it is killed.
 const STUBBORN_ROUNDS: u32 = 2;
 
-/// Most rounds of stopping; each finds what was forked during the one before.
-const STOP_ROUNDS_MAX: usize = 8;
+/// Longest time to go on stopping before killing what was stopped. Each round finds what was forked
+/// during the one before, so only a tree that grows faster than it is read takes so long.
+const STOP_MAX: Duration = Duration::from_millis(500);
 
 /// After so long a person should know that something cannot be killed.
 const COMPLAIN_AFTER: Duration = Duration::from_secs(5);
@@ -242,7 +243,8 @@ impl Guardian {
     /// Stops trees until a round finds nobody new. What is stopped cannot fork or wait for others.
     fn stop<T: Copy>(&self, root: impl Fn(&Process) -> Option<T>) {
         let mut stopped: HashSet<pid_t> = HashSet::new();
-        for _ in 0..STOP_ROUNDS_MAX {
+        let deadline = Instant::now() + STOP_MAX;
+        while Instant::now() < deadline {
             let before = stopped.len();
             let result = walk(&root, |process, _| {
                 if !process.dead && stopped.insert(process.pid) {

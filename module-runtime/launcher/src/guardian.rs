@@ -31,6 +31,10 @@ const ORDERS_PER_TURN: usize = 16;
 /// How long clearing may take once the host is gone.
 const ENDING_MAX: Duration = Duration::from_secs(10);
 
+/// How much longer it may take while every look still finds new processes to kill: to let go of a
+/// tree that grows would be worse than to stay.
+const ENDING_GROWTH_MAX: Duration = Duration::from_secs(50);
+
 /// What the guardian knows.
 pub(crate) struct Guardian {
     pub(crate) pair: Pair,
@@ -160,7 +164,11 @@ impl Guardian {
                 ready.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
             }
         }
-        let deadline = self.next_look.into_iter().chain(self.ending.map(|(deadline, _)| deadline)).min();
+        let deadline = self
+            .next_look
+            .into_iter()
+            .chain(self.ending.map(|(deadline, _)| deadline).filter(|deadline| *deadline > Instant::now()))
+            .min();
         let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
             // Rounded up, or the last millisecond would be spent turning in circles.
             let left = deadline.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
@@ -278,8 +286,12 @@ impl Guardian {
             self.base.take().inspect(|base| base.remove());
             return Some(code);
         }
-        if Instant::now() >= deadline {
-            sys::say(&format!("some processes cannot be killed; given up after {} s", ENDING_MAX.as_secs()));
+        let grows = self.stubborn > 0;
+        if Instant::now() >= if grows { deadline + ENDING_GROWTH_MAX } else { deadline } {
+            sys::say(&format!(
+                "some processes cannot be killed, not even in {} s; they are left",
+                ENDING_MAX.as_secs()
+            ));
             return Some(1);
         }
         None

@@ -333,9 +333,11 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.pair = None;
         if std::thread::panicking() {
-            // The test has failed already; what matters is to leave nothing behind.
-            for pid in self.survivors() {
-                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL);
+            // The test has failed already; what matters is to leave nothing behind, which the
+            // guardian does best, as it ends.
+            let deadline = Instant::now() + DEADLINE;
+            while matches!(self.guardian.try_wait(), Ok(None)) && Instant::now() < deadline {
+                std::thread::yield_now();
             }
             let _ = self.guardian.kill();
             let _ = self.guardian.wait();

@@ -1,9 +1,10 @@
 //! Signalling, killing and clearing of trees that do all they can to survive.
 
-use crate::support::{Host, Setting, await_condition, everywhere, role};
+use crate::support::{DEADLINE, Host, Setting, await_condition, everywhere, role};
 use bulkhead_protocol::guardian::Report;
 use libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, c_int, pid_t};
 use std::fs;
+use std::time::Instant;
 
 /// A family of seven besides the leader: deaf to polite signals, in sessions of their own,
 /// double-forked, one of them stopped. Each says "up"; the leader then does what is appended.
@@ -80,6 +81,7 @@ fn a_signal_reaches_every_process_of_the_tree_wherever_it_went() {
     everywhere(|host| {
         let mut module = host.script(
             r#"
+            exec 2>/dev/null
             export TELL='trap "echo term" TERM; echo up; while :; do sleep 1000 & wait $!; done'
             setsid sh -c "$TELL" &
             (setsid sh -c "$TELL" &)
@@ -171,6 +173,7 @@ fn processes_that_fork_and_exit_without_end_are_caught() {
         }),
         Some(role) => {
             say("running\n");
+            let started = Instant::now();
             // SAFETY: the children of this process only make system calls.
             unsafe {
                 if libc::fork() > 0 {
@@ -179,6 +182,7 @@ fn processes_that_fork_and_exit_without_end_are_caught() {
                     }
                 }
                 loop {
+                    exit_after_deadline(started);
                     if role == ROLES[1] {
                         libc::setsid();
                     }
@@ -204,6 +208,7 @@ fn two_that_bring_each_other_back_are_caught() {
         }),
         Some(_) => {
             say("running\n");
+            let started = Instant::now();
             // SAFETY: the children of this process only make system calls.
             unsafe {
                 if libc::fork() > 0 {
@@ -212,19 +217,50 @@ fn two_that_bring_each_other_back_are_caught() {
                     }
                 }
                 loop {
-                    // Each generation waits for its child to die and replaces it, and its child,
-                    // told by the parent-death signal, lives on to do the same.
-                    libc::setsid();
+                    // Never more than two: the parent replaces its child, and the child, once its
+                    // parent is gone, takes its place.
+                    exit_after_deadline(started);
+                    let parent = libc::getpid();
                     let child = libc::fork();
                     if child > 0 {
-                        let mut status = 0;
-                        libc::waitpid(child, &mut status, 0);
-                    } else if libc::fork() == 0 {
-                        let parent = libc::getppid();
-                        while libc::getppid() == parent {
-                            libc::sched_yield();
-                        }
+                        libc::waitpid(child, std::ptr::null_mut(), 0);
+                        continue;
                     }
+                    libc::setsid();
+                    while libc::getppid() == parent {
+                        exit_after_deadline(started);
+                        libc::usleep(100);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tree_that_doubles_while_it_is_killed_is_caught() {
+    match role() {
+        None => everywhere(|host| {
+            let mut module = host.role("trees::a_tree_that_doubles_while_it_is_killed_is_caught", "double");
+            await_line(&mut module.output, "running");
+            kill(module.pid, SIGKILL);
+            assert_eq!(host.exited(module.run), -SIGKILL);
+            host.gone(module.run);
+            host.assert_nobody_is_left();
+        }),
+        Some(_) => {
+            say("running\n");
+            let started = Instant::now();
+            // SAFETY: the children of this process only make system calls. There are 63 at most.
+            unsafe {
+                for _ in 0..6 {
+                    if libc::fork() == 0 {
+                        libc::setsid();
+                    }
+                }
+                loop {
+                    exit_after_deadline(started);
+                    libc::usleep(1000);
                 }
             }
         }
@@ -265,6 +301,14 @@ fn a_module_that_refuses_to_adopt_its_own_gains_nothing() {
                 }
             }
         }
+    }
+}
+
+/// Ends an actor whose test has failed to end it: a process that nobody can catch must not stay.
+fn exit_after_deadline(started: Instant) {
+    if started.elapsed() > DEADLINE {
+        // SAFETY: leaves at once.
+        unsafe { libc::_exit(1) }
     }
 }
 
