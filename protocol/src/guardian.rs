@@ -51,7 +51,8 @@ pub struct Spawn {
     pub channel: bool,
     /// Most private writable memory of one process, in bytes (`RLIMIT_DATA`).
     pub memory_bytes_max: Option<u64>,
-    /// Name of the run's control group below the host's own, where those are in use.
+    /// Name of the run's control group below the guardian's, where groups are in use; without it
+    /// the guardian takes one from the run's number.
     pub cgroup: Option<String>,
 }
 
@@ -63,7 +64,8 @@ pub enum Report {
     Hello {
         /// `cgroup` or `subreaper`.
         containment: String,
-        /// The host's control group, where `containment` is `cgroup`.
+        /// The folder of the guardian's control group, in which each run has its own, where
+        /// `containment` is `cgroup`.
         cgroup: Option<String>,
         /// Process id of the guardian.
         pid: i32,
@@ -101,7 +103,7 @@ pub enum Report {
     Gone {
         /// Which run.
         run: u64,
-        /// How many processes had outlived the leader and were killed.
+        /// How many processes had outlived the leader, or had left it, and were killed.
         killed: u32,
     },
 }
