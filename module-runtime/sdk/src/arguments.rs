@@ -39,6 +39,7 @@ fn read<T: DeserializeOwned>(what: &str, args: &Json) -> Result<T, Error> {
         // Line and column count in text that the caller may never have seen in that form.
         let sentence = error.to_string();
         let sentence = sentence.split(" at line ").next().unwrap_or(&sentence).replace("field", what);
+        let sentence: String = sentence.chars().take(500).collect();
         Error::bad_request(match culprit::<T>(args, names) {
             Some(name) if !sentence.contains(&format!("`{name}`")) => format!("{what} `{name}`: {sentence}"),
             _ => sentence,

@@ -117,5 +117,5 @@ impl Channel {
     }
 }
 
-const NO_HOST: &str = "this is a module of Bulkhead and waits for messages of a host, not for a person; \
+pub(crate) const NO_HOST: &str = "this is a module of Bulkhead and waits for messages of a host, not for a person; \
     start it with `bulkhead run --modules FOLDER`, and talk to it with `bulkhead call`";

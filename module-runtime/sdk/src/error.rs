@@ -34,12 +34,15 @@ impl Error {
         frame_too_large = FrameTooLarge;
         /// The module does not handle requests of this type.
         unknown_type = UnknownType;
-        /// The module has no such command; the sentence says which it has.
-        unknown_command = UnknownCommand;
         /// The handler stopped because its caller cancelled.
         cancelled = Cancelled;
         /// The handler stopped because the deadline passed.
         deadline_exceeded = DeadlineExceeded;
+    }
+
+    /// The module has no command of this name.
+    pub fn unknown_command(name: &str) -> Error {
+        Error::with_code(ErrorCode::UnknownCommand, format!("there is no command {name:?}"))
     }
 
     /// An error with a code of the module's own, like `out_of_ink`. On the wire it is a

@@ -2,7 +2,7 @@
 //! codes is the documentation of [`run`].
 
 use crate::arguments::{CommandPayload, EventPayload, unknown_name};
-use crate::channel::Channel;
+use crate::channel::{Channel, NO_HOST};
 use crate::context::Context;
 use crate::wire::{End, Pending, Wire};
 use crate::{Description, EXIT_PERMANENT, Error, Module, log, panics};
@@ -110,7 +110,13 @@ fn turn<M: Module>(wire: &mut Wire, description: &Description, module: &mut M, p
 
 /// Reads `init`, makes the module, answers. The error is the exit code.
 fn greet<M: Module>(wire: &mut Wire, description: &Description) -> Result<M, u8> {
-    let Pending { request, .. } = wire.next().map_err(exit_code)?;
+    let Pending { request, .. } = wire.next().map_err(|end| match end {
+        End::Closed => {
+            eprintln!("{}: the channel ended before a first message; {NO_HOST}", description.name);
+            2
+        }
+        broken => exit_code(broken),
+    })?;
     let result = read_init(&request).and_then(|init| {
         wire.limit(init.limits.frame_bytes_max);
         let made = panics::catch(|| {

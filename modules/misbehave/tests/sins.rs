@@ -256,3 +256,34 @@ fn it_remembers_events_and_knows_itself() {
     let me = program.command("whoami", json!({})).unwrap();
     assert_eq!((&me["pid"], &me["config"]["colour"]), (&json!(program.pid()), &json!("red")));
 }
+
+#[test]
+fn what_is_printed_never_reaches_the_channel() {
+    let mut program = Program::at(PATH).form(Form::Stdio).start();
+    assert_eq!(program.command("print", json!({"line": "hello", "stream": "stdout"})), Ok(json!({"printed": 1})));
+    assert!(is_alive(&mut program));
+    program.hang_up();
+    let (code, stderr) = program.finish();
+    assert_eq!(code, Some(0));
+    assert!(stderr.ends_with("\nhello\n"), "{stderr}");
+}
+
+#[test]
+fn children_do_not_hold_the_channel_unless_they_are_made_to() {
+    for form in [Form::Socket, Form::Stdio] {
+        for (command, args, held) in [
+            ("children", json!({"count": 1}), false),
+            ("family", json!({"count": 1}), false),
+            ("family", json!({"count": 1, "hold_channel": true}), true),
+        ] {
+            let mut program = Program::at(PATH).form(form).start();
+            let data = program.command(command, args.clone()).unwrap();
+            program.kill();
+            match held {
+                true => assert!(program.is_quiet_for(SILENCE), "{form:?} {command} {args}"),
+                false => assert_eq!(program.message(), Err("the end".into()), "{form:?} {command} {args}"),
+            }
+            kill_all(&data["pids"]);
+        }
+    }
+}

@@ -30,14 +30,14 @@ pub(crate) fn create_log(
 ) -> Result<Json, Error> {
     let asked = digest("create_log", args)?;
     let wanted: CreateLog = arguments(args)?;
-    create(store, config, ctx, &asked, wanted, None)
+    create(store, config, ctx, asked, wanted, None)
 }
 
 fn create(
     store: &mut Store,
     config: &Config,
     ctx: &mut Context<'_>,
-    asked: &str,
+    asked: u128,
     wanted: CreateLog,
     session: Option<String>,
 ) -> Result<Json, Error> {
@@ -97,7 +97,7 @@ pub(crate) fn add_entry(store: &mut Store, config: &Config, ctx: &mut Context<'_
     let tags = limits::tags(wanted.tags)?;
     let references = limits::references(wanted.references)?;
     let time = wanted.time.as_deref().map(|time| select::moment("time", time)).transpose()?;
-    let change = store.change(ctx.key(), &asked, |index| {
+    let change = store.change(ctx.key(), asked, |index| {
         let at = match &wanted.log {
             Some(name) => select::log_named(index, name)?,
             None => index.active.ok_or_else(|| {
@@ -134,7 +134,7 @@ pub(crate) fn set_active_log(store: &mut Store, ctx: &mut Context<'_>, args: &Js
     }
     let asked = digest("set_active_log", args)?;
     let SetActive { log } = arguments(args)?;
-    let change = store.change(ctx.key(), &asked, |index| activation(index, select::log_named(index, &log)?))?;
+    let change = store.change(ctx.key(), asked, |index| activation(index, select::log_named(index, &log)?))?;
     let at = change.active.and_then(|id| store.index.log_by_id(&id)).ok_or_else(other_change)?;
     let log = &store.index.logs[at];
     Ok(json!({ "active": { "id": log.id, "title": log.title } }))
@@ -166,7 +166,7 @@ pub(crate) fn open_session(
     let session = session.as_str().map_or_else(|| session.to_string(), str::to_owned);
     let index = &store.read()?.index;
     if let Some(at) = index.logs.iter().position(|log| log.session.as_ref() == Some(&session)) {
-        return store.change(None, "", |index| activation(index, at)).map(drop);
+        return store.change(None, 0, |index| activation(index, at)).map(drop);
     }
     let mut title = title.unwrap_or_else(|| format!("Session {session}"));
     if index.logs.iter().any(|log| log.title == title) {
@@ -174,19 +174,18 @@ pub(crate) fn open_session(
     }
     let wanted =
         CreateLog { title, description: None, researcher, tags: Vec::new(), template: None, activate: Some(true) };
-    create(store, config, ctx, "", wanted, Some(session)).map(drop)
+    create(store, config, ctx, 0, wanted, Some(session)).map(drop)
 }
 
 /// Tells one request from another under the same key. It guards against mistakes, not against
 /// people who look for collisions: FNV-1a with 128 bits over the arguments in a fixed order.
-fn digest(command: &str, args: &Json) -> Result<String, Error> {
+fn digest(command: &str, args: &Json) -> Result<u128, Error> {
     let value: Value = args.read()?;
     let mut text = format!("{command} ");
     canonical(&value, &mut text);
-    let hash = text.bytes().fold(0x6c62272e07bb014262b821756295c58d_u128, |hash, byte| {
+    Ok(text.bytes().fold(0x6c62272e07bb014262b821756295c58d_u128, |hash, byte| {
         (hash ^ u128::from(byte)).wrapping_mul(0x0000000001000000000000000000013b)
-    });
-    Ok(format!("{hash:032x}"))
+    }))
 }
 
 fn canonical(value: &Value, out: &mut String) {

@@ -6,6 +6,7 @@ use crate::limits::KEYS_MAX;
 use crate::record::{Change, EntryType, Log};
 use jiff::Timestamp;
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 
 #[derive(Default)]
 pub(crate) struct Index {
@@ -13,9 +14,9 @@ pub(crate) struct Index {
     pub(crate) entries: Vec<EntryIndex>,
     pub(crate) active: Option<usize>,
     pub(crate) words: Words,
-    keys: HashMap<String, Keyed>,
+    keys: HashMap<Rc<str>, Keyed>,
     /// In the order of their changes, so that the oldest are forgotten first.
-    key_order: VecDeque<String>,
+    key_order: VecDeque<Rc<str>>,
 }
 
 /// What is asked of entries most.
@@ -29,10 +30,10 @@ pub(crate) struct EntryIndex {
 }
 
 /// A change that was done under a key.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) struct Keyed {
     pub(crate) place: Place,
-    pub(crate) asked: String,
+    pub(crate) asked: u128,
 }
 
 impl Index {
@@ -60,8 +61,11 @@ impl Index {
             self.active = Some(log);
         }
         if let (Some(key), Some(asked)) = (&change.key, &change.asked) {
-            self.keys.insert(key.clone(), Keyed { place, asked: asked.clone() });
-            self.key_order.push_back(key.clone());
+            let asked = u128::from_str_radix(asked, 16)
+                .map_err(|error| format!("expected a digest, found {asked:?}: {error}"))?;
+            let key: Rc<str> = key.as_str().into();
+            self.keys.insert(Rc::clone(&key), Keyed { place, asked });
+            self.key_order.push_back(key);
             if self.key_order.len() > KEYS_MAX
                 && let Some(oldest) = self.key_order.pop_front()
             {
@@ -71,8 +75,8 @@ impl Index {
         Ok(())
     }
 
-    pub(crate) fn keyed(&self, key: &str) -> Option<&Keyed> {
-        self.keys.get(key)
+    pub(crate) fn keyed(&self, key: &str) -> Option<Keyed> {
+        self.keys.get(key).copied()
     }
 
     pub(crate) fn log_by_id(&self, id: &str) -> Option<usize> {

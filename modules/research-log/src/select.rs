@@ -164,7 +164,7 @@ pub(crate) fn query(store: &Store, filter: Filter, bytes_max: usize) -> Result<J
     let next = selection.for_each(store, selection.limit.unwrap_or(PAGE_DEFAULT), |_, entry| {
         let json = Json::of(&entry);
         bytes += json.as_str().len() + 1;
-        // One entry always fits: its limits are far below the smallest frame with room for it.
+        // One alone is tried in any case: it came in a frame, so it fits one, unless the limit was lowered.
         let fits = bytes <= bytes_max || entries.is_empty();
         if fits {
             entries.push(json);

@@ -33,7 +33,7 @@ impl Store {
     pub(crate) fn change(
         &mut self,
         key: Option<&str>,
-        asked: &str,
+        asked: u128,
         decide: impl FnOnce(&Index) -> Result<Change, Error>,
     ) -> Result<Change, Error> {
         let lock = self.up_to_date()?;
@@ -46,7 +46,7 @@ impl Store {
         let mut change = decide(&self.index)?;
         if let Some(key) = key {
             change.key = Some(key.to_owned());
-            change.asked = Some(asked.to_owned());
+            change.asked = Some(format!("{asked:032x}"));
         }
         let line = serde_json::to_string(&change).map_err(|error| Error::failed(error.to_string()))?;
         let place = self.journal.append(&lock, &line)?;

@@ -3,6 +3,7 @@
 use bulkhead_module::Json;
 use bulkhead_module::testing::{Form, Program, RequestType};
 use serde_json::json;
+use std::process::{Command, Stdio};
 
 const PATH: &str = env!("CARGO_BIN_EXE_test-minimal");
 
@@ -32,4 +33,27 @@ fn a_host_that_is_gone_ends_it_quietly() {
     let mut program = Program::at(PATH).start();
     program.hang_up();
     assert_eq!(program.finish(), (Some(0), String::new()));
+}
+
+#[test]
+fn without_a_host_it_says_what_it_is() {
+    let run = |channel: Option<&str>| {
+        let mut command = Command::new(PATH);
+        match channel {
+            Some(number) => command.env("BULKHEAD_FD", number),
+            None => command.env_remove("BULKHEAD_FD"),
+        };
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (channel, expected) in [
+        (None, "the channel ended before a first message; this is a module of Bulkhead"),
+        (Some("77"), "BULKHEAD_FD says 77, and no such descriptor is open; this is a module of Bulkhead"),
+        (Some("x"), "expected the number of a descriptor above 2 in BULKHEAD_FD, found \"x\""),
+        (Some("1"), "expected the number of a descriptor above 2 in BULKHEAD_FD, found \"1\""),
+    ] {
+        let (code, stderr) = run(channel);
+        assert_eq!(code, Some(2));
+        assert!(stderr.starts_with(&format!("test-minimal: {expected}")), "{stderr}");
+    }
 }

@@ -294,6 +294,17 @@ fn unknown_types_and_broken_messages_get_an_answer() {
 }
 
 #[test]
+fn a_broken_message_that_nearly_fills_a_frame_gets_a_short_answer() {
+    let mut running = start(value!({}));
+    let content = format!(r#"{{"id":7,"type":"ping","deadline_ms":"{}"}}"#, "x".repeat(65_000));
+    let mut frame = u32::try_from(content.len()).unwrap().to_be_bytes().to_vec();
+    frame.extend_from_slice(content.as_bytes());
+    running.peer.send_bytes(&frame);
+    let failure = running.peer.answer(7).unwrap().unwrap_err();
+    assert!(failure["error"].as_str().unwrap().len() <= 1000, "{failure}");
+}
+
+#[test]
 fn a_barrier_that_fails_keeps_the_answers_back() {
     let mut running = start(value!({ "barrier_fails": true }));
     let id = running.peer.send_command("say", value!({}));
