@@ -7,7 +7,7 @@ use crate::{
     lifecycle::done,
     module::{Desired, Module, ModuleId, Slot, SlotState, Vacancy},
     routing::refused,
-    run::Role,
+    run::{Phase, Role},
     spec::ModuleSpec,
     time::Time,
     timers::Timer,
@@ -43,10 +43,10 @@ enum Goal {
 /// Somebody who waits for a module.
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    recipient: Recipient,
-    module: ModuleId,
+    pub(crate) recipient: Recipient,
+    pub(crate) module: ModuleId,
     goal: Goal,
-    deadline: Time,
+    pub(crate) deadline: Time,
 }
 
 impl Core {
@@ -56,7 +56,9 @@ impl Core {
             Condition::Ready => Goal::Ready,
             Condition::Stopped => Goal::Stopped,
         };
-        if let Some(id) = self.named(Some(who), name) {
+        if self.is_admitted(Some(who))
+            && let Some(id) = self.named(Some(who), name)
+        {
             self.wait(now, Some(who), id, goal, patience);
             self.check_waiters(id);
         }
@@ -64,16 +66,20 @@ impl Core {
 
     /// Starts a module: clears its count of failures and skips any wait.
     pub fn handle_start(&mut self, now: Time, who: Option<Recipient>, name: &str, patience: Duration) {
-        let Some(id) = self.named(who, name) else { return };
+        let Some(id) = self.startable(who, name) else { return };
         self.modules.get_mut(&id).expect("it was named").desired = Desired::Running;
         // Whatever runs already is as good as what this call starts.
         self.wait(now, who, id, Goal::ReadyAfter(RunId(0)), patience);
+        self.order(id);
         self.start_vacant(now, id);
         self.settle(now, id);
     }
 
     /// Stops a module, step by step, until nothing of it is left.
     pub fn handle_stop(&mut self, now: Time, who: Option<Recipient>, name: &str, patience: Duration) {
+        if !self.is_admitted(who) {
+            return;
+        }
         let Some(id) = self.named(who, name) else { return };
         self.wait(now, who, id, Goal::Stopped, patience);
         self.stop(now, id, Desired::Stopped);
@@ -81,28 +87,38 @@ impl Core {
 
     /// Stops a module's processes and starts new ones; what waits in its queue waits on.
     pub fn handle_restart(&mut self, now: Time, who: Option<Recipient>, name: &str, patience: Duration) {
-        let Some(id) = self.named(who, name) else { return };
+        let Some(id) = self.startable(who, name) else { return };
         let newest = RunId(self.next_run - 1);
         let module = self.modules.get_mut(&id).expect("it was named");
         module.desired = Desired::Running;
         let running: Vec<RunId> = module.slots.iter().filter_map(Slot::run).collect();
         self.wait(now, who, id, Goal::ReadyAfter(newest), patience);
-        for slot in &mut self.modules.get_mut(&id).expect("it was named").slots {
-            if let SlotState::Clearing { next, .. } = &mut slot.state {
-                *next = Vacancy::Stopped;
-            }
-        }
         for run in running {
             self.begin_stop(now, run);
         }
+        self.order(id);
         self.start_vacant(now, id);
         self.settle(now, id);
+    }
+
+    /// Wherever a process of the module is ending, another follows as soon as nothing is left of it.
+    fn order(&mut self, id: ModuleId) {
+        let Some(module) = self.modules.get_mut(&id) else { return };
+        for slot in module.slots.iter_mut().filter(|slot| matches!(slot.role, Role::Active | Role::Spare)) {
+            match &mut slot.state {
+                SlotState::Clearing { next, .. } => *next = Vacancy::Ordered,
+                SlotState::Occupied(run) => {
+                    slot.ordered = !matches!(self.runs[run].phase, Phase::Starting { .. } | Phase::Ready { .. });
+                }
+                SlotState::Vacant(_) => {}
+            }
+        }
     }
 
     /// Brings in a changed specification: the new processes are started, and only when all of them
     /// are ready do they replace the old ones. If one fails, the old ones stay.
     pub fn handle_reload(&mut self, now: Time, who: Option<Recipient>, spec: ModuleSpec, patience: Duration) {
-        let Some(id) = self.named(who, spec.name.as_str()) else { return };
+        let Some(id) = self.startable(who, spec.name.as_str()) else { return };
         let spec = Arc::new(spec);
         let module = self.modules.get_mut(&id).expect("it was named");
         if module.incoming.is_some() {
@@ -204,6 +220,7 @@ impl Core {
                 slot.role = Role::Retiring;
             }
         }
+        module.drop_retired();
         for run in others {
             self.begin_stop(now, run);
         }
@@ -236,7 +253,7 @@ impl Core {
         self.stop_undeferred(now);
     }
 
-    fn stop_undeferred(&mut self, now: Time) {
+    pub(crate) fn stop_undeferred(&mut self, now: Time) {
         let needed = |core: &Core, id: &ModuleId| {
             let name = &core.modules[id].spec.name;
             core.modules.values().any(|other| !other.is_empty() && other.spec.requires.contains(name))
@@ -253,17 +270,24 @@ impl Core {
             due = self.modules.iter().filter(|(_, module)| deferred(module)).map(|(id, _)| *id).collect();
         }
         for id in due {
-            self.modules.get_mut(&id).expect("it was listed").stop_deferred = false;
+            let Some(module) = self.modules.get_mut(&id) else { continue };
+            module.stop_deferred = false;
             self.stop(now, id, Desired::Stopped);
         }
     }
 
     fn stop(&mut self, now: Time, id: ModuleId, desired: Desired) {
         let module = self.modules.get_mut(&id).expect("the caller has it");
-        module.desired = desired;
+        if module.desired != Desired::Removed {
+            module.desired = desired;
+        }
         module.incoming = None;
         let mut running = Vec::new();
         for slot in &mut module.slots {
+            slot.ordered = false;
+            if slot.role == Role::Successor {
+                slot.role = Role::Retiring;
+            }
             match &slot.state {
                 SlotState::Vacant(vacancy) => {
                     if let Vacancy::Waiting { until, .. } = vacancy {
@@ -274,12 +298,19 @@ impl Core {
                 SlotState::Occupied(run) | SlotState::Clearing { run, .. } => running.push(*run),
             }
         }
+        module.drop_retired();
         for run in running {
             self.begin_stop(now, run);
         }
         let name = self.modules[&id].spec.name.clone();
         let status: Status = Failure::new(ErrorCode::ModuleUnavailable, format!("{name} was stopped")).into();
-        for waiter in self.waiters_with(id, |goal| matches!(goal, Goal::ReadyAfter(_) | Goal::Reloaded)) {
+        let for_good = self.shutting_down;
+        let in_vain = |goal| match goal {
+            Goal::ReadyAfter(_) | Goal::Reloaded => true,
+            Goal::Ready => for_good,
+            Goal::Stopped => false,
+        };
+        for waiter in self.waiters_with(id, in_vain) {
             self.answer_waiter(waiter, status.clone());
         }
         self.settle(now, id);
@@ -305,9 +336,6 @@ impl Core {
             self.modules.remove(&id);
             self.act(Action::Removed(name));
         }
-        if self.shutting_down && self.modules.get(&id).is_none_or(Module::is_empty) {
-            self.stop_undeferred(now);
-        }
     }
 
     fn fail_queue(&mut self, now: Time, id: ModuleId) {
@@ -319,8 +347,9 @@ impl Core {
         module.queue_bytes = 0;
         let reason = self.why_unavailable(now, id);
         for request in queue {
+            let reached = self.requests.get(&request).map_or(Delivery::NotStarted, |pending| pending.reached);
             let failure = Failure::new(ErrorCode::ModuleUnavailable, reason.clone());
-            self.answer(request, failure.delivery(Delivery::NotStarted).into());
+            self.answer(request, failure.delivery(reached).into());
             self.requests.remove(&request);
         }
     }
@@ -330,14 +359,16 @@ impl Core {
         let module = self.modules.get_mut(&id).expect("the caller has it");
         let mut spares = Vec::new();
         for slot in module.slots.iter_mut().filter(|slot| slot.role == Role::Spare) {
-            match &slot.state {
+            slot.ordered = false;
+            match &mut slot.state {
                 SlotState::Occupied(run) => spares.push(*run),
                 SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
                     self.timers.clear(*until, Timer::Start(id, slot.id));
                     slot.state = SlotState::Vacant(Vacancy::Stopped);
                 }
                 SlotState::Vacant(Vacancy::Requires(_)) => slot.state = SlotState::Vacant(Vacancy::Stopped),
-                SlotState::Vacant(_) | SlotState::Clearing { .. } => {}
+                SlotState::Vacant(_) => {}
+                SlotState::Clearing { next, .. } => *next = Vacancy::Stopped,
             }
         }
         for run in spares {
@@ -353,6 +384,34 @@ impl Core {
         id
     }
 
+    /// The module, if it may be started; whoever asks is told if not.
+    fn startable(&mut self, who: Option<Recipient>, name: &str) -> Option<ModuleId> {
+        if !self.is_admitted(who) {
+            return None;
+        }
+        let id = self.named(who, name)?;
+        if self.shutting_down {
+            let reason = format!("{name} cannot be started: the host is stopping");
+            self.refuse(who, refused(ErrorCode::ModuleUnavailable, reason));
+            return None;
+        }
+        if self.modules[&id].desired == Desired::Removed {
+            self.refuse(who, refused(ErrorCode::UnknownModule, format!("{name} is being removed")));
+            return None;
+        }
+        Some(id)
+    }
+
+    /// Whether this caller may have one more request under this number; it is told if not.
+    fn is_admitted(&mut self, who: Option<Recipient>) -> bool {
+        let refusal = who.and_then(|who| self.check_caller(who).err());
+        let admitted = refusal.is_none();
+        if let Some(failure) = refusal {
+            self.refuse(who, failure);
+        }
+        admitted
+    }
+
     fn refuse(&mut self, who: Option<Recipient>, failure: Failure) {
         if let Some(to) = who {
             self.act(Action::Reply { to, status: failure.into() });
@@ -361,15 +420,9 @@ impl Core {
 
     fn wait(&mut self, now: Time, who: Option<Recipient>, module: ModuleId, goal: Goal, patience: Duration) {
         let Some(recipient) = who else { return };
-        let outstanding = self.callers.entry(recipient.caller).or_default();
-        if outstanding.contains_key(&recipient.id) {
-            let reason = format!("the id {} is that of a request that is not answered yet", recipient.id);
-            self.refuse(who, refused(ErrorCode::BadRequest, reason));
-            return;
-        }
         let id = WaiterId(self.next_waiter);
         self.next_waiter += 1;
-        outstanding.insert(recipient.id, Outstanding::Waiter(id));
+        self.callers.entry(recipient.caller).or_default().insert(recipient.id, Outstanding::Waiter(id));
         let deadline = now + patience;
         self.timers.set(deadline, Timer::Waiter(id));
         self.waiters.insert(id, Waiter { recipient, module, goal, deadline });
@@ -413,10 +466,10 @@ impl Core {
             return;
         }
         let name = self.modules[&id].spec.name.clone();
-        let next = self.view(now, &name).and_then(|view| view.next).map_or_else(
-            || "it is not tried again".to_owned(),
-            |next| next.to_string(),
-        );
+        let next = self
+            .view(now, &name)
+            .and_then(|view| view.next)
+            .map_or_else(|| "it is not tried again".to_owned(), |next| next.to_string());
         for waiter in waiters {
             let reason = format!("{name} did not become ready: {reason}; {next}");
             self.answer_waiter(waiter, Failure::new(ErrorCode::ModuleError, reason).into());

@@ -217,8 +217,7 @@ impl Core {
     }
 
     pub(crate) fn caller_gone(&mut self, caller: Caller) {
-        let mut outstanding: Vec<(u64, Outstanding)> =
-            self.callers.remove(&caller).into_iter().flatten().collect();
+        let mut outstanding: Vec<(u64, Outstanding)> = self.callers.remove(&caller).into_iter().flatten().collect();
         // The order in a hash map differs from run to run; decisions must not.
         outstanding.sort_unstable_by_key(|(id, _)| *id);
         for (_, what) in outstanding {
@@ -238,7 +237,6 @@ impl Core {
         match pending.place {
             Place::Queued => {
                 self.unqueue(id);
-                self.requests.remove(&id);
             }
             Place::InFlight { run, .. } => self.send_control(run, Control::Cancel(id)),
         }

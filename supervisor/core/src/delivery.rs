@@ -5,11 +5,10 @@ use crate::{
     action::{Action, Evidence, LostRequest, RunId},
     core::Core,
     ending::Verdict,
-    module::Desired,
     pending::{Pending, Place, RequestId},
     run::Run,
 };
-use bulkhead_protocol::{Delivery, ErrorCode, Exit, Failure, RequestType, event};
+use bulkhead_protocol::{Delivery, ErrorCode, Exit, Failure, ModuleName, RequestType, event};
 
 /// Crashes at which one request may be in flight before it is set aside.
 pub(crate) const CRASHES_MAX: u32 = 2;
@@ -35,14 +34,16 @@ impl Core {
         let mut again = Vec::new();
         for (at, id) in in_flight.into_iter().enumerate() {
             let run = &self.runs[&run_id];
-            let delivery = how_far(run, &self.requests[&id], at, end.evidence.unsent.contains(&id));
-            if delivery != Delivery::NotStarted && end.verdict != Verdict::Commanded {
-                self.requests.get_mut(&id).expect("it is in flight").crashes += 1;
+            let here = how_far(run, &self.requests[&id], at, end.evidence.unsent.contains(&id));
+            let pending = self.requests.get_mut(&id).expect("it is in flight");
+            pending.reached = pending.how_far(here);
+            if here != Delivery::NotStarted && end.verdict != Verdict::Commanded {
+                pending.crashes += 1;
                 if lost.len() < RECORDED_MAX {
-                    lost.push(self.requests[&id].lost(delivery));
+                    lost.push(pending.lost(here));
                 }
             }
-            if self.is_sent_again(run_id, id, delivery, end) {
+            if self.is_sent_again(run_id, id, here, end) {
                 again.push(id);
             } else {
                 self.requests.remove(&id);
@@ -55,23 +56,25 @@ impl Core {
     }
 
     /// Decides on one request; answers it when it is not sent again.
-    fn is_sent_again(&mut self, run_id: RunId, id: RequestId, delivery: Delivery, end: &End<'_>) -> bool {
+    fn is_sent_again(&mut self, run_id: RunId, id: RequestId, here: Delivery, end: &End<'_>) -> bool {
         let (run, pending) = (&self.runs[&run_id], &self.requests[&id]);
         if !pending.wanted {
             return false;
         }
         let name = run.spec.name.clone();
-        let comes_back = self.modules[&pending.module].desired == Desired::Running;
-        if comes_back && (delivery == Delivery::NotStarted || is_safe_again(run, pending)) {
-            if pending.crashes < CRASHES_MAX {
-                return true;
-            }
-            let request = Box::new(pending.lost(delivery));
-            let reason = format!("{name} crashed twice with this request in flight; it is set aside, not tried again");
-            self.announce("module.quarantined", &name, None, Some(reason.clone()));
-            self.act(Action::Quarantine { module: name, request });
-            self.answer(id, end.failure(ErrorCode::Quarantined, reason, delivery).into());
+        let delivery = pending.reached;
+        if end.verdict != Verdict::Commanded && pending.crashes >= CRASHES_MAX {
+            self.quarantine(id, &name, end);
             return false;
+        }
+        let comes_back = self.modules[&pending.module].is_available();
+        if comes_back && (here == Delivery::NotStarted || is_safe_again(run, pending)) {
+            if pending.cancelled {
+                let reason = format!("cancelled; {name} ended before it answered");
+                self.answer(id, end.failure(ErrorCode::Cancelled, reason, delivery).into());
+                return false;
+            }
+            return true;
         }
         let (code, what) = match end.verdict {
             Verdict::Commanded => (ErrorCode::ModuleUnavailable, "was stopped".to_owned()),
@@ -87,6 +90,16 @@ impl Core {
         let failure = end.failure(code, format!("{name} {what} {how_far}"), delivery);
         self.answer(id, failure.into());
         false
+    }
+
+    /// Sets aside a request that was in flight at two crashes: it is the likely cause of both.
+    fn quarantine(&mut self, id: RequestId, name: &ModuleName, end: &End<'_>) {
+        let pending = &self.requests[&id];
+        let (delivery, request) = (pending.reached, Box::new(pending.lost(pending.reached)));
+        let reason = format!("{name} crashed twice with this request in flight; it is set aside, not tried again");
+        self.announce("module.quarantined", name, None, Some(reason.clone()));
+        self.act(Action::Quarantine { module: name.clone(), request });
+        self.answer(id, end.failure(ErrorCode::Quarantined, reason, delivery).into());
     }
 
     /// Puts a request back at the front of its module's queue.

@@ -81,11 +81,9 @@ impl fmt::Display for Cause {
             Cause::Stop => f.write_str("stopped"),
             Cause::StartTimeout(limit) => write!(f, "not ready within {limit:?}"),
             Cause::InitFailed(reason) => write!(f, "init failed: {reason}"),
-            Cause::WrongProtocol(found) => write!(
-                f,
-                "wrong protocol version: expected {}, found {found}",
-                bulkhead_protocol::PROTOCOL_VERSION
-            ),
+            Cause::WrongProtocol(found) => {
+                write!(f, "wrong protocol version: expected {}, found {found}", bulkhead_protocol::PROTOCOL_VERSION)
+            }
             Cause::Hung(evidence) => write!(f, "hung: {evidence}"),
             Cause::Violation(what) => write!(f, "protocol violation: {what}"),
             Cause::CpuTime(limit) => write!(f, "one message cost more than its {limit:?} of CPU time"),

@@ -5,7 +5,6 @@ use crate::{
     action::{Action, Control, RunId},
     core::Core,
     ending::Cause,
-    pending::RequestId,
     run::{CpuMark, Phase, Ping, Run, Sampling},
     time::Time,
 };
@@ -15,22 +14,22 @@ impl Core {
     /// When a ready process is to be looked at next.
     pub(crate) fn health_due(&self, run: &Run) -> Time {
         let rules = &run.spec.rules;
-        let due = match (self.hang_at(run), run.ping) {
-            (Some(hang_at), _) => hang_at,
+        let due = match (self.overdue_at(run), run.ping) {
+            (Some(overdue_at), _) if !run.overdue_sampled => overdue_at,
+            (Some(overdue_at), _) => overdue_at + rules.cancel_grace,
             (None, Some(ping)) => ping.sent + rules.ping_timeout,
             (None, None) => run.last_heard + rules.ping_interval,
         };
         run.message_check.map_or(due, |check| check.min(due))
     }
 
-    /// When the request that a process works on has taken too long: its deadline, or the moment at
-    /// which it became the first, and the grace after that.
-    fn hang_at(&self, run: &Run) -> Option<Time> {
+    /// When the request that a process works on should be done: at its deadline, or at once when it
+    /// became the first only after that. The grace comes on top.
+    fn overdue_at(&self, run: &Run) -> Option<Time> {
         let head = self.requests.get(run.in_flight.front()?)?;
         let rules = &run.spec.rules;
-        let deadline =
-            if head.is_event() { run.head_since + rules.deadline_default } else { head.deadline.max(run.head_since) };
-        Some(deadline + rules.cancel_grace)
+        let own = if head.is_event() { run.head_since + rules.deadline_default } else { head.deadline };
+        Some(own.max(run.head_since))
     }
 
     pub(crate) fn check_health(&mut self, now: Time, run_id: RunId) {
@@ -44,8 +43,14 @@ impl Core {
             }
         }
         let run = &self.runs[&run_id];
-        match (self.hang_at(run), run.ping) {
-            (Some(hang_at), _) if hang_at <= now => self.hung(now, run_id),
+        let overdue_at = self.overdue_at(run);
+        if overdue_at.is_some_and(|at| at <= now) && !run.overdue_sampled {
+            self.runs.get_mut(&run_id).expect("it was there above").overdue_sampled = true;
+            self.sample(run_id, Sampling::Deadline);
+        }
+        let run = &self.runs[&run_id];
+        match (overdue_at, run.ping) {
+            (Some(at), _) if at + rules.cancel_grace <= now => self.hung(now, run_id),
             (None, Some(Ping { sent, misses })) if sent + rules.ping_timeout <= now => {
                 let misses = misses + 1;
                 if misses >= rules.ping_misses {
@@ -77,13 +82,6 @@ impl Core {
     fn sample(&mut self, run_id: RunId, what_for: Sampling) {
         self.runs.get_mut(&run_id).expect("the caller has it").samplings.push_back(what_for);
         self.act(Action::Sample(run_id));
-    }
-
-    /// The deadline of a request in flight has passed.
-    pub(crate) fn head_deadline_passed(&mut self, run_id: RunId, id: RequestId) {
-        if self.runs.get(&run_id).is_some_and(|run| run.in_flight.front() == Some(&id)) {
-            self.sample(run_id, Sampling::Deadline);
-        }
     }
 
     /// The first request in flight is another one, and its CPU time is limited.
@@ -137,5 +135,9 @@ impl Core {
 fn evidence(now: Time, mark: CpuMark, used: Duration) -> String {
     let (wall, cpu) = (now.since(mark.at), used.saturating_sub(mark.used));
     let verdict = if cpu * 10 >= wall { "busy" } else { "asleep" };
-    format!("; in the last {:.1} s of them it used {:.2} s of CPU time: {verdict}", wall.as_secs_f64(), cpu.as_secs_f64())
+    format!(
+        "; in the last {:.1} s of them it used {:.2} s of CPU time: {verdict}",
+        wall.as_secs_f64(),
+        cpu.as_secs_f64()
+    )
 }

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod audit;
 mod bucket;
 mod control;
 mod core;
@@ -26,7 +27,10 @@ mod time;
 mod timers;
 mod view;
 
-pub use action::{Action, Announcement, Caller, ClientId, Control, CrashRecord, Evidence, LostRequest, Recipient, RunId};
+pub use action::{
+    Action, Announcement, Caller, ClientId, Control, CrashRecord, Evidence, LostRequest, Recipient, RunId,
+};
+pub use audit::Counts;
 pub use control::Condition;
 pub use core::{Core, HostSettings};
 pub use ending::{Cause, Verdict};

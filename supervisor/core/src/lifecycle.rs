@@ -5,7 +5,7 @@ use crate::{
     core::Core,
     delivery::End,
     ending::{self, Cause, Verdict},
-    module::{Desired, Module, ModuleId, SlotId, SlotState, Vacancy},
+    module::{Desired, Module, ModuleId, Slot, SlotId, SlotState, Vacancy},
     restart::{Decision, Policy, Why},
     run::{Phase, Role, Run},
     spec::ModuleSpec,
@@ -33,11 +33,13 @@ impl Core {
         let id = ModuleId(self.next_module);
         self.next_module += 1;
         self.names.insert(spec.name.clone(), id);
+        let random = self.random.split_by_name(spec.name.as_str());
         let module = Module {
             spec: Arc::new(spec),
             desired: if wanted { Desired::Running } else { Desired::Stopped },
             slots: Vec::new(),
             next_slot: 0,
+            random,
             starts: 0,
             restarts: 0,
             queue: VecDeque::new(),
@@ -119,6 +121,7 @@ impl Core {
         let run_id = RunId(self.next_run);
         self.next_run += 1;
         slot.state = SlotState::Occupied(run_id);
+        slot.ordered = false;
         module.starts += 1;
         let instance = format!("{}#{}", spec.name, module.starts);
         let until = now + spec.rules.start_timeout;
@@ -148,7 +151,12 @@ impl Core {
 
     /// The process could not be started, and nothing of it is left.
     pub fn handle_spawn_failed(&mut self, now: Time, run_id: RunId, permanent: bool, message: &str) {
-        let verdict = if permanent { Verdict::Permanent } else { Verdict::Failure };
+        let Some(run) = self.runs.get(&run_id) else { return };
+        let verdict = match (&run.cause, permanent) {
+            (Some(Cause::Stop), _) => Verdict::Commanded,
+            (_, true) => Verdict::Permanent,
+            (_, false) => Verdict::Failure,
+        };
         self.ended(now, run_id, verdict, message.to_owned(), None, Evidence::default());
         self.handle_gone(now, run_id);
     }
@@ -201,7 +209,7 @@ impl Core {
         self.announce("module.ready", &name, Some(instance), detail);
         match role {
             Role::Successor => self.reload_progressed(now, module_id),
-            Role::Spare => self.spare_ready(now, module_id),
+            Role::Spare => self.spare_ready(module_id),
             Role::Active | Role::Retiring => {}
         }
         self.settle(now, module_id);
@@ -218,15 +226,13 @@ impl Core {
     pub(crate) fn wake_dependents(&mut self, now: Time, name: &ModuleName) {
         let mut due = Vec::new();
         for (id, module) in &self.modules {
-            if module.spec.requires.contains(name) {
-                for slot in &module.slots {
-                    match slot.state {
-                        SlotState::Vacant(Vacancy::Requires(_)) => due.push((*id, slot.id, None)),
-                        SlotState::Vacant(Vacancy::Waiting { until, why: Why::Backoff { .. } }) => {
-                            due.push((*id, slot.id, Some(until)));
-                        }
-                        _ => {}
+            for slot in module.slots.iter().filter(|slot| slot.spec.requires.contains(name)) {
+                match slot.state {
+                    SlotState::Vacant(Vacancy::Requires(_)) => due.push((*id, slot.id, None)),
+                    SlotState::Vacant(Vacancy::Waiting { until, why: Why::Backoff { .. } }) => {
+                        due.push((*id, slot.id, Some(until)));
                     }
+                    SlotState::Vacant(_) | SlotState::Occupied(_) | SlotState::Clearing { .. } => {}
                 }
             }
         }
@@ -246,7 +252,8 @@ impl Core {
     pub(crate) fn drain_timed_out(&mut self, now: Time, run_id: RunId) {
         let run = self.runs.get_mut(&run_id).expect("the caller has it");
         if run.cause.is_none() {
-            let cause = Cause::Violation("it closed its channel and lived on".into());
+            let fault = run.channel_fault.take();
+            let cause = Cause::Violation(fault.unwrap_or_else(|| "it closed its channel and lived on".into()));
             self.kill(now, run_id, Some(cause));
             return;
         }
@@ -306,6 +313,15 @@ impl Core {
         }
     }
 
+    /// A module's channel ended inside a frame. A process that is crashing explains that by its
+    /// exit; one that lives on, or claims to have ended well, has broken the protocol.
+    pub fn handle_channel_truncated(&mut self, now: Time, run_id: RunId, what: String) {
+        if let Some(run) = self.runs.get_mut(&run_id) {
+            run.channel_fault = Some(what);
+        }
+        self.handle_channel_closed(now, run_id);
+    }
+
     /// The guardian is gone, and this process with it.
     pub fn handle_lost(&mut self, now: Time, run_id: RunId) {
         if let Some(run) = self.runs.get_mut(&run_id) {
@@ -318,7 +334,12 @@ impl Core {
     /// The leader of a process's tree ended. Everything that it had written must have been handed in
     /// before, so that an answer given just in time counts.
     pub fn handle_exited(&mut self, now: Time, run_id: RunId, exit: Exit, evidence: Evidence) {
-        let Some(run) = self.runs.get(&run_id) else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        if exit == Exit::Code(0)
+            && let Some(fault) = run.channel_fault.take()
+        {
+            run.cause.get_or_insert(Cause::Violation(fault));
+        }
         let (was_ready, unanswered) = (run.ready_at.is_some(), !run.in_flight.is_empty());
         let verdict = ending::verdict(run.cause.as_ref(), &exit, was_ready, unanswered);
         let mut reason = ending::describe(run.cause.as_ref(), &exit, was_ready, unanswered);
@@ -345,21 +366,28 @@ impl Core {
         let (module_id, slot_id) = (run.module, run.slot);
         self.arm(run_id);
         self.caller_gone(Caller::Run(run_id));
+        let role = self.role(module_id, slot_id);
         let next = self.what_follows(now, run_id, verdict, &reason);
+        let start_failed = role == Role::Active
+            && self.runs[&run_id].ready_at.is_none()
+            && !matches!((verdict, &next), (Verdict::Commanded, _) | (_, Vacancy::Ordered));
         let module = self.modules.get_mut(&module_id).expect("a module outlives its runs");
         module.last_exit = Some((now, reason.clone()));
         module.slot(slot_id).expect("a slot outlives its run").state = SlotState::Clearing { run: run_id, next };
+        let heir =
+            if role == Role::Active && verdict == Verdict::Failure { self.take_over(module_id, slot_id) } else { None };
 
         let end = End { verdict, reason: &reason, exit: exit.as_ref(), evidence: &evidence };
         let in_flight = self.settle_in_flight(run_id, &end);
         self.record(now, run_id, verdict, reason.clone(), exit, evidence, in_flight);
 
-        match self.role(module_id, slot_id) {
-            Role::Successor => self.reload_failed(now, module_id, &reason),
-            Role::Active if verdict == Verdict::Failure => self.take_over(now, module_id, slot_id),
-            Role::Active | Role::Spare | Role::Retiring => {}
+        if let Some(heir) = heir {
+            self.announce_heir(heir);
         }
-        if self.runs[&run_id].ready_at.is_none() {
+        if role == Role::Successor {
+            self.reload_failed(now, module_id, &reason);
+        }
+        if start_failed {
             self.start_failed(now, module_id, run_id, &reason);
         }
         self.settle(now, module_id);
@@ -371,19 +399,27 @@ impl Core {
         let ready_for = run.ready_for();
         let module = self.modules.get_mut(&run.module).expect("a module outlives its runs");
         let running = module.desired == Desired::Running && !self.shutting_down;
+        let serving = module.with_role(Role::Active).any(Slot::is_live);
         let slot = module.slot(run.slot).expect("a slot outlives its run");
         if !running || matches!(slot.role, Role::Retiring | Role::Successor) {
             return Vacancy::Stopped;
         }
+        if slot.role == Role::Spare && !serving {
+            // A spare of nothing.
+            return Vacancy::Stopped;
+        }
+        if slot.ordered {
+            return Vacancy::Ordered;
+        }
         let rules = slot.spec.restart;
         match (verdict, rules.policy) {
-            (Verdict::Commanded, _) => Vacancy::Stopped,
+            (Verdict::Commanded, _) => Vacancy::Ordered,
             (Verdict::Permanent, _) => Vacancy::Failed(reason.to_owned()),
             (Verdict::Clean, Policy::OnFailure | Policy::Never) | (Verdict::Failure, Policy::Never) => {
                 Vacancy::Finished(reason.to_owned())
             }
             (Verdict::Clean, Policy::Always) | (Verdict::Failure, Policy::Always | Policy::OnFailure) => {
-                match slot.restart.failed(now, ready_for, &rules, &mut self.random) {
+                match slot.restart.failed(now, ready_for, &rules, &mut slot.random) {
                     Decision::StartAt(until, why) => Vacancy::Waiting { until, why },
                     Decision::GiveUp => Vacancy::GaveUp(reason.to_owned()),
                 }
@@ -428,24 +464,27 @@ impl Core {
     }
 
     /// A spare that is ready serves in the place of a process that crashed; what crashed is restarted
-    /// as the spare.
-    fn take_over(&mut self, now: Time, module_id: ModuleId, crashed: SlotId) {
+    /// as the spare. Returns the spare's process.
+    fn take_over(&mut self, module_id: ModuleId, crashed: SlotId) -> Option<RunId> {
         let module = &self.modules[&module_id];
         let spare = module.with_role(Role::Spare).find_map(|slot| match slot.state {
             SlotState::Occupied(run) if self.runs[&run].is_ready() => Some((slot.id, run)),
             _ => None,
         });
-        let Some((spare, run)) = spare else { return };
+        let (spare, run) = spare?;
         let module = self.modules.get_mut(&module_id).expect("it was there above");
         module.slot(crashed).expect("the caller has it").role = Role::Spare;
         module.slot(spare).expect("it was found above").role = Role::Active;
+        Some(run)
+    }
+
+    fn announce_heir(&mut self, run: RunId) {
         let (name, instance) = (self.runs[&run].spec.name.clone(), self.runs[&run].instance.clone());
         self.announce("module.took_over", &name, Some(instance), None);
-        self.pump(now, module_id);
     }
 
     /// A spare became ready: if an active place has no process, it serves there at once.
-    fn spare_ready(&mut self, now: Time, module_id: ModuleId) {
+    fn spare_ready(&mut self, module_id: ModuleId) {
         let module = &self.modules[&module_id];
         let waiting = |state: &SlotState| {
             matches!(
@@ -454,13 +493,18 @@ impl Core {
             )
         };
         let vacant = module.with_role(Role::Active).find(|slot| waiting(&slot.state)).map(|slot| slot.id);
-        if let Some(slot) = vacant {
-            self.take_over(now, module_id, slot);
+        if let Some(heir) = vacant.and_then(|slot| self.take_over(module_id, slot)) {
+            self.announce_heir(heir);
         }
     }
 
     /// Nothing of a process's tree is left.
     pub fn handle_gone(&mut self, now: Time, run_id: RunId) {
+        if let Some(run) = self.runs.get(&run_id).filter(|run| run.phase != Phase::Exited) {
+            let commanded = run.cause == Some(Cause::Stop);
+            let verdict = if commanded { Verdict::Commanded } else { Verdict::Failure };
+            self.ended(now, run_id, verdict, "it ended unseen".into(), None, Evidence::default());
+        }
         let Some(run) = self.runs.remove(&run_id) else { return };
         if let Some(at) = run.timer {
             self.timers.clear(at, Timer::Run(run_id));
@@ -479,14 +523,21 @@ impl Core {
             match next {
                 Vacancy::Waiting { until, .. } if until <= now => self.start_due(now, run.module, run.slot),
                 Vacancy::Waiting { until, .. } => self.timers.set(until, Timer::Start(run.module, run.slot)),
-                Vacancy::Stopped => {
+                Vacancy::Ordered => {
                     slot.restart.clear();
                     self.try_start(now, run.module, run.slot);
                 }
-                Vacancy::Finished(_) | Vacancy::Failed(_) | Vacancy::GaveUp(_) | Vacancy::Requires(_) => {}
+                Vacancy::Stopped
+                | Vacancy::Finished(_)
+                | Vacancy::Failed(_)
+                | Vacancy::GaveUp(_)
+                | Vacancy::Requires(_) => {}
             }
         }
         self.settle(now, run.module);
+        if self.shutting_down {
+            self.stop_undeferred(now);
+        }
     }
 }
 
@@ -512,8 +563,10 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
         last_heard: now,
         ping: None,
         channel_open: true,
+        channel_fault: None,
         timer: None,
         samplings: VecDeque::new(),
+        overdue_sampled: false,
         deadline_mark: None,
         message_mark: None,
         message_check: None,

@@ -2,6 +2,7 @@
 
 use crate::{
     pending::RequestId,
+    random::Random,
     restart::{Restart, Why},
     run::{Role, RunId},
     spec::ModuleSpec,
@@ -40,6 +41,9 @@ pub(crate) enum Vacancy {
     GaveUp(String),
     /// A module that it requires is not ready.
     Requires(ModuleName),
+    /// Somebody asked for a start while the tree of the last process was still there: the next
+    /// process follows as soon as that is gone.
+    Ordered,
     /// Its next start has a moment.
     Waiting { until: Time, why: Why },
 }
@@ -51,7 +55,10 @@ pub(crate) enum SlotState {
     /// A process, in whatever phase, until nothing is left of it.
     Occupied(RunId),
     /// A process whose leader ended; what follows when its tree is cleared.
-    Clearing { run: RunId, next: Vacancy },
+    Clearing {
+        run: RunId,
+        next: Vacancy,
+    },
 }
 
 /// One place for a process, which is restarted by itself.
@@ -62,6 +69,10 @@ pub(crate) struct Slot {
     pub(crate) state: SlotState,
     pub(crate) restart: Restart,
     pub(crate) spec: Arc<ModuleSpec>,
+    /// A start was asked for while the process in it was ending.
+    pub(crate) ordered: bool,
+    /// Spreads its restarts. Each place has its own, so that what one does never moves another.
+    pub(crate) random: Random,
 }
 
 impl Slot {
@@ -70,7 +81,7 @@ impl Slot {
         match &self.state {
             SlotState::Occupied(_) => true,
             SlotState::Vacant(vacancy) | SlotState::Clearing { next: vacancy, .. } => {
-                matches!(vacancy, Vacancy::Waiting { .. } | Vacancy::Requires(_))
+                matches!(vacancy, Vacancy::Waiting { .. } | Vacancy::Requires(_) | Vacancy::Ordered)
             }
         }
     }
@@ -90,6 +101,8 @@ pub(crate) struct Module {
     pub(crate) desired: Desired,
     pub(crate) slots: Vec<Slot>,
     pub(crate) next_slot: u32,
+    /// Where its places have their randomness from.
+    pub(crate) random: Random,
     /// How many processes it has had; the next one's number in its name.
     pub(crate) starts: u64,
     /// Automatic restarts.
@@ -117,13 +130,19 @@ impl Module {
         let id = SlotId(self.next_slot);
         self.next_slot += 1;
         let state = SlotState::Vacant(Vacancy::Stopped);
-        self.slots.push(Slot { id, role, state, restart: Restart::default(), spec });
+        let random = self.random.split(u64::from(id.0));
+        self.slots.push(Slot { id, role, state, restart: Restart::default(), spec, ordered: false, random });
         id
     }
 
     /// Whether a request may wait here: something is running or will be.
     pub(crate) fn is_available(&self) -> bool {
         self.desired == Desired::Running && self.with_role(Role::Active).any(Slot::is_live)
+    }
+
+    /// Forgets the places that were for one process only and have none.
+    pub(crate) fn drop_retired(&mut self) {
+        self.slots.retain(|slot| slot.role != Role::Retiring || slot.run().is_some());
     }
 
     /// Whether no process is left.

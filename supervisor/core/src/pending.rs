@@ -44,6 +44,10 @@ pub(crate) struct Pending {
     pub(crate) message: Request,
     pub(crate) deadline: Time,
     pub(crate) place: Place,
+    /// How far it got in the processes that had it before; the truth even while it waits again.
+    pub(crate) reached: Delivery,
+    /// Its caller wants it to stop: it is not sent again.
+    pub(crate) cancelled: bool,
     /// Crashes at which it was or may have been worked on.
     pub(crate) crashes: u32,
 }
@@ -55,6 +59,15 @@ impl Pending {
 
     pub(crate) fn is_event(&self) -> bool {
         self.message.kind == RequestType::Event
+    }
+
+    /// How far it has got in all, when it got so far in the process that has it now.
+    pub(crate) fn how_far(&self, now: Delivery) -> Delivery {
+        match (self.reached, now) {
+            (Delivery::Started, _) | (_, Delivery::Started) => Delivery::Started,
+            (Delivery::Unknown, _) | (_, Delivery::Unknown) => Delivery::Unknown,
+            (Delivery::NotStarted, Delivery::NotStarted) => Delivery::NotStarted,
+        }
     }
 
     pub(crate) fn lost(&self, delivery: Delivery) -> LostRequest {

@@ -9,6 +9,19 @@ impl Random {
         Random(seed)
     }
 
+    /// A generator of its own for whatever has this number.
+    pub(crate) fn split(&self, number: u64) -> Random {
+        Random(Random(self.0 ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).next())
+    }
+
+    /// A generator of its own for whatever has this name: FNV-1a, the same in every build.
+    pub(crate) fn split_by_name(&self, name: &str) -> Random {
+        let hash = name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        self.split(hash)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

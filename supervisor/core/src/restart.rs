@@ -203,7 +203,10 @@ mod tests {
         for _ in 0..3 {
             fail(&mut restart, at(100), None, random);
         }
-        assert_eq!(fail(&mut restart, at(120), Some(10), random).unwrap(), (Duration::ZERO, Why::Backoff { failures: 1 }));
+        assert_eq!(
+            fail(&mut restart, at(120), Some(10), random).unwrap(),
+            (Duration::ZERO, Why::Backoff { failures: 1 })
+        );
 
         restart.last_delay = Duration::from_secs(20);
         restart.failures = 5;

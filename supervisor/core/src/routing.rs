@@ -24,7 +24,8 @@ impl Core {
     /// daemon's to understand; everything else is decided here.
     pub fn handle_request(&mut self, now: Time, caller: Caller, request: Request) {
         if let Caller::Run(run) = caller {
-            let Some(run) = self.runs.get_mut(&run) else { return };
+            // After its end nobody is left to be answered.
+            let Some(run) = self.runs.get_mut(&run).filter(|run| run.phase != Phase::Exited) else { return };
             run.heard(now);
         }
         let recipient = request.id.map(|id| Recipient { caller, id });
@@ -47,7 +48,7 @@ impl Core {
         recipient: Option<Recipient>,
         request: Request,
     ) -> Result<(), Failure> {
-        self.check_caller(caller, recipient)?;
+        self.check_number(recipient)?;
         match &request.kind {
             RequestType::Event => {
                 let subscribers = self.publish(now, Some(caller), request.payload)?;
@@ -59,7 +60,7 @@ impl Core {
             }
             RequestType::Cancel => {
                 let to = recipient.expect("only an event comes without an id");
-                self.cancel(caller, &request.payload)?;
+                self.cancel(now, caller, &request.payload)?;
                 self.act(Action::Reply { to, status: Status::Success(Json::null()) });
                 Ok(())
             }
@@ -70,6 +71,7 @@ impl Core {
             }
             RequestType::Command | RequestType::Query | RequestType::Mutation => {
                 let to = recipient.expect("only an event comes without an id");
+                self.check_caller(to)?;
                 let module = self.address(caller, &request)?;
                 self.enqueue(now, module, Some(to), request)
             }
@@ -84,20 +86,29 @@ impl Core {
         }
     }
 
-    /// Checks what holds for every request of a caller: its number is free and it has not too many.
-    fn check_caller(&self, caller: Caller, recipient: Option<Recipient>) -> Result<(), Failure> {
-        let (Some(recipient), Some(outstanding)) = (recipient, self.callers.get(&caller)) else { return Ok(()) };
+    /// Checks that the number of a caller's request is free.
+    fn check_number(&self, recipient: Option<Recipient>) -> Result<(), Failure> {
+        let Some(recipient) = recipient else { return Ok(()) };
+        let Some(outstanding) = self.callers.get(&recipient.caller) else { return Ok(()) };
         if outstanding.contains_key(&recipient.id) {
             return Err(refused(
                 ErrorCode::BadRequest,
                 format!("the id {} is that of a request that is not answered yet", recipient.id),
             ));
         }
+        Ok(())
+    }
+
+    /// Checks what holds for every request that is not answered at once: its number is free, and its
+    /// caller has not too many open.
+    pub(crate) fn check_caller(&self, recipient: Recipient) -> Result<(), Failure> {
+        self.check_number(Some(recipient))?;
+        let caller = recipient.caller;
         let most = match caller {
             Caller::Client(_) => self.settings.client_requests_max,
             Caller::Run(run) => self.runs.get(&run).map_or(0, |run| run.spec.rules.requests_max),
         };
-        if outstanding.len() >= most {
+        if self.open_count(caller) >= most {
             return Err(refused(
                 ErrorCode::Overloaded,
                 format!("there are {most} requests unanswered already: wait for answers before sending more"),
@@ -150,7 +161,10 @@ impl Core {
             known.sort_unstable();
             known.truncate(20);
             let to = &to[..to.floor_char_boundary(limits::NAME_BYTES_MAX)];
-            format!("there is no module {to:?}; known: {}", if known.is_empty() { "none".into() } else { known.join(", ") })
+            format!(
+                "there is no module {to:?}; known: {}",
+                if known.is_empty() { "none".into() } else { known.join(", ") }
+            )
         };
         Err(refused(ErrorCode::UnknownModule, reason))
     }
@@ -191,8 +205,17 @@ impl Core {
             self.callers.entry(caller).or_default().insert(number, Outstanding::Request(id));
         }
         self.timers.set(deadline, Timer::Deadline(id));
-        let pending =
-            Pending { recipient, wanted: true, module: module_id, message, deadline, place: Place::Queued, crashes: 0 };
+        let pending = Pending {
+            recipient,
+            wanted: true,
+            module: module_id,
+            message,
+            deadline,
+            place: Place::Queued,
+            reached: Delivery::NotStarted,
+            cancelled: false,
+            crashes: 0,
+        };
         self.requests.insert(id, pending);
         self.modules.get_mut(&module_id).expect("it was there above").queue.push_back(id);
         self.pump(now, module_id);
@@ -242,9 +265,9 @@ impl Core {
         }
     }
 
-    /// Takes a request out of its module's queue.
+    /// Takes a request out of its module's queue and forgets it.
     pub(crate) fn unqueue(&mut self, id: RequestId) {
-        let Some(pending) = self.requests.get(&id) else { return };
+        let Some(pending) = self.requests.remove(&id) else { return };
         let Some(module) = self.modules.get_mut(&pending.module) else { return };
         if let Some(at) = module.queue.iter().position(|queued| *queued == id) {
             module.queue.remove(at);
@@ -336,14 +359,17 @@ impl Core {
         let name = self.modules[&pending.module].spec.name.clone();
         match pending.place {
             Place::Queued => {
-                let waits = self.why_waiting(now, pending.module);
-                let failure = Failure::new(
-                    ErrorCode::DeadlineExceeded,
-                    format!("the deadline passed before {name} could begin: {waits}"),
-                );
-                self.answer(id, failure.delivery(Delivery::NotStarted).into());
+                let (module, reached) = (pending.module, pending.reached);
+                let waits = self.why_waiting(now, module);
+                let reason = match reached {
+                    Delivery::NotStarted => format!("the deadline passed before {name} could begin: {waits}"),
+                    Delivery::Started | Delivery::Unknown => {
+                        format!("the deadline passed before {name} could begin again, after a crash: {waits}")
+                    }
+                };
+                self.answer(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(reached).into());
                 self.unqueue(id);
-                self.requests.remove(&id);
+                self.pump(now, module);
             }
             Place::InFlight { run: run_id, .. } => {
                 let delivery = self.in_flight_delivery(run_id, id);
@@ -355,32 +381,37 @@ impl Core {
                 };
                 self.answer(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(delivery).into());
                 self.send_control(run_id, Control::Cancel(id));
-                self.head_deadline_passed(run_id, id);
             }
         }
     }
 
     /// A caller wants a request of its own to stop.
-    fn cancel(&mut self, caller: Caller, payload: &Json) -> Result<(), Failure> {
+    fn cancel(&mut self, now: Time, caller: Caller, payload: &Json) -> Result<(), Failure> {
         let number = event::cancel_target(payload).map_err(|reason| refused(ErrorCode::BadRequest, reason))?;
         let Some(outstanding) = self.callers.get(&caller).and_then(|all| all.get(&number)).copied() else {
             // It was answered while the cancel was on its way: nothing to do, and no fault of anybody.
             return Ok(());
         };
-        let cancelled = |reason: String| Failure::new(ErrorCode::Cancelled, reason).delivery(Delivery::NotStarted);
         match outstanding {
             Outstanding::Waiter(waiter) => {
-                self.answer_waiter(waiter, cancelled("the wait was cancelled".into()).into());
+                self.answer_waiter(waiter, Failure::new(ErrorCode::Cancelled, "the wait was cancelled").into());
             }
             Outstanding::Request(id) => {
-                let pending = &self.requests[&id];
+                let pending = self.requests.get_mut(&id).expect("what is outstanding is in the table");
+                pending.cancelled = true;
                 match pending.place {
                     Place::Queued => {
-                        let name = &self.modules[&pending.module].spec.name;
-                        let reason = format!("cancelled before {name} began");
-                        self.answer(id, cancelled(reason).into());
+                        let (module, reached) = (pending.module, pending.reached);
+                        let name = &self.modules[&module].spec.name;
+                        let reason = match reached {
+                            Delivery::NotStarted => format!("cancelled before {name} began"),
+                            Delivery::Started | Delivery::Unknown => {
+                                format!("cancelled after a crash, before {name} began again")
+                            }
+                        };
+                        self.answer(id, Failure::new(ErrorCode::Cancelled, reason).delivery(reached).into());
                         self.unqueue(id);
-                        self.requests.remove(&id);
+                        self.pump(now, module);
                     }
                     Place::InFlight { run, .. } => self.send_control(run, Control::Cancel(id)),
                 }
@@ -426,7 +457,8 @@ impl Core {
     /// How far a request in flight has got, as far as the order of answers proves it.
     pub(crate) fn in_flight_delivery(&self, run_id: RunId, id: RequestId) -> Delivery {
         let Some(run) = self.runs.get(&run_id) else { return Delivery::Unknown };
-        let progressed = matches!(self.requests.get(&id), Some(Pending { place: Place::InFlight { progressed: true, .. }, .. }));
+        let progressed =
+            matches!(self.requests.get(&id), Some(Pending { place: Place::InFlight { progressed: true, .. }, .. }));
         if progressed || (!run.concurrent && run.in_flight.front() == Some(&id)) {
             Delivery::Started
         } else {
@@ -439,6 +471,7 @@ impl Core {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         run.head_since = now;
         run.deadline_mark = None;
+        run.overdue_sampled = false;
         if run.spec.rules.cpu_time_max.is_some() {
             self.message_began(run_id);
         }

@@ -11,11 +11,7 @@ use crate::{
     time::Time,
 };
 use bulkhead_protocol::Command;
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// What a place for a process is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,9 +112,13 @@ pub(crate) struct Run {
     pub(crate) last_heard: Time,
     pub(crate) ping: Option<Ping>,
     pub(crate) channel_open: bool,
+    /// Its channel ended inside a frame; that is a fault unless its exit explains it.
+    pub(crate) channel_fault: Option<String>,
     /// When its timer is set.
     pub(crate) timer: Option<Time>,
     pub(crate) samplings: VecDeque<Sampling>,
+    /// Whether the request in hand is overdue and the CPU time was asked for at that moment.
+    pub(crate) overdue_sampled: bool,
     pub(crate) deadline_mark: Option<CpuMark>,
     pub(crate) message_mark: Option<(RequestId, CpuMark)>,
     /// Next look at the CPU time of the message in hand.

@@ -40,7 +40,10 @@ impl Timers {
         self.0.pop_first().map(|(_, timer)| timer)
     }
 
-    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn contains(&self, at: Time, timer: Timer) -> bool {
         self.0.contains(&(at, timer))
     }

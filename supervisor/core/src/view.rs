@@ -164,7 +164,9 @@ impl Core {
         match &slot.state {
             SlotState::Vacant(Vacancy::Stopped | Vacancy::Finished(_)) => ObservedState::Stopped,
             SlotState::Vacant(Vacancy::Failed(_) | Vacancy::GaveUp(_)) => ObservedState::Failed,
-            SlotState::Vacant(Vacancy::Waiting { .. } | Vacancy::Requires(_)) => ObservedState::Waiting,
+            SlotState::Vacant(Vacancy::Waiting { .. } | Vacancy::Requires(_) | Vacancy::Ordered) => {
+                ObservedState::Waiting
+            }
             SlotState::Clearing { .. } => ObservedState::Clearing,
             SlotState::Occupied(run) => match self.runs[run].phase {
                 Phase::Ready { .. } => ObservedState::Ready,
@@ -178,7 +180,7 @@ impl Core {
     fn reason(&self, slot: &Slot) -> Option<String> {
         match &slot.state {
             SlotState::Vacant(vacancy) | SlotState::Clearing { next: vacancy, .. } => match vacancy {
-                Vacancy::Stopped => None,
+                Vacancy::Stopped | Vacancy::Ordered => None,
                 Vacancy::Finished(reason) => {
                     let policy = match slot.spec.restart.policy {
                         Policy::Always => "always",
@@ -192,7 +194,11 @@ impl Core {
                 Vacancy::Requires(name) => Some(format!("requires {name}, which is not ready")),
                 Vacancy::Waiting { why, .. } => Some(describe(*why)),
             },
-            SlotState::Occupied(run) => self.runs[run].cause.as_ref().map(ToString::to_string),
+            SlotState::Occupied(run) => {
+                let run = &self.runs[run];
+                let silent = !run.channel_open && matches!(run.phase, Phase::Draining { .. });
+                run.cause.as_ref().map(ToString::to_string).or(silent.then(|| "it closed its channel".into()))
+            }
         }
     }
 
@@ -205,9 +211,11 @@ impl Core {
             | SlotState::Clearing { next: Vacancy::Waiting { until, why }, .. } => {
                 step("next start", Some(*until), describe(*why))
             }
-            SlotState::Vacant(Vacancy::Requires(name))
-            | SlotState::Clearing { next: Vacancy::Requires(name), .. } => {
+            SlotState::Vacant(Vacancy::Requires(name)) | SlotState::Clearing { next: Vacancy::Requires(name), .. } => {
                 step("next start", None, format!("as soon as {name} is ready"))
+            }
+            SlotState::Clearing { next: Vacancy::Ordered, .. } => {
+                step("next start", None, "as soon as nothing is left of the last process".into())
             }
             SlotState::Vacant(_) | SlotState::Clearing { .. } => None,
             SlotState::Occupied(run) => {
@@ -215,6 +223,9 @@ impl Core {
                 match run.phase {
                     Phase::Starting { until } => step("kill", Some(until), "if it has not answered init".into()),
                     Phase::Ready { .. } => self.next_check(now, run),
+                    Phase::Draining { until } if run.cause.is_none() => {
+                        step("SIGKILL", Some(until), "if it lives on without its channel".into())
+                    }
                     Phase::Draining { until } => step("SIGTERM", Some(until), "if it has not ended by itself".into()),
                     Phase::Terminating { until } => step("SIGKILL", Some(until), "if it has not ended".into()),
                     Phase::Killing => step("clear", None, "SIGKILL was sent".into()),
@@ -225,7 +236,8 @@ impl Core {
     }
 
     fn next_check(&self, now: Time, run: &Run) -> Option<NextStep> {
-        let why = if run.in_flight.is_empty() { "if it stays silent" } else { "if the request in hand takes that long" };
+        let why =
+            if run.in_flight.is_empty() { "if it stays silent" } else { "if the request in hand takes that long" };
         let action = if run.in_flight.is_empty() { "ping" } else { "kill" };
         Some(NextStep { action, after: Some(self.health_due(run).since(now)), why: why.into() })
     }
@@ -254,6 +266,7 @@ impl Core {
             (ObservedState::Ready, _, _) => format!("{name} is busy with {} others", view.in_flight),
             (ObservedState::Starting, _, _) => format!("{name} is starting{last}"),
             (ObservedState::Waiting, _, Some(next)) => format!("{name} is waiting: {next}{last}"),
+            (ObservedState::Failed, Some(reason), _) => format!("{name} has failed: {reason}"),
             (state, Some(reason), _) => format!("{name} is {}: {reason}", state.name()),
             (state, None, _) => format!("{name} is {}{last}", state.name()),
         }

@@ -1,0 +1,267 @@
+//! Plays lines of a script to a core under simulated time: whoever moves the time forward rings every
+//! timer at its own moment. What the lines should lead to is not decided here.
+
+use crate::{
+    line::{Line, duration},
+    spec::{name, spec},
+};
+use bulkhead_core::{
+    Action, Caller, ClientId, Condition, Control, Core, Evidence, HostSettings, Recipient, RequestId, RunId, Time,
+};
+use bulkhead_protocol::{ErrorCode, Exit, Failure, Json, Request, RequestType, Response, Status};
+use std::{collections::HashMap, time::Duration};
+
+/// Patience of a wait that names none.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An id that no request ever has.
+const STRANGER: u64 = 1 << 52;
+
+/// Something that the core asked for, and when.
+pub(crate) type Happened = (Time, Action);
+
+/// A core, and the names by which a script speaks of what is in it.
+pub(crate) struct Player {
+    pub(crate) core: Core,
+    pub(crate) now: Time,
+    labels: HashMap<RequestId, String>,
+    sent: HashMap<(RunId, String), RequestId>,
+    runs: HashMap<String, RunId>,
+    instances: HashMap<RunId, String>,
+    controls: HashMap<(RunId, String), RequestId>,
+    cpu: HashMap<RunId, Duration>,
+    happened: Vec<Happened>,
+}
+
+/// The name of a request in a script, which it carries in its payload.
+pub(crate) fn label_of(payload: &str) -> String {
+    let end = payload.split('"').rev().nth(1).unwrap_or(payload);
+    end.trim_end_matches('.').to_owned()
+}
+
+impl Player {
+    pub(crate) fn new(settings: HostSettings, seed: u64) -> Player {
+        Player {
+            core: Core::new(settings, seed),
+            now: Time::ZERO,
+            labels: HashMap::new(),
+            sent: HashMap::new(),
+            runs: HashMap::new(),
+            instances: HashMap::new(),
+            controls: HashMap::new(),
+            cpu: HashMap::new(),
+            happened: Vec::new(),
+        }
+    }
+
+    pub(crate) fn instance(&self, run: RunId) -> &str {
+        self.instances.get(&run).map_or("?", String::as_str)
+    }
+
+    pub(crate) fn label(&self, request: RequestId) -> &str {
+        self.labels.get(&request).map_or("?", String::as_str)
+    }
+
+    /// Rings every timer up to `to`, each at its moment.
+    pub(crate) fn advance(&mut self, to: Time) -> Vec<Happened> {
+        while let Some(due) = self.core.poll_timeout().filter(|due| *due <= to) {
+            self.now = self.now.max(due);
+            self.core.handle_timeout(self.now);
+            self.carry_out();
+            self.core.audit();
+            let next = self.core.poll_timeout();
+            assert!(next.is_none_or(|next| next > self.now), "a timer that rang at {} is due at {next:?}", self.now);
+        }
+        self.now = self.now.max(to);
+        std::mem::take(&mut self.happened)
+    }
+
+    /// Plays one line at the present moment.
+    pub(crate) fn play(&mut self, line: &Line) -> Vec<Happened> {
+        self.input(line);
+        self.carry_out();
+        self.core.audit();
+        std::mem::take(&mut self.happened)
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(action) = self.core.poll_action() {
+            match &action {
+                Action::Spawn { run, instance, .. } => {
+                    self.runs.insert(instance.clone(), *run);
+                    self.instances.insert(*run, instance.clone());
+                }
+                Action::Send { run, request } => {
+                    let wire = self.core.outgoing(*request).expect("what is sent just now can be read");
+                    let label = label_of(wire.payload);
+                    self.labels.insert(*request, label.clone());
+                    self.sent.insert((*run, label), *request);
+                }
+                Action::SendControl { run, id, control } => {
+                    let what = match control {
+                        Control::Init => "init".to_owned(),
+                        Control::Ping => "ping".to_owned(),
+                        Control::Shutdown => "shutdown".to_owned(),
+                        Control::Cancel(request) => format!("cancel:{}", self.label(*request)),
+                    };
+                    self.controls.insert((*run, what), *id);
+                }
+                Action::Sample(run) => self.core.handle_sample(self.now, *run, self.cpu.get(run).copied()),
+                _ => {}
+            }
+            self.happened.push((self.now, action));
+        }
+    }
+
+    fn run(&self, instance: &str) -> RunId {
+        *self.runs.get(instance).unwrap_or_else(|| panic!("there is no process {instance}"))
+    }
+
+    fn caller(&self, text: &str) -> Caller {
+        match text.strip_prefix('c').and_then(|number| number.parse().ok()) {
+            Some(number) => Caller::Client(ClientId(number)),
+            None => Caller::Run(self.run(text)),
+        }
+    }
+
+    /// Reads `c1:7` or `a#1:7`.
+    fn recipient(&self, text: &str) -> Recipient {
+        let (caller, id) = text.rsplit_once(':').unwrap_or_else(|| panic!("no caller and number: {text:?}"));
+        Recipient { caller: self.caller(caller), id: id.parse().unwrap_or_else(|_| panic!("no number: {text:?}")) }
+    }
+
+    fn input(&mut self, line: &Line) {
+        let now = self.now;
+        let by = line.option("by").map(|by| self.recipient(by));
+        let patience = line.option("for").map_or(PATIENCE, duration);
+        match line.word(0) {
+            "module" => {
+                let wanted = line.words.get(2).map(String::as_str) != Some("stopped");
+                if let Err(failure) = self.core.add_module(now, spec(line), wanted) {
+                    panic!("{}", failure.error);
+                }
+            }
+            "reload" => self.core.handle_reload(now, by, spec(line), patience),
+            "start" => self.core.handle_start(now, by, line.word(1), patience),
+            "stop" => self.core.handle_stop(now, by, line.word(1), patience),
+            "restart" => self.core.handle_restart(now, by, line.word(1), patience),
+            "remove" => self.core.handle_remove(now, &name(line.word(1))),
+            "shutdown" => self.core.handle_shutdown(now),
+            "wait" => {
+                let condition = match line.word(2) {
+                    "ready" => Condition::Ready,
+                    "stopped" => Condition::Stopped,
+                    other => panic!("no condition: {other:?}"),
+                };
+                self.core.handle_wait(now, by.expect("by=…"), line.word(1), condition, patience);
+            }
+            "hang-up" => match self.caller(line.word(1)) {
+                Caller::Client(client) => self.core.handle_client_gone(client),
+                Caller::Run(_) => panic!("only a client hangs up: {line:?}"),
+            },
+            "cpu" => {
+                let run = self.run(line.word(1));
+                self.cpu.insert(run, duration(line.word(2)));
+            }
+            "command" | "query" | "mutation" | "event" | "ping" | "cancel" | "frobnicate" | "init" => {
+                self.request(line)
+            }
+            _ => self.from_process(line),
+        }
+    }
+
+    fn request(&mut self, line: &Line) {
+        let from = line.word(1);
+        let (caller, id) = match from.contains(':') {
+            true => (self.recipient(from).caller, Some(self.recipient(from).id)),
+            false => (self.caller(from), None),
+        };
+        let kind = RequestType::from_name(line.word(0));
+        let filling = ".".repeat(line.number("bytes").unwrap_or(0) as usize);
+        let payload = match kind {
+            RequestType::Event => format!(r#"{{"event":"{}"}}"#, line.word(2)),
+            RequestType::Cancel => format!(r#"{{"id":{}}}"#, line.word(2)),
+            // Payloads of `bytes=n` have n bytes more than the smallest.
+            _ => format!(r#"{{"name":"{}","args":"{from}{filling}"}}"#, line.words.get(3).map_or("do", String::as_str)),
+        };
+        let mut request = Request::new(id, kind.clone(), Json::parse(&payload).unwrap());
+        if matches!(kind, RequestType::Command | RequestType::Query | RequestType::Mutation) {
+            request.to = line.words.get(2).cloned();
+        }
+        request.deadline_ms = line.duration("deadline").map(|deadline| deadline.as_millis() as u64);
+        request.key = line.option("key").map(str::to_owned);
+        self.core.handle_request(self.now, caller, request);
+    }
+
+    fn from_process(&mut self, line: &Line) {
+        let (now, run) = (self.now, self.run(line.word(1)));
+        match line.word(0) {
+            "spawned" => self.core.handle_spawned(run, run.0 as i32 + 1000),
+            "spawn-failed" => {
+                self.core.handle_spawn_failed(now, run, line.word(2) == "permanent", line.word(3));
+            }
+            "exit" | "end" => {
+                let exit = line.word(2).parse().map_or_else(|_| Exit::Signal(line.word(2).into()), Exit::Code);
+                let unsent = line.list("unsent").iter().filter_map(|label| self.sent(run, label)).collect();
+                let evidence = Evidence { stderr: line.list("stderr"), unsent };
+                self.core.handle_exited(now, run, exit, evidence);
+                if line.word(0) == "end" {
+                    self.core.handle_gone(now, run);
+                }
+            }
+            "gone" => self.core.handle_gone(now, run),
+            "lost" => self.core.handle_lost(now, run),
+            "closed" => self.core.handle_channel_closed(now, run),
+            "truncated" => self.core.handle_channel_truncated(now, run, line.word(2).to_owned()),
+            "violation" => self.core.handle_violation(now, run, line.word(2).to_owned()),
+            "ready" => {
+                let id = self.controls[&(run, "init".to_owned())];
+                self.respond(run, Some(id.0), Status::Success(ready(line)));
+            }
+            "stranger" => self.respond(run, Some(STRANGER), Status::Success(Json::null())),
+            "nameless" => self.respond(run, None, Status::Success(Json::null())),
+            "answer" | "error" | "progress" => {
+                let label = line.word(2);
+                let control = self.controls.get(&(run, label.to_owned())).copied();
+                let Some(id) = self.sent(run, label).or(control) else { panic!("{label} was never sent to {run}") };
+                let text = line.words.get(4).cloned().unwrap_or_else(|| "it did not work".into());
+                let status = match line.word(0) {
+                    "answer" => Status::Success(Json::parse("1").unwrap()),
+                    "progress" => Status::Progress(Json::parse("0.5").unwrap()),
+                    _ => {
+                        let code = line.words.get(3).and_then(|code| ErrorCode::from_name(code));
+                        Failure::new(code.unwrap_or(ErrorCode::ModuleError), text).into()
+                    }
+                };
+                self.respond(run, Some(id.0), status);
+            }
+            other => panic!("no verb: {other:?}"),
+        }
+    }
+
+    fn sent(&self, run: RunId, label: &str) -> Option<RequestId> {
+        self.sent.get(&(run, label.to_owned())).copied()
+    }
+
+    fn respond(&mut self, run: RunId, id: Option<u64>, status: Status) {
+        self.core.handle_response(self.now, run, Response { id, status });
+    }
+}
+
+/// The answer to `init`: `ready a#1 concurrent keys idempotent=get protocol=2`.
+fn ready(line: &Line) -> Json {
+    if line.words.iter().any(|word| word == "nonsense") {
+        return Json::parse("{}").unwrap();
+    }
+    let features: Vec<String> =
+        line.words[2..].iter().filter(|word| *word != "nonsense").map(|word| format!("{word:?}")).collect();
+    let commands: Vec<String> =
+        line.list("idempotent").iter().map(|command| format!(r#"{{"name":"{command}","idempotent":true}}"#)).collect();
+    let text = format!(
+        r#"{{"name":"x","version":"1","protocol":{},"commands":[{}],"features":[{}]}}"#,
+        line.number("protocol").unwrap_or(1),
+        commands.join(","),
+        features.join(",")
+    );
+    Json::parse(&text).unwrap()
+}

@@ -1,0 +1,127 @@
+//! How a script shows what the core asked for: one line for each action.
+
+use crate::play::Player;
+use bulkhead_core::{Action, Caller, Control, CrashRecord, LostRequest, ModuleView, Recipient, Time};
+use bulkhead_protocol::{Failure, Status};
+use std::{fmt::Write, time::Duration};
+
+pub(crate) fn time(at: Time) -> String {
+    match (at.as_micros() / 1000, at.as_micros() % 1000) {
+        (millis, 0) => format!("t={millis}"),
+        (millis, micros) => format!("t={millis}.{micros:03}"),
+    }
+}
+
+pub(crate) fn action(player: &Player, action: &Action) -> String {
+    match action {
+        Action::Spawn { instance, generation: 1, .. } => format!("spawn {instance}"),
+        Action::Spawn { instance, generation, .. } => format!("spawn {instance} generation={generation}"),
+        Action::Send { run, request } => {
+            let deadline = player.core.outgoing(*request).and_then(|wire| wire.deadline_ms);
+            let deadline = deadline.map(|ms| format!(" deadline_ms={ms}")).unwrap_or_default();
+            format!("send {} {}{deadline}", player.instance(*run), player.label(*request))
+        }
+        Action::SendControl { run, control, .. } => match control {
+            Control::Init => format!("init {}", player.instance(*run)),
+            Control::Ping => format!("ping {}", player.instance(*run)),
+            Control::Shutdown => format!("shutdown {}", player.instance(*run)),
+            Control::Cancel(request) => format!("cancel {} {}", player.instance(*run), player.label(*request)),
+        },
+        Action::Terminate(run) => format!("terminate {}", player.instance(*run)),
+        Action::Kill(run) => format!("kill {}", player.instance(*run)),
+        Action::Release(run) => format!("release {}", player.instance(*run)),
+        Action::Sample(run) => format!("sample {}", player.instance(*run)),
+        Action::Reply { to, status } => format!("reply {} {}", recipient(player, *to), self::status(status)),
+        Action::Announce(said) => {
+            let who = said.instance.clone().unwrap_or_else(|| said.module.to_string());
+            let detail = said.detail.as_ref().map(|text| format!(" {text:?}")).unwrap_or_default();
+            format!("event {} {who}{detail}", said.event)
+        }
+        Action::RecordCrash(record) => crash(record),
+        Action::Quarantine { module, request } => format!("quarantine {module} {}", lost(request)),
+        Action::Removed(name) => format!("removed {name}"),
+    }
+}
+
+fn recipient(player: &Player, to: Recipient) -> String {
+    match to.caller {
+        Caller::Client(client) => format!("c{}:{}", client.0, to.id),
+        Caller::Run(run) => format!("{}:{}", player.instance(run), to.id),
+    }
+}
+
+fn status(status: &Status) -> String {
+    match status {
+        Status::Progress(data) => format!("progress {}", data.as_str()),
+        Status::Success(data) => format!("success {}", data.as_str()),
+        Status::Error(failure) => error(failure),
+    }
+}
+
+fn error(failure: &Failure) -> String {
+    let mut text = format!("error {}", failure.code);
+    if let Some(delivery) = failure.delivery {
+        write!(text, " {}", delivery.name()).unwrap();
+    }
+    if failure.retryable != failure.code.retryable() {
+        write!(text, " retryable={}", failure.retryable).unwrap();
+    }
+    if let Some(exit) = &failure.exit {
+        write!(text, " [{exit}]").unwrap();
+    }
+    if !failure.stderr.is_empty() {
+        write!(text, " stderr={:?}", failure.stderr).unwrap();
+    }
+    if let Some(code) = &failure.module_code {
+        write!(text, " module_code={code}").unwrap();
+    }
+    write!(text, " {:?}", failure.error).unwrap();
+    text
+}
+
+fn crash(record: &CrashRecord) -> String {
+    let in_flight: Vec<String> = record.in_flight.iter().map(lost).collect();
+    let exit = record.exit.as_ref().map_or_else(|| "no exit".into(), ToString::to_string);
+    let uptime = record.uptime.as_millis();
+    format!(
+        "crash {} {:?} [{exit}] uptime_ms={uptime} in_flight=[{}]",
+        record.instance,
+        record.reason,
+        in_flight.join(", ")
+    )
+}
+
+fn lost(request: &LostRequest) -> String {
+    format!("{} {}", crate::play::label_of(request.payload.as_str()), request.delivery.name())
+}
+
+/// What `view NAME` prints.
+pub(crate) fn view(view: &ModuleView) -> Vec<String> {
+    let in_all = |count: usize, what: &str| if count == 0 { String::new() } else { format!(" {what}={count}") };
+    let mut head = format!("{} {}", view.name, view.state.name());
+    if !view.desired_running {
+        head.push_str(" desired=stopped");
+    }
+    write!(head, " restarts={}{}{}", view.restarts, in_all(view.queue, "queue"), in_all(view.in_flight, "in_flight"))
+        .unwrap();
+    if view.strange_answers > 0 {
+        write!(head, " strange={}", view.strange_answers).unwrap();
+    }
+    if view.events_dropped > 0 {
+        write!(head, " events_dropped={}", view.events_dropped).unwrap();
+    }
+    let mut lines = vec![head];
+    if let Some(reason) = &view.reason {
+        lines.push(format!("  because {reason:?}"));
+    }
+    if let Some(next) = &view.next {
+        let after =
+            next.after.map(|after: Duration| format!(" in {}ms", after.as_secs_f64() * 1000.0)).unwrap_or_default();
+        lines.push(format!("  next {}{after} ({})", next.action, next.why));
+    }
+    for run in &view.runs {
+        let role = format!("{:?}", run.role).to_lowercase();
+        lines.push(format!("  {role} {} {}", run.instance.as_deref().unwrap_or("-"), run.state.name()));
+    }
+    lines
+}
