@@ -1,14 +1,51 @@
 //! `run`: the one place where the command meets the daemon.
 
-use crate::config;
-use crate::exit::{Exit, Halt};
-use bulkhead_config::Flags;
+use crate::{
+    config,
+    exit::{Exit, Halt},
+};
+use bulkhead_config::{Flags, HostConfig, Loaded, LogLevel};
+use bulkhead_supervisor::{Options, Supervisor};
+use std::io::IsTerminal;
 
 /// Runs the daemon until it is told to stop.
 ///
 /// # Errors
 /// When it cannot start, with the reason.
 pub(crate) fn run(flags: Flags) -> Result<Exit, Halt> {
-    let Some(_loaded) = config::load(flags) else { return Ok(Exit::Usage) };
-    Err(Halt::Failed("this build has no daemon".into()))
+    let Some(loaded) = config::load(flags.clone()) else { return Ok(Exit::Usage) };
+    log_to_stderr(loaded.host.log_level);
+    say_what_runs(&loaded);
+    let options = Options {
+        runtime: None,
+        listen: true,
+        reloader: Some(Box::new(move || HostConfig::load(flags.clone()))),
+    };
+    Supervisor::run_daemon(loaded, options).map_err(|error| Halt::Failed(error.to_string()))?;
+    Ok(Exit::Done)
+}
+
+fn log_to_stderr(level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => tracing::Level::ERROR,
+        LogLevel::Warn => tracing::Level::WARN,
+        LogLevel::Info => tracing::Level::INFO,
+        LogLevel::Debug => tracing::Level::DEBUG,
+        LogLevel::Trace => tracing::Level::TRACE,
+    };
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(false)
+        .init();
+}
+
+fn say_what_runs(loaded: &Loaded) {
+    let host = &loaded.host;
+    tracing::info!("control socket {}, state directory {}", host.socket.display(), host.state_dir.display());
+    if loaded.modules.is_empty() {
+        tracing::warn!("there are no modules: name their folders with --modules DIR or host.modules");
+    }
 }

@@ -1,1 +1,30 @@
-//! placeholder
+//! The host of Bulkhead: runs modules as child processes, supervises them, and routes messages
+//! between them, its clients and itself.
+//!
+//! [`Supervisor`] is the host as a library: it lives on a thread of its own, and the program around
+//! it talks to it through the same messages as everybody else. The `bulkhead` command runs the same
+//! as a daemon. What is decided is decided in `bulkhead-core`; this crate is what waits: sockets,
+//! pipes, the guardian process, clocks and files. It never loads foreign code.
+
+mod builtin;
+mod clients;
+mod clock;
+mod control_socket;
+mod crashes;
+mod events;
+mod guardian;
+mod host;
+mod launch;
+mod link;
+mod log_files;
+mod log_lines;
+mod loop_;
+mod notify;
+mod processes;
+mod signals;
+mod state_dir;
+mod status;
+mod supervisor;
+mod sys;
+
+pub use supervisor::{Options, Reloader, StartError, Supervisor};

@@ -1,0 +1,80 @@
+//! The clients of the host: connections that send requests and read responses. What a request means
+//! is decided by the core or by [`crate::builtin`].
+
+use crate::link::Link;
+use bulkhead_core::{ClientId, Recipient};
+use bulkhead_protocol::Pattern;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::{
+    collections::HashMap,
+    os::fd::{AsFd, BorrowedFd},
+};
+use tokio::net::UnixStream;
+
+/// Bytes that may wait for a client before its next request is not read.
+pub(crate) const OUTPUT_HIGH_WATER_BYTES: usize = 1024 * 1024;
+
+/// Bytes that may wait for a client before it is cut off: it does not read its answers.
+pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of unfinished frames that all clients together may make the host hold.
+pub(crate) const HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) link: Link,
+    /// It has said all that it will say; it may still be reading.
+    pub(crate) has_finished: bool,
+    /// It is not read from until it has taken what waits for it.
+    pub(crate) is_paused: bool,
+    /// Bytes of an unfinished frame that are accounted for it.
+    pub(crate) held_bytes: usize,
+}
+
+impl Client {
+    pub(crate) fn new(link: Link) -> Client {
+        Client { link, has_finished: false, is_paused: false, held_bytes: 0 }
+    }
+}
+
+/// The connections, by number.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    pub(crate) by_id: HashMap<ClientId, Client>,
+    next: u64,
+    pub(crate) held_bytes: usize,
+}
+
+impl Clients {
+    pub(crate) fn add(&mut self, client: Client) -> ClientId {
+        self.next += 1;
+        let id = ClientId(self.next);
+        self.by_id.insert(id, client);
+        id
+    }
+}
+
+/// Whether the other side of a socket has gone altogether, not only finished writing.
+pub(crate) fn has_hung_up(stream: &UnixStream) -> bool {
+    let descriptor: BorrowedFd<'_> = stream.as_fd();
+    let mut set = [PollFd::new(descriptor, PollFlags::empty())];
+    match poll(&mut set, PollTimeout::ZERO) {
+        Ok(_) => set[0].revents().is_some_and(|flags| flags.intersects(PollFlags::POLLHUP | PollFlags::POLLERR)),
+        Err(_) => true,
+    }
+}
+
+/// Somebody who is told of things as they happen, until it cancels or goes.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    pub(crate) recipient: Recipient,
+    pub(crate) what: Followed,
+}
+
+/// What a follower follows.
+#[derive(Debug)]
+pub(crate) enum Followed {
+    Events(Pattern),
+    Log(String),
+}

@@ -1,0 +1,165 @@
+//! Carries out what the core decides, one action at a time.
+
+use super::*;
+
+impl Host {
+    /// Carries out what the core has decided.
+    pub(crate) fn perform(&mut self) {
+        while let Some(action) = self.core.poll_action() {
+            match action {
+                Action::Spawn { run, module: _, generation, instance } => self.spawn(run, generation, instance),
+                Action::Send { run, request } => self.send(run, request),
+                Action::SendControl { run, id, control } => self.send_control(run, id, control),
+                Action::Terminate(run) => {
+                    for signal in [UnixSignal::SIGTERM, UnixSignal::SIGCONT] {
+                        self.order(&Order::Signal { run: run.0, signal: signal as i32 });
+                    }
+                }
+                Action::Kill(run) => self.order(&Order::Kill { run: run.0 }),
+                Action::Release(run) => self.release(run),
+                Action::Sample(run) => {
+                    let used = self.processes.get(&run).and_then(|process| process.pid).and_then(sys::cpu_time);
+                    self.core.handle_sample(self.now, run, used);
+                }
+                Action::Reply { to, status } => self.reply(to, status),
+                Action::Announce(announcement) => self.announced(announcement),
+                Action::RecordCrash(record) => {
+                    let run = record.run;
+                    self.remark(run, format!("[{} crashed: {}]", record.instance, record.reason));
+                    self.crashes.record(*record, &self.log_files);
+                }
+                Action::Quarantine { module, request } => {
+                    let file = self.crashes.quarantine(&module, *request, &self.log_files);
+                    tracing::warn!(module = module.as_str(), "a message is quarantined in {}", file.display());
+                }
+                Action::Removed(module) => {
+                    self.tails.remove(module.as_str());
+                    self.log_files.close(&Arc::from(module.as_str()));
+                }
+            }
+        }
+    }
+
+    pub(super) fn spawn(&mut self, run: RunId, generation: u64, instance: String) {
+        if let Err(reason) = self.try_spawn(run, generation, instance) {
+            self.core.handle_spawn_failed(self.now, run, false, &reason);
+        }
+    }
+
+    pub(super) fn try_spawn(&mut self, run: RunId, generation: u64, instance: String) -> Result<(), String> {
+        let config = self.configs.get(&generation).expect("a generation is kept while it is used").clone();
+        let order = launch::order(&config, run.0, self.state_dir.path());
+        self.state_dir.data(config.name.as_str()).map_err(|error| format!("cannot create its data folder: {error}"))?;
+        let (process, descriptors) =
+            launch::prepare(config, generation, instance, self.config.frame_bytes_max, self.log_bounds)
+                .map_err(|error| format!("cannot make its descriptors: {error}"))?;
+        let guardian = self.guardian.as_mut().ok_or("the guardian is not running")?;
+        guardian.send(&order, descriptors)?;
+        let io = process.link.io.clone();
+        let logs: Vec<_> = process.logs.iter().map(|log| (log.stream, log.pipe.clone())).collect();
+        self.processes.insert(run, process);
+        self.watch(Source::Read(LinkId::Run(run), io));
+        for (stream, pipe) in logs {
+            self.watch(Source::Log(run, stream, pipe));
+        }
+        self.flush_guardian();
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self, run: RunId) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            self.read_log(run, stream, DRAIN_READS_MAX);
+        }
+        let caller = Caller::Run(run);
+        self.followers.retain(|follower| follower.recipient.caller != caller);
+        let Some(process) = self.processes.remove(&run) else { return };
+        if let Io::Socket(stream) = &*process.link.io {
+            let _ = nix::sys::socket::shutdown(stream.as_raw_fd(), nix::sys::socket::Shutdown::Both);
+        }
+        let generation = process.generation;
+        let current = self.core.view(self.now, &process.config.name).map(|view| view.generation);
+        if current != Some(generation) && !self.processes.values().any(|other| other.generation == generation) {
+            self.configs.remove(&generation);
+        }
+    }
+
+    pub(super) fn send(&mut self, run: RunId, request: RequestId) {
+        let Some(process) = self.processes.get_mut(&run) else { return };
+        let Some(outgoing) = self.core.outgoing(request) else { return };
+        let most = self.config.frame_bytes_max + REWRITE_BYTES;
+        match process.link.push(|out| outgoing.encode(out, most)) {
+            Ok(()) => {
+                process.link.note_request(request);
+                self.mark_dirty(LinkId::Run(run));
+            }
+            Err(error) => {
+                let failure = Failure::new(ErrorCode::FrameTooLarge, error.to_string());
+                self.core.handle_response(self.now, run, Response { id: Some(request.0), status: failure.into() });
+            }
+        }
+    }
+
+    pub(super) fn send_control(&mut self, run: RunId, id: RequestId, control: Control) {
+        let Some(process) = self.processes.get_mut(&run) else { return };
+        let (kind, payload) = match control {
+            Control::Init => {
+                let data_dir = self.state_dir.path().join("data").join(process.config.name.as_str());
+                let spec = launch::spec(&process.config, process.generation);
+                (RequestType::Init, launch::init(process, &spec, self.config.frame_bytes_max, &data_dir))
+            }
+            Control::Ping => (RequestType::Ping, Json::null()),
+            Control::Shutdown => (RequestType::Shutdown, Json::null()),
+            Control::Cancel(request) => (RequestType::Cancel, Json::of(&serde_json::json!({ "id": request.0 }))),
+        };
+        let wire =
+            WireRequest { id: Some(id.0), kind: &kind, to: None, payload: payload.as_str(), deadline_ms: None, key: None };
+        match process.link.push(|out| wire.encode(out, self.config.frame_bytes_max)) {
+            Ok(()) => self.mark_dirty(LinkId::Run(run)),
+            Err(error) => {
+                let what = format!("its {} does not fit into a frame: {error}", kind.name());
+                self.core.handle_violation(self.now, run, what);
+            }
+        }
+    }
+
+    /// Writes a response to whoever asked.
+    pub(crate) fn reply(&mut self, to: Recipient, status: Status) {
+        let link = match to.caller {
+            Caller::Client(client) => LinkId::Client(client),
+            Caller::Run(run) => LinkId::Run(run),
+        };
+        self.respond(link, &Response { id: Some(to.id), status });
+    }
+
+    pub(super) fn respond(&mut self, to: LinkId, response: &Response) {
+        let most = self.config.frame_bytes_max + REWRITE_BYTES;
+        let Some(link) = self.link(to) else { return };
+        if let Err(error) = link.push(|out| response.encode(out, most)) {
+            let failure = Failure::new(ErrorCode::FrameTooLarge, format!("the answer is too long: {error}"));
+            let response = Response { id: response.id, status: failure.into() };
+            link.push(|out| response.encode(out, most)).expect("an error is short");
+        }
+        self.mark_dirty(to);
+    }
+
+    pub(super) fn announced(&mut self, announcement: Announcement) {
+        let Announcement { event, module, instance, detail } = announcement;
+        let level_is_warning = matches!(
+            event,
+            "module.crashed" | "module.failed" | "module.quarantined" | "module.reload_failed" | "module.strange_answer"
+        );
+        let text = detail.as_deref().unwrap_or_default();
+        let who = instance.as_deref().unwrap_or(module.as_str());
+        if level_is_warning {
+            tracing::warn!("{event} {who} {text}");
+        } else {
+            tracing::info!("{event} {who} {text}");
+        }
+        let data = serde_json::json!({ "module": module.as_str(), "instance": instance, "detail": detail });
+        let payload = Json::of(&serde_json::json!({ "event": event, "data": data }));
+        self.tell_followers(&payload);
+        if let Err(failure) = self.core.publish(self.now, None, payload) {
+            tracing::error!("the event {event} cannot be published: {}", failure.error);
+        }
+    }
+}

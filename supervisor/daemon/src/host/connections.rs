@@ -1,0 +1,193 @@
+//! The clients' side of the host: who is let in, what they may make it hold, when they are let go.
+
+use super::*;
+
+impl Host {
+    pub(super) fn accept_next(&mut self) {
+        if let Some(socket) = &self.socket {
+            let listener = socket.listener.clone();
+            self.watch(Source::Accept(listener));
+        }
+    }
+
+    pub(super) fn accepted(&mut self, stream: UnixStream) {
+        let refusal = if let Err(reason) = control_socket::check_peer(&stream) {
+            Some(Failure::new(ErrorCode::PermissionDenied, reason))
+        } else if self.clients.by_id.len() >= self.config.clients_max {
+            let reason = format!("there are {} clients already, which is the limit (host.clients_max)", self.config.clients_max);
+            Some(Failure::new(ErrorCode::Overloaded, reason))
+        } else {
+            None
+        };
+        match refusal {
+            None => self.add_client(stream),
+            Some(failure) => {
+                let mut bytes = Vec::new();
+                let response = Response { id: None, status: failure.delivery(Delivery::NotStarted).into() };
+                response.encode(&mut bytes, self.config.frame_bytes_max).expect("a refusal is short");
+                // It has just been accepted, so its buffer is empty; if it is gone, so be it.
+                let _ = stream.try_write(&bytes);
+            }
+        }
+    }
+
+    pub(super) fn add_client(&mut self, stream: UnixStream) {
+        let link = Link::new(Io::Socket(stream), self.config.frame_bytes_max);
+        let io = link.io.clone();
+        let id = self.clients.add(Client::new(link));
+        self.watch(Source::Read(LinkId::Client(id), io));
+    }
+
+    pub(super) fn client_readable(&mut self, id: ClientId) {
+        let Some(client) = self.clients.by_id.get_mut(&id) else { return };
+        if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES {
+            client.is_paused = true;
+            return;
+        }
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let input = client.link.read(&mut self.buffer, &mut inbox);
+        let held = client.link.held_bytes();
+        self.clients.held_bytes = self.clients.held_bytes - client.held_bytes + held;
+        client.held_bytes = held;
+        for message in inbox.drain(..) {
+            self.client_message(id, message);
+        }
+        self.inbox = inbox;
+        if self.clients.held_bytes > clients::HELD_BYTES_MAX && held > READ_BYTES {
+            let reason = "all clients together have more unfinished messages than the host will hold";
+            self.expel(id, Failure::new(ErrorCode::Overloaded, reason));
+            return;
+        }
+        let Some(client) = self.clients.by_id.get_mut(&id) else { return };
+        match input {
+            Input::Open => {
+                let io = client.link.io.clone();
+                self.watch(Source::Read(LinkId::Client(id), io));
+            }
+            Input::Closed => {
+                client.has_finished = true;
+                let gone = matches!(&*client.link.io, Io::Socket(stream) if clients::has_hung_up(stream));
+                if gone {
+                    self.remove_client(id);
+                } else {
+                    self.mark_dirty(LinkId::Client(id));
+                }
+            }
+            Input::Broken(error) => {
+                let code = match error {
+                    FrameError::TooLarge { .. } => ErrorCode::FrameTooLarge,
+                    FrameError::Text { .. } | FrameError::Empty(_) | FrameError::Truncated { .. } => {
+                        ErrorCode::ProtocolError
+                    }
+                };
+                self.expel(id, Failure::new(code, error.to_string()));
+            }
+        }
+    }
+
+    pub(super) fn client_message(&mut self, id: ClientId, message: Result<Message, MessageError>) {
+        let caller = Caller::Client(id);
+        match message {
+            Ok(Message::Request(request)) => self.request(caller, request),
+            Ok(Message::Response(response)) => {
+                let reason = "a client sends requests; the host asks it nothing that it could answer";
+                let failure = Failure::new(ErrorCode::BadRequest, reason).delivery(Delivery::NotStarted);
+                self.respond(LinkId::Client(id), &Response { id: response.id, status: failure.into() });
+            }
+            Err(error) => {
+                let status = self.core.refuse_message(&error);
+                self.respond(LinkId::Client(id), &Response { id: error.id, status });
+            }
+        }
+    }
+
+    pub(super) fn request(&mut self, caller: Caller, request: Request) {
+        let to_us = request.to.as_deref() == Some("supervisor");
+        let who = request.id.map(|id| Recipient { caller, id });
+        match (&request.kind, who) {
+            (RequestType::Cancel, Some(who)) => {
+                if let Ok(target) = bulkhead_protocol::event::cancel_target(&request.payload)
+                    && self.cancel_follower(Recipient { caller, id: target })
+                {
+                    self.reply(who, Status::Success(Json::null()));
+                    return;
+                }
+                self.core.handle_request(self.now, caller, request);
+            }
+            (RequestType::Event, _) => {
+                self.published(caller, request);
+            }
+            (_, Some(who)) if to_us => {
+                if let Caller::Run(run) = caller
+                    && let Err(failure) = self.core.check_call(run, "supervisor")
+                {
+                    self.reply(who, failure.into());
+                    return;
+                }
+                self.builtin(who, &request);
+            }
+            _ => self.core.handle_request(self.now, caller, request),
+        }
+    }
+
+    /// An event goes to the modules that subscribe to it and to those who follow.
+    pub(super) fn published(&mut self, caller: Caller, request: Request) {
+        let who = request.id.map(|id| Recipient { caller, id });
+        match self.core.publish(self.now, Some(caller), request.payload.clone()) {
+            Ok(subscribers) => {
+                self.tell_followers(&request.payload);
+                if let Some(who) = who {
+                    self.reply(who, Status::Success(Json::of(&serde_json::json!({ "subscribers": subscribers }))));
+                }
+            }
+            Err(failure) => match (who, caller) {
+                (Some(who), _) => self.reply(who, failure.into()),
+                (None, Caller::Run(run)) => self.remark(run, format!("[an event was refused: {}]", failure.error)),
+                (None, Caller::Client(_)) => {}
+            },
+        }
+    }
+
+    pub(super) fn tell_followers(&mut self, payload: &Json) {
+        #[derive(serde::Deserialize)]
+        struct Payload<'a> {
+            #[serde(borrow)]
+            event: std::borrow::Cow<'a, str>,
+            #[serde(default)]
+            data: Json,
+        }
+        let Ok(payload) = payload.read::<Payload<'_>>() else { return };
+        let event = self.events.push(&payload.event, payload.data.as_str());
+        let told: Vec<Recipient> = self
+            .followers
+            .iter()
+            .filter(|follower| matches!(&follower.what, Followed::Events(pattern) if pattern.matches(&event.name)))
+            .map(|follower| follower.recipient)
+            .collect();
+        for who in told {
+            self.reply(who, Status::Progress(event.json.clone()));
+        }
+    }
+
+    /// Tells a client why it is cut off, as far as it still listens, and cuts it off.
+    pub(super) fn expel(&mut self, id: ClientId, failure: Failure) {
+        let response = Response { id: None, status: failure.delivery(Delivery::NotStarted).into() };
+        self.respond(LinkId::Client(id), &response);
+        if let Some(client) = self.clients.by_id.get_mut(&id) {
+            let _ = client.link.flush();
+        }
+        self.remove_client(id);
+    }
+
+    pub(super) fn remove_client(&mut self, id: ClientId) {
+        let Some(client) = self.clients.by_id.remove(&id) else { return };
+        self.clients.held_bytes -= client.held_bytes;
+        if let Io::Socket(stream) = &*client.link.io {
+            // A wait for this socket may still hold it; this ends that wait.
+            let _ = nix::sys::socket::shutdown(stream.as_raw_fd(), nix::sys::socket::Shutdown::Both);
+        }
+        let caller = Caller::Client(id);
+        self.followers.retain(|follower| follower.recipient.caller != caller);
+        self.core.handle_client_gone(id);
+    }
+}

@@ -1,0 +1,150 @@
+//! The guardian's side of the host: reports in, orders out, and what is done when it is gone.
+
+use super::*;
+
+impl Host {
+    pub(super) fn adopt_guardian(&mut self, guardian: Guardian) {
+        let socket = guardian.socket.clone();
+        if let Some(cgroup) = &guardian.cgroup
+            && let Err(error) = self.state_dir.note(Some(cgroup.as_ref()))
+        {
+            tracing::warn!("cannot leave a note in the state directory: {error}");
+        }
+        self.guardian = Some(guardian);
+        self.watch(Source::GuardianRead(socket));
+    }
+
+    pub(super) fn start_guardian(&mut self) {
+        match Guardian::start(&self.guardian_program) {
+            Ok(guardian) => self.adopt_guardian(guardian),
+            Err(error) => {
+                tracing::error!("cannot start the guardian {}: {error}", self.guardian_program.display());
+                self.retry_at = Some(Instant::now() + RETRY_INTERVAL);
+            }
+        }
+    }
+
+    pub(super) fn guardian_readable(&mut self) {
+        loop {
+            let Some(guardian) = &mut self.guardian else { return };
+            match guardian.receive() {
+                Incoming::Report(report) => self.report(report),
+                Incoming::Nothing => {
+                    let socket = guardian.socket.clone();
+                    self.watch(Source::GuardianRead(socket));
+                    return;
+                }
+                Incoming::End => return self.guardian_lost(),
+            }
+            self.perform();
+        }
+    }
+
+    pub(super) fn report(&mut self, report: Report) {
+        match report {
+            Report::Hello { containment, cgroup, .. } => {
+                if let Some(guardian) = &mut self.guardian {
+                    guardian.containment = Some(containment);
+                    guardian.cgroup = cgroup;
+                    let cgroup = guardian.cgroup.clone().map(PathBuf::from);
+                    if let Err(error) = self.state_dir.note(cgroup.as_deref()) {
+                        tracing::warn!("cannot leave a note in the state directory: {error}");
+                    }
+                }
+            }
+            Report::Spawned { run, pid } => {
+                let run = RunId(run);
+                if let Some(process) = self.processes.get_mut(&run) {
+                    process.pid = Some(pid);
+                }
+                self.core.handle_spawned(run, pid);
+            }
+            Report::SpawnFailed { run, permanent, message } => {
+                self.core.handle_spawn_failed(self.now, RunId(run), permanent, &message);
+            }
+            Report::Exited { run, code, signal, .. } => self.exited(RunId(run), exit(code, signal)),
+            Report::Gone { run, killed } => {
+                let run = RunId(run);
+                if killed > 0 {
+                    self.remark(run, format!("[{killed} processes had outlived the module and were killed]"));
+                }
+                self.core.handle_gone(self.now, run);
+            }
+        }
+    }
+
+    /// What a process left in its channel and its logs is taken in before its end is decided upon.
+    pub(super) fn exited(&mut self, run: RunId, exit: Exit) {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        for _ in 0..DRAIN_READS_MAX {
+            let Some(process) = self.processes.get_mut(&run).filter(|process| !process.has_exited) else { break };
+            let input = process.link.read(&mut self.buffer, &mut inbox);
+            let is_empty = inbox.is_empty();
+            let truncated = match input {
+                Input::Broken(error @ FrameError::Truncated { .. }) => Some(error.to_string()),
+                Input::Open | Input::Closed | Input::Broken(_) => None,
+            };
+            let intact = self.run_messages(run, &mut inbox);
+            if let Some(what) = truncated {
+                self.core.handle_channel_truncated(self.now, run, what);
+            }
+            if is_empty || !intact {
+                break;
+            }
+        }
+        inbox.clear();
+        self.inbox = inbox;
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            self.read_log(run, stream, DRAIN_READS_MAX);
+        }
+        let Some(process) = self.processes.get_mut(&run) else { return };
+        process.has_exited = true;
+        let unsent = process.link.unsent_requests();
+        let stderr = match self.tails.get(process.config.name.as_str()) {
+            Some(tail) => tail.last_stderr(run.0, CRASH_LINES),
+            None => Vec::new(),
+        };
+        self.core.handle_exited(self.now, run, exit, Evidence { stderr, unsent });
+    }
+
+    pub(super) fn guardian_lost(&mut self) {
+        let Some(guardian) = self.guardian.take() else { return };
+        let cgroup = guardian.cgroup.clone().map(PathBuf::from);
+        let how = guardian.end();
+        tracing::error!("the guardian ended ({how}) and every module with it; starting another one");
+        if let Some(cgroup) = cgroup {
+            processes::clear_cgroup(&cgroup);
+        }
+        processes::kill_leftovers(self.state_dir.path());
+        for run in self.core.run_ids() {
+            if let Some(process) = self.processes.get_mut(&run) {
+                process.has_exited = true;
+            }
+        }
+        self.start_guardian();
+        for run in self.core.run_ids() {
+            self.core.handle_lost(self.now, run);
+            self.perform();
+        }
+    }
+
+    pub(super) fn order(&mut self, order: &Order) {
+        if let Some(guardian) = &mut self.guardian {
+            guardian.send(order, Vec::new()).expect("an order without a command line is short");
+        }
+        self.flush_guardian();
+    }
+
+    pub(super) fn flush_guardian(&mut self) {
+        let Some(guardian) = &mut self.guardian else { return };
+        if !guardian.flush() && !guardian.awaits_room {
+            guardian.awaits_room = true;
+            let socket = guardian.socket.clone();
+            self.watch(Source::GuardianWrite(socket));
+        }
+    }
+
+    pub(crate) fn containment(&self) -> Option<String> {
+        self.guardian.as_ref()?.containment.clone()
+    }
+}

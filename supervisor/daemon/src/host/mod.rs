@@ -1,0 +1,302 @@
+//! The host's state and what is done with it: inputs go to the core, the core's actions are carried
+//! out. One thread owns all of this; there is no lock.
+
+mod actions;
+mod connections;
+mod guarding;
+mod modules;
+mod output;
+mod reload;
+
+use crate::{
+    clients::{self, Client, Clients, Followed, Follower},
+    clock::Clock,
+    control_socket::{self, ControlSocket},
+    crashes::Crashes,
+    events::Events,
+    guardian::{Guardian, Incoming},
+    launch::{self, Process},
+    link::{Input, Io, Link, READ_BYTES},
+    log_files::LogFiles,
+    log_lines::{Bounds, Line, Stream, Tail},
+    loop_::{Event, LinkId, Source, Sources},
+    notify::Notify,
+    processes,
+    state_dir::StateDir,
+    supervisor::{Inject, Reloader},
+    sys,
+};
+use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
+use bulkhead_core::{
+    Action, Announcement, Caller, ClientId, Control, Core, Evidence, Recipient, RequestId, RunId, Time,
+};
+use bulkhead_protocol::{
+    Delivery, ErrorCode, Exit, Failure, FrameError, Json, Message, MessageError, ModuleName, Request, RequestType,
+    Response, Status,
+    guardian::{Order, Report},
+    message::WireRequest,
+};
+use nix::sys::signal::Signal as UnixSignal;
+use std::{
+    collections::HashMap,
+    io,
+    os::fd::AsRawFd,
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+use tokio::net::UnixStream;
+
+/// Lines of standard error that a crash report carries.
+const CRASH_LINES: usize = 20;
+
+/// Bytes that are read from a log pipe in one turn.
+const LOG_READS_PER_TURN: usize = 4;
+
+/// Reads of what a process left in its channel and its log pipes; a socket and a pipe hold less.
+const DRAIN_READS_MAX: usize = 64;
+
+/// How long the host waits before it tries again what the system refused.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a host that has ended waits for its clients to take their last answers.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The room that a request may need beyond what its sender used: the host's own number for it and
+/// what is left of its deadline may have more digits.
+const REWRITE_BYTES: usize = 64;
+
+pub(crate) struct Host {
+    pub(crate) core: Core,
+    pub(crate) config: HostConfig,
+    /// Launch instructions, by generation.
+    pub(crate) configs: HashMap<u64, Arc<ModuleConfig>>,
+    next_generation: u64,
+    clock: Clock,
+    /// The time of this turn of the loop.
+    pub(crate) now: Time,
+    pub(crate) clients: Clients,
+    processes: HashMap<RunId, Process>,
+    pub(crate) followers: Vec<Follower>,
+    pub(crate) guardian: Option<Guardian>,
+    guardian_program: PathBuf,
+    pub(crate) state_dir: StateDir,
+    pub(crate) socket: Option<ControlSocket>,
+    pub(crate) sources: Sources,
+    new_sources: bool,
+    /// Links that have something to write.
+    dirty: Vec<LinkId>,
+    pub(crate) events: Events,
+    pub(crate) tails: HashMap<String, Tail>,
+    log_files: LogFiles,
+    log_bounds: Bounds,
+    pub(crate) crashes: Crashes,
+    notify: Notify,
+    reloader: Option<Reloader>,
+    next_watchdog: Option<Instant>,
+    /// When to try again what the system refused: accepting, or starting the guardian.
+    retry_at: Option<Instant>,
+    accept_refused: bool,
+    /// Since when it is stopping.
+    stopping: Option<Instant>,
+    ended_at: Option<Instant>,
+    /// Who wants to know that the first modules were ordered.
+    started: Option<mpsc::Sender<()>>,
+    buffer: Vec<u8>,
+    inbox: Vec<Result<Message, MessageError>>,
+}
+
+/// What a host is made of.
+pub(crate) struct Parts {
+    pub(crate) config: HostConfig,
+    pub(crate) modules: Vec<ModuleConfig>,
+    pub(crate) state_dir: StateDir,
+    pub(crate) socket: Option<ControlSocket>,
+    pub(crate) guardian: Guardian,
+    pub(crate) guardian_program: PathBuf,
+    pub(crate) log_files: LogFiles,
+    pub(crate) notify: Notify,
+    pub(crate) reloader: Option<Reloader>,
+    pub(crate) seed: u64,
+    pub(crate) started: mpsc::Sender<()>,
+}
+
+impl Host {
+    pub(crate) fn new(parts: Parts) -> Host {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let settings = bulkhead_core::HostSettings {
+            restarts_per_second: count(parts.config.restarts.per_second),
+            restarts_burst: count(parts.config.restarts.burst),
+            ..bulkhead_core::HostSettings::default()
+        };
+        let logs = &parts.config.logs;
+        let log_bounds = Bounds {
+            line_bytes_max: logs.line_bytes_max,
+            lines_per_second: count(logs.lines_per_second),
+            burst: count(logs.burst),
+        };
+        let crashes = Crashes::new(parts.state_dir.crashes(), parts.state_dir.quarantine());
+        let clock = Clock::new();
+        let mut host = Host {
+            core: Core::new(settings, parts.seed),
+            config: parts.config,
+            configs: HashMap::new(),
+            next_generation: 1,
+            now: clock.now(),
+            clock,
+            clients: Clients::default(),
+            processes: HashMap::new(),
+            followers: Vec::new(),
+            guardian: None,
+            guardian_program: parts.guardian_program,
+            state_dir: parts.state_dir,
+            socket: parts.socket,
+            sources: Sources::new(),
+            new_sources: false,
+            dirty: Vec::new(),
+            events: Events::default(),
+            tails: HashMap::new(),
+            log_files: parts.log_files,
+            log_bounds,
+            crashes,
+            next_watchdog: parts.notify.watchdog.map(|every| Instant::now() + every),
+            notify: parts.notify,
+            reloader: parts.reloader,
+            retry_at: None,
+            accept_refused: false,
+            stopping: None,
+            ended_at: None,
+            started: Some(parts.started),
+            buffer: vec![0; READ_BYTES],
+            inbox: Vec::new(),
+        };
+        host.adopt_guardian(parts.guardian);
+        host.accept_next();
+        for module in parts.modules {
+            host.add_module(module);
+        }
+        host.perform();
+        host
+    }
+
+    pub(crate) fn tick(&mut self) {
+        self.now = self.clock.now();
+    }
+
+    /// The next moment at which [`Host::handle_timers`] has something to do.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let core = self.core.poll_timeout().map(|time| self.clock.instant(time));
+        let farewell = self.ended_at.map(|at| at + FAREWELL);
+        [core, self.next_watchdog, self.retry_at, farewell].into_iter().flatten().min()
+    }
+
+    pub(crate) fn handle_timers(&mut self) {
+        if self.core.poll_timeout().is_some_and(|due| due <= self.now) {
+            self.core.handle_timeout(self.now);
+            self.perform();
+        }
+        if self.next_watchdog.is_none() && self.retry_at.is_none() {
+            return;
+        }
+        let now = Instant::now();
+        if let (Some(due), Some(every)) = (self.next_watchdog, self.notify.watchdog)
+            && due <= now
+        {
+            self.notify.send("WATCHDOG=1");
+            self.next_watchdog = Some(now + every);
+        }
+        if self.retry_at.is_some_and(|due| due <= now) {
+            self.retry_at = None;
+            if std::mem::take(&mut self.accept_refused) {
+                self.accept_next();
+            }
+            if self.guardian.is_none() && !self.is_ended() {
+                self.start_guardian();
+            }
+        }
+    }
+
+    pub(crate) fn has_new_sources(&mut self) -> bool {
+        std::mem::take(&mut self.new_sources)
+    }
+
+    fn is_ended(&self) -> bool {
+        self.stopping.is_some() && self.core.is_idle()
+    }
+
+    /// Whether everything has stopped and every client has taken its last answer, or had the time to.
+    pub(crate) fn is_finished(&mut self) -> bool {
+        if !self.is_ended() {
+            return false;
+        }
+        let ended = *self.ended_at.get_or_insert_with(Instant::now);
+        let all_taken = self.clients.by_id.values().all(|client| client.link.pending_bytes() == 0);
+        all_taken || ended.elapsed() >= FAREWELL
+    }
+
+    /// The last thing that a host does.
+    pub(crate) fn finish(self) {
+        self.notify.send("STOPPING=1");
+        if let Some(guardian) = self.guardian {
+            guardian.end();
+        }
+        // The log files are written to their end when they are dropped, and the socket is removed.
+    }
+
+    pub(crate) fn handle(&mut self, event: Event) {
+        match event {
+            Event::Readable(LinkId::Client(client)) => self.client_readable(client),
+            Event::Readable(LinkId::Run(run)) => self.run_readable(run),
+            Event::Writable(link) => {
+                if let Some(link) = self.link(link) {
+                    link.awaits_room = false;
+                }
+                self.mark_dirty(link);
+            }
+            Event::Log(run, stream) => self.log_readable(run, stream),
+            Event::GuardianReadable => self.guardian_readable(),
+            Event::GuardianWritable => {
+                if let Some(guardian) = &mut self.guardian {
+                    guardian.awaits_room = false;
+                }
+                self.flush_guardian();
+            }
+            Event::Accepted(Ok(stream)) => {
+                self.accepted(stream);
+                self.accept_next();
+            }
+            Event::Accepted(Err(error)) => {
+                tracing::warn!("cannot accept a client: {error}; trying again in {RETRY_INTERVAL:?}");
+                self.accept_refused = true;
+                self.retry_at = Some(Instant::now() + RETRY_INTERVAL);
+            }
+        }
+        self.perform();
+    }
+
+    pub(crate) fn handle_injected(&mut self, inject: Inject) {
+        match inject {
+            Inject::Client(stream) => match stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)) {
+                Ok(stream) => self.add_client(stream),
+                Err(error) => tracing::error!("cannot take a client of the program: {error}"),
+            },
+            Inject::Stop => self.stop(),
+        }
+        self.perform();
+    }
+
+    fn watch(&mut self, source: Source) {
+        self.sources.push(source);
+        self.new_sources = true;
+    }
+}
+
+pub(super) fn exit(code: Option<i32>, signal: Option<i32>) -> Exit {
+    match (code, signal) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(
+            UnixSignal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.as_str().to_owned()),
+        ),
+        (None, None) => Exit::Signal("an unknown end".into()),
+    }
+}

@@ -1,0 +1,112 @@
+//! The modules' side of the host: what comes over their channels and their log pipes.
+
+use super::*;
+
+impl Host {
+    pub(super) fn run_readable(&mut self, run: RunId) {
+        let Some(process) = self.processes.get_mut(&run) else { return };
+        if process.has_exited {
+            return;
+        }
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let input = process.link.read(&mut self.buffer, &mut inbox);
+        let intact = self.run_messages(run, &mut inbox);
+        self.inbox = inbox;
+        if !intact {
+            return;
+        }
+        match input {
+            Input::Open => {
+                let Some(process) = self.processes.get(&run) else { return };
+                let io = process.link.io.clone();
+                self.watch(Source::Read(LinkId::Run(run), io));
+            }
+            Input::Closed => self.core.handle_channel_closed(self.now, run),
+            Input::Broken(error @ FrameError::Truncated { .. }) => {
+                self.core.handle_channel_truncated(self.now, run, error.to_string());
+            }
+            Input::Broken(error) => self.core.handle_violation(self.now, run, error.to_string()),
+        }
+    }
+
+    /// Handles what a module sent; `false` when one of the frames was no message.
+    pub(super) fn run_messages(&mut self, run: RunId, inbox: &mut Vec<Result<Message, MessageError>>) -> bool {
+        for message in inbox.drain(..) {
+            match message {
+                Ok(Message::Response(response)) => self.core.handle_response(self.now, run, response),
+                Ok(Message::Request(request)) => self.request(Caller::Run(run), request),
+                Err(error) => {
+                    self.core.handle_violation(self.now, run, error.reason);
+                    return false;
+                }
+            }
+            self.perform();
+        }
+        true
+    }
+
+    pub(super) fn log_readable(&mut self, run: RunId, stream: Stream) {
+        let open = self.read_log(run, stream, LOG_READS_PER_TURN);
+        if open
+            && let Some(process) = self.processes.get(&run)
+            && let Some(log) = process.logs.iter().find(|log| log.stream == stream)
+        {
+            let pipe = log.pipe.clone();
+            self.watch(Source::Log(run, stream, pipe));
+        }
+    }
+
+    /// Reads a log pipe at most `reads` times; `false` once it has ended.
+    pub(super) fn read_log(&mut self, run: RunId, stream: Stream, reads: usize) -> bool {
+        let Some(process) = self.processes.get_mut(&run) else { return false };
+        let Some(log) = process.logs.iter_mut().find(|log| log.stream == stream && log.is_open) else { return false };
+        let mut lines = Vec::new();
+        for _ in 0..reads {
+            match log.pipe.try_read(&mut self.buffer) {
+                Ok(0) => log.is_open = false,
+                Ok(count) => {
+                    log.splitter.feed(self.now, &self.buffer[..count], &mut |line| lines.push(line));
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => log.is_open = false,
+            }
+            break;
+        }
+        if !log.is_open {
+            log.splitter.finish(self.now, &mut |line| lines.push(line));
+        }
+        let is_open = log.is_open;
+        let module = process.config.name.to_string();
+        for line in lines {
+            self.log(run, &module, line);
+        }
+        is_open
+    }
+
+    pub(super) fn log(&mut self, run: RunId, module: &str, line: Line) {
+        let text = format!("{} {} {}", line.time, line.stream.name(), line.text);
+        self.log_files.write(&Arc::from(module), text);
+        if !self.followers.is_empty() {
+            let told: Vec<Recipient> = self
+                .followers
+                .iter()
+                .filter(|follower| matches!(&follower.what, Followed::Log(name) if name == module))
+                .map(|follower| follower.recipient)
+                .collect();
+            for who in told {
+                self.reply(who, Status::Progress(crate::builtin::log_json(&line)));
+            }
+        }
+        let tail_bytes = self.config.logs.tail;
+        self.tails.entry(module.to_owned()).or_insert_with(|| Tail::new(tail_bytes)).push(run.0, line);
+    }
+
+    /// Puts a remark of the host's own into a module's log.
+    pub(super) fn remark(&mut self, run: RunId, text: String) {
+        let Some(process) = self.processes.get(&run) else { return };
+        let module = process.config.name.to_string();
+        self.log(run, &module, Line::new(Stream::Host, text));
+    }
+}

@@ -1,0 +1,82 @@
+//! Writes what has come together in one turn of the loop, and looks after those who do not read.
+
+use super::*;
+
+impl Host {
+    pub(super) fn link(&mut self, id: LinkId) -> Option<&mut Link> {
+        match id {
+            LinkId::Client(client) => self.clients.by_id.get_mut(&client).map(|client| &mut client.link),
+            LinkId::Run(run) => self.processes.get_mut(&run).map(|process| &mut process.link),
+        }
+    }
+
+    pub(super) fn mark_dirty(&mut self, id: LinkId) {
+        if let Some(link) = self.link(id)
+            && !std::mem::replace(&mut link.is_dirty, true)
+        {
+            self.dirty.push(id);
+        }
+    }
+
+    /// Writes what has come together in this turn.
+    pub(crate) fn flush(&mut self) {
+        while let Some(id) = self.dirty.pop() {
+            let Some(link) = self.link(id) else { continue };
+            link.is_dirty = false;
+            if link.awaits_room {
+                self.check_output(id);
+                continue;
+            }
+            match link.flush() {
+                Ok(true) => {}
+                Ok(false) => {
+                    link.awaits_room = true;
+                    let io = link.io.clone();
+                    self.watch(Source::Write(id, io));
+                }
+                Err(_) => {
+                    // A module's end is the guardian's to tell, and reading will tell of its channel.
+                    if let LinkId::Client(client) = id {
+                        self.remove_client(client);
+                        self.perform();
+                    }
+                    continue;
+                }
+            }
+            self.check_output(id);
+        }
+        if let Some(started) = self.started.take() {
+            // Whoever started the host may have gone; that is its own business.
+            let _ = started.send(());
+            self.notify.send("READY=1");
+        }
+    }
+
+    /// Looks after a client's output: cuts off one that does not read, lets one that has caught up
+    /// speak again, lets one go that has said and heard everything.
+    pub(super) fn check_output(&mut self, id: LinkId) {
+        let LinkId::Client(id) = id else { return };
+        let Some(client) = self.clients.by_id.get_mut(&id) else { return };
+        let pending = client.link.pending_bytes();
+        if pending > clients::OUTPUT_BYTES_MAX {
+            tracing::warn!("a client was cut off: it leaves {pending} bytes of answers unread");
+            self.remove_client(id);
+            self.perform();
+            return;
+        }
+        if client.is_paused && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2 {
+            client.is_paused = false;
+            let io = client.link.io.clone();
+            self.watch(Source::Read(LinkId::Client(id), io));
+            return;
+        }
+        let caller = Caller::Client(id);
+        if client.has_finished
+            && pending == 0
+            && self.core.open_count(caller) == 0
+            && !self.followers.iter().any(|follower| follower.recipient.caller == caller)
+        {
+            self.remove_client(id);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Everything that a module's process needs before it exists: descriptors, environment, the order to
+//! the guardian, the first message.
+
+use crate::{
+    link::{Io, Link},
+    log_lines::{Bounds, Splitter, Stream},
+    processes::TREE_VARIABLE,
+};
+use bulkhead_config::{ModuleConfig, Transport};
+use bulkhead_core::ModuleSpec;
+use bulkhead_protocol::{Init, Json, PROTOCOL_VERSION, guardian};
+use nix::{fcntl::OFlag, unistd::pipe2};
+use std::{
+    fs::File,
+    io,
+    os::fd::OwnedFd,
+    os::unix::net::UnixStream as StdStream,
+    path::Path,
+    rc::Rc,
+    sync::Arc,
+};
+use tokio::net::{
+    UnixStream,
+    unix::pipe::{Receiver, Sender},
+};
+
+/// One stream of a process that is a log.
+#[derive(Debug)]
+pub(crate) struct LogPipe {
+    pub(crate) pipe: Rc<Receiver>,
+    pub(crate) splitter: Splitter,
+    pub(crate) stream: Stream,
+    pub(crate) is_open: bool,
+}
+
+/// The host's side of one process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) link: Link,
+    pub(crate) logs: Vec<LogPipe>,
+    pub(crate) config: Arc<ModuleConfig>,
+    pub(crate) generation: u64,
+    pub(crate) instance: String,
+    pub(crate) pid: Option<i32>,
+    /// Its leader has ended: what still comes is not its own.
+    pub(crate) has_exited: bool,
+}
+
+/// Makes the descriptors of a process: the host's side, and those for the guardian to pass on.
+pub(crate) fn prepare(
+    config: Arc<ModuleConfig>,
+    generation: u64,
+    instance: String,
+    frame_bytes_max: usize,
+    bounds: Bounds,
+) -> io::Result<(Process, Vec<OwnedFd>)> {
+    let (stderr_ours, stderr_theirs) = pipe2(OFlag::O_CLOEXEC)?;
+    let mut logs = vec![log_pipe(Stream::Stderr, stderr_ours, bounds)?];
+    let (io, descriptors) = match config.transport {
+        Transport::Socket => {
+            let (ours, theirs) = StdStream::pair()?;
+            ours.set_nonblocking(true)?;
+            let (stdout_ours, stdout_theirs) = pipe2(OFlag::O_CLOEXEC)?;
+            logs.push(log_pipe(Stream::Stdout, stdout_ours, bounds)?);
+            let stdin = OwnedFd::from(File::open("/dev/null")?);
+            (Io::Socket(UnixStream::from_std(ours)?), vec![stdin, stdout_theirs, stderr_theirs, theirs.into()])
+        }
+        Transport::Stdio => {
+            let (stdin_theirs, stdin_ours) = pipe2(OFlag::O_CLOEXEC)?;
+            let (stdout_ours, stdout_theirs) = pipe2(OFlag::O_CLOEXEC)?;
+            let io = Io::Pipes { from: Receiver::from_owned_fd(stdout_ours)?, to: Sender::from_owned_fd(stdin_ours)? };
+            (io, vec![stdin_theirs, stdout_theirs, stderr_theirs])
+        }
+    };
+    let link = Link::new(io, frame_bytes_max);
+    Ok((Process { link, logs, config, generation, instance, pid: None, has_exited: false }, descriptors))
+}
+
+fn log_pipe(stream: Stream, pipe: OwnedFd, bounds: Bounds) -> io::Result<LogPipe> {
+    let pipe = Rc::new(Receiver::from_owned_fd(pipe)?);
+    Ok(LogPipe { pipe, splitter: Splitter::new(stream, bounds), stream, is_open: true })
+}
+
+/// The order to start a process. A variable that is not UTF-8 cannot be passed on and is left out.
+pub(crate) fn order(config: &ModuleConfig, run: u64, state_dir: &Path) -> guardian::Order {
+    let mut argv = vec![config.program.to_string_lossy().into_owned()];
+    argv.extend(config.command.iter().skip(1).cloned());
+    let mut env: Vec<(String, String)> = config
+        .environment(|name| std::env::var_os(name))
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    env.push((TREE_VARIABLE.into(), state_dir.display().to_string()));
+    guardian::Order::Spawn(guardian::Spawn {
+        run,
+        argv,
+        cwd: config.folder.to_string_lossy().into_owned(),
+        env,
+        channel: config.transport == Transport::Socket,
+        memory_bytes_max: config.resources.memory_limit,
+        cgroup: Some(format!("{}-{run}", config.name)),
+    })
+}
+
+/// The payload of the first message.
+pub(crate) fn init(process: &Process, spec: &ModuleSpec, frame_bytes_max: usize, data_dir: &Path) -> Json {
+    Json::of(&Init {
+        protocol: PROTOCOL_VERSION,
+        module: process.config.name.to_string(),
+        instance: process.instance.clone(),
+        config: process.config.config.clone(),
+        limits: spec.rules.wire_limits(frame_bytes_max),
+        capabilities: process.config.capabilities.to_wire(),
+        data_dir: data_dir.to_string_lossy().into_owned(),
+    })
+}
+
+/// What the core needs to know of a configuration.
+pub(crate) fn spec(config: &ModuleConfig, generation: u64) -> ModuleSpec {
+    let mut spec = ModuleSpec::new(config.name.clone(), generation);
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    spec.requires.clone_from(&config.requires);
+    spec.instances = count(config.instances);
+    spec.spares = count(config.spares);
+    let restart = &config.restart;
+    spec.restart = bulkhead_core::RestartRules {
+        policy: match restart.policy {
+            bulkhead_config::RestartPolicy::Always => bulkhead_core::Policy::Always,
+            bulkhead_config::RestartPolicy::OnFailure => bulkhead_core::Policy::OnFailure,
+            bulkhead_config::RestartPolicy::Never => bulkhead_core::Policy::Never,
+        },
+        at_once_after: restart.at_once_after,
+        delay_initial: restart.delay_initial,
+        delay_max: restart.delay_max,
+        reset_after: restart.reset_after,
+        breaker_failures: count(restart.breaker_failures),
+        breaker_window: restart.breaker_window,
+        breaker_retry: restart.breaker_retry,
+        give_up: restart.give_up.map(count),
+    };
+    let limits = &config.limits;
+    spec.rules = bulkhead_core::ModuleRules {
+        queue_max: limits.queue,
+        queue_bytes_max: limits.queue_bytes_max,
+        window: limits.window,
+        window_bytes_max: limits.window_bytes,
+        requests_max: limits.requests,
+        start_timeout: limits.start_timeout,
+        drain_timeout: limits.stop_timeout,
+        term_timeout: limits.term_timeout,
+        ping_interval: limits.ping_interval,
+        ping_timeout: limits.ping_timeout,
+        ping_misses: count(limits.ping_misses),
+        deadline_default: limits.deadline_default,
+        cancel_grace: limits.cancel_grace,
+        cpu_time_max: config.resources.cpu_time_limit,
+        ..bulkhead_core::ModuleRules::default()
+    };
+    spec.subscribe.clone_from(&config.capabilities.event_subscribe);
+    spec.emit.clone_from(&config.capabilities.event_emit);
+    spec.call.clone_from(&config.capabilities.call);
+    spec
+}

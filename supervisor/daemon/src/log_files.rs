@@ -1,0 +1,229 @@
+//! Writes the modules' log lines to files and rotates them, on a thread of its own: a slow disk
+//! slows no message down. A queue that is full drops lines and says how many.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+/// Lines that may wait for the disk.
+const WAITING_MAX: usize = 16 * 1024;
+
+/// How long written lines may stay in memory.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What the thread is asked to do.
+enum Order {
+    Line { module: Arc<str>, line: String },
+    Close { module: Arc<str> },
+    File { path: PathBuf, content: Vec<u8> },
+}
+
+/// The writing end.
+#[derive(Debug)]
+pub(crate) struct LogFiles {
+    orders: Option<SyncSender<Order>>,
+    thread: Option<JoinHandle<()>>,
+    lost: Arc<AtomicU64>,
+}
+
+/// How log files are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Rotation {
+    pub(crate) dir: PathBuf,
+    pub(crate) file_bytes_max: u64,
+    pub(crate) files: usize,
+}
+
+impl LogFiles {
+    pub(crate) fn start(rotation: Rotation) -> io::Result<LogFiles> {
+        let (orders, receiver) = sync_channel(WAITING_MAX);
+        let lost = Arc::new(AtomicU64::new(0));
+        let writer = Writer { rotation, files: HashMap::new(), lost: lost.clone() };
+        let thread = std::thread::Builder::new().name("bulkhead-logs".into()).spawn(move || writer.run(&receiver))?;
+        Ok(LogFiles { orders: Some(orders), thread: Some(thread), lost })
+    }
+
+    /// Hands over one line, without its end.
+    pub(crate) fn write(&self, module: &Arc<str>, line: String) {
+        let Some(orders) = &self.orders else { return };
+        if let Err(TrySendError::Full(_)) = orders.try_send(Order::Line { module: module.clone(), line }) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Hands over a whole file, to be written under another name first so that it is never half there.
+    pub(crate) fn write_file(&self, path: PathBuf, content: Vec<u8>) {
+        let Some(orders) = &self.orders else { return };
+        if let Err(TrySendError::Full(_)) = orders.try_send(Order::File { path, content }) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The module is gone: its file need not stay open.
+    pub(crate) fn close(&self, module: &Arc<str>) {
+        if let Some(orders) = &self.orders {
+            // A full queue only means that the descriptor stays open a little longer.
+            let _ = orders.try_send(Order::Close { module: module.clone() });
+        }
+    }
+}
+
+impl Drop for LogFiles {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the writer has been printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Writer {
+    rotation: Rotation,
+    files: HashMap<Arc<str>, LogFile>,
+    lost: Arc<AtomicU64>,
+}
+
+struct LogFile {
+    file: File,
+    size: u64,
+    buffer: Vec<u8>,
+}
+
+impl Writer {
+    fn run(mut self, orders: &Receiver<Order>) {
+        loop {
+            match orders.recv_timeout(FLUSH_INTERVAL) {
+                Ok(Order::Line { module, line }) => self.line(&module, &line),
+                Ok(Order::Close { module }) => {
+                    self.flush();
+                    self.files.remove(&module);
+                }
+                Ok(Order::File { path, content }) => {
+                    if let Err(error) = write_whole(&path, &content) {
+                        tracing::error!("cannot write {}: {error}", path.display());
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.flush(),
+                Err(RecvTimeoutError::Disconnected) => return self.flush(),
+            }
+        }
+    }
+
+    fn line(&mut self, module: &Arc<str>, line: &str) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if let Err(error) = self.append(module, line, lost) {
+            tracing::error!(module = &**module, "cannot write the module's log file: {error}");
+            self.files.remove(module);
+        }
+    }
+
+    fn append(&mut self, module: &Arc<str>, line: &str, lost: u64) -> io::Result<()> {
+        if !self.files.contains_key(module) {
+            let file = open(&path(&self.rotation.dir, module, 0))?;
+            let size = file.metadata()?.len();
+            self.files.insert(module.clone(), LogFile { file, size, buffer: Vec::new() });
+        }
+        let log = self.files.get_mut(module).expect("it was inserted above");
+        if lost > 0 {
+            let marker = format!("[{lost} lines of all modules were lost: the disk was too slow]\n");
+            log.buffer.extend_from_slice(marker.as_bytes());
+        }
+        log.buffer.extend_from_slice(line.as_bytes());
+        log.buffer.push(b'\n');
+        if log.buffer.len() >= 64 * 1024 {
+            log.flush()?;
+        }
+        if log.size + log.buffer.len() as u64 >= self.rotation.file_bytes_max {
+            log.flush()?;
+            self.files.remove(module);
+            rotate(&self.rotation, module)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        for (module, log) in &mut self.files {
+            if let Err(error) = log.flush() {
+                tracing::error!(module = &**module, "cannot write the module's log file: {error}");
+                log.buffer.clear();
+            }
+        }
+    }
+}
+
+impl LogFile {
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.buffer.is_empty() {
+            self.file.write_all(&self.buffer)?;
+            self.size += self.buffer.len() as u64;
+            self.buffer.clear();
+            self.buffer.shrink_to(64 * 1024);
+        }
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+}
+
+fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let unfinished = path.with_extension("unfinished");
+    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&unfinished)?;
+    file.write_all(content)?;
+    fs::rename(&unfinished, path)
+}
+
+/// `NAME.log`, and `NAME.log.1` for the one before it.
+fn path(dir: &Path, module: &str, age: usize) -> PathBuf {
+    dir.join(if age == 0 { format!("{module}.log") } else { format!("{module}.log.{age}") })
+}
+
+fn rotate(rotation: &Rotation, module: &str) -> io::Result<()> {
+    for age in (0..rotation.files.saturating_sub(1)).rev() {
+        match fs::rename(path(&rotation.dir, module, age), path(&rotation.dir, module, age + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    if rotation.files <= 1 {
+        fs::remove_file(path(&rotation.dir, module, 0))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_rotated_and_the_oldest_is_dropped() {
+        let dir = std::env::temp_dir().join(format!("bulkhead-rotation-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let rotation = Rotation { dir: dir.clone(), file_bytes_max: 10, files: 3 };
+        let files = LogFiles::start(rotation).unwrap();
+        let module: Arc<str> = "m".into();
+        for n in 0..5 {
+            files.write(&module, format!("line {n:05}"));
+        }
+        drop(files);
+        let mut names: Vec<_> =
+            fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, ["m.log.1", "m.log.2"]);
+        assert_eq!(fs::read_to_string(dir.join("m.log.1")).unwrap(), "line 00004\n");
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}

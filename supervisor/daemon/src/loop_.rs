@@ -1,0 +1,157 @@
+//! The one loop: waits for descriptors, signals, the program around it and the next timer, and hands
+//! each to the host in turn. Nothing is decided here.
+
+use crate::{
+    guardian::Guardian,
+    host::Host,
+    link::Io,
+    log_lines::Stream,
+    signals::{Signal, Signals},
+    supervisor::Inject,
+};
+use bulkhead_core::{ClientId, RunId};
+use futures_util::{Stream as _, stream::FuturesUnordered};
+use std::{
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+use tokio::{
+    net::{UnixDatagram, UnixListener, UnixStream, unix::pipe::Receiver},
+    sync::mpsc::UnboundedReceiver,
+    time::{Instant, Sleep},
+};
+
+/// Events that are handled before what they caused is written: one system call then serves many messages.
+const EVENTS_PER_TURN: usize = 64;
+
+/// One end of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum LinkId {
+    Client(ClientId),
+    Run(RunId),
+}
+
+/// Everything that can wake the host.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Readable(LinkId),
+    Writable(LinkId),
+    Log(RunId, Stream),
+    GuardianReadable,
+    GuardianWritable,
+    Accepted(io::Result<UnixStream>),
+}
+
+/// One descriptor that is waited for, once; what handles its event orders the next wait.
+pub(crate) enum Source {
+    Read(LinkId, Rc<Io>),
+    Write(LinkId, Rc<Io>),
+    Log(RunId, Stream, Rc<Receiver>),
+    GuardianRead(Rc<UnixDatagram>),
+    GuardianWrite(Rc<UnixDatagram>),
+    Accept(Rc<UnixListener>),
+}
+
+impl Future for Source {
+    type Output = Event;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Event> {
+        // An error of a poll shows again when the descriptor is used, where it can be handled.
+        match &*self {
+            Source::Read(link, io) => {
+                let _ = ready!(io.poll_read_ready(context));
+                Poll::Ready(Event::Readable(*link))
+            }
+            Source::Write(link, io) => {
+                let _ = ready!(io.poll_write_ready(context));
+                Poll::Ready(Event::Writable(*link))
+            }
+            Source::Log(run, stream, pipe) => {
+                let _ = ready!(pipe.poll_read_ready(context));
+                Poll::Ready(Event::Log(*run, *stream))
+            }
+            Source::GuardianRead(socket) => {
+                let _ = ready!(socket.poll_recv_ready(context));
+                Poll::Ready(Event::GuardianReadable)
+            }
+            Source::GuardianWrite(socket) => {
+                let _ = ready!(socket.poll_send_ready(context));
+                Poll::Ready(Event::GuardianWritable)
+            }
+            Source::Accept(listener) => {
+                let accepted = ready!(listener.poll_accept(context));
+                Poll::Ready(Event::Accepted(accepted.map(|(stream, _)| stream)))
+            }
+        }
+    }
+}
+
+/// The descriptors that are waited for.
+pub(crate) type Sources = FuturesUnordered<Source>;
+
+/// Waits for the guardian's first report.
+pub(crate) async fn readable(guardian: &Guardian) -> io::Result<()> {
+    guardian.socket.readable().await
+}
+
+/// Runs the host until it has nothing left to do.
+pub(crate) async fn run(mut host: Host, mut injected: UnboundedReceiver<Inject>, mut signals: Signals) {
+    let mut timer = pin!(tokio::time::sleep_until(Instant::now()));
+    std::future::poll_fn(|context| turn(&mut host, &mut injected, &mut signals, timer.as_mut(), context)).await;
+    host.finish();
+}
+
+/// Handles everything that is there, writes what came of it, and sets the timer.
+fn turn(
+    host: &mut Host,
+    injected: &mut UnboundedReceiver<Inject>,
+    signals: &mut Signals,
+    mut timer: Pin<&mut Sleep>,
+    context: &mut Context<'_>,
+) -> Poll<()> {
+    let mut handled = 0;
+    loop {
+        let before = handled;
+        host.tick();
+        while handled < EVENTS_PER_TURN
+            && let Poll::Ready(Some(event)) = Pin::new(&mut host.sources).poll_next(context)
+        {
+            handled += 1;
+            host.handle(event);
+        }
+        while let Poll::Ready(Some(inject)) = injected.poll_recv(context) {
+            handled += 1;
+            host.handle_injected(inject);
+        }
+        while let Poll::Ready(signal) = signals.poll(context) {
+            handled += 1;
+            match signal {
+                Signal::Terminate => host.stop(),
+                Signal::Reload => host.reload_all(),
+            }
+        }
+        host.handle_timers();
+        host.flush();
+        if host.is_finished() {
+            return Poll::Ready(());
+        }
+        if handled >= EVENTS_PER_TURN {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        // What was flushed may have ordered new waits, which must be polled once to be heard.
+        if handled == before && !host.has_new_sources() {
+            let Some(due) = host.next_due() else { return Poll::Pending };
+            let due = Instant::from_std(due);
+            if timer.deadline() != due {
+                timer.as_mut().reset(due);
+            }
+            if timer.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}

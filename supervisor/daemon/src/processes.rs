@@ -1,0 +1,84 @@
+//! What the host reads of other processes in /proc: memory, and leftovers of a host that was killed
+//! together with its guardian.
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{fs, path::Path};
+
+/// The environment variable by which every process of a host's modules can be found again. It holds
+/// the state directory, of which there is one for each host.
+pub(crate) const TREE_VARIABLE: &str = "BULKHEAD_TREE";
+
+/// Resident memory of a process in bytes.
+pub(crate) fn memory_bytes(pid: i32) -> Option<u64> {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * page_bytes())
+}
+
+fn page_bytes() -> u64 {
+    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .and_then(|bytes| u64::try_from(bytes).ok())
+        .unwrap_or(4096)
+}
+
+/// Kills every process whose environment says that it belongs to the host with this state
+/// directory; returns how many there were. Children that appear meanwhile are found by looking again.
+pub(crate) fn kill_leftovers(state_dir: &Path) -> usize {
+    let mark = format!("{TREE_VARIABLE}={}", state_dir.display());
+    let mut killed = 0;
+    for _ in 0..100 {
+        let found = marked(mark.as_bytes());
+        if found.is_empty() {
+            break;
+        }
+        for pid in found {
+            // One that is gone by now is what we want.
+            if kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok() {
+                killed += 1;
+            }
+        }
+    }
+    killed
+}
+
+/// Processes that run and carry the mark. A zombie's environment reads as empty, so it is not among them.
+fn marked(mark: &[u8]) -> Vec<i32> {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid: &i32| *pid != own)
+        .filter(|pid| {
+            fs::read(format!("/proc/{pid}/environ"))
+                .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|variable| variable == mark))
+        })
+        .collect()
+}
+
+/// Kills everything in a control group that a former guardian had, and removes it.
+pub(crate) fn clear_cgroup(path: &Path) {
+    // A path that is gone was cleared by its guardian.
+    let _ = fs::write(path.join("cgroup.kill"), "1");
+    for _ in 0..1000 {
+        remove_groups(path);
+        if !path.exists() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    tracing::warn!("the control group {} of a former guardian cannot be removed", path.display());
+}
+
+fn remove_groups(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_groups(&entry.path());
+        }
+    }
+    let _ = fs::remove_dir(path);
+}

@@ -1,0 +1,124 @@
+//! The state directory: its folders, the lock that keeps a second host out, the notes that let a
+//! host clear what a killed one left.
+
+use crate::processes;
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Why a state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateDirError {
+    #[error("cannot use the state directory {}: {error}; choose another with --state DIR", .path.display())]
+    Unusable { path: PathBuf, error: io::Error },
+    #[error(
+        "the state directory {} is in use by another host (process {holder}); stop that one, or choose another with --state DIR",
+        .path.display()
+    )]
+    InUse { path: PathBuf, holder: String },
+}
+
+/// A state directory that is this host's own until it is dropped.
+#[derive(Debug)]
+pub(crate) struct StateDir {
+    path: PathBuf,
+    lock: Flock<File>,
+}
+
+/// What the lock file says for the next host to clear.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Note {
+    pid: u32,
+    cgroup: Option<PathBuf>,
+}
+
+impl StateDir {
+    /// Creates what is missing, locks it, and clears what a killed host left.
+    pub(crate) fn open(path: &Path) -> Result<StateDir, StateDirError> {
+        let unusable = |error: io::Error| StateDirError::Unusable { path: path.to_owned(), error };
+        create_private(path).map_err(unusable)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path.join("lock"))
+            .map_err(unusable)?;
+        let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(mut file, errno)| {
+            if errno == nix::errno::Errno::EWOULDBLOCK {
+                let holder = read_note(&mut file).map_or("unknown".into(), |note| note.pid.to_string());
+                StateDirError::InUse { path: path.to_owned(), holder }
+            } else {
+                unusable(errno.into())
+            }
+        })?;
+        if let Some(cgroup) = read_note(&mut lock).and_then(|note| note.cgroup) {
+            processes::clear_cgroup(&cgroup);
+        }
+        let killed = processes::kill_leftovers(path);
+        if killed > 0 {
+            tracing::warn!("killed {killed} processes that a former host of {} left behind", path.display());
+        }
+        let mut dir = StateDir { path: path.to_owned(), lock };
+        for folder in [dir.logs(), dir.crashes(), dir.quarantine(), dir.path.join("data")] {
+            create_private(&folder).map_err(unusable)?;
+        }
+        dir.note(None).map_err(unusable)?;
+        Ok(dir)
+    }
+
+    /// Leaves word for the next host: who this one is, and which control group is its guardian's.
+    pub(crate) fn note(&mut self, cgroup: Option<&Path>) -> io::Result<()> {
+        let note = Note { pid: std::process::id(), cgroup: cgroup.map(Path::to_owned) };
+        self.lock.rewind()?;
+        self.lock.set_len(0)?;
+        self.lock.write_all(&serde_json::to_vec(&note).expect("a note can be written as JSON"))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.path.join("logs")
+    }
+
+    pub(crate) fn crashes(&self) -> PathBuf {
+        self.path.join("crashes")
+    }
+
+    pub(crate) fn quarantine(&self) -> PathBuf {
+        self.path.join("quarantine")
+    }
+
+    /// The folder of a module's own, created if it is missing.
+    pub(crate) fn data(&self, module: &str) -> io::Result<PathBuf> {
+        let path = self.path.join("data").join(module);
+        create_private(&path)?;
+        Ok(path)
+    }
+}
+
+fn read_note(file: &mut File) -> Option<Note> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(64 * 1024).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// Creates a folder that nobody else may enter, and its parents.
+pub(crate) fn create_private(path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,249 @@
+//! The host as a library: started on a thread of its own, talked to like every other host.
+
+use crate::{
+    control_socket::{ControlSocket, SocketError},
+    guardian::{Guardian, Incoming},
+    host::{Host, Parts},
+    log_files::{LogFiles, Rotation},
+    loop_,
+    notify::Notify,
+    signals::Signals,
+    state_dir::{StateDir, StateDirError},
+};
+use bulkhead_client::Client;
+use bulkhead_config::{HostConfig, Loaded, ModuleConfig, Problems};
+use bulkhead_protocol::guardian::Report;
+use std::{
+    io,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread::JoinHandle,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// How long the guardian may take for its first word.
+const GUARDIAN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reads a configuration again.
+pub type Reloader = Box<dyn FnMut() -> Result<Loaded, Problems> + Send>;
+
+/// How a host is started, beyond its configuration.
+#[derive(Default)]
+pub struct Options {
+    /// The `module-runtime` program; without one it is looked for beside the running program.
+    pub runtime: Option<PathBuf>,
+    /// Whether to listen on the configuration's control socket.
+    pub listen: bool,
+    /// Reads the configuration again when a client or SIGHUP asks for it.
+    pub reloader: Option<Reloader>,
+}
+
+/// Why a host did not start.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct StartError(#[from] Reason);
+
+#[derive(Debug, thiserror::Error)]
+enum Reason {
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error("the configuration does not check: {0}")]
+    Configuration(#[from] Problems),
+    #[error(
+        "expected the program module-runtime at {}; build it, or name another place with $BULKHEAD_RUNTIME", .0.display()
+    )]
+    NoRuntime(PathBuf),
+    #[error("the guardian {} {what}", .program.display())]
+    Guardian { program: PathBuf, what: String },
+    #[error("cannot start: {0}")]
+    Io(#[from] io::Error),
+    #[error("the host's thread ended before it was up; its log says why")]
+    Ended,
+}
+
+/// What the program around a host can ask of its loop.
+pub(crate) enum Inject {
+    Client(UnixStream),
+    Stop,
+}
+
+/// A host that runs on a thread of its own.
+///
+/// It is talked to through [`Supervisor::client`], with the same messages as over the control
+/// socket. Dropping it stops every module and waits until nothing of them is left.
+#[derive(Debug)]
+pub struct Supervisor {
+    inject: UnboundedSender<Inject>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Supervisor {
+    /// Starts a host inside this program. No signal handler is installed, and no child of the
+    /// program other than the host's own guardian is ever waited for.
+    ///
+    /// # Errors
+    /// When the configuration does not check, the state directory is in use or cannot be written,
+    /// the control socket cannot be had, or the guardian does not start.
+    pub fn start(host: HostConfig, modules: Vec<ModuleConfig>, options: Options) -> Result<Supervisor, StartError> {
+        let (inject, injected) = unbounded_channel();
+        let (started_sender, started) = mpsc::channel();
+        let (result_sender, result) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("bulkhead".into())
+            .spawn(move || {
+                let kind = Kind::Embedded;
+                let outcome = run(Loaded { host, modules }, options, injected, started_sender, kind);
+                // The starter has gone if it was dropped; then nobody needs to know.
+                let _ = result_sender.send(outcome);
+            })
+            .map_err(Reason::Io)?;
+        if started.recv().is_err() {
+            let outcome = result.recv().unwrap_or(Err(StartError(Reason::Ended)));
+            return Err(outcome.err().unwrap_or(StartError(Reason::Ended)));
+        }
+        Ok(Supervisor { inject, thread: Some(thread) })
+    }
+
+    /// A new connection to the host, as if over the control socket.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn client(&self) -> io::Result<Client> {
+        let (ours, theirs) = UnixStream::pair()?;
+        self.inject
+            .send(Inject::Client(theirs))
+            .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the host has ended"))?;
+        Ok(Client::from_stream(ours))
+    }
+
+    /// Stops every module and then the host; returns when nothing of either is left.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    /// Runs a host as this process's work, until SIGTERM or SIGINT ends it. SIGHUP reads the
+    /// configuration again. Tells a service manager of it, if `$NOTIFY_SOCKET` names one.
+    ///
+    /// # Errors
+    /// As [`Supervisor::start`].
+    pub fn run_daemon(loaded: Loaded, options: Options) -> Result<(), StartError> {
+        let (_inject, injected) = unbounded_channel();
+        let (started, _) = mpsc::channel();
+        raise_descriptor_limit();
+        run(loaded, options, injected, started, Kind::Daemon)
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        // A host that has ended already does not listen, and its thread can be joined at once.
+        let _ = self.inject.send(Inject::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Daemon,
+    Embedded,
+}
+
+fn run(
+    loaded: Loaded,
+    options: Options,
+    injected: UnboundedReceiver<Inject>,
+    started: mpsc::Sender<()>,
+    kind: Kind,
+) -> Result<(), StartError> {
+    loaded.check().map_err(Reason::Configuration)?;
+    let program = runtime_program(options.runtime)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Reason::Io)?;
+    runtime.block_on(async {
+        let state_dir = StateDir::open(&loaded.host.state_dir).map_err(Reason::StateDir)?;
+        let socket = if options.listen {
+            Some(ControlSocket::bind(&loaded.host.socket).map_err(Reason::Socket)?)
+        } else {
+            None
+        };
+        let signals = match kind {
+            Kind::Daemon => Signals::of_daemon().map_err(Reason::Io)?,
+            Kind::Embedded => Signals::default(),
+        };
+        let guardian = start_guardian(&program).await?;
+        let logs = &loaded.host.logs;
+        let rotation =
+            Rotation { dir: state_dir.logs(), file_bytes_max: logs.file_bytes_max as u64, files: logs.files };
+        let host = Host::new(Parts {
+            modules: loaded.modules,
+            log_files: LogFiles::start(rotation).map_err(Reason::Io)?,
+            config: loaded.host,
+            state_dir,
+            socket,
+            guardian,
+            guardian_program: program,
+            notify: if kind == Kind::Daemon { Notify::of_process() } else { Notify::nobody() },
+            reloader: options.reloader,
+            seed: seed(),
+            started,
+        });
+        loop_::run(host, injected, signals).await;
+        Ok(())
+    })
+}
+
+/// The guardian's first word comes before anything else is done: it says how trees are killed here.
+async fn start_guardian(program: &Path) -> Result<Guardian, Reason> {
+    let failed = |what: String| Reason::Guardian { program: program.to_owned(), what };
+    let mut guardian = Guardian::start(program).map_err(|error| failed(format!("cannot be started: {error}")))?;
+    let deadline = Instant::now() + GUARDIAN_TIMEOUT;
+    loop {
+        match guardian.receive() {
+            Incoming::Report(Report::Hello { containment, cgroup, .. }) => {
+                guardian.containment = Some(containment);
+                guardian.cgroup = cgroup;
+                return Ok(guardian);
+            }
+            Incoming::Report(other) => return Err(failed(format!("began with {other:?} instead of a greeting"))),
+            Incoming::End => return Err(failed(format!("ended at once ({}); its error is above", guardian.end()))),
+            Incoming::Nothing => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                match tokio::time::timeout(left, loop_::readable(&guardian)).await {
+                    Ok(ready) => ready.map_err(Reason::Io)?,
+                    Err(_) => return Err(failed(format!("said nothing for {GUARDIAN_TIMEOUT:?}"))),
+                }
+            }
+        }
+    }
+}
+
+fn runtime_program(given: Option<PathBuf>) -> Result<PathBuf, Reason> {
+    let program = match given.or_else(|| std::env::var_os("BULKHEAD_RUNTIME").map(PathBuf::from)) {
+        Some(program) => program,
+        None => std::env::current_exe()?.with_file_name("module-runtime"),
+    };
+    let program = std::path::absolute(&program)?;
+    if program.is_file() { Ok(program) } else { Err(Reason::NoRuntime(program)) }
+}
+
+/// A host with many modules and clients needs many descriptors. Modules get the usual limit back.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!("cannot raise the limit of open files from {soft} to {hard}: {error}");
+    }
+}
+
+/// Restarts are spread differently by each host.
+fn seed() -> u64 {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::from(std::process::id()) ^ u64::from(time.subsec_nanos()) << 32 ^ time.as_secs()
+}

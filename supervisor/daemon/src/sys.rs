@@ -1,0 +1,52 @@
+//! The system calls for which there is no safe wrapper: the only file of this crate with `unsafe`.
+
+use std::{
+    io,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    process::Command,
+    time::Duration,
+};
+
+/// Lets the program that `command` starts find `descriptor` under the number `target`.
+pub(crate) fn inherit(command: &mut Command, descriptor: OwnedFd, target: i32) {
+    let install = move || {
+        let source = descriptor.as_raw_fd();
+        // SAFETY: fcntl and dup2 take plain numbers and are async-signal-safe (signal-safety(7)).
+        // `source` is open: the closure owns it. A duplicate has no close-on-exec flag; where
+        // source and target are the same number, the flag is cleared instead.
+        let result = unsafe {
+            if source == target { libc_fcntl_clear_cloexec(source) } else { nix::libc::dup2(source, target) }
+        };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: the closure runs between fork and exec; it allocates nothing, takes no lock and calls
+    // only async-signal-safe functions.
+    unsafe { command.pre_exec(install) };
+}
+
+/// # Safety
+/// None beyond that of a system call on a number: an invalid one gives an error.
+unsafe fn libc_fcntl_clear_cloexec(descriptor: i32) -> i32 {
+    // SAFETY: F_SETFD with zero only clears the flag.
+    unsafe { nix::libc::fcntl(descriptor, nix::libc::F_SETFD, 0) }
+}
+
+/// The CPU time that a process has used since its start, all its threads together.
+pub(crate) fn cpu_time(pid: i32) -> Option<Duration> {
+    let mut clock: nix::libc::clockid_t = 0;
+    let mut time = nix::libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: both calls only write to the variables whose addresses they are given, which are
+    // alive and of the right type; a process that is gone gives an error.
+    unsafe {
+        if nix::libc::clock_getcpuclockid(pid, &raw mut clock) != 0 {
+            return None;
+        }
+        if nix::libc::clock_gettime(clock, &raw mut time) != 0 {
+            return None;
+        }
+    }
+    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
+}
