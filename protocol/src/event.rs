@@ -1,8 +1,8 @@
 //! Names of events, the patterns that choose among them, and the few members of a payload that the
 //! host itself reads. Delivery is the core's business.
 
-use crate::limits::EVENT_NAME_BYTES_MAX;
 use crate::Json;
+use crate::limits::EVENT_NAME_BYTES_MAX;
 use serde::Deserialize;
 use std::{borrow::Cow, fmt};
 

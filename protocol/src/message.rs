@@ -269,6 +269,7 @@ pub struct MessageError {
 
 /// The members of both kinds of message; unknown ones are ignored.
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Envelope<'a> {
     #[serde(default, deserialize_with = "present")]
     id: Option<Option<u64>>,
@@ -307,6 +308,10 @@ impl Message {
             let at = error.valid_up_to();
             fail(None, format!("expected UTF-8, found the byte 0x{:02x} at offset {at}", frame[at]))
         })?;
+        // An array of the right values in the right order would be read as an object without names.
+        if text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('[') {
+            return Err(fail(None, format!("expected one JSON object, found {}", quote(frame))));
+        }
         let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| {
             let what = if error.is_data() { "a message" } else { "one JSON object" };
             fail(readable_id(text), format!("expected {what}: {error}; found {}", quote(frame)))
