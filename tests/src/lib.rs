@@ -1,1 +1,58 @@
-//! placeholder
+//! What the end-to-end tests need: a [`World`] with folders of modules and a real host, clients of
+//! it, and a look at what is left in /proc. Every wait has a deadline, and nothing that a world
+//! started outlives it. It knows no module by more than its program's name.
+
+mod caller;
+mod host;
+mod processes;
+mod world;
+
+pub use caller::{Answer, Caller};
+pub use host::{Ended, Host};
+pub use processes::{Survivor, is_alive, kill, marked, wait_until_gone};
+pub use world::World;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long an event that must come is waited for. Long, as the machine may be busy with much else;
+/// a test that passes never waits for so long.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Looks again and again until `look` finds something.
+///
+/// What has no event to wait for, like another process's end, is left to this; the nap only spares
+/// the processor.
+///
+/// # Panics
+/// When nothing is found for too long.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for this in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A program of this workspace, as it was built beside the running test.
+///
+/// # Panics
+/// When it was not built.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own program");
+    let path = test.ancestors().skip(1).map(|folder| folder.join(name)).find(|path| path.is_file());
+    path.unwrap_or_else(|| {
+        panic!("expected the program {name} near {}; `cargo test --workspace` builds it", test.display())
+    })
+}
+
+/// Whether this process is root's; what needs another user can only be tried then.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// An ordinary user without anything of its own: `nobody`.
+pub const NOBODY: u32 = 65534;

@@ -1,0 +1,146 @@
+//! The caller: it sends prepared frames and counts what comes back. It looks at an answer only far
+//! enough to see that it is a success, so that what is measured is what lies between.
+
+use crate::Failed;
+use crate::frames::{self, FIRST_ID, ID_AT, ID_DIGITS};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// How long any answer may take before the measurement is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What an answer says behind its number.
+const SUCCESS: &[u8] = br#","status":"success""#;
+
+/// A connection to a host, a relay or a module.
+#[derive(Debug)]
+pub struct Caller {
+    stream: UnixStream,
+    buffer: Vec<u8>,
+    /// The part of `buffer` that has been read and not been looked at.
+    start: usize,
+    end: usize,
+    next_id: u64,
+    out: Vec<u8>,
+}
+
+impl Caller {
+    /// A caller over this connection.
+    ///
+    /// # Errors
+    /// When the kernel refuses the time limit.
+    pub fn new(stream: UnixStream) -> Result<Caller, Failed> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Caller { stream, buffer: vec![0; 64 * 1024], start: 0, end: 0, next_id: FIRST_ID, out: Vec::new() })
+    }
+
+    /// Sends one request and waits for its answer.
+    ///
+    /// # Errors
+    /// When the answer is none or no success.
+    pub fn call(&mut self, request: &[u8]) -> Result<(), Failed> {
+        self.push(request);
+        self.send()?;
+        success(self.answer()?)
+    }
+
+    /// Sends `calls` requests with `window` of them in flight at all times; returns how long it took.
+    ///
+    /// # Errors
+    /// As [`Caller::call`].
+    pub fn calls(&mut self, request: &[u8], calls: usize, window: usize) -> Result<Duration, Failed> {
+        let began = Instant::now();
+        let (mut sent, mut answered) = (0, 0);
+        while answered < calls {
+            while sent < calls && sent - answered < window {
+                self.push(request);
+                sent += 1;
+            }
+            self.send()?;
+            success(self.answer()?)?;
+            answered += 1;
+            while let Some((content, used)) = frames::first(&self.buffer[self.start..self.end]) {
+                success(content)?;
+                self.start += used;
+                answered += 1;
+            }
+        }
+        Ok(began.elapsed())
+    }
+
+    /// Puts a request behind those that wait, under the next number.
+    pub fn push(&mut self, request: &[u8]) {
+        let at = self.out.len() + ID_AT;
+        self.out.extend_from_slice(request);
+        let mut rest = self.next_id;
+        for digit in self.out[at..at + ID_DIGITS].iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        self.next_id += 1;
+    }
+
+    /// Sends what waits.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub fn send(&mut self) -> Result<(), Failed> {
+        if !self.out.is_empty() {
+            self.stream.write_all(&self.out)?;
+            self.out.clear();
+        }
+        Ok(())
+    }
+
+    /// The content of the next answer.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn answer(&mut self) -> Result<&[u8], Failed> {
+        loop {
+            let whole = frames::first(&self.buffer[self.start..self.end]).map(|(content, used)| (content.len(), used));
+            if let Some((length, used)) = whole {
+                let at = self.start + used - length;
+                self.start += used;
+                return Ok(&self.buffer[at..at + length]);
+            }
+            if self.start == self.end {
+                (self.start, self.end) = (0, 0);
+            } else if self.end == self.buffer.len() {
+                self.buffer.copy_within(self.start..self.end, 0);
+                (self.start, self.end) = (0, self.end - self.start);
+            }
+            if self.end == self.buffer.len() {
+                self.buffer.resize(2 * self.end, 0);
+            }
+            match self.stream.read(&mut self.buffer[self.end..])? {
+                0 => return Err("the connection ended before the answer".into()),
+                count => self.end += count,
+            }
+        }
+    }
+
+    /// The text of the next answer that is not progress.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn last_answer(&mut self) -> Result<String, Failed> {
+        loop {
+            let text = String::from_utf8_lossy(self.answer()?).into_owned();
+            if !text.contains(r#""status":"progress""#) {
+                return Ok(text);
+            }
+        }
+    }
+}
+
+/// Checks that an answer is a success.
+fn success(answer: &[u8]) -> Result<(), Failed> {
+    // `{"id":` and the number.
+    let behind = 6 + ID_DIGITS;
+    if answer.get(behind..behind + SUCCESS.len()) == Some(SUCCESS) {
+        return Ok(());
+    }
+    Err(format!("expected a success, found {}", String::from_utf8_lossy(answer)).into())
+}

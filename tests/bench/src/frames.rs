@@ -1,0 +1,67 @@
+//! The frames that are measured. They are written by hand, with numbers of one width, so that
+//! numbering a request costs the caller ten bytes and no encoding.
+
+use bulkhead_protocol::init::{Capabilities, Limits};
+use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
+use bulkhead_protocol::{Init, Json, Message, PROTOCOL_VERSION, Request, RequestType};
+
+/// The bytes of a measured request's payload.
+pub const PAYLOAD_BYTES: usize = 128;
+
+/// The first number of a request: all that follow have as many digits.
+pub const FIRST_ID: u64 = 1_000_000_000;
+
+/// Where the number begins in a frame: behind the length and `{"id":`.
+pub const ID_AT: usize = 4 + 6;
+
+/// The digits of a number.
+pub const ID_DIGITS: usize = 10;
+
+/// A command to `to`, under the number [`FIRST_ID`], its payload [`PAYLOAD_BYTES`] long.
+pub fn command(to: &str, name: &str) -> Vec<u8> {
+    let head = format!(r#"{{"name":"{name}","args":"#);
+    let args = args_of(PAYLOAD_BYTES - head.len() - 1);
+    frame(&format!(r#"{{"id":{FIRST_ID},"type":"command","to":"{to}","payload":{head}{args}}}}}"#))
+}
+
+/// Arguments of a command that are this many bytes long, as a line for `bulkhead pipe`.
+pub fn args_of(bytes: usize) -> String {
+    let (head, tail) = (r#"{"text":""#, r#""}"#);
+    format!("{head}{}{tail}", "x".repeat(bytes - head.len() - tail.len()))
+}
+
+/// The first message to a module, for where no host sends it.
+pub fn init() -> Vec<u8> {
+    let init = Init {
+        protocol: PROTOCOL_VERSION,
+        module: "echo".into(),
+        instance: "echo#1".into(),
+        config: Json::of(&serde_json::json!({})),
+        limits: Limits { frame_bytes_max: FRAME_BYTES_MAX_DEFAULT, window: 64, requests_max: 64 },
+        capabilities: Capabilities::default(),
+        data_dir: std::env::temp_dir().display().to_string(),
+    };
+    let mut out = Vec::new();
+    let request = Message::Request(Request::new(FIRST_ID, RequestType::Init, Json::of(&init)));
+    request.encode(&mut out, FRAME_BYTES_MAX_DEFAULT).expect("a greeting is short");
+    out
+}
+
+/// One frame with this content.
+pub fn frame(content: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    push(&mut out, content.as_bytes());
+    out
+}
+
+/// Appends one frame to `out`.
+pub fn push(out: &mut Vec<u8>, content: &[u8]) {
+    out.extend_from_slice(&u32::try_from(content.len()).expect("a measured frame is short").to_be_bytes());
+    out.extend_from_slice(content);
+}
+
+/// The content of the first frame in `bytes` and how many bytes it took, if it is whole.
+pub fn first(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let length = u32::from_be_bytes(*bytes.first_chunk::<4>()?) as usize;
+    Some((bytes.get(4..4 + length)?, 4 + length))
+}

@@ -1,0 +1,19 @@
+//! What the benchmark `host` and the program `soak` share: a host in a process of its own, a bare
+//! relay that carries the same frames between the same two programs, a caller that costs little,
+//! and the figures.
+//!
+//! It measures release builds only and builds them itself ([`programs`]). It deliberately judges
+//! nothing: it prints ratios and figures, and what is good enough is said elsewhere.
+
+pub mod caller;
+pub mod cores;
+pub mod crash;
+pub mod figures;
+pub mod frames;
+pub mod parts;
+pub mod programs;
+pub mod weight;
+pub mod world;
+
+/// What stops a measurement. There is nothing to be done about it but to read it.
+pub type Failed = Box<dyn std::error::Error>;

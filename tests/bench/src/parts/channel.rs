@@ -1,0 +1,21 @@
+//! The bare module's channel: the descriptor that the host names, else standard input and output.
+//! The only unsafe line of the crate is here.
+
+use crate::Failed;
+use bulkhead_protocol::CHANNEL_VARIABLE;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+
+/// What is read from and what is written to.
+pub(super) fn open() -> Result<(File, File), Failed> {
+    let Ok(number) = std::env::var(CHANNEL_VARIABLE) else {
+        let input = io::stdin().as_fd().try_clone_to_owned()?;
+        let output = io::stdout().as_fd().try_clone_to_owned()?;
+        return Ok((input.into(), output.into()));
+    };
+    // SAFETY: the variable is the host's promise that this descriptor is open and ours alone, and it
+    // is taken once, at the start of a process that opened nothing before.
+    let socket = unsafe { OwnedFd::from_raw_fd(number.parse()?) };
+    Ok((socket.try_clone()?.into(), socket.into()))
+}

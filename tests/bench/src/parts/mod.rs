@@ -1,0 +1,66 @@
+//! Processes that a measurement is made of, beside those of the product. They are this same program,
+//! started with the name of its part, so that nothing else must be built or found.
+//!
+//! Each of them ends when its other side is gone, however the measurement ends.
+
+mod channel;
+mod echo;
+mod relay;
+
+use crate::Failed;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// The first argument of a program that plays a part.
+const PLAY: &str = "--play";
+
+/// A bare module: it reads an answer's number and nothing else, and writes all answers of one read at once.
+pub const ECHO: &str = "echo";
+
+/// The relay that waits for both sides.
+pub const RELAY_EPOLL: &str = "relay-epoll";
+
+/// The relay that expects question and answer in turns, and makes four system calls for both.
+pub const RELAY_BLOCKING: &str = "relay-blocking";
+
+/// Runs another program that is killed as soon as this one's parent ends.
+pub const RUN: &str = "run";
+
+/// Plays the part that this program was started for, and ends it; returns where it was started for none.
+pub fn play_if_asked() {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_none_or(|word| word != PLAY) {
+        return;
+    }
+    let part = args.next().and_then(|word| word.into_string().ok()).unwrap_or_default();
+    let result = match part.as_str() {
+        ECHO => echo::run(),
+        RELAY_EPOLL => relay::epoll(),
+        RELAY_BLOCKING => relay::blocking(),
+        RUN => run(args.collect()),
+        other => Err(format!("expected the name of a part, found {other:?}").into()),
+    };
+    if let Err(error) = result {
+        eprintln!("{part}: {error}");
+        std::process::exit(1);
+    }
+    std::process::exit(0);
+}
+
+/// The command that starts this program in a part.
+///
+/// # Errors
+/// When the program cannot be found any more.
+pub fn part(name: &str) -> Result<Command, Failed> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args([PLAY, name]);
+    Ok(command)
+}
+
+fn run(words: Vec<std::ffi::OsString>) -> Result<(), Failed> {
+    set_pdeathsig(Signal::SIGKILL)?;
+    let (program, args) = words.split_first().ok_or("expected a program to run")?;
+    Err(Command::new(program).args(args).exec().into())
+}

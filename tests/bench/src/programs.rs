@@ -1,0 +1,49 @@
+//! The programs that are measured: built first, then found beside the running program.
+
+use crate::Failed;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The packages whose programs are measured.
+const PACKAGES: [&str; 3] = ["bulkhead", "bulkhead-launcher", "test-minimal"];
+
+/// The folder of release builds.
+#[derive(Debug)]
+pub struct Programs {
+    folder: PathBuf,
+}
+
+impl Programs {
+    /// Builds what is measured, and says so.
+    ///
+    /// # Errors
+    /// When it does not build.
+    pub fn build() -> Result<Programs, Failed> {
+        let current = std::env::current_exe()?;
+        let folder = current
+            .ancestors()
+            .find(|folder| folder.file_name().is_some_and(|name| name == "release"))
+            .ok_or_else(|| {
+                format!("expected to run from target/release, found {}: only release builds are measured", current.display())
+            })?
+            .to_owned();
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args(["build", "--release", "--bins"]).args(PACKAGES.iter().flat_map(|name| ["-p", name]));
+        command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        if let Some(target) = folder.parent() {
+            command.env("CARGO_TARGET_DIR", target);
+        }
+        eprintln!("building what is measured: cargo build --release --bins -p {}", PACKAGES.join(" -p "));
+        let status = command.status()?;
+        if !status.success() {
+            return Err(format!("the build failed: {status}").into());
+        }
+        Ok(Programs { folder })
+    }
+
+    /// The program of this name.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}

@@ -1,0 +1,174 @@
+//! A host in a process of its own with modules to talk to, and a relay to compare it with. Both end
+//! when they are dropped, and when this program ends in whatever way.
+
+use crate::caller::Caller;
+use crate::parts::{self, ECHO, RUN};
+use crate::programs::Programs;
+use crate::{Failed, frames};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a host may take to listen, and to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A restart at once after every crash, so that the crash is measured and not the wait.
+const RESTART: &str = r#"
+[restart]
+at_once_after = "0s"
+delay_initial = "1ms"
+delay_max = "1ms"
+reset_after = "0s"
+breaker_failures = 1000
+breaker_window = "1s"
+"#;
+
+/// A running host and the folder it lives in.
+#[derive(Debug)]
+pub struct World {
+    folder: PathBuf,
+    host: Child,
+}
+
+impl World {
+    /// Starts a host with the modules `echo` (the bare one) and `test-minimal`.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(programs: &Programs) -> Result<World, Failed> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("bulkhead-bench-{}-{number}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let play = parts::part(ECHO)?;
+        let words: Vec<_> = [play.get_program()].into_iter().chain(play.get_args()).map(|word| word.display().to_string()).collect();
+        manifest(&folder, "echo", &words)?;
+        manifest(&folder, "test-minimal", &[programs.path("test-minimal").display().to_string()])?;
+        let config = folder.join("bulkhead.toml");
+        fs::write(&config, "[host]\nmodules = [\"modules\"]\nlog_level = \"error\"\n[restarts]\nper_second = 1000\nburst = 10000\n")?;
+        // As a parent would: the host is killed when this program ends, and its guardian follows it.
+        let host = parts::part(RUN)?
+            .arg(programs.path("bulkhead"))
+            .arg("run")
+            .args(["--config".as_ref(), config.as_os_str()])
+            .args(["--state".as_ref(), folder.join("state").as_os_str()])
+            .args(["--socket".as_ref(), folder.join("socket").as_os_str()])
+            .stdin(Stdio::null())
+            .spawn()?;
+        let world = World { folder, host };
+        let mut caller = world.caller()?;
+        for module in ["echo", "test-minimal"] {
+            // A request to a module that is starting waits with it.
+            caller.call(&frames::command(module, if module == "echo" { "echo" } else { "ping" }))?;
+        }
+        Ok(world)
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("socket")
+    }
+
+    /// A folder that goes away with the world.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A new connection; waits until the host listens.
+    ///
+    /// # Errors
+    /// When it does not listen in time.
+    pub fn caller(&self) -> Result<Caller, Failed> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match UnixStream::connect(self.socket()) {
+                Ok(stream) => return Caller::new(stream),
+                Err(error) if Instant::now() > deadline => return Err(error.into()),
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
+    /// Resident memory of the host and of its guardian in KiB.
+    ///
+    /// # Errors
+    /// When the host is gone.
+    pub fn memory_kib(&self) -> Result<(u64, u64), Failed> {
+        let host = self.host.id();
+        let children = fs::read_to_string(format!("/proc/{host}/task/{host}/children"))?;
+        let guardian: u32 = children.split_whitespace().next().ok_or("expected the host to have a guardian")?.parse()?;
+        Ok((resident_kib(host)?, resident_kib(guardian)?))
+    }
+}
+
+fn manifest(folder: &Path, name: &str, command: &[String]) -> Result<(), Failed> {
+    let folder = folder.join("modules").join(name);
+    fs::create_dir_all(&folder)?;
+    let command = serde_json::to_string(command)?;
+    let text = format!("[module]\nname = \"{name}\"\ncommand = {command}\n{RESTART}");
+    Ok(fs::write(folder.join("module.toml"), text)?)
+}
+
+fn resident_kib(process: u32) -> Result<u64, Failed> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("expected VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // Asked to end, it stops its modules; a host that does not is killed, and its guardian does it.
+        let host = Pid::from_raw(self.host.id().cast_signed());
+        let _ = kill(host, Signal::SIGTERM);
+        let deadline = Instant::now() + PATIENCE;
+        while matches!(self.host.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                let _ = self.host.kill();
+                let _ = self.host.wait();
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A relay, the module behind it, and the caller before it.
+#[derive(Debug)]
+pub struct Relay {
+    /// The caller's end.
+    pub caller: Caller,
+    processes: [Child; 2],
+}
+
+impl Relay {
+    /// Starts the relay that is called `part` before a module that is started by `module`.
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub fn start(part: &str, mut module: Command) -> Result<Relay, Failed> {
+        let (caller, relay_front) = UnixStream::pair()?;
+        let (relay_back, module_end) = UnixStream::pair()?;
+        let module_out = module_end.try_clone()?;
+        let module = module.stdin(OwnedFd::from(module_end)).stdout(OwnedFd::from(module_out)).spawn()?;
+        let relay = parts::part(part)?.stdin(OwnedFd::from(relay_front)).stdout(OwnedFd::from(relay_back)).spawn()?;
+        let mut relay = Relay { caller: Caller::new(caller)?, processes: [relay, module] };
+        relay.caller.call(&frames::init())?;
+        Ok(relay)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}

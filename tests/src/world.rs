@@ -1,0 +1,253 @@
+//! A folder with modules, a state directory and a socket, and the host that runs them. Nothing of
+//! it is left when it is dropped: neither process nor file.
+
+use crate::{Caller, Ended, Host, NOBODY, PATIENCE, Survivor, kill, marked, program, until};
+use bulkhead_client::Client;
+use nix::sys::signal::Signal;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// One test's world.
+#[derive(Debug)]
+pub struct World {
+    dir: PathBuf,
+    /// Text that is in the environment of each process of this world, and of no other.
+    mark: String,
+    uid: Option<u32>,
+    environment: Vec<(String, String)>,
+    flags: Vec<String>,
+    host: Option<Host>,
+    /// What the host tells a service manager.
+    pub notify: UnixDatagram,
+}
+
+impl Default for World {
+    fn default() -> World {
+        World::new()
+    }
+}
+
+impl World {
+    /// An empty world.
+    ///
+    /// # Panics
+    /// When the folder for temporary files cannot be written.
+    pub fn new() -> World {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let mark = format!("bulkhead-test-{}-{number}-end", std::process::id());
+        let dir = std::env::temp_dir().join(&mark);
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(dir.join("modules")).expect("the folder for temporary files can be written");
+        let notify = UnixDatagram::bind(dir.join("notify")).expect("a socket can be made");
+        let world =
+            World { dir, mark, uid: None, environment: Vec::new(), flags: Vec::new(), host: None, notify };
+        // Whoever the host belongs to has to get in and may make its own folders here.
+        open_to_all(&world.dir);
+        open_to_all(&world.path("notify"));
+        world
+    }
+
+    /// A path in this world.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.path("run/control.sock")
+    }
+
+    /// The state directory.
+    pub fn state(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// Adds a module, or changes it. `rest` is the manifest behind the lines that every module has,
+    /// so it begins with keys of `[module]`.
+    ///
+    /// # Panics
+    /// When its folder cannot be written.
+    pub fn module(&mut self, name: &str, program_name: &str, rest: &str) -> &mut World {
+        let command = format!("command = [\"bin/{program_name}\"]\n{rest}");
+        self.manifest(name, &format!("name = \"{name}\"\nversion = \"1.0.0\"\ntype = \"process\"\n{command}"));
+        self.install(&self.path("modules").join(name).join("bin"), program_name);
+        self
+    }
+
+    /// Writes the manifest of a module, whatever it says.
+    ///
+    /// # Panics
+    /// When its folder cannot be written.
+    pub fn manifest(&self, name: &str, module: &str) {
+        let folder = self.path("modules").join(name);
+        fs::create_dir_all(folder.join("bin")).expect("the world can be written");
+        fs::write(folder.join("module.toml"), format!("[module]\n{module}\n")).expect("the world can be written");
+    }
+
+    /// Puts a program of this workspace into a folder. Another user may not be able to reach where
+    /// it was built, and gets a copy.
+    fn install(&self, folder: &Path, name: &str) {
+        let target = folder.join(name);
+        if target.exists() {
+            return;
+        }
+        fs::create_dir_all(folder).expect("the world can be written");
+        let result = match self.uid {
+            None => symlink(program(name), &target),
+            Some(_) => fs::copy(program(name), &target).map(drop),
+        };
+        result.unwrap_or_else(|error| panic!("cannot install {name}: {error}"));
+    }
+
+    /// Lets everything run as an ordinary user; comes before modules are added.
+    pub fn as_nobody(mut self) -> World {
+        self.uid = Some(NOBODY);
+        self
+    }
+
+    /// Sets a variable of the host's environment.
+    pub fn env(mut self, name: &str, value: &str) -> World {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Writes the host's file.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn host_file(&mut self, text: &str) -> &mut World {
+        let path = self.path("bulkhead.toml");
+        fs::write(&path, text).expect("the world can be written");
+        if self.flags.is_empty() {
+            self.flags = vec!["--config".into(), path.display().to_string()];
+        }
+        self
+    }
+
+    /// The `bulkhead` command, as this world's user and for this world's socket.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let path = match self.uid {
+            None => program("bulkhead"),
+            Some(_) => {
+                self.install(&self.path("bin"), "bulkhead");
+                self.install(&self.path("bin"), "module-runtime");
+                self.path("bin/bulkhead")
+            }
+        };
+        let mut command = Command::new(path);
+        command.args(words).current_dir(&self.dir).env("BULKHEAD_SOCKET", self.socket()).env("NO_COLOR", "1");
+        command.env_remove("NOTIFY_SOCKET").env("BULKHEAD_TEST_MARK", &self.mark);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(uid) = self.uid {
+            command.uid(uid).gid(uid);
+        }
+        command
+    }
+
+    /// The command that runs the daemon.
+    pub fn run_command(&self) -> Command {
+        let mut command = self.command(&["run"]);
+        command.args(&self.flags).arg("--modules").arg(self.path("modules")).arg("--state").arg(self.state());
+        command.arg("--socket").arg(self.socket()).env("NOTIFY_SOCKET", self.path("notify"));
+        command
+    }
+
+    /// Runs the `bulkhead` command to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn bulkhead(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("the command can be started")
+    }
+
+    /// Starts the host and waits until it is up.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start(&mut self) -> &mut World {
+        let mut host = Host::start(self.run_command());
+        host.wait_until_up(&self.notify);
+        self.host = Some(host);
+        self
+    }
+
+    /// The host.
+    ///
+    /// # Panics
+    /// When it was not started.
+    pub fn host(&mut self) -> &mut Host {
+        self.host.as_mut().expect("the host was started")
+    }
+
+    /// A new client of the host.
+    ///
+    /// # Panics
+    /// When there is no host.
+    pub fn client(&self) -> Caller {
+        let client = Client::connect(&self.socket());
+        Caller(client.unwrap_or_else(|error| panic!("cannot connect: {error}")))
+    }
+
+    /// Sends the host a signal and waits for its end.
+    pub fn end_host(&mut self, signal: Signal) -> Ended {
+        let mut host = self.host.take().expect("the host was started");
+        host.signal(signal);
+        host.wait()
+    }
+
+    /// The processes of this world that run.
+    pub fn processes(&self) -> Vec<Survivor> {
+        marked(&self.mark)
+    }
+
+    /// Waits until no process of this world is left.
+    ///
+    /// # Panics
+    /// When some live on, naming them.
+    pub fn wait_until_empty(&self) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while let survivors @ [_, ..] = &*self.processes() {
+            assert!(std::time::Instant::now() < deadline, "these processes are left: {survivors:#?}");
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+
+    /// Stops the host as a service manager does, and checks that it ends well and leaves nothing.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn stop(&mut self) -> Ended {
+        let ended = self.end_host(Signal::SIGTERM);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let survivors = self.processes();
+        assert!(survivors.is_empty(), "these processes are left: {survivors:#?}");
+        ended
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        drop(self.host.take());
+        // What a failed test left is killed here, so that it does not disturb the others.
+        if std::thread::panicking() {
+            until("the end of everything", || {
+                let left = marked(&self.mark);
+                left.iter().for_each(|survivor| kill(i64::from(survivor.pid), Signal::SIGKILL));
+                left.is_empty().then_some(())
+            });
+        } else {
+            self.wait_until_empty();
+        }
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn open_to_all(path: &Path) {
+    fs::set_permissions(path, Permissions::from_mode(0o777)).expect("it is this test's own");
+}
