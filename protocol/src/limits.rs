@@ -14,6 +14,11 @@ pub const FRAME_BYTES_MAX_LOWEST: usize = 64 * 1024;
 /// length that four printable ASCII characters spell, so that text is always recognised as text.
 pub const FRAME_BYTES_MAX_HIGHEST: usize = 256 * 1024 * 1024;
 
+/// Bytes by which a message grows at most when the host passes it on: its own number for it and the
+/// deadline that is left may have more digits than what the sender wrote. Receivers of the host's
+/// frames allow for it; the host does not.
+pub const REWRITE_BYTES_MAX: usize = 64;
+
 /// Longest name of a module, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 
@@ -39,5 +44,5 @@ pub const QUOTE_BYTES_MAX: usize = 64;
 const _: () = assert!(FRAME_BYTES_MAX_LOWEST <= FRAME_BYTES_MAX_DEFAULT);
 const _: () = assert!(FRAME_BYTES_MAX_DEFAULT <= FRAME_BYTES_MAX_HIGHEST);
 // Four spaces, 0x20202020, is the smallest printable text read as a length.
-const _: () = assert!(FRAME_BYTES_MAX_HIGHEST < 0x2020_2020);
+const _: () = assert!(FRAME_BYTES_MAX_HIGHEST + REWRITE_BYTES_MAX < 0x2020_2020);
 const _: () = assert!(ERROR_TEXT_BYTES_MAX * 2 < FRAME_BYTES_MAX_LOWEST);

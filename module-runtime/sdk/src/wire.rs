@@ -5,7 +5,7 @@ mod own;
 
 use crate::channel::Channel;
 use crate::{Barrier, Error};
-use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
+use bulkhead_protocol::limits::{FRAME_BYTES_MAX_DEFAULT, REWRITE_BYTES_MAX};
 use bulkhead_protocol::message::WireRequest;
 use bulkhead_protocol::{Decoder, ErrorCode, Failure, Json, Message, Request, RequestType, Response, Status};
 use std::collections::VecDeque;
@@ -62,7 +62,7 @@ impl Wire {
     pub(crate) fn new(channel: Channel) -> Wire {
         Wire {
             channel,
-            decoder: Decoder::new(FRAME_BYTES_MAX_DEFAULT),
+            decoder: Decoder::new(FRAME_BYTES_MAX_DEFAULT + REWRITE_BYTES_MAX),
             buffer: vec![0; READ_BYTES],
             frame_bytes_max: FRAME_BYTES_MAX_DEFAULT,
             queue: VecDeque::new(),
@@ -80,7 +80,7 @@ impl Wire {
     pub(crate) fn limit(&mut self, frame_bytes_max: usize) {
         self.frame_bytes_max = frame_bytes_max;
         if self.decoder.held_bytes() == 0 {
-            self.decoder = Decoder::new(frame_bytes_max);
+            self.decoder = Decoder::new(frame_bytes_max + REWRITE_BYTES_MAX);
         }
     }
 

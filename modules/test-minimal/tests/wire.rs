@@ -2,6 +2,7 @@
 
 use bulkhead_module::Json;
 use bulkhead_module::testing::{Form, Program, RequestType};
+use bulkhead_protocol::limits::{FRAME_BYTES_MAX_DEFAULT, REWRITE_BYTES_MAX};
 use serde_json::json;
 use std::process::{Command, Stdio};
 
@@ -56,4 +57,17 @@ fn without_a_host_it_says_what_it_is() {
         assert_eq!(code, Some(2));
         assert!(stderr.starts_with(&format!("test-minimal: {expected}")), "{stderr}");
     }
+}
+
+#[test]
+fn a_request_as_long_as_a_frame_may_be_is_taken_after_the_host_has_rewritten_it() {
+    let mut program = Program::at(PATH).start();
+    let longest = FRAME_BYTES_MAX_DEFAULT + REWRITE_BYTES_MAX;
+    let around = br#"{"id":9,"type":"command","payload":{"name":"ping","args":""}}"#;
+    let mut frame = u32::try_from(longest).unwrap().to_be_bytes().to_vec();
+    frame.extend_from_slice(&around[..around.len() - 3]);
+    frame.resize(4 + longest - 3, b'x');
+    frame.extend_from_slice(b"\"}}");
+    program.send_bytes(&frame);
+    assert_eq!(program.answer(9), Ok(json!({"pong": true, "count": 1})));
 }

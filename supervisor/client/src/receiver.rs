@@ -3,7 +3,7 @@
 
 use crate::error::ClientError;
 use crate::sender::remaining;
-use bulkhead_protocol::limits::FRAME_BYTES_MAX_HIGHEST;
+use bulkhead_protocol::limits::{FRAME_BYTES_MAX_HIGHEST, REWRITE_BYTES_MAX};
 use bulkhead_protocol::{Decoder, Message, Response};
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -31,7 +31,7 @@ impl Receiver {
     pub(crate) fn new(stream: Arc<UnixStream>) -> Receiver {
         Receiver {
             stream,
-            decoder: Decoder::new(FRAME_BYTES_MAX_HIGHEST),
+            decoder: Decoder::new(FRAME_BYTES_MAX_HIGHEST + REWRITE_BYTES_MAX),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             start: 0,
             end: 0,

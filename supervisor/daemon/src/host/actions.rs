@@ -86,7 +86,7 @@ impl Host {
     pub(super) fn send(&mut self, run: RunId, request: RequestId) {
         let Some(process) = self.processes.get_mut(&run) else { return };
         let Some(outgoing) = self.core.outgoing(request) else { return };
-        let most = self.config.frame_bytes_max + REWRITE_BYTES;
+        let most = self.config.frame_bytes_max + REWRITE_BYTES_MAX;
         match process.link.push(|out| outgoing.encode(out, most)) {
             Ok(()) => {
                 process.link.note_request(request);
@@ -132,7 +132,7 @@ impl Host {
     }
 
     pub(super) fn respond(&mut self, to: LinkId, response: &Response) {
-        let most = self.config.frame_bytes_max + REWRITE_BYTES;
+        let most = self.config.frame_bytes_max + REWRITE_BYTES_MAX;
         let Some(link) = self.link(to) else { return };
         if let Err(error) = link.push(|out| response.encode(out, most)) {
             let failure = Failure::new(ErrorCode::FrameTooLarge, format!("the answer is too long: {error}"));

@@ -34,6 +34,7 @@ use bulkhead_protocol::{
     Delivery, ErrorCode, Exit, Failure, FrameError, Json, Message, MessageError, ModuleName, Request, RequestType,
     Response, Status,
     guardian::{Order, Report},
+    limits::REWRITE_BYTES_MAX,
     message::WireRequest,
 };
 use nix::sys::signal::Signal as UnixSignal;
@@ -61,10 +62,6 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a host that has ended waits for its clients to take their last answers.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// The room that a request may need beyond what its sender used: the host's own number for it and
-/// what is left of its deadline may have more digits.
-const REWRITE_BYTES: usize = 64;
 
 pub(crate) struct Host {
     pub(crate) core: Core,
