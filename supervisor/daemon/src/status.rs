@@ -42,7 +42,6 @@ impl Status {
 /// One module.
 #[derive(Debug, Serialize)]
 pub(crate) struct ModuleStatus {
-    schema: u32,
     name: String,
     r#type: &'static str,
     version: String,
@@ -90,7 +89,6 @@ impl ModuleStatus {
         let first = view.runs.iter().find(|run| run.role == Role::Active);
         let memory: Vec<u64> = instances.iter().filter_map(|instance| instance.memory_bytes).collect();
         ModuleStatus {
-            schema: SCHEMA,
             name: view.name.to_string(),
             r#type: "process",
             version: config.map(|config| config.version.clone()).unwrap_or_default(),
