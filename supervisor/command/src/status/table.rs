@@ -43,8 +43,9 @@ pub(super) fn render(status: &Status, style: Style, width: Option<usize>) -> Str
 
 fn row(module: &Module) -> [String; 10] {
     let dash = || "-".to_owned();
-    let why: Vec<String> =
-        module.reason.iter().cloned().chain(module.next.as_ref().map(super::model::Next::text)).collect();
+    // A module that is ready waits for nothing; its next check is in `status NAME`.
+    let next = module.next.as_ref().filter(|_| module.state != "ready").map(super::model::Next::text);
+    let why: Vec<String> = module.reason.iter().cloned().chain(next).collect();
     [
         module.name.clone(),
         module.state.clone(),
