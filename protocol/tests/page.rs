@@ -1,0 +1,141 @@
+//! `PROTOCOL.md` against the code: every limit and every error code stands there with its value, and
+//! the worked example is, byte for byte, what the library writes. The prose is not checked.
+
+use bulkhead_protocol::{
+    Capabilities, Command, Decoder, ErrorCode, Init, Json, Limits, Message, Ready, Request, RequestType, Response,
+    Status, limits,
+};
+use std::fmt::Write;
+
+const PAGE: &str = include_str!("../../PROTOCOL.md");
+
+/// The cells of the table row whose first cell is `name`, in backquotes.
+fn row(name: &str) -> Vec<&'static str> {
+    let begin = format!("| `{name}` |");
+    let rows: Vec<&str> = PAGE.lines().filter(|line| line.starts_with(&begin)).collect();
+    assert_eq!(rows.len(), 1, "expected one row of a table for `{name}`, found {rows:?}");
+    rows[0].trim_matches('|').split('|').map(str::trim).collect()
+}
+
+#[test]
+fn the_page_has_every_error_code_and_what_it_means_for_programs() {
+    let yes_or_no = |yes| if yes { "yes" } else { "no" };
+    for code in ErrorCode::ALL {
+        let cells = row(code.name());
+        assert_eq!(cells[1], yes_or_no(code.retryable()), "{code}: retryable");
+        assert_eq!(cells[2], yes_or_no(code.allowed_from_module()), "{code}: whether a module may say it");
+    }
+}
+
+#[test]
+fn the_page_has_every_limit_with_its_value() {
+    macro_rules! check {
+        ($($limit:ident),*) => { [$((stringify!($limit), limits::$limit.to_string())),*] };
+    }
+    let checked = check![
+        LENGTH_PREFIX_BYTES,
+        FRAME_BYTES_MAX_DEFAULT,
+        FRAME_BYTES_MAX_LOWEST,
+        FRAME_BYTES_MAX_HIGHEST,
+        REWRITE_BYTES_MAX,
+        REQUEST_ID_MAX,
+        DEADLINE_MS_MAX,
+        KEY_BYTES_MAX,
+        NAME_BYTES_MAX,
+        EVENT_NAME_BYTES_MAX,
+        ERROR_TEXT_BYTES_MAX,
+        QUOTE_BYTES_MAX
+    ];
+    for (name, value) in &checked {
+        assert_eq!(row(name)[1], value, "{name}");
+    }
+    let source = include_str!("../src/limits.rs");
+    assert_eq!(source.matches("\npub const ").count(), checked.len(), "a limit is not on the page");
+}
+
+#[test]
+fn the_page_has_every_type_of_request() {
+    for kind in ["init", "command", "query", "mutation", "event", "ping", "cancel", "shutdown"] {
+        assert!(!matches!(RequestType::from_name(kind), RequestType::Unknown(_)), "{kind}");
+        row(kind);
+    }
+}
+
+/// The worked example: who sends, and what.
+fn session() -> Vec<(&'static str, Message)> {
+    let json = |text| Json::parse(text).unwrap();
+    let init = Init {
+        protocol: 1,
+        module: "echo".into(),
+        instance: "echo#1".into(),
+        config: json("{}"),
+        limits: Limits { frame_bytes_max: limits::FRAME_BYTES_MAX_DEFAULT, window: 64, requests_max: 64 },
+        capabilities: Capabilities::default(),
+        data_dir: "/var/lib/bulkhead/data/echo".into(),
+    };
+    let echo = Command { name: "echo".into(), idempotent: true, description: String::new() };
+    let ready = Ready { name: "echo".into(), version: "1".into(), protocol: 1, commands: vec![echo], features: vec![] };
+    let payload = json(r#"{"name":"echo","args":{"text":"hi"}}"#);
+    let command = Request { deadline_ms: Some(30_000), ..Request::new(2, RequestType::Command, payload) };
+    let progress = Response { id: Some(2), status: Status::Progress(json(r#"{"done":1,"total":2}"#)) };
+    vec![
+        ("host", Message::Request(Request::new(1, RequestType::Init, Json::of(&init)))),
+        ("module", Message::Response(Response::success(1, Json::of(&ready)))),
+        ("host", Message::Request(command)),
+        ("module", Message::Response(progress)),
+        ("module", Message::Response(Response::success(2, json(r#"{"text":"hi"}"#)))),
+        ("host", Message::Request(Request::new(3, RequestType::Shutdown, Json::null()))),
+        ("module", Message::Response(Response::success(3, Json::null()))),
+    ]
+}
+
+/// The blocks of the page that are marked `hexdump`, each with its sender and its lines.
+fn hexdumps() -> Vec<(&'static str, Vec<&'static str>)> {
+    let blocks = PAGE.split("\n```hexdump ").skip(1);
+    blocks
+        .map(|block| {
+            let (sender, rest) = block.split_once('\n').unwrap();
+            (sender, rest.split_once("\n```").expect("the block ends").0.lines().collect())
+        })
+        .collect()
+}
+
+/// The bytes of a dump in the form of `hexdump -C`, its offsets and its text column left aside.
+fn bytes(lines: &[&str]) -> Vec<u8> {
+    let hex = lines.iter().flat_map(|line| line[10..58].split_whitespace());
+    hex.map(|pair| u8::from_str_radix(pair, 16).unwrap_or_else(|_| panic!("{pair:?} is no byte"))).collect()
+}
+
+/// As `hexdump -C` prints it.
+fn dump(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for (line, chunk) in bytes.chunks(16).enumerate() {
+        let hex: String = chunk.iter().map(|byte| format!("{byte:02x} ")).collect();
+        let shown: String = chunk.iter().map(|&b| if matches!(b, b' '..=b'~') { char::from(b) } else { '.' }).collect();
+        writeln!(text, "{:08x}  {hex:<48} |{shown}|", line * 16).unwrap();
+    }
+    text
+}
+
+#[test]
+fn the_worked_example_is_what_the_library_writes_and_reads() {
+    let mut expected_page = String::new();
+    for (sender, message) in session() {
+        let mut frame = Vec::new();
+        message.encode(&mut frame, limits::FRAME_BYTES_MAX_DEFAULT).unwrap();
+        write!(expected_page, "\n```hexdump {sender}\n{}```\n", dump(&frame)).unwrap();
+    }
+    let blocks = hexdumps();
+    assert_eq!(blocks.len(), session().len(), "the session on the page should be\n{expected_page}");
+    for ((sender, lines), (expected_sender, message)) in blocks.into_iter().zip(session()) {
+        assert_eq!(sender, expected_sender);
+        let found = bytes(&lines);
+        assert_eq!(lines.join("\n") + "\n", dump(&found), "offsets and text agree with the bytes");
+        let (mut decoder, mut input) = (Decoder::new(limits::FRAME_BYTES_MAX_DEFAULT), found.as_slice());
+        let frame = decoder.next(&mut input).unwrap().expect("a block is one frame");
+        assert_eq!(Message::decode(frame).unwrap(), message);
+        let mut written = Vec::new();
+        message.encode(&mut written, limits::FRAME_BYTES_MAX_DEFAULT).unwrap();
+        assert_eq!(found, written, "the block should be\n{}", dump(&written));
+    }
+}
