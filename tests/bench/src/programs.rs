@@ -24,7 +24,10 @@ impl Programs {
             .ancestors()
             .find(|folder| folder.file_name().is_some_and(|name| name == "release"))
             .ok_or_else(|| {
-                format!("expected to run from target/release, found {}: only release builds are measured", current.display())
+                format!(
+                    "expected to run from target/release, found {}: only release builds are measured",
+                    current.display()
+                )
             })?
             .to_owned();
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

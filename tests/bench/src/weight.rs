@@ -21,7 +21,8 @@ pub fn crates(package: &str) -> Result<(usize, usize), Failed> {
     }
     let text = String::from_utf8(output.stdout)?;
     // A crate that was shown before carries a mark; those of the workspace carry their folder.
-    let all: BTreeSet<&str> = text.lines().map(|line| line.trim_end_matches(" (*)")).filter(|line| !line.is_empty()).collect();
+    let all: BTreeSet<&str> =
+        text.lines().map(|line| line.trim_end_matches(" (*)")).filter(|line| !line.is_empty()).collect();
     let foreign = all.iter().filter(|line| !line.contains("(/")).count();
     Ok((all.len(), foreign))
 }

@@ -47,11 +47,15 @@ impl World {
         let folder = std::env::temp_dir().join(format!("bulkhead-bench-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder)?;
         let play = parts::part(ECHO)?;
-        let words: Vec<_> = [play.get_program()].into_iter().chain(play.get_args()).map(|word| word.display().to_string()).collect();
+        let words: Vec<_> =
+            [play.get_program()].into_iter().chain(play.get_args()).map(|word| word.display().to_string()).collect();
         manifest(&folder, "echo", &words)?;
         manifest(&folder, "test-minimal", &[programs.path("test-minimal").display().to_string()])?;
         let config = folder.join("bulkhead.toml");
-        fs::write(&config, "[host]\nmodules = [\"modules\"]\nlog_level = \"error\"\n[restarts]\nper_second = 1000\nburst = 10000\n")?;
+        fs::write(
+            &config,
+            "[host]\nmodules = [\"modules\"]\nlog_level = \"error\"\n[restarts]\nper_second = 1000\nburst = 10000\n",
+        )?;
         // As a parent would: the host is killed when this program ends, and its guardian follows it.
         let host = parts::part(RUN)?
             .arg(programs.path("bulkhead"))
@@ -102,7 +106,8 @@ impl World {
     pub fn memory_kib(&self) -> Result<(u64, u64), Failed> {
         let host = self.host.id();
         let children = fs::read_to_string(format!("/proc/{host}/task/{host}/children"))?;
-        let guardian: u32 = children.split_whitespace().next().ok_or("expected the host to have a guardian")?.parse()?;
+        let guardian: u32 =
+            children.split_whitespace().next().ok_or("expected the host to have a guardian")?.parse()?;
         Ok((resident_kib(host)?, resident_kib(guardian)?))
     }
 }

@@ -8,7 +8,8 @@ use std::fs::File;
 use std::io::{Read, Write};
 
 /// `echo` may be sent again after a crash, `hold` may not: it is what a crash is to be told to.
-const READY: &str = r#"{"name":"echo","version":"0","protocol":1,"commands":[{"name":"echo","idempotent":true},"pid","hold"]}"#;
+const READY: &str =
+    r#"{"name":"echo","version":"0","protocol":1,"commands":[{"name":"echo","idempotent":true},"pid","hold"]}"#;
 
 pub(super) fn run() -> Result<(), Failed> {
     let (mut input, mut output) = channel::open()?;
