@@ -85,7 +85,10 @@ impl Host {
             self.builtin_command(who, request)
         } else {
             let found = request.kind.name();
-            Err(Failure::new(ErrorCode::UnknownType, format!("supervisor takes requests of type command, found {found:?}")))
+            Err(Failure::new(
+                ErrorCode::UnknownType,
+                format!("supervisor takes requests of type command, found {found:?}"),
+            ))
         };
         match result {
             Ok(Some(data)) => self.reply(who, Answer::Success(data)),

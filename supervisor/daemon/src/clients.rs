@@ -1,15 +1,17 @@
 //! The clients of the host: connections that send requests and read responses. What a request means
 //! is decided by the core or by [`crate::builtin`].
 
-use crate::link::Link;
+use crate::link::{Io, Link};
 use bulkhead_core::{ClientId, Recipient};
 use bulkhead_protocol::Pattern;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::{
     collections::HashMap,
-    os::fd::{AsFd, BorrowedFd},
+    io,
+    os::fd::AsFd,
+    task::{Context, Poll},
 };
-use tokio::net::UnixStream;
+use tokio::{io::Interest, net::UnixStream};
 
 /// Bytes that may wait for a client before its next request is not read.
 pub(crate) const OUTPUT_HIGH_WATER_BYTES: usize = 1024 * 1024;
@@ -55,13 +57,35 @@ impl Clients {
     }
 }
 
-/// Whether the other side of a socket has gone altogether, not only finished writing.
-pub(crate) fn has_hung_up(stream: &UnixStream) -> bool {
-    let descriptor: BorrowedFd<'_> = stream.as_fd();
-    let mut set = [PollFd::new(descriptor, PollFlags::empty())];
-    match poll(&mut set, PollTimeout::ZERO) {
-        Ok(_) => set[0].revents().is_some_and(|flags| flags.intersects(PollFlags::POLLHUP | PollFlags::POLLERR)),
-        Err(_) => true,
+/// Waits until the other side of a socket has gone altogether, not only finished writing. It is a
+/// copy with a registration of its own, so that what is forgotten here to wait for a change does not
+/// hide from the link that there is room to write.
+#[derive(Debug)]
+pub(crate) struct HangUp(UnixStream);
+
+impl HangUp {
+    /// # Errors
+    /// When there are no descriptors left.
+    pub(crate) fn of(io: &Io) -> io::Result<HangUp> {
+        UnixStream::from_std(io.output().try_clone_to_owned()?.into()).map(HangUp)
+    }
+
+    pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        while self.0.poll_write_ready(context).is_ready() {
+            if self.has_come() {
+                return Poll::Ready(());
+            }
+            let _ = self.0.try_io(Interest::WRITABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        }
+        Poll::Pending
+    }
+
+    fn has_come(&self) -> bool {
+        let mut set = [PollFd::new(self.0.as_fd(), PollFlags::empty())];
+        match poll(&mut set, PollTimeout::ZERO) {
+            Ok(_) => set[0].revents().is_some_and(|flags| flags.intersects(PollFlags::POLLHUP | PollFlags::POLLERR)),
+            Err(_) => true,
+        }
     }
 }
 

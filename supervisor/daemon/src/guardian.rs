@@ -3,9 +3,7 @@
 
 use crate::sys;
 use bulkhead_protocol::guardian::{DATAGRAM_BYTES_MAX, GUARDIAN_FD, Order, Report};
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair,
-};
+use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair};
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
@@ -46,8 +44,12 @@ impl Guardian {
     /// Starts one. The thread that calls this need not live on: the guardian watches the pair and
     /// the host's process, not its parent thread.
     pub(crate) fn start(program: &Path) -> io::Result<Guardian> {
-        let (ours, theirs) =
-            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK)?;
+        let (ours, theirs) = socketpair(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            None,
+            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+        )?;
         let mut command = Command::new(program);
         command.arg("guardian").stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/");
         sys::inherit(&mut command, theirs, GUARDIAN_FD);

@@ -10,15 +10,7 @@ use bulkhead_config::{ModuleConfig, Transport};
 use bulkhead_core::ModuleSpec;
 use bulkhead_protocol::{Init, Json, PROTOCOL_VERSION, guardian};
 use nix::{fcntl::OFlag, unistd::pipe2};
-use std::{
-    fs::File,
-    io,
-    os::fd::OwnedFd,
-    os::unix::net::UnixStream as StdStream,
-    path::Path,
-    rc::Rc,
-    sync::Arc,
-};
+use std::{fs::File, io, os::fd::OwnedFd, os::unix::net::UnixStream as StdStream, path::Path, rc::Rc, sync::Arc};
 use tokio::net::{
     UnixStream,
     unix::pipe::{Receiver, Sender},

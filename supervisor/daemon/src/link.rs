@@ -6,6 +6,7 @@ use bulkhead_protocol::{Decoder, FrameError, Message, MessageError};
 use std::{
     collections::VecDeque,
     io,
+    os::fd::{AsFd, BorrowedFd},
     task::{Context, Poll},
 };
 use tokio::net::{
@@ -48,6 +49,14 @@ impl Io {
         match self {
             Io::Socket(stream) => stream.poll_write_ready(context),
             Io::Pipes { to, .. } => to.poll_write_ready(context),
+        }
+    }
+
+    /// The descriptor that is written to.
+    pub(crate) fn output(&self) -> BorrowedFd<'_> {
+        match self {
+            Io::Socket(stream) => stream.as_fd(),
+            Io::Pipes { to, .. } => to.as_fd(),
         }
     }
 

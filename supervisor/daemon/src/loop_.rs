@@ -2,6 +2,7 @@
 //! each to the host in turn. Nothing is decided here.
 
 use crate::{
+    clients::HangUp,
     guardian::Guardian,
     host::Host,
     link::Io,
@@ -39,6 +40,7 @@ pub(crate) enum LinkId {
 pub(crate) enum Event {
     Readable(LinkId),
     Writable(LinkId),
+    HungUp(ClientId),
     Log(RunId, Stream),
     GuardianReadable,
     GuardianWritable,
@@ -49,6 +51,8 @@ pub(crate) enum Event {
 pub(crate) enum Source {
     Read(LinkId, Rc<Io>),
     Write(LinkId, Rc<Io>),
+    /// The end of a client that has said all and may still be reading.
+    HangUp(ClientId, HangUp),
     Log(RunId, Stream, Rc<Receiver>),
     GuardianRead(Rc<UnixDatagram>),
     GuardianWrite(Rc<UnixDatagram>),
@@ -68,6 +72,10 @@ impl Future for Source {
             Source::Write(link, io) => {
                 let _ = ready!(io.poll_write_ready(context));
                 Poll::Ready(Event::Writable(*link))
+            }
+            Source::HangUp(client, hang_up) => {
+                ready!(hang_up.poll(context));
+                Poll::Ready(Event::HungUp(*client))
             }
             Source::Log(run, stream, pipe) => {
                 let _ = ready!(pipe.poll_read_ready(context));

@@ -100,11 +100,7 @@ impl ModuleStatus {
             restarts: view.restarts,
             last_exit_ago_ms: view.last_exit.as_ref().map(|(_, ago)| millis(*ago)),
             last_exit: view.last_exit.map(|(reason, _)| reason),
-            next: view.next.map(|next| Next {
-                action: next.action,
-                in_ms: next.after.map(millis),
-                why: next.why,
-            }),
+            next: view.next.map(|next| Next { action: next.action, in_ms: next.after.map(millis), why: next.why }),
             in_flight: view.in_flight,
             queue: view.queue,
             memory_bytes: (!memory.is_empty()).then(|| memory.iter().sum()),

@@ -166,11 +166,8 @@ fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Reason::Io)?;
     runtime.block_on(async {
         let state_dir = StateDir::open(&loaded.host.state_dir).map_err(Reason::StateDir)?;
-        let socket = if options.listen {
-            Some(ControlSocket::bind(&loaded.host.socket).map_err(Reason::Socket)?)
-        } else {
-            None
-        };
+        let socket =
+            if options.listen { Some(ControlSocket::bind(&loaded.host.socket).map_err(Reason::Socket)?) } else { None };
         let signals = match kind {
             Kind::Daemon => Signals::of_daemon().map_err(Reason::Io)?,
             Kind::Embedded => Signals::default(),

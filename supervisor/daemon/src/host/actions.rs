@@ -111,8 +111,14 @@ impl Host {
             Control::Shutdown => (RequestType::Shutdown, Json::null()),
             Control::Cancel(request) => (RequestType::Cancel, Json::of(&serde_json::json!({ "id": request.0 }))),
         };
-        let wire =
-            WireRequest { id: Some(id.0), kind: &kind, to: None, payload: payload.as_str(), deadline_ms: None, key: None };
+        let wire = WireRequest {
+            id: Some(id.0),
+            kind: &kind,
+            to: None,
+            payload: payload.as_str(),
+            deadline_ms: None,
+            key: None,
+        };
         match process.link.push(|out| wire.encode(out, self.config.frame_bytes_max)) {
             Ok(()) => self.mark_dirty(LinkId::Run(run)),
             Err(error) => {
@@ -146,7 +152,11 @@ impl Host {
         let Announcement { event, module, instance, detail } = announcement;
         let level_is_warning = matches!(
             event,
-            "module.crashed" | "module.failed" | "module.quarantined" | "module.reload_failed" | "module.strange_answer"
+            "module.crashed"
+                | "module.failed"
+                | "module.quarantined"
+                | "module.reload_failed"
+                | "module.strange_answer"
         );
         let text = detail.as_deref().unwrap_or_default();
         let who = instance.as_deref().unwrap_or(module.as_str());

@@ -14,7 +14,8 @@ impl Host {
         let refusal = if let Err(reason) = control_socket::check_peer(&stream) {
             Some(Failure::new(ErrorCode::PermissionDenied, reason))
         } else if self.clients.by_id.len() >= self.config.clients_max {
-            let reason = format!("there are {} clients already, which is the limit (host.clients_max)", self.config.clients_max);
+            let reason =
+                format!("there are {} clients already, which is the limit (host.clients_max)", self.config.clients_max);
             Some(Failure::new(ErrorCode::Overloaded, reason))
         } else {
             None
@@ -66,12 +67,11 @@ impl Host {
             }
             Input::Closed => {
                 client.has_finished = true;
-                let gone = matches!(&*client.link.io, Io::Socket(stream) if clients::has_hung_up(stream));
-                if gone {
-                    self.remove_client(id);
-                } else {
-                    self.mark_dirty(LinkId::Client(id));
+                match clients::HangUp::of(&client.link.io) {
+                    Ok(hang_up) => self.watch(Source::HangUp(id, hang_up)),
+                    Err(error) => tracing::warn!("it will not be noticed when a client hangs up: {error}"),
                 }
+                self.mark_dirty(LinkId::Client(id));
             }
             Input::Broken(error) => {
                 let code = match error {

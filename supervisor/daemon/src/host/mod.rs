@@ -250,6 +250,7 @@ impl Host {
                 }
                 self.mark_dirty(link);
             }
+            Event::HungUp(client) => self.remove_client(client),
             Event::Log(run, stream) => self.log_readable(run, stream),
             Event::GuardianReadable => self.guardian_readable(),
             Event::GuardianWritable => {
@@ -292,7 +293,8 @@ pub(super) fn exit(code: Option<i32>, signal: Option<i32>) -> Exit {
     match (code, signal) {
         (Some(code), _) => Exit::Code(code),
         (None, Some(signal)) => Exit::Signal(
-            UnixSignal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.as_str().to_owned()),
+            UnixSignal::try_from(signal)
+                .map_or_else(|_| format!("signal {signal}"), |signal| signal.as_str().to_owned()),
         ),
         (None, None) => Exit::Signal("an unknown end".into()),
     }
