@@ -159,7 +159,8 @@ fn a_tree_that_grows_while_it_is_stopped_is_cleared_all_the_same() {
         client.wait_ready("bad");
         client.call("bad", "fork_bomb", json!({ "count": 3, "seconds": 5 })).unwrap();
         client.supervisor("stop", json!({ "name": "bad" }));
-        let left: Vec<_> = world.processes().into_iter().filter(|process| process.command.contains("misbehave")).collect();
+        let left: Vec<_> =
+            world.processes().into_iter().filter(|process| process.command.contains("misbehave")).collect();
         assert!(left.is_empty(), "{left:#?}");
         world.stop();
     }

@@ -45,8 +45,7 @@ impl World {
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(dir.join("modules")).expect("the folder for temporary files can be written");
         let notify = UnixDatagram::bind(dir.join("notify")).expect("a socket can be made");
-        let world =
-            World { dir, mark, uid: None, environment: Vec::new(), flags: Vec::new(), host: None, notify };
+        let world = World { dir, mark, uid: None, environment: Vec::new(), flags: Vec::new(), host: None, notify };
         // Whoever the host belongs to has to get in and may make its own folders here.
         open_to_all(&world.dir);
         open_to_all(&world.path("notify"));
