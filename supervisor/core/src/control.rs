@@ -249,6 +249,11 @@ impl Core {
         let ids: Vec<ModuleId> = self.modules.keys().copied().collect();
         for id in &ids {
             self.modules.get_mut(id).expect("it was listed").stop_deferred = true;
+            // Nothing is started any more, so nothing needs to wait for it.
+            self.cancel_starts(*id);
+        }
+        for id in ids {
+            self.settle(now, id);
         }
         self.stop_undeferred(now);
     }
@@ -276,29 +281,36 @@ impl Core {
         }
     }
 
-    fn stop(&mut self, now: Time, id: ModuleId, desired: Desired) {
+    /// Whatever is not there yet does not come, the processes of a reload included.
+    fn cancel_starts(&mut self, id: ModuleId) {
         let module = self.modules.get_mut(&id).expect("the caller has it");
-        if module.desired != Desired::Removed {
-            module.desired = desired;
-        }
         module.incoming = None;
-        let mut running = Vec::new();
         for slot in &mut module.slots {
             slot.ordered = false;
             if slot.role == Role::Successor {
                 slot.role = Role::Retiring;
             }
-            match &slot.state {
+            match &mut slot.state {
                 SlotState::Vacant(vacancy) => {
                     if let Vacancy::Waiting { until, .. } = vacancy {
                         self.timers.clear(*until, Timer::Start(id, slot.id));
                     }
-                    slot.state = SlotState::Vacant(Vacancy::Stopped);
+                    *vacancy = Vacancy::Stopped;
                 }
-                SlotState::Occupied(run) | SlotState::Clearing { run, .. } => running.push(*run),
+                SlotState::Clearing { next, .. } => *next = Vacancy::Stopped,
+                SlotState::Occupied(_) => {}
             }
         }
         module.drop_retired();
+    }
+
+    fn stop(&mut self, now: Time, id: ModuleId, desired: Desired) {
+        let module = self.modules.get_mut(&id).expect("the caller has it");
+        if module.desired != Desired::Removed {
+            module.desired = desired;
+        }
+        self.cancel_starts(id);
+        let running: Vec<RunId> = self.modules[&id].slots.iter().filter_map(Slot::run).collect();
         for run in running {
             self.begin_stop(now, run);
         }

@@ -1,7 +1,12 @@
 //! The core under simulated time: scripts, the matrix of endings, random play.
 
+mod isolation;
 mod line;
+mod matrix;
+mod moves;
 mod play;
+mod random;
 mod scripts;
 mod show;
 mod spec;
+mod world;

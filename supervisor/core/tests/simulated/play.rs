@@ -68,7 +68,6 @@ impl Player {
             self.now = self.now.max(due);
             self.core.handle_timeout(self.now);
             self.carry_out();
-            self.core.audit();
             let next = self.core.poll_timeout();
             assert!(next.is_none_or(|next| next > self.now), "a timer that rang at {} is due at {next:?}", self.now);
         }
@@ -80,7 +79,6 @@ impl Player {
     pub(crate) fn play(&mut self, line: &Line) -> Vec<Happened> {
         self.input(line);
         self.carry_out();
-        self.core.audit();
         std::mem::take(&mut self.happened)
     }
 
@@ -166,7 +164,7 @@ impl Player {
             "command" | "query" | "mutation" | "event" | "ping" | "cancel" | "frobnicate" | "init" => {
                 self.request(line)
             }
-            _ => self.from_process(line),
+            _ => self.process_says(line),
         }
     }
 
@@ -193,7 +191,7 @@ impl Player {
         self.core.handle_request(self.now, caller, request);
     }
 
-    fn from_process(&mut self, line: &Line) {
+    fn process_says(&mut self, line: &Line) {
         let (now, run) = (self.now, self.run(line.word(1)));
         match line.word(0) {
             "spawned" => self.core.handle_spawned(run, run.0 as i32 + 1000),

@@ -74,6 +74,7 @@ fn check(script: &str) -> String {
                 }
             }
         }
+        player.core.audit();
     }
     found
 }
