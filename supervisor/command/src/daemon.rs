@@ -16,11 +16,8 @@ pub(crate) fn run(flags: Flags) -> Result<Exit, Halt> {
     let Some(loaded) = config::load(flags.clone()) else { return Ok(Exit::Usage) };
     log_to_stderr(loaded.host.log_level);
     say_what_runs(&loaded);
-    let options = Options {
-        runtime: None,
-        listen: true,
-        reloader: Some(Box::new(move || HostConfig::load(flags.clone()))),
-    };
+    let options =
+        Options { runtime: None, listen: true, reloader: Some(Box::new(move || HostConfig::load(flags.clone()))) };
     Supervisor::run_daemon(loaded, options).map_err(|error| Halt::Failed(error.to_string()))?;
     Ok(Exit::Done)
 }

@@ -48,9 +48,10 @@ fn play() -> Result<(), Failed> {
             None => say(&format!("{line}\n      was told: {answer}")),
         }
     }
-    expect(told.len() == 3 && told[0].contains("SIGSEGV") && told[1] == r#""second""# && told[2] == r#""third""#, || {
-        format!("expected the first to fail and the others to succeed, found {told:?}")
-    })?;
+    expect(
+        told.len() == 3 && told[0].contains("SIGSEGV") && told[1] == r#""second""# && told[2] == r#""third""#,
+        || format!("expected the first to fail and the others to succeed, found {told:?}"),
+    )?;
 
     act("the research log takes the history of this repository, and dies in mid-stream");
     stage.json(&["call", "research-log", "create_log", r#"{"title":"the history of a repository"}"#])?;
@@ -108,7 +109,9 @@ fn read_line(output: &mut BufReader<ChildStdout>) -> Result<Option<Value>, Faile
     let mut line = String::new();
     match output.read_line(&mut line) {
         Ok(0) => Ok(None),
-        Ok(_) => serde_json::from_str(&line).map(Some).map_err(|error| format!("no JSON from the pipe: {error}").into()),
+        Ok(_) => {
+            serde_json::from_str(&line).map(Some).map_err(|error| format!("no JSON from the pipe: {error}").into())
+        }
         Err(error) => Err(format!("cannot read from the pipe: {error}").into()),
     }
 }
