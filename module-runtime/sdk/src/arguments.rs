@@ -79,6 +79,11 @@ fn culprit<T: DeserializeOwned>(args: &Json, names: &[&'static str]) -> Option<&
     let found = complaint(&whole);
     let strip = |text: Option<String>| text.map(|text| text.split(" at line ").next().unwrap_or_default().to_owned());
     let found = strip(found);
+    let is_missing = |name: &str| !given.contains_key(name) && found == Some(format!("missing field `{name}`"));
+    if names.iter().any(|name| is_missing(name)) {
+        // Nothing that was given is at fault.
+        return None;
+    }
     names.iter().copied().find(|name| {
         let mut without = whole.clone();
         without.remove(name).is_some() && strip(complaint(&without)) != found
@@ -197,6 +202,7 @@ mod tests {
     #[test]
     fn a_wrong_value_is_named() {
         assert_eq!(complaint("{}"), "missing argument `title`");
+        assert_eq!(complaint(r#"{"tags":[]}"#), "missing argument `title`");
         assert_eq!(complaint("[]"), "expected an object of arguments, found []");
         assert_eq!(
             complaint(r#"{"title":"x","limit":-1}"#),
@@ -206,6 +212,18 @@ mod tests {
             complaint(r#"{"title":"x","tags":"a"}"#),
             "argument `tags`: invalid type: string \"a\", expected a sequence"
         );
+    }
+
+    #[test]
+    fn of_two_missing_arguments_the_one_that_was_given_is_not_blamed() {
+        #[derive(Deserialize, Debug)]
+        #[allow(dead_code, reason = "the test is about reading, not about what was read")]
+        struct Both {
+            item: String,
+            count: u64,
+        }
+        let args = Json::parse(r#"{"item":"screw"}"#).unwrap();
+        assert_eq!(arguments::<Both>(&args).unwrap_err().to_string(), "missing argument `count`");
     }
 
     #[test]
