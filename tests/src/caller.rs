@@ -133,13 +133,13 @@ impl Caller {
         panic!("{name} should come to this: {what}; its status is {last:#}")
     }
 
-    /// The process id of a module.
+    /// The process id of a module. A module may be ready a moment before the host hears its number.
     ///
     /// # Panics
-    /// When it has none.
+    /// When it has none for too long.
     pub fn pid(&mut self, name: &str) -> i64 {
-        let status = self.status(name);
-        status["pid"].as_i64().unwrap_or_else(|| panic!("{name} has no process: {status:#}"))
+        let status = self.until_status(name, "it has a process", |status| status["pid"].is_i64());
+        status["pid"].as_i64().expect("it was just seen")
     }
 
     /// Follows events from now on; they come as [`Caller::progress`] of the number.

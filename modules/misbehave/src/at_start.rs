@@ -40,7 +40,7 @@ pub(crate) const STARTS: &[Start] = &[
     start("init_wrong_form", "violates", "answers init with data of another form", || { success(&init(), "\"hello\""); sleep_for_ever() }),
     start("init_text", "violates", "prints text into the channel before it answers init", || { init(); raw::send(b"Listening on port 80\n"); sleep_for_ever() }),
     start("ready_twice", "ready", "answers init twice, then behaves", || { let init = init(); ready(&init, 1, "[]"); ready(&init, 1, "[]"); echo() }),
-    start("early_request", "violates", "sends a request of its own before it answers init, then behaves", early_request),
+    start("early_request", "ready", "sends a request of its own before it answers init, then behaves", early_request),
     start("mute", "ready", "is ready, reads, and never answers, not even a ping", || { ready(&init(), 1, "[]"); while raw::receive_frame().is_some() {} }),
     start("deaf", "ready", "is ready, and never reads again", || { ready(&init(), 1, "[]"); sleep_for_ever() }),
     start("reverse", "ready", "answers commands in pairs, the second first, though it did not declare that", || { ready(&init(), 1, "[]"); reverse() }),

@@ -57,10 +57,11 @@ pub(crate) fn receive_frame() -> Option<Vec<u8>> {
     Some(content)
 }
 
-/// Closes every descriptor but the standard ones. Whoever owned them must not drop them any more,
-/// so the caller never returns.
+/// Closes every descriptor but standard error, and those of standard input and output that are no
+/// channel. Whoever owned them must not drop them any more, so the caller never returns.
 pub(crate) fn close_all() {
-    for number in 3..1024 {
+    let channel = if std::env::var_os(CHANNEL_VARIABLE).is_none() { 0..2 } else { 0..0 };
+    for number in channel.chain(3..1024) {
         let _ = nix::unistd::close(number);
     }
 }
