@@ -142,6 +142,16 @@ impl Caller {
         status["pid"].as_i64().expect("it was just seen")
     }
 
+    /// Waits until the host knows a module of this name.
+    pub fn until_known(&mut self, name: &str) {
+        crate::until(&format!("{name} is known"), || self.call("supervisor", "status", json!({ "name": name })).ok());
+    }
+
+    /// Waits until the host knows no module of this name.
+    pub fn until_unknown(&mut self, name: &str) {
+        crate::until(&format!("{name} is unknown"), || self.call("supervisor", "status", json!({ "name": name })).err());
+    }
+
     /// Follows events from now on; they come as [`Caller::progress`] of the number.
     pub fn follow(&mut self, pattern: &str) -> u64 {
         let id = self.send_command("supervisor", "events", json!({ "pattern": pattern }));

@@ -176,6 +176,21 @@ impl World {
         self
     }
 
+    /// Waits until the host tells the service manager this; what it says before is passed over.
+    ///
+    /// # Panics
+    /// When it does not say so.
+    pub fn wait_for_notice(&self, wanted: &str) {
+        self.notify.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+        let mut buffer = [0; 256];
+        loop {
+            let count = self.notify.recv(&mut buffer).unwrap_or_else(|error| panic!("expected {wanted}: {error}"));
+            if buffer[..count] == *wanted.as_bytes() {
+                return;
+            }
+        }
+    }
+
     /// The host.
     ///
     /// # Panics
