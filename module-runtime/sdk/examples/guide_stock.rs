@@ -71,6 +71,7 @@ impl Module for Stock {
             .idempotent("define", "says that {\"kit\"} is made of {\"parts\"}")
             .command("audit", "counts everything, slowly")
             .idempotent("about", "how often this module was restarted")
+            .command("crash", "writes where there is no memory")
             .keys()
     }
 
@@ -114,6 +115,12 @@ impl Module for Stock {
                 let status = ctx.call("supervisor", "status", json!({ "name": "stock" }))?;
                 let status: serde_json::Value = status.read()?;
                 Ok(json!({ "restarts": status["restarts"] }))
+            }
+            "crash" => {
+                // SAFETY: there is none. It is what a bug in a library of C does, and what this
+                // command is for.
+                unsafe { std::ptr::without_provenance_mut::<u64>(8).write_volatile(1) };
+                Ok(json!(null))
             }
             other => Err(Error::unknown_command(other)),
         }
