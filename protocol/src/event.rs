@@ -86,6 +86,7 @@ impl fmt::Display for Pattern {
 /// A sentence, when the payload is not `{"event","data"}` or the name breaks a rule.
 pub fn event_name(payload: &Json) -> Result<String, String> {
     #[derive(Deserialize)]
+    #[serde(expecting = "an object")]
     struct Event<'a> {
         #[serde(borrow)]
         event: Cow<'a, str>,
@@ -102,6 +103,7 @@ pub fn event_name(payload: &Json) -> Result<String, String> {
 /// A sentence, when the payload is not `{"id"}`.
 pub fn cancel_target(payload: &Json) -> Result<u64, String> {
     #[derive(Deserialize)]
+    #[serde(expecting = "an object")]
     struct Cancel {
         id: u64,
     }
@@ -112,6 +114,7 @@ pub fn cancel_target(payload: &Json) -> Result<u64, String> {
 /// The name of the command in the payload of a request of type `command`, if it has one.
 pub fn command_name(payload: &Json) -> Option<String> {
     #[derive(Deserialize)]
+    #[serde(expecting = "an object")]
     struct Command<'a> {
         #[serde(borrow)]
         name: Cow<'a, str>,
