@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LINES_DEFAULT: usize = 100;
 const STATUS_LINES: usize = 10;
 
+/// Events and logs that one caller may follow at the same time.
+const FOLLOWED_MAX: usize = 64;
+
 #[derive(Deserialize)]
 struct Command<'a> {
     #[serde(borrow)]
@@ -201,7 +204,18 @@ impl Host {
         Ok(Json::of(&status))
     }
 
+    /// Whether a caller may follow one thing more.
+    fn check_follower(&self, who: Recipient) -> Result<(), Failure> {
+        let followed = self.followers.iter().filter(|follower| follower.recipient.caller == who.caller).count();
+        if followed < FOLLOWED_MAX {
+            return Ok(());
+        }
+        let reason = format!("{followed} events and logs are followed already: cancel one before following another");
+        Err(Failure::new(ErrorCode::Overloaded, reason))
+    }
+
     fn follow_events(&mut self, who: Recipient, args: EventsArgs) -> Result<Option<Json>, Failure> {
+        self.check_follower(who)?;
         let pattern = Pattern::new(args.pattern.as_deref().unwrap_or("*")).map_err(|error| bad(error.to_string()))?;
         let last = self.events.last();
         let after = args.after.unwrap_or(last);
@@ -219,6 +233,9 @@ impl Host {
 
     fn logs(&mut self, who: Recipient, args: LogsArgs) -> Result<Option<Json>, Failure> {
         let name = self.known(&args.name)?;
+        if args.follow {
+            self.check_follower(who)?;
+        }
         let lines: Vec<Json> = match self.tails.get(name.as_str()) {
             Some(tail) => tail.last(args.lines.unwrap_or(LINES_DEFAULT)).map(log_json).collect(),
             None => Vec::new(),
