@@ -27,6 +27,13 @@ fn every_piece_of_code_in_the_guide_stands_in_an_example() {
 }
 
 #[test]
+fn the_module_of_the_readme_is_an_example() {
+    let readme = include_str!("../../../README.md");
+    let (_, code) = include_str!("../examples/readme_greeter.rs").split_once("\n\n").expect("a comment comes first");
+    assert!(readme.contains(code.trim_end()), "the README does not show readme_greeter.rs");
+}
+
+#[test]
 fn the_first_module_of_the_guide_is_shown_whole() {
     let (name, source) = EXAMPLES[0];
     let (_, after_the_first_lines) = source.split_once("\n\n").expect("the file begins with a comment");
