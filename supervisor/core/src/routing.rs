@@ -148,7 +148,10 @@ impl Core {
                 ));
             }
         };
-        if let Caller::Run(run) = caller {
+        // No manifest can grant what does not exist: whoever asks for it is told that instead.
+        if let Caller::Run(run) = caller
+            && !RESERVED.contains(&to)
+        {
             self.check_call(run, to)?;
         }
         if let Some(module) = self.names.get(to) {
