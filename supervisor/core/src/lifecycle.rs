@@ -360,10 +360,12 @@ impl Core {
         if run.phase == Phase::Exited {
             return;
         }
+        let (module_id, slot_id, name) = (run.module, run.slot, run.spec.name.clone());
+        let was_serving = self.is_serving(&name);
+        let run = self.runs.get_mut(&run_id).expect("it was there above");
         run.phase = Phase::Exited;
         run.channel_open = false;
         run.left_at.get_or_insert(now);
-        let (module_id, slot_id) = (run.module, run.slot);
         self.arm(run_id);
         self.caller_gone(Caller::Run(run_id));
         let role = self.role(module_id, slot_id);
@@ -383,6 +385,9 @@ impl Core {
 
         if let Some(heir) = heir {
             self.announce_heir(heir);
+            if !was_serving {
+                self.wake_dependents(now, &name);
+            }
         }
         if role == Role::Successor {
             self.reload_failed(now, module_id, &reason);

@@ -265,6 +265,8 @@ impl World {
         let (who, id) = label.rsplit_once(':').expect("a caller and a number");
         let from = format!("{who}:{number}");
         let text = format!("cancel {from} {id}");
+        let asked = self.asked.get_mut(&label).expect("it was picked");
+        asked.cancelled = true;
         self.ask(&from, Some(self.recipient(&from)), RequestType::Cancel, Duration::ZERO, &Line::parse(&text));
         self.play(&text)
     }

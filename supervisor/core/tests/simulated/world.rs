@@ -1,9 +1,9 @@
 //! A model of all that surrounds a core, and what must hold whatever happens in it. It learns from
 //! the core's actions alone, and judges each of them.
 
-use crate::{line::Line, play::Player, show};
-use bulkhead_core::{Action, Caller, Control, ObservedState, Recipient, Role, RunId, Time};
-use bulkhead_protocol::{Delivery, RequestType, Status};
+use crate::{line::Line, moves::NAMES, play::Player, show};
+use bulkhead_core::{Action, Caller, Control, ObservedState, Recipient, Role, RunId, RunView, Time};
+use bulkhead_protocol::{Delivery, ErrorCode, RequestType, Status};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -45,6 +45,8 @@ pub(crate) struct Process {
 pub(crate) struct Asked {
     pub(crate) to: Option<Recipient>,
     pub(crate) open: bool,
+    pub(crate) cancelled: bool,
+    module: Option<String>,
     by: Time,
     kind: RequestType,
     keyed: bool,
@@ -83,6 +85,10 @@ pub(crate) struct World {
     /// The only module that moves are made with, if there is one.
     pub(crate) scope: Option<&'static str>,
     planned: BTreeMap<String, Time>,
+    /// A module came back in this move, so those that require it need not wait.
+    woken: bool,
+    /// Modules of which somebody was told that they will not start by themselves.
+    refused: Vec<String>,
 }
 
 pub(crate) type Verdict = Result<(), String>;
@@ -98,6 +104,8 @@ impl World {
             stopping: false,
             scope: None,
             planned: BTreeMap::new(),
+            woken: false,
+            refused: Vec::new(),
         }
     }
 
@@ -105,6 +113,7 @@ impl World {
     pub(crate) fn advance(&mut self, by: Duration) -> Verdict {
         let to = self.player.now + by;
         self.story.push(Step::Passed(to));
+        self.woken = false;
         for (at, action) in self.player.advance(to) {
             self.judge(at, action, "")?;
         }
@@ -114,6 +123,7 @@ impl World {
     /// Plays a line and judges what comes of it.
     pub(crate) fn play(&mut self, text: &str) -> Verdict {
         let line = self.note(text);
+        self.woken = false;
         for (at, action) in self.player.play(&line) {
             self.judge(at, action, line.word(0))?;
         }
@@ -132,6 +142,8 @@ impl World {
         let asked = Asked {
             to,
             open: to.is_some(),
+            cancelled: false,
+            module: line.words.get(2).filter(|_| kind != RequestType::Event).cloned(),
             by: self.player.now + patience,
             keyed: line.option("key").is_some(),
             idempotent: line.words.get(3).is_some_and(|name| name == "get"),
@@ -212,7 +224,7 @@ impl World {
     fn follow(&mut self, at: Time, action: &Action, cause: &str) -> Verdict {
         match action {
             Action::Spawn { run, module, generation, instance } => {
-                let by_hand = matches!(cause, "start" | "restart" | "reload" | "ready");
+                let by_hand = matches!(cause, "start" | "restart" | "reload") || self.woken;
                 if let Some(planned) = self.planned.get(module.as_str()).filter(|planned| at < **planned && !by_hand) {
                     return Err(format!("a start before its time, which is {planned}"));
                 }
@@ -272,11 +284,11 @@ impl World {
                 other => Err(format!("released while it is there: {other:?}")),
             },
             Action::Reply { to, status } => self.replied(*to, status, cause),
-            Action::Sample(_)
-            | Action::Announce(_)
-            | Action::RecordCrash(_)
-            | Action::Quarantine { .. }
-            | Action::Removed(_) => Ok(()),
+            Action::Announce(said) => {
+                self.woken |= matches!(said.event, "module.ready" | "module.took_over");
+                Ok(())
+            }
+            Action::Sample(_) | Action::RecordCrash(_) | Action::Quarantine { .. } | Action::Removed(_) => Ok(()),
         }
     }
 
@@ -288,6 +300,9 @@ impl World {
         let asked = self.asked.get_mut(label).ok_or("nobody asked for it")?;
         if !asked.open && asked.kind != RequestType::Event {
             return Err("its caller was answered, or has gone".into());
+        }
+        if asked.cancelled {
+            return Err("its caller has cancelled it".into());
         }
         if let Some((keys, idempotent)) = asked.lost_to.take() {
             let safe = matches!(asked.kind, RequestType::Query | RequestType::Event)
@@ -327,6 +342,9 @@ impl World {
             return Err(format!("it was answered before (after {cause:?})"));
         }
         if let Status::Error(failure) = status {
+            if (failure.code, failure.delivery) == (ErrorCode::ModuleUnavailable, Some(Delivery::NotStarted)) {
+                self.refused.extend(asked.module.clone());
+            }
             match failure.delivery {
                 Some(Delivery::NotStarted) if asked.started || in_flight => {
                     return Err("it says that it was not started, but it may have been".into());
@@ -355,7 +373,14 @@ impl World {
             return Err(format!("{label} is not answered although its patience ended at {}", asked.by));
         }
         self.planned.clear();
-        for name in self.player.core.module_names() {
+        let refused = std::mem::take(&mut self.refused);
+        let names = self.player.core.module_names();
+        let all_ready = names.len() == NAMES.len()
+            && names.iter().all(|name| {
+                let view = self.player.core.view(now, name).expect("it was listed");
+                view.runs.iter().any(|run| run.role == Role::Active && run.state == ObservedState::Ready)
+            });
+        for name in names {
             let view = self.player.core.view(now, &name).expect("it was listed");
             let limits = &self.limits[&(name.to_string(), view.generation)];
             let with = |role: Role| view.runs.iter().filter(|run| run.role == role).count();
@@ -364,6 +389,21 @@ impl World {
             }
             if view.desired_running && view.reason.is_none() && view.next.is_none() {
                 return Err(format!("nothing runs, nothing will, and nobody knows why: {view:?}"));
+            }
+            let up = |state| matches!(state, ObservedState::Starting | ObservedState::Ready);
+            let comes = view.state == ObservedState::Waiting
+                || up(view.state)
+                || (view.state == ObservedState::Clearing && view.next.is_some());
+            if view.desired_running && comes && refused.iter().any(|module| module == name.as_str()) {
+                return Err(format!("a caller was told that it will not start by itself: {view:?}"));
+            }
+            let stays_down = matches!(view.state, ObservedState::Stopped | ObservedState::Failed);
+            if stays_down && view.runs.iter().any(|run| run.role == Role::Spare && up(run.state)) {
+                return Err(format!("a spare of nothing: {view:?}"));
+            }
+            let missing = |run: &RunView| run.role == Role::Successor && run.state == ObservedState::Waiting;
+            if all_ready && view.runs.iter().any(missing) {
+                return Err(format!("it waits for what is ready: {view:?}"));
             }
             let waits = matches!(view.state, ObservedState::Waiting | ObservedState::Clearing);
             if let Some(after) = view.next.as_ref().filter(|_| waits).and_then(|next| next.after) {
