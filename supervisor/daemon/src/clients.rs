@@ -16,8 +16,12 @@ use tokio::{io::Interest, net::UnixStream};
 /// Bytes that may wait for a client before its next request is not read.
 pub(crate) const OUTPUT_HIGH_WATER_BYTES: usize = 1024 * 1024;
 
-/// Bytes that may wait for a client before it is cut off: it does not read its answers.
+/// Bytes that may wait for a client, or of answers for a module, beside one frame of the greatest
+/// length, before it is cut off: it does not read its answers.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes that may wait for all clients together, beside one frame of the greatest length, before the one that is about to get more is cut off.
+pub(crate) const OUTPUT_BYTES_MAX_TOGETHER: usize = 256 * 1024 * 1024;
 
 /// Bytes of unfinished frames that all clients together may make the host hold.
 pub(crate) const HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -30,13 +34,14 @@ pub(crate) struct Client {
     pub(crate) has_finished: bool,
     /// It is not read from until it has taken what waits for it.
     pub(crate) is_paused: bool,
-    /// Bytes of an unfinished frame that are accounted for it.
-    pub(crate) held_bytes: usize,
+    /// What is accounted for it in the sums over all clients.
+    held_bytes: usize,
+    output_bytes: usize,
 }
 
 impl Client {
     pub(crate) fn new(link: Link) -> Client {
-        Client { link, has_finished: false, is_paused: false, held_bytes: 0 }
+        Client { link, has_finished: false, is_paused: false, held_bytes: 0, output_bytes: 0 }
     }
 }
 
@@ -45,7 +50,10 @@ impl Client {
 pub(crate) struct Clients {
     pub(crate) by_id: HashMap<ClientId, Client>,
     next: u64,
+    /// Bytes that were read from all of them and not handled yet.
     pub(crate) held_bytes: usize,
+    /// Bytes that wait for all of them.
+    pub(crate) output_bytes: usize,
 }
 
 impl Clients {
@@ -54,6 +62,29 @@ impl Clients {
         let id = ClientId(self.next);
         self.by_id.insert(id, client);
         id
+    }
+
+    pub(crate) fn remove(&mut self, id: ClientId) -> Option<Client> {
+        let client = self.by_id.remove(&id)?;
+        self.held_bytes -= client.held_bytes;
+        self.output_bytes -= client.output_bytes;
+        Some(client)
+    }
+
+    /// Brings the sums in line with what is held for this client now.
+    pub(crate) fn weigh(&mut self, id: ClientId) {
+        let Some(client) = self.by_id.get_mut(&id) else { return };
+        let (held, output) = (client.link.held_bytes(), client.link.pending_bytes());
+        self.held_bytes = self.held_bytes - client.held_bytes + held;
+        self.output_bytes = self.output_bytes - client.output_bytes + output;
+        (client.held_bytes, client.output_bytes) = (held, output);
+    }
+
+    /// Whether more waits for this client than may: it does not read its answers.
+    pub(crate) fn is_too_slow(&self, id: ClientId, frame_bytes_max: usize) -> bool {
+        let is_full = self.output_bytes > OUTPUT_BYTES_MAX_TOGETHER + frame_bytes_max;
+        let most = if is_full { OUTPUT_HIGH_WATER_BYTES } else { OUTPUT_BYTES_MAX + frame_bytes_max };
+        self.by_id.get(&id).is_some_and(|client| client.output_bytes > most)
     }
 }
 

@@ -56,7 +56,7 @@ impl Events {
     /// The kept events behind `cursor`, oldest first, and how many behind it are not kept any more.
     pub(crate) fn after(&self, cursor: u64) -> (u64, impl Iterator<Item = &Event>) {
         let oldest = self.kept.front().map_or(self.last + 1, |event| event.cursor);
-        let lost = oldest.saturating_sub(cursor + 1).min(self.last);
+        let lost = oldest.saturating_sub(cursor.saturating_add(1)).min(self.last);
         (lost, self.kept.iter().filter(move |event| event.cursor > cursor))
     }
 }
@@ -76,5 +76,15 @@ mod tests {
         let (lost, mut rest) = events.after(events.last() - 1);
         assert_eq!((lost, rest.next().unwrap().cursor), (0, events.last()));
         assert!(rest.next().is_none());
+    }
+
+    #[test]
+    fn a_cursor_that_no_event_has_had_yet_finds_nothing_and_harms_nobody() {
+        let mut events = Events::default();
+        events.push("a.b", "1");
+        for cursor in [2, u64::MAX] {
+            let (lost, mut rest) = events.after(cursor);
+            assert!(lost == 0 && rest.next().is_none());
+        }
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Process {
     pub(crate) pid: Option<i32>,
     /// Its leader has ended: what still comes is not its own.
     pub(crate) has_exited: bool,
+    /// It leaves too much unread and is being killed: nothing more is written for it.
+    pub(crate) is_cut_off: bool,
 }
 
 /// Makes the descriptors of a process: the host's side, and those for the guardian to pass on.
@@ -65,7 +67,8 @@ pub(crate) fn prepare(
         }
     };
     let link = Link::new(io, frame_bytes_max);
-    Ok((Process { link, logs, config, generation, instance, pid: None, has_exited: false }, descriptors))
+    let process = Process { link, logs, config, generation, instance, pid: None, has_exited: false, is_cut_off: false };
+    Ok((process, descriptors))
 }
 
 fn log_pipe(stream: Stream, pipe: OwnedFd, bounds: Bounds) -> io::Result<LogPipe> {

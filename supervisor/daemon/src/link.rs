@@ -17,8 +17,11 @@ use tokio::net::{
 /// Bytes that are read at once; one buffer of this size serves all links.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
 
-/// Reads of one link in one turn, so that one that floods leaves others their share.
-const READS_PER_TURN: usize = 4;
+/// Messages that are cut from a link's bytes at once, so that one that floods leaves others their share.
+const MESSAGES_PER_READ: usize = 128;
+
+/// Messages for which an empty inbox keeps its room.
+const KEPT_MESSAGES_MAX: usize = 32;
 
 /// An output buffer that has been emptied is given back above this size.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
@@ -75,11 +78,13 @@ impl Io {
     }
 }
 
-/// What reading came to.
+/// What is behind the messages that were taken.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Input {
     /// There may be more later.
     Open,
+    /// More has been read already and waits to be taken.
+    More,
     /// The other side has closed, on a frame boundary.
     Closed,
     /// The stream is broken; no further frame can be found in it.
@@ -91,6 +96,13 @@ pub(crate) enum Input {
 pub(crate) struct Link {
     pub(crate) io: std::rc::Rc<Io>,
     decoder: Decoder,
+    /// Messages that were read and not taken yet; at most [`MESSAGES_PER_READ`].
+    inbox: VecDeque<Result<Message, MessageError>>,
+    /// Bytes behind them that were read too; less than [`READ_BYTES`].
+    leftover: Vec<u8>,
+    /// What ended the stream behind all of that, until it is told.
+    end: Option<Input>,
+    has_ended: bool,
     output: Vec<u8>,
     /// How much of `output` is written already.
     written: usize,
@@ -107,6 +119,10 @@ impl Link {
         Link {
             io: std::rc::Rc::new(io),
             decoder: Decoder::new(frame_bytes_max),
+            inbox: VecDeque::new(),
+            leftover: Vec::new(),
+            end: None,
+            has_ended: false,
             output: Vec::new(),
             written: 0,
             unsent: VecDeque::new(),
@@ -115,33 +131,65 @@ impl Link {
         }
     }
 
-    /// Reads what is there, within bounds, and appends the messages to `inbox`.
-    pub(crate) fn read(&mut self, buffer: &mut [u8], inbox: &mut Vec<Result<Message, MessageError>>) -> Input {
-        let result = self.read_some(buffer, inbox);
-        self.decoder.relax();
-        result
-    }
-
-    fn read_some(&mut self, buffer: &mut [u8], inbox: &mut Vec<Result<Message, MessageError>>) -> Input {
-        for _ in 0..READS_PER_TURN {
-            let count = match self.io.try_read(buffer) {
-                Ok(0) => return self.decoder.finish().map_or_else(Input::Broken, |()| Input::Closed),
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Input::Open,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+    /// Reads once, if nothing waits to be taken; returns whether there was anything.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> bool {
+        if !self.inbox.is_empty() || self.end.is_some() {
+            return true;
+        }
+        if self.has_ended {
+            return false;
+        }
+        let leftover = std::mem::take(&mut self.leftover);
+        if leftover.is_empty() {
+            match self.io.try_read(buffer) {
+                Ok(count) if count > 0 => self.decode(&buffer[..count]),
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                    return false;
+                }
                 // A reset is how the kernel says that the other side died with our bytes unread.
-                Err(_) => return self.decoder.finish().map_or_else(Input::Broken, |()| Input::Closed),
-            };
-            let mut input = &buffer[..count];
-            loop {
-                match self.decoder.next(&mut input) {
-                    Ok(Some(frame)) => inbox.push(Message::decode(frame)),
-                    Ok(None) => break,
-                    Err(error) => return Input::Broken(error),
+                Ok(_) | Err(_) => {
+                    self.finish(self.decoder.finish().map_or_else(Input::Broken, |()| Input::Closed));
                 }
             }
+        } else {
+            self.decode(&leftover);
         }
-        Input::Open
+        self.decoder.relax();
+        true
+    }
+
+    fn decode(&mut self, mut input: &[u8]) {
+        while self.inbox.len() < MESSAGES_PER_READ {
+            match self.decoder.next(&mut input) {
+                Ok(Some(frame)) => self.inbox.push_back(Message::decode(frame)),
+                Ok(None) => return,
+                Err(error) => return self.finish(Input::Broken(error)),
+            }
+        }
+        self.leftover = input.to_vec();
+    }
+
+    fn finish(&mut self, end: Input) {
+        self.end = Some(end);
+        self.has_ended = true;
+    }
+
+    /// Takes the next message that was read.
+    pub(crate) fn take(&mut self) -> Option<Result<Message, MessageError>> {
+        let message = self.inbox.pop_front();
+        if message.is_none() && self.inbox.capacity() > KEPT_MESSAGES_MAX {
+            self.inbox = VecDeque::new();
+        }
+        message
+    }
+
+    /// What is behind the messages that were taken; an end is told once.
+    pub(crate) fn rest(&mut self) -> Input {
+        if self.inbox.is_empty() && self.leftover.is_empty() {
+            self.end.take().unwrap_or(Input::Open)
+        } else {
+            Input::More
+        }
     }
 
     /// Appends a frame to what is to be written.
@@ -202,13 +250,61 @@ impl Link {
         self.output.len() - self.written
     }
 
-    /// Bytes of an unfinished frame that are held.
+    /// Bytes that were read and not handled yet: an unfinished frame, and what no turn has come for.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.decoder.held_bytes()
+        self.decoder.held_bytes() + self.leftover.len()
     }
 
     /// Requests that were not written completely.
     pub(crate) fn unsent_requests(&self) -> Vec<RequestId> {
         self.unsent.iter().filter(|(end, _)| *end > self.written).map(|(_, request)| *request).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io::Write, os::unix::net::UnixStream as StdStream};
+
+    /// A link that has this to read, then its end; what is behind each read, and how many messages came.
+    fn read_all(bytes: &[u8]) -> Vec<(usize, Input)> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let (mut theirs, ours) = StdStream::pair().unwrap();
+            ours.set_nonblocking(true).unwrap();
+            theirs.write_all(bytes).unwrap();
+            drop(theirs);
+            let ours = UnixStream::from_std(ours).unwrap();
+            ours.readable().await.unwrap();
+            let mut link = Link::new(Io::Socket(ours), 1000);
+            let (mut buffer, mut found) = (vec![0; READ_BYTES], Vec::new());
+            while link.read(&mut buffer) {
+                let count = std::iter::from_fn(|| link.take()).count();
+                found.push((count, link.rest()));
+                assert!(found.len() < 1000, "it never ends");
+            }
+            assert_eq!((link.held_bytes(), link.rest()), (0, Input::Open));
+            found
+        })
+    }
+
+    const PING: &[u8] = b"\0\0\0\x16{\"id\":1,\"type\":\"ping\"}";
+
+    #[test]
+    fn a_flood_is_handed_out_in_portions_and_nothing_of_it_is_lost() {
+        let found = read_all(&PING.repeat(2 * MESSAGES_PER_READ + 1));
+        let counts: Vec<usize> = found.iter().map(|(count, _)| *count).collect();
+        assert_eq!(counts, [MESSAGES_PER_READ, MESSAGES_PER_READ, 1, 0]);
+        let inputs: Vec<&Input> = found.iter().map(|(_, input)| input).collect();
+        assert_eq!(inputs, [&Input::More, &Input::More, &Input::Open, &Input::Closed]);
+    }
+
+    #[test]
+    fn nothing_is_read_behind_a_broken_frame() {
+        let mut bytes = PING.to_vec();
+        bytes.extend_from_slice(b"hello\n");
+        bytes.extend_from_slice(PING);
+        let found = read_all(&bytes);
+        assert!(matches!(&found[..], [(1, Input::Broken(FrameError::Text { .. }))]), "{found:?}");
     }
 }

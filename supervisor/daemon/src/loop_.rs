@@ -18,6 +18,7 @@ use std::{
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 use tokio::{
     net::{UnixDatagram, UnixListener, UnixStream, unix::pipe::Receiver},
@@ -27,6 +28,10 @@ use tokio::{
 
 /// Events that are handled before what they caused is written: one system call then serves many messages.
 const EVENTS_PER_TURN: usize = 64;
+
+/// How long a turn may grow before the system is asked again what else there is: somebody who floods
+/// must not keep others from being heard.
+const TURN_MAX: Duration = Duration::from_millis(2);
 
 /// One end of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +55,8 @@ pub(crate) enum Event {
 /// One descriptor that is waited for, once; what handles its event orders the next wait.
 pub(crate) enum Source {
     Read(LinkId, Rc<Io>),
+    /// A link of which something has been read already; it comes behind those that wait for their turn.
+    Next(LinkId),
     Write(LinkId, Rc<Io>),
     /// The end of a client that has said all and may still be reading.
     HangUp(ClientId, HangUp),
@@ -69,6 +76,7 @@ impl Future for Source {
                 let _ = ready!(io.poll_read_ready(context));
                 Poll::Ready(Event::Readable(*link))
             }
+            Source::Next(link) => Poll::Ready(Event::Readable(*link)),
             Source::Write(link, io) => {
                 let _ = ready!(io.poll_write_ready(context));
                 Poll::Ready(Event::Writable(*link))
@@ -120,11 +128,12 @@ fn turn(
     mut timer: Pin<&mut Sleep>,
     context: &mut Context<'_>,
 ) -> Poll<()> {
-    let mut handled = 0;
+    let (mut handled, began) = (0, Instant::now());
+    let is_over = |handled| handled >= EVENTS_PER_TURN || (handled > 0 && began.elapsed() >= TURN_MAX);
     loop {
         let before = handled;
         host.tick();
-        while handled < EVENTS_PER_TURN
+        while !is_over(handled)
             && let Poll::Ready(Some(event)) = Pin::new(&mut host.sources).poll_next(context)
         {
             handled += 1;
@@ -146,7 +155,7 @@ fn turn(
         if host.is_finished() {
             return Poll::Ready(());
         }
-        if handled >= EVENTS_PER_TURN {
+        if is_over(handled) {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }

@@ -139,6 +139,11 @@ impl Host {
 
     pub(super) fn respond(&mut self, to: LinkId, response: &Response) {
         let most = self.config.frame_bytes_max + REWRITE_BYTES_MAX;
+        if let LinkId::Run(run) = to
+            && self.processes.get(&run).is_none_or(|process| process.is_cut_off)
+        {
+            return;
+        }
         let Some(link) = self.link(to) else { return };
         if let Err(error) = link.push(|out| response.encode(out, most)) {
             let failure = Failure::new(ErrorCode::FrameTooLarge, format!("the answer is too long: {error}"));
@@ -146,6 +151,7 @@ impl Host {
             link.push(|out| response.encode(out, most)).expect("an error is short");
         }
         self.mark_dirty(to);
+        self.more_waits(to);
     }
 
     pub(super) fn announced(&mut self, announcement: Announcement) {

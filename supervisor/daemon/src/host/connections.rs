@@ -45,22 +45,27 @@ impl Host {
             client.is_paused = true;
             return;
         }
-        let mut inbox = std::mem::take(&mut self.inbox);
-        let input = client.link.read(&mut self.buffer, &mut inbox);
-        let held = client.link.held_bytes();
-        self.clients.held_bytes = self.clients.held_bytes - client.held_bytes + held;
-        client.held_bytes = held;
-        for message in inbox.drain(..) {
+        client.link.read(&mut self.buffer);
+        loop {
+            let Some(client) = self.clients.by_id.get_mut(&id) else { return };
+            // One short request can have a long answer, so this is looked at before each.
+            if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES {
+                break;
+            }
+            let Some(message) = client.link.take() else { break };
             self.client_message(id, message);
+            self.perform();
         }
-        self.inbox = inbox;
+        self.clients.weigh(id);
+        let Some(client) = self.clients.by_id.get_mut(&id) else { return };
+        let held = client.link.held_bytes();
         if self.clients.held_bytes > clients::HELD_BYTES_MAX && held > READ_BYTES {
             let reason = "all clients together have more unfinished messages than the host will hold";
             self.expel(id, Failure::new(ErrorCode::Overloaded, reason));
             return;
         }
-        let Some(client) = self.clients.by_id.get_mut(&id) else { return };
-        match input {
+        match client.link.rest() {
+            Input::More => self.watch(Source::Next(LinkId::Client(id))),
             Input::Open => {
                 let io = client.link.io.clone();
                 self.watch(Source::Read(LinkId::Client(id), io));
@@ -180,8 +185,7 @@ impl Host {
     }
 
     pub(super) fn remove_client(&mut self, id: ClientId) {
-        let Some(client) = self.clients.by_id.remove(&id) else { return };
-        self.clients.held_bytes -= client.held_bytes;
+        let Some(client) = self.clients.remove(id) else { return };
         if let Io::Socket(stream) = &*client.link.io {
             // A wait for this socket may still hold it; this ends that wait.
             let _ = nix::sys::socket::shutdown(stream.as_raw_fd(), nix::sys::socket::Shutdown::Both);

@@ -75,25 +75,21 @@ impl Host {
 
     /// What a process left in its channel and its logs is taken in before its end is decided upon.
     pub(super) fn exited(&mut self, run: RunId, exit: Exit) {
-        let mut inbox = std::mem::take(&mut self.inbox);
         for _ in 0..DRAIN_READS_MAX {
             let Some(process) = self.processes.get_mut(&run).filter(|process| !process.has_exited) else { break };
-            let input = process.link.read(&mut self.buffer, &mut inbox);
-            let is_empty = inbox.is_empty();
-            let truncated = match input {
-                Input::Broken(error @ FrameError::Truncated { .. }) => Some(error.to_string()),
-                Input::Open | Input::Closed | Input::Broken(_) => None,
-            };
-            let intact = self.run_messages(run, &mut inbox);
-            if let Some(what) = truncated {
-                self.core.handle_channel_truncated(self.now, run, what);
-            }
-            if is_empty || !intact {
+            if !process.link.read(&mut self.buffer) || !self.run_messages(run) {
                 break;
             }
+            let Some(process) = self.processes.get_mut(&run) else { break };
+            match process.link.rest() {
+                Input::Open | Input::More => {}
+                Input::Broken(error @ FrameError::Truncated { .. }) => {
+                    self.core.handle_channel_truncated(self.now, run, error.to_string());
+                    break;
+                }
+                Input::Closed | Input::Broken(_) => break,
+            }
         }
-        inbox.clear();
-        self.inbox = inbox;
         for stream in [Stream::Stdout, Stream::Stderr] {
             self.read_log(run, stream, DRAIN_READS_MAX);
         }

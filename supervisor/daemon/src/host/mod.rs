@@ -55,7 +55,7 @@ const CRASH_LINES: usize = 20;
 const LOG_READS_PER_TURN: usize = 4;
 
 /// Reads of what a process left in its channel and its log pipes; a socket and a pipe hold less.
-const DRAIN_READS_MAX: usize = 64;
+const DRAIN_READS_MAX: usize = 128;
 
 /// How long the host waits before it tries again what the system refused.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -100,7 +100,6 @@ pub(crate) struct Host {
     /// Who wants to know that the first modules were ordered.
     started: Option<mpsc::Sender<()>>,
     buffer: Vec<u8>,
-    inbox: Vec<Result<Message, MessageError>>,
 }
 
 /// What a host is made of.
@@ -165,7 +164,6 @@ impl Host {
             ended_at: None,
             started: Some(parts.started),
             buffer: vec![0; READ_BYTES],
-            inbox: Vec::new(),
         };
         host.adopt_guardian(parts.guardian);
         host.accept_next();

@@ -8,16 +8,14 @@ impl Host {
         if process.has_exited {
             return;
         }
-        let mut inbox = std::mem::take(&mut self.inbox);
-        let input = process.link.read(&mut self.buffer, &mut inbox);
-        let intact = self.run_messages(run, &mut inbox);
-        self.inbox = inbox;
-        if !intact {
+        process.link.read(&mut self.buffer);
+        if !self.run_messages(run) {
             return;
         }
-        match input {
+        let Some(process) = self.processes.get_mut(&run) else { return };
+        match process.link.rest() {
+            Input::More => self.watch(Source::Next(LinkId::Run(run))),
             Input::Open => {
-                let Some(process) = self.processes.get(&run) else { return };
                 let io = process.link.io.clone();
                 self.watch(Source::Read(LinkId::Run(run), io));
             }
@@ -29,20 +27,23 @@ impl Host {
         }
     }
 
-    /// Handles what a module sent; `false` when one of the frames was no message.
-    pub(super) fn run_messages(&mut self, run: RunId, inbox: &mut Vec<Result<Message, MessageError>>) -> bool {
-        for message in inbox.drain(..) {
-            match message {
-                Ok(Message::Response(response)) => self.core.handle_response(self.now, run, response),
-                Ok(Message::Request(request)) => self.request(Caller::Run(run), request),
-                Err(error) => {
+    /// Handles what was read from a module; `false` when nothing more is to be read from it.
+    pub(super) fn run_messages(&mut self, run: RunId) -> bool {
+        loop {
+            let Some(process) = self.processes.get_mut(&run).filter(|process| !process.is_cut_off) else {
+                return false;
+            };
+            match process.link.take() {
+                None => return true,
+                Some(Ok(Message::Response(response))) => self.core.handle_response(self.now, run, response),
+                Some(Ok(Message::Request(request))) => self.request(Caller::Run(run), request),
+                Some(Err(error)) => {
                     self.core.handle_violation(self.now, run, error.reason);
                     return false;
                 }
             }
             self.perform();
         }
-        true
     }
 
     pub(super) fn log_readable(&mut self, run: RunId, stream: Stream) {

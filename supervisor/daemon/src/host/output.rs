@@ -52,22 +52,40 @@ impl Host {
         }
     }
 
-    /// Looks after a client's output: cuts off one that does not read, lets one that has caught up
-    /// speak again, lets one go that has said and heard everything.
+    /// Something more waits for a client or a module. One that leaves too much unread is cut off: it
+    /// must not cost the host its memory.
+    pub(super) fn more_waits(&mut self, id: LinkId) {
+        match id {
+            LinkId::Client(id) => {
+                self.clients.weigh(id);
+                if self.clients.is_too_slow(id, self.config.frame_bytes_max) {
+                    let pending = self.clients.by_id[&id].link.pending_bytes();
+                    tracing::warn!("a client was cut off: it leaves {pending} bytes of answers unread");
+                    self.remove_client(id);
+                }
+            }
+            LinkId::Run(run) => {
+                let most = clients::OUTPUT_BYTES_MAX + self.config.frame_bytes_max;
+                let Some(process) = self.processes.get_mut(&run) else { return };
+                let pending = process.link.pending_bytes();
+                if pending > most && !std::mem::replace(&mut process.is_cut_off, true) {
+                    let what = format!("it leaves {pending} bytes of answers to its own requests unread");
+                    self.core.handle_violation(self.now, run, what);
+                }
+            }
+        }
+    }
+
+    /// Looks after a client's output: lets one that has caught up speak again, lets one go that has
+    /// said and heard everything.
     pub(super) fn check_output(&mut self, id: LinkId) {
         let LinkId::Client(id) = id else { return };
+        self.clients.weigh(id);
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
         let pending = client.link.pending_bytes();
-        if pending > clients::OUTPUT_BYTES_MAX {
-            tracing::warn!("a client was cut off: it leaves {pending} bytes of answers unread");
-            self.remove_client(id);
-            self.perform();
-            return;
-        }
         if client.is_paused && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2 {
             client.is_paused = false;
-            let io = client.link.io.clone();
-            self.watch(Source::Read(LinkId::Client(id), io));
+            self.watch(Source::Next(LinkId::Client(id)));
             return;
         }
         let caller = Caller::Client(id);
