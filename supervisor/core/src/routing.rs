@@ -401,7 +401,7 @@ impl Core {
             }
             Outstanding::Request(id) => {
                 let pending = self.requests.get_mut(&id).expect("what is outstanding is in the table");
-                pending.cancelled = true;
+                let again = std::mem::replace(&mut pending.cancelled, true);
                 match pending.place {
                     Place::Queued => {
                         let (module, reached) = (pending.module, pending.reached);
@@ -416,6 +416,8 @@ impl Core {
                         self.unqueue(id);
                         self.pump(now, module);
                     }
+                    // Once is enough: a caller must not fill the channel of a module that does not read.
+                    Place::InFlight { .. } if again => {}
                     Place::InFlight { run, .. } => self.send_control(run, Control::Cancel(id)),
                 }
             }
