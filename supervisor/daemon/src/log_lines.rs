@@ -141,6 +141,9 @@ impl Splitter {
     }
 }
 
+/// What a line costs beside its text; without it, empty lines would be kept without a bound.
+const LINE_OVERHEAD_BYTES: usize = 64;
+
 /// The last lines of a module, within a number of bytes.
 #[derive(Debug)]
 pub(crate) struct Tail {
@@ -156,11 +159,11 @@ impl Tail {
 
     /// Keeps a line; `run` tells which process said it.
     pub(crate) fn push(&mut self, run: u64, line: Line) {
-        self.bytes += line.text.len();
+        self.bytes += line.text.len() + LINE_OVERHEAD_BYTES;
         self.lines.push_back((run, line));
         while self.bytes > self.bytes_max && self.lines.len() > 1 {
             if let Some((_, line)) = self.lines.pop_front() {
-                self.bytes -= line.text.len();
+                self.bytes -= line.text.len() + LINE_OVERHEAD_BYTES;
             }
         }
     }
@@ -243,6 +246,17 @@ mod tests {
     fn invalid_utf8_is_marked_in_its_place() {
         let mut splitter = Splitter::new(Stream::Stdout, BOUNDS);
         assert_eq!(lines(&mut splitter, 0, b"a\xffb\n"), ["a\u{fffd}b"]);
+    }
+
+    #[test]
+    fn a_tail_is_bounded_also_when_its_lines_are_empty() {
+        let mut tail = Tail::new(64 * 1024);
+        for _ in 0..10_000 {
+            tail.push(1, Line::new(Stream::Stdout, String::new()));
+        }
+        assert_eq!(tail.lines.len(), 64 * 1024 / LINE_OVERHEAD_BYTES);
+        tail.push(1, Line::new(Stream::Stdout, "x".repeat(100_000)));
+        assert_eq!(tail.last(10).count(), 1, "the newest line is kept, whatever its length");
     }
 
     #[test]
