@@ -1,53 +1,18 @@
-//! What a person asks of a module: start, stop, restart, reload, remove, wait. Each is answered when
-//! it is done, or when it is certain that it will not be.
+//! What a person asks of a module: start, stop, restart, remove, wait; and the end of the host. Reloads
+//! are in [`crate::reload`], the answers in [`crate::waiters`].
 
 use crate::{
     action::{Action, Caller, Recipient, RunId},
-    core::{Core, Outstanding},
-    lifecycle::done,
+    core::Core,
     module::{Desired, Module, ModuleId, Slot, SlotState, Vacancy},
     routing::refused,
     run::{Phase, Role},
-    spec::ModuleSpec,
     time::Time,
     timers::Timer,
+    waiters::{Condition, Goal},
 };
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, ModuleName, Status};
-use std::{sync::Arc, time::Duration};
-
-/// The core's number for somebody's wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct WaiterId(pub(crate) u64);
-
-/// A state that can be waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// Every place of the module that serves has a ready process.
-    Ready,
-    /// No process of the module is left.
-    Stopped,
-}
-
-/// What ends a wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Goal {
-    /// Ready, whatever happens before.
-    Ready,
-    /// Ready with processes younger than this one; a start that fails ends the wait.
-    ReadyAfter(RunId),
-    Stopped,
-    /// The reload was carried through or given up.
-    Reloaded,
-}
-
-/// Somebody who waits for a module.
-#[derive(Debug)]
-pub(crate) struct Waiter {
-    pub(crate) recipient: Recipient,
-    pub(crate) module: ModuleId,
-    goal: Goal,
-    pub(crate) deadline: Time,
-}
+use std::time::Duration;
 
 impl Core {
     /// Waits until a module is in a state.
@@ -112,126 +77,6 @@ impl Core {
                 }
                 SlotState::Vacant(_) => {}
             }
-        }
-    }
-
-    /// Brings in a changed specification: the new processes are started, and only when all of them
-    /// are ready do they replace the old ones. If one fails, the old ones stay.
-    pub fn handle_reload(&mut self, now: Time, who: Option<Recipient>, spec: ModuleSpec, patience: Duration) {
-        let Some(id) = self.startable(who, spec.name.as_str()) else { return };
-        let spec = Arc::new(spec);
-        let module = self.modules.get_mut(&id).expect("it was named");
-        if module.incoming.is_some() {
-            self.refuse(who, refused(ErrorCode::Conflict, format!("{} is being reloaded already", spec.name)));
-            return;
-        }
-        let serving = module.with_role(Role::Active).filter_map(Slot::run).any(|run| self.runs[&run].is_ready());
-        let module = self.modules.get_mut(&id).expect("it was named");
-        if module.desired != Desired::Running || !serving {
-            self.replace_spec(now, id, spec);
-            if self.modules[&id].desired == Desired::Running {
-                self.wait(now, who, id, Goal::ReadyAfter(RunId(0)), patience);
-                self.start_vacant(now, id);
-            } else if let Some(to) = who {
-                let status = done(&self.modules[&id].spec.name, "stopped");
-                self.act(Action::Reply { to, status });
-            }
-            self.settle(now, id);
-            return;
-        }
-        module.incoming = Some(spec.clone());
-        for _ in 0..spec.instances.max(1) {
-            module.add_slot(Role::Successor, spec.clone());
-        }
-        self.wait(now, who, id, Goal::Reloaded, patience);
-        self.announce("module.reloading", &spec.name, None, None);
-        let successors: Vec<_> = self.modules[&id].with_role(Role::Successor).map(|slot| slot.id).collect();
-        for slot in successors {
-            self.try_start(now, id, slot);
-        }
-    }
-
-    /// Puts a specification in force where nothing serves that could be handed over from.
-    fn replace_spec(&mut self, now: Time, id: ModuleId, spec: Arc<ModuleSpec>) {
-        let module = self.modules.get_mut(&id).expect("the caller has it");
-        module.spec = spec.clone();
-        let mut old = Vec::new();
-        for slot in &mut module.slots {
-            match &slot.state {
-                SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
-                    self.timers.clear(*until, Timer::Start(id, slot.id));
-                }
-                SlotState::Vacant(_) => {}
-                SlotState::Occupied(run) | SlotState::Clearing { run, .. } => old.push(*run),
-            }
-        }
-        module.slots.retain_mut(|slot| {
-            slot.role = Role::Retiring;
-            slot.run().is_some()
-        });
-        for run in old {
-            self.begin_stop(now, run);
-        }
-        self.fill_slots(id);
-    }
-
-    /// A successor is ready: if all are, they serve, and the old ones finish what they have.
-    pub(crate) fn reload_progressed(&mut self, now: Time, id: ModuleId) {
-        let module = &self.modules[&id];
-        let ready = |slot: &Slot| slot.run().is_some_and(|run| self.runs[&run].is_ready());
-        if module.incoming.is_none() || !module.with_role(Role::Successor).all(ready) {
-            return;
-        }
-        let module = self.modules.get_mut(&id).expect("it was there above");
-        let spec = module.incoming.take().expect("it was checked above");
-        module.spec = spec.clone();
-        let mut old = Vec::new();
-        for slot in &mut module.slots {
-            if slot.role == Role::Successor {
-                slot.role = Role::Active;
-                continue;
-            }
-            if let SlotState::Vacant(Vacancy::Waiting { until, .. }) = slot.state {
-                self.timers.clear(until, Timer::Start(id, slot.id));
-            }
-            slot.role = Role::Retiring;
-            old.extend(slot.run());
-        }
-        module.slots.retain(|slot| slot.role == Role::Active || slot.run().is_some());
-        self.fill_slots(id);
-        self.announce("module.reloaded", &spec.name, None, None);
-        for run in old {
-            self.begin_stop(now, run);
-        }
-        self.start_vacant(now, id);
-        self.finish_reload_waiters(id, &done(&spec.name, "ready"));
-    }
-
-    /// A successor ended before it could take over: the old ones stay.
-    pub(crate) fn reload_failed(&mut self, now: Time, id: ModuleId, reason: &str) {
-        let module = self.modules.get_mut(&id).expect("the caller has it");
-        if module.incoming.take().is_none() {
-            return;
-        }
-        let name = module.spec.name.clone();
-        let others: Vec<RunId> = module.with_role(Role::Successor).filter_map(Slot::run).collect();
-        for slot in &mut module.slots {
-            if slot.role == Role::Successor {
-                slot.role = Role::Retiring;
-            }
-        }
-        module.drop_retired();
-        for run in others {
-            self.begin_stop(now, run);
-        }
-        let detail = format!("the new version of {name} did not become ready ({reason}); the old one stays");
-        self.announce("module.reload_failed", &name, None, Some(detail.clone()));
-        self.finish_reload_waiters(id, &Failure::new(ErrorCode::ModuleError, detail).into());
-    }
-
-    fn finish_reload_waiters(&mut self, id: ModuleId, status: &Status) {
-        for waiter in self.waiters_with(id, |goal| goal == Goal::Reloaded) {
-            self.answer_waiter(waiter, status.clone());
         }
     }
 
@@ -397,7 +242,7 @@ impl Core {
     }
 
     /// The module, if it may be started; whoever asks is told if not.
-    fn startable(&mut self, who: Option<Recipient>, name: &str) -> Option<ModuleId> {
+    pub(crate) fn startable(&mut self, who: Option<Recipient>, name: &str) -> Option<ModuleId> {
         if !self.is_admitted(who) {
             return None;
         }
@@ -424,89 +269,9 @@ impl Core {
         admitted
     }
 
-    fn refuse(&mut self, who: Option<Recipient>, failure: Failure) {
+    pub(crate) fn refuse(&mut self, who: Option<Recipient>, failure: Failure) {
         if let Some(to) = who {
             self.act(Action::Reply { to, status: failure.into() });
-        }
-    }
-
-    fn wait(&mut self, now: Time, who: Option<Recipient>, module: ModuleId, goal: Goal, patience: Duration) {
-        let Some(recipient) = who else { return };
-        let id = WaiterId(self.next_waiter);
-        self.next_waiter += 1;
-        self.callers.entry(recipient.caller).or_default().insert(recipient.id, Outstanding::Waiter(id));
-        let deadline = now + patience;
-        self.timers.set(deadline, Timer::Waiter(id));
-        self.waiters.insert(id, Waiter { recipient, module, goal, deadline });
-    }
-
-    fn waiters_with(&self, module: ModuleId, goal: impl Fn(Goal) -> bool) -> Vec<WaiterId> {
-        let fits = |waiter: &Waiter| waiter.module == module && goal(waiter.goal);
-        self.waiters.iter().filter(|(_, waiter)| fits(waiter)).map(|(id, _)| *id).collect()
-    }
-
-    fn check_waiters(&mut self, id: ModuleId) {
-        if self.waiters.is_empty() {
-            return;
-        }
-        let Some(module) = self.modules.get(&id) else { return };
-        let youngest_needed = |after: RunId| {
-            module.desired == Desired::Running
-                && module.with_role(Role::Active).all(|slot| match slot.state {
-                    SlotState::Occupied(run) => run > after && self.runs[&run].is_ready(),
-                    SlotState::Vacant(_) | SlotState::Clearing { .. } => false,
-                })
-        };
-        let holds = |goal: Goal| match goal {
-            Goal::Ready => youngest_needed(RunId(0)),
-            Goal::ReadyAfter(after) => youngest_needed(after),
-            Goal::Stopped => module.is_empty() && !module.slots.iter().any(Slot::is_live),
-            Goal::Reloaded => false,
-        };
-        let name = module.spec.name.clone();
-        for waiter in self.waiters_with(id, holds) {
-            let state = if self.waiters[&waiter].goal == Goal::Stopped { "stopped" } else { "ready" };
-            self.answer_waiter(waiter, done(&name, state));
-        }
-    }
-
-    /// A start failed: whoever ordered it is told now rather than after all the tries that follow.
-    pub(crate) fn start_failed(&mut self, now: Time, id: ModuleId, run: RunId, reason: &str) {
-        let ordered = |goal: Goal| matches!(goal, Goal::ReadyAfter(after) if run > after);
-        let waiters = self.waiters_with(id, ordered);
-        if waiters.is_empty() {
-            return;
-        }
-        let name = self.modules[&id].spec.name.clone();
-        let next = self
-            .view(now, &name)
-            .and_then(|view| view.next)
-            .map_or_else(|| "it is not tried again".to_owned(), |next| next.to_string());
-        for waiter in waiters {
-            let reason = format!("{name} did not become ready: {reason}; {next}");
-            self.answer_waiter(waiter, Failure::new(ErrorCode::ModuleError, reason).into());
-        }
-    }
-
-    pub(crate) fn waiter_due(&mut self, now: Time, id: WaiterId) {
-        let Some(waiter) = self.waiters.get(&id) else { return };
-        let reason = match waiter.goal {
-            Goal::Stopped => format!("{} has not stopped yet", self.modules[&waiter.module].spec.name),
-            Goal::Ready | Goal::ReadyAfter(_) | Goal::Reloaded => self.why_waiting(now, waiter.module),
-        };
-        self.answer_waiter(id, Failure::new(ErrorCode::DeadlineExceeded, reason).into());
-    }
-
-    pub(crate) fn answer_waiter(&mut self, id: WaiterId, status: Status) {
-        let Some(waiter) = self.waiters.remove(&id) else { return };
-        self.timers.clear(waiter.deadline, Timer::Waiter(id));
-        self.settle_caller(waiter.recipient);
-        self.act(Action::Reply { to: waiter.recipient, status });
-    }
-
-    pub(crate) fn forget_waiter(&mut self, id: WaiterId) {
-        if let Some(waiter) = self.waiters.remove(&id) {
-            self.timers.clear(waiter.deadline, Timer::Waiter(id));
         }
     }
 

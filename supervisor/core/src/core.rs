@@ -4,13 +4,13 @@
 use crate::{
     action::{Action, Announcement, Caller, ClientId, Control, Recipient},
     bucket::Bucket,
-    control::{Waiter, WaiterId},
     module::{Module, ModuleId},
     pending::{Pending, Place, RequestId},
     random::Random,
     run::{Phase, Run, RunId},
     time::Time,
     timers::{Timer, Timers},
+    waiters::{Waiter, WaiterId},
 };
 use bulkhead_protocol::{ModuleName, message::WireRequest};
 use std::collections::{BTreeMap, HashMap, VecDeque};

@@ -14,11 +14,13 @@ mod control;
 mod core;
 mod delivery;
 mod ending;
+mod exits;
 mod health;
 mod lifecycle;
 mod module;
 mod pending;
 mod random;
+mod reload;
 mod restart;
 mod routing;
 mod run;
@@ -26,12 +28,12 @@ mod spec;
 mod time;
 mod timers;
 mod view;
+mod waiters;
 
 pub use action::{
     Action, Announcement, Caller, ClientId, Control, CrashRecord, Evidence, LostRequest, Recipient, RunId,
 };
 pub use audit::Counts;
-pub use control::Condition;
 pub use core::{Core, HostSettings};
 pub use ending::{Cause, Verdict};
 pub use module::ModuleId;
@@ -41,3 +43,4 @@ pub use run::{Phase, Role};
 pub use spec::{ModuleRules, ModuleSpec};
 pub use time::Time;
 pub use view::{ModuleView, NextStep, ObservedState, RunView};
+pub use waiters::Condition;

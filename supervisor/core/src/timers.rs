@@ -1,6 +1,6 @@
 //! Every pending timer of the core, in order of time.
 
-use crate::{control::WaiterId, module::ModuleId, module::SlotId, pending::RequestId, run::RunId, time::Time};
+use crate::{module::ModuleId, module::SlotId, pending::RequestId, run::RunId, time::Time, waiters::WaiterId};
 use std::collections::BTreeSet;
 
 /// What a timer is for. Each owner has at most one of its kind and remembers when it is due.

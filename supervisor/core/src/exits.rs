@@ -1,0 +1,240 @@
+//! What follows when a process ends: its place, its heir, the record of a crash. What becomes of its
+//! requests is in [`crate::delivery`], what kind of ending it was in [`crate::ending`].
+
+use crate::{
+    action::{Action, Caller, CrashRecord, Evidence, LostRequest, RunId},
+    core::Core,
+    delivery::End,
+    ending::{self, Cause, Verdict},
+    module::{Desired, ModuleId, Slot, SlotId, SlotState, Vacancy},
+    restart::{Decision, Policy},
+    run::{Phase, Role},
+    time::Time,
+    timers::Timer,
+};
+use bulkhead_protocol::{Exit, limits::QUOTE_BYTES_MAX};
+
+impl Core {
+    /// The guardian is gone, and this process with it.
+    pub fn handle_lost(&mut self, now: Time, run_id: RunId) {
+        if let Some(run) = self.runs.get_mut(&run_id) {
+            run.cause.get_or_insert(Cause::GuardianLost);
+            self.handle_exited(now, run_id, Exit::Signal("SIGKILL".into()), Evidence::default());
+            self.handle_gone(now, run_id);
+        }
+    }
+
+    /// The leader of a process's tree ended. Everything that it had written must have been handed in
+    /// before, so that an answer given just in time counts.
+    pub fn handle_exited(&mut self, now: Time, run_id: RunId, exit: Exit, evidence: Evidence) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        if exit == Exit::Code(0)
+            && let Some(fault) = run.channel_fault.take()
+        {
+            run.cause.get_or_insert(Cause::Violation(fault));
+        }
+        let (was_ready, unanswered) = (run.ready_at.is_some(), !run.in_flight.is_empty());
+        let verdict = ending::verdict(run.cause.as_ref(), &exit, was_ready, unanswered);
+        let mut reason = ending::describe(run.cause.as_ref(), &exit, was_ready, unanswered);
+        reason.truncate(reason.floor_char_boundary(16 * QUOTE_BYTES_MAX));
+        self.ended(now, run_id, verdict, reason, Some(exit), evidence);
+    }
+
+    pub(crate) fn ended(
+        &mut self,
+        now: Time,
+        run_id: RunId,
+        verdict: Verdict,
+        reason: String,
+        exit: Option<Exit>,
+        evidence: Evidence,
+    ) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        if run.phase == Phase::Exited {
+            return;
+        }
+        let (module_id, slot_id, name) = (run.module, run.slot, run.spec.name.clone());
+        let was_serving = self.is_serving(&name);
+        let run = self.runs.get_mut(&run_id).expect("it was there above");
+        run.phase = Phase::Exited;
+        run.channel_open = false;
+        run.left_at.get_or_insert(now);
+        self.arm(run_id);
+        self.caller_gone(Caller::Run(run_id));
+        let role = self.role(module_id, slot_id);
+        let next = self.what_follows(now, run_id, verdict, &reason);
+        let start_failed = role == Role::Active
+            && self.runs[&run_id].ready_at.is_none()
+            && !matches!((verdict, &next), (Verdict::Commanded, _) | (_, Vacancy::Ordered));
+        let module = self.modules.get_mut(&module_id).expect("a module outlives its runs");
+        module.last_exit = Some((now, reason.clone()));
+        module.slot(slot_id).expect("a slot outlives its run").state = SlotState::Clearing { run: run_id, next };
+        let heir =
+            if role == Role::Active && verdict == Verdict::Failure { self.take_over(module_id, slot_id) } else { None };
+
+        let end = End { verdict, reason: &reason, exit: exit.as_ref(), evidence: &evidence };
+        let in_flight = self.settle_in_flight(run_id, &end);
+        self.record(now, run_id, verdict, reason.clone(), exit, evidence, in_flight);
+
+        if let Some(heir) = heir {
+            self.announce_heir(heir);
+            if !was_serving {
+                self.wake_dependents(now, &name);
+            }
+        }
+        if role == Role::Successor {
+            self.reload_failed(now, module_id, &reason);
+        }
+        if start_failed {
+            self.start_failed(now, module_id, run_id, &reason);
+        }
+        self.settle(now, module_id);
+    }
+
+    /// Decides what follows in the slot of a process that ended.
+    fn what_follows(&mut self, now: Time, run_id: RunId, verdict: Verdict, reason: &str) -> Vacancy {
+        let run = &self.runs[&run_id];
+        let ready_for = run.ready_for();
+        let module = self.modules.get_mut(&run.module).expect("a module outlives its runs");
+        let running = module.desired == Desired::Running && !self.shutting_down;
+        let serving = module.with_role(Role::Active).any(Slot::is_live);
+        let slot = module.slot(run.slot).expect("a slot outlives its run");
+        if !running || matches!(slot.role, Role::Retiring | Role::Successor) {
+            return Vacancy::Stopped;
+        }
+        if slot.role == Role::Spare && !serving {
+            // A spare of nothing.
+            return Vacancy::Stopped;
+        }
+        if slot.ordered {
+            return Vacancy::Ordered;
+        }
+        let rules = slot.spec.restart;
+        match (verdict, rules.policy) {
+            (Verdict::Commanded, _) => Vacancy::Ordered,
+            (Verdict::Permanent, _) => Vacancy::Failed(reason.to_owned()),
+            (Verdict::Clean, Policy::OnFailure | Policy::Never) | (Verdict::Failure, Policy::Never) => {
+                Vacancy::Finished(reason.to_owned())
+            }
+            (Verdict::Clean, Policy::Always) | (Verdict::Failure, Policy::Always | Policy::OnFailure) => {
+                match slot.restart.failed(now, ready_for, &rules, &mut slot.random) {
+                    Decision::StartAt(until, why) => Vacancy::Waiting { until, why },
+                    Decision::GiveUp => Vacancy::GaveUp(reason.to_owned()),
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one record")]
+    fn record(
+        &mut self,
+        now: Time,
+        run_id: RunId,
+        verdict: Verdict,
+        reason: String,
+        exit: Option<Exit>,
+        evidence: Evidence,
+        in_flight: Vec<LostRequest>,
+    ) {
+        let run = &self.runs[&run_id];
+        let (name, instance) = (run.spec.name.clone(), run.instance.clone());
+        let event = match verdict {
+            Verdict::Commanded => "module.exited",
+            Verdict::Clean => "module.finished",
+            Verdict::Failure => "module.crashed",
+            Verdict::Permanent => "module.failed",
+        };
+        if matches!(verdict, Verdict::Failure | Verdict::Permanent) {
+            let record = CrashRecord {
+                module: name.clone(),
+                instance: instance.clone(),
+                run: run_id,
+                pid: run.pid,
+                reason: reason.clone(),
+                exit,
+                uptime: now.since(run.started),
+                stderr: evidence.stderr,
+                in_flight,
+            };
+            self.act(Action::RecordCrash(Box::new(record)));
+        }
+        self.announce(event, &name, Some(instance), Some(reason));
+    }
+
+    /// A spare that is ready serves in the place of a process that crashed; what crashed is restarted
+    /// as the spare. Returns the spare's process.
+    fn take_over(&mut self, module_id: ModuleId, crashed: SlotId) -> Option<RunId> {
+        let module = &self.modules[&module_id];
+        let spare = module.with_role(Role::Spare).find_map(|slot| match slot.state {
+            SlotState::Occupied(run) if self.runs[&run].is_ready() => Some((slot.id, run)),
+            _ => None,
+        });
+        let (spare, run) = spare?;
+        let module = self.modules.get_mut(&module_id).expect("it was there above");
+        module.slot(crashed).expect("the caller has it").role = Role::Spare;
+        module.slot(spare).expect("it was found above").role = Role::Active;
+        Some(run)
+    }
+
+    fn announce_heir(&mut self, run: RunId) {
+        let (name, instance) = (self.runs[&run].spec.name.clone(), self.runs[&run].instance.clone());
+        self.announce("module.took_over", &name, Some(instance), None);
+    }
+
+    /// A spare became ready: if an active place has no process, it serves there at once.
+    pub(crate) fn spare_ready(&mut self, module_id: ModuleId) {
+        let module = &self.modules[&module_id];
+        let waiting = |state: &SlotState| {
+            matches!(
+                state,
+                SlotState::Vacant(Vacancy::Waiting { .. }) | SlotState::Clearing { next: Vacancy::Waiting { .. }, .. }
+            )
+        };
+        let vacant = module.with_role(Role::Active).find(|slot| waiting(&slot.state)).map(|slot| slot.id);
+        if let Some(heir) = vacant.and_then(|slot| self.take_over(module_id, slot)) {
+            self.announce_heir(heir);
+        }
+    }
+
+    /// Nothing of a process's tree is left.
+    pub fn handle_gone(&mut self, now: Time, run_id: RunId) {
+        if let Some(run) = self.runs.get(&run_id).filter(|run| run.phase != Phase::Exited) {
+            let commanded = run.cause == Some(Cause::Stop);
+            let verdict = if commanded { Verdict::Commanded } else { Verdict::Failure };
+            self.ended(now, run_id, verdict, "it ended unseen".into(), None, Evidence::default());
+        }
+        let Some(run) = self.runs.remove(&run_id) else { return };
+        if let Some(at) = run.timer {
+            self.timers.clear(at, Timer::Run(run_id));
+        }
+        self.callers.remove(&Caller::Run(run_id));
+        self.act(Action::Release(run_id));
+        let module = self.modules.get_mut(&run.module).expect("a module outlives its runs");
+        let running = module.desired == Desired::Running && !self.shutting_down;
+        let slot = module.slot(run.slot).expect("a slot outlives its run");
+        let SlotState::Clearing { next, .. } = &slot.state else { return };
+        let next = if running { next.clone() } else { Vacancy::Stopped };
+        slot.state = SlotState::Vacant(next.clone());
+        if matches!(slot.role, Role::Retiring | Role::Successor) {
+            module.slots.retain(|slot| slot.id != run.slot);
+        } else if running {
+            match next {
+                Vacancy::Waiting { until, .. } if until <= now => self.start_due(now, run.module, run.slot),
+                Vacancy::Waiting { until, .. } => self.timers.set(until, Timer::Start(run.module, run.slot)),
+                Vacancy::Ordered => {
+                    slot.restart.clear();
+                    self.try_start(now, run.module, run.slot);
+                }
+                Vacancy::Stopped
+                | Vacancy::Finished(_)
+                | Vacancy::Failed(_)
+                | Vacancy::GaveUp(_)
+                | Vacancy::Requires(_) => {}
+            }
+        }
+        self.settle(now, run.module);
+        if self.shutting_down {
+            self.stop_undeferred(now);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Bringing in a changed specification: new processes first, then the hand-over, then the end of the
+//! old ones. What starting and stopping a process means is in [`crate::lifecycle`].
+
+use crate::{
+    action::{Action, Recipient, RunId},
+    core::Core,
+    lifecycle::done,
+    module::{Desired, ModuleId, Slot, SlotState, Vacancy},
+    routing::refused,
+    run::Role,
+    spec::ModuleSpec,
+    time::Time,
+    timers::Timer,
+    waiters::Goal,
+};
+use bulkhead_protocol::{ErrorCode, Failure, Status};
+use std::{sync::Arc, time::Duration};
+
+impl Core {
+    /// Brings in a changed specification: the new processes are started, and only when all of them
+    /// are ready do they replace the old ones. If one fails, the old ones stay.
+    pub fn handle_reload(&mut self, now: Time, who: Option<Recipient>, spec: ModuleSpec, patience: Duration) {
+        let Some(id) = self.startable(who, spec.name.as_str()) else { return };
+        let spec = Arc::new(spec);
+        let module = self.modules.get_mut(&id).expect("it was named");
+        if module.incoming.is_some() {
+            self.refuse(who, refused(ErrorCode::Conflict, format!("{} is being reloaded already", spec.name)));
+            return;
+        }
+        let serving = module.with_role(Role::Active).filter_map(Slot::run).any(|run| self.runs[&run].is_ready());
+        let module = self.modules.get_mut(&id).expect("it was named");
+        if module.desired != Desired::Running || !serving {
+            self.replace_spec(now, id, spec);
+            if self.modules[&id].desired == Desired::Running {
+                self.wait(now, who, id, Goal::ReadyAfter(RunId(0)), patience);
+                self.start_vacant(now, id);
+            } else if let Some(to) = who {
+                let status = done(&self.modules[&id].spec.name, "stopped");
+                self.act(Action::Reply { to, status });
+            }
+            self.settle(now, id);
+            return;
+        }
+        module.incoming = Some(spec.clone());
+        for _ in 0..spec.instances.max(1) {
+            module.add_slot(Role::Successor, spec.clone());
+        }
+        self.wait(now, who, id, Goal::Reloaded, patience);
+        self.announce("module.reloading", &spec.name, None, None);
+        let successors: Vec<_> = self.modules[&id].with_role(Role::Successor).map(|slot| slot.id).collect();
+        for slot in successors {
+            self.try_start(now, id, slot);
+        }
+    }
+
+    /// Puts a specification in force where nothing serves that could be handed over from.
+    fn replace_spec(&mut self, now: Time, id: ModuleId, spec: Arc<ModuleSpec>) {
+        let module = self.modules.get_mut(&id).expect("the caller has it");
+        module.spec = spec.clone();
+        let mut old = Vec::new();
+        for slot in &mut module.slots {
+            match &slot.state {
+                SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
+                    self.timers.clear(*until, Timer::Start(id, slot.id));
+                }
+                SlotState::Vacant(_) => {}
+                SlotState::Occupied(run) | SlotState::Clearing { run, .. } => old.push(*run),
+            }
+        }
+        module.slots.retain_mut(|slot| {
+            slot.role = Role::Retiring;
+            slot.run().is_some()
+        });
+        for run in old {
+            self.begin_stop(now, run);
+        }
+        self.fill_slots(id);
+    }
+
+    /// A successor is ready: if all are, they serve, and the old ones finish what they have.
+    pub(crate) fn reload_progressed(&mut self, now: Time, id: ModuleId) {
+        let module = &self.modules[&id];
+        let ready = |slot: &Slot| slot.run().is_some_and(|run| self.runs[&run].is_ready());
+        if module.incoming.is_none() || !module.with_role(Role::Successor).all(ready) {
+            return;
+        }
+        let module = self.modules.get_mut(&id).expect("it was there above");
+        let spec = module.incoming.take().expect("it was checked above");
+        module.spec = spec.clone();
+        let mut old = Vec::new();
+        for slot in &mut module.slots {
+            if slot.role == Role::Successor {
+                slot.role = Role::Active;
+                continue;
+            }
+            if let SlotState::Vacant(Vacancy::Waiting { until, .. }) = slot.state {
+                self.timers.clear(until, Timer::Start(id, slot.id));
+            }
+            slot.role = Role::Retiring;
+            old.extend(slot.run());
+        }
+        module.slots.retain(|slot| slot.role == Role::Active || slot.run().is_some());
+        self.fill_slots(id);
+        self.announce("module.reloaded", &spec.name, None, None);
+        for run in old {
+            self.begin_stop(now, run);
+        }
+        self.start_vacant(now, id);
+        self.finish_reload_waiters(id, &done(&spec.name, "ready"));
+    }
+
+    /// A successor ended before it could take over: the old ones stay.
+    pub(crate) fn reload_failed(&mut self, now: Time, id: ModuleId, reason: &str) {
+        let module = self.modules.get_mut(&id).expect("the caller has it");
+        if module.incoming.take().is_none() {
+            return;
+        }
+        let name = module.spec.name.clone();
+        let others: Vec<RunId> = module.with_role(Role::Successor).filter_map(Slot::run).collect();
+        for slot in &mut module.slots {
+            if slot.role == Role::Successor {
+                slot.role = Role::Retiring;
+            }
+        }
+        module.drop_retired();
+        for run in others {
+            self.begin_stop(now, run);
+        }
+        let detail = format!("the new version of {name} did not become ready ({reason}); the old one stays");
+        self.announce("module.reload_failed", &name, None, Some(detail.clone()));
+        self.finish_reload_waiters(id, &Failure::new(ErrorCode::ModuleError, detail).into());
+    }
+
+    fn finish_reload_waiters(&mut self, id: ModuleId, status: &Status) {
+        for waiter in self.waiters_with(id, |goal| goal == Goal::Reloaded) {
+            self.answer_waiter(waiter, status.clone());
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Those who wait for a module: to be ready, to be stopped, to be reloaded. Each is answered once: when
+//! it holds, when it is certain that it will not, or when their patience ends.
+
+use crate::{
+    action::{Action, Recipient, RunId},
+    core::{Core, Outstanding},
+    lifecycle::done,
+    module::{Desired, ModuleId, Slot, SlotState},
+    run::Role,
+    time::Time,
+    timers::Timer,
+};
+use bulkhead_protocol::{ErrorCode, Failure, Status};
+use std::time::Duration;
+
+/// The core's number for somebody's wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct WaiterId(pub(crate) u64);
+
+/// A state that can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Every place of the module that serves has a ready process.
+    Ready,
+    /// No process of the module is left.
+    Stopped,
+}
+
+/// What ends a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// Ready, whatever happens before.
+    Ready,
+    /// Ready with processes younger than this one; a start that fails ends the wait.
+    ReadyAfter(RunId),
+    Stopped,
+    /// The reload was carried through or given up.
+    Reloaded,
+}
+
+/// Somebody who waits for a module.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) recipient: Recipient,
+    pub(crate) module: ModuleId,
+    pub(crate) goal: Goal,
+    pub(crate) deadline: Time,
+}
+
+impl Core {
+    pub(crate) fn wait(&mut self, now: Time, who: Option<Recipient>, module: ModuleId, goal: Goal, patience: Duration) {
+        let Some(recipient) = who else { return };
+        let id = WaiterId(self.next_waiter);
+        self.next_waiter += 1;
+        self.callers.entry(recipient.caller).or_default().insert(recipient.id, Outstanding::Waiter(id));
+        let deadline = now + patience;
+        self.timers.set(deadline, Timer::Waiter(id));
+        self.waiters.insert(id, Waiter { recipient, module, goal, deadline });
+    }
+
+    pub(crate) fn waiters_with(&self, module: ModuleId, goal: impl Fn(Goal) -> bool) -> Vec<WaiterId> {
+        let fits = |waiter: &Waiter| waiter.module == module && goal(waiter.goal);
+        self.waiters.iter().filter(|(_, waiter)| fits(waiter)).map(|(id, _)| *id).collect()
+    }
+
+    pub(crate) fn check_waiters(&mut self, id: ModuleId) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        let Some(module) = self.modules.get(&id) else { return };
+        let youngest_needed = |after: RunId| {
+            module.desired == Desired::Running
+                && module.with_role(Role::Active).all(|slot| match slot.state {
+                    SlotState::Occupied(run) => run > after && self.runs[&run].is_ready(),
+                    SlotState::Vacant(_) | SlotState::Clearing { .. } => false,
+                })
+        };
+        let holds = |goal: Goal| match goal {
+            Goal::Ready => youngest_needed(RunId(0)),
+            Goal::ReadyAfter(after) => youngest_needed(after),
+            Goal::Stopped => module.is_empty() && !module.slots.iter().any(Slot::is_live),
+            Goal::Reloaded => false,
+        };
+        let name = module.spec.name.clone();
+        for waiter in self.waiters_with(id, holds) {
+            let state = if self.waiters[&waiter].goal == Goal::Stopped { "stopped" } else { "ready" };
+            self.answer_waiter(waiter, done(&name, state));
+        }
+    }
+
+    /// A start failed: whoever ordered it is told now rather than after all the tries that follow.
+    pub(crate) fn start_failed(&mut self, now: Time, id: ModuleId, run: RunId, reason: &str) {
+        let ordered = |goal: Goal| matches!(goal, Goal::ReadyAfter(after) if run > after);
+        let waiters = self.waiters_with(id, ordered);
+        if waiters.is_empty() {
+            return;
+        }
+        let name = self.modules[&id].spec.name.clone();
+        let next = self
+            .view(now, &name)
+            .and_then(|view| view.next)
+            .map_or_else(|| "it is not tried again".to_owned(), |next| next.to_string());
+        for waiter in waiters {
+            let reason = format!("{name} did not become ready: {reason}; {next}");
+            self.answer_waiter(waiter, Failure::new(ErrorCode::ModuleError, reason).into());
+        }
+    }
+
+    pub(crate) fn waiter_due(&mut self, now: Time, id: WaiterId) {
+        let Some(waiter) = self.waiters.get(&id) else { return };
+        let reason = match waiter.goal {
+            Goal::Stopped => format!("{} has not stopped yet", self.modules[&waiter.module].spec.name),
+            Goal::Ready | Goal::ReadyAfter(_) | Goal::Reloaded => self.why_waiting(now, waiter.module),
+        };
+        self.answer_waiter(id, Failure::new(ErrorCode::DeadlineExceeded, reason).into());
+    }
+
+    pub(crate) fn answer_waiter(&mut self, id: WaiterId, status: Status) {
+        let Some(waiter) = self.waiters.remove(&id) else { return };
+        self.timers.clear(waiter.deadline, Timer::Waiter(id));
+        self.settle_caller(waiter.recipient);
+        self.act(Action::Reply { to: waiter.recipient, status });
+    }
+
+    pub(crate) fn forget_waiter(&mut self, id: WaiterId) {
+        if let Some(waiter) = self.waiters.remove(&id) {
+            self.timers.clear(waiter.deadline, Timer::Waiter(id));
+        }
+    }
+}
