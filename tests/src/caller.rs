@@ -149,7 +149,9 @@ impl Caller {
 
     /// Waits until the host knows no module of this name.
     pub fn until_unknown(&mut self, name: &str) {
-        crate::until(&format!("{name} is unknown"), || self.call("supervisor", "status", json!({ "name": name })).err());
+        crate::until(&format!("{name} is unknown"), || {
+            self.call("supervisor", "status", json!({ "name": name })).err()
+        });
     }
 
     /// Follows events from now on; they come as [`Caller::progress`] of the number.

@@ -6,7 +6,7 @@ use bulkhead_client::Client;
 use nix::sys::signal::Signal;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -151,9 +151,14 @@ impl World {
 
     /// The command that runs the daemon.
     pub fn run_command(&self) -> Command {
+        self.run_command_at(&self.state(), &self.socket())
+    }
+
+    /// The command that runs a daemon in this world, but with other places of its own.
+    pub fn run_command_at(&self, state: &Path, socket: &Path) -> Command {
         let mut command = self.command(&["run"]);
-        command.args(&self.flags).arg("--modules").arg(self.path("modules")).arg("--state").arg(self.state());
-        command.arg("--socket").arg(self.socket()).env("NOTIFY_SOCKET", self.path("notify"));
+        command.args(&self.flags).arg("--modules").arg(self.path("modules")).arg("--state").arg(state);
+        command.arg("--socket").arg(socket).env("NOTIFY_SOCKET", self.path("notify"));
         command
     }
 
@@ -204,8 +209,10 @@ impl World {
     /// # Panics
     /// When there is no host.
     pub fn client(&self) -> Caller {
-        let client = Client::connect(&self.socket());
-        Caller(client.unwrap_or_else(|error| panic!("cannot connect: {error}")))
+        let stream = UnixStream::connect(self.socket()).unwrap_or_else(|error| panic!("cannot connect: {error}"));
+        // A host that does not read must fail the test, not hang it.
+        stream.set_write_timeout(Some(PATIENCE)).expect("it is not zero");
+        Caller(Client::from_stream(stream))
     }
 
     /// Sends the host a signal and waits for its end.
