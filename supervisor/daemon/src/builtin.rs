@@ -18,6 +18,9 @@ use std::time::Duration;
 /// How long a start, stop, restart or reload is waited for when the request names no deadline.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Bytes around the data of an answer, with room to spare.
+const ANSWER_FRAME_BYTES: usize = 1024;
+
 /// Lines that `logs` shows when it is not told how many, and that `status NAME` ends with.
 const LINES_DEFAULT: usize = 100;
 const STATUS_LINES: usize = 10;
@@ -153,7 +156,7 @@ impl Host {
                 if let Some(name) = &name {
                     self.known(name)?;
                 }
-                let crashes: Vec<_> = self.crashes.of(name.as_deref()).collect();
+                let crashes = self.crashes.of(name.as_deref(), self.config.frame_bytes_max - ANSWER_FRAME_BYTES);
                 Ok(Some(Json::of(&serde_json::json!({ "crashes": crashes }))))
             }
             other => Err(Failure::new(

@@ -12,8 +12,13 @@ use std::{
 /// Records that are kept in memory, of all modules together.
 const KEPT_MAX: usize = 200;
 
-/// Files that are kept for each module; the number in a file's name runs around.
-const FILES_MAX: u64 = 100;
+/// Bytes of records that are kept in memory, as they are written; the newest stays in any case.
+const KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Files that are kept for each module in each of the two folders. They are counted once in so many
+/// files, so that a storm of crashes does not look through a folder for each of them.
+const FILES_MAX: usize = 100;
+const FILES_BETWEEN_COUNTS: u64 = 16;
 
 /// Bytes of one payload that go into a record; a longer one is cut and no JSON any more, so it is
 /// written as a string.
@@ -60,22 +65,25 @@ impl From<LostRequest> for Lost {
 pub(crate) struct Crashes {
     crashes_dir: PathBuf,
     quarantine_dir: PathBuf,
-    kept: VecDeque<Crash>,
+    /// With the bytes of each.
+    kept: VecDeque<(usize, Crash)>,
+    kept_bytes: usize,
     written: u64,
 }
 
 impl Crashes {
     pub(crate) fn new(crashes_dir: PathBuf, quarantine_dir: PathBuf) -> Crashes {
-        Crashes { crashes_dir, quarantine_dir, kept: VecDeque::new(), written: 0 }
+        Crashes { crashes_dir, quarantine_dir, kept: VecDeque::new(), kept_bytes: 0, written: 0 }
     }
 
     /// Keeps a record; the file is written on the log thread.
     pub(crate) fn record(&mut self, record: CrashRecord, files: &LogFiles) {
-        let file = self.next_file(&self.crashes_dir.clone(), &record.module);
+        let time = wall_clock();
+        let file = self.next_file(&self.crashes_dir.clone(), &record.module, &time, files);
         let crash = Crash {
             module: record.module.to_string(),
             instance: record.instance,
-            time: wall_clock(),
+            time,
             reason: record.reason,
             exit: record.exit,
             pid: record.pid,
@@ -84,34 +92,120 @@ impl Crashes {
             in_flight: record.in_flight.into_iter().map(Lost::from).collect(),
             file,
         };
-        files.write_file(crash.file.clone(), pretty(&crash));
-        if self.kept.len() == KEPT_MAX {
-            self.kept.pop_front();
+        let content = pretty(&crash);
+        self.keep(content.len(), crash.clone());
+        files.write_file(crash.file, content);
+    }
+
+    fn keep(&mut self, bytes: usize, crash: Crash) {
+        self.kept_bytes += bytes;
+        self.kept.push_back((bytes, crash));
+        while self.kept.len() > 1 && (self.kept.len() > KEPT_MAX || self.kept_bytes > KEPT_BYTES_MAX) {
+            let (bytes, _) = self.kept.pop_front().expect("there are two of them");
+            self.kept_bytes -= bytes;
         }
-        self.kept.push_back(crash);
     }
 
     /// Keeps a message that is not tried again.
     pub(crate) fn quarantine(&mut self, module: &ModuleName, request: LostRequest, files: &LogFiles) -> PathBuf {
-        let file = self.next_file(&self.quarantine_dir.clone(), module);
+        let file = self.next_file(&self.quarantine_dir.clone(), module, &wall_clock(), files);
         files.write_file(file.clone(), pretty(&Lost::from(request)));
         file
     }
 
-    fn next_file(&mut self, dir: &Path, module: &ModuleName) -> PathBuf {
-        let number = self.written % FILES_MAX;
+    /// A name that sorts by time and that no host before this one has used.
+    fn next_file(&mut self, dir: &Path, module: &ModuleName, time: &str, files: &LogFiles) -> PathBuf {
+        if self.written.is_multiple_of(FILES_BETWEEN_COUNTS) {
+            files.thin_out(dir.to_owned(), FILES_MAX);
+        }
+        let (stamp, number) = (time.replace(['-', ':'], ""), self.written % 10_000);
         self.written += 1;
-        dir.join(format!("{module}-{number:02}.json"))
+        dir.join(format!("{module}-{stamp}-{number:04}.json"))
     }
 
-    /// The records of one module, or of all, oldest first.
-    pub(crate) fn of<'a>(&'a self, module: Option<&'a str>) -> impl Iterator<Item = &'a Crash> {
-        self.kept.iter().filter(move |crash| module.is_none_or(|name| name == crash.module))
+    /// The records of one module, or of all, oldest first; of many, the newest that fit into `bytes_max`.
+    pub(crate) fn of(&self, module: Option<&str>, bytes_max: usize) -> Vec<&Crash> {
+        let mut room = bytes_max;
+        let mut found = Vec::new();
+        for (bytes, crash) in self.kept.iter().rev() {
+            if module.is_none_or(|name| name == crash.module) {
+                if *bytes > room && !found.is_empty() {
+                    break;
+                }
+                room = room.saturating_sub(*bytes);
+                found.push(crash);
+            }
+        }
+        found.reverse();
+        found
     }
+}
+
+/// The module in the name of a file of this kind.
+pub(crate) fn module_of_file(name: &str) -> Option<&str> {
+    name.strip_suffix(".json")?.rsplitn(3, '-').nth(2)
 }
 
 fn pretty(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(value).expect("a record can be written as JSON");
     bytes.push(b'\n');
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log_files::Rotation;
+    use bulkhead_core::RunId;
+    use std::{fs, time::Duration};
+
+    fn record(module: &str) -> CrashRecord {
+        CrashRecord {
+            module: ModuleName::new(module).unwrap(),
+            instance: format!("{module}#1"),
+            run: RunId(1),
+            pid: None,
+            reason: "SIGSEGV".into(),
+            exit: None,
+            uptime: Duration::ZERO,
+            stderr: vec!["x".repeat(1000)],
+            in_flight: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn no_record_overwrites_another_and_old_files_go_module_by_module() {
+        let dir = std::env::temp_dir().join(format!("bulkhead-crashes-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        for host in 0..2 {
+            let files = LogFiles::start(Rotation { dir: dir.clone(), file_bytes_max: 1000, files: 1 }).unwrap();
+            let mut crashes = Crashes::new(dir.clone(), dir.clone());
+            crashes.record(record("a"), &files);
+            for _ in 0..130 {
+                crashes.record(record("a-b"), &files);
+            }
+            drop(files);
+            let names: Vec<String> =
+                fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            let count = |module: &str| names.iter().filter(|name| module_of_file(name) == Some(module)).count();
+            assert_eq!(count("a"), host + 1);
+            assert!((FILES_MAX..FILES_MAX + FILES_BETWEEN_COUNTS as usize).contains(&count("a-b")), "{}", count("a-b"));
+        }
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_is_told_fits_and_is_the_newest() {
+        let files = LogFiles::start(Rotation { dir: "/nonexistent".into(), file_bytes_max: 1, files: 1 }).unwrap();
+        let mut crashes = Crashes::new("/nonexistent".into(), "/nonexistent".into());
+        for _ in 0..KEPT_MAX + 5 {
+            crashes.record(record("a"), &files);
+        }
+        assert_eq!(crashes.of(None, usize::MAX).len(), KEPT_MAX);
+        let few = crashes.of(Some("a"), 5000);
+        assert!((1..5).contains(&few.len()));
+        assert_eq!(few.last().unwrap().file, crashes.kept.back().unwrap().1.file);
+        assert_eq!(crashes.of(None, 1).len(), 1, "one is told in any case");
+        assert!(crashes.of(Some("b"), 5000).is_empty());
+    }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Process {
     pub(crate) has_exited: bool,
     /// It leaves too much unread and is being killed: nothing more is written for it.
     pub(crate) is_cut_off: bool,
+    /// Events without a number that it may not send or that are none.
+    pub(crate) events_refused: u64,
 }
 
 /// Makes the descriptors of a process: the host's side, and those for the guardian to pass on.
@@ -67,7 +69,17 @@ pub(crate) fn prepare(
         }
     };
     let link = Link::new(io, frame_bytes_max);
-    let process = Process { link, logs, config, generation, instance, pid: None, has_exited: false, is_cut_off: false };
+    let process = Process {
+        link,
+        logs,
+        config,
+        generation,
+        instance,
+        pid: None,
+        has_exited: false,
+        is_cut_off: false,
+        events_refused: 0,
+    };
     Ok((process, descriptors))
 }
 

@@ -1,6 +1,7 @@
 //! Writes the modules' log lines to files and rotates them, on a thread of its own: a slow disk
 //! slows no message down. A queue that is full drops lines and says how many.
 
+use crate::crashes::module_of_file;
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
@@ -27,6 +28,7 @@ enum Order {
     Line { module: Arc<str>, line: String },
     Close { module: Arc<str> },
     File { path: PathBuf, content: Vec<u8> },
+    ThinOut { dir: PathBuf, files_max: usize },
 }
 
 /// The writing end.
@@ -67,6 +69,14 @@ impl LogFiles {
         let Some(orders) = &self.orders else { return };
         if let Err(TrySendError::Full(_)) = orders.try_send(Order::File { path, content }) {
             self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Asks for all but the newest records of each module in a folder to be removed.
+    pub(crate) fn thin_out(&self, dir: PathBuf, files_max: usize) {
+        if let Some(orders) = &self.orders {
+            // A full queue only means that they stay until the next time.
+            let _ = orders.try_send(Order::ThinOut { dir, files_max });
         }
     }
 
@@ -113,6 +123,11 @@ impl Writer {
                 Ok(Order::File { path, content }) => {
                     if let Err(error) = write_whole(&path, &content) {
                         tracing::error!("cannot write {}: {error}", path.display());
+                    }
+                }
+                Ok(Order::ThinOut { dir, files_max }) => {
+                    if let Err(error) = thin_out(&dir, files_max) {
+                        tracing::error!("cannot remove old files from {}: {error}", dir.display());
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => self.flush(),
@@ -184,6 +199,24 @@ fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&unfinished)?;
     file.write_all(content)?;
     fs::rename(&unfinished, path)
+}
+
+/// Names of one module sort by their time.
+fn thin_out(dir: &Path, files_max: usize) -> io::Result<()> {
+    let mut of_module: HashMap<String, Vec<String>> = HashMap::new();
+    for entry in fs::read_dir(dir)? {
+        let Ok(name) = entry?.file_name().into_string() else { continue };
+        if let Some(module) = module_of_file(&name) {
+            of_module.entry(module.to_owned()).or_default().push(name);
+        }
+    }
+    for mut names in of_module.into_values() {
+        names.sort_unstable();
+        for name in &names[..names.len().saturating_sub(files_max)] {
+            fs::remove_file(dir.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 /// `NAME.log`, and `NAME.log.1` for the one before it.

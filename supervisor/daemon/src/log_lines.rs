@@ -173,16 +173,19 @@ impl Tail {
         self.lines.iter().skip(self.lines.len().saturating_sub(most)).map(|(_, line)| line)
     }
 
-    /// The last `most` lines of one process's standard error, oldest first.
-    pub(crate) fn last_stderr(&self, run: u64, most: usize) -> Vec<String> {
-        let mut lines: Vec<String> = self
-            .lines
-            .iter()
-            .rev()
-            .filter(|(by, line)| *by == run && line.stream == Stream::Stderr)
-            .take(most)
-            .map(|(_, line)| line.text.to_string())
-            .collect();
+    /// The last lines of one process's standard error, oldest first: at most `most`, and all but the
+    /// last one within `bytes_max`.
+    pub(crate) fn last_stderr(&self, run: u64, most: usize, bytes_max: usize) -> Vec<String> {
+        let mut room = bytes_max;
+        let mut lines = Vec::new();
+        let own = |(by, line): &&(u64, Line)| *by == run && line.stream == Stream::Stderr;
+        for (_, line) in self.lines.iter().rev().filter(own).take(most) {
+            if line.text.len() > room && !lines.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(line.text.len());
+            lines.push(line.text.to_string());
+        }
         lines.reverse();
         lines
     }
@@ -257,6 +260,19 @@ mod tests {
         assert_eq!(tail.lines.len(), 64 * 1024 / LINE_OVERHEAD_BYTES);
         tail.push(1, Line::new(Stream::Stdout, "x".repeat(100_000)));
         assert_eq!(tail.last(10).count(), 1, "the newest line is kept, whatever its length");
+    }
+
+    #[test]
+    fn what_a_crash_shows_of_standard_error_is_bounded_in_bytes() {
+        let mut tail = Tail::new(64 * 1024);
+        for n in 0..10 {
+            tail.push(1, Line::new(Stream::Stderr, format!("{n}{}", "x".repeat(99))));
+        }
+        assert_eq!(tail.last_stderr(1, 20, usize::MAX).len(), 10);
+        let last = tail.last_stderr(1, 20, 250);
+        assert!(last.len() == 2 && last[0].starts_with('8') && last[1].starts_with('9'));
+        assert_eq!(tail.last_stderr(1, 20, 0).len(), 1);
+        assert!(tail.last_stderr(2, 20, 250).is_empty());
     }
 
     #[test]

@@ -146,9 +146,11 @@ impl Host {
         }
         let Some(link) = self.link(to) else { return };
         if let Err(error) = link.push(|out| response.encode(out, most)) {
-            let failure = Failure::new(ErrorCode::FrameTooLarge, format!("the answer is too long: {error}"));
-            let response = Response { id: response.id, status: failure.into() };
-            link.push(|out| response.encode(out, most)).expect("an error is short");
+            let Some(shorter) = shorter(response, &error) else {
+                tracing::warn!("something that is followed does not fit into a frame and is left out: {error}");
+                return;
+            };
+            link.push(|out| shorter.encode(out, most)).expect("an error with a short sentence fits");
         }
         self.mark_dirty(to);
         self.more_waits(to);
@@ -178,4 +180,20 @@ impl Host {
             tracing::error!("the event {event} cannot be published: {}", failure.error);
         }
     }
+}
+
+/// What is said instead of a response that does not fit into a frame. An error stays what it is,
+/// without what only illustrates it; progress has nothing to be told instead.
+fn shorter(response: &Response, error: &FrameError) -> Option<Response> {
+    let failure = match &response.status {
+        Status::Progress(_) => return None,
+        Status::Success(_) => Failure::new(ErrorCode::FrameTooLarge, format!("the answer is too long: {error}")),
+        Status::Error(failure) => {
+            let mut text = failure.error.clone();
+            text.truncate(text.floor_char_boundary(SHORT_TEXT_BYTES_MAX));
+            text.push('…');
+            Failure { error: text, stderr: Vec::new(), data: None, module_code: None, ..(**failure).clone() }
+        }
+    };
+    Some(Response { id: response.id, status: failure.into() })
 }

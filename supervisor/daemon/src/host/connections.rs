@@ -147,9 +147,20 @@ impl Host {
             }
             Err(failure) => match (who, caller) {
                 (Some(who), _) => self.reply(who, failure.into()),
-                (None, Caller::Run(run)) => self.remark(run, format!("[an event was refused: {}]", failure.error)),
+                (None, Caller::Run(run)) => self.event_refused(run, &failure.error),
                 (None, Caller::Client(_)) => {}
             },
+        }
+    }
+
+    /// One line for the first and for every power of two: a flood of them must not become a flood of
+    /// lines, which nothing else would bound.
+    fn event_refused(&mut self, run: RunId, reason: &str) {
+        let Some(process) = self.processes.get_mut(&run) else { return };
+        process.events_refused += 1;
+        let count = process.events_refused;
+        if count.is_power_of_two() {
+            self.remark(run, format!("[an event was refused, {count} so far: {reason}]"));
         }
     }
 

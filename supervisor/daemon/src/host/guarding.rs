@@ -97,7 +97,7 @@ impl Host {
         process.has_exited = true;
         let unsent = process.link.unsent_requests();
         let stderr = match self.tails.get(process.config.name.as_str()) {
-            Some(tail) => tail.last_stderr(run.0, CRASH_LINES),
+            Some(tail) => tail.last_stderr(run.0, CRASH_LINES, CRASH_LINES_BYTES_MAX),
             None => Vec::new(),
         };
         self.core.handle_exited(self.now, run, exit, Evidence { stderr, unsent });

@@ -51,7 +51,13 @@ use tokio::net::UnixStream;
 /// Lines of standard error that a crash report carries.
 const CRASH_LINES: usize = 20;
 
-/// Bytes that are read from a log pipe in one turn.
+/// Bytes of those lines, the last one whole in any case.
+const CRASH_LINES_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of an error's sentence that fit into the smallest frame however they are written.
+const SHORT_TEXT_BYTES_MAX: usize = 4 * 1024;
+
+/// Reads of a log pipe in one turn.
 const LOG_READS_PER_TURN: usize = 4;
 
 /// Reads of what a process left in its channel and its log pipes; a socket and a pipe hold less.
