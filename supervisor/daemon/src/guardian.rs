@@ -3,6 +3,7 @@
 
 use crate::sys;
 use bulkhead_protocol::guardian::{DATAGRAM_BYTES_MAX, GUARDIAN_FD, Order, Report};
+use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair};
 use std::{
     collections::VecDeque,
@@ -21,13 +22,36 @@ pub(crate) struct Guardian {
     pub(crate) socket: Rc<UnixDatagram>,
     child: Child,
     /// Orders that the guardian has not taken yet.
-    waiting: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
+    waiting: VecDeque<Waiting>,
     /// Whether somebody waits until more can be sent.
     pub(crate) awaits_room: bool,
     buffer: Vec<u8>,
     /// `cgroup` or `subreaper`, once it has said hello.
     pub(crate) containment: Option<String>,
     pub(crate) cgroup: Option<String>,
+}
+
+/// An order on its way.
+#[derive(Debug)]
+struct Waiting {
+    /// The run that it starts, if it starts one.
+    starts: Option<u64>,
+    bytes: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+}
+
+/// What sending came to.
+#[derive(Debug)]
+pub(crate) enum Flushed {
+    /// Nothing waits any more.
+    All,
+    /// The guardian has not read what was sent before.
+    NoRoom,
+    /// The system lacks something, like room for descriptors on their way. It says nothing when it has
+    /// it again, so this must be tried again.
+    Lacking(io::Error),
+    /// The order to start this run cannot be sent, now or later, and was dropped.
+    Undeliverable(u64, io::Error),
 }
 
 /// What came from the guardian.
@@ -71,11 +95,11 @@ impl Guardian {
         self.child.id()
     }
 
-    /// Sends an order, now or as soon as there is room.
+    /// Takes an order, to be sent by [`Guardian::flush`].
     ///
     /// # Errors
     /// When the order is too long for a datagram.
-    pub(crate) fn send(&mut self, order: &Order, descriptors: Vec<OwnedFd>) -> Result<(), String> {
+    pub(crate) fn push(&mut self, order: &Order, descriptors: Vec<OwnedFd>) -> Result<(), String> {
         let bytes = serde_json::to_vec(order).expect("an order can be written as JSON");
         if bytes.len() > DATAGRAM_BYTES_MAX {
             return Err(format!(
@@ -83,15 +107,17 @@ impl Guardian {
                 bytes.len()
             ));
         }
-        self.waiting.push_back((bytes, descriptors));
-        self.flush();
+        let starts = match order {
+            Order::Spawn(spawn) => Some(spawn.run),
+            Order::Signal { .. } | Order::Kill { .. } => None,
+        };
+        self.waiting.push_back(Waiting { starts, bytes, descriptors });
         Ok(())
     }
 
-    /// Sends what waits; returns whether nothing is left. An error means that the guardian is gone,
-    /// which reading will tell.
-    pub(crate) fn flush(&mut self) -> bool {
-        while let Some((bytes, descriptors)) = self.waiting.front() {
+    /// Sends what waits, in order. That the guardian is gone is for reading to tell.
+    pub(crate) fn flush(&mut self) -> Flushed {
+        while let Some(Waiting { starts, bytes, descriptors }) = self.waiting.front() {
             let numbers: Vec<i32> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
             let control = [ControlMessage::ScmRights(&numbers)];
             let control = if numbers.is_empty() { &control[..0] } else { &control[..] };
@@ -99,15 +125,26 @@ impl Guardian {
                 sendmsg::<()>(self.socket.as_raw_fd(), &[IoSlice::new(bytes)], control, MsgFlags::MSG_NOSIGNAL, None)
                     .map_err(io::Error::from)
             });
-            match sent {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(_) | Err(_) => {
+            let starts = *starts;
+            match sent.map_err(|error| (error.raw_os_error().map(Errno::from_raw), error)) {
+                Err((_, error)) if error.kind() == io::ErrorKind::WouldBlock => return Flushed::NoRoom,
+                Err((Some(Errno::EINTR), _)) => {}
+                Err((Some(Errno::ETOOMANYREFS | Errno::ENOBUFS | Errno::ENOMEM), error)) => {
+                    return Flushed::Lacking(error);
+                }
+                Ok(_) | Err((Some(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN), _)) => {
                     self.waiting.pop_front();
+                }
+                Err((_, error)) => {
+                    self.waiting.pop_front();
+                    match starts {
+                        Some(run) => return Flushed::Undeliverable(run, error),
+                        None => tracing::error!("an order to the guardian is lost: {error}"),
+                    }
                 }
             }
         }
-        true
+        Flushed::All
     }
 
     /// The next report, if there is one.
@@ -142,5 +179,58 @@ impl Guardian {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bulkhead_protocol::guardian::Spawn;
+    use nix::sys::socket::{setsockopt, sockopt};
+
+    fn spawn(run: u64, argument: String) -> Order {
+        Order::Spawn(Spawn {
+            run,
+            argv: vec!["/bin/true".into(), argument],
+            cwd: "/".into(),
+            env: Vec::new(),
+            channel: false,
+            memory_bytes_max: None,
+            cgroup: None,
+        })
+    }
+
+    /// Something that ends at once is guardian enough for these.
+    fn with_guardian(check: impl FnOnce(&mut Guardian)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let mut guardian = Guardian::start(Path::new("/bin/true")).unwrap();
+            while !matches!(guardian.receive(), Incoming::End) {
+                guardian.socket.readable().await.unwrap();
+            }
+            check(&mut guardian);
+            assert!(guardian.waiting.is_empty());
+            guardian.end();
+        });
+    }
+
+    #[test]
+    fn an_order_that_no_datagram_holds_is_refused_and_named() {
+        with_guardian(|guardian| {
+            setsockopt(&guardian.socket, sockopt::SndBuf, &4096).unwrap();
+            guardian.push(&spawn(7, "x".repeat(100_000)), Vec::new()).unwrap();
+            assert!(matches!(guardian.flush(), Flushed::Undeliverable(7, _)));
+            let error = guardian.push(&spawn(8, "x".repeat(DATAGRAM_BYTES_MAX)), Vec::new()).unwrap_err();
+            assert!(error.contains("at most 131072 can be passed on"), "{error}");
+        });
+    }
+
+    #[test]
+    fn orders_to_a_guardian_that_is_gone_are_dropped() {
+        with_guardian(|guardian| {
+            guardian.push(&spawn(7, String::new()), Vec::new()).unwrap();
+            guardian.push(&Order::Kill { run: 7 }, Vec::new()).unwrap();
+            assert!(matches!(guardian.flush(), Flushed::All));
+        });
     }
 }

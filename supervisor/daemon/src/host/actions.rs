@@ -54,7 +54,7 @@ impl Host {
             launch::prepare(config, generation, instance, self.config.frame_bytes_max, self.log_bounds)
                 .map_err(|error| format!("cannot make its descriptors: {error}"))?;
         let guardian = self.guardian.as_mut().ok_or("the guardian is not running")?;
-        guardian.send(&order, descriptors)?;
+        guardian.push(&order, descriptors)?;
         let io = process.link.io.clone();
         let logs: Vec<_> = process.logs.iter().map(|log| (log.stream, log.pipe.clone())).collect();
         self.processes.insert(run, process);

@@ -19,7 +19,7 @@ impl Host {
             Ok(guardian) => self.adopt_guardian(guardian),
             Err(error) => {
                 tracing::error!("cannot start the guardian {}: {error}", self.guardian_program.display());
-                self.retry_at = Some(Instant::now() + RETRY_INTERVAL);
+                self.retry_in(RETRY_INTERVAL);
             }
         }
     }
@@ -106,6 +106,8 @@ impl Host {
     pub(super) fn guardian_lost(&mut self) {
         let Some(guardian) = self.guardian.take() else { return };
         let cgroup = guardian.cgroup.clone().map(PathBuf::from);
+        // One that never said a word would end again at once.
+        let has_spoken = guardian.containment.is_some();
         let how = guardian.end();
         tracing::error!("the guardian ended ({how}) and every module with it; starting another one");
         if let Some(cgroup) = cgroup {
@@ -117,7 +119,11 @@ impl Host {
                 process.has_exited = true;
             }
         }
-        self.start_guardian();
+        if has_spoken {
+            self.start_guardian();
+        } else {
+            self.retry_in(RETRY_INTERVAL);
+        }
         for run in self.core.run_ids() {
             self.core.handle_lost(self.now, run);
             self.perform();
@@ -126,21 +132,55 @@ impl Host {
 
     pub(super) fn order(&mut self, order: &Order) {
         if let Some(guardian) = &mut self.guardian {
-            guardian.send(order, Vec::new()).expect("an order without a command line is short");
+            guardian.push(order, Vec::new()).expect("an order without a command line is short");
         }
         self.flush_guardian();
     }
 
     pub(super) fn flush_guardian(&mut self) {
-        let Some(guardian) = &mut self.guardian else { return };
-        if !guardian.flush() && !guardian.awaits_room {
-            guardian.awaits_room = true;
-            let socket = guardian.socket.clone();
-            self.watch(Source::GuardianWrite(socket));
+        loop {
+            let Some(guardian) = &mut self.guardian else { return };
+            match guardian.flush() {
+                Flushed::All => return,
+                Flushed::NoRoom if guardian.awaits_room => return,
+                Flushed::NoRoom => {
+                    guardian.awaits_room = true;
+                    let socket = guardian.socket.clone();
+                    return self.watch(Source::GuardianWrite(socket));
+                }
+                Flushed::Lacking(error) => {
+                    tracing::warn!(
+                        "cannot send an order to the guardian: {error}; trying again in {ORDER_RETRY_INTERVAL:?}"
+                    );
+                    self.retry_in(ORDER_RETRY_INTERVAL);
+                    return;
+                }
+                Flushed::Undeliverable(run, error) => {
+                    let reason = format!("the order to start it cannot be sent to the guardian: {error}");
+                    self.core.handle_spawn_failed(self.now, RunId(run), false, &reason);
+                }
+            }
         }
+    }
+
+    /// Sees to it that what the system refused is tried again by then.
+    pub(super) fn retry_in(&mut self, interval: Duration) {
+        let due = Instant::now() + interval;
+        self.retry_at = Some(self.retry_at.map_or(due, |at| at.min(due)));
     }
 
     pub(crate) fn containment(&self) -> Option<String> {
         self.guardian.as_ref()?.containment.clone()
+    }
+}
+
+fn exit(code: Option<i32>, signal: Option<i32>) -> Exit {
+    match (code, signal) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(
+            UnixSignal::try_from(signal)
+                .map_or_else(|_| format!("signal {signal}"), |signal| signal.as_str().to_owned()),
+        ),
+        (None, None) => Exit::Signal("an unknown end".into()),
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     control_socket::{self, ControlSocket},
     crashes::Crashes,
     events::Events,
-    guardian::{Guardian, Incoming},
+    guardian::{Flushed, Guardian, Incoming},
     launch::{self, Process},
     link::{Input, Io, Link, READ_BYTES},
     log_files::LogFiles,
@@ -65,6 +65,9 @@ const DRAIN_READS_MAX: usize = 128;
 
 /// How long the host waits before it tries again what the system refused.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The same for an order to the guardian, which modules wait for.
+const ORDER_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long a host that has ended waits for its clients to take their last answers.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -214,6 +217,8 @@ impl Host {
             if self.guardian.is_none() && !self.is_ended() {
                 self.start_guardian();
             }
+            self.flush_guardian();
+            self.perform();
         }
     }
 
@@ -237,7 +242,6 @@ impl Host {
 
     /// The last thing that a host does.
     pub(crate) fn finish(self) {
-        self.notify.send("STOPPING=1");
         if let Some(guardian) = self.guardian {
             guardian.end();
         }
@@ -270,7 +274,7 @@ impl Host {
             Event::Accepted(Err(error)) => {
                 tracing::warn!("cannot accept a client: {error}; trying again in {RETRY_INTERVAL:?}");
                 self.accept_refused = true;
-                self.retry_at = Some(Instant::now() + RETRY_INTERVAL);
+                self.retry_in(RETRY_INTERVAL);
             }
         }
         self.perform();
@@ -290,16 +294,5 @@ impl Host {
     fn watch(&mut self, source: Source) {
         self.sources.push(source);
         self.new_sources = true;
-    }
-}
-
-pub(super) fn exit(code: Option<i32>, signal: Option<i32>) -> Exit {
-    match (code, signal) {
-        (Some(code), _) => Exit::Code(code),
-        (None, Some(signal)) => Exit::Signal(
-            UnixSignal::try_from(signal)
-                .map_or_else(|_| format!("signal {signal}"), |signal| signal.as_str().to_owned()),
-        ),
-        (None, None) => Exit::Signal("an unknown end".into()),
     }
 }

@@ -101,6 +101,7 @@ impl Host {
             return;
         }
         self.stopping = Some(Instant::now());
+        self.notify.send("STOPPING=1");
         self.core.handle_shutdown(self.now);
         self.perform();
     }
