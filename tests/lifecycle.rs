@@ -183,7 +183,10 @@ fn stop_start_and_restart_do_what_they_say() {
     assert!(first != second && !is_alive(first));
     assert_eq!(client.supervisor("stop", named("bad")), json!({ "name": "bad", "state": "stopped" }));
     let status = client.status("bad");
-    assert_eq!((&status["state"], &status["desired"], &status["pid"]), (&json!("stopped"), &json!("stopped"), &Value::Null));
+    assert_eq!(
+        (&status["state"], &status["desired"], &status["pid"]),
+        (&json!("stopped"), &json!("stopped"), &Value::Null)
+    );
     assert_eq!(client.supervisor("stop", named("bad"))["state"], "stopped");
     client.wait_for("bad", "stopped");
     client.supervisor("restart", named("bad"));
@@ -240,7 +243,8 @@ fn the_policy_and_the_exit_decide_whether_a_module_is_started_again() {
 
 #[test]
 fn a_wait_for_the_next_start_can_be_seen_and_is_skipped_by_hand() {
-    let rest = "[restart]\ndelay_initial = \"1h\"\ndelay_max = \"1h\"\nat_once_after = \"1h\"\n[config]\nfail_starts = 1";
+    let rest =
+        "[restart]\ndelay_initial = \"1h\"\ndelay_max = \"1h\"\nat_once_after = \"1h\"\n[config]\nfail_starts = 1";
     let (mut world, mut client) = bad(rest);
     let status = client.until_status("bad", "it waits", |status| status["state"] == "waiting");
     assert_eq!(status["next"]["action"], "next start", "{status:#}");
@@ -257,7 +261,8 @@ fn a_module_that_fails_too_often_is_tried_less_often_until_a_start_by_hand_clear
     let rest = "[restart]\ndelay_initial = \"1ms\"\ndelay_max = \"1ms\"\nbreaker_failures = 3\nbreaker_retry = \"1h\"\n[config]\nfail_starts = 3";
     let (mut world, mut client) = bad(rest);
     let events = client.follow("module.*");
-    let status = client.until_status("bad", "its breaker opens", |status| status["next"].to_string().contains("crash_loop"));
+    let status =
+        client.until_status("bad", "its breaker opens", |status| status["next"].to_string().contains("crash_loop"));
     assert_eq!((&status["state"], &status["restarts"]), (&json!("waiting"), &json!(2)), "{status:#}");
     assert!(status["next"]["in_ms"].as_u64().is_some_and(|ms| ms > 2_600_000), "{status:#}");
     client.supervisor("start", named("bad"));
@@ -287,7 +292,8 @@ fn a_start_by_hand_that_fails_is_told_at_once_with_the_reason() {
 
 #[test]
 fn a_start_that_takes_too_long_is_ended() {
-    let (mut world, mut client) = bad("autostart = false\n[limits]\nstart_timeout = \"100ms\"\n[config]\ninit_ms = 20000");
+    let (mut world, mut client) =
+        bad("autostart = false\n[limits]\nstart_timeout = \"100ms\"\n[config]\ninit_ms = 20000");
     let failure = client.call("supervisor", "start", named("bad")).unwrap_err();
     assert!(failure.error.contains("not ready within 100ms"), "{}", failure.error);
     world.stop();

@@ -1,0 +1,55 @@
+//! A program with a host of its own inside: it starts a module, calls it, restarts it, calls it again,
+//! and leaves nothing behind. Build what it needs, then run it:
+//!
+//! ```sh
+//! cargo build -p bulkhead-launcher -p test-minimal
+//! cargo run -p bulkhead-supervisor --example embed
+//! ```
+
+use bulkhead_config::{HostConfig, ModuleConfig};
+use bulkhead_protocol::Json;
+use bulkhead_supervisor::{Options, Supervisor};
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a call may take.
+const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // The state directory belongs to one host at a time and outlives it: logs, crash reports, and
+    // what the modules keep. No socket is opened unless `listen` says so.
+    let state = std::env::temp_dir().join(format!("bulkhead-embed-{}", std::process::id()));
+    let config = HostConfig::new(&state, state.join("control.sock"));
+
+    // A module without a manifest. Everything that `module.toml` can say is a field of this.
+    let program = built("test-minimal")?;
+    let module = ModuleConfig::process("counter", [program.display().to_string()])?;
+
+    // Processes are started by `module-runtime`, which is looked for beside this program otherwise.
+    let options = Options { runtime: Some(built("module-runtime")?), ..Options::default() };
+    let host = Supervisor::start(config, vec![module], options)?;
+
+    // A client speaks the same messages as over a socket. A call waits until the module is ready.
+    let mut client = host.client()?;
+    for _ in 0..3 {
+        println!("{}", client.call("counter", "ping", Json::null(), PATIENCE)?.as_str());
+    }
+
+    // The host itself answers to the name `supervisor`.
+    let restart = Json::parse(r#"{"name":"counter"}"#)?;
+    println!("{}", client.call("supervisor", "restart", restart, PATIENCE)?.as_str());
+    println!("{}", client.call("counter", "ping", Json::null(), PATIENCE)?.as_str());
+
+    // Stopping returns when no process of any module is left; dropping the host does the same.
+    host.stop();
+    std::fs::remove_dir_all(state)?;
+    Ok(())
+}
+
+/// A program of this workspace, in the folder above that of the example.
+fn built(name: &str) -> Result<PathBuf, Box<dyn Error>> {
+    let example = std::env::current_exe()?;
+    let path = example.ancestors().skip(1).map(|folder| folder.join(name)).find(|path| path.is_file());
+    path.ok_or_else(|| format!("expected {name} near {}; build it with cargo build", example.display()).into())
+}

@@ -1,0 +1,140 @@
+//! Files that do not check: `bulkhead run` and `bulkhead config check` say the same about them, with
+//! file, line and column, before anything is started. Each key and value has its case in the
+//! configuration's own tests; here it is what a person at a shell sees.
+
+use bulkhead_tests::{Host, World};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Output;
+
+/// The daemon and the check refuse this world with exit code 2 and these words, and start nothing.
+fn is_refused(world: &World, words: &[&str]) {
+    let flags = world.path("bulkhead.toml");
+    let modules = world.path("modules");
+    let mut check = vec!["config", "check", "--modules", modules.to_str().unwrap()];
+    if flags.exists() {
+        check.extend(["--config", flags.to_str().unwrap()]);
+    }
+    let Output { status, stdout, stderr } = world.bulkhead(&check);
+    let checked = String::from_utf8(stderr).unwrap();
+    assert_eq!((status.code(), &*stdout), (Some(2), &b""[..]), "{checked}");
+
+    let ended = Host::start(world.run_command()).wait();
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    for said in [&checked, &ended.stderr] {
+        for word in words {
+            assert!(said.contains(word), "expected {word:?} in {said}");
+        }
+    }
+    assert!(!world.state().exists(), "nothing half done");
+    assert!(world.processes().is_empty());
+}
+
+/// A world with a good module and one whose manifest says this.
+fn with_manifest(text: &str) -> World {
+    let mut world = World::new();
+    world.module("good", "test-minimal", "");
+    world.manifest("bad", text);
+    world
+}
+
+const PLAIN: &str = "name = \"bad\"\nversion = \"1\"\ntype = \"process\"\n";
+
+#[test]
+fn a_manifest_that_does_not_check_is_refused_with_its_place() {
+    for (text, words) in [
+        (format!("{PLAIN}command = [\"/bin/cat\"]\ncolour = 1"), &["module.toml:6:1", "colour"][..]),
+        (format!("{PLAIN}command = [\"/bin/cat\"]\ntransprt = \"stdio\""), &["module.toml:6:1", "transport"]),
+        (format!("{PLAIN}command = 7"), &["module.toml:5:11", "command"]),
+        (format!("{PLAIN}command = [\"/bin/cat\"]\nspares = \"two\""), &["module.toml:6:10", "spares"]),
+        (format!("{PLAIN}command = [\"/bin/cat\"]\n[limits]\nqueue = -1"), &["module.toml:7:9", "queue"]),
+        (format!("{PLAIN}command = [\"/bin/cat\"]\n[limits]\nstop_timeout = 5"), &["module.toml:7:16", "5s"]),
+        (format!("{PLAIN}command = [\"/bin/cat\"\n"), &["module.toml:"]),
+        (PLAIN.to_owned(), &["module.toml", "command"]),
+        (format!("{PLAIN}command = [\"bin/absent\"]"), &["module.toml:5:", "bin/absent", "no such file"]),
+        (format!("{PLAIN}command = [\"no-such-program-anywhere\"]"), &["module.toml:5:", "$PATH"]),
+        (format!("{PLAIN}command = [\"/bin/cat\"]\nrequires = [\"nobody\"]"), &["module.toml:6:", "nobody"]),
+        (PLAIN.replace("process", "wasm") + "command = [\"/bin/cat\"]", &["module.toml:4:8", "wasm"]),
+    ] {
+        is_refused(&with_manifest(&text), words);
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_run_is_named() {
+    let text = format!("{PLAIN}command = [\"bin/program\"]");
+    for (content, mode, words) in [
+        ("#!/bin/sh\n", 0o644, &["module.toml:5:", "bin/program", "executable"][..]),
+        ("#!/no/such/interpreter\n", 0o755, &["module.toml:5:", "bin/program", "/no/such/interpreter"]),
+    ] {
+        let world = with_manifest(&text);
+        let program = world.path("modules/bad/bin/program");
+        fs::write(&program, content).unwrap();
+        fs::set_permissions(&program, Permissions::from_mode(mode)).unwrap();
+        is_refused(&world, words);
+    }
+}
+
+#[test]
+fn two_modules_of_one_name_are_refused_with_both_places() {
+    let world = with_manifest("name = \"good\"\ntype = \"process\"\ncommand = [\"/bin/cat\"]");
+    is_refused(&world, &["modules/bad/module.toml", "modules/good/module.toml", "good"]);
+}
+
+#[test]
+fn modules_that_require_each_other_are_refused() {
+    let mut world = World::new();
+    world.module("hen", "test-minimal", "requires = [\"egg\"]").module("egg", "test-minimal", "requires = [\"hen\"]");
+    is_refused(&world, &["hen", "egg", "module.toml:"]);
+}
+
+#[test]
+fn a_host_file_that_does_not_check_is_refused_with_its_place() {
+    for (text, words) in [
+        ("[host]\nstate = \"x\"\n", &["bulkhead.toml:2:1", "state_dir"][..]),
+        ("[host]\nclients_max = \"many\"\n", &["bulkhead.toml:2:15", "clients_max"]),
+        ("[hots]\n", &["bulkhead.toml:1:2", "host"]),
+        ("[module.nobody]\nspares = 1\n", &["bulkhead.toml:1:", "nobody"]),
+        ("[module.good.limits]\nqueue = 0\n", &["bulkhead.toml:2:9", "queue"]),
+        ("[host]\nlog_level = \"loud\"\n", &["bulkhead.toml:2:13", "loud"]),
+        ("host = 1\n", &["bulkhead.toml:1:8"]),
+        ("[host\n", &["bulkhead.toml:1:"]),
+    ] {
+        let mut world = World::new();
+        world.module("good", "test-minimal", "").host_file(text);
+        is_refused(&world, words);
+    }
+}
+
+#[test]
+fn files_and_folders_that_are_not_there_are_named() {
+    let world = World::new();
+    for words in [
+        &["run", "--config", "absent.toml"][..],
+        &["config", "check", "--config", "absent.toml"],
+        &["run", "--modules", "absent.toml"],
+        &["config", "check", "--modules", "absent.toml"],
+    ] {
+        let output = world.bulkhead(words);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {stderr}");
+        assert!(stderr.contains("absent.toml"), "{words:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_program_that_vanishes_while_the_host_runs_is_told_and_not_tried_in_vain() {
+    let mut world = World::new();
+    world.module("bad", "misbehave", "").start();
+    let mut client = world.client();
+    client.wait_ready("bad");
+    fs::remove_file(world.path("modules/bad/bin/misbehave")).unwrap();
+    let failure = client.call("supervisor", "restart", serde_json::json!({ "name": "bad" })).unwrap_err();
+    assert!(failure.error.contains("bin/misbehave"), "{failure:?}");
+    let status = client.status("bad");
+    assert_eq!(status["state"], "failed", "{status:#}");
+    // Once it is there again, a start by hand is enough.
+    world.module("bad", "misbehave", "");
+    client.supervisor("start", serde_json::json!({ "name": "bad" }));
+    world.stop();
+}

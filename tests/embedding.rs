@@ -1,0 +1,110 @@
+//! The host as a library inside this very process.
+
+use bulkhead_config::{HostConfig, ModuleConfig};
+use bulkhead_protocol::{ErrorCode, Json};
+use bulkhead_supervisor::{Options, Supervisor};
+use bulkhead_tests::{Caller, World, is_alive, kill, program, wait_until_gone};
+use nix::sys::signal::Signal;
+use serde_json::json;
+use std::time::Duration;
+
+fn module(name: &str, program_name: &str) -> ModuleConfig {
+    let command = program(program_name);
+    let command = command.to_str().expect("the tests are built at a path of UTF-8");
+    let mut module = ModuleConfig::process(name, [command]).unwrap();
+    module.limits.stop_timeout = Duration::from_millis(200);
+    module
+}
+
+/// A host whose files are in `world`, with one module called `bad`.
+fn embed(world: &World, listen: bool) -> (Supervisor, Caller) {
+    let config = HostConfig::new(world.state(), world.socket());
+    let options = Options { runtime: Some(program("module-runtime")), listen, reloader: None };
+    let host = Supervisor::start(config, vec![module("bad", "misbehave")], options).unwrap();
+    let client = Caller(host.client().unwrap());
+    (host, client)
+}
+
+#[test]
+fn a_program_starts_a_host_calls_its_modules_and_leaves_nothing_when_it_drops_it() {
+    let world = World::new();
+    let (host, mut client) = embed(&world, false);
+    client.wait_ready("bad");
+    assert_eq!(client.call("bad", "echo", json!("inside")).unwrap(), "inside");
+    let data = client.0.call("bad", "echo", Json::of(&1), None).unwrap();
+    assert_eq!(data.as_str(), "1");
+    let family = client.call("bad", "family", json!({ "count": 2, "ignore_term": true })).unwrap();
+    let mut pids: Vec<i64> = family["pids"].as_array().unwrap().iter().map(|pid| pid.as_i64().unwrap()).collect();
+    pids.push(client.pid("bad"));
+    assert!(!world.socket().exists(), "nobody asked it to listen");
+    drop(host);
+    assert!(pids.iter().all(|pid| !is_alive(*pid)), "{pids:?}");
+    assert!(world.processes().is_empty());
+}
+
+#[test]
+fn a_crash_inside_a_program_is_told_like_any_other() {
+    let world = World::new();
+    let (host, mut client) = embed(&world, false);
+    client.wait_ready("bad");
+    let pid = client.pid("bad");
+    assert_eq!(client.call("bad", "segfault", json!({})).unwrap_err().code, ErrorCode::ModuleCrashed);
+    client.wait_ready("bad");
+    assert_ne!(client.pid("bad"), pid);
+    // The program's own children and signals are left alone.
+    let mut own = std::process::Command::new("true").spawn().unwrap();
+    assert!(own.wait().unwrap().success());
+    let guardian = client.supervisor("status", json!(null))["host"]["guardian_pid"].as_i64().unwrap();
+    kill(guardian, Signal::SIGKILL);
+    wait_until_gone(&[guardian]);
+    client.wait_ready("bad");
+    host.stop();
+    assert!(world.processes().is_empty());
+}
+
+#[test]
+fn two_hosts_live_side_by_side_but_not_in_one_state_directory() {
+    let (first_world, second_world) = (World::new(), World::new());
+    let (first, mut client) = embed(&first_world, true);
+    let (second, mut other) = embed(&second_world, true);
+    client.wait_ready("bad");
+    other.wait_ready("bad");
+    assert_ne!(client.pid("bad"), other.pid("bad"));
+    let config = HostConfig::new(first_world.state(), second_world.path("third.sock"));
+    let options = Options { runtime: Some(program("module-runtime")), listen: true, reloader: None };
+    let refused = Supervisor::start(config, Vec::new(), options).unwrap_err().to_string();
+    assert!(refused.contains("in use by another host"), "{refused}");
+    // One that listens is reached by the command like a daemon.
+    let output = first_world.bulkhead(&["call", "bad", "echo", "[1]"]);
+    assert_eq!(output.stdout, b"[1]\n");
+    first.stop();
+    assert_eq!(other.call("bad", "echo", json!(2)).unwrap(), 2);
+    second.stop();
+}
+
+#[test]
+fn what_is_wrong_is_told_before_anything_is_started() {
+    let world = World::new();
+    let start = |runtime: &str, modules: Vec<ModuleConfig>| {
+        let options = Options { runtime: Some(runtime.into()), listen: false, reloader: None };
+        Supervisor::start(HostConfig::new(world.state(), world.socket()), modules, options).unwrap_err().to_string()
+    };
+    assert!(start("/none", Vec::new()).contains("expected the program module-runtime at /none"));
+    let twice = vec![module("bad", "misbehave"), module("bad", "misbehave")];
+    assert!(start("/none", twice).contains("two modules have the name"));
+    let not_a_guardian = start("/bin/true", Vec::new());
+    assert!(not_a_guardian.contains("/bin/true"), "{not_a_guardian}");
+}
+
+#[test]
+fn a_client_of_a_host_that_has_ended_is_told_so() {
+    let world = World::new();
+    let (host, mut client) = embed(&world, false);
+    client.wait_ready("bad");
+    let waiting = client.send_command("bad", "sleep", json!({ "ms": 60_000 }));
+    client.until_status("bad", "it has begun", |status| status["in_flight"] == 1);
+    host.stop();
+    let told = client.answer(waiting);
+    assert!(told.is_err(), "{told:?}");
+    assert!(client.0.call("bad", "echo", Json::null(), None).is_err());
+}
