@@ -36,6 +36,9 @@ fn log_to_stderr(level: LogLevel) {
         .with_writer(std::io::stderr)
         .with_ansi(colour)
         .with_target(false)
+        // A report of this kind goes to standard error too, and panics when nobody reads that any
+        // more: the host must outlive whoever looked at its log.
+        .log_internal_errors(false)
         .init();
 }
 
