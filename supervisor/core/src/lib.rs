@@ -16,6 +16,7 @@ mod delivery;
 mod ending;
 mod exits;
 mod health;
+mod id_map;
 mod lifecycle;
 mod module;
 mod pending;
@@ -36,6 +37,7 @@ pub use action::{
 pub use audit::Counts;
 pub use core::{Core, HostSettings};
 pub use ending::{Cause, Verdict};
+pub use id_map::{IdHasher, IdMap};
 pub use module::ModuleId;
 pub use pending::RequestId;
 pub use restart::{Policy, RestartRules, Why};

@@ -2,11 +2,10 @@
 //! is decided by the core or by [`crate::builtin`].
 
 use crate::link::{Io, Link};
-use bulkhead_core::{ClientId, Recipient};
+use bulkhead_core::{ClientId, IdMap, Recipient};
 use bulkhead_protocol::Pattern;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::{
-    collections::HashMap,
     io,
     os::fd::AsFd,
     task::{Context, Poll},
@@ -48,7 +47,7 @@ impl Client {
 /// The connections, by number.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
-    pub(crate) by_id: HashMap<ClientId, Client>,
+    pub(crate) by_id: IdMap<ClientId, Client>,
     next: u64,
     /// Bytes that were read from all of them and not handled yet.
     pub(crate) held_bytes: usize,

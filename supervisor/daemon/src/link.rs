@@ -9,9 +9,12 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
     task::{Context, Poll},
 };
-use tokio::net::{
-    UnixStream,
-    unix::pipe::{Receiver, Sender},
+use tokio::{
+    io::Interest,
+    net::{
+        UnixStream,
+        unix::pipe::{Receiver, Sender},
+    },
 };
 
 /// Bytes that are read at once; one buffer of this size serves all links.
@@ -63,11 +66,34 @@ impl Io {
         }
     }
 
+    /// Reads what the loop has seen come.
+    ///
+    /// A read that did not fill the buffer has emptied a socket, so the wait for more begins with it,
+    /// not with another read that finds nothing. It relies on notifications at edges, as the
+    /// runtime's own `poll_read` does.
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Io::Socket(stream) => stream.try_read(buffer),
-            Io::Pipes { from, .. } => from.try_read(buffer),
-        }
+        let stream = match self {
+            Io::Socket(stream) => stream,
+            Io::Pipes { from, .. } => return from.try_read(buffer),
+        };
+        let mut short = None;
+        let read = stream.try_io(Interest::READABLE, || match nix::unistd::read(stream, buffer)? {
+            count if count > 0 && count < buffer.len() => {
+                short = Some(count);
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            count => Ok(count),
+        });
+        short.map_or(read, Ok)
+    }
+
+    /// Reads what is there, also what came since the loop last looked.
+    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = match self {
+            Io::Socket(stream) => nix::unistd::read(stream, buffer),
+            Io::Pipes { from, .. } => nix::unistd::read(from, buffer),
+        };
+        Ok(read?)
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -133,6 +159,16 @@ impl Link {
 
     /// Reads once, if nothing waits to be taken; returns whether there was anything.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> bool {
+        self.read_by(buffer, Io::try_read)
+    }
+
+    /// As [`Link::read`], of a process that has ended: what it wrote last may have come after the
+    /// loop last looked.
+    pub(crate) fn read_rest(&mut self, buffer: &mut [u8]) -> bool {
+        self.read_by(buffer, Io::read_now)
+    }
+
+    fn read_by(&mut self, buffer: &mut [u8], read: fn(&Io, &mut [u8]) -> io::Result<usize>) -> bool {
         if !self.inbox.is_empty() || self.end.is_some() {
             return true;
         }
@@ -141,7 +177,7 @@ impl Link {
         }
         let leftover = std::mem::take(&mut self.leftover);
         if leftover.is_empty() {
-            match self.io.try_read(buffer) {
+            match read(&self.io, buffer) {
                 Ok(count) if count > 0 => self.decode(&buffer[..count]),
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                     return false;
@@ -286,6 +322,31 @@ mod tests {
             assert_eq!((link.held_bytes(), link.rest()), (0, Input::Open));
             found
         })
+    }
+
+    #[test]
+    fn the_last_words_of_a_process_are_read_before_the_loop_has_seen_them() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let (mut theirs, ours) = StdStream::pair().unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let mut link = Link::new(Io::Socket(UnixStream::from_std(ours).unwrap()), 1000);
+            let mut buffer = vec![0; READ_BYTES];
+            for _ in 0..3 {
+                theirs.write_all(PING).unwrap();
+                std::future::poll_fn(|context| link.io.poll_read_ready(context)).await.unwrap();
+                assert!(link.read(&mut buffer));
+                assert!(link.take().is_some() && link.take().is_none());
+                assert!(!link.read(&mut buffer), "the read has emptied the socket");
+            }
+            theirs.write_all(PING).unwrap();
+            drop(theirs);
+            assert!(!link.read(&mut buffer), "the loop has not looked again");
+            assert!(link.read_rest(&mut buffer));
+            assert!(link.take().is_some() && link.take().is_none());
+            assert!(link.read_rest(&mut buffer));
+            assert_eq!(link.rest(), Input::Closed);
+        });
     }
 
     const PING: &[u8] = b"\0\0\0\x16{\"id\":1,\"type\":\"ping\"}";

@@ -1,6 +1,6 @@
 //! Carries out what the core decides, one action at a time.
 
-use super::*;
+use super::{modules::read_now, *};
 
 impl Host {
     /// Carries out what the core has decided.
@@ -68,7 +68,7 @@ impl Host {
 
     pub(super) fn release(&mut self, run: RunId) {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            self.read_log(run, stream, DRAIN_READS_MAX);
+            self.read_log(run, stream, DRAIN_READS_MAX, read_now);
         }
         let caller = Caller::Run(run);
         self.followers.retain(|follower| follower.recipient.caller != caller);

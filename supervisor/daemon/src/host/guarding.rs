@@ -1,6 +1,6 @@
 //! The guardian's side of the host: reports in, orders out, and what is done when it is gone.
 
-use super::*;
+use super::{modules::read_now, *};
 
 impl Host {
     pub(super) fn adopt_guardian(&mut self, guardian: Guardian) {
@@ -77,7 +77,7 @@ impl Host {
     pub(super) fn exited(&mut self, run: RunId, exit: Exit) {
         for _ in 0..DRAIN_READS_MAX {
             let Some(process) = self.processes.get_mut(&run).filter(|process| !process.has_exited) else { break };
-            if !process.link.read(&mut self.buffer) || !self.run_messages(run) {
+            if !process.link.read_rest(&mut self.buffer) || !self.run_messages(run) {
                 break;
             }
             let Some(process) = self.processes.get_mut(&run) else { break };
@@ -91,7 +91,7 @@ impl Host {
             }
         }
         for stream in [Stream::Stdout, Stream::Stderr] {
-            self.read_log(run, stream, DRAIN_READS_MAX);
+            self.read_log(run, stream, DRAIN_READS_MAX, read_now);
         }
         let Some(process) = self.processes.get_mut(&run) else { return };
         process.has_exited = true;

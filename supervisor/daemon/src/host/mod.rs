@@ -28,7 +28,7 @@ use crate::{
 };
 use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
 use bulkhead_core::{
-    Action, Announcement, Caller, ClientId, Control, Core, Evidence, Recipient, RequestId, RunId, Time,
+    Action, Announcement, Caller, ClientId, Control, Core, Evidence, IdMap, Recipient, RequestId, RunId, Time,
 };
 use bulkhead_protocol::{
     Delivery, ErrorCode, Exit, Failure, FrameError, Json, Message, MessageError, ModuleName, Request, RequestType,
@@ -82,7 +82,7 @@ pub(crate) struct Host {
     /// The time of this turn of the loop.
     pub(crate) now: Time,
     pub(crate) clients: Clients,
-    processes: HashMap<RunId, Process>,
+    processes: IdMap<RunId, Process>,
     pub(crate) followers: Vec<Follower>,
     pub(crate) guardian: Option<Guardian>,
     guardian_program: PathBuf,
@@ -150,7 +150,7 @@ impl Host {
             now: clock.now(),
             clock,
             clients: Clients::default(),
-            processes: HashMap::new(),
+            processes: IdMap::default(),
             followers: Vec::new(),
             guardian: None,
             guardian_program: parts.guardian_program,

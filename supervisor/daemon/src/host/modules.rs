@@ -1,6 +1,15 @@
 //! The modules' side of the host: what comes over their channels and their log pipes.
 
 use super::*;
+use tokio::net::unix::pipe::Receiver;
+
+/// How a log pipe is read.
+type ReadLog = fn(&Receiver, &mut [u8]) -> io::Result<usize>;
+
+/// Reads what is there, also what came since the loop last looked: the last words of a process.
+pub(super) fn read_now(pipe: &Receiver, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(nix::unistd::read(pipe, buffer)?)
+}
 
 impl Host {
     pub(super) fn run_readable(&mut self, run: RunId) {
@@ -47,7 +56,7 @@ impl Host {
     }
 
     pub(super) fn log_readable(&mut self, run: RunId, stream: Stream) {
-        let open = self.read_log(run, stream, LOG_READS_PER_TURN);
+        let open = self.read_log(run, stream, LOG_READS_PER_TURN, Receiver::try_read);
         if open
             && let Some(process) = self.processes.get(&run)
             && let Some(log) = process.logs.iter().find(|log| log.stream == stream)
@@ -58,12 +67,12 @@ impl Host {
     }
 
     /// Reads a log pipe at most `reads` times; `false` once it has ended.
-    pub(super) fn read_log(&mut self, run: RunId, stream: Stream, reads: usize) -> bool {
+    pub(super) fn read_log(&mut self, run: RunId, stream: Stream, reads: usize, read: ReadLog) -> bool {
         let Some(process) = self.processes.get_mut(&run) else { return false };
         let Some(log) = process.logs.iter_mut().find(|log| log.stream == stream && log.is_open) else { return false };
         let mut lines = Vec::new();
         for _ in 0..reads {
-            match log.pipe.try_read(&mut self.buffer) {
+            match read(&log.pipe, &mut self.buffer) {
                 Ok(0) => log.is_open = false,
                 Ok(count) => {
                     log.splitter.feed(self.now, &self.buffer[..count], &mut |line| lines.push(line));

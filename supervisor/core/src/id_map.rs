@@ -1,0 +1,60 @@
+//! Maps whose keys are numbers that the host gave out itself, or that a caller gave to its own
+//! requests.
+//!
+//! Every message is looked up several times, so a number is mixed by one multiplication instead of
+//! the standard hasher's many steps. The standard hasher resists keys that are chosen to collide;
+//! here only a caller's own numbers are chosen by somebody else, they are in a map of that caller's
+//! own, and it may have only so many of them open.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
+
+/// A map from numbers.
+pub type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
+
+/// Mixes a number, or a few that belong together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IdHasher(u64);
+
+/// 2^64 divided by the golden ratio, which spreads consecutive numbers furthest (Knuth, The Art of
+/// Computer Programming, volume 3, 6.4).
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The halves of the whole product, so that every bit of the number reaches the bits that a map uses.
+        let product = u128::from(self.0.rotate_left(5) ^ number) * u128::from(MULTIPLIER);
+        self.0 = (product as u64) ^ (product >> 64) as u64;
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.write_u64(number.cast_unsigned() as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::HashSet, hash::BuildHasher};
+
+    #[test]
+    fn numbers_at_any_regular_distance_are_spread_over_the_places_of_a_map() {
+        let builder = BuildHasherDefault::<IdHasher>::default();
+        for shift in 0..48 {
+            let places: HashSet<u64> = (0..1024u64).map(|n| builder.hash_one(n << shift) % 4096).collect();
+            assert!(places.len() > 600, "at distance 2^{shift} only {} places are used", places.len());
+        }
+    }
+}
