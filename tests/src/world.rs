@@ -190,7 +190,7 @@ impl World {
         let mut buffer = [0; 256];
         loop {
             let count = self.notify.recv(&mut buffer).unwrap_or_else(|error| panic!("expected {wanted}: {error}"));
-            if buffer[..count] == *wanted.as_bytes() {
+            if buffer[..count].split(|byte| *byte == b'\n').any(|line| line == wanted.as_bytes()) {
                 return;
             }
         }

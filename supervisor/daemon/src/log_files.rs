@@ -10,15 +10,16 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::JoinHandle,
     time::Duration,
 };
 
-/// Lines that may wait for the disk.
+/// Orders that may wait for the disk, and their bytes. A line may be long, and a disk may stand still.
 const WAITING_MAX: usize = 16 * 1024;
+const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// How long written lines may stay in memory.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
@@ -36,6 +37,7 @@ enum Order {
 pub(crate) struct LogFiles {
     orders: Option<SyncSender<Order>>,
     thread: Option<JoinHandle<()>>,
+    waiting_bytes: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
 }
 
@@ -50,24 +52,30 @@ pub(crate) struct Rotation {
 impl LogFiles {
     pub(crate) fn start(rotation: Rotation) -> io::Result<LogFiles> {
         let (orders, receiver) = sync_channel(WAITING_MAX);
-        let lost = Arc::new(AtomicU64::new(0));
-        let writer = Writer { rotation, files: HashMap::new(), lost: lost.clone() };
+        let (lost, waiting_bytes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
+        let writer =
+            Writer { rotation, files: HashMap::new(), waiting_bytes: waiting_bytes.clone(), lost: lost.clone() };
         let thread = std::thread::Builder::new().name("bulkhead-logs".into()).spawn(move || writer.run(&receiver))?;
-        Ok(LogFiles { orders: Some(orders), thread: Some(thread), lost })
+        Ok(LogFiles { orders: Some(orders), thread: Some(thread), waiting_bytes, lost })
     }
 
     /// Hands over one line, without its end.
     pub(crate) fn write(&self, module: &Arc<str>, line: String) {
-        let Some(orders) = &self.orders else { return };
-        if let Err(TrySendError::Full(_)) = orders.try_send(Order::Line { module: module.clone(), line }) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
+        self.hand_over(line.len(), Order::Line { module: module.clone(), line });
     }
 
     /// Hands over a whole file, to be written under another name first so that it is never half there.
     pub(crate) fn write_file(&self, path: PathBuf, content: Vec<u8>) {
+        self.hand_over(content.len(), Order::File { path, content });
+    }
+
+    fn hand_over(&self, bytes: usize, order: Order) {
         let Some(orders) = &self.orders else { return };
-        if let Err(TrySendError::Full(_)) = orders.try_send(Order::File { path, content }) {
+        // Only this side adds, so what is read here can only have become less.
+        let has_room = self.waiting_bytes.load(Ordering::Relaxed) + bytes <= WAITING_BYTES_MAX;
+        self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if !has_room || orders.try_send(order).is_err() {
+            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -102,6 +110,7 @@ impl Drop for LogFiles {
 struct Writer {
     rotation: Rotation,
     files: HashMap<Arc<str>, LogFile>,
+    waiting_bytes: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
 }
 
@@ -115,12 +124,16 @@ impl Writer {
     fn run(mut self, orders: &Receiver<Order>) {
         loop {
             match orders.recv_timeout(FLUSH_INTERVAL) {
-                Ok(Order::Line { module, line }) => self.line(&module, &line),
+                Ok(Order::Line { module, line }) => {
+                    self.waiting_bytes.fetch_sub(line.len(), Ordering::Relaxed);
+                    self.line(&module, &line);
+                }
                 Ok(Order::Close { module }) => {
                     self.flush();
                     self.files.remove(&module);
                 }
                 Ok(Order::File { path, content }) => {
+                    self.waiting_bytes.fetch_sub(content.len(), Ordering::Relaxed);
                     if let Err(error) = write_whole(&path, &content) {
                         tracing::error!("cannot write {}: {error}", path.display());
                     }
@@ -152,7 +165,7 @@ impl Writer {
         }
         let log = self.files.get_mut(module).expect("it was inserted above");
         if lost > 0 {
-            let marker = format!("[{lost} lines of all modules were lost: the disk was too slow]\n");
+            let marker = format!("[{lost} lines or records of all modules were lost: the disk was too slow]\n");
             log.buffer.extend_from_slice(marker.as_bytes());
         }
         log.buffer.extend_from_slice(line.as_bytes());
@@ -240,6 +253,19 @@ fn rotate(rotation: &Rotation, module: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_waits_for_a_disk_that_stands_still_is_bounded_in_bytes() {
+        let (orders, receiver) = sync_channel(WAITING_MAX);
+        let files =
+            LogFiles { orders: Some(orders), thread: None, waiting_bytes: Arc::default(), lost: Arc::default() };
+        let module: Arc<str> = "m".into();
+        for _ in 0..100 {
+            files.write(&module, "x".repeat(1024 * 1024));
+        }
+        assert_eq!(receiver.try_iter().count(), WAITING_BYTES_MAX / (1024 * 1024));
+        assert_eq!(files.lost.load(Ordering::Relaxed), 100 - 32);
+    }
 
     #[test]
     fn files_are_rotated_and_the_oldest_is_dropped() {

@@ -1,12 +1,16 @@
 //! Tells a service manager how the host is: the `sd_notify` protocol, one datagram a message.
 
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, sendto, socket};
+use nix::time::{ClockId, clock_gettime};
 use std::{
     env,
     ffi::OsString,
     os::{fd::AsRawFd, unix::ffi::OsStrExt},
     time::Duration,
 };
+
+/// However soon it gives up, the host has other things to do than to tell it not to.
+const WATCHDOG_LEAST: Duration = Duration::from_millis(10);
 
 /// A service manager that wants to hear from this process.
 #[derive(Debug)]
@@ -24,13 +28,19 @@ impl Notify {
         let mine = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
         let watchdog = number("WATCHDOG_USEC")
             .filter(|micros| *micros > 0 && mine && address.is_some())
-            .map(|micros| Duration::from_micros(micros) / 2);
+            .map(|micros| (Duration::from_micros(micros) / 2).max(WATCHDOG_LEAST));
         Notify { address, watchdog }
     }
 
     /// Nobody.
     pub(crate) fn nobody() -> Notify {
         Notify { address: None, watchdog: None }
+    }
+
+    /// Tells that a reload begins; the manager pairs it with the `READY=1` that follows by its time.
+    pub(crate) fn send_reloading(&self) {
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()));
     }
 
     /// Sends one message, like `READY=1`.

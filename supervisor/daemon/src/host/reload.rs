@@ -55,7 +55,7 @@ impl Host {
     /// Reads the files again: what is new is started, what changed is handed over, what is not named
     /// any more is stopped. If the files do not check, nothing changes.
     pub(crate) fn reload_all(&mut self) {
-        self.notify.send("RELOADING=1");
+        self.notify.send_reloading();
         match self.load() {
             Ok(loaded) => self.apply(loaded),
             Err(failure) => tracing::error!("cannot reload: {}", failure.error),
