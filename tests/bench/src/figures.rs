@@ -61,3 +61,24 @@ pub fn grouped(number: f64) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_those_of_the_sorted_times() {
+        let mut latencies = Latencies::default();
+        for micros in (1..=100).rev() {
+            latencies.push(Duration::from_micros(micros));
+        }
+        assert_eq!((latencies.percentile(0.5).round(), latencies.percentile(0.99).round()), (51.0, 100.0));
+        assert_eq!(latencies.rate().round(), 19_802.0);
+        assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
+    }
+
+    #[test]
+    fn digits_are_grouped_by_three() {
+        assert_eq!([7.0, 1000.0, 1_234_567.0].map(grouped), ["7", "1,000", "1,234,567"]);
+    }
+}

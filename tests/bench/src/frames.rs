@@ -65,3 +65,19 @@ pub fn first(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let length = u32::from_be_bytes(*bytes.first_chunk::<4>()?) as usize;
     Some((bytes.get(4..4 + length)?, 4 + length))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measured_request_is_a_message_with_a_payload_of_the_length_that_is_promised() {
+        let bytes = command("echo", "hold");
+        let (content, used) = first(&bytes).unwrap();
+        assert_eq!(used, bytes.len());
+        let Message::Request(request) = Message::decode(content).unwrap() else { panic!("it is a request") };
+        assert_eq!((request.id, request.to.as_deref()), (Some(FIRST_ID), Some("echo")));
+        assert_eq!(request.payload.as_str().len(), PAYLOAD_BYTES);
+        assert_eq!(&bytes[ID_AT..ID_AT + ID_DIGITS], FIRST_ID.to_string().as_bytes());
+    }
+}
