@@ -19,7 +19,8 @@ pub(crate) const OUTPUT_HIGH_WATER_BYTES: usize = 1024 * 1024;
 /// length, before it is cut off: it does not read its answers.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Bytes that may wait for all clients together, beside one frame of the greatest length, before the one that is about to get more is cut off.
+/// Bytes that may wait for all clients together, beside one frame of the greatest
+/// length, before the one that reads least is cut off.
 pub(crate) const OUTPUT_BYTES_MAX_TOGETHER: usize = 256 * 1024 * 1024;
 
 /// Bytes of unfinished frames that all clients together may make the host hold.
@@ -79,11 +80,17 @@ impl Clients {
         (client.held_bytes, client.output_bytes) = (held, output);
     }
 
-    /// Whether more waits for this client than may: it does not read its answers.
-    pub(crate) fn is_too_slow(&self, id: ClientId, frame_bytes_max: usize) -> bool {
-        let is_full = self.output_bytes > OUTPUT_BYTES_MAX_TOGETHER + frame_bytes_max;
-        let most = if is_full { OUTPUT_HIGH_WATER_BYTES } else { OUTPUT_BYTES_MAX + frame_bytes_max };
-        self.by_id.get(&id).is_some_and(|client| client.output_bytes > most)
+    /// Who must be cut off now that this client has got more to read: itself, if more waits for it than
+    /// may, or whoever reads least, if that is so for all together.
+    pub(crate) fn too_slow(&self, id: ClientId, frame_bytes_max: usize) -> Option<ClientId> {
+        let bytes = |client: &Client| client.output_bytes;
+        if self.by_id.get(&id).is_some_and(|client| bytes(client) > OUTPUT_BYTES_MAX + frame_bytes_max) {
+            return Some(id);
+        }
+        if self.output_bytes <= OUTPUT_BYTES_MAX_TOGETHER + frame_bytes_max {
+            return None;
+        }
+        self.by_id.iter().max_by_key(|(_, client)| bytes(client)).map(|(id, _)| *id)
     }
 }
 

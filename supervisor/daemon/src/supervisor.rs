@@ -9,6 +9,7 @@ use crate::{
     notify::Notify,
     signals::Signals,
     state_dir::{StateDir, StateDirError},
+    sys,
 };
 use bulkhead_client::Client;
 use bulkhead_config::{HostConfig, Loaded, ModuleConfig, Problems};
@@ -134,6 +135,7 @@ impl Supervisor {
         let (_inject, injected) = unbounded_channel();
         let (started, _) = mpsc::channel();
         raise_descriptor_limit();
+        sys::give_large_buffers_back();
         run(loaded, options, injected, started, Kind::Daemon)
     }
 }

@@ -50,3 +50,13 @@ pub(crate) fn cpu_time(pid: i32) -> Option<Duration> {
     }
     Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
 }
+
+/// Has every large buffer given back to the system when it is freed. Left to itself, the allocator
+/// comes to keep blocks of up to 32 MiB, and after a flood a host would stay as large as that was.
+pub(crate) fn give_large_buffers_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt takes two numbers; it is called before the process has a second thread.
+    unsafe {
+        nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, 256 * 1024);
+    }
+}

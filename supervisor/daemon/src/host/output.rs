@@ -35,11 +35,12 @@ impl Host {
                     self.watch(Source::Write(id, io));
                 }
                 Err(_) => {
-                    // A module's end is the guardian's to tell, and reading will tell of its channel.
-                    if let LinkId::Client(client) = id {
-                        self.remove_client(client);
-                        self.perform();
+                    match id {
+                        LinkId::Client(client) => self.remove_client(client),
+                        // Its last answers may still be there to be read; it is sent nothing more.
+                        LinkId::Run(run) => self.core.handle_channel_closed(self.now, run),
                     }
+                    self.perform();
                     continue;
                 }
             }
@@ -58,10 +59,10 @@ impl Host {
         match id {
             LinkId::Client(id) => {
                 self.clients.weigh(id);
-                if self.clients.is_too_slow(id, self.config.frame_bytes_max) {
-                    let pending = self.clients.by_id[&id].link.pending_bytes();
+                if let Some(slow) = self.clients.too_slow(id, self.config.frame_bytes_max) {
+                    let pending = self.clients.by_id[&slow].link.pending_bytes();
                     tracing::warn!("a client was cut off: it leaves {pending} bytes of answers unread");
-                    self.remove_client(id);
+                    self.remove_client(slow);
                 }
             }
             LinkId::Run(run) => {
