@@ -29,7 +29,7 @@ pub struct HostSettings {
 
 impl Default for HostSettings {
     fn default() -> HostSettings {
-        HostSettings { restarts_per_second: 50, restarts_burst: 100, client_requests_max: 4096 }
+        HostSettings { restarts_per_second: 20, restarts_burst: 50, client_requests_max: 4096 }
     }
 }
 

@@ -32,6 +32,13 @@ impl Core {
         Some(own.max(run.head_since))
     }
 
+    /// A frame came from a module that is not handed to any other method: it lives.
+    pub fn handle_heard(&mut self, now: Time, run_id: RunId) {
+        if let Some(run) = self.runs.get_mut(&run_id) {
+            run.heard(now);
+        }
+    }
+
     pub(crate) fn check_health(&mut self, now: Time, run_id: RunId) {
         let run = &self.runs[&run_id];
         let rules = run.spec.rules;

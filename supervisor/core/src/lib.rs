@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod answers;
 mod audit;
 mod bucket;
 mod control;
@@ -20,6 +21,7 @@ mod id_map;
 mod lifecycle;
 mod module;
 mod pending;
+mod queue;
 mod random;
 mod reload;
 mod restart;

@@ -1,23 +1,17 @@
-//! Requests on their way to a module and answers on their way back. What a crash does to them is in
-//! [`crate::delivery`].
+//! Requests as they come: who may send what to whom. Then they are [`crate::queue`]'s, and their answers
+//! [`crate::answers`]'.
 
 use crate::{
     action::{Action, Caller, Control, Recipient, RunId},
     core::{Core, Outstanding},
-    module::{Desired, Module, ModuleId, SlotState},
-    pending::{Pending, Place, RequestId},
-    run::{Phase, Role},
+    module::{Desired, Module, ModuleId},
+    pending::Place,
+    run::Phase,
     time::Time,
-    timers::Timer,
 };
 use bulkhead_protocol::{
-    Delivery, ErrorCode, Failure, Json, MessageError, Request, RequestType, Response, Status, event, limits,
-    name::RESERVED,
+    Delivery, ErrorCode, Failure, Json, MessageError, Request, RequestType, Status, event, limits, name::RESERVED,
 };
-use std::time::Duration;
-
-/// Deadline of an event while it waits; once it is handed to a module, the module's default counts.
-const EVENT_PATIENCE: Duration = Duration::from_millis(limits::DEADLINE_MS_MAX);
 
 impl Core {
     /// A request came from a client or a module. Those to `supervisor`, but for events, are the
@@ -172,222 +166,6 @@ impl Core {
         Err(refused(ErrorCode::UnknownModule, reason))
     }
 
-    /// Hands a request to its module: to a process that has room, else into the queue.
-    fn enqueue(
-        &mut self,
-        now: Time,
-        module_id: ModuleId,
-        recipient: Option<Recipient>,
-        message: Request,
-    ) -> Result<(), Failure> {
-        let module = self.modules.get_mut(&module_id).expect("names and modules agree");
-        let rules = module.spec.rules;
-        let bytes = message.payload.as_str().len();
-        if !module.is_available() {
-            let reason = self.why_unavailable(now, module_id);
-            return Err(refused(ErrorCode::ModuleUnavailable, reason));
-        }
-        if module.queue.len() >= rules.queue_max {
-            let name = &module.spec.name;
-            let reason = format!("{name} has {} requests waiting, which is its limit", rules.queue_max);
-            return Err(refused(ErrorCode::Overloaded, reason));
-        }
-        if module.queue_bytes.saturating_add(bytes) > rules.queue_bytes_max && !module.queue.is_empty() {
-            let name = &module.spec.name;
-            let reason = format!("{name} has {} bytes waiting, which is near its limit", module.queue_bytes);
-            return Err(refused(ErrorCode::Overloaded, reason));
-        }
-        module.queue_bytes += bytes;
-        let patience = match message.kind {
-            RequestType::Event => EVENT_PATIENCE,
-            _ => message.deadline_ms.map_or(rules.deadline_default, Duration::from_millis),
-        };
-        let deadline = now + patience;
-        let id = self.new_request_id();
-        if let Some(Recipient { caller, id: number }) = recipient {
-            self.callers.entry(caller).or_default().insert(number, Outstanding::Request(id));
-        }
-        self.timers.set(deadline, Timer::Deadline(id));
-        let pending = Pending {
-            recipient,
-            wanted: true,
-            module: module_id,
-            message,
-            deadline,
-            place: Place::Queued,
-            reached: Delivery::NotStarted,
-            cancelled: false,
-            crashes: 0,
-        };
-        self.requests.insert(id, pending);
-        self.modules.get_mut(&module_id).expect("it was there above").queue.push_back(id);
-        self.pump(now, module_id);
-        Ok(())
-    }
-
-    /// Sends from a module's queue what its processes have room for.
-    pub(crate) fn pump(&mut self, now: Time, module_id: ModuleId) {
-        loop {
-            let Some(module) = self.modules.get(&module_id) else { return };
-            let Some(&id) = module.queue.front() else { return };
-            let bytes = self.requests[&id].bytes();
-            let Some(run) = self.choose(module, bytes) else { return };
-            self.dispatch(now, module_id, id, run);
-        }
-    }
-
-    /// The serving process with the fewest requests in flight, if it has room.
-    fn choose(&self, module: &Module, bytes: usize) -> Option<RunId> {
-        let serving = module.with_role(Role::Active).filter_map(|slot| match slot.state {
-            SlotState::Occupied(id) => self.runs.get(&id).map(|run| (id, run)),
-            SlotState::Vacant(_) | SlotState::Clearing { .. } => None,
-        });
-        serving
-            .filter(|(_, run)| run.is_ready() && run.listens() && run.has_room(bytes))
-            .min_by_key(|(_, run)| run.in_flight.len())
-            .map(|(id, _)| id)
-    }
-
-    fn dispatch(&mut self, now: Time, module_id: ModuleId, id: RequestId, run_id: RunId) {
-        let module = self.modules.get_mut(&module_id).expect("the caller has it");
-        module.queue.pop_front();
-        let pending = self.requests.get_mut(&id).expect("what is queued is in the table");
-        let bytes = pending.bytes();
-        module.queue_bytes -= bytes;
-        pending.place = Place::InFlight { run: run_id, progressed: false };
-        if !pending.is_event() {
-            let left = pending.deadline.since(now).as_millis().max(1);
-            pending.message.deadline_ms = Some(u64::try_from(left).unwrap_or(u64::MAX));
-        }
-        let run = self.runs.get_mut(&run_id).expect("the caller chose it");
-        run.in_flight.push_back(id);
-        run.in_flight_bytes += bytes;
-        self.act(Action::Send { run: run_id, request: id });
-        if self.runs[&run_id].in_flight.len() == 1 {
-            self.head_changed(now, run_id);
-        }
-    }
-
-    /// Takes a request out of its module's queue and forgets it.
-    pub(crate) fn unqueue(&mut self, id: RequestId) {
-        let Some(pending) = self.requests.remove(&id) else { return };
-        let Some(module) = self.modules.get_mut(&pending.module) else { return };
-        if let Some(at) = module.queue.iter().position(|queued| *queued == id) {
-            module.queue.remove(at);
-            module.queue_bytes -= pending.bytes();
-        }
-    }
-
-    /// Tells the caller, once; the module may not be done with it.
-    pub(crate) fn answer(&mut self, id: RequestId, status: Status) {
-        let Some(pending) = self.requests.get_mut(&id) else { return };
-        pending.wanted = false;
-        self.timers.clear(pending.deadline, Timer::Deadline(id));
-        if let Some(to) = pending.recipient.take() {
-            self.settle_caller(to);
-            self.act(Action::Reply { to, status });
-        }
-    }
-
-    /// A module answered something.
-    pub fn handle_response(&mut self, now: Time, run_id: RunId, response: Response) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
-        run.heard(now);
-        let Some(id) = response.id.map(RequestId) else { return self.strange_answer(run_id, None) };
-        let mine = matches!(
-            self.requests.get(&id),
-            Some(Pending { place: Place::InFlight { run, .. }, .. }) if *run == run_id
-        );
-        if mine {
-            self.answered(now, run_id, id, response.status);
-            return;
-        }
-        let control = run.controls.iter().position(|(control, _)| *control == id);
-        match control {
-            Some(_) if matches!(response.status, Status::Progress(_)) => {}
-            Some(at) => {
-                let (_, control) = run.controls.remove(at).expect("the position was found a line ago");
-                self.control_answered(now, run_id, control, response.status);
-            }
-            None => self.strange_answer(run_id, Some(id)),
-        }
-    }
-
-    fn answered(&mut self, now: Time, run_id: RunId, id: RequestId, status: Status) {
-        let pending = self.requests.get_mut(&id).expect("the caller looked");
-        if let Status::Progress(data) = status {
-            pending.place = Place::InFlight { run: run_id, progressed: true };
-            if let Some(to) = pending.recipient {
-                self.act(Action::Reply { to, status: Status::Progress(data) });
-            }
-            return;
-        }
-        let module_id = pending.module;
-        let bytes = pending.bytes();
-        self.answer(id, of_module(status));
-        self.requests.remove(&id);
-
-        let run = self.runs.get_mut(&run_id).expect("the caller has it");
-        run.in_flight_bytes -= bytes;
-        if run.in_flight.front() == Some(&id) {
-            run.in_flight.pop_front();
-            self.head_changed(now, run_id);
-        } else {
-            // An answer out of turn: from now on the order of its answers proves nothing.
-            run.concurrent = true;
-            run.in_flight.retain(|other| *other != id);
-        }
-        self.pump(now, module_id);
-    }
-
-    fn strange_answer(&mut self, run_id: RunId, id: Option<RequestId>) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
-        run.strange_answers += 1;
-        // One line for the first and for every power of two: a flood of them must not become a
-        // flood of announcements.
-        if run.strange_answers.is_power_of_two() {
-            let of = id.map_or("a request without an id".into(), |id| format!("request {id}"));
-            let detail = format!(
-                "answered {of}, which is not open: answered before, or never asked ({} such answers)",
-                run.strange_answers
-            );
-            let (name, instance) = (run.spec.name.clone(), run.instance.clone());
-            self.announce("module.strange_answer", &name, Some(instance), Some(detail));
-        }
-    }
-
-    /// A deadline passed: the caller is answered at once, whatever becomes of the module's work.
-    pub(crate) fn deadline_passed(&mut self, now: Time, id: RequestId) {
-        let Some(pending) = self.requests.get(&id) else { return };
-        let name = self.modules[&pending.module].spec.name.clone();
-        match pending.place {
-            Place::Queued => {
-                let (module, reached) = (pending.module, pending.reached);
-                let waits = self.why_waiting(now, module);
-                let reason = match reached {
-                    Delivery::NotStarted => format!("the deadline passed before {name} could begin: {waits}"),
-                    Delivery::Started | Delivery::Unknown => {
-                        format!("the deadline passed before {name} could begin again, after a crash: {waits}")
-                    }
-                };
-                self.answer(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(reached).into());
-                self.unqueue(id);
-                self.pump(now, module);
-            }
-            Place::InFlight { run: run_id, .. } => {
-                let delivery = self.in_flight_delivery(run_id, id);
-                let reason = match delivery {
-                    Delivery::Started => format!("{name} did not answer before the deadline; it was told to stop"),
-                    Delivery::Unknown | Delivery::NotStarted => {
-                        format!("{name} did not answer before the deadline; it may not have begun, and was told not to")
-                    }
-                };
-                self.answer(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(delivery).into());
-                self.send_control(run_id, Control::Cancel(id));
-            }
-        }
-    }
-
     /// A caller wants a request of its own to stop.
     fn cancel(&mut self, now: Time, caller: Caller, payload: &Json) -> Result<(), Failure> {
         let number = event::cancel_target(payload).map_err(|reason| refused(ErrorCode::BadRequest, reason))?;
@@ -458,50 +236,9 @@ impl Core {
         }
         Ok(told)
     }
-
-    /// How far a request in flight has got, as far as the order of answers proves it.
-    pub(crate) fn in_flight_delivery(&self, run_id: RunId, id: RequestId) -> Delivery {
-        let Some(run) = self.runs.get(&run_id) else { return Delivery::Unknown };
-        let progressed =
-            matches!(self.requests.get(&id), Some(Pending { place: Place::InFlight { progressed: true, .. }, .. }));
-        if progressed || (!run.concurrent && run.in_flight.front() == Some(&id)) {
-            Delivery::Started
-        } else {
-            Delivery::Unknown
-        }
-    }
-
-    /// The first unanswered request of a run is another one now.
-    pub(crate) fn head_changed(&mut self, now: Time, run_id: RunId) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
-        run.head_since = now;
-        run.deadline_mark = None;
-        run.overdue_sampled = false;
-        if run.spec.rules.cpu_time_max.is_some() {
-            self.message_began(run_id);
-        }
-        // A timer that rings too early finds that out by itself; only one that is too late must be moved.
-        let run = &self.runs[&run_id];
-        if matches!(run.phase, Phase::Ready { .. }) && run.timer.is_none_or(|at| self.health_due(run) < at) {
-            self.arm(run_id);
-        }
-    }
 }
 
 /// A refusal: nothing was done.
 pub(crate) fn refused(code: ErrorCode, reason: impl Into<String>) -> Failure {
     Failure::new(code, reason).delivery(Delivery::NotStarted)
-}
-
-/// An answer as it came from a module: what only the host may say is taken out of it.
-fn of_module(status: Status) -> Status {
-    let Status::Error(mut failure) = status else { return status };
-    if !failure.code.allowed_from_module() {
-        failure.module_code = Some(failure.code.name().to_owned());
-        failure.code = ErrorCode::ModuleError;
-    }
-    failure.exit = None;
-    failure.stderr = Vec::new();
-    failure.delivery = None;
-    Status::Error(failure)
 }

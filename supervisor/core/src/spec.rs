@@ -90,7 +90,7 @@ impl Default for ModuleRules {
             queue_bytes_max: 64 * 1024 * 1024,
             window: 64,
             window_bytes_max: 4 * 1024 * 1024,
-            requests_max: 1024,
+            requests_max: 64,
             start_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(5),
             term_timeout: Duration::from_secs(2),

@@ -107,6 +107,9 @@ impl Host {
     }
 
     pub(super) fn request(&mut self, caller: Caller, request: Request) {
+        if let Caller::Run(run) = caller {
+            self.core.handle_heard(self.now, run);
+        }
         let to_us = request.to.as_deref() == Some("supervisor");
         let who = request.id.map(|id| Recipient { caller, id });
         match (&request.kind, who) {

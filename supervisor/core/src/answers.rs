@@ -1,0 +1,148 @@
+//! Answers on their way back: the module's own, and those that the host gives in its place when a
+//! deadline passes. What a crash does to requests is in [`crate::delivery`].
+
+use crate::{
+    action::{Action, Control, RunId},
+    core::Core,
+    pending::{Pending, Place, RequestId},
+    time::Time,
+    timers::Timer,
+};
+use bulkhead_protocol::{Delivery, ErrorCode, Failure, Response, Status};
+
+impl Core {
+    /// Tells the caller, once; the module may not be done with it.
+    pub(crate) fn answer(&mut self, id: RequestId, status: Status) {
+        let Some(pending) = self.requests.get_mut(&id) else { return };
+        pending.wanted = false;
+        self.timers.clear(pending.deadline, Timer::Deadline(id));
+        if let Some(to) = pending.recipient.take() {
+            self.settle_caller(to);
+            self.act(Action::Reply { to, status });
+        }
+    }
+
+    /// A module answered something.
+    pub fn handle_response(&mut self, now: Time, run_id: RunId, response: Response) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        run.heard(now);
+        let Some(id) = response.id.map(RequestId) else { return self.strange_answer(run_id, None) };
+        let mine = matches!(
+            self.requests.get(&id),
+            Some(Pending { place: Place::InFlight { run, .. }, .. }) if *run == run_id
+        );
+        if mine {
+            self.answered(now, run_id, id, response.status);
+            return;
+        }
+        let control = run.controls.iter().position(|(control, _)| *control == id);
+        match control {
+            Some(_) if matches!(response.status, Status::Progress(_)) => {}
+            Some(at) => {
+                let (_, control) = run.controls.remove(at).expect("the position was found a line ago");
+                self.control_answered(now, run_id, control, response.status);
+            }
+            None => self.strange_answer(run_id, Some(id)),
+        }
+    }
+
+    fn answered(&mut self, now: Time, run_id: RunId, id: RequestId, status: Status) {
+        let pending = self.requests.get_mut(&id).expect("the caller looked");
+        if let Status::Progress(data) = status {
+            pending.place = Place::InFlight { run: run_id, progressed: true };
+            if let Some(to) = pending.recipient {
+                self.act(Action::Reply { to, status: Status::Progress(data) });
+            }
+            return;
+        }
+        let module_id = pending.module;
+        let bytes = pending.bytes();
+        self.answer(id, of_module(status));
+        self.requests.remove(&id);
+
+        let run = self.runs.get_mut(&run_id).expect("the caller has it");
+        run.in_flight_bytes -= bytes;
+        if run.in_flight.front() == Some(&id) {
+            run.in_flight.pop_front();
+            self.head_changed(now, run_id);
+        } else {
+            // An answer out of turn: from now on the order of its answers proves nothing.
+            run.concurrent = true;
+            run.in_flight.retain(|other| *other != id);
+        }
+        self.pump(now, module_id);
+    }
+
+    fn strange_answer(&mut self, run_id: RunId, id: Option<RequestId>) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        run.strange_answers += 1;
+        // One line for the first and for every power of two: a flood of them must not become a
+        // flood of announcements.
+        if run.strange_answers.is_power_of_two() {
+            let of = id.map_or("a request without an id".into(), |id| format!("request {id}"));
+            let detail = format!(
+                "answered {of}, which is not open: answered before, or never asked ({} such answers)",
+                run.strange_answers
+            );
+            let (name, instance) = (run.spec.name.clone(), run.instance.clone());
+            self.announce("module.strange_answer", &name, Some(instance), Some(detail));
+        }
+    }
+
+    /// A deadline passed: the caller is answered at once, whatever becomes of the module's work.
+    pub(crate) fn deadline_passed(&mut self, now: Time, id: RequestId) {
+        let Some(pending) = self.requests.get(&id) else { return };
+        let name = self.modules[&pending.module].spec.name.clone();
+        match pending.place {
+            Place::Queued => {
+                let (module, reached) = (pending.module, pending.reached);
+                let waits = self.why_waiting(now, module);
+                let reason = match reached {
+                    Delivery::NotStarted => format!("the deadline passed before {name} could begin: {waits}"),
+                    Delivery::Started | Delivery::Unknown => {
+                        format!("the deadline passed before {name} could begin again, after a crash: {waits}")
+                    }
+                };
+                self.answer(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(reached).into());
+                self.unqueue(id);
+                self.pump(now, module);
+            }
+            Place::InFlight { run: run_id, .. } => {
+                let delivery = self.in_flight_delivery(run_id, id);
+                let reason = match delivery {
+                    Delivery::Started => format!("{name} did not answer before the deadline; it was told to stop"),
+                    Delivery::Unknown | Delivery::NotStarted => {
+                        format!("{name} did not answer before the deadline; it may not have begun, and was told not to")
+                    }
+                };
+                self.answer(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(delivery).into());
+                self.send_control(run_id, Control::Cancel(id));
+            }
+        }
+    }
+
+    /// How far a request in flight has got, as far as the order of answers proves it.
+    pub(crate) fn in_flight_delivery(&self, run_id: RunId, id: RequestId) -> Delivery {
+        let Some(run) = self.runs.get(&run_id) else { return Delivery::Unknown };
+        let progressed =
+            matches!(self.requests.get(&id), Some(Pending { place: Place::InFlight { progressed: true, .. }, .. }));
+        if progressed || (!run.concurrent && run.in_flight.front() == Some(&id)) {
+            Delivery::Started
+        } else {
+            Delivery::Unknown
+        }
+    }
+}
+
+/// An answer as it came from a module: what only the host may say is taken out of it.
+fn of_module(status: Status) -> Status {
+    let Status::Error(mut failure) = status else { return status };
+    if !failure.code.allowed_from_module() {
+        failure.module_code = Some(failure.code.name().to_owned());
+        failure.code = ErrorCode::ModuleError;
+    }
+    failure.exit = None;
+    failure.stderr = Vec::new();
+    failure.delivery = None;
+    Status::Error(failure)
+}
