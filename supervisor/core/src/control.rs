@@ -46,7 +46,7 @@ impl Core {
             return;
         }
         let Some(id) = self.named(who, name) else { return };
-        self.wait(now, who, id, Goal::Stopped, patience);
+        self.wait(now, who, id, Goal::StopDone, patience);
         self.stop(now, id, Desired::Stopped);
     }
 
@@ -68,6 +68,7 @@ impl Core {
 
     /// Wherever a process of the module is ending, another follows as soon as nothing is left of it.
     fn order(&mut self, id: ModuleId) {
+        self.stop_overtaken(id);
         let Some(module) = self.modules.get_mut(&id) else { return };
         for slot in module.slots.iter_mut().filter(|slot| matches!(slot.role, Role::Active | Role::Spare)) {
             match &mut slot.state {
@@ -165,7 +166,7 @@ impl Core {
         let in_vain = |goal| match goal {
             Goal::ReadyAfter(_) | Goal::Reloaded => true,
             Goal::Ready => for_good,
-            Goal::Stopped => false,
+            Goal::Stopped | Goal::StopDone => false,
         };
         for waiter in self.waiters_with(id, in_vain) {
             self.answer_waiter(waiter, status.clone());

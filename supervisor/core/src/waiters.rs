@@ -33,7 +33,10 @@ pub(crate) enum Goal {
     Ready,
     /// Ready with processes younger than this one; a start that fails ends the wait.
     ReadyAfter(RunId),
+    /// Stopped, whatever happens before.
     Stopped,
+    /// Stopped as it was ordered; a start that is ordered after that ends the wait.
+    StopDone,
     /// The reload was carried through or given up.
     Reloaded,
 }
@@ -78,13 +81,26 @@ impl Core {
         let holds = |goal: Goal| match goal {
             Goal::Ready => youngest_needed(RunId(0)),
             Goal::ReadyAfter(after) => youngest_needed(after),
-            Goal::Stopped => module.is_empty() && !module.slots.iter().any(Slot::is_live),
+            Goal::Stopped | Goal::StopDone => module.is_empty() && !module.slots.iter().any(Slot::is_live),
             Goal::Reloaded => false,
         };
         let name = module.spec.name.clone();
         for waiter in self.waiters_with(id, holds) {
-            let state = if self.waiters[&waiter].goal == Goal::Stopped { "stopped" } else { "ready" };
+            let state = match self.waiters[&waiter].goal {
+                Goal::Stopped | Goal::StopDone => "stopped",
+                Goal::Ready | Goal::ReadyAfter(_) | Goal::Reloaded => "ready",
+            };
             self.answer_waiter(waiter, done(&name, state));
+        }
+    }
+
+    /// A start was ordered: whoever had ordered a stop that is not done is told now, since it may
+    /// never be.
+    pub(crate) fn stop_overtaken(&mut self, id: ModuleId) {
+        for waiter in self.waiters_with(id, |goal| goal == Goal::StopDone) {
+            let name = &self.modules[&id].spec.name;
+            let reason = format!("{name} had not stopped yet when it was told to start again");
+            self.answer_waiter(waiter, Failure::new(ErrorCode::Conflict, reason).into());
         }
     }
 
@@ -109,7 +125,7 @@ impl Core {
     pub(crate) fn waiter_due(&mut self, now: Time, id: WaiterId) {
         let Some(waiter) = self.waiters.get(&id) else { return };
         let reason = match waiter.goal {
-            Goal::Stopped => format!("{} has not stopped yet", self.modules[&waiter.module].spec.name),
+            Goal::Stopped | Goal::StopDone => format!("{} has not stopped yet", self.modules[&waiter.module].spec.name),
             Goal::Ready | Goal::ReadyAfter(_) | Goal::Reloaded => self.why_waiting(now, waiter.module),
         };
         self.answer_waiter(id, Failure::new(ErrorCode::DeadlineExceeded, reason).into());
