@@ -24,6 +24,10 @@ impl Core {
         let spec = Arc::new(spec);
         let module = self.modules.get_mut(&id).expect("it was named");
         if module.incoming.is_some() {
+            if who.is_none() {
+                let detail = "it is being reloaded already, so what it is now to be is not in force";
+                self.announce("module.reload_failed", &spec.name, None, Some(detail.into()));
+            }
             self.refuse(who, refused(ErrorCode::Conflict, format!("{} is being reloaded already", spec.name)));
             return;
         }

@@ -123,6 +123,20 @@ impl Core {
         names
     }
 
+    /// Whether a module was removed and something of it is left: its name is not free yet.
+    pub fn is_leaving(&self, name: &ModuleName) -> bool {
+        let module = self.names.get(name).and_then(|id| self.modules.get(id));
+        module.is_some_and(|module| module.desired == Desired::Removed)
+    }
+
+    /// Whether anything refers to the launch instructions of this number, or will.
+    pub fn uses_generation(&self, generation: u64) -> bool {
+        self.modules.values().any(|module| {
+            let specs = module.slots.iter().map(|slot| &slot.spec).chain(&module.incoming).chain([&module.spec]);
+            specs.into_iter().any(|spec| spec.generation == generation)
+        })
+    }
+
     /// One module, as it is now.
     pub fn view(&self, now: Time, name: &ModuleName) -> Option<ModuleView> {
         let module = self.modules.get(self.names.get(name)?)?;

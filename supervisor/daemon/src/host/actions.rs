@@ -35,6 +35,9 @@ impl Host {
                 Action::Removed(module) => {
                     self.tails.remove(module.as_str());
                     self.log_files.close(&Arc::from(module.as_str()));
+                    if let Some(config) = self.returning.remove(&module) {
+                        self.add_module(config);
+                    }
                 }
             }
         }
@@ -76,11 +79,7 @@ impl Host {
         if let Io::Socket(stream) = &*process.link.io {
             let _ = nix::sys::socket::shutdown(stream.as_raw_fd(), nix::sys::socket::Shutdown::Both);
         }
-        let generation = process.generation;
-        let current = self.core.view(self.now, &process.config.name).map(|view| view.generation);
-        if current != Some(generation) && !self.processes.values().any(|other| other.generation == generation) {
-            self.configs.remove(&generation);
-        }
+        self.forget_generations();
     }
 
     pub(super) fn send(&mut self, run: RunId, request: RequestId) {

@@ -78,6 +78,8 @@ pub(crate) struct Host {
     /// Launch instructions, by generation.
     pub(crate) configs: HashMap<u64, Arc<ModuleConfig>>,
     next_generation: u64,
+    /// Modules that are named again and wait until what was removed under their name is gone.
+    returning: HashMap<ModuleName, ModuleConfig>,
     clock: Clock,
     /// The time of this turn of the loop.
     pub(crate) now: Time,
@@ -147,6 +149,7 @@ impl Host {
             config: parts.config,
             configs: HashMap::new(),
             next_generation: 1,
+            returning: HashMap::new(),
             now: clock.now(),
             clock,
             clients: Clients::default(),

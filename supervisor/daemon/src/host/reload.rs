@@ -19,7 +19,16 @@ impl Host {
         }
     }
 
+    /// Forgets the launch instructions that no process has and none will be started by.
+    pub(super) fn forget_generations(&mut self) {
+        let (core, processes) = (&self.core, &self.processes);
+        self.configs.retain(|generation, _| {
+            core.uses_generation(*generation) || processes.values().any(|process| process.generation == *generation)
+        });
+    }
+
     pub(super) fn load(&mut self) -> Result<Loaded, Failure> {
+        self.forget_generations();
         let Some(reloader) = &mut self.reloader else {
             let reason = "this host was given its modules by a program and has no files to read again";
             return Err(Failure::new(ErrorCode::Conflict, reason));
@@ -69,6 +78,7 @@ impl Host {
             tracing::warn!("changes of the host's own settings take effect at its next start");
         }
         let known = self.core.module_names();
+        self.returning.clear();
         for name in &known {
             if !loaded.modules.iter().any(|module| module.name == *name) {
                 tracing::info!("{name} is not named any more and is removed");
@@ -78,6 +88,8 @@ impl Host {
         for module in loaded.modules {
             if !known.contains(&module.name) {
                 self.add_module(module);
+            } else if self.core.is_leaving(&module.name) {
+                self.returning.insert(module.name.clone(), module);
             } else if self.in_force(&module.name).is_none_or(|current| **current != module) {
                 tracing::info!("{} has changed and is reloaded", module.name);
                 let (spec, _) = self.new_generation(module);
