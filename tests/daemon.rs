@@ -1,7 +1,7 @@
 //! The daemon among its surroundings: signals, locks, sockets, a service manager, clients of every
 //! kind, and the modules' logs.
 
-use bulkhead_tests::{Caller, Ended, Host, NOBODY, PATIENCE, World, is_root, until};
+use bulkhead_tests::{Caller, Ended, Host, NOBODY, PATIENCE, World, copy_program, is_root, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::fs::{self, Permissions};
@@ -141,7 +141,7 @@ fn another_user_is_refused_even_where_the_socket_can_be_reached() {
     fs::set_permissions(world.path("run"), Permissions::from_mode(0o777)).unwrap();
     fs::set_permissions(world.socket(), Permissions::from_mode(0o666)).unwrap();
     let copy = world.path("bulkhead");
-    fs::copy(bulkhead_tests::program("bulkhead"), &copy).unwrap();
+    copy_program("bulkhead", &copy);
     let output = std::process::Command::new(&copy)
         .args(["status", "--socket"])
         .arg(world.socket())

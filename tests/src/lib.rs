@@ -12,7 +12,8 @@ pub use host::{Ended, Host};
 pub use processes::{Survivor, is_alive, kill, marked, wait_until_gone};
 pub use world::World;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long an event that must come is waited for. Long, as the machine may be busy with much else;
@@ -47,6 +48,18 @@ pub fn program(name: &str) -> PathBuf {
     path.unwrap_or_else(|| {
         panic!("expected the program {name} near {}; `cargo test --workspace` builds it", test.display())
     })
+}
+
+/// Copies a program to where another user can reach it.
+///
+/// Another process does it: a descriptor of this one that is open for writing may be inherited by
+/// what another thread starts in the meantime, and what is open for writing cannot be run.
+///
+/// # Panics
+/// When it cannot be copied.
+pub fn copy_program(name: &str, target: &Path) {
+    let copied = Command::new("cp").arg(program(name)).arg(target).status();
+    assert!(copied.is_ok_and(|status| status.success()), "cannot copy {name} to {}", target.display());
 }
 
 /// Whether this process is root's; what needs another user can only be tried then.

@@ -1,7 +1,7 @@
 //! A folder with modules, a state directory and a socket, and the host that runs them. Nothing of
 //! it is left when it is dropped: neither process nor file.
 
-use crate::{Caller, Ended, Host, NOBODY, PATIENCE, Survivor, kill, marked, program, until};
+use crate::{Caller, Ended, Host, NOBODY, PATIENCE, Survivor, copy_program, kill, marked, program, until};
 use bulkhead_client::Client;
 use nix::sys::signal::Signal;
 use std::fs::{self, Permissions};
@@ -97,11 +97,10 @@ impl World {
             return;
         }
         fs::create_dir_all(folder).expect("the world can be written");
-        let result = match self.uid {
-            None => symlink(program(name), &target),
-            Some(_) => fs::copy(program(name), &target).map(drop),
-        };
-        result.unwrap_or_else(|error| panic!("cannot install {name}: {error}"));
+        match self.uid {
+            None => symlink(program(name), &target).unwrap_or_else(|error| panic!("cannot install {name}: {error}")),
+            Some(_) => copy_program(name, &target),
+        }
     }
 
     /// Lets everything run as an ordinary user; comes before modules are added.
