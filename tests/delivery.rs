@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A host with one `misbehave` called `bad`, ready.
 fn bad(rest: &str) -> (World, Caller) {
@@ -417,5 +419,48 @@ fn requests_under_way_at_a_commanded_stop_are_finished_or_told_truthfully() {
     other.supervisor("stop", json!({ "name": "bad" }));
     let told = failure(client.answer(slow));
     assert_eq!((told.code, told.delivery), (ErrorCode::ModuleUnavailable, Some(Delivery::Started)));
+    world.stop();
+}
+
+#[test]
+fn at_each_of_many_kills_amid_many_callers_at_most_one_of_them_is_told_of_it() {
+    const KILLS: usize = 15;
+    let restart =
+        "[restart]\ndelay_initial = \"1ms\"\ndelay_max = \"5ms\"\nbreaker_failures = 1000\n[limits]\nqueue = 10000";
+    let (mut world, mut client) = bad(restart);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let callers: Vec<_> = (0..4)
+        .map(|_| {
+            let (mut caller, is_over) = (world.client(), is_over.clone());
+            std::thread::spawn(move || {
+                let mut told = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    let ids: Vec<u64> = (0..100).map(|n| caller.send_command("bad", "echo", json!(n))).collect();
+                    for (n, id) in ids.into_iter().enumerate() {
+                        match caller.answer(id) {
+                            Ok(data) => assert_eq!(data, n),
+                            Err(failure) => {
+                                let how = (failure.code, failure.delivery);
+                                assert_eq!(how, (ErrorCode::ModuleCrashed, Some(Delivery::Started)), "{failure:?}");
+                                told += 1;
+                            }
+                        }
+                    }
+                }
+                told
+            })
+        })
+        .collect();
+    for _ in 0..KILLS {
+        let pid = client.pid("bad");
+        kill(pid, Signal::SIGKILL);
+        client.until_status("bad", "it is back", |status| {
+            status["state"] == "ready" && status["pid"].is_i64() && status["pid"] != pid
+        });
+    }
+    is_over.store(true, Ordering::Relaxed);
+    let told: usize =
+        callers.into_iter().map(|caller| caller.join().expect("each caller got all of its answers")).sum();
+    assert!(told <= KILLS, "{told} were told of {KILLS} kills");
     world.stop();
 }
