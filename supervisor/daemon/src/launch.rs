@@ -5,6 +5,7 @@ use crate::{
     link::{Io, Link},
     log_lines::{Bounds, Splitter, Stream},
     processes::TREE_VARIABLE,
+    release::Releasable,
 };
 use bulkhead_config::{ModuleConfig, Transport};
 use bulkhead_core::ModuleSpec;
@@ -19,7 +20,7 @@ use tokio::net::{
 /// One stream of a process that is a log.
 #[derive(Debug)]
 pub(crate) struct LogPipe {
-    pub(crate) pipe: Rc<Receiver>,
+    pub(crate) pipe: Rc<Releasable<Receiver>>,
     pub(crate) splitter: Splitter,
     pub(crate) stream: Stream,
     pub(crate) is_open: bool,
@@ -64,7 +65,10 @@ pub(crate) fn prepare(
         Transport::Stdio => {
             let (stdin_theirs, stdin_ours) = pipe2(OFlag::O_CLOEXEC)?;
             let (stdout_ours, stdout_theirs) = pipe2(OFlag::O_CLOEXEC)?;
-            let io = Io::Pipes { from: Receiver::from_owned_fd(stdout_ours)?, to: Sender::from_owned_fd(stdin_ours)? };
+            let io = Io::Pipes {
+                from: Releasable::new(Receiver::from_owned_fd(stdout_ours)?),
+                to: Releasable::new(Sender::from_owned_fd(stdin_ours)?),
+            };
             (io, vec![stdin_theirs, stdout_theirs, stderr_theirs])
         }
     };
@@ -84,7 +88,7 @@ pub(crate) fn prepare(
 }
 
 fn log_pipe(stream: Stream, pipe: OwnedFd, bounds: Bounds) -> io::Result<LogPipe> {
-    let pipe = Rc::new(Receiver::from_owned_fd(pipe)?);
+    let pipe = Rc::new(Releasable::new(Receiver::from_owned_fd(pipe)?));
     Ok(LogPipe { pipe, splitter: Splitter::new(stream, bounds), stream, is_open: true })
 }
 

@@ -21,6 +21,7 @@ mod log_lines;
 mod loop_;
 mod notify;
 mod processes;
+mod release;
 mod signals;
 mod state_dir;
 mod status;

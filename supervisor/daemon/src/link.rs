@@ -1,12 +1,13 @@
 //! A stream of frames in both directions: bytes in and out of one descriptor or a pair of them. What
 //! the frames say is decided elsewhere.
 
+use crate::release::Releasable;
 use bulkhead_core::RequestId;
 use bulkhead_protocol::{Decoder, FrameError, Message, MessageError};
 use std::{
     collections::VecDeque,
     io,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
     task::{Context, Poll},
 };
 use tokio::{
@@ -37,9 +38,9 @@ pub(crate) enum Io {
     /// A module's standard output and input.
     Pipes {
         /// What it writes.
-        from: Receiver,
+        from: Releasable<Receiver>,
         /// What it reads.
-        to: Sender,
+        to: Releasable<Sender>,
     },
 }
 
@@ -47,6 +48,7 @@ impl Io {
     pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Io::Socket(stream) => stream.poll_read_ready(context),
+            Io::Pipes { from, .. } if from.poll_released(context).is_ready() => Poll::Ready(Ok(())),
             Io::Pipes { from, .. } => from.poll_read_ready(context),
         }
     }
@@ -54,7 +56,22 @@ impl Io {
     pub(crate) fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Io::Socket(stream) => stream.poll_write_ready(context),
+            Io::Pipes { to, .. } if to.poll_released(context).is_ready() => Poll::Ready(Ok(())),
             Io::Pipes { to, .. } => to.poll_write_ready(context),
+        }
+    }
+
+    /// Ends whatever waits for it: nothing more is read or written.
+    pub(crate) fn release(&self) {
+        match self {
+            Io::Socket(stream) => {
+                // It fails where the other side has gone, which ends a wait as well.
+                let _ = nix::sys::socket::shutdown(stream.as_raw_fd(), nix::sys::socket::Shutdown::Both);
+            }
+            Io::Pipes { from, to } => {
+                from.release();
+                to.release();
+            }
         }
     }
 
@@ -91,7 +108,7 @@ impl Io {
     fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = match self {
             Io::Socket(stream) => nix::unistd::read(stream, buffer),
-            Io::Pipes { from, .. } => nix::unistd::read(from, buffer),
+            Io::Pipes { from, .. } => nix::unistd::read(&**from, buffer),
         };
         Ok(read?)
     }

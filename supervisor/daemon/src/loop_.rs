@@ -7,6 +7,7 @@ use crate::{
     host::Host,
     link::Io,
     log_lines::Stream,
+    release::Releasable,
     signals::{Signal, Signals},
     supervisor::Inject,
 };
@@ -60,7 +61,7 @@ pub(crate) enum Source {
     Write(LinkId, Rc<Io>),
     /// The end of a client that has said all and may still be reading.
     HangUp(ClientId, HangUp),
-    Log(RunId, Stream, Rc<Receiver>),
+    Log(RunId, Stream, Rc<Releasable<Receiver>>),
     GuardianRead(Rc<UnixDatagram>),
     GuardianWrite(Rc<UnixDatagram>),
     Accept(Rc<UnixListener>),
@@ -86,7 +87,9 @@ impl Future for Source {
                 Poll::Ready(Event::HungUp(*client))
             }
             Source::Log(run, stream, pipe) => {
-                let _ = ready!(pipe.poll_read_ready(context));
+                if pipe.poll_released(context).is_pending() {
+                    let _ = ready!(pipe.poll_read_ready(context));
+                }
                 Poll::Ready(Event::Log(*run, *stream))
             }
             Source::GuardianRead(socket) => {

@@ -76,8 +76,9 @@ impl Host {
         let caller = Caller::Run(run);
         self.followers.retain(|follower| follower.recipient.caller != caller);
         let Some(process) = self.processes.remove(&run) else { return };
-        if let Io::Socket(stream) = &*process.link.io {
-            let _ = nix::sys::socket::shutdown(stream.as_raw_fd(), nix::sys::socket::Shutdown::Both);
+        process.link.io.release();
+        for log in &process.logs {
+            log.pipe.release();
         }
         self.forget_generations();
     }

@@ -200,10 +200,7 @@ impl Host {
 
     pub(super) fn remove_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.remove(id) else { return };
-        if let Io::Socket(stream) = &*client.link.io {
-            // A wait for this socket may still hold it; this ends that wait.
-            let _ = nix::sys::socket::shutdown(stream.as_raw_fd(), nix::sys::socket::Shutdown::Both);
-        }
+        client.link.io.release();
         let caller = Caller::Client(id);
         self.followers.retain(|follower| follower.recipient.caller != caller);
         self.core.handle_client_gone(id);

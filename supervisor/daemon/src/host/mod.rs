@@ -41,7 +41,6 @@ use nix::sys::signal::Signal as UnixSignal;
 use std::{
     collections::HashMap,
     io,
-    os::fd::AsRawFd,
     path::PathBuf,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
