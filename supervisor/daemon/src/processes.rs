@@ -30,10 +30,13 @@ fn page_bytes() -> u64 {
 /// directory; returns how many there were. Children that appear meanwhile are found by looking again.
 pub(crate) fn kill_leftovers(state_dir: &Path) -> usize {
     let mark = format!("{TREE_VARIABLE}={}", state_dir.display());
-    let mut killed = 0;
+    let (mut killed, mut quiet) = (0, 0);
     for _ in 0..100 {
         let found = marked(mark.as_bytes());
-        if found.is_empty() {
+        // The environment of a process that is just being replaced by another program cannot be
+        // read, so one look that finds nobody is not enough.
+        quiet = if found.is_empty() { quiet + 1 } else { 0 };
+        if quiet == 2 {
             break;
         }
         for pid in found {
