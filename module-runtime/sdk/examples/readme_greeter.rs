@@ -22,7 +22,7 @@ impl Module for Greeter {
         match name {
             "greet" => {
                 let Greet { name } = arguments(args)?;
-                Ok(json!({ "greeting": format!("hello, {name}") }).into())
+                Ok(json!({ "greeting": format!("hello, {name}") }))
             }
             other => Err(Error::unknown_command(other)),
         }
