@@ -180,6 +180,28 @@ fn sighup_starts_what_is_new_hands_over_what_changed_and_removes_what_is_gone() 
 }
 
 #[test]
+fn a_change_that_comes_while_the_one_before_is_handed_over_is_refused_aloud_and_taken_later() {
+    let (mut world, mut client) = bad("[config]\nversion = 1");
+    client.wait_ready("bad");
+    world.module("bad", "misbehave", "[config]\nversion = 2\ninit_ms = 300");
+    world.host().signal(Signal::SIGHUP);
+    client.until_status("bad", "a successor starts", |status| {
+        status["instances"].as_array().is_some_and(|all| all.iter().any(|one| one["role"] == "successor"))
+    });
+    let events = client.follow("module.*");
+    world.module("bad", "misbehave", "[config]\nversion = 3");
+    world.host().signal(Signal::SIGHUP);
+    let refused = client.event(events, "module.reload_failed");
+    assert!(refused.to_string().contains("being reloaded already"), "{refused}");
+    client.event(events, "module.reloaded");
+    assert_eq!(client.call("bad", "whoami", json!({})).unwrap()["config"]["version"], 2);
+    world.host().signal(Signal::SIGHUP);
+    client.event(events, "module.reloaded");
+    assert_eq!(client.call("bad", "whoami", json!({})).unwrap()["config"]["version"], 3);
+    world.stop();
+}
+
+#[test]
 fn stop_start_and_restart_do_what_they_say() {
     let (mut world, mut client) = bad("");
     client.wait_ready("bad");
