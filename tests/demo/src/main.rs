@@ -93,7 +93,7 @@ fn feed_and_kill(stage: &Stage, entries: &[Value]) -> Result<Vec<Value>, Failed>
     let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
     // The first answer proves that the stream is under way.
     let mut answers = vec![read_line(&mut output)?.ok_or("the pipe ended before its first answer")?];
-    stage.run("kill", &["-KILL", &pid.to_string()])?;
+    stage.signal("KILL", pid)?;
     say(&format!("after the first answer, process {pid} of the log was killed with SIGKILL"));
     while let Some(answer) = read_line(&mut output)? {
         answers.push(answer);

@@ -111,7 +111,7 @@ impl Stage {
 
     pub(crate) fn stop_daemon(&mut self) -> Result<(), Failed> {
         let mut daemon = self.daemon.take().ok_or("the daemon is not running")?;
-        self.run("kill", &["-TERM", &daemon.id().to_string()])?;
+        self.signal("TERM", i64::from(daemon.id()))?;
         let status = daemon.wait().map_err(|error| format!("cannot wait for the daemon: {error}"))?;
         expect(status.success(), || format!("the daemon ended with {status}"))
     }
@@ -194,10 +194,12 @@ impl Stage {
             .map_err(|error| format!("cannot run bulkhead pipe: {error}").into())
     }
 
-    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Result<(), Failed> {
+    /// Sends a signal as a person would, with the shell's own `kill`.
+    pub(crate) fn signal(&self, signal: &str, pid: i64) -> Result<(), Failed> {
+        let kill = format!("kill -{signal} {pid}");
         let status =
-            Command::new(program).args(arguments).status().map_err(|error| format!("cannot run {program}: {error}"))?;
-        expect(status.success(), || format!("{program} ended with {status}"))
+            Command::new("sh").args(["-c", &kill]).status().map_err(|error| format!("cannot run {kill}: {error}"))?;
+        expect(status.success(), || format!("{kill} ended with {status}"))
     }
 }
 
