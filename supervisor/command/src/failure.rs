@@ -50,7 +50,7 @@ fn hint(subject: &str, failure: &Failure) -> Option<String> {
         }
         ErrorCode::ModuleCrashed => {
             format!(
-                "`bulkhead crashes {subject}` shows what the module was doing; a request with a --key is sent again by the host"
+                "`bulkhead crashes {subject}` shows what the module was doing; a module that knows keys is sent a request with a --key again"
             )
         }
         ErrorCode::Quarantined => {
@@ -128,7 +128,7 @@ research-log: the module crashed while it handled the request
   delivery   started: it may have been done, wholly or in part
   stderr     | about to write
              | \\u{1b}[31mbad pointer
-  hint       `bulkhead crashes research-log` shows what the module was doing; a request with a --key is sent again by the host";
+  hint       `bulkhead crashes research-log` shows what the module was doing; a module that knows keys is sent a request with a --key again";
         assert_eq!(explain("research-log", &crash()), expected);
     }
 
