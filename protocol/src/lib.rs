@@ -7,20 +7,25 @@
 
 #![forbid(unsafe_code)]
 
+mod decode;
+mod encode;
 pub mod error_code;
 pub mod event;
 pub mod frame;
 pub mod guardian;
 pub mod init;
+mod json;
 pub mod limits;
 pub mod message;
 pub mod name;
 
+pub use encode::WireRequest;
 pub use error_code::{Delivery, ErrorCode};
 pub use event::Pattern;
 pub use frame::{Decoder, FrameError};
 pub use init::{Capabilities, Command, Init, Limits, Ready};
-pub use message::{Exit, Failure, Json, Message, MessageError, Request, RequestType, Response, Status};
+pub use json::Json;
+pub use message::{Exit, Failure, Message, MessageError, Request, RequestType, Response, Status};
 pub use name::ModuleName;
 
 /// The version of the wire that this crate speaks. A module that answers `init` with another one is

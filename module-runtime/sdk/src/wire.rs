@@ -5,8 +5,8 @@ mod own;
 
 use crate::channel::Channel;
 use crate::{Barrier, Error};
+use bulkhead_protocol::WireRequest;
 use bulkhead_protocol::limits::{FRAME_BYTES_MAX_DEFAULT, REWRITE_BYTES_MAX};
-use bulkhead_protocol::message::WireRequest;
 use bulkhead_protocol::{Decoder, ErrorCode, Failure, Json, Message, Request, RequestType, Response, Status};
 use std::collections::VecDeque;
 use std::io;

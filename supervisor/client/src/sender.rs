@@ -2,7 +2,7 @@
 //! possible. It never looks at answers.
 
 use crate::error::ClientError;
-use bulkhead_protocol::message::WireRequest;
+use bulkhead_protocol::WireRequest;
 use bulkhead_protocol::{Json, Request, RequestType, limits::FRAME_BYTES_MAX_DEFAULT};
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;

@@ -4,7 +4,7 @@
 use crate::exit::Halt;
 use bulkhead_client::{Client, ClientError};
 use bulkhead_config::HostConfig;
-use bulkhead_protocol::message::WireRequest;
+use bulkhead_protocol::WireRequest;
 use bulkhead_protocol::{Json, Request, Response, Status};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};

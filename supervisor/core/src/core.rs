@@ -13,7 +13,7 @@ use crate::{
     timers::{Timer, Timers},
     waiters::{Waiter, WaiterId},
 };
-use bulkhead_protocol::{ModuleName, message::WireRequest};
+use bulkhead_protocol::{ModuleName, WireRequest};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Limits of the host as a whole.

@@ -3,7 +3,7 @@
 use super::{ANSWER_GRACE, PENDING_BYTES_MAX, Wire};
 use crate::Error;
 use crate::context::{Ask, Host};
-use bulkhead_protocol::message::WireRequest;
+use bulkhead_protocol::WireRequest;
 use bulkhead_protocol::{Json, RequestType, Response, Status};
 use std::time::{Duration, Instant};
 

@@ -32,10 +32,9 @@ use bulkhead_core::{
 };
 use bulkhead_protocol::{
     Delivery, ErrorCode, Exit, Failure, FrameError, Json, Message, MessageError, ModuleName, Request, RequestType,
-    Response, Status,
+    Response, Status, WireRequest,
     guardian::{Order, Report},
     limits::REWRITE_BYTES_MAX,
-    message::WireRequest,
 };
 use nix::sys::signal::Signal as UnixSignal;
 use std::{

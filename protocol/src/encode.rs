@@ -1,0 +1,174 @@
+//! Writes messages as frames, their members in a fixed order, so that the bytes of a message can be
+//! asserted.
+
+use crate::{
+    Failure, Message, Request, RequestType, Response, Status,
+    frame::{self, FrameError},
+};
+use serde::Serialize;
+
+impl Message {
+    /// Appends the message to `out` as one frame.
+    ///
+    /// # Errors
+    /// [`FrameError::TooLarge`] when it is longer than `frame_bytes_max`; `out` is then as it was.
+    pub fn encode(&self, out: &mut Vec<u8>, frame_bytes_max: usize) -> Result<(), FrameError> {
+        match self {
+            Message::Request(request) => request.encode(out, frame_bytes_max),
+            Message::Response(response) => response.encode(out, frame_bytes_max),
+        }
+    }
+}
+
+impl Request {
+    /// Appends the request to `out` as one frame.
+    ///
+    /// # Errors
+    /// [`FrameError::TooLarge`] when it is longer than `frame_bytes_max`; `out` is then as it was.
+    pub fn encode(&self, out: &mut Vec<u8>, frame_bytes_max: usize) -> Result<(), FrameError> {
+        let Request { id, kind, to, payload, deadline_ms, key } = self;
+        let wire = WireRequest {
+            id: *id,
+            kind,
+            to: to.as_deref(),
+            payload: payload.as_str(),
+            deadline_ms: *deadline_ms,
+            key: key.as_deref(),
+        };
+        wire.encode(out, frame_bytes_max)
+    }
+}
+
+/// A request whose parts are borrowed: what the host sends on without copying it first.
+#[derive(Clone, Copy, Debug)]
+pub struct WireRequest<'a> {
+    /// See [`Request::id`].
+    pub id: Option<u64>,
+    /// See [`Request::kind`].
+    pub kind: &'a RequestType,
+    /// See [`Request::to`].
+    pub to: Option<&'a str>,
+    /// See [`Request::payload`]: the text of one JSON value.
+    pub payload: &'a str,
+    /// See [`Request::deadline_ms`].
+    pub deadline_ms: Option<u64>,
+    /// See [`Request::key`].
+    pub key: Option<&'a str>,
+}
+
+impl WireRequest<'_> {
+    /// Appends the request to `out` as one frame.
+    ///
+    /// # Errors
+    /// [`FrameError::TooLarge`] when it is longer than `frame_bytes_max`; `out` is then as it was.
+    pub fn encode(&self, out: &mut Vec<u8>, frame_bytes_max: usize) -> Result<(), FrameError> {
+        frame::encode(out, frame_bytes_max, |out| {
+            let mut object = ObjectWriter::new(out);
+            if let Some(id) = self.id {
+                object.member("id", &id);
+            }
+            object.member("type", self.kind.name());
+            if let Some(to) = self.to {
+                object.member("to", to);
+            }
+            if self.payload != "null" {
+                object.raw("payload", self.payload);
+            }
+            if let Some(deadline_ms) = self.deadline_ms {
+                object.member("deadline_ms", &deadline_ms);
+            }
+            if let Some(key) = self.key {
+                object.member("key", key);
+            }
+            object.end();
+        })
+    }
+}
+
+impl Response {
+    /// Appends the response to `out` as one frame.
+    ///
+    /// # Errors
+    /// [`FrameError::TooLarge`] when it is longer than `frame_bytes_max`; `out` is then as it was.
+    pub fn encode(&self, out: &mut Vec<u8>, frame_bytes_max: usize) -> Result<(), FrameError> {
+        frame::encode(out, frame_bytes_max, |out| {
+            let mut object = ObjectWriter::new(out);
+            object.member("id", &self.id);
+            match &self.status {
+                Status::Progress(data) => {
+                    object.member("status", "progress");
+                    object.raw("data", data.as_str());
+                }
+                Status::Success(data) => {
+                    object.member("status", "success");
+                    object.raw("data", data.as_str());
+                }
+                Status::Error(failure) => {
+                    object.member("status", "error");
+                    failure.write(&mut object);
+                }
+            }
+            object.end();
+        })
+    }
+}
+
+impl Failure {
+    fn write(&self, object: &mut ObjectWriter<'_>) {
+        object.member("error", &self.error);
+        object.member("code", self.code.name());
+        if let Some(delivery) = self.delivery {
+            object.member("delivery", delivery.name());
+        }
+        object.member("retryable", &self.retryable);
+        if let Some(exit) = &self.exit {
+            object.member("exit", exit);
+        }
+        if !self.stderr.is_empty() {
+            object.member("stderr", &self.stderr);
+        }
+        if let Some(module_code) = &self.module_code {
+            object.member("module_code", module_code);
+        }
+        if let Some(data) = &self.data {
+            object.raw("data", data.as_str());
+        }
+    }
+}
+
+/// Writes the members of one JSON object in a fixed order, so that the bytes of a message can be
+/// asserted.
+struct ObjectWriter<'a> {
+    out: &'a mut Vec<u8>,
+    first: bool,
+}
+
+impl<'a> ObjectWriter<'a> {
+    fn new(out: &'a mut Vec<u8>) -> ObjectWriter<'a> {
+        out.push(b'{');
+        ObjectWriter { out, first: true }
+    }
+
+    fn name(&mut self, name: &str) {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    fn member(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        self.name(name);
+        serde_json::to_writer(&mut *self.out, value).expect("a plain value can be written to memory");
+    }
+
+    fn raw(&mut self, name: &str, json: &str) {
+        self.name(name);
+        self.out.extend_from_slice(json.as_bytes());
+    }
+
+    fn end(self) {
+        self.out.push(b'}');
+    }
+}
