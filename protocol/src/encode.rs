@@ -26,16 +26,7 @@ impl Request {
     /// # Errors
     /// [`FrameError::TooLarge`] when it is longer than `frame_bytes_max`; `out` is then as it was.
     pub fn encode(&self, out: &mut Vec<u8>, frame_bytes_max: usize) -> Result<(), FrameError> {
-        let Request { id, kind, to, payload, deadline_ms, key } = self;
-        let wire = WireRequest {
-            id: *id,
-            kind,
-            to: to.as_deref(),
-            payload: payload.as_str(),
-            deadline_ms: *deadline_ms,
-            key: key.as_deref(),
-        };
-        wire.encode(out, frame_bytes_max)
+        WireRequest::from(self).encode(out, frame_bytes_max)
     }
 }
 
@@ -54,6 +45,20 @@ pub struct WireRequest<'a> {
     pub deadline_ms: Option<u64>,
     /// See [`Request::key`].
     pub key: Option<&'a str>,
+}
+
+impl<'a> From<&'a Request> for WireRequest<'a> {
+    fn from(request: &'a Request) -> WireRequest<'a> {
+        let Request { id, kind, to, payload, deadline_ms, key } = request;
+        WireRequest {
+            id: *id,
+            kind,
+            to: to.as_deref(),
+            payload: payload.as_str(),
+            deadline_ms: *deadline_ms,
+            key: key.as_deref(),
+        }
+    }
 }
 
 impl WireRequest<'_> {

@@ -59,15 +59,7 @@ impl Sender {
     /// # Errors
     /// As [`Sender::queue`].
     pub fn queue_request(&mut self, request: &Request) -> Result<u64, ClientError> {
-        let Request { id, kind, to, payload, deadline_ms, key } = request;
-        self.queue(&WireRequest {
-            id: *id,
-            kind,
-            to: to.as_deref(),
-            payload: payload.as_str(),
-            deadline_ms: *deadline_ms,
-            key: key.as_deref(),
-        })
+        self.queue(&WireRequest::from(request))
     }
 
     /// Queues the request to stop working on request `id`, and returns the number of this request;

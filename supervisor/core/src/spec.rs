@@ -1,7 +1,7 @@
 //! What a module's manifest says, as far as the core needs it: a specification, never a runtime record.
 
 use crate::restart::RestartRules;
-use bulkhead_protocol::{ModuleName, Pattern, init};
+use bulkhead_protocol::{ModuleName, Pattern};
 use std::time::Duration;
 
 /// One module's specification. How it is launched is the daemon's business; `generation` is how the
@@ -102,12 +102,5 @@ impl Default for ModuleRules {
             close_grace: Duration::from_millis(500),
             cpu_time_max: None,
         }
-    }
-}
-
-impl ModuleRules {
-    /// What the module is told of its limits.
-    pub fn wire_limits(&self, frame_bytes_max: usize) -> init::Limits {
-        init::Limits { frame_bytes_max, window: self.window, requests_max: self.requests_max }
     }
 }

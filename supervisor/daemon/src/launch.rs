@@ -9,7 +9,7 @@ use crate::{
 };
 use bulkhead_config::{ModuleConfig, Transport};
 use bulkhead_core::ModuleSpec;
-use bulkhead_protocol::{Init, Json, PROTOCOL_VERSION, guardian};
+use bulkhead_protocol::{Init, Json, Limits, PROTOCOL_VERSION, guardian};
 use nix::{fcntl::OFlag, unistd::pipe2};
 use std::{fs::File, io, os::fd::OwnedFd, os::unix::net::UnixStream as StdStream, path::Path, rc::Rc, sync::Arc};
 use tokio::net::{
@@ -114,13 +114,14 @@ pub(crate) fn order(config: &ModuleConfig, run: u64, state_dir: &Path) -> guardi
 }
 
 /// The payload of the first message.
-pub(crate) fn init(process: &Process, spec: &ModuleSpec, frame_bytes_max: usize, data_dir: &Path) -> Json {
+pub(crate) fn init(process: &Process, frame_bytes_max: usize, data_dir: &Path) -> Json {
+    let limits = &process.config.limits;
     Json::of(&Init {
         protocol: PROTOCOL_VERSION,
         module: process.config.name.to_string(),
         instance: process.instance.clone(),
         config: process.config.config.clone(),
-        limits: spec.rules.wire_limits(frame_bytes_max),
+        limits: Limits { frame_bytes_max, window: limits.window, requests_max: limits.requests },
         capabilities: process.config.capabilities.to_wire(),
         data_dir: data_dir.to_string_lossy().into_owned(),
     })

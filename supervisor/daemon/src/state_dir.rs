@@ -97,11 +97,14 @@ impl StateDir {
         self.path.join("quarantine")
     }
 
-    /// The folder of a module's own, created if it is missing.
-    pub(crate) fn data(&self, module: &str) -> io::Result<PathBuf> {
-        let path = self.path.join("data").join(module);
-        create_private(&path)?;
-        Ok(path)
+    /// The folder of a module's own.
+    pub(crate) fn data_path(&self, module: &str) -> PathBuf {
+        self.path.join("data").join(module)
+    }
+
+    /// Creates the folder of a module's own, if it is missing.
+    pub(crate) fn create_data(&self, module: &str) -> io::Result<()> {
+        create_private(&self.data_path(module))
     }
 }
 

@@ -52,7 +52,9 @@ impl Host {
     pub(super) fn try_spawn(&mut self, run: RunId, generation: u64, instance: String) -> Result<(), String> {
         let config = self.configs.get(&generation).expect("a generation is kept while it is used").clone();
         let order = launch::order(&config, run.0, self.state_dir.path());
-        self.state_dir.data(config.name.as_str()).map_err(|error| format!("cannot create its data folder: {error}"))?;
+        self.state_dir
+            .create_data(config.name.as_str())
+            .map_err(|error| format!("cannot create its data folder: {error}"))?;
         let (process, descriptors) =
             launch::prepare(config, generation, instance, self.config.frame_bytes_max, self.log_bounds)
                 .map_err(|error| format!("cannot make its descriptors: {error}"))?;
@@ -103,9 +105,8 @@ impl Host {
         let Some(process) = self.processes.get_mut(&run) else { return };
         let (kind, payload) = match control {
             Control::Init => {
-                let data_dir = self.state_dir.path().join("data").join(process.config.name.as_str());
-                let spec = launch::spec(&process.config, process.generation);
-                (RequestType::Init, launch::init(process, &spec, self.config.frame_bytes_max, &data_dir))
+                let data_dir = self.state_dir.data_path(process.config.name.as_str());
+                (RequestType::Init, launch::init(process, self.config.frame_bytes_max, &data_dir))
             }
             Control::Ping => (RequestType::Ping, Json::null()),
             Control::Shutdown => (RequestType::Shutdown, Json::null()),
