@@ -21,6 +21,27 @@ pub struct Init {
     pub capabilities: Capabilities,
     /// A folder of the module's own that outlives its processes.
     pub data_dir: String,
+    /// What follows a panic in a handler; on the wire only where it is not the default.
+    #[serde(default, skip_serializing_if = "OnPanic::is_restart")]
+    pub on_panic: OnPanic,
+}
+
+/// What follows a panic in a handler, after it was answered for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnPanic {
+    /// The process ends, and the host starts a fresh one.
+    #[default]
+    Restart,
+    /// The module goes on as it is, which is for modules that keep nothing that a panic could leave
+    /// half done.
+    Continue,
+}
+
+impl OnPanic {
+    fn is_restart(&self) -> bool {
+        *self == OnPanic::Restart
+    }
 }
 
 /// The limits that a module is told.
@@ -111,6 +132,24 @@ impl From<CommandForm> for Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_restarts_unless_init_says_otherwise() {
+        let text = r#"{"protocol":1,"module":"x","instance":"x#1","config":{},"limits":{"frame_bytes_max":65536,
+            "window":1,"requests_max":1},"capabilities":{},"data_dir":""ON_PANIC}"#;
+        let read = |on_panic: &str| serde_json::from_str::<Init>(&text.replace("ON_PANIC", on_panic));
+        for (written, expected) in [
+            ("", OnPanic::Restart),
+            (r#","on_panic":"restart""#, OnPanic::Restart),
+            (r#","on_panic":"continue""#, OnPanic::Continue),
+        ] {
+            let init = read(written).unwrap();
+            assert_eq!(init.on_panic, expected);
+            let again = serde_json::to_string(&init).unwrap();
+            assert_eq!(again.contains(r#""on_panic":"continue""#), expected == OnPanic::Continue);
+        }
+        assert!(read(r#","on_panic":"ignore""#).is_err());
+    }
 
     #[test]
     fn a_command_may_be_a_bare_name() {

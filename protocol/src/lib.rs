@@ -23,7 +23,7 @@ pub use encode::WireRequest;
 pub use error_code::{Delivery, ErrorCode};
 pub use event::Pattern;
 pub use frame::{Decoder, FrameError};
-pub use init::{Capabilities, Command, Init, Limits, Ready};
+pub use init::{Capabilities, Command, Init, Limits, OnPanic, Ready};
 pub use json::Json;
 pub use message::{Exit, Failure, Message, MessageError, Request, RequestType, Response, Status};
 pub use name::ModuleName;

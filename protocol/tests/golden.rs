@@ -48,6 +48,7 @@ fn between_host_and_module() -> Vec<(String, Message)> {
             call: vec!["supervisor".into()],
         },
         data_dir: "/var/lib/bulkhead/data/research-log".into(),
+        on_panic: bulkhead_protocol::OnPanic::Restart,
     };
     let command = |name: &str, idempotent, description: &str| Command {
         name: name.into(),

@@ -72,6 +72,7 @@ fn session() -> Vec<(&'static str, Message)> {
         limits: Limits { frame_bytes_max: limits::FRAME_BYTES_MAX_DEFAULT, window: 64, requests_max: 64 },
         capabilities: Capabilities::default(),
         data_dir: "/var/lib/bulkhead/data/echo".into(),
+        on_panic: bulkhead_protocol::OnPanic::Restart,
     };
     let echo = Command { name: "echo".into(), idempotent: true, description: String::new() };
     let ready = Ready { name: "echo".into(), version: "1".into(), protocol: 1, commands: vec![echo], features: vec![] };

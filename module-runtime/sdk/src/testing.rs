@@ -35,5 +35,6 @@ pub fn init(module: &str, config: Json, data_dir: &Path) -> Init {
             call: Vec::new(),
         },
         data_dir: data_dir.to_string_lossy().into_owned(),
+        on_panic: bulkhead_protocol::OnPanic::Restart,
     }
 }

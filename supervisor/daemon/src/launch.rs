@@ -124,6 +124,7 @@ pub(crate) fn init(process: &Process, frame_bytes_max: usize, data_dir: &Path) -
         limits: Limits { frame_bytes_max, window: limits.window, requests_max: limits.requests },
         capabilities: process.config.capabilities.to_wire(),
         data_dir: data_dir.to_string_lossy().into_owned(),
+        on_panic: bulkhead_protocol::OnPanic::Restart,
     })
 }
 

@@ -40,6 +40,7 @@ pub fn init() -> Vec<u8> {
         limits: Limits { frame_bytes_max: FRAME_BYTES_MAX_DEFAULT, window: 64, requests_max: 64 },
         capabilities: Capabilities::default(),
         data_dir: std::env::temp_dir().display().to_string(),
+        on_panic: bulkhead_protocol::OnPanic::Restart,
     };
     let mut out = Vec::new();
     let request = Message::Request(Request::new(FIRST_ID, RequestType::Init, Json::of(&init)));
