@@ -1,39 +1,15 @@
 //! What a handler may do while it works: ask the host, report progress, see whether it is still
-//! wanted. How that travels is behind [`Host`], the seam between the ways to run a module.
+//! wanted. How that travels is behind [`Host`], the seam between the ways to run a module. It has no
+//! clock of its own: how much time is left is the host's word too.
 
 use crate::Error;
-use bulkhead_protocol::{Json, RequestType};
-use std::time::{Duration, Instant};
-
-/// The host as a handler sees it: over the wire in a process, a table of functions behind a C ABI,
-/// a script in a test.
-pub(crate) trait Host {
-    /// Sends a request and waits for its answer.
-    fn ask(&mut self, ask: Ask<'_>) -> Result<Json, Error>;
-    /// Publishes an event, without waiting.
-    fn emit(&mut self, payload: Json) -> Result<(), Error>;
-    /// Tells the caller of the request `of` how far it is.
-    fn progress(&mut self, of: Option<u64>, data: Json) -> Result<(), Error>;
-    /// Whether the request `of` was cancelled, or the host is gone; waits for that until `until`.
-    fn is_cancelled(&mut self, of: Option<u64>, until: Instant) -> bool;
-}
-
-/// A request of the module's own.
-pub(crate) struct Ask<'a> {
-    /// The request that is being handled meanwhile.
-    pub(crate) of: Option<u64>,
-    pub(crate) kind: RequestType,
-    pub(crate) to: Option<&'a str>,
-    pub(crate) payload: Json,
-    pub(crate) deadline: Option<Instant>,
-}
+use bulkhead_child::{Ask, Host, What};
+use bulkhead_protocol::Json;
+use std::time::Duration;
 
 /// The request that a handler works on, and its way back to the host.
 pub struct Context<'a> {
     pub(crate) host: &'a mut dyn Host,
-    pub(crate) id: Option<u64>,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) key: Option<&'a str>,
 }
 
 impl Context<'_> {
@@ -44,7 +20,7 @@ impl Context<'_> {
     /// What the other module answered, `deadline_exceeded`, or `cancelled` as soon as the request
     /// that is being handled is cancelled.
     pub fn call(&mut self, to: &str, name: &str, args: Json) -> Result<Json, Error> {
-        self.ask(RequestType::Command, Some(to), command_payload(name, &args), None)
+        self.ask(Some(to), What::Command { name, args: &args }, None)
     }
 
     /// As [`Context::call`], but waits at most `timeout`.
@@ -52,7 +28,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`Context::call`].
     pub fn call_within(&mut self, timeout: Duration, to: &str, name: &str, args: Json) -> Result<Json, Error> {
-        self.ask(RequestType::Command, Some(to), command_payload(name, &args), Some(timeout))
+        self.ask(Some(to), What::Command { name, args: &args }, Some(timeout))
     }
 
     /// Reads from the host's data store.
@@ -60,7 +36,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`Context::call`].
     pub fn query(&mut self, payload: Json) -> Result<Json, Error> {
-        self.ask(RequestType::Query, None, payload, None)
+        self.ask(None, What::Query(&payload), None)
     }
 
     /// Changes the host's data store.
@@ -68,7 +44,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`Context::call`].
     pub fn mutate(&mut self, payload: Json) -> Result<Json, Error> {
-        self.ask(RequestType::Mutation, None, payload, None)
+        self.ask(None, What::Mutation(&payload), None)
     }
 
     /// Publishes an event, without waiting for who takes it. It leaves with the answer to the
@@ -77,13 +53,7 @@ impl Context<'_> {
     /// # Errors
     /// When the name is not one, the event is longer than a frame, or the host is gone.
     pub fn emit(&mut self, event: &str, data: Json) -> Result<(), Error> {
-        bulkhead_protocol::event::check_event_name(event).map_err(|error| Error::bad_request(error.to_string()))?;
-        #[derive(serde::Serialize)]
-        struct Event<'a> {
-            event: &'a str,
-            data: Json,
-        }
-        self.host.emit(Json::of(&Event { event, data }))
+        self.host.emit(event, &data)
     }
 
     /// Tells the caller how far the work is. An event without an id has no caller, and no progress.
@@ -91,12 +61,12 @@ impl Context<'_> {
     /// # Errors
     /// When the data is longer than a frame, or the host is gone.
     pub fn progress(&mut self, data: Json) -> Result<(), Error> {
-        self.host.progress(self.id, data)
+        self.host.progress(&data)
     }
 
     /// Whether the caller cancelled, or the host is gone. It costs one system call.
     pub fn is_cancelled(&mut self) -> bool {
-        self.host.is_cancelled(self.id, Instant::now())
+        self.host.wait(Duration::ZERO)
     }
 
     /// An error as soon as the work is not wanted any more: `ctx.check()?` in every loop.
@@ -118,45 +88,27 @@ impl Context<'_> {
     /// # Errors
     /// As [`Context::check`], as soon as it is known.
     pub fn wait(&mut self, duration: Duration) -> Result<(), Error> {
-        let end = Instant::now() + duration;
-        let until = self.deadline.map_or(end, |deadline| deadline.min(end));
-        let _ = self.host.is_cancelled(self.id, until);
+        let left = self.deadline().map_or(duration, |left| left.min(duration));
+        let _ = self.host.wait(left);
         self.check()
     }
 
     /// The host's number for the request, for logs; an event may have none.
     pub fn id(&self) -> Option<u64> {
-        self.id
+        self.host.id()
     }
 
     /// The time that is left, zero when it is over; `None` without a deadline.
     pub fn deadline(&self) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.host.deadline()
     }
 
     /// The idempotency key: the same key is the same work. See [`crate::Description::keys`].
     pub fn key(&self) -> Option<&str> {
-        self.key
+        self.host.key()
     }
 
-    fn ask(
-        &mut self,
-        kind: RequestType,
-        to: Option<&str>,
-        payload: Json,
-        timeout: Option<Duration>,
-    ) -> Result<Json, Error> {
-        let given = timeout.map(|timeout| Instant::now() + timeout);
-        let deadline = [given, self.deadline].into_iter().flatten().min();
-        self.host.ask(Ask { of: self.id, kind, to, payload, deadline })
+    fn ask(&mut self, to: Option<&str>, what: What<'_>, timeout: Option<Duration>) -> Result<Json, Error> {
+        self.host.ask(Ask { to, what, timeout })
     }
-}
-
-fn command_payload(name: &str, args: &Json) -> Json {
-    #[derive(serde::Serialize)]
-    struct Command<'a> {
-        name: &'a str,
-        args: &'a Json,
-    }
-    Json::of(&Command { name, args })
 }

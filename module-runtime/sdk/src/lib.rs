@@ -35,28 +35,25 @@
 //! [`testing`] drives a module without a process, and a module's program without a host.
 
 mod arguments;
-mod channel;
 mod context;
-mod error;
-pub mod log;
+mod dispatch;
 mod module;
 mod panics;
+#[cfg(unix)]
 mod run;
+#[cfg(unix)]
 pub mod testing;
-mod wire;
 
 pub use arguments::{arguments, configuration, nearest};
+pub use bulkhead_child::{Barrier, EXIT_PERMANENT, Error, log};
 pub use bulkhead_protocol::{Command, Init, Json};
 pub use context::Context;
-pub use error::Error;
-pub use module::{Barrier, Description, Module};
+pub use module::{Description, Module};
+#[cfg(unix)]
 pub use run::run;
 
 #[doc(hidden)]
 pub use serde_json;
-
-/// The exit code that tells the host that starting again would not help: it does not try.
-pub const EXIT_PERMANENT: u8 = 125;
 
 /// Makes `main` of a type that implements [`Module`].
 #[macro_export]

@@ -1,7 +1,7 @@
 //! What a module is: the trait that its author implements. How requests reach it is not said here,
 //! so that the same implementation can run in a process, behind a C ABI or in WebAssembly.
 
-use crate::{Context, Error};
+use crate::{Barrier, Context, Error};
 use bulkhead_protocol::init::{FEATURE_KEYS, Ready};
 use bulkhead_protocol::{Command, Init, Json, PROTOCOL_VERSION};
 
@@ -9,7 +9,8 @@ use bulkhead_protocol::{Command, Init, Json, PROTOCOL_VERSION};
 /// a time, in the order in which the requests came.
 ///
 /// A handler that panics is answered for with `module_error`, and the process ends: after a panic
-/// nobody knows what state the value is in, and the host starts a fresh one at once.
+/// nobody knows what state the value is in, and the host starts a fresh one at once. A manifest that
+/// says `on_panic = "continue"` keeps the value instead.
 pub trait Module: Sized {
     /// The module's name, version and commands.
     fn describe() -> Description;
@@ -68,11 +69,6 @@ pub trait Module: Sized {
     }
 }
 
-/// Work that is done once for all answers that leave together, before the first byte of them does.
-/// It is cheap when there is nothing to do. When it fails, the answers are not sent and the process
-/// ends: the host then tells each caller how far its request got.
-pub type Barrier = Box<dyn FnMut() -> Result<(), Error>>;
-
 /// What a module says about itself when it is ready.
 #[derive(Clone, Debug)]
 pub struct Description {
@@ -130,9 +126,5 @@ impl Description {
             commands: self.commands.clone(),
             features: self.features.clone(),
         }
-    }
-
-    pub(crate) fn has_keys(&self) -> bool {
-        self.features.iter().any(|feature| feature == FEATURE_KEYS)
     }
 }

@@ -2,7 +2,8 @@
 //! gets the usual message and, where asked for, the backtrace.
 
 use std::cell::RefCell;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::sync::Once;
 
 thread_local! {
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -10,20 +11,26 @@ thread_local! {
 
 /// From now on every panic of this process also remembers its place.
 pub(crate) fn install_hook() {
-    let before = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
-        let payload = info.payload();
-        let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
-        let what = text.unwrap_or("a value that is no text");
-        LAST.set(Some(format!("the handler panicked{place}: {what}")));
-        before(info);
-    }));
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            LAST.set(Some(sentence(info)));
+            before(info);
+        }));
+    });
+}
+
+/// Where it was and what it said.
+fn sentence(info: &PanicHookInfo<'_>) -> String {
+    let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
+    format!("the handler panicked{place}: {}", info.payload_as_str().unwrap_or("a value that is no text"))
 }
 
 /// Calls `handler`; a panic becomes its sentence.
 pub(crate) fn catch<T>(handler: impl FnOnce() -> T) -> Result<T, String> {
-    // Unwind safety: after a panic the module's value is never used again; the process ends.
+    // Unwind safety: after a panic the module's value is not used again, unless the manifest says
+    // that it can be; its destructors never run.
     panic::catch_unwind(AssertUnwindSafe(handler))
         .map_err(|_| LAST.take().unwrap_or_else(|| "the handler panicked".to_owned()))
 }

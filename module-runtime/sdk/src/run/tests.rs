@@ -3,7 +3,7 @@
 use super::*;
 use crate::testing::{Peer, init};
 use crate::{Barrier, json};
-use bulkhead_protocol::{Message, Response};
+use bulkhead_protocol::{ErrorCode, Message, Request, Response};
 use serde_json::{Value, json as value};
 use std::cell::Cell;
 use std::os::unix::net::UnixStream;
@@ -222,6 +222,25 @@ fn a_panic_is_answered_with_its_place_and_ends_the_process() {
 }
 
 #[test]
+fn a_panic_is_answered_and_the_module_goes_on_where_init_says_so() {
+    let mut running = connect();
+    let mut init = init("probe", json!({}), Path::new("/nowhere"));
+    init.on_panic = OnPanic::Continue;
+    let id = running.peer.send(RequestType::Init, Json::of(&init));
+    running.peer.answer(id).unwrap().unwrap();
+    for _ in 0..2 {
+        let id = running.peer.send_command("panic", value!({}));
+        let failure = running.peer.answer(id).unwrap().unwrap_err();
+        assert!(failure["error"].as_str().unwrap().starts_with("the handler panicked at "), "{failure}");
+    }
+    let id = running.peer.send_command("say", value!({}));
+    assert_eq!(running.peer.answer(id).unwrap().unwrap()["seen"], 3);
+    let id = running.peer.send(RequestType::Shutdown, Json::null());
+    assert_eq!(running.peer.answer(id).unwrap(), Ok(value!(null)));
+    assert_eq!(running.exit_code(), 0);
+}
+
+#[test]
 fn while_a_handler_waits_for_the_host_other_requests_wait_for_it() {
     let mut running = start(value!({}));
     let ids = running.together(&["call", "say"]);
@@ -322,15 +341,6 @@ fn one_barrier_serves_answers_that_may_be_repeated_and_no_others() {
     assert_eq!(barriers(&["read", "read", "read"]), [0, 0, 0]);
     assert_eq!(barriers(&["say", "say", "say"]), [1, 2, 3]);
     assert_eq!(barriers(&["read", "say", "read"]), [4, 5, 6]);
-}
-
-#[test]
-fn a_key_makes_a_request_repeatable_where_the_module_knows_keys() {
-    let mut keyed = Request::new(None, RequestType::Command, json!({ "name": "say" }));
-    assert!(!is_repeatable(&Probe::describe(), &keyed));
-    keyed.key = Some("k".into());
-    assert!(is_repeatable(&Probe::describe(), &keyed));
-    assert!(!is_repeatable(&Description::new("without-keys", "1"), &keyed));
 }
 
 #[test]

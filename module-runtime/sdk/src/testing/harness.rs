@@ -2,8 +2,9 @@
 //! played here; [`super::Program`] has them.
 
 use super::Scratch;
-use crate::context::{Ask, Context, Host};
-use crate::{Barrier, Description, Error, Module, run};
+use crate::dispatch::dispatch;
+use crate::{Barrier, Context, Description, Error, Module};
+use bulkhead_child::{Ask, Host, event_payload};
 use bulkhead_protocol::{Json, RequestType};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -55,6 +56,9 @@ struct Script {
     emitted: Vec<(String, Value)>,
     progress: Vec<Value>,
     checks_until_cancel: Option<u32>,
+    id: u64,
+    deadline: Option<Instant>,
+    key: Option<String>,
 }
 
 impl<M: Module> Harness<M> {
@@ -169,11 +173,12 @@ impl<M: Module> Harness<M> {
     }
 
     fn request(&mut self, kind: RequestType, payload: Value) -> Result<Value, Error> {
-        let key = self.key.take();
-        let deadline = self.deadline.take().map(|deadline| Instant::now() + deadline);
-        let mut ctx = Context { host: &mut self.script, id: Some(self.next_id), deadline, key: key.as_deref() };
+        self.script.deadline = self.deadline.take().map(|deadline| Instant::now() + deadline);
+        self.script.key = self.key.take();
+        self.script.id = self.next_id;
         self.next_id += 1;
-        let result = run::handle(&mut self.module, &self.description, &mut ctx, &kind, &Json::of(&payload));
+        let mut ctx = Context { host: &mut self.script };
+        let result = dispatch(&mut self.module, &self.description, &mut ctx, &kind, &Json::of(&payload));
         self.script.checks_until_cancel = None;
         if let Some(barrier) = &mut self.barrier {
             barrier()?;
@@ -185,27 +190,26 @@ impl<M: Module> Harness<M> {
 impl Host for Script {
     fn ask(&mut self, ask: Ask<'_>) -> Result<Json, Error> {
         self.asked.push(Asked {
-            kind: ask.kind.name().to_owned(),
+            kind: ask.what.kind().name().to_owned(),
             to: ask.to.map(str::to_owned),
-            payload: ask.payload.read()?,
+            payload: ask.what.payload().read()?,
         });
         let none = || Err(Error::failed("the test gave the host no answer to this"));
         self.answers.pop_front().unwrap_or_else(none).map(Json::from)
     }
 
-    fn emit(&mut self, payload: Json) -> Result<(), Error> {
-        let mut payload: Value = payload.read()?;
-        let name = payload["event"].as_str().unwrap_or_default().to_owned();
-        self.emitted.push((name, payload["data"].take()));
+    fn emit(&mut self, event: &str, data: &Json) -> Result<(), Error> {
+        event_payload(event, data)?;
+        self.emitted.push((event.to_owned(), data.read()?));
         Ok(())
     }
 
-    fn progress(&mut self, _: Option<u64>, data: Json) -> Result<(), Error> {
+    fn progress(&mut self, data: &Json) -> Result<(), Error> {
         self.progress.push(data.read()?);
         Ok(())
     }
 
-    fn is_cancelled(&mut self, _: Option<u64>, _: Instant) -> bool {
+    fn wait(&mut self, _: Duration) -> bool {
         match &mut self.checks_until_cancel {
             None => false,
             Some(0) => true,
@@ -214,5 +218,17 @@ impl Host for Script {
                 false
             }
         }
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    fn id(&self) -> Option<u64> {
+        Some(self.id)
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.key.as_deref()
     }
 }

@@ -147,13 +147,22 @@ impl Peer {
     }
 
     fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> Result<usize, String> {
-        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        self.channel.set_read_timeout(Some(left)).map_err(|error| error.to_string())?;
-        self.channel.read(buffer).map_err(|error| match error.kind() {
-            std::io::ErrorKind::WouldBlock => QUIET.into(),
-            std::io::ErrorKind::ConnectionReset => "the end".into(),
-            _ => error.to_string(),
-        })
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            self.channel.set_read_timeout(Some(left)).map_err(|error| error.to_string())?;
+            match self.channel.read(buffer) {
+                Ok(count) => return Ok(count),
+                // A read with a timeout is not begun again after a signal by itself.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    return Err(match error.kind() {
+                        std::io::ErrorKind::WouldBlock => QUIET.into(),
+                        std::io::ErrorKind::ConnectionReset => "the end".into(),
+                        _ => error.to_string(),
+                    });
+                }
+            }
+        }
     }
 
     fn fill(&mut self, deadline: Instant) -> Result<(), String> {

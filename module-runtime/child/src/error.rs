@@ -91,27 +91,40 @@ impl Error {
         self.failure.delivery
     }
 
+    /// Whether the same request may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.failure.retryable
+    }
+
+    /// All of it, as it came.
+    pub fn failure(&self) -> &Failure {
+        &self.failure
+    }
+
     /// The data beside the sentence.
     pub fn data(&self) -> Option<&Json> {
         self.failure.data.as_ref()
     }
 
-    pub(crate) fn with_code(code: ErrorCode, sentence: impl Into<String>) -> Error {
+    /// An error with this code of the wire's list.
+    pub fn with_code(code: ErrorCode, sentence: impl Into<String>) -> Error {
         Error { failure: Box::new(Failure::new(code, sentence)), permanent: false }
     }
 
-    pub(crate) fn not_started(mut self) -> Error {
+    /// The same error, of a request that nobody has begun with: sending it again does nothing twice.
+    pub fn not_started(mut self) -> Error {
         self.failure.delivery = Some(Delivery::NotStarted);
         self
     }
 
-    pub(crate) fn is_permanent(&self) -> bool {
+    /// Whether it was marked as [permanent](Error::permanent).
+    pub fn is_permanent(&self) -> bool {
         self.permanent
     }
 
     /// What a module may say of itself: an error that it passes on from another module's answer
     /// keeps its sentence, but not a code or a crash that is not its own.
-    pub(crate) fn into_failure(self) -> Failure {
+    pub fn into_failure(self) -> Failure {
         let mut failure = *self.failure;
         if !failure.code.allowed_from_module() {
             failure.module_code.get_or_insert_with(|| failure.code.name().to_owned());

@@ -1,10 +1,9 @@
 //! Requests of the module's own, events, progress: what a handler does to its host over the wire.
 
-use super::{ANSWER_GRACE, PENDING_BYTES_MAX, Wire};
+use super::{ANSWER_GRACE, PENDING_BYTES_MAX, Pending, Wire};
 use crate::Error;
-use crate::context::{Ask, Host};
-use bulkhead_protocol::WireRequest;
-use bulkhead_protocol::{Json, RequestType, Response, Status};
+use crate::host::{Ask, Host, event_payload};
+use bulkhead_protocol::{Json, RequestType, Response, Status, WireRequest};
 use std::time::{Duration, Instant};
 
 impl Wire {
@@ -17,12 +16,12 @@ impl Wire {
         }
     }
 
-    fn was_cancelled(&self, of: Option<u64>) -> bool {
-        of.is_some() && self.current.is_some_and(|(id, cancelled)| Some(id) == of && cancelled)
+    fn was_cancelled(&self) -> bool {
+        self.current.is_some_and(|(_, cancelled)| cancelled)
     }
 
     /// Waits for the answer to the own request that was sent last.
-    fn await_answer(&mut self, id: u64, of: Option<u64>, deadline: Option<Instant>) -> Result<Json, Error> {
+    fn await_answer(&mut self, id: u64, deadline: Option<Instant>) -> Result<Json, Error> {
         let patience = deadline.map(|deadline| deadline + ANSWER_GRACE);
         self.awaited = Some((id, None));
         let result = loop {
@@ -32,7 +31,7 @@ impl Wire {
             if self.end.is_some() {
                 break Err(host_gone());
             }
-            let error = if self.was_cancelled(of) {
+            let error = if self.was_cancelled() {
                 Error::cancelled("the caller cancelled")
             } else if patience.is_some_and(|patience| patience <= Instant::now()) {
                 Error::deadline_exceeded("the deadline passed without an answer")
@@ -58,29 +57,53 @@ impl Wire {
         self.flush();
         result
     }
+
+    fn still_there(&self) -> Result<(), Error> {
+        if self.end.is_some() { Err(host_gone()) } else { Ok(()) }
+    }
 }
 
-impl Host for Wire {
+/// The host as the handler of one request sees it, over the wire.
+pub struct InHand<'a> {
+    wire: &'a mut Wire,
+    id: Option<u64>,
+    deadline: Option<Instant>,
+    key: Option<&'a str>,
+}
+
+impl<'a> InHand<'a> {
+    pub(super) fn new(wire: &'a mut Wire, pending: &'a Pending) -> InHand<'a> {
+        let Pending { request, deadline, .. } = pending;
+        InHand { wire, id: request.id, deadline: *deadline, key: request.key.as_deref() }
+    }
+}
+
+impl Host for InHand<'_> {
     fn ask(&mut self, ask: Ask<'_>) -> Result<Json, Error> {
-        let left = ask.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        // A time that no clock can name does not pass.
+        let given = ask.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = [given, self.deadline].into_iter().flatten().min();
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left == Some(Duration::ZERO) {
             return Err(Error::deadline_exceeded("the deadline passed before the request was sent").not_started());
         }
         let deadline_ms = left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1));
-        let id = self.number();
-        self.send(WireRequest {
+        let wire = &mut *self.wire;
+        let id = wire.number();
+        wire.send(WireRequest {
             id: Some(id),
-            kind: &ask.kind,
+            kind: &ask.what.kind(),
             to: ask.to,
-            payload: ask.payload.as_str(),
+            payload: ask.what.payload().as_str(),
             deadline_ms: deadline_ms.map(|ms| ms.min(bulkhead_protocol::limits::DEADLINE_MS_MAX)),
             key: None,
         })?;
-        self.flush();
-        self.await_answer(id, ask.of, ask.deadline)
+        wire.flush();
+        wire.await_answer(id, deadline)
     }
 
-    fn emit(&mut self, payload: Json) -> Result<(), Error> {
+    fn emit(&mut self, event: &str, data: &Json) -> Result<(), Error> {
+        let payload = event_payload(event, data)?;
         let event = WireRequest {
             id: None,
             kind: &RequestType::Event,
@@ -89,32 +112,46 @@ impl Host for Wire {
             deadline_ms: None,
             key: None,
         };
-        self.send(event)?;
+        self.wire.send(event)?;
         // Without this a handler that emits in a loop would fill the memory before it answers.
-        if self.out.len() >= PENDING_BYTES_MAX {
-            self.flush();
+        if self.wire.out.len() >= PENDING_BYTES_MAX {
+            self.wire.flush();
         }
-        if self.end.is_some() { Err(host_gone()) } else { Ok(()) }
+        self.wire.still_there()
     }
 
-    fn progress(&mut self, of: Option<u64>, data: Json) -> Result<(), Error> {
-        let Some(id) = of else { return Ok(()) };
-        let response = Response { id: Some(id), status: Status::Progress(data) };
+    fn progress(&mut self, data: &Json) -> Result<(), Error> {
+        let Some(id) = self.id else { return Ok(()) };
+        let response = Response { id: Some(id), status: Status::Progress(data.clone()) };
         response
-            .encode(&mut self.out, self.frame_bytes_max)
+            .encode(&mut self.wire.out, self.wire.frame_bytes_max)
             .map_err(|error| Error::frame_too_large(format!("the progress is too long to send: {error}")))?;
-        self.flush();
-        if self.end.is_some() { Err(host_gone()) } else { Ok(()) }
+        self.wire.flush();
+        self.wire.still_there()
     }
 
-    fn is_cancelled(&mut self, of: Option<u64>, until: Instant) -> bool {
+    fn wait(&mut self, duration: Duration) -> bool {
+        let until = Instant::now().checked_add(duration);
+        let wire = &mut *self.wire;
         let mut looked = false;
-        while self.end.is_none() && !self.was_cancelled(of) && (!looked || Instant::now() < until) {
-            self.wait(Some(until));
-            self.flush();
+        while !wire.is_cancelled() && (!looked || until.is_none_or(|until| Instant::now() < until)) {
+            wire.wait(until);
+            wire.flush();
             looked = true;
         }
-        self.end.is_some() || self.was_cancelled(of)
+        wire.is_cancelled()
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    fn id(&self) -> Option<u64> {
+        self.id
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.key
     }
 }
 

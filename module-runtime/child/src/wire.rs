@@ -1,7 +1,9 @@
-//! The way between the host's frames and a module's handlers: keeps what came for later, counts
+//! The way between the host's frames and a guest's handlers: keeps what came for later, counts
 //! deadlines, notices cancels, and decides when answers leave. What a handler is, is not known here.
 
 mod own;
+
+pub use own::InHand;
 
 use crate::channel::Channel;
 use crate::{Barrier, Error};
@@ -10,6 +12,7 @@ use bulkhead_protocol::limits::{FRAME_BYTES_MAX_DEFAULT, REWRITE_BYTES_MAX};
 use bulkhead_protocol::{Decoder, ErrorCode, Failure, Json, Message, Request, RequestType, Response, Status};
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// One read takes up to this many bytes, and so many frames where they are small.
@@ -24,7 +27,7 @@ const ANSWER_GRACE: Duration = Duration::from_millis(250);
 
 /// Why there will be no more requests.
 #[derive(Debug)]
-pub(crate) enum End {
+pub enum End {
     /// The host closed the channel, or is gone.
     Closed,
     /// Something is broken that leaves the process no way to go on.
@@ -33,14 +36,17 @@ pub(crate) enum End {
 
 /// A request that waits for its turn.
 #[derive(Debug)]
-pub(crate) struct Pending {
-    pub(crate) request: Request,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) cancelled: bool,
+pub struct Pending {
+    /// The request.
+    pub request: Request,
+    /// When its caller stops waiting.
+    pub deadline: Option<Instant>,
+    /// Whether its caller has said that it is not wanted any more.
+    pub cancelled: bool,
 }
 
 /// One connection to the host.
-pub(crate) struct Wire {
+pub struct Wire {
     channel: Channel,
     decoder: Decoder,
     buffer: Vec<u8>,
@@ -49,7 +55,7 @@ pub(crate) struct Wire {
     /// Frames that have not left yet.
     out: Vec<u8>,
     /// What must be done before they do.
-    pub(crate) barrier: Option<Barrier>,
+    barrier: Option<Barrier>,
     /// The request whose handler runs, and whether it was cancelled.
     current: Option<(u64, bool)>,
     /// The own request whose answer is waited for, and the answer.
@@ -58,8 +64,22 @@ pub(crate) struct Wire {
     end: Option<End>,
 }
 
+impl Pending {
+    /// Why it need not be begun with, if that is so.
+    pub fn unwanted(&self) -> Option<Error> {
+        if self.cancelled {
+            Some(Error::cancelled("cancelled before the module began with it").not_started())
+        } else if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            Some(Error::deadline_exceeded("the deadline passed before the module began with it").not_started())
+        } else {
+            None
+        }
+    }
+}
+
 impl Wire {
-    pub(crate) fn new(channel: Channel) -> Wire {
+    /// A connection on which nothing was said yet.
+    pub fn new(channel: Channel) -> Wire {
         Wire {
             channel,
             decoder: Decoder::new(FRAME_BYTES_MAX_DEFAULT + REWRITE_BYTES_MAX),
@@ -77,15 +97,24 @@ impl Wire {
 
     /// Puts the host's limit in force. It is called while nothing of another frame is held: the host
     /// sends nothing after `init` before that is answered.
-    pub(crate) fn limit(&mut self, frame_bytes_max: usize) {
+    pub fn limit(&mut self, frame_bytes_max: usize) {
         self.frame_bytes_max = frame_bytes_max;
         if self.decoder.held_bytes() == 0 {
             self.decoder = Decoder::new(frame_bytes_max + REWRITE_BYTES_MAX);
         }
     }
 
+    /// From now on answers leave after this.
+    pub fn set_barrier(&mut self, barrier: Option<Barrier>) {
+        self.barrier = barrier;
+    }
+
     /// The next request in the order of arrival; waits for one after everything is written.
-    pub(crate) fn next(&mut self) -> Result<Pending, End> {
+    ///
+    /// # Errors
+    /// Why there will be none.
+    #[expect(clippy::should_implement_trait, reason = "the end is a reason, not a None")]
+    pub fn next(&mut self) -> Result<Pending, End> {
         loop {
             if let Some(end) = self.end.take() {
                 return Err(end);
@@ -100,13 +129,45 @@ impl Wire {
         }
     }
 
-    /// From now on the handler of `id` runs.
-    pub(crate) fn begin(&mut self, id: Option<u64>) {
-        self.current = id.map(|id| (id, false));
+    /// As [`Wire::next`], but `None` where it would have to wait. What was answered leaves with the
+    /// next [`Wire::flush`], not here.
+    ///
+    /// # Errors
+    /// Why there will be none.
+    pub fn try_next(&mut self) -> Result<Option<Pending>, End> {
+        self.receive();
+        match self.end.take() {
+            Some(end) => Err(end),
+            None => Ok(self.queue.pop_front()),
+        }
+    }
+
+    /// Takes what has come, without waiting: a cancel of the request in hand is noticed, requests
+    /// wait for [`Wire::next`].
+    pub fn receive(&mut self) {
+        while self.end.is_none() {
+            match self.channel.is_readable(Some(Instant::now())) {
+                Ok(true) => self.fill(),
+                Ok(false) => return,
+                Err(error) => self.fail("waiting for", &error),
+            }
+        }
+    }
+
+    /// From now on the handler of this request runs, until it is answered. What is returned is the
+    /// host as that handler sees it.
+    pub fn begin<'a>(&'a mut self, pending: &'a Pending) -> InHand<'a> {
+        self.current = pending.request.id.map(|id| (id, false));
+        InHand::new(self, pending)
+    }
+
+    /// Whether the request in hand was cancelled, or the host is gone, as far as was received.
+    pub fn is_cancelled(&self) -> bool {
+        self.end.is_some() || self.current.is_some_and(|(_, cancelled)| cancelled)
     }
 
     /// Answers a request, if it wants an answer. The answer leaves with the next [`Wire::flush`].
-    pub(crate) fn answer(&mut self, id: Option<u64>, result: Result<Json, Error>) {
+    pub fn answer(&mut self, id: Option<u64>, result: Result<Json, Error>) {
         self.current = None;
         let Some(id) = id else { return };
         let status = match result {
@@ -124,7 +185,7 @@ impl Wire {
     }
 
     /// Writes everything that waits, after the barrier.
-    pub(crate) fn flush(&mut self) {
+    pub fn flush(&mut self) {
         if self.out.is_empty() || self.end.is_some() {
             return;
         }
@@ -244,6 +305,13 @@ impl Wire {
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => End::Closed,
             _ => End::Broken(format!("{doing} the host failed: {error}")),
         });
+    }
+}
+
+/// Where to wait for what the host sends next, together with other descriptors.
+impl AsFd for Wire {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.input()
     }
 }
 

@@ -1,7 +1,11 @@
-//! Log lines: one JSON object a line on standard error, which the host keeps with its level.
+//! Log lines: one JSON object a line on standard error, which the host keeps with its level. Where
+//! there is no standard error of one's own, lines go where [`redirect`] says.
 
 use std::fmt::Arguments;
 use std::io::Write;
+use std::sync::OnceLock;
+
+static SINK: OnceLock<fn(Level, &str)> = OnceLock::new();
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +21,16 @@ pub enum Level {
 }
 
 impl Level {
+    /// The level of this name; one that is not known is a warning.
+    pub fn from_name(name: &str) -> Level {
+        match name {
+            "debug" => Level::Debug,
+            "info" => Level::Info,
+            "error" => Level::Error,
+            _ => Level::Warn,
+        }
+    }
+
     /// The name in the log.
     pub const fn name(self) -> &'static str {
         match self {
@@ -37,8 +51,16 @@ macro_rules! log {
     (error, $($message:tt)+) => { $crate::log::line($crate::log::Level::Error, ::std::format_args!($($message)+)) };
 }
 
+/// From now on lines go to `sink`. The first call decides, for all of the process.
+pub fn redirect(sink: fn(Level, &str)) {
+    let _ = SINK.set(sink);
+}
+
 /// Writes one line. A standard error that is gone is no reason to fail.
 pub fn line(level: Level, message: Arguments<'_>) {
+    if let Some(sink) = SINK.get() {
+        return sink(level, &message.to_string());
+    }
     let mut line = format(level, &message.to_string());
     line.push('\n');
     // One call, so that lines of different threads do not mix.

@@ -1,5 +1,5 @@
 //! The two descriptors that lead to the host, and how they are found. What travels over them is
-//! [`crate::wire`]'s business. The only unsafe line of the crate is here.
+//! [`crate::Wire`]'s business. The only unsafe line of the crate is here.
 
 use bulkhead_protocol::CHANNEL_VARIABLE;
 use nix::errno::Errno;
@@ -14,15 +14,18 @@ use std::time::{Duration, Instant};
 
 /// Both directions; with a socket they are two descriptors of the same.
 #[derive(Debug)]
-pub(crate) struct Channel {
+pub struct Channel {
     input: File,
     output: File,
 }
 
 impl Channel {
     /// The channel that the host gave this process: the descriptor that `BULKHEAD_FD` names, else
-    /// standard input and output.
-    pub(crate) fn open() -> Result<Channel, String> {
+    /// standard input and output. Taken once in a process.
+    ///
+    /// # Errors
+    /// A sentence, when there is none: a person started the program, or it was taken already.
+    pub fn open() -> Result<Channel, String> {
         static OPENED: AtomicBool = AtomicBool::new(false);
         if OPENED.swap(true, Ordering::SeqCst) {
             return Err("a module runs once in a process, and this one runs already".into());
@@ -50,7 +53,10 @@ impl Channel {
     }
 
     /// A socket, for both directions.
-    pub(crate) fn of_socket(socket: OwnedFd) -> io::Result<Channel> {
+    ///
+    /// # Errors
+    /// When it cannot be used as one.
+    pub fn of_socket(socket: OwnedFd) -> io::Result<Channel> {
         let output = socket.try_clone()?;
         Channel { input: File::from(socket), output: File::from(output) }.prepared()
     }
@@ -90,6 +96,11 @@ impl Channel {
                 other => return other,
             }
         }
+    }
+
+    /// Where what the host sends arrives.
+    pub(crate) fn input(&self) -> BorrowedFd<'_> {
+        self.input.as_fd()
     }
 
     /// Writes all of it, waiting for the host to take it.

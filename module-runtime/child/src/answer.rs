@@ -1,0 +1,1 @@
+//! The answer rules, to come.

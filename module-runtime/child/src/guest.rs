@@ -1,0 +1,48 @@
+//! What the serving loop asks of whatever the requests are for. How a guest is loaded and what it is
+//! made of is its implementation's business.
+
+use crate::{Error, Host};
+use bulkhead_protocol::{Init, Json, Ready, RequestType};
+
+/// What the requests are for. Its functions are called one at a time, in the order in which the
+/// requests came.
+pub trait Guest {
+    /// What it is called in the log and towards a person who starts it without a host.
+    fn name(&self) -> String;
+
+    /// Gets ready to handle requests; called once, before anything else but `name`. `payload` is
+    /// what `init` was read from, with members that [`Init`] does not know.
+    ///
+    /// # Errors
+    /// The error is answered and the process ends with 1, or with
+    /// [`EXIT_PERMANENT`](crate::EXIT_PERMANENT) where it is [permanent](Error::permanent).
+    fn init(&mut self, init: &Init, payload: &Json) -> Result<Greeting, Error>;
+
+    /// Handles one request: a command, a query, a mutation, an event or `shutdown`. The rest never
+    /// gets here.
+    fn handle(&mut self, host: &mut dyn Host, kind: &RequestType, payload: &Json) -> Outcome;
+}
+
+/// What a guest says when it is ready.
+pub struct Greeting {
+    /// What the host is told.
+    pub ready: Ready,
+    /// Whether the answers to requests that are safe to repeat may be written together.
+    pub batch_answers: bool,
+    /// What must be done before answers leave.
+    pub barrier: Option<Barrier>,
+}
+
+/// Work that is done once for all answers that leave together, before the first byte of them does.
+/// It is cheap when there is nothing to do. When it fails, the answers are not sent and the process
+/// ends: the host then tells each caller how far its request got.
+pub type Barrier = Box<dyn FnMut() -> Result<(), Error>>;
+
+/// How handling a request ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// With an answer.
+    Answer(Result<Json, Error>),
+    /// With an answer, after which the process ends with this code.
+    Last(Result<Json, Error>, u8),
+}

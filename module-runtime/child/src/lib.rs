@@ -1,0 +1,35 @@
+//! What every child of the host needs, whatever its module is made of: the [`Error`] of an answer,
+//! log lines, the [`Host`] as a handler sees it, and, where there is a process, the channel, the
+//! [`Wire`] and the loop that serves it to a [`Guest`].
+//!
+//! A guest is what the requests are for: the SDK's `impl Module`, a shared library, a WebAssembly
+//! module, a filter. The crate deliberately does not know which; it loads nothing and starts
+//! nothing. Module authors use `bulkhead-module`, which has all of this that they need.
+//!
+//! The parts that need no process (errors, log lines, the seam, the [answer rules](answer)) also
+//! build for WebAssembly.
+
+pub mod answer;
+#[cfg(unix)]
+mod channel;
+mod error;
+mod guest;
+mod host;
+pub mod log;
+#[cfg(unix)]
+mod run;
+#[cfg(unix)]
+mod wire;
+
+#[cfg(unix)]
+pub use channel::Channel;
+pub use error::Error;
+pub use guest::{Barrier, Greeting, Guest, Outcome};
+pub use host::{Ask, Host, What, event_payload};
+#[cfg(unix)]
+pub use run::{read_init, run, serve};
+#[cfg(unix)]
+pub use wire::{End, InHand, Pending, Wire};
+
+/// The exit code that tells the host that starting again would not help: it does not try.
+pub const EXIT_PERMANENT: u8 = 125;
