@@ -2,7 +2,7 @@
 //! keys that are none, and notes where each value came from.
 
 use crate::document::{Document, Place, found, quote};
-use crate::keys::REFUSED_KEYS;
+use crate::keys::{REFUSED_KEYS, UNFIT_KEYS};
 use crate::nearest::nearest;
 use crate::read::{Places, Reading};
 use crate::setting::{Key, Operator};
@@ -42,8 +42,12 @@ impl<T: 'static> Filling<'_, T> {
             let found_key = self.keys.iter().find(|key| self.local(key.path) == Some(&local));
             if let Some(key) = found_key {
                 self.value(target, key, &local, name.span().start, value);
-            } else if self.known(&format!("{local}.")).next().is_some() {
+            } else if self.is_section(&local) {
                 match value.get_ref() {
+                    _ if self.known(target, &format!("{local}.")).is_empty() => {
+                        let message = self.unfit(&local, &local);
+                        self.problems.push(self.document.problem(name.span(), message));
+                    }
                     DeValue::Table(table) => self.section(target, table, &format!("{local}.")),
                     other => {
                         let message = format!("{}: expected a table, found {}", self.label(&local), found(other));
@@ -51,7 +55,7 @@ impl<T: 'static> Filling<'_, T> {
                     }
                 }
             } else {
-                let message = self.unknown(&local, prefix, name.get_ref(), value.get_ref());
+                let message = self.unknown(target, &local, prefix, name.get_ref(), value.get_ref());
                 self.problems.push(self.document.problem(name.span(), message));
             }
         }
@@ -65,6 +69,11 @@ impl<T: 'static> Filling<'_, T> {
             self.problems.push(self.document.problem(at..at, message));
             return;
         }
+        let Some(slot) = key.slot(target) else {
+            let message = self.unfit(local, key.path);
+            self.problems.push(self.document.problem(at..at, message));
+            return;
+        };
         self.places.insert(key.path.to_owned(), self.document.place(at));
         Reading {
             document: self.document,
@@ -75,7 +84,7 @@ impl<T: 'static> Filling<'_, T> {
             problems: self.problems,
             places: self.places,
         }
-        .into_slot((key.slot)(target));
+        .into_slot(slot);
     }
 
     /// The key's name inside the scope; none where the scope doesn't have it.
@@ -94,16 +103,33 @@ impl<T: 'static> Filling<'_, T> {
         }
     }
 
-    /// The names directly under `prefix` that may be written, each perhaps more than once.
-    fn known<'p>(&'p self, prefix: &'p str) -> impl Iterator<Item = &'static str> + 'p {
-        let overrides = self.scope != Scope::File;
-        let writable = self.keys.iter().filter(move |key| !overrides || key.operator != Operator::MayNot);
-        let inside = writable.filter_map(move |key| self.local(key.path)?.strip_prefix(prefix));
-        let others = self.others.iter().copied().filter(move |_| prefix.is_empty());
-        inside.map(|rest| rest.split('.').next().unwrap_or(rest)).chain(others)
+    /// Whether there are keys under `local` that may be written, though perhaps not for this target.
+    fn is_section(&self, local: &str) -> bool {
+        let inside = |key: &Key<T>| self.local(key.path)?.strip_prefix(local)?.starts_with('.').then_some(());
+        self.keys.iter().any(|key| self.may_say(key) && inside(key).is_some())
     }
 
-    fn unknown(&self, local: &str, prefix: &str, name: &str, value: &DeValue<'_>) -> String {
+    fn may_say(&self, key: &Key<T>) -> bool {
+        self.scope == Scope::File || key.operator != Operator::MayNot
+    }
+
+    /// The names directly under `prefix` that may be written for `target`.
+    fn known(&self, target: &mut T, prefix: &str) -> Vec<&'static str> {
+        let writable = self.keys.iter().filter(|key| self.may_say(key) && key.slot(target).is_some());
+        let inside = writable.filter_map(|key| self.local(key.path)?.strip_prefix(prefix));
+        let others = self.others.iter().copied().filter(|_| prefix.is_empty());
+        let mut known: Vec<&str> = inside.map(|rest| rest.split('.').next().unwrap_or(rest)).chain(others).collect();
+        known.dedup();
+        known
+    }
+
+    /// Why the target doesn't have the key or section `path`, which others have.
+    fn unfit(&self, local: &str, path: &str) -> String {
+        let (_, reason) = UNFIT_KEYS.iter().find(|(unfit, _)| *unfit == path).expect("each such key has its reason");
+        format!("{}: {reason}", self.label(local))
+    }
+
+    fn unknown(&self, target: &mut T, local: &str, prefix: &str, name: &str, value: &DeValue<'_>) -> String {
         let label = self.label(local);
         let full = match self.scope {
             Scope::Module(_) if !local.contains('.') => format!("module.{local}"),
@@ -113,20 +139,18 @@ impl<T: 'static> Filling<'_, T> {
             return format!("{label}: {reason}");
         }
         let label = quote(&label);
-        let near = nearest(name, self.known(prefix)).map(|near| format!("{prefix}{near}"));
+        let known = self.known(target, prefix);
+        let near = nearest(name, known.iter().copied()).map(|near| format!("{prefix}{near}"));
         // The right name in the wrong section is as common a slip as a wrong letter; a table is
         // more likely a misspelt section.
         let last = |path: &'static str| path.rsplit_once('.').map_or(path, |(_, last)| last);
-        let mut paths = self.keys.iter().filter_map(|key| self.local(key.path));
+        let mut paths =
+            self.keys.iter().filter(|key| key.slot(target).is_some()).filter_map(|key| self.local(key.path));
         let elsewhere = paths.find(|path| last(path) == name).map(str::to_owned);
         let meant = if value.is_table() { near.or(elsewhere) } else { elsewhere.or(near) };
         match meant {
             Some(meant) => format!("unknown key {label}; did you mean {}?", quote(&self.label(&meant))),
-            None => {
-                let mut known: Vec<&str> = self.known(prefix).collect();
-                known.dedup();
-                format!("unknown key {label}; expected one of {}", known.join(", "))
-            }
+            None => format!("unknown key {label}; expected one of {}", known.join(", ")),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Every key of both kinds of file, with the bounds of its value. A key that is not in these tables
 //! is refused; `docs/configuration.md` has a row for each, and a test sees to that.
 
-use crate::setting::{Key, Named, Operator, Slot, check_variable_name};
-use crate::{HostConfig, LogLevel, ModuleConfig, ModuleKind, RestartPolicy, Transport};
+use crate::setting::{Key, Named, Operator, Slot, Where, check_variable_name};
+use crate::{HostConfig, Line, LogLevel, ModuleConfig, ModuleKind, OnLimit, OnPanic, RestartPolicy, Transport, Wasi};
 use bulkhead_protocol::ModuleName;
 use bulkhead_protocol::limits::{DEADLINE_MS_MAX, FRAME_BYTES_MAX_HIGHEST, FRAME_BYTES_MAX_LOWEST};
 use std::{ops::RangeInclusive, time::Duration};
@@ -22,7 +22,12 @@ const fn ms(from: u64, to: u64) -> RangeInclusive<Duration> {
 }
 
 const fn key<T>(path: &'static str, operator: Operator, slot: for<'a> fn(&'a mut T) -> Slot<'a>) -> Key<T> {
-    Key { path, operator, slot }
+    Key { path, operator, place: Where::Always(slot) }
+}
+
+/// A key that only some kinds have; [`UNFIT_KEYS`] says why the others don't.
+const fn of_kind<T>(path: &'static str, operator: Operator, slot: for<'a> fn(&'a mut T) -> Option<Slot<'a>>) -> Key<T> {
+    Key { path, operator, place: Where::Sometimes(slot) }
 }
 
 /// The keys of `module.toml`. In the host's file, those of `[module]` stand directly under
@@ -31,8 +36,30 @@ pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
     key("module.name", MayNot, |m| Slot::Name(&mut m.name)),
     key("module.version", MayNot, |m| Slot::Text(&mut m.version)),
     key("module.type", MayNot, |m| Slot::Choice(&mut m.kind)),
-    key("module.command", MayNot, |m| Slot::Command(&mut m.command)),
-    key("module.transport", MayNot, |m| Slot::Choice(&mut m.transport)),
+    of_kind("module.command", MayNot, |m| match &mut m.kind {
+        ModuleKind::Process { command, .. } | ModuleKind::Filter { command, .. } => Some(Slot::Command(command)),
+        ModuleKind::Native { .. } | ModuleKind::Wasm { .. } => None,
+    }),
+    of_kind("module.transport", MayNot, |m| match &mut m.kind {
+        ModuleKind::Process { transport, .. } => Some(Slot::Choice(transport)),
+        ModuleKind::Native { .. } | ModuleKind::Wasm { .. } | ModuleKind::Filter { .. } => None,
+    }),
+    of_kind("module.library", MayNot, |m| match &mut m.kind {
+        ModuleKind::Native { library, .. } => Some(Slot::Path(library)),
+        ModuleKind::Process { .. } | ModuleKind::Wasm { .. } | ModuleKind::Filter { .. } => None,
+    }),
+    of_kind("module.wasm", MayNot, |m| match &mut m.kind {
+        ModuleKind::Wasm { module, .. } => Some(Slot::Path(module)),
+        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => None,
+    }),
+    of_kind("module.per_message", MayNot, |m| match &mut m.kind {
+        ModuleKind::Filter { per_message, .. } => Some(Slot::Switch(per_message)),
+        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Wasm { .. } => None,
+    }),
+    of_kind("module.line", MayNot, |m| match &mut m.kind {
+        ModuleKind::Filter { line, .. } => Some(Slot::Choice(line)),
+        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Wasm { .. } => None,
+    }),
     key("module.requires", MayNot, |m| Slot::Names(&mut m.requires)),
     key("module.spares", Replaces, |m| Slot::Count(&mut m.spares, 0..=16)),
     key("module.instances", Replaces, |m| Slot::Count(&mut m.instances, 1..=64)),
@@ -48,6 +75,12 @@ pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
     key("restart.breaker_window", Replaces, |m| Slot::Time(&mut m.restart.breaker_window, ms(SECOND, DAY))),
     key("restart.breaker_retry", Replaces, |m| Slot::Time(&mut m.restart.breaker_retry, ms(10, DAY))),
     key("restart.give_up", Replaces, |m| Slot::OptionalCount(&mut m.restart.give_up, 1..=1_000_000)),
+    of_kind("restart.on_panic", Replaces, |m| match &mut m.kind {
+        ModuleKind::Process { on_panic, .. }
+        | ModuleKind::Native { on_panic, .. }
+        | ModuleKind::Wasm { on_panic, .. } => Some(Slot::Choice(on_panic)),
+        ModuleKind::Filter { .. } => None,
+    }),
     key("limits.queue", Replaces, |m| Slot::Count(&mut m.limits.queue, 1..=1_000_000)),
     key("limits.queue_bytes_max", Replaces, |m| Slot::Size(&mut m.limits.queue_bytes_max, 64 * KIB..=2 * GIB)),
     key("limits.window", Replaces, |m| Slot::Count(&mut m.limits.window, 1..=10_000)),
@@ -65,6 +98,13 @@ pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
         Slot::OptionalSize(&mut m.resources.memory_limit, MIB as u64..=1024 * GIB as u64)
     }),
     key("resources.cpu_time_limit", Replaces, |m| Slot::OptionalTime(&mut m.resources.cpu_time_limit, ms(1, HOUR))),
+    of_kind("resources.on_limit", Replaces, |m| match &mut m.kind {
+        ModuleKind::Wasm { on_limit, .. } => Some(Slot::Choice(on_limit)),
+        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => None,
+    }),
+    of_kind("wasi.data_dir", Narrows, |m| wasi(m).map(|wasi| Slot::Switch(&mut wasi.data_dir))),
+    of_kind("wasi.read", Narrows, |m| wasi(m).map(|wasi| Slot::Folders(&mut wasi.read))),
+    of_kind("wasi.write", Narrows, |m| wasi(m).map(|wasi| Slot::Folders(&mut wasi.write))),
     key("capabilities.event_subscribe", Narrows, |m| Slot::Patterns(&mut m.capabilities.event_subscribe)),
     key("capabilities.event_emit", Narrows, |m| Slot::Patterns(&mut m.capabilities.event_emit)),
     key("capabilities.call", Narrows, |m| Slot::Texts(&mut m.capabilities.call, check_callee)),
@@ -95,8 +135,6 @@ const LAYER1: &str = "needs Layer 1, the data store, which this version does not
 
 /// Keys that other versions know and this one refuses, with the reason and the remedy.
 pub(crate) const REFUSED_KEYS: &[(&str, &str)] = &[
-    ("module.library", "modules of type \"native\" are not in this version; expected \"command\""),
-    ("module.wasm", "modules of type \"wasm\" are not in this version; expected \"command\""),
     ("resources.storage_quota", LAYER1),
     ("capabilities.entity_read", LAYER1),
     ("capabilities.entity_create", LAYER1),
@@ -104,8 +142,38 @@ pub(crate) const REFUSED_KEYS: &[(&str, &str)] = &[
     ("capabilities.entity_delete", LAYER1),
 ];
 
-/// Values of `module.type` that other versions know and this one refuses.
-pub(crate) const REFUSED_TYPES: &[&str] = &["native", "wasm", "filter"];
+/// Keys and sections that only some kinds of module have, with the reason why the others don't and
+/// the remedy.
+pub(crate) const UNFIT_KEYS: &[(&str, &str)] = &[
+    (
+        "module.command",
+        "only a module of type \"process\" or \"filter\" is a command; remove it, or write another type",
+    ),
+    ("module.transport", "only a module of type \"process\" speaks to the host itself and can choose how; remove it"),
+    ("module.library", "only a module of type \"native\" is a library; remove it, or write type = \"native\""),
+    ("module.wasm", "only a module of type \"wasm\" is WebAssembly; remove it, or write type = \"wasm\""),
+    ("module.per_message", "only a module of type \"filter\" has it; remove it"),
+    ("module.line", "only a module of type \"filter\" has it; remove it"),
+    (
+        "restart.on_panic",
+        "a filter has no handler that could panic, and what follows its end is said by restart.policy; remove it",
+    ),
+    (
+        "resources.on_limit",
+        "only a module of type \"wasm\" can go on after it passed a limit, the process of any other ends; remove it",
+    ),
+    (
+        "wasi",
+        "only a module of type \"wasm\" is granted files one by one, any other has those of the host's user; remove it",
+    ),
+];
+
+fn wasi(module: &mut ModuleConfig) -> Option<&mut Wasi> {
+    match &mut module.kind {
+        ModuleKind::Wasm { wasi, .. } => Some(wasi),
+        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => None,
+    }
+}
 
 fn check_callee(name: &str) -> Result<(), String> {
     match name {
@@ -115,8 +183,16 @@ fn check_callee(name: &str) -> Result<(), String> {
     }
 }
 
-impl Named for ModuleKind {
-    const ALL: &'static [(&'static str, Self)] = &[("process", ModuleKind::Process)];
+impl Named for OnPanic {
+    const ALL: &'static [(&'static str, Self)] = &[("restart", OnPanic::Restart), ("continue", OnPanic::Continue)];
+}
+
+impl Named for OnLimit {
+    const ALL: &'static [(&'static str, Self)] = &[("restart", OnLimit::Restart), ("continue", OnLimit::Continue)];
+}
+
+impl Named for Line {
+    const ALL: &'static [(&'static str, Self)] = &[("args", Line::Args), ("message", Line::Message)];
 }
 
 impl Named for Transport {
@@ -147,11 +223,15 @@ mod tests {
 
     const DOCUMENTATION: &str = include_str!("../../../docs/configuration.md");
 
-    /// How the row of a key begins in the documentation: its name, default and bounds.
-    fn row<T>(key: &Key<T>, config: &mut T) -> String {
-        let slot = (key.slot)(config);
+    /// How the row of a key begins in the documentation: its name, default and bounds, and for a key
+    /// that only some kinds have, which.
+    fn row<T>(key: &Key<T>, configs: &mut [(&'static str, T)]) -> String {
+        let kinds = kinds(key, configs);
+        let every_kind = kinds.len() == configs.len();
+        let mut slots = configs.iter_mut().filter_map(|(_, config)| key.slot(config));
+        let slot = slots.next().expect("some kind has it");
         let default = match (key.path, slot.value()) {
-            ("module.name" | "module.command", _) => "required".into(),
+            ("module.name" | "module.command" | "module.library" | "module.wasm", _) => "required".into(),
             ("host.state_dir" | "host.socket", _) => "see below".into(),
             (_, Value::Object(_)) => "empty".into(),
             (_, value) => format!("`{value}`"),
@@ -161,7 +241,13 @@ mod tests {
             bounds = format!("{bounds}, or {NONE:?}");
         }
         let name = key.path.rsplit_once('.').map_or(key.path, |(_, name)| name);
-        format!("| `{name}` | {default} | {bounds} |").replace("|  |", "| |")
+        let kinds = if every_kind { String::new() } else { format!(" {} |", kinds.join(", ")) };
+        format!("| `{name}` | {default} | {bounds} |{kinds}").replace("|  |", "| |")
+    }
+
+    /// The kinds that have a key.
+    fn kinds<T>(key: &Key<T>, configs: &mut [(&'static str, T)]) -> Vec<&'static str> {
+        configs.iter_mut().filter_map(|(name, config)| key.slot(config).map(|_| *name)).collect()
     }
 
     /// The text under the heading of a section.
@@ -171,11 +257,11 @@ mod tests {
         after.unwrap_or_else(|| panic!("the documentation has no heading with {heading}"))
     }
 
-    fn missing<T>(keys: &[Key<T>], config: &mut T, title: &str) -> Vec<String> {
+    fn missing<T>(keys: &[Key<T>], configs: &mut [(&'static str, T)], title: &str) -> Vec<String> {
         let mut missing = Vec::new();
         for key in keys {
             let place = key.path.split('.').next().unwrap_or(key.path);
-            let row = row(key, config);
+            let row = row(key, configs);
             if !section(place).contains(&row) {
                 missing.push(format!("{title} [{place}]: {row}"));
             }
@@ -183,15 +269,22 @@ mod tests {
         missing
     }
 
-    fn module() -> ModuleConfig {
-        let name = ModuleName::new("a").unwrap();
-        ModuleConfig::with_defaults(name, PathBuf::new(), vec!["a".into()], PathBuf::new())
+    /// A module of each kind, and the kind's name.
+    fn modules() -> Vec<(&'static str, ModuleConfig)> {
+        let module = |name| {
+            let mut kind = ModuleKind::of_name(name).unwrap();
+            if let ModuleKind::Process { command, .. } | ModuleKind::Filter { command, .. } = &mut kind {
+                command.push("a".into());
+            }
+            (name, ModuleConfig::with_defaults(ModuleName::new("a").unwrap(), PathBuf::new(), kind))
+        };
+        ModuleKind::NAMES.map(module).into()
     }
 
     #[test]
     fn the_documentation_has_a_row_for_every_key_with_its_default_and_bounds() {
-        let mut rows = missing(MODULE_KEYS, &mut module(), "module.toml");
-        rows.extend(missing(HOST_KEYS, &mut HostConfig::new("", ""), "bulkhead.toml"));
+        let mut rows = missing(MODULE_KEYS, &mut modules(), "module.toml");
+        rows.extend(missing(HOST_KEYS, &mut [("", HostConfig::new("", ""))], "bulkhead.toml"));
         assert!(rows.is_empty(), "docs/configuration.md lacks\n{}", rows.join("\n"));
     }
 
@@ -206,6 +299,27 @@ mod tests {
     }
 
     #[test]
+    fn every_key_that_some_kind_lacks_has_a_reason_and_no_other_key_has() {
+        let reason = |path: &str| {
+            let section = path.split('.').next().unwrap();
+            UNFIT_KEYS.iter().any(|(unfit, _)| *unfit == path || *unfit == section)
+        };
+        for key in MODULE_KEYS {
+            let everywhere = kinds(key, &mut modules()).len() == ModuleKind::NAMES.len();
+            assert_eq!(reason(key.path), !everywhere, "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn every_kind_has_the_key_that_it_requires() {
+        for (kind, module) in &mut modules() {
+            let (required, _) = module.kind.required();
+            let key = MODULE_KEYS.iter().find(|key| key.path == required).unwrap();
+            assert!(key.slot(module).is_some(), "{kind} has no {required}");
+        }
+    }
+
+    #[test]
     fn every_refused_key_is_documented_as_such() {
         for (path, _) in REFUSED_KEYS {
             let name = path.rsplit('.').next().unwrap();
@@ -215,11 +329,15 @@ mod tests {
 
     #[test]
     fn every_default_is_in_its_bounds() {
-        for key in MODULE_KEYS {
-            assert_eq!((key.slot)(&mut module()).check(), Ok(()), "{}", key.path);
+        for (kind, module) in &mut modules() {
+            for key in MODULE_KEYS {
+                let checked = key.slot(module).map_or(Ok(()), |slot| slot.check());
+                assert_eq!(checked, Ok(()), "{} of {kind}", key.path);
+            }
         }
         for key in HOST_KEYS {
-            assert_eq!((key.slot)(&mut HostConfig::new("s", "s")).check(), Ok(()), "{}", key.path);
+            let mut host = HostConfig::new("s", "s");
+            assert_eq!(key.slot(&mut host).expect("a host has every key").check(), Ok(()), "{}", key.path);
         }
     }
 

@@ -4,7 +4,7 @@
 //! [`HostConfig::load`] reads everything and either gives a [`Loaded`], in which each value is in
 //! its bounds and knows where it came from, or [`Problems`], which names every fault at once with
 //! file, line and column. A program that embeds the host builds the same types without files:
-//! [`ModuleConfig::process`] and [`HostConfig::new`].
+//! [`ModuleConfig::process`] and its like, and [`HostConfig::new`].
 //!
 //! This crate deliberately starts no process, creates no file and keeps nothing between two calls:
 //! to reload is to load again and to compare. `docs/configuration.md` is the same for people.
@@ -12,10 +12,13 @@
 #![forbid(unsafe_code)]
 
 mod document;
+mod embed;
 mod fill;
 mod host;
 mod keys;
+mod kind;
 mod load;
+mod looks;
 mod manifest;
 mod module;
 mod nearest;
@@ -29,10 +32,10 @@ mod show;
 mod surroundings;
 mod units;
 
+pub use bulkhead_protocol::OnPanic;
 pub use host::{Flags, HostConfig, Loaded, LogLevel, Logs, Restarts};
-pub use module::{
-    Capabilities, INHERITED_ENVIRONMENT, Limits, ModuleConfig, ModuleKind, Resources, Restart, RestartPolicy, Transport,
-};
+pub use kind::{Folder, Line, ModuleKind, OnLimit, Transport, Wasi};
+pub use module::{Capabilities, INHERITED_ENVIRONMENT, Limits, ModuleConfig, Resources, Restart, RestartPolicy};
 pub use origin::{Origin, Origins};
 pub use problem::{Problem, Problems};
 pub use show::show;

@@ -11,7 +11,6 @@ use crate::read::Places;
 use crate::relations::{Draft, check_together};
 use crate::surroundings::{Surroundings, check_socket, problem};
 use crate::{Flags, HostConfig, Loaded, ModuleConfig, Origin, Problem, Problems};
-use bulkhead_protocol::ModuleName;
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
@@ -78,32 +77,6 @@ impl HostConfig {
 }
 
 impl ModuleConfig {
-    /// A module with the defaults, without files: a process that runs `command`. Its first word is
-    /// found as in a manifest; a path counts from the current directory, which is also the working
-    /// directory of the module.
-    ///
-    /// # Errors
-    /// When the name is none, or the command is missing or cannot be run.
-    pub fn process<I>(name: &str, command: I) -> Result<ModuleConfig, Problems>
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        let surroundings = surroundings()?;
-        let name = ModuleName::new(name).map_err(|error| problem(error.to_string()))?;
-        let command: Vec<String> = command.into_iter().map(Into::into).collect();
-        if let Err(message) = crate::setting::check_command(&command) {
-            return Err(problem(format!("module {name}: {message}")).into());
-        }
-        let config = ModuleConfig::with_defaults(name, surroundings.current_dir.clone(), command, PathBuf::new());
-        let mut draft = Draft { config, places: Places::new() };
-        draft.config.origins.note("module.name", Origin::Program);
-        draft.config.origins.note("module.command", Origin::Program);
-        let mut problems = Vec::new();
-        manifest::find_program(&mut draft, &surroundings, &mut problems);
-        Problems::none_or(problems, || draft.config)
-    }
-
     /// The module whose manifest is in `folder`, without a host's file.
     ///
     /// # Errors
@@ -132,7 +105,7 @@ impl Loaded {
         let mut problems = Vec::new();
         let mut host = Draft { config: self.host.clone(), places: Places::new() };
         for key in HOST_KEYS {
-            if let Err(message) = (key.slot)(&mut host.config).check() {
+            if let Some(Err(message)) = key.slot(&mut host.config).map(|slot| slot.check()) {
                 problems.push(problem(format!("{}: {message}", key.path)));
             }
         }
@@ -141,7 +114,7 @@ impl Loaded {
             self.modules.iter().map(|module| Draft { config: module.clone(), places: Places::new() }).collect();
         for draft in &mut drafts {
             for key in MODULE_KEYS {
-                if let Err(message) = (key.slot)(&mut draft.config).check() {
+                if let Some(Err(message)) = key.slot(&mut draft.config).map(|slot| slot.check()) {
                     problems.push(draft.problem(&[], &format!("{}: {message}", key.path)));
                 }
             }
@@ -157,7 +130,7 @@ impl Loaded {
     }
 }
 
-fn surroundings() -> Result<Surroundings, Problems> {
+pub(crate) fn surroundings() -> Result<Surroundings, Problems> {
     Surroundings::of_process().map_err(|error| problem(format!("there is no current directory: {error}")).into())
 }
 

@@ -3,14 +3,17 @@
 use crate::document::{Document, describe};
 use crate::fill::{Filling, Scope};
 use crate::keys::MODULE_KEYS;
+use crate::looks::{check_library_file, check_wasm_file};
 use crate::nearest::nearest;
 use crate::program;
 use crate::read::Places;
 use crate::relations::Draft;
 use crate::surroundings::{Surroundings, problem};
-use crate::{ModuleConfig, Problem};
+use crate::{ModuleConfig, ModuleKind, Problem};
 use bulkhead_protocol::ModuleName;
 use std::path::{Path, PathBuf};
+use toml::Spanned;
+use toml::de::DeValue;
 
 /// The name of a manifest in the folder of its module.
 pub(crate) const MANIFEST: &str = "module.toml";
@@ -59,31 +62,57 @@ pub(crate) fn of_document(
     // Without a name the rest is still checked, so that one run tells everything.
     let stand_in = || ModuleName::new("unnamed").expect("the name follows the rules");
     let named = name.is_some();
-    let config =
-        ModuleConfig::with_defaults(name.unwrap_or_else(stand_in), document.folder.clone(), Vec::new(), PathBuf::new());
+    let kind = kind_of(section.map(Spanned::get_ref));
+    let config = ModuleConfig::with_defaults(name.unwrap_or_else(stand_in), document.folder.clone(), kind);
     let mut draft = Draft { config, places: Places::new() };
     let mut filling =
         Filling { document, scope: Scope::File, keys: MODULE_KEYS, others: &[], problems, places: &mut draft.places };
     filling.fill(&mut draft.config, &table);
     let at = section.map_or(0, |section| section.span().start);
-    for (key, what) in [("module.name", "the module's name"), ("module.command", "the command and its arguments")] {
+    for (key, what) in [("module.name", "the module's name"), draft.config.kind.required()] {
         if !draft.places.contains_key(key) && section.is_none_or(|section| section.get_ref().is_table()) {
             problems.push(document.place(at).problem(format!("{key}: expected {what}, found no such key")));
         }
     }
-    find_program(&mut draft, surroundings, problems);
+    find_files(&mut draft, surroundings, problems);
     named.then_some(draft)
 }
 
-/// Finds the program of the command; a command that was not read has its problem already.
-pub(crate) fn find_program(draft: &mut Draft<ModuleConfig>, surroundings: &Surroundings, problems: &mut Vec<Problem>) {
-    let Some(word) = draft.config.command.first().filter(|word| !word.is_empty()) else { return };
-    match program::find(word, &draft.config.folder, surroundings) {
-        Ok(path) => draft.config.program = path,
-        Err(reason) => {
-            let message = format!("module.command: {reason}");
-            problems.push(draft.problem(&["module.command[0]", "module.command"], &message));
+/// The kind that the table `[module]` is about: which keys it has depends on that. Where the type is
+/// none, and is refused for that, it is the kind whose file is named, so that one slip is one problem.
+fn kind_of(section: Option<&DeValue<'_>>) -> ModuleKind {
+    let key = |name: &str| section?.get(name).map(Spanned::get_ref);
+    let written = key("type").and_then(DeValue::as_str).and_then(ModuleKind::of_name);
+    written.unwrap_or_else(|| {
+        let meant = match key("type") {
+            Some(_) if key("library").is_some() => "native",
+            Some(_) if key("wasm").is_some() => "wasm",
+            Some(_) | None => "process",
+        };
+        ModuleKind::of_name(meant).expect("there is such a kind")
+    })
+}
+
+/// Finds the file that is run or loaded; one that was not read has its problem already.
+pub(crate) fn find_files(draft: &mut Draft<ModuleConfig>, surroundings: &Surroundings, problems: &mut Vec<Problem>) {
+    let folder = &draft.config.folder;
+    let shown = |path: &Path, reason: String| format!("{}: {reason}", surroundings.shown(path).display());
+    let found = match &mut draft.config.kind {
+        ModuleKind::Process { command, program, .. } | ModuleKind::Filter { command, program, .. } => {
+            let Some(word) = command.first().filter(|word| !word.is_empty()) else { return };
+            program::find(word, folder, surroundings).map(|path| *program = path)
         }
+        ModuleKind::Native { library: path, .. } | ModuleKind::Wasm { module: path, .. }
+            if path.as_os_str().is_empty() =>
+        {
+            return;
+        }
+        ModuleKind::Native { library, .. } => check_library_file(library).map_err(|reason| shown(library, reason)),
+        ModuleKind::Wasm { module, .. } => check_wasm_file(module).map_err(|reason| shown(module, reason)),
+    };
+    if let Err(reason) = found {
+        let (key, _) = draft.config.kind.required();
+        problems.push(draft.problem(&[&format!("{key}[0]"), key], &format!("{key}: {reason}")));
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a module is configured to be: the values in force, with their defaults. How they are
 //! written in a file is in `keys.rs`; what becomes of them is the core's and the daemon's business.
 
-use crate::{Origin, Origins};
+use crate::{ModuleKind, Origin, Origins};
 use bulkhead_protocol::{Json, ModuleName, Pattern};
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
@@ -17,16 +17,10 @@ pub struct ModuleConfig {
     pub name: ModuleName,
     /// Its version, as the manifest says; may be empty.
     pub version: String,
-    /// What kind of thing runs.
+    /// What kind of thing runs, and what only that kind has.
     pub kind: ModuleKind,
     /// The folder of the manifest, absolute: the working directory of its processes.
     pub folder: PathBuf,
-    /// The command and its arguments, as they were written; never empty.
-    pub command: Vec<String>,
-    /// The file that the command's first word means: absolute, found and executable when it was loaded.
-    pub program: PathBuf,
-    /// How its frames travel.
-    pub transport: Transport,
     /// Modules that have to be ready before it is started.
     pub requires: Vec<ModuleName>,
     /// Started, initialised copies that wait to take over (0).
@@ -51,22 +45,6 @@ pub struct ModuleConfig {
     pub config: Json,
     /// Where each value came from.
     pub origins: Origins,
-}
-
-/// What kind of thing a module is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ModuleKind {
-    /// An executable that speaks the wire.
-    Process,
-}
-
-/// How the frames of a module travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// A socketpair on the descriptor that `BULKHEAD_FD` names (default).
-    Socket,
-    /// Standard input and output.
-    Stdio,
 }
 
 /// After which exits a module is started again.
@@ -156,15 +134,12 @@ pub struct Capabilities {
 
 impl ModuleConfig {
     /// A configuration in which everything but these values is the default.
-    pub(crate) fn with_defaults(name: ModuleName, folder: PathBuf, command: Vec<String>, program: PathBuf) -> Self {
+    pub(crate) fn with_defaults(name: ModuleName, folder: PathBuf, kind: ModuleKind) -> Self {
         ModuleConfig {
             name,
             version: String::new(),
-            kind: ModuleKind::Process,
+            kind,
             folder,
-            command,
-            program,
-            transport: Transport::Socket,
             requires: Vec::new(),
             spares: 0,
             instances: 1,

@@ -1,14 +1,17 @@
 //! Reads one TOML value into one setting, or says what was expected and what was found. Which
 //! value belongs to which setting is decided in `fill.rs`.
 
-use crate::Problem;
 use crate::document::{Document, Place, found, quote};
-use crate::keys::REFUSED_TYPES;
-use crate::setting::{NONE, Slot, check_command, check_no_nul, check_variable};
+use crate::setting::{NONE, Slot, check_command, check_folder_name, check_no_nul, check_variable};
 use crate::units::{parse_duration, parse_size};
+use crate::{Folder, Problem};
 use bulkhead_protocol::{Json, ModuleName, Pattern};
 use serde_json::Value;
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -51,14 +54,12 @@ impl Reading<'_> {
                 put(target, bytes.filter(|bytes| range.contains(bytes)))
             }
             Slot::OptionalSize(target, range) => optional(target, value, size(value).filter(|n| range.contains(n))),
-            Slot::Switch(target) => put(target, value.as_bool()),
-            Slot::Choice(target) => {
-                let word = value.as_str().unwrap_or_default();
-                if self.path == "module.type" && REFUSED_TYPES.contains(&word) {
-                    return self.report(format!("{word:?} is not in this version; expected {expected}"));
-                }
-                target.choose(word)
+            Slot::Switch(target) if self.narrows && !*target && value.as_bool() == Some(true) => {
+                self.report("expected false, as the manifest has it, found true; grant it in the manifest".into());
+                true
             }
+            Slot::Switch(target) => put(target, value.as_bool()),
+            Slot::Choice(target) => target.choose(value.as_str().unwrap_or_default()),
             Slot::Text(target) => put(target, value.as_str().map(str::to_owned)),
             Slot::Name(target) => self.name(target),
             Slot::Names(target) => self.list(target, |_, text| ModuleName::new(text).map_err(|e| e.to_string())),
@@ -75,6 +76,10 @@ impl Reading<'_> {
             Slot::Paths(target) => {
                 let folder = self.document.folder.clone();
                 self.list(target, |_, text| absolute(&folder, text))
+            }
+            Slot::Folders(target) => {
+                let folder = self.document.folder.clone();
+                self.list(target, |granted, text| granted_folder(&folder, granted, text))
             }
             Slot::Variables(target) => self.variables(target),
             Slot::Config(target) => self.config(target),
@@ -223,7 +228,7 @@ fn size(value: &DeValue<'_>) -> Option<u64> {
     value.as_str().and_then(parse_size)
 }
 
-fn absolute(folder: &std::path::Path, text: &str) -> Result<PathBuf, String> {
+fn absolute(folder: &Path, text: &str) -> Result<PathBuf, String> {
     check_no_nul(text)?;
     if text.is_empty() {
         return Err("expected a path, found an empty text".into());
@@ -240,6 +245,16 @@ fn narrowed_pattern(granted: Option<&[Pattern]>, text: &str) -> Result<Pattern, 
         Some(granted) if !granted.iter().any(|wide| covers(wide, text)) => Err(not_granted(text)),
         _ => Ok(pattern),
     }
+}
+
+/// The folder that `text` means. What is granted already is meant by the path with which it was
+/// granted, wherever the narrowing file lies.
+fn granted_folder(folder: &Path, granted: Option<&[Folder]>, text: &str) -> Result<Folder, String> {
+    if let Some(granted) = granted {
+        return granted.iter().find(|known| known.name == text).cloned().ok_or_else(|| not_granted(text));
+    }
+    check_folder_name(text)?;
+    Ok(Folder { name: text.to_owned(), path: absolute(folder, text)? })
 }
 
 /// Whether everything that the pattern `narrow` chooses is also chosen by `wide`.

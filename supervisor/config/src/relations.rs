@@ -1,10 +1,12 @@
 //! How values fit together: two values of one module, two modules of one host. Each value alone was
 //! checked when it was read.
 
+use crate::document::describe;
+use crate::kind::DATA_DIR;
 use crate::nearest::nearest;
 use crate::read::Places;
 use crate::surroundings::{check_socket, problem};
-use crate::{HostConfig, ModuleConfig, Problem};
+use crate::{Folder, HostConfig, ModuleConfig, ModuleKind, Problem, Wasi};
 use bulkhead_protocol::ModuleName;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +40,44 @@ impl Draft<ModuleConfig> {
                 restart.delay_initial, restart.delay_max
             );
             problems.push(self.problem(&["restart.delay_max", "restart.delay_initial"], &message));
+        }
+        if let ModuleKind::Wasm { wasi, .. } = &self.config.kind {
+            self.check_folders(wasi, problems);
+        }
+    }
+
+    /// Checks what a WebAssembly module sees: each folder is there, and no two have one name.
+    fn check_folders(&self, wasi: &Wasi, problems: &mut Vec<Problem>) {
+        let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        if wasi.data_dir {
+            seen.insert(DATA_DIR, "wasi.data_dir");
+        }
+        for (key, folders) in [("wasi.read", &wasi.read), ("wasi.write", &wasi.write)] {
+            for (index, Folder { name, path }) in folders.iter().enumerate() {
+                let places = [&*format!("{key}[{index}]"), key];
+                if let Some(first) = seen.insert(name, key) {
+                    let message = match first {
+                        "wasi.data_dir" => format!("{DATA_DIR:?} is the module's own data folder already"),
+                        "wasi.read" if key == "wasi.write" => {
+                            format!(
+                                "{name:?} stands in wasi.read too; what can be written can be read, remove it there"
+                            )
+                        }
+                        _ => format!("{name:?} stands there twice; remove one"),
+                    };
+                    problems.push(self.problem(&places, &format!("{key}: {message}")));
+                }
+                if !name.contains('=') && path.to_string_lossy().contains('=') {
+                    let message = format!("expected a folder whose whole path has no '=', found {}", path.display());
+                    problems.push(self.problem(&places, &format!("{key}: {message}")));
+                }
+                let found = match std::fs::metadata(path) {
+                    Ok(metadata) if metadata.is_dir() => continue,
+                    Ok(_) => "found a file".into(),
+                    Err(error) => describe(&error),
+                };
+                problems.push(self.problem(&places, &format!("{key}: expected a folder at {name:?}: {found}")));
+            }
         }
     }
 }

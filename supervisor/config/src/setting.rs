@@ -3,6 +3,7 @@
 
 use crate::document::quote;
 use crate::units::{DURATION_FORM, SIZE_FORM, format_duration, format_size};
+use crate::{Folder, ModuleKind};
 use bulkhead_protocol::{Json, ModuleName, Pattern};
 use serde_json::Value;
 use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Duration};
@@ -17,7 +18,26 @@ pub(crate) struct Key<T: 'static> {
     /// Whether the host's file may say it too.
     pub(crate) operator: Operator,
     /// Where the value is and what it may be.
-    pub(crate) slot: for<'a> fn(&'a mut T) -> Slot<'a>,
+    pub(crate) place: Where<T>,
+}
+
+/// Where the value of a setting is.
+pub(crate) enum Where<T: 'static> {
+    /// Every `T` has it.
+    Always(for<'a> fn(&'a mut T) -> Slot<'a>),
+    /// Only some kinds of `T` have it.
+    Sometimes(for<'a> fn(&'a mut T) -> Option<Slot<'a>>),
+}
+
+impl<T: 'static> Key<T> {
+    /// Where the value of `target` is and what it may be; none where `target` is of a kind that
+    /// doesn't have the setting.
+    pub(crate) fn slot<'a>(&self, target: &'a mut T) -> Option<Slot<'a>> {
+        match self.place {
+            Where::Always(slot) => Some(slot(target)),
+            Where::Sometimes(slot) => slot(target),
+        }
+    }
 }
 
 /// Whether the host's file may say a setting of a module.
@@ -52,6 +72,7 @@ pub(crate) enum Slot<'a> {
     Command(&'a mut Vec<String>),
     Path(&'a mut PathBuf),
     Paths(&'a mut Vec<PathBuf>),
+    Folders(&'a mut Vec<Folder>),
     Variables(&'a mut BTreeMap<String, String>),
     Config(&'a mut Json),
 }
@@ -88,6 +109,26 @@ impl<T: Named> Choose for T {
     }
 }
 
+/// Choosing another kind begins it anew; the same kind stays as it is.
+impl Choose for ModuleKind {
+    fn words(&self) -> Vec<&'static str> {
+        ModuleKind::NAMES.to_vec()
+    }
+
+    fn word(&self) -> &'static str {
+        self.name()
+    }
+
+    fn choose(&mut self, word: &str) -> bool {
+        let chosen = ModuleKind::of_name(word);
+        let known = chosen.is_some();
+        if let Some(kind) = chosen.filter(|_| word != self.name()) {
+            *self = kind;
+        }
+        known
+    }
+}
+
 impl Slot<'_> {
     /// What the value may be, as a person is told after "expected". Bounds of time and size are not
     /// in it: who writes the form wrong needs the form first.
@@ -108,7 +149,7 @@ impl Slot<'_> {
             Slot::Texts(..) => "a list of names".into(),
             Slot::Command(_) => "a list of texts, the command and its arguments".into(),
             Slot::Path(_) => "a path".into(),
-            Slot::Paths(_) => "a list of paths".into(),
+            Slot::Paths(_) | Slot::Folders(_) => "a list of paths".into(),
             Slot::Variables(_) => "a table of texts".into(),
             Slot::Config(_) => "a table".into(),
         }
@@ -156,6 +197,7 @@ impl Slot<'_> {
             Slot::Texts(texts, _) | Slot::Command(texts) => texts.iter().map(String::as_str).collect(),
             Slot::Path(path) => Value::from(path.to_string_lossy()),
             Slot::Paths(paths) => paths.iter().map(|path| path.to_string_lossy()).collect(),
+            Slot::Folders(folders) => folders.iter().map(|folder| folder.name.as_str()).collect(),
             Slot::Variables(variables) => {
                 variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
             }
@@ -176,6 +218,7 @@ impl Slot<'_> {
             Slot::OptionalSize(Some(value), range) if !range.contains(value) => outside(format!("{value} bytes")),
             Slot::Texts(texts, check) => texts.iter().try_for_each(|text| check(text)),
             Slot::Command(words) => check_command(words),
+            Slot::Folders(folders) => folders.iter().try_for_each(|folder| check_folder_name(&folder.name)),
             Slot::Variables(variables) => variables.iter().try_for_each(|(name, value)| check_variable(name, value)),
             Slot::Config(json) if !json.as_str().starts_with('{') => {
                 Err(format!("expected a JSON object, found {}", quote(json.as_str())))
@@ -192,6 +235,16 @@ fn sizes(range: &RangeInclusive<u64>) -> String {
 /// What no argument, variable or path of the operating system can hold.
 pub(crate) fn check_no_nul(text: &str) -> Result<(), String> {
     if text.contains('\0') { Err(format!("expected a text without NUL, found {}", quote(text))) } else { Ok(()) }
+}
+
+/// Whether a folder can have this path inside a WebAssembly module. The runtime is told
+/// `PATH=NAME`, so that neither has a '='; of the path that is checked with the folder itself.
+pub(crate) fn check_folder_name(name: &str) -> Result<(), String> {
+    check_no_nul(name)?;
+    if name.contains('=') {
+        return Err(format!("expected a path without '=', found {}", quote(name)));
+    }
+    Ok(())
 }
 
 /// Whether `words` can be run at all; whether the program is there is another question.

@@ -17,7 +17,8 @@ pub fn show(loaded: &Loaded, json: bool) -> String {
     for module in &loaded.modules {
         let name = Some(module.name.as_str());
         let mut of_module = self::rows(name, MODULE_KEYS, &mut module.clone(), &module.origins);
-        let found = [("folder", &module.folder), ("program", &module.program)];
+        let program = module.kind.program().map(|program| ("program", program));
+        let found = [("folder", module.folder.as_path())].into_iter().chain(program);
         of_module.extend(found.map(|(what, path)| Row {
             module: name,
             key: format!("module.{what}"),
@@ -42,7 +43,7 @@ struct Row<'a> {
 fn rows<'a, T>(module: Option<&'a str>, keys: &[Key<T>], config: &mut T, origins: &Origins) -> Vec<Row<'a>> {
     let mut rows = Vec::new();
     for key in keys {
-        let slot = (key.slot)(config);
+        let Some(slot) = key.slot(config) else { continue };
         let row = |key: String, value, origin: &Origin| Row { module, key, value, origin: origin.to_string() };
         let members = match (&slot, slot.value()) {
             (Slot::Config(_) | Slot::Variables(_), Value::Object(members)) if !members.is_empty() => members,

@@ -6,12 +6,17 @@ use crate::{
     log_lines::{Bounds, Splitter, Stream},
     processes::TREE_VARIABLE,
     release::Releasable,
+    runtimes::Runtimes,
+    state_dir::StateDir,
 };
-use bulkhead_config::{ModuleConfig, Transport};
+use bulkhead_config::{ModuleConfig, ModuleKind, Transport};
 use bulkhead_core::ModuleSpec;
 use bulkhead_protocol::{Init, Json, Limits, PROTOCOL_VERSION, guardian};
 use nix::{fcntl::OFlag, unistd::pipe2};
-use std::{fs::File, io, os::fd::OwnedFd, os::unix::net::UnixStream as StdStream, path::Path, rc::Rc, sync::Arc};
+use std::{
+    fs::File, io, os::fd::OwnedFd, os::unix::net::UnixStream as StdStream, path::Path, rc::Rc, sync::Arc,
+    time::Duration,
+};
 use tokio::net::{
     UnixStream,
     unix::pipe::{Receiver, Sender},
@@ -53,7 +58,7 @@ pub(crate) fn prepare(
 ) -> io::Result<(Process, Vec<OwnedFd>)> {
     let (stderr_ours, stderr_theirs) = pipe2(OFlag::O_CLOEXEC)?;
     let mut logs = vec![log_pipe(Stream::Stderr, stderr_ours, bounds)?];
-    let (io, descriptors) = match config.transport {
+    let (io, descriptors) = match config.kind.transport() {
         Transport::Socket => {
             let (ours, theirs) = StdStream::pair()?;
             ours.set_nonblocking(true)?;
@@ -93,22 +98,27 @@ fn log_pipe(stream: Stream, pipe: OwnedFd, bounds: Bounds) -> io::Result<LogPipe
 }
 
 /// The order to start a process. A variable that is not UTF-8 cannot be passed on and is left out.
-pub(crate) fn order(config: &ModuleConfig, run: u64, state_dir: &Path) -> guardian::Order {
-    let mut argv = vec![config.program.to_string_lossy().into_owned()];
-    argv.extend(config.command.iter().skip(1).cloned());
+pub(crate) fn order(config: &ModuleConfig, runtimes: &Runtimes, run: u64, state_dir: &StateDir) -> guardian::Order {
     let mut env: Vec<(String, String)> = config
         .environment(|name| std::env::var_os(name))
         .into_iter()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    env.push((TREE_VARIABLE.into(), state_dir.display().to_string()));
+    let argv = runtimes.command_line(config, &state_dir.wasm_cache(), &env);
+    env.push((TREE_VARIABLE.into(), state_dir.path().display().to_string()));
     guardian::Order::Spawn(guardian::Spawn {
         run,
         argv,
         cwd: config.folder.to_string_lossy().into_owned(),
         env,
-        channel: config.transport == Transport::Socket,
-        memory_bytes_max: config.resources.memory_limit,
+        channel: config.kind.transport() == Transport::Socket,
+        memory_bytes_max: match config.kind {
+            // Its memory is bounded inside the process, which needs more than that for itself.
+            ModuleKind::Wasm { .. } => None,
+            ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => {
+                config.resources.memory_limit
+            }
+        },
         cgroup: Some(format!("{}-{run}", config.name)),
     })
 }
@@ -124,8 +134,17 @@ pub(crate) fn init(process: &Process, frame_bytes_max: usize, data_dir: &Path) -
         limits: Limits { frame_bytes_max, window: limits.window, requests_max: limits.requests },
         capabilities: process.config.capabilities.to_wire(),
         data_dir: data_dir.to_string_lossy().into_owned(),
-        on_panic: bulkhead_protocol::OnPanic::Restart,
+        on_panic: process.config.kind.on_panic(),
     })
+}
+
+/// The processor time of one message after which the host ends the process. The runtime of
+/// WebAssembly keeps the limit itself, and answers; the host is there for a runtime that doesn't.
+fn cpu_time_max(kind: &ModuleKind, limit: Duration) -> Duration {
+    match kind {
+        ModuleKind::Wasm { .. } => 2 * limit + Duration::from_millis(100),
+        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => limit,
+    }
 }
 
 /// What the core needs to know of a configuration.
@@ -166,7 +185,7 @@ pub(crate) fn spec(config: &ModuleConfig, generation: u64) -> ModuleSpec {
         ping_misses: count(limits.ping_misses),
         deadline_default: limits.deadline_default,
         cancel_grace: limits.cancel_grace,
-        cpu_time_max: config.resources.cpu_time_limit,
+        cpu_time_max: config.resources.cpu_time_limit.map(|limit| cpu_time_max(&config.kind, limit)),
         ..bulkhead_core::ModuleRules::default()
     };
     spec.subscribe.clone_from(&config.capabilities.event_subscribe);

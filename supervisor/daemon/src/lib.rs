@@ -22,6 +22,7 @@ mod loop_;
 mod notify;
 mod processes;
 mod release;
+mod runtimes;
 mod signals;
 mod state_dir;
 mod status;

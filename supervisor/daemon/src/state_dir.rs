@@ -66,7 +66,8 @@ impl StateDir {
             tracing::warn!("killed {killed} processes that a former host of {} left behind", path.display());
         }
         let mut dir = StateDir { path: path.to_owned(), lock };
-        for folder in [dir.logs(), dir.crashes(), dir.quarantine(), dir.path.join("data")] {
+        let cache = dir.path.join("cache");
+        for folder in [dir.logs(), dir.crashes(), dir.quarantine(), dir.path.join("data"), cache, dir.wasm_cache()] {
             create_private(&folder).map_err(unusable)?;
         }
         dir.note(None).map_err(unusable)?;
@@ -95,6 +96,11 @@ impl StateDir {
 
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.path.join("quarantine")
+    }
+
+    /// What the runtime of WebAssembly compiled, for the next start. All of it may be removed.
+    pub(crate) fn wasm_cache(&self) -> PathBuf {
+        self.path.join("cache/wasm")
     }
 
     /// The folder of a module's own.

@@ -90,7 +90,7 @@ impl ModuleStatus {
         let memory: Vec<u64> = instances.iter().filter_map(|instance| instance.memory_bytes).collect();
         ModuleStatus {
             name: view.name.to_string(),
-            r#type: "process",
+            r#type: config.map_or("unknown", |config| config.kind.name()),
             version: config.map(|config| config.version.clone()).unwrap_or_default(),
             desired: if view.desired_running { "running" } else { "stopped" },
             state: view.state.name(),

@@ -7,6 +7,7 @@ use crate::{
     log_files::{LogFiles, Rotation},
     loop_,
     notify::Notify,
+    runtimes::{RuntimeError, Runtimes},
     signals::Signals,
     state_dir::{StateDir, StateDirError},
     sys,
@@ -33,7 +34,9 @@ pub type Reloader = Box<dyn FnMut() -> Result<Loaded, Problems> + Send>;
 /// How a host is started, beyond its configuration.
 #[derive(Default)]
 pub struct Options {
-    /// The `module-runtime` program; without one it is looked for beside the running program.
+    /// The `module-runtime` program; without one it is what `$BULKHEAD_RUNTIME` names, or is looked for
+    /// beside the running program. `module-runtime-wasm`, which only WebAssembly needs, is what
+    /// `$BULKHEAD_WASM_RUNTIME` names, or is looked for beside `module-runtime`.
     pub runtime: Option<PathBuf>,
     /// Whether to listen on the configuration's control socket.
     pub listen: bool,
@@ -54,10 +57,8 @@ enum Reason {
     Socket(#[from] SocketError),
     #[error("the configuration does not check: {0}")]
     Configuration(#[from] Problems),
-    #[error(
-        "expected the program module-runtime at {}; build it, or name another place with $BULKHEAD_RUNTIME", .0.display()
-    )]
-    NoRuntime(PathBuf),
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
     #[error("the guardian {} {what}", .program.display())]
     Guardian { program: PathBuf, what: String },
     #[error("cannot start: {0}")]
@@ -87,7 +88,7 @@ impl Supervisor {
     /// program other than the host's own guardian is ever waited for.
     ///
     /// # Errors
-    /// When the configuration does not check, the state directory is in use or cannot be written,
+    /// When the configuration does not check, a program of the host's own is missing, the state directory is in use or cannot be written,
     /// the control socket cannot be had, or the guardian does not start.
     pub fn start(host: HostConfig, modules: Vec<ModuleConfig>, options: Options) -> Result<Supervisor, StartError> {
         let (inject, injected) = unbounded_channel();
@@ -164,7 +165,8 @@ fn run(
     kind: Kind,
 ) -> Result<(), StartError> {
     loaded.check().map_err(Reason::Configuration)?;
-    let program = runtime_program(options.runtime)?;
+    let runtimes = Runtimes::find(options.runtime).map_err(Reason::Runtime)?;
+    runtimes.check(&loaded.modules).map_err(Reason::Runtime)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Reason::Io)?;
     runtime.block_on(async {
         let state_dir = StateDir::open(&loaded.host.state_dir).map_err(Reason::StateDir)?;
@@ -174,7 +176,7 @@ fn run(
             Kind::Daemon => Signals::of_daemon().map_err(Reason::Io)?,
             Kind::Embedded => Signals::default(),
         };
-        let guardian = start_guardian(&program).await?;
+        let guardian = start_guardian(&runtimes.runtime).await?;
         let logs = &loaded.host.logs;
         let rotation =
             Rotation { dir: state_dir.logs(), file_bytes_max: logs.file_bytes_max as u64, files: logs.files };
@@ -185,7 +187,7 @@ fn run(
             state_dir,
             socket,
             guardian,
-            guardian_program: program,
+            runtimes,
             notify: if kind == Kind::Daemon { Notify::of_process() } else { Notify::nobody() },
             reloader: options.reloader,
             seed: seed(),
@@ -219,15 +221,6 @@ async fn start_guardian(program: &Path) -> Result<Guardian, Reason> {
             }
         }
     }
-}
-
-fn runtime_program(given: Option<PathBuf>) -> Result<PathBuf, Reason> {
-    let program = match given.or_else(|| std::env::var_os("BULKHEAD_RUNTIME").map(PathBuf::from)) {
-        Some(program) => program,
-        None => std::env::current_exe()?.with_file_name("module-runtime"),
-    };
-    let program = std::path::absolute(&program)?;
-    if program.is_file() { Ok(program) } else { Err(Reason::NoRuntime(program)) }
 }
 
 /// A host with many modules and clients needs many descriptors. Modules get the usual limit back.

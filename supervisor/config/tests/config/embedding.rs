@@ -1,6 +1,6 @@
 //! A program builds its configuration without files, under the same rules.
 
-use bulkhead_config::{HostConfig, Loaded, ModuleConfig, Origin};
+use bulkhead_config::{HostConfig, Loaded, ModuleConfig, ModuleKind, Origin};
 use bulkhead_protocol::Json;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn loaded(change: impl FnOnce(&mut Loaded)) -> Result<(), String> {
 #[test]
 fn a_module_is_built_without_files() {
     let module = ModuleConfig::process("echo", ["sh"]).unwrap().with_env("A", "1").with_config(Json::of(&[("a", 1)]));
-    assert!(module.program.is_absolute() && module.folder.is_absolute());
+    assert!(module.kind.program().is_some_and(|program| program.is_absolute()) && module.folder.is_absolute());
     assert_eq!(module.origins.of("module.command"), Origin::Program);
     assert_eq!(module.env["A"], "1");
     let host = HostConfig::new("state", "x.sock");
@@ -43,7 +43,11 @@ fn values_of_a_program_have_the_bounds_of_a_file() {
         (|l| l.modules[0].restart.give_up = Some(0), "module echo: restart.give_up: expected 1 to 1000000, found 0"),
         (|l| l.modules[0].config = Json::of(&[1]), "module echo: config: expected a JSON object, found \"[1]\""),
         (
-            |l| l.modules[0].command.clear(),
+            |l| {
+                let kind = &mut l.modules[0].kind;
+                let ModuleKind::Process { command, .. } = kind else { panic!("{kind:?} is a process") };
+                command.clear();
+            },
             "module echo: module.command: expected the command and its arguments, found an empty list",
         ),
         (|l| l.modules.push(l.modules[0].clone()), "two modules have the name \"echo\""),

@@ -2,8 +2,8 @@
 
 use crate::support::{RESEARCH_LOG, SCRIPT, Tree};
 use bulkhead_config::{
-    Flags, HostConfig, Limits, LogLevel, Logs, ModuleConfig, Origin, Resources, Restart, RestartPolicy, Restarts,
-    Surroundings, Transport,
+    Flags, HostConfig, Limits, LogLevel, Logs, ModuleConfig, ModuleKind, OnPanic, Origin, Resources, Restart,
+    RestartPolicy, Restarts, Surroundings, Transport,
 };
 use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
@@ -36,8 +36,13 @@ default_template = "standard"
     let module = research_log(&tree);
     assert_eq!(module.version, "0.1.0");
     assert_eq!(module.folder, tree.path().join("modules/research-log"));
-    assert_eq!(module.program, tree.path().join("modules/research-log/bin/research-log"));
-    assert_eq!(module.command, ["bin/research-log"]);
+    let expected = ModuleKind::Process {
+        command: vec!["bin/research-log".into()],
+        program: tree.path().join("modules/research-log/bin/research-log"),
+        transport: Transport::Socket,
+        on_panic: OnPanic::Restart,
+    };
+    assert_eq!(module.kind, expected);
     assert_eq!(module.resources.memory_limit, Some(64_000_000));
     assert_eq!(module.resources.cpu_time_limit, Some(Duration::from_millis(100)));
     assert_eq!(module.capabilities.to_wire().event_subscribe, ["research_session.*"]);
@@ -72,8 +77,9 @@ fn the_least_manifest_gets_the_documented_defaults() {
     tree.write("modules/a/module.toml", "module = { name = 'a', command = ['sh', '-c', 'true'] }");
     let loaded = tree.load_modules().unwrap();
     let module = &loaded.modules[0];
-    assert!(module.program.is_absolute() && module.program.ends_with("sh"));
-    assert_eq!(module.transport, Transport::Socket);
+    assert!(module.kind.program().is_some_and(|program| program.is_absolute() && program.ends_with("sh")));
+    assert_eq!((module.kind.name(), module.kind.transport()), ("process", Transport::Socket));
+    assert_eq!(module.kind.on_panic(), OnPanic::Restart);
     assert_eq!((module.spares, module.instances, module.autostart), (0, 1, true));
     assert_eq!((&module.restart, &module.limits), (&Restart::default(), &Limits::default()));
     assert_eq!(module.restart.policy, RestartPolicy::OnFailure);

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod embedding;
+mod kinds;
 mod loading;
 mod modules_together;
 mod never_panics;

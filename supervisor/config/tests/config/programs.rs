@@ -47,7 +47,8 @@ fn a_bare_word_is_looked_up_in_absolute_folders_of_path_only() {
         let mut surroundings = tree.surroundings();
         surroundings.variables.insert("PATH".into(), path.into());
         let flags = bulkhead_config::Flags { modules: vec!["modules".into()], ..Default::default() };
-        bulkhead_config::HostConfig::load_in(flags, &surroundings).map(|loaded| loaded.modules[0].program.clone())
+        bulkhead_config::HostConfig::load_in(flags, &surroundings)
+            .map(|loaded| loaded.modules[0].kind.program().unwrap().to_owned())
     };
     let tools = tree.path().join("tools");
     assert_eq!(load(format!(".::/none:{}", tools.display())).unwrap(), tools.join("tool"));

@@ -15,10 +15,10 @@ impl Host {
     }
 
     pub(super) fn start_guardian(&mut self) {
-        match Guardian::start(&self.guardian_program) {
+        match Guardian::start(&self.runtimes.runtime) {
             Ok(guardian) => self.adopt_guardian(guardian),
             Err(error) => {
-                tracing::error!("cannot start the guardian {}: {error}", self.guardian_program.display());
+                tracing::error!("cannot start the guardian {}: {error}", self.runtimes.runtime.display());
                 self.retry_in(RETRY_INTERVAL);
             }
         }

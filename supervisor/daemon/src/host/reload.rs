@@ -33,7 +33,10 @@ impl Host {
             let reason = "this host was given its modules by a program and has no files to read again";
             return Err(Failure::new(ErrorCode::Conflict, reason));
         };
-        reloader().map_err(|problems| Failure::new(ErrorCode::ModuleError, format!("nothing was changed: {problems}")))
+        let refused = |reason: String| Failure::new(ErrorCode::ModuleError, format!("nothing was changed: {reason}"));
+        let loaded = reloader().map_err(|problems| refused(problems.to_string()))?;
+        self.runtimes.check(&loaded.modules).map_err(|error| refused(error.to_string()))?;
+        Ok(loaded)
     }
 
     /// Reads the files again and hands one module over to what they say now.

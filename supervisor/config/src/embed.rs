@@ -1,0 +1,88 @@
+//! Modules that a program names, without files: the same defaults and the same checks. What has no
+//! constructor is set in the fields of the configuration, and checked before a host starts.
+
+use crate::load::surroundings;
+use crate::manifest;
+use crate::read::Places;
+use crate::relations::Draft;
+use crate::setting::check_command;
+use crate::surroundings::problem;
+use crate::{Line, ModuleConfig, ModuleKind, OnLimit, OnPanic, Origin, Problems, Transport, Wasi};
+use bulkhead_protocol::ModuleName;
+use std::path::{Path, PathBuf};
+
+/// Everything but what is named here is the default. A path counts from the current directory, which
+/// is also the working directory of the module.
+impl ModuleConfig {
+    /// A process that runs `command`. Its first word is found as in a manifest.
+    ///
+    /// # Errors
+    /// When the name is none, or the command is missing or cannot be run.
+    pub fn process<I>(name: &str, command: I) -> Result<ModuleConfig, Problems>
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let command: Vec<String> = command.into_iter().map(Into::into).collect();
+        check_words(name, &command)?;
+        let (program, transport, on_panic) = (PathBuf::new(), Transport::Socket, OnPanic::default());
+        built(name, ModuleKind::Process { command, program, transport, on_panic })
+    }
+
+    /// A shared library, which a child of the host's own loads.
+    ///
+    /// # Errors
+    /// When the name is none, or the file cannot be a shared library of this machine.
+    pub fn native(name: &str, library: impl AsRef<Path>) -> Result<ModuleConfig, Problems> {
+        let (library, on_panic) = (absolute(library.as_ref()), OnPanic::default());
+        built(name, ModuleKind::Native { library, on_panic })
+    }
+
+    /// A core WebAssembly module, which a child of the host's own runs. It is granted nothing; grants
+    /// are set in [`ModuleKind::Wasm`].
+    ///
+    /// # Errors
+    /// When the name is none, or the file cannot be a core WebAssembly module.
+    pub fn wasm(name: &str, module: impl AsRef<Path>) -> Result<ModuleConfig, Problems> {
+        let (module, on_panic) = (absolute(module.as_ref()), OnPanic::default());
+        built(name, ModuleKind::Wasm { module, on_panic, on_limit: OnLimit::default(), wasi: Wasi::default() })
+    }
+
+    /// A command that turns a line into a line. Its first word is found as in a manifest; what a line
+    /// holds is set in [`ModuleKind::Filter`].
+    ///
+    /// # Errors
+    /// When the name is none, or the command is missing or cannot be run.
+    pub fn filter<I>(name: &str, command: I) -> Result<ModuleConfig, Problems>
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let command: Vec<String> = command.into_iter().map(Into::into).collect();
+        check_words(name, &command)?;
+        built(name, ModuleKind::Filter { command, program: PathBuf::new(), per_message: false, line: Line::default() })
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn check_words(name: &str, command: &[String]) -> Result<(), Problems> {
+    let name = ModuleName::new(name).map_err(|error| problem(error.to_string()))?;
+    Ok(check_command(command).map_err(|message| problem(format!("module {name}: {message}")))?)
+}
+
+fn built(name: &str, kind: ModuleKind) -> Result<ModuleConfig, Problems> {
+    let surroundings = surroundings()?;
+    let name = ModuleName::new(name).map_err(|error| problem(error.to_string()))?;
+    let (required, _) = kind.required();
+    let config = ModuleConfig::with_defaults(name, surroundings.current_dir.clone(), kind);
+    let mut draft = Draft { config, places: Places::new() };
+    for key in ["module.name", "module.type", required] {
+        draft.config.origins.note(key, Origin::Program);
+    }
+    let mut problems = Vec::new();
+    manifest::find_files(&mut draft, &surroundings, &mut problems);
+    Problems::none_or(problems, || draft.config)
+}

@@ -1,0 +1,219 @@
+//! The programs that run in a module's process when the module is no program itself: where they are,
+//! and the command line of each kind. What they do with it is theirs.
+
+use bulkhead_config::{Folder, Line, ModuleConfig, ModuleKind, OnLimit};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The guardian's program, which also runs libraries and filters.
+const RUNTIME: &str = "module-runtime";
+
+/// The program that runs WebAssembly.
+const WASM_RUNTIME: &str = "module-runtime-wasm";
+
+/// Where the programs are.
+#[derive(Clone, Debug)]
+pub(crate) struct Runtimes {
+    /// `module-runtime`, absolute.
+    pub(crate) runtime: PathBuf,
+    /// `module-runtime-wasm`, absolute; it need not be there while no module is WebAssembly.
+    wasm: PathBuf,
+}
+
+/// Why modules cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RuntimeError {
+    #[error(
+        "expected the program {RUNTIME} at {}; build it, or name another place with $BULKHEAD_RUNTIME", .0.display()
+    )]
+    Missing(PathBuf),
+    #[error(
+        "module {module} is of type \"wasm\" and needs the program {WASM_RUNTIME}: expected it at {}; build or install \
+         it, or name another place with $BULKHEAD_WASM_RUNTIME",
+        .path.display()
+    )]
+    WasmMissing { module: String, path: PathBuf },
+    #[error("cannot tell where the running program is: {0}")]
+    Unplaced(#[from] io::Error),
+}
+
+impl Runtimes {
+    /// Finds the programs: `given` or what `$BULKHEAD_RUNTIME` names or `module-runtime` beside the
+    /// running program, and what `$BULKHEAD_WASM_RUNTIME` names or `module-runtime-wasm` beside the
+    /// other.
+    pub(crate) fn find(given: Option<PathBuf>) -> Result<Runtimes, RuntimeError> {
+        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let runtime = match given.or_else(|| variable("BULKHEAD_RUNTIME")) {
+            Some(program) => program,
+            None => std::env::current_exe()?.with_file_name(RUNTIME),
+        };
+        let runtime = std::path::absolute(runtime)?;
+        if !runtime.is_file() {
+            return Err(RuntimeError::Missing(runtime));
+        }
+        let wasm = variable("BULKHEAD_WASM_RUNTIME").unwrap_or_else(|| runtime.with_file_name(WASM_RUNTIME));
+        Ok(Runtimes { runtime, wasm: std::path::absolute(wasm)? })
+    }
+
+    /// Whether there is a program for each of `modules`.
+    pub(crate) fn check(&self, modules: &[ModuleConfig]) -> Result<(), RuntimeError> {
+        let is_wasm = |module: &&ModuleConfig| matches!(module.kind, ModuleKind::Wasm { .. });
+        match modules.iter().find(is_wasm) {
+            Some(module) if !self.wasm.is_file() => {
+                Err(RuntimeError::WasmMissing { module: module.name.to_string(), path: self.wasm.clone() })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The program of a module's process and its arguments. `cache` is the folder of compiled
+    /// WebAssembly, and `environment` that of the process, as it is given to it.
+    pub(crate) fn command_line(
+        &self,
+        config: &ModuleConfig,
+        cache: &Path,
+        environment: &[(String, String)],
+    ) -> Vec<String> {
+        match &config.kind {
+            ModuleKind::Process { command, program, .. } => {
+                [text(program)].into_iter().chain(command.iter().skip(1).cloned()).collect()
+            }
+            ModuleKind::Native { library, .. } => {
+                vec![text(&self.runtime), "native".into(), "--library".into(), text(library)]
+            }
+            ModuleKind::Filter { command, program, per_message, line } => {
+                let line = match line {
+                    Line::Args => "args",
+                    Line::Message => "message",
+                };
+                let mut argv = vec![text(&self.runtime), "filter".into(), "--line".into(), line.into()];
+                argv.extend(per_message.then(|| "--per-message".into()));
+                argv.extend(["--".into(), text(program)]);
+                argv.extend(command.iter().skip(1).cloned());
+                argv
+            }
+            ModuleKind::Wasm { module, .. } => {
+                let mut argv = vec![text(&self.wasm), "run".into()];
+                argv.extend(["--module".into(), text(module), "--cache".into(), text(cache)]);
+                argv.extend(wasm_flags(config, environment));
+                argv
+            }
+        }
+    }
+}
+
+/// What a WebAssembly module may use and see.
+fn wasm_flags(config: &ModuleConfig, environment: &[(String, String)]) -> Vec<String> {
+    let ModuleKind::Wasm { on_limit, wasi, .. } = &config.kind else { return Vec::new() };
+    let mut flags = Vec::new();
+    let mut flag = |name: &str, value: String| flags.extend([name.to_owned(), value]);
+    if let Some(bytes) = config.resources.memory_limit {
+        flag("--memory-limit", bytes.to_string());
+    }
+    if let Some(limit) = config.resources.cpu_time_limit {
+        flag("--cpu-time-limit-ms", limit.as_millis().to_string());
+    }
+    let on_limit = match on_limit {
+        OnLimit::Restart => "restart",
+        OnLimit::Continue => "continue",
+    };
+    flag("--on-limit", on_limit.into());
+    // Neither has a '=', which the configuration sees to.
+    let grant = |folder: &Folder| format!("{}={}", text(&folder.path), folder.name);
+    for folder in &wasi.read {
+        flag("--read", grant(folder));
+    }
+    for folder in &wasi.write {
+        flag("--write", grant(folder));
+    }
+    // It sees only what is named for it, though its runtime has the environment of every module.
+    let named = |name: &str| config.env.contains_key(name) || config.inherit_env.iter().any(|named| named == name);
+    for (name, _) in environment.iter().filter(|(name, _)| named(name)) {
+        flag("--env", name.clone());
+    }
+    flags.extend(wasi.data_dir.then(|| "--data-dir".into()));
+    flags
+}
+
+/// A path as an argument. One that is not UTF-8 cannot be passed on, and what it becomes is not there.
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bulkhead_config::{OnPanic, Wasi};
+    use std::time::Duration;
+
+    fn runtimes() -> Runtimes {
+        Runtimes { runtime: "/x/module-runtime".into(), wasm: "/x/module-runtime-wasm".into() }
+    }
+
+    fn config(kind: ModuleKind) -> ModuleConfig {
+        let mut config = ModuleConfig::process("a", ["/bin/sh"]).unwrap();
+        config.kind = kind;
+        config
+    }
+
+    fn wasm(wasi: Wasi, on_limit: OnLimit) -> ModuleConfig {
+        config(ModuleKind::Wasm { module: "/m/a.wasm".into(), on_panic: OnPanic::Restart, on_limit, wasi })
+    }
+
+    fn command_line(config: &ModuleConfig) -> String {
+        let environment = ["A", "HOME", "B", "PATH"].map(|name| (name.to_owned(), "1".to_owned()));
+        runtimes().command_line(config, Path::new("/s/cache/wasm"), &environment).join(" ")
+    }
+
+    #[test]
+    fn a_process_runs_its_own_program() {
+        let mut process = ModuleConfig::process("a", ["sh", "-c", "true"]).unwrap();
+        let ModuleKind::Process { program, .. } = &mut process.kind else { panic!("it is a process") };
+        *program = "/bin/sh".into();
+        assert_eq!(command_line(&process), "/bin/sh -c true");
+    }
+
+    #[test]
+    fn a_library_and_a_filter_are_run_by_the_runtime() {
+        let native = config(ModuleKind::Native { library: "/m/a.so".into(), on_panic: OnPanic::Continue });
+        assert_eq!(command_line(&native), "/x/module-runtime native --library /m/a.so");
+        let filter = |per_message, line| {
+            let command = ["jq", "-c", "--per-message"].map(str::to_owned).into();
+            config(ModuleKind::Filter { command, program: "/bin/jq".into(), per_message, line })
+        };
+        let found = command_line(&filter(false, Line::Args));
+        assert_eq!(found, "/x/module-runtime filter --line args -- /bin/jq -c --per-message");
+        let found = command_line(&filter(true, Line::Message));
+        assert_eq!(found, "/x/module-runtime filter --line message --per-message -- /bin/jq -c --per-message");
+    }
+
+    #[test]
+    fn webassembly_is_told_its_limits_and_its_grants_and_nothing_that_is_not_granted() {
+        let start = "/x/module-runtime-wasm run --module /m/a.wasm --cache /s/cache/wasm";
+        let found = command_line(&wasm(Wasi::default(), OnLimit::Restart));
+        assert_eq!(found, format!("{start} --on-limit restart"));
+
+        let folder = |name: &str, path: &str| Folder { name: name.into(), path: path.into() };
+        let wasi = Wasi { data_dir: true, read: vec![folder("in", "/m/in")], write: vec![folder("/tmp", "/tmp")] };
+        let mut granted = wasm(wasi, OnLimit::Continue);
+        granted.resources.memory_limit = Some(64_000_000);
+        granted.resources.cpu_time_limit = Some(Duration::from_millis(100));
+        granted.env.insert("A".into(), "1".into());
+        granted.inherit_env = vec!["B".into(), "ABSENT".into()];
+        let flags = "--memory-limit 64000000 --cpu-time-limit-ms 100 --on-limit continue --read /m/in=in \
+            --write /tmp=/tmp --env A --env B --data-dir";
+        assert_eq!(command_line(&granted), format!("{start} {flags}"));
+    }
+
+    #[test]
+    fn a_missing_program_for_webassembly_matters_only_to_webassembly() {
+        let process = ModuleConfig::process("a", ["/bin/sh"]).unwrap();
+        assert!(runtimes().check(std::slice::from_ref(&process)).is_ok());
+        let error = runtimes().check(&[process, wasm(Wasi::default(), OnLimit::Restart)]).unwrap_err().to_string();
+        let expected = "module a is of type \"wasm\" and needs the program module-runtime-wasm: expected it at \
+            /x/module-runtime-wasm; build or install it, or name another place with $BULKHEAD_WASM_RUNTIME";
+        assert_eq!(error, expected);
+    }
+}
