@@ -22,6 +22,7 @@ struct Envelope<'a> {
     payload: Option<Box<RawValue>>,
     deadline_ms: Option<u64>,
     key: Option<String>,
+    of: Option<u64>,
     data: Option<Box<RawValue>>,
     error: Option<String>,
     code: Option<String>,
@@ -96,6 +97,9 @@ impl Envelope<'_> {
         if let Some(key) = self.key.as_ref().filter(|key| key.is_empty() || key.len() > KEY_BYTES_MAX) {
             return fail(format!("expected a \"key\" of 1 to {KEY_BYTES_MAX} bytes, found {}", key.len()));
         }
+        if let Some(of) = self.of.filter(|of| *of > REQUEST_ID_MAX) {
+            return fail(format!("expected an \"of\" of at most {REQUEST_ID_MAX}, found {of}"));
+        }
         Ok(Request {
             id,
             kind,
@@ -103,6 +107,7 @@ impl Envelope<'_> {
             payload: self.payload.map_or_else(Json::null, Json),
             deadline_ms: self.deadline_ms,
             key: self.key,
+            of: self.of,
         })
     }
 

@@ -45,11 +45,13 @@ pub struct WireRequest<'a> {
     pub deadline_ms: Option<u64>,
     /// See [`Request::key`].
     pub key: Option<&'a str>,
+    /// See [`Request::of`].
+    pub of: Option<u64>,
 }
 
 impl<'a> From<&'a Request> for WireRequest<'a> {
     fn from(request: &'a Request) -> WireRequest<'a> {
-        let Request { id, kind, to, payload, deadline_ms, key } = request;
+        let Request { id, kind, to, payload, deadline_ms, key, of } = request;
         WireRequest {
             id: *id,
             kind,
@@ -57,6 +59,7 @@ impl<'a> From<&'a Request> for WireRequest<'a> {
             payload: payload.as_str(),
             deadline_ms: *deadline_ms,
             key: key.as_deref(),
+            of: *of,
         }
     }
 }
@@ -84,6 +87,9 @@ impl WireRequest<'_> {
             }
             if let Some(key) = self.key {
                 object.member("key", key);
+            }
+            if let Some(of) = self.of {
+                object.member("of", &of);
             }
             object.end();
         })

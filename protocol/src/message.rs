@@ -78,12 +78,14 @@ pub struct Request {
     pub deadline_ms: Option<u64>,
     /// Idempotency key: the same key is the same work.
     pub key: Option<String>,
+    /// In a module's own request: the host's number of the request in whose handling the module asks.
+    pub of: Option<u64>,
 }
 
 impl Request {
     /// A request of this type with nothing else set.
     pub fn new(id: impl Into<Option<u64>>, kind: RequestType, payload: Json) -> Request {
-        Request { id: id.into(), kind, to: None, payload, deadline_ms: None, key: None }
+        Request { id: id.into(), kind, to: None, payload, deadline_ms: None, key: None, of: None }
     }
 
     /// The same request for the module `to`.

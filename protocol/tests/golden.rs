@@ -106,6 +106,20 @@ fn between_host_and_module() -> Vec<(String, Message)> {
                 ..request(2, RequestType::Command, r#"{"name":"ping","args":{}}"#).to("test-minimal")
             }),
         ),
+        (
+            "from-module-query-of-the-request-in-hand",
+            Message::Request(Request {
+                of: Some(7),
+                ..request(4, RequestType::Query, r#"{"entity":"ResearchLog","id":"e1"}"#)
+            }),
+        ),
+        (
+            "from-module-event-of-the-request-in-hand",
+            Message::Request(Request {
+                of: Some(7),
+                ..request(None, RequestType::Event, r#"{"event":"research_log.created","data":{"n":1}}"#)
+            }),
+        ),
         ("from-module-cancel", Message::Request(request(3, RequestType::Cancel, r#"{"id":2}"#))),
     ])
 }

@@ -124,6 +124,7 @@ impl Core {
             payload: pending.message.payload.as_str(),
             deadline_ms: pending.message.deadline_ms,
             key: pending.message.key.as_deref(),
+            of: None,
         })
     }
 

@@ -48,6 +48,7 @@ impl Wire {
                 payload: cancel.as_str(),
                 deadline_ms: None,
                 key: None,
+                of: None,
             };
             // A host that cannot be told still gets its own deadline.
             let _ = self.send(cancel);
@@ -97,6 +98,7 @@ impl Host for InHand<'_> {
             payload: ask.what.payload().as_str(),
             deadline_ms: deadline_ms.map(|ms| ms.min(bulkhead_protocol::limits::DEADLINE_MS_MAX)),
             key: None,
+            of: None,
         })?;
         wire.flush();
         wire.await_answer(id, deadline)
@@ -111,6 +113,7 @@ impl Host for InHand<'_> {
             payload: payload.as_str(),
             deadline_ms: None,
             key: None,
+            of: None,
         };
         self.wire.send(event)?;
         // Without this a handler that emits in a loop would fill the memory before it answers.

@@ -205,6 +205,7 @@ impl<'a> Pipe<'a> {
                     payload,
                     deadline_ms: Some(self.options.timeout.as_millis() as u64),
                     key,
+                    of: None,
                 };
                 match self.session.queue(&request) {
                     Ok(id) => {

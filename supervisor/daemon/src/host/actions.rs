@@ -119,6 +119,7 @@ impl Host {
             payload: payload.as_str(),
             deadline_ms: None,
             key: None,
+            of: None,
         };
         match process.link.push(|out| wire.encode(out, self.config.frame_bytes_max)) {
             Ok(()) => self.mark_dirty(LinkId::Run(run)),
