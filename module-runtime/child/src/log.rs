@@ -21,13 +21,13 @@ pub enum Level {
 }
 
 impl Level {
-    /// The level of this name; one that is not known is a warning.
+    /// The level of this name; any other is `info`.
     pub fn from_name(name: &str) -> Level {
         match name {
             "debug" => Level::Debug,
             "info" => Level::Info,
             "error" => Level::Error,
-            _ => Level::Warn,
+            _ => Level::Info,
         }
     }
 
