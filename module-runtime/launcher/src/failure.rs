@@ -142,7 +142,7 @@ fn bad_format(program: &str) -> String {
 }
 
 /// The beginning of a regular file; nothing of anything else, which might block.
-fn head(program: &str) -> Vec<u8> {
+pub(crate) fn head(program: &str) -> Vec<u8> {
     let mut head = Vec::new();
     if fs::metadata(program).is_ok_and(|metadata| metadata.is_file())
         && let Ok(file) = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(program)

@@ -10,6 +10,7 @@ mod child;
 mod clearing;
 mod failure;
 mod guardian;
+mod native;
 mod pair;
 mod processes;
 mod run;
@@ -42,6 +43,11 @@ fn main() -> ExitCode {
         ["guardian"] => guardian::main(),
         ["-h" | "--help" | "help"] => print(USAGE),
         ["-V" | "--version"] => print(concat!("module-runtime ", env!("CARGO_PKG_VERSION"), "\n")),
+        ["native", "--library", _] => {
+            // As it is: a path need not be UTF-8.
+            native::main(std::env::args_os().nth(3).unwrap_or_default().into())
+        }
+        ["native", ..] => usage("expected 'native --library PATH'"),
         [] => usage("a subcommand is missing"),
         ["guardian", extra, ..] => usage(&format!("guardian takes no arguments, found '{extra}'")),
         [other, ..] => usage(&format!("unknown subcommand '{other}', expected guardian")),

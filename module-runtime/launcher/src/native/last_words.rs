@@ -1,0 +1,214 @@
+//! What is said when foreign code ends the process: one line on standard error that names what was
+//! being done, so that the host's report of the crash names it too.
+//!
+//! It deliberately changes nothing else: the signal still ends the process, and the exit code of
+//! `exit` stays. Everything that runs in a signal handler here uses atomics, the stack and write(2).
+
+use libc::{c_char, c_int, c_void, siginfo_t};
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+
+/// The signals by which a program that went wrong ends.
+const SIGNALS: [(c_int, &CStr); 5] = [
+    (libc::SIGSEGV, c"SIGSEGV"),
+    (libc::SIGABRT, c"SIGABRT"),
+    (libc::SIGBUS, c"SIGBUS"),
+    (libc::SIGFPE, c"SIGFPE"),
+    (libc::SIGILL, c"SIGILL"),
+];
+
+/// Bytes of the stack on which the handler runs: the module's own may be what overflowed.
+const STACK_BYTES: usize = 64 * 1024;
+
+/// Bytes of the line. A path that is longer is cut.
+const LINE_BYTES_MAX: usize = 1024;
+
+/// What is being done, as three pieces of a sentence that follow each other.
+static WHERE: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
+static SUBJECT: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
+static BEHIND: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
+/// The thread that calls the module.
+static THREAD: AtomicI32 = AtomicI32::new(0);
+/// The process ends as it should.
+static ENDING: AtomicBool = AtomicBool::new(false);
+/// What was in force before, in the order of [`SIGNALS`].
+static BEFORE: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
+
+/// Something that foreign code is asked to do. What names it lives as long as the process, as a
+/// signal may come at any moment, on any thread.
+#[derive(Clone, Copy)]
+pub(crate) enum Doing {
+    /// Nothing: what runs is a thread of the library's own.
+    Waiting,
+    Loading(&'static CStr),
+    /// The function of this name.
+    Function(&'static CStr),
+    /// `handle_message` of this type.
+    Message(&'static CStr),
+    /// What the process does after everything else.
+    Unloading(&'static CStr),
+}
+
+impl Doing {
+    fn pieces(self) -> [&'static CStr; 3] {
+        match self {
+            Doing::Waiting => [c"while no function of the library ran", c"", c""],
+            Doing::Loading(path) => [c"in the constructors of ", path, c", before create_module"],
+            Doing::Function(name) => [c"in ", name, c""],
+            Doing::Message(kind) => [c"in handle_message of ", kind, c""],
+            Doing::Unloading(path) => [c"in the destructors of ", path, c", after everything else"],
+        }
+    }
+}
+
+/// Does `what`, which last words call `doing`. What was being done before is being done after it.
+pub(crate) fn during<T>(doing: Doing, what: impl FnOnce() -> T) -> T {
+    let places = [&WHERE, &SUBJECT, &BEHIND];
+    let before = places.map(|place| place.load(Ordering::Relaxed));
+    set(doing);
+    let result = what();
+    for (place, before) in places.into_iter().zip(before) {
+        place.store(before, Ordering::Relaxed);
+    }
+    result
+}
+
+fn set(doing: Doing) {
+    for (place, piece) in [&WHERE, &SUBJECT, &BEHIND].into_iter().zip(doing.pieces()) {
+        place.store(piece.as_ptr().cast_mut(), Ordering::Relaxed);
+    }
+}
+
+/// From now on this process has last words. To be called once, on the thread that calls the module,
+/// before anything foreign is loaded.
+pub(crate) fn install() {
+    set(Doing::Waiting);
+    // SAFETY: gettid has no preconditions.
+    THREAD.store(unsafe { libc::gettid() }, Ordering::Relaxed);
+    let before = SIGNALS.map(|(signal, _)| {
+        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: the new action is null, so that this only asks; a `sigaction` of zeros is valid,
+        // also if the call should fail.
+        unsafe {
+            libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
+            action.assume_init()
+        }
+    });
+    if BEFORE.set(before).is_err() {
+        return;
+    }
+    use_a_stack_of_its_own();
+    for (signal, _) in SIGNALS {
+        // SAFETY: a `sigaction` of zeros is valid; the handler has the form that SA_SIGINFO asks for,
+        // and does only what is safe in a signal handler.
+        unsafe {
+            let mut action = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
+            let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = on_signal;
+            action.sa_sigaction = handler as libc::sighandler_t;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+            libc::sigaction(signal, &action, ptr::null_mut());
+        }
+    }
+    // SAFETY: the function takes nothing and does not unwind. Registered first, it runs last, after
+    // what the library registers.
+    unsafe { libc::atexit(on_exit) };
+}
+
+/// From now on the process ends because it should.
+pub(crate) fn ending(library: &'static CStr) {
+    set(Doing::Unloading(library));
+    ENDING.store(true, Ordering::Relaxed);
+}
+
+fn use_a_stack_of_its_own() {
+    let memory = Box::leak(vec![0u8; STACK_BYTES].into_boxed_slice());
+    let stack = libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: STACK_BYTES };
+    // SAFETY: the memory is never freed and nothing else uses it. Where the kernel refuses, the
+    // handler runs on the stack that there is.
+    unsafe { libc::sigaltstack(&stack, ptr::null_mut()) };
+}
+
+extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, _: *mut c_void) {
+    // SAFETY: the location of errno is valid for as long as this thread lives.
+    let errno = unsafe { *libc::__errno_location() };
+    let name = SIGNALS.iter().find(|(number, _)| *number == signal).map_or(c"a signal", |(_, name)| name);
+    let mut line = Line::new();
+    line.add(name);
+    line.add(c" ");
+    line.add_what_is_done();
+    line.write();
+
+    // Back to what was before, and the same again: the host sees the process end by this signal.
+    if let Some(before) = BEFORE.get()
+        && let Some(index) = SIGNALS.iter().position(|(number, _)| *number == signal)
+    {
+        // SAFETY: the action is what the kernel gave us.
+        unsafe { libc::sigaction(signal, &before[index], ptr::null_mut()) };
+    }
+    // SAFETY: SA_SIGINFO promises a valid `info`; raise is safe in a handler. A fault of the
+    // processor comes again by itself when the handler returns; what was sent does not.
+    unsafe {
+        if (*info).si_code <= 0 {
+            libc::raise(signal);
+        }
+        *libc::__errno_location() = errno;
+    }
+}
+
+extern "C" fn on_exit() {
+    if ENDING.load(Ordering::Relaxed) {
+        return;
+    }
+    let mut line = Line::new();
+    line.add(c"the library called exit ");
+    line.add_what_is_done();
+    line.write();
+}
+
+/// A line that is put together without memory from anywhere.
+struct Line {
+    bytes: [u8; LINE_BYTES_MAX],
+    length: usize,
+}
+
+impl Line {
+    fn new() -> Line {
+        let mut line = Line { bytes: [0; LINE_BYTES_MAX], length: 0 };
+        line.add(c"module-runtime: ");
+        line
+    }
+
+    /// Leaves room for the line's end.
+    fn add(&mut self, text: &CStr) {
+        for byte in text.to_bytes() {
+            if self.length + 1 < LINE_BYTES_MAX {
+                self.bytes[self.length] = *byte;
+                self.length += 1;
+            }
+        }
+    }
+
+    fn add_what_is_done(&mut self) {
+        // SAFETY: gettid has no preconditions.
+        if unsafe { libc::gettid() } != THREAD.load(Ordering::Relaxed) {
+            self.add(c"on a thread of the library's own, ");
+        }
+        for place in [&WHERE, &SUBJECT, &BEHIND] {
+            let piece = place.load(Ordering::Relaxed);
+            if !piece.is_null() {
+                // SAFETY: every piece that `set` stores lives as long as the process.
+                self.add(unsafe { CStr::from_ptr(piece) });
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        self.bytes[self.length] = b'\n';
+        // SAFETY: the buffer is as long as is said. What cannot be written is lost: there is nobody
+        // left to be told.
+        unsafe { libc::write(libc::STDERR_FILENO, self.bytes.as_ptr().cast(), self.length + 1) };
+    }
+}
