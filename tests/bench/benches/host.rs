@@ -62,12 +62,7 @@ fn one_caller(programs: &Programs) -> Result<(), Failed> {
     let mut rounds: Vec<Vec<Latencies>> = vec![Vec::new(); routes.len()];
     for round in 0..=ROUNDS {
         for ((_, caller, request), rounds) in routes.iter_mut().zip(&mut rounds) {
-            let mut latencies = Latencies::default();
-            for _ in 0..CALLS_ALONE {
-                let began = Instant::now();
-                caller.call(request)?;
-                latencies.push(began.elapsed());
-            }
+            let latencies = caller.latencies(request, CALLS_ALONE)?;
             // The first round only warms up.
             if round > 0 {
                 rounds.push(latencies);

@@ -2,6 +2,7 @@
 //! enough to see that it is a success, so that what is measured is what lies between.
 
 use crate::Failed;
+use crate::figures::Latencies;
 use crate::frames::{self, FIRST_ID, ID_AT, ID_DIGITS};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -43,6 +44,20 @@ impl Caller {
         self.push(request);
         self.send()?;
         success(self.answer()?)
+    }
+
+    /// Sends `calls` requests, each after the answer to the one before.
+    ///
+    /// # Errors
+    /// As [`Caller::call`].
+    pub fn latencies(&mut self, request: &[u8], calls: usize) -> Result<Latencies, Failed> {
+        let mut latencies = Latencies::default();
+        for _ in 0..calls {
+            let began = Instant::now();
+            self.call(request)?;
+            latencies.push(began.elapsed());
+        }
+        Ok(latencies)
     }
 
     /// Sends `calls` requests with `window` of them in flight at all times; returns how long it took.

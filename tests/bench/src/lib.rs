@@ -10,6 +10,7 @@ pub mod cores;
 pub mod crash;
 pub mod figures;
 pub mod frames;
+pub mod kinds;
 pub mod parts;
 pub mod programs;
 pub mod weight;

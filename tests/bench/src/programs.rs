@@ -7,6 +7,9 @@ use std::process::Command;
 /// The packages whose programs are measured.
 const PACKAGES: [&str; 3] = ["bulkhead", "bulkhead-launcher", "test-minimal"];
 
+/// The packages of the other kinds of modules, which take longer to build.
+const PACKAGES_OF_KINDS: [&str; 4] = ["bulkhead", "bulkhead-launcher", "bulkhead-wasm", "specimen"];
+
 /// The folder of release builds.
 #[derive(Debug)]
 pub struct Programs {
@@ -19,6 +22,18 @@ impl Programs {
     /// # Errors
     /// When it does not build.
     pub fn build() -> Result<Programs, Failed> {
+        Programs::of(&PACKAGES)
+    }
+
+    /// Builds what is needed to measure every kind of module, and says so.
+    ///
+    /// # Errors
+    /// When it does not build.
+    pub fn build_all_kinds() -> Result<Programs, Failed> {
+        Programs::of(&PACKAGES_OF_KINDS)
+    }
+
+    fn of(packages: &[&str]) -> Result<Programs, Failed> {
         let current = std::env::current_exe()?;
         let folder = current
             .ancestors()
@@ -32,12 +47,12 @@ impl Programs {
             .to_owned();
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
-        command.args(["build", "--release", "--bins"]).args(PACKAGES.iter().flat_map(|name| ["-p", name]));
+        command.args(["build", "--release"]).args(packages.iter().flat_map(|name| ["-p", name]));
         command.current_dir(env!("CARGO_MANIFEST_DIR"));
         if let Some(target) = folder.parent() {
             command.env("CARGO_TARGET_DIR", target);
         }
-        eprintln!("building what is measured: cargo build --release --bins -p {}", PACKAGES.join(" -p "));
+        eprintln!("building what is measured: cargo build --release -p {}", packages.join(" -p "));
         let status = command.status()?;
         if !status.success() {
             return Err(format!("the build failed: {status}").into());

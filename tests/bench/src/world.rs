@@ -42,15 +42,34 @@ impl World {
     /// # Errors
     /// When it does not start.
     pub fn start(programs: &Programs) -> Result<World, Failed> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("bulkhead-bench-{}-{number}", std::process::id()));
-        fs::create_dir_all(&folder)?;
         let play = parts::part(ECHO)?;
         let words: Vec<_> =
             [play.get_program()].into_iter().chain(play.get_args()).map(|word| word.display().to_string()).collect();
-        manifest(&folder, "echo", &words)?;
-        manifest(&folder, "test-minimal", &[programs.path("test-minimal").display().to_string()])?;
+        let minimal = [programs.path("test-minimal").display().to_string()];
+        let modules = [("echo", command(&words)?), ("test-minimal", command(&minimal)?)];
+        let world = World::with_modules(programs, &modules)?;
+        let mut caller = world.caller()?;
+        for module in ["echo", "test-minimal"] {
+            // A request to a module that is starting waits with it.
+            caller.call(&frames::command(module, if module == "echo" { "echo" } else { "ping" }))?;
+        }
+        Ok(world)
+    }
+
+    /// Starts a host with these modules: the name of each, and what its manifest says under `[module]`
+    /// beside that.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn with_modules(programs: &Programs, modules: &[(&str, String)]) -> Result<World, Failed> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("bulkhead-bench-{}-{number}", std::process::id()));
+        for (name, rest) in modules {
+            let folder = folder.join("modules").join(name);
+            fs::create_dir_all(&folder)?;
+            fs::write(folder.join("module.toml"), format!("[module]\nname = \"{name}\"\n{rest}\n{RESTART}"))?;
+        }
         let config = folder.join("bulkhead.toml");
         fs::write(
             &config,
@@ -65,13 +84,7 @@ impl World {
             .args(["--socket".as_ref(), folder.join("socket").as_os_str()])
             .stdin(Stdio::null())
             .spawn()?;
-        let world = World { folder, host };
-        let mut caller = world.caller()?;
-        for module in ["echo", "test-minimal"] {
-            // A request to a module that is starting waits with it.
-            caller.call(&frames::command(module, if module == "echo" { "echo" } else { "ping" }))?;
-        }
-        Ok(world)
+        Ok(World { folder, host })
     }
 
     /// The control socket.
@@ -112,15 +125,19 @@ impl World {
     }
 }
 
-fn manifest(folder: &Path, name: &str, command: &[String]) -> Result<(), Failed> {
-    let folder = folder.join("modules").join(name);
-    fs::create_dir_all(&folder)?;
-    let command = serde_json::to_string(command)?;
-    let text = format!("[module]\nname = \"{name}\"\ncommand = {command}\n{RESTART}");
-    Ok(fs::write(folder.join("module.toml"), text)?)
+/// The line of a manifest that says how a process is started.
+///
+/// # Errors
+/// When the words are no text.
+pub fn command(words: &[String]) -> Result<String, Failed> {
+    Ok(format!("command = {}", serde_json::to_string(words)?))
 }
 
-fn resident_kib(process: u32) -> Result<u64, Failed> {
+/// Resident memory of a process in KiB.
+///
+/// # Errors
+/// When it is gone.
+pub fn resident_kib(process: u32) -> Result<u64, Failed> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("expected VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
