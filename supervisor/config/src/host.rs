@@ -115,12 +115,6 @@ impl HostConfig {
     }
 }
 
-impl Default for Restarts {
-    fn default() -> Restarts {
-        Restarts { per_second: 20, burst: 50 }
-    }
-}
-
 impl Default for Logs {
     fn default() -> Logs {
         Logs {

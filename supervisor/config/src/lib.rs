@@ -27,15 +27,17 @@ mod problem;
 mod program;
 mod read;
 mod relations;
+mod rules;
 mod setting;
 mod show;
 mod surroundings;
 mod units;
 
+pub use bulkhead_core::Policy as RestartPolicy;
 pub use bulkhead_protocol::OnPanic;
 pub use host::{Flags, HostConfig, Loaded, LogLevel, Logs, Restarts};
 pub use kind::{Folder, Line, ModuleKind, OnLimit, Transport, Wasi};
-pub use module::{Capabilities, INHERITED_ENVIRONMENT, Limits, ModuleConfig, Resources, Restart, RestartPolicy};
+pub use module::{Capabilities, INHERITED_ENVIRONMENT, Limits, ModuleConfig, Resources, Restart};
 pub use origin::{Origin, Origins};
 pub use problem::{Problem, Problems};
 pub use show::show;

@@ -1,7 +1,7 @@
 //! What a module is configured to be: the values in force, with their defaults. How they are
 //! written in a file is in `keys.rs`; what becomes of them is the core's and the daemon's business.
 
-use crate::{ModuleKind, Origin, Origins};
+use crate::{ModuleKind, Origin, Origins, RestartPolicy};
 use bulkhead_protocol::{Json, ModuleName, Pattern};
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
@@ -45,17 +45,6 @@ pub struct ModuleConfig {
     pub config: Json,
     /// Where each value came from.
     pub origins: Origins,
-}
-
-/// After which exits a module is started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RestartPolicy {
-    /// After every exit that nobody asked for.
-    Always,
-    /// After a failure: a non-zero exit, a signal, a start that took too long, a hang (default).
-    OnFailure,
-    /// After none.
-    Never,
 }
 
 /// When a module is started again.
@@ -191,42 +180,6 @@ impl Capabilities {
             event_subscribe: texts(&self.event_subscribe),
             event_emit: texts(&self.event_emit),
             call: self.call.clone(),
-        }
-    }
-}
-
-impl Default for Restart {
-    fn default() -> Restart {
-        Restart {
-            policy: RestartPolicy::OnFailure,
-            at_once_after: Duration::from_secs(1),
-            delay_initial: Duration::from_millis(100),
-            delay_max: Duration::from_secs(30),
-            reset_after: Duration::from_secs(10),
-            breaker_failures: 10,
-            breaker_window: Duration::from_secs(5 * 60),
-            breaker_retry: Duration::from_secs(60),
-            give_up: None,
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            queue: 1024,
-            queue_bytes_max: 64_000_000,
-            window: 64,
-            window_bytes: 4_000_000,
-            requests: 64,
-            start_timeout: Duration::from_secs(10),
-            stop_timeout: Duration::from_secs(5),
-            term_timeout: Duration::from_secs(2),
-            ping_interval: Duration::from_secs(10),
-            ping_timeout: Duration::from_secs(1),
-            ping_misses: 3,
-            deadline_default: Duration::from_secs(30),
-            cancel_grace: Duration::from_secs(5),
         }
     }
 }

@@ -86,7 +86,7 @@ impl fmt::Display for Cause {
             }
             Cause::Hung(evidence) => write!(f, "hung: {evidence}"),
             Cause::Violation(what) => write!(f, "protocol violation: {what}"),
-            Cause::CpuTime(limit) => write!(f, "one message cost more than its {limit:?} of CPU time"),
+            Cause::CpuTime(limit) => write!(f, "one message cost more than {limit:?} of CPU time"),
             Cause::GuardianLost => f.write_str("the guardian process ended, and its modules with it"),
         }
     }

@@ -39,6 +39,7 @@ pub struct RestartRules {
     pub give_up: Option<u32>,
 }
 
+/// The defaults of the manifest's `[restart]`; they stand nowhere else.
 impl Default for RestartRules {
     fn default() -> RestartRules {
         RestartRules {

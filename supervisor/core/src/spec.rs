@@ -83,13 +83,14 @@ pub struct ModuleRules {
     pub cpu_time_max: Option<Duration>,
 }
 
+/// The defaults of the manifest's `[limits]`; they stand nowhere else.
 impl Default for ModuleRules {
     fn default() -> ModuleRules {
         ModuleRules {
             queue_max: 1024,
-            queue_bytes_max: 64 * 1024 * 1024,
+            queue_bytes_max: 64_000_000,
             window: 64,
-            window_bytes_max: 4 * 1024 * 1024,
+            window_bytes_max: 4_000_000,
             requests_max: 64,
             start_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(5),

@@ -154,40 +154,9 @@ pub(crate) fn spec(config: &ModuleConfig, generation: u64) -> ModuleSpec {
     spec.requires.clone_from(&config.requires);
     spec.instances = count(config.instances);
     spec.spares = count(config.spares);
-    let restart = &config.restart;
-    spec.restart = bulkhead_core::RestartRules {
-        policy: match restart.policy {
-            bulkhead_config::RestartPolicy::Always => bulkhead_core::Policy::Always,
-            bulkhead_config::RestartPolicy::OnFailure => bulkhead_core::Policy::OnFailure,
-            bulkhead_config::RestartPolicy::Never => bulkhead_core::Policy::Never,
-        },
-        at_once_after: restart.at_once_after,
-        delay_initial: restart.delay_initial,
-        delay_max: restart.delay_max,
-        reset_after: restart.reset_after,
-        breaker_failures: count(restart.breaker_failures),
-        breaker_window: restart.breaker_window,
-        breaker_retry: restart.breaker_retry,
-        give_up: restart.give_up.map(count),
-    };
-    let limits = &config.limits;
-    spec.rules = bulkhead_core::ModuleRules {
-        queue_max: limits.queue,
-        queue_bytes_max: limits.queue_bytes_max,
-        window: limits.window,
-        window_bytes_max: limits.window_bytes,
-        requests_max: limits.requests,
-        start_timeout: limits.start_timeout,
-        drain_timeout: limits.stop_timeout,
-        term_timeout: limits.term_timeout,
-        ping_interval: limits.ping_interval,
-        ping_timeout: limits.ping_timeout,
-        ping_misses: count(limits.ping_misses),
-        deadline_default: limits.deadline_default,
-        cancel_grace: limits.cancel_grace,
-        cpu_time_max: config.resources.cpu_time_limit.map(|limit| cpu_time_max(&config.kind, limit)),
-        ..bulkhead_core::ModuleRules::default()
-    };
+    spec.restart = config.restart.rules();
+    let cpu_time_max = config.resources.cpu_time_limit.map(|limit| cpu_time_max(&config.kind, limit));
+    spec.rules = config.limits.rules(cpu_time_max);
     spec.subscribe.clone_from(&config.capabilities.event_subscribe);
     spec.emit.clone_from(&config.capabilities.event_emit);
     spec.call.clone_from(&config.capabilities.call);

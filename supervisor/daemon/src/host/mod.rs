@@ -130,11 +130,6 @@ pub(crate) struct Parts {
 impl Host {
     pub(crate) fn new(parts: Parts) -> Host {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let settings = bulkhead_core::HostSettings {
-            restarts_per_second: count(parts.config.restarts.per_second),
-            restarts_burst: count(parts.config.restarts.burst),
-            ..bulkhead_core::HostSettings::default()
-        };
         let logs = &parts.config.logs;
         let log_bounds = Bounds {
             line_bytes_max: logs.line_bytes_max,
@@ -144,7 +139,7 @@ impl Host {
         let crashes = Crashes::new(parts.state_dir.crashes(), parts.state_dir.quarantine());
         let clock = Clock::new();
         let mut host = Host {
-            core: Core::new(settings, parts.seed),
+            core: Core::new(parts.config.restarts.settings(), parts.seed),
             config: parts.config,
             configs: HashMap::new(),
             next_generation: 1,
