@@ -1,0 +1,208 @@
+//! The bound on processor time of one message. A thread of its own looks at the clock of the thread
+//! that serves, and moves the engine's epoch when the time is over: compiled code looks at the epoch
+//! at every loop and every function. It sleeps while nothing is limited or in hand.
+//!
+//! Work of the runtime for the module, within a function that the module called, looks at no epoch.
+//! It is bounded where it is done, asks [`Budget::check`] where it is long, and, should all of that
+//! fail, ends with the process a moment later.
+
+use crate::limits::Limit;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::gettid;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+use wasmtime::Engine;
+
+/// The exit code after a limit was passed.
+pub(crate) const EXIT_LIMIT: u8 = 103;
+
+/// How much longer than its limit a message may run before the process ends without an answer. Only
+/// a call of the runtime that is not bounded by itself could take so long.
+const OVERRUN: Duration = Duration::from_secs(2);
+
+/// The shortest sleep between two looks at the clock.
+const TICK: Duration = Duration::from_millis(1);
+
+/// The budget of the messages of one thread.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    shared: Arc<Shared>,
+    limit: Duration,
+}
+
+#[derive(Debug)]
+struct Shared {
+    hand: Mutex<Hand>,
+    changed: Condvar,
+    /// The processor time of the thread that serves.
+    clock: ClockId,
+}
+
+#[derive(Debug)]
+struct Hand {
+    /// When the message in hand has used its time up, on the thread's clock.
+    end: Option<Duration>,
+    watcher: Watcher,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Watcher {
+    /// Sleeps until it is told of a message.
+    Waits,
+    /// Looks at the clock by itself, and notices another message without being told.
+    Looks,
+    /// Ends.
+    Done,
+}
+
+impl Budget {
+    /// Starts the watch over the calling thread, which is the one that serves.
+    pub(crate) fn new(engine: Engine, limit: Duration) -> std::io::Result<Budget> {
+        let shared = Arc::new(Shared {
+            hand: Mutex::new(Hand { end: None, watcher: Watcher::Looks }),
+            changed: Condvar::new(),
+            clock: clock_of_this_thread(),
+        });
+        let watched = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("cpu-time".into()).stack_size(128 * 1024);
+        thread.spawn(move || watch(&watched, &engine, limit))?;
+        Ok(Budget { shared, limit })
+    }
+
+    /// Counts from now on. The store must have been given one epoch before.
+    pub(crate) fn begin(&self) {
+        let end = self.shared.used() + self.limit;
+        let mut hand = self.shared.hand();
+        hand.end = Some(end);
+        if hand.watcher == Watcher::Waits {
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// Counts no longer. After it, the epoch does not move for the message that was in hand.
+    pub(crate) fn finish(&self) {
+        self.shared.hand().end = None;
+    }
+
+    /// Whether the message in hand may go on: for work in many small steps.
+    pub(crate) fn check(&self) -> Result<(), Limit> {
+        let end = self.shared.hand().end;
+        match end {
+            Some(end) if self.shared.used() >= end => Err(Limit::CpuTime { limit: self.limit }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        self.shared.hand().watcher = Watcher::Done;
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Shared {
+    fn hand(&self) -> MutexGuard<'_, Hand> {
+        self.hand.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn used(&self) -> Duration {
+        clock_gettime(self.clock).map_or(Duration::ZERO, Duration::from)
+    }
+}
+
+/// The processor time clock of this thread, readable by others: glibc's `pthread_getcpuclockid` puts
+/// the same number together, which is part of the kernel's interface (`CPUCLOCK_PERTHREAD_MASK` and
+/// `CPUCLOCK_SCHED` under the complement of the thread's number).
+fn clock_of_this_thread() -> ClockId {
+    ClockId::from_raw((!gettid().as_raw() << 3) | 4 | 2)
+}
+
+fn watch(shared: &Shared, engine: &Engine, limit: Duration) {
+    let mut hand = shared.hand();
+    let mut told = None;
+    while hand.watcher != Watcher::Done {
+        let Some(end) = hand.end else {
+            hand.watcher = Watcher::Waits;
+            hand = shared.changed.wait(hand).unwrap_or_else(std::sync::PoisonError::into_inner);
+            if hand.watcher == Watcher::Waits {
+                hand.watcher = Watcher::Looks;
+            }
+            continue;
+        };
+        let used = shared.used();
+        if used >= end && told != Some(end) {
+            // Under the lock, so that it is this message whose code notices.
+            engine.increment_epoch();
+            told = Some(end);
+        } else if used >= end + OVERRUN {
+            let limit = Limit::CpuTime { limit };
+            bulkhead_child::log!(error, "{limit}, in a function of the runtime that does not end; the process ends");
+            std::process::exit(i32::from(EXIT_LIMIT));
+        }
+        // Processor time never runs faster than the clock on the wall, so this is never too late by
+        // more than a tick.
+        let sleep = end.saturating_sub(used).max(TICK);
+        hand = shared.changed.wait_timeout(hand, sleep).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    fn burn(budget: &Budget, most: Duration) -> Result<(), Limit> {
+        let end = Instant::now() + most;
+        while Instant::now() < end {
+            budget.check()?;
+        }
+        Ok(())
+    }
+
+    fn budget(limit: Duration) -> Budget {
+        Budget::new(Engine::default(), limit).unwrap()
+    }
+
+    #[test]
+    fn work_is_stopped_when_its_processor_time_is_over() {
+        let budget = budget(Duration::from_millis(20));
+        budget.begin();
+        let passed = burn(&budget, Duration::from_secs(20)).unwrap_err();
+        assert_eq!(passed, Limit::CpuTime { limit: Duration::from_millis(20) });
+    }
+
+    #[test]
+    fn waiting_costs_no_processor_time() {
+        let budget = budget(Duration::from_millis(20));
+        budget.begin();
+        // Not a wait for something: the passing of time itself is what must not count.
+        std::thread::sleep(Duration::from_millis(60));
+        assert_eq!(budget.check(), Ok(()));
+    }
+
+    #[test]
+    fn each_message_has_a_budget_of_its_own() {
+        let budget = budget(Duration::from_millis(30));
+        for _ in 0..5 {
+            budget.begin();
+            assert_eq!(burn(&budget, Duration::from_millis(10)), Ok(()));
+            budget.finish();
+        }
+        assert_eq!(budget.check(), Ok(()), "nothing is in hand");
+    }
+
+    #[test]
+    fn the_watcher_ends_with_the_budget() {
+        let shared = {
+            let budget = budget(Duration::from_secs(1));
+            budget.begin();
+            Arc::clone(&budget.shared)
+        };
+        let end = Instant::now() + Duration::from_secs(20);
+        while Arc::strong_count(&shared) > 1 {
+            assert!(Instant::now() < end, "the watcher holds on");
+            std::thread::yield_now();
+        }
+    }
+}

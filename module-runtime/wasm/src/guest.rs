@@ -1,0 +1,170 @@
+//! The module as the serving loop sees it: loaded when `init` came, so that whatever fails is answered;
+//! and what follows when a call ends early, as the manifest says it.
+
+use crate::arguments::{DataFolder, OnLimit, Options};
+use crate::budget::{Budget, EXIT_LIMIT};
+use crate::instance::{Instance, Recipe};
+use crate::lend;
+use crate::load;
+use crate::stop::{Ending, Stopped};
+use crate::wasi;
+use bulkhead_child::{Barrier, Error, Greeting, Guest, Host, Outcome, answer, log};
+use bulkhead_protocol::init::OnPanic;
+use bulkhead_protocol::{Init, Json, RequestType};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The exit code after a trap.
+const EXIT_TRAP: u8 = 102;
+
+/// The exit code after a handler panicked and said so itself.
+const EXIT_PANIC: u8 = 101;
+
+/// One WebAssembly module.
+pub(crate) struct WasmGuest {
+    options: Options,
+    running: Option<Running>,
+}
+
+struct Running {
+    recipe: Recipe,
+    /// Shared with what is done before answers leave.
+    instance: Rc<RefCell<Instance>>,
+    /// The payload of `init` as the module sees it: every instance is told the same.
+    init: String,
+    on_panic: OnPanic,
+}
+
+impl WasmGuest {
+    /// The module that the command line names. Nothing is loaded yet.
+    pub(crate) fn new(options: Options) -> WasmGuest {
+        WasmGuest { options, running: None }
+    }
+
+    fn recipe(&self, init: &Init) -> Result<Recipe, Error> {
+        let options = self.options.clone();
+        let loaded = load::load(&options).map_err(|problem| Error::failed(problem).permanent())?;
+        let budget = options.cpu_time_limit.map(|limit| Budget::new(loaded.engine.clone(), limit)).transpose()?;
+        Ok(Recipe {
+            loaded,
+            options,
+            budget: budget.map(Arc::new),
+            data_folder: init.data_dir.clone(),
+            frame_bytes_max: init.limits.frame_bytes_max,
+        })
+    }
+}
+
+impl Guest for WasmGuest {
+    fn name(&self) -> String {
+        let stem = self.options.module.file_stem();
+        stem.map_or_else(|| "module-runtime-wasm".into(), |stem| stem.to_string_lossy().into_owned())
+    }
+
+    fn init(&mut self, init: &Init, payload: &Json) -> Result<Greeting, Error> {
+        let recipe = self.recipe(init)?;
+        let payload = payload_of_init(payload, self.options.grants.data)?;
+        // What fails before the first message fails each time.
+        let mut instance = recipe.make().map_err(Error::permanent)?;
+        let metadata = instance.metadata().map_err(|stopped| stopped.error.permanent())?;
+        let answer = instance.answer(&RequestType::Init, &payload).map_err(|stopped| stopped.error)??;
+        let module = if init.module.is_empty() { self.name() } else { init.module.clone() };
+        let readiness =
+            answer::read_greeting(&module, answer.as_deref(), metadata.as_deref(), recipe.frame_bytes_max)?;
+        for warning in &readiness.warnings {
+            log!(warn, "{warning}");
+        }
+        let has_barrier = instance.has_barrier();
+        let instance = Rc::new(RefCell::new(instance));
+        let barrier = has_barrier.then(|| barrier(Rc::clone(&instance)));
+        self.running = Some(Running { recipe, instance, init: payload, on_panic: init.on_panic });
+        Ok(Greeting { ready: readiness.ready, batch_answers: readiness.batch_answers, barrier })
+    }
+
+    fn handle(&mut self, host: &mut dyn Host, kind: &RequestType, payload: &Json) -> Outcome {
+        let Some(running) = &mut self.running else {
+            return Outcome::Answer(Err(Error::failed("the module was not initialised")));
+        };
+        if host.key().is_some_and(|key| key.contains('\0')) {
+            let sentence = "the idempotency key has a NUL in it, which a string cannot have in WebAssembly";
+            return Outcome::Answer(Err(Error::bad_request(sentence)));
+        }
+        let answered = {
+            let mut instance = running.instance.borrow_mut();
+            lend::lend_host(host, || instance.message(kind, payload.as_str()))
+        };
+        match answered {
+            Ok(answer) if answer.panicked && running.on_panic == OnPanic::Restart => {
+                running.instance.borrow_mut().abandon();
+                Outcome::Last(answer.result, EXIT_PANIC)
+            }
+            Ok(answer) => Outcome::Answer(answer.result),
+            Err(stopped) => running.stopped(kind, stopped),
+        }
+    }
+}
+
+impl Running {
+    /// What follows when a message ended early: the process ends, or a fresh instance goes on.
+    fn stopped(&mut self, kind: &RequestType, Stopped { error, ending }: Stopped) -> Outcome {
+        let (code, goes_on) = match ending {
+            Ending::Exit(code) => (code, false),
+            Ending::Limit => (EXIT_LIMIT, self.recipe.options.on_limit == OnLimit::Continue),
+            Ending::Trap => (EXIT_TRAP, self.on_panic == OnPanic::Continue),
+        };
+        log!(error, "{error}");
+        if !goes_on || *kind == RequestType::Shutdown {
+            return Outcome::Last(Err(error), code);
+        }
+        match self.fresh() {
+            Ok(instance) => {
+                *self.instance.borrow_mut() = instance;
+                Outcome::Answer(Err(error))
+            }
+            Err(problem) => {
+                log!(error, "a fresh instance could not be made after that: {problem}");
+                Outcome::Last(Err(error), code)
+            }
+        }
+    }
+
+    fn fresh(&self) -> Result<Instance, Error> {
+        let mut instance = self.recipe.make()?;
+        let answer = instance.answer(&RequestType::Init, &self.init).map_err(|stopped| stopped.error)??;
+        answer::read_greeting("", answer.as_deref(), None, self.recipe.frame_bytes_max)?;
+        Ok(instance)
+    }
+}
+
+impl Drop for WasmGuest {
+    fn drop(&mut self) {
+        if let Some(running) = &self.running
+            && let Ok(mut instance) = running.instance.try_borrow_mut()
+        {
+            instance.destroy();
+        }
+    }
+}
+
+/// What is done before answers leave: mostly between two messages, but also while the module waits
+/// in a function of the host, when the way to it is what that function lends.
+fn barrier(instance: Rc<RefCell<Instance>>) -> Barrier {
+    Box::new(move || match instance.try_borrow_mut() {
+        Ok(mut instance) => instance.before_answers(),
+        Err(_) => lend::with_inside(|inside| inside.before_answers())
+            .unwrap_or_else(|| Err(Error::failed("the module is busy and cannot be asked before answers leave"))),
+    })
+}
+
+/// What the module is told: its data folder as it sees it, if it does.
+fn payload_of_init(payload: &Json, data: DataFolder) -> Result<String, Error> {
+    let mut members: BTreeMap<String, Json> = payload.read()?;
+    let seen = match data {
+        DataFolder::Shown => wasi::DATA,
+        DataFolder::Hidden => "",
+    };
+    members.insert("data_dir".into(), Json::of(seen));
+    Ok(Json::of(&members).as_str().to_owned())
+}

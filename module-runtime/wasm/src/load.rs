@@ -1,0 +1,92 @@
+//! From a file to a module that fits the border, compiled or from the cache. Everything that can be
+//! wrong with a file is told here, before anything of it runs.
+
+use crate::arguments::Options;
+use crate::cache::{Cache, Key};
+use crate::instance::State;
+use crate::{exports, imports};
+use std::io::Read;
+use std::path::Path;
+use wasmtime::{Engine, Linker, Module};
+
+/// Longest file that is read.
+const WASM_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// A module that is ready to be instantiated, as often as one likes.
+pub(crate) struct Loaded {
+    pub(crate) engine: Engine,
+    pub(crate) module: Module,
+    pub(crate) linker: Linker<State>,
+}
+
+/// Reads, compiles and checks the module. The error is a sentence that names the file.
+pub(crate) fn load(options: &Options) -> Result<Loaded, String> {
+    let engine = crate::engine::engine(options)?;
+    let path = options.module.display();
+    let wasm = read(&options.module).map_err(|problem| format!("cannot load {path}: {problem}"))?;
+    let cache = options.cache.as_deref().and_then(Cache::open);
+    let ready = compiled(&engine, cache.as_ref(), &wasm).and_then(|module| {
+        exports::check(&module)?;
+        let linker = imports::linker(&engine, &module)?;
+        Ok((module, linker))
+    });
+    let (module, linker) = ready.map_err(|problem| format!("cannot load {path}: {problem}"))?;
+    Ok(Loaded { engine, module, linker })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let length = file.metadata().map_err(|error| error.to_string())?.len();
+    let mut wasm = Vec::with_capacity(usize::try_from(length.min(WASM_BYTES_MAX)).unwrap_or(0));
+    file.take(WASM_BYTES_MAX + 1).read_to_end(&mut wasm).map_err(|error| error.to_string())?;
+    if wasm.len() as u64 > WASM_BYTES_MAX {
+        return Err(format!("it is longer than {WASM_BYTES_MAX} bytes"));
+    }
+    Ok(wasm)
+}
+
+/// Takes the module from the cache, or compiles and keeps it.
+fn compiled(engine: &Engine, cache: Option<&Cache>, wasm: &[u8]) -> Result<Module, String> {
+    sniff(wasm)?;
+    let Some(cache) = cache else { return compile(engine, wasm) };
+    let key = Key::of(engine, wasm);
+    if let Some(module) = cache.find(engine, &key) {
+        return Ok(module);
+    }
+    let module = compile(engine, wasm)?;
+    cache.store(&key, &module);
+    Ok(module)
+}
+
+/// Compiles a module.
+pub(crate) fn compile(engine: &Engine, wasm: &[u8]) -> Result<Module, String> {
+    sniff(wasm)?;
+    Module::from_binary(engine, wasm).map_err(|error| format!("it is no valid WebAssembly: {}", reason(&error)))
+}
+
+/// The chain of causes as one line.
+fn reason(error: &wasmtime::Error) -> String {
+    let parts: Vec<String> = error.chain().map(|cause| cause.to_string().trim().replace('\n', " ")).collect();
+    parts.join(": ")
+}
+
+/// Tells what a file is that is no module at all.
+fn sniff(wasm: &[u8]) -> Result<(), String> {
+    match wasm {
+        [] => Err("it is empty".into()),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', _, 0, 1, 0, ..] => {
+            Err("it is a WebAssembly component, expected a core module (for clang and rustc, wasm32-wasip1)".into())
+        }
+        [0, b'a', b's', b'm', a, b, c, d, ..] => {
+            let version = u32::from_le_bytes([*a, *b, *c, *d]);
+            Err(format!("it is WebAssembly of version {version}, expected version 1"))
+        }
+        short if b"\0asm\x01\0\0\0".starts_with(short) => Err("it ends within the first eight bytes".into()),
+        [b'(', ..] => Err("it is WebAssembly as text, expected the binary format (wat2wasm makes it)".into()),
+        _ => Err("it is no WebAssembly: it does not begin with \\0asm".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

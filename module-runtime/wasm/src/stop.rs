@@ -1,0 +1,108 @@
+//! How a call into a module ends early: a trap, a limit, `proc_exit`; and what the caller of the
+//! message is told of it. What follows for the process is [`crate::guest`]'s decision.
+
+use crate::limits::Limit;
+use bulkhead_child::Error;
+use serde_json::json;
+use std::fmt;
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+/// A call that ended early. The instance is never entered again.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    /// What the caller is told.
+    pub(crate) error: Error,
+    /// Which way it ended.
+    pub(crate) ending: Ending,
+}
+
+/// Which way a call ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Trap,
+    Limit,
+    /// The module called `proc_exit` with this code.
+    Exit(u8),
+}
+
+/// The module broke a rule of the border, so that its memory is in doubt: raised as a trap.
+#[derive(Debug)]
+pub(crate) struct Violation(pub(crate) String);
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// Turns what wasmtime says of a call into what the caller is told. `doing` is what was called, and
+/// `panic` the sentence that the module gave before it trapped.
+pub(crate) fn stopped(doing: &str, error: &wasmtime::Error, panic: Option<String>) -> Stopped {
+    let backtrace = error.downcast_ref::<WasmBacktrace>();
+    if let Some(I32Exit(code)) = error.downcast_ref() {
+        let sentence = format!("the module called proc_exit({code}) in {doing}");
+        let error = with_details(Error::custom("proc_exit", sentence), "proc_exit", backtrace);
+        return Stopped { error, ending: Ending::Exit(u8::try_from(*code).unwrap_or(1)) };
+    }
+    if let Some(limit) = error.downcast_ref::<Limit>() {
+        let error = with_details(Error::custom(limit.name(), limit.to_string()), limit.name(), backtrace);
+        return Stopped { error, ending: Ending::Limit };
+    }
+    let kind = match error.downcast_ref::<Trap>() {
+        Some(trap) => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
+        None if error.is::<Violation>() => "violation of the border".into(),
+        None => "failure of the runtime".into(),
+    };
+    let sentence = match (panic, error.downcast_ref::<Trap>()) {
+        (Some(text), _) => format!("the module panicked: {text}"),
+        (None, Some(_)) => {
+            let place = backtrace.and_then(|backtrace| backtrace.frames().first()).map(place);
+            let place = place.map(|place| format!(", at {place}")).unwrap_or_default();
+            format!("the module trapped in {doing}: {kind}{place}")
+        }
+        (None, None) => format!("the module was stopped in {doing}: {}", error.root_cause()),
+    };
+    Stopped { error: with_details(Error::custom("trap", sentence), &kind, backtrace), ending: Ending::Trap }
+}
+
+/// The data beside the sentence: the kind, and where in the module it happened, innermost first.
+fn with_details(error: Error, kind: &str, backtrace: Option<&WasmBacktrace>) -> Error {
+    let frames: Vec<_> = backtrace
+        .iter()
+        .flat_map(|backtrace| backtrace.frames())
+        .map(|frame| {
+            let mut entry = json!({ "index": frame.func_index() });
+            if let Some(name) = frame.func_name() {
+                entry["function"] = demangled(name).into();
+            }
+            if let Some(offset) = frame.module_offset() {
+                entry["offset"] = offset.into();
+            }
+            if let Some(symbol) = frame.symbols().first() {
+                entry["file"] = symbol.file().into();
+                entry["line"] = symbol.line().into();
+            }
+            entry
+        })
+        .collect();
+    error.with_data(json!({ "kind": kind, "backtrace": frames }).into())
+}
+
+/// Where a frame is, for a person.
+fn place(frame: &wasmtime::FrameInfo) -> String {
+    let function = frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), demangled);
+    let line = frame.symbols().first().and_then(|symbol| Some((symbol.file()?, symbol.line()?)));
+    match (line, frame.module_offset()) {
+        (Some((file, line)), _) => format!("{function} ({file}:{line})"),
+        (None, Some(offset)) => format!("{function} (offset {offset:#x})"),
+        (None, None) => function,
+    }
+}
+
+/// A name as its author wrote it.
+fn demangled(name: &str) -> String {
+    rustc_demangle::try_demangle(name).map_or_else(|_| name.to_owned(), |name| format!("{name:#}"))
+}
