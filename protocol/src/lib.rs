@@ -15,6 +15,7 @@ pub mod frame;
 pub mod guardian;
 pub mod init;
 mod json;
+pub mod layer1;
 pub mod limits;
 pub mod message;
 pub mod name;
