@@ -25,6 +25,10 @@ const PENDING_BYTES_MAX: usize = 64 * 1024;
 /// it says more than ours, as it knows how far the request got.
 const ANSWER_GRACE: Duration = Duration::from_millis(250);
 
+/// Cancels of requests that were taken and are not in hand are remembered up to this many; who
+/// asks for them at all asks often.
+const CANCELLED_MAX: usize = 1024;
+
 /// Why there will be no more requests.
 #[derive(Debug)]
 pub enum End {
@@ -58,6 +62,8 @@ pub struct Wire {
     barrier: Option<Barrier>,
     /// The request whose handler runs, and whether it was cancelled.
     current: Option<(u64, bool)>,
+    /// Cancels of requests that neither wait nor are in hand.
+    cancelled: VecDeque<u64>,
     /// The own request whose answer is waited for, and the answer.
     awaited: Option<(u64, Option<Result<Json, Error>>)>,
     next_id: u64,
@@ -89,6 +95,7 @@ impl Wire {
             out: Vec::new(),
             barrier: None,
             current: None,
+            cancelled: VecDeque::new(),
             awaited: None,
             next_id: 1,
             end: None,
@@ -164,6 +171,12 @@ impl Wire {
     /// Whether the request in hand was cancelled, or the host is gone, as far as was received.
     pub fn is_cancelled(&self) -> bool {
         self.end.is_some() || self.current.is_some_and(|(_, cancelled)| cancelled)
+    }
+
+    /// The next request that was cancelled, as far as was received, after it was taken and while it
+    /// is not in hand; for who has several under way. It may have been answered meanwhile.
+    pub fn next_cancelled(&mut self) -> Option<u64> {
+        self.cancelled.pop_front()
     }
 
     /// Answers a request, if it wants an answer. The answer leaves with the next [`Wire::flush`].
@@ -254,6 +267,11 @@ impl Wire {
                 *cancelled = true;
             } else if let Some(pending) = self.queue.iter_mut().find(|pending| pending.request.id == Some(id)) {
                 pending.cancelled = true;
+            } else {
+                self.cancelled.push_back(id);
+                if self.cancelled.len() > CANCELLED_MAX {
+                    self.cancelled.pop_front();
+                }
             }
         }
         if let Some(id) = cancel.id {
@@ -319,4 +337,35 @@ impl AsFd for Wire {
 /// must fit a frame.
 fn bad_request(reason: &str) -> Status {
     Failure::new(ErrorCode::BadRequest, reason.chars().take(1000).collect::<String>()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn a_cancel_reaches_a_request_that_waits_and_is_remembered_for_one_that_was_taken() {
+        let (mut host, module) = UnixStream::pair().unwrap();
+        let mut wire = Wire::new(Channel::of_socket(module.into()).unwrap());
+        let mut send = |kind: RequestType, id: u64, payload: serde_json::Value| {
+            let mut bytes = Vec::new();
+            Request::new(id, kind, payload.into()).encode(&mut bytes, FRAME_BYTES_MAX_DEFAULT).unwrap();
+            host.write_all(&bytes).unwrap();
+        };
+        let null = serde_json::Value::Null;
+        send(RequestType::Query, 1, null.clone());
+        send(RequestType::Query, 2, null);
+        let first = wire.try_next().unwrap().unwrap();
+        assert_eq!((first.request.id, wire.next_cancelled()), (Some(1), None));
+        for (number, id) in [(3, 1), (4, 2)] {
+            send(RequestType::Cancel, number, serde_json::json!({ "id": id }));
+        }
+        wire.receive();
+        assert_eq!((wire.next_cancelled(), wire.next_cancelled()), (Some(1), None));
+        let second = wire.try_next().unwrap().unwrap();
+        assert!(second.cancelled);
+        assert!(!wire.is_cancelled());
+    }
 }

@@ -9,6 +9,7 @@ mod cgroup;
 mod child;
 mod clearing;
 mod failure;
+mod filter;
 mod guardian;
 mod native;
 mod pair;
@@ -47,6 +48,10 @@ fn main() -> ExitCode {
             // As it is: a path need not be UTF-8.
             native::main(std::env::args_os().nth(3).unwrap_or_default().into())
         }
+        ["filter", ref arguments @ ..] => match filter::Settings::read(arguments) {
+            Ok(settings) => filter::main(&settings),
+            Err(problem) => usage(&problem),
+        },
         ["native", ..] => usage("expected 'native --library PATH'"),
         [] => usage("a subcommand is missing"),
         ["guardian", extra, ..] => usage(&format!("guardian takes no arguments, found '{extra}'")),

@@ -1,0 +1,84 @@
+//! The processes below this one: noticing that they end, and reaping them. The program that a
+//! filter is made of is one; what it double-forks and leaves behind becomes another.
+
+use crate::sys::{self, Waited};
+use bulkhead_child::Error;
+use bulkhead_protocol::Exit;
+use libc::{c_int, pid_t};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// Tells when a child ends.
+#[derive(Debug)]
+pub(crate) struct Children {
+    signals: SignalFd,
+}
+
+impl Children {
+    /// From now on the end of a child makes the descriptor readable, and processes that lose their
+    /// parent come to this one. The guardian has seen to the latter; it is said again so that it
+    /// holds by hand too.
+    ///
+    /// # Errors
+    /// When the system has no descriptor left.
+    pub(crate) fn watch() -> Result<Children, Error> {
+        let watch = || {
+            prctl::set_child_subreaper(true)?;
+            let mut child_ended = SigSet::empty();
+            child_ended.add(Signal::SIGCHLD);
+            // Programs are started with no signal blocked: the standard library sees to that.
+            child_ended.thread_block()?;
+            SignalFd::with_flags(&child_ended, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        };
+        let signals =
+            watch().map_err(|errno| Error::failed(format!("cannot watch for the end of a child: {errno}")))?;
+        Ok(Children { signals })
+    }
+
+    /// Reaps every child that ended, and says how the one with the number `leader` did, if it is
+    /// among them. What is left of its group is killed first, while its number is still its own.
+    pub(crate) fn reap(&self, leader: Option<pid_t>) -> Option<Exit> {
+        while let Ok(Some(_)) = self.signals.read_signal() {}
+        if let Some(leader) = leader.filter(|leader| has_ended(*leader)) {
+            // A group that is empty already is what is wanted.
+            let _ = sys::kill(-leader, libc::SIGKILL);
+        }
+        let mut exit = None;
+        while let Waited::Ended(ended) = sys::wait() {
+            if Some(ended.pid) == leader {
+                exit = Some(read_exit(ended.code, ended.signal));
+                // It may have ended only just now.
+                let _ = sys::kill(-ended.pid, libc::SIGKILL);
+            }
+        }
+        exit
+    }
+}
+
+impl AsFd for Children {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.signals.as_fd()
+    }
+}
+
+/// Whether a child has ended and is not reaped yet.
+fn has_ended(child: pid_t) -> bool {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    // An error is an end by a signal that the library has no name for.
+    !matches!(waitid(Id::Pid(Pid::from_raw(child)), flags), Ok(WaitStatus::StillAlive))
+}
+
+fn read_exit(code: Option<i32>, signal: Option<c_int>) -> Exit {
+    match (code, signal) {
+        (Some(code), _) => Exit::Code(code),
+        (None, signal) => {
+            let signal = signal.unwrap_or_default();
+            let name = Signal::try_from(signal).map(|signal| signal.as_str().to_owned());
+            Exit::Signal(name.unwrap_or_else(|_| format!("signal {signal}")))
+        }
+    }
+}
