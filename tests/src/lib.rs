@@ -20,6 +20,22 @@ use std::time::{Duration, Instant};
 /// a test that passes never waits for so long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// [`PATIENCE`], as many times as `$BULKHEAD_TEST_PATIENCE` says: where every module runs under a
+/// checker of memory, everything takes longer.
+pub fn patience() -> Duration {
+    PATIENCE * slowness()
+}
+
+/// How many times longer than usual everything takes here, as `$BULKHEAD_TEST_PATIENCE` says.
+///
+/// # Panics
+/// When the variable has something else than a whole number of at least 1.
+pub fn slowness() -> u32 {
+    let Ok(text) = std::env::var("BULKHEAD_TEST_PATIENCE") else { return 1 };
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.unwrap_or_else(|| panic!("expected a whole number in $BULKHEAD_TEST_PATIENCE, found {text:?}"))
+}
+
 /// Looks again and again until `look` finds something.
 ///
 /// What has no event to wait for, like another process's end, is left to this; the nap only spares
@@ -28,26 +44,24 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// # Panics
 /// When nothing is found for too long.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for this in vain: {what}");
+        assert!(Instant::now() < deadline, "waited {:?} for this in vain: {what}", patience());
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// A program of this workspace, as it was built beside the running test.
+/// A program or a shared library of this workspace, as it was built beside the running test.
 ///
 /// # Panics
 /// When it was not built.
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own program");
     let path = test.ancestors().skip(1).map(|folder| folder.join(name)).find(|path| path.is_file());
-    path.unwrap_or_else(|| {
-        panic!("expected the program {name} near {}; `cargo test --workspace` builds it", test.display())
-    })
+    path.unwrap_or_else(|| panic!("expected {name} near {}; `cargo test --workspace` builds it", test.display()))
 }
 
 /// Copies a program to where another user can reach it.
