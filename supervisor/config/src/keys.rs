@@ -97,7 +97,12 @@ pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
     key("resources.memory_limit", Replaces, |m| {
         Slot::OptionalSize(&mut m.resources.memory_limit, MIB as u64..=1024 * GIB as u64)
     }),
-    key("resources.cpu_time_limit", Replaces, |m| Slot::OptionalTime(&mut m.resources.cpu_time_limit, ms(1, HOUR))),
+    of_kind("resources.cpu_time_limit", Replaces, |m| match m.kind {
+        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Wasm { .. } => {
+            Some(Slot::OptionalTime(&mut m.resources.cpu_time_limit, ms(1, HOUR)))
+        }
+        ModuleKind::Filter { .. } => None,
+    }),
     of_kind("resources.on_limit", Replaces, |m| match &mut m.kind {
         ModuleKind::Wasm { on_limit, .. } => Some(Slot::Choice(on_limit)),
         ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => None,
@@ -142,6 +147,10 @@ pub(crate) const REFUSED_KEYS: &[(&str, &str)] = &[
     ("capabilities.entity_delete", LAYER1),
 ];
 
+/// Why a filter has no limit of processor time.
+pub(crate) const FILTER_CPU_TIME: &str = "the command of a filter runs in processes of its own, whose time cannot be \
+    told apart by message; remove it, a message that takes too long is ended at its deadline (limits.deadline_default)";
+
 /// Keys and sections that only some kinds of module have, with the reason why the others don't and
 /// the remedy.
 pub(crate) const UNFIT_KEYS: &[(&str, &str)] = &[
@@ -158,6 +167,7 @@ pub(crate) const UNFIT_KEYS: &[(&str, &str)] = &[
         "restart.on_panic",
         "a filter has no handler that could panic, and what follows its end is said by restart.policy; remove it",
     ),
+    ("resources.cpu_time_limit", FILTER_CPU_TIME),
     (
         "resources.on_limit",
         "only a module of type \"wasm\" can go on after it passed a limit, the process of any other ends; remove it",

@@ -2,6 +2,7 @@
 //! checked when it was read.
 
 use crate::document::describe;
+use crate::keys::FILTER_CPU_TIME;
 use crate::kind::DATA_DIR;
 use crate::nearest::nearest;
 use crate::read::Places;
@@ -41,8 +42,14 @@ impl Draft<ModuleConfig> {
             );
             problems.push(self.problem(&["restart.delay_max", "restart.delay_initial"], &message));
         }
-        if let ModuleKind::Wasm { wasi, .. } = &self.config.kind {
-            self.check_folders(wasi, problems);
+        match &self.config.kind {
+            ModuleKind::Wasm { wasi, .. } => self.check_folders(wasi, problems),
+            // A file's was refused when it was read; a program's can be set whatever the kind.
+            ModuleKind::Filter { .. } if self.config.resources.cpu_time_limit.is_some() => {
+                let message = format!("resources.cpu_time_limit: {FILTER_CPU_TIME}");
+                problems.push(self.problem(&["resources.cpu_time_limit"], &message));
+            }
+            ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => {}
         }
     }
 

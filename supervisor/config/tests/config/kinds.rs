@@ -212,6 +212,15 @@ fn a_program_builds_a_module_of_each_kind() {
 }
 
 #[test]
+fn a_program_cannot_limit_the_processor_time_of_a_filter_either() {
+    let mut module = ModuleConfig::filter("a", ["cat"]).unwrap();
+    module.resources.cpu_time_limit = Some(std::time::Duration::from_secs(1));
+    let host = bulkhead_config::HostConfig::new("state", "/run/x.sock");
+    let problems = bulkhead_config::Loaded { host, modules: vec![module] }.check().unwrap_err().to_string();
+    assert!(problems.starts_with("module a: resources.cpu_time_limit: the command of a filter"), "{problems}");
+}
+
+#[test]
 fn grants_of_a_program_are_checked_as_those_of_a_file() {
     let tree = Tree::new();
     tree.write("a.wasm", WASM);
