@@ -2,7 +2,7 @@
 //! made of is its implementation's business.
 
 use crate::{Error, Host};
-use bulkhead_protocol::{Init, Json, Ready, RequestType};
+use bulkhead_protocol::{Init, Json, PROTOCOL_VERSION, Ready, RequestType};
 
 /// What the requests are for. Its functions are called one at a time, in the order in which the
 /// requests came.
@@ -45,4 +45,22 @@ pub enum Outcome {
     Answer(Result<Json, Error>),
     /// With an answer, after which the process ends with this code.
     Last(Result<Json, Error>, u8),
+}
+
+/// Reads the payload of `init`, wherever it came from.
+///
+/// # Errors
+/// When it has another form, or the host speaks another version of the wire; that is permanent.
+pub fn read_init_payload(payload: &Json) -> Result<Init, Error> {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        protocol: u32,
+    }
+    // The version first: another one may have another form of everything else.
+    let Version { protocol } = payload.read()?;
+    if protocol != PROTOCOL_VERSION {
+        let sentence = format!("this module speaks version {PROTOCOL_VERSION} of the wire, the host speaks {protocol}");
+        return Err(Error::bad_request(sentence).permanent());
+    }
+    Ok(payload.read()?)
 }

@@ -24,7 +24,7 @@ mod wire;
 #[cfg(unix)]
 pub use channel::Channel;
 pub use error::Error;
-pub use guest::{Barrier, Greeting, Guest, Outcome};
+pub use guest::{Barrier, Greeting, Guest, Outcome, read_init_payload};
 pub use host::{Ask, Host, What, event_payload};
 #[cfg(unix)]
 pub use run::{read_init, run, serve};

@@ -56,12 +56,14 @@ pub fn redirect(sink: fn(Level, &str)) {
     let _ = SINK.set(sink);
 }
 
-/// Writes one line. A standard error that is gone is no reason to fail.
+/// Writes one line.
 pub fn line(level: Level, message: Arguments<'_>) {
-    if let Some(sink) = SINK.get() {
-        return sink(level, &message.to_string());
-    }
-    let mut line = format(level, &message.to_string());
+    SINK.get().copied().unwrap_or(to_standard_error)(level, &message.to_string());
+}
+
+/// Writes one line to standard error, whatever [`redirect`] said. One that is gone is no reason to fail.
+pub fn to_standard_error(level: Level, message: &str) {
+    let mut line = format(level, message);
     line.push('\n');
     // One call, so that lines of different threads do not mix.
     let _ = std::io::stderr().write_all(line.as_bytes());

@@ -2,10 +2,11 @@
 //! codes is the documentation of [`run`].
 
 use crate::channel::{Channel, NO_HOST};
+use crate::guest::read_init_payload;
 use crate::wire::{End, Pending, Wire};
 use crate::{EXIT_PERMANENT, Error, Greeting, Guest, Outcome, log};
 use bulkhead_protocol::init::FEATURE_KEYS;
-use bulkhead_protocol::{Init, Json, PROTOCOL_VERSION, Ready, Request, RequestType};
+use bulkhead_protocol::{Init, Json, Ready, Request, RequestType};
 use std::process::ExitCode;
 
 /// Serves the guest over the channel that the host gave this process, until the host says
@@ -146,20 +147,10 @@ fn greet(wire: &mut Wire, guest: &mut impl Guest) -> Result<Promises, u8> {
 /// # Errors
 /// When it is another message, or the host speaks another version of the wire; that is permanent.
 pub fn read_init(request: &Request) -> Result<Init, Error> {
-    if request.kind != RequestType::Init {
-        return Err(Error::bad_request(format!("expected \"init\" first, found {:?}", request.kind.name())));
+    match request.kind {
+        RequestType::Init => read_init_payload(&request.payload),
+        _ => Err(Error::bad_request(format!("expected \"init\" first, found {:?}", request.kind.name()))),
     }
-    #[derive(serde::Deserialize)]
-    struct Version {
-        protocol: u32,
-    }
-    // The version first: another one may have another form of everything else.
-    let Version { protocol } = request.payload.read()?;
-    if protocol != PROTOCOL_VERSION {
-        let sentence = format!("this module speaks version {PROTOCOL_VERSION} of the wire, the host speaks {protocol}");
-        return Err(Error::bad_request(sentence).permanent());
-    }
-    Ok(request.payload.read()?)
 }
 
 impl Promises {
@@ -192,7 +183,7 @@ fn exit_code(end: End) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bulkhead_protocol::Command;
+    use bulkhead_protocol::{Command, PROTOCOL_VERSION};
 
     fn promises(features: &[&str]) -> Promises {
         let commands = vec![Command { name: "read".into(), idempotent: true, description: String::new() }];

@@ -1,4 +1,5 @@
-//! The Rust SDK of Bulkhead: a module is one `impl Module`, and [`main!`] makes it a program.
+//! The Rust SDK of Bulkhead: a module is one `impl Module`, and [`main!`] makes it a program,
+//! [`export!`] a shared library or WebAssembly.
 //!
 //! ```no_run
 //! use bulkhead_module::{Context, Description, Error, Init, Json, Module, json};
@@ -32,14 +33,25 @@
 //! [`Context`], the same thread reads the channel, keeps other requests for later and notices
 //! cancellations. It deliberately does not restart, retry or supervise anything: that is the host's work.
 //!
+//! The same `impl` is a shared library or WebAssembly where [`export!`] stands in `lib.rs`: which of
+//! them runs is said by the manifest, and the module's code does not know. How `Cargo.toml` looks
+//! then is said at [`export!`].
+//!
 //! [`testing`] drives a module without a process, and a module's program without a host.
 
+#![deny(unsafe_code)]
+
 mod arguments;
+#[doc(hidden)]
+pub mod border;
 mod context;
 mod dispatch;
 mod module;
 mod panics;
 #[cfg(unix)]
+mod run;
+#[cfg(not(unix))]
+#[path = "run/nowhere.rs"]
 mod run;
 #[cfg(unix)]
 pub mod testing;
@@ -49,7 +61,6 @@ pub use bulkhead_child::{Barrier, EXIT_PERMANENT, Error, log};
 pub use bulkhead_protocol::{Command, Init, Json};
 pub use context::Context;
 pub use module::{Description, Module};
-#[cfg(unix)]
 pub use run::run;
 
 #[doc(hidden)]

@@ -127,4 +127,15 @@ impl Description {
             features: self.features.clone(),
         }
     }
+
+    /// What a library says of itself before `init`.
+    pub(crate) fn metadata(&self) -> Json {
+        #[derive(serde::Serialize)]
+        struct Metadata {
+            #[serde(flatten)]
+            ready: Ready,
+            batch_answers: bool,
+        }
+        Json::of(&Metadata { ready: self.ready(), batch_answers: self.batches })
+    }
 }

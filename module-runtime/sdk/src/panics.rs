@@ -10,13 +10,24 @@ thread_local! {
 }
 
 /// From now on every panic of this process also remembers its place.
+#[cfg(not(target_family = "wasm"))]
 pub(crate) fn install_hook() {
+    install(|sentence| LAST.set(Some(sentence)));
+}
+
+/// From now on every panic of this process tells `tell` its place, as nothing comes after it.
+#[cfg(target_family = "wasm")]
+pub(crate) fn install_hook(tell: fn(&str)) {
+    install(move |sentence| tell(&sentence));
+}
+
+fn install(keep: impl Fn(String) + Send + Sync + 'static) {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            LAST.set(Some(sentence(info)));
             before(info);
+            keep(sentence(info));
         }));
     });
 }
@@ -31,6 +42,12 @@ fn sentence(info: &PanicHookInfo<'_>) -> String {
 pub(crate) fn catch<T>(handler: impl FnOnce() -> T) -> Result<T, String> {
     // Unwind safety: after a panic the module's value is not used again, unless the manifest says
     // that it can be; its destructors never run.
-    panic::catch_unwind(AssertUnwindSafe(handler))
-        .map_err(|_| LAST.take().unwrap_or_else(|| "the handler panicked".to_owned()))
+    panic::catch_unwind(AssertUnwindSafe(handler)).map_err(|payload| {
+        let sentence = LAST.take().unwrap_or_else(|| "the handler panicked".to_owned());
+        // What it panicked with may itself panic when it is dropped.
+        if let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(again);
+        }
+        sentence
+    })
 }
