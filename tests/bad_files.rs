@@ -38,6 +38,11 @@ fn with_manifest(text: &str) -> World {
     world
 }
 
+/// A manifest of this type with these lines.
+fn of_type(kind: &str, rest: &str) -> String {
+    PLAIN.replace("process", kind) + rest
+}
+
 const PLAIN: &str = "name = \"bad\"\nversion = \"1\"\ntype = \"process\"\n";
 
 #[test]
@@ -54,7 +59,17 @@ fn a_manifest_that_does_not_check_is_refused_with_its_place() {
         (format!("{PLAIN}command = [\"bin/absent\"]"), &["module.toml:5:", "bin/absent", "no such file"]),
         (format!("{PLAIN}command = [\"no-such-program-anywhere\"]"), &["module.toml:5:", "$PATH"]),
         (format!("{PLAIN}command = [\"/bin/cat\"]\nrequires = [\"nobody\"]"), &["module.toml:6:", "nobody"]),
-        (PLAIN.replace("process", "wasm") + "command = [\"/bin/cat\"]", &["module.toml:4:8", "wasm"]),
+        (PLAIN.replace("process", "container") + "command = [\"/bin/cat\"]", &["module.toml:4:8", "native", "filter"]),
+        (of_type("native", "command = [\"/bin/cat\"]"), &["module.toml:5:1", "module.command", "module.library"]),
+        (of_type("native", "library = \"bin/absent.so\""), &["module.toml:5:1", "bin/absent.so", "no such file"]),
+        (of_type("wasm", "wasm = \"bin/absent.wasm\""), &["module.toml:5:1", "bin/absent.wasm", "no such file"]),
+        (of_type("wasm", "library = \"bin/a.so\""), &["module.toml:5:1", "type = \"native\"", "module.wasm"]),
+        (of_type("filter", "command = [\"bin/absent\"]"), &["module.toml:5:", "bin/absent", "no such file"]),
+        (of_type("filter", "command = [\"/bin/cat\"]\ntransport = \"stdio\""), &["module.toml:6:1", "transport"]),
+        (of_type("filter", "command = [\"/bin/cat\"]\nline = \"csv\""), &["module.toml:6:8", "args", "message"]),
+        (of_type("filter", "command = [\"/bin/cat\"]\n[restart]\non_panic = \"continue\""), &["module.toml:7:1"]),
+        (of_type("process", "command = [\"/bin/cat\"]\n[resources]\non_limit = \"restart\""), &["module.toml:7:1"]),
+        (of_type("process", "command = [\"/bin/cat\"]\n[wasi]\nread = [\".\"]"), &["module.toml:6:2", "wasi", "wasm"]),
     ] {
         is_refused(&with_manifest(&text), words);
     }
@@ -72,6 +87,74 @@ fn a_program_that_cannot_be_run_is_named() {
         fs::write(&program, content).unwrap();
         fs::set_permissions(&program, Permissions::from_mode(mode)).unwrap();
         is_refused(&world, words);
+    }
+}
+
+/// The beginning of an ELF file of 64 bits, little-endian.
+fn elf(kind: u8, machine: u8) -> Vec<u8> {
+    let mut head = vec![0; 64];
+    head[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    (head[16], head[18]) = (kind, machine);
+    head
+}
+
+#[test]
+fn a_file_that_is_no_library_and_no_webassembly_is_told_as_what_it_is() {
+    // Number 243 is RISC-V, and the tests run elsewhere.
+    for (kind, key, content, words) in [
+        ("native", "library", elf(3, 243), &["is built for riscv64, this machine is "][..]),
+        ("native", "library", b"int main;\n".to_vec(), &["found text"]),
+        ("native", "library", b"INPUT(libm.so.6)\n".to_vec(), &["linker script"]),
+        ("native", "library", b"!<arch>\nmember".to_vec(), &["static archive", "link a shared library"]),
+        ("native", "library", b"\0asm\x01\0\0\0".to_vec(), &["WebAssembly", "wasm"]),
+        ("native", "library", Vec::new(), &["an empty file"]),
+        ("wasm", "wasm", b"(module)\n".to_vec(), &["text form of WebAssembly", "wat2wasm"]),
+        ("wasm", "wasm", b"\0asm\x0d\0\x01\0".to_vec(), &["a component", "core WebAssembly module"]),
+        ("wasm", "wasm", elf(3, 62), &["ELF", "native"]),
+        ("wasm", "wasm", b"\0asm".to_vec(), &["cut off after 4 bytes"]),
+    ] {
+        let world = with_manifest(&of_type(kind, &format!("{key} = \"bin/file\"")));
+        fs::write(world.path("modules/bad/bin/file"), content).unwrap();
+        let place = format!("module.toml:5:1: module.{key}: ");
+        is_refused(&world, &[&[&*place, "bin/file"], words].concat());
+    }
+}
+
+#[test]
+fn folders_of_webassembly_that_are_not_there_or_not_granted_are_named() {
+    let wasm = of_type("wasm", "wasm = \"bin/file\"\n[wasi]\nread = [\"bin\"]\n");
+    let world = with_manifest(&format!("{wasm}write = [\"absent\"]"));
+    fs::write(world.path("modules/bad/bin/file"), b"\0asm\x01\0\0\0").unwrap();
+    is_refused(&world, &["module.toml:8:10", "wasi.write", "absent", "no such file"]);
+
+    let mut world = with_manifest(&wasm);
+    fs::write(world.path("modules/bad/bin/file"), b"\0asm\x01\0\0\0").unwrap();
+    world.host_file("[module.bad.wasi]\nread = [\"/\"]\ndata_dir = true\n");
+    is_refused(&world, &["bulkhead.toml:2:9", "bulkhead.toml:3:12", "grant it in the manifest"]);
+}
+
+#[test]
+fn a_host_without_the_program_for_webassembly_refuses_it_at_its_start_and_at_a_reload() {
+    let mut world = World::new().env("BULKHEAD_WASM_RUNTIME", "/nowhere/module-runtime-wasm");
+    world.module("good", "test-minimal", "");
+    world.start();
+    let mut client = world.client();
+    client.wait_ready("good");
+    world.manifest("new", &of_type("wasm", "wasm = \"bin/file\"").replace("\"bad\"", "\"new\""));
+    fs::write(world.path("modules/new/bin/file"), b"\0asm\x01\0\0\0").unwrap();
+    let failure = client.call("supervisor", "reload", serde_json::json!({ "name": "new" })).unwrap_err();
+    let words = ["nothing was changed", "module new", "/nowhere/module-runtime-wasm", "$BULKHEAD_WASM_RUNTIME"];
+    for word in words {
+        assert!(failure.error.contains(word), "expected {word:?} in {failure:?}");
+    }
+    // What runs is not touched.
+    assert_eq!(client.status("good")["state"], "ready");
+    world.stop();
+
+    let ended = Host::start(world.run_command()).wait();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    for word in &words[1..] {
+        assert!(ended.stderr.contains(word), "expected {word:?} in {}", ended.stderr);
     }
 }
 
