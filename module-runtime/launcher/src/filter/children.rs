@@ -10,7 +10,9 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::process::{Child, Command};
 
 /// Tells when a child ends.
 #[derive(Debug)]
@@ -28,15 +30,25 @@ impl Children {
     pub(crate) fn watch() -> Result<Children, Error> {
         let watch = || {
             prctl::set_child_subreaper(true)?;
-            let mut child_ended = SigSet::empty();
-            child_ended.add(Signal::SIGCHLD);
-            // Programs are started with no signal blocked: the standard library sees to that.
-            child_ended.thread_block()?;
-            SignalFd::with_flags(&child_ended, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            child_ended().thread_block()?;
+            SignalFd::with_flags(&child_ended(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         };
         let signals =
             watch().map_err(|errno| Error::failed(format!("cannot watch for the end of a child: {errno}")))?;
         Ok(Children { signals })
+    }
+
+    /// Starts a program, in which no signal is blocked. It may have ended meanwhile without a word to
+    /// the descriptor, so whoever starts one reaps once before waiting for it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn spawn(&self, program: &mut Command) -> io::Result<Child> {
+        // A new process inherits what is blocked.
+        child_ended().thread_unblock()?;
+        let spawned = program.spawn();
+        child_ended().thread_block()?;
+        spawned
     }
 
     /// Reaps every child that ended, and says how the one with the number `leader` did, if it is
@@ -63,6 +75,13 @@ impl AsFd for Children {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.signals.as_fd()
     }
+}
+
+/// The signal of a child's end.
+fn child_ended() -> SigSet {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGCHLD);
+    signals
 }
 
 /// Whether a child has ended and is not reaped yet.

@@ -38,6 +38,14 @@ pub(crate) struct Program {
     pub(crate) exit: Option<Exit>,
 }
 
+/// Our end of a pipe, which never waits.
+fn ours(pipe: Option<OwnedFd>) -> io::Result<Option<File>> {
+    let Some(pipe) = pipe else { return Ok(None) };
+    let flags = OFlag::from_bits_retain(fcntl(&pipe, FcntlArg::F_GETFL)?);
+    fcntl(&pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(Some(File::from(pipe)))
+}
+
 /// What reading a pipe once came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Chunk<'a> {
@@ -51,7 +59,7 @@ impl Program {
     ///
     /// # Errors
     /// When it cannot be started, with the reason.
-    pub(crate) fn start(command: &[String], errors: Errors) -> Result<Program, Failure> {
+    pub(crate) fn start(command: &[String], errors: Errors, children: &Children) -> Result<Program, Failure> {
         let (program, arguments) = command.split_first().expect("the command line was checked");
         let mut process = Command::new(program);
         process.args(arguments).env_remove(CHANNEL_VARIABLE).process_group(0);
@@ -59,26 +67,29 @@ impl Program {
         if errors == Errors::Piped {
             process.stderr(Stdio::piped());
         }
-        let mut child = process.spawn().map_err(|error| match error.raw_os_error() {
+        let mut child = children.spawn(&mut process).map_err(|error| match error.raw_os_error() {
             Some(errno) => Failure::in_child(Stage::Exec, errno, program, ""),
             None => Failure::permanent(format!("program '{program}' cannot be started: {error}")),
         })?;
         let leader = pid_t::try_from(child.id()).expect("the kernel's numbers of processes are positive");
-        // Reaped by number together with what it leaves behind, so the child is let go of here.
-        let ours = |pipe: Option<OwnedFd>| -> io::Result<Option<File>> {
-            let Some(pipe) = pipe else { return Ok(None) };
-            let flags = OFlag::from_bits_retain(fcntl(&pipe, FcntlArg::F_GETFL)?);
-            fcntl(&pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-            Ok(Some(File::from(pipe)))
+        let mut pipes = || -> io::Result<[Option<File>; 3]> {
+            Ok([
+                ours(child.stdin.take().map(OwnedFd::from))?,
+                ours(child.stdout.take().map(OwnedFd::from))?,
+                ours(child.stderr.take().map(OwnedFd::from))?,
+            ])
         };
-        let pipes = || -> io::Result<Program> {
-            let input = ours(child.stdin.take().map(OwnedFd::from))?;
-            let output = ours(child.stdout.take().map(OwnedFd::from))?;
-            let errors = ours(child.stderr.take().map(OwnedFd::from))?;
-            Ok(Program { leader, input, output, errors, exit: None })
-        };
-        let mut pipes = pipes;
-        pipes().map_err(|error| Failure::lack("cannot use the program's pipes", &error))
+        let pipes = pipes().map_err(|error| Failure::lack("cannot use the program's pipes", &error));
+        // It is reaped by its number, together with what it leaves behind; `child` is let go of.
+        let mut program = Program { leader, input: None, output: None, errors: None, exit: None };
+        program.reap(children);
+        match pipes {
+            Ok([input, output, errors]) => Ok(Program { input, output, errors, ..program }),
+            Err(failure) => {
+                program.end(children);
+                Err(failure)
+            }
+        }
     }
 
     /// Whether it can be executed, as far as that is known without doing it.

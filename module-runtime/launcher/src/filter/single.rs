@@ -95,7 +95,7 @@ impl Single {
         }
         let mut input = Backlog::default();
         line::write(self.form, request, input.end())?;
-        let program = Program::start(&self.command, Errors::Piped)?;
+        let program = Program::start(&self.command, Errors::Piped, &self.children)?;
         // From now on the wire notices when this request is cancelled.
         wire.begin(pending);
         let mut work = Work {

@@ -84,7 +84,7 @@ impl Stream {
         frame_bytes_max: usize,
         children: Children,
     ) -> Result<Stream, Error> {
-        let program = Program::start(command, Errors::Inherited)?;
+        let program = Program::start(command, Errors::Inherited, &children)?;
         Ok(Stream {
             form,
             frame_bytes_max,
@@ -115,8 +115,10 @@ impl Stream {
         self.notice_cancels(wire);
         self.write_input();
         wire.flush();
-        self.wait(wire);
-        self.program.reap(&self.children);
+        if self.program.exit.is_none() {
+            self.wait(wire);
+            self.program.reap(&self.children);
+        }
         if self.program.exit.is_none() && self.closing.is_some_and(|(_, until)| until <= Instant::now()) {
             self.program.end(&self.children);
         }
@@ -127,18 +129,27 @@ impl Stream {
     }
 
     /// Waits for whatever comes next.
-    fn wait(&self, wire: &Wire) {
+    fn wait(&mut self, wire: &Wire) {
         let mut descriptors: Vec<(BorrowedFd<'_>, PollFlags)> = Vec::with_capacity(4);
         descriptors.push((wire.as_fd(), PollFlags::POLLIN));
         descriptors.push((self.children.as_fd(), PollFlags::POLLIN));
         if let Some(output) = &self.program.output {
             descriptors.push((output.as_fd(), PollFlags::POLLIN));
         }
-        if let Some(input) = self.program.input.as_ref().filter(|_| !self.input.is_empty()) {
-            descriptors.push((input.as_fd(), PollFlags::POLLOUT));
+        if let Some(input) = &self.program.input {
+            let flags = if self.input.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
+            descriptors.push((input.as_fd(), flags));
         }
-        if let Err(error) = await_any(&descriptors, self.closing.map(|(_, until)| until)) {
-            log!(error, "waiting for the filter failed: {error}");
+        match await_any(&descriptors, self.closing.map(|(_, until)| until)) {
+            Ok(found) => {
+                let input = self.program.input.as_ref().and(found.last());
+                if input.is_some_and(|events| events.contains(PollFlags::POLLERR)) {
+                    // Nobody reads it any more.
+                    self.program.input = None;
+                    self.closing("input");
+                }
+            }
+            Err(error) => log!(error, "waiting for the filter failed: {error}"),
         }
     }
 
