@@ -45,7 +45,8 @@ impl Library {
         load_failure::check(path)?;
         // SAFETY: the name ends with a NUL. The constructors are foreign code that the manifest asks
         // for.
-        let handle = call(Doing::Loading(name), || unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) });
+        let handle =
+            call(Doing::Loading(name), || unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) });
         match NonNull::new(handle) {
             Some(handle) => Library::with_symbols_of(handle, path),
             None => Err(load_failure::refused(path, &last_dlerror())),

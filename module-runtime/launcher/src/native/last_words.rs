@@ -56,7 +56,7 @@ impl Doing {
     fn pieces(self) -> [&'static CStr; 3] {
         match self {
             Doing::Waiting => [c"while no function of the library ran", c"", c""],
-            Doing::Loading(path) => [c"in the constructors of ", path, c", before create_module"],
+            Doing::Loading(path) => [c"while loading ", path, c" and running its constructors"],
             Doing::Function(name) => [c"in ", name, c""],
             Doing::Message(kind) => [c"in handle_message of ", kind, c""],
             Doing::Unloading(path) => [c"in the destructors of ", path, c", after everything else"],
@@ -141,17 +141,19 @@ extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, _: *mut c_void) {
     line.add_what_is_done();
     line.write();
 
-    // Back to what was before, and the same again: the host sees the process end by this signal.
-    if let Some(before) = BEFORE.get()
-        && let Some(index) = SIGNALS.iter().position(|(number, _)| *number == signal)
-    {
-        // SAFETY: the action is what the kernel gave us.
-        unsafe { libc::sigaction(signal, &before[index], ptr::null_mut()) };
-    }
-    // SAFETY: SA_SIGINFO promises a valid `info`; raise is safe in a handler. A fault of the
-    // processor comes again by itself when the handler returns; what was sent does not.
+    // SAFETY: SA_SIGINFO promises a valid `info`; the actions are what the kernel gave us and the
+    // default, for which zeros stand; sigaction and raise are safe in a handler.
     unsafe {
-        if (*info).si_code <= 0 {
+        let was_sent = (*info).si_code <= 0;
+        let default = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
+        let index = SIGNALS.iter().position(|(number, _)| *number == signal);
+        let before = BEFORE.get().zip(index).map(|(before, index)| &before[index]);
+        // A fault of the processor comes again by itself when the handler returns, to who had it
+        // before: the standard library's handler tells an overflow of the stack. That handler would
+        // swallow a signal that was sent, which is raised again for the default.
+        let action = before.filter(|_| !was_sent).unwrap_or(&default);
+        libc::sigaction(signal, action, ptr::null_mut());
+        if was_sent {
             libc::raise(signal);
         }
         *libc::__errno_location() = errno;

@@ -12,6 +12,9 @@ const NEEDED: [&str; 4] = ["create_module", "destroy_module", "handle_message", 
 /// Refuses what the dynamic loader would wait for, or not say clearly.
 pub(super) fn check(path: &Path) -> Result<(), Error> {
     match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() && is_cut_short(&head(&path.to_string_lossy()), metadata.len()) => {
+            Err(permanent(path, "cannot be loaded: the file is cut short; copy it again"))
+        }
         Ok(metadata) if metadata.is_file() => Ok(()),
         Ok(_) => Err(permanent(path, "cannot be loaded: it is not a regular file")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(permanent(path, "does not exist")),
@@ -63,6 +66,27 @@ fn hint(found: &[u8], own: &[u8]) -> String {
         Some(found) if found != own => format!("; it was built for {}, expected {}", found.name(), own.name()),
         Some(_) => String::new(),
     }
+}
+
+/// Whether a file lacks its end, which the loader would find out by a SIGBUS. Linkers write the table
+/// of sections last, and its place first; a file without such a table is not looked at further.
+fn is_cut_short(head: &[u8], file_bytes: u64) -> bool {
+    let Some(machine) = Machine::of(head) else {
+        return !head.is_empty() && (head.starts_with(b"\x7fELF") || b"\x7fELF".starts_with(head));
+    };
+    let native = if cfg!(target_endian = "little") { 1 } else { 2 };
+    if machine.class != 2 || machine.order != native {
+        return false;
+    }
+    let at = |offset: usize, length: usize| -> Option<u64> {
+        let mut bytes = [0; 8];
+        bytes[..length].copy_from_slice(head.get(offset..offset + length)?);
+        Some(if native == 1 { u64::from_le_bytes(bytes) } else { u64::from_be_bytes(bytes) >> (64 - 8 * length) })
+    };
+    let (Some(offset), Some(entry_bytes), Some(entries)) = (at(0x28, 8), at(0x3a, 2), at(0x3c, 2)) else {
+        return true;
+    };
+    offset.saturating_add(entry_bytes * entries) > file_bytes
 }
 
 /// What an ELF file was built for.
@@ -124,6 +148,20 @@ mod tests {
         assert_eq!(big, "; it was built for s390x (64 bits, highest byte first), expected x86-64 (64 bits)");
         assert_eq!(hint(b"", &own), "; the file is empty, expected a shared library");
         assert_eq!(hint(b"#!/bin/sh", &own), "; the file is no ELF file, expected a shared library");
+    }
+
+    #[test]
+    fn a_file_without_its_end_is_cut_short_and_one_of_another_kind_is_not() {
+        let mut head = elf(2, 1, [62, 0]);
+        head.resize(64, 0);
+        head[0x28..0x30].copy_from_slice(&1000u64.to_le_bytes());
+        (head[0x3a], head[0x3c]) = (64, 2);
+        assert!(is_cut_short(&head, 1127));
+        assert!(!is_cut_short(&head, 1128));
+        assert!(is_cut_short(&head[..63], 63) && is_cut_short(b"\x7fE", 2));
+        assert!(!is_cut_short(b"", 0) && !is_cut_short(b"#!/bin/sh", 9) && !is_cut_short(&elf(1, 1, [3, 0]), 20));
+        head[0x28..0x30].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(is_cut_short(&head, u64::MAX - 1));
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub(crate) fn main(library: PathBuf) -> ExitCode {
         Err(_) => return ExitCode::from(crate::EXIT_USAGE),
     };
     last_words::install();
-    let code = bulkhead_child::run(Native { library, name, instance: None, frame_bytes_max: 0, on_panic: OnPanic::default() });
+    let code =
+        bulkhead_child::run(Native { library, name, instance: None, frame_bytes_max: 0, on_panic: OnPanic::default() });
     last_words::ending(name);
     code
 }
@@ -83,9 +84,8 @@ impl Guest for Native {
             return Outcome::Answer(Err(Error::bad_request("the key has a NUL in it, which no string of C can hold")));
         }
         let frame_bytes_max = self.frame_bytes_max;
-        let said = table::lend(host, || {
-            instance.handle(name, &payload, |said| answer::read(kind, said, frame_bytes_max))
-        });
+        let said =
+            table::lend(host, || instance.handle(name, &payload, |said| answer::read(kind, said, frame_bytes_max)));
         if said.panicked && self.on_panic == OnPanic::Restart {
             instance.abandon();
             return Outcome::Last(said.result, EXIT_PANICKED);

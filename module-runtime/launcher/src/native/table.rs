@@ -98,21 +98,26 @@ fn asked(what: impl FnOnce(&mut dyn Host) -> Result<Json, Error>) -> *mut c_char
 }
 
 extern "C" fn query(to: *const c_char, payload: *const c_char, timeout_ms: i64) -> *mut c_char {
-    asked(|host| host.ask(Ask { to: text(to, "to")?, what: What::Query(&json(payload, "payload")?), timeout: timeout(timeout_ms) }))
+    asked(|host| {
+        host.ask(Ask {
+            to: text(to, "to")?,
+            what: What::Query(&json(payload, "payload")?),
+            timeout: timeout(timeout_ms),
+        })
+    })
 }
 
 extern "C" fn mutation(to: *const c_char, payload: *const c_char, timeout_ms: i64) -> *mut c_char {
     asked(|host| {
-        host.ask(Ask { to: text(to, "to")?, what: What::Mutation(&json(payload, "payload")?), timeout: timeout(timeout_ms) })
+        host.ask(Ask {
+            to: text(to, "to")?,
+            what: What::Mutation(&json(payload, "payload")?),
+            timeout: timeout(timeout_ms),
+        })
     })
 }
 
-extern "C" fn command(
-    to: *const c_char,
-    name: *const c_char,
-    args: *const c_char,
-    timeout_ms: i64,
-) -> *mut c_char {
+extern "C" fn command(to: *const c_char, name: *const c_char, args: *const c_char, timeout_ms: i64) -> *mut c_char {
     asked(|host| {
         let name = text(name, "name")?.ok_or_else(|| missing("name"))?;
         let what = What::Command { name, args: &json(args, "args")? };
@@ -244,8 +249,9 @@ fn text<'a>(string: *const c_char, name: &str) -> Result<Option<&'a str>, Error>
 fn json(string: *const c_char, name: &str) -> Result<Json, Error> {
     match text(string, name)? {
         None => Ok(Json::null()),
-        Some(text) => Json::parse(text)
-            .map_err(|error| Error::bad_request(format!("the argument '{name}' is not JSON: {error}"))),
+        Some(text) => {
+            Json::parse(text).map_err(|error| Error::bad_request(format!("the argument '{name}' is not JSON: {error}")))
+        }
     }
 }
 

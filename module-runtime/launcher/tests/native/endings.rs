@@ -1,0 +1,95 @@
+//! A library that ends the process says by that what it was asked to do. The signal and the exit code
+//! stay what they were.
+
+use crate::support::Library;
+use bulkhead_module::testing::RequestType;
+use bulkhead_protocol::Json;
+use nix::sys::signal::Signal;
+use serde_json::json;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::ExitStatus;
+
+/// How a process ended, and what it had said.
+struct Ended {
+    status: ExitStatus,
+    stderr: String,
+}
+
+/// Leads a library that does `sin` at `place` through a whole life.
+fn live(sin: &str, place: &str) -> Ended {
+    let library = Library::build("sinner.c", &[&format!("SIN={sin}"), &format!("PLACE={place}")]);
+    let mut program = library.spawn();
+    let init = bulkhead_module::testing::init("sinner", Json::of(&json!({})), Path::new("/nonexistent"));
+    program.send(RequestType::Init, Json::of(&init));
+    program.send_command("sin", json!({}));
+    let shutdown = program.send(RequestType::Shutdown, Json::null());
+    let _ = program.try_answer(shutdown);
+    let status = program.wait();
+    Ended { status, stderr: program.finish().1 }
+}
+
+#[track_caller]
+fn dies(sin: &str, place: &str, signal: Signal, words: &str) {
+    let Ended { status, stderr } = live(sin, place);
+    assert_eq!(status.signal(), Some(signal as i32), "{sin} at {place}: {status}: {stderr}");
+    let line = format!("module-runtime: {} {words}", signal.as_str());
+    assert!(stderr.lines().any(|said| said.starts_with(&line)), "expected {line:?} in {stderr:?}");
+}
+
+#[test]
+fn a_library_that_behaves_ends_well() {
+    let Ended { status, stderr } = live("ABORT", "NOWHERE");
+    assert_eq!((status.code(), &*stderr), (Some(0), ""));
+}
+
+#[test]
+fn the_line_names_the_function_wherever_it_crashed() {
+    dies("NULL_WRITE", "CONSTRUCTOR", Signal::SIGSEGV, "while loading /");
+    dies("ABORT", "SET_HOST", Signal::SIGABRT, "in set_host");
+    dies("ABORT", "CREATE", Signal::SIGABRT, "in create_module");
+    dies("ABORT", "METADATA", Signal::SIGABRT, "in get_module_metadata");
+    dies("ABORT", "MESSAGE", Signal::SIGABRT, "in handle_message of command");
+    dies("ABORT", "FREE", Signal::SIGABRT, "in free_string");
+    dies("ABORT", "BARRIER", Signal::SIGABRT, "in before_answers");
+    dies("ABORT", "DESTROY", Signal::SIGABRT, "in destroy_module");
+    dies("ABORT", "DESTRUCTOR", Signal::SIGABRT, "in the destructors of /");
+}
+
+#[test]
+fn every_signal_of_a_program_that_went_wrong_is_named_and_stays_the_end() {
+    dies("NULL_WRITE", "MESSAGE", Signal::SIGSEGV, "in handle_message of command");
+    dies("DIVIDE", "MESSAGE", Signal::SIGFPE, "in handle_message of command");
+    dies("ILLEGAL", "MESSAGE", Signal::SIGILL, "in handle_message of command");
+    dies("KILL_BUS", "MESSAGE", Signal::SIGBUS, "in handle_message of command");
+}
+
+#[test]
+fn a_stack_that_overflowed_leaves_room_for_the_line() {
+    let Ended { status, stderr } = live("OVERFLOW", "MESSAGE");
+    assert!(matches!(status.signal(), Some(libc::SIGSEGV | libc::SIGABRT)), "{status}: {stderr}");
+    assert!(stderr.contains("module-runtime: SIGSEGV in handle_message of command"), "{stderr}");
+}
+
+#[test]
+fn a_crash_on_a_thread_of_the_librarys_own_is_told_as_that() {
+    let words = "on a thread of the library's own, in handle_message of command";
+    dies("ABORT", "THREAD", Signal::SIGABRT, words);
+    dies("NULL_WRITE", "THREAD", Signal::SIGSEGV, words);
+}
+
+#[test]
+fn an_exception_never_comes_through_the_border() {
+    dies("EXCEPTION", "MESSAGE", Signal::SIGABRT, "in handle_message of command");
+    dies("EXCEPTION", "CREATE", Signal::SIGABRT, "in create_module");
+}
+
+#[test]
+fn a_library_that_calls_exit_is_told_and_its_code_passes() {
+    for (place, words) in [("MESSAGE", "handle_message of command"), ("CREATE", "create_module"), ("THREAD", "")] {
+        let Ended { status, stderr } = live("EXIT_3", place);
+        assert_eq!(status.code(), Some(3), "{place}: {stderr}");
+        assert!(stderr.contains("module-runtime: the library called exit "), "{stderr}");
+        assert!(stderr.contains(words), "{stderr}");
+    }
+}

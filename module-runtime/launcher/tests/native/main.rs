@@ -1,0 +1,11 @@
+//! `module-runtime native` with a test in place of its host, and libraries in C in place of good
+//! ones: what is answered, what is said when a library ends the process, and that nothing it answers
+//! hurts more than itself. The C files beside this are built by the tests.
+
+mod answers;
+mod endings;
+mod fuzz;
+mod growth;
+mod host;
+mod loading;
+mod support;
