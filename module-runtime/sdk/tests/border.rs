@@ -418,16 +418,15 @@ fn a_handler_reaches_the_host_through_the_table() {
     assert_eq!((&crashed["error"], &crashed["module_code"]), (&value!("it crashed"), &value!("module_crashed")));
     assert_eq!(asked(), ["command other twice {} 1"], "half a millisecond is rounded up");
     host_answers(value!({"odd": true}));
-    assert!(module.command("call", value!({}))["error"].as_str().unwrap().starts_with("the host's answer cannot be read"));
+    assert!(
+        module.command("call", value!({}))["error"].as_str().unwrap().starts_with("the host's answer cannot be read")
+    );
     let _ = asked();
 
     assert_eq!(module.send("query", &value!({"entity": "é"}))["status"], "success");
     assert_eq!(module.command("emit", value!([1]))["status"], "success");
     assert_eq!(module.command("progress", value!({"done": 1}))["status"], "success");
-    assert_eq!(
-        asked(),
-        [r#"query null pointer {"entity":"é"} -1"#, "event probe.done [1]", r#"progress {"done":1}"#]
-    );
+    assert_eq!(asked(), [r#"query null pointer {"entity":"é"} -1"#, "event probe.done [1]", r#"progress {"done":1}"#]);
     assert_eq!(module.command("request", value!({}))["data"], value!({"id": 7, "key": "order-17", "left": 1500}));
     assert_eq!(module.command("log", value!({}))["status"], "success");
     assert_eq!(asked(), ["warn: a line with a \u{fffd} in it"]);

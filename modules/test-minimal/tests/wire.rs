@@ -1,39 +1,53 @@
-//! The built program over the wire, in both forms.
+//! The built program and the built library over the wire, in both forms of the channel.
 
 use bulkhead_module::Json;
-use bulkhead_module::testing::{Form, Program, RequestType};
+use bulkhead_module::testing::{Form, Program, ProgramBuilder, RequestType};
 use bulkhead_protocol::limits::{FRAME_BYTES_MAX_DEFAULT, REWRITE_BYTES_MAX};
 use serde_json::json;
 use std::process::{Command, Stdio};
 
 const PATH: &str = env!("CARGO_BIN_EXE_test-minimal");
 
+/// The module in each kind that it is built as.
+fn kinds() -> [ProgramBuilder; 2] {
+    [Program::at(PATH), Program::library("libtest_minimal.so")]
+}
+
 #[test]
-fn it_counts_in_both_forms_and_shuts_down_cleanly() {
+fn it_counts_in_each_kind_and_form_and_shuts_down_cleanly() {
     for form in [Form::Socket, Form::Stdio] {
-        let mut program = Program::at(PATH).form(form).start();
-        assert_eq!(program.command("ping", json!({})), Ok(json!({"pong": true, "count": 1})), "{form:?}");
-        assert_eq!(program.command("ping", json!(null)), Ok(json!({"pong": true, "count": 2})), "{form:?}");
-        assert_eq!(program.command("status", json!({})).unwrap()["messages"], 3, "{form:?}");
-        let shutdown = program.send(RequestType::Shutdown, Json::null());
-        assert_eq!(program.answer(shutdown), Ok(json!(null)), "{form:?}");
-        assert_eq!(program.finish(), (Some(0), String::new()), "{form:?}");
+        for kind in kinds() {
+            it_counts_and_shuts_down_cleanly(kind, form);
+        }
     }
+}
+
+fn it_counts_and_shuts_down_cleanly(kind: ProgramBuilder, form: Form) {
+    let mut program = kind.form(form).start();
+    assert_eq!(program.command("ping", json!({})), Ok(json!({"pong": true, "count": 1})), "{form:?}");
+    assert_eq!(program.command("ping", json!(null)), Ok(json!({"pong": true, "count": 2})), "{form:?}");
+    assert_eq!(program.command("status", json!({})).unwrap()["messages"], 3, "{form:?}");
+    let shutdown = program.send(RequestType::Shutdown, Json::null());
+    assert_eq!(program.answer(shutdown), Ok(json!(null)), "{form:?}");
+    assert_eq!(program.finish(), (Some(0), String::new()), "{form:?}");
 }
 
 #[test]
 fn a_misspelt_command_is_answered_with_the_nearest_one() {
-    let mut program = Program::at(PATH).start();
-    let failure = program.command("pnig", json!({})).unwrap_err();
-    assert_eq!(failure["code"], "unknown_command");
-    assert_eq!(failure["error"], "unknown command `pnig`; did you mean `ping`?");
+    for kind in kinds() {
+        let failure = kind.start().command("pnig", json!({})).unwrap_err();
+        assert_eq!(failure["code"], "unknown_command");
+        assert_eq!(failure["error"], "unknown command `pnig`; did you mean `ping`?");
+    }
 }
 
 #[test]
 fn a_host_that_is_gone_ends_it_quietly() {
-    let mut program = Program::at(PATH).start();
-    program.hang_up();
-    assert_eq!(program.finish(), (Some(0), String::new()));
+    for kind in kinds() {
+        let mut program = kind.start();
+        program.hang_up();
+        assert_eq!(program.finish(), (Some(0), String::new()));
+    }
 }
 
 #[test]
@@ -61,13 +75,15 @@ fn without_a_host_it_says_what_it_is() {
 
 #[test]
 fn a_request_as_long_as_a_frame_may_be_is_taken_after_the_host_has_rewritten_it() {
-    let mut program = Program::at(PATH).start();
     let longest = FRAME_BYTES_MAX_DEFAULT + REWRITE_BYTES_MAX;
     let around = br#"{"id":9,"type":"command","payload":{"name":"ping","args":""}}"#;
     let mut frame = u32::try_from(longest).unwrap().to_be_bytes().to_vec();
     frame.extend_from_slice(&around[..around.len() - 3]);
     frame.resize(4 + longest - 3, b'x');
     frame.extend_from_slice(b"\"}}");
-    program.send_bytes(&frame);
-    assert_eq!(program.answer(9), Ok(json!({"pong": true, "count": 1})));
+    for kind in kinds() {
+        let mut program = kind.start();
+        program.send_bytes(&frame);
+        assert_eq!(program.answer(9), Ok(json!({"pong": true, "count": 1})));
+    }
 }

@@ -1,8 +1,10 @@
-//! A module's program with a test at the other end of its channel.
+//! A module's program, or its shared library in the host's runtime for it, with a test at the other
+//! end of the channel.
 
 use super::{PATIENCE, Peer, Scratch};
 use bulkhead_protocol::{CHANNEL_VARIABLE, Json, RequestType};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::io::Read;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::OwnedFd;
@@ -24,7 +26,8 @@ pub enum Form {
 /// What to start, and how.
 #[derive(Debug)]
 pub struct ProgramBuilder {
-    path: PathBuf,
+    /// The program and the arguments that make it what it is.
+    command: Vec<OsString>,
     form: Form,
     args: Vec<String>,
     config: Json,
@@ -46,6 +49,13 @@ impl ProgramBuilder {
     /// Standard input and output or a socket; a socket unless said otherwise.
     pub fn form(mut self, form: Form) -> ProgramBuilder {
         self.form = form;
+        self
+    }
+
+    /// Starts the program by way of another, which ends as the program by `exec`: its words come
+    /// before the program's own.
+    pub fn by_way_of(mut self, words: &[&str]) -> ProgramBuilder {
+        self.command.splice(0..0, words.iter().map(OsString::from));
         self
     }
 
@@ -74,22 +84,23 @@ impl ProgramBuilder {
     pub fn spawn(self) -> Program {
         let (ours, theirs) = UnixStream::pair().expect("a socket pair can be made");
         let theirs = OwnedFd::from(theirs);
+        let (path, words) = self.command.split_first().expect("it has the program at least");
         let mut command = match self.form {
             Form::Stdio => {
-                let mut command = Command::new(&self.path);
+                let mut command = Command::new(path);
                 command.stdout(theirs.try_clone().expect("a descriptor can be copied")).env_remove(CHANNEL_VARIABLE);
                 command
             }
             Form::Socket => {
                 // The shell moves the socket to descriptor 3 and becomes the program.
                 let mut command = Command::new("/bin/sh");
-                command.args(["-c", "exec 3<&0 0</dev/null; exec \"$@\"", "sh"]).arg(&self.path);
+                command.args(["-c", "exec 3<&0 0</dev/null; exec \"$@\"", "sh"]).arg(path);
                 command.stdout(Stdio::null()).env(CHANNEL_VARIABLE, "3");
                 command
             }
         };
-        command.args(&self.args).stdin(theirs).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", self.path.display()));
+        command.args(words).args(&self.args).stdin(theirs).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", path.display()));
         let mut stderr = child.stderr.take().expect("it was asked for");
         let stderr = std::thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -123,8 +134,23 @@ impl ProgramBuilder {
 impl Program {
     /// The program at `path`, usually `env!("CARGO_BIN_EXE_…")`.
     pub fn at(path: &str) -> ProgramBuilder {
+        Program::of(vec![path.into()])
+    }
+
+    /// The shared library of this file name, like `libgreeter.so`, which was built together with the
+    /// running test, in the runtime that the host loads it into: `module-runtime` as
+    /// `$BULKHEAD_RUNTIME` names it, else as it was built in the same target folder.
+    ///
+    /// # Panics
+    /// When one of the two is not there.
+    pub fn library(name: &str) -> ProgramBuilder {
+        let runtime = std::env::var_os("BULKHEAD_RUNTIME").unwrap_or_else(|| built("module-runtime").into());
+        Program::of(vec![runtime, "native".into(), "--library".into(), built(name).into()])
+    }
+
+    fn of(command: Vec<OsString>) -> ProgramBuilder {
         let config = json!({}).into();
-        ProgramBuilder { path: path.into(), form: Form::Socket, args: Vec::new(), config, data_dir: None }
+        ProgramBuilder { command, form: Form::Socket, args: Vec::new(), config, data_dir: None }
     }
 
     /// The number of its process.
@@ -201,6 +227,15 @@ impl Program {
         let _ = self.child.wait();
         self.stderr.take().map(|reader| reader.join().expect("the reader does not panic")).unwrap_or_default()
     }
+}
+
+/// What was built beside the running test.
+fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own program");
+    let found = test.ancestors().skip(1).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!("expected {name} in a folder above {}; `cargo build --workspace` makes it", test.display())
+    })
 }
 
 impl Deref for Program {
