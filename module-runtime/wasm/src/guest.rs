@@ -71,8 +71,7 @@ impl Guest for WasmGuest {
         let metadata = instance.metadata().map_err(|stopped| stopped.error.permanent())?;
         let answer = instance.answer(&RequestType::Init, &payload).map_err(|stopped| stopped.error)??;
         let module = if init.module.is_empty() { self.name() } else { init.module.clone() };
-        let readiness =
-            answer::read_greeting(&module, answer.as_deref(), metadata.as_deref(), recipe.frame_bytes_max)?;
+        let readiness = answer::read_greeting(&module, answer.as_deref(), metadata.as_deref(), recipe.frame_bytes_max)?;
         for warning in &readiness.warnings {
             log!(warn, "{warning}");
         }
@@ -168,3 +167,6 @@ fn payload_of_init(payload: &Json, data: DataFolder) -> Result<String, Error> {
     members.insert("data_dir".into(), Json::of(seen));
     Ok(Json::of(&members).as_str().to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,13 @@ fn check(linker: &Linker<State>, module: &Module) -> Result<(), String> {
 
 fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap(HOST, "query", |mut caller: Called<'_>, to: u32, payload: u32, timeout: i64| {
-        ask(&mut caller, to, timeout, |caller| Ok((None, json(caller, "the payload of the query", payload)?)), Asked::Query)
+        ask(
+            &mut caller,
+            to,
+            timeout,
+            |caller| Ok((None, json(caller, "the payload of the query", payload)?)),
+            Asked::Query,
+        )
     })?;
     linker.func_wrap(HOST, "mutation", |mut caller: Called<'_>, to: u32, payload: u32, timeout: i64| {
         let read = |caller: &Called<'_>| Ok((None, json(caller, "the payload of the mutation", payload)?));
@@ -256,7 +262,8 @@ fn random(mut caller: Called<'_>, buffer: u32, length: u32) -> wasmtime::Result<
 
 fn border<'a>(caller: &'a Called<'_>) -> wasmtime::Result<&'a Exports> {
     let exports = caller.data().exports.as_ref();
-    exports.ok_or_else(|| Violation("it called the host in its start function, where it has no memory yet".into()).into())
+    exports
+        .ok_or_else(|| Violation("it called the host in its start function, where it has no memory yet".into()).into())
 }
 
 /// The string that the module passed as `what`.
@@ -308,3 +315,6 @@ fn lossy(caller: &Called<'_>, what: &str, pointer: u32) -> wasmtime::Result<Stri
 fn wild(what: &str, fault: &memory::Fault) -> wasmtime::Error {
     Violation(format!("it passed as {what} {fault}")).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -283,5 +283,7 @@ pub(crate) fn before_answers(
 
 fn no_memory(payload: &str) -> Error {
     let bytes = payload.len();
-    Error::failed(format!("the module has no memory for a payload of {bytes} bytes: alloc_string answered a null pointer"))
+    Error::failed(format!(
+        "the module has no memory for a payload of {bytes} bytes: alloc_string answered a null pointer"
+    ))
 }

@@ -51,10 +51,11 @@ pub(crate) fn string(memory: &[u8], pointer: u32, most: usize) -> Result<&[u8], 
     if pointer == 0 {
         return Err(Fault::Null);
     }
-    let rest = memory
-        .get(pointer as usize..)
-        .filter(|rest| !rest.is_empty())
-        .ok_or(Fault::OutOfBounds { pointer, length: 0, memory: memory.len() })?;
+    let rest = memory.get(pointer as usize..).filter(|rest| !rest.is_empty()).ok_or(Fault::OutOfBounds {
+        pointer,
+        length: 0,
+        memory: memory.len(),
+    })?;
     let looked_at = &rest[..rest.len().min(most.saturating_add(1))];
     match looked_at.iter().position(|byte| *byte == 0) {
         Some(end) => Ok(&looked_at[..end]),

@@ -70,3 +70,6 @@ pub(crate) fn enter() -> EnterGuard<'static> {
         })
         .enter()
 }
+
+#[cfg(test)]
+mod tests;
