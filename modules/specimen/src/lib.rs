@@ -108,3 +108,5 @@ impl Specimen {
         Ok(Json::of(&Events { count: self.events, last: &self.last_event }))
     }
 }
+
+bulkhead_module::export!(Specimen);
