@@ -1,6 +1,9 @@
 //! What the core asks the daemon to do, and the names by which the two speak of callers and processes.
 
-use crate::pending::RequestId;
+use crate::{
+    layer1::{StoreOp, StoredEvent},
+    pending::RequestId,
+};
 use bulkhead_protocol::{Delivery, Exit, Json, ModuleName, Status};
 use std::{fmt, time::Duration};
 
@@ -108,6 +111,23 @@ pub enum Action {
     },
     /// The module was removed and nothing of it is left.
     Removed(ModuleName),
+    /// Hand something to the store; what comes of it goes to [`crate::Core::handle_stored`], also if the
+    /// store is gone.
+    Store {
+        /// The number by which its outcome comes back.
+        ticket: RequestId,
+        /// What.
+        op: StoreOp,
+    },
+    /// Tell whoever follows events of one that is stored.
+    Tell(StoredEvent),
+    /// An event of a process that carries no number was refused: a line in its log says why.
+    EventRefused {
+        /// Whose.
+        run: RunId,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Something that happened to a module, for those who follow events.

@@ -12,7 +12,7 @@ use bulkhead_protocol::{Delivery, ErrorCode, Failure, Response, Status};
 
 impl Core {
     /// Tells the caller, once; the module may not be done with it.
-    pub(crate) fn answer(&mut self, id: RequestId, status: Status) {
+    pub(crate) fn tell(&mut self, id: RequestId, status: Status) {
         let Some(pending) = self.requests.get_mut(&id) else { return };
         pending.wanted = false;
         self.timers.clear(pending.deadline, Timer::Deadline(id));
@@ -20,6 +20,17 @@ impl Core {
             self.settle_caller(to);
             self.act(Action::Reply { to, status });
         }
+    }
+
+    /// As [`Core::tell`]; the work itself has come to its end as well.
+    pub(crate) fn answer(&mut self, id: RequestId, status: Status) {
+        if !self.settings.layer1 {
+            self.tell(id, status);
+            return;
+        }
+        self.tell(id, status.clone());
+        self.event_returned(id, &status);
+        self.leader_ended(id, &status);
     }
 
     /// A module answered something.
@@ -57,8 +68,7 @@ impl Core {
         }
         let module_id = pending.module;
         let bytes = pending.bytes();
-        self.answer(id, of_module(status));
-        self.requests.remove(&id);
+        self.concluded(now, run_id, id, of_module(status));
 
         let run = self.runs.get_mut(&run_id).expect("the caller has it");
         run.in_flight_bytes -= bytes;
@@ -70,6 +80,7 @@ impl Core {
             run.concurrent = true;
             run.in_flight.retain(|other| *other != id);
         }
+        self.pump_stream(now, module_id);
         self.pump(now, module_id);
     }
 
@@ -94,6 +105,35 @@ impl Core {
         let Some(pending) = self.requests.get(&id) else { return };
         let name = self.modules[&pending.module].spec.name.clone();
         match pending.place {
+            Place::LookingUp => {
+                let reason = "the deadline passed while layer1 looked whether this was done before";
+                let failure = Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(Delivery::NotStarted);
+                self.leave_aside(id);
+                self.answer(id, failure.into());
+                self.requests.remove(&id);
+            }
+            Place::Joined => {
+                let reason = "the deadline passed while another request with the same key was under way; the same \
+                              request with the same key tells what came of it";
+                let failure = Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(self.joined_delivery(id));
+                self.tell(id, failure.into());
+                self.unjoin(id);
+            }
+            Place::Settling(_) => {
+                let reason = format!("the deadline passed before what {name} did could be committed; it is undone");
+                self.undo(id, "its deadline passed");
+                let failure = Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(Delivery::Started);
+                self.answer(id, failure.into());
+                self.forget_settling(now, id);
+            }
+            Place::Committing(_) => {
+                let ask_again = match &pending.message.key {
+                    Some(_) => "the same request with the same key tells what came of it",
+                    None => "with a key, the same request could be sent again and would tell what came of it",
+                };
+                let reason = format!("the deadline passed while what {name} did was being committed; {ask_again}");
+                self.tell(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(Delivery::Unknown).into());
+            }
             Place::Queued => {
                 let (module, reached) = (pending.module, pending.reached);
                 let waits = self.why_waiting(now, module);
@@ -115,6 +155,7 @@ impl Core {
                         format!("{name} did not answer before the deadline; it may not have begun, and was told not to")
                     }
                 };
+                self.undo(id, "its deadline passed");
                 self.answer(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(delivery).into());
                 self.send_control(run_id, Control::Cancel(id));
             }

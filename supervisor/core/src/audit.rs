@@ -2,6 +2,7 @@
 
 use crate::{
     core::{Core, Outstanding},
+    layer1::{Ticket, Unit},
     module::{SlotState, Vacancy},
     pending::Place,
     run::Phase,
@@ -17,6 +18,8 @@ pub struct Counts {
     pub waiters: usize,
     pub runs: usize,
     pub timers: usize,
+    pub operations: usize,
+    pub keys: usize,
 }
 
 impl Core {
@@ -27,10 +30,13 @@ impl Core {
     #[doc(hidden)]
     pub fn audit(&self) -> Counts {
         let timers = self.audit_modules() + self.audit_runs() + self.audit_requests() + self.audit_waiters();
+        let timers = timers + self.audit_operations() + self.audit_streams();
+        self.audit_keys();
         assert_eq!(timers, self.timers.len(), "timers that nobody has set: {:?}", self.timers);
         let open = self.callers.values().map(std::collections::HashMap::len).sum();
         let (requests, waiters, runs) = (self.requests.len(), self.waiters.len(), self.runs.len());
-        Counts { requests, open, waiters, runs, timers }
+        let (operations, keys) = (self.layer1.operations.len(), self.layer1.keys.len());
+        Counts { requests, open, waiters, runs, timers, operations, keys }
     }
 
     /// Each place with a moment has a timer, each process one place, each queue what its count says.
@@ -58,6 +64,16 @@ impl Core {
                 let pending = &self.requests[request];
                 assert!(pending.place == Place::Queued && pending.wanted && pending.module == *id, "{pending:?}");
             }
+            let settles = |place: &Place| match place {
+                Place::Settling(done) | Place::Committing(done) => Some(done.ticket),
+                Place::LookingUp | Place::Joined | Place::Queued | Place::InFlight { .. } => None,
+            };
+            let mine = || self.requests.values().filter(|pending| pending.module == *id);
+            let commits: std::collections::BTreeSet<_> = mine().filter_map(|pending| settles(&pending.place)).collect();
+            assert_eq!(commits, module.commits, "commits of {}", module.spec.name);
+            let aside = || mine().filter(|pending| matches!(pending.place, Place::LookingUp | Place::Joined));
+            let bytes: usize = aside().map(crate::pending::Pending::bytes).sum();
+            assert_eq!((aside().count(), bytes), (module.aside, module.aside_bytes), "beside {}", module.spec.name);
             assert!(module.queue.is_empty() || module.is_available(), "requests wait for nothing: {module:?}");
         }
         assert_eq!(occupied, self.runs.len(), "processes without a place");
@@ -92,9 +108,14 @@ impl Core {
     fn audit_requests(&self) -> usize {
         let mut timers = 0;
         for (id, pending) in &self.requests {
-            let there = match pending.place {
+            let ticket = |ticket| self.layer1.tickets.get(&ticket).copied();
+            let there = match &pending.place {
+                Place::LookingUp => self.layer1.tickets.values().any(|it| *it == Ticket::LookUp(*id, pending.module)),
+                Place::Joined => self.layer1.keys.values().any(|running| running.joined.contains(id)),
+                Place::Settling(_) => matches!(&pending.unit, Unit::Open(open) if !open.operations.is_empty()),
+                Place::Committing(done) => ticket(done.ticket) == Some(Ticket::Commit(*id)),
                 Place::Queued => self.modules[&pending.module].queue.contains(id),
-                Place::InFlight { run, .. } => self.runs[&run].in_flight.contains(id),
+                Place::InFlight { run, .. } => self.runs[run].in_flight.contains(id),
             };
             assert!(there, "lost: {pending:?}");
             assert_eq!(pending.wanted, self.timers.contains(pending.deadline, Timer::Deadline(*id)), "{pending:?}");
@@ -108,9 +129,65 @@ impl Core {
             for (number, outstanding) in open {
                 let recipient = match outstanding {
                     Outstanding::Request(id) => self.requests[id].recipient,
+                    Outstanding::Operation(id) => self.layer1.operations[id].recipient(),
                     Outstanding::Waiter(id) => Some(self.waiters[id].recipient),
                 };
                 assert_eq!(recipient.map(|to| (to.caller, to.id)), Some((*caller, *number)));
+            }
+        }
+        timers
+    }
+
+    /// Each request to the store is in one place, and is its caller's exactly while it is not answered.
+    fn audit_operations(&self) -> usize {
+        let mut timers = 0;
+        for (id, operation) in &self.layer1.operations {
+            let at_store = self.layer1.tickets.get(id) == Some(&Ticket::Operation);
+            match operation.held_by() {
+                Some(run) => assert!(self.runs[&run].held.contains(id) && !at_store, "lost: {operation:?}"),
+                None => assert!(at_store, "lost: {operation:?}"),
+            }
+            let set = self.timers.contains(operation.deadline(), Timer::Operation(*id));
+            assert_eq!(operation.recipient().is_some(), set, "the timer of {operation:?}");
+            timers += usize::from(set);
+        }
+        for (id, pending) in &self.requests {
+            let Unit::Open(open) = &pending.unit else { continue };
+            assert!(matches!(pending.place, Place::InFlight { .. } | Place::Settling(_)), "{id}: {pending:?}");
+            assert!(pending.wanted || matches!(pending.place, Place::Settling(_)), "{id}: {pending:?}");
+            for operation in &open.operations {
+                assert!(self.layer1.operations.contains_key(operation), "an operation that is gone: {pending:?}");
+            }
+        }
+        for run in self.runs.values() {
+            for held in &run.held {
+                assert!(self.layer1.operations.contains_key(held), "held and gone: {run:?}");
+            }
+            assert!(run.held.is_empty() || !self.modules[&run.module].commits.is_empty(), "held for nothing: {run:?}");
+        }
+        timers
+    }
+
+    /// The work of each key has one request that does it.
+    fn audit_keys(&self) {
+        for (key, running) in &self.layer1.keys {
+            for id in running.joined.iter().chain([&running.leader]) {
+                assert_eq!(self.requests[id].message.key.as_ref(), Some(key), "the key of {id}");
+            }
+            assert!(self.requests[&running.leader].place != Place::Joined, "nobody does the work: {running:?}");
+        }
+    }
+
+    fn audit_streams(&self) -> usize {
+        let mut timers = 0;
+        for (id, stream) in &self.layer1.streams {
+            if let Some(pause) = stream.pause() {
+                assert!(self.timers.contains(pause, Timer::Stream(*id)), "no timer: {stream:?}");
+                timers += 1;
+            }
+            if let Some(request) = stream.gives() {
+                let event = self.requests.get(&request).and_then(|pending| pending.event);
+                assert!(event.is_some(), "it waits for nothing: {stream:?}");
             }
         }
         timers

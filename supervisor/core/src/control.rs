@@ -181,16 +181,18 @@ impl Core {
             self.fail_queue(now, id);
             self.stop_idle_spares(now, id);
         }
+        self.pump_stream(now, id);
         self.pump(now, id);
         self.check_waiters(id);
         let module = &self.modules[&id];
-        if module.is_empty() && module.desired == Desired::Removed {
+        if module.is_empty() && module.desired == Desired::Removed && !module.is_at_store() {
             let name = module.spec.name.clone();
             for waiter in self.waiters_with(id, |_| true) {
                 let failure = Failure::new(ErrorCode::UnknownModule, format!("{name} was removed"));
                 self.answer_waiter(waiter, failure.into());
             }
             self.names.remove(&name);
+            self.forget_stream(id);
             self.modules.remove(&id);
             self.act(Action::Removed(name));
         }

@@ -5,6 +5,7 @@ use crate::{
     action::{Action, Announcement, Caller, ClientId, Control, Recipient},
     bucket::Bucket,
     id_map::IdMap,
+    layer1::Layer1,
     module::{Module, ModuleId},
     pending::{Pending, Place, RequestId},
     random::Random,
@@ -25,11 +26,13 @@ pub struct HostSettings {
     pub restarts_burst: u32,
     /// Requests that one client may have unanswered.
     pub client_requests_max: usize,
+    /// Whether there is a store: [`Action::Store`] is asked for only then.
+    pub layer1: bool,
 }
 
 impl Default for HostSettings {
     fn default() -> HostSettings {
-        HostSettings { restarts_per_second: 20, restarts_burst: 50, client_requests_max: 4096 }
+        HostSettings { restarts_per_second: 20, restarts_burst: 50, client_requests_max: 4096, layer1: false }
     }
 }
 
@@ -37,6 +40,8 @@ impl Default for HostSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outstanding {
     Request(RequestId),
+    /// A request to the store.
+    Operation(RequestId),
     Waiter(WaiterId),
 }
 
@@ -59,6 +64,7 @@ pub struct Core {
     pub(crate) requests: IdMap<RequestId, Pending>,
     pub(crate) callers: IdMap<Caller, IdMap<u64, Outstanding>>,
     pub(crate) waiters: BTreeMap<WaiterId, Waiter>,
+    pub(crate) layer1: Layer1,
     pub(crate) timers: Timers,
     pub(crate) actions: VecDeque<Action>,
     pub(crate) next_module: u32,
@@ -81,6 +87,7 @@ impl Core {
             requests: IdMap::default(),
             callers: IdMap::default(),
             waiters: BTreeMap::new(),
+            layer1: Layer1::default(),
             timers: Timers::default(),
             actions: VecDeque::new(),
             next_module: 0,
@@ -109,6 +116,8 @@ impl Core {
                 Timer::Run(run) => self.run_due(now, run),
                 Timer::Start(module, slot) => self.start_due(now, module, slot),
                 Timer::Waiter(waiter) => self.waiter_due(now, waiter),
+                Timer::Operation(operation) => self.operation_overdue(now, operation),
+                Timer::Stream(module) => self.stream_due(now, module),
             }
         }
     }
@@ -133,9 +142,10 @@ impl Core {
         Some(&self.runs.get(&run)?.spec.name)
     }
 
-    /// Whether nothing is left to stop: no process of any module.
+    /// Whether nothing is left to stop: no process of any module, and nothing at the store that
+    /// somebody waits for or that must not be lost.
     pub fn is_idle(&self) -> bool {
-        self.runs.is_empty()
+        self.runs.is_empty() && !self.store_is_busy()
     }
 
     pub(crate) fn new_request_id(&mut self) -> RequestId {
@@ -222,10 +232,12 @@ impl Core {
         let mut outstanding: Vec<(u64, Outstanding)> = self.callers.remove(&caller).into_iter().flatten().collect();
         // The order in a hash map differs from run to run; decisions must not.
         outstanding.sort_unstable_by_key(|(id, _)| *id);
+        self.layer1.unnumbered.remove(&caller);
         for (_, what) in outstanding {
             match what {
                 Outstanding::Waiter(waiter) => self.forget_waiter(waiter),
                 Outstanding::Request(request) => self.abandon(request),
+                Outstanding::Operation(operation) => self.abandon_operation(operation),
             }
         }
     }
@@ -237,10 +249,23 @@ impl Core {
         pending.wanted = false;
         self.timers.clear(pending.deadline, Timer::Deadline(id));
         match pending.place {
+            Place::LookingUp => {
+                self.give_up_leading(id);
+                self.leave_aside(id);
+                self.requests.remove(&id);
+            }
+            Place::Joined => self.unjoin(id),
             Place::Queued => {
+                self.give_up_leading(id);
                 self.unqueue(id);
             }
-            Place::InFlight { run, .. } => self.send_control(run, Control::Cancel(id)),
+            Place::InFlight { run, .. } => {
+                self.undo(id, "its caller has gone");
+                self.give_up_leading(id);
+                self.send_control(run, Control::Cancel(id));
+            }
+            // The work is done, and others may have asked for it by the same key.
+            Place::Settling(_) | Place::Committing(_) => {}
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     action::{Action, Evidence, LostRequest, RunId},
     core::Core,
     ending::Verdict,
+    layer1::Unit,
     pending::{Pending, Place, RequestId},
     run::Run,
 };
@@ -35,7 +36,9 @@ impl Core {
         for (at, id) in in_flight.into_iter().enumerate() {
             let run = &self.runs[&run_id];
             let here = how_far(run, &self.requests[&id], at, end.evidence.unsent.contains(&id));
+            self.undo(id, "the process that had it has ended");
             let pending = self.requests.get_mut(&id).expect("it is in flight");
+            pending.unit = Unit::Empty;
             pending.reached = pending.how_far(here);
             if here != Delivery::NotStarted && end.verdict != Verdict::Commanded {
                 pending.crashes += 1;
@@ -63,12 +66,18 @@ impl Core {
         }
         let name = run.spec.name.clone();
         let delivery = pending.reached;
+        if pending.event.is_some() {
+            let crashed = here != Delivery::NotStarted && end.verdict != Verdict::Commanded;
+            self.event_interrupted(id, crashed.then_some(end.reason));
+            self.answer(id, Failure::new(ErrorCode::ModuleCrashed, end.reason).into());
+            return false;
+        }
         if end.verdict != Verdict::Commanded && pending.crashes >= CRASHES_MAX {
             self.quarantine(id, &name, end);
             return false;
         }
         let comes_back = self.modules[&pending.module].is_available();
-        if comes_back && (here == Delivery::NotStarted || is_safe_again(run, pending)) {
+        if comes_back && (here == Delivery::NotStarted || self.again(run, pending) == Again::Safe) {
             if pending.cancelled {
                 let reason = format!("cancelled; {name} ended before it answered");
                 self.answer(id, end.failure(ErrorCode::Cancelled, reason, delivery).into());
@@ -102,8 +111,25 @@ impl Core {
         self.answer(id, end.failure(ErrorCode::Quarantined, reason, delivery).into());
     }
 
+    /// Whether doing a request twice is the same as doing it once.
+    pub(crate) fn again(&self, run: &Run, pending: &Pending) -> Again {
+        let message = &pending.message;
+        // Where there is a store, the key's first commit is its only one, and what was not committed
+        // is undone.
+        if message.key.is_some() && (run.keys || self.settings.layer1) {
+            return Again::Safe;
+        }
+        let safe = match message.kind {
+            RequestType::Query | RequestType::Event => true,
+            RequestType::Command => event::command_name(&message.payload)
+                .is_some_and(|name| run.commands.iter().any(|command| command.idempotent && command.name == name)),
+            _ => false,
+        };
+        if safe { Again::Safe } else { Again::Unsafe }
+    }
+
     /// Puts a request back at the front of its module's queue.
-    fn requeue(&mut self, id: RequestId) {
+    pub(crate) fn requeue(&mut self, id: RequestId) {
         let pending = self.requests.get_mut(&id).expect("the caller decided on it");
         pending.place = Place::Queued;
         let module = self.modules.get_mut(&pending.module).expect("a module outlives its requests");
@@ -133,16 +159,9 @@ fn how_far(run: &Run, pending: &Pending, at: usize, unsent: bool) -> Delivery {
     }
 }
 
-/// Whether doing a request twice is the same as doing it once.
-fn is_safe_again(run: &Run, pending: &Pending) -> bool {
-    let message = &pending.message;
-    if message.key.is_some() && run.keys {
-        return true;
-    }
-    match message.kind {
-        RequestType::Query | RequestType::Event => true,
-        RequestType::Command => event::command_name(&message.payload)
-            .is_some_and(|name| run.commands.iter().any(|command| command.idempotent && command.name == name)),
-        _ => false,
-    }
+/// Whether a request may be run a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    Safe,
+    Unsafe,
 }

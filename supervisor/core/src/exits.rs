@@ -74,6 +74,7 @@ impl Core {
 
         let end = End { verdict, reason: &reason, exit: exit.as_ref(), evidence: &evidence };
         let in_flight = self.settle_in_flight(run_id, &end);
+        self.drop_held(now, run_id);
         self.record(now, run_id, verdict, reason.clone(), exit, evidence, in_flight);
 
         if let Some(heir) = heir {

@@ -13,7 +13,11 @@ use crate::{
     timers::Timer,
 };
 use bulkhead_protocol::{ErrorCode, Failure, Json, ModuleName, PROTOCOL_VERSION, Ready, Status, init};
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 /// How long a module that refused `init` has to exit by itself, so that its exit code is its own.
 const EXIT_GRACE: Duration = Duration::from_secs(1);
@@ -42,6 +46,9 @@ impl Core {
             restarts: 0,
             queue: VecDeque::new(),
             queue_bytes: 0,
+            aside: 0,
+            aside_bytes: 0,
+            commits: BTreeSet::new(),
             last_exit: None,
             incoming: None,
             stop_deferred: false,
@@ -52,6 +59,7 @@ impl Core {
         if wanted {
             self.start_vacant(now, id);
         }
+        self.stream_on(now, id);
         Ok(id)
     }
 
@@ -335,6 +343,7 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
         cause: None,
         in_flight: VecDeque::new(),
         in_flight_bytes: 0,
+        held: VecDeque::new(),
         head_since: now,
         concurrent: false,
         keys: false,

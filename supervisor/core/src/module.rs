@@ -9,7 +9,10 @@ use crate::{
     time::Time,
 };
 use bulkhead_protocol::ModuleName;
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 /// The core's number for a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,6 +112,11 @@ pub(crate) struct Module {
     pub(crate) restarts: u64,
     pub(crate) queue: VecDeque<RequestId>,
     pub(crate) queue_bytes: usize,
+    /// Requests that wait beside the queue because of their keys, and their bytes.
+    pub(crate) aside: usize,
+    pub(crate) aside_bytes: usize,
+    /// Commits of what its processes have answered, by their numbers at the store.
+    pub(crate) commits: BTreeSet<RequestId>,
     pub(crate) last_exit: Option<(Time, String)>,
     /// The specification that a reload is bringing in.
     pub(crate) incoming: Option<Arc<ModuleSpec>>,
@@ -138,6 +146,15 @@ impl Module {
     /// Whether a request may wait here: something is running or will be.
     pub(crate) fn is_available(&self) -> bool {
         self.desired == Desired::Running && self.with_role(Role::Active).any(Slot::is_live)
+    }
+
+    pub(crate) fn subscribes_to(&self, event: &str) -> bool {
+        self.spec.subscribe.iter().any(|pattern| pattern.matches(event))
+    }
+
+    /// Whether requests for it are still at the store.
+    pub(crate) fn is_at_store(&self) -> bool {
+        self.aside > 0 || !self.commits.is_empty()
     }
 
     /// Forgets the places that were for one process only and have none.

@@ -2,6 +2,7 @@
 
 use crate::{
     action::{LostRequest, Recipient, RunId},
+    layer1::{Cursor, Done, Unit},
     module::ModuleId,
     time::Time,
 };
@@ -19,8 +20,12 @@ impl fmt::Display for RequestId {
 }
 
 /// Where a request is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
+    /// The store is asked whether the work of its key was done before.
+    LookingUp,
+    /// Another request does the work of its key.
+    Joined,
     /// In its module's queue.
     Queued,
     /// Sent to a process and not answered by it.
@@ -30,6 +35,10 @@ pub(crate) enum Place {
         /// Whether the process has told of progress, and so has begun.
         progressed: bool,
     },
+    /// Its module has succeeded, before all that it asked of the store for it was done.
+    Settling(Box<Done>),
+    /// Its module has succeeded, and the store commits that.
+    Committing(Box<Done>),
 }
 
 /// One request. It stays until its module is done with it, which may be after its caller was
@@ -50,9 +59,38 @@ pub(crate) struct Pending {
     pub(crate) cancelled: bool,
     /// Crashes at which it was or may have been worked on.
     pub(crate) crashes: u32,
+    /// What its module has done for it so far, and is not committed.
+    pub(crate) unit: Unit,
+    /// Commits of it that failed because of others.
+    pub(crate) conflicts: u32,
+    /// Which stored event it is, if it is one.
+    pub(crate) event: Option<Cursor>,
 }
 
 impl Pending {
+    pub(crate) fn new(
+        module: ModuleId,
+        recipient: Option<Recipient>,
+        message: Request,
+        deadline: Time,
+        place: Place,
+    ) -> Pending {
+        Pending {
+            recipient,
+            wanted: true,
+            module,
+            message,
+            deadline,
+            place,
+            reached: Delivery::NotStarted,
+            cancelled: false,
+            crashes: 0,
+            unit: Unit::Empty,
+            conflicts: 0,
+            event: None,
+        }
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.message.payload.as_str().len()
     }

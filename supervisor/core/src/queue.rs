@@ -10,11 +10,11 @@ use crate::{
     time::Time,
     timers::Timer,
 };
-use bulkhead_protocol::{Delivery, ErrorCode, Failure, Request, RequestType, limits};
+use bulkhead_protocol::{ErrorCode, Failure, Request, RequestType, limits};
 use std::time::Duration;
 
 /// Deadline of an event while it waits; once it is handed to a module, the module's default counts.
-const EVENT_PATIENCE: Duration = Duration::from_millis(limits::DEADLINE_MS_MAX);
+pub(crate) const EVENT_PATIENCE: Duration = Duration::from_millis(limits::DEADLINE_MS_MAX);
 
 impl Core {
     /// Hands a request to its module: to a process that has room, else into the queue.
@@ -25,24 +25,46 @@ impl Core {
         recipient: Option<Recipient>,
         message: Request,
     ) -> Result<(), Failure> {
-        let module = self.modules.get_mut(&module_id).expect("names and modules agree");
-        let rules = module.spec.rules;
-        let bytes = message.payload.as_str().len();
-        if !module.is_available() {
+        if !self.modules[&module_id].is_available() {
             let reason = self.why_unavailable(now, module_id);
             return Err(refused(ErrorCode::ModuleUnavailable, reason));
         }
-        if module.queue.len() >= rules.queue_max {
+        self.check_room(module_id, message.payload.as_str().len())?;
+        self.register(now, module_id, recipient, message, Place::Queued);
+        self.pump(now, module_id);
+        Ok(())
+    }
+
+    /// Whether one more request of this size may wait for a module.
+    pub(crate) fn check_room(&self, module_id: ModuleId, bytes: usize) -> Result<(), Failure> {
+        let module = &self.modules[&module_id];
+        let rules = module.spec.rules;
+        let (waiting, waiting_bytes) = (module.queue.len() + module.aside, module.queue_bytes + module.aside_bytes);
+        if waiting >= rules.queue_max {
             let name = &module.spec.name;
             let reason = format!("{name} has {} requests waiting, which is its limit", rules.queue_max);
             return Err(refused(ErrorCode::Overloaded, reason));
         }
-        if module.queue_bytes.saturating_add(bytes) > rules.queue_bytes_max && !module.queue.is_empty() {
+        if waiting_bytes.saturating_add(bytes) > rules.queue_bytes_max && waiting > 0 {
             let name = &module.spec.name;
-            let reason = format!("{name} has {} bytes waiting, which is near its limit", module.queue_bytes);
+            let reason = format!("{name} has {waiting_bytes} bytes waiting, which is near its limit");
             return Err(refused(ErrorCode::Overloaded, reason));
         }
-        module.queue_bytes += bytes;
+        Ok(())
+    }
+
+    /// Takes a request into the table: into its module's queue, or beside it.
+    pub(crate) fn register(
+        &mut self,
+        now: Time,
+        module_id: ModuleId,
+        recipient: Option<Recipient>,
+        message: Request,
+        place: Place,
+    ) -> RequestId {
+        let module = self.modules.get_mut(&module_id).expect("names and modules agree");
+        let rules = module.spec.rules;
+        let bytes = message.payload.as_str().len();
         let patience = match message.kind {
             RequestType::Event => EVENT_PATIENCE,
             _ => message.deadline_ms.map_or(rules.deadline_default, Duration::from_millis),
@@ -53,21 +75,27 @@ impl Core {
             self.callers.entry(caller).or_default().insert(number, Outstanding::Request(id));
         }
         self.timers.set(deadline, Timer::Deadline(id));
-        let pending = Pending {
-            recipient,
-            wanted: true,
-            module: module_id,
-            message,
-            deadline,
-            place: Place::Queued,
-            reached: Delivery::NotStarted,
-            cancelled: false,
-            crashes: 0,
-        };
-        self.requests.insert(id, pending);
-        self.modules.get_mut(&module_id).expect("it was there above").queue.push_back(id);
-        self.pump(now, module_id);
-        Ok(())
+        let module = self.modules.get_mut(&module_id).expect("it was there above");
+        if place == Place::Queued {
+            module.queue.push_back(id);
+            module.queue_bytes += bytes;
+        } else {
+            module.aside += 1;
+            module.aside_bytes += bytes;
+        }
+        self.requests.insert(id, Pending::new(module_id, recipient, message, deadline, place));
+        id
+    }
+
+    /// A request that waited beside the queue goes into it; if no process will come, it is answered.
+    pub(crate) fn queue_up(&mut self, now: Time, id: RequestId) {
+        let pending = self.requests.get_mut(&id).expect("the caller has it");
+        let (module_id, bytes) = (pending.module, pending.bytes());
+        pending.place = Place::Queued;
+        let module = self.modules.get_mut(&module_id).expect("a module outlives its requests");
+        module.queue.push_back(id);
+        module.queue_bytes += bytes;
+        self.settle(now, module_id);
     }
 
     /// Sends from a module's queue what its processes have room for.

@@ -4,6 +4,7 @@
 use crate::{
     action::{Action, Caller, Control, Recipient, RunId},
     core::{Core, Outstanding},
+    layer1,
     module::{Desired, Module, ModuleId},
     pending::Place,
     run::Phase,
@@ -23,10 +24,13 @@ impl Core {
             run.heard(now);
         }
         let recipient = request.id.map(|id| Recipient { caller, id });
-        if let Err(failure) = self.admit(now, caller, recipient, request)
-            && let Some(to) = recipient
-        {
-            self.act(Action::Reply { to, status: failure.into() });
+        let Err(failure) = self.admit(now, caller, recipient, request) else { return };
+        match (recipient, caller) {
+            (Some(to), _) => self.act(Action::Reply { to, status: failure.into() }),
+            (None, Caller::Run(run)) if self.settings.layer1 => {
+                self.act(Action::EventRefused { run, reason: failure.error });
+            }
+            (None, Caller::Run(_) | Caller::Client(_)) => {}
         }
     }
 
@@ -44,6 +48,7 @@ impl Core {
     ) -> Result<(), Failure> {
         self.check_number(recipient)?;
         match &request.kind {
+            RequestType::Event if self.settings.layer1 => self.admit_event(now, caller, recipient, request),
             RequestType::Event => {
                 let subscribers = self.publish(now, Some(caller), request.payload)?;
                 if let Some(to) = recipient {
@@ -65,8 +70,17 @@ impl Core {
             }
             RequestType::Command | RequestType::Query | RequestType::Mutation => {
                 let to = recipient.expect("only an event comes without an id");
+                if self.settings.layer1 && is_for_store(&request) {
+                    return self.admit_operation(now, to, request);
+                }
                 self.check_caller(to)?;
                 let module = self.address(caller, &request)?;
+                if self.settings.layer1 {
+                    self.in_hand(caller, request.of)?;
+                    if request.key.is_some() {
+                        return self.admit_keyed(now, module, to, request);
+                    }
+                }
                 self.enqueue(now, module, Some(to), request)
             }
             RequestType::Init | RequestType::Shutdown => Err(refused(
@@ -177,10 +191,33 @@ impl Core {
             Outstanding::Waiter(waiter) => {
                 self.answer_waiter(waiter, Failure::new(ErrorCode::Cancelled, "the wait was cancelled").into());
             }
+            Outstanding::Operation(id) => self.cancel_operation(now, id),
             Outstanding::Request(id) => {
                 let pending = self.requests.get_mut(&id).expect("what is outstanding is in the table");
                 let again = std::mem::replace(&mut pending.cancelled, true);
                 match pending.place {
+                    Place::LookingUp => {
+                        let reason = "cancelled while layer1 looked whether this was done before";
+                        self.leave_aside(id);
+                        self.answer(id, refused(ErrorCode::Cancelled, reason).into());
+                        self.requests.remove(&id);
+                    }
+                    Place::Joined => {
+                        let reason = "cancelled while another request with the same key was under way";
+                        let delivery = self.joined_delivery(id);
+                        self.tell(id, Failure::new(ErrorCode::Cancelled, reason).delivery(delivery).into());
+                        self.unjoin(id);
+                    }
+                    Place::Settling(_) => {
+                        let name = &self.modules[&pending.module].spec.name;
+                        let reason = format!("cancelled before what {name} did could be committed; it is undone");
+                        self.undo(id, "it was cancelled");
+                        let failure = Failure::new(ErrorCode::Cancelled, reason).delivery(Delivery::Started);
+                        self.answer(id, failure.into());
+                        self.forget_settling(now, id);
+                    }
+                    // What is being committed is its answer.
+                    Place::Committing(_) => {}
                     Place::Queued => {
                         let (module, reached) = (pending.module, pending.reached);
                         let name = &self.modules[&module].spec.name;
@@ -196,22 +233,21 @@ impl Core {
                     }
                     // Once is enough: a caller must not fill the channel of a module that does not read.
                     Place::InFlight { .. } if again => {}
-                    Place::InFlight { run, .. } => self.send_control(run, Control::Cancel(id)),
+                    Place::InFlight { run, .. } => {
+                        self.undo(id, "it was cancelled");
+                        self.send_control(run, Control::Cancel(id));
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// Publishes an event to the modules that subscribe to it; returns how many there were.
-    ///
-    /// # Errors
-    /// When the payload is no event, or the sender may not send it.
-    pub fn publish(&mut self, now: Time, from: Option<Caller>, payload: Json) -> Result<usize, Failure> {
-        let name = event::event_name(&payload).map_err(|reason| refused(ErrorCode::BadRequest, reason))?;
-        if let Some(Caller::Run(run)) = from
+    /// Whether a caller may send an event of this name.
+    pub(crate) fn check_emit(&self, from: Caller, name: &str) -> Result<(), Failure> {
+        if let Caller::Run(run) = from
             && let Some(run) = self.runs.get(&run)
-            && !run.spec.emit.iter().any(|pattern| pattern.matches(&name))
+            && !run.spec.emit.iter().any(|pattern| pattern.matches(name))
         {
             return Err(refused(
                 ErrorCode::PermissionDenied,
@@ -221,9 +257,20 @@ impl Core {
                 ),
             ));
         }
-        let subscribed = |module: &Module| {
-            module.desired == Desired::Running && module.spec.subscribe.iter().any(|pattern| pattern.matches(&name))
-        };
+        Ok(())
+    }
+
+    /// Publishes an event to the modules that subscribe to it and run now, and stores nothing; returns
+    /// how many there were. With a store, this is for the host's own events.
+    ///
+    /// # Errors
+    /// When the payload is no event, or the sender may not send it.
+    pub fn publish(&mut self, now: Time, from: Option<Caller>, payload: Json) -> Result<usize, Failure> {
+        let name = event::event_name(&payload).map_err(|reason| refused(ErrorCode::BadRequest, reason))?;
+        if let Some(from) = from {
+            self.check_emit(from, &name)?;
+        }
+        let subscribed = |module: &Module| module.desired == Desired::Running && module.subscribes_to(&name);
         let subscribers: Vec<ModuleId> =
             self.modules.iter().filter(|(_, module)| subscribed(module)).map(|(id, _)| *id).collect();
         let mut told = 0;
@@ -235,6 +282,14 @@ impl Core {
             }
         }
         Ok(told)
+    }
+}
+
+/// Whether a request is for the store rather than for a module.
+fn is_for_store(request: &Request) -> bool {
+    match request.to.as_deref() {
+        Some(to) => to == layer1::ADDRESS,
+        None => matches!(request.kind, RequestType::Query | RequestType::Mutation),
     }
 }
 

@@ -100,6 +100,8 @@ pub(crate) struct Run {
     /// Requests sent and not answered, in the order in which they were sent.
     pub(crate) in_flight: VecDeque<RequestId>,
     pub(crate) in_flight_bytes: usize,
+    /// Its own requests to the store that wait for earlier commits, in the order in which they came.
+    pub(crate) held: VecDeque<RequestId>,
     /// Since when the first of them has been the first.
     pub(crate) head_since: Time,
     /// It handles several at once, so the order of its answers proves nothing.

@@ -1,6 +1,6 @@
 //! What a module's manifest says, as far as the core needs it: a specification, never a runtime record.
 
-use crate::restart::RestartRules;
+use crate::{layer1::Entities, restart::RestartRules};
 use bulkhead_protocol::{ModuleName, Pattern};
 use std::time::Duration;
 
@@ -28,6 +28,10 @@ pub struct ModuleSpec {
     pub emit: Vec<Pattern>,
     /// Addresses that it may call.
     pub call: Vec<String>,
+    /// What it may do to which entities of the store.
+    pub entities: Entities,
+    /// Bytes that it may have stored.
+    pub storage_quota: Option<u64>,
 }
 
 impl ModuleSpec {
@@ -44,6 +48,8 @@ impl ModuleSpec {
             subscribe: Vec::new(),
             emit: Vec::new(),
             call: Vec::new(),
+            entities: Entities::default(),
+            storage_quota: None,
         }
     }
 }

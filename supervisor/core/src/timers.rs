@@ -14,6 +14,10 @@ pub(crate) enum Timer {
     Start(ModuleId, SlotId),
     /// Somebody's patience for a state.
     Waiter(WaiterId),
+    /// The deadline of a request to the store.
+    Operation(RequestId),
+    /// When a stream of events may try again.
+    Stream(ModuleId),
 }
 
 /// The timers, soonest first.

@@ -36,7 +36,7 @@ fn a_crashing_neighbour_changes_nothing_for_another_module() {
 
 fn played(case: &Case, with_neighbour: bool) -> Result<World, TestCaseError> {
     let settings =
-        HostSettings { restarts_per_second: 1_000_000, restarts_burst: 1_000_000, client_requests_max: 4096 };
+        HostSettings { restarts_per_second: 1_000_000, restarts_burst: 1_000_000, client_requests_max: 4096, layer1: false };
     let mut world = World::new(Player::new(settings, case.seed));
     match play(&mut world, case, with_neighbour) {
         Ok(()) => Ok(world),
@@ -76,6 +76,7 @@ fn of_b(world: &World, case: &Case) -> Vec<String> {
         }
         Action::Announce(said) => said.module.as_str() == "b" && said.event != "module.strange_answer",
         Action::RecordCrash(record) => record.module.as_str() == "b",
+        Action::Store { .. } | Action::Tell(_) | Action::EventRefused { .. } => false,
         Action::Send { run, .. }
         | Action::SendControl { run, .. }
         | Action::Terminate(run)

@@ -9,4 +9,5 @@ mod random;
 mod scripts;
 mod show;
 mod spec;
+mod store;
 mod world;

@@ -3,6 +3,7 @@
 
 use crate::{
     line::{Line, duration},
+    store::Tickets,
     spec::{name, spec},
 };
 use bulkhead_core::{
@@ -30,11 +31,17 @@ pub(crate) struct Player {
     instances: HashMap<RunId, String>,
     controls: HashMap<(RunId, String), RequestId>,
     cpu: HashMap<RunId, Duration>,
+    has_store: bool,
+    pub(crate) tickets: Tickets,
     happened: Vec<Happened>,
 }
 
 /// The name of a request in a script, which it carries in its payload.
 pub(crate) fn label_of(payload: &str) -> String {
+    if let Some((event, cursor)) = payload.split_once(",\"cursor\":") {
+        let name = event.split('"').nth(3).expect("an event has a name");
+        return format!("{name}@{}", cursor.trim_end_matches('}'));
+    }
     let end = payload.split('"').rev().nth(1).unwrap_or(payload);
     end.trim_end_matches('.').to_owned()
 }
@@ -50,6 +57,8 @@ impl Player {
             instances: HashMap::new(),
             controls: HashMap::new(),
             cpu: HashMap::new(),
+            has_store: settings.layer1,
+            tickets: Tickets::default(),
             happened: Vec::new(),
         }
     }
@@ -104,6 +113,7 @@ impl Player {
                     };
                     self.controls.insert((*run, what), *id);
                 }
+                Action::Store { ticket, op } => self.tickets.note(*ticket, op),
                 Action::Sample(run) => self.core.handle_sample(self.now, *run, self.cpu.get(run).copied()),
                 _ => {}
             }
@@ -153,6 +163,10 @@ impl Player {
                 };
                 self.core.handle_wait(now, by.expect("by=…"), line.word(1), condition, patience);
             }
+            "store" => {
+                let (ticket, outcome) = self.tickets.outcome(line);
+                self.core.handle_stored(now, ticket, outcome);
+            }
             "hang-up" => match self.caller(line.word(1)) {
                 Caller::Client(client) => self.core.handle_client_gone(client),
                 Caller::Run(_) => panic!("only a client hangs up: {line:?}"),
@@ -175,12 +189,18 @@ impl Player {
             false => (self.caller(from), None),
         };
         let kind = RequestType::from_name(line.word(0));
+        let label = line.option("same").unwrap_or(from);
         let filling = ".".repeat(line.number("bytes").unwrap_or(0) as usize);
         let payload = match kind {
             RequestType::Event => format!(r#"{{"event":"{}"}}"#, line.word(2)),
             RequestType::Cancel => format!(r#"{{"id":{}}}"#, line.word(2)),
+            RequestType::Query | RequestType::Mutation
+                if self.has_store && line.words.get(2).is_none_or(|to| to == "layer1") =>
+            {
+                payload_for_store(line)
+            }
             // Payloads of `bytes=n` have n bytes more than the smallest.
-            _ => format!(r#"{{"name":"{}","args":"{from}{filling}"}}"#, line.words.get(3).map_or("do", String::as_str)),
+            _ => format!(r#"{{"name":"{}","args":"{label}{filling}"}}"#, line.words.get(3).map_or("do", String::as_str)),
         };
         let mut request = Request::new(id, kind.clone(), Json::parse(&payload).unwrap());
         if matches!(kind, RequestType::Command | RequestType::Query | RequestType::Mutation) {
@@ -188,6 +208,11 @@ impl Player {
         }
         request.deadline_ms = line.duration("deadline").map(|deadline| deadline.as_millis() as u64);
         request.key = line.option("key").map(str::to_owned);
+        request.of = line.option("of").map(|of| match (caller, of.parse()) {
+            (_, Ok(number)) => number,
+            (Caller::Run(run), Err(_)) => self.sent(run, of).unwrap_or_else(|| panic!("{of} was never sent")).0,
+            (Caller::Client(_), Err(_)) => panic!("no number: {of:?}"),
+        });
         self.core.handle_request(self.now, caller, request);
     }
 
@@ -244,6 +269,20 @@ impl Player {
     fn respond(&mut self, run: RunId, id: Option<u64>, status: Status) {
         self.core.handle_response(self.now, run, Response { id, status });
     }
+}
+
+/// Reads `query c1:1 layer1 Log` and `mutation c1:1 layer1 update Log version=3`.
+fn payload_for_store(line: &Line) -> String {
+    const ID: &str = "01981f6e-2c1a-7e3b-9f00-5d2c8a4b6e7f";
+    let word = |at: usize, default: &str| line.words.get(at).map_or(default.to_owned(), Clone::clone);
+    if line.word(0) == "query" {
+        return format!(r#"{{"entity":"{}"}}"#, word(3, "Log"));
+    }
+    let (operation, entity) = (word(3, "create"), word(4, "Log"));
+    let id = if operation == "create" { String::new() } else { format!(r#","id":"{ID}""#) };
+    let data = if operation == "delete" { "" } else { r#","data":{}"# };
+    let version = line.number("version").map(|version| format!(r#","expected_version":{version}"#)).unwrap_or_default();
+    format!(r#"{{"entity":"{entity}","operation":"{operation}"{id}{data}{version}}}"#)
 }
 
 /// The answer to `init`: `ready a#1 concurrent keys idempotent=get protocol=2`.

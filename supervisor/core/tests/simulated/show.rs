@@ -40,6 +40,9 @@ pub(crate) fn action(player: &Player, action: &Action) -> String {
         Action::RecordCrash(record) => crash(record),
         Action::Quarantine { module, request } => format!("quarantine {module} {}", lost(request)),
         Action::Removed(name) => format!("removed {name}"),
+        Action::Store { ticket, op } => crate::store::show(player.tickets.label(*ticket), op),
+        Action::Tell(event) => format!("tell {}@{}", event.event, event.cursor),
+        Action::EventRefused { run, reason } => format!("refused {} {reason:?}", player.instance(*run)),
     }
 }
 

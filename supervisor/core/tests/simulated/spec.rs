@@ -1,7 +1,7 @@
 //! The specification that the options of a script's line describe.
 
 use crate::line::Line;
-use bulkhead_core::{ModuleSpec, Policy};
+use bulkhead_core::{Entities, ModuleSpec, Policy};
 use bulkhead_protocol::{ModuleName, Pattern};
 
 pub(crate) fn name(text: &str) -> ModuleName {
@@ -18,6 +18,13 @@ pub(crate) fn spec(line: &Line) -> ModuleSpec {
     spec.subscribe = patterns("subscribe");
     spec.emit = patterns("emit");
     spec.call = line.list("call");
+    spec.entities = Entities {
+        read: patterns("read"),
+        create: patterns("create"),
+        write: patterns("write"),
+        delete: patterns("delete"),
+    };
+    spec.storage_quota = line.number("quota");
     for option in line.option_names() {
         let (restart, rules) = (&mut spec.restart, &mut spec.rules);
         let number = |name| line.number(name).expect("it is there");
@@ -47,7 +54,8 @@ pub(crate) fn spec(line: &Line) -> ModuleSpec {
             "grace" => rules.cancel_grace = duration("grace"),
             "close" => rules.close_grace = duration("close"),
             "cpu" => rules.cpu_time_max = Some(duration("cpu")),
-            "generation" | "requires" | "instances" | "spares" | "subscribe" | "emit" | "call" | "by" | "for" => {}
+            "generation" | "requires" | "instances" | "spares" | "subscribe" | "emit" | "call" | "by" | "for" | "read"
+            | "create" | "write" | "delete" | "quota" => {}
             other => panic!("no option of a module: {other:?}"),
         }
     }

@@ -288,6 +288,7 @@ impl World {
                 self.woken |= matches!(said.event, "module.ready" | "module.took_over");
                 Ok(())
             }
+            Action::Store { .. } | Action::Tell(_) | Action::EventRefused { .. } => Err("there is no store".into()),
             Action::Sample(_) | Action::RecordCrash(_) | Action::Quarantine { .. } | Action::Removed(_) => Ok(()),
         }
     }

@@ -32,6 +32,9 @@ impl Host {
                     let file = self.crashes.quarantine(&module, *request, &self.log_files);
                     tracing::warn!(module = module.as_str(), "a message is quarantined in {}", file.display());
                 }
+                Action::Store { .. } | Action::Tell(_) | Action::EventRefused { .. } => {
+                    unreachable!("the core asks for these only with HostSettings::layer1, which this host does not set")
+                }
                 Action::Removed(module) => {
                     self.tails.remove(module.as_str());
                     self.log_files.close(&Arc::from(module.as_str()));

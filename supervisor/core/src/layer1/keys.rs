@@ -1,0 +1,177 @@
+//! Idempotency keys: the work of one key is done once. Whoever asks for it while it is under way joins
+//! it; whoever asks for it afterwards gets the answer that was stored with its effects.
+
+use super::{KeyState, KeyUse, StoreOp, StoreOutcome, Ticket};
+use crate::{
+    action::Recipient,
+    core::Core,
+    module::{Desired, ModuleId},
+    pending::{Place, RequestId},
+    routing::refused,
+    time::Time,
+};
+use bulkhead_protocol::{Delivery, ErrorCode, Failure, Request, Status};
+use std::collections::VecDeque;
+
+/// Requests that may wait for the work of one key beside the one that is doing it.
+const JOINED_MAX: usize = 256;
+
+/// Keyed work that is under way.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// The request that does the work.
+    pub(crate) leader: RequestId,
+    /// Those that get the same answer, in the order in which they came.
+    pub(crate) joined: VecDeque<RequestId>,
+}
+
+impl Core {
+    /// A request with a key for a module: it joins the work that is under way, or the store is asked
+    /// whether the work was done before anything runs.
+    pub(crate) fn admit_keyed(
+        &mut self,
+        now: Time,
+        module_id: ModuleId,
+        to: Recipient,
+        message: Request,
+    ) -> Result<(), Failure> {
+        let module = &self.modules[&module_id];
+        if module.desired == Desired::Removed {
+            let reason = self.why_unavailable(now, module_id);
+            return Err(refused(ErrorCode::ModuleUnavailable, reason));
+        }
+        self.check_room(module_id, message.payload.as_str().len())?;
+        let key = message.key.clone().expect("the caller saw it");
+        let Some(running) = self.layer1.keys.get(&key) else {
+            let id = self.register(now, module_id, Some(to), message, Place::Joined);
+            self.layer1.keys.insert(key, Running { leader: id, joined: VecDeque::new() });
+            self.look_up(id);
+            return Ok(());
+        };
+        let leader = &self.requests[&running.leader].message;
+        if (&leader.to, &leader.kind, &leader.payload) != (&message.to, &message.kind, &message.payload) {
+            return Err(taken());
+        }
+        if running.joined.len() >= JOINED_MAX {
+            let reason = format!("there are {JOINED_MAX} requests with this key waiting already");
+            return Err(refused(ErrorCode::Overloaded, reason));
+        }
+        let id = self.register(now, module_id, Some(to), message, Place::Joined);
+        self.layer1.keys.get_mut(&key).expect("it was there above").joined.push_back(id);
+        Ok(())
+    }
+
+    /// The request leads the work of its key from now on.
+    fn look_up(&mut self, id: RequestId) {
+        let key = self.key_use(id).expect("only what has a key leads");
+        let pending = self.requests.get_mut(&id).expect("the caller has it");
+        pending.place = Place::LookingUp;
+        let module = pending.module;
+        self.submit(Ticket::LookUp(id, module), StoreOp::LookUpKey(key));
+    }
+
+    /// What a request's key stands for.
+    pub(crate) fn key_use(&self, id: RequestId) -> Option<KeyUse> {
+        let message = &self.requests.get(&id)?.message;
+        Some(KeyUse {
+            key: message.key.clone()?,
+            to: message.to.clone().unwrap_or_default(),
+            kind: message.kind.clone(),
+            payload: message.payload.clone(),
+        })
+    }
+
+    /// The store knows whether the work was done before.
+    pub(crate) fn looked_up(&mut self, now: Time, id: RequestId, module: ModuleId, outcome: StoreOutcome) {
+        if self.requests.get(&id).is_none_or(|pending| pending.place != Place::LookingUp) {
+            // It was answered while the store looked, and its module may have waited for that.
+            self.settle(now, module);
+            return;
+        }
+        let status: Status = match outcome {
+            StoreOutcome::Key(KeyState::Vacant) => {
+                self.leave_aside(id);
+                self.queue_up(now, id);
+                return;
+            }
+            StoreOutcome::Key(KeyState::Stored(data)) => Status::Success(data),
+            other => {
+                let failure = other.into_failure();
+                let delivery = failure.delivery.unwrap_or(Delivery::NotStarted);
+                failure.delivery(delivery).into()
+            }
+        };
+        self.leave_aside(id);
+        self.answer(id, status);
+        self.requests.remove(&id);
+        self.settle(now, module);
+    }
+
+    /// A request that led the work of a key has come to its end. Those who joined it get its answer;
+    /// if only its own caller gave up, the next of them leads.
+    pub(crate) fn leader_ended(&mut self, id: RequestId, status: &Status) {
+        let Some(key) = self.requests.get(&id).and_then(|pending| pending.message.key.as_ref()) else { return };
+        let Some(running) = self.layer1.keys.get_mut(key).filter(|running| running.leader == id) else { return };
+        let gave_up = match status {
+            Status::Error(failure) => matches!(failure.code, ErrorCode::Cancelled | ErrorCode::DeadlineExceeded),
+            Status::Success(_) | Status::Progress(_) => false,
+        };
+        if gave_up && let Some(next) = running.joined.pop_front() {
+            running.leader = next;
+            self.look_up(next);
+            return;
+        }
+        let key = key.clone();
+        let running = self.layer1.keys.remove(&key).expect("it was there above");
+        for joined in running.joined {
+            self.leave_aside(joined);
+            self.answer(joined, status.clone());
+            self.requests.remove(&joined);
+        }
+    }
+
+    /// The caller of a request that may lead the work of its key has gone.
+    pub(crate) fn give_up_leading(&mut self, id: RequestId) {
+        self.leader_ended(id, &Failure::new(ErrorCode::Cancelled, "its caller has gone").into());
+    }
+
+    /// Takes a request that waits for another's work out of its list, and forgets it.
+    pub(crate) fn unjoin(&mut self, id: RequestId) {
+        self.leave_aside(id);
+        let Some(pending) = self.requests.remove(&id) else { return };
+        if let Some(running) = pending.message.key.and_then(|key| self.layer1.keys.get_mut(&key)) {
+            running.joined.retain(|joined| *joined != id);
+        }
+    }
+
+    /// How far the work has got that a request waits for.
+    pub(crate) fn joined_delivery(&self, id: RequestId) -> Delivery {
+        let key = self.requests.get(&id).and_then(|pending| pending.message.key.as_ref());
+        let Some(leader) = key.and_then(|key| self.layer1.keys.get(key)).map(|running| running.leader) else {
+            return Delivery::NotStarted;
+        };
+        match &self.requests[&leader].place {
+            Place::LookingUp | Place::Joined => Delivery::NotStarted,
+            Place::Queued => self.requests[&leader].reached,
+            Place::InFlight { run, .. } => {
+                self.requests[&leader].how_far(self.in_flight_delivery(*run, leader))
+            }
+            Place::Settling(_) | Place::Committing(_) => Delivery::Started,
+        }
+    }
+
+    /// Takes a request off the count of those that wait beside their module's queue.
+    pub(crate) fn leave_aside(&mut self, id: RequestId) {
+        let Some(pending) = self.requests.get(&id) else { return };
+        let bytes = pending.bytes();
+        let module = self.modules.get_mut(&pending.module).expect("a module outlives its requests");
+        module.aside -= 1;
+        module.aside_bytes -= bytes;
+    }
+}
+
+/// A key is that of other work.
+pub(crate) fn taken() -> Failure {
+    let reason = "the key was given to another request: another address, type or payload; use a new key for new work";
+    refused(ErrorCode::Conflict, reason)
+}

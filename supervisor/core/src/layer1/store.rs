@@ -1,0 +1,303 @@
+//! What the core asks of the store and what it is told: the border between the two, and the list of
+//! what the store has in hand.
+
+use crate::{action::Action, core::Core, module::ModuleId, pending::RequestId, time::Time};
+use bulkhead_protocol::{Failure, Json, ModuleName, Pattern, RequestType, layer1::Mutation, layer1::Query};
+use std::fmt;
+
+/// A unit of work: changes that become visible together or not at all. Each attempt at a request has
+/// one of its own, so that what was undone can never be committed by what comes later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnitId(pub u64);
+
+/// The place of an event among all that were ever stored, counted from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cursor(pub u64);
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An idempotency key, and what must be the same for it to be the same work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The key.
+    pub key: String,
+    /// Whom the request is for.
+    pub to: String,
+    /// Its type.
+    pub kind: RequestType,
+    /// Its payload.
+    pub payload: Json,
+}
+
+/// An event that is to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEvent {
+    /// The module that published it; `None` for a client.
+    pub source: Option<ModuleName>,
+    /// Its name.
+    pub event: String,
+    /// The payload of the request that published it: `{"event","data"}`.
+    pub payload: Json,
+}
+
+/// An event that is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Where it stands. Cursors grow by one from event to event in the order of their commits.
+    pub cursor: Cursor,
+    /// When it was committed, in microseconds since 1970.
+    pub time: i64,
+    /// Its name.
+    pub event: String,
+    /// Its data.
+    pub data: Json,
+}
+
+/// What the store is to do. Operations are to be handed to it in the order in which they are polled;
+/// each gets exactly one outcome, but for [`StoreOp::Discard`] and [`StoreOp::Interrupt`], which get
+/// none of their own.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StoreOp {
+    /// Read. Outcome: [`StoreOutcome::Rows`].
+    Query {
+        /// The unit whose changes it also sees.
+        unit: Option<UnitId>,
+        /// What.
+        query: Box<Query>,
+    },
+    /// Change. In a unit the change waits for the unit's commit; without one it is committed before
+    /// the outcome. Outcome: [`StoreOutcome::Mutated`], [`StoreOutcome::Key`] when it was not done
+    /// because of its key, or [`StoreOutcome::Conflict`].
+    Mutate {
+        /// The unit that it belongs to; the first change of a unit opens it.
+        unit: Option<UnitId>,
+        /// The module that changes; `None` for a client.
+        owner: Option<ModuleName>,
+        /// Bytes that the owner may have stored.
+        quota: Option<u64>,
+        /// What.
+        mutation: Box<Mutation>,
+        /// Checked, and stored with the answer, in the same commit; only without a unit.
+        key: Option<KeyUse>,
+    },
+    /// Store events, in a commit of their own. Outcome: [`StoreOutcome::Emitted`].
+    Emit {
+        /// Which, in order.
+        events: Vec<NewEvent>,
+    },
+    /// Was this work done? Outcome: [`StoreOutcome::Key`].
+    LookUpKey(KeyUse),
+    /// Commit a unit, its events, the reply under its key and how far a stream has got, all or
+    /// nothing; the unit ends whatever comes of it. Outcome: [`StoreOutcome::Committed`],
+    /// [`StoreOutcome::Conflict`], or [`StoreOutcome::Key`] when the key is taken by now.
+    Commit {
+        /// The changes; `None` if there are none.
+        unit: Option<UnitId>,
+        /// Events that the unit publishes, behind those of its changes.
+        events: Vec<NewEvent>,
+        /// The key, and the data of the success.
+        key: Option<(KeyUse, Json)>,
+        /// Whose stream has got how far.
+        advance: Option<(ModuleName, Cursor)>,
+    },
+    /// Undo a unit.
+    Discard(UnitId),
+    /// Where does this module's stream stand? A new one stands at the end. Outcome:
+    /// [`StoreOutcome::Subscribed`].
+    Subscription(ModuleName),
+    /// Read events for a module's stream. Outcome: [`StoreOutcome::Events`].
+    ReadEvents {
+        /// For whom.
+        module: ModuleName,
+        /// Behind this one.
+        after: Cursor,
+        /// Only those that match one of these.
+        patterns: Vec<Pattern>,
+        /// At most this many.
+        limit: usize,
+    },
+    /// A module's stream has got so far. Outcome: [`StoreOutcome::Done`].
+    Advance {
+        /// Whose.
+        module: ModuleName,
+        /// How far.
+        cursor: Cursor,
+    },
+    /// Put an event aside that a module kept failing on, and let its stream go on behind it, in one
+    /// commit. Outcome: [`StoreOutcome::Done`].
+    SetAside {
+        /// Whose stream.
+        module: ModuleName,
+        /// Which event.
+        cursor: Cursor,
+        /// How often it was tried.
+        attempts: u32,
+        /// What came of the last try.
+        error: String,
+    },
+    /// Nobody waits for the query with this ticket any more: stop it, if it is not done. The query
+    /// still gets its one outcome.
+    Interrupt,
+}
+
+/// What is known of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// Nothing.
+    Vacant,
+    /// The work was done, with this data as its answer.
+    Stored(Json),
+    /// It is the key of other work.
+    OtherPayload,
+}
+
+/// What came of a [`StoreOp`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum StoreOutcome {
+    /// The data of a query's answer.
+    Rows(Json),
+    /// A mutation was done: the data of its answer, and, if it was committed, the events that it led to.
+    Mutated {
+        /// The data.
+        data: Json,
+        /// The events; none in a unit.
+        events: Vec<StoredEvent>,
+    },
+    /// Events were stored.
+    Emitted {
+        /// As they are stored.
+        events: Vec<StoredEvent>,
+    },
+    /// A unit was committed.
+    Committed {
+        /// All its events, those of its changes first.
+        events: Vec<StoredEvent>,
+    },
+    /// Something else changed meanwhile, or is not as expected; nothing was changed.
+    Conflict(Failure),
+    /// What is known of a key.
+    Key(KeyState),
+    /// Where a stream stands.
+    Subscribed {
+        /// The last event that is done with.
+        cursor: Cursor,
+        /// The last event of all.
+        end: Cursor,
+    },
+    /// Events for a stream.
+    Events {
+        /// In order.
+        events: Vec<StoredEvent>,
+        /// Everything up to here was looked at: if there are fewer events than the limit, the last
+        /// event of all.
+        upto: Cursor,
+        /// Events that had been kept too long, and are gone without having been read.
+        lost: u64,
+    },
+    /// It was done.
+    Done,
+    /// It was not done: refused, interrupted, or the store is at fault.
+    Failed(Failure),
+}
+
+impl StoreOutcome {
+    /// The failure in it, or that it is not what was asked for, which is a fault of the host.
+    pub(crate) fn into_failure(self) -> Failure {
+        use bulkhead_protocol::ErrorCode;
+        match self {
+            StoreOutcome::Failed(failure) | StoreOutcome::Conflict(failure) => failure,
+            StoreOutcome::Key(KeyState::OtherPayload) => super::keys::taken(),
+            other @ (StoreOutcome::Rows(_)
+            | StoreOutcome::Mutated { .. }
+            | StoreOutcome::Emitted { .. }
+            | StoreOutcome::Committed { .. }
+            | StoreOutcome::Key(KeyState::Vacant | KeyState::Stored(_))
+            | StoreOutcome::Subscribed { .. }
+            | StoreOutcome::Events { .. }
+            | StoreOutcome::Done) => {
+                Failure::new(ErrorCode::Internal, format!("the store answered something else: {other:?}"))
+            }
+        }
+    }
+
+    /// The events that were stored by it.
+    pub(crate) fn stored_events(&mut self) -> Vec<StoredEvent> {
+        match self {
+            StoreOutcome::Mutated { events, .. }
+            | StoreOutcome::Emitted { events }
+            | StoreOutcome::Committed { events } => std::mem::take(events),
+            StoreOutcome::Rows(_)
+            | StoreOutcome::Conflict(_)
+            | StoreOutcome::Key(_)
+            | StoreOutcome::Subscribed { .. }
+            | StoreOutcome::Events { .. }
+            | StoreOutcome::Done
+            | StoreOutcome::Failed(_) => Vec::new(),
+        }
+    }
+}
+
+/// What the store has in hand, and for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ticket {
+    /// A request to the store itself, which has the same number.
+    Operation,
+    /// The key of this request is looked up.
+    LookUp(RequestId, ModuleId),
+    /// What this request did is committed.
+    Commit(RequestId),
+    /// Where a stream stands.
+    Subscription(ModuleId),
+    /// Events for a stream.
+    ReadEvents(ModuleId),
+    /// How far a stream has got.
+    Advance(ModuleId),
+    /// An event that a module kept failing on.
+    SetAside(ModuleId),
+}
+
+impl Core {
+    /// The answer to [`Action::Store`]. May be called in any order of the tickets, but the outcomes
+    /// that have events in the order of their cursors.
+    pub fn handle_stored(&mut self, now: Time, ticket: RequestId, mut outcome: StoreOutcome) {
+        let Some(what) = self.layer1.tickets.remove(&ticket) else { return };
+        let events = outcome.stored_events();
+        let cursor = events.last().map(|event| event.cursor);
+        match what {
+            Ticket::Operation => self.operation_done(now, ticket, outcome, cursor),
+            Ticket::LookUp(request, module) => self.looked_up(now, request, module, outcome),
+            Ticket::Commit(request) => self.commit_done(now, ticket, request, outcome),
+            Ticket::Subscription(module) => self.subscribed(now, module, outcome),
+            Ticket::ReadEvents(module) => self.events_read(now, ticket, module, outcome),
+            Ticket::Advance(module) => self.advanced(now, module, &outcome),
+            Ticket::SetAside(module) => self.set_aside(now, module, outcome),
+        }
+        self.events_stored(now, events);
+    }
+
+    /// Hands the store something to do, under a number of its own.
+    pub(crate) fn submit(&mut self, what: Ticket, op: StoreOp) -> RequestId {
+        let ticket = self.new_request_id();
+        self.submit_as(ticket, what, op);
+        ticket
+    }
+
+    pub(crate) fn submit_as(&mut self, ticket: RequestId, what: Ticket, op: StoreOp) {
+        self.layer1.tickets.insert(ticket, what);
+        self.act(Action::Store { ticket, op });
+    }
+
+    /// Whether the store has something in hand that somebody waits for, or that must not be lost.
+    pub(crate) fn store_is_busy(&self) -> bool {
+        self.layer1.tickets.values().any(|ticket| match ticket {
+            Ticket::Operation | Ticket::LookUp(..) | Ticket::Commit(_) | Ticket::Advance(_) | Ticket::SetAside(_) => {
+                true
+            }
+            Ticket::Subscription(_) | Ticket::ReadEvents(_) => false,
+        })
+    }
+}

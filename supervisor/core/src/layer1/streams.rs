@@ -1,0 +1,491 @@
+//! Streams of events: each subscribing module is handed every stored event that it subscribes to, in
+//! the order of the commits, one at a time, at least once. What it keeps failing on is set aside, so
+//! that its stream goes on.
+
+use super::{Cursor, StoreOp, StoreOutcome, StoredEvent, Ticket};
+use crate::{
+    action::Action,
+    core::Core,
+    module::{ModuleId, SlotState},
+    pending::{Pending, Place, RequestId},
+    queue::EVENT_PATIENCE,
+    run::Role,
+    time::Time,
+    timers::Timer,
+};
+use bulkhead_protocol::{Failure, Json, Pattern, Request, RequestType, Status};
+use std::{collections::VecDeque, time::Duration};
+
+/// Tries of one event before it is set aside.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// The wait after the first failure; it doubles with each further one.
+const DELAY_INITIAL: Duration = Duration::from_secs(1);
+
+/// The longest wait between two tries.
+const DELAY_MAX: Duration = Duration::from_secs(60);
+
+/// Events that are kept in memory for one module; the rest waits in the store.
+const FETCHED_MAX: usize = 64;
+
+/// Bytes of them; one event may always be kept.
+const FETCHED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Events that may pass a module by before the store is told that it need not keep them for it.
+const PASSED_BY_MAX: u64 = 1000;
+
+/// Whether the store has said where the stream stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Unknown,
+    Asked,
+    Known,
+}
+
+/// What is done with the event that is next.
+#[derive(Clone, Debug, PartialEq)]
+enum Hand {
+    /// There is none, or it waits for a moment or a process.
+    Empty,
+    /// It is on its way to the module, or there.
+    Given(RequestId),
+    /// It is being set aside.
+    Aside,
+}
+
+/// One module's stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    standing: Standing,
+    patterns: Vec<Pattern>,
+    /// Everything up to here is done with.
+    position: Cursor,
+    /// What the store has been told of that.
+    told: Cursor,
+    /// The event that is next, until it is done with.
+    current: Option<StoredEvent>,
+    hand: Hand,
+    /// How often the current event has failed, and how.
+    attempts: u32,
+    error: String,
+    /// The events behind it, up to `known`.
+    fetched: VecDeque<StoredEvent>,
+    fetched_bytes: usize,
+    known: Cursor,
+    /// The last event of all.
+    end: Cursor,
+    reading: Option<RequestId>,
+    advancing: Option<Cursor>,
+    /// Failures of the store in a row.
+    failures: u32,
+    /// Nothing is tried before this moment.
+    pause: Option<Time>,
+}
+
+impl Stream {
+    fn new() -> Stream {
+        Stream {
+            standing: Standing::Unknown,
+            patterns: Vec::new(),
+            position: Cursor(0),
+            told: Cursor(0),
+            current: None,
+            hand: Hand::Empty,
+            attempts: 0,
+            error: String::new(),
+            fetched: VecDeque::new(),
+            fetched_bytes: 0,
+            known: Cursor(0),
+            end: Cursor(0),
+            reading: None,
+            advancing: None,
+            failures: 0,
+            pause: None,
+        }
+    }
+
+    pub(crate) fn pause(&self) -> Option<Time> {
+        self.pause
+    }
+
+    pub(crate) fn gives(&self) -> Option<RequestId> {
+        match self.hand {
+            Hand::Given(request) => Some(request),
+            Hand::Empty | Hand::Aside => None,
+        }
+    }
+
+    fn wants(&self, event: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(event))
+    }
+
+    fn has_room(&self, event: &StoredEvent) -> bool {
+        let bytes = event.data.as_str().len();
+        self.fetched.is_empty()
+            || (self.fetched.len() < FETCHED_MAX && self.fetched_bytes + bytes <= FETCHED_BYTES_MAX)
+    }
+
+    fn fetch(&mut self, event: StoredEvent) {
+        self.fetched_bytes += event.data.as_str().len();
+        self.fetched.push_back(event);
+    }
+
+    /// An event was stored just now. Only one that follows directly on what is known is kept; what lies
+    /// between is read later.
+    fn stored(&mut self, event: &StoredEvent) {
+        self.end = self.end.max(event.cursor);
+        let follows = self.standing == Standing::Known && event.cursor.0 == self.known.0 + 1;
+        if !follows || self.reading.is_some() {
+            return;
+        }
+        if !self.wants(&event.event) {
+            self.known = event.cursor;
+        } else if self.has_room(event) {
+            self.known = event.cursor;
+            self.fetch(event.clone());
+        }
+    }
+
+    /// Other events are subscribed to: what was fetched is fetched again.
+    fn subscribe(&mut self, patterns: &[Pattern]) {
+        self.patterns = patterns.to_vec();
+        self.fetched.clear();
+        self.fetched_bytes = 0;
+        self.reading = None;
+        if self.hand == Hand::Empty
+            && let Some(current) = self.current.take_if(|current| !patterns.iter().any(|it| it.matches(&current.event)))
+        {
+            self.done(current.cursor);
+        }
+        self.known = self.current.as_ref().map_or(self.position, |current| current.cursor);
+    }
+
+    /// The current event is done with.
+    fn done(&mut self, cursor: Cursor) {
+        self.position = self.position.max(cursor);
+        self.current = None;
+        self.hand = Hand::Empty;
+        self.attempts = 0;
+    }
+
+    /// Takes the next event in hand, if it is fetched; otherwise everything that is known has passed by.
+    fn next(&mut self) -> Option<&StoredEvent> {
+        if self.current.is_none() {
+            self.current = self.fetched.pop_front();
+            match &self.current {
+                Some(current) => self.fetched_bytes -= current.data.as_str().len(),
+                None => self.position = self.position.max(self.known),
+            }
+        }
+        self.current.as_ref()
+    }
+}
+
+impl Core {
+    /// Does what is next for a module's stream. May be called at any time.
+    pub(crate) fn pump_stream(&mut self, now: Time, id: ModuleId) -> Option<RequestId> {
+        let module = self.modules.get(&id)?;
+        if !self.settings.layer1 || (module.spec.subscribe.is_empty() && !self.layer1.streams.contains_key(&id)) {
+            return None;
+        }
+        let (name, available) = (module.spec.name.clone(), module.is_available() && !self.shutting_down);
+        let serving = self.is_serving_run(id) && !self.shutting_down;
+        let patterns = self.modules[&id].spec.subscribe.clone();
+        let stream = self.layer1.streams.entry(id).or_insert_with(Stream::new);
+        if stream.patterns != patterns {
+            stream.subscribe(&patterns);
+        }
+        if let Some(pause) = stream.pause {
+            if available {
+                return None;
+            }
+            stream.pause = None;
+            self.timers.clear(pause, Timer::Stream(id));
+        }
+        match stream.standing {
+            Standing::Asked => return None,
+            Standing::Unknown if stream.failures > 0 && !available => return None,
+            Standing::Unknown => {
+                stream.standing = Standing::Asked;
+                self.submit(Ticket::Subscription(id), StoreOp::Subscription(name));
+                return None;
+            }
+            Standing::Known => {}
+        }
+        if stream.hand != Hand::Empty || !serving || stream.patterns.is_empty() {
+            return None;
+        }
+        let (attempts, error) = (stream.attempts, stream.error.clone());
+        match stream.next() {
+            Some(current) if attempts >= ATTEMPTS_MAX => {
+                let op = StoreOp::SetAside { module: name, cursor: current.cursor, attempts, error };
+                stream.hand = Hand::Aside;
+                self.submit(Ticket::SetAside(id), op);
+                None
+            }
+            Some(current) => {
+                let current = current.clone();
+                Some(self.give(now, id, &current))
+            }
+            None => {
+                if stream.known < stream.end && stream.reading.is_none() {
+                    let op = StoreOp::ReadEvents {
+                        module: name,
+                        after: stream.known,
+                        patterns: stream.patterns.clone(),
+                        limit: FETCHED_MAX,
+                    };
+                    let ticket = self.submit(Ticket::ReadEvents(id), op);
+                    self.layer1.streams.get_mut(&id).expect("it was there above").reading = Some(ticket);
+                }
+                self.advance(id, PASSED_BY_MAX);
+                None
+            }
+        }
+    }
+
+    /// As [`Core::pump_stream`]; what it puts into the queue is sent.
+    pub(crate) fn stream_on(&mut self, now: Time, id: ModuleId) {
+        if self.pump_stream(now, id).is_some() {
+            self.pump(now, id);
+        }
+    }
+
+    fn is_serving_run(&self, id: ModuleId) -> bool {
+        self.modules[&id].with_role(Role::Active).any(|slot| match slot.state {
+            SlotState::Occupied(run) => self.runs.get(&run).is_some_and(|run| run.is_ready() && run.listens()),
+            SlotState::Vacant(_) | SlotState::Clearing { .. } => false,
+        })
+    }
+
+    /// Puts an event into its module's queue. There is one at a time, so the queue's bounds need not count it.
+    fn give(&mut self, now: Time, id: ModuleId, event: &StoredEvent) -> RequestId {
+        let message = Request::new(None, RequestType::Event, payload(event));
+        let request = self.new_request_id();
+        let pending = Pending {
+            event: Some(event.cursor),
+            ..Pending::new(id, None, message, now + EVENT_PATIENCE, Place::Queued)
+        };
+        self.timers.set(pending.deadline, Timer::Deadline(request));
+        let module = self.modules.get_mut(&id).expect("the caller has it");
+        module.queue.push_back(request);
+        module.queue_bytes += pending.bytes();
+        self.requests.insert(request, pending);
+        self.layer1.streams.get_mut(&id).expect("the caller has it").hand = Hand::Given(request);
+        request
+    }
+
+    /// Tells the store how far a stream has got, if that is more than so many events further than it knows.
+    fn advance(&mut self, id: ModuleId, more_than: u64) {
+        let name = self.modules[&id].spec.name.clone();
+        let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
+        if stream.advancing.is_none() && stream.position.0.saturating_sub(stream.told.0) > more_than {
+            stream.advancing = Some(stream.position);
+            let cursor = stream.position;
+            self.submit(Ticket::Advance(id), StoreOp::Advance { module: name, cursor });
+        }
+    }
+
+    /// The stream of an event that is with its module, if it is still waited for.
+    fn stream_of(&mut self, request: RequestId) -> Option<(ModuleId, &mut Stream)> {
+        let pending = self.requests.get(&request)?;
+        pending.event?;
+        let id = pending.module;
+        let stream = self.layer1.streams.get_mut(&id)?;
+        (stream.hand == Hand::Given(request)).then_some((id, stream))
+    }
+
+    /// A module has handled an event, and has changed nothing for it.
+    pub(crate) fn event_handled(&mut self, request: RequestId) {
+        let Some(cursor) = self.requests.get(&request).and_then(|pending| pending.event) else { return };
+        let Some((id, stream)) = self.stream_of(request) else { return };
+        stream.done(cursor);
+        self.advance(id, 0);
+    }
+
+    /// A module has handled an event, and what it did for it is committed with that.
+    pub(crate) fn event_committed(&mut self, request: RequestId) {
+        let Some(cursor) = self.requests.get(&request).and_then(|pending| pending.event) else { return };
+        let Some((_, stream)) = self.stream_of(request) else { return };
+        stream.done(cursor);
+        stream.told = stream.told.max(cursor);
+    }
+
+    /// An event was answered with an error, or what was done for it could not be committed.
+    pub(crate) fn event_failed(&mut self, now: Time, request: RequestId, failure: &Failure) {
+        let Some((id, stream)) = self.stream_of(request) else { return };
+        stream.hand = Hand::Empty;
+        stream.error.clone_from(&failure.error);
+        stream.attempts += 1;
+        let failures = stream.attempts;
+        if failures < ATTEMPTS_MAX {
+            self.pause_stream(now, id, failures);
+        }
+    }
+
+    /// The process that had an event in its hands has ended; `crashed` if it may have been the event's doing.
+    pub(crate) fn event_interrupted(&mut self, request: RequestId, crashed: Option<&str>) {
+        let Some((_, stream)) = self.stream_of(request) else { return };
+        stream.hand = Hand::Empty;
+        if let Some(reason) = crashed {
+            stream.attempts += 1;
+            stream.error = format!("crashed ({reason})");
+        }
+    }
+
+    /// What was done for an event could not be committed, which is not its module's doing.
+    pub(crate) fn event_not_committed(&mut self, now: Time, request: RequestId) {
+        let Some((id, stream)) = self.stream_of(request) else { return };
+        stream.hand = Hand::Empty;
+        self.store_failed(now, id);
+    }
+
+    fn pause_stream(&mut self, now: Time, id: ModuleId, failures: u32) {
+        let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
+        let delay = DELAY_MAX.min(DELAY_INITIAL * 2u32.saturating_pow(failures.saturating_sub(1).min(16)));
+        if let Some(pause) = stream.pause.replace(now + delay) {
+            self.timers.clear(pause, Timer::Stream(id));
+        }
+        self.timers.set(now + delay, Timer::Stream(id));
+    }
+
+    /// A stream may try again.
+    pub(crate) fn stream_due(&mut self, now: Time, id: ModuleId) {
+        let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
+        stream.pause = None;
+        self.stream_on(now, id);
+    }
+
+    /// The store failed: it is asked again after a while.
+    fn store_failed(&mut self, now: Time, id: ModuleId) {
+        let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
+        stream.failures += 1;
+        let failures = stream.failures;
+        if self.modules[&id].is_available() && !self.shutting_down {
+            self.pause_stream(now, id, failures);
+        }
+    }
+
+    pub(crate) fn subscribed(&mut self, now: Time, id: ModuleId, outcome: StoreOutcome) {
+        let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
+        match outcome {
+            StoreOutcome::Subscribed { cursor, end } => {
+                stream.standing = Standing::Known;
+                stream.failures = 0;
+                (stream.position, stream.told, stream.known) = (cursor, cursor, cursor);
+                stream.end = stream.end.max(end);
+                self.stream_on(now, id);
+            }
+            _ => {
+                stream.standing = Standing::Unknown;
+                self.store_failed(now, id);
+            }
+        }
+    }
+
+    pub(crate) fn events_read(&mut self, now: Time, ticket: RequestId, id: ModuleId, outcome: StoreOutcome) {
+        let Some(stream) = self.layer1.streams.get_mut(&id).filter(|stream| stream.reading == Some(ticket)) else {
+            return;
+        };
+        stream.reading = None;
+        let StoreOutcome::Events { events, upto, lost } = outcome else {
+            self.store_failed(now, id);
+            return;
+        };
+        stream.failures = 0;
+        let before = stream.known;
+        for event in events.into_iter().filter(|event| event.cursor > before) {
+            stream.known = event.cursor;
+            stream.fetch(event);
+        }
+        stream.known = stream.known.max(upto);
+        if stream.known == before {
+            // Whoever told of more was wrong; without this it would be read again and again.
+            stream.end = before;
+        }
+        if lost > 0 {
+            let name = self.modules[&id].spec.name.clone();
+            let detail = format!("{lost} events were kept too long and are gone; {name} has not seen them");
+            self.announce("module.events_lost", &name, None, Some(detail));
+        }
+        self.stream_on(now, id);
+    }
+
+    pub(crate) fn advanced(&mut self, now: Time, id: ModuleId, outcome: &StoreOutcome) {
+        let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
+        let Some(cursor) = stream.advancing.take() else { return };
+        match outcome {
+            StoreOutcome::Done => {
+                stream.told = stream.told.max(cursor);
+                self.advance(id, 0);
+                self.stream_on(now, id);
+            }
+            // What is not told now is told with the next event; until then it may come twice.
+            _ => {}
+        }
+    }
+
+    pub(crate) fn set_aside(&mut self, now: Time, id: ModuleId, outcome: StoreOutcome) {
+        let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
+        let Some(current) = stream.current.clone().filter(|_| stream.hand == Hand::Aside) else { return };
+        if outcome != StoreOutcome::Done {
+            stream.hand = Hand::Empty;
+            self.store_failed(now, id);
+            return;
+        }
+        let (attempts, error) = (stream.attempts, stream.error.clone());
+        stream.done(current.cursor);
+        stream.told = stream.told.max(current.cursor);
+        stream.failures = 0;
+        let name = self.modules[&id].spec.name.clone();
+        let detail = format!(
+            "{} (cursor {}) failed {attempts} times, last: {error}; it is set aside, and the next one follows",
+            current.event, current.cursor
+        );
+        self.announce("module.event_set_aside", &name, None, Some(detail));
+        self.stream_on(now, id);
+    }
+
+    /// Events were stored: those who follow are told, and the streams go on.
+    pub(crate) fn events_stored(&mut self, now: Time, events: Vec<StoredEvent>) {
+        if events.is_empty() {
+            return;
+        }
+        for event in events {
+            for stream in self.layer1.streams.values_mut() {
+                stream.stored(&event);
+            }
+            self.act(Action::Tell(event));
+        }
+        let ids: Vec<ModuleId> = self.layer1.streams.keys().copied().collect();
+        for id in ids {
+            self.stream_on(now, id);
+        }
+    }
+
+    /// A module is forgotten, and its stream; where that stands, the store remembers.
+    pub(crate) fn forget_stream(&mut self, id: ModuleId) {
+        if let Some(stream) = self.layer1.streams.remove(&id)
+            && let Some(pause) = stream.pause
+        {
+            self.timers.clear(pause, Timer::Stream(id));
+        }
+    }
+
+    /// A request has come to its end otherwise than by its module: if it was an event, it is given again.
+    pub(crate) fn event_returned(&mut self, request: RequestId, status: &Status) {
+        if matches!(status, Status::Error(_))
+            && let Some((_, stream)) = self.stream_of(request)
+        {
+            stream.hand = Hand::Empty;
+        }
+    }
+}
+
+/// An event as a module gets it. The cursor tells one that comes twice.
+fn payload(event: &StoredEvent) -> Json {
+    // A name has no control characters, so these two are all that JSON wants escaped.
+    let name = event.event.replace('\\', "\\\\").replace('"', "\\\"");
+    let text = format!(r#"{{"event":"{name}","data":{},"cursor":{}}}"#, event.data.as_str(), event.cursor);
+    Json::parse(&text).expect("a checked name and JSON make JSON")
+}

@@ -1,0 +1,295 @@
+//! Units of work: what a module changes and publishes while it handles a request is committed with its
+//! success and undone by everything else. The caller is answered only after the commit.
+
+use super::{KeyState, NewEvent, StoreOp, StoreOutcome, Ticket, UnitId};
+use crate::{
+    action::{Action, RunId},
+    core::Core,
+    delivery::Again,
+    module::ModuleId,
+    pending::{Place, RequestId},
+    time::Time,
+};
+use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, Status};
+
+/// Commits of one request that may fail because of others before its caller is told.
+const CONFLICTS_MAX: u32 = 10;
+
+/// Events that one unit may publish.
+const UNIT_EVENTS_MAX: usize = 10_000;
+
+/// Bytes of the events that one unit may publish.
+const UNIT_EVENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What a module has done so far for one request, in the store's eyes.
+#[derive(Debug)]
+pub(crate) enum Unit {
+    /// Nothing.
+    Empty,
+    /// Something that is to be committed.
+    Open(OpenUnit),
+    /// Something, and it was undone: nothing more can be done for this request.
+    Undone,
+}
+
+/// What is to be committed.
+#[derive(Debug, Default)]
+pub(crate) struct OpenUnit {
+    /// The store's name for it, once something was changed.
+    pub(crate) id: Option<UnitId>,
+    pub(crate) events: Vec<NewEvent>,
+    pub(crate) event_bytes: usize,
+    /// The module's requests to the store that belong to it and are not answered.
+    pub(crate) operations: Vec<RequestId>,
+    /// Why it cannot be committed: something of it failed, and the module was not told before it answered.
+    pub(crate) doom: Option<Failure>,
+}
+
+/// A success that its caller has not been told yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// The commit's number at the store. What its module asks afterwards has a higher one, and waits for it.
+    pub(crate) ticket: RequestId,
+    pub(crate) data: Json,
+    pub(crate) again: Again,
+}
+
+impl Core {
+    /// The unit of a request in hand, which is open from now on.
+    pub(crate) fn open_unit(&mut self, id: RequestId) -> &mut OpenUnit {
+        let unit = &mut self.requests.get_mut(&id).expect("it is in hand").unit;
+        if !matches!(unit, Unit::Open(_)) {
+            *unit = Unit::Open(OpenUnit::default());
+        }
+        match unit {
+            Unit::Open(open) => open,
+            Unit::Empty | Unit::Undone => unreachable!("it was opened a line ago"),
+        }
+    }
+
+    /// The store's name of a request's unit, given when it is first needed.
+    pub(crate) fn unit_id(&mut self, id: RequestId) -> UnitId {
+        let next = UnitId(self.layer1.last_unit + 1);
+        let open = self.open_unit(id);
+        let unit = *open.id.get_or_insert(next);
+        self.layer1.last_unit = self.layer1.last_unit.max(unit.0);
+        unit
+    }
+
+    pub(crate) fn opened_unit(&self, id: RequestId) -> Option<&OpenUnit> {
+        match &self.requests.get(&id)?.unit {
+            Unit::Open(open) => Some(open),
+            Unit::Empty | Unit::Undone => None,
+        }
+    }
+
+    fn opened_unit_mut(&mut self, id: RequestId) -> Option<&mut OpenUnit> {
+        match &mut self.requests.get_mut(&id)?.unit {
+            Unit::Open(open) => Some(open),
+            Unit::Empty | Unit::Undone => None,
+        }
+    }
+
+    /// Adds an event to what a request's unit publishes.
+    pub(crate) fn publish_in_unit(&mut self, id: RequestId, event: NewEvent) -> Result<(), Failure> {
+        let bytes = event.payload.as_str().len();
+        let open = self.open_unit(id);
+        if open.events.len() >= UNIT_EVENTS_MAX || open.event_bytes + bytes > UNIT_EVENT_BYTES_MAX {
+            let reason = format!(
+                "expected at most {UNIT_EVENTS_MAX} events of {UNIT_EVENT_BYTES_MAX} bytes in one unit of work, found more"
+            );
+            let failure = Failure::new(ErrorCode::Overloaded, reason);
+            // A module that publishes without a number is not told; its unit must not be half done.
+            open.doom.get_or_insert(failure.clone());
+            return Err(failure.delivery(Delivery::NotStarted));
+        }
+        open.event_bytes += bytes;
+        open.events.push(event);
+        Ok(())
+    }
+
+    /// Undoes what was done for a request so far.
+    pub(crate) fn discard(&mut self, id: RequestId, then: Unit, why: &Failure) {
+        let Some(pending) = self.requests.get_mut(&id) else { return };
+        let Unit::Open(open) = std::mem::replace(&mut pending.unit, then) else { return };
+        let module = pending.module;
+        if let Some(unit) = open.id {
+            let ticket = self.new_request_id();
+            self.act(Action::Store { ticket, op: StoreOp::Discard(unit) });
+        }
+        for operation in open.operations {
+            self.revoke(operation, why);
+        }
+        self.release_held(module);
+    }
+
+    /// Undoes what was done for a request whose caller will not have it; `reason` is why.
+    pub(crate) fn undo(&mut self, id: RequestId, reason: &str) {
+        if self.opened_unit(id).is_some() {
+            self.discard(id, Unit::Undone, &undone(id, reason));
+        }
+    }
+
+    /// A process answered a request: with an error all is undone, with a success all is committed.
+    pub(crate) fn concluded(&mut self, now: Time, run_id: RunId, id: RequestId, status: Status) {
+        let pending = &self.requests[&id];
+        let status = match (status, &pending.unit) {
+            (Status::Success(_), Unit::Undone) => {
+                let name = &self.runs[&run_id].spec.name;
+                let reason = format!("cancelled; what {name} had changed is undone");
+                Failure::new(ErrorCode::Cancelled, reason).delivery(Delivery::Started).into()
+            }
+            (status, Unit::Empty | Unit::Open(_) | Unit::Undone) => status,
+        };
+        match status {
+            Status::Success(data) if pending.wanted && self.has_to_commit(id) => {
+                let again = self.again(&self.runs[&run_id], pending);
+                let module = pending.module;
+                let ticket = self.new_request_id();
+                self.modules.get_mut(&module).expect("a module outlives its requests").commits.insert(ticket);
+                let pending = self.requests.get_mut(&id).expect("it was there above");
+                pending.place = Place::Settling(Box::new(Done { ticket, data, again }));
+                self.unit_progressed(now, id);
+            }
+            Status::Error(failure) => {
+                self.undo(id, "it was answered with an error");
+                self.failed(now, id, *failure);
+                self.requests.remove(&id);
+            }
+            status @ (Status::Success(_) | Status::Progress(_)) => {
+                self.event_handled(id);
+                self.answer(id, status);
+                self.requests.remove(&id);
+            }
+        }
+    }
+
+    fn has_to_commit(&self, id: RequestId) -> bool {
+        let pending = &self.requests[&id];
+        matches!(pending.unit, Unit::Open(_)) || (self.settings.layer1 && pending.message.key.is_some())
+    }
+
+    /// Tells a request's caller, or the stream that it came from, that it failed.
+    fn failed(&mut self, now: Time, id: RequestId, failure: Failure) {
+        let pending = &self.requests[&id];
+        if pending.event.is_some() && pending.wanted {
+            self.event_failed(now, id, &failure);
+        }
+        self.answer(id, failure.into());
+    }
+
+    /// Something that belongs to a request's unit is done; if the module has answered and it was the
+    /// last, the unit is committed.
+    pub(crate) fn unit_progressed(&mut self, now: Time, id: RequestId) {
+        let Some(pending) = self.requests.get_mut(&id) else { return };
+        let Place::Settling(done) = &pending.place else { return };
+        let done = done.clone();
+        let open = match &mut pending.unit {
+            Unit::Open(open) if !open.operations.is_empty() => return,
+            Unit::Open(open) => std::mem::take(open),
+            Unit::Empty | Unit::Undone => OpenUnit::default(),
+        };
+        let module = pending.module;
+        if let Some(failure) = open.doom.clone() {
+            pending.unit = Unit::Open(open);
+            self.undo(id, "a part of it failed");
+            self.failed(now, id, failure.delivery(Delivery::Started));
+            self.forget_settling(now, id);
+            return;
+        }
+        let advance = pending.event.map(|cursor| (self.modules[&module].spec.name.clone(), cursor));
+        let key = self.key_use(id).map(|key| (key, done.data.clone()));
+        let op = StoreOp::Commit { unit: open.id, events: open.events, key, advance };
+        let ticket = done.ticket;
+        let pending = self.requests.get_mut(&id).expect("it was there above");
+        pending.unit = Unit::Empty;
+        pending.place = Place::Committing(done);
+        self.submit_as(ticket, Ticket::Commit(id), op);
+    }
+
+    /// A request that was answered by its module has come to its end without a commit.
+    pub(crate) fn forget_settling(&mut self, now: Time, id: RequestId) {
+        let Some(pending) = self.requests.remove(&id) else { return };
+        if let Place::Settling(done) = &pending.place {
+            self.commit_ended(now, pending.module, done.ticket);
+        }
+    }
+
+    /// A commit is through, or will not be: what waited for it goes on.
+    fn commit_ended(&mut self, now: Time, module_id: ModuleId, ticket: RequestId) {
+        let module = self.modules.get_mut(&module_id).expect("a module outlives its requests");
+        module.commits.remove(&ticket);
+        self.release_held(module_id);
+        self.settle(now, module_id);
+    }
+
+    /// Something that belongs to a unit failed after the module had answered, or without its knowing
+    /// what became of it.
+    pub(crate) fn doom(&mut self, id: RequestId, failure: &Failure) {
+        if let Some(open) = self.opened_unit_mut(id) {
+            open.doom.get_or_insert_with(|| failure.clone());
+        }
+    }
+
+    /// An operation of a unit was answered.
+    pub(crate) fn unit_lost(&mut self, id: RequestId, operation: RequestId) {
+        if let Some(open) = self.opened_unit_mut(id) {
+            open.operations.retain(|other| *other != operation);
+        }
+    }
+
+    /// The store has committed, or not.
+    pub(crate) fn commit_done(&mut self, now: Time, ticket: RequestId, id: RequestId, outcome: StoreOutcome) {
+        let pending = self.requests.get_mut(&id).expect("a commit keeps its request");
+        let Place::Committing(done) = pending.place.clone() else { unreachable!("only its commit ends its place") };
+        let module = pending.module;
+        let delivery = pending.how_far(Delivery::Started);
+        match outcome {
+            StoreOutcome::Committed { .. } => {
+                self.event_committed(id);
+                self.answer(id, Status::Success(done.data));
+            }
+            StoreOutcome::Key(KeyState::Stored(data)) => {
+                self.event_handled(id);
+                self.answer(id, Status::Success(data));
+            }
+            StoreOutcome::Conflict(failure) => {
+                pending.conflicts += 1;
+                pending.reached = delivery;
+                if pending.wanted
+                    && !pending.cancelled
+                    && pending.conflicts < CONFLICTS_MAX
+                    && done.again == Again::Safe
+                    && self.modules[&module].is_available()
+                {
+                    self.requeue(id);
+                    self.commit_ended(now, module, ticket);
+                    return;
+                }
+                let mut failure = failure.delivery(delivery);
+                failure.retryable = true;
+                if pending.cancelled {
+                    failure.code = ErrorCode::Cancelled;
+                }
+                self.failed(now, id, failure);
+            }
+            other => {
+                let failure = other.into_failure();
+                // The store says so where it does not know whether a commit is on the disk.
+                let delivery = failure.delivery.filter(|it| *it == Delivery::Unknown).unwrap_or(delivery);
+                if failure.retryable {
+                    self.event_not_committed(now, id);
+                }
+                self.failed(now, id, failure.delivery(delivery));
+            }
+        }
+        self.requests.remove(&id);
+        self.commit_ended(now, module, ticket);
+    }
+}
+
+/// What a module is told that asks something of the store for a request that has come to its end.
+pub(crate) fn undone(id: RequestId, reason: &str) -> Failure {
+    let reason = format!("request {id} is not wanted any more ({reason}): its changes are undone");
+    Failure::new(ErrorCode::Cancelled, reason).delivery(Delivery::NotStarted)
+}
