@@ -58,6 +58,19 @@ enum Watcher {
 impl Budget {
     /// Starts the watch over the calling thread, which is the one that serves.
     pub(crate) fn new(engine: Engine, limit: Duration) -> std::io::Result<Budget> {
+        Budget::with_last_resort(engine, limit, OVERRUN, move || {
+            let limit = Limit::CpuTime { limit };
+            bulkhead_child::log!(error, "{limit}, in a function of the runtime that does not end; the process ends");
+            std::process::exit(i32::from(EXIT_LIMIT));
+        })
+    }
+
+    fn with_last_resort(
+        engine: Engine,
+        limit: Duration,
+        overrun: Duration,
+        last_resort: impl FnMut() + Send + 'static,
+    ) -> std::io::Result<Budget> {
         let shared = Arc::new(Shared {
             hand: Mutex::new(Hand { end: None, watcher: Watcher::Looks }),
             changed: Condvar::new(),
@@ -65,7 +78,7 @@ impl Budget {
         });
         let watched = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("cpu-time".into()).stack_size(128 * 1024);
-        thread.spawn(move || watch(&watched, &engine, limit))?;
+        thread.spawn(move || watch(&watched, &engine, overrun, last_resort))?;
         Ok(Budget { shared, limit })
     }
 
@@ -118,7 +131,7 @@ fn clock_of_this_thread() -> ClockId {
     ClockId::from_raw((!gettid().as_raw() << 3) | 4 | 2)
 }
 
-fn watch(shared: &Shared, engine: &Engine, limit: Duration) {
+fn watch(shared: &Shared, engine: &Engine, overrun: Duration, mut last_resort: impl FnMut()) {
     let mut hand = shared.hand();
     let mut told = None;
     while hand.watcher != Watcher::Done {
@@ -135,10 +148,8 @@ fn watch(shared: &Shared, engine: &Engine, limit: Duration) {
             // Under the lock, so that it is this message whose code notices.
             engine.increment_epoch();
             told = Some(end);
-        } else if used >= end + OVERRUN {
-            let limit = Limit::CpuTime { limit };
-            bulkhead_child::log!(error, "{limit}, in a function of the runtime that does not end; the process ends");
-            std::process::exit(i32::from(EXIT_LIMIT));
+        } else if used >= end + overrun {
+            last_resort();
         }
         // Processor time never runs faster than the clock on the wall, so this is never too late by
         // more than a tick.
@@ -190,6 +201,22 @@ mod tests {
             budget.finish();
         }
         assert_eq!(budget.check(), Ok(()), "nothing is in hand");
+    }
+
+    #[test]
+    fn work_that_notices_nothing_ends_with_the_process() {
+        let (sender, ended) = std::sync::mpsc::channel();
+        let (limit, overrun) = (Duration::from_millis(10), Duration::from_millis(20));
+        let last_resort = move || {
+            let _ = sender.send(());
+        };
+        let budget = Budget::with_last_resort(Engine::default(), limit, overrun, last_resort).unwrap();
+        budget.begin();
+        let end = Instant::now() + Duration::from_secs(20);
+        while ended.try_recv().is_err() {
+            assert!(Instant::now() < end, "it goes on for ever");
+        }
+        assert!(budget.shared.used() >= limit + overrun);
     }
 
     #[test]

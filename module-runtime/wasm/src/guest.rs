@@ -28,10 +28,12 @@ pub(crate) struct WasmGuest {
     running: Option<Running>,
 }
 
+/// The instance, shared with what is done before answers leave; none only while a fresh one is made.
+type Shared = Rc<RefCell<Option<Instance>>>;
+
 struct Running {
     recipe: Recipe,
-    /// Shared with what is done before answers leave.
-    instance: Rc<RefCell<Instance>>,
+    instance: Shared,
     /// The payload of `init` as the module sees it: every instance is told the same.
     init: String,
     on_panic: OnPanic,
@@ -76,7 +78,7 @@ impl Guest for WasmGuest {
             log!(warn, "{warning}");
         }
         let has_barrier = instance.has_barrier();
-        let instance = Rc::new(RefCell::new(instance));
+        let instance = Rc::new(RefCell::new(Some(instance)));
         let barrier = has_barrier.then(|| barrier(Rc::clone(&instance)));
         self.running = Some(Running { recipe, instance, init: payload, on_panic: init.on_panic });
         Ok(Greeting { ready: readiness.ready, batch_answers: readiness.batch_answers, barrier })
@@ -90,17 +92,20 @@ impl Guest for WasmGuest {
             let sentence = "the idempotency key has a NUL in it, which a string cannot have in WebAssembly";
             return Outcome::Answer(Err(Error::bad_request(sentence)));
         }
-        let answered = {
-            let mut instance = running.instance.borrow_mut();
-            lend::lend_host(host, || instance.message(kind, payload.as_str()))
+        let mut shared = running.instance.borrow_mut();
+        let Some(instance) = shared.as_mut() else {
+            return Outcome::Answer(Err(Error::failed("the module has no instance")));
         };
-        match answered {
+        match lend::lend_host(host, || instance.message(kind, payload.as_str())) {
             Ok(answer) if answer.panicked && running.on_panic == OnPanic::Restart => {
-                running.instance.borrow_mut().abandon();
+                instance.abandon();
                 Outcome::Last(answer.result, EXIT_PANIC)
             }
             Ok(answer) => Outcome::Answer(answer.result),
-            Err(stopped) => running.stopped(kind, stopped),
+            Err(stopped) => {
+                drop(shared);
+                running.stopped(kind, stopped)
+            }
         }
     }
 }
@@ -117,9 +122,11 @@ impl Running {
         if !goes_on || *kind == RequestType::Shutdown {
             return Outcome::Last(Err(error), code);
         }
+        // The old one goes first: its memory and the fresh one's together would be too much.
+        *self.instance.borrow_mut() = None;
         match self.fresh() {
             Ok(instance) => {
-                *self.instance.borrow_mut() = instance;
+                *self.instance.borrow_mut() = Some(instance);
                 Outcome::Answer(Err(error))
             }
             Err(problem) => {
@@ -140,7 +147,8 @@ impl Running {
 impl Drop for WasmGuest {
     fn drop(&mut self) {
         if let Some(running) = &self.running
-            && let Ok(mut instance) = running.instance.try_borrow_mut()
+            && let Ok(mut shared) = running.instance.try_borrow_mut()
+            && let Some(instance) = shared.as_mut()
         {
             instance.destroy();
         }
@@ -149,9 +157,9 @@ impl Drop for WasmGuest {
 
 /// What is done before answers leave: mostly between two messages, but also while the module waits
 /// in a function of the host, when the way to it is what that function lends.
-fn barrier(instance: Rc<RefCell<Instance>>) -> Barrier {
+fn barrier(instance: Shared) -> Barrier {
     Box::new(move || match instance.try_borrow_mut() {
-        Ok(mut instance) => instance.before_answers(),
+        Ok(mut shared) => shared.as_mut().map_or(Ok(()), Instance::before_answers),
         Err(_) => lend::with_inside(|inside| inside.before_answers())
             .unwrap_or_else(|| Err(Error::failed("the module is busy and cannot be asked before answers leave"))),
     })

@@ -7,6 +7,10 @@ use wasmtime::ResourceLimiter;
 /// What a table's element costs. References are pointers here; an upper bound is what counts.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
+/// What a module may have where the manifest sets no limit: what one memory can be, and some tables.
+/// A module with several memories is refused more, as the system would.
+const NATURAL_BYTES_MAX: usize = (4 << 30) + (64 << 20);
+
 /// A limit of the manifest that the module passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
@@ -62,6 +66,7 @@ impl MemoryLimit {
         let wanted = self.used.saturating_add(self.granted);
         match self.limit {
             Some(limit) if wanted > limit => Err(Limit::Memory { wanted, limit }.into()),
+            None if wanted > NATURAL_BYTES_MAX => Ok(false),
             _ => {
                 self.used = wanted;
                 Ok(true)
@@ -130,10 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_is_no_limit() {
+    fn without_a_limit_one_whole_memory_is_granted_and_a_second_is_not() {
         let mut limit = MemoryLimit::new(None);
-        assert!(limit.table_growing(0, usize::MAX, None).unwrap());
-        assert!(limit.memory_growing(0, usize::MAX, None).unwrap());
+        assert!(limit.table_growing(0, 1000, None).unwrap());
+        assert!(limit.memory_growing(0, 4 << 30, None).unwrap());
+        assert!(!limit.memory_growing(0, 4 << 30, None).unwrap());
+        assert!(!limit.table_growing(0, usize::MAX, None).unwrap());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::arguments::OnLimit;
 use crate::testing::{Kit, Script, data, failed, last, module, query};
 use bulkhead_child::{Guest, Outcome};
 use bulkhead_protocol::{ErrorCode, Json, RequestType};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -377,4 +378,40 @@ fn an_alloc_string_without_memory_fails_the_message_and_a_wild_one_stops_the_mod
     assert_eq!(data(&mut guest, json!(1)), 1);
     let (error, _) = last(query(&mut answering("(i32.const 60000)").ready(), &mut Script::default(), long));
     assert!(error.to_string().contains("alloc_string(20003) answered 20003 bytes at 0xea60"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_a_module_answers_and_passes_the_runtime_goes_on(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        pointers in prop::array::uniform4(prop_oneof![Just(1024_u32), 1000_u32..1300, 65_530_u32..65_540, any::<u32>()]),
+        call in prop::sample::select(vec![
+            "(drop (call $command (i32.const {1}) (i32.const {2}) (i32.const {3}) (i64.const {0})))",
+            "(drop (call $event (i32.const {1}) (i32.const {2})))",
+            "(drop (call $random (i32.const {1}) (i32.const {2})))",
+            "(call $log (i32.const {1}) (i32.const {2}))",
+            "(call $panic (i32.const {1})) (unreachable)",
+            "",
+        ]),
+    ) {
+        let imports = r#"
+          (import "bulkhead" "command" (func $command (param i32 i32 i32 i64) (result i32)))
+          (import "bulkhead" "event" (func $event (param i32 i32) (result i32)))
+          (import "bulkhead" "random" (func $random (param i32 i32) (result i32)))
+          (import "bulkhead" "log" (func $log (param i32 i32)))
+          (import "bulkhead" "panic" (func $panic (param i32)))"#;
+        let data: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
+        let mut body = format!("{call} (i32.const {{0}})");
+        for (at, pointer) in pointers.iter().enumerate() {
+            body = body.replace(&format!("{{{at}}}"), &pointer.to_string());
+        }
+        let kit = Kit::new(&module(imports, &body, &format!("(data (i32.const 1024) \"{data}\")")));
+        let mut guest = kit.ready_with(json!({ "on_panic": "continue" }));
+        for _ in 0..2 {
+            let outcome = query(&mut guest, &mut Script::default(), Value::Null);
+            prop_assert!(matches!(outcome, Outcome::Answer(_)), "{outcome:?}");
+        }
+    }
 }

@@ -1,0 +1,219 @@
+//! The functions of the host. Those that need a request in hand answer an error where there is none;
+//! how they read what they are passed is [`super::strings`]' business.
+
+use super::strings::{Called, Refusal, border, deliver, json, lossy, text};
+use crate::instance::{self, State};
+use crate::lend;
+use crate::memory;
+use crate::stop::{self, Violation};
+use bulkhead_child::log::Level;
+use bulkhead_child::{Ask, Error, Host, What, answer, log};
+use bulkhead_protocol::Json;
+use nix::time::{ClockId, clock_gettime};
+use std::time::Duration;
+use wasmtime::Linker;
+
+/// The name under which the host's functions are imported.
+pub(super) const HOST: &str = "bulkhead";
+
+/// Random bytes are made in steps of so many, and the module's time is looked at in between.
+const RANDOM_STEP_BYTES: usize = 64 * 1024;
+
+/// How much of a panic's sentence is kept.
+const PANIC_BYTES_MAX: usize = 4096;
+
+/// Defines every function of the host.
+pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    define_asking(linker)?;
+    define_telling(linker)?;
+    define_request_in_hand(linker)?;
+    define_for_any_time(linker)
+}
+
+/// Requests of the module's own.
+fn define_asking(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.func_wrap(HOST, "query", |mut caller: Called<'_>, to: u32, payload: u32, timeout: i64| {
+        ask(
+            &mut caller,
+            to,
+            timeout,
+            |caller| Ok((None, json(caller, "the payload of the query", payload)?)),
+            Asked::Query,
+        )
+    })?;
+    linker.func_wrap(HOST, "mutation", |mut caller: Called<'_>, to: u32, payload: u32, timeout: i64| {
+        let read = |caller: &Called<'_>| Ok((None, json(caller, "the payload of the mutation", payload)?));
+        ask(&mut caller, to, timeout, read, Asked::Mutation)
+    })?;
+    linker.func_wrap(HOST, "command", |mut caller: Called<'_>, to: u32, name: u32, args: u32, timeout: i64| {
+        let read = |caller: &Called<'_>| {
+            let name = text(caller, "the name of the command", name)?;
+            Ok((Some(name), json(caller, "the arguments of the command", args)?))
+        };
+        ask(&mut caller, to, timeout, read, Asked::Command)
+    })?;
+    Ok(())
+}
+
+/// What is said without waiting for an answer of others.
+fn define_telling(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.func_wrap(HOST, "event", |mut caller: Called<'_>, name: u32, data: u32| {
+        respond(&mut caller, "event", |caller, host| {
+            let name = text(caller, "the name of the event", name)?;
+            let data = json(caller, "the data of the event", data)?;
+            within(caller, || host.emit(&name, &data))?;
+            Ok(Json::null())
+        })
+    })?;
+    linker.func_wrap(HOST, "progress", |mut caller: Called<'_>, data: u32| {
+        respond(&mut caller, "progress", |caller, host| {
+            let data = json(caller, "the data of the progress", data)?;
+            within(caller, || host.progress(&data))?;
+            Ok(Json::null())
+        })
+    })?;
+    Ok(())
+}
+
+/// What is to be known of the request in hand.
+fn define_request_in_hand(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.func_wrap(HOST, "wait", |mut caller: Called<'_>, milliseconds: i64| -> i32 {
+        lend::with_host(|host| wait(&mut caller, host, milliseconds)).unwrap_or(1)
+    })?;
+    linker.func_wrap(HOST, "deadline_ms", || -> i64 {
+        let left = lend::with_host(|host| host.deadline()).flatten();
+        left.map_or(-1, |left| i64::try_from(left.as_millis()).unwrap_or(i64::MAX))
+    })?;
+    linker.func_wrap(HOST, "request_id", || -> i64 {
+        lend::with_host(|host| host.id()).flatten().and_then(|id| i64::try_from(id).ok()).unwrap_or(-1)
+    })?;
+    linker.func_wrap(HOST, "key", |mut caller: Called<'_>| -> wasmtime::Result<u32> {
+        match lend::with_host(|host| host.key().map(str::to_owned)).flatten() {
+            Some(key) => deliver(&mut caller, &key),
+            None => Ok(0),
+        }
+    })?;
+    Ok(())
+}
+
+/// What may be called also where no message is handled.
+fn define_for_any_time(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.func_wrap(HOST, "log", |caller: Called<'_>, level: u32, message: u32| -> wasmtime::Result<()> {
+        let level = match &*lossy(&caller, "the level of a log line", level)? {
+            "debug" => Level::Debug,
+            "warn" => Level::Warn,
+            "error" => Level::Error,
+            _ => Level::Info,
+        };
+        log::line(level, format_args!("{}", lossy(&caller, "a log line", message)?));
+        Ok(())
+    })?;
+    linker.func_wrap(HOST, "panic", |mut caller: Called<'_>, message: u32| -> wasmtime::Result<()> {
+        let mut message = lossy(&caller, "the sentence of a panic", message)?;
+        message.truncate(message.floor_char_boundary(PANIC_BYTES_MAX));
+        caller.data_mut().panic = Some(message);
+        Ok(())
+    })?;
+    linker.func_wrap(HOST, "time", |clock: i32| -> i64 {
+        let clock = match clock {
+            0 => ClockId::CLOCK_REALTIME,
+            1 => ClockId::CLOCK_MONOTONIC,
+            _ => return -1,
+        };
+        let now = clock_gettime(clock).ok().map(Duration::from);
+        now.and_then(|now| i64::try_from(now.as_nanos()).ok()).unwrap_or(-1)
+    })?;
+    linker.func_wrap(HOST, "random", random)?;
+    Ok(())
+}
+
+/// The kinds of requests of the module's own.
+enum Asked {
+    Query,
+    Mutation,
+    Command,
+}
+
+fn ask(
+    caller: &mut Called<'_>,
+    to: u32,
+    timeout: i64,
+    read: impl FnOnce(&Called<'_>) -> Result<(Option<String>, Json), Refusal>,
+    asked: Asked,
+) -> wasmtime::Result<u32> {
+    let name = match asked {
+        Asked::Query => "query",
+        Asked::Mutation => "mutation",
+        Asked::Command => "command",
+    };
+    respond(caller, name, |caller, host| {
+        let to = if to == 0 { None } else { Some(text(caller, "the name of a module", to)?) };
+        let (name, payload) = read(caller)?;
+        let what = match asked {
+            Asked::Query => What::Query(&payload),
+            Asked::Mutation => What::Mutation(&payload),
+            Asked::Command => What::Command { name: name.as_deref().unwrap_or_default(), args: &payload },
+        };
+        let timeout = u64::try_from(timeout).ok().map(Duration::from_millis);
+        Ok(within(caller, || host.ask(Ask { to: to.as_deref(), what, timeout }))?)
+    })
+}
+
+/// Does what a function of the host does, and answers it as the host would.
+fn respond(
+    caller: &mut Called<'_>,
+    name: &str,
+    work: impl FnOnce(&mut Called<'_>, &mut dyn Host) -> Result<Json, Refusal>,
+) -> wasmtime::Result<u32> {
+    let result = match lend::with_host(|host| work(&mut *caller, host)) {
+        Some(Ok(data)) => Ok(data),
+        Some(Err(Refusal::Answer(error))) => Err(error),
+        Some(Err(Refusal::Stop(error))) => return Err(error),
+        None => Err(Error::bad_request(format!(
+            "{name} was called outside of handle_message; only log, time and random may be called there"
+        ))),
+    };
+    deliver(caller, &answer::write_host(result))
+}
+
+fn wait(caller: &mut Called<'_>, host: &mut dyn Host, milliseconds: i64) -> i32 {
+    let wanted = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
+    let wanted = host.deadline().map_or(wanted, |left| left.min(wanted));
+    if within(caller, || host.wait(wanted)) {
+        1
+    } else if host.deadline() == Some(Duration::ZERO) {
+        2
+    } else {
+        0
+    }
+}
+
+/// Lets the module be entered again for what it wants done before answers leave.
+fn within<R>(caller: &mut Called<'_>, work: impl FnOnce() -> R) -> R {
+    struct Waiting<'a, 'b>(&'a mut Called<'b>);
+    impl lend::Inside for Waiting<'_, '_> {
+        fn before_answers(&mut self) -> Result<(), Error> {
+            let Some(exports) = self.0.data().exports.clone() else { return Ok(()) };
+            let Some(module) = self.0.data().module else { return Ok(()) };
+            instance::before_answers(&mut *self.0, &exports, module)
+                .unwrap_or_else(|error| Err(stop::stopped("before_answers", &error, None).error))
+        }
+    }
+    lend::lend_inside(&mut Waiting(caller), work)
+}
+
+fn random(mut caller: Called<'_>, buffer: u32, length: u32) -> wasmtime::Result<i32> {
+    let memory = border(&caller)?.memory;
+    let budget = caller.data().budget.clone();
+    let place = memory::range(memory.data(&caller), buffer, length)
+        .map_err(|fault| Violation(format!("it asked for random bytes into {fault}")))?;
+    for step in memory.data_mut(&mut caller)[place].chunks_mut(RANDOM_STEP_BYTES) {
+        if let Some(budget) = &budget {
+            budget.check()?;
+        }
+        if getrandom::fill(step).is_err() {
+            return Ok(-1);
+        }
+    }
+    Ok(0)
+}
