@@ -1,0 +1,130 @@
+//! Crashes: told truthfully, survived, and nothing is left of them.
+
+use crate::samples::{Ability, Sample};
+use crate::stage::{RESTARTS, SUBJECT, Stage};
+use bulkhead_protocol::{Delivery, ErrorCode, Exit};
+use bulkhead_tests::{kill, until, wait_until_gone};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+pub(crate) fn a_kill_is_followed_by_a_fresh_process(sample: &'static Sample) {
+    let mut stage = Stage::of(sample, RESTARTS);
+    stage.probe();
+    let pid = stage.pid();
+    kill(pid, Signal::SIGKILL);
+    stage.wait_for_another_than(pid);
+    stage.probe_a_fresh_one();
+    let status = stage.client.status(SUBJECT);
+    assert_eq!((&status["restarts"], &status["last_exit"]), (&json!(1), &json!("SIGKILL")), "{status:#}");
+    wait_until_gone(&[pid]);
+    stage.finish();
+}
+
+/// Each request gets one answer. Of a module that handles one message at a time, all that can be told
+/// of the crash is the one that had begun, and only if it cannot be sent again. Of a module that is
+/// given several ahead, nobody knows which those are.
+pub(crate) fn a_kill_amid_many_requests_is_told_truthfully(sample: &'static Sample) {
+    let mut stage = Stage::of(sample, RESTARTS);
+    let is_one_at_a_time = stage.can(Ability::OneAtATime);
+    let delivery = if is_one_at_a_time { Delivery::Started } else { Delivery::Unknown };
+    let pid = stage.pid();
+    let ids: Vec<u64> = (0..200.min(sample.many)).map(|_| stage.send_probe()).collect();
+    kill(pid, Signal::SIGKILL);
+    let mut told = 0;
+    for id in ids {
+        match stage.client.answer(id) {
+            Ok(answer) => drop(stage.check_probe(&answer)),
+            Err(failure) => {
+                let how = (failure.code, failure.delivery);
+                assert_eq!(how, (ErrorCode::ModuleCrashed, Some(delivery)), "{failure:?}");
+                told += 1;
+            }
+        }
+    }
+    assert!(told <= 1 || !is_one_at_a_time, "{told} were told of one kill");
+    stage.wait_for_another_than(pid);
+    stage.probe();
+    stage.finish();
+}
+
+pub(crate) fn after_ten_kills_nothing_is_left_behind(sample: &'static Sample) {
+    let mut stage = Stage::of(sample, RESTARTS);
+    stage.probe();
+    let before = stage.pids().len();
+    for n in 1..=10 {
+        let pid = stage.pid();
+        kill(pid, Signal::SIGKILL);
+        stage.wait_for_another_than(pid);
+        stage.probe_a_fresh_one();
+        assert_eq!(stage.client.status(SUBJECT)["restarts"], n);
+    }
+    // Of the last one killed, what it had started may be on its way out.
+    until("as many processes as in the beginning", || (stage.pids().len() == before).then_some(()));
+    stage.finish();
+}
+
+pub(crate) fn a_crash_is_told_truthfully_and_the_next_process_begins_anew(sample: &'static Sample) {
+    let mut stage = Stage::of(sample, RESTARTS);
+    stage.probe();
+    let pid = stage.pid();
+    let failure = stage.fail("crash", json!({}));
+    if (sample.cannot)(Ability::Trap).is_none() {
+        assert_eq!(failure.code, ErrorCode::ModuleError, "a trap is answered: {failure:?}");
+        assert!(failure.error.contains("trap") || failure.error.contains("unreachable"), "{failure:?}");
+    } else {
+        assert_eq!((failure.code, failure.delivery), (ErrorCode::ModuleCrashed, Some(Delivery::Started)));
+        assert!(matches!(&failure.exit, Some(Exit::Signal(_))), "{failure:?}");
+    }
+    stage.wait_for_another_than(pid);
+    stage.probe_a_fresh_one();
+    let crashes = stage.client.supervisor("crashes", json!({ "name": SUBJECT }));
+    assert_eq!(crashes["crashes"].as_array().map(Vec::len), Some(1), "{crashes:#}");
+    stage.finish();
+}
+
+pub(crate) fn a_panic_is_answered_and_the_next_process_begins_anew(sample: &'static Sample) {
+    let mut stage = Stage::of(sample, &format!("{RESTARTS}on_panic = \"restart\""));
+    stage.probe();
+    let pid = stage.pid();
+    panic_once(&mut stage);
+    stage.wait_for_another_than(pid);
+    stage.probe_a_fresh_one();
+    assert_eq!(stage.client.status(SUBJECT)["restarts"], 1);
+    stage.finish();
+}
+
+pub(crate) fn a_panic_is_answered_and_the_process_goes_on_where_the_manifest_says_so(sample: &'static Sample) {
+    let mut stage = Stage::of(sample, &format!("{RESTARTS}on_panic = \"continue\""));
+    let pid = stage.pid();
+    for _ in 0..3 {
+        panic_once(&mut stage);
+        stage.probe();
+    }
+    assert_eq!(stage.pid(), pid);
+    stage.finish_unharmed();
+}
+
+/// Lets it panic; the caller is told where, and with which words.
+fn panic_once(stage: &mut Stage) {
+    let failure = stage.fail("panic", json!({}));
+    assert_eq!((failure.code, failure.delivery), (ErrorCode::ModuleError, None), "{failure:?}");
+    let place: &[&str] = if stage.can(Ability::PanicPlace) { &["panicked at ", ".rs:"] } else { &[] };
+    for part in place.iter().chain(&["the specimen was told to panic"]) {
+        assert!(failure.error.contains(part), "expected {part:?} in {}", failure.error);
+    }
+}
+
+pub(crate) fn a_trap_costs_only_its_message_where_the_manifest_says_so(sample: &'static Sample) {
+    let mut stage = Stage::of(sample, &format!("{RESTARTS}on_panic = \"continue\""));
+    let pid = stage.pid();
+    for _ in 0..3 {
+        stage.probe_a_fresh_one();
+        let failure = stage.fail("crash", json!({}));
+        assert_eq!((failure.code, failure.delivery), (ErrorCode::ModuleError, None), "{failure:?}");
+    }
+    // What a trap leaves is in doubt, so the module is created anew, in the same process.
+    stage.probe_a_fresh_one();
+    assert_eq!(stage.pid(), pid);
+    assert_eq!(stage.client.supervisor("crashes", json!({ "name": SUBJECT }))["crashes"], Value::Array(Vec::new()));
+    stage.finish_unharmed();
+}

@@ -1,0 +1,302 @@
+//! The samples: each kind of module in each form, and what it cannot do for which reason. Where their
+//! files come from is in [`crate::found`].
+
+use crate::found::From;
+
+/// What a case may ask of a sample. All but the first few are commands of the specimen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ability {
+    /// It answers a command that it does not have with `unknown_command`.
+    KnowsItsCommands,
+    /// It answers queries and mutations with their payload.
+    Query,
+    /// It answers queries and mutations with `unknown_type`.
+    NoQuery,
+    /// It is given a message when the one before is answered.
+    OneAtATime,
+    /// It answers a command with its arguments.
+    Echo,
+    /// It does so to the last digit.
+    ExactEcho,
+    /// It does so however deeply they are nested, or refuses them.
+    Deep,
+    Ask,
+    AskQuery,
+    Count,
+    Crash,
+    Emit,
+    Events,
+    Fail,
+    Grow,
+    Key,
+    Log,
+    Panic,
+    /// Its panic says in which line of the source it was.
+    PanicPlace,
+    Progress,
+    Random,
+    Spin,
+    /// Its crash is a trap of WebAssembly.
+    Trap,
+    Wait,
+}
+
+/// One sample.
+pub(crate) struct Sample {
+    pub(crate) name: &'static str,
+    /// The `type` of its manifest.
+    pub(crate) kind: &'static str,
+    /// Its files, which come into the folder `bin` of the module.
+    pub(crate) files: &'static [From],
+    /// The keys of its manifest that say what it is.
+    pub(crate) keys: &'static str,
+    pub(crate) probe: Probe,
+    /// How many messages are many for it.
+    pub(crate) many: usize,
+    /// Why it cannot do this; `None` where it can.
+    pub(crate) cannot: fn(Ability) -> Option<&'static str>,
+}
+
+/// A command that the sample answers, whatever else it can do.
+pub(crate) struct Probe {
+    pub(crate) command: &'static str,
+    pub(crate) args: &'static str,
+    pub(crate) answer: Answer,
+}
+
+/// What the answer to a probe is.
+pub(crate) enum Answer {
+    /// `{"count":N}` and perhaps more, where N counts the probes since the sample was created.
+    Count,
+    /// An object with this member.
+    Has(&'static str),
+}
+
+const COUNT: Probe = Probe { command: "count", args: "{}", answer: Answer::Count };
+const PING: Probe = Probe { command: "ping", args: "{}", answer: Answer::Count };
+const QUERY_LOGS: Probe = Probe { command: "query_logs", args: "{}", answer: Answer::Has("entries") };
+const COUNT_WORDS: Probe = Probe { command: "count", args: "{\"text\":\"one two\"}", answer: Answer::Has("words") };
+const ECHO: Probe = Probe { command: "echo", args: "{\"echo\":1}", answer: Answer::Has("echo") };
+
+/// Messages that are many for a module that handles each in microseconds.
+const MANY: usize = 10_000;
+/// Messages that are many where each is a process.
+const MANY_PROCESSES: usize = 300;
+
+pub(crate) const SAMPLES: &[Sample] = &[
+    Sample {
+        name: "process_over_a_socket",
+        kind: "process",
+        files: &[From::Built("specimen")],
+        keys: "command = [\"bin/specimen\"]",
+        probe: COUNT,
+        many: MANY,
+        cannot: specimen_in_rust,
+    },
+    Sample {
+        name: "process_over_stdio",
+        kind: "process",
+        files: &[From::Built("specimen")],
+        keys: "command = [\"bin/specimen\"]\ntransport = \"stdio\"",
+        probe: COUNT,
+        many: MANY,
+        cannot: specimen_in_rust,
+    },
+    Sample {
+        name: "native_in_rust",
+        kind: "native",
+        files: &[From::Built("libspecimen.so")],
+        keys: "library = \"bin/libspecimen.so\"",
+        probe: COUNT,
+        many: MANY,
+        cannot: specimen_in_rust,
+    },
+    Sample {
+        name: "native_in_c",
+        kind: "native",
+        files: &[From::CompiledC("specimen_c.so")],
+        keys: "library = \"bin/specimen_c.so\"",
+        probe: COUNT,
+        many: MANY,
+        cannot: specimen_in_c,
+    },
+    Sample {
+        name: "wasm_in_c",
+        kind: "wasm",
+        files: &[From::Kept("modules/specimen-c/wasm/specimen_c.wasm")],
+        keys: "wasm = \"bin/specimen_c.wasm\"",
+        probe: COUNT,
+        many: MANY,
+        cannot: specimen_in_c_as_wasm,
+    },
+    Sample {
+        name: "filter_that_lives_on",
+        kind: "filter",
+        files: &[From::Tool("cat")],
+        keys: "command = [\"cat\"]",
+        probe: ECHO,
+        many: MANY,
+        cannot: echoing_filter,
+    },
+    Sample {
+        name: "filter_for_each_message",
+        kind: "filter",
+        files: &[From::Tool("cat")],
+        keys: "command = [\"cat\"]\nper_message = true",
+        probe: ECHO,
+        many: MANY_PROCESSES,
+        cannot: echoing_filter_for_each_message,
+    },
+    Sample {
+        name: "filter_in_jq",
+        kind: "filter",
+        files: &[From::Tool("jq")],
+        keys: "command = [\"jq\", \"-c\", \"--unbuffered\", \".\"]",
+        probe: ECHO,
+        many: MANY,
+        cannot: jq,
+    },
+    Sample {
+        name: "filter_of_whole_messages",
+        kind: "filter",
+        files: &[From::Tool("jq"), From::Kept("tests/conformance/messages.jq")],
+        keys: "command = [\"jq\", \"-c\", \"--unbuffered\", \"-f\", \"bin/messages.jq\"]\nline = \"message\"",
+        probe: ECHO,
+        many: MANY,
+        cannot: jq_with_whole_messages,
+    },
+    Sample {
+        name: "minimal_process",
+        kind: "process",
+        files: &[From::Built("test-minimal")],
+        keys: "command = [\"bin/test-minimal\"]",
+        probe: PING,
+        many: MANY,
+        cannot: commands_of_its_own,
+    },
+    Sample {
+        name: "minimal_library",
+        kind: "native",
+        files: &[From::Built("libtest_minimal.so")],
+        keys: "library = \"bin/libtest_minimal.so\"",
+        probe: PING,
+        many: MANY,
+        cannot: commands_of_its_own,
+    },
+    Sample {
+        name: "research_log_process",
+        kind: "process",
+        files: &[From::Built("research-log")],
+        keys: "command = [\"bin/research-log\"]",
+        probe: QUERY_LOGS,
+        many: MANY,
+        cannot: commands_of_its_own,
+    },
+    Sample {
+        name: "research_log_library",
+        kind: "native",
+        files: &[From::Built("libresearch_log.so")],
+        keys: "library = \"bin/libresearch_log.so\"",
+        probe: QUERY_LOGS,
+        many: MANY,
+        cannot: commands_of_its_own,
+    },
+    Sample {
+        name: "word_count_library",
+        kind: "native",
+        files: &[From::CompiledC("word_count.so")],
+        keys: "library = \"bin/word_count.so\"",
+        probe: COUNT_WORDS,
+        many: MANY,
+        cannot: commands_of_its_own,
+    },
+    Sample {
+        name: "word_count_wasm",
+        kind: "wasm",
+        files: &[From::Kept("modules/word-count/wasm/word_count.wasm")],
+        keys: "wasm = \"bin/word_count.wasm\"",
+        probe: COUNT_WORDS,
+        many: MANY,
+        cannot: commands_of_its_own,
+    },
+];
+
+fn specimen_in_rust(ability: Ability) -> Option<&'static str> {
+    match ability {
+        Ability::NoQuery => Some("it answers queries"),
+        Ability::Trap => Some("machine code does not trap, it crashes"),
+        _ => None,
+    }
+}
+
+fn specimen_in_c(ability: Ability) -> Option<&'static str> {
+    match ability {
+        Ability::PanicPlace => Some("C has no panics: it only says that its state is in doubt"),
+        _ => specimen_in_rust(ability),
+    }
+}
+
+fn specimen_in_c_as_wasm(ability: Ability) -> Option<&'static str> {
+    match ability {
+        Ability::Trap => None,
+        _ => specimen_in_c(ability),
+    }
+}
+
+fn commands_of_its_own(ability: Ability) -> Option<&'static str> {
+    match ability {
+        Ability::KnowsItsCommands | Ability::NoQuery | Ability::OneAtATime => None,
+        Ability::Query => Some("it has no queries"),
+        _ => Some("it has commands of its own, not those of the specimen"),
+    }
+}
+
+/// A filter that answers every line with that line.
+fn echoing_filter(ability: Ability) -> Option<&'static str> {
+    match ability {
+        Ability::Query | Ability::Echo | Ability::ExactEcho | Ability::Deep => None,
+        Ability::OneAtATime => Some("it is given lines ahead of its answers"),
+        Ability::KnowsItsCommands => Some("a filter is given the arguments, not the name of the command"),
+        Ability::NoQuery => Some("it answers queries"),
+        Ability::Ask | Ability::AskQuery | Ability::Emit | Ability::Progress | Ability::Log => {
+            Some("a filter has no host calls: a line comes in, a line goes out")
+        }
+        Ability::Key | Ability::Wait => Some("a filter is given the message, and nothing that is about the message"),
+        Ability::Panic | Ability::PanicPlace | Ability::Trap => Some("a filter has no panics: it exits"),
+        Ability::Count
+        | Ability::Crash
+        | Ability::Events
+        | Ability::Fail
+        | Ability::Grow
+        | Ability::Random
+        | Ability::Spin => Some("it does one thing, not those of the specimen"),
+    }
+}
+
+fn echoing_filter_for_each_message(ability: Ability) -> Option<&'static str> {
+    match ability {
+        Ability::OneAtATime => None,
+        _ => echoing_filter(ability),
+    }
+}
+
+fn jq(ability: Ability) -> Option<&'static str> {
+    match ability {
+        Ability::ExactEcho => Some("jq reads numbers and texts, and writes them in its own way"),
+        Ability::Deep => Some("jq ends where a value is nested more deeply than it reads"),
+        _ => echoing_filter(ability),
+    }
+}
+
+/// A filter that reads and writes whole messages, see `messages.jq`.
+fn jq_with_whole_messages(ability: Ability) -> Option<&'static str> {
+    match ability {
+        Ability::KnowsItsCommands | Ability::Fail => None,
+        _ => jq(ability),
+    }
+}
+
+/// The sample of this name.
+pub(crate) fn named(name: &str) -> &'static Sample {
+    SAMPLES.iter().find(|sample| sample.name == name).unwrap_or_else(|| panic!("there is no sample {name}"))
+}
