@@ -1,9 +1,11 @@
-//! `module-runtime`: the parent of every module.
+//! `module-runtime`: the parent of every module, and the process of those that are no program.
 //!
-//! Its one subcommand so far, `guardian`, is started by the host and not by people. It starts the
-//! processes that the host orders, reports how they end, and kills whatever they leave behind, also
-//! when the host itself is gone. It deliberately knows nothing of modules: no manifest, no restart,
-//! no message of the wire ever passes through it.
+//! It is started by the host and not by people. As `guardian` it starts the processes that the host
+//! orders, reports how they end, and kills whatever they leave behind, also when the host itself is
+//! gone; it deliberately knows nothing of modules then: no manifest, no restart, no message of the
+//! wire ever passes through it. As `native` and `filter` it is one module, in a process of its own
+//! that the guardian started: it speaks the wire for a shared library, or for a program that turns
+//! lines into lines. It never loads foreign code where the guardian is.
 
 mod cgroup;
 mod child;
@@ -21,9 +23,15 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 Usage: module-runtime guardian
+       module-runtime native --library PATH
+       module-runtime filter --line args|message [--per-message] -- PROGRAM [ARGUMENT]...
 
-Starts and clears the processes of a Bulkhead host. The host runs it; there is no reason to run it
-by hand: descriptor 3 must be one end of the host's SOCK_SEQPACKET pair.
+The host runs it; there is no reason to run it by hand.
+
+  guardian  Starts and clears the processes of a Bulkhead host. Descriptor 3 must be one end of the
+            host's SOCK_SEQPACKET pair.
+  native    Is a module that is made of a shared library.
+  filter    Is a module that is made of a program which turns a line of JSON into a line of JSON.
 
 Options:
   -h, --help     Print this help
@@ -55,7 +63,7 @@ fn main() -> ExitCode {
         ["native", ..] => usage("expected 'native --library PATH'"),
         [] => usage("a subcommand is missing"),
         ["guardian", extra, ..] => usage(&format!("guardian takes no arguments, found '{extra}'")),
-        [other, ..] => usage(&format!("unknown subcommand '{other}', expected guardian")),
+        [other, ..] => usage(&format!("unknown subcommand '{other}', expected guardian, native or filter")),
     }
 }
 

@@ -22,7 +22,7 @@ fn help_and_version_go_to_standard_output() {
 fn wrong_usage_names_the_mistake_and_exits_with_2() {
     for (arguments, expected) in [
         (&[][..], "module-runtime: a subcommand is missing\n"),
-        (&["gardian"], "module-runtime: unknown subcommand 'gardian', expected guardian\n"),
+        (&["gardian"], "module-runtime: unknown subcommand 'gardian', expected guardian, native or filter\n"),
         (&["guardian", "now"], "module-runtime: guardian takes no arguments, found 'now'\n"),
     ] {
         let (code, stdout, stderr) = run(arguments);
