@@ -30,13 +30,17 @@
  * Threads
  *   The runtime calls every function of the module on one and the same thread, one at a time, except
  *   that `before_answers` may be called while `handle_message` waits inside a function of the host.
- *   The module may start threads. On them, and outside of `handle_message`, only `log`, `time`,
- *   `random` and `free_string` of the host may be called; every other function answers the error
- *   `bad_request` there, and does nothing else.
+ *   The module may start threads. On them, outside of `handle_message`, and while that handles `init`,
+ *   only `log`, `time`, `random` and `free_string` of the host may be called; every other function
+ *   answers the error `bad_request` there, and does nothing else.
  *
  * Ends
  *   No exception and no panic may leave a function: it ends the process (SIGABRT). `exit` ends the
- *   process too; both are a crash for the host. A library is never unloaded.
+ *   process too. Both are a crash for the host, and standard error says in which function it was. A
+ *   library is never unloaded; its destructors run when the process ends.
+ *
+ * Standard streams
+ *   Standard output and standard error are the module's log; standard input is empty.
  */
 #ifndef BULKHEAD_MODULE_H
 #define BULKHEAD_MODULE_H
@@ -60,8 +64,9 @@ extern "C" {
 /* ---------------------------------------------------------------- What every module defines */
 
 /* Makes the module, once, after `set_host` and before everything else. What is returned is passed to
- * the functions below; the runtime never looks into it. Null: it failed, and the host does not try
- * again until somebody asks. Better let `init` fail, which can say why. */
+ * the functions below; the runtime never looks into it, so that a module without a state may return
+ * any address but null. Null: it failed, and the host does not try again until somebody asks. Better
+ * let `init` fail, which can say why. */
 BULKHEAD_EXPORT(create_module) void *create_module(void);
 
 /* Ends the module: once, after the answer to `shutdown`, or when the host is gone. Not called after a
@@ -69,7 +74,7 @@ BULKHEAD_EXPORT(create_module) void *create_module(void);
 BULKHEAD_EXPORT(destroy_module) void destroy_module(void *module);
 
 /* Handles one message and answers it. Messages come one after the other, in the order in which they
- * were sent. No pointer is null.
+ * were sent. No pointer is null, and the payload is JSON that has been checked.
  *
  * `type`       `payload`
  * "init"       {"protocol":1,"module":…,"instance":…,"config":{…},"limits":{…},"capabilities":{…},
@@ -80,7 +85,8 @@ BULKHEAD_EXPORT(destroy_module) void destroy_module(void *module);
  * "event"      {"event":…,"data":…}
  * "shutdown"   null; the last message
  *
- * There may be more types one day: answer those that you do not know with the code unknown_type.
+ * `ping` and `cancel` of the wire never arrive here, nor do types that the runtime does not know. There
+ * may be more types one day: answer those that you do not know with the code unknown_type.
  *
  * The answer is one JSON value:
  *

@@ -13,7 +13,8 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 // The `unwind` ABIs make it defined what a foreign exception does when it reaches us: see `call`.
 type CreateModule = unsafe extern "C-unwind" fn() -> *mut c_void;
@@ -160,8 +161,11 @@ impl Instance {
         self.library.read(string, read)
     }
 
-    /// The module's state is in doubt: it is left as it is, not destroyed.
+    /// The module's state is in doubt: it is left as it is, not destroyed. It stays within reach, as
+    /// what it holds is left on purpose, and no leak.
     pub(super) fn abandon(&self) {
+        static ABANDONED: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+        ABANDONED.store(self.module.as_ptr(), Ordering::Relaxed);
         self.is_alive.set(false);
     }
 

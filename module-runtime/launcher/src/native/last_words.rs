@@ -5,6 +5,7 @@
 //! `exit` stays. Everything that runs in a signal handler here uses atomics, the stack and write(2).
 
 use libc::{c_char, c_int, c_void, siginfo_t};
+use std::cell::UnsafeCell;
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -124,12 +125,19 @@ pub(crate) fn ending(library: &'static CStr) {
 }
 
 fn use_a_stack_of_its_own() {
-    let memory = Box::leak(vec![0u8; STACK_BYTES].into_boxed_slice());
-    let stack = libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: STACK_BYTES };
-    // SAFETY: the memory is never freed and nothing else uses it. Where the kernel refuses, the
-    // handler runs on the stack that there is.
+    // Memory of the process's own, as only the kernel knows of it from now on.
+    static STACK: Stack = Stack(UnsafeCell::new([0; STACK_BYTES]));
+    let stack = libc::stack_t { ss_sp: STACK.0.get().cast(), ss_flags: 0, ss_size: STACK_BYTES };
+    // SAFETY: the memory is there for as long as the process, and nothing but a handler on this thread
+    // uses it. Where the kernel refuses, the handler runs on the stack that there is.
     unsafe { libc::sigaltstack(&stack, ptr::null_mut()) };
 }
+
+#[repr(align(16))]
+struct Stack(UnsafeCell<[u8; STACK_BYTES]>);
+
+// SAFETY: no thread but the one that calls `install` gets at it, and that once.
+unsafe impl Sync for Stack {}
 
 extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, _: *mut c_void) {
     // SAFETY: the location of errno is valid for as long as this thread lives.

@@ -80,6 +80,11 @@ static char *get(const char *payload) {
         snprintf(line, sizeof line, "%d", barriers);
         return copy(line);
     }
+    if (strstr(payload, "table")) {
+        const struct bulkhead_host *host = bulkhead_the_host;
+        snprintf(line, sizeof line, "[%u,%u,%u]", (unsigned)host->version, (unsigned)host->size, (unsigned)sizeof *host);
+        return copy(line);
+    }
     if (strstr(payload, "on_a_thread")) {
         pthread_t thread;
         char *answer = NULL;
@@ -104,7 +109,7 @@ static char *get(const char *payload) {
         return own(bulkhead_query(NULL, NULL, -1));
     }
     if (strstr(payload, "impatient")) {
-        return own(bulkhead_command("other", "x", NULL, 20));
+        return own(bulkhead_command("other", "x", NULL, 200));
     }
     return own(bulkhead_command("other", "x", "[1]", -1));
 }

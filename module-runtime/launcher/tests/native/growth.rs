@@ -1,6 +1,6 @@
 //! Ten thousand messages leave nothing behind in the process that handled them.
 
-use crate::support::Library;
+use crate::support::{Library, end};
 use bulkhead_module::testing::{Program, RequestType};
 use bulkhead_protocol::Json;
 use serde_json::json;
@@ -23,6 +23,7 @@ fn ten_thousand_messages_of_every_type_leave_the_memory_as_it_was() {
     }
     let after = resident_kb(&program);
     assert!(after <= before + GROWTH_KB_MAX, "{before} kB grew to {after} kB");
+    end(program);
 }
 
 /// One message of a kind that depends on its number, and its answer.

@@ -6,6 +6,7 @@ mod answers;
 mod endings;
 mod fuzz;
 mod growth;
+mod header;
 mod host;
 mod loading;
 mod support;

@@ -92,6 +92,15 @@ pub(crate) fn sentence(answer: &Result<Value, Value>) -> &str {
     failure["error"].as_str().expect("an error has a sentence")
 }
 
+/// Stops the program and checks that it ends well.
+#[track_caller]
+pub(crate) fn end(mut program: Program) {
+    let shutdown = program.send(RequestType::Shutdown, Json::null());
+    assert_eq!(program.answer(shutdown), Ok(Value::Null));
+    let (code, stderr) = program.finish();
+    assert_eq!(code, Some(0), "{stderr}");
+}
+
 fn run(command: &mut Command) {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
