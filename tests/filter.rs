@@ -148,8 +148,9 @@ fn a_pipe_goes_on_behind_a_filter_that_ended_in_mid_stream() {
     let failed: Vec<usize> = (0..2000).filter(|n| output[*n] != json!(n)).collect();
     assert_eq!(failed[0], 1000);
     assert!(output[1000]["error"].as_str().unwrap().contains("ended with SIGSEGV"), "{}", output[1000]);
-    // No more than was ahead at the time, and nothing else than not knowing.
-    assert!(failed.iter().all(|n| *n < 1000 + 64), "{failed:?}");
+    // No more than was ahead at the time, and one for which the first error made room; and nothing
+    // else than not knowing.
+    assert!(failed.iter().all(|n| *n <= 1000 + 64), "{failed:?}");
     for n in &failed[1..] {
         assert_eq!((&output[*n]["code"], &output[*n]["delivery"]), (&json!("module_crashed"), &json!("unknown")));
     }
