@@ -149,7 +149,11 @@ impl Core {
             }
             Place::InFlight { run: run_id, .. } => {
                 let delivery = self.in_flight_delivery(run_id, id);
+                let has_changed = self.opened_unit(id).is_some();
                 let reason = match delivery {
+                    Delivery::Started if has_changed => {
+                        format!("{name} did not answer before the deadline; what it had changed is undone")
+                    }
                     Delivery::Started => format!("{name} did not answer before the deadline; it was told to stop"),
                     Delivery::Unknown | Delivery::NotStarted => {
                         format!("{name} did not answer before the deadline; it may not have begun, and was told not to")

@@ -14,6 +14,10 @@ use bulkhead_protocol::{Delivery, ErrorCode, Exit, Failure, ModuleName, RequestT
 /// Crashes at which one request may be in flight before it is set aside.
 pub(crate) const CRASHES_MAX: u32 = 2;
 
+/// The same for a request whose effects are undone by a crash and done once by its key: trying it
+/// again costs nothing but time, and a process that is killed from outside is not the request's doing.
+pub(crate) const KEYED_CRASHES_MAX: u32 = 5;
+
 /// Requests of one crash whose payloads go into its record.
 const RECORDED_MAX: usize = 8;
 
@@ -72,7 +76,7 @@ impl Core {
             self.answer(id, Failure::new(ErrorCode::ModuleCrashed, end.reason).into());
             return false;
         }
-        if end.verdict != Verdict::Commanded && pending.crashes >= CRASHES_MAX {
+        if end.verdict != Verdict::Commanded && pending.crashes >= self.crashes_max(pending) {
             self.quarantine(id, &name, end);
             return false;
         }
@@ -101,14 +105,23 @@ impl Core {
         false
     }
 
-    /// Sets aside a request that was in flight at two crashes: it is the likely cause of both.
+    /// Sets aside a request that was in flight at too many crashes: it is their likely cause.
     fn quarantine(&mut self, id: RequestId, name: &ModuleName, end: &End<'_>) {
         let pending = &self.requests[&id];
         let (delivery, request) = (pending.reached, Box::new(pending.lost(pending.reached)));
-        let reason = format!("{name} crashed twice with this request in flight; it is set aside, not tried again");
+        let times = match pending.crashes {
+            2 => "twice".to_owned(),
+            count => format!("{count} times"),
+        };
+        let reason = format!("{name} crashed {times} with this request in flight; it is set aside, not tried again");
         self.announce("module.quarantined", name, None, Some(reason.clone()));
         self.act(Action::Quarantine { module: name.clone(), request });
         self.answer(id, end.failure(ErrorCode::Quarantined, reason, delivery).into());
+    }
+
+    fn crashes_max(&self, pending: &Pending) -> u32 {
+        let is_undone = self.settings.layer1 && pending.message.key.is_some();
+        if is_undone { KEYED_CRASHES_MAX } else { CRASHES_MAX }
     }
 
     /// Whether doing a request twice is the same as doing it once.

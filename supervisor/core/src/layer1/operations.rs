@@ -121,7 +121,8 @@ impl Core {
         // Whoever asks for a request has begun with it.
         pending.place = Place::InFlight { run: run_id, progressed: true };
         let unwanted = match (&pending.unit, pending.wanted, pending.cancelled) {
-            (Unit::Undone, _, _) | (_, _, true) => Some("it was cancelled"),
+            (Unit::Undone(reason), _, _) => Some(*reason),
+            (Unit::Empty | Unit::Open(_), _, true) => Some("it was cancelled"),
             (Unit::Empty | Unit::Open(_), false, false) => Some("its caller was answered already, or has gone"),
             (Unit::Empty | Unit::Open(_), true, false) => None,
         };

@@ -28,8 +28,8 @@ pub(crate) enum Unit {
     Empty,
     /// Something that is to be committed.
     Open(OpenUnit),
-    /// Something, and it was undone: nothing more can be done for this request.
-    Undone,
+    /// Something, and it was undone for this reason: nothing more can be done for this request.
+    Undone(&'static str),
 }
 
 /// What is to be committed.
@@ -63,7 +63,7 @@ impl Core {
         }
         match unit {
             Unit::Open(open) => open,
-            Unit::Empty | Unit::Undone => unreachable!("it was opened a line ago"),
+            Unit::Empty | Unit::Undone(_) => unreachable!("it was opened a line ago"),
         }
     }
 
@@ -79,14 +79,14 @@ impl Core {
     pub(crate) fn opened_unit(&self, id: RequestId) -> Option<&OpenUnit> {
         match &self.requests.get(&id)?.unit {
             Unit::Open(open) => Some(open),
-            Unit::Empty | Unit::Undone => None,
+            Unit::Empty | Unit::Undone(_) => None,
         }
     }
 
     fn opened_unit_mut(&mut self, id: RequestId) -> Option<&mut OpenUnit> {
         match &mut self.requests.get_mut(&id)?.unit {
             Unit::Open(open) => Some(open),
-            Unit::Empty | Unit::Undone => None,
+            Unit::Empty | Unit::Undone(_) => None,
         }
     }
 
@@ -108,38 +108,34 @@ impl Core {
         Ok(())
     }
 
-    /// Undoes what was done for a request so far.
-    pub(crate) fn discard(&mut self, id: RequestId, then: Unit, why: &Failure) {
+    /// Undoes what was done for a request so far, if something was; `reason` is why.
+    pub(crate) fn undo(&mut self, id: RequestId, reason: &'static str) {
         let Some(pending) = self.requests.get_mut(&id) else { return };
-        let Unit::Open(open) = std::mem::replace(&mut pending.unit, then) else { return };
+        let Unit::Open(open) = &mut pending.unit else { return };
+        let open = std::mem::take(open);
+        pending.unit = Unit::Undone(reason);
         let module = pending.module;
+        let why = undone(id, reason);
         if let Some(unit) = open.id {
             let ticket = self.new_request_id();
             self.act(Action::Store { ticket, op: StoreOp::Discard(unit) });
         }
         for operation in open.operations {
-            self.revoke(operation, why);
+            self.revoke(operation, &why);
         }
         self.release_held(module);
-    }
-
-    /// Undoes what was done for a request whose caller will not have it; `reason` is why.
-    pub(crate) fn undo(&mut self, id: RequestId, reason: &str) {
-        if self.opened_unit(id).is_some() {
-            self.discard(id, Unit::Undone, &undone(id, reason));
-        }
     }
 
     /// A process answered a request: with an error all is undone, with a success all is committed.
     pub(crate) fn concluded(&mut self, now: Time, run_id: RunId, id: RequestId, status: Status) {
         let pending = &self.requests[&id];
         let status = match (status, &pending.unit) {
-            (Status::Success(_), Unit::Undone) => {
+            (Status::Success(_), Unit::Undone(_)) => {
                 let name = &self.runs[&run_id].spec.name;
                 let reason = format!("cancelled; what {name} had changed is undone");
                 Failure::new(ErrorCode::Cancelled, reason).delivery(Delivery::Started).into()
             }
-            (status, Unit::Empty | Unit::Open(_) | Unit::Undone) => status,
+            (status, Unit::Empty | Unit::Open(_) | Unit::Undone(_)) => status,
         };
         match status {
             Status::Success(data) if pending.wanted && self.has_to_commit(id) => {
@@ -187,7 +183,7 @@ impl Core {
         let open = match &mut pending.unit {
             Unit::Open(open) if !open.operations.is_empty() => return,
             Unit::Open(open) => std::mem::take(open),
-            Unit::Empty | Unit::Undone => OpenUnit::default(),
+            Unit::Empty | Unit::Undone(_) => OpenUnit::default(),
         };
         let module = pending.module;
         if let Some(failure) = open.doom.clone() {

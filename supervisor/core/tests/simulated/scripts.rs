@@ -68,6 +68,7 @@ fn check(script: &str) -> String {
                 Some(view) => show::view(&view).iter().for_each(|line| writeln!(found, "> {line}").unwrap()),
                 None => writeln!(found, "> unknown").unwrap(),
             },
+            Some("idle") => writeln!(found, "> {}", player.core.is_idle()).unwrap(),
             Some(_) => {
                 for (_, action) in player.play(&line) {
                     writeln!(found, "> {}", show::action(player, &action)).unwrap();
@@ -89,7 +90,7 @@ fn host(line: &Line) -> Player {
             "burst" => settings.restarts_burst = value as u32,
             "requests" => settings.client_requests_max = value as usize,
             "seed" => {}
-            "layer1" => settings.layer1 = value == 1,
+            "store" => settings.layer1 = value == 1,
             other => panic!("no option of the host: {other:?}"),
         }
     }
