@@ -103,7 +103,8 @@ impl Cache {
         // writable for anybody else; whoever has become us could replace this program as well. The
         // file does not change while it is mapped: files are only ever put in place whole, under
         // their name, and the descriptor that was verified is the one that is mapped.
-        unsafe { Module::deserialize_open_file(engine, file) }.ok()
+        let mapped = unsafe { Module::deserialize_open_file(engine, file) };
+        mapped.map_err(|error| log!(warn, "kept code cannot be used, the module is compiled again: {error:#}")).ok()
     }
 
     /// Keeps a compiled module. A failure is said in the log.

@@ -30,8 +30,17 @@ pub(crate) struct State {
     pub(crate) module: Option<u32>,
     /// Why the module is about to trap, in its own words.
     pub(crate) panic: Option<String>,
+    /// Whether a call within a call ended early: the outer one must end as well.
+    pub(crate) inner: Inner,
     /// Longest string that crosses the border.
     pub(crate) string_bytes_max: usize,
+}
+
+/// How the calls went that were made while the module waited in a function of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inner {
+    Good,
+    Stopped,
 }
 
 impl State {
@@ -47,7 +56,7 @@ impl State {
         string_bytes_max: usize,
     ) -> State {
         let memory = MemoryLimit::new(memory_limit);
-        State { memory, budget, wasi, exports: None, module: None, panic: None, string_bytes_max }
+        State { memory, budget, wasi, exports: None, module: None, panic: None, inner: Inner::Good, string_bytes_max }
     }
 }
 

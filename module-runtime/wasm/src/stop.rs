@@ -8,6 +8,9 @@ use std::fmt;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+/// Longest name of a function or a file in a backtrace. They are the module's, and may be anything.
+const NAME_BYTES_MAX: usize = 300;
+
 /// A call that ended early. The instance is never entered again.
 #[derive(Debug)]
 pub(crate) struct Stopped {
@@ -82,7 +85,7 @@ fn with_details(error: Error, kind: &str, backtrace: Option<&WasmBacktrace>) -> 
                 entry["offset"] = offset.into();
             }
             if let Some(symbol) = frame.symbols().first() {
-                entry["file"] = symbol.file().into();
+                entry["file"] = symbol.file().map(cut).into();
                 entry["line"] = symbol.line().into();
             }
             entry
@@ -96,13 +99,18 @@ fn place(frame: &wasmtime::FrameInfo) -> String {
     let function = frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), demangled);
     let line = frame.symbols().first().and_then(|symbol| Some((symbol.file()?, symbol.line()?)));
     match (line, frame.module_offset()) {
-        (Some((file, line)), _) => format!("{function} ({file}:{line})"),
+        (Some((file, line)), _) => format!("{function} ({}:{line})", cut(file)),
         (None, Some(offset)) => format!("{function} (offset {offset:#x})"),
         (None, None) => function,
     }
 }
 
-/// A name as its author wrote it.
+/// A name as its author wrote it, cut where it is longer than anybody would read.
 fn demangled(name: &str) -> String {
-    rustc_demangle::try_demangle(name).map_or_else(|_| name.to_owned(), |name| format!("{name:#}"))
+    let name = cut(name);
+    rustc_demangle::try_demangle(name).map_or_else(|_| name.to_owned(), |name| cut(&format!("{name:#}")).to_owned())
+}
+
+fn cut(name: &str) -> &str {
+    &name[..name.floor_char_boundary(NAME_BYTES_MAX)]
 }

@@ -206,6 +206,14 @@ fn what_a_module_prints_is_log_and_not_the_channel() {
     assert!(log.contains("hello from standard output\n"), "{log}");
 }
 
+#[test]
+fn what_a_module_logs_is_a_line_with_its_level() {
+    let mut program = run(&specimen(), &[]).start();
+    program.command("log", json!({ "level": "warn", "message": "two\nlines" })).unwrap();
+    let (_, log) = shutdown(&mut program);
+    assert!(log.contains(r#"{"level":"warn","message":"two\nlines"}"#), "{log}");
+}
+
 /// Writes a line to WASI's standard output with every message.
 const PRINTS: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))

@@ -310,6 +310,21 @@ fn what_is_done_before_answers_leave_is_done_while_the_module_waits_too() {
 }
 
 #[test]
+fn a_trap_before_answers_leave_stops_the_message_that_waited() {
+    let imports = r#"(import "bulkhead" "wait" (func $wait (param i64) (result i32)))
+                     (import "bulkhead" "query" (func $query (param i32 i32 i64) (result i32)))"#;
+    let body = "(drop (call $query (i32.const 0) (i32.const 0) (i64.const -1))) (i32.const 16)";
+    let outside = r#"(func (export "before_answers") (param i32) (result i32) (unreachable))"#;
+    let kit = Kit::new(&module(imports, body, outside));
+    let (mut guest, greeting) = kit.init();
+    let barrier = greeting.unwrap_or_else(|error| panic!("{error}")).barrier.expect("it has one");
+    let mut host = Script { meanwhile: Some(barrier), ..Script::default() };
+    let (error, code) = last(query(&mut guest, &mut host, Value::Null));
+    assert_eq!(code, 102);
+    assert!(error.to_string().ends_with("its before_answers was stopped meanwhile"), "{error}");
+}
+
+#[test]
 fn why_answers_cannot_leave_is_the_modules_sentence() {
     let outside = r#"(data (i32.const 2000) "the disk is full\00")
         (func (export "before_answers") (param i32) (result i32) (i32.const 2000))"#;

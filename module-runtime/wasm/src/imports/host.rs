@@ -2,7 +2,7 @@
 //! how they read what they are passed is [`super::strings`]' business.
 
 use super::strings::{Called, Refusal, border, deliver, json, lossy, text};
-use crate::instance::{self, State};
+use crate::instance::{self, Inner, State};
 use crate::lend;
 use crate::memory;
 use crate::stop::{self, Violation};
@@ -61,14 +61,14 @@ fn define_telling(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         respond(&mut caller, "event", |caller, host| {
             let name = text(caller, "the name of the event", name)?;
             let data = json(caller, "the data of the event", data)?;
-            within(caller, || host.emit(&name, &data))?;
+            within(caller, || host.emit(&name, &data))??;
             Ok(Json::null())
         })
     })?;
     linker.func_wrap(HOST, "progress", |mut caller: Called<'_>, data: u32| {
         respond(&mut caller, "progress", |caller, host| {
             let data = json(caller, "the data of the progress", data)?;
-            within(caller, || host.progress(&data))?;
+            within(caller, || host.progress(&data))??;
             Ok(Json::null())
         })
     })?;
@@ -77,8 +77,8 @@ fn define_telling(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 
 /// What is to be known of the request in hand.
 fn define_request_in_hand(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    linker.func_wrap(HOST, "wait", |mut caller: Called<'_>, milliseconds: i64| -> i32 {
-        lend::with_host(|host| wait(&mut caller, host, milliseconds)).unwrap_or(1)
+    linker.func_wrap(HOST, "wait", |mut caller: Called<'_>, milliseconds: i64| -> wasmtime::Result<i32> {
+        lend::with_host(|host| wait(&mut caller, host, milliseconds)).unwrap_or(Ok(1))
     })?;
     linker.func_wrap(HOST, "deadline_ms", || -> i64 {
         let left = lend::with_host(|host| host.deadline()).flatten();
@@ -155,7 +155,7 @@ fn ask(
             Asked::Command => What::Command { name: name.as_deref().unwrap_or_default(), args: &payload },
         };
         let timeout = u64::try_from(timeout).ok().map(Duration::from_millis);
-        Ok(within(caller, || host.ask(Ask { to: to.as_deref(), what, timeout }))?)
+        Ok(within(caller, || host.ask(Ask { to: to.as_deref(), what, timeout }))??)
     })
 }
 
@@ -176,30 +176,37 @@ fn respond(
     deliver(caller, &answer::write_host(result))
 }
 
-fn wait(caller: &mut Called<'_>, host: &mut dyn Host, milliseconds: i64) -> i32 {
+fn wait(caller: &mut Called<'_>, host: &mut dyn Host, milliseconds: i64) -> wasmtime::Result<i32> {
     let wanted = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
     let wanted = host.deadline().map_or(wanted, |left| left.min(wanted));
-    if within(caller, || host.wait(wanted)) {
-        1
-    } else if host.deadline() == Some(Duration::ZERO) {
-        2
-    } else {
-        0
-    }
+    let cancelled = within(caller, || host.wait(wanted))?;
+    Ok(match host.deadline() {
+        _ if cancelled => 1,
+        Some(Duration::ZERO) => 2,
+        _ => 0,
+    })
 }
 
 /// Lets the module be entered again for what it wants done before answers leave.
-fn within<R>(caller: &mut Called<'_>, work: impl FnOnce() -> R) -> R {
+fn within<R>(caller: &mut Called<'_>, work: impl FnOnce() -> R) -> wasmtime::Result<R> {
     struct Waiting<'a, 'b>(&'a mut Called<'b>);
     impl lend::Inside for Waiting<'_, '_> {
         fn before_answers(&mut self) -> Result<(), Error> {
-            let Some(exports) = self.0.data().exports.clone() else { return Ok(()) };
-            let Some(module) = self.0.data().module else { return Ok(()) };
-            instance::before_answers(&mut *self.0, &exports, module)
-                .unwrap_or_else(|error| Err(stop::stopped("before_answers", &error, None).error))
+            let State { exports: Some(exports), module: Some(module), inner: Inner::Good, .. } = self.0.data() else {
+                return Ok(());
+            };
+            let (exports, module) = (exports.clone(), *module);
+            instance::before_answers(&mut *self.0, &exports, module).unwrap_or_else(|error| {
+                self.0.data_mut().inner = Inner::Stopped;
+                Err(stop::stopped("before_answers", &error, None).error)
+            })
         }
     }
-    lend::lend_inside(&mut Waiting(caller), work)
+    let result = lend::lend_inside(&mut Waiting(&mut *caller), work);
+    match caller.data().inner {
+        Inner::Good => Ok(result),
+        Inner::Stopped => Err(Violation("its before_answers was stopped meanwhile".into()).into()),
+    }
 }
 
 fn random(mut caller: Called<'_>, buffer: u32, length: u32) -> wasmtime::Result<i32> {

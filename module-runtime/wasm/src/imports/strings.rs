@@ -21,6 +21,12 @@ pub(super) enum Refusal {
     Stop(wasmtime::Error),
 }
 
+impl From<wasmtime::Error> for Refusal {
+    fn from(error: wasmtime::Error) -> Refusal {
+        Refusal::Stop(error)
+    }
+}
+
 impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         Refusal::Answer(error)
@@ -67,7 +73,7 @@ fn read<T>(
     pointer: u32,
     parse: impl FnOnce(&str) -> Result<T, Error>,
 ) -> Result<T, Refusal> {
-    let exports = border(caller).map_err(Refusal::Stop)?;
+    let exports = border(caller)?;
     match memory::text(exports.memory.data(caller), pointer, caller.data().string_bytes_max) {
         Ok(text) => Ok(parse(text)?),
         Err(fault) if fault.is_wild() => Err(Refusal::Stop(wild(what, &fault))),
