@@ -162,3 +162,23 @@ pub(crate) fn spec(config: &ModuleConfig, generation: u64) -> ModuleSpec {
     spec.call.clone_from(&config.capabilities.call);
     spec
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn webassembly_keeps_its_limit_of_processor_time_itself_and_the_host_comes_later() {
+        let mut config = ModuleConfig::process("a", ["/bin/sh"]).unwrap();
+        assert_eq!(spec(&config, 1).rules.cpu_time_max, None);
+        config.resources.cpu_time_limit = Some(Duration::from_millis(100));
+        assert_eq!(spec(&config, 1).rules.cpu_time_max, Some(Duration::from_millis(100)));
+        config.kind = ModuleKind::Wasm {
+            module: "/a.wasm".into(),
+            on_panic: bulkhead_config::OnPanic::Restart,
+            on_limit: bulkhead_config::OnLimit::Restart,
+            wasi: bulkhead_config::Wasi::default(),
+        };
+        assert_eq!(spec(&config, 1).rules.cpu_time_max, Some(Duration::from_millis(300)));
+    }
+}

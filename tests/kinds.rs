@@ -1,0 +1,190 @@
+//! A module of any type is a module like every other: copies, spares, reloads, crashes and their
+//! records, what its status says, and what it is told and may use. What each type does with messages
+//! is the conformance suite's affair.
+
+use bulkhead_tests::{Caller, World, kill, until};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+/// A module of each type: the type, the keys that make it one, and a command that it answers. The
+/// files that it needs are in the folder `bin`.
+const KINDS: [(&str, &str, &str); 4] = [
+    ("process", "command = [\"bin/specimen\"]", "echo"),
+    ("native", "library = \"bin/specimen_c.so\"", "echo"),
+    ("wasm", "wasm = \"bin/specimen_c.wasm\"", "echo"),
+    ("filter", "command = [\"cat\"]", "echo"),
+];
+
+/// The folder with the library that is written in C, built once for all tests.
+static C_MODULES: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kinds");
+    let output = Command::new(in_repository("modules/build-c.sh")).arg(&folder).output().expect("there is a shell");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "modules/build-c.sh failed; it needs a C compiler: {said}");
+    folder
+});
+
+fn in_repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// Adds the module `name` of a type; `rest` is the manifest behind what makes it so.
+fn add(world: &World, name: &str, kind: &str, keys: &str, rest: &str) {
+    world.manifest(name, &format!("name = \"{name}\"\nversion = \"1.2.3\"\ntype = \"{kind}\"\n{keys}\n{rest}"));
+    let bin = world.path("modules").join(name).join("bin");
+    let file = match kind {
+        "process" => bulkhead_tests::program("specimen"),
+        "native" => C_MODULES.join("specimen_c.so"),
+        "wasm" => in_repository("modules/specimen-c/wasm/specimen_c.wasm"),
+        _ => return,
+    };
+    let target = bin.join(file.file_name().expect("a file has a name"));
+    if !target.exists() {
+        symlink(file, target).expect("the world can be written");
+    }
+}
+
+/// How many of the processes of a module are ready in a role.
+fn ready(status: &Value, role: &str) -> usize {
+    let of_role = |instance: &&Value| instance["role"] == role && instance["state"] == "ready";
+    status["instances"].as_array().map_or(0, |instances| instances.iter().filter(of_role).count())
+}
+
+fn wait_for_all(client: &mut Caller, name: &str, instances: usize, spares: usize) -> Value {
+    until("all copies and spares of a module", || {
+        let status = client.status(name);
+        (ready(&status, "active") == instances && ready(&status, "spare") == spares).then_some(status)
+    })
+}
+
+/// The process of a ready module. Its number may come to the host after the answer to `init`, as it
+/// comes from the guardian.
+fn process(client: &mut Caller, name: &str) -> i64 {
+    let status = client.until_status(name, "it is ready", |status| status["pid"].is_i64());
+    status["pid"].as_i64().expect("it was looked at above")
+}
+
+#[test]
+fn copies_spares_crashes_and_reloads_are_the_same_for_every_type() {
+    for (kind, keys, command) in KINDS {
+        let mut world = World::new();
+        add(&world, "any", kind, keys, "instances = 2\nspares = 1");
+        world.start();
+        let mut client = world.client();
+        let status = wait_for_all(&mut client, "any", 2, 1);
+        assert_eq!((&status["type"], &status["version"]), (&json!(kind), &json!("1.2.3")));
+        let answer = client.call("any", command, json!({ "a": [1, "ä"] }));
+        assert_eq!(answer.unwrap(), json!({ "a": [1, "ä"] }), "{kind}");
+
+        let pid = process(&mut client, "any");
+        kill(pid, Signal::SIGKILL);
+        let crashes = until("the record of the crash", || {
+            let crashes = client.supervisor("crashes", json!({ "name": "any" }));
+            crashes["crashes"].as_array().is_some_and(|crashes| !crashes.is_empty()).then_some(crashes)
+        });
+        assert_eq!(crashes["crashes"][0]["exit"], json!({ "signal": "SIGKILL" }), "{kind}: {crashes:#}");
+        assert_eq!(crashes["crashes"][0]["pid"], pid, "{kind}: {crashes:#}");
+        wait_for_all(&mut client, "any", 2, 1);
+        assert_eq!(client.call("any", command, json!({})).unwrap(), json!({}), "{kind}");
+
+        add(&world, "any", kind, keys, "instances = 1\nspares = 0");
+        let answer = client.supervisor("reload", json!({ "name": "any" }));
+        assert_eq!(answer["state"], "ready", "{kind}");
+        wait_for_all(&mut client, "any", 1, 0);
+        assert_eq!(client.call("any", command, json!({})).unwrap(), json!({}), "{kind}");
+        world.stop();
+    }
+}
+
+#[test]
+fn a_module_can_become_one_of_another_type_by_a_reload() {
+    let mut world = World::new();
+    let (kind, keys, command) = KINDS[3];
+    add(&world, "any", kind, keys, "");
+    world.start();
+    let mut client = world.client();
+    client.wait_ready("any");
+    for (kind, keys, _) in KINDS {
+        add(&world, "any", kind, keys, "");
+        client.supervisor("reload", json!({ "name": "any" }));
+        assert_eq!(client.status("any")["type"], kind);
+        assert_eq!(client.call("any", command, json!([1])).unwrap(), json!([1]), "{kind}");
+    }
+    world.stop();
+}
+
+#[test]
+fn the_memory_limit_is_that_of_the_process_except_for_webassembly() {
+    for (kind, keys, _) in KINDS {
+        let mut world = World::new();
+        add(&world, "any", kind, keys, "[resources]\nmemory_limit = \"64MB\"");
+        world.start();
+        let mut client = world.client();
+        client.wait_ready("any");
+        let pid = process(&mut client, "any");
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let data = limits.lines().find(|line| line.starts_with("Max data size")).unwrap_or_default();
+        assert_eq!(data.contains("64000000"), kind != "wasm", "{kind}: {data}");
+        world.stop();
+    }
+}
+
+#[test]
+fn the_cache_of_compiled_webassembly_is_the_hosts_own() {
+    let mut world = World::new();
+    let (kind, keys, _) = KINDS[2];
+    add(&world, "any", kind, keys, "");
+    world.start();
+    world.client().wait_ready("any");
+    let cache = world.state().join("cache/wasm");
+    for folder in [cache.parent().unwrap(), &cache] {
+        assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700, "{}", folder.display());
+    }
+    assert!(fs::read_dir(&cache).unwrap().next().is_some(), "what was compiled is kept");
+    world.stop();
+}
+
+/// The process of a module before and after this command, which fails.
+fn processes_around(manifest: (&str, &str), rest: &str, command: &str, args: Value) -> (i64, i64) {
+    let mut world = World::new();
+    add(&world, "any", manifest.0, manifest.1, rest);
+    world.start();
+    let mut client = world.client();
+    client.wait_ready("any");
+    let before = process(&mut client, "any");
+    client.call("any", command, args).expect_err("the command fails");
+    // What comes next is answered either way.
+    assert_eq!(client.call("any", "echo", json!({})).unwrap(), json!({}));
+    let after = process(&mut client, "any");
+    world.stop();
+    (before, after)
+}
+
+#[test]
+fn what_follows_a_panic_is_what_the_manifest_says() {
+    for (kind, keys, command) in [(KINDS[0].0, KINDS[0].1, "panic"), (KINDS[2].0, KINDS[2].1, "crash")] {
+        let on_panic = |what: &str| format!("[restart]\non_panic = \"{what}\"");
+        let (before, after) = processes_around((kind, keys), &on_panic("continue"), command, json!({}));
+        assert_eq!(before, after, "{kind} goes on");
+        let (before, after) = processes_around((kind, keys), &on_panic("restart"), command, json!({}));
+        assert_ne!(before, after, "{kind} gets a fresh process");
+    }
+}
+
+#[test]
+fn what_follows_a_passed_limit_is_what_the_manifest_says_of_webassembly() {
+    let (kind, keys, _) = KINDS[2];
+    let limits = "[resources]\nmemory_limit = \"8MiB\"\ncpu_time_limit = \"200ms\"\non_limit = ";
+    for (command, args) in [("spin", json!({ "ms": 20_000 })), ("grow", json!({ "bytes": 64 << 20 }))] {
+        let continues = format!("{limits}\"continue\"");
+        let (before, after) = processes_around((kind, keys), &continues, command, args.clone());
+        assert_eq!(before, after, "{command}: it goes on in a fresh instance");
+        let (before, after) = processes_around((kind, keys), &format!("{limits}\"restart\""), command, args);
+        assert_ne!(before, after, "{command}: it gets a fresh process");
+    }
+}
