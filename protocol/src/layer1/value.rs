@@ -86,7 +86,7 @@ fn canonical(raw: Raw<'_>, out: &mut String) {
     match raw.kind() {
         Kind::Number => match number(raw.as_str()) {
             Value::Integer(integer) => write!(out, "{integer}"),
-            Value::Real(real) if real == 0.0 => write!(out, "0"),
+            Value::Real(0.0) => write!(out, "0"),
             Value::Real(real) if real.fract() == 0.0 && real.abs() < 9e18 => write!(out, "{real:.0}"),
             Value::Real(real) => write!(out, "{real:e}"),
             _ => Ok(()),

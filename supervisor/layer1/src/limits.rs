@@ -1,0 +1,56 @@
+//! Every limit of the store that is no setting, units last. Those of a payload are in
+//! `bulkhead_protocol::layer1::limits`.
+
+/// Most changes and events of one unit of work.
+pub const UNIT_CHANGES_MAX: usize = 10_000;
+
+/// Most bytes that the changes and events of one unit of work hold: 64 MiB.
+pub const UNIT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Most bytes that all units of work hold together: 256 MiB.
+pub const UNITS_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Most jobs that wait or run at once.
+pub const JOBS_MAX: usize = 8192;
+
+/// Most bytes that the jobs that wait or run hold: 128 MiB.
+pub const JOBS_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Most jobs that share one commit.
+pub const GROUP_JOBS_MAX: usize = 512;
+
+/// Bytes of jobs that share one commit, after which no further one joins: 8 MiB.
+pub const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Largest data of an entity that the event of its change carries, in bytes: 4 KiB.
+pub const EVENT_ENTITY_BYTES_MAX: usize = 4096;
+
+/// Largest data of an event that a module emits, in bytes: 1 MiB.
+pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Events that are looked at in one reading, whether or not they match.
+pub const EVENTS_SCANNED_MAX: usize = 20_000;
+
+/// Rows that one step of clearing removes.
+pub const CLEARED_ROWS_MAX: usize = 500;
+
+/// Most set-aside events that one job lists.
+pub const SET_ASIDE_LISTED_MAX: usize = 1000;
+
+/// A database of at most this many bytes is checked whole when it is opened: 32 MiB.
+pub const CHECKED_AT_OPEN_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Page cache of the connection that writes, in KiB.
+pub const WRITER_CACHE_KIB: i64 = 32 * 1024;
+
+/// Page cache of each connection that reads, in KiB.
+pub const READER_CACHE_KIB: i64 = 16 * 1024;
+
+/// Pages of the write-ahead log after which it is carried over into the database: 16 MiB.
+pub const CHECKPOINT_PAGES: i64 = 4096;
+
+/// To how many bytes the write-ahead log is cut when it has been carried over: 64 MiB.
+pub const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
+
+const _: () = assert!(GROUP_BYTES_MAX < JOBS_BYTES_MAX);
+const _: () = assert!(UNIT_BYTES_MAX <= UNITS_BYTES_MAX);

@@ -1,0 +1,237 @@
+//! Opening the database: what is looked at before anything is written, and in which words it is refused.
+//! A refusal leaves the file as it was.
+//!
+//! Looked at every time: the lock, the header, the program that the file is of, its version, and that its
+//! tables can be read. A file of up to 32 MiB is also checked page by page (`PRAGMA quick_check`), which
+//! takes a moment; a larger one is not, since that would take as long as reading all of it, and is checked
+//! when somebody asks ([`crate::Tools::check`]).
+
+use crate::{
+    functions,
+    limits::{CHECKED_AT_OPEN_BYTES_MAX, CHECKPOINT_PAGES, LOG_BYTES_KEPT, READER_CACHE_KIB, WRITER_CACHE_KIB},
+    schema::{APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION, migrate},
+};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, limits::Limit};
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Why a store was not opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("{path} is in use by another host{holder}; stop that one, or give this one a state directory of its own")]
+    InUse {
+        /// The database.
+        path: PathBuf,
+        /// Who has it, in brackets, or nothing.
+        holder: String,
+    },
+    /// The file was made by a newer version.
+    #[error(
+        "{path} was made by a newer version of Bulkhead: its tables are of version {found}, this program knows {known}; run the newer program, or start with an empty state directory and import an export"
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// The version of its tables.
+        found: i64,
+        /// The version that this program knows.
+        known: i32,
+    },
+    /// The file is no database, or that of another program.
+    #[error("{path} is no database of Bulkhead: {found}; move it away, and a new one is made")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        found: String,
+    },
+    /// The file is damaged.
+    #[error(
+        "{path} is damaged: {found}; keep a copy of it and of its -wal file, then put a backup in its place, or save what can be read with `sqlite3 {path} .recover`"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: String,
+    },
+    /// The folder or the file cannot be written.
+    #[error("{path} cannot be written: {source}; give the host's user the right to write there, or mount it writable")]
+    ReadOnly {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// There is no room.
+    #[error("there is no room on the disk of {path}: {source}; make some and start again")]
+    Full {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What the system or SQLite says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A declaration cannot be followed.
+    #[error("the declarations for {path} cannot be followed: {reason}")]
+    Declaration {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// A file cannot be opened.
+    #[error("{path} cannot be opened: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// SQLite refuses for another reason.
+    #[error("{path} cannot be opened: {source}")]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+}
+
+impl OpenError {
+    pub(crate) fn of_sqlite(path: &Path, source: rusqlite::Error) -> OpenError {
+        let path = path.to_owned();
+        let extended = source.sqlite_error().map_or(0, |error| error.extended_code);
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => OpenError::Foreign { path, found: "it is not a SQLite database".into() },
+            Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, found: source.to_string() },
+            Some(ErrorCode::DiskFull) => OpenError::Full { path, source: source.into() },
+            _ if extended == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => OpenError::Full { path, source: source.into() },
+            Some(ErrorCode::ReadOnly) => {
+                OpenError::ReadOnly { path, source: io::Error::new(io::ErrorKind::ReadOnlyFilesystem, source) }
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                OpenError::InUse { path, holder: " or by a program that reads it with a lock, such as sqlite3".into() }
+            }
+            _ => OpenError::Sqlite { path, source },
+        }
+    }
+
+    fn of_io(path: &Path, source: io::Error) -> OpenError {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => OpenError::ReadOnly { path, source },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                OpenError::Full { path, source: source.into() }
+            }
+            _ => OpenError::Io { path, source },
+        }
+    }
+}
+
+/// That this process, and no other, has the database. The lock goes with the value, and with the process.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// Takes the lock beside the database at `path`.
+pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let fail = |error| OpenError::of_io(&name, error);
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&name).map_err(fail)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // Who it is helps a person, and its absence is no reason for another error.
+            let _ = file.take(20).read_to_string(&mut holder);
+            let holder = holder.trim().parse::<u32>().map_or(String::new(), |id| format!(" (process {id})"));
+            return Err(OpenError::InUse { path: path.to_owned(), holder });
+        }
+        Err(TryLockError::Error(error)) => return Err(fail(error)),
+    }
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(fail)?;
+    Ok(Lock { _file: file })
+}
+
+/// Opens the connection that writes, having looked at the file first.
+pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
+    let fail = |error| OpenError::of_sqlite(path, error);
+    let mut connection =
+        connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE).map_err(fail)?;
+    // A refused file stays as it is, its write-ahead log too.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(fail)?;
+    inspect(&connection, path)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(fail)?;
+    configure_writer(&mut connection).map_err(fail)?;
+    Ok(connection)
+}
+
+/// Opens a connection that only reads.
+pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    // It may still write temporary tables, which hold what a unit has changed.
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    // One thread has the connection at a time, so SQLite need not guard it.
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    functions::register(&connection)?;
+    Ok(connection)
+}
+
+/// Looks at the file without changing it.
+fn inspect(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let fail = |error| OpenError::of_sqlite(path, error);
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(fail);
+    let application = number("application_id")?;
+    let version = number("user_version")?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(fail)?;
+    if application != i64::from(APPLICATION_ID) {
+        // A file without a table is one whose making was cut short, or an empty one.
+        if application == 0 && version == 0 && tables == 0 {
+            return Ok(());
+        }
+        let found = format!("it is a SQLite database of another program, with the application id {application}");
+        return Err(OpenError::Foreign { path: path.to_owned(), found });
+    }
+    if version > i64::from(SCHEMA_VERSION) {
+        return Err(OpenError::Newer { path: path.to_owned(), found: version, known: SCHEMA_VERSION });
+    }
+    if std::fs::metadata(path).map_or(0, |metadata| metadata.len()) <= CHECKED_AT_OPEN_BYTES_MAX {
+        let check = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+        let found = connection.query_row("PRAGMA quick_check(1)", [], check).map_err(fail)?;
+        if found != "ok" {
+            return Err(OpenError::Damaged { path: path.to_owned(), found: found.replace('\n', " ") });
+        }
+    }
+    Ok(())
+}
+
+/// What makes an acknowledged commit survive a power cut, and bounds memory and log.
+fn configure_writer(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
+    connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES_KEPT, |_| Ok(()))?;
+    migrate(connection, MIGRATIONS)
+}

@@ -1,0 +1,124 @@
+//! Doing a mutation inside a unit: all of its operations, or none. Where an entity stands that the unit
+//! has not touched yet is the caller's to say.
+
+use crate::{
+    failure::{of_sqlite, with_data},
+    tables::usage::Quotas,
+    unit::{Author, Done, Key, Mark, Stored, Unit},
+};
+use bulkhead_protocol::{
+    Failure, Json,
+    layer1::{Change, EntityId, Form, Mutation, Operation},
+};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What a mutation needs to know of the world outside its unit.
+pub(crate) struct World<'a> {
+    /// What the database has under a key.
+    pub(crate) find: &'a mut dyn FnMut(&Key) -> rusqlite::Result<Option<Stored>>,
+    /// How many bytes an owner's entities hold in the database.
+    pub(crate) used: &'a mut dyn FnMut(&Arc<str>) -> rusqlite::Result<i64>,
+    /// How many bytes an owner's entities may hold.
+    pub(crate) quotas: &'a Quotas,
+}
+
+/// Why a mutation was not done.
+pub(crate) enum MutationError {
+    /// It is refused; the unit is as it was.
+    Refused(Box<Failure>),
+    /// The database could not be read.
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for MutationError {
+    fn from(error: rusqlite::Error) -> MutationError {
+        MutationError::Sqlite(error)
+    }
+}
+
+impl From<Failure> for MutationError {
+    fn from(failure: Failure) -> MutationError {
+        MutationError::Refused(Box::new(failure))
+    }
+}
+
+impl From<MutationError> for Failure {
+    fn from(error: MutationError) -> Failure {
+        match error {
+            MutationError::Refused(failure) => *failure,
+            MutationError::Sqlite(error) => of_sqlite(&error),
+        }
+    }
+}
+
+/// Does the mutation in the unit, and gives its answer.
+pub(crate) fn run(
+    unit: &mut Unit,
+    mutation: &Mutation,
+    author: &Author,
+    world: &mut World<'_>,
+) -> Result<Json, MutationError> {
+    let mut mark = unit.mark();
+    match run_all(unit, mutation, author, world, &mut mark) {
+        Ok(done) => Ok(reply(mutation.form, &done)),
+        Err(error) => {
+            unit.undo(mark);
+            Err(error)
+        }
+    }
+}
+
+fn run_all(
+    unit: &mut Unit,
+    mutation: &Mutation,
+    author: &Author,
+    world: &mut World<'_>,
+    mark: &mut Mark,
+) -> Result<Vec<Done>, MutationError> {
+    let mut done = Vec::with_capacity(mutation.operations.len());
+    for (index, operation) in mutation.operations.iter().enumerate() {
+        let id = id_of(operation);
+        let key = (operation.entity.clone(), id);
+        let stored = if unit.changes.contains_key(&key) { None } else { (world.find)(&key)? };
+        let outcome = unit.apply(operation, id, stored, author, mark);
+        done.push(outcome.map_err(|failure| at_operation(failure, mutation.form, index))?);
+    }
+    for (owner, (bytes, _)) in &unit.held {
+        world.quotas.check(owner, (world.used)(owner)?, *bytes)?;
+    }
+    Ok(done)
+}
+
+/// The id that the operation names, or a new one: a UUID of version 7, greater than every one that this
+/// process has made before.
+fn id_of(operation: &Operation) -> EntityId {
+    match operation.change {
+        Change::Create { id: Some(id), .. } | Change::Update { id, .. } | Change::Delete { id, .. } => id,
+        Change::Create { id: None, .. } => {
+            let mut buffer = Uuid::encode_buffer();
+            EntityId::new(Uuid::now_v7().hyphenated().encode_lower(&mut buffer)).expect("a UUID is an id")
+        }
+    }
+}
+
+/// Says which operation of a list it was.
+fn at_operation(mut failure: Failure, form: Form, index: usize) -> Failure {
+    if form == Form::Single {
+        return failure;
+    }
+    failure.error = format!("at operations.{index}: {}", failure.error.strip_prefix("at ").unwrap_or(&failure.error));
+    let mut data: serde_json::Map<String, serde_json::Value> =
+        failure.data.as_ref().and_then(|data| data.read().ok()).unwrap_or_default();
+    data.insert("operation".into(), index.into());
+    with_data(failure, &data)
+}
+
+fn reply(form: Form, done: &[Done]) -> Json {
+    let one = |done: &Done| format!(r#"{{"id":"{}","version":{}}}"#, done.id, done.version);
+    let text = match (form, done) {
+        (Form::Single, [done]) => one(done),
+        _ => format!(r#"{{"results":[{}]}}"#, done.iter().map(one).collect::<Vec<_>>().join(",")),
+    };
+    Json::parse(&text).expect("an answer is JSON")
+}

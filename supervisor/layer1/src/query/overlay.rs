@@ -1,0 +1,123 @@
+//! A unit's changes as a temporary table of a connection that reads, so that a query of the unit sees them
+//! by the same SQL as everything else. The table is brought up to the unit before each of its queries,
+//! and holds one unit at a time.
+
+use crate::{
+    declarations::{Declarations, create_search, insert_words, remove_words},
+    job::UnitId,
+    unit::{Key, Unit},
+};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::HashSet;
+
+/// What the temporary table of one connection holds.
+#[derive(Debug, Default)]
+pub(crate) struct Overlay {
+    /// The unit, and how many of its changes are in the table.
+    held: Option<(UnitId, usize)>,
+    /// The full-text tables that were made.
+    searches: HashSet<String>,
+    made: bool,
+}
+
+impl Overlay {
+    /// The state of a table of which nothing is known: the next unit begins by making it anew.
+    pub(crate) fn unknown() -> Overlay {
+        Overlay::default()
+    }
+
+    /// Brings the table up to the unit.
+    pub(crate) fn follow(
+        &mut self,
+        connection: &Connection,
+        declarations: &Declarations,
+        id: UnitId,
+        unit: &Unit,
+    ) -> rusqlite::Result<()> {
+        self.make(connection)?;
+        let known = match self.held.take() {
+            Some((held, known)) if held == id && known <= unit.touched.len() => known,
+            _ => {
+                self.clear(connection)?;
+                0
+            }
+        };
+        let news: HashSet<&Key> = unit.touched[known..].iter().collect();
+        for key in news {
+            self.put(connection, declarations, key, unit)?;
+        }
+        self.held = Some((id, unit.touched.len()));
+        Ok(())
+    }
+
+    fn make(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        if std::mem::replace(&mut self.made, true) {
+            return Ok(());
+        }
+        // What an earlier attempt left is of no use.
+        let mut statement = connection.prepare("SELECT name FROM temp.sqlite_schema WHERE type = 'table' AND name LIKE 'search\\_%' ESCAPE '\\' AND sql LIKE 'CREATE VIRTUAL%'")?;
+        let left: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        for name in left {
+            connection.execute_batch(&format!("DROP TABLE temp.{name}"))?;
+        }
+        connection.execute_batch(
+            "DROP TABLE IF EXISTS temp.overlay;
+             CREATE TEMP TABLE overlay (
+                rowid INTEGER PRIMARY KEY, entity TEXT NOT NULL, id TEXT NOT NULL, version INTEGER,
+                created_at INTEGER, updated_at INTEGER, data TEXT, gone INTEGER NOT NULL, UNIQUE (entity, id)
+            )",
+        )
+    }
+
+    fn clear(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.execute("DELETE FROM temp.overlay", [])?;
+        for name in self.searches.drain() {
+            connection.execute_batch(&format!("DROP TABLE temp.{name}"))?;
+        }
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        connection: &Connection,
+        declarations: &Declarations,
+        key: &Key,
+        unit: &Unit,
+    ) -> rusqlite::Result<()> {
+        let Some(pending) = unit.changes.get(key) else { return Ok(()) };
+        let search = declarations.search(&key.0);
+        if let Some(table) = search
+            && !self.searches.contains(&table.name)
+        {
+            create_search(connection, "temp.", table)?;
+            self.searches.insert(table.name.clone());
+        }
+        let old: Option<i64> = connection
+            .prepare_cached("SELECT rowid FROM temp.overlay WHERE entity = ?1 AND id = ?2")?
+            .query_row([key.0.as_str(), key.1.as_str()], |row| row.get(0))
+            .optional()?;
+        if let (Some(rowid), Some(table)) = (old, search) {
+            remove_words(connection, "temp.", table, rowid)?;
+        }
+        let now = pending.now.as_ref();
+        let rowid = connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO temp.overlay (rowid, entity, id, version, created_at, updated_at, data, gone)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .insert(params![
+                old,
+                key.0.as_str(),
+                key.1.as_str(),
+                now.map(|now| now.version),
+                pending.created_at,
+                now.map(|now| now.updated_at),
+                now.map(|now| now.data.as_str()),
+                now.is_none()
+            ])?;
+        match (now, search) {
+            (Some(now), Some(table)) => insert_words(connection, "temp.", table, rowid, now.data.as_str()),
+            _ => Ok(()),
+        }
+    }
+}

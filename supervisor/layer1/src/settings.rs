@@ -1,0 +1,101 @@
+//! What a store is opened with, and the defaults.
+
+use bulkhead_protocol::{
+    layer1::{EntityName, MemberPath, Path},
+    limits::FRAME_BYTES_MAX_DEFAULT,
+};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// How a store is opened. [`Settings::new`] has the defaults.
+#[derive(Clone)]
+pub struct Settings {
+    /// The database file. Its folder must exist.
+    pub path: PathBuf,
+    /// The paths that are indexed. An index that is not declared any more is dropped.
+    pub indexes: Vec<Index>,
+    /// The members that are searched by their words. At most one declaration for each entity type.
+    pub searches: Vec<Searched>,
+    /// How long the reply of a key is kept. Default: 7 days.
+    pub key_ttl: Duration,
+    /// How long events are kept. Default: 30 days.
+    pub event_ttl: Duration,
+    /// How many events are kept. Default: 1,000,000.
+    pub events_max: u64,
+    /// How many threads read. Default: 2.
+    pub readers: usize,
+    /// How many bytes an answer has at most. Default: 64 KiB below the default frame.
+    pub answer_bytes_max: usize,
+    /// How long a query may run if its job has no deadline. Default: 30 s.
+    pub query_time_max: Duration,
+    /// What the time is.
+    pub clock: Clock,
+}
+
+impl Settings {
+    /// The defaults, for this file.
+    pub fn new(path: impl Into<PathBuf>) -> Settings {
+        Settings {
+            path: path.into(),
+            indexes: Vec::new(),
+            searches: Vec::new(),
+            key_ttl: Duration::from_secs(7 * 24 * 3600),
+            event_ttl: Duration::from_secs(30 * 24 * 3600),
+            events_max: 1_000_000,
+            readers: 2,
+            answer_bytes_max: FRAME_BYTES_MAX_DEFAULT - 64 * 1024,
+            query_time_max: Duration::from_secs(30),
+            clock: Clock::system(),
+        }
+    }
+}
+
+/// A path of one type of entity that is indexed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Index {
+    /// The type of entity.
+    pub entity: EntityName,
+    /// The part of it.
+    pub path: Path,
+}
+
+/// The members of one type of entity whose words are searched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Searched {
+    /// The type of entity.
+    pub entity: EntityName,
+    /// The members: texts, or lists of texts. A phrase never goes from one into another.
+    pub paths: Vec<MemberPath>,
+}
+
+/// Tells the time of day in microseconds since 1970.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
+
+impl Clock {
+    /// The system's clock.
+    pub fn system() -> Clock {
+        Clock::new(|| {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+        })
+    }
+
+    /// A clock of the caller's own, as for tests.
+    pub fn new(now: impl Fn() -> i64 + Send + Sync + 'static) -> Clock {
+        Clock(Arc::new(now))
+    }
+
+    /// Microseconds since 1970.
+    pub fn now(&self) -> i64 {
+        (self.0)()
+    }
+}
+
+/// The microseconds of a duration.
+pub(crate) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,129 @@
+//! The store as its host sees it: opened, given jobs, asked for outcomes, closed.
+
+use crate::{
+    declarations::Declarations,
+    job::{Job, Outcome, Ticket},
+    open::{Lock, OpenError, lock, open_reader, open_writer},
+    settings::Settings,
+    threads::{Shared, queue::Task, reader::Reader, writer::Writer},
+    tools::Tools,
+};
+use std::{
+    sync::{Arc, Mutex},
+    thread::{Builder, JoinHandle},
+    time::Instant,
+};
+
+/// An open store. Dropping it closes it.
+pub struct Layer1 {
+    shared: Arc<Shared>,
+    readers: Vec<JoinHandle<()>>,
+    writer: Mutex<Option<JoinHandle<rusqlite::Result<()>>>>,
+    _lock: Lock,
+}
+
+/// A job that was not taken, since too many wait or the store is closing. It comes back unchanged.
+#[derive(Debug)]
+pub struct Overloaded(pub Box<Job>);
+
+impl Layer1 {
+    /// Opens the store, makes it if it is not there, and starts its threads. `wake` is called on one of
+    /// them after outcomes have been put where [`Layer1::poll`] finds them; it must not wait.
+    ///
+    /// New indexes and searches are made here, which takes about a second for each hundred thousand
+    /// entities of their type.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says; nothing was changed then.
+    pub fn open(settings: Settings, wake: impl Fn() + Send + Sync + 'static) -> Result<Layer1, OpenError> {
+        let path = settings.path.clone();
+        let lock = lock(&path)?;
+        let mut connection = open_writer(&path)?;
+        let declarations = Declarations::establish(&mut connection, &settings)?;
+        let count = settings.readers.max(1);
+        let shared = Arc::new(Shared::new(settings, declarations, Box::new(wake)));
+        let fail = |error| OpenError::of_sqlite(&path, error);
+        let mut parts = Vec::new();
+        for _ in 0..count {
+            parts.push(Reader::new(Arc::clone(&shared), open_reader(&path).map_err(fail)?).map_err(fail)?);
+        }
+        let start = |error| OpenError::Io { path: path.clone(), source: error };
+        let mut readers = Vec::new();
+        for (index, reader) in parts.into_iter().enumerate() {
+            let name = format!("layer1-read-{index}");
+            readers.push(Builder::new().name(name).spawn(move || reader.work()).map_err(start)?);
+        }
+        let writer = Writer::new(Arc::clone(&shared), connection);
+        let writer = Builder::new().name("layer1-write".into()).spawn(move || writer.work()).map_err(start)?;
+        Ok(Layer1 { shared, readers, writer: Mutex::new(Some(writer)), _lock: lock })
+    }
+
+    /// Gives the store a job. Its outcome comes under `ticket`, which no other open job has. Never waits.
+    ///
+    /// A query ends with `deadline_exceeded` when the deadline passes; a change that has begun by then
+    /// is made all the same, and says so.
+    ///
+    /// # Errors
+    /// When too many jobs wait, or the store is closing; the job comes back.
+    pub fn submit(&self, ticket: Ticket, job: Job, deadline: Option<Instant>) -> Result<(), Overloaded> {
+        self.shared.submit(Task::new(ticket, job, deadline)).map_err(|task| Overloaded(Box::new(task.job)))
+    }
+
+    /// The next outcome, if there is one. Never waits. Outcomes of commits come in the order of the commits.
+    pub fn poll(&self) -> Option<(Ticket, Outcome)> {
+        self.shared.take_outcome()
+    }
+
+    /// The next outcome, waited for. For programs that have nothing else to do meanwhile.
+    pub fn wait(&self) -> (Ticket, Outcome) {
+        self.shared.wait_outcome()
+    }
+
+    /// Says that nobody wants a job's outcome any more. If it has not begun, or is a query, it ends with
+    /// `cancelled`; a change that has begun is made.
+    pub fn cancel(&self, ticket: Ticket) {
+        self.shared.queue().cancel(ticket);
+    }
+
+    /// Sets how many bytes the entities of an owner may hold; `None` is no limit. It holds for changes
+    /// that are committed from now on. What there is already stays, even if it is more.
+    pub fn set_quota(&self, owner: &str, quota: Option<u64>) {
+        self.shared.quotas.set(owner, quota);
+    }
+
+    /// Why nothing more is written, if so: the disk failed, or the database is damaged. It is told to
+    /// every job that would write, too; queries are answered as far as they can be.
+    pub fn broken(&self) -> Option<String> {
+        self.shared.broken()
+    }
+
+    /// Export, import, backup and check. They may be used on another thread.
+    pub fn tools(&self) -> Tools {
+        Tools::new(Arc::clone(&self.shared))
+    }
+
+    /// Writes what waits to be written, ends everything else, and carries the log over into the database,
+    /// so that one file has everything. [`Layer1::poll`] still has the outcomes.
+    ///
+    /// # Errors
+    /// When the log could not be carried over. Nothing is lost: the next start does it.
+    pub fn close(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.shared.close();
+        let writer = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        match writer.map(JoinHandle::join) {
+            None | Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err(error))) => Err(error.into()),
+            Some(Err(_)) => Err("the thread that writes ended by a fault of its own".into()),
+        }
+    }
+}
+
+impl Drop for Layer1 {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `close` first.
+        let _ = self.close();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The table `set_aside`: events that a module kept failing on, each with a copy of the event, so that it
+//! outlives the stream.
+
+use super::events::stored_event;
+use crate::{job::SetAsideEvent, limits::SET_ASIDE_LISTED_MAX};
+use rusqlite::{Connection, params};
+
+/// Sets the event at `cursor` aside. One that is not kept any more leaves nothing.
+pub(crate) fn add(
+    connection: &Connection,
+    module: &str,
+    cursor: u64,
+    attempts: u32,
+    error: &str,
+    now: i64,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO set_aside (module, cursor, time, event, source, data, attempts, error, set_aside_at)
+             SELECT ?1, cursor, time, event, source, data, ?3, ?4, ?5 FROM events WHERE cursor = ?2",
+        )?
+        .execute(params![module, cursor, attempts, error, now])
+        .map(|_| ())
+}
+
+/// Forgets one.
+pub(crate) fn remove(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM set_aside WHERE id = ?1")?.execute([id]).map(|_| ())
+}
+
+/// Those behind an id, oldest first.
+pub(crate) fn list(
+    connection: &Connection,
+    module: Option<&str>,
+    after: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<SetAsideEvent>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, module, attempts, error, set_aside_at, cursor, time, event, source, data FROM set_aside
+         WHERE id > ?1 AND (?2 IS NULL OR module = ?2) ORDER BY id LIMIT ?3",
+    )?;
+    let rows = statement.query_map(params![after, module, limit.min(SET_ASIDE_LISTED_MAX)], |row| {
+        Ok(SetAsideEvent {
+            id: row.get(0)?,
+            module: row.get(1)?,
+            attempts: row.get(2)?,
+            error: row.get(3)?,
+            set_aside_at: row.get(4)?,
+            event: stored_event(row, 5)?,
+        })
+    })?;
+    rows.collect()
+}

@@ -1,0 +1,47 @@
+//! The table `subscriptions`: how far each subscribing module has handled its events.
+
+use crate::job::Subscription;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Subscription> {
+    Ok(Subscription { module: row.get(0)?, cursor: row.get(1)?, missed: row.get(2)? })
+}
+
+/// The module's subscription, if it has one.
+pub(crate) fn find(connection: &Connection, module: &str) -> rusqlite::Result<Option<Subscription>> {
+    connection
+        .prepare_cached("SELECT module, cursor, missed FROM subscriptions WHERE module = ?1")?
+        .query_row([module], read)
+        .optional()
+}
+
+/// Every module's subscription.
+pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Subscription>> {
+    let mut statement =
+        connection.prepare_cached("SELECT module, cursor, missed FROM subscriptions ORDER BY module")?;
+    statement.query_map([], read)?.collect()
+}
+
+/// The module's subscription; a new one begins behind the newest event.
+pub(crate) fn find_or_begin(connection: &Connection, module: &str, now: i64) -> rusqlite::Result<Subscription> {
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO subscriptions (module, cursor, since)
+             VALUES (?1, ifnull((SELECT max(cursor) FROM events), 0), ?2)",
+        )?
+        .execute(params![module, now])?;
+    Ok(find(connection, module)?.expect("the row was inserted if it was not there"))
+}
+
+/// Brings the module forward, never back. A module without a subscription stays without.
+pub(crate) fn advance(connection: &Connection, module: &str, cursor: u64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE subscriptions SET cursor = ?2 WHERE module = ?1 AND cursor < ?2")?
+        .execute(params![module, cursor])
+        .map(|_| ())
+}
+
+/// Ends the module's subscription.
+pub(crate) fn remove(connection: &Connection, module: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM subscriptions WHERE module = ?1")?.execute([module]).map(|_| ())
+}

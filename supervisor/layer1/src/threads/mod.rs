@@ -1,0 +1,10 @@
+//! The threads of the store: one that writes, a few that read, and the queue that leads to them.
+
+pub(crate) mod queue;
+pub(crate) mod reader;
+mod run;
+pub(crate) mod units;
+pub(crate) mod watch;
+pub(crate) mod writer;
+
+pub(crate) use run::Shared;

@@ -1,0 +1,232 @@
+//! What waits for the threads: bounded in number and in bytes, and never waiting itself.
+
+use super::{
+    units::{Next, Units},
+    watch::{Cancelled, Limits},
+};
+use crate::{
+    job::{Job, Ticket, UnitId},
+    limits::{GROUP_BYTES_MAX, GROUP_JOBS_MAX, JOBS_BYTES_MAX, JOBS_MAX},
+    unit::Unit,
+};
+use bulkhead_protocol::layer1::Change;
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Instant,
+};
+
+/// A job on its way.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) ticket: Ticket,
+    pub(crate) job: Job,
+    pub(crate) limits: Limits,
+    pub(crate) bytes: usize,
+}
+
+impl Task {
+    pub(crate) fn new(ticket: Ticket, job: Job, deadline: Option<Instant>) -> Task {
+        let bytes = bytes_of(&job);
+        Task { ticket, job, limits: Limits { deadline, cancelled: Cancelled::default() }, bytes }
+    }
+
+    pub(crate) fn is_commit(&self) -> bool {
+        matches!(self.job, Job::Commit { .. })
+    }
+}
+
+/// A job for the thread that writes, with the unit that it commits, if it commits one.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) task: Task,
+    pub(crate) unit: Option<Box<Unit>>,
+}
+
+/// Who is to be woken after something was put into the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    Nobody,
+    Reader,
+    Writer,
+}
+
+/// Everything that waits.
+#[derive(Default)]
+pub(crate) struct Queue {
+    pub(crate) closing: bool,
+    reads: VecDeque<Task>,
+    writes: VecDeque<Write>,
+    pub(crate) units: Units,
+    /// Every job that has no outcome yet.
+    open: HashMap<Ticket, Cancelled>,
+    /// Those of them that a thread reads for.
+    reading: HashMap<Ticket, Cancelled>,
+    bytes: usize,
+}
+
+impl Queue {
+    /// Takes a job, or gives it back if there is no room.
+    pub(crate) fn enter(&mut self, task: Task) -> Result<Wake, Box<Task>> {
+        if let Job::Discard { unit } = task.job {
+            self.units.discard(unit);
+            return Ok(Wake::Nobody);
+        }
+        let full = self.open.len() >= JOBS_MAX || (self.bytes + task.bytes > JOBS_BYTES_MAX && !self.open.is_empty());
+        if self.closing || full {
+            return Err(Box::new(task));
+        }
+        self.bytes += task.bytes;
+        self.open.insert(task.ticket, task.limits.cancelled.clone());
+        match place(&task.job) {
+            Place::Write => {
+                self.writes.push_back(Write { task, unit: None });
+                Ok(Wake::Writer)
+            }
+            Place::Read => {
+                self.reads.push_back(task);
+                Ok(Wake::Reader)
+            }
+            Place::Unit(id) => match self.units.enter(id, task) {
+                Some(task) => {
+                    self.reads.push_back(task);
+                    Ok(Wake::Reader)
+                }
+                None => Ok(Wake::Nobody),
+            },
+            Place::Commit(id) => match self.units.enter_commit(id, task) {
+                Some((task, unit)) => {
+                    self.writes.push_back(Write { task, unit: Some(unit) });
+                    Ok(Wake::Writer)
+                }
+                None => Ok(Wake::Nobody),
+            },
+        }
+    }
+
+    /// The next job for a thread that reads, with the unit that it belongs to.
+    pub(crate) fn next_read(&mut self) -> Option<(Task, Option<(UnitId, Box<Unit>)>)> {
+        let task = self.reads.pop_front()?;
+        self.reading.insert(task.ticket, task.limits.cancelled.clone());
+        let unit = match place(&task.job) {
+            Place::Unit(id) => Some((id, self.units.lend(id))),
+            _ => None,
+        };
+        Some((task, unit))
+    }
+
+    /// Takes a unit back from a thread. The jobs that were discarded with it are given back.
+    pub(crate) fn give_back(&mut self, id: UnitId, unit: Box<Unit>) -> (Wake, Vec<Task>) {
+        match self.units.give_back(id, unit) {
+            Next::Nothing => (Wake::Nobody, Vec::new()),
+            Next::Run(task) => {
+                self.reads.push_back(task);
+                (Wake::Reader, Vec::new())
+            }
+            Next::Commit(task, unit) => {
+                self.writes.push_back(Write { task, unit: Some(unit) });
+                (Wake::Writer, Vec::new())
+            }
+            Next::Discarded(tasks) => (Wake::Nobody, tasks),
+        }
+    }
+
+    /// What shares the next commit.
+    pub(crate) fn next_group(&mut self) -> Vec<Write> {
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        while group.len() < GROUP_JOBS_MAX && bytes < GROUP_BYTES_MAX {
+            let Some(write) = self.writes.pop_front() else { break };
+            bytes += write.task.bytes + write.unit.as_ref().map_or(0, |unit| unit.bytes);
+            group.push(write);
+        }
+        group
+    }
+
+    /// Whether every job has its outcome.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    pub(crate) fn has_writes(&self) -> bool {
+        !self.writes.is_empty()
+    }
+
+    /// Counts a job out, whose outcome is known.
+    pub(crate) fn leave(&mut self, ticket: Ticket, bytes: usize) {
+        self.open.remove(&ticket);
+        self.reading.remove(&ticket);
+        self.bytes -= bytes;
+    }
+
+    /// Marks a job as not wanted any more.
+    pub(crate) fn cancel(&mut self, ticket: Ticket) {
+        if let Some(cancelled) = self.open.get(&ticket) {
+            cancelled.set();
+        }
+    }
+
+    /// Begins the end: nothing more comes in, nothing more is read, and what is being read ends early.
+    /// What is to be written still is. Gives back the jobs that are not done.
+    pub(crate) fn close(&mut self) -> Vec<Task> {
+        self.closing = true;
+        let mut given_back: Vec<Task> = self.reads.drain(..).collect();
+        given_back.extend(self.units.drain());
+        for cancelled in self.reading.values() {
+            cancelled.set();
+        }
+        given_back
+    }
+}
+
+enum Place {
+    Write,
+    Read,
+    Unit(UnitId),
+    Commit(UnitId),
+}
+
+/// Which thread a job is for.
+fn place(job: &Job) -> Place {
+    match job {
+        Job::Query { unit: Some(unit), .. }
+        | Job::Mutate { unit: Some(unit), .. }
+        | Job::Emit { unit: Some(unit), .. } => Place::Unit(*unit),
+        Job::Commit { unit, .. } => Place::Commit(*unit),
+        Job::Mutate { unit: None, .. }
+        | Job::Emit { unit: None, .. }
+        | Job::Subscribe { .. }
+        | Job::Unsubscribe { .. }
+        | Job::Also(_)
+        | Job::Import { .. } => Place::Write,
+        Job::Query { unit: None, .. }
+        | Job::Discard { .. }
+        | Job::LookUpKey(_)
+        | Job::ReadEvents { .. }
+        | Job::EventEnds
+        | Job::Subscriptions
+        | Job::ListSetAside { .. }
+        | Job::Usage => Place::Read,
+    }
+}
+
+/// About how many bytes a job holds.
+fn bytes_of(job: &Job) -> usize {
+    /// What a job holds beside its texts.
+    const OVERHEAD_BYTES: usize = 256;
+    let texts = match job {
+        Job::Mutate { mutation, .. } => {
+            let bytes = |change: &Change| match change {
+                Change::Create { data, .. } | Change::Update { patch: data, .. } => data.as_str().len(),
+                Change::Delete { .. } => 0,
+            };
+            mutation.operations.iter().map(|operation| OVERHEAD_BYTES + bytes(&operation.change)).sum()
+        }
+        Job::Emit { data, .. } => data.as_str().len(),
+        Job::Commit { key: Some((_, reply)), .. } => reply.as_str().len(),
+        Job::Import { lines, .. } => lines.iter().map(String::len).sum(),
+        // A query may be as long as its grammar allows; few are.
+        Job::Query { .. } => OVERHEAD_BYTES,
+        _ => 0,
+    };
+    texts + OVERHEAD_BYTES
+}

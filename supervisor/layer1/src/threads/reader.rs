@@ -1,0 +1,184 @@
+//! A thread that reads: queries, and everything of a unit before its commit. It never waits for the
+//! thread that writes.
+
+use super::{
+    Shared,
+    queue::Task,
+    watch::{Limits, Watch},
+};
+use crate::{
+    failure::{of_sqlite, refusal},
+    job::{Job, Outcome, UnitId},
+    limits::UNITS_BYTES_MAX,
+    operations::{World, run},
+    query::{Answering, Overlaid, Overlay, answer},
+    tables::{entities, events, keys, set_aside, subscriptions, usage},
+    unit::{Author, Unit},
+};
+use bulkhead_protocol::{
+    ErrorCode, Failure,
+    layer1::{Query, Selection},
+};
+use rusqlite::Connection;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
+
+/// The state of one thread that reads.
+pub(crate) struct Reader {
+    shared: Arc<Shared>,
+    connection: Connection,
+    overlay: Overlay,
+    watch: Watch,
+}
+
+impl Reader {
+    pub(crate) fn new(shared: Arc<Shared>, connection: Connection) -> rusqlite::Result<Reader> {
+        let watch = Watch::default();
+        watch.attach(&connection)?;
+        Ok(Reader { shared, connection, overlay: Overlay::default(), watch })
+    }
+
+    /// Works until the store closes.
+    pub(crate) fn work(mut self) {
+        loop {
+            let (task, mut unit) = {
+                let mut queue = self.shared.queue();
+                loop {
+                    if let Some(next) = queue.next_read() {
+                        break next;
+                    }
+                    if queue.closing {
+                        return;
+                    }
+                    queue = self.shared.for_readers.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                }
+            };
+            let outcome = self.attempt(&task, unit.as_mut().map(|(id, unit)| (*id, &mut **unit)));
+            let mut finished = vec![(task.ticket, task.bytes, outcome)];
+            if let Some((id, unit)) = unit {
+                let (wake, discarded) = self.shared.queue().give_back(id, unit);
+                self.shared.rouse(wake);
+                let sentence = "the unit of work that this belongs to was discarded";
+                let failed =
+                    |task: Task| (task.ticket, task.bytes, Outcome::Failed(refusal(ErrorCode::Cancelled, sentence)));
+                finished.extend(discarded.into_iter().map(failed));
+            }
+            self.shared.finish(finished);
+        }
+    }
+
+    /// Does one job. A fault of this program fails the job, not the store.
+    fn attempt(&mut self, task: &Task, unit: Option<(UnitId, &mut Unit)>) -> Outcome {
+        let latest = Instant::now() + self.shared.settings.query_time_max;
+        let deadline = task.limits.deadline.unwrap_or(latest);
+        let limits = Limits { deadline: Some(deadline), cancelled: task.limits.cancelled.clone() };
+        if let Some(failure) = limits.passed() {
+            return Outcome::Failed(failure);
+        }
+        self.watch.set(Some(limits));
+        let done = catch_unwind(AssertUnwindSafe(|| self.perform(&task.job, unit)));
+        let passed = self.watch.passed();
+        self.watch.set(None);
+        // What SQLite broke off leaves the transaction open.
+        if !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        match done {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(failure)) if failure.code == ErrorCode::Internal => Outcome::Failed(passed.unwrap_or(failure)),
+            Ok(Err(failure)) => Outcome::Failed(failure),
+            Err(_) => {
+                self.overlay = Overlay::unknown();
+                Outcome::Failed(refusal(ErrorCode::Internal, "the store met a fault of its own; the host's log has it"))
+            }
+        }
+    }
+
+    fn perform(&mut self, job: &Job, unit: Option<(UnitId, &mut Unit)>) -> Result<Outcome, Failure> {
+        let now = self.shared.settings.clock.now();
+        let connection = &self.connection;
+        let sqlite = |error: rusqlite::Error| of_sqlite(&error);
+        match (job, unit) {
+            (Job::Query { query, .. }, unit) => self.query(query, unit.map(|(id, unit)| (id, &*unit))),
+            (Job::Mutate { owner, mutation, .. }, Some((_, unit))) => {
+                self.has_room()?;
+                let author = Author { owner: owner.as_str().into(), now };
+                let mut world = World {
+                    find: &mut |key| entities::find(connection, key),
+                    used: &mut |owner| usage::find(connection, owner).map(|(bytes, _)| bytes),
+                    quotas: &self.shared.quotas,
+                };
+                let reply = run(unit, mutation, &author, &mut world)?;
+                Ok(Outcome::Mutated { reply, events: Vec::new() })
+            }
+            (Job::Emit { source, event, data, .. }, Some((_, unit))) => {
+                self.has_room()?;
+                unit.emit(event, data, &Author { owner: source.as_str().into(), now })?;
+                Ok(Outcome::Emitted)
+            }
+            (Job::LookUpKey(keyed), _) => keys::find(connection, keyed, now).map(Outcome::Key).map_err(sqlite),
+            (Job::ReadEvents { after, patterns, limit, bytes_max }, _) => {
+                let page = events::read(connection, *after, patterns, *limit, *bytes_max);
+                page.map(Outcome::Events).map_err(sqlite)
+            }
+            (Job::EventEnds, _) => {
+                let (oldest, newest) = events::ends(connection).map_err(sqlite)?;
+                Ok(Outcome::Ends { oldest, newest })
+            }
+            (Job::Subscriptions, _) => subscriptions::list(connection).map(Outcome::Subscriptions).map_err(sqlite),
+            (Job::ListSetAside { module, after, limit }, _) => {
+                let listed = set_aside::list(connection, module.as_deref(), *after, *limit);
+                listed.map(Outcome::SetAside).map_err(sqlite)
+            }
+            (Job::Usage, _) => usage::list(connection).map(Outcome::Usage).map_err(sqlite),
+            (job, _) => {
+                Err(refusal(ErrorCode::Internal, format!("a job of another thread came to one that reads: {job:?}")))
+            }
+        }
+    }
+
+    fn has_room(&self) -> Result<(), Failure> {
+        match self.shared.queue().units.bytes() > UNITS_BYTES_MAX {
+            true => Err(refusal(
+                ErrorCode::Overloaded,
+                "the messages in hand have too many changes that are not committed yet",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn query(&mut self, query: &Query, unit: Option<(UnitId, &Unit)>) -> Result<Outcome, Failure> {
+        let sqlite = |error: rusqlite::Error| of_sqlite(&error);
+        let declarations = &self.shared.declarations;
+        let touches = |unit: &Unit| {
+            let types: Vec<_> = query.needs().into_iter().map(|need| need.entity).collect();
+            unit.touched.iter().any(|(entity, _)| types.contains(entity))
+        };
+        let overlay = match unit.filter(|(_, unit)| touches(unit)) {
+            Some((id, unit)) => {
+                let followed = self.overlay.follow(&self.connection, declarations, id, unit);
+                followed.map_err(|error| {
+                    self.overlay = Overlay::unknown();
+                    sqlite(error)
+                })?;
+                Overlaid::Yes
+            }
+            None => Overlaid::No,
+        };
+        let bytes_max = self.shared.settings.answer_bytes_max;
+        let from = Answering { connection: &self.connection, declarations, overlay, bytes_max };
+        // One by id is one statement, and so of one moment by itself.
+        let single =
+            matches!(query.selection, Selection::One(_)) && query.include.is_empty() && overlay == Overlaid::No;
+        if single {
+            return answer(query, &from).map(Outcome::Rows).map_err(Failure::from);
+        }
+        self.connection.execute_batch("BEGIN").map_err(sqlite)?;
+        let answered = answer(query, &from).map(Outcome::Rows).map_err(Failure::from);
+        let _ = self.connection.execute_batch("COMMIT");
+        answered
+    }
+}

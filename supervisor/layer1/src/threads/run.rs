@@ -1,0 +1,115 @@
+//! What the threads share: the queue, the outcomes, and how to wake each other.
+
+use super::queue::{Queue, Task, Wake};
+use crate::{
+    declarations::Declarations,
+    failure::closing,
+    job::{Outcome, Ticket},
+    settings::Settings,
+    tables::usage::Quotas,
+};
+use std::{
+    collections::VecDeque,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+/// What the threads share.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) declarations: Declarations,
+    pub(crate) quotas: Quotas,
+    queue: Mutex<Queue>,
+    pub(crate) for_readers: Condvar,
+    pub(crate) for_writer: Condvar,
+    outcomes: Mutex<VecDeque<(Ticket, Outcome)>>,
+    for_outcomes: Condvar,
+    wake: Box<dyn Fn() + Send + Sync>,
+    /// Why nothing more is written, if so.
+    broken: Mutex<Option<String>>,
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings, declarations: Declarations, wake: Box<dyn Fn() + Send + Sync>) -> Shared {
+        Shared {
+            settings,
+            declarations,
+            quotas: Quotas::default(),
+            queue: Mutex::default(),
+            for_readers: Condvar::new(),
+            for_writer: Condvar::new(),
+            outcomes: Mutex::default(),
+            for_outcomes: Condvar::new(),
+            wake,
+            broken: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a job into the queue, or gives it back.
+    pub(crate) fn submit(&self, task: Task) -> Result<(), Box<Task>> {
+        let wake = self.queue().enter(task)?;
+        self.rouse(wake);
+        Ok(())
+    }
+
+    pub(crate) fn rouse(&self, wake: Wake) {
+        match wake {
+            Wake::Nobody => {}
+            Wake::Reader => self.for_readers.notify_one(),
+            Wake::Writer => self.for_writer.notify_one(),
+        }
+    }
+
+    /// Hands out the outcomes of jobs, each with the bytes that its job was counted with.
+    pub(crate) fn finish(&self, outcomes: impl IntoIterator<Item = (Ticket, usize, Outcome)>) {
+        let mut done = Vec::new();
+        {
+            let mut queue = self.queue();
+            for (ticket, bytes, outcome) in outcomes {
+                queue.leave(ticket, bytes);
+                done.push((ticket, outcome));
+            }
+            if queue.closing {
+                self.for_writer.notify_one();
+            }
+        }
+        if !done.is_empty() {
+            self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).extend(done);
+            self.for_outcomes.notify_all();
+            (self.wake)();
+        }
+    }
+
+    pub(crate) fn take_outcome(&self) -> Option<(Ticket, Outcome)> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    pub(crate) fn wait_outcome(&self) -> (Ticket, Outcome) {
+        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match outcomes.pop_front() {
+                Some(outcome) => return outcome,
+                None => outcomes = self.for_outcomes.wait(outcomes).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    pub(crate) fn broken(&self) -> Option<String> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_broken(&self, reason: String) {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+    }
+
+    /// Begins the end; the jobs that nobody does any more are answered.
+    pub(crate) fn close(&self) {
+        let given_back = self.queue().close();
+        self.finish(given_back.into_iter().map(|task| (task.ticket, task.bytes, Outcome::Failed(closing()))));
+        self.for_readers.notify_all();
+        self.for_writer.notify_all();
+    }
+}

@@ -1,0 +1,52 @@
+//! Export: every entity as one line of JSON, in the order in which they were created, as of one moment.
+//!
+//! The first line is `{"bulkhead":"layer1","format":1,"entities":N}`. Every other one is
+//! `{"entity","id","version","created_at","updated_at","owner","data"}`, with the times as in an answer
+//! to a query. Events, keys and subscriptions are not exported: a backup has everything.
+
+use super::{ToolError, Tools, Watcher, tell};
+use crate::open::open_reader;
+use bulkhead_protocol::layer1::time;
+use std::io::Write;
+
+/// Lines between two reports.
+const REPORT_LINES: u64 = 1000;
+
+impl Tools {
+    /// Writes every entity to `out`, and says how many there were.
+    ///
+    /// # Errors
+    /// When writing or reading fails, or the watcher stops it.
+    pub fn export(&self, out: &mut dyn Write, watcher: Watcher<'_>) -> Result<u64, ToolError> {
+        let connection = open_reader(&self.shared.settings.path)?;
+        connection.execute_batch("BEGIN")?;
+        let total: u64 = connection.query_row("SELECT count(*) FROM entities", [], |row| row.get(0))?;
+        writeln!(out, r#"{{"bulkhead":"layer1","format":1,"entities":{total}}}"#)?;
+        tell(watcher, 0, Some(total))?;
+        let mut statement = connection
+            .prepare("SELECT entity, id, version, created_at, updated_at, owner, data FROM entities ORDER BY rowid")?;
+        let mut rows = statement.query([])?;
+        let mut done = 0;
+        while let Some(row) = rows.next()? {
+            let owner = serde_json::to_string(row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?)
+                .expect("a text can be written as JSON");
+            writeln!(
+                out,
+                r#"{{"entity":"{}","id":"{}","version":{},"created_at":"{}","updated_at":"{}","owner":{owner},"data":{}}}"#,
+                row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?,
+                row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?,
+                row.get::<_, u64>(2)?,
+                time::format(row.get(3)?),
+                time::format(row.get(4)?),
+                row.get_ref(6)?.as_str().map_err(rusqlite::Error::from)?,
+            )?;
+            done += 1;
+            if done % REPORT_LINES == 0 {
+                tell(watcher, done, Some(total))?;
+            }
+        }
+        out.flush()?;
+        tell(watcher, done, Some(total))?;
+        Ok(done)
+    }
+}

@@ -1,0 +1,225 @@
+//! Import of what an export has written. Lines are committed in groups, so memory stays bounded however
+//! long the file is; when a line is wrong, the groups before it are in, and the same import can be run
+//! again after the line is mended: what is there already, exactly so, is passed over.
+//!
+//! An import emits no events and asks no quota: it brings back what was there.
+
+use super::{ToolError, Watcher, tell};
+use crate::{
+    failure::{refusal, with_data},
+    job::{Existing, Imported, Job, Outcome, Ticket},
+    store::Layer1,
+    tables::entities,
+    unit::{Pending, State, Stored, Unit},
+};
+use bulkhead_protocol::{
+    ErrorCode, Failure,
+    layer1::{Data, EntityId, EntityName, Raw, limits::ENTITY_BYTES_MAX, time},
+};
+use rusqlite::Connection;
+use serde::Deserialize;
+use serde_json::{json, value::RawValue};
+use std::{
+    borrow::Cow,
+    io::{BufRead, Read},
+};
+
+/// Lines of one group.
+const GROUP_LINES_MAX: usize = 1000;
+
+/// Bytes of one group, after which no line joins it.
+const GROUP_BYTES_MAX: usize = 1024 * 1024;
+
+/// The longest line: an entity, and what stands around it.
+const LINE_BYTES_MAX: usize = ENTITY_BYTES_MAX + 4096;
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    entity: Cow<'a, str>,
+    id: Cow<'a, str>,
+    version: u64,
+    created_at: Cow<'a, str>,
+    updated_at: Cow<'a, str>,
+    #[serde(default)]
+    owner: String,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+/// Reads the lines and makes a unit of them, which is to be written in the transaction that is open.
+pub(crate) fn prepare(
+    connection: &Connection,
+    lines: &[String],
+    first: u64,
+    existing: Existing,
+) -> rusqlite::Result<Result<(Unit, Imported), Failure>> {
+    let mut unit = Unit::default();
+    let mut imported = Imported::default();
+    for (line, number) in lines.iter().zip(first..) {
+        let (key, pending) = match read(line) {
+            Ok(read) => read,
+            Err(reason) => return Ok(Err(at_line(number, &reason))),
+        };
+        if unit.changes.contains_key(&key) {
+            return Ok(Err(at_line(
+                number,
+                &format!("the {} with the id {} stands in another line too", key.0, key.1),
+            )));
+        }
+        let Some(stored) = entities::find(connection, &key)? else {
+            imported.created += 1;
+            unit.replace(key, Some(pending));
+            continue;
+        };
+        if is_same(&stored, &pending) || existing == Existing::Keep {
+            imported.kept += 1;
+        } else if existing == Existing::Replace {
+            imported.replaced += 1;
+            unit.replace(key, Some(pending.over(stored)));
+        } else {
+            let reason = format!(
+                "another {} with the id {} is there already, of version {}",
+                key.0, key.1, stored.state.version
+            );
+            return Ok(Err(at_line(number, &reason)));
+        }
+    }
+    Ok(Ok((unit, imported)))
+}
+
+fn read(line: &str) -> Result<((EntityName, EntityId), Pending), String> {
+    let line: Line<'_> =
+        serde_json::from_str(line).map_err(|error| format!("expected a line of an export: {error}"))?;
+    let time =
+        |name: &str, text: &str| time::parse(text).ok_or_else(|| format!("at {name}: expected a time, found {text:?}"));
+    let entity = EntityName::new(&line.entity).map_err(|fault| fault.inside("entity").to_string())?;
+    let id = EntityId::new(&line.id).map_err(|fault| fault.inside("id").to_string())?;
+    let data = Data::new(Raw::new(line.data.get())).map_err(|fault| fault.inside("data").to_string())?;
+    if line.version == 0 || i64::try_from(line.version).is_err() {
+        return Err(format!("at version: expected an integer from 1 to 2^63-1, found {}", line.version));
+    }
+    let state = State { version: line.version, updated_at: time("updated_at", &line.updated_at)?, data };
+    let created_at = time("created_at", &line.created_at)?;
+    Ok(((entity, id), Pending { base: None, owner: line.owner.into(), created_at, now: Some(state) }))
+}
+
+fn is_same(stored: &Stored, pending: &Pending) -> bool {
+    let state = &stored.state;
+    stored.owner == pending.owner
+        && stored.created_at == pending.created_at
+        && pending.now.as_ref().is_some_and(|now| {
+            (now.version, now.updated_at, &now.data) == (state.version, state.updated_at, &state.data)
+        })
+}
+
+fn at_line(number: u64, reason: &str) -> Failure {
+    let failure = refusal(ErrorCode::BadRequest, format!("line {number}: {reason}"));
+    with_data(failure, &json!({"line": number, "reason": reason}))
+}
+
+/// Cuts an export into jobs, for whoever brings them to the store.
+pub struct ImportLines<R> {
+    input: R,
+    line: u64,
+    bytes: u64,
+}
+
+impl<R: BufRead> ImportLines<R> {
+    /// Reads and checks the first line.
+    ///
+    /// # Errors
+    /// When it is not that of an export that this program knows.
+    pub fn new(input: R) -> Result<ImportLines<R>, ToolError> {
+        #[derive(Deserialize)]
+        struct Head {
+            bulkhead: String,
+            format: u64,
+        }
+        let mut lines = ImportLines { input, line: 0, bytes: 0 };
+        let text = lines.next_line()?.unwrap_or_default();
+        let wrong = |reason: String| ToolError::Line { line: 1, reason };
+        let head: Head = serde_json::from_str(&text)
+            .map_err(|error| wrong(format!("expected the first line of an export of layer1: {error}")))?;
+        match (head.bulkhead.as_str(), head.format) {
+            ("layer1", 1) => Ok(lines),
+            ("layer1", format) => Err(wrong(format!("the export has the format {format}, this program knows 1"))),
+            (other, _) => Err(wrong(format!("expected an export of layer1, found one of {other:?}"))),
+        }
+    }
+
+    /// How many bytes were read.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The next job; `None` at the end.
+    ///
+    /// # Errors
+    /// When reading fails, or a line is too long.
+    pub fn next_job(&mut self, existing: Existing) -> Result<Option<Job>, ToolError> {
+        let first = self.line + 1;
+        let mut lines = Vec::new();
+        let mut bytes = 0;
+        while lines.len() < GROUP_LINES_MAX && bytes < GROUP_BYTES_MAX {
+            let Some(line) = self.next_line()? else { break };
+            bytes += line.len();
+            lines.push(line);
+        }
+        Ok((!lines.is_empty()).then_some(Job::Import { lines, first, existing }))
+    }
+
+    fn next_line(&mut self) -> Result<Option<String>, ToolError> {
+        let mut line = String::new();
+        let limit = LINE_BYTES_MAX as u64 + 1;
+        let read = self.input.by_ref().take(limit).read_line(&mut line)?;
+        if read == 0 {
+            return Ok(None);
+        }
+        self.line += 1;
+        self.bytes += read as u64;
+        if line.len() as u64 == limit && !line.ends_with('\n') {
+            let reason = format!("a line has at most {LINE_BYTES_MAX} bytes, found more");
+            return Err(ToolError::Line { line: self.line, reason });
+        }
+        Ok(Some(line))
+    }
+}
+
+impl Layer1 {
+    /// Imports everything from `input`, waiting for the store. For a store that is used by nobody else:
+    /// it takes every outcome. A host brings the jobs of [`ImportLines`] itself.
+    ///
+    /// # Errors
+    /// When a line is wrong, reading fails, or the watcher stops it. Lines before it may be in.
+    pub fn import(&self, input: impl BufRead, existing: Existing, watcher: Watcher<'_>) -> Result<Imported, ToolError> {
+        let mut lines = ImportLines::new(input)?;
+        let mut all = Imported::default();
+        while let Some(job) = lines.next_job(existing)? {
+            let refused = |_| ToolError::Refused("the store is closing".into());
+            self.submit(Ticket(u64::MAX), job, None).map_err(refused)?;
+            match self.wait().1 {
+                Outcome::Imported(imported) => {
+                    all.created += imported.created;
+                    all.replaced += imported.replaced;
+                    all.kept += imported.kept;
+                }
+                Outcome::Failed(failure) => return Err(of_failure(failure)),
+                other => return Err(ToolError::Refused(format!("expected an import, found {other:?}"))),
+            }
+            tell(watcher, lines.bytes(), None)?;
+        }
+        Ok(all)
+    }
+}
+
+fn of_failure(failure: Failure) -> ToolError {
+    #[derive(Deserialize)]
+    struct At {
+        line: u64,
+        reason: String,
+    }
+    match failure.data.as_ref().and_then(|data| data.read::<At>().ok()) {
+        Some(At { line, reason }) => ToolError::Line { line, reason },
+        None => ToolError::Refused(failure.error),
+    }
+}

@@ -1,0 +1,287 @@
+//! A unit of work: what the handling of one message has changed and emitted so far. It is seen by that
+//! message alone until it is committed, and is gone without a trace if it is not.
+//!
+//! Nothing here touches the database: what stands there is passed in as [`Stored`].
+
+use crate::{
+    failure::{conflict, not_found, refusal},
+    limits::{EVENT_BYTES_MAX, EVENT_ENTITY_BYTES_MAX, UNIT_BYTES_MAX, UNIT_CHANGES_MAX},
+};
+use bulkhead_protocol::{
+    ErrorCode, Failure, Json,
+    event::check_event_name,
+    layer1::{Change, Data, EntityId, EntityName, Operation},
+};
+use std::{collections::HashMap, sync::Arc};
+
+/// What names an entity.
+pub(crate) type Key = (EntityName, EntityId);
+
+/// An entity as the database has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) rowid: i64,
+    pub(crate) owner: Arc<str>,
+    pub(crate) created_at: i64,
+    pub(crate) state: State,
+}
+
+/// What changes about an entity.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) version: u64,
+    pub(crate) updated_at: i64,
+    pub(crate) data: Data,
+}
+
+/// What stood in the database when the unit first touched the entity.
+#[derive(Clone, Debug)]
+pub(crate) struct Base {
+    pub(crate) rowid: i64,
+    pub(crate) version: u64,
+    /// Tells an entity from one of the same id that was deleted before.
+    pub(crate) created_at: i64,
+    pub(crate) owner: Arc<str>,
+    pub(crate) bytes: u64,
+}
+
+/// An entity that the unit changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    /// What it is in the database; `None` where it is not there.
+    pub(crate) base: Option<Base>,
+    pub(crate) owner: Arc<str>,
+    pub(crate) created_at: i64,
+    /// What it is in the unit; `None` where it is deleted.
+    pub(crate) now: Option<State>,
+}
+
+/// An event that is stored with the unit.
+#[derive(Clone, Debug)]
+pub(crate) struct Emitted {
+    pub(crate) time: i64,
+    pub(crate) event: String,
+    pub(crate) source: Arc<str>,
+    pub(crate) data: String,
+}
+
+/// What the handling of one message has changed and emitted so far.
+#[derive(Debug, Default)]
+pub(crate) struct Unit {
+    pub(crate) changes: HashMap<Key, Pending>,
+    /// Which entities were changed, one after the other, so that a copy of the unit can be brought up to it.
+    pub(crate) touched: Vec<Key>,
+    pub(crate) events: Vec<Emitted>,
+    /// By how many bytes and entities it changes what each owner holds.
+    pub(crate) held: HashMap<Arc<str>, (i64, i64)>,
+    /// What it holds in memory.
+    pub(crate) bytes: usize,
+}
+
+/// Who changes something, and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Author {
+    pub(crate) owner: Arc<str>,
+    pub(crate) now: i64,
+}
+
+/// What one operation came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Done {
+    pub(crate) id: EntityId,
+    pub(crate) version: u64,
+}
+
+/// Where a unit stood, to go back to.
+pub(crate) struct Mark {
+    touched: usize,
+    events: usize,
+    bytes: usize,
+    before: Vec<(Key, Option<Pending>)>,
+}
+
+impl Unit {
+    /// Where the unit stands now.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { touched: self.touched.len(), events: self.events.len(), bytes: self.bytes, before: Vec::new() }
+    }
+
+    /// Goes back to where the unit stood. Copies of the unit see from `touched` what to look at again.
+    pub(crate) fn undo(&mut self, mark: Mark) {
+        for (key, before) in mark.before.into_iter().rev() {
+            self.replace(key, before);
+        }
+        self.touched.truncate(mark.touched);
+        self.events.truncate(mark.events);
+        self.bytes = mark.bytes;
+    }
+
+    /// Does one operation, of an entity that is `stored` in the database if the unit has not touched it.
+    pub(crate) fn apply(
+        &mut self,
+        operation: &Operation,
+        id: EntityId,
+        stored: Option<Stored>,
+        author: &Author,
+        mark: &mut Mark,
+    ) -> Result<Done, Failure> {
+        let key = (operation.entity.clone(), id);
+        let before = self.changes.get(&key).cloned();
+        let pending = before.clone().unwrap_or_else(|| Pending::of(stored, author));
+        let (pending, kind) = pending.changed(&operation.change, &key, author)?;
+        let version =
+            pending.now.as_ref().map_or_else(|| before_version(before.as_ref(), &pending) + 1, |now| now.version);
+        let data = pending.now.as_ref().map(|now| now.data.as_str());
+        let event = Emitted {
+            time: author.now,
+            event: format!("{}.{kind}", operation.entity),
+            source: Arc::clone(&author.owner),
+            data: event_data(&id, version, data),
+        };
+        self.hold(data.map_or(0, str::len) + event.data.len())?;
+        mark.before.push((key.clone(), before));
+        self.replace(key.clone(), Some(pending));
+        self.touched.push(key);
+        self.events.push(event);
+        Ok(Done { id, version })
+    }
+
+    /// Emits an event.
+    pub(crate) fn emit(&mut self, event: &str, data: &Json, author: &Author) -> Result<(), Failure> {
+        check_event_name(event).map_err(|error| refusal(ErrorCode::BadRequest, error.to_string()))?;
+        let data = data.as_str();
+        if data.len() > EVENT_BYTES_MAX {
+            let found = data.len();
+            let sentence = format!("the data of an event has at most {EVENT_BYTES_MAX} bytes, found {found}");
+            return Err(refusal(ErrorCode::BadRequest, sentence));
+        }
+        self.hold(data.len())?;
+        let (event, data) = (event.to_owned(), data.to_owned());
+        self.events.push(Emitted { time: author.now, event, source: Arc::clone(&author.owner), data });
+        Ok(())
+    }
+
+    /// Counts `bytes` more, if they fit.
+    fn hold(&mut self, bytes: usize) -> Result<(), Failure> {
+        /// What a change or an event costs beside its texts.
+        const OVERHEAD_BYTES: usize = 256;
+        if self.events.len() >= UNIT_CHANGES_MAX {
+            let sentence =
+                format!("one message makes at most {UNIT_CHANGES_MAX} changes and events; make several messages of it");
+            return Err(refusal(ErrorCode::BadRequest, sentence));
+        }
+        if self.bytes + bytes + OVERHEAD_BYTES > UNIT_BYTES_MAX {
+            let sentence = format!(
+                "the changes and events of one message have at most {UNIT_BYTES_MAX} bytes; make several messages of it"
+            );
+            return Err(refusal(ErrorCode::BadRequest, sentence));
+        }
+        self.bytes += bytes + OVERHEAD_BYTES;
+        Ok(())
+    }
+
+    /// Puts an entity's change in the place of the one before it, and keeps account of who holds what.
+    pub(crate) fn replace(&mut self, key: Key, pending: Option<Pending>) {
+        if let Some(pending) = &pending {
+            self.account(pending, 1);
+        }
+        let before = match pending {
+            Some(pending) => self.changes.insert(key, pending),
+            None => self.changes.remove(&key),
+        };
+        if let Some(before) = &before {
+            self.account(before, -1);
+        }
+    }
+
+    fn account(&mut self, pending: &Pending, sign: i64) {
+        let mut add = |owner: &Arc<str>, bytes: i64, entities: i64| {
+            let held = self.held.entry(Arc::clone(owner)).or_default();
+            *held = (held.0 + sign * bytes, held.1 + sign * entities);
+        };
+        if let Some(base) = &pending.base {
+            add(&base.owner, -base.bytes.cast_signed(), -1);
+        }
+        if let Some(now) = &pending.now {
+            add(&pending.owner, now.data.as_str().len() as i64, 1);
+        }
+    }
+}
+
+impl Base {
+    fn of(stored: &Stored) -> Base {
+        Base {
+            rowid: stored.rowid,
+            version: stored.state.version,
+            created_at: stored.created_at,
+            owner: Arc::clone(&stored.owner),
+            bytes: stored.state.data.as_str().len() as u64,
+        }
+    }
+}
+
+impl Pending {
+    /// The same change, of an entity that is there.
+    pub(crate) fn over(self, stored: Stored) -> Pending {
+        Pending { base: Some(Base::of(&stored)), ..self }
+    }
+
+    /// An entity that the unit has not touched yet.
+    fn of(stored: Option<Stored>, author: &Author) -> Pending {
+        match stored {
+            None => Pending { base: None, owner: Arc::clone(&author.owner), created_at: author.now, now: None },
+            Some(stored) => Pending {
+                base: Some(Base::of(&stored)),
+                owner: stored.owner,
+                created_at: stored.created_at,
+                now: Some(stored.state),
+            },
+        }
+    }
+
+    /// The entity after the change, and what the change is called in its event.
+    fn changed(self, change: &Change, key: &Key, author: &Author) -> Result<(Pending, &'static str), Failure> {
+        let (entity, id) = key;
+        let current = |expected: &Option<u64>| match (&self.now, expected) {
+            (None, _) => Err(not_found(entity, id)),
+            (Some(now), Some(expected)) if now.version != *expected => {
+                Err(conflict(entity, id, Some(*expected), Some(now.version)))
+            }
+            (Some(now), _) => Ok(now),
+        };
+        match change {
+            Change::Create { data, .. } => match &self.now {
+                Some(now) => Err(conflict(entity, id, None, Some(now.version))),
+                None => {
+                    let now = State { version: 1, updated_at: author.now, data: data.clone() };
+                    let owner = Arc::clone(&author.owner);
+                    Ok((Pending { base: self.base, owner, created_at: author.now, now: Some(now) }, "created"))
+                }
+            },
+            Change::Update { patch, expected, .. } => {
+                let now = current(expected)?;
+                let data = now.data.patched(patch).map_err(|fault| fault.inside("data"))?;
+                let now = State { version: now.version + 1, updated_at: author.now, data };
+                Ok((Pending { now: Some(now), ..self }, "updated"))
+            }
+            Change::Delete { expected, .. } => {
+                current(expected)?;
+                Ok((Pending { now: None, ..self }, "deleted"))
+            }
+        }
+    }
+}
+
+/// The version that an entity had before it was deleted.
+fn before_version(before: Option<&Pending>, pending: &Pending) -> u64 {
+    let earlier = before.and_then(|before| before.now.as_ref()).map(|now| now.version);
+    earlier.or(pending.base.as_ref().map(|base| base.version)).unwrap_or(0)
+}
+
+/// What the event of a change says: the entity's data too, if it is not too long.
+fn event_data(id: &EntityId, version: u64, data: Option<&str>) -> String {
+    match data.filter(|data| data.len() <= EVENT_ENTITY_BYTES_MAX) {
+        Some(data) => format!(r#"{{"id":"{id}","version":{version},"data":{data}}}"#),
+        None => format!(r#"{{"id":"{id}","version":{version}}}"#),
+    }
+}
