@@ -1,5 +1,5 @@
 //! For tests of modules: [`Harness`] drives an implementation without a process and a host,
-//! [`Program`] drives a built program without a host. Neither is a host: nothing is restarted.
+//! [`Program`] drives a built program or shared library without a host. Neither is a host: nothing is restarted.
 
 mod harness;
 mod peer;

@@ -3,6 +3,7 @@
 
 use bulkhead_module::testing::init;
 use bulkhead_module::{Barrier, Context, Description, Error, Init, Json, Module, json};
+use proptest::prelude::*;
 use serde_json::{Value, json as value};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -313,6 +314,42 @@ fn ten_thousand_messages_leave_nothing_behind() {
     }
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < 16 * 1024 * 1024, "{grown} bytes more after 180 MB of messages");
+}
+
+fn kinds() -> impl Strategy<Value = String> {
+    let known = ["init", "command", "query", "mutation", "event", "shutdown", "ping", "cancel"];
+    prop_oneof![4 => proptest::sample::select(known.map(str::to_owned).to_vec()), 1 => "[^\0]{0,12}"]
+}
+
+fn payloads() -> impl Strategy<Value = Vec<u8>> {
+    let names = proptest::sample::select(vec!["count", "request", "conut", ""]);
+    let values =
+        proptest::sample::select(vec!["null", "7", "\"x\"", "[[]]", "{}", "{\"a\":{\"b\":[1.5,\"\\ud800\"]}}"]);
+    let members = proptest::sample::select(vec!["args", "event", "data", "protocol", "config", "limits"]);
+    let object = (names, members, values).prop_map(|(name, member, value)| {
+        format!("{{\"name\":\"{name}\",\"{member}\":{value},\"protocol\":1}}").into_bytes()
+    });
+    prop_oneof![
+        object,
+        proptest::collection::vec(1..=u8::MAX, 0..80),
+        "[{}\\[\\]\",:a-z0-9\\\\ é]{0,40}".prop_map(String::into_bytes)
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_over_the_border_is_answered_in_json_and_never_with_a_panic(
+        messages in proptest::collection::vec((kinds(), payloads()), 1..8),
+        initialised in any::<bool>(),
+    ) {
+        let module = if initialised { Loaded::ready() } else { Loaded::new() };
+        for (kind, payload) in messages {
+            let (kind, payload) = (CString::new(kind).unwrap(), CString::new(payload).unwrap());
+            let answer = module.send_raw(kind.as_ptr(), payload.as_ptr());
+            prop_assert!(answer["status"] == "success" || answer["status"] == "error", "{}", answer);
+            prop_assert!(answer["panicked"].is_null(), "{}", answer);
+        }
+    }
 }
 
 mod table {
