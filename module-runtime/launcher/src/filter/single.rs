@@ -137,7 +137,6 @@ impl Work<'_> {
             self.write_input();
             self.wait(wire);
             wire.receive();
-            self.program.reap(&self.filter.children);
             self.read(buffer);
             self.stop_if_unwanted(wire);
         }
@@ -157,7 +156,7 @@ impl Work<'_> {
         }
     }
 
-    fn wait(&self, wire: &Wire) {
+    fn wait(&mut self, wire: &Wire) {
         let mut descriptors: Vec<(BorrowedFd<'_>, PollFlags)> = Vec::with_capacity(5);
         descriptors.push((self.filter.children.as_fd(), PollFlags::POLLIN));
         if self.stopping.is_none() {
@@ -171,8 +170,16 @@ impl Work<'_> {
             descriptors.push((input.as_fd(), PollFlags::POLLOUT));
         }
         let until = self.stopping.as_ref().map_or(self.deadline, |stopping| Some(stopping.kill_at));
-        if let Err(error) = await_any(&descriptors, until) {
-            log!(error, "waiting for the filter failed: {error}");
+        match await_any(&descriptors, until) {
+            Ok(found) => {
+                if !found[0].is_empty() {
+                    self.program.reap(&self.filter.children);
+                }
+            }
+            Err(error) => {
+                self.stop(Error::failed(format!("waiting for the filter failed: {error}")));
+                self.program.end(&self.filter.children);
+            }
         }
     }
 

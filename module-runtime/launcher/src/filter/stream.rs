@@ -13,13 +13,15 @@
 //! are left to the host, which says `unknown` of them since the module is `concurrent`, and sends
 //! again what is safe to do twice.
 
+mod ends;
+
 use super::backlog::Backlog;
 use super::children::Children;
 use super::line::{self, Answer, Form};
 use super::lines::Lines;
 use super::program::{Chunk, Errors, Program, await_any, read_once};
 use bulkhead_child::{End, Error, Pending, Wire, log};
-use bulkhead_protocol::{Exit, Json, RequestType};
+use bulkhead_protocol::{Json, RequestType};
 use nix::poll::PollFlags;
 use std::collections::VecDeque;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -34,10 +36,6 @@ const AHEAD_BYTES_MAX: usize = 256 * 1024;
 
 /// One read of the program's output takes up to this many bytes.
 const READ_BYTES: usize = 64 * 1024;
-
-/// How many reads may follow the program's end. They take more than a pipe can hold; whoever still
-/// writes by then is no part of the program.
-const LAST_READS_MAX: usize = 64;
 
 /// How long a program that has closed its input or output may take to end.
 const CLOSING_MAX: Duration = Duration::from_secs(1);
@@ -69,9 +67,6 @@ struct Sent {
     /// How many bytes are with the program once its line is.
     end: u64,
 }
-
-/// The exit code where something ended that should not have.
-const EXIT_FAILURE: u8 = 1;
 
 impl Stream {
     /// Starts the program.
@@ -116,8 +111,7 @@ impl Stream {
         self.write_input();
         wire.flush();
         if self.program.exit.is_none() {
-            self.wait(wire);
-            self.program.reap(&self.children);
+            self.wait(wire)?;
         }
         if self.program.exit.is_none() && self.closing.is_some_and(|(_, until)| until <= Instant::now()) {
             self.program.end(&self.children);
@@ -129,10 +123,9 @@ impl Stream {
     }
 
     /// Waits for whatever comes next.
-    fn wait(&mut self, wire: &Wire) {
+    fn wait(&mut self, wire: &mut Wire) -> ControlFlow<u8> {
         let mut descriptors: Vec<(BorrowedFd<'_>, PollFlags)> = Vec::with_capacity(4);
-        descriptors.push((wire.as_fd(), PollFlags::POLLIN));
-        descriptors.push((self.children.as_fd(), PollFlags::POLLIN));
+        descriptors.extend([(wire.as_fd(), PollFlags::POLLIN), (self.children.as_fd(), PollFlags::POLLIN)]);
         if let Some(output) = &self.program.output {
             descriptors.push((output.as_fd(), PollFlags::POLLIN));
         }
@@ -140,17 +133,20 @@ impl Stream {
             let flags = if self.input.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
             descriptors.push((input.as_fd(), flags));
         }
-        match await_any(&descriptors, self.closing.map(|(_, until)| until)) {
-            Ok(found) => {
-                let input = self.program.input.as_ref().and(found.last());
-                if input.is_some_and(|events| events.contains(PollFlags::POLLERR)) {
-                    // Nobody reads it any more.
-                    self.program.input = None;
-                    self.closing("input");
-                }
-            }
-            Err(error) => log!(error, "waiting for the filter failed: {error}"),
+        let found = match await_any(&descriptors, self.closing.map(|(_, until)| until)) {
+            Ok(found) => found,
+            Err(error) => return Break(self.give_up(wire, &format!("waiting for the filter failed: {error}"))),
+        };
+        if !found[1].is_empty() {
+            self.program.reap(&self.children);
         }
+        let input = self.program.input.as_ref().and(found.last());
+        if input.is_some_and(|events| events.contains(PollFlags::POLLERR)) {
+            // Nobody reads it any more.
+            self.program.input = None;
+            self.closing("input");
+        }
+        Continue(())
     }
 
     /// Makes lines of what the host sent, as long as the program has room for them.
@@ -267,9 +263,9 @@ impl Stream {
             return Break(self.order_lost(
                 wire,
                 format!(
-                    "the filter wrote a line that nobody asked for, after {} answers: {found}; which answer is whose is \
-                     not known any more",
-                    self.answered
+                    "the filter wrote a line that nobody asked for, after {}: {found}; which answer is whose is not \
+                     known any more",
+                    self.answers()
                 ),
             ));
         };
@@ -288,86 +284,6 @@ impl Stream {
                 Break(self.order_lost(wire, sentence))
             }
         }
-    }
-
-    /// Answers everything in flight with an error, and ends the program.
-    fn order_lost(&mut self, wire: &mut Wire, sentence: String) -> u8 {
-        for sent in self.sent.drain(..) {
-            answer(wire, &sent, Err(Error::failed(sentence.clone())));
-        }
-        self.give_up(wire, &sentence)
-    }
-
-    fn answer_too_long(&mut self, wire: &mut Wire) -> u8 {
-        let sentence = format!("the filter's answer is longer than a frame may be, {} bytes", self.frame_bytes_max);
-        if let Some(sent) = self.sent.pop_front() {
-            answer(wire, &sent, Err(Error::frame_too_large(sentence.clone())));
-        }
-        self.give_up(wire, &sentence)
-    }
-
-    /// Lets the answers leave, then ends the program.
-    fn give_up(&mut self, wire: &mut Wire, sentence: &str) -> u8 {
-        log!(error, "{sentence}; it is ended");
-        wire.flush();
-        self.program.end(&self.children);
-        EXIT_FAILURE
-    }
-
-    fn host_gone(&mut self, end: End) -> u8 {
-        self.program.end(&self.children);
-        match end {
-            End::Closed => 0,
-            End::Broken(reason) => {
-                log!(error, "{reason}");
-                EXIT_FAILURE
-            }
-        }
-    }
-
-    /// Takes the last answers, and tells whose answer is missing.
-    fn program_ended(&mut self, wire: &mut Wire, buffer: &mut [u8], exit: &Exit) -> ControlFlow<u8> {
-        for _ in 0..LAST_READS_MAX {
-            if !self.read_output(wire, buffer)? {
-                break;
-            }
-        }
-        let rest = self.output.take_rest();
-        // Of a program that failed, a line without an end may be half an answer: of `12` nobody
-        // knows whether it would have been `123`.
-        if !rest.is_empty() && *exit == Exit::Code(0) {
-            self.take_line(wire, &rest)?;
-        }
-        let how = match self.closing {
-            Some((pipe, until)) if until <= Instant::now() => format!("closed its {pipe} and was ended"),
-            _ => format!("ended with {exit}"),
-        };
-        let after = match self.answered {
-            1 => "1 answer".to_owned(),
-            answered => format!("{answered} answers"),
-        };
-        let missing = format!("the filter {how} before it answered this message, after {after}");
-        let code = match self.shutdown {
-            Some(id) => {
-                for sent in self.sent.drain(..) {
-                    answer(wire, &sent, Err(Error::failed(missing.clone())));
-                }
-                if *exit != Exit::Code(0) {
-                    log!(warn, "the filter {how} at the end of its input");
-                }
-                wire.answer(id, Ok(Json::null()));
-                0
-            }
-            None => {
-                if let Some(sent) = self.sent.pop_front() {
-                    answer(wire, &sent, Err(Error::failed(missing)));
-                }
-                log!(error, "the filter {how} without being asked to, after {after}");
-                EXIT_FAILURE
-            }
-        };
-        wire.flush();
-        Break(code)
     }
 }
 
