@@ -99,7 +99,7 @@ impl Recipe {
         if let Some(limit) = options.cpu_time_limit {
             store.epoch_deadline_callback(move |_| Err(Limit::CpuTime { limit }.into()));
         }
-        let made = enter(&mut store, "its start function", |store| {
+        let made = enter(&mut store, "its start", |store| {
             let instance = loaded.linker.instantiate(&mut *store, &loaded.module)?;
             let exports = Exports::of(store, &instance)?;
             store.data_mut().exports = Some(exports.clone());

@@ -235,7 +235,7 @@ fn a_module_without_metadata_is_called_as_the_host_calls_it() {
 fn what_fails_before_the_first_message_says_where_and_is_permanent() {
     let body = "(local.get $payload)";
     for (outside, place) in [
-        ("(func $s (unreachable)) (start $s)", "its start function"),
+        ("(func $s (unreachable)) (start $s)", "its start"),
         (r#"(func (export "_initialize") (unreachable))"#, "_initialize"),
     ] {
         let error = Kit::new(&module("", body, outside)).refused();

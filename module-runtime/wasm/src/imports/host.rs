@@ -33,24 +33,23 @@ pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 /// Requests of the module's own.
 fn define_asking(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap(HOST, "query", |mut caller: Called<'_>, to: u32, payload: u32, timeout: i64| {
-        ask(
-            &mut caller,
-            to,
-            timeout,
-            |caller| Ok((None, json(caller, "the payload of the query", payload)?)),
-            Asked::Query,
-        )
+        respond(&mut caller, "query", |caller, host| {
+            let payload = json(caller, "the payload of the query", payload)?;
+            ask(caller, host, to, What::Query(&payload), timeout)
+        })
     })?;
     linker.func_wrap(HOST, "mutation", |mut caller: Called<'_>, to: u32, payload: u32, timeout: i64| {
-        let read = |caller: &Called<'_>| Ok((None, json(caller, "the payload of the mutation", payload)?));
-        ask(&mut caller, to, timeout, read, Asked::Mutation)
+        respond(&mut caller, "mutation", |caller, host| {
+            let payload = json(caller, "the payload of the mutation", payload)?;
+            ask(caller, host, to, What::Mutation(&payload), timeout)
+        })
     })?;
     linker.func_wrap(HOST, "command", |mut caller: Called<'_>, to: u32, name: u32, args: u32, timeout: i64| {
-        let read = |caller: &Called<'_>| {
+        respond(&mut caller, "command", |caller, host| {
             let name = text(caller, "the name of the command", name)?;
-            Ok((Some(name), json(caller, "the arguments of the command", args)?))
-        };
-        ask(&mut caller, to, timeout, read, Asked::Command)
+            let args = json(caller, "the arguments of the command", args)?;
+            ask(caller, host, to, What::Command { name: &name, args: &args }, timeout)
+        })
     })?;
     Ok(())
 }
@@ -127,36 +126,12 @@ fn define_for_any_time(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// The kinds of requests of the module's own.
-enum Asked {
-    Query,
-    Mutation,
-    Command,
-}
-
-fn ask(
-    caller: &mut Called<'_>,
-    to: u32,
-    timeout: i64,
-    read: impl FnOnce(&Called<'_>) -> Result<(Option<String>, Json), Refusal>,
-    asked: Asked,
-) -> wasmtime::Result<u32> {
-    let name = match asked {
-        Asked::Query => "query",
-        Asked::Mutation => "mutation",
-        Asked::Command => "command",
-    };
-    respond(caller, name, |caller, host| {
-        let to = if to == 0 { None } else { Some(text(caller, "the name of a module", to)?) };
-        let (name, payload) = read(caller)?;
-        let what = match asked {
-            Asked::Query => What::Query(&payload),
-            Asked::Mutation => What::Mutation(&payload),
-            Asked::Command => What::Command { name: name.as_deref().unwrap_or_default(), args: &payload },
-        };
-        let timeout = u64::try_from(timeout).ok().map(Duration::from_millis);
-        Ok(within(caller, || host.ask(Ask { to: to.as_deref(), what, timeout }))??)
-    })
+/// Sends a request and waits for its answer. A null pointer as receiver is the host's data store, and
+/// a negative timeout is none.
+fn ask(caller: &mut Called<'_>, host: &mut dyn Host, to: u32, what: What<'_>, timeout: i64) -> Result<Json, Refusal> {
+    let to = if to == 0 { None } else { Some(text(caller, "the name of a module", to)?) };
+    let timeout = u64::try_from(timeout).ok().map(Duration::from_millis);
+    Ok(within(caller, || host.ask(Ask { to: to.as_deref(), what, timeout }))??)
 }
 
 /// Does what a function of the host does, and answers it as the host would.
