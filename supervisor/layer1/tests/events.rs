@@ -1,0 +1,196 @@
+//! The stream of events: what is stored, how it is read, how far modules are, and what is set aside.
+
+mod common;
+
+use bulkhead_layer1::{
+    Clock, Job, Outcome, UnitId,
+    job::{Also, EventPage, More, Subscription},
+};
+use bulkhead_protocol::{ErrorCode, Pattern};
+use common::*;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+fn read(store: &Store, after: u64, patterns: &[&str], limit: usize, bytes_max: usize) -> EventPage {
+    let patterns = patterns.iter().map(|pattern| Pattern::new(pattern).unwrap()).collect();
+    match store.run(Job::ReadEvents { after, patterns, limit, bytes_max }) {
+        Outcome::Events(page) => page,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn emit(store: &Store, unit: Option<u64>, event: &str, data: &str) -> Outcome {
+    store.run(Job::Emit { unit: unit.map(UnitId), source: "m".into(), event: event.into(), data: json(data) })
+}
+
+fn names(page: &EventPage) -> Vec<String> {
+    page.events.iter().map(|event| event.event.clone()).collect()
+}
+
+fn subscription(store: &Store, module: &str) -> Subscription {
+    match store.run(Job::Subscribe { module: module.into() }) {
+        Outcome::Subscription(subscription) => subscription,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn changes_and_emitted_events_stand_in_the_stream_in_their_order() {
+    let store = Store::new();
+    let id = store.create("A", r#"{"n":1.0}"#);
+    emit(&store, Some(1), "m.before", "1");
+    store
+        .mutate_as(Some(1), "m", &format!(r#"{{"entity":"A","operation":"update","id":"{id}","data":{{"n":2}}}}"#))
+        .unwrap();
+    emit(&store, Some(1), "m.after", "null");
+    assert_eq!(read(&store, 1, &["*"], 10, 1000).events, []);
+    emit(&store, None, "client.said", "{}");
+    store.commit(1);
+    store.mutate(&format!(r#"{{"entity":"A","operation":"delete","id":"{id}"}}"#));
+    let page = read(&store, 0, &["*"], 10, 100_000);
+    assert_eq!(names(&page), ["A.created", "client.said", "m.before", "A.updated", "m.after", "A.deleted"]);
+    assert_eq!(page.events.iter().map(|event| event.cursor).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(page.events[0].data.as_str(), format!(r#"{{"id":"{id}","version":1,"data":{{"n":1.0}}}}"#));
+    assert_eq!(page.events[5].data.as_str(), format!(r#"{{"id":"{id}","version":3}}"#));
+    assert_eq!((page.cursor, page.more, page.lost), (6, More::No, 0));
+    // What is long is not carried along.
+    store.create("A", &format!(r#"{{"text":"{}"}}"#, "x".repeat(5000)));
+    assert!(!read(&store, 6, &["A.*"], 1, 1000).events[0].data.as_str().contains("data"));
+    let bad = emit(&store, Some(2), "no such name", "1");
+    let Outcome::Failed(failure) = bad else { panic!("{bad:?}") };
+    assert_code(&failure, ErrorCode::BadRequest, "white space");
+}
+
+#[test]
+fn reading_is_bounded_and_goes_on_at_its_cursor() {
+    let store = Store::new();
+    for n in 0..10 {
+        emit(&store, None, if n % 2 == 0 { "a.x" } else { "b.x" }, &format!("\"{}\"", "x".repeat(100)));
+    }
+    let page = read(&store, 0, &["a.*"], 2, 10_000);
+    assert_eq!((names(&page).len(), page.cursor, page.more), (2, 4, More::Yes));
+    let page = read(&store, page.cursor, &["a.*"], 100, 10_000);
+    assert_eq!((names(&page).len(), page.cursor, page.more), (3, 10, More::No));
+    let page = read(&store, 0, &["b.x", "a.x"], 100, 250);
+    assert_eq!((names(&page).len(), page.more), (2, More::Yes));
+    assert_eq!(names(&read(&store, 0, &["*"], 100, 1)).len(), 1);
+    assert_eq!(read(&store, 0, &[], 100, 1000).cursor, 10);
+    assert_eq!(read(&store, 1000, &["*"], 100, 1000).cursor, 10);
+    assert!(matches!(store.run(Job::EventEnds), Outcome::Ends { oldest: 1, newest: 10 }));
+}
+
+#[test]
+fn a_subscription_begins_at_the_end_advances_with_commits_and_outlives_the_store() {
+    let store = Store::new();
+    emit(&store, None, "a", "1");
+    assert_eq!(subscription(&store, "m"), Subscription { module: "m".into(), cursor: 1, missed: 0 });
+    emit(&store, None, "a", "2");
+    let also = vec![Also::Advance { module: "m".into(), cursor: 2 }];
+    assert!(matches!(store.run(Job::Commit { unit: UnitId(1), key: None, also }), Outcome::Committed { .. }));
+    assert!(matches!(store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: 1 }])), Outcome::Done));
+    let store = store.reopened(|_| {});
+    assert_eq!(subscription(&store, "m").cursor, 2);
+    let Outcome::Subscriptions(all) = store.run(Job::Subscriptions) else { panic!("they can be read") };
+    assert_eq!(all.len(), 1);
+    assert!(matches!(store.run(Job::Unsubscribe { module: "m".into() }), Outcome::Done));
+    assert_eq!(emit(&store, None, "a", "3").events_cursor(), 3);
+    assert_eq!(subscription(&store, "m").cursor, 3);
+}
+
+trait Cursor {
+    fn events_cursor(&self) -> u64;
+}
+
+impl Cursor for Outcome {
+    fn events_cursor(&self) -> u64 {
+        match self {
+            Outcome::Committed { events } => events.last().map_or(0, |event| event.cursor),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_event_that_is_set_aside_is_kept_and_the_module_goes_on() {
+    let store = Store::new();
+    subscription(&store, "m");
+    emit(&store, None, "a", r#"{"poison":true}"#);
+    let also = vec![Also::SetAside { module: "m".into(), cursor: 1, attempts: 5, error: "it crashed".into() }];
+    assert!(matches!(store.run(Job::Also(also)), Outcome::Done));
+    assert_eq!(subscription(&store, "m").cursor, 1);
+    let list = |module: Option<&str>| match store.run(Job::ListSetAside {
+        module: module.map(Into::into),
+        after: 0,
+        limit: 10,
+    }) {
+        Outcome::SetAside(list) => list,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(list(Some("other")), []);
+    let listed = list(None);
+    let [one] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!((one.module.as_str(), one.attempts, one.error.as_str()), ("m", 5, "it crashed"));
+    assert_eq!((one.event.cursor, one.event.data.as_str()), (1, r#"{"poison":true}"#));
+    let also = vec![Also::RemoveSetAside { id: one.id }];
+    assert!(matches!(store.run(Job::Commit { unit: UnitId(1), key: None, also }), Outcome::Committed { .. }));
+    assert_eq!(list(Some("m")), []);
+}
+
+/// Waits until the oldest event is the one that is expected.
+fn wait_for_oldest(store: &Store, expected: u64) {
+    let begun = Instant::now();
+    loop {
+        let Outcome::Ends { oldest, .. } = store.run(Job::EventEnds) else { panic!("they can be read") };
+        assert!(oldest <= expected, "expected {expected}, found {oldest}");
+        if oldest == expected {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "expected {expected}, found {oldest}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn events_are_cleared_by_age_but_the_newest_and_what_is_still_to_be_read_stay() {
+    let time = Arc::new(AtomicI64::new(1_000_000_000));
+    let clock = Arc::clone(&time);
+    let store = Store::with(|settings| {
+        settings.event_ttl = Duration::from_secs(10);
+        settings.clock = Clock::new(move || clock.load(Ordering::Relaxed));
+    });
+    for n in 0..10 {
+        if n == 5 {
+            subscription(&store, "slow");
+        }
+        emit(&store, None, "a", "1");
+    }
+    time.fetch_add(20_000_000, Ordering::Relaxed);
+    wait_for_oldest(&store, 6);
+    assert_eq!((read(&store, 2, &["*"], 100, 1000).lost, read(&store, 5, &["*"], 100, 1000).lost), (3, 0));
+    store.run(Job::Also(vec![Also::Advance { module: "slow".into(), cursor: 10 }]));
+    wait_for_oldest(&store, 10);
+    let store = store.reopened(|_| {});
+    assert_eq!(emit(&store, None, "a", "1").events_cursor(), 11);
+}
+
+#[test]
+fn a_subscriber_that_stays_away_too_long_is_told_what_it_missed() {
+    let store = Store::with(|settings| settings.events_max = 10);
+    subscription(&store, "gone");
+    for _ in 0..15 {
+        emit(&store, None, "a", "1");
+    }
+    wait_for_oldest(&store, 1);
+    for _ in 0..15 {
+        emit(&store, None, "a", "1");
+    }
+    wait_for_oldest(&store, 11);
+    assert_eq!(subscription(&store, "gone"), Subscription { module: "gone".into(), cursor: 10, missed: 10 });
+    store.run(Job::Unsubscribe { module: "gone".into() });
+    wait_for_oldest(&store, 21);
+}
