@@ -174,6 +174,16 @@ static char *fail(struct specimen *self, struct json args) {
     text_add_json(&text, code);
     text_add(&text, ",\"error\":");
     text_add_json(&text, message);
+    static const char *const more[] = {"retryable", "data"};
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        struct json member = json_member(args, more[i]);
+        if (member.at) {
+            text_add(&text, ",");
+            text_add_string(&text, more[i]);
+            text_add(&text, ":");
+            text_add_json(&text, member);
+        }
+    }
     text_add(&text, "}");
     return text_end(&text);
 }
@@ -379,7 +389,7 @@ static const struct {
     {"key", true, "the request's idempotency key", key},
     {"deadline", true, "how many milliseconds are left", deadline},
     {"time", true, "milliseconds since 1970", time_now},
-    {"fail", false, "answers with the error {\"code\",\"message\"}", fail},
+    {"fail", false, "answers with the error {\"code\",\"message\",\"retryable\",\"data\"}", fail},
     {"ask", false, "sends the command {\"name\",\"args\"} to the module {\"to\"}", ask},
     {"ask_query", false, "sends the query {\"payload\"} to {\"to\"}, or to the data store", ask_query},
     {"ask_mutation", false, "sends the mutation {\"payload\"} to {\"to\"}, or to the data store", ask_mutation},

@@ -52,6 +52,7 @@ matrix! {
         filter_for_each_message
         filter_in_jq
         filter_of_whole_messages
+        filter_in_shell
         minimal_process
         minimal_library
         research_log_process
@@ -81,6 +82,7 @@ matrix! {
         }
         errors {
             an_error_keeps_its_code_and_its_sentence(Fail);
+            an_error_keeps_its_data_and_says_whether_to_try_again(Fail);
             a_code_that_a_module_may_not_use_becomes_its_own(Fail);
             a_sentence_may_have_any_text_and_is_cut_when_it_is_too_long(Fail);
         }
@@ -123,9 +125,10 @@ matrix! {
         surroundings {
             the_key_and_the_deadline_are_known_to_the_handler(Key);
             lines_of_the_log_keep_their_level(Log);
-            there_is_a_clock_and_there_is_chance(Random);
+            there_is_a_clock_and_there_is_chance(Time, Random);
             processor_time_beyond_the_limit_ends_the_message(Spin);
             memory_beyond_the_limit_ends_the_message(Grow);
+            a_limit_costs_only_its_message_where_the_manifest_says_so(Trap);
         }
         endings {
             a_kill_is_followed_by_a_fresh_process();

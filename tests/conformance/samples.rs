@@ -36,6 +36,7 @@ pub(crate) enum Ability {
     Progress,
     Random,
     Spin,
+    Time,
     /// Its crash is a trap of WebAssembly.
     Trap,
     Wait,
@@ -166,6 +167,15 @@ pub(crate) const SAMPLES: &[Sample] = &[
         cannot: jq_with_whole_messages,
     },
     Sample {
+        name: "filter_in_shell",
+        kind: "filter",
+        files: &[From::Kept("modules/shell-greeter/greeter.sh")],
+        keys: "command = [\"sh\", \"bin/greeter.sh\"]\nline = \"message\"",
+        probe: ECHO,
+        many: MANY,
+        cannot: greeter_in_shell,
+    },
+    Sample {
         name: "minimal_process",
         kind: "process",
         files: &[From::Built("test-minimal")],
@@ -269,7 +279,8 @@ fn echoing_filter(ability: Ability) -> Option<&'static str> {
         | Ability::Fail
         | Ability::Grow
         | Ability::Random
-        | Ability::Spin => Some("it does one thing, not those of the specimen"),
+        | Ability::Spin
+        | Ability::Time => Some("it does one thing, not those of the specimen"),
     }
 }
 
@@ -291,8 +302,16 @@ fn jq(ability: Ability) -> Option<&'static str> {
 /// A filter that reads and writes whole messages, see `messages.jq`.
 fn jq_with_whole_messages(ability: Ability) -> Option<&'static str> {
     match ability {
-        Ability::KnowsItsCommands | Ability::Fail => None,
+        Ability::KnowsItsCommands | Ability::Fail | Ability::Random => None,
         _ => jq(ability),
+    }
+}
+
+/// A filter with commands of its own.
+fn greeter_in_shell(ability: Ability) -> Option<&'static str> {
+    match ability {
+        Ability::OneAtATime => echoing_filter(ability),
+        _ => commands_of_its_own(ability),
     }
 }
 

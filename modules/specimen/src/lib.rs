@@ -44,7 +44,7 @@ const COMMANDS: [(&str, Kind, &str, Act); 19] = [
     ("key", Idempotent, "the request's idempotency key", talk::key),
     ("deadline", Idempotent, "how many milliseconds are left", talk::deadline),
     ("time", Idempotent, "milliseconds since 1970", burden::time),
-    ("fail", Once, "answers with the error {\"code\",\"message\"}", talk::fail),
+    ("fail", Once, "answers with the error {\"code\",\"message\",\"retryable\",\"data\"}", talk::fail),
     ("ask", Once, "sends the command {\"name\",\"args\"} to the module {\"to\"}", talk::ask),
     ("ask_query", Once, "sends the query {\"payload\"} to {\"to\"}, or to the data store", talk::ask_query),
     ("ask_mutation", Once, "sends the mutation {\"payload\"} to {\"to\"}, or to the data store", talk::ask_mutation),

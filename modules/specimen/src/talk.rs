@@ -18,9 +18,19 @@ pub(crate) fn fail(_: &mut Specimen, _: &mut Context<'_>, args: &Json) -> Result
     struct Fail {
         code: String,
         message: String,
+        #[serde(default)]
+        retryable: bool,
+        data: Option<Json>,
     }
-    let Fail { code, message } = arguments(args)?;
-    Err(Error::custom(&code, message))
+    let Fail { code, message, retryable, data } = arguments(args)?;
+    let mut error = Error::custom(&code, message);
+    if retryable {
+        error = error.retryable();
+    }
+    Err(match data {
+        Some(data) => error.with_data(data),
+        None => error,
+    })
 }
 
 pub(crate) fn ask(_: &mut Specimen, ctx: &mut Context<'_>, args: &Json) -> Result<Json, Error> {

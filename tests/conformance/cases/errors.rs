@@ -4,7 +4,7 @@ use crate::samples::Sample;
 use crate::stage::Stage;
 use bulkhead_protocol::ErrorCode;
 use bulkhead_protocol::limits::ERROR_TEXT_BYTES_MAX;
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(crate) fn an_error_keeps_its_code_and_its_sentence(sample: &'static Sample) {
     let mut stage = Stage::of(sample, "");
@@ -14,6 +14,21 @@ pub(crate) fn an_error_keeps_its_code_and_its_sentence(sample: &'static Sample) 
         assert_eq!(failure.retryable, code.retryable(), "{code}");
         assert_eq!((failure.delivery, failure.module_code), (None, None), "{code}");
         assert_eq!((failure.exit, failure.stderr.len()), (None, 0), "{code}");
+    }
+    stage.probe_a_fresh_one();
+    stage.finish_unharmed();
+}
+
+pub(crate) fn an_error_keeps_its_data_and_says_whether_to_try_again(sample: &'static Sample) {
+    let mut stage = Stage::of(sample, "");
+    let details = json!({ "left": 0, "texts": ["é \u{1F30A}", { "a": null }] });
+    for (retryable, data) in [(true, &details), (false, &json!([1, 2])), (true, &json!("refill"))] {
+        for code in ["conflict", "out_of_ink"] {
+            let args = json!({ "code": code, "message": "no", "retryable": retryable, "data": data });
+            let failure = stage.fail("fail", args);
+            let found = failure.data.as_ref().map(|data| data.read::<Value>().expect("it is JSON"));
+            assert_eq!((failure.retryable, found.as_ref()), (retryable, Some(data)), "{failure:?}");
+        }
     }
     stage.probe_a_fresh_one();
     stage.finish_unharmed();

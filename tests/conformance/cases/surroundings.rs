@@ -96,6 +96,24 @@ pub(crate) fn memory_beyond_the_limit_ends_the_message(sample: &'static Sample) 
     stage.finish();
 }
 
+pub(crate) fn a_limit_costs_only_its_message_where_the_manifest_says_so(sample: &'static Sample) {
+    let limits = format!("cpu_time_limit = {}\nmemory_limit = \"200MB\"\non_limit = \"continue\"", ms(300));
+    let mut stage = Stage::of(sample, &format!("[resources]\n{limits}"));
+    let pid = stage.pid();
+    for (command, args, names) in [
+        ("spin", json!({ "ms": 60_000 }), ["CPU time", "cpu_time_limit"]),
+        ("grow", json!({ "bytes": 1_000_000_000 }), ["memory_limit", "memory limit"]),
+    ] {
+        let failure = stage.fail(command, args);
+        assert_eq!((failure.code, failure.delivery), (ErrorCode::ModuleError, None), "{failure:?}");
+        assert!(names.iter().any(|name| failure.error.contains(name)), "{failure:?}");
+        // Whatever it was about is in doubt, so it begins anew, in the same process.
+        stage.probe_a_fresh_one();
+        assert_eq!(stage.pid(), pid);
+    }
+    stage.finish_unharmed();
+}
+
 /// A process is ended, and WebAssembly is stopped by its runtime, which says so itself.
 fn is_its_end(failure: &Failure) -> bool {
     [ErrorCode::ModuleCrashed, ErrorCode::ModuleError].contains(&failure.code) && !failure.error.is_empty()
