@@ -2,7 +2,7 @@
 //! gets the usual message and, where asked for, the backtrace.
 
 use std::cell::RefCell;
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 thread_local! {
@@ -12,30 +12,25 @@ thread_local! {
 /// From now on every panic of this process also remembers its place.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) fn install_hook() {
-    install(|sentence| LAST.set(Some(sentence)));
+    install(|place, what| LAST.set(Some(format!("the handler panicked{place}: {what}"))));
 }
 
-/// From now on every panic of this process tells `tell` its place, as nothing comes after it.
+/// From now on every panic tells `tell` what it says and where it was, as nothing comes after it.
 #[cfg(target_family = "wasm")]
 pub(crate) fn install_hook(tell: fn(&str)) {
-    install(move |sentence| tell(&sentence));
+    install(move |place, what| tell(&format!("{what}{place}")));
 }
 
-fn install(keep: impl Fn(String) + Send + Sync + 'static) {
+fn install(keep: impl Fn(&str, &str) + Send + Sync + 'static) {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             before(info);
-            keep(sentence(info));
+            let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
+            keep(&place, info.payload_as_str().unwrap_or("a value that is no text"));
         }));
     });
-}
-
-/// Where it was and what it said.
-fn sentence(info: &PanicHookInfo<'_>) -> String {
-    let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
-    format!("the handler panicked{place}: {}", info.payload_as_str().unwrap_or("a value that is no text"))
 }
 
 /// Calls `handler`; a panic becomes its sentence.
