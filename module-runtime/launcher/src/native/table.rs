@@ -100,8 +100,8 @@ fn asked(what: impl FnOnce(&mut dyn Host) -> Result<Json, Error>) -> *mut c_char
 extern "C" fn query(to: *const c_char, payload: *const c_char, timeout_ms: i64) -> *mut c_char {
     asked(|host| {
         host.ask(Ask {
-            to: text(to, "to")?,
-            what: What::Query(&json(payload, "payload")?),
+            to: text(&to, "to")?,
+            what: What::Query(&json(&payload, "payload")?),
             timeout: timeout(timeout_ms),
         })
     })
@@ -110,8 +110,8 @@ extern "C" fn query(to: *const c_char, payload: *const c_char, timeout_ms: i64) 
 extern "C" fn mutation(to: *const c_char, payload: *const c_char, timeout_ms: i64) -> *mut c_char {
     asked(|host| {
         host.ask(Ask {
-            to: text(to, "to")?,
-            what: What::Mutation(&json(payload, "payload")?),
+            to: text(&to, "to")?,
+            what: What::Mutation(&json(&payload, "payload")?),
             timeout: timeout(timeout_ms),
         })
     })
@@ -119,21 +119,21 @@ extern "C" fn mutation(to: *const c_char, payload: *const c_char, timeout_ms: i6
 
 extern "C" fn command(to: *const c_char, name: *const c_char, args: *const c_char, timeout_ms: i64) -> *mut c_char {
     asked(|host| {
-        let name = text(name, "name")?.ok_or_else(|| missing("name"))?;
-        let what = What::Command { name, args: &json(args, "args")? };
-        host.ask(Ask { to: text(to, "to")?, what, timeout: timeout(timeout_ms) })
+        let name = text(&name, "name")?.ok_or_else(|| missing("name"))?;
+        let what = What::Command { name, args: &json(&args, "args")? };
+        host.ask(Ask { to: text(&to, "to")?, what, timeout: timeout(timeout_ms) })
     })
 }
 
 extern "C" fn event(name: *const c_char, data: *const c_char) -> *mut c_char {
     asked(|host| {
-        let name = text(name, "name")?.ok_or_else(|| missing("name"))?;
-        host.emit(name, &json(data, "data")?).map(|()| Json::null())
+        let name = text(&name, "name")?.ok_or_else(|| missing("name"))?;
+        host.emit(name, &json(&data, "data")?).map(|()| Json::null())
     })
 }
 
 extern "C" fn progress(data: *const c_char) -> *mut c_char {
-    asked(|host| host.progress(&json(data, "data")?).map(|()| Json::null()))
+    asked(|host| host.progress(&json(&data, "data")?).map(|()| Json::null()))
 }
 
 extern "C" fn wait(milliseconds: i64) -> i32 {
@@ -167,13 +167,13 @@ extern "C" fn key() -> *mut c_char {
 }
 
 extern "C" fn write_log(level: *const c_char, message: *const c_char) {
-    let level = match bytes(level) {
+    let level = match bytes(&level) {
         Some(b"debug") => Level::Debug,
         Some(b"warn") => Level::Warn,
         Some(b"error") => Level::Error,
         _ => Level::Info,
     };
-    let message = String::from_utf8_lossy(bytes(message).unwrap_or_default());
+    let message = String::from_utf8_lossy(bytes(&message).unwrap_or_default());
     log::line(level, format_args!("{message}"));
 }
 
@@ -234,19 +234,20 @@ fn to_c(text: &str) -> *mut c_char {
     }
 }
 
-/// The bytes of a string of the library's; it is alive until the function of the host returns.
-fn bytes<'a>(string: *const c_char) -> Option<&'a [u8]> {
-    // SAFETY: by `module.h` it is null or ends with a NUL. Nobody keeps it: every caller is done with
-    // it before it returns to the library.
-    (!string.is_null()).then(|| unsafe { CStr::from_ptr(string) }.to_bytes())
+/// The bytes of a string that was passed to a function of the host. They are borrowed from the
+/// argument itself, so that nobody can keep them for longer than the call.
+fn bytes(string: &*const c_char) -> Option<&[u8]> {
+    // SAFETY: by `module.h` it is null or ends with a NUL, and stays as it is until the function
+    // returns.
+    (!string.is_null()).then(|| unsafe { CStr::from_ptr(*string) }.to_bytes())
 }
 
-fn text<'a>(string: *const c_char, name: &str) -> Result<Option<&'a str>, Error> {
+fn text<'a>(string: &'a *const c_char, name: &str) -> Result<Option<&'a str>, Error> {
     let text = bytes(string).map(std::str::from_utf8).transpose();
     text.map_err(|error| Error::bad_request(format!("the argument '{name}' is not UTF-8: {error}")))
 }
 
-fn json(string: *const c_char, name: &str) -> Result<Json, Error> {
+fn json(string: &*const c_char, name: &str) -> Result<Json, Error> {
     match text(string, name)? {
         None => Ok(Json::null()),
         Some(text) => {

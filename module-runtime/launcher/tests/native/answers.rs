@@ -1,8 +1,8 @@
 //! What becomes of an answer, good or bad, on its way through the real border. The rules in full are
 //! tested where they are.
 
-use crate::support::{Library, hex, send_init, sentence, told};
-use bulkhead_module::testing::RequestType;
+use crate::support::{Library, send_init, sentence, told};
+use bulkhead_module::testing::{RequestType, Scratch};
 use bulkhead_protocol::{Json, OnPanic};
 use serde_json::{Value, json};
 
@@ -96,8 +96,10 @@ fn init_can_refuse_for_good_or_for_now() {
 
 #[test]
 fn what_a_module_says_of_itself_comes_from_init_then_from_its_metadata_then_from_the_host() {
-    let metadata = hex(br#"{"name":"from-metadata","version":"7","commands":["a"],"features":5}"#);
-    let library = Library::build("parrot.c", &[&format!("METADATA=\"{metadata}\"")]);
+    let scratch = Scratch::new();
+    let file = scratch.path().join("metadata");
+    std::fs::write(&file, r#"{"name":"from-metadata","version":"7","commands":["a"],"features":5}"#).unwrap();
+    let library = Library::build("parrot.c", &[&format!("METADATA_FILE=\"{}\"", file.display())]);
     let mut program = library.spawn();
     let said = told(br#"{"status":"success","data":{"name":"from-init"}}"#);
     let ready = send_init(&mut program, |init| init.config = Json::of(&said)).unwrap();

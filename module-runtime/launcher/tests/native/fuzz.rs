@@ -1,13 +1,13 @@
 //! A library that answers anything: random bytes, random JSON, JSON that is cut or changed. Whatever
 //! it is, the request is answered, and the process lives and ends well.
 
-use crate::support::{Library, hex, send_init, told};
-use bulkhead_module::testing::{Program, RequestType};
+use crate::support::{Library, send_init, told};
+use bulkhead_module::testing::{Program, RequestType, Scratch};
 use bulkhead_protocol::{Json, OnPanic};
 use serde_json::json;
 
 const ANSWERS: u64 = 3_000;
-const STARTS: u64 = 60;
+const STARTS: u64 = 300;
 /// So many requests are sent before their answers are read.
 const AHEAD: u64 = 50;
 
@@ -146,9 +146,12 @@ fn whatever_a_library_answers_the_caller_has_an_answer_and_the_process_lives() {
 #[test]
 fn whatever_a_library_says_of_itself_it_starts_or_says_why_not() {
     let mut random = Random(0xace);
+    let scratch = Scratch::new();
+    let file = scratch.path().join("metadata");
+    let library = Library::build("parrot.c", &[&format!("METADATA_FILE=\"{}\"", file.display())]);
     for _ in 0..STARTS {
         let (metadata, greeting) = (answer(&mut random), answer(&mut random));
-        let library = Library::build("parrot.c", &[&format!("METADATA=\"{}\"", hex(&metadata))]);
+        std::fs::write(&file, metadata).unwrap();
         let mut program = library.spawn();
         match send_init(&mut program, |init| init.config = Json::of(&told(&greeting))) {
             Ok(_) => is_alive(&mut program),

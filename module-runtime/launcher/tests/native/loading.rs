@@ -87,3 +87,19 @@ fn nothing_of_a_library_runs_before_init_came() {
     program.hang_up();
     assert_eq!(program.finish().0, Some(2));
 }
+
+#[test]
+fn wrong_usage_and_a_person_in_place_of_a_host_are_told() {
+    for (arguments, words) in [
+        (&["native"][..], "expected 'native --library PATH'"),
+        (&["native", "--library"], "expected 'native --library PATH'"),
+        (&["native", "--library", "a", "b"], "expected 'native --library PATH'"),
+        (&["native", "--library", "a"], "start it with `bulkhead run --modules FOLDER`"),
+    ] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_module-runtime"));
+        let output = command.args(arguments).stdin(std::process::Stdio::null()).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(words), "{arguments:?}: {stderr}");
+    }
+}

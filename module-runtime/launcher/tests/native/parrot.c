@@ -1,8 +1,10 @@
 /* Answers the bytes that it is told to: those of the first "hex":"…" in the payload, up to the first
  * zero. {"null":true} is answered with a null pointer, {"long":true} with a text of LONG bytes, and
- * everything else with {}. What get_module_metadata answers, it is built with. */
+ * everything else with {}. Its get_module_metadata answers what is in METADATA_FILE, if
+ * it is built with that. */
 #include "module.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,8 +37,18 @@ void *create_module(void) { return malloc(1); }
 void destroy_module(void *module) { free(module); }
 void free_string(char *string) { free(string); }
 
-#ifdef METADATA
-char *get_module_metadata(void) { return parrot("{\"hex\":\"" METADATA "\"}"); }
+#ifdef METADATA_FILE
+char *get_module_metadata(void) {
+    FILE *file = fopen(METADATA_FILE, "r");
+    char *text = calloc(1, LONG);
+    if (file && text) {
+        text[fread(text, 1, LONG - 1, file)] = '\0';
+    }
+    if (file) {
+        fclose(file);
+    }
+    return text;
+}
 #endif
 
 char *handle_message(void *module, const char *type, const char *payload) {

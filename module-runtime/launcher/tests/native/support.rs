@@ -83,7 +83,7 @@ pub(crate) fn told(bytes: &[u8]) -> Value {
     json!({ "hex": hex(bytes) })
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
