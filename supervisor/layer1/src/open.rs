@@ -167,10 +167,13 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
 /// Opens the connection that writes, having looked at the file first.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let fail = |error| OpenError::of_sqlite(path, error);
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let has_log = std::fs::metadata(log).is_ok_and(|metadata| metadata.len() > 0);
     let mut connection =
         connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE).map_err(fail)?;
-    // A refused file stays as it is, its write-ahead log too.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(fail)?;
+    // A refused file stays as it is, its write-ahead log too; an empty log goes again by itself.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log).map_err(fail)?;
     inspect(&connection, path)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(fail)?;
     configure_writer(&mut connection).map_err(fail)?;

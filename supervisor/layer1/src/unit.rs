@@ -12,7 +12,13 @@ use bulkhead_protocol::{
     event::check_event_name,
     layer1::{Change, Data, EntityId, EntityName, Operation},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// What names an entity.
 pub(crate) type Key = (EntityName, EntityId);
@@ -66,10 +72,13 @@ pub(crate) struct Emitted {
 }
 
 /// What the handling of one message has changed and emitted so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Unit {
+    /// Tells it from every other unit of this process, whatever numbers its host gives.
+    pub(crate) serial: u64,
     pub(crate) changes: HashMap<Key, Pending>,
-    /// Which entities were changed, one after the other, so that a copy of the unit can be brought up to it.
+    /// Which entities were changed, one after the other: what is written goes in this order, and a copy
+    /// of the unit is brought up to it by what is new here.
     pub(crate) touched: Vec<Key>,
     pub(crate) events: Vec<Emitted>,
     /// By how many bytes and entities it changes what each owner holds.
@@ -100,7 +109,33 @@ pub(crate) struct Mark {
     before: Vec<(Key, Option<Pending>)>,
 }
 
+impl Default for Unit {
+    fn default() -> Unit {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Unit {
+            serial: NEXT.fetch_add(1, Ordering::Relaxed),
+            changes: HashMap::new(),
+            touched: Vec::new(),
+            events: Vec::new(),
+            held: HashMap::new(),
+            bytes: 0,
+        }
+    }
+}
+
 impl Unit {
+    /// Each entity that the unit changes, in the order in which it first touched them.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = (&Key, &Pending)> {
+        let mut seen = HashSet::with_capacity(self.changes.len());
+        self.touched.iter().filter(move |key| seen.insert(*key)).filter_map(|key| self.changes.get_key_value(key))
+    }
+
+    /// Takes an entity as it is to be, without an event.
+    pub(crate) fn set(&mut self, key: Key, pending: Pending) {
+        self.touched.push(key.clone());
+        self.replace(key, Some(pending));
+    }
+
     /// Where the unit stands now.
     pub(crate) fn mark(&self) -> Mark {
         Mark { touched: self.touched.len(), events: self.events.len(), bytes: self.bytes, before: Vec::new() }
@@ -181,7 +216,7 @@ impl Unit {
     }
 
     /// Puts an entity's change in the place of the one before it, and keeps account of who holds what.
-    pub(crate) fn replace(&mut self, key: Key, pending: Option<Pending>) {
+    fn replace(&mut self, key: Key, pending: Option<Pending>) {
         if let Some(pending) = &pending {
             self.account(pending, 1);
         }

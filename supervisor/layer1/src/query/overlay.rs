@@ -4,7 +4,6 @@
 
 use crate::{
     declarations::{Declarations, create_search, insert_words, remove_words},
-    job::UnitId,
     unit::{Key, Unit},
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -13,8 +12,8 @@ use std::collections::HashSet;
 /// What the temporary table of one connection holds.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
-    /// The unit, and how many of its changes are in the table.
-    held: Option<(UnitId, usize)>,
+    /// The serial number of the unit, and how many of its changes are in the table.
+    held: Option<(u64, usize)>,
     /// The full-text tables that were made.
     searches: HashSet<String>,
     made: bool,
@@ -31,12 +30,11 @@ impl Overlay {
         &mut self,
         connection: &Connection,
         declarations: &Declarations,
-        id: UnitId,
         unit: &Unit,
     ) -> rusqlite::Result<()> {
         self.make(connection)?;
         let known = match self.held.take() {
-            Some((held, known)) if held == id && known <= unit.touched.len() => known,
+            Some((held, known)) if held == unit.serial && known <= unit.touched.len() => known,
             _ => {
                 self.clear(connection)?;
                 0
@@ -46,7 +44,7 @@ impl Overlay {
         for key in news {
             self.put(connection, declarations, key, unit)?;
         }
-        self.held = Some((id, unit.touched.len()));
+        self.held = Some((unit.serial, unit.touched.len()));
         Ok(())
     }
 

@@ -30,7 +30,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
 pub(crate) fn changed_since(connection: &Connection, unit: &Unit) -> rusqlite::Result<Option<(Key, Option<u64>)>> {
     let mut statement =
         connection.prepare_cached("SELECT version, created_at FROM entities WHERE entity = ?1 AND id = ?2")?;
-    for (key, pending) in &unit.changes {
+    for (key, pending) in unit.in_order() {
         let found: Option<(u64, i64)> =
             statement.query_row([key.0.as_str(), key.1.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         // One of the same version but of another time was deleted and created anew.
@@ -43,7 +43,7 @@ pub(crate) fn changed_since(connection: &Connection, unit: &Unit) -> rusqlite::R
 
 /// Writes what the unit changes. The unit was found to be up to date in this transaction.
 pub(crate) fn write(connection: &Connection, declarations: &Declarations, unit: &Unit) -> rusqlite::Result<()> {
-    for (key, pending) in &unit.changes {
+    for (key, pending) in unit.in_order() {
         write_one(connection, declarations, key, pending)?;
     }
     Ok(())

@@ -102,7 +102,7 @@ impl Reader {
         let connection = &self.connection;
         let sqlite = |error: rusqlite::Error| of_sqlite(&error);
         match (job, unit) {
-            (Job::Query { query, .. }, unit) => self.query(query, unit.map(|(id, unit)| (id, &*unit))),
+            (Job::Query { query, .. }, unit) => self.query(query, unit.map(|(_, unit)| &*unit)),
             (Job::Mutate { owner, mutation, .. }, Some((_, unit))) => {
                 self.has_room()?;
                 let author = Author { owner: owner.as_str().into(), now };
@@ -150,16 +150,16 @@ impl Reader {
         }
     }
 
-    fn query(&mut self, query: &Query, unit: Option<(UnitId, &Unit)>) -> Result<Outcome, Failure> {
+    fn query(&mut self, query: &Query, unit: Option<&Unit>) -> Result<Outcome, Failure> {
         let sqlite = |error: rusqlite::Error| of_sqlite(&error);
         let declarations = &self.shared.declarations;
         let touches = |unit: &Unit| {
             let types: Vec<_> = query.needs().into_iter().map(|need| need.entity).collect();
             unit.touched.iter().any(|(entity, _)| types.contains(entity))
         };
-        let overlay = match unit.filter(|(_, unit)| touches(unit)) {
-            Some((id, unit)) => {
-                let followed = self.overlay.follow(&self.connection, declarations, id, unit);
+        let overlay = match unit.filter(|unit| touches(unit)) {
+            Some(unit) => {
+                let followed = self.overlay.follow(&self.connection, declarations, unit);
                 followed.map_err(|error| {
                     self.overlay = Overlay::unknown();
                     sqlite(error)

@@ -68,14 +68,14 @@ pub(crate) fn prepare(
         }
         let Some(stored) = entities::find(connection, &key)? else {
             imported.created += 1;
-            unit.replace(key, Some(pending));
+            unit.set(key, pending);
             continue;
         };
         if is_same(&stored, &pending) || existing == Existing::Keep {
             imported.kept += 1;
         } else if existing == Existing::Replace {
             imported.replaced += 1;
-            unit.replace(key, Some(pending.over(stored)));
+            unit.set(key, pending.over(stored));
         } else {
             let reason = format!(
                 "another {} with the id {} is there already, of version {}",
@@ -98,8 +98,8 @@ fn read(line: &str) -> Result<((EntityName, EntityId), Pending), String> {
     if line.version == 0 || i64::try_from(line.version).is_err() {
         return Err(format!("at version: expected an integer from 1 to 2^63-1, found {}", line.version));
     }
-    let state = State { version: line.version, updated_at: time("updated_at", &line.updated_at)?, data };
     let created_at = time("created_at", &line.created_at)?;
+    let state = State { version: line.version, updated_at: time("updated_at", &line.updated_at)?, data };
     Ok(((entity, id), Pending { base: None, owner: line.owner.into(), created_at, now: Some(state) }))
 }
 

@@ -1,0 +1,128 @@
+//! Many callers at once, and the end of the store in the middle of their work.
+
+mod common;
+
+use bulkhead_layer1::{Job, Layer1, Outcome, Settings, Ticket, limits::JOBS_MAX};
+use bulkhead_protocol::{
+    ErrorCode,
+    layer1::{Mutation, Query},
+};
+use common::*;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+};
+
+fn create(n: u64) -> Job {
+    let payload = format!(r#"{{"entity":"A","operation":"create","data":{{"n":{n}}}}}"#);
+    Job::Mutate { unit: None, owner: String::new(), mutation: Mutation::read(&json(&payload)).unwrap(), key: None }
+}
+
+fn count() -> Job {
+    Job::Query { unit: None, query: Query::read(&json(r#"{"entity":"A","limit":0,"count":true}"#)).unwrap() }
+}
+
+#[test]
+fn every_job_has_one_outcome_and_the_callers_are_woken() {
+    let folder = Folder::new();
+    let (wake, woken) = mpsc::channel();
+    let layer1 = Layer1::open(Settings::new(folder.database()), move || wake.send(()).unwrap_or_default()).unwrap();
+    let jobs = 2000;
+    for n in 0..jobs {
+        layer1.submit(Ticket(n), if n % 3 == 0 { count() } else { create(n) }, None).unwrap();
+    }
+    let mut found = BTreeSet::new();
+    while found.len() < jobs as usize {
+        woken.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+        while let Some((Ticket(ticket), outcome)) = layer1.poll() {
+            assert!(matches!(outcome, Outcome::Mutated { .. } | Outcome::Rows(_)), "{outcome:?}");
+            assert!(found.insert(ticket));
+        }
+    }
+    assert!(layer1.poll().is_none());
+}
+
+#[test]
+fn too_many_jobs_are_given_back_and_the_rest_is_done() {
+    let store = Store::new();
+    let mut taken = 0_u64;
+    while store.layer1.submit(Ticket(taken), create(taken), None).is_ok() {
+        taken += 1;
+        // The thread that writes may be faster than this one; then there is nothing to be seen.
+        if taken > 20 * JOBS_MAX as u64 {
+            break;
+        }
+    }
+    for _ in 0..taken {
+        assert!(matches!(store.layer1.wait().1, Outcome::Mutated { .. }));
+    }
+    assert_eq!(store.query(r#"{"entity":"A","limit":0,"count":true}"#)["count"], taken);
+}
+
+#[test]
+fn what_is_read_after_an_acknowledgement_has_what_was_acknowledged() {
+    let store = Store::new();
+    for n in 1..=300 {
+        store.create("A", "{}");
+        assert_eq!(store.query(r#"{"entity":"A","limit":0,"count":true}"#)["count"], n);
+    }
+}
+
+#[test]
+fn an_increment_with_an_expected_version_is_never_lost() {
+    let store = Store::new();
+    let id = store.create("A", r#"{"n":0}"#);
+    let layer1 = &store.layer1;
+    let update = |n: u64| {
+        let payload =
+            format!(r#"{{"entity":"A","operation":"update","id":"{id}","data":{{"n":{n}}},"expected_version":{n}}}"#);
+        Job::Mutate { unit: None, owner: String::new(), mutation: Mutation::read(&json(&payload)).unwrap(), key: None }
+    };
+    let next = AtomicU64::new(1);
+    // Sixteen at once want to be the change that follows version n; exactly one of them is.
+    for n in 1..=100 {
+        for _ in 0..16 {
+            layer1.submit(Ticket(next.fetch_add(1, Ordering::Relaxed)), update(n), None).unwrap();
+        }
+        let won = (0..16).filter(|_| match layer1.wait().1 {
+            Outcome::Mutated { .. } => true,
+            Outcome::Failed(failure) if failure.code == ErrorCode::Conflict => false,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(won.count(), 1);
+    }
+}
+
+#[test]
+fn closing_writes_what_waits_and_answers_everything() {
+    for _ in 0..20 {
+        let folder = Folder::new();
+        let layer1 = Arc::new(Layer1::open(Settings::new(folder.database()), || {}).unwrap());
+        for n in 0..200 {
+            layer1.submit(Ticket(n), if n % 4 == 0 { count() } else { create(n) }, None).unwrap();
+        }
+        layer1.close().unwrap();
+        assert!(layer1.submit(Ticket(1000), count(), None).is_err());
+        let mut created = 0;
+        for _ in 0..200 {
+            match layer1.wait() {
+                (_, Outcome::Mutated { .. }) => created += 1,
+                (Ticket(n), Outcome::Rows(_)) => assert_eq!(n % 4, 0),
+                (Ticket(n), Outcome::Failed(failure)) => {
+                    assert_eq!(n % 4, 0, "{failure:?}");
+                    assert!(matches!(failure.code, ErrorCode::ModuleUnavailable | ErrorCode::Cancelled), "{failure:?}");
+                }
+                (_, other) => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(created, 150);
+        drop(layer1);
+        assert!(!folder.0.join("layer1.db-wal").exists());
+        let store = Store::in_folder(folder, |_| {});
+        assert_eq!(store.query(r#"{"entity":"A","limit":0,"count":true}"#)["count"], 150);
+    }
+}

@@ -1,0 +1,407 @@
+//! Random mutations, units and queries, compared with a model that knows nothing of SQL: a list of
+//! entities in memory, filtered and ordered in plain Rust over `serde_json`. `LAYER1_MODEL_CASES` sets how
+//! many sequences are played (40).
+
+mod common;
+
+use bulkhead_layer1::Outcome;
+use bulkhead_protocol::ErrorCode;
+use common::*;
+use proptest::prelude::*;
+use serde_json::{Value, json as value};
+use std::{cmp::Ordering, collections::BTreeMap};
+
+/// An entity as the model has it.
+#[derive(Clone, Debug, PartialEq)]
+struct Entity {
+    version: u64,
+    data: Value,
+}
+
+type State = BTreeMap<String, Entity>;
+
+/// What the model has: what is committed, and what each unit has made of it.
+#[derive(Default)]
+struct Model {
+    committed: State,
+    /// The state as the unit sees it, by the changes that it made: `None` is deleted.
+    units: BTreeMap<u64, BTreeMap<String, (Option<u64>, Option<Entity>)>>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Create { unit: Option<u64>, id: usize, data: Value },
+    Update { unit: Option<u64>, id: usize, patch: Value, expected: Option<u64> },
+    Delete { unit: Option<u64>, id: usize },
+    Commit { unit: u64 },
+    Discard { unit: u64 },
+    Query { unit: Option<u64>, filters: Value, order: Vec<(String, bool)>, limit: usize },
+    Reopen,
+}
+
+fn id(number: usize) -> String {
+    format!("{number:08x}-2c1a-7e3b-9f00-5d2c8a4b6e7f")
+}
+
+const PATHS: [&str; 4] = ["a", "b", "c.d", "c.0"];
+
+/// Values whose order and equality are easy to get wrong.
+fn scalar() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(value!(null)),
+        any::<bool>().prop_map(Value::from),
+        prop::sample::select(vec![0_i64, 1, -1, 2, i64::MAX, i64::MIN, (1 << 53) + 1]).prop_map(Value::from),
+        prop::sample::select(vec![0.0, -0.0, 1.0, 1.5, -1e300, 9_007_199_254_740_992.0, 9.3e18]).prop_map(Value::from),
+        prop::sample::select(vec!["", "a", "A", "ab", "\0", "a\0", "é", "😀", "1", "\u{ffff}"]).prop_map(Value::from),
+    ]
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        4 => scalar(),
+        1 => prop::collection::vec(scalar(), 0..3).prop_map(Value::from),
+        1 => scalar().prop_map(|inner| value!({"d": inner})),
+        1 => (scalar(), scalar()).prop_map(|(x, y)| value!({"x": x, "d": [y]})),
+    ]
+}
+
+fn object() -> impl Strategy<Value = Value> {
+    prop::collection::btree_map(prop::sample::select(vec!["a", "b", "c"]), any_value(), 0..4)
+        .prop_map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn condition() -> impl Strategy<Value = Value> {
+    let comparable = || scalar().prop_filter("a number or a text", |value| value.is_number() || value.is_string());
+    prop_oneof![
+        scalar(),
+        any_value().prop_map(|value| value!({"eq": value})),
+        any_value().prop_map(|value| value!({"ne": value})),
+        (prop::sample::select(vec!["gt", "gte", "lt", "lte"]), comparable())
+            .prop_map(|(name, value)| value!({name: value})),
+        (comparable(), comparable()).prop_map(|(low, high)| value!({"gte": low, "lt": high})),
+        prop::collection::vec(any_value(), 0..4).prop_map(|values| value!({"in": values})),
+        scalar().prop_map(|value| value!({"contains": value})),
+        any::<bool>().prop_map(|value| value!({"exists": value})),
+    ]
+}
+
+fn filters() -> impl Strategy<Value = Value> {
+    prop::collection::btree_map(prop::sample::select(PATHS.to_vec()), condition(), 0..3)
+        .prop_map(|filters| filters.into_iter().map(|(path, condition)| (path.to_owned(), condition)).collect())
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let unit = || prop_oneof![2 => Just(None), 3 => (0..3_u64).prop_map(Some)];
+    let number = || 0..12_usize;
+    let order = prop::collection::vec((prop::sample::select(PATHS.to_vec()), any::<bool>()), 0..3).prop_map(|order| {
+        let mut distinct: Vec<(String, bool)> = Vec::new();
+        for (path, descending) in order {
+            if distinct.iter().all(|(other, _)| other != path) {
+                distinct.push((path.to_owned(), descending));
+            }
+        }
+        distinct
+    });
+    prop_oneof![
+        6 => (unit(), number(), object()).prop_map(|(unit, id, data)| Step::Create { unit, id, data }),
+        4 => (unit(), number(), object(), prop::option::weighted(0.3, 1..4_u64))
+            .prop_map(|(unit, id, patch, expected)| Step::Update { unit, id, patch, expected }),
+        2 => (unit(), number()).prop_map(|(unit, id)| Step::Delete { unit, id }),
+        2 => (0..3_u64).prop_map(|unit| Step::Commit { unit }),
+        1 => (0..3_u64).prop_map(|unit| Step::Discard { unit }),
+        8 => (unit(), filters(), order, 1..5_usize)
+            .prop_map(|(unit, filters, order, limit)| Step::Query { unit, filters, order, limit }),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+/// What stands at a path.
+fn at<'a>(data: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(data, |value, step| match value {
+        Value::Object(members) => members.get(step),
+        Value::Array(elements) => elements.get(step.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+fn rank(value: &Value) -> u8 {
+    match value {
+        Value::Null => 0,
+        Value::Number(_) => 1,
+        Value::String(_) => 2,
+        Value::Bool(false) => 3,
+        Value::Bool(true) => 4,
+        Value::Array(_) | Value::Object(_) => 5,
+    }
+}
+
+/// Compares numbers exactly: an i64 and an f64 that lie beside each other are different.
+fn numbers(a: &serde_json::Number, b: &serde_json::Number) -> Ordering {
+    match (a.as_i64(), b.as_i64()) {
+        (Some(a), Some(b)) => a.cmp(&b),
+        (None, None) => a.as_f64().unwrap().partial_cmp(&b.as_f64().unwrap()).unwrap(),
+        (None, Some(_)) => numbers(b, a).reverse(),
+        (Some(integer), None) => {
+            let real = b.as_f64().unwrap();
+            // The model keeps to 128 bits, in which every double of interest has its floor.
+            let floor = i128::from(integer).cmp(&(real.floor().clamp(-1e30, 1e30) as i128));
+            if floor == Ordering::Equal && real.fract() != 0.0 { Ordering::Less } else { floor }
+        }
+    }
+}
+
+/// The text by which lists and objects are compared; see `Value::Composite` in the protocol.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(integer), _) => integer.to_string(),
+            (None, Some(real)) if real.fract() == 0.0 && real.abs() < 9e18 => format!("{}", real as i64),
+            (None, Some(real)) => format!("{real:e}"),
+            _ => unreachable!("a number is an i64 or an f64"),
+        },
+        Value::Array(elements) => format!("[{}]", elements.iter().map(canonical).collect::<Vec<_>>().join(",")),
+        Value::Object(members) => {
+            let members: Vec<_> = members
+                .iter()
+                .map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), canonical(value)))
+                .collect();
+            format!("{{{}}}", members.join(","))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn compare(a: &Value, b: &Value) -> Ordering {
+    rank(a).cmp(&rank(b)).then_with(|| match (a, b) {
+        (Value::Number(a), Value::Number(b)) => numbers(a, b),
+        (Value::String(a), Value::String(b)) => a.as_bytes().cmp(b.as_bytes()),
+        (Value::Array(_) | Value::Object(_), _) => {
+            // A number in a list that is written as a text differently may still be worth the same.
+            canonical(a).cmp(&canonical(b))
+        }
+        _ => Ordering::Equal,
+    })
+}
+
+fn holds(found: Option<&Value>, condition: &Value) -> bool {
+    let worth = found.unwrap_or(&Value::Null);
+    let equal = |other: &Value| compare(worth, other) == Ordering::Equal;
+    let Value::Object(operators) = condition else { return equal(condition) };
+    operators.iter().all(|(name, operand)| {
+        let alike = rank(worth) == rank(operand);
+        match name.as_str() {
+            "eq" => equal(operand),
+            "ne" => !equal(operand),
+            "gt" => alike && compare(worth, operand).is_gt(),
+            "gte" => alike && compare(worth, operand).is_ge(),
+            "lt" => alike && compare(worth, operand).is_lt(),
+            "lte" => alike && compare(worth, operand).is_le(),
+            "in" => operand.as_array().unwrap().iter().any(equal),
+            "contains" => match (worth, operand) {
+                (Value::String(text), Value::String(part)) => text.contains(part.as_str()),
+                (Value::Array(elements), part) => elements.iter().any(|element| compare(element, part).is_eq()),
+                _ => false,
+            },
+            "exists" => found.is_some() == operand.as_bool().unwrap(),
+            other => panic!("{other}"),
+        }
+    })
+}
+
+/// RFC 7396.
+fn patched(target: &Value, patch: &Value) -> Value {
+    let Value::Object(changes) = patch else { return patch.clone() };
+    let mut members = target.as_object().cloned().unwrap_or_default();
+    for (name, change) in changes {
+        match change {
+            Value::Null => drop(members.remove(name)),
+            change => {
+                let old = members.get(name).unwrap_or(&Value::Null).clone();
+                members.insert(name.clone(), patched(&old, change));
+            }
+        }
+    }
+    Value::Object(members)
+}
+
+impl Model {
+    fn view(&self, unit: Option<u64>) -> State {
+        let mut state = self.committed.clone();
+        for (id, (_, now)) in unit.and_then(|unit| self.units.get(&unit)).into_iter().flatten() {
+            match now {
+                Some(entity) => drop(state.insert(id.clone(), entity.clone())),
+                None => drop(state.remove(id)),
+            }
+        }
+        state
+    }
+
+    fn put(&mut self, unit: Option<u64>, id: &str, now: Option<Entity>) {
+        match unit {
+            None => match now {
+                Some(entity) => drop(self.committed.insert(id.into(), entity)),
+                None => drop(self.committed.remove(id)),
+            },
+            Some(unit) => {
+                let base = self.committed.get(id).map(|entity| entity.version);
+                self.units.entry(unit).or_default().entry(id.into()).or_insert((base, None)).1 = now;
+            }
+        }
+    }
+}
+
+/// Plays one step in both, and compares.
+fn play(store: &Store, model: &mut Model, step: &Step) {
+    match step {
+        Step::Create { unit, id: number, data } => {
+            let id = id(*number);
+            let payload = value!({"entity": "E", "operation": "create", "id": id, "data": data});
+            let done = store.mutate_as(*unit, "", &payload.to_string());
+            if model.view(*unit).contains_key(&id) {
+                assert_eq!(done.unwrap_err().code, ErrorCode::Conflict);
+            } else {
+                assert_eq!(done.unwrap().0["version"], 1);
+                model.put(*unit, &id, Some(Entity { version: 1, data: data.clone() }));
+            }
+        }
+        Step::Update { unit, id: number, patch, expected } => {
+            let id = id(*number);
+            let mut payload = value!({"entity": "E", "operation": "update", "id": id, "data": patch});
+            if let Some(expected) = expected {
+                payload["expected_version"] = value!(expected);
+            }
+            let done = store.mutate_as(*unit, "", &payload.to_string());
+            match model.view(*unit).get(&id) {
+                None => assert_eq!(done.unwrap_err().code, ErrorCode::NotFound),
+                Some(old) if expected.is_some_and(|expected| expected != old.version) => {
+                    assert_eq!(done.unwrap_err().code, ErrorCode::Conflict);
+                }
+                Some(old) => {
+                    assert_eq!(done.unwrap().0["version"], old.version + 1);
+                    model.put(*unit, &id, Some(Entity { version: old.version + 1, data: patched(&old.data, patch) }));
+                }
+            }
+        }
+        Step::Delete { unit, id: number } => {
+            let id = id(*number);
+            let done =
+                store.mutate_as(*unit, "", &value!({"entity": "E", "operation": "delete", "id": id}).to_string());
+            match model.view(*unit).get(&id) {
+                None => assert_eq!(done.unwrap_err().code, ErrorCode::NotFound),
+                Some(old) => {
+                    assert_eq!(done.unwrap().0["version"], old.version + 1);
+                    model.put(*unit, &id, None);
+                }
+            }
+        }
+        Step::Commit { unit } => commit(store, model, *unit),
+        Step::Discard { unit } => {
+            let job = bulkhead_layer1::Job::Discard { unit: bulkhead_layer1::UnitId(*unit) };
+            store.layer1.submit(bulkhead_layer1::Ticket(u64::MAX), job, None).unwrap();
+            model.units.remove(unit);
+        }
+        Step::Query { unit, filters, order, limit } => query(store, model, *unit, filters, order, *limit),
+        Step::Reopen => unreachable!("the caller does this"),
+    }
+}
+
+fn commit(store: &Store, model: &mut Model, unit: u64) {
+    let changes = model.units.remove(&unit).unwrap_or_default();
+    // An entity that was deleted and made anew has the same version, but is not the same: only the
+    // store can tell, so the model asks whether any version changed, and takes the store's word otherwise.
+    let stale = changes.iter().any(|(id, (base, _))| model.committed.get(id).map(|entity| entity.version) != *base);
+    match store.commit(unit) {
+        Outcome::Conflict(failure) => {
+            assert_eq!(failure.code, ErrorCode::Conflict);
+            assert!(stale || changes.values().any(|(base, _)| *base == Some(1)), "{failure:?}");
+        }
+        Outcome::Committed { .. } => {
+            assert!(!stale);
+            for (id, (_, now)) in changes {
+                match now {
+                    Some(entity) => drop(model.committed.insert(id, entity)),
+                    None => drop(model.committed.remove(&id)),
+                }
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn query(store: &Store, model: &Model, unit: Option<u64>, filters: &Value, order: &[(String, bool)], limit: usize) {
+    let view = model.view(unit);
+    let conditions = filters.as_object().unwrap();
+    let mut expected: Vec<(&String, &Entity)> = view
+        .iter()
+        .filter(|(_, entity)| conditions.iter().all(|(path, condition)| holds(at(&entity.data, path), condition)))
+        .collect();
+    let last_descending = order.last().is_some_and(|(_, descending)| *descending);
+    expected.sort_by(|(a_id, a), (b_id, b)| {
+        let turn = |ordering: Ordering, descending: bool| if descending { ordering.reverse() } else { ordering };
+        let by = |(path, descending): &(String, bool)| {
+            let worth = |entity: &'_ Entity| at(&entity.data, path).cloned().unwrap_or(Value::Null);
+            turn(compare(&worth(a), &worth(b)), *descending)
+        };
+        let ordered = order.iter().map(by).find(|ordering| ordering.is_ne());
+        ordered.unwrap_or_else(|| turn(a_id.cmp(b_id), last_descending))
+    });
+    let by: Vec<_> = order
+        .iter()
+        .map(|(path, descending)| value!({"by": path, "direction": if *descending { "desc" } else { "asc" }}))
+        .collect();
+    let mut found: Vec<(String, Entity)> = Vec::new();
+    let mut after = Value::Null;
+    loop {
+        let payload =
+            value!({"entity": "E", "filters": filters, "order": by, "limit": limit, "after": after, "count": true});
+        let answer =
+            store.query_in(unit, &payload.to_string()).unwrap_or_else(|failure| panic!("{payload}: {failure:?}"));
+        assert_eq!(answer["count"], expected.len(), "{payload}");
+        let page = answer["entities"].as_array().unwrap();
+        found.extend(page.iter().map(|entity| {
+            let version = entity["version"].as_u64().unwrap();
+            (entity["id"].as_str().unwrap().to_owned(), Entity { version, data: entity["data"].clone() })
+        }));
+        after = answer["next"].clone();
+        if after.is_null() {
+            break;
+        }
+        assert_eq!(page.len(), limit);
+    }
+    let expected: Vec<(String, Entity)> =
+        expected.into_iter().map(|(id, entity)| (id.clone(), entity.clone())).collect();
+    assert_eq!(found, expected, "{filters} {order:?}");
+}
+
+fn run(steps: Vec<Step>, indexes: Vec<bulkhead_layer1::Index>) {
+    let mut store = Store::with(|settings| settings.indexes = indexes.clone());
+    let mut model = Model::default();
+    for step in &steps {
+        if let Step::Reopen = step {
+            store = store.reopened(|settings| settings.indexes = indexes.clone());
+            model.units.clear();
+        } else {
+            play(&store, &mut model, step);
+        }
+    }
+    query(&store, &model, None, &value!({}), &[], 3);
+    assert_eq!(store.layer1.tools().check(&mut |_| std::ops::ControlFlow::Continue(())).unwrap(), Vec::<String>::new());
+}
+
+fn cases() -> u32 {
+    std::env::var("LAYER1_MODEL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_sequences_give_what_the_model_gives(steps in prop::collection::vec(step(), 1..60)) {
+        run(steps, vec![]);
+    }
+
+    #[test]
+    fn random_sequences_give_the_same_with_indexes(steps in prop::collection::vec(step(), 1..60)) {
+        run(steps, vec![index("E", "a"), index("E", "c.d"), index("E", "c.0")]);
+    }
+}

@@ -1,0 +1,177 @@
+//! Opening: what is refused, in which words, and that a refused file stays as it was.
+
+mod common;
+
+use bulkhead_layer1::{Layer1, OpenError, SCHEMA_VERSION, Settings};
+use common::*;
+use rusqlite::Connection;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn refused(path: &Path) -> OpenError {
+    match Layer1::open(Settings::new(path), || {}) {
+        Err(error) => error,
+        Ok(_) => panic!("expected a refusal of {}", path.display()),
+    }
+}
+
+/// The files of a folder, but for the lock.
+fn files(folder: &Folder) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().path());
+    let kept = entries.filter(|path| {
+        path.extension().is_none_or(|ending| ending != "lock" && !ending.to_string_lossy().ends_with("-shm"))
+    });
+    kept.map(|path| (path.clone(), fs::read(&path).unwrap())).collect()
+}
+
+/// A closed store with a few entities in it.
+fn filled() -> Folder {
+    let store = Store::new();
+    for n in 0..200 {
+        store.create("A", &format!(r#"{{"n":{n},"text":"{}"}}"#, "x".repeat(500)));
+    }
+    store.close();
+    let Store { layer1, folder, .. } = store;
+    drop(layer1);
+    folder
+}
+
+#[test]
+fn a_store_that_is_open_is_not_opened_again() {
+    let store = Store::new();
+    let error = refused(&store.folder.database());
+    assert!(matches!(error, OpenError::InUse { .. }));
+    let sentence = error.to_string();
+    assert!(sentence.contains(&format!("in use by another host (process {})", std::process::id())), "{sentence}");
+    store.create("A", "{}");
+}
+
+#[test]
+fn a_newer_file_is_refused_and_stays_as_it_was() {
+    let folder = filled();
+    Connection::open(folder.database()).unwrap().pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
+    let before = files(&folder);
+    let error = refused(&folder.database());
+    let sentence = error.to_string();
+    assert!(matches!(error, OpenError::Newer { .. }), "{sentence}");
+    assert!(
+        sentence.contains(&format!("of version {}, this program knows {SCHEMA_VERSION}", SCHEMA_VERSION + 1)),
+        "{sentence}"
+    );
+    assert!(files(&folder) == before, "{sentence}");
+}
+
+#[test]
+fn what_is_no_database_of_this_store_is_refused_and_stays_as_it_was() {
+    let folder = Folder::new();
+    fs::write(folder.database(), "a text of more than a hundred bytes ".repeat(100)).unwrap();
+    let before = files(&folder);
+    let sentence = refused(&folder.database()).to_string();
+    assert!(sentence.contains("is no database of Bulkhead: it is not a SQLite database"), "{sentence}");
+    assert!(files(&folder) == before, "{sentence}");
+
+    let folder = Folder::new();
+    let other = Connection::open(folder.database()).unwrap();
+    other.execute_batch("CREATE TABLE somebody_elses (x); PRAGMA application_id = 7").unwrap();
+    drop(other);
+    let before = files(&folder);
+    let sentence = refused(&folder.database()).to_string();
+    assert!(sentence.contains("of another program, with the application id 7"), "{sentence}");
+    assert!(files(&folder) == before, "{sentence}");
+}
+
+#[test]
+fn an_empty_file_becomes_a_store() {
+    let folder = Folder::new();
+    fs::write(folder.database(), "").unwrap();
+    let store = Store::in_folder(folder, |_| {});
+    store.create("A", "{}");
+}
+
+#[test]
+fn a_damaged_file_is_refused_and_stays_as_it_was() {
+    for (name, damage) in [
+        ("a page of noise", (|bytes: &mut Vec<u8>| bytes[3 * 4096..4 * 4096].fill(0x5a)) as fn(&mut Vec<u8>)),
+        ("pages of nothing", |bytes| bytes[4096..20 * 4096].fill(0)),
+        ("cut short", |bytes| bytes.truncate(bytes.len() / 2)),
+        ("a header of noise behind its name", |bytes| bytes[16..100].fill(0xff)),
+    ] {
+        let folder = filled();
+        let mut bytes = fs::read(folder.database()).unwrap();
+        damage(&mut bytes);
+        fs::write(folder.database(), bytes).unwrap();
+        let before = files(&folder);
+        let error = refused(&folder.database());
+        assert!(matches!(error, OpenError::Damaged { .. } | OpenError::Foreign { .. }), "{name}: {error}");
+        assert!(files(&folder) == before, "{name}");
+    }
+}
+
+#[test]
+fn a_page_that_is_damaged_while_the_store_runs_is_told_and_nothing_more_is_written() {
+    let folder = filled();
+    let mut settings = Settings::new(folder.database());
+    settings.readers = 1;
+    let layer1 = Layer1::open(settings, || {}).unwrap();
+    // Everything behind the first page, before any of it is in a cache of the thread that reads.
+    let mut bytes = fs::read(folder.database()).unwrap();
+    bytes[4096..].fill(0xa5);
+    fs::write(folder.database(), bytes).unwrap();
+    let job = |payload: &str| bulkhead_layer1::Job::Query {
+        unit: None,
+        query: bulkhead_protocol::layer1::Query::read(&json(payload)).unwrap(),
+    };
+    layer1.submit(bulkhead_layer1::Ticket(1), job(r#"{"entity":"A","count":true}"#), None).unwrap();
+    let (_, outcome) = layer1.wait();
+    let bulkhead_layer1::Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
+    assert!(failure.error.contains("the database is damaged"), "{failure:?}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_or_is_a_file_is_said_so() {
+    let folder = Folder::new();
+    let sentence = refused(&folder.0.join("missing/layer1.db")).to_string();
+    assert!(sentence.contains("missing/layer1.db.lock cannot be opened: No such file"), "{sentence}");
+}
+
+/// The file was made by the first version, and is never made anew: every later version must open it.
+#[test]
+fn a_file_of_the_first_version_is_opened_with_everything_in_it() {
+    let folder = Folder::new();
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/version_1.db"), folder.database()).unwrap();
+    let store = Store::in_folder(folder, |settings| {
+        settings.indexes = vec![index("Theory", "status")];
+        settings.searches = vec![searched("Theory", &["title"])];
+    });
+    let found = store.query(r#"{"entity":"Theory","filters":{"status":"open"},"search":"bulkheads"}"#);
+    assert_eq!(column(&found, "title"), ["On bulkheads"]);
+    let bulkhead_layer1::Outcome::Ends { oldest: 1, newest } = store.run(bulkhead_layer1::Job::EventEnds) else {
+        panic!("it has events")
+    };
+    assert!(newest >= 3);
+    let state = store.run(bulkhead_layer1::Job::LookUpKey(keyed("kept", "x")));
+    assert!(matches!(state, bulkhead_layer1::Outcome::Key(_)));
+    let problems = store.layer1.tools().check(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+    assert_eq!(problems, Vec::<String>::new());
+    store.close();
+    let version: i32 = Connection::open(store.folder.database())
+        .unwrap()
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, SCHEMA_VERSION);
+}
+
+/// The layout is for people too: another program can read the tables.
+#[test]
+fn another_program_reads_the_tables_while_the_store_runs() {
+    let store = Store::with(|settings| settings.indexes = vec![index("A", "n")]);
+    store.create("A", r#"{"n":5}"#);
+    let reader = Connection::open(store.folder.database()).unwrap();
+    let found: (String, i64) = reader
+        .query_row("SELECT entity, json_extract(data, '$.n') FROM entities", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    assert_eq!(found, ("A".into(), 5));
+}
