@@ -124,7 +124,7 @@ fn nobody_else_may_enter_what_it_creates() {
     let (mut world, _client) = good();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&world.socket()), 0o600);
-    for folder in ["run", "state", "state/logs", "state/crashes", "state/quarantine", "state/data"] {
+    for folder in ["run", "state", "state/logs", "state/crashes", "state/quarantine", "state/data", "state/cache"] {
         assert_eq!(mode(&world.path(folder)), 0o700, "{folder}");
     }
     world.stop();

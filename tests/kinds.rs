@@ -188,3 +188,32 @@ fn what_follows_a_passed_limit_is_what_the_manifest_says_of_webassembly() {
         assert_ne!(before, after, "{command}: it gets a fresh process");
     }
 }
+
+#[test]
+fn a_check_of_the_files_tells_that_the_program_for_webassembly_is_missing() {
+    let world = World::new().env("BULKHEAD_WASM_RUNTIME", "/nowhere/module-runtime-wasm");
+    let folder = world.path("modules");
+    let check = |world: &World| world.bulkhead(&["config", "check", "--modules", folder.to_str().unwrap()]);
+    add(&world, "a", KINDS[0].0, KINDS[0].1, "");
+    assert_eq!(check(&world).status.code(), Some(0));
+    add(&world, "b", KINDS[2].0, KINDS[2].1, "");
+    let output = check(&world);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("module b is of type \"wasm\"") && said.contains("/nowhere/module-runtime-wasm"), "{said}");
+}
+
+#[test]
+fn the_host_is_linked_with_nothing_that_runs_or_loads_foreign_code() {
+    for package in ["bulkhead", "bulkhead-supervisor"] {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut tree = Command::new(cargo);
+        tree.args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--package", package]);
+        let output = tree.current_dir(in_repository("")).output().expect("cargo can be started");
+        let crates = String::from_utf8_lossy(&output.stdout);
+        assert!(crates.contains("bulkhead-core "), "{}", String::from_utf8_lossy(&output.stderr));
+        for word in ["wasmtime", "cranelift", "libloading"] {
+            assert!(!crates.contains(word), "{package} is linked with {word}");
+        }
+    }
+}

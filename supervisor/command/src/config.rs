@@ -18,6 +18,10 @@ pub(crate) fn run(socket: Option<PathBuf>, command: Config) -> Result<Exit, Halt
     match command {
         Config::Check(files) => {
             let Some(loaded) = load(flags(files, socket)) else { return Ok(Exit::Usage) };
+            if let Err(reason) = bulkhead_supervisor::check_programs(&loaded.modules) {
+                complain(&reason);
+                return Ok(Exit::Usage);
+            }
             let count = loaded.modules.len();
             let modules = if count == 1 { "1 module".to_owned() } else { format!("{count} modules") };
             output.line(&format!("the configuration is good: {modules}"))?;

@@ -29,4 +29,5 @@ mod status;
 mod supervisor;
 mod sys;
 
+pub use runtimes::check_programs;
 pub use supervisor::{Options, Reloader, StartError, Supervisor};

@@ -22,6 +22,15 @@ pub(crate) struct Runtimes {
     wasm: PathBuf,
 }
 
+/// Says why there is no program for one of these modules, as a host would that is to start them;
+/// nothing is started.
+///
+/// # Errors
+/// A sentence that names the program, where it was expected, and what to do.
+pub fn check_programs(modules: &[ModuleConfig]) -> Result<(), String> {
+    Runtimes::find(None).and_then(|runtimes| runtimes.check(modules)).map_err(|error| error.to_string())
+}
+
 /// Why modules cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RuntimeError {
