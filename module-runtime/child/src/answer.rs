@@ -141,7 +141,9 @@ fn read_error(to: &str, members: &Members<'_>) -> Error {
     }
     let sentence = sentence.unwrap_or_else(|| format!("the library answered {to:?} with an error without a sentence"));
     let code = members.text("code").inspect(|_| understood.push("code"));
-    let known = code.as_deref().map_or(Some(ErrorCode::ModuleError), ErrorCode::from_name);
+    // A code that only the host may use becomes one of the module's own, and says nothing of retries.
+    let allowed = |code: &str| ErrorCode::from_name(code).filter(|code| code.allowed_from_module());
+    let known = code.as_deref().map_or(Some(ErrorCode::ModuleError), allowed);
     let mut failure = Failure::new(known.unwrap_or(ErrorCode::ModuleError), shortened(sentence));
     failure.module_code = match known {
         Some(_) => members.text("module_code").inspect(|_| understood.push("module_code")),
