@@ -1,4 +1,90 @@
-//! Layer 1 of Bulkhead: the durable store.
+//! Layer 1 of Bulkhead: the durable store. Entities, units of work, idempotency keys and events in one
+//! SQLite file, behind a queue of jobs that never waits.
+//!
+//! This crate knows nothing of modules, sockets and the frames of the wire: an owner, a source and a
+//! subscriber are names to it. It does not ask what anybody may do; `needs()` of the grammar says what a
+//! payload touches, and the host decides before it gives the store a job. The grammar of payloads is
+//! `bulkhead_protocol::layer1`.
+//!
+//! # Using it
+//! [`Layer1::open`] starts the threads, [`Layer1::submit`] takes a [`Job`] under a [`Ticket`] or gives it
+//! back, [`Layer1::poll`] gives [`Outcome`]s. The caller is woken when there are some. A change has its
+//! outcome only when it is on the disk.
+//!
+//! # What holds
+//! - **Durable.** The write-ahead log is flushed before an outcome says that something is stored
+//!   (`synchronous = FULL`). Everything that waits when the writing thread is free shares a transaction
+//!   and a flush. A commit that fails fails everything in it, with the reason, and leaves nothing; after a
+//!   full disk the store goes on as soon as there is room, after a failed disk or a damaged page it writes
+//!   no more and says why ([`Layer1::broken`]).
+//! - **Readers never wait for the writer,** and see what was acknowledged before they were asked. Page,
+//!   count and includes of one answer are of one moment.
+//! - **A unit of work** sees what is committed, with its own changes over it, by the same rules; nobody
+//!   else sees these before its commit. What it sees of others' is not frozen: a later query of it may see
+//!   a later commit. At its commit, every entity that it changed must be as it was when it first changed
+//!   it; otherwise [`Outcome::Conflict`], and nothing of it happens. Entities that it only read are not
+//!   compared: `expected_version` is for that. It has at most 10,000 changes and events, and 64 MiB.
+//! - **Ids** that the store makes are UUIDs of version 7 and rise within a process. A caller's own id may
+//!   be any UUID; it is kept in small letters.
+//! - **Versions** count the changes of an entity from 1. The version in the answer to a delete is one more
+//!   than the last. An entity made anew under an old id begins at 1 again, and a unit that changed the old
+//!   one conflicts all the same.
+//! - **Owner** is who created an entity. Its quota counts the bytes of the data, whoever changes them;
+//!   changes that make an owner's entities smaller are never refused. Clients own as "".
+//! - **A key** is looked at again in the commit that would keep it: if it was taken meanwhile, nothing is
+//!   done and the outcome is [`Outcome::Key`]. A refused or failed commit leaves its key vacant.
+//!
+//! # Queries
+//! - Order of values: nothing and `null`, numbers, texts by their bytes, `false`, `true`, lists and objects
+//!   by their canonical text. Numbers compare by what they are worth: integers of 64 bits exactly, all
+//!   others as the nearest double. `null` equals nothing at all; `exists` tells them apart.
+//! - `gt`, `gte`, `lt` and `lte` hold only among numbers or among texts. `ne` holds for entities without a
+//!   value too. `contains` looks for a part of a text, or for an element of a list.
+//! - Entities that are alike in everything that is ordered by come by id, in the direction of the last
+//!   path. Without an order: by id, which is the order of creation for ids that the store made.
+//! - A cursor holds the values of the last entity, not its place: nothing is seen twice or left out because
+//!   of what is created or deleted elsewhere, also if that entity is gone. An entity whose values change
+//!   while somebody pages moves like in any list. A cursor is for the same type and order only.
+//! - An answer ends before its limit when it would not fit into a frame; `next` goes on. With `count`, all
+//!   entities are counted for which the filters hold; `limit` 0 counts only.
+//! - `include` puts in what refers to an entity, by id, 100 each unless it says otherwise; where there is
+//!   more, the entity has `"more":[NAME,…]`. Declare an index on the field: without one, every entity of
+//!   the answer looks at every entity of the included type.
+//! - `search` has words, all of which must be there, `"phrases"`, `begin*` and `-without`, over the
+//!   members that are declared for its type; on a type without a declaration it is refused. The order is
+//!   that of any query, not one of relevance, so that cursors hold.
+//! - An index is used for the narrowest filter on a declared path (equality, then `in`, then a range), else
+//!   for the first path of the order. `include` and filters use the same ones.
+//!
+//! # Events
+//! Each operation makes one, `ENTITY.created`, `.updated` or `.deleted`, with
+//! `{"id","version","data"}`: the data as it is after the change, if it has at most 4 KiB; otherwise,
+//! and for a delete, there is none, and a subscriber that wants it queries. They stand in the stream in the
+//! order of the commits, within a unit in the order in which they were made, among those that it emitted.
+//! An import makes none. Cursors have no gaps. Events are cleared away by age and number, but not the
+//! newest one, and not what a subscription has not reached, unless there are twice as many as are to be
+//! kept: then the subscription says how many it missed. A new subscription begins behind the newest event.
+//!
+//! # The tables
+//! For people with `sqlite3`, also while the host runs; only the host may write. Times are microseconds
+//! since 1970. `application_id` is 0x426b684c, `user_version` the version of the tables.
+//!
+//! | table | a row is | columns |
+//! |---|---|---|
+//! | `entities` | an entity | `entity` (type), `id`, `version`, `created_at`, `updated_at`, `owner`, `data` (the JSON as it came, without white space between its parts) |
+//! | `keys` | an idempotency key | `key`, `fingerprint` (SHA-256 of address, type and payload), `reply`, `created_at`, `expires_at` |
+//! | `events` | an event | `cursor`, `time`, `event`, `source` (module, or empty for a client), `data` |
+//! | `subscriptions` | how far a module is | `module`, `cursor`, `missed`, `since` |
+//! | `set_aside` | an event that a module kept failing on | `id`, `module`, `cursor`, `time`, `event`, `source`, `data`, `attempts`, `error`, `set_aside_at` |
+//! | `usage` | what an owner's entities take | `owner`, `bytes`, `entities` |
+//! | `indexes` | a declared index | `number` (its name is `index_NUMBER`), `entity`, `path` |
+//! | `searches` | a declared search | `number` (its table is `search_NUMBER`, FTS5), `entity`, `paths` |
+//!
+//! The indexes are made with a function of this program, `layer1_value`. Another program reads the tables
+//! all the same, but cannot use these indexes, and so cannot write entities of an indexed type.
+//!
+//! Beside the database lie `-wal` and `-shm` while it is open or was not closed, and `.lock`, which one host
+//! at a time holds. A backup is one file and takes the database's place as it is.
 
 #![forbid(unsafe_code)]
 

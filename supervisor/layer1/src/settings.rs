@@ -25,7 +25,7 @@ pub struct Settings {
     pub event_ttl: Duration,
     /// How many events are kept. Default: 1,000,000.
     pub events_max: u64,
-    /// How many threads read. Default: 2.
+    /// How many threads read. One of several is kept free of long queries. Default: 3.
     pub readers: usize,
     /// How many bytes an answer has at most. Default: 64 KiB below the default frame.
     pub answer_bytes_max: usize,
@@ -45,7 +45,7 @@ impl Settings {
             key_ttl: Duration::from_secs(7 * 24 * 3600),
             event_ttl: Duration::from_secs(30 * 24 * 3600),
             events_max: 1_000_000,
-            readers: 2,
+            readers: 3,
             answer_bytes_max: FRAME_BYTES_MAX_DEFAULT - 64 * 1024,
             query_time_max: Duration::from_secs(30),
             clock: Clock::system(),

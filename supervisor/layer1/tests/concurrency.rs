@@ -2,7 +2,7 @@
 
 mod common;
 
-use bulkhead_layer1::{Job, Layer1, Outcome, Settings, Ticket, limits::JOBS_MAX};
+use bulkhead_layer1::{Job, Layer1, Outcome, Settings, Ticket, UnitId, limits::JOBS_MAX};
 use bulkhead_protocol::{
     ErrorCode,
     layer1::{Mutation, Query},
@@ -125,4 +125,30 @@ fn closing_writes_what_waits_and_answers_everything() {
         let store = Store::in_folder(folder, |_| {});
         assert_eq!(store.query(r#"{"entity":"A","limit":0,"count":true}"#)["count"], 150);
     }
+}
+
+#[test]
+fn long_queries_hold_up_no_changes() {
+    let store = Store::with(|settings| settings.readers = 2);
+    let operations =
+        vec![r#"{"entity":"A","operation":"create","data":{"text":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}}"#; 1000]
+            .join(",");
+    for _ in 0..5 {
+        store.mutate(&format!(r#"{{"operations":[{operations}]}}"#));
+    }
+    let filters: Vec<String> = (0..30).map(|n| format!(r#""text.{n}":{{"ne":"y"}}"#)).collect();
+    let slow = format!(r#"{{"entity":"A","limit":0,"count":true,"filters":{{{}}}}}"#, filters.join(","));
+    let slow = Job::Query { unit: None, query: Query::read(&json(&slow)).unwrap() };
+    for ticket in 100_000..100_008 {
+        store.layer1.submit(Ticket(ticket), slow.clone(), None).unwrap();
+    }
+    let payload = r#"{"entity":"A","operation":"create","data":{}}"#;
+    let mutation = Mutation::read(&json(payload)).unwrap();
+    let unit = Some(UnitId(1));
+    let job = Job::Mutate { unit, owner: String::new(), mutation, key: None };
+    store.layer1.submit(Ticket(1), job, None).unwrap();
+    store.layer1.submit(Ticket(2), Job::Commit { unit: UnitId(1), key: None, also: vec![] }, None).unwrap();
+    let order: Vec<u64> = (0..10).map(|_| store.layer1.wait().0.0).collect();
+    let committed = order.iter().position(|ticket| *ticket == 2).unwrap();
+    assert!(committed < 8, "the commit came after long queries that were still to be done: {order:?}");
 }

@@ -20,12 +20,15 @@ struct Entity {
 
 type State = BTreeMap<String, Entity>;
 
+/// The version that stood in the store when a unit first changed an entity, and what it is now.
+type Changed = (Option<u64>, Option<Entity>);
+
 /// What the model has: what is committed, and what each unit has made of it.
 #[derive(Default)]
 struct Model {
     committed: State,
     /// The state as the unit sees it, by the changes that it made: `None` is deleted.
-    units: BTreeMap<u64, BTreeMap<String, (Option<u64>, Option<Entity>)>>,
+    units: BTreeMap<u64, BTreeMap<String, Changed>>,
 }
 
 #[derive(Clone, Debug)]

@@ -133,6 +133,10 @@ fn a_unit_sees_its_own_changes_and_nobody_else_does_before_the_commit() {
     assert_eq!(one(&store, unit, &old[1]), None);
     assert_eq!(one(&store, unit, &old[0]).unwrap()["version"], 2);
     assert_eq!(one(&store, None, &old[0]).unwrap()["version"], 1);
+    // A type that the unit has not touched is searched beside one that it has.
+    store.mutate_as(Some(9), "m", r#"{"entity":"Note","operation":"create","data":{}}"#).unwrap();
+    let beside = r#"{"entity":"A","search":"old2","include":{"entity":"Note","field":"of"}}"#;
+    assert_eq!(numbers(Some(9), beside), [2].map(Value::from));
     // A second unit on the same thread sees none of it.
     assert_eq!(numbers(Some(8), ordered), [0, 1, 2, 3].map(Value::from));
     store.mutate_as(Some(8), "m", &update(&old[3], r#"{"n":-1}"#)).unwrap();

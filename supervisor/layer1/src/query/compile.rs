@@ -65,7 +65,7 @@ impl Compiler<'_> {
     pub(super) fn body(&self, source: Source) -> Piece {
         let mut piece = match source {
             Source::Overlay => Piece::new(" FROM temp.overlay AS e WHERE e.gone = 0 AND e.entity = "),
-            Source::Committed | Source::Beneath => self.from_entities(),
+            Source::Committed | Source::Beneath => self.committed(),
         };
         match source {
             // A partial index is used only where its own condition stands in the statement.
@@ -94,7 +94,7 @@ impl Compiler<'_> {
         piece
     }
 
-    fn from_entities(&self) -> Piece {
+    fn committed(&self) -> Piece {
         match self.chosen_index() {
             Some(index) => Piece::new(format!(" FROM main.entities AS e INDEXED BY {index} WHERE e.entity = ")),
             None => Piece::new(" FROM main.entities AS e WHERE e.entity = "),

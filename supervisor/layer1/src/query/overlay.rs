@@ -6,6 +6,7 @@ use crate::{
     declarations::{Declarations, create_search, insert_words, remove_words},
     unit::{Key, Unit},
 };
+use bulkhead_protocol::layer1::EntityName;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashSet;
 
@@ -25,14 +26,16 @@ impl Overlay {
         Overlay::default()
     }
 
-    /// Brings the table up to the unit.
+    /// Brings the table up to the unit, for a query of the type `searched`.
     pub(crate) fn follow(
         &mut self,
         connection: &Connection,
         declarations: &Declarations,
         unit: &Unit,
+        searched: &EntityName,
     ) -> rusqlite::Result<()> {
         self.make(connection)?;
+        self.make_search(connection, declarations, searched)?;
         let known = match self.held.take() {
             Some((held, known)) if held == unit.serial && known <= unit.touched.len() => known,
             _ => {
@@ -67,10 +70,24 @@ impl Overlay {
         )
     }
 
+    fn make_search(
+        &mut self,
+        connection: &Connection,
+        declarations: &Declarations,
+        entity: &EntityName,
+    ) -> rusqlite::Result<()> {
+        let Some(table) = declarations.search(entity).filter(|table| !self.searches.contains(&table.name)) else {
+            return Ok(());
+        };
+        create_search(connection, "temp.", table)?;
+        self.searches.insert(table.name.clone());
+        Ok(())
+    }
+
     fn clear(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         connection.execute("DELETE FROM temp.overlay", [])?;
-        for name in self.searches.drain() {
-            connection.execute_batch(&format!("DROP TABLE temp.{name}"))?;
+        for name in &self.searches {
+            connection.execute_batch(&format!("INSERT INTO temp.{name} ({name}) VALUES ('delete-all')"))?;
         }
         Ok(())
     }
@@ -83,13 +100,8 @@ impl Overlay {
         unit: &Unit,
     ) -> rusqlite::Result<()> {
         let Some(pending) = unit.changes.get(key) else { return Ok(()) };
+        self.make_search(connection, declarations, &key.0)?;
         let search = declarations.search(&key.0);
-        if let Some(table) = search
-            && !self.searches.contains(&table.name)
-        {
-            create_search(connection, "temp.", table)?;
-            self.searches.insert(table.name.clone());
-        }
         let old: Option<i64> = connection
             .prepare_cached("SELECT rowid FROM temp.overlay WHERE entity = ?1 AND id = ?2")?
             .query_row([key.0.as_str(), key.1.as_str()], |row| row.get(0))

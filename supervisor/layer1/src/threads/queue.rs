@@ -9,7 +9,7 @@ use crate::{
     limits::{GROUP_BYTES_MAX, GROUP_JOBS_MAX, JOBS_BYTES_MAX, JOBS_MAX},
     unit::Unit,
 };
-use bulkhead_protocol::layer1::Change;
+use bulkhead_protocol::layer1::{Change, Selection};
 use std::{
     collections::{HashMap, VecDeque},
     time::Instant,
@@ -42,6 +42,9 @@ pub(crate) struct Write {
     pub(crate) unit: Option<Box<Unit>>,
 }
 
+/// The unit that a job belongs to, if it belongs to one.
+pub(crate) type Lent = Option<(UnitId, Box<Unit>)>;
+
 /// Who is to be woken after something was put into the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
@@ -54,8 +57,17 @@ pub(crate) enum Wake {
 #[derive(Default)]
 pub(crate) struct Queue {
     pub(crate) closing: bool,
-    reads: VecDeque<Task>,
+    /// Jobs that take no longer than a few rows take.
+    quick: VecDeque<Task>,
+    /// Jobs that may look at every row.
+    scans: VecDeque<Task>,
+    /// How many threads work on one of these, and how many may.
+    scanning: usize,
+    scanning_max: usize,
+    last_was_quick: bool,
     writes: VecDeque<Write>,
+    /// For how many jobs the thread that writes waits; 0 while it works.
+    pub(crate) writer_waits_for: usize,
     pub(crate) units: Units,
     /// Every job that has no outcome yet.
     open: HashMap<Ticket, Cancelled>,
@@ -65,6 +77,12 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    /// An empty queue for so many threads that read. One of several is kept free of long work, so that
+    /// somebody's slow queries do not hold up everybody's changes.
+    pub(crate) fn new(readers: usize) -> Queue {
+        Queue { scanning_max: readers.saturating_sub(1).max(1), ..Queue::default() }
+    }
+
     /// Takes a job, or gives it back if there is no room.
     pub(crate) fn enter(&mut self, task: Task) -> Result<Wake, Box<Task>> {
         if let Job::Discard { unit } = task.job {
@@ -78,34 +96,39 @@ impl Queue {
         self.bytes += task.bytes;
         self.open.insert(task.ticket, task.limits.cancelled.clone());
         match place(&task.job) {
-            Place::Write => {
-                self.writes.push_back(Write { task, unit: None });
-                Ok(Wake::Writer)
-            }
-            Place::Read => {
-                self.reads.push_back(task);
-                Ok(Wake::Reader)
-            }
+            Place::Write => Ok(self.push_write(Write { task, unit: None })),
+            Place::Read => Ok(self.push_read(task)),
             Place::Unit(id) => match self.units.enter(id, task) {
-                Some(task) => {
-                    self.reads.push_back(task);
-                    Ok(Wake::Reader)
-                }
+                Some(task) => Ok(self.push_read(task)),
                 None => Ok(Wake::Nobody),
             },
             Place::Commit(id) => match self.units.enter_commit(id, task) {
-                Some((task, unit)) => {
-                    self.writes.push_back(Write { task, unit: Some(unit) });
-                    Ok(Wake::Writer)
-                }
+                Some((task, unit)) => Ok(self.push_write(Write { task, unit: Some(unit) })),
                 None => Ok(Wake::Nobody),
             },
         }
     }
 
+    fn push_write(&mut self, write: Write) -> Wake {
+        self.writes.push_back(write);
+        // Waking a thread costs more than most jobs; one that works looks here by itself.
+        let waits = self.writer_waits_for > 0 && self.writes.len() >= self.writer_waits_for;
+        if waits { Wake::Writer } else { Wake::Nobody }
+    }
+
+    fn push_read(&mut self, task: Task) -> Wake {
+        if may_scan(&task.job) { &mut self.scans } else { &mut self.quick }.push_back(task);
+        Wake::Reader
+    }
+
     /// The next job for a thread that reads, with the unit that it belongs to.
-    pub(crate) fn next_read(&mut self) -> Option<(Task, Option<(UnitId, Box<Unit>)>)> {
-        let task = self.reads.pop_front()?;
+    pub(crate) fn next_read(&mut self) -> Option<(Task, Lent)> {
+        // In turn where there are both, so that neither waits for the other for ever.
+        let may_scan = self.scanning < self.scanning_max && !self.scans.is_empty();
+        let scan = may_scan && (self.last_was_quick || self.quick.is_empty());
+        let task = if scan { self.scans.pop_front()? } else { self.quick.pop_front()? };
+        self.scanning += usize::from(scan);
+        self.last_was_quick = !scan;
         self.reading.insert(task.ticket, task.limits.cancelled.clone());
         let unit = match place(&task.job) {
             Place::Unit(id) => Some((id, self.units.lend(id))),
@@ -114,18 +137,21 @@ impl Queue {
         Some((task, unit))
     }
 
+    /// Takes note that a thread is done with a job.
+    pub(crate) fn done_reading(&mut self, task: &Task) -> Wake {
+        if !may_scan(&task.job) {
+            return Wake::Nobody;
+        }
+        self.scanning -= 1;
+        if self.scans.is_empty() { Wake::Nobody } else { Wake::Reader }
+    }
+
     /// Takes a unit back from a thread. The jobs that were discarded with it are given back.
     pub(crate) fn give_back(&mut self, id: UnitId, unit: Box<Unit>) -> (Wake, Vec<Task>) {
         match self.units.give_back(id, unit) {
             Next::Nothing => (Wake::Nobody, Vec::new()),
-            Next::Run(task) => {
-                self.reads.push_back(task);
-                (Wake::Reader, Vec::new())
-            }
-            Next::Commit(task, unit) => {
-                self.writes.push_back(Write { task, unit: Some(unit) });
-                (Wake::Writer, Vec::new())
-            }
+            Next::Run(task) => (self.push_read(task), Vec::new()),
+            Next::Commit(task, unit) => (self.push_write(Write { task, unit: Some(unit) }), Vec::new()),
             Next::Discarded(tasks) => (Wake::Nobody, tasks),
         }
     }
@@ -147,8 +173,9 @@ impl Queue {
         self.open.is_empty()
     }
 
-    pub(crate) fn has_writes(&self) -> bool {
-        !self.writes.is_empty()
+    /// How many jobs wait for the thread that writes.
+    pub(crate) fn writes(&self) -> usize {
+        self.writes.len()
     }
 
     /// Counts a job out, whose outcome is known.
@@ -169,7 +196,7 @@ impl Queue {
     /// What is to be written still is. Gives back the jobs that are not done.
     pub(crate) fn close(&mut self) -> Vec<Task> {
         self.closing = true;
-        let mut given_back: Vec<Task> = self.reads.drain(..).collect();
+        let mut given_back: Vec<Task> = self.quick.drain(..).chain(self.scans.drain(..)).collect();
         given_back.extend(self.units.drain());
         for cancelled in self.reading.values() {
             cancelled.set();
@@ -206,6 +233,15 @@ fn place(job: &Job) -> Place {
         | Job::Subscriptions
         | Job::ListSetAside { .. }
         | Job::Usage => Place::Read,
+    }
+}
+
+/// Whether a job may look at any number of rows.
+fn may_scan(job: &Job) -> bool {
+    match job {
+        Job::Query { query, .. } => matches!(query.selection, Selection::Many(_)) || !query.include.is_empty(),
+        Job::ReadEvents { .. } | Job::ListSetAside { .. } => true,
+        _ => false,
     }
 }
 

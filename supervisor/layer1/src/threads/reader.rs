@@ -57,6 +57,8 @@ impl Reader {
                 }
             };
             let outcome = self.attempt(&task, unit.as_mut().map(|(id, unit)| (*id, &mut **unit)));
+            let wake = self.shared.queue().done_reading(&task);
+            self.shared.rouse(wake);
             let mut finished = vec![(task.ticket, task.bytes, outcome)];
             if let Some((id, unit)) = unit {
                 let (wake, discarded) = self.shared.queue().give_back(id, unit);
@@ -159,7 +161,7 @@ impl Reader {
         };
         let overlay = match unit.filter(|unit| touches(unit)) {
             Some(unit) => {
-                let followed = self.overlay.follow(&self.connection, declarations, unit);
+                let followed = self.overlay.follow(&self.connection, declarations, unit, &query.entity);
                 followed.map_err(|error| {
                     self.overlay = Overlay::unknown();
                     sqlite(error)

@@ -30,11 +30,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(settings: Settings, declarations: Declarations, wake: Box<dyn Fn() + Send + Sync>) -> Shared {
+        let queue = Mutex::new(Queue::new(settings.readers));
         Shared {
             settings,
             declarations,
             quotas: Quotas::default(),
-            queue: Mutex::default(),
+            queue,
             for_readers: Condvar::new(),
             for_writer: Condvar::new(),
             outcomes: Mutex::default(),

@@ -2,7 +2,10 @@
 //! the disk, and is answered after that. A job is decided upon before anything of it is written, so one
 //! that is refused leaves no trace in what the others share.
 
-use super::{Shared, queue::Write};
+use super::{
+    Shared,
+    queue::{Queue, Write},
+};
 use crate::{
     failure::{breakage, conflict, is_full, of_sqlite, refusal, with_data},
     job::{Also, Job, KeyState, Keyed, Outcome, StoredEvent},
@@ -17,7 +20,7 @@ use rusqlite::Connection;
 use std::{
     cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, PoisonError},
+    sync::{Arc, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -33,6 +36,31 @@ pub(crate) struct Writer {
     connection: Connection,
     usage: RefCell<UsageCache>,
     clear_next: Instant,
+    pace: Pace,
+}
+
+/// How many jobs came in the last groups, and how long the last one took.
+#[derive(Debug, Default)]
+struct Pace {
+    group: usize,
+    group_before: usize,
+    took: Duration,
+}
+
+impl Pace {
+    /// For how many jobs it pays to wait, and how long at most. Callers that were answered together
+    /// soon send their next job, one after the other; a flush for the first of them alone would hold up
+    /// all the others. One caller alone is never waited for.
+    fn expected(&self) -> (usize, Duration) {
+        /// Longer than any caller needs that is there at all.
+        const WAIT_MAX: Duration = Duration::from_micros(500);
+        (self.group.max(self.group_before), (self.took / 4).min(WAIT_MAX))
+    }
+
+    fn note(&mut self, group: usize, took: Duration) {
+        self.group_before = std::mem::replace(&mut self.group, group);
+        self.took = took;
+    }
 }
 
 /// Why a job has no outcome of its own.
@@ -64,7 +92,7 @@ impl From<MutationError> for JobError {
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, connection: Connection) -> Writer {
-        Writer { shared, connection, usage: RefCell::default(), clear_next: Instant::now() }
+        Writer { shared, connection, usage: RefCell::default(), clear_next: Instant::now(), pace: Pace::default() }
     }
 
     /// Works until the store closes and everything that waits is written. Gives back what became of
@@ -72,7 +100,9 @@ impl Writer {
     pub(crate) fn work(mut self) -> rusqlite::Result<()> {
         while let Some(group) = self.next_group() {
             if !group.is_empty() {
+                let begun = Instant::now();
                 let outcomes = self.group(&group);
+                self.pace.note(group.len(), begun.elapsed());
                 let finished = group.iter().zip(outcomes);
                 let outcome = |(write, outcome): (&Write, Outcome)| (write.task.ticket, write.task.bytes, outcome);
                 self.shared.finish(finished.map(outcome));
@@ -84,17 +114,13 @@ impl Writer {
         if self.shared.broken().is_some() {
             return Ok(());
         }
-        self.connection.execute_batch("PRAGMA optimize")?;
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
     /// Waits for something to write, or for the time to clear. `None` is the end.
     fn next_group(&self) -> Option<Vec<Write>> {
         let mut queue = self.shared.queue();
-        loop {
-            if queue.has_writes() {
-                return Some(queue.next_group());
-            }
+        while queue.writes() == 0 {
             if queue.closing && queue.is_quiet() {
                 return None;
             }
@@ -102,8 +128,26 @@ impl Writer {
             if wait.is_zero() {
                 return Some(Vec::new());
             }
-            queue = self.shared.for_writer.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0;
+            queue = self.wait(queue, 1, wait);
         }
+        let (expected, wait) = self.pace.expected();
+        let end = Instant::now() + wait;
+        while queue.writes() < expected && !queue.closing {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            queue = self.wait(queue, expected, left);
+        }
+        Some(queue.next_group())
+    }
+
+    /// Waits until so many jobs are there, or the time is up, or somebody wakes this thread.
+    fn wait<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, jobs: usize, time: Duration) -> MutexGuard<'a, Queue> {
+        queue.writer_waits_for = jobs;
+        let mut queue = self.shared.for_writer.wait_timeout(queue, time).unwrap_or_else(PoisonError::into_inner).0;
+        queue.writer_waits_for = 0;
+        queue
     }
 
     /// Does a group of jobs in one transaction. If one of them cannot be written for a reason of its own,
