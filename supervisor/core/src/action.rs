@@ -119,7 +119,8 @@ pub enum Action {
         /// What.
         op: StoreOp,
     },
-    /// Tell whoever follows events of one that is stored.
+    /// Tell whoever follows events of one that is stored, in the order of their cursors. Where cursors
+    /// are missing, the store was not sure of a commit; what it has of them can be read from it.
     Tell(StoredEvent),
     /// An event of a process that carries no number was refused: a line in its log says why.
     EventRefused {

@@ -187,10 +187,7 @@ impl Core {
         let id = self.new_request_id();
         if let Some(of) = of {
             let belongs = match &work {
-                Work::Mutation(..) => {
-                    self.unit_id(of);
-                    true
-                }
+                Work::Mutation(..) => true,
                 Work::Query(_) => self.opened_unit(of).is_some(),
             };
             if belongs {
@@ -228,7 +225,11 @@ impl Core {
     }
 
     fn hand_to_store(&mut self, id: RequestId, of: Option<RequestId>, caller: Caller, work: Work) -> Standing {
-        let unit = of.and_then(|of| self.opened_unit(of)).and_then(|open| open.id);
+        let opened = of.filter(|of| self.opened_unit(*of).is_some());
+        let unit = match &work {
+            Work::Mutation(..) => opened.map(|of| self.unit_id(of)),
+            Work::Query(_) => opened.and_then(|of| self.opened_unit(of)?.id),
+        };
         let (kind, op) = match work {
             Work::Query(query) => (Kind::Query, StoreOp::Query { unit, query }),
             Work::Mutation(mutation, key) => {

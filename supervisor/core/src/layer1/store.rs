@@ -2,7 +2,7 @@
 //! what the store has in hand.
 
 use crate::{action::Action, core::Core, module::ModuleId, pending::RequestId, time::Time};
-use bulkhead_protocol::{Failure, Json, ModuleName, Pattern, RequestType, layer1::Mutation, layer1::Query};
+use bulkhead_protocol::{Delivery, Failure, Json, ModuleName, Pattern, RequestType, layer1::Mutation, layer1::Query};
 use std::fmt;
 
 /// A unit of work: changes that become visible together or not at all. Each attempt at a request has
@@ -200,7 +200,8 @@ pub enum StoreOutcome {
     },
     /// It was done.
     Done,
-    /// It was not done: refused, interrupted, or the store is at fault.
+    /// It was not done: refused, interrupted, or the store is at fault. With `delivery` unknown where the
+    /// store cannot tell whether a commit is on the disk.
     Failed(Failure),
 }
 
@@ -267,6 +268,9 @@ impl Core {
         let Some(what) = self.layer1.tickets.remove(&ticket) else { return };
         let events = outcome.stored_events();
         let cursor = events.last().map(|event| event.cursor);
+        if matches!(&outcome, StoreOutcome::Failed(failure) if failure.delivery == Some(Delivery::Unknown)) {
+            self.look_for_events(now);
+        }
         match what {
             Ticket::Operation => self.operation_done(now, ticket, outcome, cursor),
             Ticket::LookUp(request, module) => self.looked_up(now, request, module, outcome),

@@ -333,10 +333,12 @@ impl Core {
         }
     }
 
-    /// What was done for an event could not be committed, which is not its module's doing.
+    /// What was done for an event could not be committed, which is not its module's doing. Since the
+    /// store may not know, it is asked where the stream stands before the event is given again.
     pub(crate) fn event_not_committed(&mut self, now: Time, request: RequestId) {
         let Some((id, stream)) = self.stream_of(request) else { return };
         stream.hand = Hand::Empty;
+        stream.standing = Standing::Unknown;
         self.store_failed(now, id);
     }
 
@@ -372,7 +374,12 @@ impl Core {
             StoreOutcome::Subscribed { cursor, end } => {
                 stream.standing = Standing::Known;
                 stream.failures = 0;
-                (stream.position, stream.told, stream.known) = (cursor, cursor, cursor);
+                if let Some(current) = stream.current.take_if(|current| current.cursor <= cursor) {
+                    stream.done(current.cursor);
+                }
+                stream.position = stream.position.max(cursor);
+                stream.told = cursor;
+                stream.known = stream.known.max(cursor);
                 stream.end = stream.end.max(end);
                 self.stream_on(now, id);
             }
@@ -459,6 +466,17 @@ impl Core {
         }
         let ids: Vec<ModuleId> = self.layer1.streams.keys().copied().collect();
         for id in ids {
+            self.stream_on(now, id);
+        }
+    }
+
+    /// The store may have committed what it did not tell of: the streams look for themselves.
+    pub(crate) fn look_for_events(&mut self, now: Time) {
+        let ids: Vec<ModuleId> = self.layer1.streams.keys().copied().collect();
+        for id in ids {
+            let stream = self.layer1.streams.get_mut(&id).expect("it was listed");
+            // A read that finds nothing more says where the end is.
+            stream.end = Cursor(u64::MAX);
             self.stream_on(now, id);
         }
     }

@@ -193,6 +193,14 @@ impl Core {
             self.forget_settling(now, id);
             return;
         }
+        if open.id.is_none() && open.events.is_empty() && pending.message.key.is_none() {
+            // All that was asked for in it failed, and the module knows.
+            pending.unit = Unit::Empty;
+            self.event_handled(id);
+            self.answer(id, Status::Success(done.data));
+            self.forget_settling(now, id);
+            return;
+        }
         let advance = pending.event.map(|cursor| (self.modules[&module].spec.name.clone(), cursor));
         let key = self.key_use(id).map(|key| (key, done.data.clone()));
         let op = StoreOp::Commit { unit: open.id, events: open.events, key, advance };

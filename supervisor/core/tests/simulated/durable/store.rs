@@ -1,0 +1,258 @@
+//! A store that commits, conflicts, fails, forgets what was not committed when its host dies, and
+//! watches what is asked of it.
+
+use bulkhead_core::{Cursor, KeyState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent, UnitId};
+use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, layer1::Mutation};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// How the store is to take the next thing that it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Works,
+    Conflicts,
+    /// Refuses, and has done nothing.
+    Fails,
+    /// Commits, and says that it does not know.
+    Unsure,
+}
+
+/// What survives a crash of the host.
+#[derive(Debug, Default)]
+pub(crate) struct Durable {
+    pub(crate) events: Vec<StoredEvent>,
+    pub(crate) keys: BTreeMap<String, (KeyUse, Json)>,
+    pub(crate) subscriptions: BTreeMap<String, Cursor>,
+    pub(crate) aside: BTreeSet<(String, Cursor)>,
+    /// Every change and every event that was committed.
+    pub(crate) changes: BTreeSet<u64>,
+    /// How often each key's effects were committed.
+    pub(crate) done: BTreeMap<String, u32>,
+}
+
+/// The store.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    pub(crate) durable: Durable,
+    units: BTreeMap<UnitId, Vec<u64>>,
+    dead: BTreeSet<UnitId>,
+    writes: VecDeque<(RequestId, StoreOp)>,
+    reads: VecDeque<(RequestId, StoreOp)>,
+    outcomes: VecDeque<(RequestId, StoreOutcome)>,
+    /// Keys whose commit was made while the host was told that it may not have been.
+    unsure: BTreeSet<String>,
+    /// Events of such commits: nobody is told of them.
+    pub(crate) untold: BTreeSet<Cursor>,
+}
+
+/// The number that a change carries in the name of what it changes.
+pub(crate) fn numbers(mutation: &Mutation) -> Vec<u64> {
+    mutation.operations.iter().map(|one| number(one.entity.as_str())).collect()
+}
+
+/// The number behind the last letter or dot of a name.
+pub(crate) fn number(name: &str) -> u64 {
+    let digits = name.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| at + 1);
+    name[digits..].parse().unwrap_or_else(|_| panic!("{name:?} has no number"))
+}
+
+impl Store {
+    /// Takes what the core asks for; says what is wrong with it.
+    pub(crate) fn accept(&mut self, ticket: RequestId, op: StoreOp) -> Result<(), String> {
+        match &op {
+            StoreOp::Query { unit, .. } | StoreOp::Mutate { unit, .. } | StoreOp::Commit { unit, .. } => {
+                if let Some(unit) = unit.filter(|unit| self.dead.contains(unit)) {
+                    return Err(format!("{op:?}: unit {} was undone or committed before", unit.0));
+                }
+            }
+            StoreOp::Discard(unit) if self.dead.contains(unit) => return Err(format!("{op:?}: it has ended before")),
+            _ => {}
+        }
+        match &op {
+            StoreOp::Commit { unit: Some(unit), .. } | StoreOp::Discard(unit) => {
+                self.dead.insert(*unit);
+            }
+            _ => {}
+        }
+        match op {
+            StoreOp::Interrupt => {}
+            StoreOp::Query { .. }
+            | StoreOp::LookUpKey(_)
+            | StoreOp::Subscription(_)
+            | StoreOp::ReadEvents { .. } => self.reads.push_back((ticket, op)),
+            StoreOp::Mutate { .. }
+            | StoreOp::Emit { .. }
+            | StoreOp::Commit { .. }
+            | StoreOp::Discard(_)
+            | StoreOp::Advance { .. }
+            | StoreOp::SetAside { .. } => self.writes.push_back((ticket, op)),
+        }
+        Ok(())
+    }
+
+    /// Does one thing that it was asked for.
+    pub(crate) fn work(&mut self, read: bool, mood: Mood) -> Result<(), String> {
+        let next = if read { self.reads.pop_front() } else { self.writes.pop_front() };
+        let Some((ticket, op)) = next else { return Ok(()) };
+        let end = self.end();
+        let outcome = self.outcome(op, mood)?;
+        if mood == Mood::Unsure && matches!(outcome, Some(StoreOutcome::Failed(_))) {
+            self.untold.extend((end.0 + 1..=self.end().0).map(Cursor));
+        }
+        if let Some(outcome) = outcome {
+            self.outcomes.push_back((ticket, outcome));
+        }
+        Ok(())
+    }
+
+    /// The next thing that the core is to be told.
+    pub(crate) fn told(&mut self) -> Option<(RequestId, StoreOutcome)> {
+        self.outcomes.pop_front()
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.reads.is_empty() && self.writes.is_empty() && self.outcomes.is_empty()
+    }
+
+    /// The host dies: what was not committed is gone, and nobody is told of what was.
+    pub(crate) fn crash(&mut self) {
+        *self = Store { durable: std::mem::take(&mut self.durable), unsure: std::mem::take(&mut self.unsure), ..Store::default() };
+    }
+
+    fn end(&self) -> Cursor {
+        Cursor(self.durable.events.len() as u64)
+    }
+
+    fn publish(&mut self, names: impl IntoIterator<Item = String>) -> Vec<StoredEvent> {
+        let mut stored = Vec::new();
+        for event in names {
+            let event = StoredEvent { cursor: Cursor(self.end().0 + 1), time: 0, event, data: Json::null() };
+            self.durable.events.push(event.clone());
+            stored.push(event);
+        }
+        stored
+    }
+
+    fn state_of(&self, key: &KeyUse) -> KeyState {
+        match self.durable.keys.get(&key.key) {
+            None => KeyState::Vacant,
+            Some((stored, reply)) if stored == key => KeyState::Stored(reply.clone()),
+            Some(_) => KeyState::OtherPayload,
+        }
+    }
+
+    fn outcome(&mut self, op: StoreOp, mood: Mood) -> Result<Option<StoreOutcome>, String> {
+        let failed = || {
+            let mut failure = Failure::new(ErrorCode::Internal, "the disk is full");
+            failure.delivery = (mood == Mood::Unsure).then_some(Delivery::Unknown);
+            StoreOutcome::Failed(failure)
+        };
+        let conflict = || StoreOutcome::Conflict(Failure::new(ErrorCode::Conflict, "somebody was faster"));
+        let outcome = match (op, mood) {
+            (StoreOp::Discard(unit), _) => {
+                self.units.remove(&unit);
+                return Ok(None);
+            }
+            (StoreOp::Commit { unit, .. }, Mood::Fails) => {
+                unit.and_then(|unit| self.units.remove(&unit));
+                failed()
+            }
+            (StoreOp::Commit { unit: Some(unit), .. }, Mood::Conflicts) => {
+                self.units.remove(&unit);
+                conflict()
+            }
+            (_, Mood::Fails) => failed(),
+            (StoreOp::Mutate { .. }, Mood::Conflicts) => conflict(),
+            (StoreOp::Query { .. }, _) => StoreOutcome::Rows(Json::null()),
+            (StoreOp::LookUpKey(key), _) => StoreOutcome::Key(self.state_of(&key)),
+            (StoreOp::Subscription(module), _) => {
+                let end = self.end();
+                let cursor = *self.durable.subscriptions.entry(module.to_string()).or_insert(end);
+                StoreOutcome::Subscribed { cursor, end }
+            }
+            (StoreOp::ReadEvents { after, patterns, limit, .. }, _) => {
+                let wanted = |event: &&StoredEvent| {
+                    event.cursor > after && patterns.iter().any(|pattern| pattern.matches(&event.event))
+                };
+                // Fewer than asked for at once, so that there is often more to read.
+                let limit = limit.min(2);
+                let events: Vec<StoredEvent> = self.durable.events.iter().filter(wanted).take(limit).cloned().collect();
+                let upto = if events.len() < limit { self.end() } else { events[limit - 1].cursor };
+                StoreOutcome::Events { events, upto, lost: 0 }
+            }
+            (StoreOp::Mutate { unit: Some(unit), mutation, .. }, _) => {
+                self.units.entry(unit).or_default().extend(numbers(&mutation));
+                StoreOutcome::Mutated { data: Json::null(), events: Vec::new() }
+            }
+            (StoreOp::Mutate { unit: None, mutation, key, .. }, mood) => {
+                if let Some(state) = key.as_ref().map(|key| self.state_of(key)).filter(|it| *it != KeyState::Vacant) {
+                    return Ok(Some(StoreOutcome::Key(state)));
+                }
+                let numbers = numbers(&mutation);
+                let data = Json::parse(&numbers[0].to_string()).unwrap();
+                if let Some(key) = key {
+                    *self.durable.done.entry(key.key.clone()).or_default() += 1;
+                    self.durable.keys.insert(key.key.clone(), (key, data.clone()));
+                }
+                let names: Vec<String> = numbers.iter().map(|n| format!("Log.{n}")).collect();
+                self.durable.changes.extend(numbers);
+                let events = self.publish(names);
+                match mood {
+                    Mood::Unsure => failed(),
+                    _ => StoreOutcome::Mutated { data, events },
+                }
+            }
+            (StoreOp::Emit { events }, mood) => {
+                let events = self.emit(events);
+                if mood == Mood::Unsure { failed() } else { StoreOutcome::Emitted { events } }
+            }
+            (StoreOp::Commit { unit, events, key, advance }, mood) => {
+                let changes = unit.and_then(|unit| self.units.remove(&unit)).unwrap_or_default();
+                if let Some((key, _)) = &key
+                    && self.state_of(key) != KeyState::Vacant
+                {
+                    let by_accident = self.unsure.contains(&key.key) || key.to == "layer1";
+                    let others = self.durable.keys[&key.key].0.to == "layer1";
+                    if !by_accident && !others {
+                        return Err(format!("the work of {} is committed twice", key.key));
+                    }
+                    return Ok(Some(StoreOutcome::Key(self.state_of(key))));
+                }
+                if let Some((key, reply)) = key {
+                    if mood == Mood::Unsure {
+                        self.unsure.insert(key.key.clone());
+                    }
+                    *self.durable.done.entry(key.key.clone()).or_default() += 1;
+                    self.durable.keys.insert(key.key.clone(), (key, reply));
+                }
+                if let Some((module, cursor)) = advance {
+                    self.advance(module.as_str(), cursor);
+                }
+                let mut stored = self.publish(changes.iter().map(|n| format!("Log.{n}")).collect::<Vec<_>>());
+                self.durable.changes.extend(changes);
+                stored.extend(self.emit(events));
+                if mood == Mood::Unsure { failed() } else { StoreOutcome::Committed { events: stored } }
+            }
+            (StoreOp::Advance { module, cursor }, _) => {
+                self.advance(module.as_str(), cursor);
+                StoreOutcome::Done
+            }
+            (StoreOp::SetAside { module, cursor, .. }, _) => {
+                self.durable.aside.insert((module.to_string(), cursor));
+                self.advance(module.as_str(), cursor);
+                StoreOutcome::Done
+            }
+            (StoreOp::Interrupt, _) => unreachable!("it is not kept"),
+        };
+        Ok(Some(outcome))
+    }
+
+    fn emit(&mut self, events: Vec<NewEvent>) -> Vec<StoredEvent> {
+        self.durable.changes.extend(events.iter().map(|event| number(&event.event)));
+        self.publish(events.into_iter().map(|event| event.event))
+    }
+
+    fn advance(&mut self, module: &str, cursor: Cursor) {
+        let at = self.durable.subscriptions.get_mut(module).expect("it subscribed before");
+        *at = (*at).max(cursor);
+    }
+}

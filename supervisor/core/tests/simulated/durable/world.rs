@@ -1,0 +1,606 @@
+//! A core, its modules, its callers and a store, and what must hold whatever becomes of them. Unlike
+//! the world of scripts it also lets the host itself die and come back on the same store.
+
+use super::store::{Mood, Store, number, numbers};
+use bulkhead_core::{
+    Action, Caller, ClientId, Control, Core, Cursor, Evidence, HostSettings, ModuleRules, ModuleSpec, Recipient,
+    RequestId, RunId, StoreOp, StoreOutcome, Time, UnitId,
+};
+use bulkhead_protocol::{Delivery, ErrorCode, Exit, Failure, Json, ModuleName, Pattern, Request, RequestType, Response, Status};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+pub(super) type Verdict = Result<(), String>;
+
+/// What the second module subscribes to.
+const PATTERNS: [&[&str]; 3] = [&["x.*"], &["x.*", "Log.*"], &["Log.*"]];
+
+pub(super) const MODULES: [&str; 2] = ["a", "b"];
+
+/// A process as it looks from outside.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) module: &'static str,
+    init: RequestId,
+    pub(super) is_ready: bool,
+    pub(super) has_exited: bool,
+    pub(super) concurrent: bool,
+    /// Requests in its hands, in order, each with the attempt that it is.
+    pub(super) in_hand: Vec<(RequestId, u64)>,
+}
+
+/// One try of a process at one request.
+#[derive(Debug, Default)]
+pub(super) struct Attempt {
+    module: &'static str,
+    /// The numbers of the changes and events that belong to it, as far as they were accepted.
+    changes: BTreeSet<u64>,
+    /// The number of its success, if it had one.
+    success: Option<u64>,
+    key: Option<String>,
+    /// It was undone, as far as anybody outside can know.
+    is_dead: bool,
+    event: Option<Cursor>,
+    /// Who asked, where only one did.
+    asked: Option<Recipient>,
+}
+
+/// A request that somebody sent.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) open: bool,
+    failed: bool,
+    /// By when it must be answered.
+    by: Time,
+    key: Option<String>,
+    what: What,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum What {
+    /// Work for a module.
+    Work,
+    Query,
+    /// A change or an event with this number; the attempt that it belongs to, if it does.
+    Change(u64, Option<u64>),
+    /// Answered at once.
+    Other,
+}
+
+pub(super) struct World {
+    core: Core,
+    pub(super) now: Time,
+    pub(super) story: Vec<String>,
+    pub(super) store: Store,
+    pub(super) processes: BTreeMap<RunId, Process>,
+    pub(super) asked: BTreeMap<Recipient, Asked>,
+    attempts: BTreeMap<u64, Attempt>,
+    /// Which attempt a change or an event belongs to.
+    belongs: BTreeMap<u64, u64>,
+    units: BTreeMap<UnitId, u64>,
+    /// The attempt that each number of a success belongs to.
+    successes: BTreeMap<u64, u64>,
+    /// Successes whose commit is under way, by module.
+    uncommitted: BTreeMap<&'static str, BTreeSet<u64>>,
+    /// What a query must not overtake, by the number in its entity.
+    follows: BTreeMap<u64, BTreeSet<u64>>,
+    tickets: BTreeMap<RequestId, u64>,
+    /// Up to where each module has handled its events.
+    handled: BTreeMap<&'static str, Cursor>,
+    /// What each subscribes to: to have events passed by is a matter of the stories.
+    patterns: BTreeMap<&'static str, Vec<String>>,
+    told: u64,
+    /// An event without a number was refused just now.
+    refused: bool,
+    pub(super) generation: u64,
+    pub(super) last: u64,
+    seed: u64,
+}
+
+fn pattern(text: &String) -> Pattern {
+    Pattern::new(text).unwrap()
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Result<World, String> {
+        let mut world = World {
+            core: Core::new(settings(), seed),
+            now: Time::ZERO,
+            story: Vec::new(),
+            store: Store::default(),
+            processes: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            belongs: BTreeMap::new(),
+            units: BTreeMap::new(),
+            successes: BTreeMap::new(),
+            uncommitted: BTreeMap::new(),
+            follows: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            handled: BTreeMap::new(),
+            patterns: [("a", Vec::new()), ("b", PATTERNS[seed as usize % 3].iter().map(ToString::to_string).collect())].into(),
+            told: 0,
+            refused: false,
+            generation: 1,
+            last: 0,
+            seed,
+        };
+        world.begin()?;
+        Ok(world)
+    }
+
+    fn begin(&mut self) -> Verdict {
+        for module in MODULES {
+            self.note(format!("module {module}"));
+            let spec = self.spec(module);
+            self.core.add_module(self.now, spec, true).map_err(|failure| failure.error)?;
+        }
+        self.carry_out()
+    }
+
+    fn spec(&self, module: &str) -> ModuleSpec {
+        let mut spec = ModuleSpec::new(ModuleName::new(module).unwrap(), self.generation);
+        spec.subscribe = self.patterns[module].iter().map(pattern).collect();
+        spec.emit = vec![Pattern::new("x.*").unwrap()];
+        let all = vec![Pattern::new("*").unwrap()];
+        spec.entities = bulkhead_core::Entities { read: all.clone(), create: all.clone(), write: all.clone(), delete: all };
+        spec.instances = if module == "a" { 2 } else { 1 };
+        spec.rules.window = 3;
+        spec.restart.breaker_failures = 1000;
+        spec.rules.queue_max = 6;
+        spec.rules.requests_max = 6;
+        spec
+    }
+
+    pub(super) fn note(&mut self, text: String) {
+        self.story.push(format!("{} {text}", self.now));
+    }
+
+    pub(super) fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    /// The host dies, and comes back on the same store.
+    pub(super) fn crash(&mut self) -> Verdict {
+        self.note("the host dies".into());
+        self.processes.clear();
+        self.asked.clear();
+        self.attempts.values_mut().for_each(|attempt| attempt.is_dead = true);
+        self.uncommitted.clear();
+        self.tickets.clear();
+        self.units.clear();
+        self.store.crash();
+        self.told = self.store.durable.events.len() as u64;
+        // What the store knows is all that counts now.
+        for (module, cursor) in &self.store.durable.subscriptions {
+            let module = MODULES.into_iter().find(|it| it == module).expect("one of them");
+            self.handled.insert(module, *cursor);
+        }
+        self.core = Core::new(settings(), self.seed);
+        self.begin()
+    }
+
+    pub(super) fn advance(&mut self, by: Duration) -> Verdict {
+        let to = self.now + by;
+        while let Some(due) = self.core.poll_timeout().filter(|due| *due <= to) {
+            self.now = self.now.max(due);
+            self.core.handle_timeout(self.now);
+            self.carry_out()?;
+        }
+        self.now = to;
+        self.carry_out()
+    }
+
+    /// A client or a process asks something.
+    pub(super) fn ask(&mut self, caller: Caller, request: Request, attempt: Option<u64>) -> Verdict {
+        self.note(format!("{caller:?} asks {request:?}"));
+        let (id, number) = (request.id, self.last);
+        let patience = request.deadline_ms.map_or(ModuleRules::default().deadline_default, Duration::from_millis);
+        let what = match (&request.kind, request.to.as_deref()) {
+            (RequestType::Query, None) => {
+                if let Caller::Run(run) = caller {
+                    let module = self.processes[&run].module;
+                    let before = self.uncommitted.get(module).cloned().unwrap_or_default();
+                    self.follows.insert(self.last, before);
+                }
+                What::Query
+            }
+            (RequestType::Mutation, None) | (RequestType::Event, _) => What::Change(self.last, attempt),
+            (RequestType::Command | RequestType::Query | RequestType::Mutation, Some(_)) => What::Work,
+            _ => What::Other,
+        };
+        if let What::Change(number, Some(attempt)) = what {
+            self.belongs.insert(number, attempt);
+            if id.is_none() {
+                self.attempts.get_mut(&attempt).expect("it is in hand").changes.insert(number);
+            }
+        }
+        if let Some(id) = id {
+            let asked = Asked { open: true, failed: false, by: self.now + patience, key: request.key.clone(), what };
+            self.asked.insert(Recipient { caller, id }, asked);
+        }
+        self.refused = false;
+        let to = id.map(|id| Recipient { caller, id });
+        self.core.handle_request(self.now, caller, request);
+        self.carry_out()?;
+        let is_change = |asked: &Asked| matches!(asked.what, What::Change(..));
+        let failed = to.and_then(|to| self.asked.get(&to)).is_some_and(|asked| is_change(asked) && asked.failed);
+        if failed || self.refused {
+            self.belongs.remove(&number);
+            if let Some(attempt) = attempt {
+                self.attempts.get_mut(&attempt).expect("it is in hand").changes.remove(&number);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn hang_up(&mut self, client: ClientId) -> Verdict {
+        self.note(format!("{client:?} hangs up"));
+        for (to, asked) in &mut self.asked {
+            asked.open &= to.caller != Caller::Client(client);
+        }
+        self.core.handle_client_gone(client);
+        self.carry_out()
+    }
+
+    pub(super) fn ready(&mut self, run: RunId, concurrent: bool) -> Verdict {
+        self.note(format!("ready {run}"));
+        let process = self.processes.get_mut(&run).expect("it was picked");
+        (process.is_ready, process.concurrent) = (true, concurrent);
+        let features = if concurrent { r#"["concurrent"]"# } else { "[]" };
+        let data = format!(r#"{{"name":"x","version":"1","protocol":1,"commands":["do"],"features":{features}}}"#);
+        let response = Response::success(process.init.0, Json::parse(&data).unwrap());
+        self.core.handle_response(self.now, run, response);
+        self.carry_out()
+    }
+
+    /// A process answers what it has in its hands at this place; `None` is a success.
+    pub(super) fn answer(&mut self, run: RunId, at: usize, error: Option<ErrorCode>) -> Verdict {
+        let success = self.number();
+        let process = self.processes.get_mut(&run).expect("it was picked");
+        let (id, attempt) = process.in_hand.remove(at);
+        let record = self.attempts.get_mut(&attempt).expect("it is in hand");
+        let status = match error {
+            None => {
+                record.success = Some(success);
+                self.successes.insert(success, attempt);
+                Status::Success(Json::parse(&success.to_string()).unwrap())
+            }
+            Some(code) => {
+                record.is_dead = true;
+                Failure::new(code, "it did not work").into()
+            }
+        };
+        self.note(format!("{run} answers {id} (attempt {attempt}): {status:?}"));
+        self.core.handle_response(self.now, run, Response { id: Some(id.0), status });
+        self.carry_out()
+    }
+
+    pub(super) fn exit(&mut self, run: RunId, is_crash: bool) -> Verdict {
+        self.note(format!("{run} ends"));
+        let process = self.processes.get_mut(&run).expect("it was picked");
+        process.has_exited = true;
+        for (_, attempt) in process.in_hand.drain(..) {
+            self.attempts.get_mut(&attempt).expect("it was in hand").is_dead = true;
+        }
+        for (to, asked) in &mut self.asked {
+            asked.open &= to.caller != Caller::Run(run);
+        }
+        let exit = if is_crash { Exit::Signal("SIGSEGV".into()) } else { Exit::Code(0) };
+        self.core.handle_exited(self.now, run, exit, Evidence::default());
+        self.core.handle_gone(self.now, run);
+        self.carry_out()
+    }
+
+    pub(super) fn work(&mut self, read: bool, mood: Mood) -> Verdict {
+        self.store.work(read, mood)
+    }
+
+    pub(super) fn tell(&mut self) -> Verdict {
+        let Some((ticket, outcome)) = self.store.told() else { return Ok(()) };
+        self.note(format!("stored {ticket}: {outcome:?}"));
+        if let Some(success) = self.tickets.remove(&ticket) {
+            self.uncommitted.values_mut().for_each(|successes| {
+                successes.remove(&success);
+            });
+            let attempt = &self.attempts[&self.successes[&success]];
+            if let (Some(cursor), StoreOutcome::Committed { .. }) = (attempt.event, &outcome) {
+                let handled = self.handled.entry(attempt.module).or_default();
+                *handled = (*handled).max(cursor);
+            }
+        }
+        self.core.handle_stored(self.now, ticket, outcome);
+        self.carry_out()
+    }
+
+    pub(super) fn order(&mut self, what: &str, module: &str) -> Verdict {
+        self.note(format!("{what} {module}"));
+        let patience = Duration::from_secs(60);
+        match what {
+            "start" => self.core.handle_start(self.now, None, module, patience),
+            "stop" => self.core.handle_stop(self.now, None, module, patience),
+            "restart" => self.core.handle_restart(self.now, None, module, patience),
+            "reload" => {
+                self.generation += 1;
+                let spec = self.spec(module);
+                self.core.handle_reload(self.now, None, spec, patience);
+            }
+            _ => self.core.handle_shutdown(self.now),
+        }
+        self.carry_out()
+    }
+
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    fn carry_out(&mut self) -> Verdict {
+        while let Some(action) = self.core.poll_action() {
+            self.note(format!("> {action:?}"));
+            self.follow(action)?;
+        }
+        if self.story.len().is_multiple_of(3) {
+            self.core.audit();
+        }
+        match self.asked.iter().find(|(_, asked)| asked.open && asked.by < self.now) {
+            Some((to, asked)) => Err(format!("{to:?} is not answered although its patience has ended: {asked:?}")),
+            None => Ok(()),
+        }
+    }
+
+    fn follow(&mut self, action: Action) -> Verdict {
+        match action {
+            Action::Spawn { run, module, .. } => {
+                let module = MODULES.into_iter().find(|it| *it == module.as_str()).expect("one of them");
+                let process = Process {
+                    module,
+                    init: RequestId(0),
+                    is_ready: false,
+                    has_exited: false,
+                    concurrent: false,
+                    in_hand: Vec::new(),
+                };
+                self.processes.insert(run, process);
+            }
+            Action::SendControl { run, id, control: Control::Init } => {
+                self.processes.get_mut(&run).expect("it was started").init = id;
+            }
+            Action::SendControl { run, id, control: Control::Ping } => {
+                self.core.handle_response(self.now, run, Response::success(id.0, Json::null()));
+            }
+            Action::Send { run, request } => return self.sent(run, request),
+            Action::Reply { to, status } => return self.replied(to, status),
+            Action::Release(run) => {
+                self.processes.remove(&run);
+            }
+            Action::Sample(run) => self.core.handle_sample(self.now, run, None),
+            Action::Store { ticket, op } => return self.asked_of_store(ticket, op),
+            Action::Tell(event) => {
+                let missing = |cursor: &u64| !self.store.untold.contains(&Cursor(*cursor));
+                if event.cursor.0 <= self.told || (self.told + 1..event.cursor.0).any(|cursor| missing(&cursor)) {
+                    return Err(format!("told of {} after {}", event.cursor, self.told));
+                }
+                self.told = event.cursor.0;
+            }
+            Action::SendControl { .. }
+            | Action::Terminate(_)
+            | Action::Kill(_)
+            | Action::Announce(_)
+            | Action::RecordCrash(_)
+            | Action::Quarantine { .. }
+            | Action::Removed(_) => {}
+            Action::EventRefused { .. } => self.refused = true,
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, run: RunId, request: RequestId) -> Verdict {
+        let wire = self.core.outgoing(request).ok_or("it cannot be read")?;
+        let (kind, payload, key) = (wire.kind.clone(), wire.payload.to_owned(), wire.key.map(str::to_owned));
+        let cursor = payload.split_once(",\"cursor\":").map(|(_, rest)| rest.trim_end_matches('}').parse().unwrap());
+        let attempt = self.number();
+        let process = self.processes.get_mut(&run).ok_or("to nobody")?;
+        if process.has_exited || !process.is_ready {
+            return Err("to a process that is not ready".into());
+        }
+        process.in_hand.push((request, attempt));
+        let (module, event) = (process.module, cursor.map(Cursor));
+        let asked = payload.split("asked:").nth(1).map(|rest| {
+            let mut parts = rest.trim_end_matches(['"', '}']).split(':').map(|part| part.parse().unwrap());
+            Recipient { caller: Caller::Client(ClientId(parts.next().unwrap())), id: parts.next().unwrap() }
+        });
+        self.attempts.insert(attempt, Attempt { module, key, event, asked, ..Attempt::default() });
+        if kind == RequestType::Event && event.is_none() {
+            return Err(format!("an event that is not stored: {payload}"));
+        }
+        let Some(cursor) = event else { return Ok(()) };
+        self.note_handled(module);
+        match self.next_event(module, None) {
+            Some(next) if next == cursor => Ok(()),
+            next => Err(format!("{module} is given {cursor}, its next is {next:?}")),
+        }
+    }
+
+    /// An event is handled once it is answered with success and nothing of it is to be committed.
+    pub(super) fn note_handled(&mut self, module: &'static str) {
+        while let Some(next) = self.next_event(module, None) {
+            let mine = |attempt: &Attempt| attempt.event == Some(next) && attempt.module == module;
+            let done = self.attempts.iter().any(|(id, attempt)| {
+                mine(attempt) && attempt.success.is_some() && !attempt.is_dead && self.belongs.values().all(|it| it != id)
+            });
+            if !done {
+                return;
+            }
+            self.handled.insert(module, next);
+        }
+    }
+
+    /// The next event that a module has to handle, up to this one.
+    pub(super) fn next_event(&self, module: &'static str, upto: Option<Cursor>) -> Option<Cursor> {
+        let known = self.store.durable.subscriptions.get(module).copied().unwrap_or_default();
+        let handled = self.handled.get(module).copied().unwrap_or_default().max(known);
+        let patterns: Vec<Pattern> = self.patterns[module].iter().map(pattern).collect();
+        let wanted = |cursor: Cursor, event: &str| {
+            cursor > handled
+                && upto.is_none_or(|upto| cursor <= upto)
+                && patterns.iter().any(|pattern| pattern.matches(event))
+        };
+        self.store.durable.events.iter().find(|event| wanted(event.cursor, &event.event)).map(|event| event.cursor)
+    }
+
+    fn asked_of_store(&mut self, ticket: RequestId, op: StoreOp) -> Verdict {
+        match &op {
+            StoreOp::Query { query, .. } => {
+                let asked = number(query.needs()[0].entity.as_str());
+                let before = self.follows.remove(&asked).unwrap_or_default();
+                let still = |success: &&u64| self.uncommitted.values().any(|them| them.contains(success));
+                if let Some(success) = before.iter().find(still) {
+                    return Err(format!("query {asked} overtakes the commit of success {success}"));
+                }
+            }
+            StoreOp::Mutate { unit, mutation, .. } => {
+                let attempt = self.belongs.get(&numbers(mutation)[0]).copied();
+                match (unit, attempt) {
+                    (None, None) => {}
+                    (Some(unit), Some(attempt)) if *self.units.entry(*unit).or_insert(attempt) == attempt => {}
+                    (unit, attempt) => return Err(format!("a change of attempt {attempt:?} in unit {unit:?}")),
+                }
+            }
+            StoreOp::Commit { .. } => self.commits(ticket, &op)?,
+            StoreOp::Advance { module, cursor } => self.advanced(module.as_str(), *cursor)?,
+            StoreOp::SetAside { module, cursor, attempts, .. } => {
+                let module = MODULES.into_iter().find(|it| *it == module.as_str()).expect("one of them");
+                self.note_handled(module);
+                if *attempts < 5 || self.next_event(module, None) != Some(*cursor) {
+                    return Err(format!("{cursor} is set aside after {attempts} attempts"));
+                }
+                self.handled.insert(module, *cursor);
+            }
+            _ => {}
+        }
+        self.store.accept(ticket, op)
+    }
+
+    /// What the store is told to be handled must be.
+    fn advanced(&mut self, module: &str, cursor: Cursor) -> Verdict {
+        let module = MODULES.into_iter().find(|it| *it == module).expect("one of them");
+        self.note_handled(module);
+        match self.next_event(module, Some(cursor)) {
+            None => Ok(()),
+            Some(next) => Err(format!("{module} is said to have got to {cursor}, but {next} was not handled")),
+        }
+    }
+
+    fn commits(&mut self, ticket: RequestId, op: &StoreOp) -> Verdict {
+        let StoreOp::Commit { unit, events, key, advance } = op else { return Ok(()) };
+        let by_unit = unit.and_then(|unit| self.units.get(&unit).copied());
+        let by_key = key.as_ref().and_then(|(_, reply)| self.successes.get(&reply.read::<u64>().unwrap()).copied());
+        let by_event = events.first().and_then(|event| self.belongs.get(&number(&event.event)).copied());
+        if let Some((module, cursor)) = advance {
+            let module = MODULES.into_iter().find(|it| *it == module.as_str()).expect("one of them");
+            self.note_handled(module);
+            if let Some(next) = self.next_event(module, Some(Cursor(cursor.0 - 1))) {
+                return Err(format!("{module} is committed to have got to {cursor}, but {next} was not handled"));
+            }
+        }
+        let known: Vec<u64> = [by_unit, by_key, by_event].into_iter().flatten().collect();
+        let Some(&attempt) = known.first() else { return Err("a commit of nothing".into()) };
+        if known.iter().any(|other| *other != attempt) {
+            return Err(format!("a commit of several attempts: {known:?}"));
+        }
+        let record = &self.attempts[&attempt];
+        let Some(success) = record.success else { return Err(format!("attempt {attempt} has not succeeded")) };
+        if record.is_dead {
+            return Err(format!("attempt {attempt} was undone"));
+        }
+        self.uncommitted.entry(record.module).or_default().insert(success);
+        self.tickets.insert(ticket, success);
+        Ok(())
+    }
+
+    fn replied(&mut self, to: Recipient, status: Status) -> Verdict {
+        let asked = self.asked.get_mut(&to).ok_or("nobody asked")?;
+        if !asked.open {
+            return Err("it was answered before, or its caller has gone".into());
+        }
+        asked.open = false;
+        asked.failed = matches!(status, Status::Error(_));
+        let (what, key) = (asked.what.clone(), asked.key.clone());
+        match (what, status) {
+            (What::Change(number, Some(attempt)), Status::Success(_)) => {
+                self.attempts.get_mut(&attempt).expect("it was in hand").changes.insert(number);
+            }
+            (What::Change(number, None), Status::Success(_)) => {
+                let done = self.store.durable.changes.contains(&number) || key.is_some();
+                if !done {
+                    return Err(format!("change {number} is not stored"));
+                }
+            }
+            (What::Change(_, Some(attempt)), Status::Error(_)) if self.attempts[&attempt].success.is_some() => {
+                // The module had answered: it cannot know, so nothing of it may be committed.
+                self.attempts.get_mut(&attempt).expect("it was in hand").is_dead = true;
+            }
+            (What::Change(number, Some(_)), Status::Error(failure)) if failure.delivery == Some(Delivery::NotStarted) => {
+                self.belongs.remove(&number);
+            }
+            (What::Work, Status::Success(data)) => return self.work_done(&key, &data),
+            (What::Work, Status::Error(_)) => {
+                // What was done for it so far must not be committed any more.
+                let mine = |attempt: &&mut Attempt| attempt.asked == Some(to) && attempt.success.is_none();
+                self.attempts.values_mut().filter(mine).for_each(|attempt| attempt.is_dead = true);
+            }
+            (_, Status::Progress(_)) => return Err("nobody tells of progress here".into()),
+            (What::Query | What::Other | What::Change(..), Status::Success(_) | Status::Error(_)) => {}
+        }
+        Ok(())
+    }
+
+    /// A success is the success of something that is stored, whole.
+    fn work_done(&self, key: &Option<String>, data: &Json) -> Verdict {
+        let success: u64 = data.read().unwrap();
+        if let Some(key) = key {
+            let stored = self.store.durable.keys.get(key).map(|(_, reply)| reply);
+            if stored != Some(data) {
+                return Err(format!("{key} is answered with {data:?}, stored is {stored:?}"));
+            }
+        }
+        let Some(attempt) = self.successes.get(&success) else {
+            return if key.is_some() { Ok(()) } else { Err("nobody succeeded with that".into()) };
+        };
+        let changes = &self.attempts[attempt].changes;
+        match changes.iter().find(|change| !self.store.durable.changes.contains(change)) {
+            Some(change) => Err(format!("success {success}, but its change {change} is not stored")),
+            None => Ok(()),
+        }
+    }
+
+    /// What must hold of the store's content: nothing is half there, nothing of what was undone, nothing twice.
+    pub(super) fn judge_store(&self) -> Verdict {
+        let durable = &self.store.durable;
+        if let Some((key, count)) = durable.done.iter().find(|(_, count)| **count > 1) {
+            return Err(format!("the work of {key} was done {count} times"));
+        }
+        for (id, attempt) in &self.attempts {
+            let there = attempt.changes.iter().filter(|change| durable.changes.contains(change)).count();
+            if there > 0 && there < attempt.changes.len() {
+                return Err(format!("of attempt {id} only {there} changes are there: {attempt:?}"));
+            }
+            if there > 0 && attempt.success.is_none() {
+                return Err(format!("attempt {id} did not succeed, and its changes are there: {attempt:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn settings() -> HostSettings {
+    HostSettings {
+        restarts_per_second: 1_000_000,
+        restarts_burst: 1_000_000,
+        client_requests_max: 8,
+        layer1: true,
+    }
+}
