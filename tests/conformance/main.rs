@@ -47,6 +47,7 @@ matrix! {
         process_over_stdio
         native_in_rust
         native_in_c
+        wasm_in_rust
         wasm_in_c
         filter_that_lives_on
         filter_for_each_message

@@ -14,6 +14,8 @@ pub(crate) enum Ability {
     NoQuery,
     /// It is given a message when the one before is answered.
     OneAtATime,
+    /// It lives on when it answered more than a frame can hold.
+    OutlivesLongAnswers,
     /// It answers a command with its arguments.
     Echo,
     /// It does so to the last digit.
@@ -120,6 +122,15 @@ pub(crate) const SAMPLES: &[Sample] = &[
         probe: COUNT,
         many: MANY,
         cannot: specimen_in_c,
+    },
+    Sample {
+        name: "wasm_in_rust",
+        kind: "wasm",
+        files: &[From::Kept("modules/specimen/wasm/specimen.wasm")],
+        keys: "wasm = \"bin/specimen.wasm\"",
+        probe: COUNT,
+        many: MANY,
+        cannot: specimen_in_rust_as_wasm,
     },
     Sample {
         name: "wasm_in_c",
@@ -239,6 +250,13 @@ fn specimen_in_rust(ability: Ability) -> Option<&'static str> {
     }
 }
 
+fn specimen_in_rust_as_wasm(ability: Ability) -> Option<&'static str> {
+    match ability {
+        Ability::Trap => None,
+        _ => specimen_in_rust(ability),
+    }
+}
+
 fn specimen_in_c(ability: Ability) -> Option<&'static str> {
     match ability {
         Ability::PanicPlace => Some("C has no panics: it only says that its state is in doubt"),
@@ -266,6 +284,9 @@ fn echoing_filter(ability: Ability) -> Option<&'static str> {
     match ability {
         Ability::Query | Ability::Echo | Ability::ExactEcho | Ability::Deep => None,
         Ability::OneAtATime => Some("it is given lines ahead of its answers"),
+        Ability::OutlivesLongAnswers => {
+            Some("a line that is longer than a frame ends the filter, after it was answered for")
+        }
         Ability::KnowsItsCommands => Some("a filter is given the arguments, not the name of the command"),
         Ability::NoQuery => Some("it answers queries"),
         Ability::Ask | Ability::AskQuery | Ability::Emit | Ability::Progress | Ability::Log => {

@@ -5,6 +5,9 @@ use bulkhead_client::command_payload;
 use bulkhead_protocol::{Failure, Json, Request, RequestType, Status};
 use bulkhead_tests::{Caller, World, patience, slowness};
 use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
 /// What the module is called that a case is about.
 pub(crate) const SUBJECT: &str = "subject";
@@ -37,6 +40,9 @@ impl Stage {
 
     /// Starts a world in which the sample is installed as these modules.
     pub(crate) fn start(mut world: World, sample: &'static Sample, modules: &[(&str, &str)]) -> Stage {
+        if sample.kind == "wasm" {
+            share_compiled_code(&world);
+        }
         let mut client = world.start().client();
         for (name, rest) in modules {
             if !rest.contains("autostart = false") {
@@ -164,6 +170,17 @@ impl Sample {
             }
         }
     }
+}
+
+/// Lets the hosts of all tests have one cache of compiled WebAssembly: to compile the same module for
+/// each case would take most of the time.
+fn share_compiled_code(world: &World) {
+    let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("conformance/compiled");
+    let own = world.state().join("cache");
+    for folder in [&shared, &own] {
+        fs::create_dir_all(folder).expect("the folders of a test can be written");
+    }
+    symlink(shared, own.join("wasm")).expect("the world was just made");
 }
 
 /// So many milliseconds as a duration of a manifest, longer where everything takes longer.
