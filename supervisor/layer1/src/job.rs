@@ -56,6 +56,8 @@ pub enum Job {
         unit: UnitId,
         /// The key of the message, and the reply that is kept under it.
         key: Option<(Keyed, Json)>,
+        /// What it emits behind what the unit has made already.
+        events: Vec<NewEvent>,
         /// What else happens in this commit.
         also: Vec<Also>,
     },
@@ -114,6 +116,17 @@ pub enum Job {
         /// What happens to an entity that is there already.
         existing: Existing,
     },
+}
+
+/// An event that is to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Who emits it: a module's name, or nothing for a client.
+    pub source: String,
+    /// Its name.
+    pub event: String,
+    /// Its data.
+    pub data: Json,
 }
 
 /// What can happen in the same commit as a unit.

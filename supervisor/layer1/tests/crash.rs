@@ -42,7 +42,7 @@ fn a_process_that_writes() {
         );
         let key = Some((keyed(&format!("k{number}"), "x"), json(&number.to_string())));
         let also = vec![Also::Advance { module: "m".into(), cursor: number }];
-        submit(2, Job::Commit { unit: UnitId(number), key, also });
+        submit(2, Job::Commit { unit: UnitId(number), key, events: vec![], also });
     };
     let mut next = first;
     for _ in 0..16 {

@@ -229,7 +229,7 @@ fn jobs_of_one_unit_are_done_in_their_order_however_many_threads_read() {
             unit: Some(UnitId(unit)),
             query: Query::read(&json(&format!(r#"{{"entity":"A","id":"{id}"}}"#))).unwrap(),
         });
-        let ticket = store.submit(Job::Commit { unit: UnitId(unit), key: None, also: vec![] });
+        let ticket = store.submit(Job::Commit { unit: UnitId(unit), key: None, events: vec![], also: vec![] });
         expected.push(ticket);
     }
     let mut committed = Vec::new();
@@ -347,6 +347,7 @@ fn a_key_expires_and_is_cleared_away() {
         store.submit(Job::Commit {
             unit: UnitId(n),
             key: Some((keyed(&format!("k{n}"), "a"), json("{}"))),
+            events: vec![],
             also: vec![Also::RemoveSetAside { id: 0 }],
         });
     }

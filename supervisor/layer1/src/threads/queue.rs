@@ -258,7 +258,10 @@ fn bytes_of(job: &Job) -> usize {
             mutation.operations.iter().map(|operation| OVERHEAD_BYTES + bytes(&operation.change)).sum()
         }
         Job::Emit { data, .. } => data.as_str().len(),
-        Job::Commit { key: Some((_, reply)), .. } => reply.as_str().len(),
+        Job::Commit { key, events, .. } => {
+            let reply = key.as_ref().map_or(0, |(_, reply)| reply.as_str().len());
+            reply + events.iter().map(|event| OVERHEAD_BYTES + event.data.as_str().len()).sum::<usize>()
+        }
         Job::Import { lines, .. } => lines.iter().map(String::len).sum(),
         // A query may be as long as its grammar allows; few are.
         Job::Query { .. } => OVERHEAD_BYTES,

@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     failure::{breakage, conflict, is_full, of_sqlite, refusal, with_data},
-    job::{Also, Job, KeyState, Keyed, Outcome, StoredEvent},
+    job::{Also, Job, KeyState, Keyed, NewEvent, Outcome, StoredEvent},
     operations::{MutationError, World, run},
     settings::micros,
     tables::{entities, events, keys, set_aside, subscriptions, usage::UsageCache},
     tools::import,
-    unit::{Author, Unit},
+    unit::{Author, Emitted, Unit},
 };
 use bulkhead_protocol::{ErrorCode, Failure, Json};
 use rusqlite::Connection;
@@ -230,9 +230,14 @@ impl Writer {
                 unit.emit(event, data, &Author { owner: source.as_str().into(), now })?;
                 Ok(Outcome::Committed { events: self.write(&unit)? })
             }
-            Job::Commit { key, also, .. } => {
+            Job::Commit { key, events, also, .. } => {
                 let empty = Unit::default();
-                self.commit(write.unit.as_deref().unwrap_or(&empty), key.as_ref(), also, now)
+                let mut emitted = Unit::default();
+                for NewEvent { source, event, data } in events {
+                    emitted.emit(event, data, &Author { owner: source.as_str().into(), now })?;
+                }
+                let unit = write.unit.as_deref().unwrap_or(&empty);
+                self.commit(unit, &emitted.events, key.as_ref(), also, now)
             }
             Job::Also(also) => self.also(also, now).map(|()| Outcome::Done),
             Job::Subscribe { module } => {
@@ -252,7 +257,14 @@ impl Writer {
         }
     }
 
-    fn commit(&self, unit: &Unit, key: Option<&(Keyed, Json)>, also: &[Also], now: i64) -> Result<Outcome, JobError> {
+    fn commit(
+        &self,
+        unit: &Unit,
+        emitted: &[Emitted],
+        key: Option<&(Keyed, Json)>,
+        also: &[Also],
+        now: i64,
+    ) -> Result<Outcome, JobError> {
         if let Some(taken) = self.taken(key.map(|(keyed, _)| keyed), now)? {
             return Ok(taken);
         }
@@ -264,7 +276,8 @@ impl Writer {
             let used = self.usage.borrow_mut().bytes(&self.connection, owner)?;
             self.shared.quotas.check(owner, used, *bytes)?;
         }
-        let events = self.write(unit)?;
+        let mut events = self.write(unit)?;
+        events.extend(events::store(&self.connection, emitted)?);
         self.keep(key.map(|(keyed, reply)| (keyed, reply)), now)?;
         self.also(also, now)?;
         Ok(Outcome::Committed { events })

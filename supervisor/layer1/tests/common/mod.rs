@@ -144,11 +144,11 @@ impl Store {
     }
 
     pub fn commit(&self, unit: u64) -> Outcome {
-        self.run(Job::Commit { unit: UnitId(unit), key: None, also: vec![] })
+        self.run(Job::Commit { unit: UnitId(unit), key: None, events: vec![], also: vec![] })
     }
 
     pub fn commit_with_key(&self, unit: u64, key: &str, request: &str, reply: &str) -> Outcome {
-        self.run(Job::Commit { unit: UnitId(unit), key: Some((keyed(key, request), json(reply))), also: vec![] })
+        self.run(Job::Commit { unit: UnitId(unit), key: Some((keyed(key, request), json(reply))), events: vec![], also: vec![] })
     }
 
     pub fn close(&self) {
