@@ -10,6 +10,9 @@ use crate::{
 };
 use std::time::Duration;
 
+/// How soon a CPU time that could not be measured is asked for again.
+const UNKNOWN_AGAIN: Duration = Duration::from_millis(10);
+
 impl Core {
     /// When a ready process is to be looked at next.
     pub(crate) fn health_due(&self, run: &Run) -> Time {
@@ -118,6 +121,8 @@ impl Core {
                 run.message_mark = Some((id, CpuMark { at: now, used }));
                 run.message_check = Some(now + limit);
             }
+            // A process may be ready a moment before its id is known: what it has used is asked again.
+            (Sampling::MessageBegan(_), None) => run.message_check = Some(now + limit.min(UNKNOWN_AGAIN)),
             (Sampling::MessageCost(id), Some(used)) => match run.message_mark {
                 Some((began, mark)) if began == id => {
                     let cost = used.saturating_sub(mark.used);
@@ -127,10 +132,14 @@ impl Core {
                     }
                     run.message_check = Some(now + (limit - cost).max(Duration::from_millis(1)));
                 }
-                Some(_) | None => {}
+                Some(_) => {}
+                None => {
+                    run.message_mark = Some((id, CpuMark { at: now, used }));
+                    run.message_check = Some(now + limit);
+                }
             },
             (Sampling::MessageCost(_), None) => run.message_check = Some(now + limit),
-            (Sampling::Deadline | Sampling::Hang | Sampling::MessageBegan(_), None) => {}
+            (Sampling::Deadline | Sampling::Hang, None) => {}
         }
         if matches!(run.phase, Phase::Ready { .. }) {
             self.arm(run_id);

@@ -153,9 +153,7 @@ impl Core {
         match &self.requests[&leader].place {
             Place::LookingUp | Place::Joined => Delivery::NotStarted,
             Place::Queued => self.requests[&leader].reached,
-            Place::InFlight { run, .. } => {
-                self.requests[&leader].how_far(self.in_flight_delivery(*run, leader))
-            }
+            Place::InFlight { run, .. } => self.requests[&leader].how_far(self.in_flight_delivery(*run, leader)),
             Place::Settling(_) | Place::Committing(_) => Delivery::Started,
         }
     }

@@ -320,13 +320,7 @@ impl Core {
     }
 
     /// The store has answered a request.
-    pub(crate) fn operation_done(
-        &mut self,
-        now: Time,
-        id: RequestId,
-        outcome: StoreOutcome,
-        cursor: Option<Cursor>,
-    ) {
+    pub(crate) fn operation_done(&mut self, now: Time, id: RequestId, outcome: StoreOutcome, cursor: Option<Cursor>) {
         let operation = &self.layer1.operations[&id];
         let Standing::AtStore { kind, .. } = operation.standing else { unreachable!("the store has answered it") };
         let status = match (kind, outcome) {
@@ -413,13 +407,16 @@ impl Core {
                 module.into_iter().for_each(|module| self.release_held(module));
             }
             Standing::AtStore { kind: Kind::Query, .. } => {
-                let failure = overdue("layer1 did not answer before the deadline; the query is stopped", Delivery::Started);
+                let failure =
+                    overdue("layer1 did not answer before the deadline; the query is stopped", Delivery::Started);
                 self.tell_operation(id, failure.into());
                 self.interrupt(id);
             }
             Standing::AtStore { kind: Kind::Mutation { keyed }, .. } => {
                 let reason = match (operation.of, keyed) {
-                    (Some(_), _) => "the deadline passed while layer1 made this change; the unit of work cannot be committed",
+                    (Some(_), _) => {
+                        "the deadline passed while layer1 made this change; the unit of work cannot be committed"
+                    }
                     (None, true) => {
                         "the deadline passed while this change was being committed; the same request with the same \
                          key tells what came of it"

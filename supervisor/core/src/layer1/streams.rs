@@ -121,8 +121,7 @@ impl Stream {
 
     fn has_room(&self, event: &StoredEvent) -> bool {
         let bytes = event.data.as_str().len();
-        self.fetched.is_empty()
-            || (self.fetched.len() < FETCHED_MAX && self.fetched_bytes + bytes <= FETCHED_BYTES_MAX)
+        self.fetched.is_empty() || (self.fetched.len() < FETCHED_MAX && self.fetched_bytes + bytes <= FETCHED_BYTES_MAX)
     }
 
     fn fetch(&mut self, event: StoredEvent) {
@@ -421,14 +420,11 @@ impl Core {
     pub(crate) fn advanced(&mut self, now: Time, id: ModuleId, outcome: &StoreOutcome) {
         let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
         let Some(cursor) = stream.advancing.take() else { return };
-        match outcome {
-            StoreOutcome::Done => {
-                stream.told = stream.told.max(cursor);
-                self.advance(id, 0);
-                self.stream_on(now, id);
-            }
-            // What is not told now is told with the next event; until then it may come twice.
-            _ => {}
+        // What is not told now is told with the next event; until then it may come twice.
+        if *outcome == StoreOutcome::Done {
+            stream.told = stream.told.max(cursor);
+            self.advance(id, 0);
+            self.stream_on(now, id);
         }
     }
 

@@ -3,8 +3,8 @@
 
 use crate::{
     line::{Line, duration},
-    store::Tickets,
     spec::{name, spec},
+    store::Tickets,
 };
 use bulkhead_core::{
     Action, Caller, ClientId, Condition, Control, Core, Evidence, HostSettings, Recipient, RequestId, RunId, Time,
@@ -200,7 +200,9 @@ impl Player {
                 payload_for_store(line)
             }
             // Payloads of `bytes=n` have n bytes more than the smallest.
-            _ => format!(r#"{{"name":"{}","args":"{label}{filling}"}}"#, line.words.get(3).map_or("do", String::as_str)),
+            _ => {
+                format!(r#"{{"name":"{}","args":"{label}{filling}"}}"#, line.words.get(3).map_or("do", String::as_str))
+            }
         };
         let mut request = Request::new(id, kind.clone(), Json::parse(&payload).unwrap());
         if matches!(kind, RequestType::Command | RequestType::Query | RequestType::Mutation) {

@@ -54,8 +54,8 @@ pub(crate) fn spec(line: &Line) -> ModuleSpec {
             "grace" => rules.cancel_grace = duration("grace"),
             "close" => rules.close_grace = duration("close"),
             "cpu" => rules.cpu_time_max = Some(duration("cpu")),
-            "generation" | "requires" | "instances" | "spares" | "subscribe" | "emit" | "call" | "by" | "for" | "read"
-            | "create" | "write" | "delete" | "quota" => {}
+            "generation" | "requires" | "instances" | "spares" | "subscribe" | "emit" | "call" | "by" | "for"
+            | "read" | "create" | "write" | "delete" | "quota" => {}
             other => panic!("no option of a module: {other:?}"),
         }
     }

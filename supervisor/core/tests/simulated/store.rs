@@ -2,9 +2,7 @@
 //! what comes of it.
 
 use crate::line::Line;
-use bulkhead_core::{
-    Cursor, KeyState, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent, UnitId,
-};
+use bulkhead_core::{Cursor, KeyState, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent, UnitId};
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, layer1::Change};
 use std::{collections::HashMap, fmt::Write};
 
@@ -54,7 +52,10 @@ impl Tickets {
             "vacant" => StoreOutcome::Key(KeyState::Vacant),
             "has" => StoreOutcome::Key(KeyState::Stored(Json::parse(line.word(3)).unwrap())),
             "other" => StoreOutcome::Key(KeyState::OtherPayload),
-            "at" => StoreOutcome::Subscribed { cursor: Cursor(number(3)), end: Cursor(line.number("end").unwrap_or(number(3))) },
+            "at" => StoreOutcome::Subscribed {
+                cursor: Cursor(number(3)),
+                end: Cursor(line.number("end").unwrap_or(number(3))),
+            },
             "read" => {
                 let list = line.words.get(3).map_or("", String::as_str);
                 let events: Vec<StoredEvent> = list.split(',').filter(|event| !event.is_empty()).map(read).collect();

@@ -108,12 +108,19 @@ fn make(world: &mut World, (kind, x, y, z): Move) -> Verdict {
         },
         21..=27 => work(world, client, y, z),
         28 => {
-            let request = of_store(world, z);
+            let mut request = of_store(world, z);
+            if y.is_multiple_of(3) && request.kind == RequestType::Mutation {
+                // The same work under the same key; now and then it is a key that modules' work has as well.
+                let which = y / 3 % 3;
+                let payload = format!(r#"{{"entity":"K900000{which}","operation":"create","data":{{}}}}"#);
+                request.payload = Json::parse(&payload).unwrap();
+                request.key = Some(format!("{}{which}", if z.is_multiple_of(4) { "k" } else { "m" }));
+            }
             world.ask(Caller::Client(client), request, None)
         }
         29 => {
             let number = world.number();
-            let id = y.is_multiple_of(2).then(|| number);
+            let id = y.is_multiple_of(2).then_some(number);
             let request = Request::new(id, RequestType::Event, event(number));
             world.ask(Caller::Client(client), request, None)
         }
@@ -241,10 +248,9 @@ fn calm(world: &mut World) -> Verdict {
             // A process that was told to end, ends.
             let leaves = |core: &bulkhead_core::Core, run: RunId| {
                 core.module_names().iter().filter_map(|name| core.view(Default::default(), name)).any(|view| {
-                    view.runs.iter().any(|it| {
-                        it.run == Some(run)
-                            && matches!(it.state, bulkhead_core::ObservedState::Stopping)
-                    })
+                    view.runs
+                        .iter()
+                        .any(|it| it.run == Some(run) && matches!(it.state, bulkhead_core::ObservedState::Stopping))
                 })
             };
             let leaving: Vec<RunId> =
@@ -276,6 +282,9 @@ fn end(world: &mut World) -> Verdict {
         world.tell()?;
     }
     world.advance(Duration::from_secs(100))?;
+    if !world.store.is_clean() {
+        return Err("a unit is left that is neither committed nor undone".into());
+    }
     if !world.core().is_idle() || world.core().audit() != Counts::default() {
         return Err(format!("something is left: {:?}", world.core().audit()));
     }

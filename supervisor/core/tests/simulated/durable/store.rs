@@ -75,10 +75,9 @@ impl Store {
         }
         match op {
             StoreOp::Interrupt => {}
-            StoreOp::Query { .. }
-            | StoreOp::LookUpKey(_)
-            | StoreOp::Subscription(_)
-            | StoreOp::ReadEvents { .. } => self.reads.push_back((ticket, op)),
+            StoreOp::Query { .. } | StoreOp::LookUpKey(_) | StoreOp::Subscription(_) | StoreOp::ReadEvents { .. } => {
+                self.reads.push_back((ticket, op))
+            }
             StoreOp::Mutate { .. }
             | StoreOp::Emit { .. }
             | StoreOp::Commit { .. }
@@ -113,9 +112,18 @@ impl Store {
         self.reads.is_empty() && self.writes.is_empty() && self.outcomes.is_empty()
     }
 
+    /// Whether no unit is left open.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.units.is_empty()
+    }
+
     /// The host dies: what was not committed is gone, and nobody is told of what was.
     pub(crate) fn crash(&mut self) {
-        *self = Store { durable: std::mem::take(&mut self.durable), unsure: std::mem::take(&mut self.unsure), ..Store::default() };
+        *self = Store {
+            durable: std::mem::take(&mut self.durable),
+            unsure: std::mem::take(&mut self.unsure),
+            ..Store::default()
+        };
     }
 
     fn end(&self) -> Cursor {

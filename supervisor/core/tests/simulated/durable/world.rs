@@ -6,7 +6,9 @@ use bulkhead_core::{
     Action, Caller, ClientId, Control, Core, Cursor, Evidence, HostSettings, ModuleRules, ModuleSpec, Recipient,
     RequestId, RunId, StoreOp, StoreOutcome, Time, UnitId,
 };
-use bulkhead_protocol::{Delivery, ErrorCode, Exit, Failure, Json, ModuleName, Pattern, Request, RequestType, Response, Status};
+use bulkhead_protocol::{
+    Delivery, ErrorCode, Exit, Failure, Json, ModuleName, Pattern, Request, RequestType, Response, Status,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -39,7 +41,8 @@ pub(super) struct Attempt {
     changes: BTreeSet<u64>,
     /// The number of its success, if it had one.
     success: Option<u64>,
-    key: Option<String>,
+    /// Its process has asked something for it.
+    has_begun: bool,
     /// It was undone, as far as anybody outside can know.
     is_dead: bool,
     event: Option<Cursor>,
@@ -99,7 +102,7 @@ pub(super) struct World {
     seed: u64,
 }
 
-fn pattern(text: &String) -> Pattern {
+fn pattern(text: &str) -> Pattern {
     Pattern::new(text).unwrap()
 }
 
@@ -120,7 +123,8 @@ impl World {
             follows: BTreeMap::new(),
             tickets: BTreeMap::new(),
             handled: BTreeMap::new(),
-            patterns: [("a", Vec::new()), ("b", PATTERNS[seed as usize % 3].iter().map(ToString::to_string).collect())].into(),
+            patterns: [("a", Vec::new()), ("b", PATTERNS[seed as usize % 3].iter().map(ToString::to_string).collect())]
+                .into(),
             told: 0,
             refused: false,
             generation: 1,
@@ -142,10 +146,11 @@ impl World {
 
     fn spec(&self, module: &str) -> ModuleSpec {
         let mut spec = ModuleSpec::new(ModuleName::new(module).unwrap(), self.generation);
-        spec.subscribe = self.patterns[module].iter().map(pattern).collect();
+        spec.subscribe = self.patterns[module].iter().map(|text| pattern(text)).collect();
         spec.emit = vec![Pattern::new("x.*").unwrap()];
         let all = vec![Pattern::new("*").unwrap()];
-        spec.entities = bulkhead_core::Entities { read: all.clone(), create: all.clone(), write: all.clone(), delete: all };
+        spec.entities =
+            bulkhead_core::Entities { read: all.clone(), create: all.clone(), write: all.clone(), delete: all };
         spec.instances = if module == "a" { 2 } else { 1 };
         spec.rules.window = 3;
         spec.restart.breaker_failures = 1000;
@@ -212,6 +217,11 @@ impl World {
             (RequestType::Command | RequestType::Query | RequestType::Mutation, Some(_)) => What::Work,
             _ => What::Other,
         };
+        if let Some(attempt) = attempt
+            && what != What::Other
+        {
+            self.attempts.get_mut(&attempt).expect("it is in hand").has_begun = true;
+        }
         if let What::Change(number, Some(attempt)) = what {
             self.belongs.insert(number, attempt);
             if id.is_none() {
@@ -399,7 +409,7 @@ impl World {
 
     fn sent(&mut self, run: RunId, request: RequestId) -> Verdict {
         let wire = self.core.outgoing(request).ok_or("it cannot be read")?;
-        let (kind, payload, key) = (wire.kind.clone(), wire.payload.to_owned(), wire.key.map(str::to_owned));
+        let (kind, payload) = (wire.kind.clone(), wire.payload.to_owned());
         let cursor = payload.split_once(",\"cursor\":").map(|(_, rest)| rest.trim_end_matches('}').parse().unwrap());
         let attempt = self.number();
         let process = self.processes.get_mut(&run).ok_or("to nobody")?;
@@ -412,7 +422,7 @@ impl World {
             let mut parts = rest.trim_end_matches(['"', '}']).split(':').map(|part| part.parse().unwrap());
             Recipient { caller: Caller::Client(ClientId(parts.next().unwrap())), id: parts.next().unwrap() }
         });
-        self.attempts.insert(attempt, Attempt { module, key, event, asked, ..Attempt::default() });
+        self.attempts.insert(attempt, Attempt { module, event, asked, ..Attempt::default() });
         if kind == RequestType::Event && event.is_none() {
             return Err(format!("an event that is not stored: {payload}"));
         }
@@ -429,7 +439,10 @@ impl World {
         while let Some(next) = self.next_event(module, None) {
             let mine = |attempt: &Attempt| attempt.event == Some(next) && attempt.module == module;
             let done = self.attempts.iter().any(|(id, attempt)| {
-                mine(attempt) && attempt.success.is_some() && !attempt.is_dead && self.belongs.values().all(|it| it != id)
+                mine(attempt)
+                    && attempt.success.is_some()
+                    && !attempt.is_dead
+                    && self.belongs.values().all(|it| it != id)
             });
             if !done {
                 return;
@@ -442,7 +455,7 @@ impl World {
     pub(super) fn next_event(&self, module: &'static str, upto: Option<Cursor>) -> Option<Cursor> {
         let known = self.store.durable.subscriptions.get(module).copied().unwrap_or_default();
         let handled = self.handled.get(module).copied().unwrap_or_default().max(known);
-        let patterns: Vec<Pattern> = self.patterns[module].iter().map(pattern).collect();
+        let patterns: Vec<Pattern> = self.patterns[module].iter().map(|text| pattern(text)).collect();
         let wanted = |cursor: Cursor, event: &str| {
             cursor > handled
                 && upto.is_none_or(|upto| cursor <= upto)
@@ -533,21 +546,30 @@ impl World {
             (What::Change(number, Some(attempt)), Status::Success(_)) => {
                 self.attempts.get_mut(&attempt).expect("it was in hand").changes.insert(number);
             }
-            (What::Change(number, None), Status::Success(_)) => {
-                let done = self.store.durable.changes.contains(&number) || key.is_some();
+            (What::Change(number, None), Status::Success(data)) => {
+                let done = match &key {
+                    None => self.store.durable.changes.contains(&number),
+                    Some(key) => self.store.durable.keys.get(key).is_some_and(|(_, reply)| *reply == data),
+                };
                 if !done {
-                    return Err(format!("change {number} is not stored"));
+                    return Err(format!("change {number} is not stored, or its key has another answer"));
                 }
             }
             (What::Change(_, Some(attempt)), Status::Error(_)) if self.attempts[&attempt].success.is_some() => {
                 // The module had answered: it cannot know, so nothing of it may be committed.
                 self.attempts.get_mut(&attempt).expect("it was in hand").is_dead = true;
             }
-            (What::Change(number, Some(_)), Status::Error(failure)) if failure.delivery == Some(Delivery::NotStarted) => {
+            (What::Change(number, Some(_)), Status::Error(failure))
+                if failure.delivery == Some(Delivery::NotStarted) =>
+            {
                 self.belongs.remove(&number);
             }
             (What::Work, Status::Success(data)) => return self.work_done(&key, &data),
-            (What::Work, Status::Error(_)) => {
+            (What::Work, Status::Error(failure)) => {
+                let begun = |attempt: &Attempt| attempt.asked == Some(to) && attempt.has_begun;
+                if failure.delivery == Some(Delivery::NotStarted) && self.attempts.values().any(begun) {
+                    return Err("it says that it was not started, but it was".into());
+                }
                 // What was done for it so far must not be committed any more.
                 let mine = |attempt: &&mut Attempt| attempt.asked == Some(to) && attempt.success.is_none();
                 self.attempts.values_mut().filter(mine).for_each(|attempt| attempt.is_dead = true);
@@ -597,10 +619,5 @@ impl World {
 }
 
 fn settings() -> HostSettings {
-    HostSettings {
-        restarts_per_second: 1_000_000,
-        restarts_burst: 1_000_000,
-        client_requests_max: 8,
-        layer1: true,
-    }
+    HostSettings { restarts_per_second: 1_000_000, restarts_burst: 1_000_000, client_requests_max: 8, layer1: true }
 }
