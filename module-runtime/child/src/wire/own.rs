@@ -64,7 +64,8 @@ impl Wire {
     }
 }
 
-/// The host as the handler of one request sees it, over the wire.
+/// The host as the handler of one request sees it, over the wire. Whatever it sends says of which
+/// request it is, so that the host can put it into that request's unit of work.
 pub struct InHand<'a> {
     wire: &'a mut Wire,
     id: Option<u64>,
@@ -98,7 +99,7 @@ impl Host for InHand<'_> {
             payload: ask.what.payload().as_str(),
             deadline_ms: deadline_ms.map(|ms| ms.min(bulkhead_protocol::limits::DEADLINE_MS_MAX)),
             key: None,
-            of: None,
+            of: self.id,
         })?;
         wire.flush();
         wire.await_answer(id, deadline)
@@ -113,7 +114,7 @@ impl Host for InHand<'_> {
             payload: payload.as_str(),
             deadline_ms: None,
             key: None,
-            of: None,
+            of: self.id,
         };
         self.wire.send(event)?;
         // Without this a handler that emits in a loop would fill the memory before it answers.

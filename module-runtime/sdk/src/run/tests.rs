@@ -245,7 +245,7 @@ fn while_a_handler_waits_for_the_host_other_requests_wait_for_it() {
     let mut running = start(value!({}));
     let ids = running.together(&["call", "say"]);
     let asked = running.peer.message().unwrap();
-    assert_eq!(asked["to"], "other");
+    assert_eq!((&asked["to"], &asked["of"]), (&value!("other"), &value!(ids[0])));
     assert_eq!(asked["payload"], value!({"name": "twice", "args": {}}));
     running.peer.succeed(asked["id"].as_u64().unwrap(), value!(42));
     let first = running.peer.message().unwrap();
@@ -262,6 +262,7 @@ fn a_cancel_ends_the_wait_for_the_host_and_cancels_the_request_to_it() {
     assert_eq!(running.peer.answer(cancel).unwrap(), Ok(value!(null)));
     let passed_on = running.peer.message().unwrap();
     assert_eq!((&passed_on["type"], &passed_on["payload"]["id"]), (&value!("cancel"), &asked["id"]));
+    assert_eq!(passed_on.get("of"), None);
     assert_eq!(running.peer.answer(id).unwrap().unwrap_err()["code"], "cancelled");
 }
 
@@ -295,9 +296,12 @@ fn an_answer_longer_than_a_frame_becomes_an_error() {
 #[test]
 fn an_event_and_progress_come_before_the_answer() {
     let mut running = start(value!({}));
-    let _ = running.together(&["emit", "progress"]);
+    let ids = running.together(&["emit", "progress"]);
     let statuses: Vec<Value> = (0..4).map(|_| running.peer.message().unwrap()).collect();
-    assert_eq!(statuses[0]["payload"], value!({"event": "probe.done", "data": 1}));
+    assert_eq!(
+        statuses[0],
+        value!({"type": "event", "payload": {"event": "probe.done", "data": 1}, "of": ids[0]})
+    );
     assert_eq!(statuses[1]["status"], "success");
     assert_eq!(statuses[2]["status"], "progress");
     assert_eq!(statuses[3]["status"], "success");
