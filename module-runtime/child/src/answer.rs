@@ -156,6 +156,10 @@ fn read_error(to: &str, members: &Members<'_>) -> Error {
     failure.delivery = members.read("delivery").inspect(|_| understood.push("delivery"));
     failure.exit = members.read("exit").inspect(|_| understood.push("exit"));
     failure.stderr = members.read("stderr").inspect(|_: &Vec<_>| understood.push("stderr")).unwrap_or_default();
+    if known.is_none() {
+        // What came with such a code was said of another process.
+        (failure.delivery, failure.exit, failure.stderr) = (None, None, Vec::new());
+    }
     let permanent = members.read("permanent").inspect(|_: &bool| understood.push("permanent"));
     let _ = members.read("panicked").inspect(|_: &bool| understood.push("panicked"));
     failure.data = members.json("data").or_else(|| {
