@@ -71,11 +71,11 @@ pub fn all(programs: &Programs, folder: &Path) -> Result<(Vec<Kind>, Vec<String>
         wasm("wasm-c", "wasm (the same C)", text(modules.join("specimen-c/wasm/specimen_c.wasm"))),
     ];
     let mut skipped = Vec::new();
-    let wasm_rust = modules.join("specimen/specimen.wasm");
+    let wasm_rust = modules.join("specimen/wasm/specimen.wasm");
     if wasm_rust.exists() {
         kinds.push(wasm("wasm", "wasm (the same Rust)", text(wasm_rust)));
     } else {
-        skipped.push("wasm (the same Rust): there is no specimen.wasm".into());
+        skipped.push("wasm (the same Rust): there is no modules/specimen/wasm/specimen.wasm".into());
     }
     if Command::new("jq").arg("--version").stdout(Stdio::null()).status().is_ok() {
         let words: Vec<String> = ["jq", "-c", "--unbuffered", "."].map(str::to_owned).to_vec();
