@@ -41,7 +41,9 @@ pub use audit::Counts;
 pub use core::{Core, HostSettings};
 pub use ending::{Cause, Verdict};
 pub use id_map::{IdHasher, IdMap};
-pub use layer1::{Cursor, Entities, KeyState, KeyUse, NewEvent, StoreOp, StoreOutcome, StoredEvent, UnitId};
+pub use layer1::{
+    Cursor, Entities, KeyState, KeyUse, NewEvent, StoreOp, StoreOutcome, StoredEvent, StreamView, UnitId,
+};
 pub use module::ModuleId;
 pub use pending::RequestId;
 pub use restart::{Policy, RestartRules, Why};

@@ -5,10 +5,14 @@
 //! what came of each by [`crate::Core::handle_stored`]. A success is given to nobody before the commit
 //! that it speaks of.
 
+mod endings;
+mod hand;
 mod keys;
 mod operations;
 mod permissions;
+mod publish;
 mod store;
+mod stream;
 mod streams;
 mod unit;
 
@@ -17,7 +21,8 @@ pub(crate) use operations::{ADDRESS, Operation};
 pub use permissions::Entities;
 pub(crate) use store::Ticket;
 pub use store::{Cursor, KeyState, KeyUse, NewEvent, StoreOp, StoreOutcome, StoredEvent, UnitId};
-pub(crate) use streams::Stream;
+pub(crate) use stream::Stream;
+pub use streams::StreamView;
 pub(crate) use unit::{Done, Unit};
 
 use crate::{action::Caller, id_map::IdMap, module::ModuleId, pending::RequestId};

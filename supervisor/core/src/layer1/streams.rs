@@ -2,7 +2,10 @@
 //! the order of the commits, one at a time, at least once. What it keeps failing on is set aside, so
 //! that its stream goes on.
 
-use super::{Cursor, StoreOp, StoreOutcome, StoredEvent, Ticket};
+use super::{
+    Cursor, StoreOp, StoreOutcome, StoredEvent, Stream, Ticket,
+    stream::{FETCHED_MAX, Hand, Standing},
+};
 use crate::{
     action::Action,
     core::Core,
@@ -13,8 +16,8 @@ use crate::{
     time::Time,
     timers::Timer,
 };
-use bulkhead_protocol::{Failure, Json, Pattern, Request, RequestType, Status};
-use std::{collections::VecDeque, time::Duration};
+use bulkhead_protocol::{Failure, Json, ModuleName, Request, RequestType, Status};
+use std::time::Duration;
 
 /// Tries of one event before it is set aside.
 const ATTEMPTS_MAX: u32 = 5;
@@ -25,162 +28,34 @@ const DELAY_INITIAL: Duration = Duration::from_secs(1);
 /// The longest wait between two tries.
 const DELAY_MAX: Duration = Duration::from_secs(60);
 
-/// Events that are kept in memory for one module; the rest waits in the store.
-const FETCHED_MAX: usize = 64;
-
-/// Bytes of them; one event may always be kept.
-const FETCHED_BYTES_MAX: usize = 4 * 1024 * 1024;
-
 /// Events that may pass a module by before the store is told that it need not keep them for it.
 const PASSED_BY_MAX: u64 = 1000;
 
-/// Whether the store has said where the stream stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    Unknown,
-    Asked,
-    Known,
-}
-
-/// What is done with the event that is next.
-#[derive(Clone, Debug, PartialEq)]
-enum Hand {
-    /// There is none, or it waits for a moment or a process.
-    Empty,
-    /// It is on its way to the module, or there.
-    Given(RequestId),
-    /// It is being set aside.
-    Aside,
-}
-
-/// One module's stream.
-#[derive(Debug)]
-pub(crate) struct Stream {
-    standing: Standing,
-    patterns: Vec<Pattern>,
-    /// Everything up to here is done with.
-    position: Cursor,
-    /// What the store has been told of that.
-    told: Cursor,
-    /// The event that is next, until it is done with.
-    current: Option<StoredEvent>,
-    hand: Hand,
-    /// How often the current event has failed, and how.
-    attempts: u32,
-    error: String,
-    /// The events behind it, up to `known`.
-    fetched: VecDeque<StoredEvent>,
-    fetched_bytes: usize,
-    known: Cursor,
-    /// The last event of all.
-    end: Cursor,
-    reading: Option<RequestId>,
-    advancing: Option<Cursor>,
-    /// Failures of the store in a row.
-    failures: u32,
-    /// Nothing is tried before this moment.
-    pause: Option<Time>,
-}
-
-impl Stream {
-    fn new() -> Stream {
-        Stream {
-            standing: Standing::Unknown,
-            patterns: Vec::new(),
-            position: Cursor(0),
-            told: Cursor(0),
-            current: None,
-            hand: Hand::Empty,
-            attempts: 0,
-            error: String::new(),
-            fetched: VecDeque::new(),
-            fetched_bytes: 0,
-            known: Cursor(0),
-            end: Cursor(0),
-            reading: None,
-            advancing: None,
-            failures: 0,
-            pause: None,
-        }
-    }
-
-    pub(crate) fn pause(&self) -> Option<Time> {
-        self.pause
-    }
-
-    pub(crate) fn gives(&self) -> Option<RequestId> {
-        match self.hand {
-            Hand::Given(request) => Some(request),
-            Hand::Empty | Hand::Aside => None,
-        }
-    }
-
-    fn wants(&self, event: &str) -> bool {
-        self.patterns.iter().any(|pattern| pattern.matches(event))
-    }
-
-    fn has_room(&self, event: &StoredEvent) -> bool {
-        let bytes = event.data.as_str().len();
-        self.fetched.is_empty() || (self.fetched.len() < FETCHED_MAX && self.fetched_bytes + bytes <= FETCHED_BYTES_MAX)
-    }
-
-    fn fetch(&mut self, event: StoredEvent) {
-        self.fetched_bytes += event.data.as_str().len();
-        self.fetched.push_back(event);
-    }
-
-    /// An event was stored just now. Only one that follows directly on what is known is kept; what lies
-    /// between is read later.
-    fn stored(&mut self, event: &StoredEvent) {
-        self.end = self.end.max(event.cursor);
-        let follows = self.standing == Standing::Known && event.cursor.0 == self.known.0 + 1;
-        if !follows || self.reading.is_some() {
-            return;
-        }
-        if !self.wants(&event.event) {
-            self.known = event.cursor;
-        } else if self.has_room(event) {
-            self.known = event.cursor;
-            self.fetch(event.clone());
-        }
-    }
-
-    /// Other events are subscribed to: what was fetched is fetched again.
-    fn subscribe(&mut self, patterns: &[Pattern]) {
-        self.patterns = patterns.to_vec();
-        self.fetched.clear();
-        self.fetched_bytes = 0;
-        self.reading = None;
-        if self.hand == Hand::Empty
-            && let Some(current) = self.current.take_if(|current| !patterns.iter().any(|it| it.matches(&current.event)))
-        {
-            self.done(current.cursor);
-        }
-        self.known = self.current.as_ref().map_or(self.position, |current| current.cursor);
-    }
-
-    /// The current event is done with.
-    fn done(&mut self, cursor: Cursor) {
-        self.position = self.position.max(cursor);
-        self.current = None;
-        self.hand = Hand::Empty;
-        self.attempts = 0;
-    }
-
-    /// Takes the next event in hand, if it is fetched; otherwise everything that is known has passed by.
-    fn next(&mut self) -> Option<&StoredEvent> {
-        if self.current.is_none() {
-            self.current = self.fetched.pop_front();
-            match &self.current {
-                Some(current) => self.fetched_bytes -= current.data.as_str().len(),
-                None => self.position = self.position.max(self.known),
-            }
-        }
-        self.current.as_ref()
-    }
+/// How far a module's stream of events has got, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamView {
+    /// Everything up to here is handled, set aside, or not subscribed to.
+    pub position: Cursor,
+    /// How often the next event was tried without success.
+    pub attempts: u32,
+    /// What came of the last try.
+    pub error: Option<String>,
+    /// When the next try follows, if that has a moment.
+    pub next_try: Option<Duration>,
 }
 
 impl Core {
+    /// How far the stream of a subscribing module has got; `None` where the store has not said yet.
+    pub fn stream_view(&self, now: Time, name: &ModuleName) -> Option<StreamView> {
+        let stream = self.layer1.streams.get(self.names.get(name)?)?;
+        (stream.standing == Standing::Known).then(|| StreamView {
+            position: stream.position,
+            attempts: stream.attempts,
+            error: (stream.attempts > 0).then(|| stream.error.clone()),
+            next_try: stream.pause.map(|pause| pause.since(now)),
+        })
+    }
+
     /// Does what is next for a module's stream. May be called at any time.
     pub(crate) fn pump_stream(&mut self, now: Time, id: ModuleId) -> Option<RequestId> {
         let module = self.modules.get(&id)?;

@@ -1,0 +1,83 @@
+//! Events as they come from clients and modules: into the unit of the request in hand, or into the
+//! store at once. How they reach those who subscribe is in [`super::streams`].
+
+use super::{
+    Cursor, NewEvent, Operation, StoreOp, Ticket,
+    operations::{DEADLINE_DEFAULT, Kind, Standing},
+};
+use crate::{
+    action::{Action, Caller, Recipient},
+    core::{Core, Outstanding},
+    module::{Desired, Module},
+    routing::refused,
+    time::Time,
+    timers::Timer,
+};
+use bulkhead_protocol::{ErrorCode, Failure, Json, Request, Status, event};
+use std::time::Duration;
+
+/// Events without a number that one caller may have at the store.
+const UNNUMBERED_MAX: usize = 4096;
+
+impl Core {
+    /// An event of a client or a module: into the unit of the request in hand, or stored at once.
+    pub(crate) fn admit_event(
+        &mut self,
+        now: Time,
+        caller: Caller,
+        to: Option<Recipient>,
+        request: Request,
+    ) -> Result<(), Failure> {
+        let name = event::event_name(&request.payload).map_err(|reason| refused(ErrorCode::BadRequest, reason))?;
+        self.check_emit(caller, &name)?;
+        self.check_not_stopping(caller)?;
+        if let Some(to) = to {
+            self.check_caller(to)?;
+        }
+        let subscribed = |module: &&Module| module.desired == Desired::Running && module.subscribes_to(&name);
+        let subscribers = self.modules.values().filter(subscribed).count();
+        let source = match caller {
+            Caller::Client(_) => None,
+            Caller::Run(run) => self.module_of(run).cloned(),
+        };
+        let of = self.wanted_in_hand(caller, request.of)?;
+        let new = NewEvent { source, event: name, payload: request.payload };
+        if let Some(of) = of {
+            self.publish_in_unit(of, new)?;
+            if let Some(to) = to {
+                let status = Status::Success(published(subscribers, None));
+                self.act(Action::Reply { to, status });
+            }
+            return Ok(());
+        }
+        let id = self.new_request_id();
+        let deadline = now + request.deadline_ms.map_or(DEADLINE_DEFAULT, Duration::from_millis);
+        match to {
+            Some(to) => {
+                self.callers.entry(caller).or_default().insert(to.id, Outstanding::Operation(id));
+                self.timers.set(deadline, Timer::Operation(id));
+            }
+            None => {
+                let count = self.layer1.unnumbered.entry(caller).or_default();
+                if *count >= UNNUMBERED_MAX {
+                    let reason = format!("there are {UNNUMBERED_MAX} events on their way into the store already");
+                    return Err(refused(ErrorCode::Overloaded, reason));
+                }
+                *count += 1;
+            }
+        }
+        let standing = Standing::AtStore { kind: Kind::Event { subscribers }, interrupted: false };
+        self.layer1.operations.insert(id, Operation { caller, recipient: to, of: None, deadline, standing });
+        self.submit_as(id, Ticket::Operation, StoreOp::Emit { events: vec![new] });
+        Ok(())
+    }
+}
+
+/// The data of the answer to an event.
+pub(super) fn published(subscribers: usize, cursor: Option<Cursor>) -> Json {
+    let text = match cursor {
+        None => format!(r#"{{"subscribers":{subscribers}}}"#),
+        Some(cursor) => format!(r#"{{"subscribers":{subscribers},"cursor":{cursor}}}"#),
+    };
+    Json::parse(&text).expect("it is JSON")
+}

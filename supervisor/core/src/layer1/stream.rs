@@ -1,0 +1,159 @@
+//! One module's stream of events: what of it is done with, what is next, what is fetched already. What
+//! is done about it is in [`super::streams`].
+
+use super::{Cursor, StoredEvent};
+use crate::{pending::RequestId, time::Time};
+use bulkhead_protocol::Pattern;
+use std::collections::VecDeque;
+
+/// Events that are kept in memory for one module; the rest waits in the store.
+pub(super) const FETCHED_MAX: usize = 64;
+
+/// Bytes of them; one event may always be kept.
+const FETCHED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Whether the store has said where the stream stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Unknown,
+    Asked,
+    Known,
+}
+
+/// What is done with the event that is next.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Hand {
+    /// There is none, or it waits for a moment or a process.
+    Empty,
+    /// It is on its way to the module, or there.
+    Given(RequestId),
+    /// It is being set aside.
+    Aside,
+}
+
+/// One module's stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(super) standing: Standing,
+    pub(super) patterns: Vec<Pattern>,
+    /// Everything up to here is done with.
+    pub(super) position: Cursor,
+    /// What the store has been told of that.
+    pub(super) told: Cursor,
+    /// The event that is next, until it is done with.
+    pub(super) current: Option<StoredEvent>,
+    pub(super) hand: Hand,
+    /// How often the current event has failed, and how.
+    pub(super) attempts: u32,
+    pub(super) error: String,
+    /// The events behind it, up to `known`.
+    pub(super) fetched: VecDeque<StoredEvent>,
+    pub(super) fetched_bytes: usize,
+    pub(super) known: Cursor,
+    /// The last event of all.
+    pub(super) end: Cursor,
+    pub(super) reading: Option<RequestId>,
+    pub(super) advancing: Option<Cursor>,
+    /// Failures of the store in a row.
+    pub(super) failures: u32,
+    /// Nothing is tried before this moment.
+    pub(super) pause: Option<Time>,
+}
+
+impl Stream {
+    pub(super) fn new() -> Stream {
+        Stream {
+            standing: Standing::Unknown,
+            patterns: Vec::new(),
+            position: Cursor(0),
+            told: Cursor(0),
+            current: None,
+            hand: Hand::Empty,
+            attempts: 0,
+            error: String::new(),
+            fetched: VecDeque::new(),
+            fetched_bytes: 0,
+            known: Cursor(0),
+            end: Cursor(0),
+            reading: None,
+            advancing: None,
+            failures: 0,
+            pause: None,
+        }
+    }
+
+    pub(crate) fn pause(&self) -> Option<Time> {
+        self.pause
+    }
+
+    pub(crate) fn gives(&self) -> Option<RequestId> {
+        match self.hand {
+            Hand::Given(request) => Some(request),
+            Hand::Empty | Hand::Aside => None,
+        }
+    }
+
+    pub(super) fn wants(&self, event: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(event))
+    }
+
+    pub(super) fn has_room(&self, event: &StoredEvent) -> bool {
+        let bytes = event.data.as_str().len();
+        self.fetched.is_empty() || (self.fetched.len() < FETCHED_MAX && self.fetched_bytes + bytes <= FETCHED_BYTES_MAX)
+    }
+
+    pub(super) fn fetch(&mut self, event: StoredEvent) {
+        self.fetched_bytes += event.data.as_str().len();
+        self.fetched.push_back(event);
+    }
+
+    /// An event was stored just now. Only one that follows directly on what is known is kept; what lies
+    /// between is read later.
+    pub(super) fn stored(&mut self, event: &StoredEvent) {
+        self.end = self.end.max(event.cursor);
+        let follows = self.standing == Standing::Known && event.cursor.0 == self.known.0 + 1;
+        if !follows || self.reading.is_some() {
+            return;
+        }
+        if !self.wants(&event.event) {
+            self.known = event.cursor;
+        } else if self.has_room(event) {
+            self.known = event.cursor;
+            self.fetch(event.clone());
+        }
+    }
+
+    /// Other events are subscribed to: what was fetched is fetched again.
+    pub(super) fn subscribe(&mut self, patterns: &[Pattern]) {
+        self.patterns = patterns.to_vec();
+        self.fetched.clear();
+        self.fetched_bytes = 0;
+        self.reading = None;
+        if self.hand == Hand::Empty
+            && let Some(current) = self.current.take_if(|current| !patterns.iter().any(|it| it.matches(&current.event)))
+        {
+            self.done(current.cursor);
+        }
+        self.known = self.current.as_ref().map_or(self.position, |current| current.cursor);
+    }
+
+    /// The current event is done with.
+    pub(super) fn done(&mut self, cursor: Cursor) {
+        self.position = self.position.max(cursor);
+        self.current = None;
+        self.hand = Hand::Empty;
+        self.attempts = 0;
+    }
+
+    /// Takes the next event in hand, if it is fetched; otherwise everything that is known has passed by.
+    pub(super) fn next(&mut self) -> Option<&StoredEvent> {
+        if self.current.is_none() {
+            self.current = self.fetched.pop_front();
+            match &self.current {
+                Some(current) => self.fetched_bytes -= current.data.as_str().len(),
+                None => self.position = self.position.max(self.known),
+            }
+        }
+        self.current.as_ref()
+    }
+}
