@@ -15,7 +15,8 @@ const COST: &str = include_str!("../../../docs/examples/cost.jq");
 const GREETER: &str = include_str!("../../../modules/shell-greeter/greeter.sh");
 
 fn blocks(guide: &'static str, language: &str) -> Vec<&'static str> {
-    let blocks = guide.split(&format!("\n```{language}\n")).skip(1);
+    let beginning = format!("\n```{language}\n");
+    let blocks = guide.split(beginning.as_str()).skip(1);
     blocks.map(|block| block.split_once("\n```").expect("the block ends").0).collect()
 }
 
