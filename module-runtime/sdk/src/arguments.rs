@@ -35,16 +35,30 @@ fn read<T: DeserializeOwned>(what: &str, args: &Json) -> Result<T, Error> {
             return Err(unknown_name(what, unknown, names));
         }
     }
-    args.read().map_err(|error| {
-        // Line and column count in text that the caller may never have seen in that form.
-        let sentence = error.to_string();
-        let sentence = sentence.split(" at line ").next().unwrap_or(&sentence).replace("field", what);
-        let sentence: String = sentence.chars().take(500).collect();
-        Error::bad_request(match culprit::<T>(args, names) {
-            Some(name) if !sentence.contains(&format!("`{name}`")) => format!("{what} `{name}`: {sentence}"),
-            _ => sentence,
-        })
-    })
+    args.read().map_err(|error| Error::bad_request(sentence::<T>(what, args, names, &error)))
+}
+
+/// Reads what an entity holds as a `T`. Members that `T` has no field for are no fault: an entity may
+/// be written by a later version of its module.
+pub(crate) fn stored<T: DeserializeOwned>(data: &Json) -> Result<T, String> {
+    data.read().map_err(|error| sentence::<T>("member", data, field_names::<T>(), &error))
+}
+
+/// What is wrong with `given`, and with which member of it.
+fn sentence<T: DeserializeOwned>(
+    what: &str,
+    given: &Json,
+    names: &[&'static str],
+    error: &serde_json::Error,
+) -> String {
+    // Line and column count in text that the caller may never have seen in that form.
+    let sentence = error.to_string();
+    let sentence = sentence.split(" at line ").next().unwrap_or(&sentence).replace("field", what);
+    let sentence: String = sentence.chars().take(500).collect();
+    match culprit::<T>(given, names) {
+        Some(name) if !sentence.contains(&format!("`{name}`")) => format!("{what} `{name}`: {sentence}"),
+        _ => sentence,
+    }
 }
 
 /// The candidate nearest to `name`, where one is near enough to be what was meant.

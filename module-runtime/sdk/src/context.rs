@@ -31,7 +31,8 @@ impl Context<'_> {
         self.ask(Some(to), What::Command { name, args: &args }, Some(timeout))
     }
 
-    /// Reads from the host's data store.
+    /// Reads from the host's data store, Layer 1, as the payload says. [`Context::find`] and its
+    /// like write the payload and read the answer.
     ///
     /// # Errors
     /// As [`Context::call`].
@@ -39,12 +40,31 @@ impl Context<'_> {
         self.ask(None, What::Query(&payload), None)
     }
 
-    /// Changes the host's data store.
+    /// Changes the host's data store, Layer 1, as the payload says. Others see it together with the
+    /// success of the request that is being handled, and never if that fails. [`Context::create`]
+    /// and its like write the payload and read the answer.
     ///
     /// # Errors
     /// As [`Context::call`].
     pub fn mutate(&mut self, payload: Json) -> Result<Json, Error> {
         self.ask(None, What::Mutation(&payload), None)
+    }
+
+    /// Sends a query to the module `to`. What its payload means is that module's affair. The
+    /// manifest must grant `call`.
+    ///
+    /// # Errors
+    /// As [`Context::call`].
+    pub fn query_at(&mut self, to: &str, payload: Json) -> Result<Json, Error> {
+        self.ask(Some(to), What::Query(&payload), None)
+    }
+
+    /// Sends a mutation to the module `to`, as [`Context::query_at`] a query.
+    ///
+    /// # Errors
+    /// As [`Context::call`].
+    pub fn mutate_at(&mut self, to: &str, payload: Json) -> Result<Json, Error> {
+        self.ask(Some(to), What::Mutation(&payload), None)
     }
 
     /// Publishes an event, without waiting for who takes it. It leaves with the answer to the

@@ -37,6 +37,9 @@
 //! them runs is said by the manifest, and the module's code does not know. How `Cargo.toml` looks
 //! then is said at [`export!`].
 //!
+//! [`layer1`] has the host's data store: entities that survive the module's crash, changed together
+//! with the answer.
+//!
 //! [`testing`] drives a module without a process, and a module's program without a host.
 
 #![deny(unsafe_code)]
@@ -46,6 +49,7 @@ mod arguments;
 pub mod border;
 mod context;
 mod dispatch;
+pub mod layer1;
 mod module;
 mod panics;
 #[cfg(unix)]

@@ -53,24 +53,20 @@ struct Data {
     payload: Json,
 }
 
-impl Data {
-    /// The SDK reaches the data store only.
-    fn for_the_data_store(self) -> Result<Json, Error> {
-        match self.to {
-            None => Ok(self.payload),
-            Some(to) => Err(Error::bad_request(format!("cannot send this to {to:?}, only to the data store"))),
-        }
-    }
-}
-
 pub(crate) fn ask_query(_: &mut Specimen, ctx: &mut Context<'_>, args: &Json) -> Result<Json, Error> {
-    let payload = arguments::<Data>(args)?.for_the_data_store()?;
-    Ok(told(ctx.query(payload)))
+    let Data { to, payload } = arguments(args)?;
+    Ok(told(match to {
+        Some(to) => ctx.query_at(&to, payload),
+        None => ctx.query(payload),
+    }))
 }
 
 pub(crate) fn ask_mutation(_: &mut Specimen, ctx: &mut Context<'_>, args: &Json) -> Result<Json, Error> {
-    let payload = arguments::<Data>(args)?.for_the_data_store()?;
-    Ok(told(ctx.mutate(payload)))
+    let Data { to, payload } = arguments(args)?;
+    Ok(told(match to {
+        Some(to) => ctx.mutate_at(&to, payload),
+        None => ctx.mutate(payload),
+    }))
 }
 
 /// The host's answer as data, so that the suite sees errors as the module saw them.

@@ -298,10 +298,7 @@ fn an_event_and_progress_come_before_the_answer() {
     let mut running = start(value!({}));
     let ids = running.together(&["emit", "progress"]);
     let statuses: Vec<Value> = (0..4).map(|_| running.peer.message().unwrap()).collect();
-    assert_eq!(
-        statuses[0],
-        value!({"type": "event", "payload": {"event": "probe.done", "data": 1}, "of": ids[0]})
-    );
+    assert_eq!(statuses[0], value!({"type": "event", "payload": {"event": "probe.done", "data": 1}, "of": ids[0]}));
     assert_eq!(statuses[1]["status"], "success");
     assert_eq!(statuses[2]["status"], "progress");
     assert_eq!(statuses[3]["status"], "success");
