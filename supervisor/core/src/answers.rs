@@ -24,7 +24,9 @@ impl Core {
 
     /// As [`Core::tell`]; the work itself has come to its end as well.
     pub(crate) fn answer(&mut self, id: RequestId, status: Status) {
-        if !self.settings.layer1 {
+        let Some(pending) = self.requests.get(&id) else { return };
+        let (is_stored_event, may_lead) = (pending.event.is_some(), pending.message.key.is_some());
+        if !self.settings.layer1 || !(is_stored_event || may_lead) {
             self.tell(id, status);
             return;
         }

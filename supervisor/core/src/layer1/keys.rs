@@ -36,7 +36,7 @@ impl Core {
         message: Request,
     ) -> Result<(), Failure> {
         let module = &self.modules[&module_id];
-        if module.desired == Desired::Removed {
+        if module.desired == Desired::Removed || self.shutting_down {
             let reason = self.why_unavailable(now, module_id);
             return Err(refused(ErrorCode::ModuleUnavailable, reason));
         }

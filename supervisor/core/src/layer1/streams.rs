@@ -62,12 +62,12 @@ impl Core {
         if !self.settings.layer1 || (module.spec.subscribe.is_empty() && !self.layer1.streams.contains_key(&id)) {
             return None;
         }
-        let (name, available) = (module.spec.name.clone(), module.is_available() && !self.shutting_down);
+        let available = module.is_available() && !self.shutting_down;
         let serving = self.is_serving_run(id) && !self.shutting_down;
-        let patterns = self.modules[&id].spec.subscribe.clone();
+        let module = &self.modules[&id];
         let stream = self.layer1.streams.entry(id).or_insert_with(Stream::new);
-        if stream.patterns != patterns {
-            stream.subscribe(&patterns);
+        if stream.patterns != module.spec.subscribe {
+            stream.subscribe(&module.spec.subscribe);
         }
         if let Some(pause) = stream.pause {
             if available {
@@ -81,7 +81,8 @@ impl Core {
             Standing::Unknown if stream.failures > 0 && !available => return None,
             Standing::Unknown => {
                 stream.standing = Standing::Asked;
-                self.submit(Ticket::Subscription(id), StoreOp::Subscription(name));
+                let op = StoreOp::Subscription(module.spec.name.clone());
+                self.submit(Ticket::Subscription(id), op);
                 return None;
             }
             Standing::Known => {}
@@ -89,10 +90,13 @@ impl Core {
         if stream.hand != Hand::Empty || !serving || stream.patterns.is_empty() {
             return None;
         }
-        let (attempts, error) = (stream.attempts, stream.error.clone());
+        let attempts = stream.attempts;
         match stream.next() {
             Some(current) if attempts >= ATTEMPTS_MAX => {
-                let op = StoreOp::SetAside { module: name, cursor: current.cursor, attempts, error };
+                let current = current.clone();
+                let error = stream.error.clone();
+                let op =
+                    StoreOp::SetAside { module: module.spec.name.clone(), cursor: current.cursor, attempts, error };
                 stream.hand = Hand::Aside;
                 self.submit(Ticket::SetAside(id), op);
                 None
@@ -104,7 +108,7 @@ impl Core {
             None => {
                 if stream.known < stream.end && stream.reading.is_none() {
                     let op = StoreOp::ReadEvents {
-                        module: name,
+                        module: module.spec.name.clone(),
                         after: stream.known,
                         patterns: stream.patterns.clone(),
                         limit: FETCHED_MAX,

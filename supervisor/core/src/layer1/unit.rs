@@ -178,13 +178,13 @@ impl Core {
     /// last, the unit is committed.
     pub(crate) fn unit_progressed(&mut self, now: Time, id: RequestId) {
         let Some(pending) = self.requests.get_mut(&id) else { return };
-        let Place::Settling(done) = &pending.place else { return };
-        let done = done.clone();
+        let Place::Settling(done) = &mut pending.place else { return };
         let open = match &mut pending.unit {
             Unit::Open(open) if !open.operations.is_empty() => return,
             Unit::Open(open) => std::mem::take(open),
             Unit::Empty | Unit::Undone(_) => OpenUnit::default(),
         };
+        let (ticket, again, data) = (done.ticket, done.again, std::mem::take(&mut done.data));
         let module = pending.module;
         if let Some(failure) = open.doom.clone() {
             pending.unit = Unit::Open(open);
@@ -197,17 +197,16 @@ impl Core {
             // All that was asked for in it failed, and the module knows.
             pending.unit = Unit::Empty;
             self.event_handled(id);
-            self.answer(id, Status::Success(done.data));
+            self.answer(id, Status::Success(data));
             self.forget_settling(now, id);
             return;
         }
         let advance = pending.event.map(|cursor| (self.modules[&module].spec.name.clone(), cursor));
-        let key = self.key_use(id).map(|key| (key, done.data.clone()));
+        let key = self.key_use(id).map(|key| (key, data.clone()));
         let op = StoreOp::Commit { unit: open.id, events: open.events, key, advance };
-        let ticket = done.ticket;
         let pending = self.requests.get_mut(&id).expect("it was there above");
         pending.unit = Unit::Empty;
-        pending.place = Place::Committing(done);
+        pending.place = Place::Committing(Box::new(Done { ticket, data, again }));
         self.submit_as(ticket, Ticket::Commit(id), op);
     }
 
@@ -245,13 +244,14 @@ impl Core {
     /// The store has committed, or not.
     pub(crate) fn commit_done(&mut self, now: Time, ticket: RequestId, id: RequestId, outcome: StoreOutcome) {
         let pending = self.requests.get_mut(&id).expect("a commit keeps its request");
-        let Place::Committing(done) = pending.place.clone() else { unreachable!("only its commit ends its place") };
+        let Place::Committing(done) = &mut pending.place else { unreachable!("only its commit ends its place") };
+        let (again, data_of_success) = (done.again, std::mem::take(&mut done.data));
         let module = pending.module;
         let delivery = pending.how_far(Delivery::Started);
         match outcome {
             StoreOutcome::Committed { .. } => {
                 self.event_committed(id);
-                self.answer(id, Status::Success(done.data));
+                self.answer(id, Status::Success(data_of_success));
             }
             StoreOutcome::Key(KeyState::Stored(data)) => {
                 self.event_handled(id);
@@ -263,7 +263,7 @@ impl Core {
                 if pending.wanted
                     && !pending.cancelled
                     && pending.conflicts < CONFLICTS_MAX
-                    && done.again == Again::Safe
+                    && again == Again::Safe
                     && self.modules[&module].is_available()
                 {
                     self.requeue(id);
