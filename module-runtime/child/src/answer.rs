@@ -47,7 +47,7 @@ pub fn read(kind: &RequestType, answer: Option<&[u8]>, frame_bytes_max: usize) -
     let name = kind.name();
     let result = match answer {
         None if *kind == RequestType::Shutdown => Ok(Json::null()),
-        None => Err(Error::failed(format!("the library answered {name:?} with a null pointer"))),
+        None => Err(Error::failed(format!("the module answered {name:?} with a null pointer"))),
         Some(bytes) => match read_text(name, bytes, frame_bytes_max) {
             Ok(Said::Error { error, panicked, has_code }) => {
                 let unknown = !has_code || error.code() == ErrorCode::UnknownType;
@@ -97,21 +97,21 @@ enum Said {
 fn read_text(to: &str, bytes: &[u8], bytes_max: usize) -> Result<Said, Error> {
     if bytes.len() > bytes_max {
         return Err(Error::frame_too_large(format!(
-            "the library's answer to {to:?} is {} bytes long, and a frame has at most {bytes_max}",
+            "the module's answer to {to:?} is {} bytes long, and a frame has at most {bytes_max}",
             bytes.len()
         )));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
         Error::failed(format!(
-            "expected UTF-8 as the library's answer to {to:?}, found the byte 0x{:02x} at offset {at}",
+            "expected UTF-8 as the module's answer to {to:?}, found the byte 0x{:02x} at offset {at}",
             bytes.get(at).copied().unwrap_or_default()
         ))
     })?;
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
     let no_json = |error: serde_json::Error| {
         let found = format!("{:?}", cut(text, QUOTE_CHARACTERS_MAX));
-        Error::failed(format!("expected JSON as the library's answer to {to:?}, found {found}: {error}"))
+        Error::failed(format!("expected JSON as the module's answer to {to:?}, found {found}: {error}"))
     };
     if !text.starts_with('{') {
         return Json::parse(text).map(Said::Data).map_err(no_json);
@@ -139,7 +139,7 @@ fn read_error(to: &str, members: &Members<'_>) -> Error {
             sentence = members.text(name).inspect(|_| understood.push(name));
         }
     }
-    let sentence = sentence.unwrap_or_else(|| format!("the library answered {to:?} with an error without a sentence"));
+    let sentence = sentence.unwrap_or_else(|| format!("the module answered {to:?} with an error without a sentence"));
     let code = members.text("code").inspect(|_| understood.push("code"));
     // A code that only the host may use becomes one of the module's own, and says nothing of retries.
     let allowed = |code: &str| ErrorCode::from_name(code).filter(|code| code.allowed_from_module());

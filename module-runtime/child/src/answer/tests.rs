@@ -24,14 +24,14 @@ fn what_is_no_json_is_told_from_what_is_no_text_and_from_nothing() {
         let error = read(&RequestType::Query, bytes, 100).result.unwrap_err();
         (error.code(), error.to_string())
     };
-    assert_eq!(sentence(None), (ErrorCode::ModuleError, r#"the library answered "query" with a null pointer"#.into()));
+    assert_eq!(sentence(None), (ErrorCode::ModuleError, r#"the module answered "query" with a null pointer"#.into()));
     let (code, not_utf8) = sentence(Some(b"{\"a\":\xff}"));
     assert_eq!(code, ErrorCode::ModuleError);
-    assert_eq!(not_utf8, r#"expected UTF-8 as the library's answer to "query", found the byte 0xff at offset 5"#);
+    assert_eq!(not_utf8, r#"expected UTF-8 as the module's answer to "query", found the byte 0xff at offset 5"#);
     let (code, not_json) = sentence(Some(b"all well"));
     assert_eq!(code, ErrorCode::ModuleError);
     assert!(
-        not_json.starts_with(r#"expected JSON as the library's answer to "query", found "all well": "#),
+        not_json.starts_with(r#"expected JSON as the module's answer to "query", found "all well": "#),
         "{not_json}"
     );
     assert!(sentence(Some(b"")).1.contains("found \"\": "), "an empty answer is quoted too");
@@ -104,7 +104,7 @@ fn a_flat_error_keeps_what_has_no_meaning_as_data() {
     let both = failure(r#"{"status":"error","error":{"deep":1},"message":"m"}"#);
     assert_eq!((both.to_string(), both.data().unwrap().as_str()), ("m".into(), r#"{"error":{"deep":1}}"#));
     let none = failure(r#"{"status":"error"}"#);
-    assert_eq!(none.to_string(), r#"the library answered "command" with an error without a sentence"#);
+    assert_eq!(none.to_string(), r#"the module answered "command" with an error without a sentence"#);
     assert_eq!(none.data(), None);
     assert_eq!(failure(r#"{"status":"error","code":404}"#).data().unwrap().as_str(), r#"{"code":404}"#);
 }
