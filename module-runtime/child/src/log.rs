@@ -25,7 +25,7 @@ impl Level {
     pub fn from_name(name: &str) -> Level {
         match name {
             "debug" => Level::Debug,
-            "info" => Level::Info,
+            "warn" => Level::Warn,
             "error" => Level::Error,
             _ => Level::Info,
         }
@@ -81,6 +81,14 @@ fn format(level: Level, message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_level_is_found_by_its_name_and_any_other_name_is_info() {
+        for level in [Level::Debug, Level::Info, Level::Warn, Level::Error] {
+            assert_eq!(Level::from_name(level.name()), level);
+        }
+        assert_eq!(Level::from_name("WARN"), Level::Info);
+    }
 
     #[test]
     fn a_line_is_one_json_object_with_level_and_message() {

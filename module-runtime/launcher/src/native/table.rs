@@ -167,12 +167,7 @@ extern "C" fn key() -> *mut c_char {
 }
 
 extern "C" fn write_log(level: *const c_char, message: *const c_char) {
-    let level = match bytes(&level) {
-        Some(b"debug") => Level::Debug,
-        Some(b"warn") => Level::Warn,
-        Some(b"error") => Level::Error,
-        _ => Level::Info,
-    };
+    let level = Level::from_name(&String::from_utf8_lossy(bytes(&level).unwrap_or_default()));
     let message = String::from_utf8_lossy(bytes(&message).unwrap_or_default());
     log::line(level, format_args!("{message}"));
 }

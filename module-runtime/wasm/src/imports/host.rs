@@ -98,12 +98,7 @@ fn define_request_in_hand(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 /// What may be called also where no message is handled.
 fn define_for_any_time(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap(HOST, "log", |caller: Called<'_>, level: u32, message: u32| -> wasmtime::Result<()> {
-        let level = match &*lossy(&caller, "the level of a log line", level)? {
-            "debug" => Level::Debug,
-            "warn" => Level::Warn,
-            "error" => Level::Error,
-            _ => Level::Info,
-        };
+        let level = Level::from_name(&lossy(&caller, "the level of a log line", level)?);
         log::line(level, format_args!("{}", lossy(&caller, "a log line", message)?));
         Ok(())
     })?;
