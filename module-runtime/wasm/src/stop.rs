@@ -25,7 +25,7 @@ pub(crate) struct Stopped {
 pub(crate) enum Ending {
     Trap,
     Limit,
-    /// The module called `proc_exit` with this code.
+    /// The module called `proc_exit`, and this is the code to end with; never 0.
     Exit(u8),
 }
 
@@ -48,7 +48,9 @@ pub(crate) fn stopped(doing: &str, error: &wasmtime::Error, panic: Option<String
     if let Some(I32Exit(code)) = error.downcast_ref() {
         let sentence = format!("the module called proc_exit({code}) in {doing}");
         let error = with_details(Error::custom("proc_exit", sentence), "proc_exit", backtrace);
-        return Stopped { error, ending: Ending::Exit(u8::try_from(*code).unwrap_or(1)) };
+        // A module that leaves a message in the middle did not end well, whatever it says.
+        let code = u8::try_from(*code).ok().filter(|code| *code != 0).unwrap_or(1);
+        return Stopped { error, ending: Ending::Exit(code) };
     }
     if let Some(limit) = error.downcast_ref::<Limit>() {
         let error = with_details(Error::custom(limit.name(), limit.to_string()), limit.name(), backtrace);

@@ -180,6 +180,15 @@ fn proc_exit_is_answered_and_the_process_ends_with_its_code() {
 }
 
 #[test]
+fn proc_exit_in_a_message_is_no_clean_end_whatever_its_code() {
+    for (code, expected) in [(0, 1), (1, 1), (256, 102), (-1, 102)] {
+        let mut guest = kit(&format!("(call $proc_exit (i32.const {code})) (unreachable)")).ready();
+        let (error, exit) = last(query(&mut guest, &mut Script::default(), json!(1)));
+        assert_eq!(exit, expected, "proc_exit({code}): {error}");
+    }
+}
+
+#[test]
 fn a_loop_of_calls_of_wasi_is_stopped_by_the_processor_time_limit() {
     for deed in [
         "(loop $again (drop (call $random_get (i32.const 3000) (i32.const 500))) (br $again))",
