@@ -104,14 +104,14 @@ impl Library {
         Some(Instance { module: NonNull::new(module)?, is_alive: Cell::new(true), library: self })
     }
 
-    /// Reads a string of the library's and gives it back.
-    fn read<T>(&self, string: *mut c_char, read: impl FnOnce(Option<&[u8]>) -> T) -> T {
+    /// Reads a string that the function of this name returned, and gives it back.
+    fn read<T>(&self, function: &'static CStr, string: *mut c_char, read: impl FnOnce(Option<&[u8]>) -> T) -> T {
         if string.is_null() {
             return read(None);
         }
         // SAFETY: a pointer that is not null is a string that is ours until it is given back, and it
         // ends with a NUL.
-        let result = read(Some(unsafe { CStr::from_ptr(string) }.to_bytes()));
+        let result = during(Doing::Reading(function), || read(Some(unsafe { CStr::from_ptr(string) }.to_bytes())));
         // SAFETY: given back once, and not looked at again.
         call(Doing::Function(c"free_string"), || unsafe { (self.free_string)(string) });
         result
@@ -132,7 +132,7 @@ impl Instance {
         let function = self.library.get_module_metadata?;
         // SAFETY: it takes nothing.
         let string = call(Doing::Function(c"get_module_metadata"), || unsafe { function() });
-        self.library.read(string, |bytes| bytes.map(read))
+        self.library.read(c"get_module_metadata", string, |bytes| bytes.map(read))
     }
 
     /// Lets the module handle a message and hands its answer to `read`: `None` is a null pointer.
@@ -142,7 +142,7 @@ impl Instance {
         let string = call(Doing::Message(kind), || unsafe {
             (self.library.handle_message)(self.module.as_ptr(), kind.as_ptr(), payload.as_ptr())
         });
-        self.library.read(string, read)
+        self.library.read(c"handle_message", string, read)
     }
 
     /// Whether anything must be done before answers leave.
@@ -158,7 +158,7 @@ impl Instance {
         // SAFETY: the module is alive. It may be in the middle of `handle_message`, waiting for one of
         // our functions, which the contract allows.
         let string = call(Doing::Function(c"before_answers"), || unsafe { function(self.module.as_ptr()) });
-        self.library.read(string, read)
+        self.library.read(c"before_answers", string, read)
     }
 
     /// The module's state is in doubt: it is left as it is, not destroyed. It stays within reach, as

@@ -33,6 +33,8 @@ static SUBJECT: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 static BEHIND: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 /// The thread that calls the module.
 static THREAD: AtomicI32 = AtomicI32::new(0);
+/// This process: the library may fork another, which is a copy of all of this.
+static PROCESS: AtomicI32 = AtomicI32::new(0);
 /// The process ends as it should.
 static ENDING: AtomicBool = AtomicBool::new(false);
 /// What was in force before, in the order of [`SIGNALS`].
@@ -49,6 +51,8 @@ pub(crate) enum Doing {
     Function(&'static CStr),
     /// `handle_message` of this type.
     Message(&'static CStr),
+    /// Looking at the string that the function of this name returned.
+    Reading(&'static CStr),
     /// What the process does after everything else.
     Unloading(&'static CStr),
 }
@@ -60,6 +64,7 @@ impl Doing {
             Doing::Loading(path) => [c"while loading ", path, c" and running its constructors"],
             Doing::Function(name) => [c"in ", name, c""],
             Doing::Message(kind) => [c"in handle_message of ", kind, c""],
+            Doing::Reading(name) => [c"while reading the string that ", name, c" returned"],
             Doing::Unloading(path) => [c"in the destructors of ", path, c", after everything else"],
         }
     }
@@ -87,8 +92,10 @@ fn set(doing: Doing) {
 /// before anything foreign is loaded.
 pub(crate) fn install() {
     set(Doing::Waiting);
-    // SAFETY: gettid has no preconditions.
-    THREAD.store(unsafe { libc::gettid() }, Ordering::Relaxed);
+    // SAFETY: neither has preconditions.
+    let (thread, process) = unsafe { (libc::gettid(), libc::getpid()) };
+    THREAD.store(thread, Ordering::Relaxed);
+    PROCESS.store(process, Ordering::Relaxed);
     let before = SIGNALS.map(|(signal, _)| {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed();
         // SAFETY: the new action is null, so that this only asks; a `sigaction` of zeros is valid,
@@ -169,13 +176,20 @@ extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, _: *mut c_void) {
 }
 
 extern "C" fn on_exit() {
-    if ENDING.load(Ordering::Relaxed) {
+    if ENDING.load(Ordering::Relaxed) || is_forked() {
         return;
     }
     let mut line = Line::new();
     line.add(c"the library called exit ");
     line.add_what_is_done();
     line.write();
+}
+
+/// Whether this is another process than the one that has last words: how that ends is the library's
+/// own business, and only a crash is worth a line.
+fn is_forked() -> bool {
+    // SAFETY: getpid has no preconditions.
+    unsafe { libc::getpid() != PROCESS.load(Ordering::Relaxed) }
 }
 
 /// A line that is put together without memory from anywhere.
@@ -203,7 +217,10 @@ impl Line {
 
     fn add_what_is_done(&mut self) {
         // SAFETY: gettid has no preconditions.
-        if unsafe { libc::gettid() } != THREAD.load(Ordering::Relaxed) {
+        let thread = unsafe { libc::gettid() };
+        if is_forked() {
+            self.add(c"in a process that the library forked, ");
+        } else if thread != THREAD.load(Ordering::Relaxed) {
             self.add(c"on a thread of the library's own, ");
         }
         for place in [&WHERE, &SUBJECT, &BEHIND] {

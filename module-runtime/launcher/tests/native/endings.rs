@@ -93,3 +93,18 @@ fn a_library_that_calls_exit_is_told_and_its_code_passes() {
         assert!(stderr.contains(words), "{stderr}");
     }
 }
+
+#[test]
+fn an_answer_that_points_nowhere_is_told_as_that() {
+    dies("WILD_ANSWER", "NOWHERE", Signal::SIGSEGV, "while reading the string that handle_message returned");
+}
+
+#[test]
+fn a_forked_process_may_end_as_it_likes_and_its_crash_is_told_as_its_own() {
+    let Ended { status, stderr } = live("EXIT_3", "FORKED");
+    assert_eq!((status.code(), &*stderr), (Some(0), ""));
+    let Ended { status, stderr } = live("ABORT", "FORKED");
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    let words = "module-runtime: SIGABRT in a process that the library forked, in handle_message of command";
+    assert!(stderr.contains(words), "{stderr}");
+}
