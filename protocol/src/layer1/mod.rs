@@ -23,6 +23,8 @@ mod path;
 mod query;
 mod raw;
 mod search;
+#[cfg(test)]
+mod tests;
 pub mod time;
 mod value;
 

@@ -4,6 +4,7 @@
 
 use crate::{
     functions::words,
+    limits::SEARCH_PATHS_MAX,
     open::OpenError,
     settings::{Index, Searched, Settings},
 };
@@ -44,6 +45,20 @@ impl Declarations {
         let mut types = HashSet::new();
         if let Some(twice) = settings.searches.iter().find(|search| !types.insert(&search.entity)) {
             let reason = format!("the search of {} is declared twice; put its paths into one", twice.entity);
+            return Err(OpenError::Declaration { path: settings.path.clone(), reason });
+        }
+        let declared = settings.searches.iter().flat_map(|search| &search.paths).map(ToString::to_string);
+        let mut declared = declared.chain(settings.indexes.iter().map(|index| index.path.to_string()));
+        // A path becomes a part of a statement, which ends at a NUL.
+        if let Some(path) = declared.find(|path| path.contains('\0')) {
+            let reason = format!("the path {path:?} has a NUL character");
+            return Err(OpenError::Declaration { path: settings.path.clone(), reason });
+        }
+        if let Some(search) =
+            settings.searches.iter().find(|search| !(1..=SEARCH_PATHS_MAX).contains(&search.paths.len()))
+        {
+            let found = search.paths.len();
+            let reason = format!("the search of {} has 1 to {SEARCH_PATHS_MAX} paths, found {found}", search.entity);
             return Err(OpenError::Declaration { path: settings.path.clone(), reason });
         }
         let transaction = connection.transaction().map_err(fail)?;

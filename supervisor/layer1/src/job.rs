@@ -1,7 +1,7 @@
-//! What the store can be asked to do, and what comes of it.
+//! What the store can be asked to do. What comes of it is in [`crate::outcome`].
 
 use bulkhead_protocol::{
-    Failure, Json, Pattern,
+    Json, Pattern,
     layer1::{Mutation, Query},
 };
 use sha2::{Digest, Sha256};
@@ -18,14 +18,14 @@ pub struct UnitId(pub u64);
 /// Something that the store is asked to do. Jobs of one unit are done in the order in which they come.
 #[derive(Clone, Debug)]
 pub enum Job {
-    /// Answers a query: [`Outcome::Rows`]. In a unit, it sees the unit's own changes.
+    /// Answers a query: [`crate::Outcome::Rows`]. In a unit, it sees the unit's own changes.
     Query {
         /// The unit, if the query belongs to one.
         unit: Option<UnitId>,
         /// What is asked.
         query: Query,
     },
-    /// Changes entities: [`Outcome::Mutated`]. In a unit, nobody else sees it before the commit; without
+    /// Changes entities: [`crate::Outcome::Mutated`]. In a unit, nobody else sees it before the commit; without
     /// one, it is committed at once.
     Mutate {
         /// The unit, if the mutation belongs to one.
@@ -37,7 +37,7 @@ pub enum Job {
         /// The idempotency key of a mutation without a unit, under which its answer is kept.
         key: Option<Keyed>,
     },
-    /// Emits an event: [`Outcome::Emitted`] in a unit, [`Outcome::Committed`] without one.
+    /// Emits an event: [`crate::Outcome::Emitted`] in a unit, [`crate::Outcome::Committed`] without one.
     Emit {
         /// The unit, if the event belongs to one.
         unit: Option<UnitId>,
@@ -49,7 +49,7 @@ pub enum Job {
         data: Json,
     },
     /// Makes a unit's changes and events durable and visible, with everything else that is to happen in
-    /// the same commit: [`Outcome::Committed`], [`Outcome::Conflict`], or [`Outcome::Key`] if the key is
+    /// the same commit: [`crate::Outcome::Committed`], [`crate::Outcome::Conflict`], or [`crate::Outcome::Key`] if the key is
     /// taken. In the last two cases, and in that of a failure, nothing of it happens.
     Commit {
         /// The unit. One that no job has named is an empty one.
@@ -66,9 +66,9 @@ pub enum Job {
         /// The unit.
         unit: UnitId,
     },
-    /// What is kept under a key: [`Outcome::Key`].
+    /// What is kept under a key: [`crate::Outcome::Key`].
     LookUpKey(Keyed),
-    /// Reads events behind a cursor: [`Outcome::Events`].
+    /// Reads events behind a cursor: [`crate::Outcome::Events`].
     ReadEvents {
         /// The cursor of the last event that is known.
         after: u64,
@@ -79,24 +79,24 @@ pub enum Job {
         /// How many bytes of data at most; one event always fits.
         bytes_max: usize,
     },
-    /// The cursors of the oldest and of the newest event: [`Outcome::Ends`].
+    /// The cursors of the oldest and of the newest event: [`crate::Outcome::Ends`].
     EventEnds,
-    /// How far a module has handled its events: [`Outcome::Subscription`]. A module that has none yet
+    /// How far a module has handled its events: [`crate::Outcome::Subscription`]. A module that has none yet
     /// gets one, behind the newest event.
     Subscribe {
         /// The module.
         module: String,
     },
-    /// Forgets how far a module has handled its events: [`Outcome::Done`].
+    /// Forgets how far a module has handled its events: [`crate::Outcome::Done`].
     Unsubscribe {
         /// The module.
         module: String,
     },
-    /// Every module's subscription: [`Outcome::Subscriptions`].
+    /// Every module's subscription: [`crate::Outcome::Subscriptions`].
     Subscriptions,
-    /// Does what can go along with a commit, alone: [`Outcome::Done`].
+    /// Does what can go along with a commit, alone: [`crate::Outcome::Done`].
     Also(Vec<Also>),
-    /// The events that were set aside: [`Outcome::SetAside`].
+    /// The events that were set aside: [`crate::Outcome::SetAside`].
     ListSetAside {
         /// Those of one module.
         module: Option<String>,
@@ -105,9 +105,9 @@ pub enum Job {
         /// How many at most.
         limit: usize,
     },
-    /// What each owner's entities take: [`Outcome::Usage`].
+    /// What each owner's entities take: [`crate::Outcome::Usage`].
     Usage,
-    /// Lines of an export: [`Outcome::Imported`], all of them or none.
+    /// Lines of an export: [`crate::Outcome::Imported`], all of them or none.
     Import {
         /// The lines, with the number of the first.
         lines: Vec<String>,
@@ -192,150 +192,4 @@ impl Fingerprint {
         }
         Fingerprint(hash.finalize().into())
     }
-}
-
-/// What came of a job.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// The answer to a query.
-    Rows(Json),
-    /// The answer to a mutation, and the events of its commit; in a unit there are none yet.
-    Mutated {
-        /// The answer.
-        reply: Json,
-        /// What was stored.
-        events: Vec<StoredEvent>,
-    },
-    /// The event is in the unit.
-    Emitted,
-    /// It is durable, and so are these events.
-    Committed {
-        /// What was stored, in order.
-        events: Vec<StoredEvent>,
-    },
-    /// Another unit changed one of the entities first: the whole unit is undone. It may be run again.
-    Conflict(Failure),
-    /// What is kept under a key.
-    Key(KeyState),
-    /// A piece of the stream of events.
-    Events(EventPage),
-    /// The cursors of the oldest and of the newest event that are kept; 0 where there is none.
-    Ends {
-        /// The oldest.
-        oldest: u64,
-        /// The newest.
-        newest: u64,
-    },
-    /// How far a module is.
-    Subscription(Subscription),
-    /// How far each module is.
-    Subscriptions(Vec<Subscription>),
-    /// Set-aside events, oldest first.
-    SetAside(Vec<SetAsideEvent>),
-    /// What each owner's entities take.
-    Usage(Vec<Usage>),
-    /// What an import came to.
-    Imported(Imported),
-    /// It is done, and durable.
-    Done,
-    /// It failed, and changed nothing.
-    Failed(Failure),
-}
-
-/// What is kept under a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyState {
-    /// Nothing.
-    Vacant,
-    /// The reply to this very request.
-    Stored(Json),
-    /// The reply to another request.
-    OtherPayload,
-}
-
-/// An event as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredEvent {
-    /// Its place in the stream.
-    pub cursor: u64,
-    /// When, in microseconds since 1970.
-    pub time: i64,
-    /// Its name.
-    pub event: String,
-    /// Who emitted it: a module's name, or nothing for a client.
-    pub source: String,
-    /// Its data.
-    pub data: Json,
-}
-
-/// A piece of the stream of events.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventPage {
-    /// The events that match, in order.
-    pub events: Vec<StoredEvent>,
-    /// Up to where the stream was looked at: the cursor to go on from.
-    pub cursor: u64,
-    /// Whether there is more behind it.
-    pub more: More,
-    /// How many events behind the cursor of the reading are not kept any more.
-    pub lost: u64,
-}
-
-/// Whether there is more to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum More {
-    /// There was none at the time.
-    No,
-    /// There may be.
-    Yes,
-}
-
-/// How far a module has handled its events.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscription {
-    /// The module.
-    pub module: String,
-    /// The cursor of the last event that it is done with.
-    pub cursor: u64,
-    /// How many events were cleared away before it had seen them, since too many waited for it.
-    pub missed: u64,
-}
-
-/// An event that a module kept failing on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetAsideEvent {
-    /// Its number.
-    pub id: i64,
-    /// The module.
-    pub module: String,
-    /// The event.
-    pub event: StoredEvent,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// What went wrong the last time.
-    pub error: String,
-    /// When it was set aside, in microseconds since 1970.
-    pub set_aside_at: i64,
-}
-
-/// What one owner's entities take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// A module's name, or nothing for clients.
-    pub owner: String,
-    /// Bytes of their data.
-    pub bytes: u64,
-    /// How many there are.
-    pub entities: u64,
-}
-
-/// What an import came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
-    /// Entities that were not there before.
-    pub created: u64,
-    /// Entities that took the place of another state.
-    pub replaced: u64,
-    /// Entities that were there already and stayed.
-    pub kept: u64,
 }

@@ -31,6 +31,9 @@ pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 /// Events that are looked at in one reading, whether or not they match.
 pub const EVENTS_SCANNED_MAX: usize = 20_000;
 
+/// Most members of one type of entity that are searched.
+pub const SEARCH_PATHS_MAX: usize = 32;
+
 /// Rows that one step of clearing removes.
 pub const CLEARED_ROWS_MAX: usize = 500;
 

@@ -3,8 +3,9 @@
 
 use crate::{
     failure::{of_sqlite, with_data},
+    pending::{Author, Key, Stored},
     tables::usage::Quotas,
-    unit::{Author, Done, Key, Mark, Stored, Unit},
+    unit::{Done, Mark, Unit},
 };
 use bulkhead_protocol::{
     Failure, Json,

@@ -2,14 +2,16 @@
 
 use crate::{
     declarations::Declarations,
-    job::{Job, Outcome, Ticket},
+    job::{Job, Ticket},
     open::{Lock, OpenError, lock, open_reader, open_writer},
+    outcome::Outcome,
     settings::Settings,
     threads::{Shared, queue::Task, reader::Reader, writer::Writer},
     tools::Tools,
 };
+use rusqlite::Connection;
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     thread::{Builder, JoinHandle},
     time::Instant,
 };
@@ -17,8 +19,8 @@ use std::{
 /// An open store. Dropping it closes it.
 pub struct Layer1 {
     shared: Arc<Shared>,
-    readers: Vec<JoinHandle<()>>,
-    writer: Mutex<Option<JoinHandle<rusqlite::Result<()>>>>,
+    readers: Mutex<Vec<JoinHandle<()>>>,
+    writer: Mutex<Option<JoinHandle<rusqlite::Result<Connection>>>>,
     _lock: Lock,
 }
 
@@ -55,7 +57,7 @@ impl Layer1 {
         }
         let writer = Writer::new(Arc::clone(&shared), connection);
         let writer = Builder::new().name("layer1-write".into()).spawn(move || writer.work()).map_err(start)?;
-        Ok(Layer1 { shared, readers, writer: Mutex::new(Some(writer)), _lock: lock })
+        Ok(Layer1 { shared, readers: Mutex::new(readers), writer: Mutex::new(Some(writer)), _lock: lock })
     }
 
     /// Gives the store a job. Its outcome comes under `ticket`, which no other open job has. Never waits.
@@ -109,9 +111,14 @@ impl Layer1 {
     /// When the log could not be carried over. Nothing is lost: the next start does it.
     pub fn close(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         self.shared.close();
-        let writer = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let readers = std::mem::take(&mut *self.readers.lock().unwrap_or_else(PoisonError::into_inner));
+        for reader in readers {
+            reader.join().map_err(|_| "a thread that reads ended by a fault of its own")?;
+        }
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         match writer.map(JoinHandle::join) {
-            None | Some(Ok(Ok(()))) => Ok(()),
+            None => Ok(()),
+            Some(Ok(Ok(connection))) => connection.close().map_err(|(_, error)| error.into()),
             Some(Ok(Err(error))) => Err(error.into()),
             Some(Err(_)) => Err("the thread that writes ended by a fault of its own".into()),
         }
@@ -122,8 +129,5 @@ impl Drop for Layer1 {
     fn drop(&mut self) {
         // Whoever wants to know calls `close` first.
         let _ = self.close();
-        for reader in self.readers.drain(..) {
-            let _ = reader.join();
-        }
     }
 }

@@ -1,16 +1,17 @@
 //! A unit of work: what the handling of one message has changed and emitted so far. It is seen by that
 //! message alone until it is committed, and is gone without a trace if it is not.
 //!
-//! Nothing here touches the database: what stands there is passed in as [`Stored`].
+//! Nothing here touches the database: what stands there is passed in as a `Stored`.
 
 use crate::{
-    failure::{conflict, not_found, refusal},
+    failure::refusal,
     limits::{EVENT_BYTES_MAX, EVENT_ENTITY_BYTES_MAX, UNIT_BYTES_MAX, UNIT_CHANGES_MAX},
+    pending::{Author, Key, Pending, Stored},
 };
 use bulkhead_protocol::{
     ErrorCode, Failure, Json,
     event::check_event_name,
-    layer1::{Change, Data, EntityId, EntityName, Operation},
+    layer1::{EntityId, Operation},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -19,48 +20,6 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-
-/// What names an entity.
-pub(crate) type Key = (EntityName, EntityId);
-
-/// An entity as the database has it.
-#[derive(Clone, Debug)]
-pub(crate) struct Stored {
-    pub(crate) rowid: i64,
-    pub(crate) owner: Arc<str>,
-    pub(crate) created_at: i64,
-    pub(crate) state: State,
-}
-
-/// What changes about an entity.
-#[derive(Clone, Debug)]
-pub(crate) struct State {
-    pub(crate) version: u64,
-    pub(crate) updated_at: i64,
-    pub(crate) data: Data,
-}
-
-/// What stood in the database when the unit first touched the entity.
-#[derive(Clone, Debug)]
-pub(crate) struct Base {
-    pub(crate) rowid: i64,
-    pub(crate) version: u64,
-    /// Tells an entity from one of the same id that was deleted before.
-    pub(crate) created_at: i64,
-    pub(crate) owner: Arc<str>,
-    pub(crate) bytes: u64,
-}
-
-/// An entity that the unit changes.
-#[derive(Clone, Debug)]
-pub(crate) struct Pending {
-    /// What it is in the database; `None` where it is not there.
-    pub(crate) base: Option<Base>,
-    pub(crate) owner: Arc<str>,
-    pub(crate) created_at: i64,
-    /// What it is in the unit; `None` where it is deleted.
-    pub(crate) now: Option<State>,
-}
 
 /// An event that is stored with the unit.
 #[derive(Clone, Debug)]
@@ -85,13 +44,6 @@ pub(crate) struct Unit {
     pub(crate) held: HashMap<Arc<str>, (i64, i64)>,
     /// What it holds in memory.
     pub(crate) bytes: usize,
-}
-
-/// Who changes something, and when.
-#[derive(Clone, Debug)]
-pub(crate) struct Author {
-    pub(crate) owner: Arc<str>,
-    pub(crate) now: i64,
 }
 
 /// What one operation came to.
@@ -239,70 +191,6 @@ impl Unit {
         }
         if let Some(now) = &pending.now {
             add(&pending.owner, now.data.as_str().len() as i64, 1);
-        }
-    }
-}
-
-impl Base {
-    fn of(stored: &Stored) -> Base {
-        Base {
-            rowid: stored.rowid,
-            version: stored.state.version,
-            created_at: stored.created_at,
-            owner: Arc::clone(&stored.owner),
-            bytes: stored.state.data.as_str().len() as u64,
-        }
-    }
-}
-
-impl Pending {
-    /// The same change, of an entity that is there.
-    pub(crate) fn over(self, stored: Stored) -> Pending {
-        Pending { base: Some(Base::of(&stored)), ..self }
-    }
-
-    /// An entity that the unit has not touched yet.
-    fn of(stored: Option<Stored>, author: &Author) -> Pending {
-        match stored {
-            None => Pending { base: None, owner: Arc::clone(&author.owner), created_at: author.now, now: None },
-            Some(stored) => Pending {
-                base: Some(Base::of(&stored)),
-                owner: stored.owner,
-                created_at: stored.created_at,
-                now: Some(stored.state),
-            },
-        }
-    }
-
-    /// The entity after the change, and what the change is called in its event.
-    fn changed(self, change: &Change, key: &Key, author: &Author) -> Result<(Pending, &'static str), Failure> {
-        let (entity, id) = key;
-        let current = |expected: &Option<u64>| match (&self.now, expected) {
-            (None, _) => Err(not_found(entity, id)),
-            (Some(now), Some(expected)) if now.version != *expected => {
-                Err(conflict(entity, id, Some(*expected), Some(now.version)))
-            }
-            (Some(now), _) => Ok(now),
-        };
-        match change {
-            Change::Create { data, .. } => match &self.now {
-                Some(now) => Err(conflict(entity, id, None, Some(now.version))),
-                None => {
-                    let now = State { version: 1, updated_at: author.now, data: data.clone() };
-                    let owner = Arc::clone(&author.owner);
-                    Ok((Pending { base: self.base, owner, created_at: author.now, now: Some(now) }, "created"))
-                }
-            },
-            Change::Update { patch, expected, .. } => {
-                let now = current(expected)?;
-                let data = now.data.patched(patch).map_err(|fault| fault.inside("data"))?;
-                let now = State { version: now.version + 1, updated_at: author.now, data };
-                Ok((Pending { now: Some(now), ..self }, "updated"))
-            }
-            Change::Delete { expected, .. } => {
-                current(expected)?;
-                Ok((Pending { now: None, ..self }, "deleted"))
-            }
         }
     }
 }

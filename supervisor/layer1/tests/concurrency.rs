@@ -147,7 +147,10 @@ fn long_queries_hold_up_no_changes() {
     let unit = Some(UnitId(1));
     let job = Job::Mutate { unit, owner: String::new(), mutation, key: None };
     store.layer1.submit(Ticket(1), job, None).unwrap();
-    store.layer1.submit(Ticket(2), Job::Commit { unit: UnitId(1), key: None, events: vec![], also: vec![] }, None).unwrap();
+    store
+        .layer1
+        .submit(Ticket(2), Job::Commit { unit: UnitId(1), key: None, events: vec![], also: vec![] }, None)
+        .unwrap();
     let order: Vec<u64> = (0..10).map(|_| store.layer1.wait().0.0).collect();
     let committed = order.iter().position(|ticket| *ticket == 2).unwrap();
     assert!(committed < 8, "the commit came after long queries that were still to be done: {order:?}");

@@ -5,10 +5,7 @@
 
 mod common;
 
-use bulkhead_layer1::{
-    Job, Layer1, Outcome, Settings, Ticket, UnitId,
-    job::{Also, KeyState},
-};
+use bulkhead_layer1::{Job, Layer1, Outcome, Settings, Ticket, UnitId, job::Also, outcome::KeyState};
 use bulkhead_protocol::{Pattern, layer1::Mutation};
 use common::*;
 use std::{
@@ -150,7 +147,7 @@ fn look(store: &Store, known: &[u64], cursor: u64) -> u64 {
         assert_eq!(page.lost, 0);
         events.extend(page.events.iter().map(|event| event.data.read::<u64>().unwrap()));
         after = page.cursor;
-        if page.more == bulkhead_layer1::job::More::No {
+        if page.more == bulkhead_layer1::outcome::More::No {
             break;
         }
     }

@@ -4,7 +4,8 @@ mod common;
 
 use bulkhead_layer1::{
     Clock, Job, Outcome, UnitId,
-    job::{Also, EventPage, More, Subscription},
+    job::Also,
+    outcome::{EventPage, More, Subscription},
 };
 use bulkhead_protocol::{ErrorCode, Pattern};
 use common::*;
@@ -91,7 +92,10 @@ fn a_subscription_begins_at_the_end_advances_with_commits_and_outlives_the_store
     assert_eq!(subscription(&store, "m"), Subscription { module: "m".into(), cursor: 1, missed: 0 });
     emit(&store, None, "a", "2");
     let also = vec![Also::Advance { module: "m".into(), cursor: 2 }];
-    assert!(matches!(store.run(Job::Commit { unit: UnitId(1), key: None, events: vec![], also }), Outcome::Committed { .. }));
+    assert!(matches!(
+        store.run(Job::Commit { unit: UnitId(1), key: None, events: vec![], also }),
+        Outcome::Committed { .. }
+    ));
     assert!(matches!(store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: 1 }])), Outcome::Done));
     let store = store.reopened(|_| {});
     assert_eq!(subscription(&store, "m").cursor, 2);
@@ -137,7 +141,10 @@ fn an_event_that_is_set_aside_is_kept_and_the_module_goes_on() {
     assert_eq!((one.module.as_str(), one.attempts, one.error.as_str()), ("m", 5, "it crashed"));
     assert_eq!((one.event.cursor, one.event.data.as_str()), (1, r#"{"poison":true}"#));
     let also = vec![Also::RemoveSetAside { id: one.id }];
-    assert!(matches!(store.run(Job::Commit { unit: UnitId(1), key: None, events: vec![], also }), Outcome::Committed { .. }));
+    assert!(matches!(
+        store.run(Job::Commit { unit: UnitId(1), key: None, events: vec![], also }),
+        Outcome::Committed { .. }
+    ));
     assert_eq!(list(Some("m")), []);
 }
 

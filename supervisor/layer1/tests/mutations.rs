@@ -2,11 +2,7 @@
 
 mod common;
 
-use bulkhead_layer1::{
-    Clock, Job, Outcome, UnitId,
-    job::{Also, KeyState},
-    other_payload,
-};
+use bulkhead_layer1::{Clock, Job, Outcome, UnitId, job::Also, other_payload, outcome::KeyState};
 use bulkhead_protocol::{
     ErrorCode,
     layer1::{Mutation, Query},

@@ -2,10 +2,7 @@
 
 mod common;
 
-use bulkhead_layer1::{
-    Layer1, Settings, ToolError,
-    job::{Existing, Imported},
-};
+use bulkhead_layer1::{Layer1, Settings, ToolError, job::Existing, outcome::Imported};
 use common::*;
 use rusqlite::Connection;
 use std::{fs, ops::ControlFlow};

@@ -4,7 +4,8 @@
 
 use crate::{
     declarations::{Declarations, create_search, insert_words, remove_words},
-    unit::{Key, Unit},
+    pending::Key,
+    unit::Unit,
 };
 use bulkhead_protocol::layer1::EntityName;
 use rusqlite::{Connection, OptionalExtension, params};

@@ -2,7 +2,8 @@
 
 use crate::{
     declarations::{Declarations, insert_words, remove_words},
-    unit::{Base, Key, Pending, State, Stored, Unit},
+    pending::{Base, Key, Pending, State, Stored},
+    unit::Unit,
 };
 use bulkhead_protocol::layer1::Data;
 use rusqlite::{Connection, OptionalExtension, Row, params};

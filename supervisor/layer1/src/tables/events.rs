@@ -2,8 +2,8 @@
 //! newest event is never cleared away, so the next cursor is always one more than the highest.
 
 use crate::{
-    job::{EventPage, More, StoredEvent},
     limits::{CLEARED_ROWS_MAX, EVENTS_SCANNED_MAX},
+    outcome::{EventPage, More, StoredEvent},
     unit::Emitted,
 };
 use bulkhead_protocol::{Json, Pattern};

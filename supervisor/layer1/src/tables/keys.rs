@@ -1,10 +1,6 @@
 //! The table `keys`: the replies of idempotency keys.
 
-use crate::{
-    failure::refusal,
-    job::{KeyState, Keyed},
-    limits::CLEARED_ROWS_MAX,
-};
+use crate::{failure::refusal, job::Keyed, limits::CLEARED_ROWS_MAX, outcome::KeyState};
 use bulkhead_protocol::{ErrorCode, Failure, Json};
 use rusqlite::{Connection, OptionalExtension, params};
 

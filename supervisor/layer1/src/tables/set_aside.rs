@@ -2,7 +2,7 @@
 //! outlives the stream.
 
 use super::events::stored_event;
-use crate::{job::SetAsideEvent, limits::SET_ASIDE_LISTED_MAX};
+use crate::{limits::SET_ASIDE_LISTED_MAX, outcome::SetAsideEvent};
 use rusqlite::{Connection, params};
 
 /// Sets the event at `cursor` aside. One that is not kept any more leaves nothing.

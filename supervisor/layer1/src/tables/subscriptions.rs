@@ -1,6 +1,6 @@
 //! The table `subscriptions`: how far each subscribing module has handled its events.
 
-use crate::job::Subscription;
+use crate::outcome::Subscription;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Subscription> {

@@ -1,7 +1,7 @@
 //! The table `usage`: how much each owner's entities hold. The connection that writes keeps what it has
 //! read and brings it to the table once for each commit.
 
-use crate::{failure::over_quota, job::Usage};
+use crate::{failure::over_quota, outcome::Usage};
 use bulkhead_protocol::Failure;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::{

@@ -1,5 +1,7 @@
 //! The threads of the store: one that writes, a few that read, and the queue that leads to them.
 
+mod clear;
+mod pace;
 pub(crate) mod queue;
 pub(crate) mod reader;
 mod run;

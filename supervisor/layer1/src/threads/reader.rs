@@ -8,12 +8,14 @@ use super::{
 };
 use crate::{
     failure::{of_sqlite, refusal},
-    job::{Job, Outcome, UnitId},
+    job::{Job, UnitId},
     limits::UNITS_BYTES_MAX,
     operations::{World, run},
+    outcome::Outcome,
+    pending::Author,
     query::{Answering, Overlaid, Overlay, answer},
     tables::{entities, events, keys, set_aside, subscriptions, usage},
-    unit::{Author, Unit},
+    unit::Unit,
 };
 use bulkhead_protocol::{
     ErrorCode, Failure,

@@ -2,10 +2,7 @@
 
 use super::queue::{Queue, Task, Wake};
 use crate::{
-    declarations::Declarations,
-    failure::closing,
-    job::{Outcome, Ticket},
-    settings::Settings,
+    declarations::Declarations, failure::closing, job::Ticket, outcome::Outcome, settings::Settings,
     tables::usage::Quotas,
 };
 use std::{

@@ -4,16 +4,19 @@
 
 use super::{
     Shared,
+    pace::Pace,
     queue::{Queue, Write},
 };
 use crate::{
     failure::{breakage, conflict, is_full, of_sqlite, refusal, with_data},
-    job::{Also, Job, KeyState, Keyed, NewEvent, Outcome, StoredEvent},
+    job::{Also, Job, Keyed, NewEvent},
     operations::{MutationError, World, run},
+    outcome::{KeyState, Outcome, StoredEvent},
+    pending::Author,
     settings::micros,
     tables::{entities, events, keys, set_aside, subscriptions, usage::UsageCache},
     tools::import,
-    unit::{Author, Emitted, Unit},
+    unit::{Emitted, Unit},
 };
 use bulkhead_protocol::{ErrorCode, Failure, Json};
 use rusqlite::Connection;
@@ -24,43 +27,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long after the last one the next step of clearing comes, when there is little to clear.
-const CLEAR_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long one step of clearing takes at most.
-const CLEAR_TIME_MAX: Duration = Duration::from_millis(10);
-
 /// The state of the thread that writes.
 pub(crate) struct Writer {
-    shared: Arc<Shared>,
-    connection: Connection,
+    pub(super) shared: Arc<Shared>,
+    pub(super) connection: Connection,
     usage: RefCell<UsageCache>,
-    clear_next: Instant,
+    pub(super) clear_next: Instant,
     pace: Pace,
-}
-
-/// How many jobs came in the last groups, and how long the last one took.
-#[derive(Debug, Default)]
-struct Pace {
-    group: usize,
-    group_before: usize,
-    took: Duration,
-}
-
-impl Pace {
-    /// For how many jobs it pays to wait, and how long at most. Callers that were answered together
-    /// soon send their next job, one after the other; a flush for the first of them alone would hold up
-    /// all the others. One caller alone is never waited for.
-    fn expected(&self) -> (usize, Duration) {
-        /// Longer than any caller needs that is there at all.
-        const WAIT_MAX: Duration = Duration::from_micros(500);
-        (self.group.max(self.group_before), (self.took / 4).min(WAIT_MAX))
-    }
-
-    fn note(&mut self, group: usize, took: Duration) {
-        self.group_before = std::mem::replace(&mut self.group, group);
-        self.took = took;
-    }
 }
 
 /// Why a job has no outcome of its own.
@@ -95,9 +68,9 @@ impl Writer {
         Writer { shared, connection, usage: RefCell::default(), clear_next: Instant::now(), pace: Pace::default() }
     }
 
-    /// Works until the store closes and everything that waits is written. Gives back what became of
-    /// carrying the log over into the database.
-    pub(crate) fn work(mut self) -> rusqlite::Result<()> {
+    /// Works until the store closes and everything that waits is written, and carries the log over into
+    /// the database. Gives back the connection: the last one to be closed removes the log.
+    pub(crate) fn work(mut self) -> rusqlite::Result<Connection> {
         while let Some(group) = self.next_group() {
             if !group.is_empty() {
                 let begun = Instant::now();
@@ -112,9 +85,10 @@ impl Writer {
             }
         }
         if self.shared.broken().is_some() {
-            return Ok(());
+            return Ok(self.connection);
         }
-        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(self.connection)
     }
 
     /// Waits for something to write, or for the time to clear. `None` is the end.
@@ -195,7 +169,7 @@ impl Writer {
     }
 
     /// Undoes the transaction, as far as SQLite has not done so by itself.
-    fn undo(&mut self) {
+    pub(super) fn undo(&mut self) {
         self.usage.borrow_mut().forget();
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
@@ -322,41 +296,5 @@ impl Writer {
             }
         }
         Ok(())
-    }
-
-    /// Removes a little of what has expired. While there is much, it goes on after the next group.
-    fn clear(&mut self) {
-        let begun = Instant::now();
-        let mut more = false;
-        if self.shared.broken().is_none() {
-            loop {
-                match self.clear_step() {
-                    Ok(removed) => more = removed,
-                    Err(error) => {
-                        self.undo();
-                        more = false;
-                        if let Some(reason) = breakage(&error) {
-                            self.shared.set_broken(reason);
-                        }
-                    }
-                }
-                if !more || begun.elapsed() >= CLEAR_TIME_MAX {
-                    break;
-                }
-            }
-        }
-        self.clear_next = if more { Instant::now() } else { Instant::now() + CLEAR_INTERVAL };
-    }
-
-    /// Removes a few rows, and says whether there may be more.
-    fn clear_step(&self) -> rusqlite::Result<bool> {
-        let settings = &self.shared.settings;
-        let now = settings.clock.now();
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let keys = keys::clear(&self.connection, now)?;
-        let oldest = now.saturating_sub(micros(settings.event_ttl));
-        let events = events::clear(&self.connection, oldest, settings.events_max)?;
-        self.connection.execute_batch("COMMIT")?;
-        Ok(keys > 0 || events > 0)
     }
 }

@@ -7,10 +7,12 @@
 use super::{ToolError, Watcher, tell};
 use crate::{
     failure::{refusal, with_data},
-    job::{Existing, Imported, Job, Outcome, Ticket},
+    job::{Existing, Job, Ticket},
+    outcome::{Imported, Outcome},
+    pending::{Pending, State, Stored},
     store::Layer1,
     tables::entities,
-    unit::{Pending, State, Stored, Unit},
+    unit::Unit,
 };
 use bulkhead_protocol::{
     ErrorCode, Failure,

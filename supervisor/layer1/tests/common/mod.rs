@@ -4,7 +4,8 @@
 
 use bulkhead_layer1::{
     Index, Job, Layer1, Outcome, Searched, Settings, Ticket, UnitId,
-    job::{Fingerprint, Keyed, StoredEvent},
+    job::{Fingerprint, Keyed},
+    outcome::StoredEvent,
 };
 use bulkhead_protocol::{
     ErrorCode, Failure, Json,
@@ -148,7 +149,12 @@ impl Store {
     }
 
     pub fn commit_with_key(&self, unit: u64, key: &str, request: &str, reply: &str) -> Outcome {
-        self.run(Job::Commit { unit: UnitId(unit), key: Some((keyed(key, request), json(reply))), events: vec![], also: vec![] })
+        self.run(Job::Commit {
+            unit: UnitId(unit),
+            key: Some((keyed(key, request), json(reply))),
+            events: vec![],
+            also: vec![],
+        })
     }
 
     pub fn close(&self) {

@@ -1,0 +1,149 @@
+//! What comes of jobs: one outcome for each, and what it tells.
+
+use bulkhead_protocol::{Failure, Json};
+
+/// What came of a job.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The answer to a query.
+    Rows(Json),
+    /// The answer to a mutation, and the events of its commit; in a unit there are none yet.
+    Mutated {
+        /// The answer.
+        reply: Json,
+        /// What was stored.
+        events: Vec<StoredEvent>,
+    },
+    /// The event is in the unit.
+    Emitted,
+    /// It is durable, and so are these events.
+    Committed {
+        /// What was stored, in order.
+        events: Vec<StoredEvent>,
+    },
+    /// Another unit changed one of the entities first: the whole unit is undone. It may be run again.
+    Conflict(Failure),
+    /// What is kept under a key.
+    Key(KeyState),
+    /// A piece of the stream of events.
+    Events(EventPage),
+    /// The cursors of the oldest and of the newest event that are kept; 0 where there is none.
+    Ends {
+        /// The oldest.
+        oldest: u64,
+        /// The newest.
+        newest: u64,
+    },
+    /// How far a module is.
+    Subscription(Subscription),
+    /// How far each module is.
+    Subscriptions(Vec<Subscription>),
+    /// Set-aside events, oldest first.
+    SetAside(Vec<SetAsideEvent>),
+    /// What each owner's entities take.
+    Usage(Vec<Usage>),
+    /// What an import came to.
+    Imported(Imported),
+    /// It is done, and durable.
+    Done,
+    /// It failed, and changed nothing.
+    Failed(Failure),
+}
+
+/// What is kept under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// Nothing.
+    Vacant,
+    /// The reply to this very request.
+    Stored(Json),
+    /// The reply to another request.
+    OtherPayload,
+}
+
+/// An event as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its place in the stream.
+    pub cursor: u64,
+    /// When, in microseconds since 1970.
+    pub time: i64,
+    /// Its name.
+    pub event: String,
+    /// Who emitted it: a module's name, or nothing for a client.
+    pub source: String,
+    /// Its data.
+    pub data: Json,
+}
+
+/// A piece of the stream of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventPage {
+    /// The events that match, in order.
+    pub events: Vec<StoredEvent>,
+    /// Up to where the stream was looked at: the cursor to go on from.
+    pub cursor: u64,
+    /// Whether there is more behind it.
+    pub more: More,
+    /// How many events behind the cursor of the reading are not kept any more.
+    pub lost: u64,
+}
+
+/// Whether there is more to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum More {
+    /// There was none at the time.
+    No,
+    /// There may be.
+    Yes,
+}
+
+/// How far a module has handled its events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The module.
+    pub module: String,
+    /// The cursor of the last event that it is done with.
+    pub cursor: u64,
+    /// How many events were cleared away before it had seen them, since too many waited for it.
+    pub missed: u64,
+}
+
+/// An event that a module kept failing on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAsideEvent {
+    /// Its number.
+    pub id: i64,
+    /// The module.
+    pub module: String,
+    /// The event.
+    pub event: StoredEvent,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What went wrong the last time.
+    pub error: String,
+    /// When it was set aside, in microseconds since 1970.
+    pub set_aside_at: i64,
+}
+
+/// What one owner's entities take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// A module's name, or nothing for clients.
+    pub owner: String,
+    /// Bytes of their data.
+    pub bytes: u64,
+    /// How many there are.
+    pub entities: u64,
+}
+
+/// What an import came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Entities that were not there before.
+    pub created: u64,
+    /// Entities that took the place of another state.
+    pub replaced: u64,
+    /// Entities that were there already and stayed.
+    pub kept: u64,
+}

@@ -1,0 +1,54 @@
+//! Clearing away what has expired: keys and events, a few rows at a time, between the groups of the thread
+//! that writes.
+
+use super::writer::Writer;
+use crate::{
+    failure::breakage,
+    settings::micros,
+    tables::{events, keys},
+};
+use std::time::{Duration, Instant};
+
+/// How long after the last one the next step of clearing comes, when there is little to clear.
+const CLEAR_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long one step of clearing takes at most.
+const CLEAR_TIME_MAX: Duration = Duration::from_millis(10);
+
+impl Writer {
+    /// Removes a little of what has expired. While there is much, it goes on after the next group.
+    pub(super) fn clear(&mut self) {
+        let begun = Instant::now();
+        let mut more = false;
+        if self.shared.broken().is_none() {
+            loop {
+                match self.clear_step() {
+                    Ok(removed) => more = removed,
+                    Err(error) => {
+                        self.undo();
+                        more = false;
+                        if let Some(reason) = breakage(&error) {
+                            self.shared.set_broken(reason);
+                        }
+                    }
+                }
+                if !more || begun.elapsed() >= CLEAR_TIME_MAX {
+                    break;
+                }
+            }
+        }
+        self.clear_next = if more { Instant::now() } else { Instant::now() + CLEAR_INTERVAL };
+    }
+
+    /// Removes a few rows, and says whether there may be more.
+    fn clear_step(&self) -> rusqlite::Result<bool> {
+        let settings = &self.shared.settings;
+        let now = settings.clock.now();
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let keys = keys::clear(&self.connection, now)?;
+        let oldest = now.saturating_sub(micros(settings.event_ttl));
+        let events = events::clear(&self.connection, oldest, settings.events_max)?;
+        self.connection.execute_batch("COMMIT")?;
+        Ok(keys > 0 || events > 0)
+    }
+}
