@@ -68,7 +68,7 @@ impl Core {
         }
         let standing = Standing::AtStore { kind: Kind::Event { subscribers }, interrupted: false };
         self.layer1.operations.insert(id, Operation { caller, recipient: to, of: None, deadline, standing });
-        self.submit_as(id, Ticket::Operation, StoreOp::Emit { events: vec![new] });
+        self.submit_as(id, Ticket::Operation, StoreOp::Emit(new));
         Ok(())
     }
 }

@@ -53,6 +53,8 @@ pub struct StoredEvent {
     pub time: i64,
     /// Its name.
     pub event: String,
+    /// The module that published it; empty for a client.
+    pub source: String,
     /// Its data.
     pub data: Json,
 }
@@ -84,19 +86,16 @@ pub enum StoreOp {
         /// Checked, and stored with the answer, in the same commit; only without a unit.
         key: Option<KeyUse>,
     },
-    /// Store events, in a commit of their own. Outcome: [`StoreOutcome::Emitted`].
-    Emit {
-        /// Which, in order.
-        events: Vec<NewEvent>,
-    },
+    /// Store an event, in a commit of its own. Outcome: [`StoreOutcome::Emitted`].
+    Emit(NewEvent),
     /// Was this work done? Outcome: [`StoreOutcome::Key`].
     LookUpKey(KeyUse),
     /// Commit a unit, its events, the reply under its key and how far a stream has got, all or
     /// nothing; the unit ends whatever comes of it. Outcome: [`StoreOutcome::Committed`],
     /// [`StoreOutcome::Conflict`], or [`StoreOutcome::Key`] when the key is taken by now.
     Commit {
-        /// The changes; `None` if there are none.
-        unit: Option<UnitId>,
+        /// The changes; there are none if nothing named the unit before.
+        unit: UnitId,
         /// Events that the unit publishes, behind those of its changes.
         events: Vec<NewEvent>,
         /// The key, and the data of the success.
@@ -119,6 +118,8 @@ pub enum StoreOp {
         patterns: Vec<Pattern>,
         /// At most this many.
         limit: usize,
+        /// At most this many bytes of data; one event always fits.
+        bytes_max: usize,
     },
     /// A module's stream has got so far. Outcome: [`StoreOutcome::Done`].
     Advance {
@@ -185,15 +186,12 @@ pub enum StoreOutcome {
     Subscribed {
         /// The last event that is done with.
         cursor: Cursor,
-        /// The last event of all.
-        end: Cursor,
     },
     /// Events for a stream.
     Events {
         /// In order.
         events: Vec<StoredEvent>,
-        /// Everything up to here was looked at: if there are fewer events than the limit, the last
-        /// event of all.
+        /// Everything up to here was looked at: if no limit was met, the last event of all.
         upto: Cursor,
         /// Events that had been kept too long, and are gone without having been read.
         lost: u64,

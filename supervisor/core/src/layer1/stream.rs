@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 pub(super) const FETCHED_MAX: usize = 64;
 
 /// Bytes of them; one event may always be kept.
-const FETCHED_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(super) const FETCHED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Whether the store has said where the stream stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 
 use super::{
     Cursor, StoreOp, StoreOutcome, StoredEvent, Stream, Ticket,
-    stream::{FETCHED_MAX, Hand, Standing},
+    stream::{FETCHED_BYTES_MAX, FETCHED_MAX, Hand, Standing},
 };
 use crate::{
     action::Action,
@@ -27,6 +27,9 @@ const DELAY_INITIAL: Duration = Duration::from_secs(1);
 
 /// The longest wait between two tries.
 const DELAY_MAX: Duration = Duration::from_secs(60);
+
+/// The end of what is stored, as long as no read has found nothing more.
+const END_UNKNOWN: Cursor = Cursor(u64::MAX);
 
 /// Events that may pass a module by before the store is told that it need not keep them for it.
 const PASSED_BY_MAX: u64 = 1000;
@@ -112,6 +115,7 @@ impl Core {
                         after: stream.known,
                         patterns: stream.patterns.clone(),
                         limit: FETCHED_MAX,
+                        bytes_max: FETCHED_BYTES_MAX,
                     };
                     let ticket = self.submit(Ticket::ReadEvents(id), op);
                     self.layer1.streams.get_mut(&id).expect("it was there above").reading = Some(ticket);
@@ -249,7 +253,7 @@ impl Core {
     pub(crate) fn subscribed(&mut self, now: Time, id: ModuleId, outcome: StoreOutcome) {
         let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
         match outcome {
-            StoreOutcome::Subscribed { cursor, end } => {
+            StoreOutcome::Subscribed { cursor } => {
                 stream.standing = Standing::Known;
                 stream.failures = 0;
                 if let Some(current) = stream.current.take_if(|current| current.cursor <= cursor) {
@@ -258,7 +262,7 @@ impl Core {
                 stream.position = stream.position.max(cursor);
                 stream.told = cursor;
                 stream.known = stream.known.max(cursor);
-                stream.end = stream.end.max(end);
+                stream.end = END_UNKNOWN;
                 self.stream_on(now, id);
             }
             _ => {
@@ -350,8 +354,7 @@ impl Core {
         let ids: Vec<ModuleId> = self.layer1.streams.keys().copied().collect();
         for id in ids {
             let stream = self.layer1.streams.get_mut(&id).expect("it was listed");
-            // A read that finds nothing more says where the end is.
-            stream.end = Cursor(u64::MAX);
+            stream.end = END_UNKNOWN;
             self.stream_on(now, id);
         }
     }

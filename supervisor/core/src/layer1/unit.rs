@@ -69,11 +69,17 @@ impl Core {
 
     /// The store's name of a request's unit, given when it is first needed.
     pub(crate) fn unit_id(&mut self, id: RequestId) -> UnitId {
-        let next = UnitId(self.layer1.last_unit + 1);
-        let open = self.open_unit(id);
-        let unit = *open.id.get_or_insert(next);
-        self.layer1.last_unit = self.layer1.last_unit.max(unit.0);
+        if let Some(unit) = self.open_unit(id).id {
+            return unit;
+        }
+        let unit = self.new_unit_id();
+        self.open_unit(id).id = Some(unit);
         unit
+    }
+
+    fn new_unit_id(&mut self) -> UnitId {
+        self.layer1.last_unit += 1;
+        UnitId(self.layer1.last_unit)
     }
 
     pub(crate) fn opened_unit(&self, id: RequestId) -> Option<&OpenUnit> {
@@ -203,7 +209,8 @@ impl Core {
         }
         let advance = pending.event.map(|cursor| (self.modules[&module].spec.name.clone(), cursor));
         let key = self.key_use(id).map(|key| (key, data.clone()));
-        let op = StoreOp::Commit { unit: open.id, events: open.events, key, advance };
+        let unit = open.id.unwrap_or_else(|| self.new_unit_id());
+        let op = StoreOp::Commit { unit, events: open.events, key, advance };
         let pending = self.requests.get_mut(&id).expect("it was there above");
         pending.unit = Unit::Empty;
         pending.place = Place::Committing(Box::new(Done { ticket, data, again }));

@@ -19,7 +19,10 @@ impl Tickets {
         if matches!(op, StoreOp::Discard(_) | StoreOp::Interrupt) {
             return;
         }
-        let label = format!("s{}", self.labels.len() + 1);
+        // Reads have numbers of their own: how many there are is of no interest to most stories.
+        let letter = if matches!(op, StoreOp::ReadEvents { .. }) { 'r' } else { 's' };
+        let count = self.labels.values().filter(|label| label.starts_with(letter)).count();
+        let label = format!("{letter}{}", count + 1);
         self.labels.insert(ticket, label.clone());
         self.open.insert(label, (ticket, op.clone()));
     }
@@ -29,7 +32,7 @@ impl Tickets {
     }
 
     /// Reads `store s1 ok events=Log.created`, `store s2 conflict`, `store s3 failed internal "full"`,
-    /// `store s4 vacant`, `store s5 has 1`, `store s6 other`, `store s7 at 3 end=5`,
+    /// `store s4 vacant`, `store s5 has 1`, `store s6 other`, `store s7 at 3`,
     /// `store s8 read e.1@3,e.2@4 upto=5 lost=1`.
     pub(crate) fn outcome(&mut self, line: &Line) -> (RequestId, StoreOutcome) {
         let (ticket, op) = self.open.remove(line.word(1)).unwrap_or_else(|| panic!("not open: {line:?}"));
@@ -52,10 +55,7 @@ impl Tickets {
             "vacant" => StoreOutcome::Key(KeyState::Vacant),
             "has" => StoreOutcome::Key(KeyState::Stored(Json::parse(line.word(3)).unwrap())),
             "other" => StoreOutcome::Key(KeyState::OtherPayload),
-            "at" => StoreOutcome::Subscribed {
-                cursor: Cursor(number(3)),
-                end: Cursor(line.number("end").unwrap_or(number(3))),
-            },
+            "at" => StoreOutcome::Subscribed { cursor: Cursor(number(3)) },
             "read" => {
                 let list = line.words.get(3).map_or("", String::as_str);
                 let events: Vec<StoredEvent> = list.split(',').filter(|event| !event.is_empty()).map(read).collect();
@@ -73,7 +73,7 @@ impl Tickets {
             StoreOp::Query { .. } => StoreOutcome::Rows(json("[]")),
             StoreOp::Mutate { unit: Some(_), .. } => StoreOutcome::Mutated { data: json("2"), events: Vec::new() },
             StoreOp::Mutate { .. } => StoreOutcome::Mutated { data: json("2"), events: self.store(&[], line) },
-            StoreOp::Emit { events } => StoreOutcome::Emitted { events: self.store(events, line) },
+            StoreOp::Emit(event) => StoreOutcome::Emitted { events: self.store(std::slice::from_ref(event), line) },
             StoreOp::Commit { events, .. } => StoreOutcome::Committed { events: self.store(events, line) },
             StoreOp::Advance { .. } | StoreOp::SetAside { .. } => StoreOutcome::Done,
             StoreOp::LookUpKey(_)
@@ -103,7 +103,7 @@ fn read(text: &str) -> StoredEvent {
 }
 
 pub(crate) fn stored(name: &str, cursor: u64) -> StoredEvent {
-    StoredEvent { cursor: Cursor(cursor), time: 0, event: name.to_owned(), data: Json::null() }
+    StoredEvent { cursor: Cursor(cursor), time: 0, event: name.to_owned(), source: String::new(), data: Json::null() }
 }
 
 /// One line for what is asked of the store.
@@ -130,14 +130,13 @@ pub(crate) fn show(label: &str, op: &StoreOp) -> String {
             key.iter().for_each(|key| write!(text, " key={}", key.key).unwrap());
             text
         }
-        StoreOp::Emit { events } => {
-            let from = events.iter().find_map(|event| event.source.as_ref());
-            let from = from.map(|from| format!(" from={from}")).unwrap_or_default();
-            format!("store {label} emit {}{from}", names(events))
+        StoreOp::Emit(event) => {
+            let from = event.source.as_ref().map(|from| format!(" from={from}")).unwrap_or_default();
+            format!("store {label} emit {}{from}", event.event)
         }
         StoreOp::LookUpKey(key) => format!("store {label} look-up {} to={}", key.key, key.to),
         StoreOp::Commit { unit: of, events, key, advance } => {
-            let mut text = format!("store {label} commit{}", unit(of));
+            let mut text = format!("store {label} commit unit={}", of.0);
             if !events.is_empty() {
                 write!(text, " events={}", names(events)).unwrap();
             }
@@ -147,7 +146,7 @@ pub(crate) fn show(label: &str, op: &StoreOp) -> String {
         }
         StoreOp::Discard(unit) => format!("store discard unit={}", unit.0),
         StoreOp::Subscription(name) => format!("store {label} subscription {name}"),
-        StoreOp::ReadEvents { module, after, patterns, limit } => {
+        StoreOp::ReadEvents { module, after, patterns, limit, bytes_max: _ } => {
             let patterns: Vec<&str> = patterns.iter().map(|pattern| pattern.as_str()).collect();
             format!("store {label} read {module} after={after} patterns={} limit={limit}", patterns.join(","))
         }

@@ -59,16 +59,18 @@ impl Store {
     /// Takes what the core asks for; says what is wrong with it.
     pub(crate) fn accept(&mut self, ticket: RequestId, op: StoreOp) -> Result<(), String> {
         match &op {
-            StoreOp::Query { unit, .. } | StoreOp::Mutate { unit, .. } | StoreOp::Commit { unit, .. } => {
-                if let Some(unit) = unit.filter(|unit| self.dead.contains(unit)) {
-                    return Err(format!("{op:?}: unit {} was undone or committed before", unit.0));
-                }
+            StoreOp::Query { unit: Some(unit), .. }
+            | StoreOp::Mutate { unit: Some(unit), .. }
+            | StoreOp::Commit { unit, .. }
+                if self.dead.contains(unit) =>
+            {
+                return Err(format!("{op:?}: unit {} was undone or committed before", unit.0));
             }
             StoreOp::Discard(unit) if self.dead.contains(unit) => return Err(format!("{op:?}: it has ended before")),
             _ => {}
         }
         match &op {
-            StoreOp::Commit { unit: Some(unit), .. } | StoreOp::Discard(unit) => {
+            StoreOp::Commit { unit, .. } | StoreOp::Discard(unit) => {
                 self.dead.insert(*unit);
             }
             _ => {}
@@ -79,7 +81,7 @@ impl Store {
                 self.reads.push_back((ticket, op))
             }
             StoreOp::Mutate { .. }
-            | StoreOp::Emit { .. }
+            | StoreOp::Emit(_)
             | StoreOp::Commit { .. }
             | StoreOp::Discard(_)
             | StoreOp::Advance { .. }
@@ -133,7 +135,13 @@ impl Store {
     fn publish(&mut self, names: impl IntoIterator<Item = String>) -> Vec<StoredEvent> {
         let mut stored = Vec::new();
         for event in names {
-            let event = StoredEvent { cursor: Cursor(self.end().0 + 1), time: 0, event, data: Json::null() };
+            let event = StoredEvent {
+                cursor: Cursor(self.end().0 + 1),
+                time: 0,
+                event,
+                source: String::new(),
+                data: Json::null(),
+            };
             self.durable.events.push(event.clone());
             stored.push(event);
         }
@@ -161,10 +169,10 @@ impl Store {
                 return Ok(None);
             }
             (StoreOp::Commit { unit, .. }, Mood::Fails) => {
-                unit.and_then(|unit| self.units.remove(&unit));
+                self.units.remove(&unit);
                 failed()
             }
-            (StoreOp::Commit { unit: Some(unit), .. }, Mood::Conflicts) => {
+            (StoreOp::Commit { unit, .. }, Mood::Conflicts) if self.units.contains_key(&unit) => {
                 self.units.remove(&unit);
                 conflict()
             }
@@ -175,7 +183,7 @@ impl Store {
             (StoreOp::Subscription(module), _) => {
                 let end = self.end();
                 let cursor = *self.durable.subscriptions.entry(module.to_string()).or_insert(end);
-                StoreOutcome::Subscribed { cursor, end }
+                StoreOutcome::Subscribed { cursor }
             }
             (StoreOp::ReadEvents { after, patterns, limit, .. }, _) => {
                 let wanted = |event: &&StoredEvent| {
@@ -209,12 +217,12 @@ impl Store {
                     _ => StoreOutcome::Mutated { data, events },
                 }
             }
-            (StoreOp::Emit { events }, mood) => {
-                let events = self.emit(events);
+            (StoreOp::Emit(event), mood) => {
+                let events = self.emit(vec![event]);
                 if mood == Mood::Unsure { failed() } else { StoreOutcome::Emitted { events } }
             }
             (StoreOp::Commit { unit, events, key, advance }, mood) => {
-                let changes = unit.and_then(|unit| self.units.remove(&unit)).unwrap_or_default();
+                let changes = self.units.remove(&unit).unwrap_or_default();
                 if let Some((key, _)) = &key
                     && self.state_of(key) != KeyState::Vacant
                 {

@@ -509,7 +509,7 @@ impl World {
 
     fn commits(&mut self, ticket: RequestId, op: &StoreOp) -> Verdict {
         let StoreOp::Commit { unit, events, key, advance } = op else { return Ok(()) };
-        let by_unit = unit.and_then(|unit| self.units.get(&unit).copied());
+        let by_unit = self.units.get(unit).copied();
         let by_key = key.as_ref().and_then(|(_, reply)| self.successes.get(&reply.read::<u64>().unwrap()).copied());
         let by_event = events.first().and_then(|event| self.belongs.get(&number(&event.event)).copied());
         if let Some((module, cursor)) = advance {
