@@ -220,17 +220,7 @@ impl Host {
     fn follow_events(&mut self, who: Recipient, args: EventsArgs) -> Result<Option<Json>, Failure> {
         self.check_follower(who)?;
         let pattern = Pattern::new(args.pattern.as_deref().unwrap_or("*")).map_err(|error| bad(error.to_string()))?;
-        let last = self.events.last();
-        let after = args.after.unwrap_or(last);
-        let (lost, missed) = self.events.after(after);
-        let missed: Vec<Json> =
-            missed.filter(|event| pattern.matches(&event.name)).map(|event| event.json.clone()).collect();
-        let begin = serde_json::json!({ "following": true, "cursor": last, "lost": lost });
-        self.reply(who, Answer::Progress(Json::of(&begin)));
-        for event in missed {
-            self.reply(who, Answer::Progress(event));
-        }
-        self.followers.push(Follower { recipient: who, what: Followed::Events(pattern) });
+        self.follow(who, pattern, args.after);
         Ok(None)
     }
 

@@ -1,9 +1,11 @@
 //! The clients of the host: connections that send requests and read responses. What a request means
 //! is decided by the core or by [`crate::builtin`].
 
-use crate::link::{Io, Link};
+use crate::{
+    host::Following,
+    link::{Io, Link},
+};
 use bulkhead_core::{ClientId, IdMap, Recipient};
-use bulkhead_protocol::Pattern;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::{
     io,
@@ -136,6 +138,6 @@ pub(crate) struct Follower {
 /// What a follower follows.
 #[derive(Debug)]
 pub(crate) enum Followed {
-    Events(Pattern),
+    Events(Following),
     Log(String),
 }

@@ -136,6 +136,10 @@ fn turn(
     loop {
         let before = handled;
         host.tick();
+        host.store.register(context.waker());
+        while !is_over(handled) && host.take_outcome() {
+            handled += 1;
+        }
         while !is_over(handled)
             && let Poll::Ready(Some(event)) = Pin::new(&mut host.sources).poll_next(context)
         {

@@ -67,7 +67,8 @@ impl StateDir {
         }
         let mut dir = StateDir { path: path.to_owned(), lock };
         let cache = dir.path.join("cache");
-        for folder in [dir.logs(), dir.crashes(), dir.quarantine(), dir.path.join("data"), cache, dir.wasm_cache()] {
+        let data = dir.path.join("data");
+        for folder in [dir.logs(), dir.crashes(), dir.quarantine(), dir.layer1(), data, cache, dir.wasm_cache()] {
             create_private(&folder).map_err(unusable)?;
         }
         dir.note(None).map_err(unusable)?;
@@ -88,6 +89,11 @@ impl StateDir {
 
     pub(crate) fn logs(&self) -> PathBuf {
         self.path.join("logs")
+    }
+
+    /// The data store.
+    pub(crate) fn layer1(&self) -> PathBuf {
+        self.path.join("layer1")
     }
 
     pub(crate) fn crashes(&self) -> PathBuf {

@@ -4,6 +4,7 @@ use crate::{
     control_socket::{ControlSocket, SocketError},
     guardian::{Guardian, Incoming},
     host::{Host, Parts},
+    layer1::{Store, StoreError},
     log_files::{LogFiles, Rotation},
     loop_,
     notify::Notify,
@@ -54,6 +55,8 @@ enum Reason {
     #[error(transparent)]
     StateDir(#[from] StateDirError),
     #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
     Socket(#[from] SocketError),
     #[error("the configuration does not check: {0}")]
     Configuration(#[from] Problems),
@@ -88,8 +91,8 @@ impl Supervisor {
     /// program other than the host's own guardian is ever waited for.
     ///
     /// # Errors
-    /// When the configuration does not check, a program of the host's own is missing, the state directory is in use or cannot be written,
-    /// the control socket cannot be had, or the guardian does not start.
+    /// When the configuration does not check, a program of the host's own is missing, the state directory is in use or
+    /// cannot be written, the data store cannot be opened, the control socket cannot be had, or the guardian does not start.
     pub fn start(host: HostConfig, modules: Vec<ModuleConfig>, options: Options) -> Result<Supervisor, StartError> {
         let (inject, injected) = unbounded_channel();
         let (started_sender, started) = mpsc::channel();
@@ -170,6 +173,7 @@ fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Reason::Io)?;
     runtime.block_on(async {
         let state_dir = StateDir::open(&loaded.host.state_dir).map_err(Reason::StateDir)?;
+        let store = Store::open(&state_dir.layer1(), &loaded.host).map_err(Reason::Store)?;
         let socket =
             if options.listen { Some(ControlSocket::bind(&loaded.host.socket).map_err(Reason::Socket)?) } else { None };
         let signals = match kind {
@@ -185,6 +189,7 @@ fn run(
             log_files: LogFiles::start(rotation).map_err(Reason::Io)?,
             config: loaded.host,
             state_dir,
+            store,
             socket,
             guardian,
             runtimes,

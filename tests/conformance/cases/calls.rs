@@ -94,13 +94,16 @@ pub(crate) fn a_handler_may_ask_the_supervisor(sample: &'static Sample) {
     stage.finish_unharmed();
 }
 
-/// There is no data store yet, and the handler is told so.
+/// Nothing of the data store is granted, and the handler is told which line would do it.
 pub(crate) fn a_query_and_a_mutation_to_the_data_store_are_answered(sample: &'static Sample) {
     let mut stage = Stage::of(sample, "");
-    for command in ["ask_query", "ask_mutation"] {
-        let told = stage.call(command, json!({ "to": null, "payload": { "entity": "book" } }));
-        assert_eq!(told["code"], "unknown_module", "{command}: {told}");
-        assert!(told["error"].as_str().is_some_and(|error| error.contains("layer1")), "{told}");
+    let mutation = json!({ "entity": "Book", "operation": "create", "data": {} });
+    for (command, payload, line) in
+        [("ask_query", json!({ "entity": "Book" }), "entity_read"), ("ask_mutation", mutation, "entity_create")]
+    {
+        let told = stage.call(command, json!({ "to": null, "payload": payload }));
+        assert_eq!(told["code"], "permission_denied", "{command}: {told}");
+        assert!(told["error"].as_str().is_some_and(|error| error.contains(&format!("{line} = [\"Book\"]"))), "{told}");
     }
     stage.probe_a_fresh_one();
     stage.finish_unharmed();

@@ -32,9 +32,13 @@ impl Host {
                     let file = self.crashes.quarantine(&module, *request, &self.log_files);
                     tracing::warn!(module = module.as_str(), "a message is quarantined in {}", file.display());
                 }
-                Action::Store { .. } | Action::Tell(_) | Action::EventRefused { .. } => {
-                    unreachable!("the core asks for these only with HostSettings::layer1, which this host does not set")
+                Action::Store { ticket, op } => {
+                    if let Some(outcome) = self.store.order(ticket, op) {
+                        self.core.handle_stored(self.now, ticket, outcome);
+                    }
                 }
+                Action::Tell(event) => self.tell(&event),
+                Action::EventRefused { run, reason } => self.event_refused(run, &reason),
                 Action::Removed(module) => {
                     self.tails.remove(module.as_str());
                     self.log_files.close(&Arc::from(module.as_str()));
@@ -179,8 +183,8 @@ impl Host {
             tracing::info!("{event} {who} {text}");
         }
         let data = serde_json::json!({ "module": module.as_str(), "instance": instance, "detail": detail });
+        self.tell_announced(event, &Json::of(&data));
         let payload = Json::of(&serde_json::json!({ "event": event, "data": data }));
-        self.tell_followers(&payload);
         if let Err(failure) = self.core.publish(self.now, None, payload) {
             tracing::error!("the event {event} cannot be published: {}", failure.error);
         }

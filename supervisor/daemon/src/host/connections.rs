@@ -122,10 +122,7 @@ impl Host {
                 }
                 self.core.handle_request(self.now, caller, request);
             }
-            (RequestType::Event, _) => {
-                self.published(caller, request);
-            }
-            (_, Some(who)) if to_us => {
+            (kind, Some(who)) if to_us && *kind != RequestType::Event => {
                 if let Caller::Run(run) = caller
                     && let Err(failure) = self.core.check_call(run, "supervisor")
                 {
@@ -138,53 +135,14 @@ impl Host {
         }
     }
 
-    /// An event goes to the modules that subscribe to it and to those who follow.
-    pub(super) fn published(&mut self, caller: Caller, request: Request) {
-        let who = request.id.map(|id| Recipient { caller, id });
-        match self.core.publish(self.now, Some(caller), request.payload.clone()) {
-            Ok(subscribers) => {
-                self.tell_followers(&request.payload);
-                if let Some(who) = who {
-                    self.reply(who, Status::Success(Json::of(&serde_json::json!({ "subscribers": subscribers }))));
-                }
-            }
-            Err(failure) => match (who, caller) {
-                (Some(who), _) => self.reply(who, failure.into()),
-                (None, Caller::Run(run)) => self.event_refused(run, &failure.error),
-                (None, Caller::Client(_)) => {}
-            },
-        }
-    }
-
     /// One line for the first and for every power of two: a flood of them must not become a flood of
     /// lines, which nothing else would bound.
-    fn event_refused(&mut self, run: RunId, reason: &str) {
+    pub(super) fn event_refused(&mut self, run: RunId, reason: &str) {
         let Some(process) = self.processes.get_mut(&run) else { return };
         process.events_refused += 1;
         let count = process.events_refused;
         if count.is_power_of_two() {
             self.remark(run, format!("[an event was refused, {count} so far: {reason}]"));
-        }
-    }
-
-    pub(super) fn tell_followers(&mut self, payload: &Json) {
-        #[derive(serde::Deserialize)]
-        struct Payload<'a> {
-            #[serde(borrow)]
-            event: std::borrow::Cow<'a, str>,
-            #[serde(default)]
-            data: Json,
-        }
-        let Ok(payload) = payload.read::<Payload<'_>>() else { return };
-        let event = self.events.push(&payload.event, payload.data.as_str());
-        let told: Vec<Recipient> = self
-            .followers
-            .iter()
-            .filter(|follower| matches!(&follower.what, Followed::Events(pattern) if pattern.matches(&event.name)))
-            .map(|follower| follower.recipient)
-            .collect();
-        for who in told {
-            self.reply(who, Status::Progress(event.json.clone()));
         }
     }
 

@@ -3,19 +3,21 @@
 
 mod actions;
 mod connections;
+mod following;
 mod guarding;
 mod modules;
 mod output;
 mod reload;
+mod store;
 
 use crate::{
     clients::{self, Client, Clients, Followed, Follower},
     clock::Clock,
     control_socket::{self, ControlSocket},
     crashes::Crashes,
-    events::Events,
     guardian::{Flushed, Guardian, Incoming},
     launch::{self, Process},
+    layer1::{Store, Whose},
     link::{Input, Io, Link, READ_BYTES},
     log_files::LogFiles,
     log_lines::{Bounds, Line, Stream, Tail},
@@ -29,8 +31,9 @@ use crate::{
 };
 use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
 use bulkhead_core::{
-    Action, Announcement, Caller, ClientId, Control, Core, Evidence, IdMap, Recipient, RequestId, RunId, Time,
+    Action, Announcement, Caller, ClientId, Control, Core, Evidence, HostSettings, IdMap, Recipient, RequestId, RunId, Time,
 };
+use bulkhead_layer1::Outcome;
 use bulkhead_protocol::{
     Delivery, ErrorCode, Exit, Failure, FrameError, Json, Message, MessageError, ModuleName, Request, RequestType,
     Response, Status, WireRequest,
@@ -43,9 +46,11 @@ use std::{
     io,
     path::PathBuf,
     sync::{Arc, mpsc},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::net::UnixStream;
+
+pub(crate) use following::Following;
 
 /// Lines of standard error that a crash report carries.
 const CRASH_LINES: usize = 20;
@@ -88,12 +93,12 @@ pub(crate) struct Host {
     pub(crate) guardian: Option<Guardian>,
     runtimes: Runtimes,
     pub(crate) state_dir: StateDir,
+    pub(crate) store: Store,
     pub(crate) socket: Option<ControlSocket>,
     pub(crate) sources: Sources,
     new_sources: bool,
     /// Links that have something to write.
     dirty: Vec<LinkId>,
-    pub(crate) events: Events,
     pub(crate) tails: HashMap<String, Tail>,
     log_files: LogFiles,
     log_bounds: Bounds,
@@ -117,6 +122,7 @@ pub(crate) struct Parts {
     pub(crate) config: HostConfig,
     pub(crate) modules: Vec<ModuleConfig>,
     pub(crate) state_dir: StateDir,
+    pub(crate) store: Store,
     pub(crate) socket: Option<ControlSocket>,
     pub(crate) guardian: Guardian,
     pub(crate) runtimes: Runtimes,
@@ -139,7 +145,7 @@ impl Host {
         let crashes = Crashes::new(parts.state_dir.crashes(), parts.state_dir.quarantine());
         let clock = Clock::new();
         let mut host = Host {
-            core: Core::new(parts.config.restarts.settings(), parts.seed),
+            core: Core::new(HostSettings { layer1: true, ..parts.config.restarts.settings() }, parts.seed),
             config: parts.config,
             configs: HashMap::new(),
             next_generation: 1,
@@ -152,11 +158,11 @@ impl Host {
             guardian: None,
             runtimes: parts.runtimes,
             state_dir: parts.state_dir,
+            store: parts.store,
             socket: parts.socket,
             sources: Sources::new(),
             new_sources: false,
             dirty: Vec::new(),
-            events: Events::default(),
             tails: HashMap::new(),
             log_files: parts.log_files,
             log_bounds,
@@ -215,6 +221,7 @@ impl Host {
                 self.start_guardian();
             }
             self.flush_guardian();
+            self.pump_followers();
             self.perform();
         }
     }
@@ -242,6 +249,7 @@ impl Host {
         if let Some(guardian) = self.guardian {
             guardian.end();
         }
+        self.store.close();
         // The log files are written to their end when they are dropped, and the socket is removed.
     }
 

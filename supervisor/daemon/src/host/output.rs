@@ -46,6 +46,9 @@ impl Host {
             }
             self.check_output(id);
         }
+        if !self.followers.is_empty() {
+            self.pump_followers();
+        }
         if let Some(started) = self.started.take() {
             // Whoever started the host may have gone; that is its own business.
             let _ = started.send(());

@@ -1,0 +1,173 @@
+//! The host's end of the store: opens it, hands it what the core and the host ask, and takes what comes
+//! of that back into the loop. The store works on threads of its own; nothing here waits for them but the
+//! opening and the closing.
+
+mod translate;
+
+pub(crate) use translate::{Whose, stored_event};
+
+use bulkhead_config::HostConfig;
+use bulkhead_core::{Cursor, RequestId, StoreOp, StoreOutcome};
+use bulkhead_layer1::{Job, Layer1, OpenError, Outcome, Overloaded, Settings, Ticket};
+use bulkhead_protocol::{Delivery, ErrorCode, Failure, ModuleName};
+use futures_util::task::AtomicWaker;
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Waker,
+};
+use translate::Order;
+
+/// The database in the store's folder.
+const FILE: &str = "layer1.db";
+
+/// Bytes of an answer that are not the store's: the frame around it.
+const AROUND_AN_ANSWER_BYTES: usize = 64 * 1024;
+
+/// Why the store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("cannot open the data store: {0}")]
+    Open(#[from] OpenError),
+    #[error("cannot read the data store: {0}")]
+    Read(String),
+}
+
+/// Rings when the store has outcomes.
+#[derive(Default)]
+struct Bell {
+    has_rung: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Bell {
+    fn ring(&self) {
+        self.has_rung.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+}
+
+/// The open store.
+pub(crate) struct Store {
+    layer1: Layer1,
+    bell: Arc<Bell>,
+    /// Whether there may be outcomes that were announced and not taken.
+    has_outcomes: bool,
+    /// What the store was told last that each module may hold.
+    quotas: HashMap<ModuleName, Option<u64>>,
+    /// The newest event of all that is known here.
+    newest: Cursor,
+    last_errand: u64,
+}
+
+impl Store {
+    /// Opens the store in its folder, and makes it if it is not there.
+    pub(crate) fn open(folder: &Path, config: &HostConfig) -> Result<Store, StoreError> {
+        let mut settings = Settings::new(folder.join(FILE));
+        let frame = config.frame_bytes_max;
+        settings.answer_bytes_max = frame - AROUND_AN_ANSWER_BYTES.min(frame / 4);
+        let bell = Arc::<Bell>::default();
+        let ringing = bell.clone();
+        let layer1 = Layer1::open(settings, move || ringing.ring())?;
+        let mut store = Store {
+            layer1,
+            bell,
+            has_outcomes: false,
+            quotas: HashMap::new(),
+            newest: Cursor(0),
+            last_errand: 0,
+        };
+        store.newest = store.read_newest()?;
+        Ok(store)
+    }
+
+    /// The newest event. Waits, which only the start may.
+    fn read_newest(&mut self) -> Result<Cursor, StoreError> {
+        let unread = |found: &dyn std::fmt::Debug| StoreError::Read(format!("its events cannot be read: {found:?}"));
+        self.layer1.submit(Whose::Host(0).ticket(), Job::EventEnds, None).map_err(|job| unread(&job))?;
+        match self.layer1.wait().1 {
+            Outcome::Ends { newest, .. } => Ok(Cursor(newest)),
+            Outcome::Failed(failure) => Err(StoreError::Read(failure.error)),
+            other => Err(unread(&other)),
+        }
+    }
+
+    /// Lets the store wake whoever waits with this from now on.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.bell.waker.register(waker);
+    }
+
+    /// The newest event of all that is known here.
+    pub(crate) fn newest(&self) -> Cursor {
+        self.newest
+    }
+
+    /// Does what the core asks. What comes of it at once, since the store does not take it, is given back.
+    pub(crate) fn order(&mut self, request: RequestId, op: StoreOp) -> Option<StoreOutcome> {
+        match translate::order(request, op) {
+            Order::Submit(ticket, job) => self.submit(ticket, job),
+            Order::SubmitWithin { owner, quota, ticket, job } => {
+                if self.quotas.get(&owner) != Some(&quota) {
+                    self.layer1.set_quota(owner.as_str(), quota);
+                    self.quotas.insert(owner, quota);
+                }
+                self.submit(ticket, job)
+            }
+            Order::Cancel(ticket) => {
+                self.layer1.cancel(ticket);
+                None
+            }
+        }
+    }
+
+    fn submit(&mut self, ticket: Ticket, job: Job) -> Option<StoreOutcome> {
+        self.layer1.submit(ticket, job, None).err().map(|_: Overloaded| StoreOutcome::Failed(overloaded()))
+    }
+
+    /// Hands the store a job of the host's own, under the number that is given back.
+    pub(crate) fn errand(&mut self, job: Job) -> Result<u64, Failure> {
+        self.last_errand += 1;
+        let ticket = Whose::Host(self.last_errand).ticket();
+        self.layer1.submit(ticket, job, None).map_err(|_: Overloaded| overloaded())?;
+        Ok(self.last_errand)
+    }
+
+    /// The next outcome, if there is one.
+    pub(crate) fn poll(&mut self) -> Option<(Whose, Outcome)> {
+        if !self.has_outcomes && !self.bell.has_rung.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        let outcome = self.layer1.poll();
+        self.has_outcomes = outcome.is_some();
+        let (ticket, outcome) = outcome?;
+        let events = match &outcome {
+            Outcome::Mutated { events, .. } | Outcome::Committed { events } => events.as_slice(),
+            _ => &[],
+        };
+        if let Some(last) = events.last() {
+            self.newest = self.newest.max(Cursor(last.cursor));
+        }
+        Some((Whose::of(ticket), outcome))
+    }
+
+    /// What came of something that the core asked, in its terms.
+    pub(crate) fn told(whose: Whose, outcome: Outcome) -> StoreOutcome {
+        translate::told(whose, outcome)
+    }
+
+    /// Writes what waits to be written, and carries the log over into the database.
+    pub(crate) fn close(self) {
+        if let Err(error) = self.layer1.close() {
+            tracing::warn!("the log of the data store was not carried over, the next start does it: {error}");
+        }
+    }
+}
+
+fn overloaded() -> Failure {
+    let reason = "the data store has too much in hand already; try again in a moment";
+    Failure::new(ErrorCode::Overloaded, reason).delivery(Delivery::NotStarted)
+}
