@@ -279,7 +279,8 @@ impl Core {
                 }
                 let mut failure = failure.delivery(delivery);
                 failure.retryable = true;
-                if pending.cancelled {
+                if pending.cancelled || !pending.wanted {
+                    // Its own caller gave up; who joined its work by the key has not.
                     failure.code = ErrorCode::Cancelled;
                 }
                 self.failed(now, id, failure);
