@@ -10,10 +10,10 @@ pub const UNIT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most bytes that all units of work hold together: 256 MiB.
 pub const UNITS_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Most jobs that wait or run at once.
+/// Most jobs that wait, run, or have an outcome that nobody took.
 pub const JOBS_MAX: usize = 8192;
 
-/// Most bytes that the jobs that wait or run hold: 128 MiB.
+/// Most bytes that these jobs and their outcomes hold: 128 MiB.
 pub const JOBS_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Most jobs that share one commit.

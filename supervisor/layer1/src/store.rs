@@ -66,7 +66,8 @@ impl Layer1 {
     /// is made all the same, and says so.
     ///
     /// # Errors
-    /// When too many jobs wait, or the store is closing; the job comes back.
+    /// When too many jobs wait or have outcomes that nobody took, or the store is closing; the job comes
+    /// back. `Discard` and, until the store closes, `Commit` are always taken.
     pub fn submit(&self, ticket: Ticket, job: Job, deadline: Option<Instant>) -> Result<(), Overloaded> {
         self.shared.submit(Task::new(ticket, job, deadline)).map_err(|task| Overloaded(Box::new(task.job)))
     }

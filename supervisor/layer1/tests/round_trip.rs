@@ -110,3 +110,23 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever somebody types is a search or is refused for having no word; the index never sees a fault.
+    #[test]
+    fn no_text_is_a_fault_of_syntax_in_a_search(
+        texts in prop::collection::vec(prop_oneof![any::<String>(), "[ab\"*():^+{}' \\-]{0,20}", "(AND|OR|NOT|NEAR|a|b| |\"|\\()*"], 1..50)
+    ) {
+        let store = Store::with(|settings| settings.searches = vec![searched("A", &["t"])]);
+        for text in &texts {
+            store.create("A", &serde_json::json!({"t": text}).to_string());
+            let query = serde_json::json!({"entity": "A", "search": text, "count": true});
+            match store.query_in(None, &query.to_string()) {
+                Ok(_) => {}
+                Err(failure) => prop_assert!(failure.code == bulkhead_protocol::ErrorCode::BadRequest && failure.error.starts_with("at search: "), "{:?}", failure),
+            }
+        }
+    }
+}

@@ -33,10 +33,13 @@ pub(crate) fn find_or_begin(connection: &Connection, module: &str, now: i64) -> 
     Ok(find(connection, module)?.expect("the row was inserted if it was not there"))
 }
 
-/// Brings the module forward, never back. A module without a subscription stays without.
+/// Brings the module forward, never back and never behind the newest event. A module without a subscription stays without.
 pub(crate) fn advance(connection: &Connection, module: &str, cursor: u64) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("UPDATE subscriptions SET cursor = ?2 WHERE module = ?1 AND cursor < ?2")?
+        .prepare_cached(
+            "UPDATE subscriptions SET cursor = max(cursor, min(?2, ifnull((SELECT max(cursor) FROM events), 0)))
+             WHERE module = ?1",
+        )?
         .execute(params![module, cursor])
         .map(|_| ())
 }

@@ -73,6 +73,8 @@ pub(crate) struct Queue {
     open: HashMap<Ticket, Cancelled>,
     /// Those of them that a thread reads for.
     reading: HashMap<Ticket, Cancelled>,
+    /// How many jobs there are whose outcomes were not taken yet, and what they and their outcomes hold.
+    held: usize,
     bytes: usize,
 }
 
@@ -89,10 +91,12 @@ impl Queue {
             self.units.discard(unit);
             return Ok(Wake::Nobody);
         }
-        let full = self.open.len() >= JOBS_MAX || (self.bytes + task.bytes > JOBS_BYTES_MAX && !self.open.is_empty());
-        if self.closing || full {
+        // The end of a unit always finds room: there are no more of them than there were jobs.
+        let room = self.held < JOBS_MAX && (self.held == 0 || self.bytes + task.bytes <= JOBS_BYTES_MAX);
+        if self.closing || !(room || task.is_commit()) {
             return Err(Box::new(task));
         }
+        self.held += 1;
         self.bytes += task.bytes;
         self.open.insert(task.ticket, task.limits.cancelled.clone());
         match place(&task.job) {
@@ -178,10 +182,16 @@ impl Queue {
         self.writes.len()
     }
 
-    /// Counts a job out, whose outcome is known.
-    pub(crate) fn leave(&mut self, ticket: Ticket, bytes: usize) {
+    /// Takes note that a job has its outcome, which holds so many bytes.
+    pub(crate) fn leave(&mut self, ticket: Ticket, outcome_bytes: usize) {
         self.open.remove(&ticket);
         self.reading.remove(&ticket);
+        self.bytes += outcome_bytes;
+    }
+
+    /// Takes note that an outcome was taken, which held so many bytes together with its job.
+    pub(crate) fn release(&mut self, bytes: usize) {
+        self.held -= 1;
         self.bytes -= bytes;
     }
 

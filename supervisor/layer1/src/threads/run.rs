@@ -18,7 +18,8 @@ pub(crate) struct Shared {
     queue: Mutex<Queue>,
     pub(crate) for_readers: Condvar,
     pub(crate) for_writer: Condvar,
-    outcomes: Mutex<VecDeque<(Ticket, Outcome)>>,
+    /// Each with the bytes that it and its job are counted with.
+    outcomes: Mutex<VecDeque<(Ticket, usize, Outcome)>>,
     for_outcomes: Condvar,
     wake: Box<dyn Fn() + Send + Sync>,
     /// Why nothing more is written, if so.
@@ -67,8 +68,9 @@ impl Shared {
         {
             let mut queue = self.queue();
             for (ticket, bytes, outcome) in outcomes {
-                queue.leave(ticket, bytes);
-                done.push((ticket, outcome));
+                let outcome_bytes = bytes_of(&outcome);
+                queue.leave(ticket, outcome_bytes);
+                done.push((ticket, bytes + outcome_bytes, outcome));
             }
             if queue.closing {
                 self.for_writer.notify_one();
@@ -82,17 +84,22 @@ impl Shared {
     }
 
     pub(crate) fn take_outcome(&self) -> Option<(Ticket, Outcome)> {
-        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        let (ticket, bytes, outcome) = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
+        self.queue().release(bytes);
+        Some((ticket, outcome))
     }
 
     pub(crate) fn wait_outcome(&self) -> (Ticket, Outcome) {
         let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
+        let (ticket, bytes, outcome) = loop {
             match outcomes.pop_front() {
-                Some(outcome) => return outcome,
+                Some(outcome) => break outcome,
                 None => outcomes = self.for_outcomes.wait(outcomes).unwrap_or_else(PoisonError::into_inner),
             }
-        }
+        };
+        drop(outcomes);
+        self.queue().release(bytes);
+        (ticket, outcome)
     }
 
     pub(crate) fn broken(&self) -> Option<String> {
@@ -109,5 +116,17 @@ impl Shared {
         self.finish(given_back.into_iter().map(|task| (task.ticket, task.bytes, Outcome::Failed(closing()))));
         self.for_readers.notify_all();
         self.for_writer.notify_all();
+    }
+}
+
+/// About how many bytes an outcome holds.
+fn bytes_of(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Rows(rows) => rows.as_str().len(),
+        Outcome::Mutated { events, .. } | Outcome::Committed { events } => {
+            events.iter().map(|event| event.event.len() + event.data.as_str().len()).sum()
+        }
+        Outcome::Events(page) => page.events.iter().map(|event| event.event.len() + event.data.as_str().len()).sum(),
+        _ => 0,
     }
 }
