@@ -4,7 +4,8 @@ mod common;
 
 use bulkhead_layer1::{
     Clock, Job, Outcome, UnitId,
-    job::Also,
+    job::{Also, NewEvent},
+    limits::EVENTS_SCANNED_MAX,
     outcome::{EventPage, More, Subscription},
 };
 use bulkhead_protocol::{ErrorCode, Pattern};
@@ -83,6 +84,52 @@ fn reading_is_bounded_and_goes_on_at_its_cursor() {
     assert_eq!(read(&store, 0, &[], 100, 1000).cursor, 10);
     assert_eq!(read(&store, 1000, &["*"], 100, 1000).cursor, 10);
     assert!(matches!(store.run(Job::EventEnds), Outcome::Ends { oldest: 1, newest: 10 }));
+}
+
+#[test]
+fn a_long_stream_is_read_in_pieces_each_event_once() {
+    let store = Store::new();
+    let total = 2 * EVENTS_SCANNED_MAX + 5;
+    for first in (0..total).step_by(10_000) {
+        for n in first..(first + 10_000).min(total) {
+            let job = Job::Emit {
+                unit: Some(UnitId(first as u64)),
+                source: "m".into(),
+                event: "a".into(),
+                data: json(&n.to_string()),
+            };
+            assert!(matches!(store.run(job), Outcome::Emitted));
+        }
+        assert!(matches!(store.commit(first as u64), Outcome::Committed { .. }));
+    }
+    let (mut after, mut found, mut pieces) = (0, Vec::new(), 0);
+    loop {
+        let page = read(&store, after, &["*"], usize::MAX, usize::MAX);
+        found.extend(page.events.iter().map(|event| event.data.read::<usize>().unwrap()));
+        (after, pieces) = (page.cursor, pieces + 1);
+        if page.more == More::No {
+            break;
+        }
+    }
+    assert_eq!(pieces, 3);
+    assert!(found.iter().copied().eq(0..total), "{} events were read of {total}", found.len());
+    // Where nothing matches, the cursor still moves on.
+    let page = read(&store, 0, &["b"], 10, 10);
+    assert_eq!((page.cursor, page.more), (EVENTS_SCANNED_MAX as u64, More::Yes));
+}
+
+#[test]
+fn a_commit_brings_events_behind_those_of_its_unit_or_fails_with_them() {
+    let store = Store::new();
+    emit(&store, Some(1), "first", "1");
+    let event = |name: &str| NewEvent { source: "m".into(), event: name.into(), data: json("2") };
+    let events = vec![event("second"), event("not a name")];
+    let failed = store.run(Job::Commit { unit: UnitId(1), key: None, events, also: vec![] });
+    assert!(matches!(&failed, Outcome::Failed(failure) if failure.code == ErrorCode::BadRequest), "{failed:?}");
+    emit(&store, Some(2), "first", "1");
+    let committed = store.run(Job::Commit { unit: UnitId(2), key: None, events: vec![event("second")], also: vec![] });
+    assert_eq!(committed.events_cursor(), 2);
+    assert_eq!(names(&read(&store, 0, &["*"], 10, 1000)), ["first", "second"]);
 }
 
 #[test]

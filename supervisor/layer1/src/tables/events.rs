@@ -53,6 +53,10 @@ pub(crate) fn read(
     let mut rows = statement.query(params![after, EVENTS_SCANNED_MAX + 1])?;
     let (mut bytes, mut scanned) = (0, 0);
     while let Some(row) = rows.next()? {
+        if scanned == EVENTS_SCANNED_MAX {
+            page.more = More::Yes;
+            break;
+        }
         let name = row.get_ref(2)?.as_str()?;
         if patterns.iter().any(|pattern| pattern.matches(name)) {
             bytes += row.get_ref(4)?.as_str()?.len() + name.len();
@@ -63,10 +67,6 @@ pub(crate) fn read(
             page.events.push(stored_event(row, 0)?);
         }
         scanned += 1;
-        if scanned > EVENTS_SCANNED_MAX {
-            page.more = More::Yes;
-            break;
-        }
         page.cursor = row.get(0)?;
     }
     Ok(page)
