@@ -5,11 +5,13 @@ mod harness;
 mod peer;
 mod program;
 mod scratch;
+mod store;
 
 pub use harness::{Asked, Harness};
 pub use peer::Peer;
 pub use program::{Form, Program, ProgramBuilder};
 pub use scratch::Scratch;
+pub use store::Store;
 
 pub use bulkhead_protocol::{Message, Request, RequestType, Response, Status};
 

@@ -1,10 +1,10 @@
 //! Drives a module's functions in the test's own process. Frames, order and batching are not
 //! played here; [`super::Program`] has them.
 
-use super::Scratch;
+use super::{Scratch, Store};
 use crate::dispatch::dispatch;
 use crate::{Barrier, Context, Description, Error, Module};
-use bulkhead_child::{Ask, Host, event_payload};
+use bulkhead_child::{Ask, Host, What, event_payload};
 use bulkhead_protocol::{Json, RequestType};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -52,6 +52,7 @@ pub struct Asked {
 #[derive(Default)]
 struct Script {
     answers: VecDeque<Result<Value, Error>>,
+    store: Option<Box<dyn Store>>,
     asked: Vec<Asked>,
     emitted: Vec<(String, Value)>,
     progress: Vec<Value>,
@@ -152,6 +153,14 @@ impl<M: Module> Harness<M> {
         self
     }
 
+    /// From here on, what the module asks of the host's data store and has no answer by
+    /// [`Harness::host_answers`] is asked of this one. What a request changes there becomes true when
+    /// its handler succeeds; when it fails, its changes and its events are undone.
+    pub fn with_store(mut self, store: impl Store + 'static) -> Self {
+        self.script.store = Some(Box::new(store));
+        self
+    }
+
     /// What the module asked the host since the last look.
     pub fn asked(&mut self) -> Vec<Asked> {
         std::mem::take(&mut self.script.asked)
@@ -177,9 +186,19 @@ impl<M: Module> Harness<M> {
         self.script.key = self.key.take();
         self.script.id = self.next_id;
         self.next_id += 1;
+        let emitted = self.script.emitted.len();
         let mut ctx = Context { host: &mut self.script };
-        let result = dispatch(&mut self.module, &self.description, &mut ctx, &kind, &Json::of(&payload));
+        let mut result = dispatch(&mut self.module, &self.description, &mut ctx, &kind, &Json::of(&payload));
         self.script.checks_until_cancel = None;
+        if let Some(store) = &mut self.script.store {
+            match &result {
+                Ok(_) => result = store.commit(self.script.id).and(result),
+                Err(_) => store.undo(self.script.id),
+            }
+            if result.is_err() {
+                self.script.emitted.truncate(emitted);
+            }
+        }
         if let Some(barrier) = &mut self.barrier {
             barrier()?;
         }
@@ -194,8 +213,16 @@ impl Host for Script {
             to: ask.to.map(str::to_owned),
             payload: ask.what.payload().read()?,
         });
-        let none = || Err(Error::failed("the test gave the host no answer to this"));
-        self.answers.pop_front().unwrap_or_else(none).map(Json::from)
+        if let Some(answer) = self.answers.pop_front() {
+            return answer.map(Json::from);
+        }
+        let is_for_store = ask.to.is_none_or(|to| to == "layer1");
+        match (&mut self.store, ask.what) {
+            (Some(store), What::Query(payload) | What::Mutation(payload)) if is_for_store => {
+                store.ask(self.id, &ask.what.kind(), payload)
+            }
+            _ => Err(Error::failed("the test gave the host no answer to this")),
+        }
     }
 
     fn emit(&mut self, event: &str, data: &Json) -> Result<(), Error> {

@@ -77,6 +77,12 @@ impl Peer {
         self.send_messages(&[Message::Response(Response::success(id, data.into()))]);
     }
 
+    /// Refuses a request of the module with this error.
+    pub fn fail(&mut self, id: u64, error: &crate::Error) {
+        let status = error.failure().clone().into();
+        self.send_messages(&[Message::Response(Response { id: Some(id), status })]);
+    }
+
     /// Waits for the answer to `id`; other messages that come before it stay for [`Peer::message`].
     /// The inner error is the error response, as JSON.
     ///
