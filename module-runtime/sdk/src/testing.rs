@@ -34,7 +34,7 @@ pub fn init(module: &str, config: Json, data_dir: &Path) -> Init {
         capabilities: Capabilities {
             event_subscribe: vec!["*".into()],
             event_emit: vec!["*".into()],
-            call: Vec::new(),
+            ..Capabilities::default()
         },
         data_dir: data_dir.to_string_lossy().into_owned(),
         on_panic: bulkhead_protocol::OnPanic::Restart,
