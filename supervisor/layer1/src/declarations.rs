@@ -5,7 +5,7 @@
 use crate::{
     functions::words,
     limits::SEARCH_PATHS_MAX,
-    open::OpenError,
+    open::{OpenError, open_reader},
     settings::{Index, Searched, Settings},
 };
 use bulkhead_protocol::layer1::{Column, EntityName, MemberPath, Path, Raw};
@@ -67,6 +67,34 @@ impl Declarations {
         transaction.commit().map_err(fail)?;
         Ok(Declarations { indexes, searches })
     }
+}
+
+/// What is declared in the database at `path`.
+pub(crate) fn declared_in(path: &std::path::Path) -> Result<(Vec<Index>, Vec<Searched>), OpenError> {
+    let fail = |error| OpenError::of_sqlite(path, error);
+    let connection = open_reader(path).map_err(fail)?;
+    let pairs = |sql: &str| -> rusqlite::Result<Vec<(String, String)>> {
+        connection.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    };
+    let unreadable = |text: &str| OpenError::Damaged {
+        path: path.to_owned(),
+        found: format!("it has the declaration {text:?}, which is none"),
+    };
+    let mut indexes = Vec::new();
+    for (entity, text) in pairs("SELECT entity, path FROM indexes").map_err(fail)? {
+        let (Ok(entity), Ok(path)) = (EntityName::new(&entity), Path::new(&text)) else {
+            return Err(unreadable(&text));
+        };
+        indexes.push(Index { entity, path });
+    }
+    let mut searches = Vec::new();
+    for (entity, text) in pairs("SELECT entity, paths FROM searches").map_err(fail)? {
+        let texts: Vec<String> = serde_json::from_str(&text).map_err(|_| unreadable(&text))?;
+        let paths = texts.iter().map(|path| MemberPath::new(path)).collect::<Result<Vec<_>, _>>();
+        let (Ok(entity), Ok(paths)) = (EntityName::new(&entity), paths) else { return Err(unreadable(&text)) };
+        searches.push(Searched { entity, paths });
+    }
+    Ok((indexes, searches))
 }
 
 fn establish_indexes(

@@ -30,6 +30,24 @@ pub enum OpenError {
         /// Who has it, in brackets, or nothing.
         holder: String,
     },
+    /// Nothing is there, and nothing may be made.
+    #[error("there is no data store at {path}: name the state directory of a host that has run")]
+    Missing {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The file was made by an older version.
+    #[error(
+        "{path} was made by an older version of Bulkhead: its tables are of version {found}, this program knows {known}; start the host once, which changes them"
+    )]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// The version of its tables.
+        found: i64,
+        /// The version that this program knows.
+        known: i32,
+    },
     /// The file was made by a newer version.
     #[error(
         "{path} was made by a newer version of Bulkhead: its tables are of version {found}, this program knows {known}; run the newer program, or start with an empty state directory and import an export"
@@ -201,8 +219,39 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Looks whether the tools can read the file, and changes nothing.
+pub(crate) fn look(path: &Path) -> Result<(), OpenError> {
+    if !path.try_exists().map_err(|error| OpenError::of_io(path, error))? {
+        return Err(OpenError::Missing { path: path.to_owned() });
+    }
+    let connection = open_reader(path).map_err(|error| OpenError::of_sqlite(path, error))?;
+    match identify(&connection, path)? {
+        0 => Err(OpenError::Missing { path: path.to_owned() }),
+        found if found < i64::from(SCHEMA_VERSION) => {
+            Err(OpenError::Older { path: path.to_owned(), found, known: SCHEMA_VERSION })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Looks at the file without changing it.
 fn inspect(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    if identify(connection, path)? > 0
+        && std::fs::metadata(path).map_or(0, |metadata| metadata.len()) <= CHECKED_AT_OPEN_BYTES_MAX
+    {
+        let check = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+        let found = connection
+            .query_row("PRAGMA quick_check(1)", [], check)
+            .map_err(|error| OpenError::of_sqlite(path, error))?;
+        if found != "ok" {
+            return Err(OpenError::Damaged { path: path.to_owned(), found: found.replace('\n', " ") });
+        }
+    }
+    Ok(())
+}
+
+/// The version of the tables, which is 0 of a file that has none yet; or why it is none of ours.
+fn identify(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     let fail = |error| OpenError::of_sqlite(path, error);
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(fail);
     let application = number("application_id")?;
@@ -211,7 +260,7 @@ fn inspect(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     if application != i64::from(APPLICATION_ID) {
         // A file without a table is one whose making was cut short, or an empty one.
         if application == 0 && version == 0 && tables == 0 {
-            return Ok(());
+            return Ok(0);
         }
         let found = format!("it is a SQLite database of another program, with the application id {application}");
         return Err(OpenError::Foreign { path: path.to_owned(), found });
@@ -219,14 +268,7 @@ fn inspect(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     if version > i64::from(SCHEMA_VERSION) {
         return Err(OpenError::Newer { path: path.to_owned(), found: version, known: SCHEMA_VERSION });
     }
-    if std::fs::metadata(path).map_or(0, |metadata| metadata.len()) <= CHECKED_AT_OPEN_BYTES_MAX {
-        let check = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
-        let found = connection.query_row("PRAGMA quick_check(1)", [], check).map_err(fail)?;
-        if found != "ok" {
-            return Err(OpenError::Damaged { path: path.to_owned(), found: found.replace('\n', " ") });
-        }
-    }
-    Ok(())
+    Ok(version)
 }
 
 /// What makes an acknowledged commit survive a power cut, and bounds memory and log.

@@ -1,5 +1,9 @@
 //! What a store is opened with, and the defaults.
 
+use crate::{
+    declarations::declared_in,
+    open::{OpenError, look},
+};
 use bulkhead_protocol::{
     layer1::{EntityName, MemberPath, Path},
     limits::FRAME_BYTES_MAX_DEFAULT,
@@ -50,6 +54,24 @@ impl Settings {
             query_time_max: Duration::from_secs(30),
             clock: Clock::system(),
         }
+    }
+
+    /// For a tool that opens the store in the place of its host: with the indexes and searches that it has,
+    /// so that none is dropped, and so that hardly anything expires meanwhile.
+    ///
+    /// # Errors
+    /// When something is at `path` that this program cannot read.
+    pub fn as_found(path: impl Into<PathBuf>) -> Result<Settings, OpenError> {
+        const TEN_YEARS: Duration = Duration::from_secs(3650 * 24 * 3600);
+        let mut settings = Settings::new(path);
+        settings.event_ttl = TEN_YEARS;
+        settings.events_max = 1_000_000_000;
+        match look(&settings.path) {
+            Ok(()) => (settings.indexes, settings.searches) = declared_in(&settings.path)?,
+            Err(OpenError::Missing { .. } | OpenError::Older { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(settings)
     }
 }
 

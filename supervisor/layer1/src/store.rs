@@ -102,7 +102,7 @@ impl Layer1 {
 
     /// Export, import, backup and check. They may be used on another thread.
     pub fn tools(&self) -> Tools {
-        Tools::new(Arc::clone(&self.shared))
+        Tools::of_open(&self.shared.settings.path)
     }
 
     /// Writes what waits to be written, ends everything else, and carries the log over into the database,

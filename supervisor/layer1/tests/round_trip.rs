@@ -101,7 +101,7 @@ proptest! {
         }
         store.commit(1);
         let mut exported = Vec::new();
-        store.layer1.tools().export(&mut exported, &mut |_| ControlFlow::Continue(())).unwrap();
+        store.layer1.tools().export(None, &mut exported, &mut |_| ControlFlow::Continue(())).unwrap();
         let exported = String::from_utf8(exported).unwrap();
         for (id, data) in &kept {
             let row = rows(None, id);

@@ -2,10 +2,11 @@
 
 mod common;
 
-use bulkhead_layer1::{Layer1, Settings, ToolError, job::Existing, outcome::Imported};
+use bulkhead_layer1::{Layer1, OpenError, Settings, ToolError, Tools, job::Existing, outcome::Imported};
+use bulkhead_protocol::layer1::EntityName;
 use common::*;
 use rusqlite::Connection;
-use std::{fs, ops::ControlFlow};
+use std::{fs, ops::ControlFlow, os::unix::fs::PermissionsExt};
 
 fn go(_: bulkhead_layer1::Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
@@ -13,7 +14,7 @@ fn go(_: bulkhead_layer1::Progress) -> ControlFlow<()> {
 
 fn export(store: &Store) -> String {
     let mut out = Vec::new();
-    store.layer1.tools().export(&mut out, &mut go).unwrap();
+    store.layer1.tools().export(None, &mut out, &mut go).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -122,6 +123,7 @@ fn a_backup_is_a_store_of_one_moment_while_the_store_goes_on() {
         })
         .unwrap();
     assert!(steps >= 2);
+    assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(matches!(tools.backup(&to, &mut go), Err(ToolError::Exists(_))));
     let files: Vec<_> =
         fs::read_dir(&store.folder.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -141,7 +143,7 @@ fn a_tool_that_is_stopped_leaves_no_file() {
     let tools = store.layer1.tools();
     assert!(matches!(tools.backup(&to, &mut |_| ControlFlow::Break(())), Err(ToolError::Stopped)));
     assert!(!to.exists() && !store.folder.0.join("backup.db.partial").exists());
-    assert!(matches!(tools.export(&mut Vec::new(), &mut |_| ControlFlow::Break(())), Err(ToolError::Stopped)));
+    assert!(matches!(tools.export(None, &mut Vec::new(), &mut |_| ControlFlow::Break(())), Err(ToolError::Stopped)));
     assert!(matches!(tools.check(&mut |_| ControlFlow::Break(())), Err(ToolError::Stopped)));
 }
 
@@ -172,4 +174,60 @@ fn a_check_finds_what_another_program_has_broken() {
     ] {
         assert!(problems.contains(words), "{words}: {problems}");
     }
+}
+
+#[test]
+fn the_tools_work_beside_the_host_that_has_the_database_and_without_one() {
+    let store = filled();
+    let whole = export(&store);
+    let path = store.folder.database();
+    let (mut all, mut odd) = (Vec::new(), Vec::new());
+    let tools = Tools::of(&path).unwrap();
+    assert_eq!(tools.export(None, &mut all, &mut go).unwrap(), 2501);
+    assert!(all == whole.as_bytes(), "the two exports differ");
+    let entity = EntityName::new("Odd").unwrap();
+    assert_eq!(tools.export(Some(&entity), &mut odd, &mut go).unwrap(), 1);
+    let odd = String::from_utf8(odd).unwrap();
+    assert!(odd.starts_with("{\"bulkhead\":\"layer1\",\"format\":1,\"entities\":1}\n{\"entity\":\"Odd\""), "{odd}");
+    store.close();
+    let Store { layer1, folder, .. } = store;
+    drop(layer1);
+    assert_eq!(tools.export(None, &mut Vec::new(), &mut go).unwrap(), 2501);
+    assert_eq!(Tools::of(&path).unwrap().check(&mut go).unwrap(), Vec::<String>::new());
+    assert!(matches!(Tools::of(folder.0.join("nothing.db")), Err(OpenError::Missing { .. })));
+    fs::write(folder.0.join("text.db"), "not a database, and long enough to have a header of one".repeat(10)).unwrap();
+    assert!(matches!(Tools::of(folder.0.join("text.db")), Err(OpenError::Foreign { .. })));
+}
+
+#[test]
+fn a_store_that_is_opened_as_it_was_found_keeps_what_is_declared() {
+    let store = Store::with(|settings| {
+        settings.indexes = vec![index("A", "a.b"), index("A", "$updated_at")];
+        settings.searches = vec![searched("A", &["title", "text"])];
+    });
+    store.create("A", r#"{"title":"first"}"#);
+    store.close();
+    let Store { layer1, folder, .. } = store;
+    drop(layer1);
+    let mut found = Settings::as_found(folder.database()).unwrap();
+    found.indexes.sort();
+    assert_eq!(found.indexes, [index("A", "$updated_at"), index("A", "a.b")]);
+    assert_eq!(found.searches, [searched("A", &["title", "text"])]);
+    assert!(Settings::as_found(folder.0.join("new.db")).unwrap().indexes.is_empty());
+    assert!(!folder.0.join("new.db").exists());
+}
+
+#[test]
+fn an_export_that_was_cut_short_is_told_at_its_end() {
+    let text = export(&filled());
+    let cut: Vec<&str> = text.lines().take(1500).collect();
+    let store = Store::with(|settings| settings.searches = vec![searched("A", &["title"])]);
+    let error = store.layer1.import(cut.join("\n").as_bytes(), Existing::Refuse, &mut go).unwrap_err();
+    assert!(
+        matches!(&error, ToolError::Line { line: 1500, reason } if reason.starts_with("expected 2501 entities, as the first line says, found 1499")),
+        "{error}"
+    );
+    assert_eq!(store.query(r#"{"entity":"A","limit":0,"count":true}"#)["count"], 1498);
+    let meant = cut.join("\n").replacen(",\"entities\":2501", "", 1);
+    assert_eq!(store.layer1.import(meant.as_bytes(), Existing::Refuse, &mut go).unwrap().kept, 1499);
 }

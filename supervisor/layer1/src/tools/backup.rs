@@ -8,7 +8,8 @@ use rusqlite::{
     backup::{Backup, StepResult},
 };
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -29,7 +30,7 @@ impl Tools {
         partial.push(".partial");
         let partial = PathBuf::from(partial);
         remove(&partial);
-        let copied = copy(&self.shared.settings.path, &partial, watcher).and_then(|()| {
+        let copied = copy(&self.path, &partial, watcher).and_then(|()| {
             File::open(&partial)?.sync_all()?;
             // A link, unlike a new name, never takes the place of a file that came meanwhile.
             fs::hard_link(&partial, to).map_err(|error| match error.kind() {
@@ -49,7 +50,9 @@ fn copy(from: &Path, to: &Path, watcher: Watcher<'_>) -> Result<(), ToolError> {
     // With a transaction open, every step copies from the same moment, whatever is written meanwhile.
     source.execute_batch("BEGIN")?;
     source.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    // The state directory is for its owner alone, and so is a copy of what lies there.
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let mut target = Connection::open_with_flags(to, flags)?;
     {
         let backup = Backup::new(&source, &mut target)?;

@@ -20,7 +20,7 @@ impl Tools {
     /// # Errors
     /// When the database cannot be read at all, or the watcher stops it.
     pub fn check(&self, watcher: Watcher<'_>) -> Result<Vec<String>, ToolError> {
-        let connection = open_reader(&self.shared.settings.path)?;
+        let connection = open_reader(&self.path)?;
         connection.execute_batch("BEGIN")?;
         let total: u64 = connection.query_row("SELECT count(*) FROM entities", [], |row| row.get(0))?;
         tell(watcher, 0, Some(total))?;

@@ -1,4 +1,4 @@
-//! Export: every entity as one line of JSON, in the order in which they were created, as of one moment.
+//! Export: every entity, or every one of a type, as one line of JSON, in the order in which they were created, as of one moment.
 //!
 //! The first line is `{"bulkhead":"layer1","format":1,"entities":N}`. Every other one is
 //! `{"entity","id","version","created_at","updated_at","owner","data"}`, with the times as in an answer
@@ -6,26 +6,37 @@
 
 use super::{ToolError, Tools, Watcher, tell};
 use crate::open::open_reader;
-use bulkhead_protocol::layer1::time;
+use bulkhead_protocol::layer1::{EntityName, time};
 use std::io::Write;
 
 /// Lines between two reports.
 const REPORT_LINES: u64 = 1000;
 
 impl Tools {
-    /// Writes every entity to `out`, and says how many there were.
+    /// Writes every entity, or those of one type, to `out`, and says how many there were.
     ///
     /// # Errors
     /// When writing or reading fails, or the watcher stops it.
-    pub fn export(&self, out: &mut dyn Write, watcher: Watcher<'_>) -> Result<u64, ToolError> {
-        let connection = open_reader(&self.shared.settings.path)?;
+    pub fn export(
+        &self,
+        entity: Option<&EntityName>,
+        out: &mut dyn Write,
+        watcher: Watcher<'_>,
+    ) -> Result<u64, ToolError> {
+        let entity = entity.map(EntityName::as_str);
+        let connection = open_reader(&self.path)?;
         connection.execute_batch("BEGIN")?;
-        let total: u64 = connection.query_row("SELECT count(*) FROM entities", [], |row| row.get(0))?;
+        let total: u64 =
+            connection.query_row("SELECT count(*) FROM entities WHERE ?1 IS NULL OR entity = ?1", [entity], |row| {
+                row.get(0)
+            })?;
         writeln!(out, r#"{{"bulkhead":"layer1","format":1,"entities":{total}}}"#)?;
         tell(watcher, 0, Some(total))?;
-        let mut statement = connection
-            .prepare("SELECT entity, id, version, created_at, updated_at, owner, data FROM entities ORDER BY rowid")?;
-        let mut rows = statement.query([])?;
+        let mut statement = connection.prepare(
+            "SELECT entity, id, version, created_at, updated_at, owner, data FROM entities
+             WHERE ?1 IS NULL OR entity = ?1 ORDER BY rowid",
+        )?;
+        let mut rows = statement.query([entity])?;
         let mut done = 0;
         while let Some(row) = rows.next()? {
             let owner = serde_json::to_string(row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?)

@@ -124,6 +124,8 @@ pub struct ImportLines<R> {
     input: R,
     line: u64,
     bytes: u64,
+    /// How many entities the first line promises.
+    promised: Option<u64>,
 }
 
 impl<R: BufRead> ImportLines<R> {
@@ -136,14 +138,19 @@ impl<R: BufRead> ImportLines<R> {
         struct Head {
             bulkhead: String,
             format: u64,
+            #[serde(default)]
+            entities: Option<u64>,
         }
-        let mut lines = ImportLines { input, line: 0, bytes: 0 };
+        let mut lines = ImportLines { input, line: 0, bytes: 0, promised: None };
         let text = lines.next_line()?.unwrap_or_default();
         let wrong = |reason: String| ToolError::Line { line: 1, reason };
         let head: Head = serde_json::from_str(&text)
             .map_err(|error| wrong(format!("expected the first line of an export of layer1: {error}")))?;
         match (head.bulkhead.as_str(), head.format) {
-            ("layer1", 1) => Ok(lines),
+            ("layer1", 1) => {
+                lines.promised = head.entities;
+                Ok(lines)
+            }
             ("layer1", format) => Err(wrong(format!("the export has the format {format}, this program knows 1"))),
             (other, _) => Err(wrong(format!("expected an export of layer1, found one of {other:?}"))),
         }
@@ -157,7 +164,8 @@ impl<R: BufRead> ImportLines<R> {
     /// The next job; `None` at the end.
     ///
     /// # Errors
-    /// When reading fails, or a line is too long.
+    /// When reading fails, a line is too long, or the end comes sooner or later than the first line says: the
+    /// file was cut short, or put together.
     pub fn next_job(&mut self, existing: Existing) -> Result<Option<Job>, ToolError> {
         let first = self.line + 1;
         let mut lines = Vec::new();
@@ -167,7 +175,23 @@ impl<R: BufRead> ImportLines<R> {
             bytes += line.len();
             lines.push(line);
         }
-        Ok((!lines.is_empty()).then_some(Job::Import { lines, first, existing }))
+        if lines.is_empty() {
+            return self.compare_with_promise().map(|()| None);
+        }
+        Ok(Some(Job::Import { lines, first, existing }))
+    }
+
+    fn compare_with_promise(&self) -> Result<(), ToolError> {
+        let found = self.line.saturating_sub(1);
+        match self.promised {
+            Some(promised) if promised != found => {
+                let reason = format!(
+                    "expected {promised} entities, as the first line says, found {found}; if the file is meant to be so, take \"entities\" out of its first line"
+                );
+                Err(ToolError::Line { line: self.line, reason })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn next_line(&mut self) -> Result<Option<String>, ToolError> {

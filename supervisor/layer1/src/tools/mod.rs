@@ -6,13 +6,17 @@ pub(crate) mod check;
 pub(crate) mod export;
 pub(crate) mod import;
 
-use crate::threads::Shared;
-use std::{io, ops::ControlFlow, path::PathBuf, sync::Arc};
+use crate::open::{OpenError, look};
+use std::{
+    io,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
-/// Export, import, backup and check of an open store.
-#[derive(Clone)]
+/// Export, backup and check of a database, whether a host has it open or none.
+#[derive(Clone, Debug)]
 pub struct Tools {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) path: PathBuf,
 }
 
 /// How far a tool is.
@@ -56,8 +60,19 @@ pub enum ToolError {
 }
 
 impl Tools {
-    pub(crate) fn new(shared: Arc<Shared>) -> Tools {
-        Tools { shared }
+    /// Tools for the database at `path`, which may be in use by a host: they only read it, and see what was
+    /// stored at the moment when each of them begins.
+    ///
+    /// # Errors
+    /// When nothing is there, or it is not a database that this program can read.
+    pub fn of(path: impl Into<PathBuf>) -> Result<Tools, OpenError> {
+        let path = path.into();
+        look(&path)?;
+        Ok(Tools { path })
+    }
+
+    pub(crate) fn of_open(path: &Path) -> Tools {
+        Tools { path: path.to_owned() }
     }
 }
 
