@@ -65,6 +65,19 @@ pub struct Capabilities {
     pub event_emit: Vec<String>,
     /// Names of modules that the module may call, or `supervisor`.
     pub call: Vec<String>,
+    /// Patterns of types of entities that the module may query; this and what follows is on the wire
+    /// only where something is granted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entity_read: Vec<String>,
+    /// Patterns of types of entities that the module may create.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entity_create: Vec<String>,
+    /// Patterns of types of entities that the module may update.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entity_write: Vec<String>,
+    /// Patterns of types of entities that the module may delete.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entity_delete: Vec<String>,
 }
 
 /// The `data` of the success answer to `init`: the module is ready.

@@ -46,6 +46,7 @@ fn between_host_and_module() -> Vec<(String, Message)> {
             event_subscribe: vec!["research_session.*".into()],
             event_emit: vec!["research_log.created".into()],
             call: vec!["supervisor".into()],
+            ..Capabilities::default()
         },
         data_dir: "/var/lib/bulkhead/data/research-log".into(),
         on_panic: bulkhead_protocol::OnPanic::Restart,

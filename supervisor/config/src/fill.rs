@@ -2,7 +2,7 @@
 //! keys that are none, and notes where each value came from.
 
 use crate::document::{Document, Place, found, quote};
-use crate::keys::{REFUSED_KEYS, UNFIT_KEYS};
+use crate::keys::UNFIT_KEYS;
 use crate::nearest::nearest;
 use crate::read::{Places, Reading};
 use crate::setting::{Key, Operator};
@@ -131,13 +131,6 @@ impl<T: 'static> Filling<'_, T> {
 
     fn unknown(&self, target: &mut T, local: &str, prefix: &str, name: &str, value: &DeValue<'_>) -> String {
         let label = self.label(local);
-        let full = match self.scope {
-            Scope::Module(_) if !local.contains('.') => format!("module.{local}"),
-            _ => local.to_owned(),
-        };
-        if let Some((_, reason)) = REFUSED_KEYS.iter().find(|(path, _)| *path == full) {
-            return format!("{label}: {reason}");
-        }
         let label = quote(&label);
         let known = self.known(target, prefix);
         let near = nearest(name, known.iter().copied()).map(|near| format!("{prefix}{near}"));

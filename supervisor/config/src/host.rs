@@ -1,6 +1,6 @@
 //! What the host is configured to be, and everything that one run loads. Reading files is in `load.rs`.
 
-use crate::{ModuleConfig, Origin, Origins};
+use crate::{Layer1, ModuleConfig, Origin, Origins};
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
 use std::path::PathBuf;
 
@@ -47,6 +47,8 @@ pub struct HostConfig {
     pub restarts: Restarts,
     /// What becomes of the modules' output.
     pub logs: Logs,
+    /// The data store.
+    pub layer1: Layer1,
     /// Where each value came from.
     pub origins: Origins,
 }
@@ -110,6 +112,7 @@ impl HostConfig {
             log_level: LogLevel::Info,
             restarts: Restarts::default(),
             logs: Logs::default(),
+            layer1: Layer1::default(),
             origins,
         }
     }

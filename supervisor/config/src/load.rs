@@ -119,8 +119,9 @@ impl Loaded {
                 }
             }
             draft.check(&mut problems);
+            draft.check_declared(&mut problems);
         }
-        check_together(&drafts, true, &mut problems);
+        check_together(&self.host, &drafts, true, &mut problems);
         Problems::none_or(problems, || ())
     }
 
@@ -251,7 +252,7 @@ fn finish(
     for draft in &drafts {
         draft.check(&mut problems);
     }
-    check_together(&drafts, complete, &mut problems);
+    check_together(&host.config, &drafts, complete, &mut problems);
     Problems::none_or(problems, || {
         note_origins(&host.places, &mut host.config.origins);
         for draft in &mut drafts {

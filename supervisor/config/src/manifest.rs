@@ -68,6 +68,7 @@ pub(crate) fn of_document(
     let mut filling =
         Filling { document, scope: Scope::File, keys: MODULE_KEYS, others: &[], problems, places: &mut draft.places };
     filling.fill(&mut draft.config, &table);
+    draft.check_declared(problems);
     let at = section.map_or(0, |section| section.span().start);
     for (key, what) in [("module.name", "the module's name"), draft.config.kind.required()] {
         if !draft.places.contains_key(key) && section.is_none_or(|section| section.get_ref().is_table()) {

@@ -1,7 +1,7 @@
 //! What a module is configured to be: the values in force, with their defaults. How they are
 //! written in a file is in `keys.rs`; what becomes of them is the core's and the daemon's business.
 
-use crate::{ModuleKind, Origin, Origins, RestartPolicy};
+use crate::{Declared, ModuleKind, Origin, Origins, RestartPolicy};
 use bulkhead_protocol::{Json, ModuleName, Pattern};
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
@@ -41,6 +41,8 @@ pub struct ModuleConfig {
     pub resources: Resources,
     /// What it may do beyond answering.
     pub capabilities: Capabilities,
+    /// What it wants to be found by in the data store.
+    pub declared: Declared,
     /// Handed to the module in `init`, always a JSON object.
     pub config: Json,
     /// Where each value came from.
@@ -108,11 +110,21 @@ pub struct Resources {
     pub memory_limit: Option<u64>,
     /// Processor time for one message; none: no limit (none).
     pub cpu_time_limit: Option<Duration>,
+    /// Bytes that the entities which it created may hold; none: no limit (none).
+    pub storage_quota: Option<u64>,
 }
 
 /// What a module may do beyond answering. Nothing is granted that is not written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
+    /// Types of entities that it may read.
+    pub entity_read: Vec<Pattern>,
+    /// Types of entities that it may create.
+    pub entity_create: Vec<Pattern>,
+    /// Types of entities that it may update.
+    pub entity_write: Vec<Pattern>,
+    /// Types of entities that it may delete.
+    pub entity_delete: Vec<Pattern>,
     /// Events that it receives.
     pub event_subscribe: Vec<Pattern>,
     /// Events that it may send.
@@ -139,6 +151,7 @@ impl ModuleConfig {
             limits: Limits::default(),
             resources: Resources::default(),
             capabilities: Capabilities::default(),
+            declared: Declared::default(),
             config: Json::of(&serde_json::Map::new()),
             origins: Origins::default(),
         }
@@ -180,6 +193,10 @@ impl Capabilities {
             event_subscribe: texts(&self.event_subscribe),
             event_emit: texts(&self.event_emit),
             call: self.call.clone(),
+            entity_read: texts(&self.entity_read),
+            entity_create: texts(&self.entity_create),
+            entity_write: texts(&self.entity_write),
+            entity_delete: texts(&self.entity_delete),
         }
     }
 }

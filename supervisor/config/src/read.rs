@@ -2,9 +2,10 @@
 //! value belongs to which setting is decided in `fill.rs`.
 
 use crate::document::{Document, Place, found, quote};
-use crate::setting::{NONE, Slot, check_command, check_folder_name, check_no_nul, check_variable};
+use crate::setting::{NONE, Slot, check_command, check_entities, check_folder_name, check_no_nul, check_variable};
 use crate::units::{parse_duration, parse_size};
-use crate::{Folder, Problem};
+use crate::{Declarations, Folder, Problem};
+use bulkhead_protocol::layer1::{EntityName, Fault, MemberPath, Path as DeclaredPath};
 use bulkhead_protocol::{Json, ModuleName, Pattern};
 use serde_json::Value;
 use std::{
@@ -14,6 +15,9 @@ use std::{
 };
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+/// Paths that may be declared for one type of entity.
+const DECLARED_PATHS_MAX: usize = 64;
 
 /// Where each value was written last: by the key's full name, and for what stands in a list or
 /// table by `name[0]` or `name.member`.
@@ -64,6 +68,12 @@ impl Reading<'_> {
             Slot::Name(target) => self.name(target),
             Slot::Names(target) => self.list(target, |_, text| ModuleName::new(text).map_err(|e| e.to_string())),
             Slot::Patterns(target) => self.list(target, narrowed_pattern),
+            Slot::Entities(target) => self.list(target, |granted, text| {
+                check_entities(text)?;
+                narrowed_pattern(granted, text)
+            }),
+            Slot::Indexes(target) => self.declarations(target, DeclaredPath::new),
+            Slot::Searches(target) => self.declarations(target, member),
             Slot::Texts(target, check) => self.list(target, |granted, text| {
                 check(text)?;
                 match granted {
@@ -181,6 +191,50 @@ impl Reading<'_> {
         true
     }
 
+    /// Reads a table that has a list of paths for each type of entity.
+    fn declarations<T: PartialEq>(
+        &mut self,
+        target: &mut Declarations<T>,
+        path: impl Fn(&str) -> Result<T, Fault>,
+    ) -> bool {
+        let Some(table) = self.value.get_ref().as_table() else { return false };
+        for (name, item) in table {
+            let entity = match EntityName::new(name.get_ref()) {
+                Ok(entity) => entity,
+                Err(fault) => {
+                    let message = format!("{}: {fault}", self.label);
+                    self.problems.push(self.document.problem(name.span(), message));
+                    continue;
+                }
+            };
+            self.note(format!("{}.{}", self.path, entity), name.span().start);
+            let Some(array) = item.get_ref().as_array().filter(|array| !array.is_empty()) else {
+                let found = if item.get_ref().is_array() { "an empty list".into() } else { found(item.get_ref()) };
+                self.report_at(item, format!("expected a list of paths for {entity}, found {found}"));
+                continue;
+            };
+            let mut paths = Vec::with_capacity(array.len());
+            for element in array {
+                let read = match element.get_ref().as_str() {
+                    Some(text) => path(text).map_err(|fault| fault.to_string()),
+                    None => Err(format!("expected a path, a text, found {}", found(element.get_ref()))),
+                };
+                match read {
+                    Ok(_) if paths.len() == DECLARED_PATHS_MAX => {
+                        let message = format!("expected at most {DECLARED_PATHS_MAX} paths for {entity}, found more");
+                        self.report_at(element, message);
+                        break;
+                    }
+                    Ok(path) if paths.contains(&path) => self.report_at(element, "this path stands here twice".into()),
+                    Ok(path) => paths.push(path),
+                    Err(message) => self.report_at(element, message),
+                }
+            }
+            target.insert(entity, paths);
+        }
+        true
+    }
+
     /// Merges a table into the module's own configuration, member by member of its first level.
     fn config(&mut self, target: &mut Json) -> bool {
         let Some(table) = self.value.get_ref().as_table() else { return false };
@@ -196,6 +250,16 @@ impl Reading<'_> {
         }
         *target = Json::of(&merged);
         true
+    }
+}
+
+/// What is searched is what an entity holds.
+fn member(text: &str) -> Result<MemberPath, Fault> {
+    match DeclaredPath::new(text)? {
+        DeclaredPath::Member(path) => Ok(path),
+        DeclaredPath::Column(column) => {
+            Err(Fault::new(format!("expected the path of a member, found {:?}", column.name())))
+        }
     }
 }
 

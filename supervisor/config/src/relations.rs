@@ -4,11 +4,13 @@
 use crate::document::describe;
 use crate::keys::FILTER_CPU_TIME;
 use crate::kind::DATA_DIR;
+use crate::layer1::sorted;
 use crate::nearest::nearest;
 use crate::read::Places;
 use crate::surroundings::{check_socket, problem};
 use crate::{Folder, HostConfig, ModuleConfig, ModuleKind, Problem, Wasi};
 use bulkhead_protocol::ModuleName;
+use bulkhead_protocol::layer1::{EntityName, MemberPath};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A configuration with the places of its values. A program's has none.
@@ -50,6 +52,20 @@ impl Draft<ModuleConfig> {
                 problems.push(self.problem(&["resources.cpu_time_limit"], &message));
             }
             ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => {}
+        }
+    }
+
+    /// Checks that what a manifest declares for the data store is about entities that it may touch. What
+    /// the operator takes away afterwards makes no declaration wrong.
+    pub(crate) fn check_declared(&self, problems: &mut Vec<Problem>) {
+        let declared = &self.config.declared;
+        let index = declared.index.keys().map(|entity| ("layer1.index", entity));
+        let search = declared.search.keys().map(|entity| ("layer1.search", entity));
+        for (key, entity) in index.chain(search).filter(|(_, entity)| !self.config.touches(entity)) {
+            let message = format!(
+                "{key}: the module may neither read nor create nor update entities of type {entity}; add entity_read = [\"{entity}\"] under [capabilities], or remove it"
+            );
+            problems.push(self.problem(&[&format!("{key}.{entity}"), key], &message));
         }
     }
 
@@ -108,7 +124,12 @@ impl Draft<HostConfig> {
 
 /// Checks how the modules of one host fit together. `complete` is false when there are modules
 /// whose names could not be read: then one that seems to be missing may be among them.
-pub(crate) fn check_together(drafts: &[Draft<ModuleConfig>], complete: bool, problems: &mut Vec<Problem>) {
+pub(crate) fn check_together(
+    host: &HostConfig,
+    drafts: &[Draft<ModuleConfig>],
+    complete: bool,
+    problems: &mut Vec<Problem>,
+) {
     let mut by_name: BTreeMap<&ModuleName, &Draft<ModuleConfig>> = BTreeMap::new();
     for draft in drafts {
         if let Some(first) = by_name.get(&draft.config.name) {
@@ -127,6 +148,32 @@ pub(crate) fn check_together(drafts: &[Draft<ModuleConfig>], complete: bool, pro
         check_required(drafts, &by_name, problems);
     }
     check_circles(&by_name, problems);
+    check_searches(host, drafts, problems);
+}
+
+/// Checks that no two modules want to search entities of one type in different members, unless the
+/// operator says in which.
+fn check_searches(host: &HostConfig, drafts: &[Draft<ModuleConfig>], problems: &mut Vec<Problem>) {
+    let mut first: BTreeMap<&EntityName, (&Draft<ModuleConfig>, Vec<MemberPath>)> = BTreeMap::new();
+    for draft in drafts {
+        for (entity, paths) in &draft.config.declared.search {
+            let paths = sorted(paths);
+            match first.get(entity) {
+                _ if host.layer1.declared.search.contains_key(entity) => {}
+                Some((other, of_other)) if *of_other != paths => {
+                    let message = format!(
+                        "layer1.search: {} declares other members of {entity} to be searched; declare the same, or say which it is under [layer1.search] of the host's file, which goes before both",
+                        other.config.name
+                    );
+                    problems.push(draft.problem(&[&format!("layer1.search.{entity}")], &message));
+                }
+                Some(_) => {}
+                None => {
+                    first.insert(entity, (draft, paths));
+                }
+            }
+        }
+    }
 }
 
 fn check_required(

@@ -3,7 +3,8 @@
 
 use crate::document::quote;
 use crate::units::{DURATION_FORM, SIZE_FORM, format_duration, format_size};
-use crate::{Folder, ModuleKind};
+use crate::{Declarations, Folder, ModuleKind};
+use bulkhead_protocol::layer1::{EntityName, MemberPath, Path as DeclaredPath};
 use bulkhead_protocol::{Json, ModuleName, Pattern};
 use serde_json::Value;
 use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Duration};
@@ -67,6 +68,8 @@ pub(crate) enum Slot<'a> {
     Name(&'a mut ModuleName),
     Names(&'a mut Vec<ModuleName>),
     Patterns(&'a mut Vec<Pattern>),
+    /// Names or patterns of types of entities.
+    Entities(&'a mut Vec<Pattern>),
     /// Texts of which each is checked.
     Texts(&'a mut Vec<String>, fn(&str) -> Result<(), String>),
     Command(&'a mut Vec<String>),
@@ -74,6 +77,8 @@ pub(crate) enum Slot<'a> {
     Paths(&'a mut Vec<PathBuf>),
     Folders(&'a mut Vec<Folder>),
     Variables(&'a mut BTreeMap<String, String>),
+    Indexes(&'a mut Declarations<DeclaredPath>),
+    Searches(&'a mut Declarations<MemberPath>),
     Config(&'a mut Json),
 }
 
@@ -146,6 +151,8 @@ impl Slot<'_> {
             Slot::Text(_) | Slot::Name(_) => "a text".into(),
             Slot::Names(_) => "a list of names of modules".into(),
             Slot::Patterns(_) => "a list of names or patterns of events".into(),
+            Slot::Entities(_) => "a list of names or patterns of types of entities".into(),
+            Slot::Indexes(_) | Slot::Searches(_) => "a table of lists of paths, one for each type of entity".into(),
             Slot::Texts(..) => "a list of names".into(),
             Slot::Command(_) => "a list of texts, the command and its arguments".into(),
             Slot::Path(_) => "a path".into(),
@@ -193,7 +200,9 @@ impl Slot<'_> {
             Slot::Text(text) => Value::from(text.as_str()),
             Slot::Name(name) => Value::from(name.as_str()),
             Slot::Names(names) => names.iter().map(ModuleName::as_str).collect(),
-            Slot::Patterns(patterns) => patterns.iter().map(Pattern::as_str).collect(),
+            Slot::Indexes(declared) => texts(declared),
+            Slot::Searches(declared) => texts(declared),
+            Slot::Patterns(patterns) | Slot::Entities(patterns) => patterns.iter().map(Pattern::as_str).collect(),
             Slot::Texts(texts, _) | Slot::Command(texts) => texts.iter().map(String::as_str).collect(),
             Slot::Path(path) => Value::from(path.to_string_lossy()),
             Slot::Paths(paths) => paths.iter().map(|path| path.to_string_lossy()).collect(),
@@ -217,6 +226,7 @@ impl Slot<'_> {
             Slot::Size(value, range) if !range.contains(value) => outside(format!("{value} bytes")),
             Slot::OptionalSize(Some(value), range) if !range.contains(value) => outside(format!("{value} bytes")),
             Slot::Texts(texts, check) => texts.iter().try_for_each(|text| check(text)),
+            Slot::Entities(patterns) => patterns.iter().try_for_each(|pattern| check_entities(pattern.as_str())),
             Slot::Command(words) => check_command(words),
             Slot::Folders(folders) => folders.iter().try_for_each(|folder| check_folder_name(&folder.name)),
             Slot::Variables(variables) => variables.iter().try_for_each(|(name, value)| check_variable(name, value)),
@@ -228,8 +238,23 @@ impl Slot<'_> {
     }
 }
 
+/// Declarations as texts.
+fn texts<T: ToString>(declared: &Declarations<T>) -> Value {
+    let list = |paths: &Vec<T>| paths.iter().map(T::to_string).collect::<Value>();
+    declared.iter().map(|(entity, paths)| (entity.as_str(), list(paths))).collect()
+}
+
 fn sizes(range: &RangeInclusive<u64>) -> String {
     format!("{} to {}", format_size(*range.start()), format_size(*range.end()))
+}
+
+/// Whether a pattern can be one of types of entities.
+pub(crate) fn check_entities(pattern: &str) -> Result<(), String> {
+    let stem = pattern.strip_suffix('*').unwrap_or(pattern);
+    if pattern == "*" {
+        return Ok(());
+    }
+    EntityName::new(stem).map(drop).map_err(|fault| fault.to_string())
 }
 
 /// What no argument, variable or path of the operating system can hold.

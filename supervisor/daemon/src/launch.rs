@@ -160,6 +160,11 @@ pub(crate) fn spec(config: &ModuleConfig, generation: u64) -> ModuleSpec {
     spec.subscribe.clone_from(&config.capabilities.event_subscribe);
     spec.emit.clone_from(&config.capabilities.event_emit);
     spec.call.clone_from(&config.capabilities.call);
+    spec.entities.read.clone_from(&config.capabilities.entity_read);
+    spec.entities.create.clone_from(&config.capabilities.entity_create);
+    spec.entities.write.clone_from(&config.capabilities.entity_write);
+    spec.entities.delete.clone_from(&config.capabilities.entity_delete);
+    spec.storage_quota = config.resources.storage_quota;
     spec
 }
 

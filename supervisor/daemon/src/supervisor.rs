@@ -173,7 +173,7 @@ fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Reason::Io)?;
     runtime.block_on(async {
         let state_dir = StateDir::open(&loaded.host.state_dir).map_err(Reason::StateDir)?;
-        let store = Store::open(&state_dir.layer1(), &loaded.host).map_err(Reason::Store)?;
+        let store = Store::open(&state_dir.layer1(), &loaded.host, loaded.declared()).map_err(Reason::Store)?;
         let socket =
             if options.listen { Some(ControlSocket::bind(&loaded.host.socket).map_err(Reason::Socket)?) } else { None };
         let signals = match kind {

@@ -180,13 +180,13 @@ fn what_is_shown_has_the_keys_of_the_kind_and_no_others() {
     assert_eq!(line("on_panic"), format!("{:<40} {manifest}:7", "on_panic = \"continue\""));
     assert_eq!(line("on_limit"), format!("{:<40} {manifest}:11", "on_limit = \"continue\""));
     assert_eq!(line("data_dir"), format!("{:<40} {manifest}:14", "data_dir = true"));
-    assert_eq!(line("read"), format!("{:<40} {manifest}:15", "read = [\"words\", \"/etc\"]"));
+    assert_eq!(line("read = "), format!("{:<40} {manifest}:15", "read = [\"words\", \"/etc\"]"));
     assert!(line("wasm = ").contains("lib/counter.wasm"));
     for absent in ["command", "transport", "library", "program", "line", "per_message"] {
         assert_eq!(line(&format!("{absent} =")), "", "{text}");
     }
     let headers: Vec<&str> = text.lines().filter(|line| line.starts_with("[module.counter")).collect();
-    let sections = ["", ".restart", ".limits", ".resources", ".wasi", ".capabilities", ".config"];
+    let sections = ["", ".restart", ".limits", ".resources", ".wasi", ".capabilities", ".layer1", ".config"];
     assert_eq!(headers, sections.map(|section| format!("[module.counter{section}]")));
 }
 

@@ -54,7 +54,7 @@ fn the_examples_of_the_documentation_load() {
     let documentation = include_str!("../../../../docs/configuration.md");
     let examples: Vec<&str> =
         documentation.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     for example in examples {
         let tree = Tree::new();
         tree.research_log().program("modules/research-log/bin/echo", SCRIPT);

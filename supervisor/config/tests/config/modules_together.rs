@@ -124,3 +124,27 @@ fn a_missing_hosts_file_is_refused() {
     let tree = Tree::new();
     assert_eq!(tree.load_host().unwrap_err().to_string(), "bulkhead.toml: no such file");
 }
+
+#[test]
+fn two_modules_search_entities_of_one_type_alike_or_the_operator_says_how() {
+    let manifest = |name: &str, paths: &str| {
+        format!(
+            "[module]\nname = \"{name}\"\ncommand = [\"/bin/sh\"]\n[capabilities]\nentity_read = [\"Log\"]\n\
+             [layer1.index]\nLog = [\"{name}\"]\n[layer1.search]\nLog = {paths}\n"
+        )
+    };
+    let tree = Tree::new();
+    tree.write("modules/a/module.toml", manifest("a", "[\"title\", \"text\"]"));
+    tree.write("modules/b/module.toml", manifest("b", "[\"text\", \"title\"]"));
+    let declared = tree.load_modules().unwrap().declared();
+    let (log, index) = declared.index.first_key_value().unwrap();
+    assert_eq!((log.as_str(), index.len(), declared.search[log].len()), ("Log", 2, 2));
+    tree.write("modules/b/module.toml", manifest("b", "[\"text\"]"));
+    let problems = tree.problems();
+    let expected = "modules/b/module.toml:9:1: layer1.search: a declares other members of Log to be searched; declare \
+                    the same, or say which it is under [layer1.search] of the host's file, which goes before both";
+    assert_eq!(problems, expected);
+    tree.write("bulkhead.toml", "[host]\nmodules = [\"modules\"]\n[layer1.search]\nLog = [\"body\"]\n");
+    let declared = tree.load_host().unwrap().declared();
+    assert_eq!(declared.search[log][0].to_string(), "body");
+}

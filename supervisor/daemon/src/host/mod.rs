@@ -105,6 +105,8 @@ pub(crate) struct Host {
     pub(crate) crashes: Crashes,
     notify: Notify,
     reloader: Option<Reloader>,
+    /// What the files say that comes into force with the next start only.
+    pub(crate) restart_needed: Option<String>,
     next_watchdog: Option<Instant>,
     /// When to try again what the system refused: accepting, or starting the guardian.
     retry_at: Option<Instant>,
@@ -170,6 +172,7 @@ impl Host {
             next_watchdog: parts.notify.watchdog.map(|every| Instant::now() + every),
             notify: parts.notify,
             reloader: parts.reloader,
+            restart_needed: None,
             retry_at: None,
             accept_refused: false,
             stopping: None,

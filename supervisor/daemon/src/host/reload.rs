@@ -36,6 +36,10 @@ impl Host {
         let refused = |reason: String| Failure::new(ErrorCode::ModuleError, format!("nothing was changed: {reason}"));
         let loaded = reloader().map_err(|problems| refused(problems.to_string()))?;
         self.runtimes.check(&loaded.modules).map_err(|error| refused(error.to_string()))?;
+        self.restart_needed = self.store.changed(&loaded.declared());
+        if let Some(reason) = &self.restart_needed {
+            tracing::warn!("{reason}");
+        }
         Ok(loaded)
     }
 

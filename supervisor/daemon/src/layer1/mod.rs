@@ -6,14 +6,17 @@ mod translate;
 
 pub(crate) use translate::{Whose, stored_event};
 
-use bulkhead_config::HostConfig;
+use bulkhead_config::{Declared, HostConfig};
 use bulkhead_core::{Cursor, RequestId, StoreOp, StoreOutcome};
-use bulkhead_layer1::{Job, Layer1, OpenError, Outcome, Overloaded, Settings, Ticket};
-use bulkhead_protocol::{Delivery, ErrorCode, Failure, ModuleName};
+use bulkhead_layer1::{Index, Job, Layer1, OpenError, Outcome, Overloaded, Searched, Settings, Ticket};
+use bulkhead_protocol::{
+    Delivery, ErrorCode, Failure, ModuleName,
+    layer1::{EntityName, MemberPath},
+};
 use futures_util::task::AtomicWaker;
 use std::{
     collections::HashMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -62,14 +65,35 @@ pub(crate) struct Store {
     /// The newest event of all that is known here.
     newest: Cursor,
     last_errand: u64,
+    #[allow(dead_code)]
+    file: PathBuf,
+    /// By what entities are found in it.
+    declared: Declared,
+}
+
+fn settings(file: &Path, config: &HostConfig, declared: &Declared) -> Settings {
+    let (layer1, frame) = (&config.layer1, config.frame_bytes_max);
+    let mut settings = Settings::new(file);
+    for (entity, paths) in &declared.index {
+        let index = |path: &bulkhead_protocol::layer1::Path| Index { entity: entity.clone(), path: path.clone() };
+        settings.indexes.extend(paths.iter().map(index));
+    }
+    let search = |(entity, paths): (&EntityName, &Vec<MemberPath>)| Searched { entity: entity.clone(), paths: paths.clone() };
+    settings.searches.extend(declared.search.iter().map(search));
+    settings.key_ttl = layer1.key_ttl;
+    settings.event_ttl = layer1.event_ttl;
+    settings.events_max = layer1.events_max as u64;
+    settings.readers = layer1.readers;
+    settings.query_time_max = layer1.query_time_max;
+    settings.answer_bytes_max = frame - AROUND_AN_ANSWER_BYTES.min(frame / 4);
+    settings
 }
 
 impl Store {
     /// Opens the store in its folder, and makes it if it is not there.
-    pub(crate) fn open(folder: &Path, config: &HostConfig) -> Result<Store, StoreError> {
-        let mut settings = Settings::new(folder.join(FILE));
-        let frame = config.frame_bytes_max;
-        settings.answer_bytes_max = frame - AROUND_AN_ANSWER_BYTES.min(frame / 4);
+    pub(crate) fn open(folder: &Path, config: &HostConfig, declared: Declared) -> Result<Store, StoreError> {
+        let file = folder.join(FILE);
+        let settings = settings(&file, config, &declared);
         let bell = Arc::<Bell>::default();
         let ringing = bell.clone();
         let layer1 = Layer1::open(settings, move || ringing.ring())?;
@@ -80,6 +104,8 @@ impl Store {
             quotas: HashMap::new(),
             newest: Cursor(0),
             last_errand: 0,
+            file,
+            declared,
         };
         store.newest = store.read_newest()?;
         Ok(store)
@@ -99,6 +125,19 @@ impl Store {
     /// Lets the store wake whoever waits with this from now on.
     pub(crate) fn register(&self, waker: &Waker) {
         self.bell.waker.register(waker);
+    }
+
+    /// What comes into force with the next start only, if the files say it now.
+    pub(crate) fn changed(&self, declared: &Declared) -> Option<String> {
+        let mut changed = Vec::new();
+        if self.declared.index != declared.index {
+            changed.push("indexes");
+        }
+        if self.declared.search != declared.search {
+            changed.push("searches");
+        }
+        let what = changed.join(" and ");
+        (!changed.is_empty()).then(|| format!("other {what} of the data store are declared now; they are made at the host's next start"))
     }
 
     /// The newest event of all that is known here.
@@ -170,4 +209,19 @@ impl Store {
 fn overloaded() -> Failure {
     let reason = "the data store has too much in hand already; try again in a moment";
     Failure::new(ErrorCode::Overloaded, reason).delivery(Delivery::NotStarted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_store() {
+        let expected = Settings::new("/s");
+        let found = settings(Path::new("/s"), &HostConfig::new("/s", "/s"), &Declared::default());
+        assert_eq!((found.key_ttl, found.event_ttl), (expected.key_ttl, expected.event_ttl));
+        assert_eq!((found.events_max, found.readers), (expected.events_max, expected.readers));
+        assert_eq!(found.query_time_max, expected.query_time_max);
+        assert_eq!(found.answer_bytes_max, expected.answer_bytes_max);
+    }
 }

@@ -1,0 +1,89 @@
+//! What is configured about the data store: how long it keeps what, and by what its entities are found.
+//! Modules and the operator declare the latter; here it comes together.
+
+use crate::{Loaded, ModuleConfig};
+use bulkhead_protocol::layer1::{EntityName, MemberPath, Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// Paths by type of entity.
+pub type Declarations<T> = BTreeMap<EntityName, Vec<T>>;
+
+/// By what entities are found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// Paths that are indexed.
+    pub index: Declarations<Path>,
+    /// Members whose words can be searched.
+    pub search: Declarations<MemberPath>,
+}
+
+/// The data store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer1 {
+    /// How long the answer to a request with a key is kept (7 days).
+    pub key_ttl: Duration,
+    /// How long events are kept (30 days).
+    pub event_ttl: Duration,
+    /// How many events are kept (1,000,000).
+    pub events_max: usize,
+    /// Threads that answer queries; one of several is kept free of long ones (3).
+    pub readers: usize,
+    /// The longest that a query may take (30 s).
+    pub query_time_max: Duration,
+    /// What the operator declares.
+    pub declared: Declared,
+}
+
+impl Default for Layer1 {
+    fn default() -> Layer1 {
+        const DAY: u64 = 24 * 60 * 60;
+        Layer1 {
+            key_ttl: Duration::from_secs(7 * DAY),
+            event_ttl: Duration::from_secs(30 * DAY),
+            events_max: 1_000_000,
+            readers: 3,
+            query_time_max: Duration::from_secs(30),
+            declared: Declared::default(),
+        }
+    }
+}
+
+impl ModuleConfig {
+    /// Whether the module may read, create or update entities of this type.
+    pub(crate) fn touches(&self, entity: &EntityName) -> bool {
+        let granted = &self.capabilities;
+        let lists = [&granted.entity_read, &granted.entity_create, &granted.entity_write];
+        lists.into_iter().flatten().any(|pattern| pattern.matches(entity.as_str()))
+    }
+}
+
+impl Loaded {
+    /// Everything that the operator and the modules declare: each index of anybody, and for each type
+    /// of entity the search that the operator declares, or else the one that the modules agree on.
+    pub fn declared(&self) -> Declared {
+        let mut index: BTreeMap<EntityName, BTreeSet<Path>> = BTreeMap::new();
+        let mut search = BTreeMap::new();
+        let all = std::iter::once(&self.host.layer1.declared).chain(self.modules.iter().map(|module| &module.declared));
+        for declared in all {
+            for (entity, paths) in &declared.index {
+                index.entry(entity.clone()).or_default().extend(paths.iter().cloned());
+            }
+            for (entity, paths) in &declared.search {
+                search.entry(entity.clone()).or_insert_with(|| sorted(paths));
+            }
+        }
+        let index = index.into_iter().map(|(entity, paths)| (entity, paths.into_iter().collect())).collect();
+        Declared { index, search }
+    }
+}
+
+/// The order in which members are searched means nothing, and must not look like a change.
+pub(crate) fn sorted(paths: &[MemberPath]) -> Vec<MemberPath> {
+    let mut paths = paths.to_vec();
+    paths.sort();
+    paths.dedup();
+    paths
+}
