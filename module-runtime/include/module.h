@@ -139,9 +139,10 @@ BULKHEAD_EXPORT(get_module_metadata) char *get_module_metadata(void);
 
 /* Work that must be done before answers leave, such as flushing a file: once for all that leave
  * together. It may be called while `handle_message` waits in a function of the host, must not call the
- * host, and should cost next to nothing if there is nothing to do. Null: done. A string is the reason
- * why it failed, a sentence or an error as above, and is freed by free_string; the answers are not
- * sent then, and the process ends with 1. */
+ * host, and should cost next to nothing if there is nothing to do. Also called after an answer that
+ * says `panicked`, as others may have been given before it. Null: done. A string is the reason why it failed,
+ * a sentence or an error as above, and is freed by free_string; the answers are not sent then, and the
+ * process ends with 1. */
 BULKHEAD_EXPORT(before_answers) char *before_answers(void *module);
 
 #if defined(__wasm__)

@@ -119,7 +119,10 @@ impl Running {
             Ending::Trap => (EXIT_TRAP, self.on_panic == OnPanic::Continue),
         };
         log!(error, "{error}");
-        if !goes_on || *kind == RequestType::Shutdown {
+        // What it answered earlier may be lost with it. The process ends without sending that, so that
+        // the host, which knows it as unanswered, does it again.
+        let is_owed = self.instance.borrow().as_ref().is_some_and(Instance::owes_answers);
+        if !goes_on || is_owed || *kind == RequestType::Shutdown {
             return Outcome::Last(Err(error), code);
         }
         // The old one goes first: its memory and the fresh one's together would be too much.

@@ -1,10 +1,14 @@
 //! One instance of a module and the calls into it. What it answers is read here as far as bytes go;
 //! what they mean are the answer rules, and what follows a trap is [`crate::guest`]'s decision.
 
+mod state;
+
+pub(crate) use state::{Inner, Owes, State};
+
 use crate::arguments::Options;
 use crate::budget::Budget;
 use crate::exports::Exports;
-use crate::limits::{Limit, MemoryLimit};
+use crate::limits::Limit;
 use crate::load::Loaded;
 use crate::memory::{self, Fault};
 use crate::stop::{self, Stopped, Violation};
@@ -14,51 +18,9 @@ use bulkhead_child::{Error, log};
 use bulkhead_protocol::RequestType;
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Store};
-use wasmtime_wasi::p1::WasiP1Ctx;
 
 /// Most bytes that one call of WASI may make the runtime copy for the module.
 const WASI_COPY_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// What belongs to an instance beside its own memory.
-pub(crate) struct State {
-    pub(crate) memory: MemoryLimit,
-    pub(crate) budget: Option<Arc<Budget>>,
-    pub(crate) wasi: Option<WasiP1Ctx>,
-    /// There once the instance is made: a start function runs before.
-    pub(crate) exports: Option<Exports>,
-    /// What `create_module` answered.
-    pub(crate) module: Option<u32>,
-    /// Why the module is about to trap, in its own words.
-    pub(crate) panic: Option<String>,
-    /// Whether a call within a call ended early: the outer one must end as well.
-    pub(crate) inner: Inner,
-    /// Longest string that crosses the border.
-    pub(crate) string_bytes_max: usize,
-}
-
-/// How the calls went that were made while the module waited in a function of the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Inner {
-    Good,
-    Stopped,
-}
-
-impl State {
-    /// What an instance is checked against that is never made.
-    pub(crate) fn nothing() -> State {
-        State::new(None, None, None, 0)
-    }
-
-    fn new(
-        memory_limit: Option<usize>,
-        budget: Option<Arc<Budget>>,
-        wasi: Option<WasiP1Ctx>,
-        string_bytes_max: usize,
-    ) -> State {
-        let memory = MemoryLimit::new(memory_limit);
-        State { memory, budget, wasi, exports: None, module: None, panic: None, inner: Inner::Good, string_bytes_max }
-    }
-}
 
 /// A module that was created and can be sent messages.
 pub(crate) struct Instance {
@@ -71,6 +33,9 @@ pub(crate) struct Instance {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
     Good,
+    /// It said itself that its state is in doubt: it is only entered for what must be done before
+    /// answers leave.
+    InDoubt,
     /// A call ended early. Its memory is in doubt, and it is never entered again.
     Stopped,
 }
@@ -123,7 +88,12 @@ impl Recipe {
 impl Instance {
     /// Sends one message and reads its answer.
     pub(crate) fn message(&mut self, kind: &RequestType, payload: &str) -> Result<Answer, Stopped> {
-        Ok(match self.answer(kind, payload)? {
+        let answered = self.answer(kind, payload)?;
+        // An event is not answered, so that nothing waits.
+        if self.has_barrier() && *kind != RequestType::Event {
+            self.store.data_mut().owes = Owes::Answers;
+        }
+        Ok(match answered {
             Ok(bytes) => answer::read(kind, bytes.as_deref(), self.store.data().string_bytes_max),
             Err(error) => Answer { result: Err(error), panicked: false },
         })
@@ -171,23 +141,33 @@ impl Instance {
 
     /// Lets the module do what it wants done before answers leave.
     pub(crate) fn before_answers(&mut self) -> Result<(), Error> {
-        // Nothing of a stopped instance is worth keeping, and the answer says that it was stopped.
         if self.health == Health::Stopped {
-            return Ok(());
+            return match self.owes_answers() {
+                true => {
+                    Err(Error::failed("the module was stopped before it had done what its earlier answers wait for"))
+                }
+                // What leaves is the answer that says that it was stopped.
+                false => Ok(()),
+            };
         }
         let module = self.module;
         self.enter("before_answers", |store, exports| before_answers(store, exports, module))
             .map_err(|stopped| stopped.error)?
     }
 
-    /// Never enters the module again, because it said itself that its state is in doubt.
-    pub(crate) fn abandon(&mut self) {
-        self.health = Health::Stopped;
+    /// Whether it gave answers that may not leave before it has done something.
+    pub(crate) fn owes_answers(&self) -> bool {
+        self.store.data().owes == Owes::Answers
     }
 
-    /// Ends the module, unless it was stopped.
+    /// Sends the module no more messages, because it said itself that its state is in doubt.
+    pub(crate) fn abandon(&mut self) {
+        self.health = Health::InDoubt;
+    }
+
+    /// Ends the module, unless its state is in doubt.
     pub(crate) fn destroy(&mut self) {
-        if self.health == Health::Stopped {
+        if self.health != Health::Good {
             return;
         }
         let module = self.module;
@@ -282,7 +262,10 @@ pub(crate) fn before_answers(
     let pointer = function.call(&mut store, module)?;
     let most = store.as_context().data().string_bytes_max;
     let failed = match memory::string(exports.memory.data(&store), pointer, most) {
-        Err(Fault::Null) => return Ok(Ok(())),
+        Err(Fault::Null) => {
+            store.as_context_mut().data_mut().owes = Owes::Nothing;
+            return Ok(Ok(()));
+        }
         Ok(reason) => answer::read_barrier(reason),
         Err(fault) => Error::failed(format!("before_answers answered {fault}")),
     };

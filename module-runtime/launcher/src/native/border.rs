@@ -101,7 +101,7 @@ impl Library {
     pub(super) fn create(self) -> Option<Instance> {
         // SAFETY: called once, as `self` is taken.
         let module = call(Doing::Function(c"create_module"), || unsafe { (self.create_module)() });
-        Some(Instance { module: NonNull::new(module)?, is_alive: Cell::new(true), library: self })
+        Some(Instance { module: NonNull::new(module)?, life: Cell::new(Life::Good), library: self })
     }
 
     /// Reads a string that the function of this name returned, and gives it back.
@@ -122,8 +122,19 @@ impl Library {
 /// nor `Sync`.
 pub(super) struct Instance {
     module: NonNull<c_void>,
-    is_alive: Cell<bool>,
+    life: Cell<Life>,
     library: Library,
+}
+
+/// What may still be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// Everything.
+    Good,
+    /// Only what must be done before answers leave: those that were given earlier still wait for it.
+    InDoubt,
+    /// Nothing.
+    Ended,
 }
 
 impl Instance {
@@ -137,7 +148,7 @@ impl Instance {
 
     /// Lets the module handle a message and hands its answer to `read`: `None` is a null pointer.
     pub(super) fn handle<T>(&self, kind: &'static CStr, payload: &CString, read: impl FnOnce(Option<&[u8]>) -> T) -> T {
-        assert!(self.is_alive.get(), "nothing is handled after the end");
+        assert!(self.life.get() == Life::Good, "nothing is handled after the end");
         // SAFETY: the module is alive, and both strings live until the function returns.
         let string = call(Doing::Message(kind), || unsafe {
             (self.library.handle_message)(self.module.as_ptr(), kind.as_ptr(), payload.as_ptr())
@@ -152,10 +163,10 @@ impl Instance {
 
     /// Does it, and hands what went wrong to `read`: `None` is all well.
     pub(super) fn before_answers<T>(&self, read: impl FnOnce(Option<&[u8]>) -> T) -> T {
-        let Some(function) = self.library.before_answers.filter(|_| self.is_alive.get()) else {
+        let Some(function) = self.library.before_answers.filter(|_| self.life.get() != Life::Ended) else {
             return read(None);
         };
-        // SAFETY: the module is alive. It may be in the middle of `handle_message`, waiting for one of
+        // SAFETY: the module was not destroyed. It may be in the middle of `handle_message`, waiting for one of
         // our functions, which the contract allows.
         let string = call(Doing::Function(c"before_answers"), || unsafe { function(self.module.as_ptr()) });
         self.library.read(c"before_answers", string, read)
@@ -166,12 +177,12 @@ impl Instance {
     pub(super) fn abandon(&self) {
         static ABANDONED: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
         ABANDONED.store(self.module.as_ptr(), Ordering::Relaxed);
-        self.is_alive.set(false);
+        self.life.set(Life::InDoubt);
     }
 
     /// Ends the module.
     pub(super) fn destroy(&self) {
-        if self.is_alive.replace(false) {
+        if self.life.replace(Life::Ended) == Life::Good {
             // SAFETY: the module was alive and is not from now on, so that this happens once and
             // nothing is called after it.
             call(Doing::Function(c"destroy_module"), || unsafe {

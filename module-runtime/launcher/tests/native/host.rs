@@ -1,7 +1,7 @@
 //! The functions of the host: what arrives where they may be called, and that they refuse elsewhere.
 
 use crate::support::{Library, end};
-use bulkhead_module::testing::{Program, Request, RequestType};
+use bulkhead_module::testing::{Message, Program, Request, RequestType};
 use bulkhead_protocol::Json;
 use serde_json::{Value, json};
 
@@ -168,4 +168,20 @@ fn the_samples_do_what_they_say() {
     program.succeed(asked["id"].as_u64().unwrap(), json!(5));
     assert_eq!(program.answer(ask), Ok(json!({ "data": 5 })));
     end(program);
+}
+
+#[test]
+fn what_was_answered_before_a_panic_leaves_only_after_before_answers() {
+    let mut program = Library::build("keeper.c", &[]).start();
+    let query = |id: u64, payload: Value| Message::Request(Request::new(id, RequestType::Query, payload.into()));
+    // In one write, so that the answers are held for each other.
+    let ids: Vec<u64> = (0..3).map(|_| program.number()).collect();
+    program.send_messages(&[query(ids[0], json!(1)), query(ids[1], json!(2)), query(ids[2], json!("panic"))]);
+    assert_eq!(program.answer(ids[0]), Ok(json!("kept")));
+    assert_eq!(program.answer(ids[1]), Ok(json!("kept")));
+    assert_eq!(program.answer(ids[2]).unwrap_err()["error"], "in doubt");
+    let (code, stderr) = program.finish();
+    assert_eq!(code, Some(101), "{stderr}");
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines, ["wrote 2"], "and the module is not destroyed");
 }

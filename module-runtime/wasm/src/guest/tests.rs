@@ -324,6 +324,49 @@ fn a_trap_before_answers_leave_stops_the_message_that_waited() {
     assert!(error.to_string().ends_with("its before_answers was stopped meanwhile"), "{error}");
 }
 
+/// Traps or panics where it is told to, and is flushed else.
+const SINNER: &str = r#"(if (i32.eq (i32.load8_u (local.get $payload)) (i32.const 49)) (then (unreachable)))
+    (if (i32.eq (i32.load8_u (local.get $payload)) (i32.const 50)) (then (return (i32.const 2000))))
+    (i32.const 16)"#;
+const PANICKED: &str = r#"(data (i32.const 2000) "{\"status\":\"error\",\"panicked\":true}\00")"#;
+
+#[test]
+fn answers_that_a_trap_overtook_do_not_leave_whatever_the_manifest_says() {
+    let kit = Kit::new(&module("", SINNER, BARRIER));
+    for on_panic in ["restart", "continue"] {
+        let (mut guest, greeting) = kit.init_with(json!({ "on_panic": on_panic }));
+        let mut barrier = greeting.unwrap_or_else(|error| panic!("{error}")).barrier.expect("it has one");
+        data(&mut guest, json!(0));
+        assert_eq!(last(query(&mut guest, &mut Script::default(), json!(1))).1, 102);
+        let error = barrier().unwrap_err().to_string();
+        assert!(error.contains("earlier answers"), "{error}");
+    }
+}
+
+#[test]
+fn a_trap_is_answered_where_no_earlier_answer_waits() {
+    let kit = Kit::new(&module("", SINNER, BARRIER));
+    let (mut guest, greeting) = kit.init();
+    let mut barrier = greeting.unwrap_or_else(|error| panic!("{error}")).barrier.expect("it has one");
+    data(&mut guest, json!(0));
+    barrier().unwrap();
+    let event = json!({ "event": "a.b", "data": 1 });
+    guest.handle(&mut Script::default(), &RequestType::Event, &event.into());
+    assert_eq!(last(query(&mut guest, &mut Script::default(), json!(1))).1, 102);
+    barrier().unwrap();
+}
+
+#[test]
+fn answers_that_were_given_before_a_panic_wait_for_what_must_be_done() {
+    let outside = format!("{BARRIER} {PANICKED}").replace("(i32.const 0))", "(i32.const 3000))");
+    let outside = format!("{outside} (data (i32.const 3000) \"it was asked\\00\")");
+    let (mut guest, greeting) = Kit::new(&module("", SINNER, &outside)).init();
+    let mut barrier = greeting.unwrap_or_else(|error| panic!("{error}")).barrier.expect("it has one");
+    data(&mut guest, json!(0));
+    assert_eq!(last(query(&mut guest, &mut Script::default(), json!(2))).1, 101);
+    assert_eq!(barrier().unwrap_err().to_string(), "it was asked");
+}
+
 #[test]
 fn why_answers_cannot_leave_is_the_modules_sentence() {
     let outside = r#"(data (i32.const 2000) "the disk is full\00")
