@@ -2,7 +2,7 @@
 
 use crate::output::printable;
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
 /// The failure in words; the first line is the sentence, the others are indented below it.
@@ -19,7 +19,7 @@ pub(crate) fn explain(subject: &str, failure: &Failure) -> String {
     if let Some(delivery) = failure.delivery {
         add("delivery", delivery_in_words(delivery));
     }
-    if let Some(data) = failure.data.as_ref().filter(|data| data.as_str() != "null") {
+    if let Some(data) = failure.data.as_ref().filter(|data| data.as_str() != "null" && !is_said(data, failure)) {
         add("data", &printable(data.as_str()));
     }
     for (index, line) in failure.stderr.iter().enumerate() {
@@ -29,6 +29,21 @@ pub(crate) fn explain(subject: &str, failure: &Failure) -> String {
         add("hint", &hint);
     }
     text
+}
+
+/// Whether the sentence says already what the data has for programs: the place inside the payload.
+fn is_said(data: &Json, failure: &Failure) -> bool {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct At {
+        at: String,
+    }
+    data.read::<At>().is_ok_and(|At { at }| failure.error.starts_with(&format!("at {at}: ")))
+}
+
+/// Addresses of the host's own, of which `status` and `crashes` know nothing.
+fn is_built_in(subject: &str) -> bool {
+    matches!(subject, "layer1" | "supervisor")
 }
 
 fn delivery_in_words(delivery: Delivery) -> &'static str {
@@ -42,6 +57,7 @@ fn delivery_in_words(delivery: Delivery) -> &'static str {
 fn hint(subject: &str, failure: &Failure) -> Option<String> {
     Some(match failure.code {
         ErrorCode::UnknownModule => "`bulkhead status` lists the modules".into(),
+        ErrorCode::ModuleUnavailable if is_built_in(subject) => return None,
         ErrorCode::ModuleUnavailable => {
             format!("`bulkhead status {subject}` says why, `bulkhead start {subject}` starts it")
         }
@@ -58,7 +74,8 @@ fn hint(subject: &str, failure: &Failure) -> Option<String> {
         }
         ErrorCode::DeadlineExceeded => "--timeout gives it longer".into(),
         ErrorCode::Overloaded => "send it again in a moment".into(),
-        ErrorCode::PermissionDenied => "[capabilities] in the module's module.toml grants it".into(),
+        // The host's own refusals say which line would allow it, or which limit was met; a module's are its own.
+        ErrorCode::Conflict => return version_hint(subject, failure),
         ErrorCode::BadRequest
         | ErrorCode::UnknownType
         | ErrorCode::UnknownCommand
@@ -66,9 +83,24 @@ fn hint(subject: &str, failure: &Failure) -> Option<String> {
         | ErrorCode::Cancelled
         | ErrorCode::FrameTooLarge
         | ErrorCode::ProtocolError
+        | ErrorCode::PermissionDenied
         | ErrorCode::NotFound
-        | ErrorCode::Conflict
         | ErrorCode::Internal => return None,
+    })
+}
+
+/// What to do about an entity of the data store that has another version than was expected.
+fn version_hint(subject: &str, failure: &Failure) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Found {
+        entity: String,
+        id: String,
+        found: u64,
+    }
+    let Found { entity, id, found } = failure.data.as_ref()?.read().ok()?;
+    (subject == "layer1").then(|| {
+        let query = serde_json::json!({ "entity": entity, "id": id });
+        format!("read it again with `bulkhead query layer1 '{query}'`, then expect version {found}")
     })
 }
 
@@ -137,6 +169,29 @@ research-log: the module crashed while it handled the request
         let mut failure = Failure::new(ErrorCode::ModuleError, "no ink");
         failure.module_code = Some("out_of_ink".into());
         assert_eq!(explain("printer", &failure), "printer: no ink\n  code       out_of_ink");
+    }
+
+    #[test]
+    fn a_modules_own_refusal_has_no_hint_about_manifests() {
+        let failure = Failure::new(ErrorCode::PermissionDenied, "only on Mondays");
+        assert_eq!(explain("printer", &failure), "printer: only on Mondays\n  code       permission_denied");
+    }
+
+    #[test]
+    fn the_place_inside_a_payload_is_said_once_and_a_conflict_says_how_to_go_on() {
+        let mut failure = Failure::new(ErrorCode::BadRequest, "at filters.n: expected a number, found a list");
+        failure.data = Some(Json::parse(r#"{"at":"filters.n"}"#).unwrap());
+        let expected = "layer1: at filters.n: expected a number, found a list\n  code       bad_request";
+        assert_eq!(explain("layer1", &failure), expected);
+        let mut failure = Failure::new(ErrorCode::Conflict, "expected version 1 of the A with the id x, found version 2");
+        failure.data = Some(Json::parse(r#"{"entity":"A","id":"x","expected":1,"found":2}"#).unwrap());
+        let expected = "\
+layer1: expected version 1 of the A with the id x, found version 2
+  code       conflict
+  data       {\"entity\":\"A\",\"id\":\"x\",\"expected\":1,\"found\":2}
+  hint       read it again with `bulkhead query layer1 '{\"entity\":\"A\",\"id\":\"x\"}'`, then expect version 2";
+        assert_eq!(explain("layer1", &failure), expected);
+        assert!(!explain("log", &failure).contains("hint"));
     }
 
     #[test]

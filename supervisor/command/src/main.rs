@@ -25,6 +25,7 @@ mod request;
 mod session;
 mod status;
 mod style;
+mod table;
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Halt};

@@ -30,6 +30,23 @@ pub(super) struct Host {
     pub(super) containment: String,
     pub(super) clients: u64,
     pub(super) state_dir: String,
+    pub(super) layer1: Layer1,
+}
+
+/// The data store.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Layer1 {
+    pub(super) broken: Option<String>,
+    pub(super) restart_needed: Option<String>,
+}
+
+impl Layer1 {
+    /// What somebody has to do something about.
+    pub(super) fn troubles(&self) -> impl Iterator<Item = &str> {
+        let restart = self.restart_needed.as_deref();
+        self.broken.as_deref().into_iter().chain(restart)
+    }
 }
 
 /// One module.
@@ -93,12 +110,17 @@ impl Module {
 }
 
 impl Next {
-    /// The step in words.
-    pub(super) fn text(&self) -> String {
-        let mut text = self.action.clone();
-        if let Some(ms) = self.in_ms {
-            text.push_str(&format!(" in {}", span(ms)));
+    /// The step, and when.
+    pub(super) fn step(&self) -> String {
+        match self.in_ms {
+            Some(ms) => format!("{} in {}", self.action, span(ms)),
+            None => self.action.clone(),
         }
+    }
+
+    /// The step in words, and why.
+    pub(super) fn text(&self) -> String {
+        let mut text = self.step();
         if !self.why.is_empty() {
             text.push_str(&format!(": {}", self.why));
         }

@@ -1,103 +1,85 @@
 //! All modules in a table, one a line, and the host below.
 
-use super::model::{Host, Module, Status, colour_of};
+use super::model::{Host, Module, Next, Status, colour_of};
 use crate::amount::{size, span};
 use crate::output::printable;
 use crate::style::{Colour, Style};
-
-const HEADINGS: [&str; 10] =
-    ["NAME", "STATE", "PID", "UPTIME", "RESTARTS", "LAST EXIT", "IN-FLIGHT", "QUEUE", "MEMORY", "WHY"];
-
-/// Which columns hold numbers, and stand at the right of their column.
-const NUMBERS: [bool; 10] = [false, false, true, true, true, false, true, true, true, false];
+use crate::table::{Align, Table, shortened};
 
 const STATE: usize = 1;
 const WHY: usize = 9;
 
+/// Characters of how a module ended last: enough for every exit and signal. A sentence that a module had
+/// to say stands as the reason, at the end of the line, and in full in `status NAME`.
+const LAST_EXIT_WIDTH: usize = 32;
+
 /// The table; with a width, lines are cut to it.
 pub(super) fn render(status: &Status, style: Style, width: Option<usize>) -> String {
-    let mut text = String::new();
-    let rows: Vec<[String; 10]> = status.modules.iter().map(row).collect();
-    if !rows.is_empty() {
-        let mut widths = HEADINGS.map(str::len);
-        for row in &rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
-        line(&mut text, &HEADINGS.map(str::to_owned), &widths, width, |_, cell| style.paint(Colour::Strong, cell));
-        for row in &rows {
-            let colour = colour_of(&row[STATE]);
-            line(&mut text, row, &widths, width, |at, cell| match at {
-                STATE => style.paint(colour, cell),
-                WHY => style.paint(Colour::Faint, cell),
-                _ => cell.to_owned(),
-            });
-        }
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("NAME", Left),
+        ("STATE", Left),
+        ("PID", Right),
+        ("UPTIME", Right),
+        ("RESTARTS", Right),
+        ("LAST EXIT", Left),
+        ("IN-FLIGHT", Right),
+        ("QUEUE", Right),
+        ("MEMORY", Right),
+        ("WHY", Left),
+    ]);
+    status.modules.iter().for_each(|module| table.row(row(module)));
+    let mut text = table.render(style, width, |at, row| match at {
+        STATE => Some(colour_of(&row[STATE])),
+        WHY => Some(Colour::Faint),
+        _ => None,
+    });
+    if !text.is_empty() {
         text.push('\n');
     }
     text.push_str(&style.paint(Colour::Faint, &summary(status)));
     text.push('\n');
+    for trouble in status.host.layer1.troubles() {
+        text.push_str(&style.paint(Colour::Bad, &printable(&format!("data store: {trouble}"))));
+        text.push('\n');
+    }
     text
 }
 
 fn row(module: &Module) -> [String; 10] {
     let dash = || "-".to_owned();
-    // A module that is ready waits for nothing; its next check is in `status NAME`.
-    let next = module.next.as_ref().filter(|_| module.state != "ready").map(super::model::Next::text);
-    let why: Vec<String> = module.reason.iter().cloned().chain(next).collect();
+    let last_exit = match (&module.last_exit, module.last_exit_ago_ms) {
+        (None, _) => dash(),
+        (Some(exit), None) => shortened(exit, LAST_EXIT_WIDTH),
+        (Some(exit), Some(ago)) => format!("{} {} ago", shortened(exit, LAST_EXIT_WIDTH), span(ago)),
+    };
     [
         module.name.clone(),
         module.state.clone(),
         module.pid.map_or_else(dash, |pid| pid.to_string()),
         module.uptime_ms.map_or_else(dash, span),
         module.restarts.to_string(),
-        module.last_exit_text().unwrap_or_else(dash),
+        last_exit,
         module.in_flight.to_string(),
         module.queue.to_string(),
         module.memory_bytes.map_or_else(dash, size),
-        why.join("; "),
+        why(module),
     ]
-    .map(|cell| printable(&cell))
 }
 
-/// Adds one line. The cells are padded and cut before they are painted: escape sequences have no width.
-fn line(
-    text: &mut String,
-    cells: &[String; 10],
-    widths: &[usize; 10],
-    width: Option<usize>,
-    paint: impl Fn(usize, &str) -> String,
-) {
-    let mut left = width.unwrap_or(usize::MAX);
-    for (at, cell) in cells.iter().enumerate() {
-        let gap = if at == 0 { "" } else { "  " };
-        let padded = match (at, NUMBERS[at]) {
-            (WHY, _) => cell.clone(),
-            (_, true) => format!("{cell:>0$}", widths[at]),
-            (_, false) => format!("{cell:<0$}", widths[at]),
-        };
-        let needed = padded.chars().count();
-        if left <= gap.len() + 1 || padded.is_empty() {
-            break;
-        }
-        left -= gap.len();
-        text.push_str(gap);
-        if needed > left {
-            let cut: String = padded.chars().take(left - 1).chain(['…']).collect();
-            text.push_str(&paint(at, &cut));
-            break;
-        }
-        text.push_str(&paint(at, &padded));
-        left -= needed;
-    }
-    text.truncate(text.trim_end_matches(' ').len());
-    text.push('\n');
+/// The reason, and the next step; what both say is said once.
+fn why(module: &Module) -> String {
+    // A module that is ready waits for nothing; its next check is in `status NAME`.
+    let next = module.next.as_ref().filter(|_| module.state != "ready").map(|next| match &module.reason {
+        Some(reason) if *reason == next.why => next.step(),
+        Some(_) | None => Next::text(next),
+    });
+    module.reason.iter().cloned().chain(next).collect::<Vec<_>>().join("; ")
 }
 
 fn summary(status: &Status) -> String {
     let ready = status.modules.iter().filter(|module| module.state == "ready").count();
-    let Host { version, pid, uptime_ms, containment, clients, state_dir } = &status.host;
+    let Host { version, pid, uptime_ms, containment, clients, state_dir, layer1: _ } = &status.host;
     let modules = match status.modules.len() {
         0 => "no modules".to_owned(),
         1 => format!("1 module, {ready} ready"),
@@ -149,6 +131,28 @@ misbehave     waiting     -       -        14  exit code 3 0.3s ago          0  
         let lines: Vec<&str> = table.lines().take(3).collect();
         assert!(lines.iter().all(|line| line.chars().count() <= 60), "{lines:#?}");
         assert_eq!(lines[2], "misbehave     waiting     -       -        14  exit code 3 …");
+    }
+
+    #[test]
+    fn what_waits_says_once_why_and_a_long_end_does_not_widen_the_column() {
+        let why = "backoff after 2 failures in a row";
+        let exit = format!("init failed: {}", "no ".repeat(200));
+        let status = serde_json::json!({ "modules": [
+            { "name": "a", "state": "waiting", "reason": why, "next": { "action": "next start", "in_ms": 50, "why": why } },
+            { "name": "b", "state": "failed", "reason": exit, "last_exit": exit, "last_exit_ago_ms": 300 },
+        ]});
+        let table = render(&Json::of(&status).read().unwrap(), Style::Plain, None);
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[1].ends_with("  backoff after 2 failures in a row; next start in 0.0s"), "{table}");
+        assert!(lines[2].contains("  init failed: no no no no no no … 0.3s ago  "), "{table}");
+        assert!(lines[2].ends_with(exit.trim_end()), "{table}");
+    }
+
+    #[test]
+    fn a_data_store_that_writes_no_more_is_told_below() {
+        let status = r#"{"modules":[],"host":{"layer1":{"broken":"the disk failed","restart_needed":null}}}"#;
+        let table = render(&Json::parse(status).unwrap().read().unwrap(), Style::Plain, None);
+        assert!(table.ends_with("\ndata store: the disk failed\n"), "{table}");
     }
 
     #[test]

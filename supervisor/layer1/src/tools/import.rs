@@ -23,7 +23,7 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use std::{
     borrow::Cow,
-    io::{BufRead, Read},
+    io::{self, BufRead, Read},
 };
 
 /// Lines of one group.
@@ -197,7 +197,11 @@ impl<R: BufRead> ImportLines<R> {
     fn next_line(&mut self) -> Result<Option<String>, ToolError> {
         let mut line = String::new();
         let limit = LINE_BYTES_MAX as u64 + 1;
-        let read = self.input.by_ref().take(limit).read_line(&mut line)?;
+        let read = self.input.by_ref().take(limit).read_line(&mut line).map_err(|error| match error.kind() {
+            // A reader of lines says this and not where.
+            io::ErrorKind::InvalidData => ToolError::Line { line: self.line + 1, reason: "expected UTF-8".into() },
+            _ => error.into(),
+        })?;
         if read == 0 {
             return Ok(None);
         }
