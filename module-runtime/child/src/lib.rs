@@ -6,10 +6,11 @@
 //! module, a filter. The crate deliberately does not know which; it loads nothing and starts
 //! nothing. Module authors use `bulkhead-module`, which has all of this that they need.
 //!
-//! The parts that need no process (errors, log lines, the seam, the [answer rules](answer)) also
-//! build for WebAssembly.
+//! The parts that need no process (errors, log lines, the seam, the [answer rules](answer) and the
+//! [numbers](border) of a C border) also build for WebAssembly.
 
 pub mod answer;
+pub mod border;
 #[cfg(unix)]
 mod channel;
 mod error;
@@ -30,6 +31,9 @@ pub use host::{Ask, Host, What, event_payload};
 pub use run::{read_init, run, serve};
 #[cfg(unix)]
 pub use wire::{End, InHand, Pending, Wire};
+
+/// The exit code after a handler panicked, whatever the module is made of.
+pub const EXIT_PANICKED: u8 = 101;
 
 /// The exit code that tells the host that starting again would not help: it does not try.
 pub const EXIT_PERMANENT: u8 = 125;

@@ -5,7 +5,7 @@ use crate::dispatch::dispatch;
 use crate::{Context, Description, Error, Init, Json, Module, panics};
 #[cfg(test)]
 use bulkhead_child::Channel;
-use bulkhead_child::{Greeting, Guest, Host, Outcome};
+use bulkhead_child::{EXIT_PANICKED, Greeting, Guest, Host, Outcome};
 use bulkhead_protocol::{OnPanic, RequestType};
 use std::process::ExitCode;
 
@@ -70,7 +70,7 @@ impl<M: Module> Guest for Program<M> {
                 self.has_panicked = true;
                 let result = Err(Error::failed(panic));
                 match self.on_panic {
-                    OnPanic::Restart => Outcome::Last(result, 101),
+                    OnPanic::Restart => Outcome::Last(result, EXIT_PANICKED),
                     OnPanic::Continue => Outcome::Answer(result),
                 }
             }

@@ -8,7 +8,7 @@ use crate::lend;
 use crate::load;
 use crate::stop::{Ending, Stopped};
 use crate::wasi;
-use bulkhead_child::{Barrier, Error, Greeting, Guest, Host, Outcome, answer, log};
+use bulkhead_child::{Barrier, EXIT_PANICKED, Error, Greeting, Guest, Host, Outcome, answer, border, log};
 use bulkhead_protocol::init::OnPanic;
 use bulkhead_protocol::{Init, Json, RequestType};
 use std::cell::RefCell;
@@ -18,9 +18,6 @@ use std::sync::Arc;
 
 /// The exit code after a trap.
 const EXIT_TRAP: u8 = 102;
-
-/// The exit code after a handler panicked and said so itself.
-const EXIT_PANIC: u8 = 101;
 
 /// One WebAssembly module.
 pub(crate) struct WasmGuest {
@@ -88,9 +85,8 @@ impl Guest for WasmGuest {
         let Some(running) = &mut self.running else {
             return Outcome::Answer(Err(Error::failed("the module was not initialised")));
         };
-        if host.key().is_some_and(|key| key.contains('\0')) {
-            let sentence = "the idempotency key has a NUL in it, which a string cannot have in WebAssembly";
-            return Outcome::Answer(Err(Error::bad_request(sentence)));
+        if let Err(error) = border::check_key(host) {
+            return Outcome::Answer(Err(error));
         }
         let mut shared = running.instance.borrow_mut();
         let Some(instance) = shared.as_mut() else {
@@ -99,7 +95,7 @@ impl Guest for WasmGuest {
         match lend::lend_host(host, || instance.message(kind, payload.as_str())) {
             Ok(answer) if answer.panicked && running.on_panic == OnPanic::Restart => {
                 instance.abandon();
-                Outcome::Last(answer.result, EXIT_PANIC)
+                Outcome::Last(answer.result, EXIT_PANICKED)
             }
             Ok(answer) => Outcome::Answer(answer.result),
             Err(stopped) => {

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
             match thread.map(std::thread::JoinHandle::join) {
                 Ok(Ok(code)) => code,
                 // The panic is in the log already; the host takes this code as one.
-                Ok(Err(_)) => ExitCode::from(101),
+                Ok(Err(_)) => ExitCode::from(bulkhead_child::EXIT_PANICKED),
                 Err(error) => {
                     bulkhead_child::log!(error, "cannot start the module's thread: {error}");
                     ExitCode::from(1)

@@ -10,7 +10,8 @@ mod load_failure;
 mod table;
 
 use border::{Instance, Library};
-use bulkhead_child::{Error, Greeting, Guest, Host, Outcome, answer, log};
+use bulkhead_child::border::check_key;
+use bulkhead_child::{EXIT_PANICKED, Error, Greeting, Guest, Host, Outcome, answer, log};
 use bulkhead_protocol::init::OnPanic;
 use bulkhead_protocol::{Init, Json, RequestType};
 use std::ffi::{CStr, CString};
@@ -18,9 +19,6 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
-
-/// The exit code after a handler that panicked, as of a Rust program that did.
-const EXIT_PANICKED: u8 = 101;
 
 /// Serves the library to its end. The table of exit codes is at [`bulkhead_child::run`].
 pub(crate) fn main(library: PathBuf) -> ExitCode {
@@ -79,9 +77,8 @@ impl Guest for Native {
             Ok(both) => both,
             Err(error) => return Outcome::Answer(Err(error)),
         };
-        // Cut short, two keys could become one.
-        if host.key().is_some_and(|key| key.contains('\0')) {
-            return Outcome::Answer(Err(Error::bad_request("the key has a NUL in it, which no string of C can hold")));
+        if let Err(error) = check_key(host) {
+            return Outcome::Answer(Err(error));
         }
         let frame_bytes_max = self.frame_bytes_max;
         let said =

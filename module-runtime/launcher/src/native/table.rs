@@ -1,6 +1,7 @@
 //! The functions of the host behind the C border, and the host that they reach: that of the message
 //! that is being handled, on the thread that handles it. Anywhere else they answer an error.
 
+use bulkhead_child::border::{self, timeout};
 use bulkhead_child::log::{self, Level};
 use bulkhead_child::{Ask, Error, Host, What, answer};
 use bulkhead_protocol::Json;
@@ -8,7 +9,6 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
-use std::time::Duration;
 
 /// `struct bulkhead_host` of `module.h`.
 #[repr(C)]
@@ -137,28 +137,15 @@ extern "C" fn progress(data: *const c_char) -> *mut c_char {
 }
 
 extern "C" fn wait(milliseconds: i64) -> i32 {
-    with_host(|host| {
-        let wanted = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
-        let duration = host.deadline().map_or(wanted, |left| left.min(wanted));
-        if host.wait(duration) {
-            1
-        } else if host.deadline() == Some(Duration::ZERO) {
-            2
-        } else {
-            0
-        }
-    })
-    .unwrap_or(1)
+    with_host(|host| border::wait(host, milliseconds)).unwrap_or(1)
 }
 
 extern "C" fn deadline_ms() -> i64 {
-    let left = with_host(|host| host.deadline()).flatten();
-    left.map_or(-1, |left| i64::try_from(left.as_millis()).unwrap_or(i64::MAX))
+    with_host(|host| border::deadline_ms(host)).unwrap_or(-1)
 }
 
 extern "C" fn request_id() -> i64 {
-    let id = with_host(|host| host.id()).flatten();
-    id.and_then(|id| i64::try_from(id).ok()).unwrap_or(-1)
+    with_host(|host| border::request_id(host)).unwrap_or(-1)
 }
 
 extern "C" fn key() -> *mut c_char {
@@ -253,8 +240,4 @@ fn json(string: &*const c_char, name: &str) -> Result<Json, Error> {
 
 fn missing(name: &str) -> Error {
     Error::bad_request(format!("the argument '{name}' is a null pointer, expected a text"))
-}
-
-fn timeout(milliseconds: i64) -> Option<Duration> {
-    u64::try_from(milliseconds).ok().map(Duration::from_millis)
 }

@@ -1,13 +1,13 @@
 //! The functions of the host. Those that need a request in hand answer an error where there is none;
 //! how they read what they are passed is [`super::strings`]' business.
 
-use super::strings::{Called, Refusal, border, deliver, json, lossy, text};
+use super::strings::{Called, Refusal, deliver, exports, json, lossy, text};
 use crate::instance::{self, Inner, State};
 use crate::lend;
 use crate::memory;
 use crate::stop::{self, Violation};
 use bulkhead_child::log::Level;
-use bulkhead_child::{Ask, Error, Host, What, answer, log};
+use bulkhead_child::{Ask, Error, Host, What, answer, border, log};
 use bulkhead_protocol::Json;
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
@@ -77,15 +77,13 @@ fn define_telling(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 /// What is to be known of the request in hand.
 fn define_request_in_hand(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap(HOST, "wait", |mut caller: Called<'_>, milliseconds: i64| -> wasmtime::Result<i32> {
-        lend::with_host(|host| wait(&mut caller, host, milliseconds)).unwrap_or(Ok(1))
+        lend::with_host(|host| within(&mut caller, || border::wait(host, milliseconds))).unwrap_or(Ok(1))
     })?;
     linker.func_wrap(HOST, "deadline_ms", || -> i64 {
-        let left = lend::with_host(|host| host.deadline()).flatten();
-        left.map_or(-1, |left| i64::try_from(left.as_millis()).unwrap_or(i64::MAX))
+        lend::with_host(|host| border::deadline_ms(host)).unwrap_or(-1)
     })?;
-    linker.func_wrap(HOST, "request_id", || -> i64 {
-        lend::with_host(|host| host.id()).flatten().and_then(|id| i64::try_from(id).ok()).unwrap_or(-1)
-    })?;
+    linker
+        .func_wrap(HOST, "request_id", || -> i64 { lend::with_host(|host| border::request_id(host)).unwrap_or(-1) })?;
     linker.func_wrap(HOST, "key", |mut caller: Called<'_>| -> wasmtime::Result<u32> {
         match lend::with_host(|host| host.key().map(str::to_owned)).flatten() {
             Some(key) => deliver(&mut caller, &key),
@@ -125,7 +123,7 @@ fn define_for_any_time(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 /// a negative timeout is none.
 fn ask(caller: &mut Called<'_>, host: &mut dyn Host, to: u32, what: What<'_>, timeout: i64) -> Result<Json, Refusal> {
     let to = if to == 0 { None } else { Some(text(caller, "the name of a module", to)?) };
-    let timeout = u64::try_from(timeout).ok().map(Duration::from_millis);
+    let timeout = border::timeout(timeout);
     Ok(within(caller, || host.ask(Ask { to: to.as_deref(), what, timeout }))??)
 }
 
@@ -144,17 +142,6 @@ fn respond(
         ))),
     };
     deliver(caller, &answer::write_host(result))
-}
-
-fn wait(caller: &mut Called<'_>, host: &mut dyn Host, milliseconds: i64) -> wasmtime::Result<i32> {
-    let wanted = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
-    let wanted = host.deadline().map_or(wanted, |left| left.min(wanted));
-    let cancelled = within(caller, || host.wait(wanted))?;
-    Ok(match host.deadline() {
-        _ if cancelled => 1,
-        Some(Duration::ZERO) => 2,
-        _ => 0,
-    })
 }
 
 /// Lets the module be entered again for what it wants done before answers leave.
@@ -180,7 +167,7 @@ fn within<R>(caller: &mut Called<'_>, work: impl FnOnce() -> R) -> wasmtime::Res
 }
 
 fn random(mut caller: Called<'_>, buffer: u32, length: u32) -> wasmtime::Result<i32> {
-    let memory = border(&caller)?.memory;
+    let memory = exports(&caller)?.memory;
     let budget = caller.data().budget.clone();
     let place = memory::range(memory.data(&caller), buffer, length)
         .map_err(|fault| Violation(format!("it asked for random bytes into {fault}")))?;

@@ -35,7 +35,7 @@ impl From<Error> for Refusal {
 
 /// Hands a string to the module, in memory that the module gives for it.
 pub(super) fn deliver(caller: &mut Called<'_>, text: &str) -> wasmtime::Result<u32> {
-    let exports = border(caller)?.clone();
+    let exports = exports(caller)?.clone();
     match instance::give(caller, &exports, text)? {
         Some(pointer) => Ok(pointer),
         None => Err(Violation(format!(
@@ -46,7 +46,7 @@ pub(super) fn deliver(caller: &mut Called<'_>, text: &str) -> wasmtime::Result<u
     }
 }
 
-pub(super) fn border<'a>(caller: &'a Called<'_>) -> wasmtime::Result<&'a Exports> {
+pub(super) fn exports<'a>(caller: &'a Called<'_>) -> wasmtime::Result<&'a Exports> {
     let exports = caller.data().exports.as_ref();
     exports
         .ok_or_else(|| Violation("it called the host in its start function, where it has no memory yet".into()).into())
@@ -73,7 +73,7 @@ fn read<T>(
     pointer: u32,
     parse: impl FnOnce(&str) -> Result<T, Error>,
 ) -> Result<T, Refusal> {
-    let exports = border(caller)?;
+    let exports = exports(caller)?;
     match memory::text(exports.memory.data(caller), pointer, caller.data().string_bytes_max) {
         Ok(text) => Ok(parse(text)?),
         Err(fault) if fault.is_wild() => Err(Refusal::Stop(wild(what, &fault))),
@@ -86,7 +86,7 @@ fn read<T>(
 
 /// A string for people: bytes that are no text are replaced, and a very long one is cut.
 pub(super) fn lossy(caller: &Called<'_>, what: &str, pointer: u32) -> wasmtime::Result<String> {
-    let exports = border(caller)?;
+    let exports = exports(caller)?;
     let (memory, most) = (exports.memory.data(caller), caller.data().string_bytes_max);
     match memory::string(memory, pointer, most) {
         Ok(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
