@@ -85,7 +85,8 @@ fn data(number: u64) -> String {
 }
 
 fn create(number: u64) -> Job {
-    let payload = format!(r#"{{"entity":"Log","operation":"create","data":{}}}"#, data(number));
+    // Of a type without an index, as bare SQLite's table has none beside the one by id.
+    let payload = format!(r#"{{"entity":"Commit","operation":"create","data":{}}}"#, data(number));
     let mutation = Mutation::read(&Json::parse(&payload).expect("it is JSON")).expect("it is a mutation");
     Job::Mutate { unit: None, owner: "bench".into(), mutation, key: None }
 }

@@ -65,6 +65,9 @@
 //! newest one, and not what a subscription has not reached, unless there are twice as many as are to be
 //! kept: then the subscription says how many it missed. A new subscription begins behind the newest event.
 //!
+//! An event that is set aside keeps a copy of its own until it is removed. To replay it is the host's: it
+//! lists the event, has it handled, and removes it in the commit of that ([`job::Also::RemoveSetAside`]).
+//!
 //! # The tables
 //! For people with `sqlite3`, also while the host runs; only the host may write. Times are microseconds
 //! since 1970. `application_id` is 0x426b684c, `user_version` the version of the tables.

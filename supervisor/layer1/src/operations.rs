@@ -81,7 +81,9 @@ fn run_all(
     for (index, operation) in mutation.operations.iter().enumerate() {
         let id = id_of(operation);
         let key = (operation.entity.clone(), id);
-        let stored = if unit.changes.contains_key(&key) { None } else { (world.find)(&key)? };
+        // Nothing can stand under an id that was made this moment.
+        let new = matches!(operation.change, Change::Create { id: None, .. });
+        let stored = if new || unit.changes.contains_key(&key) { None } else { (world.find)(&key)? };
         let outcome = unit.apply(operation, id, stored, author, mark);
         done.push(outcome.map_err(|failure| at_operation(failure, mutation.form, index))?);
     }

@@ -78,8 +78,13 @@ impl Default for Unit {
 impl Unit {
     /// Each entity that the unit changes, in the order in which it first touched them.
     pub(crate) fn in_order(&self) -> impl Iterator<Item = (&Key, &Pending)> {
-        let mut seen = HashSet::with_capacity(self.changes.len());
-        self.touched.iter().filter(move |key| seen.insert(*key)).filter_map(|key| self.changes.get_key_value(key))
+        // Most units touch nothing twice.
+        let twice = self.touched.len() != self.changes.len();
+        let mut seen = HashSet::new();
+        self.touched
+            .iter()
+            .filter(move |key| !twice || seen.insert(*key))
+            .filter_map(|key| self.changes.get_key_value(key))
     }
 
     /// Takes an entity as it is to be, without an event.

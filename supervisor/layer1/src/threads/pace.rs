@@ -13,11 +13,12 @@ pub(super) struct Pace {
 impl Pace {
     /// For how many jobs it pays to wait, and how long at most. Callers that were answered together
     /// soon send their next job, one after the other; a flush for the first of them alone would hold up
-    /// all the others. One caller alone is never waited for.
+    /// all the others. Where a flush is slow, nearly all of them are waited for; where it is fast, some,
+    /// and the others send theirs while these are written. One caller alone is never waited for.
     pub(super) fn expected(&self) -> (usize, Duration) {
         /// Longer than any caller needs that is there at all.
         const WAIT_MAX: Duration = Duration::from_micros(500);
-        (self.group.max(self.group_before), (self.took / 4).min(WAIT_MAX))
+        (self.group.max(self.group_before), (self.took / 8).min(WAIT_MAX))
     }
 
     pub(super) fn note(&mut self, group: usize, took: Duration) {
@@ -40,7 +41,7 @@ mod tests {
         }
         pace.note(63, millis(1));
         pace.note(1, millis(1));
-        assert_eq!(pace.expected(), (63, Duration::from_micros(250)));
+        assert_eq!(pace.expected(), (63, Duration::from_micros(125)));
         pace.note(1, millis(100));
         assert_eq!(pace.expected(), (1, Duration::from_micros(500)));
     }
