@@ -1,6 +1,6 @@
 //! The `bulkhead` command as a shell script uses it, against a real daemon with real modules.
 
-use bulkhead_tests::{Caller, PATIENCE, World, kill, until};
+use bulkhead_tests::{Caller, PATIENCE, RESEARCH_LOG, World, kill, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -207,13 +207,7 @@ fn a_pipe_whose_reader_goes_away_ends_quietly() {
 #[test]
 fn keyed_lines_see_no_crash_and_are_done_once() {
     let mut world = World::new();
-    world
-        .module(
-            "log",
-            "research-log",
-            "[restart]\nat_once_after = \"0s\"\n[capabilities]\nevent_emit = [\"research_log.*\"]",
-        )
-        .start();
+    world.module("log", "research-log", &format!("[restart]\nat_once_after = \"0s\"\n{RESEARCH_LOG}")).start();
     let mut client = world.client();
     client.wait_ready("log");
     client.call("log", "create_log", json!({ "title": "Import" })).unwrap();

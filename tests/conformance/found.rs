@@ -64,7 +64,12 @@ impl Sample {
 
     /// Adds a module that is made of this sample; `rest` is the manifest behind what makes it so.
     pub(crate) fn install(&self, world: &World, name: &str, rest: &str) {
-        let (kind, keys) = (self.kind, self.keys);
+        let Sample { kind, keys, grants, .. } = self;
+        let granted = format!("[capabilities]\n{grants}");
+        let rest = match rest.contains("[capabilities]") {
+            true => rest.replace("[capabilities]", &granted),
+            false => format!("{rest}\n{granted}"),
+        };
         world.manifest(name, &format!("name = \"{name}\"\nversion = \"1.2.3\"\ntype = \"{kind}\"\n{keys}\n{rest}"));
         let folder = world.path("modules").join(name).join("bin");
         for file in self.files.iter().filter_map(|file| file.path()) {

@@ -36,6 +36,21 @@ pub fn slowness() -> u32 {
     number.unwrap_or_else(|| panic!("expected a whole number in $BULKHEAD_TEST_PATIENCE, found {text:?}"))
 }
 
+/// What a manifest of `research-log` grants, as its own does.
+pub const RESEARCH_LOG: &str = r#"
+[capabilities]
+entity_read = ["ResearchBook", "ResearchLog", "ResearchEntry"]
+entity_create = ["ResearchBook", "ResearchLog", "ResearchEntry"]
+entity_write = ["ResearchBook"]
+event_subscribe = ["research_session.*"]
+event_emit = ["research_log.*"]
+[layer1.index]
+ResearchLog = ["title", "session"]
+ResearchEntry = ["log", "researcher"]
+[layer1.search]
+ResearchEntry = ["text"]
+"#;
+
 /// Looks again and again until `look` finds something.
 ///
 /// What has no event to wait for, like another process's end, is left to this; the nap only spares

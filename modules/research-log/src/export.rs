@@ -1,10 +1,11 @@
 //! Exports: JSON, which loses nothing; CSV by RFC 4180, for spreadsheets; Markdown, for people.
 
-use crate::record::{Entry, Log};
-use crate::select::{Filter, OneOrMore, Order};
-use crate::store::Store;
-use bulkhead_module::{Error, Json};
+use crate::record::{Entry, LOG, Log, ShownEntry};
+use crate::select::{Filter, OneOrMore, Order, Taken};
+use bulkhead_module::layer1::Entity;
+use bulkhead_module::{Context, Error, Json};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fmt::Write;
 
 #[derive(Deserialize)]
@@ -20,6 +21,7 @@ pub(crate) struct Export {
     kind: Option<OneOrMore<crate::record::EntryType>>,
     tag: Option<OneOrMore<String>>,
     researcher: Option<String>,
+    search: Option<String>,
     text: Option<String>,
     since: Option<String>,
     until: Option<String>,
@@ -46,18 +48,32 @@ struct Exported<'a> {
     content: &'a Json,
 }
 
-pub(crate) fn export(store: &Store, wanted: Export, bytes_max: usize) -> Result<Json, Error> {
-    let Export { format, spreadsheet_safe, log, kind, tag, researcher, text, since, until, order, limit, after } =
-        wanted;
-    let filter = Filter { log, kind, tag, researcher, text, since, until, order, limit, after };
-    let selection = filter.resolve(&store.index)?;
+pub(crate) fn export(ctx: &mut Context<'_>, wanted: Export, bytes_max: usize) -> Result<Json, Error> {
+    let Export {
+        format,
+        spreadsheet_safe,
+        log,
+        kind,
+        tag,
+        researcher,
+        search,
+        text,
+        since,
+        until,
+        order,
+        limit,
+        after,
+    } = wanted;
+    let filter = Filter { log, kind, tag, researcher, search, text, since, until, order, limit, after };
+    let selection = filter.resolve(ctx)?;
     let mut document = Document::new(format, spreadsheet_safe);
+    let mut logs = Logs::default();
     let mut entries = 0;
-    let next = selection.for_each(store, selection.limit.unwrap_or(usize::MAX), |at, entry| {
-        let log = &store.index.logs[store.index.entries[at].log as usize];
-        document.add(log, &entry);
+    let limit = selection.limit.unwrap_or(usize::MAX);
+    let next = selection.for_each(ctx, limit, |ctx, entity| {
+        document.add(logs.log(ctx, &entity.data.log)?, &entity);
         entries += 1;
-        if document.text.len() > bytes_max { Err(too_long(entries, bytes_max)) } else { Ok(true) }
+        if document.text.len() > bytes_max { Err(too_long(entries, bytes_max)) } else { Ok(Taken::Yes) }
     })?;
     let content = document.finish()?;
     // A text may grow when it becomes JSON: a line end is two characters there.
@@ -65,6 +81,25 @@ pub(crate) fn export(store: &Store, wanted: Export, bytes_max: usize) -> Result<
         return Err(too_long(entries, bytes_max));
     }
     Ok(Json::of(&Exported { format, entries, next, content: &content }))
+}
+
+/// The logs of the entries that are being written.
+#[derive(Default)]
+struct Logs(HashMap<String, Log>);
+
+impl Logs {
+    const MAX: usize = 1024;
+
+    fn log(&mut self, ctx: &mut Context<'_>, id: &str) -> Result<&Log, Error> {
+        if !self.0.contains_key(id) {
+            if self.0.len() >= Logs::MAX {
+                self.0.clear();
+            }
+            let log = ctx.entity(LOG, id)?.data;
+            self.0.insert(id.to_owned(), log);
+        }
+        Ok(&self.0[id])
+    }
 }
 
 fn too_long(entries: usize, bytes_max: usize) -> Error {
@@ -92,7 +127,7 @@ impl Document {
         Document { format, spreadsheet_safe, text: text.to_owned(), log: None }
     }
 
-    fn add(&mut self, log: &Log, entry: &Entry) {
+    fn add(&mut self, log: &Log, entry: &Entity<Entry>) {
         match self.format {
             Format::Json => self.add_json(entry),
             Format::Csv => self.add_csv(log, entry),
@@ -110,16 +145,16 @@ impl Document {
         }
     }
 
-    fn add_json(&mut self, entry: &Entry) {
+    fn add_json(&mut self, entry: &Entity<Entry>) {
         if self.text.len() > 1 {
             self.text.push(',');
         }
-        self.text.push_str(Json::of(entry).as_str());
+        self.text.push_str(Json::of(&ShownEntry::from(entry)).as_str());
     }
 
-    fn add_csv(&mut self, log: &Log, entry: &Entry) {
+    fn add_csv(&mut self, log: &Log, Entity { id, data: entry, .. }: &Entity<Entry>) {
         let cells = [
-            &entry.id,
+            id,
             &entry.log,
             &log.title,
             entry.kind.name(),
@@ -144,10 +179,10 @@ impl Document {
         self.text.push_str("\r\n");
     }
 
-    fn add_markdown(&mut self, log: &Log, entry: &Entry) {
+    fn add_markdown(&mut self, log: &Log, Entity { data: entry, .. }: &Entity<Entry>) {
         let out = &mut self.text;
-        if self.log.as_ref() != Some(&log.id) {
-            self.log = Some(log.id.clone());
+        if self.log.as_ref() != Some(&entry.log) {
+            self.log = Some(entry.log.clone());
             let gap = if out.is_empty() { "" } else { "\n" };
             let _ = writeln!(out, "{gap}# {}\n", escaped(&log.title));
             if let Some(description) = &log.description {

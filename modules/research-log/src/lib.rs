@@ -1,7 +1,12 @@
-//! The research log: logs of typed, tagged entries, kept in a journal that survives any crash.
+//! The research log: logs of typed, tagged entries, kept in the host's data store.
 //!
-//! A change that was answered is on the disk. A request with a key is done once, however often it
-//! comes. It deliberately has no updates and no deletions: a log book is written forward.
+//! The module keeps nothing itself, neither a file nor, but for the names of logs that were just
+//! used, anything in memory: what it acknowledged is in the store, and what it was working on when it
+//! died never was. A request with a key is done once, which is the host's doing. It deliberately has
+//! no updates and no deletions: a log book is written forward.
+//!
+//! Layer 1 has three types of it: `ResearchLog`, `ResearchEntry`, whose `log` is the id of its log,
+//! and one `ResearchBook`, which says which log is the active one. Ids are the store's.
 //!
 //! The same code is a program, by `main.rs`, and a shared library, by [`bulkhead_module::export!`].
 
@@ -10,22 +15,19 @@
 mod analyze;
 mod changes;
 mod export;
-mod index;
-mod journal;
 mod limits;
+mod logs;
 mod record;
 mod select;
-mod store;
 
-use crate::store::Store;
-use bulkhead_module::{Barrier, Context, Description, Error, Init, Json, Module, arguments, configuration, log};
+use bulkhead_module::{Context, Description, Error, Init, Json, Module, arguments, configuration, log};
 use serde::Deserialize;
 use std::path::Path;
 
-/// The module's value: the journal and what is known of it.
+/// The module's value.
 pub struct ResearchLog {
-    store: Store,
     config: Config,
+    logs: logs::Known,
     frame_bytes_max: usize,
 }
 
@@ -51,11 +53,12 @@ impl Module for ResearchLog {
             .command("create_log", "{title, researcher?, tags?, description?, template?, activate?}")
             .command("add_entry", "{text, type?, log?, tags?, references?, researcher?, time?}")
             .idempotent("set_active_log", "{log}: where entries go that name no log")
-            .idempotent("query_logs", "{log?, type?, tag?, researcher?, text?, since?, until?, order?, limit?, after?}")
+            .idempotent(
+                "query_logs",
+                "{log?, type?, tag?, researcher?, search?, text?, since?, until?, order?, limit?, after?}",
+            )
             .idempotent("analyze_activity", "the same filters: counts by type, tag, researcher, log and day")
             .idempotent("export_data", "{format: json|csv|markdown, spreadsheet_safe?} and the same filters")
-            .keys()
-            .batch_answers()
     }
 
     fn init(init: &Init) -> Result<Self, Error> {
@@ -63,34 +66,33 @@ impl Module for ResearchLog {
         if let Some(name) = &config.default_researcher {
             limits::researcher(name).map_err(Error::permanent)?;
         }
-        let store = Store::open(Path::new(&init.data_dir))?;
-        log!(info, "{} logs with {} entries", store.index.logs.len(), store.index.entries.len());
-        Ok(ResearchLog { store, config, frame_bytes_max: init.limits.frame_bytes_max })
+        let journal = Path::new(&init.data_dir).join("journal.jsonl");
+        if !init.data_dir.is_empty() && journal.exists() {
+            let journal = journal.display();
+            log!(warn, "{journal} is of an earlier form of this module and is not read; entries are in layer1 now");
+        }
+        Ok(ResearchLog { config, logs: logs::Known::default(), frame_bytes_max: init.limits.frame_bytes_max })
     }
 
     fn command(&mut self, ctx: &mut Context<'_>, name: &str, args: &Json) -> Result<Json, Error> {
         // What an answer may have, with room for what is around it.
         let bytes_max = self.frame_bytes_max - 4096;
         match name {
-            "create_log" => changes::create_log(&mut self.store, &self.config, ctx, args),
-            "add_entry" => changes::add_entry(&mut self.store, &self.config, ctx, args),
-            "set_active_log" => changes::set_active_log(&mut self.store, ctx, args),
-            "query_logs" => select::query(self.store.read()?, arguments(args)?, bytes_max),
-            "analyze_activity" => analyze::analyze(self.store.read()?, arguments(args)?),
-            "export_data" => export::export(self.store.read()?, arguments(args)?, bytes_max),
+            "create_log" => changes::create_log(&self.config, ctx, args),
+            "add_entry" => changes::add_entry(&mut self.logs, &self.config, ctx, args),
+            "set_active_log" => changes::set_active_log(ctx, args),
+            "query_logs" => select::query(ctx, arguments(args)?, bytes_max),
+            "analyze_activity" => analyze::analyze(ctx, arguments(args)?),
+            "export_data" => export::export(ctx, arguments(args)?, bytes_max),
             other => Err(Error::unknown_command(other)),
         }
     }
 
     fn event(&mut self, ctx: &mut Context<'_>, event: &str, data: &Json) -> Result<(), Error> {
         match event {
-            "research_session.started" => changes::open_session(&mut self.store, &self.config, ctx, data),
+            "research_session.started" => changes::open_session(&self.config, ctx, data),
             _ => Ok(()),
         }
-    }
-
-    fn barrier(&self) -> Option<Barrier> {
-        Some(self.store.barrier())
     }
 }
 

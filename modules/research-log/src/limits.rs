@@ -10,12 +10,21 @@ pub(crate) const TAGS_MAX: usize = 32;
 pub(crate) const TAG_BYTES_MAX: usize = 64;
 pub(crate) const REFERENCES_MAX: usize = 64;
 pub(crate) const REFERENCE_BYTES_MAX: usize = 2048;
-/// Logs are few; all their titles are kept in memory.
+/// Logs are few: entries are what there is a lot of.
 pub(crate) const LOGS_MAX: usize = 100_000;
-/// The keys of so many of the last changes are remembered.
-pub(crate) const KEYS_MAX: usize = 100_000;
 pub(crate) const PAGE_DEFAULT: usize = 100;
 pub(crate) const PAGE_MAX: usize = 10_000;
+/// Entities in one answer of the store.
+pub(crate) const STORE_PAGE_MAX: usize = 1000;
+
+/// Whether a text has the form of an id of the store: a UUID of 36 characters.
+pub(crate) fn is_id(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
 
 fn length(what: &str, text: &str, max: usize) -> Result<(), Error> {
     match text.len() {

@@ -1,50 +1,19 @@
-//! What is kept: logs and entries as they stand in the journal and in answers. The order of the
-//! members is the order in both.
+//! What is kept: logs and entries as the data of their entities, and as they stand in answers. The
+//! order of the members is the order in both.
 
+use bulkhead_module::layer1::Entity;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The version of the journal's form.
-pub(crate) const JOURNAL_VERSION: u32 = 1;
+/// The type of the entities that are logs.
+pub(crate) const LOG: &str = "ResearchLog";
 
-/// The first line of a journal.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Header {
-    pub(crate) journal: String,
-    pub(crate) version: u32,
-}
-
-impl Header {
-    pub(crate) fn current() -> Header {
-        Header { journal: "research-log".into(), version: JOURNAL_VERSION }
-    }
-}
-
-/// Every other line: one change, with all that it does.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Change {
-    /// A new log.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) log: Option<Log>,
-    /// A new entry.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) entry: Option<Entry>,
-    /// The id of the log that is active from here on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) active: Option<String>,
-    /// The idempotency key of the request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) key: Option<String>,
-    /// A digest of what was asked for under the key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) asked: Option<String>,
-}
+/// The type of the entities that are entries.
+pub(crate) const ENTRY: &str = "ResearchEntry";
 
 /// One log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Log {
-    pub(crate) id: String,
     pub(crate) title: String,
     pub(crate) description: Option<String>,
     pub(crate) researcher: Option<String>,
@@ -53,23 +22,64 @@ pub(crate) struct Log {
     /// What the template suggests to write about.
     pub(crate) sections: Vec<String>,
     /// The research session that it was opened for.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) session: Option<String>,
     pub(crate) created: Timestamp,
+}
+
+/// A log in an answer.
+#[derive(Serialize)]
+pub(crate) struct ShownLog<'a> {
+    pub(crate) id: &'a str,
+    #[serde(flatten)]
+    pub(crate) log: &'a Log,
 }
 
 /// One entry.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    pub(crate) id: String,
+    /// The id of its log.
     pub(crate) log: String,
     #[serde(rename = "type")]
     pub(crate) kind: EntryType,
+    #[serde(serialize_with = "write_time")]
     pub(crate) time: Timestamp,
     pub(crate) researcher: Option<String>,
     pub(crate) tags: Vec<String>,
     pub(crate) references: Vec<String>,
     pub(crate) text: String,
+}
+
+/// An entry in an answer.
+#[derive(Serialize)]
+pub(crate) struct ShownEntry<'a> {
+    id: &'a str,
+    log: &'a str,
+    #[serde(rename = "type")]
+    kind: EntryType,
+    time: Timestamp,
+    researcher: Option<&'a str>,
+    tags: &'a [String],
+    references: &'a [String],
+    text: &'a str,
+}
+
+impl<'a> From<&'a Entity<Entry>> for ShownEntry<'a> {
+    fn from(entity: &'a Entity<Entry>) -> ShownEntry<'a> {
+        let Entry { log, kind, time, researcher, tags, references, text } = &entity.data;
+        let (kind, time, researcher) = (*kind, *time, researcher.as_deref());
+        ShownEntry { id: &entity.id, log, kind, time, researcher, tags, references, text }
+    }
+}
+
+/// A time as the store compares it: texts of one length, so that their order is that of the times.
+/// That holds from the year 0 to 9999; others are refused where they come in.
+pub(crate) fn comparable(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+fn write_time<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&comparable(*time))
 }
 
 /// What an entry is.

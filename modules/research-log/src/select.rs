@@ -1,10 +1,11 @@
-//! Filters: which entries a question is about, and pages of them.
+//! Filters: which entries a question is about, and pages of them. What the store can look for is left
+//! to it; what it cannot, a second tag and a part of a text in any case, is looked at here, page by page.
 
-use crate::index::{EntryIndex, Index, entry_id};
-use crate::limits::{PAGE_DEFAULT, PAGE_MAX};
-use crate::record::{Entry, EntryType};
-use crate::store::Store;
-use bulkhead_module::{Error, Json, json, nearest};
+use crate::limits::{PAGE_DEFAULT, PAGE_MAX, STORE_PAGE_MAX, is_id};
+use crate::logs;
+use crate::record::{ENTRY, Entry, EntryType, ShownEntry, comparable};
+use bulkhead_module::layer1::{Entity, Query};
+use bulkhead_module::{Context, Error, Json};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -19,7 +20,10 @@ pub(crate) struct Filter {
     pub(crate) kind: Option<OneOrMore<EntryType>>,
     pub(crate) tag: Option<OneOrMore<String>>,
     pub(crate) researcher: Option<String>,
-    /// A part of the text, upper and lower case alike.
+    /// Words of the text, by the store's index: `two words`, `"side by side"`, `begin*`, `-without`.
+    pub(crate) search: Option<String>,
+    /// A part of the text, upper and lower case alike. No index knows it: every entry for which the
+    /// rest holds is read.
     pub(crate) text: Option<String>,
     /// From this moment on.
     pub(crate) since: Option<String>,
@@ -27,6 +31,7 @@ pub(crate) struct Filter {
     pub(crate) until: Option<String>,
     pub(crate) order: Order,
     pub(crate) limit: Option<usize>,
+    /// Behind the entry with this id, in the order.
     pub(crate) after: Option<String>,
 }
 
@@ -35,6 +40,15 @@ pub(crate) struct Filter {
 pub(crate) enum OneOrMore<T> {
     One(T),
     More(Vec<T>),
+}
+
+impl<T> From<OneOrMore<T>> for Vec<T> {
+    fn from(given: OneOrMore<T>) -> Vec<T> {
+        match given {
+            OneOrMore::One(one) => vec![one],
+            OneOrMore::More(more) => more,
+        }
+    }
 }
 
 /// In which order entries were added; their own time may be another.
@@ -46,130 +60,127 @@ pub(crate) enum Order {
     Newest,
 }
 
-/// A filter with its names looked up.
+/// A filter, parted into what the store looks for and what is left.
 pub(crate) struct Selection {
-    log: Option<u32>,
-    kinds: Option<Vec<EntryType>>,
-    tags: Vec<Option<crate::index::Word>>,
-    researcher: Option<Option<crate::index::Word>>,
-    text: Option<String>,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
-    order: Order,
-    after: Option<usize>,
+    query: Query,
+    rest: Rest,
     pub(crate) limit: Option<usize>,
 }
 
+/// What the store has no filter for.
+struct Rest {
+    tags: Vec<String>,
+    text: Option<String>,
+}
+
 impl Filter {
-    pub(crate) fn resolve(self, index: &Index) -> Result<Selection, Error> {
+    pub(crate) fn resolve(self, ctx: &mut Context<'_>) -> Result<Selection, Error> {
         let limit = match self.limit {
             Some(limit) if limit == 0 || limit > PAGE_MAX => {
                 return Err(Error::bad_request(format!("expected a limit of 1 to {PAGE_MAX}, found {limit}")));
             }
             limit => limit,
         };
-        let after = self.after.map(|id| {
-            index
-                .entry_by_id(&id)
-                .ok_or_else(|| Error::bad_request(format!("expected the id of an entry in \"after\", found {id:?}")))
-        });
-        let log = self.log.as_deref().map(|name| log_named(index, name)).transpose()?;
-        let tags = match self.tag {
-            None => Vec::new(),
-            Some(OneOrMore::One(tag)) => vec![tag],
-            Some(OneOrMore::More(tags)) => tags,
+        // Ids of the store grow, so they have the order in which the entries were added.
+        let mut query = Query::of(ENTRY).order(if self.order == Order::Oldest { "$id" } else { "-$id" });
+        if let Some(id) = self.after {
+            if !is_id(&id) {
+                return Err(Error::bad_request(format!("expected the id of an entry in \"after\", found {id:?}")));
+            }
+            query = if self.order == Order::Oldest { query.gt("$id", id) } else { query.lt("$id", id) };
+        }
+        query = match self.kind {
+            None => query,
+            Some(OneOrMore::One(kind)) => query.eq("type", kind),
+            Some(OneOrMore::More(kinds)) => query.is_in("type", kinds),
         };
-        Ok(Selection {
-            log: log.map(|at| u32::try_from(at).expect("logs are limited")),
-            kinds: self.kind.map(|kind| match kind {
-                OneOrMore::One(kind) => vec![kind],
-                OneOrMore::More(kinds) => kinds,
-            }),
-            tags: tags.iter().map(|tag| index.words.find(tag)).collect(),
-            researcher: self.researcher.map(|name| index.words.find(&name)),
-            text: self.text.map(|text| text.to_lowercase()),
-            since: self.since.map(|time| moment("since", &time)).transpose()?,
-            until: self.until.map(|time| moment("until", &time)).transpose()?,
-            order: self.order,
-            after: after.transpose()?,
-            limit,
-        })
+        let mut tags = self.tag.map(Vec::from).unwrap_or_default();
+        if let Some(tag) = tags.pop() {
+            query = query.contains("tags", tag);
+        }
+        if let Some(name) = self.researcher {
+            query = query.eq("researcher", name);
+        }
+        if let Some(words) = self.search {
+            query = query.search(words);
+        }
+        if let Some(time) = self.since {
+            query = query.gte("time", comparable(moment("since", &time)?));
+        }
+        if let Some(time) = self.until {
+            query = query.lt("time", comparable(moment("until", &time)?));
+        }
+        if let Some(name) = self.log {
+            query = query.eq("log", logs::named(ctx, &name)?.id);
+        }
+        Ok(Selection { query, rest: Rest { tags, text: self.text.map(|text| text.to_lowercase()) }, limit })
+    }
+}
+
+impl Rest {
+    fn holds(&self, entry: &Entry) -> bool {
+        self.tags.iter().all(|tag| entry.tags.contains(tag))
+            && self.text.as_ref().is_none_or(|text| entry.text.to_lowercase().contains(text))
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.tags.is_empty() && self.text.is_none()
     }
 }
 
 impl Selection {
-    fn matches(&self, entry: &EntryIndex) -> bool {
-        self.log.is_none_or(|log| entry.log == log)
-            && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&entry.kind))
-            && self.tags.iter().all(|tag| tag.is_some_and(|tag| entry.tags.contains(&tag)))
-            && self.researcher.is_none_or(|name| name.is_some() && entry.researcher == name)
-            && self.since.is_none_or(|since| entry.time >= since)
-            && self.until.is_none_or(|until| entry.time < until)
-    }
-
-    /// The entries that match, but for their text, without a limit.
-    fn candidates<'a>(&'a self, index: &'a Index) -> Box<dyn Iterator<Item = usize> + 'a> {
-        let count = index.entries.len();
-        let matches = |at: &usize| self.matches(&index.entries[*at]);
-        match self.order {
-            Order::Oldest => Box::new((self.after.map_or(0, |after| after + 1)..count).filter(matches)),
-            Order::Newest => Box::new((0..self.after.unwrap_or(count)).rev().filter(matches)),
-        }
-    }
-
     /// Calls `each` with every entry that matches, up to `limit`. The answer is the last one seen
     /// where there may be more. `each` returns whether the entry was taken; one that was not ends it.
+    /// One page of the store is in memory at a time.
     pub(crate) fn for_each(
-        &self,
-        store: &Store,
+        self,
+        ctx: &mut Context<'_>,
         limit: usize,
-        mut each: impl FnMut(usize, Entry) -> Result<bool, Error>,
+        mut each: impl FnMut(&mut Context<'_>, Entity<Entry>) -> Result<Taken, Error>,
     ) -> Result<Option<String>, Error> {
-        let mut last = None;
-        let mut taken = 0;
-        for at in self.candidates(&store.index) {
-            let entry = store.entry(at)?;
-            if self.text.as_ref().is_some_and(|text| !entry.text.to_lowercase().contains(text)) {
+        // One more than is wanted tells whether there is more.
+        let page = if self.rest.is_nothing() { limit.saturating_add(1).min(STORE_PAGE_MAX) } else { STORE_PAGE_MAX };
+        let page = u32::try_from(page).expect("a page is limited");
+        let mut found = ctx.entities::<Entry>(self.query.limit(page));
+        let (mut last, mut taken) = (None, 0);
+        while let Some(entity) = found.next() {
+            let entity = entity?;
+            if !self.rest.holds(&entity.data) {
                 continue;
             }
-            if taken == limit || !each(at, entry)? {
-                return Ok(last.map(entry_id));
+            let id = entity.id.clone();
+            if taken == limit || each(found.context(), entity)? == Taken::No {
+                return Ok(last);
             }
             taken += 1;
-            last = Some(at);
+            last = Some(id);
         }
         Ok(None)
     }
+}
 
-    /// Every entry that matches, without reading more than a text filter needs.
-    pub(crate) fn all(&self, store: &Store) -> Result<Vec<usize>, Error> {
-        let mut found = Vec::new();
-        if self.text.is_none() {
-            found.extend(self.candidates(&store.index).take(self.limit.unwrap_or(usize::MAX)));
-        } else {
-            self.for_each(store, self.limit.unwrap_or(usize::MAX), |at, _| {
-                found.push(at);
-                Ok(true)
-            })?;
-        }
-        Ok(found)
-    }
+/// Whether an entry was taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Yes,
+    No,
 }
 
 /// A page of entries. It ends early where an answer would become too long; `next` leads on.
-pub(crate) fn query(store: &Store, filter: Filter, bytes_max: usize) -> Result<Json, Error> {
-    let selection = filter.resolve(&store.index)?;
+pub(crate) fn query(ctx: &mut Context<'_>, filter: Filter, bytes_max: usize) -> Result<Json, Error> {
+    let selection = filter.resolve(ctx)?;
     let mut entries: Vec<Json> = Vec::new();
     let mut bytes = 0;
-    let next = selection.for_each(store, selection.limit.unwrap_or(PAGE_DEFAULT), |_, entry| {
-        let json = Json::of(&entry);
+    let limit = selection.limit.unwrap_or(PAGE_DEFAULT);
+    let next = selection.for_each(ctx, limit, |_, entity| {
+        let json = Json::of(&ShownEntry::from(&entity));
         bytes += json.as_str().len() + 1;
         // One alone is tried in any case: it came in a frame, so it fits one, unless the limit was lowered.
-        let fits = bytes <= bytes_max || entries.is_empty();
-        if fits {
-            entries.push(json);
+        if bytes > bytes_max && !entries.is_empty() {
+            return Ok(Taken::No);
         }
-        Ok(fits)
+        entries.push(json);
+        Ok(Taken::Yes)
     })?;
     #[derive(serde::Serialize)]
     struct Page {
@@ -179,27 +190,22 @@ pub(crate) fn query(store: &Store, filter: Filter, bytes_max: usize) -> Result<J
     Ok(Json::of(&Page { entries, next }))
 }
 
-/// The log that an argument names, by its id or its title.
-pub(crate) fn log_named(index: &Index, name: &str) -> Result<usize, Error> {
-    let found = index.log_by_id(name).or_else(|| index.logs.iter().position(|log| log.title == name));
-    found.ok_or_else(|| {
-        let shown: String = name.chars().take(100).collect();
-        let hint = match nearest(name, index.logs.iter().map(|log| log.title.as_str())) {
-            Some(near) => format!("; did you mean {near:?}?"),
-            None => String::new(),
-        };
-        Error::not_found(format!("no log has the id or the title {shown:?}{hint}"))
-            .with_data(json!({ "logs": index.logs.len() }))
-    })
-}
-
 /// A moment, with an offset from UTC; a date alone is the beginning of that day in UTC.
 pub(crate) fn moment(argument: &str, text: &str) -> Result<Timestamp, Error> {
     let day = || text.parse::<Date>().ok().filter(|_| text.len() == 10)?.to_zoned(TimeZone::UTC).ok();
-    text.parse::<Timestamp>().ok().or_else(|| Some(day()?.timestamp())).ok_or_else(|| {
+    let parsed = text.parse::<Timestamp>().ok().or_else(|| Some(day()?.timestamp()));
+    parsed.map(kept).filter(|time| time.as_second() >= YEAR_0).ok_or_else(|| {
         let shown: String = text.chars().take(60).collect();
         Error::bad_request(format!(
             "argument `{argument}`: expected a moment like \"2026-03-01T12:00:00Z\" or a day like \"2026-03-01\", found {shown:?}"
         ))
     })
+}
+
+/// The first second of the year 0.
+const YEAR_0: i64 = -62_167_219_200;
+
+/// A time as it is kept, in whole microseconds.
+pub(crate) fn kept(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
