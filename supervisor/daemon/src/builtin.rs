@@ -19,7 +19,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes around the data of an answer, with room to spare.
-const ANSWER_FRAME_BYTES: usize = 1024;
+pub(crate) const ANSWER_FRAME_BYTES: usize = 1024;
 
 /// Lines that `logs` shows when it is not told how many, and that `status NAME` ends with.
 const LINES_DEFAULT: usize = 100;
@@ -82,7 +82,8 @@ struct LogsArgs {
     follow: bool,
 }
 
-const COMMANDS: &str = "status, start, stop, restart, reload, wait, events, logs, crashes";
+const COMMANDS: &str =
+    "status, start, stop, restart, reload, wait, events, logs, crashes, layer1, set_aside, replay, drop, import";
 
 impl Host {
     /// Handles a request to `supervisor`. What is answered later is answered by the core or by a follower.
@@ -111,7 +112,8 @@ impl Host {
         let now = self.now;
         let patience = request.deadline_ms.map_or(PATIENCE, Duration::from_millis);
         let args = &command.args;
-        if self.core.is_open(who) || self.followers.iter().any(|follower| follower.recipient == who) {
+        let is_followed = self.followers.iter().any(|follower| follower.recipient == who);
+        if self.core.is_open(who) || is_followed || self.has_errand(who) {
             return Err(bad(format!("the id {} is that of a request that is not answered yet", who.id)));
         }
         match &*command.name {
@@ -151,6 +153,11 @@ impl Host {
             }
             "events" => self.follow_events(who, read::<Option<EventsArgs>>(args, "events")?.unwrap_or_default()),
             "logs" => self.logs(who, read(args, "logs")?),
+            "set_aside" => self.list_set_aside(who, read::<Option<_>>(args, "set_aside")?.unwrap_or_default()),
+            "replay" => self.replay(who, read(args, "replay")?),
+            "drop" => self.drop_set_aside(who, read(args, "drop")?),
+            "layer1" => self.overview(who),
+            "import" => self.import(who, read(args, "import")?),
             "crashes" => {
                 let MaybeNamed { name } = read::<Option<MaybeNamed>>(args, "crashes")?.unwrap_or_default();
                 if let Some(name) = &name {
@@ -188,6 +195,7 @@ impl Host {
             clients: self.clients.by_id.len(),
             modules: modules.len(),
             ready: modules.iter().filter(|module| module.state == "ready").count(),
+            layer1: self.store.status(self.restart_needed.clone()),
             memory_bytes: i32::try_from(std::process::id()).ok().and_then(crate::processes::memory_bytes),
         };
         Json::of(&Status::new(host, modules))
@@ -269,6 +277,6 @@ fn read<T: DeserializeOwned>(args: &Json, command: &str) -> Result<T, Failure> {
     args.read().map_err(|error| bad(format!("the arguments of {command}: {error}")))
 }
 
-fn bad(reason: String) -> Failure {
+pub(crate) fn bad(reason: String) -> Failure {
     Failure::new(ErrorCode::BadRequest, reason)
 }

@@ -28,6 +28,9 @@ pub(crate) const OUTPUT_BYTES_MAX_TOGETHER: usize = 256 * 1024 * 1024;
 /// Bytes of unfinished frames that all clients together may make the host hold.
 pub(crate) const HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// The number under which the host asks its own core: no connection has it.
+pub(crate) const HOST: ClientId = ClientId(0);
+
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Client {

@@ -22,7 +22,19 @@ pub(crate) struct HostStatus {
     pub(crate) clients: usize,
     pub(crate) modules: usize,
     pub(crate) ready: usize,
+    pub(crate) layer1: StoreStatus,
     pub(crate) memory_bytes: Option<u64>,
+}
+
+/// The data store, as far as nothing has to be read from it.
+#[derive(Debug, Serialize)]
+pub(crate) struct StoreStatus {
+    pub(crate) file: String,
+    pub(crate) bytes: u64,
+    pub(crate) log_bytes: u64,
+    pub(crate) cursor: u64,
+    pub(crate) broken: Option<String>,
+    pub(crate) restart_needed: Option<String>,
 }
 
 /// The answer to `status` without a name.

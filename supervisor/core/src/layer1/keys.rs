@@ -25,6 +25,23 @@ pub(crate) struct Running {
     pub(crate) joined: VecDeque<RequestId>,
 }
 
+/// A key that the store is asked about before the work of a request begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LookUp {
+    request: RequestId,
+    state: LookUpState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LookUpState {
+    /// The store has not answered.
+    Asked,
+    /// The work is to be done.
+    Vacant,
+    /// There is nothing to do any more.
+    Over,
+}
+
 impl Core {
     /// A request with a key for a module: it joins the work that is under way, or the store is asked
     /// whether the work was done before anything runs.
@@ -67,6 +84,8 @@ impl Core {
         let pending = self.requests.get_mut(&id).expect("the caller has it");
         pending.place = Place::LookingUp;
         let module = pending.module;
+        let slot = self.modules.get_mut(&module).expect("a module outlives its requests");
+        slot.look_ups.push_back(LookUp { request: id, state: LookUpState::Asked });
         self.submit(Ticket::LookUp(id, module), StoreOp::LookUpKey(key));
     }
 
@@ -81,30 +100,51 @@ impl Core {
         })
     }
 
-    /// The store knows whether the work was done before.
+    /// The store knows whether the work was done before. It may answer in another order than it was
+    /// asked, but requests do not overtake each other because of that: work that is to be done waits
+    /// until it is known of what was asked earlier for the same module.
     pub(crate) fn looked_up(&mut self, now: Time, id: RequestId, module: ModuleId, outcome: StoreOutcome) {
-        if self.requests.get(&id).is_none_or(|pending| pending.place != Place::LookingUp) {
-            // It was answered while the store looked, and its module may have waited for that.
-            self.settle(now, module);
-            return;
+        let mut state = LookUpState::Over;
+        // Otherwise it was answered while the store looked, and its module may have waited for that.
+        if self.requests.get(&id).is_some_and(|pending| pending.place == Place::LookingUp) {
+            let status: Option<Status> = match outcome {
+                StoreOutcome::Key(KeyState::Vacant) => None,
+                StoreOutcome::Key(KeyState::Stored(data)) => Some(Status::Success(data)),
+                other => {
+                    let failure = other.into_failure();
+                    let delivery = failure.delivery.unwrap_or(Delivery::NotStarted);
+                    Some(failure.delivery(delivery).into())
+                }
+            };
+            match status {
+                None => state = LookUpState::Vacant,
+                Some(status) => {
+                    self.leave_aside(id);
+                    self.answer(id, status);
+                    self.requests.remove(&id);
+                }
+            }
         }
-        let status: Status = match outcome {
-            StoreOutcome::Key(KeyState::Vacant) => {
-                self.leave_aside(id);
-                self.queue_up(now, id);
-                return;
-            }
-            StoreOutcome::Key(KeyState::Stored(data)) => Status::Success(data),
-            other => {
-                let failure = other.into_failure();
-                let delivery = failure.delivery.unwrap_or(Delivery::NotStarted);
-                failure.delivery(delivery).into()
-            }
-        };
-        self.leave_aside(id);
-        self.answer(id, status);
-        self.requests.remove(&id);
+        if let Some(module) = self.modules.get_mut(&module) {
+            let asked = |look_up: &&mut LookUp| look_up.request == id && look_up.state == LookUpState::Asked;
+            module.look_ups.iter_mut().find(asked).expect("it was asked for").state = state;
+        }
+        self.begin_looked_up(now, module);
         self.settle(now, module);
+    }
+
+    /// What is known to be undone goes on, in the order in which it came.
+    fn begin_looked_up(&mut self, now: Time, module: ModuleId) {
+        loop {
+            let Some(found) = self.modules.get_mut(&module) else { return };
+            let Some(first) = found.look_ups.pop_front_if(|first| first.state != LookUpState::Asked) else { return };
+            let waits = self.requests.get(&first.request).is_some_and(|pending| pending.place == Place::LookingUp);
+            // It may have been answered while it waited for those before it.
+            if first.state == LookUpState::Vacant && waits {
+                self.leave_aside(first.request);
+                self.queue_up(now, first.request);
+            }
+        }
     }
 
     /// A request that led the work of a key has come to its end. Those who joined it get its answer;

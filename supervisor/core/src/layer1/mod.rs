@@ -11,6 +11,7 @@ mod keys;
 mod operations;
 mod permissions;
 mod publish;
+mod replay;
 mod store;
 mod stream;
 mod streams;
@@ -23,7 +24,7 @@ pub(crate) use store::Ticket;
 pub use store::{Cursor, KeyState, KeyUse, NewEvent, StoreOp, StoreOutcome, StoredEvent, UnitId};
 pub(crate) use stream::Stream;
 pub use streams::StreamView;
-pub(crate) use unit::{Done, Unit};
+pub(crate) use unit::{Done, Extent, Unit};
 
 use crate::{action::Caller, id_map::IdMap, module::ModuleId, pending::RequestId};
 use std::collections::{BTreeMap, HashMap};

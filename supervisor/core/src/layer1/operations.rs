@@ -2,7 +2,7 @@
 //! builds on waits here until what the module had answered before is committed. How these requests come
 //! to their end is in [`super::endings`].
 
-use super::{KeyUse, StoreOp, Ticket};
+use super::{Extent, KeyUse, StoreOp, Ticket};
 use crate::{
     action::{Caller, Recipient, RunId},
     core::{Core, Outstanding},
@@ -123,13 +123,7 @@ impl Core {
         }
         let id = self.new_request_id();
         if let Some(of) = of {
-            let belongs = match &work {
-                Work::Mutation(..) => true,
-                Work::Query(_) => self.opened_unit(of).is_some(),
-            };
-            if belongs {
-                self.open_unit(of).operations.push(id);
-            }
+            self.open_unit(of).operations.push(id);
         }
         let deadline = now + request.deadline_ms.map_or(DEADLINE_DEFAULT, Duration::from_millis);
         self.callers.entry(caller).or_default().insert(to.id, Outstanding::Operation(id));
@@ -163,10 +157,10 @@ impl Core {
 
     fn hand_to_store(&mut self, id: RequestId, of: Option<RequestId>, caller: Caller, work: Work) -> Standing {
         let opened = of.filter(|of| self.opened_unit(*of).is_some());
-        let unit = match &work {
-            Work::Mutation(..) => opened.map(|of| self.unit_id(of)),
-            Work::Query(_) => opened.and_then(|of| self.opened_unit(of)?.id),
-        };
+        if let (Some(of), Work::Mutation(..)) = (opened, &work) {
+            self.open_unit(of).extent = Extent::Changes;
+        }
+        let unit = opened.map(|of| self.unit_id(of));
         let (kind, op) = match work {
             Work::Query(query) => (Kind::Query, StoreOp::Query { unit, query }),
             Work::Mutation(mutation, key) => {

@@ -66,7 +66,8 @@ pub struct StoredEvent {
 pub enum StoreOp {
     /// Read. Outcome: [`StoreOutcome::Rows`].
     Query {
-        /// The unit whose changes it also sees.
+        /// The unit whose changes it also sees, and which remembers what it has read: a change of that
+        /// builds on the version that was read, and is in conflict if there is a newer one.
         unit: Option<UnitId>,
         /// What.
         query: Box<Query>,
@@ -75,7 +76,7 @@ pub enum StoreOp {
     /// the outcome. Outcome: [`StoreOutcome::Mutated`], [`StoreOutcome::Key`] when it was not done
     /// because of its key, or [`StoreOutcome::Conflict`].
     Mutate {
-        /// The unit that it belongs to; the first change of a unit opens it.
+        /// The unit that it belongs to; the first query or change that names a unit opens it.
         unit: Option<UnitId>,
         /// The module that changes; `None` for a client.
         owner: Option<ModuleName>,

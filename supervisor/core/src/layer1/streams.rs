@@ -133,7 +133,7 @@ impl Core {
         }
     }
 
-    fn is_serving_run(&self, id: ModuleId) -> bool {
+    pub(crate) fn is_serving_run(&self, id: ModuleId) -> bool {
         self.modules[&id].with_role(Role::Active).any(|slot| match slot.state {
             SlotState::Occupied(run) => self.runs.get(&run).is_some_and(|run| run.is_ready() && run.listens()),
             SlotState::Vacant(_) | SlotState::Clearing { .. } => false,
@@ -379,7 +379,7 @@ impl Core {
 }
 
 /// An event as a module gets it. The cursor tells one that comes twice.
-fn payload(event: &StoredEvent) -> Json {
+pub(crate) fn payload(event: &StoredEvent) -> Json {
     // A name has no control characters, so these two are all that JSON wants escaped.
     let name = event.event.replace('\\', "\\\\").replace('"', "\\\"");
     let text = format!(r#"{{"event":"{name}","data":{},"cursor":{}}}"#, event.data.as_str(), event.cursor);

@@ -26,23 +26,35 @@ const UNIT_EVENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(crate) enum Unit {
     /// Nothing.
     Empty,
-    /// Something that is to be committed.
+    /// It has asked the store, and what it changed is to be committed.
     Open(OpenUnit),
-    /// Something, and it was undone for this reason: nothing more can be done for this request.
+    /// Something was changed, and was undone for this reason: nothing more can be done for this request.
     Undone(&'static str),
 }
 
-/// What is to be committed.
+/// What was asked of the store for one request.
 #[derive(Debug, Default)]
 pub(crate) struct OpenUnit {
-    /// The store's name for it, once something was changed.
+    /// The store's name for it, once the store was asked. What was only read has one too: the store
+    /// remembers which versions its changes build on.
     pub(crate) id: Option<UnitId>,
+    pub(crate) extent: Extent,
     pub(crate) events: Vec<NewEvent>,
     pub(crate) event_bytes: usize,
     /// The module's requests to the store that belong to it and are not answered.
     pub(crate) operations: Vec<RequestId>,
     /// Why it cannot be committed: something of it failed, and the module was not told before it answered.
     pub(crate) doom: Option<Failure>,
+}
+
+/// How far a unit goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Something was read: there is nothing to commit and nothing to undo.
+    #[default]
+    Reads,
+    /// Something was changed or published.
+    Changes,
 }
 
 /// A success that its caller has not been told yet.
@@ -89,6 +101,11 @@ impl Core {
         }
     }
 
+    /// Whether something was changed or published for a request, and is not committed.
+    pub(crate) fn has_changed(&self, id: RequestId) -> bool {
+        self.opened_unit(id).is_some_and(|open| open.extent == Extent::Changes)
+    }
+
     fn opened_unit_mut(&mut self, id: RequestId) -> Option<&mut OpenUnit> {
         match &mut self.requests.get_mut(&id)?.unit {
             Unit::Open(open) => Some(open),
@@ -109,17 +126,22 @@ impl Core {
             open.doom.get_or_insert(failure.clone());
             return Err(failure.delivery(Delivery::NotStarted));
         }
+        open.extent = Extent::Changes;
         open.event_bytes += bytes;
         open.events.push(event);
         Ok(())
     }
 
-    /// Undoes what was done for a request so far, if something was; `reason` is why.
+    /// Undoes what was done for a request so far, if something was; `reason` is why. Where it has only
+    /// read, nothing was undone: a module that goes on all the same may still succeed.
     pub(crate) fn undo(&mut self, id: RequestId, reason: &'static str) {
         let Some(pending) = self.requests.get_mut(&id) else { return };
         let Unit::Open(open) = &mut pending.unit else { return };
         let open = std::mem::take(open);
-        pending.unit = Unit::Undone(reason);
+        pending.unit = match open.extent {
+            Extent::Reads if open.doom.is_none() => Unit::Empty,
+            Extent::Reads | Extent::Changes => Unit::Undone(reason),
+        };
         let module = pending.module;
         let why = undone(id, reason);
         if let Some(unit) = open.id {
@@ -199,9 +221,13 @@ impl Core {
             self.forget_settling(now, id);
             return;
         }
-        if open.id.is_none() && open.events.is_empty() && pending.message.key.is_none() {
-            // All that was asked for in it failed, and the module knows.
+        if open.extent == Extent::Reads && pending.message.key.is_none() {
+            // It has only read, or what it wanted to change never reached the store, and the module knows.
             pending.unit = Unit::Empty;
+            if let Some(unit) = open.id {
+                let ticket = self.new_request_id();
+                self.act(Action::Store { ticket, op: StoreOp::Discard(unit) });
+            }
             self.event_handled(id);
             self.answer(id, Status::Success(data));
             self.forget_settling(now, id);

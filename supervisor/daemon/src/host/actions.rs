@@ -139,6 +139,9 @@ impl Host {
 
     /// Writes a response to whoever asked.
     pub(crate) fn reply(&mut self, to: Recipient, status: Status) {
+        if to.caller == Caller::Client(clients::HOST) {
+            return self.replayed(to.id, status);
+        }
         let link = match to.caller {
             Caller::Client(client) => LinkId::Client(client),
             Caller::Run(run) => LinkId::Run(run),

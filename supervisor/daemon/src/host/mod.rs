@@ -3,6 +3,7 @@
 
 mod actions;
 mod connections;
+mod errands;
 mod following;
 mod guarding;
 mod modules;
@@ -50,6 +51,8 @@ use std::{
 };
 use tokio::net::UnixStream;
 
+use errands::Errands;
+
 pub(crate) use following::Following;
 
 /// Lines of standard error that a crash report carries.
@@ -94,6 +97,7 @@ pub(crate) struct Host {
     runtimes: Runtimes,
     pub(crate) state_dir: StateDir,
     pub(crate) store: Store,
+    errands: Errands,
     pub(crate) socket: Option<ControlSocket>,
     pub(crate) sources: Sources,
     new_sources: bool,
@@ -161,6 +165,7 @@ impl Host {
             runtimes: parts.runtimes,
             state_dir: parts.state_dir,
             store: parts.store,
+            errands: Errands::default(),
             socket: parts.socket,
             sources: Sources::new(),
             new_sources: false,

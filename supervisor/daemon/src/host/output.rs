@@ -96,6 +96,7 @@ impl Host {
         if client.has_finished
             && pending == 0
             && self.core.open_count(caller) == 0
+            && !self.errands.has_of(caller)
             && !self.followers.iter().any(|follower| follower.recipient.caller == caller)
         {
             self.remove_client(id);

@@ -11,13 +11,12 @@ impl Host {
                 let told = Store::told(whose, outcome);
                 self.core.handle_stored(self.now, request, told);
             }
-            Whose::Host(errand) => self.errand_done(errand, outcome),
+            Whose::Host(errand) => match self.errands.take(errand) {
+                Some(what) => self.errand_done(what, outcome),
+                None => self.page_read(errand, outcome),
+            },
         }
         self.perform();
         true
-    }
-
-    fn errand_done(&mut self, errand: u64, outcome: Outcome) {
-        self.page_read(errand, outcome);
     }
 }

@@ -6,6 +6,7 @@ mod translate;
 
 pub(crate) use translate::{Whose, stored_event};
 
+use crate::status::StoreStatus;
 use bulkhead_config::{Declared, HostConfig};
 use bulkhead_core::{Cursor, RequestId, StoreOp, StoreOutcome};
 use bulkhead_layer1::{Index, Job, Layer1, OpenError, Outcome, Overloaded, Searched, Settings, Ticket};
@@ -65,7 +66,6 @@ pub(crate) struct Store {
     /// The newest event of all that is known here.
     newest: Cursor,
     last_errand: u64,
-    #[allow(dead_code)]
     file: PathBuf,
     /// By what entities are found in it.
     declared: Declared,
@@ -165,6 +165,19 @@ impl Store {
 
     fn submit(&mut self, ticket: Ticket, job: Job) -> Option<StoreOutcome> {
         self.layer1.submit(ticket, job, None).err().map(|_: Overloaded| StoreOutcome::Failed(overloaded()))
+    }
+
+    /// What can be said of the store without reading from it.
+    pub(crate) fn status(&self, restart_needed: Option<String>) -> StoreStatus {
+        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        StoreStatus {
+            file: self.file.display().to_string(),
+            bytes: bytes(&self.file),
+            log_bytes: bytes(&self.file.with_extension("db-wal")),
+            cursor: self.newest.0,
+            broken: self.layer1.broken(),
+            restart_needed,
+        }
     }
 
     /// Hands the store a job of the host's own, under the number that is given back.

@@ -1,0 +1,343 @@
+//! What people ask of the data store through the supervisor, and has to be read from it or written to it:
+//! how it is, the events that modules kept failing on, and imports. Each errand is answered when the
+//! store has answered.
+
+use super::*;
+use crate::builtin::{ANSWER_FRAME_BYTES, bad};
+use bulkhead_layer1::{
+    Job,
+    job::{Also, Existing},
+    outcome::SetAsideEvent,
+};
+use bulkhead_protocol::layer1::time;
+use serde::{Deserialize, Serialize};
+
+/// Set-aside events that are listed when nothing is said.
+const LISTED_DEFAULT: usize = 100;
+
+/// The most that are listed at once.
+const LISTED_MAX: usize = 1000;
+
+/// What is asked of the store, and what it is for.
+#[derive(Debug)]
+pub(super) struct Errand {
+    who: Recipient,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    List { limit: usize },
+    Find { id: i64, then: Then },
+    Remove(Named),
+    Overview(Overview),
+    Import,
+}
+
+/// What is done with a set-aside event.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    Replay,
+    Drop,
+}
+
+/// A set-aside event, as it is answered.
+#[derive(Clone, Debug, Serialize)]
+struct Named {
+    id: i64,
+    module: String,
+}
+
+/// Everything that is asked and not answered.
+#[derive(Debug, Default)]
+pub(super) struct Errands {
+    at_store: HashMap<u64, Errand>,
+    /// Set-aside events that modules have been given again, by the host's number for that.
+    replays: HashMap<u64, (Recipient, Named)>,
+    last_replay: u64,
+}
+
+impl Errands {
+    pub(super) fn take(&mut self, number: u64) -> Option<Errand> {
+        self.at_store.remove(&number)
+    }
+
+    fn recipients(&self) -> impl Iterator<Item = Recipient> {
+        let at_store = self.at_store.values().map(|errand| errand.who);
+        at_store.chain(self.replays.values().map(|(who, _)| *who))
+    }
+
+    /// Whether a caller waits for something.
+    pub(super) fn has_of(&self, caller: Caller) -> bool {
+        self.recipients().any(|who| who.caller == caller)
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListArgs {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    after: Option<i64>,
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IdArgs {
+    id: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ImportArgs {
+    lines: Vec<String>,
+    first: u64,
+    #[serde(default)]
+    existing: ExistingArg,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ExistingArg {
+    #[default]
+    Refuse,
+    Keep,
+    Replace,
+}
+
+/// A set-aside event, as it is listed.
+#[derive(Serialize)]
+struct Listed {
+    id: i64,
+    module: String,
+    cursor: u64,
+    time: String,
+    event: String,
+    source: String,
+    data: Json,
+    attempts: u32,
+    error: String,
+    set_aside_at: String,
+}
+
+impl Listed {
+    fn of(aside: SetAsideEvent) -> Listed {
+        Listed {
+            id: aside.id,
+            module: aside.module,
+            cursor: aside.event.cursor,
+            time: time::format(aside.event.time),
+            event: aside.event.event,
+            source: aside.event.source,
+            data: aside.event.data,
+            attempts: aside.attempts,
+            error: aside.error,
+            set_aside_at: time::format(aside.set_aside_at),
+        }
+    }
+}
+
+/// What is said of the store, read piece by piece.
+#[derive(Debug, Default, Serialize)]
+struct Overview {
+    #[serde(flatten)]
+    status: Option<crate::status::StoreStatus>,
+    events: Ends,
+    subscriptions: Vec<Subscribed>,
+    owners: Vec<Owner>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Ends {
+    oldest: u64,
+    newest: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Subscribed {
+    module: String,
+    cursor: u64,
+    missed: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Owner {
+    owner: String,
+    bytes: u64,
+    entities: u64,
+}
+
+impl Host {
+    /// Whether a caller's number is that of something that the store is asked.
+    pub(crate) fn has_errand(&self, who: Recipient) -> bool {
+        self.errands.recipients().any(|other| other == who)
+    }
+
+    fn run_errand(&mut self, who: Recipient, what: What, job: Job) -> Result<Option<Json>, Failure> {
+        let number = self.store.errand(job)?;
+        self.errands.at_store.insert(number, Errand { who, what });
+        Ok(None)
+    }
+
+    /// The next step of an errand, or the refusal that ends it.
+    fn go_on(&mut self, who: Recipient, what: What, job: Job) {
+        if let Err(failure) = self.run_errand(who, what, job) {
+            self.reply(who, failure.into());
+        }
+    }
+
+    pub(crate) fn list_set_aside(&mut self, who: Recipient, args: ListArgs) -> Result<Option<Json>, Failure> {
+        let limit = args.limit.unwrap_or(LISTED_DEFAULT);
+        if !(1..=LISTED_MAX).contains(&limit) {
+            return Err(bad(format!("the arguments of set_aside: expected a limit from 1 to {LISTED_MAX}, found {limit}")));
+        }
+        let job = Job::ListSetAside { module: args.name, after: args.after.unwrap_or(0), limit };
+        self.run_errand(who, What::List { limit }, job)
+    }
+
+    pub(crate) fn replay(&mut self, who: Recipient, IdArgs { id }: IdArgs) -> Result<Option<Json>, Failure> {
+        self.find_set_aside(who, id, Then::Replay)
+    }
+
+    pub(crate) fn drop_set_aside(&mut self, who: Recipient, IdArgs { id }: IdArgs) -> Result<Option<Json>, Failure> {
+        self.find_set_aside(who, id, Then::Drop)
+    }
+
+    fn find_set_aside(&mut self, who: Recipient, id: i64, then: Then) -> Result<Option<Json>, Failure> {
+        self.check_not_replayed(id)?;
+        let job = Job::ListSetAside { module: None, after: id.saturating_sub(1), limit: 1 };
+        self.run_errand(who, What::Find { id, then }, job)
+    }
+
+    fn check_not_replayed(&self, id: i64) -> Result<(), Failure> {
+        match self.errands.replays.values().any(|(_, named)| named.id == id) {
+            true => Err(Failure::new(ErrorCode::Conflict, format!("the set-aside event {id} is being replayed"))),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn overview(&mut self, who: Recipient) -> Result<Option<Json>, Failure> {
+        self.run_errand(who, What::Overview(Overview::default()), Job::EventEnds)
+    }
+
+    pub(crate) fn import(&mut self, who: Recipient, args: ImportArgs) -> Result<Option<Json>, Failure> {
+        let existing = match args.existing {
+            ExistingArg::Refuse => Existing::Refuse,
+            ExistingArg::Keep => Existing::Keep,
+            ExistingArg::Replace => Existing::Replace,
+        };
+        let job = Job::Import { lines: args.lines, first: args.first, existing };
+        self.run_errand(who, What::Import, job)
+    }
+
+    /// The store has answered.
+    pub(super) fn errand_done(&mut self, errand: Errand, outcome: Outcome) {
+        let Errand { who, what } = errand;
+        let answer = match (what, outcome) {
+            (_, Outcome::Failed(failure)) => Err(failure),
+            (What::List { limit }, Outcome::SetAside(list)) => Ok(self.listed(list, limit)),
+            (What::Find { id, then }, Outcome::SetAside(list)) => {
+                match (list.into_iter().find(|aside| aside.id == id), then) {
+                    (None, _) => {
+                        Err(Failure::new(ErrorCode::NotFound, format!("there is no set-aside event with the id {id}")))
+                    }
+                    (Some(aside), Then::Drop) => return self.remove(who, Named { id, module: aside.module }),
+                    (Some(aside), Then::Replay) => match self.give_again(who, aside) {
+                        Ok(()) => return,
+                        Err(failure) => Err(failure),
+                    },
+                }
+            }
+            (What::Remove(named), Outcome::Done) => Ok(Json::of(&named)),
+            (What::Import, Outcome::Imported(imported)) => Ok(Json::of(&serde_json::json!({
+                "created": imported.created, "replaced": imported.replaced, "kept": imported.kept
+            }))),
+            (What::Overview(overview), Outcome::Ends { oldest, newest }) => {
+                let overview = Overview { events: Ends { oldest, newest }, ..overview };
+                return self.go_on(who, What::Overview(overview), Job::Subscriptions);
+            }
+            (What::Overview(overview), Outcome::Subscriptions(list)) => {
+                let one = |it: bulkhead_layer1::outcome::Subscription| Subscribed {
+                    module: it.module,
+                    cursor: it.cursor,
+                    missed: it.missed,
+                };
+                let overview = Overview { subscriptions: list.into_iter().map(one).collect(), ..overview };
+                return self.go_on(who, What::Overview(overview), Job::Usage);
+            }
+            (What::Overview(overview), Outcome::Usage(list)) => {
+                let one = |it: bulkhead_layer1::outcome::Usage| Owner {
+                    owner: it.owner,
+                    bytes: it.bytes,
+                    entities: it.entities,
+                };
+                let owners = list.into_iter().map(one).collect();
+                let status = Some(self.store.status(self.restart_needed.clone()));
+                Ok(Json::of(&Overview { owners, status, ..overview }))
+            }
+            (what, outcome) => unreachable!("the store was asked for {what:?} and answered {outcome:?}"),
+        };
+        match answer {
+            Ok(data) => self.reply(who, Status::Success(data)),
+            Err(failure) => self.reply(who, failure.into()),
+        }
+    }
+
+    /// As many as fit into a frame, at least one.
+    fn listed(&self, list: Vec<SetAsideEvent>, limit: usize) -> Json {
+        let most = self.config.frame_bytes_max - ANSWER_FRAME_BYTES;
+        let (is_full, mut bytes, mut last) = (list.len() >= limit, 0, None);
+        let (mut shown, found) = (Vec::new(), list.len());
+        for aside in list {
+            let id = aside.id;
+            let json = Json::of(&Listed::of(aside));
+            bytes += json.as_str().len() + 1;
+            if bytes > most && !shown.is_empty() {
+                break;
+            }
+            shown.push(json);
+            last = Some(id);
+        }
+        let next = if is_full || shown.len() < found { last } else { None };
+        #[derive(Serialize)]
+        struct Answer {
+            set_aside: Vec<Json>,
+            next: Option<i64>,
+        }
+        Json::of(&Answer { set_aside: shown, next })
+    }
+
+    fn remove(&mut self, who: Recipient, named: Named) {
+        let job = Job::Also(vec![Also::RemoveSetAside { id: named.id }]);
+        self.go_on(who, What::Remove(named), job);
+    }
+
+    /// Gives a set-aside event to its module once more.
+    fn give_again(&mut self, who: Recipient, aside: SetAsideEvent) -> Result<(), Failure> {
+        let id = aside.id;
+        self.check_not_replayed(id)?;
+        let unknown = || Failure::new(ErrorCode::UnknownModule, format!("there is no module {:?}", aside.module));
+        let module = ModuleName::new(&aside.module).map_err(|_| unknown())?;
+        self.errands.last_replay += 1;
+        let number = self.errands.last_replay;
+        let to = Recipient { caller: Caller::Client(clients::HOST), id: number };
+        self.core.handle_replay(self.now, to, &module, &crate::layer1::stored_event(aside.event))?;
+        self.errands.replays.insert(number, (who, Named { id, module: aside.module }));
+        Ok(())
+    }
+
+    /// A module has answered an event that it was given again.
+    pub(super) fn replayed(&mut self, number: u64, status: Status) {
+        if let Status::Progress(_) = status {
+            return;
+        }
+        let Some((who, named)) = self.errands.replays.remove(&number) else { return };
+        match status {
+            Status::Error(failure) => self.reply(who, Status::Error(failure)),
+            Status::Success(_) | Status::Progress(_) => self.remove(who, named),
+        }
+    }
+}
