@@ -151,7 +151,7 @@ impl Core {
             }
             Place::InFlight { run: run_id, .. } => {
                 let delivery = self.in_flight_delivery(run_id, id);
-                let has_changed = self.opened_unit(id).is_some();
+                let has_changed = self.has_changed(id);
                 let reason = match delivery {
                     Delivery::Started if has_changed => {
                         format!("{name} did not answer before the deadline; what it had changed is undone")
