@@ -3,7 +3,7 @@
 use crate::{
     core::{Core, Outstanding},
     layer1::{Ticket, Unit},
-    module::{SlotState, Vacancy},
+    module::{LookUpState, SlotState, Vacancy},
     pending::Place,
     run::Phase,
     timers::Timer,
@@ -110,7 +110,17 @@ impl Core {
         for (id, pending) in &self.requests {
             let ticket = |ticket| self.layer1.tickets.get(&ticket).copied();
             let there = match &pending.place {
-                Place::LookingUp => self.layer1.tickets.values().any(|it| *it == Ticket::LookUp(*id, pending.module)),
+                // What is known to be undone waits only for those before it.
+                Place::LookingUp => self.modules[&pending.module].look_ups.iter().any(|it| {
+                    it.request == *id
+                        && match it.state {
+                            LookUpState::Asked => {
+                                self.layer1.tickets.values().any(|it| *it == Ticket::LookUp(*id, pending.module))
+                            }
+                            LookUpState::Vacant => true,
+                            LookUpState::Over => false,
+                        }
+                }),
                 Place::Joined => self.layer1.keys.values().any(|running| running.joined.contains(id)),
                 Place::Settling(_) => matches!(&pending.unit, Unit::Open(open) if !open.operations.is_empty()),
                 Place::Committing(done) => ticket(done.ticket) == Some(Ticket::Commit(*id)),

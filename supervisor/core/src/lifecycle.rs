@@ -48,6 +48,7 @@ impl Core {
             queue_bytes: 0,
             aside: 0,
             aside_bytes: 0,
+            look_ups: VecDeque::new(),
             commits: BTreeSet::new(),
             last_exit: None,
             incoming: None,

@@ -97,6 +97,23 @@ impl Slot {
     }
 }
 
+/// A key that the store is asked about before the work of a request begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LookUp {
+    pub(crate) request: RequestId,
+    pub(crate) state: LookUpState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LookUpState {
+    /// The store has not answered.
+    Asked,
+    /// The work is to be done.
+    Vacant,
+    /// There is nothing to do any more.
+    Over,
+}
+
 /// One module.
 #[derive(Debug)]
 pub(crate) struct Module {
@@ -115,6 +132,8 @@ pub(crate) struct Module {
     /// Requests that wait beside the queue because of their keys, and their bytes.
     pub(crate) aside: usize,
     pub(crate) aside_bytes: usize,
+    /// Keys that the store is asked about, in the order in which the requests came.
+    pub(crate) look_ups: VecDeque<LookUp>,
     /// Commits of what its processes have answered, by their numbers at the store.
     pub(crate) commits: BTreeSet<RequestId>,
     pub(crate) last_exit: Option<(Time, String)>,

@@ -5,7 +5,7 @@ use super::{KeyState, KeyUse, StoreOp, StoreOutcome, Ticket};
 use crate::{
     action::Recipient,
     core::Core,
-    module::{Desired, ModuleId},
+    module::{Desired, LookUp, LookUpState, ModuleId},
     pending::{Place, RequestId},
     routing::refused,
     time::Time,
@@ -23,23 +23,6 @@ pub(crate) struct Running {
     pub(crate) leader: RequestId,
     /// Those that get the same answer, in the order in which they came.
     pub(crate) joined: VecDeque<RequestId>,
-}
-
-/// A key that the store is asked about before the work of a request begins.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LookUp {
-    request: RequestId,
-    state: LookUpState,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LookUpState {
-    /// The store has not answered.
-    Asked,
-    /// The work is to be done.
-    Vacant,
-    /// There is nothing to do any more.
-    Over,
 }
 
 impl Core {
