@@ -18,7 +18,9 @@ pub struct UnitId(pub u64);
 /// Something that the store is asked to do. Jobs of one unit are done in the order in which they come.
 #[derive(Clone, Debug)]
 pub enum Job {
-    /// Answers a query: [`crate::Outcome::Rows`]. In a unit, it sees the unit's own changes.
+    /// Answers a query: [`crate::Outcome::Rows`]. In a unit, it sees the unit's own changes, and what it
+    /// returns is what the unit's changes build on: if one of these entities was changed by somebody else
+    /// since, and the unit changes it without naming a version, its commit is in conflict.
     Query {
         /// The unit, if the query belongs to one.
         unit: Option<UnitId>,

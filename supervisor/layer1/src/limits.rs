@@ -7,6 +7,9 @@ pub const UNIT_CHANGES_MAX: usize = 10_000;
 /// Most bytes that the changes and events of one unit of work hold: 64 MiB.
 pub const UNIT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Most entities of which one unit of work remembers the version that it has read.
+pub const UNIT_SEEN_MAX: usize = 10_000;
+
 /// Most bytes that all units of work hold together: 256 MiB.
 pub const UNITS_BYTES_MAX: usize = 256 * 1024 * 1024;
 

@@ -27,7 +27,7 @@ pub(crate) struct State {
     pub(crate) data: Data,
 }
 
-/// What stood in the database when the unit first touched the entity.
+/// What stood in the database when the unit first read or touched the entity.
 #[derive(Clone, Debug)]
 pub(crate) struct Base {
     pub(crate) rowid: i64,
@@ -47,6 +47,13 @@ pub(crate) struct Pending {
     pub(crate) created_at: i64,
     /// What it is in the unit; `None` where it is deleted.
     pub(crate) now: Option<State>,
+}
+
+/// Which state of an entity a unit has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) version: u64,
+    pub(crate) created_at: i64,
 }
 
 /// Who changes something, and when.
@@ -85,6 +92,15 @@ impl Pending {
                 now: Some(stored.state),
             },
         }
+    }
+
+    /// The same entity, of which the unit has read this state. If it is not the one that stands there,
+    /// the commit is in conflict: what is changed was worked out from a state that is gone.
+    pub(crate) fn built_on(mut self, seen: Option<Seen>) -> Pending {
+        if let (Some(base), Some(seen)) = (&mut self.base, seen) {
+            (base.version, base.created_at) = (seen.version, seen.created_at);
+        }
+        self
     }
 
     /// The entity after the change, and what the change is called in its event.

@@ -5,13 +5,13 @@
 
 use crate::{
     failure::refusal,
-    limits::{EVENT_BYTES_MAX, EVENT_ENTITY_BYTES_MAX, UNIT_BYTES_MAX, UNIT_CHANGES_MAX},
-    pending::{Author, Key, Pending, Stored},
+    limits::{EVENT_BYTES_MAX, EVENT_ENTITY_BYTES_MAX, UNIT_BYTES_MAX, UNIT_CHANGES_MAX, UNIT_SEEN_MAX},
+    pending::{Author, Key, Pending, Seen, Stored},
 };
 use bulkhead_protocol::{
     ErrorCode, Failure, Json,
     event::check_event_name,
-    layer1::{EntityId, Operation},
+    layer1::{Change, EntityId, Operation},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -36,6 +36,10 @@ pub(crate) struct Unit {
     /// Tells it from every other unit of this process, whatever numbers its host gives.
     pub(crate) serial: u64,
     pub(crate) changes: HashMap<Key, Pending>,
+    /// Which state of each entity its queries returned first, but for those that it had changed itself.
+    seen: HashMap<Key, Seen>,
+    /// Whether that is every entity which they returned.
+    memory: Memory,
     /// Which entities were changed, one after the other: what is written goes in this order, and a copy
     /// of the unit is brought up to it by what is new here.
     pub(crate) touched: Vec<Key>,
@@ -44,6 +48,14 @@ pub(crate) struct Unit {
     pub(crate) held: HashMap<Arc<str>, (i64, i64)>,
     /// What it holds in memory.
     pub(crate) bytes: usize,
+}
+
+/// Whether a unit remembers everything that it has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    Whole,
+    /// There was more than it may remember.
+    Full,
 }
 
 /// What one operation came to.
@@ -67,6 +79,8 @@ impl Default for Unit {
         Unit {
             serial: NEXT.fetch_add(1, Ordering::Relaxed),
             changes: HashMap::new(),
+            seen: HashMap::new(),
+            memory: Memory::Whole,
             touched: Vec::new(),
             events: Vec::new(),
             held: HashMap::new(),
@@ -108,6 +122,41 @@ impl Unit {
         self.bytes = mark.bytes;
     }
 
+    /// Takes note of what a query of the unit has returned. What was read first counts: whatever the
+    /// message does next may build on it.
+    pub(crate) fn note_seen(&mut self, read: impl IntoIterator<Item = (Key, Seen)>) {
+        /// What one of them costs beside the name of its type.
+        const OVERHEAD_BYTES: usize = 128;
+        for (key, seen) in read {
+            if self.changes.contains_key(&key) || self.seen.contains_key(&key) {
+                continue;
+            }
+            if self.seen.len() >= UNIT_SEEN_MAX {
+                self.memory = Memory::Full;
+                return;
+            }
+            self.bytes += OVERHEAD_BYTES + key.0.as_str().len();
+            self.seen.insert(key, seen);
+        }
+    }
+
+    /// Which state of an entity a change builds on, if the unit has read one. A change that names the
+    /// version which it expects builds on that.
+    fn basis(&self, key: &Key, change: &Change) -> Result<Option<Seen>, Failure> {
+        if let Change::Update { expected: Some(_), .. } | Change::Delete { expected: Some(_), .. } = change {
+            return Ok(None);
+        }
+        let seen = self.seen.get(key).copied();
+        if seen.is_none() && self.memory == Memory::Full && !matches!(change, Change::Create { .. }) {
+            let (entity, id) = key;
+            let sentence = format!(
+                "this message has read more than {UNIT_SEEN_MAX} entities, and it is not remembered whether the {entity} with the id {id} is one of them; name its expected_version, or make several messages of it"
+            );
+            return Err(refusal(ErrorCode::BadRequest, sentence));
+        }
+        Ok(seen)
+    }
+
     /// Does one operation, of an entity that is `stored` in the database if the unit has not touched it.
     pub(crate) fn apply(
         &mut self,
@@ -119,7 +168,10 @@ impl Unit {
     ) -> Result<Done, Failure> {
         let key = (operation.entity.clone(), id);
         let before = self.changes.get(&key).cloned();
-        let pending = before.clone().unwrap_or_else(|| Pending::of(stored, author));
+        let pending = match &before {
+            Some(before) => before.clone(),
+            None => Pending::of(stored, author).built_on(self.basis(&key, &operation.change)?),
+        };
         let (pending, kind) = pending.changed(&operation.change, &key, author)?;
         let version =
             pending.now.as_ref().map_or_else(|| before_version(before.as_ref(), &pending) + 1, |now| now.version);

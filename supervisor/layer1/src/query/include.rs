@@ -83,6 +83,7 @@ fn one(
         if text.len() + 2 > *room {
             return Ok(Part::UpToRoom);
         }
+        from.note(&include.entity, row)?;
         *room -= text.len() + 2;
         out.push_str(if taken > 0 { "," } else { "" });
         out.push_str(&text);

@@ -10,12 +10,14 @@ use super::{
 use crate::{
     declarations::Declarations,
     failure::{not_found, of_sqlite, refusal},
+    pending::{Key, Seen},
 };
 use bulkhead_protocol::{
     ErrorCode, Failure, Json,
     layer1::{Count, EntityId, EntityName, Filter, Many, Order, Query, Selection},
 };
 use rusqlite::{Connection, Row, params_from_iter, types::Value as Sql};
+use std::cell::RefCell;
 
 /// Why a query has no answer: a refusal in words, or an error of SQLite, which may be a deadline.
 pub(crate) enum QueryError {
@@ -51,6 +53,8 @@ pub(crate) struct Answering<'a> {
     /// Whether the temporary table of the connection has changes that the query is to see.
     pub(crate) overlay: Overlaid,
     pub(crate) bytes_max: usize,
+    /// Takes note of what is read, for the unit that the query belongs to, if it belongs to one.
+    pub(crate) seen: Option<&'a RefCell<Vec<(Key, Seen)>>>,
 }
 
 /// Whether a unit's changes are to be seen.
@@ -167,6 +171,17 @@ fn cursor_of(row: &Row<'_>, order: &[Order]) -> Result<Cursor, QueryError> {
     Ok(Cursor { values: values?, id })
 }
 
+impl Answering<'_> {
+    /// Takes note of an entity that goes into the answer.
+    pub(super) fn note(&self, entity: &EntityName, row: &Row<'_>) -> Result<(), QueryError> {
+        let Some(seen) = self.seen else { return Ok(()) };
+        let id = EntityId::new(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?).map_err(Failure::from)?;
+        let state = Seen { version: row.get(1)?, created_at: row.get(2)? };
+        seen.borrow_mut().push(((entity.clone(), id), state));
+        Ok(())
+    }
+}
+
 /// Adds the entity of a row, with what is included.
 fn push(
     answer: &mut Answer,
@@ -186,6 +201,7 @@ fn push(
         }
     }
     text.push('}');
+    from.note(&query.entity, row)?;
     let fit = answer.push(&text, cursor_bytes);
     if fit == Fit::Full && answer.is_empty() {
         let sentence = format!(

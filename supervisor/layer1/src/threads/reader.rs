@@ -12,7 +12,7 @@ use crate::{
     limits::UNITS_BYTES_MAX,
     operations::{World, run},
     outcome::Outcome,
-    pending::Author,
+    pending::{Author, Key, Seen},
     query::{Answering, Overlaid, Overlay, answer},
     tables::{entities, events, keys, set_aside, subscriptions, usage},
     unit::Unit,
@@ -23,6 +23,7 @@ use bulkhead_protocol::{
 };
 use rusqlite::Connection;
 use std::{
+    cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, PoisonError},
     time::Instant,
@@ -106,7 +107,13 @@ impl Reader {
         let connection = &self.connection;
         let sqlite = |error: rusqlite::Error| of_sqlite(&error);
         match (job, unit) {
-            (Job::Query { query, .. }, unit) => self.query(query, unit.map(|(_, unit)| &*unit)),
+            (Job::Query { query, .. }, None) => self.query(query, None, None),
+            (Job::Query { query, .. }, Some((_, unit))) => {
+                let seen = RefCell::default();
+                let answered = self.query(query, Some(unit), Some(&seen))?;
+                unit.note_seen(seen.into_inner());
+                Ok(answered)
+            }
             (Job::Mutate { owner, mutation, .. }, Some((_, unit))) => {
                 self.has_room()?;
                 let author = Author { owner: owner.as_str().into(), now };
@@ -154,7 +161,12 @@ impl Reader {
         }
     }
 
-    fn query(&mut self, query: &Query, unit: Option<&Unit>) -> Result<Outcome, Failure> {
+    fn query(
+        &mut self,
+        query: &Query,
+        unit: Option<&Unit>,
+        seen: Option<&RefCell<Vec<(Key, Seen)>>>,
+    ) -> Result<Outcome, Failure> {
         let sqlite = |error: rusqlite::Error| of_sqlite(&error);
         let declarations = &self.shared.declarations;
         let touches = |unit: &Unit| {
@@ -173,7 +185,7 @@ impl Reader {
             None => Overlaid::No,
         };
         let bytes_max = self.shared.settings.answer_bytes_max;
-        let from = Answering { connection: &self.connection, declarations, overlay, bytes_max };
+        let from = Answering { connection: &self.connection, declarations, overlay, bytes_max, seen };
         // One by id is one statement, and so of one moment by itself.
         let single =
             matches!(query.selection, Selection::One(_)) && query.include.is_empty() && overlay == Overlaid::No;
