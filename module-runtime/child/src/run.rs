@@ -91,6 +91,10 @@ fn turn(wire: &mut Wire, promises: &Promises, guest: &mut impl Guest, pending: &
     if !held || last.is_some() {
         wire.flush();
     }
+    // The loop says it where it goes on to the next request and finds the end.
+    if let Some(reason) = last.and_then(|_| wire.broken()) {
+        log!(error, "{reason}");
+    }
     last
 }
 

@@ -179,6 +179,14 @@ impl Wire {
         self.cancelled.pop_front()
     }
 
+    /// What broke, as far as it was noticed, and was not told by an [`End`].
+    pub fn broken(&self) -> Option<&str> {
+        match &self.end {
+            Some(End::Broken(reason)) => Some(reason),
+            Some(End::Closed) | None => None,
+        }
+    }
+
     /// Answers a request, if it wants an answer. The answer leaves with the next [`Wire::flush`].
     pub fn answer(&mut self, id: Option<u64>, result: Result<Json, Error>) {
         self.current = None;

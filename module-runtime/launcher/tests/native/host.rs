@@ -170,13 +170,19 @@ fn the_samples_do_what_they_say() {
     end(program);
 }
 
+/// Two queries and one whose handler panics, in one write, so that the answers are held for each
+/// other.
+fn keep_two_and_panic(program: &mut Program) -> Vec<u64> {
+    let query = |id: u64, payload: Value| Message::Request(Request::new(id, RequestType::Query, payload.into()));
+    let ids: Vec<u64> = (0..3).map(|_| program.number()).collect();
+    program.send_messages(&[query(ids[0], json!(1)), query(ids[1], json!(2)), query(ids[2], json!("panic"))]);
+    ids
+}
+
 #[test]
 fn what_was_answered_before_a_panic_leaves_only_after_before_answers() {
     let mut program = Library::build("keeper.c", &[]).start();
-    let query = |id: u64, payload: Value| Message::Request(Request::new(id, RequestType::Query, payload.into()));
-    // In one write, so that the answers are held for each other.
-    let ids: Vec<u64> = (0..3).map(|_| program.number()).collect();
-    program.send_messages(&[query(ids[0], json!(1)), query(ids[1], json!(2)), query(ids[2], json!("panic"))]);
+    let ids = keep_two_and_panic(&mut program);
     assert_eq!(program.answer(ids[0]), Ok(json!("kept")));
     assert_eq!(program.answer(ids[1]), Ok(json!("kept")));
     assert_eq!(program.answer(ids[2]).unwrap_err()["error"], "in doubt");
@@ -184,4 +190,14 @@ fn what_was_answered_before_a_panic_leaves_only_after_before_answers() {
     assert_eq!(code, Some(101), "{stderr}");
     let lines: Vec<&str> = stderr.lines().collect();
     assert_eq!(lines, ["wrote 2"], "and the module is not destroyed");
+}
+
+#[test]
+fn what_was_answered_before_a_panic_does_not_leave_where_before_answers_fails() {
+    let mut program = Library::build("keeper.c", &["FAILS"]).start();
+    let ids = keep_two_and_panic(&mut program);
+    assert_eq!(program.try_answer(ids[0]), None);
+    let (code, stderr) = program.finish();
+    assert_eq!(code, Some(101), "{stderr}");
+    assert!(stderr.contains("the answers were not sent: the disk is full"), "{stderr}");
 }

@@ -1,5 +1,6 @@
 /* Keeps what it is asked to until before_answers, and says then how much it wrote. Its answers may
- * leave together. A payload with "panic" is answered as by a handler that panicked. */
+ * leave together. A payload with "panic" is answered as by a handler that panicked. With FAILS it can
+ * write nothing. */
 #include "module.h"
 
 #include <stdio.h>
@@ -17,6 +18,11 @@ char *get_module_metadata(void) { return "{\"batch_answers\":true}"; }
 
 char *before_answers(void *module) {
     (void)module;
+#ifdef FAILS
+    if (kept > 0) {
+        return "the disk is full";
+    }
+#endif
     if (kept > 0) {
         fprintf(stderr, "wrote %d\n", kept);
     }
