@@ -1,5 +1,9 @@
 //! The command line: every command, flag and help text. Completions and man pages are made from it.
 
+mod layer1;
+
+pub(crate) use layer1::{Existing, Export, Import, Layer1, Place, SetAside, Which};
+
 use crate::amount::parse_duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
@@ -78,7 +82,7 @@ Examples:
         options: RequestOptions,
     },
     /// Send a query to a module and print the data of its answer.
-    #[command(after_help = "Example:\n  bulkhead query layer1 '{\"entity\":\"ResearchLog\",\"limit\":10}'")]
+    #[command(after_help = QUERY_HELP)]
     Query {
         /// The module, or layer1 for the data store.
         name: String,
@@ -89,6 +93,7 @@ Examples:
         options: RequestOptions,
     },
     /// Send a mutation to a module and print the data of its answer.
+    #[command(after_help = MUTATE_HELP)]
     Mutate {
         /// The module, or layer1 for the data store.
         name: String,
@@ -110,18 +115,9 @@ Examples:
         #[arg(value_name = "JSON | - | @FILE", allow_negative_numbers = true)]
         json: Option<String>,
     },
-    /// Follow events as they happen.
-    #[command(after_help = "Examples:\n  bulkhead events\n  bulkhead events 'module.*' --json | jq .data")]
-    Events {
-        /// An event's name, or the beginning of one and a star; without it, all events.
-        pattern: Option<String>,
-        /// Begin behind this cursor, to miss nothing since the event that carried it.
-        #[arg(long, value_name = "CURSOR")]
-        after: Option<u64>,
-        /// One JSON object a line.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Follow events: as they happen, from a cursor, or all that are stored.
+    #[command(after_help = EVENTS_HELP)]
+    Events(Events),
     /// Show the last lines that a module wrote.
     Logs {
         /// The module.
@@ -159,6 +155,9 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    /// Look after the data store: export, import, backup, check, events that were set aside.
+    #[command(subcommand)]
+    Layer1(Layer1),
     /// Check the configuration, or show what is in force.
     #[command(subcommand)]
     Config(Config),
@@ -172,6 +171,50 @@ Examples:
         /// The folder.
         dir: Option<PathBuf>,
     },
+}
+
+const QUERY_HELP: &str = "\
+The data store takes {\"entity\",\"id\"}, or {\"entity\"} with filters, search, order, limit, after, include and \
+count; what comes behind an answer's last entity has the answer's \"next\" as its \"after\".
+
+Examples:
+  bulkhead query layer1 '{\"entity\":\"Log\",\"filters\":{\"tags\":{\"contains\":\"ink\"}},\"order\":\"-$created_at\",\"limit\":10}'
+  bulkhead query layer1 '{\"entity\":\"Log\",\"limit\":0,\"count\":true}' | jq .count";
+
+const MUTATE_HELP: &str = "\
+The data store takes {\"entity\",\"operation\"} with data, id and expected_version as create, update or delete \
+need them, or {\"operations\":[…]}, of which all happen or none. With --key it is done once, however often it is sent.
+
+Examples:
+  bulkhead mutate layer1 '{\"entity\":\"Log\",\"operation\":\"create\",\"data\":{\"text\":\"hi\"}}' --key monday-1
+  bulkhead mutate layer1 '{\"entity\":\"Log\",\"operation\":\"update\",\"id\":\"01981f6e-2c1a-7e3b-9f00-5d2c8a4b6e7f\",\"expected_version\":1,\"data\":{\"text\":\"ho\"}}'";
+
+const EVENTS_HELP: &str = "\
+What modules and clients publish is stored, and so are changes of the data (Log.created); the daemon's own events \
+(module.ready) come as they happen only. --json has the cursor of each event.
+
+Examples:
+  bulkhead events
+  bulkhead events 'module.*' --json | jq .data
+  bulkhead events 'Log.*' --from-beginning --reconnect --json";
+
+/// Options of `events`.
+#[derive(Args, Debug)]
+pub(crate) struct Events {
+    /// An event's name, or the beginning of one and a star; without it, all events.
+    pub(crate) pattern: Option<String>,
+    /// Begin behind this cursor, to miss nothing since the event that carried it.
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) after: Option<u64>,
+    /// Begin with the oldest event that is kept.
+    #[arg(long, conflicts_with = "after")]
+    pub(crate) from_beginning: bool,
+    /// When the daemon goes away, wait for it and go on behind the last event.
+    #[arg(long)]
+    pub(crate) reconnect: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Where the daemon finds its files.

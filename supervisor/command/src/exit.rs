@@ -106,6 +106,17 @@ pub(crate) enum Halt {
     /// There is no connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// There is no connection, and what was asked for can be done without one.
+    #[error("{0}; or name the data's state directory with --state DIR")]
+    NoHost(ConnectError),
+    /// A signal came before anything was finished.
+    #[error("interrupted: {left}")]
+    Stopped {
+        /// The number of the signal.
+        signal: i32,
+        /// What became of it.
+        left: &'static str,
+    },
     /// The connection gave no answer.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -132,7 +143,7 @@ impl Halt {
             Halt::Output(_) | Halt::System { .. } | Halt::Failed(_) => Exit::Failed,
             Halt::Usage(_) => Exit::Usage,
             Halt::Answered { failure, .. } => failure.code.into(),
-            Halt::Connect(_) => Exit::Unreachable,
+            Halt::Connect(_) | Halt::NoHost(_) => Exit::Unreachable,
             Halt::Client(ClientError::TimedOut) => Exit::Deadline,
             Halt::Client(ClientError::TooLarge(_)) => Exit::Failed,
             Halt::Client(
@@ -142,7 +153,7 @@ impl Halt {
                 | ClientError::Message(_)
                 | ClientError::Refused(_),
             ) => Exit::Unreachable,
-            Halt::Interrupted { signal, .. } => Exit::Interrupted(*signal),
+            Halt::Interrupted { signal, .. } | Halt::Stopped { signal, .. } => Exit::Interrupted(*signal),
         }
     }
 }

@@ -183,7 +183,8 @@ research-log: the module crashed while it handled the request
         failure.data = Some(Json::parse(r#"{"at":"filters.n"}"#).unwrap());
         let expected = "layer1: at filters.n: expected a number, found a list\n  code       bad_request";
         assert_eq!(explain("layer1", &failure), expected);
-        let mut failure = Failure::new(ErrorCode::Conflict, "expected version 1 of the A with the id x, found version 2");
+        let mut failure =
+            Failure::new(ErrorCode::Conflict, "expected version 1 of the A with the id x, found version 2");
         failure.data = Some(Json::parse(r#"{"entity":"A","id":"x","expected":1,"found":2}"#).unwrap());
         let expected = "\
 layer1: expected version 1 of the A with the id x, found version 2

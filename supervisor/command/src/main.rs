@@ -17,6 +17,7 @@ mod failure;
 mod follow;
 mod generate;
 mod json_argument;
+mod layer1;
 mod lifecycle;
 mod output;
 mod pipe;
@@ -69,10 +70,11 @@ fn dispatch(Cli { socket, command }: Cli) -> Result<Exit, Halt> {
         Command::Mutate { name, json, options } => request::data(socket, RequestType::Mutation, &name, &json, &options),
         Command::Pipe(options) => pipe::run(socket, &options),
         Command::Emit { event, json } => request::emit(socket, &event, json.as_deref()),
-        Command::Events { pattern, after, json } => follow::events(socket, pattern, after, json),
+        Command::Events(options) => follow::events(socket, options),
         Command::Logs { name, follow, lines, json } => follow::logs(socket, &name, lines, follow, json),
         Command::Crashes { name, json } => crashes::show(socket, name.as_deref(), json),
         Command::Wait { name, condition, timeout, json } => lifecycle::wait(socket, &name, condition, timeout, json),
+        Command::Layer1(command) => layer1::run(socket, command),
         Command::Config(command) => config::run(socket, command),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { dir } => generate::man(dir.as_deref()),

@@ -1,19 +1,36 @@
 //! One line at the bottom of the terminal that says how far something is, and leaves no trace.
 
-use crate::amount::count;
+use crate::amount::{count, size};
 use crate::output::printable;
 use bulkhead_protocol::Json;
 use serde::Deserialize;
 use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 /// The line; silent where nobody would see it.
 pub(crate) struct ProgressLine {
     shown: bool,
     visible: bool,
     width: usize,
+    /// When an amount was shown last.
+    amount_shown: Option<Instant>,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Entities of the data store.
+    Entities,
+    /// Pages of a database.
+    Pages,
+    /// Bytes of a file.
+    Bytes,
 }
 
 const BAR_WIDTH: usize = 30;
+
+/// How often an amount changes on the screen, however often it changes.
+const AMOUNT_INTERVAL: Duration = Duration::from_millis(100);
 
 impl ProgressLine {
     /// A line on standard error, if that is a terminal.
@@ -28,7 +45,8 @@ impl ProgressLine {
 
     fn new(visible: bool) -> ProgressLine {
         let width = visible.then(|| terminal_size::terminal_size_of(io::stderr())).flatten();
-        ProgressLine { shown: false, visible, width: width.map_or(80, |(width, _)| usize::from(width.0)) }
+        let width = width.map_or(80, |(width, _)| usize::from(width.0));
+        ProgressLine { shown: false, visible, width, amount_shown: None }
     }
 
     /// Whether anything would be seen.
@@ -49,6 +67,14 @@ impl ProgressLine {
     pub(crate) fn show_data(&mut self, data: &Json) {
         if self.visible {
             self.show(&describe(data));
+        }
+    }
+
+    /// Shows how much is done, as a bar where it is known of how much; not more often than an eye follows.
+    pub(crate) fn show_amount(&mut self, done: u64, total: Option<u64>, unit: Unit) {
+        if self.visible && self.amount_shown.is_none_or(|shown| shown.elapsed() >= AMOUNT_INTERVAL) {
+            self.amount_shown = Some(Instant::now());
+            self.show(&amount(done, total, unit));
         }
     }
 
@@ -73,12 +99,26 @@ fn describe(data: &Json) -> String {
         total: u64,
     }
     match data.read::<Done>() {
-        Ok(Done { done, total }) if total > 0 => {
-            let filled = usize::try_from(done.min(total).saturating_mul(BAR_WIDTH as u64) / total).unwrap_or(BAR_WIDTH);
-            format!("[{}{}] {} of {}", "#".repeat(filled), " ".repeat(BAR_WIDTH - filled), count(done), count(total))
-        }
+        Ok(Done { done, total }) if total > 0 => format!("{} {} of {}", bar(done, total), count(done), count(total)),
         _ => printable(data.as_str()),
     }
+}
+
+fn amount(done: u64, total: Option<u64>, unit: Unit) -> String {
+    let (number, unit): (fn(u64) -> String, &str) = match unit {
+        Unit::Entities => (count, " entities"),
+        Unit::Pages => (count, " pages"),
+        Unit::Bytes => (size, ""),
+    };
+    match total.filter(|total| *total > 0) {
+        Some(total) => format!("{} {} of {}{unit}", bar(done, total), number(done), number(total)),
+        None => format!("{}{unit}", number(done)),
+    }
+}
+
+fn bar(done: u64, total: u64) -> String {
+    let filled = usize::try_from(done.min(total).saturating_mul(BAR_WIDTH as u64) / total).unwrap_or(BAR_WIDTH);
+    format!("[{}{}]", "#".repeat(filled), " ".repeat(BAR_WIDTH - filled))
 }
 
 #[cfg(test)]
@@ -91,5 +131,13 @@ mod tests {
         assert_eq!(bar, format!("[{}{}] 1,500 of 3,000", "#".repeat(15), " ".repeat(15)));
         assert_eq!(describe(&Json::parse(r#"{"done":9,"total":3}"#).unwrap()), format!("[{}] 9 of 3", "#".repeat(30)));
         assert_eq!(describe(&Json::parse(r#"{"step":"two"}"#).unwrap()), r#"{"step":"two"}"#);
+    }
+
+    #[test]
+    fn an_amount_is_a_bar_where_the_whole_is_known() {
+        let half = format!("[{}{}] 1.0 MiB of 2.0 MiB", "#".repeat(15), " ".repeat(15));
+        assert_eq!(amount(1 << 20, Some(2 << 20), Unit::Bytes), half);
+        assert_eq!(amount(1500, None, Unit::Entities), "1,500 entities");
+        assert_eq!(amount(0, Some(0), Unit::Pages), "0 pages");
     }
 }

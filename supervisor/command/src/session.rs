@@ -170,11 +170,29 @@ impl Session {
     }
 }
 
+/// Waits, and ends early when nobody reads standard output any more.
+///
+/// # Errors
+/// [`Halt::ReaderGone`] then.
+pub(crate) fn wait_unless_reader_is_gone(duration: Duration) -> Result<(), Halt> {
+    let stdout = io::stdout();
+    let mut polled = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    match poll(&mut polled, timeout_until(Some(Instant::now() + duration))) {
+        Ok(0) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Ok(_) => Err(Halt::ReaderGone),
+        Err(error) => Err(Halt::System { what: "waiting", error: error.into() }),
+    }
+}
+
 /// SIGINT and SIGTERM, taken from their usual course for as long as this lives.
 pub(crate) struct Signals(SignalFd, SigSet);
 
 impl Signals {
-    fn block() -> Result<Signals, Halt> {
+    /// Takes them.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(crate) fn block() -> Result<Signals, Halt> {
         let fail = |error: nix::Error| Halt::System { what: "signals", error: error.into() };
         let mut wanted = SigSet::empty();
         wanted.add(Signal::SIGINT);
@@ -184,7 +202,8 @@ impl Signals {
         SignalFd::with_flags(&wanted, flags).map(|fd| Signals(fd, before)).map_err(fail)
     }
 
-    fn next(&self) -> Option<i32> {
+    /// The number of the one that has come, if one has.
+    pub(crate) fn next(&self) -> Option<i32> {
         self.0.read_signal().ok().flatten().and_then(|info| i32::try_from(info.ssi_signo).ok())
     }
 }

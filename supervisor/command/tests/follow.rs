@@ -3,6 +3,7 @@
 mod support;
 
 use bulkhead_protocol::{ErrorCode, Failure};
+use std::sync::atomic::{AtomicU64, Ordering};
 use support::Host;
 
 #[test]
@@ -27,6 +28,47 @@ fn events_are_printed_as_they_happen_until_the_reader_goes_away() {
         r#"{"schema":1,"cursor":7,"time":"2026-11-22T10:00:00Z","event":"module.ready","data":{"name":"log"}}"#;
     assert_eq!(events.line(), expected);
     assert_eq!(host.seen()[1].payload.as_str(), r#"{"name":"events","args":{}}"#);
+}
+
+#[test]
+fn events_from_the_beginning_say_what_is_not_kept_any_more() {
+    let host = Host::start(|client| {
+        let request = client.request().unwrap();
+        client.progress(&request, r#"{"following":true,"cursor":9,"lost":1200}"#);
+        client.progress(&request, r#"{"cursor":1201,"time":"T","event":"a.b","data":1}"#);
+        client.success(&request, "null");
+    });
+    let done = host.run(&["events", "--from-beginning"]);
+    done.expect(0, "T a.b 1\n");
+    let expected = "\
+bulkhead: following events behind cursor 0; the newest is 9
+bulkhead: 1,200 events are lost: they are not kept any more
+";
+    assert_eq!(done.err, expected);
+    assert_eq!(host.seen()[0].payload.as_str(), r#"{"name":"events","args":{"after":0}}"#);
+    host.run(&["events", "--from-beginning", "--after", "3"]).expect(2, "");
+}
+
+#[test]
+fn events_go_on_behind_the_last_one_when_the_daemon_is_back() {
+    // Each connection is a daemon that tells one event and goes away.
+    let next = AtomicU64::new(0);
+    let host = Host::start(move |client| {
+        let request = client.request().unwrap();
+        let cursor = 10 * next.fetch_add(1, Ordering::Relaxed);
+        client.progress(&request, &format!(r#"{{"following":true,"cursor":{cursor},"lost":0}}"#));
+        client.progress(&request, &format!(r#"{{"cursor":{},"time":"T","event":"a.b","data":{cursor}}}"#, cursor + 1));
+        if cursor == 20 {
+            client.success(&request, "null");
+        }
+    });
+    let done = host.run(&["events", "--reconnect"]);
+    done.expect(0, "T a.b 0\nT a.b 10\nT a.b 20\n").says("waiting for the daemon to come back");
+    let asked: Vec<String> = host.seen().iter().map(|request| request.payload.as_str().to_owned()).collect();
+    let expected = ["{}", r#"{"after":1}"#, r#"{"after":11}"#];
+    assert_eq!(asked, expected.map(|args| format!(r#"{{"name":"events","args":{args}}}"#)));
+    let once = Host::start(|client| drop(client.request()));
+    once.run(&["events"]).expect(125, "").says("the host closed the connection");
 }
 
 #[test]

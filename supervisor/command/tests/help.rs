@@ -20,6 +20,8 @@ fn help_needs_no_daemon_and_names_the_exit_codes() {
     }
     let call = help(&["help", "call"]);
     assert!(call.out.contains("Examples:") && call.out.contains("--timeout"), "{}", call.out);
+    let import = help(&["layer1", "import", "--help"]);
+    assert!(import.out.contains("Examples:") && import.out.contains("- replace:"), "{}", import.out);
     assert!(help(&["pipe", "--help"]).out.contains("--key-prefix"), "pipe");
 }
 
@@ -27,7 +29,7 @@ fn help_needs_no_daemon_and_names_the_exit_codes() {
 fn completions_are_made_for_each_shell() {
     for shell in ["bash", "zsh", "fish"] {
         let done = help(&["completions", shell]);
-        assert!(done.code == Some(0) && done.out.contains("bulkhead"), "{shell}");
+        assert!(done.code == Some(0) && done.out.contains("set-aside"), "{shell}");
     }
 }
 
@@ -36,7 +38,9 @@ fn manual_pages_are_made_for_each_command() {
     assert!(help(&["man"]).out.starts_with(".ie"), "roff");
     let folder = Folder::new();
     help(&["man", folder.0.to_str().unwrap()]).expect(0, "");
-    for page in ["bulkhead.1", "bulkhead-call.1", "bulkhead-pipe.1", "bulkhead-config-check.1"] {
+    for page in
+        ["bulkhead.1", "bulkhead-call.1", "bulkhead-pipe.1", "bulkhead-config-check.1", "bulkhead-layer1-import.1"]
+    {
         assert!(folder.0.join(page).is_file(), "{page}");
     }
 }

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
-use support::{DEADLINE, Host, Running, args_of, bulkhead};
+use support::{DEADLINE, Folder, Host, Running, args_of, bulkhead};
 
 /// A terminal of 60 columns: what a program writes to the second comes out at the first.
 fn terminal() -> (File, OwnedFd) {
@@ -96,4 +96,22 @@ fn a_pipe_shows_how_far_it_is_beside_its_data() {
     assert_eq!(String::from_utf8_lossy(&first), "\r\x1b[K1 done, 0 fa");
     running.done().expect(0, "");
     assert!(all_of(screen).ends_with("\r\x1b[K"), "the line is gone at the end");
+}
+
+#[test]
+fn an_import_shows_a_bar_of_the_file_beside_its_result() {
+    const FILE: &str = "{\"bulkhead\":\"layer1\",\"format\":1}\n{}\n";
+    let host = Host::answering(|client, request| client.success(request, r#"{"created":1,"replaced":0,"kept":0}"#));
+    let folder = Folder::new();
+    let file = folder.0.join("data.jsonl");
+    std::fs::write(&file, FILE).unwrap();
+    let (screen, terminal) = terminal();
+    let mut command = bulkhead(&host.socket());
+    command.args(["layer1", "import"]).arg(&file).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(terminal);
+    let mut running = Running(command.spawn().unwrap());
+    drop(command);
+    let text = all_of(screen);
+    running.done().expect(0, "created 1, replaced 0, kept 0\n");
+    let bar = "#".repeat(30);
+    assert_eq!(text, format!("\r\x1b[K[{bar}] {} B of {0} B\r\x1b[K", FILE.len()));
 }

@@ -1,0 +1,125 @@
+//! `layer1`: what is done to the data store as a whole. Export, check and backup read the file itself,
+//! whether a daemon has it open or none; an import goes through the daemon that has it, or takes its
+//! place. What the data means is deliberately nobody's business here.
+
+mod check;
+mod copy;
+mod import;
+mod set_aside;
+mod status;
+
+use crate::cli::{Layer1 as Command, Place};
+use crate::exit::{Exit, Halt};
+use crate::progress::{ProgressLine, Unit};
+use crate::session::{Session, Signals};
+use bulkhead_layer1::{OpenError, Progress, ToolError, Tools};
+use serde::Deserialize;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// The database inside a state directory.
+const FILE: &str = "layer1/layer1.db";
+
+/// `bulkhead layer1`.
+pub(crate) fn run(socket: Option<PathBuf>, command: Command) -> Result<Exit, Halt> {
+    match command {
+        Command::Status { json } => status::show(socket, json),
+        Command::Export(options) => copy::export(socket, &options),
+        Command::Import(options) => import::run(socket, &options),
+        Command::Check { place, json } => check::run(socket, &place, json),
+        Command::Backup { file, place, json } => copy::backup(socket, &file, &place, json),
+        Command::SetAside { command } => set_aside::run(socket, command),
+    }
+}
+
+/// Tools for the database that is meant.
+fn tools(socket: Option<PathBuf>, place: &Place) -> Result<Tools, Halt> {
+    let path = match &place.state {
+        Some(state) => state.join(FILE),
+        None => file_of_host(&mut connect(socket)?)?,
+    };
+    Tools::of(path).map_err(refused)
+}
+
+/// A connection to the daemon, or what can be done without one.
+fn connect(socket: Option<PathBuf>) -> Result<Session, Halt> {
+    Session::open(socket).map_err(|halt| match halt {
+        Halt::Connect(error) => Halt::NoHost(error),
+        other => other,
+    })
+}
+
+/// The file of the daemon's data store.
+fn file_of_host(session: &mut Session) -> Result<PathBuf, Halt> {
+    #[derive(Deserialize)]
+    struct Status {
+        host: Host,
+    }
+    #[derive(Deserialize)]
+    struct Host {
+        state_dir: PathBuf,
+        #[serde(default)]
+        layer1: Option<Layer1>,
+    }
+    #[derive(Deserialize)]
+    struct Layer1 {
+        file: PathBuf,
+    }
+    let misunderstood = |error| Halt::Failed(format!("the host's status is not understood: {error}"));
+    let Status { host } = crate::status::ask(session, None)?.read().map_err(misunderstood)?;
+    Ok(host.layer1.map_or_else(|| host.state_dir.join(FILE), |layer1| layer1.file))
+}
+
+/// Why a database is not opened.
+fn refused(error: OpenError) -> Halt {
+    match error {
+        OpenError::Missing { .. } => Halt::Usage(error.to_string()),
+        other => Halt::Failed(other.to_string()),
+    }
+}
+
+/// Why a tool did not finish; what it wrote went to `target`.
+fn unfinished(error: ToolError, target: Option<&Path>, signal: Option<i32>) -> Halt {
+    match (error, target, signal) {
+        (ToolError::Stopped, _, Some(signal)) => Halt::Stopped { signal, left: "no file is left" },
+        (ToolError::Io(error), None, _) => Halt::output(error),
+        (ToolError::Io(error), Some(target), _) => Halt::Failed(format!("{}: {error}", target.display())),
+        (error, _, _) => Halt::Failed(error.to_string()),
+    }
+}
+
+/// Shows how far a tool is, and stops it when a signal comes.
+struct Watch {
+    line: ProgressLine,
+    unit: Unit,
+    signals: Option<Signals>,
+    /// The signal that stopped it.
+    signal: Option<i32>,
+}
+
+impl Watch {
+    /// Signals take their usual course.
+    fn new(line: ProgressLine, unit: Unit) -> Watch {
+        Watch { line, unit, signals: None, signal: None }
+    }
+
+    /// A signal stops the tool, which clears up behind itself.
+    fn with_signals(self) -> Result<Watch, Halt> {
+        Ok(Watch { signals: Some(Signals::block()?), ..self })
+    }
+
+    fn look(&mut self, Progress { done, total }: Progress) -> ControlFlow<()> {
+        self.line.show_amount(done, total, self.unit);
+        self.signal = self.signals.as_ref().and_then(Signals::next);
+        if self.signal.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+/// Standard output, in large pieces: what is written through the standard library's own is flushed at
+/// every line.
+fn stdout() -> Result<io::BufWriter<std::fs::File>, Halt> {
+    use std::os::fd::AsFd;
+    let descriptor = io::stdout().as_fd().try_clone_to_owned().map_err(Halt::Output)?;
+    Ok(io::BufWriter::with_capacity(64 * 1024, descriptor.into()))
+}
