@@ -87,7 +87,10 @@ fn one_message_has_the_answer_that_the_page_says() {
         (r#"{"id":1,"type":"dance"}"#.into(), error(1, "unknown_type")),
         (r#"{"id":1,"type":"command","payload":{"name":"ping"}}"#.into(), error(1, "bad_request")),
         (r#"{"id":1,"type":"query"}"#.into(), error(1, "bad_request")),
-        (r#"{"id":1,"type":"query","payload":{"entity":"A"}}"#.into(), success(1, json!({ "entities": [], "next": null }))),
+        (
+            r#"{"id":1,"type":"query","payload":{"entity":"A"}}"#.into(),
+            success(1, json!({ "entities": [], "next": null })),
+        ),
         (r#"{"id":1,"type":"mutation","to":"layer1"}"#.into(), error(1, "bad_request")),
         (r#"{"id":1,"type":"command","to":"layer1"}"#.into(), error(1, "unknown_type")),
         (r#"{"id":1,"type":"command","to":"nobody"}"#.into(), error(1, "unknown_module")),
@@ -99,7 +102,10 @@ fn one_message_has_the_answer_that_the_page_says() {
         ("{oops".into(), error(Value::Null, "bad_request")),
         (r#"{"id":1,"type":"cancel","payload":{"id":99}}"#.into(), success(1, json!(null))),
         (r#"{"id":1,"type":"cancel"}"#.into(), error(1, "bad_request")),
-        (r#"{"id":1,"type":"event","payload":{"event":"a.b"}}"#.into(), success(1, json!({ "subscribers": 0, "cursor": 1 }))),
+        (
+            r#"{"id":1,"type":"event","payload":{"event":"a.b"}}"#.into(),
+            success(1, json!({ "subscribers": 0, "cursor": 1 })),
+        ),
         (r#"{"id":1,"type":"event","payload":{"event":"a b"}}"#.into(), error(1, "bad_request")),
         (r#"{"id":1,"type":"event"}"#.into(), error(1, "bad_request")),
         (r#"{"id":1,"type":"query","to":"minimal"}"#.into(), error(1, "unknown_type")),

@@ -1,32 +1,15 @@
 //! The data store as everybody sees it: through the messages of a running host, from clients and from
 //! modules, over crashes of either.
 
-use bulkhead_protocol::{ErrorCode, Failure, Json, Request, RequestType};
-use bulkhead_tests::{Answer, Caller, World};
+mod events;
+mod operating;
+mod support;
+mod units;
+
+use bulkhead_protocol::ErrorCode;
+use bulkhead_tests::World;
 use serde_json::{Value, json};
-
-fn failure(answer: Answer) -> Box<Failure> {
-    match answer {
-        Ok(data) => panic!("expected a failure, found {data}"),
-        Err(failure) => failure,
-    }
-}
-
-fn ask(client: &mut Caller, kind: RequestType, payload: &Value) -> Answer {
-    client.ask(&Request::new(None, kind, Json::of(payload)).to("layer1"))
-}
-
-fn query(client: &mut Caller, payload: Value) -> Answer {
-    ask(client, RequestType::Query, &payload)
-}
-
-fn mutate(client: &mut Caller, payload: Value) -> Answer {
-    ask(client, RequestType::Mutation, &payload)
-}
-
-fn create(client: &mut Caller, entity: &str, data: Value) -> Value {
-    mutate(client, json!({ "entity": entity, "operation": "create", "data": data })).unwrap()
-}
+use support::{create, failure, mutate, query};
 
 #[test]
 fn a_client_creates_queries_updates_and_deletes() {
@@ -36,10 +19,12 @@ fn a_client_creates_queries_updates_and_deletes() {
     let made = create(&mut client, "Note", json!({ "title": "first", "n": 1 }));
     create(&mut client, "Note", json!({ "title": "second", "n": 2 }));
     assert_eq!(made["version"], 1);
-    let found = query(&mut client, json!({ "entity": "Note", "filters": { "n": { "gte": 2 } }, "count": true })).unwrap();
+    let found =
+        query(&mut client, json!({ "entity": "Note", "filters": { "n": { "gte": 2 } }, "count": true })).unwrap();
     assert_eq!((&found["count"], &found["entities"][0]["data"]["title"]), (&json!(1), &json!("second")));
     let id = made["id"].as_str().unwrap();
-    let update = json!({ "entity": "Note", "operation": "update", "id": id, "data": { "n": 5 }, "expected_version": 1 });
+    let update =
+        json!({ "entity": "Note", "operation": "update", "id": id, "data": { "n": 5 }, "expected_version": 1 });
     assert_eq!(mutate(&mut client, update.clone()).unwrap()["version"], 2);
     let conflict = failure(mutate(&mut client, update));
     assert_eq!(conflict.code, ErrorCode::Conflict);

@@ -1,0 +1,182 @@
+//! What a module does for one request: visible when it has succeeded, gone when it has not; once, where a
+//! key says so.
+
+use crate::support::{ALL, count, create, creates, failure, keyed, mutate, one, query};
+use bulkhead_protocol::{Delivery, ErrorCode};
+use bulkhead_tests::until;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+#[test]
+fn what_a_module_changes_is_seen_by_others_after_its_success_and_by_itself_before() {
+    let Some((mut world, mut client)) = one(ALL) else { return };
+    let steps = json!([
+        creates("Note", json!({ "n": 1 })),
+        { "query": { "entity": "Note", "count": true } },
+        { "say": "has changed" },
+        { "nap": 300 },
+        creates("Note", json!({ "n": 2 })),
+        { "event": { "event": "note.made", "data": 5 } },
+    ]);
+    let following = client.follow("*");
+    let running = client.send_command("m", "do", steps);
+    client
+        .until_status("m", "it has changed something", |status| status["log_tail"].to_string().contains("has changed"));
+    assert_eq!(count(&mut client, "Note"), 0);
+    let done = client.answer(running).unwrap();
+    assert_eq!((&done[0]["version"], &done[1]["count"]), (&json!(1), &json!(1)));
+    assert_eq!(count(&mut client, "Note"), 2);
+    let names: Vec<(u64, Value, Value)> = (0..3)
+        .map(|_| client.progress(following))
+        .map(|event| (event["cursor"].as_u64().unwrap(), event["event"].clone(), event["source"].clone()))
+        .collect();
+    let expected = ["Note.created", "Note.created", "note.made"];
+    assert_eq!(names, [1, 2, 3].map(|n| (n, json!(expected[n as usize - 1]), json!("m"))));
+    world.stop();
+}
+
+#[test]
+fn an_error_a_crash_and_a_deadline_undo_all_of_it() {
+    let Some((mut world, mut client)) = one(&format!("{ALL}[limits]\ncancel_grace = \"100ms\"")) else { return };
+    let with = |end: Value| json!([creates("Note", json!({})), { "event": { "event": "note.made" } }, end]);
+    let failed = failure(client.call("m", "do", with(json!({ "fail": "not today" }))));
+    assert_eq!((failed.code, &*failed.error), (ErrorCode::ModuleError, "not today"));
+    let crashed = failure(client.call("m", "do", with(json!({ "crash": true }))));
+    assert_eq!((crashed.code, crashed.delivery), (ErrorCode::ModuleCrashed, Some(Delivery::Started)));
+    client.wait_ready("m");
+    let late = failure(client.call_within(300, "m", "do", with(json!({ "nap": 2000 }))));
+    assert_eq!(late.code, ErrorCode::DeadlineExceeded);
+    assert!(late.error.contains("undone"), "{}", late.error);
+    client.wait_ready("m");
+    assert_eq!(count(&mut client, "Note"), 0);
+    assert_eq!(client.supervisor("status", Value::Null)["host"]["layer1"]["cursor"], 0);
+    world.stop();
+}
+
+#[test]
+fn of_two_that_change_the_same_one_is_run_again_where_that_is_safe_and_told_where_it_is_not() {
+    let Some((mut world, mut client)) = one(ALL) else { return };
+    let id = create(&mut client, "Note", json!({ "n": 1 }))["id"].clone();
+    let update = json!({ "entity": "Note", "operation": "update", "id": id, "data": { "seen": true } });
+    for (command, again) in [("again", true), ("do", false)] {
+        let before = client.status("m")["log_tail"].to_string().matches("changed it").count();
+        let steps = json!([{ "mutation": update }, { "say": "changed it" }, { "nap": 300 }]);
+        let running = client.send_command("m", command, steps);
+        client.until_status("m", "it has changed the note", |status| {
+            status["log_tail"].to_string().matches("changed it").count() > before
+        });
+        mutate(&mut client, json!({ "entity": "Note", "operation": "update", "id": id, "data": { "n": 2 } })).unwrap();
+        let answer = client.answer(running);
+        match again {
+            true => assert!(answer.unwrap()[0]["version"].as_u64().unwrap() >= 3),
+            false => {
+                let conflict = failure(answer);
+                assert_eq!((conflict.code, conflict.retryable), (ErrorCode::Conflict, true));
+            }
+        }
+    }
+    world.stop();
+}
+
+#[test]
+fn a_key_is_one_effect_and_one_answer_over_crashes_of_the_module_and_the_host() {
+    let Some((mut world, mut client)) = one(ALL) else { return };
+    let once = world.path("crashed").display().to_string();
+    let steps = json!([{ "add": "a" }, { "crash_once": once }]);
+    // Its first process crashes in the middle, which nobody sees.
+    let first = client.ask(&keyed("do", steps.clone(), "k1")).unwrap();
+    assert_eq!(first, json!([1]));
+    assert_eq!(client.ask(&keyed("do", steps.clone(), "k1")).unwrap(), first);
+    let other = failure(client.ask(&keyed("do", json!([{ "add": "b" }]), "k1")));
+    assert_eq!(other.code, ErrorCode::Conflict);
+    let ended = world.end_host(Signal::SIGKILL);
+    assert_eq!(ended.signal, Some(9));
+    world.start();
+    let mut client = world.client();
+    assert_eq!(client.ask(&keyed("do", steps, "k1")).unwrap(), first);
+    assert_eq!(client.ask(&keyed("do", json!([{ "add": "a" }]), "k2")).unwrap(), json!([2]));
+    let found = query(&mut client, json!({ "entity": "Counter" })).unwrap();
+    assert_eq!(found["entities"][0]["data"]["n"], 2);
+    assert_eq!(found["entities"].as_array().unwrap().len(), 1);
+    world.stop();
+}
+
+#[test]
+fn a_counter_that_is_called_with_keys_while_its_module_is_killed_equals_its_calls() {
+    let Some((mut world, mut client)) = one(&format!("{ALL}[restart]\nbreaker_failures = 1000\ndelay_max = \"100ms\""))
+    else {
+        return;
+    };
+    let mut killer = world.client();
+    let calls: Vec<u64> =
+        (0..300).map(|n| client.send(&keyed("do", json!([{ "add": "c" }]), &format!("call-{n}"))).unwrap()).collect();
+    for (n, call) in calls.into_iter().enumerate() {
+        if n % 40 == 20 {
+            let pid = killer.pid("m");
+            bulkhead_tests::kill(pid, Signal::SIGKILL);
+        }
+        let answer = client.answer(call);
+        assert!(answer.is_ok(), "call {n}: {answer:?}");
+    }
+    let found = query(&mut client, json!({ "entity": "Counter" })).unwrap();
+    assert_eq!((found["entities"].as_array().unwrap().len(), &found["entities"][0]["data"]["n"]), (1, &json!(300)));
+    world.stop();
+}
+
+#[test]
+fn what_is_not_granted_is_refused_with_the_line_that_would() {
+    let rest =
+        "[capabilities]\nentity_create = [\"Note\"]\nevent_emit = [\"note.*\"]\n[resources]\nstorage_quota = \"1KiB\"";
+    let Some((mut world, mut client)) = one(rest) else { return };
+    let note = json!({ "entity": "Note", "operation": "create", "data": { "text": "x".repeat(600) } });
+    let id = "01981f6e-2c1a-7e3b-9f00-5d2c8a4b6e7f";
+    let refused = client
+        .call(
+            "m",
+            "do",
+            json!([
+                { "query": { "entity": "Note" } },
+                creates("Other", json!({})),
+                { "mutation": { "entity": "Note", "operation": "delete", "id": id } },
+                { "mutation": { "entity": "Note", "operation": "update", "id": id, "data": {} } },
+                { "event": { "event": "other.made" } },
+                { "mutation": note },
+                { "mutation": note },
+            ]),
+        )
+        .unwrap();
+    let lines = [
+        "entity_read = [\"Note\"]",
+        "entity_create = [\"Other\"]",
+        "entity_delete = [\"Note\"]",
+        "entity_write = [\"Note\"]",
+        "event_emit = [\"other.made\"]",
+    ];
+    for (told, line) in refused.as_array().unwrap().iter().zip(lines) {
+        assert_eq!(told["code"], "permission_denied", "{told}");
+        assert!(told["error"].as_str().unwrap().contains(line), "{told}");
+    }
+    assert_eq!(refused[5]["version"], 1);
+    assert!(refused[6]["error"].as_str().unwrap().contains("storage_quota"), "{refused}");
+    assert_eq!(count(&mut client, "Note"), 1);
+    let owners = client.supervisor("layer1", Value::Null)["owners"].clone();
+    assert_eq!((&owners[0]["owner"], &owners[0]["entities"]), (&json!("m"), &json!(1)), "{owners}");
+    world.stop();
+}
+
+#[test]
+fn what_is_committed_when_the_host_is_told_to_stop_is_there_afterwards() {
+    let Some((mut world, mut client)) = one(ALL) else { return };
+    let running =
+        client.send_command("m", "do", json!([{ "say": "begun" }, { "nap": 300 }, creates("Note", json!({}))]));
+    client.until_status("m", "it has begun", |status| status["log_tail"].to_string().contains("begun"));
+    world.host().signal(Signal::SIGTERM);
+    assert_eq!(client.answer(running).unwrap()[0]["version"], 1);
+    let ended = until("the end of the host", || (!world.host().is_up()).then(|| world.end_host(Signal::SIGTERM)));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    // Closed in good order, the database is one file.
+    assert!(!world.state().join("layer1/layer1.db-wal").exists());
+    world.start();
+    assert_eq!(count(&mut world.client(), "Note"), 1);
+    world.stop();
+}
