@@ -46,10 +46,11 @@ fn rows<'a, T>(module: Option<&'a str>, keys: &[Key<T>], config: &mut T, origins
         let Some(slot) = key.slot(config) else { continue };
         let row = |key: String, value, origin: &Origin| Row { module, key, value, origin: origin.to_string() };
         let members = match (&slot, slot.value()) {
-            (
-                Slot::Config(_) | Slot::Variables(_) | Slot::Indexes(_) | Slot::Searches(_),
-                Value::Object(members),
-            ) if !members.is_empty() => members,
+            (Slot::Config(_) | Slot::Variables(_) | Slot::Indexes(_) | Slot::Searches(_), Value::Object(members))
+                if !members.is_empty() =>
+            {
+                members
+            }
             (_, value) => {
                 rows.push(row(key.path.to_owned(), value, &origins.of(key.path)));
                 continue;

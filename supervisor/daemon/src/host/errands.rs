@@ -192,7 +192,9 @@ impl Host {
     pub(crate) fn list_set_aside(&mut self, who: Recipient, args: ListArgs) -> Result<Option<Json>, Failure> {
         let limit = args.limit.unwrap_or(LISTED_DEFAULT);
         if !(1..=LISTED_MAX).contains(&limit) {
-            return Err(bad(format!("the arguments of set_aside: expected a limit from 1 to {LISTED_MAX}, found {limit}")));
+            return Err(bad(format!(
+                "the arguments of set_aside: expected a limit from 1 to {LISTED_MAX}, found {limit}"
+            )));
         }
         let job = Job::ListSetAside { module: args.name, after: args.after.unwrap_or(0), limit };
         self.run_errand(who, What::List { limit }, job)

@@ -53,8 +53,7 @@ impl Announced {
 /// An event as a follower is told it.
 fn event_json(cursor: Cursor, micros: i64, name: &str, data: &str, more: &str) -> Json {
     let (time, name) = (time::format(micros), Json::of(name));
-    let text =
-        format!(r#"{{"cursor":{cursor},"time":"{time}","event":{},"data":{data}{more}}}"#, name.as_str());
+    let text = format!(r#"{{"cursor":{cursor},"time":"{time}","event":{},"data":{data}{more}}}"#, name.as_str());
     Json::parse(&text).expect("it is made of JSON")
 }
 
@@ -97,7 +96,9 @@ impl Host {
         let mut told = Vec::new();
         for index in 0..self.followers.len() {
             let has_room = self.has_room(self.followers[index].recipient.caller);
-            let Follower { recipient, what: Followed::Events(following) } = &mut self.followers[index] else { continue };
+            let Follower { recipient, what: Followed::Events(following) } = &mut self.followers[index] else {
+                continue;
+            };
             if following.standing != Standing::Live || event.cursor <= following.position {
                 continue;
             }

@@ -32,7 +32,8 @@ use crate::{
 };
 use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
 use bulkhead_core::{
-    Action, Announcement, Caller, ClientId, Control, Core, Evidence, HostSettings, IdMap, Recipient, RequestId, RunId, Time,
+    Action, Announcement, Caller, ClientId, Control, Core, Evidence, HostSettings, IdMap, Recipient, RequestId, RunId,
+    Time,
 };
 use bulkhead_layer1::Outcome;
 use bulkhead_protocol::{

@@ -78,7 +78,8 @@ fn settings(file: &Path, config: &HostConfig, declared: &Declared) -> Settings {
         let index = |path: &bulkhead_protocol::layer1::Path| Index { entity: entity.clone(), path: path.clone() };
         settings.indexes.extend(paths.iter().map(index));
     }
-    let search = |(entity, paths): (&EntityName, &Vec<MemberPath>)| Searched { entity: entity.clone(), paths: paths.clone() };
+    let search =
+        |(entity, paths): (&EntityName, &Vec<MemberPath>)| Searched { entity: entity.clone(), paths: paths.clone() };
     settings.searches.extend(declared.search.iter().map(search));
     settings.key_ttl = layer1.key_ttl;
     settings.event_ttl = layer1.event_ttl;
@@ -137,7 +138,8 @@ impl Store {
             changed.push("searches");
         }
         let what = changed.join(" and ");
-        (!changed.is_empty()).then(|| format!("other {what} of the data store are declared now; they are made at the host's next start"))
+        (!changed.is_empty())
+            .then(|| format!("other {what} of the data store are declared now; they are made at the host's next start"))
     }
 
     /// The newest event of all that is known here.

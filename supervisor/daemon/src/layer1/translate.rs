@@ -126,9 +126,7 @@ pub(crate) fn told(whose: Whose, outcome: Outcome) -> StoreOutcome {
             outcome::KeyState::Stored(reply) => KeyState::Stored(reply),
             outcome::KeyState::OtherPayload => KeyState::OtherPayload,
         }),
-        Outcome::Subscription(subscription) => {
-            StoreOutcome::Subscribed { cursor: Cursor(subscription.cursor) }
-        }
+        Outcome::Subscription(subscription) => StoreOutcome::Subscribed { cursor: Cursor(subscription.cursor) },
         Outcome::Events(page) => {
             StoreOutcome::Events { events: stored(page.events), upto: Cursor(page.cursor), lost: page.lost }
         }
@@ -306,7 +304,8 @@ mod tests {
     #[test]
     fn what_the_store_says_is_told_in_the_cores_terms() {
         let told = |it| super::told(Whose::Core(REQUEST), it);
-        let event = outcome::StoredEvent { cursor: 8, time: 1, event: "a.b".into(), source: "m".into(), data: json("1") };
+        let event =
+            outcome::StoredEvent { cursor: 8, time: 1, event: "a.b".into(), source: "m".into(), data: json("1") };
         let stored =
             StoredEvent { cursor: Cursor(8), time: 1, event: "a.b".into(), source: "m".into(), data: json("1") };
         assert_eq!(told(Outcome::Rows(json("1"))), StoreOutcome::Rows(json("1")));
@@ -320,7 +319,10 @@ mod tests {
         let subscription = Subscription { module: "m".into(), cursor: 3, missed: 0 };
         assert_eq!(told(Outcome::Subscription(subscription)), StoreOutcome::Subscribed { cursor: Cursor(3) });
         assert_eq!(told(Outcome::Key(outcome::KeyState::Vacant)), StoreOutcome::Key(KeyState::Vacant));
-        assert_eq!(told(Outcome::Key(outcome::KeyState::Stored(json("1")))), StoreOutcome::Key(KeyState::Stored(json("1"))));
+        assert_eq!(
+            told(Outcome::Key(outcome::KeyState::Stored(json("1")))),
+            StoreOutcome::Key(KeyState::Stored(json("1")))
+        );
         assert_eq!(told(Outcome::Key(outcome::KeyState::OtherPayload)), StoreOutcome::Key(KeyState::OtherPayload));
         assert_eq!(told(Outcome::Done), StoreOutcome::Done);
         let failure = Failure::new(ErrorCode::Conflict, "e");
