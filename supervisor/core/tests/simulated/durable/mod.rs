@@ -169,6 +169,21 @@ fn of_store(world: &mut World, z: u16) -> Request {
     request
 }
 
+/// A process reads a counter, and the next time writes one more.
+fn count(world: &mut World, attempt: u64) -> Request {
+    const COUNTER: &str = "01981f6e-0000-7e3b-9f00-5d2c8a4b6e7f";
+    let (number, read) = (world.number(), world.take_read(attempt));
+    let (kind, payload) = match read {
+        None => (RequestType::Query, format!(r#"{{"entity":"E{number}","id":"{COUNTER}"}}"#)),
+        Some(read) => {
+            let data = format!(r#"{{"n":{}}}"#, read + 1);
+            let payload = format!(r#"{{"entity":"E{number}","operation":"update","id":"{COUNTER}","data":{data}}}"#);
+            (RequestType::Mutation, payload)
+        }
+    };
+    Request::new(number, kind, Json::parse(&payload).unwrap())
+}
+
 /// A process does something for what it has in its hands.
 fn handle(world: &mut World, run: RunId, y: u16, z: u16) -> Verdict {
     let process = &world.processes[&run];
@@ -176,7 +191,8 @@ fn handle(world: &mut World, run: RunId, y: u16, z: u16) -> Verdict {
     let (request, attempt) = process.in_hand[at];
     let named = process.concurrent || z.is_multiple_of(2);
     let mut asks = match y % 8 {
-        0..=4 => of_store(world, z),
+        0..=2 => of_store(world, z),
+        3 | 4 => count(world, attempt),
         5 | 6 => {
             let number = world.number();
             let id = z.is_multiple_of(3).then_some(number);

@@ -2,7 +2,10 @@
 //! watches what is asked of it.
 
 use bulkhead_core::{Cursor, KeyState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent, UnitId};
-use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, layer1::Mutation};
+use bulkhead_protocol::{
+    Delivery, ErrorCode, Failure, Json,
+    layer1::{Change, EntityId, Mutation, Query, Selection},
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How the store is to take the next thing that it does.
@@ -27,13 +30,25 @@ pub(crate) struct Durable {
     pub(crate) changes: BTreeSet<u64>,
     /// How often each key's effects were committed.
     pub(crate) done: BTreeMap<String, u32>,
+    /// Entities that are read and then updated, by their ids: the version and the number in each.
+    pub(crate) counters: BTreeMap<EntityId, (u64, u64)>,
+}
+
+/// A unit that is open.
+#[derive(Debug, Default)]
+struct OpenUnit {
+    changes: Vec<u64>,
+    /// The version of each counter that it has read first.
+    seen: BTreeMap<EntityId, u64>,
+    /// The version that its change of a counter builds on, and the number that it sets.
+    counters: BTreeMap<EntityId, (u64, u64)>,
 }
 
 /// The store.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     pub(crate) durable: Durable,
-    units: BTreeMap<UnitId, Vec<u64>>,
+    units: BTreeMap<UnitId, OpenUnit>,
     dead: BTreeSet<UnitId>,
     writes: VecDeque<(RequestId, StoreOp)>,
     reads: VecDeque<(RequestId, StoreOp)>,
@@ -47,6 +62,27 @@ pub(crate) struct Store {
 /// The number that a change carries in the name of what it changes.
 pub(crate) fn numbers(mutation: &Mutation) -> Vec<u64> {
     mutation.operations.iter().map(|one| number(one.entity.as_str())).collect()
+}
+
+/// Whether this is the id of a counter.
+pub(crate) fn is_counter(id: &EntityId) -> bool {
+    id.as_str().starts_with("01981f6e-0000")
+}
+
+/// The counter that a query reads.
+pub(crate) fn counter_read(query: &Query) -> Option<EntityId> {
+    match &query.selection {
+        Selection::One(id) if is_counter(id) => Some(*id),
+        Selection::One(_) | Selection::Many(_) => None,
+    }
+}
+
+/// The counter that a mutation updates, and the number that it sets.
+fn counter_set(mutation: &Mutation) -> Option<(EntityId, u64)> {
+    let [one] = mutation.operations.as_slice() else { return None };
+    let Change::Update { id, patch, .. } = &one.change else { return None };
+    let digits: String = patch.as_str().chars().filter(char::is_ascii_digit).collect();
+    is_counter(id).then(|| (*id, digits.parse().expect("a number is set")))
 }
 
 /// The number behind the last letter or dot of a name.
@@ -178,7 +214,10 @@ impl Store {
             }
             (_, Mood::Fails) => failed(),
             (StoreOp::Mutate { .. }, Mood::Conflicts) => conflict(),
-            (StoreOp::Query { .. }, _) => StoreOutcome::Rows(Json::null()),
+            (StoreOp::Query { unit: Some(unit), .. }, _) if self.dead.contains(&unit) => {
+                StoreOutcome::Failed(Failure::new(ErrorCode::Cancelled, "the unit was discarded"))
+            }
+            (StoreOp::Query { unit, query }, _) => StoreOutcome::Rows(self.read(unit, &query)),
             (StoreOp::LookUpKey(key), _) => StoreOutcome::Key(self.state_of(&key)),
             (StoreOp::Subscription(module), _) => {
                 let end = self.end();
@@ -196,12 +235,22 @@ impl Store {
                 StoreOutcome::Events { events, upto, lost: 0 }
             }
             (StoreOp::Mutate { unit: Some(unit), mutation, .. }, _) => {
-                self.units.entry(unit).or_default().extend(numbers(&mutation));
+                let open = self.units.entry(unit).or_default();
+                open.changes.extend(numbers(&mutation));
+                if let Some((id, set)) = counter_set(&mutation) {
+                    let current = self.durable.counters.get(&id).copied().unwrap_or_default().0;
+                    let base = open.seen.get(&id).copied().unwrap_or(current);
+                    open.counters.entry(id).or_insert((base, set)).1 = set;
+                }
                 StoreOutcome::Mutated { data: Json::null(), events: Vec::new() }
             }
             (StoreOp::Mutate { unit: None, mutation, key, .. }, mood) => {
                 if let Some(state) = key.as_ref().map(|key| self.state_of(key)).filter(|it| *it != KeyState::Vacant) {
                     return Ok(Some(StoreOutcome::Key(state)));
+                }
+                if let Some((id, set)) = counter_set(&mutation) {
+                    let counter = self.durable.counters.entry(id).or_default();
+                    *counter = (counter.0 + 1, set);
                 }
                 let numbers = numbers(&mutation);
                 let data = Json::parse(&numbers[0].to_string()).unwrap();
@@ -222,7 +271,7 @@ impl Store {
                 if mood == Mood::Unsure { failed() } else { StoreOutcome::Emitted { events } }
             }
             (StoreOp::Commit { unit, events, key, advance }, mood) => {
-                let changes = self.units.remove(&unit).unwrap_or_default();
+                let OpenUnit { changes, counters, .. } = self.units.remove(&unit).unwrap_or_default();
                 if let Some((key, _)) = &key
                     && self.state_of(key) != KeyState::Vacant
                 {
@@ -232,6 +281,17 @@ impl Store {
                         return Err(format!("the work of {} is committed twice", key.key));
                     }
                     return Ok(Some(StoreOutcome::Key(self.state_of(key))));
+                }
+                let current = |id: &EntityId| self.durable.counters.get(id).copied().unwrap_or_default();
+                if counters.iter().any(|(id, (base, _))| current(id).0 != *base) {
+                    return Ok(Some(conflict()));
+                }
+                for (id, (base, set)) in counters {
+                    let (_, found) = self.durable.counters.insert(id, (base + 1, set)).unwrap_or_default();
+                    // It was read in this unit, and one was added for each update.
+                    if set <= found || set - found > changes.len() as u64 {
+                        return Err(format!("an increment is lost: {found} was there, {set} is set"));
+                    }
                 }
                 if let Some((key, reply)) = key {
                     if mood == Mood::Unsure {
@@ -260,6 +320,20 @@ impl Store {
             (StoreOp::Interrupt, _) => unreachable!("it is not kept"),
         };
         Ok(Some(outcome))
+    }
+
+    /// What a counter holds in the eyes of a unit, which remembers the version.
+    fn read(&mut self, unit: Option<UnitId>, query: &Query) -> Json {
+        let open = unit.map(|unit| self.units.entry(unit).or_default());
+        let Some(id) = counter_read(query) else { return Json::null() };
+        let (version, mut number) = self.durable.counters.get(&id).copied().unwrap_or_default();
+        if let Some(open) = open {
+            match open.counters.get(&id) {
+                Some((_, own)) => number = *own,
+                None => drop(open.seen.entry(id).or_insert(version)),
+            }
+        }
+        Json::parse(&number.to_string()).unwrap()
     }
 
     fn emit(&mut self, events: Vec<NewEvent>) -> Vec<StoredEvent> {

@@ -1,13 +1,14 @@
 //! A core, its modules, its callers and a store, and what must hold whatever becomes of them. Unlike
 //! the world of scripts it also lets the host itself die and come back on the same store.
 
-use super::store::{Mood, Store, number, numbers};
+use super::store::{Mood, Store, counter_read, number, numbers};
 use bulkhead_core::{
     Action, Caller, ClientId, Control, Core, Cursor, Evidence, HostSettings, ModuleRules, ModuleSpec, Recipient,
     RequestId, RunId, StoreOp, StoreOutcome, Time, UnitId,
 };
 use bulkhead_protocol::{
     Delivery, ErrorCode, Exit, Failure, Json, ModuleName, Pattern, Request, RequestType, Response, Status,
+    layer1::Query,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -46,6 +47,8 @@ pub(super) struct Attempt {
     /// It was undone, as far as anybody outside can know.
     is_dead: bool,
     event: Option<Cursor>,
+    /// What it has read last in a counter, and not used.
+    read: Option<u64>,
     /// Who asked, where only one did.
     asked: Option<Recipient>,
 }
@@ -66,6 +69,8 @@ enum What {
     /// Work for a module.
     Work,
     Query,
+    /// A counter is read for this attempt.
+    Count(u64),
     /// A change or an event with this number; the attempt that it belongs to, if it does.
     Change(u64, Option<u64>),
     /// Answered at once.
@@ -80,6 +85,8 @@ pub(super) struct World {
     pub(super) processes: BTreeMap<RunId, Process>,
     pub(super) asked: BTreeMap<Recipient, Asked>,
     attempts: BTreeMap<u64, Attempt>,
+    /// The attempt that a query belongs to, by the number in its entity.
+    queries: BTreeMap<u64, u64>,
     /// Which attempt a change or an event belongs to.
     belongs: BTreeMap<u64, u64>,
     units: BTreeMap<UnitId, u64>,
@@ -116,6 +123,7 @@ impl World {
             processes: BTreeMap::new(),
             asked: BTreeMap::new(),
             attempts: BTreeMap::new(),
+            queries: BTreeMap::new(),
             belongs: BTreeMap::new(),
             units: BTreeMap::new(),
             successes: BTreeMap::new(),
@@ -211,7 +219,14 @@ impl World {
                     let before = self.uncommitted.get(module).cloned().unwrap_or_default();
                     self.follows.insert(self.last, before);
                 }
-                What::Query
+                if let Some(attempt) = attempt {
+                    self.queries.insert(self.last, attempt);
+                }
+                let counter = Query::read(&request.payload).ok().and_then(|query| counter_read(&query));
+                match (attempt, counter) {
+                    (Some(attempt), Some(_)) => What::Count(attempt),
+                    _ => What::Query,
+                }
             }
             (RequestType::Mutation, None) | (RequestType::Event, _) => What::Change(self.last, attempt),
             (RequestType::Command | RequestType::Query | RequestType::Mutation, Some(_)) => What::Work,
@@ -245,6 +260,11 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// What an attempt has read in a counter and not used yet.
+    pub(super) fn take_read(&mut self, attempt: u64) -> Option<u64> {
+        self.attempts.get_mut(&attempt)?.read.take()
     }
 
     pub(super) fn hang_up(&mut self, client: ClientId) -> Verdict {
@@ -466,12 +486,17 @@ impl World {
 
     fn asked_of_store(&mut self, ticket: RequestId, op: StoreOp) -> Verdict {
         match &op {
-            StoreOp::Query { query, .. } => {
+            StoreOp::Query { unit, query } => {
                 let asked = number(query.needs()[0].entity.as_str());
                 let before = self.follows.remove(&asked).unwrap_or_default();
                 let still = |success: &&u64| self.uncommitted.values().any(|them| them.contains(success));
                 if let Some(success) = before.iter().find(still) {
                     return Err(format!("query {asked} overtakes the commit of success {success}"));
+                }
+                match (unit, self.queries.get(&asked).copied()) {
+                    (None, None) => {}
+                    (Some(unit), Some(attempt)) if *self.units.entry(*unit).or_insert(attempt) == attempt => {}
+                    (unit, attempt) => return Err(format!("a query of attempt {attempt:?} in unit {unit:?}")),
                 }
             }
             StoreOp::Mutate { unit, mutation, .. } => {
@@ -574,8 +599,11 @@ impl World {
                 let mine = |attempt: &&mut Attempt| attempt.asked == Some(to) && attempt.success.is_none();
                 self.attempts.values_mut().filter(mine).for_each(|attempt| attempt.is_dead = true);
             }
+            (What::Count(attempt), Status::Success(data)) => {
+                self.attempts.get_mut(&attempt).expect("it was in hand").read = data.read().ok();
+            }
             (_, Status::Progress(_)) => return Err("nobody tells of progress here".into()),
-            (What::Query | What::Other | What::Change(..), Status::Success(_) | Status::Error(_)) => {}
+            (What::Query | What::Count(_) | What::Other | What::Change(..), Status::Success(_) | Status::Error(_)) => {}
         }
         Ok(())
     }
