@@ -18,7 +18,7 @@ use world::{MODULES, Process, Verdict, World};
 type Move = (u8, u16, u16, u16);
 
 /// How many kinds of moves there are.
-const KINDS: u8 = 48;
+const KINDS: u8 = 52;
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -135,7 +135,11 @@ fn make(world: &mut World, (kind, x, y, z): Move) -> Verdict {
         44..=45 => world.tell(),
         46 if y.is_multiple_of(8) => world.crash(),
         46 => Ok(()),
-        _ => order(world, x, y),
+        47 => order(world, x, y),
+        _ => match pick(world, x, busy) {
+            Some(run) => increment(world, run, y),
+            None => Ok(()),
+        },
     }
 }
 
@@ -182,6 +186,25 @@ fn count(world: &mut World, attempt: u64) -> Request {
         }
     };
     Request::new(number, kind, Json::parse(&payload).unwrap())
+}
+
+/// A process gets one step further with a counter, and the store with everything.
+fn increment(world: &mut World, run: RunId, y: u16) -> Verdict {
+    let (request, attempt) = world.processes[&run].in_hand[0];
+    let has_read = world.has_read(attempt);
+    let mut asks = count(world, attempt);
+    asks.of = Some(request.0);
+    world.ask(Caller::Run(run), asks, Some(attempt))?;
+    while !world.store.is_idle() {
+        world.work(true, Mood::Works)?;
+        world.work(false, Mood::Works)?;
+        world.tell()?;
+    }
+    let first = world.processes.get(&run).and_then(|process| process.in_hand.first());
+    match first {
+        Some((_, first)) if has_read && *first == attempt && !y.is_multiple_of(4) => world.answer(run, 0, None),
+        _ => Ok(()),
+    }
 }
 
 /// A process does something for what it has in its hands.

@@ -262,6 +262,10 @@ impl World {
         Ok(())
     }
 
+    pub(super) fn has_read(&self, attempt: u64) -> bool {
+        self.attempts[&attempt].read.is_some()
+    }
+
     /// What an attempt has read in a counter and not used yet.
     pub(super) fn take_read(&mut self, attempt: u64) -> Option<u64> {
         self.attempts.get_mut(&attempt)?.read.take()
