@@ -113,7 +113,10 @@ impl Core {
             2 => "twice".to_owned(),
             count => format!("{count} times"),
         };
-        let reason = format!("{name} crashed {times} with this request in flight; it is set aside, not tried again");
+        let last = end.reason;
+        let reason = format!(
+            "{name} crashed {times} with this request in flight (the last time: {last}); it is set aside, not tried again"
+        );
         self.announce("module.quarantined", name, None, Some(reason.clone()));
         self.act(Action::Quarantine { module: name.clone(), request });
         self.answer(id, end.failure(ErrorCode::Quarantined, reason, delivery).into());

@@ -68,10 +68,25 @@ pub(crate) fn describe(cause: Option<&Cause>, exit: &Exit, was_ready: bool, unan
         (None, Exit::Code(0)) if !was_ready => "exit code 0 before it was ready".into(),
         (None, Exit::Code(0)) if unanswered => "exit code 0 with requests unanswered".into(),
         (None, Exit::Code(EXIT_PERMANENT)) => format!("exit code {EXIT_PERMANENT}: it asks not to be tried again"),
-        (None, exit) if !was_ready => format!("{exit} before it was ready"),
-        (None, exit) => exit.to_string(),
+        (None, exit) => match (meaning(exit), was_ready) {
+            (Some(meaning), true) => format!("{exit}, {meaning}"),
+            (Some(meaning), false) => format!("{exit}, {meaning}, before it was ready"),
+            (None, true) => exit.to_string(),
+            (None, false) => format!("{exit} before it was ready"),
+        },
         (Some(cause), Exit::Code(code)) => format!("{cause} (exit code {code})"),
         (Some(cause), Exit::Signal(_)) => cause.to_string(),
+    }
+}
+
+/// What a runtime of modules means by its exit code. A process of another kind may mean something else
+/// by it, so the code is named beside it.
+fn meaning(exit: &Exit) -> Option<&'static str> {
+    match exit {
+        Exit::Code(101) => Some("the code of a panic"),
+        Exit::Code(102) => Some("the runtime's code of a trap"),
+        Exit::Code(103) => Some("the runtime's code of a limit that was passed"),
+        Exit::Code(_) | Exit::Signal(_) => None,
     }
 }
 
@@ -113,6 +128,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_codes_of_the_runtimes_are_told_in_words() {
+        let code = |code, was_ready| describe(None, &Exit::Code(code), was_ready, true);
+        assert_eq!(code(101, true), "exit code 101, the code of a panic");
+        assert_eq!(code(102, true), "exit code 102, the runtime's code of a trap");
+        assert_eq!(
+            code(103, false),
+            "exit code 103, the runtime's code of a limit that was passed, before it was ready"
+        );
+        assert_eq!(code(104, false), "exit code 104 before it was ready");
+        assert_eq!(code(1, true), "exit code 1");
+        assert_eq!(code(125, true), "exit code 125: it asks not to be tried again");
+        assert_eq!(describe(Some(&Cause::Stop), &Exit::Code(101), true, true), "stopped (exit code 101)");
     }
 
     #[test]
