@@ -217,3 +217,26 @@ fn the_host_is_linked_with_nothing_that_runs_or_loads_foreign_code() {
         }
     }
 }
+
+#[test]
+fn whoever_starts_a_module_that_dies_first_reads_its_last_words() {
+    let mut world = World::new();
+    add(&world, "a", KINDS[1].0, KINDS[1].1, "autostart = false");
+    let folder = world.path("modules/a/bin");
+    fs::write(
+        folder.join("a.c"),
+        "void *create_module(void) { return *(void *volatile *)8; }\n\
+        void destroy_module(void *m) { (void)m; }\nvoid free_string(char *s) { (void)s; }\n\
+        char *handle_message(void *m, const char *t, const char *p) { (void)m; (void)t; (void)p; return 0; }\n",
+    )
+    .unwrap();
+    let library = folder.join("specimen_c.so");
+    fs::remove_file(&library).unwrap();
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(folder.join("a.c")).status();
+    assert!(built.expect("there is a C compiler").success());
+    world.start();
+    let output = world.bulkhead(&["start", "a"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("did not become ready") && said.contains("SIGSEGV in create_module"), "{said}");
+}

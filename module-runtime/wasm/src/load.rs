@@ -5,6 +5,7 @@ use crate::arguments::Options;
 use crate::cache::{Cache, Key};
 use crate::instance::State;
 use crate::{exports, imports};
+use bulkhead_child::log;
 use std::io::Read;
 use std::path::Path;
 use wasmtime::{Engine, Linker, Module};
@@ -53,6 +54,8 @@ fn compiled(engine: &Engine, cache: Option<&Cache>, wasm: &[u8]) -> Result<Modul
     if let Some(module) = cache.find(engine, &key) {
         return Ok(module);
     }
+    // Said before, as a module that is larger than the start's time limit allows never comes behind it.
+    log!(info, "compiling {} bytes of WebAssembly, which a next start finds done", wasm.len());
     let module = compile(engine, wasm)?;
     cache.store(&key, &module);
     Ok(module)

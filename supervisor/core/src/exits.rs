@@ -72,6 +72,7 @@ impl Core {
         let heir =
             if role == Role::Active && verdict == Verdict::Failure { self.take_over(module_id, slot_id) } else { None };
 
+        let last_words = if start_failed { evidence.stderr.clone() } else { Vec::new() };
         let end = End { verdict, reason: &reason, exit: exit.as_ref(), evidence: &evidence };
         let in_flight = self.settle_in_flight(run_id, &end);
         self.drop_held(now, run_id);
@@ -87,7 +88,7 @@ impl Core {
             self.reload_failed(now, module_id, &reason);
         }
         if start_failed {
-            self.start_failed(now, module_id, run_id, &reason);
+            self.start_failed(now, module_id, run_id, &reason, &last_words);
         }
         self.settle(now, module_id);
     }

@@ -105,7 +105,7 @@ impl Core {
     }
 
     /// A start failed: whoever ordered it is told now rather than after all the tries that follow.
-    pub(crate) fn start_failed(&mut self, now: Time, id: ModuleId, run: RunId, reason: &str) {
+    pub(crate) fn start_failed(&mut self, now: Time, id: ModuleId, run: RunId, reason: &str, stderr: &[String]) {
         let ordered = |goal: Goal| matches!(goal, Goal::ReadyAfter(after) if run > after);
         let waiters = self.waiters_with(id, ordered);
         if waiters.is_empty() {
@@ -118,7 +118,9 @@ impl Core {
             .map_or_else(|| "it is not tried again".to_owned(), |next| next.to_string());
         for waiter in waiters {
             let reason = format!("{name} did not become ready: {reason}; {next}");
-            self.answer_waiter(waiter, Failure::new(ErrorCode::ModuleError, reason).into());
+            let mut failure = Failure::new(ErrorCode::ModuleError, reason);
+            failure.stderr = stderr.to_vec();
+            self.answer_waiter(waiter, failure.into());
         }
     }
 
