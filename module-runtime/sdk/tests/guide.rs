@@ -2,9 +2,10 @@
 //! transcripts in it are not checked.
 
 const GUIDE: &str = include_str!("../../../docs/writing-a-module.md");
-const EXAMPLES: [(&str, &str); 2] = [
+const EXAMPLES: [(&str, &str); 3] = [
     ("guide_first.rs", include_str!("../examples/guide_first.rs")),
     ("guide_stock.rs", include_str!("../examples/guide_stock.rs")),
+    ("guide_layer1.rs", include_str!("../examples/guide_layer1.rs")),
 ];
 
 /// The lines without their indentation, which depends on what stands around a piece.

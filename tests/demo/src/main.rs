@@ -84,7 +84,7 @@ fn play() -> Result<(), Failed> {
 
 /// Pipes every entry into the log, kills the log after the first answer, and returns the answers.
 fn feed_and_kill(stage: &Stage, entries: &[Value]) -> Result<Vec<Value>, Failed> {
-    // A key makes a line safe to send again: the log does the work of one key once.
+    // A key makes a line safe to send again: the host does the work of one key once.
     let mut pipe = stage.pipe(&["pipe", "research-log", "--command", "add_entry", "--key-prefix", "history"])?;
     let mut input = pipe.stdin.take().expect("it was asked for");
     let mut output = BufReader::new(pipe.stdout.take().expect("it was asked for"));
