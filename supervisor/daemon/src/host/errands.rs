@@ -67,6 +67,10 @@ impl Errands {
         at_store.chain(self.replays.values().map(|(who, _)| *who))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.at_store.is_empty() && self.replays.is_empty()
+    }
+
     /// Whether a caller waits for something.
     pub(super) fn has_of(&self, caller: Caller) -> bool {
         self.recipients().any(|who| who.caller == caller)
