@@ -203,6 +203,12 @@ fn an_import_that_a_host_refuses_or_leaves_says_what_is_known() {
     let input = format!("{HEAD}{{}}\n{{}}\n");
     let done = refusing.run_with(&["layer1", "import", "-"], input.as_bytes());
     done.expect(1, "").says("nothing was imported").says("bulkhead: standard input:3: at id: expected a UUID");
+    let small = Host::start(|client| {
+        client.request();
+        client.respond(None, Failure::new(ErrorCode::FrameTooLarge, "a frame has at most 65536 bytes").into());
+    });
+    let done = small.run_with(&["layer1", "import", "-"], input.as_bytes());
+    done.expect(1, "").says("nothing was imported\n").says("import into its state directory with --state");
     let leaving = Host::start(|client| drop(client.request()));
     let done = leaving.run_with(&["layer1", "import", "-"], input.as_bytes());
     done.expect(125, "").says("nothing was imported; whether lines 2 to 3 were is not known: run it again");

@@ -9,6 +9,7 @@ use crate::lifecycle::to_supervisor;
 use crate::output::{Output, complain};
 use crate::progress::{ProgressLine, Unit};
 use crate::session::Session;
+use bulkhead_client::ClientError;
 use bulkhead_layer1::{ImportLines, Job, Layer1, OpenError, Outcome, Settings, Ticket, ToolError};
 use bulkhead_protocol::{ErrorCode, Failure, Json, Status};
 use serde::{Deserialize, Serialize};
@@ -170,7 +171,7 @@ impl Importing {
     fn tell_how_far(&self, broken: &Broken) {
         let Imported { created, replaced, kept } = self.done;
         let lines = created + replaced + kept;
-        let done = match lines {
+        let done: String = match lines {
             0 => "nothing was imported".into(),
             _ => format!(
                 "lines 2 to {} were imported: created {}, replaced {}, kept {}",
@@ -181,6 +182,7 @@ impl Importing {
             ),
         };
         match broken.group {
+            Under::Not if lines == 0 => complain(&done),
             Under::Not => complain(&format_args!("{done}; nothing behind that was")),
             Under::Unknown { first, last } => complain(&format_args!(
                 "{done}; whether lines {first} to {last} were is not known: run it again, what is there already is passed over"
@@ -261,6 +263,11 @@ fn broken(halt: Halt, first: u64, last: u64, name: &str) -> Broken {
             let unknown = matches!(failure.code, ErrorCode::DeadlineExceeded | ErrorCode::Internal);
             let group = if unknown { Under::Unknown { first, last } } else { Under::Not };
             Broken { halt: Halt::Answered { subject, failure }, group }
+        }
+        // A host whose `frame_bytes_max` is lower than a group needs has read nothing of it.
+        Halt::Client(ClientError::Refused(failure)) if failure.code == ErrorCode::FrameTooLarge => {
+            let reason = format!("{}; stop the host, and import into its state directory with --state", failure.error);
+            Broken { halt: Halt::Failed(reason), group: Under::Not }
         }
         halt => Broken { halt, group: Under::Unknown { first, last } },
     }
