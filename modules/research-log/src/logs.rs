@@ -81,8 +81,9 @@ pub(crate) struct Place {
     pub(crate) researcher: Option<String>,
 }
 
-/// Logs that were named before. A log is never renamed, changed or deleted, so what was once true of
-/// it stays true; and an entry that names its log then needs nothing read before it is stored.
+/// Logs that were named before. This module never renames, changes or deletes a log, so what was once
+/// true of it stays true, and an entry that names its log needs nothing read before it is stored. A log
+/// that somebody else deletes in the store is known until the process ends.
 #[derive(Default)]
 pub(crate) struct Known(HashMap<String, Place>);
 

@@ -45,6 +45,10 @@ impl Module for Reader {
             "count" => Ok(json!(ctx.count(&Query::of("Book").eq("year", 1843))?)),
             "any" => Ok(json!(ctx.entity_if_any::<Book>("Book", ID)?.map(|book| book.data.year))),
             "one" => Ok(json!(ctx.entity::<Book>("Book", ID)?.included["Loan"][0].data.as_str())),
+            "elsewhere" => {
+                ctx.query_at("library", json!({ "q": 1 }))?;
+                ctx.mutate_at("library", json!({ "m": 1 }))
+            }
             "create" => Ok(json!(ctx.create("Book", &Book { title: "A".into(), year: 1 })?.id)),
             _ => {
                 let changes = [Change::delete("Book", ID), Change::create("Book", &json!({}))];
@@ -188,4 +192,14 @@ fn answers_become_values() {
     assert_eq!(reader.command("create", json!({})).unwrap(), ID);
     reader.host_answers(Ok(json!({ "results": [{ "id": ID, "version": 2 }, { "id": ID, "version": 1 }] })));
     assert_eq!(reader.command("several", json!({})).unwrap(), value!([2, 1]));
+}
+
+#[test]
+fn a_query_and_a_mutation_may_be_for_another_module() {
+    let mut reader = reader();
+    reader.host_answers(Ok(json!({}))).host_answers(Ok(json!(7)));
+    assert_eq!(reader.command("elsewhere", json!({})).unwrap(), 7);
+    let asked: Vec<_> = reader.asked().into_iter().map(|asked| (asked.kind, asked.to, asked.payload)).collect();
+    let to = || Some("library".to_owned());
+    assert_eq!(asked, [("query".into(), to(), value!({"q": 1})), ("mutation".into(), to(), value!({"m": 1}))]);
 }
