@@ -2,7 +2,7 @@
 
 use crate::support::{count, create, failure, query};
 use bulkhead_protocol::{ErrorCode, Request, RequestType};
-use bulkhead_tests::{Host, World, until};
+use bulkhead_tests::{Caller, Host, World, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt};
@@ -98,25 +98,36 @@ fn a_file_that_is_no_database_is_refused_with_a_remedy_and_left_as_it_is() {
 }
 
 #[test]
-fn what_was_acknowledged_is_there_after_the_host_was_killed() {
+fn what_was_acknowledged_is_there_whole_after_the_host_was_killed_a_hundred_times() {
     let mut world = World::new();
-    let mut acknowledged = 0;
-    for _ in 0..10 {
+    let (mut acknowledged, mut sent) = (0, 0);
+    for round in 0..100 {
         world.start();
         let mut client = world.client();
-        assert!(count(&mut client, "Note") >= acknowledged);
-        let payload = json!({ "entity": "Note", "operation": "create", "data": {} });
-        let request = Request::new(None, RequestType::Mutation, payload.into());
-        let sent: Vec<u64> = (0..200).map(|_| client.send(&request).unwrap()).collect();
-        // The host is killed while the others are under way.
-        sent[..100].iter().for_each(|id| drop(client.answer(*id).unwrap()));
-        acknowledged += 100;
+        check_pairs(&mut client, acknowledged, sent);
+        let one = json!({ "entity": "Pair", "operation": "create", "data": { "round": round } });
+        let request = Request::new(None, RequestType::Mutation, json!({ "operations": [one, one] }).into());
+        let requests: Vec<u64> = (0..60).map(|_| client.send(&request).unwrap()).collect();
+        sent += requests.len();
+        // The host is killed while the others are under way, each time at another moment.
+        let answered = round * 7 % requests.len();
+        requests[..answered].iter().for_each(|id| drop(client.answer(*id).unwrap()));
+        acknowledged += answered;
         world.end_host(Signal::SIGKILL);
     }
     world.start();
-    let (mut client, most) = (world.client(), 2 * acknowledged);
-    assert!((acknowledged..=most).contains(&count(&mut client, "Note")));
-    let more = client.supervisor("layer1", Value::Null);
-    assert_eq!(more["events"]["newest"], more["owners"][0]["entities"], "{more}");
+    check_pairs(&mut world.client(), acknowledged, sent);
     world.stop();
+}
+
+/// Everything that was acknowledged is there, nothing is half there, and each change has its event.
+fn check_pairs(client: &mut Caller, acknowledged: usize, sent: usize) {
+    let entities = count(client, "Pair");
+    let pairs = usize::try_from(entities / 2).unwrap();
+    assert!(
+        entities % 2 == 0 && (acknowledged..=sent).contains(&pairs),
+        "{entities} of {acknowledged} to {sent} pairs"
+    );
+    let newest = client.supervisor("layer1", Value::Null)["events"]["newest"].clone();
+    assert_eq!(newest, entities);
 }

@@ -177,6 +177,8 @@ impl Host {
                 | "module.quarantined"
                 | "module.reload_failed"
                 | "module.strange_answer"
+                | "module.event_set_aside"
+                | "module.events_lost"
         );
         let text = detail.as_deref().unwrap_or_default();
         let who = instance.as_deref().unwrap_or(module.as_str());
