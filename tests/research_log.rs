@@ -3,7 +3,7 @@
 
 use bulkhead_client::ClientError;
 use bulkhead_protocol::{Request, RequestType, Status};
-use bulkhead_tests::{Caller, RESEARCH_LOG, World, kill};
+use bulkhead_tests::{Caller, RESEARCH_LOG, World, kill, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,6 +114,35 @@ fn keyed_entries_are_there_once_however_often_they_are_sent_and_whatever_dies() 
     let mut found = stored(&mut client);
     found.sort_unstable();
     assert_eq!(found, (0..300).collect::<Vec<_>>());
+    world.stop();
+}
+
+#[test]
+fn a_session_has_one_log_whatever_dies_while_it_is_opened() {
+    const SESSIONS: usize = 40;
+    let (mut world, mut client) = log_book();
+    for session in 0..SESSIONS {
+        let payload = json!({ "event": "research_session.started", "data": { "session": session } });
+        client.ask(&Request::new(None, RequestType::Event, payload.into())).unwrap();
+        if session % 10 == 5 {
+            kill(client.pid(LOG), Signal::SIGKILL);
+            client.until_status(LOG, "it is back", |status| status["state"] == "ready");
+        }
+        if session == 22 {
+            world.end_host(Signal::SIGKILL);
+            world.start();
+            client = world.client();
+            client.wait_ready(LOG);
+        }
+    }
+    let last = format!("Session {}", SESSIONS - 1);
+    until("the last session has its log", || client.call(LOG, "query_logs", json!({ "log": last })).ok());
+    let all = json!({ "entity": "ResearchLog", "order": "$id", "limit": 1000 });
+    let all = client.ask(&Request::new(None, RequestType::Query, all.into()).to("layer1")).unwrap();
+    let titles: Vec<&str> =
+        all["entities"].as_array().unwrap().iter().map(|log| log["data"]["title"].as_str().unwrap()).collect();
+    let sessions = (0..SESSIONS).map(|session| format!("Session {session}"));
+    assert_eq!(titles, std::iter::once("One".to_owned()).chain(sessions).collect::<Vec<_>>());
     world.stop();
 }
 
