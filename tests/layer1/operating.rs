@@ -125,7 +125,7 @@ fn check_pairs(client: &mut Caller, acknowledged: usize, sent: usize) {
     let entities = count(client, "Pair");
     let pairs = usize::try_from(entities / 2).unwrap();
     assert!(
-        entities % 2 == 0 && (acknowledged..=sent).contains(&pairs),
+        entities.is_multiple_of(2) && (acknowledged..=sent).contains(&pairs),
         "{entities} of {acknowledged} to {sent} pairs"
     );
     let newest = client.supervisor("layer1", Value::Null)["events"]["newest"].clone();
