@@ -115,9 +115,10 @@ fn a_check_lists_what_is_wrong_and_is_1_then() {
 #[test]
 fn without_a_daemon_and_without_a_state_directory_the_remedy_is_named() {
     let folder = Folder::new();
-    for command in [&["layer1", "export"][..], &["layer1", "check"], &["layer1", "status"]] {
+    for command in [&["layer1", "export"][..], &["layer1", "check"], &["layer1", "backup", "x"]] {
         alone(command).expect(125, "").says("; or name the data's state directory with --state DIR");
     }
+    assert!(!alone(&["layer1", "status"]).err.contains("--state"), "it is the daemon that knows");
     alone(&["layer1", "check", "--state", text(&folder.0)]).expect(2, "").says("there is no data store at ");
     fs::create_dir_all(folder.0.join("layer1")).unwrap();
     fs::write(folder.0.join("layer1/layer1.db"), "no database, but long enough for a header ".repeat(20)).unwrap();

@@ -100,7 +100,7 @@ impl Layer1 {
         self.shared.broken()
     }
 
-    /// Export, import, backup and check. They may be used on another thread.
+    /// Export, backup and check. They may be used on another thread.
     pub fn tools(&self) -> Tools {
         Tools::of_open(&self.shared.settings.path)
     }

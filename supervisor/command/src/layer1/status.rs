@@ -1,9 +1,9 @@
 //! `layer1 status`: what the data store holds, and how far each subscribing module is.
 
-use super::connect;
 use crate::amount::{count, size};
 use crate::exit::{Exit, Halt};
 use crate::output::{Output, printable, with_schema};
+use crate::session::Session;
 use crate::status::ask_supervisor;
 use crate::style::{Colour, Style, width_of_stdout};
 use crate::table::{Align, Table};
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 /// `bulkhead layer1 status`.
 pub(super) fn show(socket: Option<PathBuf>, json: bool) -> Result<Exit, Halt> {
-    let mut session = connect(socket)?;
+    let mut session = Session::open(socket)?;
     let data = ask_supervisor(&mut session, "layer1", &Json::null(), Some("layer1"))?;
     let mut output = Output::default();
     if json {
