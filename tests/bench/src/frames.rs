@@ -24,6 +24,13 @@ pub fn command(to: &str, name: &str) -> Vec<u8> {
     frame(&format!(r#"{{"id":{FIRST_ID},"type":"command","to":"{to}","payload":{head}{args}}}}}"#))
 }
 
+/// A change of the data store that creates an entity, its payload [`PAYLOAD_BYTES`] long.
+pub fn create(entity: &str) -> Vec<u8> {
+    let head = format!(r#"{{"entity":"{entity}","operation":"create","data":"#);
+    let data = args_of(PAYLOAD_BYTES - head.len() - 1);
+    frame(&format!(r#"{{"id":{FIRST_ID},"type":"mutation","to":"layer1","payload":{head}{data}}}}}"#))
+}
+
 /// Arguments of a command that are this many bytes long, as a line for `bulkhead pipe`.
 pub fn args_of(bytes: usize) -> String {
     let (head, tail) = (r#"{"text":""#, r#""}"#);
@@ -73,12 +80,13 @@ mod tests {
 
     #[test]
     fn a_measured_request_is_a_message_with_a_payload_of_the_length_that_is_promised() {
-        let bytes = command("echo", "hold");
-        let (content, used) = first(&bytes).unwrap();
-        assert_eq!(used, bytes.len());
-        let Message::Request(request) = Message::decode(content).unwrap() else { panic!("it is a request") };
-        assert_eq!((request.id, request.to.as_deref()), (Some(FIRST_ID), Some("echo")));
-        assert_eq!(request.payload.as_str().len(), PAYLOAD_BYTES);
-        assert_eq!(&bytes[ID_AT..ID_AT + ID_DIGITS], FIRST_ID.to_string().as_bytes());
+        for (to, bytes) in [("echo", command("echo", "hold")), ("layer1", create("Note"))] {
+            let (content, used) = first(&bytes).unwrap();
+            assert_eq!(used, bytes.len());
+            let Message::Request(request) = Message::decode(content).unwrap() else { panic!("it is a request") };
+            assert_eq!((request.id, request.to.as_deref()), (Some(FIRST_ID), Some(to)));
+            assert_eq!(request.payload.as_str().len(), PAYLOAD_BYTES);
+            assert_eq!(&bytes[ID_AT..ID_AT + ID_DIGITS], FIRST_ID.to_string().as_bytes());
+        }
     }
 }
