@@ -65,6 +65,7 @@ impl World {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("bulkhead-bench-{}-{number}", std::process::id()));
+        fs::create_dir_all(folder.join("modules"))?;
         for (name, rest) in modules {
             let folder = folder.join("modules").join(name);
             fs::create_dir_all(&folder)?;
