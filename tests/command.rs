@@ -1,12 +1,11 @@
 //! The `bulkhead` command as a shell script uses it, against a real daemon with real modules.
 
-use bulkhead_tests::{Caller, PATIENCE, RESEARCH_LOG, World, kill, until};
+use bulkhead_tests::{Caller, Done, RESEARCH_LOG, Running, World, kill, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdout, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Stdio;
 
 /// A host with a good and a bad module, both ready.
 fn world() -> (World, Caller) {
@@ -16,14 +15,6 @@ fn world() -> (World, Caller) {
     let mut client = world.client();
     ["bad", "good"].iter().for_each(|name| client.wait_ready(name));
     (world, client)
-}
-
-/// What a command printed, and its exit code.
-#[derive(Debug)]
-struct Done {
-    code: Option<i32>,
-    out: String,
-    err: String,
 }
 
 /// Runs the command with this standard input.
@@ -36,50 +27,7 @@ fn run(world: &World, words: &[&str], input: &str) -> Done {
     let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
-    Done {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-/// A command that goes on until it is told to stop; dropping it kills it.
-struct Running {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Running {
-    fn start(world: &World, words: &[&str]) -> Running {
-        let mut command = world.command(words);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let out: ChildStdout = child.stdout.take().unwrap();
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Running { child, lines }
-    }
-
-    /// The next line of its output.
-    fn line(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).expect("the command prints a line")
-    }
-
-    fn wait(&mut self) -> ExitStatus {
-        until("the end of the command", || self.child.try_wait().unwrap())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    output.into()
 }
 
 #[test]
@@ -254,7 +202,7 @@ fn events_are_followed_while_they_happen() {
         sent += 1;
         let emitted = run(&world, &["emit", "day.begun", &format!("{{\"n\":{sent}}}")], "");
         assert_eq!((emitted.code, emitted.out.contains('1')), (Some(0), true), "{emitted:?}");
-        running.lines.try_recv().ok()
+        running.line_if_any()
     });
     let event: Value = serde_json::from_str(&first).unwrap();
     assert_eq!(event["event"], "day.begun", "{event}");
@@ -263,7 +211,7 @@ fn events_are_followed_while_they_happen() {
     run(&world, &["emit", "day.over"], "");
     let next = std::iter::repeat_with(|| running.line()).find(|line| !line.contains("day.begun")).unwrap();
     assert!(next.contains("day.over"), "{next}");
-    kill(i64::from(running.child.id()), Signal::SIGINT);
+    kill(running.pid(), Signal::SIGINT);
     // A shell makes 130 of it.
     assert_eq!(running.wait().signal(), Some(2));
     world.stop();

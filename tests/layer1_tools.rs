@@ -1,29 +1,13 @@
 //! What the `bulkhead` command does with the data store, against a real daemon: beside it, through it, and
 //! when it is not there.
 
-use bulkhead_tests::{PATIENCE, World, until};
+use bulkhead_tests::{Done, Running, World, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-
-/// What a command printed, and its exit code.
-#[derive(Debug)]
-struct Done {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
 
 fn run(world: &World, words: &[&str]) -> Done {
-    let output = world.bulkhead(words);
-    Done {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+    world.bulkhead(words).into()
 }
 
 /// The output of a command that succeeds.
@@ -145,39 +129,9 @@ fn a_backup_that_was_made_while_the_host_ran_takes_the_place_of_its_data() {
     world.stop();
 }
 
-/// A command that goes on until it is told to stop; dropping it kills it.
-struct Running {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Running {
-    fn start(world: &World, words: &[&str]) -> Running {
-        let mut command = world.command(words);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let out = child.stdout.take().unwrap();
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Running { child, lines }
-    }
-
-    fn event(&self) -> (u64, Value) {
-        let line = object(&self.lines.recv_timeout(PATIENCE).expect("an event comes"));
-        (line["cursor"].as_u64().unwrap(), line["data"].clone())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn event(follower: &Running) -> (u64, Value) {
+    let line = object(&follower.line());
+    (line["cursor"].as_u64().unwrap(), line["data"].clone())
 }
 
 #[test]
@@ -187,20 +141,20 @@ fn events_are_followed_from_the_beginning_and_over_a_kill_of_the_host() {
     (1..=3).for_each(|n| drop(emit(&world, n)));
     let events = Running::start(&world, &["events", "day.*", "--from-beginning", "--reconnect", "--json"]);
     for n in 1..=3 {
-        assert_eq!(events.event(), (n, json!(n)));
+        assert_eq!(event(&events), (n, json!(n)));
     }
     emit(&world, 4);
-    assert_eq!(events.event(), (4, json!(4)));
+    assert_eq!(event(&events), (4, json!(4)));
     world.end_host(Signal::SIGKILL);
     until("the end of all but the follower", || (world.processes().len() == 1).then_some(()));
     world.start();
     (5..=6).for_each(|n| drop(emit(&world, n)));
     for n in 5..=6 {
-        assert_eq!(events.event(), (n, json!(n)));
+        assert_eq!(event(&events), (n, json!(n)));
     }
     drop(events);
     let after = Running::start(&world, &["events", "--after", "4", "--json"]);
-    assert_eq!([after.event(), after.event()], [(5, json!(5)), (6, json!(6))]);
+    assert_eq!([event(&after), event(&after)], [(5, json!(5)), (6, json!(6))]);
     drop(after);
     world.stop();
 }
@@ -239,8 +193,8 @@ fn an_event_that_a_module_kept_dying_of_is_listed_replayed_and_dropped() {
     let followed = Running::start(&world, &["events", "module.event_set_aside", "--json"]);
     good(&world, &["emit", "day.begun", "1"]);
     good(&world, &["emit", "day.ended", "2"]);
-    followed.event();
-    followed.event();
+    event(&followed);
+    event(&followed);
     let list = good(&world, &["layer1", "set-aside", "list", "fragile", "--json"]);
     let events: Vec<Value> = list.lines().map(object).collect();
     assert_eq!((&events[0]["event"], &events[1]["data"]), (&json!("day.begun"), &json!(2)));

@@ -5,11 +5,13 @@
 mod caller;
 mod host;
 mod processes;
+mod running;
 mod world;
 
 pub use caller::{Answer, Caller};
 pub use host::{Ended, Host};
 pub use processes::{Survivor, is_alive, kill, marked, wait_until_gone};
+pub use running::{Done, Running};
 pub use world::World;
 
 use std::path::{Path, PathBuf};
