@@ -7,7 +7,7 @@ use bulkhead_bench::figures::{Latencies, grouped, heading, median, row};
 use bulkhead_bench::kinds::{self, Kind, Started};
 use bulkhead_bench::parts;
 use bulkhead_bench::programs::Programs;
-use bulkhead_bench::world::World;
+use bulkhead_bench::world::{Module, World};
 use bulkhead_bench::{Failed, cores, frames};
 use std::fs;
 
@@ -39,7 +39,7 @@ fn main() -> Result<(), Failed> {
 
 /// One caller with one request in flight, and with a window of them, through the host.
 fn messages(programs: &Programs, kinds: &[Kind]) -> Result<(), Failed> {
-    let modules: Vec<_> = kinds.iter().map(|kind| (kind.module, kind.manifest.clone())).collect();
+    let modules: Vec<_> = kinds.iter().map(|kind| Module::of(kind.module, &kind.manifest)).collect();
     let requests: Vec<_> = kinds.iter().map(|kind| frames::command(kind.module, "echo")).collect();
     let pinned = cores::one();
     let world = World::with_modules(programs, &modules)?;

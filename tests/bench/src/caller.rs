@@ -32,8 +32,20 @@ impl Caller {
     /// # Errors
     /// When the kernel refuses the time limit.
     pub fn new(stream: UnixStream) -> Result<Caller, Failed> {
+        Caller::with_buffer(stream, 64 * 1024)
+    }
+
+    /// A caller with little memory of its own, for where there are many.
+    ///
+    /// # Errors
+    /// As [`Caller::new`].
+    pub fn small(stream: UnixStream) -> Result<Caller, Failed> {
+        Caller::with_buffer(stream, 1024)
+    }
+
+    fn with_buffer(stream: UnixStream, bytes: usize) -> Result<Caller, Failed> {
         stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Caller { stream, buffer: vec![0; 64 * 1024], start: 0, end: 0, next_id: FIRST_ID, out: Vec::new() })
+        Ok(Caller { stream, buffer: vec![0; bytes], start: 0, end: 0, next_id: FIRST_ID, out: Vec::new() })
     }
 
     /// Sends one request and waits for its answer.
@@ -43,6 +55,14 @@ impl Caller {
     pub fn call(&mut self, request: &[u8]) -> Result<(), Failed> {
         self.push(request);
         self.send()?;
+        success(self.answer()?)
+    }
+
+    /// Waits for one more answer.
+    ///
+    /// # Errors
+    /// When there is none, or it is no success.
+    pub fn success(&mut self) -> Result<(), Failed> {
         success(self.answer()?)
     }
 

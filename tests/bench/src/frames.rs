@@ -24,6 +24,11 @@ pub fn command(to: &str, name: &str) -> Vec<u8> {
     frame(&format!(r#"{{"id":{FIRST_ID},"type":"command","to":"{to}","payload":{head}{args}}}}}"#))
 }
 
+/// A question for the host's own state.
+pub fn status() -> Vec<u8> {
+    frame(&format!(r#"{{"id":{FIRST_ID},"type":"command","to":"supervisor","payload":{{"name":"status"}}}}"#))
+}
+
 /// A change of the data store that creates an entity, its payload [`PAYLOAD_BYTES`] long.
 pub fn create(entity: &str) -> Vec<u8> {
     let head = format!(r#"{{"entity":"{entity}","operation":"create","data":"#);

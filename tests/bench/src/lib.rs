@@ -5,6 +5,7 @@
 //! It measures release builds only and builds them itself ([`programs`]). It deliberately judges
 //! nothing: it prints ratios and figures, and what is good enough is said elsewhere.
 
+pub mod bare;
 pub mod caller;
 pub mod cores;
 pub mod crash;
@@ -12,7 +13,10 @@ pub mod figures;
 pub mod frames;
 pub mod kinds;
 pub mod parts;
+pub mod processes;
 pub mod programs;
+pub mod rows;
+pub mod targets;
 pub mod weight;
 pub mod world;
 

@@ -2,9 +2,9 @@
 //! when they are dropped, and when this program ends in whatever way.
 
 use crate::caller::Caller;
-use crate::parts::{self, ECHO, RUN};
+use crate::parts::{self, RUN};
 use crate::programs::Programs;
-use crate::{Failed, frames};
+use crate::{Failed, bare, frames, processes};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -29,11 +29,40 @@ breaker_failures = 1000
 breaker_window = "1s"
 "#;
 
+/// A module of a host that is to be started.
+#[derive(Clone, Debug)]
+pub struct Module {
+    name: String,
+    manifest: String,
+}
+
+impl Module {
+    /// A module that is a process, started with these words.
+    ///
+    /// # Errors
+    /// When the words are no text.
+    pub fn new(name: &str, words: &[String]) -> Result<Module, Failed> {
+        Ok(Module::of(name, &command(words)?))
+    }
+
+    /// A module of which the manifest says this under `[module]`, beside its name.
+    pub fn of(name: &str, manifest: &str) -> Module {
+        Module { name: name.to_owned(), manifest: manifest.to_owned() }
+    }
+
+    /// The same module with one more line under `[module]`.
+    pub fn with(mut self, line: &str) -> Module {
+        self.manifest = format!("{}\n{line}", self.manifest);
+        self
+    }
+}
+
 /// A running host and the folder it lives in.
 #[derive(Debug)]
 pub struct World {
     folder: PathBuf,
     host: Child,
+    began: Instant,
 }
 
 impl World {
@@ -42,11 +71,8 @@ impl World {
     /// # Errors
     /// When it does not start.
     pub fn start(programs: &Programs) -> Result<World, Failed> {
-        let play = parts::part(ECHO)?;
-        let words: Vec<_> =
-            [play.get_program()].into_iter().chain(play.get_args()).map(|word| word.display().to_string()).collect();
         let minimal = [programs.path("test-minimal").display().to_string()];
-        let modules = [("echo", command(&words)?), ("test-minimal", command(&minimal)?)];
+        let modules = [Module::new("echo", &bare::echo_words()?)?, Module::new("test-minimal", &minimal)?];
         let world = World::with_modules(programs, &modules)?;
         let mut caller = world.caller()?;
         for module in ["echo", "test-minimal"] {
@@ -56,26 +82,26 @@ impl World {
         Ok(world)
     }
 
-    /// Starts a host with these modules: the name of each, and what its manifest says under `[module]`
-    /// beside that.
+    /// Starts a host with these modules, and waits for nothing.
     ///
     /// # Errors
     /// When it does not start.
-    pub fn with_modules(programs: &Programs, modules: &[(&str, String)]) -> Result<World, Failed> {
+    pub fn with_modules(programs: &Programs, modules: &[Module]) -> Result<World, Failed> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("bulkhead-bench-{}-{number}", std::process::id()));
         fs::create_dir_all(folder.join("modules"))?;
-        for (name, rest) in modules {
+        for Module { name, manifest } in modules {
             let folder = folder.join("modules").join(name);
             fs::create_dir_all(&folder)?;
-            fs::write(folder.join("module.toml"), format!("[module]\nname = \"{name}\"\n{rest}\n{RESTART}"))?;
+            fs::write(folder.join("module.toml"), format!("[module]\nname = \"{name}\"\n{manifest}\n{RESTART}"))?;
         }
         let config = folder.join("bulkhead.toml");
         fs::write(
             &config,
             "[host]\nmodules = [\"modules\"]\nlog_level = \"error\"\n[restarts]\nper_second = 1000\nburst = 10000\n",
         )?;
+        let began = Instant::now();
         // As a parent would: the host is killed when this program ends, and its guardian follows it.
         let host = parts::part(RUN)?
             .arg(programs.path("bulkhead"))
@@ -85,7 +111,7 @@ impl World {
             .args(["--socket".as_ref(), folder.join("socket").as_os_str()])
             .stdin(Stdio::null())
             .spawn()?;
-        Ok(World { folder, host })
+        Ok(World { folder, host, began })
     }
 
     /// The control socket.
@@ -108,9 +134,27 @@ impl World {
             match UnixStream::connect(self.socket()) {
                 Ok(stream) => return Caller::new(stream),
                 Err(error) if Instant::now() > deadline => return Err(error.into()),
-                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+                Err(_) => std::thread::sleep(Duration::from_micros(500)),
             }
         }
+    }
+
+    /// When the host's process was started.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// The host's process.
+    pub fn host_id(&self) -> u32 {
+        self.host.id()
+    }
+
+    /// The guardian's process.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn guardian_id(&self) -> Result<u32, Failed> {
+        Ok(*processes::children(self.host.id())?.first().ok_or("expected the host to have a guardian")?)
     }
 
     /// Resident memory of the host and of its guardian in KiB.
@@ -118,11 +162,7 @@ impl World {
     /// # Errors
     /// When the host is gone.
     pub fn memory_kib(&self) -> Result<(u64, u64), Failed> {
-        let host = self.host.id();
-        let children = fs::read_to_string(format!("/proc/{host}/task/{host}/children"))?;
-        let guardian: u32 =
-            children.split_whitespace().next().ok_or("expected the host to have a guardian")?.parse()?;
-        Ok((resident_kib(host)?, resident_kib(guardian)?))
+        Ok((resident_kib(self.host_id())?, resident_kib(self.guardian_id()?)?))
     }
 }
 

@@ -1,0 +1,110 @@
+//! What the kernel says of processes: whose children they are, what memory is theirs alone, how much
+//! processor time they have had.
+
+use crate::Failed;
+use std::fs;
+use std::time::Duration;
+
+/// The memory of one process or of several, in KiB.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// All that is resident, pages included that other processes share.
+    pub resident: u64,
+    /// What goes away with the process: pages that it shares with nobody.
+    pub private: u64,
+    /// What is not backed by a file: heap, stacks, written data.
+    pub anonymous: u64,
+}
+
+/// The memory of a process.
+///
+/// # Errors
+/// When it is gone, or another user's.
+pub fn memory(process: u32) -> Result<Memory, Failed> {
+    let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+    let field = |name: &str| -> Result<u64, Failed> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).ok_or_else(|| format!("expected {name}"))?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    };
+    Ok(Memory {
+        resident: field("Rss:")?,
+        private: field("Private_Clean:")? + field("Private_Dirty:")?,
+        anonymous: field("Anonymous:")?,
+    })
+}
+
+/// The memory of several processes together.
+///
+/// # Errors
+/// As [`memory`].
+pub fn memory_of(processes: &[u32]) -> Result<Memory, Failed> {
+    let mut sum = Memory::default();
+    for process in processes {
+        let one = memory(*process)?;
+        sum.resident += one.resident;
+        sum.private += one.private;
+        sum.anonymous += one.anonymous;
+    }
+    Ok(sum)
+}
+
+/// The processes that were started by any thread of this one and run still.
+///
+/// # Errors
+/// When it is gone.
+pub fn children(process: u32) -> Result<Vec<u32>, Failed> {
+    let mut children = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let text = fs::read_to_string(thread?.path().join("children"))?;
+        for word in text.split_whitespace() {
+            children.push(word.parse()?);
+        }
+    }
+    Ok(children)
+}
+
+/// The children of a process, and theirs.
+///
+/// # Errors
+/// When one of them ends meanwhile.
+pub fn descendants(process: u32) -> Result<Vec<u32>, Failed> {
+    let mut all = children(process)?;
+    let mut at = 0;
+    while at < all.len() {
+        let more = children(all[at])?;
+        all.extend(more);
+        at += 1;
+    }
+    Ok(all)
+}
+
+/// The processor time that a process has had, all its threads together.
+///
+/// # Errors
+/// When it is gone, or the kernel keeps no such statistics.
+pub fn processor_time(process: u32) -> Result<Duration, Failed> {
+    let mut sum = Duration::ZERO;
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let nanoseconds = text.split_whitespace().next().ok_or("expected a time")?;
+        sum += Duration::from_nanos(nanoseconds.parse()?);
+    }
+    Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn a_process_finds_its_child_and_what_that_weighs() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        assert!(descendants(std::process::id()).unwrap().contains(&child.id()));
+        let memory = memory_of(&[child.id()]).unwrap();
+        assert!(memory.resident >= memory.private && memory.private > 0, "{memory:?}");
+        assert!(processor_time(std::process::id()).unwrap() > Duration::ZERO);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
+}
