@@ -3,7 +3,7 @@
 
 use crate::Json;
 use crate::limits::EVENT_NAME_BYTES_MAX;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use std::{borrow::Cow, fmt};
 
 /// A pattern of event names: an exact name, a prefix that ends in `*`, or `*` for all.
@@ -83,16 +83,19 @@ impl fmt::Display for Pattern {
 /// The name of the event in the payload of a request of type `event`.
 ///
 /// # Errors
-/// A sentence, when the payload is not `{"event","data"}` or the name breaks a rule.
+/// A sentence, when the payload is not `{"event","data"}`, has one of the two twice, or the name breaks a rule.
 pub fn event_name(payload: &Json) -> Result<String, String> {
     #[derive(Deserialize)]
     #[serde(expecting = "an object")]
     struct Event<'a> {
         #[serde(borrow)]
         event: Cow<'a, str>,
+        // Only so that it stands there once: of two, nobody could say which was meant.
+        #[serde(default, rename = "data")]
+        _data: Option<IgnoredAny>,
     }
     let event: Event<'_> =
-        payload.read().map_err(|error| format!("expected a payload {{\"event\",\"data\"}}: {error}"))?;
+        read_object(payload).map_err(|error| format!("expected a payload {{\"event\",\"data\"}}: {error}"))?;
     check_event_name(&event.event).map_err(|error| error.to_string())?;
     Ok(event.event.into_owned())
 }
@@ -107,7 +110,7 @@ pub fn cancel_target(payload: &Json) -> Result<u64, String> {
     struct Cancel {
         id: u64,
     }
-    let cancel: Cancel = payload.read().map_err(|error| format!("expected a payload {{\"id\"}}: {error}"))?;
+    let cancel: Cancel = read_object(payload).map_err(|error| format!("expected a payload {{\"id\"}}: {error}"))?;
     Ok(cancel.id)
 }
 
@@ -119,7 +122,15 @@ pub fn command_name(payload: &Json) -> Option<String> {
         #[serde(borrow)]
         name: Cow<'a, str>,
     }
-    payload.read::<Command<'_>>().ok().map(|command| command.name.into_owned())
+    read_object::<Command<'_>>(payload).ok().map(|command| command.name.into_owned())
+}
+
+/// Reads an object. A list is none, although serde would take its elements for the members in their order.
+fn read_object<'a, T: Deserialize<'a>>(payload: &'a Json) -> Result<T, String> {
+    if payload.as_str().starts_with('[') {
+        return Err("invalid type: a list, expected an object".into());
+    }
+    payload.read().map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -135,6 +146,27 @@ mod tests {
         assert!(Pattern::new("*").unwrap().matches("anything"));
         assert!(Pattern::new("a.b").unwrap().matches("a.b"));
         assert!(!Pattern::new("a.b").unwrap().matches("a.b.c"));
+    }
+
+    #[test]
+    fn a_payload_says_once_what_happened() {
+        let name = |text: &str| event_name(&Json::parse(text).unwrap());
+        assert_eq!(name(r#"{"data":null,"event":"a","more":1}"#), Ok("a".into()));
+        let deep = format!(r#"{{"event":"a","data":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(name(&deep), Ok("a".into()));
+        for member in ["event", "data"] {
+            let twice = name(r#"{"event":"a","data":1,"x":"b"}"#.replace("\"x\"", &format!("\"{member}\"")).as_str());
+            assert!(twice.unwrap_err().contains(&format!("duplicate field `{member}`")));
+        }
+    }
+
+    #[test]
+    fn a_list_is_no_object_with_nameless_members() {
+        let list = |text: &str| Json::parse(text).unwrap();
+        let reason = "expected a payload {\"event\",\"data\"}: invalid type: a list, expected an object";
+        assert_eq!(event_name(&list(r#"["a.b"]"#)).unwrap_err(), reason);
+        assert!(cancel_target(&list("[5]")).is_err());
+        assert_eq!(command_name(&list(r#"["do"]"#)), None);
     }
 
     #[test]

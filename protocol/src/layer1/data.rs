@@ -127,8 +127,10 @@ pub(super) fn check(text: &str) -> Result<(), Fault> {
                 let end = text_end(bytes, at).min(bytes.len());
                 let Some(decoded) = Raw::new(&text[at..end]).text() else {
                     let found = Raw::new(&text[at..end]).quote();
+                    // A name is in its object, and not where the member before it is.
+                    let inside = if name_next { &open[..open.len() - 1] } else { &open[..] };
                     return Err(fault(
-                        &open,
+                        inside,
                         format!("expected a text of whole characters, found a lone surrogate in {found}"),
                     ));
                 };
@@ -200,7 +202,10 @@ mod tests {
             refused(r#"{"a":["x","\ud800"]}"#),
             r#"at a.1: expected a text of whole characters, found a lone surrogate in "\ud800""#
         );
-        assert!(refused(r#"{"a\udc00":1}"#).contains("lone surrogate"));
+        assert_eq!(
+            refused(r#"{"b":{"c":1,"a\udc00":1}}"#),
+            r#"at b: expected a text of whole characters, found a lone surrogate in "a\udc00""#
+        );
         let many: String = (0..100).map(|n| format!("\"m{n}\":{n},")).collect();
         assert_eq!(refused(&format!("{{{many}\"m77\":0}}")), "at m77: the object has this member twice");
     }

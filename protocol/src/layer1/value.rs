@@ -73,6 +73,9 @@ impl Value {
     }
 }
 
+/// 2⁶³, the least double that is too large for an `i64`.
+const I64_ABOVE: f64 = 9_223_372_036_854_775_808.0;
+
 fn number(text: &str) -> Value {
     match text.parse::<i64>() {
         Ok(integer) => Value::Integer(integer),
@@ -87,7 +90,10 @@ fn canonical(raw: Raw<'_>, out: &mut String) {
         Kind::Number => match number(raw.as_str()) {
             Value::Integer(integer) => write!(out, "{integer}"),
             Value::Real(0.0) => write!(out, "0"),
-            Value::Real(real) if real.fract() == 0.0 && real.abs() < 9e18 => write!(out, "{real:.0}"),
+            // Within 64 bits, it is worth the same as the integer that is written with all its digits.
+            Value::Real(real) if real.fract() == 0.0 && (-I64_ABOVE..I64_ABOVE).contains(&real) => {
+                write!(out, "{real:.0}")
+            }
             Value::Real(real) => write!(out, "{real:e}"),
             _ => Ok(()),
         }
@@ -154,6 +160,14 @@ mod tests {
         let text = of(r#"{"b":[1.0,-0.0,1e2,0.10],"a":"\u0041\/"}"#);
         assert_eq!(text, Value::Composite(r#"{"a":"A/","b":[1,0,100,1e-1]}"#.into()));
         assert_eq!(of(r#"{"a":"A/","b":[1,0,100.0,1e-1]}"#), text);
+        for (written, digits) in [
+            ("9.1e18", "9100000000000000000"),
+            ("-9.223372036854775808e18", "-9223372036854775808"),
+            ("9007199254740993.0", "9007199254740992"),
+        ] {
+            assert_eq!(of(&format!("[{written}]")), of(&format!("[{digits}]")));
+        }
+        assert_ne!(of("[9223372036854775807]"), of("[9223372036854775808]"));
     }
 
     #[test]
