@@ -123,7 +123,7 @@ impl Core {
             }
             Place::Settling(_) => {
                 let reason = format!("the deadline passed before what {name} did could be committed; it is undone");
-                self.undo(id, "its deadline passed");
+                self.undo(now, id, "its deadline passed");
                 let failure = Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(Delivery::Started);
                 self.answer(id, failure.into());
                 self.forget_settling(now, id);
@@ -161,7 +161,7 @@ impl Core {
                         format!("{name} did not answer before the deadline; it may not have begun, and was told not to")
                     }
                 };
-                self.undo(id, "its deadline passed");
+                self.undo(now, id, "its deadline passed");
                 self.answer(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(delivery).into());
                 self.send_control(run_id, Control::Cancel(id));
             }

@@ -75,6 +75,12 @@ impl Core {
             let bytes: usize = aside().map(crate::pending::Pending::bytes).sum();
             assert_eq!((aside().count(), bytes), (module.aside, module.aside_bytes), "beside {}", module.spec.name);
             assert!(module.queue.is_empty() || module.is_available(), "requests wait for nothing: {module:?}");
+            if let Some(turn) = &module.turn {
+                assert!(self.timers.contains(turn.until, Timer::Turn(*id)), "no timer: {turn:?}");
+                timers += 1;
+                let pending = &self.requests[&turn.request];
+                assert!(matches!(pending.unit, Unit::Open(_)), "a turn of nobody: {turn:?} {pending:?}");
+            }
         }
         assert_eq!(occupied, self.runs.len(), "processes without a place");
         timers
@@ -122,7 +128,11 @@ impl Core {
                         }
                 }),
                 Place::Joined => self.layer1.keys.values().any(|running| running.joined.contains(id)),
-                Place::Settling(_) => matches!(&pending.unit, Unit::Open(open) if !open.operations.is_empty()),
+                Place::Settling(_) => {
+                    let turn = self.modules[&pending.module].turn.as_ref();
+                    matches!(&pending.unit, Unit::Open(open) if !open.operations.is_empty())
+                        || turn.is_some_and(|turn| turn.waiting.contains(id))
+                }
                 Place::Committing(done) => ticket(done.ticket) == Some(Ticket::Commit(*id)),
                 Place::Queued => self.modules[&pending.module].queue.contains(id),
                 Place::InFlight { run, .. } => self.runs[run].in_flight.contains(id),
@@ -173,7 +183,9 @@ impl Core {
             for held in &run.held {
                 assert!(self.layer1.operations.contains_key(held), "held and gone: {run:?}");
             }
-            assert!(run.held.is_empty() || !self.modules[&run.module].commits.is_empty(), "held for nothing: {run:?}");
+            let module = &self.modules[&run.module];
+            let waits = module.turn.is_some() || !module.commits.is_empty();
+            assert!(run.held.is_empty() || waits, "held for nothing: {run:?}");
         }
         timers
     }

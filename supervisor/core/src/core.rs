@@ -118,6 +118,7 @@ impl Core {
                 Timer::Waiter(waiter) => self.waiter_due(now, waiter),
                 Timer::Operation(operation) => self.operation_overdue(now, operation),
                 Timer::Stream(module) => self.stream_due(now, module),
+                Timer::Turn(module) => self.turn_overdue(now, module),
             }
         }
     }
@@ -224,11 +225,11 @@ impl Core {
     }
 
     /// Everything that a client had asked for is unwanted now: its connection is gone.
-    pub fn handle_client_gone(&mut self, client: ClientId) {
-        self.caller_gone(Caller::Client(client));
+    pub fn handle_client_gone(&mut self, now: Time, client: ClientId) {
+        self.caller_gone(now, Caller::Client(client));
     }
 
-    pub(crate) fn caller_gone(&mut self, caller: Caller) {
+    pub(crate) fn caller_gone(&mut self, now: Time, caller: Caller) {
         let mut outstanding: Vec<(u64, Outstanding)> = self.callers.remove(&caller).into_iter().flatten().collect();
         // The order in a hash map differs from run to run; decisions must not.
         outstanding.sort_unstable_by_key(|(id, _)| *id);
@@ -236,14 +237,14 @@ impl Core {
         for (_, what) in outstanding {
             match what {
                 Outstanding::Waiter(waiter) => self.forget_waiter(waiter),
-                Outstanding::Request(request) => self.abandon(request),
+                Outstanding::Request(request) => self.abandon(now, request),
                 Outstanding::Operation(operation) => self.abandon_operation(operation),
             }
         }
     }
 
     /// Nobody waits for this request any more.
-    fn abandon(&mut self, id: RequestId) {
+    fn abandon(&mut self, now: Time, id: RequestId) {
         let Some(pending) = self.requests.get_mut(&id) else { return };
         pending.recipient = None;
         pending.wanted = false;
@@ -260,7 +261,7 @@ impl Core {
                 self.unqueue(id);
             }
             Place::InFlight { run, .. } => {
-                self.undo(id, "its caller has gone");
+                self.undo(now, id, "its caller has gone");
                 self.give_up_leading(id);
                 self.send_control(run, Control::Cancel(id));
             }

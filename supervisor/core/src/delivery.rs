@@ -8,6 +8,7 @@ use crate::{
     layer1::Unit,
     pending::{Pending, Place, RequestId},
     run::Run,
+    time::Time,
 };
 use bulkhead_protocol::{Delivery, ErrorCode, Exit, Failure, ModuleName, RequestType, event};
 
@@ -31,7 +32,7 @@ pub(crate) struct End<'a> {
 
 impl Core {
     /// Settles what a process that ended had in flight; returns what it may have been working on.
-    pub(crate) fn settle_in_flight(&mut self, run_id: RunId, end: &End<'_>) -> Vec<LostRequest> {
+    pub(crate) fn settle_in_flight(&mut self, now: Time, run_id: RunId, end: &End<'_>) -> Vec<LostRequest> {
         let run = self.runs.get_mut(&run_id).expect("the caller has it");
         let in_flight = std::mem::take(&mut run.in_flight);
         run.in_flight_bytes = 0;
@@ -40,7 +41,7 @@ impl Core {
         for (at, id) in in_flight.into_iter().enumerate() {
             let run = &self.runs[&run_id];
             let here = how_far(run, &self.requests[&id], at, end.evidence.unsent.contains(&id));
-            self.undo(id, "the process that had it has ended");
+            self.undo(now, id, "the process that had it has ended");
             let pending = self.requests.get_mut(&id).expect("it is in flight");
             pending.unit = Unit::Empty;
             pending.reached = pending.how_far(here);

@@ -60,7 +60,7 @@ impl Core {
         run.channel_open = false;
         run.left_at.get_or_insert(now);
         self.arm(run_id);
-        self.caller_gone(Caller::Run(run_id));
+        self.caller_gone(now, Caller::Run(run_id));
         let role = self.role(module_id, slot_id);
         let next = self.what_follows(now, run_id, verdict, &reason);
         let start_failed = role == Role::Active
@@ -74,7 +74,7 @@ impl Core {
 
         let last_words = if start_failed { evidence.stderr.clone() } else { Vec::new() };
         let end = End { verdict, reason: &reason, exit: exit.as_ref(), evidence: &evidence };
-        let in_flight = self.settle_in_flight(run_id, &end);
+        let in_flight = self.settle_in_flight(now, run_id, &end);
         self.drop_held(now, run_id);
         self.record(now, run_id, verdict, reason.clone(), exit, evidence, in_flight);
 

@@ -50,6 +50,7 @@ impl Core {
             aside_bytes: 0,
             look_ups: VecDeque::new(),
             commits: BTreeSet::new(),
+            turn: None,
             last_exit: None,
             incoming: None,
             stop_deferred: false,

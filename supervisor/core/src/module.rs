@@ -1,6 +1,7 @@
 //! One module as the core sees it: whether it should run, its places for processes, its queue.
 
 use crate::{
+    layer1::Turn,
     pending::RequestId,
     random::Random,
     restart::{Restart, Why},
@@ -136,6 +137,8 @@ pub(crate) struct Module {
     pub(crate) look_ups: VecDeque<LookUp>,
     /// Commits of what its processes have answered, by their numbers at the store.
     pub(crate) commits: BTreeSet<RequestId>,
+    /// The request that goes before all others, since it lost against them too often.
+    pub(crate) turn: Option<Turn>,
     pub(crate) last_exit: Option<(Time, String)>,
     /// The specification that a reload is bringing in.
     pub(crate) incoming: Option<Arc<ModuleSpec>>,

@@ -76,7 +76,9 @@ impl Core {
                 self.check_caller(to)?;
                 let module = self.address(caller, &request)?;
                 if self.settings.layer1 {
-                    self.in_hand(caller, request.of)?;
+                    if let Some(of) = self.in_hand(caller, request.of)? {
+                        self.calls_out(now, of, module);
+                    }
                     if request.key.is_some() {
                         return self.admit_keyed(now, module, to, request);
                     }
@@ -211,7 +213,7 @@ impl Core {
                     Place::Settling(_) => {
                         let name = &self.modules[&pending.module].spec.name;
                         let reason = format!("cancelled before what {name} did could be committed; it is undone");
-                        self.undo(id, "it was cancelled");
+                        self.undo(now, id, "it was cancelled");
                         let failure = Failure::new(ErrorCode::Cancelled, reason).delivery(Delivery::Started);
                         self.answer(id, failure.into());
                         self.forget_settling(now, id);
@@ -234,7 +236,7 @@ impl Core {
                     // Once is enough: a caller must not fill the channel of a module that does not read.
                     Place::InFlight { .. } if again => {}
                     Place::InFlight { run, .. } => {
-                        self.undo(id, "it was cancelled");
+                        self.undo(now, id, "it was cancelled");
                         self.send_control(run, Control::Cancel(id));
                     }
                 }

@@ -18,6 +18,8 @@ pub(crate) enum Timer {
     Operation(RequestId),
     /// When a stream of events may try again.
     Stream(ModuleId),
+    /// How long others of its module wait for a request that kept losing against them.
+    Turn(ModuleId),
 }
 
 /// The timers, soonest first.

@@ -103,7 +103,7 @@ impl Core {
                 let failure = overdue(reason, Delivery::NotStarted);
                 let module = self.unhold(id);
                 self.end_operation(now, id, failure.into());
-                module.into_iter().for_each(|module| self.release_held(module));
+                module.into_iter().for_each(|module| self.release_held(now, module));
             }
             Standing::AtStore { kind: Kind::Query, .. } => {
                 let failure =
@@ -146,7 +146,7 @@ impl Core {
                 let failure = refused(ErrorCode::Cancelled, "cancelled before layer1 began");
                 let module = self.unhold(id);
                 self.end_operation(now, id, failure.into());
-                module.into_iter().for_each(|module| self.release_held(module));
+                module.into_iter().for_each(|module| self.release_held(now, module));
             }
             Standing::AtStore { kind: Kind::Query, .. } => self.interrupt(id),
             // It is being committed: what comes of it is its answer.

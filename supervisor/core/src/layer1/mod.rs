@@ -15,6 +15,7 @@ mod replay;
 mod store;
 mod stream;
 mod streams;
+mod turn;
 mod unit;
 
 pub(crate) use keys::Running;
@@ -24,6 +25,7 @@ pub(crate) use store::Ticket;
 pub use store::{Cursor, KeyState, KeyUse, NewEvent, StoreOp, StoreOutcome, StoredEvent, UnitId};
 pub(crate) use stream::Stream;
 pub use streams::StreamView;
+pub(crate) use turn::Turn;
 pub(crate) use unit::{Done, Extent, Unit};
 
 use crate::{action::Caller, id_map::IdMap, module::ModuleId, pending::RequestId};

@@ -2,7 +2,7 @@
 //! builds on waits here until what the module had answered before is committed. How these requests come
 //! to their end is in [`super::endings`].
 
-use super::{Extent, KeyUse, StoreOp, Ticket};
+use super::{Extent, KeyUse, StoreOp, Ticket, keys::taken};
 use crate::{
     action::{Caller, Recipient, RunId},
     core::{Core, Outstanding},
@@ -16,7 +16,7 @@ use bulkhead_protocol::{
     ErrorCode, Failure, Request, RequestType,
     layer1::{Change, Mutation, Query},
 };
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 /// The store's address.
 pub(crate) const ADDRESS: &str = "layer1";
@@ -93,6 +93,10 @@ impl Core {
             RequestType::Query => Work::Query(Box::new(Query::read(&request.payload)?)),
             RequestType::Mutation => {
                 let mutation = Mutation::read(&request.payload)?;
+                if request.key.as_ref().is_some_and(|key| self.layer1.keys.contains_key(key)) {
+                    // The work that is under way is a module's, and would be undone at its commit.
+                    return Err(taken());
+                }
                 let key = request.key.map(|key| KeyUse {
                     key,
                     to: ADDRESS.to_owned(),
@@ -130,7 +134,7 @@ impl Core {
         self.timers.set(deadline, Timer::Operation(id));
         let (run, after) = match caller {
             Caller::Client(_) => (None, None),
-            Caller::Run(run) => (Some(run), self.held_until(run, &work)),
+            Caller::Run(run) => (Some(run), self.held_until(now, run, of, &work)),
         };
         let standing = match (run, after) {
             (Some(run_id), Some(after)) => {
@@ -144,15 +148,14 @@ impl Core {
     }
 
     /// Until which commit of its module a process's request to the store has to wait: what it reads, or
-    /// builds on, is what the module was told is done. It stays behind those that wait already.
-    fn held_until(&self, run_id: RunId, work: &Work) -> Option<RequestId> {
+    /// builds on, is what the module was told is done. It stays behind those of the same unit that wait
+    /// already, and may have to wait for another request's turn.
+    fn held_until(&mut self, now: Time, run_id: RunId, of: Option<RequestId>, work: &Work) -> Option<RequestId> {
+        let waits_for_turn = of.is_some_and(|of| self.waits_for_turn(now, of));
         let run = self.runs.get(&run_id)?;
-        let newest = self.modules[&run.module].commits.last().copied();
-        match (work.needs_a_base(), newest) {
-            (true, Some(commit)) => Some(commit),
-            (true, None) | (false, _) if !run.held.is_empty() => Some(RequestId(0)),
-            (true, None) | (false, _) => None,
-        }
+        let waits_for_others = waits_for_turn || run.held.iter().any(|held| self.layer1.operations[held].of == of);
+        let newest = self.newest_commit(run.module, of).filter(|_| work.needs_a_base());
+        newest.or(waits_for_others.then_some(RequestId(0)))
     }
 
     fn hand_to_store(&mut self, id: RequestId, of: Option<RequestId>, caller: Caller, work: Work) -> Standing {
@@ -176,25 +179,59 @@ impl Core {
         Standing::AtStore { kind, interrupted: false }
     }
 
-    /// Earlier commits of a module are through: what waited for them goes on, in order.
-    pub(crate) fn release_held(&mut self, module_id: ModuleId) {
+    /// Earlier commits of a module are through, or a turn is over: what waited for that goes on, in order.
+    pub(crate) fn release_held(&mut self, now: Time, module_id: ModuleId) {
         let Some(module) = self.modules.get(&module_id) else { return };
-        let oldest = module.commits.first().copied();
-        let runs: Vec<RunId> = module.slots.iter().filter_map(Slot::run).collect();
-        for run_id in runs {
-            while let Some(id) = self.runs.get(&run_id).and_then(|run| run.held.front().copied()) {
-                let operation = self.layer1.operations.get_mut(&id).expect("what is held is in the table");
-                let (of, caller) = (operation.of, operation.caller);
-                let Standing::Held { after, work, .. } = &operation.standing else { unreachable!("it is held") };
-                if oldest.is_some_and(|oldest| oldest <= *after) {
-                    break;
-                }
-                let work = work.clone();
-                self.runs.get_mut(&run_id).expect("it was there above").held.pop_front();
-                let standing = self.hand_to_store(id, of, caller, work);
-                self.layer1.operations.get_mut(&id).expect("it was there above").standing = standing;
+        let runs = module.slots.iter().filter_map(Slot::run).filter_map(|run| self.runs.get(&run));
+        let mut held: Vec<RequestId> = runs.flat_map(|run| run.held.iter().copied()).collect();
+        held.sort_unstable();
+        let mut waiting = HashSet::new();
+        for id in held {
+            // What goes on may end others that wait.
+            let Some(operation) = self.layer1.operations.get(&id) else { continue };
+            let Standing::Held { run, .. } = operation.standing else { continue };
+            if waiting.contains(&(run, operation.of)) || self.still_waits(now, module_id, id) {
+                waiting.insert((run, self.layer1.operations[&id].of));
+            } else {
+                self.unheld_to_store(id, run);
             }
         }
+    }
+
+    /// Whether a request to the store that waits, and is the first of those of its unit, has to go on waiting.
+    fn still_waits(&mut self, now: Time, module_id: ModuleId, id: RequestId) -> bool {
+        let waits_for_commit = |core: &Core| {
+            let oldest = core.modules[&module_id].commits.first();
+            let Standing::Held { after, .. } = &core.layer1.operations[&id].standing else {
+                unreachable!("it is held")
+            };
+            oldest.is_some_and(|oldest| oldest <= after)
+        };
+        if waits_for_commit(self) {
+            return true;
+        }
+        let Some(of) = self.layer1.operations[&id].of else { return false };
+        if self.waits_for_turn(now, of) {
+            return true;
+        }
+        if self.has_turn(of) {
+            // Whoever takes a turn builds on all that was answered before.
+            let newest = self.newest_commit(module_id, Some(of)).unwrap_or(RequestId(0));
+            let operation = self.layer1.operations.get_mut(&id).expect("it was there above");
+            let Standing::Held { after, .. } = &mut operation.standing else { unreachable!("it is held") };
+            *after = newest;
+        }
+        waits_for_commit(self)
+    }
+
+    fn unheld_to_store(&mut self, id: RequestId, run_id: RunId) {
+        let run = self.runs.get_mut(&run_id).expect("what is held has a process");
+        run.held.retain(|other| *other != id);
+        let operation = &self.layer1.operations[&id];
+        let Standing::Held { work, .. } = &operation.standing else { unreachable!("it is held") };
+        let (of, caller, work) = (operation.of, operation.caller, work.clone());
+        let standing = self.hand_to_store(id, of, caller, work);
+        self.layer1.operations.get_mut(&id).expect("it was there above").standing = standing;
     }
 }
 

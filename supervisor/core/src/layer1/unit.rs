@@ -12,8 +12,9 @@ use crate::{
 };
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, Status};
 
-/// Commits of one request that may fail because of others before its caller is told.
-const CONFLICTS_MAX: u32 = 10;
+/// Commits of one request that may fail before its caller is told. Requests of its own module make it
+/// lose only a few times (see [`super::turn`]); this is for what cannot be made to wait.
+const CONFLICTS_MAX: u32 = 100;
 
 /// Events that one unit may publish.
 const UNIT_EVENTS_MAX: usize = 10_000;
@@ -117,11 +118,15 @@ impl Core {
     pub(crate) fn publish_in_unit(&mut self, id: RequestId, event: NewEvent) -> Result<(), Failure> {
         let bytes = event.payload.as_str().len();
         let open = self.open_unit(id);
-        if open.events.len() >= UNIT_EVENTS_MAX || open.event_bytes + bytes > UNIT_EVENT_BYTES_MAX {
-            let reason = format!(
-                "expected at most {UNIT_EVENTS_MAX} events of {UNIT_EVENT_BYTES_MAX} bytes in one unit of work, found more"
-            );
-            let failure = Failure::new(ErrorCode::Overloaded, reason);
+        let over = match open.events.len() >= UNIT_EVENTS_MAX {
+            true => Some(format!("one message publishes at most {UNIT_EVENTS_MAX} events")),
+            false if open.event_bytes + bytes > UNIT_EVENT_BYTES_MAX => {
+                Some(format!("the events of one message have at most {UNIT_EVENT_BYTES_MAX} bytes"))
+            }
+            false => None,
+        };
+        if let Some(over) = over {
+            let failure = Failure::new(ErrorCode::BadRequest, format!("{over}; make several messages of it"));
             // A module that publishes without a number is not told; its unit must not be half done.
             open.doom.get_or_insert(failure.clone());
             return Err(failure.delivery(Delivery::NotStarted));
@@ -134,7 +139,7 @@ impl Core {
 
     /// Undoes what was done for a request so far, if something was; `reason` is why. Where it has only
     /// read, nothing was undone: a module that goes on all the same may still succeed.
-    pub(crate) fn undo(&mut self, id: RequestId, reason: &'static str) {
+    pub(crate) fn undo(&mut self, now: Time, id: RequestId, reason: &'static str) {
         let Some(pending) = self.requests.get_mut(&id) else { return };
         let Unit::Open(open) = &mut pending.unit else { return };
         let open = std::mem::take(open);
@@ -151,7 +156,8 @@ impl Core {
         for operation in open.operations {
             self.revoke(operation, &why);
         }
-        self.release_held(module);
+        self.end_turn(now, id);
+        self.release_held(now, module);
     }
 
     /// A process answered a request: with an error all is undone, with a success all is committed.
@@ -176,7 +182,7 @@ impl Core {
                 self.unit_progressed(now, id);
             }
             Status::Error(failure) => {
-                self.undo(id, "it was answered with an error");
+                self.undo(now, id, "it was answered with an error");
                 self.failed(now, id, *failure);
                 self.requests.remove(&id);
             }
@@ -205,10 +211,16 @@ impl Core {
     /// Something that belongs to a request's unit is done; if the module has answered and it was the
     /// last, the unit is committed.
     pub(crate) fn unit_progressed(&mut self, now: Time, id: RequestId) {
-        let Some(pending) = self.requests.get_mut(&id) else { return };
-        let Place::Settling(done) = &mut pending.place else { return };
+        let Some(pending) = self.requests.get(&id) else { return };
+        let Place::Settling(done) = &pending.place else { return };
+        if matches!(&pending.unit, Unit::Open(open) if !open.operations.is_empty())
+            || self.commit_waits(id, done.ticket)
+        {
+            return;
+        }
+        let pending = self.requests.get_mut(&id).expect("it was there above");
+        let Place::Settling(done) = &mut pending.place else { unreachable!("nothing moved it") };
         let open = match &mut pending.unit {
-            Unit::Open(open) if !open.operations.is_empty() => return,
             Unit::Open(open) => std::mem::take(open),
             Unit::Empty | Unit::Undone(_) => OpenUnit::default(),
         };
@@ -216,7 +228,7 @@ impl Core {
         let module = pending.module;
         if let Some(failure) = open.doom.clone() {
             pending.unit = Unit::Open(open);
-            self.undo(id, "a part of it failed");
+            self.undo(now, id, "a part of it failed");
             self.failed(now, id, failure.delivery(Delivery::Started));
             self.forget_settling(now, id);
             return;
@@ -228,6 +240,7 @@ impl Core {
                 let ticket = self.new_request_id();
                 self.act(Action::Store { ticket, op: StoreOp::Discard(unit) });
             }
+            self.end_turn(now, id);
             self.event_handled(id);
             self.answer(id, Status::Success(data));
             self.forget_settling(now, id);
@@ -241,6 +254,8 @@ impl Core {
         pending.unit = Unit::Empty;
         pending.place = Place::Committing(Box::new(Done { ticket, data, again }));
         self.submit_as(ticket, Ticket::Commit(id), op);
+        // The store takes commits in this order: those that follow find what this one has changed.
+        self.end_turn(now, id);
     }
 
     /// A request that was answered by its module has come to its end without a commit.
@@ -255,7 +270,7 @@ impl Core {
     fn commit_ended(&mut self, now: Time, module_id: ModuleId, ticket: RequestId) {
         let module = self.modules.get_mut(&module_id).expect("a module outlives its requests");
         module.commits.remove(&ticket);
-        self.release_held(module_id);
+        self.release_held(now, module_id);
         self.settle(now, module_id);
     }
 

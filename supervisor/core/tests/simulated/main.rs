@@ -1,5 +1,6 @@
 //! The core under simulated time: scripts, the matrix of endings, random play.
 
+mod conflicts;
 mod durable;
 mod isolation;
 mod line;

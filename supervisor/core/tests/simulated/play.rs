@@ -168,7 +168,7 @@ impl Player {
                 self.core.handle_stored(now, ticket, outcome);
             }
             "hang-up" => match self.caller(line.word(1)) {
-                Caller::Client(client) => self.core.handle_client_gone(client),
+                Caller::Client(client) => self.core.handle_client_gone(self.now, client),
                 Caller::Run(_) => panic!("only a client hangs up: {line:?}"),
             },
             "cpu" => {

@@ -161,6 +161,6 @@ impl Host {
         client.link.io.release();
         let caller = Caller::Client(id);
         self.followers.retain(|follower| follower.recipient.caller != caller);
-        self.core.handle_client_gone(id);
+        self.core.handle_client_gone(self.now, id);
     }
 }

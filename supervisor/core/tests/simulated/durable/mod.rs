@@ -1,6 +1,7 @@
 //! Random play with a store: modules, callers, the store and the host itself fail at any moment.
 //! `BULKHEAD_PROPTEST_CASES=1000000` plays a million worlds.
 
+mod contention;
 mod store;
 mod world;
 

@@ -146,6 +146,11 @@ impl Store {
         self.outcomes.pop_front()
     }
 
+    /// How much of each waits: reads, writes, and what the core is to be told.
+    pub(crate) fn waiting(&self) -> (usize, usize, usize) {
+        (self.reads.len(), self.writes.len(), self.outcomes.len())
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.reads.is_empty() && self.writes.is_empty() && self.outcomes.is_empty()
     }

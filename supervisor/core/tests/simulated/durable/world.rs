@@ -276,7 +276,7 @@ impl World {
         for (to, asked) in &mut self.asked {
             asked.open &= to.caller != Caller::Client(client);
         }
-        self.core.handle_client_gone(client);
+        self.core.handle_client_gone(self.now, client);
         self.carry_out()
     }
 
