@@ -99,8 +99,9 @@ impl Description {
     }
 
     /// The module recognises a request's key ([`Context::key`]) and does the work of one key once,
-    /// also across a crash. The host relies on it and sends keyed requests again. This is for effects
-    /// outside of the host's data store: those inside it happen once without a word of the module.
+    /// also across a crash. This tells people: the host sends keyed requests again in any case. It is
+    /// for effects outside of the host's data store: those inside it happen once without a word of
+    /// the module.
     pub fn keys(mut self) -> Description {
         self.features.push(FEATURE_KEYS.to_owned());
         self
