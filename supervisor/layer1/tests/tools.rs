@@ -27,7 +27,7 @@ fn filled() -> Store {
             r#"{{"entity":"A","operation":"create","data":{{"n":{n},"title":"title {n}","text":"{}"}}}}"#,
             "x".repeat(500)
         );
-        store.mutate_as(Some(1), if n % 2 == 0 { "even" } else { "odd \"owner\"" }, &payload).unwrap();
+        store.mutate_as(Some(1), if n % 2 == 0 { "even" } else { "odd-owner" }, &payload).unwrap();
     }
     assert!(matches!(store.commit(1), bulkhead_layer1::Outcome::Committed { .. }));
     store
@@ -97,6 +97,18 @@ fn a_wrong_line_is_named_and_its_group_is_not_imported() {
         (format!("{head}\n{}", good.replace("\"A\"", "\"a b\"")), 2, "at entity: "),
         (format!("{head}\n{}", good.replace("\"version\":1", "\"version\":0")), 2, "at version: "),
         (format!("{head}\n{long}"), 2, "a line has at most"),
+        ("[\"layer1\",1,1]".into(), 1, "expected an object, found [\"layer1\",1,1]"),
+        (format!("{head}\n\n{good}"), 2, "expected an object, found an empty line"),
+        (format!("{head}\n[\"A\"]"), 2, "expected an object, found [\"A\"]"),
+        (format!("{head}\n{{\"entity\":5}}"), 2, "column 11: invalid type: integer `5`, expected a string"),
+        (format!("{head}\n{}", good.replace("\"data\"", "\"ownr\":\"m\",\"data\"")), 2, "unknown field `ownr`"),
+        (
+            format!("{head}\n{}", good.replace("\"data\"", "\"owner\":\"M m\",\"data\"")),
+            2,
+            "at owner: expected the name",
+        ),
+        // With 2^63-1, no change of it could ever be stored.
+        (format!("{head}\n{}", good.replace(":1,", ":9223372036854775807,")), 2, "from 1 to 9007199254740991, found 9"),
     ] {
         let store = Store::new();
         let error = store.layer1.import(text.as_bytes(), Existing::Refuse, &mut go).unwrap_err();
@@ -173,6 +185,28 @@ fn a_check_finds_what_another_program_has_broken() {
         "is at event 99999",
     ] {
         assert!(problems.contains(words), "{words}: {problems}");
+    }
+}
+
+#[test]
+fn a_page_that_a_disk_has_lost_is_found_and_is_in_no_backup() {
+    let store = filled();
+    store.close();
+    let Store { layer1, folder, .. } = store;
+    drop(layer1);
+    let whole = fs::read(folder.database()).unwrap();
+    let page = 4096;
+    let tools = Tools::of(folder.database()).unwrap();
+    for lost in [1, 20, whole.len() / page / 2] {
+        let mut damaged = whole.clone();
+        damaged[lost * page..(lost + 1) * page].fill(0);
+        fs::write(folder.database(), &damaged).unwrap();
+        assert!(!tools.check(&mut go).unwrap().is_empty(), "page {lost}");
+        let to = folder.0.join("backup.db");
+        let refused = tools.backup(&to, &mut go).unwrap_err().to_string();
+        assert!(refused.contains("is damaged: ") && refused.contains("put a backup in its place"), "{refused}");
+        assert!(!to.exists() && !folder.0.join("backup.db.partial").exists());
+        assert!(fs::read(folder.database()).unwrap() == damaged, "a tool has changed the database");
     }
 }
 

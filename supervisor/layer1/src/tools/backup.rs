@@ -18,10 +18,11 @@ const STEP_PAGES: i32 = 256;
 
 impl Tools {
     /// Copies the database to `to`, which must not be there. The copy is made under another name beside
-    /// it and gets its name when it is whole and on the disk.
+    /// it, and gets its name when it was checked, is whole and on the disk.
     ///
     /// # Errors
-    /// When the file is there, copying fails, or the watcher stops it. No file is left then.
+    /// When the file is there, the database is damaged, copying fails, or the watcher stops it. No file is
+    /// left then.
     pub fn backup(&self, to: &Path, watcher: Watcher<'_>) -> Result<(), ToolError> {
         if to.exists() {
             return Err(ToolError::Exists(to.to_owned()));
@@ -30,7 +31,10 @@ impl Tools {
         partial.push(".partial");
         let partial = PathBuf::from(partial);
         remove(&partial);
-        let copied = copy(&self.path, &partial, watcher).and_then(|()| {
+        let copied = copy(&self.path, &partial, watcher).and_then(|problem| {
+            if let Some(found) = problem {
+                return Err(self.damaged(found));
+            }
             File::open(&partial)?.sync_all()?;
             // A link, unlike a new name, never takes the place of a file that came meanwhile.
             fs::hard_link(&partial, to).map_err(|error| match error.kind() {
@@ -41,11 +45,12 @@ impl Tools {
             Ok(File::open(folder)?.sync_all()?)
         });
         remove(&partial);
-        copied
+        copied.map_err(|error| self.explained(error))
     }
 }
 
-fn copy(from: &Path, to: &Path, watcher: Watcher<'_>) -> Result<(), ToolError> {
+/// Copies, and says what is wrong with the copy, if anything: pages are copied as they are, damaged or not.
+fn copy(from: &Path, to: &Path, watcher: Watcher<'_>) -> Result<Option<String>, ToolError> {
     let source = open_reader(from)?;
     // With a transaction open, every step copies from the same moment, whatever is written meanwhile.
     source.execute_batch("BEGIN")?;
@@ -69,8 +74,9 @@ fn copy(from: &Path, to: &Path, watcher: Watcher<'_>) -> Result<(), ToolError> {
     }
     // Opening the copy may leave a log beside it; it is to be one file.
     target.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))?;
+    let found: String = target.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     target.close().map_err(|(_, error)| error)?;
-    Ok(())
+    Ok((found != "ok").then_some(found))
 }
 
 fn remove(partial: &Path) {

@@ -2,7 +2,7 @@
 //! this program knows is looked at: that what entities hold is JSON that could be stored today, that the
 //! sums are right, and that the searches have every entity.
 
-use super::{ToolError, Tools, Watcher, tell};
+use super::{ToolError, Tools, Watcher, is_damage, tell};
 use crate::open::open_reader;
 use bulkhead_protocol::layer1::{Data, EntityId, EntityName, Raw};
 use rusqlite::Connection;
@@ -20,15 +20,24 @@ impl Tools {
     /// # Errors
     /// When the database cannot be read at all, or the watcher stops it.
     pub fn check(&self, watcher: Watcher<'_>) -> Result<Vec<String>, ToolError> {
+        let mut problems = Vec::new();
+        match self.look(watcher, &mut problems) {
+            // What cannot be read is a finding too, and so is what was found before.
+            Err(ToolError::Sqlite(error)) if is_damage(&error) => problems.push(error.to_string()),
+            other => other?,
+        }
+        Ok(problems)
+    }
+
+    fn look(&self, watcher: Watcher<'_>, problems: &mut Vec<String>) -> Result<(), ToolError> {
         let connection = open_reader(&self.path)?;
         connection.execute_batch("BEGIN")?;
-        let total: u64 = connection.query_row("SELECT count(*) FROM entities", [], |row| row.get(0))?;
-        tell(watcher, 0, Some(total))?;
-        let mut problems = pages(&connection)?;
-        entities(&connection, total, watcher, &mut problems)?;
-        searches(&connection, &mut problems)?;
-        events(&connection, &mut problems)?;
-        Ok(problems)
+        let total = connection.query_row("SELECT count(*) FROM entities", [], |row| row.get(0)).ok();
+        tell(watcher, 0, total)?;
+        *problems = pages(&connection)?;
+        entities(&connection, total, watcher, problems)?;
+        searches(&connection, problems)?;
+        events(&connection, problems)
     }
 }
 
@@ -40,7 +49,7 @@ fn pages(connection: &Connection) -> Result<Vec<String>, ToolError> {
 
 fn entities(
     connection: &Connection,
-    total: u64,
+    total: Option<u64>,
     watcher: Watcher<'_>,
     problems: &mut Vec<String>,
 ) -> Result<(), ToolError> {
@@ -60,10 +69,10 @@ fn entities(
         *owner = (owner.0 + data.len() as u64, owner.1 + 1);
         done += 1;
         if done % REPORT_ENTITIES == 0 {
-            tell(watcher, done, Some(total))?;
+            tell(watcher, done, total)?;
         }
     }
-    tell(watcher, done, Some(total))?;
+    tell(watcher, done, total)?;
     for usage in crate::tables::usage::list(connection)? {
         let found = held.remove(&usage.owner).unwrap_or_default();
         if found != (usage.bytes, usage.entities) {

@@ -23,6 +23,10 @@ impl Tools {
         out: &mut dyn Write,
         watcher: Watcher<'_>,
     ) -> Result<u64, ToolError> {
+        self.write(entity, out, watcher).map_err(|error| self.explained(error))
+    }
+
+    fn write(&self, entity: Option<&EntityName>, out: &mut dyn Write, watcher: Watcher<'_>) -> Result<u64, ToolError> {
         let entity = entity.map(EntityName::as_str);
         let connection = open_reader(&self.path)?;
         connection.execute_batch("BEGIN")?;

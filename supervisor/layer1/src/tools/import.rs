@@ -15,7 +15,7 @@ use crate::{
     unit::Unit,
 };
 use bulkhead_protocol::{
-    ErrorCode, Failure,
+    ErrorCode, Failure, Json, ModuleName,
     layer1::{Data, EntityId, EntityName, Raw, limits::ENTITY_BYTES_MAX, time},
 };
 use rusqlite::Connection;
@@ -35,7 +35,11 @@ const GROUP_BYTES_MAX: usize = 1024 * 1024;
 /// The longest line: an entity, and what stands around it.
 const LINE_BYTES_MAX: usize = ENTITY_BYTES_MAX + 4096;
 
+/// The greatest version that a line may bring: what every JSON program reads exactly, with room for changes.
+const VERSION_MAX: u64 = (1 << 53) - 1;
+
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Line<'a> {
     entity: Cow<'a, str>,
     id: Cow<'a, str>,
@@ -43,7 +47,7 @@ struct Line<'a> {
     created_at: Cow<'a, str>,
     updated_at: Cow<'a, str>,
     #[serde(default)]
-    owner: String,
+    owner: Cow<'a, str>,
     #[serde(borrow)]
     data: &'a RawValue,
 }
@@ -90,19 +94,39 @@ pub(crate) fn prepare(
 }
 
 fn read(line: &str) -> Result<((EntityName, EntityId), Pending), String> {
-    let line: Line<'_> =
-        serde_json::from_str(line).map_err(|error| format!("expected a line of an export: {error}"))?;
+    let line: Line<'_> = read_object(line).map_err(|reason| format!("expected a line of an export: {reason}"))?;
     let time =
         |name: &str, text: &str| time::parse(text).ok_or_else(|| format!("at {name}: expected a time, found {text:?}"));
     let entity = EntityName::new(&line.entity).map_err(|fault| fault.inside("entity").to_string())?;
     let id = EntityId::new(&line.id).map_err(|fault| fault.inside("id").to_string())?;
     let data = Data::new(Raw::new(line.data.get())).map_err(|fault| fault.inside("data").to_string())?;
-    if line.version == 0 || i64::try_from(line.version).is_err() {
-        return Err(format!("at version: expected an integer from 1 to 2^63-1, found {}", line.version));
+    if !(1..=VERSION_MAX).contains(&line.version) {
+        return Err(format!("at version: expected an integer from 1 to {VERSION_MAX}, found {}", line.version));
+    }
+    if !line.owner.is_empty() && ModuleName::new(&line.owner).is_err() {
+        let found = Json::of(&line.owner);
+        return Err(format!(
+            "at owner: expected the name of a module, or nothing, found {}",
+            Raw::from(&found).quote()
+        ));
     }
     let created_at = time("created_at", &line.created_at)?;
     let state = State { version: line.version, updated_at: time("updated_at", &line.updated_at)?, data };
-    Ok(((entity, id), Pending { base: None, owner: line.owner.into(), created_at, now: Some(state) }))
+    Ok(((entity, id), Pending { base: None, owner: line.owner.as_ref().into(), created_at, now: Some(state) }))
+}
+
+/// Reads an object on a line. Of a list, serde would take the elements for the members in their order.
+fn read_object<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, String> {
+    match line.trim_ascii_start().as_bytes().first() {
+        Some(b'{') => serde_json::from_str(line).map_err(|error| {
+            // It is always the first line of one; which line of the file it is, the caller says.
+            let reason = error.to_string();
+            let sentence = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(sentence, _)| sentence);
+            format!("column {}: {sentence}", error.column())
+        }),
+        Some(_) => Err(format!("expected an object, found {}", Raw::new(line.trim_ascii()).quote())),
+        None => Err("expected an object, found an empty line".into()),
+    }
 }
 
 fn is_same(stored: &Stored, pending: &Pending) -> bool {
@@ -144,8 +168,8 @@ impl<R: BufRead> ImportLines<R> {
         let mut lines = ImportLines { input, line: 0, bytes: 0, promised: None };
         let text = lines.next_line()?.unwrap_or_default();
         let wrong = |reason: String| ToolError::Line { line: 1, reason };
-        let head: Head = serde_json::from_str(&text)
-            .map_err(|error| wrong(format!("expected the first line of an export of layer1: {error}")))?;
+        let head: Head = read_object(&text)
+            .map_err(|reason| wrong(format!("expected the first line of an export of layer1: {reason}")))?;
         match (head.bulkhead.as_str(), head.format) {
             ("layer1", 1) => {
                 lines.promised = head.entities;

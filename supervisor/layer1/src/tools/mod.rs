@@ -7,6 +7,7 @@ pub(crate) mod export;
 pub(crate) mod import;
 
 use crate::open::{OpenError, look};
+use rusqlite::ErrorCode;
 use std::{
     io,
     ops::ControlFlow,
@@ -73,6 +74,29 @@ impl Tools {
 
     pub(crate) fn of_open(path: &Path) -> Tools {
         Tools { path: path.to_owned() }
+    }
+
+    /// The error of a tool, which names the database and what to do where that is damaged.
+    pub(crate) fn explained(&self, error: ToolError) -> ToolError {
+        match error {
+            ToolError::Sqlite(error) if is_damage(&error) => self.damaged(error.to_string()),
+            other => other,
+        }
+    }
+
+    pub(crate) fn damaged(&self, found: String) -> ToolError {
+        ToolError::Refused(OpenError::Damaged { path: self.path.clone(), found }.to_string())
+    }
+}
+
+/// Whether the error says that what is stored is not what was written.
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::Utf8Error(..)
+        | rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..) => true,
+        other => matches!(other.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)),
     }
 }
 
