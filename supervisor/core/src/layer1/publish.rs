@@ -30,6 +30,10 @@ impl Core {
     ) -> Result<(), Failure> {
         let name = event::event_name(&request.payload).map_err(|reason| refused(ErrorCode::BadRequest, reason))?;
         self.check_emit(caller, &name)?;
+        if request.key.is_some() {
+            let reason = "an event has no key, found one: publish it in the handling of a request that has one, and it is stored once";
+            return Err(refused(ErrorCode::BadRequest, reason));
+        }
         self.check_not_stopping(caller)?;
         if let Some(to) = to {
             self.check_caller(to)?;
