@@ -26,7 +26,7 @@ impl Core {
     pub(crate) fn answer(&mut self, id: RequestId, status: Status) {
         let Some(pending) = self.requests.get(&id) else { return };
         let (is_stored_event, may_lead) = (pending.event.is_some(), pending.message.key.is_some());
-        if !self.settings.layer1 || !(is_stored_event || may_lead) {
+        if !(is_stored_event || may_lead) {
             self.tell(id, status);
             return;
         }

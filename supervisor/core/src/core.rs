@@ -26,13 +26,11 @@ pub struct HostSettings {
     pub restarts_burst: u32,
     /// Requests that one client may have unanswered.
     pub client_requests_max: usize,
-    /// Whether there is a store: [`Action::Store`] is asked for only then.
-    pub layer1: bool,
 }
 
 impl Default for HostSettings {
     fn default() -> HostSettings {
-        HostSettings { restarts_per_second: 20, restarts_burst: 50, client_requests_max: 4096, layer1: false }
+        HostSettings { restarts_per_second: 20, restarts_burst: 50, client_requests_max: 4096 }
     }
 }
 

@@ -124,16 +124,14 @@ impl Core {
     }
 
     fn crashes_max(&self, pending: &Pending) -> u32 {
-        let is_undone = self.settings.layer1 && pending.message.key.is_some();
-        if is_undone { KEYED_CRASHES_MAX } else { CRASHES_MAX }
+        if pending.message.key.is_some() { KEYED_CRASHES_MAX } else { CRASHES_MAX }
     }
 
     /// Whether doing a request twice is the same as doing it once.
     pub(crate) fn again(&self, run: &Run, pending: &Pending) -> Again {
         let message = &pending.message;
-        // Where there is a store, the key's first commit is its only one, and what was not committed
-        // is undone.
-        if message.key.is_some() && (run.keys || self.settings.layer1) {
+        // The key's first commit is its only one, and what was not committed is undone.
+        if message.key.is_some() {
             return Again::Safe;
         }
         let safe = match message.kind {

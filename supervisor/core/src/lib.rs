@@ -4,6 +4,10 @@
 //! The core is a state machine. It has no clock, no socket, no process, no thread and no source of
 //! randomness: time and a seed are arguments, inputs are the `handle_*` methods of [`Core`], outputs
 //! are [`Action`]s and one [`Core::poll_timeout`]. What waits lives in the daemon around it.
+//!
+//! Nor does it have the data store: it asks for a [`StoreOp`] by [`Action::Store`], and is told what came
+//! of it by [`Core::handle_stored`]. Who embeds the core alone answers these; one who stores nothing
+//! answers each with [`StoreOutcome::Failed`], and no request without a key that stores nothing notices.
 
 #![forbid(unsafe_code)]
 

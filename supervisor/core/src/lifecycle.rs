@@ -204,7 +204,6 @@ impl Core {
             return;
         }
         run.concurrent = ready.features.iter().any(|feature| feature == init::FEATURE_CONCURRENT);
-        run.keys = ready.features.iter().any(|feature| feature == init::FEATURE_KEYS);
         run.commands = ready.commands;
         let (module_id, slot_id, name, instance) = (run.module, run.slot, run.spec.name.clone(), run.instance.clone());
         let was_serving = self.is_serving(&name);
@@ -348,7 +347,6 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
         held: VecDeque::new(),
         head_since: now,
         concurrent: false,
-        keys: false,
         commands: Vec::new(),
         controls: VecDeque::new(),
         last_heard: now,

@@ -27,10 +27,8 @@ impl Core {
         let Err(failure) = self.admit(now, caller, recipient, request) else { return };
         match (recipient, caller) {
             (Some(to), _) => self.act(Action::Reply { to, status: failure.into() }),
-            (None, Caller::Run(run)) if self.settings.layer1 => {
-                self.act(Action::EventRefused { run, reason: failure.error });
-            }
-            (None, Caller::Run(_) | Caller::Client(_)) => {}
+            (None, Caller::Run(run)) => self.act(Action::EventRefused { run, reason: failure.error }),
+            (None, Caller::Client(_)) => {}
         }
     }
 
@@ -48,15 +46,7 @@ impl Core {
     ) -> Result<(), Failure> {
         self.check_number(recipient)?;
         match &request.kind {
-            RequestType::Event if self.settings.layer1 => self.admit_event(now, caller, recipient, request),
-            RequestType::Event => {
-                let subscribers = self.publish(now, Some(caller), request.payload)?;
-                if let Some(to) = recipient {
-                    let data = Json::parse(&format!(r#"{{"subscribers":{subscribers}}}"#)).expect("it is JSON");
-                    self.act(Action::Reply { to, status: Status::Success(data) });
-                }
-                Ok(())
-            }
+            RequestType::Event => self.admit_event(now, caller, recipient, request),
             RequestType::Cancel => {
                 let to = recipient.expect("only an event comes without an id");
                 self.cancel(now, caller, &request.payload)?;
@@ -70,20 +60,18 @@ impl Core {
             }
             RequestType::Command | RequestType::Query | RequestType::Mutation => {
                 let to = recipient.expect("only an event comes without an id");
-                if self.settings.layer1 && is_for_store(&request) {
+                if is_for_store(&request) {
                     return self.admit_operation(now, to, request);
                 }
                 self.check_caller(to)?;
                 let module = self.address(caller, &request)?;
-                if self.settings.layer1 {
-                    if let Some(of) = self.in_hand(caller, request.of)? {
-                        self.calls_out(now, of, module);
-                    }
-                    if request.key.is_some() {
-                        return self.admit_keyed(now, module, to, request);
-                    }
+                if let Some(of) = self.in_hand(caller, request.of)? {
+                    self.calls_out(now, of, module);
                 }
-                self.enqueue(now, module, Some(to), request)
+                match request.key {
+                    Some(_) => self.admit_keyed(now, module, to, request),
+                    None => self.enqueue(now, module, Some(to), request),
+                }
             }
             RequestType::Init | RequestType::Shutdown => Err(refused(
                 ErrorCode::BadRequest,
@@ -148,15 +136,9 @@ impl Core {
     }
 
     fn address(&self, caller: Caller, request: &Request) -> Result<ModuleId, Failure> {
-        let to = match (&request.to, &request.kind) {
-            (Some(to), _) => to.as_str(),
-            (None, RequestType::Query | RequestType::Mutation) => "layer1",
-            (None, _) => {
-                return Err(refused(
-                    ErrorCode::BadRequest,
-                    "expected \"to\", the name of a module, in a command; found none",
-                ));
-            }
+        let Some(to) = request.to.as_deref() else {
+            let reason = "expected \"to\", the name of a module, in a command; found none";
+            return Err(refused(ErrorCode::BadRequest, reason));
         };
         // No manifest can grant what does not exist: whoever asks for it is told that instead.
         if let Caller::Run(run) = caller
@@ -263,15 +245,12 @@ impl Core {
     }
 
     /// Publishes an event to the modules that subscribe to it and run now, and stores nothing; returns
-    /// how many there were. With a store, this is for the host's own events.
+    /// how many there were. This is for the host's own events; those of modules and clients are stored.
     ///
     /// # Errors
-    /// When the payload is no event, or the sender may not send it.
-    pub fn publish(&mut self, now: Time, from: Option<Caller>, payload: Json) -> Result<usize, Failure> {
+    /// When the payload is no event.
+    pub fn publish(&mut self, now: Time, payload: Json) -> Result<usize, Failure> {
         let name = event::event_name(&payload).map_err(|reason| refused(ErrorCode::BadRequest, reason))?;
-        if let Some(from) = from {
-            self.check_emit(from, &name)?;
-        }
         let subscribed = |module: &Module| module.desired == Desired::Running && module.subscribes_to(&name);
         let subscribers: Vec<ModuleId> =
             self.modules.iter().filter(|(_, module)| subscribed(module)).map(|(id, _)| *id).collect();

@@ -106,8 +106,6 @@ pub(crate) struct Run {
     pub(crate) head_since: Time,
     /// It handles several at once, so the order of its answers proves nothing.
     pub(crate) concurrent: bool,
-    /// It does the work of one idempotency key once.
-    pub(crate) keys: bool,
     pub(crate) commands: Vec<Command>,
     /// The host's own requests that it has not answered; bounded by [`CONTROLS_MAX`].
     pub(crate) controls: VecDeque<(RequestId, Control)>,

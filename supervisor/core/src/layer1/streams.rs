@@ -62,7 +62,7 @@ impl Core {
     /// Does what is next for a module's stream. May be called at any time.
     pub(crate) fn pump_stream(&mut self, now: Time, id: ModuleId) -> Option<RequestId> {
         let module = self.modules.get(&id)?;
-        if !self.settings.layer1 || (module.spec.subscribe.is_empty() && !self.layer1.streams.contains_key(&id)) {
+        if module.spec.subscribe.is_empty() && !self.layer1.streams.contains_key(&id) {
             return None;
         }
         let available = module.is_available() && !self.shutting_down;

@@ -196,7 +196,7 @@ impl Core {
 
     fn has_to_commit(&self, id: RequestId) -> bool {
         let pending = &self.requests[&id];
-        matches!(pending.unit, Unit::Open(_)) || (self.settings.layer1 && pending.message.key.is_some())
+        matches!(pending.unit, Unit::Open(_)) || pending.message.key.is_some()
     }
 
     /// Tells a request's caller, or the stream that it came from, that it failed.

@@ -5,7 +5,7 @@ use bulkhead_core::HostSettings;
 
 #[test]
 fn a_conflict_that_never_ends_is_told_after_a_hundred_tries() {
-    let mut player = Player::new(HostSettings { layer1: true, ..HostSettings::default() }, 1);
+    let mut player = Player::new(HostSettings::default(), 1);
     let mut play = |line: &str| -> Vec<String> {
         let happened = player.play(&Line::parse(line));
         happened.iter().map(|(_, action)| show::action(&player, action)).collect()

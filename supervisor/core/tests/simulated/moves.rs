@@ -136,10 +136,9 @@ impl World {
 
     pub(crate) fn ready(&mut self, run: RunId, y: u16) -> Verdict {
         let process = self.processes.get_mut(&run).expect("it was picked");
-        (process.concurrent, process.keys, process.idempotent) = (y % 4 == 0, y / 4 % 2 == 0, y / 8 % 2 == 0);
+        (process.concurrent, process.idempotent) = (y % 4 == 0, y / 8 % 2 == 0);
         let mut line = format!("ready {}", process.instance);
         line.push_str(if process.concurrent { " concurrent" } else { "" });
-        line.push_str(if process.keys { " keys" } else { "" });
         line.push_str(if process.idempotent { " idempotent=get" } else { "" });
         if y / 16 % 16 == 0 {
             line.push_str(" protocol=2");
@@ -217,18 +216,17 @@ impl World {
 
     fn request(&mut self, from: &str, module: &str, z: u16, number: u64) -> Verdict {
         let kind = ["command", "query", "mutation", "command", "event", "ping"][usize::from(z % 6)];
+        if kind == "event" {
+            return self.announce(number);
+        }
         let mut text = match kind {
-            "event" => format!("event {from} e.{number}"),
             "ping" => format!("ping {from}"),
             _ => format!("{kind} {from} {module}"),
         };
         if kind == "command" && z / 6 % 3 == 0 {
             text.push_str(" get");
         }
-        if z / 18 % 3 == 0 {
-            text.push_str(" key=k");
-        }
-        if z / 54 % 4 == 0 && kind != "event" {
+        if z / 54 % 4 == 0 {
             text.push_str(&format!(" bytes={}", z / 216));
         }
         let deadline = (z / 54 % 3 == 0).then(|| Duration::from_millis(u64::from(z / 162) * 30));
@@ -238,9 +236,14 @@ impl World {
         let line = Line::parse(&text);
         let patience = deadline.unwrap_or(Duration::from_secs(30));
         self.ask(from, Some(self.recipient(from)), RequestType::from_name(kind), patience, &line);
-        if kind == "event" {
-            self.ask(&format!("e.{number}"), None, RequestType::Event, patience, &line);
-        }
+        self.play(&text)
+    }
+
+    /// An event of the host's own: those of others go through the store, which has worlds of its own.
+    fn announce(&mut self, number: u64) -> Verdict {
+        let text = format!("announce e.{number}");
+        let line = Line::parse(&text);
+        self.ask(&format!("e.{number}"), None, RequestType::Event, Duration::ZERO, &line);
         self.play(&text)
     }
 

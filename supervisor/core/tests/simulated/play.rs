@@ -31,7 +31,6 @@ pub(crate) struct Player {
     instances: HashMap<RunId, String>,
     controls: HashMap<(RunId, String), RequestId>,
     cpu: HashMap<RunId, Duration>,
-    has_store: bool,
     pub(crate) tickets: Tickets,
     happened: Vec<Happened>,
 }
@@ -57,7 +56,6 @@ impl Player {
             instances: HashMap::new(),
             controls: HashMap::new(),
             cpu: HashMap::new(),
-            has_store: settings.layer1,
             tickets: Tickets::default(),
             happened: Vec::new(),
         }
@@ -155,6 +153,10 @@ impl Player {
             "restart" => self.core.handle_restart(now, by, line.word(1), patience),
             "remove" => self.core.handle_remove(now, &name(line.word(1))),
             "shutdown" => self.core.handle_shutdown(now),
+            "announce" => {
+                let payload = Json::parse(&format!(r#"{{"event":"{}"}}"#, line.word(1))).unwrap();
+                self.core.publish(now, payload).unwrap_or_else(|failure| panic!("{}", failure.error));
+            }
             "wait" => {
                 let condition = match line.word(2) {
                     "ready" => Condition::Ready,
@@ -194,9 +196,7 @@ impl Player {
         let payload = match kind {
             RequestType::Event => format!(r#"{{"event":"{}"}}"#, line.word(2)),
             RequestType::Cancel => format!(r#"{{"id":{}}}"#, line.word(2)),
-            RequestType::Query | RequestType::Mutation
-                if self.has_store && line.words.get(2).is_none_or(|to| to == "layer1") =>
-            {
+            RequestType::Query | RequestType::Mutation if line.words.get(2).is_none_or(|to| to == "layer1") => {
                 payload_for_store(line)
             }
             // Payloads of `bytes=n` have n bytes more than the smallest.

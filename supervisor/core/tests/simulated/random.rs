@@ -30,7 +30,7 @@ fn cases() -> impl Strategy<Value = Case> {
 
 fn settings(few_restarts: bool) -> HostSettings {
     let (restarts_per_second, restarts_burst) = if few_restarts { (1, 2) } else { (1_000_000, 1_000_000) };
-    HostSettings { restarts_per_second, restarts_burst, client_requests_max: 8, layer1: false }
+    HostSettings { restarts_per_second, restarts_burst, client_requests_max: 8 }
 }
 
 /// Runs a property over as many cases as the environment asks for.

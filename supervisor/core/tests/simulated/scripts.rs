@@ -90,7 +90,6 @@ fn host(line: &Line) -> Player {
             "burst" => settings.restarts_burst = value as u32,
             "requests" => settings.client_requests_max = value as usize,
             "seed" => {}
-            "store" => settings.layer1 = value == 1,
             other => panic!("no option of the host: {other:?}"),
         }
     }

@@ -2,7 +2,7 @@
 //! the core's actions alone, and judges each of them.
 
 use crate::{line::Line, moves::NAMES, play::Player, show};
-use bulkhead_core::{Action, Caller, Control, ObservedState, Recipient, Role, RunId, RunView, Time};
+use bulkhead_core::{Action, Caller, Control, ObservedState, Recipient, Role, RunId, RunView, StoreOp, Time};
 use bulkhead_protocol::{Delivery, ErrorCode, RequestType, Status};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,7 +33,6 @@ pub(crate) struct Process {
     pub(crate) answered: Vec<String>,
     pub(crate) controls: Vec<String>,
     pub(crate) concurrent: bool,
-    pub(crate) keys: bool,
     pub(crate) idempotent: bool,
     progressed: BTreeSet<String>,
     window: usize,
@@ -49,12 +48,12 @@ pub(crate) struct Asked {
     module: Option<String>,
     by: Time,
     kind: RequestType,
-    keyed: bool,
     idempotent: bool,
     bytes: usize,
     sent: bool,
     started: bool,
-    lost_to: Option<(bool, bool)>,
+    /// It may have been started by a process that ended; whether that had said that it is idempotent.
+    lost_to: Option<bool>,
 }
 
 /// The limits of a module that the model looks after.
@@ -145,7 +144,6 @@ impl World {
             cancelled: false,
             module: line.words.get(2).filter(|_| kind != RequestType::Event).cloned(),
             by: self.player.now + patience,
-            keyed: line.option("key").is_some(),
             idempotent: line.words.get(3).is_some_and(|name| name == "get"),
             bytes: line.number("bytes").unwrap_or(0) as usize,
             kind,
@@ -183,7 +181,7 @@ impl World {
             let begun = process.progressed.contains(&label) || process.concurrent || at == 0;
             let started = begun && !unsent.contains(&label);
             asked.started |= started;
-            asked.lost_to = Some((process.keys, process.idempotent)).filter(|_| started);
+            asked.lost_to = Some(process.idempotent).filter(|_| started);
         }
     }
 
@@ -240,7 +238,6 @@ impl World {
                     answered: Vec::new(),
                     controls: Vec::new(),
                     concurrent: false,
-                    keys: false,
                     idempotent: false,
                     progressed: BTreeSet::new(),
                     window: limits.window,
@@ -288,7 +285,11 @@ impl World {
                 self.woken |= matches!(said.event, "module.ready" | "module.took_over");
                 Ok(())
             }
-            Action::Store { .. } | Action::Tell(_) | Action::EventRefused { .. } => Err("there is no store".into()),
+            // It is never answered: what follows is for worlds with a store.
+            Action::Store { op: StoreOp::Subscription(_), .. } => Ok(()),
+            Action::Store { .. } | Action::Tell(_) | Action::EventRefused { .. } => {
+                Err("nothing here is for the store".into())
+            }
             Action::Sample(_) | Action::RecordCrash(_) | Action::Quarantine { .. } | Action::Removed(_) => Ok(()),
         }
     }
@@ -305,10 +306,9 @@ impl World {
         if asked.cancelled {
             return Err("its caller has cancelled it".into());
         }
-        if let Some((keys, idempotent)) = asked.lost_to.take() {
-            let safe = matches!(asked.kind, RequestType::Query | RequestType::Event)
-                || (asked.keyed && keys)
-                || (asked.idempotent && idempotent);
+        if let Some(idempotent) = asked.lost_to.take() {
+            let safe =
+                matches!(asked.kind, RequestType::Query | RequestType::Event) || (asked.idempotent && idempotent);
             if !safe {
                 return Err("it may have been started before, and is not safe to do twice".into());
             }

@@ -190,7 +190,7 @@ impl Host {
         let data = serde_json::json!({ "module": module.as_str(), "instance": instance, "detail": detail });
         self.tell_announced(event, &Json::of(&data));
         let payload = Json::of(&serde_json::json!({ "event": event, "data": data }));
-        if let Err(failure) = self.core.publish(self.now, None, payload) {
+        if let Err(failure) = self.core.publish(self.now, payload) {
             tracing::error!("the event {event} cannot be published: {}", failure.error);
         }
     }

@@ -32,8 +32,7 @@ use crate::{
 };
 use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
 use bulkhead_core::{
-    Action, Announcement, Caller, ClientId, Control, Core, Evidence, HostSettings, IdMap, Recipient, RequestId, RunId,
-    Time,
+    Action, Announcement, Caller, ClientId, Control, Core, Evidence, IdMap, Recipient, RequestId, RunId, Time,
 };
 use bulkhead_layer1::Outcome;
 use bulkhead_protocol::{
@@ -152,7 +151,7 @@ impl Host {
         let crashes = Crashes::new(parts.state_dir.crashes(), parts.state_dir.quarantine());
         let clock = Clock::new();
         let mut host = Host {
-            core: Core::new(HostSettings { layer1: true, ..parts.config.restarts.settings() }, parts.seed),
+            core: Core::new(parts.config.restarts.settings(), parts.seed),
             config: parts.config,
             configs: HashMap::new(),
             next_generation: 1,

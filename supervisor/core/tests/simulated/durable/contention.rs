@@ -88,7 +88,7 @@ enum Event {
 impl Contention {
     fn new(case: &Case) -> Contention {
         let mut world = Contention {
-            core: Core::new(HostSettings { client_requests_max: 100, layer1: true, ..HostSettings::default() }, 1),
+            core: Core::new(HostSettings { client_requests_max: 100, ..HostSettings::default() }, 1),
             store: Store::default(),
             concurrent: case.concurrent,
             processes: BTreeMap::new(),

@@ -651,5 +651,5 @@ impl World {
 }
 
 fn settings() -> HostSettings {
-    HostSettings { restarts_per_second: 1_000_000, restarts_burst: 1_000_000, client_requests_max: 8, layer1: true }
+    HostSettings { restarts_per_second: 1_000_000, restarts_burst: 1_000_000, client_requests_max: 8 }
 }
