@@ -3,10 +3,10 @@
 //! measure, and answers with the nanoseconds that it took; the figures are made here.
 
 use super::{Place, Process, Route, Setting, bounded, bounded_installed, in_tree};
+use crate::Failed;
 use crate::figures::Latencies;
 use crate::frames::{self, ID_AT, ID_DIGITS};
 use crate::parts::{self, ECHO};
-use crate::Failed;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
