@@ -84,15 +84,16 @@ impl Core {
     /// Whether the commit of a request that its module has answered waits for another's turn; if so, it
     /// is remembered.
     pub(super) fn commit_waits(&mut self, id: RequestId, ticket: RequestId) -> bool {
-        let changes = self.opened_unit(id).is_some_and(|open| open.extent == Extent::Changes && open.doom.is_none());
+        let (has_key, open) = (self.requests[&id].message.key.is_some(), self.opened_unit(id));
+        let commits = open.map_or(has_key, |open| (has_key || open.extent == Extent::Changes) && open.doom.is_none());
         let module = self.modules.get_mut(&self.requests[&id].module).expect("a module outlives its requests");
         let Some(turn) = module.turn.as_mut().filter(|turn| turn.request != id && turn.since < ticket) else {
             return false;
         };
-        if changes {
+        if commits {
             turn.waiting.push(id);
         }
-        changes
+        commits
     }
 
     /// A request calls a module. If that may call the module of the request in turn, the call could

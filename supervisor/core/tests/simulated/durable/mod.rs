@@ -19,7 +19,7 @@ use world::{MODULES, Process, Verdict, World};
 type Move = (u8, u16, u16, u16);
 
 /// How many kinds of moves there are.
-const KINDS: u8 = 52;
+const KINDS: u8 = 53;
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -137,8 +137,12 @@ fn make(world: &mut World, (kind, x, y, z): Move) -> Verdict {
         46 if y.is_multiple_of(8) => world.crash(),
         46 => Ok(()),
         47 => order(world, x, y),
-        _ => match pick(world, x, busy) {
+        48..=51 => match pick(world, x, busy) {
             Some(run) => increment(world, run, y),
+            None => Ok(()),
+        },
+        _ => match pick(world, x, busy) {
+            Some(run) => lose(world, run),
             None => Ok(()),
         },
     }
@@ -196,16 +200,44 @@ fn increment(world: &mut World, run: RunId, y: u16) -> Verdict {
     let mut asks = count(world, attempt);
     asks.of = Some(request.0);
     world.ask(Caller::Run(run), asks, Some(attempt))?;
-    while !world.store.is_idle() {
-        world.work(true, Mood::Works)?;
-        world.work(false, Mood::Works)?;
-        world.tell()?;
-    }
+    settle(world, Mood::Works)?;
     let first = world.processes.get(&run).and_then(|process| process.in_hand.first());
     match first {
         Some((_, first)) if has_read && *first == attempt && !y.is_multiple_of(4) => world.answer(run, 0, None),
         _ => Ok(()),
     }
+}
+
+/// Whoever has a request in their hands changes something for it and succeeds, again and again, and is in
+/// conflict each time: with the next attempt it goes before others.
+fn lose(world: &mut World, run: RunId) -> Verdict {
+    let (request, _) = world.processes[&run].in_hand[0];
+    for _ in 0..3 {
+        let works_on_it =
+            |process: &Process| is_ready(process) && process.in_hand.first().is_some_and(|it| it.0 == request);
+        let Some(run) = pick(world, 0, works_on_it) else { return Ok(()) };
+        let (_, attempt) = world.processes[&run].in_hand[0];
+        let mut asks = of_store(world, 1);
+        asks.of = Some(request.0);
+        world.ask(Caller::Run(run), asks, Some(attempt))?;
+        settle(world, Mood::Works)?;
+        if !world.processes.get(&run).is_some_and(works_on_it) {
+            return Ok(());
+        }
+        world.answer(run, 0, None)?;
+        settle(world, Mood::Conflicts)?;
+    }
+    Ok(())
+}
+
+/// The store does all that it was asked for, and the core is told.
+fn settle(world: &mut World, mood: Mood) -> Verdict {
+    while !world.store.is_idle() {
+        world.work(true, Mood::Works)?;
+        world.work(false, mood)?;
+        world.tell()?;
+    }
+    Ok(())
 }
 
 /// A process does something for what it has in its hands.
