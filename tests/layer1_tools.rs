@@ -159,6 +159,74 @@ fn events_are_followed_from_the_beginning_and_over_a_kill_of_the_host() {
     world.stop();
 }
 
+/// A module that subscribes to `day.*` and is down.
+fn add_sleeper(world: &mut World) {
+    let rest = "autostart = false\n[capabilities]\nevent_subscribe = [\"day.*\"]";
+    world.module("sleeper", "test-minimal", rest);
+}
+
+/// Lets it run until it has a place in the stream.
+fn subscribe(world: &World) -> Value {
+    good(world, &["start", "sleeper"]);
+    let subscription = until("the module subscribes", || subscriptions(world).into_iter().next());
+    good(world, &["stop", "sleeper"]);
+    subscription
+}
+
+/// What the status of the data store says of the subscribers.
+fn subscriptions(world: &World) -> Vec<Value> {
+    object(&good(world, &["layer1", "status", "--json"]))["subscriptions"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_subscriber_is_behind_by_what_it_will_get_and_is_forgotten_when_it_is_gone_for_good() {
+    let mut world = World::new();
+    add_sleeper(&mut world);
+    world.start();
+    subscribe(&world);
+    for event in ["day.begun", "night.begun", "day.ended", "night.ended"] {
+        good(&world, &["emit", event, "1"]);
+    }
+    let one = &subscriptions(&world)[0];
+    assert_eq!((&one["behind"], &one["more"], &one["loaded"]), (&json!(2), &json!(false), &json!(true)), "{one}");
+    let loaded = run(&world, &["layer1", "forget", "sleeper"]);
+    assert!(loaded.code == Some(1) && loaded.out.is_empty(), "{loaded:?}");
+    for words in ["bulkhead: sleeper: sleeper is loaded", "take its manifest away", "conflict"] {
+        assert!(loaded.err.contains(words), "{words}: {loaded:?}");
+    }
+    fs::remove_dir_all(world.path("modules/sleeper")).unwrap();
+    world.host().signal(Signal::SIGHUP);
+    world.client().until_unknown("sleeper");
+    assert_eq!(subscriptions(&world)[0]["behind"], Value::Null);
+    let status = good(&world, &["layer1", "status"]);
+    assert!(status.contains("sleeper is not loaded, and events wait for it"), "{status}");
+    let forgotten = "sleeper: forgotten; no event behind cursor 0 waits for it any more, 0 set-aside events dropped\n";
+    assert_eq!(good(&world, &["layer1", "forget", "sleeper"]), forgotten);
+    let again = run(&world, &["layer1", "forget", "sleeper"]);
+    assert!(again.code == Some(1) && again.err.contains("not_found"), "{again:?}");
+    assert_eq!(subscriptions(&world), Vec::<Value>::new());
+    world.stop();
+}
+
+#[test]
+fn a_module_is_forgotten_without_its_host_and_begins_anew_when_it_is_back() {
+    let mut world = World::new();
+    add_sleeper(&mut world);
+    world.start();
+    subscribe(&world);
+    good(&world, &["emit", "day.begun", "1"]);
+    let state = world.state();
+    let offline = ["layer1", "forget", "sleeper", "--state", state.to_str().unwrap()];
+    let in_use = run(&world, &offline);
+    assert!(in_use.code == Some(1) && in_use.err.contains("is in use by another host"), "{in_use:?}");
+    world.stop();
+    assert!(good(&world, &offline).starts_with("sleeper: forgotten; no event behind cursor 0"));
+    world.start();
+    let one = subscribe(&world);
+    assert_eq!((&one["cursor"], &one["behind"]), (&json!(1), &json!(0)), "{one}");
+    world.stop();
+}
+
 /// A module that dies of every event until there is a file named `mended` in its folder.
 const DIES_OF_EVENTS: &str = r#"
 import json, os, socket, struct, sys

@@ -2,7 +2,7 @@
 
 mod layer1;
 
-pub(crate) use layer1::{Existing, Export, Import, Layer1, Place, SetAside, Which};
+pub(crate) use layer1::{Existing, Export, Forget, Import, Layer1, Place, SetAside, Which};
 
 use crate::amount::parse_duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};

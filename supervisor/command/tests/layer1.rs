@@ -264,6 +264,41 @@ fn a_long_list_is_asked_for_piece_by_piece() {
 }
 
 #[test]
+fn a_module_is_forgotten_through_its_host_which_may_refuse() {
+    let host = Host::answering(|client, request| match request.payload.as_str().contains("\"loaded\"") {
+        true => client.fail(request, Failure::new(ErrorCode::Conflict, "loaded is loaded: take its manifest away")),
+        false => client.success(request, r#"{"module":"old","cursor":34,"missed":0,"set_aside":2}"#),
+    });
+    let sentence = "old: forgotten; no event behind cursor 34 waits for it any more, 2 set-aside events dropped\n";
+    host.run(&["layer1", "forget", "old"]).expect(0, sentence);
+    host.run(&["layer1", "forget", "loaded", "old"])
+        .expect(1, sentence)
+        .says("bulkhead: loaded: loaded is loaded: take its manifest away");
+    let json = "{\"schema\":1,\"module\":\"old\",\"cursor\":34,\"missed\":0,\"set_aside\":2}\n";
+    host.run(&["layer1", "forget", "old", "--json"]).expect(0, json);
+    assert_eq!(host.seen()[0].payload.as_str(), r#"{"name":"forget","args":{"name":"old"}}"#);
+    host.run(&["layer1", "forget"]).expect(2, "");
+}
+
+#[test]
+fn a_module_is_forgotten_in_a_state_directory_that_no_host_has() {
+    let folder = Folder::new();
+    let forget = &["layer1", "forget", "old", "--state", text(&folder.0)];
+    alone(forget).expect(2, "").says("there is no data store at ");
+    assert!(!folder.0.join("layer1").exists(), "nothing is made");
+    let store = filled(&folder, 2);
+    store.submit(Ticket(2), Job::Subscribe { module: "old".into() }, None).unwrap();
+    store.wait();
+    alone(forget).expect(1, "").says("is in use by another host").says("or leave --state away");
+    drop(store);
+    alone(forget)
+        .expect(0, "old: forgotten; no event behind cursor 2 waits for it any more, 0 set-aside events dropped\n");
+    alone(forget).expect(1, "").says("old: there is nothing of a module of this name");
+    alone(&["layer1", "check", "--state", text(&folder.0)]).expect(0, "the data is whole: 2 entities\n");
+    alone(&["layer1", "forget", "old"]).expect(125, "").says("; or name the data's state directory with --state DIR");
+}
+
+#[test]
 fn the_reader_of_an_export_may_go_away() {
     let folder = Folder::new();
     let _store = filled(&folder, 20_000);

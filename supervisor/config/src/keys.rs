@@ -146,6 +146,7 @@ pub(crate) const HOST_KEYS: &[Key<HostConfig>] = &[
     key("layer1.key_ttl", Replaces, |h| Slot::Time(&mut h.layer1.key_ttl, ms(SECOND, 3650 * DAY))),
     key("layer1.event_ttl", Replaces, |h| Slot::Time(&mut h.layer1.event_ttl, ms(SECOND, 3650 * DAY))),
     key("layer1.events_max", Replaces, |h| Slot::Count(&mut h.layer1.events_max, 1..=1_000_000_000)),
+    key("layer1.set_aside_max", Replaces, |h| Slot::Count(&mut h.layer1.set_aside_max, 1..=1_000_000)),
     key("layer1.readers", Replaces, |h| Slot::Count(&mut h.layer1.readers, 1..=16)),
     key("layer1.query_time_max", Replaces, |h| Slot::Time(&mut h.layer1.query_time_max, ms(10, HOUR))),
     key("layer1.index", Replaces, |h| Slot::Indexes(&mut h.layer1.declared.index)),

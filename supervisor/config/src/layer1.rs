@@ -29,6 +29,8 @@ pub struct Layer1 {
     pub event_ttl: Duration,
     /// How many events are kept (1,000,000).
     pub events_max: usize,
+    /// How many events are kept that modules failed on and that were set aside (10,000).
+    pub set_aside_max: usize,
     /// Threads that answer queries; one of several is kept free of long ones (3).
     pub readers: usize,
     /// The longest that a query may take (30 s).
@@ -44,6 +46,7 @@ impl Default for Layer1 {
             key_ttl: Duration::from_secs(7 * DAY),
             event_ttl: Duration::from_secs(30 * DAY),
             events_max: 1_000_000,
+            set_aside_max: 10_000,
             readers: 3,
             query_time_max: Duration::from_secs(30),
             declared: Declared::default(),

@@ -82,8 +82,7 @@ struct LogsArgs {
     follow: bool,
 }
 
-const COMMANDS: &str =
-    "status, start, stop, restart, reload, wait, events, logs, crashes, layer1, set_aside, replay, drop, import";
+const COMMANDS: &str = "status, start, stop, restart, reload, wait, events, logs, crashes, layer1, set_aside, replay, drop, forget, import";
 
 impl Host {
     /// Handles a request to `supervisor`. What is answered later is answered by the core or by a follower.
@@ -156,6 +155,10 @@ impl Host {
             "set_aside" => self.list_set_aside(who, read::<Option<_>>(args, "set_aside")?.unwrap_or_default()),
             "replay" => self.replay(who, read(args, "replay")?),
             "drop" => self.drop_set_aside(who, read(args, "drop")?),
+            "forget" => {
+                let Named { name } = read(args, "forget")?;
+                self.forget(who, name)
+            }
             "layer1" => self.overview(who),
             "import" => self.import(who, read(args, "import")?),
             "crashes" => {

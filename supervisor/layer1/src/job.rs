@@ -89,13 +89,18 @@ pub enum Job {
         /// The module.
         module: String,
     },
-    /// Forgets how far a module has handled its events: [`crate::Outcome::Done`].
-    Unsubscribe {
+    /// Forgets how far a module has handled its events, and those that were set aside for it:
+    /// [`crate::Outcome::Forgotten`]. No event waits for it any more.
+    Forget {
         /// The module.
         module: String,
     },
     /// Every module's subscription: [`crate::Outcome::Subscriptions`].
-    Subscriptions,
+    Subscriptions {
+        /// What those of them subscribe to of which that is known. For these it is counted what waits,
+        /// as far as [`crate::limits::EVENTS_COUNTED_MAX`] allows.
+        known: Vec<Subscriber>,
+    },
     /// Does what can go along with a commit, alone: [`crate::Outcome::Done`].
     Also(Vec<Also>),
     /// The events that were set aside: [`crate::Outcome::SetAside`].
@@ -107,6 +112,8 @@ pub enum Job {
         /// How many at most.
         limit: usize,
     },
+    /// How many events are set aside: [`crate::Outcome::SetAsideCount`].
+    CountSetAside,
     /// What each owner's entities take: [`crate::Outcome::Usage`].
     Usage,
     /// Lines of an export: [`crate::Outcome::Imported`], all of them or none.
@@ -118,6 +125,15 @@ pub enum Job {
         /// What happens to an entity that is there already.
         existing: Existing,
     },
+}
+
+/// What a module subscribes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscriber {
+    /// The module.
+    pub module: String,
+    /// Which events; none is none.
+    pub patterns: Vec<Pattern>,
 }
 
 /// An event that is to be stored.

@@ -34,6 +34,10 @@ pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 /// Events that are looked at in one reading, whether or not they match.
 pub const EVENTS_SCANNED_MAX: usize = 20_000;
 
+/// Events that are looked at for counting what waits for all subscribers together; each may have an equal
+/// part of it, and [`EVENTS_SCANNED_MAX`] at most.
+pub const EVENTS_COUNTED_MAX: usize = 200_000;
+
 /// Most members of one type of entity that are searched.
 pub const SEARCH_PATHS_MAX: usize = 32;
 
@@ -42,6 +46,9 @@ pub const CLEARED_ROWS_MAX: usize = 500;
 
 /// Most set-aside events that one job lists.
 pub const SET_ASIDE_LISTED_MAX: usize = 1000;
+
+/// Length to which the error of a set-aside event is cut, in bytes: 16 KiB.
+pub const SET_ASIDE_ERROR_BYTES_MAX: usize = 16 * 1024;
 
 /// A database of at most this many bytes is checked whole when it is opened: 32 MiB.
 pub const CHECKED_AT_OPEN_BYTES_MAX: u64 = 32 * 1024 * 1024;

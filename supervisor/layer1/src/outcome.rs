@@ -37,9 +37,13 @@ pub enum Outcome {
     /// How far a module is.
     Subscription(Subscription),
     /// How far each module is.
-    Subscriptions(Vec<Subscription>),
+    Subscriptions(Vec<Standing>),
+    /// What of a module is no more.
+    Forgotten(Forgotten),
     /// Set-aside events, oldest first.
     SetAside(Vec<SetAsideEvent>),
+    /// How many events are set aside.
+    SetAsideCount(u64),
     /// What each owner's entities take.
     Usage(Vec<Usage>),
     /// What an import came to.
@@ -107,6 +111,33 @@ pub struct Subscription {
     pub cursor: u64,
     /// How many events were cleared away before it had seen them, since too many waited for it.
     pub missed: u64,
+}
+
+/// How far a module is, and what waits for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// How far it is.
+    pub subscription: Subscription,
+    /// The events behind that which it subscribes to, if it is known which these are.
+    pub waiting: Option<Waiting>,
+}
+
+/// Events that wait for a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// How many were counted.
+    pub events: u64,
+    /// Whether there may be some behind those that were looked at.
+    pub more: More,
+}
+
+/// What of a module is no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// How far it was, if it had subscribed to anything.
+    pub subscription: Option<Subscription>,
+    /// How many events were set aside for it.
+    pub set_aside: u64,
 }
 
 /// An event that a module kept failing on.

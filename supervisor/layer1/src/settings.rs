@@ -29,6 +29,8 @@ pub struct Settings {
     pub event_ttl: Duration,
     /// How many events are kept. Default: 1,000,000.
     pub events_max: u64,
+    /// How many set-aside events are kept. Default: 10,000.
+    pub set_aside_max: u64,
     /// How many threads read. One of several is kept free of long queries. Default: 3.
     pub readers: usize,
     /// How many bytes an answer has at most. Default: 64 KiB below the default frame.
@@ -49,6 +51,7 @@ impl Settings {
             key_ttl: Duration::from_secs(7 * 24 * 3600),
             event_ttl: Duration::from_secs(30 * 24 * 3600),
             events_max: 1_000_000,
+            set_aside_max: 10_000,
             readers: 3,
             answer_bytes_max: FRAME_BYTES_MAX_DEFAULT - 64 * 1024,
             query_time_max: Duration::from_secs(30),
@@ -66,6 +69,7 @@ impl Settings {
         let mut settings = Settings::new(path);
         settings.event_ttl = TEN_YEARS;
         settings.events_max = 1_000_000_000;
+        settings.set_aside_max = 1_000_000_000;
         match look(&settings.path) {
             Ok(()) => (settings.indexes, settings.searches) = declared_in(&settings.path)?,
             Err(OpenError::Missing { .. } | OpenError::Older { .. }) => {}

@@ -100,6 +100,12 @@ impl Layer1 {
         self.shared.broken()
     }
 
+    /// How many set-aside events were dropped since the store was opened, the oldest first, since there were
+    /// more than [`Settings::set_aside_max`]. The caller is woken when it grows.
+    pub fn set_aside_dropped(&self) -> u64 {
+        self.shared.set_aside_dropped()
+    }
+
     /// Export, backup and check. They may be used on another thread.
     pub fn tools(&self) -> Tools {
         Tools::of_open(&self.shared.settings.path)

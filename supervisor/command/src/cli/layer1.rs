@@ -55,6 +55,32 @@ Example:
         #[command(subcommand)]
         command: Option<SetAside>,
     },
+    /// Forget a module that is gone for good: how far it was with its events, and those set aside for it.
+    #[command(after_help = FORGET_HELP)]
+    Forget(Forget),
+}
+
+const FORGET_HELP: &str = "\
+Events wait for a module also after it was removed, since it may be back. This ends that. A module that is loaded is \
+refused: take its manifest away and let the daemon read its files again (SIGHUP) first. With --state the data must not \
+be in use: the daemon is stopped. The entities that the module created stay. If the module comes back, it begins with \
+the events from then on.
+
+Examples:
+  bulkhead layer1 forget old-mirror
+  bulkhead layer1 forget old-mirror --state /var/lib/bulkhead";
+
+/// Options of `layer1 forget`.
+#[derive(Args, Debug)]
+pub(crate) struct Forget {
+    /// The module, or several.
+    #[arg(required = true, value_name = "MODULE")]
+    pub(crate) modules: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// One JSON object a line for each module.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Where the data is.

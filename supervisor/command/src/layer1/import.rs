@@ -1,7 +1,7 @@
 //! `layer1 import`: an export is cut into groups of lines, each of which goes in whole or not at all, through
 //! the daemon that has the data or in its place.
 
-use super::{FILE, connect, refused};
+use super::{close_store, connect, open_store};
 use crate::amount::count;
 use crate::cli::{self, Existing};
 use crate::exit::{Exit, Halt};
@@ -10,12 +10,11 @@ use crate::output::{Output, complain};
 use crate::progress::{ProgressLine, Unit};
 use crate::session::Session;
 use bulkhead_client::ClientError;
-use bulkhead_layer1::{ImportLines, Job, Layer1, OpenError, Outcome, Settings, Ticket, ToolError};
+use bulkhead_layer1::{ImportLines, Job, Layer1, Outcome, Ticket, ToolError};
 use bulkhead_protocol::{ErrorCode, Failure, Json, Status};
 use serde::{Deserialize, Serialize};
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -83,30 +82,6 @@ fn open(path: &Path) -> Result<Source, Halt> {
 enum Target {
     Host(Box<Session>),
     Store(Box<Layer1>),
-}
-
-/// Opens the data of a state directory that no daemon has, and makes it where there is none yet.
-fn open_store(state: &Path) -> Result<Layer1, Halt> {
-    let fail = |error| Halt::Usage(format!("{}: {error}", state.display()));
-    let owner = std::fs::metadata(state).map_err(fail)?.uid();
-    let user = nix::unistd::geteuid().as_raw();
-    // Files of another user would keep the daemon from its data.
-    if owner != user {
-        let state = state.display();
-        return Err(Halt::Usage(format!(
-            "{state} belongs to the user {owner}, and this is the user {user}: run it as that one"
-        )));
-    }
-    let path = state.join(FILE);
-    let folder = path.parent().expect("the file is in a folder");
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
-    let settings = Settings::as_found(path).map_err(refused)?;
-    Layer1::open(settings, || {}).map_err(|error| match error {
-        OpenError::InUse { .. } => {
-            Halt::Failed(format!("{error}; or leave --state away, and it goes through the host that runs"))
-        }
-        other => refused(other),
-    })
 }
 
 /// What an import came to.
@@ -219,10 +194,8 @@ impl Target {
 
     /// Leaves everything in one file.
     fn close(self) {
-        if let Target::Store(store) = self
-            && let Err(error) = store.close()
-        {
-            complain(&format_args!("the log of the data store was not carried over, the next start does it: {error}"));
+        if let Target::Store(store) = self {
+            close_store(&store);
         }
     }
 }

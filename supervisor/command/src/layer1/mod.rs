@@ -1,21 +1,25 @@
 //! `layer1`: what is done to the data store as a whole. Export, check and backup read the file itself,
-//! whether a daemon has it open or none; an import goes through the daemon that has it, or takes its
-//! place. What the data means is deliberately nobody's business here.
+//! whether a daemon has it open or none; what changes something goes through the daemon that has it, or takes
+//! its place. What the data means is deliberately nobody's business here.
 
 mod check;
 mod copy;
+mod forget;
 mod import;
 mod set_aside;
 mod status;
 
 use crate::cli::{Layer1 as Command, Place};
 use crate::exit::{Exit, Halt};
+use crate::output::complain;
 use crate::progress::{ProgressLine, Unit};
 use crate::session::{Session, Signals};
-use bulkhead_layer1::{OpenError, Progress, ToolError, Tools};
+use bulkhead_layer1::{Layer1, OpenError, Progress, Settings, ToolError, Tools};
 use serde::Deserialize;
+use std::fs::DirBuilder;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// The database inside a state directory.
@@ -30,6 +34,7 @@ pub(crate) fn run(socket: Option<PathBuf>, command: Command) -> Result<Exit, Hal
         Command::Check { place, json } => check::run(socket, &place, json),
         Command::Backup { file, place, json } => copy::backup(socket, &file, &place, json),
         Command::SetAside { command } => set_aside::run(socket, command),
+        Command::Forget(options) => forget::run(socket, &options),
     }
 }
 
@@ -40,6 +45,37 @@ fn tools(socket: Option<PathBuf>, place: &Place) -> Result<Tools, Halt> {
         None => file_of_host(&mut connect(socket)?)?,
     };
     Tools::of(path).map_err(refused)
+}
+
+/// Opens the data of a state directory in the place of a daemon, and makes it where there is none yet.
+fn open_store(state: &Path) -> Result<Layer1, Halt> {
+    let fail = |error| Halt::Usage(format!("{}: {error}", state.display()));
+    let owner = std::fs::metadata(state).map_err(fail)?.uid();
+    let user = nix::unistd::geteuid().as_raw();
+    // Files of another user would keep the daemon from its data.
+    if owner != user {
+        let state = state.display();
+        return Err(Halt::Usage(format!(
+            "{state} belongs to the user {owner}, and this is the user {user}: run it as that one"
+        )));
+    }
+    let path = state.join(FILE);
+    let folder = path.parent().expect("the file is in a folder");
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
+    let settings = Settings::as_found(path).map_err(refused)?;
+    Layer1::open(settings, || {}).map_err(|error| match error {
+        OpenError::InUse { .. } => {
+            Halt::Failed(format!("{error}; or leave --state away, and it goes through the host that runs"))
+        }
+        other => refused(other),
+    })
+}
+
+/// Leaves everything in one file.
+fn close_store(store: &Layer1) {
+    if let Err(error) = store.close() {
+        complain(&format_args!("the log of the data store was not carried over, the next start does it: {error}"));
+    }
 }
 
 /// A connection to the daemon, or what can be done without one.
@@ -60,10 +96,10 @@ fn file_of_host(session: &mut Session) -> Result<PathBuf, Halt> {
     struct Host {
         state_dir: PathBuf,
         #[serde(default)]
-        layer1: Option<Layer1>,
+        layer1: Option<Store>,
     }
     #[derive(Deserialize)]
-    struct Layer1 {
+    struct Store {
         file: PathBuf,
     }
     let misunderstood = |error| Halt::Failed(format!("the host's status is not understood: {error}"));

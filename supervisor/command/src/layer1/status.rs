@@ -38,6 +38,7 @@ struct Status {
     restart_needed: Option<String>,
     events: Events,
     subscriptions: Vec<Subscription>,
+    set_aside: SetAside,
     owners: Vec<Owner>,
 }
 
@@ -54,6 +55,43 @@ struct Subscription {
     cursor: u64,
     #[serde(default)]
     missed: u64,
+    #[serde(default)]
+    loaded: bool,
+    /// Nobody knows what a module wants that is not loaded.
+    #[serde(default)]
+    behind: Option<u64>,
+    /// Whether there may be more than were counted.
+    #[serde(default)]
+    more: bool,
+}
+
+impl Subscription {
+    fn behind(&self) -> String {
+        match self.behind {
+            Some(behind) => format!("{}{}", count(behind), if self.more { "+" } else { "" }),
+            None => "-".into(),
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SetAside {
+    events: u64,
+    max: u64,
+    dropped: u64,
+}
+
+impl SetAside {
+    fn line(&self) -> Option<String> {
+        let SetAside { events, max, dropped } = self;
+        let gone = match dropped {
+            0 => String::new(),
+            dropped => format!("; {} more were dropped since the start, the oldest first", count(*dropped)),
+        };
+        let any = *events > 0 || *dropped > 0;
+        any.then(|| format!("{} of at most {}{gone}; see layer1 set-aside", count(*events), count(*max)))
+    }
 }
 
 #[derive(Deserialize)]
@@ -75,6 +113,7 @@ fn render(status: &Status, style: Style, width: Option<usize>) -> String {
     add("size", Some(format!("{}, and {} of log", size(status.bytes), size(status.log_bytes))));
     let Events { oldest, newest } = status.events;
     add("events", Some(if newest == 0 { "none".into() } else { format!("cursors {oldest} to {newest}") }));
+    add("aside", status.set_aside.line());
     add("broken", status.broken.clone());
     add("restart", status.restart_needed.clone());
     let mut owners = Table::new([("OWNER", Left), ("ENTITIES", Right), ("DATA", Right)]);
@@ -83,12 +122,19 @@ fn render(status: &Status, style: Style, width: Option<usize>) -> String {
         owners.row([name, count(*entities), size(*bytes)]);
     }
     let mut subscribers = Table::new([("SUBSCRIBER", Left), ("CURSOR", Right), ("BEHIND", Right), ("MISSED", Right)]);
-    for Subscription { module, cursor, missed } in &status.subscriptions {
-        subscribers.row([module.clone(), cursor.to_string(), count(newest.saturating_sub(*cursor)), count(*missed)]);
+    for one in &status.subscriptions {
+        subscribers.row([one.module.clone(), one.cursor.to_string(), one.behind(), count(one.missed)]);
     }
     let tables = [owners.render(style, width, |_, _| None), subscribers.render(style, width, |_, _| None)];
     for table in tables.iter().filter(|table| !table.is_empty()) {
         let _ = write!(text, "\n{table}");
+    }
+    for Subscription { module, .. } in status.subscriptions.iter().filter(|one| !one.loaded) {
+        let module = printable(module);
+        let _ = writeln!(
+            text,
+            "\n{module} is not loaded, and events wait for it; if it is gone for good: bulkhead layer1 forget {module}"
+        );
     }
     text
 }
@@ -100,20 +146,37 @@ mod tests {
     #[test]
     fn the_data_store_is_shown_with_its_owners_and_its_subscribers() {
         let json = r#"{"file":"/s/layer1/layer1.db","bytes":12600,"log_bytes":0,"broken":null,"restart_needed":null,
-            "events":{"oldest":1,"newest":1234},"subscriptions":[{"module":"mirror","cursor":34,"missed":0}],
+            "events":{"oldest":1,"newest":1234},"set_aside":{"events":12,"max":10000,"dropped":0},"subscriptions":[
+            {"module":"mirror","cursor":34,"missed":0,"loaded":true,"behind":1100,"more":false},
+            {"module":"gone","cursor":3,"missed":7,"loaded":false,"behind":null,"more":false},
+            {"module":"slow","cursor":3,"missed":0,"loaded":true,"behind":20,"more":true}],
             "owners":[{"owner":"","bytes":2048,"entities":7},{"owner":"research-log","bytes":512,"entities":1200}]}"#;
         let expected = "\
 file     /s/layer1/layer1.db
 size     12.3 KiB, and 0 B of log
 events   cursors 1 to 1234
+aside    12 of at most 10,000; see layer1 set-aside
 
 OWNER         ENTITIES     DATA
 (clients)            7  2.0 KiB
 research-log     1,200    512 B
 
 SUBSCRIBER  CURSOR  BEHIND  MISSED
-mirror          34   1,200       0
+mirror          34   1,100       0
+gone             3       -       7
+slow             3     20+       0
+
+gone is not loaded, and events wait for it; if it is gone for good: bulkhead layer1 forget gone
 ";
         assert_eq!(render(&Json::parse(json).unwrap().read().unwrap(), Style::Plain, None), expected);
+    }
+
+    #[test]
+    fn set_aside_events_that_were_dropped_are_told() {
+        let line = SetAside { events: 10_000, max: 10_000, dropped: 3 }.line().unwrap();
+        let expected =
+            "10,000 of at most 10,000; 3 more were dropped since the start, the oldest first; see layer1 set-aside";
+        assert_eq!(line, expected);
+        assert_eq!(SetAside::default().line(), None);
     }
 }

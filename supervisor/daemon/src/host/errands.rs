@@ -2,12 +2,15 @@
 //! how it is, the events that modules kept failing on, and imports. Each errand is answered when the
 //! store has answered.
 
-use super::*;
+use super::{
+    overview::{self, Overview},
+    *,
+};
 use crate::builtin::{ANSWER_FRAME_BYTES, bad};
 use bulkhead_layer1::{
     Job,
     job::{Also, Existing},
-    outcome::SetAsideEvent,
+    outcome::{Forgotten, SetAsideEvent},
 };
 use bulkhead_protocol::layer1::time;
 use serde::{Deserialize, Serialize};
@@ -30,7 +33,8 @@ enum What {
     List { limit: usize },
     Find { id: i64, then: Then },
     Remove(Named),
-    Overview(Overview),
+    Forget { module: String },
+    Overview(Box<Overview>),
     Import,
 }
 
@@ -144,36 +148,6 @@ impl Listed {
     }
 }
 
-/// What is said of the store, read piece by piece.
-#[derive(Debug, Default, Serialize)]
-struct Overview {
-    #[serde(flatten)]
-    status: Option<crate::status::StoreStatus>,
-    events: Ends,
-    subscriptions: Vec<Subscribed>,
-    owners: Vec<Owner>,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Ends {
-    oldest: u64,
-    newest: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Subscribed {
-    module: String,
-    cursor: u64,
-    missed: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Owner {
-    owner: String,
-    bytes: u64,
-    entities: u64,
-}
-
 impl Host {
     /// Whether a caller's number is that of something that the store is asked.
     pub(crate) fn has_errand(&self, who: Recipient) -> bool {
@@ -226,7 +200,20 @@ impl Host {
     }
 
     pub(crate) fn overview(&mut self, who: Recipient) -> Result<Option<Json>, Failure> {
-        self.run_errand(who, What::Overview(Overview::default()), Job::EventEnds)
+        self.run_errand(who, What::Overview(Box::default()), overview::FIRST)
+    }
+
+    /// Forgets a module that is gone for good.
+    pub(crate) fn forget(&mut self, who: Recipient, module: String) -> Result<Option<Json>, Failure> {
+        if self.core.module_names().iter().any(|known| known.as_str() == module) {
+            let reason = format!(
+                "{module} is loaded, and would only begin anew: take its manifest away and let the host read its \
+                 files again (SIGHUP), then forget it"
+            );
+            return Err(Failure::new(ErrorCode::Conflict, reason));
+        }
+        let job = Job::Forget { module: module.clone() };
+        self.run_errand(who, What::Forget { module }, job)
     }
 
     pub(crate) fn import(&mut self, who: Recipient, args: ImportArgs) -> Result<Option<Json>, Failure> {
@@ -261,29 +248,11 @@ impl Host {
             (What::Import, Outcome::Imported(imported)) => Ok(Json::of(&serde_json::json!({
                 "created": imported.created, "replaced": imported.replaced, "kept": imported.kept
             }))),
-            (What::Overview(overview), Outcome::Ends { oldest, newest }) => {
-                let overview = Overview { events: Ends { oldest, newest }, ..overview };
-                return self.go_on(who, What::Overview(overview), Job::Subscriptions);
-            }
-            (What::Overview(overview), Outcome::Subscriptions(list)) => {
-                let one = |it: bulkhead_layer1::outcome::Subscription| Subscribed {
-                    module: it.module,
-                    cursor: it.cursor,
-                    missed: it.missed,
-                };
-                let overview = Overview { subscriptions: list.into_iter().map(one).collect(), ..overview };
-                return self.go_on(who, What::Overview(overview), Job::Usage);
-            }
-            (What::Overview(overview), Outcome::Usage(list)) => {
-                let one = |it: bulkhead_layer1::outcome::Usage| Owner {
-                    owner: it.owner,
-                    bytes: it.bytes,
-                    entities: it.entities,
-                };
-                let owners = list.into_iter().map(one).collect();
-                let status = Some(self.store.status(self.restart_needed.clone()));
-                Ok(Json::of(&Overview { owners, status, ..overview }))
-            }
+            (What::Forget { module }, Outcome::Forgotten(forgotten)) => forgotten_json(&module, &forgotten),
+            (What::Overview(mut overview), piece) => match overview.take(piece, self) {
+                Some(job) => return self.go_on(who, What::Overview(overview), job),
+                None => Ok(Json::of(&*overview)),
+            },
             (what, outcome) => unreachable!("the store was asked for {what:?} and answered {outcome:?}"),
         };
         match answer {
@@ -346,4 +315,20 @@ impl Host {
             Status::Success(_) | Status::Progress(_) => self.remove(who, named),
         }
     }
+}
+
+/// What is told of a module that is forgotten.
+fn forgotten_json(module: &str, forgotten: &Forgotten) -> Result<Json, Failure> {
+    let Forgotten { subscription, set_aside } = forgotten;
+    if subscription.is_none() && *set_aside == 0 {
+        let reason = format!("there is nothing of a module {module:?}: no events wait for it, and none are set aside");
+        return Err(Failure::new(ErrorCode::NotFound, reason));
+    }
+    let subscription = subscription.as_ref();
+    Ok(Json::of(&serde_json::json!({
+        "module": module,
+        "cursor": subscription.map(|subscription| subscription.cursor),
+        "missed": subscription.map(|subscription| subscription.missed),
+        "set_aside": set_aside,
+    })))
 }

@@ -8,6 +8,7 @@ mod following;
 mod guarding;
 mod modules;
 mod output;
+mod overview;
 mod reload;
 mod store;
 

@@ -66,6 +66,8 @@ pub(crate) struct Store {
     /// The newest event of all that is known here.
     newest: Cursor,
     last_errand: u64,
+    /// How many set-aside events had been dropped when that was told last.
+    dropped_told: u64,
     file: PathBuf,
     /// By what entities are found in it.
     declared: Declared,
@@ -84,6 +86,7 @@ fn settings(file: &Path, config: &HostConfig, declared: &Declared) -> Settings {
     settings.key_ttl = layer1.key_ttl;
     settings.event_ttl = layer1.event_ttl;
     settings.events_max = layer1.events_max as u64;
+    settings.set_aside_max = layer1.set_aside_max as u64;
     settings.readers = layer1.readers;
     settings.query_time_max = layer1.query_time_max;
     settings.answer_bytes_max = frame - AROUND_AN_ANSWER_BYTES.min(frame / 4);
@@ -105,6 +108,7 @@ impl Store {
             quotas: HashMap::new(),
             newest: Cursor(0),
             last_errand: 0,
+            dropped_told: 0,
             file,
             declared,
         };
@@ -195,6 +199,7 @@ impl Store {
         if !self.has_outcomes && !self.bell.has_rung.swap(false, Ordering::AcqRel) {
             return None;
         }
+        self.tell_dropped();
         let outcome = self.layer1.poll();
         self.has_outcomes = outcome.is_some();
         let (ticket, outcome) = outcome?;
@@ -206,6 +211,23 @@ impl Store {
             self.newest = self.newest.max(Cursor(last.cursor));
         }
         Some((Whose::of(ticket), outcome))
+    }
+
+    /// How many set-aside events were dropped since the start, since there were too many.
+    pub(crate) fn set_aside_dropped(&self) -> u64 {
+        self.layer1.set_aside_dropped()
+    }
+
+    fn tell_dropped(&mut self) {
+        let dropped = self.layer1.set_aside_dropped();
+        if dropped > self.dropped_told {
+            let events = dropped - self.dropped_told;
+            self.dropped_told = dropped;
+            tracing::warn!(
+                "more events were set aside than layer1.set_aside_max allows, and the oldest are gone: {events}; \
+                 look at them with `bulkhead layer1 set-aside`, and replay or drop them"
+            );
+        }
     }
 
     /// What came of something that the core asked, in its terms.
@@ -236,6 +258,7 @@ mod tests {
         let found = settings(Path::new("/s"), &HostConfig::new("/s", "/s"), &Declared::default());
         assert_eq!((found.key_ttl, found.event_ttl), (expected.key_ttl, expected.event_ttl));
         assert_eq!((found.events_max, found.readers), (expected.events_max, expected.readers));
+        assert_eq!(found.set_aside_max, expected.set_aside_max);
         assert_eq!(found.query_time_max, expected.query_time_max);
         assert_eq!(found.answer_bytes_max, expected.answer_bytes_max);
     }

@@ -134,6 +134,8 @@ pub(crate) fn told(whose: Whose, outcome: Outcome) -> StoreOutcome {
         Outcome::Failed(failure) => StoreOutcome::Failed(failure),
         Outcome::Ends { .. }
         | Outcome::Subscriptions(_)
+        | Outcome::Forgotten(_)
+        | Outcome::SetAsideCount(_)
         | Outcome::SetAside(_)
         | Outcome::Usage(_)
         | Outcome::Imported(_) => {

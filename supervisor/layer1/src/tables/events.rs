@@ -3,7 +3,7 @@
 
 use crate::{
     limits::{CLEARED_ROWS_MAX, EVENTS_SCANNED_MAX},
-    outcome::{EventPage, More, StoredEvent},
+    outcome::{EventPage, More, StoredEvent, Waiting},
     unit::Emitted,
 };
 use bulkhead_protocol::{Json, Pattern};
@@ -70,6 +70,33 @@ pub(crate) fn read(
         page.cursor = row.get(0)?;
     }
     Ok(page)
+}
+
+/// Counts what matches behind a cursor, among at most so many events.
+pub(crate) fn count(
+    connection: &Connection,
+    after: u64,
+    patterns: &[Pattern],
+    scanned_max: usize,
+) -> rusqlite::Result<Waiting> {
+    let (oldest, newest) = ends(connection)?;
+    let behind = newest.saturating_sub(after.max(oldest.saturating_sub(1)));
+    // There are no gaps, so whoever wants everything is counted without a look at what there is.
+    if patterns.iter().any(|pattern| pattern.as_str() == "*") {
+        return Ok(Waiting { events: behind, more: More::No });
+    }
+    if patterns.is_empty() {
+        return Ok(Waiting { events: 0, more: More::No });
+    }
+    let mut statement =
+        connection.prepare_cached("SELECT event FROM events WHERE cursor > ?1 ORDER BY cursor LIMIT ?2")?;
+    let mut rows = statement.query(params![after, scanned_max])?;
+    let mut events = 0;
+    while let Some(row) = rows.next()? {
+        let name = row.get_ref(0)?.as_str()?;
+        events += u64::from(patterns.iter().any(|pattern| pattern.matches(name)));
+    }
+    Ok(Waiting { events, more: if behind > scanned_max as u64 { More::Yes } else { More::No } })
 }
 
 /// Reads an event from a row whose columns begin at `first` with the cursor.

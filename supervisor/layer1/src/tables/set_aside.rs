@@ -2,7 +2,10 @@
 //! outlives the stream.
 
 use super::events::stored_event;
-use crate::{limits::SET_ASIDE_LISTED_MAX, outcome::SetAsideEvent};
+use crate::{
+    limits::{CLEARED_ROWS_MAX, SET_ASIDE_ERROR_BYTES_MAX, SET_ASIDE_LISTED_MAX},
+    outcome::SetAsideEvent,
+};
 use rusqlite::{Connection, params};
 
 /// Sets the event at `cursor` aside. One that is not kept any more leaves nothing.
@@ -14,6 +17,7 @@ pub(crate) fn add(
     error: &str,
     now: i64,
 ) -> rusqlite::Result<()> {
+    let error = &error[..error.floor_char_boundary(SET_ASIDE_ERROR_BYTES_MAX)];
     connection
         .prepare_cached(
             "INSERT INTO set_aside (module, cursor, time, event, source, data, attempts, error, set_aside_at)
@@ -26,6 +30,27 @@ pub(crate) fn add(
 /// Forgets one.
 pub(crate) fn remove(connection: &Connection, id: i64) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM set_aside WHERE id = ?1")?.execute([id]).map(|_| ())
+}
+
+/// Forgets all of a module, and says how many.
+pub(crate) fn remove_all(connection: &Connection, module: &str) -> rusqlite::Result<usize> {
+    connection.prepare_cached("DELETE FROM set_aside WHERE module = ?1")?.execute([module])
+}
+
+/// How many there are.
+pub(crate) fn count(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.prepare_cached("SELECT count(*) FROM set_aside")?.query_row([], |row| row.get(0))
+}
+
+/// Removes a few of the oldest, if there are more than are to be kept, and says how many.
+pub(crate) fn clear(connection: &Connection, set_aside_max: u64) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM set_aside WHERE id IN
+                 (SELECT id FROM set_aside WHERE id <= (SELECT id FROM set_aside ORDER BY id DESC LIMIT 1 OFFSET ?1)
+                  ORDER BY id LIMIT ?2)",
+        )?
+        .execute(params![set_aside_max, CLEARED_ROWS_MAX])
 }
 
 /// Those behind an id, oldest first.

@@ -44,7 +44,10 @@ pub(crate) fn advance(connection: &Connection, module: &str, cursor: u64) -> rus
         .map(|_| ())
 }
 
-/// Ends the module's subscription.
-pub(crate) fn remove(connection: &Connection, module: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached("DELETE FROM subscriptions WHERE module = ?1")?.execute([module]).map(|_| ())
+/// Ends the module's subscription, and says how far it was.
+pub(crate) fn remove(connection: &Connection, module: &str) -> rusqlite::Result<Option<Subscription>> {
+    connection
+        .prepare_cached("DELETE FROM subscriptions WHERE module = ?1 RETURNING module, cursor, missed")?
+        .query_row([module], read)
+        .optional()
 }

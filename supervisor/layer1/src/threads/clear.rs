@@ -1,11 +1,11 @@
-//! Clearing away what has expired: keys and events, a few rows at a time, between the groups of the thread
-//! that writes.
+//! Clearing away what has expired or is too much: keys, events and set-aside events, a few rows at a time,
+//! between the groups of the thread that writes.
 
 use super::writer::Writer;
 use crate::{
     failure::breakage,
     settings::micros,
-    tables::{events, keys},
+    tables::{events, keys, set_aside},
 };
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,15 @@ impl Writer {
         let keys = keys::clear(&self.connection, now)?;
         let oldest = now.saturating_sub(micros(settings.event_ttl));
         let events = events::clear(&self.connection, oldest, settings.events_max)?;
+        let set_aside = match self.has_set_aside.get() {
+            true => set_aside::clear(&self.connection, settings.set_aside_max)?,
+            false => 0,
+        };
         self.connection.execute_batch("COMMIT")?;
-        Ok(keys > 0 || events > 0)
+        self.has_set_aside.set(set_aside > 0);
+        if set_aside > 0 {
+            self.shared.dropped_set_aside(set_aside as u64);
+        }
+        Ok(keys > 0 || events > 0 || set_aside > 0)
     }
 }

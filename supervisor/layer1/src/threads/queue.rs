@@ -232,7 +232,7 @@ fn place(job: &Job) -> Place {
         Job::Mutate { unit: None, .. }
         | Job::Emit { unit: None, .. }
         | Job::Subscribe { .. }
-        | Job::Unsubscribe { .. }
+        | Job::Forget { .. }
         | Job::Also(_)
         | Job::Import { .. } => Place::Write,
         Job::Query { unit: None, .. }
@@ -240,8 +240,9 @@ fn place(job: &Job) -> Place {
         | Job::LookUpKey(_)
         | Job::ReadEvents { .. }
         | Job::EventEnds
-        | Job::Subscriptions
+        | Job::Subscriptions { .. }
         | Job::ListSetAside { .. }
+        | Job::CountSetAside
         | Job::Usage => Place::Read,
     }
 }
@@ -250,7 +251,7 @@ fn place(job: &Job) -> Place {
 fn may_scan(job: &Job) -> bool {
     match job {
         Job::Query { query, .. } => matches!(query.selection, Selection::Many(_)) || !query.include.is_empty(),
-        Job::ReadEvents { .. } | Job::ListSetAside { .. } => true,
+        Job::ReadEvents { .. } | Job::Subscriptions { .. } | Job::ListSetAside { .. } | Job::CountSetAside => true,
         _ => false,
     }
 }

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     failure::{of_sqlite, refusal},
-    job::{Job, UnitId},
-    limits::UNITS_BYTES_MAX,
+    job::{Job, Subscriber, UnitId},
+    limits::{EVENTS_COUNTED_MAX, EVENTS_SCANNED_MAX, UNITS_BYTES_MAX},
     operations::{World, run},
-    outcome::Outcome,
+    outcome::{Outcome, Standing},
     pending::{Author, Key, Seen},
     query::{Answering, Overlaid, Overlay, answer},
     tables::{entities, events, keys, set_aside, subscriptions, usage},
@@ -139,11 +139,14 @@ impl Reader {
                 let (oldest, newest) = events::ends(connection).map_err(sqlite)?;
                 Ok(Outcome::Ends { oldest, newest })
             }
-            (Job::Subscriptions, _) => subscriptions::list(connection).map(Outcome::Subscriptions).map_err(sqlite),
+            (Job::Subscriptions { known }, _) => {
+                standings(connection, known).map(Outcome::Subscriptions).map_err(sqlite)
+            }
             (Job::ListSetAside { module, after, limit }, _) => {
                 let listed = set_aside::list(connection, module.as_deref(), *after, *limit);
                 listed.map(Outcome::SetAside).map_err(sqlite)
             }
+            (Job::CountSetAside, _) => set_aside::count(connection).map(Outcome::SetAsideCount).map_err(sqlite),
             (Job::Usage, _) => usage::list(connection).map(Outcome::Usage).map_err(sqlite),
             (job, _) => {
                 Err(refusal(ErrorCode::Internal, format!("a job of another thread came to one that reads: {job:?}")))
@@ -197,4 +200,18 @@ impl Reader {
         let _ = self.connection.execute_batch("COMMIT");
         answered
     }
+}
+
+/// How far each module is, and what waits for those that are known.
+fn standings(connection: &Connection, known: &[Subscriber]) -> rusqlite::Result<Vec<Standing>> {
+    let all = subscriptions::list(connection)?;
+    let scanned_max = (EVENTS_COUNTED_MAX / all.len().max(1)).clamp(1, EVENTS_SCANNED_MAX);
+    all.into_iter()
+        .map(|subscription| {
+            let subscriber = known.iter().find(|subscriber| subscriber.module == subscription.module);
+            let count = |it: &Subscriber| events::count(connection, subscription.cursor, &it.patterns, scanned_max);
+            let waiting = subscriber.map(count).transpose()?;
+            Ok(Standing { subscription, waiting })
+        })
+        .collect()
 }

@@ -7,7 +7,10 @@ use crate::{
 };
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// What the threads share.
@@ -24,6 +27,8 @@ pub(crate) struct Shared {
     wake: Box<dyn Fn() + Send + Sync>,
     /// Why nothing more is written, if so.
     broken: Mutex<Option<String>>,
+    /// How many set-aside events have gone since there were too many.
+    set_aside_dropped: AtomicU64,
 }
 
 impl Shared {
@@ -40,6 +45,7 @@ impl Shared {
             for_outcomes: Condvar::new(),
             wake,
             broken: Mutex::default(),
+            set_aside_dropped: AtomicU64::new(0),
         }
     }
 
@@ -108,6 +114,16 @@ impl Shared {
 
     pub(crate) fn set_broken(&self, reason: String) {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+    }
+
+    /// Takes note that so many set-aside events are gone, and tells the caller to look.
+    pub(crate) fn dropped_set_aside(&self, events: u64) {
+        self.set_aside_dropped.fetch_add(events, Ordering::Release);
+        (self.wake)();
+    }
+
+    pub(crate) fn set_aside_dropped(&self) -> u64 {
+        self.set_aside_dropped.load(Ordering::Acquire)
     }
 
     /// Begins the end; the jobs that nobody does any more are answered.

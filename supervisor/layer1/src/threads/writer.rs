@@ -11,7 +11,7 @@ use crate::{
     failure::{breakage, conflict, is_full, of_sqlite, refusal, with_data},
     job::{Also, Job, Keyed, NewEvent},
     operations::{MutationError, World, run},
-    outcome::{KeyState, Outcome, StoredEvent},
+    outcome::{Forgotten, KeyState, Outcome, StoredEvent},
     pending::Author,
     settings::micros,
     tables::{entities, events, keys, set_aside, subscriptions, usage::UsageCache},
@@ -21,7 +21,7 @@ use crate::{
 use bulkhead_protocol::{ErrorCode, Failure, Json};
 use rusqlite::Connection;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -33,6 +33,8 @@ pub(crate) struct Writer {
     pub(super) connection: Connection,
     usage: RefCell<UsageCache>,
     pub(super) clear_next: Instant,
+    /// Whether more may be set aside than is to be kept: something was since the last look.
+    pub(super) has_set_aside: Cell<bool>,
     pace: Pace,
 }
 
@@ -65,7 +67,14 @@ impl From<MutationError> for JobError {
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, connection: Connection) -> Writer {
-        Writer { shared, connection, usage: RefCell::default(), clear_next: Instant::now(), pace: Pace::default() }
+        Writer {
+            shared,
+            connection,
+            usage: RefCell::default(),
+            clear_next: Instant::now(),
+            has_set_aside: Cell::new(true),
+            pace: Pace::default(),
+        }
     }
 
     /// Works until the store closes and everything that waits is written, and carries the log over into
@@ -217,7 +226,11 @@ impl Writer {
             Job::Subscribe { module } => {
                 Ok(Outcome::Subscription(subscriptions::find_or_begin(connection, module, now)?))
             }
-            Job::Unsubscribe { module } => Ok(subscriptions::remove(connection, module).map(|()| Outcome::Done)?),
+            Job::Forget { module } => {
+                let subscription = subscriptions::remove(connection, module)?;
+                let set_aside = set_aside::remove_all(connection, module)? as u64;
+                Ok(Outcome::Forgotten(Forgotten { subscription, set_aside }))
+            }
             Job::Import { lines, first, existing } => {
                 let (unit, imported) = import::prepare(connection, lines, *first, *existing)??;
                 self.write(&unit)?;
@@ -290,6 +303,7 @@ impl Writer {
                 Also::Advance { module, cursor } => subscriptions::advance(&self.connection, module, *cursor)?,
                 Also::SetAside { module, cursor, attempts, error } => {
                     set_aside::add(&self.connection, module, *cursor, *attempts, error, now)?;
+                    self.has_set_aside.set(true);
                     subscriptions::advance(&self.connection, module, *cursor)?;
                 }
                 Also::RemoveSetAside { id } => set_aside::remove(&self.connection, *id)?,

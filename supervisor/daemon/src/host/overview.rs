@@ -1,0 +1,108 @@
+//! What people are told of the data store: read from it piece by piece, each piece after the last one.
+
+use super::*;
+use crate::status::StoreStatus;
+use bulkhead_layer1::{
+    Job,
+    job::Subscriber,
+    outcome::{More, Standing, Usage},
+};
+use serde::Serialize;
+
+/// What is asked first.
+pub(super) const FIRST: Job = Job::EventEnds;
+
+/// What is known so far.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Overview {
+    #[serde(flatten)]
+    status: Option<StoreStatus>,
+    events: Ends,
+    subscriptions: Vec<Subscribed>,
+    set_aside: SetAside,
+    owners: Vec<Owner>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Ends {
+    oldest: u64,
+    newest: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Subscribed {
+    module: String,
+    cursor: u64,
+    missed: u64,
+    loaded: bool,
+    behind: Option<u64>,
+    more: bool,
+}
+
+impl Subscribed {
+    fn of(Standing { subscription, waiting }: Standing) -> Subscribed {
+        Subscribed {
+            module: subscription.module,
+            cursor: subscription.cursor,
+            missed: subscription.missed,
+            loaded: waiting.is_some(),
+            behind: waiting.map(|waiting| waiting.events),
+            more: waiting.is_some_and(|waiting| waiting.more == More::Yes),
+        }
+    }
+}
+
+#[derive(Debug, Default, Serialize)]
+struct SetAside {
+    events: u64,
+    max: usize,
+    dropped: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Owner {
+    owner: String,
+    bytes: u64,
+    entities: u64,
+}
+
+impl Overview {
+    /// Takes a piece, and says what is asked next; nothing after the last one.
+    pub(super) fn take(&mut self, piece: Outcome, host: &Host) -> Option<Job> {
+        match piece {
+            Outcome::Ends { oldest, newest } => {
+                self.events = Ends { oldest, newest };
+                Some(Job::Subscriptions { known: host.subscribers() })
+            }
+            Outcome::Subscriptions(list) => {
+                self.subscriptions = list.into_iter().map(Subscribed::of).collect();
+                Some(Job::CountSetAside)
+            }
+            Outcome::SetAsideCount(events) => {
+                let max = host.config.layer1.set_aside_max;
+                self.set_aside = SetAside { events, max, dropped: host.store.set_aside_dropped() };
+                Some(Job::Usage)
+            }
+            Outcome::Usage(list) => {
+                let one = |Usage { owner, bytes, entities }| Owner { owner, bytes, entities };
+                self.owners = list.into_iter().map(one).collect();
+                self.status = Some(host.store.status(host.restart_needed.clone()));
+                None
+            }
+            other => unreachable!("a piece of an overview was asked for, and the store answered {other:?}"),
+        }
+    }
+}
+
+impl Host {
+    /// What each module that is loaded subscribes to.
+    fn subscribers(&self) -> Vec<Subscriber> {
+        let names = self.core.module_names().into_iter();
+        names
+            .filter_map(|name| {
+                let patterns = self.in_force(&name)?.capabilities.event_subscribe.clone();
+                Some(Subscriber { module: name.to_string(), patterns })
+            })
+            .collect()
+    }
+}
