@@ -221,6 +221,11 @@ fn one_counter_that_two_processes_share_loses_nothing_and_its_conflicts_are_run_
 }
 
 #[test]
+fn one_counter_that_eight_processes_share_loses_nothing_and_nobody_sees_a_conflict() {
+    count_while_the_module_is_killed(8, 1);
+}
+
+#[test]
 fn a_counter_whose_host_is_killed_equals_the_keys_when_the_unanswered_ones_are_sent_again() {
     const KILLS: usize = 5;
     let mut random = Random::new("the host");
