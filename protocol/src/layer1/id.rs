@@ -82,6 +82,16 @@ impl EntityId {
         }
     }
 
+    /// The id that is this UUID.
+    pub fn from_uuid(uuid: u128) -> EntityId {
+        let mut bytes = [b'-'; EntityId::BYTES];
+        let places = (0..EntityId::BYTES).filter(|at| !matches!(at, 8 | 13 | 18 | 23));
+        for (digit, place) in places.enumerate() {
+            bytes[place] = b"0123456789abcdef"[(uuid >> (124 - 4 * digit) & 0xf) as usize];
+        }
+        EntityId(bytes)
+    }
+
     pub(super) fn read(raw: Raw<'_>) -> Result<EntityId, Fault> {
         match raw.text() {
             Some(text) => EntityId::new(&text),
@@ -123,6 +133,7 @@ mod tests {
     fn an_id_is_a_uuid_in_small_letters() {
         let id = EntityId::new("01981F6E-2C1A-7E3B-9F00-5D2C8A4B6E7F").unwrap();
         assert_eq!(id.as_str(), "01981f6e-2c1a-7e3b-9f00-5d2c8a4b6e7f");
+        assert_eq!(EntityId::from_uuid(0x0198_1f6e_2c1a_7e3b_9f00_5d2c_8a4b_6e7f), id);
         for bad in ["", "1", "01981f6e2c1a7e3b9f005d2c8a4b6e7f", "g1981f6e-2c1a-7e3b-9f00-5d2c8a4b6e7f"] {
             assert!(EntityId::new(bad).is_err(), "{bad}");
         }

@@ -94,6 +94,8 @@
 mod declarations;
 mod failure;
 mod functions;
+mod held;
+mod ids;
 pub mod job;
 pub mod limits;
 mod open;
@@ -103,6 +105,7 @@ mod pending;
 mod query;
 mod schema;
 mod settings;
+mod statements;
 mod store;
 mod tables;
 mod threads;

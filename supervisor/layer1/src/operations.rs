@@ -3,16 +3,16 @@
 
 use crate::{
     failure::{of_sqlite, with_data},
+    ids::new_id,
     pending::{Author, Key, Stored},
     tables::usage::Quotas,
-    unit::{Done, Mark, Unit},
+    unit::{DONE_BYTES_MAX, Done, Mark, Unit, write_done},
 };
 use bulkhead_protocol::{
     Failure, Json,
     layer1::{Change, EntityId, Form, Mutation, Operation},
 };
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// What a mutation needs to know of the world outside its unit.
 pub(crate) struct World<'a> {
@@ -87,21 +87,17 @@ fn run_all(
         let outcome = unit.apply(operation, id, stored, author, mark);
         done.push(outcome.map_err(|failure| at_operation(failure, mutation.form, index))?);
     }
-    for (owner, (bytes, _)) in &unit.held {
-        world.quotas.check(owner, (world.used)(owner)?, *bytes)?;
+    for (owner, amount) in unit.held.iter() {
+        world.quotas.check(owner, (world.used)(owner)?, amount.bytes)?;
     }
     Ok(done)
 }
 
-/// The id that the operation names, or a new one: a UUID of version 7, greater than every one that this
-/// process has made before.
+/// The id that the operation names, or a new one.
 fn id_of(operation: &Operation) -> EntityId {
     match operation.change {
         Change::Create { id: Some(id), .. } | Change::Update { id, .. } | Change::Delete { id, .. } => id,
-        Change::Create { id: None, .. } => {
-            let mut buffer = Uuid::encode_buffer();
-            EntityId::new(Uuid::now_v7().hyphenated().encode_lower(&mut buffer)).expect("a UUID is an id")
-        }
+        Change::Create { id: None, .. } => new_id(),
     }
 }
 
@@ -118,10 +114,14 @@ fn at_operation(mut failure: Failure, form: Form, index: usize) -> Failure {
 }
 
 fn reply(form: Form, done: &[Done]) -> Json {
-    let one = |done: &Done| format!(r#"{{"id":"{}","version":{}}}"#, done.id, done.version);
-    let text = match (form, done) {
-        (Form::Single, [done]) => one(done),
-        _ => format!(r#"{{"results":[{}]}}"#, done.iter().map(one).collect::<Vec<_>>().join(",")),
-    };
-    Json::parse(&text).expect("an answer is JSON")
+    let list = form == Form::List || done.len() != 1;
+    let mut text = String::with_capacity(32 + done.len() * DONE_BYTES_MAX);
+    text.push_str(if list { "{\"results\":[" } else { "" });
+    for (index, done) in done.iter().enumerate() {
+        text.push_str(if index > 0 { "," } else { "" });
+        write_done(&done.id, done.version, &mut text);
+        text.push('}');
+    }
+    text.push_str(if list { "]}" } else { "" });
+    Json::of_checked(&text)
 }

@@ -5,6 +5,7 @@
 
 use crate::{
     failure::refusal,
+    held::{Amount, Held},
     limits::{EVENT_BYTES_MAX, EVENT_ENTITY_BYTES_MAX, UNIT_BYTES_MAX, UNIT_CHANGES_MAX, UNIT_SEEN_MAX},
     pending::{Author, Key, Pending, Seen, Stored},
 };
@@ -15,6 +16,7 @@ use bulkhead_protocol::{
 };
 use std::{
     collections::{HashMap, HashSet},
+    fmt::Write,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -27,7 +29,7 @@ pub(crate) struct Emitted {
     pub(crate) time: i64,
     pub(crate) event: String,
     pub(crate) source: Arc<str>,
-    pub(crate) data: String,
+    pub(crate) data: Json,
 }
 
 /// What the handling of one message has changed and emitted so far.
@@ -44,8 +46,8 @@ pub(crate) struct Unit {
     /// of the unit is brought up to it by what is new here.
     pub(crate) touched: Vec<Key>,
     pub(crate) events: Vec<Emitted>,
-    /// By how many bytes and entities it changes what each owner holds.
-    pub(crate) held: HashMap<Arc<str>, (i64, i64)>,
+    /// By how much it changes what each owner holds.
+    pub(crate) held: Held,
     /// What it holds in memory.
     pub(crate) bytes: usize,
 }
@@ -83,7 +85,7 @@ impl Default for Unit {
             memory: Memory::Whole,
             touched: Vec::new(),
             events: Vec::new(),
-            held: HashMap::new(),
+            held: Held::default(),
             bytes: 0,
         }
     }
@@ -178,11 +180,11 @@ impl Unit {
         let data = pending.now.as_ref().map(|now| now.data.as_str());
         let event = Emitted {
             time: author.now,
-            event: format!("{}.{kind}", operation.entity),
+            event: [operation.entity.as_str(), ".", kind].concat(),
             source: Arc::clone(&author.owner),
             data: event_data(&id, version, data),
         };
-        self.hold(data.map_or(0, str::len) + event.data.len())?;
+        self.hold(data.map_or(0, str::len) + event.data.as_str().len())?;
         mark.before.push((key.clone(), before));
         self.replace(key.clone(), Some(pending));
         self.touched.push(key);
@@ -193,15 +195,14 @@ impl Unit {
     /// Emits an event.
     pub(crate) fn emit(&mut self, event: &str, data: &Json, author: &Author) -> Result<(), Failure> {
         check_event_name(event).map_err(|error| refusal(ErrorCode::BadRequest, error.to_string()))?;
-        let data = data.as_str();
-        if data.len() > EVENT_BYTES_MAX {
-            let found = data.len();
+        let found = data.as_str().len();
+        if found > EVENT_BYTES_MAX {
             let sentence = format!("the data of an event has at most {EVENT_BYTES_MAX} bytes, found {found}");
             return Err(refusal(ErrorCode::BadRequest, sentence));
         }
-        self.hold(data.len())?;
-        let (event, data) = (event.to_owned(), data.to_owned());
-        self.events.push(Emitted { time: author.now, event, source: Arc::clone(&author.owner), data });
+        self.hold(found)?;
+        let (event, source) = (event.to_owned(), Arc::clone(&author.owner));
+        self.events.push(Emitted { time: author.now, event, source, data: data.clone() });
         Ok(())
     }
 
@@ -239,15 +240,11 @@ impl Unit {
     }
 
     fn account(&mut self, pending: &Pending, sign: i64) {
-        let mut add = |owner: &Arc<str>, bytes: i64, entities: i64| {
-            let held = self.held.entry(Arc::clone(owner)).or_default();
-            *held = (held.0 + sign * bytes, held.1 + sign * entities);
-        };
         if let Some(base) = &pending.base {
-            add(&base.owner, -base.bytes.cast_signed(), -1);
+            self.held.add(&base.owner, Amount { bytes: -sign * base.bytes.cast_signed(), entities: -sign });
         }
         if let Some(now) = &pending.now {
-            add(&pending.owner, now.data.as_str().len() as i64, 1);
+            self.held.add(&pending.owner, Amount { bytes: sign * now.data.as_str().len() as i64, entities: sign });
         }
     }
 }
@@ -259,9 +256,25 @@ fn before_version(before: Option<&Pending>, pending: &Pending) -> u64 {
 }
 
 /// What the event of a change says: the entity's data too, if it is not too long.
-fn event_data(id: &EntityId, version: u64, data: Option<&str>) -> String {
-    match data.filter(|data| data.len() <= EVENT_ENTITY_BYTES_MAX) {
-        Some(data) => format!(r#"{{"id":"{id}","version":{version},"data":{data}}}"#),
-        None => format!(r#"{{"id":"{id}","version":{version}}}"#),
+fn event_data(id: &EntityId, version: u64, data: Option<&str>) -> Json {
+    let data = data.filter(|data| data.len() <= EVENT_ENTITY_BYTES_MAX);
+    let mut text = String::with_capacity(DONE_BYTES_MAX + data.map_or(0, str::len));
+    write_done(id, version, &mut text);
+    if let Some(data) = data {
+        text.push_str(",\"data\":");
+        text.push_str(data);
     }
+    text.push('}');
+    Json::of_checked(&text)
+}
+
+/// Most bytes of what [`write_done`] writes, and of the end of an object behind it.
+pub(crate) const DONE_BYTES_MAX: usize = 96;
+
+/// Begins the object that says what an operation came to.
+pub(crate) fn write_done(id: &EntityId, version: u64, text: &mut String) {
+    text.push_str("{\"id\":\"");
+    text.push_str(id.as_str());
+    text.push_str("\",\"version\":");
+    write!(text, "{version}").expect("writing to a String never fails");
 }

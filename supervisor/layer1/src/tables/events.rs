@@ -4,24 +4,24 @@
 use crate::{
     limits::{CLEARED_ROWS_MAX, EVENTS_SCANNED_MAX},
     outcome::{EventPage, More, StoredEvent, Waiting},
+    statements::Statements,
     unit::Emitted,
 };
 use bulkhead_protocol::{Json, Pattern};
 use rusqlite::{Connection, Row, params};
 
 /// Stores events behind the newest one, in order.
-pub(crate) fn store(connection: &Connection, events: &[Emitted]) -> rusqlite::Result<Vec<StoredEvent>> {
-    let mut statement =
-        connection.prepare_cached("INSERT INTO events (time, event, source, data) VALUES (?1, ?2, ?3, ?4)")?;
+pub(crate) fn store(statements: &mut Statements<'_>, events: &[Emitted]) -> rusqlite::Result<Vec<StoredEvent>> {
+    let statement = statements.prepare("INSERT INTO events (time, event, source, data) VALUES (?1, ?2, ?3, ?4)")?;
     let mut stored = Vec::with_capacity(events.len());
     for event in events {
-        let cursor = statement.insert(params![event.time, event.event, &*event.source, event.data])?;
+        let cursor = statement.insert(params![event.time, event.event, &*event.source, event.data.as_str()])?;
         stored.push(StoredEvent {
             cursor: cursor.cast_unsigned(),
             time: event.time,
             event: event.event.clone(),
             source: event.source.as_ref().to_owned(),
-            data: Json::parse(&event.data).unwrap_or_default(),
+            data: event.data.clone(),
         });
     }
     Ok(stored)

@@ -1,13 +1,13 @@
 //! The table `keys`: the replies of idempotency keys.
 
-use crate::{failure::refusal, job::Keyed, limits::CLEARED_ROWS_MAX, outcome::KeyState};
+use crate::{failure::refusal, job::Keyed, limits::CLEARED_ROWS_MAX, outcome::KeyState, statements::Statements};
 use bulkhead_protocol::{ErrorCode, Failure, Json};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// What is kept under a key at this time.
-pub(crate) fn find(connection: &Connection, keyed: &Keyed, now: i64) -> rusqlite::Result<KeyState> {
-    let found: Option<(Vec<u8>, String)> = connection
-        .prepare_cached("SELECT fingerprint, reply FROM keys WHERE key = ?1 AND expires_at > ?2")?
+pub(crate) fn find(statements: &mut Statements<'_>, keyed: &Keyed, now: i64) -> rusqlite::Result<KeyState> {
+    let found: Option<(Vec<u8>, String)> = statements
+        .prepare("SELECT fingerprint, reply FROM keys WHERE key = ?1 AND expires_at > ?2")?
         .query_row(params![keyed.key, now], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     Ok(match found {
@@ -18,11 +18,17 @@ pub(crate) fn find(connection: &Connection, keyed: &Keyed, now: i64) -> rusqlite
 }
 
 /// Keeps a reply under a key that is vacant.
-pub(crate) fn store(connection: &Connection, keyed: &Keyed, reply: &Json, now: i64, ttl: i64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO keys (key, fingerprint, reply, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
+pub(crate) fn store(
+    statements: &mut Statements<'_>,
+    keyed: &Keyed,
+    reply: &Json,
+    now: i64,
+    ttl: i64,
+) -> rusqlite::Result<()> {
+    let sql =
+        "INSERT OR REPLACE INTO keys (key, fingerprint, reply, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)";
+    statements
+        .prepare(sql)?
         .execute(params![keyed.key, keyed.fingerprint.0, reply.as_str(), now, now.saturating_add(ttl)])
         .map(|_| ())
 }

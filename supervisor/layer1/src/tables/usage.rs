@@ -1,11 +1,11 @@
 //! The table `usage`: how much each owner's entities hold. The connection that writes keeps what it has
 //! read and brings it to the table once for each commit.
 
-use crate::{failure::over_quota, outcome::Usage};
+use crate::{failure::over_quota, held::Amount, outcome::Usage};
 use bulkhead_protocol::Failure;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, RwLock},
 };
 
@@ -39,33 +39,39 @@ impl Quotas {
 /// What the connection that writes knows of the table, with what its transaction has changed.
 #[derive(Debug, Default)]
 pub(crate) struct UsageCache {
-    owners: HashMap<Arc<str>, (i64, i64)>,
+    owners: HashMap<Arc<str>, Amount>,
     changed: Vec<Arc<str>>,
 }
 
 impl UsageCache {
     pub(crate) fn bytes(&mut self, connection: &Connection, owner: &Arc<str>) -> rusqlite::Result<i64> {
-        if let Some((bytes, _)) = self.owners.get(owner) {
-            return Ok(*bytes);
-        }
-        let found = find(connection, owner)?;
-        self.owners.insert(Arc::clone(owner), found);
-        Ok(found.0)
+        self.held(connection, owner).map(|held| held.bytes)
     }
 
-    /// Adds to what an owner holds, who was asked for with [`UsageCache::bytes`].
-    pub(crate) fn add(&mut self, owner: &Arc<str>, (bytes, entities): (i64, i64)) {
-        let held = self.owners.entry(Arc::clone(owner)).or_default();
-        *held = (held.0 + bytes, held.1 + entities);
+    fn held(&mut self, connection: &Connection, owner: &Arc<str>) -> rusqlite::Result<&mut Amount> {
+        Ok(match self.owners.entry(Arc::clone(owner)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(find(connection, owner)?),
+        })
+    }
+
+    /// Adds to what an owner holds.
+    pub(crate) fn add(&mut self, connection: &Connection, owner: &Arc<str>, amount: Amount) -> rusqlite::Result<()> {
+        if amount == Amount::default() {
+            return Ok(());
+        }
+        let held = self.held(connection, owner)?;
+        *held = held.plus(amount);
         if !self.changed.contains(owner) {
             self.changed.push(Arc::clone(owner));
         }
+        Ok(())
     }
 
     /// Writes what has changed, before the commit.
     pub(crate) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         for owner in self.changed.drain(..) {
-            let (bytes, entities) = self.owners[&owner];
+            let Amount { bytes, entities } = self.owners[&owner];
             let sql = "INSERT OR REPLACE INTO usage (owner, bytes, entities) VALUES (?1, ?2, ?3)";
             connection.prepare_cached(sql)?.execute(params![&*owner, bytes, entities])?;
         }
@@ -83,9 +89,10 @@ impl UsageCache {
 }
 
 /// What an owner's entities hold: bytes and number.
-pub(crate) fn find(connection: &Connection, owner: &str) -> rusqlite::Result<(i64, i64)> {
+pub(crate) fn find(connection: &Connection, owner: &str) -> rusqlite::Result<Amount> {
     let mut statement = connection.prepare_cached("SELECT bytes, entities FROM usage WHERE owner = ?1")?;
-    Ok(statement.query_row([owner], |row| Ok((row.get(0)?, row.get(1)?))).optional()?.unwrap_or_default())
+    let read = |row: &Row<'_>| Ok(Amount { bytes: row.get(0)?, entities: row.get(1)? });
+    Ok(statement.query_row([owner], read).optional()?.unwrap_or_default())
 }
 
 /// What every owner's entities hold.

@@ -2,9 +2,11 @@
 
 mod clear;
 mod pace;
+mod perform;
 pub(crate) mod queue;
 pub(crate) mod reader;
 mod run;
+mod transaction;
 pub(crate) mod units;
 pub(crate) mod watch;
 pub(crate) mod writer;

@@ -42,6 +42,27 @@ pub(crate) struct Write {
     pub(crate) unit: Option<Box<Unit>>,
 }
 
+/// Jobs that share a commit, in their order.
+#[derive(Default)]
+pub(crate) struct Group {
+    pub(crate) writes: Vec<Write>,
+    bytes: usize,
+}
+
+impl Group {
+    /// Whether no further job may join.
+    pub(crate) fn is_full(&self) -> bool {
+        self.writes.len() >= GROUP_JOBS_MAX || self.bytes >= GROUP_BYTES_MAX
+    }
+}
+
+/// Whether a group has become larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Joined {
+    Some,
+    Nothing,
+}
+
 /// The unit that a job belongs to, if it belongs to one.
 pub(crate) type Lent = Option<(UnitId, Box<Unit>)>;
 
@@ -160,16 +181,15 @@ impl Queue {
         }
     }
 
-    /// What shares the next commit.
-    pub(crate) fn next_group(&mut self) -> Vec<Write> {
-        let mut group = Vec::new();
-        let mut bytes = 0;
-        while group.len() < GROUP_JOBS_MAX && bytes < GROUP_BYTES_MAX {
+    /// Takes what waits into the group that shares the next commit, as far as it has room.
+    pub(crate) fn join(&mut self, group: &mut Group) -> Joined {
+        let before = group.writes.len();
+        while !group.is_full() {
             let Some(write) = self.writes.pop_front() else { break };
-            bytes += write.task.bytes + write.unit.as_ref().map_or(0, |unit| unit.bytes);
-            group.push(write);
+            group.bytes += write.task.bytes + write.unit.as_ref().map_or(0, |unit| unit.bytes);
+            group.writes.push(write);
         }
-        group
+        if group.writes.len() > before { Joined::Some } else { Joined::Nothing }
     }
 
     /// Whether every job has its outcome.

@@ -14,6 +14,7 @@ use crate::{
     outcome::{Outcome, Standing},
     pending::{Author, Key, Seen},
     query::{Answering, Overlaid, Overlay, answer},
+    statements::Statements,
     tables::{entities, events, keys, set_aside, subscriptions, usage},
     unit::Unit,
 };
@@ -118,8 +119,8 @@ impl Reader {
                 self.has_room()?;
                 let author = Author { owner: owner.as_str().into(), now };
                 let mut world = World {
-                    find: &mut |key| entities::find(connection, key),
-                    used: &mut |owner| usage::find(connection, owner).map(|(bytes, _)| bytes),
+                    find: &mut |key| entities::find(&mut Statements::new(connection), key),
+                    used: &mut |owner| usage::find(connection, owner).map(|held| held.bytes),
                     quotas: &self.shared.quotas,
                 };
                 let reply = run(unit, mutation, &author, &mut world)?;
@@ -130,7 +131,9 @@ impl Reader {
                 unit.emit(event, data, &Author { owner: source.as_str().into(), now })?;
                 Ok(Outcome::Emitted)
             }
-            (Job::LookUpKey(keyed), _) => keys::find(connection, keyed, now).map(Outcome::Key).map_err(sqlite),
+            (Job::LookUpKey(keyed), _) => {
+                keys::find(&mut Statements::new(connection), keyed, now).map(Outcome::Key).map_err(sqlite)
+            }
             (Job::ReadEvents { after, patterns, limit, bytes_max }, _) => {
                 let page = events::read(connection, *after, patterns, *limit, *bytes_max);
                 page.map(Outcome::Events).map_err(sqlite)

@@ -10,6 +10,7 @@ use crate::{
     job::{Existing, Job, Ticket},
     outcome::{Imported, Outcome},
     pending::{Pending, State, Stored},
+    statements::Statements,
     store::Layer1,
     tables::entities,
     unit::Unit,
@@ -18,7 +19,6 @@ use bulkhead_protocol::{
     ErrorCode, Failure, Json, ModuleName,
     layer1::{Data, EntityId, EntityName, Raw, limits::ENTITY_BYTES_MAX, time},
 };
-use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use std::{
@@ -54,7 +54,7 @@ struct Line<'a> {
 
 /// Reads the lines and makes a unit of them, which is to be written in the transaction that is open.
 pub(crate) fn prepare(
-    connection: &Connection,
+    statements: &mut Statements<'_>,
     lines: &[String],
     first: u64,
     existing: Existing,
@@ -72,7 +72,7 @@ pub(crate) fn prepare(
                 &format!("the {} with the id {} stands in another line too", key.0, key.1),
             )));
         }
-        let Some(stored) = entities::find(connection, &key)? else {
+        let Some(stored) = entities::find(statements, &key)? else {
             imported.created += 1;
             unit.set(key, pending);
             continue;

@@ -1,0 +1,34 @@
+//! By how much a unit changes what each owner's entities hold.
+
+use std::sync::Arc;
+
+/// The owners whose entities the unit changes. Most units change those of one or two, and a list of few is
+/// searched faster than a map is made.
+#[derive(Debug, Default)]
+pub(crate) struct Held(Vec<(Arc<str>, Amount)>);
+
+/// By how many bytes and entities an owner holds more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub(crate) bytes: i64,
+    pub(crate) entities: i64,
+}
+
+impl Amount {
+    pub(crate) fn plus(self, other: Amount) -> Amount {
+        Amount { bytes: self.bytes + other.bytes, entities: self.entities + other.entities }
+    }
+}
+
+impl Held {
+    pub(crate) fn add(&mut self, owner: &Arc<str>, amount: Amount) {
+        match self.0.iter_mut().find(|(known, _)| Arc::ptr_eq(known, owner) || known == owner) {
+            Some((_, held)) => *held = held.plus(amount),
+            None => self.0.push((Arc::clone(owner), amount)),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, Amount)> {
+        self.0.iter().map(|(owner, amount)| (owner, *amount))
+    }
+}

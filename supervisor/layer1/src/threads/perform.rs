@@ -1,0 +1,175 @@
+//! One job of the thread that writes, in a transaction that is open: decided upon before anything of it is
+//! written, so that one which is refused leaves no trace in what the others share.
+
+use super::{queue::Write, writer::Writer};
+use crate::{
+    failure::{conflict, refusal},
+    job::{Also, Job, Keyed, NewEvent},
+    operations::{MutationError, World, run},
+    outcome::{Forgotten, KeyState, Outcome, StoredEvent},
+    pending::Author,
+    settings::micros,
+    statements::Statements,
+    tables::{entities, events, keys, set_aside, subscriptions},
+    tools::import,
+    unit::{Emitted, Unit},
+};
+use bulkhead_protocol::{ErrorCode, Failure, Json};
+
+/// Why a job has no outcome of its own.
+pub(super) enum JobError {
+    Refused(Box<Failure>),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for JobError {
+    fn from(error: rusqlite::Error) -> JobError {
+        JobError::Sqlite(error)
+    }
+}
+
+impl From<Failure> for JobError {
+    fn from(failure: Failure) -> JobError {
+        JobError::Refused(Box::new(failure))
+    }
+}
+
+impl From<MutationError> for JobError {
+    fn from(error: MutationError) -> JobError {
+        match error {
+            MutationError::Refused(failure) => JobError::Refused(failure),
+            MutationError::Sqlite(error) => JobError::Sqlite(error),
+        }
+    }
+}
+
+impl Writer {
+    /// Does one job.
+    pub(super) fn perform(&self, statements: &mut Statements<'_>, write: &Write) -> Result<Outcome, JobError> {
+        let now = self.shared.settings.clock.now();
+        let connection = &self.connection;
+        match &write.task.job {
+            Job::Mutate { owner, mutation, key, .. } => {
+                let taken = self.taken(statements, key.as_ref(), now)?;
+                if let Some(taken) = taken {
+                    return Ok(taken);
+                }
+                let mut unit = Unit::default();
+                let mut world = World {
+                    find: &mut |key| entities::find(statements, key),
+                    used: &mut |owner| self.usage.borrow_mut().bytes(connection, owner),
+                    quotas: &self.shared.quotas,
+                };
+                let author = Author { owner: owner.as_str().into(), now };
+                let reply = run(&mut unit, mutation, &author, &mut world)?;
+                let events = self.write(statements, &unit)?;
+                self.keep(statements, key.as_ref().map(|key| (key, &reply)), now)?;
+                Ok(Outcome::Mutated { reply, events })
+            }
+            Job::Emit { source, event, data, .. } => {
+                let mut unit = Unit::default();
+                unit.emit(event, data, &Author { owner: source.as_str().into(), now })?;
+                Ok(Outcome::Committed { events: self.write(statements, &unit)? })
+            }
+            Job::Commit { key, events, also, .. } => {
+                let empty = Unit::default();
+                let mut emitted = Unit::default();
+                for NewEvent { source, event, data } in events {
+                    emitted.emit(event, data, &Author { owner: source.as_str().into(), now })?;
+                }
+                let unit = write.unit.as_deref().unwrap_or(&empty);
+                self.commit(statements, unit, &emitted.events, key.as_ref(), also, now)
+            }
+            Job::Also(also) => self.also(also, now).map(|()| Outcome::Done),
+            Job::Subscribe { module } => {
+                Ok(Outcome::Subscription(subscriptions::find_or_begin(connection, module, now)?))
+            }
+            Job::Forget { module } => {
+                let subscription = subscriptions::remove(connection, module)?;
+                let set_aside = set_aside::remove_all(connection, module)? as u64;
+                Ok(Outcome::Forgotten(Forgotten { subscription, set_aside }))
+            }
+            Job::Import { lines, first, existing } => {
+                let (unit, imported) = import::prepare(statements, lines, *first, *existing)??;
+                self.write(statements, &unit)?;
+                Ok(Outcome::Imported(imported))
+            }
+            job => Err(refusal(
+                ErrorCode::Internal,
+                format!("a job of another thread came to the one that writes: {job:?}"),
+            )
+            .into()),
+        }
+    }
+
+    fn commit(
+        &self,
+        statements: &mut Statements<'_>,
+        unit: &Unit,
+        emitted: &[Emitted],
+        key: Option<&(Keyed, Json)>,
+        also: &[Also],
+        now: i64,
+    ) -> Result<Outcome, JobError> {
+        if let Some(taken) = self.taken(statements, key.map(|(keyed, _)| keyed), now)? {
+            return Ok(taken);
+        }
+        if let Some(((entity, id), found)) = entities::changed_since(statements, unit)? {
+            let base = unit.changes[&(entity.clone(), id)].base.as_ref();
+            return Ok(Outcome::Conflict(conflict(&entity, &id, base.map(|base| base.version), found)));
+        }
+        for (owner, amount) in unit.held.iter() {
+            let used = self.usage.borrow_mut().bytes(&self.connection, owner)?;
+            self.shared.quotas.check(owner, used, amount.bytes)?;
+        }
+        let mut events = self.write(statements, unit)?;
+        events.extend(events::store(statements, emitted)?);
+        self.keep(statements, key.map(|(keyed, reply)| (keyed, reply)), now)?;
+        self.also(also, now)?;
+        Ok(Outcome::Committed { events })
+    }
+
+    /// What is said of a key that is not vacant.
+    fn taken(
+        &self,
+        statements: &mut Statements<'_>,
+        keyed: Option<&Keyed>,
+        now: i64,
+    ) -> Result<Option<Outcome>, JobError> {
+        let Some(keyed) = keyed else { return Ok(None) };
+        Ok(match keys::find(statements, keyed, now)? {
+            KeyState::Vacant => None,
+            taken => Some(Outcome::Key(taken)),
+        })
+    }
+
+    fn keep(&self, statements: &mut Statements<'_>, key: Option<(&Keyed, &Json)>, now: i64) -> Result<(), JobError> {
+        let Some((keyed, reply)) = key else { return Ok(()) };
+        Ok(keys::store(statements, keyed, reply, now, micros(self.shared.settings.key_ttl))?)
+    }
+
+    /// Writes what a unit has changed and emitted.
+    fn write(&self, statements: &mut Statements<'_>, unit: &Unit) -> Result<Vec<StoredEvent>, JobError> {
+        entities::write(statements, &self.shared.declarations, unit)?;
+        let mut usage = self.usage.borrow_mut();
+        for (owner, amount) in unit.held.iter() {
+            usage.add(&self.connection, owner, amount)?;
+        }
+        Ok(events::store(statements, &unit.events)?)
+    }
+
+    fn also(&self, also: &[Also], now: i64) -> Result<(), JobError> {
+        for one in also {
+            match one {
+                Also::Advance { module, cursor } => subscriptions::advance(&self.connection, module, *cursor)?,
+                Also::SetAside { module, cursor, attempts, error } => {
+                    set_aside::add(&self.connection, module, *cursor, *attempts, error, now)?;
+                    self.has_set_aside.set(true);
+                    subscriptions::advance(&self.connection, module, *cursor)?;
+                }
+                Also::RemoveSetAside { id } => set_aside::remove(&self.connection, *id)?,
+            }
+        }
+        Ok(())
+    }
+}
