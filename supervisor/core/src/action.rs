@@ -99,7 +99,7 @@ pub enum Action {
         status: Status,
     },
     /// Tell whoever follows events.
-    Announce(Announcement),
+    Announce(Box<Announcement>),
     /// Keep a record of a crash.
     RecordCrash(Box<CrashRecord>),
     /// Keep a message that was in flight at two crashes, for people to look at.
@@ -117,11 +117,11 @@ pub enum Action {
         /// The number by which its outcome comes back.
         ticket: RequestId,
         /// What.
-        op: StoreOp,
+        op: Box<StoreOp>,
     },
     /// Tell whoever follows events of one that is stored, in the order of their cursors. Where cursors
     /// are missing, the store was not sure of a commit; what it has of them can be read from it.
-    Tell(StoredEvent),
+    Tell(Box<StoredEvent>),
     /// An event of a process that carries no number was refused: a line in its log says why.
     EventRefused {
         /// Whose.

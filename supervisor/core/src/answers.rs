@@ -70,7 +70,12 @@ impl Core {
         }
         let module_id = pending.module;
         let bytes = pending.bytes();
-        self.concluded(now, run_id, id, of_module(status));
+        if pending.is_plain() {
+            self.tell(id, of_module(status));
+            self.requests.remove(&id);
+        } else {
+            self.concluded(now, run_id, id, of_module(status));
+        }
 
         let run = self.runs.get_mut(&run_id).expect("the caller has it");
         run.in_flight_bytes -= bytes;

@@ -164,7 +164,7 @@ impl Core {
         instance: Option<String>,
         detail: Option<String>,
     ) {
-        self.act(Action::Announce(Announcement { event, module: module.clone(), instance, detail }));
+        self.act(Action::Announce(Box::new(Announcement { event, module: module.clone(), instance, detail })));
     }
 
     /// Sends a request of the host's own.

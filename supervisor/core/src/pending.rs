@@ -95,6 +95,12 @@ impl Pending {
         self.message.payload.as_str().len()
     }
 
+    /// Whether its answer is all that comes of it: it asked nothing of the store, and has neither a key
+    /// nor a stream that waits for it.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.unit, Unit::Empty) && self.message.key.is_none() && self.event.is_none()
+    }
+
     pub(crate) fn is_event(&self) -> bool {
         self.message.kind == RequestType::Event
     }

@@ -44,7 +44,10 @@ impl Core {
         recipient: Option<Recipient>,
         request: Request,
     ) -> Result<(), Failure> {
-        self.check_number(recipient)?;
+        if !matches!(request.kind, RequestType::Command | RequestType::Query | RequestType::Mutation) {
+            // Those are checked with how many their caller has open.
+            self.check_number(recipient)?;
+        }
         match &request.kind {
             RequestType::Event => self.admit_event(now, caller, recipient, request),
             RequestType::Cancel => {
@@ -87,26 +90,24 @@ impl Core {
     /// Checks that the number of a caller's request is free.
     fn check_number(&self, recipient: Option<Recipient>) -> Result<(), Failure> {
         let Some(recipient) = recipient else { return Ok(()) };
-        let Some(outstanding) = self.callers.get(&recipient.caller) else { return Ok(()) };
-        if outstanding.contains_key(&recipient.id) {
-            return Err(refused(
-                ErrorCode::BadRequest,
-                format!("the id {} is that of a request that is not answered yet", recipient.id),
-            ));
+        match self.callers.get(&recipient.caller) {
+            Some(outstanding) if outstanding.contains_key(&recipient.id) => Err(taken(recipient.id)),
+            Some(_) | None => Ok(()),
         }
-        Ok(())
     }
 
     /// Checks what holds for every request that is not answered at once: its number is free, and its
     /// caller has not too many open.
     pub(crate) fn check_caller(&self, recipient: Recipient) -> Result<(), Failure> {
-        self.check_number(Some(recipient))?;
-        let caller = recipient.caller;
-        let most = match caller {
+        let outstanding = self.callers.get(&recipient.caller);
+        if outstanding.is_some_and(|outstanding| outstanding.contains_key(&recipient.id)) {
+            return Err(taken(recipient.id));
+        }
+        let most = match recipient.caller {
             Caller::Client(_) => self.settings.client_requests_max,
             Caller::Run(run) => self.runs.get(&run).map_or(0, |run| run.spec.rules.requests_max),
         };
-        if self.open_count(caller) >= most {
+        if outstanding.map_or(0, std::collections::HashMap::len) >= most {
             return Err(refused(
                 ErrorCode::Overloaded,
                 format!("there are {most} requests unanswered already: wait for answers before sending more"),
@@ -272,6 +273,10 @@ fn is_for_store(request: &Request) -> bool {
         Some(to) => to == layer1::ADDRESS,
         None => matches!(request.kind, RequestType::Query | RequestType::Mutation),
     }
+}
+
+fn taken(id: u64) -> Failure {
+    refused(ErrorCode::BadRequest, format!("the id {id} is that of a request that is not answered yet"))
 }
 
 /// A refusal: nothing was done.

@@ -81,7 +81,7 @@ impl Core {
         if let Standing::AtStore { kind: Kind::Query, interrupted } = &mut operation.standing
             && !std::mem::replace(interrupted, true)
         {
-            self.act(Action::Store { ticket: id, op: StoreOp::Interrupt });
+            self.act(Action::Store { ticket: id, op: StoreOp::Interrupt.into() });
         }
     }
 

@@ -291,7 +291,7 @@ impl Core {
 
     pub(crate) fn submit_as(&mut self, ticket: RequestId, what: Ticket, op: StoreOp) {
         self.layer1.tickets.insert(ticket, what);
-        self.act(Action::Store { ticket, op });
+        self.act(Action::Store { ticket, op: op.into() });
     }
 
     /// Whether the store has something in hand that somebody waits for, or that must not be lost.

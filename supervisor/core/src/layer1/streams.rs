@@ -341,7 +341,7 @@ impl Core {
             for stream in self.layer1.streams.values_mut() {
                 stream.stored(&event);
             }
-            self.act(Action::Tell(event));
+            self.act(Action::Tell(Box::new(event)));
         }
         let ids: Vec<ModuleId> = self.layer1.streams.keys().copied().collect();
         for id in ids {

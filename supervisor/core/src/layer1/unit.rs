@@ -28,7 +28,7 @@ pub(crate) enum Unit {
     /// Nothing.
     Empty,
     /// It has asked the store, and what it changed is to be committed.
-    Open(OpenUnit),
+    Open(Box<OpenUnit>),
     /// Something was changed, and was undone for this reason: nothing more can be done for this request.
     Undone(&'static str),
 }
@@ -72,7 +72,7 @@ impl Core {
     pub(crate) fn open_unit(&mut self, id: RequestId) -> &mut OpenUnit {
         let unit = &mut self.requests.get_mut(&id).expect("it is in hand").unit;
         if !matches!(unit, Unit::Open(_)) {
-            *unit = Unit::Open(OpenUnit::default());
+            *unit = Unit::Open(Box::default());
         }
         match unit {
             Unit::Open(open) => open,
@@ -151,7 +151,7 @@ impl Core {
         let why = undone(id, reason);
         if let Some(unit) = open.id {
             let ticket = self.new_request_id();
-            self.act(Action::Store { ticket, op: StoreOp::Discard(unit) });
+            self.act(Action::Store { ticket, op: StoreOp::Discard(unit).into() });
         }
         for operation in open.operations {
             self.revoke(operation, &why);
@@ -222,7 +222,7 @@ impl Core {
         let Place::Settling(done) = &mut pending.place else { unreachable!("nothing moved it") };
         let open = match &mut pending.unit {
             Unit::Open(open) => std::mem::take(open),
-            Unit::Empty | Unit::Undone(_) => OpenUnit::default(),
+            Unit::Empty | Unit::Undone(_) => Box::default(),
         };
         let (ticket, again, data) = (done.ticket, done.again, std::mem::take(&mut done.data));
         let module = pending.module;
@@ -238,7 +238,7 @@ impl Core {
             pending.unit = Unit::Empty;
             if let Some(unit) = open.id {
                 let ticket = self.new_request_id();
-                self.act(Action::Store { ticket, op: StoreOp::Discard(unit) });
+                self.act(Action::Store { ticket, op: StoreOp::Discard(unit).into() });
             }
             self.end_turn(now, id);
             self.event_handled(id);

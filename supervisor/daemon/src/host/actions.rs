@@ -22,7 +22,7 @@ impl Host {
                     self.core.handle_sample(self.now, run, used);
                 }
                 Action::Reply { to, status } => self.reply(to, status),
-                Action::Announce(announcement) => self.announced(announcement),
+                Action::Announce(announcement) => self.announced(*announcement),
                 Action::RecordCrash(record) => {
                     let run = record.run;
                     self.remark(run, format!("[{} crashed: {}]", record.instance, record.reason));
@@ -33,7 +33,7 @@ impl Host {
                     tracing::warn!(module = module.as_str(), "a message is quarantined in {}", file.display());
                 }
                 Action::Store { ticket, op } => {
-                    if let Some(outcome) = self.store.order(ticket, op) {
+                    if let Some(outcome) = self.store.order(ticket, *op) {
                         self.core.handle_stored(self.now, ticket, outcome);
                     }
                 }
