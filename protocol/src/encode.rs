@@ -71,11 +71,15 @@ impl WireRequest<'_> {
     /// [`FrameError::TooLarge`] when it is longer than `frame_bytes_max`; `out` is then as it was.
     pub fn encode(&self, out: &mut Vec<u8>, frame_bytes_max: usize) -> Result<(), FrameError> {
         frame::encode(out, frame_bytes_max, |out| {
+            out.reserve(self.payload.len() + SMALL_MEMBERS_BYTES);
             let mut object = ObjectWriter::new(out);
             if let Some(id) = self.id {
                 object.member("id", &id);
             }
-            object.member("type", self.kind.name());
+            match self.kind {
+                RequestType::Unknown(name) => object.member("type", name),
+                known => object.word("type", known.name()),
+            }
             if let Some(to) = self.to {
                 object.member("to", to);
             }
@@ -107,15 +111,15 @@ impl Response {
             object.member("id", &self.id);
             match &self.status {
                 Status::Progress(data) => {
-                    object.member("status", "progress");
+                    object.word("status", "progress");
                     object.raw("data", data.as_str());
                 }
                 Status::Success(data) => {
-                    object.member("status", "success");
+                    object.word("status", "success");
                     object.raw("data", data.as_str());
                 }
                 Status::Error(failure) => {
-                    object.member("status", "error");
+                    object.word("status", "error");
                     failure.write(&mut object);
                 }
             }
@@ -123,6 +127,9 @@ impl Response {
         })
     }
 }
+
+/// Room for the members of a message that are not its payload, as they usually are.
+const SMALL_MEMBERS_BYTES: usize = 96;
 
 impl Failure {
     fn write(&self, object: &mut ObjectWriter<'_>) {
@@ -172,6 +179,14 @@ impl<'a> ObjectWriter<'a> {
     fn member(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
         self.name(name);
         serde_json::to_writer(&mut *self.out, value).expect("a plain value can be written to memory");
+    }
+
+    /// A text that JSON takes as it is.
+    fn word(&mut self, name: &str, word: &str) {
+        self.name(name);
+        self.out.push(b'"');
+        self.out.extend_from_slice(word.as_bytes());
+        self.out.push(b'"');
     }
 
     fn raw(&mut self, name: &str, json: &str) {
