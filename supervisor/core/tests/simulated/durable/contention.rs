@@ -280,7 +280,7 @@ impl Contention {
                 self.processes.get_mut(&run).expect("it was started").tasks.push(task);
             }
             Action::Store { ticket, op } => {
-                self.store.accept(ticket, op).unwrap_or_else(|wrong| self.wrong = Some(wrong));
+                self.store.accept(ticket, *op).unwrap_or_else(|wrong| self.wrong = Some(wrong));
             }
             Action::Reply { to, status: Status::Success(data) } => self.replied(to, &data),
             Action::Reply { to, status } => self.wrong = Some(format!("{to:?} is answered {status:?}")),
