@@ -286,7 +286,7 @@ impl World {
                 Ok(())
             }
             // It is never answered: what follows is for worlds with a store.
-            Action::Store { op: StoreOp::Subscription(_), .. } => Ok(()),
+            Action::Store { op, .. } if matches!(**op, StoreOp::Subscription(_)) => Ok(()),
             Action::Store { .. } | Action::Tell(_) | Action::EventRefused { .. } => {
                 Err("nothing here is for the store".into())
             }
