@@ -201,7 +201,8 @@ fn a_page_that_a_disk_has_lost_is_found_and_is_in_no_backup() {
         let mut damaged = whole.clone();
         damaged[lost * page..(lost + 1) * page].fill(0);
         fs::write(folder.database(), &damaged).unwrap();
-        assert!(!tools.check(&mut go).unwrap().is_empty(), "page {lost}");
+        let problems = tools.check(&mut go).unwrap();
+        assert!(problems.iter().any(|problem| problem.contains(&format!("age {}", lost + 1))), "{lost}: {problems:?}");
         let to = folder.0.join("backup.db");
         let refused = tools.backup(&to, &mut go).unwrap_err().to_string();
         assert!(refused.contains("is damaged: ") && refused.contains("put a backup in its place"), "{refused}");

@@ -34,17 +34,22 @@ impl Tools {
         connection.execute_batch("BEGIN")?;
         let total = connection.query_row("SELECT count(*) FROM entities", [], |row| row.get(0)).ok();
         tell(watcher, 0, total)?;
-        *problems = pages(&connection)?;
+        pages(&connection, problems)?;
         entities(&connection, total, watcher, problems)?;
         searches(&connection, problems)?;
         events(&connection, problems)
     }
 }
 
-fn pages(connection: &Connection) -> Result<Vec<String>, ToolError> {
+fn pages(connection: &Connection, problems: &mut Vec<String>) -> Result<(), ToolError> {
     let mut statement = connection.prepare(&format!("PRAGMA integrity_check({PROBLEMS_MAX})"))?;
-    let found: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(found.into_iter().filter(|line| line != "ok").collect())
+    let mut rows = statement.query([])?;
+    // Where it cannot go on, what it has found before says more than its error.
+    while let Some(row) = rows.next()? {
+        let line: String = row.get(0)?;
+        problems.extend((line != "ok").then_some(line));
+    }
+    Ok(())
 }
 
 fn entities(
