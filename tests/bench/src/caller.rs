@@ -85,11 +85,24 @@ impl Caller {
     /// # Errors
     /// As [`Caller::call`].
     pub fn calls(&mut self, request: &[u8], calls: usize, window: usize) -> Result<Duration, Failed> {
+        self.calls_to(&[request], calls, window)
+    }
+
+    /// The same with several requests that take turns.
+    ///
+    /// # Errors
+    /// As [`Caller::call`].
+    pub fn calls_to<T: AsRef<[u8]>>(
+        &mut self,
+        requests: &[T],
+        calls: usize,
+        window: usize,
+    ) -> Result<Duration, Failed> {
         let began = Instant::now();
         let (mut sent, mut answered) = (0, 0);
         while answered < calls {
             while sent < calls && sent - answered < window {
-                self.push(request);
+                self.push(requests[sent % requests.len()].as_ref());
                 sent += 1;
             }
             self.send()?;
@@ -104,15 +117,24 @@ impl Caller {
         Ok(began.elapsed())
     }
 
+    /// Sends a long request, numbered where it lies, and waits for its answer; returns the answer's length.
+    ///
+    /// # Errors
+    /// As [`Caller::call`].
+    pub fn call_in_place(&mut self, request: &mut [u8]) -> Result<usize, Failed> {
+        number(&mut request[ID_AT..ID_AT + ID_DIGITS], self.next_id);
+        self.next_id += 1;
+        self.stream.write_all(request)?;
+        let answer = self.answer()?;
+        success(answer)?;
+        Ok(answer.len())
+    }
+
     /// Puts a request behind those that wait, under the next number.
     pub fn push(&mut self, request: &[u8]) {
         let at = self.out.len() + ID_AT;
         self.out.extend_from_slice(request);
-        let mut rest = self.next_id;
-        for digit in self.out[at..at + ID_DIGITS].iter_mut().rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
+        number(&mut self.out[at..at + ID_DIGITS], self.next_id);
         self.next_id += 1;
     }
 
@@ -167,6 +189,14 @@ impl Caller {
                 return Ok(text);
             }
         }
+    }
+}
+
+/// Writes a number into its digits.
+fn number(digits: &mut [u8], mut rest: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
     }
 }
 

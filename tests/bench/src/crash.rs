@@ -5,6 +5,7 @@
 use crate::caller::Caller;
 use crate::figures::Latencies;
 use crate::parts::{self, ECHO};
+use crate::world::World;
 use crate::{Failed, frames};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -16,37 +17,68 @@ use std::time::Instant;
 /// The times from the kill.
 #[derive(Clone, Debug, Default)]
 pub struct Crashes {
-    /// Until the caller was told.
+    /// Until whoever had a request in the module's hands was told; in the loop, until it noticed.
     pub told: Latencies,
-    /// Until the next process answered a request.
+    /// Until the next process had said that it is ready, or the spare was put in the place.
+    pub ready: Latencies,
+    /// Until a request that came right after the kill was answered.
     pub answered: Latencies,
 }
 
-/// Kills the module `echo` of a host `times` times. Two callers: one whose request is in the
-/// module's hands, one whose request finds nobody and waits for the next process.
+impl Crashes {
+    /// Takes in those of another round.
+    pub fn add(&mut self, other: Crashes) {
+        self.told.add(other.told);
+        self.ready.add(other.ready);
+        self.answered.add(other.answered);
+    }
+}
+
+/// Whether another process waits to take over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spare {
+    /// No: the next one is started after the crash.
+    None,
+    /// One, which is waited for before each crash.
+    Ready,
+}
+
+/// Kills a module of a host `times` times. Two callers: one whose request is in the module's hands,
+/// one whose request comes right after the kill and waits for the next process.
 ///
 /// # Errors
 /// When the host does not do what it promises.
-pub fn through_host(holder: &mut Caller, next: &mut Caller, times: usize) -> Result<Crashes, Failed> {
-    let (hold, ask_pid, echo) = requests();
+pub fn through_host(
+    world: &World,
+    module: &str,
+    spare: Spare,
+    signal: Signal,
+    times: usize,
+) -> Result<Crashes, Failed> {
+    let [hold, ask_pid, echo] = ["hold", "pid", "echo"].map(|name| frames::command(module, name));
+    let (mut holder, mut next) = (world.caller()?, world.caller()?);
+    let mut events = Events::follow(world, module)?;
     let mut crashes = Crashes::default();
     for _ in 0..times {
-        let pid = pid_of(holder, &ask_pid)?;
-        holder.push(&hold);
-        holder.send()?;
-        let progress = String::from_utf8_lossy(holder.answer()?).into_owned();
-        if !progress.contains("progress") {
-            return Err(format!("expected progress, found {progress}").into());
-        }
+        let pid = pid_of(&mut holder, &ask_pid)?;
+        hold_one(&mut holder, &hold)?;
         let killed = Instant::now();
-        kill(pid, Signal::SIGKILL)?;
+        kill(pid, signal)?;
+        next.push(&echo);
+        next.send()?;
         let told = holder.last_answer()?;
         crashes.told.push(killed.elapsed());
         if !told.contains(r#""code":"module_crashed""#) {
             return Err(format!("expected module_crashed, found {told}").into());
         }
-        next.call(&echo)?;
+        events.wait(if spare == Spare::Ready { "module.took_over" } else { "module.ready" })?;
+        crashes.ready.push(killed.elapsed());
+        next.success()?;
         crashes.answered.push(killed.elapsed());
+        if spare == Spare::Ready {
+            // The next spare.
+            events.wait("module.ready")?;
+        }
     }
     Ok(crashes)
 }
@@ -55,26 +87,61 @@ pub fn through_host(holder: &mut Caller, next: &mut Caller, times: usize) -> Res
 ///
 /// # Errors
 /// When the module does not start.
-pub fn in_a_loop(times: usize) -> Result<Crashes, Failed> {
-    let (hold, ask_pid, echo) = requests();
+pub fn in_a_loop(signal: Signal, times: usize) -> Result<Crashes, Failed> {
+    let [hold, ask_pid, echo] = ["hold", "pid", "echo"].map(|name| frames::command("echo", name));
     let mut crashes = Crashes::default();
     let (mut caller, mut child) = start()?;
     for _ in 0..times {
         let pid = pid_of(&mut caller, &ask_pid)?;
-        caller.push(&hold);
-        caller.send()?;
-        caller.answer()?;
+        hold_one(&mut caller, &hold)?;
         let killed = Instant::now();
-        kill(pid, Signal::SIGKILL)?;
+        kill(pid, signal)?;
         child.wait()?;
         crashes.told.push(killed.elapsed());
         (caller, child) = start()?;
+        crashes.ready.push(killed.elapsed());
         caller.call(&echo)?;
         crashes.answered.push(killed.elapsed());
     }
     drop(caller);
     child.wait()?;
     Ok(crashes)
+}
+
+/// What the host says of one of its modules as it happens.
+struct Events {
+    caller: Caller,
+    module: String,
+}
+
+impl Events {
+    fn follow(world: &World, module: &str) -> Result<Events, Failed> {
+        let mut caller = world.caller()?;
+        caller.push(&frames::follow_modules());
+        caller.send()?;
+        let first = String::from_utf8_lossy(caller.answer()?).into_owned();
+        if !first.contains(r#""following":true"#) {
+            return Err(format!("expected to follow events, found {first}").into());
+        }
+        Ok(Events { caller, module: format!(r#""module":"{module}""#) })
+    }
+
+    fn wait(&mut self, event: &str) -> Result<(), Failed> {
+        let event = format!(r#""event":"{event}""#);
+        loop {
+            let told = String::from_utf8_lossy(self.caller.answer()?);
+            if told.contains(&event) && told.contains(&self.module) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn hold_one(caller: &mut Caller, hold: &[u8]) -> Result<(), Failed> {
+    caller.push(hold);
+    caller.send()?;
+    let progress = String::from_utf8_lossy(caller.answer()?).into_owned();
+    if progress.contains("progress") { Ok(()) } else { Err(format!("expected progress, found {progress}").into()) }
 }
 
 fn start() -> Result<(Caller, Child), Failed> {
@@ -84,10 +151,6 @@ fn start() -> Result<(Caller, Child), Failed> {
     let mut caller = Caller::new(ours)?;
     caller.call(&frames::init())?;
     Ok((caller, child))
-}
-
-fn requests() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
-    (frames::command("echo", "hold"), frames::command("echo", "pid"), frames::command("echo", "echo"))
 }
 
 fn pid_of(caller: &mut Caller, ask: &[u8]) -> Result<Pid, Failed> {

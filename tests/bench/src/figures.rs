@@ -13,12 +13,22 @@ impl Latencies {
         self.0.push(latency);
     }
 
+    /// Takes in those of another round.
+    pub fn add(&mut self, other: Latencies) {
+        self.0.extend(other.0);
+    }
+
     /// The latency that this share of all do not exceed, in microseconds.
     pub fn percentile(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
         let at = (sorted.len() as f64 * share) as usize;
         sorted.get(at.min(sorted.len().saturating_sub(1))).map_or(f64::NAN, |at| at.as_secs_f64() * 1e6)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
     }
 
     /// How many there were each second.

@@ -24,6 +24,49 @@ pub fn command(to: &str, name: &str) -> Vec<u8> {
     frame(&format!(r#"{{"id":{FIRST_ID},"type":"command","to":"{to}","payload":{head}{args}}}}}"#))
 }
 
+/// A command to `to` with these arguments, which are JSON.
+pub fn command_with(to: &str, name: &str, args: &str) -> Vec<u8> {
+    frame(&format!(r#"{{"id":{FIRST_ID},"type":"command","to":"{to}","payload":{{"name":"{name}","args":{args}}}}}"#))
+}
+
+/// JSON as programs write it, this many bytes long: numbers, short keys, nested objects, short texts.
+pub fn ordinary_json(bytes: usize) -> String {
+    const END: &str = r#"],"pad":""}"#;
+    let mut out = String::with_capacity(bytes);
+    out.push_str(r#"{"rows":["#);
+    for number in 0_u64.. {
+        let row = format!(
+            r#"{{"id":{number},"at":[{}.5,-{},{}e-3],"user":{{"name":"user {number}","active":{},"tags":["a","bc"],"note":null}}}}"#,
+            number % 1000,
+            number % 97,
+            number % 13,
+            number % 2 == 0,
+        );
+        if out.len() + 1 + row.len() + END.len() > bytes {
+            break;
+        }
+        if number > 0 {
+            out.push(',');
+        }
+        out.push_str(&row);
+    }
+    let pad = bytes - out.len() - END.len();
+    out.push_str(r#"],"pad":""#);
+    out.extend(std::iter::repeat_n('x', pad));
+    out.push_str(r#""}"#);
+    out
+}
+
+/// An event with this name and a little data.
+pub fn event(name: &str) -> Vec<u8> {
+    frame(&format!(r#"{{"id":{FIRST_ID},"type":"event","payload":{{"event":"{name}","data":{{"number":1}}}}}}"#))
+}
+
+/// A wish to follow the host's events about modules.
+pub fn follow_modules() -> Vec<u8> {
+    command_with("supervisor", "events", r#"{"pattern":"module.*"}"#)
+}
+
 /// A question for the host's own state.
 pub fn status() -> Vec<u8> {
     frame(&format!(r#"{{"id":{FIRST_ID},"type":"command","to":"supervisor","payload":{{"name":"status"}}}}"#))
@@ -82,6 +125,16 @@ pub fn first(bytes: &[u8]) -> Option<(&[u8], usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_of_both_shapes_are_json_of_the_length_that_is_promised() {
+        for bytes in [100, 1024, 65_536] {
+            for args in [args_of(bytes), ordinary_json(bytes)] {
+                assert_eq!(args.len(), bytes);
+                assert!(serde_json::from_str::<serde_json::Value>(&args).unwrap().is_object());
+            }
+        }
+    }
 
     #[test]
     fn a_measured_request_is_a_message_with_a_payload_of_the_length_that_is_promised() {

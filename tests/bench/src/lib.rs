@@ -7,15 +7,19 @@
 
 pub mod bare;
 pub mod caller;
+pub mod callers;
 pub mod cores;
 pub mod crash;
 pub mod figures;
 pub mod frames;
+pub mod installed;
 pub mod kinds;
 pub mod parts;
+pub mod peers;
 pub mod processes;
 pub mod programs;
 pub mod rows;
+pub mod supervisors;
 pub mod targets;
 pub mod weight;
 pub mod world;

@@ -10,14 +10,17 @@ const PACKAGES: [&str; 3] = ["bulkhead", "bulkhead-launcher", "test-minimal"];
 /// The packages of the other kinds of modules, which take longer to build.
 const PACKAGES_OF_KINDS: [&str; 4] = ["bulkhead", "bulkhead-launcher", "bulkhead-wasm", "specimen"];
 
-/// The folder of release builds.
+/// Names a folder of programs that are measured as they are, such as those of an earlier build.
+const FOLDER_VARIABLE: &str = "BULKHEAD_BENCH_PROGRAMS";
+
+/// The folder of the programs that are measured, release builds as a rule.
 #[derive(Debug)]
 pub struct Programs {
     folder: PathBuf,
 }
 
 impl Programs {
-    /// Builds what is measured, and says so.
+    /// Builds what is measured, and says so; or takes the folder that `$BULKHEAD_BENCH_PROGRAMS` names.
     ///
     /// # Errors
     /// When it does not build.
@@ -34,6 +37,10 @@ impl Programs {
     }
 
     fn of(packages: &[&str]) -> Result<Programs, Failed> {
+        if let Some(folder) = std::env::var_os(FOLDER_VARIABLE) {
+            eprintln!("measuring what is in {}", folder.display());
+            return Ok(Programs { folder: folder.into() });
+        }
         let current = std::env::current_exe()?;
         let folder = current
             .ancestors()

@@ -2,14 +2,14 @@
 //! when they are dropped, and when this program ends in whatever way.
 
 use crate::caller::Caller;
-use crate::parts::{self, RUN};
+use crate::parts::{self, RELAY_OF_MANY, RUN};
 use crate::programs::Programs;
 use crate::{Failed, bare, frames, processes};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -53,6 +53,12 @@ impl Module {
     /// The same module with one more line under `[module]`.
     pub fn with(mut self, line: &str) -> Module {
         self.manifest = format!("{}\n{line}", self.manifest);
+        self
+    }
+
+    /// The same module with this line under `[capabilities]`; nothing can be said under `[module]` after it.
+    pub fn allow(mut self, line: &str) -> Module {
+        self.manifest = format!("{}\n[capabilities]\n{line}", self.manifest);
         self
     }
 }
@@ -233,5 +239,46 @@ impl Drop for Relay {
             let _ = process.kill();
             let _ = process.wait();
         }
+    }
+}
+
+/// A relay that many callers connect to, and the module behind it.
+#[derive(Debug)]
+pub struct RelayOfMany {
+    folder: PathBuf,
+    processes: [Child; 2],
+}
+
+impl RelayOfMany {
+    /// Starts the relay before a module that is started by `module`.
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub fn start(mut module: Command) -> Result<RelayOfMany, Failed> {
+        let folder = std::env::temp_dir().join(format!("bulkhead-bench-relay-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let _ = fs::remove_file(folder.join("socket"));
+        let listener = UnixListener::bind(folder.join("socket"))?;
+        let (relay_back, module_end) = UnixStream::pair()?;
+        let module_out = module_end.try_clone()?;
+        let module = module.stdin(OwnedFd::from(module_end)).stdout(OwnedFd::from(module_out)).spawn()?;
+        let relay =
+            parts::part(RELAY_OF_MANY)?.stdin(OwnedFd::from(listener)).stdout(OwnedFd::from(relay_back)).spawn()?;
+        Ok(RelayOfMany { folder, processes: [relay, module] })
+    }
+
+    /// Where callers connect.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("socket")
+    }
+}
+
+impl Drop for RelayOfMany {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }

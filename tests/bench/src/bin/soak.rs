@@ -3,10 +3,12 @@
 //!
 //! `cargo run --release -p bulkhead-bench --bin soak [CALLS [CRASHES]]`
 
+use bulkhead_bench::crash::{self, Spare};
 use bulkhead_bench::figures::{grouped, heading, row};
 use bulkhead_bench::programs::Programs;
 use bulkhead_bench::world::World;
-use bulkhead_bench::{Failed, crash, frames, parts};
+use bulkhead_bench::{Failed, frames, parts};
+use nix::sys::signal::Signal;
 
 /// Steps at which the memory is looked at.
 const STEPS: usize = 10;
@@ -19,7 +21,6 @@ fn main() -> Result<(), Failed> {
 
     let world = World::start(&Programs::build()?)?;
     let mut caller = world.caller()?;
-    let mut holder = world.caller()?;
     let echo = frames::command("echo", "echo");
     heading("resident memory, KiB", &["host", "guardian"]);
     caller.calls(&echo, 1000, 64)?;
@@ -29,7 +30,7 @@ fn main() -> Result<(), Failed> {
         show(&world, &format!("after {} calls more", grouped((step * (calls / STEPS)) as f64)))?;
     }
     for step in 1..=STEPS {
-        let round = crash::through_host(&mut holder, &mut caller, crashes / STEPS)?;
+        let round = crash::through_host(&world, "echo", Spare::None, Signal::SIGKILL, crashes / STEPS)?;
         let told = round.told.percentile(0.5);
         let name = format!("after {} crashes (told in {told:.0} µs)", grouped((step * (crashes / STEPS)) as f64));
         show(&world, &name)?;

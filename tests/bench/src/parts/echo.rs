@@ -4,14 +4,21 @@
 use super::channel;
 use crate::Failed;
 use crate::frames::{self, PAYLOAD_BYTES};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 
 /// `echo` may be sent again after a crash, `hold` may not: it is what a crash is to be told to.
-const READY: &str =
-    r#"{"name":"echo","version":"0","protocol":1,"commands":[{"name":"echo","idempotent":true},"pid","hold"]}"#;
+const READY: &str = r#"{"name":"echo","version":"0","protocol":1,"commands":[{"name":"echo","idempotent":true},"pid","hold","mirror"]}"#;
 
-pub(super) fn run() -> Result<(), Failed> {
+/// How far into a message what is asked is looked for.
+const HEAD_BYTES: usize = 256;
+
+/// `started` is where it is said that the process runs, if anybody wants to know.
+pub(super) fn run(started: Option<OsString>) -> Result<(), Failed> {
+    if let Some(started) = started {
+        super::say_started(&started)?;
+    }
     let (mut input, mut output) = channel::open()?;
     let data = format!("\"{}\"", "y".repeat(PAYLOAD_BYTES - 2));
     let mut buffer = vec![0; 64 * 1024];
@@ -37,32 +44,48 @@ pub(super) fn run() -> Result<(), Failed> {
     }
 }
 
-fn answer(out: &mut Vec<u8>, content: &[u8], data: &str) -> Result<(), Failed> {
-    let content = std::str::from_utf8(content)?;
-    let (id, rest) = content
+pub(super) fn answer(out: &mut Vec<u8>, content: &[u8], data: &str) -> Result<(), Failed> {
+    // What is asked stands at the beginning; long arguments are not looked at.
+    let head = &content[..content.len().min(HEAD_BYTES)];
+    let head = str::from_utf8(head).map_err(|error| format!("expected text, found {error}"))?;
+    let (id, rest) = head
         .strip_prefix(r#"{"id":"#)
         .and_then(|rest| rest.split_once(r#","type":""#))
-        .ok_or_else(|| format!("expected a request, found {content}"))?;
+        .ok_or_else(|| format!("expected a request, found {head}"))?;
     let (kind, rest) = rest.split_once('"').ok_or("expected a type")?;
     // A relay passes the name of the module on as well, a host does not.
     let name = rest.split_once(r#""payload":{"name":""#).map_or("", |(_, name)| name);
-    let mut say = |status: &str, data: &str| {
+    let mut say = |status: &str, data: &[u8]| {
         let at = out.len();
         out.extend_from_slice(&[0; 4]);
-        for piece in [r#"{"id":"#, id, r#","status":""#, status, r#"","data":"#, data, "}"] {
+        for piece in [r#"{"id":"#, id, r#","status":""#, status, r#"","data":"#] {
             out.extend_from_slice(piece.as_bytes());
         }
-        let length = u32::try_from(out.len() - at - 4).expect("an answer is short");
+        out.extend_from_slice(data);
+        out.push(b'}');
+        let length = u32::try_from(out.len() - at - 4).expect("an answer fits into a frame");
         out[at..at + 4].copy_from_slice(&length.to_be_bytes());
     };
     match kind {
-        "init" => say("success", READY),
-        "command" if name.starts_with("pid\"") => say("success", &std::process::id().to_string()),
-        "command" if name.starts_with("hold\"") => say("progress", "null"),
-        "command" => say("success", data),
-        _ => say("success", "null"),
+        "init" => say("success", READY.as_bytes()),
+        "command" if name.starts_with("pid\"") => say("success", std::process::id().to_string().as_bytes()),
+        "command" if name.starts_with("hold\"") => say("progress", b"null"),
+        "command" if name.starts_with("mirror\"") => say("success", arguments(content, head)?),
+        "command" => say("success", data.as_bytes()),
+        _ => say("success", b"null"),
     }
     Ok(())
+}
+
+/// The arguments of a command, from where they begin to the end of the payload. A host may say
+/// something behind the payload, which is a number and so has no brace.
+fn arguments<'a>(content: &'a [u8], head: &str) -> Result<&'a [u8], Failed> {
+    const ARGUMENTS: &str = r#","args":"#;
+    let begin = head.find(ARGUMENTS).ok_or("expected arguments")? + ARGUMENTS.len();
+    // The brace of the message, and the one of the payload.
+    let message = content.iter().rposition(|byte| *byte == b'}').ok_or("expected an object")?;
+    let payload = content[..message].iter().rposition(|byte| *byte == b'}').ok_or("expected a payload")?;
+    Ok(&content[begin..payload])
 }
 
 fn flush(output: &mut File, out: &mut Vec<u8>) -> Result<(), Failed> {

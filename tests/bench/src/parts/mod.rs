@@ -4,19 +4,25 @@
 //! Each of them ends when its other side is gone, however the measurement ends.
 
 mod channel;
+mod deaf;
 mod echo;
+mod hub;
 mod relay;
 
 use crate::Failed;
+use crate::peers::nats;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 /// The first argument of a program that plays a part.
 const PLAY: &str = "--play";
 
-/// A bare module: it reads an answer's number and nothing else, and writes all answers of one read at once.
+/// A bare module: it reads a request's number and name and nothing else, and writes all answers of one
+/// read at once. Where it is given a socket, it says there first which process it is.
 pub const ECHO: &str = "echo";
 
 /// The relay that waits for both sides.
@@ -24,6 +30,21 @@ pub const RELAY_EPOLL: &str = "relay-epoll";
 
 /// The relay that expects question and answer in turns, and makes four system calls for both.
 pub const RELAY_BLOCKING: &str = "relay-blocking";
+
+/// The relay of whole frames between many callers and one module that answers in order.
+pub const RELAY_OF_MANY: &str = "relay-of-many";
+
+/// The relay that passes bytes on as they come and does not know of frames.
+pub const COPY: &str = "copy";
+
+/// A module that becomes ready and reads nothing after that.
+pub const DEAF: &str = "deaf";
+
+/// A program that ends with a failure as soon as it runs.
+pub const FAIL: &str = "fail";
+
+/// A program that says to the socket that it is given which process it is, and then waits to be killed.
+pub const MARK: &str = "mark";
 
 /// Runs another program that is killed as soon as this one's parent ends.
 pub const RUN: &str = "run";
@@ -36,10 +57,16 @@ pub fn play_if_asked() {
     }
     let part = args.next().and_then(|word| word.into_string().ok()).unwrap_or_default();
     let result = match part.as_str() {
-        ECHO => echo::run(),
+        ECHO => echo::run(args.next()),
         RELAY_EPOLL => relay::epoll(),
         RELAY_BLOCKING => relay::blocking(),
+        RELAY_OF_MANY => hub::run(),
+        COPY => relay::copy(),
+        DEAF => deaf::run(),
+        FAIL => Err("this is what it is for".into()),
+        MARK => mark(args.next()),
         RUN => run(args.collect()),
+        nats::PART => nats::reply(args.next()),
         other => Err(format!("expected the name of a part, found {other:?}").into()),
     };
     if let Err(error) = result {
@@ -59,8 +86,23 @@ pub fn part(name: &str) -> Result<Command, Failed> {
     Ok(command)
 }
 
-fn run(words: Vec<std::ffi::OsString>) -> Result<(), Failed> {
+fn run(words: Vec<OsString>) -> Result<(), Failed> {
     set_pdeathsig(Signal::SIGKILL)?;
     let (program, args) = words.split_first().ok_or("expected a program to run")?;
     Err(Command::new(program).args(args).exec().into())
+}
+
+/// The least service: it shows that a supervisor has started it again, and ends with that supervisor.
+fn mark(socket: Option<OsString>) -> Result<(), Failed> {
+    set_pdeathsig(Signal::SIGKILL)?;
+    say_started(&socket.ok_or("expected a socket")?)?;
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Says which process this is.
+fn say_started(socket: &OsStr) -> Result<(), Failed> {
+    UnixDatagram::unbound()?.send_to(std::process::id().to_string().as_bytes(), socket)?;
+    Ok(())
 }

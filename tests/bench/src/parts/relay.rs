@@ -1,6 +1,7 @@
 //! The bare relay: frames go from standard input, a socket to the caller, to standard output, a
 //! socket to the module, and back. It looks at nothing but the lengths, as a relay that keeps
-//! frames whole must, and it writes all whole frames of one read at once.
+//! frames whole must, and it writes all whole frames of one read at once. One of its forms does not
+//! even do that.
 
 use crate::{Failed, frames};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -43,10 +44,29 @@ impl<'a> Way<'a> {
         self.held -= whole;
         Ok(true)
     }
+
+    /// Reads once and passes all of it on; `false` at the end.
+    fn copy(&mut self) -> Result<bool, Failed> {
+        let count = read(self.from, &mut self.buffer)?;
+        let mut written = 0;
+        while written < count {
+            written += write(self.to, &self.buffer[written..count])?;
+        }
+        Ok(count > 0)
+    }
 }
 
-/// Waits for both sides at once.
+/// Waits for both sides at once, and passes whole frames on.
 pub(super) fn epoll() -> Result<(), Failed> {
+    between(|way| way.pass())
+}
+
+/// The same with bytes as they come.
+pub(super) fn copy() -> Result<(), Failed> {
+    between(|way| way.copy())
+}
+
+fn between(pass: impl Fn(&mut Way<'_>) -> Result<bool, Failed>) -> Result<(), Failed> {
     let (caller, module) = (io::stdin(), io::stdout());
     let mut ways = [Way::new(caller.as_fd(), module.as_fd()), Way::new(module.as_fd(), caller.as_fd())];
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -57,7 +77,7 @@ pub(super) fn epoll() -> Result<(), Failed> {
     loop {
         let count = epoll.wait(&mut events, EpollTimeout::NONE)?;
         for event in &events[..count] {
-            if !ways[event.data() as usize].pass()? {
+            if !pass(&mut ways[event.data() as usize])? {
                 return Ok(());
             }
         }

@@ -152,7 +152,7 @@ fn ahead(programs: &Programs) -> Result<Vec<Rate>, Failed> {
 fn by_many(programs: &Programs) -> Result<Vec<Rate>, Failed> {
     let several = several(programs)?;
     let relay = RelayOfMany::start(parts::part(ECHO)?)?;
-    let mut relayed = Callers::connect(relay.socket(), CALLERS)?;
+    let mut relayed = Callers::connect(&relay.socket(), CALLERS)?;
     relayed.first_call(&frames::init())?;
     let mut hosted = Callers::connect(&several.socket(), CALLERS)?;
     let echo = vec![frames::command("echo", "echo")];

@@ -1,7 +1,14 @@
 //! The groups of rows. Each measures, then prints its table, and says what of it was promised. A
 //! bench runs one group; the bench `targets` runs all and prints the promises alone.
 
+pub mod calls;
+pub mod crashes;
 pub mod many;
+pub mod neighbours;
+pub mod payloads;
+pub mod pipe;
+pub mod shell;
+pub mod weights;
 
 use crate::programs::Programs;
 use crate::targets::Target;

@@ -1,0 +1,9 @@
+//! The host's memory on the way, its crates, the size of its programs.
+//!
+//! `cargo bench -p bulkhead-bench --bench weights`
+
+use bulkhead_bench::{Failed, rows};
+
+fn main() -> Result<(), Failed> {
+    rows::bench(rows::weights::measure)
+}
