@@ -128,6 +128,10 @@ impl Core {
         let Some(waiter) = self.waiters.get(&id) else { return };
         let reason = match waiter.goal {
             Goal::Stopped | Goal::StopDone => format!("{} has not stopped yet", self.modules[&waiter.module].spec.name),
+            // The old one serves meanwhile, and has nothing to do with the wait.
+            Goal::Reloaded if self.modules[&waiter.module].incoming.is_some() => {
+                format!("the new version of {} is not ready yet", self.modules[&waiter.module].spec.name)
+            }
             Goal::Ready | Goal::ReadyAfter(_) | Goal::Reloaded => self.why_waiting(now, waiter.module),
         };
         self.answer_waiter(id, Failure::new(ErrorCode::DeadlineExceeded, reason).into());
