@@ -1,43 +1,12 @@
 //! Reads a message from the content of one frame, and says what is wrong with one that is none.
 
 use crate::{
-    Delivery, ErrorCode, Exit, Failure, Json, Message, MessageError, Request, RequestType, Response, Status,
-    frame::quote,
+    ErrorCode, Failure, Json, Message, MessageError, Request, RequestType, Response, Status,
     limits::{DEADLINE_MS_MAX, ERROR_TEXT_BYTES_MAX, KEY_BYTES_MAX, REQUEST_ID_MAX},
+    members::{FailureMembers, Members},
+    refusal,
 };
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
-
-/// The members of both kinds of message; unknown ones are ignored.
-#[derive(Deserialize)]
-#[serde(expecting = "an object")]
-struct Envelope<'a> {
-    #[serde(default, deserialize_with = "present")]
-    id: Option<Option<u64>>,
-    #[serde(borrow, rename = "type")]
-    kind: Option<std::borrow::Cow<'a, str>>,
-    #[serde(borrow)]
-    status: Option<std::borrow::Cow<'a, str>>,
-    to: Option<String>,
-    payload: Option<Box<RawValue>>,
-    deadline_ms: Option<u64>,
-    key: Option<String>,
-    of: Option<u64>,
-    data: Option<Box<RawValue>>,
-    error: Option<String>,
-    code: Option<String>,
-    delivery: Option<Delivery>,
-    retryable: Option<bool>,
-    exit: Option<Exit>,
-    #[serde(default)]
-    stderr: Vec<String>,
-    module_code: Option<String>,
-}
-
-/// Tells a member that is `null` from one that is absent.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u64>>, D::Error> {
-    Option::<u64>::deserialize(deserializer).map(Some)
-}
+use std::borrow::Cow;
 
 impl Message {
     /// Reads the content of one frame.
@@ -50,21 +19,15 @@ impl Message {
             let at = error.valid_up_to();
             fail(None, format!("expected UTF-8, found the byte 0x{:02x} at offset {at}", frame[at]))
         })?;
-        // An array of the right values in the right order would be read as an object without names.
-        if text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('[') {
-            return Err(fail(None, format!("expected one JSON object, found {}", quote(frame))));
-        }
-        let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| {
-            let what = if error.is_data() { "a message" } else { "one JSON object" };
-            fail(readable_id(text), format!("expected {what}: {error}; found {}", quote(frame)))
-        })?;
-        let id = envelope.id.flatten();
+        let mut members = Members::default();
+        members.read(text).ok_or_else(|| refusal::of(text))?;
+        let id = members.id;
         if let Some(id) = id.filter(|id| *id > REQUEST_ID_MAX) {
             return Err(fail(None, format!("expected an id of at most {REQUEST_ID_MAX}, found {id}")));
         }
-        match (&envelope.kind, &envelope.status) {
-            (Some(_), None) => envelope.into_request(id).map(Message::Request),
-            (None, Some(_)) => envelope.into_response(id).map(Message::Response),
+        match (&members.kind, &members.status) {
+            (Some(_), None) => members.into_request().map(Message::Request),
+            (None, Some(_)) => members.into_response().map(Message::Response),
             (Some(_), Some(_)) => {
                 Err(fail(id, "expected either \"type\" (a request) or \"status\" (a response), found both".into()))
             }
@@ -75,17 +38,9 @@ impl Message {
     }
 }
 
-/// The id of a message that is broken elsewhere, so that its sender still gets an answer with it.
-fn readable_id(text: &str) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct OnlyId {
-        id: Option<u64>,
-    }
-    serde_json::from_str::<OnlyId>(text).ok().and_then(|only| only.id).filter(|id| *id <= REQUEST_ID_MAX)
-}
-
-impl Envelope<'_> {
-    fn into_request(self, id: Option<u64>) -> Result<Request, MessageError> {
+impl Members<'_> {
+    fn into_request(self) -> Result<Request, MessageError> {
+        let id = self.id;
         let kind = RequestType::from_name(&self.kind.expect("the caller saw it"));
         let fail = |reason: String| Err(MessageError { id, reason });
         if id.is_none() && kind != RequestType::Event {
@@ -103,38 +58,21 @@ impl Envelope<'_> {
         Ok(Request {
             id,
             kind,
-            to: self.to,
-            payload: self.payload.map_or_else(Json::null, Json),
+            to: self.to.map(Cow::into_owned),
+            payload: self.payload.map_or_else(Json::null, Json::of_checked),
             deadline_ms: self.deadline_ms,
-            key: self.key,
+            key: self.key.map(Cow::into_owned),
             of: self.of,
         })
     }
 
-    fn into_response(self, id: Option<u64>) -> Result<Response, MessageError> {
-        let data = self.data.map(Json);
+    fn into_response(self) -> Result<Response, MessageError> {
+        let id = self.id;
+        let data = self.data.map(Json::of_checked);
         let status = match self.status.as_deref() {
             Some("progress") => Status::Progress(data.unwrap_or_default()),
             Some("success") => Status::Success(data.unwrap_or_default()),
-            Some("error") => {
-                let known = self.code.as_deref().and_then(ErrorCode::from_name);
-                let code = known.unwrap_or(ErrorCode::ModuleError);
-                let mut error = self.error.unwrap_or_else(|| "the answer is an error without a sentence".into());
-                if error.len() > ERROR_TEXT_BYTES_MAX {
-                    error.truncate(error.floor_char_boundary(ERROR_TEXT_BYTES_MAX));
-                    error.push('…');
-                }
-                Status::Error(Box::new(Failure {
-                    code,
-                    error,
-                    delivery: self.delivery,
-                    retryable: self.retryable.unwrap_or(code.retryable()),
-                    exit: self.exit,
-                    stderr: self.stderr,
-                    module_code: if known.is_none() { self.code } else { self.module_code },
-                    data,
-                }))
-            }
+            Some("error") => Status::Error(Box::new(failure(self.of_failure.map(|members| *members), data))),
             other => {
                 return Err(MessageError {
                     id,
@@ -146,6 +84,27 @@ impl Envelope<'_> {
             }
         };
         Ok(Response { id, status })
+    }
+}
+
+fn failure(members: Option<FailureMembers>, data: Option<Json>) -> Failure {
+    let members = members.unwrap_or_default();
+    let known = members.code.as_deref().and_then(ErrorCode::from_name);
+    let code = known.unwrap_or(ErrorCode::ModuleError);
+    let mut error = members.error.unwrap_or_else(|| "the answer is an error without a sentence".into());
+    if error.len() > ERROR_TEXT_BYTES_MAX {
+        error.truncate(error.floor_char_boundary(ERROR_TEXT_BYTES_MAX));
+        error.push('…');
+    }
+    Failure {
+        code,
+        error,
+        delivery: members.delivery,
+        retryable: members.retryable.unwrap_or(code.retryable()),
+        exit: members.exit,
+        stderr: members.stderr,
+        module_code: if known.is_none() { members.code } else { members.module_code },
+        data,
     }
 }
 

@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod agreement;
 mod decode;
 mod encode;
 pub mod error_code;
@@ -17,8 +19,12 @@ pub mod init;
 mod json;
 pub mod layer1;
 pub mod limits;
+mod members;
 pub mod message;
 pub mod name;
+mod refusal;
+mod scan;
+mod walk;
 
 pub use encode::WireRequest;
 pub use error_code::{Delivery, ErrorCode};

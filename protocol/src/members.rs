@@ -1,0 +1,179 @@
+//! The members of a message, found in one pass over its text; what they mean together is
+//! [`crate::decode`]'s business.
+//!
+//! The pass walks past payloads and copies nothing that needs no copy. It deliberately doesn't say why it
+//! refuses a text: [`crate::refusal`] reads that again, for the sentence.
+
+use crate::{
+    Delivery, Exit,
+    walk::{RawString, Walk},
+};
+use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+
+/// The members of both kinds of message; unknown ones are ignored, and one that is `null` is as one
+/// that is absent.
+#[derive(Debug, Default)]
+pub(crate) struct Members<'a> {
+    pub(crate) id: Option<u64>,
+    pub(crate) kind: Option<Cow<'a, str>>,
+    pub(crate) status: Option<Cow<'a, str>>,
+    pub(crate) to: Option<Cow<'a, str>>,
+    /// The text of the value.
+    pub(crate) payload: Option<&'a str>,
+    pub(crate) deadline_ms: Option<u64>,
+    pub(crate) key: Option<Cow<'a, str>>,
+    pub(crate) of: Option<u64>,
+    /// The text of the value.
+    pub(crate) data: Option<&'a str>,
+    pub(crate) of_failure: Option<Box<FailureMembers>>,
+}
+
+/// The members that only come with an error, and so seldom that they may cost a little.
+#[derive(Debug, Default)]
+pub(crate) struct FailureMembers {
+    pub(crate) error: Option<String>,
+    pub(crate) code: Option<String>,
+    pub(crate) delivery: Option<Delivery>,
+    pub(crate) retryable: Option<bool>,
+    pub(crate) exit: Option<Exit>,
+    pub(crate) stderr: Vec<String>,
+    pub(crate) module_code: Option<String>,
+}
+
+/// The names that are known. None may come twice.
+#[derive(Clone, Copy)]
+enum Name {
+    Id,
+    Type,
+    Status,
+    To,
+    Payload,
+    DeadlineMs,
+    Key,
+    Of,
+    Data,
+    Error,
+    Code,
+    Delivery,
+    Retryable,
+    Exit,
+    Stderr,
+    ModuleCode,
+}
+
+impl Name {
+    fn of(text: &str) -> Option<Name> {
+        Some(match text {
+            "id" => Name::Id,
+            "type" => Name::Type,
+            "status" => Name::Status,
+            "to" => Name::To,
+            "payload" => Name::Payload,
+            "deadline_ms" => Name::DeadlineMs,
+            "key" => Name::Key,
+            "of" => Name::Of,
+            "data" => Name::Data,
+            "error" => Name::Error,
+            "code" => Name::Code,
+            "delivery" => Name::Delivery,
+            "retryable" => Name::Retryable,
+            "exit" => Name::Exit,
+            "stderr" => Name::Stderr,
+            "module_code" => Name::ModuleCode,
+            _ => return None,
+        })
+    }
+}
+
+impl<'a> Members<'a> {
+    /// Reads the text of one message into members that are all absent; `None` is any reason to refuse it.
+    pub(crate) fn read(&mut self, text: &'a str) -> Option<()> {
+        let mut walk = Walk::new(text);
+        let mut seen = 0_u32;
+        walk.take(b'{')?;
+        if walk.take(b'}').is_none() {
+            loop {
+                let name = Name::of(&unescaped(walk.string()?)?);
+                walk.take(b':')?;
+                match name {
+                    Some(name) => {
+                        let bit = 1 << name as u32;
+                        if seen & bit != 0 {
+                            return None;
+                        }
+                        seen |= bit;
+                        self.read_member(name, &mut walk)?;
+                    }
+                    None => {
+                        walk.value()?;
+                    }
+                }
+                if walk.take(b',').is_none() {
+                    walk.take(b'}')?;
+                    break;
+                }
+            }
+        }
+        walk.is_at_end().then_some(())
+    }
+
+    #[inline]
+    fn read_member(&mut self, name: Name, walk: &mut Walk<'a>) -> Option<()> {
+        match name {
+            Name::Id => self.id = number(walk)?,
+            Name::Type => self.kind = string(walk)?,
+            Name::Status => self.status = string(walk)?,
+            Name::To => self.to = string(walk)?,
+            Name::Payload => self.payload = not_null(walk)?,
+            Name::DeadlineMs => self.deadline_ms = number(walk)?,
+            Name::Key => self.key = string(walk)?,
+            Name::Of => self.of = number(walk)?,
+            Name::Data => self.data = not_null(walk)?,
+            Name::Error => self.of_failure().error = by_type(walk)?,
+            Name::Code => self.of_failure().code = by_type(walk)?,
+            Name::Delivery => self.of_failure().delivery = by_type(walk)?,
+            Name::Retryable => self.of_failure().retryable = by_type(walk)?,
+            Name::Exit => self.of_failure().exit = by_type(walk)?,
+            Name::Stderr => self.of_failure().stderr = by_type(walk)?,
+            Name::ModuleCode => self.of_failure().module_code = by_type(walk)?,
+        }
+        Some(())
+    }
+
+    fn of_failure(&mut self) -> &mut FailureMembers {
+        self.of_failure.get_or_insert_default()
+    }
+}
+
+/// The text of a value, unless it is `null`.
+fn not_null<'a>(walk: &mut Walk<'a>) -> Option<Option<&'a str>> {
+    Some(Some(walk.value()?).filter(|text| *text != "null"))
+}
+
+/// An integer without sign, or `null`.
+fn number(walk: &mut Walk<'_>) -> Option<Option<u64>> {
+    match not_null(walk)? {
+        // What the walk takes for a number has no plus sign, so this is digits and nothing else.
+        Some(text) => text.parse().ok().map(Some),
+        None => Some(None),
+    }
+}
+
+/// A string, or `null`.
+fn string<'a>(walk: &mut Walk<'a>) -> Option<Option<Cow<'a, str>>> {
+    if walk.peek()? == b'"' { unescaped(walk.string()?).map(Some) } else { not_null(walk)?.is_none().then_some(None) }
+}
+
+fn unescaped(string: RawString<'_>) -> Option<Cow<'_, str>> {
+    match string {
+        RawString::Plain(text) => Some(Cow::Borrowed(text)),
+        RawString::Escaped(text) => serde_json::from_str(text).ok().map(Cow::Owned),
+    }
+}
+
+/// A value that is read by the rules of its type.
+#[inline(never)]
+fn by_type<T: DeserializeOwned>(walk: &mut Walk<'_>) -> Option<T> {
+    serde_json::from_str(walk.value()?).ok()
+}
