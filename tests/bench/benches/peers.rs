@@ -5,7 +5,7 @@
 //! `cargo bench -p bulkhead-bench --bench peers`
 
 use bulkhead_bench::figures::{Latencies, grouped, heading, median, row};
-use bulkhead_bench::peers::{ALL, Able, Peer, Place, Route, Setting};
+use bulkhead_bench::peers::{ALL, Able, Peer, Route, Setting};
 use bulkhead_bench::{Failed, cores, parts};
 
 const ROUNDS: usize = 5;
@@ -17,14 +17,24 @@ const WINDOW: usize = 64;
 const CALLS_TO_WARM_UP: usize = 20_000;
 const SECONDS_AHEAD: f64 = 0.7;
 
-/// The figures of one row, where there are any.
-#[derive(Clone, Debug, Default)]
-struct Figures {
+/// One row and what was measured for it.
+struct Row {
+    peer: Peer,
     alone: Vec<Latencies>,
     ahead: Vec<f64>,
+    failed: Option<String>,
 }
 
-impl Figures {
+impl Row {
+    fn new(peer: Peer) -> Row {
+        Row { peer, alone: Vec::new(), ahead: Vec::new(), failed: None }
+    }
+
+    /// Does something for this row; a failure ends this row and no other.
+    fn attempt<T>(&mut self, what: impl FnOnce(&mut Row) -> Result<T, Failed>) -> Option<T> {
+        what(self).map_err(|error| self.failed = Some(error.to_string())).ok()
+    }
+
     fn micros(&self, share: f64) -> f64 {
         median(self.alone.iter().map(|round| round.percentile(share)))
     }
@@ -40,87 +50,98 @@ fn main() -> Result<(), Failed> {
         println!("skipped: this measures, and does so for `cargo bench -p bulkhead-bench --bench peers` only");
         return Ok(());
     }
-    let mut setting = Setting::build()?;
+    let setting = Setting::build()?;
     let (here, missing): (Vec<Peer>, Vec<Peer>) = ALL.into_iter().partition(|peer| peer.missing(&setting).is_none());
-    let mut figures = vec![Figures::default(); here.len()];
+    let mut rows: Vec<Row> = here.into_iter().map(Row::new).collect();
     let pinned = cores::one();
-    setting.place = Place::OneCore;
-    alone(&setting, &here, &mut figures)?;
     let place = match &pinned {
         Some((core, _)) => format!("all on core {core}"),
         None => "not pinned, as the system does not allow it".to_owned(),
     };
+    alone(&setting, &mut rows);
     drop(pinned);
-    setting.place = Place::AllCores;
-    ahead(&setting, &here, &mut figures)?;
-    print(&here, &figures, &place);
+    ahead(&setting, &mut rows);
+    print(&rows, &place);
     for peer in missing {
         println!("  skipped: {}: {}", peer.name, peer.missing(&setting).unwrap_or_default());
     }
-    Ok(())
-}
-
-/// All peers at once, each of them idle while another is measured.
-fn start(setting: &Setting, peers: &[Peer]) -> Result<Vec<Box<dyn Route>>, Failed> {
-    peers.iter().map(|peer| peer.start(setting).map_err(|error| format!("{}: {error}", peer.name).into())).collect()
+    match rows.iter().filter(|row| row.failed.is_some()).count() {
+        0 => Ok(()),
+        failed => Err(format!("{failed} of {} rows failed", rows.len()).into()),
+    }
 }
 
 /// One call in flight.
-fn alone(setting: &Setting, peers: &[Peer], figures: &mut [Figures]) -> Result<(), Failed> {
-    let mut routes = start(setting, peers)?;
-    for round in 0..=ROUNDS {
-        for ((route, peer), figures) in routes.iter_mut().zip(peers).zip(&mut *figures) {
-            let latencies = route.alone(CALLS_ALONE).map_err(|error| format!("{}: {error}", peer.name))?;
-            // The first round only warms up.
-            if round > 0 {
-                figures.alone.push(latencies);
-            }
+fn alone(setting: &Setting, rows: &mut [Row]) {
+    take_turns(setting, rows.iter_mut().collect(), |route, row, round| {
+        let latencies = route.alone(CALLS_ALONE)?;
+        // The first round only warms up.
+        if round > 0 {
+            row.alone.push(latencies);
         }
-    }
-    Ok(())
+        Ok(())
+    });
 }
 
 /// A window of calls in flight. Each peer gets the same time.
-fn ahead(setting: &Setting, peers: &[Peer], figures: &mut [Figures]) -> Result<(), Failed> {
-    let (peers, figures): (Vec<Peer>, Vec<&mut Figures>) =
-        peers.iter().zip(figures).filter(|(peer, _)| peer.able == Able::AloneAndAhead).unzip();
-    let mut routes = start(setting, &peers)?;
-    let mut rates = vec![None; routes.len()];
-    let mut figures = figures;
-    for _ in 0..=ROUNDS {
-        for (at, route) in routes.iter_mut().enumerate() {
-            let calls = rates[at].map_or(CALLS_TO_WARM_UP, |rate: f64| (rate * SECONDS_AHEAD) as usize).max(WINDOW);
-            let took = route.ahead(calls, WINDOW).map_err(|error| format!("{}: {error}", peers[at].name))?;
-            let rate = calls as f64 / took.as_secs_f64();
-            // The first round only warms up, and says how many calls the next ones are.
-            if rates[at].replace(rate).is_some() {
-                figures[at].ahead.push(rate);
+fn ahead(setting: &Setting, rows: &mut [Row]) {
+    let able = rows.iter_mut().filter(|row| row.failed.is_none() && row.peer.able == Able::AloneAndAhead);
+    take_turns(setting, able.collect(), |route, row, round| {
+        let calls = row.ahead.last().map_or(CALLS_TO_WARM_UP, |rate| (rate * SECONDS_AHEAD) as usize).max(WINDOW);
+        let rate = calls as f64 / route.ahead(calls, WINDOW)?.as_secs_f64();
+        // The first round only warms up, and says how many calls the next one is.
+        if round == 1 {
+            row.ahead.clear();
+        }
+        row.ahead.push(rate);
+        Ok(())
+    });
+}
+
+/// Starts all, and measures them round by round, each of them idle while another is measured.
+fn take_turns(
+    setting: &Setting,
+    mut rows: Vec<&mut Row>,
+    measure: impl Fn(&mut dyn Route, &mut Row, usize) -> Result<(), Failed>,
+) {
+    let mut routes: Vec<Option<Box<dyn Route>>> =
+        rows.iter_mut().map(|row| row.attempt(|row| row.peer.start(setting))).collect();
+    for round in 0..=ROUNDS {
+        for (row, slot) in rows.iter_mut().zip(&mut routes) {
+            if let Some(route) = slot
+                && row.attempt(|row| measure(&mut **route, row, round)).is_none()
+            {
+                *slot = None;
             }
         }
     }
-    Ok(())
 }
 
-fn print(peers: &[Peer], figures: &[Figures], place: &str) {
+fn print(rows: &[Row], place: &str) {
     heading(
         &format!(
             "A call by one caller, 128 bytes there and back; one in flight: {place}; {WINDOW} in flight: all cores"
         ),
         &["p50 ratio", "64: ratio", "p50 µs", "p99 µs", "calls/s", "64: calls/s"],
     );
-    let base = &figures[0];
-    for (peer, figures) in peers.iter().zip(figures) {
-        let p50 = figures.micros(0.5);
-        let ahead = |figure: String| if peer.able == Able::Alone { "-".to_owned() } else { figure };
+    let base = &rows[0];
+    for measured in rows {
+        let name = measured.peer.name;
+        if let Some(error) = &measured.failed {
+            println!("  failed: {name}: {error}");
+            continue;
+        }
+        let p50 = measured.micros(0.5);
+        let ahead = |figure: String| if measured.peer.able == Able::Alone { "-".to_owned() } else { figure };
         row(
-            peer.name,
+            name,
             &[
                 format!("{:.2}", p50 / base.micros(0.5)),
-                ahead(format!("{:.3}", figures.rate_ahead() / base.rate_ahead())),
+                ahead(format!("{:.3}", measured.rate_ahead() / base.rate_ahead())),
                 format!("{p50:.1}"),
-                format!("{:.1}", figures.micros(0.99)),
-                grouped(median(figures.alone.iter().map(Latencies::rate))),
-                ahead(grouped(figures.rate_ahead())),
+                format!("{:.1}", measured.micros(0.99)),
+                grouped(median(measured.alone.iter().map(Latencies::rate))),
+                ahead(grouped(measured.rate_ahead())),
             ],
         );
     }

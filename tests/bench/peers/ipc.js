@@ -8,13 +8,13 @@ const TEXT_BYTES = 128;
 if (process.send) {
   process.on("message", ({ id, text }) => process.send({ id, text }));
 } else {
-  parent(process.argv[2]);
+  parent();
 }
 
-function parent(serialization) {
+function parent() {
   const { fork } = require("node:child_process");
   const lines = require("node:readline").createInterface({ input: process.stdin });
-  const child = fork(__filename, [], { serialization });
+  const child = fork(__filename);
   const text = "x".repeat(TEXT_BYTES);
   let heard = () => {};
   let nextId = 0;

@@ -5,8 +5,10 @@
 //! There is no relay and no supervision here: the caller talks to the server itself, and both end
 //! when the benchmark closes their standard input or the connection.
 //!
-//! `bulkhead-bench-peers PEER serve RUNTIME` with the listening socket as standard input;
-//! `bulkhead-bench-peers PEER call RUNTIME SOCKET`.
+//! Each has one thread: with several they are slower, since there is one connection.
+//!
+//! `bulkhead-bench-peers PEER serve` with the listening socket as standard input;
+//! `bulkhead-bench-peers PEER call SOCKET`.
 
 mod grpc;
 mod rounds;
@@ -16,7 +18,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 /// What stops a peer.
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -36,30 +38,14 @@ fn main() -> ExitCode {
 }
 
 fn run(words: &[&str]) -> Result<(), Failed> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     match *words {
-        ["tonic", "serve", threads] => runtime(threads)?.block_on(grpc::serve(listener()?)),
-        ["tonic", "call", threads, socket] => {
-            let runtime = runtime(threads)?;
-            let caller = runtime.block_on(grpc::connect(socket))?;
-            rounds::follow(&runtime, &caller)
-        }
-        [peer, "serve", threads] => runtime(threads)?.block_on(rpc::serve(peer.parse()?, listener()?)),
-        [peer, "call", threads, socket] => {
-            let runtime = runtime(threads)?;
-            let caller = runtime.block_on(rpc::connect(peer.parse()?, socket))?;
-            rounds::follow(&runtime, &caller)
-        }
-        _ => Err("expected PEER serve RUNTIME, or PEER call RUNTIME SOCKET".into()),
+        ["tonic", "serve"] => runtime.block_on(grpc::serve(listener()?)),
+        ["tonic", "call", socket] => rounds::follow(&runtime, &runtime.block_on(grpc::connect(socket))?),
+        [peer, "serve"] => runtime.block_on(rpc::serve(peer.parse()?, listener()?)),
+        [peer, "call", socket] => rounds::follow(&runtime, &runtime.block_on(rpc::connect(peer.parse()?, socket))?),
+        _ => Err("expected PEER serve, or PEER call SOCKET".into()),
     }
-}
-
-fn runtime(threads: &str) -> Result<Runtime, Failed> {
-    let mut builder = match threads {
-        "current-thread" => Builder::new_current_thread(),
-        "multi-thread" => Builder::new_multi_thread(),
-        other => return Err(format!("expected current-thread or multi-thread, found {other:?}").into()),
-    };
-    Ok(builder.enable_all().build()?)
 }
 
 /// The socket that the benchmark listens on for its peer, so that a caller never comes too early.

@@ -2,7 +2,7 @@
 //! Erlang node and a Node process. The caller is a process that is told a line at a time what to
 //! measure, and answers with the nanoseconds that it took; the figures are made here.
 
-use super::{Place, Process, Route, Setting, bounded, bounded_installed, in_tree};
+use super::{Process, Route, Setting, bounded, bounded_installed, in_tree};
 use crate::Failed;
 use crate::figures::Latencies;
 use crate::frames::{self, ID_AT, ID_DIGITS};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 /// How long a round may take.
@@ -89,51 +89,34 @@ pub(super) fn tonic(setting: &Setting) -> Result<Box<dyn Route>, Failed> {
     library(setting, "tonic")
 }
 
-/// Both sides of a library: two processes, with a Unix socket between them and nothing else.
+/// Both sides of a library: two processes, with a Unix socket between them and nothing else. Each has one
+/// thread, with which they are faster than with several, on one core and on two.
 fn library(setting: &Setting, peer: &str) -> Result<Box<dyn Route>, Failed> {
     let program = setting.libraries.as_deref().ok_or("expected tests/bench/peers to be built")?;
-    let runtime = match setting.place {
-        Place::OneCore => "current-thread",
-        Place::AllCores => RUNTIME_ON_ALL_CORES,
-    };
     let socket = setting.path(peer);
     let listener = UnixListener::bind(&socket)?;
-    let server = Process(bounded(program)?.args([peer, "serve", runtime]).stdin(OwnedFd::from(listener)).spawn()?);
+    let server = Process(bounded(program)?.args([peer, "serve"]).stdin(OwnedFd::from(listener)).spawn()?);
     let mut caller = bounded(program)?;
-    caller.args([peer, "call", runtime]).arg(&socket);
+    caller.args([peer, "call"]).arg(&socket);
     Driven::start(caller, Some(server))
 }
 
-/// What the libraries are fastest with on this many cores: two processes with one thread each.
-const RUNTIME_ON_ALL_CORES: &str = "current-thread";
-
 /// An Erlang port: the node starts the bare module as its port program, and its process calls it. There
-/// is no relay between them, and nobody starts the program again.
-pub(super) fn erlang(setting: &Setting) -> Result<Box<dyn Route>, Failed> {
+/// is no relay between them, and nobody starts the program again. The node's settings are its own: other
+/// numbers of schedulers, or none that spin, made it no faster.
+pub(super) fn erlang(_: &Setting) -> Result<Box<dyn Route>, Failed> {
     let text = |frame: Vec<u8>, from: usize| String::from_utf8(frame[from..].to_vec());
     let mut caller = bounded_installed("escript")?;
     caller.arg(in_tree("port.escript")).arg(parts::part(ECHO)?.get_program()).args(parts::part(ECHO)?.get_args());
     // What the port's packets contain: the first message, and a request from behind its number on.
     caller.arg(text(frames::init(), 4)?).arg(text(frames::command("echo", "echo"), ID_AT + ID_DIGITS)?);
-    if setting.place == Place::OneCore {
-        // Schedulers that spin for work take the core from the port program.
-        caller.env("ERL_AFLAGS", "+sbwt none +sbwtdcpu none +sbwtdio none");
-    }
     Driven::start(caller, None)
 }
 
-/// A Node process that forked another: `process.send` both ways, which is JSON and a line end.
-pub(super) fn node(setting: &Setting) -> Result<Box<dyn Route>, Failed> {
-    node_with(setting, "json")
-}
-
-/// The same with the serialization that can carry more than JSON can.
-pub(super) fn node_advanced(setting: &Setting) -> Result<Box<dyn Route>, Failed> {
-    node_with(setting, "advanced")
-}
-
-fn node_with(_: &Setting, serialization: &str) -> Result<Box<dyn Route>, Failed> {
+/// A Node process that forked another: `process.send` both ways, which is JSON and a line end. Its other
+/// serialization, which can carry more, is slower.
+pub(super) fn node(_: &Setting) -> Result<Box<dyn Route>, Failed> {
     let mut caller = bounded_installed("node")?;
-    caller.arg(in_tree("ipc.js")).arg(serialization).stderr(Stdio::inherit());
+    caller.arg(in_tree("ipc.js"));
     Driven::start(caller, None)
 }

@@ -20,6 +20,7 @@ use crate::{Failed, installed};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A caller and whoever answers it, with all processes that takes. They end when it is dropped.
@@ -35,16 +36,6 @@ pub trait Route {
     /// # Errors
     /// As [`Route::alone`].
     fn ahead(&mut self, calls: usize, window: usize) -> Result<Duration, Failed>;
-}
-
-/// Where everything runs. Some peers have other settings for it, since what helps on many cores costs
-/// on one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// The caller, who answers it, and all between them share a core.
-    OneCore,
-    /// Everything runs where the system puts it.
-    AllCores,
 }
 
 /// What a peer can be asked for.
@@ -106,7 +97,7 @@ impl Peer {
 }
 
 /// All rows. The first one is what the others are compared with.
-pub const ALL: [Peer; 12] = [
+pub const ALL: [Peer; 11] = [
     Peer::ours("bare relay (epoll)", ours::relay_epoll),
     Peer { able: Able::Alone, ..Peer::ours("bare relay (blocking)", ours::relay_blocking) },
     Peer::ours("no relay: the bare module itself", ours::no_relay),
@@ -116,7 +107,6 @@ pub const ALL: [Peer; 12] = [
     library("tonic (gRPC)", driven::tonic),
     installed("Erlang port, {packet, 4}", "escript", "erlang-base", driven::erlang),
     installed("Node child process, its own IPC", "node", "nodejs", driven::node),
-    installed("Node child process, the same, advanced", "node", "nodejs", driven::node_advanced),
     installed("redis-server, ECHO", "redis-server", "redis-server", redis::start),
     installed("nats-server, request and reply", "nats-server", "nats-server", nats::start),
 ];
@@ -140,8 +130,6 @@ pub struct Setting {
     programs: Programs,
     folder: PathBuf,
     libraries: Option<PathBuf>,
-    /// Where they run.
-    pub place: Place,
 }
 
 impl Setting {
@@ -154,12 +142,13 @@ impl Setting {
         let folder = std::env::temp_dir().join(format!("bulkhead-bench-peers-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
         let libraries = build_libraries(&programs)?;
-        Ok(Setting { programs, folder, libraries, place: Place::AllCores })
+        Ok(Setting { programs, folder, libraries })
     }
 
-    /// A place for a socket or a server's files.
+    /// A new place for a socket or a server's files.
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}-{:?}", self.place).to_lowercase())
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        self.folder.join(format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed)))
     }
 }
 
