@@ -1,8 +1,7 @@
 //! Finds the next byte that matters in a text, many bytes at a time.
 //!
-//! It is written so that the compiler makes vector instructions of it, or does arithmetic on words of
-//! eight bytes: it names no instruction set and needs no `unsafe`. What the bytes mean is
-//! [`crate::walk`]'s business.
+//! This is arithmetic on words of eight bytes, and a loop that the compiler makes vector instructions of:
+//! it names no instruction set and needs no `unsafe`. What the bytes mean is [`crate::walk`]'s business.
 
 /// 0x01 in every byte.
 const ONES: u64 = u64::MAX / 255;
@@ -12,8 +11,6 @@ const MARKS: u64 = ONES * 0x80;
 
 const WORD_BYTES: usize = size_of::<u64>();
 
-const CHUNK_BYTES: usize = 16;
-
 /// How many bytes are looked at before any decision once a string proves to be long.
 const STRIDE_BYTES: usize = 64;
 
@@ -22,29 +19,39 @@ const STRIDE_BYTES: usize = 64;
 #[inline(always)]
 pub(crate) fn string_stop(bytes: &[u8], at: usize) -> usize {
     // Most strings are short: enough bytes in one decision that their length decides no branch.
-    if let Some(chunk) = chunk(bytes, at) {
-        let stop = first_stop(chunk);
-        if stop < CHUNK_BYTES {
-            return at + stop;
-        }
+    if let Some(words) = words(bytes, at)
+        && let Some(place) = first_stop(words)
+    {
+        return at + place;
     }
     long_string_stop(bytes, at)
 }
 
 #[inline(never)]
 fn long_string_stop(bytes: &[u8], mut at: usize) -> usize {
+    // A line of a text is long and ends soon; a stride with its end in it would be looked at twice.
+    let line_end = at + STRIDE_BYTES;
+    while at < line_end
+        && let Some(words) = words(bytes, at)
+    {
+        if let Some(place) = first_stop(words) {
+            return at + place;
+        }
+        at += 2 * WORD_BYTES;
+    }
     while let Some(stride) = bytes.get(at..).and_then(|bytes| bytes.first_chunk::<STRIDE_BYTES>()) {
+        // Written like this, the compiler makes vector instructions of it.
         if stride.iter().fold(false, |found, byte| found | stops_string(*byte)) {
             break;
         }
         at += STRIDE_BYTES;
     }
-    while let Some(chunk) = chunk(bytes, at) {
-        let stop = first_stop(chunk);
-        if stop < CHUNK_BYTES {
-            return at + stop;
+    while let Some([word]) = words(bytes, at) {
+        let marks = stop_marks(word);
+        if marks != 0 {
+            return at + first_mark(marks);
         }
-        at += CHUNK_BYTES;
+        at += WORD_BYTES;
     }
     while bytes.get(at).is_some_and(|byte| !stops_string(*byte)) {
         at += 1;
@@ -52,15 +59,12 @@ fn long_string_stop(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The place of the first stop; [`CHUNK_BYTES`] or more if there is none.
+/// The place of the first stop in two words.
 #[inline(always)]
-fn first_stop(chunk: &[u8; CHUNK_BYTES]) -> usize {
-    // Written like this, the compiler makes a few vector instructions of it.
-    let mut marks = [0; CHUNK_BYTES];
-    for (mark, byte) in marks.iter_mut().zip(chunk) {
-        *mark = if stops_string(*byte) { 0xff } else { 0 };
-    }
-    u128::from_le_bytes(marks).trailing_zeros() as usize / 8
+fn first_stop(words: [u64; 2]) -> Option<usize> {
+    let [low, high] = words.map(stop_marks);
+    let (before, marks) = if low == 0 { (WORD_BYTES, high) } else { (0, low) };
+    (marks != 0).then(|| before + first_mark(marks))
 }
 
 #[inline(always)]
@@ -68,18 +72,23 @@ fn stops_string(byte: u8) -> bool {
     (byte == b'"') | (byte == b'\\') | (byte < 0x20)
 }
 
+/// Marks each byte that stops a string.
 #[inline(always)]
-fn chunk(bytes: &[u8], at: usize) -> Option<&[u8; CHUNK_BYTES]> {
-    bytes.get(at..)?.first_chunk()
+fn stop_marks(word: u64) -> u64 {
+    // With its second bit turned, a quotation mark (0x22) is 0x20 and stands just above the control
+    // characters, which stay below it; a space and a '!' make room.
+    let quote_or_control = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+    let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+    (quote_or_control | backslash) & !word & MARKS
 }
 
 /// Where the first byte is that is no digit, from `at` on; the length of `bytes` if there is none.
 #[inline(always)]
 pub(crate) fn digits_end(bytes: &[u8], at: usize) -> usize {
-    if let Some(word) = word(bytes, at) {
-        let digits = leading_digits(word);
-        if digits < WORD_BYTES {
-            return at + digits;
+    if let Some([word]) = words(bytes, at) {
+        let marks = no_digit_marks(word);
+        if marks != 0 {
+            return at + first_mark(marks);
         }
     }
     long_digits_end(bytes, at)
@@ -87,10 +96,10 @@ pub(crate) fn digits_end(bytes: &[u8], at: usize) -> usize {
 
 #[inline(never)]
 fn long_digits_end(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(word) = word(bytes, at) {
-        let digits = leading_digits(word);
-        if digits < WORD_BYTES {
-            return at + digits;
+    while let Some([word]) = words(bytes, at) {
+        let marks = no_digit_marks(word);
+        if marks != 0 {
+            return at + first_mark(marks);
         }
         at += WORD_BYTES;
     }
@@ -100,37 +109,49 @@ fn long_digits_end(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// How many digits a word begins with.
+/// Marks each byte that is no digit.
 #[inline(always)]
-fn leading_digits(word: u64) -> usize {
-    // A digit is 0x30 and its value: above 9, adding 0x76 reaches the highest bit. That may carry
-    // into the byte above and mark it wrongly, but only from a byte that is marked itself.
+fn no_digit_marks(word: u64) -> u64 {
+    // A digit is 0x30 and its value: above 9, adding 0x76 reaches the mark.
     let values = word ^ (ONES * 0x30);
-    let marks = (values.wrapping_add(ONES * 0x76) | values) & MARKS;
-    marks.trailing_zeros() as usize / 8
+    (values.wrapping_add(ONES * 0x76) | values) & MARKS
 }
 
 /// Where the first byte is that is no white space, from `at` on; the length of `bytes` if there is none.
 #[inline(never)]
 pub(crate) fn white_space_end(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(byte @ (b' ' | b'\t' | b'\r' | b'\n')) = bytes.get(at) {
-        at += 1;
-        // Runs of one and the same byte, as indentation is, are passed a word at a time.
-        while let Some(word) = word(bytes, at) {
-            let same = (word ^ (ONES * u64::from(*byte))).trailing_zeros() as usize / 8;
-            at += same;
-            if same < WORD_BYTES {
+    loop {
+        // Indentation is passed a word at a time.
+        while let Some([word]) = words(bytes, at) {
+            let spaces = (word ^ (ONES * u64::from(b' '))).trailing_zeros() as usize / 8;
+            at += spaces;
+            if spaces < WORD_BYTES {
                 break;
             }
         }
+        match bytes.get(at) {
+            Some(b' ' | b'\t' | b'\r' | b'\n') => at += 1,
+            _ => return at,
+        }
     }
-    at
 }
 
-/// The eight bytes from `at` on, the first one lowest, if so many are there.
+/// The place of the lowest mark of a word that has one. It is always right: a sum or a difference may
+/// mark a byte wrongly, but only above one that is marked rightly.
 #[inline(always)]
-fn word(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word))
+fn first_mark(marks: u64) -> usize {
+    marks.trailing_zeros() as usize / 8
+}
+
+/// The words from `at` on, each with its first byte lowest, if so many are there.
+#[inline(always)]
+fn words<const COUNT: usize>(bytes: &[u8], at: usize) -> Option<[u64; COUNT]> {
+    let words = bytes.get(at..)?.get(..COUNT * WORD_BYTES)?;
+    let mut found = [0; COUNT];
+    for (word, bytes) in found.iter_mut().zip(words.as_chunks().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    Some(found)
 }
 
 #[cfg(test)]
