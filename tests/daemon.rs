@@ -171,6 +171,16 @@ fn a_service_manager_hears_that_it_is_ready_alive_reloading_and_stopping() {
 }
 
 #[test]
+fn a_service_manager_is_asked_for_patience_while_the_data_is_opened() {
+    let world = World::new();
+    let mut host = Host::start(world.run_command());
+    world.wait_for_notice("EXTEND_TIMEOUT_USEC=60000000");
+    world.wait_for_notice("READY=1");
+    host.signal(Signal::SIGTERM);
+    assert_eq!(host.wait().code, Some(0));
+}
+
+#[test]
 fn clients_that_say_nothing_or_half_a_thing_hold_up_nobody() {
     let (mut world, mut client) = good();
     let connect = || UnixStream::connect(world.socket()).unwrap();

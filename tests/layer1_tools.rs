@@ -5,6 +5,7 @@ use bulkhead_tests::{Done, Running, World, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::fs;
+use std::path::PathBuf;
 
 fn run(world: &World, words: &[&str]) -> Done {
     world.bulkhead(words).into()
@@ -246,9 +247,8 @@ while True:
         sys.exit(0)
 "#;
 
-#[test]
-fn an_event_that_a_module_kept_dying_of_is_listed_replayed_and_dropped() {
-    let mut world = World::new();
+/// Adds that module, and gives its folder.
+fn add_fragile(world: &World) -> PathBuf {
     world.manifest(
         "fragile",
         "name = \"fragile\"\nversion = \"1.0.0\"\ntype = \"process\"\ncommand = [\"python3\", \"fragile.py\"]\n\
@@ -256,6 +256,38 @@ fn an_event_that_a_module_kept_dying_of_is_listed_replayed_and_dropped() {
     );
     let folder = world.path("modules/fragile");
     fs::write(folder.join("fragile.py"), DIES_OF_EVENTS).unwrap();
+    folder
+}
+
+#[test]
+fn of_more_set_aside_events_than_are_kept_the_oldest_go_and_log_and_status_tell_it() {
+    let mut world = World::new();
+    world.host_file("[layer1]\nset_aside_max = 1\n");
+    add_fragile(&world);
+    world.start();
+    world.client().wait_ready("fragile");
+    let followed = Running::start(&world, &["events", "module.event_set_aside", "--json"]);
+    good(&world, &["emit", "day.begun", "1"]);
+    good(&world, &["emit", "day.ended", "2"]);
+    event(&followed);
+    event(&followed);
+    until("the older one is gone", || {
+        let status = object(&good(&world, &["layer1", "status", "--json"]));
+        (status["set_aside"] == json!({ "events": 1, "max": 1, "dropped": 1 })).then_some(())
+    });
+    let list = good(&world, &["layer1", "set-aside", "list", "--json"]);
+    assert_eq!((list.lines().count(), &object(&list)["event"]), (1, &json!("day.ended")));
+    let status = good(&world, &["layer1", "status"]);
+    assert!(status.contains("aside    1 of at most 1; dropped since the start, the oldest first: 1"), "{status}");
+    drop(followed);
+    let log = world.stop().stderr;
+    assert!(log.contains("more events were set aside than layer1.set_aside_max allows"), "{log}");
+}
+
+#[test]
+fn an_event_that_a_module_kept_dying_of_is_listed_replayed_and_dropped() {
+    let mut world = World::new();
+    let folder = add_fragile(&world);
     world.start();
     world.client().wait_ready("fragile");
     let followed = Running::start(&world, &["events", "module.event_set_aside", "--json"]);

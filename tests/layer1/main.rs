@@ -1,6 +1,8 @@
 //! The data store as everybody sees it: through the messages of a running host, from clients and from
 //! modules, over crashes of either.
 
+mod damage;
+mod disks;
 mod events;
 mod operating;
 mod support;

@@ -6,11 +6,18 @@ use std::{
     env,
     ffi::OsString,
     os::{fd::AsRawFd, unix::ffi::OsStrExt},
+    sync::mpsc::{RecvTimeoutError, channel},
+    thread,
     time::Duration,
 };
 
 /// However soon it gives up, the host has other things to do than to tell it not to.
 const WATCHDOG_LEAST: Duration = Duration::from_millis(10);
+
+/// How often the manager is told that a long start goes on, and how long from then on it is to wait: if
+/// this machine is so busy that a message is late, the next one comes in time.
+const START_TOLD_EVERY: Duration = Duration::from_secs(10);
+const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A service manager that wants to hear from this process.
 #[derive(Debug)]
@@ -43,6 +50,32 @@ impl Notify {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()));
     }
 
+    /// Does work of the start that may take long, such as making an index, and tells the manager meanwhile
+    /// that it is not stuck, so that it does not give up.
+    pub(crate) fn while_starting<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.while_starting_every(START_TOLD_EVERY, work)
+    }
+
+    fn while_starting_every<T>(&self, every: Duration, work: impl FnOnce() -> T) -> T {
+        if self.address.is_none() {
+            return work();
+        }
+        let extend = format!("EXTEND_TIMEOUT_USEC={}", START_PATIENCE.as_micros());
+        let (done, waiting) = channel::<()>();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // The other end is dropped when the work is done, also by a panic.
+                let waiting = waiting;
+                self.send(&extend);
+                while waiting.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                    self.send(&extend);
+                }
+            });
+            let _done = done;
+            work()
+        })
+    }
+
     /// Sends one message, like `READY=1`.
     pub(crate) fn send(&self, message: &str) {
         let Some(address) = &self.address else { return };
@@ -61,4 +94,69 @@ fn send(address: &[u8], message: &str) -> nix::Result<()> {
     let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
     sendto(socket.as_raw_fd(), message.as_bytes(), &target, MsgFlags::MSG_NOSIGNAL)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixDatagram;
+
+    /// A manager that hears what it is told, in a folder that goes with the value.
+    struct Manager {
+        folder: std::path::PathBuf,
+        socket: UnixDatagram,
+    }
+
+    impl Manager {
+        fn new(test: &str) -> Manager {
+            let folder = env::temp_dir().join(format!("bulkhead-notify-{}-{test}", std::process::id()));
+            std::fs::create_dir_all(&folder).unwrap();
+            let socket = UnixDatagram::bind(folder.join("notify")).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            Manager { folder, socket }
+        }
+
+        fn notify(&self) -> Notify {
+            Notify { address: Some(self.folder.join("notify").into()), watchdog: None }
+        }
+
+        fn hears(&self) -> String {
+            let mut buffer = [0; 256];
+            let count = self.socket.recv(&mut buffer).unwrap();
+            String::from_utf8(buffer[..count].to_vec()).unwrap()
+        }
+    }
+
+    impl Drop for Manager {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+
+    #[test]
+    fn a_long_start_is_told_again_and_again_until_it_is_done() {
+        let manager = Manager::new("long");
+        let notify = manager.notify();
+        let heard = notify.while_starting_every(Duration::from_millis(1), || [(); 5].map(|()| manager.hears()));
+        assert!(heard.iter().all(|message| message == "EXTEND_TIMEOUT_USEC=60000000"), "{heard:?}");
+        notify.send("READY=1");
+        // What was sent before may still be there; nothing comes behind.
+        while manager.hears() != "READY=1" {}
+        manager.socket.set_nonblocking(true).unwrap();
+        assert!(manager.socket.recv(&mut [0; 256]).is_err());
+    }
+
+    #[test]
+    fn a_start_whose_work_panics_ends_what_is_told() {
+        let manager = Manager::new("panic");
+        let notify = manager.notify();
+        let work = || notify.while_starting_every(Duration::from_secs(3600), || panic!("as asked"));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err());
+        assert_eq!(manager.hears(), "EXTEND_TIMEOUT_USEC=60000000");
+    }
+
+    #[test]
+    fn without_a_manager_the_work_is_done_all_the_same() {
+        assert_eq!(Notify::nobody().while_starting(|| 7), 7);
+    }
 }

@@ -172,8 +172,8 @@ fn run(
     runtimes.check(&loaded.modules).map_err(Reason::Runtime)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Reason::Io)?;
     runtime.block_on(async {
-        let state_dir = StateDir::open(&loaded.host.state_dir).map_err(Reason::StateDir)?;
-        let store = Store::open(&state_dir.layer1(), &loaded.host, loaded.declared()).map_err(Reason::Store)?;
+        let notify = if kind == Kind::Daemon { Notify::of_process() } else { Notify::nobody() };
+        let (state_dir, store) = notify.while_starting(|| open(&loaded))?;
         let socket =
             if options.listen { Some(ControlSocket::bind(&loaded.host.socket).map_err(Reason::Socket)?) } else { None };
         let signals = match kind {
@@ -193,7 +193,7 @@ fn run(
             socket,
             guardian,
             runtimes,
-            notify: if kind == Kind::Daemon { Notify::of_process() } else { Notify::nobody() },
+            notify,
             reloader: options.reloader,
             seed: seed(),
             started,
@@ -201,6 +201,14 @@ fn run(
         loop_::run(host, injected, signals).await;
         Ok(())
     })
+}
+
+/// What is on the disk. Clearing what a killed host left, carrying over its log, changing tables of an older
+/// version and making new indexes may take minutes.
+fn open(loaded: &Loaded) -> Result<(StateDir, Store), Reason> {
+    let state_dir = StateDir::open(&loaded.host.state_dir)?;
+    let store = Store::open(&state_dir.layer1(), &loaded.host, loaded.declared())?;
+    Ok((state_dir, store))
 }
 
 /// The guardian's first word comes before anything else is done: it says how trees are killed here.

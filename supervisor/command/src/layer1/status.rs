@@ -87,7 +87,7 @@ impl SetAside {
         let SetAside { events, max, dropped } = self;
         let gone = match dropped {
             0 => String::new(),
-            dropped => format!("; {} more were dropped since the start, the oldest first", count(*dropped)),
+            dropped => format!("; dropped since the start, the oldest first: {}", count(*dropped)),
         };
         let any = *events > 0 || *dropped > 0;
         any.then(|| format!("{} of at most {}{gone}; see layer1 set-aside", count(*events), count(*max)))
@@ -175,7 +175,7 @@ gone is not loaded, and events wait for it; if it is gone for good: bulkhead lay
     fn set_aside_events_that_were_dropped_are_told() {
         let line = SetAside { events: 10_000, max: 10_000, dropped: 3 }.line().unwrap();
         let expected =
-            "10,000 of at most 10,000; 3 more were dropped since the start, the oldest first; see layer1 set-aside";
+            "10,000 of at most 10,000; dropped since the start, the oldest first: 3; see layer1 set-aside";
         assert_eq!(line, expected);
         assert_eq!(SetAside::default().line(), None);
     }
