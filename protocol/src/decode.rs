@@ -1,12 +1,13 @@
 //! Reads a message from the content of one frame, and says what is wrong with one that is none.
 
 use crate::{
-    ErrorCode, Failure, Json, Message, MessageError, Request, RequestType, Response, Status,
-    limits::{DEADLINE_MS_MAX, ERROR_TEXT_BYTES_MAX, KEY_BYTES_MAX, REQUEST_ID_MAX},
+    Decoder, ErrorCode, Failure, FrameError, Json, Message, MessageError, Request, RequestType, Response, Status,
+    frame::{Cut, KEPT_BYTES_MAX},
+    limits::{DEADLINE_MS_MAX, ERROR_TEXT_BYTES_MAX, KEY_BYTES_MAX, LENGTH_PREFIX_BYTES, REQUEST_ID_MAX},
     members::{FailureMembers, Members},
     refusal,
 };
-use std::borrow::Cow;
+use std::{borrow::Cow, str::Utf8Error, sync::Arc};
 
 impl Message {
     /// Reads the content of one frame.
@@ -14,11 +15,27 @@ impl Message {
     /// # Errors
     /// When it is not UTF-8, not one JSON object, or breaks a rule of the message.
     pub fn decode(frame: &[u8]) -> Result<Message, MessageError> {
-        let fail = |id, reason: String| MessageError { id, reason };
-        let text = std::str::from_utf8(frame).map_err(|error| {
-            let at = error.valid_up_to();
-            fail(None, format!("expected UTF-8, found the byte 0x{:02x} at offset {at}", frame[at]))
+        let text = std::str::from_utf8(frame).map_err(|error| not_utf8(frame, error))?;
+        Message::read(text, Payload::Copied)
+    }
+
+    /// As [`Message::decode`], of a frame with its prefix, whose buffer becomes the payload's.
+    fn decode_buffer(mut frame: Vec<u8>) -> Result<Message, MessageError> {
+        // White space in front of a message is allowed, and the prefix need not be UTF-8.
+        frame[..LENGTH_PREFIX_BYTES].fill(b' ');
+        if frame.capacity() - frame.len() > frame.len() / 8 {
+            frame.shrink_to_fit();
+        }
+        let whole = String::from_utf8(frame).map_err(|error| {
+            let (error, frame) = (error.utf8_error(), error.into_bytes());
+            Message::decode(&frame[LENGTH_PREFIX_BYTES..]).err().unwrap_or_else(|| not_utf8(&frame, error))
         })?;
+        let whole = Arc::new(whole);
+        Message::read(&whole[LENGTH_PREFIX_BYTES..], Payload::PartOf(&whole))
+    }
+
+    fn read(text: &str, payload: Payload<'_>) -> Result<Message, MessageError> {
+        let fail = |id, reason: String| MessageError { id, reason };
         let mut members = Members::default();
         members.read(text).ok_or_else(|| refusal::of(text))?;
         let id = members.id;
@@ -26,8 +43,8 @@ impl Message {
             return Err(fail(None, format!("expected an id of at most {REQUEST_ID_MAX}, found {id}")));
         }
         match (&members.kind, &members.status) {
-            (Some(_), None) => members.into_request().map(Message::Request),
-            (None, Some(_)) => members.into_response().map(Message::Response),
+            (Some(_), None) => members.into_request(payload).map(Message::Request),
+            (None, Some(_)) => members.into_response(payload).map(Message::Response),
             (Some(_), Some(_)) => {
                 Err(fail(id, "expected either \"type\" (a request) or \"status\" (a response), found both".into()))
             }
@@ -38,8 +55,44 @@ impl Message {
     }
 }
 
+impl Decoder {
+    /// The next message; `None` when `input` is used up. It is what [`Decoder::next`] and
+    /// [`Message::decode`] find, but the payload of a large message that came in pieces is not copied.
+    ///
+    /// # Errors
+    /// When what comes is no frame; the decoder is then of no further use.
+    pub fn next_message(&mut self, input: &mut &[u8]) -> Result<Option<Result<Message, MessageError>>, FrameError> {
+        Ok(self.cut(input)?.map(|frame| match frame {
+            Cut::Whole(content) => Message::decode(content),
+            Cut::Finished(frame) if frame.len() > KEPT_BYTES_MAX => Message::decode_buffer(std::mem::take(frame)),
+            Cut::Finished(frame) => Message::decode(&frame[LENGTH_PREFIX_BYTES..]),
+        }))
+    }
+}
+
+fn not_utf8(frame: &[u8], error: Utf8Error) -> MessageError {
+    let at = error.valid_up_to();
+    MessageError { id: None, reason: format!("expected UTF-8, found the byte 0x{:02x} at offset {at}", frame[at]) }
+}
+
+/// How a payload leaves the frame that it came in.
+#[derive(Clone, Copy)]
+enum Payload<'a> {
+    Copied,
+    PartOf(&'a Arc<String>),
+}
+
+impl Payload<'_> {
+    fn json(self, text: &str) -> Json {
+        match self {
+            Payload::Copied => Json::of_checked(text),
+            Payload::PartOf(whole) => Json::part_of(whole, text),
+        }
+    }
+}
+
 impl Members<'_> {
-    fn into_request(self) -> Result<Request, MessageError> {
+    fn into_request(self, payload: Payload<'_>) -> Result<Request, MessageError> {
         let id = self.id;
         let kind = RequestType::from_name(&self.kind.expect("the caller saw it"));
         let fail = |reason: String| Err(MessageError { id, reason });
@@ -59,16 +112,16 @@ impl Members<'_> {
             id,
             kind,
             to: self.to.map(Cow::into_owned),
-            payload: self.payload.map_or_else(Json::null, Json::of_checked),
+            payload: self.payload.map_or_else(Json::null, |text| payload.json(text)),
             deadline_ms: self.deadline_ms,
             key: self.key.map(Cow::into_owned),
             of: self.of,
         })
     }
 
-    fn into_response(self) -> Result<Response, MessageError> {
+    fn into_response(self, payload: Payload<'_>) -> Result<Response, MessageError> {
         let id = self.id;
-        let data = self.data.map(Json::of_checked);
+        let data = self.data.map(|text| payload.json(text));
         let status = match self.status.as_deref() {
             Some("progress") => Status::Progress(data.unwrap_or_default()),
             Some("success") => Status::Success(data.unwrap_or_default()),
@@ -182,5 +235,47 @@ mod tests {
         let Status::Error(failure) = response.status else { panic!() };
         assert_eq!(failure.code, ErrorCode::ModuleError);
         assert_eq!(failure.module_code.as_deref(), Some("out_of_ink"));
+    }
+    /// What a decoder finds that gets this content in pieces, as one frame.
+    fn in_pieces(content: &[u8], piece_bytes: usize) -> Result<Message, MessageError> {
+        let mut bytes = u32::try_from(content.len()).unwrap().to_be_bytes().to_vec();
+        bytes.extend_from_slice(content);
+        let mut decoder = Decoder::new(1 << 24);
+        for mut piece in bytes.chunks(piece_bytes) {
+            if let Some(message) = decoder.next_message(&mut piece).unwrap() {
+                assert_eq!((piece, decoder.finish()), (&b""[..], Ok(())));
+                return message;
+            }
+        }
+        panic!("the frame is whole");
+    }
+
+    #[test]
+    fn a_message_in_pieces_is_the_message_in_one_piece() {
+        let payload = format!("[{:?},\"é\"]", "x".repeat(200_000));
+        let texts = [
+            format!(r#"{{"id":1,"type":"command","to":"a","payload":{payload}}}"#),
+            format!(r#" {{"payload": {payload} ,"id":1,"type":"command","key":{:?}}} "#, "k".repeat(100)),
+            format!(r#"{{"id":1,"status":"success","data":{payload}}}"#),
+            format!(r#"{{"id":1,"status":"error","error":{:?},"data":{payload}}}"#, "e".repeat(60_000)),
+            format!(r#"{{"id":1,"type":"command","other":{payload},"payload":[1,2]}}"#),
+            format!(r#"{{"id":1,"type":"command","payload":{payload},}}"#),
+            format!(r#"{{"id":1,"type":"command","payload":{payload}"#),
+            format!(r#"[{payload}]"#),
+            r#"{"id":1,"type":"ping"}"#.to_owned(),
+        ];
+        for text in texts {
+            for piece_bytes in [text.len() + 4, text.len() + 3, 65_536, 1000] {
+                assert_eq!(in_pieces(text.as_bytes(), piece_bytes), Message::decode(text.as_bytes()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_byte_that_is_no_utf8_is_named_in_a_message_in_pieces_too() {
+        let mut content = format!(r#"{{"id":1,"type":"command","payload":{:?}}}"#, "x".repeat(200_000)).into_bytes();
+        content[100_000] = 0xff;
+        let reason = in_pieces(&content, 65_536).unwrap_err().reason;
+        assert_eq!(reason, "expected UTF-8, found the byte 0xff at offset 100000");
     }
 }

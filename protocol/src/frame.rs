@@ -52,7 +52,16 @@ pub struct Decoder {
 }
 
 /// A buffer that a large frame left behind is given back to the system above this many bytes.
-const KEPT_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// One whole frame.
+#[derive(Debug)]
+pub(crate) enum Cut<'a, 'b> {
+    /// Its content, in the caller's buffer.
+    Whole(&'b [u8]),
+    /// The frame with its prefix, in a buffer that may be taken.
+    Finished(&'a mut Vec<u8>),
+}
 
 impl Decoder {
     /// A decoder that refuses frames longer than `frame_bytes_max` bytes.
@@ -65,6 +74,15 @@ impl Decoder {
     /// # Errors
     /// When what comes is no frame; the decoder is then of no further use.
     pub fn next<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Result<Option<&'a [u8]>, FrameError> {
+        Ok(match self.cut(input)? {
+            Some(Cut::Whole(frame)) => Some(frame),
+            Some(Cut::Finished(finished)) => Some(&finished[LENGTH_PREFIX_BYTES..]),
+            None => None,
+        })
+    }
+
+    /// As [`Decoder::next`], but it tells frames that lie in `input` from those that were finished here.
+    pub(crate) fn cut<'a, 'b>(&'a mut self, input: &mut &'b [u8]) -> Result<Option<Cut<'a, 'b>>, FrameError> {
         if self.partial.is_empty() {
             let Some(length) = self.length(input)? else {
                 self.keep(input);
@@ -77,7 +95,7 @@ impl Decoder {
             }
             let (frame, rest) = input.split_at(whole);
             *input = rest;
-            return Ok(Some(&frame[LENGTH_PREFIX_BYTES..]));
+            return Ok(Some(Cut::Whole(&frame[LENGTH_PREFIX_BYTES..])));
         }
 
         self.take(input, LENGTH_PREFIX_BYTES);
@@ -88,7 +106,7 @@ impl Decoder {
             return Ok(None);
         }
         self.finished = std::mem::take(&mut self.partial);
-        Ok(Some(&self.finished[LENGTH_PREFIX_BYTES..]))
+        Ok(Some(Cut::Finished(&mut self.finished)))
     }
 
     /// Gives memory back that a large frame needed; call it between reads.
