@@ -28,6 +28,10 @@ impl Held {
         }
     }
 
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, Amount)> {
         self.0.iter().map(|(owner, amount)| (owner, *amount))
     }

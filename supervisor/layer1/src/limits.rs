@@ -47,6 +47,10 @@ pub const CLEARED_ROWS_MAX: usize = 500;
 /// Most set-aside events that one job lists.
 pub const SET_ASIDE_LISTED_MAX: usize = 1000;
 
+/// Bytes of the data of set-aside events after which a job lists no further one: 4 MiB. A list with so
+/// many may not be all of it.
+pub const SET_ASIDE_LISTED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Length to which the error of a set-aside event is cut, in bytes: 16 KiB.
 pub const SET_ASIDE_ERROR_BYTES_MAX: usize = 16 * 1024;
 

@@ -75,11 +75,16 @@ pub(crate) struct Mark {
     before: Vec<(Key, Option<Pending>)>,
 }
 
+/// A number that no other unit of this process has.
+fn next_serial() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 impl Default for Unit {
     fn default() -> Unit {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         Unit {
-            serial: NEXT.fetch_add(1, Ordering::Relaxed),
+            serial: next_serial(),
             changes: HashMap::new(),
             seen: HashMap::new(),
             memory: Memory::Whole,
@@ -92,6 +97,18 @@ impl Default for Unit {
 }
 
 impl Unit {
+    /// Makes it a new unit. It keeps the memory of its lists, which most of the work of a small unit is.
+    pub(crate) fn begin_anew(&mut self) {
+        self.serial = next_serial();
+        self.changes.clear();
+        self.seen.clear();
+        self.memory = Memory::Whole;
+        self.touched.clear();
+        self.events.clear();
+        self.held.clear();
+        self.bytes = 0;
+    }
+
     /// Each entity that the unit changes, in the order in which it first touched them.
     pub(crate) fn in_order(&self) -> impl Iterator<Item = (&Key, &Pending)> {
         // Most units touch nothing twice.
@@ -174,9 +191,10 @@ impl Unit {
             Some(before) => before.clone(),
             None => Pending::of(stored, author).built_on(self.basis(&key, &operation.change)?),
         };
+        // What is deleted has one version more than it had, whichever the unit builds on.
+        let last = pending.now.as_ref().map_or(0, |now| now.version);
         let (pending, kind) = pending.changed(&operation.change, &key, author)?;
-        let version =
-            pending.now.as_ref().map_or_else(|| before_version(before.as_ref(), &pending) + 1, |now| now.version);
+        let version = pending.now.as_ref().map_or(last + 1, |now| now.version);
         let data = pending.now.as_ref().map(|now| now.data.as_str());
         let event = Emitted {
             time: author.now,
@@ -247,12 +265,6 @@ impl Unit {
             self.held.add(&pending.owner, Amount { bytes: sign * now.data.as_str().len() as i64, entities: sign });
         }
     }
-}
-
-/// The version that an entity had before it was deleted.
-fn before_version(before: Option<&Pending>, pending: &Pending) -> u64 {
-    let earlier = before.and_then(|before| before.now.as_ref()).map(|now| now.version);
-    earlier.or(pending.base.as_ref().map(|base| base.version)).unwrap_or(0)
 }
 
 /// What the event of a change says: the entity's data too, if it is not too long.

@@ -5,10 +5,10 @@ mod common;
 use bulkhead_layer1::{
     Clock, Job, Outcome, UnitId,
     job::{Also, NewEvent},
-    limits::EVENTS_SCANNED_MAX,
+    limits::{EVENTS_SCANNED_MAX, SET_ASIDE_LISTED_BYTES_MAX},
     outcome::{EventPage, More, Subscription},
 };
-use bulkhead_protocol::{ErrorCode, Pattern};
+use bulkhead_protocol::{ErrorCode, Json, Pattern};
 use common::*;
 use std::{
     sync::{
@@ -250,4 +250,29 @@ fn a_subscriber_that_stays_away_too_long_is_told_what_it_missed() {
     assert_eq!(subscription(&store, "gone"), Subscription { module: "gone".into(), cursor: 10, missed: 10 });
     store.run(Job::Forget { module: "gone".into() });
     wait_for_oldest(&store, 21);
+}
+
+#[test]
+fn a_list_of_large_events_that_were_set_aside_is_read_piece_by_piece() {
+    let store = Store::new();
+    let data = Json::parse(&format!("\"{}\"", "x".repeat(SET_ASIDE_LISTED_BYTES_MAX / 4))).unwrap();
+    for cursor in 1..=10 {
+        let emitted = store.run(Job::Emit { unit: None, source: "m".into(), event: "a.b".into(), data: data.clone() });
+        assert!(matches!(emitted, Outcome::Committed { .. }), "{emitted:?}");
+        let also = vec![Also::SetAside { module: "m".into(), cursor, attempts: 5, error: "it crashed".into() }];
+        assert!(matches!(store.run(Job::Also(also)), Outcome::Done));
+    }
+    let mut ids: Vec<i64> = Vec::new();
+    loop {
+        let after = ids.last().copied().unwrap_or(0);
+        let Outcome::SetAside(list) = store.run(Job::ListSetAside { module: None, after, limit: 1000 }) else {
+            panic!("expected a list")
+        };
+        if list.is_empty() {
+            break;
+        }
+        assert!(list.len() <= 4, "{} at once", list.len());
+        ids.extend(list.iter().map(|aside| aside.id));
+    }
+    assert_eq!(ids, (1..=10).collect::<Vec<i64>>());
 }

@@ -20,8 +20,25 @@ struct Entity {
 
 type State = BTreeMap<String, Entity>;
 
-/// The version that stood in the store when a unit first changed an entity, and what it is now.
-type Changed = (Option<u64>, Option<Entity>);
+/// A committed state of an entity: its version, and how many of its id there were before it.
+type Base = (u64, usize);
+
+/// What a unit has made of an entity.
+#[derive(Clone, Debug)]
+struct Changed {
+    /// The state that it builds on, if the entity was there.
+    base: Option<Base>,
+    now: Option<Entity>,
+    created: bool,
+}
+
+/// What the first change of an entity by a unit builds on: the state that stands there, or else the one that
+/// the unit has read first, if it has.
+#[derive(Clone, Copy, PartialEq)]
+enum Basis {
+    Standing,
+    Read,
+}
 
 /// What the model has: what is committed, and what each unit has made of it.
 #[derive(Default)]
@@ -29,6 +46,10 @@ struct Model {
     committed: State,
     /// The state as the unit sees it, by the changes that it made: `None` is deleted.
     units: BTreeMap<u64, BTreeMap<String, Changed>>,
+    /// What each unit has read before it changed it.
+    seen: BTreeMap<u64, BTreeMap<String, Base>>,
+    /// How often each id was created.
+    created: BTreeMap<String, usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -230,8 +251,8 @@ fn patched(target: &Value, patch: &Value) -> Value {
 impl Model {
     fn view(&self, unit: Option<u64>) -> State {
         let mut state = self.committed.clone();
-        for (id, (_, now)) in unit.and_then(|unit| self.units.get(&unit)).into_iter().flatten() {
-            match now {
+        for (id, changed) in unit.and_then(|unit| self.units.get(&unit)).into_iter().flatten() {
+            match &changed.now {
                 Some(entity) => drop(state.insert(id.clone(), entity.clone())),
                 None => drop(state.remove(id)),
             }
@@ -239,17 +260,46 @@ impl Model {
         state
     }
 
-    fn put(&mut self, unit: Option<u64>, id: &str, now: Option<Entity>) {
-        match unit {
-            None => match now {
-                Some(entity) => drop(self.committed.insert(id.into(), entity)),
-                None => drop(self.committed.remove(id)),
-            },
-            Some(unit) => {
-                let base = self.committed.get(id).map(|entity| entity.version);
-                self.units.entry(unit).or_default().entry(id.into()).or_insert((base, None)).1 = now;
+    fn base(&self, id: &str) -> Option<Base> {
+        let entity = self.committed.get(id)?;
+        Some((entity.version, self.created.get(id).copied().unwrap_or_default()))
+    }
+
+    /// Takes a change. What is of version 1 was created.
+    fn put(&mut self, unit: Option<u64>, id: &str, now: Option<Entity>, basis: Basis) {
+        let created = now.as_ref().is_some_and(|entity| entity.version == 1);
+        let Some(unit) = unit else { return self.commit(id, now, created) };
+        let standing = self.base(id);
+        let read = self.seen.get(&unit).and_then(|seen| seen.get(id)).copied().filter(|_| basis == Basis::Read);
+        let base = standing.map(|standing| read.unwrap_or(standing));
+        let changes = self.units.entry(unit).or_default();
+        let changed = changes.entry(id.into()).or_insert(Changed { base, now: None, created: false });
+        (changed.now, changed.created) = (now, changed.created || created);
+    }
+
+    fn commit(&mut self, id: &str, now: Option<Entity>, created: bool) {
+        if created {
+            *self.created.entry(id.into()).or_default() += 1;
+        }
+        match now {
+            Some(entity) => drop(self.committed.insert(id.into(), entity)),
+            None => drop(self.committed.remove(id)),
+        }
+    }
+
+    /// Takes note of what a query of the unit has returned.
+    fn note(&mut self, unit: u64, ids: &[String]) {
+        for id in ids {
+            let changed = self.units.get(&unit).is_some_and(|changes| changes.contains_key(id));
+            if let Some(base) = self.base(id).filter(|_| !changed) {
+                self.seen.entry(unit).or_default().entry(id.clone()).or_insert(base);
             }
         }
+    }
+
+    fn forget(&mut self, unit: u64) -> BTreeMap<String, Changed> {
+        self.seen.remove(&unit);
+        self.units.remove(&unit).unwrap_or_default()
     }
 }
 
@@ -264,7 +314,7 @@ fn play(store: &Store, model: &mut Model, step: &Step) {
                 assert_eq!(done.unwrap_err().code, ErrorCode::Conflict);
             } else {
                 assert_eq!(done.unwrap().0["version"], 1);
-                model.put(*unit, &id, Some(Entity { version: 1, data: data.clone() }));
+                model.put(*unit, &id, Some(Entity { version: 1, data: data.clone() }), Basis::Standing);
             }
         }
         Step::Update { unit, id: number, patch, expected } => {
@@ -281,7 +331,8 @@ fn play(store: &Store, model: &mut Model, step: &Step) {
                 }
                 Some(old) => {
                     assert_eq!(done.unwrap().0["version"], old.version + 1);
-                    model.put(*unit, &id, Some(Entity { version: old.version + 1, data: patched(&old.data, patch) }));
+                    let now = Entity { version: old.version + 1, data: patched(&old.data, patch) };
+                    model.put(*unit, &id, Some(now), if expected.is_some() { Basis::Standing } else { Basis::Read });
                 }
             }
         }
@@ -293,7 +344,7 @@ fn play(store: &Store, model: &mut Model, step: &Step) {
                 None => assert_eq!(done.unwrap_err().code, ErrorCode::NotFound),
                 Some(old) => {
                     assert_eq!(done.unwrap().0["version"], old.version + 1);
-                    model.put(*unit, &id, None);
+                    model.put(*unit, &id, None, Basis::Read);
                 }
             }
         }
@@ -301,7 +352,7 @@ fn play(store: &Store, model: &mut Model, step: &Step) {
         Step::Discard { unit } => {
             let job = bulkhead_layer1::Job::Discard { unit: bulkhead_layer1::UnitId(*unit) };
             store.layer1.submit(bulkhead_layer1::Ticket(u64::MAX), job, None).unwrap();
-            model.units.remove(unit);
+            model.forget(*unit);
         }
         Step::Query { unit, filters, order, limit } => query(store, model, *unit, filters, order, *limit),
         Step::Reopen => unreachable!("the caller does this"),
@@ -309,29 +360,24 @@ fn play(store: &Store, model: &mut Model, step: &Step) {
 }
 
 fn commit(store: &Store, model: &mut Model, unit: u64) {
-    let changes = model.units.remove(&unit).unwrap_or_default();
-    // An entity that was deleted and made anew has the same version, but is not the same: only the
-    // store can tell, so the model asks whether any version changed, and takes the store's word otherwise.
-    let stale = changes.iter().any(|(id, (base, _))| model.committed.get(id).map(|entity| entity.version) != *base);
+    let changes = model.forget(unit);
+    let stale = changes.iter().any(|(id, changed)| model.base(id) != changed.base);
     match store.commit(unit) {
         Outcome::Conflict(failure) => {
             assert_eq!(failure.code, ErrorCode::Conflict);
-            assert!(stale || changes.values().any(|(base, _)| *base == Some(1)), "{failure:?}");
+            assert!(stale, "{failure:?}");
         }
         Outcome::Committed { .. } => {
             assert!(!stale);
-            for (id, (_, now)) in changes {
-                match now {
-                    Some(entity) => drop(model.committed.insert(id, entity)),
-                    None => drop(model.committed.remove(&id)),
-                }
+            for (id, changed) in changes {
+                model.commit(&id, changed.now, changed.created);
             }
         }
         other => panic!("{other:?}"),
     }
 }
 
-fn query(store: &Store, model: &Model, unit: Option<u64>, filters: &Value, order: &[(String, bool)], limit: usize) {
+fn query(store: &Store, model: &mut Model, unit: Option<u64>, filters: &Value, order: &[(String, bool)], limit: usize) {
     let view = model.view(unit);
     let conditions = filters.as_object().unwrap();
     let mut expected: Vec<(&String, &Entity)> = view
@@ -374,6 +420,9 @@ fn query(store: &Store, model: &Model, unit: Option<u64>, filters: &Value, order
     let expected: Vec<(String, Entity)> =
         expected.into_iter().map(|(id, entity)| (id.clone(), entity.clone())).collect();
     assert_eq!(found, expected, "{filters} {order:?}");
+    if let Some(unit) = unit {
+        model.note(unit, &found.into_iter().map(|(id, _)| id).collect::<Vec<_>>());
+    }
 }
 
 fn run(steps: Vec<Step>, indexes: Vec<bulkhead_layer1::Index>) {
@@ -383,11 +432,12 @@ fn run(steps: Vec<Step>, indexes: Vec<bulkhead_layer1::Index>) {
         if let Step::Reopen = step {
             store = store.reopened(|settings| settings.indexes = indexes.clone());
             model.units.clear();
+            model.seen.clear();
         } else {
             play(&store, &mut model, step);
         }
     }
-    query(&store, &model, None, &value!({}), &[], 3);
+    query(&store, &mut model, None, &value!({}), &[], 3);
     assert_eq!(store.layer1.tools().check(&mut |_| std::ops::ControlFlow::Continue(())).unwrap(), Vec::<String>::new());
 }
 

@@ -3,7 +3,7 @@
 
 use super::events::stored_event;
 use crate::{
-    limits::{CLEARED_ROWS_MAX, SET_ASIDE_ERROR_BYTES_MAX, SET_ASIDE_LISTED_MAX},
+    limits::{CLEARED_ROWS_MAX, SET_ASIDE_ERROR_BYTES_MAX, SET_ASIDE_LISTED_BYTES_MAX, SET_ASIDE_LISTED_MAX},
     outcome::SetAsideEvent,
 };
 use rusqlite::{Connection, params};
@@ -53,7 +53,7 @@ pub(crate) fn clear(connection: &Connection, set_aside_max: u64) -> rusqlite::Re
         .execute(params![set_aside_max, CLEARED_ROWS_MAX])
 }
 
-/// Those behind an id, oldest first.
+/// Those behind an id, oldest first: as many as are asked for, or as hold so many bytes as one list may.
 pub(crate) fn list(
     connection: &Connection,
     module: Option<&str>,
@@ -64,7 +64,7 @@ pub(crate) fn list(
         "SELECT id, module, attempts, error, set_aside_at, cursor, time, event, source, data FROM set_aside
          WHERE id > ?1 AND (?2 IS NULL OR module = ?2) ORDER BY id LIMIT ?3",
     )?;
-    let rows = statement.query_map(params![after, module, limit.min(SET_ASIDE_LISTED_MAX)], |row| {
+    let mut rows = statement.query_map(params![after, module, limit.min(SET_ASIDE_LISTED_MAX)], |row| {
         Ok(SetAsideEvent {
             id: row.get(0)?,
             module: row.get(1)?,
@@ -74,5 +74,13 @@ pub(crate) fn list(
             event: stored_event(row, 5)?,
         })
     })?;
-    rows.collect()
+    let (mut listed, mut bytes) = (Vec::new(), 0);
+    while bytes < SET_ASIDE_LISTED_BYTES_MAX
+        && let Some(row) = rows.next()
+    {
+        let aside: SetAsideEvent = row?;
+        bytes += aside.event.data.as_str().len();
+        listed.push(aside);
+    }
+    Ok(listed)
 }

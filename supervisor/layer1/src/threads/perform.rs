@@ -54,15 +54,16 @@ impl Writer {
                 if let Some(taken) = taken {
                     return Ok(taken);
                 }
-                let mut unit = Unit::default();
+                let unit = &mut *self.own_unit.borrow_mut();
+                unit.begin_anew();
                 let mut world = World {
                     find: &mut |key| entities::find(statements, key),
                     used: &mut |owner| self.usage.borrow_mut().bytes(connection, owner),
                     quotas: &self.shared.quotas,
                 };
                 let author = Author { owner: owner.as_str().into(), now };
-                let reply = run(&mut unit, mutation, &author, &mut world)?;
-                let events = self.write(statements, &unit)?;
+                let reply = run(unit, mutation, &author, &mut world)?;
+                let events = self.write(statements, unit)?;
                 self.keep(statements, key.as_ref().map(|key| (key, &reply)), now)?;
                 Ok(Outcome::Mutated { reply, events })
             }

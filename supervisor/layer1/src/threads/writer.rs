@@ -6,7 +6,7 @@ use super::{
     pace::Pace,
     queue::{Group, Joined, Queue, Write},
 };
-use crate::{outcome::Outcome, tables::usage::UsageCache};
+use crate::{outcome::Outcome, tables::usage::UsageCache, unit::Unit};
 use rusqlite::Connection;
 use std::{
     cell::{Cell, RefCell},
@@ -19,6 +19,8 @@ pub(crate) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) connection: Connection,
     pub(super) usage: RefCell<UsageCache>,
+    /// The unit of whatever mutation is in hand that belongs to none.
+    pub(super) own_unit: RefCell<Unit>,
     pub(super) clear_next: Instant,
     /// Whether more may be set aside than is to be kept: something was since the last look.
     pub(super) has_set_aside: Cell<bool>,
@@ -31,6 +33,7 @@ impl Writer {
             shared,
             connection,
             usage: RefCell::default(),
+            own_unit: RefCell::default(),
             clear_next: Instant::now(),
             has_set_aside: Cell::new(true),
             pace: Pace::default(),
