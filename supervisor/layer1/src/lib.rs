@@ -65,8 +65,11 @@
 //! newest one, and not what a subscription has not reached, unless there are twice as many as are to be
 //! kept: then the subscription says how many it missed. A new subscription begins behind the newest event.
 //!
-//! An event that is set aside keeps a copy of its own until it is removed. To replay it is the host's: it
-//! lists the event, has it handled, and removes it in the commit of that ([`job::Also::RemoveSetAside`]).
+//! What waits for a subscription is counted by the names of the events, among a bounded number of them.
+//!
+//! An event that is set aside keeps a copy of its own until it is removed, or until more are set aside than
+//! are to be kept and it is the oldest. To replay it is the host's: it lists the event, has it handled, and
+//! removes it in the commit of that ([`job::Also::RemoveSetAside`]).
 //!
 //! # The tables
 //! For people with `sqlite3`, also while the host runs; only the host may write. Times are microseconds
