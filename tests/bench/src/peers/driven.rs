@@ -26,10 +26,12 @@ struct Driven {
 }
 
 impl Driven {
-    fn start(mut caller: Command, server: Option<Process>) -> Result<Box<dyn Route>, Failed> {
+    fn start(mut command: Command, server: Option<Process>) -> Result<Box<dyn Route>, Failed> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(PATIENCE))?;
-        let caller = caller.stdin(OwnedFd::from(theirs.try_clone()?)).stdout(OwnedFd::from(theirs)).spawn()?;
+        let caller = command.stdin(OwnedFd::from(theirs.try_clone()?)).stdout(OwnedFd::from(theirs)).spawn()?;
+        // It holds the caller's end open, and a caller that ends would go unnoticed.
+        drop(command);
         let mut driven = Driven { lines: BufReader::new(ours), _caller: Process(caller), _server: server };
         let first = driven.answer()?;
         if first != "ready" {
