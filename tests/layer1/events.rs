@@ -204,3 +204,21 @@ fn changes_are_events_for_those_who_subscribe_to_them() {
     assert_eq!((&seen[1]["event"], &seen[1]["data"]["version"]), (&json!("Note.updated"), &json!(2)));
     world.stop();
 }
+
+#[test]
+fn an_event_that_a_shorter_frame_does_not_hold_is_told_without_its_data_and_nothing_else_is_lost() {
+    let mut world = World::new();
+    world.start();
+    let mut client = world.client();
+    emit(&mut client, "day.begun", json!("x".repeat(100_000)));
+    emit(&mut client, "day.begun", json!(2));
+    world.stop();
+    world.host_file("[host]\nframe_bytes_max = \"64KiB\"");
+    world.start();
+    let mut client = world.client();
+    let (following, _) = follow_from(&mut client, 0, "day.*");
+    let first = client.progress(following);
+    assert_eq!((&first["cursor"], &first["data"], &first["omitted"]), (&json!(1), &Value::Null, &json!(100_002)));
+    assert_eq!(told(&mut client, following, 1), [(2, 2)]);
+    world.stop();
+}

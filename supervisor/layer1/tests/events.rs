@@ -255,7 +255,7 @@ fn a_subscriber_that_stays_away_too_long_is_told_what_it_missed() {
 #[test]
 fn a_list_of_large_events_that_were_set_aside_is_read_piece_by_piece() {
     let store = Store::new();
-    let data = Json::parse(&format!("\"{}\"", "x".repeat(SET_ASIDE_LISTED_BYTES_MAX / 4))).unwrap();
+    let data = Json::parse(&format!("\"{}\"", "x".repeat(SET_ASIDE_LISTED_BYTES_MAX / 4 - 2))).unwrap();
     for cursor in 1..=10 {
         let emitted = store.run(Job::Emit { unit: None, source: "m".into(), event: "a.b".into(), data: data.clone() });
         assert!(matches!(emitted, Outcome::Committed { .. }), "{emitted:?}");

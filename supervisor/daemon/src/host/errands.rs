@@ -10,6 +10,7 @@ use crate::builtin::{ANSWER_FRAME_BYTES, bad};
 use bulkhead_layer1::{
     Job,
     job::{Also, Existing},
+    limits::SET_ASIDE_LISTED_BYTES_MAX,
     outcome::{Forgotten, SetAsideEvent},
 };
 use bulkhead_protocol::layer1::time;
@@ -261,14 +262,22 @@ impl Host {
         }
     }
 
-    /// As many as fit into a frame, at least one.
+    /// As many as fit into a frame, at least one; without its data, if that alone does not fit.
     fn listed(&self, list: Vec<SetAsideEvent>, limit: usize) -> Json {
         let most = self.config.frame_bytes_max - ANSWER_FRAME_BYTES;
-        let (is_full, mut bytes, mut last) = (list.len() >= limit, 0, None);
-        let (mut shown, found) = (Vec::new(), list.len());
-        for aside in list {
+        let held: usize = list.iter().map(|aside| aside.event.data.as_str().len()).sum();
+        let is_full = list.len() >= limit || held >= SET_ASIDE_LISTED_BYTES_MAX;
+        let (mut shown, found, mut bytes, mut last) = (Vec::new(), list.len(), 0, None);
+        for mut aside in list {
             let id = aside.id;
-            let json = Json::of(&Listed::of(aside));
+            let data = std::mem::take(&mut aside.event.data);
+            let bare = aside.clone();
+            aside.event.data = data;
+            let mut json = Json::of(&Listed::of(aside));
+            if json.as_str().len() > most {
+                // An operator has to see that it is there. Frames may have been longer when it came.
+                json = Json::of(&Listed::of(bare));
+            }
             bytes += json.as_str().len() + 1;
             if bytes > most && !shown.is_empty() {
                 break;

@@ -57,13 +57,21 @@ fn event_json(cursor: Cursor, micros: i64, name: &str, data: &str, more: &str) -
     Json::parse(&text).expect("it is made of JSON")
 }
 
-fn stored_json(event: &StoredEvent) -> Json {
+/// A stored event, without its data where that does not fit into a frame, which may be shorter than it
+/// was when the event came.
+fn stored_json(event: &StoredEvent, frame_bytes_max: usize) -> Json {
     // A module's name is text that needs no escape.
     let source = match event.source.as_str() {
         "" => String::new(),
         module => format!(r#","source":"{module}""#),
     };
-    event_json(event.cursor, event.time, &event.event, event.data.as_str(), &source)
+    let data = event.data.as_str();
+    let json = event_json(event.cursor, event.time, &event.event, data, &source);
+    // What a response has around it has room in the bytes by which the host may lengthen a message.
+    if json.as_str().len() <= frame_bytes_max {
+        return json;
+    }
+    event_json(event.cursor, event.time, &event.event, "null", &format!(r#"{source},"omitted":{}"#, data.len()))
 }
 
 impl Host {
@@ -112,7 +120,7 @@ impl Host {
             }
         }
         if !told.is_empty() {
-            let json = stored_json(event);
+            let json = stored_json(event, self.config.frame_bytes_max);
             told.into_iter().for_each(|who| self.reply(who, Status::Progress(json.clone())));
         }
         self.pump_followers();
@@ -201,7 +209,7 @@ impl Host {
 
     /// What a follower is told of what was read for it.
     fn turn_page(&mut self, index: usize, page: EventPage) -> Vec<Json> {
-        let newest = self.store.newest();
+        let (newest, most) = (self.store.newest(), self.config.frame_bytes_max);
         let Followed::Events(following) = &mut self.followers[index].what else { return Vec::new() };
         let early = following.early.take();
         let mut told = Vec::new();
@@ -210,7 +218,7 @@ impl Host {
             told.push(Json::of(&begin));
         }
         told.extend(early.into_iter().flatten().map(|announced| announced.json(following.position)));
-        told.extend(page.events.into_iter().map(|event| stored_json(&crate::layer1::stored_event(event))));
+        told.extend(page.events.into_iter().map(|event| stored_json(&crate::layer1::stored_event(event), most)));
         following.position = Cursor(page.cursor).max(following.position);
         following.standing = Standing::Behind;
         told
