@@ -82,7 +82,7 @@ impl Writer {
     }
 
     /// Takes into the group what has come while the group was worked on. Where nothing has, and more are
-    /// expected, it waits for some of them, until `end` at most.
+    /// expected, it waits for them, until `end` at most.
     pub(super) fn join(&self, group: &mut Group, end: &mut Option<Instant>) -> Joined {
         let (expected, wait) = self.pace.expected();
         let mut queue = self.shared.queue();
@@ -95,8 +95,8 @@ impl Writer {
             if missing == 0 || left.is_zero() || queue.closing || group.is_full() {
                 return Joined::Nothing;
             }
-            // Half of them: the others come while these are worked on.
-            queue = self.wait(queue, missing.div_ceil(2), left);
+            // For all of them: on a busy machine, each time that a thread is woken costs more than it saves.
+            queue = self.wait(queue, missing, left);
         }
     }
 
