@@ -72,7 +72,7 @@ impl Base {
         remove_tree(&self.path);
     }
 
-    /// Lets a child join a group, since only the real thing tells whether the kernel allows it.
+    /// Starts a child in a group, since only the real thing tells whether the kernel allows it.
     fn try_out(&self) -> Result<(), String> {
         let group = self.group("try").map_err(|error| error.to_string())?;
         let result = if group.path.join("cgroup.kill").exists() {
@@ -92,9 +92,9 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// The file through which a process joins.
+    /// The folder, in which a process can be started.
     pub(crate) fn entry(&self) -> io::Result<File> {
-        OpenOptions::new().write(true).open(self.path.join("cgroup.procs"))
+        File::open(&self.path)
     }
 
     /// Kills every process in the group and in all groups below it.

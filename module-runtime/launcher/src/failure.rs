@@ -40,7 +40,6 @@ impl Failure {
         let error = io::Error::from_raw_os_error(errno);
         let message = match stage {
             Stage::Session => format!("cannot prepare the process: {error}"),
-            Stage::ControlGroup => format!("the process cannot join its control group: {error}"),
             Stage::Descriptors => format!("cannot put the process's descriptors in place: {error}"),
             Stage::Limits => format!("cannot set the process's limits: {error}"),
             Stage::Directory => format!("working directory '{cwd}' cannot be entered: {}", reason(errno)),
