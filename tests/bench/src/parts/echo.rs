@@ -16,6 +16,7 @@ const HEAD_BYTES: usize = 256;
 
 /// `started` is where it is said that the process runs, if anybody wants to know.
 pub(super) fn run(started: Option<OsString>) -> Result<(), Failed> {
+    channel::end_by_faults()?;
     if let Some(started) = started {
         super::say_started(&started)?;
     }

@@ -24,10 +24,10 @@ const SIZES: [(&str, usize); 4] = [
 ];
 
 /// What travels in one round of one size, both ways.
-const BYTES_PER_ROUND: usize = 96 << 20;
+const BYTES_PER_ROUND: usize = 64 << 20;
 
 /// The most calls of one round, for the small ones.
-const CALLS_MAX: usize = 4000;
+const CALLS_MAX: usize = 2000;
 
 const ROUNDS: usize = 5;
 
