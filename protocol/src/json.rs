@@ -3,44 +3,57 @@
 use crate::walk::Walk;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 use serde_json::value::RawValue;
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 /// A piece of JSON that is kept as the text it arrived as: checked, not parsed. Clones share the text.
-#[derive(Clone, Default)]
-pub struct Json(Text);
-
-#[derive(Clone, Default)]
-enum Text {
-    #[default]
-    Null,
-    Whole(Arc<str>),
-    /// A piece of a longer text that is kept for it.
-    Part {
-        whole: Arc<String>,
-        start: usize,
-        end: usize,
-    },
+#[derive(Clone)]
+pub struct Json {
+    /// The text, or a longer one with the text in it.
+    whole: Arc<String>,
+    start: u32,
+    end: u32,
 }
 
-/// From this length on, a text that has a buffer of its own already stays in it.
-const BUFFER_BYTES_MIN: usize = 4096;
+// It is in every message, and in every error.
+const _: () = assert!(size_of::<Option<Json>>() == 16);
 
 impl Json {
     /// The text `null`.
     pub fn null() -> Json {
-        Json(Text::Null)
+        static NULL: LazyLock<Json> = LazyLock::new(|| Json::of_buffer("null".to_owned()));
+        NULL.clone()
     }
 
     /// The JSON of `value`.
     ///
     /// # Panics
-    /// When `value` has a map whose keys are no strings, which is a fault of the program.
+    /// When `value` has a map whose keys are no strings or takes 4 GiB, which is a fault of the program.
     pub fn of(value: &(impl Serialize + ?Sized)) -> Json {
-        let text = serde_json::to_string(value).expect("the value can be written as JSON");
-        if text.len() < BUFFER_BYTES_MIN {
-            return Json::of_checked(&text);
+        Json::of_buffer(serde_json::to_string(value).expect("the value can be written as JSON"))
+    }
+
+    /// As [`Json::of_checked`], of a text that has a buffer of its own.
+    fn of_buffer(text: String) -> Json {
+        let end = u32::try_from(text.len()).expect("no frame takes 4 GiB");
+        Json { whole: Arc::new(text), start: 0, end }
+    }
+
+    /// An object with these members, whose names need no escapes; their texts are copied as they are.
+    pub fn object(members: &[(&str, &Json)]) -> Json {
+        let bytes: usize = members.iter().map(|(name, value)| name.len() + value.as_str().len() + 4).sum();
+        let mut text = String::with_capacity(bytes + 1);
+        for (name, value) in members {
+            debug_assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name:?} has none");
+            text.push_str(if text.is_empty() { "{\"" } else { ",\"" });
+            text.push_str(name);
+            text.push_str("\":");
+            text.push_str(value.as_str());
         }
-        Json(Text::Part { start: 0, end: text.len(), whole: Arc::new(text) })
+        text.push_str(if text.is_empty() { "{}" } else { "}" });
+        Json::of_buffer(text)
     }
 
     /// Checks that `text` is one JSON value.
@@ -56,9 +69,10 @@ impl Json {
         Ok(Json::of_checked(text))
     }
 
-    /// A text that is known to be one JSON value, with nothing around it.
+    /// A text that the caller knows to be one JSON value, with nothing around it: it is not checked again.
     pub fn of_checked(text: &str) -> Json {
-        if text == "null" { Json::null() } else { Json(Text::Whole(text.into())) }
+        debug_assert!(Walk::new(text).value() == Some(text), "expected JSON, found {text:.64}");
+        if text == "null" { Json::null() } else { Json::of_buffer(text.to_owned()) }
     }
 
     /// As [`Json::of_checked`], of a `text` that is a part of `whole`: without a copy, unless it is so
@@ -67,19 +81,16 @@ impl Json {
         let start = text.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
         let end = start.wrapping_add(text.len());
         let is_there = whole.get(start..end).is_some_and(|part| std::ptr::eq(part, text));
-        if !is_there || whole.capacity() - text.len() > text.len() / 4 {
-            return Json::of_checked(text);
+        let is_most = whole.capacity() - text.len().min(whole.capacity()) <= text.len() / 4;
+        match (u32::try_from(start), u32::try_from(end)) {
+            (Ok(start), Ok(end)) if is_there && is_most => Json { whole: Arc::clone(whole), start, end },
+            _ => Json::of_checked(text),
         }
-        Json(Text::Part { whole: Arc::clone(whole), start, end })
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        match &self.0 {
-            Text::Null => "null",
-            Text::Whole(text) => text,
-            Text::Part { whole, start, end } => &whole[*start..*end],
-        }
+        &self.whole[self.start as usize..self.end as usize]
     }
 
     /// Reads the text as a value of type `T`.
@@ -88,6 +99,12 @@ impl Json {
     /// When it has another form.
     pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.as_str())
+    }
+}
+
+impl Default for Json {
+    fn default() -> Json {
+        Json::null()
     }
 }
 
@@ -130,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_large_part_is_shared_and_a_small_one_is_copied() {
-        let mut text = format!("  [\"{}\"]", "x".repeat(1000));
+        let mut text = format!("  [\"{0}\",\"{0}\"]", "x".repeat(498));
         text.shrink_to_fit();
         let whole = Arc::new(text);
         let large = Json::part_of(&whole, &whole[2..]);
@@ -143,8 +160,15 @@ mod tests {
     }
 
     #[test]
+    fn an_object_has_its_members_in_the_order_they_are_given() {
+        assert_eq!(Json::object(&[]).as_str(), "{}");
+        let (text, number) = (Json::of("a \"b\""), Json::parse("1.0").unwrap());
+        assert_eq!(Json::object(&[("name", &text), ("args", &number)]).as_str(), r#"{"name":"a \"b\"","args":1.0}"#);
+    }
+
+    #[test]
     fn what_is_made_of_a_value_is_its_text_at_every_length() {
-        for length in [0, 1, BUFFER_BYTES_MIN - 3, BUFFER_BYTES_MIN - 2, BUFFER_BYTES_MIN, 3 * BUFFER_BYTES_MIN] {
+        for length in [0, 1, 100, 10_000] {
             let value = "x".repeat(length);
             let json = Json::of(&value);
             assert_eq!(json.as_str(), format!("\"{value}\""));

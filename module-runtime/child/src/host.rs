@@ -82,13 +82,8 @@ impl What<'_> {
 
     /// The payload of the request.
     pub fn payload(&self) -> Json {
-        #[derive(serde::Serialize)]
-        struct Command<'a> {
-            name: &'a str,
-            args: &'a Json,
-        }
         match *self {
-            What::Command { name, args } => Json::of(&Command { name, args }),
+            What::Command { name, args } => Json::object(&[("name", &Json::of(name)), ("args", args)]),
             What::Query(payload) | What::Mutation(payload) => payload.clone(),
         }
     }
@@ -99,11 +94,6 @@ impl What<'_> {
 /// # Errors
 /// `bad_request` when the name is none that an event may have.
 pub fn event_payload(event: &str, data: &Json) -> Result<Json, Error> {
-    #[derive(serde::Serialize)]
-    struct Event<'a> {
-        event: &'a str,
-        data: &'a Json,
-    }
     check_event_name(event).map_err(|error| Error::bad_request(error.to_string()))?;
-    Ok(Json::of(&Event { event, data }))
+    Ok(Json::object(&[("event", &Json::of(event)), ("data", data)]))
 }

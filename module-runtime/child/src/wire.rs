@@ -240,8 +240,8 @@ impl Wire {
 
     fn take(&mut self, mut input: &[u8]) {
         loop {
-            let message = match self.decoder.next(&mut input) {
-                Ok(Some(frame)) => Message::decode(frame),
+            let message = match self.decoder.next_message(&mut input) {
+                Ok(Some(message)) => message,
                 Ok(None) => return,
                 Err(error) => {
                     self.end = Some(End::Broken(error.to_string()));

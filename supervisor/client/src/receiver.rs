@@ -87,10 +87,10 @@ impl Receiver {
         loop {
             let mut input = &self.buffer[self.start..self.end];
             let before = input.len();
-            let frame = self.decoder.next(&mut input).map_err(ClientError::Frame)?;
+            let message = self.decoder.next_message(&mut input).map_err(ClientError::Frame)?;
             self.start += before - input.len();
-            let Some(frame) = frame else { return Ok(None) };
-            match Message::decode(frame).map_err(ClientError::Message)? {
+            let Some(message) = message else { return Ok(None) };
+            match message.map_err(ClientError::Message)? {
                 Message::Response(response) => return Ok(Some(response)),
                 // A host asks its clients nothing today; one that will must find this client patient.
                 Message::Request(_) => {}

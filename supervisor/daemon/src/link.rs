@@ -213,8 +213,8 @@ impl Link {
 
     fn decode(&mut self, mut input: &[u8]) {
         while self.inbox.len() < MESSAGES_PER_READ {
-            match self.decoder.next(&mut input) {
-                Ok(Some(frame)) => self.inbox.push_back(Message::decode(frame)),
+            match self.decoder.next_message(&mut input) {
+                Ok(Some(message)) => self.inbox.push_back(message),
                 Ok(None) => return,
                 Err(error) => return self.finish(Input::Broken(error)),
             }
