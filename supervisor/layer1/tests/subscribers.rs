@@ -46,17 +46,15 @@ fn listed(store: &Store) -> Vec<SetAsideEvent> {
     }
 }
 
-/// Waits until only so many events are set aside.
-fn wait_for_listed(store: &Store, expected: usize) -> Vec<SetAsideEvent> {
+/// Waits until the store has told that so many set-aside events were dropped, and lists those that it keeps.
+fn listed_after_drop_of(store: &Store, expected: u64) -> Vec<u64> {
     let begun = Instant::now();
-    loop {
-        let found = listed(store);
-        if found.len() == expected {
-            return found;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(20), "expected {expected}, found {}", found.len());
+    while store.layer1.set_aside_dropped() != expected {
+        let found = store.layer1.set_aside_dropped();
+        assert!(begun.elapsed() < Duration::from_secs(20), "expected {expected}, found {found}");
         std::thread::yield_now();
     }
+    listed(store).iter().map(|one| one.event.cursor).collect()
 }
 
 #[test]
@@ -102,14 +100,11 @@ fn of_too_many_set_aside_events_the_oldest_go_and_it_is_told() {
         emit(&store, "day.begun");
         set_aside(&store, "m", n, "no ink");
     }
-    let kept = wait_for_listed(&store, 3);
-    assert_eq!(kept.iter().map(|one| one.event.cursor).collect::<Vec<_>>(), [3, 4, 5]);
-    assert_eq!(store.layer1.set_aside_dropped(), 2);
+    assert_eq!(listed_after_drop_of(&store, 2), [3, 4, 5]);
     assert!(matches!(store.run(Job::CountSetAside), Outcome::SetAsideCount(3)));
     // A lower bound holds from the next start on.
     let store = store.reopened(|settings| settings.set_aside_max = 1);
-    assert_eq!(wait_for_listed(&store, 1)[0].event.cursor, 5);
-    assert_eq!(store.layer1.set_aside_dropped(), 2);
+    assert_eq!(listed_after_drop_of(&store, 2), [5]);
 }
 
 #[test]
