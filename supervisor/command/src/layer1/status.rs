@@ -174,8 +174,7 @@ gone is not loaded, and events wait for it; if it is gone for good: bulkhead lay
     #[test]
     fn set_aside_events_that_were_dropped_are_told() {
         let line = SetAside { events: 10_000, max: 10_000, dropped: 3 }.line().unwrap();
-        let expected =
-            "10,000 of at most 10,000; dropped since the start, the oldest first: 3; see layer1 set-aside";
+        let expected = "10,000 of at most 10,000; dropped since the start, the oldest first: 3; see layer1 set-aside";
         assert_eq!(line, expected);
         assert_eq!(SetAside::default().line(), None);
     }
