@@ -39,6 +39,11 @@ pub(super) fn export(socket: Option<PathBuf>, options: &Export) -> Result<Exit, 
 
 /// `bulkhead layer1 backup`.
 pub(super) fn backup(socket: Option<PathBuf>, path: &Path, place: &Place, json: bool) -> Result<Exit, Halt> {
+    if path == Path::new("-") {
+        let reason =
+            "a backup is a file and cannot go to standard output; name one, as ./- if that is meant, or export";
+        return Err(Halt::Usage(reason.into()));
+    }
     let tools = tools(socket, place)?;
     let mut watch = Watch::new(ProgressLine::on_stderr(), Unit::Pages).with_signals()?;
     let copied = tools.backup(path, &mut |progress| watch.look(progress));
