@@ -1,9 +1,9 @@
-//! What the benchmark `host` and the program `soak` share: a host in a process of its own, a bare
+//! What the benchmarks and the program `soak` share: a host in a process of its own, a bare
 //! relay that carries the same frames between the same two programs, a caller that costs little,
 //! and the figures.
 //!
-//! It measures release builds only and builds them itself ([`programs`]). It deliberately judges
-//! nothing: it prints ratios and figures, and what is good enough is said elsewhere.
+//! It measures release builds and builds them itself ([`programs`]). It prints ratios and figures, and
+//! judges in one place only, where each is held against what was promised ([`targets`]).
 
 pub mod bare;
 pub mod caller;
