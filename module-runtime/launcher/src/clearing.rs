@@ -65,7 +65,12 @@ impl Guardian {
         let Some(run) = self.runs.get(&number).filter(|run| run.has_leader()) else { return };
         let leader = run.pid;
         if let Some(group) = &run.group {
+            // The kernel kills all of it at once, and whoever has left the group outlives the leader and
+            // is found by that. To read all of /proc here would make the end of many modules take a time
+            // that grows with the square of their number.
             group.kill();
+            let _ = sys::kill(leader, SIGKILL);
+            return;
         }
         let root = |process: &Process| (process.pid == leader).then_some(());
         // Stopped first, so that none of them can answer the end of another by starting a new one.
