@@ -13,7 +13,7 @@ use std::process::Command;
 
 const ROUNDS: usize = 5;
 const CALLS_ALONE: usize = 10_000;
-const CALLS_AHEAD: usize = 200_000;
+const CALLS_AHEAD: usize = 100_000;
 const WINDOW: usize = 64;
 
 /// How many callers there are where there are many.
