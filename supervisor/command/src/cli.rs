@@ -1,8 +1,12 @@
 //! The command line: every command, flag and help text. Completions and man pages are made from it.
+//! How it is read without defining all of it first is in `quick`.
 
 mod layer1;
+mod quick;
+mod requests;
 
 pub(crate) use layer1::{Existing, Export, Forget, Import, Layer1, Place, SetAside, Which};
+pub(crate) use requests::{Call, Data, Emit, RequestOptions};
 
 use crate::amount::parse_duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -28,11 +32,18 @@ Data goes to standard output, everything else to standard error.";
 #[derive(Debug, Parser)]
 #[command(name = "bulkhead", version, after_help = PLACES_AND_EXIT_CODES, max_term_width = 100)]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which daemon is meant.
+#[derive(Args, Debug)]
+pub(crate) struct Host {
     /// The daemon's control socket; see `bulkhead --help` for where it is without this.
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
-    #[command(subcommand)]
-    pub(crate) command: Command,
 }
 
 /// What can be done.
@@ -48,13 +59,7 @@ Examples:
   bulkhead status
   bulkhead status research-log
   bulkhead status --json | jq -r 'select(.state != \"ready\") | .name'")]
-    Status {
-        /// Only this module: every field, its last log lines and the next planned step.
-        name: Option<String>,
-        /// One JSON object a line for each module.
-        #[arg(long)]
-        json: bool,
-    },
+    Status(Shown),
     /// Start modules, and wait until they are ready.
     Start(Targets),
     /// Stop modules, and wait until their whole process trees are gone.
@@ -70,51 +75,22 @@ Examples:
   bulkhead call research-log create_log '{\"title\":\"Monday\"}'
   bulkhead call research-log add_entry @entry.json --key entry-17
   jq -n '{log: 1}' | bulkhead call research-log export_data - --timeout 2m")]
-    Call {
-        /// The module.
-        name: String,
-        /// The command.
-        command: String,
-        /// Its arguments: JSON, - for standard input, or @file; without it, null.
-        #[arg(value_name = "JSON | - | @FILE", allow_negative_numbers = true)]
-        json: Option<String>,
-        #[command(flatten)]
-        options: RequestOptions,
-    },
+    Call(Call),
     /// Send a query to a module and print the data of its answer.
     #[command(after_help = QUERY_HELP)]
-    Query {
-        /// The module, or layer1 for the data store.
-        name: String,
-        /// The query: JSON, - for standard input, or @file.
-        #[arg(value_name = "JSON | - | @FILE")]
-        json: String,
-        #[command(flatten)]
-        options: RequestOptions,
-    },
+    Query(Data),
     /// Send a mutation to a module and print the data of its answer.
-    #[command(after_help = MUTATE_HELP)]
-    Mutate {
-        /// The module, or layer1 for the data store.
-        name: String,
-        /// The mutation: JSON, - for standard input, or @file.
-        #[arg(value_name = "JSON | - | @FILE")]
-        json: String,
-        #[command(flatten)]
-        options: RequestOptions,
-    },
+    #[command(
+        after_help = MUTATE_HELP,
+        mut_arg("json", |json| json.help("The mutation: JSON, - for standard input, or @file"))
+    )]
+    Mutate(Data),
     /// Send JSON lines to a module: one line out for each line in, in their order.
     #[command(after_long_help = PIPE_HELP)]
     Pipe(Pipe),
     /// Publish an event, and print how many subscribers it has.
     #[command(after_help = "Example:\n  bulkhead emit research_session.started '{\"session\":17}'")]
-    Emit {
-        /// The name of the event, as in research_session.started.
-        event: String,
-        /// What happened: JSON, - for standard input, or @file; without it, null.
-        #[arg(value_name = "JSON | - | @FILE", allow_negative_numbers = true)]
-        json: Option<String>,
-    },
+    Emit(Emit),
     /// Follow events: as they happen, from a cursor, or all that are stored.
     #[command(after_help = EVENTS_HELP)]
     Events(Events),
@@ -142,19 +118,7 @@ Examples:
     },
     /// Wait until a module is ready, or stopped.
     #[command(after_help = "Example:\n  bulkhead wait research-log --for ready --timeout 10 && echo here")]
-    Wait {
-        /// The module.
-        name: String,
-        /// What to wait for.
-        #[arg(long = "for", value_name = "STATE")]
-        condition: Condition,
-        /// How long: seconds, or a time such as 500ms or 2m.
-        #[arg(long, value_name = "S", default_value = "30", value_parser = parse_duration)]
-        timeout: Duration,
-        /// One JSON object.
-        #[arg(long)]
-        json: bool,
-    },
+    Wait(Wait),
     /// Look after the data store: export, import, backup, check, events that were set aside.
     #[command(subcommand)]
     Layer1(Layer1),
@@ -248,20 +212,6 @@ pub(crate) struct Targets {
     pub(crate) json: bool,
 }
 
-/// What every request can be given.
-#[derive(Args, Debug)]
-pub(crate) struct RequestOptions {
-    /// Print the whole response, errors and progress included, not only its data.
-    #[arg(long)]
-    pub(crate) full: bool,
-    /// The deadline: seconds, or a time such as 500ms or 2m. A module that is starting is waited for.
-    #[arg(long, value_name = "S", default_value = "30", value_parser = parse_duration)]
-    pub(crate) timeout: Duration,
-    /// Idempotency key: the same key means the same work, so that the host may send it again after a crash.
-    #[arg(long, value_name = "KEY")]
-    pub(crate) key: Option<String>,
-}
-
 const PIPE_HELP: &str = "\
 Each line is the arguments of COMMAND, or, without --command, a whole payload such as \
 {\"name\":\"add_entry\",\"args\":{…}}. For each line there is one line out, in the order of the input: \
@@ -299,6 +249,32 @@ pub(crate) struct Pipe {
     /// Give line N the idempotency key PREFIX-N.
     #[arg(long, value_name = "PREFIX")]
     pub(crate) key_prefix: Option<String>,
+}
+
+/// Options of `status`.
+#[derive(Args, Debug)]
+pub(crate) struct Shown {
+    /// Only this module: every field, its last log lines and the next planned step.
+    pub(crate) name: Option<String>,
+    /// One JSON object a line for each module.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `wait`.
+#[derive(Args, Debug)]
+pub(crate) struct Wait {
+    /// The module.
+    pub(crate) name: String,
+    /// What to wait for.
+    #[arg(long = "for", value_name = "STATE")]
+    pub(crate) condition: Condition,
+    /// How long: seconds, or a time such as 500ms or 2m.
+    #[arg(long, value_name = "S", default_value = "30", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What `wait` waits for.

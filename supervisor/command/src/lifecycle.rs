@@ -1,7 +1,7 @@
 //! `start`, `stop`, `restart`, `reload` and `wait`: what is asked of the built-in address
 //! `supervisor` about modules, several at once where several are named.
 
-use crate::cli::{Condition, Targets};
+use crate::cli::{Condition, Targets, Wait};
 use crate::exit::{Exit, Halt};
 use crate::output::{Output, complain, with_schema};
 use crate::session::{ANSWER_GRACE, Session, Turn, Watch};
@@ -9,7 +9,7 @@ use bulkhead_client::{ClientError, command_payload};
 use bulkhead_protocol::{Json, Request, RequestType, Status};
 use serde::Deserialize;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What is done to modules.
 #[derive(Clone, Copy, Debug)]
@@ -96,13 +96,7 @@ fn unanswered(waiting: &[(u64, String)], halt: Halt) -> Halt {
 }
 
 /// `bulkhead wait`.
-pub(crate) fn wait(
-    socket: Option<PathBuf>,
-    name: &str,
-    condition: Condition,
-    timeout: Duration,
-    json: bool,
-) -> Result<Exit, Halt> {
+pub(crate) fn wait(socket: Option<PathBuf>, Wait { name, condition, timeout, json }: &Wait) -> Result<Exit, Halt> {
     let condition = match condition {
         Condition::Ready => "ready",
         Condition::Stopped => "stopped",
@@ -111,7 +105,7 @@ pub(crate) fn wait(
     let mut request = to_supervisor("wait", &args.into());
     request.deadline_ms = Some(timeout.as_millis() as u64);
     let data = data_of(Session::open(socket)?.ask(&request, |_| {})?.status, name)?;
-    report(&mut Output::default(), &data, name, json)?;
+    report(&mut Output::default(), &data, name, *json)?;
     Ok(Exit::Done)
 }
 

@@ -28,15 +28,14 @@ mod status;
 mod style;
 mod table;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Host};
 use crate::exit::{Exit, Halt};
 use crate::lifecycle::Action;
 use bulkhead_protocol::RequestType;
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
             // Help is an "error" with the exit code 0; that nobody reads it is none at all.
@@ -55,25 +54,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(Cli { socket, command }: Cli) -> Result<Exit, Halt> {
+fn dispatch(Cli { host: Host { socket }, command }: Cli) -> Result<Exit, Halt> {
     match command {
         Command::Run(files) => daemon::run(config::flags(files, socket)),
-        Command::Status { name, json } => status::show(socket, name.as_deref(), json),
+        Command::Status(shown) => status::show(socket, shown.name.as_deref(), shown.json),
         Command::Start(targets) => lifecycle::act(socket, Action::Start, targets),
         Command::Stop(targets) => lifecycle::act(socket, Action::Stop, targets),
         Command::Restart(targets) => lifecycle::act(socket, Action::Restart, targets),
         Command::Reload(targets) => lifecycle::act(socket, Action::Reload, targets),
-        Command::Call { name, command, json, options } => {
-            request::call(socket, &name, &command, json.as_deref(), &options)
-        }
-        Command::Query { name, json, options } => request::data(socket, RequestType::Query, &name, &json, &options),
-        Command::Mutate { name, json, options } => request::data(socket, RequestType::Mutation, &name, &json, &options),
+        Command::Call(call) => request::call(socket, &call),
+        Command::Query(query) => request::data(socket, RequestType::Query, &query),
+        Command::Mutate(mutation) => request::data(socket, RequestType::Mutation, &mutation),
         Command::Pipe(options) => pipe::run(socket, &options),
-        Command::Emit { event, json } => request::emit(socket, &event, json.as_deref()),
+        Command::Emit(emit) => request::emit(socket, &emit),
         Command::Events(options) => follow::events(socket, options),
         Command::Logs { name, follow, lines, json } => follow::logs(socket, &name, lines, follow, json),
         Command::Crashes { name, json } => crashes::show(socket, name.as_deref(), json),
-        Command::Wait { name, condition, timeout, json } => lifecycle::wait(socket, &name, condition, timeout, json),
+        Command::Wait(wait) => lifecycle::wait(socket, &wait),
         Command::Layer1(command) => layer1::run(socket, command),
         Command::Config(command) => config::run(socket, command),
         Command::Completions { shell } => generate::completions(shell),

@@ -1,48 +1,38 @@
 //! One request, one answer: `call`, `query`, `mutate` and `emit`.
 
-use crate::cli::RequestOptions;
+use crate::cli::{Call, Data, Emit, RequestOptions};
 use crate::exit::{Exit, Halt};
 use crate::json_argument;
 use crate::output::Output;
 use crate::progress::ProgressLine;
 use crate::session::Session;
 use bulkhead_client::command_payload;
+use bulkhead_protocol::event::check_event_name;
 use bulkhead_protocol::limits::{FRAME_BYTES_MAX_HIGHEST, KEY_BYTES_MAX, LENGTH_PREFIX_BYTES};
-use bulkhead_protocol::{Json, Request, RequestType, Response, Status, event};
+use bulkhead_protocol::{Json, Request, RequestType, Response, Status};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// `bulkhead call`.
-pub(crate) fn call(
-    socket: Option<PathBuf>,
-    name: &str,
-    command: &str,
-    json: Option<&str>,
-    options: &RequestOptions,
-) -> Result<Exit, Halt> {
-    let args = json.map_or(Ok(Json::null()), json_argument::read)?;
-    send(socket, RequestType::Command, name, command_payload(command, args.as_str()), options)
+pub(crate) fn call(socket: Option<PathBuf>, call: &Call) -> Result<Exit, Halt> {
+    let args = call.json.as_deref().map_or(Ok(Json::null()), json_argument::read)?;
+    let payload = command_payload(&call.command, args.as_str());
+    send(socket, RequestType::Command, &call.name, payload, &call.options)
 }
 
 /// `bulkhead query` and `bulkhead mutate`.
-pub(crate) fn data(
-    socket: Option<PathBuf>,
-    kind: RequestType,
-    name: &str,
-    json: &str,
-    options: &RequestOptions,
-) -> Result<Exit, Halt> {
-    send(socket, kind, name, json_argument::read(json)?, options)
+pub(crate) fn data(socket: Option<PathBuf>, kind: RequestType, data: &Data) -> Result<Exit, Halt> {
+    send(socket, kind, &data.name, json_argument::read(&data.json)?, &data.options)
 }
 
 /// `bulkhead emit`.
-pub(crate) fn emit(socket: Option<PathBuf>, name: &str, json: Option<&str>) -> Result<Exit, Halt> {
-    event::check_event_name(name).map_err(|error| Halt::Usage(error.to_string()))?;
-    let data = json.map_or(Ok(Json::null()), json_argument::read)?;
-    let text = format!("{{\"event\":{},\"data\":{}}}", Json::of(name).as_str(), data.as_str());
+pub(crate) fn emit(socket: Option<PathBuf>, Emit { event, json }: &Emit) -> Result<Exit, Halt> {
+    check_event_name(event).map_err(|error| Halt::Usage(error.to_string()))?;
+    let data = json.as_deref().map_or(Ok(Json::null()), json_argument::read)?;
+    let text = format!("{{\"event\":{},\"data\":{}}}", Json::of(event).as_str(), data.as_str());
     let payload = Json::parse(&text).expect("its parts are JSON");
     let options = RequestOptions { full: false, timeout: EMIT_TIMEOUT, key: None };
-    send_request(socket, Request::new(None, RequestType::Event, payload), name, &options)
+    send_request(socket, Request::new(None, RequestType::Event, payload), event, &options)
 }
 
 /// Publishing waits for nothing but the host itself.

@@ -66,7 +66,7 @@ impl HostConfig {
     /// # Errors
     /// When there is no default place, or the path is too long.
     pub fn socket_for(flag: Option<&Path>) -> Result<PathBuf, Problems> {
-        let surroundings = surroundings()?;
+        let surroundings = Surroundings::of_client().map_err(no_current_dir)?;
         let path = match surroundings.chosen_socket(flag) {
             Some((path, _)) => path,
             None => surroundings.default_socket()?,
@@ -132,7 +132,11 @@ impl Loaded {
 }
 
 pub(crate) fn surroundings() -> Result<Surroundings, Problems> {
-    Surroundings::of_process().map_err(|error| problem(format!("there is no current directory: {error}")).into())
+    Ok(Surroundings::of_process().map_err(no_current_dir)?)
+}
+
+fn no_current_dir(error: std::io::Error) -> Problem {
+    problem(format!("there is no current directory: {error}"))
 }
 
 fn read_host_file(flags: &Flags, surroundings: &Surroundings, problems: &mut Vec<Problem>) -> Option<Document> {

@@ -12,6 +12,12 @@ use std::{
 /// Longest path of a Unix socket: the kernel's 108 bytes less the NUL at the end (unix(7)).
 pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 107;
 
+/// Names the control socket.
+const SOCKET_VARIABLE: &str = "BULKHEAD_SOCKET";
+
+/// Names the folder where the socket is by default, for everybody but root.
+const RUNTIME_VARIABLE: &str = "XDG_RUNTIME_DIR";
+
 /// What a configuration depends on beside its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Surroundings {
@@ -29,11 +35,22 @@ impl Surroundings {
     /// # Errors
     /// When the current directory is gone.
     pub fn of_process() -> Result<Surroundings, std::io::Error> {
-        Ok(Surroundings {
-            root: nix::unistd::geteuid().is_root(),
-            current_dir: std::env::current_dir()?,
-            variables: std::env::vars_os().collect(),
-        })
+        Surroundings::with_variables(std::env::vars_os().collect())
+    }
+
+    /// Those of this process that decide where a control socket is. A client that is started for one
+    /// call does not copy its whole environment.
+    ///
+    /// # Errors
+    /// As [`Surroundings::of_process`].
+    pub(crate) fn of_client() -> Result<Surroundings, std::io::Error> {
+        let set = |name: &str| Some((name.into(), std::env::var_os(name)?));
+        Surroundings::with_variables([SOCKET_VARIABLE, RUNTIME_VARIABLE].into_iter().filter_map(set).collect())
+    }
+
+    fn with_variables(variables: BTreeMap<OsString, OsString>) -> Result<Surroundings, std::io::Error> {
+        let root = nix::unistd::geteuid().is_root();
+        Ok(Surroundings { root, current_dir: std::env::current_dir()?, variables })
     }
 
     /// A variable that is set and not empty.
@@ -62,7 +79,7 @@ impl Surroundings {
         if self.root {
             return Ok("/run/bulkhead/control.sock".into());
         }
-        let folder = self.folder("XDG_RUNTIME_DIR")?.ok_or_else(|| {
+        let folder = self.folder(RUNTIME_VARIABLE)?.ok_or_else(|| {
             problem("no place for the control socket: $XDG_RUNTIME_DIR is not set; set it, or give --socket PATH")
         })?;
         Ok(folder.join("bulkhead/control.sock"))
@@ -89,8 +106,8 @@ impl Surroundings {
         if let Some(path) = flag {
             return Some((self.absolute(path), Origin::Flag("--socket")));
         }
-        let path = self.variable("BULKHEAD_SOCKET")?;
-        Some((self.absolute(Path::new(path)), Origin::Environment("BULKHEAD_SOCKET")))
+        let path = self.variable(SOCKET_VARIABLE)?;
+        Some((self.absolute(Path::new(path)), Origin::Environment(SOCKET_VARIABLE)))
     }
 
     /// A folder that a variable names. A relative one would mean another place with every current
