@@ -1,7 +1,7 @@
 //! The programs that are measured: built first, then found beside the running program.
 
 use crate::Failed;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The packages whose programs are measured.
@@ -12,6 +12,12 @@ const PACKAGES_OF_KINDS: [&str; 4] = ["bulkhead", "bulkhead-launcher", "bulkhead
 
 /// Names a folder of programs that are measured as they are, such as those of an earlier build.
 const FOLDER_VARIABLE: &str = "BULKHEAD_BENCH_PROGRAMS";
+
+/// Where `cargo static` puts the statically linked `bulkhead`, in the folder of what is built.
+const STATIC: &str = "x86_64-unknown-linux-gnu/release/bulkhead";
+
+/// Its name in a folder of programs that are measured as they are.
+const STATIC_AS_IT_IS: &str = "bulkhead-static";
 
 /// The folder of the programs that are measured, release builds as a rule.
 #[derive(Debug)]
@@ -52,23 +58,54 @@ impl Programs {
                 )
             })?
             .to_owned();
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
-        command.args(["build", "--release"]).args(packages.iter().flat_map(|name| ["-p", name]));
-        command.current_dir(env!("CARGO_MANIFEST_DIR"));
-        if let Some(target) = folder.parent() {
-            command.env("CARGO_TARGET_DIR", target);
-        }
         eprintln!("building what is measured: cargo build --release -p {}", packages.join(" -p "));
-        let status = command.status()?;
+        let mut command = cargo(folder.parent());
+        let status =
+            command.args(["build", "--release"]).args(packages.iter().flat_map(|name| ["-p", name])).status()?;
         if !status.success() {
             return Err(format!("the build failed: {status}").into());
         }
         Ok(Programs { folder })
     }
 
+    /// The statically linked `bulkhead`, which is built first; none, and a line that says so, where
+    /// that is not possible.
+    ///
+    /// # Errors
+    /// When cargo cannot be started.
+    pub fn build_static(&self) -> Result<Option<PathBuf>, Failed> {
+        if std::env::var_os(FOLDER_VARIABLE).is_some() {
+            let path = self.path(STATIC_AS_IT_IS);
+            let found = path.is_file();
+            if !found {
+                println!("  skipped: bulkhead, linked statically: there is no {}", path.display());
+            }
+            return Ok(found.then_some(path));
+        }
+        let target = self.folder.parent();
+        eprintln!("building what is measured: cargo static");
+        // Flags of the environment would take the place of the one that makes it static.
+        let status =
+            cargo(target).arg("static").env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").status()?;
+        if !status.success() {
+            println!("  skipped: bulkhead, linked statically: cargo static failed: {status}");
+            return Ok(None);
+        }
+        Ok(target.map(|target| target.join(STATIC)))
+    }
+
     /// The program of this name.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
+}
+
+/// A cargo that builds into the folder `target`.
+fn cargo(target: Option<&Path>) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    if let Some(target) = target {
+        command.env("CARGO_TARGET_DIR", target);
+    }
+    command
 }
