@@ -43,7 +43,7 @@ pub struct HostConfig {
     pub clients_max: usize,
     /// What the host says about itself on standard error (info).
     pub log_level: LogLevel,
-    /// The bound of all automatic restarts together.
+    /// The bounds of all starts together.
     pub restarts: Restarts,
     /// What becomes of the modules' output.
     pub logs: Logs,
@@ -68,13 +68,16 @@ pub enum LogLevel {
     Trace,
 }
 
-/// A token bucket that bounds the automatic restarts of all modules together.
+/// What bounds the starts of all modules together: a token bucket for automatic restarts, and a number for
+/// all that are in progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restarts {
     /// Tokens that come back each second (20).
     pub per_second: usize,
     /// Tokens that the bucket holds (50).
     pub burst: usize,
+    /// Starts that may be in progress at one time (16).
+    pub starts_at_once: usize,
 }
 
 /// What becomes of the output of modules.

@@ -137,6 +137,7 @@ pub(crate) const HOST_KEYS: &[Key<HostConfig>] = &[
     key("host.log_level", Replaces, |h| Slot::Choice(&mut h.log_level)),
     key("restarts.per_second", Replaces, |h| Slot::Count(&mut h.restarts.per_second, 1..=1000)),
     key("restarts.burst", Replaces, |h| Slot::Count(&mut h.restarts.burst, 1..=10_000)),
+    key("restarts.starts_at_once", Replaces, |h| Slot::Count(&mut h.restarts.starts_at_once, 1..=10_000)),
     key("logs.file_bytes_max", Replaces, |h| Slot::Size(&mut h.logs.file_bytes_max, 4 * KIB..=GIB)),
     key("logs.files", Replaces, |h| Slot::Count(&mut h.logs.files, 1..=100)),
     key("logs.lines_per_second", Replaces, |h| Slot::Count(&mut h.logs.lines_per_second, 1..=1_000_000)),

@@ -89,6 +89,7 @@ impl Restarts {
         HostSettings {
             restarts_per_second: count(self.per_second),
             restarts_burst: count(self.burst),
+            starts_at_once: count(self.starts_at_once),
             ..HostSettings::default()
         }
     }
@@ -97,7 +98,11 @@ impl Restarts {
 impl Default for Restarts {
     fn default() -> Restarts {
         let settings = HostSettings::default();
-        Restarts { per_second: settings.restarts_per_second as usize, burst: settings.restarts_burst as usize }
+        Restarts {
+            per_second: settings.restarts_per_second as usize,
+            burst: settings.restarts_burst as usize,
+            starts_at_once: settings.starts_at_once as usize,
+        }
     }
 }
 
@@ -113,10 +118,6 @@ mod tests {
     fn the_defaults_are_those_of_the_core() {
         assert_eq!(Restart::default().rules(), RestartRules::default());
         assert_eq!(Limits::default().rules(None), ModuleRules::default());
-        let (found, expected) = (Restarts::default().settings(), HostSettings::default());
-        assert_eq!(
-            (found.restarts_per_second, found.restarts_burst),
-            (expected.restarts_per_second, expected.restarts_burst)
-        );
+        assert_eq!(Restarts::default().settings(), HostSettings::default());
     }
 }

@@ -32,6 +32,7 @@ impl Core {
         let timers = self.audit_modules() + self.audit_runs() + self.audit_requests() + self.audit_waiters();
         let timers = timers + self.audit_operations() + self.audit_streams();
         self.audit_keys();
+        self.audit_starts();
         assert_eq!(timers, self.timers.len(), "timers that nobody has set: {:?}", self.timers);
         let open = self.callers.values().map(std::collections::HashMap::len).sum();
         let (requests, waiters, runs) = (self.requests.len(), self.waiters.len(), self.runs.len());

@@ -26,6 +26,9 @@ impl Core {
         {
             self.wait(now, Some(who), id, goal, patience);
             self.check_waiters(id);
+            if condition == Condition::Ready {
+                self.lift(now, id);
+            }
         }
     }
 
@@ -37,6 +40,7 @@ impl Core {
         self.wait(now, who, id, Goal::ReadyAfter(RunId(0)), patience);
         self.order(id);
         self.start_vacant(now, id);
+        self.lift(now, id);
         self.settle(now, id);
     }
 
@@ -63,6 +67,7 @@ impl Core {
         }
         self.order(id);
         self.start_vacant(now, id);
+        self.lift(now, id);
         self.settle(now, id);
     }
 
@@ -138,8 +143,15 @@ impl Core {
             }
             match &mut slot.state {
                 SlotState::Vacant(vacancy) => {
-                    if let Vacancy::Waiting { until, .. } = vacancy {
-                        self.timers.clear(*until, Timer::Start(id, slot.id));
+                    match vacancy {
+                        Vacancy::Waiting { until, .. } => self.timers.clear(*until, Timer::Start(id, slot.id)),
+                        Vacancy::InLine(ticket) => self.starts.leave(*ticket),
+                        Vacancy::Stopped
+                        | Vacancy::Finished(_)
+                        | Vacancy::Failed(_)
+                        | Vacancy::GaveUp(_)
+                        | Vacancy::Requires(_)
+                        | Vacancy::Ordered => {}
                     }
                     *vacancy = Vacancy::Stopped;
                 }
@@ -172,6 +184,7 @@ impl Core {
             self.answer_waiter(waiter, status.clone());
         }
         self.settle(now, id);
+        self.give_turns(now);
     }
 
     /// Brings everything that depends on a module's state in line with it. May be called at any time.
@@ -226,6 +239,10 @@ impl Core {
                     self.timers.clear(*until, Timer::Start(id, slot.id));
                     slot.state = SlotState::Vacant(Vacancy::Stopped);
                 }
+                SlotState::Vacant(Vacancy::InLine(ticket)) => {
+                    self.starts.leave(*ticket);
+                    slot.state = SlotState::Vacant(Vacancy::Stopped);
+                }
                 SlotState::Vacant(Vacancy::Requires(_)) => slot.state = SlotState::Vacant(Vacancy::Stopped),
                 SlotState::Vacant(_) => {}
                 SlotState::Clearing { next, .. } => *next = Vacancy::Stopped,
@@ -234,6 +251,7 @@ impl Core {
         for run in spares {
             self.begin_stop(now, run);
         }
+        self.give_turns(now);
     }
 
     fn named(&mut self, who: Option<Recipient>, name: &str) -> Option<ModuleId> {

@@ -10,6 +10,7 @@ use crate::{
     pending::{Pending, Place, RequestId},
     random::Random,
     run::{Phase, Run, RunId},
+    starts::Starts,
     time::Time,
     timers::{Timer, Timers},
     waiters::{Waiter, WaiterId},
@@ -24,13 +25,15 @@ pub struct HostSettings {
     pub restarts_per_second: u32,
     /// Automatic restarts of all modules together that need not wait.
     pub restarts_burst: u32,
+    /// Starts of all modules together that may be in progress; what is to start beyond that waits for its turn.
+    pub starts_at_once: u32,
     /// Requests that one client may have unanswered.
     pub client_requests_max: usize,
 }
 
 impl Default for HostSettings {
     fn default() -> HostSettings {
-        HostSettings { restarts_per_second: 20, restarts_burst: 50, client_requests_max: 4096 }
+        HostSettings { restarts_per_second: 20, restarts_burst: 50, starts_at_once: 16, client_requests_max: 4096 }
     }
 }
 
@@ -56,6 +59,7 @@ pub struct Core {
     pub(crate) settings: HostSettings,
     pub(crate) random: Random,
     pub(crate) bucket: Bucket,
+    pub(crate) starts: Starts,
     pub(crate) modules: BTreeMap<ModuleId, Module>,
     pub(crate) names: HashMap<ModuleName, ModuleId>,
     pub(crate) runs: IdMap<RunId, Run>,
@@ -77,6 +81,7 @@ impl Core {
     pub fn new(settings: HostSettings, seed: u64) -> Core {
         Core {
             bucket: Bucket::new(settings.restarts_per_second, settings.restarts_burst),
+            starts: Starts::default(),
             settings,
             random: Random::new(seed),
             modules: BTreeMap::new(),

@@ -56,10 +56,9 @@ impl Core {
         let (module_id, slot_id, name) = (run.module, run.slot, run.spec.name.clone());
         let was_serving = self.is_serving(&name);
         let run = self.runs.get_mut(&run_id).expect("it was there above");
-        run.phase = Phase::Exited;
         run.channel_open = false;
         run.left_at.get_or_insert(now);
-        self.arm(run_id);
+        self.enter(run_id, Phase::Exited);
         self.caller_gone(now, Caller::Run(run_id));
         let role = self.role(module_id, slot_id);
         let next = self.what_follows(now, run_id, verdict, &reason);
@@ -91,6 +90,7 @@ impl Core {
             self.start_failed(now, module_id, run_id, &reason, &last_words);
         }
         self.settle(now, module_id);
+        self.give_turns(now);
     }
 
     /// Decides what follows in the slot of a process that ended.
@@ -189,7 +189,8 @@ impl Core {
         let waiting = |state: &SlotState| {
             matches!(
                 state,
-                SlotState::Vacant(Vacancy::Waiting { .. }) | SlotState::Clearing { next: Vacancy::Waiting { .. }, .. }
+                SlotState::Vacant(Vacancy::Waiting { .. } | Vacancy::InLine(_))
+                    | SlotState::Clearing { next: Vacancy::Waiting { .. }, .. }
             )
         };
         let vacant = module.with_role(Role::Active).find(|slot| waiting(&slot.state)).map(|slot| slot.id);
@@ -231,6 +232,7 @@ impl Core {
                 | Vacancy::Finished(_)
                 | Vacancy::Failed(_)
                 | Vacancy::GaveUp(_)
+                | Vacancy::InLine(_)
                 | Vacancy::Requires(_) => {}
             }
         }

@@ -33,6 +33,7 @@ mod restart;
 mod routing;
 mod run;
 mod spec;
+mod starts;
 mod time;
 mod timers;
 mod view;

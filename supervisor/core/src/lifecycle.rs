@@ -85,7 +85,10 @@ impl Core {
                     self.timers.clear(*until, Timer::Start(id, slot.id));
                 }
                 slot.restart.clear();
-                vacant.push(slot.id);
+                // What waits for its turn keeps its place in the line.
+                if !matches!(vacancy, Vacancy::InLine(_)) {
+                    vacant.push(slot.id);
+                }
             }
         }
         for slot in vacant {
@@ -109,38 +112,56 @@ impl Core {
         self.try_start(now, id, slot_id);
     }
 
-    /// Starts a process in a vacant slot, unless the module requires one that is not ready.
+    /// Starts a process in a vacant slot when it is its turn, unless the module requires one that is not ready.
     pub(crate) fn try_start(&mut self, now: Time, id: ModuleId, slot_id: SlotId) {
+        if self.may_start(id, slot_id) {
+            self.join_line(id, slot_id);
+        }
+        // Also when it may not: then what it requires may be what another start waits for.
+        self.give_turns(now);
+    }
+
+    /// Whether a vacant slot lacks nothing but its turn; if not, it is noted what it lacks.
+    fn may_start(&mut self, id: ModuleId, slot_id: SlotId) -> bool {
         let module = self.modules.get_mut(&id).expect("the caller has it");
         let running = module.desired == Desired::Running && !self.shutting_down;
-        let Some(slot) = module.slot(slot_id) else { return };
+        let Some(slot) = module.slot(slot_id) else { return false };
         let spec = slot.spec.clone();
         let missing = spec.requires.iter().find(|name| !self.is_serving(name)).cloned();
-        let module = self.modules.get_mut(&id).expect("it was there above");
-        let slot = module.slot(slot_id).expect("it was there above");
-        if !running {
-            slot.state = SlotState::Vacant(Vacancy::Stopped);
+        let vacancy = match (running, missing) {
+            (false, _) => Vacancy::Stopped,
+            (true, Some(missing)) => Vacancy::Requires(missing),
+            (true, None) => return true,
+        };
+        let slot = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)).expect("it was there above");
+        slot.state = SlotState::Vacant(vacancy);
+        false
+    }
+
+    /// It is the turn of a vacant slot: its process is ordered, unless what it requires has gone meanwhile.
+    pub(crate) fn start_now(&mut self, now: Time, id: ModuleId, slot_id: SlotId) {
+        if !self.may_start(id, slot_id) {
             return;
         }
-        if let Some(missing) = missing {
-            slot.state = SlotState::Vacant(Vacancy::Requires(missing));
-            return;
-        }
+        let module = self.modules.get_mut(&id).expect("the caller has it");
+        let slot = module.slot(slot_id).expect("it may start");
+        let spec = slot.spec.clone();
         let run_id = RunId(self.next_run);
         self.next_run += 1;
         slot.state = SlotState::Occupied(run_id);
         slot.ordered = false;
         module.starts += 1;
         let instance = format!("{}#{}", spec.name, module.starts);
-        let until = now + spec.rules.start_timeout;
+        let starting = Phase::Starting { until: now + spec.rules.start_timeout };
         self.act(Action::Spawn {
             run: run_id,
             module: spec.name.clone(),
             generation: spec.generation,
             instance: instance.clone(),
         });
-        self.runs.insert(run_id, new_run(now, id, slot_id, spec, instance, until));
+        self.runs.insert(run_id, new_run(now, id, slot_id, spec, instance, starting));
         self.send_control(run_id, Control::Init);
+        self.starts.begin(run_id);
         self.arm(run_id);
     }
 
@@ -184,8 +205,8 @@ impl Core {
                 if matches!(run.phase, Phase::Starting { .. }) {
                     run.cause = Some(Cause::InitFailed(failure.error));
                     run.left_at = Some(now);
-                    run.phase = Phase::Draining { until: now + EXIT_GRACE };
-                    self.arm(run_id);
+                    self.enter(run_id, Phase::Draining { until: now + EXIT_GRACE });
+                    self.give_turns(now);
                 }
             }
             // Progress is filtered by the caller. A ping's answer proved life by coming; after
@@ -208,9 +229,8 @@ impl Core {
         let (module_id, slot_id, name, instance) = (run.module, run.slot, run.spec.name.clone(), run.instance.clone());
         let was_serving = self.is_serving(&name);
         let run = self.runs.get_mut(&run_id).expect("it was there above");
-        run.phase = Phase::Ready { since: now };
         run.ready_at = Some(now);
-        self.arm(run_id);
+        self.enter(run_id, Phase::Ready { since: now });
         let role = self.role(module_id, slot_id);
         let detail = (role != Role::Active).then(|| format!("{role:?}").to_lowercase());
         self.announce("module.ready", &name, Some(instance), detail);
@@ -223,6 +243,7 @@ impl Core {
         if !was_serving && self.is_serving(&name) {
             self.wake_dependents(now, &name);
         }
+        self.give_turns(now);
     }
 
     pub(crate) fn role(&self, module: ModuleId, slot: SlotId) -> Role {
@@ -264,9 +285,9 @@ impl Core {
             self.kill(now, run_id, Some(cause));
             return;
         }
-        run.phase = Phase::Terminating { until: now + run.spec.rules.term_timeout };
+        let terminating = Phase::Terminating { until: now + run.spec.rules.term_timeout };
         self.act(Action::Terminate(run_id));
-        self.arm(run_id);
+        self.enter(run_id, terminating);
     }
 
     /// Asks a process to finish and exit; what does not is made to, step by step.
@@ -276,9 +297,9 @@ impl Core {
             Phase::Starting { .. } | Phase::Ready { .. } => {
                 run.cause.get_or_insert(Cause::Stop);
                 run.left_at = Some(now);
-                run.phase = Phase::Draining { until: now + run.spec.rules.drain_timeout };
+                let draining = Phase::Draining { until: now + run.spec.rules.drain_timeout };
                 self.send_control(run_id, Control::Shutdown);
-                self.arm(run_id);
+                self.enter(run_id, draining);
             }
             Phase::Draining { .. } => {
                 run.cause.get_or_insert(Cause::Stop);
@@ -294,11 +315,12 @@ impl Core {
             run.cause = cause;
         }
         run.left_at.get_or_insert(now);
-        if !matches!(run.phase, Phase::Killing | Phase::Exited) {
-            run.phase = Phase::Killing;
-            self.act(Action::Kill(run_id));
+        if matches!(run.phase, Phase::Killing | Phase::Exited) {
+            return;
         }
-        self.arm(run_id);
+        self.act(Action::Kill(run_id));
+        self.enter(run_id, Phase::Killing);
+        self.give_turns(now);
     }
 
     /// What came over a module's channel is not the protocol; nothing more can be read from it.
@@ -315,8 +337,9 @@ impl Core {
         if matches!(run.phase, Phase::Starting { .. } | Phase::Ready { .. }) {
             // Most often the process is ending, and its exit says more than its silence does.
             run.left_at = Some(now);
-            run.phase = Phase::Draining { until: now + run.spec.rules.close_grace };
-            self.arm(run_id);
+            let draining = Phase::Draining { until: now + run.spec.rules.close_grace };
+            self.enter(run_id, draining);
+            self.give_turns(now);
         }
     }
 
@@ -330,7 +353,7 @@ impl Core {
     }
 }
 
-fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, instance: String, until: Time) -> Run {
+fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, instance: String, phase: Phase) -> Run {
     Run {
         module,
         slot,
@@ -340,7 +363,7 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
         started: now,
         ready_at: None,
         left_at: None,
-        phase: Phase::Starting { until },
+        phase,
         cause: None,
         in_flight: VecDeque::new(),
         in_flight_bytes: 0,

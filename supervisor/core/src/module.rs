@@ -7,6 +7,7 @@ use crate::{
     restart::{Restart, Why},
     run::{Role, RunId},
     spec::ModuleSpec,
+    starts::Ticket,
     time::Time,
 };
 use bulkhead_protocol::ModuleName;
@@ -48,6 +49,8 @@ pub(crate) enum Vacancy {
     /// Somebody asked for a start while the tree of the last process was still there: the next
     /// process follows as soon as that is gone.
     Ordered,
+    /// It starts as soon as it is its turn: many others are starting.
+    InLine(Ticket),
     /// Its next start has a moment.
     Waiting { until: Time, why: Why },
 }
@@ -85,7 +88,10 @@ impl Slot {
         match &self.state {
             SlotState::Occupied(_) => true,
             SlotState::Vacant(vacancy) | SlotState::Clearing { next: vacancy, .. } => {
-                matches!(vacancy, Vacancy::Waiting { .. } | Vacancy::Requires(_) | Vacancy::Ordered)
+                matches!(
+                    vacancy,
+                    Vacancy::Waiting { .. } | Vacancy::InLine(_) | Vacancy::Requires(_) | Vacancy::Ordered
+                )
             }
         }
     }

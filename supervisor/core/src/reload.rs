@@ -43,6 +43,7 @@ impl Core {
                 self.act(Action::Reply { to, status });
             }
             self.settle(now, id);
+            self.give_turns(now);
             return;
         }
         module.incoming = Some(spec.clone());
@@ -67,6 +68,7 @@ impl Core {
                 SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
                     self.timers.clear(*until, Timer::Start(id, slot.id));
                 }
+                SlotState::Vacant(Vacancy::InLine(ticket)) => self.starts.leave(*ticket),
                 SlotState::Vacant(_) => {}
                 SlotState::Occupied(run) | SlotState::Clearing { run, .. } => old.push(*run),
             }
@@ -97,8 +99,12 @@ impl Core {
                 slot.role = Role::Active;
                 continue;
             }
-            if let SlotState::Vacant(Vacancy::Waiting { until, .. }) = slot.state {
-                self.timers.clear(until, Timer::Start(id, slot.id));
+            match slot.state {
+                SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
+                    self.timers.clear(until, Timer::Start(id, slot.id));
+                }
+                SlotState::Vacant(Vacancy::InLine(ticket)) => self.starts.leave(ticket),
+                SlotState::Vacant(_) | SlotState::Occupied(_) | SlotState::Clearing { .. } => {}
             }
             slot.role = Role::Retiring;
             old.extend(slot.run());
@@ -124,6 +130,9 @@ impl Core {
         for slot in &mut module.slots {
             if slot.role == Role::Successor {
                 slot.role = Role::Retiring;
+                if let SlotState::Vacant(Vacancy::InLine(ticket)) = slot.state {
+                    self.starts.leave(ticket);
+                }
             }
         }
         module.drop_retired();

@@ -72,9 +72,11 @@ impl Core {
                     self.calls_out(now, of, module);
                 }
                 match request.key {
-                    Some(_) => self.admit_keyed(now, module, to, request),
-                    None => self.enqueue(now, module, Some(to), request),
+                    Some(_) => self.admit_keyed(now, module, to, request)?,
+                    None => self.enqueue(now, module, Some(to), request)?,
                 }
+                self.lift(now, module);
+                Ok(())
             }
             RequestType::Init | RequestType::Shutdown => Err(refused(
                 ErrorCode::BadRequest,

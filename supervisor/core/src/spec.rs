@@ -67,7 +67,7 @@ pub struct ModuleRules {
     pub window_bytes_max: usize,
     /// Requests of its own that the module may have unanswered.
     pub requests_max: usize,
-    /// From the order to start to the answer to `init`.
+    /// From the order to spawn to the answer to `init`; the wait for a turn does not count.
     pub start_timeout: Duration,
     /// From `shutdown` to SIGTERM.
     pub drain_timeout: Duration,

@@ -178,9 +178,9 @@ impl Core {
         match &slot.state {
             SlotState::Vacant(Vacancy::Stopped | Vacancy::Finished(_)) => ObservedState::Stopped,
             SlotState::Vacant(Vacancy::Failed(_) | Vacancy::GaveUp(_)) => ObservedState::Failed,
-            SlotState::Vacant(Vacancy::Waiting { .. } | Vacancy::Requires(_) | Vacancy::Ordered) => {
-                ObservedState::Waiting
-            }
+            SlotState::Vacant(
+                Vacancy::Waiting { .. } | Vacancy::InLine(_) | Vacancy::Requires(_) | Vacancy::Ordered,
+            ) => ObservedState::Waiting,
             SlotState::Clearing { .. } => ObservedState::Clearing,
             SlotState::Occupied(run) => match self.runs[run].phase {
                 Phase::Ready { .. } => ObservedState::Ready,
@@ -206,6 +206,10 @@ impl Core {
                 Vacancy::Failed(reason) => Some(reason.clone()),
                 Vacancy::GaveUp(reason) => Some(format!("given up, as give_up asks; last: {reason}")),
                 Vacancy::Requires(name) => Some(format!("requires {name}, which is not ready")),
+                Vacancy::InLine(_) => Some(match self.starts.in_progress() {
+                    1 => "waits for its turn: another is starting".into(),
+                    others => format!("waits for its turn: {others} others are starting"),
+                }),
                 Vacancy::Waiting { why, .. } => Some(describe(*why)),
             },
             SlotState::Occupied(run) => {
@@ -227,6 +231,9 @@ impl Core {
             }
             SlotState::Vacant(Vacancy::Requires(name)) | SlotState::Clearing { next: Vacancy::Requires(name), .. } => {
                 step("next start", None, format!("as soon as {name} is ready"))
+            }
+            SlotState::Vacant(Vacancy::InLine(_)) => {
+                step("next start", None, "as soon as enough of the others that are starting are ready".into())
             }
             SlotState::Clearing { next: Vacancy::Ordered, .. } => {
                 step("next start", None, "as soon as nothing is left of the last process".into())

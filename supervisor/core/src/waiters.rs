@@ -41,6 +41,16 @@ pub(crate) enum Goal {
     Reloaded,
 }
 
+impl Goal {
+    /// Whether a module that does not start never fulfils it.
+    pub(crate) fn needs_a_start(self) -> bool {
+        match self {
+            Goal::Ready | Goal::ReadyAfter(_) | Goal::Reloaded => true,
+            Goal::Stopped | Goal::StopDone => false,
+        }
+    }
+}
+
 /// Somebody who waits for a module.
 #[derive(Debug)]
 pub(crate) struct Waiter {

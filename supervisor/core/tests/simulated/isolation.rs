@@ -35,8 +35,12 @@ fn a_crashing_neighbour_changes_nothing_for_another_module() {
 }
 
 fn played(case: &Case, with_neighbour: bool) -> Result<World, TestCaseError> {
-    let settings =
-        HostSettings { restarts_per_second: 1_000_000, restarts_burst: 1_000_000, client_requests_max: 4096 };
+    let settings = HostSettings {
+        restarts_per_second: 1_000_000,
+        restarts_burst: 1_000_000,
+        starts_at_once: 1_000_000,
+        client_requests_max: 4096,
+    };
     let mut world = World::new(Player::new(settings, case.seed));
     match play(&mut world, case, with_neighbour) {
         Ok(()) => Ok(world),

@@ -24,6 +24,7 @@ pub(crate) type Happened = (Time, Action);
 /// A core, and the names by which a script speaks of what is in it.
 pub(crate) struct Player {
     pub(crate) core: Core,
+    pub(crate) settings: HostSettings,
     pub(crate) now: Time,
     labels: HashMap<RequestId, String>,
     sent: HashMap<(RunId, String), RequestId>,
@@ -49,6 +50,7 @@ impl Player {
     pub(crate) fn new(settings: HostSettings, seed: u64) -> Player {
         Player {
             core: Core::new(settings, seed),
+            settings,
             now: Time::ZERO,
             labels: HashMap::new(),
             sent: HashMap::new(),

@@ -18,19 +18,25 @@ use std::{
 struct Case {
     seed: u64,
     few_restarts: bool,
+    starts_at_once: u32,
     modules: Vec<(u16, u16)>,
     moves: Vec<Move>,
 }
 
 fn cases() -> impl Strategy<Value = Case> {
     let one = (0..KINDS, any::<u16>(), any::<u16>(), any::<u16>());
-    (0..1000u64, any::<u8>(), vec(any::<(u16, u16)>(), 1..=NAMES.len()), vec(one, 0..160))
-        .prop_map(|(seed, few, modules, moves)| Case { seed, few_restarts: few.is_multiple_of(4), modules, moves })
+    (0..1000u64, any::<u8>(), vec(any::<(u16, u16)>(), 1..=NAMES.len()), vec(one, 0..160)).prop_map(
+        |(seed, few, modules, moves)| {
+            let starts_at_once = [1, 2, 3, 1000][usize::from(few / 4 % 4)];
+            Case { seed, few_restarts: few.is_multiple_of(4), starts_at_once, modules, moves }
+        },
+    )
 }
 
-fn settings(few_restarts: bool) -> HostSettings {
-    let (restarts_per_second, restarts_burst) = if few_restarts { (1, 2) } else { (1_000_000, 1_000_000) };
-    HostSettings { restarts_per_second, restarts_burst, client_requests_max: 8 }
+fn settings(case: &Case) -> HostSettings {
+    let starts_at_once = case.starts_at_once;
+    let (restarts_per_second, restarts_burst) = if case.few_restarts { (1, 2) } else { (1_000_000, 1_000_000) };
+    HostSettings { restarts_per_second, restarts_burst, starts_at_once, client_requests_max: 8 }
 }
 
 /// Runs a property over as many cases as the environment asks for.
@@ -56,7 +62,7 @@ fn whatever_happens_the_rules_hold() {
 
 /// Plays a case to its end; a failure carries the script.
 fn played(case: &Case) -> Result<World, TestCaseError> {
-    let mut world = World::new(Player::new(settings(case.few_restarts), case.seed));
+    let mut world = World::new(Player::new(settings(case), case.seed));
     let verdict = catch_unwind(AssertUnwindSafe(|| {
         for ((x, y), name) in case.modules.iter().zip(NAMES) {
             world.add(name, *x, *y)?;

@@ -80,7 +80,7 @@ fn check(script: &str) -> String {
     found
 }
 
-/// Reads `host restarts_per_second=1 burst=1 requests=5 seed=7`.
+/// Reads `host restarts_per_second=1 burst=1 starts_at_once=2 requests=5 seed=7`.
 fn host(line: &Line) -> Player {
     let mut settings = HostSettings::default();
     for option in line.option_names() {
@@ -88,6 +88,7 @@ fn host(line: &Line) -> Player {
         match option {
             "restarts_per_second" => settings.restarts_per_second = value as u32,
             "burst" => settings.restarts_burst = value as u32,
+            "starts_at_once" => settings.starts_at_once = value as u32,
             "requests" => settings.client_requests_max = value as usize,
             "seed" => {}
             other => panic!("no option of the host: {other:?}"),

@@ -83,7 +83,8 @@ pub(crate) struct World {
     pub(crate) stopping: bool,
     /// The only module that moves are made with, if there is one.
     pub(crate) scope: Option<&'static str>,
-    planned: BTreeMap<String, Time>,
+    /// Moments of next starts, by module and generation.
+    planned: BTreeMap<(String, u64), Time>,
     /// A module came back in this move, so those that require it need not wait.
     woken: bool,
     /// Modules of which somebody was told that they will not start by themselves.
@@ -223,11 +224,16 @@ impl World {
         match action {
             Action::Spawn { run, module, generation, instance } => {
                 let by_hand = matches!(cause, "start" | "restart" | "reload") || self.woken;
-                if let Some(planned) = self.planned.get(module.as_str()).filter(|planned| at < **planned && !by_hand) {
+                let planned = self.planned.get(&(module.to_string(), *generation));
+                if let Some(planned) = planned.filter(|planned| at < **planned && !by_hand) {
                     return Err(format!("a start before its time, which is {planned}"));
                 }
                 if self.stopping {
                     return Err("a start while the host is stopping".into());
+                }
+                let starting = self.starting();
+                if starting >= self.most_at_once() && !self.a_start_waits() {
+                    return Err(format!("a start beside {starting} others, which is more than the host allows"));
                 }
                 let limits = &self.limits[&(module.to_string(), *generation)];
                 let process = Process {
@@ -292,6 +298,23 @@ impl World {
             }
             Action::Sample(_) | Action::RecordCrash(_) | Action::Quarantine { .. } | Action::Removed(_) => Ok(()),
         }
+    }
+
+    fn most_at_once(&self) -> usize {
+        self.player.settings.starts_at_once as usize
+    }
+
+    fn starting(&self) -> usize {
+        self.processes.values().filter(|process| process.life == Life::Starting).count()
+    }
+
+    /// Whether a process that is starting has asked something of another.
+    fn a_start_waits(&self) -> bool {
+        let starting = |to: Recipient| match to.caller {
+            Caller::Client(_) => false,
+            Caller::Run(run) => self.processes.get(&run).is_some_and(|process| process.life == Life::Starting),
+        };
+        self.asked.values().any(|asked| asked.open && asked.to.is_some_and(starting))
     }
 
     fn sent(&mut self, run: RunId, label: &str) -> Verdict {
@@ -376,7 +399,9 @@ impl World {
         self.planned.clear();
         let refused = std::mem::take(&mut self.refused);
         let names = self.player.core.module_names();
-        let all_ready = names.len() == NAMES.len()
+        let turns_left = self.starting() < self.most_at_once();
+        let all_ready = turns_left
+            && names.len() == NAMES.len()
             && names.iter().all(|name| {
                 let view = self.player.core.view(now, name).expect("it was listed");
                 view.runs.iter().any(|run| run.role == Role::Active && run.state == ObservedState::Ready)
@@ -387,6 +412,10 @@ impl World {
             let with = |role: Role| view.runs.iter().filter(|run| run.role == role).count();
             if with(Role::Active) != limits.instances || with(Role::Spare) != limits.spares {
                 return Err(format!("places that nobody asked for, or too few: {view:?}"));
+            }
+            let for_its_turn = |reason: &String| reason.starts_with("waits for its turn");
+            if turns_left && view.reason.as_ref().is_some_and(for_its_turn) {
+                return Err(format!("it waits for its turn, and there is one: {view:?}"));
             }
             if view.desired_running && view.reason.is_none() && view.next.is_none() {
                 return Err(format!("nothing runs, nothing will, and nobody knows why: {view:?}"));
@@ -413,7 +442,7 @@ impl World {
                     return Err(format!("nobody wakes the core for the next start: {view:?}"));
                 }
                 if limits.instances == 1 && limits.spares == 0 {
-                    self.planned.insert(name.to_string(), now + after);
+                    self.planned.insert((name.to_string(), view.generation), now + after);
                 }
             }
             if view.queue > 0 && view.in_flight == 0 && view.state == ObservedState::Ready {

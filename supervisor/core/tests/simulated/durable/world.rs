@@ -651,5 +651,10 @@ impl World {
 }
 
 fn settings() -> HostSettings {
-    HostSettings { restarts_per_second: 1_000_000, restarts_burst: 1_000_000, client_requests_max: 8 }
+    HostSettings {
+        restarts_per_second: 1_000_000,
+        restarts_burst: 1_000_000,
+        starts_at_once: 2,
+        client_requests_max: 8,
+    }
 }
