@@ -107,6 +107,9 @@ impl Response {
     /// [`FrameError::TooLarge`] when it is longer than `frame_bytes_max`; `out` is then as it was.
     pub fn encode(&self, out: &mut Vec<u8>, frame_bytes_max: usize) -> Result<(), FrameError> {
         frame::encode(out, frame_bytes_max, |out| {
+            if let Status::Progress(data) | Status::Success(data) = &self.status {
+                out.reserve(data.as_str().len() + SMALL_MEMBERS_BYTES);
+            }
             let mut object = ObjectWriter::new(out);
             object.member("id", &self.id);
             match &self.status {

@@ -176,6 +176,11 @@ impl Decoder {
     fn take(&mut self, input: &mut &[u8], wanted: usize) {
         let missing = wanted.saturating_sub(self.partial.len()).min(input.len());
         let (taken, rest) = input.split_at(missing);
+        if self.partial.capacity() - self.partial.len() < taken.len() {
+            // A long frame is moved a few times only on its way, and has room for no more than came.
+            let ahead = (wanted - self.partial.len()).min(3 * self.partial.len());
+            self.partial.reserve_exact(ahead.max(taken.len()));
+        }
         self.partial.extend_from_slice(taken);
         *input = rest;
     }

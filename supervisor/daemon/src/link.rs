@@ -19,10 +19,11 @@ use tokio::{
 };
 
 /// Bytes that are read at once; one buffer of this size serves all links.
-pub(crate) const READ_BYTES: usize = 64 * 1024;
+pub(crate) const READ_BYTES: usize = 256 * 1024;
 
-/// Messages that are cut from a link's bytes at once, so that one that floods leaves others their share.
-const MESSAGES_PER_READ: usize = 128;
+/// Messages that are cut from a link's bytes at once, so that one that floods leaves others their share,
+/// and the first ones are on their way before the last ones are looked at.
+const MESSAGES_PER_READ: usize = 32;
 
 /// Messages for which an empty inbox keeps its room.
 const KEPT_MESSAGES_MAX: usize = 32;
@@ -143,6 +144,8 @@ pub(crate) struct Link {
     inbox: VecDeque<Result<Message, MessageError>>,
     /// Bytes behind them that were read too; less than [`READ_BYTES`].
     leftover: Vec<u8>,
+    /// How much of `leftover` has become messages already.
+    leftover_used: usize,
     /// What ended the stream behind all of that, until it is told.
     end: Option<Input>,
     has_ended: bool,
@@ -164,6 +167,7 @@ impl Link {
             decoder: Decoder::new(frame_bytes_max),
             inbox: VecDeque::new(),
             leftover: Vec::new(),
+            leftover_used: 0,
             end: None,
             has_ended: false,
             output: Vec::new(),
@@ -192,10 +196,12 @@ impl Link {
         if self.has_ended {
             return false;
         }
-        let leftover = std::mem::take(&mut self.leftover);
-        if leftover.is_empty() {
+        if self.leftover.is_empty() {
             match read(&self.io, buffer) {
-                Ok(count) if count > 0 => self.decode(&buffer[..count]),
+                Ok(count) if count > 0 => {
+                    let rest = self.decode(&buffer[..count]);
+                    self.leftover.extend_from_slice(rest);
+                }
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                     return false;
                 }
@@ -205,21 +211,32 @@ impl Link {
                 }
             }
         } else {
-            self.decode(&leftover);
+            let leftover = std::mem::take(&mut self.leftover);
+            let rest = self.decode(&leftover[self.leftover_used..]).len();
+            if rest > 0 {
+                self.leftover_used = leftover.len() - rest;
+                self.leftover = leftover;
+            } else {
+                self.leftover_used = 0;
+            }
         }
         self.decoder.relax();
         true
     }
 
-    fn decode(&mut self, mut input: &[u8]) {
+    /// Cuts messages from what was read; returns what there is no room for yet.
+    fn decode<'a>(&mut self, mut input: &'a [u8]) -> &'a [u8] {
         while self.inbox.len() < MESSAGES_PER_READ {
             match self.decoder.next_message(&mut input) {
                 Ok(Some(message)) => self.inbox.push_back(message),
-                Ok(None) => return,
-                Err(error) => return self.finish(Input::Broken(error)),
+                Ok(None) => return &[],
+                Err(error) => {
+                    self.finish(Input::Broken(error));
+                    return &[];
+                }
             }
         }
-        self.leftover = input.to_vec();
+        input
     }
 
     fn finish(&mut self, end: Input) {
@@ -305,7 +322,7 @@ impl Link {
 
     /// Bytes that were read and not handled yet: an unfinished frame, and what no turn has come for.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.decoder.held_bytes() + self.leftover.len()
+        self.decoder.held_bytes() + self.leftover.len() - self.leftover_used
     }
 
     /// Requests that were not written completely.

@@ -27,7 +27,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// Events that are handled before what they caused is written: one system call then serves many messages.
+/// Events that are handled before the system is asked again what else there is.
 const EVENTS_PER_TURN: usize = 64;
 
 /// How long a turn may grow before the system is asked again what else there is: somebody who floods
@@ -51,6 +51,10 @@ pub(crate) enum Event {
     GuardianReadable,
     GuardianWritable,
     Accepted(io::Result<UnixStream>),
+    /// A signal came; the rest is given back to be waited for again.
+    Signalled(Signal, Signals),
+    /// The program around the host said something; likewise.
+    Injected(Inject, UnboundedReceiver<Inject>),
 }
 
 /// One descriptor that is waited for, once; what handles its event orders the next wait.
@@ -65,14 +69,16 @@ pub(crate) enum Source {
     GuardianRead(Rc<UnixDatagram>),
     GuardianWrite(Rc<UnixDatagram>),
     Accept(Rc<UnixListener>),
+    Signals(Signals),
+    Program(UnboundedReceiver<Inject>),
 }
 
 impl Future for Source {
     type Output = Event;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Event> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Event> {
         // An error of a poll shows again when the descriptor is used, where it can be handled.
-        match &*self {
+        match &mut *self {
             Source::Read(link, io) => {
                 let _ = ready!(io.poll_read_ready(context));
                 Poll::Ready(Event::Readable(*link))
@@ -104,6 +110,18 @@ impl Future for Source {
                 let accepted = ready!(listener.poll_accept(context));
                 Poll::Ready(Event::Accepted(accepted.map(|(stream, _)| stream)))
             }
+            Source::Signals(signals) => {
+                let signal = ready!(signals.poll(context));
+                Poll::Ready(Event::Signalled(signal, std::mem::take(signals)))
+            }
+            Source::Program(receiver) => match ready!(receiver.poll_recv(context)) {
+                Some(inject) => {
+                    let (_, closed) = tokio::sync::mpsc::unbounded_channel();
+                    Poll::Ready(Event::Injected(inject, std::mem::replace(receiver, closed)))
+                }
+                // The program has let go of the host and will say nothing more.
+                None => Poll::Pending,
+            },
         }
     }
 }
@@ -117,52 +135,39 @@ pub(crate) async fn readable(guardian: &Guardian) -> io::Result<()> {
 }
 
 /// Runs the host until it has nothing left to do.
-pub(crate) async fn run(mut host: Host, mut injected: UnboundedReceiver<Inject>, mut signals: Signals) {
+pub(crate) async fn run(mut host: Host, injected: UnboundedReceiver<Inject>, signals: Signals) {
+    host.sources.push(Source::Program(injected));
+    if !signals.is_empty() {
+        host.sources.push(Source::Signals(signals));
+    }
     let mut timer = pin!(tokio::time::sleep_until(Instant::now()));
-    std::future::poll_fn(|context| turn(&mut host, &mut injected, &mut signals, timer.as_mut(), context)).await;
+    std::future::poll_fn(|context| turn(&mut host, timer.as_mut(), context)).await;
     host.finish();
 }
 
 /// Handles everything that is there, writes what came of it, and sets the timer.
-fn turn(
-    host: &mut Host,
-    injected: &mut UnboundedReceiver<Inject>,
-    signals: &mut Signals,
-    mut timer: Pin<&mut Sleep>,
-    context: &mut Context<'_>,
-) -> Poll<()> {
+fn turn(host: &mut Host, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<()> {
     let (mut handled, began) = (0, Instant::now());
-    let is_over = |handled| handled >= EVENTS_PER_TURN || (handled > 0 && began.elapsed() >= TURN_MAX);
+    let mut is_over = false;
     loop {
         let before = handled;
         host.tick();
         host.store.register(context.waker());
-        while !is_over(handled) && host.take_outcome() {
+        while !is_over && host.take_outcome() {
             handled += 1;
+            is_over = handled >= EVENTS_PER_TURN || began.elapsed() >= TURN_MAX;
         }
-        while !is_over(handled)
-            && let Poll::Ready(Some(event)) = Pin::new(&mut host.sources).poll_next(context)
-        {
+        while !is_over && let Poll::Ready(Some(event)) = Pin::new(&mut host.sources).poll_next(context) {
             handled += 1;
             host.handle(event);
-        }
-        while let Poll::Ready(Some(inject)) = injected.poll_recv(context) {
-            handled += 1;
-            host.handle_injected(inject);
-        }
-        while let Poll::Ready(signal) = signals.poll(context) {
-            handled += 1;
-            match signal {
-                Signal::Terminate => host.stop(),
-                Signal::Reload => host.reload_all(),
-            }
+            is_over = handled >= EVENTS_PER_TURN || began.elapsed() >= TURN_MAX;
         }
         host.handle_timers();
         host.flush();
         if host.is_finished() {
             return Poll::Ready(());
         }
-        if is_over(handled) {
+        if is_over {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }

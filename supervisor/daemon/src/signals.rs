@@ -31,6 +31,10 @@ impl Signals {
         Ok(Signals(streams?))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Signal> {
         for (stream, meaning) in &mut self.0 {
             if let Poll::Ready(Some(())) = stream.poll_recv(context) {

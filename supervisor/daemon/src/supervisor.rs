@@ -71,6 +71,7 @@ enum Reason {
 }
 
 /// What the program around a host can ask of its loop.
+#[derive(Debug)]
 pub(crate) enum Inject {
     Client(UnixStream),
     Stop,

@@ -53,10 +53,13 @@ pub(crate) fn cpu_time(pid: i32) -> Option<Duration> {
 
 /// Has every large buffer given back to the system when it is freed. Left to itself, the allocator
 /// comes to keep blocks of up to 32 MiB, and after a flood a host would stay as large as that was.
+/// Those of messages of some 1 MiB are kept, a few at a time: to get the pages of each anew from the
+/// system takes longer than to copy it.
 pub(crate) fn give_large_buffers_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: mallopt takes two numbers; it is called before the process has a second thread.
     unsafe {
-        nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, 256 * 1024);
+        nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, 2 * 1024 * 1024);
+        nix::libc::mallopt(nix::libc::M_TRIM_THRESHOLD, 8 * 1024 * 1024);
     }
 }

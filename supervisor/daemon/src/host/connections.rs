@@ -54,7 +54,7 @@ impl Host {
             }
             let Some(message) = client.link.take() else { break };
             self.client_message(id, message);
-            self.perform();
+            self.message_handled();
         }
         self.clients.weigh(id);
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };

@@ -27,6 +27,7 @@ use crate::{
     notify::Notify,
     processes,
     runtimes::Runtimes,
+    signals::Signal,
     state_dir::StateDir,
     supervisor::{Inject, Reloader},
     sys,
@@ -122,6 +123,8 @@ pub(crate) struct Host {
     /// Who wants to know that the first modules were ordered.
     started: Option<mpsc::Sender<()>>,
     buffer: Vec<u8>,
+    /// Messages that were handled since anything was written.
+    unwritten: usize,
 }
 
 /// What a host is made of.
@@ -185,6 +188,7 @@ impl Host {
             ended_at: None,
             started: Some(parts.started),
             buffer: vec![0; READ_BYTES],
+            unwritten: 0,
         };
         host.adopt_guardian(parts.guardian);
         host.accept_next();
@@ -290,11 +294,22 @@ impl Host {
                 self.accept_refused = true;
                 self.retry_in(RETRY_INTERVAL);
             }
+            Event::Signalled(signal, signals) => {
+                self.watch(Source::Signals(signals));
+                match signal {
+                    Signal::Terminate => self.stop(),
+                    Signal::Reload => self.reload_all(),
+                }
+            }
+            Event::Injected(inject, receiver) => {
+                self.watch(Source::Program(receiver));
+                self.handle_injected(inject);
+            }
         }
         self.perform();
     }
 
-    pub(crate) fn handle_injected(&mut self, inject: Inject) {
+    fn handle_injected(&mut self, inject: Inject) {
         match inject {
             Inject::Client(stream) => match stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)) {
                 Ok(stream) => self.add_client(stream),
@@ -302,7 +317,6 @@ impl Host {
             },
             Inject::Stop => self.stop(),
         }
-        self.perform();
     }
 
     fn watch(&mut self, source: Source) {

@@ -51,7 +51,7 @@ impl Host {
                     return false;
                 }
             }
-            self.perform();
+            self.message_handled();
         }
     }
 
