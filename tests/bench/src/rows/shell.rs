@@ -3,7 +3,7 @@
 //! `redis-cli PING` with a server of its own. The target is for the static one, as its yardstick is static.
 //!
 //! What was linked here is copied first, as installing copies it: a linker writes a file in such small
-//! pieces that it lies so in the page cache, and starting it costs a third more page faults.
+//! pieces that it lies so in the page cache, and starting it costs a quarter more page faults.
 //!
 //! Everything is on one core. Processes are started by posix_spawn, so the size of this program does
 //! not count. How long the shell itself takes is left out.
