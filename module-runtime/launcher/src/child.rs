@@ -157,7 +157,7 @@ pub(crate) fn try_group(group: BorrowedFd<'_>) -> io::Result<()> {
 /// Forks, with the child in this control group from its first moment.
 ///
 /// To move a process into a group later makes the kernel wait until every processor has passed a
-/// quiet moment, which takes from 4 to 15 ms; a process that is born there costs nothing more. Every
+/// quiet moment, 4.4 ms of it in one trace; a process that is born there costs nothing more. Every
 /// kernel that can kill a group (5.14) knows the call (5.7).
 ///
 /// # Safety
