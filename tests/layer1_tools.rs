@@ -259,18 +259,25 @@ fn add_fragile(world: &World) -> PathBuf {
     folder
 }
 
+/// Starts the host, and has the module die of two events until both are set aside; gives back who follows
+/// what is set aside.
+fn set_two_aside(world: &mut World) -> Running {
+    world.start();
+    world.client().wait_ready("fragile");
+    let followed = Running::start(world, &["events", "module.event_set_aside", "--json"]);
+    good(world, &["emit", "day.begun", "1"]);
+    good(world, &["emit", "day.ended", "2"]);
+    event(&followed);
+    event(&followed);
+    followed
+}
+
 #[test]
 fn of_more_set_aside_events_than_are_kept_the_oldest_go_and_log_and_status_tell_it() {
     let mut world = World::new();
     world.host_file("[layer1]\nset_aside_max = 1\n");
     add_fragile(&world);
-    world.start();
-    world.client().wait_ready("fragile");
-    let followed = Running::start(&world, &["events", "module.event_set_aside", "--json"]);
-    good(&world, &["emit", "day.begun", "1"]);
-    good(&world, &["emit", "day.ended", "2"]);
-    event(&followed);
-    event(&followed);
+    let followed = set_two_aside(&mut world);
     until("the older one is gone", || {
         let status = object(&good(&world, &["layer1", "status", "--json"]));
         (status["set_aside"] == json!({ "events": 1, "max": 1, "dropped": 1 })).then_some(())
@@ -288,13 +295,7 @@ fn of_more_set_aside_events_than_are_kept_the_oldest_go_and_log_and_status_tell_
 fn an_event_that_a_module_kept_dying_of_is_listed_replayed_and_dropped() {
     let mut world = World::new();
     let folder = add_fragile(&world);
-    world.start();
-    world.client().wait_ready("fragile");
-    let followed = Running::start(&world, &["events", "module.event_set_aside", "--json"]);
-    good(&world, &["emit", "day.begun", "1"]);
-    good(&world, &["emit", "day.ended", "2"]);
-    event(&followed);
-    event(&followed);
+    let followed = set_two_aside(&mut world);
     let list = good(&world, &["layer1", "set-aside", "list", "fragile", "--json"]);
     let events: Vec<Value> = list.lines().map(object).collect();
     assert_eq!((&events[0]["event"], &events[1]["data"]), (&json!("day.begun"), &json!(2)));

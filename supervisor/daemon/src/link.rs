@@ -25,9 +25,6 @@ pub(crate) const READ_BYTES: usize = 256 * 1024;
 /// and the first ones are on their way before the last ones are looked at.
 const MESSAGES_PER_READ: usize = 32;
 
-/// Messages for which an empty inbox keeps its room.
-const KEPT_MESSAGES_MAX: usize = 32;
-
 /// An output buffer that has been emptied is given back above this size.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 
@@ -140,7 +137,7 @@ pub(crate) enum Input {
 pub(crate) struct Link {
     pub(crate) io: std::rc::Rc<Io>,
     decoder: Decoder,
-    /// Messages that were read and not taken yet; at most [`MESSAGES_PER_READ`].
+    /// Messages that were read and not taken yet; at most [`MESSAGES_PER_READ`], for which it keeps its room.
     inbox: VecDeque<Result<Message, MessageError>>,
     /// Bytes behind them that were read too; less than [`READ_BYTES`].
     leftover: Vec<u8>,
@@ -246,11 +243,7 @@ impl Link {
 
     /// Takes the next message that was read.
     pub(crate) fn take(&mut self) -> Option<Result<Message, MessageError>> {
-        let message = self.inbox.pop_front();
-        if message.is_none() && self.inbox.capacity() > KEPT_MESSAGES_MAX {
-            self.inbox = VecDeque::new();
-        }
-        message
+        self.inbox.pop_front()
     }
 
     /// What is behind the messages that were taken; an end is told once.

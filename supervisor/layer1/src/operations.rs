@@ -24,31 +24,31 @@ pub(crate) struct World<'a> {
     pub(crate) quotas: &'a Quotas,
 }
 
-/// Why a mutation was not done.
-pub(crate) enum MutationError {
+/// Why a mutation, or another job of the thread that writes, was not done.
+pub(crate) enum NotDone {
     /// It is refused; the unit is as it was.
     Refused(Box<Failure>),
     /// The database could not be read.
     Sqlite(rusqlite::Error),
 }
 
-impl From<rusqlite::Error> for MutationError {
-    fn from(error: rusqlite::Error) -> MutationError {
-        MutationError::Sqlite(error)
+impl From<rusqlite::Error> for NotDone {
+    fn from(error: rusqlite::Error) -> NotDone {
+        NotDone::Sqlite(error)
     }
 }
 
-impl From<Failure> for MutationError {
-    fn from(failure: Failure) -> MutationError {
-        MutationError::Refused(Box::new(failure))
+impl From<Failure> for NotDone {
+    fn from(failure: Failure) -> NotDone {
+        NotDone::Refused(Box::new(failure))
     }
 }
 
-impl From<MutationError> for Failure {
-    fn from(error: MutationError) -> Failure {
+impl From<NotDone> for Failure {
+    fn from(error: NotDone) -> Failure {
         match error {
-            MutationError::Refused(failure) => *failure,
-            MutationError::Sqlite(error) => of_sqlite(&error),
+            NotDone::Refused(failure) => *failure,
+            NotDone::Sqlite(error) => of_sqlite(&error),
         }
     }
 }
@@ -59,7 +59,7 @@ pub(crate) fn run(
     mutation: &Mutation,
     author: &Author,
     world: &mut World<'_>,
-) -> Result<Json, MutationError> {
+) -> Result<Json, NotDone> {
     let mut mark = unit.mark();
     match run_all(unit, mutation, author, world, &mut mark) {
         Ok(done) => Ok(reply(mutation.form, &done)),
@@ -76,7 +76,7 @@ fn run_all(
     author: &Author,
     world: &mut World<'_>,
     mark: &mut Mark,
-) -> Result<Vec<Done>, MutationError> {
+) -> Result<Vec<Done>, NotDone> {
     let mut done = Vec::with_capacity(mutation.operations.len());
     for (index, operation) in mutation.operations.iter().enumerate() {
         let id = id_of(operation);

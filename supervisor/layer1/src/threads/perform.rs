@@ -5,7 +5,7 @@ use super::{queue::Write, writer::Writer};
 use crate::{
     failure::{conflict, refusal},
     job::{Also, Job, Keyed, NewEvent},
-    operations::{MutationError, World, run},
+    operations::{NotDone, World, run},
     outcome::{Forgotten, KeyState, Outcome, StoredEvent},
     pending::Author,
     settings::micros,
@@ -14,38 +14,11 @@ use crate::{
     tools::import,
     unit::{Emitted, Unit},
 };
-use bulkhead_protocol::{ErrorCode, Failure, Json};
-
-/// Why a job has no outcome of its own.
-pub(super) enum JobError {
-    Refused(Box<Failure>),
-    Sqlite(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for JobError {
-    fn from(error: rusqlite::Error) -> JobError {
-        JobError::Sqlite(error)
-    }
-}
-
-impl From<Failure> for JobError {
-    fn from(failure: Failure) -> JobError {
-        JobError::Refused(Box::new(failure))
-    }
-}
-
-impl From<MutationError> for JobError {
-    fn from(error: MutationError) -> JobError {
-        match error {
-            MutationError::Refused(failure) => JobError::Refused(failure),
-            MutationError::Sqlite(error) => JobError::Sqlite(error),
-        }
-    }
-}
+use bulkhead_protocol::{ErrorCode, Json};
 
 impl Writer {
     /// Does one job.
-    pub(super) fn perform(&self, statements: &mut Statements<'_>, write: &Write) -> Result<Outcome, JobError> {
+    pub(super) fn perform(&self, statements: &mut Statements<'_>, write: &Write) -> Result<Outcome, NotDone> {
         let now = self.shared.settings.clock.now();
         let connection = &self.connection;
         match &write.task.job {
@@ -111,7 +84,7 @@ impl Writer {
         key: Option<&(Keyed, Json)>,
         also: &[Also],
         now: i64,
-    ) -> Result<Outcome, JobError> {
+    ) -> Result<Outcome, NotDone> {
         if let Some(taken) = self.taken(statements, key.map(|(keyed, _)| keyed), now)? {
             return Ok(taken);
         }
@@ -136,7 +109,7 @@ impl Writer {
         statements: &mut Statements<'_>,
         keyed: Option<&Keyed>,
         now: i64,
-    ) -> Result<Option<Outcome>, JobError> {
+    ) -> Result<Option<Outcome>, NotDone> {
         let Some(keyed) = keyed else { return Ok(None) };
         Ok(match keys::find(statements, keyed, now)? {
             KeyState::Vacant => None,
@@ -144,13 +117,13 @@ impl Writer {
         })
     }
 
-    fn keep(&self, statements: &mut Statements<'_>, key: Option<(&Keyed, &Json)>, now: i64) -> Result<(), JobError> {
+    fn keep(&self, statements: &mut Statements<'_>, key: Option<(&Keyed, &Json)>, now: i64) -> Result<(), NotDone> {
         let Some((keyed, reply)) = key else { return Ok(()) };
         Ok(keys::store(statements, keyed, reply, now, micros(self.shared.settings.key_ttl))?)
     }
 
     /// Writes what a unit has changed and emitted.
-    fn write(&self, statements: &mut Statements<'_>, unit: &Unit) -> Result<Vec<StoredEvent>, JobError> {
+    fn write(&self, statements: &mut Statements<'_>, unit: &Unit) -> Result<Vec<StoredEvent>, NotDone> {
         entities::write(statements, &self.shared.declarations, unit)?;
         let mut usage = self.usage.borrow_mut();
         for (owner, amount) in unit.held.iter() {
@@ -159,7 +132,7 @@ impl Writer {
         Ok(events::store(statements, &unit.events)?)
     }
 
-    fn also(&self, also: &[Also], now: i64) -> Result<(), JobError> {
+    fn also(&self, also: &[Also], now: i64) -> Result<(), NotDone> {
         for one in also {
             match one {
                 Also::Advance { module, cursor } => subscriptions::advance(&self.connection, module, *cursor)?,

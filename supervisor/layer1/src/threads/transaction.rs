@@ -2,12 +2,12 @@
 //! fails, nothing of it is left.
 
 use super::{
-    perform::JobError,
     queue::{Group, Joined, Write},
     writer::Writer,
 };
 use crate::{
     failure::{breakage, is_full, of_sqlite, refusal, with_data},
+    operations::NotDone,
     outcome::Outcome,
     statements::Statements,
 };
@@ -123,8 +123,8 @@ impl Writer {
         }
         match self.perform(statements, write) {
             Ok(outcome) => Ok(outcome),
-            Err(JobError::Refused(failure)) => Ok(Outcome::Failed(*failure)),
-            Err(JobError::Sqlite(error)) => Err(error),
+            Err(NotDone::Refused(failure)) => Ok(Outcome::Failed(*failure)),
+            Err(NotDone::Sqlite(error)) => Err(error),
         }
     }
 
