@@ -2,7 +2,7 @@
 //! asserted.
 
 use crate::{
-    Failure, Message, Request, RequestType, Response, Status,
+    Failure, Json, Message, Request, RequestType, Response, Status,
     frame::{self, FrameError},
 };
 use serde::Serialize;
@@ -70,9 +70,17 @@ impl WireRequest<'_> {
     /// # Errors
     /// [`FrameError::TooLarge`] when it is longer than `frame_bytes_max`; `out` is then as it was.
     pub fn encode(&self, out: &mut Vec<u8>, frame_bytes_max: usize) -> Result<(), FrameError> {
-        frame::encode(out, frame_bytes_max, |out| {
-            out.reserve(self.payload.len() + SMALL_MEMBERS_BYTES);
-            let mut object = ObjectWriter::new(out);
+        self.encode_around(out, Around::Nothing, frame_bytes_max).map(drop)
+    }
+
+    /// As [`WireRequest::encode`]; returns the place of the payload if that is left out.
+    pub(crate) fn encode_around(
+        &self,
+        out: &mut Vec<u8>,
+        around: Around,
+        frame_bytes_max: usize,
+    ) -> Result<Option<usize>, FrameError> {
+        encode(out, around, self.payload, frame_bytes_max, |object| {
             if let Some(id) = self.id {
                 object.member("id", &id);
             }
@@ -84,7 +92,7 @@ impl WireRequest<'_> {
                 object.member("to", to);
             }
             if self.payload != "null" {
-                object.raw("payload", self.payload);
+                object.payload("payload", self.payload);
             }
             if let Some(deadline_ms) = self.deadline_ms {
                 object.member("deadline_ms", &deadline_ms);
@@ -95,7 +103,6 @@ impl WireRequest<'_> {
             if let Some(of) = self.of {
                 object.member("of", &of);
             }
-            object.end();
         })
     }
 }
@@ -106,29 +113,60 @@ impl Response {
     /// # Errors
     /// [`FrameError::TooLarge`] when it is longer than `frame_bytes_max`; `out` is then as it was.
     pub fn encode(&self, out: &mut Vec<u8>, frame_bytes_max: usize) -> Result<(), FrameError> {
-        frame::encode(out, frame_bytes_max, |out| {
-            if let Status::Progress(data) | Status::Success(data) = &self.status {
-                out.reserve(data.as_str().len() + SMALL_MEMBERS_BYTES);
-            }
-            let mut object = ObjectWriter::new(out);
+        self.encode_around(out, Around::Nothing, frame_bytes_max).map(drop)
+    }
+
+    /// As [`Response::encode`]; returns the place of the data if that is left out.
+    pub(crate) fn encode_around(
+        &self,
+        out: &mut Vec<u8>,
+        around: Around,
+        frame_bytes_max: usize,
+    ) -> Result<Option<usize>, FrameError> {
+        let data = self.status.data().map_or("", Json::as_str);
+        encode(out, around, data, frame_bytes_max, |object| {
             object.member("id", &self.id);
             match &self.status {
-                Status::Progress(data) => {
-                    object.word("status", "progress");
-                    object.raw("data", data.as_str());
-                }
-                Status::Success(data) => {
-                    object.word("status", "success");
-                    object.raw("data", data.as_str());
-                }
+                Status::Progress(_) => object.word("status", "progress"),
+                Status::Success(_) => object.word("status", "success"),
                 Status::Error(failure) => {
                     object.word("status", "error");
-                    failure.write(&mut object);
+                    failure.write(object);
                 }
             }
-            object.end();
+            if !data.is_empty() {
+                object.payload("data", data);
+            }
         })
     }
+}
+
+/// What is to be left out of a frame, to be put in by whoever writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Around {
+    /// All of it is written.
+    Nothing,
+    /// Its payload, or its data.
+    Payload,
+}
+
+/// Appends one frame with the object that `write` writes; returns the place of `payload` if that is left out.
+fn encode(
+    out: &mut Vec<u8>,
+    around: Around,
+    payload: &str,
+    frame_bytes_max: usize,
+    write: impl FnOnce(&mut ObjectWriter<'_>),
+) -> Result<Option<usize>, FrameError> {
+    let mut place = None;
+    let left_out = if around == Around::Payload { payload.len() } else { 0 };
+    frame::encode_around(out, left_out, frame_bytes_max, |out| {
+        out.reserve(payload.len() - left_out + SMALL_MEMBERS_BYTES);
+        let mut object = ObjectWriter::new(out, around);
+        write(&mut object);
+        place = object.end();
+    })?;
+    Ok(place)
 }
 
 /// Room for the members of a message that are not its payload, as they usually are.
@@ -151,9 +189,6 @@ impl Failure {
         if let Some(module_code) = &self.module_code {
             object.member("module_code", module_code);
         }
-        if let Some(data) = &self.data {
-            object.raw("data", data.as_str());
-        }
     }
 }
 
@@ -162,12 +197,15 @@ impl Failure {
 struct ObjectWriter<'a> {
     out: &'a mut Vec<u8>,
     first: bool,
+    around: Around,
+    /// Where the payload belongs that is left out.
+    place: Option<usize>,
 }
 
 impl<'a> ObjectWriter<'a> {
-    fn new(out: &'a mut Vec<u8>) -> ObjectWriter<'a> {
+    fn new(out: &'a mut Vec<u8>, around: Around) -> ObjectWriter<'a> {
         out.push(b'{');
-        ObjectWriter { out, first: true }
+        ObjectWriter { out, first: true, around, place: None }
     }
 
     fn name(&mut self, name: &str) {
@@ -192,12 +230,18 @@ impl<'a> ObjectWriter<'a> {
         self.out.push(b'"');
     }
 
-    fn raw(&mut self, name: &str, json: &str) {
+    /// The payload or the data, as it is.
+    fn payload(&mut self, name: &str, json: &str) {
         self.name(name);
-        self.out.extend_from_slice(json.as_bytes());
+        match self.around {
+            Around::Nothing => self.out.extend_from_slice(json.as_bytes()),
+            Around::Payload => self.place = Some(self.out.len()),
+        }
     }
 
-    fn end(self) {
+    /// Returns the place of the payload, if that is left out.
+    fn end(self) -> Option<usize> {
         self.out.push(b'}');
+        self.place
     }
 }

@@ -191,10 +191,20 @@ impl Decoder {
 /// # Errors
 /// [`FrameError::TooLarge`] when the content is longer than `frame_bytes_max`; `out` is then as it was.
 pub fn encode(out: &mut Vec<u8>, frame_bytes_max: usize, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), FrameError> {
+    encode_around(out, 0, frame_bytes_max, write)
+}
+
+/// As [`encode`], of a frame of which `left_out` bytes are written by somebody else.
+pub(crate) fn encode_around(
+    out: &mut Vec<u8>,
+    left_out: usize,
+    frame_bytes_max: usize,
+    write: impl FnOnce(&mut Vec<u8>),
+) -> Result<(), FrameError> {
     let start = out.len();
     out.extend_from_slice(&[0; LENGTH_PREFIX_BYTES]);
     write(out);
-    let length = out.len() - start - LENGTH_PREFIX_BYTES;
+    let length = out.len() - start - LENGTH_PREFIX_BYTES + left_out;
     if length > frame_bytes_max {
         out.truncate(start);
         return Err(FrameError::TooLarge { length: u32::try_from(length).unwrap_or(u32::MAX), max: frame_bytes_max });

@@ -165,6 +165,16 @@ impl Failure {
     }
 }
 
+impl Status {
+    /// The data that comes with it, if any.
+    pub(crate) fn data(&self) -> Option<&Json> {
+        match self {
+            Status::Progress(data) | Status::Success(data) => Some(data),
+            Status::Error(failure) => failure.data.as_ref(),
+        }
+    }
+}
+
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Status {
         Status::Error(Box::new(failure))

@@ -15,7 +15,7 @@ use crate::{
     timers::{Timer, Timers},
     waiters::{Waiter, WaiterId},
 };
-use bulkhead_protocol::{ModuleName, WireRequest};
+use bulkhead_protocol::{Json, ModuleName, WireRequest};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Limits of the host as a whole.
@@ -127,10 +127,10 @@ impl Core {
     }
 
     /// The request behind an [`Action::Send`], as it goes to the module; `None` when it was answered
-    /// in the meantime and need not be sent.
-    pub fn outgoing(&self, request: RequestId) -> Option<WireRequest<'_>> {
+    /// in the meantime and need not be sent. Beside it its payload, to be shared where it is long.
+    pub fn outgoing(&self, request: RequestId) -> Option<(WireRequest<'_>, &Json)> {
         let pending = self.requests.get(&request)?;
-        Some(WireRequest {
+        let wire = WireRequest {
             id: Some(request.0),
             kind: &pending.message.kind,
             to: None,
@@ -138,7 +138,8 @@ impl Core {
             deadline_ms: pending.message.deadline_ms,
             key: pending.message.key.as_deref(),
             of: None,
-        })
+        };
+        Some((wire, &pending.message.payload))
     }
 
     /// The module that a run belongs to.

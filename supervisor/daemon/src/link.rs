@@ -3,10 +3,10 @@
 
 use crate::release::Releasable;
 use bulkhead_core::RequestId;
-use bulkhead_protocol::{Decoder, FrameError, Message, MessageError};
+use bulkhead_protocol::{Decoder, FrameError, Message, MessageError, Output};
 use std::{
     collections::VecDeque,
-    io,
+    io::{self, IoSlice},
     os::fd::{AsFd, AsRawFd, BorrowedFd},
     task::{Context, Poll},
 };
@@ -24,9 +24,6 @@ pub(crate) const READ_BYTES: usize = 256 * 1024;
 /// Messages that are cut from a link's bytes at once, so that one that floods leaves others their share,
 /// and the first ones are on their way before the last ones are looked at.
 const MESSAGES_PER_READ: usize = 32;
-
-/// An output buffer that has been emptied is given back above this size.
-const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 /// The descriptors behind a link.
 #[derive(Debug)]
@@ -111,10 +108,11 @@ impl Io {
         Ok(read?)
     }
 
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Io::Socket(stream) => stream.try_write(bytes),
-            Io::Pipes { to, .. } => to.try_write(bytes),
+    fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match (self, pieces) {
+            (Io::Socket(stream), [bytes]) => stream.try_write(bytes),
+            (Io::Socket(stream), pieces) => stream.try_write_vectored(pieces),
+            (Io::Pipes { to, .. }, pieces) => to.try_write_vectored(pieces),
         }
     }
 }
@@ -146,11 +144,9 @@ pub(crate) struct Link {
     /// What ended the stream behind all of that, until it is told.
     end: Option<Input>,
     has_ended: bool,
-    output: Vec<u8>,
-    /// How much of `output` is written already.
-    written: usize,
-    /// Requests whose last byte is not written, with the place in `output` behind that byte.
-    unsent: VecDeque<(usize, RequestId)>,
+    output: Output,
+    /// Requests whose last byte is not written, with the place in the output behind that byte.
+    unsent: VecDeque<(u64, RequestId)>,
     /// Whether somebody waits until more can be written.
     pub(crate) awaits_room: bool,
     /// Whether it is on the list of those that have something to write.
@@ -167,8 +163,7 @@ impl Link {
             leftover_used: 0,
             end: None,
             has_ended: false,
-            output: Vec::new(),
-            written: 0,
+            output: Output::default(),
             unsent: VecDeque::new(),
             awaits_room: false,
             is_dirty: false,
@@ -258,59 +253,41 @@ impl Link {
     /// Appends a frame to what is to be written.
     pub(crate) fn push(
         &mut self,
-        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), FrameError>,
+        encode: impl FnOnce(&mut Output) -> Result<(), FrameError>,
     ) -> Result<(), FrameError> {
         encode(&mut self.output)
     }
 
     /// Remembers that the frame that was pushed last carries this request.
     pub(crate) fn note_request(&mut self, request: RequestId) {
-        self.unsent.push_back((self.output.len(), request));
+        self.unsent.push_back((self.output.end(), request));
     }
 
     /// Writes as much as the other side takes. `Ok(true)`: nothing is left.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
-        while self.written < self.output.len() {
-            match self.io.try_write(&self.output[self.written..]) {
-                Ok(count) => self.written += count,
+        let mut written = Ok(());
+        while self.output.pending_bytes() > 0 {
+            written = self.output.write_with(|pieces| self.io.try_write(pieces));
+            match &written {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.compact();
-                    return Ok(false);
-                }
-                Err(error) => {
-                    self.compact();
-                    return Err(error);
-                }
+                Err(_) => break,
+                Ok(()) => {}
             }
         }
-        self.unsent.clear();
-        self.written = 0;
-        if self.output.capacity() > KEPT_BYTES_MAX {
-            self.output = Vec::new();
-        } else {
-            self.output.clear();
-        }
-        Ok(true)
-    }
-
-    /// Gives the written part of the buffer back once it is the larger one.
-    fn compact(&mut self) {
-        while self.unsent.front().is_some_and(|(end, _)| *end <= self.written) {
+        self.output.relax();
+        let end = self.output.written();
+        while self.unsent.front().is_some_and(|(place, _)| *place <= end) {
             self.unsent.pop_front();
         }
-        if self.written > self.output.len() / 2 {
-            self.output.drain(..self.written);
-            for (end, _) in &mut self.unsent {
-                *end -= self.written;
-            }
-            self.written = 0;
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            other => other.map(|()| true),
         }
     }
 
     /// Bytes that wait to be written.
     pub(crate) fn pending_bytes(&self) -> usize {
-        self.output.len() - self.written
+        self.output.pending_bytes()
     }
 
     /// Bytes that were read and not handled yet: an unfinished frame, and what no turn has come for.
@@ -320,7 +297,7 @@ impl Link {
 
     /// Requests that were not written completely.
     pub(crate) fn unsent_requests(&self) -> Vec<RequestId> {
-        self.unsent.iter().filter(|(end, _)| *end > self.written).map(|(_, request)| *request).collect()
+        self.unsent.iter().filter(|(end, _)| *end > self.output.written()).map(|(_, request)| *request).collect()
     }
 }
 

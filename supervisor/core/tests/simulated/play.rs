@@ -99,7 +99,7 @@ impl Player {
                     self.instances.insert(*run, instance.clone());
                 }
                 Action::Send { run, request } => {
-                    let wire = self.core.outgoing(*request).expect("what is sent just now can be read");
+                    let (wire, _) = self.core.outgoing(*request).expect("what is sent just now can be read");
                     let label = label_of(wire.payload);
                     self.labels.insert(*request, label.clone());
                     self.sent.insert((*run, label), *request);

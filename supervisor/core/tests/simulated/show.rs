@@ -17,7 +17,7 @@ pub(crate) fn action(player: &Player, action: &Action) -> String {
         Action::Spawn { instance, generation: 1, .. } => format!("spawn {instance}"),
         Action::Spawn { instance, generation, .. } => format!("spawn {instance} generation={generation}"),
         Action::Send { run, request } => {
-            let deadline = player.core.outgoing(*request).and_then(|wire| wire.deadline_ms);
+            let deadline = player.core.outgoing(*request).and_then(|(wire, _)| wire.deadline_ms);
             let deadline = deadline.map(|ms| format!(" deadline_ms={ms}")).unwrap_or_default();
             format!("send {} {}{deadline}", player.instance(*run), player.label(*request))
         }

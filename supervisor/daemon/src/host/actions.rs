@@ -94,9 +94,9 @@ impl Host {
 
     pub(super) fn send(&mut self, run: RunId, request: RequestId) {
         let Some(process) = self.processes.get_mut(&run) else { return };
-        let Some(outgoing) = self.core.outgoing(request) else { return };
+        let Some((outgoing, payload)) = self.core.outgoing(request) else { return };
         let most = self.config.frame_bytes_max + REWRITE_BYTES_MAX;
-        match process.link.push(|out| outgoing.encode(out, most)) {
+        match process.link.push(|out| out.push_request(&outgoing, payload, most)) {
             Ok(()) => {
                 process.link.note_request(request);
                 self.mark_dirty(LinkId::Run(run));
@@ -128,7 +128,7 @@ impl Host {
             key: None,
             of: None,
         };
-        match process.link.push(|out| wire.encode(out, self.config.frame_bytes_max)) {
+        match process.link.push(|out| out.push_request(&wire, &payload, self.config.frame_bytes_max)) {
             Ok(()) => self.mark_dirty(LinkId::Run(run)),
             Err(error) => {
                 let what = format!("its {} does not fit into a frame: {error}", kind.name());
@@ -157,12 +157,12 @@ impl Host {
             return;
         }
         let Some(link) = self.link(to) else { return };
-        if let Err(error) = link.push(|out| response.encode(out, most)) {
+        if let Err(error) = link.push(|out| out.push_response(response, most)) {
             let Some(shorter) = shorter(response, &error) else {
                 tracing::warn!("something that is followed does not fit into a frame and is left out: {error}");
                 return;
             };
-            link.push(|out| shorter.encode(out, most)).expect("an error with a short sentence fits");
+            link.push(|out| out.push_response(&shorter, most)).expect("an error with a short sentence fits");
         }
         self.mark_dirty(to);
         self.more_waits(to);

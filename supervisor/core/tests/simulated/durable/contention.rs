@@ -284,7 +284,7 @@ impl Contention {
                 self.core.handle_response(Time::ZERO, run, Response::success(id.0, Json::parse(&data).unwrap()));
             }
             Action::Send { run, request } => {
-                let wire = self.core.outgoing(request).expect("what is sent just now can be read");
+                let (wire, _) = self.core.outgoing(request).expect("what is sent just now can be read");
                 let digits: String = wire.payload.chars().filter(char::is_ascii_digit).collect();
                 let task = Task { request, work: digits.parse().unwrap(), step: Step::Begin, asks: false };
                 *self.runs.entry(request).or_default() += 1;

@@ -432,7 +432,7 @@ impl World {
     }
 
     fn sent(&mut self, run: RunId, request: RequestId) -> Verdict {
-        let wire = self.core.outgoing(request).ok_or("it cannot be read")?;
+        let (wire, _) = self.core.outgoing(request).ok_or("it cannot be read")?;
         let (kind, payload) = (wire.kind.clone(), wire.payload.to_owned());
         let cursor = payload.split_once(",\"cursor\":").map(|(_, rest)| rest.trim_end_matches('}').parse().unwrap());
         let attempt = self.number();

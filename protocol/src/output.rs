@@ -1,0 +1,274 @@
+//! Frames on their way out: bytes, and between them long payloads that are shared with whoever else has
+//! them. Who writes them where is not known here.
+//!
+//! A payload of a megabyte that the host passes on is in a buffer already, the one that it came in. To
+//! copy it once more for each receiver would cost as much as to hand it to the kernel.
+
+use crate::{FrameError, Json, Response, WireRequest, encode::Around};
+use std::{collections::VecDeque, io::IoSlice};
+
+/// A payload of this many bytes is shared; a shorter one is copied, which takes less than a piece of its own.
+const SHARED_BYTES_MIN: usize = 16 * 1024;
+
+/// A buffer that has been emptied is given back above this size.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// Pieces that are handed out at once.
+const PIECES_MAX: usize = 16;
+
+/// Frames that wait to be written, in order.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// All of them but what is shared.
+    bytes: Vec<u8>,
+    /// How much of `bytes` is written.
+    written: usize,
+    /// What is shared, each with the place in `bytes` that it stands in front of.
+    shared: VecDeque<(usize, Json)>,
+    /// How much of the first of them is written.
+    shared_written: usize,
+    /// Bytes of what is shared that are not written.
+    shared_bytes: usize,
+    /// Bytes that were ever pushed.
+    end: u64,
+}
+
+impl Output {
+    /// Appends a request as one frame. `payload` is what `request.payload` is the text of.
+    ///
+    /// # Errors
+    /// [`FrameError::TooLarge`] when it is longer than `frame_bytes_max`; nothing is appended then.
+    pub fn push_request(
+        &mut self,
+        request: &WireRequest<'_>,
+        payload: &Json,
+        frame_bytes_max: usize,
+    ) -> Result<(), FrameError> {
+        debug_assert!(std::ptr::eq(request.payload, payload.as_str()), "they are one payload");
+        self.push(payload, |out, around| request.encode_around(out, around, frame_bytes_max))
+    }
+
+    /// Appends a response as one frame.
+    ///
+    /// # Errors
+    /// [`FrameError::TooLarge`] when it is longer than `frame_bytes_max`; nothing is appended then.
+    pub fn push_response(&mut self, response: &Response, frame_bytes_max: usize) -> Result<(), FrameError> {
+        let none = Json::null();
+        self.push(response.status.data().unwrap_or(&none), |out, around| {
+            response.encode_around(out, around, frame_bytes_max)
+        })
+    }
+
+    fn push(
+        &mut self,
+        payload: &Json,
+        encode: impl FnOnce(&mut Vec<u8>, Around) -> Result<Option<usize>, FrameError>,
+    ) -> Result<(), FrameError> {
+        let before = self.bytes.len();
+        let length = payload.as_str().len();
+        let around = if length >= SHARED_BYTES_MIN { Around::Payload } else { Around::Nothing };
+        let place = encode(&mut self.bytes, around)?;
+        self.end += (self.bytes.len() - before) as u64;
+        if let Some(place) = place {
+            self.shared.push_back((place, payload.clone()));
+            self.shared_bytes += length;
+            self.end += length as u64;
+        }
+        Ok(())
+    }
+
+    /// How many bytes were ever pushed: the place behind the frame that was pushed last.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// How many of them are written.
+    pub fn written(&self) -> u64 {
+        self.end - self.pending_bytes() as u64
+    }
+
+    /// How many of them are not.
+    pub fn pending_bytes(&self) -> usize {
+        self.bytes.len() - self.written + self.shared_bytes
+    }
+
+    /// The next bytes to be written: hands them to `write`, which returns how many it took.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub fn write_with<E>(&mut self, write: impl FnOnce(&[IoSlice<'_>]) -> Result<usize, E>) -> Result<(), E> {
+        let count = if self.shared.is_empty() {
+            write(&[IoSlice::new(&self.bytes[self.written..])])?
+        } else {
+            let mut pieces = [IoSlice::new(&[]); PIECES_MAX];
+            let count = self.pieces(&mut pieces);
+            write(&pieces[..count])?
+        };
+        self.advance(count);
+        Ok(())
+    }
+
+    /// Puts the next pieces into `pieces`; returns how many there are.
+    fn pieces<'a>(&'a self, pieces: &mut [IoSlice<'a>; PIECES_MAX]) -> usize {
+        let (mut count, mut from, mut skip) = (0, self.written, self.shared_written);
+        let mut add = |piece: &'a [u8]| {
+            let has_room = count < PIECES_MAX;
+            if has_room && !piece.is_empty() {
+                pieces[count] = IoSlice::new(piece);
+                count += 1;
+            }
+            has_room
+        };
+        for (place, json) in &self.shared {
+            let has_room = add(&self.bytes[from..*place]) && add(&json.as_str().as_bytes()[skip..]);
+            if !has_room {
+                return count;
+            }
+            (from, skip) = (*place, 0);
+        }
+        add(&self.bytes[from..]);
+        count
+    }
+
+    /// So many bytes are written.
+    fn advance(&mut self, mut count: usize) {
+        while let Some((place, json)) = self.shared.front() {
+            let before = (place - self.written).min(count);
+            self.written += before;
+            count -= before;
+            let left = json.as_str().len() - self.shared_written;
+            if count < left {
+                self.shared_written += count;
+                self.shared_bytes -= count;
+                return;
+            }
+            count -= left;
+            self.shared_bytes -= left;
+            self.shared_written = 0;
+            self.shared.pop_front();
+        }
+        self.written += count;
+    }
+
+    /// Gives back what was written: all of it when nothing waits, else once it is the larger part.
+    pub fn relax(&mut self) {
+        if self.pending_bytes() == 0 {
+            self.written = 0;
+            if self.bytes.capacity() > KEPT_BYTES_MAX {
+                self.bytes = Vec::new();
+            } else {
+                self.bytes.clear();
+            }
+        } else if self.written > self.bytes.len() / 2 {
+            self.bytes.drain(..self.written);
+            for (place, _) in &mut self.shared {
+                *place -= self.written;
+            }
+            self.written = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RequestType;
+    use proptest::prelude::*;
+
+    const MAX: usize = 1 << 20;
+
+    /// What comes out, written in portions of these lengths, each of which may take less than it is given.
+    fn written(output: &mut Output, portions: &[usize]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut portions = portions.iter().cycle();
+        while output.pending_bytes() > 0 {
+            let most = *portions.next().unwrap();
+            let before = (output.pending_bytes(), output.written());
+            let took = out.len();
+            let write = |pieces: &[IoSlice<'_>]| {
+                assert!(pieces.iter().all(|piece| !piece.is_empty()));
+                let all: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+                out.extend_from_slice(&all[..all.len().min(most)]);
+                Ok::<usize, ()>(all.len().min(most))
+            };
+            output.write_with(write).unwrap();
+            let took = out.len() - took;
+            assert_eq!((output.pending_bytes(), output.written()), (before.0 - took, before.1 + took as u64));
+            if took % 3 == 0 {
+                output.relax();
+            }
+        }
+        output.relax();
+        out
+    }
+
+    fn json(length: usize) -> Json {
+        Json::of(&"x".repeat(length))
+    }
+
+    fn request(payload: &Json) -> WireRequest<'_> {
+        let kind = &RequestType::Command;
+        let payload = payload.as_str();
+        WireRequest { id: Some(7), kind, to: Some("a"), payload, deadline_ms: Some(5), key: Some("k"), of: None }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_what_encoding_each_frame_gives_however_it_is_cut(
+            lengths in prop::collection::vec(prop_oneof![0usize..100, SHARED_BYTES_MIN - 3..SHARED_BYTES_MIN + 2_000], 1..24),
+            portions in prop::collection::vec(1usize..20_000, 1..20),
+        ) {
+            let (mut output, mut expected) = (Output::default(), Vec::new());
+            for (number, length) in lengths.iter().enumerate() {
+                let payload = json(*length);
+                if number % 2 == 0 {
+                    request(&payload).encode(&mut expected, MAX).unwrap();
+                    output.push_request(&request(&payload), &payload, MAX).unwrap();
+                } else {
+                    let response = Response::success(number as u64, payload);
+                    response.encode(&mut expected, MAX).unwrap();
+                    output.push_response(&response, MAX).unwrap();
+                }
+                prop_assert_eq!(output.end(), expected.len() as u64);
+            }
+            prop_assert_eq!(output.pending_bytes(), expected.len());
+            prop_assert!(written(&mut output, &portions) == expected);
+            prop_assert_eq!(output.written(), output.end());
+            prop_assert!(output.bytes.capacity() <= KEPT_BYTES_MAX);
+        }
+    }
+
+    #[test]
+    fn a_long_payload_is_not_copied_and_a_short_one_is() {
+        for (length, shared) in [(SHARED_BYTES_MIN, 1), (100, 0)] {
+            let payload = json(length);
+            let mut output = Output::default();
+            output.push_request(&request(&payload), &payload, MAX).unwrap();
+            output.push_response(&Response::success(1, payload), MAX).unwrap();
+            assert_eq!(output.shared.len(), 2 * shared);
+            assert!(output.bytes.len() < 1000);
+        }
+    }
+
+    #[test]
+    fn a_frame_over_the_limit_leaves_everything_as_it_was() {
+        let payload = json(SHARED_BYTES_MIN);
+        let mut output = Output::default();
+        let too_large = output.push_request(&request(&payload), &payload, SHARED_BYTES_MIN).unwrap_err();
+        let mut copied = Vec::new();
+        assert_eq!(too_large, request(&payload).encode(&mut copied, SHARED_BYTES_MIN).unwrap_err());
+        assert_eq!((output.pending_bytes(), output.end()), (0, 0));
+    }
+
+    #[test]
+    fn the_data_of_an_error_is_shared_too() {
+        let mut failure = crate::Failure::new(crate::ErrorCode::ModuleError, "no");
+        failure.data = Some(json(SHARED_BYTES_MIN));
+        let response = Response { id: Some(1), status: failure.into() };
+        let (mut output, mut expected) = (Output::default(), Vec::new());
+        response.encode(&mut expected, MAX).unwrap();
+        output.push_response(&response, MAX).unwrap();
+        assert_eq!(output.shared.len(), 1);
+        assert!(written(&mut output, &[1000]) == expected);
+    }
+}
