@@ -109,7 +109,7 @@ fn kill_9_of_the_host_leaves_nothing() {
 fn kill_9_of_the_guardian_leaves_nothing_and_everything_is_started_again() {
     for mut world in worlds() {
         let (mut client, family) = start_family(&mut world);
-        let guardian = client.supervisor("status", Value::Null)["host"]["guardian_pid"].as_i64().unwrap();
+        let guardian = client.guardian_pid();
         kill(guardian, Signal::SIGKILL);
         wait_until_gone(&family);
         client.wait_ready("bad");
@@ -124,7 +124,7 @@ fn kill_9_of_the_guardian_leaves_nothing_and_everything_is_started_again() {
 fn what_kill_9_of_the_host_and_its_guardian_left_is_cleared_by_the_next_host() {
     for mut world in worlds() {
         let (mut client, family) = start_family(&mut world);
-        let guardian = client.supervisor("status", Value::Null)["host"]["guardian_pid"].as_i64().unwrap();
+        let guardian = client.guardian_pid();
         // The host is stopped first, so that it cannot clear anything once its guardian is dead.
         world.host().signal(Signal::SIGSTOP);
         kill(guardian, Signal::SIGKILL);

@@ -54,7 +54,7 @@ fn a_crash_inside_a_program_is_told_like_any_other() {
     // The program's own children and signals are left alone.
     let mut own = std::process::Command::new("true").spawn().unwrap();
     assert!(own.wait().unwrap().success());
-    let guardian = client.supervisor("status", json!(null))["host"]["guardian_pid"].as_i64().unwrap();
+    let guardian = client.guardian_pid();
     kill(guardian, Signal::SIGKILL);
     wait_until_gone(&[guardian]);
     client.wait_ready("bad");

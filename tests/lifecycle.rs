@@ -1,7 +1,7 @@
 //! The life of a module, as a manifest orders it and as a person changes it: needs, spares, copies,
 //! reloads, restarts, stops.
 
-use bulkhead_protocol::{Delivery, ErrorCode};
+use bulkhead_protocol::{Delivery, ErrorCode, Exit};
 use bulkhead_tests::{Caller, World, is_alive, kill, wait_until_gone};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -56,6 +56,31 @@ fn a_spare_takes_over_at_once_and_a_new_one_is_started() {
     assert_eq!(after["state"], "ready");
     assert_eq!(client.call("bad", "whoami", json!({})).unwrap()["pid"], spare);
     client.until_status("bad", "there is a new spare", |status| role(status, "spare").is_some_and(|pid| pid != spare));
+    world.stop();
+}
+
+#[test]
+fn a_crash_is_told_and_a_spare_answers_before_the_guardian_has_heard_of_it() {
+    let (mut world, mut client) = bad("spares = 1");
+    let ready = |status: &Value| {
+        let instances = status["instances"].as_array().unwrap().iter();
+        instances.filter(|instance| instance["state"] == "ready" && instance["pid"].is_i64()).count()
+    };
+    client.until_status("bad", "both are ready", |status| ready(status) == 2);
+    let pid = client.pid("bad");
+    let lost = client.send_command("bad", "sleep", json!({ "ms": 60_000 }));
+    client.until_status("bad", "it has begun", |status| status["in_flight"] == 1);
+    let behind = client.send_command("bad", "echo", json!(1));
+    let guardian = client.guardian_pid();
+    kill(guardian, Signal::SIGSTOP);
+    kill(pid, Signal::SIGKILL);
+    let failure = client.answer(lost).unwrap_err();
+    assert_eq!((failure.code, failure.delivery), (ErrorCode::ModuleCrashed, Some(Delivery::Started)));
+    assert_eq!(failure.exit, Some(Exit::Signal("SIGKILL".into())));
+    assert_eq!(client.answer(behind).unwrap(), 1);
+    kill(guardian, Signal::SIGCONT);
+    client.until_status("bad", "there is a new spare", |status| ready(status) == 2);
+    assert_eq!(client.status("bad")["restarts"], 1);
     world.stop();
 }
 

@@ -142,6 +142,14 @@ impl Caller {
         status["pid"].as_i64().expect("it was just seen")
     }
 
+    /// The process id of the host's guardian.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn guardian_pid(&mut self) -> i64 {
+        self.supervisor("status", json!(null))["host"]["guardian_pid"].as_i64().expect("it has one")
+    }
+
     /// Waits until the host knows a module of this name.
     pub fn until_known(&mut self, name: &str) {
         crate::until(&format!("{name} is known"), || self.call("supervisor", "status", json!({ "name": name })).ok());

@@ -14,11 +14,13 @@ impl Clock {
         Clock { origin: Instant::now() }
     }
 
-    pub(crate) fn now(&self) -> Time {
-        Time::from_micros(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX))
+    /// A moment as the core understands it.
+    pub(crate) fn time(&self, instant: Instant) -> Time {
+        let since = instant.saturating_duration_since(self.origin);
+        Time::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
     }
 
-    /// The moment as the runtime's timers understand it.
+    /// A moment as the system understands it.
     pub(crate) fn instant(&self, time: Time) -> Instant {
         self.origin + Duration::from_micros(time.as_micros())
     }

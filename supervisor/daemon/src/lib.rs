@@ -6,11 +6,13 @@
 //! as a daemon. What is decided is decided in `bulkhead-core`; this crate is what waits: sockets,
 //! pipes, the guardian process, clocks and files. It never loads foreign code.
 
+mod alarm;
 mod builtin;
 mod clients;
 mod clock;
 mod control_socket;
 mod crashes;
+mod endings;
 mod guardian;
 mod host;
 mod launch;

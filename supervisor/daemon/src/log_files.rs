@@ -1,7 +1,7 @@
 //! Writes the modules' log lines to files and rotates them, on a thread of its own: a slow disk
 //! slows no message down. A queue that is full drops lines and says how many.
 
-use crate::crashes::module_of_file;
+use crate::{crashes::module_of_file, sys};
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
@@ -55,7 +55,10 @@ impl LogFiles {
         let (lost, waiting_bytes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
         let writer =
             Writer { rotation, files: HashMap::new(), waiting_bytes: waiting_bytes.clone(), lost: lost.clone() };
-        let thread = std::thread::Builder::new().name("bulkhead-logs".into()).spawn(move || writer.run(&receiver))?;
+        let thread = std::thread::Builder::new().name("bulkhead-logs".into()).spawn(move || {
+            sys::give_way();
+            writer.run(&receiver);
+        })?;
         Ok(LogFiles { orders: Some(orders), thread: Some(thread), waiting_bytes, lost })
     }
 

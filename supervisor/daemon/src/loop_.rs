@@ -2,6 +2,7 @@
 //! each to the host in turn. Nothing is decided here.
 
 use crate::{
+    alarm::{Alarm, Bell},
     clients::HangUp,
     guardian::Guardian,
     host::Host,
@@ -16,15 +17,14 @@ use futures_util::{Stream as _, stream::FuturesUnordered};
 use std::{
     future::Future,
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     net::{UnixDatagram, UnixListener, UnixStream, unix::pipe::Receiver},
     sync::mpsc::UnboundedReceiver,
-    time::{Instant, Sleep},
 };
 
 /// Events that are handled before the system is asked again what else there is.
@@ -33,6 +33,9 @@ const EVENTS_PER_TURN: usize = 64;
 /// How long a turn may grow before the system is asked again what else there is: somebody who floods
 /// must not keep others from being heard.
 const TURN_MAX: Duration = Duration::from_millis(2);
+
+/// Events between two looks at how long a turn has grown.
+const EVENTS_PER_LOOK: usize = 4;
 
 /// One end of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +51,8 @@ pub(crate) enum Event {
     Writable(LinkId),
     HungUp(ClientId),
     Log(RunId, Stream),
+    /// Something may be due.
+    Alarm,
     GuardianReadable,
     GuardianWritable,
     Accepted(io::Result<UnixStream>),
@@ -66,6 +71,7 @@ pub(crate) enum Source {
     /// The end of a client that has said all and may still be reading.
     HangUp(ClientId, HangUp),
     Log(RunId, Stream, Rc<Releasable<Receiver>>),
+    Alarm(Rc<Bell>),
     GuardianRead(Rc<UnixDatagram>),
     GuardianWrite(Rc<UnixDatagram>),
     Accept(Rc<UnixListener>),
@@ -98,6 +104,10 @@ impl Future for Source {
                 }
                 Poll::Ready(Event::Log(*run, *stream))
             }
+            Source::Alarm(bell) => {
+                ready!(bell.poll(context));
+                Poll::Ready(Event::Alarm)
+            }
             Source::GuardianRead(socket) => {
                 let _ = ready!(socket.poll_recv_ready(context));
                 Poll::Ready(Event::GuardianReadable)
@@ -129,9 +139,14 @@ impl Future for Source {
 /// The descriptors that are waited for.
 pub(crate) type Sources = FuturesUnordered<Source>;
 
-/// Waits for the guardian's first report.
-pub(crate) async fn readable(guardian: &Guardian) -> io::Result<()> {
-    guardian.socket.readable().await
+/// Waits for the guardian's first report; `None` when it has not come before the alarm.
+pub(crate) async fn readable(guardian: &Guardian, alarm: &Alarm) -> Option<io::Result<()>> {
+    let bell = alarm.bell();
+    std::future::poll_fn(|context| match guardian.socket.poll_recv_ready(context) {
+        Poll::Ready(ready) => Poll::Ready(Some(ready)),
+        Poll::Pending => bell.poll(context).map(|()| None),
+    })
+    .await
 }
 
 /// Runs the host until it has nothing left to do.
@@ -140,30 +155,35 @@ pub(crate) async fn run(mut host: Host, injected: UnboundedReceiver<Inject>, sig
     if !signals.is_empty() {
         host.sources.push(Source::Signals(signals));
     }
-    let mut timer = pin!(tokio::time::sleep_until(Instant::now()));
-    std::future::poll_fn(|context| turn(&mut host, timer.as_mut(), context)).await;
+    std::future::poll_fn(|context| turn(&mut host, context)).await;
     host.finish();
 }
 
-/// Handles everything that is there, writes what came of it, and sets the timer.
-fn turn(host: &mut Host, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<()> {
-    let (mut handled, began) = (0, Instant::now());
+/// Handles everything that is there, writes what came of it, and sets the alarm.
+fn turn(host: &mut Host, context: &mut Context<'_>) -> Poll<()> {
+    let mut now = Instant::now();
+    let (mut handled, began) = (0_usize, now);
     let mut is_over = false;
+    // To look at the clock takes as long as a part of a message does.
+    let is_long = |handled: usize| {
+        handled >= EVENTS_PER_TURN || (handled.is_multiple_of(EVENTS_PER_LOOK) && began.elapsed() >= TURN_MAX)
+    };
     loop {
         let before = handled;
-        host.tick();
+        host.tick(now);
         host.store.register(context.waker());
         while !is_over && host.take_outcome() {
             handled += 1;
-            is_over = handled >= EVENTS_PER_TURN || began.elapsed() >= TURN_MAX;
+            is_over = is_long(handled);
         }
         while !is_over && let Poll::Ready(Some(event)) = Pin::new(&mut host.sources).poll_next(context) {
             handled += 1;
             host.handle(event);
-            is_over = handled >= EVENTS_PER_TURN || began.elapsed() >= TURN_MAX;
+            is_over = is_long(handled);
         }
         host.handle_timers();
         host.flush();
+        handled += usize::from(host.hear_guardian());
         if host.is_finished() {
             return Poll::Ready(());
         }
@@ -173,14 +193,9 @@ fn turn(host: &mut Host, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) 
         }
         // What was flushed may have ordered new waits, which must be polled once to be heard.
         if handled == before && !host.has_new_sources() {
-            let Some(due) = host.next_due() else { return Poll::Pending };
-            let due = Instant::from_std(due);
-            if timer.deadline() != due {
-                timer.as_mut().reset(due);
-            }
-            if timer.as_mut().poll(context).is_pending() {
-                return Poll::Pending;
-            }
+            host.set_alarm();
+            return Poll::Pending;
         }
+        now = Instant::now();
     }
 }

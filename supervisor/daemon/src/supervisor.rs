@@ -1,6 +1,7 @@
 //! The host as a library: started on a thread of its own, talked to like every other host.
 
 use crate::{
+    alarm::Alarm,
     control_socket::{ControlSocket, SocketError},
     guardian::{Guardian, Incoming},
     host::{Host, Parts},
@@ -171,7 +172,7 @@ fn run(
     loaded.check().map_err(Reason::Configuration)?;
     let runtimes = Runtimes::find(options.runtime).map_err(Reason::Runtime)?;
     runtimes.check(&loaded.modules).map_err(Reason::Runtime)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Reason::Io)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(Reason::Io)?;
     runtime.block_on(async {
         let notify = if kind == Kind::Daemon { Notify::of_process() } else { Notify::nobody() };
         let (state_dir, store) = notify.while_starting(|| open(&loaded))?;
@@ -182,6 +183,7 @@ fn run(
             Kind::Embedded => Signals::default(),
         };
         let guardian = start_guardian(&runtimes.runtime).await?;
+        let alarm = Alarm::new().map_err(Reason::Io)?;
         let logs = &loaded.host.logs;
         let rotation =
             Rotation { dir: state_dir.logs(), file_bytes_max: logs.file_bytes_max as u64, files: logs.files };
@@ -193,6 +195,7 @@ fn run(
             store,
             socket,
             guardian,
+            alarm,
             runtimes,
             notify,
             reloader: options.reloader,
@@ -216,7 +219,8 @@ fn open(loaded: &Loaded) -> Result<(StateDir, Store), Reason> {
 async fn start_guardian(program: &Path) -> Result<Guardian, Reason> {
     let failed = |what: String| Reason::Guardian { program: program.to_owned(), what };
     let mut guardian = Guardian::start(program).map_err(|error| failed(format!("cannot be started: {error}")))?;
-    let deadline = Instant::now() + GUARDIAN_TIMEOUT;
+    let mut alarm = Alarm::new().map_err(Reason::Io)?;
+    alarm.set(Instant::now() + GUARDIAN_TIMEOUT);
     loop {
         match guardian.receive() {
             Incoming::Report(Report::Hello { containment, cgroup, .. }) => {
@@ -226,13 +230,10 @@ async fn start_guardian(program: &Path) -> Result<Guardian, Reason> {
             }
             Incoming::Report(other) => return Err(failed(format!("began with {other:?} instead of a greeting"))),
             Incoming::End => return Err(failed(format!("ended at once ({}); its error is above", guardian.end()))),
-            Incoming::Nothing => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                match tokio::time::timeout(left, loop_::readable(&guardian)).await {
-                    Ok(ready) => ready.map_err(Reason::Io)?,
-                    Err(_) => return Err(failed(format!("said nothing for {GUARDIAN_TIMEOUT:?}"))),
-                }
-            }
+            Incoming::Nothing => match loop_::readable(&guardian, &alarm).await {
+                Some(ready) => ready.map_err(Reason::Io)?,
+                None => return Err(failed(format!("said nothing for {GUARDIAN_TIMEOUT:?}"))),
+            },
         }
     }
 }

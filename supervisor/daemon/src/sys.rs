@@ -51,6 +51,15 @@ pub(crate) fn cpu_time(pid: i32) -> Option<Duration> {
     Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
 }
 
+/// Lets the thread that calls this wait for its share of the processor rather than take it from whoever
+/// runs when there is something to do for it: for work that nobody waits for.
+pub(crate) fn give_way() {
+    let none = nix::libc::sched_param { sched_priority: 0 };
+    // SAFETY: zero is the calling thread, and the call only reads the parameter, which is alive. Where it
+    // is refused, the thread stays as it was.
+    unsafe { nix::libc::sched_setscheduler(0, nix::libc::SCHED_BATCH, &raw const none) };
+}
+
 /// Has every large buffer given back to the system when it is freed. Left to itself, the allocator
 /// comes to keep blocks of up to 32 MiB, and after a flood a host would stay as large as that was.
 /// Those of messages of some 1 MiB are kept, a few at a time: to get the pages of each anew from the

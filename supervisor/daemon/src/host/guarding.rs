@@ -24,7 +24,17 @@ impl Host {
         }
     }
 
-    pub(super) fn guardian_readable(&mut self) {
+    /// Hears what the guardian has to say, if it speaks; returns whether it did. It comes when what clients
+    /// and modules sent is on its way: a start that follows from it takes longer than many messages.
+    pub(crate) fn hear_guardian(&mut self) -> bool {
+        let speaks = std::mem::take(&mut self.guardian_speaks);
+        if speaks {
+            self.guardian_readable();
+        }
+        speaks
+    }
+
+    fn guardian_readable(&mut self) {
         loop {
             let Some(guardian) = &mut self.guardian else { return };
             match guardian.receive() {
@@ -37,6 +47,8 @@ impl Host {
                 Incoming::End => return self.guardian_lost(),
             }
             self.perform();
+            // Of an end, callers and heirs are told before the next start begins.
+            self.flush();
         }
     }
 
@@ -62,7 +74,7 @@ impl Host {
             Report::SpawnFailed { run, permanent, message } => {
                 self.core.handle_spawn_failed(self.now, RunId(run), permanent, &message);
             }
-            Report::Exited { run, code, signal, .. } => self.exited(RunId(run), exit(code, signal)),
+            Report::Exited { run, code, signal, .. } => self.exited(RunId(run), endings::exit(code, signal)),
             Report::Gone { run, killed } => {
                 let run = RunId(run);
                 if killed > 0 {
@@ -73,10 +85,19 @@ impl Host {
         }
     }
 
+    /// Its channel has ended. If that is because the process has, what follows need not wait until the
+    /// guardian has heard of it, has reaped it and has said so.
+    pub(super) fn channel_ended(&mut self, run: RunId) {
+        let pid = self.processes.get(&run).and_then(|process| process.pid);
+        if let Some(exit) = pid.and_then(endings::of) {
+            self.exited(run, exit);
+        }
+    }
+
     /// What a process left in its channel and its logs is taken in before its end is decided upon.
     pub(super) fn exited(&mut self, run: RunId, exit: Exit) {
         for _ in 0..DRAIN_READS_MAX {
-            let Some(process) = self.processes.get_mut(&run).filter(|process| !process.has_exited) else { break };
+            let Some(process) = self.processes.get_mut(&run).filter(|process| !process.has_exited) else { return };
             if !process.link.read_rest(&mut self.buffer) || !self.run_messages(run) {
                 break;
             }
@@ -171,16 +192,5 @@ impl Host {
 
     pub(crate) fn containment(&self) -> Option<String> {
         self.guardian.as_ref()?.containment.clone()
-    }
-}
-
-fn exit(code: Option<i32>, signal: Option<i32>) -> Exit {
-    match (code, signal) {
-        (Some(code), _) => Exit::Code(code),
-        (None, Some(signal)) => Exit::Signal(
-            UnixSignal::try_from(signal)
-                .map_or_else(|_| format!("signal {signal}"), |signal| signal.as_str().to_owned()),
-        ),
-        (None, None) => Exit::Signal("an unknown end".into()),
     }
 }

@@ -13,10 +13,12 @@ mod reload;
 mod store;
 
 use crate::{
+    alarm::Alarm,
     clients::{self, Client, Clients, Followed, Follower},
     clock::Clock,
     control_socket::{self, ControlSocket},
     crashes::Crashes,
+    endings,
     guardian::{Flushed, Guardian, Incoming},
     launch::{self, Process},
     layer1::{Store, Whose},
@@ -90,12 +92,15 @@ pub(crate) struct Host {
     /// Modules that are named again and wait until what was removed under their name is gone.
     returning: HashMap<ModuleName, ModuleConfig>,
     clock: Clock,
+    alarm: Alarm,
     /// The time of this turn of the loop.
     pub(crate) now: Time,
     pub(crate) clients: Clients,
     processes: IdMap<RunId, Process>,
     pub(crate) followers: Vec<Follower>,
     pub(crate) guardian: Option<Guardian>,
+    /// Whether there may be something to be heard from it.
+    guardian_speaks: bool,
     runtimes: Runtimes,
     pub(crate) state_dir: StateDir,
     pub(crate) store: Store,
@@ -135,6 +140,7 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) socket: Option<ControlSocket>,
     pub(crate) guardian: Guardian,
+    pub(crate) alarm: Alarm,
     pub(crate) runtimes: Runtimes,
     pub(crate) log_files: LogFiles,
     pub(crate) notify: Notify,
@@ -160,12 +166,14 @@ impl Host {
             configs: HashMap::new(),
             next_generation: 1,
             returning: HashMap::new(),
-            now: clock.now(),
+            now: clock.time(Instant::now()),
             clock,
+            alarm: parts.alarm,
             clients: Clients::default(),
             processes: IdMap::default(),
             followers: Vec::new(),
             guardian: None,
+            guardian_speaks: false,
             runtimes: parts.runtimes,
             state_dir: parts.state_dir,
             store: parts.store,
@@ -191,6 +199,7 @@ impl Host {
             unwritten: 0,
         };
         host.adopt_guardian(parts.guardian);
+        host.watch(Source::Alarm(host.alarm.bell()));
         host.accept_next();
         for module in parts.modules {
             host.add_module(module);
@@ -199,12 +208,19 @@ impl Host {
         host
     }
 
-    pub(crate) fn tick(&mut self) {
-        self.now = self.clock.now();
+    pub(crate) fn tick(&mut self, now: Instant) {
+        self.now = self.clock.time(now);
+    }
+
+    /// Sees to it that the loop is woken when there is something to do for [`Host::handle_timers`].
+    pub(crate) fn set_alarm(&mut self) {
+        if let Some(due) = self.next_due() {
+            self.alarm.set(due);
+        }
     }
 
     /// The next moment at which [`Host::handle_timers`] has something to do.
-    pub(crate) fn next_due(&self) -> Option<Instant> {
+    fn next_due(&self) -> Option<Instant> {
         let core = self.core.poll_timeout().map(|time| self.clock.instant(time));
         let farewell = self.ended_at.map(|at| at + FAREWELL);
         [core, self.next_watchdog, self.retry_at, farewell].into_iter().flatten().min()
@@ -278,7 +294,11 @@ impl Host {
             }
             Event::HungUp(client) => self.remove_client(client),
             Event::Log(run, stream) => self.log_readable(run, stream),
-            Event::GuardianReadable => self.guardian_readable(),
+            Event::Alarm => {
+                self.alarm.has_rung();
+                self.watch(Source::Alarm(self.alarm.bell()));
+            }
+            Event::GuardianReadable => self.guardian_speaks = true,
             Event::GuardianWritable => {
                 if let Some(guardian) = &mut self.guardian {
                     guardian.awaits_room = false;

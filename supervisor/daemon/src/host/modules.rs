@@ -28,9 +28,13 @@ impl Host {
                 let io = process.link.io.clone();
                 self.watch(Source::Read(LinkId::Run(run), io));
             }
-            Input::Closed => self.core.handle_channel_closed(self.now, run),
+            Input::Closed => {
+                self.core.handle_channel_closed(self.now, run);
+                self.channel_ended(run);
+            }
             Input::Broken(error @ FrameError::Truncated { .. }) => {
                 self.core.handle_channel_truncated(self.now, run, error.to_string());
+                self.channel_ended(run);
             }
             Input::Broken(error) => self.core.handle_violation(self.now, run, error.to_string()),
         }
