@@ -1,17 +1,19 @@
 //! The guardian: one thread, one loop over the pair, the signal of a child's end, the host's end and
 //! the pipes of the children that start.
 //!
-//! It carries orders out and reports; how trees are killed is in `clearing.rs`. It never waits for
+//! It starts processes and reports; how orders are taken is in `orders.rs`, how trees are killed in
+//! `clearing.rs`. It never waits for
 //! anything but poll(2), so that nothing a module does can stop it.
 
 use crate::cgroup::Base;
-use crate::child::{Launch, SIGNAL_MAX};
+use crate::child::Launch;
 use crate::clearing::STRAY_LOOK_EVERY;
+use crate::descent::OwnChildren;
 use crate::failure::Failure;
-use crate::pair::{Incoming, Pair};
+use crate::pair::Pair;
 use crate::run::{Run, State};
 use crate::sys;
-use bulkhead_protocol::guardian::{GUARDIAN_FD, Order, Report, Spawn};
+use bulkhead_protocol::guardian::{GUARDIAN_FD, Report, Spawn};
 use libc::pid_t;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -24,9 +26,6 @@ use std::time::{Duration, Instant};
 
 /// Names the way in which trees are killed, or refuses.
 const CONTAINMENT_VARIABLE: &str = "BULKHEAD_CONTAINMENT";
-
-/// How many orders are taken in one turn, before the children have theirs.
-const ORDERS_PER_TURN: usize = 16;
 
 /// How long clearing may take once the host is gone.
 const ENDING_MAX: Duration = Duration::from_secs(10);
@@ -41,6 +40,7 @@ pub(crate) struct Guardian {
     pub(crate) runs: BTreeMap<u64, Run>,
     pub(crate) own_pid: pid_t,
     pub(crate) base: Option<Base>,
+    pub(crate) children: OwnChildren,
     /// When to look again for processes to kill, and how long to wait after that.
     pub(crate) next_look: Option<Instant>,
     pub(crate) look_delay: Duration,
@@ -93,12 +93,14 @@ impl Guardian {
         }
         let host = watch_host(&pair)?;
         let base = choose_containment()?;
+        let children = OwnChildren::open().map_err(|error| format!("cannot read the list of children: {error}"))?;
         let own_pid = nix::unistd::getpid().as_raw();
         let mut guardian = Guardian {
             pair,
             runs: BTreeMap::new(),
             own_pid,
             base,
+            children,
             next_look: None,
             look_delay: Duration::ZERO,
             stubborn: 0,
@@ -185,26 +187,7 @@ impl Guardian {
         }
     }
 
-    fn take_orders(&mut self) {
-        for _ in 0..ORDERS_PER_TURN {
-            if self.ending.is_some() {
-                return;
-            }
-            match self.pair.receive() {
-                Incoming::Nothing => return,
-                Incoming::Closed => return self.end(0),
-                Incoming::Malformed(problem) => return self.refuse(&problem),
-                Incoming::Order { order, descriptors, descriptors_lost } => match order {
-                    Order::Spawn(spawn) => self.spawn(spawn, &descriptors, descriptors_lost),
-                    Order::Signal { run, signal } if (1..=SIGNAL_MAX).contains(&signal) => self.signal(run, signal),
-                    Order::Signal { signal, .. } => return self.refuse(&format!("there is no signal {signal}")),
-                    Order::Kill { run } => self.kill(run),
-                },
-            }
-        }
-    }
-
-    fn spawn(&mut self, spawn: Spawn, descriptors: &[OwnedFd], descriptors_lost: bool) {
+    pub(crate) fn spawn(&mut self, spawn: Spawn, descriptors: &[OwnedFd], descriptors_lost: bool) {
         let expected = if spawn.channel { 4 } else { 3 };
         if self.runs.contains_key(&spawn.run) {
             return self.refuse(&format!("run {} was ordered twice", spawn.run));
@@ -262,7 +245,7 @@ impl Guardian {
     }
 
     /// The host sent what no host of this build sends. To go on would be to guess.
-    fn refuse(&mut self, problem: &str) {
+    pub(crate) fn refuse(&mut self, problem: &str) {
         sys::say(&format!(
             "{problem}; the host and its guardian do not understand each other, so everything is stopped"
         ));
@@ -270,7 +253,7 @@ impl Guardian {
     }
 
     /// Starts to clear everything, once.
-    fn end(&mut self, code: u8) {
+    pub(crate) fn end(&mut self, code: u8) {
         if self.ending.is_some() {
             return;
         }
