@@ -117,6 +117,14 @@ impl Group {
         is_populated(&self.path)
     }
 
+    /// Removes the group, unless there is a process in it, or another group. True if it is gone.
+    pub(crate) fn remove_if_empty(&self) -> bool {
+        match fs::remove_dir(&self.path) {
+            Ok(()) => true,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
     /// Removes the group, and those that its processes made below it.
     pub(crate) fn remove(&self) {
         remove_tree(&self.path);

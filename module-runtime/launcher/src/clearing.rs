@@ -8,6 +8,7 @@
 //! be of the run, dead ones included. Nothing is reaped during a look, so whatever had outlived the
 //! leader when the look began would have been found; and what does not live cannot fork.
 
+use crate::cgroup::Group;
 use crate::descent::descend;
 use crate::guardian::Guardian;
 use crate::processes::{Process, walk};
@@ -131,10 +132,14 @@ impl Guardian {
         found.tags.is_empty()
     }
 
-    /// Kills the control groups of the runs that are being cleared.
+    /// Kills the control groups of the runs that are being cleared, and removes those that are empty:
+    /// the kernel removes none in which somebody lives, and nobody enters one that is removed.
     fn kill_groups(&mut self) {
         let ending = self.ending.is_some();
         for run in self.runs.values_mut().filter(|run| ending || run.is_clearing()) {
+            if run.is_clearing() && run.group.as_ref().is_some_and(Group::remove_if_empty) {
+                run.group = None;
+            }
             if let Some(group) = run.group.as_ref().filter(|group| group.is_populated()) {
                 let new = group.processes().into_iter().filter(|pid| *pid != run.pid && self.doomed.insert(*pid));
                 run.killed += u32::try_from(new.count()).unwrap_or(u32::MAX);

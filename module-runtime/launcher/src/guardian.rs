@@ -135,17 +135,20 @@ impl Guardian {
                 self.pair.close();
                 self.host = None;
             }
+            // What has ended goes before everything else: somebody waits for what it did, or for the
+            // next one in its place.
+            if wakeup.children {
+                // One signal stands for all children that have ended, and who ends from now on sends another.
+                let _ = self.signals.read_signal();
+            }
+            if wakeup.children || self.next_look.is_some_and(|at| at <= Instant::now()) {
+                self.clear();
+            }
             if wakeup.pair {
                 self.pair.flush();
                 self.take_orders();
             }
-            if wakeup.children {
-                while matches!(self.signals.read_signal(), Ok(Some(_))) {}
-            }
-            self.settle_starts();
-            if wakeup.children || self.next_look.is_some_and(|at| at <= Instant::now()) {
-                self.clear();
-            }
+            self.settle_starts(&wakeup.starts);
         }
     }
 
@@ -161,9 +164,11 @@ impl Guardian {
             ready.push(PollFd::new(host.as_fd(), PollFlags::POLLIN));
         }
         let fixed = ready.len();
-        for run in self.runs.values() {
+        let mut starts: Vec<u64> = Vec::new();
+        for (number, run) in &self.runs {
             if let State::Starting { pipe } = &run.state {
                 ready.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
+                starts.push(*number);
             }
         }
         let deadline = self
@@ -179,11 +184,14 @@ impl Guardian {
         // The one error that can come back here is a lack of kernel memory, which passes.
         let _ = poll(&mut ready, timeout);
         let events: Vec<PollFlags> = ready.iter().map(|ready| ready.revents().unwrap_or(PollFlags::empty())).collect();
+        let mut settled = events[fixed..].iter().map(|events| !events.is_empty());
+        starts.retain(|_| settled.next().expect("each start has its place behind the others"));
         let gone = events[1].intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
         Wakeup {
             children: !events[0].is_empty(),
             pair: !events[1].is_empty(),
             host_gone: gone || (fixed == 3 && !events[2].is_empty()),
+            starts,
         }
     }
 
@@ -236,9 +244,12 @@ impl Guardian {
     }
 
     /// Tells the host of every program that runs by now.
-    fn settle_starts(&mut self) {
-        for (number, run) in &mut self.runs {
-            if run.settle() {
+    fn settle_starts(&mut self, starts: &[u64]) {
+        for number in starts {
+            // Whoever has ended meanwhile is no start any more.
+            if let Some(run) = self.runs.get_mut(number)
+                && run.settle()
+            {
                 self.pair.report(&Report::Spawned { run: *number, pid: run.pid });
             }
         }
@@ -286,6 +297,8 @@ struct Wakeup {
     children: bool,
     pair: bool,
     host_gone: bool,
+    /// Runs whose pipes have something to say.
+    starts: Vec<u64>,
 }
 
 /// The name of the run's group: what the host asks for, or one from its number.

@@ -79,6 +79,33 @@ fn kill(pid: i32, signal: c_int) {
 }
 
 #[test]
+fn an_end_is_reported_before_the_orders_that_wait_are_carried_out() {
+    everywhere(|host| {
+        let module = host.run(&["/bin/sleep", "60"]);
+        let neighbour = host.run(&["/bin/sleep", "60"]);
+        stop_guardian(host);
+        let spawn = host.order_for(&["/bin/true"]);
+        let next = spawn.run;
+        host.send_spawn(spawn);
+        host.kill(neighbour.run);
+        kill(module.pid, SIGKILL);
+        await_condition("the module has ended", || {
+            fs::read_to_string(format!("/proc/{}/stat", module.pid)).is_ok_and(|stat| stat.contains(") Z "))
+        });
+        signal_guardian(host, SIGCONT);
+        assert_eq!(host.exited(module.run), -SIGKILL);
+        let mut ends: BTreeMap<u64, bool> =
+            BTreeMap::from([(module.run, false), (neighbour.run, false), (next, false)]);
+        while ends.values().any(|gone| !gone) {
+            if let Report::Gone { run, .. } = host.next() {
+                ends.insert(run, true);
+            }
+        }
+        host.assert_nobody_is_left();
+    });
+}
+
+#[test]
 fn orders_of_one_turn_reach_each_run_in_their_order() {
     everywhere(|host| {
         let mut polite = host.script("trap 'echo term; exit 5' TERM; kill -STOP $$; while :; do sleep 60 & wait; done");
