@@ -84,6 +84,9 @@ impl Guardian {
         nix::sys::prctl::set_child_subreaper(true).map_err(fault("cannot become a sub-reaper"))?;
         // Blocked for good: no signal but SIGKILL ends a guardian while it has children.
         SigSet::all().thread_block().map_err(fault("cannot block signals"))?;
+        // What is ignored stays so in every program that is started: by whoever started the host, or by
+        // Rust, which ignores SIGPIPE. Done here once, it costs no start anything.
+        sys::forget_dispositions();
         let mut child_signal = SigSet::empty();
         child_signal.add(Signal::SIGCHLD);
         let signals = SignalFd::with_flags(&child_signal, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
