@@ -1,7 +1,7 @@
 //! The trees of living leaders: how they are signalled and killed.
 //!
 //! What a dead leader left behind is not known here, and whether anybody is left is not decided here:
-//! that is for `clearing.rs`, which relies on nothing of this.
+//! that is for `clearing.rs`, which does not rely on everybody having been found here.
 //!
 //! What comes in one turn is carried out together, and each tree costs what its own processes cost, so
 //! that to end many modules takes a time in proportion to their number. Where the kernel does not list
@@ -102,8 +102,8 @@ impl Trees {
         if process.parent == self.own_pid { sys::kill(process.pid, signal) } else { process.signal(signal) }
     }
 
-    /// What is looked at together: each tree alone where that costs nothing, so that one which grows
-    /// holds up nobody's end but its own, and all at once where each look costs the same.
+    /// What is looked at together: each tree alone where a round costs what the tree does, so that one
+    /// which grows makes no rounds over the others, and all at once where each round costs the same.
     fn parts(self, leaders: &[pid_t]) -> std::slice::Chunks<'_, pid_t> {
         leaders.chunks(if self.children_listed { 1 } else { leaders.len().max(1) })
     }
