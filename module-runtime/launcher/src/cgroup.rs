@@ -117,6 +117,14 @@ impl Group {
         is_populated(&self.path)
     }
 
+    /// Removes the group, unless there is a process in it, or another group. True if it is gone.
+    pub(crate) fn remove_if_empty(&self) -> bool {
+        match fs::remove_dir(&self.path) {
+            Ok(()) => true,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
     /// Removes the group, and those that its processes made below it.
     pub(crate) fn remove(&self) {
         remove_tree(&self.path);
@@ -199,6 +207,9 @@ fn find_own(groups: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::processes::tests::READS;
+    use crate::trees::Trees;
+    use std::os::unix::process::ExitStatusExt;
 
     #[test]
     fn the_second_version_is_found_beside_the_first() {
@@ -207,6 +218,33 @@ mod tests {
                       cgroup2 /sys/fs/cgroup/uni\\040fied cgroup2 rw 0 0\n";
         assert_eq!(find_mount(mounts).as_deref(), Some("/sys/fs/cgroup/uni fied"));
         assert_eq!(find_mount("cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n"), None);
+    }
+
+    #[test]
+    fn a_kill_by_control_group_reads_nothing_of_any_process() {
+        let base = match Base::create() {
+            Ok(base) => base,
+            Err(reason) => return eprintln!("skipped: {reason}"),
+        };
+        let own_pid = pid_t::try_from(std::process::id()).unwrap();
+        let runs: Vec<_> = (0..20).map(|run| base.group(&format!("run-{run}")).unwrap()).collect();
+        let mut children: Vec<_> = runs.iter().map(sleeper_in).collect();
+        let pids: Vec<pid_t> = children.iter().map(|child| pid_t::try_from(child.id()).unwrap()).collect();
+        let trees: Vec<_> = pids.iter().copied().zip(runs.iter().map(Some)).collect();
+        let before = READS.get();
+        Trees { own_pid, children_listed: false }.kill(&trees).unwrap();
+        assert_eq!(READS.get() - before, 0);
+        for child in &mut children {
+            assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+        }
+        base.remove();
+    }
+
+    /// A process that ends by itself, moved into a group.
+    fn sleeper_in(group: &Group) -> std::process::Child {
+        let child = std::process::Command::new("/bin/sleep").arg("20").spawn().unwrap();
+        fs::write(group.path.join("cgroup.procs"), child.id().to_string()).unwrap();
+        child
     }
 
     #[test]

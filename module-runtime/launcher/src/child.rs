@@ -263,13 +263,9 @@ impl<'a> Plan<'a> {
     }
 
     fn execute(&self) -> bool {
-        // SAFETY: plain calls on local values. The handlers are reset while all signals are blocked,
-        // so none of the guardian's dispositions is seen by a signal that came meanwhile; such a
-        // signal is delivered, with its default effect, by the unblocking.
+        // SAFETY: plain calls on local values. A signal that came meanwhile is delivered by the
+        // unblocking, with its default effect, since the guardian has no other for any.
         unsafe {
-            for signal in 1..=SIGNAL_MAX {
-                libc::signal(signal, libc::SIG_DFL);
-            }
             let mut none: libc::sigset_t = std::mem::zeroed();
             libc::sigemptyset(&mut none);
             libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());

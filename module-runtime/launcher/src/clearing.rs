@@ -1,4 +1,4 @@
-//! How a tree is signalled, killed and proven gone.
+//! How what a dead leader left behind is killed and proven gone.
 //!
 //! Every leader adopts what its own tree orphans, as long as it lives. When it dies, the guardian
 //! adopts the rest. So a child of the guardian that is not a living leader has outlived its leader
@@ -8,12 +8,15 @@
 //! be of the run, dead ones included. Nothing is reaped during a look, so whatever had outlived the
 //! leader when the look began would have been found; and what does not live cannot fork.
 
+use crate::cgroup::Group;
+use crate::descent::descend;
 use crate::guardian::Guardian;
-use crate::processes::{Process, own_children, walk};
+use crate::processes::{Process, walk};
 use crate::run::State;
 use crate::sys::{self, Waited};
+use crate::trees::STOP_MAX;
 use bulkhead_protocol::guardian::Report;
-use libc::{SIGKILL, SIGSTOP, c_int, pid_t};
+use libc::{SIGKILL, SIGSTOP, pid_t};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::time::{Duration, Instant};
@@ -29,10 +32,6 @@ pub(crate) const STRAY_LOOK_EVERY: Duration = Duration::from_secs(2);
 /// So many rounds that each found new processes, and the tree is stopped before it is killed.
 const STUBBORN_ROUNDS: u32 = 2;
 
-/// Longest time to go on stopping before killing what was stopped. Each round finds what was forked
-/// during the one before, so only a tree that grows faster than it is read takes so long.
-const STOP_MAX: Duration = Duration::from_millis(500);
-
 /// After so long a person should know that something cannot be killed.
 const COMPLAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -47,43 +46,6 @@ struct Found {
 }
 
 impl Guardian {
-    /// Sends a signal to every process of a run's tree. A run that has ended or is being cleared
-    /// gets none: it is being killed anyway.
-    pub(crate) fn signal(&self, number: u64, signal: c_int) {
-        let Some(run) = self.runs.get(&number).filter(|run| run.has_leader()) else { return };
-        let leader = run.pid;
-        let group: HashSet<pid_t> = run.group.iter().flat_map(|group| group.processes()).collect();
-        let result = walk(
-            |process| (process.pid == leader || group.contains(&process.pid)).then_some(()),
-            |process, ()| drop(self.send(process, signal)),
-        );
-        self.explain(result);
-    }
-
-    /// Kills a run's tree. Its leader's end starts the clearing.
-    pub(crate) fn kill(&mut self, number: u64) {
-        let Some(run) = self.runs.get(&number).filter(|run| run.has_leader()) else { return };
-        let leader = run.pid;
-        if let Some(group) = &run.group {
-            // The kernel kills all of it at once, and whoever has left the group outlives the leader and
-            // is found by that. To read all of /proc here would make the end of many modules take a time
-            // that grows with the square of their number.
-            group.kill();
-            let _ = sys::kill(leader, SIGKILL);
-            return;
-        }
-        let root = |process: &Process| (process.pid == leader).then_some(());
-        // Stopped first, so that none of them can answer the end of another by starting a new one.
-        self.stop(root);
-        let result = walk(root, |process, ()| {
-            if process.pid != leader {
-                let _ = self.send(process, SIGKILL);
-            }
-        });
-        self.explain(result);
-        let _ = sys::kill(leader, SIGKILL);
-    }
-
     /// Reaps who has ended, kills who has outlived his leader, and reports the runs that are gone.
     pub(crate) fn clear(&mut self) {
         let due = self.next_look.is_some_and(|at| at <= Instant::now());
@@ -170,10 +132,14 @@ impl Guardian {
         found.tags.is_empty()
     }
 
-    /// Kills the control groups of the runs that are being cleared.
+    /// Kills the control groups of the runs that are being cleared, and removes those that are empty:
+    /// the kernel removes none in which somebody lives, and nobody enters one that is removed.
     fn kill_groups(&mut self) {
         let ending = self.ending.is_some();
         for run in self.runs.values_mut().filter(|run| ending || run.is_clearing()) {
+            if run.is_clearing() && run.group.as_ref().is_some_and(Group::remove_if_empty) {
+                run.group = None;
+            }
             if let Some(group) = run.group.as_ref().filter(|group| group.is_populated()) {
                 let new = group.processes().into_iter().filter(|pid| *pid != run.pid && self.doomed.insert(*pid));
                 run.killed += u32::try_from(new.count()).unwrap_or(u32::MAX);
@@ -190,7 +156,11 @@ impl Guardian {
             None => self.runs.values().filter(|run| run.has_leader()).map(|run| run.pid).collect(),
         };
         // Where the kernel lists our children, that answers the common case: there is none.
-        if own_children()?.is_some_and(|children| children.iter().all(|pid| leaders.contains(pid))) {
+        let orphans = self.children.list()?.map(|mut children| {
+            children.retain(|pid| !leaders.contains(pid));
+            children
+        });
+        if orphans.as_ref().is_some_and(Vec::is_empty) {
             return Ok(Found::default());
         }
         // The number of a leader that was reaped may be used again, but not while its session lives;
@@ -200,10 +170,11 @@ impl Guardian {
             let runs = self.runs.iter().filter(|(_, run)| run.has_leader() == living);
             sessions.extend(runs.map(|(number, run)| (run.pid, *number)));
         }
+        let tag_of = |process: &Process| -> Tag { sessions.get(&process.session).copied() };
         let own_pid = self.own_pid;
         let root = |process: &Process| -> Option<Tag> {
             let orphan = process.parent == own_pid && !leaders.contains(&process.pid);
-            orphan.then(|| sessions.get(&process.session).copied())
+            orphan.then(|| tag_of(process))
         };
         let stubborn = self.stubborn >= STUBBORN_ROUNDS;
         if stubborn {
@@ -211,9 +182,10 @@ impl Guardian {
         }
         let mut found = Found::default();
         let mut killed: Vec<(pid_t, Tag)> = Vec::new();
-        walk(root, |process, tag| {
+        let trees = self.trees();
+        let mut kill = |process: &Process, tag| {
             found.tags.insert(tag);
-            if !process.dead && self.send(process, SIGKILL).is_ok() {
+            if !process.dead && trees.send(process, SIGKILL).is_ok() {
                 killed.push((process.pid, tag));
                 // Reaches those who were forked meanwhile, all at once, but uncounted. The group is inside
                 // a session of the dead leader's tree, unless that leader lives and refuses to adopt.
@@ -222,7 +194,29 @@ impl Guardian {
                     let _ = sys::kill(-process.group, SIGKILL);
                 }
             }
-        })?;
+        };
+        let mut hidden = Vec::new();
+        match orphans {
+            // Every child of ours is found. A descendant of one may be missed, as its list of children
+            // does not hold still, but has that one's tag, which keeps the run from being gone; and that
+            // one has got SIGKILL, so that the descendant is our own child soon, in a later look. A tree
+            // that grows all the same is looked for among all processes, new ones included.
+            Some(orphans) if !stubborn => {
+                for orphan in orphans {
+                    let mut tag = None;
+                    descend(orphan, |process| kill(process, *tag.get_or_insert_with(|| tag_of(process))))?;
+                    if tag.is_none() {
+                        hidden.push(orphan);
+                    }
+                }
+            }
+            _ => walk(root, kill)?,
+        }
+        // A child that we are not shown (`hidepid` of proc(5)) is there all the same.
+        for orphan in hidden {
+            found.tags.insert(None);
+            let _ = sys::kill(orphan, SIGKILL);
+        }
         for (pid, tag) in killed {
             if self.doomed.insert(pid) {
                 found.newly_killed = true;
@@ -247,13 +241,14 @@ impl Guardian {
 
     /// Stops trees until a round finds nobody new. What is stopped cannot fork or wait for others.
     fn stop<T: Copy>(&self, root: impl Fn(&Process) -> Option<T>) {
+        let trees = self.trees();
         let mut stopped: HashSet<pid_t> = HashSet::new();
         let deadline = Instant::now() + STOP_MAX;
         while Instant::now() < deadline {
             let before = stopped.len();
             let result = walk(&root, |process, _| {
                 if !process.dead && stopped.insert(process.pid) {
-                    let _ = self.send(process, SIGSTOP);
+                    let _ = trees.send(process, SIGSTOP);
                 }
             });
             self.explain(result);
@@ -261,12 +256,6 @@ impl Guardian {
                 return;
             }
         }
-    }
-
-    /// Signals one process and no other. A child of ours keeps its number until we reap it; anybody
-    /// else has to be looked at again.
-    fn send(&self, process: &Process, signal: c_int) -> io::Result<()> {
-        if process.parent == self.own_pid { sys::kill(process.pid, signal) } else { process.signal(signal) }
     }
 
     /// Says once for each run that it takes long.
@@ -287,7 +276,7 @@ impl Guardian {
         }
     }
 
-    fn explain(&self, result: io::Result<()>) {
+    pub(crate) fn explain(&self, result: io::Result<()>) {
         if let Err(error) = result {
             sys::say(&format!("cannot read /proc: {error}; trying again"));
         }

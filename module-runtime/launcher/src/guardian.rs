@@ -1,17 +1,19 @@
 //! The guardian: one thread, one loop over the pair, the signal of a child's end, the host's end and
 //! the pipes of the children that start.
 //!
-//! It carries orders out and reports; how trees are killed is in `clearing.rs`. It never waits for
+//! It starts processes and reports; how orders are taken is in `orders.rs`, how trees are killed in
+//! `clearing.rs`. It never waits for
 //! anything but poll(2), so that nothing a module does can stop it.
 
 use crate::cgroup::Base;
-use crate::child::{Launch, SIGNAL_MAX};
+use crate::child::Launch;
 use crate::clearing::STRAY_LOOK_EVERY;
+use crate::descent::OwnChildren;
 use crate::failure::Failure;
-use crate::pair::{Incoming, Pair};
+use crate::pair::Pair;
 use crate::run::{Run, State};
 use crate::sys;
-use bulkhead_protocol::guardian::{GUARDIAN_FD, Order, Report, Spawn};
+use bulkhead_protocol::guardian::{GUARDIAN_FD, Report, Spawn};
 use libc::pid_t;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -24,9 +26,6 @@ use std::time::{Duration, Instant};
 
 /// Names the way in which trees are killed, or refuses.
 const CONTAINMENT_VARIABLE: &str = "BULKHEAD_CONTAINMENT";
-
-/// How many orders are taken in one turn, before the children have theirs.
-const ORDERS_PER_TURN: usize = 16;
 
 /// How long clearing may take once the host is gone.
 const ENDING_MAX: Duration = Duration::from_secs(10);
@@ -41,6 +40,7 @@ pub(crate) struct Guardian {
     pub(crate) runs: BTreeMap<u64, Run>,
     pub(crate) own_pid: pid_t,
     pub(crate) base: Option<Base>,
+    pub(crate) children: OwnChildren,
     /// When to look again for processes to kill, and how long to wait after that.
     pub(crate) next_look: Option<Instant>,
     pub(crate) look_delay: Duration,
@@ -84,6 +84,9 @@ impl Guardian {
         nix::sys::prctl::set_child_subreaper(true).map_err(fault("cannot become a sub-reaper"))?;
         // Blocked for good: no signal but SIGKILL ends a guardian while it has children.
         SigSet::all().thread_block().map_err(fault("cannot block signals"))?;
+        // What is ignored stays so in every program that is started: by whoever started the host, or by
+        // Rust, which ignores SIGPIPE. Done here once, it costs no start anything.
+        sys::forget_dispositions();
         let mut child_signal = SigSet::empty();
         child_signal.add(Signal::SIGCHLD);
         let signals = SignalFd::with_flags(&child_signal, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
@@ -93,12 +96,14 @@ impl Guardian {
         }
         let host = watch_host(&pair)?;
         let base = choose_containment()?;
+        let children = OwnChildren::open().map_err(|error| format!("cannot read the list of children: {error}"))?;
         let own_pid = nix::unistd::getpid().as_raw();
         let mut guardian = Guardian {
             pair,
             runs: BTreeMap::new(),
             own_pid,
             base,
+            children,
             next_look: None,
             look_delay: Duration::ZERO,
             stubborn: 0,
@@ -133,17 +138,20 @@ impl Guardian {
                 self.pair.close();
                 self.host = None;
             }
+            // What has ended goes before everything else: somebody waits for what it did, or for the
+            // next one in its place.
+            if wakeup.children {
+                // One signal stands for all children that have ended, and who ends from now on sends another.
+                let _ = self.signals.read_signal();
+            }
+            if wakeup.children || self.next_look.is_some_and(|at| at <= Instant::now()) {
+                self.clear();
+            }
             if wakeup.pair {
                 self.pair.flush();
                 self.take_orders();
             }
-            if wakeup.children {
-                while matches!(self.signals.read_signal(), Ok(Some(_))) {}
-            }
-            self.settle_starts();
-            if wakeup.children || self.next_look.is_some_and(|at| at <= Instant::now()) {
-                self.clear();
-            }
+            self.settle_starts(&wakeup.starts);
         }
     }
 
@@ -159,9 +167,11 @@ impl Guardian {
             ready.push(PollFd::new(host.as_fd(), PollFlags::POLLIN));
         }
         let fixed = ready.len();
-        for run in self.runs.values() {
+        let mut starts: Vec<u64> = Vec::new();
+        for (number, run) in &self.runs {
             if let State::Starting { pipe } = &run.state {
                 ready.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
+                starts.push(*number);
             }
         }
         let deadline = self
@@ -177,34 +187,18 @@ impl Guardian {
         // The one error that can come back here is a lack of kernel memory, which passes.
         let _ = poll(&mut ready, timeout);
         let events: Vec<PollFlags> = ready.iter().map(|ready| ready.revents().unwrap_or(PollFlags::empty())).collect();
+        let mut settled = events[fixed..].iter().map(|events| !events.is_empty());
+        starts.retain(|_| settled.next().expect("each start has its place behind the others"));
         let gone = events[1].intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
         Wakeup {
             children: !events[0].is_empty(),
             pair: !events[1].is_empty(),
             host_gone: gone || (fixed == 3 && !events[2].is_empty()),
+            starts,
         }
     }
 
-    fn take_orders(&mut self) {
-        for _ in 0..ORDERS_PER_TURN {
-            if self.ending.is_some() {
-                return;
-            }
-            match self.pair.receive() {
-                Incoming::Nothing => return,
-                Incoming::Closed => return self.end(0),
-                Incoming::Malformed(problem) => return self.refuse(&problem),
-                Incoming::Order { order, descriptors, descriptors_lost } => match order {
-                    Order::Spawn(spawn) => self.spawn(spawn, &descriptors, descriptors_lost),
-                    Order::Signal { run, signal } if (1..=SIGNAL_MAX).contains(&signal) => self.signal(run, signal),
-                    Order::Signal { signal, .. } => return self.refuse(&format!("there is no signal {signal}")),
-                    Order::Kill { run } => self.kill(run),
-                },
-            }
-        }
-    }
-
-    fn spawn(&mut self, spawn: Spawn, descriptors: &[OwnedFd], descriptors_lost: bool) {
+    pub(crate) fn spawn(&mut self, spawn: Spawn, descriptors: &[OwnedFd], descriptors_lost: bool) {
         let expected = if spawn.channel { 4 } else { 3 };
         if self.runs.contains_key(&spawn.run) {
             return self.refuse(&format!("run {} was ordered twice", spawn.run));
@@ -253,16 +247,19 @@ impl Guardian {
     }
 
     /// Tells the host of every program that runs by now.
-    fn settle_starts(&mut self) {
-        for (number, run) in &mut self.runs {
-            if run.settle() {
+    fn settle_starts(&mut self, starts: &[u64]) {
+        for number in starts {
+            // Whoever has ended meanwhile is no start any more.
+            if let Some(run) = self.runs.get_mut(number)
+                && run.settle()
+            {
                 self.pair.report(&Report::Spawned { run: *number, pid: run.pid });
             }
         }
     }
 
     /// The host sent what no host of this build sends. To go on would be to guess.
-    fn refuse(&mut self, problem: &str) {
+    pub(crate) fn refuse(&mut self, problem: &str) {
         sys::say(&format!(
             "{problem}; the host and its guardian do not understand each other, so everything is stopped"
         ));
@@ -270,7 +267,7 @@ impl Guardian {
     }
 
     /// Starts to clear everything, once.
-    fn end(&mut self, code: u8) {
+    pub(crate) fn end(&mut self, code: u8) {
         if self.ending.is_some() {
             return;
         }
@@ -303,6 +300,8 @@ struct Wakeup {
     children: bool,
     pair: bool,
     host_gone: bool,
+    /// Runs whose pipes have something to say.
+    starts: Vec<u64>,
 }
 
 /// The name of the run's group: what the host asks for, or one from its number.

@@ -10,14 +10,17 @@
 mod cgroup;
 mod child;
 mod clearing;
+mod descent;
 mod failure;
 mod filter;
 mod guardian;
 mod native;
+mod orders;
 mod pair;
 mod processes;
 mod run;
 mod sys;
+mod trees;
 
 use std::process::ExitCode;
 

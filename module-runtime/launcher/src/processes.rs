@@ -8,6 +8,9 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 
+/// Room for one `stat` and for most lists of children: neither needs a second read then.
+pub(crate) const TEXT_BYTES: usize = 4096;
+
 /// One process at the moment it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
@@ -15,28 +18,42 @@ pub(crate) struct Process {
     pub(crate) parent: pid_t,
     pub(crate) group: pid_t,
     pub(crate) session: pid_t,
-    /// It ended and only waits to be reaped.
+    /// It ended and only waits to be reaped. A process whose first thread has ended before the others
+    /// looks the same but for the number of its threads, and lives.
     pub(crate) dead: bool,
+    /// How many threads it has, ended ones included that are not removed yet.
+    pub(crate) threads: u64,
     /// Clock ticks after boot. Together with the process id it names the process for good.
     started: u64,
 }
 
 impl Process {
+    /// What names the process for good: its number may be used again.
+    pub(crate) fn name(&self) -> (pid_t, u64) {
+        (self.pid, self.started)
+    }
+
     /// Sends a signal, and never to another process that has got the same number since.
     pub(crate) fn signal(&self, signal: c_int) -> io::Result<()> {
         let descriptor = sys::pidfd_open(self.pid)?;
-        match read(self.pid, &mut Vec::new())? {
-            Some(now) if now.started == self.started => {
-                sys::pidfd_send_signal(std::os::fd::AsFd::as_fd(&descriptor), signal)
-            }
-            _ => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        if self.is_still_there(&mut Vec::new())? {
+            sys::pidfd_send_signal(std::os::fd::AsFd::as_fd(&descriptor), signal)
+        } else {
+            Err(io::Error::from_raw_os_error(libc::ESRCH))
         }
+    }
+
+    /// Whether the number is this process's own at this moment.
+    pub(crate) fn is_still_there(&self, text: &mut Vec<u8>) -> io::Result<bool> {
+        Ok(read(self.pid, text)?.is_some_and(|now| now.started == self.started))
     }
 }
 
 /// Calls `visit` with every process there is, in the order of their numbers, each right after it
 /// was read. A process that exists from the first moment to the last is never missed.
 pub(crate) fn scan(mut visit: impl FnMut(&Process)) -> io::Result<()> {
+    #[cfg(test)]
+    tests::SCANS.set(tests::SCANS.get() + 1);
     let mut text = Vec::new();
     for entry in fs::read_dir("/proc")? {
         if let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok())
@@ -81,30 +98,45 @@ pub(crate) fn walk<T: Copy>(
     }
 }
 
-/// The numbers of this process's own children, dead ones included, or `None` on a kernel that does
-/// not list them (built without `CONFIG_PROC_CHILDREN`). The list is complete as long as this
-/// process has one thread and does not reap meanwhile.
-pub(crate) fn own_children() -> io::Result<Option<Vec<pid_t>>> {
-    match fs::read_to_string("/proc/thread-self/children") {
-        Ok(text) => Ok(Some(parse_children(&text))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn parse_children(text: &str) -> Vec<pid_t> {
-    text.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect()
-}
-
 /// Reads one process, or `None` if it is gone.
-fn read(pid: pid_t, text: &mut Vec<u8>) -> io::Result<Option<Process>> {
-    text.clear();
-    let read = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read_to_end(text));
-    match read {
-        Ok(_) => Ok(parse_stat(text)),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(None),
-        Err(error) => Err(error),
+pub(crate) fn read(pid: pid_t, text: &mut Vec<u8>) -> io::Result<Option<Process>> {
+    Ok(if read_text(&format!("/proc/{pid}/stat"), text)? { parse_stat(text) } else { None })
+}
+
+/// Reads a file of a process, or tells that the process is gone.
+pub(crate) fn read_text(path: &str, text: &mut Vec<u8>) -> io::Result<bool> {
+    #[cfg(test)]
+    tests::READS.set(tests::READS.get() + 1);
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if is_gone(&error) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    // Plain reads into room that is there: to ask for the length first is in vain with these files.
+    text.resize(TEXT_BYTES.max(text.capacity()), 0);
+    let mut length = 0;
+    loop {
+        match file.read(&mut text[length..]) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(error) if is_gone(&error) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        // `stat` is one line and comes whole; a list of children has no line, only an end.
+        if text[length - 1] == b'\n' {
+            break;
+        }
+        if length == text.len() {
+            text.resize(length * 2, 0);
+        }
     }
+    text.truncate(length);
+    Ok(true)
+}
+
+/// Whether there was nobody of that number to read about.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 
 /// Reads the fields of proc_pid_stat(5). The name in parentheses is the process's own choice and may
@@ -115,9 +147,11 @@ fn parse_stat(text: &[u8]) -> Option<Process> {
     let fields: Vec<&str> = str::from_utf8(&text[end + 1..]).ok()?.split_ascii_whitespace().collect();
     let number = |field: usize| fields.get(field)?.parse::<i64>().ok();
     let id = |field: usize| pid_t::try_from(number(field)?).ok();
+    let threads = u64::try_from(number(17)?).ok()?;
     Some(Process {
         pid,
-        dead: matches!(*fields.first()?, "Z" | "X" | "x"),
+        dead: matches!(*fields.first()?, "Z" | "X" | "x") && threads <= 1,
+        threads,
         parent: id(1)?,
         group: id(2)?,
         session: id(3)?,
@@ -126,14 +160,29 @@ fn parse_stat(text: &[u8]) -> Option<Process> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use std::cell::Cell;
+
+    thread_local! {
+        /// How many files about processes this thread has read.
+        pub(crate) static READS: Cell<usize> = const { Cell::new(0) };
+        /// How often it has read about every process there is.
+        pub(crate) static SCANS: Cell<usize> = const { Cell::new(0) };
+    }
 
     #[test]
     fn a_process_that_names_itself_to_confuse_is_read_by_its_last_parenthesis() {
         let text = b"42 (a) Z 1 (\xff) S 7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 0 0\n";
-        let expected = Process { pid: 42, parent: 7, group: 8, session: 9, dead: false, started: 12345 };
+        let expected = Process { pid: 42, parent: 7, group: 8, session: 9, dead: false, threads: 1, started: 12345 };
         assert_eq!(parse_stat(text), Some(expected));
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_before_the_others_is_not_dead() {
+        let text = |threads| format!("42 (a) Z 7 8 9 0 -1 4 1 2 3 4 5 6 7 8 20 0 {threads} 0 12345 0 0\n");
+        assert!(parse_stat(text(1).as_bytes()).unwrap().dead);
+        assert!(!parse_stat(text(2).as_bytes()).unwrap().dead);
     }
 
     #[test]
@@ -141,12 +190,6 @@ mod tests {
         assert_eq!(parse_stat(b"42 (sh) S 7 8"), None);
         assert_eq!(parse_stat(b"42 sh"), None);
         assert_eq!(parse_stat(b""), None);
-    }
-
-    #[test]
-    fn the_list_of_children_is_numbers_between_spaces() {
-        assert_eq!(parse_children("12 345 6 "), [12, 345, 6]);
-        assert!(parse_children("").is_empty());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! What happens between fork and exec is not here but in `child.rs`; nothing here decides anything.
 
+use crate::child::SIGNAL_MAX;
 use libc::{c_int, c_void, pid_t};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
@@ -59,6 +60,14 @@ pub(crate) fn close_above(last: RawFd) -> io::Result<()> {
         unsafe { libc::close(descriptor) };
     }
     Ok(())
+}
+
+/// Gives every signal its default effect, but for the two that the C library keeps for itself.
+pub(crate) fn forget_dispositions() {
+    for signal in 1..=SIGNAL_MAX {
+        // SAFETY: integers only. It fails for signals that have no disposition, which need nothing.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
 }
 
 /// Opens a descriptor that becomes readable when the process exits.

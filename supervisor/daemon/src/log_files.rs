@@ -14,14 +14,14 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Orders that may wait for the disk, and their bytes. A line may be long, and a disk may stand still.
 const WAITING_MAX: usize = 16 * 1024;
 const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// How long written lines may stay in memory.
+/// How long a line may stay in memory after it was taken from the queue, however many follow it.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What the thread is asked to do.
@@ -53,8 +53,7 @@ impl LogFiles {
     pub(crate) fn start(rotation: Rotation) -> io::Result<LogFiles> {
         let (orders, receiver) = sync_channel(WAITING_MAX);
         let (lost, waiting_bytes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
-        let writer =
-            Writer { rotation, files: HashMap::new(), waiting_bytes: waiting_bytes.clone(), lost: lost.clone() };
+        let writer = Writer::new(rotation, waiting_bytes.clone(), lost.clone());
         let thread = std::thread::Builder::new().name("bulkhead-logs".into()).spawn(move || {
             sys::give_way();
             writer.run(&receiver);
@@ -113,6 +112,8 @@ impl Drop for LogFiles {
 struct Writer {
     rotation: Rotation,
     files: HashMap<Arc<str>, LogFile>,
+    /// When the oldest line in a buffer must be on its way to the disk. None while all are empty.
+    flush_at: Option<Instant>,
     waiting_bytes: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
 }
@@ -124,39 +125,64 @@ struct LogFile {
 }
 
 impl Writer {
+    fn new(rotation: Rotation, waiting_bytes: Arc<AtomicUsize>, lost: Arc<AtomicU64>) -> Writer {
+        Writer { rotation, files: HashMap::new(), flush_at: None, waiting_bytes, lost }
+    }
+
     fn run(mut self, orders: &Receiver<Order>) {
         loop {
-            match orders.recv_timeout(FLUSH_INTERVAL) {
-                Ok(Order::Line { module, line }) => {
-                    self.waiting_bytes.fetch_sub(line.len(), Ordering::Relaxed);
-                    self.line(&module, &line);
-                }
-                Ok(Order::Close { module }) => {
-                    self.flush();
-                    self.files.remove(&module);
-                }
-                Ok(Order::File { path, content }) => {
-                    self.waiting_bytes.fetch_sub(content.len(), Ordering::Relaxed);
-                    if let Err(error) = write_whole(&path, &content) {
-                        tracing::error!("cannot write {}: {error}", path.display());
-                    }
-                }
-                Ok(Order::ThinOut { dir, files_max }) => {
-                    if let Err(error) = thin_out(&dir, files_max) {
-                        tracing::error!("cannot remove old files from {}: {error}", dir.display());
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => self.flush(),
+            let received = match self.flush_at {
+                // A host whose modules are silent is not woken for nothing.
+                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(at) => orders.recv_timeout(at.saturating_duration_since(Instant::now())),
+            };
+            match received {
+                Ok(order) => self.turn(Some(order), Instant::now()),
+                Err(RecvTimeoutError::Timeout) => self.turn(None, Instant::now()),
                 Err(RecvTimeoutError::Disconnected) => return self.flush(),
             }
         }
     }
 
-    fn line(&mut self, module: &Arc<str>, line: &str) {
+    /// Carries an order out, if there is one, and flushes when that is due.
+    fn turn(&mut self, order: Option<Order>, now: Instant) {
+        match order {
+            None => {}
+            Some(Order::Line { module, line }) => {
+                self.waiting_bytes.fetch_sub(line.len(), Ordering::Relaxed);
+                self.line(&module, &line, now);
+            }
+            Some(Order::Close { module }) => {
+                self.flush();
+                self.files.remove(&module);
+            }
+            Some(Order::File { path, content }) => {
+                self.waiting_bytes.fetch_sub(content.len(), Ordering::Relaxed);
+                if let Err(error) = write_whole(&path, &content) {
+                    tracing::error!("cannot write {}: {error}", path.display());
+                }
+            }
+            Some(Order::ThinOut { dir, files_max }) => {
+                if let Err(error) = thin_out(&dir, files_max) {
+                    tracing::error!("cannot remove old files from {}: {error}", dir.display());
+                }
+            }
+        }
+        if self.flush_at.is_some_and(|at| at <= now) {
+            self.flush();
+        }
+    }
+
+    fn line(&mut self, module: &Arc<str>, line: &str, now: Instant) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if let Err(error) = self.append(module, line, lost) {
             tracing::error!(module = &**module, "cannot write the module's log file: {error}");
             self.files.remove(module);
+        }
+        if self.files.get(module).is_some_and(LogFile::holds_lines) {
+            self.flush_at.get_or_insert(now + FLUSH_INTERVAL);
+        } else if !self.files.values().any(LogFile::holds_lines) {
+            self.flush_at = None;
         }
     }
 
@@ -185,6 +211,7 @@ impl Writer {
     }
 
     fn flush(&mut self) {
+        self.flush_at = None;
         for (module, log) in &mut self.files {
             if let Err(error) = log.flush() {
                 tracing::error!(module = &**module, "cannot write the module's log file: {error}");
@@ -195,6 +222,10 @@ impl Writer {
 }
 
 impl LogFile {
+    fn holds_lines(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         if !self.buffer.is_empty() {
             self.file.write_all(&self.buffer)?;
@@ -254,38 +285,4 @@ fn rotate(rotation: &Rotation, module: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_waits_for_a_disk_that_stands_still_is_bounded_in_bytes() {
-        let (orders, receiver) = sync_channel(WAITING_MAX);
-        let files =
-            LogFiles { orders: Some(orders), thread: None, waiting_bytes: Arc::default(), lost: Arc::default() };
-        let module: Arc<str> = "m".into();
-        for _ in 0..100 {
-            files.write(&module, "x".repeat(1024 * 1024));
-        }
-        assert_eq!(receiver.try_iter().count(), WAITING_BYTES_MAX / (1024 * 1024));
-        assert_eq!(files.lost.load(Ordering::Relaxed), 100 - 32);
-    }
-
-    #[test]
-    fn files_are_rotated_and_the_oldest_is_dropped() {
-        let dir = std::env::temp_dir().join(format!("bulkhead-rotation-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        let rotation = Rotation { dir: dir.clone(), file_bytes_max: 10, files: 3 };
-        let files = LogFiles::start(rotation).unwrap();
-        let module: Arc<str> = "m".into();
-        for n in 0..5 {
-            files.write(&module, format!("line {n:05}"));
-        }
-        drop(files);
-        let mut names: Vec<_> =
-            fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        assert_eq!(names, ["m.log.1", "m.log.2"]);
-        assert_eq!(fs::read_to_string(dir.join("m.log.1")).unwrap(), "line 00004\n");
-        fs::remove_dir_all(&dir).unwrap();
-    }
-}
+mod tests;

@@ -5,7 +5,10 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The environment variable by which every process of a host's modules can be found again. It holds
 /// the state directory, of which there is one for each host.
@@ -49,18 +52,29 @@ pub(crate) fn kill_leftovers(state_dir: &Path) -> usize {
     killed
 }
 
-/// Processes that run and carry the mark. A zombie's environment reads as empty, so it is not among them.
+/// Processes that run and carry the mark. A zombie has no environment, so it is not among them.
 fn marked(mark: &[u8]) -> Vec<i32> {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|pid: &i32| *pid != own)
-        .filter(|pid| {
-            fs::read(format!("/proc/{pid}/environ"))
-                .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|variable| variable == mark))
-        })
+        .filter(|pid| is_marked(*pid, mark))
         .collect()
+}
+
+/// Whether a process carries the mark. One whose first thread has ended before the others looks like a
+/// zombie, and only those others tell what its environment is.
+fn is_marked(pid: i32, mark: &[u8]) -> bool {
+    let environment = |path: &Path| fs::read(path.join("environ")).unwrap_or_default();
+    let carries = |environment: &[u8]| environment.split(|byte| *byte == 0).any(|variable| variable == mark);
+    let folder = PathBuf::from(format!("/proc/{pid}"));
+    let of_first = environment(&folder);
+    if !of_first.is_empty() {
+        return carries(&of_first);
+    }
+    let threads = fs::read_dir(folder.join("task")).into_iter().flatten().flatten();
+    threads.into_iter().any(|thread| carries(&environment(&thread.path())))
 }
 
 /// Kills everything in a control group that a former guardian had, and removes it.
@@ -84,4 +98,52 @@ fn remove_groups(path: &Path) {
         }
     }
     let _ = fs::remove_dir(path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{os::unix::process::ExitStatusExt, process::Command};
+
+    /// Its first thread ends, and the other says so and stays, for as long as a test may take.
+    const HEADLESS: &str = r#"
+        #include <pthread.h>
+        #include <stdio.h>
+        #include <string.h>
+        #include <unistd.h>
+        static void *stay(void *unused) {
+            char line[256] = "";
+            while (!strstr(line, ") Z ")) {
+                FILE *stat = fopen("/proc/self/stat", "r");
+                if (!stat || !fgets(line, sizeof line, stat)) return unused;
+                fclose(stat);
+            }
+            puts("headless");
+            fflush(stdout);
+            sleep(20);
+            return unused;
+        }
+        int main(void) {
+            pthread_t thread;
+            alarm(20);
+            pthread_create(&thread, NULL, stay, NULL);
+            pthread_exit(NULL);
+        }"#;
+
+    #[test]
+    fn a_leftover_whose_first_thread_has_ended_is_killed() {
+        let folder = std::env::temp_dir().join(format!("bulkhead-headless-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (source, program) = (folder.join("headless.c"), folder.join("headless"));
+        fs::write(&source, HEADLESS).unwrap();
+        assert!(Command::new("cc").arg("-pthread").arg(&source).arg("-o").arg(&program).status().unwrap().success());
+        let mut leftover =
+            Command::new(&program).env(TREE_VARIABLE, &folder).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(leftover.stdout.take().unwrap()), &mut said).unwrap();
+        assert_eq!(said, "headless\n");
+        assert!(kill_leftovers(&folder) >= 1);
+        assert_eq!(leftover.wait().unwrap().signal(), Some(9));
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

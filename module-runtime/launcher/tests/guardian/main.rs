@@ -5,6 +5,7 @@
 //! containment, as the user who runs the tests and, if that is root, as an ordinary user too.
 
 mod command_line;
+mod crowds;
 mod hosts;
 mod starts;
 mod support;

@@ -1,5 +1,6 @@
 //! How processes start, what they find around them, and what a failed start says.
 
+use crate::crowds::counted;
 use crate::support::{Host, Setting, everywhere, files};
 use bulkhead_protocol::guardian::{Order, Report};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -199,6 +200,38 @@ fn a_module_starts_with_default_signals_bounded_limits_and_a_session_of_its_own(
         assert!(value("Max open files")[0].parse::<u64>().unwrap() <= 1024);
         let stat = output.lines().last().unwrap().split(' ').collect::<Vec<_>>();
         assert_eq!(stat[3..6], [host.guardian.id().to_string(), stat[0].to_owned(), stat[0].to_owned()]);
+    });
+}
+
+#[test]
+fn a_process_is_born_in_the_control_group_of_its_run() {
+    everywhere(|host| {
+        if host.cgroup.is_none() {
+            return;
+        }
+        let writes = |io: &str| counted("syscw", io);
+        let of_guardian =
+            |host: &Host| writes(&std::fs::read_to_string(format!("/proc/{}/io", host.guardian.id())).ok()?);
+        let Some(before) = of_guardian(host) else {
+            return eprintln!("skipped: this kernel does not count writes (CONFIG_TASK_IO_ACCOUNTING)");
+        };
+        // To be moved into its group, which makes a start wait for the kernel, somebody would have to
+        // write: the guardian, or the process before it is its program.
+        let neighbour = host.run(&["/bin/sleep", "60"]);
+        assert_eq!(of_guardian(host), Some(before));
+        host.kill(neighbour.run);
+        host.exited(neighbour.run);
+        host.gone(neighbour.run);
+        // The first is read before anything is printed.
+        let mut spawn = host.order_for(&["/bin/cat", "/proc/self/io", "/proc/self/cgroup"]);
+        spawn.cgroup = Some("born-here".to_owned());
+        let module = host.run_order(spawn);
+        host.exited(module.run);
+        host.gone(module.run);
+        let output = module.output.all();
+        let group = output.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
+        assert!(group.ends_with("/born-here"), "{output}");
+        assert_eq!(writes(&output), Some(0), "{output}");
     });
 }
 

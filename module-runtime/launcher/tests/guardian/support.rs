@@ -180,7 +180,8 @@ impl Host {
             }
         };
         let mut guardian = Command::new("/bin/sh")
-            .args(["-c", &become_guardian])
+            // As by nohup(1), or by whoever else ignores signals: no module must inherit that.
+            .args(["-c", &format!("trap '' HUP USR1; {become_guardian}")])
             .arg(&files.runtime)
             .env("BULKHEAD_CONTAINMENT", setting.containment)
             .stdin(Stdio::from(far))

@@ -162,10 +162,14 @@ fn processes_that_fork_and_exit_without_end_are_caught() {
     const ROLES: [&str; 2] = ["same session", "new sessions"];
     match role() {
         None => everywhere(|host| {
-            for role in ROLES {
+            for (role, by_order) in ROLES.iter().flat_map(|role| [(role, false), (role, true)]) {
                 let mut module = host.role("trees::processes_that_fork_and_exit_without_end_are_caught", role);
                 await_line(&mut module.output, "running");
-                kill(module.pid, SIGKILL);
+                if by_order {
+                    host.kill(module.run);
+                } else {
+                    kill(module.pid, SIGKILL);
+                }
                 assert_eq!(host.exited(module.run), -SIGKILL);
                 host.gone(module.run);
                 host.assert_nobody_is_left();
@@ -295,6 +299,60 @@ fn a_module_that_refuses_to_adopt_its_own_gains_nothing() {
                     }
                 }
                 libc::waitpid(child, std::ptr::null_mut(), 0);
+                say("running\n");
+                loop {
+                    libc::pause();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_process_whose_first_thread_has_ended_is_killed_and_not_taken_for_dead() {
+    extern "C" fn stay(_: *mut libc::c_void) -> *mut libc::c_void {
+        let started = Instant::now();
+        loop {
+            exit_after_deadline(started);
+            // SAFETY: an integer.
+            unsafe { libc::usleep(1000) };
+        }
+    }
+    match role() {
+        None => everywhere(|host| {
+            let name = "trees::a_process_whose_first_thread_has_ended_is_killed_and_not_taken_for_dead";
+            let mut module = host.role(name, "headless");
+            await_line(&mut module.output, "running");
+            let is_headless = |pid: pid_t| {
+                fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+                    && fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() == 2)
+            };
+            // Its environment cannot be read any more, so it is looked for by its parent.
+            let mut headless = 0;
+            await_condition("the first thread has ended", || {
+                let children = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+                    let pid = entry.ok()?.file_name().to_str()?.parse::<pid_t>().ok()?;
+                    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+                    stat.contains(&format!(" {} ", module.pid)).then_some(pid)
+                });
+                headless = children.into_iter().find(|pid| is_headless(*pid)).unwrap_or(0);
+                headless > 0
+            });
+            kill(module.pid, SIGKILL);
+            assert_eq!(host.exited(module.run), -SIGKILL);
+            // It was killed, and did not end by itself after a time.
+            assert_eq!(host.gone(module.run), 1);
+            assert!(!fs::exists(format!("/proc/{headless}")).unwrap(), "{headless} is left");
+        }),
+        Some(_) => {
+            // SAFETY: the child is a copy with one thread, which starts another that makes system calls
+            // only, and ends itself alone.
+            unsafe {
+                if libc::fork() == 0 {
+                    let mut thread: libc::pthread_t = std::mem::zeroed();
+                    libc::pthread_create(&mut thread, std::ptr::null(), stay, std::ptr::null_mut());
+                    libc::syscall(libc::SYS_exit, 0);
+                }
                 say("running\n");
                 loop {
                     libc::pause();
