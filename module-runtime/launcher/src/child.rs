@@ -4,7 +4,6 @@
 //! calls. It never prints and never returns; a step that fails is told to the guardian through a
 //! pipe that exec closes.
 
-use crate::sys;
 use bulkhead_protocol::CHANNEL_VARIABLE;
 use bulkhead_protocol::guardian::{MODULE_CHANNEL_FD, Spawn};
 use libc::{c_char, c_int, pid_t};
@@ -107,12 +106,7 @@ impl Launch {
     ///
     /// # Errors
     /// If there is no room for another process or descriptor.
-    pub(crate) fn fork(
-        &self,
-        descriptors: &[OwnedFd],
-        group: Option<BorrowedFd<'_>>,
-        gives_way: bool,
-    ) -> io::Result<(pid_t, OwnedFd)> {
+    pub(crate) fn fork(&self, descriptors: &[OwnedFd], group: Option<BorrowedFd<'_>>) -> io::Result<(pid_t, OwnedFd)> {
         let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let pointers = |texts: &[CString]| -> Vec<*const c_char> {
             texts.iter().map(|text| text.as_ptr()).chain([null()]).collect()
@@ -126,7 +120,6 @@ impl Launch {
             descriptors: &descriptors,
             memory_bytes_max: self.memory_bytes_max,
             guardian: nix::unistd::getpid().as_raw(),
-            gives_way,
         };
         // SAFETY: the guardian has one thread, so the child's copy of memory is consistent, and the
         // child only makes system calls on what `plan` points to, which lives in its copy too.
@@ -194,8 +187,6 @@ struct Plan<'a> {
     descriptors: &'a [RawFd],
     memory_bytes_max: Option<u64>,
     guardian: pid_t,
-    /// Whether the guardian has left the usual policy of scheduling, which modules are to have.
-    gives_way: bool,
 }
 
 /// One step of the child. False leaves the reason in `errno`.
@@ -228,9 +219,6 @@ impl<'a> Plan<'a> {
             // A guardian that died before the call above is not noticed by it.
             if libc::getppid() != self.guardian {
                 libc::_exit(127);
-            }
-            if self.gives_way && !sys::schedule(libc::SCHED_OTHER) {
-                return false;
             }
             // Survives exec: whatever the module double-forks comes back to it while it lives, so a
             // child of the guardian that is not a leader has outlived its own.

@@ -54,9 +54,6 @@ pub(crate) struct Guardian {
     pub(crate) ending: Option<(Instant, u8)>,
     host: Option<OwnedFd>,
     signals: SignalFd,
-    /// Whether whoever runs goes on when there is something to do for the guardian: what follows from a
-    /// crash is the host's to tell first, and the next start takes longer than many messages.
-    gives_way: bool,
 }
 
 /// Runs the guardian until its host ends.
@@ -115,7 +112,6 @@ impl Guardian {
             ending: None,
             host,
             signals,
-            gives_way: sys::give_way(),
         };
         guardian.pair.report(&Report::Hello {
             containment: if guardian.base.is_some() { "cgroup" } else { "subreaper" }.to_owned(),
@@ -238,8 +234,8 @@ impl Guardian {
             }
         };
         let forked = match &group {
-            None => launch.fork(descriptors, None, self.gives_way),
-            Some(group) => group.entry().and_then(|entry| launch.fork(descriptors, Some(entry.as_fd()), self.gives_way)),
+            None => launch.fork(descriptors, None),
+            Some(group) => group.entry().and_then(|entry| launch.fork(descriptors, Some(entry.as_fd()))),
         };
         match forked {
             Ok((pid, pipe)) => Ok(Run::new(pid, pipe, group, spawn)),

@@ -70,21 +70,6 @@ pub(crate) fn forget_dispositions() {
     }
 }
 
-/// Lets this process wait for its share of the processor rather than take it from whoever runs, unless
-/// somebody has given it another policy than the usual one. Returns whether it does.
-pub(crate) fn give_way() -> bool {
-    // SAFETY: zero is this process, and integers only.
-    let is_usual = unsafe { libc::sched_getscheduler(0) } == libc::SCHED_OTHER;
-    is_usual && schedule(libc::SCHED_BATCH)
-}
-
-/// Gives this process a policy that needs no priority. It allocates nothing and takes no lock.
-pub(crate) fn schedule(policy: c_int) -> bool {
-    let none = libc::sched_param { sched_priority: 0 };
-    // SAFETY: zero is this process, and the parameter is only read, and alive.
-    unsafe { libc::sched_setscheduler(0, policy, &raw const none) == 0 }
-}
-
 /// Opens a descriptor that becomes readable when the process exits.
 pub(crate) fn pidfd_open(pid: pid_t) -> io::Result<OwnedFd> {
     // SAFETY: two integers go in, a new descriptor or an error comes out.
