@@ -13,6 +13,11 @@ use crate::{
     timers::Timer,
 };
 use bulkhead_protocol::{Exit, limits::QUOTE_BYTES_MAX};
+use std::time::Duration;
+
+/// How long after a spare took over the next one is started at the earliest: to start a process takes
+/// the processor from those who wait for an answer for longer than the answer does.
+const NEXT_SPARE_DELAY: Duration = Duration::from_millis(2);
 
 impl Core {
     /// The guardian is gone, and this process with it.
@@ -70,6 +75,10 @@ impl Core {
         module.slot(slot_id).expect("a slot outlives its run").state = SlotState::Clearing { run: run_id, next };
         let heir =
             if role == Role::Active && verdict == Verdict::Failure { self.take_over(module_id, slot_id) } else { None };
+
+        if heir.is_some() {
+            self.delay_next_spare(now, module_id, slot_id);
+        }
 
         let last_words = if start_failed { evidence.stderr.clone() } else { Vec::new() };
         let end = End { verdict, reason: &reason, exit: exit.as_ref(), evidence: &evidence };
@@ -161,6 +170,14 @@ impl Core {
             self.act(Action::RecordCrash(Box::new(record)));
         }
         self.announce(event, &name, Some(instance), Some(reason));
+    }
+
+    /// The next spare lets the one that has just taken over answer first.
+    fn delay_next_spare(&mut self, now: Time, module_id: ModuleId, slot_id: SlotId) {
+        let slot = self.modules.get_mut(&module_id).and_then(|module| module.slot(slot_id));
+        if let Some(Slot { state: SlotState::Clearing { next: Vacancy::Waiting { until, .. }, .. }, .. }) = slot {
+            *until = (*until).max(now + NEXT_SPARE_DELAY);
+        }
     }
 
     /// A spare that is ready serves in the place of a process that crashed; what crashed is restarted

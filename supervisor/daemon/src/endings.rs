@@ -32,7 +32,7 @@ const THREADS_MAX: usize = 256;
 /// The ending of a process that has its exit status and of which no thread will run again; `None`
 /// where one may, and where the kernel doesn't tell.
 pub(crate) fn of(pid: i32) -> Option<Exit> {
-    let mut leader = Thread::open(pid, pid)?;
+    let mut leader = Thread::first(pid)?;
     let Seen { is_exiting: true, exit_status, .. } = leader.look()? else { return None };
     // A status of zero is an exit with code 0, or one that this process may not be told.
     if exit_status == 0 {
@@ -95,6 +95,11 @@ struct Seen {
 }
 
 impl Thread {
+    /// The first thread of a process. What is read of the process as a whole are this one's flags and status.
+    fn first(pid: i32) -> Option<Thread> {
+        File::open(format!("/proc/{pid}/stat")).ok().map(Thread)
+    }
+
     fn open(pid: i32, thread: i32) -> Option<Thread> {
         File::open(format!("/proc/{pid}/task/{thread}/stat")).ok().map(Thread)
     }
@@ -192,7 +197,7 @@ mod tests {
         child.stdout.take().unwrap().read_to_end(&mut Vec::new()).unwrap();
         let pid = number(&child);
         let deadline = Instant::now() + Duration::from_secs(20);
-        let mut leader = Thread::open(pid, pid).unwrap();
+        let mut leader = Thread::first(pid).unwrap();
         while !leader.look().unwrap().is_exiting {
             assert!(Instant::now() < deadline, "the first thread does not end");
             std::thread::yield_now();

@@ -2,10 +2,20 @@
 
 use super::{modules::read_now, *};
 
+/// What is said once those whom it concerns are written to.
+pub(crate) enum ToBeSaid {
+    Announcement(Box<Announcement>),
+    Crash(Box<CrashRecord>),
+}
+
 impl Host {
-    /// Carries out what the core has decided.
+    /// Carries out what the core has decided. What is said of it for people and for whoever follows events
+    /// waits until those whom it concerns are written to.
     pub(crate) fn perform(&mut self) {
         while let Some(action) = self.core.poll_action() {
+            if matches!(action, Action::Release(_) | Action::Removed(_)) {
+                self.say_what_was_done();
+            }
             match action {
                 Action::Spawn { run, module: _, generation, instance } => self.spawn(run, generation, instance),
                 Action::Send { run, request } => self.send(run, request),
@@ -22,12 +32,8 @@ impl Host {
                     self.core.handle_sample(self.now, run, used);
                 }
                 Action::Reply { to, status } => self.reply(to, status),
-                Action::Announce(announcement) => self.announced(*announcement),
-                Action::RecordCrash(record) => {
-                    let run = record.run;
-                    self.remark(run, format!("[{} crashed: {}]", record.instance, record.reason));
-                    self.crashes.record(*record, &self.log_files);
-                }
+                Action::Announce(announcement) => self.to_be_said.push(ToBeSaid::Announcement(announcement)),
+                Action::RecordCrash(record) => self.to_be_said.push(ToBeSaid::Crash(record)),
                 Action::Quarantine { module, request } => {
                     let file = self.crashes.quarantine(&module, *request, &self.log_files);
                     tracing::warn!(module = module.as_str(), "a message is quarantined in {}", file.display());
@@ -48,6 +54,23 @@ impl Host {
                 }
             }
         }
+    }
+
+    /// Announces and records what waited for that; returns whether there was anything.
+    pub(super) fn say_what_was_done(&mut self) -> bool {
+        let to_be_said = std::mem::take(&mut self.to_be_said);
+        let has_said = !to_be_said.is_empty();
+        for what in to_be_said {
+            match what {
+                ToBeSaid::Announcement(announcement) => self.announced(*announcement),
+                ToBeSaid::Crash(record) => {
+                    let run = record.run;
+                    self.remark(run, format!("[{} crashed: {}]", record.instance, record.reason));
+                    self.crashes.record(*record, &self.log_files);
+                }
+            }
+        }
+        has_said
     }
 
     pub(super) fn spawn(&mut self, run: RunId, generation: u64, instance: String) {

@@ -36,7 +36,8 @@ use crate::{
 };
 use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
 use bulkhead_core::{
-    Action, Announcement, Caller, ClientId, Control, Core, Evidence, IdMap, Recipient, RequestId, RunId, Time,
+    Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, IdMap, Recipient, RequestId, RunId,
+    Time,
 };
 use bulkhead_layer1::Outcome;
 use bulkhead_protocol::{
@@ -55,6 +56,7 @@ use std::{
 };
 use tokio::net::UnixStream;
 
+use actions::ToBeSaid;
 use errands::Errands;
 
 pub(crate) use following::Following;
@@ -110,6 +112,8 @@ pub(crate) struct Host {
     new_sources: bool,
     /// Links that have something to write.
     dirty: Vec<LinkId>,
+    /// Announcements and records that wait until what they are about is written to those whom it concerns.
+    to_be_said: Vec<ToBeSaid>,
     pub(crate) tails: HashMap<String, Tail>,
     log_files: LogFiles,
     log_bounds: Bounds,
@@ -182,6 +186,7 @@ impl Host {
             sources: Sources::new(),
             new_sources: false,
             dirty: Vec::new(),
+            to_be_said: Vec::new(),
             tails: HashMap::new(),
             log_files: parts.log_files,
             log_bounds,

@@ -32,9 +32,25 @@ impl Host {
         }
     }
 
-    /// Writes what has come together.
+    /// Writes what has come together, and then what there is to say of it.
     pub(crate) fn flush(&mut self) {
         self.unwritten = 0;
+        self.write_dirty();
+        while self.say_what_was_done() {
+            self.perform();
+            self.write_dirty();
+        }
+        if !self.followers.is_empty() {
+            self.pump_followers();
+        }
+        if let Some(started) = self.started.take() {
+            // Whoever started the host may have gone; that is its own business.
+            let _ = started.send(());
+            self.notify.send("READY=1");
+        }
+    }
+
+    fn write_dirty(&mut self) {
         while let Some(id) = self.dirty.pop() {
             let Some(link) = self.link(id) else { continue };
             link.is_dirty = false;
@@ -60,14 +76,6 @@ impl Host {
                 }
             }
             self.check_output(id);
-        }
-        if !self.followers.is_empty() {
-            self.pump_followers();
-        }
-        if let Some(started) = self.started.take() {
-            // Whoever started the host may have gone; that is its own business.
-            let _ = started.send(());
-            self.notify.send("READY=1");
         }
     }
 
