@@ -22,6 +22,7 @@ pub mod limits;
 mod members;
 pub mod message;
 pub mod name;
+mod named;
 mod refusal;
 mod scan;
 mod walk;
@@ -34,6 +35,7 @@ pub use init::{Capabilities, Command, Init, Limits, OnPanic, Ready};
 pub use json::Json;
 pub use message::{Exit, Failure, Message, MessageError, Request, RequestType, Response, Status};
 pub use name::ModuleName;
+pub use named::Named;
 
 /// The version of the wire that this crate speaks. A module that answers `init` with another one is
 /// refused for good.
