@@ -140,7 +140,7 @@ impl<'a> Pipe<'a> {
 
     fn pump(&mut self) -> Result<(), Halt> {
         loop {
-            while let Some(response) = self.session.ready()? {
+            while let Some(response) = self.session.buffered()? {
                 self.answer(response)?;
             }
             let wants_input = self.take_lines()?;
@@ -152,6 +152,15 @@ impl<'a> Pipe<'a> {
             let overdue = self.window.oldest().map(|sent| sent + self.options.timeout + ANSWER_GRACE);
             if overdue.is_some_and(|overdue| overdue <= now) {
                 return Err(ClientError::TimedOut.into());
+            }
+            if !self.output.is_empty() && !wants_input {
+                // What is here already, or is by now, is written along; reading tells without a wait.
+                self.session.flush()?;
+                match self.session.ready()? {
+                    Some(response) => self.answer(response)?,
+                    None => self.output.flush()?,
+                }
+                continue;
             }
             let tick = self.progress.is_visible().then(|| now + PROGRESS_INTERVAL);
             // With something to write this only looks whether more is coming, which is then written along.
