@@ -31,6 +31,10 @@ use window::Window;
 /// No further line is taken while this much waits for the socket.
 const QUEUED_BYTES_MAX: usize = 256 * 1024;
 
+/// While answers are there to be read, lines leave when they are this many bytes, some twenty of the
+/// usual length; before any wait they leave in any case.
+const SENT_BYTES_MIN: usize = 4 * 1024;
+
 /// How often the line on the terminal changes.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -154,11 +158,17 @@ impl<'a> Pipe<'a> {
                 return Err(ClientError::TimedOut.into());
             }
             if !self.output.is_empty() && !wants_input {
-                // What is here already, or is by now, is written along; reading tells without a wait.
-                self.session.flush()?;
+                // What is here already is written along, and answered with more lines at once: while
+                // answers keep coming, lines leave many together. Reading tells without a wait.
+                if self.session.queued_bytes() >= SENT_BYTES_MIN {
+                    self.session.flush()?;
+                }
                 match self.session.ready()? {
                     Some(response) => self.answer(response)?,
-                    None => self.output.flush()?,
+                    None => {
+                        self.session.flush()?;
+                        self.output.flush()?;
+                    }
                 }
                 continue;
             }
