@@ -1,8 +1,8 @@
 //! Names of events, the patterns that choose among them, and the few members of a payload that the
 //! host itself reads. Delivery is the core's business.
 
-use crate::Json;
 use crate::limits::EVENT_NAME_BYTES_MAX;
+use crate::{Json, Named};
 use serde::{Deserialize, de::IgnoredAny};
 use std::{borrow::Cow, fmt};
 
@@ -94,6 +94,10 @@ pub fn event_name(payload: &Json) -> Result<String, String> {
         #[serde(default, rename = "data")]
         _data: Option<IgnoredAny>,
     }
+    if let Some(plain) = Named::event(payload) {
+        check_event_name(plain.name).map_err(|error| error.to_string())?;
+        return Ok(plain.name.to_owned());
+    }
     let event: Event<'_> =
         read_object(payload).map_err(|error| format!("expected a payload {{\"event\",\"data\"}}: {error}"))?;
     check_event_name(&event.event).map_err(|error| error.to_string())?;
@@ -121,6 +125,9 @@ pub fn command_name(payload: &Json) -> Option<String> {
     struct Command<'a> {
         #[serde(borrow)]
         name: Cow<'a, str>,
+    }
+    if let Some(plain) = Named::command(payload) {
+        return Some(plain.name.to_owned());
     }
     read_object::<Command<'_>>(payload).ok().map(|command| command.name.into_owned())
 }

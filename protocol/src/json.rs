@@ -23,7 +23,7 @@ const _: () = assert!(size_of::<Option<Json>>() == 16);
 impl Json {
     /// The text `null`.
     pub fn null() -> Json {
-        static NULL: LazyLock<Json> = LazyLock::new(|| Json::of_buffer("null".to_owned()));
+        static NULL: LazyLock<Json> = LazyLock::new(|| Json::of_checked_buffer("null".to_owned()));
         NULL.clone()
     }
 
@@ -32,11 +32,15 @@ impl Json {
     /// # Panics
     /// When `value` has a map whose keys are no strings or takes 4 GiB, which is a fault of the program.
     pub fn of(value: &(impl Serialize + ?Sized)) -> Json {
-        Json::of_buffer(serde_json::to_string(value).expect("the value can be written as JSON"))
+        Json::of_checked_buffer(serde_json::to_string(value).expect("the value can be written as JSON"))
     }
 
-    /// As [`Json::of_checked`], of a text that has a buffer of its own.
-    fn of_buffer(text: String) -> Json {
+    /// As [`Json::of_checked`], of a text that is not needed otherwise: it is not copied.
+    ///
+    /// # Panics
+    /// When it takes 4 GiB.
+    pub fn of_checked_buffer(text: String) -> Json {
+        debug_assert!(Walk::new(&text).value() == Some(text.as_str()), "expected JSON, found {text:.64}");
         let end = u32::try_from(text.len()).expect("no frame takes 4 GiB");
         Json { whole: Arc::new(text), start: 0, end }
     }
@@ -53,7 +57,7 @@ impl Json {
             text.push_str(value.as_str());
         }
         text.push_str(if text.is_empty() { "{}" } else { "}" });
-        Json::of_buffer(text)
+        Json::of_checked_buffer(text)
     }
 
     /// Checks that `text` is one JSON value.
@@ -69,10 +73,15 @@ impl Json {
         Ok(Json::of_checked(text))
     }
 
+    /// Whether `text` is what [`Json::parse`] takes, for who needs it as a text only.
+    pub fn is_one_value(text: &str) -> bool {
+        Walk::is_one_value(text)
+    }
+
     /// A text that the caller knows to be one JSON value, with nothing around it: it is not checked again.
     pub fn of_checked(text: &str) -> Json {
         debug_assert!(Walk::new(text).value() == Some(text), "expected JSON, found {text:.64}");
-        if text == "null" { Json::null() } else { Json::of_buffer(text.to_owned()) }
+        if text == "null" { Json::null() } else { Json::of_checked_buffer(text.to_owned()) }
     }
 
     /// As [`Json::of_checked`], of a `text` that is a part of `whole`: without a copy, unless it is so
@@ -86,6 +95,12 @@ impl Json {
             (Ok(start), Ok(end)) if is_there && is_most => Json { whole: Arc::clone(whole), start, end },
             _ => Json::of_checked(text),
         }
+    }
+
+    /// The value whose text is `text`, a part of this one's, with nothing around it: it is not checked
+    /// again, and not copied where it is most of this text.
+    pub fn part(&self, text: &str) -> Json {
+        Json::part_of(&self.whole, text)
     }
 
     /// The text.

@@ -22,6 +22,7 @@ pub mod limits;
 mod members;
 pub mod message;
 pub mod name;
+mod named;
 mod output;
 mod refusal;
 mod scan;
@@ -35,6 +36,7 @@ pub use init::{Capabilities, Command, Init, Limits, OnPanic, Ready};
 pub use json::Json;
 pub use message::{Exit, Failure, Message, MessageError, Request, RequestType, Response, Status};
 pub use name::ModuleName;
+pub use named::Named;
 pub use output::Output;
 
 /// The version of the wire that this crate speaks. A module that answers `init` with another one is

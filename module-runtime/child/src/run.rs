@@ -5,8 +5,9 @@ use crate::channel::{Channel, NO_HOST};
 use crate::guest::read_init_payload;
 use crate::wire::{End, Pending, Wire};
 use crate::{EXIT_PERMANENT, Error, Greeting, Guest, Outcome, log};
+use bulkhead_protocol::event::command_name;
 use bulkhead_protocol::init::FEATURE_KEYS;
-use bulkhead_protocol::{Init, Json, Ready, Request, RequestType};
+use bulkhead_protocol::{Init, Json, Named, Ready, Request, RequestType};
 use std::process::ExitCode;
 
 /// Serves the guest over the channel that the host gave this process, until the host says
@@ -164,9 +165,12 @@ impl Promises {
         match request.kind {
             RequestType::Query | RequestType::Ping => true,
             RequestType::Command if !keyed => {
-                bulkhead_protocol::event::command_name(&request.payload).is_some_and(|name| {
-                    self.ready.commands.iter().any(|command| command.idempotent && command.name == name)
-                })
+                let is_idempotent =
+                    |name: &str| self.ready.commands.iter().any(|command| command.idempotent && command.name == name);
+                match Named::command(&request.payload) {
+                    Some(plain) => is_idempotent(plain.name),
+                    None => command_name(&request.payload).is_some_and(|name| is_idempotent(&name)),
+                }
             }
             RequestType::Command | RequestType::Mutation => keyed,
             _ => false,

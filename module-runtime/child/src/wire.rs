@@ -239,6 +239,8 @@ impl Wire {
     }
 
     fn take(&mut self, mut input: &[u8]) {
+        // What one read brought came at one time: the clock is asked once for all of it.
+        let mut now = None;
         loop {
             let message = match self.decoder.next_message(&mut input) {
                 Ok(Some(message)) => message,
@@ -251,7 +253,8 @@ impl Wire {
             match message {
                 Ok(Message::Request(request)) if request.kind == RequestType::Cancel => self.cancel(&request),
                 Ok(Message::Request(request)) => {
-                    let deadline = request.deadline_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
+                    let deadline =
+                        request.deadline_ms.map(|ms| *now.get_or_insert_with(Instant::now) + Duration::from_millis(ms));
                     self.queue.push_back(Pending { request, deadline, cancelled: false });
                 }
                 Ok(Message::Response(response)) => self.answered(response),

@@ -3,7 +3,11 @@
 
 use crate::arguments::{CommandPayload, EventPayload, unknown_name};
 use crate::{Context, Description, Error, Json, Module};
-use bulkhead_protocol::{ErrorCode, RequestType};
+use bulkhead_protocol::{ErrorCode, Named, RequestType};
+use std::sync::LazyLock;
+
+/// The arguments of a command without any.
+static NO_ARGUMENTS: LazyLock<Json> = LazyLock::new(|| Json::object(&[]));
 
 /// Calls the handler that a request is for.
 pub(crate) fn dispatch<M: Module>(
@@ -15,19 +19,19 @@ pub(crate) fn dispatch<M: Module>(
 ) -> Result<Json, Error> {
     match kind {
         RequestType::Command => {
-            let CommandPayload { name, args } = payload.read().map_err(|error| form("command", &error))?;
-            let commands = &description.commands;
-            if !commands.is_empty() && !commands.iter().any(|command| command.name == name) {
-                let known: Vec<&str> = commands.iter().map(|command| command.name.as_str()).collect();
-                let error = unknown_name("command", &name, &known);
-                return Err(Error::with_code(ErrorCode::UnknownCommand, error.to_string()));
+            if let Some(Named { name, value }) = Named::command(payload) {
+                return command(module, description, ctx, name, value.map(|args| payload.part(args)));
             }
-            let args = args.unwrap_or_else(|| Json::of(&serde_json::Map::new()));
-            module.command(ctx, &name, &args)
+            let CommandPayload { name, args } = payload.read().map_err(|error| form("command", &error))?;
+            command(module, description, ctx, &name, args)
         }
         RequestType::Query => module.query(ctx, payload),
         RequestType::Mutation => module.mutation(ctx, payload),
         RequestType::Event => {
+            if let Some(Named { name, value }) = Named::event(payload) {
+                let data = value.map_or_else(Json::null, |data| payload.part(data));
+                return module.event(ctx, name, &data).map(|()| Json::null());
+            }
             let EventPayload { event, data } = payload.read().map_err(|error| form("event", &error))?;
             module.event(ctx, &event, &data).map(|()| Json::null())
         }
@@ -38,6 +42,128 @@ pub(crate) fn dispatch<M: Module>(
     }
 }
 
+fn command<M: Module>(
+    module: &mut M,
+    description: &Description,
+    ctx: &mut Context<'_>,
+    name: &str,
+    args: Option<Json>,
+) -> Result<Json, Error> {
+    let commands = &description.commands;
+    if !commands.is_empty() && !commands.iter().any(|command| command.name == name) {
+        let known: Vec<&str> = commands.iter().map(|command| command.name.as_str()).collect();
+        let error = unknown_name("command", name, &known);
+        return Err(Error::with_code(ErrorCode::UnknownCommand, error.to_string()));
+    }
+    module.command(ctx, name, args.as_ref().unwrap_or(&NO_ARGUMENTS))
+}
+
 fn form(kind: &str, error: &serde_json::Error) -> Error {
     Error::bad_request(format!("the payload of this {kind} has another form: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Init, json};
+    use bulkhead_child::{Ask, Host};
+    use std::time::Duration;
+
+    struct Nobody;
+
+    impl Host for Nobody {
+        fn ask(&mut self, _: Ask<'_>) -> Result<Json, Error> {
+            Err(Error::failed("nobody is asked"))
+        }
+
+        fn emit(&mut self, _: &str, _: &Json) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn progress(&mut self, _: &Json) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn wait(&mut self, _: Duration) -> bool {
+            false
+        }
+
+        fn deadline(&self) -> Option<Duration> {
+            None
+        }
+
+        fn id(&self) -> Option<u64> {
+            None
+        }
+
+        fn key(&self) -> Option<&str> {
+            None
+        }
+    }
+
+    /// Remembers what it was told to do, and what happened.
+    #[derive(Default)]
+    struct Told(Vec<String>);
+
+    impl Module for Told {
+        fn describe() -> Description {
+            Description::new("told", "1").command("do", "")
+        }
+
+        fn init(_: &Init) -> Result<Self, Error> {
+            Ok(Told::default())
+        }
+
+        fn command(&mut self, _: &mut Context<'_>, name: &str, args: &Json) -> Result<Json, Error> {
+            self.0.push(format!("{name} {}", args.as_str()));
+            Ok(json!(null))
+        }
+
+        fn event(&mut self, _: &mut Context<'_>, event: &str, data: &Json) -> Result<(), Error> {
+            self.0.push(format!("{event} {}", data.as_str()));
+            Ok(())
+        }
+    }
+
+    fn told(kind: &RequestType, payload: &str) -> Result<String, ErrorCode> {
+        let mut module = Told::default();
+        let payload = Json::parse(payload).unwrap();
+        dispatch(&mut module, &Told::describe(), &mut Context { host: &mut Nobody }, kind, &payload)
+            .map(|_| module.0.join("\n"))
+            .map_err(|error| error.code())
+    }
+
+    #[test]
+    fn a_command_means_the_same_however_its_payload_is_written() {
+        for payload in [
+            r#"{"name":"do","args":{"a":"}"}}"#,
+            r#"{ "args" : {"a":"}"} , "name" : "do" }"#,
+            r#"{"name":"d\u006f","args":{"a":"}"}}"#,
+            r#"{"name":"do","\u0061rgs":{"a":"}"},"more":[{}]}"#,
+        ] {
+            assert_eq!(told(&RequestType::Command, payload), Ok(r#"do {"a":"}"}"#.into()), "{payload}");
+        }
+        for payload in [r#"{"name":"do"}"#, r#"{"name":"do","args":null}"#, r#"{"n\u0061me":"do","args":null}"#] {
+            assert_eq!(told(&RequestType::Command, payload), Ok("do {}".into()), "{payload}");
+        }
+        for payload in
+            ["{}", "null", r#"{"name":1}"#, r#"{"name":"do","args":1,"args":2}"#, r#"{"name":"do","name":"do"}"#]
+        {
+            assert_eq!(told(&RequestType::Command, payload), Err(ErrorCode::BadRequest), "{payload}");
+        }
+        assert_eq!(told(&RequestType::Command, r#"{"name":"did"}"#), Err(ErrorCode::UnknownCommand));
+    }
+
+    #[test]
+    fn an_event_means_the_same_however_its_payload_is_written() {
+        for payload in [
+            r#"{"event":"a.b","data":{"c":1}}"#,
+            r#"{"data":{"c":1},"event":"a.b"}"#,
+            r#"{"event":"a\u002eb","data":{"c":1}}"#,
+        ] {
+            assert_eq!(told(&RequestType::Event, payload), Ok(r#"a.b {"c":1}"#.into()), "{payload}");
+        }
+        assert_eq!(told(&RequestType::Event, r#"{"event":"a"}"#), Ok("a null".into()));
+        assert_eq!(told(&RequestType::Event, r#"{"data":1}"#), Err(ErrorCode::BadRequest));
+    }
 }

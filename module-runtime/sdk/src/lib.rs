@@ -49,6 +49,8 @@ mod arguments;
 pub mod border;
 mod context;
 mod dispatch;
+#[doc(hidden)]
+pub mod in_place;
 pub mod layer1;
 mod module;
 mod panics;
@@ -78,10 +80,4 @@ macro_rules! main {
             $crate::run::<$module>()
         }
     };
-}
-
-/// JSON in place, as `serde_json::json!` writes it, ready to be answered with.
-#[macro_export]
-macro_rules! json {
-    ($($json:tt)+) => { $crate::Json::from($crate::serde_json::json!($($json)+)) };
 }

@@ -98,10 +98,15 @@ impl Session {
         attributed(self.client.try_receive()?)
     }
 
+    /// The next response among what has been read already: no look at the socket.
+    pub(crate) fn buffered(&mut self) -> Result<Option<Response>, ClientError> {
+        attributed(self.client.try_buffered()?)
+    }
+
     /// Sends what is queued and waits until something happens.
     pub(crate) fn turn(&mut self, watch: &Watch<'_>) -> Result<Turn, Halt> {
         self.flush()?;
-        if let Some(response) = attributed(self.client.try_buffered()?)? {
+        if let Some(response) = self.buffered()? {
             return Ok(Turn::Response(response));
         }
         let (stdin, stdout) = (io::stdin(), io::stdout());

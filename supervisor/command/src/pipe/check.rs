@@ -4,7 +4,7 @@
 use super::lines::Line;
 use crate::json_argument::reason;
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
-use bulkhead_protocol::{ErrorCode, Failure};
+use bulkhead_protocol::{ErrorCode, Failure, Json};
 use serde_json::value::RawValue;
 
 /// The JSON of a line, without the space around it.
@@ -27,6 +27,11 @@ pub(super) fn checked(line: Line<'_>) -> Result<&str, Failure> {
             return bad(format!("expected UTF-8, found the byte 0x{:02x} at column {}", bytes[at], at + 1));
         }
     };
+    let json = text.trim_matches([' ', '\t', '\r', '\n']);
+    if Json::is_one_value(json) {
+        return Ok(json);
+    }
+    // It has the sentence.
     match serde_json::from_str::<&RawValue>(text) {
         Ok(json) => Ok(json.get()),
         Err(_) if text.trim().is_empty() => bad("expected one JSON value, found an empty line".into()),

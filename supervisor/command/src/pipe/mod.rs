@@ -31,6 +31,10 @@ use window::Window;
 /// No further line is taken while this much waits for the socket.
 const QUEUED_BYTES_MAX: usize = 256 * 1024;
 
+/// While answers are there to be read, lines leave when they are this many bytes, some twenty of the
+/// usual length; before any wait they leave in any case.
+const SENT_BYTES_MIN: usize = 4 * 1024;
+
 /// How often the line on the terminal changes.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -140,7 +144,7 @@ impl<'a> Pipe<'a> {
 
     fn pump(&mut self) -> Result<(), Halt> {
         loop {
-            while let Some(response) = self.session.ready()? {
+            while let Some(response) = self.session.buffered()? {
                 self.answer(response)?;
             }
             let wants_input = self.take_lines()?;
@@ -152,6 +156,21 @@ impl<'a> Pipe<'a> {
             let overdue = self.window.oldest().map(|sent| sent + self.options.timeout + ANSWER_GRACE);
             if overdue.is_some_and(|overdue| overdue <= now) {
                 return Err(ClientError::TimedOut.into());
+            }
+            if !self.output.is_empty() && !wants_input {
+                // What is here already is written along, and answered with more lines at once: while
+                // answers keep coming, lines leave many together. Reading tells without a wait.
+                if self.session.queued_bytes() >= SENT_BYTES_MIN {
+                    self.session.flush()?;
+                }
+                match self.session.ready()? {
+                    Some(response) => self.answer(response)?,
+                    None => {
+                        self.session.flush()?;
+                        self.output.flush()?;
+                    }
+                }
+                continue;
             }
             let tick = self.progress.is_visible().then(|| now + PROGRESS_INTERVAL);
             // With something to write this only looks whether more is coming, which is then written along.
