@@ -207,6 +207,34 @@ fn what_crosses_whole_stretches_ends_where_it_ends() {
 }
 
 #[test]
+fn every_escape_is_checked_also_at_the_end_of_a_stretch() {
+    let letters = "x".repeat(2 * STRETCH_BYTES);
+    for byte in 0..0x80_u8 {
+        let escape = format!("\\{}", char::from(byte));
+        check_value(&format!("\"{escape}\""));
+        for at in 0..4 {
+            let before = "x".repeat(STRETCH_BYTES - 1 - at);
+            check_value(&format!("\"{before}{escape}{letters}\""));
+            check_value(&format!("\"{before}\\u{}{letters}\"", char::from(byte).to_string().repeat(4)));
+        }
+    }
+}
+
+#[test]
+fn a_number_that_ended_in_the_stretch_before_is_no_part_of_another() {
+    for number in ["0.5", "5e5", "5e-5", "5.5e5"] {
+        for cut in 0..=number.len() {
+            let first = format!("[{}{number},", " ".repeat(STRETCH_BYTES - 1 - cut));
+            let text = first.clone() + &" ".repeat(2 * STRETCH_BYTES - first.len());
+            for next in ["7.5", "7e5", "7.5e5", "7"] {
+                check_value(&format!("{text}{next}]"));
+                check_value(&format!("{text}{}{next}]", "7,".repeat(STRETCH_BYTES / 2)));
+            }
+        }
+    }
+}
+
+#[test]
 fn nesting_of_every_depth_ends_as_it_began() {
     for depth in (0..140).chain([1000, 1023, 1024, 1025, 5000]) {
         for (open, close) in [("[", "]"), ("{\"\":", "}"), ("[{\"a\":", "}]"), ("[[],", ",[{}]]")] {

@@ -1,7 +1,7 @@
 //! Which containers are around a place in a JSON text, in a bit for each: nesting is as deep as the text is
 //! long, without a deep stack. What else may stand there is its users' business.
 
-use crate::masks::all_if;
+use crate::masks::{all_if, parity};
 
 /// What has values in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,18 +77,17 @@ impl Nesting {
     #[inline(always)]
     pub(crate) fn pass(&mut self, openings: u64, closings: u64, braces: u64) -> Option<Around> {
         let mut inner = self.inner;
-        let is_outermost = inner >> 1 == 1 && self.outer.is_empty();
         let mut around = Around {
             object: all_if(inner & 1 == 1),
             nothing: all_if(inner == 1),
-            outermost: all_if(is_outermost),
+            outermost: all_if(inner >> 1 == 1 && self.outer.is_empty()),
             brackets: 0,
         };
+        let mut changes = 0;
         let mut brackets = openings | closings;
         while brackets != 0 {
             let bracket = brackets & brackets.wrapping_neg();
-            brackets ^= bracket;
-            let behind = !(bracket | (bracket - 1));
+            brackets &= brackets - 1;
             let is_object = u64::from(braces & bracket != 0);
             let was_object = inner & 1;
             if openings & bracket != 0 {
@@ -98,7 +97,7 @@ impl Nesting {
                 }
                 inner = inner << 1 | is_object;
                 if inner < 1 << 3 && self.outer.is_empty() {
-                    around.change_outermost(behind, bracket, inner < 1 << 2);
+                    around.change_outermost(bracket, inner < 1 << 2);
                 }
             } else {
                 if inner == 1 || was_object != is_object {
@@ -107,20 +106,25 @@ impl Nesting {
                 inner >>= 1;
                 if inner < 1 << 2 {
                     if self.outer.is_empty() {
-                        around.change_outermost(behind, bracket, inner == 1);
+                        around.change_outermost(bracket, inner == 1);
                     } else if inner == 1 {
                         inner = self.outer.pop()?;
                     }
                 }
             }
-            around.object ^= behind & all_if(inner & 1 != was_object);
+            if inner & 1 != was_object {
+                changes |= bracket;
+            }
         }
         self.inner = inner;
+        if changes != 0 {
+            around.object ^= parity(changes) << 1;
+        }
         Some(around)
     }
 }
 
-/// What is around the places in a block, a bracket's place being in front of it.
+/// What is around the bytes of a block, a bracket's place being in front of it.
 pub(crate) struct Around {
     /// The innermost container is an object; of no meaning where there is none.
     pub(crate) object: u64,
@@ -134,7 +138,8 @@ pub(crate) struct Around {
 
 impl Around {
     #[inline(always)]
-    fn change_outermost(&mut self, behind: u64, bracket: u64, is_its_own: bool) {
+    fn change_outermost(&mut self, bracket: u64, is_its_own: bool) {
+        let behind = !(bracket | (bracket - 1));
         self.outermost ^= behind;
         if is_its_own {
             self.nothing ^= behind;

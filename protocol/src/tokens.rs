@@ -107,7 +107,7 @@ impl Tokens {
 
             wrong |= strings_start & !(element | after_colon);
             wrong |= (openings | scalars_start) & !value;
-            wrong |= colons ^ after_name;
+            wrong |= colons & !after_name;
             wrong |= commas & !(after_value & !around.nothing);
             wrong |= closings & !(after_value | after_opening);
             self.outermost[block] = (commas | colons) & around.outermost | around.brackets;
