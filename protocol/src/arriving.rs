@@ -138,3 +138,27 @@ fn begun_bytes(bytes: &[u8]) -> usize {
     }
     0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_promise_allocates_nothing_for_a_message_either() {
+        let mut arriving = Arriving::new(16 << 20);
+        assert!(!arriving.take(&mut &b"{\"id\":1,\""[..]));
+        assert!(arriving.text.capacity() < 100);
+        assert!(!arriving.take(&mut &b"\xff\xff"[..]));
+        assert!(arriving.text.capacity() + arriving.rest.capacity() < 100);
+    }
+
+    #[test]
+    fn what_a_piece_may_leave_for_the_next_is_the_beginning_of_a_character() {
+        for text in ["", "x", "é", "€", "𝄞", "x𝄞", "éé"] {
+            for cut in 0..=text.len() {
+                let whole = (0..=cut).rev().find(|end| text.is_char_boundary(*end)).unwrap();
+                assert_eq!(begun_bytes(&text.as_bytes()[..cut]), cut - whole, "{cut} of {text}");
+            }
+        }
+    }
+}

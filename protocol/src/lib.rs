@@ -10,6 +10,8 @@
 #[cfg(test)]
 mod agreement;
 #[cfg(test)]
+mod agreement_in_pieces;
+#[cfg(test)]
 mod agreement_when_long;
 mod arriving;
 mod check;

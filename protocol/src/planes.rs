@@ -9,7 +9,7 @@
 pub(crate) const BLOCK_BYTES: usize = 64;
 
 /// Blocks that are looked at together.
-pub(crate) const BLOCKS: usize = 32;
+pub(crate) const BLOCKS: usize = 16;
 
 pub(crate) const STRETCH_BYTES: usize = BLOCKS * BLOCK_BYTES;
 

@@ -72,10 +72,12 @@ impl Strings {
             marks |= self.marks[block];
             self.inside[block] = parity(self.marks[block]);
         }
+        let mut is_inside = self.is_inside;
         for inside in &mut self.inside {
-            *inside ^= self.is_inside;
-            self.is_inside = all_if(*inside >> (u64::BITS - 1) != 0);
+            *inside ^= is_inside;
+            is_inside = all_if(*inside >> (u64::BITS - 1) != 0);
         }
+        self.is_inside = is_inside;
         let mut wrong = 0;
         for block in 0..BLOCKS {
             wrong |= self.inside[block] & Block::of(planes, block).control();
@@ -88,15 +90,17 @@ impl Strings {
     /// concern here: it is no part of any token.
     #[inline(always)]
     fn check_escapes(&mut self, planes: &Planes) -> Option<()> {
+        let mut escapes = self.escapes;
         for backslashes in &mut self.backslashes {
             // Of a run of backslashes, the first one escapes the second, the third the fourth, and so on.
-            let escaped = self.escapes.next(0);
+            let escaped = escapes.next(0);
             let free = *backslashes & !escaped;
             let starts_on_even = free & !(free << 1) & EVEN;
             let runs_from_even = free & !free.wrapping_add(starts_on_even);
             let escaping = runs_from_even & EVEN | free & !runs_from_even & !EVEN;
-            *backslashes = escaped | self.escapes.next(escaping);
+            *backslashes = escaped | escapes.next(escaping);
         }
+        self.escapes = escapes;
         let mut wrong = 0;
         self.unicode.begin();
         for block in 0..BLOCKS {

@@ -22,13 +22,19 @@ pub(crate) struct Tokens {
     braces: Row,
     /// The brackets of the outermost container, and the commas and colons in it.
     pub(crate) outermost: Row,
+    carries: Carries,
+    nesting: Nesting,
+}
+
+/// What a token in front of a stretch means for the first one in it.
+#[derive(Clone, Copy, Debug)]
+struct Carries {
     in_name: Carry,
     after_opening: Carry,
     after_comma: Carry,
     after_colon: Carry,
     after_name: Carry,
     after_value: Carry,
-    nesting: Nesting,
 }
 
 impl Tokens {
@@ -42,20 +48,22 @@ impl Tokens {
             colons: [0; BLOCKS],
             braces: [0; BLOCKS],
             outermost: [0; BLOCKS],
-            in_name: Carry::NONE,
-            after_opening: Carry::NONE,
-            after_comma: Carry::NONE,
-            // As behind a colon, one value is expected.
-            after_colon: Carry::ONE,
-            after_name: Carry::NONE,
-            after_value: Carry::NONE,
+            carries: Carries {
+                in_name: Carry::NONE,
+                after_opening: Carry::NONE,
+                after_comma: Carry::NONE,
+                // As behind a colon, one value is expected.
+                after_colon: Carry::ONE,
+                after_name: Carry::NONE,
+                after_value: Carry::NONE,
+            },
             nesting: Nesting::default(),
         }
     }
 
     /// Whether one value has come, and nothing but white space behind it.
     pub(crate) fn is_complete(&self) -> bool {
-        self.after_value.is_set() && self.nesting.is_empty()
+        self.carries.after_value.is_set() && self.nesting.is_empty()
     }
 
     /// Finds what is outside of strings: tokens of one byte here, all else goes to `scalars`.
@@ -84,6 +92,8 @@ impl Tokens {
     #[inline(always)]
     pub(crate) fn check(&mut self, strings: &Strings, scalars: &Scalars) -> Option<bool> {
         let (mut wrong, mut outermost) = (0, 0);
+        // They stay in registers.
+        let mut carries = self.carries;
         for block in 0..BLOCKS {
             let (openings, closings) = (self.openings[block], self.closings[block]);
             let (commas, colons) = (self.commas[block], self.colons[block]);
@@ -94,16 +104,16 @@ impl Tokens {
             let behind_scalars = scalars.bytes.behind(block, 1) & !scalars.bytes.of(block);
             let around = self.nesting.pass(openings, closings, self.braces[block])?;
 
-            let after_opening = self.after_opening.first_behind(openings, white_space);
-            let after_comma = self.after_comma.first_behind(commas, white_space);
-            let after_colon = self.after_colon.first_behind(colons, white_space);
+            let after_opening = carries.after_opening.first_behind(openings, white_space);
+            let after_comma = carries.after_comma.first_behind(commas, white_space);
+            let after_colon = carries.after_colon.first_behind(colons, white_space);
             let element = after_opening | after_comma;
             let value = element & !around.object | after_colon;
             let names_start = element & around.object & strings_start;
-            let names_end = self.in_name.first_from(names_start, inside) & strings_end;
-            let after_name = self.after_name.first_behind(names_end, white_space);
+            let names_end = carries.in_name.first_from(names_start, inside) & strings_end;
+            let after_name = carries.after_name.first_behind(names_end, white_space);
             let values_end = strings_end & !names_end | closings;
-            let after_value = self.after_value.first_behind_or_from(values_end, behind_scalars, white_space);
+            let after_value = carries.after_value.first_behind_or_from(values_end, behind_scalars, white_space);
 
             wrong |= strings_start & !(element | after_colon);
             wrong |= (openings | scalars_start) & !value;
@@ -113,6 +123,7 @@ impl Tokens {
             self.outermost[block] = (commas | colons) & around.outermost | around.brackets;
             outermost |= self.outermost[block];
         }
+        self.carries = carries;
         (wrong == 0).then_some(outermost != 0)
     }
 }
