@@ -5,6 +5,7 @@
 //! what was wrong, and finds nothing but the places from which the members of the outermost object follow.
 
 use crate::{
+    frame::KEPT_BYTES_MAX,
     planes::{self, BLOCK_BYTES, BLOCKS, Planes, STRETCH_BYTES},
     scalars::Scalars,
     strings::{Content, Strings},
@@ -12,8 +13,9 @@ use crate::{
     vectors::Vectors,
 };
 
-/// Texts from this length on are checked here; shorter ones are walked over sooner.
-pub(crate) const LONG_BYTES_MIN: usize = 8 * 1024;
+/// Texts from this length on are checked here, as they would be if they came in pieces. Shorter ones are walked
+/// over: that is sooner where they are short or mostly strings, and they take no time that matters to others.
+pub(crate) const LONG_BYTES_MIN: usize = KEPT_BYTES_MAX;
 
 /// A check of one value with nothing around it but white space. It never reads behind what it was told has come.
 #[derive(Debug)]
