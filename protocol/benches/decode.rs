@@ -209,6 +209,20 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
             })),
         ),
         ("1 MiB, names of 12 characters", request(&list(|text, _| text.push_str("\"abcdefghijkl\"")))),
+        (
+            "1 MiB, lines of 100 characters",
+            request(&list(|text, _| write(text, format_args!("\"{}\"", "several words in a line. ".repeat(4))))),
+        ),
+        (
+            "1 MiB, punctuation",
+            request(&list(|text, number| {
+                write(text, format_args!(r#"{{"id":{number},"at":[{}.5,-12,3e-3],"#, scrambled(number) % 1000));
+                write(
+                    text,
+                    format_args!(r#""user":{{"name":"user {number}","active":true,"tags":["a","bc"],"note":null}}}}"#),
+                );
+            })),
+        ),
         ("1 MiB, nested", request(&deep)),
     ]
 }
