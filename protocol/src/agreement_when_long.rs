@@ -141,7 +141,18 @@ fn what_crosses_whole_stretches_ends_where_it_ends() {
             check_value(&format!("{{\"{letters}{behind}:\"{letters}{behind}}}"));
             check_value(&format!("[\"{letters}{behind}:\"{letters}{behind}]"));
         }
-        for (before, behind) in [("[", "]"), ("[1", "]"), ("[1,", "2]"), ("[1", ",2]"), ("[1", "2]"), ("{", "}")] {
+        for (before, behind) in [
+            ("[", "]"),
+            ("[1", "]"),
+            ("[1,", "2]"),
+            ("[1", ",2]"),
+            ("[1", "2]"),
+            ("{", "}"),
+            ("[tru", "e]"),
+            ("[1.", "5]"),
+            ("[true", ",1]"),
+            ("[1.5", ",2.5]"),
+        ] {
             check_value(&format!("{before}{spaces}{behind}"));
         }
         for before in ["{\"a\"", "{\"a\":", "{\"a\":1,"] {

@@ -26,6 +26,12 @@ impl Masks {
         self.0[block + 1]
     }
 
+    /// Whether there is no bit in this stretch, nor in the block in front of it.
+    #[inline(always)]
+    pub(crate) fn are_none(&self) -> bool {
+        self.0.iter().fold(0, |all, mask| all | mask) == 0
+    }
+
     /// The places in this block that are so many bytes behind those in the masks.
     #[inline(always)]
     pub(crate) fn behind(&self, block: usize, bytes: u32) -> u64 {

@@ -49,6 +49,11 @@ impl Scalars {
     /// Checks those of the next stretch, whose `bytes` are set.
     #[inline(always)]
     pub(crate) fn check(&mut self, planes: &Planes) -> Option<()> {
+        if self.bytes.are_none() {
+            // Strings and brackets only, and none of those begun before goes on.
+            *self = Scalars::NONE;
+            return Some(());
+        }
         self.mark(planes);
         let wrong = self.wrong_literals(planes) | self.wrong_numbers();
         (wrong == 0).then_some(())
