@@ -7,6 +7,7 @@ use crate::{check::Check, planes::STRETCH_BYTES};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Vectors {
     /// Only [`Vectors::of_this_processor`] sets it.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no other processor has it"))]
     has_avx2: bool,
 }
 
