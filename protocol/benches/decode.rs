@@ -1,13 +1,18 @@
 //! What reading a message costs beside `serde_json` with raw values, of the same bytes in the same
-//! run: rounds take turns, and the medians of the rounds are printed.
+//! run: rounds take turns, and the medians of the rounds are printed. Below that, how long each piece of a long
+//! message holds up whoever reads it.
 //!
 //! `cargo bench -p bulkhead-protocol`; with `-- --only TEXT`, the rows whose names have the text.
 //! `-- --count READER NAME TIMES` only reads, for tools that count instructions.
 
-use bulkhead_protocol::Message;
+use bulkhead_protocol::{Decoder, Message};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::{fmt::Write, hint::black_box, time::Instant};
+use std::{
+    fmt::Write,
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 /// Many and short ones, most of which nothing interrupts, on a machine that has other work too.
 const ROUNDS: usize = 101;
@@ -16,6 +21,12 @@ const ROUNDS: usize = 101;
 const ROUND_BYTES: usize = 1 << 20;
 
 const LARGE_BYTES: usize = 1 << 20;
+
+/// Bytes that come at once of a long message.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// How many times a long message is a large one.
+const LONG_TIMES: usize = 16;
 
 /// A way to read the content of a frame.
 type Reader = fn(&[u8]);
@@ -74,6 +85,48 @@ fn main() {
         rates.iter().for_each(|rate| print!("{rate:>12.2}"));
         println!();
     }
+    println!("\n{:<34}{:>10}{:>14}{:>14}{:>12}", "µs", "bytes", "last piece", "longest other", "all");
+    for (name, frame) in messages.iter().filter(|(name, _)| only.is_none_or(|only| name.contains(only))) {
+        if frame.len() >= LARGE_BYTES {
+            let frame = repeated(frame);
+            let [last, longest, all] = measure_pieces(&frame).map(|time| time.as_micros());
+            println!("{LONG_TIMES} x {name:<29}{:>10}{last:>14}{longest:>14}{all:>12}", frame.len());
+        }
+    }
+}
+
+/// How long a long message takes with its last piece, with the other piece that takes longest, and in all.
+fn measure_pieces(frame: &[u8]) -> [Duration; 3] {
+    let mut rounds = [const { Vec::new() }; 3];
+    for _ in 0..ROUNDS / LONG_TIMES * 2 {
+        let mut decoder = Decoder::new(frame.len());
+        let mut pieces = Vec::new();
+        for mut piece in frame.chunks(PIECE_BYTES) {
+            let start = Instant::now();
+            let message = black_box(decoder.next_message(black_box(&mut piece)).expect("it is a frame"));
+            pieces.push(start.elapsed());
+            assert_eq!(
+                message.is_some_and(|message| message.is_ok()),
+                pieces.len() == frame.len().div_ceil(PIECE_BYTES)
+            );
+        }
+        let all = pieces.iter().sum();
+        let last = pieces.pop().expect("there are pieces");
+        let longest = pieces.into_iter().max().unwrap_or_default();
+        rounds.iter_mut().zip([last, longest, all]).for_each(|(rounds, time)| rounds.push(time));
+    }
+    rounds.map(|mut rounds| {
+        rounds.sort_unstable();
+        rounds[rounds.len() / 2]
+    })
+}
+
+/// A frame with a message that repeats the payload of this one.
+fn repeated(message: &[u8]) -> Vec<u8> {
+    let list = vec![std::str::from_utf8(message).expect("it is UTF-8"); LONG_TIMES].join(",");
+    let message = format!(r#"{{"id":17,"type":"command","payload":[{list}]}}"#);
+    let length = u32::try_from(message.len()).expect("it is no longer than a frame");
+    [&length.to_be_bytes(), message.as_bytes()].concat()
 }
 
 /// The median rate of each reader, in GB/s.
@@ -156,6 +209,20 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
             })),
         ),
         ("1 MiB, names of 12 characters", request(&list(|text, _| text.push_str("\"abcdefghijkl\"")))),
+        (
+            "1 MiB, lines of 100 characters",
+            request(&list(|text, _| write(text, format_args!("\"{}\"", "several words in a line. ".repeat(4))))),
+        ),
+        (
+            "1 MiB, punctuation",
+            request(&list(|text, number| {
+                write(text, format_args!(r#"{{"id":{number},"at":[{}.5,-12,3e-3],"#, scrambled(number) % 1000));
+                write(
+                    text,
+                    format_args!(r#""user":{{"name":"user {number}","active":true,"tags":["a","bc"],"note":null}}}}"#),
+                );
+            })),
+        ),
         ("1 MiB, nested", request(&deep)),
     ]
 }

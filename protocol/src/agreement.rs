@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 /// Whether both take `text` for one value or both don't, and for the same one.
-fn check_value(text: &str) {
+pub(crate) fn check_value(text: &str) {
     let theirs = serde_json::from_str::<&RawValue>(text).ok().map(RawValue::get);
     assert_eq!(Walk::is_one_value(text), theirs.is_some(), "{text:?}");
     let ours = Walk::new(text).value();
@@ -14,7 +14,7 @@ fn check_value(text: &str) {
 }
 
 /// Whether both take `text` for the members of a message or both don't, and find the same in it.
-fn check_message(text: &str) {
+pub(crate) fn check_message(text: &str) {
     let theirs = serde_json::from_str::<Form<'_>>(text).ok();
     // An array of the right values in the right order is a form, and no message.
     let theirs = theirs.filter(|_| text.trim_start().starts_with('{'));
@@ -140,7 +140,7 @@ fn nesting_of_every_depth_ends_as_it_began() {
 }
 
 /// Pieces of JSON texts, right and wrong.
-fn piece() -> impl Strategy<Value = String> {
+pub(crate) fn piece() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => prop::sample::select(&["{", "}", "[", "]", ",", ":", "\"", "\\", "-", ".", "e", "0", " ", "\n"][..])
             .prop_map(str::to_owned),
@@ -153,7 +153,7 @@ fn piece() -> impl Strategy<Value = String> {
     ]
 }
 
-fn value() -> impl Strategy<Value = String> {
+pub(crate) fn value() -> impl Strategy<Value = String> {
     let space = || prop::sample::select(&["", "", "", " ", "\n", "\t  ", "\r\n        "][..]);
     let simple = prop_oneof![
         prop::sample::select(&["null", "true", "false", "0", "-0", "\"\"", "{}", "[]", "1e400", "\"\\ud800\""][..])
@@ -187,7 +187,7 @@ fn value() -> impl Strategy<Value = String> {
 }
 
 /// Texts with every member of a message, mostly with values of the right form.
-fn message() -> impl Strategy<Value = String> {
+pub(crate) fn message() -> impl Strategy<Value = String> {
     const NAMES: &[&str] = &[
         "id",
         "type",
@@ -254,7 +254,7 @@ fn message() -> impl Strategy<Value = String> {
 }
 
 /// `text` with some of its characters replaced, dropped or doubled.
-fn damaged(text: &str, damages: &[(prop::sample::Index, u8, char)]) -> String {
+pub(crate) fn damaged(text: &str, damages: &[(prop::sample::Index, u8, char)]) -> String {
     let mut chars: Vec<char> = text.chars().collect();
     for (index, way, other) in damages {
         if chars.is_empty() {
@@ -271,7 +271,7 @@ fn damaged(text: &str, damages: &[(prop::sample::Index, u8, char)]) -> String {
     chars.into_iter().collect()
 }
 
-fn damages() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, char)>> {
+pub(crate) fn damages() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, char)>> {
     let other = prop_oneof![
         4 => prop::sample::select(&['{', '}', '[', ']', ',', ':', '"', '\\', '0', '7', '-', '.', 'e', ' ', 'u', '\n'][..]),
         1 => any::<char>(),

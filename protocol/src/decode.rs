@@ -2,12 +2,13 @@
 
 use crate::{
     Decoder, ErrorCode, Failure, FrameError, Json, Message, MessageError, Request, RequestType, Response, Status,
-    frame::{Cut, KEPT_BYTES_MAX},
+    frame::Cut,
     limits::{DEADLINE_MS_MAX, ERROR_TEXT_BYTES_MAX, KEY_BYTES_MAX, LENGTH_PREFIX_BYTES, REQUEST_ID_MAX},
     members::{FailureMembers, Members},
+    outline::MemberOutline,
     refusal,
 };
-use std::{borrow::Cow, str::Utf8Error, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 impl Message {
     /// Reads the content of one frame.
@@ -15,29 +16,24 @@ impl Message {
     /// # Errors
     /// When it is not UTF-8, not one JSON object, or breaks a rule of the message.
     pub fn decode(frame: &[u8]) -> Result<Message, MessageError> {
-        let text = std::str::from_utf8(frame).map_err(|error| not_utf8(frame, error))?;
-        Message::read(text, Payload::Copied)
+        let text =
+            std::str::from_utf8(frame).map_err(|error| not_utf8(frame[error.valid_up_to()], error.valid_up_to()))?;
+        Message::read(text, Payload::Copied, None)
     }
 
-    /// As [`Message::decode`], of a frame with its prefix, whose buffer becomes the payload's.
-    fn decode_buffer(mut frame: Vec<u8>) -> Result<Message, MessageError> {
-        // White space in front of a message is allowed, and the prefix need not be UTF-8.
-        frame[..LENGTH_PREFIX_BYTES].fill(b' ');
-        if frame.capacity() - frame.len() > frame.len() / 8 {
-            frame.shrink_to_fit();
-        }
-        let whole = String::from_utf8(frame).map_err(|error| {
-            let (error, frame) = (error.utf8_error(), error.into_bytes());
-            Message::decode(&frame[LENGTH_PREFIX_BYTES..]).err().unwrap_or_else(|| not_utf8(&frame, error))
-        })?;
-        let whole = Arc::new(whole);
-        Message::read(&whole[LENGTH_PREFIX_BYTES..], Payload::PartOf(&whole))
-    }
-
-    fn read(text: &str, payload: Payload<'_>) -> Result<Message, MessageError> {
+    /// Reads a text, which has been checked if there is an outline of it.
+    pub(crate) fn read(
+        text: &str,
+        payload: Payload<'_>,
+        outline: Option<&MemberOutline>,
+    ) -> Result<Message, MessageError> {
         let fail = |id, reason: String| MessageError { id, reason };
         let mut members = Members::default();
-        members.read(text).ok_or_else(|| refusal::of(text))?;
+        let read = match outline {
+            Some(outline) => members.read_outlined(text, outline),
+            None => members.read(text),
+        };
+        read.ok_or_else(|| refusal::of(text))?;
         let id = members.id;
         if let Some(id) = id.filter(|id| *id > REQUEST_ID_MAX) {
             return Err(fail(None, format!("expected an id of at most {REQUEST_ID_MAX}, found {id}")));
@@ -57,27 +53,38 @@ impl Message {
 
 impl Decoder {
     /// The next message; `None` when `input` is used up. It is what [`Decoder::next`] and
-    /// [`Message::decode`] find, but the payload of a large message that came in pieces is not copied.
+    /// [`Message::decode`] find, but a long message is read as it comes: with its last piece, little is left
+    /// to do, and its payload is not copied.
     ///
     /// # Errors
     /// When what comes is no frame; the decoder is then of no further use.
     pub fn next_message(&mut self, input: &mut &[u8]) -> Result<Option<Result<Message, MessageError>>, FrameError> {
-        Ok(self.cut(input)?.map(|frame| match frame {
-            Cut::Whole(content) => Message::decode(content),
-            Cut::Finished(frame) if frame.len() > KEPT_BYTES_MAX => Message::decode_buffer(std::mem::take(frame)),
-            Cut::Finished(frame) => Message::decode(&frame[LENGTH_PREFIX_BYTES..]),
-        }))
+        if let Some(mut arriving) = self.arriving.take() {
+            if arriving.take(input) {
+                return Ok(Some(arriving.finish()));
+            }
+            self.arriving = Some(arriving);
+            return Ok(None);
+        }
+        let message = match self.cut(input)? {
+            Some(Cut::Whole(content)) => Message::decode(content),
+            Some(Cut::Finished(frame)) => Message::decode(&frame[LENGTH_PREFIX_BYTES..]),
+            None => {
+                self.read_as_it_comes();
+                return Ok(None);
+            }
+        };
+        Ok(Some(message))
     }
 }
 
-fn not_utf8(frame: &[u8], error: Utf8Error) -> MessageError {
-    let at = error.valid_up_to();
-    MessageError { id: None, reason: format!("expected UTF-8, found the byte 0x{:02x} at offset {at}", frame[at]) }
+pub(crate) fn not_utf8(byte: u8, offset: usize) -> MessageError {
+    MessageError { id: None, reason: format!("expected UTF-8, found the byte 0x{byte:02x} at offset {offset}") }
 }
 
 /// How a payload leaves the frame that it came in.
 #[derive(Clone, Copy)]
-enum Payload<'a> {
+pub(crate) enum Payload<'a> {
     Copied,
     PartOf(&'a Arc<String>),
 }

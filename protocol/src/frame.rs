@@ -3,7 +3,10 @@
 //! It is the framing that Erlang calls `{packet, 4}` and that tokio-util's length-delimited codec
 //! speaks by default.
 
-use crate::limits::{LENGTH_PREFIX_BYTES, QUOTE_BYTES_MAX};
+use crate::{
+    arriving::Arriving,
+    limits::{LENGTH_PREFIX_BYTES, QUOTE_BYTES_MAX},
+};
 
 /// Why a stream of bytes is no stream of frames. None of these can be recovered from: where the
 /// next frame begins is not known any more.
@@ -49,6 +52,8 @@ pub struct Decoder {
     partial: Vec<u8>,
     /// A frame that was finished from `partial`; kept so that it can be lent out.
     finished: Vec<u8>,
+    /// Instead of `partial`, a long frame that is read as a message.
+    pub(crate) arriving: Option<Box<Arriving>>,
 }
 
 /// A buffer that a large frame left behind is given back to the system above this many bytes.
@@ -66,7 +71,7 @@ pub(crate) enum Cut<'a, 'b> {
 impl Decoder {
     /// A decoder that refuses frames longer than `frame_bytes_max` bytes.
     pub fn new(frame_bytes_max: usize) -> Decoder {
-        Decoder { frame_bytes_max, partial: Vec::new(), finished: Vec::new() }
+        Decoder { frame_bytes_max, partial: Vec::new(), finished: Vec::new(), arriving: None }
     }
 
     /// The next whole frame, without its prefix; `None` when `input` is used up.
@@ -74,6 +79,11 @@ impl Decoder {
     /// # Errors
     /// When what comes is no frame; the decoder is then of no further use.
     pub fn next<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Result<Option<&'a [u8]>, FrameError> {
+        if let Some(arriving) = self.arriving.take() {
+            // It was read as a message so far, and is wanted as a frame now.
+            self.partial = u32::try_from(arriving.bytes()).expect("a prefix said it").to_be_bytes().to_vec();
+            arriving.give_back(&mut self.partial);
+        }
         Ok(match self.cut(input)? {
             Some(Cut::Whole(frame)) => Some(frame),
             Some(Cut::Finished(finished)) => Some(&finished[LENGTH_PREFIX_BYTES..]),
@@ -109,6 +119,18 @@ impl Decoder {
         Ok(Some(Cut::Finished(&mut self.finished)))
     }
 
+    /// When what was kept is a beginning of a long frame, that is read as a message from now on.
+    pub(crate) fn read_as_it_comes(&mut self) {
+        let Some((prefix, mut came)) = self.partial.split_first_chunk() else { return };
+        let bytes = u32::from_be_bytes(*prefix) as usize;
+        if bytes > KEPT_BYTES_MAX {
+            let mut arriving = Box::new(Arriving::new(bytes));
+            arriving.take(&mut came);
+            self.arriving = Some(arriving);
+            self.partial = Vec::new();
+        }
+    }
+
     /// Gives memory back that a large frame needed; call it between reads.
     pub fn relax(&mut self) {
         if self.partial.is_empty() && self.finished.capacity() > KEPT_BYTES_MAX {
@@ -118,7 +140,7 @@ impl Decoder {
 
     /// How many bytes of an unfinished frame are held.
     pub fn held_bytes(&self) -> usize {
-        self.partial.len()
+        self.arriving.as_ref().map_or(self.partial.len(), |arriving| LENGTH_PREFIX_BYTES + arriving.held_bytes())
     }
 
     /// Says whether the end of the stream is a clean one.
@@ -126,6 +148,10 @@ impl Decoder {
     /// # Errors
     /// [`FrameError::Truncated`] when the stream ended inside a frame.
     pub fn finish(&self) -> Result<(), FrameError> {
+        if let Some(arriving) = &self.arriving {
+            let expected = LENGTH_PREFIX_BYTES + arriving.bytes();
+            return Err(FrameError::Truncated { expected, found: self.held_bytes() });
+        }
         match self.partial.first_chunk() {
             None if self.partial.is_empty() => Ok(()),
             None => Err(FrameError::Truncated { expected: LENGTH_PREFIX_BYTES, found: self.partial.len() }),
@@ -177,13 +203,17 @@ impl Decoder {
         let missing = wanted.saturating_sub(self.partial.len()).min(input.len());
         let (taken, rest) = input.split_at(missing);
         if self.partial.capacity() - self.partial.len() < taken.len() {
-            // A long frame is moved a few times only on its way, and has room for no more than came.
-            let ahead = (wanted - self.partial.len()).min(3 * self.partial.len());
-            self.partial.reserve_exact(ahead.max(taken.len()));
+            self.partial.reserve_exact(room_for(taken.len(), self.partial.len(), wanted));
         }
         self.partial.extend_from_slice(taken);
         *input = rest;
     }
+}
+
+/// How much room to make for `more` bytes behind those that are `held`, of those that are `wanted` in the end.
+pub(crate) fn room_for(more: usize, held: usize, wanted: usize) -> usize {
+    // A long frame is moved a few times only on its way, and its room is in proportion to what has come.
+    (wanted - held).min(3 * held).max(more)
 }
 
 /// Appends one frame to `out`, its content written by `write`.

@@ -5,10 +5,16 @@
 //! does not parse what passes through it: a `payload` and a `data` stay the text they arrived as.
 //! `PROTOCOL.md` at the root of the repository is the same contract for people.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 #[cfg(test)]
 mod agreement;
+#[cfg(test)]
+mod agreement_in_pieces;
+#[cfg(test)]
+mod agreement_when_long;
+mod arriving;
+mod check;
 mod decode;
 mod encode;
 pub mod error_code;
@@ -19,13 +25,21 @@ pub mod init;
 mod json;
 pub mod layer1;
 pub mod limits;
+mod masks;
 mod members;
 pub mod message;
 pub mod name;
 mod named;
+mod nesting;
+mod outline;
 mod output;
+mod planes;
 mod refusal;
+mod scalars;
 mod scan;
+mod strings;
+mod tokens;
+mod vectors;
 mod walk;
 
 pub use encode::WireRequest;

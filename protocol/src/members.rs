@@ -6,6 +6,8 @@
 
 use crate::{
     Delivery, Exit,
+    check::{Check, LONG_BYTES_MIN},
+    outline::MemberOutline,
     walk::{RawString, Walk},
 };
 use serde::de::DeserializeOwned;
@@ -42,8 +44,8 @@ pub(crate) struct FailureMembers {
 }
 
 /// The names that are known. None may come twice.
-#[derive(Clone, Copy)]
-enum Name {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Name {
     Id,
     Type,
     Status,
@@ -63,7 +65,7 @@ enum Name {
 }
 
 impl Name {
-    fn of(text: &str) -> Option<Name> {
+    pub(crate) fn of(text: &str) -> Option<Name> {
         Some(match text {
             "id" => Name::Id,
             "type" => Name::Type,
@@ -89,6 +91,11 @@ impl Name {
 impl<'a> Members<'a> {
     /// Reads the text of one message into members that are all absent; `None` is any reason to refuse it.
     pub(crate) fn read(&mut self, text: &'a str) -> Option<()> {
+        if text.len() < LONG_BYTES_MIN { self.walk(text) } else { self.check(text) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn walk(&mut self, text: &'a str) -> Option<()> {
         let mut walk = Walk::new(text);
         let mut seen = 0_u32;
         walk.take(b'{')?;
@@ -118,7 +125,28 @@ impl<'a> Members<'a> {
         walk.is_at_end().then_some(())
     }
 
-    #[inline]
+    #[inline(never)]
+    fn check(&mut self, text: &'a str) -> Option<()> {
+        let mut outline = MemberOutline::default();
+        Check::new().finish(text, &mut outline)?;
+        self.read_outlined(text, &outline)
+    }
+
+    /// As [`Members::read`], of a text that has been checked, with this outline.
+    #[inline(never)]
+    pub(crate) fn read_outlined(&mut self, text: &'a str, outline: &MemberOutline) -> Option<()> {
+        for (name, value) in outline.members()? {
+            let value = text.get(value)?;
+            match name {
+                Name::Payload => self.payload = Some(value).filter(|text| *text != "null"),
+                Name::Data => self.data = Some(value).filter(|text| *text != "null"),
+                _ => self.read_member(name, &mut Walk::new(value))?,
+            }
+        }
+        Some(())
+    }
+
+    #[inline(always)]
     fn read_member(&mut self, name: Name, walk: &mut Walk<'a>) -> Option<()> {
         match name {
             Name::Id => self.id = number(walk)?,
@@ -165,7 +193,7 @@ fn string<'a>(walk: &mut Walk<'a>) -> Option<Option<Cow<'a, str>>> {
     if walk.peek()? == b'"' { unescaped(walk.string()?).map(Some) } else { not_null(walk)?.is_none().then_some(None) }
 }
 
-fn unescaped(string: RawString<'_>) -> Option<Cow<'_, str>> {
+pub(crate) fn unescaped(string: RawString<'_>) -> Option<Cow<'_, str>> {
     match string {
         RawString::Plain(text) => Some(Cow::Borrowed(text)),
         RawString::Escaped(text) => serde_json::from_str(text).ok().map(Cow::Owned),

@@ -6,7 +6,11 @@
 //! nesting is as deep as the text is long, without a deep stack. It deliberately doesn't say what
 //! was wrong: whoever needs a sentence lets `serde_json` read the text again.
 
-use crate::scan;
+use crate::{
+    check::{Check, LONG_BYTES_MIN},
+    nesting::{Container, Nesting},
+    scan,
+};
 
 /// A place in a text that is known to be UTF-8.
 #[derive(Debug)]
@@ -32,6 +36,9 @@ impl<'a> Walk<'a> {
 
     /// Whether `text` is one value, with nothing around it but white space.
     pub(crate) fn is_one_value(text: &str) -> bool {
+        if text.len() >= LONG_BYTES_MIN {
+            return Check::is_one_value(text);
+        }
         let mut walk = Walk::new(text);
         walk.peek().is_some() && walk.value().is_some() && walk.is_at_end()
     }
@@ -215,65 +222,4 @@ fn digits_end(bytes: &[u8], at: usize) -> Option<usize> {
 #[inline(always)]
 fn literal_end(bytes: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
     bytes.get(at..)?.starts_with(literal).then_some(at + literal.len())
-}
-
-/// What has values in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Container {
-    Array = b']',
-    Object = b'}',
-}
-
-impl Container {
-    #[inline]
-    fn opened_by(byte: u8) -> Option<Container> {
-        match byte {
-            b'[' => Some(Container::Array),
-            b'{' => Some(Container::Object),
-            _ => None,
-        }
-    }
-
-    /// The byte that ends it.
-    #[inline]
-    fn end(self) -> u8 {
-        self as u8
-    }
-}
-
-/// The containers around a container, one bit for each: an array is 0, an object 1.
-#[derive(Debug)]
-struct Nesting {
-    /// The innermost ones, the innermost one lowest; the highest bit that is set only says how many.
-    inner: u64,
-    /// The ones around those, as many as fit into each; an eighth of the bytes of the text at most.
-    outer: Vec<u64>,
-}
-
-impl Default for Nesting {
-    fn default() -> Nesting {
-        Nesting { inner: 1, outer: Vec::new() }
-    }
-}
-
-impl Nesting {
-    #[inline]
-    fn push(&mut self, container: Container) {
-        if self.inner.leading_zeros() == 0 {
-            self.outer.push(self.inner);
-            self.inner = 1;
-        }
-        self.inner = self.inner << 1 | u64::from(container == Container::Object);
-    }
-
-    #[inline]
-    fn pop(&mut self) -> Option<Container> {
-        if self.inner == 1 {
-            self.inner = self.outer.pop()?;
-        }
-        let container = if self.inner & 1 == 1 { Container::Object } else { Container::Array };
-        self.inner >>= 1;
-        Some(container)
-    }
 }

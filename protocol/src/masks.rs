@@ -1,0 +1,108 @@
+//! Masks with a bit for each byte of a block, the first byte's lowest, and what they carry from one block into
+//! the next. What the bits mean is their users' business.
+
+use crate::planes::BLOCKS;
+
+/// A mask for each block of a stretch, and that of the block in front of them.
+#[derive(Debug)]
+pub(crate) struct Masks([u64; BLOCKS + 1]);
+
+impl Masks {
+    pub(crate) const NONE: Masks = Masks([0; BLOCKS + 1]);
+
+    /// Begins a new stretch: the last block of the one before is in front of it.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self) {
+        self.0[0] = self.0[BLOCKS];
+    }
+
+    #[inline(always)]
+    pub(crate) fn set(&mut self, block: usize, mask: u64) {
+        self.0[block + 1] = mask;
+    }
+
+    #[inline(always)]
+    pub(crate) fn of(&self, block: usize) -> u64 {
+        self.0[block + 1]
+    }
+
+    /// Whether there is no bit in this stretch, nor in the block in front of it.
+    #[inline(always)]
+    pub(crate) fn are_none(&self) -> bool {
+        self.0.iter().fold(0, |all, mask| all | mask) == 0
+    }
+
+    /// The places in this block that are so many bytes behind those in the masks.
+    #[inline(always)]
+    pub(crate) fn behind(&self, block: usize, bytes: u32) -> u64 {
+        self.0[block + 1] << bytes | self.0[block] >> (u64::BITS - bytes)
+    }
+}
+
+/// Whether the next block's first byte is meant too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Carry(u64);
+
+impl Carry {
+    pub(crate) const NONE: Carry = Carry(0);
+    pub(crate) const ONE: Carry = Carry(1);
+
+    #[inline(always)]
+    pub(crate) fn is_set(self) -> bool {
+        self.0 != 0
+    }
+
+    /// The places one behind these.
+    #[inline(always)]
+    pub(crate) fn next(&mut self, places: u64) -> u64 {
+        let next = places << 1 | self.0;
+        self.0 = places >> (u64::BITS - 1);
+        next
+    }
+
+    /// The first places behind these that are not `passed`; none of these may be passed itself.
+    #[inline(always)]
+    pub(crate) fn first_behind(&mut self, places: u64, passed: u64) -> u64 {
+        let next = self.next(places);
+        self.carry_over(next, passed)
+    }
+
+    /// The first places from these on that are not `passed`; the bytes in front of these may not be passed.
+    #[inline(always)]
+    pub(crate) fn first_from(&mut self, places: u64, passed: u64) -> u64 {
+        let places = places | std::mem::take(&mut self.0);
+        self.carry_over(places, passed)
+    }
+
+    /// Both at once: behind some, and from others on.
+    #[inline(always)]
+    pub(crate) fn first_behind_or_from(&mut self, behind: u64, from: u64, passed: u64) -> u64 {
+        let places = self.next(behind) | from;
+        self.carry_over(places, passed)
+    }
+
+    #[inline(always)]
+    fn carry_over(&mut self, places: u64, passed: u64) -> u64 {
+        // Each place is at the beginning of a run of passed bytes, or at none: a sum takes it behind the run.
+        let (sum, is_over) = places.overflowing_add(passed);
+        self.0 |= u64::from(is_over);
+        sum & !passed
+    }
+}
+
+/// All bits, or none.
+#[inline(always)]
+pub(crate) fn all_if(condition: bool) -> u64 {
+    u64::from(condition).wrapping_neg()
+}
+
+/// Each bit is whether the number of bits of `mask` up to there is odd.
+#[inline(always)]
+pub(crate) fn parity(mut mask: u64) -> u64 {
+    mask ^= mask << 1;
+    mask ^= mask << 2;
+    mask ^= mask << 4;
+    mask ^= mask << 8;
+    mask ^= mask << 16;
+    mask ^ mask << 32
+}

@@ -1,0 +1,157 @@
+//! Checks the numbers and literals in a stretch of JSON, all of them at once. What may stand around them is
+//! [`crate::tokens`]' business.
+//!
+//! Nearly every rule is about neighbours, so it is a few operations on masks.
+
+use crate::{
+    masks::{Carry, Masks},
+    planes::{BLOCKS, Block, Planes},
+};
+
+#[derive(Debug)]
+pub(crate) struct Scalars {
+    /// All their bytes, and what else is outside of strings and no other token: that is refused.
+    pub(crate) bytes: Masks,
+    /// The first byte of each.
+    pub(crate) starts: Masks,
+    trues: Masks,
+    falses: Masks,
+    nulls: Masks,
+    digits: Masks,
+    zeros: Masks,
+    minuses: Masks,
+    points: Masks,
+    /// Each `e` or `E` of a number.
+    exponents: Masks,
+    /// The signs that aren't at the beginning of a number.
+    signs: Masks,
+    in_fraction: Carry,
+    in_exponent: Carry,
+}
+
+impl Scalars {
+    pub(crate) const NONE: Scalars = Scalars {
+        bytes: Masks::NONE,
+        starts: Masks::NONE,
+        trues: Masks::NONE,
+        falses: Masks::NONE,
+        nulls: Masks::NONE,
+        digits: Masks::NONE,
+        zeros: Masks::NONE,
+        minuses: Masks::NONE,
+        points: Masks::NONE,
+        exponents: Masks::NONE,
+        signs: Masks::NONE,
+        in_fraction: Carry::NONE,
+        in_exponent: Carry::NONE,
+    };
+
+    /// Checks those of the next stretch, whose `bytes` are set.
+    #[inline(always)]
+    pub(crate) fn check(&mut self, planes: &Planes) -> Option<()> {
+        if self.bytes.are_none() {
+            // Strings and brackets only, and none of those begun before goes on.
+            *self = Scalars::NONE;
+            return Some(());
+        }
+        self.mark(planes);
+        let wrong = self.wrong_literals(planes) | self.wrong_numbers();
+        (wrong == 0).then_some(())
+    }
+
+    #[inline(always)]
+    fn mark(&mut self, planes: &Planes) {
+        self.starts.begin();
+        self.trues.begin();
+        self.falses.begin();
+        self.nulls.begin();
+        self.digits.begin();
+        self.zeros.begin();
+        self.minuses.begin();
+        self.points.begin();
+        self.exponents.begin();
+        self.signs.begin();
+        for block in 0..BLOCKS {
+            let of = Block::of(planes, block);
+            let bytes = self.bytes.of(block);
+            let starts = bytes & !self.bytes.behind(block, 1);
+            let minuses = bytes & of.byte(b'-');
+            self.starts.set(block, starts);
+            self.trues.set(block, starts & of.byte(b't'));
+            self.falses.set(block, starts & of.byte(b'f'));
+            self.nulls.set(block, starts & of.byte(b'n'));
+            self.digits.set(block, bytes & of.digit());
+            self.zeros.set(block, bytes & of.byte(b'0'));
+            self.minuses.set(block, minuses);
+            self.points.set(block, bytes & of.byte(b'.'));
+            self.signs.set(block, minuses & !starts | bytes & of.byte(b'+'));
+        }
+    }
+
+    /// Also sets the exponents, which are where an `e` is that belongs to no literal.
+    #[inline(always)]
+    fn wrong_literals(&mut self, planes: &Planes) -> u64 {
+        let mut wrong = 0;
+        for block in 0..BLOCKS {
+            let of = Block::of(planes, block);
+            let bytes = self.bytes.of(block);
+            let behind_t = |bytes| self.trues.behind(block, bytes);
+            let behind_f = |bytes| self.falses.behind(block, bytes);
+            let behind_n = |bytes| self.nulls.behind(block, bytes);
+            let a = behind_f(1);
+            let e = behind_t(3) | behind_f(4);
+            let l = behind_f(2) | behind_n(2) | behind_n(3);
+            let r = behind_t(1);
+            let s = behind_f(3);
+            let u = behind_t(2) | behind_n(1);
+            let ends = behind_t(4) | behind_f(5) | behind_n(4);
+            wrong |= a & !of.byte(b'a')
+                | e & !of.byte(b'e')
+                | l & !of.byte(b'l')
+                | r & !of.byte(b'r')
+                | s & !of.byte(b's')
+                | u & !of.byte(b'u')
+                | ends & bytes;
+            let firsts = self.trues.of(block) | self.falses.of(block) | self.nulls.of(block);
+            let literals = firsts | a | e | l | r | s | u;
+            let exponents = bytes & !literals & of.either_case(b'e');
+            self.exponents.set(block, exponents);
+            let signs = self.minuses.of(block) | self.signs.of(block);
+            wrong |= bytes & !(literals | self.digits.of(block) | self.points.of(block) | exponents | signs);
+        }
+        wrong
+    }
+
+    #[inline(always)]
+    fn wrong_numbers(&mut self) -> u64 {
+        let mut wrong = 0;
+        let mut points_and_exponents = 0;
+        for block in 0..BLOCKS {
+            let (digits, signs) = (self.digits.of(block), self.signs.of(block));
+            let behind_point_or_sign =
+                self.minuses.behind(block, 1) | self.signs.behind(block, 1) | self.points.behind(block, 1);
+            let behind_exponent = self.exponents.behind(block, 1);
+            wrong |= behind_point_or_sign & !digits;
+            wrong |= behind_exponent & !(digits | signs);
+            wrong |= signs & !behind_exponent;
+
+            let ends_of_digits = self.points.of(block) | self.exponents.of(block);
+            wrong |= ends_of_digits & !self.digits.behind(block, 1);
+            points_and_exponents |= ends_of_digits;
+
+            let behind_first_digit =
+                self.starts.behind(block, 1) | self.starts.behind(block, 2) & self.minuses.behind(block, 2);
+            wrong |= self.zeros.behind(block, 1) & behind_first_digit & digits;
+        }
+        if points_and_exponents != 0 || self.in_fraction.is_set() || self.in_exponent.is_set() {
+            for block in 0..BLOCKS {
+                let (digits, points) = (self.digits.of(block), self.points.of(block));
+                let exponents = self.exponents.of(block);
+                let behind_fraction = self.in_fraction.first_behind(points, digits);
+                let behind_exponent = self.in_exponent.first_behind(exponents | self.signs.of(block), digits);
+                wrong |= behind_fraction & points | behind_exponent & (points | exponents);
+            }
+        }
+        wrong
+    }
+}
