@@ -26,6 +26,7 @@ mod processes;
 mod release;
 mod runtimes;
 mod signals;
+mod sources;
 mod state_dir;
 mod status;
 mod supervisor;

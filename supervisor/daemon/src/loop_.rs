@@ -13,7 +13,6 @@ use crate::{
     supervisor::Inject,
 };
 use bulkhead_core::{ClientId, RunId};
-use futures_util::{Stream as _, stream::FuturesUnordered};
 use std::{
     future::Future,
     io,
@@ -137,7 +136,7 @@ impl Future for Source {
 }
 
 /// The descriptors that are waited for.
-pub(crate) type Sources = FuturesUnordered<Source>;
+pub(crate) type Sources = crate::sources::Sources<Source>;
 
 /// Waits for the guardian's first report; `None` when it has not come before the alarm.
 pub(crate) async fn readable(guardian: &Guardian, alarm: &Alarm) -> Option<io::Result<()>> {
@@ -161,41 +160,40 @@ pub(crate) async fn run(mut host: Host, injected: UnboundedReceiver<Inject>, sig
 
 /// Handles everything that is there, writes what came of it, and sets the alarm.
 fn turn(host: &mut Host, context: &mut Context<'_>) -> Poll<()> {
-    let mut now = Instant::now();
-    let (mut handled, began) = (0_usize, now);
-    let mut is_over = false;
+    let began = Instant::now();
     // To look at the clock takes as long as a part of a message does.
     let is_long = |handled: usize| {
         handled >= EVENTS_PER_TURN || (handled.is_multiple_of(EVENTS_PER_LOOK) && began.elapsed() >= TURN_MAX)
     };
+    let (mut handled, mut is_over) = (0_usize, false);
+    host.tick(began);
+    host.store.register(context.waker());
+    while !is_over && host.take_outcome() {
+        handled += 1;
+        is_over = is_long(handled);
+    }
     loop {
-        let before = handled;
-        host.tick(now);
-        host.store.register(context.waker());
-        while !is_over && host.take_outcome() {
-            handled += 1;
-            is_over = is_long(handled);
-        }
-        while !is_over && let Poll::Ready(Some(event)) = Pin::new(&mut host.sources).poll_next(context) {
+        host.sources.look(context);
+        while !is_over && let Some(event) = host.sources.next() {
             handled += 1;
             host.handle(event);
             is_over = is_long(handled);
         }
         host.handle_timers();
         host.flush();
-        handled += usize::from(host.hear_guardian());
-        if host.is_finished() {
-            return Poll::Ready(());
+        host.hear_guardian();
+        // What was done may have ordered new waits, which must be polled once to be heard.
+        if is_over || !host.sources.has_new() {
+            break;
         }
-        if is_over {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        // What was flushed may have ordered new waits, which must be polled once to be heard.
-        if handled == before && !host.has_new_sources() {
-            host.set_alarm();
-            return Poll::Pending;
-        }
-        now = Instant::now();
     }
+    if host.is_finished() {
+        return Poll::Ready(());
+    }
+    if is_over {
+        context.waker().wake_by_ref();
+    } else {
+        host.set_alarm();
+    }
+    Poll::Pending
 }

@@ -56,11 +56,9 @@ impl Host {
         }
     }
 
-    /// Announces and records what waited for that; returns whether there was anything.
-    pub(super) fn say_what_was_done(&mut self) -> bool {
-        let to_be_said = std::mem::take(&mut self.to_be_said);
-        let has_said = !to_be_said.is_empty();
-        for what in to_be_said {
+    /// Announces and records what waited for that.
+    pub(super) fn say_what_was_done(&mut self) {
+        for what in std::mem::take(&mut self.to_be_said) {
             match what {
                 ToBeSaid::Announcement(announcement) => self.announced(*announcement),
                 ToBeSaid::Crash(record) => {
@@ -70,7 +68,6 @@ impl Host {
                 }
             }
         }
-        has_said
     }
 
     pub(super) fn spawn(&mut self, run: RunId, generation: u64, instance: String) {

@@ -24,14 +24,12 @@ impl Host {
         }
     }
 
-    /// Hears what the guardian has to say, if it speaks; returns whether it did. It comes when what clients
-    /// and modules sent is on its way: a start that follows from it takes longer than many messages.
-    pub(crate) fn hear_guardian(&mut self) -> bool {
-        let speaks = std::mem::take(&mut self.guardian_speaks);
-        if speaks {
+    /// Hears what the guardian has to say, if it speaks. It comes when what clients and modules sent is on
+    /// its way: a start that follows from it takes longer than many messages.
+    pub(crate) fn hear_guardian(&mut self) {
+        if std::mem::take(&mut self.guardian_speaks) {
             self.guardian_readable();
         }
-        speaks
     }
 
     fn guardian_readable(&mut self) {

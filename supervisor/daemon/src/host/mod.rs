@@ -109,7 +109,6 @@ pub(crate) struct Host {
     errands: Errands,
     pub(crate) socket: Option<ControlSocket>,
     pub(crate) sources: Sources,
-    new_sources: bool,
     /// Links that have something to write.
     dirty: Vec<LinkId>,
     /// Announcements and records that wait until what they are about is written to those whom it concerns.
@@ -184,7 +183,6 @@ impl Host {
             errands: Errands::default(),
             socket: parts.socket,
             sources: Sources::new(),
-            new_sources: false,
             dirty: Vec::new(),
             to_be_said: Vec::new(),
             tails: HashMap::new(),
@@ -258,10 +256,6 @@ impl Host {
             self.pump_followers();
             self.perform();
         }
-    }
-
-    pub(crate) fn has_new_sources(&mut self) -> bool {
-        std::mem::take(&mut self.new_sources)
     }
 
     fn is_ended(&self) -> bool {
@@ -346,6 +340,5 @@ impl Host {
 
     fn watch(&mut self, source: Source) {
         self.sources.push(source);
-        self.new_sources = true;
     }
 }

@@ -36,7 +36,8 @@ impl Host {
     pub(crate) fn flush(&mut self) {
         self.unwritten = 0;
         self.write_dirty();
-        while self.say_what_was_done() {
+        while !self.to_be_said.is_empty() {
+            self.say_what_was_done();
             self.perform();
             self.write_dirty();
         }
