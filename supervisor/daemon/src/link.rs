@@ -25,6 +25,10 @@ pub(crate) const READ_BYTES: usize = 256 * 1024;
 /// and the first ones are on their way before the last ones are looked at.
 const MESSAGES_PER_READ: usize = 32;
 
+/// Bytes that are written to a link before others have their turn: somebody who reads as fast as they are
+/// written must not hold up everybody else for as long as a message is.
+const WRITTEN_AT_ONCE_BYTES_MAX: u64 = 512 * 1024;
+
 /// The descriptors behind a link.
 #[derive(Debug)]
 pub(crate) enum Io {
@@ -263,10 +267,10 @@ impl Link {
         self.unsent.push_back((self.output.end(), request));
     }
 
-    /// Writes as much as the other side takes. `Ok(true)`: nothing is left.
+    /// Writes as much as the other side takes, and as one turn has room for. `Ok(true)`: nothing is left.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
-        let mut written = Ok(());
-        while self.output.pending_bytes() > 0 {
+        let (mut written, most) = (Ok(()), self.output.written() + WRITTEN_AT_ONCE_BYTES_MAX);
+        while self.output.pending_bytes() > 0 && self.output.written() < most {
             written = self.output.write_with(|pieces| self.io.try_write(pieces));
             match &written {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -281,7 +285,7 @@ impl Link {
         }
         match written {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            other => other.map(|()| true),
+            other => other.map(|()| self.output.pending_bytes() == 0),
         }
     }
 

@@ -31,10 +31,10 @@ const EVENTS_PER_TURN: usize = 64;
 
 /// How long a turn may grow before the system is asked again what else there is: somebody who floods
 /// must not keep others from being heard.
-const TURN_MAX: Duration = Duration::from_millis(2);
+const TURN_MAX: Duration = Duration::from_micros(500);
 
 /// Events between two looks at how long a turn has grown.
-const EVENTS_PER_LOOK: usize = 4;
+const EVENTS_PER_LOOK: usize = 2;
 
 /// One end of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
