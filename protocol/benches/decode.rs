@@ -223,6 +223,11 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
             "response, 128 bytes",
             format!(r#"{{"id":17,"status":"success","data":{{"echo":"{}"}}}}"#, "x".repeat(79)).into_bytes(),
         ),
+        (
+            "request, all members",
+            br#"{"id":17,"type":"command","to":"echo","payload":{},"deadline_ms":29870,"key":"order-1712-a","of":4}"#
+                .to_vec(),
+        ),
         ("ping", br#"{"id":17,"type":"ping"}"#.to_vec()),
         ("1 MiB, one string", request(&string("x"))),
         ("1 MiB, one string, escapes", request(&string("several words in a line of a text\\n"))),
