@@ -62,8 +62,12 @@ fn long_string_stop(bytes: &[u8], mut at: usize) -> usize {
 /// Whether there is a quotation mark, backslash or control character anywhere, for which its place does not matter.
 #[inline(always)]
 pub(crate) fn has_string_stop(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks();
-    words.iter().any(|word| stop_marks(u64::from_le_bytes(*word)) != 0) || rest.iter().any(|byte| stops_string(*byte))
+    let is_in = |word: &[u8; WORD_BYTES]| stop_marks(u64::from_le_bytes(*word)) != 0;
+    match bytes.last_chunk() {
+        // The last word may overlap the one before it, so that no bytes are left over.
+        Some(last) => bytes.as_chunks().0.iter().any(is_in) || is_in(last),
+        None => bytes.iter().any(|byte| stops_string(*byte)),
+    }
 }
 
 /// The place of the first stop in two words.
