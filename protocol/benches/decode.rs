@@ -1,9 +1,9 @@
 //! What reading a message costs beside `serde_json` with raw values, of the same bytes in the same
 //! run: rounds take turns, and the medians of the rounds are printed. Below that, how long each piece of a long
-//! message holds up whoever reads it.
+//! message holds up whoever reads it, and what writing a short one costs.
 //!
 //! `cargo bench -p bulkhead-protocol`; with `-- --only TEXT`, the rows whose names have the text.
-//! `-- --count READER NAME TIMES` only reads, for tools that count instructions.
+//! `-- --count READER NAME TIMES` only reads, for tools that count instructions; as a READER, `writer` writes.
 
 use bulkhead_protocol::{Decoder, Message};
 use serde::Deserialize;
@@ -93,6 +93,35 @@ fn main() {
             println!("{LONG_TIMES} x {name:<29}{:>10}{last:>14}{longest:>14}{all:>12}", frame.len());
         }
     }
+    println!("\n{:<34}{:>10}{:>14}", "ns", "bytes", "to write it");
+    for (name, frame) in messages.iter().filter(|(name, _)| only.is_none_or(|only| name.contains(only))) {
+        if frame.len() < LARGE_BYTES {
+            println!("{name:<34}{:>10}{:>14.1}", frame.len(), measure_writing(frame));
+        }
+    }
+}
+
+/// Writes the message with this content, each time over the one before, as to a buffer that is sent and kept.
+fn writer(frame: &[u8]) -> impl FnMut() {
+    let message = Message::decode(frame).expect("it is a message");
+    let mut out = Vec::new();
+    move || {
+        out.clear();
+        black_box(&message).encode(black_box(&mut out), LARGE_BYTES).expect("it is short");
+    }
+}
+
+/// The median time that writing a short message takes, in nanoseconds.
+fn measure_writing(frame: &[u8]) -> f64 {
+    let times = ROUND_BYTES.div_ceil(frame.len());
+    let mut write = writer(frame);
+    let mut rounds = [(); ROUNDS].map(|()| {
+        let start = Instant::now();
+        (0..times).for_each(|_| write());
+        start.elapsed().as_secs_f64() * 1e9 / times as f64
+    });
+    rounds.sort_unstable_by(f64::total_cmp);
+    rounds[ROUNDS / 2]
 }
 
 /// How long a long message takes with its last piece, with the other piece that takes longest, and in all.
@@ -150,11 +179,15 @@ fn measure(frame: &[u8]) -> [f64; READERS.len()] {
 
 fn count(messages: &[(&str, Vec<u8>)], arguments: &[String]) {
     let [reader, name, times] = arguments else { panic!("expected READER NAME TIMES") };
-    let (_, reader) = READERS.iter().find(|(found, _)| found == reader).expect("there is a reader of this name");
     let (_, frame) = messages.iter().find(|(found, _)| found == name).expect("there is a message of this name");
-    for _ in 0..times.parse().expect("it is a number") {
-        reader(frame);
+    let times = 0..times.parse().expect("it is a number");
+    if reader == "writer" {
+        let mut write = writer(frame);
+        times.for_each(|_| write());
+        return;
     }
+    let (_, reader) = READERS.iter().find(|(found, _)| found == reader).expect("there is a reader of this name");
+    times.for_each(|_| reader(frame));
 }
 
 fn messages() -> Vec<(&'static str, Vec<u8>)> {
@@ -189,6 +222,11 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
         (
             "response, 128 bytes",
             format!(r#"{{"id":17,"status":"success","data":{{"echo":"{}"}}}}"#, "x".repeat(79)).into_bytes(),
+        ),
+        (
+            "request, all members",
+            br#"{"id":17,"type":"command","to":"echo","payload":{},"deadline_ms":29870,"key":"order-1712-a","of":4}"#
+                .to_vec(),
         ),
         ("ping", br#"{"id":17,"type":"ping"}"#.to_vec()),
         ("1 MiB, one string", request(&string("x"))),

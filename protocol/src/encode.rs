@@ -4,6 +4,7 @@
 use crate::{
     Failure, Json, Message, Request, RequestType, Response, Status,
     frame::{self, FrameError},
+    scan,
 };
 use serde::Serialize;
 
@@ -82,26 +83,33 @@ impl WireRequest<'_> {
     ) -> Result<Option<usize>, FrameError> {
         encode(out, around, self.payload, frame_bytes_max, |object| {
             if let Some(id) = self.id {
-                object.member("id", &id);
+                object.member(r#","id":"#, &id);
             }
             match self.kind {
-                RequestType::Unknown(name) => object.member("type", name),
-                known => object.word("type", known.name()),
+                RequestType::Init => object.piece(r#","type":"init""#),
+                RequestType::Command => object.piece(r#","type":"command""#),
+                RequestType::Query => object.piece(r#","type":"query""#),
+                RequestType::Mutation => object.piece(r#","type":"mutation""#),
+                RequestType::Event => object.piece(r#","type":"event""#),
+                RequestType::Ping => object.piece(r#","type":"ping""#),
+                RequestType::Cancel => object.piece(r#","type":"cancel""#),
+                RequestType::Shutdown => object.piece(r#","type":"shutdown""#),
+                RequestType::Unknown(name) => object.text(r#","type":"#, name),
             }
             if let Some(to) = self.to {
-                object.member("to", to);
+                object.text(r#","to":"#, to);
             }
             if self.payload != "null" {
-                object.payload("payload", self.payload);
+                object.payload(r#","payload":"#, self.payload);
             }
             if let Some(deadline_ms) = self.deadline_ms {
-                object.member("deadline_ms", &deadline_ms);
+                object.member(r#","deadline_ms":"#, &deadline_ms);
             }
             if let Some(key) = self.key {
-                object.member("key", key);
+                object.text(r#","key":"#, key);
             }
             if let Some(of) = self.of {
-                object.member("of", &of);
+                object.member(r#","of":"#, &of);
             }
         })
     }
@@ -125,17 +133,17 @@ impl Response {
     ) -> Result<Option<usize>, FrameError> {
         let data = self.status.data().map_or("", Json::as_str);
         encode(out, around, data, frame_bytes_max, |object| {
-            object.member("id", &self.id);
+            object.member(r#","id":"#, &self.id);
             match &self.status {
-                Status::Progress(_) => object.word("status", "progress"),
-                Status::Success(_) => object.word("status", "success"),
+                Status::Progress(_) => object.piece(r#","status":"progress""#),
+                Status::Success(_) => object.piece(r#","status":"success""#),
                 Status::Error(failure) => {
-                    object.word("status", "error");
+                    object.piece(r#","status":"error""#);
                     failure.write(object);
                 }
             }
             if !data.is_empty() {
-                object.payload("data", data);
+                object.payload(r#","data":"#, data);
             }
         })
     }
@@ -151,6 +159,7 @@ pub(crate) enum Around {
 }
 
 /// Appends one frame with the object that `write` writes; returns the place of `payload` if that is left out.
+#[inline(always)]
 fn encode(
     out: &mut Vec<u8>,
     around: Around,
@@ -160,88 +169,157 @@ fn encode(
 ) -> Result<Option<usize>, FrameError> {
     let mut place = None;
     let left_out = if around == Around::Payload { payload.len() } else { 0 };
+    out.reserve(payload.len() - left_out + SMALL_MEMBERS_BYTES);
     frame::encode_around(out, left_out, frame_bytes_max, |out| {
-        out.reserve(payload.len() - left_out + SMALL_MEMBERS_BYTES);
-        let mut object = ObjectWriter::new(out, around);
+        let start = out.len();
+        let mut object = ObjectWriter { out, around, place: None };
         write(&mut object);
-        place = object.end();
+        place = object.place;
+        // Each member begins with a comma, the first one too.
+        out[start] = b'{';
+        out.push(b'}');
     })?;
     Ok(place)
 }
 
-/// Room for the members of a message that are not its payload, as they usually are.
-const SMALL_MEMBERS_BYTES: usize = 96;
+/// Room for the members of a message that are not its payload, as they usually are, and its length.
+const SMALL_MEMBERS_BYTES: usize = 100;
 
 impl Failure {
     fn write(&self, object: &mut ObjectWriter<'_>) {
-        object.member("error", &self.error);
-        object.member("code", self.code.name());
+        object.text(r#","error":"#, &self.error);
+        object.word(r#","code":"#, self.code.name());
         if let Some(delivery) = self.delivery {
-            object.member("delivery", delivery.name());
+            object.word(r#","delivery":"#, delivery.name());
         }
-        object.member("retryable", &self.retryable);
+        object.member(r#","retryable":"#, &self.retryable);
         if let Some(exit) = &self.exit {
-            object.member("exit", exit);
+            object.member(r#","exit":"#, exit);
         }
         if !self.stderr.is_empty() {
-            object.member("stderr", &self.stderr);
+            object.member(r#","stderr":"#, &self.stderr);
         }
         if let Some(module_code) = &self.module_code {
-            object.member("module_code", module_code);
+            object.text(r#","module_code":"#, module_code);
         }
     }
 }
 
 /// Writes the members of one JSON object in a fixed order, so that the bytes of a message can be
 /// asserted.
+///
+/// The name of a member comes with all that stands around it, a comma in front. As a constant in
+/// functions that are always inlined, it is stored in a few instructions, without a call.
 struct ObjectWriter<'a> {
     out: &'a mut Vec<u8>,
-    first: bool,
     around: Around,
     /// Where the payload belongs that is left out.
     place: Option<usize>,
 }
 
-impl<'a> ObjectWriter<'a> {
-    fn new(out: &'a mut Vec<u8>, around: Around) -> ObjectWriter<'a> {
-        out.push(b'{');
-        ObjectWriter { out, first: true, around, place: None }
+impl ObjectWriter<'_> {
+    #[inline(always)]
+    fn piece(&mut self, piece: &str) {
+        self.out.extend_from_slice(piece.as_bytes());
     }
 
-    fn name(&mut self, name: &str) {
-        if !std::mem::take(&mut self.first) {
-            self.out.push(b',');
-        }
-        self.out.push(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
-    }
-
+    #[inline(always)]
     fn member(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
-        self.name(name);
+        self.piece(name);
         serde_json::to_writer(&mut *self.out, value).expect("a plain value can be written to memory");
     }
 
     /// A text that JSON takes as it is.
+    #[inline(always)]
     fn word(&mut self, name: &str, word: &str) {
-        self.name(name);
-        self.out.push(b'"');
-        self.out.extend_from_slice(word.as_bytes());
-        self.out.push(b'"');
+        self.piece(name);
+        self.piece("\"");
+        self.piece(word);
+        self.piece("\"");
     }
 
-    /// The payload or the data, as it is.
-    fn payload(&mut self, name: &str, json: &str) {
-        self.name(name);
-        match self.around {
-            Around::Nothing => self.out.extend_from_slice(json.as_bytes()),
-            Around::Payload => self.place = Some(self.out.len()),
+    #[inline(always)]
+    fn text(&mut self, name: &str, text: &str) {
+        if scan::has_string_stop(text.as_bytes()) {
+            self.member(name, text);
+        } else {
+            self.word(name, text);
         }
     }
 
-    /// Returns the place of the payload, if that is left out.
-    fn end(self) -> Option<usize> {
-        self.out.push(b'}');
-        self.place
+    /// The payload or the data, as it is.
+    #[inline(always)]
+    fn payload(&mut self, name: &str, json: &str) {
+        self.piece(name);
+        match self.around {
+            Around::Nothing => self.piece(json),
+            Around::Payload => self.place = Some(self.out.len()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What `serde_json` writes for the same value.
+    fn json(value: impl Serialize) -> String {
+        serde_json::to_string(&value).unwrap()
+    }
+
+    fn content(message: &Message) -> String {
+        let mut out = Vec::new();
+        message.encode(&mut out, 1 << 20).unwrap();
+        String::from_utf8(out.split_off(crate::limits::LENGTH_PREFIX_BYTES)).unwrap()
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof!["[a-z]{0,20}", "[a-z\"\\\\\n]{0,20}", any::<String>()]
+    }
+
+    fn number() -> impl Strategy<Value = u64> {
+        // As many of each length.
+        (any::<u64>(), 0..u64::BITS).prop_map(|(number, bits)| number >> bits)
+    }
+
+    proptest! {
+        #[test]
+        fn texts_and_numbers_are_written_as_serde_json_writes_them(
+            (kind, to, key, error) in (text(), text(), text(), text()),
+            (id, deadline_ms, of) in (number(), number(), number()),
+        ) {
+            let request = Request {
+                to: Some(to.clone()),
+                deadline_ms: Some(deadline_ms),
+                key: Some(key.clone()),
+                of: Some(of),
+                ..Request::new(id, RequestType::Unknown(kind.clone()), Json::of(&[1]))
+            };
+            prop_assert_eq!(
+                content(&Message::Request(request)),
+                format!(
+                    r#"{{"id":{},"type":{},"to":{},"payload":[1],"deadline_ms":{},"key":{},"of":{}}}"#,
+                    json(id), json(kind), json(to), json(deadline_ms), json(&key), json(of),
+                )
+            );
+            let mut failure = Failure::new(crate::ErrorCode::ModuleError, error.clone());
+            failure.module_code = Some(key.clone());
+            prop_assert_eq!(
+                content(&Message::Response(Response { id: Some(id), status: failure.into() })),
+                format!(
+                    r#"{{"id":{},"status":"error","error":{},"code":"module_error","retryable":false,"module_code":{}}}"#,
+                    json(id), json(error), json(&key),
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_member_has_no_comma_whichever_it_is() {
+        let event = Request::new(None, RequestType::Event, Json::null());
+        assert_eq!(content(&Message::Request(event)), r#"{"type":"event"}"#);
+        let progress = Response { id: None, status: Status::Progress(Json::of(&1)) };
+        assert_eq!(content(&Message::Response(progress)), r#"{"id":null,"status":"progress","data":1}"#);
     }
 }
