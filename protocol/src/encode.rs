@@ -4,7 +4,6 @@
 use crate::{
     Failure, Json, Message, Request, RequestType, Response, Status,
     frame::{self, FrameError},
-    scan,
 };
 use serde::Serialize;
 
@@ -94,10 +93,10 @@ impl WireRequest<'_> {
                 RequestType::Ping => object.piece(r#","type":"ping""#),
                 RequestType::Cancel => object.piece(r#","type":"cancel""#),
                 RequestType::Shutdown => object.piece(r#","type":"shutdown""#),
-                RequestType::Unknown(name) => object.text(r#","type":"#, name),
+                RequestType::Unknown(name) => object.member(r#","type":"#, name),
             }
             if let Some(to) = self.to {
-                object.text(r#","to":"#, to);
+                object.member(r#","to":"#, to);
             }
             if self.payload != "null" {
                 object.payload(r#","payload":"#, self.payload);
@@ -106,7 +105,7 @@ impl WireRequest<'_> {
                 object.member(r#","deadline_ms":"#, &deadline_ms);
             }
             if let Some(key) = self.key {
-                object.text(r#","key":"#, key);
+                object.member(r#","key":"#, key);
             }
             if let Some(of) = self.of {
                 object.member(r#","of":"#, &of);
@@ -187,7 +186,7 @@ const SMALL_MEMBERS_BYTES: usize = 100;
 
 impl Failure {
     fn write(&self, object: &mut ObjectWriter<'_>) {
-        object.text(r#","error":"#, &self.error);
+        object.member(r#","error":"#, &self.error);
         object.word(r#","code":"#, self.code.name());
         if let Some(delivery) = self.delivery {
             object.word(r#","delivery":"#, delivery.name());
@@ -200,7 +199,7 @@ impl Failure {
             object.member(r#","stderr":"#, &self.stderr);
         }
         if let Some(module_code) = &self.module_code {
-            object.text(r#","module_code":"#, module_code);
+            object.member(r#","module_code":"#, module_code);
         }
     }
 }
@@ -236,15 +235,6 @@ impl ObjectWriter<'_> {
         self.piece("\"");
         self.piece(word);
         self.piece("\"");
-    }
-
-    #[inline(always)]
-    fn text(&mut self, name: &str, text: &str) {
-        if scan::has_string_stop(text.as_bytes()) {
-            self.member(name, text);
-        } else {
-            self.word(name, text);
-        }
     }
 
     /// The payload or the data, as it is.

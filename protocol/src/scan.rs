@@ -59,17 +59,6 @@ fn long_string_stop(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Whether there is a quotation mark, backslash or control character anywhere, for which its place does not matter.
-#[inline(always)]
-pub(crate) fn has_string_stop(bytes: &[u8]) -> bool {
-    let is_in = |word: &[u8; WORD_BYTES]| stop_marks(u64::from_le_bytes(*word)) != 0;
-    match bytes.last_chunk() {
-        // The last word may overlap the one before it, so that no bytes are left over.
-        Some(last) => bytes.as_chunks().0.iter().any(is_in) || is_in(last),
-        None => bytes.iter().any(|byte| stops_string(*byte)),
-    }
-}
-
 /// The place of the first stop in two words.
 #[inline(always)]
 fn first_stop(words: [u64; 2]) -> Option<usize> {
@@ -230,7 +219,6 @@ mod tests {
                 bytes[start..].iter().position(|byte| is_stop(*byte)).map_or(bytes.len(), |place| start + place)
             };
             prop_assert_eq!(string_stop(&bytes, start), slowly(stops_a_string));
-            prop_assert_eq!(has_string_stop(&bytes[start..]), slowly(stops_a_string) < bytes.len());
             prop_assert_eq!(digits_end(&bytes, start), slowly(|byte| !byte.is_ascii_digit()));
             prop_assert_eq!(white_space_end(&bytes, start), slowly(is_no_white_space));
         }
