@@ -8,11 +8,7 @@
 
 use bulkhead_protocol::Exit;
 use nix::sys::signal::Signal;
-use std::{
-    collections::BTreeSet,
-    fs::{self, File},
-    os::unix::fs::FileExt,
-};
+use std::{fs::File, os::unix::fs::FileExt};
 
 /// The flag of a thread that is being taken apart: nothing of its program runs in it any more
 /// (`PF_EXITING` in the kernel's `include/linux/sched.h`).
@@ -26,35 +22,22 @@ const EXIT_CODE_FIELD: usize = 49;
 /// What proc_pid_stat(5) says is 52 numbers of at most 20 digits, and a name.
 const STAT_BYTES_MAX: usize = 2048;
 
-/// A process with more threads than this is left to the guardian's report.
-const THREADS_MAX: usize = 256;
-
-/// The ending of a process that has its exit status and of which no thread will run again; `None`
-/// where one may, and where the kernel doesn't tell.
+/// The ending of a process that has its exit status and of which nothing will run again; `None` where
+/// something may, and where the kernel doesn't tell.
+///
+/// The first look shows a first thread that is exiting: it starts no other one. So when the second shows
+/// that same thread alone, no other one is left, and none will come. By an exec another thread takes its
+/// number, which shows as one that is not exiting; a process that ends with threads left over is the
+/// guardian's to report, as those may still run.
 pub(crate) fn of(pid: i32) -> Option<Exit> {
-    let mut leader = Thread::first(pid)?;
-    let Seen { is_exiting: true, exit_status, .. } = leader.look()? else { return None };
+    let stat = File::open(format!("/proc/{pid}/stat")).ok()?;
+    let first = Seen::look(&stat)?;
     // A status of zero is an exit with code 0, or one that this process may not be told.
-    if exit_status == 0 {
+    if !first.is_exiting || first.exit_status == 0 {
         return None;
     }
-    // A thread that is exiting starts no other one. So when all that were seen are, and another look finds
-    // no new one, there is none that runs.
-    if leader.look()?.threads == 1 {
-        return Some(of_status(exit_status));
-    }
-    let mut seen = BTreeSet::from([pid]);
-    loop {
-        let new: Vec<i32> = threads(pid)?.into_iter().filter(|thread| seen.insert(*thread)).collect();
-        if new.is_empty() {
-            return Some(of_status(exit_status));
-        }
-        let runs = |thread| Thread::open(pid, thread)?.look().map(|seen| !seen.is_exiting);
-        // One that has gone meanwhile runs no more either.
-        if new.into_iter().any(|thread| runs(thread) == Some(true)) || seen.len() > THREADS_MAX {
-            return None;
-        }
-    }
+    let alone = Seen { threads: 1, ..first };
+    (Seen::look(&stat)? == alone).then(|| of_status(alone.exit_status))
 }
 
 /// The end that the guardian reports.
@@ -76,42 +59,24 @@ fn of_status(status: i32) -> Exit {
     }
 }
 
-/// The numbers of a process's threads.
-fn threads(pid: i32) -> Option<Vec<i32>> {
-    let entries = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    Some(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
-}
-
-/// One thread.
-struct Thread(File);
-
-/// A thread at the moment it was looked at.
-#[derive(Debug, PartialEq, Eq)]
+/// A process at the moment it was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
+    /// Whether its first thread is.
     is_exiting: bool,
-    /// Those of its process that are not reaped, itself included.
+    /// Those that are not reaped, the first one included.
     threads: u32,
+    /// That of its first thread.
     exit_status: i32,
 }
 
-impl Thread {
-    /// The first thread of a process. What is read of the process as a whole are this one's flags and status.
-    fn first(pid: i32) -> Option<Thread> {
-        File::open(format!("/proc/{pid}/stat")).ok().map(Thread)
-    }
-
-    fn open(pid: i32, thread: i32) -> Option<Thread> {
-        File::open(format!("/proc/{pid}/task/{thread}/stat")).ok().map(Thread)
-    }
-
-    fn look(&mut self) -> Option<Seen> {
+impl Seen {
+    fn look(stat: &File) -> Option<Seen> {
         let mut text = [0; STAT_BYTES_MAX];
-        let count = self.0.read_at(&mut text, 0).ok()?;
+        let count = stat.read_at(&mut text, 0).ok()?;
         Seen::parse(&text[..count])
     }
-}
 
-impl Seen {
     /// Reads the fields of proc_pid_stat(5). The name in parentheses is the process's own choice and may
     /// contain anything, so the fields are counted from the last parenthesis.
     fn parse(text: &[u8]) -> Option<Seen> {
@@ -128,6 +93,7 @@ impl Seen {
 mod tests {
     use super::*;
     use std::{
+        fs,
         io::Read,
         process::{Child, Command, Stdio},
         time::{Duration, Instant},
@@ -181,32 +147,60 @@ mod tests {
         assert_eq!(of(number(&child)), None);
     }
 
-    #[test]
-    fn a_process_whose_first_thread_has_ended_alone_has_not_ended() {
-        let dir = std::env::temp_dir().join(format!("bulkhead-endings-{}", std::process::id()));
+    /// A program in C whose first thread ends with the status 7 while another one does `live`.
+    fn with_another_thread(name: &str, live: &str) -> Ended {
+        let dir = std::env::temp_dir().join(format!("bulkhead-endings-{}-{name}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let (source, program) = (dir.join("alone.c"), dir.join("alone"));
         let text = "#include <pthread.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n\
-                    static void *live(void *none) { char byte; close(1); read(0, &byte, 1); return none; }\n\
-                    int main(void) { pthread_t other; pthread_create(&other, 0, live, 0); syscall(SYS_exit, 7); }\n";
-        fs::write(&source, text).unwrap();
-        assert!(
-            Command::new("cc").arg("-pthread").args(["-w", "-o"]).args([&program, &source]).status().unwrap().success()
-        );
+                    static char **words;\nstatic char byte;\n\
+                    static void *live(void *none) { LIVE return none; }\n\
+                    int main(int count, char **given) { words = given; pthread_t other; \
+                    pthread_create(&other, 0, live, 0); syscall(SYS_exit, 7); }\n";
+        fs::write(&source, text.replace("LIVE", live)).unwrap();
+        let mut compile = Command::new("cc");
+        assert!(compile.args(["-pthread", "-w", "-o"]).args([&program, &source]).status().unwrap().success());
         let mut child = Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdout.take().unwrap().read_to_end(&mut Vec::new()).unwrap();
-        let pid = number(&child);
+        fs::remove_dir_all(&dir).unwrap();
+        Ended(child)
+    }
+
+    /// A child that does not outlive the test, however that goes.
+    struct Ended(Child);
+
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_alone_has_not_ended() {
+        let child = with_another_thread("waits", "close(1); read(0, &byte, 1);");
+        let pid = number(&child.0);
         let deadline = Instant::now() + Duration::from_secs(20);
-        let mut leader = Thread::first(pid).unwrap();
-        while !leader.look().unwrap().is_exiting {
+        let stat = File::open(format!("/proc/{pid}/stat")).unwrap();
+        while !Seen::look(&stat).unwrap().is_exiting {
             assert!(Instant::now() < deadline, "the first thread does not end");
             std::thread::yield_now();
         }
-        assert_eq!(leader.look().unwrap(), Seen { is_exiting: true, threads: 2, exit_status: 7 << 8 });
+        assert_eq!(Seen::look(&stat).unwrap(), Seen { is_exiting: true, threads: 2, exit_status: 7 << 8 });
         assert_eq!(of(pid), None);
-        child.kill().unwrap();
-        child.wait().unwrap();
-        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_process_that_goes_on_by_exec_or_in_ever_new_threads_has_not_ended() {
+        let again = "close(1); execv(\"/proc/self/exe\", words);";
+        let chain = "close(1); usleep(1); pthread_t next; pthread_create(&next, 0, live, 0); \
+                     pthread_detach(pthread_self());";
+        for (name, live) in [("exec", again), ("chain", chain)] {
+            let child = with_another_thread(name, live);
+            for _ in 0..20_000 {
+                assert_eq!(of(number(&child.0)), None, "{name}");
+            }
+        }
     }
 
     #[test]

@@ -4,11 +4,12 @@
 use crate::sys;
 use bulkhead_protocol::guardian::{DATAGRAM_BYTES_MAX, GUARDIAN_FD, Order, Report};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair};
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     path::Path,
     process::{Child, Command, Stdio},
     rc::Rc,
@@ -168,6 +169,12 @@ impl Guardian {
                 Err(_) => return Incoming::End,
             }
         }
+    }
+
+    /// Whether it is gone. Its end of the pair closes before its children hear of its death.
+    pub(crate) fn has_ended(&self) -> bool {
+        let mut pair = [PollFd::new(self.socket.as_fd(), PollFlags::empty())];
+        poll(&mut pair, PollTimeout::ZERO).is_ok_and(|count| count > 0)
     }
 
     /// Ends the guardian and returns how it ended. It clears whatever still runs before it goes.

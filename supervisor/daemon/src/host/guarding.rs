@@ -2,6 +2,12 @@
 
 use super::{modules::read_now, *};
 
+/// How long the order to kill what has ended waits for another order that it can go with.
+const KILL_DELAY: Duration = Duration::from_millis(2);
+
+/// Why an order can be pushed.
+const SHORT_ORDER: &str = "an order without a command line is short";
+
 impl Host {
     pub(super) fn adopt_guardian(&mut self, guardian: Guardian) {
         let socket = guardian.socket.clone();
@@ -86,10 +92,15 @@ impl Host {
     /// Its channel has ended. If that is because the process has, what follows need not wait until the
     /// guardian has heard of it, has reaped it and has said so.
     pub(super) fn channel_ended(&mut self, run: RunId) {
+        // Where the guardian has gone, that is why the process has, and what to say of it.
+        let Some(guardian) = self.guardian.as_mut().filter(|guardian| !guardian.has_ended()) else { return };
         let pid = self.processes.get(&run).and_then(|process| process.pid);
-        if let Some(exit) = pid.and_then(endings::of) {
-            self.exited(run, exit);
-        }
+        let Some(exit) = pid.and_then(endings::of) else { return };
+        // Whoever was told that a process has ended must be able to rely on it, whatever kernel said so; and
+        // `Gone` follows from that. It is sent with the next order, or alone, once callers have their answers.
+        guardian.push(&Order::Kill { run: run.0 }, Vec::new()).expect(SHORT_ORDER);
+        self.retry_in(KILL_DELAY);
+        self.exited(run, exit);
     }
 
     /// What a process left in its channel and its logs is taken in before its end is decided upon.
@@ -151,7 +162,7 @@ impl Host {
 
     pub(super) fn order(&mut self, order: &Order) {
         if let Some(guardian) = &mut self.guardian {
-            guardian.push(order, Vec::new()).expect("an order without a command line is short");
+            guardian.push(order, Vec::new()).expect(SHORT_ORDER);
         }
         self.flush_guardian();
     }
