@@ -121,6 +121,23 @@ fn kill_9_of_the_guardian_leaves_nothing_and_everything_is_started_again() {
 }
 
 #[test]
+fn a_module_that_dies_of_its_guardians_death_is_not_said_to_have_crashed_by_itself() {
+    for mut world in worlds() {
+        let (mut client, family) = start_family(&mut world);
+        let guardian = client.guardian_pid();
+        // The host hears of both deaths at once, whichever comes first.
+        world.host().signal(Signal::SIGSTOP);
+        kill(guardian, Signal::SIGKILL);
+        wait_until_gone(&family[..1]);
+        world.host().signal(Signal::SIGCONT);
+        client.wait_ready("bad");
+        let crashes = client.supervisor("crashes", json!({ "name": "bad" }));
+        assert!(crashes.to_string().contains("the guardian process ended"), "{crashes:#}");
+        world.stop();
+    }
+}
+
+#[test]
 fn what_kill_9_of_the_host_and_its_guardian_left_is_cleared_by_the_next_host() {
     for mut world in worlds() {
         let (mut client, family) = start_family(&mut world);

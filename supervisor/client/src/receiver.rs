@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 /// Bytes that one read takes at most.
 const READ_BYTES: usize = 64 * 1024;
 
+/// The same until there was more: most who ask once get a short answer, and the pages of a long buffer
+/// cost them a part of all that they do.
+const FIRST_READ_BYTES: usize = 4 * 1024;
+
 /// Reads responses; the half of a [`crate::Client`] that one thread may keep.
 #[derive(Debug)]
 pub struct Receiver {
@@ -32,7 +36,7 @@ impl Receiver {
         Receiver {
             stream,
             decoder: Decoder::new(FRAME_BYTES_MAX_HIGHEST + REWRITE_BYTES_MAX),
-            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            buffer: vec![0; FIRST_READ_BYTES].into_boxed_slice(),
             start: 0,
             end: 0,
             timeout: None,
@@ -102,6 +106,9 @@ impl Receiver {
     fn fill(&mut self) -> Result<bool, ClientError> {
         debug_assert!(self.start == self.end, "what was read is decoded before more is read");
         self.decoder.relax();
+        if self.end == self.buffer.len() && self.end < READ_BYTES {
+            self.buffer = vec![0; READ_BYTES].into_boxed_slice();
+        }
         (self.start, self.end) = (0, 0);
         loop {
             match (&*self.stream).read(&mut self.buffer) {
