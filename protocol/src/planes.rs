@@ -3,7 +3,7 @@
 //!
 //! From planes, the places of any byte or range of bytes in a block are a few operations on words. All loops
 //! here are over the blocks of a stretch, and no turn needs another: the compiler makes vector instructions of
-//! them, so no instruction set is named. What the bytes mean is [`crate::stretch`]'s business.
+//! them, so no instruction set is named. What the bytes mean is [`crate::check`]'s business.
 
 /// Bytes that a word has a bit for.
 pub(crate) const BLOCK_BYTES: usize = 64;

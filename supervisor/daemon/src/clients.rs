@@ -3,10 +3,9 @@
 
 use crate::{
     host::Following,
-    link::{Io, Link},
+    link::{Io, Link, has_hung_up},
 };
 use bulkhead_core::{ClientId, IdMap, Recipient};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::{
     io,
     os::fd::AsFd,
@@ -114,20 +113,12 @@ impl HangUp {
 
     pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
         while self.0.poll_write_ready(context).is_ready() {
-            if self.has_come() {
+            if has_hung_up(self.0.as_fd()) {
                 return Poll::Ready(());
             }
             let _ = self.0.try_io(Interest::WRITABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
         }
         Poll::Pending
-    }
-
-    fn has_come(&self) -> bool {
-        let mut set = [PollFd::new(self.0.as_fd(), PollFlags::empty())];
-        match poll(&mut set, PollTimeout::ZERO) {
-            Ok(_) => set[0].revents().is_some_and(|flags| flags.intersects(PollFlags::POLLHUP | PollFlags::POLLERR)),
-            Err(_) => true,
-        }
     }
 }
 

@@ -1,10 +1,9 @@
 //! The host's end of the pair that joins it to its guardian: orders out, with descriptors, reports in.
 //! The guardian itself is a program of its own, `module-runtime guardian`.
 
-use crate::sys;
+use crate::{link::has_hung_up, sys};
 use bulkhead_protocol::guardian::{DATAGRAM_BYTES_MAX, GUARDIAN_FD, Order, Report};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair};
 use std::{
     collections::VecDeque,
@@ -173,8 +172,7 @@ impl Guardian {
 
     /// Whether it is gone. Its end of the pair closes before its children hear of its death.
     pub(crate) fn has_ended(&self) -> bool {
-        let mut pair = [PollFd::new(self.socket.as_fd(), PollFlags::empty())];
-        poll(&mut pair, PollTimeout::ZERO).is_ok_and(|count| count > 0)
+        has_hung_up(self.socket.as_fd())
     }
 
     /// Ends the guardian and returns how it ended. It clears whatever still runs before it goes.

@@ -4,6 +4,7 @@
 use crate::release::Releasable;
 use bulkhead_core::RequestId;
 use bulkhead_protocol::{Decoder, FrameError, Message, MessageError, Output};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
@@ -118,6 +119,15 @@ impl Io {
             (Io::Socket(stream), pieces) => stream.try_write_vectored(pieces),
             (Io::Pipes { to, .. }, pieces) => to.try_write_vectored(pieces),
         }
+    }
+}
+
+/// Whether the other side of a socket has gone altogether, not only finished writing.
+pub(crate) fn has_hung_up(socket: BorrowedFd<'_>) -> bool {
+    let mut set = [PollFd::new(socket, PollFlags::empty())];
+    match poll(&mut set, PollTimeout::ZERO) {
+        Ok(_) => set[0].revents().is_some_and(|flags| flags.intersects(PollFlags::POLLHUP | PollFlags::POLLERR)),
+        Err(_) => true,
     }
 }
 

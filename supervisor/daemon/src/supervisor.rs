@@ -182,8 +182,8 @@ fn run(
             Kind::Daemon => Signals::of_daemon().map_err(Reason::Io)?,
             Kind::Embedded => Signals::default(),
         };
-        let guardian = start_guardian(&runtimes.runtime).await?;
-        let alarm = Alarm::new().map_err(Reason::Io)?;
+        let mut alarm = Alarm::new().map_err(Reason::Io)?;
+        let guardian = start_guardian(&runtimes.runtime, &mut alarm).await?;
         let logs = &loaded.host.logs;
         let rotation =
             Rotation { dir: state_dir.logs(), file_bytes_max: logs.file_bytes_max as u64, files: logs.files };
@@ -216,10 +216,9 @@ fn open(loaded: &Loaded) -> Result<(StateDir, Store), Reason> {
 }
 
 /// The guardian's first word comes before anything else is done: it says how trees are killed here.
-async fn start_guardian(program: &Path) -> Result<Guardian, Reason> {
+async fn start_guardian(program: &Path, alarm: &mut Alarm) -> Result<Guardian, Reason> {
     let failed = |what: String| Reason::Guardian { program: program.to_owned(), what };
     let mut guardian = Guardian::start(program).map_err(|error| failed(format!("cannot be started: {error}")))?;
-    let mut alarm = Alarm::new().map_err(Reason::Io)?;
     alarm.set(Instant::now() + GUARDIAN_TIMEOUT);
     loop {
         match guardian.receive() {
@@ -230,7 +229,7 @@ async fn start_guardian(program: &Path) -> Result<Guardian, Reason> {
             }
             Incoming::Report(other) => return Err(failed(format!("began with {other:?} instead of a greeting"))),
             Incoming::End => return Err(failed(format!("ended at once ({}); its error is above", guardian.end()))),
-            Incoming::Nothing => match loop_::readable(&guardian, &alarm).await {
+            Incoming::Nothing => match loop_::readable(&guardian, alarm).await {
                 Some(ready) => ready.map_err(Reason::Io)?,
                 None => return Err(failed(format!("said nothing for {GUARDIAN_TIMEOUT:?}"))),
             },
