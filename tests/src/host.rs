@@ -3,7 +3,7 @@
 
 use crate::{kill, patience, until};
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{self, SigHandler, Signal};
 use std::io::{self, Read};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -96,6 +96,20 @@ impl Host {
     /// Whether it has not ended.
     pub fn is_up(&mut self) -> bool {
         self.child.try_wait().expect("a child can be waited for").is_none()
+    }
+}
+
+/// Has a command begin with the default effect of the signals that a terminal or a shell sends. A shell that
+/// runs the tests in the background ignores some of them, and what is ignored stays so in every child.
+pub fn hear_signals(command: &mut Command) {
+    // SAFETY: sigaction is async-signal-safe, and the default action refers to nothing of this process.
+    unsafe {
+        command.pre_exec(|| {
+            for heard in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
+                signal::signal(heard, SigHandler::SigDfl)?;
+            }
+            Ok(())
+        });
     }
 }
 

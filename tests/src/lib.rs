@@ -9,7 +9,7 @@ mod running;
 mod world;
 
 pub use caller::{Answer, Caller};
-pub use host::{Ended, Host};
+pub use host::{Ended, Host, hear_signals};
 pub use processes::{Survivor, is_alive, kill, marked, wait_until_gone};
 pub use running::{Done, Running};
 pub use world::World;

@@ -1,7 +1,9 @@
 //! A folder with modules, a state directory and a socket, and the host that runs them. Nothing of
 //! it is left when it is dropped: neither process nor file.
 
-use crate::{Caller, Ended, Host, NOBODY, Survivor, copy_program, kill, marked, patience, program, until};
+use crate::{
+    Caller, Ended, Host, NOBODY, Survivor, copy_program, hear_signals, kill, marked, patience, program, until,
+};
 use bulkhead_client::Client;
 use nix::sys::signal::Signal;
 use std::fs::{self, Permissions};
@@ -142,6 +144,7 @@ impl World {
         command.args(words).current_dir(&self.dir).env("BULKHEAD_SOCKET", self.socket()).env("NO_COLOR", "1");
         command.env_remove("NOTIFY_SOCKET").env("BULKHEAD_TEST_MARK", &self.mark);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        hear_signals(&mut command);
         if let Some(uid) = self.uid {
             command.uid(uid).gid(uid);
         }

@@ -229,10 +229,10 @@ mod tests {
             let (mut some, mut others) = (Leaders::start(3), Leaders::start(3));
             let wanted = some.pids().into_iter().map(|pid| (pid, &[SIGTERM][..]));
             trees
-                .signal(&wanted.chain(others.pids().into_iter().map(|pid| (pid, &[libc::SIGINT][..]))).collect())
+                .signal(&wanted.chain(others.pids().into_iter().map(|pid| (pid, &[libc::SIGUSR1][..]))).collect())
                 .unwrap();
             some.assert_ended_by(SIGTERM);
-            others.assert_ended_by(libc::SIGINT);
+            others.assert_ended_by(libc::SIGUSR1);
         });
     }
 }

@@ -2,8 +2,7 @@
 //! processor time they have had.
 
 use crate::Failed;
-use std::fs;
-use std::time::Duration;
+use std::{fs, io, path::Path, time::Duration};
 
 /// The memory of one process or of several, in KiB.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,14 +47,15 @@ pub fn memory_of(processes: &[u32]) -> Result<Memory, Failed> {
     Ok(sum)
 }
 
-/// The processes that were started by any thread of this one and run still.
+/// The processes that were started by any thread of this one and run still. The kernel may leave one out
+/// while another one ends (proc_pid_task(5)): where that matters, look again.
 ///
 /// # Errors
 /// When it is gone.
 pub fn children(process: u32) -> Result<Vec<u32>, Failed> {
     let mut children = Vec::new();
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
-        let text = fs::read_to_string(thread?.path().join("children"))?;
+        let Some(text) = of_thread(&thread?.path().join("children"))? else { continue };
         for word in text.split_whitespace() {
             children.push(word.parse()?);
         }
@@ -63,19 +63,29 @@ pub fn children(process: u32) -> Result<Vec<u32>, Failed> {
     Ok(children)
 }
 
-/// The children of a process, and theirs.
+/// The children of a process, and theirs. One that ends meanwhile has no children any more.
 ///
 /// # Errors
-/// When one of them ends meanwhile.
+/// When the process itself is gone.
 pub fn descendants(process: u32) -> Result<Vec<u32>, Failed> {
     let mut all = children(process)?;
     let mut at = 0;
     while at < all.len() {
-        let more = children(all[at])?;
-        all.extend(more);
+        all.extend(children(all[at]).unwrap_or_default());
         at += 1;
     }
     Ok(all)
+}
+
+/// What the kernel says of a thread; `None` when it has ended since it was listed.
+fn of_thread(file: &Path) -> Result<Option<String>, Failed> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ESRCH) => {
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The processor time that a process has had, all its threads together.
@@ -85,7 +95,7 @@ pub fn descendants(process: u32) -> Result<Vec<u32>, Failed> {
 pub fn processor_time(process: u32) -> Result<Duration, Failed> {
     let mut sum = Duration::ZERO;
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
-        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let Some(text) = of_thread(&thread?.path().join("schedstat"))? else { continue };
         let nanoseconds = text.split_whitespace().next().ok_or("expected a time")?;
         sum += Duration::from_nanos(nanoseconds.parse()?);
     }
@@ -96,11 +106,17 @@ pub fn processor_time(process: u32) -> Result<Duration, Failed> {
 mod tests {
     use super::*;
     use std::process::{Command, Stdio};
+    use std::time::Instant;
 
     #[test]
     fn a_process_finds_its_child_and_what_that_weighs() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        assert!(descendants(std::process::id()).unwrap().contains(&child.id()));
+        // Threads and children of other tests come and go meanwhile, and the kernel's list is exact only while
+        // they do not.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !descendants(std::process::id()).unwrap().contains(&child.id()) {
+            assert!(Instant::now() < deadline, "the child is not found");
+        }
         let memory = memory_of(&[child.id()]).unwrap();
         assert!(memory.resident >= memory.private && memory.private > 0, "{memory:?}");
         assert!(processor_time(std::process::id()).unwrap() > Duration::ZERO);
