@@ -52,6 +52,7 @@ pub use layer1::{
 pub use module::ModuleId;
 pub use pending::RequestId;
 pub use restart::{Policy, RestartRules, Why};
+pub use routing::check_patience;
 pub use run::{Phase, Role};
 pub use spec::{ModuleRules, ModuleSpec};
 pub use time::Time;

@@ -210,6 +210,9 @@ impl Player {
         if matches!(kind, RequestType::Command | RequestType::Query | RequestType::Mutation) {
             request.to = line.words.get(2).cloned();
         }
+        if let Some(to) = line.option("to") {
+            request.to = Some(to.to_owned());
+        }
         request.deadline_ms = line.duration("deadline").map(|deadline| deadline.as_millis() as u64);
         request.key = line.option("key").map(str::to_owned);
         request.of = line.option("of").map(|of| match (caller, of.parse()) {
