@@ -14,6 +14,7 @@
 mod action;
 mod answers;
 mod audit;
+mod blame;
 mod bucket;
 mod control;
 mod core;
