@@ -15,6 +15,7 @@ use crate::{
     timers::Timer,
 };
 use bulkhead_protocol::Delivery;
+use std::time::Duration;
 
 /// One crash of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,13 @@ pub(crate) struct Crash {
     /// In which place.
     pub(crate) slot: SlotId,
     pub(crate) at: Time,
+}
+
+impl Crash {
+    /// As [`crate::restart::Restart::postpone`] does with the failure that it was.
+    pub(crate) fn postpone(&mut self, now: Time, gap: Duration) {
+        self.at = (self.at + gap).min(now);
+    }
 }
 
 impl Core {

@@ -23,6 +23,7 @@ mod ending;
 mod exits;
 mod health;
 mod id_map;
+mod lateness;
 mod layer1;
 mod lifecycle;
 mod module;

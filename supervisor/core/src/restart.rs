@@ -206,6 +206,11 @@ impl Restart {
         Decision::StartAt(now + delay, why)
     }
 
+    /// The host did not run for `gap` until `now`: the time did not count for the window.
+    pub(crate) fn postpone(&mut self, now: Time, gap: Duration) {
+        self.recent.iter_mut().for_each(|at| *at = (*at + gap).min(now));
+    }
+
     /// Forgets everything: a person asked for a start.
     pub(crate) fn clear(&mut self) {
         *self = Restart::default();

@@ -156,6 +156,10 @@ impl Stream {
         self.crashes.push(crash);
     }
 
+    pub(crate) fn crashes_mut(&mut self) -> impl Iterator<Item = &mut Crash> {
+        self.crashes.iter_mut()
+    }
+
     /// The crashes that the current event explains, if it is set aside.
     pub(crate) fn take_crashes(&mut self) -> Vec<Crash> {
         std::mem::take(&mut self.crashes)

@@ -154,6 +154,12 @@ impl Player {
             "stop" => self.core.handle_stop(now, by, line.word(1), patience),
             "restart" => self.core.handle_restart(now, by, line.word(1), patience),
             "remove" => self.core.handle_remove(now, &name(line.word(1))),
+            // The host does not run: no timer rings. What comes next lay in the channels.
+            "pause" => {
+                let gap = duration(line.word(1));
+                self.now = now + gap;
+                self.core.handle_late(self.now, gap);
+            }
             "shutdown" => self.core.handle_shutdown(now),
             "announce" => {
                 let payload = Json::parse(&format!(r#"{{"event":"{}"}}"#, line.word(1))).unwrap();
