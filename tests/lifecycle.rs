@@ -2,9 +2,10 @@
 //! reloads, restarts, stops.
 
 use bulkhead_protocol::{Delivery, ErrorCode, Exit};
-use bulkhead_tests::{Caller, World, is_alive, kill, wait_until_gone};
+use bulkhead_tests::{Caller, World, is_alive, kill, until, wait_until_gone};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 fn named(name: &str) -> Value {
     json!({ "name": name })
@@ -393,6 +394,39 @@ fn a_module_that_goes_silent_is_found_out_and_replaced() {
     let status = client.until_status("bad", "it is replaced", back);
     assert!(status["last_exit"].as_str().unwrap().starts_with("hung"), "{status:#}");
     assert!(!is_alive(pid));
+    world.stop();
+}
+
+#[test]
+fn a_host_that_was_stopped_reads_what_has_come_before_it_judges() {
+    const MODULES: usize = 60;
+    let names: Vec<String> = (0..MODULES).map(|number| format!("bad-{number}")).collect();
+    let mut world = World::new();
+    for name in &names {
+        let limits = "ping_interval = \"100ms\"\nping_timeout = \"100ms\"\nping_misses = 1\ncancel_grace = \"100ms\"";
+        world.module(name, "misbehave", &format!("[limits]\n{limits}"));
+    }
+    world.start();
+    let mut client = world.client();
+    names.iter().for_each(|name| client.wait_ready(name));
+    let ids: Vec<u64> = (0..MODULES)
+        .map(|number| {
+            let mut request = Caller::command(&names[number], "sleep", json!({ "ms": 200 }));
+            request.deadline_ms = Some(1000);
+            client.send(&request).unwrap()
+        })
+        .collect();
+    // What was sent before on this connection has been read.
+    client.supervisor("status", Value::Null);
+    // Every answer comes in time, and every deadline and grace and ping is long over when it is read.
+    world.host().signal(Signal::SIGSTOP);
+    let stopped = Instant::now();
+    until("the end of all that they are given", || (stopped.elapsed() > Duration::from_secs(2)).then_some(()));
+    world.host().signal(Signal::SIGCONT);
+    for id in ids {
+        client.answer(id).expect("it was answered in time");
+    }
+    assert_eq!(client.supervisor("crashes", json!({}))["crashes"], json!([]), "a module was killed that had answered");
     world.stop();
 }
 

@@ -3,9 +3,10 @@
 
 use crate::{
     action::{Action, Evidence, LostRequest, RunId},
+    blame::Crash,
     core::Core,
     ending::Verdict,
-    layer1::Unit,
+    layer1::{EVENT_ATTEMPTS_MAX, Unit},
     pending::{Pending, Place, RequestId},
     run::Run,
     time::Time,
@@ -36,6 +37,7 @@ impl Core {
         let run = self.runs.get_mut(&run_id).expect("the caller has it");
         let in_flight = std::mem::take(&mut run.in_flight);
         run.in_flight_bytes = 0;
+        let (module_id, crash) = (run.module, Crash { slot: run.slot, at: now });
         let mut lost = Vec::new();
         let mut again = Vec::new();
         for (at, id) in in_flight.into_iter().enumerate() {
@@ -47,11 +49,13 @@ impl Core {
             pending.reached = pending.how_far(here);
             if here != Delivery::NotStarted && end.verdict != Verdict::Commanded {
                 pending.crashes += 1;
+                self.modules.get_mut(&module_id).expect("a module outlives its runs").blamed.push((id, crash));
+                let pending = &self.requests[&id];
                 if lost.len() < RECORDED_MAX {
                     lost.push(pending.lost(here));
                 }
             }
-            if self.is_sent_again(run_id, id, here, end) {
+            if self.is_sent_again(now, run_id, id, here, end) {
                 again.push(id);
             } else {
                 self.requests.remove(&id);
@@ -60,11 +64,13 @@ impl Core {
         for id in again.into_iter().rev() {
             self.requeue(id);
         }
+        let module = self.modules.get_mut(&module_id).expect("a module outlives its runs");
+        module.blamed.retain(|(id, _)| self.requests.contains_key(id));
         lost
     }
 
     /// Decides on one request; answers it when it is not sent again.
-    fn is_sent_again(&mut self, run_id: RunId, id: RequestId, here: Delivery, end: &End<'_>) -> bool {
+    fn is_sent_again(&mut self, now: Time, run_id: RunId, id: RequestId, here: Delivery, end: &End<'_>) -> bool {
         let (run, pending) = (&self.runs[&run_id], &self.requests[&id]);
         if !pending.wanted {
             return false;
@@ -73,7 +79,8 @@ impl Core {
         let delivery = pending.reached;
         if pending.event.is_some() {
             let crashed = here != Delivery::NotStarted && end.verdict != Verdict::Commanded;
-            self.event_interrupted(id, crashed.then_some(end.reason));
+            let crash = Crash { slot: run.slot, at: now };
+            self.event_interrupted(id, crashed.then_some((end.reason, crash)));
             self.answer(id, Failure::new(ErrorCode::ModuleCrashed, end.reason).into());
             return false;
         }
@@ -123,6 +130,15 @@ impl Core {
         self.answer(id, end.failure(ErrorCode::Quarantined, reason, delivery).into());
     }
 
+    /// Whether a request or an event that is with its module is set aside after one crash more.
+    pub(crate) fn is_one_crash_too_many(&self, id: RequestId) -> bool {
+        let pending = &self.requests[&id];
+        match pending.event {
+            Some(_) => self.event_attempts(id).is_some_and(|attempts| attempts + 1 >= EVENT_ATTEMPTS_MAX),
+            None => pending.crashes + 1 >= self.crashes_max(pending),
+        }
+    }
+
     fn crashes_max(&self, pending: &Pending) -> u32 {
         if pending.message.key.is_some() { KEYED_CRASHES_MAX } else { CRASHES_MAX }
     }
@@ -164,7 +180,7 @@ impl End<'_> {
 
 /// How far a request got. A module that answers in order tells by that: the first unanswered request
 /// may have begun, all behind it have not.
-fn how_far(run: &Run, pending: &Pending, at: usize, unsent: bool) -> Delivery {
+pub(crate) fn how_far(run: &Run, pending: &Pending, at: usize, unsent: bool) -> Delivery {
     let progressed = matches!(pending.place, Place::InFlight { progressed: true, .. });
     match (unsent, progressed, run.concurrent, at) {
         (true, _, _, _) => Delivery::NotStarted,

@@ -66,7 +66,8 @@ impl Core {
         self.enter(run_id, Phase::Exited);
         self.caller_gone(now, Caller::Run(run_id));
         let role = self.role(module_id, slot_id);
-        let next = self.what_follows(now, run_id, verdict, &reason);
+        let is_explained = self.is_explained(now, run_id, verdict, &evidence.unsent);
+        let next = self.what_follows(now, run_id, verdict, &reason, is_explained);
         let start_failed = role == Role::Active
             && self.runs[&run_id].ready_at.is_none()
             && !matches!((verdict, &next), (Verdict::Commanded, _) | (_, Vacancy::Ordered));
@@ -103,7 +104,14 @@ impl Core {
     }
 
     /// Decides what follows in the slot of a process that ended.
-    fn what_follows(&mut self, now: Time, run_id: RunId, verdict: Verdict, reason: &str) -> Vacancy {
+    fn what_follows(
+        &mut self,
+        now: Time,
+        run_id: RunId,
+        verdict: Verdict,
+        reason: &str,
+        is_explained: bool,
+    ) -> Vacancy {
         let run = &self.runs[&run_id];
         let ready_for = run.ready_for();
         let module = self.modules.get_mut(&run.module).expect("a module outlives its runs");
@@ -128,7 +136,11 @@ impl Core {
                 Vacancy::Finished(reason.to_owned())
             }
             (Verdict::Clean, Policy::Always) | (Verdict::Failure, Policy::Always | Policy::OnFailure) => {
-                match slot.restart.failed(now, ready_for, &rules, &mut slot.random) {
+                let decision = match is_explained {
+                    true => slot.restart.explained(now, ready_for, &rules, &mut slot.random),
+                    false => slot.restart.failed(now, ready_for, &rules, &mut slot.random),
+                };
+                match decision {
                     Decision::StartAt(until, why) => Vacancy::Waiting { until, why },
                     Decision::GiveUp => Vacancy::GaveUp(reason.to_owned()),
                 }

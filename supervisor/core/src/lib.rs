@@ -14,6 +14,7 @@
 mod action;
 mod answers;
 mod audit;
+mod blame;
 mod bucket;
 mod control;
 mod core;
@@ -22,6 +23,7 @@ mod ending;
 mod exits;
 mod health;
 mod id_map;
+mod lateness;
 mod layer1;
 mod lifecycle;
 mod module;
@@ -52,6 +54,7 @@ pub use layer1::{
 pub use module::ModuleId;
 pub use pending::RequestId;
 pub use restart::{Policy, RestartRules, Why};
+pub use routing::check_patience;
 pub use run::{Phase, Role};
 pub use spec::{ModuleRules, ModuleSpec};
 pub use time::Time;

@@ -51,6 +51,7 @@ impl Core {
             look_ups: VecDeque::new(),
             commits: BTreeSet::new(),
             turn: None,
+            blamed: Vec::new(),
             last_exit: None,
             incoming: None,
             stop_deferred: false,

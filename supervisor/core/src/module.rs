@@ -1,6 +1,7 @@
 //! One module as the core sees it: whether it should run, its places for processes, its queue.
 
 use crate::{
+    blame::Crash,
     layer1::Turn,
     pending::RequestId,
     random::Random,
@@ -145,6 +146,8 @@ pub(crate) struct Module {
     pub(crate) commits: BTreeSet<RequestId>,
     /// The request that goes before all others, since it lost against them too often.
     pub(crate) turn: Option<Turn>,
+    /// Crashes at which requests that are not answered were or may have been worked on.
+    pub(crate) blamed: Vec<(RequestId, Crash)>,
     pub(crate) last_exit: Option<(Time, String)>,
     /// The specification that a reload is bringing in.
     pub(crate) incoming: Option<Arc<ModuleSpec>>,

@@ -82,6 +82,10 @@ pub(crate) enum Decision {
     GiveUp,
 }
 
+/// Failures that are remembered beyond those that open the breaker, since some of them may be taken out of
+/// the account again.
+const PARDONED_MAX: usize = 64;
+
 /// The accounting of one place for a process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Restart {
@@ -105,20 +109,13 @@ impl Restart {
         rules: &RestartRules,
         random: &mut Random,
     ) -> Decision {
-        let held = rules.reset_after.max(self.last_delay * 2);
-        if ready_for.is_some_and(|ready_for| ready_for >= held) {
-            // The series is over; the breaker's window runs on, so that a module that lives for
-            // eleven seconds at a time is still a crash loop, unless the breaker was open and held.
-            let recent = if self.open.is_some() { VecDeque::new() } else { std::mem::take(&mut self.recent) };
-            *self = Restart { recent, ..Restart::default() };
-        }
-
+        self.end_series(ready_for, rules);
         self.failures = self.failures.saturating_add(1);
         self.recent.push_back(now);
         while self.recent.front().is_some_and(|at| now.since(*at) > rules.breaker_window) {
             self.recent.pop_front();
         }
-        while self.recent.len() > rules.breaker_failures.max(1) as usize {
+        while self.recent.len() > rules.breaker_failures.max(1) as usize + PARDONED_MAX {
             self.recent.pop_front();
         }
 
@@ -139,15 +136,79 @@ impl Restart {
         if self.failures == 1 && ready_for.is_some_and(|ready_for| ready_for >= rules.at_once_after) {
             return Decision::StartAt(now, why);
         }
-        let doubled = rules.delay_initial.saturating_mul(1u32 << self.delayed.min(30));
+        let delay = self.next_delay(rules, random);
         self.delayed = self.delayed.saturating_add(1);
-        let delay = doubled.min(rules.delay_max).mul_f64(random.jitter());
         self.delay(now, delay, why)
+    }
+
+    /// Decides what follows a failure that a message explains: as after any other, but it does not count.
+    pub(crate) fn explained(
+        &mut self,
+        now: Time,
+        ready_for: Option<Duration>,
+        rules: &RestartRules,
+        random: &mut Random,
+    ) -> Decision {
+        self.end_series(ready_for, rules);
+        if let Some(tries) = self.open {
+            return self.delay(now, rules.breaker_retry, Why::CrashLoop { tries });
+        }
+        let why = Why::Backoff { failures: self.failures.saturating_add(1) };
+        if self.failures == 0 && ready_for.is_some_and(|ready_for| ready_for >= rules.at_once_after) {
+            return Decision::StartAt(now, why);
+        }
+        let delay = self.next_delay(rules, random);
+        self.delay(now, delay, why)
+    }
+
+    /// Takes failures of these moments out of the account, since a message explains them; returns whether
+    /// that has closed the breaker.
+    pub(crate) fn pardon(&mut self, moments: impl Iterator<Item = Time>, rules: &RestartRules) -> bool {
+        for moment in moments {
+            if let Some(found) = self.recent.iter().position(|at| *at == moment) {
+                self.recent.remove(found);
+                self.failures = self.failures.saturating_sub(1);
+                self.delayed = self.delayed.min(self.failures);
+                self.open = self.open.map(|tries| tries.saturating_sub(1));
+            }
+        }
+        let closes = self.open.is_some() && self.recent.len() < rules.breaker_failures.max(1) as usize;
+        if closes {
+            self.open = None;
+            self.last_delay = Duration::ZERO;
+        }
+        closes
+    }
+
+    /// Failures since the last reset.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// A series of failures is over once a process has held.
+    fn end_series(&mut self, ready_for: Option<Duration>, rules: &RestartRules) {
+        let held = rules.reset_after.max(self.last_delay * 2);
+        if ready_for.is_some_and(|ready_for| ready_for >= held) {
+            // The series is over; the breaker's window runs on, so that a module that lives for
+            // eleven seconds at a time is still a crash loop, unless the breaker was open and held.
+            let recent = if self.open.is_some() { VecDeque::new() } else { std::mem::take(&mut self.recent) };
+            *self = Restart { recent, ..Restart::default() };
+        }
+    }
+
+    fn next_delay(&self, rules: &RestartRules, random: &mut Random) -> Duration {
+        let doubled = rules.delay_initial.saturating_mul(1u32 << self.delayed.min(30));
+        doubled.min(rules.delay_max).mul_f64(random.jitter())
     }
 
     fn delay(&mut self, now: Time, delay: Duration, why: Why) -> Decision {
         self.last_delay = delay;
         Decision::StartAt(now + delay, why)
+    }
+
+    /// The host did not run for `gap` until `now`: the time did not count for the window.
+    pub(crate) fn postpone(&mut self, now: Time, gap: Duration) {
+        self.recent.iter_mut().for_each(|at| *at = (*at + gap).min(now));
     }
 
     /// Forgets everything: a person asked for a start.
@@ -242,6 +303,50 @@ mod tests {
             let (_, why) = fail(&mut restart, at(1000 + n * 40), Some(35), random).unwrap();
             assert!(matches!(why, Why::Backoff { .. }), "{n}");
         }
+    }
+
+    #[test]
+    fn explained_failures_close_the_breaker_that_they_opened_and_no_other() {
+        let random = &mut Random::new(1);
+        let rules = RestartRules { breaker_failures: 3, ..RULES() };
+        let mut restart = Restart::default();
+        let fail = |restart: &mut Restart, now, random: &mut Random| restart.failed(at(now), None, &rules, random);
+        for now in [100, 101, 102] {
+            fail(&mut restart, now, random);
+        }
+        assert_eq!(restart.open, Some(0));
+        assert!(!restart.pardon([at(99)].into_iter(), &rules), "there was no failure at that moment");
+        assert!(restart.pardon([at(101)].into_iter(), &rules));
+        assert_eq!((restart.failures(), restart.recent.len(), restart.open), (2, 2, None));
+        // The two that are left count on.
+        let opens = Decision::StartAt(at(103) + rules.breaker_retry, Why::CrashLoop { tries: 0 });
+        assert_eq!(fail(&mut restart, 103, random), opens);
+        for now in 104..110 {
+            fail(&mut restart, now, random);
+        }
+        assert_eq!(restart.open, Some(6));
+        assert!(!restart.pardon((104..110).map(at), &rules), "those that opened it are still there");
+        assert_eq!(restart.open, Some(0), "its tries did not fail by themselves");
+    }
+
+    #[test]
+    fn an_explained_failure_is_followed_by_the_delay_of_the_next_one_and_leaves_the_account_as_it_was() {
+        let rules = RULES();
+        let mut restart = Restart::default();
+        for n in 0..30u64 {
+            let Decision::StartAt(then, why) =
+                restart.explained(at(100 + n), Some(Duration::ZERO), &rules, &mut Random::new(n))
+            else {
+                panic!("it gave up")
+            };
+            assert_eq!(why, Why::Backoff { failures: 1 });
+            let delay = then.since(at(100 + n));
+            assert!(delay >= Duration::from_millis(74) && delay <= Duration::from_millis(126), "{delay:?}");
+        }
+        let ready_for = Some(Duration::from_secs(1));
+        let at_once = Decision::StartAt(at(200), Why::Backoff { failures: 1 });
+        assert_eq!(restart.explained(at(200), ready_for, &rules, &mut Random::new(1)), at_once);
+        assert_eq!((restart.failures, restart.delayed, restart.recent.len()), (0, 0, 0));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::{
     core::{Core, Outstanding},
     layer1,
     module::{Desired, Module, ModuleId},
-    pending::Place,
+    pending::{Place, RequestId},
     run::Phase,
     time::Time,
 };
@@ -48,16 +48,24 @@ impl Core {
             // Those are checked with how many their caller has open.
             self.check_number(recipient)?;
         }
+        check_patience(&request)?;
         match &request.kind {
-            RequestType::Event => self.admit_event(now, caller, recipient, request),
+            RequestType::Event => {
+                self.check_address(&request)?;
+                self.admit_event(now, caller, recipient, request)
+            }
             RequestType::Cancel => {
                 let to = recipient.expect("only an event comes without an id");
+                self.check_address(&request)?;
                 self.cancel(now, caller, &request.payload)?;
                 self.act(Action::Reply { to, status: Status::Success(Json::null()) });
                 Ok(())
             }
             RequestType::Ping => {
                 let to = recipient.expect("only an event comes without an id");
+                if let Some(module) = self.check_address(&request)? {
+                    self.check_answers(now, module)?;
+                }
                 self.act(Action::Reply { to, status: Status::Success(Json::null()) });
                 Ok(())
             }
@@ -152,19 +160,45 @@ impl Core {
         if let Some(module) = self.names.get(to) {
             return Ok(*module);
         }
-        let reason = if RESERVED.contains(&to) {
-            format!("{to} does not take requests of type {:?} in this version", request.kind.name())
-        } else {
-            let mut known: Vec<&str> = self.names.keys().map(|name| name.as_str()).collect();
-            known.sort_unstable();
+        if RESERVED.contains(&to) {
+            let reason = format!("{to} does not take requests of type {:?} in this version", request.kind.name());
+            return Err(refused(ErrorCode::UnknownModule, reason));
+        }
+        Err(self.unknown_module(to))
+    }
+
+    fn unknown_module(&self, to: &str) -> Failure {
+        // The first twenty in alphabetical order; who mistypes a name among thousands is not shown all.
+        let mut known: Vec<&str> = self.names.keys().map(|name| name.as_str()).collect();
+        if known.len() > 20 {
+            known.select_nth_unstable(20);
             known.truncate(20);
-            let to = &to[..to.floor_char_boundary(limits::NAME_BYTES_MAX)];
-            format!(
-                "there is no module {to:?}; known: {}",
-                if known.is_empty() { "none".into() } else { known.join(", ") }
-            )
+        }
+        known.sort_unstable();
+        let to = &to[..to.floor_char_boundary(limits::NAME_BYTES_MAX)];
+        let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+        refused(ErrorCode::UnknownModule, format!("there is no module {to:?}; known: {known}"))
+    }
+
+    /// The module that a request names which need not name any; an address that does not exist is told as such.
+    fn check_address(&self, request: &Request) -> Result<Option<ModuleId>, Failure> {
+        match request.to.as_deref() {
+            None => Ok(None),
+            Some(to) if RESERVED.contains(&to) => Ok(None),
+            Some(to) => self.names.get(to).copied().map(Some).ok_or_else(|| self.unknown_module(to)),
+        }
+    }
+
+    /// Whether a module has a process that serves.
+    fn check_answers(&self, now: Time, module: ModuleId) -> Result<(), Failure> {
+        if self.is_serving_run(module) {
+            return Ok(());
+        }
+        let reason = match self.modules[&module].is_available() {
+            true => self.why_waiting(now, module),
+            false => self.why_unavailable(now, module),
         };
-        Err(refused(ErrorCode::UnknownModule, reason))
+        Err(refused(ErrorCode::ModuleUnavailable, reason))
     }
 
     /// A caller wants a request of its own to stop.
@@ -220,14 +254,28 @@ impl Core {
                     }
                     // Once is enough: a caller must not fill the channel of a module that does not read.
                     Place::InFlight { .. } if again => {}
-                    Place::InFlight { run, .. } => {
-                        self.undo(now, id, "it was cancelled");
-                        self.send_control(run, Control::Cancel(id));
-                    }
+                    Place::InFlight { run, .. } => self.cancel_in_flight(now, id, run),
                 }
             }
         }
         Ok(())
+    }
+
+    /// A module that is at work on a request says itself what came of it. What was only sent ahead, or may
+    /// have been, is answered at once: the module may not come to it for long, and need not.
+    fn cancel_in_flight(&mut self, now: Time, id: RequestId, run: RunId) {
+        let delivery = self.in_flight_delivery(run, id);
+        self.undo(now, id, "it was cancelled");
+        match delivery {
+            Delivery::Started => {}
+            Delivery::NotStarted | Delivery::Unknown => {
+                let name = &self.runs[&run].spec.name;
+                let reason = format!("cancelled; {name} may not have begun, and was told not to");
+                let reached = self.requests[&id].how_far(delivery);
+                self.answer(id, Failure::new(ErrorCode::Cancelled, reason).delivery(reached).into());
+            }
+        }
+        self.send_control(run, Control::Cancel(id));
     }
 
     /// Whether a caller may send an event of this name.
@@ -266,6 +314,23 @@ impl Core {
             }
         }
         Ok(told)
+    }
+}
+
+/// Checks that there is time left for a request: one whose time is up when it comes is not begun. What is
+/// answered at once needs no time.
+///
+/// # Errors
+/// `deadline_exceeded`, and nothing was done.
+pub fn check_patience(request: &Request) -> Result<(), Failure> {
+    match request.kind {
+        RequestType::Command | RequestType::Query | RequestType::Mutation | RequestType::Event
+            if request.deadline_ms == Some(0) =>
+        {
+            let reason = "its deadline had passed when it came (deadline_ms is 0), so it was not begun";
+            Err(refused(ErrorCode::DeadlineExceeded, reason))
+        }
+        _ => Ok(()),
     }
 }
 

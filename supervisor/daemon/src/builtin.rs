@@ -115,6 +115,10 @@ impl Host {
         if self.core.is_open(who) || is_followed || self.has_errand(who) {
             return Err(bad(format!("the id {} is that of a request that is not answered yet", who.id)));
         }
+        // To wait no time at all is to ask what is so now.
+        if command.name != "wait" {
+            bulkhead_core::check_patience(request)?;
+        }
         match &*command.name {
             "status" => match read::<Option<MaybeNamed>>(args, "status")?.unwrap_or_default().name {
                 Some(name) => self.status_of(&name).map(Some),

@@ -190,7 +190,7 @@ fn turn(host: &mut Host, context: &mut Context<'_>) -> Poll<()> {
     if host.is_finished() {
         return Poll::Ready(());
     }
-    if is_over {
+    if host.reads_on(handled, is_over, began) || is_over {
         context.waker().wake_by_ref();
     } else {
         host.set_alarm();

@@ -24,6 +24,7 @@ pub use permissions::Entities;
 pub(crate) use store::Ticket;
 pub use store::{Cursor, KeyState, KeyUse, NewEvent, StoreOp, StoreOutcome, StoredEvent, UnitId};
 pub(crate) use stream::Stream;
+pub(crate) use streams::EVENT_ATTEMPTS_MAX;
 pub use streams::StreamView;
 pub(crate) use turn::Turn;
 pub(crate) use unit::{Done, Extent, Unit};

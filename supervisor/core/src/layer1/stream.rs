@@ -2,7 +2,7 @@
 //! is done about it is in [`super::streams`].
 
 use super::{Cursor, StoredEvent};
-use crate::{pending::RequestId, time::Time};
+use crate::{blame::Crash, pending::RequestId, time::Time};
 use bulkhead_protocol::Pattern;
 use std::collections::VecDeque;
 
@@ -46,6 +46,8 @@ pub(crate) struct Stream {
     /// How often the current event has failed, and how.
     pub(super) attempts: u32,
     pub(super) error: String,
+    /// Of its failures, those that were crashes.
+    crashes: Vec<Crash>,
     /// The events behind it, up to `known`.
     pub(super) fetched: VecDeque<StoredEvent>,
     pub(super) fetched_bytes: usize,
@@ -71,6 +73,7 @@ impl Stream {
             hand: Hand::Empty,
             attempts: 0,
             error: String::new(),
+            crashes: Vec::new(),
             fetched: VecDeque::new(),
             fetched_bytes: 0,
             known: Cursor(0),
@@ -143,6 +146,23 @@ impl Stream {
         self.current = None;
         self.hand = Hand::Empty;
         self.attempts = 0;
+        self.crashes.clear();
+    }
+
+    /// The current event was in the hands of a process that crashed.
+    pub(super) fn crashed(&mut self, reason: &str, crash: Crash) {
+        self.attempts += 1;
+        self.error = format!("crashed ({reason})");
+        self.crashes.push(crash);
+    }
+
+    pub(crate) fn crashes_mut(&mut self) -> impl Iterator<Item = &mut Crash> {
+        self.crashes.iter_mut()
+    }
+
+    /// The crashes that the current event explains, if it is set aside.
+    pub(crate) fn take_crashes(&mut self) -> Vec<Crash> {
+        std::mem::take(&mut self.crashes)
     }
 
     /// Takes the next event in hand, if it is fetched; otherwise everything that is known has passed by.

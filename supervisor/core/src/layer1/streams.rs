@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     action::Action,
+    blame::Crash,
     core::Core,
     module::{ModuleId, SlotState},
     pending::{Pending, Place, RequestId},
@@ -20,7 +21,7 @@ use bulkhead_protocol::{Failure, Json, ModuleName, Request, RequestType, Status}
 use std::time::Duration;
 
 /// Tries of one event before it is set aside.
-const ATTEMPTS_MAX: u32 = 5;
+pub(crate) const EVENT_ATTEMPTS_MAX: u32 = 5;
 
 /// The wait after the first failure; it doubles with each further one.
 const DELAY_INITIAL: Duration = Duration::from_secs(1);
@@ -95,7 +96,7 @@ impl Core {
         }
         let attempts = stream.attempts;
         match stream.next() {
-            Some(current) if attempts >= ATTEMPTS_MAX => {
+            Some(current) if attempts >= EVENT_ATTEMPTS_MAX => {
                 let current = current.clone();
                 let error = stream.error.clone();
                 let op =
@@ -169,7 +170,7 @@ impl Core {
     }
 
     /// The stream of an event that is with its module, if it is still waited for.
-    fn stream_of(&mut self, request: RequestId) -> Option<(ModuleId, &mut Stream)> {
+    pub(crate) fn stream_of(&mut self, request: RequestId) -> Option<(ModuleId, &mut Stream)> {
         let pending = self.requests.get(&request)?;
         pending.event?;
         let id = pending.module;
@@ -200,19 +201,27 @@ impl Core {
         stream.error.clone_from(&failure.error);
         stream.attempts += 1;
         let failures = stream.attempts;
-        if failures < ATTEMPTS_MAX {
+        if failures < EVENT_ATTEMPTS_MAX {
             self.pause_stream(now, id, failures);
+        } else {
+            let crashes = stream.take_crashes();
+            self.pardon(now, id, &crashes);
         }
     }
 
     /// The process that had an event in its hands has ended; `crashed` if it may have been the event's doing.
-    pub(crate) fn event_interrupted(&mut self, request: RequestId, crashed: Option<&str>) {
+    pub(crate) fn event_interrupted(&mut self, request: RequestId, crashed: Option<(&str, Crash)>) {
         let Some((_, stream)) = self.stream_of(request) else { return };
         stream.hand = Hand::Empty;
-        if let Some(reason) = crashed {
-            stream.attempts += 1;
-            stream.error = format!("crashed ({reason})");
+        if let Some((reason, crash)) = crashed {
+            stream.crashed(reason, crash);
         }
+    }
+
+    /// How often an event that is with its module has been tried in vain.
+    pub(crate) fn event_attempts(&self, request: RequestId) -> Option<u32> {
+        let stream = self.layer1.streams.get(&self.requests.get(&request)?.module)?;
+        (stream.hand == Hand::Given(request)).then_some(stream.attempts)
     }
 
     /// What was done for an event could not be committed, which is not its module's doing. Since the

@@ -154,6 +154,12 @@ impl Player {
             "stop" => self.core.handle_stop(now, by, line.word(1), patience),
             "restart" => self.core.handle_restart(now, by, line.word(1), patience),
             "remove" => self.core.handle_remove(now, &name(line.word(1))),
+            // The host does not run: no timer rings. What comes next lay in the channels.
+            "pause" => {
+                let gap = duration(line.word(1));
+                self.now = now + gap;
+                self.core.handle_late(self.now, gap);
+            }
             "shutdown" => self.core.handle_shutdown(now),
             "announce" => {
                 let payload = Json::parse(&format!(r#"{{"event":"{}"}}"#, line.word(1))).unwrap();
@@ -209,6 +215,9 @@ impl Player {
         let mut request = Request::new(id, kind.clone(), Json::parse(&payload).unwrap());
         if matches!(kind, RequestType::Command | RequestType::Query | RequestType::Mutation) {
             request.to = line.words.get(2).cloned();
+        }
+        if let Some(to) = line.option("to") {
+            request.to = Some(to.to_owned());
         }
         request.deadline_ms = line.duration("deadline").map(|deadline| deadline.as_millis() as u64);
         request.key = line.option("key").map(str::to_owned);

@@ -122,7 +122,7 @@ impl Host {
                 }
                 self.core.handle_request(self.now, caller, request);
             }
-            (kind, Some(who)) if to_us && *kind != RequestType::Event => {
+            (kind, Some(who)) if to_us && !matches!(kind, RequestType::Event | RequestType::Ping) => {
                 if let Caller::Run(run) = caller
                     && let Err(failure) = self.core.check_call(run, "supervisor")
                 {

@@ -2,6 +2,7 @@
 //! out. One thread owns all of this; there is no lock.
 
 mod actions;
+mod catching_up;
 mod connections;
 mod errands;
 mod following;
@@ -57,6 +58,7 @@ use std::{
 use tokio::net::UnixStream;
 
 use actions::ToBeSaid;
+use catching_up::CatchingUp;
 use errands::Errands;
 
 pub(crate) use following::Following;
@@ -133,6 +135,8 @@ pub(crate) struct Host {
     buffer: Vec<u8>,
     /// Messages that were handled since anything was written.
     unwritten: usize,
+    /// Whether it was late and reads on before it judges.
+    catching_up: Option<CatchingUp>,
 }
 
 /// What a host is made of.
@@ -200,6 +204,7 @@ impl Host {
             started: Some(parts.started),
             buffer: vec![0; READ_BYTES],
             unwritten: 0,
+            catching_up: None,
         };
         host.adopt_guardian(parts.guardian);
         host.watch(Source::Alarm(host.alarm.bell()));
@@ -212,7 +217,11 @@ impl Host {
     }
 
     pub(crate) fn tick(&mut self, now: Instant) {
-        self.now = self.clock.time(now);
+        let before = std::mem::replace(&mut self.now, self.clock.time(now));
+        let gap = self.now.since(before);
+        if catching_up::is_gap(gap) {
+            self.after_a_gap(now, gap);
+        }
     }
 
     /// Sees to it that the loop is woken when there is something to do for [`Host::handle_timers`].
@@ -230,7 +239,7 @@ impl Host {
     }
 
     pub(crate) fn handle_timers(&mut self) {
-        if self.core.poll_timeout().is_some_and(|due| due <= self.now) {
+        if self.core.poll_timeout().is_some_and(|due| due <= self.now) && self.catching_up.is_none() {
             self.core.handle_timeout(self.now);
             self.perform();
         }
