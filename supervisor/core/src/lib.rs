@@ -23,6 +23,7 @@ mod exits;
 mod health;
 mod id_map;
 mod layer1;
+mod leaving;
 mod lifecycle;
 mod module;
 mod pending;
