@@ -28,6 +28,7 @@ pub(crate) fn check_message(text: &str) {
     assert_eq!(ours.payload, theirs.payload.map(RawValue::get), "{text:?}");
     assert_eq!(ours.data, theirs.data.map(RawValue::get), "{text:?}");
     assert_eq!((ours.deadline_ms, ours.of), (theirs.deadline_ms, theirs.of), "{text:?}");
+    assert_eq!(ours.last, theirs.last, "{text:?}");
     let failure = ours.of_failure.unwrap_or_default();
     assert_eq!((failure.error, failure.code), (theirs.error, theirs.code), "{text:?}");
     assert_eq!((failure.delivery, failure.retryable), (theirs.delivery, theirs.retryable), "{text:?}");
@@ -201,6 +202,7 @@ pub(crate) fn message() -> impl Strategy<Value = String> {
         "error",
         "code",
         "delivery",
+        "last",
         "retryable",
         "exit",
         "stderr",
@@ -239,7 +241,7 @@ pub(crate) fn message() -> impl Strategy<Value = String> {
             let right = match name {
                 "id" | "deadline_ms" | "of" | "\\u0069d" => &number,
                 "type" | "status" | "to" | "key" | "error" | "code" | "module_code" | "t\\u006f" => &text,
-                "delivery" | "retryable" | "exit" | "stderr" => rare,
+                "last" | "delivery" | "retryable" | "exit" | "stderr" => rare,
                 _ => &value,
             };
             let found = match way {

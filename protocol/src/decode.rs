@@ -143,7 +143,12 @@ impl Members<'_> {
                 });
             }
         };
-        Ok(Response { id, status })
+        let last = self.last.unwrap_or_default();
+        if last && matches!(status, Status::Progress(_)) {
+            let reason = "expected \"last\" with a \"success\" or an \"error\", found it with a \"progress\", which is no answer";
+            return Err(MessageError { id, reason: reason.into() });
+        }
+        Ok(Response { id, status, last })
     }
 }
 

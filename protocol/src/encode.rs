@@ -141,6 +141,9 @@ impl Response {
                     failure.write(object);
                 }
             }
+            if self.last {
+                object.piece(r#","last":true"#);
+            }
             if !data.is_empty() {
                 object.payload(r#","data":"#, data);
             }
@@ -296,7 +299,7 @@ mod tests {
             let mut failure = Failure::new(crate::ErrorCode::ModuleError, error.clone());
             failure.module_code = Some(key.clone());
             prop_assert_eq!(
-                content(&Message::Response(Response { id: Some(id), status: failure.into() })),
+                content(&Message::Response(Response::new(id, failure))),
                 format!(
                     r#"{{"id":{},"status":"error","error":{},"code":"module_error","retryable":false,"module_code":{}}}"#,
                     json(id), json(error), json(&key),
@@ -309,7 +312,7 @@ mod tests {
     fn the_first_member_has_no_comma_whichever_it_is() {
         let event = Request::new(None, RequestType::Event, Json::null());
         assert_eq!(content(&Message::Request(event)), r#"{"type":"event"}"#);
-        let progress = Response { id: None, status: Status::Progress(Json::of(&1)) };
+        let progress = Response::new(None, Status::Progress(Json::of(&1)));
         assert_eq!(content(&Message::Response(progress)), r#"{"id":null,"status":"progress","data":1}"#);
     }
 }

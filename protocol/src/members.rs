@@ -28,6 +28,7 @@ pub(crate) struct Members<'a> {
     pub(crate) of: Option<u64>,
     /// The text of the value.
     pub(crate) data: Option<&'a str>,
+    pub(crate) last: Option<bool>,
     pub(crate) of_failure: Option<Box<FailureMembers>>,
 }
 
@@ -55,6 +56,7 @@ pub(crate) enum Name {
     Key,
     Of,
     Data,
+    Last,
     Error,
     Code,
     Delivery,
@@ -76,6 +78,7 @@ impl Name {
             "key" => Name::Key,
             "of" => Name::Of,
             "data" => Name::Data,
+            "last" => Name::Last,
             "error" => Name::Error,
             "code" => Name::Code,
             "delivery" => Name::Delivery,
@@ -158,6 +161,7 @@ impl<'a> Members<'a> {
             Name::Key => self.key = string(walk)?,
             Name::Of => self.of = number(walk)?,
             Name::Data => self.data = not_null(walk)?,
+            Name::Last => self.last = by_type(walk)?,
             Name::Error => self.of_failure().error = by_type(walk)?,
             Name::Code => self.of_failure().code = by_type(walk)?,
             Name::Delivery => self.of_failure().delivery = by_type(walk)?,

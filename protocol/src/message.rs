@@ -102,12 +102,20 @@ pub struct Response {
     pub id: Option<u64>,
     /// How it went.
     pub status: Status,
+    /// In a module's answer: the process ends on purpose after it, and has begun with no other request that
+    /// it was sent. Never with progress, and never to a caller.
+    pub last: bool,
 }
 
 impl Response {
     /// A success with this data.
     pub fn success(id: u64, data: Json) -> Response {
-        Response { id: Some(id), status: Status::Success(data) }
+        Response::new(id, Status::Success(data))
+    }
+
+    /// A response with this status.
+    pub fn new(id: impl Into<Option<u64>>, status: impl Into<Status>) -> Response {
+        Response { id: id.into(), status: status.into(), last: false }
     }
 }
 

@@ -264,7 +264,7 @@ mod tests {
     fn the_data_of_an_error_is_shared_too() {
         let mut failure = crate::Failure::new(crate::ErrorCode::ModuleError, "no");
         failure.data = Some(json(SHARED_BYTES_MIN));
-        let response = Response { id: Some(1), status: failure.into() };
+        let response = Response::new(1, failure);
         let (mut output, mut expected) = (Output::default(), Vec::new());
         response.encode(&mut expected, MAX).unwrap();
         output.push_response(&response, MAX).unwrap();

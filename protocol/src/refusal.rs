@@ -25,6 +25,7 @@ pub(crate) struct Form<'a> {
     pub(crate) of: Option<u64>,
     #[serde(borrow)]
     pub(crate) data: Option<&'a RawValue>,
+    pub(crate) last: Option<bool>,
     pub(crate) error: Option<String>,
     pub(crate) code: Option<String>,
     pub(crate) delivery: Option<Delivery>,

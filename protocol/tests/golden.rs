@@ -23,11 +23,11 @@ fn request(id: impl Into<Option<u64>>, kind: RequestType, payload: &str) -> Requ
 }
 
 fn error(id: impl Into<Option<u64>>, failure: Failure) -> Message {
-    Message::Response(Response { id: id.into(), status: failure.into() })
+    Message::Response(Response::new(id, failure))
 }
 
 fn progress(id: u64, data: &str) -> Message {
-    Message::Response(Response { id: Some(id), status: Status::Progress(json(data)) })
+    Message::Response(Response::new(id, Status::Progress(json(data))))
 }
 
 fn success(id: u64, data: &str) -> Message {
@@ -69,6 +69,8 @@ fn between_host_and_module() -> Vec<(String, Message)> {
     let mut own = Failure::new(ErrorCode::ModuleError, "the printer is out of ink");
     own.module_code = Some("out_of_ink".into());
     own.data = Some(json(r#"{"cartridge":2}"#));
+    let mut panicked = Failure::new(ErrorCode::ModuleError, "the handler panicked at src/main.rs:7:9: no ink");
+    panicked.data = Some(json(r#"{"n":1}"#));
     named([
         ("to-module-init", Message::Request(Request::new(1, RequestType::Init, Json::of(&init)))),
         ("from-module-init-success", Message::Response(Response::success(1, Json::of(&ready)))),
@@ -91,6 +93,8 @@ fn between_host_and_module() -> Vec<(String, Message)> {
         ("from-module-success", success(7, r#"{"id":"e1"}"#)),
         ("from-module-success-null", success(11, "null")),
         ("from-module-error-of-its-own", error(7, own)),
+        ("from-module-success-last", Message::Response(Response { last: true, ..Response::success(7, json("1")) })),
+        ("from-module-error-last", Message::Response(Response { last: true, ..Response::new(7, panicked) })),
         ("from-module-error-cancelled", error(7, Failure::new(ErrorCode::Cancelled, "the caller cancelled"))),
         (
             "from-module-event",

@@ -78,7 +78,7 @@ fn session() -> Vec<(&'static str, Message)> {
     let ready = Ready { name: "echo".into(), version: "1".into(), protocol: 1, commands: vec![echo], features: vec![] };
     let payload = json(r#"{"name":"echo","args":{"text":"hi"}}"#);
     let command = Request { deadline_ms: Some(30_000), ..Request::new(2, RequestType::Command, payload) };
-    let progress = Response { id: Some(2), status: Status::Progress(json(r#"{"done":1,"total":2}"#)) };
+    let progress = Response::new(2, Status::Progress(json(r#"{"done":1,"total":2}"#)));
     vec![
         ("host", Message::Request(Request::new(1, RequestType::Init, Json::of(&init)))),
         ("module", Message::Response(Response::success(1, Json::of(&ready)))),

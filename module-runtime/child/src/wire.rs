@@ -195,10 +195,10 @@ impl Wire {
             Ok(data) => Status::Success(data),
             Err(error) => error.into_failure().into(),
         };
-        let response = Response { id: Some(id), status };
+        let response = Response::new(id, status);
         if let Err(error) = response.encode(&mut self.out, self.frame_bytes_max) {
             let failure = Error::frame_too_large(format!("the module's answer is too long: {error}")).into_failure();
-            self.respond(Response { id: Some(id), status: failure.into() });
+            self.respond(Response::new(id, failure));
         }
         if self.out.len() >= PENDING_BYTES_MAX {
             self.flush();
@@ -259,7 +259,7 @@ impl Wire {
                 }
                 Ok(Message::Response(response)) => self.answered(response),
                 Err(error) => {
-                    self.respond(Response { id: error.id, status: bad_request(&error.reason) });
+                    self.respond(Response::new(error.id, bad_request(&error.reason)));
                 }
             }
         }
@@ -290,7 +290,7 @@ impl Wire {
                 Ok(_) => Status::Success(Json::null()),
                 Err(error) => bad_request(&error.to_string()),
             };
-            self.respond(Response { id: Some(id), status });
+            self.respond(Response::new(id, status));
         }
     }
 

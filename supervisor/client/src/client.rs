@@ -197,9 +197,9 @@ impl Client {
         loop {
             let response = self.receiver.receive_until(until)?;
             match (response.id, response.status) {
-                (Some(found), status) if found == id => return Ok(Response { id: Some(id), status }),
+                (Some(found), status) if found == id => return Ok(Response::new(id, status)),
                 (None, Status::Error(failure)) => return Err(ClientError::Refused(failure)),
-                (other, status) => self.arrived.push_back(Response { id: other, status }),
+                (other, status) => self.arrived.push_back(Response::new(other, status)),
             }
         }
     }

@@ -41,7 +41,7 @@ impl Host {
 
     fn respond(&mut self, id: impl Into<Option<u64>>, status: Status) {
         let mut frame = Vec::new();
-        Response { id: id.into(), status }.encode(&mut frame, FRAME_BYTES_MAX_DEFAULT).unwrap();
+        Response::new(id, status).encode(&mut frame, FRAME_BYTES_MAX_DEFAULT).unwrap();
         self.stream.write_all(&frame).unwrap();
     }
 }

@@ -65,7 +65,7 @@ fn send_request(
     let mut broken = Ok(());
     let answer = session.ask(&request, |data| {
         if options.full && broken.is_ok() {
-            let progress = Response { id: Some(1), status: Status::Progress(data.clone()) };
+            let progress = Response::new(1, Status::Progress(data.clone()));
             broken = print_whole(&mut output, &progress).and_then(|()| output.flush());
         } else {
             line.show_data(data);

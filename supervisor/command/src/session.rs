@@ -223,7 +223,7 @@ impl Drop for Signals {
 /// A response that belongs to no request says that the host refuses this client.
 fn attributed(response: Option<Response>) -> Result<Option<Response>, ClientError> {
     match response {
-        Some(Response { id: None, status: Status::Error(failure) }) => Err(ClientError::Refused(failure)),
+        Some(Response { id: None, status: Status::Error(failure), .. }) => Err(ClientError::Refused(failure)),
         other => Ok(other),
     }
 }

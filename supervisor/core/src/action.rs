@@ -170,9 +170,9 @@ pub struct CrashRecord {
     pub exit: Option<Exit>,
     /// From its start to its end.
     pub uptime: Duration,
-    /// The last lines of its standard error.
+    /// The last lines of its standard error; what it said with its last answer leads.
     pub stderr: Vec<String>,
-    /// The requests that it may have been working on.
+    /// The request whose answer was its last, if it said so; then those that it may have been working on.
     pub in_flight: Vec<LostRequest>,
 }
 
@@ -187,4 +187,7 @@ pub struct LostRequest {
     pub key: Option<String>,
     /// How far it got.
     pub delivery: Delivery,
+    /// If it was answered, and with that answer the process said that it ends: the sentence of the error, or
+    /// `success`.
+    pub answered: Option<String>,
 }

@@ -4,6 +4,7 @@
 use crate::{
     action::{Action, Control, RunId},
     core::Core,
+    leaving::has_begun,
     pending::{Pending, Place, RequestId},
     time::Time,
     timers::Timer,
@@ -37,6 +38,9 @@ impl Core {
 
     /// A module answered something.
     pub fn handle_response(&mut self, now: Time, run_id: RunId, response: Response) {
+        if response.last {
+            return self.last_response(now, run_id, response);
+        }
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         run.heard(now);
         let Some(id) = response.id.map(RequestId) else { return self.strange_answer(run_id, None) };
@@ -44,7 +48,7 @@ impl Core {
             self.requests.get(&id),
             Some(Pending { place: Place::InFlight { run, .. }, .. }) if *run == run_id
         );
-        if mine {
+        if mine && !run.has_left_behind(id) {
             self.answered(now, run_id, id, response.status);
             return;
         }
@@ -98,10 +102,11 @@ impl Core {
         // flood of announcements.
         if run.strange_answers.is_power_of_two() {
             let of = id.map_or("a request without an id".into(), |id| format!("request {id}"));
-            let detail = format!(
-                "answered {of}, which is not open: answered before, or never asked ({} such answers)",
-                run.strange_answers
-            );
+            let why = match run.last {
+                Some(_) => "after an answer with \"last\", which says that none follows",
+                None => "which is not open: answered before, or never asked",
+            };
+            let detail = format!("answered {of}, {why} ({} such answers)", run.strange_answers);
             let (name, instance) = (run.spec.name.clone(), run.instance.clone());
             self.announce("module.strange_answer", &name, Some(instance), Some(detail));
         }
@@ -162,8 +167,11 @@ impl Core {
                         format!("{name} did not answer before the deadline; what it had changed is undone")
                     }
                     Delivery::Started => format!("{name} did not answer before the deadline; it was told to stop"),
-                    Delivery::Unknown | Delivery::NotStarted => {
+                    Delivery::Unknown => {
                         format!("{name} did not answer before the deadline; it may not have begun, and was told not to")
+                    }
+                    Delivery::NotStarted => {
+                        format!("the deadline passed before {name} could begin: the process that had it is ending")
                     }
                 };
                 self.undo(now, id, "its deadline passed");
@@ -176,8 +184,11 @@ impl Core {
     /// How far a request in flight has got, as far as the order of answers proves it.
     pub(crate) fn in_flight_delivery(&self, run_id: RunId, id: RequestId) -> Delivery {
         let Some(run) = self.runs.get(&run_id) else { return Delivery::Unknown };
-        let progressed =
-            matches!(self.requests.get(&id), Some(Pending { place: Place::InFlight { progressed: true, .. }, .. }));
+        let pending = self.requests.get(&id);
+        if run.last.is_some() && pending.is_some_and(|pending| !has_begun(run, id, pending)) {
+            return Delivery::NotStarted;
+        }
+        let progressed = matches!(pending, Some(Pending { place: Place::InFlight { progressed: true, .. }, .. }));
         if progressed || (!run.concurrent && run.in_flight.front() == Some(&id)) {
             Delivery::Started
         } else {

@@ -42,9 +42,13 @@ impl Core {
         }
         let run = &self.runs[&run_id];
         let module_id = run.module;
+        // A process that has said with which request it ends has named what has done it.
+        if run.knows_the_guilty() {
+            return false;
+        }
         let guilty = run.in_flight.iter().enumerate().filter(|(at, id)| {
             let pending = &self.requests[*id];
-            let here = how_far(run, pending, *at, unsent.contains(id));
+            let here = how_far(run, **id, pending, *at, unsent.contains(id));
             pending.wanted && here != Delivery::NotStarted && self.is_one_crash_too_many(**id)
         });
         let guilty: Vec<RequestId> = guilty.map(|(_, id)| *id).collect();

@@ -7,6 +7,7 @@ use crate::{
     core::Core,
     ending::Verdict,
     layer1::{EVENT_ATTEMPTS_MAX, Unit},
+    leaving::has_begun,
     pending::{Pending, Place, RequestId},
     run::Run,
     time::Time,
@@ -42,20 +43,24 @@ impl Core {
         let mut again = Vec::new();
         for (at, id) in in_flight.into_iter().enumerate() {
             let run = &self.runs[&run_id];
-            let here = how_far(run, &self.requests[&id], at, end.evidence.unsent.contains(&id));
+            let here = how_far(run, id, &self.requests[&id], at, end.evidence.unsent.contains(&id));
+            let blames = here != Delivery::NotStarted && end.verdict != Verdict::Commanded;
+            let is_counted = blames && !run.knows_the_guilty();
             self.undo(now, id, "the process that had it has ended");
             let pending = self.requests.get_mut(&id).expect("it is in flight");
             pending.unit = Unit::Empty;
             pending.reached = pending.how_far(here);
-            if here != Delivery::NotStarted && end.verdict != Verdict::Commanded {
-                pending.crashes += 1;
+            pending.crashes += u32::from(is_counted);
+            if is_counted {
                 self.modules.get_mut(&module_id).expect("a module outlives its runs").blamed.push((id, crash));
-                let pending = &self.requests[&id];
+            }
+            let pending = &self.requests[&id];
+            if blames {
                 if lost.len() < RECORDED_MAX {
                     lost.push(pending.lost(here));
                 }
             }
-            if self.is_sent_again(now, run_id, id, here, end) {
+            if self.is_sent_again(now, run_id, id, here, is_counted, end) {
                 again.push(id);
             } else {
                 self.requests.remove(&id);
@@ -70,7 +75,15 @@ impl Core {
     }
 
     /// Decides on one request; answers it when it is not sent again.
-    fn is_sent_again(&mut self, now: Time, run_id: RunId, id: RequestId, here: Delivery, end: &End<'_>) -> bool {
+    fn is_sent_again(
+        &mut self,
+        now: Time,
+        run_id: RunId,
+        id: RequestId,
+        here: Delivery,
+        is_counted: bool,
+        end: &End<'_>,
+    ) -> bool {
         let (run, pending) = (&self.runs[&run_id], &self.requests[&id]);
         if !pending.wanted {
             return false;
@@ -78,9 +91,8 @@ impl Core {
         let name = run.spec.name.clone();
         let delivery = pending.reached;
         if pending.event.is_some() {
-            let crashed = here != Delivery::NotStarted && end.verdict != Verdict::Commanded;
             let crash = Crash { slot: run.slot, at: now };
-            self.event_interrupted(id, crashed.then_some((end.reason, crash)));
+            self.event_interrupted(id, is_counted.then_some((end.reason, crash)));
             self.answer(id, Failure::new(ErrorCode::ModuleCrashed, end.reason).into());
             return false;
         }
@@ -99,9 +111,9 @@ impl Core {
         }
         let (code, what) = match end.verdict {
             Verdict::Commanded => (ErrorCode::ModuleUnavailable, "was stopped".to_owned()),
-            Verdict::Clean | Verdict::Failure | Verdict::Permanent => {
-                (ErrorCode::ModuleCrashed, format!("crashed ({})", end.reason))
-            }
+            // It had said that it would end, and so had not begun with what it leaves behind.
+            Verdict::Clean => (ErrorCode::ModuleCrashed, format!("ended ({})", end.reason)),
+            Verdict::Failure | Verdict::Permanent => (ErrorCode::ModuleCrashed, format!("crashed ({})", end.reason)),
         };
         let how_far = match delivery {
             Delivery::NotStarted => "before it began with this request",
@@ -179,8 +191,12 @@ impl End<'_> {
 }
 
 /// How far a request got. A module that answers in order tells by that: the first unanswered request
-/// may have begun, all behind it have not.
-pub(crate) fn how_far(run: &Run, pending: &Pending, at: usize, unsent: bool) -> Delivery {
+/// may have begun, all behind it have not. One that has said that it ends tells more by that.
+pub(crate) fn how_far(run: &Run, id: RequestId, pending: &Pending, at: usize, unsent: bool) -> Delivery {
+    if run.last.is_some() {
+        let has_begun = !unsent && has_begun(run, id, pending);
+        return if has_begun { Delivery::Started } else { Delivery::NotStarted };
+    }
     let progressed = matches!(pending.place, Place::InFlight { progressed: true, .. });
     match (unsent, progressed, run.concurrent, at) {
         (true, _, _, _) => Delivery::NotStarted,

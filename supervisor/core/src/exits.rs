@@ -7,7 +7,8 @@ use crate::{
     delivery::End,
     ending::{self, Cause, Verdict},
     module::{Desired, ModuleId, Slot, SlotId, SlotState, Vacancy},
-    restart::{Decision, Policy},
+    leaving::led_by,
+    restart::{Decision, Policy, Why},
     run::{Phase, Role},
     time::Time,
     timers::Timer,
@@ -38,7 +39,8 @@ impl Core {
         {
             run.cause.get_or_insert(Cause::Violation(fault));
         }
-        let (was_ready, unanswered) = (run.ready_at.is_some(), !run.in_flight.is_empty());
+        let run = &self.runs[&run_id];
+        let (was_ready, unanswered) = (run.ready_at.is_some(), self.has_unfinished(run));
         let verdict = ending::verdict(run.cause.as_ref(), &exit, was_ready, unanswered);
         let mut reason = ending::describe(run.cause.as_ref(), &exit, was_ready, unanswered);
         reason.truncate(reason.floor_char_boundary(16 * QUOTE_BYTES_MAX));
@@ -71,11 +73,12 @@ impl Core {
         let start_failed = role == Role::Active
             && self.runs[&run_id].ready_at.is_none()
             && !matches!((verdict, &next), (Verdict::Commanded, _) | (_, Vacancy::Ordered));
+        let is_left = matches!(next, Vacancy::Waiting { why: Why::Left, .. });
         let module = self.modules.get_mut(&module_id).expect("a module outlives its runs");
         module.last_exit = Some((now, reason.clone()));
         module.slot(slot_id).expect("a slot outlives its run").state = SlotState::Clearing { run: run_id, next };
-        let heir =
-            if role == Role::Active && verdict == Verdict::Failure { self.take_over(module_id, slot_id) } else { None };
+        let makes_room = verdict == Verdict::Failure || is_left;
+        let heir = if role == Role::Active && makes_room { self.take_over(module_id, slot_id) } else { None };
 
         if heir.is_some() {
             self.delay_next_spare(now, module_id, slot_id);
@@ -114,6 +117,9 @@ impl Core {
     ) -> Vacancy {
         let run = &self.runs[&run_id];
         let ready_for = run.ready_for();
+        let has_left = run.last.is_some();
+        let has_worked = run.knows_the_guilty();
+        let is_awaited = has_left && self.is_awaited(run.module, run);
         let module = self.modules.get_mut(&run.module).expect("a module outlives its runs");
         let running = module.desired == Desired::Running && !self.shutting_down;
         let serving = module.with_role(Role::Active).any(Slot::is_live);
@@ -129,7 +135,20 @@ impl Core {
             return Vacancy::Ordered;
         }
         let rules = slot.spec.restart;
+        let is_replaced = match rules.policy {
+            Policy::Always => true,
+            // What it has left behind must not wait for nothing.
+            Policy::OnFailure => is_awaited,
+            Policy::Never => false,
+        };
+        if verdict == Verdict::Clean && has_worked && is_replaced {
+            // It is no failure, and what bounds it is that each process has answered a request.
+            return Vacancy::Waiting { until: now, why: Why::Left };
+        }
         match (verdict, rules.policy) {
+            (Verdict::Clean, Policy::OnFailure) if is_awaited => {
+                decide(slot.restart.failed(now, ready_for, &rules, &mut slot.random), reason)
+            }
             (Verdict::Commanded, _) => Vacancy::Ordered,
             (Verdict::Permanent, _) => Vacancy::Failed(reason.to_owned()),
             (Verdict::Clean, Policy::OnFailure | Policy::Never) | (Verdict::Failure, Policy::Never) => {
@@ -140,10 +159,7 @@ impl Core {
                     true => slot.restart.explained(now, ready_for, &rules, &mut slot.random),
                     false => slot.restart.failed(now, ready_for, &rules, &mut slot.random),
                 };
-                match decision {
-                    Decision::StartAt(until, why) => Vacancy::Waiting { until, why },
-                    Decision::GiveUp => Vacancy::GaveUp(reason.to_owned()),
-                }
+                decide(decision, reason)
             }
         }
     }
@@ -168,6 +184,12 @@ impl Core {
             Verdict::Permanent => "module.failed",
         };
         if matches!(verdict, Verdict::Failure | Verdict::Permanent) {
+            let last = run.last.as_ref();
+            let stderr = match last.and_then(|last| last.sentence.as_deref()) {
+                Some(sentence) => led_by(sentence, evidence.stderr),
+                None => evidence.stderr,
+            };
+            let answered = last.and_then(|last| last.request.clone());
             let record = CrashRecord {
                 module: name.clone(),
                 instance: instance.clone(),
@@ -176,8 +198,8 @@ impl Core {
                 reason: reason.clone(),
                 exit,
                 uptime: now.since(run.started),
-                stderr: evidence.stderr,
-                in_flight,
+                stderr,
+                in_flight: answered.into_iter().chain(in_flight).collect(),
             };
             self.act(Action::RecordCrash(Box::new(record)));
         }
@@ -269,5 +291,12 @@ impl Core {
         if self.shutting_down {
             self.stop_undeferred(now);
         }
+    }
+}
+
+fn decide(decision: Decision, reason: &str) -> Vacancy {
+    match decision {
+        Decision::StartAt(until, why) => Vacancy::Waiting { until, why },
+        Decision::GiveUp => Vacancy::GaveUp(reason.to_owned()),
     }
 }

@@ -25,6 +25,7 @@ mod health;
 mod id_map;
 mod lateness;
 mod layer1;
+mod leaving;
 mod lifecycle;
 mod module;
 mod pending;

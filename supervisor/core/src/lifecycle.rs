@@ -281,8 +281,12 @@ impl Core {
     pub(crate) fn drain_timed_out(&mut self, now: Time, run_id: RunId) {
         let run = self.runs.get_mut(&run_id).expect("the caller has it");
         if run.cause.is_none() {
+            let lingers = match run.last {
+                Some(_) => "it answered with \"last\" and lived on",
+                None => "it closed its channel and lived on",
+            };
             let fault = run.channel_fault.take();
-            let cause = Cause::Violation(fault.unwrap_or_else(|| "it closed its channel and lived on".into()));
+            let cause = Cause::Violation(fault.unwrap_or_else(|| lingers.into()));
             self.kill(now, run_id, Some(cause));
             return;
         }
@@ -384,6 +388,7 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
         message_mark: None,
         message_check: None,
         strange_answers: 0,
+        last: None,
     }
 }
 

@@ -120,6 +120,7 @@ impl Pending {
             payload: self.message.payload.clone(),
             key: self.message.key.clone(),
             delivery,
+            answered: None,
         }
     }
 }

@@ -69,6 +69,8 @@ pub enum Why {
         /// Tries since the breaker opened.
         tries: u32,
     },
+    /// Its last process ended on purpose, after it had done what it was asked: that is no failure.
+    Left,
     /// All modules of the host together restart too often.
     HostLimit,
 }

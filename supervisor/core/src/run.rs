@@ -5,6 +5,7 @@ pub(crate) use crate::action::RunId;
 use crate::{
     action::Control,
     ending::Cause,
+    leaving::LastAnswer,
     module::{ModuleId, SlotId},
     pending::RequestId,
     spec::ModuleSpec,
@@ -124,6 +125,8 @@ pub(crate) struct Run {
     /// Next look at the CPU time of the message in hand.
     pub(crate) message_check: Option<Time>,
     pub(crate) strange_answers: u64,
+    /// It has said that it ends on purpose.
+    pub(crate) last: Option<Box<LastAnswer>>,
 }
 
 /// Unanswered requests of the host that are remembered for one process; an answer to an older one

@@ -215,7 +215,8 @@ impl Core {
             SlotState::Occupied(run) => {
                 let run = &self.runs[run];
                 let silent = !run.channel_open && matches!(run.phase, Phase::Draining { .. });
-                run.cause.as_ref().map(ToString::to_string).or(silent.then(|| "it closed its channel".into()))
+                let silence = if run.last.is_some() { "it said that it ends" } else { "it closed its channel" };
+                run.cause.as_ref().map(ToString::to_string).or(silent.then(|| silence.into()))
             }
         }
     }
@@ -319,6 +320,7 @@ fn describe(why: Why) -> String {
         Why::Backoff { failures } => format!("backoff after {failures} failures in a row"),
         Why::CrashLoop { tries: 0 } => "crash_loop: it failed too often in a short time".into(),
         Why::CrashLoop { tries } => format!("crash_loop: {tries} further tries failed"),
+        Why::Left => "the last process ended on purpose".into(),
         Why::HostLimit => "all modules of the host together restart too often".into(),
     }
 }

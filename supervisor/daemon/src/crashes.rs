@@ -46,6 +46,8 @@ struct Lost {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     delivery: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered: Option<String>,
 }
 
 impl From<LostRequest> for Lost {
@@ -56,7 +58,8 @@ impl From<LostRequest> for Lost {
         } else {
             lost.payload
         };
-        Lost { r#type: lost.kind, payload, key: lost.key, delivery: lost.delivery.name() }
+        let delivery = lost.delivery.name();
+        Lost { r#type: lost.kind, payload, key: lost.key, delivery, answered: lost.answered }
     }
 }
 

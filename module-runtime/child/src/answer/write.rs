@@ -44,10 +44,10 @@ fn success(data: &Json) -> String {
 fn failure(failure: Failure) -> String {
     const BEFORE: usize = LENGTH_PREFIX_BYTES + r#"{"id":null,"#.len();
     let mut frame = Vec::new();
-    let response = Response { id: None, status: failure.into() };
+    let response = Response::new(None, failure);
     if response.encode(&mut frame, FRAME_BYTES_MAX_HIGHEST).is_err() {
         let short = Error::frame_too_large("the error is longer than any frame may be").into_failure();
-        let response = Response { id: None, status: short.into() };
+        let response = Response::new(None, short);
         response.encode(&mut frame, FRAME_BYTES_MAX_HIGHEST).expect("a short error fits");
     }
     let mut text = String::from("{");

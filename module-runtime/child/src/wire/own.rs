@@ -126,7 +126,7 @@ impl Host for InHand<'_> {
 
     fn progress(&mut self, data: &Json) -> Result<(), Error> {
         let Some(id) = self.id else { return Ok(()) };
-        let response = Response { id: Some(id), status: Status::Progress(data.clone()) };
+        let response = Response::new(id, Status::Progress(data.clone()));
         response
             .encode(&mut self.wire.out, self.wire.frame_bytes_max)
             .map_err(|error| Error::frame_too_large(format!("the progress is too long to send: {error}")))?;

@@ -276,7 +276,7 @@ fn an_own_request_carries_what_is_left_of_the_deadline() {
     assert!(asked["deadline_ms"].as_u64().is_some_and(|ms| (1..=5000).contains(&ms)), "{asked}");
     let mut failure = bulkhead_protocol::Failure::new(ErrorCode::ModuleCrashed, "it crashed");
     failure.exit = Some(bulkhead_protocol::Exit::Code(3));
-    let response = Response { id: asked["id"].as_u64(), status: failure.into() };
+    let response = Response::new(asked["id"].as_u64(), failure);
     running.peer.send_messages(&[Message::Response(response)]);
     // The crash of another module is not this module's crash.
     let failure = running.peer.answer(id).unwrap().unwrap_err();

@@ -80,7 +80,7 @@ impl Peer {
     /// Refuses a request of the module with this error.
     pub fn fail(&mut self, id: u64, error: &crate::Error) {
         let status = error.failure().clone().into();
-        self.send_messages(&[Message::Response(Response { id: Some(id), status })]);
+        self.send_messages(&[Message::Response(Response::new(id, status))]);
     }
 
     /// Waits for the answer to `id`; other messages that come before it stay for [`Peer::message`].
@@ -90,7 +90,7 @@ impl Peer {
     /// As [`Peer::message`].
     pub fn answer(&mut self, id: u64) -> Result<Result<Value, Value>, String> {
         let is_answer = |message: &Message| {
-            matches!(message, Message::Response(Response { id: Some(found), status })
+            matches!(message, Message::Response(Response { id: Some(found), status, .. })
                 if *found == id && !matches!(status, Status::Progress(_)))
         };
         let deadline = Instant::now() + PATIENCE;

@@ -74,7 +74,7 @@ impl Connection {
     }
 
     pub(crate) fn respond(&mut self, id: impl Into<Option<u64>>, status: Status) {
-        let response = Response { id: id.into(), status };
+        let response = Response::new(id, status);
         response.encode(&mut self.out, FRAME_BYTES_MAX_DEFAULT).unwrap();
         if self.out.len() > 64 * 1024 {
             self.flush();

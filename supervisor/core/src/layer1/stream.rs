@@ -96,6 +96,11 @@ impl Stream {
         }
     }
 
+    /// Whether an event waits to be given to the module.
+    pub(crate) fn has_next(&self) -> bool {
+        self.current.is_some() || !self.fetched.is_empty()
+    }
+
     pub(super) fn wants(&self, event: &str) -> bool {
         self.patterns.iter().any(|pattern| pattern.matches(event))
     }

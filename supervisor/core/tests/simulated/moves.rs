@@ -158,6 +158,15 @@ impl World {
             _ => pick(&process.answered, y),
         };
         let Some(label) = label else { return Ok(()) };
+        if process.left_behind(&label) {
+            // It is not believed.
+            return self.play(&format!("{} {instance} {label}", ["answer", "progress"][usize::from(z % 2)]));
+        }
+        let is_last = process.in_flight.contains(&label) && z % 6 != 0 && z / 6 % 8 == 0;
+        let last = if is_last { " last=yes" } else { "" };
+        if is_last {
+            self.says_last(run, &label);
+        }
         match z % 6 {
             0 => {
                 self.progressed(run, &label);
@@ -165,11 +174,12 @@ impl World {
             }
             1 => {
                 self.answered(run, &label);
-                self.play(&format!("error {instance} {label} {}", ["overloaded", "module_crashed"][usize::from(y % 2)]))
+                let code = ["overloaded", "module_crashed"][usize::from(y % 2)];
+                self.play(&format!("error {instance} {label} {code}{last}"))
             }
             _ => {
                 self.answered(run, &label);
-                self.play(&format!("answer {instance} {label}"))
+                self.play(&format!("answer {instance} {label}{last}"))
             }
         }
     }

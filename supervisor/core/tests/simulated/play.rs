@@ -231,6 +231,7 @@ impl Player {
 
     fn process_says(&mut self, line: &Line) {
         let (now, run) = (self.now, self.run(line.word(1)));
+        let last = line.option("last").is_some();
         match line.word(0) {
             "spawned" => self.core.handle_spawned(run, run.0 as i32 + 1000),
             "spawn-failed" => {
@@ -252,10 +253,10 @@ impl Player {
             "violation" => self.core.handle_violation(now, run, line.word(2).to_owned()),
             "ready" => {
                 let id = self.controls[&(run, "init".to_owned())];
-                self.respond(run, Some(id.0), Status::Success(ready(line)));
+                self.respond(run, Some(id.0), Status::Success(ready(line)), last);
             }
-            "stranger" => self.respond(run, Some(STRANGER), Status::Success(Json::null())),
-            "nameless" => self.respond(run, None, Status::Success(Json::null())),
+            "stranger" => self.respond(run, Some(STRANGER), Status::Success(Json::null()), last),
+            "nameless" => self.respond(run, None, Status::Success(Json::null()), last),
             "answer" | "error" | "progress" => {
                 let label = line.word(2);
                 let control = self.controls.get(&(run, label.to_owned())).copied();
@@ -269,7 +270,7 @@ impl Player {
                         Failure::new(code.unwrap_or(ErrorCode::ModuleError), text).into()
                     }
                 };
-                self.respond(run, Some(id.0), status);
+                self.respond(run, Some(id.0), status, last);
             }
             other => panic!("no verb: {other:?}"),
         }
@@ -279,8 +280,8 @@ impl Player {
         self.sent.get(&(run, label.to_owned())).copied()
     }
 
-    fn respond(&mut self, run: RunId, id: Option<u64>, status: Status) {
-        self.core.handle_response(self.now, run, Response { id, status });
+    fn respond(&mut self, run: RunId, id: Option<u64>, status: Status, last: bool) {
+        self.core.handle_response(self.now, run, Response { id, status, last });
     }
 }
 

@@ -86,8 +86,10 @@ fn crash(record: &CrashRecord) -> String {
     let in_flight: Vec<String> = record.in_flight.iter().map(lost).collect();
     let exit = record.exit.as_ref().map_or_else(|| "no exit".into(), ToString::to_string);
     let uptime = record.uptime.as_millis();
+    // Scripts that say nothing of it have none.
+    let stderr = if record.stderr.is_empty() { String::new() } else { format!(" stderr={:?}", record.stderr) };
     format!(
-        "crash {} {:?} [{exit}] uptime_ms={uptime} in_flight=[{}]",
+        "crash {} {:?} [{exit}] uptime_ms={uptime} in_flight=[{}]{stderr}",
         record.instance,
         record.reason,
         in_flight.join(", ")
@@ -95,7 +97,8 @@ fn crash(record: &CrashRecord) -> String {
 }
 
 fn lost(request: &LostRequest) -> String {
-    format!("{} {}", crate::play::label_of(request.payload.as_str()), request.delivery.name())
+    let answered = request.answered.as_ref().map(|text| format!(" answered={text:?}")).unwrap_or_default();
+    format!("{} {}{answered}", crate::play::label_of(request.payload.as_str()), request.delivery.name())
 }
 
 /// What `view NAME` prints.

@@ -35,6 +35,8 @@ pub(crate) struct Process {
     pub(crate) concurrent: bool,
     pub(crate) idempotent: bool,
     progressed: BTreeSet<String>,
+    /// It has said that it ends: all that it had begun with by then.
+    begun_at_last: Option<BTreeSet<String>>,
     window: usize,
     window_bytes: usize,
 }
@@ -92,6 +94,13 @@ pub(crate) struct World {
 }
 
 pub(crate) type Verdict = Result<(), String>;
+
+impl Process {
+    /// Whether it has said that it ends, and with that, that it has not begun with this.
+    pub(crate) fn left_behind(&self, label: &str) -> bool {
+        self.begun_at_last.as_ref().is_some_and(|begun| !begun.contains(label) && !self.progressed.contains(label))
+    }
+}
 
 impl World {
     pub(crate) fn new(player: Player) -> World {
@@ -165,6 +174,15 @@ impl World {
         }
     }
 
+    /// A process says with an answer that it ends; to be noted before that answer.
+    pub(crate) fn says_last(&mut self, run: RunId, label: &str) {
+        let process = self.processes.get_mut(&run).expect("it is there");
+        let before = process.in_flight.iter().take_while(|other| *other != label).cloned();
+        let begun = if process.concurrent { BTreeSet::new() } else { before.collect() };
+        process.begun_at_last.get_or_insert(begun);
+        process.life = Life::Leaving;
+    }
+
     pub(crate) fn progressed(&mut self, run: RunId, label: &str) {
         self.processes.get_mut(&run).expect("it is there").progressed.insert(label.to_owned());
     }
@@ -179,7 +197,10 @@ impl World {
         }
         for (at, label) in std::mem::take(&mut process.in_flight).into_iter().enumerate() {
             let asked = self.asked.get_mut(&label).expect("what is in flight was asked for");
-            let begun = process.progressed.contains(&label) || process.concurrent || at == 0;
+            let begun = match &process.begun_at_last {
+                Some(begun) => begun.contains(&label) || process.progressed.contains(&label),
+                None => process.progressed.contains(&label) || process.concurrent || at == 0,
+            };
             let started = begun && !unsent.contains(&label);
             asked.started |= started;
             asked.lost_to = Some(process.idempotent).filter(|_| started);
@@ -246,6 +267,7 @@ impl World {
                     concurrent: false,
                     idempotent: false,
                     progressed: BTreeSet::new(),
+                    begun_at_last: None,
                     window: limits.window,
                     window_bytes: limits.window_bytes,
                 };
@@ -260,6 +282,9 @@ impl World {
                 let process = self.processes.get_mut(run).ok_or("to nobody")?;
                 if process.life == Life::Exited {
                     return Err("to a process that has ended".into());
+                }
+                if process.begun_at_last.is_some() {
+                    return Err("to a process that has said that it ends".into());
                 }
                 let name = match control {
                     Control::Init => "init".to_owned(),
@@ -360,7 +385,7 @@ impl World {
             Caller::Client(client) => format!("c{}:{}", client.0, to.id),
             Caller::Run(run) => format!("{}:{}", self.player.instance(run), to.id),
         };
-        let in_flight = self.processes.values().any(|process| process.in_flight.contains(&label));
+        let in_flight = self.processes.values().any(|process| process.in_flight.contains(&label) && !process.left_behind(&label));
         let Some(asked) = self.asked.get_mut(&label) else { return Err("nobody asked for it".into()) };
         if !asked.open {
             return Err(format!("it was answered before (after {cause:?})"));

@@ -123,7 +123,7 @@ impl Host {
             }
             Err(error) => {
                 let failure = Failure::new(ErrorCode::FrameTooLarge, error.to_string());
-                self.core.handle_response(self.now, run, Response { id: Some(request.0), status: failure.into() });
+                self.core.handle_response(self.now, run, Response::new(request.0, failure));
             }
         }
     }
@@ -166,7 +166,7 @@ impl Host {
             Caller::Client(client) => LinkId::Client(client),
             Caller::Run(run) => LinkId::Run(run),
         };
-        self.respond(link, &Response { id: Some(to.id), status });
+        self.respond(link, &Response::new(to.id, status));
     }
 
     pub(super) fn respond(&mut self, to: LinkId, response: &Response) {
@@ -229,5 +229,5 @@ fn shorter(response: &Response, error: &FrameError) -> Option<Response> {
             Failure { error: text, stderr: Vec::new(), data: None, module_code: None, ..(**failure).clone() }
         }
     };
-    Some(Response { id: response.id, status: failure.into() })
+    Some(Response::new(response.id, failure))
 }

@@ -24,7 +24,7 @@ impl Host {
             None => self.add_client(stream),
             Some(failure) => {
                 let mut bytes = Vec::new();
-                let response = Response { id: None, status: failure.delivery(Delivery::NotStarted).into() };
+                let response = Response::new(None, failure.delivery(Delivery::NotStarted));
                 response.encode(&mut bytes, self.config.frame_bytes_max).expect("a refusal is short");
                 // It has just been accepted, so its buffer is empty; if it is gone, so be it.
                 let _ = stream.try_write(&bytes);
@@ -97,11 +97,11 @@ impl Host {
             Ok(Message::Response(response)) => {
                 let reason = "a client sends requests; the host asks it nothing that it could answer";
                 let failure = Failure::new(ErrorCode::BadRequest, reason).delivery(Delivery::NotStarted);
-                self.respond(LinkId::Client(id), &Response { id: response.id, status: failure.into() });
+                self.respond(LinkId::Client(id), &Response::new(response.id, failure));
             }
             Err(error) => {
                 let status = self.core.refuse_message(&error);
-                self.respond(LinkId::Client(id), &Response { id: error.id, status });
+                self.respond(LinkId::Client(id), &Response::new(error.id, status));
             }
         }
     }
@@ -148,7 +148,7 @@ impl Host {
 
     /// Tells a client why it is cut off, as far as it still listens, and cuts it off.
     pub(super) fn expel(&mut self, id: ClientId, failure: Failure) {
-        let response = Response { id: None, status: failure.delivery(Delivery::NotStarted).into() };
+        let response = Response::new(None, failure.delivery(Delivery::NotStarted));
         self.respond(LinkId::Client(id), &response);
         if let Some(client) = self.clients.by_id.get_mut(&id) {
             let _ = client.link.flush();

@@ -309,7 +309,7 @@ impl World {
             }
         };
         self.note(format!("{run} answers {id} (attempt {attempt}): {status:?}"));
-        self.core.handle_response(self.now, run, Response { id: Some(id.0), status });
+        self.core.handle_response(self.now, run, Response::new(id.0, status));
         self.carry_out()
     }
 

@@ -1,0 +1,161 @@
+//! A process that says with an answer that it ends on purpose (`last`): it is sent nothing more, has a moment
+//! to exit, and what it had been sent beside the answered request has not begun. What becomes of that is
+//! decided when it has ended, in [`crate::delivery`], and what comes in its place in [`crate::exits`].
+
+use crate::{
+    action::{Control, LostRequest, RunId},
+    core::Core,
+    module::ModuleId,
+    pending::{Pending, Place, RequestId},
+    run::{Role, Run},
+    time::Time,
+};
+use bulkhead_protocol::{Delivery, Json, Response, Status};
+
+/// Lines of an answer's sentence that lead the record of a crash.
+const SENTENCE_LINES_MAX: usize = 20;
+
+/// The last answer of a process.
+#[derive(Debug)]
+pub(crate) struct LastAnswer {
+    /// What was answered, if it was a request that somebody sent: what follows is its doing.
+    pub(crate) request: Option<LostRequest>,
+    /// The sentence, if the answer was an error.
+    pub(crate) sentence: Option<String>,
+    /// What a process that answers in order had been sent before that request: it began with it before.
+    begun: Vec<RequestId>,
+}
+
+impl Run {
+    /// Whether the process has said that it has not begun with this request and will not.
+    pub(crate) fn has_left_behind(&self, id: RequestId) -> bool {
+        self.last.as_ref().is_some_and(|last| !last.begun.contains(&id))
+    }
+
+    /// Whether it is known which request this process ends for, so that no other one is to blame.
+    pub(crate) fn knows_the_guilty(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.request.is_some())
+    }
+}
+
+impl Core {
+    /// An answer with which a process says that it ends.
+    pub(crate) fn last_response(&mut self, now: Time, run_id: RunId, response: Response) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Response { id, status, .. } = response;
+        let number = id.map(RequestId);
+        let place = run.in_flight.iter().position(|id| Some(*id) == number);
+        let place = place.filter(|at| !run.has_left_behind(run.in_flight[*at]));
+        let control = run.controls.iter().find(|(id, _)| Some(*id) == number).map(|(_, control)| *control);
+        if let (Some(Control::Init), Status::Success(_)) = (control, &status) {
+            let what = "the answer to init is a success and \"last\" at once: a process that ends is not ready";
+            self.handle_violation(now, run_id, what.into());
+            return;
+        }
+        let is_answer = place.is_some() || control.is_some();
+        let last = (is_answer && run.last.is_none()).then(|| {
+            let sentence = match &status {
+                Status::Error(failure) => Some(failure.error.clone()),
+                Status::Success(_) | Status::Progress(_) => None,
+            };
+            let request = place.map(|at| LostRequest {
+                answered: Some(sentence.clone().unwrap_or_else(|| "success".into())),
+                ..self.requests[&run.in_flight[at]].lost(Delivery::Started)
+            });
+            let before = if run.concurrent { 0 } else { place.unwrap_or_default() };
+            let begun = run.in_flight.iter().take(before).copied().collect();
+            // Before the answer is looked at, since that may make room for what waits.
+            run.channel_open = false;
+            Box::new(LastAnswer { request, sentence, begun })
+        });
+        self.handle_response(now, run_id, Response { id, status, last: false });
+        if let (Some(last), Some(run)) = (last, self.runs.get_mut(&run_id)) {
+            run.last = Some(last);
+            self.handle_channel_closed(now, run_id);
+        }
+    }
+
+    /// Whether a process that ended has left something undone that it had begun with.
+    pub(crate) fn has_unfinished(&self, run: &Run) -> bool {
+        match &run.last {
+            None => !run.in_flight.is_empty(),
+            Some(_) => run.in_flight.iter().any(|id| has_begun(run, *id, &self.requests[id])),
+        }
+    }
+
+    /// Whether somebody waits for what a process has left behind, or for its module.
+    pub(crate) fn is_awaited(&self, module_id: ModuleId, run: &Run) -> bool {
+        let module = &self.modules[&module_id];
+        self.role(module_id, run.slot) == Role::Active
+            && (run.in_flight.iter().any(|id| self.requests[id].wanted)
+                || !module.queue.is_empty()
+                || module.aside > 0
+                || self.layer1.streams.get(&module_id).is_some_and(crate::layer1::Stream::has_next))
+    }
+}
+
+/// Whether a process that has given its last answer had begun with this request all the same: because it came
+/// before that in order, or because it has told of progress or asked the store for it.
+pub(crate) fn has_begun(run: &Run, id: RequestId, pending: &Pending) -> bool {
+    !run.has_left_behind(id)
+        || matches!(pending.place, Place::InFlight { progressed: true, .. })
+        || !matches!(pending.unit, crate::layer1::Unit::Empty)
+}
+
+/// What the record of a crash has of standard error when the process had told in an answer why it ends: that
+/// sentence, and what was printed behind it, which is where it came from. What was printed before is dropped
+/// where something follows, as a long backtrace would otherwise push the beginning out.
+pub(crate) fn led_by(sentence: &str, mut stderr: Vec<String>) -> Vec<String> {
+    let said: Vec<String> = sentence.lines().take(SENTENCE_LINES_MAX).map(str::to_owned).collect();
+    let Some(first) = said.first() else { return stderr };
+    // In a line of the log the sentence stands as JSON.
+    let quoted = Json::of(sentence);
+    let found = stderr.iter().rposition(|line| line == first || line.contains(quoted.as_str()));
+    if let Some(at) = found {
+        let is_plain = stderr[at] == *first;
+        let lines = if is_plain { stderr[at..].iter().zip(&said).take_while(|(a, b)| a == b).count() } else { 1 };
+        stderr.drain(at..at + lines);
+        if at < stderr.len() {
+            stderr.drain(..at);
+        }
+    }
+    [said, stderr].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn led(sentence: &str, stderr: &[&str]) -> Vec<String> {
+        led_by(sentence, stderr.iter().map(|line| (*line).to_owned()).collect())
+    }
+
+    #[test]
+    fn the_sentence_leads_and_what_was_printed_behind_it_follows() {
+        let log = r#"{"level":"error","message":"it panicked at a.rs:1: \"no\" ink"}"#;
+        let frames = ["  at a::b (a.rs:1)", "  at a::c (a.rs:9)"];
+        let expected = ["it panicked at a.rs:1: \"no\" ink", frames[0], frames[1]];
+        assert_eq!(led(expected[0], &["  17: std::rt", "noise", log, frames[0], frames[1]]), expected);
+        assert_eq!(led(expected[0], &["noise", expected[0], frames[0], frames[1]]), expected);
+    }
+
+    #[test]
+    fn a_sentence_of_several_lines_is_not_told_twice() {
+        let sentence = "left and right differ\n  left: 1\n right: 2";
+        let expected = ["left and right differ", "  left: 1", " right: 2", "  at a::b"];
+        assert_eq!(led(sentence, &["noise", expected[0], expected[1], expected[2], expected[3]]), expected);
+        let log = r#"{"level":"error","message":"left and right differ\n  left: 1\n right: 2"}"#;
+        assert_eq!(led(sentence, &["noise", log, expected[3]]), expected);
+    }
+
+    /// As in Python, whose traceback ends with the sentence.
+    #[test]
+    fn what_was_printed_before_stays_where_nothing_follows() {
+        let traceback = ["Traceback (most recent call last):", "  File \"a.py\", line 3, in b"];
+        let expected = ["OverflowError: no", traceback[0], traceback[1]];
+        assert_eq!(led(expected[0], &[traceback[0], traceback[1], expected[0]]), expected);
+        assert_eq!(led(expected[0], &traceback), expected);
+        assert_eq!(led(expected[0], &[]), expected[..1]);
+        assert_eq!(led("", &traceback), traceback);
+    }
+}
