@@ -1,6 +1,6 @@
 //! A piece of JSON as the wire carries it: checked, and otherwise left alone.
 
-use crate::walk::Walk;
+use crate::{HeldBytes, walk::Walk};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 use serde_json::value::RawValue;
 use std::{
@@ -106,6 +106,11 @@ impl Json {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.whole[self.start as usize..self.end as usize]
+    }
+
+    /// What the text takes in memory, with whatever it is a part of. The word `null` is the program's own.
+    pub(crate) fn held(&self) -> usize {
+        if self.as_str() == "null" { 0 } else { self.whole.held_bytes() }
     }
 
     /// Reads the text as a value of type `T`.

@@ -6,6 +6,7 @@ use super::{
     fields::nearest,
     limits::{PATH_BYTES_MAX, PATH_STEPS_MAX},
 };
+use crate::HeldBytes;
 use std::fmt;
 
 /// A part of an entity.
@@ -132,6 +133,11 @@ impl MemberPath {
     /// The steps, outermost first.
     pub fn steps(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().map(|step| &**step)
+    }
+
+    /// What its steps take in memory.
+    pub(crate) fn held(&self) -> usize {
+        self.steps.held_bytes()
     }
 
     /// What stands at the path in `raw`, if anything does.

@@ -9,7 +9,7 @@ use super::{
     need::distinct,
     order::read_order,
 };
-use crate::Json;
+use crate::{HeldBytes, Json};
 
 /// What a query asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,15 @@ pub struct Query {
     pub selection: Selection,
     /// What is to be put in with them.
     pub include: Vec<Include>,
+    /// What all of that takes in memory. It is counted where the query is read, since a list of values may
+    /// be long, and asked for wherever the query waits.
+    held: usize,
+}
+
+impl HeldBytes for Query {
+    fn held_bytes(&self) -> usize {
+        self.held
+    }
 }
 
 /// Which entities of a type a query is about.
@@ -75,7 +84,7 @@ impl Query {
         let entity = fields.read_required("entity", EntityName::read)?;
         let include = fields.read_optional("include", read_includes)?.unwrap_or_default();
         let Some(id) = fields.read_optional("id", EntityId::read)? else {
-            return Ok(Query { entity, selection: Selection::Many(Box::new(read_many(&fields)?)), include });
+            return Ok(Query::new(entity, Selection::Many(Box::new(read_many(&fields)?)), include));
         };
         for beside in ["filters", "search", "order", "limit", "after", "count"] {
             if fields.optional(beside).is_some() {
@@ -83,7 +92,12 @@ impl Query {
                 return Err(Fault::new(reason));
             }
         }
-        Ok(Query { entity, selection: Selection::One(id), include })
+        Ok(Query::new(entity, Selection::One(id), include))
+    }
+
+    fn new(entity: EntityName, selection: Selection, include: Vec<Include>) -> Query {
+        let held = entity.held_bytes() + selection.held_bytes() + include.held_bytes();
+        Query { entity, selection, include, held }
     }
 
     /// What the query touches.

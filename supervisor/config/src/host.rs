@@ -41,6 +41,8 @@ pub struct HostConfig {
     pub frame_bytes_max: usize,
     /// Clients of the control socket at one time (2,048).
     pub clients_max: usize,
+    /// Bytes that all clients together may make the host hold (512 MiB).
+    pub clients_bytes_max: usize,
     /// What the host says about itself on standard error (info).
     pub log_level: LogLevel,
     /// The bounds of all starts together.
@@ -112,6 +114,7 @@ impl HostConfig {
             modules: Vec::new(),
             frame_bytes_max: FRAME_BYTES_MAX_DEFAULT,
             clients_max: 2048,
+            clients_bytes_max: 512 * 1024 * 1024,
             log_level: LogLevel::Info,
             restarts: Restarts::default(),
             logs: Logs::default(),

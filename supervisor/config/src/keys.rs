@@ -134,6 +134,7 @@ pub(crate) const HOST_KEYS: &[Key<HostConfig>] = &[
         Slot::Size(&mut h.frame_bytes_max, FRAME_BYTES_MAX_LOWEST..=FRAME_BYTES_MAX_HIGHEST)
     }),
     key("host.clients_max", Replaces, |h| Slot::Count(&mut h.clients_max, 1..=100_000)),
+    key("host.clients_bytes_max", Replaces, |h| Slot::Size(&mut h.clients_bytes_max, 64 * MIB..=64 * GIB)),
     key("host.log_level", Replaces, |h| Slot::Choice(&mut h.log_level)),
     key("restarts.per_second", Replaces, |h| Slot::Count(&mut h.restarts.per_second, 1..=1000)),
     key("restarts.burst", Replaces, |h| Slot::Count(&mut h.restarts.burst, 1..=10_000)),
@@ -150,6 +151,7 @@ pub(crate) const HOST_KEYS: &[Key<HostConfig>] = &[
     key("layer1.set_aside_max", Replaces, |h| Slot::Count(&mut h.layer1.set_aside_max, 1..=1_000_000)),
     key("layer1.readers", Replaces, |h| Slot::Count(&mut h.layer1.readers, 1..=16)),
     key("layer1.query_time_max", Replaces, |h| Slot::Time(&mut h.layer1.query_time_max, ms(10, HOUR))),
+    key("layer1.queue_bytes_max", Replaces, |h| Slot::Size(&mut h.layer1.queue_bytes_max, 16 * MIB..=64 * GIB)),
     key("layer1.index", Replaces, |h| Slot::Indexes(&mut h.layer1.declared.index)),
     key("layer1.search", Replaces, |h| Slot::Searches(&mut h.layer1.declared.search)),
 ];

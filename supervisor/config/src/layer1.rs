@@ -35,6 +35,8 @@ pub struct Layer1 {
     pub readers: usize,
     /// The longest that a query may take (30 s).
     pub query_time_max: Duration,
+    /// How many bytes what waits for the store, and for its answers to be taken, may hold in memory (128 MiB).
+    pub queue_bytes_max: usize,
     /// What the operator declares.
     pub declared: Declared,
 }
@@ -49,6 +51,7 @@ impl Default for Layer1 {
             set_aside_max: 10_000,
             readers: 3,
             query_time_max: Duration::from_secs(30),
+            queue_bytes_max: 128 * 1024 * 1024,
             declared: Declared::default(),
         }
     }

@@ -1,9 +1,11 @@
 //! Checks that the parts of a core agree with each other. For tests: nothing here is needed to decide.
 
 use crate::{
+    action::Caller,
     core::{Core, Outstanding},
     layer1::{Ticket, Unit},
     module::{LookUpState, SlotState, Vacancy},
+    open::Open,
     pending::Place,
     run::Phase,
     timers::Timer,
@@ -34,7 +36,7 @@ impl Core {
         self.audit_keys();
         self.audit_starts();
         assert_eq!(timers, self.timers.len(), "timers that nobody has set: {:?}", self.timers);
-        let open = self.callers.values().map(std::collections::HashMap::len).sum();
+        let open = self.callers.values().map(Open::len).sum();
         let (requests, waiters, runs) = (self.requests.len(), self.waiters.len(), self.runs.len());
         let (operations, keys) = (self.layer1.operations.len(), self.layer1.keys.len());
         Counts { requests, open, waiters, runs, timers, operations, keys }
@@ -59,7 +61,7 @@ impl Core {
                     }
                 }
             }
-            let queued: usize = module.queue.iter().map(|request| self.requests[request].bytes()).sum();
+            let queued: usize = module.queue.iter().map(|request| self.requests[request].held).sum();
             assert_eq!(queued, module.queue_bytes, "bytes in the queue of {}", module.spec.name);
             for request in &module.queue {
                 let pending = &self.requests[request];
@@ -73,7 +75,7 @@ impl Core {
             let commits: std::collections::BTreeSet<_> = mine().filter_map(|pending| settles(&pending.place)).collect();
             assert_eq!(commits, module.commits, "commits of {}", module.spec.name);
             let aside = || mine().filter(|pending| matches!(pending.place, Place::LookingUp | Place::Joined));
-            let bytes: usize = aside().map(crate::pending::Pending::bytes).sum();
+            let bytes: usize = aside().map(|pending| pending.held).sum();
             assert_eq!((aside().count(), bytes), (module.aside, module.aside_bytes), "beside {}", module.spec.name);
             assert!(module.queue.is_empty() || module.is_available(), "requests wait for nothing: {module:?}");
             if let Some(turn) = &module.turn {
@@ -142,18 +144,21 @@ impl Core {
             assert_eq!(pending.wanted, self.timers.contains(pending.deadline, Timer::Deadline(*id)), "{pending:?}");
             timers += usize::from(pending.wanted);
             if let Some(to) = pending.recipient {
-                let open = self.callers.get(&to.caller).and_then(|open| open.get(&to.id));
-                assert_eq!(open, Some(&Outstanding::Request(*id)), "its caller has forgotten it: {pending:?}");
+                let open = self.callers.get(&to.caller).and_then(|open| open.get(to.id));
+                assert_eq!(open, Some(Outstanding::Request(*id)), "its caller has forgotten it: {pending:?}");
             }
         }
+        let clients = self.callers.iter().filter(|(caller, _)| matches!(caller, Caller::Client(_)));
+        assert_eq!(clients.map(|(_, open)| open.bytes()).sum::<usize>(), self.client_bytes, "bytes of clients");
         for (caller, open) in &self.callers {
-            for (number, outstanding) in open {
+            assert_eq!(open.bytes(), open.recounted(), "bytes of {caller:?}");
+            for (number, outstanding) in open.iter() {
                 let recipient = match outstanding {
-                    Outstanding::Request(id) => self.requests[id].recipient,
-                    Outstanding::Operation(id) => self.layer1.operations[id].recipient(),
-                    Outstanding::Waiter(id) => Some(self.waiters[id].recipient),
+                    Outstanding::Request(id) => self.requests[&id].recipient,
+                    Outstanding::Operation(id) => self.layer1.operations[&id].recipient(),
+                    Outstanding::Waiter(id) => Some(self.waiters[&id].recipient),
                 };
-                assert_eq!(recipient.map(|to| (to.caller, to.id)), Some((*caller, *number)));
+                assert_eq!(recipient.map(|to| (to.caller, to.id)), Some((*caller, number)));
             }
         }
         timers

@@ -5,6 +5,7 @@ use crate::{
     action::{Action, Caller, Recipient, RunId},
     core::Core,
     module::{Desired, Module, ModuleId, Slot, SlotState, Vacancy},
+    open::{Open, WAITER_BYTES},
     routing::refused,
     run::{Phase, Role},
     time::Time,
@@ -282,7 +283,7 @@ impl Core {
 
     /// Whether this caller may have one more request under this number; it is told if not.
     fn is_admitted(&mut self, who: Option<Recipient>) -> bool {
-        let refusal = who.and_then(|who| self.check_caller(who).err());
+        let refusal = who.and_then(|who| self.check_caller(who, WAITER_BYTES).err());
         let admitted = refusal.is_none();
         if let Some(failure) = refusal {
             self.refuse(who, failure);
@@ -298,11 +299,11 @@ impl Core {
 
     /// Whether a caller's number is that of a request or a wait that is not answered yet.
     pub fn is_open(&self, who: Recipient) -> bool {
-        self.callers.get(&who.caller).is_some_and(|open| open.contains_key(&who.id))
+        self.callers.get(&who.caller).is_some_and(|open| open.contains(who.id))
     }
 
     /// How many requests and waits a caller has open.
     pub fn open_count(&self, caller: Caller) -> usize {
-        self.callers.get(&caller).map_or(0, std::collections::HashMap::len)
+        self.callers.get(&caller).map_or(0, Open::len)
     }
 }

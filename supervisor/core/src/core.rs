@@ -2,11 +2,12 @@
 //! its own beside this one.
 
 use crate::{
-    action::{Action, Announcement, Caller, ClientId, Control, Recipient},
+    action::{Action, Announcement, Caller, ClientId, Control},
     bucket::Bucket,
     id_map::IdMap,
     layer1::Layer1,
     module::{Module, ModuleId},
+    open::Open,
     pending::{Pending, Place, RequestId},
     random::Random,
     run::{Phase, Run, RunId},
@@ -29,11 +30,19 @@ pub struct HostSettings {
     pub starts_at_once: u32,
     /// Requests that one client may have unanswered.
     pub client_requests_max: usize,
+    /// Bytes that the unanswered requests of all clients may hold. One client may hold a quarter of it.
+    pub clients_bytes_max: usize,
 }
 
 impl Default for HostSettings {
     fn default() -> HostSettings {
-        HostSettings { restarts_per_second: 20, restarts_burst: 50, starts_at_once: 16, client_requests_max: 4096 }
+        HostSettings {
+            restarts_per_second: 20,
+            restarts_burst: 50,
+            starts_at_once: 16,
+            client_requests_max: 4096,
+            clients_bytes_max: 256 * 1024 * 1024,
+        }
     }
 }
 
@@ -64,7 +73,9 @@ pub struct Core {
     pub(crate) names: HashMap<ModuleName, ModuleId>,
     pub(crate) runs: IdMap<RunId, Run>,
     pub(crate) requests: IdMap<RequestId, Pending>,
-    pub(crate) callers: IdMap<Caller, IdMap<u64, Outstanding>>,
+    pub(crate) callers: IdMap<Caller, Open>,
+    /// What the open requests of all clients hold.
+    pub(crate) client_bytes: usize,
     pub(crate) waiters: BTreeMap<WaiterId, Waiter>,
     pub(crate) layer1: Layer1,
     pub(crate) timers: Timers,
@@ -89,6 +100,7 @@ impl Core {
             runs: IdMap::default(),
             requests: IdMap::default(),
             callers: IdMap::default(),
+            client_bytes: 0,
             waiters: BTreeMap::new(),
             layer1: Layer1::default(),
             timers: Timers::default(),
@@ -221,24 +233,14 @@ impl Core {
         self.arm(run_id);
     }
 
-    /// Takes a request or a wait off its caller's list, as it is being answered.
-    pub(crate) fn settle_caller(&mut self, recipient: Recipient) {
-        if let Some(outstanding) = self.callers.get_mut(&recipient.caller) {
-            outstanding.remove(&recipient.id);
-        }
-    }
-
     /// Everything that a client had asked for is unwanted now: its connection is gone.
     pub fn handle_client_gone(&mut self, now: Time, client: ClientId) {
         self.caller_gone(now, Caller::Client(client));
     }
 
     pub(crate) fn caller_gone(&mut self, now: Time, caller: Caller) {
-        let mut outstanding: Vec<(u64, Outstanding)> = self.callers.remove(&caller).into_iter().flatten().collect();
-        // The order in a hash map differs from run to run; decisions must not.
-        outstanding.sort_unstable_by_key(|(id, _)| *id);
         self.layer1.unnumbered.remove(&caller);
-        for (_, what) in outstanding {
+        for what in self.close_caller(caller) {
             match what {
                 Outstanding::Waiter(waiter) => self.forget_waiter(waiter),
                 Outstanding::Request(request) => self.abandon(now, request),

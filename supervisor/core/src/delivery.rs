@@ -177,7 +177,7 @@ impl Core {
         pending.place = Place::Queued;
         let module = self.modules.get_mut(&pending.module).expect("a module outlives its requests");
         module.queue.push_front(id);
-        module.queue_bytes += pending.bytes();
+        module.queue_bytes += pending.held;
     }
 }
 

@@ -21,6 +21,7 @@ mod core;
 mod delivery;
 mod ending;
 mod exits;
+mod fairness;
 mod health;
 mod id_map;
 mod lateness;
@@ -28,7 +29,9 @@ mod layer1;
 mod leaving;
 mod lifecycle;
 mod module;
+mod open;
 mod pending;
+mod places;
 mod queue;
 mod random;
 mod reload;
@@ -48,14 +51,16 @@ pub use action::{
 pub use audit::Counts;
 pub use core::{Core, HostSettings};
 pub use ending::{Cause, Verdict};
+pub use fairness::{PORTION_MAX, TimeAccount};
 pub use id_map::{IdHasher, IdMap};
 pub use layer1::{
-    Cursor, Entities, KeyState, KeyUse, NewEvent, StoreOp, StoreOutcome, StoredEvent, StreamView, UnitId,
+    Cursor, Entities, KeyState, KeyUse, NewEvent, Read, StoreOp, StoreOutcome, StoredEvent, StreamView, UnitId,
 };
 pub use module::ModuleId;
 pub use pending::RequestId;
+pub use places::{Doing, HALF_SENT_MAX, NEWEST_MAX, Owner, Places, Seat};
 pub use restart::{Policy, RestartRules, Why};
-pub use routing::check_patience;
+pub use routing::{check_patience, is_for_store};
 pub use run::{Phase, Role};
 pub use spec::{ModuleRules, ModuleSpec};
 pub use time::Time;

@@ -4,9 +4,10 @@ use crate::{
     action::{LostRequest, Recipient, RunId},
     layer1::{Cursor, Done, Unit},
     module::ModuleId,
+    open::REQUEST_BYTES,
     time::Time,
 };
-use bulkhead_protocol::{Delivery, Request, RequestType};
+use bulkhead_protocol::{Delivery, HeldBytes, Request, RequestType};
 use std::fmt;
 
 /// The host's number for a request, also its number on the channel of the module that handles it.
@@ -51,6 +52,8 @@ pub(crate) struct Pending {
     pub(crate) wanted: bool,
     pub(crate) module: ModuleId,
     pub(crate) message: Request,
+    /// What it takes in memory, as it came.
+    pub(crate) held: usize,
     pub(crate) deadline: Time,
     pub(crate) place: Place,
     /// How far it got in the processes that had it before; the truth even while it waits again.
@@ -79,6 +82,7 @@ impl Pending {
             recipient,
             wanted: true,
             module,
+            held: REQUEST_BYTES + message.held_bytes(),
             message,
             deadline,
             place,
@@ -91,6 +95,7 @@ impl Pending {
         }
     }
 
+    /// What it takes of its module's window: the bytes that are sent.
     pub(crate) fn bytes(&self) -> usize {
         self.message.payload.as_str().len()
     }

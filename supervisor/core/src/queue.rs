@@ -4,13 +4,14 @@ use crate::{
     action::{Action, Recipient, RunId},
     core::{Core, Outstanding},
     module::{Module, ModuleId, SlotState},
+    open::REQUEST_BYTES,
     pending::{Pending, Place, RequestId},
     routing::refused,
     run::{Phase, Role},
     time::Time,
     timers::Timer,
 };
-use bulkhead_protocol::{ErrorCode, Failure, Request, RequestType, limits};
+use bulkhead_protocol::{ErrorCode, Failure, HeldBytes, Request, RequestType, limits};
 use std::time::Duration;
 
 /// Deadline of an event while it waits; once it is handed to a module, the module's default counts.
@@ -29,7 +30,7 @@ impl Core {
             let reason = self.why_unavailable(now, module_id);
             return Err(refused(ErrorCode::ModuleUnavailable, reason));
         }
-        self.check_room(module_id, message.payload.as_str().len())?;
+        self.check_room(module_id, REQUEST_BYTES + message.payload.held_bytes())?;
         self.register(now, module_id, recipient, message, Place::Queued);
         self.pump(now, module_id);
         Ok(())
@@ -47,7 +48,11 @@ impl Core {
         }
         if waiting_bytes.saturating_add(bytes) > rules.queue_bytes_max && waiting > 0 {
             let name = &module.spec.name;
-            let reason = format!("{name} has {waiting_bytes} bytes waiting, which is near its limit");
+            let most = rules.queue_bytes_max;
+            let reason = format!(
+                "{name} has {waiting_bytes} bytes waiting, and {bytes} more would be above its limit of {most} \
+                 (limits.queue_bytes_max)"
+            );
             return Err(refused(ErrorCode::Overloaded, reason));
         }
         Ok(())
@@ -64,33 +69,33 @@ impl Core {
     ) -> RequestId {
         let module = self.modules.get_mut(&module_id).expect("names and modules agree");
         let rules = module.spec.rules;
-        let bytes = message.payload.as_str().len();
         let patience = match message.kind {
             RequestType::Event => EVENT_PATIENCE,
             _ => message.deadline_ms.map_or(rules.deadline_default, Duration::from_millis),
         };
         let deadline = now + patience;
         let id = self.new_request_id();
-        if let Some(Recipient { caller, id: number }) = recipient {
-            self.callers.entry(caller).or_default().insert(number, Outstanding::Request(id));
+        let pending = Pending::new(module_id, recipient, message, deadline, place);
+        if let Some(recipient) = recipient {
+            self.opened(recipient, Outstanding::Request(id), pending.held);
         }
         self.timers.set(deadline, Timer::Deadline(id));
         let module = self.modules.get_mut(&module_id).expect("it was there above");
-        if place == Place::Queued {
+        if pending.place == Place::Queued {
             module.queue.push_back(id);
-            module.queue_bytes += bytes;
+            module.queue_bytes += pending.held;
         } else {
             module.aside += 1;
-            module.aside_bytes += bytes;
+            module.aside_bytes += pending.held;
         }
-        self.requests.insert(id, Pending::new(module_id, recipient, message, deadline, place));
+        self.requests.insert(id, pending);
         id
     }
 
     /// A request that waited beside the queue goes into it; if no process will come, it is answered.
     pub(crate) fn queue_up(&mut self, now: Time, id: RequestId) {
         let pending = self.requests.get_mut(&id).expect("the caller has it");
-        let (module_id, bytes) = (pending.module, pending.bytes());
+        let (module_id, bytes) = (pending.module, pending.held);
         pending.place = Place::Queued;
         let module = self.modules.get_mut(&module_id).expect("a module outlives its requests");
         module.queue.push_back(id);
@@ -126,7 +131,7 @@ impl Core {
         module.queue.pop_front();
         let pending = self.requests.get_mut(&id).expect("what is queued is in the table");
         let bytes = pending.bytes();
-        module.queue_bytes -= bytes;
+        module.queue_bytes -= pending.held;
         pending.place = Place::InFlight { run: run_id, progressed: false };
         if !pending.is_event() {
             let left = pending.deadline.since(now).as_millis().max(1);
@@ -147,7 +152,7 @@ impl Core {
         let Some(module) = self.modules.get_mut(&pending.module) else { return };
         if let Some(at) = module.queue.iter().position(|queued| *queued == id) {
             module.queue.remove(at);
-            module.queue_bytes -= pending.bytes();
+            module.queue_bytes -= pending.held;
         }
     }
 

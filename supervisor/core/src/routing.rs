@@ -6,12 +6,14 @@ use crate::{
     core::{Core, Outstanding},
     layer1,
     module::{Desired, Module, ModuleId},
+    open::{Open, REQUEST_BYTES},
     pending::{Place, RequestId},
     run::Phase,
     time::Time,
 };
 use bulkhead_protocol::{
-    Delivery, ErrorCode, Failure, Json, MessageError, Request, RequestType, Status, event, limits, name::RESERVED,
+    Delivery, ErrorCode, Failure, HeldBytes, Json, MessageError, Request, RequestType, Status, event, limits,
+    name::RESERVED,
 };
 
 impl Core {
@@ -74,7 +76,7 @@ impl Core {
                 if is_for_store(&request) {
                     return self.admit_operation(now, to, request);
                 }
-                self.check_caller(to)?;
+                self.check_caller(to, REQUEST_BYTES + request.payload.held_bytes())?;
                 let module = self.address(caller, &request)?;
                 if let Some(of) = self.in_hand(caller, request.of)? {
                     self.calls_out(now, of, module);
@@ -101,29 +103,29 @@ impl Core {
     fn check_number(&self, recipient: Option<Recipient>) -> Result<(), Failure> {
         let Some(recipient) = recipient else { return Ok(()) };
         match self.callers.get(&recipient.caller) {
-            Some(outstanding) if outstanding.contains_key(&recipient.id) => Err(taken(recipient.id)),
+            Some(outstanding) if outstanding.contains(recipient.id) => Err(taken(recipient.id)),
             Some(_) | None => Ok(()),
         }
     }
 
-    /// Checks what holds for every request that is not answered at once: its number is free, and its
-    /// caller has not too many open.
-    pub(crate) fn check_caller(&self, recipient: Recipient) -> Result<(), Failure> {
+    /// Checks what holds for every request that is not answered at once: its number is free, its caller has
+    /// not too many open, and there is room for the bytes that it will hold.
+    pub(crate) fn check_caller(&self, recipient: Recipient, bytes: usize) -> Result<(), Failure> {
         let outstanding = self.callers.get(&recipient.caller);
-        if outstanding.is_some_and(|outstanding| outstanding.contains_key(&recipient.id)) {
+        if outstanding.is_some_and(|outstanding| outstanding.contains(recipient.id)) {
             return Err(taken(recipient.id));
         }
         let most = match recipient.caller {
             Caller::Client(_) => self.settings.client_requests_max,
             Caller::Run(run) => self.runs.get(&run).map_or(0, |run| run.spec.rules.requests_max),
         };
-        if outstanding.map_or(0, std::collections::HashMap::len) >= most {
+        if outstanding.map_or(0, Open::len) >= most {
             return Err(refused(
                 ErrorCode::Overloaded,
                 format!("there are {most} requests unanswered already: wait for answers before sending more"),
             ));
         }
-        Ok(())
+        self.check_bytes(recipient.caller, bytes)
     }
 
     /// Whether a module's process may send requests to `to`.
@@ -204,7 +206,7 @@ impl Core {
     /// A caller wants a request of its own to stop.
     fn cancel(&mut self, now: Time, caller: Caller, payload: &Json) -> Result<(), Failure> {
         let number = event::cancel_target(payload).map_err(|reason| refused(ErrorCode::BadRequest, reason))?;
-        let Some(outstanding) = self.callers.get(&caller).and_then(|all| all.get(&number)).copied() else {
+        let Some(outstanding) = self.callers.get(&caller).and_then(|all| all.get(number)) else {
             // It was answered while the cancel was on its way: nothing to do, and no fault of anybody.
             return Ok(());
         };
@@ -335,7 +337,7 @@ pub fn check_patience(request: &Request) -> Result<(), Failure> {
 }
 
 /// Whether a request is for the store rather than for a module.
-fn is_for_store(request: &Request) -> bool {
+pub fn is_for_store(request: &Request) -> bool {
     match request.to.as_deref() {
         Some(to) => to == layer1::ADDRESS,
         None => matches!(request.kind, RequestType::Query | RequestType::Mutation),

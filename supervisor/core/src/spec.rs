@@ -59,7 +59,7 @@ impl ModuleSpec {
 pub struct ModuleRules {
     /// Requests that may wait in the host.
     pub queue_max: usize,
-    /// Bytes of payload that may wait in the host.
+    /// Bytes of requests that may wait in the host, as they lie in memory.
     pub queue_bytes_max: usize,
     /// Requests that are sent ahead of the answers.
     pub window: usize,

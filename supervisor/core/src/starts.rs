@@ -11,6 +11,7 @@ use crate::{
     action::{Caller, RunId},
     core::{Core, Outstanding},
     module::{ModuleId, Slot, SlotId, SlotState, Vacancy},
+    open::Open,
     run::{Phase, Role},
     time::Time,
 };
@@ -156,11 +157,11 @@ impl Core {
         let mut askers: Vec<RunId> = self.starts.in_progress.iter().copied().collect();
         let (mut asked, mut needed) = (BTreeSet::new(), BTreeSet::new());
         while let Some(asker) = askers.pop() {
-            for outstanding in self.callers.get(&Caller::Run(asker)).into_iter().flat_map(|open| open.values()) {
+            for (_, outstanding) in self.callers.get(&Caller::Run(asker)).into_iter().flat_map(Open::iter) {
                 let id = match outstanding {
-                    Outstanding::Request(id) => self.requests.get(id).map(|pending| pending.module),
+                    Outstanding::Request(id) => self.requests.get(&id).map(|pending| pending.module),
                     Outstanding::Waiter(id) => {
-                        let waiter = self.waiters.get(id).filter(|waiter| waiter.goal.needs_a_start());
+                        let waiter = self.waiters.get(&id).filter(|waiter| waiter.goal.needs_a_start());
                         needed.extend(waiter.map(|waiter| waiter.module));
                         None
                     }

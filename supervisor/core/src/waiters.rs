@@ -6,6 +6,7 @@ use crate::{
     core::{Core, Outstanding},
     lifecycle::done,
     module::{Desired, ModuleId, Slot, SlotState},
+    open::WAITER_BYTES,
     run::Role,
     time::Time,
     timers::Timer,
@@ -65,7 +66,7 @@ impl Core {
         let Some(recipient) = who else { return };
         let id = WaiterId(self.next_waiter);
         self.next_waiter += 1;
-        self.callers.entry(recipient.caller).or_default().insert(recipient.id, Outstanding::Waiter(id));
+        self.opened(recipient, Outstanding::Waiter(id), WAITER_BYTES);
         let deadline = now + patience;
         self.timers.set(deadline, Timer::Waiter(id));
         self.waiters.insert(id, Waiter { recipient, module, goal, deadline });

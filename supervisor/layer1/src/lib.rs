@@ -114,6 +114,7 @@ mod tables;
 mod threads;
 mod tools;
 mod unit;
+mod weight;
 
 pub use job::{Job, Ticket, UnitId};
 pub use open::OpenError;

@@ -16,8 +16,8 @@ pub const UNITS_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Most jobs that wait, run, or have an outcome that nobody took.
 pub const JOBS_MAX: usize = 8192;
 
-/// Most bytes that these jobs and their outcomes hold: 128 MiB.
-pub const JOBS_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Most bytes that these jobs and their outcomes hold, unless the settings say otherwise: 128 MiB.
+pub const JOBS_BYTES_MAX_DEFAULT: usize = 128 * 1024 * 1024;
 
 /// Most jobs that share one commit.
 pub const GROUP_JOBS_MAX: usize = 512;
@@ -69,5 +69,5 @@ pub const CHECKPOINT_PAGES: i64 = 4096;
 /// To how many bytes the write-ahead log is cut when it has been carried over: 64 MiB.
 pub const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
-const _: () = assert!(GROUP_BYTES_MAX < JOBS_BYTES_MAX);
+const _: () = assert!(2 * GROUP_BYTES_MAX <= JOBS_BYTES_MAX_DEFAULT);
 const _: () = assert!(UNIT_BYTES_MAX <= UNITS_BYTES_MAX);

@@ -2,6 +2,7 @@
 
 use crate::{
     declarations::declared_in,
+    limits::JOBS_BYTES_MAX_DEFAULT,
     open::{OpenError, look},
 };
 use bulkhead_protocol::{
@@ -35,6 +36,9 @@ pub struct Settings {
     pub readers: usize,
     /// How many bytes an answer has at most. Default: 64 KiB below the default frame.
     pub answer_bytes_max: usize,
+    /// How many bytes the jobs that wait or run may hold together with their outcomes, as they lie in memory;
+    /// one job always may. Default: 128 MiB.
+    pub queue_bytes_max: usize,
     /// How long a query may run if its job has no deadline. Default: 30 s.
     pub query_time_max: Duration,
     /// What the time is.
@@ -54,6 +58,7 @@ impl Settings {
             set_aside_max: 10_000,
             readers: 3,
             answer_bytes_max: FRAME_BYTES_MAX_DEFAULT - 64 * 1024,
+            queue_bytes_max: JOBS_BYTES_MAX_DEFAULT,
             query_time_max: Duration::from_secs(30),
             clock: Clock::system(),
         }

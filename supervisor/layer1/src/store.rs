@@ -100,6 +100,12 @@ impl Layer1 {
         self.shared.broken()
     }
 
+    /// How many jobs have an outcome to come, or one that was not taken, and how many bytes they and their
+    /// outcomes hold.
+    pub fn holds(&self) -> (usize, usize) {
+        self.shared.queue().holds()
+    }
+
     /// How many set-aside events were dropped since the store was opened, the oldest first, since there were
     /// more than [`Settings::set_aside_max`]. The caller is woken when it grows.
     pub fn set_aside_dropped(&self) -> u64 {

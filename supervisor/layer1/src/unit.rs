@@ -10,7 +10,7 @@ use crate::{
     pending::{Author, Key, Pending, Seen, Stored},
 };
 use bulkhead_protocol::{
-    ErrorCode, Failure, Json,
+    ErrorCode, Failure, Json, allocation,
     event::check_event_name,
     layer1::{Change, EntityId, Operation},
 };
@@ -144,8 +144,8 @@ impl Unit {
     /// Takes note of what a query of the unit has returned. What was read first counts: whatever the
     /// message does next may build on it.
     pub(crate) fn note_seen(&mut self, read: impl IntoIterator<Item = (Key, Seen)>) {
-        /// What one of them costs beside the name of its type.
-        const OVERHEAD_BYTES: usize = 128;
+        /// What one of them costs beside the name of its type: its place in a table that has grown by doubling.
+        const OVERHEAD_BYTES: usize = 2 * size_of::<(Key, Seen)>() + allocation(1);
         for (key, seen) in read {
             if self.changes.contains_key(&key) || self.seen.contains_key(&key) {
                 continue;
@@ -226,8 +226,11 @@ impl Unit {
 
     /// Counts `bytes` more, if they fit.
     fn hold(&mut self, bytes: usize) -> Result<(), Failure> {
-        /// What a change or an event costs beside its texts.
-        const OVERHEAD_BYTES: usize = 256;
+        /// What a change and its event cost beside their texts: places in lists and in a table that have grown
+        /// by doubling, the counts before two shared texts, and the event's name.
+        const OVERHEAD_BYTES: usize = 2 * (size_of::<(Key, Pending)>() + size_of::<Key>() + size_of::<Emitted>())
+            + 4 * allocation(1)
+            + allocation(64);
         if self.events.len() >= UNIT_CHANGES_MAX {
             let sentence =
                 format!("one message makes at most {UNIT_CHANGES_MAX} changes and events; make several messages of it");

@@ -6,11 +6,12 @@ use crate::{
     action::Recipient,
     core::Core,
     module::{Desired, LookUp, LookUpState, ModuleId},
+    open::REQUEST_BYTES,
     pending::{Place, RequestId},
     routing::refused,
     time::Time,
 };
-use bulkhead_protocol::{Delivery, ErrorCode, Failure, Request, Status};
+use bulkhead_protocol::{Delivery, ErrorCode, Failure, HeldBytes, Request, Status};
 use std::collections::VecDeque;
 
 /// Requests that may wait for the work of one key beside the one that is doing it.
@@ -40,7 +41,7 @@ impl Core {
             let reason = self.why_unavailable(now, module_id);
             return Err(refused(ErrorCode::ModuleUnavailable, reason));
         }
-        self.check_room(module_id, message.payload.as_str().len())?;
+        self.check_room(module_id, REQUEST_BYTES + message.payload.held_bytes())?;
         let key = message.key.clone().expect("the caller saw it");
         let Some(running) = self.layer1.keys.get(&key) else {
             let id = self.register(now, module_id, Some(to), message, Place::Joined);
@@ -184,7 +185,7 @@ impl Core {
     /// Takes a request off the count of those that wait beside their module's queue.
     pub(crate) fn leave_aside(&mut self, id: RequestId) {
         let Some(pending) = self.requests.get(&id) else { return };
-        let bytes = pending.bytes();
+        let bytes = pending.held;
         let module = self.modules.get_mut(&pending.module).expect("a module outlives its requests");
         module.aside -= 1;
         module.aside_bytes -= bytes;

@@ -19,6 +19,7 @@ mod turn;
 mod unit;
 
 pub(crate) use keys::Running;
+pub use operations::Read;
 pub(crate) use operations::{ADDRESS, Operation};
 pub use permissions::Entities;
 pub(crate) use store::Ticket;

@@ -4,16 +4,18 @@
 
 use super::{Extent, KeyUse, StoreOp, Ticket, keys::taken};
 use crate::{
-    action::{Caller, Recipient, RunId},
+    action::{Action, Caller, Recipient, RunId},
     core::{Core, Outstanding},
     module::{ModuleId, Slot},
+    open::OPERATION_BYTES,
     pending::RequestId,
     routing::refused,
+    run::Phase,
     time::Time,
     timers::Timer,
 };
 use bulkhead_protocol::{
-    ErrorCode, Failure, Request, RequestType,
+    Delivery, ErrorCode, Failure, HeldBytes, Request, RequestType,
     layer1::{Change, Mutation, Query},
 };
 use std::{collections::HashSet, time::Duration};
@@ -23,6 +25,41 @@ pub(crate) const ADDRESS: &str = "layer1";
 
 /// The deadline of a request to the store that names none.
 pub(super) const DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
+
+/// The payload of a request to the store, read.
+#[derive(Clone, Debug)]
+pub enum Read {
+    /// Of a query.
+    Query(Box<Query>),
+    /// Of a mutation.
+    Mutation(Box<Mutation>),
+}
+
+impl Read {
+    /// Reads the payload. It needs nothing but the request, and may be done on any thread.
+    ///
+    /// # Errors
+    /// With the place inside the payload, or when it is of another type.
+    pub fn of(request: &Request) -> Result<Read, Failure> {
+        match &request.kind {
+            RequestType::Query => Ok(Read::Query(Box::new(Query::read(&request.payload)?))),
+            RequestType::Mutation => Ok(Read::Mutation(Box::new(Mutation::read(&request.payload)?))),
+            other => {
+                let reason = format!("layer1 takes requests of type query and mutation, found {:?}", other.name());
+                Err(refused(ErrorCode::UnknownType, reason))
+            }
+        }
+    }
+}
+
+impl HeldBytes for Read {
+    fn held_bytes(&self) -> usize {
+        match self {
+            Read::Query(query) => query.held_bytes(),
+            Read::Mutation(mutation) => mutation.held_bytes(),
+        }
+    }
+}
 
 /// What is asked of the store.
 #[derive(Clone, Debug)]
@@ -84,15 +121,39 @@ impl Operation {
 }
 
 impl Core {
+    /// As [`Core::handle_request`], of a request for the store whose payload was read before: to read a long
+    /// one takes time that only its sender should have to wait.
+    pub fn handle_read_request(&mut self, now: Time, caller: Caller, request: Request, read: Result<Read, Failure>) {
+        if let Caller::Run(run) = caller {
+            let Some(run) = self.runs.get_mut(&run).filter(|run| run.phase != Phase::Exited) else { return };
+            run.heard(now);
+        }
+        let to = Recipient { caller, id: request.id.expect("only an event comes without an id") };
+        let admitted = read
+            .map_err(|failure| failure.delivery(Delivery::NotStarted))
+            .and_then(|read| self.admit_read(now, to, request, read));
+        if let Err(failure) = admitted {
+            self.act(Action::Reply { to, status: failure.into() });
+        }
+    }
+
     /// A query or a mutation for the store.
     pub(crate) fn admit_operation(&mut self, now: Time, to: Recipient, request: Request) -> Result<(), Failure> {
+        self.check_caller(to, OPERATION_BYTES + request.payload.held_bytes())?;
+        let read = Read::of(&request)?;
+        self.admit_read(now, to, request, read)
+    }
+
+    fn admit_read(&mut self, now: Time, to: Recipient, request: Request, read: Read) -> Result<(), Failure> {
         let caller = to.caller;
-        self.check_caller(to)?;
+        // Under a key, the payload as it came tells the work from other work.
+        let kept = request.key.as_ref().map_or(0, |key| key.held_bytes() + request.payload.held_bytes());
+        let bytes = OPERATION_BYTES + read.held_bytes() + kept;
+        self.check_caller(to, bytes)?;
         self.check_not_stopping(caller)?;
-        let work = match request.kind {
-            RequestType::Query => Work::Query(Box::new(Query::read(&request.payload)?)),
-            RequestType::Mutation => {
-                let mutation = Mutation::read(&request.payload)?;
+        let work = match read {
+            Read::Query(query) => Work::Query(query),
+            Read::Mutation(mutation) => {
                 if request.key.as_ref().is_some_and(|key| self.layer1.keys.contains_key(key)) {
                     // The work that is under way is a module's, and would be undone at its commit.
                     return Err(taken());
@@ -103,11 +164,7 @@ impl Core {
                     kind: RequestType::Mutation,
                     payload: request.payload,
                 });
-                Work::Mutation(Box::new(mutation), key)
-            }
-            ref other => {
-                let reason = format!("layer1 takes requests of type query and mutation, found {:?}", other.name());
-                return Err(refused(ErrorCode::UnknownType, reason));
+                Work::Mutation(mutation, key)
             }
         };
         if let Caller::Run(run) = caller {
@@ -130,7 +187,7 @@ impl Core {
             self.open_unit(of).operations.push(id);
         }
         let deadline = now + request.deadline_ms.map_or(DEADLINE_DEFAULT, Duration::from_millis);
-        self.callers.entry(caller).or_default().insert(to.id, Outstanding::Operation(id));
+        self.opened(to, Outstanding::Operation(id), bytes);
         self.timers.set(deadline, Timer::Operation(id));
         let (run, after) = match caller {
             Caller::Client(_) => (None, None),
@@ -227,11 +284,10 @@ impl Core {
     fn unheld_to_store(&mut self, id: RequestId, run_id: RunId) {
         let run = self.runs.get_mut(&run_id).expect("what is held has a process");
         run.held.retain(|other| *other != id);
-        let operation = &self.layer1.operations[&id];
-        let Standing::Held { work, .. } = &operation.standing else { unreachable!("it is held") };
-        let (of, caller, work) = (operation.of, operation.caller, work.clone());
-        let standing = self.hand_to_store(id, of, caller, work);
-        self.layer1.operations.get_mut(&id).expect("it was there above").standing = standing;
+        let mut operation = self.layer1.operations.remove(&id).expect("what is held is in the table");
+        let Standing::Held { work, .. } = operation.standing else { unreachable!("it is held") };
+        operation.standing = self.hand_to_store(id, operation.of, operation.caller, work);
+        self.layer1.operations.insert(id, operation);
     }
 }
 

@@ -9,11 +9,12 @@ use crate::{
     action::{Action, Caller, Recipient},
     core::{Core, Outstanding},
     module::{Desired, Module},
+    open::OPERATION_BYTES,
     routing::refused,
     time::Time,
     timers::Timer,
 };
-use bulkhead_protocol::{ErrorCode, Failure, Json, Request, Status, event};
+use bulkhead_protocol::{ErrorCode, Failure, HeldBytes, Json, Request, Status, event};
 use std::time::Duration;
 
 /// Events without a number that one caller may have at the store.
@@ -36,7 +37,7 @@ impl Core {
         }
         self.check_not_stopping(caller)?;
         if let Some(to) = to {
-            self.check_caller(to)?;
+            self.check_caller(to, OPERATION_BYTES + request.payload.held_bytes())?;
         }
         let subscribed = |module: &&Module| module.desired == Desired::Running && module.subscribes_to(&name);
         let subscribers = self.modules.values().filter(subscribed).count();
@@ -54,11 +55,12 @@ impl Core {
             }
             return Ok(());
         }
+        let bytes = OPERATION_BYTES + new.event.held_bytes() + new.payload.held_bytes();
         let id = self.new_request_id();
         let deadline = now + request.deadline_ms.map_or(DEADLINE_DEFAULT, Duration::from_millis);
         match to {
             Some(to) => {
-                self.callers.entry(caller).or_default().insert(to.id, Outstanding::Operation(id));
+                self.opened(to, Outstanding::Operation(id), bytes);
                 self.timers.set(deadline, Timer::Operation(id));
             }
             None => {

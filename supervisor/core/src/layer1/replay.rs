@@ -17,7 +17,7 @@ impl Core {
         name: &ModuleName,
         event: &StoredEvent,
     ) -> Result<(), Failure> {
-        self.check_caller(to)?;
+        self.check_caller(to, 0)?;
         let Some(id) = self.names.get(name).copied() else {
             return Err(refused(ErrorCode::UnknownModule, format!("there is no module {name} any more")));
         };

@@ -152,7 +152,7 @@ impl Core {
         self.timers.set(pending.deadline, Timer::Deadline(request));
         let module = self.modules.get_mut(&id).expect("the caller has it");
         module.queue.push_back(request);
-        module.queue_bytes += pending.bytes();
+        module.queue_bytes += pending.held;
         self.requests.insert(request, pending);
         self.layer1.streams.get_mut(&id).expect("the caller has it").hand = Hand::Given(request);
         request

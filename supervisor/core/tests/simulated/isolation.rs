@@ -39,7 +39,7 @@ fn played(case: &Case, with_neighbour: bool) -> Result<World, TestCaseError> {
         restarts_per_second: 1_000_000,
         restarts_burst: 1_000_000,
         starts_at_once: 1_000_000,
-        client_requests_max: 4096,
+        ..HostSettings::default()
     };
     let mut world = World::new(Player::new(settings, case.seed));
     match play(&mut world, case, with_neighbour) {

@@ -36,7 +36,13 @@ fn cases() -> impl Strategy<Value = Case> {
 fn settings(case: &Case) -> HostSettings {
     let starts_at_once = case.starts_at_once;
     let (restarts_per_second, restarts_burst) = if case.few_restarts { (1, 2) } else { (1_000_000, 1_000_000) };
-    HostSettings { restarts_per_second, restarts_burst, starts_at_once, client_requests_max: 8 }
+    HostSettings {
+        restarts_per_second,
+        restarts_burst,
+        starts_at_once,
+        client_requests_max: 8,
+        ..HostSettings::default()
+    }
 }
 
 /// Runs a property over as many cases as the environment asks for.

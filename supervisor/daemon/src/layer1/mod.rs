@@ -9,7 +9,9 @@ pub(crate) use translate::{Whose, stored_event};
 use crate::status::StoreStatus;
 use bulkhead_config::{Declared, HostConfig};
 use bulkhead_core::{Cursor, RequestId, StoreOp, StoreOutcome};
-use bulkhead_layer1::{Index, Job, Layer1, OpenError, Outcome, Overloaded, Searched, Settings, Ticket};
+use bulkhead_layer1::{
+    Index, Job, Layer1, OpenError, Outcome, Overloaded, Searched, Settings, Ticket, limits::JOBS_MAX,
+};
 use bulkhead_protocol::{
     Delivery, ErrorCode, Failure, ModuleName,
     layer1::{EntityName, MemberPath},
@@ -68,6 +70,8 @@ pub(crate) struct Store {
     last_errand: u64,
     /// How many set-aside events had been dropped when that was told last.
     dropped_told: u64,
+    /// How many bytes what it has in hand may hold.
+    queue_bytes_max: usize,
     file: PathBuf,
     /// By what entities are found in it.
     declared: Declared,
@@ -89,6 +93,7 @@ fn settings(file: &Path, config: &HostConfig, declared: &Declared) -> Settings {
     settings.set_aside_max = layer1.set_aside_max as u64;
     settings.readers = layer1.readers;
     settings.query_time_max = layer1.query_time_max;
+    settings.queue_bytes_max = layer1.queue_bytes_max;
     settings.answer_bytes_max = frame - AROUND_AN_ANSWER_BYTES.min(frame / 4);
     settings
 }
@@ -109,6 +114,7 @@ impl Store {
             newest: Cursor(0),
             last_errand: 0,
             dropped_told: 0,
+            queue_bytes_max: config.layer1.queue_bytes_max,
             file,
             declared,
         };
@@ -170,7 +176,7 @@ impl Store {
     }
 
     fn submit(&mut self, ticket: Ticket, job: Job) -> Option<StoreOutcome> {
-        self.layer1.submit(ticket, job, None).err().map(|_: Overloaded| StoreOutcome::Failed(overloaded()))
+        self.layer1.submit(ticket, job, None).err().map(|_: Overloaded| StoreOutcome::Failed(self.overloaded()))
     }
 
     /// What can be said of the store without reading from it.
@@ -190,8 +196,18 @@ impl Store {
     pub(crate) fn errand(&mut self, job: Job) -> Result<u64, Failure> {
         self.last_errand += 1;
         let ticket = Whose::Host(self.last_errand).ticket();
-        self.layer1.submit(ticket, job, None).map_err(|_: Overloaded| overloaded())?;
+        self.layer1.submit(ticket, job, None).map_err(|_: Overloaded| self.overloaded())?;
         Ok(self.last_errand)
+    }
+
+    /// Why something was not taken.
+    fn overloaded(&self) -> Failure {
+        let ((jobs, bytes), most) = (self.layer1.holds(), self.queue_bytes_max);
+        let reason = format!(
+            "the data store has {jobs} jobs of {bytes} bytes in hand already, of {JOBS_MAX} and {most} \
+             (layer1.queue_bytes_max) at most; try again in a moment"
+        );
+        Failure::new(ErrorCode::Overloaded, reason).delivery(Delivery::NotStarted)
     }
 
     /// The next outcome, if there is one.
@@ -243,11 +259,6 @@ impl Store {
     }
 }
 
-fn overloaded() -> Failure {
-    let reason = "the data store has too much in hand already; try again in a moment";
-    Failure::new(ErrorCode::Overloaded, reason).delivery(Delivery::NotStarted)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,6 +271,7 @@ mod tests {
         assert_eq!((found.events_max, found.readers), (expected.events_max, expected.readers));
         assert_eq!(found.set_aside_max, expected.set_aside_max);
         assert_eq!(found.query_time_max, expected.query_time_max);
+        assert_eq!(found.queue_bytes_max, expected.queue_bytes_max);
         assert_eq!(found.answer_bytes_max, expected.answer_bytes_max);
     }
 }

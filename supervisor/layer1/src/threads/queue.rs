@@ -6,14 +6,22 @@ use super::{
 };
 use crate::{
     job::{Job, Ticket, UnitId},
-    limits::{GROUP_BYTES_MAX, GROUP_JOBS_MAX, JOBS_BYTES_MAX, JOBS_MAX},
+    limits::{GROUP_BYTES_MAX, GROUP_JOBS_MAX, JOBS_MAX},
+    outcome::Outcome,
     unit::Unit,
 };
-use bulkhead_protocol::layer1::{Change, Selection};
+use bulkhead_protocol::{HeldBytes, allocation, layer1::Selection};
 use std::{
     collections::{HashMap, VecDeque},
     time::Instant,
 };
+
+/// What a job takes beside what it holds: its place in a list that has grown by doubling, that of its outcome,
+/// its entries in the two tables of open jobs, and the mark by which it is cancelled.
+pub(crate) const OVERHEAD_BYTES: usize = 2 * size_of::<Write>()
+    + 2 * size_of::<(Ticket, usize, Outcome)>()
+    + 2 * 3 * size_of::<(Ticket, Cancelled)>()
+    + allocation(3 * size_of::<usize>());
 
 /// A job on its way.
 #[derive(Debug)]
@@ -26,7 +34,7 @@ pub(crate) struct Task {
 
 impl Task {
     pub(crate) fn new(ticket: Ticket, job: Job, deadline: Option<Instant>) -> Task {
-        let bytes = bytes_of(&job);
+        let bytes = OVERHEAD_BYTES + job.held_bytes();
         Task { ticket, job, limits: Limits { deadline, cancelled: Cancelled::default() }, bytes }
     }
 
@@ -97,13 +105,14 @@ pub(crate) struct Queue {
     /// How many jobs there are whose outcomes were not taken yet, and what they and their outcomes hold.
     held: usize,
     bytes: usize,
+    bytes_max: usize,
 }
 
 impl Queue {
-    /// An empty queue for so many threads that read. One of several is kept free of long work, so that
-    /// somebody's slow queries do not hold up everybody's changes.
-    pub(crate) fn new(readers: usize) -> Queue {
-        Queue { scanning_max: readers.saturating_sub(1).max(1), ..Queue::default() }
+    /// An empty queue for so many threads that read, which may hold so many bytes. One of several threads is
+    /// kept free of long work, so that slow queries do not hold up all changes.
+    pub(crate) fn new(readers: usize, bytes_max: usize) -> Queue {
+        Queue { scanning_max: readers.saturating_sub(1).max(1), bytes_max, ..Queue::default() }
     }
 
     /// Takes a job, or gives it back if there is no room.
@@ -113,7 +122,7 @@ impl Queue {
             return Ok(Wake::Nobody);
         }
         // The end of a unit always finds room: there are no more of them than there were jobs.
-        let room = self.held < JOBS_MAX && (self.held == 0 || self.bytes + task.bytes <= JOBS_BYTES_MAX);
+        let room = self.held < JOBS_MAX && (self.held == 0 || self.bytes + task.bytes <= self.bytes_max);
         if self.closing || !(room || task.is_commit()) {
             return Err(Box::new(task));
         }
@@ -209,6 +218,11 @@ impl Queue {
         self.bytes += outcome_bytes;
     }
 
+    /// How many jobs there are, and the bytes that they and their outcomes hold.
+    pub(crate) fn holds(&self) -> (usize, usize) {
+        (self.held, self.bytes)
+    }
+
     /// Takes note that an outcome was taken, which held so many bytes together with its job.
     pub(crate) fn release(&mut self, bytes: usize) {
         self.held -= 1;
@@ -274,29 +288,4 @@ fn may_scan(job: &Job) -> bool {
         Job::ReadEvents { .. } | Job::Subscriptions { .. } | Job::ListSetAside { .. } | Job::CountSetAside => true,
         _ => false,
     }
-}
-
-/// About how many bytes a job holds.
-fn bytes_of(job: &Job) -> usize {
-    /// What a job holds beside its texts.
-    const OVERHEAD_BYTES: usize = 256;
-    let texts = match job {
-        Job::Mutate { mutation, .. } => {
-            let bytes = |change: &Change| match change {
-                Change::Create { data, .. } | Change::Update { patch: data, .. } => data.as_str().len(),
-                Change::Delete { .. } => 0,
-            };
-            mutation.operations.iter().map(|operation| OVERHEAD_BYTES + bytes(&operation.change)).sum()
-        }
-        Job::Emit { data, .. } => data.as_str().len(),
-        Job::Commit { key, events, .. } => {
-            let reply = key.as_ref().map_or(0, |(_, reply)| reply.as_str().len());
-            reply + events.iter().map(|event| OVERHEAD_BYTES + event.data.as_str().len()).sum::<usize>()
-        }
-        Job::Import { lines, .. } => lines.iter().map(String::len).sum(),
-        // A query may be as long as its grammar allows; few are.
-        Job::Query { .. } => OVERHEAD_BYTES,
-        _ => 0,
-    };
-    texts + OVERHEAD_BYTES
 }

@@ -5,6 +5,7 @@ use crate::{
     declarations::Declarations, failure::closing, job::Ticket, outcome::Outcome, settings::Settings,
     tables::usage::Quotas,
 };
+use bulkhead_protocol::HeldBytes;
 use std::{
     collections::VecDeque,
     sync::{
@@ -33,7 +34,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(settings: Settings, declarations: Declarations, wake: Box<dyn Fn() + Send + Sync>) -> Shared {
-        let queue = Mutex::new(Queue::new(settings.readers));
+        let queue = Mutex::new(Queue::new(settings.readers, settings.queue_bytes_max));
         Shared {
             settings,
             declarations,
@@ -74,7 +75,7 @@ impl Shared {
         {
             let mut queue = self.queue();
             for (ticket, bytes, outcome) in outcomes {
-                let outcome_bytes = bytes_of(&outcome);
+                let outcome_bytes = outcome.held_bytes();
                 queue.leave(ticket, outcome_bytes);
                 done.push((ticket, bytes + outcome_bytes, outcome));
             }
@@ -132,17 +133,5 @@ impl Shared {
         self.finish(given_back.into_iter().map(|task| (task.ticket, task.bytes, Outcome::Failed(closing()))));
         self.for_readers.notify_all();
         self.for_writer.notify_all();
-    }
-}
-
-/// About how many bytes an outcome holds.
-fn bytes_of(outcome: &Outcome) -> usize {
-    match outcome {
-        Outcome::Rows(rows) => rows.as_str().len(),
-        Outcome::Mutated { events, .. } | Outcome::Committed { events } => {
-            events.iter().map(|event| event.event.len() + event.data.as_str().len()).sum()
-        }
-        Outcome::Events(page) => page.events.iter().map(|event| event.event.len() + event.data.as_str().len()).sum(),
-        _ => 0,
     }
 }

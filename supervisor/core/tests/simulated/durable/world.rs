@@ -656,5 +656,6 @@ fn settings() -> HostSettings {
         restarts_burst: 1_000_000,
         starts_at_once: 2,
         client_requests_max: 8,
+        ..HostSettings::default()
     }
 }

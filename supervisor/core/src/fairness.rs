@@ -1,0 +1,101 @@
+//! What one link may do before the others have their turn: an account of the time that it costs the host.
+//!
+//! A link that has cost more than its share, or that has more to say at once than one portion, goes behind
+//! those that have not had theirs. So a quiet caller waits for one portion, however many others never stop.
+//! When a link is looked at is the daemon's business; nothing here measures anything.
+
+use crate::time::Time;
+use std::time::Duration;
+
+/// What one portion of a link's messages may cost before it ends.
+pub const PORTION_MAX: Duration = Duration::from_micros(250);
+
+/// What a link may owe before it goes behind the others.
+const SHARE: Duration = PORTION_MAX;
+
+/// A link that is left alone pays back one part in so many of the time that passes: two milliseconds of the
+/// host's time in each second are nobody else's loss.
+const PAID_BACK_IN: u32 = 512;
+
+/// The most that a link may owe, so that a flood is forgiven within seconds of its end.
+const DEBT_MAX: Duration = Duration::from_millis(5);
+
+/// The time that one link has cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TimeAccount {
+    /// Nanoseconds that it owed at that moment.
+    debt: u64,
+    as_of: Time,
+}
+
+impl TimeAccount {
+    /// Takes note that the link has cost the host so much.
+    pub fn charge(&mut self, now: Time, cost: Duration) {
+        let cost = nanos(cost);
+        self.debt = self.debt_at(now).saturating_add(cost).min(nanos(DEBT_MAX));
+        self.as_of = now;
+    }
+
+    /// Whether the link goes behind those that have not had their share.
+    pub fn has_had_its_share(&self, now: Time) -> bool {
+        self.debt_at(now) > nanos(SHARE)
+    }
+
+    fn debt_at(&self, now: Time) -> u64 {
+        let passed = now.as_micros().saturating_sub(self.as_of.as_micros());
+        self.debt.saturating_sub(passed.saturating_mul(1000) / u64::from(PAID_BACK_IN))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CALL: Duration = Duration::from_micros(20);
+
+    #[test]
+    fn a_caller_that_calls_now_and_then_never_goes_behind() {
+        let mut account = TimeAccount::default();
+        for call in 0..100_000 {
+            let now = Time::from_millis(call * 20);
+            account.charge(now, CALL);
+            assert!(!account.has_had_its_share(now), "after call {call}");
+        }
+    }
+
+    #[test]
+    fn a_caller_that_never_stops_goes_behind_and_is_forgiven_soon_after_its_end() {
+        let mut account = TimeAccount::default();
+        let mut now = Time::ZERO;
+        for _ in 0..1_000_000 {
+            now = now + CALL;
+            account.charge(now, CALL);
+        }
+        assert!(account.has_had_its_share(now));
+        assert!(account.has_had_its_share(now + Duration::from_secs(2)));
+        assert!(!account.has_had_its_share(now + Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn one_that_has_its_part_of_a_busy_host_is_behind_however_many_there_are() {
+        // Each of two hundred has half a percent of the time.
+        let mut account = TimeAccount::default();
+        for round in 0..1000 {
+            account.charge(Time::from_millis(round * 50), PORTION_MAX);
+        }
+        assert!(account.has_had_its_share(Time::from_millis(50_000)));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_or_an_endless_cost_does_no_harm() {
+        let mut account = TimeAccount::default();
+        account.charge(Time::from_millis(5), Duration::MAX);
+        account.charge(Time::ZERO, Duration::MAX);
+        assert!(account.has_had_its_share(Time::ZERO));
+        assert!(!account.has_had_its_share(Time::from_millis(60_000)));
+    }
+}

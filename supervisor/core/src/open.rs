@@ -1,0 +1,147 @@
+//! What each caller has asked for and was not answered, and what that makes the host hold. A client is
+//! refused more where it, or all clients together, would hold more than they may.
+
+use crate::{
+    action::{Caller, Recipient},
+    core::{Core, Outstanding},
+    id_map::IdMap,
+    layer1::Operation,
+    pending::{Pending, RequestId},
+    routing::refused,
+    timers::Timer,
+    waiters::{Waiter, WaiterId},
+};
+use bulkhead_protocol::{ErrorCode, Failure};
+
+/// One client may hold so much of what all of them may: a quarter.
+const CLIENTS_WITH_ALL: usize = 4;
+
+/// What a request to a module takes beside its texts.
+pub(crate) const REQUEST_BYTES: usize = 1024;
+
+/// What a request to the store takes beside what it asks, on its way and there.
+pub(crate) const OPERATION_BYTES: usize = 1024;
+
+/// What a wait for a module takes.
+pub(crate) const WAITER_BYTES: usize = 512;
+
+// Round numbers, which are never below what the tables take that have grown by doubling.
+const _: () = {
+    const LISTED: usize = 2 * size_of::<(u64, (Outstanding, usize))>()
+        + 2 * size_of::<(crate::Time, Timer)>()
+        + 2 * size_of::<RequestId>();
+    assert!(2 * size_of::<(RequestId, Pending)>() + LISTED <= REQUEST_BYTES);
+    let at_store = 2 * size_of::<(RequestId, crate::layer1::Ticket)>() + size_of::<crate::StoreOp>();
+    assert!(2 * size_of::<(RequestId, Operation)>() + at_store + LISTED <= OPERATION_BYTES);
+    assert!(2 * size_of::<(WaiterId, Waiter)>() + LISTED <= WAITER_BYTES);
+};
+
+/// Everything that one caller has open, by its own numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Open {
+    by_number: IdMap<u64, (Outstanding, usize)>,
+    /// What all of it holds.
+    bytes: usize,
+}
+
+impl Open {
+    pub(crate) fn get(&self, number: u64) -> Option<Outstanding> {
+        self.by_number.get(&number).map(|(what, _)| *what)
+    }
+
+    pub(crate) fn contains(&self, number: u64) -> bool {
+        self.by_number.contains_key(&number)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_number.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Outstanding)> {
+        self.by_number.iter().map(|(number, (what, _))| (*number, *what))
+    }
+
+    fn insert(&mut self, number: u64, what: Outstanding, bytes: usize) {
+        self.by_number.insert(number, (what, bytes));
+        self.bytes += bytes;
+    }
+
+    /// What it held; nothing if it is not there.
+    fn remove(&mut self, number: u64) -> usize {
+        let bytes = self.by_number.remove(&number).map_or(0, |(_, bytes)| bytes);
+        self.bytes -= bytes;
+        bytes
+    }
+
+    /// The bytes of what is open, counted once more.
+    pub(crate) fn recounted(&self) -> usize {
+        self.by_number.values().map(|(_, bytes)| bytes).sum()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Core {
+    /// Takes note of what a caller has open from now on, and of what it holds.
+    pub(crate) fn opened(&mut self, to: Recipient, what: Outstanding, bytes: usize) {
+        self.callers.entry(to.caller).or_default().insert(to.id, what, bytes);
+        if let Caller::Client(_) = to.caller {
+            self.client_bytes += bytes;
+        }
+    }
+
+    /// Takes a request or a wait off its caller's list, as it is being answered.
+    pub(crate) fn settle_caller(&mut self, recipient: Recipient) {
+        let Some(open) = self.callers.get_mut(&recipient.caller) else { return };
+        let bytes = open.remove(recipient.id);
+        if let Caller::Client(_) = recipient.caller {
+            self.client_bytes -= bytes;
+        }
+    }
+
+    /// Forgets a caller; what it had open, in the order of its numbers, since decisions must not depend on
+    /// the order in a table.
+    pub(crate) fn close_caller(&mut self, caller: Caller) -> Vec<Outstanding> {
+        let Some(open) = self.callers.remove(&caller) else { return Vec::new() };
+        if let Caller::Client(_) = caller {
+            self.client_bytes -= open.bytes;
+        }
+        let mut outstanding: Vec<(u64, Outstanding)> = open.iter().collect();
+        outstanding.sort_unstable_by_key(|(number, _)| *number);
+        outstanding.into_iter().map(|(_, what)| what).collect()
+    }
+
+    /// What the requests of all clients that are not answered hold.
+    pub fn client_bytes(&self) -> usize {
+        self.client_bytes
+    }
+
+    /// Checks that a client may hold so many bytes more.
+    pub(crate) fn check_bytes(&self, caller: Caller, bytes: usize) -> Result<(), Failure> {
+        let Caller::Client(_) = caller else { return Ok(()) };
+        let most = self.settings.clients_bytes_max;
+        if self.client_bytes + bytes <= most / CLIENTS_WITH_ALL {
+            return Ok(());
+        }
+        let own = self.callers.get(&caller).map_or(0, |open| open.bytes);
+        let own_most = most / CLIENTS_WITH_ALL;
+        if own > 0 && own + bytes > own_most {
+            let reason = format!(
+                "the unanswered requests of this client hold {own} bytes, and {bytes} more would be above its limit \
+                 of {own_most}: wait for answers before sending more"
+            );
+            return Err(refused(ErrorCode::Overloaded, reason));
+        }
+        let all = self.client_bytes;
+        if all > 0 && all + bytes > most {
+            let reason = format!(
+                "the unanswered requests of all clients hold {all} bytes, and {bytes} more would be above their limit \
+                 of {most}, half of host.clients_bytes_max: try again in a moment"
+            );
+            return Err(refused(ErrorCode::Overloaded, reason));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,217 @@
+//! Who goes when a client comes and every place is taken. The connection that has been idle for longest goes
+//! first: its owner loses nothing that a new connection would not give back. Where none is idle, the newest
+//! few places are for the newest connections, so that an operator gets in whatever the others do.
+//!
+//! What a connection is doing is told; who may come at all, and that one is told why it goes, is the daemon's.
+
+use crate::{action::ClientId, time::Time};
+use std::{cmp::Reverse, collections::VecDeque};
+
+/// Places of the newest connections, which the next ones may have; a quarter of all where there are few.
+pub const NEWEST_MAX: usize = 16;
+
+/// How long a connection may keep a message half sent before it counts as idle.
+pub const HALF_SENT_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Idle connections that are remembered by one look at all of them.
+const REMEMBERED_MAX: usize = 64;
+
+/// What a connection does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// It waits for nothing and nothing waits for it, since then.
+    Nothing {
+        /// When it last sent or took something.
+        since: Time,
+    },
+    /// It has a part of a message sent, the last byte then.
+    HalfSent {
+        /// When.
+        since: Time,
+    },
+    /// It has a request open, follows something, or has answers to take.
+    Something,
+}
+
+impl Doing {
+    fn idle_since(self, now: Time) -> Option<Time> {
+        match self {
+            Doing::Nothing { since } => Some(since),
+            Doing::HalfSent { since } if now.since(since) >= HALF_SENT_MAX => Some(since),
+            Doing::HalfSent { .. } | Doing::Something => None,
+        }
+    }
+}
+
+/// Whose connection it is. Others are not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The superuser's.
+    Root,
+    /// The host's own user's.
+    Own,
+}
+
+/// One connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat {
+    /// Which. A later one has a higher number.
+    pub client: ClientId,
+    /// Whose.
+    pub owner: Owner,
+    /// What it does.
+    pub doing: Doing,
+}
+
+/// Remembers who has been idle for longest, so that not each newcomer costs a look at all.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// Longest idle first, with the moment since when.
+    idle: VecDeque<(ClientId, Time)>,
+}
+
+impl Places {
+    /// Who goes so that a newcomer has a place; `None` if it cannot have one. `find` tells of one
+    /// connection, `all` of all.
+    pub fn make_room(
+        &mut self,
+        now: Time,
+        newcomer: Owner,
+        find: impl Fn(ClientId) -> Option<Seat>,
+        all: impl FnOnce() -> Vec<Seat>,
+    ) -> Option<ClientId> {
+        if let Some(idle) = self.longest_idle(now, &find) {
+            return Some(idle);
+        }
+        let seats = all();
+        self.remember_idle(now, &seats);
+        self.longest_idle(now, &find).or_else(|| oldest_of_newest(seats, newcomer))
+    }
+
+    /// The one that has been idle for longest, as far as it is remembered. Whoever was not remembered has
+    /// been idle for a shorter time than those that were; who did something since is no more of them.
+    fn longest_idle(&mut self, now: Time, find: impl Fn(ClientId) -> Option<Seat>) -> Option<ClientId> {
+        while let Some((client, since)) = self.idle.pop_front() {
+            if find(client).is_some_and(|seat| seat.doing.idle_since(now) == Some(since)) {
+                return Some(client);
+            }
+        }
+        None
+    }
+
+    fn remember_idle(&mut self, now: Time, seats: &[Seat]) {
+        let idle = seats.iter().filter_map(|seat| Some((seat.doing.idle_since(now)?, seat.client)));
+        let mut idle: Vec<(Time, ClientId)> = idle.collect();
+        if idle.len() > REMEMBERED_MAX {
+            idle.select_nth_unstable(REMEMBERED_MAX);
+            idle.truncate(REMEMBERED_MAX);
+        }
+        idle.sort_unstable();
+        self.idle = idle.into_iter().map(|(since, client)| (client, since)).collect();
+    }
+}
+
+/// The oldest of the newest connections, which makes room where all are busy. Root's go for root's only.
+fn oldest_of_newest(mut seats: Vec<Seat>, newcomer: Owner) -> Option<ClientId> {
+    let newest = NEWEST_MAX.min(seats.len() / 4);
+    seats.sort_unstable_by_key(|seat| Reverse(seat.client));
+    seats.truncate(newest);
+    let may_go = |seat: &&Seat| seat.owner == Owner::Own || newcomer == Owner::Root;
+    let goes_first = |seat: &&Seat| (seat.owner == Owner::Root, seat.client);
+    seats.iter().filter(may_go).min_by_key(goes_first).map(|seat| seat.client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[derive(Default)]
+    struct Test {
+        places: Places,
+        seats: BTreeMap<u64, Seat>,
+        now: u64,
+    }
+
+    impl Test {
+        fn add(&mut self, client: u64, owner: Owner, doing: Doing) {
+            self.seats.insert(client, Seat { client: ClientId(client), owner, doing });
+        }
+
+        fn idle(&mut self, client: u64, since: u64) {
+            self.add(client, Owner::Own, Doing::Nothing { since: Time::from_millis(since) });
+        }
+
+        fn busy(&mut self, clients: impl IntoIterator<Item = u64>, owner: Owner) {
+            clients.into_iter().for_each(|client| self.add(client, owner, Doing::Something));
+        }
+
+        /// Who goes for a newcomer, and is gone.
+        fn goes(&mut self, newcomer: Owner) -> Option<u64> {
+            let seats = &self.seats;
+            let find = |client: ClientId| seats.get(&client.0).copied();
+            let all = || seats.values().copied().collect();
+            let gone = self.places.make_room(Time::from_millis(self.now), newcomer, find, all)?.0;
+            self.seats.remove(&gone);
+            Some(gone)
+        }
+    }
+
+    #[test]
+    fn the_longest_idle_go_first_and_whoever_does_something_meanwhile_stays() {
+        let mut test = Test { now: 10_000, ..Test::default() };
+        for client in 1..=300 {
+            test.idle(client, 1000 - client);
+        }
+        assert_eq!(test.goes(Owner::Own), Some(300));
+        test.busy([299], Owner::Own);
+        test.idle(298, 9000);
+        assert_eq!(test.goes(Owner::Own), Some(297));
+        let rest: Vec<u64> = std::iter::from_fn(|| test.goes(Owner::Own)).take(297).collect();
+        let expected: Vec<u64> = (1..=296).rev().chain([298]).collect();
+        assert_eq!(rest, expected, "the longest idle first, whatever was remembered");
+    }
+
+    #[test]
+    fn a_half_sent_message_keeps_its_connection_for_a_while_only() {
+        let mut test = Test { now: 10_000, ..Test::default() };
+        test.add(1, Owner::Own, Doing::HalfSent { since: Time::from_millis(1) });
+        test.idle(2, 5000);
+        assert_eq!(test.goes(Owner::Own), Some(2), "a long message may be on its way");
+        assert_eq!(test.goes(Owner::Own), None);
+        test.now = 10_001;
+        assert_eq!(test.goes(Owner::Own), Some(1));
+    }
+
+    #[test]
+    fn where_all_are_busy_the_newest_sixteen_places_go_round() {
+        let mut test = Test::default();
+        test.busy(1..=2048, Owner::Own);
+        for newcomer in 2049..3000 {
+            assert_eq!(test.goes(Owner::Own), Some(newcomer - 16));
+            test.busy([newcomer], Owner::Own);
+        }
+        assert!((1..=2032).all(|client| test.seats.contains_key(&client)), "who was there first keeps its place");
+    }
+
+    #[test]
+    fn root_gives_way_to_root_only() {
+        let mut test = Test::default();
+        test.busy(1..=48, Owner::Own);
+        test.busy(49..=63, Owner::Root);
+        test.busy([64], Owner::Own);
+        assert_eq!(test.goes(Owner::Own), Some(64));
+        test.busy([65], Owner::Root);
+        assert_eq!(test.goes(Owner::Own), None);
+        assert_eq!(test.goes(Owner::Root), Some(49));
+    }
+
+    #[test]
+    fn of_few_places_a_quarter_goes_round_and_of_less_than_four_none() {
+        let mut test = Test::default();
+        test.busy(1..=3, Owner::Own);
+        assert_eq!(test.goes(Owner::Root), None);
+        test.busy([4], Owner::Own);
+        assert_eq!(test.goes(Owner::Own), Some(4));
+    }
+}
