@@ -65,6 +65,7 @@ fn requests_and_responses_hold_their_texts() {
         agrees("a success", || Response::success(7, Json::of(&text)));
         agrees("a failure", || Response {
             id: Some(7),
+            last: false,
             status: Failure {
                 exit: Some(Exit::Signal("SIGSEGV".to_owned())),
                 stderr: vec![text.clone(); 20],

@@ -272,7 +272,14 @@ impl Core {
             Delivery::Started => {}
             Delivery::NotStarted | Delivery::Unknown => {
                 let name = &self.runs[&run].spec.name;
-                let reason = format!("cancelled; {name} may not have begun, and was told not to");
+                let reason = match delivery {
+                    Delivery::NotStarted => {
+                        format!("cancelled before {name} could begin: the process that had it is ending")
+                    }
+                    Delivery::Started | Delivery::Unknown => {
+                        format!("cancelled; {name} may not have begun, and was told not to")
+                    }
+                };
                 let reached = self.requests[&id].how_far(delivery);
                 self.answer(id, Failure::new(ErrorCode::Cancelled, reason).delivery(reached).into());
             }

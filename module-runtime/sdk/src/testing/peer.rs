@@ -79,7 +79,7 @@ impl Peer {
 
     /// Refuses a request of the module with this error.
     pub fn fail(&mut self, id: u64, error: &crate::Error) {
-        let status = error.failure().clone().into();
+        let status: Status = error.failure().clone().into();
         self.send_messages(&[Message::Response(Response::new(id, status))]);
     }
 

@@ -385,7 +385,8 @@ impl World {
             Caller::Client(client) => format!("c{}:{}", client.0, to.id),
             Caller::Run(run) => format!("{}:{}", self.player.instance(run), to.id),
         };
-        let in_flight = self.processes.values().any(|process| process.in_flight.contains(&label) && !process.left_behind(&label));
+        let in_flight =
+            self.processes.values().any(|process| process.in_flight.contains(&label) && !process.left_behind(&label));
         let Some(asked) = self.asked.get_mut(&label) else { return Err("nobody asked for it".into()) };
         if !asked.open {
             return Err(format!("it was answered before (after {cause:?})"));
