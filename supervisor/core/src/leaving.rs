@@ -71,7 +71,8 @@ impl Core {
         self.handle_response(now, run_id, Response { id, status, last: false });
         if let (Some(last), Some(run)) = (last, self.runs.get_mut(&run_id)) {
             run.last = Some(last);
-            self.handle_channel_closed(now, run_id);
+            let patience = run.spec.rules.last_grace;
+            self.await_its_end(now, run_id, patience);
         }
     }
 

@@ -339,11 +339,17 @@ impl Core {
     pub fn handle_channel_closed(&mut self, now: Time, run_id: RunId) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         run.channel_open = false;
+        // Most often the process is ending, and its exit says more than its silence does.
+        let patience = run.spec.rules.close_grace;
+        self.await_its_end(now, run_id, patience);
+    }
+
+    /// Gives a process a moment to exit by itself, unless it is on its way out already.
+    pub(crate) fn await_its_end(&mut self, now: Time, run_id: RunId, patience: Duration) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
         if matches!(run.phase, Phase::Starting { .. } | Phase::Ready { .. }) {
-            // Most often the process is ending, and its exit says more than its silence does.
             run.left_at = Some(now);
-            let draining = Phase::Draining { until: now + run.spec.rules.close_grace };
-            self.enter(run_id, draining);
+            self.enter(run_id, Phase::Draining { until: now + patience });
             self.give_turns(now);
         }
     }
