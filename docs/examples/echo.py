@@ -47,7 +47,7 @@ while True:
             command(id, payload.get("name"), payload.get("args"))
         except (ValueError, TypeError, AttributeError) as error:
             fail(id, "bad_request", str(error))
-        except Exception as error:                                  # nobody knows what state this left
+        except Exception as error:                                  # what state this left is not known
             traceback.print_exc()
             fail(id, "module_error", f"{type(error).__name__}: {error}", last=True)
             sys.exit(1)                                             # what was sent behind it has not begun
