@@ -105,7 +105,9 @@ fn own_frames(backtrace: Option<&WasmBacktrace>) -> Vec<String> {
         .iter()
         .flat_map(|backtrace| backtrace.frames())
         .filter(|frame| frame.func_name().is_none_or(|name| frames::is_own(&demangled(name))));
-    own.take(frames::FRAMES_MAX).map(|frame| format!("at {}", place(frame))).collect()
+    // A name may have a line end in it, and is to stay on its line.
+    let line = |frame| format!("at {}", place(frame)).replace(char::is_control, "?");
+    own.take(frames::FRAMES_MAX).map(line).collect()
 }
 
 /// Where a frame is, for a person.
