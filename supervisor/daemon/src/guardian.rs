@@ -198,6 +198,7 @@ mod tests {
             run,
             argv: vec!["/bin/true".into(), argument],
             cwd: "/".into(),
+            data_dir: None,
             env: Vec::new(),
             channel: false,
             memory_bytes_max: None,

@@ -110,6 +110,7 @@ pub(crate) fn order(config: &ModuleConfig, runtimes: &Runtimes, run: u64, state_
         run,
         argv,
         cwd: config.folder.to_string_lossy().into_owned(),
+        data_dir: Some(state_dir.data_path(config.name.as_str()).into_os_string()),
         env,
         channel: config.kind.transport() == Transport::Socket,
         memory_bytes_max: match config.kind {

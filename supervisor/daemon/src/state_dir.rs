@@ -109,14 +109,9 @@ impl StateDir {
         self.path.join("cache/wasm")
     }
 
-    /// The folder of a module's own.
+    /// The folder of a module's own, which each start of it makes where it is missing.
     pub(crate) fn data_path(&self, module: &str) -> PathBuf {
         self.path.join("data").join(module)
-    }
-
-    /// Creates the folder of a module's own, if it is missing.
-    pub(crate) fn create_data(&self, module: &str) -> io::Result<()> {
-        create_private(&self.data_path(module))
     }
 }
 
