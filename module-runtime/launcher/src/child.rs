@@ -11,9 +11,9 @@ use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use std::ffi::CString;
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::null;
 
 /// How many descriptors a module may open unless it raises its own soft limit: more than 1024
@@ -130,9 +130,10 @@ impl Launch {
             argv: &argv,
             env: &env,
             cwd: self.cwd.as_ptr(),
-            data: self.data.as_ref().map(|(folder, parent)| {
-                (folder.as_ptr(), parent.as_ref().map_or(null(), |parent| parent.as_ptr()))
-            }),
+            data: self
+                .data
+                .as_ref()
+                .map(|(folder, parent)| (folder.as_ptr(), parent.as_ref().map_or(null(), |parent| parent.as_ptr()))),
             descriptors: &descriptors,
             memory_bytes_max: self.memory_bytes_max,
             guardian: nix::unistd::getpid().as_raw(),

@@ -92,7 +92,8 @@ fn a_start_makes_the_data_folder_of_its_module_again_wherever_it_went() {
     let mut host = Host::start(&Setting::plain());
     // It is missing with the folder that it is in, is there, and is missing alone.
     for step in 0..3 {
-        let mut spawn = host.order_for(&["/bin/sh", "-c", "test -w \"$0\" && stat -c %a \"$0\"", folder.to_str().unwrap()]);
+        let mut spawn =
+            host.order_for(&["/bin/sh", "-c", "test -w \"$0\" && stat -c %a \"$0\"", folder.to_str().unwrap()]);
         spawn.data_dir = Some(folder.clone().into_os_string());
         let module = host.run_order(spawn);
         assert_eq!(host.exited(module.run), 0, "step {step}");
@@ -102,7 +103,8 @@ fn a_start_makes_the_data_folder_of_its_module_again_wherever_it_went() {
             std::fs::remove_dir(&folder).unwrap();
         }
     }
-    for (place, expected) in [("a-file/m", "Not a directory"), ("a-file", "Not a directory"), ("x/y/z", "No such file")] {
+    for (place, expected) in [("a-file/m", "Not a directory"), ("a-file", "Not a directory"), ("x/y/z", "No such file")]
+    {
         std::fs::write(world.join("a-file"), "").unwrap();
         let mut spawn = host.order_for(&["/bin/true"]);
         spawn.data_dir = Some(world.join(place).into_os_string());

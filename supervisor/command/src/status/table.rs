@@ -43,6 +43,10 @@ pub(super) fn render(status: &Status, style: Style, width: Option<usize>) -> Str
         text.push_str(&style.paint(Colour::Bad, &printable(&format!("data store: {trouble}"))));
         text.push('\n');
     }
+    for problem in &status.host.problems {
+        text.push_str(&style.paint(Colour::Bad, &printable(&format!("host: {problem}"))));
+        text.push('\n');
+    }
     text
 }
 

@@ -101,6 +101,7 @@ impl Host {
         }
         let caller = Caller::Run(run);
         self.followers.retain(|follower| follower.recipient.caller != caller);
+        self.readings.forget(caller);
         let Some(process) = self.processes.remove(&run) else { return };
         process.link.io.release();
         for log in &process.logs {

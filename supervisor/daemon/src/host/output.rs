@@ -121,6 +121,8 @@ impl Host {
             && pending == 0
             && self.core.open_count(caller) == 0
             && !self.errands.has_of(caller)
+            && !self.looks.has_of(caller)
+            && !self.readings.has_of(caller)
             && !self.followers.iter().any(|follower| follower.recipient.caller == caller)
         {
             self.remove_client(id);
