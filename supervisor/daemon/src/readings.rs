@@ -6,7 +6,7 @@
 
 use bulkhead_core::{Caller, Recipient, Time};
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, ModuleName};
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 /// How long the look at one file may take. Together they may take as long as they like: they keep nothing waiting
 /// but other readings.
@@ -31,6 +31,17 @@ pub(crate) enum Purpose {
     /// Everything is to be as the files say.
     All,
     Modules(Vec<Wanted>),
+}
+
+impl Purpose {
+    /// What is asked for without being waited for is done once, and with what is waited for, if there is that.
+    fn without_doubles(self) -> Purpose {
+        let Purpose::Modules(mut list) = self else { return self };
+        list.sort_by_key(|wanted| wanted.who.is_none());
+        let mut names = HashSet::new();
+        list.retain(|wanted| names.insert(wanted.name.clone()) || wanted.who.is_some());
+        Purpose::Modules(list)
+    }
 }
 
 /// The readings.
@@ -91,7 +102,7 @@ impl Readings {
 
     /// A reading has ended: what it was for. Nothing if it was given up before.
     pub(crate) fn end(&mut self, number: u64) -> Option<Purpose> {
-        self.in_hand.take_if(|reading| reading.number == number).map(|reading| reading.purpose)
+        self.in_hand.take_if(|reading| reading.number == number).map(|reading| reading.purpose.without_doubles())
     }
 
     /// Gives up on the reading in hand if it has been at the same file for too long. `looks` is how many it has
@@ -102,7 +113,7 @@ impl Readings {
             (reading.looks, reading.until) = (looks, now + FILE_TIME_MAX);
             return None;
         }
-        self.in_hand.take().map(|reading| reading.purpose)
+        self.in_hand.take().map(|reading| reading.purpose.without_doubles())
     }
 
     /// When [`Readings::give_up`] or [`Readings::expire`] has something to do.
@@ -251,10 +262,32 @@ mod tests {
         want(&mut readings, 3, 60);
         assert!(readings.has(who(2)) && readings.has_of(who(3).caller));
         readings.forget(who(1).caller);
+        readings.wanted.push(Wanted { who: None, name: ModuleName::new("a").unwrap(), until: at(60) });
         assert!(readings.cancel(who(2)) && readings.cancel(who(3)) && !readings.cancel(who(4)));
         let Some(Purpose::Modules(list)) = readings.end(number) else { panic!("it is for one module") };
         assert_eq!((list.len(), list[0].who), (1, None));
-        assert!(readings.begin(at(1)).is_none());
+        assert!(readings.begin(at(1)).is_some(), "what has gone is still wanted");
+    }
+
+    #[test]
+    fn a_reload_without_an_asker_is_done_with_one_that_has_one() {
+        let mut readings = Readings::default();
+        for id in [1, 2, 3, 4] {
+            want(&mut readings, id, 60);
+        }
+        for id in [1, 3] {
+            readings.forget(who(id).caller);
+        }
+        let number = readings.begin(at(0)).unwrap().0;
+        let Some(purpose) = readings.end(number) else { panic!("it was in hand") };
+        assert_eq!(ids(&purpose), Some(vec![2, 4]));
+        for id in [1, 2] {
+            want(&mut readings, id, 60);
+            readings.forget(who(id).caller);
+        }
+        let number = readings.begin(at(0)).unwrap().0;
+        let Some(Purpose::Modules(list)) = readings.end(number) else { panic!("it is for one module") };
+        assert_eq!(list.len(), 1);
     }
 
     #[test]
