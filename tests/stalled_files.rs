@@ -79,6 +79,10 @@ fn calls_deadlines_status_restarts_and_the_watchdog_need_no_file() {
     let late = client.call_within(50, "supervisor", "reload", json!({ "name": "good" })).unwrap_err();
     assert_eq!(late.code, ErrorCode::DeadlineExceeded);
     assert!(late.error.contains("the files are still being read"), "{}", late.error);
+    let cancelled = client.send_command("supervisor", "reload", json!({ "name": "bad" }));
+    let cancel = client.0.cancel(cancelled).unwrap();
+    assert_eq!(client.answer(cancelled).unwrap_err().code, ErrorCode::Cancelled);
+    client.answer(cancel).unwrap();
     for _ in 0..3 {
         let status = client.status("good");
         assert_eq!((&status["state"], &status["memory_bytes"]), (&json!("ready"), &Value::Null), "{status:#}");
