@@ -121,7 +121,7 @@ fn would_wait(error: io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{os::fd::OwnedFd, sync::mpsc::channel, time::Duration};
+    use std::{sync::mpsc::channel, time::Duration};
 
     fn scratch(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("bulkhead-files-{}-{name}", std::process::id()));
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn what_is_not_there_to_be_read_yet_is_refused_and_not_waited_for() {
         let (ours, _theirs) = nix::unistd::pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).unwrap();
-        let error = read(File::from(OwnedFd::from(ours)), 100).unwrap_err().to_string();
+        let error = read(File::from(ours), 100).unwrap_err().to_string();
         assert!(error.contains("whose reading waits"), "{error}");
     }
 

@@ -14,7 +14,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+        mpsc::{Receiver, Sender, channel},
     },
     task::{Context, Poll},
     thread,
@@ -263,10 +263,7 @@ pub(crate) fn within<T: Send + 'static>(most: Duration, work: impl FnOnce() -> T
     let (sender, receiver) = channel();
     let thread = thread::Builder::new().name("bulkhead-last".into());
     thread.spawn(move || sender.send(work())).ok()?;
-    match receiver.recv_timeout(most) {
-        Ok(result) => Some(result),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-    }
+    receiver.recv_timeout(most).ok()
 }
 
 #[cfg(test)]

@@ -64,6 +64,7 @@ pub(crate) fn prepare(
             ours.set_nonblocking(true)?;
             let (stdout_ours, stdout_theirs) = pipe2(OFlag::O_CLOEXEC)?;
             logs.push(log_pipe(Stream::Stdout, stdout_ours, bounds)?);
+            #[expect(clippy::disallowed_methods, reason = "it is a device of the kernel's that waits for nothing")]
             let stdin = OwnedFd::from(File::open("/dev/null")?);
             (Io::Socket(UnixStream::from_std(ours)?), vec![stdin, stdout_theirs, stderr_theirs, theirs.into()])
         }
