@@ -114,6 +114,24 @@ fn calls_deadlines_status_restarts_and_the_watchdog_need_no_file() {
 }
 
 #[test]
+fn a_client_that_asks_for_the_status_five_hundred_times_at_once_is_answered_each_time() {
+    let (stalled, mut client) = Stalled::start();
+    let ids: Vec<u64> = (0..500).map(|_| client.send_command("supervisor", "status", Value::Null)).collect();
+    for id in ids {
+        let status = client.answer(id).unwrap();
+        assert!(status["host"]["memory_bytes"].is_u64() && status["modules"][0]["memory_bytes"].is_u64(), "{status}");
+    }
+    // Nor is anything lost of what was asked while a look does not end.
+    stalled.close();
+    let ids: Vec<u64> = (0..100).map(|_| client.send_command("supervisor", "status", Value::Null)).collect();
+    for id in ids {
+        assert_eq!(client.answer(id).unwrap()["host"]["memory_bytes"], Value::Null);
+    }
+    stalled.open();
+    stalled.end(Signal::SIGTERM);
+}
+
+#[test]
 fn a_lost_guardian_is_replaced_when_files_answer_and_the_host_lives_on_until_then() {
     let (stalled, mut client) = Stalled::start();
     stalled.close();

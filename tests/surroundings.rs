@@ -74,9 +74,9 @@ fn reloads_that_come_together_are_each_answered_and_sighup_beside_them_is_done()
         client.wait_ready(name);
     }
     let pids: Vec<i64> = ["good", "other", "third"].map(|name| client.pid(name)).into();
+    world.module("new", "test-minimal", "");
     let reloads = ["good", "other", "nonexistent", "no such name", "third"]
         .map(|name| client.send_command("supervisor", "reload", json!({ "name": name })));
-    world.module("new", "test-minimal", "");
     world.host().signal(Signal::SIGHUP);
     let answers = reloads.map(|reload| client.answer(reload).map_err(|failure| failure.code));
     let found = answers.each_ref().map(|answer| answer.as_ref().map(|data| data["state"].as_str()));

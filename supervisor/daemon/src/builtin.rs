@@ -209,7 +209,7 @@ impl Host {
         }
     }
 
-    fn status(&self, look: &Look) -> Json {
+    pub(crate) fn status(&self, look: &Look) -> Json {
         let modules: Vec<ModuleStatus> =
             self.core.module_names().iter().filter_map(|name| self.module_status(name, look)).collect();
         let own = i32::try_from(std::process::id()).ok();

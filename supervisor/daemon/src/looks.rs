@@ -12,6 +12,9 @@ const LOOK_TIME_MAX: Duration = Duration::from_secs(1);
 /// Answers that may wait for a look; more are given without one.
 const WAITING_MAX: usize = 1024;
 
+/// Answers to one client that may wait, before its next request is not read: each of them may be long.
+pub(crate) const OF_CLIENT_MAX: usize = 8;
+
 /// What is looked at.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
@@ -118,6 +121,11 @@ impl<T> Looks<T> {
         self.recipients().next().is_none()
     }
 
+    /// Whether so much waits for a caller that it is not to ask for more.
+    pub(crate) fn is_full_of(&self, caller: Caller) -> bool {
+        !self.is_empty() && self.recipients().filter(|who| who.caller == caller).count() >= OF_CLIENT_MAX
+    }
+
     fn recipients(&self) -> impl Iterator<Item = Recipient> {
         let in_hand = self.in_hand.iter().flat_map(|look| &look.asked);
         in_hand.chain(&self.waiting).map(|(who, _)| *who)
@@ -166,6 +174,20 @@ mod tests {
         assert_eq!(looks.ask(who(3), ()), Some(()));
         assert!(looks.is_empty() && looks.end(number).is_empty() && !looks.is_overdue());
         assert!(looks.ask(who(4), ()).is_none() && looks.begin(at(5000)).is_some());
+    }
+
+    #[test]
+    fn a_caller_is_full_with_eight_and_not_any_more_when_they_are_answered() {
+        let mut looks = Looks::default();
+        for id in 1..=OF_CLIENT_MAX as u64 {
+            assert!(!looks.is_full_of(who(1).caller));
+            assert!(looks.ask(who(id), ()).is_none());
+        }
+        assert!(looks.is_full_of(who(1).caller) && !looks.is_full_of(Caller::Client(ClientId(2))));
+        let number = looks.begin(at(0)).unwrap().0;
+        assert!(looks.is_full_of(who(1).caller));
+        looks.end(number);
+        assert!(!looks.is_full_of(who(1).caller));
     }
 
     #[test]

@@ -126,8 +126,10 @@ impl Readings {
 
     /// When [`Readings::give_up`] or [`Readings::expire`] has something to do.
     pub(crate) fn due(&self) -> Option<Time> {
+        // Only behind a reading does anything wait.
+        let reading = self.in_hand.as_ref()?;
         let asked = self.asked().filter(|wanted| wanted.who.is_some()).map(|wanted| wanted.until);
-        self.in_hand.iter().map(|reading| reading.until).chain(asked).min()
+        asked.chain([reading.until]).min()
     }
 
     /// Those whose patience has ended. Their modules are brought in line all the same.

@@ -41,7 +41,7 @@ impl Host {
 
     pub(super) fn client_readable(&mut self, id: ClientId) {
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
-        if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES {
+        if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES || self.looks.is_full_of(Caller::Client(id)) {
             client.is_paused = true;
             return;
         }
@@ -49,7 +49,9 @@ impl Host {
         loop {
             let Some(client) = self.clients.by_id.get_mut(&id) else { return };
             // One short request can have a long answer, so this is looked at before each.
-            if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES {
+            if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES
+                || self.looks.is_full_of(Caller::Client(id))
+            {
                 break;
             }
             let Some(message) = client.link.take() else { break };

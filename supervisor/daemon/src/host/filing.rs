@@ -37,7 +37,10 @@ impl Host {
 
     /// When something has been waited for long enough.
     pub(super) fn files_due(&self) -> Option<Time> {
-        [self.looks.due(), self.readings.due()].into_iter().flatten().min()
+        match (self.looks.due(), self.readings.due()) {
+            (Some(look), Some(reading)) => Some(look.min(reading)),
+            (look, reading) => look.or(reading),
+        }
     }
 
     /// Goes on without what has been waited for long enough. What has come meanwhile counts: the host may have
@@ -47,9 +50,8 @@ impl Host {
             return;
         }
         self.files_done();
-        for (who, asked) in self.looks.expire(self.now) {
-            self.answer_look(who, asked, &Look::default());
-        }
+        let asked = self.looks.expire(self.now);
+        self.answer_looks(asked, &Look::default());
         self.readings_overdue();
         self.perform();
     }
@@ -110,10 +112,23 @@ impl Host {
         if let Some(bytes) = look.store_bytes {
             self.store.measured(bytes);
         }
-        for (who, asked) in self.looks.end(number) {
-            self.answer_look(who, asked, &look);
-        }
+        let asked = self.looks.end(number);
+        self.answer_looks(asked, &look);
         self.begin_look();
+    }
+
+    /// All that ask for the whole status are told the same one: to make it takes as long as there are modules.
+    fn answer_looks(&mut self, asked: Vec<(Recipient, Asked)>, look: &Look) {
+        let mut whole = None;
+        for (who, asked) in asked {
+            match asked {
+                Asked::Status => {
+                    let status = whole.get_or_insert_with(|| self.status(look)).clone();
+                    self.reply(who, Status::Success(status));
+                }
+                Asked::Module(_) | Asked::Overview(_) => self.answer_look(who, asked, look),
+            }
+        }
     }
 
     /// What is not as it should be, for people.
