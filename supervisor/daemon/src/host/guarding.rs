@@ -176,6 +176,8 @@ impl Host {
             Ok(()) => self.guardian_ordered = true,
             Err(error) => self.cleared(&format!("what it left cannot be cleared: {error}"), None),
         }
+        // Callers are told now; what comes next may take long.
+        self.flush();
     }
 
     /// Nothing is left of a guardian that was lost, nor of the processes that it had.
