@@ -123,7 +123,11 @@ impl<T> Looks<T> {
 
     /// Whether so much waits for a caller that it is not to ask for more.
     pub(crate) fn is_full_of(&self, caller: Caller) -> bool {
-        !self.is_empty() && self.recipients().filter(|who| who.caller == caller).count() >= OF_CLIENT_MAX
+        // It is asked for each message.
+        if self.in_hand.is_none() && self.waiting.is_empty() {
+            return false;
+        }
+        self.recipients().filter(|who| who.caller == caller).count() >= OF_CLIENT_MAX
     }
 
     fn recipients(&self) -> impl Iterator<Item = Recipient> {
