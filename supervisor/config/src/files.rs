@@ -1,7 +1,7 @@
 //! The one place of this crate that looks at files. Only a regular file is read, no further than its limit,
-//! and never in a way that waits for whoever is to fill it: a named pipe, a device and a file of `/proc` that
-//! waits are refused. That a file system itself does not answer cannot be seen from here, so whoever reads on
-//! a thread beside its own may look at which file is in hand ([`InHand`]).
+//! and never in a way that waits for its writer: a named pipe, a device and a file of `/proc` that waits are
+//! refused. That a file system itself does not answer cannot be seen from here, so a caller that has its reading
+//! done on another thread may look at which file is in hand ([`InHand`]).
 
 use nix::fcntl::OFlag;
 use std::{
