@@ -11,16 +11,23 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 /// Which file a reading on another thread is at.
 #[derive(Clone, Debug, Default)]
 pub struct InHand(Arc<Mutex<At>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct At {
-    looks: u64,
+    since: Instant,
     path: Option<PathBuf>,
+}
+
+impl Default for At {
+    fn default() -> At {
+        At { since: Instant::now(), path: None }
+    }
 }
 
 thread_local! {
@@ -33,20 +40,18 @@ impl InHand {
         let before = WATCHED.replace(Some(self.clone()));
         let result = read();
         WATCHED.set(before);
-        self.lock().path = None;
+        *self.lock() = At::default();
         result
     }
 
-    /// How many looks at files have begun, and at which file the last of them is, if it has not ended.
-    pub fn now(&self) -> (u64, Option<PathBuf>) {
+    /// For how long it has been at the same file, and at which; none before the first and behind the last.
+    pub fn now(&self) -> (Duration, Option<PathBuf>) {
         let at = self.lock();
-        (at.looks, at.path.clone())
+        (at.since.elapsed(), at.path.clone())
     }
 
     fn begin(&self, path: &Path) {
-        let mut at = self.lock();
-        at.looks += 1;
-        at.path = Some(path.to_owned());
+        *self.lock() = At { since: Instant::now(), path: Some(path.to_owned()) };
     }
 
     fn lock(&self) -> MutexGuard<'_, At> {
@@ -121,7 +126,7 @@ fn would_wait(error: io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{sync::mpsc::channel, time::Duration};
+    use std::sync::mpsc::channel;
 
     fn scratch(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("bulkhead-files-{}-{name}", std::process::id()));
@@ -158,9 +163,9 @@ mod tests {
             head(Path::new("/nonexistent/b"), 1).unwrap_err();
             seen.now()
         });
-        assert_eq!(last, (2, Some("/nonexistent/b".into())));
-        assert_eq!(in_hand.now(), (2, None));
+        assert_eq!(last.1, Some("/nonexistent/b".into()));
+        assert_eq!(in_hand.now().1, None);
         metadata(Path::new("/nonexistent/c")).unwrap_err();
-        assert_eq!(in_hand.now(), (2, None), "what others read is not its business");
+        assert_eq!(in_hand.now().1, None, "what others read is not its business");
     }
 }

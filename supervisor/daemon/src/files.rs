@@ -251,7 +251,9 @@ impl Files {
             let stuck = threads.stuck();
             if stuck > 0 {
                 let name = lane.name();
-                slow.push(format!("{stuck} threads ({name}) stand still in a file system that does not answer"));
+                let (count, verb) =
+                    if stuck == 1 { ("one thread".into(), "stands") } else { (format!("{stuck} threads"), "stand") };
+                slow.push(format!("{count} ({name}) {verb} still in a file system that does not answer"));
             }
         }
         slow

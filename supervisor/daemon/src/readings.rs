@@ -62,9 +62,7 @@ pub(crate) struct Readings {
 struct InHand {
     number: u64,
     purpose: Purpose,
-    /// How many looks at files it had begun by the time that it was asked last.
-    looks: u64,
-    /// When it is asked again.
+    /// When it is asked how long it has been at its file.
     until: Time,
 }
 
@@ -103,7 +101,7 @@ impl Readings {
             Purpose::Modules(std::mem::take(&mut self.wanted))
         };
         self.last += 1;
-        let in_hand = InHand { number: self.last, purpose, looks: 0, until: now + FILE_TIME_MAX };
+        let in_hand = InHand { number: self.last, purpose, until: now + FILE_TIME_MAX };
         let in_hand = self.in_hand.insert(in_hand);
         Some((in_hand.number, &in_hand.purpose))
     }
@@ -113,12 +111,11 @@ impl Readings {
         self.in_hand.take_if(|reading| reading.number == number).map(|reading| reading.purpose.without_doubles())
     }
 
-    /// Gives up on the reading in hand if it has been at the same file for too long. `looks` is how many it has
-    /// begun by now.
-    pub(crate) fn give_up(&mut self, now: Time, looks: u64) -> Option<Purpose> {
+    /// Gives up on the reading in hand if it has been at the same file for too long, which it has for `at_file`.
+    pub(crate) fn give_up(&mut self, now: Time, at_file: Duration) -> Option<Purpose> {
         let reading = self.in_hand.as_mut().filter(|reading| reading.until <= now)?;
-        if reading.looks != looks {
-            (reading.looks, reading.until) = (looks, now + FILE_TIME_MAX);
+        if at_file < FILE_TIME_MAX {
+            reading.until = now + (FILE_TIME_MAX - at_file);
             return None;
         }
         self.in_hand.take().map(|reading| reading.purpose.without_doubles())
@@ -242,10 +239,12 @@ mod tests {
         readings.want_all();
         let number = readings.begin(at(0)).unwrap().0;
         assert_eq!(readings.due(), Some(at(10)));
-        assert!(readings.give_up(at(9), 5).is_none());
-        assert!(readings.give_up(at(10), 5).is_none() && readings.give_up(at(20), 6).is_none());
-        assert!(readings.give_up(at(29), 6).is_none());
-        assert!(matches!(readings.give_up(at(30), 6), Some(Purpose::All)));
+        let seconds = Duration::from_secs;
+        assert!(readings.give_up(at(9), seconds(99)).is_none(), "it is not asked yet");
+        assert!(readings.give_up(at(10), seconds(2)).is_none());
+        assert_eq!(readings.due(), Some(at(18)));
+        assert!(readings.give_up(at(18), seconds(1)).is_none());
+        assert!(matches!(readings.give_up(at(27), seconds(10)), Some(Purpose::All)));
         assert!(readings.end(number).is_none(), "what it finds in the end changes nothing");
     }
 

@@ -89,13 +89,13 @@ impl Host {
 
     /// Answers those who waited too long for a reading, and gives one up that does not get on.
     pub(super) fn readings_overdue(&mut self) {
-        let (looks, at) = self.reading_at.now();
+        let (at_file, at) = self.reading_at.now();
         let file = at.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
         for who in self.readings.expire(self.now) {
             let reason = format!("the files are still being read, {file} at the moment; the reload goes on");
             self.reply(who, Failure::new(ErrorCode::DeadlineExceeded, reason).into());
         }
-        if let Some(purpose) = self.readings.give_up(self.now, looks) {
+        if let Some(purpose) = self.readings.give_up(self.now, at_file) {
             self.files.give_up(Lane::Configuration);
             let most = FILE_TIME_MAX.as_secs();
             self.bring_in(purpose, Err(format!("{file}: expected a file that can be read, found none in {most} s")));
