@@ -1,6 +1,6 @@
 //! The host as a library inside this very process.
 
-use bulkhead_config::{HostConfig, ModuleConfig};
+use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
 use bulkhead_protocol::{ErrorCode, Json};
 use bulkhead_supervisor::{Options, Supervisor};
 use bulkhead_tests::{Caller, World, is_alive, kill, program, wait_until_gone};
@@ -60,6 +60,28 @@ fn a_crash_inside_a_program_is_told_like_any_other() {
     client.wait_ready("bad");
     host.stop();
     assert!(world.processes().is_empty());
+}
+
+#[test]
+fn a_reloader_that_panics_is_told_and_the_next_reading_finds_what_there_is() {
+    let world = World::new();
+    let config = HostConfig::new(world.state(), world.socket());
+    let (host, readings) = (config.clone(), std::sync::atomic::AtomicU32::new(0));
+    let reloader = Box::new(move || {
+        let number = readings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        assert!(number > 0, "as the test asks");
+        Ok(Loaded { host: host.clone(), modules: vec![module("bad", "misbehave"), module("other", "test-minimal")] })
+    });
+    let options = Options { runtime: Some(program("module-runtime")), listen: false, reloader: Some(reloader) };
+    let host = Supervisor::start(config, vec![module("bad", "misbehave")], options).unwrap();
+    let mut client = Caller(host.client().unwrap());
+    client.wait_ready("bad");
+    let told = client.call("supervisor", "reload", json!({ "name": "other" })).unwrap_err();
+    assert_eq!(told.code, ErrorCode::ModuleError);
+    assert!(told.error.contains("nothing was changed: the reading panicked"), "{}", told.error);
+    client.supervisor("reload", json!({ "name": "other" }));
+    client.call("other", "ping", json!({})).unwrap();
+    host.stop();
 }
 
 #[test]

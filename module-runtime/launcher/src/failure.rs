@@ -42,6 +42,7 @@ impl Failure {
             Stage::Session => format!("cannot prepare the process: {error}"),
             Stage::Descriptors => format!("cannot put the process's descriptors in place: {error}"),
             Stage::Limits => format!("cannot set the process's limits: {error}"),
+            Stage::Data => format!("cannot create its data folder: {error}"),
             Stage::Directory => format!("working directory '{cwd}' cannot be entered: {}", reason(errno)),
             Stage::Exec => in_exec(errno, program),
         };

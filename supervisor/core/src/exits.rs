@@ -21,12 +21,12 @@ use std::time::Duration;
 const NEXT_SPARE_DELAY: Duration = Duration::from_millis(2);
 
 impl Core {
-    /// The guardian is gone, and this process with it.
+    /// The guardian is gone, and this process with it. [`Core::handle_gone`] follows when nothing is left of its
+    /// tree either.
     pub fn handle_lost(&mut self, now: Time, run_id: RunId) {
         if let Some(run) = self.runs.get_mut(&run_id) {
             run.cause.get_or_insert(Cause::GuardianLost);
             self.handle_exited(now, run_id, Exit::Signal("SIGKILL".into()), Evidence::default());
-            self.handle_gone(now, run_id);
         }
     }
 

@@ -3,8 +3,9 @@
 
 use crate::{
     clients::{Followed, Follower},
-    host::Host,
+    host::{Asked, Host},
     log_lines::level,
+    looks::Look,
     status::{HostStatus, ModuleStatus, Status, millis},
 };
 use bulkhead_core::{Condition, Recipient};
@@ -121,8 +122,15 @@ impl Host {
         }
         match &*command.name {
             "status" => match read::<Option<MaybeNamed>>(args, "status")?.unwrap_or_default().name {
-                Some(name) => self.status_of(&name).map(Some),
-                None => Ok(Some(self.status())),
+                Some(name) => {
+                    let name = self.known(&name)?;
+                    self.ask_look(who, Asked::Module(name));
+                    Ok(None)
+                }
+                None => {
+                    self.ask_look(who, Asked::Status);
+                    Ok(None)
+                }
             },
             "start" => {
                 let Named { name } = read(args, "start")?;
@@ -188,9 +196,23 @@ impl Host {
             .ok_or_else(|| Failure::new(ErrorCode::UnknownModule, format!("there is no module {name:?}")))
     }
 
-    fn status(&self) -> Json {
+    /// Answers what has waited for a look.
+    pub(crate) fn answer_look(&mut self, who: Recipient, asked: Asked, look: &Look) {
+        let answer = match asked {
+            Asked::Status => Ok(self.status(look)),
+            Asked::Module(name) => self.status_of(name.as_str(), look),
+            Asked::Overview(overview) => Ok(overview.whole(self.store.status(self.restart_needed.clone()))),
+        };
+        match answer {
+            Ok(data) => self.reply(who, Answer::Success(data)),
+            Err(failure) => self.reply(who, failure.delivery(Delivery::NotStarted).into()),
+        }
+    }
+
+    pub(crate) fn status(&self, look: &Look) -> Json {
         let modules: Vec<ModuleStatus> =
-            self.core.module_names().iter().filter_map(|name| self.module_status(name)).collect();
+            self.core.module_names().iter().filter_map(|name| self.module_status(name, look)).collect();
+        let own = i32::try_from(std::process::id()).ok();
         let host = HostStatus {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
@@ -203,20 +225,21 @@ impl Host {
             modules: modules.len(),
             ready: modules.iter().filter(|module| module.state == "ready").count(),
             layer1: self.store.status(self.restart_needed.clone()),
-            memory_bytes: i32::try_from(std::process::id()).ok().and_then(crate::processes::memory_bytes),
+            memory_bytes: own.and_then(|pid| look.memory.get(&pid).copied()),
+            problems: self.problems(),
         };
         Json::of(&Status::new(host, modules))
     }
 
-    fn module_status(&self, name: &ModuleName) -> Option<ModuleStatus> {
+    fn module_status(&self, name: &ModuleName, look: &Look) -> Option<ModuleStatus> {
         let view = self.core.view(self.now, name)?;
         let config = self.configs.get(&view.generation);
-        Some(ModuleStatus::new(view, config.map(|config| &**config), self.containment()))
+        Some(ModuleStatus::new(view, config.map(|config| &**config), self.containment(), look))
     }
 
-    fn status_of(&self, name: &str) -> Result<Json, Failure> {
+    fn status_of(&self, name: &str, look: &Look) -> Result<Json, Failure> {
         let name = self.known(name)?;
-        let mut status = self.module_status(&name).expect("a known module has a view");
+        let mut status = self.module_status(&name, look).expect("a known module has a view");
         let tail = self.tails.get(name.as_str()).map(|tail| tail.last(STATUS_LINES).map(|line| line.text.to_string()));
         status.log_tail = Some(tail.map(Iterator::collect).unwrap_or_default());
         Ok(Json::of(&status))

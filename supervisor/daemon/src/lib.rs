@@ -5,32 +5,57 @@
 //! it talks to it through the same messages as everybody else. The `bulkhead` command runs the same
 //! as a daemon. What is decided is decided in `bulkhead-core`; this crate is what waits: sockets,
 //! pipes, the guardian process, clocks and files. It never loads foreign code.
+//!
+//! The host's thread does nothing that may wait. `clippy.toml` forbids the calls; the modules that may make them say
+//! here where that is done.
+
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests may wait; what is tested is looked at without them")
+)]
 
 mod alarm;
 mod builtin;
 mod clients;
 mod clock;
+#[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod control_socket;
 mod crashes;
 mod endings;
+#[allow(clippy::disallowed_methods, reason = "done by the file layer")]
+mod files;
+#[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod guardian;
 mod host;
 mod launch;
 mod layer1;
 mod link;
+#[allow(clippy::disallowed_methods, reason = "a thread of its own")]
 mod log_files;
 mod log_lines;
+#[allow(clippy::disallowed_methods, reason = "done by the file layer")]
+mod looks;
 mod loop_;
+#[allow(clippy::disallowed_methods, reason = "a thread of its own, while the host is not up")]
 mod notify;
+#[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod processes;
+mod readings;
 mod release;
+#[allow(clippy::disallowed_methods, reason = "called by the file layer, and before the host is up")]
 mod runtimes;
 mod signals;
 mod sources;
+#[allow(clippy::disallowed_methods, reason = "called by the file layer, and before the host is up")]
 mod state_dir;
 mod status;
+#[allow(clippy::disallowed_methods, reason = "the program around the host waits, and the host before it is up")]
 mod supervisor;
 mod sys;
+#[allow(clippy::disallowed_methods, reason = "a thread of its own")]
+mod watch;
 
+#[doc(hidden)]
+pub use files::Gate;
 pub use runtimes::check_programs;
 pub use supervisor::{Options, Reloader, StartError, Supervisor};

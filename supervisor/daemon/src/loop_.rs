@@ -4,6 +4,7 @@
 use crate::{
     alarm::{Alarm, Bell},
     clients::HangUp,
+    files,
     guardian::Guardian,
     host::Host,
     link::Io,
@@ -18,6 +19,7 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -57,6 +59,10 @@ pub(crate) enum Event {
     Accepted(io::Result<UnixStream>),
     /// A signal came; the rest is given back to be waited for again.
     Signalled(Signal, Signals),
+    /// Something was done that the host's thread may not wait for.
+    FilesDone,
+    /// Nothing more comes by this control socket: there is another one.
+    Replaced,
     /// The program around the host said something; likewise.
     Injected(Inject, UnboundedReceiver<Inject>),
 }
@@ -73,7 +79,8 @@ pub(crate) enum Source {
     Alarm(Rc<Bell>),
     GuardianRead(Rc<UnixDatagram>),
     GuardianWrite(Rc<UnixDatagram>),
-    Accept(Rc<UnixListener>),
+    Accept(Rc<Releasable<UnixListener>>),
+    Files(Arc<files::Bell>),
     Signals(Signals),
     Program(UnboundedReceiver<Inject>),
 }
@@ -116,8 +123,15 @@ impl Future for Source {
                 Poll::Ready(Event::GuardianWritable)
             }
             Source::Accept(listener) => {
+                if listener.poll_released(context).is_ready() {
+                    return Poll::Ready(Event::Replaced);
+                }
                 let accepted = ready!(listener.poll_accept(context));
                 Poll::Ready(Event::Accepted(accepted.map(|(stream, _)| stream)))
+            }
+            Source::Files(bell) => {
+                ready!(bell.poll(context));
+                Poll::Ready(Event::FilesDone)
             }
             Source::Signals(signals) => {
                 let signal = ready!(signals.poll(context));

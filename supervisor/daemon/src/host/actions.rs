@@ -79,9 +79,6 @@ impl Host {
     pub(super) fn try_spawn(&mut self, run: RunId, generation: u64, instance: String) -> Result<(), String> {
         let config = self.configs.get(&generation).expect("a generation is kept while it is used").clone();
         let order = launch::order(&config, &self.runtimes, run.0, &self.state_dir);
-        self.state_dir
-            .create_data(config.name.as_str())
-            .map_err(|error| format!("cannot create its data folder: {error}"))?;
         let (process, descriptors) =
             launch::prepare(config, generation, instance, self.config.frame_bytes_max, self.log_bounds)
                 .map_err(|error| format!("cannot make its descriptors: {error}"))?;
@@ -104,6 +101,7 @@ impl Host {
         }
         let caller = Caller::Run(run);
         self.followers.retain(|follower| follower.recipient.caller != caller);
+        self.readings.forget(caller);
         let Some(process) = self.processes.remove(&run) else { return };
         process.link.io.release();
         for log in &process.logs {

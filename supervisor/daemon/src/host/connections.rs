@@ -41,7 +41,7 @@ impl Host {
 
     pub(super) fn client_readable(&mut self, id: ClientId) {
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
-        if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES {
+        if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES || self.looks.is_full_of(Caller::Client(id)) {
             client.is_paused = true;
             return;
         }
@@ -49,7 +49,9 @@ impl Host {
         loop {
             let Some(client) = self.clients.by_id.get_mut(&id) else { return };
             // One short request can have a long answer, so this is looked at before each.
-            if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES {
+            if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES
+                || self.looks.is_full_of(Caller::Client(id))
+            {
                 break;
             }
             let Some(message) = client.link.take() else { break };
@@ -115,7 +117,8 @@ impl Host {
         match (&request.kind, who) {
             (RequestType::Cancel, Some(who)) => {
                 if let Ok(target) = bulkhead_protocol::event::cancel_target(&request.payload)
-                    && self.cancel_follower(Recipient { caller, id: target })
+                    && (self.cancel_follower(Recipient { caller, id: target })
+                        || self.cancel_reading(Recipient { caller, id: target }))
                 {
                     self.reply(who, Status::Success(Json::null()));
                     return;
@@ -161,6 +164,7 @@ impl Host {
         client.link.io.release();
         let caller = Caller::Client(id);
         self.followers.retain(|follower| follower.recipient.caller != caller);
+        self.readings.forget(caller);
         self.core.handle_client_gone(self.now, id);
     }
 }

@@ -152,7 +152,7 @@ impl Listed {
 impl Host {
     /// Whether a caller's number is that of something that the store is asked.
     pub(crate) fn has_errand(&self, who: Recipient) -> bool {
-        self.errands.recipients().any(|other| other == who)
+        self.errands.recipients().any(|other| other == who) || self.looks.has(who) || self.readings.has(who)
     }
 
     fn run_errand(&mut self, who: Recipient, what: What, job: Job) -> Result<Option<Json>, Failure> {
@@ -252,7 +252,7 @@ impl Host {
             (What::Forget { module }, Outcome::Forgotten(forgotten)) => forgotten_json(&module, &forgotten),
             (What::Overview(mut overview), piece) => match overview.take(piece, self) {
                 Some(job) => return self.go_on(who, What::Overview(overview), job),
-                None => Ok(Json::of(&*overview)),
+                None => return self.ask_look(who, Asked::Overview(overview)),
             },
             (what, outcome) => unreachable!("the store was asked for {what:?} and answered {outcome:?}"),
         };

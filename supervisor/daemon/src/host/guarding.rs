@@ -1,6 +1,10 @@
 //! The guardian's side of the host: reports in, orders out, and what is done when it is gone.
 
 use super::{modules::read_now, *};
+use crate::{
+    files::{Done, Lane},
+    guardian::Launched,
+};
 
 /// How long the order to kill what has ended waits for another order that it can go with.
 const KILL_DELAY: Duration = Duration::from_millis(2);
@@ -11,17 +15,32 @@ const SHORT_ORDER: &str = "an order without a command line is short";
 impl Host {
     pub(super) fn adopt_guardian(&mut self, guardian: Guardian) {
         let socket = guardian.socket.clone();
-        if let Some(cgroup) = &guardian.cgroup
-            && let Err(error) = self.state_dir.note(Some(cgroup.as_ref()))
-        {
-            tracing::warn!("cannot leave a note in the state directory: {error}");
+        if let Some(cgroup) = &guardian.cgroup {
+            self.note(Some(cgroup.clone()));
         }
         self.guardian = Some(guardian);
         self.watch(Source::GuardianRead(socket));
     }
 
+    /// Has one started, where there is none and none is on its way.
     pub(super) fn start_guardian(&mut self) {
-        match Guardian::start(&self.runtimes.runtime) {
+        if self.guardian_ordered {
+            return;
+        }
+        let program = self.runtimes.runtime.clone();
+        let ordered = self
+            .files
+            .order(Lane::Guardian, "starting the guardian", move || Done::Launched(Launched::start(&program)));
+        match ordered {
+            Ok(()) => self.guardian_ordered = true,
+            Err(error) => self.launched(Err(error)),
+        }
+    }
+
+    /// One was started, or could not be.
+    pub(super) fn launched(&mut self, launched: io::Result<Launched>) {
+        self.guardian_ordered = false;
+        match launched.and_then(Guardian::of) {
             Ok(guardian) => self.adopt_guardian(guardian),
             Err(error) => {
                 tracing::error!("cannot start the guardian {}: {error}", self.runtimes.runtime.display());
@@ -62,10 +81,8 @@ impl Host {
                 if let Some(guardian) = &mut self.guardian {
                     guardian.containment = Some(containment);
                     guardian.cgroup = cgroup;
-                    let cgroup = guardian.cgroup.clone().map(PathBuf::from);
-                    if let Err(error) = self.state_dir.note(cgroup.as_deref()) {
-                        tracing::warn!("cannot leave a note in the state directory: {error}");
-                    }
+                    let cgroup = guardian.cgroup.clone();
+                    self.note(cgroup);
                 }
             }
             Report::Spawned { run, pid } => {
@@ -137,25 +154,44 @@ impl Host {
         let Some(guardian) = self.guardian.take() else { return };
         let cgroup = guardian.cgroup.clone().map(PathBuf::from);
         // One that never said a word would end again at once.
-        let has_spoken = guardian.containment.is_some();
-        let how = guardian.end();
-        tracing::error!("the guardian ended ({how}) and every module with it; starting another one");
-        if let Some(cgroup) = cgroup {
-            processes::clear_cgroup(&cgroup);
-        }
-        processes::kill_leftovers(self.state_dir.path());
+        let next = guardian.containment.is_some().then(|| self.runtimes.runtime.clone());
+        let dismissed = guardian.dismiss();
+        let state_dir = self.state_dir.path().to_owned();
+        let clear = move || {
+            let how = dismissed.end(GUARDIAN_END_MAX);
+            if let Some(cgroup) = cgroup {
+                processes::clear_cgroup(&cgroup);
+            }
+            processes::kill_leftovers(&state_dir);
+            Done::Cleared(how, next.map(|program| Launched::start(&program)))
+        };
         for run in self.core.run_ids() {
             if let Some(process) = self.processes.get_mut(&run) {
                 process.has_exited = true;
             }
+            self.core.handle_lost(self.now, run);
+            self.perform();
         }
-        if has_spoken {
-            self.start_guardian();
-        } else {
-            self.retry_in(RETRY_INTERVAL);
+        match self.files.order(Lane::Guardian, "clearing what the guardian left", clear) {
+            Ok(()) => self.guardian_ordered = true,
+            Err(error) => self.cleared(&format!("what it left cannot be cleared: {error}"), None),
+        }
+        // Callers are told now; what comes next may take long.
+        self.flush();
+    }
+
+    /// Nothing is left of a guardian that was lost, nor of the processes that it had.
+    pub(super) fn cleared(&mut self, how: &str, next: Option<io::Result<Launched>>) {
+        tracing::error!("the guardian ended ({how}) and every module with it; starting another one");
+        match next {
+            Some(launched) => self.launched(launched),
+            None => {
+                self.guardian_ordered = false;
+                self.retry_in(RETRY_INTERVAL);
+            }
         }
         for run in self.core.run_ids() {
-            self.core.handle_lost(self.now, run);
+            self.core.handle_gone(self.now, run);
             self.perform();
         }
     }

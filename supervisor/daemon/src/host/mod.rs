@@ -5,6 +5,7 @@ mod actions;
 mod catching_up;
 mod connections;
 mod errands;
+mod filing;
 mod following;
 mod guarding;
 mod modules;
@@ -20,22 +21,26 @@ use crate::{
     control_socket::{self, ControlSocket},
     crashes::Crashes,
     endings,
+    files::{self, Files},
     guardian::{Flushed, Guardian, Incoming},
     launch::{self, Process},
     layer1::{Store, Whose},
     link::{Input, Io, Link, READ_BYTES},
     log_files::LogFiles,
     log_lines::{Bounds, Line, Stream, Tail},
+    looks::Looks,
     loop_::{Event, LinkId, Source, Sources},
     notify::Notify,
     processes,
+    readings::Readings,
     runtimes::Runtimes,
     signals::Signal,
     state_dir::StateDir,
-    supervisor::{Inject, Reloader},
+    supervisor::{Inject, Kind},
     sys,
+    watch::Watch,
 };
-use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
+use bulkhead_config::{HostConfig, InHand, Loaded, ModuleConfig, Problems};
 use bulkhead_core::{
     Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, IdMap, Recipient, RequestId, RunId,
     Time,
@@ -49,7 +54,7 @@ use bulkhead_protocol::{
 };
 use nix::sys::signal::Signal as UnixSignal;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     io,
     path::PathBuf,
     sync::{Arc, mpsc},
@@ -61,6 +66,7 @@ use actions::ToBeSaid;
 use catching_up::CatchingUp;
 use errands::Errands;
 
+pub(crate) use filing::Asked;
 pub(crate) use following::Following;
 
 /// Lines of standard error that a crash report carries.
@@ -87,6 +93,13 @@ const ORDER_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a host that has ended waits for its clients to take their last answers.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How long the end of a host waits for its guardian, which kills what is left for ten seconds at most, for the
+/// file of its control socket to go, and for the log of the data store to be carried over. What has not come to
+/// an end by then is left; the next start sees to it.
+const GUARDIAN_END_MAX: Duration = Duration::from_secs(12);
+const SOCKET_END_MAX: Duration = Duration::from_secs(2);
+const STORE_END_MAX: Duration = Duration::from_secs(60);
+
 pub(crate) struct Host {
     pub(crate) core: Core,
     pub(crate) config: HostConfig,
@@ -103,6 +116,8 @@ pub(crate) struct Host {
     processes: IdMap<RunId, Process>,
     pub(crate) followers: Vec<Follower>,
     pub(crate) guardian: Option<Guardian>,
+    /// Whether one is being started, or what the last one left is being cleared.
+    guardian_ordered: bool,
     /// Whether there may be something to be heard from it.
     guardian_speaks: bool,
     runtimes: Runtimes,
@@ -120,7 +135,16 @@ pub(crate) struct Host {
     log_bounds: Bounds,
     pub(crate) crashes: Crashes,
     notify: Notify,
-    reloader: Option<Reloader>,
+    files: Files,
+    pub(crate) looks: Looks<Asked>,
+    pub(crate) readings: Readings,
+    /// Where the reading in hand is.
+    reading_at: InHand,
+    watch: Watch,
+    /// What of the host's own files is not as it should be, by place.
+    wrong: BTreeMap<PathBuf, String>,
+    kind: Kind,
+    reloader: Option<ReadAgain>,
     /// What the files say that comes into force with the next start only.
     pub(crate) restart_needed: Option<String>,
     next_watchdog: Option<Instant>,
@@ -139,6 +163,9 @@ pub(crate) struct Host {
     catching_up: Option<CatchingUp>,
 }
 
+/// Reads the configuration again, on whatever thread.
+type ReadAgain = Arc<dyn Fn() -> Result<Loaded, Problems> + Send + Sync>;
+
 /// What a host is made of.
 pub(crate) struct Parts {
     pub(crate) config: HostConfig,
@@ -151,7 +178,10 @@ pub(crate) struct Parts {
     pub(crate) runtimes: Runtimes,
     pub(crate) log_files: LogFiles,
     pub(crate) notify: Notify,
-    pub(crate) reloader: Option<Reloader>,
+    pub(crate) reloader: Option<ReadAgain>,
+    pub(crate) files: Files,
+    pub(crate) watch: Watch,
+    pub(crate) kind: Kind,
     pub(crate) seed: u64,
     pub(crate) started: mpsc::Sender<()>,
 }
@@ -180,6 +210,7 @@ impl Host {
             processes: IdMap::default(),
             followers: Vec::new(),
             guardian: None,
+            guardian_ordered: false,
             guardian_speaks: false,
             runtimes: parts.runtimes,
             state_dir: parts.state_dir,
@@ -195,6 +226,13 @@ impl Host {
             crashes,
             next_watchdog: parts.notify.watchdog.map(|every| Instant::now() + every),
             notify: parts.notify,
+            files: parts.files,
+            looks: Looks::default(),
+            readings: Readings::default(),
+            reading_at: InHand::default(),
+            watch: parts.watch,
+            wrong: BTreeMap::new(),
+            kind: parts.kind,
             reloader: parts.reloader,
             restart_needed: None,
             retry_at: None,
@@ -208,6 +246,7 @@ impl Host {
         };
         host.adopt_guardian(parts.guardian);
         host.watch(Source::Alarm(host.alarm.bell()));
+        host.watch(Source::Files(host.files.bell()));
         host.accept_next();
         for module in parts.modules {
             host.add_module(module);
@@ -235,7 +274,8 @@ impl Host {
     fn next_due(&self) -> Option<Instant> {
         let core = self.core.poll_timeout().map(|time| self.clock.instant(time));
         let farewell = self.ended_at.map(|at| at + FAREWELL);
-        [core, self.next_watchdog, self.retry_at, farewell].into_iter().flatten().min()
+        let files = self.files_due().map(|time| self.clock.instant(time));
+        [core, self.next_watchdog, self.retry_at, farewell, files].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timers(&mut self) {
@@ -243,6 +283,7 @@ impl Host {
             self.core.handle_timeout(self.now);
             self.perform();
         }
+        self.files_overdue();
         if self.next_watchdog.is_none() && self.retry_at.is_none() {
             return;
         }
@@ -278,16 +319,33 @@ impl Host {
         }
         let ended = *self.ended_at.get_or_insert_with(Instant::now);
         let all_taken = self.clients.by_id.values().all(|client| client.link.pending_bytes() == 0);
-        (all_taken && self.errands.is_empty()) || ended.elapsed() >= FAREWELL
+        (all_taken && self.errands.is_empty() && self.looks.is_empty()) || ended.elapsed() >= FAREWELL
     }
 
     /// The last thing that a host does.
     pub(crate) fn finish(self) {
         if let Some(guardian) = self.guardian {
-            guardian.end();
+            let guardian = guardian.dismiss();
+            if files::within(GUARDIAN_END_MAX, move || guardian.end(GUARDIAN_END_MAX)).is_none() {
+                tracing::warn!("the guardian has not ended after {GUARDIAN_END_MAX:?} and is left");
+            }
         }
-        self.store.close();
-        // The log files are written to their end when they are dropped, and the socket is removed.
+        if let Some(ControlSocket { file, .. }) = self.socket {
+            let gate = self.files.gate();
+            let remove = move || {
+                gate("state");
+                drop(file);
+            };
+            if files::within(SOCKET_END_MAX, remove).is_none() {
+                tracing::warn!("the control socket {} cannot be removed in time", self.config.socket.display());
+            }
+        }
+        self.store.close(match self.kind {
+            Kind::Daemon => Some(STORE_END_MAX),
+            // Its program goes on, and may open the store again.
+            Kind::Embedded => None,
+        });
+        // The log files are written to their end when they are dropped.
     }
 
     pub(crate) fn handle(&mut self, event: Event) {
@@ -326,9 +384,17 @@ impl Host {
                 self.watch(Source::Signals(signals));
                 match signal {
                     Signal::Terminate => self.stop(),
-                    Signal::Reload => self.reload_all(),
+                    Signal::Reload => {
+                        self.watch.look();
+                        self.reload_all();
+                    }
                 }
             }
+            Event::FilesDone => {
+                self.watch(Source::Files(self.files.bell()));
+                self.files_done();
+            }
+            Event::Replaced => {}
             Event::Injected(inject, receiver) => {
                 self.watch(Source::Program(receiver));
                 self.handle_injected(inject);

@@ -111,7 +111,10 @@ impl Host {
         self.clients.weigh(id);
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
         let pending = client.link.pending_bytes();
-        if client.is_paused && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2 {
+        if client.is_paused
+            && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2
+            && !self.looks.is_full_of(Caller::Client(id))
+        {
             client.is_paused = false;
             self.watch(Source::Next(LinkId::Client(id)));
             return;
@@ -121,6 +124,8 @@ impl Host {
             && pending == 0
             && self.core.open_count(caller) == 0
             && !self.errands.has_of(caller)
+            && !self.looks.has_of(caller)
+            && !self.readings.has_of(caller)
             && !self.followers.iter().any(|follower| follower.recipient.caller == caller)
         {
             self.remove_client(id);
