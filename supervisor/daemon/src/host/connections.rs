@@ -115,7 +115,8 @@ impl Host {
         match (&request.kind, who) {
             (RequestType::Cancel, Some(who)) => {
                 if let Ok(target) = bulkhead_protocol::event::cancel_target(&request.payload)
-                    && self.cancel_follower(Recipient { caller, id: target })
+                    && (self.cancel_follower(Recipient { caller, id: target })
+                        || self.cancel_several(Recipient { caller, id: target }))
                 {
                     self.reply(who, Status::Success(Json::null()));
                     return;
@@ -161,6 +162,7 @@ impl Host {
         client.link.io.release();
         let caller = Caller::Client(id);
         self.followers.retain(|follower| follower.recipient.caller != caller);
+        self.several.forget(caller);
         self.core.handle_client_gone(self.now, id);
     }
 }

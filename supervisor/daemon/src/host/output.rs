@@ -121,6 +121,7 @@ impl Host {
             && pending == 0
             && self.core.open_count(caller) == 0
             && !self.errands.has_of(caller)
+            && !self.several.has_of(caller)
             && !self.followers.iter().any(|follower| follower.recipient.caller == caller)
         {
             self.remove_client(id);

@@ -55,9 +55,19 @@ impl Host {
     /// Reads the files again and hands one module over to what they say now.
     pub(crate) fn reload_one(&mut self, who: Recipient, name: &str, patience: Duration) -> Result<(), Failure> {
         let loaded = self.load()?;
-        let known = self.core.knows(name);
         let config = loaded.modules.into_iter().find(|module| module.name.as_str() == name);
-        match (config, known) {
+        self.hand_over(who, name, config, patience)
+    }
+
+    /// Hands one module over to what the files say of it now.
+    pub(super) fn hand_over(
+        &mut self,
+        who: Recipient,
+        name: &str,
+        config: Option<ModuleConfig>,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        match (config, self.core.knows(name)) {
             (Some(config), true) => {
                 let (spec, _) = self.new_generation(config);
                 self.core.handle_reload(self.now, Some(who), spec, patience);
