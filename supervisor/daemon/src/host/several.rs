@@ -167,7 +167,7 @@ impl Host {
             self.several.groups.remove(&who);
         }
         let mut answer = Vec::new();
-        let response = Response { id: None, status };
+        let response = Response { id: None, status, last: false };
         let progress = match response.encode(&mut answer, self.config.frame_bytes_max) {
             // Four bytes say how long it is.
             Ok(()) => Json::parse(&String::from_utf8_lossy(&answer[4..])).ok(),
