@@ -15,12 +15,21 @@ pub(crate) const FILE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Requests that may wait for the next reading.
 const WAITING_MAX: usize = 256;
 
-/// One module that is to be what its files say now.
+/// What the files are read for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum What {
+    /// One module is to be what they say now.
+    Module(ModuleName),
+    /// Several are; the number is that of the request about them.
+    Several(u64),
+}
+
+/// One request for which the files are read.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     /// Who is told; none if it has gone, or was told that this takes too long.
     pub(crate) who: Option<Recipient>,
-    pub(crate) name: ModuleName,
+    pub(crate) what: What,
     /// When it is told that it takes too long.
     pub(crate) until: Time,
 }
@@ -46,7 +55,7 @@ impl Purpose {
 fn drop_doubles(list: &mut Vec<Wanted>) {
     list.sort_by_key(|wanted| wanted.who.is_none());
     let mut names = HashSet::new();
-    list.retain(|wanted| names.insert(wanted.name.clone()) || wanted.who.is_some());
+    list.retain(|wanted| names.insert(wanted.what.clone()) || wanted.who.is_some());
 }
 
 /// The readings.
@@ -72,7 +81,7 @@ impl Readings {
         self.all_wanted = true;
     }
 
-    /// One module is.
+    /// What this asks for is.
     ///
     /// # Errors
     /// When too many wait already.
@@ -201,7 +210,7 @@ mod tests {
 
     fn want(readings: &mut Readings, id: u64, until: u64) {
         let name = ModuleName::new("a").unwrap();
-        readings.want(Wanted { who: Some(who(id)), name, until: at(until) }).unwrap();
+        readings.want(Wanted { who: Some(who(id)), what: What::Module(name), until: at(until) }).unwrap();
     }
 
     fn ids(purpose: &Purpose) -> Option<Vec<u64>> {
@@ -271,7 +280,7 @@ mod tests {
         want(&mut readings, 3, 60);
         assert!(readings.has(who(2)) && readings.has_of(who(3).caller));
         readings.forget(who(1).caller);
-        readings.wanted.push(Wanted { who: None, name: ModuleName::new("a").unwrap(), until: at(60) });
+        readings.wanted.push(Wanted { who: None, what: What::Module(ModuleName::new("a").unwrap()), until: at(60) });
         assert!(readings.cancel(who(2)) && readings.cancel(who(3)) && !readings.cancel(who(4)));
         let Some(Purpose::Modules(list)) = readings.end(number) else { panic!("it is for one module") };
         assert_eq!((list.len(), list[0].who), (1, None));
@@ -308,7 +317,8 @@ mod tests {
             want(&mut readings, id, 60);
         }
         let name = ModuleName::new("a").unwrap();
-        let refused = readings.want(Wanted { who: Some(who(999)), name, until: at(60) }).unwrap_err();
+        let refused =
+            readings.want(Wanted { who: Some(who(999)), what: What::Module(name), until: at(60) }).unwrap_err();
         assert_eq!(refused.code, ErrorCode::Overloaded);
         readings.forget(who(1).caller);
         readings.forget(who(2).caller);

@@ -3,9 +3,10 @@
 use super::*;
 use crate::{
     files::{Done, Lane},
-    readings::{FILE_TIME_MAX, Purpose, Wanted},
+    readings::{FILE_TIME_MAX, Purpose, Wanted, What},
 };
 use bulkhead_config::InHand;
+use std::collections::HashSet;
 
 impl Host {
     pub(super) fn new_generation(&mut self, config: ModuleConfig) -> (bulkhead_core::ModuleSpec, bool) {
@@ -24,12 +25,20 @@ impl Host {
         }
     }
 
-    /// Forgets the launch instructions that no process has and none will be started by.
+    /// Forgets the launch instructions that no process has and none will be started by. It goes through all
+    /// modules, and is for what does so anyway; see [`Host::forget_generation`].
     pub(super) fn forget_generations(&mut self) {
-        let (core, processes) = (&self.core, &self.processes);
-        self.configs.retain(|generation, _| {
-            core.uses_generation(*generation) || processes.values().any(|process| process.generation == *generation)
-        });
+        let of_processes = self.processes.values().map(|process| process.generation);
+        let used: HashSet<u64> = self.core.generations().chain(of_processes).collect();
+        self.configs.retain(|generation, _| used.contains(generation));
+    }
+
+    /// A process of this module has gone: forgets the launch instructions that it was started by, if nothing
+    /// else of the module has them.
+    pub(super) fn forget_generation(&mut self, name: &str, generation: u64) {
+        if !self.core.generations_of(name).any(|used| used == generation) {
+            self.configs.remove(&generation);
+        }
     }
 
     /// Reads the files again and hands one module over to what they say now. It is answered when that is done.
@@ -39,7 +48,20 @@ impl Host {
         }
         self.check_runs(name)?;
         let name = ModuleName::new(name).map_err(|_| unknown(name))?;
-        self.readings.want(Wanted { who: Some(who), name, until: self.now + patience })?;
+        self.readings.want(Wanted { who: Some(who), what: What::Module(name), until: self.now + patience })?;
+        self.begin_reading();
+        Ok(())
+    }
+
+    /// Reads the files again for a request about several modules, which goes on when that is done.
+    pub(super) fn read_for_several(&mut self, who: Recipient, group: u64, patience: Duration) -> Result<(), Failure> {
+        if self.reloader.is_none() {
+            return Err(no_files());
+        }
+        if self.stopping.is_some() {
+            return Err(stopping());
+        }
+        self.readings.want(Wanted { who: Some(who), what: What::Several(group), until: self.now + patience })?;
         self.begin_reading();
         Ok(())
     }
@@ -93,6 +115,7 @@ impl Host {
         let file = at.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
         for who in self.readings.expire(self.now) {
             let reason = format!("the files are still being read, {file} at the moment; the reload goes on");
+            self.several.give_up_reading(who);
             self.reply(who, Failure::new(ErrorCode::DeadlineExceeded, reason).into());
         }
         if let Some(purpose) = self.readings.give_up(self.now, at_file) {
@@ -126,10 +149,22 @@ impl Host {
                 self.notify.send("READY=1");
             }
             Purpose::Modules(list) => {
-                for wanted in list {
-                    let who = wanted.who;
-                    let brought =
-                        result.as_ref().map_err(Clone::clone).and_then(|loaded| self.bring_one(loaded, wanted));
+                for Wanted { who, what, until } in list {
+                    let brought = match (what, result.as_ref()) {
+                        (What::Several(group), Ok(loaded)) => {
+                            self.several_read(group, loaded);
+                            Ok(())
+                        }
+                        (What::Several(group), Err(failure)) => {
+                            self.several.give_up(group);
+                            Err(failure.clone())
+                        }
+                        (What::Module(name), Ok(loaded)) => {
+                            let config = loaded.module(name.as_str()).cloned();
+                            self.hand_over(who, name.as_str(), config, until.since(self.now))
+                        }
+                        (What::Module(_), Err(failure)) => Err(failure.clone()),
+                    };
                     match (brought, who) {
                         (Ok(()), _) => {}
                         (Err(failure), Some(who)) => self.reply(who, failure.delivery(Delivery::NotStarted).into()),
@@ -141,23 +176,28 @@ impl Host {
         }
     }
 
-    fn bring_one(&mut self, loaded: &Loaded, Wanted { who, name, until }: Wanted) -> Result<(), Failure> {
-        let known = self.core.module_names().contains(&name);
-        let patience = until.since(self.now);
-        match (loaded.module(name.as_str()).cloned(), known) {
+    /// Hands one module over to what the files say of it now.
+    pub(super) fn hand_over(
+        &mut self,
+        who: Option<Recipient>,
+        name: &str,
+        config: Option<ModuleConfig>,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        match (config, self.core.knows(name)) {
             (Some(config), true) => {
                 let (spec, _) = self.new_generation(config);
                 self.core.handle_reload(self.now, who, spec, patience);
             }
             (Some(config), false) => {
                 self.add_module(config);
-                self.core.handle_start(self.now, who, name.as_str(), patience);
+                self.core.handle_start(self.now, who, name, patience);
             }
             (None, true) => {
                 let reason = format!("the files do not name {name} any more; SIGHUP removes it, stop stops it");
                 return Err(Failure::new(ErrorCode::NotFound, reason));
             }
-            (None, false) => return Err(unknown(name.as_str())),
+            (None, false) => return Err(unknown(name)),
         }
         Ok(())
     }
@@ -178,12 +218,12 @@ impl Host {
         }
         let known = self.core.module_names();
         self.returning.clear();
-        for name in &known {
-            if !loaded.modules.iter().any(|module| module.name == *name) {
-                tracing::info!("{name} is not named any more and is removed");
-                self.core.handle_remove(self.now, name);
-            }
+        let named: HashSet<&ModuleName> = loaded.modules.iter().map(|module| &module.name).collect();
+        for name in known.iter().filter(|name| !named.contains(name)) {
+            tracing::info!("{name} is not named any more and is removed");
+            self.core.handle_remove(self.now, name);
         }
+        let known: HashSet<ModuleName> = known.into_iter().collect();
         for module in loaded.modules {
             if !known.contains(&module.name) {
                 self.add_module(module);
@@ -224,6 +264,7 @@ impl Host {
         self.stopping = Some(Instant::now());
         self.notify.send("STOPPING=1");
         for who in self.readings.stop() {
+            self.several.give_up_reading(who);
             self.reply(who, stopping().delivery(Delivery::NotStarted).into());
         }
         self.core.handle_shutdown(self.now);
