@@ -3,14 +3,15 @@
 
 use crate::{
     clients::{Followed, Follower},
-    host::Host,
+    host::{Host, ImportArgs},
     log_lines::level,
+    long_reader::READ_AT_ONCE_BYTES_MAX,
     status::{HostStatus, ModuleStatus, Status, millis},
 };
 use bulkhead_core::{Condition, Recipient};
 use bulkhead_protocol::{
-    Delivery, ErrorCode, Failure, Json, ModuleName, Pattern, Request, RequestType, Status as Answer,
-    limits::DEADLINE_MS_MAX,
+    Delivery, ErrorCode, Failure, Json, ModuleName, Named, Pattern, Request, RequestType, Status as Answer,
+    limits::{DEADLINE_MS_MAX, NAME_BYTES_MAX},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -38,7 +39,7 @@ struct Command<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Named {
+struct NameArgs {
     name: String,
 }
 
@@ -96,11 +97,34 @@ impl Host {
                 format!("supervisor takes requests of type command, found {found:?}"),
             ))
         };
+        self.builtin_done(who, result);
+    }
+
+    /// Handles an import whose arguments were read elsewhere, since they are long.
+    pub(crate) fn builtin_import(&mut self, who: Recipient, args: Result<ImportArgs, Failure>) {
+        let result = args.and_then(|args| {
+            self.check_number(who)?;
+            self.import(who, args)
+        });
+        self.status_told = None;
+        self.builtin_done(who, result);
+    }
+
+    fn builtin_done(&mut self, who: Recipient, result: Result<Option<Json>, Failure>) {
         match result {
             Ok(Some(data)) => self.reply(who, Answer::Success(data)),
             Ok(None) => {}
             Err(failure) => self.reply(who, failure.delivery(Delivery::NotStarted).into()),
         }
+    }
+
+    /// Whether a caller's number is free.
+    fn check_number(&self, who: Recipient) -> Result<(), Failure> {
+        let is_followed = self.followers.iter().any(|follower| follower.recipient == who);
+        if self.core.is_open(who) || is_followed || self.has_errand(who) {
+            return Err(bad(format!("the id {} is that of a request that is not answered yet", who.id)));
+        }
+        Ok(())
     }
 
     fn builtin_command(&mut self, who: Recipient, request: &Request) -> Result<Option<Json>, Failure> {
@@ -111,9 +135,10 @@ impl Host {
         let now = self.now;
         let patience = request.deadline_ms.map_or(PATIENCE, Duration::from_millis);
         let args = &command.args;
-        let is_followed = self.followers.iter().any(|follower| follower.recipient == who);
-        if self.core.is_open(who) || is_followed || self.has_errand(who) {
-            return Err(bad(format!("the id {} is that of a request that is not answered yet", who.id)));
+        self.check_number(who)?;
+        if !matches!(&*command.name, "status" | "logs" | "crashes") {
+            // What is asked behind it is to see what it has changed.
+            self.status_told = None;
         }
         // To wait no time at all is to ask what is so now.
         if command.name != "wait" {
@@ -122,25 +147,25 @@ impl Host {
         match &*command.name {
             "status" => match read::<Option<MaybeNamed>>(args, "status")?.unwrap_or_default().name {
                 Some(name) => self.status_of(&name).map(Some),
-                None => Ok(Some(self.status())),
+                None => Ok(Some(self.status_once())),
             },
             "start" => {
-                let Named { name } = read(args, "start")?;
+                let NameArgs { name } = read(args, "start")?;
                 self.core.handle_start(now, Some(who), &name, patience);
                 Ok(None)
             }
             "stop" => {
-                let Named { name } = read(args, "stop")?;
+                let NameArgs { name } = read(args, "stop")?;
                 self.core.handle_stop(now, Some(who), &name, patience);
                 Ok(None)
             }
             "restart" => {
-                let Named { name } = read(args, "restart")?;
+                let NameArgs { name } = read(args, "restart")?;
                 self.core.handle_restart(now, Some(who), &name, patience);
                 Ok(None)
             }
             "reload" => {
-                let Named { name } = read(args, "reload")?;
+                let NameArgs { name } = read(args, "reload")?;
                 self.reload_one(who, &name, patience)?;
                 Ok(None)
             }
@@ -160,7 +185,7 @@ impl Host {
             "replay" => self.replay(who, read(args, "replay")?),
             "drop" => self.drop_set_aside(who, read(args, "drop")?),
             "forget" => {
-                let Named { name } = read(args, "forget")?;
+                let NameArgs { name } = read(args, "forget")?;
                 self.forget(who, name)
             }
             "layer1" => self.overview(who),
@@ -186,6 +211,15 @@ impl Host {
             .into_iter()
             .find(|known| known.as_str() == name)
             .ok_or_else(|| Failure::new(ErrorCode::UnknownModule, format!("there is no module {name:?}")))
+    }
+
+    /// The status, made once for all who ask before anybody is written to: how much it costs depends on how
+    /// many modules there are, and not on how many ask.
+    fn status_once(&mut self) -> Json {
+        if self.status_told.is_none() {
+            self.status_told = Some(self.status());
+        }
+        self.status_told.clone().expect("it was made a line ago")
     }
 
     fn status(&self) -> Json {
@@ -282,6 +316,25 @@ pub(crate) fn log_json(line: &crate::log_lines::Line) -> Json {
 
 fn read<T: DeserializeOwned>(args: &Json, command: &str) -> Result<T, Failure> {
     args.read().map_err(|error| bad(format!("the arguments of {command}: {error}")))
+}
+
+/// Reads the arguments of a long command. Only an import has so much to say.
+pub(crate) fn read_long_command(payload: &Json) -> Result<ImportArgs, Failure> {
+    let whole: Command<'_>;
+    let (name, args) = match Named::command(payload) {
+        Some(Named { name, value }) => (name, value.unwrap_or("null")),
+        None => {
+            let read = payload.read();
+            whole = read.map_err(|error| bad(format!("expected a payload {{\"name\",\"args\"}}: {error}")))?;
+            (&*whole.name, whole.args.as_str())
+        }
+    };
+    if name != "import" {
+        let (most, found) = (READ_AT_ONCE_BYTES_MAX, payload.as_str().len());
+        let name = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
+        return Err(bad(format!("the command {name:?} of supervisor has at most {most} bytes, found {found}")));
+    }
+    serde_json::from_str(args).map_err(|error| bad(format!("the arguments of import: {error}")))
 }
 
 pub(crate) fn bad(reason: String) -> Failure {

@@ -5,7 +5,7 @@ use crate::{
     host::Following,
     link::{Io, Link, has_hung_up},
 };
-use bulkhead_core::{ClientId, IdMap, Recipient};
+use bulkhead_core::{ClientId, IdMap, Owner, Recipient, Time};
 use std::{
     io,
     os::fd::AsFd,
@@ -20,12 +20,18 @@ pub(crate) const OUTPUT_HIGH_WATER_BYTES: usize = 1024 * 1024;
 /// length, before it is cut off: it does not read its answers.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Bytes that may wait for all clients together, beside one frame of the greatest
-/// length, before the one that reads least is cut off.
-pub(crate) const OUTPUT_BYTES_MAX_TOGETHER: usize = 256 * 1024 * 1024;
+/// Of what all clients may make the host hold, a quarter may be messages that have not come to their end or
+/// wait for their turn, ...
+pub(crate) const HELD_PART: usize = 4;
 
-/// Bytes of unfinished frames that all clients together may make the host hold.
-pub(crate) const HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// ... a quarter, beside one frame of the greatest length, answers that wait to be read, before the client
+/// that reads least is cut off, ...
+pub(crate) const OUTPUT_PART: usize = 4;
+
+/// ... and a half requests that are not answered, which the core counts.
+pub(crate) const REQUESTS_PART: usize = 2;
+
+const _: () = assert!(HELD_PART == 4 && OUTPUT_PART == 4 && REQUESTS_PART == 2, "the parts are a whole");
 
 /// The number under which the host asks its own core: no connection has it.
 pub(crate) const HOST: ClientId = ClientId(0);
@@ -38,14 +44,18 @@ pub(crate) struct Client {
     pub(crate) has_finished: bool,
     /// It is not read from until it has taken what waits for it.
     pub(crate) is_paused: bool,
+    /// Whose it is; `None` for one that the program around the host has made.
+    pub(crate) owner: Option<Owner>,
+    /// When it last sent or took something.
+    pub(crate) active_at: Time,
     /// What is accounted for it in the sums over all clients.
     held_bytes: usize,
     output_bytes: usize,
 }
 
 impl Client {
-    pub(crate) fn new(link: Link) -> Client {
-        Client { link, has_finished: false, is_paused: false, held_bytes: 0, output_bytes: 0 }
+    pub(crate) fn new(link: Link, owner: Option<Owner>, now: Time) -> Client {
+        Client { link, has_finished: false, is_paused: false, owner, active_at: now, held_bytes: 0, output_bytes: 0 }
     }
 }
 
@@ -86,12 +96,12 @@ impl Clients {
 
     /// Who must be cut off now that this client has got more to read: itself, if more waits for it than
     /// may, or whoever reads least, if that is so for all together.
-    pub(crate) fn too_slow(&self, id: ClientId, frame_bytes_max: usize) -> Option<ClientId> {
+    pub(crate) fn too_slow(&self, id: ClientId, frame_bytes_max: usize, all_max: usize) -> Option<ClientId> {
         let bytes = |client: &Client| client.output_bytes;
         if self.by_id.get(&id).is_some_and(|client| bytes(client) > OUTPUT_BYTES_MAX + frame_bytes_max) {
             return Some(id);
         }
-        if self.output_bytes <= OUTPUT_BYTES_MAX_TOGETHER + frame_bytes_max {
+        if self.output_bytes <= all_max / OUTPUT_PART + frame_bytes_max {
             return None;
         }
         self.by_id.iter().max_by_key(|(_, client)| bytes(client)).map(|(id, _)| *id)

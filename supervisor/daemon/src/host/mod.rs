@@ -7,6 +7,7 @@ mod connections;
 mod errands;
 mod following;
 mod guarding;
+mod long_requests;
 mod modules;
 mod output;
 mod overview;
@@ -25,20 +26,23 @@ use crate::{
     layer1::{Store, Whose},
     link::{Input, Io, Link, READ_BYTES},
     log_files::LogFiles,
-    log_lines::{Bounds, Line, Stream, Tail},
+    log_lines::{Bounds, Line as LogLine, Stream, Tail},
+    long_reader::{LongReader, Payload},
     loop_::{Event, LinkId, Source, Sources},
     notify::Notify,
+    portion::Portion,
     processes,
     runtimes::Runtimes,
     signals::Signal,
+    sources::Line,
     state_dir::StateDir,
     supervisor::{Inject, Reloader},
     sys,
 };
 use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
 use bulkhead_core::{
-    Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, IdMap, Recipient, RequestId, RunId,
-    Time,
+    Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, HostSettings, IdMap, Owner, Places,
+    Recipient, RequestId, RunId, Time, TimeAccount,
 };
 use bulkhead_layer1::Outcome;
 use bulkhead_protocol::{
@@ -53,6 +57,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{Arc, mpsc},
+    task::Waker,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::net::UnixStream;
@@ -61,6 +66,7 @@ use actions::ToBeSaid;
 use catching_up::CatchingUp;
 use errands::Errands;
 
+pub(crate) use errands::ImportArgs;
 pub(crate) use following::Following;
 
 /// Lines of standard error that a crash report carries.
@@ -137,6 +143,16 @@ pub(crate) struct Host {
     unwritten: usize,
     /// Whether it was late and reads on before it judges.
     catching_up: Option<CatchingUp>,
+    long_reader: LongReader,
+    /// Whether what a process had sent before its end is being handled: all of it is, at once.
+    is_draining: bool,
+    /// What the link in hand has cost.
+    portion: Portion,
+    /// What letting clients in has cost.
+    accepting: TimeAccount,
+    places: Places,
+    /// The status, as it was told since anything was written.
+    pub(crate) status_told: Option<Json>,
 }
 
 /// What a host is made of.
@@ -168,7 +184,7 @@ impl Host {
         let crashes = Crashes::new(parts.state_dir.crashes(), parts.state_dir.quarantine());
         let clock = Clock::new();
         let mut host = Host {
-            core: Core::new(parts.config.restarts.settings(), parts.seed),
+            core: Core::new(core_settings(&parts.config), parts.seed),
             config: parts.config,
             configs: HashMap::new(),
             next_generation: 1,
@@ -205,6 +221,12 @@ impl Host {
             buffer: vec![0; READ_BYTES],
             unwritten: 0,
             catching_up: None,
+            long_reader: LongReader::default(),
+            is_draining: false,
+            portion: Portion::default(),
+            accepting: TimeAccount::default(),
+            places: Places::default(),
+            status_told: None,
         };
         host.adopt_guardian(parts.guardian);
         host.watch(Source::Alarm(host.alarm.bell()));
@@ -317,11 +339,7 @@ impl Host {
                 self.accepted(stream);
                 self.accept_next();
             }
-            Event::Accepted(Err(error)) => {
-                tracing::warn!("cannot accept a client: {error}; trying again in {RETRY_INTERVAL:?}");
-                self.accept_refused = true;
-                self.retry_in(RETRY_INTERVAL);
-            }
+            Event::Accepted(Err(error)) => self.accept_failed(&error),
             Event::Signalled(signal, signals) => {
                 self.watch(Source::Signals(signals));
                 match signal {
@@ -340,7 +358,7 @@ impl Host {
     fn handle_injected(&mut self, inject: Inject) {
         match inject {
             Inject::Client(stream) => match stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)) {
-                Ok(stream) => self.add_client(stream),
+                Ok(stream) => self.add_client(stream, None),
                 Err(error) => tracing::error!("cannot take a client of the program: {error}"),
             },
             Inject::Stop => self.stop(),
@@ -348,6 +366,25 @@ impl Host {
     }
 
     fn watch(&mut self, source: Source) {
-        self.sources.push(source);
+        self.watch_in(source, Line::Front);
     }
+
+    fn watch_in(&mut self, source: Source, line: Line) {
+        self.sources.push(source, line);
+    }
+
+    /// In which line a link stands with what it has cost.
+    fn line_of(&self, account: &TimeAccount) -> Line {
+        if account.has_had_its_share(self.now) { Line::Behind } else { Line::Front }
+    }
+
+    /// Lets the threads that work for the host wake whoever waits with this.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.store.register(waker);
+        self.long_reader.register(waker);
+    }
+}
+
+fn core_settings(config: &HostConfig) -> HostSettings {
+    HostSettings { clients_bytes_max: config.clients_bytes_max / clients::REQUESTS_PART, ..config.restarts.settings() }
 }

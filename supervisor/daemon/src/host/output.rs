@@ -35,6 +35,8 @@ impl Host {
     /// Writes what has come together, and then what there is to say of it.
     pub(crate) fn flush(&mut self) {
         self.unwritten = 0;
+        // Whoever is written to now may ask for it again, and is to see what it was told of.
+        self.status_told = None;
         self.write_dirty();
         while !self.to_be_said.is_empty() {
             self.say_what_was_done();
@@ -86,7 +88,9 @@ impl Host {
         match id {
             LinkId::Client(id) => {
                 self.clients.weigh(id);
-                if let Some(slow) = self.clients.too_slow(id, self.config.frame_bytes_max) {
+                if let Some(slow) =
+                    self.clients.too_slow(id, self.config.frame_bytes_max, self.config.clients_bytes_max)
+                {
                     let pending = self.clients.by_id[&slow].link.pending_bytes();
                     tracing::warn!("a client was cut off: it leaves {pending} bytes of answers unread");
                     self.remove_client(slow);
@@ -111,6 +115,7 @@ impl Host {
         self.clients.weigh(id);
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
         let pending = client.link.pending_bytes();
+        client.active_at = self.now;
         if client.is_paused && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2 {
             client.is_paused = false;
             self.watch(Source::Next(LinkId::Client(id)));
