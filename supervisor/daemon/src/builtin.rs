@@ -2,7 +2,7 @@
 //! The deciding is the core's.
 
 use crate::{
-    clients::{Followed, Follower},
+    clients::{Counted, FOLLOWER_BYTES, FOLLOWERS_PART, Followed, Follower},
     host::{Host, ImportArgs},
     log_lines::level,
     long_reader::READ_AT_ONCE_BYTES_MAX,
@@ -259,11 +259,20 @@ impl Host {
     /// Whether a caller may follow one thing more.
     fn check_follower(&self, who: Recipient) -> Result<(), Failure> {
         let followed = self.followers.iter().filter(|follower| follower.recipient.caller == who.caller).count();
-        if followed < FOLLOWED_MAX {
-            return Ok(());
+        if followed >= FOLLOWED_MAX {
+            let reason =
+                format!("{followed} events and logs are followed already: cancel one before following another");
+            return Err(Failure::new(ErrorCode::Overloaded, reason));
         }
-        let reason = format!("{followed} events and logs are followed already: cancel one before following another");
-        Err(Failure::new(ErrorCode::Overloaded, reason))
+        let (all, most) = (self.followers_bytes.get(), self.config.clients_bytes_max / FOLLOWERS_PART);
+        if all + FOLLOWER_BYTES > most {
+            let reason = format!(
+                "all who follow events and logs hold {all} bytes, of {most} at most, an eighth of \
+                 host.clients_bytes_max: try again in a moment"
+            );
+            return Err(Failure::new(ErrorCode::Overloaded, reason));
+        }
+        Ok(())
     }
 
     fn follow_events(&mut self, who: Recipient, args: EventsArgs) -> Result<Option<Json>, Failure> {
@@ -288,7 +297,8 @@ impl Host {
         if !args.follow {
             return Ok(Some(Json::null()));
         }
-        self.followers.push(Follower { recipient: who, what: Followed::Log(name.to_string()) });
+        let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
+        self.followers.push(Follower { recipient: who, what: Followed::Log(name.to_string()), held });
         Ok(None)
     }
 

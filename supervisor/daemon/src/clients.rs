@@ -6,9 +6,12 @@ use crate::{
     link::{Io, Link, has_hung_up},
 };
 use bulkhead_core::{ClientId, IdMap, Owner, Recipient, Time};
+use bulkhead_protocol::{allocation, limits::EVENT_NAME_BYTES_MAX};
 use std::{
+    cell::Cell,
     io,
     os::fd::AsFd,
+    rc::Rc,
     task::{Context, Poll},
 };
 use tokio::{io::Interest, net::UnixStream};
@@ -28,10 +31,15 @@ pub(crate) const HELD_PART: usize = 4;
 /// that reads least is cut off, ...
 pub(crate) const OUTPUT_PART: usize = 4;
 
-/// ... and a half requests that are not answered, which the core counts.
-pub(crate) const REQUESTS_PART: usize = 2;
+/// ... an eighth those who follow events and logs, with what is kept for them, ...
+pub(crate) const FOLLOWERS_PART: usize = 8;
 
-const _: () = assert!(HELD_PART == 4 && OUTPUT_PART == 4 && REQUESTS_PART == 2, "the parts are a whole");
+/// ... and three eighths requests that are not answered, which the core counts.
+pub(crate) const fn requests_bytes_max(clients_bytes_max: usize) -> usize {
+    clients_bytes_max / 8 * 3
+}
+
+const _: () = assert!(8 / HELD_PART + 8 / OUTPUT_PART + 8 / FOLLOWERS_PART + requests_bytes_max(8) == 8);
 
 /// The number under which the host asks its own core: no connection has it.
 pub(crate) const HOST: ClientId = ClientId(0);
@@ -88,7 +96,7 @@ impl Clients {
     /// Brings the sums in line with what is held for this client now.
     pub(crate) fn weigh(&mut self, id: ClientId) {
         let Some(client) = self.by_id.get_mut(&id) else { return };
-        let (held, output) = (client.link.held_bytes(), client.link.pending_bytes());
+        let (held, output) = (client.link.held_bytes(), client.link.output_held_bytes());
         self.held_bytes = self.held_bytes - client.held_bytes + held;
         self.output_bytes = self.output_bytes - client.output_bytes + output;
         (client.held_bytes, client.output_bytes) = (held, output);
@@ -98,7 +106,8 @@ impl Clients {
     /// may, or whoever reads least, if that is so for all together.
     pub(crate) fn too_slow(&self, id: ClientId, frame_bytes_max: usize, all_max: usize) -> Option<ClientId> {
         let bytes = |client: &Client| client.output_bytes;
-        if self.by_id.get(&id).is_some_and(|client| bytes(client) > OUTPUT_BYTES_MAX + frame_bytes_max) {
+        let pending = |client: &Client| client.link.pending_bytes();
+        if self.by_id.get(&id).is_some_and(|client| pending(client) > OUTPUT_BYTES_MAX + frame_bytes_max) {
             return Some(id);
         }
         if self.output_bytes <= all_max / OUTPUT_PART + frame_bytes_max {
@@ -132,12 +141,48 @@ impl HangUp {
     }
 }
 
-/// Somebody who is told of things as they happen, until it cancels or goes.
+/// Bytes that are counted in a sum for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    sum: Rc<Cell<usize>>,
+    own: usize,
+}
+
+impl Counted {
+    pub(crate) fn new(sum: &Rc<Cell<usize>>, bytes: usize) -> Counted {
+        sum.set(sum.get() + bytes);
+        Counted { sum: Rc::clone(sum), own: bytes }
+    }
+
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.sum.set(self.sum.get() + bytes);
+        self.own += bytes;
+    }
+
+    /// Counts only so many of them from now on.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        self.sum.set(self.sum.get() - self.own.saturating_sub(bytes));
+        self.own = self.own.min(bytes);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.sum.set(self.sum.get() - self.own);
+    }
+}
+
+/// Who is told of things as they happen, until it cancels or goes.
 #[derive(Debug)]
 pub(crate) struct Follower {
     pub(crate) recipient: Recipient,
     pub(crate) what: Followed,
+    pub(crate) held: Counted,
 }
+
+/// What one takes beside what is kept for it: its place in a list that has grown by doubling, and the pattern
+/// or the name that it follows.
+pub(crate) const FOLLOWER_BYTES: usize = 2 * size_of::<Follower>() + allocation(EVENT_NAME_BYTES_MAX);
 
 /// What a follower follows.
 #[derive(Debug)]

@@ -11,6 +11,9 @@ mod builtin;
 mod clients;
 mod clock;
 mod control_socket;
+#[cfg(test)]
+#[path = "../../../protocol/tests/counting/mod.rs"]
+mod counting;
 mod crashes;
 mod endings;
 mod guardian;
@@ -36,3 +39,7 @@ mod sys;
 
 pub use runtimes::check_programs;
 pub use supervisor::{Options, Reloader, StartError, Supervisor};
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: counting::Counting = counting::Counting;

@@ -317,6 +317,11 @@ impl Link {
         self.output.pending_bytes()
     }
 
+    /// What waits to be written takes in memory.
+    pub(crate) fn output_held_bytes(&self) -> usize {
+        self.output.held_bytes()
+    }
+
     /// What was read and not handled yet takes in memory: an unfinished frame, what no turn has come for, and
     /// a payload that is being read.
     pub(crate) fn held_bytes(&self) -> usize {

@@ -53,9 +53,11 @@ use bulkhead_protocol::{
 };
 use nix::sys::signal::Signal as UnixSignal;
 use std::{
+    cell::Cell,
     collections::HashMap,
     io,
     path::PathBuf,
+    rc::Rc,
     sync::{Arc, mpsc},
     task::Waker,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -108,6 +110,8 @@ pub(crate) struct Host {
     pub(crate) clients: Clients,
     processes: IdMap<RunId, Process>,
     pub(crate) followers: Vec<Follower>,
+    /// What all of them hold.
+    pub(crate) followers_bytes: Rc<Cell<usize>>,
     pub(crate) guardian: Option<Guardian>,
     /// Whether there may be something to be heard from it.
     guardian_speaks: bool,
@@ -195,6 +199,7 @@ impl Host {
             clients: Clients::default(),
             processes: IdMap::default(),
             followers: Vec::new(),
+            followers_bytes: Rc::default(),
             guardian: None,
             guardian_speaks: false,
             runtimes: parts.runtimes,
@@ -386,5 +391,8 @@ impl Host {
 }
 
 fn core_settings(config: &HostConfig) -> HostSettings {
-    HostSettings { clients_bytes_max: config.clients_bytes_max / clients::REQUESTS_PART, ..config.restarts.settings() }
+    HostSettings {
+        clients_bytes_max: clients::requests_bytes_max(config.clients_bytes_max),
+        ..config.restarts.settings()
+    }
 }
