@@ -162,28 +162,20 @@ fn a_client_that_goes_while_its_request_is_read_does_no_harm() {
 }
 
 #[test]
-fn queries_that_are_large_to_keep_are_bounded_by_what_they_take_in_memory() {
-    const SENT: usize = 300;
-    let mut world = with_places(10);
-    let numbers = vec!["1"; 1000].join(",");
-    let filters: Vec<String> = (0..32).map(|n| format!(r#""a{n}":{{"in":[{numbers}],"contains":"x"}}"#)).collect();
-    let wide = Json::parse(&format!(r#"{{"entity":"A","filters":{{{}}},"count":true}}"#, filters.join(","))).unwrap();
+fn what_one_client_has_unanswered_is_bounded_in_bytes_and_another_is_not_refused_for_it() {
+    let mut world = World::new();
+    world.host_file("[host]\nclients_bytes_max = \"64MiB\"\n").module("bad", "misbehave", "").start();
     let mut client = world.client();
-    let mut request = Request::new(None, RequestType::Query, wide);
-    request.deadline_ms = Some(60_000);
-    let mut flood = world.client();
-    flood.set_nonblocking(true).unwrap();
-    for _ in 0..SENT {
-        flood.sender().queue_request(&request).unwrap();
-    }
-    until("all of it was sent", || {
-        flood.sender().try_flush().unwrap();
-        // What is answered is read, so that nothing waits for its answers to be taken.
-        while flood.try_receive().is_ok_and(|response| response.is_some()) {}
-        (flood.sender().queued_bytes() == 0).then_some(())
-    });
-    let memory = client.supervisor("status", Value::Null)["host"]["memory_bytes"].as_u64().unwrap();
-    assert!(memory < 400 << 20, "the host holds {memory} bytes");
+    client.wait_ready("bad");
+    // Three eighths are for requests, and one client has a quarter of these: six megabytes.
+    let mut greedy = world.client();
+    let endless = |length: usize| json!({ "filling": "x".repeat(length) });
+    let sent: Vec<u64> = (0..10).map(|_| greedy.send_command("bad", "hang", endless(1 << 20))).collect();
+    let refused = greedy.answer(*sent.last().unwrap()).unwrap_err();
+    assert_eq!((refused.code, refused.delivery), (ErrorCode::Overloaded, Some(Delivery::NotStarted)));
+    assert!(refused.error.contains("this client hold") && refused.error.contains("6291456"), "{}", refused.error);
+    let other = client.call_within(500, "bad", "hang", endless(1 << 20)).unwrap_err();
+    assert_eq!(other.code, ErrorCode::DeadlineExceeded, "it had its place: {other:?}");
     world.stop();
 }
 
