@@ -4,6 +4,7 @@
 use crate::{
     action::{Action, Announcement, Caller, ClientId, Control},
     bucket::Bucket,
+    directory::Directory,
     id_map::IdMap,
     layer1::Layer1,
     module::{Module, ModuleId},
@@ -11,13 +12,15 @@ use crate::{
     pending::{Pending, Place, RequestId},
     random::Random,
     run::{Phase, Run, RunId},
+    shutdown::Shutdown,
     starts::Starts,
+    steps::{self, Table},
     time::Time,
     timers::{Timer, Timers},
     waiters::{Waiter, WaiterId},
 };
 use bulkhead_protocol::{Json, ModuleName, WireRequest};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 /// Limits of the host as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,14 +72,15 @@ pub struct Core {
     pub(crate) random: Random,
     pub(crate) bucket: Bucket,
     pub(crate) starts: Starts,
-    pub(crate) modules: BTreeMap<ModuleId, Module>,
+    pub(crate) modules: Table<ModuleId, Module>,
     pub(crate) names: HashMap<ModuleName, ModuleId>,
+    pub(crate) directory: Directory,
     pub(crate) runs: IdMap<RunId, Run>,
     pub(crate) requests: IdMap<RequestId, Pending>,
     pub(crate) callers: IdMap<Caller, Open>,
     /// What the open requests of all clients hold.
     pub(crate) client_bytes: usize,
-    pub(crate) waiters: BTreeMap<WaiterId, Waiter>,
+    pub(crate) waiters: Table<WaiterId, Waiter>,
     pub(crate) layer1: Layer1,
     pub(crate) timers: Timers,
     pub(crate) actions: VecDeque<Action>,
@@ -85,6 +89,7 @@ pub struct Core {
     pub(crate) next_request: u64,
     pub(crate) next_waiter: u64,
     pub(crate) shutting_down: bool,
+    pub(crate) shutdown: Shutdown,
 }
 
 impl Core {
@@ -95,13 +100,14 @@ impl Core {
             starts: Starts::default(),
             settings,
             random: Random::new(seed),
-            modules: BTreeMap::new(),
+            modules: Table::default(),
             names: HashMap::new(),
+            directory: Directory::default(),
             runs: IdMap::default(),
             requests: IdMap::default(),
             callers: IdMap::default(),
             client_bytes: 0,
-            waiters: BTreeMap::new(),
+            waiters: Table::default(),
             layer1: Layer1::default(),
             timers: Timers::default(),
             actions: VecDeque::new(),
@@ -110,6 +116,7 @@ impl Core {
             next_request: 1,
             next_waiter: 1,
             shutting_down: false,
+            shutdown: Shutdown::default(),
         }
     }
 
@@ -172,6 +179,7 @@ impl Core {
     }
 
     pub(crate) fn act(&mut self, action: Action) {
+        steps::count(1);
         self.actions.push_back(action);
     }
 

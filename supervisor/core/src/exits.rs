@@ -287,9 +287,11 @@ impl Core {
                 | Vacancy::Requires(_) => {}
             }
         }
+        // The module may be forgotten when it is settled.
+        let due = if self.shutting_down { self.no_longer_needed(run.module) } else { Vec::new() };
         self.settle(now, run.module);
         if self.shutting_down {
-            self.stop_undeferred(now);
+            self.stop_undeferred(now, due);
         }
     }
 }

@@ -190,9 +190,8 @@ impl Host {
 
     fn known(&self, name: &str) -> Result<ModuleName, Failure> {
         self.core
-            .module_names()
-            .into_iter()
-            .find(|known| known.as_str() == name)
+            .known_name(name)
+            .cloned()
             .ok_or_else(|| Failure::new(ErrorCode::UnknownModule, format!("there is no module {name:?}")))
     }
 

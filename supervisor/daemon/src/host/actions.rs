@@ -107,7 +107,8 @@ impl Host {
         for log in &process.logs {
             log.pipe.release();
         }
-        self.forget_generations();
+        let (name, generation) = (process.config.name.clone(), process.generation);
+        self.forget_generation(name.as_str(), generation);
     }
 
     pub(super) fn send(&mut self, run: RunId, request: RequestId) {

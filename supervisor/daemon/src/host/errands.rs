@@ -15,6 +15,7 @@ use bulkhead_layer1::{
 };
 use bulkhead_protocol::layer1::time;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashSet};
 
 /// Set-aside events that are listed when nothing is said.
 const LISTED_DEFAULT: usize = 100;
@@ -59,17 +60,36 @@ pub(super) struct Errands {
     at_store: HashMap<u64, Errand>,
     /// Set-aside events that modules have been given again, by the host's number for that.
     replays: HashMap<u64, (Recipient, Named)>,
+    /// The ids of these events.
+    replayed: HashSet<i64>,
     last_replay: u64,
+    /// Whose they are, in order, so that those of one caller stand together.
+    open: BTreeSet<Recipient>,
 }
 
 impl Errands {
     pub(super) fn take(&mut self, number: u64) -> Option<Errand> {
-        self.at_store.remove(&number)
+        let errand = self.at_store.remove(&number)?;
+        self.open.remove(&errand.who);
+        Some(errand)
     }
 
-    fn recipients(&self) -> impl Iterator<Item = Recipient> {
-        let at_store = self.at_store.values().map(|errand| errand.who);
-        at_store.chain(self.replays.values().map(|(who, _)| *who))
+    fn add(&mut self, number: u64, errand: Errand) {
+        self.open.insert(errand.who);
+        self.at_store.insert(number, errand);
+    }
+
+    fn add_replay(&mut self, number: u64, who: Recipient, named: Named) {
+        self.open.insert(who);
+        self.replayed.insert(named.id);
+        self.replays.insert(number, (who, named));
+    }
+
+    fn take_replay(&mut self, number: u64) -> Option<(Recipient, Named)> {
+        let (who, named) = self.replays.remove(&number)?;
+        self.open.remove(&who);
+        self.replayed.remove(&named.id);
+        Some((who, named))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -78,7 +98,7 @@ impl Errands {
 
     /// Whether a caller waits for something.
     pub(super) fn has_of(&self, caller: Caller) -> bool {
-        self.recipients().any(|who| who.caller == caller)
+        self.open.range(Recipient { caller, id: 0 }..=Recipient { caller, id: u64::MAX }).next().is_some()
     }
 }
 
@@ -152,12 +172,12 @@ impl Listed {
 impl Host {
     /// Whether a caller's number is that of something that the store is asked.
     pub(crate) fn has_errand(&self, who: Recipient) -> bool {
-        self.errands.recipients().any(|other| other == who) || self.looks.has(who) || self.readings.has(who)
+        self.errands.open.contains(&who) || self.looks.has(who) || self.readings.has(who)
     }
 
     fn run_errand(&mut self, who: Recipient, what: What, job: Job) -> Result<Option<Json>, Failure> {
         let number = self.store.errand(job)?;
-        self.errands.at_store.insert(number, Errand { who, what });
+        self.errands.add(number, Errand { who, what });
         Ok(None)
     }
 
@@ -194,7 +214,7 @@ impl Host {
     }
 
     fn check_not_replayed(&self, id: i64) -> Result<(), Failure> {
-        match self.errands.replays.values().any(|(_, named)| named.id == id) {
+        match self.errands.replayed.contains(&id) {
             true => Err(Failure::new(ErrorCode::Conflict, format!("the set-aside event {id} is being replayed"))),
             false => Ok(()),
         }
@@ -206,7 +226,7 @@ impl Host {
 
     /// Forgets a module that is gone for good.
     pub(crate) fn forget(&mut self, who: Recipient, module: String) -> Result<Option<Json>, Failure> {
-        if self.core.module_names().iter().any(|known| known.as_str() == module) {
+        if self.core.knows(&module) {
             let reason = format!(
                 "{module} is loaded, and would only begin anew: take its manifest away and let the host read its \
                  files again (SIGHUP), then forget it"
@@ -309,7 +329,7 @@ impl Host {
         let number = self.errands.last_replay;
         let to = Recipient { caller: Caller::Client(clients::HOST), id: number };
         self.core.handle_replay(self.now, to, &module, &crate::layer1::stored_event(aside.event))?;
-        self.errands.replays.insert(number, (who, Named { id, module: aside.module }));
+        self.errands.add_replay(number, who, Named { id, module: aside.module });
         Ok(())
     }
 
@@ -318,7 +338,7 @@ impl Host {
         if let Status::Progress(_) = status {
             return;
         }
-        let Some((who, named)) = self.errands.replays.remove(&number) else { return };
+        let Some((who, named)) = self.errands.take_replay(number) else { return };
         match status {
             Status::Error(failure) => self.reply(who, Status::Error(failure)),
             Status::Success(_) | Status::Progress(_) => self.remove(who, named),

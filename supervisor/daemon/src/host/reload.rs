@@ -6,6 +6,7 @@ use crate::{
     readings::{FILE_TIME_MAX, Purpose, Wanted},
 };
 use bulkhead_config::InHand;
+use std::collections::HashSet;
 
 impl Host {
     pub(super) fn new_generation(&mut self, config: ModuleConfig) -> (bulkhead_core::ModuleSpec, bool) {
@@ -24,12 +25,20 @@ impl Host {
         }
     }
 
-    /// Forgets the launch instructions that no process has and none will be started by.
+    /// Forgets the launch instructions that no process has and none will be started by. It goes through all
+    /// modules, and is for what does so anyway; see [`Host::forget_generation`].
     pub(super) fn forget_generations(&mut self) {
-        let (core, processes) = (&self.core, &self.processes);
-        self.configs.retain(|generation, _| {
-            core.uses_generation(*generation) || processes.values().any(|process| process.generation == *generation)
-        });
+        let of_processes = self.processes.values().map(|process| process.generation);
+        let used: HashSet<u64> = self.core.generations().chain(of_processes).collect();
+        self.configs.retain(|generation, _| used.contains(generation));
+    }
+
+    /// A process of this module has gone: forgets the launch instructions that it was started by, if nothing
+    /// else of the module has them.
+    pub(super) fn forget_generation(&mut self, name: &str, generation: u64) {
+        if !self.core.generations_of(name).any(|used| used == generation) {
+            self.configs.remove(&generation);
+        }
     }
 
     /// Reads the files again and hands one module over to what they say now. It is answered when that is done.
@@ -142,7 +151,7 @@ impl Host {
     }
 
     fn bring_one(&mut self, loaded: &Loaded, Wanted { who, name, until }: Wanted) -> Result<(), Failure> {
-        let known = self.core.module_names().contains(&name);
+        let known = self.core.knows(name.as_str());
         let patience = until.since(self.now);
         match (loaded.module(name.as_str()).cloned(), known) {
             (Some(config), true) => {
@@ -178,12 +187,12 @@ impl Host {
         }
         let known = self.core.module_names();
         self.returning.clear();
-        for name in &known {
-            if !loaded.modules.iter().any(|module| module.name == *name) {
-                tracing::info!("{name} is not named any more and is removed");
-                self.core.handle_remove(self.now, name);
-            }
+        let named: HashSet<&ModuleName> = loaded.modules.iter().map(|module| &module.name).collect();
+        for name in known.iter().filter(|name| !named.contains(name)) {
+            tracing::info!("{name} is not named any more and is removed");
+            self.core.handle_remove(self.now, name);
         }
+        let known: HashSet<ModuleName> = known.into_iter().collect();
         for module in loaded.modules {
             if !known.contains(&module.name) {
                 self.add_module(module);
