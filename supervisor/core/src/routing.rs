@@ -2,7 +2,7 @@
 //! [`crate::answers`]'.
 
 use crate::{
-    action::{Action, Caller, Control, Recipient, RunId},
+    action::{Action, Caller, ClientId, Control, Recipient, RunId},
     core::{Core, Outstanding},
     layer1,
     module::{Desired, ModuleId},
@@ -116,6 +116,7 @@ impl Core {
             return Err(taken(recipient.id));
         }
         let most = match recipient.caller {
+            Caller::Client(ClientId::ON_BEHALF) => usize::MAX,
             Caller::Client(_) => self.settings.client_requests_max,
             Caller::Run(run) => self.runs.get(&run).map_or(0, |run| run.spec.rules.requests_max),
         };

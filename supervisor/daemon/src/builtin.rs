@@ -3,7 +3,7 @@
 
 use crate::{
     clients::{Followed, Follower},
-    host::{Asked, Host},
+    host::{Asked, Deed, Host, Targets},
     log_lines::level,
     looks::Look,
     status::{HostStatus, ModuleStatus, Status, millis},
@@ -48,6 +48,18 @@ struct Named {
 struct MaybeNamed {
     #[serde(default)]
     name: Option<String>,
+}
+
+/// Which modules something is done to: one of the three.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    names: Option<Vec<String>>,
+    #[serde(default)]
+    all: bool,
 }
 
 #[derive(Deserialize)]
@@ -113,7 +125,7 @@ impl Host {
         let patience = request.deadline_ms.map_or(PATIENCE, Duration::from_millis);
         let args = &command.args;
         let is_followed = self.followers.iter().any(|follower| follower.recipient == who);
-        if self.core.is_open(who) || is_followed || self.has_errand(who) {
+        if self.core.is_open(who) || is_followed || self.has_errand(who) || self.has_several(who) {
             return Err(bad(format!("the id {} is that of a request that is not answered yet", who.id)));
         }
         // To wait no time at all is to ask what is so now.
@@ -132,26 +144,10 @@ impl Host {
                     Ok(None)
                 }
             },
-            "start" => {
-                let Named { name } = read(args, "start")?;
-                self.core.handle_start(now, Some(who), &name, patience);
-                Ok(None)
-            }
-            "stop" => {
-                let Named { name } = read(args, "stop")?;
-                self.core.handle_stop(now, Some(who), &name, patience);
-                Ok(None)
-            }
-            "restart" => {
-                let Named { name } = read(args, "restart")?;
-                self.core.handle_restart(now, Some(who), &name, patience);
-                Ok(None)
-            }
-            "reload" => {
-                let Named { name } = read(args, "reload")?;
-                self.reload_one(who, &name, patience)?;
-                Ok(None)
-            }
+            "start" => self.do_to(who, Deed::Start, read(args, "start")?, patience),
+            "stop" => self.do_to(who, Deed::Stop, read(args, "stop")?, patience),
+            "restart" => self.do_to(who, Deed::Restart, read(args, "restart")?, patience),
+            "reload" => self.do_to(who, Deed::Reload, read(args, "reload")?, patience),
             "wait" => {
                 let Wait { name, r#for } = read(args, "wait")?;
                 let patience = request.deadline_ms.unwrap_or(DEADLINE_MS_MAX);
@@ -186,6 +182,30 @@ impl Host {
                 format!("supervisor has no command {other:?}; it has {COMMANDS}"),
             )),
         }
+    }
+
+    /// Does something to one module, to several, or to all.
+    fn do_to(&mut self, who: Recipient, deed: Deed, which: Which, patience: Duration) -> Result<Option<Json>, Failure> {
+        let name = match which {
+            Which { name: Some(name), names: None, all: false } => name,
+            Which { name: None, names: Some(names), all: false } => {
+                return self.do_to_several(who, deed, Targets::Named(names), patience);
+            }
+            Which { name: None, names: None, all: true } => {
+                return self.do_to_several(who, deed, Targets::All, patience);
+            }
+            Which { .. } => {
+                let found = "expected one of {\"name\":\"a\"}, {\"names\":[\"a\",\"b\"]} and {\"all\":true}";
+                return Err(bad(format!("the arguments: {found}")));
+            }
+        };
+        match deed {
+            Deed::Start => self.core.handle_start(self.now, Some(who), &name, patience),
+            Deed::Stop => self.core.handle_stop(self.now, Some(who), &name, patience),
+            Deed::Restart => self.core.handle_restart(self.now, Some(who), &name, patience),
+            Deed::Reload => self.reload_one(who, &name, patience)?,
+        }
+        Ok(None)
     }
 
     fn known(&self, name: &str) -> Result<ModuleName, Failure> {

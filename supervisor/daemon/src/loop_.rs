@@ -13,7 +13,7 @@ use crate::{
     signals::{Signal, Signals},
     supervisor::Inject,
 };
-use bulkhead_core::{ClientId, RunId};
+use bulkhead_core::{ClientId, Recipient, RunId};
 use std::{
     future::Future,
     io,
@@ -51,6 +51,8 @@ pub(crate) enum Event {
     Readable(LinkId),
     Writable(LinkId),
     HungUp(ClientId),
+    /// It is the turn of a request about several modules again.
+    Several(Recipient),
     Log(RunId, Stream),
     /// Something may be due.
     Alarm,
@@ -75,6 +77,8 @@ pub(crate) enum Source {
     Write(LinkId, Rc<Io>),
     /// The end of a client that has said all and may still be reading.
     HangUp(ClientId, HangUp),
+    /// A request about several modules, of which some have not been told yet.
+    Several(Recipient),
     Log(RunId, Stream, Rc<Releasable<Receiver>>),
     Alarm(Rc<Bell>),
     GuardianRead(Rc<UnixDatagram>),
@@ -104,6 +108,7 @@ impl Future for Source {
                 ready!(hang_up.poll(context));
                 Poll::Ready(Event::HungUp(*client))
             }
+            Source::Several(who) => Poll::Ready(Event::Several(*who)),
             Source::Log(run, stream, pipe) => {
                 if pipe.poll_released(context).is_pending() {
                     let _ = ready!(pipe.poll_read_ready(context));

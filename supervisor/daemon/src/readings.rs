@@ -20,7 +20,8 @@ const WAITING_MAX: usize = 256;
 pub(crate) struct Wanted {
     /// Who is told; none if it has gone, or was told that this takes too long.
     pub(crate) who: Option<Recipient>,
-    pub(crate) name: ModuleName,
+    /// Which one; none where the request is about several, and the host knows which.
+    pub(crate) name: Option<ModuleName>,
     /// When it is told that it takes too long.
     pub(crate) until: Time,
 }
@@ -201,7 +202,7 @@ mod tests {
 
     fn want(readings: &mut Readings, id: u64, until: u64) {
         let name = ModuleName::new("a").unwrap();
-        readings.want(Wanted { who: Some(who(id)), name, until: at(until) }).unwrap();
+        readings.want(Wanted { who: Some(who(id)), name: Some(name), until: at(until) }).unwrap();
     }
 
     fn ids(purpose: &Purpose) -> Option<Vec<u64>> {
@@ -271,7 +272,7 @@ mod tests {
         want(&mut readings, 3, 60);
         assert!(readings.has(who(2)) && readings.has_of(who(3).caller));
         readings.forget(who(1).caller);
-        readings.wanted.push(Wanted { who: None, name: ModuleName::new("a").unwrap(), until: at(60) });
+        readings.wanted.push(Wanted { who: None, name: ModuleName::new("a").ok(), until: at(60) });
         assert!(readings.cancel(who(2)) && readings.cancel(who(3)) && !readings.cancel(who(4)));
         let Some(Purpose::Modules(list)) = readings.end(number) else { panic!("it is for one module") };
         assert_eq!((list.len(), list[0].who), (1, None));
@@ -308,7 +309,7 @@ mod tests {
             want(&mut readings, id, 60);
         }
         let name = ModuleName::new("a").unwrap();
-        let refused = readings.want(Wanted { who: Some(who(999)), name, until: at(60) }).unwrap_err();
+        let refused = readings.want(Wanted { who: Some(who(999)), name: Some(name), until: at(60) }).unwrap_err();
         assert_eq!(refused.code, ErrorCode::Overloaded);
         readings.forget(who(1).caller);
         readings.forget(who(2).caller);

@@ -102,6 +102,7 @@ impl Host {
         let caller = Caller::Run(run);
         self.followers.retain(|follower| follower.recipient.caller != caller);
         self.readings.forget(caller);
+        self.several.forget(caller);
         let Some(process) = self.processes.remove(&run) else { return };
         process.link.io.release();
         for log in &process.logs {
@@ -160,6 +161,9 @@ impl Host {
     pub(crate) fn reply(&mut self, to: Recipient, status: Status) {
         if to.caller == Caller::Client(clients::HOST) {
             return self.replayed(to.id, status);
+        }
+        if to.caller == Caller::Client(ClientId::ON_BEHALF) {
+            return self.one_of_several_done(to.id, status);
         }
         let link = match to.caller {
             Caller::Client(client) => LinkId::Client(client),

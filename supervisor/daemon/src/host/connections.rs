@@ -118,6 +118,7 @@ impl Host {
             (RequestType::Cancel, Some(who)) => {
                 if let Ok(target) = bulkhead_protocol::event::cancel_target(&request.payload)
                     && (self.cancel_follower(Recipient { caller, id: target })
+                        || self.cancel_several(Recipient { caller, id: target })
                         || self.cancel_reading(Recipient { caller, id: target }))
                 {
                     self.reply(who, Status::Success(Json::null()));
@@ -165,6 +166,7 @@ impl Host {
         let caller = Caller::Client(id);
         self.followers.retain(|follower| follower.recipient.caller != caller);
         self.readings.forget(caller);
+        self.several.forget(caller);
         self.core.handle_client_gone(self.now, id);
     }
 }

@@ -12,6 +12,7 @@ mod modules;
 mod output;
 mod overview;
 mod reload;
+mod several;
 mod store;
 
 use crate::{
@@ -65,9 +66,11 @@ use tokio::net::UnixStream;
 use actions::ToBeSaid;
 use catching_up::CatchingUp;
 use errands::Errands;
+use several::Several;
 
 pub(crate) use filing::Asked;
 pub(crate) use following::Following;
+pub(crate) use several::{Deed, Targets};
 
 /// Lines of standard error that a crash report carries.
 const CRASH_LINES: usize = 20;
@@ -124,6 +127,7 @@ pub(crate) struct Host {
     pub(crate) state_dir: StateDir,
     pub(crate) store: Store,
     errands: Errands,
+    several: Several,
     pub(crate) socket: Option<ControlSocket>,
     pub(crate) sources: Sources,
     /// Links that have something to write.
@@ -216,6 +220,7 @@ impl Host {
             state_dir: parts.state_dir,
             store: parts.store,
             errands: Errands::default(),
+            several: Several::default(),
             socket: parts.socket,
             sources: Sources::new(),
             dirty: Vec::new(),
@@ -359,6 +364,7 @@ impl Host {
                 self.mark_dirty(link);
             }
             Event::HungUp(client) => self.remove_client(client),
+            Event::Several(who) => self.several_on(who),
             Event::Log(run, stream) => self.log_readable(run, stream),
             Event::Alarm => {
                 self.alarm.has_rung();

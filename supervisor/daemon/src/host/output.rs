@@ -126,6 +126,7 @@ impl Host {
             && !self.errands.has_of(caller)
             && !self.looks.has_of(caller)
             && !self.readings.has_of(caller)
+            && !self.several.has_of(caller)
             && !self.followers.iter().any(|follower| follower.recipient.caller == caller)
         {
             self.remove_client(id);

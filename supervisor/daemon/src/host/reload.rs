@@ -48,7 +48,18 @@ impl Host {
         }
         self.check_runs(name)?;
         let name = ModuleName::new(name).map_err(|_| unknown(name))?;
-        self.readings.want(Wanted { who: Some(who), name, until: self.now + patience })?;
+        self.readings.want(Wanted { who: Some(who), name: Some(name), until: self.now + patience })?;
+        self.begin_reading();
+        Ok(())
+    }
+
+    /// Reads the files again for a request about several modules, which goes on when they are read.
+    pub(super) fn read_for_several(&mut self, who: Recipient, patience: Duration) -> Result<(), Failure> {
+        if self.reloader.is_none() {
+            return Err(no_files());
+        }
+        self.check_runs("modules")?;
+        self.readings.want(Wanted { who: Some(who), name: None, until: self.now + patience })?;
         self.begin_reading();
         Ok(())
     }
@@ -101,6 +112,7 @@ impl Host {
         let (at_file, at) = self.reading_at.now();
         let file = at.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
         for who in self.readings.expire(self.now) {
+            self.several.end(who);
             let reason = format!("the files are still being read, {file} at the moment; the reload goes on");
             self.reply(who, Failure::new(ErrorCode::DeadlineExceeded, reason).into());
         }
@@ -137,8 +149,14 @@ impl Host {
             Purpose::Modules(list) => {
                 for wanted in list {
                     let who = wanted.who;
-                    let brought =
-                        result.as_ref().map_err(Clone::clone).and_then(|loaded| self.bring_one(loaded, wanted));
+                    let Some(name) = wanted.name else {
+                        who.into_iter().for_each(|who| self.read_by_several(who, result.as_ref()));
+                        continue;
+                    };
+                    let brought = result.as_ref().map_err(Clone::clone).and_then(|loaded| {
+                        let config = loaded.module(name.as_str()).cloned();
+                        self.hand_over(who, name.as_str(), config, wanted.until.since(self.now))
+                    });
                     match (brought, who) {
                         (Ok(()), _) => {}
                         (Err(failure), Some(who)) => self.reply(who, failure.delivery(Delivery::NotStarted).into()),
@@ -150,23 +168,28 @@ impl Host {
         }
     }
 
-    fn bring_one(&mut self, loaded: &Loaded, Wanted { who, name, until }: Wanted) -> Result<(), Failure> {
-        let known = self.core.knows(name.as_str());
-        let patience = until.since(self.now);
-        match (loaded.module(name.as_str()).cloned(), known) {
+    /// Hands one module over to what the files say of it now.
+    pub(super) fn hand_over(
+        &mut self,
+        who: Option<Recipient>,
+        name: &str,
+        config: Option<ModuleConfig>,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        match (config, self.core.knows(name)) {
             (Some(config), true) => {
                 let (spec, _) = self.new_generation(config);
                 self.core.handle_reload(self.now, who, spec, patience);
             }
             (Some(config), false) => {
                 self.add_module(config);
-                self.core.handle_start(self.now, who, name.as_str(), patience);
+                self.core.handle_start(self.now, who, name, patience);
             }
             (None, true) => {
                 let reason = format!("the files do not name {name} any more; SIGHUP removes it, stop stops it");
                 return Err(Failure::new(ErrorCode::NotFound, reason));
             }
-            (None, false) => return Err(unknown(name.as_str())),
+            (None, false) => return Err(unknown(name)),
         }
         Ok(())
     }
@@ -233,6 +256,7 @@ impl Host {
         self.stopping = Some(Instant::now());
         self.notify.send("STOPPING=1");
         for who in self.readings.stop() {
+            self.several.end(who);
             self.reply(who, stopping().delivery(Delivery::NotStarted).into());
         }
         self.core.handle_shutdown(self.now);
