@@ -2,7 +2,7 @@
 
 mod support;
 
-use bulkhead_protocol::{ErrorCode, Failure};
+use bulkhead_protocol::ErrorCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use support::Host;
 

@@ -30,6 +30,7 @@ impl Host {
             restarts_per_second: 1_000_000,
             restarts_burst: 1_000_000,
             client_requests_max: 1_000_000,
+            clients_bytes_max: usize::MAX / 8,
             ..HostSettings::default()
         };
         let (init, ending) = (BTreeMap::new(), Vec::new());
@@ -71,7 +72,7 @@ impl Host {
             if let Some((run, id)) = self.init.pop_first() {
                 let ready = r#"{"name":"x","version":"1","protocol":1,"commands":[],"features":[]}"#;
                 let status = Status::Success(Json::parse(ready).unwrap());
-                self.core.handle_response(self.now, run, Response { id: Some(id.0), status });
+                self.core.handle_response(self.now, run, Response { id: Some(id.0), status, last: false });
             } else if let Some(run) = self.ending.pop() {
                 self.init.remove(&run);
                 self.core.handle_exited(self.now, run, Exit::Code(0), Evidence::default());
@@ -108,17 +109,31 @@ const LONG: Duration = Duration::from_secs(600);
 
 /// Checks how the steps of `measured` grow, after `prepared`, which does not count.
 fn check<T>(what: &str, prepared: impl Fn(u32) -> T, measured: impl Fn(u32, &mut T)) {
-    let Some(_) = steps_taken() else { panic!("steps are counted with debug assertions only: run it with those") };
+    check_each(what, prepared, [("", measured)]);
+}
+
+/// The same for several things that are done to one host after the other.
+fn check_each<T, M: Fn(u32, &mut T), const N: usize>(
+    what: &str,
+    prepared: impl Fn(u32) -> T,
+    measured: [(&str, M); N],
+) {
+    assert!(steps_taken().is_some(), "steps are counted with debug assertions only: run it with those");
     let steps = SIZES.map(|size| {
         let mut host = prepared(size);
-        let before = steps_taken().unwrap();
-        measured(size, &mut host);
-        steps_taken().unwrap() - before
+        measured.each_ref().map(|(_, measured)| {
+            let before = steps_taken().unwrap();
+            measured(size, &mut host);
+            steps_taken().unwrap() - before
+        })
     });
-    assert!(steps[0] >= u64::from(SIZES[0]), "{what}: too few steps to mean anything: {steps:?}");
-    for pair in steps.windows(2) {
-        let growth = pair[1] as f64 / pair[0] as f64;
-        assert!(growth <= GROWTH_MAX, "{what}: {steps:?} steps at {SIZES:?}, which is {growth:.2} times as many");
+    for (at, (which, _)) in measured.iter().enumerate() {
+        let steps = steps.map(|steps| steps[at]);
+        assert!(steps[0] >= u64::from(SIZES[0]), "{which} {what}: too few steps to mean anything: {steps:?}");
+        for pair in steps.windows(2) {
+            let growth = pair[1] as f64 / pair[0] as f64;
+            assert!(growth <= GROWTH_MAX, "{which} {what}: {steps:?} steps at {SIZES:?}, {growth:.2} times as many");
+        }
     }
 }
 
@@ -205,39 +220,32 @@ fn a_shutdown_of_modules_that_require_each_other_in_a_circle_costs_as_much_as_th
 
 #[test]
 fn a_restart_a_stop_a_start_and_a_reload_of_all_by_one_client_cost_as_much_as_there_are_modules() {
+    type Step = Box<dyn Fn(u32, &mut Host)>;
+    let each = |deed: fn(&mut Host, u32, u32)| -> Step {
+        Box::new(move |size, host| {
+            let before = host.replies;
+            (0..size).for_each(|number| deed(host, number, size));
+            host.run();
+            assert_eq!(host.replies - before, size as usize, "each is answered");
+        })
+    };
     for (what, shape) in SHAPES {
-        check(
-            &format!("restart, {what}"),
-            |size| Host::with(size, shape),
-            |size, host| {
-                (0..size).for_each(|n| host.core.handle_restart(host.now, Some(one_client(n)), name(n).as_str(), LONG));
-                host.run();
-                assert_eq!(host.replies, size as usize);
-            },
-        );
-        check(
-            &format!("stop and start, {what}"),
-            |size| Host::with(size, shape),
-            |size, host| {
-                (0..size).for_each(|n| host.core.handle_stop(host.now, Some(one_client(n)), name(n).as_str(), LONG));
-                host.run();
-                (0..size).for_each(|n| host.core.handle_start(host.now, Some(one_client(n)), name(n).as_str(), LONG));
-                host.run();
-                assert_eq!(host.replies, 2 * size as usize);
-            },
-        );
-        check(
-            &format!("reload, {what}"),
-            |size| Host::with(size, shape),
-            |size, host| {
-                for number in 0..size {
-                    let spec = made(number, size, 2, shape);
-                    host.core.handle_reload(host.now, Some(one_client(number)), spec, LONG);
-                }
-                host.run();
-                assert_eq!(host.replies, size as usize);
-            },
-        );
+        let reload: Step = Box::new(move |size, host| {
+            let before = host.replies;
+            for number in 0..size {
+                let spec = made(number, size, 2, shape);
+                host.core.handle_reload(host.now, Some(one_client(number)), spec, LONG);
+            }
+            host.run();
+            assert_eq!(host.replies - before, size as usize, "each is answered");
+        });
+        let restart = each(|host, n, _| {
+            host.core.handle_restart(host.now, Some(one_client(n)), name(n).as_str(), LONG);
+        });
+        let stop = each(|host, n, _| host.core.handle_stop(host.now, Some(one_client(n)), name(n).as_str(), LONG));
+        let start = each(|host, n, _| host.core.handle_start(host.now, Some(one_client(n)), name(n).as_str(), LONG));
+        let steps = [("restart", restart), ("reload", reload), ("stop", stop), ("start", start)];
+        check_each(what, |size| Host::with(size, shape), steps);
     }
 }
 
@@ -264,31 +272,26 @@ fn what_a_reload_finds_removed_and_new_costs_as_much_as_there_is_of_it() {
 
 #[test]
 fn crashes_of_all_cost_as_much_as_there_are_modules() {
+    type Step = fn(u32, &mut Host);
+    let crashes: Step = |_, host| {
+        host.now = host.now + Duration::from_secs(5);
+        for run in host.core.run_ids() {
+            host.core.handle_exited(host.now, run, Exit::Code(1), Evidence::default());
+            host.core.handle_gone(host.now, run);
+        }
+        host.now = host.now + Duration::from_secs(5);
+        host.run();
+    };
+    let the_guardian_is_lost: Step = |_, host| {
+        for run in host.core.run_ids() {
+            host.core.handle_lost(host.now, run);
+        }
+        host.now = host.now + Duration::from_secs(5);
+        host.run();
+    };
     for (what, shape) in SHAPES {
-        check(
-            &format!("crashes, {what}"),
-            |size| Host::with(size, shape),
-            |_, host| {
-                host.now = host.now + Duration::from_secs(5);
-                for run in host.core.run_ids() {
-                    host.core.handle_exited(host.now, run, Exit::Code(1), Evidence::default());
-                    host.core.handle_gone(host.now, run);
-                }
-                host.now = host.now + Duration::from_secs(5);
-                host.run();
-            },
-        );
-        check(
-            &format!("the guardian is lost, {what}"),
-            |size| Host::with(size, shape),
-            |_, host| {
-                for run in host.core.run_ids() {
-                    host.core.handle_lost(host.now, run);
-                }
-                host.now = host.now + Duration::from_secs(5);
-                host.run();
-            },
-        );
+        let steps = [("crashes", crashes), ("the guardian is lost", the_guardian_is_lost)];
+        check_each(what, |size| Host::with(size, shape), steps);
     }
 }
 
