@@ -15,21 +15,13 @@ pub(crate) const FILE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Requests that may wait for the next reading.
 const WAITING_MAX: usize = 256;
 
-/// What the files are read for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum What {
-    /// One module is to be what they say now.
-    Module(ModuleName),
-    /// Several are; the number is that of the request about them.
-    Several(u64),
-}
-
-/// One request for which the files are read.
+/// One module that is to be what its files say now.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     /// Who is told; none if it has gone, or was told that this takes too long.
     pub(crate) who: Option<Recipient>,
-    pub(crate) what: What,
+    /// Which one; none where the request is about several, and the host knows which.
+    pub(crate) name: Option<ModuleName>,
     /// When it is told that it takes too long.
     pub(crate) until: Time,
 }
@@ -55,7 +47,7 @@ impl Purpose {
 fn drop_doubles(list: &mut Vec<Wanted>) {
     list.sort_by_key(|wanted| wanted.who.is_none());
     let mut names = HashSet::new();
-    list.retain(|wanted| names.insert(wanted.what.clone()) || wanted.who.is_some());
+    list.retain(|wanted| names.insert(wanted.name.clone()) || wanted.who.is_some());
 }
 
 /// The readings.
@@ -81,7 +73,7 @@ impl Readings {
         self.all_wanted = true;
     }
 
-    /// What this asks for is.
+    /// One module is.
     ///
     /// # Errors
     /// When too many wait already.
@@ -210,7 +202,7 @@ mod tests {
 
     fn want(readings: &mut Readings, id: u64, until: u64) {
         let name = ModuleName::new("a").unwrap();
-        readings.want(Wanted { who: Some(who(id)), what: What::Module(name), until: at(until) }).unwrap();
+        readings.want(Wanted { who: Some(who(id)), name: Some(name), until: at(until) }).unwrap();
     }
 
     fn ids(purpose: &Purpose) -> Option<Vec<u64>> {
@@ -280,7 +272,7 @@ mod tests {
         want(&mut readings, 3, 60);
         assert!(readings.has(who(2)) && readings.has_of(who(3).caller));
         readings.forget(who(1).caller);
-        readings.wanted.push(Wanted { who: None, what: What::Module(ModuleName::new("a").unwrap()), until: at(60) });
+        readings.wanted.push(Wanted { who: None, name: ModuleName::new("a").ok(), until: at(60) });
         assert!(readings.cancel(who(2)) && readings.cancel(who(3)) && !readings.cancel(who(4)));
         let Some(Purpose::Modules(list)) = readings.end(number) else { panic!("it is for one module") };
         assert_eq!((list.len(), list[0].who), (1, None));
@@ -317,8 +309,7 @@ mod tests {
             want(&mut readings, id, 60);
         }
         let name = ModuleName::new("a").unwrap();
-        let refused =
-            readings.want(Wanted { who: Some(who(999)), what: What::Module(name), until: at(60) }).unwrap_err();
+        let refused = readings.want(Wanted { who: Some(who(999)), name: Some(name), until: at(60) }).unwrap_err();
         assert_eq!(refused.code, ErrorCode::Overloaded);
         readings.forget(who(1).caller);
         readings.forget(who(2).caller);

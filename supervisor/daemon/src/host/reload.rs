@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     files::{Done, Lane},
-    readings::{FILE_TIME_MAX, Purpose, Wanted, What},
+    readings::{FILE_TIME_MAX, Purpose, Wanted},
 };
 use bulkhead_config::InHand;
 use std::collections::HashSet;
@@ -48,20 +48,18 @@ impl Host {
         }
         self.check_runs(name)?;
         let name = ModuleName::new(name).map_err(|_| unknown(name))?;
-        self.readings.want(Wanted { who: Some(who), what: What::Module(name), until: self.now + patience })?;
+        self.readings.want(Wanted { who: Some(who), name: Some(name), until: self.now + patience })?;
         self.begin_reading();
         Ok(())
     }
 
-    /// Reads the files again for a request about several modules, which goes on when that is done.
-    pub(super) fn read_for_several(&mut self, who: Recipient, group: u64, patience: Duration) -> Result<(), Failure> {
+    /// Reads the files again for a request about several modules, which goes on when they are read.
+    pub(super) fn read_for_several(&mut self, who: Recipient, patience: Duration) -> Result<(), Failure> {
         if self.reloader.is_none() {
             return Err(no_files());
         }
-        if self.stopping.is_some() {
-            return Err(stopping());
-        }
-        self.readings.want(Wanted { who: Some(who), what: What::Several(group), until: self.now + patience })?;
+        self.check_runs("modules")?;
+        self.readings.want(Wanted { who: Some(who), name: None, until: self.now + patience })?;
         self.begin_reading();
         Ok(())
     }
@@ -114,8 +112,8 @@ impl Host {
         let (at_file, at) = self.reading_at.now();
         let file = at.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
         for who in self.readings.expire(self.now) {
+            self.several.end(who);
             let reason = format!("the files are still being read, {file} at the moment; the reload goes on");
-            self.several.give_up_reading(who);
             self.reply(who, Failure::new(ErrorCode::DeadlineExceeded, reason).into());
         }
         if let Some(purpose) = self.readings.give_up(self.now, at_file) {
@@ -149,22 +147,16 @@ impl Host {
                 self.notify.send("READY=1");
             }
             Purpose::Modules(list) => {
-                for Wanted { who, what, until } in list {
-                    let brought = match (what, result.as_ref()) {
-                        (What::Several(group), Ok(loaded)) => {
-                            self.several_read(group, loaded);
-                            Ok(())
-                        }
-                        (What::Several(group), Err(failure)) => {
-                            self.several.give_up(group);
-                            Err(failure.clone())
-                        }
-                        (What::Module(name), Ok(loaded)) => {
-                            let config = loaded.module(name.as_str()).cloned();
-                            self.hand_over(who, name.as_str(), config, until.since(self.now))
-                        }
-                        (What::Module(_), Err(failure)) => Err(failure.clone()),
+                for wanted in list {
+                    let who = wanted.who;
+                    let Some(name) = wanted.name else {
+                        who.into_iter().for_each(|who| self.read_by_several(who, result.as_ref()));
+                        continue;
                     };
+                    let brought = result.as_ref().map_err(Clone::clone).and_then(|loaded| {
+                        let config = loaded.module(name.as_str()).cloned();
+                        self.hand_over(who, name.as_str(), config, wanted.until.since(self.now))
+                    });
                     match (brought, who) {
                         (Ok(()), _) => {}
                         (Err(failure), Some(who)) => self.reply(who, failure.delivery(Delivery::NotStarted).into()),
@@ -264,7 +256,7 @@ impl Host {
         self.stopping = Some(Instant::now());
         self.notify.send("STOPPING=1");
         for who in self.readings.stop() {
-            self.several.give_up_reading(who);
+            self.several.end(who);
             self.reply(who, stopping().delivery(Delivery::NotStarted).into());
         }
         self.core.handle_shutdown(self.now);

@@ -33,7 +33,8 @@ struct Group {
     /// Its caller may use its number again once it is answered.
     number: u64,
     deed: Deed,
-    patience: Duration,
+    /// When each of them is told that it takes too long.
+    until: Time,
     /// Those that have not been told yet; for a reload, with what the files say of them.
     ahead: VecDeque<(String, Option<ModuleConfig>)>,
     modules: usize,
@@ -69,17 +70,12 @@ impl Several {
         self.groups.range(all_of(caller)).next().is_some()
     }
 
-    /// A request for which the files cannot be read is answered, and does nothing any more.
-    pub(super) fn give_up(&mut self, number: u64) {
-        self.groups.retain(|_, group| group.number != number);
-    }
-
-    /// The same where the files are still being read.
-    pub(super) fn give_up_reading(&mut self, who: Recipient) {
+    /// A request was answered otherwise: nothing more is told of it.
+    pub(super) fn end(&mut self, who: Recipient) {
         self.groups.remove(&who);
     }
 
-    /// A caller has gone. What it asked for goes on, as far as modules were told.
+    /// A caller has gone. What it asked for goes on.
     pub(super) fn forget(&mut self, caller: Caller) {
         while let Some((who, _)) = self.groups.range(all_of(caller)).next() {
             let who = *who;
@@ -121,40 +117,50 @@ impl Host {
             return Err(Failure::new(ErrorCode::Overloaded, reason));
         }
         let modules = names.len();
-        self.several.last += 1;
-        let number = self.several.last;
-        if let Deed::Reload = deed {
-            self.read_for_several(who, number, patience)?;
-        } else if modules == 0 {
+        if modules == 0 {
             return Ok(Some(summary(0, 0)));
         }
+        if let Deed::Reload = deed {
+            self.read_for_several(who, patience)?;
+        }
+        // One that is named twice is told twice, and finds the second time that it is being reloaded.
         let ahead = names.into_iter().map(|name| (name, None)).collect();
-        let group = Group { number, deed, patience, ahead, modules, failed: 0, left: modules };
+        self.several.last += 1;
+        let group = Group {
+            number: self.several.last,
+            deed,
+            until: self.now + patience,
+            ahead,
+            modules,
+            failed: 0,
+            left: modules,
+        };
         self.several.groups.insert(who, group);
-        // A reload goes on when the files are read.
-        if !matches!(deed, Deed::Reload) {
-            self.several_on(who);
+        match deed {
+            Deed::Start | Deed::Stop | Deed::Restart => self.several_on(who),
+            // It goes on when the files are read.
+            Deed::Reload => {}
         }
         Ok(None)
     }
 
-    /// The files were read for a request about several modules, which may have been given up meanwhile.
-    pub(super) fn several_read(&mut self, number: u64, loaded: &Loaded) {
-        let Some((who, group)) = self.several.groups.iter_mut().find(|(_, group)| group.number == number) else {
-            return;
-        };
-        let who = *who;
-        let configs: HashMap<&str, &ModuleConfig> =
-            loaded.modules.iter().map(|module| (module.name.as_str(), module)).collect();
-        // One that is named twice is told twice, and finds the second time that it is being reloaded.
-        for (name, config) in &mut group.ahead {
-            *config = configs.get(name.as_str()).map(|config| (*config).clone());
+    /// The files were read for a reload of several modules, or could not be.
+    pub(super) fn read_by_several(&mut self, who: Recipient, result: Result<&Loaded, &Failure>) {
+        let Some(group) = self.several.groups.get_mut(&who) else { return };
+        match result {
+            Ok(loaded) => {
+                let by_name: HashMap<&str, &ModuleConfig> =
+                    loaded.modules.iter().map(|module| (module.name.as_str(), module)).collect();
+                for (name, config) in &mut group.ahead {
+                    *config = by_name.get(name.as_str()).map(|config| (*config).clone());
+                }
+                self.several_on(who);
+            }
+            Err(failure) => {
+                self.several.end(who);
+                self.reply(who, failure.clone().into());
+            }
         }
-        if group.modules == 0 {
-            self.several.groups.remove(&who);
-            return self.reply(who, Status::Success(summary(0, 0)));
-        }
-        self.several_on(who);
     }
 
     /// Tells the next few modules what to do.
@@ -162,7 +168,8 @@ impl Host {
         for _ in 0..PER_TURN {
             let Some(group) = self.several.groups.get_mut(&who) else { return };
             let Some((name, config)) = group.ahead.pop_front() else { return };
-            let (deed, patience, now) = (group.deed, group.patience, self.now);
+            let (deed, now) = (group.deed, self.now);
+            let patience = group.until.since(now);
             let member = Member { who, group: group.number, name: name.clone() };
             self.several.last += 1;
             let to = Recipient { caller: Caller::Client(ClientId::ON_BEHALF), id: self.several.last };
@@ -210,6 +217,8 @@ impl Host {
     /// far as modules were told.
     pub(crate) fn cancel_several(&mut self, who: Recipient) -> bool {
         let Some(group) = self.several.groups.remove(&who) else { return false };
+        // Where the files are still being read, nothing was told yet.
+        self.readings.cancel(who);
         let (told, of) = (group.modules - group.ahead.len(), group.modules);
         let reason = format!("cancelled; {told} of {of} modules were told, and do what they were told");
         let delivery = if told > 0 { Delivery::Started } else { Delivery::NotStarted };
