@@ -29,8 +29,10 @@ impl Stalled {
         let mut host = Host::start(command);
         host.wait_until_up(&world.notify);
         let mut client = world.client();
-        client.wait_ready("good");
-        client.wait_ready("bad");
+        for name in ["good", "bad"] {
+            client.wait_ready(name);
+            client.until_status(name, "its memory is known", |status| status["memory_bytes"].is_u64());
+        }
         (Stalled { host, world }, client)
     }
 
@@ -67,8 +69,6 @@ fn problems(client: &mut Caller) -> Vec<String> {
 #[test]
 fn calls_deadlines_status_restarts_and_the_watchdog_need_no_file() {
     let (stalled, mut client) = Stalled::start();
-    let memory = client.status("good")["memory_bytes"].clone();
-    assert!(memory.is_u64(), "{memory}");
     stalled.close();
     // Three kinds of work begin and do not end: the configuration, a status, and the state directory's note below.
     let reload = client.send_command("supervisor", "reload", json!({ "name": "good" }));

@@ -311,14 +311,20 @@ impl<'a> Plan<'a> {
 
 /// Makes a folder that only its owner may enter, where there is none yet. Runs in the child; false leaves the
 /// reason in `errno`.
+///
+/// It looks before it makes: where nothing may be written at the moment, since the file system is frozen, to make
+/// what is there already waits all the same.
 fn make_folder(path: *const c_char) -> bool {
-    // SAFETY: the pointer is to a NUL-terminated string that outlives the call.
-    if unsafe { libc::mkdir(path, 0o700) } == 0 {
+    if is_folder(path) {
         return true;
     }
-    if nix::errno::Errno::last() != nix::errno::Errno::EEXIST {
-        return false;
-    }
+    // SAFETY: the pointer is to a NUL-terminated string that outlives the call.
+    nix::errno::Errno::last() == nix::errno::Errno::ENOENT
+        && (unsafe { libc::mkdir(path, 0o700) } == 0
+            || (nix::errno::Errno::last() == nix::errno::Errno::EEXIST && is_folder(path)))
+}
+
+fn is_folder(path: *const c_char) -> bool {
     // SAFETY: a struct of integers, for which zero is as good a value as any.
     let mut found: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: the string outlives the call, and the struct is written to while it is alive.
