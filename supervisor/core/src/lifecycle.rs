@@ -136,6 +136,7 @@ impl Core {
         };
         let slot = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)).expect("it was there above");
         slot.state = SlotState::Vacant(vacancy);
+        self.tell_in_vain(id);
         false
     }
 

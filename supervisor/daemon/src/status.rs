@@ -19,11 +19,19 @@ pub(crate) struct HostStatus {
     pub(crate) state_dir: String,
     pub(crate) socket: Option<String>,
     pub(crate) containment: Option<String>,
+    pub(crate) guardian_fault: Option<String>,
     pub(crate) clients: usize,
     pub(crate) modules: usize,
     pub(crate) ready: usize,
     pub(crate) layer1: StoreStatus,
     pub(crate) memory_bytes: Option<u64>,
+}
+
+/// Who ends the processes of modules, and what keeps it from that.
+#[derive(Debug)]
+pub(crate) struct Guarding {
+    pub(crate) containment: Option<String>,
+    pub(crate) fault: Option<String>,
 }
 
 /// The data store, as far as nothing has to be read from it.
@@ -70,6 +78,7 @@ pub(crate) struct ModuleStatus {
     queue: usize,
     memory_bytes: Option<u64>,
     containment: Option<String>,
+    guardian_fault: Option<String>,
     strange_answers: u64,
     events_dropped: u64,
     instances: Vec<Instance>,
@@ -96,7 +105,7 @@ struct Instance {
 }
 
 impl ModuleStatus {
-    pub(crate) fn new(view: ModuleView, config: Option<&ModuleConfig>, containment: Option<String>) -> ModuleStatus {
+    pub(crate) fn new(view: ModuleView, config: Option<&ModuleConfig>, guarding: Guarding) -> ModuleStatus {
         let instances: Vec<Instance> = view.runs.iter().map(Instance::new).collect();
         let first = view.runs.iter().find(|run| run.role == Role::Active);
         let memory: Vec<u64> = instances.iter().filter_map(|instance| instance.memory_bytes).collect();
@@ -116,7 +125,8 @@ impl ModuleStatus {
             in_flight: view.in_flight,
             queue: view.queue,
             memory_bytes: (!memory.is_empty()).then(|| memory.iter().sum()),
-            containment,
+            containment: guarding.containment,
+            guardian_fault: guarding.fault,
             strange_answers: view.strange_answers,
             events_dropped: view.events_dropped,
             instances,

@@ -105,6 +105,8 @@ pub(crate) struct Host {
     pub(crate) guardian: Option<Guardian>,
     /// Whether there may be something to be heard from it.
     guardian_speaks: bool,
+    /// Why it could not be started, while that is so.
+    guardian_refused: Option<String>,
     runtimes: Runtimes,
     pub(crate) state_dir: StateDir,
     pub(crate) store: Store,
@@ -181,6 +183,7 @@ impl Host {
             followers: Vec::new(),
             guardian: None,
             guardian_speaks: false,
+            guardian_refused: None,
             runtimes: parts.runtimes,
             state_dir: parts.state_dir,
             store: parts.store,
