@@ -124,9 +124,7 @@ impl Client {
         };
         match (self.outlives(&end)?, end) {
             (true, _) => Ok(None),
-            (false, ClientError::Refused(failure)) => {
-                Ok(Some(Response { id: None, status: Status::Error(failure) }))
-            }
+            (false, ClientError::Refused(failure)) => Ok(Some(Response { id: None, status: Status::Error(failure) })),
             (false, error) => Err(error),
         }
     }

@@ -55,11 +55,7 @@ pub(crate) fn open(path: &Path) -> Result<UnixStream, ConnectError> {
     // Those of the process that called listen(2).
     let owner = getsockopt(&stream, PeerCredentials).map_err(|error| other(error.into()))?.uid();
     let own = geteuid().as_raw();
-    if is_trusted(owner, own) {
-        Ok(stream)
-    } else {
-        Err(ConnectError::Foreign { path: path.to_owned(), owner, own })
-    }
+    if is_trusted(owner, own) { Ok(stream) } else { Err(ConnectError::Foreign { path: path.to_owned(), owner, own }) }
 }
 
 /// Whether a user may be told what this one sends: anybody can listen at a path that no host has taken yet.

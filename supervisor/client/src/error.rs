@@ -96,10 +96,7 @@ impl ClientError {
     /// Whether the connection has ended, for whichever reason.
     pub(crate) fn is_end(&self) -> bool {
         match self {
-            ClientError::Closed
-            | ClientError::Broken(_)
-            | ClientError::Frame(_)
-            | ClientError::Message(_) => true,
+            ClientError::Closed | ClientError::Broken(_) | ClientError::Frame(_) | ClientError::Message(_) => true,
             // One that says only that a message is none leaves the connection as it is.
             ClientError::Refused(failure) => failure.code != ErrorCode::BadRequest,
             ClientError::Unreachable(_) | ClientError::TooLarge(_) | ClientError::TimedOut => false,

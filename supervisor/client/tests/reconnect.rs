@@ -2,9 +2,7 @@
 
 use bulkhead_client::{CallError, Client, ClientError};
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
-use bulkhead_protocol::{
-    Decoder, Delivery, ErrorCode, Failure, Json, Message, Request, RequestType, Response, Status,
-};
+use bulkhead_protocol::{Decoder, Delivery, ErrorCode, Failure, Json, Message, Request, RequestType, Response, Status};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -136,7 +134,11 @@ fn a_connection_that_was_closed_while_idle_is_replaced_unseen() {
                 let request = connection.request().unwrap();
                 assert_eq!(request.payload.read::<String>().unwrap(), text);
                 connection.answer(&request, text);
-                if says_why { connection.close_for_room() } else { drop(connection) }
+                if says_why {
+                    connection.close_for_room()
+                } else {
+                    drop(connection)
+                }
                 host.tell();
             }
         });

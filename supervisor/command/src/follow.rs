@@ -164,7 +164,7 @@ fn follow(
                 match session.turn(&watch)? {
                     Turn::Response(response) => response,
                     Turn::ReaderGone => return Err(Halt::ReaderGone),
-                    Turn::Ready | Turn::Input | Turn::TimedOut | Turn::Signal(_) => continue,
+                    Turn::Ready | Turn::Room | Turn::Input | Turn::TimedOut | Turn::Signal(_) => continue,
                 }
             }
             Err(error) => {

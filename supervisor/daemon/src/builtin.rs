@@ -256,13 +256,14 @@ impl Host {
         if !args.follow {
             return Ok(Some(Json::null()));
         }
-        self.followers.push(Follower { recipient: who, what: Followed::Log(name.to_string()) });
+        self.followers.push(Follower { recipient: who, what: Followed::Log { module: name.to_string(), left_out: 0 } });
         Ok(None)
     }
 
     /// A module is gone, and no line of it will come any more.
     pub(crate) fn end_logs(&mut self, module: &ModuleName) {
-        let is_of = |follower: &Follower| matches!(&follower.what, Followed::Log(name) if name == module.as_str());
+        let is_of =
+            |follower: &Follower| matches!(&follower.what, Followed::Log { module: of, .. } if of == module.as_str());
         let ended: Vec<Recipient> =
             self.followers.extract_if(.., |follower| is_of(follower)).map(|follower| follower.recipient).collect();
         for who in ended {

@@ -16,6 +16,10 @@ use tokio::{io::Interest, net::UnixStream};
 /// Bytes that may wait for a client before its next request is not read.
 pub(crate) const OUTPUT_HIGH_WATER_BYTES: usize = 1024 * 1024;
 
+/// Bytes that may wait for somebody who follows what is told only as it happens, before that is left out. It is
+/// much more than what happens in one turn of the loop, and too little to be cut off for.
+pub(crate) const LIVE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Bytes that may wait for a client, or of answers for a module, beside one frame of the greatest
 /// length, before it is cut off: it does not read its answers.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -133,5 +137,10 @@ pub(crate) struct Follower {
 #[derive(Debug)]
 pub(crate) enum Followed {
     Events(Following),
-    Log(String),
+    Log {
+        /// Whose.
+        module: String,
+        /// Lines that it was not told, since it did not read.
+        left_out: u64,
+    },
 }

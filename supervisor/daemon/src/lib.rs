@@ -34,3 +34,4 @@ mod sys;
 
 pub use runtimes::check_programs;
 pub use supervisor::{Options, Reloader, StartError, Supervisor};
+pub use sys::is_ignored;

@@ -23,6 +23,8 @@ pub(crate) struct Following {
     standing: Standing,
     /// The host's own events that came before it was told that it follows; `None` once it was.
     early: Option<Vec<Announced>>,
+    /// The host's own events that it was not told, since it did not read.
+    unheard: u64,
 }
 
 /// How a follower gets its next event.
@@ -86,7 +88,7 @@ impl Host {
         if early.is_none() {
             self.tell_begin(who, newest, 0);
         }
-        let following = Following { pattern, position, standing, early };
+        let following = Following { pattern, position, standing, early, unheard: 0 };
         self.followers.push(Follower { recipient: who, what: Followed::Events(following) });
         self.pump_followers();
     }
@@ -133,31 +135,83 @@ impl Host {
         }
         let announced = Announced { name, time: wall_micros(), data: data.clone() };
         let mut told = Vec::new();
-        for Follower { recipient, what } in &mut self.followers {
-            let Followed::Events(following) = what else { continue };
+        for index in 0..self.followers.len() {
+            let has_room = self.has_room_for(self.followers[index].recipient.caller, clients::LIVE_BYTES_MAX);
+            let Follower { recipient, what: Followed::Events(following) } = &mut self.followers[index] else {
+                continue;
+            };
             match &mut following.early {
                 _ if !following.pattern.matches(name) => {}
                 Some(early) if early.len() < EARLY_MAX => early.push(announced.clone()),
-                Some(_) => {}
+                Some(_) => following.unheard += 1,
+                None if !has_room || following.unheard > 0 => following.unheard += 1,
                 None => told.push((*recipient, announced.json(following.position))),
             }
         }
         told.into_iter().for_each(|(who, json)| self.reply(who, Status::Progress(json)));
     }
 
+    /// A module has written a line. Those who follow its log and do not read are told later how many they missed.
+    pub(super) fn tell_line(&mut self, of: &str, line: &Line) {
+        let mut told = Vec::new();
+        for index in 0..self.followers.len() {
+            let has_room = self.has_room_for(self.followers[index].recipient.caller, clients::LIVE_BYTES_MAX);
+            match &mut self.followers[index] {
+                Follower { recipient, what: Followed::Log { module, left_out } } if module == of => {
+                    if has_room && *left_out == 0 {
+                        told.push(*recipient);
+                    } else {
+                        *left_out += 1;
+                    }
+                }
+                Follower { what: Followed::Log { .. } | Followed::Events(_), .. } => {}
+            }
+        }
+        for who in told {
+            self.reply(who, Status::Progress(crate::builtin::log_json(line)));
+        }
+    }
+
+    /// Tells those who read again what they were not told.
+    fn tell_missed(&mut self, index: usize) {
+        let who = self.followers[index].recipient;
+        if !self.has_room(who.caller) {
+            return;
+        }
+        match &mut self.followers[index].what {
+            Followed::Log { left_out, .. } if *left_out > 0 => {
+                let count = std::mem::take(left_out);
+                let line =
+                    Line::new(Stream::Host, format!("[{count} lines were left out here: they were not read in time]"));
+                self.reply(who, Status::Progress(crate::builtin::log_json(&line)));
+            }
+            Followed::Events(Following { unheard, early: None, .. }) if *unheard > 0 => {
+                let lost = std::mem::take(unheard);
+                self.tell_begin(who, self.store.newest(), lost);
+            }
+            Followed::Log { .. } | Followed::Events(_) => {}
+        }
+    }
+
     /// Whether a follower takes what it is told.
     fn has_room(&self, caller: Caller) -> bool {
+        self.has_room_for(caller, clients::OUTPUT_HIGH_WATER_BYTES / 2)
+    }
+
+    /// Whether no more than so many bytes wait for a follower.
+    fn has_room_for(&self, caller: Caller, most: usize) -> bool {
         let pending = match caller {
             Caller::Client(client) => self.clients.by_id.get(&client).map(|client| client.link.pending_bytes()),
             Caller::Run(run) => self.processes.get(&run).map(|process| process.link.pending_bytes()),
         };
-        pending.is_some_and(|pending| pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2)
+        pending.is_some_and(|pending| pending <= most)
     }
 
     /// Lets whoever is behind, and has taken what it was told, have more.
     pub(super) fn pump_followers(&mut self) {
         let newest = self.store.newest();
         for index in 0..self.followers.len() {
+            self.tell_missed(index);
             let Follower { recipient, what: Followed::Events(following) } = &self.followers[index] else { continue };
             if following.standing != Standing::Behind {
                 continue;
@@ -188,7 +242,7 @@ impl Host {
     pub(super) fn page_read(&mut self, errand: u64, outcome: Outcome) {
         let of_errand = |follower: &Follower| match &follower.what {
             Followed::Events(following) => following.standing == Standing::Reading(errand),
-            Followed::Log(_) => false,
+            Followed::Log { .. } => false,
         };
         let Some(index) = self.followers.iter().position(of_errand) else { return };
         let who = self.followers[index].recipient;
