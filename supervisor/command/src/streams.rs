@@ -18,8 +18,11 @@ use std::os::unix::fs::OpenOptionsExt;
 /// Bytes that a pipe takes without a wait when `poll` says that it takes any (PIPE_BUF).
 const PIPE_PIECE_BYTES: usize = 4096;
 
-/// The same for a terminal, which promises nothing; few enough that it has the room in practice.
-const TERMINAL_PIECE_BYTES: usize = 512;
+/// The same for a terminal, which promises room for one.
+const TERMINAL_PIECE_BYTES: usize = 1;
+
+/// The device of which each opening is the master of a new pseudo-terminal.
+const PTMX: u64 = nix::libc::makedev(5, 2);
 
 /// Standard input, waited for.
 #[derive(Debug)]
@@ -111,7 +114,7 @@ fn is_writable(stream: BorrowedFd<'_>) -> bool {
 /// Standard output, never waited for, whatever it is and however its flags are.
 #[derive(Debug)]
 pub(crate) enum Unwaited {
-    /// A pipe, opened once more: the new description has flags of its own.
+    /// A pipe or a terminal, opened once more: the new description has flags of its own.
     Own(File),
     /// A socket, for which each call says whether it waits.
     Socket,
@@ -127,18 +130,15 @@ impl Unwaited {
         let kind = fstat(stdout.as_fd()).map_or(SFlag::empty(), |stat| SFlag::from_bits_truncate(stat.st_mode));
         match kind & SFlag::S_IFMT {
             SFlag::S_IFSOCK => Unwaited::Socket,
-            // It cannot be opened by whoever may not, as after a change of user, and where there is no /proc.
-            SFlag::S_IFIFO => OpenOptions::new()
-                .write(true)
-                .custom_flags(nix::libc::O_NONBLOCK)
-                .open(format!("/proc/self/fd/{}", stdout.as_raw_fd()))
-                .map_or(Unwaited::Pieces(PIPE_PIECE_BYTES), Unwaited::Own),
-            _ if stdout.is_terminal() => Unwaited::Pieces(TERMINAL_PIECE_BYTES),
+            SFlag::S_IFIFO => opened_again().map_or(Unwaited::Pieces(PIPE_PIECE_BYTES), Unwaited::Own),
+            _ if stdout.is_terminal() => {
+                opened_again().map_or(Unwaited::Pieces(TERMINAL_PIECE_BYTES), Unwaited::Own)
+            }
             _ => Unwaited::Plain,
         }
     }
 
-    /// Writes what there is room for.
+    /// Writes what there is room for now.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when there is none now.
@@ -152,4 +152,16 @@ impl Unwaited {
             Unwaited::Plain => write(stdout.as_fd(), bytes)?,
         })
     }
+}
+
+/// Standard output once more, non-blocking; none where it may not be opened, as after a change of user, where there
+/// is no /proc, and where to open it makes something new, as with the master of a pseudo-terminal.
+fn opened_again() -> Option<File> {
+    let stdout = io::stdout();
+    let path = format!("/proc/self/fd/{}", stdout.as_raw_fd());
+    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+    let before = fstat(stdout.as_fd()).ok().filter(|stat| stat.st_rdev != PTMX)?;
+    let file = OpenOptions::new().write(true).custom_flags(flags).open(path).ok()?;
+    let after = fstat(file.as_fd()).ok()?;
+    ((before.st_dev, before.st_ino) == (after.st_dev, after.st_ino)).then_some(file)
 }

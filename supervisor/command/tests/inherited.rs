@@ -3,7 +3,6 @@
 
 mod support;
 
-use bulkhead_layer1::{Layer1, Settings};
 use bulkhead_protocol::{ErrorCode, Failure, RequestType, Status};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::fs::File;
@@ -32,14 +31,14 @@ fn set_nonblocking(end: &OwnedFd) {
 impl Nonblocking {
     /// Reading does not wait.
     fn input() -> Nonblocking {
-        let (reader, writer) = nix::unistd::pipe().unwrap();
+        let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
         set_nonblocking(&reader);
         Nonblocking { reader, writer }
     }
 
     /// Writing does not wait.
     fn output() -> Nonblocking {
-        let (reader, writer) = nix::unistd::pipe().unwrap();
+        let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
         set_nonblocking(&writer);
         Nonblocking { reader, writer }
     }
@@ -118,14 +117,10 @@ fn bulkhead_with(args: &[&str]) -> Command {
 
 /// A store with entities of 100 kB together.
 fn filled(folder: &Folder) {
-    let store = Layer1::open(Settings::new(folder.0.join("layer1.db")), || {}).unwrap();
-    drop(store);
-    std::fs::create_dir_all(folder.0.join("layer1")).unwrap();
-    std::fs::rename(folder.0.join("layer1.db"), folder.0.join("layer1/layer1.db")).unwrap();
     let lines: String = (0..1000)
         .map(|number| {
             format!(
-                "{{\"entity\":\"A\",\"id\":\"{number}\",\"version\":1,\"created_at\":\"2026-11-22T10:00:00.000000Z\",\
+                "{{\"entity\":\"A\",\"id\":\"01981f6e-2c1a-7e3b-9f00-{number:012}\",\"version\":1,\"created_at\":\"2026-11-22T10:00:00.000000Z\",\
                  \"updated_at\":\"2026-11-22T10:00:00.000000Z\",\"owner\":\"\",\"data\":{{\"t\":\"{}\"}}}}\n",
                 "x".repeat(200)
             )
@@ -200,7 +195,7 @@ fn every_fault_is_told_where_standard_error_is_non_blocking() {
 #[test]
 fn a_pipe_that_blocks_goes_on_blocking_for_whoever_shares_it() {
     let host = Host::echo();
-    let (reader, writer) = nix::unistd::pipe().unwrap();
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
     let kept = writer.try_clone().unwrap();
     let mut command = bulkhead(&host.socket());
     command.args(["pipe", "log", "--command", "add"]).stdin(Stdio::piped()).stdout(Stdio::from(writer));
