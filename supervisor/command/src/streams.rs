@@ -131,9 +131,7 @@ impl Unwaited {
         match kind & SFlag::S_IFMT {
             SFlag::S_IFSOCK => Unwaited::Socket,
             SFlag::S_IFIFO => opened_again().map_or(Unwaited::Pieces(PIPE_PIECE_BYTES), Unwaited::Own),
-            _ if stdout.is_terminal() => {
-                opened_again().map_or(Unwaited::Pieces(TERMINAL_PIECE_BYTES), Unwaited::Own)
-            }
+            _ if stdout.is_terminal() => opened_again().map_or(Unwaited::Pieces(TERMINAL_PIECE_BYTES), Unwaited::Own),
             _ => Unwaited::Plain,
         }
     }

@@ -274,3 +274,28 @@ fn a_module_inherits_a_small_environment_and_what_it_names() {
         environment.iter().map(|(name, value)| format!("{}={}", name.display(), value.display())).collect();
     assert_eq!(texts, ["COLOR=no", "EDITOR=vi", "LANG=C", "PATH=/bin"]);
 }
+
+#[test]
+fn absolute_paths_need_no_current_directory_and_relative_ones_say_that_it_is_gone() {
+    let tree = Tree::new();
+    tree.research_log();
+    let gone = Surroundings { current_dir: None, ..tree.surroundings() };
+    let absolute = Flags {
+        modules: vec![tree.path().join("modules")],
+        state: Some("/var/lib/x".into()),
+        socket: Some("/run/x.sock".into()),
+        ..Flags::default()
+    };
+    let loaded = HostConfig::load_in(absolute.clone(), &gone).unwrap();
+    assert_eq!((loaded.modules.len(), loaded.host.socket), (1, "/run/x.sock".into()));
+    let relative = |change: &dyn Fn(&mut Flags)| {
+        let mut flags = absolute.clone();
+        change(&mut flags);
+        HostConfig::load_in(flags, &gone).unwrap_err().to_string()
+    };
+    let reason = ": the path counts from the current directory, which was deleted; give an absolute path";
+    assert_eq!(relative(&|flags| flags.modules = vec!["modules".into()]), format!("modules{reason}"));
+    assert_eq!(relative(&|flags| flags.socket = Some("s".into())), format!("s{reason}"));
+    assert_eq!(relative(&|flags| flags.config = Some("b.toml".into())), format!("b.toml{reason}"));
+    assert!(relative(&|flags| flags.state = Some("st".into())).contains(&format!("st{reason}")));
+}
