@@ -53,7 +53,7 @@ pub enum ClientError {
     #[error("the connection to the host broke: {0}")]
     Broken(io::Error),
     /// The connection ended inside a frame, or carried what is no frame.
-    #[error("the host's answer cannot be read: {0}")]
+    #[error("the host's answer cannot be read: {0}{hint}", hint = cut_off(.0))]
     Frame(FrameError),
     /// A frame came that is no message.
     #[error("the host's answer is no message: {0}")]
@@ -82,6 +82,16 @@ pub enum CallError {
     /// There was no answer.
     #[error(transparent)]
     Client(#[from] ClientError),
+}
+
+/// Why a host ends a connection inside an answer.
+fn cut_off(error: &FrameError) -> &'static str {
+    match error {
+        FrameError::Truncated { .. } => {
+            "; the host ended, or cut this client off since it left too many answers unread"
+        }
+        _ => "",
+    }
 }
 
 /// What the host refuses with such an error.
