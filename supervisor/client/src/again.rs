@@ -118,13 +118,13 @@ impl Client {
     /// What was received; nothing, where it was the end of a connection and that changes nothing.
     fn judged(&mut self, received: Result<Option<Response>, ClientError>) -> Result<Option<Response>, ClientError> {
         let end = match received {
-            Ok(Some(Response { id: None, status: Status::Error(failure) })) => ClientError::Refused(failure),
+            Ok(Some(Response { id: None, status: Status::Error(failure), .. })) => ClientError::Refused(failure),
             Err(error) => error,
             Ok(received) => return Ok(received),
         };
         match (self.outlives(&end)?, end) {
             (true, _) => Ok(None),
-            (false, ClientError::Refused(failure)) => Ok(Some(Response { id: None, status: Status::Error(failure) })),
+            (false, ClientError::Refused(failure)) => Ok(Some(Response::new(None, Status::Error(failure)))),
             (false, error) => Err(error),
         }
     }

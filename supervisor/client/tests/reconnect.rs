@@ -81,7 +81,7 @@ impl Connection {
 
     fn respond(&mut self, id: Option<u64>, status: Status) {
         let mut frame = Vec::new();
-        Response { id, status }.encode(&mut frame, FRAME_BYTES_MAX_DEFAULT).unwrap();
+        Response::new(id, status).encode(&mut frame, FRAME_BYTES_MAX_DEFAULT).unwrap();
         self.stream.write_all(&frame).unwrap();
     }
 

@@ -64,8 +64,7 @@ pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> 
         request.deadline_ms = Some(targets.timeout.as_millis() as u64);
         waiting.push((session.queue_request(&request)?, name));
     }
-    let mut patience = Patience::default();
-    patience.until = Some(Instant::now() + targets.timeout + ANSWER_GRACE);
+    let mut patience = Patience::until(Some(Instant::now() + targets.timeout + ANSWER_GRACE));
     let mut output = Output::default();
     let mut worst = Exit::Done;
     while !waiting.is_empty() {

@@ -78,6 +78,11 @@ pub(crate) struct Patience {
 const LATE: Duration = Duration::from_secs(1);
 
 impl Patience {
+    /// Until then.
+    pub(crate) fn until(until: Option<Instant>) -> Patience {
+        Patience { until, extended: None }
+    }
+
     /// The moment, if there is one.
     pub(crate) fn end(&self) -> Option<Instant> {
         self.until.map(|until| self.extended.map_or(until, |extended| until.max(extended)))
@@ -218,8 +223,8 @@ impl Session {
     ) -> Result<Response, Halt> {
         let signals = Signals::block()?;
         let id = self.queue_request(request)?;
-        let mut patience = Patience::default();
-        patience.until = request.deadline_ms.map(|ms| Instant::now() + Duration::from_millis(ms) + ANSWER_GRACE);
+        let deadline = request.deadline_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
+        let mut patience = Patience::until(deadline.map(|deadline| deadline + ANSWER_GRACE));
         let mut printed = Ok(());
         let mut interrupted = None;
         loop {
@@ -243,8 +248,7 @@ impl Session {
                 (Turn::Signal(signal), None) => {
                     interrupted = Some(signal);
                     self.queue_cancel(id)?;
-                    patience = Patience::default();
-                    patience.until = Some(Instant::now() + CANCEL_GRACE);
+                    patience = Patience::until(Some(Instant::now() + CANCEL_GRACE));
                 }
                 // The second signal, or a cancel that nobody hears: the person has waited enough.
                 (Turn::TimedOut | Turn::Signal(_), Some(signal)) => {

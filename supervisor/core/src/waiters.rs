@@ -109,15 +109,14 @@ impl Core {
     /// Answers those who wait for the readiness of a module that nothing will start by itself. Whoever orders
     /// a start is not meant: what it lacks may be started by the next order.
     pub(crate) fn tell_in_vain(&mut self, id: ModuleId) {
-        let waiters = self.waiters_with(id, |goal| goal == Goal::Ready);
-        if waiters.is_empty() {
+        if self.waiters.is_empty() {
             return;
         }
         let Some(reason) = self.why_failed(id).or_else(|| self.why_hindered(id)) else { return };
         let name = &self.modules[&id].spec.name;
         let reason = format!("{name} did not become ready: {reason}");
         let status: Status = Failure::new(ErrorCode::ModuleError, reason).into();
-        for waiter in waiters {
+        for waiter in self.waiters_with(id, |goal| goal == Goal::Ready) {
             self.answer_waiter(waiter, status.clone());
         }
     }
@@ -150,12 +149,15 @@ impl Core {
     /// Why a module will not be ready unless another, which it requires directly or through others, is told
     /// to start.
     fn why_hindered(&self, id: ModuleId) -> Option<String> {
+        let waits = |slot: &&Slot| matches!(slot.state, SlotState::Vacant(Vacancy::Requires(_)));
+        if !self.modules[&id].with_role(Role::Active).any(|slot| waits(&slot)) {
+            return None;
+        }
         let mut seen = BTreeSet::from([id]);
         // Each with the requirement of this module that leads to it.
         let mut visited = vec![(id, None)];
         while let Some((at, through)) = visited.pop() {
             let module = &self.modules[&at];
-            let waits = |slot: &&Slot| matches!(slot.state, SlotState::Vacant(Vacancy::Requires(_)));
             let slot = module.with_role(Role::Active).find(waits).filter(|_| module.desired == Desired::Running);
             for name in slot.into_iter().flat_map(|slot| &slot.spec.requires) {
                 let Some(&required) = self.names.get(name).filter(|_| !self.is_serving(name)) else { continue };
