@@ -64,6 +64,7 @@ mod watch;
 pub use files::Gate;
 pub use runtimes::check_programs;
 pub use supervisor::{Options, Reloader, StartError, Supervisor};
+pub use sys::is_ignored;
 
 #[cfg(test)]
 #[global_allocator]

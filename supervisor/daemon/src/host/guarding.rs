@@ -19,6 +19,7 @@ impl Host {
             self.note(Some(cgroup.clone()));
         }
         self.guardian = Some(guardian);
+        self.guardian_refused = None;
         self.watch(Source::GuardianRead(socket));
     }
 
@@ -43,7 +44,9 @@ impl Host {
         match launched.and_then(Guardian::of) {
             Ok(guardian) => self.adopt_guardian(guardian),
             Err(error) => {
-                tracing::error!("cannot start the guardian {}: {error}", self.runtimes.runtime.display());
+                let reason = format!("{} cannot be started: {error}", self.runtimes.runtime.display());
+                tracing::error!("there is no guardian: {reason}");
+                self.guardian_refused = Some(reason);
                 self.retry_in(RETRY_INTERVAL);
             }
         }
@@ -243,5 +246,14 @@ impl Host {
 
     pub(crate) fn containment(&self) -> Option<String> {
         self.guardian.as_ref()?.containment.clone()
+    }
+
+    /// Why no process can be started, while there is no guardian.
+    pub(crate) fn guardian_fault(&self) -> Option<String> {
+        if self.guardian.is_some() {
+            return None;
+        }
+        let why = self.guardian_refused.as_deref().unwrap_or("it ended, and is started again");
+        Some(format!("not running, so no module can start: {why}; it is tried again every {RETRY_INTERVAL:?}"))
     }
 }

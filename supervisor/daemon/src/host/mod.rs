@@ -133,6 +133,8 @@ pub(crate) struct Host {
     guardian_ordered: bool,
     /// Whether there may be something to be heard from it.
     guardian_speaks: bool,
+    /// Why it could not be started, while that is so.
+    guardian_refused: Option<String>,
     runtimes: Runtimes,
     pub(crate) state_dir: StateDir,
     pub(crate) store: Store,
@@ -235,6 +237,7 @@ impl Host {
             guardian: None,
             guardian_ordered: false,
             guardian_speaks: false,
+            guardian_refused: None,
             runtimes: parts.runtimes,
             state_dir: parts.state_dir,
             store: parts.store,
