@@ -44,7 +44,7 @@ impl Default for HostSettings {
             restarts_burst: 50,
             starts_at_once: 16,
             client_requests_max: 4096,
-            clients_bytes_max: 256 * 1024 * 1024,
+            clients_bytes_max: 192 * 1024 * 1024,
         }
     }
 }

@@ -139,7 +139,7 @@ impl Core {
         if all > 0 && all + bytes > most {
             let reason = format!(
                 "the unanswered requests of all clients hold {all} bytes, and {bytes} more would be above their limit \
-                 of {most}, half of host.clients_bytes_max: try again in a moment"
+                 of {most}, three eighths of host.clients_bytes_max: try again in a moment"
             );
             return Err(refused(ErrorCode::Overloaded, reason));
         }

@@ -2,16 +2,17 @@
 //! The deciding is the core's.
 
 use crate::{
-    clients::{Followed, Follower},
-    host::{Asked, Deed, Host, Targets},
+    clients::{Counted, FOLLOWER_BYTES, FOLLOWERS_PART, Followed, Follower},
+    host::{Asked, Deed, Host, ImportArgs, Targets},
     log_lines::level,
+    long_reader::READ_AT_ONCE_BYTES_MAX,
     looks::Look,
     status::{HostStatus, ModuleStatus, Status, millis},
 };
 use bulkhead_core::{Condition, Recipient};
 use bulkhead_protocol::{
-    Delivery, ErrorCode, Failure, Json, ModuleName, Pattern, Request, RequestType, Status as Answer,
-    limits::DEADLINE_MS_MAX,
+    Delivery, ErrorCode, Failure, Json, ModuleName, Named, Pattern, Request, RequestType, Status as Answer,
+    limits::{DEADLINE_MS_MAX, NAME_BYTES_MAX},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -39,7 +40,7 @@ struct Command<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Named {
+struct NameArgs {
     name: String,
 }
 
@@ -109,11 +110,33 @@ impl Host {
                 format!("supervisor takes requests of type command, found {found:?}"),
             ))
         };
+        self.builtin_done(who, result);
+    }
+
+    /// Handles an import whose arguments were read elsewhere, since they are long.
+    pub(crate) fn builtin_import(&mut self, who: Recipient, args: Result<ImportArgs, Failure>) {
+        let result = args.and_then(|args| {
+            self.check_number(who)?;
+            self.import(who, args)
+        });
+        self.builtin_done(who, result);
+    }
+
+    fn builtin_done(&mut self, who: Recipient, result: Result<Option<Json>, Failure>) {
         match result {
             Ok(Some(data)) => self.reply(who, Answer::Success(data)),
             Ok(None) => {}
             Err(failure) => self.reply(who, failure.delivery(Delivery::NotStarted).into()),
         }
+    }
+
+    /// Whether a caller's number is free.
+    fn check_number(&self, who: Recipient) -> Result<(), Failure> {
+        let is_followed = self.followers.iter().any(|follower| follower.recipient == who);
+        if self.core.is_open(who) || is_followed || self.has_errand(who) || self.has_several(who) {
+            return Err(bad(format!("the id {} is that of a request that is not answered yet", who.id)));
+        }
+        Ok(())
     }
 
     fn builtin_command(&mut self, who: Recipient, request: &Request) -> Result<Option<Json>, Failure> {
@@ -124,10 +147,7 @@ impl Host {
         let now = self.now;
         let patience = request.deadline_ms.map_or(PATIENCE, Duration::from_millis);
         let args = &command.args;
-        let is_followed = self.followers.iter().any(|follower| follower.recipient == who);
-        if self.core.is_open(who) || is_followed || self.has_errand(who) || self.has_several(who) {
-            return Err(bad(format!("the id {} is that of a request that is not answered yet", who.id)));
-        }
+        self.check_number(who)?;
         // To wait no time at all is to ask what is so now.
         if command.name != "wait" {
             bulkhead_core::check_patience(request)?;
@@ -164,7 +184,7 @@ impl Host {
             "replay" => self.replay(who, read(args, "replay")?),
             "drop" => self.drop_set_aside(who, read(args, "drop")?),
             "forget" => {
-                let Named { name } = read(args, "forget")?;
+                let NameArgs { name } = read(args, "forget")?;
                 self.forget(who, name)
             }
             "layer1" => self.overview(who),
@@ -267,11 +287,20 @@ impl Host {
     /// Whether a caller may follow one thing more.
     fn check_follower(&self, who: Recipient) -> Result<(), Failure> {
         let followed = self.followers.iter().filter(|follower| follower.recipient.caller == who.caller).count();
-        if followed < FOLLOWED_MAX {
-            return Ok(());
+        if followed >= FOLLOWED_MAX {
+            let reason =
+                format!("{followed} events and logs are followed already: cancel one before following another");
+            return Err(Failure::new(ErrorCode::Overloaded, reason));
         }
-        let reason = format!("{followed} events and logs are followed already: cancel one before following another");
-        Err(Failure::new(ErrorCode::Overloaded, reason))
+        let (all, most) = (self.followers_bytes.get(), self.config.clients_bytes_max / FOLLOWERS_PART);
+        if all + FOLLOWER_BYTES > most {
+            let reason = format!(
+                "all who follow events and logs hold {all} bytes, of {most} at most, an eighth of \
+                 host.clients_bytes_max: try again in a moment"
+            );
+            return Err(Failure::new(ErrorCode::Overloaded, reason));
+        }
+        Ok(())
     }
 
     fn follow_events(&mut self, who: Recipient, args: EventsArgs) -> Result<Option<Json>, Failure> {
@@ -296,7 +325,8 @@ impl Host {
         if !args.follow {
             return Ok(Some(Json::null()));
         }
-        self.followers.push(Follower { recipient: who, what: Followed::Log(name.to_string()) });
+        let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
+        self.followers.push(Follower { recipient: who, what: Followed::Log(name.to_string()), held });
         Ok(None)
     }
 
@@ -324,6 +354,25 @@ pub(crate) fn log_json(line: &crate::log_lines::Line) -> Json {
 
 fn read<T: DeserializeOwned>(args: &Json, command: &str) -> Result<T, Failure> {
     args.read().map_err(|error| bad(format!("the arguments of {command}: {error}")))
+}
+
+/// Reads the arguments of a long command. Only an import has so much to say.
+pub(crate) fn read_long_command(payload: &Json) -> Result<ImportArgs, Failure> {
+    let whole: Command<'_>;
+    let (name, args) = match Named::command(payload) {
+        Some(Named { name, value }) => (name, value.unwrap_or("null")),
+        None => {
+            let read = payload.read();
+            whole = read.map_err(|error| bad(format!("expected a payload {{\"name\",\"args\"}}: {error}")))?;
+            (&*whole.name, whole.args.as_str())
+        }
+    };
+    if name != "import" {
+        let (most, found) = (READ_AT_ONCE_BYTES_MAX, payload.as_str().len());
+        let name = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
+        return Err(bad(format!("the command {name:?} of supervisor has at most {most} bytes, found {found}")));
+    }
+    serde_json::from_str(args).map_err(|error| bad(format!("the arguments of import: {error}")))
 }
 
 pub(crate) fn bad(reason: String) -> Failure {

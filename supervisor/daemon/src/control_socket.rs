@@ -1,6 +1,7 @@
 //! The control socket: where it is, who may enter, and what is done about one that was left behind.
 
 use crate::{release::Releasable, state_dir::create_private};
+use bulkhead_core::Owner;
 use nix::{
     errno::Errno,
     sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
@@ -146,11 +147,14 @@ fn try_connect(path: &Path) -> nix::Result<()> {
     connect(ours.as_raw_fd(), &UnixAddr::new(path)?)
 }
 
-/// Whether the process at the other end may use the host: the same user, or root.
-pub(crate) fn check_peer(stream: &UnixStream) -> Result<(), String> {
+/// Whether the process at the other end may use the host: the same user, or root; which of the two.
+pub(crate) fn check_peer(stream: &UnixStream) -> Result<Owner, String> {
     let peer = stream.peer_cred().map_err(|error| format!("the peer's credentials cannot be read: {error}"))?;
-    if peer.uid() == geteuid().as_raw() || peer.uid() == 0 {
-        return Ok(());
+    if peer.uid() == 0 {
+        return Ok(Owner::Root);
+    }
+    if peer.uid() == geteuid().as_raw() {
+        return Ok(Owner::Own);
     }
     Err(format!("user {} may not use this host; it is user {}'s", peer.uid(), geteuid()))
 }

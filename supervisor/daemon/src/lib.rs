@@ -20,6 +20,9 @@ mod clients;
 mod clock;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod control_socket;
+#[cfg(test)]
+#[path = "../../../protocol/tests/counting/mod.rs"]
+mod counting;
 mod crashes;
 mod endings;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
@@ -33,11 +36,13 @@ mod link;
 #[allow(clippy::disallowed_methods, reason = "a thread of its own")]
 mod log_files;
 mod log_lines;
+mod long_reader;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod looks;
 mod loop_;
 #[allow(clippy::disallowed_methods, reason = "a thread of its own, while the host is not up")]
 mod notify;
+mod portion;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod processes;
 mod readings;
@@ -59,3 +64,7 @@ mod watch;
 pub use files::Gate;
 pub use runtimes::check_programs;
 pub use supervisor::{Options, Reloader, StartError, Supervisor};
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: counting::Counting = counting::Counting;

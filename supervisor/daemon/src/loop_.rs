@@ -11,6 +11,7 @@ use crate::{
     log_lines::Stream,
     release::Releasable,
     signals::{Signal, Signals},
+    sources::Line,
     supervisor::Inject,
 };
 use bulkhead_core::{ClientId, Recipient, RunId};
@@ -34,6 +35,9 @@ const EVENTS_PER_TURN: usize = 64;
 /// How long a turn may grow before the system is asked again what else there is: somebody who floods
 /// must not keep others from being heard.
 const TURN_MAX: Duration = Duration::from_micros(500);
+
+/// Outcomes of the store and payloads that were read that are taken in one turn.
+const OUTCOMES_PER_TURN: usize = EVENTS_PER_TURN / 2;
 
 /// Events between two looks at how long a turn has grown.
 const EVENTS_PER_LOOK: usize = 2;
@@ -169,9 +173,9 @@ pub(crate) async fn readable(guardian: &Guardian, alarm: &Alarm) -> Option<io::R
 
 /// Runs the host until it has nothing left to do.
 pub(crate) async fn run(mut host: Host, injected: UnboundedReceiver<Inject>, signals: Signals) {
-    host.sources.push(Source::Program(injected));
+    host.sources.push(Source::Program(injected), Line::Front);
     if !signals.is_empty() {
-        host.sources.push(Source::Signals(signals));
+        host.sources.push(Source::Signals(signals), Line::Front);
     }
     std::future::poll_fn(|context| turn(&mut host, context)).await;
     host.finish();
@@ -184,19 +188,26 @@ fn turn(host: &mut Host, context: &mut Context<'_>) -> Poll<()> {
     let is_long = |handled: usize| {
         handled >= EVENTS_PER_TURN || (handled.is_multiple_of(EVENTS_PER_LOOK) && began.elapsed() >= TURN_MAX)
     };
-    let (mut handled, mut is_over) = (0_usize, false);
+    let mut handled = 0_usize;
     host.tick(began);
-    host.store.register(context.waker());
-    while !is_over && host.take_outcome() {
-        handled += 1;
-        is_over = is_long(handled);
+    host.register(context.waker());
+    // What the store and the reader of long payloads have done has half of a turn at most.
+    let mut has_more = true;
+    while has_more && handled < OUTCOMES_PER_TURN && !is_long(handled) {
+        has_more = host.take_outcome() || host.take_read();
+        handled += usize::from(has_more);
     }
+    let mut is_over = is_long(handled);
     loop {
         host.sources.look(context);
         while !is_over && let Some(event) = host.sources.next() {
             handled += 1;
             host.handle(event);
             is_over = is_long(handled);
+        }
+        // However much comes from those in front, one of those behind them has its turn.
+        if is_over && let Some(event) = host.sources.next_behind() {
+            host.handle(event);
         }
         host.handle_timers();
         host.flush();
@@ -209,7 +220,7 @@ fn turn(host: &mut Host, context: &mut Context<'_>) -> Poll<()> {
     if host.is_finished() {
         return Poll::Ready(());
     }
-    if host.reads_on(handled, is_over, began) || is_over {
+    if host.reads_on(handled, is_over, began) || is_over || has_more {
         context.waker().wake_by_ref();
     } else {
         host.set_alarm();

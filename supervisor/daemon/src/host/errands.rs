@@ -13,15 +13,25 @@ use bulkhead_layer1::{
     limits::SET_ASIDE_LISTED_BYTES_MAX,
     outcome::{Forgotten, SetAsideEvent},
 };
+use bulkhead_protocol::HeldBytes;
 use bulkhead_protocol::layer1::time;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashSet};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, SeqAccess, Visitor},
+};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+};
 
 /// Set-aside events that are listed when nothing is said.
 const LISTED_DEFAULT: usize = 100;
 
 /// The most that are listed at once.
 const LISTED_MAX: usize = 1000;
+
+/// The most lines that are imported at once.
+const IMPORTED_LINES_MAX: usize = 10_000;
 
 /// What is asked of the store, and what it is for.
 #[derive(Debug)]
@@ -119,16 +129,48 @@ pub(crate) struct IdArgs {
     id: i64,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ImportArgs {
+    #[serde(deserialize_with = "at_most_so_many")]
     lines: Vec<String>,
     first: u64,
     #[serde(default)]
     existing: ExistingArg,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+impl HeldBytes for ImportArgs {
+    fn held_bytes(&self) -> usize {
+        self.lines.held_bytes()
+    }
+}
+
+/// Reads lines, of which a frame has room for many more than may be imported at once: each takes twenty
+/// times as much here as the least of it takes there.
+fn at_most_so_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Lines;
+    impl<'de> Visitor<'de> for Lines {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {IMPORTED_LINES_MAX} lines")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<String>, A::Error> {
+            let mut lines = Vec::new();
+            while let Some(line) = sequence.next_element()? {
+                if lines.len() == IMPORTED_LINES_MAX {
+                    return Err(de::Error::invalid_length(lines.len() + 1, &self));
+                }
+                lines.push(line);
+            }
+            Ok(lines)
+        }
+    }
+    deserializer.deserialize_seq(Lines)
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ExistingArg {
     #[default]

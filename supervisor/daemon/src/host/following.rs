@@ -3,9 +3,10 @@
 //! told one twice. What the host says of its modules is told as it happens only.
 
 use super::*;
+use crate::clients::{Counted, FOLLOWER_BYTES, FOLLOWERS_PART};
 use bulkhead_core::{Cursor, StoredEvent};
 use bulkhead_layer1::{Job, outcome::EventPage};
-use bulkhead_protocol::{Pattern, layer1::time};
+use bulkhead_protocol::{HeldBytes, Pattern, layer1::time};
 
 /// Events that are read at once for one follower, and their bytes.
 const PAGE_EVENTS: usize = 256;
@@ -13,6 +14,25 @@ const PAGE_BYTES: usize = 256 * 1024;
 
 /// Events of the host's own that are held for a follower that has not begun.
 const EARLY_MAX: usize = 1000;
+
+/// Pages that the store reads at once for all followers together.
+const PAGES_AT_ONCE: usize = 4;
+
+/// What it costs the host to tell a follower of one event.
+const TOLD_COST: Duration = Duration::from_micros(3);
+
+/// Whose turn it is to have a page read.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    /// How many are being read.
+    in_hand: usize,
+    /// With which follower to go on.
+    next: usize,
+    /// Whether there may be one that is behind and has room.
+    pub(super) may_go_on: bool,
+    /// Whether a module has ever followed events, of which it is not noted who they are.
+    pub(super) are_for_modules: bool,
+}
 
 /// Somebody who follows events.
 #[derive(Debug)]
@@ -45,6 +65,11 @@ struct Announced {
 }
 
 impl Announced {
+    /// What it takes in a list that has grown by doubling.
+    fn bytes(&self) -> usize {
+        2 * size_of::<Announced>() + self.data.held_bytes()
+    }
+
     fn json(&self, position: Cursor) -> Json {
         event_json(position, self.time, self.name, self.data.as_str(), r#","live":true"#)
     }
@@ -87,7 +112,15 @@ impl Host {
             self.tell_begin(who, newest, 0);
         }
         let following = Following { pattern, position, standing, early };
-        self.followers.push(Follower { recipient: who, what: Followed::Events(following) });
+        let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
+        self.followers.push(Follower { recipient: who, what: Followed::Events(following), held });
+        match who.caller {
+            Caller::Client(client) => {
+                self.clients.by_id.get_mut(&client).expect("it has just asked").follows = true;
+            }
+            Caller::Run(_) => self.pages.are_for_modules = true,
+        }
+        self.pages.may_go_on = true;
         self.pump_followers();
     }
 
@@ -104,7 +137,7 @@ impl Host {
         let mut told = Vec::new();
         for index in 0..self.followers.len() {
             let has_room = self.has_room(self.followers[index].recipient.caller);
-            let Follower { recipient, what: Followed::Events(following) } = &mut self.followers[index] else {
+            let Follower { recipient, what: Followed::Events(following), .. } = &mut self.followers[index] else {
                 continue;
             };
             if following.standing != Standing::Live || event.cursor <= following.position {
@@ -112,6 +145,7 @@ impl Host {
             }
             if !has_room || event.cursor.0 != following.position.0 + 1 {
                 following.standing = Standing::Behind;
+                self.pages.may_go_on = true;
                 continue;
             }
             following.position = event.cursor;
@@ -132,12 +166,17 @@ impl Host {
             return;
         }
         let announced = Announced { name, time: wall_micros(), data: data.clone() };
+        let bytes = announced.bytes();
+        let has_room = self.followers_bytes.get() + bytes <= self.config.clients_bytes_max / FOLLOWERS_PART;
         let mut told = Vec::new();
-        for Follower { recipient, what } in &mut self.followers {
+        for Follower { recipient, what, held } in &mut self.followers {
             let Followed::Events(following) = what else { continue };
             match &mut following.early {
                 _ if !following.pattern.matches(name) => {}
-                Some(early) if early.len() < EARLY_MAX => early.push(announced.clone()),
+                Some(early) if early.len() < EARLY_MAX && has_room => {
+                    early.push(announced.clone());
+                    held.add(bytes);
+                }
                 Some(_) => {}
                 None => told.push((*recipient, announced.json(following.position))),
             }
@@ -154,11 +193,19 @@ impl Host {
         pending.is_some_and(|pending| pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2)
     }
 
-    /// Lets whoever is behind, and has taken what it was told, have more.
+    /// Lets those who are behind, and have taken what they were told, have more: a page each, one after the
+    /// other, and only so many pages at once, so that many who follow cost the others no more than few do.
     pub(super) fn pump_followers(&mut self) {
-        let newest = self.store.newest();
-        for index in 0..self.followers.len() {
-            let Follower { recipient, what: Followed::Events(following) } = &self.followers[index] else { continue };
+        if !self.pages.may_go_on || self.pages.in_hand >= PAGES_AT_ONCE {
+            return;
+        }
+        let (newest, count) = (self.store.newest(), self.followers.len());
+        for _ in 0..count {
+            let index = self.pages.next % count;
+            self.pages.next = index + 1;
+            let Follower { recipient, what: Followed::Events(following), .. } = &self.followers[index] else {
+                continue;
+            };
             if following.standing != Standing::Behind {
                 continue;
             }
@@ -172,7 +219,10 @@ impl Host {
                     bytes_max: PAGE_BYTES,
                 };
                 match self.store.errand(job) {
-                    Ok(errand) => Standing::Reading(errand),
+                    Ok(errand) => {
+                        self.pages.in_hand += 1;
+                        Standing::Reading(errand)
+                    }
                     Err(_) => return self.retry_in(RETRY_INTERVAL),
                 }
             } else {
@@ -181,29 +231,49 @@ impl Host {
             if let Followed::Events(following) = &mut self.followers[index].what {
                 following.standing = standing;
             }
+            if self.pages.in_hand >= PAGES_AT_ONCE {
+                return;
+            }
         }
+        // Whoever is behind still has no room: when it has, that is told.
+        self.pages.may_go_on = false;
     }
 
     /// The store has read events for a follower, which may have gone meanwhile.
     pub(super) fn page_read(&mut self, errand: u64, outcome: Outcome) {
+        self.pages.in_hand -= 1;
+        self.pages.may_go_on = true;
         let of_errand = |follower: &Follower| match &follower.what {
             Followed::Events(following) => following.standing == Standing::Reading(errand),
             Followed::Log(_) => false,
         };
-        let Some(index) = self.followers.iter().position(of_errand) else { return };
-        let who = self.followers[index].recipient;
-        match outcome {
-            Outcome::Events(page) => {
-                for told in self.turn_page(index, page) {
-                    self.reply(who, Status::Progress(told));
+        if let Some(index) = self.followers.iter().position(of_errand) {
+            let who = self.followers[index].recipient;
+            match outcome {
+                Outcome::Events(page) => {
+                    let told = self.turn_page(index, page);
+                    self.charge(who.caller, TOLD_COST * u32::try_from(told.len()).unwrap_or(u32::MAX));
+                    told.into_iter().for_each(|event| self.reply(who, Status::Progress(event)));
                 }
-                self.pump_followers();
+                Outcome::Failed(failure) => {
+                    self.followers.remove(index);
+                    self.reply(who, failure.into());
+                }
+                other => unreachable!("events were asked for, and the store answered {other:?}"),
             }
-            Outcome::Failed(failure) => {
-                self.followers.remove(index);
-                self.reply(who, failure.into());
-            }
-            other => unreachable!("events were asked for, and the store answered {other:?}"),
+        }
+        self.pump_followers();
+    }
+
+    /// Puts what was done for a caller outside of its portions on its account.
+    fn charge(&mut self, caller: Caller, cost: Duration) {
+        let now = self.now;
+        let link = match caller {
+            Caller::Client(client) => LinkId::Client(client),
+            Caller::Run(run) => LinkId::Run(run),
+        };
+        if let Some(link) = self.link(link) {
+            link.account.charge(now, cost);
         }
     }
 
@@ -212,6 +282,8 @@ impl Host {
         let (newest, most) = (self.store.newest(), self.config.frame_bytes_max);
         let Followed::Events(following) = &mut self.followers[index].what else { return Vec::new() };
         let early = following.early.take();
+        self.followers[index].held.shrink_to(FOLLOWER_BYTES);
+        let Followed::Events(following) = &mut self.followers[index].what else { return Vec::new() };
         let mut told = Vec::new();
         if early.is_some() || page.lost > 0 {
             let begin = serde_json::json!({ "following": true, "cursor": newest.0, "lost": page.lost });
@@ -229,4 +301,54 @@ impl Host {
 fn wall_micros() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counting::counted;
+    use std::{cell::Cell, rc::Rc};
+
+    fn follower(sum: &Rc<Cell<usize>>, id: u64, early: Option<Vec<Announced>>) -> Follower {
+        let pattern = Pattern::new(&format!("{}*", "x".repeat(200))).unwrap();
+        let following = Following { pattern, position: Cursor(0), standing: Standing::Behind, early };
+        let recipient = Recipient { caller: Caller::Client(ClientId(1)), id };
+        Follower { recipient, what: Followed::Events(following), held: Counted::new(sum, FOLLOWER_BYTES) }
+    }
+
+    #[test]
+    fn followers_are_counted_with_what_they_hold_and_no_more_when_they_are_gone() {
+        let sum = Rc::<Cell<usize>>::default();
+        for number in [4, 450, 900] {
+            let (followers, held, _) = counted(|| {
+                let mut followers = Vec::new();
+                (0..number).for_each(|id| followers.push(follower(&sum, id, None)));
+                followers
+            });
+            let (account, most) = (sum.get(), 2 * held + FOLLOWER_BYTES);
+            assert!((held..=most).contains(&account), "{held} bytes are held, and {account} are counted");
+            drop(followers);
+            assert_eq!(sum.get(), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_kept_for_a_follower_that_has_not_begun_is_counted_until_it_is_told() {
+        let sum = Rc::<Cell<usize>>::default();
+        let mut one = follower(&sum, 1, Some(Vec::new()));
+        let before = sum.get();
+        let ((), held, _) = counted(|| {
+            for number in 0..700 {
+                let data = Json::of(&serde_json::json!({ "module": "m", "detail": "x".repeat(number) }));
+                let announced = Announced { name: "module.ready", time: 0, data };
+                one.held.add(announced.bytes());
+                let Followed::Events(Following { early: Some(early), .. }) = &mut one.what else { unreachable!() };
+                early.push(announced);
+            }
+        });
+        let account = sum.get() - before;
+        assert!((held..=held + held / 2).contains(&account), "{held} bytes are held, and {account} are counted");
+        one.held.shrink_to(FOLLOWER_BYTES);
+        assert_eq!(sum.get(), before);
+    }
 }

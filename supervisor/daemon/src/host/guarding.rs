@@ -122,8 +122,13 @@ impl Host {
 
     /// What a process left in its channel and its logs is taken in before its end is decided upon.
     pub(super) fn exited(&mut self, run: RunId, exit: Exit) {
+        if self.processes.get(&run).is_none_or(|process| process.has_exited) {
+            return;
+        }
+        self.is_draining = true;
+        self.read_now(run);
         for _ in 0..DRAIN_READS_MAX {
-            let Some(process) = self.processes.get_mut(&run).filter(|process| !process.has_exited) else { return };
+            let Some(process) = self.processes.get_mut(&run) else { break };
             if !process.link.read_rest(&mut self.buffer) || !self.run_messages(run) {
                 break;
             }
@@ -137,6 +142,7 @@ impl Host {
                 Input::Closed | Input::Broken(_) => break,
             }
         }
+        self.is_draining = false;
         for stream in [Stream::Stdout, Stream::Stderr] {
             self.read_log(run, stream, DRAIN_READS_MAX, read_now);
         }

@@ -8,6 +8,7 @@ mod errands;
 mod filing;
 mod following;
 mod guarding;
+mod long_requests;
 mod modules;
 mod output;
 mod overview;
@@ -28,14 +29,17 @@ use crate::{
     layer1::{Store, Whose},
     link::{Input, Io, Link, READ_BYTES},
     log_files::LogFiles,
-    log_lines::{Bounds, Line, Stream, Tail},
+    log_lines::{Bounds, Line as LogLine, Stream, Tail},
+    long_reader::{LongReader, Payload},
     looks::Looks,
     loop_::{Event, LinkId, Source, Sources},
     notify::Notify,
+    portion::Portion,
     processes,
     readings::Readings,
     runtimes::Runtimes,
     signals::Signal,
+    sources::Line,
     state_dir::StateDir,
     supervisor::{Inject, Kind},
     sys,
@@ -43,8 +47,8 @@ use crate::{
 };
 use bulkhead_config::{HostConfig, InHand, Loaded, ModuleConfig, Problems};
 use bulkhead_core::{
-    Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, IdMap, Recipient, RequestId, RunId,
-    Time,
+    Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, HostSettings, IdMap, Owner, Places,
+    Recipient, RequestId, RunId, Time, TimeAccount,
 };
 use bulkhead_layer1::Outcome;
 use bulkhead_protocol::{
@@ -55,10 +59,13 @@ use bulkhead_protocol::{
 };
 use nix::sys::signal::Signal as UnixSignal;
 use std::{
+    cell::Cell,
     collections::{BTreeMap, HashMap},
     io,
     path::PathBuf,
+    rc::Rc,
     sync::{Arc, mpsc},
+    task::Waker,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::net::UnixStream;
@@ -68,6 +75,7 @@ use catching_up::CatchingUp;
 use errands::Errands;
 use several::Several;
 
+pub(crate) use errands::ImportArgs;
 pub(crate) use filing::Asked;
 pub(crate) use following::Following;
 pub(crate) use several::{Deed, Targets};
@@ -118,6 +126,8 @@ pub(crate) struct Host {
     pub(crate) clients: Clients,
     processes: IdMap<RunId, Process>,
     pub(crate) followers: Vec<Follower>,
+    /// What all of them hold.
+    pub(crate) followers_bytes: Rc<Cell<usize>>,
     pub(crate) guardian: Option<Guardian>,
     /// Whether one is being started, or what the last one left is being cleared.
     guardian_ordered: bool,
@@ -165,6 +175,15 @@ pub(crate) struct Host {
     unwritten: usize,
     /// Whether it was late and reads on before it judges.
     catching_up: Option<CatchingUp>,
+    long_reader: LongReader,
+    /// Whether what a process had sent before its end is being handled: all of it is, at once.
+    is_draining: bool,
+    /// What the link in hand has cost.
+    portion: Portion,
+    /// What letting clients in has cost.
+    accepting: TimeAccount,
+    places: Places,
+    pages: following::Pages,
 }
 
 /// Reads the configuration again, on whatever thread.
@@ -202,7 +221,7 @@ impl Host {
         let crashes = Crashes::new(parts.state_dir.crashes(), parts.state_dir.quarantine());
         let clock = Clock::new();
         let mut host = Host {
-            core: Core::new(parts.config.restarts.settings(), parts.seed),
+            core: Core::new(core_settings(&parts.config), parts.seed),
             config: parts.config,
             configs: HashMap::new(),
             next_generation: 1,
@@ -213,6 +232,7 @@ impl Host {
             clients: Clients::default(),
             processes: IdMap::default(),
             followers: Vec::new(),
+            followers_bytes: Rc::default(),
             guardian: None,
             guardian_ordered: false,
             guardian_speaks: false,
@@ -248,6 +268,12 @@ impl Host {
             buffer: vec![0; READ_BYTES],
             unwritten: 0,
             catching_up: None,
+            long_reader: LongReader::default(),
+            is_draining: false,
+            portion: Portion::default(),
+            accepting: TimeAccount::default(),
+            places: Places::default(),
+            pages: following::Pages::default(),
         };
         host.adopt_guardian(parts.guardian);
         host.watch(Source::Alarm(host.alarm.bell()));
@@ -381,11 +407,7 @@ impl Host {
                 self.accepted(stream);
                 self.accept_next();
             }
-            Event::Accepted(Err(error)) => {
-                tracing::warn!("cannot accept a client: {error}; trying again in {RETRY_INTERVAL:?}");
-                self.accept_refused = true;
-                self.retry_in(RETRY_INTERVAL);
-            }
+            Event::Accepted(Err(error)) => self.accept_failed(&error),
             Event::Signalled(signal, signals) => {
                 self.watch(Source::Signals(signals));
                 match signal {
@@ -412,7 +434,7 @@ impl Host {
     fn handle_injected(&mut self, inject: Inject) {
         match inject {
             Inject::Client(stream) => match stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)) {
-                Ok(stream) => self.add_client(stream),
+                Ok(stream) => self.add_client(stream, None),
                 Err(error) => tracing::error!("cannot take a client of the program: {error}"),
             },
             Inject::Stop => self.stop(),
@@ -420,6 +442,28 @@ impl Host {
     }
 
     fn watch(&mut self, source: Source) {
-        self.sources.push(source);
+        self.watch_in(source, Line::Front);
+    }
+
+    fn watch_in(&mut self, source: Source, line: Line) {
+        self.sources.push(source, line);
+    }
+
+    /// In which line a link stands with what it has cost.
+    fn line_of(&self, account: &TimeAccount) -> Line {
+        if account.has_had_its_share(self.now) { Line::Behind } else { Line::Front }
+    }
+
+    /// Lets the threads that work for the host wake whoever waits with this.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.store.register(waker);
+        self.long_reader.register(waker);
+    }
+}
+
+fn core_settings(config: &HostConfig) -> HostSettings {
+    HostSettings {
+        clients_bytes_max: clients::requests_bytes_max(config.clients_bytes_max),
+        ..config.restarts.settings()
     }
 }

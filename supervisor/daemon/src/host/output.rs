@@ -86,7 +86,9 @@ impl Host {
         match id {
             LinkId::Client(id) => {
                 self.clients.weigh(id);
-                if let Some(slow) = self.clients.too_slow(id, self.config.frame_bytes_max) {
+                if let Some(slow) =
+                    self.clients.too_slow(id, self.config.frame_bytes_max, self.config.clients_bytes_max)
+                {
                     let pending = self.clients.by_id[&slow].link.pending_bytes();
                     tracing::warn!("a client was cut off: it leaves {pending} bytes of answers unread");
                     self.remove_client(slow);
@@ -107,10 +109,14 @@ impl Host {
     /// Looks after a client's output: lets one that has caught up speak again, lets one go that has
     /// said and heard everything.
     pub(super) fn check_output(&mut self, id: LinkId) {
-        let LinkId::Client(id) = id else { return };
+        let LinkId::Client(id) = id else {
+            self.pages.may_go_on |= self.pages.are_for_modules;
+            return;
+        };
         self.clients.weigh(id);
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
         let pending = client.link.pending_bytes();
+        client.active_at = self.now;
         if client.is_paused
             && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2
             && !self.looks.is_full_of(Caller::Client(id))
@@ -119,17 +125,25 @@ impl Host {
             self.watch(Source::Next(LinkId::Client(id)));
             return;
         }
+        if client.follows && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2 {
+            self.pages.may_go_on = true;
+        }
         let caller = Caller::Client(id);
         if client.has_finished
             && pending == 0
-            && self.core.open_count(caller) == 0
-            && !self.errands.has_of(caller)
-            && !self.looks.has_of(caller)
-            && !self.readings.has_of(caller)
-            && !self.several.has_of(caller)
+            && !self.is_asked_by(caller)
             && !self.followers.iter().any(|follower| follower.recipient.caller == caller)
         {
             self.remove_client(id);
         }
+    }
+
+    /// Whether a caller waits for an answer. Whom it follows is asked beside this.
+    pub(super) fn is_asked_by(&self, caller: Caller) -> bool {
+        self.core.open_count(caller) > 0
+            || self.errands.has_of(caller)
+            || self.looks.has_of(caller)
+            || self.readings.has_of(caller)
+            || self.several.has_of(caller)
     }
 }
