@@ -7,7 +7,7 @@ use bulkhead_protocol::{Request, RequestType};
 use std::time::Duration;
 
 /// The price of any message: reading it, passing it on, and its part of what is written.
-const MESSAGE_NANOS: u64 = 3000;
+const MESSAGE_NANOS: u64 = 2500;
 
 /// The price of a thousand bytes that are passed on, and of those that the host reads itself.
 const PASSED_ON_NANOS_PER_KB: u64 = 60;
