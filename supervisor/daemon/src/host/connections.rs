@@ -4,9 +4,6 @@ use super::*;
 use bulkhead_core::{Doing, Seat};
 use std::collections::HashSet;
 
-/// What it costs the host to let a client in.
-const ACCEPT_COST: Duration = Duration::from_micros(20);
-
 /// How long after a client was let go its descriptor is free for another.
 const ROOM_INTERVAL: Duration = Duration::from_millis(2);
 
@@ -14,13 +11,11 @@ impl Host {
     pub(super) fn accept_next(&mut self) {
         if let Some(socket) = &self.socket {
             let listener = socket.listener.clone();
-            let line = self.line_of(&self.accepting);
-            self.watch_in(Source::Accept(listener), line);
+            self.watch(Source::Accept(listener));
         }
     }
 
     pub(super) fn accepted(&mut self, stream: UnixStream) {
-        self.accepting.charge(self.now, ACCEPT_COST);
         let admitted = match control_socket::check_peer(&stream) {
             Err(reason) => Err(Failure::new(ErrorCode::PermissionDenied, reason)),
             Ok(owner) if self.clients.by_id.len() < self.config.clients_max || self.make_room(owner) => Ok(owner),

@@ -180,8 +180,6 @@ pub(crate) struct Host {
     is_draining: bool,
     /// What the link in hand has cost.
     portion: Portion,
-    /// What letting clients in has cost.
-    accepting: TimeAccount,
     places: Places,
     pages: following::Pages,
 }
@@ -271,7 +269,6 @@ impl Host {
             long_reader: LongReader::default(),
             is_draining: false,
             portion: Portion::default(),
-            accepting: TimeAccount::default(),
             places: Places::default(),
             pages: following::Pages::default(),
         };
