@@ -8,10 +8,10 @@ use crate::time::Time;
 use std::time::Duration;
 
 /// What one portion of a link's messages may cost before it ends.
-pub const PORTION_MAX: Duration = Duration::from_micros(250);
+pub const PORTION_MAX: Duration = Duration::from_micros(100);
 
 /// What a link may owe before it goes behind the others.
-const SHARE: Duration = PORTION_MAX;
+const SHARE: Duration = Duration::from_micros(250);
 
 /// A link that is left alone pays back one part in so many of the time that passes: two milliseconds of the
 /// host's time in each second are nobody else's loss.
@@ -85,9 +85,9 @@ mod tests {
         // Each of two hundred has half a percent of the time.
         let mut account = TimeAccount::default();
         for round in 0..1000 {
-            account.charge(Time::from_millis(round * 50), PORTION_MAX);
+            account.charge(Time::from_millis(round * 20), PORTION_MAX);
         }
-        assert!(account.has_had_its_share(Time::from_millis(50_000)));
+        assert!(account.has_had_its_share(Time::from_millis(20_000)));
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub(crate) struct Client {
     pub(crate) owner: Option<Owner>,
     /// When it last sent or took something.
     pub(crate) active_at: Time,
+    /// Whether it has ever followed anything.
+    pub(crate) follows: bool,
     /// What is accounted for it in the sums over all clients.
     held_bytes: usize,
     output_bytes: usize,
@@ -67,7 +69,16 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(link: Link, owner: Option<Owner>, now: Time) -> Client {
-        Client { link, has_finished: false, is_paused: false, owner, active_at: now, held_bytes: 0, output_bytes: 0 }
+        Client {
+            link,
+            has_finished: false,
+            is_paused: false,
+            owner,
+            active_at: now,
+            follows: false,
+            held_bytes: 0,
+            output_bytes: 0,
+        }
     }
 }
 
