@@ -65,7 +65,7 @@ impl From<LostRequest> for Lost {
 
 impl HeldBytes for Lost {
     fn held_bytes(&self) -> usize {
-        self.r#type.held_bytes() + self.payload.held_bytes() + self.key.held_bytes()
+        self.r#type.held_bytes() + self.payload.held_bytes() + self.key.held_bytes() + self.answered.held_bytes()
     }
 }
 
@@ -224,8 +224,13 @@ mod tests {
 
     #[test]
     fn a_record_is_counted_with_what_it_holds() {
-        let lost =
-            || Lost { r#type: "command".into(), payload: Json::of(&7), key: Some("k".into()), delivery: "unknown" };
+        let lost = || Lost {
+            r#type: "command".into(),
+            payload: Json::of(&7),
+            key: Some("k".into()),
+            delivery: "unknown",
+            answered: Some("it panicked".into()),
+        };
         for (number, length) in [(0, 0), (20, 1), (20, 1000)] {
             let (crash, held, pieces) = counted(|| Crash {
                 module: "module".into(),
@@ -245,8 +250,8 @@ mod tests {
 
     #[test]
     fn what_is_told_fits_and_is_the_newest() {
-        let files = LogFiles::start(Rotation { dir: "/nonexistent".into(), file_bytes_max: 1, files: 1 }).unwrap();
-        let mut crashes = Crashes::new("/nonexistent".into(), "/nonexistent".into());
+        let files = LogFiles::start(Rotation { dir: "/proc/nonexistent".into(), file_bytes_max: 1, files: 1 }).unwrap();
+        let mut crashes = Crashes::new("/proc/nonexistent".into(), "/proc/nonexistent".into());
         for _ in 0..KEPT_MAX + 5 {
             crashes.record(record("a"), &files);
         }
