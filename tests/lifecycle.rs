@@ -403,8 +403,7 @@ fn a_host_that_was_stopped_reads_what_has_come_before_it_judges() {
     let names: Vec<String> = (0..MODULES).map(|number| format!("bad-{number}")).collect();
     let mut world = World::new();
     for name in &names {
-        let limits = "ping_interval = \"100ms\"\nping_timeout = \"100ms\"\nping_misses = 1\ncancel_grace = \"100ms\"";
-        world.module(name, "misbehave", &format!("[limits]\n{limits}"));
+        world.module(name, "misbehave", "[limits]\ncancel_grace = \"100ms\"");
     }
     world.start();
     let mut client = world.client();
@@ -412,21 +411,23 @@ fn a_host_that_was_stopped_reads_what_has_come_before_it_judges() {
     let ids: Vec<u64> = (0..MODULES)
         .map(|number| {
             let mut request = Caller::command(&names[number], "sleep", json!({ "ms": 200 }));
-            request.deadline_ms = Some(1000);
+            request.deadline_ms = Some(2000);
             client.send(&request).unwrap()
         })
         .collect();
     // What was sent before on this connection has been read.
     client.supervisor("status", Value::Null);
-    // Every answer comes in time, and every deadline and grace and ping is long over when it is read.
+    // Every answer comes in time, and every deadline and grace is long over when it is read.
     world.host().signal(Signal::SIGSTOP);
     let stopped = Instant::now();
-    until("the end of all that they are given", || (stopped.elapsed() > Duration::from_secs(2)).then_some(()));
+    until("the end of all that they are given", || (stopped.elapsed() > Duration::from_secs(3)).then_some(()));
     world.host().signal(Signal::SIGCONT);
     for id in ids {
         client.answer(id).expect("it was answered in time");
     }
-    assert_eq!(client.supervisor("crashes", json!({}))["crashes"], json!([]), "a module was killed that had answered");
+    let crashes = client.supervisor("crashes", json!({}));
+    let crashes = crashes["crashes"].as_array().unwrap();
+    assert!(crashes.is_empty(), "{} modules were killed that had answered: {:#}", crashes.len(), crashes[0]);
     world.stop();
 }
 
