@@ -54,7 +54,7 @@ pub use action::{
 pub use audit::Counts;
 pub use core::{Core, HostSettings};
 pub use ending::{Cause, Verdict};
-pub use fairness::{PORTION_MAX, TimeAccount};
+pub use fairness::{PORTION_NANOS_MAX, TimeAccount};
 pub use id_map::{IdHasher, IdMap};
 pub use layer1::{
     Cursor, Entities, KeyState, KeyUse, NewEvent, Read, StoreOp, StoreOutcome, StoredEvent, StreamView, UnitId,

@@ -108,13 +108,20 @@ impl Clients {
         Some(client)
     }
 
-    /// Brings the sums in line with what is held for this client now.
-    pub(crate) fn weigh(&mut self, id: ClientId) {
+    /// Brings the sums in line with what was read from this client and waits to be handled.
+    pub(crate) fn weigh_input(&mut self, id: ClientId) {
         let Some(client) = self.by_id.get_mut(&id) else { return };
-        let (held, output) = (client.link.held_bytes(), client.link.output_held_bytes());
+        let held = client.link.held_bytes();
         self.held_bytes = self.held_bytes - client.held_bytes + held;
+        client.held_bytes = held;
+    }
+
+    /// Brings the sums in line with what waits for this client.
+    pub(crate) fn weigh_output(&mut self, id: ClientId) {
+        let Some(client) = self.by_id.get_mut(&id) else { return };
+        let output = client.link.output_held_bytes();
         self.output_bytes = self.output_bytes - client.output_bytes + output;
-        (client.held_bytes, client.output_bytes) = (held, output);
+        client.output_bytes = output;
     }
 
     /// Who must be cut off now that this client has got more to read: itself, if more waits for it than

@@ -2,7 +2,7 @@
 //! clock would cost a part of what they do; what may take long is measured. When a portion has cost enough,
 //! the link's next one has to wait for its turn.
 
-use bulkhead_core::{PORTION_MAX, is_for_store};
+use bulkhead_core::{PORTION_NANOS_MAX, is_for_store};
 use bulkhead_protocol::{Request, RequestType};
 use std::time::Duration;
 
@@ -37,11 +37,11 @@ impl Portion {
     }
 
     pub(crate) fn is_over(self) -> bool {
-        self.0 >= PORTION_MAX.as_nanos() as u64
+        self.0 >= PORTION_NANOS_MAX
     }
 
-    pub(crate) fn cost(self) -> Duration {
-        Duration::from_nanos(self.0)
+    pub(crate) fn nanos(self) -> u64 {
+        self.0
     }
 }
 

@@ -133,10 +133,11 @@ impl Host {
             self.client_message(id, message);
             self.message_handled();
         }
-        self.clients.weigh(id);
+        self.clients.weigh_input(id);
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
-        let held = client.link.held_bytes();
-        if self.clients.held_bytes > self.config.clients_bytes_max / clients::HELD_PART && held > READ_BYTES {
+        if self.clients.held_bytes > self.config.clients_bytes_max / clients::HELD_PART
+            && client.link.held_bytes() > READ_BYTES
+        {
             let all = self.clients.held_bytes;
             let most = self.config.clients_bytes_max / clients::HELD_PART;
             let reason = format!(
@@ -146,7 +147,7 @@ impl Host {
             self.expel(id, Failure::new(ErrorCode::Overloaded, reason));
             return;
         }
-        client.link.account.charge(now, self.portion.cost());
+        client.link.account.charge(now, self.portion.nanos());
         if client.link.reading.is_some() {
             return;
         }

@@ -19,7 +19,7 @@ const EARLY_MAX: usize = 1000;
 const PAGES_AT_ONCE: usize = 4;
 
 /// What it costs the host to tell a follower of one event.
-const TOLD_COST: Duration = Duration::from_micros(3);
+const TOLD_NANOS: u64 = 3000;
 
 /// Whose turn it is to have a page read.
 #[derive(Debug, Default)]
@@ -313,7 +313,7 @@ impl Host {
             match outcome {
                 Outcome::Events(page) => {
                     let told = self.turn_page(index, page);
-                    self.charge(who.caller, TOLD_COST * u32::try_from(told.len()).unwrap_or(u32::MAX));
+                    self.charge(who.caller, TOLD_NANOS * told.len() as u64);
                     told.into_iter().for_each(|event| self.reply(who, Status::Progress(event)));
                 }
                 Outcome::Failed(failure) => {
@@ -327,14 +327,14 @@ impl Host {
     }
 
     /// Puts what was done for a caller outside of its portions on its account.
-    fn charge(&mut self, caller: Caller, cost: Duration) {
+    fn charge(&mut self, caller: Caller, nanos: u64) {
         let now = self.now;
         let link = match caller {
             Caller::Client(client) => LinkId::Client(client),
             Caller::Run(run) => LinkId::Run(run),
         };
         if let Some(link) = self.link(link) {
-            link.account.charge(now, cost);
+            link.account.charge(now, nanos);
         }
     }
 

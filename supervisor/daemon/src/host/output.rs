@@ -86,7 +86,7 @@ impl Host {
     pub(super) fn more_waits(&mut self, id: LinkId) {
         match id {
             LinkId::Client(id) => {
-                self.clients.weigh(id);
+                self.clients.weigh_output(id);
                 if let Some(slow) =
                     self.clients.too_slow(id, self.config.frame_bytes_max, self.config.clients_bytes_max)
                 {
@@ -114,7 +114,7 @@ impl Host {
             self.pages.may_go_on |= self.pages.are_for_modules;
             return;
         };
-        self.clients.weigh(id);
+        self.clients.weigh_output(id);
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
         let pending = client.link.pending_bytes();
         client.active_at = self.now;
