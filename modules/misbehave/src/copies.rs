@@ -36,7 +36,8 @@ pub(crate) fn fork_and_return(_: &mut Misbehave, ctx: &mut Context<'_>, args: &J
         for _ in 0..3 {
             std::thread::spawn(move || {
                 while Instant::now() < until {
-                    let _ = io::stderr().write_all(&vec![b'\n'; 8]);
+                    let lines = "\n".repeat(8);
+                    let _ = io::stderr().write_all(lines.as_bytes());
                 }
             });
         }
