@@ -117,6 +117,32 @@ fn instances_share_the_work_and_each_is_restarted_by_itself() {
 }
 
 #[test]
+fn a_module_that_had_to_be_killed_at_its_stop_is_told_of_everywhere() {
+    let (mut world, mut client) = bad("[limits]\nstop_timeout = \"100ms\"\nterm_timeout = \"100ms\"\n");
+    let words = "had to be killed: it ended neither within 100ms of shutdown (limits.stop_timeout)";
+    client.wait_ready("bad");
+    client.call("bad", "ignore_sigterm", json!({})).unwrap();
+    let events = client.follow("module.exited");
+    let stopped = world.bulkhead(&["stop", "bad"]);
+    let said = String::from_utf8_lossy(&stopped.stdout);
+    assert_eq!(stopped.status.code(), Some(0), "{said}");
+    assert!(said.starts_with("bad: stopped\n") && said.contains(words), "{said}");
+    let event = client.event(events, "module.exited");
+    assert!(event["data"]["detail"].as_str().is_some_and(|detail| detail.contains(words)), "{event:#}");
+    let logs = String::from_utf8_lossy(&world.bulkhead(&["logs", "bad"]).stdout).into_owned();
+    assert!(logs.contains("[bad#1 was stopped, and ") && logs.contains(words), "{logs}");
+    assert!(client.status("bad")["last_exit"].as_str().is_some_and(|last| last.contains(words)));
+
+    // By a restart as well; and a stop that needs no more than asking says nothing.
+    client.supervisor("start", named("bad"));
+    client.call("bad", "ignore_sigterm", json!({})).unwrap();
+    let restarted = client.supervisor("restart", named("bad"));
+    assert!(restarted["remarks"][0].as_str().is_some_and(|remark| remark.contains(words)), "{restarted:#}");
+    assert_eq!(client.supervisor("stop", named("bad")), json!({ "name": "bad", "state": "stopped" }));
+    world.stop();
+}
+
+#[test]
 fn a_reload_under_load_loses_nothing() {
     let (mut world, mut client) = bad("");
     client.wait_ready("bad");

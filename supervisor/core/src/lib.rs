@@ -16,6 +16,7 @@ mod answers;
 mod audit;
 mod blame;
 mod bucket;
+mod compiling;
 mod control;
 mod core;
 mod delivery;
@@ -45,6 +46,7 @@ mod starts;
 mod steps;
 mod time;
 mod timers;
+mod uncaught;
 mod view;
 mod waiters;
 

@@ -8,6 +8,19 @@ pub(crate) enum ToBeSaid {
     Crash(Box<CrashRecord>),
 }
 
+/// Why a start could not even be ordered.
+pub(super) struct NotStarted {
+    reason: String,
+    /// Another try would be in vain.
+    permanent: bool,
+}
+
+impl From<String> for NotStarted {
+    fn from(reason: String) -> NotStarted {
+        NotStarted { reason, permanent: false }
+    }
+}
+
 impl Host {
     /// Carries out what the core has decided. What is said of it for people and for whoever follows events
     /// waits until those whom it concerns are written to.
@@ -44,6 +57,7 @@ impl Host {
                     }
                 }
                 Action::Tell(event) => self.tell(&event),
+                Action::Remark { run, text } => self.remark(run, format!("[{text}]")),
                 Action::EventRefused { run, reason } => self.event_refused(run, &reason),
                 Action::Removed(module) => {
                     self.tails.remove(module.as_str());
@@ -73,19 +87,19 @@ impl Host {
     }
 
     pub(super) fn spawn(&mut self, run: RunId, generation: u64, instance: String) {
-        if let Err(reason) = self.try_spawn(run, generation, instance) {
-            self.core.handle_spawn_failed(self.now, run, false, &reason);
+        if let Err(NotStarted { reason, permanent }) = self.try_spawn(run, generation, instance) {
+            self.core.handle_spawn_failed(self.now, run, permanent, &reason);
         }
     }
 
-    pub(super) fn try_spawn(&mut self, run: RunId, generation: u64, instance: String) -> Result<(), String> {
+    pub(super) fn try_spawn(&mut self, run: RunId, generation: u64, instance: String) -> Result<(), NotStarted> {
         let config = self.configs.get(&generation).expect("a generation is kept while it is used").clone();
         let order = launch::order(&config, &self.runtimes, run.0, &self.state_dir);
         let (process, descriptors) =
             launch::prepare(config, generation, instance, self.config.frame_bytes_max, self.log_bounds)
                 .map_err(|error| format!("cannot make its descriptors: {error}"))?;
-        let guardian = self.guardian.as_mut().ok_or("the guardian is not running")?;
-        guardian.push(&order, descriptors)?;
+        let guardian = self.guardian.as_mut().ok_or_else(|| "the guardian is not running".to_owned())?;
+        guardian.push(&order, descriptors).map_err(|reason| NotStarted { reason, permanent: true })?;
         let io = process.link.io.clone();
         let logs: Vec<_> = process.logs.iter().map(|log| (log.stream, log.pipe.clone())).collect();
         self.processes.insert(run, process);

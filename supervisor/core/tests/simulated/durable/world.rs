@@ -434,6 +434,7 @@ impl World {
             | Action::RecordCrash(_)
             | Action::Quarantine { .. }
             | Action::Removed(_) => {}
+            Action::Remark { .. } => {}
             Action::EventRefused { .. } => self.refused = true,
         }
         Ok(())
