@@ -49,11 +49,27 @@ pub struct Spawn {
     pub env: Vec<(String, String)>,
     /// Whether a fourth descriptor came along.
     pub channel: bool,
+    /// Whether the program is one of the host's own, so that it is not the module's fault if it cannot be run.
+    pub is_host_program: bool,
     /// Most private writable memory of one process, in bytes (`RLIMIT_DATA`).
     pub memory_bytes_max: Option<u64>,
     /// Name of the run's control group below the guardian's, where groups are in use; without it
     /// the guardian takes one from the run's number.
     pub cgroup: Option<String>,
+}
+
+/// Why a program could not be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// Something about the module's own files or settings: another try would fail as well.
+    Lasting,
+    /// Something about the module's own files that may pass.
+    Passing,
+    /// The system has no descriptor, memory or process for it just now: others would fare no better.
+    Lack,
+    /// Something of the host's own, such as a program, is not there or cannot be used.
+    HostPart,
 }
 
 /// Guardian to host.
@@ -81,8 +97,8 @@ pub enum Report {
     SpawnFailed {
         /// Which run.
         run: u64,
-        /// Whether another try may succeed.
-        permanent: bool,
+        /// Whose fault that is, and whether another try may succeed.
+        fault: Fault,
         /// The reason, for people.
         message: String,
     },

@@ -86,10 +86,10 @@ impl Guardian {
                 self.pair.report(&Report::Spawned { run: number, pid: ended.pid });
             }
             if let State::Failing(failure) = &run.state {
-                let (message, permanent) = (failure.message.clone(), failure.permanent);
+                let (message, fault) = (failure.message.clone(), failure.fault);
                 run.group.take().inspect(|group| group.remove());
                 self.runs.remove(&number);
-                self.pair.report(&Report::SpawnFailed { run: number, permanent, message });
+                self.pair.report(&Report::SpawnFailed { run: number, fault, message });
                 continue;
             }
             run.state = State::Clearing { since: Instant::now(), complained: false };

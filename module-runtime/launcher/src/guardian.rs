@@ -218,8 +218,8 @@ impl Guardian {
                 self.runs.insert(number, run);
                 self.next_look.get_or_insert(Instant::now() + STRAY_LOOK_EVERY);
             }
-            Err(Failure { message, permanent }) => {
-                self.pair.report(&Report::SpawnFailed { run: number, permanent, message });
+            Err(Failure { message, fault }) => {
+                self.pair.report(&Report::SpawnFailed { run: number, fault, message });
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One process that the host ordered, from its fork to the end of its whole tree.
 
 use crate::cgroup::Group;
-use crate::failure::Failure;
+use crate::failure::{Failure, Started};
 use bulkhead_protocol::guardian::Spawn;
 use libc::pid_t;
 use std::os::fd::OwnedFd;
@@ -27,14 +27,18 @@ pub(crate) struct Run {
     pub(crate) group: Option<Group>,
     /// How many processes of the tree were killed that had outlived the leader, or left it.
     pub(crate) killed: u32,
-    program: String,
-    cwd: String,
+    order: Started,
 }
 
 impl Run {
     pub(crate) fn new(pid: pid_t, pipe: OwnedFd, group: Option<Group>, spawn: Spawn) -> Run {
-        let program = spawn.argv.into_iter().next().unwrap_or_default();
-        Run { pid, state: State::Starting { pipe }, group, killed: 0, program, cwd: spawn.cwd }
+        let order = Started {
+            program: spawn.argv.into_iter().next().unwrap_or_default(),
+            cwd: spawn.cwd,
+            is_host_program: spawn.is_host_program,
+            memory_is_limited: spawn.memory_bytes_max.is_some(),
+        };
+        Run { pid, state: State::Starting { pipe }, group, killed: 0, order }
     }
 
     /// Whether the leader is not reaped yet, so that its process id is still its own.
@@ -57,7 +61,7 @@ impl Run {
                 true
             }
             Progress::Failed(stage, errno) => {
-                self.state = State::Failing(Failure::in_child(stage, errno, &self.program, &self.cwd));
+                self.state = State::Failing(Failure::in_child(stage, errno, &self.order));
                 false
             }
         }

@@ -152,6 +152,7 @@ impl Core {
                         | Vacancy::Failed(_)
                         | Vacancy::GaveUp(_)
                         | Vacancy::Requires(_)
+                        | Vacancy::Lacking(_)
                         | Vacancy::Ordered => {}
                     }
                     *vacancy = Vacancy::Stopped;
@@ -244,7 +245,9 @@ impl Core {
                     self.starts.leave(*ticket);
                     slot.state = SlotState::Vacant(Vacancy::Stopped);
                 }
-                SlotState::Vacant(Vacancy::Requires(_)) => slot.state = SlotState::Vacant(Vacancy::Stopped),
+                SlotState::Vacant(Vacancy::Requires(_) | Vacancy::Lacking(_)) => {
+                    slot.state = SlotState::Vacant(Vacancy::Stopped);
+                }
                 SlotState::Vacant(_) => {}
                 SlotState::Clearing { next, .. } => *next = Vacancy::Stopped,
             }

@@ -35,6 +35,8 @@ pub enum Verdict {
     Failure,
     /// Trying again would be in vain.
     Permanent,
+    /// A part of the host's own failed and took it along, or kept it from starting: that is not counted.
+    Lost,
 }
 
 /// The exit code by which a module says that trying again would be in vain.
@@ -45,6 +47,7 @@ pub(crate) fn verdict(cause: Option<&Cause>, exit: &Exit, was_ready: bool, unans
     match (cause, exit) {
         (Some(Cause::Stop), _) => Verdict::Commanded,
         (Some(Cause::WrongProtocol(_)), _) => Verdict::Permanent,
+        (Some(Cause::GuardianLost), _) => Verdict::Lost,
         (Some(Cause::InitFailed(_)) | None, Exit::Code(EXIT_PERMANENT)) => Verdict::Permanent,
         (None, Exit::Code(0)) if was_ready && !unanswered => Verdict::Clean,
         (
@@ -53,8 +56,7 @@ pub(crate) fn verdict(cause: Option<&Cause>, exit: &Exit, was_ready: bool, unans
                 | Cause::InitFailed(_)
                 | Cause::Hung(_)
                 | Cause::Violation(_)
-                | Cause::CpuTime(_)
-                | Cause::GuardianLost,
+                | Cause::CpuTime(_),
             )
             | None,
             Exit::Code(_) | Exit::Signal(_),

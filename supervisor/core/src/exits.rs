@@ -72,10 +72,13 @@ impl Core {
         let next = self.what_follows(now, run_id, verdict, &reason, is_explained);
         let start_failed = role == Role::Active
             && self.runs[&run_id].ready_at.is_none()
-            && !matches!((verdict, &next), (Verdict::Commanded, _) | (_, Vacancy::Ordered));
+            && !matches!((verdict, &next), (Verdict::Commanded | Verdict::Lost, _) | (_, Vacancy::Ordered));
         let is_left = matches!(next, Vacancy::Waiting { why: Why::Left, .. });
         let module = self.modules.get_mut(&module_id).expect("a module outlives its runs");
-        module.last_exit = Some((now, reason.clone()));
+        // What was never started has not ended.
+        if (verdict, &exit) != (Verdict::Lost, &None) {
+            module.last_exit = Some((now, reason.clone()));
+        }
         module.slot(slot_id).expect("a slot outlives its run").state = SlotState::Clearing { run: run_id, next };
         let makes_room = verdict == Verdict::Failure || is_left;
         let heir = if role == Role::Active && makes_room { self.take_over(module_id, slot_id) } else { None };
@@ -102,6 +105,7 @@ impl Core {
         if start_failed {
             self.start_failed(now, module_id, run_id, &reason, &last_words);
         }
+        self.tried_lacks(now, run_id, verdict == Verdict::Lost);
         self.settle(now, module_id);
         self.give_turns(now);
     }
@@ -116,7 +120,7 @@ impl Core {
         is_explained: bool,
     ) -> Vacancy {
         let run = &self.runs[&run_id];
-        let ready_for = run.ready_for();
+        let (ready_for, lack) = (run.ready_for(), run.lack);
         let has_left = run.last.is_some();
         let has_worked = run.knows_the_guilty();
         let is_awaited = has_left && self.is_awaited(run.module, run);
@@ -150,6 +154,10 @@ impl Core {
                 decide(slot.restart.failed(now, ready_for, &rules, &mut slot.random), reason)
             }
             (Verdict::Commanded, _) => Vacancy::Ordered,
+            (Verdict::Lost, _) if lack.is_some() => Vacancy::Lacking(lack.expect("it was just seen")),
+            // It may have done what it was there for once.
+            (Verdict::Lost, Policy::Never) => Vacancy::Finished(reason.to_owned()),
+            (Verdict::Lost, Policy::Always | Policy::OnFailure) => Vacancy::Waiting { until: now, why: Why::HostPart },
             (Verdict::Permanent, _) => Vacancy::Failed(reason.to_owned()),
             (Verdict::Clean, Policy::OnFailure | Policy::Never) | (Verdict::Failure, Policy::Never) => {
                 Vacancy::Finished(reason.to_owned())
@@ -182,6 +190,9 @@ impl Core {
             Verdict::Clean => "module.finished",
             Verdict::Failure => "module.crashed",
             Verdict::Permanent => "module.failed",
+            // What was never started has not been lost either; its place says what is lacking.
+            Verdict::Lost if exit.is_none() => return,
+            Verdict::Lost => "module.lost",
         };
         if matches!(verdict, Verdict::Failure | Verdict::Permanent) {
             let last = run.last.as_ref();
@@ -240,7 +251,7 @@ impl Core {
         let waiting = |state: &SlotState| {
             matches!(
                 state,
-                SlotState::Vacant(Vacancy::Waiting { .. } | Vacancy::InLine(_))
+                SlotState::Vacant(Vacancy::Waiting { .. } | Vacancy::InLine(_) | Vacancy::Lacking(_))
                     | SlotState::Clearing { next: Vacancy::Waiting { .. }, .. }
             )
         };
@@ -279,11 +290,13 @@ impl Core {
                     slot.restart.clear();
                     self.try_start(now, run.module, run.slot);
                 }
+                Vacancy::Lacking(lack) if !self.lacks.contains(lack) => self.try_start(now, run.module, run.slot),
                 Vacancy::Stopped
                 | Vacancy::Finished(_)
                 | Vacancy::Failed(_)
                 | Vacancy::GaveUp(_)
                 | Vacancy::InLine(_)
+                | Vacancy::Lacking(_)
                 | Vacancy::Requires(_) => {}
             }
         }

@@ -24,6 +24,7 @@ mod exits;
 mod fairness;
 mod health;
 mod id_map;
+mod lacks;
 mod lateness;
 mod layer1;
 mod leaving;
@@ -53,6 +54,7 @@ pub use core::{Core, HostSettings};
 pub use ending::{Cause, Verdict};
 pub use fairness::{PORTION_MAX, TimeAccount};
 pub use id_map::{IdHasher, IdMap};
+pub use lacks::{GuardianRestarts, Need};
 pub use layer1::{
     Cursor, Entities, KeyState, KeyUse, NewEvent, Read, StoreOp, StoreOutcome, StoredEvent, StreamView, UnitId,
 };

@@ -101,6 +101,9 @@ impl Core {
     pub(crate) fn start_due(&mut self, now: Time, id: ModuleId, slot_id: SlotId) {
         let Some(slot) = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)) else { return };
         let SlotState::Vacant(Vacancy::Waiting { why, .. }) = slot.state else { return };
+        if why == Why::HostPart {
+            return self.try_start(now, id, slot_id);
+        }
         if why != Why::HostLimit {
             let from = self.bucket.reserve(now);
             if from > now {
@@ -129,10 +132,11 @@ impl Core {
         let Some(slot) = module.slot(slot_id) else { return false };
         let spec = slot.spec.clone();
         let missing = spec.requires.iter().find(|name| !self.is_serving(name)).cloned();
-        let vacancy = match (running, missing) {
-            (false, _) => Vacancy::Stopped,
-            (true, Some(missing)) => Vacancy::Requires(missing),
-            (true, None) => return true,
+        let vacancy = match (running, missing, self.lacks.of_all()) {
+            (false, ..) => Vacancy::Stopped,
+            (true, Some(missing), _) => Vacancy::Requires(missing),
+            (true, None, Some(lack)) => Vacancy::Lacking(lack),
+            (true, None, None) => return true,
         };
         let slot = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)).expect("it was there above");
         slot.state = SlotState::Vacant(vacancy);
@@ -163,6 +167,7 @@ impl Core {
         self.runs.insert(run_id, new_run(now, id, slot_id, spec, instance, starting));
         self.send_control(run_id, Control::Init);
         self.starts.begin(run_id);
+        self.tries_lacks(run_id);
         self.arm(run_id);
     }
 
@@ -173,9 +178,10 @@ impl Core {
     }
 
     /// The process runs.
-    pub fn handle_spawned(&mut self, run_id: RunId, pid: i32) {
+    pub fn handle_spawned(&mut self, now: Time, run_id: RunId, pid: i32) {
         if let Some(run) = self.runs.get_mut(&run_id) {
             run.pid = Some(pid);
+            self.tried_lacks(now, run_id, false);
         }
     }
 
@@ -370,6 +376,7 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
         left_at: None,
         phase,
         cause: None,
+        lack: None,
         in_flight: VecDeque::new(),
         in_flight_bytes: 0,
         held: VecDeque::new(),

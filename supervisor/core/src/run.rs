@@ -5,6 +5,7 @@ pub(crate) use crate::action::RunId;
 use crate::{
     action::Control,
     ending::Cause,
+    lacks::LackId,
     leaving::LastAnswer,
     module::{ModuleId, SlotId},
     pending::RequestId,
@@ -98,6 +99,8 @@ pub(crate) struct Run {
     pub(crate) phase: Phase,
     /// Why the host ended it; the first reason counts.
     pub(crate) cause: Option<Cause>,
+    /// What the host lacked for its start.
+    pub(crate) lack: Option<LackId>,
     /// Requests sent and not answered, in the order in which they were sent.
     pub(crate) in_flight: VecDeque<RequestId>,
     pub(crate) in_flight_bytes: usize,

@@ -1,7 +1,7 @@
 //! The host's end of the pair that joins it to its guardian: orders out, with descriptors, reports in.
 //! The guardian itself is a program of its own, `module-runtime guardian`.
 
-use crate::{link::has_hung_up, sys};
+use crate::{link::has_hung_up, strangers::OwnChild, sys};
 use bulkhead_protocol::guardian::{DATAGRAM_BYTES_MAX, GUARDIAN_FD, Order, Report};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair};
@@ -21,6 +21,7 @@ pub(crate) struct Guardian {
     /// A `SOCK_SEQPACKET` socket; the type is used for its readiness only, which is the same.
     pub(crate) socket: Rc<UnixDatagram>,
     child: Child,
+    _own: OwnChild,
     /// Orders that the guardian has not taken yet.
     waiting: VecDeque<Waiting>,
     /// Whether somebody waits until more can be sent.
@@ -77,12 +78,15 @@ impl Guardian {
         let mut command = Command::new(program);
         command.arg("guardian").stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/");
         sys::inherit(&mut command, theirs, GUARDIAN_FD);
+        let mut own = OwnChild::starting();
         let child = command.spawn()?;
+        own.started(child.id());
         // `command` owned the guardian's end; it must not stay open on this side.
         drop(command);
         Ok(Guardian {
             socket: Rc::new(UnixDatagram::from_std(ours.into())?),
             child,
+            _own: own,
             waiting: VecDeque::new(),
             awaits_room: false,
             buffer: vec![0; DATAGRAM_BYTES_MAX],
@@ -175,9 +179,15 @@ impl Guardian {
         has_hung_up(self.socket.as_fd())
     }
 
+    /// Ends a guardian that cannot be relied upon to end by itself.
+    pub(crate) fn kill(&mut self) {
+        // It fails only for one that has ended.
+        let _ = self.child.kill();
+    }
+
     /// Ends the guardian and returns how it ended. It clears whatever still runs before it goes.
     pub(crate) fn end(self) -> String {
-        let Guardian { socket, mut child, .. } = self;
+        let Guardian { socket, mut child, _own, .. } = self;
         let _ = nix::sys::socket::shutdown(socket.as_raw_fd(), nix::sys::socket::Shutdown::Both);
         drop(socket);
         match child.wait() {
@@ -200,6 +210,7 @@ mod tests {
             cwd: "/".into(),
             env: Vec::new(),
             channel: false,
+            is_host_program: false,
             memory_bytes_max: None,
             cgroup: None,
         })

@@ -112,6 +112,7 @@ pub(crate) fn order(config: &ModuleConfig, runtimes: &Runtimes, run: u64, state_
         cwd: config.folder.to_string_lossy().into_owned(),
         env,
         channel: config.kind.transport() == Transport::Socket,
+        is_host_program: !matches!(config.kind, ModuleKind::Process { .. }),
         memory_bytes_max: match config.kind {
             // Its memory is bounded inside the process, which needs more than that for itself.
             ModuleKind::Wasm { .. } => None,

@@ -15,6 +15,7 @@ mod crashes;
 mod endings;
 mod guardian;
 mod host;
+mod inherited;
 mod launch;
 mod layer1;
 mod link;
@@ -29,8 +30,10 @@ mod signals;
 mod sources;
 mod state_dir;
 mod status;
+mod strangers;
 mod supervisor;
 mod sys;
 
+pub use inherited::take_over_process;
 pub use runtimes::check_programs;
 pub use supervisor::{Options, Reloader, StartError, Supervisor};

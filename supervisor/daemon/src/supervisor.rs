@@ -5,6 +5,7 @@ use crate::{
     control_socket::{ControlSocket, SocketError},
     guardian::{Guardian, Incoming},
     host::{Host, Parts},
+    inherited::take_over_process,
     layer1::{Store, StoreError},
     log_files::{LogFiles, Rotation},
     loop_,
@@ -132,14 +133,17 @@ impl Supervisor {
         drop(self);
     }
 
-    /// Runs a host as this process's work, until SIGTERM or SIGINT ends it. SIGHUP reads the
-    /// configuration again. Tells a service manager of it, if `$NOTIFY_SOCKET` names one.
+    /// Runs a host as this process's work, until SIGTERM, SIGINT or SIGQUIT ends it. SIGHUP reads the
+    /// configuration again, SIGUSR1 opens log files anew. Tells a service manager of it, if `$NOTIFY_SOCKET`
+    /// names one. Signals, interval timers and the mask of modes of the process are set by
+    /// [`take_over_process`], and it reaps children that are not its own.
     ///
     /// # Errors
     /// As [`Supervisor::start`].
     pub fn run_daemon(loaded: Loaded, options: Options) -> Result<(), StartError> {
         let (_inject, injected) = unbounded_channel();
         let (started, _) = mpsc::channel();
+        take_over_process();
         raise_descriptor_limit();
         sys::give_large_buffers_back();
         run(loaded, options, injected, started, Kind::Daemon)

@@ -2,7 +2,7 @@
 
 use crate::crowds::counted;
 use crate::support::{Host, Setting, everywhere, files};
-use bulkhead_protocol::guardian::{Order, Report};
+use bulkhead_protocol::guardian::{Fault, Order, Report};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::fs::File;
 use std::io::Read;
@@ -84,13 +84,25 @@ fn a_failed_start_says_why_and_whether_to_try_again() {
     expect_failure(&mut host, spawn, true, "are too long for the kernel");
 }
 
+#[test]
+fn a_program_of_the_hosts_own_that_is_not_there_is_told_from_a_modules() {
+    let mut host = Host::start(&Setting::plain());
+    for (is_host_program, expected) in [(true, Fault::HostPart), (false, Fault::Lasting)] {
+        let mut spawn = host.order_for(&["/nonexistent/module-runtime"]);
+        spawn.is_host_program = is_host_program;
+        host.send_spawn(spawn);
+        let Report::SpawnFailed { fault, .. } = host.next() else { panic!("it cannot have been started") };
+        assert_eq!(fault, expected);
+    }
+}
+
 #[track_caller]
 fn expect_failure(host: &mut Host, spawn: bulkhead_protocol::guardian::Spawn, lasting: bool, expected: &str) {
     let ordered = spawn.run;
     host.send_spawn(spawn);
     match host.next() {
-        Report::SpawnFailed { run, permanent, message } => {
-            assert_eq!((run, permanent), (ordered, lasting), "{message}");
+        Report::SpawnFailed { run, fault, message } => {
+            assert_eq!((run, fault == Fault::Lasting), (ordered, lasting), "{fault:?} {message}");
             assert!(message.contains(expected), "expected {expected:?} in {message:?}");
         }
         other => panic!("expected {expected:?}, found {other:?}"),

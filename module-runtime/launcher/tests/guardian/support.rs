@@ -215,6 +215,7 @@ impl Host {
             cwd: "/".to_owned(),
             env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned()), (MARK.to_owned(), self.mark.clone())],
             channel: false,
+            is_host_program: false,
             memory_bytes_max: None,
             cgroup: None,
         }

@@ -1,7 +1,7 @@
 //! Signalling, killing and clearing of trees that do all they can to survive.
 
 use crate::support::{DEADLINE, Host, Setting, await_condition, everywhere, role};
-use bulkhead_protocol::guardian::Report;
+use bulkhead_protocol::guardian::{Fault, Report};
 use libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, c_int, pid_t};
 use std::fs;
 use std::time::Instant;
@@ -404,7 +404,7 @@ fn control_groups_hold_their_runs_and_disappear_with_them() {
             let mut spawn = host.order_for(&["/bin/true"]);
             spawn.cgroup = Some(name.to_owned());
             host.send_spawn(spawn);
-            assert!(matches!(host.next(), Report::SpawnFailed { permanent: true, .. }), "{name}");
+            assert!(matches!(host.next(), Report::SpawnFailed { fault: Fault::Lasting, .. }), "{name}");
         }
         host.pair = None;
         assert_eq!(host.guardian_exit().code(), Some(0));

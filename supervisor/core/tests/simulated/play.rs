@@ -7,7 +7,7 @@ use crate::{
     store::Tickets,
 };
 use bulkhead_core::{
-    Action, Caller, ClientId, Condition, Control, Core, Evidence, HostSettings, Recipient, RequestId, RunId, Time,
+    Action, Caller, ClientId, Condition, Control, Core, Evidence, HostSettings, Need, Recipient, RequestId, RunId, Time,
 };
 use bulkhead_protocol::{ErrorCode, Exit, Failure, Json, Request, RequestType, Response, Status};
 use std::{collections::HashMap, time::Duration};
@@ -161,6 +161,8 @@ impl Player {
                 self.core.handle_late(self.now, gap);
             }
             "shutdown" => self.core.handle_shutdown(now),
+            "lack" => self.core.handle_lack(need(line.word(1)), line.word(2)),
+            "able" => self.core.handle_able(now, &need(line.word(1))),
             "announce" => {
                 let payload = Json::parse(&format!(r#"{{"event":"{}"}}"#, line.word(1))).unwrap();
                 self.core.publish(now, payload).unwrap_or_else(|failure| panic!("{}", failure.error));
@@ -233,7 +235,10 @@ impl Player {
         let (now, run) = (self.now, self.run(line.word(1)));
         let last = line.option("last").is_some();
         match line.word(0) {
-            "spawned" => self.core.handle_spawned(run, run.0 as i32 + 1000),
+            "spawned" => self.core.handle_spawned(now, run, run.0 as i32 + 1000),
+            "refused" => {
+                self.core.handle_start_refused(now, run, need(line.word(2)), line.word(3));
+            }
             "spawn-failed" => {
                 self.core.handle_spawn_failed(now, run, line.word(2) == "permanent", line.word(3));
             }
@@ -315,4 +320,12 @@ fn ready(line: &Line) -> Json {
         features.join(",")
     );
     Json::parse(&text).unwrap()
+}
+
+fn need(text: &str) -> Need {
+    match text {
+        "guardian" => Need::Guardian,
+        "resources" => Need::Resources,
+        part => Need::Part(part.to_owned()),
+    }
 }

@@ -71,22 +71,33 @@ impl Host {
     }
 
     pub(super) fn spawn(&mut self, run: RunId, generation: u64, instance: String) {
-        if let Err(reason) = self.try_spawn(run, generation, instance) {
-            self.core.handle_spawn_failed(self.now, run, false, &reason);
+        match self.try_spawn(run, generation, instance) {
+            Ok(()) => {}
+            Err((Some(need), reason)) => self.start_refused(run, need, &reason),
+            Err((None, reason)) => self.core.handle_spawn_failed(self.now, run, false, &reason),
         }
     }
 
-    pub(super) fn try_spawn(&mut self, run: RunId, generation: u64, instance: String) -> Result<(), String> {
+    /// An error comes with what the host lacks, unless it is the module's own.
+    pub(super) fn try_spawn(
+        &mut self,
+        run: RunId,
+        generation: u64,
+        instance: String,
+    ) -> Result<(), (Option<Need>, String)> {
         let config = self.configs.get(&generation).expect("a generation is kept while it is used").clone();
         let order = launch::order(&config, &self.runtimes, run.0, &self.state_dir);
         self.state_dir
             .create_data(config.name.as_str())
-            .map_err(|error| format!("cannot create its data folder: {error}"))?;
+            .map_err(|error| format!("cannot create its data folder: {error}"))
+            .map_err(|reason| (Some(Need::Part(reason.clone())), reason))?;
         let (process, descriptors) =
             launch::prepare(config, generation, instance, self.config.frame_bytes_max, self.log_bounds)
-                .map_err(|error| format!("cannot make its descriptors: {error}"))?;
-        let guardian = self.guardian.as_mut().ok_or("the guardian is not running")?;
-        guardian.push(&order, descriptors)?;
+                .map_err(|error| (Some(Need::Resources), format!("cannot make its descriptors: {error}")))?;
+        let Some(guardian) = &mut self.guardian else {
+            return Err((Some(Need::Guardian), "the guardian is not running".into()));
+        };
+        guardian.push(&order, descriptors).map_err(|reason| (None, reason))?;
         let io = process.link.io.clone();
         let logs: Vec<_> = process.logs.iter().map(|log| (log.stream, log.pipe.clone())).collect();
         self.processes.insert(run, process);
@@ -193,6 +204,7 @@ impl Host {
         let level_is_warning = matches!(
             event,
             "module.crashed"
+                | "module.lost"
                 | "module.failed"
                 | "module.quarantined"
                 | "module.reload_failed"

@@ -1,33 +1,74 @@
 //! The guardian's side of the host: reports in, orders out, and what is done when it is gone.
 
 use super::{modules::read_now, *};
+use crate::strangers;
 
 /// How long the order to kill what has ended waits for another order that it can go with.
 const KILL_DELAY: Duration = Duration::from_millis(2);
+
+/// How long a guardian may take for its first word.
+const GUARDIAN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long children that hide behind the guardian's end may wait.
+const REAP_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Why an order can be pushed.
 const SHORT_ORDER: &str = "an order without a command line is short";
 
 impl Host {
+    /// Takes a guardian into service. What is ordered before its first word waits for that.
     pub(super) fn adopt_guardian(&mut self, guardian: Guardian) {
         let socket = guardian.socket.clone();
-        if let Some(cgroup) = &guardian.cgroup
+        let has_spoken = guardian.containment.is_some();
+        self.guardian = Some(guardian);
+        self.watch(Source::GuardianRead(socket));
+        if has_spoken {
+            self.guardian_has_spoken();
+        } else {
+            self.guardian_due = Some(Instant::now() + GUARDIAN_TIMEOUT);
+        }
+    }
+
+    fn guardian_has_spoken(&mut self) {
+        self.guardian_due = None;
+        self.guardian_restarts.handle_started(self.now);
+        if let Some(cgroup) = self.guardian.as_ref().and_then(|guardian| guardian.cgroup.clone())
             && let Err(error) = self.state_dir.note(Some(cgroup.as_ref()))
         {
             tracing::warn!("cannot leave a note in the state directory: {error}");
         }
-        self.guardian = Some(guardian);
-        self.watch(Source::GuardianRead(socket));
+        self.core.handle_able(self.now, &Need::Guardian);
     }
 
-    pub(super) fn start_guardian(&mut self) {
+    /// It is time for the next guardian, or one that is starting takes too long.
+    pub(super) fn guardian_is_due(&mut self) {
+        if let Some(guardian) = &mut self.guardian {
+            tracing::error!("the guardian said nothing for {GUARDIAN_TIMEOUT:?} and is killed");
+            guardian.kill();
+            return self.guardian_lost();
+        }
+        if self.is_ended() {
+            return;
+        }
         match Guardian::start(&self.runtimes.runtime) {
             Ok(guardian) => self.adopt_guardian(guardian),
             Err(error) => {
-                tracing::error!("cannot start the guardian {}: {error}", self.runtimes.runtime.display());
-                self.retry_in(RETRY_INTERVAL);
+                let reason = format!("the guardian {} cannot be started: {error}", self.runtimes.runtime.display());
+                self.lacks_guardian(&reason);
             }
         }
+    }
+
+    /// There is no guardian; another one is tried, as often as is reasonable.
+    fn lacks_guardian(&mut self, reason: &str) {
+        // Said once, and not at each try: `status` says it for as long as it lasts.
+        if self.guardian_reason.as_deref() != Some(reason) {
+            tracing::error!("{reason}; trying again until there is one");
+            self.guardian_reason = Some(reason.to_owned());
+        }
+        self.core.handle_lack(Need::Guardian, reason);
+        let next = self.guardian_restarts.handle_ended(self.now);
+        self.guardian_due = Some(self.clock.instant(next));
     }
 
     /// Hears what the guardian has to say, if it speaks. It comes when what clients and modules sent is on
@@ -62,10 +103,7 @@ impl Host {
                 if let Some(guardian) = &mut self.guardian {
                     guardian.containment = Some(containment);
                     guardian.cgroup = cgroup;
-                    let cgroup = guardian.cgroup.clone().map(PathBuf::from);
-                    if let Err(error) = self.state_dir.note(cgroup.as_deref()) {
-                        tracing::warn!("cannot leave a note in the state directory: {error}");
-                    }
+                    self.guardian_has_spoken();
                 }
             }
             Report::Spawned { run, pid } => {
@@ -73,10 +111,16 @@ impl Host {
                 if let Some(process) = self.processes.get_mut(&run) {
                     process.pid = Some(pid);
                 }
-                self.core.handle_spawned(run, pid);
+                self.core.handle_spawned(self.now, run, pid);
             }
-            Report::SpawnFailed { run, permanent, message } => {
-                self.core.handle_spawn_failed(self.now, RunId(run), permanent, &message);
+            Report::SpawnFailed { run, fault, message } => {
+                let run = RunId(run);
+                match fault {
+                    Fault::Lasting => self.core.handle_spawn_failed(self.now, run, true, &message),
+                    Fault::Passing => self.core.handle_spawn_failed(self.now, run, false, &message),
+                    Fault::Lack => self.start_refused(run, Need::Resources, &message),
+                    Fault::HostPart => self.start_refused(run, Need::Part(message.clone()), &message),
+                }
             }
             Report::Exited { run, code, signal, .. } => self.exited(RunId(run), endings::exit(code, signal)),
             Report::Gone { run, killed } => {
@@ -136,10 +180,7 @@ impl Host {
     pub(super) fn guardian_lost(&mut self) {
         let Some(guardian) = self.guardian.take() else { return };
         let cgroup = guardian.cgroup.clone().map(PathBuf::from);
-        // One that never said a word would end again at once.
-        let has_spoken = guardian.containment.is_some();
         let how = guardian.end();
-        tracing::error!("the guardian ended ({how}) and every module with it; starting another one");
         if let Some(cgroup) = cgroup {
             processes::clear_cgroup(&cgroup);
         }
@@ -149,14 +190,30 @@ impl Host {
                 process.has_exited = true;
             }
         }
-        if has_spoken {
-            self.start_guardian();
-        } else {
-            self.retry_in(RETRY_INTERVAL);
-        }
+        self.guardian_reason = None;
+        self.lacks_guardian(&format!("the guardian ended ({how}) and every module with it"));
         for run in self.core.run_ids() {
             self.core.handle_lost(self.now, run);
             self.perform();
+        }
+        if self.guardian_due.is_some_and(|due| due <= Instant::now()) {
+            self.guardian_due = None;
+            self.guardian_is_due();
+        }
+    }
+
+    /// The host itself could not start a process: that is told once, and tried again until it can.
+    pub(super) fn start_refused(&mut self, run: RunId, need: Need, reason: &str) {
+        if self.core.handle_start_refused(self.now, run, need, reason) {
+            tracing::error!("a module cannot be started: {reason}; trying again until it can");
+        }
+    }
+
+    /// Reaps children that are not the host's own.
+    pub(super) fn reap_strangers(&mut self) {
+        if strangers::reap() == strangers::Left::Some {
+            self.strangers_left = true;
+            self.retry_in(REAP_RETRY_INTERVAL);
         }
     }
 

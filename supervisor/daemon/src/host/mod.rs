@@ -37,14 +37,14 @@ use crate::{
 };
 use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
 use bulkhead_core::{
-    Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, IdMap, Recipient, RequestId, RunId,
-    Time,
+    Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, GuardianRestarts, IdMap, Need,
+    Recipient, RequestId, RunId, Time,
 };
 use bulkhead_layer1::Outcome;
 use bulkhead_protocol::{
     Delivery, ErrorCode, Exit, Failure, FrameError, Json, Message, MessageError, ModuleName, Request, RequestType,
     Response, Status, WireRequest,
-    guardian::{Order, Report},
+    guardian::{Fault, Order, Report},
     limits::REWRITE_BYTES_MAX,
 };
 use nix::sys::signal::Signal as UnixSignal;
@@ -103,6 +103,11 @@ pub(crate) struct Host {
     processes: IdMap<RunId, Process>,
     pub(crate) followers: Vec<Follower>,
     pub(crate) guardian: Option<Guardian>,
+    guardian_restarts: GuardianRestarts,
+    /// When to start another guardian, or, while one is starting, when to give it up.
+    guardian_due: Option<Instant>,
+    /// Why there is none, as far as that was said.
+    guardian_reason: Option<String>,
     /// Whether there may be something to be heard from it.
     guardian_speaks: bool,
     runtimes: Runtimes,
@@ -124,8 +129,10 @@ pub(crate) struct Host {
     /// What the files say that comes into force with the next start only.
     pub(crate) restart_needed: Option<String>,
     next_watchdog: Option<Instant>,
-    /// When to try again what the system refused: accepting, or starting the guardian.
+    /// When to try again what the system refused: accepting, or sending an order.
     retry_at: Option<Instant>,
+    /// Whether there may be children to reap that are not the host's own.
+    strangers_left: bool,
     accept_refused: bool,
     /// Since when it is stopping.
     stopping: Option<Instant>,
@@ -180,6 +187,9 @@ impl Host {
             processes: IdMap::default(),
             followers: Vec::new(),
             guardian: None,
+            guardian_restarts: GuardianRestarts::default(),
+            guardian_due: None,
+            guardian_reason: None,
             guardian_speaks: false,
             runtimes: parts.runtimes,
             state_dir: parts.state_dir,
@@ -198,6 +208,7 @@ impl Host {
             reloader: parts.reloader,
             restart_needed: None,
             retry_at: None,
+            strangers_left: false,
             accept_refused: false,
             stopping: None,
             ended_at: None,
@@ -235,7 +246,7 @@ impl Host {
     fn next_due(&self) -> Option<Instant> {
         let core = self.core.poll_timeout().map(|time| self.clock.instant(time));
         let farewell = self.ended_at.map(|at| at + FAREWELL);
-        [core, self.next_watchdog, self.retry_at, farewell].into_iter().flatten().min()
+        [core, self.next_watchdog, self.retry_at, self.guardian_due, farewell].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timers(&mut self) {
@@ -243,7 +254,7 @@ impl Host {
             self.core.handle_timeout(self.now);
             self.perform();
         }
-        if self.next_watchdog.is_none() && self.retry_at.is_none() {
+        if self.next_watchdog.is_none() && self.retry_at.is_none() && self.guardian_due.is_none() {
             return;
         }
         let now = Instant::now();
@@ -253,13 +264,18 @@ impl Host {
             self.notify.send("WATCHDOG=1");
             self.next_watchdog = Some(now + every);
         }
+        if self.guardian_due.is_some_and(|due| due <= now) {
+            self.guardian_due = None;
+            self.guardian_is_due();
+            self.perform();
+        }
         if self.retry_at.is_some_and(|due| due <= now) {
             self.retry_at = None;
             if std::mem::take(&mut self.accept_refused) {
                 self.accept_next();
             }
-            if self.guardian.is_none() && !self.is_ended() {
-                self.start_guardian();
+            if std::mem::take(&mut self.strangers_left) {
+                self.reap_strangers();
             }
             self.flush_guardian();
             self.pump_followers();
@@ -326,7 +342,14 @@ impl Host {
                 self.watch(Source::Signals(signals));
                 match signal {
                     Signal::Terminate => self.stop(),
+                    Signal::RunsOut if self.stopping.is_none() => {
+                        tracing::error!("power or processor time of the host run out (SIGPWR or SIGXCPU): stopping");
+                        self.stop();
+                    }
+                    Signal::RunsOut => {}
                     Signal::Reload => self.reload_all(),
+                    Signal::ReopenLogs => self.log_files.reopen(),
+                    Signal::Child => self.reap_strangers(),
                 }
             }
             Event::Injected(inject, receiver) => {
