@@ -53,6 +53,9 @@ pub struct Spawn {
     pub is_host_program: bool,
     /// Most private writable memory of one process, in bytes (`RLIMIT_DATA`).
     pub memory_bytes_max: Option<u64>,
+    /// By how much its `oom_score_adj` is above the guardian's, so that the kernel's memory killer takes it,
+    /// and what it starts, before the guardian and the host.
+    pub oom_score: u16,
     /// Name of the run's control group below the guardian's, where groups are in use; without it
     /// the guardian takes one from the run's number.
     pub cgroup: Option<String>,
@@ -85,6 +88,18 @@ pub enum Report {
         cgroup: Option<String>,
         /// Process id of the guardian.
         pid: i32,
+        /// Files with a line `oom_kill` that counts what the kernel's memory killer took: of the memory group that
+        /// host and guardian are in, and of the machine.
+        memory_counters: Vec<String>,
+    },
+    /// One of these counters rose, or that of a run.
+    MemoryKills,
+    /// The process is in a memory group of its own.
+    MemoryGroup {
+        /// Which run.
+        run: u64,
+        /// The file with the group's counter.
+        counter: String,
     },
     /// The program runs.
     Spawned {

@@ -11,8 +11,9 @@
 use crate::cgroup::Group;
 use crate::descent::descend;
 use crate::guardian::Guardian;
+use crate::memory;
 use crate::processes::{Process, walk};
-use crate::run::State;
+use crate::run::{MemoryGroup, State};
 use crate::sys::{self, Waited};
 use crate::trees::STOP_MAX;
 use bulkhead_protocol::guardian::Report;
@@ -49,6 +50,9 @@ impl Guardian {
     /// Reaps who has ended, kills who has outlived his leader, and reports the runs that are gone.
     pub(crate) fn clear(&mut self) {
         let due = self.next_look.is_some_and(|at| at <= Instant::now());
+        if due && self.look_delay.is_zero() {
+            self.look_at_memory();
+        }
         let orphan_ended = self.reap();
         let clearing = self.runs.values().any(|run| run.is_clearing());
         if !(due || orphan_ended || clearing || self.ending.is_some()) {
@@ -69,6 +73,33 @@ impl Guardian {
             self.look_delay = Duration::ZERO;
             self.doomed.clear();
             self.next_look = (!self.runs.is_empty()).then(|| Instant::now() + STRAY_LOOK_EVERY);
+        }
+    }
+
+    /// Tells the host whether the kernel's memory killer was at work, and which runs have a counter of their own.
+    fn look_at_memory(&mut self) {
+        let mut risen = self.memory.have_risen();
+        for (number, run) in self.runs.iter_mut().filter(|(_, run)| matches!(run.state, State::Running)) {
+            match &mut run.memory {
+                MemoryGroup::Shared => {}
+                MemoryGroup::Own(counter, seen) => {
+                    let now = memory::kills(counter).unwrap_or(*seen);
+                    risen |= now > *seen;
+                    *seen = now;
+                }
+                MemoryGroup::Unknown => match self.memory.own_of(run.pid) {
+                    None => run.memory = MemoryGroup::Shared,
+                    Some(counter) => {
+                        let text = counter.to_string_lossy().into_owned();
+                        self.pair.report(&Report::MemoryGroup { run: *number, counter: text });
+                        let seen = memory::kills(&counter).unwrap_or(0);
+                        run.memory = MemoryGroup::Own(counter, seen);
+                    }
+                },
+            }
+        }
+        if risen {
+            self.pair.report(&Report::MemoryKills);
         }
     }
 

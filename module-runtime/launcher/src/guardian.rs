@@ -10,6 +10,7 @@ use crate::child::Launch;
 use crate::clearing::STRAY_LOOK_EVERY;
 use crate::descent::OwnChildren;
 use crate::failure::Failure;
+use crate::memory::{self, Counters};
 use crate::pair::Pair;
 use crate::run::{Run, State};
 use crate::sys;
@@ -41,6 +42,7 @@ pub(crate) struct Guardian {
     pub(crate) own_pid: pid_t,
     pub(crate) base: Option<Base>,
     pub(crate) children: OwnChildren,
+    pub(crate) memory: Counters,
     /// When to look again for processes to kill, and how long to wait after that.
     pub(crate) next_look: Option<Instant>,
     pub(crate) look_delay: Duration,
@@ -98,12 +100,19 @@ impl Guardian {
         let base = choose_containment()?;
         let children = OwnChildren::open().map_err(|error| format!("cannot read the list of children: {error}"))?;
         let own_pid = nix::unistd::getpid().as_raw();
+        if let Err(error) = memory::check_scores() {
+            sys::say(&format!(
+                "cannot write /proc/self/oom_score_adj, so modules are not taken first when memory runs out: {error}"
+            ));
+        }
+        let memory = Counters::of_this_process();
         let mut guardian = Guardian {
             pair,
             runs: BTreeMap::new(),
             own_pid,
             base,
             children,
+            memory,
             next_look: None,
             look_delay: Duration::ZERO,
             stubborn: 0,
@@ -117,6 +126,7 @@ impl Guardian {
             containment: if guardian.base.is_some() { "cgroup" } else { "subreaper" }.to_owned(),
             cgroup: guardian.base.as_ref().map(|base| base.path().to_string_lossy().into_owned()),
             pid: own_pid,
+            memory_counters: guardian.memory.files(),
         });
         Ok(guardian)
     }

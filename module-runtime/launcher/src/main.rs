@@ -14,6 +14,7 @@ mod descent;
 mod failure;
 mod filter;
 mod guardian;
+mod memory;
 mod native;
 mod orders;
 mod pair;

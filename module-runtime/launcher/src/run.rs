@@ -5,6 +5,7 @@ use crate::failure::{Failure, Started};
 use bulkhead_protocol::guardian::Spawn;
 use libc::pid_t;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Where a run stands. Its reports follow: `Spawned`, `Exited` and `Gone`, or `SpawnFailed` alone.
@@ -19,12 +20,24 @@ pub(crate) enum State {
     Clearing { since: Instant, complained: bool },
 }
 
+/// The memory group of a run's leader.
+pub(crate) enum MemoryGroup {
+    /// It may still be entering one.
+    Unknown,
+    /// That of the guardian.
+    Shared,
+    /// One of its own, with the file that counts kills, and how many it counted.
+    Own(PathBuf, u64),
+}
+
 /// One run.
 pub(crate) struct Run {
     /// The leader: the first process, and the parent or adopter of all others.
     pub(crate) pid: pid_t,
     pub(crate) state: State,
     pub(crate) group: Option<Group>,
+    /// What is known of its memory group.
+    pub(crate) memory: MemoryGroup,
     /// How many processes of the tree were killed that had outlived the leader, or left it.
     pub(crate) killed: u32,
     order: Started,
@@ -38,7 +51,7 @@ impl Run {
             is_host_program: spawn.is_host_program,
             memory_is_limited: spawn.memory_bytes_max.is_some(),
         };
-        Run { pid, state: State::Starting { pipe }, group, killed: 0, order }
+        Run { pid, state: State::Starting { pipe }, group, memory: MemoryGroup::Unknown, killed: 0, order }
     }
 
     /// Whether the leader is not reaped yet, so that its process id is still its own.

@@ -1,5 +1,6 @@
 //! Why a process ended, and what kind of ending that was: the table that restarts are decided from.
 
+use crate::action::MemoryKill;
 use bulkhead_protocol::Exit;
 use std::{fmt, time::Duration};
 
@@ -78,6 +79,14 @@ pub(crate) fn describe(cause: Option<&Cause>, exit: &Exit, was_ready: bool, unan
         },
         (Some(cause), Exit::Code(code)) => format!("{cause} (exit code {code})"),
         (Some(cause), Exit::Signal(_)) => cause.to_string(),
+    }
+}
+
+/// Says that the kernel ended a process, behind how it ended.
+pub(crate) fn by_memory_killer(kill: MemoryKill) -> &'static str {
+    match kill {
+        MemoryKill::Certain => ": the kernel's memory killer took it, as the memory of its control group ran out",
+        MemoryKill::Probable => ": probably the kernel's memory killer took it, as memory ran out at that time",
     }
 }
 

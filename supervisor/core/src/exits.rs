@@ -43,6 +43,11 @@ impl Core {
         let (was_ready, unanswered) = (run.ready_at.is_some(), self.has_unfinished(run));
         let verdict = ending::verdict(run.cause.as_ref(), &exit, was_ready, unanswered);
         let mut reason = ending::describe(run.cause.as_ref(), &exit, was_ready, unanswered);
+        if run.cause.is_none()
+            && let Some(kill) = evidence.memory_kill
+        {
+            reason.push_str(ending::by_memory_killer(kill));
+        }
         reason.truncate(reason.floor_char_boundary(16 * QUOTE_BYTES_MAX));
         self.ended(now, run_id, verdict, reason, Some(exit), evidence);
     }

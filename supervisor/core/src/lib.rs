@@ -47,7 +47,7 @@ mod view;
 mod waiters;
 
 pub use action::{
-    Action, Announcement, Caller, ClientId, Control, CrashRecord, Evidence, LostRequest, Recipient, RunId,
+    Action, Announcement, Caller, ClientId, Control, CrashRecord, Evidence, LostRequest, MemoryKill, Recipient, RunId,
 };
 pub use audit::Counts;
 pub use core::{Core, HostSettings};

@@ -30,6 +30,8 @@ pub(crate) struct Guardian {
     /// `cgroup` or `subreaper`, once it has said hello.
     pub(crate) containment: Option<String>,
     pub(crate) cgroup: Option<String>,
+    /// Files that count what the kernel's memory killer took.
+    pub(crate) memory_counters: Vec<String>,
 }
 
 /// An order on its way.
@@ -92,6 +94,7 @@ impl Guardian {
             buffer: vec![0; DATAGRAM_BYTES_MAX],
             containment: None,
             cgroup: None,
+            memory_counters: Vec::new(),
         })
     }
 
@@ -212,6 +215,7 @@ mod tests {
             channel: false,
             is_host_program: false,
             memory_bytes_max: None,
+            oom_score: 0,
             cgroup: None,
         })
     }

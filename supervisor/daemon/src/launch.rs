@@ -4,6 +4,7 @@
 use crate::{
     link::{Io, Link},
     log_lines::{Bounds, Splitter, Stream},
+    memory_kills::Counter,
     processes::TREE_VARIABLE,
     release::Releasable,
     runtimes::Runtimes,
@@ -40,6 +41,8 @@ pub(crate) struct Process {
     pub(crate) generation: u64,
     pub(crate) instance: String,
     pub(crate) pid: Option<i32>,
+    /// What the memory killer took of its own memory group, where it has one.
+    pub(crate) memory_kills: Option<Counter>,
     /// Its leader has ended: what still comes is not its own.
     pub(crate) has_exited: bool,
     /// It leaves too much unread and is being killed: nothing more is written for it.
@@ -85,6 +88,7 @@ pub(crate) fn prepare(
         generation,
         instance,
         pid: None,
+        memory_kills: None,
         has_exited: false,
         is_cut_off: false,
         events_refused: 0,
@@ -120,6 +124,7 @@ pub(crate) fn order(config: &ModuleConfig, runtimes: &Runtimes, run: u64, state_
                 config.resources.memory_limit
             }
         },
+        oom_score: u16::try_from(config.resources.oom_score).unwrap_or(u16::MAX),
         cgroup: Some(format!("{}-{run}", config.name)),
     })
 }

@@ -22,6 +22,7 @@ mod link;
 mod log_files;
 mod log_lines;
 mod loop_;
+mod memory_kills;
 mod notify;
 mod processes;
 mod release;

@@ -226,7 +226,8 @@ async fn start_guardian(program: &Path, alarm: &mut Alarm) -> Result<Guardian, R
     alarm.set(Instant::now() + GUARDIAN_TIMEOUT);
     loop {
         match guardian.receive() {
-            Incoming::Report(Report::Hello { containment, cgroup, .. }) => {
+            Incoming::Report(Report::Hello { containment, cgroup, memory_counters, .. }) => {
+                guardian.memory_counters = memory_counters;
                 guardian.containment = Some(containment);
                 guardian.cgroup = cgroup;
                 return Ok(guardian);

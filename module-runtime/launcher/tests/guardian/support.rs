@@ -190,7 +190,7 @@ impl Host {
             .unwrap();
         let mark = format!("{}-{}", std::process::id(), MARKS.fetch_add(1, Ordering::Relaxed));
         match read_report(near.as_fd()) {
-            Some(Report::Hello { containment, cgroup, pid }) => {
+            Some(Report::Hello { containment, cgroup, pid, .. }) => {
                 assert_eq!(pid, guardian.id() as i32);
                 let (pair, setting) = (Some(near), setting.clone());
                 Ok(Host { pair, guardian, containment, cgroup, mark, setting, next_run: 1 })
@@ -217,6 +217,7 @@ impl Host {
             channel: false,
             is_host_program: false,
             memory_bytes_max: None,
+            oom_score: 500,
             cgroup: None,
         }
     }

@@ -7,7 +7,8 @@ use crate::{
     store::Tickets,
 };
 use bulkhead_core::{
-    Action, Caller, ClientId, Condition, Control, Core, Evidence, HostSettings, Need, Recipient, RequestId, RunId, Time,
+    Action, Caller, ClientId, Condition, Control, Core, Evidence, HostSettings, MemoryKill, Need, Recipient, RequestId,
+    RunId, Time,
 };
 use bulkhead_protocol::{ErrorCode, Exit, Failure, Json, Request, RequestType, Response, Status};
 use std::{collections::HashMap, time::Duration};
@@ -245,7 +246,12 @@ impl Player {
             "exit" | "end" => {
                 let exit = line.word(2).parse().map_or_else(|_| Exit::Signal(line.word(2).into()), Exit::Code);
                 let unsent = line.list("unsent").iter().filter_map(|label| self.sent(run, label)).collect();
-                let evidence = Evidence { stderr: line.list("stderr"), unsent };
+                let memory_kill = line.option("memory").map(|how| match how {
+                    "certain" => MemoryKill::Certain,
+                    "probable" => MemoryKill::Probable,
+                    other => panic!("neither certain nor probable: {other:?}"),
+                });
+                let evidence = Evidence { stderr: line.list("stderr"), unsent, memory_kill };
                 self.core.handle_exited(now, run, exit, evidence);
                 if line.word(0) == "end" {
                     self.core.handle_gone(now, run);

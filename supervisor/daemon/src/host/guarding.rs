@@ -31,6 +31,8 @@ impl Host {
 
     fn guardian_has_spoken(&mut self) {
         self.guardian_due = None;
+        let files = self.guardian.as_ref().map(|guardian| guardian.memory_counters.as_slice()).unwrap_or_default();
+        self.memory_kills = counters(files);
         self.guardian_restarts.handle_started(self.now);
         if let Some(cgroup) = self.guardian.as_ref().and_then(|guardian| guardian.cgroup.clone())
             && let Err(error) = self.state_dir.note(Some(cgroup.as_ref()))
@@ -99,11 +101,18 @@ impl Host {
 
     pub(super) fn report(&mut self, report: Report) {
         match report {
-            Report::Hello { containment, cgroup, .. } => {
+            Report::Hello { containment, cgroup, memory_counters, .. } => {
                 if let Some(guardian) = &mut self.guardian {
                     guardian.containment = Some(containment);
                     guardian.cgroup = cgroup;
+                    guardian.memory_counters = memory_counters;
                     self.guardian_has_spoken();
+                }
+            }
+            Report::MemoryKills => self.look_at_memory_kills(),
+            Report::MemoryGroup { run, counter } => {
+                if let Some(process) = self.processes.get_mut(&RunId(run)) {
+                    process.memory_kills = Counter::open(counter.as_ref());
                 }
             }
             Report::Spawned { run, pid } => {
@@ -174,7 +183,24 @@ impl Host {
             Some(tail) => tail.last_stderr(run.0, CRASH_LINES, CRASH_LINES_BYTES_MAX),
             None => Vec::new(),
         };
-        self.core.handle_exited(self.now, run, exit, Evidence { stderr, unsent });
+        let memory_kill = self.memory_kill(run, &exit);
+        self.core.handle_exited(self.now, run, exit, Evidence { stderr, unsent, memory_kill });
+    }
+
+    /// Whether the kernel's memory killer ended a process.
+    fn memory_kill(&mut self, run: RunId, exit: &Exit) -> Option<MemoryKill> {
+        let killed = matches!(exit, Exit::Signal(name) if name == UnixSignal::SIGKILL.as_str());
+        let process = self.processes.get_mut(&run).filter(|_| killed)?;
+        memory_kills::judge(process.memory_kills.as_mut(), &mut self.memory_kills, Instant::now())
+    }
+
+    /// Some counter has risen: each is looked at, so that it is known when.
+    fn look_at_memory_kills(&mut self) {
+        let now = Instant::now();
+        let own = self.processes.iter_mut().filter_map(|(_, process)| process.memory_kills.as_mut());
+        for counter in own.chain(&mut self.memory_kills) {
+            counter.has_risen(now);
+        }
     }
 
     pub(super) fn guardian_lost(&mut self) {
@@ -259,4 +285,9 @@ impl Host {
     pub(crate) fn containment(&self) -> Option<String> {
         self.guardian.as_ref()?.containment.clone()
     }
+}
+
+/// The counters of these files, as far as they can be read.
+pub(super) fn counters(files: &[String]) -> Vec<Counter> {
+    files.iter().filter_map(|file| Counter::open(file.as_ref())).collect()
 }

@@ -27,6 +27,7 @@ use crate::{
     log_files::LogFiles,
     log_lines::{Bounds, Line, Stream, Tail},
     loop_::{Event, LinkId, Source, Sources},
+    memory_kills::{self, Counter},
     notify::Notify,
     processes,
     runtimes::Runtimes,
@@ -37,8 +38,8 @@ use crate::{
 };
 use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
 use bulkhead_core::{
-    Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, GuardianRestarts, IdMap, Need,
-    Recipient, RequestId, RunId, Time,
+    Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, GuardianRestarts, IdMap, MemoryKill,
+    Need, Recipient, RequestId, RunId, Time,
 };
 use bulkhead_layer1::Outcome;
 use bulkhead_protocol::{
@@ -108,6 +109,8 @@ pub(crate) struct Host {
     guardian_due: Option<Instant>,
     /// Why there is none, as far as that was said.
     guardian_reason: Option<String>,
+    /// What the kernel's memory killer took where the host is, and of the whole machine.
+    memory_kills: Vec<Counter>,
     /// Whether there may be something to be heard from it.
     guardian_speaks: bool,
     runtimes: Runtimes,
@@ -190,6 +193,7 @@ impl Host {
             guardian_restarts: GuardianRestarts::default(),
             guardian_due: None,
             guardian_reason: None,
+            memory_kills: Vec::new(),
             guardian_speaks: false,
             runtimes: parts.runtimes,
             state_dir: parts.state_dir,
