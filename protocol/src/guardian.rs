@@ -36,6 +36,22 @@ pub enum Order {
     },
 }
 
+/// Most processes that one record of the leaders' families has.
+pub const FAMILY_MAX: usize = 2000;
+
+/// A process below a leader. Number and start time name it for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Relative {
+    /// Its number.
+    pub pid: i32,
+    /// Clock ticks after boot.
+    #[serde(rename = "t")]
+    pub started: u64,
+    /// The session that it is in.
+    #[serde(rename = "s")]
+    pub session: i32,
+}
+
 /// How to start one process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spawn {
@@ -91,6 +107,11 @@ pub enum Report {
         /// Files with a line `oom_kill` that counts what the kernel's memory killer took: of the memory group that
         /// host and guardian are in, and of the machine.
         memory_counters: Vec<String>,
+    },
+    /// The processes that are below the leaders now, at most [`FAMILY_MAX`]; instead of those of the last report.
+    Family {
+        /// Who.
+        processes: Vec<Relative>,
     },
     /// One of these counters rose, or that of a run.
     MemoryKills,

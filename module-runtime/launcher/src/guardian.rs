@@ -10,6 +10,7 @@ use crate::child::Launch;
 use crate::clearing::STRAY_LOOK_EVERY;
 use crate::descent::OwnChildren;
 use crate::failure::Failure;
+use crate::family::Family;
 use crate::memory::{self, Counters};
 use crate::pair::Pair;
 use crate::run::{Run, State};
@@ -43,6 +44,7 @@ pub(crate) struct Guardian {
     pub(crate) base: Option<Base>,
     pub(crate) children: OwnChildren,
     pub(crate) memory: Counters,
+    pub(crate) family: Family,
     /// When to look again for processes to kill, and how long to wait after that.
     pub(crate) next_look: Option<Instant>,
     pub(crate) look_delay: Duration,
@@ -113,6 +115,7 @@ impl Guardian {
             base,
             children,
             memory,
+            family: Family::default(),
             next_look: None,
             look_delay: Duration::ZERO,
             stubborn: 0,
@@ -157,6 +160,7 @@ impl Guardian {
             if wakeup.children || self.next_look.is_some_and(|at| at <= Instant::now()) {
                 self.clear();
             }
+            self.record_family();
             if wakeup.pair {
                 self.pair.flush();
                 self.take_orders();
@@ -187,6 +191,7 @@ impl Guardian {
         let deadline = self
             .next_look
             .into_iter()
+            .chain(self.family.next_look)
             .chain(self.ending.map(|(deadline, _)| deadline).filter(|deadline| *deadline > Instant::now()))
             .min();
         let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
@@ -227,6 +232,10 @@ impl Guardian {
             Ok(run) => {
                 self.runs.insert(number, run);
                 self.next_look.get_or_insert(Instant::now() + STRAY_LOOK_EVERY);
+                // A tree in a control group is found by that, whoever has died.
+                if self.base.is_none() {
+                    self.family.begin();
+                }
             }
             Err(Failure { message, fault }) => {
                 self.pair.report(&Report::SpawnFailed { run: number, fault, message });

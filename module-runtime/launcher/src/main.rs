@@ -12,6 +12,7 @@ mod child;
 mod clearing;
 mod descent;
 mod failure;
+mod family;
 mod filter;
 mod guardian;
 mod memory;

@@ -8,12 +8,15 @@
 
 use crate::sys;
 use nix::{
+    errno::Errno,
     sys::{
         signal::{SigSet, Signal},
         stat::{Mode, umask},
+        wait::{Id, WaitPidFlag, waitid},
     },
     unistd::getpid,
 };
+use std::sync::OnceLock;
 
 /// Signals that end a program which has no use for them. SIGXFSZ is sent at a limit of file sizes, where the
 /// write fails too, which says more. SIGTTIN and SIGTTOU would stop a daemon that says something on a
@@ -69,11 +72,26 @@ pub(crate) fn hear_all_signals() -> nix::Result<()> {
     SigSet::empty().thread_set_mask()
 }
 
-/// Where the orphans of a guardian that was killed come to.
+/// Whether orphans come to this process by its own doing only.
+static ADOPTS_ONLY_ITS_OWN: OnceLock<bool> = OnceLock::new();
+
+/// Whether each child that this process has not started itself is an orphan of its guardian. It is not where the
+/// process is the first one of a container, or was a sub-reaper or had children before it became a daemon.
+pub(crate) fn adopts_only_its_own() -> bool {
+    ADOPTS_ONLY_ITS_OWN.get().copied().unwrap_or(false)
+}
+
+/// Makes this process the one to which the orphans of a guardian come that was killed.
 fn adopt_orphans() {
-    if getpid().as_raw() != 1
-        && let Err(error) = nix::sys::prctl::set_child_subreaper(true)
-    {
-        tracing::warn!("cannot become a sub-reaper: {error}");
-    }
+    ADOPTS_ONLY_ITS_OWN.get_or_init(|| {
+        let has_children = !matches!(waitid(Id::All, looking()), Err(Errno::ECHILD));
+        let was_reaper = getpid().as_raw() == 1 || nix::sys::prctl::get_child_subreaper() != Ok(false);
+        let is_reaper = was_reaper || nix::sys::prctl::set_child_subreaper(true).is_ok();
+        is_reaper && !was_reaper && !has_children
+    });
+}
+
+/// Asks about children that have ended, and changes nothing.
+fn looking() -> WaitPidFlag {
+    WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT
 }

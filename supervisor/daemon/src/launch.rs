@@ -109,7 +109,7 @@ pub(crate) fn order(config: &ModuleConfig, runtimes: &Runtimes, run: u64, state_
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let argv = runtimes.command_line(config, &state_dir.wasm_cache(), &env);
-    env.push((TREE_VARIABLE.into(), state_dir.path().display().to_string()));
+    env.push((TREE_VARIABLE.into(), state_dir.identity().to_owned()));
     guardian::Order::Spawn(guardian::Spawn {
         run,
         argv,

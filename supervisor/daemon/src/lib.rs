@@ -15,6 +15,7 @@ mod crashes;
 mod endings;
 mod guardian;
 mod host;
+mod identity;
 mod inherited;
 mod launch;
 mod layer1;

@@ -59,6 +59,11 @@ fn with_own<T>(with: impl FnOnce(&mut Own) -> T) -> T {
     with(&mut OWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
+/// Whether a child was started by this process itself.
+pub(crate) fn is_own(pid: i32) -> bool {
+    with_own(|own| own.pids.contains(&pid))
+}
+
 /// What is left to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {

@@ -160,9 +160,12 @@ impl Drop for Supervisor {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+/// Whose the process is in which a host runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The host's own.
     Daemon,
+    /// A program's, of which the host changes nothing.
     Embedded,
 }
 
@@ -192,6 +195,7 @@ fn run(
         let rotation =
             Rotation { dir: state_dir.logs(), file_bytes_max: logs.file_bytes_max as u64, files: logs.files };
         let host = Host::new(Parts {
+            kind,
             modules: loaded.modules,
             log_files: LogFiles::start(rotation).map_err(Reason::Io)?,
             config: loaded.host,

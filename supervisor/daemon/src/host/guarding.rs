@@ -1,7 +1,12 @@
 //! The guardian's side of the host: reports in, orders out, and what is done when it is gone.
 
 use super::{modules::read_now, *};
-use crate::strangers;
+use crate::{
+    inherited,
+    processes::{Family, Marks},
+    strangers,
+    supervisor::Kind,
+};
 
 /// How long the order to kill what has ended waits for another order that it can go with.
 const KILL_DELAY: Duration = Duration::from_millis(2);
@@ -109,6 +114,10 @@ impl Host {
                     self.guardian_has_spoken();
                 }
             }
+            Report::Family { processes } => {
+                self.log_files.write_file(self.state_dir.family(), Family::of(processes.clone()).to_bytes());
+                self.family = processes;
+            }
             Report::MemoryKills => self.look_at_memory_kills(),
             Report::MemoryGroup { run, counter } => {
                 if let Some(process) = self.processes.get_mut(&RunId(run)) {
@@ -210,7 +219,18 @@ impl Host {
         if let Some(cgroup) = cgroup {
             processes::clear_cgroup(&cgroup);
         }
-        processes::kill_leftovers(self.state_dir.path());
+        let killed = processes::kill_leftovers(&Marks {
+            host: self.state_dir.identity(),
+            family: &self.family,
+            adopts_only_its_own: self.kind == Kind::Daemon && inherited::adopts_only_its_own(),
+        });
+        if killed > 0 {
+            tracing::warn!("killed {killed} processes that the guardian left behind");
+        }
+        self.family.clear();
+        if self.kind == Kind::Daemon {
+            self.reap_strangers();
+        }
         for run in self.core.run_ids() {
             if let Some(process) = self.processes.get_mut(&run) {
                 process.has_exited = true;

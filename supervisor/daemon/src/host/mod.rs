@@ -33,7 +33,7 @@ use crate::{
     runtimes::Runtimes,
     signals::Signal,
     state_dir::StateDir,
-    supervisor::{Inject, Reloader},
+    supervisor::{Inject, Kind, Reloader},
     sys,
 };
 use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
@@ -45,7 +45,7 @@ use bulkhead_layer1::Outcome;
 use bulkhead_protocol::{
     Delivery, ErrorCode, Exit, Failure, FrameError, Json, Message, MessageError, ModuleName, Request, RequestType,
     Response, Status, WireRequest,
-    guardian::{Fault, Order, Report},
+    guardian::{Fault, Order, Relative, Report},
     limits::REWRITE_BYTES_MAX,
 };
 use nix::sys::signal::Signal as UnixSignal;
@@ -90,6 +90,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 pub(crate) struct Host {
     pub(crate) core: Core,
+    /// Whether this process is the host's own.
+    kind: Kind,
     pub(crate) config: HostConfig,
     /// Launch instructions, by generation.
     pub(crate) configs: HashMap<u64, Arc<ModuleConfig>>,
@@ -109,6 +111,8 @@ pub(crate) struct Host {
     guardian_due: Option<Instant>,
     /// Why there is none, as far as that was said.
     guardian_reason: Option<String>,
+    /// The processes below its leaders, as far as it has seen them.
+    family: Vec<Relative>,
     /// What the kernel's memory killer took where the host is, and of the whole machine.
     memory_kills: Vec<Counter>,
     /// Whether there may be something to be heard from it.
@@ -151,6 +155,7 @@ pub(crate) struct Host {
 
 /// What a host is made of.
 pub(crate) struct Parts {
+    pub(crate) kind: Kind,
     pub(crate) config: HostConfig,
     pub(crate) modules: Vec<ModuleConfig>,
     pub(crate) state_dir: StateDir,
@@ -193,6 +198,8 @@ impl Host {
             guardian_restarts: GuardianRestarts::default(),
             guardian_due: None,
             guardian_reason: None,
+            family: Vec::new(),
+            kind: parts.kind,
             memory_kills: Vec::new(),
             guardian_speaks: false,
             runtimes: parts.runtimes,
