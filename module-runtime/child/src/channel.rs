@@ -30,6 +30,7 @@ impl Channel {
         if OPENED.swap(true, Ordering::SeqCst) {
             return Err("a module runs once in a process, and this one runs already".into());
         }
+        crate::log::keep_standard_error();
         match std::env::var(CHANNEL_VARIABLE) {
             Ok(number) => Channel::inherited(&number),
             Err(std::env::VarError::NotUnicode(_)) => Err(format!("{CHANNEL_VARIABLE} is no number")),

@@ -33,6 +33,9 @@ pub(crate) const STRAY_LOOK_EVERY: Duration = Duration::from_secs(2);
 /// So many rounds that each found new processes, and the tree is stopped before it is killed.
 const STUBBORN_ROUNDS: u32 = 2;
 
+/// After so long a leader is held to be in the control group in which it stays.
+const SETTLED_AFTER: Duration = Duration::from_millis(200);
+
 /// After so long a person should know that something cannot be killed.
 const COMPLAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -76,26 +79,40 @@ impl Guardian {
         }
     }
 
-    /// Tells the host whether the kernel's memory killer was at work, and which runs have a counter of their own.
+    /// Tells the host which runs have a counter of kills of their own. True while that is not known of all.
+    pub(crate) fn learn_memory_groups(&mut self) -> bool {
+        let mut unknown = false;
+        for (number, run) in self.runs.iter_mut().filter(|(_, run)| matches!(run.memory, MemoryGroup::Unknown)) {
+            match run.state {
+                State::Clearing { .. } | State::Failing(_) => continue,
+                // A script that moves itself into a group needs a moment before it is its module's program.
+                State::Running if run.started.elapsed() >= SETTLED_AFTER => {}
+                State::Starting { .. } | State::Running => {
+                    unknown = true;
+                    continue;
+                }
+            }
+            run.memory = match self.memory.own_of(run.pid) {
+                None => MemoryGroup::Shared,
+                Some(counter) => {
+                    let text = counter.to_string_lossy().into_owned();
+                    self.pair.report(&Report::MemoryGroup { run: *number, counter: text });
+                    let seen = memory::kills(&counter).unwrap_or(0);
+                    MemoryGroup::Own(counter, seen)
+                }
+            };
+        }
+        unknown
+    }
+
+    /// Tells the host whether the kernel's memory killer was at work.
     fn look_at_memory(&mut self) {
         let mut risen = self.memory.have_risen();
-        for (number, run) in self.runs.iter_mut().filter(|(_, run)| matches!(run.state, State::Running)) {
-            match &mut run.memory {
-                MemoryGroup::Shared => {}
-                MemoryGroup::Own(counter, seen) => {
-                    let now = memory::kills(counter).unwrap_or(*seen);
-                    risen |= now > *seen;
-                    *seen = now;
-                }
-                MemoryGroup::Unknown => match self.memory.own_of(run.pid) {
-                    None => run.memory = MemoryGroup::Shared,
-                    Some(counter) => {
-                        let text = counter.to_string_lossy().into_owned();
-                        self.pair.report(&Report::MemoryGroup { run: *number, counter: text });
-                        let seen = memory::kills(&counter).unwrap_or(0);
-                        run.memory = MemoryGroup::Own(counter, seen);
-                    }
-                },
+        for run in self.runs.values_mut().filter(|run| matches!(run.state, State::Running)) {
+            if let MemoryGroup::Own(counter, seen) = &mut run.memory {
+                let now = memory::kills(counter).unwrap_or(*seen);
+                risen |= now > *seen;
+                *seen = now;
             }
         }
         if risen {

@@ -38,18 +38,25 @@ impl Family {
 }
 
 impl Guardian {
-    /// Tells the host of the processes below the leaders, if there are others than at the last look.
-    pub(crate) fn record_family(&mut self) {
+    /// Looks whether there is something new below the leaders, when it is time to.
+    pub(crate) fn look_at_families(&mut self) {
         let began = Instant::now();
         if self.family.next_look.is_none_or(|at| began < at) {
             return;
         }
-        if self.runs.is_empty() {
-            self.family.next_look = None;
-            return;
+        let unknown = self.learn_memory_groups();
+        // A tree in a control group is found by that, whoever has died.
+        let recorded = self.base.is_none() && !self.runs.is_empty();
+        self.family.next_look = (unknown || recorded).then(|| began + LOOK_EVERY);
+        // A host that does not read has no use for more.
+        if recorded && !self.pair.is_behind() {
+            self.record_family(began);
         }
+    }
+
+    /// Tells the host of the processes below the leaders, if there are others than at the last look.
+    fn record_family(&mut self, began: Instant) {
         let newest = newest();
-        self.family.next_look = Some(began + LOOK_EVERY);
         // Where nothing was started, nothing is there that was not. Who has ended meanwhile does no harm.
         if newest.is_some() && newest == self.family.newest {
             return;

@@ -160,7 +160,7 @@ impl Guardian {
             if wakeup.children || self.next_look.is_some_and(|at| at <= Instant::now()) {
                 self.clear();
             }
-            self.record_family();
+            self.look_at_families();
             if wakeup.pair {
                 self.pair.flush();
                 self.take_orders();
@@ -232,10 +232,7 @@ impl Guardian {
             Ok(run) => {
                 self.runs.insert(number, run);
                 self.next_look.get_or_insert(Instant::now() + STRAY_LOOK_EVERY);
-                // A tree in a control group is found by that, whoever has died.
-                if self.base.is_none() {
-                    self.family.begin();
-                }
+                self.family.begin();
             }
             Err(Failure { message, fault }) => {
                 self.pair.report(&Report::SpawnFailed { run: number, fault, message });

@@ -35,6 +35,7 @@ pub(crate) struct Run {
     /// The leader: the first process, and the parent or adopter of all others.
     pub(crate) pid: pid_t,
     pub(crate) state: State,
+    pub(crate) started: Instant,
     pub(crate) group: Option<Group>,
     /// What is known of its memory group.
     pub(crate) memory: MemoryGroup,
@@ -51,7 +52,15 @@ impl Run {
             is_host_program: spawn.is_host_program,
             memory_is_limited: spawn.memory_bytes_max.is_some(),
         };
-        Run { pid, state: State::Starting { pipe }, group, memory: MemoryGroup::Unknown, killed: 0, order }
+        Run {
+            pid,
+            state: State::Starting { pipe },
+            started: Instant::now(),
+            group,
+            memory: MemoryGroup::Unknown,
+            killed: 0,
+            order,
+        }
     }
 
     /// Whether the leader is not reaped yet, so that its process id is still its own.

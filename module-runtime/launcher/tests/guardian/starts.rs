@@ -192,7 +192,11 @@ fn no_descriptor_of_the_guardian_leaks_into_a_module() {
 #[test]
 fn a_module_starts_with_default_signals_bounded_limits_and_a_session_of_its_own() {
     everywhere(|host| {
-        let mut spawn = host.order_for(&["/bin/cat", "/proc/self/status", "/proc/self/limits", "/proc/self/stat"]);
+        let mut spawn = host.order_for(&[
+            "/bin/sh",
+            "-c",
+            "echo score $(cat /proc/self/oom_score_adj); exec cat /proc/self/status /proc/self/limits /proc/self/stat",
+        ]);
         spawn.memory_bytes_max = Some(64 << 20);
         let module = host.run_order(spawn);
         host.exited(module.run);
@@ -209,6 +213,9 @@ fn a_module_starts_with_default_signals_bounded_limits_and_a_session_of_its_own(
         }
         assert_eq!(value("Max core file size")[..2], ["0", "0"]);
         assert_eq!(value("Max data size")[..2], ["67108864", "67108864"]);
+        let score = |path: &str| std::fs::read_to_string(path).unwrap().trim().parse::<i32>().unwrap();
+        let guardian = score(&format!("/proc/{}/oom_score_adj", host.guardian.id()));
+        assert_eq!(value("score")[0].parse::<i32>().unwrap(), (guardian + 500).min(1000));
         assert!(value("Max open files")[0].parse::<u64>().unwrap() <= 1024);
         let stat = output.lines().last().unwrap().split(' ').collect::<Vec<_>>();
         assert_eq!(stat[3..6], [host.guardian.id().to_string(), stat[0].to_owned(), stat[0].to_owned()]);
@@ -243,7 +250,8 @@ fn a_process_is_born_in_the_control_group_of_its_run() {
         let output = module.output.all();
         let group = output.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
         assert!(group.ends_with("/born-here"), "{output}");
-        assert_eq!(writes(&output), Some(0), "{output}");
+        // Its score for the memory killer is all that is written.
+        assert_eq!(writes(&output), Some(1), "{output}");
     });
 }
 

@@ -283,8 +283,18 @@ impl Host {
         self.send(&Order::Signal { run, signal }, &[]);
     }
 
-    /// The next report.
+    /// The next report, but for those that come whenever the guardian has looked around.
     pub(crate) fn next(&self) -> Report {
+        loop {
+            match self.next_of_all() {
+                Report::Family { .. } | Report::MemoryKills | Report::MemoryGroup { .. } => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// The next report of any kind.
+    pub(crate) fn next_of_all(&self) -> Report {
         read_report(self.pair.as_ref().unwrap().as_fd()).expect("the guardian closed the pair")
     }
 

@@ -412,3 +412,24 @@ fn control_groups_hold_their_runs_and_disappear_with_them() {
         *host = Host::start(&Setting::plain());
     });
 }
+
+#[test]
+fn the_host_is_told_of_what_is_below_the_leaders_by_number_and_start_time() {
+    let mut host = Host::start(&Setting::plain());
+    let module = host.script("sleep 20 & (setsid sleep 20 &) ; wait");
+    let recorded = loop {
+        match host.next_of_all() {
+            Report::Family { processes } if processes.len() == 2 => break processes,
+            Report::Family { .. } => {}
+            other => panic!("expected the record of a family, found {other:?}"),
+        }
+    };
+    for relative in &recorded {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", relative.pid)).unwrap();
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        assert_eq!((fields[3], fields[19]), (&*relative.session.to_string(), &*relative.started.to_string()));
+    }
+    host.kill(module.run);
+    host.exited(module.run);
+    host.gone(module.run);
+}
