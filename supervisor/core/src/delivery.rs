@@ -55,10 +55,8 @@ impl Core {
                 self.modules.get_mut(&module_id).expect("a module outlives its runs").blamed.push((id, crash));
             }
             let pending = &self.requests[&id];
-            if blames {
-                if lost.len() < RECORDED_MAX {
-                    lost.push(pending.lost(here));
-                }
+            if blames && lost.len() < RECORDED_MAX {
+                lost.push(pending.lost(here));
             }
             if self.is_sent_again(now, run_id, id, here, is_counted, end) {
                 again.push(id);

@@ -143,6 +143,11 @@ impl Core {
         if slot.ordered {
             return Vacancy::Ordered;
         }
+        if verdict == Verdict::Lost
+            && let Some(lack) = lack
+        {
+            return Vacancy::Lacking(lack);
+        }
         let rules = slot.spec.restart;
         let is_replaced = match rules.policy {
             Policy::Always => true,
@@ -159,7 +164,6 @@ impl Core {
                 decide(slot.restart.failed(now, ready_for, &rules, &mut slot.random), reason)
             }
             (Verdict::Commanded, _) => Vacancy::Ordered,
-            (Verdict::Lost, _) if lack.is_some() => Vacancy::Lacking(lack.expect("it was just seen")),
             // It may have done what it was there for once.
             (Verdict::Lost, Policy::Never) => Vacancy::Finished(reason.to_owned()),
             (Verdict::Lost, Policy::Always | Policy::OnFailure) => Vacancy::Waiting { until: now, why: Why::HostPart },
