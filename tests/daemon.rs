@@ -283,9 +283,13 @@ fn a_thousand_clients_at_once_are_all_answered() {
 fn clients_beyond_the_limit_are_told_so() {
     let mut world = World::new();
     world.host_file("[host]\nclients_max = 2\n").module("good", "test-minimal", "").start();
-    let _first = world.client();
-    let mut second = world.client();
+    let wait =
+        |client: &mut Caller| client.send_command("supervisor", "wait", json!({ "name": "good", "for": "stopped" }));
+    let (mut first, mut second) = (world.client(), world.client());
+    wait(&mut first);
+    wait(&mut second);
     second.call("good", "ping", json!({})).unwrap();
+    first.call("good", "ping", json!({})).unwrap();
     assert!(last_words(&world, b"").contains("2 clients already"));
     second.call("good", "ping", json!({})).unwrap();
     world.stop();

@@ -1,11 +1,13 @@
 //! The host as a library inside this very process.
 
-use bulkhead_config::{HostConfig, ModuleConfig};
-use bulkhead_protocol::{ErrorCode, Json};
+use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
+use bulkhead_protocol::{Delivery, ErrorCode, Json, Status};
 use bulkhead_supervisor::{Options, Supervisor};
-use bulkhead_tests::{Caller, World, is_alive, kill, program, wait_until_gone};
+use bulkhead_tests::{Caller, World, is_alive, kill, patience, program, wait_until_gone};
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 fn module(name: &str, program_name: &str) -> ModuleConfig {
@@ -63,6 +65,28 @@ fn a_crash_inside_a_program_is_told_like_any_other() {
 }
 
 #[test]
+fn a_reloader_that_panics_is_told_and_the_next_reading_finds_what_there_is() {
+    let world = World::new();
+    let config = HostConfig::new(world.state(), world.socket());
+    let (host, readings) = (config.clone(), std::sync::atomic::AtomicU32::new(0));
+    let reloader = Box::new(move || {
+        let number = readings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        assert!(number > 0, "as the test asks");
+        Ok(Loaded { host: host.clone(), modules: vec![module("bad", "misbehave"), module("other", "test-minimal")] })
+    });
+    let options = Options { runtime: Some(program("module-runtime")), listen: false, reloader: Some(reloader) };
+    let host = Supervisor::start(config, vec![module("bad", "misbehave")], options).unwrap();
+    let mut client = Caller(host.client().unwrap());
+    client.wait_ready("bad");
+    let told = client.call("supervisor", "reload", json!({ "name": "other" })).unwrap_err();
+    assert_eq!(told.code, ErrorCode::ModuleError);
+    assert!(told.error.contains("nothing was changed: the reading panicked"), "{}", told.error);
+    client.supervisor("reload", json!({ "name": "other" }));
+    client.call("other", "ping", json!({})).unwrap();
+    host.stop();
+}
+
+#[test]
 fn two_hosts_live_side_by_side_but_not_in_one_state_directory() {
     let (first_world, second_world) = (World::new(), World::new());
     let (first, mut client) = embed(&first_world, true);
@@ -80,6 +104,68 @@ fn two_hosts_live_side_by_side_but_not_in_one_state_directory() {
     first.stop();
     assert_eq!(other.call("bad", "echo", json!(2)).unwrap(), 2);
     second.stop();
+}
+
+#[test]
+fn one_request_restarts_or_reloads_all_tells_of_each_and_reads_the_files_once() {
+    let world = World::new();
+    let config = HostConfig::new(world.state(), world.socket());
+    let modules = || vec![module("bad", "misbehave"), module("good", "test-minimal"), module("gone", "test-minimal")];
+    let reads = Arc::new(AtomicUsize::new(0));
+    let (counted, host) = (reads.clone(), config.clone());
+    let reloader = Box::new(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        // No file names `gone` any more.
+        Ok(Loaded { host: host.clone(), modules: modules().into_iter().take(2).collect() })
+    });
+    let options = Options { runtime: Some(program("module-runtime")), listen: false, reloader: Some(reloader) };
+    let host = Supervisor::start(config, modules(), options).unwrap();
+    let mut client = Caller(host.client().unwrap());
+    let mut done = |name: &str, args: Value| {
+        let id = client.send_command("supervisor", name, args);
+        let mut told = Vec::new();
+        let end = loop {
+            let response = client.0.next(id, Some(patience())).unwrap();
+            match response.status {
+                Status::Progress(data) => told.push(data.read::<Value>().unwrap()),
+                Status::Success(data) => break data.read::<Value>().unwrap(),
+                Status::Error(failure) => panic!("{failure:?}"),
+            }
+        };
+        told.sort_by_key(|one| one["name"].to_string());
+        (told, end)
+    };
+    let ready = |name: &str| json!({ "id": null, "status": "success", "data": { "name": name, "state": "ready" } });
+    let (told, end) = done("restart", json!({ "all": true }));
+    let all = ["bad", "gone", "good"];
+    assert_eq!(told, all.map(|name| json!({ "name": name, "answer": ready(name) })));
+    assert_eq!((end, reads.load(Ordering::Relaxed)), (json!({ "modules": 3, "failed": 0 }), 0));
+    let (told, end) = done("reload", json!({ "all": true }));
+    assert_eq!((&told[0]["answer"], &told[2]["answer"]), (&ready("bad"), &ready("good")));
+    assert_eq!((&told[1]["name"], &told[1]["answer"]["code"]), (&json!("gone"), &json!("not_found")));
+    assert_eq!((end, reads.load(Ordering::Relaxed)), (json!({ "modules": 3, "failed": 1 }), 1));
+    let (told, end) = done("stop", json!({ "names": ["good", "nobody"] }));
+    assert_eq!(
+        (&told[0]["answer"]["data"]["state"], &told[1]["answer"]["code"]),
+        (&json!("stopped"), &json!("unknown_module"))
+    );
+    assert_eq!(end, json!({ "modules": 2, "failed": 1 }));
+    assert_eq!(done("start", json!({ "names": [] })), (Vec::new(), json!({ "modules": 0, "failed": 0 })));
+
+    for wrong in [json!({}), json!({ "name": "bad", "all": true }), json!({ "all": false })] {
+        assert_eq!(client.call("supervisor", "stop", wrong).unwrap_err().code, ErrorCode::BadRequest);
+    }
+    // One that is cancelled is answered at once, and its number is free; what was told goes on.
+    client.wait_ready("bad");
+    client.send_command("bad", "nap", json!({ "ms": 10_000 }));
+    client.until_status("bad", "it has begun", |status| status["in_flight"] == 1);
+    let id = client.send_command("supervisor", "stop", json!({ "names": ["bad"] }));
+    let cancel = client.cancel(id).unwrap();
+    let failure = client.answer(id).unwrap_err();
+    assert_eq!((failure.code, failure.delivery), (ErrorCode::Cancelled, Some(Delivery::Started)));
+    client.answer(cancel).unwrap();
+    client.wait_for("bad", "stopped");
+    host.stop();
 }
 
 #[test]

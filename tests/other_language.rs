@@ -54,6 +54,36 @@ fn a_module_written_from_the_page_alone_does_all_that_a_module_must() {
 }
 
 #[test]
+fn a_module_in_another_language_says_that_it_ends_and_what_is_behind_is_done_by_the_next_process() {
+    for transport in ["socket", "stdio"] {
+        let Some(mut world) = world(transport) else { continue };
+        let mut client = world.start().client();
+        client.wait_ready("echo");
+        let endless = client.send_command("echo", "count", json!({ "to": "inf" }));
+        let behind: Vec<u64> = (1..4).map(|n| client.send_command("echo", "count", json!({ "to": n }))).collect();
+        let failure = client.answer(endless).unwrap_err();
+        let sentence = "OverflowError: cannot convert float infinity to integer";
+        assert_eq!((failure.code, &*failure.error), (ErrorCode::ModuleError, sentence));
+        for (id, n) in behind.into_iter().zip(1..4) {
+            assert_eq!(client.answer(id), Ok(json!(n)));
+        }
+        let crashes = client.supervisor("crashes", json!({ "name": "echo" }));
+        let [crash] = crashes["crashes"].as_array().unwrap().as_slice() else { panic!("{crashes:#}") };
+        let stderr: Vec<&str> = crash["stderr"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+        assert_eq!(stderr[0], sentence, "{crash:#}");
+        assert!(stderr.iter().any(|line| line.contains("echo.py")), "{crash:#}");
+        let expected = json!([{
+            "type": "command",
+            "payload": { "name": "count", "args": { "to": "inf" } },
+            "delivery": "started",
+            "answered": sentence,
+        }]);
+        assert_eq!(crash["in_flight"], expected);
+        world.stop();
+    }
+}
+
+#[test]
 fn a_module_in_another_language_is_restarted_and_its_idempotent_work_done_again() {
     let Some(mut world) = world("stdio") else { return };
     let mut client = world.start().client();

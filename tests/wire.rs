@@ -147,6 +147,23 @@ fn one_message_has_the_answer_that_the_page_says() {
     world.stop();
 }
 
+/// That its process ends is between a module and the host.
+#[test]
+fn no_caller_is_told_that_an_answer_was_the_last_of_its_process() {
+    let mut world = World::new();
+    world.module("bad", "misbehave", "").start();
+    world.client().wait_ready("bad");
+    let mut raw = Raw::connect(&world);
+    for (args, status) in [(r#""panic""#, "error"), (r#""answer_then_exit","args":{"code":3,"last":true}"#, "success")]
+    {
+        raw.send(&format!(r#"{{"id":1,"type":"command","to":"bad","payload":{{"name":{args}}}}}"#));
+        let answer = raw.receive().unwrap();
+        assert_eq!(answer["status"], status, "{answer}");
+        assert!(answer.get("last").is_none(), "{answer}");
+    }
+    world.stop();
+}
+
 #[test]
 fn bytes_that_are_no_frames_are_answered_once_and_the_connection_is_closed() {
     let mut world = world();

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A module of Bulkhead in plain Python, written from PROTOCOL.md alone."""
-import json, os, socket, struct, sys
+import json, os, socket, struct, sys, traceback
 
 if "BULKHEAD_FD" in os.environ:                                     # transport = "socket"
     channel = socket.socket(fileno=int(os.environ["BULKHEAD_FD"])).makefile("rwb")
@@ -20,14 +20,14 @@ def send(message):
     sink.write(struct.pack(">I", len(body)) + body)
     sink.flush()
 
-def fail(id, code, sentence):
-    send({"id": id, "status": "error", "code": code, "error": sentence})
+def fail(id, code, sentence, **more):
+    send({"id": id, "status": "error", "code": code, "error": sentence, **more})
 
 def command(id, name, args):
     if name == "echo":
         send({"id": id, "status": "success", "data": args})
     elif name == "count":
-        total = int((args or {}).get("to", 3))
+        total = int(float((args or {}).get("to", 3)))
         for done in range(1, total + 1):
             send({"id": id, "status": "progress", "data": {"done": done, "total": total}})
         send({"id": id, "status": "success", "data": total})
@@ -47,6 +47,10 @@ while True:
             command(id, payload.get("name"), payload.get("args"))
         except (ValueError, TypeError, AttributeError) as error:
             fail(id, "bad_request", str(error))
+        except Exception as error:                                  # what state this left is not known
+            traceback.print_exc()
+            fail(id, "module_error", f"{type(error).__name__}: {error}", last=True)
+            sys.exit(1)                                             # what was sent behind it has not begun
     elif kind in ("ping", "cancel", "event", "shutdown"):
         send({"id": id, "status": "success", "data": None})
         if kind == "shutdown":

@@ -104,7 +104,9 @@ BULKHEAD_EXPORT(destroy_module) void destroy_module(void *module);
  *   data         details for programs; without it, members of other names are the details
  *   permanent    in the answer to init, true: it is of no use to start the module again
  *   panicked     true: the state of the module is in doubt. The manifest's `on_panic` says whether
- *                the process ends (the default), or goes on.
+ *                the process ends (the default), or goes on. If it ends, messages that were sent
+ *                behind this one have not begun, and the next process does them. This is how a module
+ *                asks for a fresh process; `exit` is a crash.
  *
  * A null pointer, bytes that are no UTF-8, text that is no JSON, an answer that is longer than a
  * message may be (limits.frame_bytes_max of init): the caller gets an error that says which it was.

@@ -52,6 +52,11 @@ impl Arriving {
         self.text.len() + self.rest.len()
     }
 
+    /// What these bytes take in memory, with the room that was made for more.
+    pub(crate) fn capacity_bytes(&self) -> usize {
+        self.text.capacity() + self.rest.capacity()
+    }
+
     /// Takes what belongs to the message from `input`. Returns whether all of it has come.
     pub(crate) fn take(&mut self, input: &mut &[u8]) -> bool {
         let missing = self.bytes - self.held_bytes();

@@ -143,6 +143,13 @@ impl Decoder {
         self.arriving.as_ref().map_or(self.partial.len(), |arriving| LENGTH_PREFIX_BYTES + arriving.held_bytes())
     }
 
+    /// What an unfinished frame takes in memory, with the room that was made for more of it.
+    pub fn capacity_bytes(&self) -> usize {
+        self.partial.capacity()
+            + self.finished.capacity()
+            + self.arriving.as_ref().map_or(0, |arriving| arriving.capacity_bytes())
+    }
+
     /// Says whether the end of the stream is a clean one.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! JSON datagram over a `SOCK_SEQPACKET` pair; descriptors ride along with `Spawn`.
 
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 
 /// The descriptor that the guardian finds its end of the pair on.
 pub const GUARDIAN_FD: i32 = 3;
@@ -61,6 +62,8 @@ pub struct Spawn {
     pub argv: Vec<String>,
     /// Working directory.
     pub cwd: String,
+    /// The folder of the module's own, absolute: made for its owner alone where it is missing.
+    pub data_dir: Option<OsString>,
     /// The whole environment, without `BULKHEAD_FD`, which the guardian adds when `channel` is set.
     pub env: Vec<(String, String)>,
     /// Whether a fourth descriptor came along.

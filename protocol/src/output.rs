@@ -4,7 +4,7 @@
 //! A payload of a megabyte that the host passes on is in a buffer already, the one that it came in. To
 //! copy it once more for each receiver would cost as much as to hand it to the kernel.
 
-use crate::{FrameError, Json, Response, WireRequest, encode::Around};
+use crate::{FrameError, HeldBytes, Json, Response, WireRequest, encode::Around};
 use std::{collections::VecDeque, io::IoSlice};
 
 /// A payload of this many bytes is shared; a shorter one is copied, which takes less than a piece of its own.
@@ -29,6 +29,8 @@ pub struct Output {
     shared_written: usize,
     /// Bytes of what is shared that are not written.
     shared_bytes: usize,
+    /// What is shared takes so much in memory.
+    shared_held: usize,
     /// Bytes that were ever pushed.
     end: u64,
 }
@@ -70,6 +72,7 @@ impl Output {
         let place = encode(&mut self.bytes, around)?;
         self.end += (self.bytes.len() - before) as u64;
         if let Some(place) = place {
+            self.shared_held += payload.held_bytes();
             self.shared.push_back((place, payload.clone()));
             self.shared_bytes += length;
             self.end += length as u64;
@@ -90,6 +93,14 @@ impl Output {
     /// How many of them are not.
     pub fn pending_bytes(&self) -> usize {
         self.bytes.len() - self.written + self.shared_bytes
+    }
+
+    /// What waits takes in memory; nothing if nothing waits, whatever room is kept for more.
+    pub fn held_bytes(&self) -> usize {
+        match self.pending_bytes() {
+            0 => 0,
+            _ => self.bytes.capacity() + self.shared.capacity() * size_of::<(usize, Json)>() + self.shared_held,
+        }
     }
 
     /// The next bytes to be written: hands them to `write`, which returns how many it took.
@@ -145,6 +156,7 @@ impl Output {
             count -= left;
             self.shared_bytes -= left;
             self.shared_written = 0;
+            self.shared_held -= json.held_bytes();
             self.shared.pop_front();
         }
         self.written += count;

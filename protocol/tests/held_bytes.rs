@@ -3,7 +3,7 @@
 mod counting;
 
 use bulkhead_protocol::{
-    Delivery, ErrorCode, Exit, Failure, HeldBytes, Json, Pattern, Request, RequestType, Response,
+    Delivery, ErrorCode, Exit, Failure, HeldBytes, Json, Output, Pattern, Request, RequestType, Response,
     layer1::{Mutation, Query},
 };
 use counting::{Counting, check, counted};
@@ -77,4 +77,27 @@ fn requests_and_responses_hold_their_texts() {
         });
     }
     agrees("patterns", || vec![Pattern::new("module.*").unwrap(), Pattern::new("a").unwrap()]);
+}
+
+#[test]
+fn answers_that_wait_are_counted_with_their_room_and_with_what_they_share() {
+    const MOST: usize = 16 * 1024 * 1024;
+    // The word is made once for the whole program.
+    assert_eq!(Json::null().held_bytes(), 0);
+    for (length, number) in [(10, 1), (10, 3000), (10_000, 3), (1 << 20, 1), (1 << 20, 20)] {
+        let (mut output, held, pieces) = counted(|| {
+            let mut output = Output::default();
+            for id in 0..number {
+                output.push_response(&Response::success(id, Json::of(&"x".repeat(length))), MOST).unwrap();
+            }
+            output
+        });
+        check("an output", output.held_bytes(), held, pieces);
+        while output.pending_bytes() > 0 {
+            let write = |pieces: &[std::io::IoSlice<'_>]| Ok::<usize, ()>(pieces.iter().map(|piece| piece.len()).sum());
+            output.write_with(write).unwrap();
+        }
+        output.relax();
+        assert_eq!(output.held_bytes(), 0);
+    }
 }

@@ -140,3 +140,20 @@ fn the_worked_example_is_what_the_library_writes_and_reads() {
         assert_eq!(found, written, "the block should be\n{}", dump(&written));
     }
 }
+
+#[test]
+fn reserved_members_are_ignored_where_they_mean_nothing_yet() {
+    let (_, reserved) = PAGE.split_once("### Reserved members").expect("the page has them in one place");
+    for name in ["last", "args", "returns", "traceparent", "tracestate", "epoch"] {
+        assert!(reserved.contains(&format!("\n| `{name}` |")), "{name} is reserved on the page");
+    }
+    let read = |text: &str| Message::decode(text.as_bytes()).unwrap();
+    let plain = read(r#"{"id":1,"type":"command","payload":{"name":"a"}}"#);
+    let traced =
+        r#"{"id":1,"type":"command","payload":{"name":"a"},"traceparent":"00-0af7-b7ad-01","tracestate":"a=b"}"#;
+    assert_eq!(read(traced), plain);
+    let ready =
+        r#"{"name":"a","version":"1","protocol":1,"commands":[{"name":"b","args":{"type":"object"},"returns":[1]}]}"#;
+    let ready = Json::parse(ready).unwrap().read::<bulkhead_protocol::Ready>().unwrap();
+    assert_eq!((ready.commands[0].name.as_str(), ready.commands[0].idempotent), ("b", false));
+}

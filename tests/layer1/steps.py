@@ -34,12 +34,16 @@ class Failed(Exception):
     pass
 
 def run(id, steps, key=None):
+    global own
     results = []
     for step in steps or []:
         (what, value), = step.items()
         if what in ("query", "mutation", "event"):
             answer = ask(id, what, value)
             results.append(answer.get("data") if answer["status"] == "success" else {"code": answer["code"], "error": answer["error"]})
+        elif what == "dash":                        # changes something and does not wait for the answer
+            own += 1
+            send({"id": own, "type": "mutation", "payload": value, "of": id})
         elif what == "add":                         # reads a counter and writes it one higher
             found = ask(id, "query", {"entity": "Counter", "filters": {"name": value}})
             if found["status"] != "success":

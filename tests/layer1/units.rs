@@ -54,6 +54,25 @@ fn an_error_a_crash_and_a_deadline_undo_all_of_it() {
 }
 
 #[test]
+fn a_long_change_belongs_to_its_request_though_the_success_comes_right_behind_it() {
+    let Some((mut world, mut client)) = one(ALL) else { return };
+    let dash = |n: u64, length: usize| {
+        let note = json!({ "n": n, "text": "x".repeat(length) });
+        json!({ "dash": { "entity": "Note", "operation": "create", "data": note } })
+    };
+    for (done, length) in [(1, 10), (2, 100_000), (3, 1_000_000)] {
+        client.call("m", "do", json!([dash(done, length)])).unwrap();
+        assert_eq!(count(&mut client, "Note"), done);
+    }
+    // What it had sent is read before its end is decided upon, and undone by that.
+    let crashed = failure(client.call("m", "do", json!([dash(4, 100_000), { "crash": true }])));
+    assert_eq!((crashed.code, crashed.delivery), (ErrorCode::ModuleCrashed, Some(Delivery::Started)));
+    client.wait_ready("m");
+    assert_eq!(count(&mut client, "Note"), 3);
+    world.stop();
+}
+
+#[test]
 fn of_two_that_change_the_same_one_is_run_again_where_that_is_safe_and_told_where_it_is_not() {
     let Some((mut world, mut client)) = one(ALL) else { return };
     let id = create(&mut client, "Note", json!({ "n": 1 }))["id"].clone();

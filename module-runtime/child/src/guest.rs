@@ -43,7 +43,8 @@ pub type Barrier = Box<dyn FnMut() -> Result<(), Error>>;
 pub enum Outcome {
     /// With an answer.
     Answer(Result<Json, Error>),
-    /// With an answer, after which the process ends with this code.
+    /// With an answer, after which the process ends with this code. The host is told so with it, and that
+    /// nothing else has begun.
     Last(Result<Json, Error>, u8),
 }
 

@@ -14,6 +14,7 @@ pub mod border;
 #[cfg(unix)]
 mod channel;
 mod error;
+pub mod frames;
 mod guest;
 mod host;
 pub mod log;

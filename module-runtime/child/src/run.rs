@@ -70,24 +70,25 @@ fn turn(wire: &mut Wire, promises: &Promises, guest: &mut impl Guest, pending: &
     if let Some(error) = pending.unwanted() {
         wire.answer(request.id, Err(error));
     } else {
-        let result = match handle(wire, guest, pending) {
-            Outcome::Answer(result) => {
-                if request.kind == RequestType::Shutdown {
-                    last = Some(u8::from(result.is_err()));
-                }
-                result
-            }
-            Outcome::Last(result, code) => {
-                last = Some(code);
-                result
-            }
-        };
-        if let Err(error) = result.as_ref()
+        let outcome = handle(wire, guest, pending);
+        let (Outcome::Answer(result) | Outcome::Last(result, _)) = &outcome;
+        if let Err(error) = result
             && request.kind == RequestType::Event
         {
             log!(error, "an event was not handled: {error}");
         }
-        wire.answer(request.id, result);
+        match outcome {
+            Outcome::Answer(result) => {
+                if request.kind == RequestType::Shutdown {
+                    last = Some(u8::from(result.is_err()));
+                }
+                wire.answer(request.id, result);
+            }
+            Outcome::Last(result, code) => {
+                last = Some(code);
+                wire.answer_last(request.id, result);
+            }
+        }
     }
     if !held || last.is_some() {
         wire.flush();

@@ -191,17 +191,40 @@ impl Wire {
     pub fn answer(&mut self, id: Option<u64>, result: Result<Json, Error>) {
         self.current = None;
         let Some(id) = id else { return };
+        self.respond_to(id, result, false);
+        if self.out.len() >= PENDING_BYTES_MAX {
+            self.flush();
+        }
+    }
+
+    /// Answers a request, says with it that this process ends on purpose and has begun with nothing else that
+    /// it was sent, and writes everything. An error leaves also where the barrier keeps earlier answers back:
+    /// it promises nothing that would have to be done first, and the host does those requests again.
+    pub fn answer_last(&mut self, id: Option<u64>, result: Result<Json, Error>) {
+        self.current = None;
+        let (earlier, had_ended) = (self.out.len(), self.end.is_some());
+        let is_error = result.is_err();
+        if let Some(id) = id {
+            self.respond_to(id, result, true);
+        }
+        let last = self.out[earlier..].to_vec();
+        self.flush();
+        if is_error && !had_ended && !self.out.is_empty() {
+            self.out.clear();
+            // The process ends in any case, and for another reason than a host that is gone.
+            let _ = self.channel.write(&last);
+        }
+    }
+
+    fn respond_to(&mut self, id: u64, result: Result<Json, Error>, last: bool) {
         let status = match result {
             Ok(data) => Status::Success(data),
             Err(error) => error.into_failure().into(),
         };
-        let response = Response::new(id, status);
+        let response = Response { last, ..Response::new(id, status) };
         if let Err(error) = response.encode(&mut self.out, self.frame_bytes_max) {
             let failure = Error::frame_too_large(format!("the module's answer is too long: {error}")).into_failure();
-            self.respond(Response::new(id, failure));
-        }
-        if self.out.len() >= PENDING_BYTES_MAX {
-            self.flush();
+            self.respond(Response { last, ..Response::new(id, failure) });
         }
     }
 

@@ -12,6 +12,8 @@ use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr::null;
 
 /// How many descriptors a module may open unless it raises its own soft limit: more than 1024
@@ -34,6 +36,8 @@ pub(crate) enum Stage {
     Descriptors,
     /// Its limits.
     Limits,
+    /// The folder of the module's own.
+    Data,
     /// Its working directory.
     Directory,
     /// The exec itself.
@@ -42,7 +46,7 @@ pub(crate) enum Stage {
 
 impl Stage {
     fn from_byte(byte: u8) -> Option<Stage> {
-        [Stage::Session, Stage::Descriptors, Stage::Limits, Stage::Directory, Stage::Exec]
+        [Stage::Session, Stage::Descriptors, Stage::Limits, Stage::Data, Stage::Directory, Stage::Exec]
             .into_iter()
             .find(|stage| *stage as u8 == byte)
     }
@@ -78,6 +82,8 @@ pub(crate) struct Launch {
     argv: Vec<CString>,
     env: Vec<CString>,
     cwd: CString,
+    /// The folder of the module's own, and the one that it is in.
+    data: Option<(CString, Option<CString>)>,
     memory_bytes_max: Option<u64>,
     /// As a text for `oom_score_adj`.
     oom_score: String,
@@ -101,8 +107,15 @@ impl Launch {
             env.push(text("the environment", &format!("{CHANNEL_VARIABLE}={MODULE_CHANNEL_FD}"))?);
         }
         let cwd = text("the working directory", &spawn.cwd)?;
+        let path = |path: &Path| {
+            CString::new(path.as_os_str().as_bytes()).map_err(|_| "the data folder contains a NUL character".to_owned())
+        };
+        let data = match spawn.data_dir.as_deref().map(Path::new) {
+            None => None,
+            Some(folder) => Some((path(folder)?, folder.parent().map(path).transpose()?)),
+        };
         let oom_score = crate::memory::score(spawn.oom_score).to_string();
-        Ok(Launch { argv, env, cwd, memory_bytes_max: spawn.memory_bytes_max, oom_score })
+        Ok(Launch { argv, env, cwd, data, memory_bytes_max: spawn.memory_bytes_max, oom_score })
     }
 
     /// Forks. Returns the child's process id and the pipe that [`progress`] reads.
@@ -120,6 +133,10 @@ impl Launch {
             argv: &argv,
             env: &env,
             cwd: self.cwd.as_ptr(),
+            data: self
+                .data
+                .as_ref()
+                .map(|(folder, parent)| (folder.as_ptr(), parent.as_ref().map_or(null(), |parent| parent.as_ptr()))),
             descriptors: &descriptors,
             memory_bytes_max: self.memory_bytes_max,
             oom_score: self.oom_score.as_bytes(),
@@ -188,6 +205,8 @@ struct Plan<'a> {
     argv: &'a [*const c_char],
     env: &'a [*const c_char],
     cwd: *const c_char,
+    /// The second is null where there is none.
+    data: Option<(*const c_char, *const c_char)>,
     descriptors: &'a [RawFd],
     memory_bytes_max: Option<u64>,
     oom_score: &'a [u8],
@@ -200,10 +219,11 @@ type Step<'a> = fn(&Plan<'a>) -> bool;
 impl<'a> Plan<'a> {
     /// Runs in the child. Returns only if a step failed: which one, and why.
     fn carry_out(&self) -> (Stage, c_int) {
-        let steps: [(Stage, Step<'a>); 5] = [
+        let steps: [(Stage, Step<'a>); 6] = [
             (Stage::Session, Self::tie_to_guardian),
             (Stage::Descriptors, Self::place_descriptors),
             (Stage::Limits, Self::limit),
+            (Stage::Data, Self::make_data_folder),
             (Stage::Directory, Self::change_directory),
             (Stage::Exec, Self::execute),
         ];
@@ -277,6 +297,19 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// It is the child that makes the folder: a disk that does not answer keeps nothing waiting but this start.
+    fn make_data_folder(&self) -> bool {
+        let Some((folder, parent)) = self.data else { return true };
+        if make_folder(folder) {
+            return true;
+        }
+        // What the host made at its start may have been removed with all that was in it.
+        nix::errno::Errno::last() == nix::errno::Errno::ENOENT
+            && !parent.is_null()
+            && make_folder(parent)
+            && make_folder(folder)
+    }
+
     fn change_directory(&self) -> bool {
         // SAFETY: the pointer is to a NUL-terminated string that outlives the call.
         unsafe { libc::chdir(self.cwd) == 0 }
@@ -294,4 +327,33 @@ impl<'a> Plan<'a> {
         }
         false
     }
+}
+
+/// Makes a folder that only its owner may enter, where there is none yet. Runs in the child; false leaves the
+/// reason in `errno`.
+///
+/// It looks before it makes: where nothing may be written at the moment, since the file system is frozen, to make
+/// what is there already waits all the same.
+fn make_folder(path: *const c_char) -> bool {
+    if is_folder(path) {
+        return true;
+    }
+    // SAFETY: the pointer is to a NUL-terminated string that outlives the call.
+    nix::errno::Errno::last() == nix::errno::Errno::ENOENT
+        && (unsafe { libc::mkdir(path, 0o700) } == 0
+            || (nix::errno::Errno::last() == nix::errno::Errno::EEXIST && is_folder(path)))
+}
+
+fn is_folder(path: *const c_char) -> bool {
+    // SAFETY: a struct of integers, for which zero is as good a value as any.
+    let mut found: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the string outlives the call, and the struct is written to while it is alive.
+    if unsafe { libc::stat(path, &raw mut found) } != 0 {
+        return false;
+    }
+    let is_folder = found.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    if !is_folder {
+        nix::errno::Errno::ENOTDIR.set();
+    }
+    is_folder
 }

@@ -44,11 +44,13 @@ impl Failure {
             Stage::Session => format!("cannot prepare the process: {error}"),
             Stage::Descriptors => format!("cannot put the process's descriptors in place: {error}"),
             Stage::Limits => format!("cannot set the process's limits: {error}"),
+            Stage::Data => format!("cannot create its data folder: {error}"),
             Stage::Directory => format!("working directory '{cwd}' cannot be entered: {}", reason(errno)),
             Stage::Exec => in_exec(errno, program),
         };
         let fault = match stage {
             Stage::Session | Stage::Descriptors | Stage::Limits => Fault::Lack,
+            Stage::Data => Fault::HostPart,
             Stage::Exec if spawn.is_host_program => Fault::HostPart,
             Stage::Directory | Stage::Exec if is_lack(errno, spawn.memory_is_limited) => Fault::Lack,
             Stage::Directory | Stage::Exec if may_pass(errno) => Fault::Passing,

@@ -1,18 +1,45 @@
 //! A panic in a handler: where it was and what it said, kept for the answer. Standard error still
-//! gets the usual message and, where asked for, the backtrace.
+//! gets the usual message and, where asked for, the backtrace. The module's own frames are told once more
+//! behind that, as the last lines are what the record of a crash keeps.
 
-use std::cell::RefCell;
+#[cfg(not(target_family = "wasm"))]
+use bulkhead_child::frames;
+use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 thread_local! {
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// How many handlers run on this thread, one in another.
+    static HANDLERS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// From now on every panic of this process also remembers its place.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) fn install_hook() {
-    install(|place, what| LAST.set(Some(format!("the handler panicked{place}: {what}"))));
+    install(|place, what| {
+        let sentence = format!("the handler panicked{place}: {what}");
+        if HANDLERS.get() > 0 {
+            tell_frames(&sentence);
+        }
+        LAST.set(Some(sentence));
+    });
+}
+
+/// Says where in the module a panic came from, if a backtrace is asked for, as by the standard library.
+#[cfg(not(target_family = "wasm"))]
+fn tell_frames(sentence: &str) {
+    if std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value == "0") {
+        return;
+    }
+    let mut own = frames::own(&std::backtrace::Backtrace::force_capture().to_string());
+    if own.is_empty() {
+        own.push("at a place without a name: the module was built without symbols".into());
+    }
+    crate::log!(error, "{sentence}");
+    // One call, so that lines of different threads do not mix. What cannot be written is lost.
+    let lines: String = own.iter().map(|frame| format!("  {frame}\n")).collect();
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), lines.as_bytes());
 }
 
 /// From now on every panic tells `tell` what it says and where it was, as nothing comes after it.
@@ -37,7 +64,10 @@ fn install(keep: impl Fn(&str, &str) + Send + Sync + 'static) {
 pub(crate) fn catch<T>(handler: impl FnOnce() -> T) -> Result<T, String> {
     // Unwind safety: after a panic the module's value is not used again, unless the manifest says
     // that it can be; its destructors never run.
-    panic::catch_unwind(AssertUnwindSafe(handler)).map_err(|payload| {
+    HANDLERS.set(HANDLERS.get() + 1);
+    let result = panic::catch_unwind(AssertUnwindSafe(handler));
+    HANDLERS.set(HANDLERS.get() - 1);
+    result.map_err(|payload| {
         let sentence = LAST.take().unwrap_or_else(|| "the handler panicked".to_owned());
         // What it panicked with may itself panic when it is dropped.
         if let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {

@@ -13,6 +13,7 @@ use bulkhead_protocol::init::OnPanic;
 use bulkhead_protocol::{Init, Json, RequestType};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -108,15 +109,18 @@ impl Guest for WasmGuest {
 
 impl Running {
     /// What follows when a message ended early: the process ends, or a fresh instance goes on.
-    fn stopped(&mut self, kind: &RequestType, Stopped { error, ending }: Stopped) -> Outcome {
+    fn stopped(&mut self, kind: &RequestType, Stopped { error, ending, frames }: Stopped) -> Outcome {
         let (code, goes_on) = match ending {
             Ending::Exit(code) => (code, false),
             Ending::Limit => (EXIT_LIMIT, self.recipe.options.on_limit == OnLimit::Continue),
             Ending::Trap => (EXIT_TRAP, self.on_panic == OnPanic::Continue),
         };
         log!(error, "{error}");
-        // What it answered earlier may be lost with it. The process ends without sending that, so that
-        // the host, which knows it as unanswered, does it again.
+        let lines: String = frames.iter().map(|frame| format!("  {frame}\n")).collect();
+        // A log that is gone is no reason to fail.
+        let _ = std::io::stderr().write_all(lines.as_bytes());
+        // What it answered earlier may be lost with it. The process ends without sending that, but with this
+        // answer, so that the host does again what it knows as unanswered, and blames what it should.
         let is_owed = self.instance.borrow().as_ref().is_some_and(Instance::owes_answers);
         if !goes_on || is_owed || *kind == RequestType::Shutdown {
             return Outcome::Last(Err(error), code);

@@ -2,7 +2,7 @@
 //! message is told of it. What follows for the process is [`crate::guest`]'s decision.
 
 use crate::limits::Limit;
-use bulkhead_child::Error;
+use bulkhead_child::{Error, frames};
 use serde_json::json;
 use std::fmt;
 use wasmtime::{Trap, WasmBacktrace};
@@ -18,6 +18,8 @@ pub(crate) struct Stopped {
     pub(crate) error: Error,
     /// Which way it ended.
     pub(crate) ending: Ending,
+    /// Where in the module's own code it was, the innermost first; for the log.
+    pub(crate) frames: Vec<String>,
 }
 
 /// Which way a call ended early.
@@ -45,16 +47,17 @@ impl std::error::Error for Violation {}
 /// `panic` the sentence that the module gave before it trapped.
 pub(crate) fn stopped(doing: &str, error: &wasmtime::Error, panic: Option<String>) -> Stopped {
     let backtrace = error.downcast_ref::<WasmBacktrace>();
+    let frames = own_frames(backtrace);
     if let Some(I32Exit(code)) = error.downcast_ref() {
         let sentence = format!("the module called proc_exit({code}) in {doing}");
         let error = with_details(Error::custom("proc_exit", sentence), "proc_exit", backtrace);
         // A module that leaves a message in the middle did not end well, whatever it says.
         let code = u8::try_from(*code).ok().filter(|code| *code != 0).unwrap_or(1);
-        return Stopped { error, ending: Ending::Exit(code) };
+        return Stopped { error, ending: Ending::Exit(code), frames };
     }
     if let Some(limit) = error.downcast_ref::<Limit>() {
         let error = with_details(Error::custom(limit.name(), limit.to_string()), limit.name(), backtrace);
-        return Stopped { error, ending: Ending::Limit };
+        return Stopped { error, ending: Ending::Limit, frames };
     }
     let kind = match error.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
@@ -70,7 +73,7 @@ pub(crate) fn stopped(doing: &str, error: &wasmtime::Error, panic: Option<String
         }
         (None, None) => format!("the module was stopped in {doing}: {}", error.root_cause()),
     };
-    Stopped { error: with_details(Error::custom("trap", sentence), &kind, backtrace), ending: Ending::Trap }
+    Stopped { error: with_details(Error::custom("trap", sentence), &kind, backtrace), ending: Ending::Trap, frames }
 }
 
 /// The data beside the sentence: the kind, and where in the module it happened, innermost first.
@@ -94,6 +97,17 @@ fn with_details(error: Error, kind: &str, backtrace: Option<&WasmBacktrace>) -> 
         })
         .collect();
     error.with_data(json!({ "kind": kind, "backtrace": frames }).into())
+}
+
+/// The frames of the module's own code: those of the standard library that it was built with are left out.
+fn own_frames(backtrace: Option<&WasmBacktrace>) -> Vec<String> {
+    let own = backtrace
+        .iter()
+        .flat_map(|backtrace| backtrace.frames())
+        .filter(|frame| frame.func_name().is_none_or(|name| frames::is_own(&demangled(name))));
+    // A name may have a line end in it, and is to stay on its line.
+    let line = |frame| format!("at {}", place(frame)).replace(char::is_control, "?");
+    own.take(frames::FRAMES_MAX).map(line).collect()
 }
 
 /// Where a frame is, for a person.

@@ -81,8 +81,19 @@ pub(crate) fn exit(_: &mut Misbehave, _: &mut Context<'_>, args: &Json) -> Resul
 }
 
 pub(crate) fn answer_then_exit(_: &mut Misbehave, ctx: &mut Context<'_>, args: &Json) -> Result<Json, Error> {
-    let Code { code } = arguments(args)?;
-    raw::send_frame(crate::wire::success(ctx, "true").as_bytes());
+    #[derive(Deserialize)]
+    struct Args {
+        #[serde(default)]
+        code: i32,
+        #[serde(default)]
+        last: bool,
+        #[serde(default)]
+        linger_ms: u64,
+    }
+    let Args { code, last, linger_ms } = arguments(args)?;
+    let data = if last { r#"true,"last":true"# } else { "true" };
+    raw::send_frame(crate::wire::success(ctx, data).as_bytes());
+    std::thread::sleep(Duration::from_millis(linger_ms));
     std::process::exit(code)
 }
 

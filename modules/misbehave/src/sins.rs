@@ -78,7 +78,7 @@ pub(crate) const SINS: &[Sin] = &[
     sin("abort", "{}", Dies, "calls abort", dying::abort),
     sin("panic", r#"{"message":"as asked"}"#, AnswersThenFails, "panics in the handler", dying::panic),
     sin("exit", r#"{"code":3}"#, Dies, "exits with this code, without an answer", dying::exit),
-    sin("answer_then_exit", r#"{"code":0}"#, AnswersThenFails, "answers, then exits with this code", dying::answer_then_exit),
+    sin("answer_then_exit", r#"{"code":0}"#, AnswersThenFails, "answers, with \"last\":true as its last answer, then exits with this code, after linger_ms", dying::answer_then_exit),
     sin("exit_later", r#"{"ms":20,"code":3}"#, AnswersThenFails, "answers, and exits some time later", dying::exit_later),
     sin("signal_later", r#"{"ms":20,"name":"SIGKILL"}"#, AnswersThenFails, "answers, and sends itself a signal some time later", dying::signal_later),
     sin("crash_on", r#"{"nth":2}"#, Answers, "answers, and the nth command from here on is a crash; also as [config] crash_on", dying::crash_on),

@@ -58,6 +58,7 @@ struct InFlight {
     kind: String,
     payload: Json,
     delivery: Option<String>,
+    answered: Option<String>,
 }
 
 /// How a process ended: the wire's own form, or words.
@@ -82,9 +83,14 @@ fn render(crash: &Crash, style: Style) -> String {
     let uptime = crash.uptime_ms.map(|ms| format!(", up {}", span(ms))).unwrap_or_default();
     add("process", crash.pid.map(|pid| format!("pid {pid}, instance {}{uptime}", crash.instance.as_str())));
     for request in &crash.in_flight {
-        let InFlight { kind, payload, delivery } = request;
+        let InFlight { kind, payload, delivery, answered } = request;
+        let text = format!("{kind} {}", payload.as_str().replace(['\n', '\r'], " "));
         let delivery = delivery.as_ref().map(|delivery| format!("{delivery}: ")).unwrap_or_default();
-        add("in flight", Some(format!("{delivery}{kind} {}", payload.as_str().replace(['\n', '\r'], " "))));
+        match answered {
+            // It was answered, and that was the process's last answer.
+            Some(_) => add("ended by", Some(text)),
+            None => add("in flight", Some(format!("{delivery}{text}"))),
+        }
     }
     for (index, line) in crash.stderr.iter().enumerate() {
         add(if index == 0 { "stderr" } else { "" }, Some(format!("| {line}")));
@@ -102,12 +108,14 @@ mod tests {
     fn a_crash_is_shown_with_what_it_was_doing() {
         let json = r#"{"module":"misbehave","instance":3,"time":"2026-11-22T10:00:00Z","reason":"killed by SIGSEGV",
             "exit":{"signal":"SIGSEGV"},"pid":48,"uptime_ms":5000,"stderr":["one","two"],
-            "in_flight":[{"type":"command","payload":{"name":"segv"},"delivery":"started"}],"file":"/s/crash-1.json"}"#;
+            "in_flight":[{"type":"command","payload":{"name":"ink"},"delivery":"started","answered":"no ink"},
+            {"type":"command","payload":{"name":"segv"},"delivery":"started"}],"file":"/s/crash-1.json"}"#;
         let expected = "\
 misbehave  2026-11-22T10:00:00Z
   why        killed by SIGSEGV
   exit       SIGSEGV
   process    pid 48, instance 3, up 5.0s
+  ended by   command {\"name\":\"ink\"}
   in flight  started: command {\"name\":\"segv\"}
   stderr     | one
              | two

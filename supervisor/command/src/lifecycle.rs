@@ -6,7 +6,7 @@ use crate::exit::{Exit, Halt};
 use crate::output::{Output, complain, with_schema};
 use crate::session::{ANSWER_GRACE, Session, Turn, Watch};
 use bulkhead_client::{ClientError, command_payload};
-use bulkhead_protocol::{Json, Request, RequestType, Status};
+use bulkhead_protocol::{Json, Message, Request, RequestType, Status};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -51,10 +51,12 @@ pub(crate) fn data_of(status: Status, subject: &str) -> Result<Json, Halt> {
 /// Does something to all targets at once, reports each, and ends with the worst of their exit codes.
 pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> Result<Exit, Halt> {
     let mut session = Session::open(socket)?;
-    let names = if targets.all { all_modules(&mut session)? } else { targets.names };
-    if names.is_empty() {
-        complain(&"there are no modules");
+    // What each of several reloads would read again is read once for all of them.
+    let reads_files = matches!(action, Action::Reload) && targets.names.len() > 1;
+    if targets.all || reads_files {
+        return act_on_several(&mut session, action, &targets);
     }
+    let names = targets.names;
     let mut waiting = Vec::with_capacity(names.len());
     for name in names {
         let mut request = to_supervisor(action.name(), &named(&name));
@@ -83,6 +85,51 @@ pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> 
                 worst = worst.max(halt.exit());
             }
         }
+    }
+    Ok(worst)
+}
+
+/// Does something to several modules by one request, which tells of each as it is done.
+fn act_on_several(session: &mut Session, action: Action, targets: &Targets) -> Result<Exit, Halt> {
+    #[derive(Deserialize)]
+    struct One {
+        name: String,
+        answer: Json,
+    }
+    #[derive(Deserialize)]
+    struct All {
+        modules: usize,
+    }
+    let args = match targets.all {
+        true => serde_json::json!({ "all": true }),
+        false => serde_json::json!({ "names": targets.names }),
+    };
+    let mut request = to_supervisor(action.name(), &args.into());
+    request.deadline_ms = Some(targets.timeout.as_millis() as u64);
+    let (mut output, mut worst, mut stopped) = (Output::default(), Exit::Done, None);
+    let answer = session.ask(&request, |data| {
+        let told = data.read::<One>().ok().and_then(|one| match Message::decode(one.answer.as_str().as_bytes()) {
+            Ok(Message::Response(response)) => Some((one.name, response.status)),
+            _ => None,
+        });
+        let Some((name, status)) = told else { return };
+        match data_of(status, &name).and_then(|data| report(&mut output, &data, &name, targets.json)) {
+            Ok(()) => {}
+            Err(halt @ Halt::Answered { .. }) => {
+                complain(&halt);
+                worst = worst.max(halt.exit());
+            }
+            Err(halt) => stopped = stopped.take().or(Some(halt)),
+        }
+    })?;
+    if let Some(halt) = stopped {
+        return Err(halt);
+    }
+    let All { modules } = data_of(answer.status, "all modules")?
+        .read()
+        .map_err(|error| Halt::Failed(format!("the host's answer is not understood: {error}")))?;
+    if modules == 0 {
+        complain(&"there are no modules");
     }
     Ok(worst)
 }
@@ -125,19 +172,4 @@ fn report(output: &mut Output, data: &Json, name: &str, json: bool) -> Result<()
 
 fn named(name: &str) -> Json {
     serde_json::json!({ "name": name }).into()
-}
-
-fn all_modules(session: &mut Session) -> Result<Vec<String>, Halt> {
-    #[derive(Deserialize)]
-    struct Module {
-        name: String,
-    }
-    #[derive(Deserialize)]
-    struct All {
-        modules: Vec<Module>,
-    }
-    let data = crate::status::ask(session, None)?;
-    let all: All =
-        data.read().map_err(|error| Halt::Failed(format!("the host's status is not understood: {error}")))?;
-    Ok(all.modules.into_iter().map(|module| module.name).collect())
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use bulkhead_protocol::{ErrorCode, Failure};
+use bulkhead_protocol::ErrorCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use support::Host;
 
@@ -120,16 +120,35 @@ fn the_status_of_one_module_is_a_block() {
 
 #[test]
 fn all_means_every_module_that_the_host_has() {
-    let host = Host::answering(|client, request| match request.payload.as_str() {
-        status if status.contains("\"status\"") => client.success(request, MODULES),
-        a if a.contains("\"a\"") => client.success(request, r#"{"name":"a","state":"stopped"}"#),
-        _ => client.fail(request, Failure::new(ErrorCode::ModuleUnavailable, "it is being cleared")),
+    let host = Host::answering(|client, request| {
+        let stopped = r#"{"id":null,"status":"success","data":{"name":"a","state":"stopped"}}"#;
+        client.progress(request, &format!(r#"{{"name":"a","answer":{stopped}}}"#));
+        let failed = r#"{"id":null,"status":"error","error":"it is being cleared","code":"module_unavailable"}"#;
+        client.progress(request, &format!(r#"{{"name":"b","answer":{failed}}}"#));
+        client.success(request, r#"{"modules":2,"failed":1}"#);
     });
     host.run(&["stop", "--all", "--json"])
         .expect(3, "{\"schema\":1,\"name\":\"a\",\"state\":\"stopped\"}\n")
         .says("bulkhead: b: it is being cleared");
     let payloads: Vec<String> = host.seen().iter().map(|request| request.payload.as_str().to_owned()).collect();
-    assert_eq!(payloads[1..], [r#"{"name":"stop","args":{"name":"a"}}"#, r#"{"name":"stop","args":{"name":"b"}}"#]);
+    assert_eq!(payloads, [r#"{"name":"stop","args":{"all":true}}"#]);
+    let none = Host::answering(|client, request| client.success(request, r#"{"modules":0,"failed":0}"#));
+    none.run(&["reload", "--all"]).expect(0, "").says("bulkhead: there are no modules");
+}
+
+#[test]
+fn several_reloads_are_one_request_so_that_files_are_read_once() {
+    let host = Host::answering(|client, request| {
+        for name in ["a", "b"] {
+            let ready = format!(r#"{{"id":null,"status":"success","data":{{"name":"{name}","state":"ready"}}}}"#);
+            client.progress(request, &format!(r#"{{"name":"{name}","answer":{ready}}}"#));
+        }
+        client.success(request, r#"{"modules":2,"failed":0}"#);
+    });
+    host.run(&["reload", "a", "b"]).expect(0, "a: ready\nb: ready\n");
+    assert_eq!(host.seen()[0].payload.as_str(), r#"{"name":"reload","args":{"names":["a","b"]}}"#);
+    // What is wrong with the files is wrong for all of them.
+    Host::failing(ErrorCode::ModuleError).run(&["reload", "a", "b"]).expect(1, "").says("bulkhead: all modules: ");
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! One TOML file: read with its limits, parsed with the place of every key and value. What the
 //! keys mean is not known here.
 
-use crate::Problem;
+use crate::{Problem, files};
 use std::{
-    fs::File,
-    io::{ErrorKind, Read},
+    io::ErrorKind,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -48,13 +47,11 @@ impl Document {
     pub(crate) fn read(path: &Path, shown: &Path) -> Result<Document, Problem> {
         let fail = |message: String| Problem { file: Some(shown.to_path_buf()), place: None, message };
         // A named pipe would block the opening, and a device has no end.
-        let metadata = std::fs::metadata(path).map_err(|error| fail(describe(&error)))?;
+        let metadata = files::metadata(path).map_err(|error| fail(describe(&error)))?;
         if !metadata.is_file() {
             return Err(fail("expected a file, found something else".into()));
         }
-        let mut bytes = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
-        read.map_err(|error| fail(describe(&error)))?;
+        let bytes = files::head(path, FILE_BYTES_MAX + 1).map_err(|error| fail(describe(&error)))?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(fail(format!("expected at most {FILE_BYTES_MAX} bytes, found {}", metadata.len())));
         }

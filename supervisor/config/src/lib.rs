@@ -13,6 +13,7 @@
 
 mod document;
 mod embed;
+mod files;
 mod fill;
 mod host;
 mod keys;
@@ -36,6 +37,7 @@ mod units;
 
 pub use bulkhead_core::Policy as RestartPolicy;
 pub use bulkhead_protocol::OnPanic;
+pub use files::InHand;
 pub use host::{Flags, HostConfig, Loaded, LogLevel, Logs, Restarts};
 pub use kind::{Folder, Line, ModuleKind, OnLimit, Transport, Wasi};
 pub use layer1::{Declarations, Declared, Layer1};

@@ -2,8 +2,8 @@
 //! of a module. Nothing is loaded or run here: that the rest of the file is right is only known to
 //! whoever loads it.
 
-use crate::document::describe;
-use std::{fs::File, io::Read, path::Path};
+use crate::{document::describe, files};
+use std::path::Path;
 
 /// How much of a file's beginning is looked at.
 const HEAD_BYTES: u64 = 512;
@@ -48,17 +48,14 @@ const WASM: &str = "a core WebAssembly module";
 
 fn read_head(path: &Path, expected: &str) -> Result<Vec<u8>, String> {
     // A named pipe would block the opening.
-    let metadata = std::fs::metadata(path).map_err(|error| describe(&error))?;
+    let metadata = files::metadata(path).map_err(|error| describe(&error))?;
     if metadata.is_dir() {
         return Err(format!("expected {expected}, found a folder"));
     }
     if !metadata.is_file() {
         return Err(format!("expected {expected}, found something that is no file"));
     }
-    let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
-    read.map_err(|error| describe(&error))?;
-    Ok(head)
+    files::head(path, HEAD_BYTES).map_err(|error| describe(&error))
 }
 
 /// Whether what begins with `head` can be a shared library of `machine`.

@@ -1,6 +1,7 @@
 //! Reads `module.toml` files and finds them in the folders of modules.
 
 use crate::document::{Document, describe};
+use crate::files;
 use crate::fill::{Filling, Scope};
 use crate::keys::MODULE_KEYS;
 use crate::looks::{check_library_file, check_wasm_file};
@@ -28,7 +29,7 @@ pub(crate) fn read(
     let document = match Document::read(&path, &surroundings.shown(&path)) {
         Ok(document) => document,
         Err(mut problem) => {
-            if path.symlink_metadata().is_err() {
+            if !files::is_there(&path) {
                 problem.message += "; a folder in a folder of modules has a manifest";
             }
             problems.push(problem);
@@ -121,22 +122,22 @@ pub(crate) fn find_files(draft: &mut Draft<ModuleConfig>, surroundings: &Surroun
 /// manifest, otherwise every folder in it that isn't hidden.
 pub(crate) fn folders_in(folder: &Path, shown: &Path) -> Result<Vec<PathBuf>, Problem> {
     let fail = |message: String| problem(format!("{}: {message}", shown.display()));
-    if !folder.is_dir() {
-        let found = std::fs::metadata(folder).map_or_else(|error| describe(&error), |_| "found a file".into());
+    if !files::is_dir(folder) {
+        let found = files::metadata(folder).map_or_else(|error| describe(&error), |_| "found a file".into());
         return Err(fail(format!("expected a folder of modules: {found}")));
     }
-    if folder.join(MANIFEST).symlink_metadata().is_ok() {
+    if files::is_there(&folder.join(MANIFEST)) {
         return Ok(vec![folder.to_path_buf()]);
     }
     let mut folders = Vec::new();
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|error| fail(describe(&error)))? {
+    for entry in files::folder(folder).map_err(|error| fail(describe(&error)))? {
         let entry = entry.map_err(|error| fail(describe(&error)))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.starts_with('.') {
             continue;
         }
-        if entry.path().is_dir() { folders.push(entry.path()) } else { files.push(name) }
+        if files::is_dir(&entry.path()) { folders.push(entry.path()) } else { files.push(name) }
     }
     let misspelt = files.iter().find(|name| nearest(name, [MANIFEST]).is_some());
     if let (true, Some(name)) = (folders.is_empty(), misspelt) {

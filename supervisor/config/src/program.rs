@@ -2,13 +2,12 @@
 //! It is never run here.
 
 use crate::document::{describe, quote};
+use crate::files;
 use crate::setting::check_no_nul;
 use crate::surroundings::Surroundings;
 use nix::unistd::{AccessFlags, eaccess};
 use std::{
     ffi::{OsStr, OsString},
-    fs::File,
-    io::Read,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -26,7 +25,7 @@ pub(crate) fn find(word: &str, folder: &Path, surroundings: &Surroundings) -> Re
         std::path::absolute(&path).unwrap_or(path)
     } else {
         look_up(word, search).ok_or_else(|| {
-            let hint = if folder.join(word).exists() {
+            let hint = if files::metadata(&folder.join(word)).is_ok() {
                 format!("the file beside the manifest is written \"./{word}\"")
             } else {
                 "a program of the module's own is written with a '/', like \"bin/program\"".into()
@@ -44,7 +43,7 @@ pub(crate) fn find(word: &str, folder: &Path, surroundings: &Surroundings) -> Re
 /// depends on where the host was started.
 fn look_up(name: &str, search: Option<&OsStr>) -> Option<PathBuf> {
     let folders: Vec<PathBuf> = std::env::split_paths(search?).filter(|folder| folder.is_absolute()).collect();
-    folders.into_iter().map(|folder| folder.join(name)).find(|path| path.is_file() && executable(path))
+    folders.into_iter().map(|folder| folder.join(name)).find(|path| files::is_file(path) && executable(path))
 }
 
 fn executable(path: &Path) -> bool {
@@ -53,7 +52,7 @@ fn executable(path: &Path) -> bool {
 
 /// Whether the file at `path` can be run.
 fn check(path: &Path, search: Option<&OsStr>) -> Result<(), String> {
-    let metadata = std::fs::metadata(path).map_err(|error| describe(&error))?;
+    let metadata = files::metadata(path).map_err(|error| describe(&error))?;
     if metadata.is_dir() {
         return Err("expected a program, found a folder".into());
     }
@@ -63,11 +62,8 @@ fn check(path: &Path, search: Option<&OsStr>) -> Result<(), String> {
     if !executable(path) {
         return Err("expected a program, found a file that is not executable; chmod +x it".into());
     }
-    let mut head = Vec::new();
     // A program may be executable without being readable; then the kernel alone can tell.
-    if File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head)).is_err() {
-        return Ok(());
-    }
+    let Ok(head) = files::head(path, HEAD_BYTES) else { return Ok(()) };
     match head.strip_prefix(b"#!") {
         Some(rest) => check_script(rest.split(|byte| *byte == b'\n').next().unwrap_or_default(), search),
         None if head.is_empty() => Err("expected a program, found an empty file".into()),
@@ -87,7 +83,7 @@ fn check_script(line: &[u8], search: Option<&OsStr>) -> Result<(), String> {
     let Some(interpreter) = words.next().map(|word| Path::new(OsStr::from_bytes(word))) else {
         return Err("its \"#!\" line names no interpreter".into());
     };
-    if !interpreter.is_file() {
+    if !files::is_file(interpreter) {
         return Err(format!("is a script whose interpreter {} is not there", quote(&interpreter.to_string_lossy())));
     }
     if !executable(interpreter) {

@@ -101,7 +101,7 @@ impl Draft<ModuleConfig> {
                     let message = format!("expected a folder whose whole path has no '=', found {}", path.display());
                     problems.push(self.problem(&places, &format!("{key}: {message}")));
                 }
-                let found = match std::fs::metadata(path) {
+                let found = match crate::files::metadata(path) {
                     Ok(metadata) if metadata.is_dir() => continue,
                     Ok(_) => "found a file".into(),
                     Err(error) => describe(&error),

@@ -58,6 +58,7 @@ impl Limits {
             cancel_grace: self.cancel_grace,
             cpu_time_max,
             close_grace: ModuleRules::default().close_grace,
+            last_grace: ModuleRules::default().last_grace,
         }
     }
 }

@@ -11,6 +11,12 @@ use std::{fmt, time::Duration};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub u64);
 
+impl ClientId {
+    /// The host itself, where it asks for several things on behalf of one who asked once. How much it may
+    /// ask for at once is its own business.
+    pub const ON_BEHALF: ClientId = ClientId(u64::MAX);
+}
+
 /// One process of a module. Numbers are never used twice in the life of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub u64);

@@ -35,6 +35,7 @@ impl Core {
         let timers = timers + self.audit_operations() + self.audit_streams();
         let timers = timers + self.lacks.audit(|at, timer| self.timers.contains(at, timer));
         self.audit_keys();
+        self.audit_directory();
         self.audit_starts();
         assert_eq!(timers, self.timers.len(), "timers that nobody has set: {:?}", self.timers);
         let open = self.callers.values().map(Open::len).sum();
@@ -46,7 +47,7 @@ impl Core {
     /// Each place with a moment has a timer, each process one place, each queue what its count says.
     fn audit_modules(&self) -> usize {
         let (mut timers, mut occupied) = (0, 0);
-        for (id, module) in &self.modules {
+        for (id, module) in self.modules.iter() {
             for slot in &module.slots {
                 match &slot.state {
                     SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
@@ -212,7 +213,7 @@ impl Core {
 
     fn audit_streams(&self) -> usize {
         let mut timers = 0;
-        for (id, stream) in &self.layer1.streams {
+        for (id, stream) in self.layer1.streams.iter() {
             if let Some(pause) = stream.pause() {
                 assert!(self.timers.contains(pause, Timer::Stream(*id)), "no timer: {stream:?}");
                 timers += 1;
@@ -226,7 +227,12 @@ impl Core {
     }
 
     fn audit_waiters(&self) -> usize {
-        for (id, waiter) in &self.waiters {
+        let of_modules: usize =
+            self.modules.values().flat_map(|module| module.waiters.values()).map(|ids| ids.len()).sum();
+        assert_eq!(of_modules, self.waiters.len(), "waiters that no module knows");
+        for (id, waiter) in self.waiters.iter() {
+            let known = self.modules.get(&waiter.module).and_then(|module| module.waiters.get(&waiter.goal));
+            assert!(known.is_some_and(|ids| ids.contains(id)), "its module does not know: {waiter:?}");
             assert!(self.timers.contains(waiter.deadline, Timer::Waiter(*id)), "no timer: {waiter:?}");
             assert!(self.modules.contains_key(&waiter.module), "a wait for nothing: {waiter:?}");
         }

@@ -1,10 +1,9 @@
-//! What a person asks of a module: start, stop, restart, remove, wait; and the end of the host. Reloads
-//! are in [`crate::reload`], the answers in [`crate::waiters`].
+//! What a person asks of a module: start, stop, restart, remove, wait. Reloads are in [`crate::reload`], the answers in [`crate::waiters`], the end of the host in [`crate::shutdown`].
 
 use crate::{
     action::{Action, Caller, Recipient, RunId},
     core::Core,
-    module::{Desired, Module, ModuleId, Slot, SlotState, Vacancy},
+    module::{Desired, ModuleId, Slot, SlotState, Vacancy},
     open::{Open, WAITER_BYTES},
     routing::refused,
     run::{Phase, Role},
@@ -94,47 +93,8 @@ impl Core {
         }
     }
 
-    /// Stops every module, those that others require after those others. The host has ended its work
-    /// when [`Core::is_idle`].
-    pub fn handle_shutdown(&mut self, now: Time) {
-        self.shutting_down = true;
-        let ids: Vec<ModuleId> = self.modules.keys().copied().collect();
-        for id in &ids {
-            self.modules.get_mut(id).expect("it was listed").stop_deferred = true;
-            // Nothing is started any more, so nothing needs to wait for it.
-            self.cancel_starts(*id);
-        }
-        for id in ids {
-            self.settle(now, id);
-        }
-        self.stop_undeferred(now);
-    }
-
-    pub(crate) fn stop_undeferred(&mut self, now: Time) {
-        let needed = |core: &Core, id: &ModuleId| {
-            let name = &core.modules[id].spec.name;
-            core.modules.values().any(|other| !other.is_empty() && other.spec.requires.contains(name))
-        };
-        let deferred = |module: &Module| module.stop_deferred;
-        let mut due: Vec<ModuleId> = self
-            .modules
-            .iter()
-            .filter(|(id, module)| deferred(module) && !needed(self, id))
-            .map(|(id, _)| *id)
-            .collect();
-        if due.is_empty() && self.modules.values().all(|module| module.is_empty() || deferred(module)) {
-            // Modules that require each other in a circle: no order is right, so any will do.
-            due = self.modules.iter().filter(|(_, module)| deferred(module)).map(|(id, _)| *id).collect();
-        }
-        for id in due {
-            let Some(module) = self.modules.get_mut(&id) else { continue };
-            module.stop_deferred = false;
-            self.stop(now, id, Desired::Stopped);
-        }
-    }
-
     /// Whatever is not there yet does not come, the processes of a reload included.
-    fn cancel_starts(&mut self, id: ModuleId) {
+    pub(crate) fn cancel_starts(&mut self, id: ModuleId) {
         let module = self.modules.get_mut(&id).expect("the caller has it");
         module.incoming = None;
         for slot in &mut module.slots {
@@ -162,9 +122,10 @@ impl Core {
             }
         }
         module.drop_retired();
+        self.list(id);
     }
 
-    fn stop(&mut self, now: Time, id: ModuleId, desired: Desired) {
+    pub(crate) fn stop(&mut self, now: Time, id: ModuleId, desired: Desired) {
         let module = self.modules.get_mut(&id).expect("the caller has it");
         if module.desired != Desired::Removed {
             module.desired = desired;
@@ -207,6 +168,7 @@ impl Core {
                 self.answer_waiter(waiter, failure.into());
             }
             self.names.remove(&name);
+            self.unlist(id);
             self.forget_stream(id);
             self.modules.remove(&id);
             self.act(Action::Removed(name));

@@ -4,6 +4,7 @@
 use crate::{
     action::{Action, Announcement, Caller, ClientId, Control},
     bucket::Bucket,
+    directory::Directory,
     id_map::IdMap,
     lacks::Lacks,
     layer1::Layer1,
@@ -12,13 +13,15 @@ use crate::{
     pending::{Pending, Place, RequestId},
     random::Random,
     run::{Phase, Run, RunId},
+    shutdown::Shutdown,
     starts::Starts,
+    steps::{self, Table},
     time::Time,
     timers::{Timer, Timers},
     waiters::{Waiter, WaiterId},
 };
 use bulkhead_protocol::{Json, ModuleName, WireRequest};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 /// Limits of the host as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +45,7 @@ impl Default for HostSettings {
             restarts_burst: 50,
             starts_at_once: 16,
             client_requests_max: 4096,
-            clients_bytes_max: 256 * 1024 * 1024,
+            clients_bytes_max: 192 * 1024 * 1024,
         }
     }
 }
@@ -71,14 +74,15 @@ pub struct Core {
     pub(crate) bucket: Bucket,
     pub(crate) starts: Starts,
     pub(crate) lacks: Lacks,
-    pub(crate) modules: BTreeMap<ModuleId, Module>,
+    pub(crate) modules: Table<ModuleId, Module>,
     pub(crate) names: HashMap<ModuleName, ModuleId>,
+    pub(crate) directory: Directory,
     pub(crate) runs: IdMap<RunId, Run>,
     pub(crate) requests: IdMap<RequestId, Pending>,
     pub(crate) callers: IdMap<Caller, Open>,
     /// What the open requests of all clients hold.
     pub(crate) client_bytes: usize,
-    pub(crate) waiters: BTreeMap<WaiterId, Waiter>,
+    pub(crate) waiters: Table<WaiterId, Waiter>,
     pub(crate) layer1: Layer1,
     pub(crate) timers: Timers,
     pub(crate) actions: VecDeque<Action>,
@@ -87,6 +91,7 @@ pub struct Core {
     pub(crate) next_request: u64,
     pub(crate) next_waiter: u64,
     pub(crate) shutting_down: bool,
+    pub(crate) shutdown: Shutdown,
 }
 
 impl Core {
@@ -98,13 +103,14 @@ impl Core {
             lacks: Lacks::default(),
             settings,
             random: Random::new(seed),
-            modules: BTreeMap::new(),
+            modules: Table::default(),
             names: HashMap::new(),
+            directory: Directory::default(),
             runs: IdMap::default(),
             requests: IdMap::default(),
             callers: IdMap::default(),
             client_bytes: 0,
-            waiters: BTreeMap::new(),
+            waiters: Table::default(),
             layer1: Layer1::default(),
             timers: Timers::default(),
             actions: VecDeque::new(),
@@ -113,6 +119,7 @@ impl Core {
             next_request: 1,
             next_waiter: 1,
             shutting_down: false,
+            shutdown: Shutdown::default(),
         }
     }
 
@@ -176,6 +183,7 @@ impl Core {
     }
 
     pub(crate) fn act(&mut self, action: Action) {
+        steps::count(1);
         self.actions.push_back(action);
     }
 

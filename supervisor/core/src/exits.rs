@@ -21,12 +21,12 @@ use std::time::Duration;
 const NEXT_SPARE_DELAY: Duration = Duration::from_millis(2);
 
 impl Core {
-    /// The guardian is gone, and this process with it.
+    /// The guardian is gone, and this process with it. [`Core::handle_gone`] follows when nothing is left of its
+    /// tree either.
     pub fn handle_lost(&mut self, now: Time, run_id: RunId) {
         if let Some(run) = self.runs.get_mut(&run_id) {
             run.cause.get_or_insert(Cause::GuardianLost);
             self.handle_exited(now, run_id, Exit::Signal("SIGKILL".into()), Evidence::default());
-            self.handle_gone(now, run_id);
         }
     }
 
@@ -309,9 +309,11 @@ impl Core {
                 | Vacancy::Requires(_) => {}
             }
         }
+        // The module may be forgotten when it is settled.
+        let due = if self.shutting_down { self.no_longer_needed(run.module) } else { Vec::new() };
         self.settle(now, run.module);
         if self.shutting_down {
-            self.stop_undeferred(now);
+            self.stop_undeferred(now, due);
         }
     }
 }

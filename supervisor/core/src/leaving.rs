@@ -18,7 +18,7 @@ const SENTENCE_LINES_MAX: usize = 20;
 /// The last answer of a process.
 #[derive(Debug)]
 pub(crate) struct LastAnswer {
-    /// What was answered, if it was a request that somebody sent: what follows is its doing.
+    /// What was answered, if it was no request of the host's own: what follows is its doing.
     pub(crate) request: Option<LostRequest>,
     /// The sentence, if the answer was an error.
     pub(crate) sentence: Option<String>,
@@ -71,7 +71,8 @@ impl Core {
         self.handle_response(now, run_id, Response { id, status, last: false });
         if let (Some(last), Some(run)) = (last, self.runs.get_mut(&run_id)) {
             run.last = Some(last);
-            self.handle_channel_closed(now, run_id);
+            let patience = run.spec.rules.last_grace;
+            self.await_its_end(now, run_id, patience);
         }
     }
 
@@ -83,7 +84,7 @@ impl Core {
         }
     }
 
-    /// Whether somebody waits for what a process has left behind, or for its module.
+    /// Whether what a process has left behind is still wanted, or something else waits for its module.
     pub(crate) fn is_awaited(&self, module_id: ModuleId, run: &Run) -> bool {
         let module = &self.modules[&module_id];
         self.role(module_id, run.slot) == Role::Active
@@ -107,7 +108,7 @@ pub(crate) fn has_begun(run: &Run, id: RequestId, pending: &Pending) -> bool {
 /// where something follows, as a long backtrace would otherwise push the beginning out.
 pub(crate) fn led_by(sentence: &str, mut stderr: Vec<String>) -> Vec<String> {
     let said: Vec<String> = sentence.lines().take(SENTENCE_LINES_MAX).map(str::to_owned).collect();
-    let Some(first) = said.first() else { return stderr };
+    let Some(first) = said.first().filter(|first| !first.trim().is_empty()) else { return stderr };
     // In a line of the log the sentence stands as JSON.
     let quoted = Json::of(sentence);
     let found = stderr.iter().rposition(|line| line == first || line.contains(quoted.as_str()));

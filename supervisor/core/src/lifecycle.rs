@@ -4,17 +4,19 @@
 use crate::{
     action::{Action, Control, Evidence, RunId},
     core::Core,
+    directory::Listed,
     ending::{Cause, Verdict},
     module::{Desired, Module, ModuleId, SlotId, SlotState, Vacancy},
     restart::Why,
     run::{Phase, Role, Run},
     spec::ModuleSpec,
+    steps,
     time::Time,
     timers::Timer,
 };
 use bulkhead_protocol::{ErrorCode, Failure, Json, ModuleName, PROTOCOL_VERSION, Ready, Status, init};
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -54,10 +56,12 @@ impl Core {
             blamed: Vec::new(),
             last_exit: None,
             incoming: None,
-            stop_deferred: false,
+            waiters: BTreeMap::new(),
+            listed: Listed::default(),
             events_dropped: 0,
         };
         self.modules.insert(id, module);
+        self.list(id);
         self.fill_slots(id);
         if wanted {
             self.start_vacant(now, id);
@@ -130,17 +134,29 @@ impl Core {
         let module = self.modules.get_mut(&id).expect("the caller has it");
         let running = module.desired == Desired::Running && !self.shutting_down;
         let Some(slot) = module.slot(slot_id) else { return false };
-        let spec = slot.spec.clone();
-        let missing = spec.requires.iter().find(|name| !self.is_serving(name)).cloned();
+        let (spec, seen) = (slot.spec.clone(), slot.required_seen);
+        let missing = if running { self.missing(&spec, seen) } else { None };
         let vacancy = match (running, missing, self.lacks.of_all()) {
             (false, ..) => Vacancy::Stopped,
-            (true, Some(missing), _) => Vacancy::Requires(missing),
+            (true, Some(missing), _) => Vacancy::Requires(spec.requires[missing].clone()),
             (true, None, Some(lack)) => Vacancy::Lacking(lack),
             (true, None, None) => return true,
         };
         let slot = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)).expect("it was there above");
+        slot.required_seen = missing.unwrap_or(0);
         slot.state = SlotState::Vacant(vacancy);
         false
+    }
+
+    /// Which of those that a specification requires does not serve. What was seen to serve is looked at again
+    /// only when all others do, so that one that requires many is not looked through for each of them.
+    fn missing(&self, spec: &ModuleSpec, seen: usize) -> Option<usize> {
+        let count = spec.requires.len();
+        let is_missing = |at: &usize| {
+            steps::count(1);
+            !self.is_serving(&spec.requires[*at])
+        };
+        (seen..count).chain(0..seen.min(count)).find(is_missing)
     }
 
     /// It is the turn of a vacant slot: its process is ordered, unless what it requires has gone meanwhile.
@@ -260,12 +276,16 @@ impl Core {
     /// A module that others require serves again: they need not wait any longer.
     pub(crate) fn wake_dependents(&mut self, now: Time, name: &ModuleName) {
         let mut due = Vec::new();
-        for (id, module) in &self.modules {
-            for slot in module.slots.iter().filter(|slot| slot.spec.requires.contains(name)) {
-                match slot.state {
-                    SlotState::Vacant(Vacancy::Requires(_)) => due.push((*id, slot.id, None)),
-                    SlotState::Vacant(Vacancy::Waiting { until, why: Why::Backoff { .. } }) => {
-                        due.push((*id, slot.id, Some(until)));
+        for id in self.directory.dependents(name) {
+            for slot in &self.modules[&id].slots {
+                match &slot.state {
+                    // What waits for another is looked at when that other serves.
+                    SlotState::Vacant(Vacancy::Requires(missing)) if missing == name => due.push((id, slot.id, None)),
+                    SlotState::Vacant(Vacancy::Waiting { until, why: Why::Backoff { .. } })
+                        if slot.spec.requires.contains(name) =>
+                    {
+                        steps::count(slot.spec.requires.len());
+                        due.push((id, slot.id, Some(*until)));
                     }
                     SlotState::Vacant(_) | SlotState::Occupied(_) | SlotState::Clearing { .. } => {}
                 }
@@ -345,11 +365,17 @@ impl Core {
     pub fn handle_channel_closed(&mut self, now: Time, run_id: RunId) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         run.channel_open = false;
+        // Most often the process is ending, and its exit says more than its silence does.
+        let patience = run.spec.rules.close_grace;
+        self.await_its_end(now, run_id, patience);
+    }
+
+    /// Gives a process a moment to exit by itself, unless it is on its way out already.
+    pub(crate) fn await_its_end(&mut self, now: Time, run_id: RunId, patience: Duration) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
         if matches!(run.phase, Phase::Starting { .. } | Phase::Ready { .. }) {
-            // Most often the process is ending, and its exit says more than its silence does.
             run.left_at = Some(now);
-            let draining = Phase::Draining { until: now + run.spec.rules.close_grace };
-            self.enter(run_id, draining);
+            self.enter(run_id, Phase::Draining { until: now + patience });
             self.give_turns(now);
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::{
     blame::Crash,
+    directory::Listed,
     lacks::LackId,
     layer1::Turn,
     pending::RequestId,
@@ -11,10 +12,11 @@ use crate::{
     spec::ModuleSpec,
     starts::Ticket,
     time::Time,
+    waiters::{Goal, WaiterId},
 };
 use bulkhead_protocol::ModuleName;
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -80,6 +82,9 @@ pub(crate) struct Slot {
     pub(crate) state: SlotState,
     pub(crate) restart: Restart,
     pub(crate) spec: Arc<ModuleSpec>,
+    /// How many of those that it requires, from the first on, were serving when it last lacked one: the look
+    /// for what is missing goes on from there.
+    pub(crate) required_seen: usize,
     /// A start was asked for while the process in it was ending.
     pub(crate) ordered: bool,
     /// Spreads its restarts. Each place has its own, so that what one does never moves another.
@@ -158,8 +163,10 @@ pub(crate) struct Module {
     pub(crate) last_exit: Option<(Time, String)>,
     /// The specification that a reload is bringing in.
     pub(crate) incoming: Option<Arc<ModuleSpec>>,
-    /// The host is stopping and a module that needs this one is still there.
-    pub(crate) stop_deferred: bool,
+    /// Those who wait for it, by what ends their wait.
+    pub(crate) waiters: BTreeMap<Goal, BTreeSet<WaiterId>>,
+    /// What of it stands in the directory.
+    pub(crate) listed: Listed,
     pub(crate) events_dropped: u64,
 }
 
@@ -177,17 +184,14 @@ impl Module {
         self.next_slot += 1;
         let state = SlotState::Vacant(Vacancy::Stopped);
         let random = self.random.split(u64::from(id.0));
-        self.slots.push(Slot { id, role, state, restart: Restart::default(), spec, ordered: false, random });
+        let restart = Restart::default();
+        self.slots.push(Slot { id, role, state, restart, spec, required_seen: 0, ordered: false, random });
         id
     }
 
     /// Whether a request may wait here: something is running or will be.
     pub(crate) fn is_available(&self) -> bool {
         self.desired == Desired::Running && self.with_role(Role::Active).any(Slot::is_live)
-    }
-
-    pub(crate) fn subscribes_to(&self, event: &str) -> bool {
-        self.spec.subscribe.iter().any(|pattern| pattern.matches(event))
     }
 
     /// Whether requests for it are still at the store.

@@ -33,7 +33,8 @@ const _: () = {
     assert!(2 * size_of::<(RequestId, Pending)>() + LISTED <= REQUEST_BYTES);
     let at_store = 2 * size_of::<(RequestId, crate::layer1::Ticket)>() + size_of::<crate::StoreOp>();
     assert!(2 * size_of::<(RequestId, Operation)>() + at_store + LISTED <= OPERATION_BYTES);
-    assert!(2 * size_of::<(WaiterId, Waiter)>() + LISTED <= WAITER_BYTES);
+    let by_module = 4 * size_of::<WaiterId>() + 2 * size_of::<crate::waiters::Goal>();
+    assert!(2 * size_of::<(WaiterId, Waiter)>() + by_module + LISTED <= WAITER_BYTES);
 };
 
 /// Everything that one caller has open, by its own numbers.
@@ -138,7 +139,7 @@ impl Core {
         if all > 0 && all + bytes > most {
             let reason = format!(
                 "the unanswered requests of all clients hold {all} bytes, and {bytes} more would be above their limit \
-                 of {most}, half of host.clients_bytes_max: try again in a moment"
+                 of {most}, three eighths of host.clients_bytes_max: try again in a moment"
             );
             return Err(refused(ErrorCode::Overloaded, reason));
         }

@@ -50,6 +50,7 @@ impl Core {
         for _ in 0..spec.instances.max(1) {
             module.add_slot(Role::Successor, spec.clone());
         }
+        self.list(id);
         self.wait(now, who, id, Goal::Reloaded, patience);
         self.announce("module.reloading", &spec.name, None, None);
         let successors: Vec<_> = self.modules[&id].with_role(Role::Successor).map(|slot| slot.id).collect();
@@ -80,6 +81,7 @@ impl Core {
         for run in old {
             self.begin_stop(now, run);
         }
+        self.list(id);
         self.fill_slots(id);
     }
 
@@ -110,6 +112,7 @@ impl Core {
             old.extend(slot.run());
         }
         module.slots.retain(|slot| slot.role == Role::Active || slot.run().is_some());
+        self.list(id);
         self.fill_slots(id);
         self.announce("module.reloaded", &spec.name, None, None);
         for run in old {
@@ -136,6 +139,7 @@ impl Core {
             }
         }
         module.drop_retired();
+        self.list(id);
         for run in others {
             self.begin_stop(now, run);
         }

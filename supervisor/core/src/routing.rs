@@ -2,10 +2,10 @@
 //! [`crate::answers`]'.
 
 use crate::{
-    action::{Action, Caller, Control, Recipient, RunId},
+    action::{Action, Caller, ClientId, Control, Recipient, RunId},
     core::{Core, Outstanding},
     layer1,
-    module::{Desired, Module, ModuleId},
+    module::{Desired, ModuleId},
     open::{Open, REQUEST_BYTES},
     pending::{Place, RequestId},
     run::Phase,
@@ -116,6 +116,7 @@ impl Core {
             return Err(taken(recipient.id));
         }
         let most = match recipient.caller {
+            Caller::Client(ClientId::ON_BEHALF) => usize::MAX,
             Caller::Client(_) => self.settings.client_requests_max,
             Caller::Run(run) => self.runs.get(&run).map_or(0, |run| run.spec.rules.requests_max),
         };
@@ -311,11 +312,11 @@ impl Core {
     /// When the payload is no event.
     pub fn publish(&mut self, now: Time, payload: Json) -> Result<usize, Failure> {
         let name = event::event_name(&payload).map_err(|reason| refused(ErrorCode::BadRequest, reason))?;
-        let subscribed = |module: &Module| module.desired == Desired::Running && module.subscribes_to(&name);
-        let subscribers: Vec<ModuleId> =
-            self.modules.iter().filter(|(_, module)| subscribed(module)).map(|(id, _)| *id).collect();
         let mut told = 0;
-        for id in subscribers {
+        for id in self.directory.subscribers(&name) {
+            if self.modules[&id].desired != Desired::Running {
+                continue;
+            }
             let request = Request::new(None, RequestType::Event, payload.clone());
             match self.enqueue(now, id, None, request) {
                 Ok(()) => told += 1,

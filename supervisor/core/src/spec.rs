@@ -85,6 +85,8 @@ pub struct ModuleRules {
     pub cancel_grace: Duration,
     /// How long a module may live on after it closed its channel.
     pub close_grace: Duration,
+    /// How long a module may live on after an answer with which it said that it ends.
+    pub last_grace: Duration,
     /// CPU time that one message may cost.
     pub cpu_time_max: Option<Duration>,
 }
@@ -107,6 +109,7 @@ impl Default for ModuleRules {
             deadline_default: Duration::from_secs(30),
             cancel_grace: Duration::from_secs(5),
             close_grace: Duration::from_millis(500),
+            last_grace: Duration::from_secs(2),
             cpu_time_max: None,
         }
     }

@@ -13,6 +13,7 @@ use crate::{
     module::{ModuleId, Slot, SlotId, SlotState, Vacancy},
     open::Open,
     run::{Phase, Role},
+    steps,
     time::Time,
 };
 use std::{
@@ -162,6 +163,7 @@ impl Core {
         let mut askers: Vec<RunId> = self.starts.in_progress.iter().copied().collect();
         let (mut asked, mut needed) = (BTreeSet::new(), BTreeSet::new());
         while let Some(asker) = askers.pop() {
+            steps::count(1);
             for (_, outstanding) in self.callers.get(&Caller::Run(asker)).into_iter().flat_map(Open::iter) {
                 let id = match outstanding {
                     Outstanding::Request(id) => self.requests.get(&id).map(|pending| pending.module),
@@ -194,6 +196,7 @@ impl Core {
     ) {
         let mut due: Vec<ModuleId> = known.iter().copied().collect();
         while let Some(id) = due.pop() {
+            steps::count(1);
             for slot in self.modules[&id].slots.iter().filter(|slot| slot.role != Role::Spare) {
                 match slot.state {
                     SlotState::Vacant(Vacancy::InLine(ticket)) => {
@@ -215,9 +218,7 @@ impl Core {
     fn is_asked_for(&self, id: ModuleId) -> bool {
         let module = &self.modules[&id];
         let answers = |request| self.requests.get(request).is_some_and(|pending| pending.recipient.is_some());
-        module.aside > 0
-            || module.queue.iter().any(answers)
-            || self.waiters.values().any(|waiter| waiter.module == id && waiter.goal.needs_a_start())
+        module.aside > 0 || module.queue.iter().any(answers) || module.waiters.keys().any(|goal| goal.needs_a_start())
     }
 
     /// Checks that the line and the places agree, and that nobody waits who need not. For tests.
@@ -225,7 +226,7 @@ impl Core {
         let starting = self.runs.iter().filter(|(_, run)| matches!(run.phase, Phase::Starting { .. }));
         assert_eq!(starting.map(|(id, _)| *id).collect::<BTreeSet<_>>(), self.starts.in_progress, "starts in progress");
         let mut waiting = BTreeMap::new();
-        for (id, module) in &self.modules {
+        for (id, module) in self.modules.iter() {
             for slot in &module.slots {
                 match slot.state {
                     SlotState::Vacant(Vacancy::InLine(ticket)) => {

@@ -3,9 +3,10 @@
 
 use crate::{
     core::Core,
-    module::{Desired, ModuleId, Slot, SlotState, Vacancy},
+    module::{Desired, Module, ModuleId, Slot, SlotState, Vacancy},
     restart::{Policy, Why},
     run::{Phase, Role, Run, RunId},
+    steps,
     time::Time,
 };
 use bulkhead_protocol::ModuleName;
@@ -119,6 +120,7 @@ impl Core {
     /// The names of all modules, in alphabetical order.
     pub fn module_names(&self) -> Vec<ModuleName> {
         let mut names: Vec<ModuleName> = self.names.keys().cloned().collect();
+        steps::count(names.len());
         names.sort_unstable();
         names
     }
@@ -129,12 +131,26 @@ impl Core {
         module.is_some_and(|module| module.desired == Desired::Removed)
     }
 
-    /// Whether anything refers to the launch instructions of this number, or will.
-    pub fn uses_generation(&self, generation: u64) -> bool {
-        self.modules.values().any(|module| {
-            let specs = module.slots.iter().map(|slot| &slot.spec).chain(&module.incoming).chain([&module.spec]);
-            specs.into_iter().any(|spec| spec.generation == generation)
-        })
+    /// Whether there is a module of this name.
+    pub fn knows(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
+    /// The name of a module, if there is one of this name.
+    pub fn known_name(&self, name: &str) -> Option<&ModuleName> {
+        self.names.get_key_value(name).map(|(name, _)| name)
+    }
+
+    /// The launch instructions that something of a module refers to, or will, by their numbers; a number may
+    /// come several times.
+    pub fn generations_of(&self, name: &str) -> impl Iterator<Item = u64> {
+        let module = self.names.get(name).and_then(|id| self.modules.get(id));
+        module.into_iter().flat_map(generations)
+    }
+
+    /// As [`Core::generations_of`], of all modules.
+    pub fn generations(&self) -> impl Iterator<Item = u64> {
+        self.modules.values().flat_map(generations)
     }
 
     /// One module, as it is now.
@@ -305,9 +321,15 @@ impl Core {
     /// The processes that are there, in the order in which they were started.
     pub fn run_ids(&self) -> Vec<RunId> {
         let mut runs: Vec<RunId> = self.runs.keys().copied().collect();
+        steps::count(runs.len());
         runs.sort_unstable();
         runs
     }
+}
+
+fn generations(module: &Module) -> impl Iterator<Item = u64> {
+    let specs = module.slots.iter().map(|slot| &slot.spec).chain(&module.incoming).chain([&module.spec]);
+    specs.map(|spec| spec.generation)
 }
 
 fn rank(state: &ObservedState) -> u8 {

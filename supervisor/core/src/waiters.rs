@@ -8,6 +8,7 @@ use crate::{
     module::{Desired, ModuleId, Slot, SlotState},
     open::WAITER_BYTES,
     run::Role,
+    steps,
     time::Time,
     timers::Timer,
 };
@@ -28,7 +29,7 @@ pub enum Condition {
 }
 
 /// What ends a wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Goal {
     /// Ready, whatever happens before.
     Ready,
@@ -70,18 +71,40 @@ impl Core {
         let deadline = now + patience;
         self.timers.set(deadline, Timer::Waiter(id));
         self.waiters.insert(id, Waiter { recipient, module, goal, deadline });
+        let module = self.modules.get_mut(&module).expect("the caller has it");
+        module.waiters.entry(goal).or_default().insert(id);
     }
 
+    /// Those who wait for a module with a goal that fits, in the order in which they came. It is asked once
+    /// for each goal, however many have it.
     pub(crate) fn waiters_with(&self, module: ModuleId, goal: impl Fn(Goal) -> bool) -> Vec<WaiterId> {
-        let fits = |waiter: &Waiter| waiter.module == module && goal(waiter.goal);
-        self.waiters.iter().filter(|(_, waiter)| fits(waiter)).map(|(id, _)| *id).collect()
+        let Some(module) = self.modules.get(&module) else { return Vec::new() };
+        let fitting = module.waiters.iter().filter(|(one, _)| {
+            steps::count(1);
+            goal(**one)
+        });
+        let mut found: Vec<WaiterId> = fitting.flat_map(|(_, ids)| ids).copied().collect();
+        steps::count(found.len());
+        found.sort_unstable();
+        found
+    }
+
+    /// Takes a waiter out of both tables.
+    fn take_waiter(&mut self, id: WaiterId) -> Option<Waiter> {
+        let waiter = self.waiters.remove(&id)?;
+        self.timers.clear(waiter.deadline, Timer::Waiter(id));
+        let module = self.modules.get_mut(&waiter.module).expect("a module outlives those who wait for it");
+        if let Some(ids) = module.waiters.get_mut(&waiter.goal) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                module.waiters.remove(&waiter.goal);
+            }
+        }
+        Some(waiter)
     }
 
     pub(crate) fn check_waiters(&mut self, id: ModuleId) {
-        if self.waiters.is_empty() {
-            return;
-        }
-        let Some(module) = self.modules.get(&id) else { return };
+        let Some(module) = self.modules.get(&id).filter(|module| !module.waiters.is_empty()) else { return };
         let youngest_needed = |after: RunId| {
             module.desired == Desired::Running
                 && module.with_role(Role::Active).all(|slot| match slot.state {
@@ -149,15 +172,12 @@ impl Core {
     }
 
     pub(crate) fn answer_waiter(&mut self, id: WaiterId, status: Status) {
-        let Some(waiter) = self.waiters.remove(&id) else { return };
-        self.timers.clear(waiter.deadline, Timer::Waiter(id));
+        let Some(waiter) = self.take_waiter(id) else { return };
         self.settle_caller(waiter.recipient);
         self.act(Action::Reply { to: waiter.recipient, status });
     }
 
     pub(crate) fn forget_waiter(&mut self, id: WaiterId) {
-        if let Some(waiter) = self.waiters.remove(&id) {
-            self.timers.clear(waiter.deadline, Timer::Waiter(id));
-        }
+        self.take_waiter(id);
     }
 }

@@ -6,6 +6,8 @@
 //! cargo run -p bulkhead-supervisor --example embed
 //! ```
 
+#![allow(clippy::disallowed_methods, reason = "this is a program around a host, and may wait")]
+
 use bulkhead_config::{HostConfig, ModuleConfig};
 use bulkhead_protocol::Json;
 use bulkhead_supervisor::{Options, Supervisor};

@@ -2,15 +2,17 @@
 //! The deciding is the core's.
 
 use crate::{
-    clients::{Followed, Follower},
-    host::Host,
+    clients::{Counted, FOLLOWER_BYTES, FOLLOWERS_PART, Followed, Follower},
+    host::{Asked, Deed, Host, ImportArgs, Targets},
     log_lines::level,
+    long_reader::READ_AT_ONCE_BYTES_MAX,
+    looks::Look,
     status::{HostStatus, ModuleStatus, Status, millis},
 };
 use bulkhead_core::{Condition, Recipient};
 use bulkhead_protocol::{
-    Delivery, ErrorCode, Failure, Json, ModuleName, Pattern, Request, RequestType, Status as Answer,
-    limits::DEADLINE_MS_MAX,
+    Delivery, ErrorCode, Failure, Json, ModuleName, Named, Pattern, Request, RequestType, Status as Answer,
+    limits::{DEADLINE_MS_MAX, NAME_BYTES_MAX},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -38,7 +40,7 @@ struct Command<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Named {
+struct NameArgs {
     name: String,
 }
 
@@ -47,6 +49,18 @@ struct Named {
 struct MaybeNamed {
     #[serde(default)]
     name: Option<String>,
+}
+
+/// Which modules something is done to: one of the three.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    names: Option<Vec<String>>,
+    #[serde(default)]
+    all: bool,
 }
 
 #[derive(Deserialize)]
@@ -96,11 +110,33 @@ impl Host {
                 format!("supervisor takes requests of type command, found {found:?}"),
             ))
         };
+        self.builtin_done(who, result);
+    }
+
+    /// Handles an import whose arguments were read elsewhere, since they are long.
+    pub(crate) fn builtin_import(&mut self, who: Recipient, args: Result<ImportArgs, Failure>) {
+        let result = args.and_then(|args| {
+            self.check_number(who)?;
+            self.import(who, args)
+        });
+        self.builtin_done(who, result);
+    }
+
+    fn builtin_done(&mut self, who: Recipient, result: Result<Option<Json>, Failure>) {
         match result {
             Ok(Some(data)) => self.reply(who, Answer::Success(data)),
             Ok(None) => {}
             Err(failure) => self.reply(who, failure.delivery(Delivery::NotStarted).into()),
         }
+    }
+
+    /// Whether a caller's number is free.
+    fn check_number(&self, who: Recipient) -> Result<(), Failure> {
+        let is_followed = self.followers.iter().any(|follower| follower.recipient == who);
+        if self.core.is_open(who) || is_followed || self.has_errand(who) || self.has_several(who) {
+            return Err(bad(format!("the id {} is that of a request that is not answered yet", who.id)));
+        }
+        Ok(())
     }
 
     fn builtin_command(&mut self, who: Recipient, request: &Request) -> Result<Option<Json>, Failure> {
@@ -111,39 +147,27 @@ impl Host {
         let now = self.now;
         let patience = request.deadline_ms.map_or(PATIENCE, Duration::from_millis);
         let args = &command.args;
-        let is_followed = self.followers.iter().any(|follower| follower.recipient == who);
-        if self.core.is_open(who) || is_followed || self.has_errand(who) {
-            return Err(bad(format!("the id {} is that of a request that is not answered yet", who.id)));
-        }
+        self.check_number(who)?;
         // To wait no time at all is to ask what is so now.
         if command.name != "wait" {
             bulkhead_core::check_patience(request)?;
         }
         match &*command.name {
             "status" => match read::<Option<MaybeNamed>>(args, "status")?.unwrap_or_default().name {
-                Some(name) => self.status_of(&name).map(Some),
-                None => Ok(Some(self.status())),
+                Some(name) => {
+                    let name = self.known(&name)?;
+                    self.ask_look(who, Asked::Module(name));
+                    Ok(None)
+                }
+                None => {
+                    self.ask_look(who, Asked::Status);
+                    Ok(None)
+                }
             },
-            "start" => {
-                let Named { name } = read(args, "start")?;
-                self.core.handle_start(now, Some(who), &name, patience);
-                Ok(None)
-            }
-            "stop" => {
-                let Named { name } = read(args, "stop")?;
-                self.core.handle_stop(now, Some(who), &name, patience);
-                Ok(None)
-            }
-            "restart" => {
-                let Named { name } = read(args, "restart")?;
-                self.core.handle_restart(now, Some(who), &name, patience);
-                Ok(None)
-            }
-            "reload" => {
-                let Named { name } = read(args, "reload")?;
-                self.reload_one(who, &name, patience)?;
-                Ok(None)
-            }
+            "start" => self.do_to(who, Deed::Start, read(args, "start")?, patience),
+            "stop" => self.do_to(who, Deed::Stop, read(args, "stop")?, patience),
+            "restart" => self.do_to(who, Deed::Restart, read(args, "restart")?, patience),
+            "reload" => self.do_to(who, Deed::Reload, read(args, "reload")?, patience),
             "wait" => {
                 let Wait { name, r#for } = read(args, "wait")?;
                 let patience = request.deadline_ms.unwrap_or(DEADLINE_MS_MAX);
@@ -160,7 +184,7 @@ impl Host {
             "replay" => self.replay(who, read(args, "replay")?),
             "drop" => self.drop_set_aside(who, read(args, "drop")?),
             "forget" => {
-                let Named { name } = read(args, "forget")?;
+                let NameArgs { name } = read(args, "forget")?;
                 self.forget(who, name)
             }
             "layer1" => self.overview(who),
@@ -180,17 +204,54 @@ impl Host {
         }
     }
 
+    /// Does something to one module, to several, or to all.
+    fn do_to(&mut self, who: Recipient, deed: Deed, which: Which, patience: Duration) -> Result<Option<Json>, Failure> {
+        let name = match which {
+            Which { name: Some(name), names: None, all: false } => name,
+            Which { name: None, names: Some(names), all: false } => {
+                return self.do_to_several(who, deed, Targets::Named(names), patience);
+            }
+            Which { name: None, names: None, all: true } => {
+                return self.do_to_several(who, deed, Targets::All, patience);
+            }
+            Which { .. } => {
+                let found = "expected one of {\"name\":\"a\"}, {\"names\":[\"a\",\"b\"]} and {\"all\":true}";
+                return Err(bad(format!("the arguments: {found}")));
+            }
+        };
+        match deed {
+            Deed::Start => self.core.handle_start(self.now, Some(who), &name, patience),
+            Deed::Stop => self.core.handle_stop(self.now, Some(who), &name, patience),
+            Deed::Restart => self.core.handle_restart(self.now, Some(who), &name, patience),
+            Deed::Reload => self.reload_one(who, &name, patience)?,
+        }
+        Ok(None)
+    }
+
     fn known(&self, name: &str) -> Result<ModuleName, Failure> {
         self.core
-            .module_names()
-            .into_iter()
-            .find(|known| known.as_str() == name)
+            .known_name(name)
+            .cloned()
             .ok_or_else(|| Failure::new(ErrorCode::UnknownModule, format!("there is no module {name:?}")))
     }
 
-    fn status(&self) -> Json {
+    /// Answers what has waited for a look.
+    pub(crate) fn answer_look(&mut self, who: Recipient, asked: Asked, look: &Look) {
+        let answer = match asked {
+            Asked::Status => Ok(self.status(look)),
+            Asked::Module(name) => self.status_of(name.as_str(), look),
+            Asked::Overview(overview) => Ok(overview.whole(self.store.status(self.restart_needed.clone()))),
+        };
+        match answer {
+            Ok(data) => self.reply(who, Answer::Success(data)),
+            Err(failure) => self.reply(who, failure.delivery(Delivery::NotStarted).into()),
+        }
+    }
+
+    pub(crate) fn status(&self, look: &Look) -> Json {
         let modules: Vec<ModuleStatus> =
-            self.core.module_names().iter().filter_map(|name| self.module_status(name)).collect();
+            self.core.module_names().iter().filter_map(|name| self.module_status(name, look)).collect();
+        let own = i32::try_from(std::process::id()).ok();
         let host = HostStatus {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
@@ -203,20 +264,21 @@ impl Host {
             modules: modules.len(),
             ready: modules.iter().filter(|module| module.state == "ready").count(),
             layer1: self.store.status(self.restart_needed.clone()),
-            memory_bytes: i32::try_from(std::process::id()).ok().and_then(crate::processes::memory_bytes),
+            memory_bytes: own.and_then(|pid| look.memory.get(&pid).copied()),
+            problems: self.problems(),
         };
         Json::of(&Status::new(host, modules))
     }
 
-    fn module_status(&self, name: &ModuleName) -> Option<ModuleStatus> {
+    fn module_status(&self, name: &ModuleName, look: &Look) -> Option<ModuleStatus> {
         let view = self.core.view(self.now, name)?;
         let config = self.configs.get(&view.generation);
-        Some(ModuleStatus::new(view, config.map(|config| &**config), self.containment()))
+        Some(ModuleStatus::new(view, config.map(|config| &**config), self.containment(), look))
     }
 
-    fn status_of(&self, name: &str) -> Result<Json, Failure> {
+    fn status_of(&self, name: &str, look: &Look) -> Result<Json, Failure> {
         let name = self.known(name)?;
-        let mut status = self.module_status(&name).expect("a known module has a view");
+        let mut status = self.module_status(&name, look).expect("a known module has a view");
         let tail = self.tails.get(name.as_str()).map(|tail| tail.last(STATUS_LINES).map(|line| line.text.to_string()));
         status.log_tail = Some(tail.map(Iterator::collect).unwrap_or_default());
         Ok(Json::of(&status))
@@ -225,11 +287,20 @@ impl Host {
     /// Whether a caller may follow one thing more.
     fn check_follower(&self, who: Recipient) -> Result<(), Failure> {
         let followed = self.followers.iter().filter(|follower| follower.recipient.caller == who.caller).count();
-        if followed < FOLLOWED_MAX {
-            return Ok(());
+        if followed >= FOLLOWED_MAX {
+            let reason =
+                format!("{followed} events and logs are followed already: cancel one before following another");
+            return Err(Failure::new(ErrorCode::Overloaded, reason));
         }
-        let reason = format!("{followed} events and logs are followed already: cancel one before following another");
-        Err(Failure::new(ErrorCode::Overloaded, reason))
+        let (all, most) = (self.followers_bytes.get(), self.config.clients_bytes_max / FOLLOWERS_PART);
+        if all + FOLLOWER_BYTES > most {
+            let reason = format!(
+                "all who follow events and logs hold {all} bytes, of {most} at most, an eighth of \
+                 host.clients_bytes_max: try again in a moment"
+            );
+            return Err(Failure::new(ErrorCode::Overloaded, reason));
+        }
+        Ok(())
     }
 
     fn follow_events(&mut self, who: Recipient, args: EventsArgs) -> Result<Option<Json>, Failure> {
@@ -254,7 +325,8 @@ impl Host {
         if !args.follow {
             return Ok(Some(Json::null()));
         }
-        self.followers.push(Follower { recipient: who, what: Followed::Log(name.to_string()) });
+        let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
+        self.followers.push(Follower { recipient: who, what: Followed::Log(name.to_string()), held });
         Ok(None)
     }
 
@@ -282,6 +354,25 @@ pub(crate) fn log_json(line: &crate::log_lines::Line) -> Json {
 
 fn read<T: DeserializeOwned>(args: &Json, command: &str) -> Result<T, Failure> {
     args.read().map_err(|error| bad(format!("the arguments of {command}: {error}")))
+}
+
+/// Reads the arguments of a long command. Only an import has so much to say.
+pub(crate) fn read_long_command(payload: &Json) -> Result<ImportArgs, Failure> {
+    let whole: Command<'_>;
+    let (name, args) = match Named::command(payload) {
+        Some(Named { name, value }) => (name, value.unwrap_or("null")),
+        None => {
+            let read = payload.read();
+            whole = read.map_err(|error| bad(format!("expected a payload {{\"name\",\"args\"}}: {error}")))?;
+            (&*whole.name, whole.args.as_str())
+        }
+    };
+    if name != "import" {
+        let (most, found) = (READ_AT_ONCE_BYTES_MAX, payload.as_str().len());
+        let name = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
+        return Err(bad(format!("the command {name:?} of supervisor has at most {most} bytes, found {found}")));
+    }
+    serde_json::from_str(args).map_err(|error| bad(format!("the arguments of import: {error}")))
 }
 
 pub(crate) fn bad(reason: String) -> Failure {

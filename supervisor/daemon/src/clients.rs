@@ -5,10 +5,13 @@ use crate::{
     host::Following,
     link::{Io, Link, has_hung_up},
 };
-use bulkhead_core::{ClientId, IdMap, Recipient};
+use bulkhead_core::{ClientId, IdMap, Owner, Recipient, Time};
+use bulkhead_protocol::{allocation, limits::EVENT_NAME_BYTES_MAX};
 use std::{
+    cell::Cell,
     io,
     os::fd::AsFd,
+    rc::Rc,
     task::{Context, Poll},
 };
 use tokio::{io::Interest, net::UnixStream};
@@ -20,12 +23,23 @@ pub(crate) const OUTPUT_HIGH_WATER_BYTES: usize = 1024 * 1024;
 /// length, before it is cut off: it does not read its answers.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Bytes that may wait for all clients together, beside one frame of the greatest
-/// length, before the one that reads least is cut off.
-pub(crate) const OUTPUT_BYTES_MAX_TOGETHER: usize = 256 * 1024 * 1024;
+/// Of what all clients may make the host hold, a quarter may be messages that have not come to their end or
+/// wait for their turn, ...
+pub(crate) const HELD_PART: usize = 4;
 
-/// Bytes of unfinished frames that all clients together may make the host hold.
-pub(crate) const HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// ... a quarter, beside one frame of the greatest length, answers that wait to be read, before the client
+/// that reads least is cut off, ...
+pub(crate) const OUTPUT_PART: usize = 4;
+
+/// ... an eighth those who follow events and logs, with what is kept for them, ...
+pub(crate) const FOLLOWERS_PART: usize = 8;
+
+/// ... and three eighths requests that are not answered, which the core counts.
+pub(crate) const fn requests_bytes_max(clients_bytes_max: usize) -> usize {
+    clients_bytes_max / 8 * 3
+}
+
+const _: () = assert!(8 / HELD_PART + 8 / OUTPUT_PART + 8 / FOLLOWERS_PART + requests_bytes_max(8) == 8);
 
 /// The number under which the host asks its own core: no connection has it.
 pub(crate) const HOST: ClientId = ClientId(0);
@@ -38,14 +52,18 @@ pub(crate) struct Client {
     pub(crate) has_finished: bool,
     /// It is not read from until it has taken what waits for it.
     pub(crate) is_paused: bool,
+    /// Whose it is; `None` for one that the program around the host has made.
+    pub(crate) owner: Option<Owner>,
+    /// When it last sent or took something.
+    pub(crate) active_at: Time,
     /// What is accounted for it in the sums over all clients.
     held_bytes: usize,
     output_bytes: usize,
 }
 
 impl Client {
-    pub(crate) fn new(link: Link) -> Client {
-        Client { link, has_finished: false, is_paused: false, held_bytes: 0, output_bytes: 0 }
+    pub(crate) fn new(link: Link, owner: Option<Owner>, now: Time) -> Client {
+        Client { link, has_finished: false, is_paused: false, owner, active_at: now, held_bytes: 0, output_bytes: 0 }
     }
 }
 
@@ -78,7 +96,7 @@ impl Clients {
     /// Brings the sums in line with what is held for this client now.
     pub(crate) fn weigh(&mut self, id: ClientId) {
         let Some(client) = self.by_id.get_mut(&id) else { return };
-        let (held, output) = (client.link.held_bytes(), client.link.pending_bytes());
+        let (held, output) = (client.link.held_bytes(), client.link.output_held_bytes());
         self.held_bytes = self.held_bytes - client.held_bytes + held;
         self.output_bytes = self.output_bytes - client.output_bytes + output;
         (client.held_bytes, client.output_bytes) = (held, output);
@@ -86,12 +104,13 @@ impl Clients {
 
     /// Who must be cut off now that this client has got more to read: itself, if more waits for it than
     /// may, or whoever reads least, if that is so for all together.
-    pub(crate) fn too_slow(&self, id: ClientId, frame_bytes_max: usize) -> Option<ClientId> {
+    pub(crate) fn too_slow(&self, id: ClientId, frame_bytes_max: usize, all_max: usize) -> Option<ClientId> {
         let bytes = |client: &Client| client.output_bytes;
-        if self.by_id.get(&id).is_some_and(|client| bytes(client) > OUTPUT_BYTES_MAX + frame_bytes_max) {
+        let pending = |client: &Client| client.link.pending_bytes();
+        if self.by_id.get(&id).is_some_and(|client| pending(client) > OUTPUT_BYTES_MAX + frame_bytes_max) {
             return Some(id);
         }
-        if self.output_bytes <= OUTPUT_BYTES_MAX_TOGETHER + frame_bytes_max {
+        if self.output_bytes <= all_max / OUTPUT_PART + frame_bytes_max {
             return None;
         }
         self.by_id.iter().max_by_key(|(_, client)| bytes(client)).map(|(id, _)| *id)
@@ -122,12 +141,48 @@ impl HangUp {
     }
 }
 
-/// Somebody who is told of things as they happen, until it cancels or goes.
+/// Bytes that are counted in a sum for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    sum: Rc<Cell<usize>>,
+    own: usize,
+}
+
+impl Counted {
+    pub(crate) fn new(sum: &Rc<Cell<usize>>, bytes: usize) -> Counted {
+        sum.set(sum.get() + bytes);
+        Counted { sum: Rc::clone(sum), own: bytes }
+    }
+
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.sum.set(self.sum.get() + bytes);
+        self.own += bytes;
+    }
+
+    /// Counts only so many of them from now on.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        self.sum.set(self.sum.get() - self.own.saturating_sub(bytes));
+        self.own = self.own.min(bytes);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.sum.set(self.sum.get() - self.own);
+    }
+}
+
+/// Who is told of things as they happen, until it cancels or goes.
 #[derive(Debug)]
 pub(crate) struct Follower {
     pub(crate) recipient: Recipient,
     pub(crate) what: Followed,
+    pub(crate) held: Counted,
 }
+
+/// What one takes beside what is kept for it: its place in a list that has grown by doubling, and the pattern
+/// or the name that it follows.
+pub(crate) const FOLLOWER_BYTES: usize = 2 * size_of::<Follower>() + allocation(EVENT_NAME_BYTES_MAX);
 
 /// What a follower follows.
 #[derive(Debug)]

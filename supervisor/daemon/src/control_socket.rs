@@ -1,14 +1,25 @@
 //! The control socket: where it is, who may enter, and what is done about one that was left behind.
 
-use crate::state_dir::create_private;
-use nix::unistd::geteuid;
+use crate::{release::Releasable, state_dir::create_private};
+use bulkhead_core::Owner;
+use nix::{
+    errno::Errno,
+    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
+    unistd::geteuid,
+};
 use std::{
-    fs, io,
-    os::unix::{
-        fs::{FileTypeExt, MetadataExt, PermissionsExt},
-        net::{UnixListener as StdListener, UnixStream as StdStream},
+    fs::{self, Metadata},
+    io,
+    os::{
+        fd::AsRawFd,
+        unix::{
+            fs::{FileTypeExt, MetadataExt, PermissionsExt},
+            net::UnixListener as StdListener,
+        },
     },
     path::{Path, PathBuf},
+    rc::Rc,
+    time::SystemTime,
 };
 use tokio::net::{UnixListener, UnixStream};
 
@@ -25,17 +36,60 @@ pub(crate) enum SocketError {
     Other { path: PathBuf, error: io::Error },
 }
 
-/// A listening socket whose file is removed when it is dropped.
-#[derive(Debug)]
-pub(crate) struct ControlSocket {
-    pub(crate) listener: std::rc::Rc<UnixListener>,
-    path: PathBuf,
-    inode: Option<u64>,
+/// Which file a path led to. A number is used again once its file has gone, so the time of birth belongs to
+/// it, where the file system keeps that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    device: u64,
+    inode: u64,
+    born: Option<SystemTime>,
 }
 
-impl ControlSocket {
+impl Identity {
+    pub(crate) fn of(metadata: &Metadata) -> Identity {
+        Identity { device: metadata.dev(), inode: metadata.ino(), born: metadata.created().ok() }
+    }
+}
+
+/// The file of a socket. It is removed when this is dropped, if it is still the same.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    identity: Option<Identity>,
+}
+
+impl SocketFile {
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// Leaves the path alone from now on.
+    pub(crate) fn disown(mut self) {
+        self.identity = None;
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Only our own: another one may stand in its place meanwhile.
+        if self.identity.is_some()
+            && fs::symlink_metadata(&self.path).is_ok_and(|metadata| Some(Identity::of(&metadata)) == self.identity)
+        {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A socket that listens and that no loop waits for yet.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    listener: StdListener,
+    pub(crate) file: SocketFile,
+}
+
+impl Bound {
     /// Listens at `path`, mode 0600, in a folder of mode 0700 if it has to be created.
-    pub(crate) fn bind(path: &Path) -> Result<ControlSocket, SocketError> {
+    pub(crate) fn at(path: &Path) -> Result<Bound, SocketError> {
         let other = |error| SocketError::Other { path: path.to_owned(), error };
         if let Some(folder) = path.parent() {
             create_private(folder).map_err(other)?;
@@ -49,13 +103,28 @@ impl ControlSocket {
         let listener = StdListener::bind(path).map_err(other)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(other)?;
         listener.set_nonblocking(true).map_err(other)?;
-        let inode = fs::symlink_metadata(path).ok().map(|metadata| metadata.ino());
-        let listener = UnixListener::from_std(listener).map_err(other)?;
-        Ok(ControlSocket { listener: std::rc::Rc::new(listener), path: path.to_owned(), inode })
+        let identity = fs::symlink_metadata(path).ok().map(|metadata| Identity::of(&metadata));
+        Ok(Bound { listener, file: SocketFile { path: path.to_owned(), identity } })
     }
 }
 
-/// A socket that nobody listens on was left by a host that was killed; it may be replaced.
+/// A listening socket. Its file is removed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct ControlSocket {
+    pub(crate) listener: Rc<Releasable<UnixListener>>,
+    pub(crate) file: SocketFile,
+}
+
+impl ControlSocket {
+    /// # Errors
+    /// When the loop cannot wait for it.
+    pub(crate) fn of(bound: Bound) -> io::Result<ControlSocket> {
+        let Bound { listener, file } = bound;
+        Ok(ControlSocket { listener: Rc::new(Releasable::new(UnixListener::from_std(listener)?)), file })
+    }
+}
+
+/// A socket without a listener was left by a host that was killed; it may be replaced.
 fn remove_stale(path: &Path) -> Result<(), SocketError> {
     let other = |error| SocketError::Other { path: path.to_owned(), error };
     match fs::symlink_metadata(path) {
@@ -64,27 +133,28 @@ fn remove_stale(path: &Path) -> Result<(), SocketError> {
         Ok(metadata) if !metadata.file_type().is_socket() => return Err(SocketError::NotASocket(path.to_owned())),
         Ok(_) => {}
     }
-    match StdStream::connect(path) {
-        Ok(_) => Err(SocketError::InUse(path.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path).map_err(other),
-        Err(error) => Err(other(error)),
+    match try_connect(path) {
+        // One that is too busy to take another connection listens too.
+        Ok(()) | Err(Errno::EAGAIN) => Err(SocketError::InUse(path.to_owned())),
+        Err(Errno::ECONNREFUSED) => fs::remove_file(path).map_err(other),
+        Err(error) => Err(other(error.into())),
     }
 }
 
-impl Drop for ControlSocket {
-    fn drop(&mut self) {
-        // Only our own: somebody may have replaced it in the meantime.
-        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| Some(metadata.ino()) == self.inode) {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
+fn try_connect(path: &Path) -> nix::Result<()> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let ours = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    connect(ours.as_raw_fd(), &UnixAddr::new(path)?)
 }
 
-/// Whether the process at the other end may use the host: the same user, or root.
-pub(crate) fn check_peer(stream: &UnixStream) -> Result<(), String> {
+/// Whether the process at the other end may use the host: the same user, or root; which of the two.
+pub(crate) fn check_peer(stream: &UnixStream) -> Result<Owner, String> {
     let peer = stream.peer_cred().map_err(|error| format!("the peer's credentials cannot be read: {error}"))?;
-    if peer.uid() == geteuid().as_raw() || peer.uid() == 0 {
-        return Ok(());
+    if peer.uid() == 0 {
+        return Ok(Owner::Root);
+    }
+    if peer.uid() == geteuid().as_raw() {
+        return Ok(Owner::Own);
     }
     Err(format!("user {} may not use this host; it is user {}'s", peer.uid(), geteuid()))
 }

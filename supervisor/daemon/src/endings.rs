@@ -30,6 +30,7 @@ const STAT_BYTES_MAX: usize = 2048;
 /// number, which shows as one that is not exiting; a process that ends with threads left over is the
 /// guardian's to report, as those may still run.
 pub(crate) fn of(pid: i32) -> Option<Exit> {
+    #[expect(clippy::disallowed_methods, reason = "the kernel makes it from memory and waits for nothing")]
     let stat = File::open(format!("/proc/{pid}/stat")).ok()?;
     let first = Seen::look(&stat)?;
     // A status of zero is an exit with code 0, or one that this process may not be told.

@@ -12,8 +12,18 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     rc::Rc,
+    time::{Duration, Instant},
 };
 use tokio::{io::Interest, net::UnixDatagram};
+
+/// A guardian that was started and that no loop hears yet. To start one takes a fork, an exec and the reading of
+/// its program, so it is not done on the host's thread.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    socket: OwnedFd,
+    child: Child,
+    own: OwnChild,
+}
 
 /// A guardian that runs.
 #[derive(Debug)]
@@ -21,7 +31,7 @@ pub(crate) struct Guardian {
     /// A `SOCK_SEQPACKET` socket; the type is used for its readiness only, which is the same.
     pub(crate) socket: Rc<UnixDatagram>,
     child: Child,
-    _own: OwnChild,
+    own: OwnChild,
     /// Orders that the guardian has not taken yet.
     waiting: VecDeque<Waiting>,
     /// Whether somebody waits until more can be sent.
@@ -67,10 +77,10 @@ pub(crate) enum Incoming {
     End,
 }
 
-impl Guardian {
+impl Launched {
     /// Starts one. The thread that calls this need not live on: the guardian watches the pair and
     /// the host's process, not its parent thread.
-    pub(crate) fn start(program: &Path) -> io::Result<Guardian> {
+    pub(crate) fn start(program: &Path) -> io::Result<Launched> {
         let (ours, theirs) = socketpair(
             AddressFamily::Unix,
             SockType::SeqPacket,
@@ -85,10 +95,19 @@ impl Guardian {
         own.started(child.id());
         // `command` owned the guardian's end; it must not stay open on this side.
         drop(command);
+        Ok(Launched { socket: ours, child, own })
+    }
+}
+
+impl Guardian {
+    /// # Errors
+    /// When the loop cannot wait for it.
+    pub(crate) fn of(launched: Launched) -> io::Result<Guardian> {
+        let Launched { socket, child, own } = launched;
         Ok(Guardian {
-            socket: Rc::new(UnixDatagram::from_std(ours.into())?),
+            socket: Rc::new(UnixDatagram::from_std(socket.into())?),
             child,
-            _own: own,
+            own,
             waiting: VecDeque::new(),
             awaits_room: false,
             buffer: vec![0; DATAGRAM_BYTES_MAX],
@@ -188,13 +207,35 @@ impl Guardian {
         let _ = self.child.kill();
     }
 
-    /// Ends the guardian and returns how it ended. It clears whatever still runs before it goes.
-    pub(crate) fn end(self) -> String {
-        let Guardian { socket, mut child, _own, .. } = self;
+    /// Tells the guardian to end. It clears what still runs before it goes.
+    pub(crate) fn dismiss(self) -> Dismissed {
+        let Guardian { socket, child, own, .. } = self;
         let _ = nix::sys::socket::shutdown(socket.as_raw_fd(), nix::sys::socket::Shutdown::Both);
-        drop(socket);
+        Dismissed(child, own)
+    }
+}
+
+/// A guardian that has ended, or will.
+#[derive(Debug)]
+pub(crate) struct Dismissed(Child, OwnChild);
+
+impl Dismissed {
+    /// Waits until it has, and returns how. It is killed when that takes longer than `most`.
+    pub(crate) fn end(self, most: Duration) -> String {
+        let Dismissed(mut child, _own) = self;
+        let (deadline, mut pause) = (Instant::now() + most, Duration::from_micros(100));
+        loop {
+            match child.try_wait() {
+                Ok(Some(status)) => return status.to_string(),
+                Err(error) => return error.to_string(),
+                Ok(None) if Instant::now() >= deadline => break,
+                Ok(None) => std::thread::sleep(pause),
+            }
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
+        let _ = child.kill();
         match child.wait() {
-            Ok(status) => status.to_string(),
+            Ok(status) => format!("{status}, after {} s", most.as_secs()),
             Err(error) => error.to_string(),
         }
     }
@@ -211,6 +252,7 @@ mod tests {
             run,
             argv: vec!["/bin/true".into(), argument],
             cwd: "/".into(),
+            data_dir: None,
             env: Vec::new(),
             channel: false,
             is_host_program: false,
@@ -224,13 +266,14 @@ mod tests {
     fn with_guardian(check: impl FnOnce(&mut Guardian)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         runtime.block_on(async {
-            let mut guardian = Guardian::start(Path::new("/bin/true")).unwrap();
+            let launched = Launched::start(Path::new("/bin/true")).unwrap();
+            let mut guardian = Guardian::of(launched).unwrap();
             while !matches!(guardian.receive(), Incoming::End) {
                 guardian.socket.readable().await.unwrap();
             }
             check(&mut guardian);
             assert!(guardian.waiting.is_empty());
-            guardian.end();
+            assert_eq!(guardian.dismiss().end(Duration::from_secs(20)), "exit status: 0");
         });
     }
 
@@ -252,5 +295,19 @@ mod tests {
             guardian.push(&Order::Kill { run: 7 }, Vec::new()).unwrap();
             assert!(matches!(guardian.flush(), Flushed::All));
         });
+    }
+
+    #[test]
+    fn a_guardian_that_does_not_go_is_killed() {
+        let folder = std::env::temp_dir().join(format!("bulkhead-stays-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let program = folder.join("stays");
+        std::fs::write(&program, "#!/bin/sh\nexec sleep 20\n").unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let launched = Launched::start(&program).unwrap();
+        let guardian = runtime.block_on(async { Guardian::of(launched).unwrap() });
+        assert_eq!(guardian.dismiss().end(Duration::from_millis(50)), "signal: 9 (SIGKILL), after 0 s");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

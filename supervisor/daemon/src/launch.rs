@@ -67,6 +67,7 @@ pub(crate) fn prepare(
             ours.set_nonblocking(true)?;
             let (stdout_ours, stdout_theirs) = pipe2(OFlag::O_CLOEXEC)?;
             logs.push(log_pipe(Stream::Stdout, stdout_ours, bounds)?);
+            #[expect(clippy::disallowed_methods, reason = "it is a device of the kernel's that waits for nothing")]
             let stdin = OwnedFd::from(File::open("/dev/null")?);
             (Io::Socket(UnixStream::from_std(ours)?), vec![stdin, stdout_theirs, stderr_theirs, theirs.into()])
         }
@@ -114,6 +115,7 @@ pub(crate) fn order(config: &ModuleConfig, runtimes: &Runtimes, run: u64, state_
         run,
         argv,
         cwd: config.folder.to_string_lossy().into_owned(),
+        data_dir: Some(state_dir.data_path(config.name.as_str()).into_os_string()),
         env,
         channel: config.kind.transport() == Transport::Socket,
         is_host_program: !matches!(config.kind, ModuleKind::Process { .. }),

@@ -5,14 +5,29 @@
 //! it talks to it through the same messages as everybody else. The `bulkhead` command runs the same
 //! as a daemon. What is decided is decided in `bulkhead-core`; this crate is what waits: sockets,
 //! pipes, the guardian process, clocks and files. It never loads foreign code.
+//!
+//! The host's thread does nothing that may wait. `clippy.toml` forbids the calls; the modules that may make them say
+//! here where that is done.
+
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests may wait; what is tested is looked at without them")
+)]
 
 mod alarm;
 mod builtin;
 mod clients;
 mod clock;
+#[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod control_socket;
+#[cfg(test)]
+#[path = "../../../protocol/tests/counting/mod.rs"]
+mod counting;
 mod crashes;
 mod endings;
+#[allow(clippy::disallowed_methods, reason = "done by the file layer")]
+mod files;
+#[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod guardian;
 mod host;
 mod identity;
@@ -20,22 +35,41 @@ mod inherited;
 mod launch;
 mod layer1;
 mod link;
+#[allow(clippy::disallowed_methods, reason = "a thread of its own")]
 mod log_files;
 mod log_lines;
+mod long_reader;
+#[allow(clippy::disallowed_methods, reason = "done by the file layer")]
+mod looks;
 mod loop_;
 mod memory_kills;
+#[allow(clippy::disallowed_methods, reason = "a thread of its own, while the host is not up")]
 mod notify;
+mod portion;
+#[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod processes;
+mod readings;
 mod release;
+#[allow(clippy::disallowed_methods, reason = "called by the file layer, and before the host is up")]
 mod runtimes;
 mod signals;
 mod sources;
+#[allow(clippy::disallowed_methods, reason = "called by the file layer, and before the host is up")]
 mod state_dir;
 mod status;
 mod strangers;
+#[allow(clippy::disallowed_methods, reason = "the program around the host waits, and the host before it is up")]
 mod supervisor;
 mod sys;
+#[allow(clippy::disallowed_methods, reason = "a thread of its own")]
+mod watch;
 
+#[doc(hidden)]
+pub use files::Gate;
 pub use inherited::take_over_process;
 pub use runtimes::check_programs;
 pub use supervisor::{Options, Reloader, StartError, Supervisor};
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: counting::Counting = counting::Counting;

@@ -2,8 +2,8 @@
 //! the frames say is decided elsewhere.
 
 use crate::release::Releasable;
-use bulkhead_core::RequestId;
-use bulkhead_protocol::{Decoder, FrameError, Message, MessageError, Output};
+use bulkhead_core::{RequestId, Time, TimeAccount};
+use bulkhead_protocol::{Decoder, FrameError, HeldBytes, Message, MessageError, Output, Request};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::{
     collections::VecDeque,
@@ -144,6 +144,14 @@ pub(crate) enum Input {
     Broken(FrameError),
 }
 
+/// A request of a link whose payload is being read elsewhere; what has come behind it waits.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) number: u64,
+    pub(crate) request: Request,
+    pub(crate) since: Time,
+}
+
 /// One stream of frames.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -165,6 +173,9 @@ pub(crate) struct Link {
     pub(crate) awaits_room: bool,
     /// Whether it is on the list of those that have something to write.
     pub(crate) is_dirty: bool,
+    /// What it has cost the host.
+    pub(crate) account: TimeAccount,
+    pub(crate) reading: Option<Reading>,
 }
 
 impl Link {
@@ -181,6 +192,8 @@ impl Link {
             unsent: VecDeque::new(),
             awaits_room: false,
             is_dirty: false,
+            account: TimeAccount::default(),
+            reading: None,
         }
     }
 
@@ -304,9 +317,30 @@ impl Link {
         self.output.pending_bytes()
     }
 
-    /// Bytes that were read and not handled yet: an unfinished frame, and what no turn has come for.
+    /// What waits to be written takes in memory.
+    pub(crate) fn output_held_bytes(&self) -> usize {
+        self.output.held_bytes()
+    }
+
+    /// What was read and not handled yet takes in memory: an unfinished frame, what no turn has come for, and
+    /// a payload that is being read.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.decoder.held_bytes() + self.leftover.len() - self.leftover_used
+        let waiting = self.inbox.iter().flatten().map(|message| match message {
+            Message::Request(request) => request.held_bytes(),
+            Message::Response(response) => response.held_bytes(),
+        });
+        let read = self.reading.as_ref().map_or(0, |reading| reading.request.held_bytes());
+        self.decoder.capacity_bytes() + self.leftover.capacity() + waiting.sum::<usize>() + read
+    }
+
+    /// Whether messages have come that no turn has come for.
+    pub(crate) fn has_messages(&self) -> bool {
+        !(self.inbox.is_empty() && self.leftover.is_empty())
+    }
+
+    /// Whether a message has begun to come and has not come to its end.
+    pub(crate) fn is_half_read(&self) -> bool {
+        self.decoder.held_bytes() > 0
     }
 
     /// Requests that were not written completely.
@@ -337,7 +371,7 @@ mod tests {
                 found.push((count, link.rest()));
                 assert!(found.len() < 1000, "it never ends");
             }
-            assert_eq!((link.held_bytes(), link.rest()), (0, Input::Open));
+            assert_eq!((link.is_half_read(), link.rest()), (false, Input::Open));
             found
         })
     }

@@ -4,20 +4,23 @@
 use crate::{
     alarm::{Alarm, Bell},
     clients::HangUp,
+    files,
     guardian::Guardian,
     host::Host,
     link::Io,
     log_lines::Stream,
     release::Releasable,
     signals::{Signal, Signals},
+    sources::Line,
     supervisor::Inject,
 };
-use bulkhead_core::{ClientId, RunId};
+use bulkhead_core::{ClientId, Recipient, RunId};
 use std::{
     future::Future,
     io,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -32,6 +35,9 @@ const EVENTS_PER_TURN: usize = 64;
 /// How long a turn may grow before the system is asked again what else there is: somebody who floods
 /// must not keep others from being heard.
 const TURN_MAX: Duration = Duration::from_micros(500);
+
+/// Outcomes of the store and payloads that were read that are taken in one turn.
+const OUTCOMES_PER_TURN: usize = EVENTS_PER_TURN / 2;
 
 /// Events between two looks at how long a turn has grown.
 const EVENTS_PER_LOOK: usize = 2;
@@ -49,6 +55,8 @@ pub(crate) enum Event {
     Readable(LinkId),
     Writable(LinkId),
     HungUp(ClientId),
+    /// It is the turn of a request about several modules again.
+    Several(Recipient),
     Log(RunId, Stream),
     /// Something may be due.
     Alarm,
@@ -57,6 +65,10 @@ pub(crate) enum Event {
     Accepted(io::Result<UnixStream>),
     /// A signal came; the rest is given back to be waited for again.
     Signalled(Signal, Signals),
+    /// Something was done that the host's thread may not wait for.
+    FilesDone,
+    /// Nothing more comes by this control socket: there is another one.
+    Replaced,
     /// The program around the host said something; likewise.
     Injected(Inject, UnboundedReceiver<Inject>),
 }
@@ -69,11 +81,14 @@ pub(crate) enum Source {
     Write(LinkId, Rc<Io>),
     /// The end of a client that has said all and may still be reading.
     HangUp(ClientId, HangUp),
+    /// A request about several modules, of which some have not been told yet.
+    Several(Recipient),
     Log(RunId, Stream, Rc<Releasable<Receiver>>),
     Alarm(Rc<Bell>),
     GuardianRead(Rc<UnixDatagram>),
     GuardianWrite(Rc<UnixDatagram>),
-    Accept(Rc<UnixListener>),
+    Accept(Rc<Releasable<UnixListener>>),
+    Files(Arc<files::Bell>),
     Signals(Signals),
     Program(UnboundedReceiver<Inject>),
 }
@@ -97,6 +112,7 @@ impl Future for Source {
                 ready!(hang_up.poll(context));
                 Poll::Ready(Event::HungUp(*client))
             }
+            Source::Several(who) => Poll::Ready(Event::Several(*who)),
             Source::Log(run, stream, pipe) => {
                 if pipe.poll_released(context).is_pending() {
                     let _ = ready!(pipe.poll_read_ready(context));
@@ -116,8 +132,15 @@ impl Future for Source {
                 Poll::Ready(Event::GuardianWritable)
             }
             Source::Accept(listener) => {
+                if listener.poll_released(context).is_ready() {
+                    return Poll::Ready(Event::Replaced);
+                }
                 let accepted = ready!(listener.poll_accept(context));
                 Poll::Ready(Event::Accepted(accepted.map(|(stream, _)| stream)))
+            }
+            Source::Files(bell) => {
+                ready!(bell.poll(context));
+                Poll::Ready(Event::FilesDone)
             }
             Source::Signals(signals) => {
                 let signal = ready!(signals.poll(context));
@@ -150,9 +173,9 @@ pub(crate) async fn readable(guardian: &Guardian, alarm: &Alarm) -> Option<io::R
 
 /// Runs the host until it has nothing left to do.
 pub(crate) async fn run(mut host: Host, injected: UnboundedReceiver<Inject>, signals: Signals) {
-    host.sources.push(Source::Program(injected));
+    host.sources.push(Source::Program(injected), Line::Front);
     if !signals.is_empty() {
-        host.sources.push(Source::Signals(signals));
+        host.sources.push(Source::Signals(signals), Line::Front);
     }
     std::future::poll_fn(|context| turn(&mut host, context)).await;
     host.finish();
@@ -165,19 +188,26 @@ fn turn(host: &mut Host, context: &mut Context<'_>) -> Poll<()> {
     let is_long = |handled: usize| {
         handled >= EVENTS_PER_TURN || (handled.is_multiple_of(EVENTS_PER_LOOK) && began.elapsed() >= TURN_MAX)
     };
-    let (mut handled, mut is_over) = (0_usize, false);
+    let mut handled = 0_usize;
     host.tick(began);
-    host.store.register(context.waker());
-    while !is_over && host.take_outcome() {
-        handled += 1;
-        is_over = is_long(handled);
+    host.register(context.waker());
+    // What the store and the reader of long payloads have done has half of a turn at most.
+    let mut has_more = true;
+    while has_more && handled < OUTCOMES_PER_TURN && !is_long(handled) {
+        has_more = host.take_outcome() || host.take_read();
+        handled += usize::from(has_more);
     }
+    let mut is_over = is_long(handled);
     loop {
         host.sources.look(context);
         while !is_over && let Some(event) = host.sources.next() {
             handled += 1;
             host.handle(event);
             is_over = is_long(handled);
+        }
+        // However much comes from those in front, one of those behind them has its turn.
+        if is_over && let Some(event) = host.sources.next_behind() {
+            host.handle(event);
         }
         host.handle_timers();
         host.flush();
@@ -190,7 +220,7 @@ fn turn(host: &mut Host, context: &mut Context<'_>) -> Poll<()> {
     if host.is_finished() {
         return Poll::Ready(());
     }
-    if host.reads_on(handled, is_over, began) || is_over {
+    if host.reads_on(handled, is_over, began) || is_over || has_more {
         context.waker().wake_by_ref();
     } else {
         host.set_alarm();

@@ -38,12 +38,12 @@ fn page_bytes() -> u64 {
 }
 
 /// What tells that a process was left behind by modules of this host.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Marks<'a> {
+#[derive(Clone, Debug)]
+pub(crate) struct Marks {
     /// The host's own number, in the environment of all of them.
-    pub(crate) host: &'a str,
+    pub(crate) host: String,
     /// Those that a guardian saw below its leaders.
-    pub(crate) family: &'a [Relative],
+    pub(crate) family: Vec<Relative>,
     /// Whether this process is given orphans by its guardian's death only, so that each child which it has not
     /// started itself is one.
     pub(crate) adopts_only_its_own: bool,
@@ -51,7 +51,7 @@ pub(crate) struct Marks<'a> {
 
 /// Kills every process that carries one of the marks, with all that is below it; returns how many there were.
 /// Children that appear meanwhile are found by looking again.
-pub(crate) fn kill_leftovers(marks: &Marks<'_>) -> usize {
+pub(crate) fn kill_leftovers(marks: &Marks) -> usize {
     let (mut killed, mut quiet) = (HashSet::new(), 0);
     for _ in 0..100 {
         let found = marks.find();
@@ -71,7 +71,7 @@ pub(crate) fn kill_leftovers(marks: &Marks<'_>) -> usize {
     killed.len()
 }
 
-impl Marks<'_> {
+impl Marks {
     /// Those that live and carry a mark, and all that is below them.
     fn find(&self) -> Vec<Process> {
         let own = i32::try_from(std::process::id()).unwrap_or(0);
@@ -92,7 +92,7 @@ impl Marks<'_> {
                 (self.adopts_only_its_own && process.parent == own)
                     || known.contains(&(process.pid, process.started))
                     || (!is_own_session && sessions.contains(&process.session))
-                    || is_marked(process.pid, self.host, namespace.as_deref())
+                    || is_marked(process.pid, &self.host, namespace.as_deref())
             })
             .map(|process| process.pid)
             .collect();
@@ -278,8 +278,8 @@ mod tests {
         fs::remove_dir_all(&folder).unwrap();
     }
 
-    fn marks<'a>(host: &'a str, family: &'a [Relative]) -> Marks<'a> {
-        Marks { host, family, adopts_only_its_own: false }
+    fn marks(host: &str, family: &[Relative]) -> Marks {
+        Marks { host: host.to_owned(), family: family.to_vec(), adopts_only_its_own: false }
     }
 
     /// Ends by itself, and knows nothing of any host.

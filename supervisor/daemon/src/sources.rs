@@ -1,6 +1,9 @@
 //! What the host waits for, and which of it may have come: a set of futures, each of which is polled when it
 //! was woken. What they are and what they yield is [`crate::loop_`]'s business.
 //!
+//! There are two lines: what stands in the second comes when the first is empty. Who belongs there, as one
+//! that has had its share of the host's time, is decided elsewhere.
+//!
 //! A place in the set, with its waker, outlives the future in it. What is waited for again and again, as the
 //! next message of a link is, finds a place that the last wait has left, so no wait allocates anything.
 
@@ -22,8 +25,8 @@ pub(crate) struct Sources<F> {
     places: Vec<Place<F>>,
     vacant: Vec<usize>,
     woken: Arc<Woken>,
-    /// How many of those that were woken are still to be looked at.
-    to_look_at: usize,
+    /// How many of those that were woken are still to be looked at, in each line.
+    to_look_at: [usize; 2],
     /// Whether one came that was never polled.
     has_new: bool,
 }
@@ -35,10 +38,20 @@ struct Place<F> {
     waker: Waker,
 }
 
+/// Which line a source stands in when it was woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// With those that have not had their share.
+    Front,
+    /// Behind all of them.
+    Behind,
+}
+
 /// The places that were woken and not looked at since.
 #[derive(Debug, Default)]
 struct Woken {
-    queue: Mutex<VecDeque<usize>>,
+    /// In front, and behind.
+    lines: Mutex<[VecDeque<usize>; 2]>,
     /// Whoever polls.
     task: AtomicWaker,
 }
@@ -48,6 +61,8 @@ struct Woken {
 struct Mark {
     place: usize,
     is_queued: AtomicBool,
+    /// Whether what is waited for in it stands behind the others.
+    is_behind: AtomicBool,
     woken: Arc<Woken>,
 }
 
@@ -56,7 +71,8 @@ impl Mark {
     fn queue(&self) -> bool {
         let is_new = !self.is_queued.swap(true, Ordering::AcqRel);
         if is_new {
-            self.woken.lock().push_back(self.place);
+            let line = usize::from(self.is_behind.load(Ordering::Relaxed));
+            self.woken.lock()[line].push_back(self.place);
         }
         is_new
     }
@@ -75,27 +91,35 @@ impl Wake for Mark {
 }
 
 impl Woken {
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<usize>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, [VecDeque<usize>; 2]> {
         // Nothing panics while it is held, and a queue of numbers is whole after each step.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<F: Future + Unpin> Sources<F> {
     pub(crate) fn new() -> Sources<F> {
-        Sources { places: Vec::new(), vacant: Vec::new(), woken: Arc::default(), to_look_at: 0, has_new: false }
+        Sources { places: Vec::new(), vacant: Vec::new(), woken: Arc::default(), to_look_at: [0; 2], has_new: false }
     }
 
-    /// Waits for one more, behind those that were woken before.
-    pub(crate) fn push(&mut self, source: F) {
+    /// Waits for one more, behind those of its line that were woken before.
+    pub(crate) fn push(&mut self, source: F, line: Line) {
         let place = self.vacant.pop().unwrap_or_else(|| {
             let place = self.places.len();
-            let mark = Arc::new(Mark { place, is_queued: AtomicBool::new(false), woken: self.woken.clone() });
+            let mark = Arc::new(Mark {
+                place,
+                is_queued: AtomicBool::new(false),
+                is_behind: AtomicBool::new(false),
+                woken: self.woken.clone(),
+            });
             self.places.push(Place { source: None, waker: mark.clone().into(), mark });
             place
         });
         self.places[place].source = Some(source);
-        self.places[place].mark.queue();
+        let mark = &self.places[place].mark;
+        // Where a waker of what was waited for here before has queued it already, it stands where that stood.
+        mark.is_behind.store(line == Line::Behind, Ordering::Relaxed);
+        mark.queue();
         self.has_new = true;
     }
 
@@ -103,14 +127,24 @@ impl<F: Future + Unpin> Sources<F> {
     pub(crate) fn look(&mut self, context: &Context<'_>) {
         self.woken.task.register(context.waker());
         self.has_new = false;
-        self.to_look_at = self.woken.lock().len();
+        let lines = self.woken.lock();
+        self.to_look_at = [lines[0].len(), lines[1].len()];
     }
 
     /// What the next of them yields. One that yields is waited for no more.
     pub(crate) fn next(&mut self) -> Option<F::Output> {
-        while self.to_look_at > 0 {
-            self.to_look_at -= 1;
-            let at = self.woken.lock().pop_front()?;
+        self.next_in(0).or_else(|| self.next_in(1))
+    }
+
+    /// What the next of those yields that stand behind the others.
+    pub(crate) fn next_behind(&mut self) -> Option<F::Output> {
+        self.next_in(1)
+    }
+
+    fn next_in(&mut self, line: usize) -> Option<F::Output> {
+        while self.to_look_at[line] > 0 {
+            self.to_look_at[line] -= 1;
+            let at = self.woken.lock()[line].pop_front()?;
             let Place { source, mark, waker } = &mut self.places[at];
             // From here on it may be woken again.
             mark.is_queued.store(false, Ordering::Release);
@@ -168,8 +202,12 @@ mod tests {
         }
 
         fn add(&mut self, name: u32) -> (Rc<Cell<bool>>, Rc<Cell<Option<Waker>>>) {
+            self.add_in(name, Line::Front)
+        }
+
+        fn add_in(&mut self, name: u32, line: Line) -> (Rc<Cell<bool>>, Rc<Cell<Option<Waker>>>) {
             let (told, waker) = (Rc::default(), Rc::default());
-            self.sources.push(Told(name, Rc::clone(&told), Rc::clone(&waker)));
+            self.sources.push(Told(name, Rc::clone(&told), Rc::clone(&waker)), line);
             (told, waker)
         }
 
@@ -198,6 +236,26 @@ mod tests {
         assert_eq!(test.times_woken(), 1, "once is enough until it looks");
         assert_eq!(test.look(), [2, 0]);
         assert!(test.look().is_empty());
+    }
+
+    #[test]
+    fn what_stands_behind_comes_when_nothing_is_left_in_front_or_is_asked_for() {
+        let mut test = Test::new();
+        let behind = [test.add_in(1, Line::Behind), test.add_in(2, Line::Behind)];
+        let front = [test.add(3), test.add(4)];
+        test.look();
+        for (told, waker) in behind.iter().chain(&front) {
+            told.set(true);
+            waker.take().unwrap().wake();
+        }
+        let waker = Waker::from(test.task.clone());
+        test.sources.look(&Context::from_waker(&waker));
+        assert_eq!(test.sources.next(), Some(3));
+        assert_eq!(test.sources.next_behind(), Some(1), "one that floods is heard all the same");
+        assert_eq!((test.sources.next(), test.sources.next(), test.sources.next()), (Some(4), Some(2), None));
+        let (told, _) = test.add(5);
+        told.set(true);
+        assert_eq!(test.look(), [5], "a place forgets in which line it stood");
     }
 
     #[test]

@@ -42,6 +42,10 @@ pub(crate) struct StateDir {
     identity: Identity,
 }
 
+/// The lock file, to be written by another thread than the one that has the lock.
+#[derive(Debug)]
+pub(crate) struct NoteFile(File);
+
 /// What the lock file says for the next host to clear.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Note {
@@ -80,28 +84,25 @@ impl StateDir {
                 processes::clear_cgroup(&cgroup);
             }
             let family = Family::read(&path.join(FAMILY_FILE));
-            let marks = Marks { host: &identity.number, family: &family, adopts_only_its_own: false };
+            let marks = Marks { host: identity.number.clone(), family, adopts_only_its_own: false };
             let killed = processes::kill_leftovers(&marks);
             if killed > 0 {
                 tracing::warn!("killed {killed} processes that a former host of {} left behind", path.display());
             }
         }
-        let mut dir = StateDir { path: path.to_owned(), lock, identity };
+        let dir = StateDir { path: path.to_owned(), lock, identity };
         let cache = dir.path.join("cache");
         let data = dir.path.join("data");
         for folder in [dir.logs(), dir.crashes(), dir.quarantine(), dir.layer1(), data, cache, dir.wasm_cache()] {
             create_private(&folder).map_err(unusable)?;
         }
-        dir.note(None).map_err(unusable)?;
+        dir.note_file().and_then(|file| file.write(None)).map_err(unusable)?;
         Ok(dir)
     }
 
-    /// Leaves word for the next host: who this one is, and which control group is its guardian's.
-    pub(crate) fn note(&mut self, cgroup: Option<&Path>) -> io::Result<()> {
-        let note = Note { pid: std::process::id(), cgroup: cgroup.map(Path::to_owned) };
-        self.lock.rewind()?;
-        self.lock.set_len(0)?;
-        self.lock.write_all(&serde_json::to_vec(&note).expect("a note can be written as JSON"))
+    /// Where word is left for the next host.
+    pub(crate) fn note_file(&self) -> io::Result<NoteFile> {
+        self.lock.try_clone().map(NoteFile)
     }
 
     /// The host's number, which every process of its modules carries.
@@ -122,6 +123,11 @@ impl StateDir {
         self.path.join("logs")
     }
 
+    /// Folders of which nothing is lost when they are made again.
+    pub(crate) fn renewable(&self) -> Vec<PathBuf> {
+        vec![self.logs(), self.crashes(), self.quarantine()]
+    }
+
     /// The data store.
     pub(crate) fn layer1(&self) -> PathBuf {
         self.path.join("layer1")
@@ -140,14 +146,19 @@ impl StateDir {
         self.path.join("cache/wasm")
     }
 
-    /// The folder of a module's own.
+    /// The folder of a module's own, which each start of it makes where it is missing.
     pub(crate) fn data_path(&self, module: &str) -> PathBuf {
         self.path.join("data").join(module)
     }
+}
 
-    /// Creates the folder of a module's own, if it is missing.
-    pub(crate) fn create_data(&self, module: &str) -> io::Result<()> {
-        create_private(&self.data_path(module))
+impl NoteFile {
+    /// Leaves word for the next host: who this one is, and which control group is its guardian's.
+    pub(crate) fn write(mut self, cgroup: Option<&Path>) -> io::Result<()> {
+        let note = Note { pid: std::process::id(), cgroup: cgroup.map(Path::to_owned) };
+        self.0.rewind()?;
+        self.0.set_len(0)?;
+        self.0.write_all(&serde_json::to_vec(&note).expect("a note can be written as JSON"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the host says about itself and its modules: the core's view, and what only the kernel knows.
 
-use crate::processes;
+use crate::looks::Look;
 use bulkhead_config::ModuleConfig;
 use bulkhead_core::{ModuleView, Role, RunView};
 use serde::Serialize;
@@ -24,6 +24,8 @@ pub(crate) struct HostStatus {
     pub(crate) ready: usize,
     pub(crate) layer1: StoreStatus,
     pub(crate) memory_bytes: Option<u64>,
+    /// What a person has to see to.
+    pub(crate) problems: Vec<String>,
 }
 
 /// The data store, as far as nothing has to be read from it.
@@ -96,8 +98,13 @@ struct Instance {
 }
 
 impl ModuleStatus {
-    pub(crate) fn new(view: ModuleView, config: Option<&ModuleConfig>, containment: Option<String>) -> ModuleStatus {
-        let instances: Vec<Instance> = view.runs.iter().map(Instance::new).collect();
+    pub(crate) fn new(
+        view: ModuleView,
+        config: Option<&ModuleConfig>,
+        containment: Option<String>,
+        look: &Look,
+    ) -> ModuleStatus {
+        let instances: Vec<Instance> = view.runs.iter().map(|run| Instance::new(run, look)).collect();
         let first = view.runs.iter().find(|run| run.role == Role::Active);
         let memory: Vec<u64> = instances.iter().filter_map(|instance| instance.memory_bytes).collect();
         ModuleStatus {
@@ -126,7 +133,7 @@ impl ModuleStatus {
 }
 
 impl Instance {
-    fn new(run: &RunView) -> Instance {
+    fn new(run: &RunView, look: &Look) -> Instance {
         Instance {
             instance: run.instance.clone(),
             role: match run.role {
@@ -139,7 +146,7 @@ impl Instance {
             pid: run.pid,
             uptime_ms: run.ready_for.map(millis),
             in_flight: run.in_flight,
-            memory_bytes: run.pid.and_then(processes::memory_bytes),
+            memory_bytes: run.pid.and_then(|pid| look.memory.get(&pid).copied()),
         }
     }
 }

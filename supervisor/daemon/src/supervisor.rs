@@ -2,8 +2,9 @@
 
 use crate::{
     alarm::Alarm,
-    control_socket::{ControlSocket, SocketError},
-    guardian::{Guardian, Incoming},
+    control_socket::{Bound, ControlSocket, SocketError},
+    files::{Files, Gate, Lane},
+    guardian::{Guardian, Incoming, Launched},
     host::{Host, Parts},
     inherited::take_over_process,
     layer1::{Store, StoreError},
@@ -14,6 +15,7 @@ use crate::{
     signals::Signals,
     state_dir::{StateDir, StateDirError},
     sys,
+    watch::{Watch, Watched},
 };
 use bulkhead_client::Client;
 use bulkhead_config::{HostConfig, Loaded, ModuleConfig, Problems};
@@ -22,7 +24,7 @@ use std::{
     io,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -31,8 +33,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// How long the guardian may take for its first word.
 const GUARDIAN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads a configuration again.
-pub type Reloader = Box<dyn FnMut() -> Result<Loaded, Problems> + Send>;
+/// Reads a configuration again. It is called on a thread that may be kept waiting by files; one that does not come
+/// back is given up, and the next reading is on another thread.
+pub type Reloader = Box<dyn Fn() -> Result<Loaded, Problems> + Send + Sync>;
 
 /// How a host is started, beyond its configuration.
 #[derive(Default)]
@@ -104,7 +107,7 @@ impl Supervisor {
             .name("bulkhead".into())
             .spawn(move || {
                 let kind = Kind::Embedded;
-                let outcome = run(Loaded { host, modules }, options, injected, started_sender, kind);
+                let outcome = run(Loaded { host, modules }, options, injected, started_sender, kind, open_gate());
                 // The starter has gone if it was dropped; then nobody needs to know.
                 let _ = result_sender.send(outcome);
             })
@@ -141,12 +144,20 @@ impl Supervisor {
     /// # Errors
     /// As [`Supervisor::start`].
     pub fn run_daemon(loaded: Loaded, options: Options) -> Result<(), StartError> {
+        Supervisor::run_daemon_behind(open_gate(), loaded, options)
+    }
+
+    /// As [`Supervisor::run_daemon`]; what the host asks of files once it is up passes this gate first, on
+    /// the thread that does it. A test that closes it has a file system that does not answer.
+    #[doc(hidden)]
+    #[allow(clippy::missing_errors_doc)]
+    pub fn run_daemon_behind(gate: Gate, loaded: Loaded, options: Options) -> Result<(), StartError> {
         let (_inject, injected) = unbounded_channel();
         let (started, _) = mpsc::channel();
         take_over_process();
         raise_descriptor_limit();
         sys::give_large_buffers_back();
-        run(loaded, options, injected, started, Kind::Daemon)
+        run(loaded, options, injected, started, Kind::Daemon, gate)
     }
 }
 
@@ -160,12 +171,12 @@ impl Drop for Supervisor {
     }
 }
 
-/// Whose the process is in which a host runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a host was started.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The host's own.
+    /// It is what its process is for.
     Daemon,
-    /// A program's, of which the host changes nothing.
+    /// By a program that has other things to do.
     Embedded,
 }
 
@@ -175,6 +186,7 @@ fn run(
     injected: UnboundedReceiver<Inject>,
     started: mpsc::Sender<()>,
     kind: Kind,
+    gate: Gate,
 ) -> Result<(), StartError> {
     loaded.check().map_err(Reason::Configuration)?;
     let runtimes = Runtimes::find(options.runtime).map_err(Reason::Runtime)?;
@@ -183,8 +195,15 @@ fn run(
     runtime.block_on(async {
         let notify = if kind == Kind::Daemon { Notify::of_process() } else { Notify::nobody() };
         let (state_dir, store) = notify.while_starting(|| open(&loaded))?;
-        let socket =
-            if options.listen { Some(ControlSocket::bind(&loaded.host.socket).map_err(Reason::Socket)?) } else { None };
+        let path = loaded.host.socket.clone();
+        let bound = options.listen.then(|| Bound::at(&path)).transpose().map_err(Reason::Socket)?;
+        let mut files = Files::new(gate);
+        files.prepare(Lane::Guardian).map_err(Reason::Io)?;
+        let watched =
+            Watched::of(state_dir.path(), state_dir.renewable(), bound.as_ref().map(|bound| (&*path, &bound.file)));
+        let watch =
+            watched.and_then(|watched| Watch::start(watched, files.gate(), files.outlet())).map_err(Reason::Io)?;
+        let socket = bound.map(ControlSocket::of).transpose().map_err(Reason::Io)?;
         let signals = match kind {
             Kind::Daemon => Signals::of_daemon().map_err(Reason::Io)?,
             Kind::Embedded => Signals::default(),
@@ -195,7 +214,6 @@ fn run(
         let rotation =
             Rotation { dir: state_dir.logs(), file_bytes_max: logs.file_bytes_max as u64, files: logs.files };
         let host = Host::new(Parts {
-            kind,
             modules: loaded.modules,
             log_files: LogFiles::start(rotation).map_err(Reason::Io)?,
             config: loaded.host,
@@ -206,7 +224,10 @@ fn run(
             alarm,
             runtimes,
             notify,
-            reloader: options.reloader,
+            reloader: options.reloader.map(Arc::from),
+            files,
+            watch,
+            kind,
             seed: seed(),
             started,
         });
@@ -226,7 +247,8 @@ fn open(loaded: &Loaded) -> Result<(StateDir, Store), Reason> {
 /// The guardian's first word comes before anything else is done: it says how trees are killed here.
 async fn start_guardian(program: &Path, alarm: &mut Alarm) -> Result<Guardian, Reason> {
     let failed = |what: String| Reason::Guardian { program: program.to_owned(), what };
-    let mut guardian = Guardian::start(program).map_err(|error| failed(format!("cannot be started: {error}")))?;
+    let started = Launched::start(program).and_then(Guardian::of);
+    let mut guardian = started.map_err(|error| failed(format!("cannot be started: {error}")))?;
     alarm.set(Instant::now() + GUARDIAN_TIMEOUT);
     loop {
         match guardian.receive() {
@@ -237,7 +259,10 @@ async fn start_guardian(program: &Path, alarm: &mut Alarm) -> Result<Guardian, R
                 return Ok(guardian);
             }
             Incoming::Report(other) => return Err(failed(format!("began with {other:?} instead of a greeting"))),
-            Incoming::End => return Err(failed(format!("ended at once ({}); its error is above", guardian.end()))),
+            Incoming::End => {
+                let how = guardian.dismiss().end(GUARDIAN_TIMEOUT);
+                return Err(failed(format!("ended at once ({how}); its error is above")));
+            }
             Incoming::Nothing => match loop_::readable(&guardian, alarm).await {
                 Some(ready) => ready.map_err(Reason::Io)?,
                 None => return Err(failed(format!("said nothing for {GUARDIAN_TIMEOUT:?}"))),
@@ -255,6 +280,11 @@ fn raise_descriptor_limit() {
     {
         tracing::warn!("cannot raise the limit of open files from {soft} to {hard}: {error}");
     }
+}
+
+/// That of every host but one under test.
+fn open_gate() -> Gate {
+    Arc::new(|_| ())
 }
 
 /// Restarts are spread differently by each host.

@@ -1,7 +1,7 @@
 //! What the store can be asked to do. What comes of it is in [`crate::outcome`].
 
 use bulkhead_protocol::{
-    Json, Pattern,
+    HeldBytes, Json, Pattern, allocation,
     layer1::{Mutation, Query},
 };
 use sha2::{Digest, Sha256};
@@ -196,18 +196,65 @@ pub struct Keyed {
     pub fingerprint: Fingerprint,
 }
 
-/// SHA-256 of a request's address, type and payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint(pub [u8; 32]);
+/// SHA-256 of a request's address, type and payload. Of a long payload it is made where it is needed, on a
+/// thread of the store, since that takes as long as to read it.
+#[derive(Clone, Debug)]
+pub struct Fingerprint(State);
+
+#[derive(Clone, Debug)]
+enum State {
+    Made([u8; 32]),
+    Later(Box<(String, String, Json)>),
+}
 
 impl Fingerprint {
+    /// The longest payload of which it is made at once, in bytes.
+    const AT_ONCE_BYTES_MAX: usize = 8 * 1024;
+
     /// The fingerprint of a request.
-    pub fn of(to: &str, kind: &str, payload: &str) -> Fingerprint {
-        let mut hash = Sha256::new();
-        for part in [to, kind, payload] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
+    pub fn of(to: &str, kind: &str, payload: &Json) -> Fingerprint {
+        match payload.as_str().len() <= Fingerprint::AT_ONCE_BYTES_MAX {
+            true => Fingerprint(State::Made(digest(to, kind, payload))),
+            false => Fingerprint(State::Later(Box::new((to.to_owned(), kind.to_owned(), payload.clone())))),
         }
-        Fingerprint(hash.finalize().into())
     }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> [u8; 32] {
+        match &self.0 {
+            State::Made(bytes) => *bytes,
+            State::Later(request) => digest(&request.0, &request.1, &request.2),
+        }
+    }
+}
+
+impl PartialEq for Fingerprint {
+    fn eq(&self, other: &Fingerprint) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Fingerprint {}
+
+impl HeldBytes for Fingerprint {
+    fn held_bytes(&self) -> usize {
+        match &self.0 {
+            State::Made(_) => 0,
+            State::Later(request) => {
+                allocation(size_of::<(String, String, Json)>())
+                    + request.0.held_bytes()
+                    + request.1.held_bytes()
+                    + request.2.held_bytes()
+            }
+        }
+    }
+}
+
+fn digest(to: &str, kind: &str, payload: &Json) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in [to, kind, payload.as_str()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
 }

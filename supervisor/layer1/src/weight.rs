@@ -28,7 +28,7 @@ impl HeldBytes for Job {
 
 impl HeldBytes for Keyed {
     fn held_bytes(&self) -> usize {
-        self.key.held_bytes()
+        self.key.held_bytes() + self.fingerprint.held_bytes()
     }
 }
 

@@ -21,7 +21,7 @@ use counting::{Counting, check, counted};
 static ALLOCATOR: Counting = Counting;
 
 fn keyed() -> Keyed {
-    Keyed { key: "k".repeat(100), fingerprint: Fingerprint::of("m", "command", "{}") }
+    Keyed { key: "k".repeat(100), fingerprint: Fingerprint::of("m", "command", &Json::of(&"x".repeat(20_000))) }
 }
 
 /// A valid query whose text is a thirtieth of what it takes once it is read.

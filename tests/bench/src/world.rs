@@ -150,6 +150,22 @@ impl World {
         self.began
     }
 
+    /// Asks the host to end, and waits until it has.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or has not ended in time.
+    pub fn stop(&mut self) -> Result<(), Failed> {
+        kill(Pid::from_raw(self.host.id().cast_signed()), Signal::SIGTERM)?;
+        let deadline = Instant::now() + PATIENCE;
+        while self.host.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                return Err(format!("the host has not ended after {PATIENCE:?}").into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
     /// The host's process.
     pub fn host_id(&self) -> u32 {
         self.host.id()

@@ -2,7 +2,7 @@
 
 use crate::samples::{Ability, Sample};
 use crate::stage::{RESTARTS, SUBJECT, Stage};
-use bulkhead_protocol::{Delivery, ErrorCode, Exit};
+use bulkhead_protocol::{Delivery, ErrorCode, Exit, Failure};
 use bulkhead_tests::{kill, until, wait_until_gone};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -68,7 +68,8 @@ pub(crate) fn a_crash_is_told_truthfully_and_the_next_process_begins_anew(sample
     stage.probe();
     let pid = stage.pid();
     let failure = stage.fail("crash", json!({}));
-    if (sample.cannot)(Ability::Trap).is_none() {
+    let traps = (sample.cannot)(Ability::Trap).is_none();
+    if traps {
         assert_eq!(failure.code, ErrorCode::ModuleError, "a trap is answered: {failure:?}");
         assert!(failure.error.contains("trap") || failure.error.contains("unreachable"), "{failure:?}");
     } else {
@@ -79,6 +80,9 @@ pub(crate) fn a_crash_is_told_truthfully_and_the_next_process_begins_anew(sample
     stage.probe_a_fresh_one();
     let crashes = stage.client.supervisor("crashes", json!({ "name": SUBJECT }));
     assert_eq!(crashes["crashes"].as_array().map(Vec::len), Some(1), "{crashes:#}");
+    if traps {
+        check_record(&mut stage, "crash", &failure);
+    }
     stage.finish();
 }
 
@@ -86,10 +90,16 @@ pub(crate) fn a_panic_is_answered_and_the_next_process_begins_anew(sample: &'sta
     let mut stage = Stage::of(sample, &format!("{RESTARTS}on_panic = \"restart\""));
     stage.probe();
     let pid = stage.pid();
-    panic_once(&mut stage);
+    let panic = stage.client.send_command(SUBJECT, "panic", json!({}));
+    let behind = stage.send_probe();
+    let failure = stage.client.answer(panic).expect_err("a panic is no success");
+    check_panic(&stage, &failure);
+    // It has not begun, so it is for the next process, also where it cannot be done twice.
+    let answer = stage.client.answer(behind).unwrap_or_else(|failure| panic!("behind the panic: {failure:?}"));
+    assert_eq!(stage.check_probe(&answer), Some(1));
     stage.wait_for_another_than(pid);
-    stage.probe_a_fresh_one();
     assert_eq!(stage.client.status(SUBJECT)["restarts"], 1);
+    check_record(&mut stage, "panic", &failure);
     stage.finish();
 }
 
@@ -107,6 +117,19 @@ pub(crate) fn a_panic_is_answered_and_the_process_goes_on_where_the_manifest_say
 /// Lets it panic; the caller is told where, and with which words.
 fn panic_once(stage: &mut Stage) {
     let failure = stage.fail("panic", json!({}));
+    check_panic(stage, &failure);
+}
+
+/// The record of the one crash names what was answered, and begins with what it was answered with.
+fn check_record(stage: &mut Stage, command: &str, failure: &Failure) {
+    let crashes = stage.client.supervisor("crashes", json!({ "name": SUBJECT }));
+    let [crash] = crashes["crashes"].as_array().expect("a list").as_slice() else { panic!("{crashes:#}") };
+    let [lost] = crash["in_flight"].as_array().expect("a list").as_slice() else { panic!("{crash:#}") };
+    assert_eq!((&lost["payload"]["name"], &lost["answered"]), (&json!(command), &json!(failure.error)), "{crash:#}");
+    assert_eq!(crash["stderr"][0], json!(failure.error.lines().next()), "{crash:#}");
+}
+
+fn check_panic(stage: &Stage, failure: &Failure) {
     assert_eq!((failure.code, failure.delivery), (ErrorCode::ModuleError, None), "{failure:?}");
     let place: &[&str] = if stage.can(Ability::PanicPlace) { &["panicked", ".rs:"] } else { &[] };
     for part in place.iter().chain(&["the specimen was told to panic"]) {

@@ -11,7 +11,7 @@
 //! What is true after the program's end: the first message without an answer was in its hands, and
 //! its caller is told how the program ended. It may have begun with those behind it or not. They
 //! are left to the host, which says `unknown` of them since the module is `concurrent`, and sends
-//! again what is safe to do twice.
+//! again what is safe to do twice. Where none of them has been written to the program, that answer says so.
 
 mod ends;
 
@@ -289,12 +289,16 @@ impl Stream {
 
 /// An event's sender does not wait for how it went, so an error is also said in the log.
 fn answer(wire: &mut Wire, sent: &Sent, result: Result<Json, Error>) {
-    if let Err(error) = &result
-        && sent.kind == RequestType::Event
-    {
-        log!(error, "an event was not handled: {error}");
+    if let Err(error) = &result {
+        tell_of_event(sent, error);
     }
     wire.answer(sent.id, result);
+}
+
+fn tell_of_event(sent: &Sent, error: &Error) {
+    if sent.kind == RequestType::Event {
+        log!(error, "an event was not handled: {error}");
+    }
 }
 
 /// The answer to a type that no filter is asked for.

@@ -1,6 +1,6 @@
 //! A program that stays, and ends: by itself, because it lost the order, or because it is told to.
 
-use crate::support::{await_end_of, sentence, shut_down, stream};
+use crate::support::{await_end_of, sentence, shut_down, start_with_short_frames, stream, wrapper};
 use bulkhead_module::Json;
 use bulkhead_module::testing::RequestType;
 use serde_json::json;
@@ -19,12 +19,29 @@ fn the_first_message_without_an_answer_is_told_how_the_program_ended() {
         assert_eq!(filter.answer(ids[0]), Ok(json!(0)));
         let found = sentence(filter.answer(ids[1]), "module_error");
         assert_eq!(found, format!("the filter ended with {expected} before it answered this message, after 1 answer"));
-        // Of those behind it the host says what is known.
+        // Of those behind it, which the program had, the host says what is known.
         assert_eq!(filter.try_answer(ids[2]), None);
         let (code, stderr) = filter.finish();
         assert_eq!(code, Some(1));
         assert!(stderr.contains(&format!("ended with {expected} without being asked to")), "{stderr}");
     }
+}
+
+#[test]
+fn a_program_that_ends_over_the_only_message_that_it_has_says_that_nothing_else_has_begun() {
+    for ending in ["exit 3", "printf '%70000s'", "echo '['; echo 1; sleep 60", "exec >&-; sleep 60"] {
+        let mut filter = start_with_short_frames(wrapper(
+            &["--line", "args"],
+            &["/bin/sh", "-c", &format!("read -r line; {ending}")],
+        ));
+        let failure = filter.command("any", json!(1)).unwrap_err();
+        assert_eq!(failure["last"], true, "{ending}: {failure}");
+        assert_eq!(filter.finish().0, Some(1));
+    }
+    let mut filter = stream("read -r a; read -r b; exit 3");
+    let ids = [1, 2].map(|n| filter.send_command("any", json!(n)));
+    let failure = filter.answer(ids[0]).unwrap_err();
+    assert!(failure["last"].is_null(), "the program has the other one: {failure}");
 }
 
 #[test]
@@ -69,8 +86,10 @@ fn a_line_that_nobody_asked_for_ends_the_program() {
 fn a_value_that_goes_on_behind_its_line_ends_the_program_and_is_told_to_all_in_flight() {
     let mut filter = stream("read -r a; read -r b; read -r c; echo '['; echo '1'; echo ']'; sleep 60");
     let ids: Vec<u64> = (0..3).map(|n| filter.send_command("any", json!(n))).collect();
-    for id in ids {
-        let found = sentence(filter.answer(id), "module_error");
+    for (id, is_last) in ids.into_iter().zip([false, false, true]) {
+        let answer = filter.answer(id);
+        assert_eq!(answer.as_ref().is_err_and(|failure| failure["last"] == true), is_last, "{answer:?}");
+        let found = sentence(answer, "module_error");
         assert!(
             found.starts_with(r#"the filter's answer does not end on the line on which it begins: "[""#),
             "{found}"

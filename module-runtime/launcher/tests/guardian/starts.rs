@@ -96,6 +96,35 @@ fn a_program_of_the_hosts_own_that_is_not_there_is_told_from_a_modules() {
     }
 }
 
+#[test]
+fn a_start_makes_the_data_folder_of_its_module_again_wherever_it_went() {
+    let world = std::env::temp_dir().join(format!("bulkhead-data-{}", std::process::id()));
+    let folder = world.join("data/m");
+    std::fs::create_dir_all(&world).unwrap();
+    let mut host = Host::start(&Setting::plain());
+    // It is missing with the folder that it is in, is there, and is missing alone.
+    for step in 0..3 {
+        let mut spawn =
+            host.order_for(&["/bin/sh", "-c", "test -w \"$0\" && stat -c %a \"$0\"", folder.to_str().unwrap()]);
+        spawn.data_dir = Some(folder.clone().into_os_string());
+        let module = host.run_order(spawn);
+        assert_eq!(host.exited(module.run), 0, "step {step}");
+        host.gone(module.run);
+        assert_eq!(module.output.all(), "700\n");
+        if step == 1 {
+            std::fs::remove_dir(&folder).unwrap();
+        }
+    }
+    for (place, expected) in [("a-file/m", "Not a directory"), ("a-file", "Not a directory"), ("x/y/z", "No such file")]
+    {
+        std::fs::write(world.join("a-file"), "").unwrap();
+        let mut spawn = host.order_for(&["/bin/true"]);
+        spawn.data_dir = Some(world.join(place).into_os_string());
+        expect_failure(&mut host, spawn, false, &format!("cannot create its data folder: {expected}"));
+    }
+    std::fs::remove_dir_all(&world).unwrap();
+}
+
 #[track_caller]
 fn expect_failure(host: &mut Host, spawn: bulkhead_protocol::guardian::Spawn, lasting: bool, expected: &str) {
     let ordered = spawn.run;

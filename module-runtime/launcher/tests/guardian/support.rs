@@ -213,6 +213,7 @@ impl Host {
             run,
             argv: argv.iter().map(|argument| (*argument).to_owned()).collect(),
             cwd: "/".to_owned(),
+            data_dir: None,
             env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned()), (MARK.to_owned(), self.mark.clone())],
             channel: false,
             is_host_program: false,

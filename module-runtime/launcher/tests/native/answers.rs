@@ -118,7 +118,10 @@ fn what_a_module_says_of_itself_comes_from_init_then_from_its_metadata_then_from
 fn a_handler_that_panicked_ends_the_process_or_not_as_the_manifest_says() {
     let text = told(br#"{"status":"error","error":"at x.rs:3: oops","panicked":true}"#);
     let mut program = parrot().start();
-    assert_eq!(sentence(&program.command("say", text.clone())), "at x.rs:3: oops");
+    let ids = [text.clone(), told(b"1")].map(|text| program.send_command("say", text));
+    let failure = program.answer(ids[0]).unwrap_err();
+    assert_eq!((&failure["error"], &failure["last"]), (&json!("at x.rs:3: oops"), &json!(true)));
+    assert_eq!(program.try_answer(ids[1]), None, "what is behind it has not begun");
     assert_eq!(program.finish().0, Some(101));
 
     let mut program = parrot().start_with(|init| init.on_panic = OnPanic::Continue);

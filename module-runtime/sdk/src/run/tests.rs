@@ -27,6 +27,7 @@ impl Module for Probe {
             .into_iter()
             .fold(Description::new("probe", "1"), |description, name| description.command(name, ""))
             .idempotent("read", "")
+            .idempotent("read_and_panic", "")
             .batch_answers()
             .keys()
     }
@@ -51,7 +52,7 @@ impl Module for Probe {
                 }
             }
             "wait" => ctx.wait(Duration::from_millis(args.read()?)).map(|()| Json::null()),
-            "panic" => panic!("as asked, {}", args.as_str()),
+            "panic" | "read_and_panic" => panic!("as asked, {}", args.as_str()),
             "huge" => Ok(json!("x".repeat(100_000))),
             "emit" => ctx.emit("probe.done", json!(1)).map(|()| Json::null()),
             "progress" => ctx.progress(json!({ "done": 1 })).map(|()| Json::null()),
@@ -218,6 +219,37 @@ fn a_panic_is_answered_with_its_place_and_ends_the_process() {
     let sentence = failure["error"].as_str().unwrap();
     assert!(sentence.starts_with("the handler panicked at ") && sentence.contains("tests.rs:"), "{sentence}");
     assert!(sentence.ends_with(r#": as asked, {"a":1}"#), "{sentence}");
+    assert_eq!(failure["last"], true, "{failure}");
+    assert_eq!(running.exit_code(), 101);
+}
+
+#[test]
+fn what_came_behind_a_panic_is_neither_begun_nor_answered() {
+    let mut running = start(value!({}));
+    let ids = running.together(&["say", "panic", "say"]);
+    assert_eq!(running.peer.answer(ids[0]).unwrap().unwrap()["seen"], 1);
+    assert_eq!(running.peer.answer(ids[1]).unwrap().unwrap_err()["last"], true);
+    assert_eq!(running.peer.answer(ids[2]).unwrap_err(), "the end");
+}
+
+#[test]
+fn answers_that_waited_for_others_leave_before_that_of_a_panic() {
+    let mut running = start(value!({}));
+    let ids = running.together(&["read", "read", "panic"]);
+    for id in &ids[..2] {
+        assert!(running.peer.answer(*id).unwrap().is_ok());
+    }
+    assert_eq!(running.peer.answer(ids[2]).unwrap().unwrap_err()["last"], true);
+}
+
+/// Otherwise the host would take the first of them for what ended the process.
+#[test]
+fn a_panic_is_told_where_the_barrier_keeps_earlier_answers_back() {
+    let mut running = start(value!({ "barrier_fails": true }));
+    let ids = running.together(&["read", "read", "read_and_panic"]);
+    let first = running.peer.message().unwrap();
+    assert_eq!((&first["id"], &first["last"]), (&value!(ids[2]), &value!(true)), "{first}");
+    assert_eq!(running.peer.message().unwrap_err(), "the end");
     assert_eq!(running.exit_code(), 101);
 }
 
@@ -232,6 +264,7 @@ fn a_panic_is_answered_and_the_module_goes_on_where_init_says_so() {
         let id = running.peer.send_command("panic", value!({}));
         let failure = running.peer.answer(id).unwrap().unwrap_err();
         assert!(failure["error"].as_str().unwrap().starts_with("the handler panicked at "), "{failure}");
+        assert!(failure["last"].is_null(), "{failure}");
     }
     let id = running.peer.send_command("say", value!({}));
     assert_eq!(running.peer.answer(id).unwrap().unwrap()["seen"], 3);

@@ -79,8 +79,7 @@ impl Peer {
 
     /// Refuses a request of the module with this error.
     pub fn fail(&mut self, id: u64, error: &crate::Error) {
-        let status: Status = error.failure().clone().into();
-        self.send_messages(&[Message::Response(Response::new(id, status))]);
+        self.send_messages(&[Message::Response(Response::new(id, error.failure().clone()))]);
     }
 
     /// Waits for the answer to `id`; other messages that come before it stay for [`Peer::message`].

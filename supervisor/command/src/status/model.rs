@@ -31,6 +31,8 @@ pub(super) struct Host {
     pub(super) clients: u64,
     pub(super) state_dir: String,
     pub(super) layer1: Layer1,
+    /// What of its surroundings is not as the host needs it.
+    pub(super) problems: Vec<String>,
 }
 
 /// The data store.

@@ -43,6 +43,10 @@ pub(super) fn render(status: &Status, style: Style, width: Option<usize>) -> Str
         text.push_str(&style.paint(Colour::Bad, &printable(&format!("data store: {trouble}"))));
         text.push('\n');
     }
+    for problem in &status.host.problems {
+        text.push_str(&style.paint(Colour::Bad, &printable(&format!("host: {problem}"))));
+        text.push('\n');
+    }
     text
 }
 
@@ -79,7 +83,7 @@ fn why(module: &Module) -> String {
 
 fn summary(status: &Status) -> String {
     let ready = status.modules.iter().filter(|module| module.state == "ready").count();
-    let Host { version, pid, uptime_ms, containment, clients, state_dir, layer1: _ } = &status.host;
+    let Host { version, pid, uptime_ms, containment, clients, state_dir, layer1: _, problems: _ } = &status.host;
     let modules = match status.modules.len() {
         0 => "no modules".to_owned(),
         1 => format!("1 module, {ready} ready"),
@@ -153,6 +157,14 @@ misbehave     waiting     -       -        14  exit code 3 0.3s ago          0  
         let status = r#"{"modules":[],"host":{"layer1":{"broken":"the disk failed","restart_needed":null}}}"#;
         let table = render(&Json::parse(status).unwrap().read().unwrap(), Style::Plain, None);
         assert!(table.ends_with("\ndata store: the disk failed\n"), "{table}");
+    }
+
+    #[test]
+    fn what_the_host_misses_around_it_is_told_below() {
+        let status = r#"{"modules":[],"host":{"problems":["the control socket has gone","b\u001b[2J"]}}"#;
+        let table = render(&Json::parse(status).unwrap().read().unwrap(), Style::Plain, None);
+        assert!(table.contains("\nhost: the control socket has gone\nhost: b"), "{table}");
+        assert!(!table.contains('\x1b'), "{table}");
     }
 
     #[test]

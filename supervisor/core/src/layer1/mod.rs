@@ -30,8 +30,8 @@ pub use streams::StreamView;
 pub(crate) use turn::Turn;
 pub(crate) use unit::{Done, Extent, Unit};
 
-use crate::{action::Caller, id_map::IdMap, module::ModuleId, pending::RequestId};
-use std::collections::{BTreeMap, HashMap};
+use crate::{action::Caller, id_map::IdMap, module::ModuleId, pending::RequestId, steps::Table};
+use std::collections::HashMap;
 
 /// Everything that the core remembers on behalf of the store.
 #[derive(Debug, Default)]
@@ -45,6 +45,6 @@ pub(crate) struct Layer1 {
     /// Keyed work that is under way.
     pub(crate) keys: HashMap<String, Running>,
     /// How far each subscribing module has got.
-    pub(crate) streams: BTreeMap<ModuleId, Stream>,
+    pub(crate) streams: Table<ModuleId, Stream>,
     pub(crate) last_unit: u64,
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     action::{Action, Caller, Recipient},
     core::{Core, Outstanding},
-    module::{Desired, Module},
+    module::{Desired, ModuleId},
     open::OPERATION_BYTES,
     routing::refused,
     time::Time,
@@ -39,8 +39,8 @@ impl Core {
         if let Some(to) = to {
             self.check_caller(to, OPERATION_BYTES + request.payload.held_bytes())?;
         }
-        let subscribed = |module: &&Module| module.desired == Desired::Running && module.subscribes_to(&name);
-        let subscribers = self.modules.values().filter(subscribed).count();
+        let runs = |id: &ModuleId| self.modules[id].desired == Desired::Running;
+        let subscribers = self.directory.subscribers(&name).into_iter().filter(runs).count();
         let source = match caller {
             Caller::Client(_) => None,
             Caller::Run(run) => self.module_of(run).cloned(),

@@ -69,7 +69,7 @@ impl Core {
         let available = module.is_available() && !self.shutting_down;
         let serving = self.is_serving_run(id) && !self.shutting_down;
         let module = &self.modules[&id];
-        let stream = self.layer1.streams.entry(id).or_insert_with(Stream::new);
+        let stream = self.layer1.streams.get_or_insert_with(id, Stream::new);
         if stream.patterns != module.spec.subscribe {
             stream.subscribe(&module.spec.subscribe);
         }

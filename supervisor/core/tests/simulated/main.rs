@@ -1,6 +1,7 @@
 //! The core under simulated time: scripts, the matrix of endings, random play.
 
 mod conflicts;
+mod costs;
 mod durable;
 mod isolation;
 mod line;

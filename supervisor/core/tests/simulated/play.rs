@@ -258,7 +258,10 @@ impl Player {
                 }
             }
             "gone" => self.core.handle_gone(now, run),
-            "lost" => self.core.handle_lost(now, run),
+            "lost" => {
+                self.core.handle_lost(now, run);
+                self.core.handle_gone(now, run);
+            }
             "closed" => self.core.handle_channel_closed(now, run),
             "truncated" => self.core.handle_channel_truncated(now, run, line.word(2).to_owned()),
             "violation" => self.core.handle_violation(now, run, line.word(2).to_owned()),

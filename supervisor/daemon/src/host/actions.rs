@@ -87,10 +87,6 @@ impl Host {
     ) -> Result<(), (Option<Need>, String)> {
         let config = self.configs.get(&generation).expect("a generation is kept while it is used").clone();
         let order = launch::order(&config, &self.runtimes, run.0, &self.state_dir);
-        self.state_dir
-            .create_data(config.name.as_str())
-            .map_err(|error| format!("cannot create its data folder: {error}"))
-            .map_err(|reason| (Some(Need::Part(reason.clone())), reason))?;
         let (process, descriptors) =
             launch::prepare(config, generation, instance, self.config.frame_bytes_max, self.log_bounds)
                 .map_err(|error| (Some(Need::Resources), format!("cannot make its descriptors: {error}")))?;
@@ -115,12 +111,15 @@ impl Host {
         }
         let caller = Caller::Run(run);
         self.followers.retain(|follower| follower.recipient.caller != caller);
+        self.readings.forget(caller);
+        self.several.forget(caller);
         let Some(process) = self.processes.remove(&run) else { return };
         process.link.io.release();
         for log in &process.logs {
             log.pipe.release();
         }
-        self.forget_generations();
+        let (name, generation) = (process.config.name.clone(), process.generation);
+        self.forget_generation(name.as_str(), generation);
     }
 
     pub(super) fn send(&mut self, run: RunId, request: RequestId) {
@@ -172,6 +171,9 @@ impl Host {
     pub(crate) fn reply(&mut self, to: Recipient, status: Status) {
         if to.caller == Caller::Client(clients::HOST) {
             return self.replayed(to.id, status);
+        }
+        if to.caller == Caller::Client(ClientId::ON_BEHALF) {
+            return self.one_of_several_done(to.id, status);
         }
         let link = match to.caller {
             Caller::Client(client) => LinkId::Client(client),

@@ -1,28 +1,40 @@
 //! The clients' side of the host: who is let in, what they may make it hold, when they are let go.
 
 use super::*;
+use bulkhead_core::{Doing, Seat};
+use std::collections::HashSet;
+
+/// What it costs the host to let a client in.
+const ACCEPT_COST: Duration = Duration::from_micros(20);
+
+/// How long after a client was let go its descriptor is free for another.
+const ROOM_INTERVAL: Duration = Duration::from_millis(2);
 
 impl Host {
     pub(super) fn accept_next(&mut self) {
         if let Some(socket) = &self.socket {
             let listener = socket.listener.clone();
-            self.watch(Source::Accept(listener));
+            let line = self.line_of(&self.accepting);
+            self.watch_in(Source::Accept(listener), line);
         }
     }
 
     pub(super) fn accepted(&mut self, stream: UnixStream) {
-        let refusal = if let Err(reason) = control_socket::check_peer(&stream) {
-            Some(Failure::new(ErrorCode::PermissionDenied, reason))
-        } else if self.clients.by_id.len() >= self.config.clients_max {
-            let reason =
-                format!("there are {} clients already, which is the limit (host.clients_max)", self.config.clients_max);
-            Some(Failure::new(ErrorCode::Overloaded, reason))
-        } else {
-            None
+        self.accepting.charge(self.now, ACCEPT_COST);
+        let admitted = match control_socket::check_peer(&stream) {
+            Err(reason) => Err(Failure::new(ErrorCode::PermissionDenied, reason)),
+            Ok(owner) if self.clients.by_id.len() < self.config.clients_max || self.make_room(owner) => Ok(owner),
+            Ok(_) => {
+                let reason = format!(
+                    "there are {} clients already, which is the limit (host.clients_max), and none of them is idle",
+                    self.config.clients_max
+                );
+                Err(Failure::new(ErrorCode::Overloaded, reason))
+            }
         };
-        match refusal {
-            None => self.add_client(stream),
-            Some(failure) => {
+        match admitted {
+            Ok(owner) => self.add_client(stream, Some(owner)),
+            Err(failure) => {
                 let mut bytes = Vec::new();
                 let response = Response::new(None, failure.delivery(Delivery::NotStarted));
                 response.encode(&mut bytes, self.config.frame_bytes_max).expect("a refusal is short");
@@ -32,24 +44,103 @@ impl Host {
         }
     }
 
-    pub(super) fn add_client(&mut self, stream: UnixStream) {
+    /// The system has no descriptor for a client that wants to come in.
+    pub(super) fn accept_failed(&mut self, error: &io::Error) {
+        self.accept_refused = true;
+        let is_full = matches!(error.raw_os_error(), Some(nix::libc::EMFILE | nix::libc::ENFILE));
+        if is_full && self.make_room(Owner::Own) {
+            // The descriptor is free once the loop has let go of it.
+            return self.retry_in(ROOM_INTERVAL);
+        }
+        tracing::warn!("cannot accept a client: {error}; trying again in {RETRY_INTERVAL:?}");
+        self.retry_in(RETRY_INTERVAL);
+    }
+
+    /// Lets a client go so that another may come; `false` if none may go.
+    fn make_room(&mut self, newcomer: Owner) -> bool {
+        let mut places = std::mem::take(&mut self.places);
+        let goes = {
+            let followed = || self.followers.iter().map(|follower| follower.recipient.caller);
+            let find = |id: ClientId| {
+                let client = self.clients.by_id.get(&id)?;
+                let follows = || followed().any(|caller| caller == Caller::Client(id));
+                self.seat(id, client, follows)
+            };
+            let all = || {
+                let following: HashSet<Caller> = followed().collect();
+                let seat = |(id, client): (&ClientId, &Client)| {
+                    self.seat(*id, client, || following.contains(&Caller::Client(*id)))
+                };
+                self.clients.by_id.iter().filter_map(seat).collect()
+            };
+            places.make_room(self.now, newcomer, find, all)
+        };
+        self.places = places;
+        let Some(id) = goes else { return false };
+        let reason = format!(
+            "this connection makes room for another: there is a limit of {} clients (host.clients_max) and of open \
+             files; connect again",
+            self.config.clients_max
+        );
+        self.expel(id, Failure::new(ErrorCode::Overloaded, reason));
+        true
+    }
+
+    /// What a client's connection is doing; `None` for one of the program around the host, which keeps its place.
+    fn seat(&self, id: ClientId, client: &Client, follows: impl FnOnce() -> bool) -> Option<Seat> {
+        let owner = client.owner?;
+        let (caller, since) = (Caller::Client(id), client.active_at);
+        let is_busy = client.link.has_messages()
+            || client.link.reading.is_some()
+            || client.link.pending_bytes() > 0
+            || self.has_open(caller)
+            || follows();
+        let doing = match is_busy {
+            true => Doing::Something,
+            false if client.link.is_half_read() => Doing::HalfSent { since },
+            false => Doing::Nothing { since },
+        };
+        Some(Seat { client: id, owner, doing })
+    }
+
+    /// Whether a caller waits for an answer; whether it follows something is not looked at.
+    pub(super) fn has_open(&self, caller: Caller) -> bool {
+        self.core.open_count(caller) > 0
+            || self.errands.has_of(caller)
+            || self.looks.has_of(caller)
+            || self.readings.has_of(caller)
+            || self.several.has_of(caller)
+    }
+
+    pub(super) fn add_client(&mut self, stream: UnixStream, owner: Option<Owner>) {
         let link = Link::new(Io::Socket(stream), self.config.frame_bytes_max);
         let io = link.io.clone();
-        let id = self.clients.add(Client::new(link));
+        let id = self.clients.add(Client::new(link, owner, self.now));
         self.watch(Source::Read(LinkId::Client(id), io));
     }
 
     pub(super) fn client_readable(&mut self, id: ClientId) {
+        let now = self.now;
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
-        if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES {
+        client.active_at = now;
+        if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES || self.looks.is_full_of(Caller::Client(id)) {
             client.is_paused = true;
             return;
         }
+        if client.link.reading.is_some() {
+            // It is looked at again when that was read.
+            return;
+        }
         client.link.read(&mut self.buffer);
+        self.portion = Portion::default();
         loop {
             let Some(client) = self.clients.by_id.get_mut(&id) else { return };
             // One short request can have a long answer, so this is looked at before each.
-            if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES {
+            if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES
+                || self.looks.is_full_of(Caller::Client(id))
+                || client.link.reading.is_some()
+                || self.portion.is_over()
+            {
                 break;
             }
             let Some(message) = client.link.take() else { break };
@@ -59,16 +150,26 @@ impl Host {
         self.clients.weigh(id);
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
         let held = client.link.held_bytes();
-        if self.clients.held_bytes > clients::HELD_BYTES_MAX && held > READ_BYTES {
-            let reason = "all clients together have more unfinished messages than the host will hold";
+        if self.clients.held_bytes > self.config.clients_bytes_max / clients::HELD_PART && held > READ_BYTES {
+            let all = self.clients.held_bytes;
+            let most = self.config.clients_bytes_max / clients::HELD_PART;
+            let reason = format!(
+                "the unfinished messages of all clients hold {all} bytes, of {most} at most, a quarter of \
+                 host.clients_bytes_max"
+            );
             self.expel(id, Failure::new(ErrorCode::Overloaded, reason));
             return;
         }
+        client.link.account.charge(now, self.portion.cost());
+        if client.link.reading.is_some() {
+            return;
+        }
         match client.link.rest() {
-            Input::More => self.watch(Source::Next(LinkId::Client(id))),
+            Input::More => self.watch_in(Source::Next(LinkId::Client(id)), Line::Behind),
             Input::Open => {
-                let io = client.link.io.clone();
-                self.watch(Source::Read(LinkId::Client(id), io));
+                let (io, account) = (client.link.io.clone(), client.link.account);
+                let line = self.line_of(&account);
+                self.watch_in(Source::Read(LinkId::Client(id), io), line);
             }
             Input::Closed => {
                 client.has_finished = true;
@@ -95,11 +196,13 @@ impl Host {
         match message {
             Ok(Message::Request(request)) => self.request(caller, request),
             Ok(Message::Response(response)) => {
+                self.portion.add_message();
                 let reason = "a client sends requests; the host asks it nothing that it could answer";
                 let failure = Failure::new(ErrorCode::BadRequest, reason).delivery(Delivery::NotStarted);
                 self.respond(LinkId::Client(id), &Response::new(response.id, failure));
             }
             Err(error) => {
+                self.portion.add_message();
                 let status = self.core.refuse_message(&error);
                 self.respond(LinkId::Client(id), &Response::new(error.id, status));
             }
@@ -110,12 +213,18 @@ impl Host {
         if let Caller::Run(run) = caller {
             self.core.handle_heard(self.now, run);
         }
+        self.portion.add_request(&request);
+        if Payload::is_long(&request) && self.read_elsewhere(caller, &request) {
+            return;
+        }
         let to_us = request.to.as_deref() == Some("supervisor");
         let who = request.id.map(|id| Recipient { caller, id });
         match (&request.kind, who) {
             (RequestType::Cancel, Some(who)) => {
                 if let Ok(target) = bulkhead_protocol::event::cancel_target(&request.payload)
-                    && self.cancel_follower(Recipient { caller, id: target })
+                    && (self.cancel_follower(Recipient { caller, id: target })
+                        || self.cancel_several(Recipient { caller, id: target })
+                        || self.cancel_reading(Recipient { caller, id: target }))
                 {
                     self.reply(who, Status::Success(Json::null()));
                     return;
@@ -129,7 +238,10 @@ impl Host {
                     self.reply(who, failure.into());
                     return;
                 }
+                let began = Instant::now();
                 self.builtin(who, &request);
+                self.perform();
+                self.portion.add(began.elapsed());
             }
             _ => self.core.handle_request(self.now, caller, request),
         }
@@ -159,8 +271,13 @@ impl Host {
     pub(super) fn remove_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.remove(id) else { return };
         client.link.io.release();
+        if let Some(reading) = client.link.reading {
+            self.long_reader.forget(reading.number);
+        }
         let caller = Caller::Client(id);
         self.followers.retain(|follower| follower.recipient.caller != caller);
+        self.readings.forget(caller);
+        self.several.forget(caller);
         self.core.handle_client_gone(self.now, id);
     }
 }

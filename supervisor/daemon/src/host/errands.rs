@@ -13,14 +13,25 @@ use bulkhead_layer1::{
     limits::SET_ASIDE_LISTED_BYTES_MAX,
     outcome::{Forgotten, SetAsideEvent},
 };
+use bulkhead_protocol::HeldBytes;
 use bulkhead_protocol::layer1::time;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, SeqAccess, Visitor},
+};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+};
 
 /// Set-aside events that are listed when nothing is said.
 const LISTED_DEFAULT: usize = 100;
 
 /// The most that are listed at once.
 const LISTED_MAX: usize = 1000;
+
+/// The most lines that are imported at once.
+const IMPORTED_LINES_MAX: usize = 10_000;
 
 /// What is asked of the store, and what it is for.
 #[derive(Debug)]
@@ -59,17 +70,36 @@ pub(super) struct Errands {
     at_store: HashMap<u64, Errand>,
     /// Set-aside events that modules have been given again, by the host's number for that.
     replays: HashMap<u64, (Recipient, Named)>,
+    /// The ids of these events.
+    replayed: HashSet<i64>,
     last_replay: u64,
+    /// Whose they are, in order, so that those of one caller stand together.
+    open: BTreeSet<Recipient>,
 }
 
 impl Errands {
     pub(super) fn take(&mut self, number: u64) -> Option<Errand> {
-        self.at_store.remove(&number)
+        let errand = self.at_store.remove(&number)?;
+        self.open.remove(&errand.who);
+        Some(errand)
     }
 
-    fn recipients(&self) -> impl Iterator<Item = Recipient> {
-        let at_store = self.at_store.values().map(|errand| errand.who);
-        at_store.chain(self.replays.values().map(|(who, _)| *who))
+    fn add(&mut self, number: u64, errand: Errand) {
+        self.open.insert(errand.who);
+        self.at_store.insert(number, errand);
+    }
+
+    fn add_replay(&mut self, number: u64, who: Recipient, named: Named) {
+        self.open.insert(who);
+        self.replayed.insert(named.id);
+        self.replays.insert(number, (who, named));
+    }
+
+    fn take_replay(&mut self, number: u64) -> Option<(Recipient, Named)> {
+        let (who, named) = self.replays.remove(&number)?;
+        self.open.remove(&who);
+        self.replayed.remove(&named.id);
+        Some((who, named))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -78,7 +108,7 @@ impl Errands {
 
     /// Whether a caller waits for something.
     pub(super) fn has_of(&self, caller: Caller) -> bool {
-        self.recipients().any(|who| who.caller == caller)
+        self.open.range(Recipient { caller, id: 0 }..=Recipient { caller, id: u64::MAX }).next().is_some()
     }
 }
 
@@ -99,16 +129,48 @@ pub(crate) struct IdArgs {
     id: i64,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ImportArgs {
+    #[serde(deserialize_with = "at_most_so_many")]
     lines: Vec<String>,
     first: u64,
     #[serde(default)]
     existing: ExistingArg,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+impl HeldBytes for ImportArgs {
+    fn held_bytes(&self) -> usize {
+        self.lines.held_bytes()
+    }
+}
+
+/// Reads lines, of which a frame has room for many more than may be imported at once: each takes twenty
+/// times as much here as the least of it takes there.
+fn at_most_so_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Lines;
+    impl<'de> Visitor<'de> for Lines {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {IMPORTED_LINES_MAX} lines")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<String>, A::Error> {
+            let mut lines = Vec::new();
+            while let Some(line) = sequence.next_element()? {
+                if lines.len() == IMPORTED_LINES_MAX {
+                    return Err(de::Error::invalid_length(lines.len() + 1, &self));
+                }
+                lines.push(line);
+            }
+            Ok(lines)
+        }
+    }
+    deserializer.deserialize_seq(Lines)
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ExistingArg {
     #[default]
@@ -152,12 +214,12 @@ impl Listed {
 impl Host {
     /// Whether a caller's number is that of something that the store is asked.
     pub(crate) fn has_errand(&self, who: Recipient) -> bool {
-        self.errands.recipients().any(|other| other == who)
+        self.errands.open.contains(&who) || self.looks.has(who) || self.readings.has(who)
     }
 
     fn run_errand(&mut self, who: Recipient, what: What, job: Job) -> Result<Option<Json>, Failure> {
         let number = self.store.errand(job)?;
-        self.errands.at_store.insert(number, Errand { who, what });
+        self.errands.add(number, Errand { who, what });
         Ok(None)
     }
 
@@ -194,7 +256,7 @@ impl Host {
     }
 
     fn check_not_replayed(&self, id: i64) -> Result<(), Failure> {
-        match self.errands.replays.values().any(|(_, named)| named.id == id) {
+        match self.errands.replayed.contains(&id) {
             true => Err(Failure::new(ErrorCode::Conflict, format!("the set-aside event {id} is being replayed"))),
             false => Ok(()),
         }
@@ -206,7 +268,7 @@ impl Host {
 
     /// Forgets a module that is gone for good.
     pub(crate) fn forget(&mut self, who: Recipient, module: String) -> Result<Option<Json>, Failure> {
-        if self.core.module_names().iter().any(|known| known.as_str() == module) {
+        if self.core.knows(&module) {
             let reason = format!(
                 "{module} is loaded, and would only begin anew: take its manifest away and let the host read its \
                  files again (SIGHUP), then forget it"
@@ -252,7 +314,7 @@ impl Host {
             (What::Forget { module }, Outcome::Forgotten(forgotten)) => forgotten_json(&module, &forgotten),
             (What::Overview(mut overview), piece) => match overview.take(piece, self) {
                 Some(job) => return self.go_on(who, What::Overview(overview), job),
-                None => Ok(Json::of(&*overview)),
+                None => return self.ask_look(who, Asked::Overview(overview)),
             },
             (what, outcome) => unreachable!("the store was asked for {what:?} and answered {outcome:?}"),
         };
@@ -309,7 +371,7 @@ impl Host {
         let number = self.errands.last_replay;
         let to = Recipient { caller: Caller::Client(clients::HOST), id: number };
         self.core.handle_replay(self.now, to, &module, &crate::layer1::stored_event(aside.event))?;
-        self.errands.replays.insert(number, (who, Named { id, module: aside.module }));
+        self.errands.add_replay(number, who, Named { id, module: aside.module });
         Ok(())
     }
 
@@ -318,7 +380,7 @@ impl Host {
         if let Status::Progress(_) = status {
             return;
         }
-        let Some((who, named)) = self.errands.replays.remove(&number) else { return };
+        let Some((who, named)) = self.errands.take_replay(number) else { return };
         match status {
             Status::Error(failure) => self.reply(who, Status::Error(failure)),
             Status::Success(_) | Status::Progress(_) => self.remove(who, named),

@@ -3,9 +3,10 @@
 //! told one twice. What the host says of its modules is told as it happens only.
 
 use super::*;
+use crate::clients::{Counted, FOLLOWER_BYTES, FOLLOWERS_PART};
 use bulkhead_core::{Cursor, StoredEvent};
 use bulkhead_layer1::{Job, outcome::EventPage};
-use bulkhead_protocol::{Pattern, layer1::time};
+use bulkhead_protocol::{HeldBytes, Pattern, layer1::time};
 
 /// Events that are read at once for one follower, and their bytes.
 const PAGE_EVENTS: usize = 256;
@@ -45,6 +46,11 @@ struct Announced {
 }
 
 impl Announced {
+    /// What it takes in a list that has grown by doubling.
+    fn bytes(&self) -> usize {
+        2 * size_of::<Announced>() + self.data.held_bytes()
+    }
+
     fn json(&self, position: Cursor) -> Json {
         event_json(position, self.time, self.name, self.data.as_str(), r#","live":true"#)
     }
@@ -87,7 +93,8 @@ impl Host {
             self.tell_begin(who, newest, 0);
         }
         let following = Following { pattern, position, standing, early };
-        self.followers.push(Follower { recipient: who, what: Followed::Events(following) });
+        let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
+        self.followers.push(Follower { recipient: who, what: Followed::Events(following), held });
         self.pump_followers();
     }
 
@@ -104,7 +111,7 @@ impl Host {
         let mut told = Vec::new();
         for index in 0..self.followers.len() {
             let has_room = self.has_room(self.followers[index].recipient.caller);
-            let Follower { recipient, what: Followed::Events(following) } = &mut self.followers[index] else {
+            let Follower { recipient, what: Followed::Events(following), .. } = &mut self.followers[index] else {
                 continue;
             };
             if following.standing != Standing::Live || event.cursor <= following.position {
@@ -132,12 +139,17 @@ impl Host {
             return;
         }
         let announced = Announced { name, time: wall_micros(), data: data.clone() };
+        let bytes = announced.bytes();
+        let has_room = self.followers_bytes.get() + bytes <= self.config.clients_bytes_max / FOLLOWERS_PART;
         let mut told = Vec::new();
-        for Follower { recipient, what } in &mut self.followers {
+        for Follower { recipient, what, held } in &mut self.followers {
             let Followed::Events(following) = what else { continue };
             match &mut following.early {
                 _ if !following.pattern.matches(name) => {}
-                Some(early) if early.len() < EARLY_MAX => early.push(announced.clone()),
+                Some(early) if early.len() < EARLY_MAX && has_room => {
+                    early.push(announced.clone());
+                    held.add(bytes);
+                }
                 Some(_) => {}
                 None => told.push((*recipient, announced.json(following.position))),
             }
@@ -158,7 +170,9 @@ impl Host {
     pub(super) fn pump_followers(&mut self) {
         let newest = self.store.newest();
         for index in 0..self.followers.len() {
-            let Follower { recipient, what: Followed::Events(following) } = &self.followers[index] else { continue };
+            let Follower { recipient, what: Followed::Events(following), .. } = &self.followers[index] else {
+                continue;
+            };
             if following.standing != Standing::Behind {
                 continue;
             }
@@ -212,6 +226,8 @@ impl Host {
         let (newest, most) = (self.store.newest(), self.config.frame_bytes_max);
         let Followed::Events(following) = &mut self.followers[index].what else { return Vec::new() };
         let early = following.early.take();
+        self.followers[index].held.shrink_to(FOLLOWER_BYTES);
+        let Followed::Events(following) = &mut self.followers[index].what else { return Vec::new() };
         let mut told = Vec::new();
         if early.is_some() || page.lost > 0 {
             let begin = serde_json::json!({ "following": true, "cursor": newest.0, "lost": page.lost });
@@ -229,4 +245,54 @@ impl Host {
 fn wall_micros() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counting::counted;
+    use std::{cell::Cell, rc::Rc};
+
+    fn follower(sum: &Rc<Cell<usize>>, id: u64, early: Option<Vec<Announced>>) -> Follower {
+        let pattern = Pattern::new(&format!("{}*", "x".repeat(200))).unwrap();
+        let following = Following { pattern, position: Cursor(0), standing: Standing::Behind, early };
+        let recipient = Recipient { caller: Caller::Client(ClientId(1)), id };
+        Follower { recipient, what: Followed::Events(following), held: Counted::new(sum, FOLLOWER_BYTES) }
+    }
+
+    #[test]
+    fn followers_are_counted_with_what_they_hold_and_no_more_when_they_are_gone() {
+        let sum = Rc::<Cell<usize>>::default();
+        for number in [4, 450, 900] {
+            let (followers, held, _) = counted(|| {
+                let mut followers = Vec::new();
+                (0..number).for_each(|id| followers.push(follower(&sum, id, None)));
+                followers
+            });
+            let (account, most) = (sum.get(), 2 * held + FOLLOWER_BYTES);
+            assert!((held..=most).contains(&account), "{held} bytes are held, and {account} are counted");
+            drop(followers);
+            assert_eq!(sum.get(), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_kept_for_a_follower_that_has_not_begun_is_counted_until_it_is_told() {
+        let sum = Rc::<Cell<usize>>::default();
+        let mut one = follower(&sum, 1, Some(Vec::new()));
+        let before = sum.get();
+        let ((), held, _) = counted(|| {
+            for number in 0..700 {
+                let data = Json::of(&serde_json::json!({ "module": "m", "detail": "x".repeat(number) }));
+                let announced = Announced { name: "module.ready", time: 0, data };
+                one.held.add(announced.bytes());
+                let Followed::Events(Following { early: Some(early), .. }) = &mut one.what else { unreachable!() };
+                early.push(announced);
+            }
+        });
+        let account = sum.get() - before;
+        assert!((held..=held + held / 2).contains(&account), "{held} bytes are held, and {account} are counted");
+        one.held.shrink_to(FOLLOWER_BYTES);
+        assert_eq!(sum.get(), before);
+    }
 }

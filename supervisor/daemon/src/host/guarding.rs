@@ -2,10 +2,11 @@
 
 use super::{modules::read_now, *};
 use crate::{
+    files::{Done, Lane},
+    guardian::Launched,
     inherited,
     processes::{Family, Marks},
     strangers,
-    supervisor::Kind,
 };
 
 /// How long the order to kill what has ended waits for another order that it can go with.
@@ -39,10 +40,8 @@ impl Host {
         let files = self.guardian.as_ref().map(|guardian| guardian.memory_counters.as_slice()).unwrap_or_default();
         self.memory_kills = counters(files);
         self.guardian_restarts.handle_started(self.now);
-        if let Some(cgroup) = self.guardian.as_ref().and_then(|guardian| guardian.cgroup.clone())
-            && let Err(error) = self.state_dir.note(Some(cgroup.as_ref()))
-        {
-            tracing::warn!("cannot leave a note in the state directory: {error}");
+        if let Some(cgroup) = self.guardian.as_ref().and_then(|guardian| guardian.cgroup.clone()) {
+            self.note(Some(cgroup));
         }
         self.core.handle_able(self.now, &Need::Guardian);
     }
@@ -54,10 +53,21 @@ impl Host {
             guardian.kill();
             return self.guardian_lost();
         }
-        if self.is_ended() {
+        if self.is_ended() || self.guardian_ordered {
             return;
         }
-        match Guardian::start(&self.runtimes.runtime) {
+        let program = self.runtimes.runtime.clone();
+        let start = move || Done::Launched(Launched::start(&program));
+        match self.files.order(Lane::Guardian, "starting the guardian", start) {
+            Ok(()) => self.guardian_ordered = true,
+            Err(error) => self.launched(Err(error)),
+        }
+    }
+
+    /// One was started, or could not be.
+    pub(super) fn launched(&mut self, launched: io::Result<Launched>) {
+        self.guardian_ordered = false;
+        match launched.and_then(Guardian::of) {
             Ok(guardian) => self.adopt_guardian(guardian),
             Err(error) => {
                 let reason = format!("the guardian {} cannot be started: {error}", self.runtimes.runtime.display());
@@ -167,8 +177,13 @@ impl Host {
 
     /// What a process left in its channel and its logs is taken in before its end is decided upon.
     pub(super) fn exited(&mut self, run: RunId, exit: Exit) {
+        if self.processes.get(&run).is_none_or(|process| process.has_exited) {
+            return;
+        }
+        self.is_draining = true;
+        self.read_now(run);
         for _ in 0..DRAIN_READS_MAX {
-            let Some(process) = self.processes.get_mut(&run).filter(|process| !process.has_exited) else { return };
+            let Some(process) = self.processes.get_mut(&run) else { break };
             if !process.link.read_rest(&mut self.buffer) || !self.run_messages(run) {
                 break;
             }
@@ -182,6 +197,7 @@ impl Host {
                 Input::Closed | Input::Broken(_) => break,
             }
         }
+        self.is_draining = false;
         for stream in [Stream::Stdout, Stream::Stderr] {
             self.read_log(run, stream, DRAIN_READS_MAX, read_now);
         }
@@ -214,32 +230,51 @@ impl Host {
 
     pub(super) fn guardian_lost(&mut self) {
         let Some(guardian) = self.guardian.take() else { return };
+        self.guardian_due = None;
         let cgroup = guardian.cgroup.clone().map(PathBuf::from);
-        let how = guardian.end();
-        if let Some(cgroup) = cgroup {
-            processes::clear_cgroup(&cgroup);
-        }
-        let killed = processes::kill_leftovers(&Marks {
-            host: self.state_dir.identity(),
-            family: &self.family,
+        let dismissed = guardian.dismiss();
+        let marks = Marks {
+            host: self.state_dir.identity().to_owned(),
+            family: std::mem::take(&mut self.family),
             adopts_only_its_own: self.kind == Kind::Daemon && inherited::adopts_only_its_own(),
-        });
-        if killed > 0 {
-            tracing::warn!("killed {killed} processes that the guardian left behind");
-        }
-        self.family.clear();
-        if self.kind == Kind::Daemon {
-            self.reap_strangers();
-        }
+        };
+        let clear = move || {
+            let how = dismissed.end(GUARDIAN_END_MAX);
+            if let Some(cgroup) = cgroup {
+                processes::clear_cgroup(&cgroup);
+            }
+            let killed = processes::kill_leftovers(&marks);
+            if killed > 0 {
+                tracing::warn!("killed {killed} processes that the guardian left behind");
+            }
+            Done::Cleared(how)
+        };
+        self.core.handle_lack(Need::Guardian, "the guardian ended, and what it left is being cleared");
         for run in self.core.run_ids() {
             if let Some(process) = self.processes.get_mut(&run) {
                 process.has_exited = true;
             }
+            self.core.handle_lost(self.now, run);
+            self.perform();
         }
+        match self.files.order(Lane::Guardian, "clearing what the guardian left", clear) {
+            Ok(()) => self.guardian_ordered = true,
+            Err(error) => self.cleared(&format!("what it left cannot be cleared: {error}")),
+        }
+        // Callers are told now; what comes next may take long.
+        self.flush();
+    }
+
+    /// Nothing is left of a guardian that was lost, nor of the processes that it had.
+    pub(super) fn cleared(&mut self, how: &str) {
+        self.guardian_ordered = false;
         self.guardian_reason = None;
         self.lacks_guardian(&format!("the guardian ended ({how}) and every module with it"));
+        if self.kind == Kind::Daemon {
+            self.reap_strangers();
+        }
         for run in self.core.run_ids() {
-            self.core.handle_lost(self.now, run);
+            self.core.handle_gone(self.now, run);
             self.perform();
         }
         if self.guardian_due.is_some_and(|due| due <= Instant::now()) {

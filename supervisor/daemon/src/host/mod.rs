@@ -5,12 +5,15 @@ mod actions;
 mod catching_up;
 mod connections;
 mod errands;
+mod filing;
 mod following;
 mod guarding;
+mod long_requests;
 mod modules;
 mod output;
 mod overview;
 mod reload;
+mod several;
 mod store;
 
 use crate::{
@@ -20,26 +23,33 @@ use crate::{
     control_socket::{self, ControlSocket},
     crashes::Crashes,
     endings,
+    files::{self, Files},
     guardian::{Flushed, Guardian, Incoming},
     launch::{self, Process},
     layer1::{Store, Whose},
     link::{Input, Io, Link, READ_BYTES},
     log_files::LogFiles,
-    log_lines::{Bounds, Line, Stream, Tail},
+    log_lines::{Bounds, Line as LogLine, Stream, Tail},
+    long_reader::{LongReader, Payload},
+    looks::Looks,
     loop_::{Event, LinkId, Source, Sources},
     memory_kills::{self, Counter},
     notify::Notify,
+    portion::Portion,
     processes,
+    readings::Readings,
     runtimes::Runtimes,
     signals::Signal,
+    sources::Line,
     state_dir::StateDir,
-    supervisor::{Inject, Kind, Reloader},
+    supervisor::{Inject, Kind},
     sys,
+    watch::Watch,
 };
-use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
+use bulkhead_config::{HostConfig, InHand, Loaded, ModuleConfig, Problems};
 use bulkhead_core::{
-    Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, GuardianRestarts, IdMap, MemoryKill,
-    Need, Recipient, RequestId, RunId, Time,
+    Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, GuardianRestarts, HostSettings,
+    IdMap, MemoryKill, Need, Owner, Places, Recipient, RequestId, RunId, Time, TimeAccount,
 };
 use bulkhead_layer1::Outcome;
 use bulkhead_protocol::{
@@ -50,10 +60,13 @@ use bulkhead_protocol::{
 };
 use nix::sys::signal::Signal as UnixSignal;
 use std::{
-    collections::HashMap,
+    cell::Cell,
+    collections::{BTreeMap, HashMap},
     io,
     path::PathBuf,
+    rc::Rc,
     sync::{Arc, mpsc},
+    task::Waker,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::net::UnixStream;
@@ -61,8 +74,12 @@ use tokio::net::UnixStream;
 use actions::ToBeSaid;
 use catching_up::CatchingUp;
 use errands::Errands;
+use several::Several;
 
+pub(crate) use errands::ImportArgs;
+pub(crate) use filing::Asked;
 pub(crate) use following::Following;
+pub(crate) use several::{Deed, Targets};
 
 /// Lines of standard error that a crash report carries.
 const CRASH_LINES: usize = 20;
@@ -88,10 +105,15 @@ const ORDER_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a host that has ended waits for its clients to take their last answers.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How long the end of a host waits for its guardian, which kills what is left for ten seconds at most, for the
+/// file of its control socket to go, and for the log of the data store to be carried over. What has not come to
+/// an end by then is left; the next start sees to it.
+const GUARDIAN_END_MAX: Duration = Duration::from_secs(12);
+const SOCKET_END_MAX: Duration = Duration::from_secs(2);
+const STORE_END_MAX: Duration = Duration::from_secs(60);
+
 pub(crate) struct Host {
     pub(crate) core: Core,
-    /// Whether this process is the host's own.
-    kind: Kind,
     pub(crate) config: HostConfig,
     /// Launch instructions, by generation.
     pub(crate) configs: HashMap<u64, Arc<ModuleConfig>>,
@@ -105,6 +127,8 @@ pub(crate) struct Host {
     pub(crate) clients: Clients,
     processes: IdMap<RunId, Process>,
     pub(crate) followers: Vec<Follower>,
+    /// What all of them hold.
+    pub(crate) followers_bytes: Rc<Cell<usize>>,
     pub(crate) guardian: Option<Guardian>,
     guardian_restarts: GuardianRestarts,
     /// When to start another guardian, or, while one is starting, when to give it up.
@@ -115,12 +139,15 @@ pub(crate) struct Host {
     family: Vec<Relative>,
     /// What the kernel's memory killer took where the host is, and of the whole machine.
     memory_kills: Vec<Counter>,
+    /// Whether one is being started, or what the last one left is being cleared.
+    guardian_ordered: bool,
     /// Whether there may be something to be heard from it.
     guardian_speaks: bool,
     runtimes: Runtimes,
     pub(crate) state_dir: StateDir,
     pub(crate) store: Store,
     errands: Errands,
+    several: Several,
     pub(crate) socket: Option<ControlSocket>,
     pub(crate) sources: Sources,
     /// Links that have something to write.
@@ -132,7 +159,16 @@ pub(crate) struct Host {
     log_bounds: Bounds,
     pub(crate) crashes: Crashes,
     notify: Notify,
-    reloader: Option<Reloader>,
+    files: Files,
+    pub(crate) looks: Looks<Asked>,
+    pub(crate) readings: Readings,
+    /// Where the reading in hand is.
+    reading_at: InHand,
+    watch: Watch,
+    /// What of the host's own files is not as it should be, by place.
+    wrong: BTreeMap<PathBuf, String>,
+    kind: Kind,
+    reloader: Option<ReadAgain>,
     /// What the files say that comes into force with the next start only.
     pub(crate) restart_needed: Option<String>,
     next_watchdog: Option<Instant>,
@@ -151,11 +187,21 @@ pub(crate) struct Host {
     unwritten: usize,
     /// Whether it was late and reads on before it judges.
     catching_up: Option<CatchingUp>,
+    long_reader: LongReader,
+    /// Whether what a process had sent before its end is being handled: all of it is, at once.
+    is_draining: bool,
+    /// What the link in hand has cost.
+    portion: Portion,
+    /// What letting clients in has cost.
+    accepting: TimeAccount,
+    places: Places,
 }
+
+/// Reads the configuration again, on whatever thread.
+type ReadAgain = Arc<dyn Fn() -> Result<Loaded, Problems> + Send + Sync>;
 
 /// What a host is made of.
 pub(crate) struct Parts {
-    pub(crate) kind: Kind,
     pub(crate) config: HostConfig,
     pub(crate) modules: Vec<ModuleConfig>,
     pub(crate) state_dir: StateDir,
@@ -166,7 +212,10 @@ pub(crate) struct Parts {
     pub(crate) runtimes: Runtimes,
     pub(crate) log_files: LogFiles,
     pub(crate) notify: Notify,
-    pub(crate) reloader: Option<Reloader>,
+    pub(crate) reloader: Option<ReadAgain>,
+    pub(crate) files: Files,
+    pub(crate) watch: Watch,
+    pub(crate) kind: Kind,
     pub(crate) seed: u64,
     pub(crate) started: mpsc::Sender<()>,
 }
@@ -183,7 +232,7 @@ impl Host {
         let crashes = Crashes::new(parts.state_dir.crashes(), parts.state_dir.quarantine());
         let clock = Clock::new();
         let mut host = Host {
-            core: Core::new(parts.config.restarts.settings(), parts.seed),
+            core: Core::new(core_settings(&parts.config), parts.seed),
             config: parts.config,
             configs: HashMap::new(),
             next_generation: 1,
@@ -194,18 +243,20 @@ impl Host {
             clients: Clients::default(),
             processes: IdMap::default(),
             followers: Vec::new(),
+            followers_bytes: Rc::default(),
             guardian: None,
             guardian_restarts: GuardianRestarts::default(),
             guardian_due: None,
             guardian_reason: None,
             family: Vec::new(),
-            kind: parts.kind,
             memory_kills: Vec::new(),
+            guardian_ordered: false,
             guardian_speaks: false,
             runtimes: parts.runtimes,
             state_dir: parts.state_dir,
             store: parts.store,
             errands: Errands::default(),
+            several: Several::default(),
             socket: parts.socket,
             sources: Sources::new(),
             dirty: Vec::new(),
@@ -216,6 +267,13 @@ impl Host {
             crashes,
             next_watchdog: parts.notify.watchdog.map(|every| Instant::now() + every),
             notify: parts.notify,
+            files: parts.files,
+            looks: Looks::default(),
+            readings: Readings::default(),
+            reading_at: InHand::default(),
+            watch: parts.watch,
+            wrong: BTreeMap::new(),
+            kind: parts.kind,
             reloader: parts.reloader,
             restart_needed: None,
             retry_at: None,
@@ -227,9 +285,15 @@ impl Host {
             buffer: vec![0; READ_BYTES],
             unwritten: 0,
             catching_up: None,
+            long_reader: LongReader::default(),
+            is_draining: false,
+            portion: Portion::default(),
+            accepting: TimeAccount::default(),
+            places: Places::default(),
         };
         host.adopt_guardian(parts.guardian);
         host.watch(Source::Alarm(host.alarm.bell()));
+        host.watch(Source::Files(host.files.bell()));
         host.accept_next();
         for module in parts.modules {
             host.add_module(module);
@@ -257,7 +321,8 @@ impl Host {
     fn next_due(&self) -> Option<Instant> {
         let core = self.core.poll_timeout().map(|time| self.clock.instant(time));
         let farewell = self.ended_at.map(|at| at + FAREWELL);
-        [core, self.next_watchdog, self.retry_at, self.guardian_due, farewell].into_iter().flatten().min()
+        let files = self.files_due().map(|time| self.clock.instant(time));
+        [core, self.next_watchdog, self.retry_at, self.guardian_due, farewell, files].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timers(&mut self) {
@@ -265,6 +330,7 @@ impl Host {
             self.core.handle_timeout(self.now);
             self.perform();
         }
+        self.files_overdue();
         if self.next_watchdog.is_none() && self.retry_at.is_none() && self.guardian_due.is_none() {
             return;
         }
@@ -305,16 +371,33 @@ impl Host {
         }
         let ended = *self.ended_at.get_or_insert_with(Instant::now);
         let all_taken = self.clients.by_id.values().all(|client| client.link.pending_bytes() == 0);
-        (all_taken && self.errands.is_empty()) || ended.elapsed() >= FAREWELL
+        (all_taken && self.errands.is_empty() && self.looks.is_empty()) || ended.elapsed() >= FAREWELL
     }
 
     /// The last thing that a host does.
     pub(crate) fn finish(self) {
         if let Some(guardian) = self.guardian {
-            guardian.end();
+            let guardian = guardian.dismiss();
+            if files::within(GUARDIAN_END_MAX, move || guardian.end(GUARDIAN_END_MAX)).is_none() {
+                tracing::warn!("the guardian has not ended after {GUARDIAN_END_MAX:?} and is left");
+            }
         }
-        self.store.close();
-        // The log files are written to their end when they are dropped, and the socket is removed.
+        if let Some(ControlSocket { file, .. }) = self.socket {
+            let gate = self.files.gate();
+            let remove = move || {
+                gate("state");
+                drop(file);
+            };
+            if files::within(SOCKET_END_MAX, remove).is_none() {
+                tracing::warn!("the control socket {} cannot be removed in time", self.config.socket.display());
+            }
+        }
+        self.store.close(match self.kind {
+            Kind::Daemon => Some(STORE_END_MAX),
+            // Its program goes on, and may open the store again.
+            Kind::Embedded => None,
+        });
+        // The log files are written to their end when they are dropped.
     }
 
     pub(crate) fn handle(&mut self, event: Event) {
@@ -328,6 +411,7 @@ impl Host {
                 self.mark_dirty(link);
             }
             Event::HungUp(client) => self.remove_client(client),
+            Event::Several(who) => self.several_on(who),
             Event::Log(run, stream) => self.log_readable(run, stream),
             Event::Alarm => {
                 self.alarm.has_rung();
@@ -344,11 +428,7 @@ impl Host {
                 self.accepted(stream);
                 self.accept_next();
             }
-            Event::Accepted(Err(error)) => {
-                tracing::warn!("cannot accept a client: {error}; trying again in {RETRY_INTERVAL:?}");
-                self.accept_refused = true;
-                self.retry_in(RETRY_INTERVAL);
-            }
+            Event::Accepted(Err(error)) => self.accept_failed(&error),
             Event::Signalled(signal, signals) => {
                 self.watch(Source::Signals(signals));
                 match signal {
@@ -358,11 +438,19 @@ impl Host {
                         self.stop();
                     }
                     Signal::RunsOut => {}
-                    Signal::Reload => self.reload_all(),
+                    Signal::Reload => {
+                        self.watch.look();
+                        self.reload_all();
+                    }
                     Signal::ReopenLogs => self.log_files.reopen(),
                     Signal::Child => self.reap_strangers(),
                 }
             }
+            Event::FilesDone => {
+                self.watch(Source::Files(self.files.bell()));
+                self.files_done();
+            }
+            Event::Replaced => {}
             Event::Injected(inject, receiver) => {
                 self.watch(Source::Program(receiver));
                 self.handle_injected(inject);
@@ -374,7 +462,7 @@ impl Host {
     fn handle_injected(&mut self, inject: Inject) {
         match inject {
             Inject::Client(stream) => match stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)) {
-                Ok(stream) => self.add_client(stream),
+                Ok(stream) => self.add_client(stream, None),
                 Err(error) => tracing::error!("cannot take a client of the program: {error}"),
             },
             Inject::Stop => self.stop(),
@@ -382,6 +470,28 @@ impl Host {
     }
 
     fn watch(&mut self, source: Source) {
-        self.sources.push(source);
+        self.watch_in(source, Line::Front);
+    }
+
+    fn watch_in(&mut self, source: Source, line: Line) {
+        self.sources.push(source, line);
+    }
+
+    /// In which line a link stands with what it has cost.
+    fn line_of(&self, account: &TimeAccount) -> Line {
+        if account.has_had_its_share(self.now) { Line::Behind } else { Line::Front }
+    }
+
+    /// Lets the threads that work for the host wake whoever waits with this.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.store.register(waker);
+        self.long_reader.register(waker);
+    }
+}
+
+fn core_settings(config: &HostConfig) -> HostSettings {
+    HostSettings {
+        clients_bytes_max: clients::requests_bytes_max(config.clients_bytes_max),
+        ..config.restarts.settings()
     }
 }

@@ -14,19 +14,27 @@ pub(super) fn read_now(pipe: &Receiver, buffer: &mut [u8]) -> io::Result<usize> 
 impl Host {
     pub(super) fn run_readable(&mut self, run: RunId) {
         let Some(process) = self.processes.get_mut(&run) else { return };
-        if process.has_exited {
+        if process.has_exited || process.link.reading.is_some() {
+            // What is being read elsewhere comes first; the link is looked at again behind it.
             return;
         }
         process.link.read(&mut self.buffer);
+        self.portion = Portion::default();
         if !self.run_messages(run) {
             return;
         }
+        let now = self.now;
         let Some(process) = self.processes.get_mut(&run) else { return };
+        process.link.account.charge(now, self.portion.cost());
+        if process.link.reading.is_some() {
+            return;
+        }
         match process.link.rest() {
-            Input::More => self.watch(Source::Next(LinkId::Run(run))),
+            Input::More => self.watch_in(Source::Next(LinkId::Run(run)), Line::Behind),
             Input::Open => {
-                let io = process.link.io.clone();
-                self.watch(Source::Read(LinkId::Run(run), io));
+                let (io, account) = (process.link.io.clone(), process.link.account);
+                let line = self.line_of(&account);
+                self.watch_in(Source::Read(LinkId::Run(run), io), line);
             }
             Input::Closed => {
                 self.core.handle_channel_closed(self.now, run);
@@ -40,15 +48,22 @@ impl Host {
         }
     }
 
-    /// Handles what was read from a module; `false` when nothing more is to be read from it.
+    /// Handles what was read from a module, as much as one portion is; `false` when nothing more is to be
+    /// read from it.
     pub(super) fn run_messages(&mut self, run: RunId) -> bool {
         loop {
             let Some(process) = self.processes.get_mut(&run).filter(|process| !process.is_cut_off) else {
                 return false;
             };
+            if process.link.reading.is_some() || (self.portion.is_over() && !self.is_draining) {
+                return true;
+            }
             match process.link.take() {
                 None => return true,
-                Some(Ok(Message::Response(response))) => self.core.handle_response(self.now, run, response),
+                Some(Ok(Message::Response(response))) => {
+                    self.portion.add_message();
+                    self.core.handle_response(self.now, run, response);
+                }
                 Some(Ok(Message::Request(request))) => self.request(Caller::Run(run), request),
                 Some(Err(error)) => {
                     self.core.handle_violation(self.now, run, error.reason);
@@ -99,7 +114,7 @@ impl Host {
         is_open
     }
 
-    pub(super) fn log(&mut self, run: RunId, module: &str, line: Line) {
+    pub(super) fn log(&mut self, run: RunId, module: &str, line: LogLine) {
         let text = format!("{} {} {}", line.time, line.stream.name(), line.text);
         self.log_files.write(&Arc::from(module), text);
         if !self.followers.is_empty() {
@@ -121,6 +136,6 @@ impl Host {
     pub(super) fn remark(&mut self, run: RunId, text: String) {
         let Some(process) = self.processes.get(&run) else { return };
         let module = process.config.name.to_string();
-        self.log(run, &module, Line::new(Stream::Host, text));
+        self.log(run, &module, LogLine::new(Stream::Host, text));
     }
 }

@@ -35,6 +35,7 @@ impl Host {
     /// Writes what has come together, and then what there is to say of it.
     pub(crate) fn flush(&mut self) {
         self.unwritten = 0;
+        // Whoever is written to now may ask for it again, and is to see what it was told of.
         self.write_dirty();
         while !self.to_be_said.is_empty() {
             self.say_what_was_done();
@@ -86,7 +87,9 @@ impl Host {
         match id {
             LinkId::Client(id) => {
                 self.clients.weigh(id);
-                if let Some(slow) = self.clients.too_slow(id, self.config.frame_bytes_max) {
+                if let Some(slow) =
+                    self.clients.too_slow(id, self.config.frame_bytes_max, self.config.clients_bytes_max)
+                {
                     let pending = self.clients.by_id[&slow].link.pending_bytes();
                     tracing::warn!("a client was cut off: it leaves {pending} bytes of answers unread");
                     self.remove_client(slow);
@@ -111,7 +114,11 @@ impl Host {
         self.clients.weigh(id);
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
         let pending = client.link.pending_bytes();
-        if client.is_paused && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2 {
+        client.active_at = self.now;
+        if client.is_paused
+            && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2
+            && !self.looks.is_full_of(Caller::Client(id))
+        {
             client.is_paused = false;
             self.watch(Source::Next(LinkId::Client(id)));
             return;
@@ -119,8 +126,7 @@ impl Host {
         let caller = Caller::Client(id);
         if client.has_finished
             && pending == 0
-            && self.core.open_count(caller) == 0
-            && !self.errands.has_of(caller)
+            && !self.has_open(caller)
             && !self.followers.iter().any(|follower| follower.recipient.caller == caller)
         {
             self.remove_client(id);

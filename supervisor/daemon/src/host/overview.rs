@@ -14,7 +14,7 @@ pub(super) const FIRST: Job = Job::EventEnds;
 
 /// What is known so far.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Overview {
+pub(crate) struct Overview {
     #[serde(flatten)]
     status: Option<StoreStatus>,
     events: Ends,
@@ -86,11 +86,16 @@ impl Overview {
             Outcome::Usage(list) => {
                 let one = |Usage { owner, bytes, entities }| Owner { owner, bytes, entities };
                 self.owners = list.into_iter().map(one).collect();
-                self.status = Some(host.store.status(host.restart_needed.clone()));
                 None
             }
             other => unreachable!("a piece of an overview was asked for, and the store answered {other:?}"),
         }
+    }
+
+    /// The whole, once the store's files were looked at.
+    pub(crate) fn whole(mut self, status: StoreStatus) -> Json {
+        self.status = Some(status);
+        Json::of(&self)
     }
 }
 

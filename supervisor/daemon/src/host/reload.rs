@@ -1,6 +1,12 @@
 //! Configurations: how they come into force, at the start and while the host runs.
 
 use super::*;
+use crate::{
+    files::{Done, Lane},
+    readings::{FILE_TIME_MAX, Purpose, Wanted},
+};
+use bulkhead_config::InHand;
+use std::collections::HashSet;
 
 impl Host {
     pub(super) fn new_generation(&mut self, config: ModuleConfig) -> (bulkhead_core::ModuleSpec, bool) {
@@ -19,65 +25,183 @@ impl Host {
         }
     }
 
-    /// Forgets the launch instructions that no process has and none will be started by.
+    /// Forgets the launch instructions that no process has and none will be started by. It goes through all
+    /// modules, and is for what does so anyway; see [`Host::forget_generation`].
     pub(super) fn forget_generations(&mut self) {
-        let (core, processes) = (&self.core, &self.processes);
-        self.configs.retain(|generation, _| {
-            core.uses_generation(*generation) || processes.values().any(|process| process.generation == *generation)
-        });
+        let of_processes = self.processes.values().map(|process| process.generation);
+        let used: HashSet<u64> = self.core.generations().chain(of_processes).collect();
+        self.configs.retain(|generation, _| used.contains(generation));
     }
 
-    pub(super) fn load(&mut self) -> Result<Loaded, Failure> {
-        self.forget_generations();
-        let Some(reloader) = &mut self.reloader else {
-            let reason = "this host was given its modules by a program and has no files to read again";
-            return Err(Failure::new(ErrorCode::Conflict, reason));
-        };
-        let refused = |reason: String| Failure::new(ErrorCode::ModuleError, format!("nothing was changed: {reason}"));
-        let loaded = reloader().map_err(|problems| refused(problems.to_string()))?;
-        self.runtimes.check(&loaded.modules).map_err(|error| refused(error.to_string()))?;
-        self.restart_needed = self.store.changed(&loaded.declared());
-        if let Some(reason) = &self.restart_needed {
-            tracing::warn!("{reason}");
+    /// A process of this module has gone: forgets the launch instructions that it was started by, if nothing
+    /// else of the module has them.
+    pub(super) fn forget_generation(&mut self, name: &str, generation: u64) {
+        if !self.core.generations_of(name).any(|used| used == generation) {
+            self.configs.remove(&generation);
         }
-        Ok(loaded)
     }
 
-    /// Reads the files again and hands one module over to what they say now.
+    /// Reads the files again and hands one module over to what they say now. It is answered when that is done.
     pub(crate) fn reload_one(&mut self, who: Recipient, name: &str, patience: Duration) -> Result<(), Failure> {
-        let loaded = self.load()?;
-        let known = self.core.module_names().iter().any(|known| known.as_str() == name);
-        let config = loaded.modules.into_iter().find(|module| module.name.as_str() == name);
-        match (config, known) {
-            (Some(config), true) => {
-                let (spec, _) = self.new_generation(config);
-                self.core.handle_reload(self.now, Some(who), spec, patience);
-            }
-            (Some(config), false) => {
-                self.add_module(config);
-                self.core.handle_start(self.now, Some(who), name, patience);
-            }
-            (None, true) => {
-                let reason = format!("the files do not name {name} any more; SIGHUP removes it, stop stops it");
-                return Err(Failure::new(ErrorCode::NotFound, reason));
-            }
-            (None, false) => {
-                return Err(Failure::new(ErrorCode::UnknownModule, format!("there is no module {name:?}")));
-            }
+        if self.reloader.is_none() {
+            return Err(no_files());
         }
+        self.check_runs(name)?;
+        let name = ModuleName::new(name).map_err(|_| unknown(name))?;
+        self.readings.want(Wanted { who: Some(who), name: Some(name), until: self.now + patience })?;
+        self.begin_reading();
+        Ok(())
+    }
+
+    /// Reads the files again for a request about several modules, which goes on when they are read.
+    pub(super) fn read_for_several(&mut self, who: Recipient, patience: Duration) -> Result<(), Failure> {
+        if self.reloader.is_none() {
+            return Err(no_files());
+        }
+        self.check_runs("modules")?;
+        self.readings.want(Wanted { who: Some(who), name: None, until: self.now + patience })?;
+        self.begin_reading();
         Ok(())
     }
 
     /// Reads the files again: what is new is started, what changed is handed over, what is not named
     /// any more is stopped. If the files do not check, nothing changes.
     pub(crate) fn reload_all(&mut self) {
-        self.notify.send_reloading();
-        match self.load() {
-            Ok(loaded) => self.apply(loaded),
-            Err(failure) => tracing::error!("cannot reload: {}", failure.error),
+        if self.reloader.is_none() || self.stopping.is_some() {
+            let why = if self.stopping.is_some() { stopping() } else { no_files() };
+            tracing::error!("cannot reload: {}", why.error);
+            return;
         }
-        self.perform();
-        self.notify.send("READY=1");
+        self.readings.want_all();
+        self.begin_reading();
+    }
+
+    /// Has the files read, if that is wanted and they are not being read already.
+    fn begin_reading(&mut self) {
+        let Some(reloader) = self.reloader.clone() else { return };
+        let Some((number, purpose)) = self.readings.begin(self.now) else { return };
+        if matches!(purpose, Purpose::All) {
+            self.notify.send_reloading();
+        }
+        self.reading_at = InHand::default();
+        let (in_hand, runtimes) = (self.reading_at.clone(), self.runtimes.clone());
+        let ordered = self.files.order(Lane::Configuration, "reading the configuration", move || {
+            let read = || reloader().map_err(|problems| problems.to_string());
+            let loaded = in_hand.during(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)));
+            let loaded = loaded.unwrap_or_else(|_| Err("the reading panicked; what it said is in the log".into()));
+            let checked = loaded.and_then(|loaded| match runtimes.check(&loaded.modules) {
+                Ok(()) => Ok(Box::new(loaded)),
+                Err(error) => Err(error.to_string()),
+            });
+            Done::Loaded(number, checked)
+        });
+        if let Err(error) = ordered {
+            self.loaded(number, Err(format!("the files cannot be read: {error}")));
+        }
+    }
+
+    /// The files were read, or could not be.
+    pub(super) fn loaded(&mut self, number: u64, result: Result<Loaded, String>) {
+        let Some(purpose) = self.readings.end(number) else { return };
+        self.bring_in(purpose, result);
+        self.begin_reading();
+    }
+
+    /// Answers those who waited too long for a reading, and gives one up that does not get on.
+    pub(super) fn readings_overdue(&mut self) {
+        let (at_file, at) = self.reading_at.now();
+        let file = at.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
+        for who in self.readings.expire(self.now) {
+            self.several.end(who);
+            let reason = format!("the files are still being read, {file} at the moment; the reload goes on");
+            self.reply(who, Failure::new(ErrorCode::DeadlineExceeded, reason).into());
+        }
+        if let Some(purpose) = self.readings.give_up(self.now, at_file) {
+            self.files.give_up(Lane::Configuration);
+            let most = FILE_TIME_MAX.as_secs();
+            self.bring_in(purpose, Err(format!("{file}: expected a file that can be read, found none in {most} s")));
+            self.begin_reading();
+        }
+    }
+
+    /// Puts in force what was read.
+    fn bring_in(&mut self, purpose: Purpose, result: Result<Loaded, String>) {
+        self.forget_generations();
+        let result = result.map_err(|reason| {
+            let failure = Failure::new(ErrorCode::ModuleError, format!("nothing was changed: {reason}"));
+            failure.delivery(Delivery::NotStarted)
+        });
+        if let Ok(loaded) = &result {
+            self.restart_needed = self.store.changed(&loaded.declared());
+            if let Some(reason) = &self.restart_needed {
+                tracing::warn!("{reason}");
+            }
+        }
+        match purpose {
+            Purpose::All => {
+                match result {
+                    Ok(loaded) => self.apply(loaded),
+                    Err(failure) => tracing::error!("cannot reload: {}", failure.error),
+                }
+                self.perform();
+                self.notify.send("READY=1");
+            }
+            Purpose::Modules(list) => {
+                for wanted in list {
+                    let who = wanted.who;
+                    let Some(name) = wanted.name else {
+                        who.into_iter().for_each(|who| self.read_by_several(who, result.as_ref()));
+                        continue;
+                    };
+                    let brought = result.as_ref().map_err(Clone::clone).and_then(|loaded| {
+                        let config = loaded.module(name.as_str()).cloned();
+                        self.hand_over(who, name.as_str(), config, wanted.until.since(self.now))
+                    });
+                    match (brought, who) {
+                        (Ok(()), _) => {}
+                        (Err(failure), Some(who)) => self.reply(who, failure.delivery(Delivery::NotStarted).into()),
+                        (Err(failure), None) => tracing::warn!("cannot reload: {}", failure.error),
+                    }
+                    self.perform();
+                }
+            }
+        }
+    }
+
+    /// Hands one module over to what the files say of it now.
+    pub(super) fn hand_over(
+        &mut self,
+        who: Option<Recipient>,
+        name: &str,
+        config: Option<ModuleConfig>,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        match (config, self.core.knows(name)) {
+            (Some(config), true) => {
+                let (spec, _) = self.new_generation(config);
+                self.core.handle_reload(self.now, who, spec, patience);
+            }
+            (Some(config), false) => {
+                self.add_module(config);
+                self.core.handle_start(self.now, who, name, patience);
+            }
+            (None, true) => {
+                let reason = format!("the files do not name {name} any more; SIGHUP removes it, stop stops it");
+                return Err(Failure::new(ErrorCode::NotFound, reason));
+            }
+            (None, false) => return Err(unknown(name)),
+        }
+        Ok(())
+    }
+
+    /// Takes back a reload that waits for the files; `false` if there is none of that number.
+    pub(super) fn cancel_reading(&mut self, who: Recipient) -> bool {
+        if !self.readings.cancel(who) {
+            return false;
+        }
+        let failure = Failure::new(ErrorCode::Cancelled, "cancelled while the files were being read");
+        self.reply(who, failure.delivery(Delivery::NotStarted).into());
+        true
     }
 
     pub(super) fn apply(&mut self, loaded: Loaded) {
@@ -86,12 +210,12 @@ impl Host {
         }
         let known = self.core.module_names();
         self.returning.clear();
-        for name in &known {
-            if !loaded.modules.iter().any(|module| module.name == *name) {
-                tracing::info!("{name} is not named any more and is removed");
-                self.core.handle_remove(self.now, name);
-            }
+        let named: HashSet<&ModuleName> = loaded.modules.iter().map(|module| &module.name).collect();
+        for name in known.iter().filter(|name| !named.contains(name)) {
+            tracing::info!("{name} is not named any more and is removed");
+            self.core.handle_remove(self.now, name);
         }
+        let known: HashSet<ModuleName> = known.into_iter().collect();
         for module in loaded.modules {
             if !known.contains(&module.name) {
                 self.add_module(module);
@@ -110,6 +234,16 @@ impl Host {
         self.configs.get(&view.generation)
     }
 
+    fn check_runs(&self, name: &str) -> Result<(), Failure> {
+        match self.stopping {
+            None => Ok(()),
+            Some(_) => {
+                let reason = format!("{name} cannot be reloaded: {}", stopping().error);
+                Err(Failure::new(ErrorCode::ModuleUnavailable, reason))
+            }
+        }
+    }
+
     /// Stops every module and then the host. Asked for a second time, it does not wait.
     pub(crate) fn stop(&mut self) {
         if self.stopping.is_some() {
@@ -121,7 +255,24 @@ impl Host {
         }
         self.stopping = Some(Instant::now());
         self.notify.send("STOPPING=1");
+        for who in self.readings.stop() {
+            self.several.end(who);
+            self.reply(who, stopping().delivery(Delivery::NotStarted).into());
+        }
         self.core.handle_shutdown(self.now);
         self.perform();
     }
+}
+
+fn no_files() -> Failure {
+    let reason = "this host was given its modules by a program and has no files to read again";
+    Failure::new(ErrorCode::Conflict, reason)
+}
+
+fn stopping() -> Failure {
+    Failure::new(ErrorCode::ModuleUnavailable, "the host is stopping")
+}
+
+fn unknown(name: &str) -> Failure {
+    Failure::new(ErrorCode::UnknownModule, format!("there is no module {name:?}"))
 }

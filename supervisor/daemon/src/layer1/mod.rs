@@ -6,7 +6,7 @@ mod translate;
 
 pub(crate) use translate::{Whose, stored_event};
 
-use crate::status::StoreStatus;
+use crate::{files, status::StoreStatus};
 use bulkhead_config::{Declared, HostConfig};
 use bulkhead_core::{Cursor, RequestId, StoreOp, StoreOutcome};
 use bulkhead_layer1::{
@@ -25,6 +25,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::Waker,
+    time::Duration,
 };
 use translate::Order;
 
@@ -73,6 +74,8 @@ pub(crate) struct Store {
     /// How many bytes what it has in hand may hold.
     queue_bytes_max: usize,
     file: PathBuf,
+    /// The lengths of the database and of its log when they were looked at last.
+    bytes: (u64, u64),
     /// By what entities are found in it.
     declared: Declared,
 }
@@ -116,6 +119,7 @@ impl Store {
             dropped_told: 0,
             queue_bytes_max: config.layer1.queue_bytes_max,
             file,
+            bytes: (0, 0),
             declared,
         };
         store.newest = store.read_newest()?;
@@ -181,15 +185,24 @@ impl Store {
 
     /// What can be said of the store without reading from it.
     pub(crate) fn status(&self, restart_needed: Option<String>) -> StoreStatus {
-        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         StoreStatus {
             file: self.file.display().to_string(),
-            bytes: bytes(&self.file),
-            log_bytes: bytes(&self.file.with_extension("db-wal")),
+            bytes: self.bytes.0,
+            log_bytes: self.bytes.1,
             cursor: self.newest.0,
             broken: self.layer1.broken(),
             restart_needed,
         }
+    }
+
+    /// The database, and the log beside it.
+    pub(crate) fn files(&self) -> (PathBuf, PathBuf) {
+        (self.file.clone(), self.file.with_extension("db-wal"))
+    }
+
+    /// The lengths of both, as they are now.
+    pub(crate) fn measured(&mut self, bytes: (u64, u64)) {
+        self.bytes = bytes;
     }
 
     /// Hands the store a job of the host's own, under the number that is given back.
@@ -251,10 +264,23 @@ impl Store {
         translate::told(whose, outcome)
     }
 
-    /// Writes what waits to be written, and carries the log over into the database.
-    pub(crate) fn close(self) {
-        if let Err(error) = self.layer1.close() {
-            tracing::warn!("the log of the data store was not carried over, the next start does it: {error}");
+    /// Writes what waits to be written, and carries the log over into the database. Where that takes longer than
+    /// `most`, it is left to the next start: what was acknowledged is on the disk already.
+    pub(crate) fn close(self, most: Option<Duration>) {
+        let Store { layer1, file, .. } = self;
+        let closed = match most {
+            None => Some(layer1.close()),
+            Some(most) => files::within(most, move || layer1.close()),
+        };
+        match closed {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::warn!("the log of the data store was not carried over, the next start does it: {error}");
+            }
+            None => tracing::warn!(
+                "the data store {} could not be closed in time; the next start carries its log over",
+                file.display()
+            ),
         }
     }
 }

@@ -9,7 +9,7 @@ use bulkhead_layer1::{
     job::{self, Also, Fingerprint, Keyed},
     outcome,
 };
-use bulkhead_protocol::{ErrorCode, Failure, Json, ModuleName};
+use bulkhead_protocol::{ErrorCode, Failure, Json, ModuleName, Named};
 
 /// Whose job it is, in the two lowest bits of its ticket; the rest is the owner's number.
 const OWNERS: u64 = 0b11;
@@ -164,7 +164,7 @@ fn name(module: Option<&ModuleName>) -> String {
 }
 
 fn keyed(key: KeyUse) -> Keyed {
-    let fingerprint = Fingerprint::of(&key.to, key.kind.name(), key.payload.as_str());
+    let fingerprint = Fingerprint::of(&key.to, key.kind.name(), &key.payload);
     Keyed { key: key.key, fingerprint }
 }
 
@@ -179,7 +179,11 @@ fn event(event: NewEvent) -> job::NewEvent {
         #[serde(default)]
         data: Json,
     }
-    let data = event.payload.read::<Payload>().map(|payload| payload.data).unwrap_or_default();
+    let data = match Named::event(&event.payload) {
+        // It is a part of the payload as it came, and shared with it where it is most of it.
+        Some(plain) => plain.value.map_or_else(Json::null, |text| event.payload.part(text)),
+        None => event.payload.read::<Payload>().map(|payload| payload.data).unwrap_or_default(),
+    };
     job::NewEvent { source: name(event.source.as_ref()), event: event.event, data }
 }
 
@@ -283,6 +287,11 @@ mod tests {
         assert_ne!(of(key("1")), of(key("2")));
         assert_ne!(of(key("1")), of(KeyUse { to: "n".into(), ..key("1") }));
         assert_ne!(of(key("1")), of(KeyUse { kind: RequestType::Query, ..key("1") }));
+        // A long one is made later, and is the same all the same.
+        let long = |last: &str| key(&format!("\"{}{last}\"", "x".repeat(100_000)));
+        assert_eq!(of(long("")), of(long("")));
+        assert_ne!(of(long("")), of(long("y")));
+        assert_ne!(of(long("")), of(KeyUse { to: "n".into(), ..long("") }));
     }
 
     #[test]

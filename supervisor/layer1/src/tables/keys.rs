@@ -12,7 +12,7 @@ pub(crate) fn find(statements: &mut Statements<'_>, keyed: &Keyed, now: i64) -> 
         .optional()?;
     Ok(match found {
         None => KeyState::Vacant,
-        Some((fingerprint, _)) if fingerprint != keyed.fingerprint.0 => KeyState::OtherPayload,
+        Some((fingerprint, _)) if fingerprint != keyed.fingerprint.bytes() => KeyState::OtherPayload,
         Some((_, reply)) => KeyState::Stored(Json::parse(&reply).unwrap_or_default()),
     })
 }
@@ -29,7 +29,7 @@ pub(crate) fn store(
         "INSERT OR REPLACE INTO keys (key, fingerprint, reply, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)";
     statements
         .prepare(sql)?
-        .execute(params![keyed.key, keyed.fingerprint.0, reply.as_str(), now, now.saturating_add(ttl)])
+        .execute(params![keyed.key, keyed.fingerprint.bytes(), reply.as_str(), now, now.saturating_add(ttl)])
         .map(|_| ())
 }
 

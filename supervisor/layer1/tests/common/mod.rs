@@ -163,7 +163,7 @@ impl Store {
 }
 
 pub fn keyed(key: &str, request: &str) -> Keyed {
-    Keyed { key: key.into(), fingerprint: Fingerprint::of("counter", "command", request) }
+    Keyed { key: key.into(), fingerprint: Fingerprint::of("counter", "command", &Json::of(request)) }
 }
 
 pub fn json(text: &str) -> Json {

@@ -4,7 +4,7 @@
 //! Beside the start is a loop that spawns the same program as often and waits for each one's first
 //! reply, and one that spawns all before it reads any. It supervises nothing and keeps nothing.
 
-use super::Rows;
+use super::{Rows, all};
 use crate::figures::{Latencies, grouped, heading, median, row};
 use crate::processes::{self, Memory};
 use crate::programs::Programs;
@@ -42,7 +42,7 @@ struct Starts {
 
 /// One start of a host, in milliseconds from the start of its process.
 #[derive(Clone, Copy, Debug)]
-struct HostStart {
+pub(super) struct HostStart {
     listens: f64,
     first: f64,
     all: f64,
@@ -50,10 +50,17 @@ struct HostStart {
     worst_call: f64,
 }
 
+impl HostStart {
+    pub(super) fn all(self) -> f64 {
+        self.all
+    }
+}
+
 /// Everything about many modules.
 #[derive(Clone, Debug)]
 pub struct Many {
     starts: Vec<Starts>,
+    all: Vec<all::All>,
     host_alone: Memory,
     guardian_alone: Memory,
     host: Memory,
@@ -77,6 +84,7 @@ pub fn measure(programs: &Programs) -> Result<Many, Failed> {
             starts.push(start(programs, count, rounds, minimal)?);
         }
     }
+    let all = all::measure(programs)?;
     let (host_alone, guardian_alone) = {
         let world = World::with_modules(programs, &[])?;
         // It has listened by then, and done what it does at the start.
@@ -103,6 +111,7 @@ pub fn measure(programs: &Programs) -> Result<Many, Failed> {
     let [host_share, guardian_share] = shares;
     Ok(Many {
         starts,
+        all,
         host_alone,
         guardian_alone,
         host: memory_host,
@@ -117,7 +126,7 @@ pub fn measure(programs: &Programs) -> Result<Many, Failed> {
 }
 
 /// So many modules of one program; their names are in the order in which the host starts them.
-fn modules(count: usize, words: &[String]) -> Result<Vec<Module>, Failed> {
+pub(super) fn modules(count: usize, words: &[String]) -> Result<Vec<Module>, Failed> {
     (0..count).map(|number| Module::new(&name(number), words)).collect()
 }
 
@@ -143,7 +152,7 @@ fn start(programs: &Programs, count: usize, rounds: usize, minimal: bool) -> Res
 
 /// Waits until every module has answered a call. All calls are made as soon as the host listens: one
 /// to a module that is starting waits with it.
-fn all_answer(world: &World, count: usize) -> Result<HostStart, Failed> {
+pub(super) fn all_answer(world: &World, count: usize) -> Result<HostStart, Failed> {
     let since_start = || world.began().elapsed().as_secs_f64() * 1e3;
     let mut caller = world.caller()?;
     let listens = since_start();
@@ -238,6 +247,7 @@ impl Rows for Many {
             columns.extend(others.map(|figure| format!("{figure:.1}")));
             row(&format!("{} of {}", grouped(starts.count as f64), starts.program), &columns);
         }
+        all::print(&self.all);
         heading(
             &format!("{} idle modules: memory in KiB", grouped(MANY as f64)),
             &["private", "anonymous", "resident", "each, private"],
@@ -281,6 +291,7 @@ impl Rows for Many {
                 ratio,
             ));
         }
+        targets.extend(all::targets(&self.all));
         let [host, guardian] = self.each();
         targets.push(Target::at_most(
             "1,000 idle modules: memory of host and guardian for each",

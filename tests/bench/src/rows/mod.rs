@@ -1,6 +1,7 @@
 //! The groups of rows. Each measures, then prints its table, and says what of it was promised. A
 //! bench runs one group; the bench `targets` runs all and prints the promises alone.
 
+pub mod all;
 pub mod calls;
 pub mod crashes;
 pub mod many;

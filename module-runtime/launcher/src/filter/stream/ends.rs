@@ -1,7 +1,7 @@
 //! The ends of a program that stays: by itself, because the order is lost, because its host is gone.
 //! Each says who is told what, and comes to the exit code of the module.
 
-use super::{Stream, answer};
+use super::{Sent, Stream, answer, tell_of_event};
 use bulkhead_child::{End, Error, Wire, log};
 use bulkhead_protocol::{Exit, Json};
 use std::ops::ControlFlow::{self, Break};
@@ -14,19 +14,43 @@ const LAST_READS_MAX: usize = 64;
 /// The exit code where something ended that should not have.
 const EXIT_FAILURE: u8 = 1;
 
+/// What is known of the messages behind one that is answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// The program has some of their bytes.
+    Given,
+    /// There are none, or they have not left for the program.
+    Untouched,
+}
+
 impl Stream {
-    /// Answers everything in flight with an error, and ends the program.
+    /// Answers everything that the program was given with an error, and ends it.
     pub(super) fn order_lost(&mut self, wire: &mut Wire, sentence: String) -> u8 {
-        for sent in self.sent.drain(..) {
-            answer(wire, &sent, Err(Error::failed(sentence.clone())));
+        while let Some(sent) = self.sent.pop_front() {
+            if self.answer_failed(wire, &sent, Error::failed(sentence.clone())) == Rest::Untouched {
+                break;
+            }
         }
         self.give_up(wire, &sentence)
+    }
+
+    /// Answers a message with an error before the module ends. Where the program has not been given a byte of
+    /// any other, the host is told that this is the last answer and that nothing else has begun.
+    fn answer_failed(&self, wire: &mut Wire, sent: &Sent, error: Error) -> Rest {
+        if self.sent.is_empty() || self.input.written() <= sent.end {
+            tell_of_event(sent, &error);
+            wire.answer_last(sent.id, Err(error));
+            Rest::Untouched
+        } else {
+            answer(wire, sent, Err(error));
+            Rest::Given
+        }
     }
 
     pub(super) fn answer_too_long(&mut self, wire: &mut Wire) -> u8 {
         let sentence = format!("the filter's answer is longer than a frame may be, {} bytes", self.frame_bytes_max);
         if let Some(sent) = self.sent.pop_front() {
-            answer(wire, &sent, Err(Error::frame_too_large(sentence.clone())));
+            self.answer_failed(wire, &sent, Error::frame_too_large(sentence.clone()));
         }
         self.give_up(wire, &sentence)
     }
@@ -82,7 +106,7 @@ impl Stream {
             }
             None => {
                 if let Some(sent) = self.sent.pop_front() {
-                    answer(wire, &sent, Err(Error::failed(missing)));
+                    self.answer_failed(wire, &sent, Error::failed(missing));
                 }
                 log!(error, "the filter {how} without being asked to, after {after}");
                 EXIT_FAILURE

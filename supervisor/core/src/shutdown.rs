@@ -1,0 +1,96 @@
+//! The order in which the modules of a host are stopped at its end: those that others require after those
+//! others. How one of them is stopped is in [`crate::control`].
+
+use crate::{
+    core::Core,
+    module::{Desired, ModuleId},
+    steps,
+    time::Time,
+};
+use bulkhead_protocol::ModuleName;
+use std::collections::{BTreeSet, HashMap};
+
+/// What is left to stop.
+#[derive(Debug, Default)]
+pub(crate) struct Shutdown {
+    /// Modules that are stopped only when those that need them have gone.
+    deferred: BTreeSet<ModuleId>,
+    /// How many modules with processes need a module.
+    needed_by: HashMap<ModuleName, usize>,
+    /// Modules with processes.
+    living: BTreeSet<ModuleId>,
+    /// How many of these have been told to stop.
+    stopping: usize,
+}
+
+impl Core {
+    /// Stops every module, those that others require after those others. The host has ended its work
+    /// when [`Core::is_idle`].
+    pub fn handle_shutdown(&mut self, now: Time) {
+        self.shutting_down = true;
+        let ids: Vec<ModuleId> = self.modules.keys().copied().collect();
+        for id in &ids {
+            // Nothing is started any more, so nothing needs to wait for it.
+            self.cancel_starts(*id);
+        }
+        for id in ids {
+            self.settle(now, id);
+        }
+        let mut shutdown = Shutdown::default();
+        for (id, module) in self.modules.iter() {
+            shutdown.deferred.insert(*id);
+            if !module.is_empty() {
+                shutdown.living.insert(*id);
+                for name in &module.spec.requires {
+                    *shutdown.needed_by.entry(name.clone()).or_default() += 1;
+                }
+            }
+        }
+        let is_needed = |id: &ModuleId| shutdown.needed_by.contains_key(&self.modules[id].spec.name);
+        let due: Vec<ModuleId> = shutdown.deferred.iter().filter(|id| !is_needed(id)).copied().collect();
+        self.shutdown = shutdown;
+        self.stop_undeferred(now, due);
+    }
+
+    /// A process of a module has gone. If it was the module's last one, what it needed may be stopped now;
+    /// these modules are returned, for [`Core::stop_undeferred`].
+    pub(crate) fn no_longer_needed(&mut self, id: ModuleId) -> Vec<ModuleId> {
+        let Some(module) = self.modules.get(&id).filter(|module| module.is_empty()) else { return Vec::new() };
+        if !self.shutdown.living.remove(&id) {
+            return Vec::new();
+        }
+        if !self.shutdown.deferred.contains(&id) {
+            self.shutdown.stopping -= 1;
+        }
+        let mut due = Vec::new();
+        for name in &module.spec.requires {
+            steps::count(1);
+            let Some(count) = self.shutdown.needed_by.get_mut(name) else { continue };
+            *count -= 1;
+            if *count == 0 {
+                self.shutdown.needed_by.remove(name);
+                due.extend(self.names.get(name).copied());
+            }
+        }
+        due.sort_unstable();
+        due
+    }
+
+    pub(crate) fn stop_undeferred(&mut self, now: Time, mut due: Vec<ModuleId>) {
+        due.retain(|id| self.shutdown.deferred.contains(id));
+        if due.is_empty() && self.shutdown.stopping == 0 {
+            // Modules that require each other in a circle: no order is right, so any will do.
+            due = self.shutdown.deferred.iter().copied().collect();
+        }
+        for id in due {
+            steps::count(1);
+            self.shutdown.deferred.remove(&id);
+            if self.shutdown.living.contains(&id) {
+                self.shutdown.stopping += 1;
+            }
+            if self.modules.contains_key(&id) {
+                self.stop(now, id, Desired::Stopped);
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! One thing done to several modules for one request: `start`, `stop`, `restart` and `reload` of all, or of
+//! those that are named. What is done to each of them is what is done to one; each is told as progress when
+//! it is done, and the request succeeds behind the last. Files are read once for all of them.
+
+use super::*;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Modules that are waited for by all such requests together.
+const MEMBERS_MAX: usize = 100_000;
+
+/// Modules that are told what to do before others have their turn.
+const PER_TURN: usize = 32;
+
+/// What is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deed {
+    Start,
+    Stop,
+    Restart,
+    Reload,
+}
+
+/// Which modules are meant.
+#[derive(Debug)]
+pub(crate) enum Targets {
+    All,
+    Named(Vec<String>),
+}
+
+/// One request.
+#[derive(Debug)]
+struct Group {
+    /// Its caller may use its number again once it is answered.
+    number: u64,
+    deed: Deed,
+    /// When each of them is told that it takes too long.
+    until: Time,
+    /// Those that have not been told yet; for a reload, with what the files say of them.
+    ahead: VecDeque<(String, Option<ModuleConfig>)>,
+    modules: usize,
+    failed: usize,
+    /// How many have not answered.
+    left: usize,
+}
+
+/// One module that was told.
+#[derive(Debug)]
+struct Member {
+    who: Recipient,
+    group: u64,
+    name: String,
+}
+
+/// Requests that are about several modules.
+#[derive(Debug, Default)]
+pub(super) struct Several {
+    groups: BTreeMap<Recipient, Group>,
+    /// Whose each module's answer is, by the number under which it was told.
+    members: HashMap<u64, Member>,
+    last: u64,
+}
+
+impl Several {
+    pub(super) fn is_open(&self, who: Recipient) -> bool {
+        self.groups.contains_key(&who)
+    }
+
+    /// Whether a caller waits for something.
+    pub(super) fn has_of(&self, caller: Caller) -> bool {
+        self.groups.range(all_of(caller)).next().is_some()
+    }
+
+    /// A request was answered otherwise: nothing more is told of it.
+    pub(super) fn end(&mut self, who: Recipient) {
+        self.groups.remove(&who);
+    }
+
+    /// A caller has gone. What it asked for goes on.
+    pub(super) fn forget(&mut self, caller: Caller) {
+        while let Some((who, _)) = self.groups.range(all_of(caller)).next() {
+            let who = *who;
+            self.groups.remove(&who);
+        }
+    }
+}
+
+fn all_of(caller: Caller) -> std::ops::RangeInclusive<Recipient> {
+    Recipient { caller, id: 0 }..=Recipient { caller, id: u64::MAX }
+}
+
+impl Host {
+    /// Whether a caller's number is that of a request about several modules.
+    pub(crate) fn has_several(&self, who: Recipient) -> bool {
+        self.several.is_open(who)
+    }
+
+    /// Begins to do something to several modules.
+    ///
+    /// # Errors
+    /// When there is too much of it already, or the files do not check.
+    pub(crate) fn do_to_several(
+        &mut self,
+        who: Recipient,
+        deed: Deed,
+        targets: Targets,
+        patience: Duration,
+    ) -> Result<Option<Json>, Failure> {
+        let names = match targets {
+            Targets::All => self.core.module_names().iter().map(ToString::to_string).collect(),
+            Targets::Named(names) => names,
+        };
+        if self.several.members.len() + names.len() > MEMBERS_MAX {
+            let reason = format!(
+                "requests about several modules wait for {} of them already, and for {MEMBERS_MAX} at most",
+                self.several.members.len()
+            );
+            return Err(Failure::new(ErrorCode::Overloaded, reason));
+        }
+        let modules = names.len();
+        if modules == 0 {
+            return Ok(Some(summary(0, 0)));
+        }
+        if let Deed::Reload = deed {
+            self.read_for_several(who, patience)?;
+        }
+        // One that is named twice is told twice, and finds the second time that it is being reloaded.
+        let ahead = names.into_iter().map(|name| (name, None)).collect();
+        self.several.last += 1;
+        let group = Group {
+            number: self.several.last,
+            deed,
+            until: self.now + patience,
+            ahead,
+            modules,
+            failed: 0,
+            left: modules,
+        };
+        self.several.groups.insert(who, group);
+        match deed {
+            Deed::Start | Deed::Stop | Deed::Restart => self.several_on(who),
+            // It goes on when the files are read.
+            Deed::Reload => {}
+        }
+        Ok(None)
+    }
+
+    /// The files were read for a reload of several modules, or could not be.
+    pub(super) fn read_by_several(&mut self, who: Recipient, result: Result<&Loaded, &Failure>) {
+        let Some(group) = self.several.groups.get_mut(&who) else { return };
+        match result {
+            Ok(loaded) => {
+                let by_name: HashMap<&str, &ModuleConfig> =
+                    loaded.modules.iter().map(|module| (module.name.as_str(), module)).collect();
+                for (name, config) in &mut group.ahead {
+                    *config = by_name.get(name.as_str()).map(|config| (*config).clone());
+                }
+                self.several_on(who);
+            }
+            Err(failure) => {
+                self.several.end(who);
+                self.reply(who, failure.clone().into());
+            }
+        }
+    }
+
+    /// Tells the next few modules what to do.
+    pub(crate) fn several_on(&mut self, who: Recipient) {
+        for _ in 0..PER_TURN {
+            let Some(group) = self.several.groups.get_mut(&who) else { return };
+            let Some((name, config)) = group.ahead.pop_front() else { return };
+            let (deed, now) = (group.deed, self.now);
+            let patience = group.until.since(now);
+            let member = Member { who, group: group.number, name: name.clone() };
+            self.several.last += 1;
+            let to = Recipient { caller: Caller::Client(ClientId::ON_BEHALF), id: self.several.last };
+            self.several.members.insert(to.id, member);
+            match deed {
+                Deed::Start => self.core.handle_start(now, Some(to), &name, patience),
+                Deed::Stop => self.core.handle_stop(now, Some(to), &name, patience),
+                Deed::Restart => self.core.handle_restart(now, Some(to), &name, patience),
+                Deed::Reload => {
+                    if let Err(failure) = self.hand_over(Some(to), &name, config, patience) {
+                        self.one_of_several_done(to.id, failure.delivery(Delivery::NotStarted).into());
+                    }
+                }
+            }
+            self.perform();
+        }
+        self.watch(Source::Several(who));
+    }
+
+    /// One of several modules has answered.
+    pub(super) fn one_of_several_done(&mut self, number: u64, status: Status) {
+        let Some(Member { who, group, name }) = self.several.members.remove(&number) else { return };
+        let Some(group) = self.several.groups.get_mut(&who).filter(|found| found.number == group) else { return };
+        group.left -= 1;
+        group.failed += usize::from(matches!(status, Status::Error(_)));
+        let (left, end) = (group.left, summary(group.modules, group.failed));
+        if left == 0 {
+            self.several.groups.remove(&who);
+        }
+        let mut answer = Vec::new();
+        let response = Response { id: None, status, last: false };
+        let progress = match response.encode(&mut answer, self.config.frame_bytes_max) {
+            // Four bytes say how long it is.
+            Ok(()) => Json::parse(&String::from_utf8_lossy(&answer[4..])).ok(),
+            Err(_) => None,
+        };
+        let data = Json::of(&serde_json::json!({ "name": name, "answer": progress }));
+        self.reply(who, Status::Progress(data));
+        if left == 0 {
+            self.reply(who, Status::Success(end));
+        }
+    }
+
+    /// Ends the wait for several modules, if there is one of this number. What was asked for goes on, as
+    /// far as modules were told.
+    pub(crate) fn cancel_several(&mut self, who: Recipient) -> bool {
+        let Some(group) = self.several.groups.remove(&who) else { return false };
+        // Where the files are still being read, nothing was told yet.
+        self.readings.cancel(who);
+        let (told, of) = (group.modules - group.ahead.len(), group.modules);
+        let reason = format!("cancelled; {told} of {of} modules were told, and do what they were told");
+        let delivery = if told > 0 { Delivery::Started } else { Delivery::NotStarted };
+        self.reply(who, Failure::new(ErrorCode::Cancelled, reason).delivery(delivery).into());
+        true
+    }
+}
+
+/// The data of the success.
+fn summary(modules: usize, failed: usize) -> Json {
+    Json::of(&serde_json::json!({ "modules": modules, "failed": failed }))
+}

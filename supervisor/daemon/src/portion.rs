@@ -1,0 +1,80 @@
+//! What one look at a link costs the host, as it goes along. Plain messages have a price, since a look at the
+//! clock would cost a part of what they do; what may take long is measured. When a portion has cost enough,
+//! the link's next one has to wait for its turn.
+
+use bulkhead_core::{PORTION_MAX, is_for_store};
+use bulkhead_protocol::{Request, RequestType};
+use std::time::Duration;
+
+/// The price of any message: reading it, passing it on, and its part of what is written.
+const MESSAGE_NANOS: u64 = 3000;
+
+/// The price of a thousand bytes that are passed on, and of those that the host reads itself.
+const PASSED_ON_NANOS_PER_KB: u64 = 60;
+const READ_NANOS_PER_KB: u64 = 16_000;
+
+/// What the portion in hand has cost so far, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Portion(u64);
+
+impl Portion {
+    /// A request is handled.
+    pub(crate) fn add_request(&mut self, request: &Request) {
+        let bytes = request.payload.as_str().len() as u64;
+        let is_read = matches!(request.kind, RequestType::Query | RequestType::Mutation) && is_for_store(request);
+        let price = if is_read { READ_NANOS_PER_KB } else { PASSED_ON_NANOS_PER_KB };
+        self.0 += MESSAGE_NANOS + bytes * price / 1000;
+    }
+
+    /// Anything else is handled.
+    pub(crate) fn add_message(&mut self) {
+        self.0 += MESSAGE_NANOS;
+    }
+
+    /// Something took so long, measured.
+    pub(crate) fn add(&mut self, took: Duration) {
+        self.0 += u64::try_from(took.as_nanos()).unwrap_or(u64::MAX / 2);
+    }
+
+    pub(crate) fn is_over(self) -> bool {
+        self.0 >= PORTION_MAX.as_nanos() as u64
+    }
+
+    pub(crate) fn cost(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bulkhead_protocol::Json;
+
+    fn handled(request: &Request) -> usize {
+        let mut portion = Portion::default();
+        let add = || {
+            portion.add_request(request);
+            portion.is_over()
+        };
+        std::iter::repeat_with(add).take_while(|is_over| !is_over).count()
+    }
+
+    #[test]
+    fn plain_calls_fill_a_read_and_queries_fewer_the_longer_they_are() {
+        let call = Request::new(1, RequestType::Command, Json::of(&"x".repeat(400))).to("module");
+        assert!(handled(&call) >= 32, "{}", handled(&call));
+        let query = |length: usize| Request::new(1, RequestType::Query, Json::of(&"x".repeat(length)));
+        assert!(handled(&query(100)) >= 32);
+        assert!((2..8).contains(&handled(&query(4000))), "{}", handled(&query(4000)));
+        assert!(handled(&query(4000).to("module")) >= 32, "the module reads it");
+    }
+
+    #[test]
+    fn what_took_long_ends_the_portion() {
+        let mut portion = Portion::default();
+        portion.add(Duration::from_micros(10));
+        assert!(!portion.is_over());
+        portion.add(Duration::from_secs(1_000_000_000_000));
+        assert!(portion.is_over());
+    }
+}

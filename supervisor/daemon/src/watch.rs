@@ -1,0 +1,357 @@
+//! Looks after the files that the host needs and that others may remove while it runs: its control socket and
+//! the folders of its state directory. What has gone is made again where that is safe; what cannot be is told.
+//!
+//! This has a thread of its own, which looks every few seconds and wakes the loop only if something is not as
+//! it was. The database and the log files are looked after by those who write them.
+
+use crate::{
+    control_socket::{Bound, Identity, SocketFile},
+    files::{Done, Gate, Outlet},
+    state_dir::create_private,
+};
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    thread,
+    time::Duration,
+};
+
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+
+/// A place that is not as it was.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Noticed {
+    pub(crate) place: PathBuf,
+    pub(crate) what: What,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// It had gone, and is there again.
+    MadeAgain,
+    /// It has gone or is another, and stays so. Why, and what to do.
+    Wrong(String),
+    /// What was wrong is so no more.
+    Fine,
+}
+
+/// What is looked at.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    /// With what it was when the host opened it.
+    pub(crate) state_dir: (PathBuf, Identity),
+    /// Folders in it that may be made again.
+    pub(crate) folders: Vec<PathBuf>,
+    pub(crate) socket: Option<(PathBuf, Option<Identity>)>,
+}
+
+impl Watched {
+    /// # Errors
+    /// When the state directory cannot be looked at.
+    pub(crate) fn of(
+        state_dir: &Path,
+        folders: Vec<PathBuf>,
+        socket: Option<(&Path, &SocketFile)>,
+    ) -> io::Result<Watched> {
+        let identity = Identity::of(&fs::metadata(state_dir)?);
+        let socket = socket.map(|(path, file)| (path.to_owned(), file.identity()));
+        Ok(Watched { state_dir: (state_dir.to_owned(), identity), folders, socket })
+    }
+}
+
+/// The thread. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Watch(Sender<()>);
+
+impl Watch {
+    /// # Errors
+    /// When there can be no more threads.
+    pub(crate) fn start(watched: Watched, gate: Gate, outlet: Outlet) -> io::Result<Watch> {
+        let (now, asked) = channel();
+        let watcher = Watcher { watched, wrong: HashMap::new(), refused: None, outlet };
+        thread::Builder::new().name("bulkhead-watch".into()).spawn(move || watcher.run(&asked, &gate))?;
+        Ok(Watch(now))
+    }
+
+    /// Looks at once.
+    pub(crate) fn look(&self) {
+        // One that has ended, since it panicked, has said so.
+        let _ = self.0.send(());
+    }
+}
+
+struct Watcher {
+    watched: Watched,
+    /// What was told of each place and is still so.
+    wrong: HashMap<PathBuf, String>,
+    /// What stands in the socket's place and was not replaced. It is not tried again while that stands there:
+    /// to try is to connect to it.
+    refused: Option<Identity>,
+    outlet: Outlet,
+}
+
+impl Watcher {
+    fn run(mut self, asked: &Receiver<()>, gate: &Gate) {
+        loop {
+            let is_asked = match asked.recv_timeout(LOOK_EVERY) {
+                Ok(()) => true,
+                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            gate("watch");
+            if is_asked {
+                self.refused = None;
+            }
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
+        if self.look_at_state_dir() {
+            for folder in self.watched.folders.clone() {
+                self.look_at_folder(&folder);
+            }
+        }
+        self.look_at_socket();
+    }
+
+    /// Whether the state directory is the one that was opened. In another one nothing is made: it may be another
+    /// host's.
+    fn look_at_state_dir(&mut self) -> bool {
+        let (path, identity) = self.watched.state_dir.clone();
+        let reason = match fs::metadata(&path) {
+            Ok(metadata) if Identity::of(&metadata) == identity => {
+                self.fine(&path);
+                return true;
+            }
+            Ok(_) => "is not the one that this host opened".to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "has gone".to_owned(),
+            Err(error) => format!("cannot be looked at: {error}"),
+        };
+        let advice = "what this host keeps is not there for the next one; put it back, or start the host again";
+        self.wrong(&path, format!("the state directory {} {reason}: {advice}", path.display()));
+        false
+    }
+
+    fn look_at_folder(&mut self, folder: &Path) {
+        let reason = match fs::metadata(folder) {
+            Ok(metadata) if metadata.is_dir() => return self.fine(folder),
+            Ok(_) => "is no folder any more".to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match create_private(folder) {
+                Ok(()) => return self.tell(folder, What::MadeAgain),
+                Err(error) => format!("has gone and cannot be made again: {error}"),
+            },
+            Err(error) => format!("cannot be looked at: {error}"),
+        };
+        self.wrong(folder, format!("the folder {} {reason}; nothing can be kept in it", folder.display()));
+    }
+
+    fn look_at_socket(&mut self) {
+        let Some((path, identity)) = self.watched.socket.clone() else { return };
+        let found = fs::symlink_metadata(&path).ok().map(|metadata| Identity::of(&metadata));
+        if found.is_some() && found == identity {
+            return self.fine(&path);
+        }
+        if found.is_some() && found == self.refused {
+            return;
+        }
+        match Bound::at(&path) {
+            Ok(bound) => {
+                self.wrong.remove(&path);
+                self.refused = None;
+                self.watched.socket = Some((path, bound.file.identity()));
+                self.outlet.put(Done::Socket(bound));
+            }
+            Err(error) => {
+                self.refused = found;
+                self.wrong(&path, format!("the control socket has gone and cannot be made again: {error}"));
+            }
+        }
+    }
+
+    fn wrong(&mut self, place: &Path, reason: String) {
+        if self.wrong.get(place) != Some(&reason) {
+            self.wrong.insert(place.to_owned(), reason.clone());
+            self.send(place, What::Wrong(reason));
+        }
+    }
+
+    fn fine(&mut self, place: &Path) {
+        if self.wrong.remove(place).is_some() {
+            self.send(place, What::Fine);
+        }
+    }
+
+    fn tell(&mut self, place: &Path, what: What) {
+        self.wrong.remove(place);
+        self.send(place, what);
+    }
+
+    fn send(&self, place: &Path, what: What) {
+        self.outlet.put(Done::Noticed(Noticed { place: place.to_owned(), what }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Files;
+    use std::{os::unix::net::UnixStream, sync::Arc};
+
+    struct Test {
+        folder: PathBuf,
+        files: Files,
+        watcher: Watcher,
+        /// What listens; the host's side of it.
+        bound: Option<Bound>,
+    }
+
+    impl Test {
+        fn new(name: &str) -> Test {
+            let folder = std::env::temp_dir().join(format!("bulkhead-watch-{}-{name}", std::process::id()));
+            fs::create_dir_all(folder.join("state/logs")).unwrap();
+            let socket = folder.join("run/control.sock");
+            let bound = Bound::at(&socket).unwrap();
+            let state = folder.join("state");
+            let watched = Watched::of(&state, vec![state.join("logs")], Some((&socket, &bound.file))).unwrap();
+            let files = Files::new(Arc::new(|_| ()));
+            let watcher = Watcher { watched, wrong: HashMap::new(), refused: None, outlet: files.outlet() };
+            Test { folder, files, watcher, bound: Some(bound) }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.join(name)
+        }
+
+        /// What one look tells of places.
+        fn look(&mut self) -> Vec<(PathBuf, What)> {
+            self.watcher.look();
+            let mut told = Vec::new();
+            while let Some(done) = self.files.take() {
+                match done {
+                    Done::Noticed(noticed) => {
+                        let place = noticed.place.strip_prefix(&self.folder).unwrap().to_owned();
+                        told.push((place, noticed.what));
+                    }
+                    Done::Socket(bound) => {
+                        self.bound.replace(bound).unwrap().file.disown();
+                        told.push(("run/control.sock".into(), What::MadeAgain));
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            told
+        }
+
+        fn is_reachable(&self) -> bool {
+            UnixStream::connect(self.path("run/control.sock")).is_ok()
+        }
+    }
+
+    impl Drop for Test {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+
+    #[track_caller]
+    fn expect_wrong(told: &[(PathBuf, What)], place: &str, reason: &str) {
+        match told {
+            [(found, What::Wrong(text))] if found == Path::new(place) => {
+                assert!(text.contains(reason), "{text}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_socket_that_was_removed_listens_again_and_so_does_one_whose_folder_was() {
+        let mut test = Test::new("removed");
+        assert!(test.look().is_empty());
+        for _ in 0..2 {
+            fs::remove_file(test.path("run/control.sock")).unwrap();
+            assert_eq!(test.look(), [("run/control.sock".into(), What::MadeAgain)]);
+            assert!(test.is_reachable() && test.look().is_empty());
+        }
+        fs::remove_dir_all(test.path("run")).unwrap();
+        assert_eq!(test.look(), [("run/control.sock".into(), What::MadeAgain)]);
+        assert!(test.is_reachable());
+        fs::rename(test.path("run/control.sock"), test.path("run/elsewhere")).unwrap();
+        assert_eq!(test.look(), [("run/control.sock".into(), What::MadeAgain)]);
+        drop(test.bound.take());
+        assert!(!test.path("run/control.sock").exists(), "it is removed at the end");
+    }
+
+    #[test]
+    fn a_socket_of_another_that_is_dead_is_replaced_and_one_that_listens_is_told_and_left_alone() {
+        let mut test = Test::new("other");
+        let socket = test.path("run/control.sock");
+        fs::remove_file(&socket).unwrap();
+        let other = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        expect_wrong(&test.look(), "run/control.sock", "another host listens on");
+        assert!(test.look().is_empty(), "it is told once");
+        other.set_nonblocking(true).unwrap();
+        assert!(other.accept().is_ok() && other.accept().is_err(), "and tried once");
+        drop(other);
+        assert!(test.look().is_empty());
+        test.watcher.refused = None;
+        assert_eq!(test.look(), [("run/control.sock".into(), What::MadeAgain)], "SIGHUP tries again");
+        fs::remove_file(&socket).unwrap();
+        fs::write(&socket, "").unwrap();
+        expect_wrong(&test.look(), "run/control.sock", "is there and is no socket");
+        fs::remove_file(&socket).unwrap();
+        assert_eq!(test.look(), [("run/control.sock".into(), What::MadeAgain)]);
+    }
+
+    #[test]
+    fn a_folder_that_vanished_is_made_again_and_told_once() {
+        let mut test = Test::new("folder");
+        let logs = test.path("state/logs");
+        fs::remove_dir(&logs).unwrap();
+        assert_eq!(test.look(), [("state/logs".into(), What::MadeAgain)]);
+        assert!(logs.is_dir() && test.look().is_empty());
+        fs::remove_dir(&logs).unwrap();
+        fs::write(&logs, "").unwrap();
+        expect_wrong(&test.look(), "state/logs", "is no folder any more");
+        assert!(test.look().is_empty());
+        fs::remove_file(&logs).unwrap();
+        assert_eq!(test.look(), [("state/logs".into(), What::MadeAgain)]);
+    }
+
+    #[test]
+    fn in_a_state_directory_that_is_another_nothing_is_made() {
+        let mut test = Test::new("state");
+        let (state, away) = (test.path("state"), test.path("away"));
+        fs::rename(&state, &away).unwrap();
+        expect_wrong(&test.look(), "state", "has gone: what this host keeps");
+        assert!(!state.exists());
+        fs::create_dir(&state).unwrap();
+        expect_wrong(&test.look(), "state", "is not the one that this host opened");
+        assert!(!state.join("logs").exists());
+        fs::remove_dir(&state).unwrap();
+        fs::rename(&away, &state).unwrap();
+        assert_eq!(test.look(), [("state".into(), What::Fine)]);
+    }
+
+    #[test]
+    fn it_looks_at_once_when_it_is_asked_to() {
+        let mut test = Test::new("asked");
+        fs::remove_dir(test.path("state/logs")).unwrap();
+        let (now, asked) = channel();
+        now.send(()).unwrap();
+        drop(now);
+        let outlet = test.files.outlet();
+        let watched = Watched { socket: None, ..std::mem::replace(&mut test.watcher, unused(&outlet)).watched };
+        Watcher { watched, wrong: HashMap::new(), refused: None, outlet }.run(&asked, &test.files.gate());
+        assert!(test.path("state/logs").is_dir());
+    }
+
+    fn unused(outlet: &Outlet) -> Watcher {
+        let identity = Identity::of(&fs::metadata("/").unwrap());
+        let watched = Watched { state_dir: ("/".into(), identity), folders: Vec::new(), socket: None };
+        Watcher { watched, wrong: HashMap::new(), refused: None, outlet: outlet.clone() }
+    }
+}

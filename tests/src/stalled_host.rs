@@ -1,0 +1,45 @@
+//! The daemon over a file system that does not answer while a file is there, which `$BULKHEAD_TEST_GATE` names:
+//! nothing that the host asks of files is done until that is removed. It takes the arguments of `bulkhead run`.
+
+#![forbid(unsafe_code)]
+
+use bulkhead_config::{Flags, HostConfig};
+use bulkhead_supervisor::{Gate, Options, Supervisor};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn main() -> ExitCode {
+    let flags = flags();
+    let closed = PathBuf::from(std::env::var_os("BULKHEAD_TEST_GATE").expect("a test names its gate"));
+    let gate: Gate = Arc::new(move |_| {
+        while closed.exists() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    });
+    let loaded = HostConfig::load(flags.clone()).unwrap_or_else(|problems| panic!("{problems}"));
+    let reloader = Box::new(move || HostConfig::load(flags.clone()));
+    let options = Options { runtime: None, listen: true, reloader: Some(reloader) };
+    match Supervisor::run_daemon_behind(gate, loaded, options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn flags() -> Flags {
+    let mut flags = Flags::default();
+    let mut words = std::env::args_os().skip(2);
+    while let (Some(flag), Some(value)) = (words.next(), words.next()) {
+        match flag.to_str() {
+            Some("--modules") => flags.modules.push(value.into()),
+            Some("--state") => flags.state = Some(value.into()),
+            Some("--socket") => flags.socket = Some(value.into()),
+            other => panic!("expected a flag of a test's host, found {other:?}"),
+        }
+    }
+    flags
+}
