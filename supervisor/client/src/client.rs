@@ -1,57 +1,91 @@
-//! The client: both halves of a connection, and answers that are matched to their requests.
+//! The client: both halves of a connection, and answers that are matched to their requests. What is done
+//! when the host closes a connection on which nothing is under way is in `again`.
 
+use crate::connect::{self, Way};
 use crate::error::{CallError, ClientError, ConnectError};
 use crate::receiver::Receiver;
 use crate::sender::Sender;
-use bulkhead_protocol::{Json, Request, RequestType, Response, Status};
+use bulkhead_protocol::{Json, Request, RequestType, Response, Status, WireRequest};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Longest path of a socket in bytes: `sun_path` has 108, the last of them a zero.
-const SOCKET_PATH_BYTES_MAX: usize = 107;
-
 /// A connection to a host.
 #[derive(Debug)]
 pub struct Client {
-    sender: Sender,
-    receiver: Receiver,
+    pub(crate) sender: Sender,
+    pub(crate) receiver: Receiver,
     /// Responses that came while another one was waited for, in their order.
     arrived: VecDeque<Response>,
+    /// How another connection is made, where that is known.
+    pub(crate) way: Option<Way>,
+    pub(crate) is_nonblocking: bool,
+    /// The connection ended while nothing was under way, and the next request makes another.
+    pub(crate) is_let_go: bool,
+    /// How many answers had come when the last connection was made in the place of another.
+    pub(crate) renewed_at: Option<u64>,
 }
 
 impl Client {
     /// Connects to the control socket at `path`.
     ///
     /// # Errors
-    /// When nobody listens there, with what to do about it.
+    /// When nobody listens there, or a user other than root and this one, with what to do about it.
     pub fn connect(path: &Path) -> Result<Client, ConnectError> {
-        if path.as_os_str().as_bytes().len() > SOCKET_PATH_BYTES_MAX {
-            return Err(ConnectError::TooLong(path.to_owned()));
-        }
-        UnixStream::connect(path).map(Client::from_stream).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ConnectError::Missing(path.to_owned()),
-            io::ErrorKind::ConnectionRefused => ConnectError::NotListening(path.to_owned()),
-            io::ErrorKind::PermissionDenied => ConnectError::Permission(path.to_owned()),
-            _ => ConnectError::Other { path: path.to_owned(), error },
-        })
+        let stream = connect::open(path)?;
+        Ok(Client { way: Some(Way::Path(path.to_owned())), ..Client::from_stream(stream) })
+    }
+
+    /// As [`Client::from_stream`], of a host that may close the connection while nothing is under way:
+    /// `reach` makes another.
+    pub fn from_stream_or(
+        stream: UnixStream,
+        reach: impl Fn() -> io::Result<UnixStream> + Send + Sync + 'static,
+    ) -> Client {
+        Client { way: Some(Way::Function(Box::new(reach))), ..Client::from_stream(stream) }
     }
 
     /// A client of a host that has the other end of `stream`, as an embedding program has it.
     pub fn from_stream(stream: UnixStream) -> Client {
         let stream = Arc::new(stream);
         let sender = Sender::new(stream.clone());
-        Client { sender, receiver: Receiver::new(stream), arrived: VecDeque::new() }
+        Client {
+            sender,
+            receiver: Receiver::new(stream),
+            arrived: VecDeque::new(),
+            way: None,
+            is_nonblocking: false,
+            is_let_go: false,
+            renewed_at: None,
+        }
     }
 
-    /// The half that sends.
+    /// The half that sends. What is queued with it is not sent over another connection when the host closes
+    /// this one: that is what [`Client::queue`] is for.
     pub fn sender(&mut self) -> &mut Sender {
         &mut self.sender
+    }
+
+    /// Puts a request behind those that wait to be sent; see [`Sender::queue`].
+    ///
+    /// # Errors
+    /// As [`Sender::queue`]; [`ClientError::Unreachable`] when the host had closed the connection and cannot be
+    /// reached again.
+    pub fn queue(&mut self, request: &WireRequest<'_>) -> Result<u64, ClientError> {
+        self.renew_if_let_go()?;
+        self.sender.queue(request)
+    }
+
+    /// [`Client::queue`] for a request that owns its parts.
+    ///
+    /// # Errors
+    /// As [`Client::queue`].
+    pub fn queue_request(&mut self, request: &Request) -> Result<u64, ClientError> {
+        self.queue(&WireRequest::from(request))
     }
 
     /// Both halves, one for each of two threads. Responses that were set aside are dropped.
@@ -64,7 +98,8 @@ impl Client {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+    pub fn set_nonblocking(&mut self, nonblocking: bool) -> io::Result<()> {
+        self.is_nonblocking = nonblocking;
         self.receiver.stream.set_nonblocking(nonblocking)
     }
 
@@ -73,7 +108,7 @@ impl Client {
     /// # Errors
     /// When it is too long or the connection broke.
     pub fn send(&mut self, request: &Request) -> Result<u64, ClientError> {
-        let id = self.sender.queue_request(request)?;
+        let id = self.queue_request(request)?;
         self.flush(None)?;
         Ok(id)
     }
@@ -98,7 +133,7 @@ impl Client {
         mut progress: impl FnMut(&Json),
     ) -> Result<Response, ClientError> {
         let until = timeout.map(|timeout| Instant::now() + timeout);
-        let id = self.sender.queue_request(request)?;
+        let id = self.queue_request(request)?;
         self.flush(until)?;
         loop {
             let response = self.next_for(id, until)?;
@@ -153,7 +188,7 @@ impl Client {
     pub fn receive(&mut self, timeout: Option<Duration>) -> Result<Response, ClientError> {
         match self.arrived.pop_front() {
             Some(response) => Ok(response),
-            None => self.receiver.receive(timeout),
+            None => self.receive_until(timeout.map(|timeout| Instant::now() + timeout)),
         }
     }
 
@@ -164,7 +199,7 @@ impl Client {
     pub fn try_receive(&mut self) -> Result<Option<Response>, ClientError> {
         match self.arrived.pop_front() {
             Some(response) => Ok(Some(response)),
-            None => self.receiver.try_receive(),
+            None => self.look(),
         }
     }
 
@@ -175,7 +210,7 @@ impl Client {
     pub fn try_buffered(&mut self) -> Result<Option<Response>, ClientError> {
         match self.arrived.pop_front() {
             Some(response) => Ok(Some(response)),
-            None => self.receiver.decode(),
+            None => self.look_at_what_was_read(),
         }
     }
 
@@ -185,6 +220,7 @@ impl Client {
     /// # Errors
     /// When the connection broke.
     pub fn cancel(&mut self, id: u64) -> Result<u64, ClientError> {
+        self.renew_if_let_go()?;
         let cancel = self.sender.queue_cancel(id)?;
         self.flush(None)?;
         Ok(cancel)
@@ -195,21 +231,12 @@ impl Client {
             return Ok(self.arrived.remove(at).expect("the position was just found"));
         }
         loop {
-            let response = self.receiver.receive_until(until)?;
+            let response = self.receive_until(until)?;
             match (response.id, response.status) {
                 (Some(found), status) if found == id => return Ok(Response::new(id, status)),
                 (None, Status::Error(failure)) => return Err(ClientError::Refused(failure)),
                 (other, status) => self.arrived.push_back(Response::new(other, status)),
             }
-        }
-    }
-
-    /// A host that refuses a client says why and closes: a write that fails for that is not yet the
-    /// whole story, and the read that follows tells it.
-    fn flush(&mut self, until: Option<Instant>) -> Result<(), ClientError> {
-        match self.sender.flush_until(until) {
-            Err(error) if error.is_disconnect() => Ok(()),
-            result => result,
         }
     }
 }

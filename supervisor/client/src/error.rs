@@ -1,7 +1,7 @@
 //! What can go wrong between a client and its host. Exit codes and wording for people are the
 //! command's business.
 
-use bulkhead_protocol::{Failure, FrameError, MessageError};
+use bulkhead_protocol::{ErrorCode, Failure, FrameError, MessageError};
 use std::{io, path::PathBuf};
 
 /// Why there is no connection.
@@ -19,6 +19,19 @@ pub enum ConnectError {
     /// The kernel takes no path of this length.
     #[error("the socket's path has {} bytes, more than the 107 that Linux takes: {}", .0.as_os_str().len(), .0.display())]
     TooLong(PathBuf),
+    /// Another user listens there.
+    #[error("the socket {} is served by user {owner}, and this is user {own}: what is sent would go to that user; run the command as user {owner}, or name another socket", path.display())]
+    Foreign {
+        /// Where the socket is.
+        path: PathBuf,
+        /// Who listens.
+        owner: u32,
+        /// Who asks.
+        own: u32,
+    },
+    /// The program around the host makes no connection.
+    #[error("no connection to the host: {0}")]
+    Refused(io::Error),
     /// Anything else.
     #[error("no connection to {}: {error}", path.display())]
     Other {
@@ -40,14 +53,18 @@ pub enum ClientError {
     #[error("the connection to the host broke: {0}")]
     Broken(io::Error),
     /// The connection ended inside a frame, or carried what is no frame.
-    #[error("the host's answer cannot be read: {0}")]
+    #[error("the host's answer cannot be read: {0}{hint}", hint = cut_off(.0))]
     Frame(FrameError),
     /// A frame came that is no message.
     #[error("the host's answer is no message: {0}")]
     Message(MessageError),
-    /// The host says that it could not read something that was sent, and not which request it was.
-    #[error("the host refused what was sent: {}", .0.error)]
+    /// The host says why it cuts this connection off, or that it could not read something that was sent, and
+    /// not which request it was.
+    #[error("the host refused {}: {}", refused(.0), .0.error)]
     Refused(Box<Failure>),
+    /// The host closed the connection while nothing was under way, and another one cannot be had.
+    #[error("the host closed the connection while nothing was under way, and cannot be reached again: {0}")]
+    Unreachable(ConnectError),
     /// The request is longer than a frame may be; nothing of it was sent.
     #[error("the request is too long: {0}")]
     TooLarge(FrameError),
@@ -67,7 +84,35 @@ pub enum CallError {
     Client(#[from] ClientError),
 }
 
+/// Why a host ends a connection inside an answer.
+fn cut_off(error: &FrameError) -> &'static str {
+    match error {
+        FrameError::Truncated { .. } => {
+            "; the host ended, or cut this client off since it left too many answers unread"
+        }
+        _ => "",
+    }
+}
+
+/// What the host refuses with such an error.
+fn refused(failure: &Failure) -> &'static str {
+    match failure.code {
+        ErrorCode::Overloaded | ErrorCode::PermissionDenied => "this connection",
+        _ => "what was sent",
+    }
+}
+
 impl ClientError {
+    /// Whether the connection has ended, for whichever reason.
+    pub(crate) fn is_end(&self) -> bool {
+        match self {
+            ClientError::Closed | ClientError::Broken(_) | ClientError::Frame(_) | ClientError::Message(_) => true,
+            // One that says only that a message is none leaves the connection as it is.
+            ClientError::Refused(failure) => failure.code != ErrorCode::BadRequest,
+            ClientError::Unreachable(_) | ClientError::TooLarge(_) | ClientError::TimedOut => false,
+        }
+    }
+
     /// Sorts an error of the socket; one that only says "not now" is a timeout.
     pub(crate) fn from_io(error: io::Error) -> ClientError {
         match error.kind() {

@@ -3,8 +3,10 @@
 //!
 //! It is blocking and built on the standard library alone, so that a shell command starts at once
 //! and a program of any runtime can use it; whoever has an event loop of its own makes it
-//! non-blocking and polls its descriptor. It deliberately does not reconnect, does not send again
-//! and knows no meaning of any payload: what to do after a failure is the caller's decision.
+//! non-blocking and polls its descriptor. A host that closes a connection on which nothing is under way is
+//! reached again with the next request. Otherwise it deliberately does not reconnect, sends nothing again that
+//! the host may have read, and knows no meaning of any payload: what to do after a failure is the caller's
+//! decision.
 //!
 //! ```no_run
 //! use bulkhead_client::Client;
@@ -19,7 +21,9 @@
 
 #![forbid(unsafe_code)]
 
+mod again;
 mod client;
+mod connect;
 mod error;
 mod receiver;
 mod sender;

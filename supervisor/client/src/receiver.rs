@@ -4,7 +4,7 @@
 use crate::error::ClientError;
 use crate::sender::remaining;
 use bulkhead_protocol::limits::{FRAME_BYTES_MAX_HIGHEST, REWRITE_BYTES_MAX};
-use bulkhead_protocol::{Decoder, Message, Response};
+use bulkhead_protocol::{Decoder, Message, Response, Status};
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -27,6 +27,10 @@ pub struct Receiver {
     start: usize,
     end: usize,
     timeout: Option<Duration>,
+    /// How many requests have had their one answer.
+    answered: u64,
+    /// Whether a request that has not had it has been told of progress.
+    has_progress: bool,
 }
 
 impl Receiver {
@@ -40,7 +44,22 @@ impl Receiver {
             start: 0,
             end: 0,
             timeout: None,
+            answered: 0,
+            has_progress: false,
         }
+    }
+
+    /// Goes on with another connection, of which nothing was read.
+    pub(crate) fn go_on(&mut self, stream: Arc<UnixStream>) {
+        *self = Receiver { answered: self.answered, ..Receiver::new(stream) };
+    }
+
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered
+    }
+
+    pub(crate) fn has_progress(&self) -> bool {
+        self.has_progress
     }
 
     /// Waits for the next response to whichever request.
@@ -95,7 +114,11 @@ impl Receiver {
             self.start += before - input.len();
             let Some(message) = message else { return Ok(None) };
             match message.map_err(ClientError::Message)? {
-                Message::Response(response) => return Ok(Some(response)),
+                Message::Response(response) => {
+                    self.has_progress = matches!(response.status, Status::Progress(_));
+                    self.answered += u64::from(response.id.is_some() && !self.has_progress);
+                    return Ok(Some(response));
+                }
                 // A host asks its clients nothing today; one that will must find this client patient.
                 Message::Request(_) => {}
             }

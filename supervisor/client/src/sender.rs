@@ -12,15 +12,29 @@ use std::time::{Duration, Instant};
 /// A buffer that one large request left behind is given back above this many bytes.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
+/// How much of requests has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Not a byte.
+    Nothing,
+    /// Some bytes, and not all.
+    Part,
+    /// All of them.
+    All,
+}
+
 /// Numbers and sends requests; the half of a [`crate::Client`] that one thread may keep.
 #[derive(Debug)]
 pub struct Sender {
     pub(crate) stream: Arc<UnixStream>,
     next_id: u64,
     frame_bytes_max: usize,
-    /// Frames that have not left; the first `written` bytes of it have.
+    /// Frames that have not left; the first `written` bytes of it have. What has left altogether stays here
+    /// until the next frame comes.
     out: Vec<u8>,
     written: usize,
+    /// How many frames are in `out`, as long as all that they began with is.
+    whole: Option<u64>,
     timeout: Option<Duration>,
 }
 
@@ -32,8 +46,44 @@ impl Sender {
             frame_bytes_max: FRAME_BYTES_MAX_DEFAULT,
             out: Vec::new(),
             written: 0,
+            whole: Some(0),
             timeout: None,
         }
+    }
+
+    /// How many requests were numbered.
+    pub(crate) fn numbered(&self) -> u64 {
+        self.next_id - 1
+    }
+
+    /// Of the last `count` requests, whether all are here still, and then what has left of them.
+    pub(crate) fn left(&self, count: u64) -> Option<Left> {
+        match self.written {
+            _ if self.whole != Some(count) => None,
+            0 => Some(Left::Nothing),
+            written if written < self.out.len() => Some(Left::Part),
+            _ => Some(Left::All),
+        }
+    }
+
+    /// Sends what comes next over another connection, and before that all that is here.
+    pub(crate) fn go_on(&mut self, stream: Arc<UnixStream>) {
+        self.stream = stream;
+        self.written = 0;
+        self.timeout = None;
+    }
+
+    /// Forgets what has left altogether.
+    fn forget_sent(&mut self) {
+        self.out.clear();
+        self.written = 0;
+        self.whole = Some(0);
+    }
+
+    /// As [`Sender::go_on`], of which nothing that is here is any part: it is answered.
+    pub(crate) fn begin_anew(&mut self, stream: Arc<UnixStream>) {
+        self.forget_sent();
+        self.go_on(stream);
     }
 
     /// Refuses requests longer than this many bytes from now on (default 16 MiB, the host's default).
@@ -47,10 +97,14 @@ impl Sender {
     /// # Errors
     /// [`ClientError::TooLarge`]; the connection is intact then.
     pub fn queue(&mut self, request: &WireRequest<'_>) -> Result<u64, ClientError> {
+        if self.queued_bytes() == 0 {
+            self.forget_sent();
+        }
         let id = self.next_id;
         let numbered = WireRequest { id: Some(id), ..*request };
         numbered.encode(&mut self.out, self.frame_bytes_max).map_err(ClientError::TooLarge)?;
         self.next_id += 1;
+        self.whole = self.whole.map(|frames| frames + 1);
         Ok(id)
     }
 
@@ -120,10 +174,10 @@ impl Sender {
                 },
             }
         }
-        self.out.clear();
-        self.written = 0;
         if self.out.capacity() > KEPT_BYTES_MAX {
             self.out = Vec::new();
+            self.written = 0;
+            self.whole = None;
         }
         Ok(true)
     }
@@ -134,6 +188,7 @@ impl Sender {
         if self.written > self.queued_bytes() {
             self.out.drain(..self.written);
             self.written = 0;
+            self.whole = None;
         }
     }
 }

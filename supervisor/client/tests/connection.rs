@@ -162,7 +162,7 @@ fn what_the_host_cannot_attribute_ends_the_wait() {
         host.respond(None, Failure::new(ErrorCode::Overloaded, "the host has 1024 clients").into());
     });
     let error = client.request(&ping(), DEADLINE).unwrap_err();
-    assert_eq!(error.to_string(), "the host refused what was sent: the host has 1024 clients");
+    assert_eq!(error.to_string(), "the host refused this connection: the host has 1024 clients");
     host.join().unwrap();
 }
 

@@ -117,7 +117,7 @@ Examples:
         json: bool,
     },
     /// Wait until a module is ready, or stopped.
-    #[command(after_help = "Example:\n  bulkhead wait research-log --for ready --timeout 10 && echo here")]
+    #[command(after_help = WAIT_HELP)]
     Wait(Wait),
     /// Look after the data store: export, import, backup, check, events that were set aside.
     #[command(subcommand)]
@@ -136,6 +136,14 @@ Examples:
         dir: Option<PathBuf>,
     },
 }
+
+const WAIT_HELP: &str = "\
+A daemon that is not there yet is waited for as well; if there is none at the end, the exit code is 125. A \
+module that nothing will start by itself any more, as it failed for good or has finished, ends the wait for \
+ready at once, with the reason and the exit code 1; one that is stopped does not, since it may be started.
+
+Example:
+  bulkhead wait research-log --for ready --timeout 10 && echo here";
 
 const QUERY_HELP: &str = "\
 The data store takes {\"entity\",\"id\"}, or {\"entity\"} with filters, search, order, limit, after, include and \
@@ -222,6 +230,10 @@ order mark are fine.
 
 With --key-prefix each line is sent with a key of its own, PREFIX-N for line N: the same key means \
 the same work, so that after a crash the host may send again what was under way.
+
+A reader of the output that stands still is waited for, whatever the timeout: it is the time that the \
+module may take. So many lines are under way as --in-flight says, and fewer where answers are long: at most \
+64 MiB of them wait.
 
 When the reader of the output goes away, as head does, what is under way is cancelled and the \
 command ends quietly. When the daemon goes away, each line without an answer says so, and the exit \

@@ -2,6 +2,7 @@
 
 use crate::amount::span;
 use crate::exit::{Exit, Halt};
+use crate::lenient::{list, or_empty};
 use crate::output::{Output, printable, with_schema};
 use crate::session::Session;
 use crate::style::{Colour, Style};
@@ -39,24 +40,36 @@ pub(crate) fn show(socket: Option<PathBuf>, name: Option<&str>, json: bool) -> R
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Crash {
+    #[serde(deserialize_with = "or_empty")]
     module: String,
+    #[serde(deserialize_with = "or_empty")]
     instance: Json,
+    #[serde(deserialize_with = "or_empty")]
     time: String,
+    #[serde(deserialize_with = "or_empty")]
     reason: String,
+    #[serde(deserialize_with = "or_empty")]
     exit: Json,
+    #[serde(deserialize_with = "or_empty")]
     pid: Option<u32>,
+    #[serde(deserialize_with = "or_empty")]
     uptime_ms: Option<u64>,
+    #[serde(deserialize_with = "list")]
     stderr: Vec<String>,
+    #[serde(deserialize_with = "list")]
     in_flight: Vec<InFlight>,
+    #[serde(deserialize_with = "or_empty")]
     file: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct InFlight {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "or_empty")]
     kind: String,
+    #[serde(deserialize_with = "or_empty")]
     payload: Json,
+    #[serde(deserialize_with = "or_empty")]
     delivery: Option<String>,
     answered: Option<String>,
 }

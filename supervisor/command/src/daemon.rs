@@ -4,7 +4,7 @@ use crate::{
     config,
     exit::{Exit, Halt},
 };
-use bulkhead_config::{Flags, HostConfig, Loaded, LogLevel};
+use bulkhead_config::{Flags, HostConfig, Loaded, LogLevel, Surroundings};
 use bulkhead_supervisor::{Options, Supervisor, take_over_process};
 use std::io::IsTerminal;
 
@@ -17,8 +17,10 @@ pub(crate) fn run(flags: Flags) -> Result<Exit, Halt> {
     let Some(loaded) = config::load(flags.clone()) else { return Ok(Exit::Usage) };
     log_to_stderr(loaded.host.log_level);
     say_what_runs(&loaded);
-    let options =
-        Options { runtime: None, listen: true, reloader: Some(Box::new(move || HostConfig::load(flags.clone()))) };
+    // The paths of the command line count from where the daemon was started, also when that is gone.
+    let started_in = Surroundings::of_process();
+    let reloader = move || HostConfig::load_in(flags.clone(), &started_in);
+    let options = Options { runtime: None, listen: true, reloader: Some(Box::new(reloader)) };
     Supervisor::run_daemon(loaded, options).map_err(|error| Halt::Failed(error.to_string()))?;
     Ok(Exit::Done)
 }

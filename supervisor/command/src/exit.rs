@@ -151,7 +151,8 @@ impl Halt {
                 | ClientError::Broken(_)
                 | ClientError::Frame(_)
                 | ClientError::Message(_)
-                | ClientError::Refused(_),
+                | ClientError::Refused(_)
+                | ClientError::Unreachable(_),
             ) => Exit::Unreachable,
             Halt::Interrupted { signal, .. } | Halt::Stopped { signal, .. } => Exit::Interrupted(*signal),
         }

@@ -7,6 +7,7 @@ use crate::lifecycle::to_supervisor;
 use crate::output::{Output, complain, printable, with_schema};
 use crate::session::{Session, Turn, Watch, wait_unless_reader_is_gone};
 use crate::style::{Colour, Style};
+use bulkhead_client::ConnectError;
 use bulkhead_protocol::{Json, Pattern, Request, Status};
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -81,6 +82,8 @@ fn open_again(socket: &Option<PathBuf>) -> Result<Session, Halt> {
         // Also before the first try: a daemon that takes nobody in lets everybody connect.
         wait_unless_reader_is_gone(RECONNECT_INTERVAL)?;
         match Session::open(socket.clone()) {
+            // To wait does not help with these.
+            Err(halt @ Halt::Connect(ConnectError::Foreign { .. } | ConnectError::TooLong(_))) => return Err(halt),
             Err(Halt::Connect(_)) => {}
             session => return session,
         }
@@ -164,7 +167,7 @@ fn follow(
                 match session.turn(&watch)? {
                     Turn::Response(response) => response,
                     Turn::ReaderGone => return Err(Halt::ReaderGone),
-                    Turn::Ready | Turn::Input | Turn::TimedOut | Turn::Signal(_) => continue,
+                    Turn::Ready | Turn::Room | Turn::Input | Turn::TimedOut | Turn::Signal(_) => continue,
                 }
             }
             Err(error) => {

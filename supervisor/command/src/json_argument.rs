@@ -2,9 +2,10 @@
 //! It is checked here, before anything is sent, so that a mistake names its line and column.
 
 use crate::exit::Halt;
+use crate::streams::Stdin;
 use bulkhead_protocol::{Json, limits::FRAME_BYTES_MAX_HIGHEST};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 
 /// Reads the argument.
 ///
@@ -16,7 +17,7 @@ pub(crate) fn read(argument: &str) -> Result<Json, Halt> {
             let file = File::open(path).map_err(|error| Halt::Usage(format!("{path}: {error}")))?;
             parse(path, &bytes_of(path, file)?)
         }
-        None if argument == "-" => parse("standard input", &bytes_of("standard input", io::stdin().lock())?),
+        None if argument == "-" => parse("standard input", &bytes_of("standard input", Stdin)?),
         None => parse("the argument", argument.as_bytes()),
     }
 }
@@ -31,7 +32,18 @@ fn bytes_of(name: &str, source: impl Read) -> Result<Vec<u8>, Halt> {
     Ok(bytes)
 }
 
+/// What is said of text that begins as [`is_utf16`] says.
+pub(crate) const UTF16: &str = "the byte order mark of UTF-16: save it as UTF-8, as with iconv -f UTF-16 -t UTF-8";
+
+/// Whether a text begins with the byte order mark of UTF-16, as some editors save it.
+pub(crate) fn is_utf16(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
+}
+
 fn parse(name: &str, bytes: &[u8]) -> Result<Json, Halt> {
+    if is_utf16(bytes) {
+        return Err(Halt::Usage(format!("{name}:1:1: expected UTF-8, found {UTF16}")));
+    }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
@@ -72,6 +84,10 @@ mod tests {
         assert_eq!(error(b"{} {}"), "a.json:1:4: expected JSON: trailing characters");
         assert_eq!(error(b"[1,\n\xff]"), "a.json:2:1: expected UTF-8, found the byte 0xff");
         assert_eq!(error(b" \n"), "a.json: expected one JSON value, found nothing");
+        for utf16 in [b"\xff\xfe{\0}\0", b"\xfe\xff\0{\0}"] {
+            let expected = "a.json:1:1: expected UTF-8, found the byte order mark of UTF-16: save it as UTF-8, as with iconv -f UTF-16 -t UTF-8";
+            assert_eq!(error(utf16), expected);
+        }
     }
 
     #[test]

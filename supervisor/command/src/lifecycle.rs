@@ -4,12 +4,15 @@
 use crate::cli::{Condition, Targets, Wait};
 use crate::exit::{Exit, Halt};
 use crate::output::{Output, complain, with_schema};
-use crate::session::{ANSWER_GRACE, Session, Turn, Watch};
-use bulkhead_client::{ClientError, command_payload};
-use bulkhead_protocol::{Json, Message, Request, RequestType, Status};
+use crate::session::{ANSWER_GRACE, Patience, Session, Turn, Watch};
+use bulkhead_client::{ClientError, ConnectError, command_payload};
+use bulkhead_protocol::{ErrorCode, Json, Message, Request, RequestType, Status};
 use serde::Deserialize;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How often it is looked whether the daemon is there.
+const DAEMON_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What is done to modules.
 #[derive(Clone, Copy, Debug)]
@@ -63,14 +66,18 @@ pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> 
         request.deadline_ms = Some(targets.timeout.as_millis() as u64);
         waiting.push((session.queue_request(&request)?, name));
     }
-    let watch = Watch { until: Some(Instant::now() + targets.timeout + ANSWER_GRACE), ..Watch::default() };
+    let mut patience = Patience::until(Some(Instant::now() + targets.timeout + ANSWER_GRACE));
     let mut output = Output::default();
     let mut worst = Exit::Done;
     while !waiting.is_empty() {
-        let response = match session.turn(&watch) {
+        let response = match session.turn(&Watch { until: patience.end(), ..Watch::default() }) {
             Ok(Turn::Response(response)) => response,
-            Ok(Turn::Ready | Turn::Input | Turn::ReaderGone | Turn::Signal(_)) => continue,
-            Ok(Turn::TimedOut) => return Err(unanswered(&waiting, ClientError::TimedOut.into())),
+            Ok(Turn::TimedOut) if patience.is_over(Instant::now()) => {
+                return Err(unanswered(&waiting, ClientError::TimedOut.into()));
+            }
+            Ok(Turn::TimedOut | Turn::Ready | Turn::Room | Turn::Input | Turn::ReaderGone | Turn::Signal(_)) => {
+                continue;
+            }
             Err(halt) => return Err(unanswered(&waiting, halt)),
         };
         let Some(at) = waiting.iter().position(|(id, _)| Some(*id) == response.id) else { continue };
@@ -142,7 +149,7 @@ fn unanswered(waiting: &[(u64, String)], halt: Halt) -> Halt {
     halt
 }
 
-/// `bulkhead wait`.
+/// `bulkhead wait`. A daemon that is not there yet is a part of what is waited for.
 pub(crate) fn wait(socket: Option<PathBuf>, Wait { name, condition, timeout, json }: &Wait) -> Result<Exit, Halt> {
     let condition = match condition {
         Condition::Ready => "ready",
@@ -150,10 +157,30 @@ pub(crate) fn wait(socket: Option<PathBuf>, Wait { name, condition, timeout, jso
     };
     let args = serde_json::json!({ "name": name, "for": condition });
     let mut request = to_supervisor("wait", &args.into());
-    request.deadline_ms = Some(timeout.as_millis() as u64);
-    let data = data_of(Session::open(socket)?.ask(&request, |_| {})?.status, name)?;
-    report(&mut Output::default(), &data, name, *json)?;
+    let until = Instant::now() + *timeout;
+    let mut left = *timeout;
+    let status = loop {
+        request.deadline_ms = Some(left.as_millis() as u64);
+        let asked = Session::open(socket.clone()).and_then(|mut session| session.ask(&request, |_| {}));
+        left = until.saturating_duration_since(Instant::now());
+        match asked {
+            Ok(response) => break response.status,
+            Err(halt) if left.is_zero() || !is_daemon_to_come(&halt) => return Err(halt),
+            Err(_) => std::thread::sleep(left.min(DAEMON_INTERVAL)),
+        }
+    };
+    report(&mut Output::default(), &data_of(status, name)?, name, *json)?;
     Ok(Exit::Done)
+}
+
+/// Whether a daemon may answer later that does not now: it has not begun to listen, or ends as another begins.
+fn is_daemon_to_come(halt: &Halt) -> bool {
+    match halt {
+        Halt::Connect(ConnectError::Missing(_) | ConnectError::NotListening(_)) => true,
+        Halt::Client(ClientError::Closed | ClientError::Broken(_) | ClientError::Unreachable(_)) => true,
+        Halt::Client(ClientError::Refused(failure)) => failure.code == ErrorCode::Overloaded,
+        _ => false,
+    }
 }
 
 fn report(output: &mut Output, data: &Json, name: &str, json: bool) -> Result<(), Halt> {

@@ -18,6 +18,7 @@ mod follow;
 mod generate;
 mod json_argument;
 mod layer1;
+mod lenient;
 mod lifecycle;
 mod output;
 mod pipe;
@@ -25,6 +26,7 @@ mod progress;
 mod request;
 mod session;
 mod status;
+mod streams;
 mod style;
 mod table;
 
@@ -38,12 +40,14 @@ fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help is an "error" with the exit code 0; that nobody reads it is none at all.
-            let _ = error.print();
+            output::print_usage(&error);
+            // Help is an "error" with the exit code 0.
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
-    match dispatch(cli) {
+    // What the daemon makes of signals is its own business.
+    let ready = if matches!(cli.command, Command::Run(_)) { Ok(()) } else { session::set_signals() };
+    match ready.and_then(|()| dispatch(cli)) {
         Ok(exit) => exit.into(),
         Err(halt) => {
             if !matches!(halt, Halt::ReaderGone) {

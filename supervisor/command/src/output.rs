@@ -2,20 +2,31 @@
 //! never a panic. What is written is decided elsewhere.
 
 use crate::exit::Halt;
+use crate::streams::{Stderr, Stdout, Unwaited};
+use crate::style::Style;
 use std::io::{self, IsTerminal, Write};
 
 /// Standard output is written once this much has been collected.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// Collects what goes to standard output; nothing leaves before [`Output::flush`], or before much
-/// has been collected.
+/// A buffer that has been emptied is given back above this size.
+const KEPT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Collects what goes to standard output; nothing leaves before [`Output::flush`] or [`Output::try_flush`], or
+/// before much has been collected.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
+    /// The first `written` bytes of it have left.
     buffer: Vec<u8>,
+    written: usize,
+    /// Where it goes, once it may not be waited for.
+    unwaited: Option<Unwaited>,
+    /// How much waited when there was no room for more.
+    stalled_at: Option<usize>,
 }
 
 impl Output {
-    /// Where the next bytes go; follow with [`Output::relieve`] when there may be many.
+    /// Where the next bytes go; follow with [`Output::relieve`] or [`Output::try_relieve`] when there may be many.
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
@@ -36,23 +47,74 @@ impl Output {
 
     /// Writes if much has been collected.
     pub(crate) fn relieve(&mut self) -> Result<(), Halt> {
-        if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
+        if self.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// As [`Output::relieve`], without waiting for whoever reads it.
+    pub(crate) fn try_relieve(&mut self) -> Result<(), Halt> {
+        let least = self.stalled_at.unwrap_or(0) + WRITE_BYTES;
+        if self.len() >= least { self.try_flush() } else { Ok(()) }
+    }
+
+    /// How many bytes wait to be written.
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len() - self.written
     }
 
     /// Whether nothing waits to be written.
     pub(crate) fn is_empty(&self) -> bool {
-        self.buffer.is_empty()
+        self.len() == 0
+    }
+
+    /// Whether something waits, since there was no room for it.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stalled_at.is_some()
     }
 
     /// Writes all that was collected.
     pub(crate) fn flush(&mut self) -> Result<(), Halt> {
-        if self.buffer.is_empty() {
+        let result = Stdout.write_all(&self.buffer[self.written..]);
+        self.forget();
+        result.map_err(Halt::output)
+    }
+
+    /// Writes what there is room for now.
+    pub(crate) fn try_flush(&mut self) -> Result<(), Halt> {
+        if self.is_empty() {
             return Ok(());
         }
-        let mut stdout = io::stdout().lock();
-        let result = stdout.write_all(&self.buffer).and_then(|()| stdout.flush());
+        let unwaited = self.unwaited.get_or_insert_with(Unwaited::of_stdout);
+        while self.written < self.buffer.len() {
+            match unwaited.write(&self.buffer[self.written..]) {
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.stalled_at = Some(self.buffer.len() - self.written);
+                    // The rest is moved once it is the smaller part.
+                    if self.written > self.buffer.len() / 2 {
+                        self.buffer.drain(..self.written);
+                        self.written = 0;
+                    }
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.forget();
+                    return Err(Halt::output(error));
+                }
+            }
+        }
+        self.forget();
+        Ok(())
+    }
+
+    /// Nothing waits any more.
+    fn forget(&mut self) {
+        self.written = 0;
+        self.stalled_at = None;
         self.buffer.clear();
-        result.map_err(Halt::output)
+        if self.buffer.capacity() > KEPT_BYTES_MAX {
+            self.buffer = Vec::new();
+        }
     }
 }
 
@@ -77,12 +139,24 @@ pub(crate) fn with_schema(json: &str) -> String {
 
 /// Says something to the person at the terminal. That nobody listens is no fault.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = Stderr.write_all(format!("{text}\n").as_bytes());
 }
 
 /// As [`say`], with the program's name in front.
 pub(crate) fn complain(text: &impl std::fmt::Display) {
     say(&format!("bulkhead: {text}"));
+}
+
+/// Prints what is to be said instead of doing anything: help, or what is wrong with the command line. That
+/// nobody reads it is no fault.
+pub(crate) fn print_usage(error: &clap::Error) {
+    let styled = error.render();
+    let style = if error.use_stderr() { Style::of_stderr() } else { Style::of_stdout() };
+    let text = match style {
+        Style::Coloured => styled.ansi().to_string(),
+        Style::Plain => styled.to_string(),
+    };
+    let _ = if error.use_stderr() { Stderr.write_all(text.as_bytes()) } else { Stdout.write_all(text.as_bytes()) };
 }
 
 /// Whether something that moves may be shown: on a terminal, and not between the data.

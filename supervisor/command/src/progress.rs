@@ -2,6 +2,7 @@
 
 use crate::amount::{count, size};
 use crate::output::printable;
+use crate::streams::Stderr;
 use bulkhead_protocol::Json;
 use serde::Deserialize;
 use std::io::{self, IsTerminal, Write};
@@ -58,7 +59,8 @@ impl ProgressLine {
     pub(crate) fn show(&mut self, text: &str) {
         if self.visible {
             let cut: String = text.chars().take(self.width.saturating_sub(1)).collect();
-            let _ = write!(io::stderr().lock(), "\r\x1b[K{cut}");
+            // A terminal that stands still must not hold up what the line is about.
+            Stderr::show(&format!("\r\x1b[K{cut}"));
             self.shown = true;
         }
     }
@@ -81,7 +83,7 @@ impl ProgressLine {
     /// Takes the line away.
     pub(crate) fn clear(&mut self) {
         if std::mem::take(&mut self.shown) {
-            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+            let _ = Stderr.write_all(b"\r\x1b[K");
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::cli::{Call, Data, Emit, RequestOptions};
 use crate::exit::{Exit, Halt};
 use crate::json_argument;
-use crate::output::Output;
+use crate::output::{Output, push_json_line};
 use crate::progress::ProgressLine;
 use crate::session::Session;
 use bulkhead_client::command_payload;
@@ -62,17 +62,15 @@ fn send_request(
     let mut session = Session::open(socket)?;
     let mut output = Output::default();
     let mut line = ProgressLine::on_stderr();
-    let mut broken = Ok(());
-    let answer = session.ask(&request, |data| {
-        if options.full && broken.is_ok() {
+    let answer = session.ask_and_print(&request, &mut output, |data, output| {
+        if options.full {
             let progress = Response::new(1, Status::Progress(data.clone()));
-            broken = print_whole(&mut output, &progress).and_then(|()| output.flush());
-        } else {
-            line.show_data(data);
+            return push_whole(output, &progress);
         }
+        line.show_data(data);
+        Ok(())
     });
     line.clear();
-    // A reader that went away in the middle changes nothing about the request; it is told at the end.
     let (response, interruption) = match answer {
         Ok(response) => (response, None),
         Err(Halt::Interrupted { signal, answer: Some(answer) }) => {
@@ -80,7 +78,7 @@ fn send_request(
         }
         Err(halt) => return Err(halt),
     };
-    let exit = broken.and_then(|()| print(&mut output, response, subject, options.full, interruption.is_some()));
+    let exit = print(&mut output, response, subject, options.full, interruption.is_some());
     match interruption {
         Some(interruption) => Err(interruption),
         None => exit,
@@ -94,7 +92,7 @@ fn print(output: &mut Output, response: Response, subject: &str, full: bool, int
         Status::Success(_) | Status::Progress(_) => Exit::Done,
     };
     if full {
-        print_whole(output, &response)?;
+        push_whole(output, &response)?;
     } else {
         match response.status {
             Status::Success(data) | Status::Progress(data) => output.json_line(data.as_str())?,
@@ -107,10 +105,11 @@ fn print(output: &mut Output, response: Response, subject: &str, full: bool, int
     Ok(exit)
 }
 
-fn print_whole(output: &mut Output, response: &Response) -> Result<(), Halt> {
+fn push_whole(output: &mut Output, response: &Response) -> Result<(), Halt> {
     let mut frame = Vec::new();
     let encoded = response.encode(&mut frame, FRAME_BYTES_MAX_HIGHEST);
     encoded.map_err(|error| Halt::Failed(format!("the response cannot be printed: {error}")))?;
     let json = std::str::from_utf8(&frame[LENGTH_PREFIX_BYTES..]).expect("a message is UTF-8");
-    output.json_line(json)
+    push_json_line(output.buffer(), json);
+    Ok(())
 }

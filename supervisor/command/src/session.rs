@@ -2,6 +2,7 @@
 //! or the reader of standard output going away. What the answers mean is decided elsewhere.
 
 use crate::exit::Halt;
+use crate::output::Output;
 use bulkhead_client::{Client, ClientError};
 use bulkhead_config::HostConfig;
 use bulkhead_protocol::WireRequest;
@@ -20,6 +21,9 @@ pub(crate) const ANSWER_GRACE: Duration = Duration::from_secs(3);
 /// How long an interrupted command waits to hear what became of its request.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
+/// Progress that may wait for its reader before no more is listened to.
+const UNREAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// A connection to the daemon.
 pub(crate) struct Session {
     client: Client,
@@ -34,6 +38,8 @@ pub(crate) enum Turn {
     Ready,
     /// Standard input can be read, or has ended.
     Input,
+    /// Standard output can be written.
+    Room,
     /// The moment came.
     TimedOut,
     /// A signal.
@@ -53,25 +59,63 @@ pub(crate) struct Watch<'a> {
     pub(crate) input: bool,
     /// Whether the reader of standard output is watched.
     pub(crate) output: bool,
+    /// Whether it is waited for until it takes more.
+    pub(crate) room: bool,
+    /// Whether the host is left waiting with what it has to say.
+    pub(crate) deaf: bool,
+}
+
+/// How long an answer is waited for. A process that was stopped, or that was kept from running, finds its
+/// moment long past when it goes on: then what was sent meanwhile gets the time to arrive.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    pub(crate) until: Option<Instant>,
+    /// What was added to it.
+    extended: Option<Instant>,
+}
+
+/// So late that the process cannot have been running.
+const LATE: Duration = Duration::from_secs(1);
+
+impl Patience {
+    /// Until then.
+    pub(crate) fn until(until: Option<Instant>) -> Patience {
+        Patience { until, extended: None }
+    }
+
+    /// The moment, if there is one.
+    pub(crate) fn end(&self) -> Option<Instant> {
+        self.until.map(|until| self.extended.map_or(until, |extended| until.max(extended)))
+    }
+
+    /// Whether it has come, once nothing is there to be read any more.
+    pub(crate) fn is_over(&mut self, now: Instant) -> bool {
+        let Some(end) = self.end().filter(|end| *end <= now) else { return false };
+        if now - end > LATE {
+            self.extended = Some(now + ANSWER_GRACE);
+            return false;
+        }
+        true
+    }
 }
 
 impl Session {
     /// Connects to the socket that `flag` names, else to `$BULKHEAD_SOCKET`, else to the default place.
     pub(crate) fn open(flag: Option<PathBuf>) -> Result<Session, Halt> {
         let path = HostConfig::socket_for(flag.as_deref()).map_err(|problems| Halt::Usage(problems.to_string()))?;
-        let client = Client::connect(&path)?;
+        let mut client = Client::connect(&path)?;
         client.set_nonblocking(true).map_err(|error| Halt::System { what: "the socket", error })?;
         Ok(Session { client })
     }
 
     /// Puts a request behind those that wait to be sent.
     pub(crate) fn queue(&mut self, request: &WireRequest<'_>) -> Result<u64, ClientError> {
-        self.client.sender().queue(request)
+        self.client.queue(request)
     }
 
     /// As [`Session::queue`], for a request that owns its parts.
     pub(crate) fn queue_request(&mut self, request: &Request) -> Result<u64, ClientError> {
-        self.client.sender().queue_request(request)
+        self.client.queue_request(request)
     }
 
     /// Queues the request to stop working on another one.
@@ -106,14 +150,21 @@ impl Session {
     /// Sends what is queued and waits until something happens.
     pub(crate) fn turn(&mut self, watch: &Watch<'_>) -> Result<Turn, Halt> {
         self.flush()?;
-        if let Some(response) = self.buffered()? {
+        if !watch.deaf
+            && let Some(response) = self.buffered()?
+        {
             return Ok(Turn::Response(response));
         }
         let (stdin, stdout) = (io::stdin(), io::stdout());
-        let writable = if self.queued_bytes() > 0 { PollFlags::POLLOUT } else { PollFlags::empty() };
-        let mut polled = vec![PollFd::new(self.client.as_fd(), PollFlags::POLLIN | writable)];
+        let mut events = if watch.deaf { PollFlags::empty() } else { PollFlags::POLLIN };
+        events.set(PollFlags::POLLOUT, self.queued_bytes() > 0);
+        let mut polled = Vec::with_capacity(4);
+        // One that the host closed while nothing was under way has no more to say, nor that it is closed.
+        let listens = self.client.is_connected() && !events.is_empty();
+        let host = listens.then(|| push(&mut polled, self.client.as_fd(), events));
         // Without events to wait for, the kernel still tells of the end of the other side.
-        let output = watch.output.then(|| push(&mut polled, stdout.as_fd(), PollFlags::empty()));
+        let room = if watch.room { PollFlags::POLLOUT } else { PollFlags::empty() };
+        let output = (watch.output || watch.room).then(|| push(&mut polled, stdout.as_fd(), room));
         let input = watch.input.then(|| push(&mut polled, stdin.as_fd(), PollFlags::POLLIN));
         if let Some(signals) = watch.signals {
             push(&mut polled, signals.0.as_fd(), PollFlags::POLLIN);
@@ -125,8 +176,10 @@ impl Session {
             Err(error) => return Err(Halt::System { what: "waiting", error: error.into() }),
         }
         let happened = |at: usize| polled[at].revents().unwrap_or(PollFlags::empty());
-        let host = !happened(0).difference(PollFlags::POLLOUT).is_empty();
-        let reader_gone = output.is_some_and(|at| happened(at).intersects(PollFlags::POLLERR | PollFlags::POLLHUP));
+        let host = host.is_some_and(|at| !happened(at).difference(PollFlags::POLLOUT).is_empty());
+        let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
+        let reader_gone = watch.output && output.is_some_and(|at| happened(at).intersects(gone));
+        let room = watch.room && output.is_some_and(|at| !happened(at).is_empty());
         let input = input.is_some_and(|at| !happened(at).is_empty());
         drop(polled);
 
@@ -139,7 +192,11 @@ impl Session {
         if host && let Some(response) = self.ready()? {
             return Ok(Turn::Response(response));
         }
-        Ok(if input { Turn::Input } else { Turn::Ready })
+        Ok(match (room, input) {
+            (true, _) => Turn::Room,
+            (false, true) => Turn::Input,
+            (false, false) => Turn::Ready,
+        })
     }
 
     /// Sends a request and waits for its one answer. SIGINT and SIGTERM cancel it.
@@ -147,24 +204,51 @@ impl Session {
     /// # Errors
     /// When there is no answer. An answer that is an error is `Ok`.
     pub(crate) fn ask(&mut self, request: &Request, mut progress: impl FnMut(&Json)) -> Result<Response, Halt> {
+        self.ask_and_print(request, &mut Output::default(), |data, _| {
+            progress(data);
+            Ok(())
+        })
+    }
+
+    /// As [`Session::ask`], where progress may be printed. A reader of that which stands still is waited for,
+    /// and the host with it, but neither a signal nor the answer's deadline.
+    ///
+    /// # Errors
+    /// As [`Session::ask`], and those of printing, once the answer is here.
+    pub(crate) fn ask_and_print(
+        &mut self,
+        request: &Request,
+        output: &mut Output,
+        mut progress: impl FnMut(&Json, &mut Output) -> Result<(), Halt>,
+    ) -> Result<Response, Halt> {
         let signals = Signals::block()?;
         let id = self.queue_request(request)?;
-        let until = request.deadline_ms.map(|ms| Instant::now() + Duration::from_millis(ms) + ANSWER_GRACE);
-        let mut watch = Watch { until, signals: Some(&signals), ..Watch::default() };
+        let deadline = request.deadline_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
+        let mut patience = Patience::until(deadline.map(|deadline| deadline + ANSWER_GRACE));
+        let mut printed = Ok(());
         let mut interrupted = None;
         loop {
+            let deaf = output.len() > UNREAD_BYTES_MAX;
+            // What is not listened to cannot be late.
+            let until = if deaf && interrupted.is_none() { None } else { patience.end() };
+            let watch = Watch { until, signals: Some(&signals), room: !output.is_empty(), deaf, ..Watch::default() };
             match (self.turn(&watch)?, interrupted) {
                 (Turn::Response(response), _) if response.id == Some(id) => match (&response.status, interrupted) {
-                    (Status::Progress(data), _) => progress(data),
-                    (_, None) => return Ok(response),
+                    (Status::Progress(data), _) => {
+                        // A reader that went away in the middle changes nothing about the request.
+                        printed = printed.and_then(|()| progress(data, output)).and_then(|()| output.try_flush());
+                    }
+                    (_, None) => return printed.map(|()| response),
                     (_, Some(signal)) => return Err(Halt::Interrupted { signal, answer: Some(Box::new(response)) }),
                 },
+                (Turn::Room, _) => printed = printed.and_then(|()| output.try_flush()),
                 (Turn::Response(_) | Turn::Ready | Turn::Input | Turn::ReaderGone, _) => {}
-                (Turn::TimedOut, None) => return Err(ClientError::TimedOut.into()),
+                (Turn::TimedOut, None) if patience.is_over(Instant::now()) => return Err(ClientError::TimedOut.into()),
+                (Turn::TimedOut, None) => {}
                 (Turn::Signal(signal), None) => {
                     interrupted = Some(signal);
                     self.queue_cancel(id)?;
-                    watch.until = Some(Instant::now() + CANCEL_GRACE);
+                    patience = Patience::until(Some(Instant::now() + CANCEL_GRACE));
                 }
                 // The second signal, or a cancel that nobody hears: the person has waited enough.
                 (Turn::TimedOut | Turn::Signal(_), Some(signal)) => {
@@ -189,8 +273,21 @@ pub(crate) fn wait_unless_reader_is_gone(duration: Duration) -> Result<(), Halt>
     }
 }
 
-/// SIGINT and SIGTERM, taken from their usual course for as long as this lives.
+/// SIGINT and SIGTERM, taken from their usual course for as long as this lives. One that is ignored has no
+/// course: who starts a command so, as a shell does in the background of a script, wants it to hear nothing.
 pub(crate) struct Signals(SignalFd, SigSet);
+
+/// Puts signals as a command needs them that talks to the daemon: those that end it are not blocked, as a program
+/// may have left them that starts others, and a limit on the size of files is an error of writing, not a signal.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(crate) fn set_signals() -> Result<(), Halt> {
+    let fail = |error: nix::Error| Halt::System { what: "signals", error: error.into() };
+    let ending = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT]);
+    ending.thread_unblock().map_err(fail)?;
+    SigSet::from(Signal::SIGXFSZ).thread_block().map_err(fail)
+}
 
 impl Signals {
     /// Takes them.
@@ -200,8 +297,12 @@ impl Signals {
     pub(crate) fn block() -> Result<Signals, Halt> {
         let fail = |error: nix::Error| Halt::System { what: "signals", error: error.into() };
         let mut wanted = SigSet::empty();
-        wanted.add(Signal::SIGINT);
-        wanted.add(Signal::SIGTERM);
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            // The kernel keeps signals that are blocked for whoever asks, also those that are ignored.
+            if !bulkhead_supervisor::is_ignored(signal) {
+                wanted.add(signal);
+            }
+        }
         let before = wanted.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK).map_err(fail)?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         SignalFd::with_flags(&wanted, flags).map(|fd| Signals(fd, before)).map_err(fail)
@@ -239,4 +340,24 @@ fn timeout_until(until: Option<Instant>) -> PollTimeout {
     // Rounded up, so that a wait never ends just before its moment.
     let ms = left.as_micros().div_ceil(1000);
     i32::try_from(ms).ok().and_then(|ms| PollTimeout::try_from(ms).ok()).unwrap_or(PollTimeout::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_that_is_long_past_is_followed_by_a_last_look() {
+        let now = Instant::now();
+        let (second, ms) = (Duration::from_secs(1), Duration::from_millis(1));
+        let mut patience = Patience::default();
+        assert!(!patience.is_over(now), "without a moment it never ends");
+        patience.until = Some(now);
+        assert!(!patience.is_over(now - ms));
+        assert!(patience.is_over(now) && patience.is_over(now + second), "it was here when the moment came");
+        assert!(!patience.is_over(now + 2 * second), "it cannot have been running");
+        assert_eq!(patience.end(), Some(now + 2 * second + ANSWER_GRACE));
+        assert!(!patience.is_over(now + 3 * second), "the last look takes its time");
+        assert!(patience.is_over(now + 2 * second + ANSWER_GRACE), "and then it is over");
+    }
 }

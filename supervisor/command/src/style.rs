@@ -32,6 +32,11 @@ impl Style {
         Style::of(io::stdout().is_terminal())
     }
 
+    /// For what goes to standard error.
+    pub(crate) fn of_stderr() -> Style {
+        Style::of(io::stderr().is_terminal())
+    }
+
     fn of(terminal: bool) -> Style {
         // https://no-color.org: any value but an empty one.
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

@@ -62,7 +62,7 @@ fn a_daemon_that_is_not_there_is_125() {
         &["stop", "log"],
         &["pipe", "log"],
         &["events"],
-        &["wait", "log", "--for", "ready"],
+        &["wait", "log", "--for", "ready", "--timeout", "100ms"],
     ] {
         let mut command = bulkhead(&socket);
         command.args(args);
@@ -82,7 +82,7 @@ fn a_daemon_that_goes_away_in_the_middle_is_125() {
         &["status"],
         &["restart", "log"],
         &["logs", "log", "-f"],
-        &["wait", "log", "--for", "stopped"],
+        &["wait", "log", "--for", "stopped", "--timeout", "100ms"],
     ] {
         closing().run(args).expect(125, "").says("the host closed the connection before it answered");
     }

@@ -2,9 +2,11 @@
 
 mod support;
 
-use bulkhead_protocol::ErrorCode;
+use bulkhead_protocol::{ErrorCode, Failure};
+use std::os::unix::net::UnixListener;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
-use support::Host;
+use support::{Folder, Host, Running, bulkhead};
 
 #[test]
 fn events_are_printed_as_they_happen_until_the_reader_goes_away() {
@@ -160,6 +162,59 @@ fn wait_holds_or_is_124() {
     assert_eq!(request.deadline_ms, Some(1500));
     let late = Host::failing(ErrorCode::DeadlineExceeded);
     late.run(&["wait", "a", "--for", "stopped", "--timeout", "10ms"]).expect(124, "");
+}
+
+#[test]
+fn a_wait_begins_with_the_daemon() {
+    let folder = Folder::new();
+    let socket = folder.0.join("control.sock");
+    let wait = |timeout: &str| {
+        let mut command = bulkhead(&socket);
+        command.args(["wait", "a", "--for", "ready", "--timeout", timeout]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running(command.spawn().unwrap())
+    };
+    // There is no socket; one that nobody listens at; a daemon that ends; one that has no room; one that answers.
+    let mut waiting = wait("20s");
+    drop(UnixListener::bind(&socket).unwrap());
+    std::fs::remove_file(&socket).unwrap();
+    let came = AtomicU64::new(0);
+    let host = Host::start_in(folder, move |client| match came.fetch_add(1, Ordering::SeqCst) {
+        0 => drop(client.request()),
+        1 => client.respond(None, Failure::new(ErrorCode::Overloaded, "there is no room").into()),
+        _ => {
+            let request = client.request().unwrap();
+            client.success(&request, r#"{"name":"a","state":"ready"}"#);
+        }
+    });
+    waiting.done().expect(0, "a: ready\n");
+    let deadlines: Vec<u64> = host.seen().iter().filter_map(|request| request.deadline_ms).collect();
+    assert!(deadlines.is_sorted_by(|a, b| a > b), "what is left of the timeout: {deadlines:?}");
+    // What a daemon says is no reason to ask again.
+    Host::failing(ErrorCode::ModuleError).run(&["wait", "a", "--for", "ready"]).expect(1, "").says("it did not work");
+    assert_eq!(Host::failing(ErrorCode::UnknownModule).run(&["wait", "a", "--for", "ready"]).code, Some(4));
+}
+
+#[test]
+fn a_status_without_a_guardian_is_shown_with_what_is_wrong() {
+    let status = r#"{"schema":1,"host":{"version":"0.1.0","pid":1,"guardian_pid":null,"containment":null,
+        "guardian_fault":"not running, so no module can start: no such file","socket":null,"memory_bytes":null},
+        "modules":[{"name":"a","state":"waiting","pid":null,"containment":null,"version":null,"last_exit":null,
+        "guardian_fault":"not running, so no module can start: no such file"}]}"#;
+    let host = Host::answering(move |client, request| client.success(request, status));
+    let table = host.run(&["status"]);
+    let fault = "guardian: not running, so no module can start: no such file";
+    assert_eq!((table.code, table.out.lines().last()), (Some(0), Some(fault)), "{table:#?}");
+    let json = host.run(&["status", "--json"]);
+    assert_eq!(json.code, Some(0));
+    json.says(fault);
+    assert!(json.out.contains(r#""guardian_fault":"not running"#), "{json:#?}");
+    let one = Host::answering(|client, request| {
+        client.success(request, r#"{"name":"a","state":"waiting","containment":null,"guardian_fault":"not running"}"#);
+    });
+    let block = one.run(&["status", "a"]);
+    assert_eq!(block.code, Some(0));
+    assert!(block.out.contains("\n  guardian     not running\n"), "{block:#?}");
 }
 
 #[test]

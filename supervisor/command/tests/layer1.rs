@@ -74,6 +74,32 @@ fn an_export_is_lines_on_standard_output_beside_a_host_and_without_one() {
 }
 
 #[test]
+fn an_export_that_went_through_an_editor_is_imported_or_refused_by_name() {
+    let folder = Folder::new();
+    let store = filled(&folder, 3);
+    let exported = alone(&["layer1", "export", "--state", text(&folder.0)]).out;
+    drop(store);
+    let state = ["layer1", "import", "-", "--state", text(&folder.0)];
+    let kept = "created 0, replaced 0, kept 3\n";
+    let with_mark = format!("\u{feff}{exported}");
+    let crlf = with_mark.replace('\n', "\r\n");
+    let no_end = with_mark.trim_end().to_owned();
+    for changed in [with_mark, crlf, no_end] {
+        alone_with(&state, changed.as_bytes()).expect(0, kept);
+    }
+    for (mark, wide) in [(b"\xff\xfe", u16::to_le_bytes as fn(u16) -> [u8; 2]), (b"\xfe\xff", u16::to_be_bytes)] {
+        let mut utf16 = mark.to_vec();
+        utf16.extend(exported.encode_utf16().flat_map(wide));
+        let refused = alone_with(&state, &utf16);
+        assert_eq!(refused.code, Some(2), "{refused:#?}");
+        refused.says("standard input:1: expected UTF-8, found the byte order mark of UTF-16: save it as UTF-8");
+    }
+    // Within a line it is a part of what the line says.
+    let inside = exported.replacen("\n{", "\n\u{feff}{", 1);
+    assert_eq!(alone_with(&state, inside.as_bytes()).code, Some(1));
+}
+
+#[test]
 fn a_file_of_an_export_or_a_backup_is_whole_private_and_never_replaced() {
     let folder = Folder::new();
     let _store = filled(&folder, 2);

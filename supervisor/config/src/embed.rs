@@ -1,12 +1,11 @@
 //! Modules that a program names, without files: the same defaults and the same checks. What has no
 //! constructor is set in the fields of the configuration, and checked before a host starts.
 
-use crate::load::surroundings;
 use crate::manifest;
 use crate::read::Places;
 use crate::relations::Draft;
 use crate::setting::check_command;
-use crate::surroundings::problem;
+use crate::surroundings::{Surroundings, problem};
 use crate::{Line, ModuleConfig, ModuleKind, OnLimit, OnPanic, Origin, Problems, Transport, Wasi};
 use bulkhead_protocol::ModuleName;
 use std::path::{Path, PathBuf};
@@ -74,10 +73,13 @@ fn check_words(name: &str, command: &[String]) -> Result<(), Problems> {
 }
 
 fn built(name: &str, kind: ModuleKind) -> Result<ModuleConfig, Problems> {
-    let surroundings = surroundings()?;
+    let surroundings = Surroundings::of_process();
+    let folder = surroundings.current_dir.clone().ok_or_else(|| {
+        problem("the current directory was deleted, and a module that a program names has it for its own: change to another")
+    })?;
     let name = ModuleName::new(name).map_err(|error| problem(error.to_string()))?;
     let (required, _) = kind.required();
-    let config = ModuleConfig::with_defaults(name, surroundings.current_dir.clone(), kind);
+    let config = ModuleConfig::with_defaults(name, folder, kind);
     let mut draft = Draft { config, places: Places::new() };
     for key in ["module.name", "module.type", required] {
         draft.config.origins.note(key, Origin::Program);

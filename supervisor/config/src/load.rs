@@ -21,7 +21,7 @@ impl HostConfig {
     /// # Errors
     /// All faults of all files.
     pub fn load(flags: Flags) -> Result<Loaded, Problems> {
-        HostConfig::load_in(flags, &surroundings()?)
+        HostConfig::load_in(flags, &Surroundings::of_process())
     }
 
     /// As [`HostConfig::load`], in given surroundings.
@@ -66,8 +66,8 @@ impl HostConfig {
     /// # Errors
     /// When there is no default place, or the path is too long.
     pub fn socket_for(flag: Option<&Path>) -> Result<PathBuf, Problems> {
-        let surroundings = Surroundings::of_client().map_err(no_current_dir)?;
-        let path = match surroundings.chosen_socket(flag) {
+        let surroundings = Surroundings::of_client();
+        let path = match surroundings.chosen_socket(flag)? {
             Some((path, _)) => path,
             None => surroundings.default_socket()?,
         };
@@ -82,9 +82,9 @@ impl ModuleConfig {
     /// # Errors
     /// All faults of the manifest; what it requires is not looked at.
     pub fn load(folder: &Path) -> Result<ModuleConfig, Problems> {
-        let surroundings = surroundings()?;
+        let surroundings = Surroundings::of_process();
         let mut problems = Vec::new();
-        let draft = manifest::read(&surroundings.absolute(folder), &surroundings, &mut problems);
+        let draft = manifest::read(&surroundings.absolute(folder)?, &surroundings, &mut problems);
         if let Some(draft) = &draft {
             draft.check(&mut problems);
         }
@@ -131,18 +131,10 @@ impl Loaded {
     }
 }
 
-pub(crate) fn surroundings() -> Result<Surroundings, Problems> {
-    Ok(Surroundings::of_process().map_err(no_current_dir)?)
-}
-
-fn no_current_dir(error: std::io::Error) -> Problem {
-    problem(format!("there is no current directory: {error}"))
-}
-
 fn read_host_file(flags: &Flags, surroundings: &Surroundings, problems: &mut Vec<Problem>) -> Option<Document> {
     let from_environment = || surroundings.variable("BULKHEAD_CONFIG").map(PathBuf::from);
-    let path = surroundings.absolute(&flags.config.clone().or_else(from_environment)?);
-    match Document::read(&path, &surroundings.shown(&path)) {
+    let path = flags.config.clone().or_else(from_environment)?;
+    match surroundings.absolute(&path).and_then(|path| Document::read(&path, &surroundings.shown(&path))) {
         Ok(document) => Some(document),
         Err(problem) => {
             problems.push(problem);
@@ -155,15 +147,16 @@ fn read_host_file(flags: &Flags, surroundings: &Surroundings, problems: &mut Vec
 fn settle_host(host: &mut Draft<HostConfig>, flags: &Flags, surroundings: &Surroundings, problems: &mut Vec<Problem>) {
     let mut chosen = Vec::new();
     if !flags.modules.is_empty() {
-        host.config.modules = flags.modules.iter().map(|folder| surroundings.absolute(folder)).collect();
+        let folders: Vec<_> = flags.modules.iter().map(|folder| surroundings.absolute(folder)).collect();
+        host.config.modules = folders.into_iter().filter_map(|folder| noted(folder, problems)).collect();
         host.places.retain(|key, _| !key.starts_with("host.modules"));
         chosen.push(("host.modules", Origin::Flag("--modules")));
     }
     if let Some(state) = &flags.state {
-        host.config.state_dir = surroundings.absolute(state);
+        host.config.state_dir = noted(surroundings.absolute(state), problems).unwrap_or_default();
         chosen.push(("host.state_dir", Origin::Flag("--state")));
     }
-    if let Some((socket, origin)) = surroundings.chosen_socket(flags.socket.as_deref()) {
+    if let Some((socket, origin)) = noted(surroundings.chosen_socket(flags.socket.as_deref()), problems).flatten() {
         host.config.socket = socket;
         chosen.push(("host.socket", origin));
     }
@@ -185,6 +178,11 @@ fn settle_host(host: &mut Draft<HostConfig>, flags: &Flags, surroundings: &Surro
             Err(problem) => problems.push(problem),
         }
     }
+}
+
+/// What is right, or nothing and one problem more.
+fn noted<T>(result: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
+    result.map_err(|problem| problems.push(problem)).ok()
 }
 
 /// Reads every manifest of the host's folders; false when a module's name could not be read.

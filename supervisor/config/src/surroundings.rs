@@ -23,34 +23,28 @@ const RUNTIME_VARIABLE: &str = "XDG_RUNTIME_DIR";
 pub struct Surroundings {
     /// Whether the effective user is root.
     pub root: bool,
-    /// The current directory, absolute.
-    pub current_dir: PathBuf,
+    /// The current directory, absolute; none where it was deleted. Paths that are absolute need none.
+    pub current_dir: Option<PathBuf>,
     /// The variables of the environment.
     pub variables: BTreeMap<OsString, OsString>,
 }
 
 impl Surroundings {
     /// Those of this process.
-    ///
-    /// # Errors
-    /// When the current directory is gone.
-    pub fn of_process() -> Result<Surroundings, std::io::Error> {
+    pub fn of_process() -> Surroundings {
         Surroundings::with_variables(std::env::vars_os().collect())
     }
 
     /// Those of this process that decide where a control socket is. A client that is started for one
     /// call does not copy its whole environment.
-    ///
-    /// # Errors
-    /// As [`Surroundings::of_process`].
-    pub(crate) fn of_client() -> Result<Surroundings, std::io::Error> {
+    pub(crate) fn of_client() -> Surroundings {
         let set = |name: &str| Some((name.into(), std::env::var_os(name)?));
         Surroundings::with_variables([SOCKET_VARIABLE, RUNTIME_VARIABLE].into_iter().filter_map(set).collect())
     }
 
-    fn with_variables(variables: BTreeMap<OsString, OsString>) -> Result<Surroundings, std::io::Error> {
+    fn with_variables(variables: BTreeMap<OsString, OsString>) -> Surroundings {
         let root = nix::unistd::geteuid().is_root();
-        Ok(Surroundings { root, current_dir: std::env::current_dir()?, variables })
+        Surroundings { root, current_dir: std::env::current_dir().ok(), variables }
     }
 
     /// A variable that is set and not empty.
@@ -59,17 +53,26 @@ impl Surroundings {
     }
 
     /// The path counted from the current directory.
-    pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
-        let joined = self.current_dir.join(path);
-        std::path::absolute(&joined).unwrap_or(joined)
+    pub(crate) fn absolute(&self, path: &Path) -> Result<PathBuf, Problem> {
+        let joined = match &self.current_dir {
+            Some(folder) => folder.join(path),
+            None if path.is_absolute() => path.to_owned(),
+            None => {
+                let path = path.display();
+                return Err(problem(format!(
+                    "{path}: the path counts from the current directory, which was deleted; give an absolute path"
+                )));
+            }
+        };
+        Ok(std::path::absolute(&joined).unwrap_or(joined))
     }
 
     /// The path as messages show it: short where it lies in the current directory.
     pub(crate) fn shown(&self, path: &Path) -> PathBuf {
-        match path.strip_prefix(&self.current_dir) {
-            Ok(rest) if rest.as_os_str().is_empty() => ".".into(),
-            Ok(rest) => rest.to_path_buf(),
-            Err(_) => path.to_path_buf(),
+        match self.current_dir.as_ref().and_then(|folder| path.strip_prefix(folder).ok()) {
+            Some(rest) if rest.as_os_str().is_empty() => ".".into(),
+            Some(rest) => rest.to_path_buf(),
+            None => path.to_path_buf(),
         }
     }
 
@@ -102,12 +105,12 @@ impl Surroundings {
 
     /// The control socket of a client or a host: the flag, else `$BULKHEAD_SOCKET`; none where
     /// neither says it.
-    pub(crate) fn chosen_socket(&self, flag: Option<&Path>) -> Option<(PathBuf, Origin)> {
+    pub(crate) fn chosen_socket(&self, flag: Option<&Path>) -> Result<Option<(PathBuf, Origin)>, Problem> {
         if let Some(path) = flag {
-            return Some((self.absolute(path), Origin::Flag("--socket")));
+            return Ok(Some((self.absolute(path)?, Origin::Flag("--socket"))));
         }
-        let path = self.variable(SOCKET_VARIABLE)?;
-        Some((self.absolute(Path::new(path)), Origin::Environment(SOCKET_VARIABLE)))
+        let Some(path) = self.variable(SOCKET_VARIABLE) else { return Ok(None) };
+        Ok(Some((self.absolute(Path::new(path))?, Origin::Environment(SOCKET_VARIABLE))))
     }
 
     /// A folder that a variable names. A relative one would mean another place with every current

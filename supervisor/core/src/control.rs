@@ -24,6 +24,10 @@ impl Core {
         if self.is_admitted(Some(who))
             && let Some(id) = self.named(Some(who), name)
         {
+            if condition == Condition::Ready && self.modules[&id].desired == Desired::Removed {
+                let failure = refused(ErrorCode::UnknownModule, format!("{name} is being removed"));
+                return self.refuse(Some(who), failure);
+            }
             self.wait(now, Some(who), id, goal, patience);
             self.check_waiters(id);
             if condition == Condition::Ready {
@@ -135,9 +139,14 @@ impl Core {
         for run in running {
             self.begin_stop(now, run);
         }
-        let name = self.modules[&id].spec.name.clone();
-        let status: Status = Failure::new(ErrorCode::ModuleUnavailable, format!("{name} was stopped")).into();
-        let for_good = self.shutting_down;
+        let module = &self.modules[&id];
+        let (name, removed) = (module.spec.name.clone(), module.desired == Desired::Removed);
+        let status: Status = if removed {
+            Failure::new(ErrorCode::UnknownModule, format!("{name} was removed")).into()
+        } else {
+            Failure::new(ErrorCode::ModuleUnavailable, format!("{name} was stopped")).into()
+        };
+        let for_good = self.shutting_down || removed;
         let in_vain = |goal| match goal {
             Goal::ReadyAfter(_) | Goal::Reloaded => true,
             Goal::Ready => for_good,

@@ -289,6 +289,7 @@ impl Core {
         let SlotState::Clearing { next, .. } = &slot.state else { return };
         let next = if running { next.clone() } else { Vacancy::Stopped };
         slot.state = SlotState::Vacant(next.clone());
+        let came_to_nothing = matches!(next, Vacancy::Finished(_) | Vacancy::Failed(_) | Vacancy::GaveUp(_));
         if matches!(slot.role, Role::Retiring | Role::Successor) {
             module.slots.retain(|slot| slot.id != run.slot);
         } else if running {
@@ -312,6 +313,9 @@ impl Core {
         // The module may be forgotten when it is settled.
         let due = if self.shutting_down { self.no_longer_needed(run.module) } else { Vec::new() };
         self.settle(now, run.module);
+        if came_to_nothing {
+            self.came_to_nothing(run.module);
+        }
         if self.shutting_down {
             self.stop_undeferred(now, due);
         }

@@ -145,6 +145,7 @@ impl Core {
         let slot = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)).expect("it was there above");
         slot.required_seen = missing.unwrap_or(0);
         slot.state = SlotState::Vacant(vacancy);
+        self.tell_in_vain(id);
         false
     }
 

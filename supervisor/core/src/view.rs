@@ -211,7 +211,7 @@ impl Core {
         }
     }
 
-    fn reason(&self, slot: &Slot) -> Option<String> {
+    pub(crate) fn reason(&self, slot: &Slot) -> Option<String> {
         match &slot.state {
             SlotState::Vacant(vacancy) | SlotState::Clearing { next: vacancy, .. } => match vacancy {
                 Vacancy::Stopped | Vacancy::Ordered => None,

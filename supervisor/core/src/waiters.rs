@@ -5,7 +5,7 @@ use crate::{
     action::{Action, Recipient, RunId},
     core::{Core, Outstanding},
     lifecycle::done,
-    module::{Desired, ModuleId, Slot, SlotState},
+    module::{Desired, ModuleId, Slot, SlotState, Vacancy},
     open::WAITER_BYTES,
     run::Role,
     steps,
@@ -13,7 +13,7 @@ use crate::{
     timers::Timer,
 };
 use bulkhead_protocol::{ErrorCode, Failure, Status};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// The core's number for somebody's wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +31,7 @@ pub enum Condition {
 /// What ends a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Goal {
-    /// Ready, whatever happens before.
+    /// Ready, whatever happens before, unless nothing would start it any more.
     Ready,
     /// Ready with processes younger than this one; a start that fails ends the wait.
     ReadyAfter(RunId),
@@ -126,6 +126,78 @@ impl Core {
             };
             self.answer_waiter(waiter, done(&name, state));
         }
+        self.tell_in_vain(id);
+    }
+
+    /// Answers those who wait for the readiness of a module that nothing will start by itself. Whoever orders
+    /// a start is not meant: what it lacks may be started by the next order.
+    pub(crate) fn tell_in_vain(&mut self, id: ModuleId) {
+        if !self.modules.get(&id).is_some_and(|module| module.waiters.contains_key(&Goal::Ready)) {
+            return;
+        }
+        let Some(reason) = self.why_failed(id).or_else(|| self.why_hindered(id)) else { return };
+        let name = &self.modules[&id].spec.name;
+        let reason = format!("{name} did not become ready: {reason}");
+        let status: Status = Failure::new(ErrorCode::ModuleError, reason).into();
+        for waiter in self.waiters_with(id, |goal| goal == Goal::Ready) {
+            self.answer_waiter(waiter, status.clone());
+        }
+    }
+
+    /// A place of a module will have no process unless it is told to start: those who wait for it, or for
+    /// a module that requires it, are told.
+    pub(crate) fn came_to_nothing(&mut self, id: ModuleId) {
+        let mut seen = BTreeSet::from([id]);
+        let mut due = vec![id];
+        while let Some(at) = due.pop() {
+            let dependents: Vec<ModuleId> = self.directory.dependents(&self.modules[&at].spec.name).collect();
+            for other in dependents.into_iter().filter(|other| seen.insert(*other)) {
+                self.tell_in_vain(other);
+                due.push(other);
+            }
+        }
+    }
+
+    /// Why a module that should run will not be ready unless it is told to start. One that was stopped is
+    /// not meant: whoever stopped it may start it again at any time.
+    fn why_failed(&self, id: ModuleId) -> Option<String> {
+        let module = self.modules.get(&id)?;
+        // What a reload brings in may do better.
+        if module.desired != Desired::Running || module.incoming.is_some() {
+            return None;
+        }
+        let failed = module.with_role(Role::Active).find(|slot| {
+            matches!(slot.state, SlotState::Vacant(Vacancy::Failed(_) | Vacancy::GaveUp(_) | Vacancy::Finished(_)))
+        })?;
+        let reason = self.reason(failed)?;
+        Some(format!("{reason}; it is not tried again"))
+    }
+
+    /// Why a module will not be ready unless another, which it requires directly or through others, is told
+    /// to start.
+    fn why_hindered(&self, id: ModuleId) -> Option<String> {
+        let waits = |slot: &&Slot| matches!(slot.state, SlotState::Vacant(Vacancy::Requires(_)));
+        if !self.modules[&id].with_role(Role::Active).any(|slot| waits(&slot)) {
+            return None;
+        }
+        let mut seen = BTreeSet::from([id]);
+        // Each with the requirement of this module that leads to it.
+        let mut visited = vec![(id, None)];
+        while let Some((at, through)) = visited.pop() {
+            let module = &self.modules[&at];
+            let slot = module.with_role(Role::Active).find(waits).filter(|_| module.desired == Desired::Running);
+            for name in slot.into_iter().flat_map(|slot| &slot.spec.requires) {
+                let Some(&required) = self.names.get(name).filter(|_| !self.is_serving(name)) else { continue };
+                if let Some(reason) = self.why_failed(required) {
+                    let through = through.map(|first| format!(" through {first}")).unwrap_or_default();
+                    return Some(format!("it requires {name}{through}, which did not become ready: {reason}"));
+                }
+                if seen.insert(required) {
+                    visited.push((required, Some(through.unwrap_or(name))));
+                }
+            }
+        }
+        None
     }
 
     /// A start was ordered: whoever had ordered a stop that is not done is told now, since it may

@@ -7,7 +7,7 @@ use crate::{
     log_lines::level,
     long_reader::READ_AT_ONCE_BYTES_MAX,
     looks::Look,
-    status::{HostStatus, ModuleStatus, Status, millis},
+    status::{Guarding, HostStatus, ModuleStatus, Status, millis},
 };
 use bulkhead_core::{Condition, Recipient};
 use bulkhead_protocol::{
@@ -260,6 +260,7 @@ impl Host {
             state_dir: self.state_dir.path().display().to_string(),
             socket: self.socket.is_some().then(|| self.config.socket.display().to_string()),
             containment: self.containment(),
+            guardian_fault: self.guardian_fault(),
             clients: self.clients.by_id.len(),
             modules: modules.len(),
             ready: modules.iter().filter(|module| module.state == "ready").count(),
@@ -273,7 +274,8 @@ impl Host {
     fn module_status(&self, name: &ModuleName, look: &Look) -> Option<ModuleStatus> {
         let view = self.core.view(self.now, name)?;
         let config = self.configs.get(&view.generation);
-        Some(ModuleStatus::new(view, config.map(|config| &**config), self.containment(), look))
+        let guarding = Guarding { containment: self.containment(), fault: self.guardian_fault() };
+        Some(ModuleStatus::new(view, config.map(|config| &**config), guarding, look))
     }
 
     fn status_of(&self, name: &str, look: &Look) -> Result<Json, Failure> {
@@ -326,8 +328,21 @@ impl Host {
             return Ok(Some(Json::null()));
         }
         let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
-        self.followers.push(Follower { recipient: who, what: Followed::Log(name.to_string()), held });
+        let what = Followed::Log { module: name.to_string(), left_out: 0 };
+        self.followers.push(Follower { recipient: who, what, held });
         Ok(None)
+    }
+
+    /// A module is gone, and no line of it will come any more.
+    pub(crate) fn end_logs(&mut self, module: &ModuleName) {
+        let is_of =
+            |follower: &Follower| matches!(&follower.what, Followed::Log { module: of, .. } if of == module.as_str());
+        let ended: Vec<Recipient> =
+            self.followers.extract_if(.., |follower| is_of(follower)).map(|follower| follower.recipient).collect();
+        for who in ended {
+            let reason = format!("{module} was removed: it has no log any more");
+            self.reply(who, Failure::new(ErrorCode::UnknownModule, reason).into());
+        }
     }
 
     /// Ends a follower whose caller cancelled it; `false` if there is none of that number.

@@ -19,6 +19,10 @@ use tokio::{io::Interest, net::UnixStream};
 /// Bytes that may wait for a client before its next request is not read.
 pub(crate) const OUTPUT_HIGH_WATER_BYTES: usize = 1024 * 1024;
 
+/// Bytes that may wait for somebody who follows what is told only as it happens, before that is left out. It is
+/// much more than what happens in one turn of the loop, and too little to be cut off for.
+pub(crate) const LIVE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Bytes that may wait for a client, or of answers for a module, beside one frame of the greatest
 /// length, before it is cut off: it does not read its answers.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -188,5 +192,10 @@ pub(crate) const FOLLOWER_BYTES: usize = 2 * size_of::<Follower>() + allocation(
 #[derive(Debug)]
 pub(crate) enum Followed {
     Events(Following),
-    Log(String),
+    Log {
+        /// Whose.
+        module: String,
+        /// Lines that it was not told, since it did not read.
+        left_out: u64,
+    },
 }

@@ -69,6 +69,7 @@ pub use files::Gate;
 pub use inherited::take_over_process;
 pub use runtimes::check_programs;
 pub use supervisor::{Options, Reloader, StartError, Supervisor};
+pub use sys::is_ignored;
 
 #[cfg(test)]
 #[global_allocator]

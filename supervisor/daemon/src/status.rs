@@ -19,6 +19,7 @@ pub(crate) struct HostStatus {
     pub(crate) state_dir: String,
     pub(crate) socket: Option<String>,
     pub(crate) containment: Option<String>,
+    pub(crate) guardian_fault: Option<String>,
     pub(crate) clients: usize,
     pub(crate) modules: usize,
     pub(crate) ready: usize,
@@ -26,6 +27,13 @@ pub(crate) struct HostStatus {
     pub(crate) memory_bytes: Option<u64>,
     /// What a person has to see to.
     pub(crate) problems: Vec<String>,
+}
+
+/// Who ends the processes of modules, and what keeps it from that.
+#[derive(Debug)]
+pub(crate) struct Guarding {
+    pub(crate) containment: Option<String>,
+    pub(crate) fault: Option<String>,
 }
 
 /// The data store, as far as nothing has to be read from it.
@@ -72,6 +80,7 @@ pub(crate) struct ModuleStatus {
     queue: usize,
     memory_bytes: Option<u64>,
     containment: Option<String>,
+    guardian_fault: Option<String>,
     strange_answers: u64,
     events_dropped: u64,
     instances: Vec<Instance>,
@@ -101,7 +110,7 @@ impl ModuleStatus {
     pub(crate) fn new(
         view: ModuleView,
         config: Option<&ModuleConfig>,
-        containment: Option<String>,
+        guarding: Guarding,
         look: &Look,
     ) -> ModuleStatus {
         let instances: Vec<Instance> = view.runs.iter().map(|run| Instance::new(run, look)).collect();
@@ -123,7 +132,8 @@ impl ModuleStatus {
             in_flight: view.in_flight,
             queue: view.queue,
             memory_bytes: (!memory.is_empty()).then(|| memory.iter().sum()),
-            containment,
+            containment: guarding.containment,
+            guardian_fault: guarding.fault,
             strange_answers: view.strange_answers,
             events_dropped: view.events_dropped,
             instances,

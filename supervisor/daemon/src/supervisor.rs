@@ -124,11 +124,15 @@ impl Supervisor {
     /// # Errors
     /// When there are no descriptors left.
     pub fn client(&self) -> io::Result<Client> {
-        let (ours, theirs) = UnixStream::pair()?;
-        self.inject
-            .send(Inject::Client(theirs))
-            .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the host has ended"))?;
-        Ok(Client::from_stream(ours))
+        let inject = self.inject.clone();
+        let reach = move || {
+            let (ours, theirs) = UnixStream::pair()?;
+            inject
+                .send(Inject::Client(theirs))
+                .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the host has ended"))?;
+            Ok(ours)
+        };
+        Ok(Client::from_stream_or(reach()?, reach))
     }
 
     /// Stops every module and then the host; returns when nothing of either is left.

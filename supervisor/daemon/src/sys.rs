@@ -60,6 +60,18 @@ pub(crate) fn give_way() {
     unsafe { nix::libc::sched_setscheduler(0, nix::libc::SCHED_BATCH, &raw const none) };
 }
 
+/// Whether this process ignores a signal, as it may have been started.
+pub fn is_ignored(signal: nix::sys::signal::Signal) -> bool {
+    let mut action = std::mem::MaybeUninit::<nix::libc::sigaction>::zeroed();
+    // SAFETY: without a new action the call changes nothing, and only writes to the variable, which is alive and
+    // of the right type. Zeroes are a valid value of it, should the call fail.
+    let handler = unsafe {
+        nix::libc::sigaction(signal as i32, std::ptr::null(), action.as_mut_ptr());
+        action.assume_init().sa_sigaction
+    };
+    handler == nix::libc::SIG_IGN
+}
+
 /// Has every large buffer given back to the system when it is freed. Left to itself, the allocator
 /// comes to keep blocks of up to 32 MiB, and after a flood a host would stay as large as that was.
 /// Those of messages of some 1 MiB are kept, a few at a time: to get the pages of each anew from the

@@ -21,7 +21,7 @@ pub(super) fn export(socket: Option<PathBuf>, options: &Export) -> Result<Exit, 
     let tools = tools(socket, &options.place)?;
     let Some(path) = options.file.as_deref().filter(|path| *path != Path::new("-")) else {
         let mut watch = Watch::new(ProgressLine::beside_data(), Unit::Entities);
-        let exported = tools.export(entity.as_ref(), &mut stdout()?, &mut |progress| watch.look(progress));
+        let exported = tools.export(entity.as_ref(), &mut stdout(), &mut |progress| watch.look(progress));
         watch.line.clear();
         exported.map_err(|error| unfinished(error, None, None))?;
         return Ok(Exit::Done);

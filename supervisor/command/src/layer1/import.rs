@@ -9,12 +9,13 @@ use crate::lifecycle::to_supervisor;
 use crate::output::{Output, complain};
 use crate::progress::{ProgressLine, Unit};
 use crate::session::Session;
+use crate::streams::Stdin;
 use bulkhead_client::ClientError;
 use bulkhead_layer1::{ImportLines, Job, Layer1, Outcome, Ticket, ToolError};
 use bulkhead_protocol::{ErrorCode, Failure, Json, Status};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -65,7 +66,11 @@ struct Source {
 
 fn open(path: &Path) -> Result<Source, Halt> {
     if path == Path::new("-") {
-        return Ok(Source { name: "standard input".into(), input: Box::new(io::stdin().lock()), bytes: None });
+        return Ok(Source {
+            name: "standard input".into(),
+            input: Box::new(BufReader::with_capacity(64 * 1024, Stdin)),
+            bytes: None,
+        });
     }
     let name = path.display().to_string();
     let fail = |error| Halt::Usage(format!("{name}: {error}"));

@@ -14,6 +14,7 @@ use crate::exit::{Exit, Halt};
 use crate::output::complain;
 use crate::progress::{ProgressLine, Unit};
 use crate::session::{Session, Signals};
+use crate::streams::Stdout;
 use bulkhead_layer1::{Layer1, OpenError, Progress, Settings, ToolError, Tools};
 use serde::Deserialize;
 use std::fs::DirBuilder;
@@ -154,8 +155,6 @@ impl Watch {
 
 /// Standard output, in large pieces: what is written through the standard library's own is flushed at
 /// every line.
-fn stdout() -> Result<io::BufWriter<std::fs::File>, Halt> {
-    use std::os::fd::AsFd;
-    let descriptor = io::stdout().as_fd().try_clone_to_owned().map_err(Halt::Output)?;
-    Ok(io::BufWriter::with_capacity(64 * 1024, descriptor.into()))
+fn stdout() -> io::BufWriter<Stdout> {
+    io::BufWriter::with_capacity(64 * 1024, Stdout)
 }

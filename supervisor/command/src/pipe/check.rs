@@ -2,7 +2,7 @@
 //! the module's business.
 
 use super::lines::Line;
-use crate::json_argument::reason;
+use crate::json_argument::{UTF16, is_utf16, reason};
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
 use bulkhead_protocol::{ErrorCode, Failure, Json};
 use serde_json::value::RawValue;
@@ -24,6 +24,9 @@ pub(super) fn checked(line: Line<'_>) -> Result<&str, Failure> {
         Ok(text) => text,
         Err(error) => {
             let at = error.valid_up_to();
+            if at == 0 && is_utf16(bytes) {
+                return bad(format!("expected UTF-8, found {UTF16}"));
+            }
             return bad(format!("expected UTF-8, found the byte 0x{:02x} at column {}", bytes[at], at + 1));
         }
     };
@@ -55,6 +58,7 @@ mod tests {
         assert_eq!(sentence(b"{\"a\":"), "expected JSON at column 5: EOF while parsing a value");
         assert_eq!(sentence(b"1 2"), "expected JSON at column 3: trailing characters");
         assert_eq!(sentence(b"\"\xff\""), "expected UTF-8, found the byte 0xff at column 2");
+        assert!(sentence(b"\xff\xfe1\0").starts_with("expected UTF-8, found the byte order mark of UTF-16"));
         let long = checked(Line::TooLong(20_000_000)).unwrap_err();
         assert_eq!(long.code, ErrorCode::FrameTooLarge);
         assert_eq!(checked(Line::Bytes(b" {\"a\": 1} ")).unwrap(), "{\"a\": 1}");

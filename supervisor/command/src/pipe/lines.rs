@@ -3,8 +3,7 @@
 
 use std::io::{self, Read};
 
-/// At least this much room is offered to each read. It is more than the standard library's own
-/// buffer, which is thereby left empty: what was read is here, and nowhere that `poll` cannot see.
+/// At least this much room is offered to each read.
 const READ_BYTES: usize = 128 * 1024;
 
 /// Cuts what is read into lines.
@@ -56,7 +55,7 @@ impl Lines {
         self.ended = true;
     }
 
-    /// Reads once. Call it when [`Lines::next`] has no line.
+    /// Reads once, what there is. Call it when [`Lines::next`] has no line.
     ///
     /// # Errors
     /// When the input cannot be read.
@@ -65,7 +64,8 @@ impl Lines {
         match input.read(&mut self.buffer[self.end..]) {
             Ok(0) => self.ended = true,
             Ok(count) => self.end += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Another that has the same input may have been faster.
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
             Err(error) => return Err(error),
         }
         Ok(())

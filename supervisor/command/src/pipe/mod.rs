@@ -1,10 +1,11 @@
 //! `pipe`: JSON lines in, one JSON line out for each, in order.
 //!
-//! One thread waits for whatever comes first: a line, an answer, room in the socket, the reader
-//! going away. Answers are collected while more are coming and written before every wait, so that
-//! a fast pipe writes much at once and a slow one writes each answer when it is there. Memory is
-//! bounded by the lines under way. SIGINT is left to its usual course: the host cancels what a
-//! closed connection had under way.
+//! One thread waits for whatever comes first: a line, an answer, room in the socket, room in the output, the
+//! reader going away. Answers are collected while more are coming and written before every wait, so that
+//! a fast pipe writes much at once and a slow one writes each answer when it is there. A reader that stands
+//! still is waited for, for as long as it likes: answers are taken in meanwhile, and no further line is sent
+//! once many bytes wait. Memory is bounded by the lines under way, whose number follows from how long the
+//! answers are. SIGINT is left to its usual course: the host cancels what a closed connection had under way.
 
 mod check;
 mod lines;
@@ -16,7 +17,8 @@ use crate::exit::{Exit, Halt};
 use crate::failure::as_json;
 use crate::output::{Output, complain, push_json_line};
 use crate::progress::ProgressLine;
-use crate::session::{ANSWER_GRACE, Session, Turn, Watch};
+use crate::session::{ANSWER_GRACE, Patience, Session, Turn, Watch};
+use crate::streams::PolledStdin;
 use bulkhead_client::ClientError;
 use bulkhead_protocol::WireRequest;
 use bulkhead_protocol::limits::{FRAME_BYTES_MAX_DEFAULT, KEY_BYTES_MAX};
@@ -85,10 +87,23 @@ struct Pipe<'a> {
     taken: u64,
     failures: Failures,
     input_error: Option<io::Error>,
+    /// For the answer to the line that has waited longest.
+    patience: Patience,
     /// The payload up to the line, where the line is the arguments of a command.
     head: Option<String>,
     payload: String,
     key: String,
+}
+
+/// What keeps further lines from being sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lack {
+    /// More input must be read.
+    Input,
+    /// So much is under way, or waits for the reader, that an answer or the reader must come first.
+    Room,
+    /// Nothing: all lines were sent.
+    Nothing,
 }
 
 /// The lines that failed.
@@ -136,6 +151,7 @@ impl<'a> Pipe<'a> {
             taken: 0,
             failures: Failures::default(),
             input_error: None,
+            patience: Patience::default(),
             head: head.map(|name| format!("{{\"name\":{},\"args\":", Json::of(name).as_str())),
             payload: String::new(),
             key: String::new(),
@@ -147,17 +163,14 @@ impl<'a> Pipe<'a> {
             while let Some(response) = self.session.buffered()? {
                 self.answer(response)?;
             }
-            let wants_input = self.take_lines()?;
-            if self.lines.ended() && !wants_input && self.window.len() == 0 {
+            let lack = self.take_lines()?;
+            if lack == Lack::Nothing && self.window.len() == 0 {
                 return Ok(());
             }
             let now = Instant::now();
             self.show_progress(now);
-            let overdue = self.window.oldest().map(|sent| sent + self.options.timeout + ANSWER_GRACE);
-            if overdue.is_some_and(|overdue| overdue <= now) {
-                return Err(ClientError::TimedOut.into());
-            }
-            if !self.output.is_empty() && !wants_input {
+            let may_write = !self.output.is_empty() && !self.output.is_stalled();
+            if may_write && lack != Lack::Input {
                 // What is here already is written along, and answered with more lines at once: while
                 // answers keep coming, lines leave many together. Reading tells without a wait.
                 if self.session.queued_bytes() >= SENT_BYTES_MIN {
@@ -167,35 +180,38 @@ impl<'a> Pipe<'a> {
                     Some(response) => self.answer(response)?,
                     None => {
                         self.session.flush()?;
-                        self.output.flush()?;
+                        self.output.try_flush()?;
                     }
                 }
                 continue;
             }
+            self.patience.until = self.window.oldest().map(|sent| sent + self.options.timeout + ANSWER_GRACE);
             let tick = self.progress.is_visible().then(|| now + PROGRESS_INTERVAL);
             // With something to write this only looks whether more is coming, which is then written along.
-            let until = if self.output.is_empty() { overdue.into_iter().chain(tick).min() } else { Some(now) };
-            let watch = Watch { until, input: wants_input, output: true, ..Watch::default() };
-            match self.session.turn(&watch)? {
+            let until = if may_write { Some(now) } else { self.patience.end().into_iter().chain(tick).min() };
+            let (input, room) = (lack == Lack::Input, self.output.is_stalled());
+            match self.session.turn(&Watch { until, input, room, output: true, ..Watch::default() })? {
                 Turn::Response(response) => self.answer(response)?,
                 Turn::Input => self.read(),
-                Turn::TimedOut => self.output.flush()?,
+                Turn::Room => self.output.try_flush()?,
+                Turn::TimedOut if may_write => self.output.try_flush()?,
+                // Nothing is there to be read, or it would have been.
+                Turn::TimedOut if self.patience.is_over(Instant::now()) => return Err(ClientError::TimedOut.into()),
                 Turn::ReaderGone => return Err(Halt::ReaderGone),
-                Turn::Ready | Turn::Signal(_) => {}
+                Turn::TimedOut | Turn::Ready | Turn::Signal(_) => {}
             }
         }
     }
 
-    /// Sends lines as long as there are lines and room; `true` when only more input helps.
-    fn take_lines(&mut self) -> Result<bool, Halt> {
+    /// Sends lines as long as there are lines and room, and says what there is none of.
+    fn take_lines(&mut self) -> Result<Lack, Halt> {
         let now = Instant::now();
-        while self.window.has_room() && self.session.queued_bytes() < QUEUED_BYTES_MAX {
+        while self.window.has_room(self.output.len()) && self.session.queued_bytes() < QUEUED_BYTES_MAX {
             if !self.take_line(now)? {
-                return Ok(!self.lines.ended());
+                return Ok(if self.lines.ended() { Lack::Nothing } else { Lack::Input });
             }
         }
-        // Whatever is left will be asked for once there is room; until then the input is not done.
-        Ok(false)
+        Ok(Lack::Room)
     }
 
     /// Sends the next line, or settles it here if it cannot be sent; `false` when there is none.
@@ -204,6 +220,7 @@ impl<'a> Pipe<'a> {
         self.taken = number;
         let failure = match checked(line) {
             Ok(json) => {
+                let json_bytes = json.len();
                 let payload = match &self.head {
                     Some(head) => {
                         self.payload.clear();
@@ -228,7 +245,7 @@ impl<'a> Pipe<'a> {
                 };
                 match self.session.queue(&request) {
                     Ok(id) => {
-                        self.window.sent(id, number, now);
+                        self.window.sent(id, number, json_bytes, now);
                         return Ok(true);
                     }
                     Err(ClientError::TooLarge(error)) => Failure::new(ErrorCode::FrameTooLarge, error.to_string()),
@@ -242,7 +259,7 @@ impl<'a> Pipe<'a> {
         self.window.known(number, self.output.buffer(), |out| {
             push_json_line(out, as_json(&failure, number).as_str());
         });
-        self.output.relieve()?;
+        self.output.try_relieve()?;
         Ok(true)
     }
 
@@ -259,12 +276,12 @@ impl<'a> Pipe<'a> {
                 push_json_line(out, as_json(&failure, line).as_str());
             }),
         }
-        self.output.relieve()
+        self.output.try_relieve()
     }
 
     /// An input that breaks ends there; what was read of it is finished first.
     fn read(&mut self) {
-        if let Err(error) = self.lines.fill(&mut io::stdin().lock()) {
+        if let Err(error) = self.lines.fill(&mut PolledStdin) {
             self.input_error = Some(error);
             self.lines.end();
         }

@@ -47,6 +47,7 @@ fn fields(module: &Module) -> Vec<(&'static str, String)> {
     add("queue", Some(module.queue.to_string()));
     add("memory", module.memory_bytes.map(size));
     add("containment", module.containment.clone());
+    add("guardian", module.guardian_fault.clone());
     // Answers that nobody asked for are worth a line only when there are any.
     add("strange", (module.strange_answers > 0).then(|| format!("{} answers to nothing", module.strange_answers)));
     fields

@@ -6,10 +6,11 @@ mod table;
 
 use crate::exit::{Exit, Halt};
 use crate::lifecycle::{data_of, to_supervisor};
-use crate::output::{Output, with_schema};
+use crate::output::{Output, complain, printable, with_schema};
 use crate::session::Session;
 use crate::style::{Style, width_of_stdout};
 use bulkhead_protocol::Json;
+use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,25 +39,37 @@ pub(crate) fn ask_supervisor(
 pub(crate) fn show(socket: Option<PathBuf>, name: Option<&str>, json: bool) -> Result<Exit, Halt> {
     let data = ask(&mut Session::open(socket)?, name)?;
     let mut output = Output::default();
-    let misunderstood = |error| Halt::Failed(format!("the host's status is not understood: {error}"));
     match (name, json) {
         (Some(_), true) => output.json_line(&with_schema(data.as_str()))?,
         (None, true) => {
-            let status: model::RawStatus = data.read().map_err(misunderstood)?;
+            let status: model::RawStatus = understood(&data)?;
+            if let Some(trouble) = status.host.guardian_trouble() {
+                complain(&printable(&trouble));
+            }
             for module in status.modules {
                 output.json_line(&with_schema(module.as_str()))?;
             }
         }
         (Some(_), false) => {
-            let module: model::Module = data.read().map_err(misunderstood)?;
+            let module: model::Module = understood(&data)?;
             output.buffer().extend_from_slice(block::render(&module, Style::of_stdout()).as_bytes());
         }
         (None, false) => {
-            let status: model::Status = data.read().map_err(misunderstood)?;
+            let status: model::Status = understood(&data)?;
             let table = table::render(&status, Style::of_stdout(), width_of_stdout());
             output.buffer().extend_from_slice(table.as_bytes());
         }
     }
     output.flush()?;
     Ok(Exit::Done)
+}
+
+/// The host's answer, of which any member may be other than this version knows it, but not the whole.
+fn understood<T: DeserializeOwned>(data: &Json) -> Result<T, Halt> {
+    let found = crate::table::shortened(data.as_str(), 40);
+    let misunderstood = |why: &str| Halt::Failed(format!("the host's status is not understood: {why}, found {found}"));
+    if !data.as_str().starts_with('{') {
+        return Err(misunderstood("expected an object"));
+    }
+    data.read().map_err(|error| misunderstood(&error.to_string()))
 }

@@ -1,22 +1,28 @@
-//! What the host's `status` says. A member that an older or newer host leaves out is empty here:
-//! a status that is shown in part beats none.
+//! What the host's `status` says, of whichever version it is.
 
 use crate::amount::span;
+use crate::lenient::{as_it_is, list, or_empty};
 use crate::style::Colour;
 use bulkhead_protocol::Json;
 use serde::Deserialize;
 
 /// The whole, with modules as they are.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct RawStatus {
+    #[serde(deserialize_with = "or_empty")]
+    pub(super) host: Host,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) modules: Vec<Json>,
 }
 
 /// The whole.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Status {
-    #[serde(default)]
+    #[serde(deserialize_with = "or_empty")]
     pub(super) host: Host,
+    #[serde(deserialize_with = "list")]
     pub(super) modules: Vec<Module>,
 }
 
@@ -24,66 +30,111 @@ pub(super) struct Status {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Host {
-    pub(super) version: String,
-    pub(super) pid: u32,
-    pub(super) uptime_ms: u64,
-    pub(super) containment: String,
-    pub(super) clients: u64,
-    pub(super) state_dir: String,
-    pub(super) layer1: Layer1,
+    #[serde(deserialize_with = "or_empty")]
+    pub(super) version: Option<String>,
+    #[serde(deserialize_with = "or_empty")]
+    pub(super) pid: Option<u32>,
+    #[serde(deserialize_with = "or_empty")]
+    pub(super) uptime_ms: Option<u64>,
+    #[serde(deserialize_with = "or_empty")]
+    pub(super) containment: Option<String>,
+    #[serde(deserialize_with = "or_empty")]
+    pub(super) clients: Option<u64>,
+    #[serde(deserialize_with = "or_empty")]
+    pub(super) state_dir: Option<String>,
+    #[serde(deserialize_with = "as_it_is")]
+    guardian_pid: Option<Json>,
+    #[serde(deserialize_with = "or_empty")]
+    guardian_fault: Option<String>,
+    #[serde(deserialize_with = "or_empty")]
+    layer1: Layer1,
     /// What of its surroundings is not as the host needs it.
-    pub(super) problems: Vec<String>,
+    #[serde(deserialize_with = "or_empty")]
+    problems: Vec<String>,
+}
+
+impl Host {
+    /// What somebody has to do something about.
+    pub(super) fn troubles(&self) -> Vec<String> {
+        let Layer1 { broken, restart_needed } = &self.layer1;
+        let store = broken.iter().chain(restart_needed).map(|trouble| format!("data store: {trouble}"));
+        let around = self.problems.iter().map(|problem| format!("host: {problem}"));
+        self.guardian_trouble().into_iter().chain(store).chain(around).collect()
+    }
+
+    /// That there is no guardian, without which no module starts.
+    pub(super) fn guardian_trouble(&self) -> Option<String> {
+        let is_gone = self.guardian_pid.as_ref().is_some_and(|pid| pid.as_str() == "null");
+        let fault = self.guardian_fault.as_deref().or(is_gone.then_some("not running, so no module can start"))?;
+        Some(format!("guardian: {fault}"))
+    }
 }
 
 /// The data store.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Layer1 {
-    pub(super) broken: Option<String>,
-    pub(super) restart_needed: Option<String>,
-}
-
-impl Layer1 {
-    /// What somebody has to do something about.
-    pub(super) fn troubles(&self) -> impl Iterator<Item = &str> {
-        let restart = self.restart_needed.as_deref();
-        self.broken.as_deref().into_iter().chain(restart)
-    }
+struct Layer1 {
+    #[serde(deserialize_with = "or_empty")]
+    broken: Option<String>,
+    #[serde(deserialize_with = "or_empty")]
+    restart_needed: Option<String>,
 }
 
 /// One module.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Module {
+    #[serde(deserialize_with = "or_empty")]
     pub(super) name: String,
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "or_empty")]
     pub(super) kind: String,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) version: Option<String>,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) desired: String,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) state: String,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) reason: Option<String>,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) pid: Option<u32>,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) uptime_ms: Option<u64>,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) restarts: u64,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) last_exit: Option<String>,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) last_exit_ago_ms: Option<u64>,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) next: Option<Next>,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) in_flight: u64,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) queue: u64,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) memory_bytes: Option<u64>,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) containment: Option<String>,
+    #[serde(deserialize_with = "or_empty")]
+    pub(super) guardian_fault: Option<String>,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) strange_answers: u64,
+    #[serde(deserialize_with = "list")]
     pub(super) instances: Vec<Instance>,
+    #[serde(deserialize_with = "list")]
     pub(super) log_tail: Vec<Json>,
 }
 
 /// The next planned step.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Next {
+    #[serde(deserialize_with = "or_empty")]
     pub(super) action: String,
-    #[serde(default)]
+    #[serde(deserialize_with = "or_empty")]
     pub(super) in_ms: Option<u64>,
-    #[serde(default)]
+    #[serde(deserialize_with = "or_empty")]
     pub(super) why: String,
 }
 
@@ -91,12 +142,19 @@ pub(super) struct Next {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Instance {
+    #[serde(deserialize_with = "or_empty")]
     pub(super) instance: Json,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) role: String,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) state: String,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) pid: Option<u32>,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) uptime_ms: Option<u64>,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) in_flight: u64,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) memory_bytes: Option<u64>,
 }
 

@@ -39,12 +39,8 @@ pub(super) fn render(status: &Status, style: Style, width: Option<usize>) -> Str
     }
     text.push_str(&style.paint(Colour::Faint, &summary(status)));
     text.push('\n');
-    for trouble in status.host.layer1.troubles() {
-        text.push_str(&style.paint(Colour::Bad, &printable(&format!("data store: {trouble}"))));
-        text.push('\n');
-    }
-    for problem in &status.host.problems {
-        text.push_str(&style.paint(Colour::Bad, &printable(&format!("host: {problem}"))));
+    for trouble in status.host.troubles() {
+        text.push_str(&style.paint(Colour::Bad, &printable(&trouble)));
         text.push('\n');
     }
     text
@@ -83,17 +79,21 @@ fn why(module: &Module) -> String {
 
 fn summary(status: &Status) -> String {
     let ready = status.modules.iter().filter(|module| module.state == "ready").count();
-    let Host { version, pid, uptime_ms, containment, clients, state_dir, layer1: _, problems: _ } = &status.host;
+    let Host { version, pid, uptime_ms, containment, clients, state_dir, .. } = &status.host;
     let modules = match status.modules.len() {
         0 => "no modules".to_owned(),
         1 => format!("1 module, {ready} ready"),
         many => format!("{many} modules, {ready} ready"),
     };
-    let clients = if *clients == 1 { "1 client".to_owned() } else { format!("{clients} clients") };
-    printable(&format!(
-        "{modules}; bulkhead {version}, pid {pid}, up {}, containment {containment}, {clients}, state in {state_dir}",
-        span(*uptime_ms)
-    ))
+    let host = [
+        Some(version.as_ref().map_or_else(|| "bulkhead".into(), |version| format!("bulkhead {version}"))),
+        pid.map(|pid| format!("pid {pid}")),
+        uptime_ms.map(|ms| format!("up {}", span(ms))),
+        containment.as_ref().map(|containment| format!("containment {containment}")),
+        clients.map(|clients| if clients == 1 { "1 client".into() } else { format!("{clients} clients") }),
+        state_dir.as_ref().map(|folder| format!("state in {folder}")),
+    ];
+    printable(&format!("{modules}; {}", host.into_iter().flatten().collect::<Vec<_>>().join(", ")))
 }
 
 #[cfg(test)]
@@ -165,6 +165,46 @@ misbehave     waiting     -       -        14  exit code 3 0.3s ago          0  
         let table = render(&Json::parse(status).unwrap().read().unwrap(), Style::Plain, None);
         assert!(table.contains("\nhost: the control socket has gone\nhost: b"), "{table}");
         assert!(!table.contains('\x1b'), "{table}");
+    }
+
+    #[test]
+    fn a_guardian_that_is_not_there_is_told_below() {
+        let last = |host: &str| {
+            let status = format!(r#"{{"modules":[],"host":{host}}}"#);
+            let table = render(&Json::parse(&status).unwrap().read().unwrap(), Style::Plain, None);
+            table.lines().last().unwrap().to_owned()
+        };
+        let fault = r#"{"guardian_pid":null,"containment":null,"guardian_fault":"not running: no such file"}"#;
+        assert_eq!(last(fault), "guardian: not running: no such file");
+        let of_an_older_host = r#"{"guardian_pid":null,"containment":null}"#;
+        assert_eq!(last(of_an_older_host), "guardian: not running, so no module can start");
+        let starting = r#"{"guardian_pid":7,"containment":null,"guardian_fault":null}"#;
+        assert_eq!(last(starting), "no modules; bulkhead");
+        assert_eq!(last("{}"), "no modules; bulkhead");
+    }
+
+    #[test]
+    fn whatever_another_version_says_the_rest_is_shown() {
+        for host in ["null", "7", r#"{"version":1,"pid":"x","uptime_ms":-1,"clients":null,"layer1":[]}"#] {
+            let status =
+                format!(r#"{{"schema":9,"new":{{}},"host":{host},"modules":[7,{{"name":"a","state":"ready"}}]}}"#);
+            let table = render(&Json::parse(&status).unwrap().read().unwrap(), Style::Plain, None);
+            let rows: Vec<&str> = table.lines().collect();
+            assert!(rows[1].starts_with("a     ready    -       -         0  -"), "{table}");
+            assert_eq!(rows.last(), Some(&"1 module, 1 ready; bulkhead"), "{table}");
+        }
+        // Each member of a module, of another type or null.
+        let whole: serde_json::Value = serde_json::from_str(STATUS).unwrap();
+        let module = whole["modules"][1].as_object().unwrap();
+        for name in module.keys().map(String::as_str).chain(["log_tail", "guardian_fault"]) {
+            for value in [serde_json::Value::Null, 7.into(), "x".into(), serde_json::json!([[], {}])] {
+                let mut other = module.clone();
+                other.insert(name.to_owned(), value);
+                let status = serde_json::json!({ "modules": [other] });
+                let table = render(&Json::of(&status).read().unwrap(), Style::Plain, None);
+                assert_eq!(table.lines().count(), 4, "{name}: {table}");
+            }
+        }
     }
 
     #[test]

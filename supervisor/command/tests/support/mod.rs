@@ -113,7 +113,11 @@ pub(crate) struct Host {
 impl Host {
     /// Each client gets a thread that plays the script.
     pub(crate) fn start(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Host {
-        let folder = Folder::new();
+        Host::start_in(Folder::new(), script)
+    }
+
+    /// As [`Host::start`], at a socket in this folder.
+    pub(crate) fn start_in(folder: Folder, script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Host {
         let listener = UnixListener::bind(folder.0.join("control.sock")).unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let script = Arc::new(script);
@@ -197,8 +201,23 @@ pub(crate) fn args_of(request: &Request) -> Json {
 
 /// The command, in an environment that says nothing.
 pub(crate) fn bulkhead(socket: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bulkhead"));
+    let mut command = program(env!("CARGO_BIN_EXE_bulkhead"));
     command.env_remove("BULKHEAD_SOCKET").env_remove("NO_COLOR").arg("--socket").arg(socket);
+    command
+}
+
+/// A program that hears signals, also where this test was started in the background of a script, which has its
+/// commands ignore them: the command under test would rightly do so too.
+pub(crate) fn program(path: &str) -> Command {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    let ignored = u64::from_str_radix(ignored, 16).unwrap();
+    let ends = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+    if ends.iter().all(|signal| ignored & 1 << (*signal as u32 - 1) == 0) {
+        return Command::new(path);
+    }
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT,TERM,HUP", path]);
     command
 }
 

@@ -179,7 +179,7 @@ fn the_hosts_file_is_the_one_that_the_environment_names() {
 fn the_default_places_depend_on_the_user_and_are_refused_where_there_is_none() {
     let places = |root, variables: &[(&str, &str)]| {
         let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let surroundings = Surroundings { root, current_dir: "/".into(), variables };
+        let surroundings = Surroundings { root, current_dir: Some("/".into()), variables };
         HostConfig::load_in(Flags::default(), &surroundings)
             .map(|loaded| format!("{} {}", loaded.host.state_dir.display(), loaded.host.socket.display()))
             .map_err(|problems| problems.to_string())
@@ -273,4 +273,29 @@ fn a_module_inherits_a_small_environment_and_what_it_names() {
     let texts: Vec<String> =
         environment.iter().map(|(name, value)| format!("{}={}", name.display(), value.display())).collect();
     assert_eq!(texts, ["COLOR=no", "EDITOR=vi", "LANG=C", "PATH=/bin"]);
+}
+
+#[test]
+fn absolute_paths_need_no_current_directory_and_relative_ones_say_that_it_is_gone() {
+    let tree = Tree::new();
+    tree.research_log();
+    let gone = Surroundings { current_dir: None, ..tree.surroundings() };
+    let absolute = Flags {
+        modules: vec![tree.path().join("modules")],
+        state: Some("/var/lib/x".into()),
+        socket: Some("/run/x.sock".into()),
+        ..Flags::default()
+    };
+    let loaded = HostConfig::load_in(absolute.clone(), &gone).unwrap();
+    assert_eq!((loaded.modules.len(), loaded.host.socket), (1, "/run/x.sock".into()));
+    let relative = |change: &dyn Fn(&mut Flags)| {
+        let mut flags = absolute.clone();
+        change(&mut flags);
+        HostConfig::load_in(flags, &gone).unwrap_err().to_string()
+    };
+    let reason = ": the path counts from the current directory, which was deleted; give an absolute path";
+    assert_eq!(relative(&|flags| flags.modules = vec!["modules".into()]), format!("modules{reason}"));
+    assert_eq!(relative(&|flags| flags.socket = Some("s".into())), format!("s{reason}"));
+    assert_eq!(relative(&|flags| flags.config = Some("b.toml".into())), format!("b.toml{reason}"));
+    assert!(relative(&|flags| flags.state = Some("st".into())).contains(&format!("st{reason}")));
 }

@@ -69,7 +69,7 @@ impl Tree {
         let variables = [("PATH", "/usr/bin:/bin"), ("HOME", "/home/ada"), ("XDG_RUNTIME_DIR", "/run/user/1000")];
         Surroundings {
             root: false,
-            current_dir: self.0.clone(),
+            current_dir: Some(self.0.clone()),
             variables: variables.map(|(name, value)| (name.into(), value.into())).into(),
         }
     }

@@ -48,8 +48,10 @@ impl Host {
                 Action::Removed(module) => {
                     self.tails.remove(module.as_str());
                     self.log_files.close(&Arc::from(module.as_str()));
-                    if let Some(config) = self.returning.remove(&module) {
-                        self.add_module(config);
+                    match self.returning.remove(&module) {
+                        // Those who follow its log go on with what it says next.
+                        Some(config) => self.add_module(config),
+                        None => self.end_logs(&module),
                     }
                 }
             }

@@ -24,6 +24,8 @@ pub(crate) struct Following {
     standing: Standing,
     /// The host's own events that came before it was told that it follows; `None` once it was.
     early: Option<Vec<Announced>>,
+    /// The host's own events that it was not told, since it did not read.
+    unheard: u64,
 }
 
 /// How a follower gets its next event.
@@ -92,7 +94,7 @@ impl Host {
         if early.is_none() {
             self.tell_begin(who, newest, 0);
         }
-        let following = Following { pattern, position, standing, early };
+        let following = Following { pattern, position, standing, early, unheard: 0 };
         let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
         self.followers.push(Follower { recipient: who, what: Followed::Events(following), held });
         self.pump_followers();
@@ -142,34 +144,88 @@ impl Host {
         let bytes = announced.bytes();
         let has_room = self.followers_bytes.get() + bytes <= self.config.clients_bytes_max / FOLLOWERS_PART;
         let mut told = Vec::new();
-        for Follower { recipient, what, held } in &mut self.followers {
-            let Followed::Events(following) = what else { continue };
+        for index in 0..self.followers.len() {
+            let takes = self.has_room_for(self.followers[index].recipient.caller, clients::LIVE_BYTES_MAX);
+            let Follower { recipient, what: Followed::Events(following), held } = &mut self.followers[index] else {
+                continue;
+            };
             match &mut following.early {
                 _ if !following.pattern.matches(name) => {}
                 Some(early) if early.len() < EARLY_MAX && has_room => {
                     early.push(announced.clone());
                     held.add(bytes);
                 }
-                Some(_) => {}
+                Some(_) => following.unheard += 1,
+                None if !takes || following.unheard > 0 => following.unheard += 1,
                 None => told.push((*recipient, announced.json(following.position))),
             }
         }
         told.into_iter().for_each(|(who, json)| self.reply(who, Status::Progress(json)));
     }
 
+    /// A module has written a line. Those who follow its log and do not read are told later how many they missed.
+    pub(super) fn tell_line(&mut self, of: &str, line: &LogLine) {
+        let mut told = Vec::new();
+        for index in 0..self.followers.len() {
+            let has_room = self.has_room_for(self.followers[index].recipient.caller, clients::LIVE_BYTES_MAX);
+            match &mut self.followers[index] {
+                Follower { recipient, what: Followed::Log { module, left_out }, .. } if module == of => {
+                    if has_room && *left_out == 0 {
+                        told.push(*recipient);
+                    } else {
+                        *left_out += 1;
+                    }
+                }
+                Follower { what: Followed::Log { .. } | Followed::Events(_), .. } => {}
+            }
+        }
+        for who in told {
+            self.reply(who, Status::Progress(crate::builtin::log_json(line)));
+        }
+    }
+
+    /// Tells those who read again what they were not told.
+    fn tell_missed(&mut self, index: usize) {
+        let who = self.followers[index].recipient;
+        if !self.has_room(who.caller) {
+            return;
+        }
+        match &mut self.followers[index].what {
+            Followed::Log { left_out, .. } if *left_out > 0 => {
+                let count = std::mem::take(left_out);
+                let line = LogLine::new(
+                    Stream::Host,
+                    format!("[{count} lines were left out here: they were not read in time]"),
+                );
+                self.reply(who, Status::Progress(crate::builtin::log_json(&line)));
+            }
+            Followed::Events(Following { unheard, early: None, .. }) if *unheard > 0 => {
+                let lost = std::mem::take(unheard);
+                self.tell_begin(who, self.store.newest(), lost);
+            }
+            Followed::Log { .. } | Followed::Events(_) => {}
+        }
+    }
+
     /// Whether a follower takes what it is told.
     fn has_room(&self, caller: Caller) -> bool {
+        self.has_room_for(caller, clients::OUTPUT_HIGH_WATER_BYTES / 2)
+    }
+
+    /// Whether no more than so many bytes wait for a follower.
+    fn has_room_for(&self, caller: Caller, most: usize) -> bool {
         let pending = match caller {
             Caller::Client(client) => self.clients.by_id.get(&client).map(|client| client.link.pending_bytes()),
             Caller::Run(run) => self.processes.get(&run).map(|process| process.link.pending_bytes()),
         };
-        pending.is_some_and(|pending| pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2)
+        pending.is_some_and(|pending| pending <= most)
     }
 
     /// Lets whoever is behind, and has taken what it was told, have more.
     pub(super) fn pump_followers(&mut self) {
         let newest = self.store.newest();
         for index in 0..self.followers.len() {
+            self.tell_missed(index);
             let Follower { recipient, what: Followed::Events(following), .. } = &self.followers[index] else {
                 continue;
             };
@@ -202,7 +258,7 @@ impl Host {
     pub(super) fn page_read(&mut self, errand: u64, outcome: Outcome) {
         let of_errand = |follower: &Follower| match &follower.what {
             Followed::Events(following) => following.standing == Standing::Reading(errand),
-            Followed::Log(_) => false,
+            Followed::Log { .. } => false,
         };
         let Some(index) = self.followers.iter().position(of_errand) else { return };
         let who = self.followers[index].recipient;
@@ -255,7 +311,7 @@ mod tests {
 
     fn follower(sum: &Rc<Cell<usize>>, id: u64, early: Option<Vec<Announced>>) -> Follower {
         let pattern = Pattern::new(&format!("{}*", "x".repeat(200))).unwrap();
-        let following = Following { pattern, position: Cursor(0), standing: Standing::Behind, early };
+        let following = Following { pattern, position: Cursor(0), standing: Standing::Behind, early, unheard: 0 };
         let recipient = Recipient { caller: Caller::Client(ClientId(1)), id };
         Follower { recipient, what: Followed::Events(following), held: Counted::new(sum, FOLLOWER_BYTES) }
     }

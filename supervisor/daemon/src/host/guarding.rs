@@ -37,6 +37,7 @@ impl Host {
 
     fn guardian_has_spoken(&mut self) {
         self.guardian_due = None;
+        self.guardian_reason = None;
         let files = self.guardian.as_ref().map(|guardian| guardian.memory_counters.as_slice()).unwrap_or_default();
         self.memory_kills = counters(files);
         self.guardian_restarts.handle_started(self.now);
@@ -339,6 +340,15 @@ impl Host {
 
     pub(crate) fn containment(&self) -> Option<String> {
         self.guardian.as_ref()?.containment.clone()
+    }
+
+    /// Why no process can be started, while there is no guardian.
+    pub(crate) fn guardian_fault(&self) -> Option<String> {
+        if self.guardian.is_some() {
+            return None;
+        }
+        let why = self.guardian_reason.as_deref().unwrap_or("it ended, and what it left is being cleared");
+        Some(format!("not running, so no module can start: {why}; it is tried again until there is one"))
     }
 }
 

@@ -118,15 +118,7 @@ impl Host {
         let text = format!("{} {} {}", line.time, line.stream.name(), line.text);
         self.log_files.write(&Arc::from(module), text);
         if !self.followers.is_empty() {
-            let told: Vec<Recipient> = self
-                .followers
-                .iter()
-                .filter(|follower| matches!(&follower.what, Followed::Log(name) if name == module))
-                .map(|follower| follower.recipient)
-                .collect();
-            for who in told {
-                self.reply(who, Status::Progress(crate::builtin::log_json(&line)));
-            }
+            self.tell_line(module, &line);
         }
         let tail_bytes = self.config.logs.tail;
         self.tails.entry(module.to_owned()).or_insert_with(|| Tail::new(tail_bytes)).push(run.0, line);

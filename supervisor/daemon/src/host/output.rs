@@ -44,6 +44,7 @@ impl Host {
         }
         if !self.followers.is_empty() {
             self.pump_followers();
+            self.write_dirty();
         }
         if let Some(started) = self.started.take() {
             // Whoever started the host may have gone; that is its own business.

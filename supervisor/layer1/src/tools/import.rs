@@ -35,6 +35,9 @@ const GROUP_BYTES_MAX: usize = 1024 * 1024;
 /// The longest line: an entity, and what stands around it.
 const LINE_BYTES_MAX: usize = ENTITY_BYTES_MAX + 4096;
 
+/// What some programs begin a text with.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The greatest version that a line may bring: what every JSON program reads exactly, with room for changes.
 const VERSION_MAX: u64 = (1 << 53) - 1;
 
@@ -153,7 +156,7 @@ pub struct ImportLines<R> {
 }
 
 impl<R: BufRead> ImportLines<R> {
-    /// Reads and checks the first line.
+    /// Reads and checks the first line; a byte order mark in front of it is passed over.
     ///
     /// # Errors
     /// When it is not that of an export that this program knows.
@@ -166,7 +169,11 @@ impl<R: BufRead> ImportLines<R> {
             entities: Option<u64>,
         }
         let mut lines = ImportLines { input, line: 0, bytes: 0, promised: None };
-        let text = lines.next_line()?.unwrap_or_default();
+        let mut text = lines.next_line()?.unwrap_or_default();
+        // What an editor may put in front of a file, and what says nothing.
+        if text.starts_with(BYTE_ORDER_MARK) {
+            text.drain(..BYTE_ORDER_MARK.len_utf8());
+        }
         let wrong = |reason: String| ToolError::Line { line: 1, reason };
         let head: Head = read_object(&text)
             .map_err(|reason| wrong(format!("expected the first line of an export of layer1: {reason}")))?;
@@ -205,6 +212,17 @@ impl<R: BufRead> ImportLines<R> {
         Ok(Some(Job::Import { lines, first, existing }))
     }
 
+    /// Whether the input is text of two bytes a character, as some editors save it.
+    fn begins_with_utf16(&mut self) -> io::Result<bool> {
+        loop {
+            match self.input.fill_buf() {
+                Ok(bytes) => return Ok(bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     fn compare_with_promise(&self) -> Result<(), ToolError> {
         let found = self.line.saturating_sub(1);
         match self.promised {
@@ -221,6 +239,10 @@ impl<R: BufRead> ImportLines<R> {
     fn next_line(&mut self) -> Result<Option<String>, ToolError> {
         let mut line = String::new();
         let limit = LINE_BYTES_MAX as u64 + 1;
+        if self.line == 0 && self.begins_with_utf16()? {
+            let reason = "expected UTF-8, found the byte order mark of UTF-16: save it as UTF-8, as with iconv -f UTF-16 -t UTF-8";
+            return Err(ToolError::Line { line: 1, reason: reason.into() });
+        }
         let read = self.input.by_ref().take(limit).read_line(&mut line).map_err(|error| match error.kind() {
             // A reader of lines says this and not where.
             io::ErrorKind::InvalidData => ToolError::Line { line: self.line + 1, reason: "expected UTF-8".into() },

@@ -1,0 +1,21 @@
+//! Reading what a host of another version may say otherwise: a member that is missing, `null`, or of another
+//! type is empty, and members that are not known are passed over. What is shown in part beats nothing.
+
+use bulkhead_protocol::Json;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+
+/// The member, or what is empty of its kind.
+pub(crate) fn or_empty<'de, D: Deserializer<'de>, T: Default + DeserializeOwned>(from: D) -> Result<T, D::Error> {
+    Ok(Json::deserialize(from)?.read().unwrap_or_default())
+}
+
+/// The elements of a list that can be read.
+pub(crate) fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Vec<T>, D::Error> {
+    let all: Vec<Json> = or_empty(from)?;
+    Ok(all.iter().filter_map(|one| one.read().ok()).collect())
+}
+
+/// The member, `null` included: only one that is missing is none.
+pub(crate) fn as_it_is<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(from).map(Some)
+}
