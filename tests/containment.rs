@@ -1,7 +1,7 @@
 //! No process of a module outlives its stop, its crash, or the end of the host, however far it ran:
 //! as root and as an ordinary user, with control groups where they may be used and without.
 
-use bulkhead_tests::{Caller, World, is_alive, is_root, kill, wait_until_gone};
+use bulkhead_tests::{Caller, World, copy_program, is_alive, is_root, kill, wait_until_gone};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -121,7 +121,7 @@ fn kill_9_of_the_guardian_leaves_nothing_and_everything_is_started_again() {
 }
 
 #[test]
-fn a_module_that_dies_of_its_guardians_death_is_not_said_to_have_crashed_by_itself() {
+fn a_module_that_dies_of_its_guardians_death_is_not_said_to_have_crashed() {
     for mut world in worlds() {
         let (mut client, family) = start_family(&mut world);
         let guardian = client.guardian_pid();
@@ -132,9 +132,70 @@ fn a_module_that_dies_of_its_guardians_death_is_not_said_to_have_crashed_by_itse
         world.host().signal(Signal::SIGCONT);
         client.wait_ready("bad");
         let crashes = client.supervisor("crashes", json!({ "name": "bad" }));
-        assert!(crashes.to_string().contains("the guardian process ended"), "{crashes:#}");
+        assert!(!crashes.to_string().contains("reason"), "{crashes:#}");
+        let status = client.status("bad");
+        assert!(status["last_exit"].to_string().contains("the guardian process ended"), "{status:#}");
         world.stop();
     }
+}
+
+#[test]
+fn the_guardians_death_again_and_again_counts_for_no_module() {
+    for mut world in worlds() {
+        world.module("bad", "misbehave", "").start();
+        let mut client = world.client();
+        for _ in 0..8 {
+            client.wait_ready("bad");
+            let (guardian, module) = (client.guardian_pid(), client.pid("bad"));
+            kill(guardian, Signal::SIGKILL);
+            wait_until_gone(&[guardian, module]);
+            client.until_status("bad", "it is started again", |status| {
+                let reason = status["reason"].as_str().unwrap_or_default();
+                assert!(!reason.contains("backoff") && !reason.contains("crash_loop"), "{status:#}");
+                status["state"] == "ready"
+            });
+        }
+        let status = client.status("bad");
+        assert_eq!(status["restarts"], 0, "{status:#}");
+        let crashes = client.supervisor("crashes", json!({ "name": "bad" }));
+        assert!(!crashes.to_string().contains("reason"), "{crashes:#}");
+        world.stop();
+    }
+}
+
+#[test]
+fn a_runtime_that_is_away_costs_its_modules_no_more_than_that() {
+    let world = World::new();
+    let runtime = world.path("module-runtime");
+    copy_program("module-runtime", &runtime);
+    let mut world = world.env("BULKHEAD_RUNTIME", &runtime.display().to_string());
+    world.module("bad", "misbehave", "");
+    world.manifest("line", "name = \"line\"\ntype = \"filter\"\ncommand = [\"cat\"]");
+    world.start();
+    let mut client = world.client();
+    client.wait_ready("bad");
+    client.wait_ready("line");
+    let away = world.path("away");
+    std::fs::rename(&runtime, &away).unwrap();
+
+    // The guardian still runs, and starts what is a program by itself.
+    kill(client.pid("line"), Signal::SIGKILL);
+    let waits = |status: &Value| {
+        status["state"] == "waiting" && status["reason"].as_str().unwrap_or_default().contains("module-runtime")
+    };
+    client.until_status("line", "it waits for its runtime", waits);
+    client.supervisor("restart", json!({ "name": "bad" }));
+
+    kill(client.guardian_pid(), Signal::SIGKILL);
+    client.until_status("bad", "it waits for the guardian", waits);
+    client.until_status("line", "it waits for the guardian", waits);
+
+    std::fs::rename(&away, &runtime).unwrap();
+    client.wait_ready("bad");
+    client.wait_ready("line");
+    assert_eq!(client.status("bad")["restarts"], 0);
+    assert_eq!(client.status("line")["restarts"], 1, "it was killed once");
+    world.stop();
 }
 
 #[test]

@@ -37,6 +37,22 @@ pub enum Order {
     },
 }
 
+/// Most processes that one record of the leaders' families has.
+pub const FAMILY_MAX: usize = 2000;
+
+/// A process below a leader. Number and start time name it for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Relative {
+    /// Its number.
+    pub pid: i32,
+    /// Clock ticks after boot.
+    #[serde(rename = "t")]
+    pub started: u64,
+    /// The session that it is in.
+    #[serde(rename = "s")]
+    pub session: i32,
+}
+
 /// How to start one process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spawn {
@@ -52,11 +68,30 @@ pub struct Spawn {
     pub env: Vec<(String, String)>,
     /// Whether a fourth descriptor came along.
     pub channel: bool,
+    /// Whether the program is one of the host's own, so that it is not the module's fault if it cannot be run.
+    pub is_host_program: bool,
     /// Most private writable memory of one process, in bytes (`RLIMIT_DATA`).
     pub memory_bytes_max: Option<u64>,
+    /// By how much its `oom_score_adj` is above the guardian's, so that the kernel's memory killer takes it,
+    /// and what it starts, before the guardian and the host.
+    pub oom_score: u16,
     /// Name of the run's control group below the guardian's, where groups are in use; without it
     /// the guardian takes one from the run's number.
     pub cgroup: Option<String>,
+}
+
+/// Why a program could not be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// Something about the module's own files or settings: another try would fail as well.
+    Lasting,
+    /// Something about the module's own files that may pass.
+    Passing,
+    /// The system has no descriptor, memory or process for it just now: others would fare no better.
+    Lack,
+    /// Something of the host's own, such as a program, is not there or cannot be used.
+    HostPart,
 }
 
 /// Guardian to host.
@@ -72,6 +107,23 @@ pub enum Report {
         cgroup: Option<String>,
         /// Process id of the guardian.
         pid: i32,
+        /// Files with a line `oom_kill` that counts what the kernel's memory killer took: of the memory group that
+        /// host and guardian are in, and of the machine.
+        memory_counters: Vec<String>,
+    },
+    /// The processes that are below the leaders now, at most [`FAMILY_MAX`]; instead of those of the last report.
+    Family {
+        /// Who.
+        processes: Vec<Relative>,
+    },
+    /// One of these counters rose, or that of a run.
+    MemoryKills,
+    /// The process is in a memory group of its own.
+    MemoryGroup {
+        /// Which run.
+        run: u64,
+        /// The file with the group's counter.
+        counter: String,
     },
     /// The program runs.
     Spawned {
@@ -84,8 +136,8 @@ pub enum Report {
     SpawnFailed {
         /// Which run.
         run: u64,
-        /// Whether another try may succeed.
-        permanent: bool,
+        /// Whose fault that is, and whether another try may succeed.
+        fault: Fault,
         /// The reason, for people.
         message: String,
     },

@@ -177,7 +177,15 @@ impl World {
     /// # Panics
     /// When it does not come up.
     pub fn start(&mut self) -> &mut World {
-        let mut host = Host::start(self.run_command());
+        self.start_as(self.run_command())
+    }
+
+    /// Starts the host by another command than [`World::run_command`], and waits until it is up.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start_as(&mut self, command: Command) -> &mut World {
+        let mut host = Host::start(command);
         host.wait_until_up(&self.notify);
         self.host = Some(host);
         self
@@ -222,6 +230,11 @@ impl World {
         let mut host = self.host.take().expect("the host was started");
         host.signal(signal);
         host.wait()
+    }
+
+    /// Waits for the end of the host, which something else brings about.
+    pub fn wait_for_host(&mut self) -> Ended {
+        self.host.take().expect("the host was started").wait()
     }
 
     /// The processes of this world that run.

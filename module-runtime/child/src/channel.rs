@@ -31,6 +31,7 @@ impl Channel {
         if OPENED.swap(true, Ordering::SeqCst) {
             return Err("a module runs once in a process, and this one runs already".into());
         }
+        crate::log::keep_standard_error();
         copies::mark().map_err(|error| format!("cannot mark this process as the one of the channel: {error}"))?;
         match std::env::var(CHANNEL_VARIABLE) {
             Ok(number) => Channel::inherited(&number),

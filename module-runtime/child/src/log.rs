@@ -2,10 +2,18 @@
 //! there is no standard error of one's own, lines go where [`redirect`] says.
 
 use std::fmt::Arguments;
-use std::io::Write;
+#[cfg(unix)]
+use std::fs::File;
+use std::io::{self, Write};
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
 
 static SINK: OnceLock<fn(Level, &str)> = OnceLock::new();
+
+/// Standard error as the process found it.
+#[cfg(unix)]
+static OWN: OnceLock<File> = OnceLock::new();
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +69,33 @@ pub fn line(level: Level, message: Arguments<'_>) {
     SINK.get().copied().unwrap_or(to_standard_error)(level, &message.to_string());
 }
 
+/// Keeps standard error for what is said here, whatever becomes of descriptor 2: a module may close it, and what
+/// it opens next gets that number. To be called before any of its code runs.
+#[cfg(unix)]
+pub fn keep_standard_error() {
+    // Without a descriptor to be had, the one that is there must do.
+    if let Ok(own) = io::stderr().as_fd().try_clone_to_owned() {
+        let _ = OWN.set(own.into());
+    }
+}
+
+/// What [`keep_standard_error`] kept.
+#[cfg(unix)]
+pub fn kept_standard_error() -> Option<BorrowedFd<'static>> {
+    OWN.get().map(File::as_fd)
+}
+
 /// Writes one line to standard error, whatever [`redirect`] said. One that is gone is no reason to fail.
 pub fn to_standard_error(level: Level, message: &str) {
     let mut line = format(level, message);
     line.push('\n');
     // One call, so that lines of different threads do not mix.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    #[cfg(unix)]
+    if let Some(mut own) = OWN.get() {
+        let _ = own.write_all(line.as_bytes());
+        return;
+    }
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 fn format(level: Level, message: &str) -> String {

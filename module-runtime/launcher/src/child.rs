@@ -85,6 +85,8 @@ pub(crate) struct Launch {
     /// The folder of the module's own, and the one that it is in.
     data: Option<(CString, Option<CString>)>,
     memory_bytes_max: Option<u64>,
+    /// As a text for `oom_score_adj`.
+    oom_score: String,
 }
 
 impl Launch {
@@ -112,7 +114,8 @@ impl Launch {
             None => None,
             Some(folder) => Some((path(folder)?, folder.parent().map(path).transpose()?)),
         };
-        Ok(Launch { argv, env, cwd, data, memory_bytes_max: spawn.memory_bytes_max })
+        let oom_score = crate::memory::score(spawn.oom_score).to_string();
+        Ok(Launch { argv, env, cwd, data, memory_bytes_max: spawn.memory_bytes_max, oom_score })
     }
 
     /// Forks. Returns the child's process id and the pipe that [`progress`] reads.
@@ -136,6 +139,7 @@ impl Launch {
                 .map(|(folder, parent)| (folder.as_ptr(), parent.as_ref().map_or(null(), |parent| parent.as_ptr()))),
             descriptors: &descriptors,
             memory_bytes_max: self.memory_bytes_max,
+            oom_score: self.oom_score.as_bytes(),
             guardian: nix::unistd::getpid().as_raw(),
         };
         // SAFETY: the guardian has one thread, so the child's copy of memory is consistent, and the
@@ -205,6 +209,7 @@ struct Plan<'a> {
     data: Option<(*const c_char, *const c_char)>,
     descriptors: &'a [RawFd],
     memory_bytes_max: Option<u64>,
+    oom_score: &'a [u8],
     guardian: pid_t,
 }
 
@@ -262,6 +267,7 @@ impl<'a> Plan<'a> {
     }
 
     fn limit(&self) -> bool {
+        self.raise_oom_score();
         let soft_max = |resource, most: rlim_t| {
             // A limit that is already lower stays: raising it takes a privilege.
             getrlimit(resource).and_then(|(soft, hard)| setrlimit(resource, soft.min(most), hard))
@@ -275,6 +281,20 @@ impl<'a> Plan<'a> {
                 setrlimit(Resource::RLIMIT_DATA, bytes, bytes)
             });
         done.is_ok()
+    }
+
+    /// To raise it is allowed to everyone. Where it fails all the same, which the guardian has said at its start,
+    /// the module runs: the score decides nothing until memory runs out.
+    fn raise_oom_score(&self) {
+        // SAFETY: the path is NUL-terminated, the text is alive and as long as is said, and the descriptor is
+        // the one that was just opened.
+        unsafe {
+            let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+            if file >= 0 {
+                libc::write(file, self.oom_score.as_ptr().cast(), self.oom_score.len());
+                libc::close(file);
+            }
+        }
     }
 
     /// It is the child that makes the folder: a disk that does not answer keeps nothing waiting but this start.

@@ -11,8 +11,9 @@
 use crate::cgroup::Group;
 use crate::descent::descend;
 use crate::guardian::Guardian;
+use crate::memory;
 use crate::processes::{Process, walk};
-use crate::run::State;
+use crate::run::{MemoryGroup, State};
 use crate::sys::{self, Waited};
 use bulkhead_protocol::guardian::Report;
 use libc::{SIGKILL, pid_t};
@@ -31,6 +32,9 @@ pub(crate) const STRAY_LOOK_EVERY: Duration = Duration::from_secs(2);
 /// So many rounds that each found new processes, and the tree is stopped before it is killed.
 const STUBBORN_ROUNDS: u32 = 2;
 
+/// After so long a leader is held to be in the control group in which it stays.
+const SETTLED_AFTER: Duration = Duration::from_millis(200);
+
 /// After so long a person should know that something cannot be killed.
 const COMPLAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -48,6 +52,9 @@ impl Guardian {
     /// Reaps who has ended, kills who has outlived his leader, and reports the runs that are gone.
     pub(crate) fn clear(&mut self) {
         let due = self.next_look.is_some_and(|at| at <= Instant::now());
+        if due && self.look_delay.is_zero() {
+            self.look_at_memory();
+        }
         let orphan_ended = self.reap();
         let clearing = self.runs.values().any(|run| run.is_clearing());
         if !(due || orphan_ended || clearing || self.ending.is_some()) {
@@ -71,6 +78,47 @@ impl Guardian {
         }
     }
 
+    /// Tells the host which runs have a counter of kills of their own. True while that is not known of all.
+    pub(crate) fn learn_memory_groups(&mut self) -> bool {
+        let mut unknown = false;
+        for (number, run) in self.runs.iter_mut().filter(|(_, run)| matches!(run.memory, MemoryGroup::Unknown)) {
+            match run.state {
+                State::Clearing { .. } | State::Failing(_) => continue,
+                // A script that moves itself into a group needs a moment before it is its module's program.
+                State::Running if run.started.elapsed() >= SETTLED_AFTER => {}
+                State::Starting { .. } | State::Running => {
+                    unknown = true;
+                    continue;
+                }
+            }
+            run.memory = match self.memory.own_of(run.pid) {
+                None => MemoryGroup::Shared,
+                Some(counter) => {
+                    let text = counter.to_string_lossy().into_owned();
+                    self.pair.report(&Report::MemoryGroup { run: *number, counter: text });
+                    let seen = memory::kills(&counter).unwrap_or(0);
+                    MemoryGroup::Own(counter, seen)
+                }
+            };
+        }
+        unknown
+    }
+
+    /// Tells the host whether the kernel's memory killer was at work.
+    fn look_at_memory(&mut self) {
+        let mut risen = self.memory.have_risen();
+        for run in self.runs.values_mut().filter(|run| matches!(run.state, State::Running)) {
+            if let MemoryGroup::Own(counter, seen) = &mut run.memory {
+                let now = memory::kills(counter).unwrap_or(*seen);
+                risen |= now > *seen;
+                *seen = now;
+            }
+        }
+        if risen {
+            self.pair.report(&Report::MemoryKills);
+        }
+    }
+
     /// Reaps every child that has ended. True if one of them was no leader.
     fn reap(&mut self) -> bool {
         let mut orphan_ended = false;
@@ -85,10 +133,10 @@ impl Guardian {
                 self.pair.report(&Report::Spawned { run: number, pid: ended.pid });
             }
             if let State::Failing(failure) = &run.state {
-                let (message, permanent) = (failure.message.clone(), failure.permanent);
+                let (message, fault) = (failure.message.clone(), failure.fault);
                 run.group.take().inspect(|group| group.remove());
                 self.runs.remove(&number);
-                self.pair.report(&Report::SpawnFailed { run: number, permanent, message });
+                self.pair.report(&Report::SpawnFailed { run: number, fault, message });
                 continue;
             }
             run.state = State::Clearing { since: Instant::now(), complained: false };

@@ -4,6 +4,7 @@
 //! it words the message and decides nothing else.
 
 use crate::child::Stage;
+use bulkhead_protocol::guardian::Fault;
 use libc::c_int;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
@@ -20,23 +21,24 @@ const HEAD_BYTES: u64 = 256;
 pub(crate) struct Failure {
     /// The reason, for people.
     pub(crate) message: String,
-    /// Trying again is of no use.
-    pub(crate) permanent: bool,
+    /// Whose fault it is, and whether trying again is of use.
+    pub(crate) fault: Fault,
 }
 
 impl Failure {
     /// Something is wrong with the order itself.
     pub(crate) fn permanent(message: String) -> Failure {
-        Failure { message: cut(message), permanent: true }
+        Failure { message: cut(message), fault: Fault::Lasting }
     }
 
     /// The guardian lacks something just now: a descriptor, memory, room for a process.
     pub(crate) fn lack(what: &str, error: &io::Error) -> Failure {
-        Failure { message: cut(format!("{what}: {error}")), permanent: false }
+        Failure { message: cut(format!("{what}: {error}")), fault: Fault::Lack }
     }
 
     /// A step between fork and exec failed.
-    pub(crate) fn in_child(stage: Stage, errno: c_int, program: &str, cwd: &str) -> Failure {
+    pub(crate) fn in_child(stage: Stage, errno: c_int, spawn: &Started) -> Failure {
+        let Started { program, cwd, .. } = spawn;
         let error = io::Error::from_raw_os_error(errno);
         let message = match stage {
             Stage::Session => format!("cannot prepare the process: {error}"),
@@ -46,8 +48,39 @@ impl Failure {
             Stage::Directory => format!("working directory '{cwd}' cannot be entered: {}", reason(errno)),
             Stage::Exec => in_exec(errno, program),
         };
-        let depends_on_files = matches!(stage, Stage::Directory | Stage::Exec);
-        Failure { message: cut(message), permanent: depends_on_files && !may_pass(errno) }
+        let fault = match stage {
+            Stage::Session | Stage::Descriptors | Stage::Limits => Fault::Lack,
+            Stage::Data => Fault::HostPart,
+            Stage::Exec if spawn.is_host_program => Fault::HostPart,
+            Stage::Directory | Stage::Exec if is_lack(errno, spawn.memory_is_limited) => Fault::Lack,
+            Stage::Directory | Stage::Exec if may_pass(errno) => Fault::Passing,
+            Stage::Directory | Stage::Exec => Fault::Lasting,
+        };
+        Failure { message: cut(message), fault }
+    }
+}
+
+/// What is remembered of an order to start a program, for the case that it fails.
+pub(crate) struct Started {
+    pub(crate) program: String,
+    pub(crate) cwd: String,
+    pub(crate) is_host_program: bool,
+    pub(crate) memory_is_limited: bool,
+}
+
+impl Started {
+    /// A program of a module's own, started where its module is.
+    pub(crate) fn of_module(program: &str) -> Started {
+        Started { program: program.to_owned(), cwd: String::new(), is_host_program: false, memory_is_limited: true }
+    }
+}
+
+/// Whether it is the system that lacks something. Memory may be what the module itself may not have.
+fn is_lack(errno: c_int, memory_is_limited: bool) -> bool {
+    match errno {
+        libc::EAGAIN | libc::EMFILE | libc::ENFILE | libc::ENOBUFS => true,
+        libc::ENOMEM => !memory_is_limited,
+        _ => false,
     }
 }
 
@@ -184,19 +217,41 @@ mod tests {
         assert_eq!(interpreter(b"\x7fELF"), None);
     }
 
+    fn failed(stage: Stage, errno: c_int, is_host_program: bool, memory_is_limited: bool) -> Fault {
+        let (program, cwd) = ("/nonexistent/x".to_owned(), "/nonexistent".to_owned());
+        Failure::in_child(stage, errno, &Started { program, cwd, is_host_program, memory_is_limited }).fault
+    }
+
     #[test]
-    fn a_lack_of_room_may_pass_and_a_missing_file_does_not() {
-        assert!(!Failure::in_child(Stage::Exec, libc::EAGAIN, "/bin/x", "/").permanent);
-        assert!(!Failure::in_child(Stage::Exec, libc::ETXTBSY, "/bin/x", "/").permanent);
-        assert!(!Failure::in_child(Stage::Session, libc::EPERM, "/bin/x", "/").permanent);
-        assert!(Failure::in_child(Stage::Exec, libc::ENOENT, "/nonexistent", "/").permanent);
-        assert!(Failure::in_child(Stage::Directory, libc::ENOENT, "/bin/x", "/nonexistent").permanent);
+    fn what_the_system_lacks_is_no_fault_of_the_module() {
+        for errno in [libc::EAGAIN, libc::EMFILE, libc::ENFILE, libc::ENOMEM] {
+            assert_eq!(failed(Stage::Exec, errno, false, false), Fault::Lack);
+            assert_eq!(failed(Stage::Session, errno, false, false), Fault::Lack);
+        }
+        assert_eq!(failed(Stage::Exec, libc::ENOMEM, false, true), Fault::Passing, "its own limit");
+        assert_eq!(failed(Stage::Limits, libc::EPERM, false, false), Fault::Lack);
+    }
+
+    #[test]
+    fn a_program_of_the_hosts_own_that_is_away_is_no_fault_of_the_module() {
+        for errno in [libc::ENOENT, libc::ETXTBSY, libc::EACCES, libc::ENOEXEC] {
+            assert_eq!(failed(Stage::Exec, errno, true, false), Fault::HostPart);
+        }
+        assert_eq!(failed(Stage::Directory, libc::ENOENT, true, false), Fault::Lasting);
+    }
+
+    #[test]
+    fn what_is_written_just_now_may_pass_and_a_missing_file_does_not() {
+        assert_eq!(failed(Stage::Exec, libc::ETXTBSY, false, false), Fault::Passing);
+        assert_eq!(failed(Stage::Exec, libc::ENOENT, false, false), Fault::Lasting);
+        assert_eq!(failed(Stage::Directory, libc::ENOENT, false, false), Fault::Lasting);
     }
 
     #[test]
     fn a_message_stays_short_however_long_the_name_is() {
         let long = "ä".repeat(10_000);
-        let failure = Failure::in_child(Stage::Exec, libc::ENOENT, &long, "/");
+        let spawn = Started { program: long, cwd: "/".into(), is_host_program: false, memory_is_limited: false };
+        let failure = Failure::in_child(Stage::Exec, libc::ENOENT, &spawn);
         assert!(failure.message.len() <= MESSAGE_BYTES_MAX + '…'.len_utf8());
     }
 }

@@ -26,6 +26,7 @@ mod tail;
 
 use crate::failure::Failure;
 use bulkhead_child::{Channel, EXIT_PERMANENT, End, Error, Pending, Wire, log, read_init};
+use bulkhead_protocol::guardian::Fault;
 use bulkhead_protocol::init::FEATURE_CONCURRENT;
 use bulkhead_protocol::{Init, Json, PROTOCOL_VERSION, Ready, Request};
 use children::Children;
@@ -163,7 +164,7 @@ fn start(settings: &Settings, wire: &mut Wire, request: &Request) -> Result<(Rea
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
         let error = Error::failed(failure.message);
-        if failure.permanent { error.permanent() } else { error }
+        if failure.fault == Fault::Lasting { error.permanent() } else { error }
     }
 }
 

@@ -10,6 +10,8 @@ use crate::child::Launch;
 use crate::clearing::STRAY_LOOK_EVERY;
 use crate::descent::OwnChildren;
 use crate::failure::Failure;
+use crate::family::Family;
+use crate::memory::{self, Counters};
 use crate::pair::Pair;
 use crate::run::{Run, State};
 use crate::sys;
@@ -41,6 +43,8 @@ pub(crate) struct Guardian {
     pub(crate) own_pid: pid_t,
     pub(crate) base: Option<Base>,
     pub(crate) children: OwnChildren,
+    pub(crate) memory: Counters,
+    pub(crate) family: Family,
     /// When to look again for processes to kill, and how long to wait after that.
     pub(crate) next_look: Option<Instant>,
     pub(crate) look_delay: Duration,
@@ -98,12 +102,20 @@ impl Guardian {
         let base = choose_containment()?;
         let children = OwnChildren::open().map_err(|error| format!("cannot read the list of children: {error}"))?;
         let own_pid = nix::unistd::getpid().as_raw();
+        if let Err(error) = memory::check_scores() {
+            sys::say(&format!(
+                "cannot write /proc/self/oom_score_adj, so modules are not taken first when memory runs out: {error}"
+            ));
+        }
+        let memory = Counters::of_this_process();
         let mut guardian = Guardian {
             pair,
             runs: BTreeMap::new(),
             own_pid,
             base,
             children,
+            memory,
+            family: Family::default(),
             next_look: None,
             look_delay: Duration::ZERO,
             stubborn: 0,
@@ -117,6 +129,7 @@ impl Guardian {
             containment: if guardian.base.is_some() { "cgroup" } else { "subreaper" }.to_owned(),
             cgroup: guardian.base.as_ref().map(|base| base.path().to_string_lossy().into_owned()),
             pid: own_pid,
+            memory_counters: guardian.memory.files(),
         });
         Ok(guardian)
     }
@@ -147,6 +160,7 @@ impl Guardian {
             if wakeup.children || self.next_look.is_some_and(|at| at <= Instant::now()) {
                 self.clear();
             }
+            self.look_at_families();
             if wakeup.pair {
                 self.pair.flush();
                 self.take_orders();
@@ -177,6 +191,7 @@ impl Guardian {
         let deadline = self
             .next_look
             .into_iter()
+            .chain(self.family.next_look)
             .chain(self.ending.map(|(deadline, _)| deadline).filter(|deadline| *deadline > Instant::now()))
             .min();
         let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
@@ -217,9 +232,10 @@ impl Guardian {
             Ok(run) => {
                 self.runs.insert(number, run);
                 self.next_look.get_or_insert(Instant::now() + STRAY_LOOK_EVERY);
+                self.family.begin();
             }
-            Err(Failure { message, permanent }) => {
-                self.pair.report(&Report::SpawnFailed { run: number, permanent, message });
+            Err(Failure { message, fault }) => {
+                self.pair.report(&Report::SpawnFailed { run: number, fault, message });
             }
         }
     }

@@ -81,6 +81,11 @@ impl Pair {
         self.closed
     }
 
+    /// Whether the host has not read what was reported before.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
     /// Nothing is sent or received from now on.
     pub(crate) fn close(&mut self) {
         self.closed = true;

@@ -32,8 +32,10 @@ pub(crate) fn family(_: &mut Misbehave, _: &mut Context<'_>, args: &Json) -> Res
         ignore_term: bool,
         #[serde(default)]
         hold_channel: bool,
+        #[serde(default)]
+        no_environment: bool,
     }
-    let Args { count, ignore_term, hold_channel } = arguments(args)?;
+    let Args { count, ignore_term, hold_channel, no_environment } = arguments(args)?;
     let held = raw::output().try_clone()?;
     if hold_channel {
         fcntl(&held, FcntlArg::F_SETFD(FdFlag::empty())).map_err(io::Error::from)?;
@@ -43,6 +45,9 @@ pub(crate) fn family(_: &mut Misbehave, _: &mut Context<'_>, args: &Json) -> Res
     for _ in 0..count.unwrap_or(3) {
         // Its standard input carries our standard output, as its own standard output carries the answer.
         let mut command = this_program(&["middle", deaf])?;
+        if no_environment {
+            command.env_clear();
+        }
         command.stdin(Stdio::from(io::stdout().as_fd().try_clone_to_owned()?)).stdout(Stdio::piped());
         let mut middle = command.spawn()?;
         let mut line = String::new();

@@ -5,7 +5,7 @@ use crate::{
     exit::{Exit, Halt},
 };
 use bulkhead_config::{Flags, HostConfig, Loaded, LogLevel, Surroundings};
-use bulkhead_supervisor::{Options, Supervisor};
+use bulkhead_supervisor::{Options, Supervisor, take_over_process};
 use std::io::IsTerminal;
 
 /// Runs the daemon until it is told to stop.
@@ -13,6 +13,7 @@ use std::io::IsTerminal;
 /// # Errors
 /// When it cannot start, with the reason.
 pub(crate) fn run(flags: Flags) -> Result<Exit, Halt> {
+    take_over_process();
     let Some(loaded) = config::load(flags.clone()) else { return Ok(Exit::Usage) };
     log_to_stderr(loaded.host.log_level);
     say_what_runs(&loaded);

@@ -101,6 +101,7 @@ pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
     key("resources.memory_limit", Replaces, |m| {
         Slot::OptionalSize(&mut m.resources.memory_limit, MIB as u64..=1024 * GIB as u64)
     }),
+    key("resources.oom_score", Replaces, |m| Slot::Count(&mut m.resources.oom_score, 1..=1000)),
     key("resources.storage_quota", Replaces, |m| {
         Slot::OptionalSize(&mut m.resources.storage_quota, KIB as u64..=1024 * GIB as u64)
     }),

@@ -104,7 +104,7 @@ pub struct Limits {
 }
 
 /// What the processes of a module may use.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resources {
     /// Bytes of data that each process may have; none: no limit (none).
     pub memory_limit: Option<u64>,
@@ -112,6 +112,15 @@ pub struct Resources {
     pub cpu_time_limit: Option<Duration>,
     /// Bytes that the entities which it created may hold; none: no limit (none).
     pub storage_quota: Option<u64>,
+    /// By how much the kernel's memory killer prefers its processes to the host, in thousandths of the memory
+    /// that there is (500).
+    pub oom_score: usize,
+}
+
+impl Default for Resources {
+    fn default() -> Resources {
+        Resources { memory_limit: None, cpu_time_limit: None, storage_quota: None, oom_score: 500 }
+    }
 }
 
 /// What a module may do beyond answering. Nothing is granted that is not written.

@@ -37,6 +37,13 @@ impl Draft<ModuleConfig> {
     /// Checks values that depend on each other.
     pub(crate) fn check(&self, surroundings: &Surroundings, problems: &mut Vec<Problem>) {
         self.check_length(surroundings, problems);
+        if self.config.folder.to_str().is_none() {
+            let message = format!(
+                "expected a folder whose path is UTF-8, found {}; what is in it could not be named to its process, rename it",
+                self.config.folder.display()
+            );
+            problems.push(self.problem(&["module.name"], &message));
+        }
         let restart = &self.config.restart;
         if restart.delay_max < restart.delay_initial {
             let message = format!(
@@ -116,6 +123,13 @@ impl Draft<HostConfig> {
                 logs.line_bytes_max, logs.file_bytes_max
             );
             problems.push(self.problem_at(&["logs.file_bytes_max", "logs.line_bytes_max"], "", &message));
+        }
+        if self.config.state_dir.to_str().is_none() {
+            let message = format!(
+                "host.state_dir: expected a path in UTF-8, found {}; the modules could not be told where their data is",
+                self.config.state_dir.display()
+            );
+            problems.push(self.problem_at(&["host.state_dir"], "", &message));
         }
         if let Err(message) = check_socket(&self.config.socket) {
             problems.push(self.problem_at(&["host.socket"], "", &message));

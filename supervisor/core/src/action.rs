@@ -164,6 +164,17 @@ pub struct Evidence {
     pub stderr: Vec<String>,
     /// Requests that had not been written to its channel completely.
     pub unsent: Vec<RequestId>,
+    /// Whether the kernel's memory killer ended it.
+    pub memory_kill: Option<MemoryKill>,
+}
+
+/// That the kernel's memory killer ended a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryKill {
+    /// It was at work in the process's own memory group.
+    Certain,
+    /// It was at work at that time.
+    Probable,
 }
 
 /// One crash, with what was in flight.

@@ -33,6 +33,7 @@ impl Core {
     pub fn audit(&self) -> Counts {
         let timers = self.audit_modules() + self.audit_runs() + self.audit_requests() + self.audit_waiters();
         let timers = timers + self.audit_operations() + self.audit_streams();
+        let timers = timers + self.lacks.audit(|at, timer| self.timers.contains(at, timer));
         self.audit_keys();
         self.audit_directory();
         self.audit_starts();
@@ -52,6 +53,9 @@ impl Core {
                     SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
                         assert!(self.timers.contains(*until, Timer::Start(*id, slot.id)), "no timer: {slot:?}");
                         timers += 1;
+                    }
+                    SlotState::Vacant(Vacancy::Lacking(lack)) => {
+                        assert!(self.lacks.contains(*lack), "it waits for what is there: {slot:?}");
                     }
                     SlotState::Vacant(vacancy) => assert_ne!(*vacancy, Vacancy::Ordered, "nobody carries it out"),
                     SlotState::Occupied(run) | SlotState::Clearing { run, .. } => {

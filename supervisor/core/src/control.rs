@@ -120,6 +120,7 @@ impl Core {
                         | Vacancy::Failed(_)
                         | Vacancy::GaveUp(_)
                         | Vacancy::Requires(_)
+                        | Vacancy::Lacking(_)
                         | Vacancy::Ordered => {}
                     }
                     *vacancy = Vacancy::Stopped;
@@ -219,7 +220,9 @@ impl Core {
                     self.starts.leave(*ticket);
                     slot.state = SlotState::Vacant(Vacancy::Stopped);
                 }
-                SlotState::Vacant(Vacancy::Requires(_)) => slot.state = SlotState::Vacant(Vacancy::Stopped),
+                SlotState::Vacant(Vacancy::Requires(_) | Vacancy::Lacking(_)) => {
+                    slot.state = SlotState::Vacant(Vacancy::Stopped);
+                }
                 SlotState::Vacant(_) => {}
                 SlotState::Clearing { next, .. } => *next = Vacancy::Stopped,
             }

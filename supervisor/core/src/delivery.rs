@@ -44,7 +44,7 @@ impl Core {
         for (at, id) in in_flight.into_iter().enumerate() {
             let run = &self.runs[&run_id];
             let here = how_far(run, id, &self.requests[&id], at, end.evidence.unsent.contains(&id));
-            let blames = here != Delivery::NotStarted && end.verdict != Verdict::Commanded;
+            let blames = here != Delivery::NotStarted && end.is_crash();
             let is_counted = blames && !run.knows_the_guilty();
             self.undo(now, id, "the process that had it has ended");
             let pending = self.requests.get_mut(&id).expect("it is in flight");
@@ -94,7 +94,7 @@ impl Core {
             self.answer(id, Failure::new(ErrorCode::ModuleCrashed, end.reason).into());
             return false;
         }
-        if end.verdict != Verdict::Commanded && pending.crashes >= self.crashes_max(pending) {
+        if end.is_crash() && pending.crashes >= self.crashes_max(pending) {
             self.quarantine(id, &name, end);
             return false;
         }
@@ -109,6 +109,7 @@ impl Core {
         }
         let (code, what) = match end.verdict {
             Verdict::Commanded => (ErrorCode::ModuleUnavailable, "was stopped".to_owned()),
+            Verdict::Lost => (ErrorCode::ModuleCrashed, format!("was ended ({})", end.reason)),
             // It had said that it would end, and so had not begun with what it leaves behind.
             Verdict::Clean => (ErrorCode::ModuleCrashed, format!("ended ({})", end.reason)),
             Verdict::Failure | Verdict::Permanent => (ErrorCode::ModuleCrashed, format!("crashed ({})", end.reason)),
@@ -180,6 +181,11 @@ impl Core {
 }
 
 impl End<'_> {
+    /// Whether what was in its hands may be to blame.
+    fn is_crash(&self) -> bool {
+        !matches!(self.verdict, Verdict::Commanded | Verdict::Lost)
+    }
+
     fn failure(&self, code: ErrorCode, reason: String, delivery: Delivery) -> Failure {
         let mut failure = Failure::new(code, reason).delivery(delivery);
         failure.exit = self.exit.cloned();

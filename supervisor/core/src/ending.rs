@@ -1,5 +1,6 @@
 //! Why a process ended, and what kind of ending that was: the table that restarts are decided from.
 
+use crate::action::MemoryKill;
 use bulkhead_protocol::Exit;
 use std::{fmt, time::Duration};
 
@@ -73,6 +74,8 @@ pub enum Verdict {
     Failure,
     /// Trying again would be in vain.
     Permanent,
+    /// A part of the host's own failed and took it along, or kept it from starting: that is not counted.
+    Lost,
 }
 
 /// The exit code by which a module says that trying again would be in vain.
@@ -83,6 +86,7 @@ pub(crate) fn verdict(cause: Option<&Cause>, exit: &Exit, was_ready: bool, unans
     match (cause, exit) {
         (Some(Cause::Stop), _) => Verdict::Commanded,
         (Some(Cause::WrongProtocol(_)), _) => Verdict::Permanent,
+        (Some(Cause::GuardianLost), _) => Verdict::Lost,
         (Some(Cause::InitFailed(_)) | None, Exit::Code(EXIT_PERMANENT)) => Verdict::Permanent,
         (None, Exit::Code(0)) if was_ready && !unanswered => Verdict::Clean,
         (
@@ -92,8 +96,7 @@ pub(crate) fn verdict(cause: Option<&Cause>, exit: &Exit, was_ready: bool, unans
                 | Cause::InitFailed(_)
                 | Cause::Hung(_)
                 | Cause::Violation(_)
-                | Cause::CpuTime(_)
-                | Cause::GuardianLost,
+                | Cause::CpuTime(_),
             )
             | None,
             Exit::Code(_) | Exit::Signal(_),
@@ -115,6 +118,14 @@ pub(crate) fn describe(cause: Option<&Cause>, exit: &Exit, was_ready: bool, unan
         },
         (Some(cause), Exit::Code(code)) => format!("{cause} (exit code {code})"),
         (Some(cause), Exit::Signal(_)) => cause.to_string(),
+    }
+}
+
+/// Says that the kernel ended a process, behind how it ended.
+pub(crate) fn by_memory_killer(kill: MemoryKill) -> &'static str {
+    match kill {
+        MemoryKill::Certain => ": the kernel's memory killer took it, as the memory of its control group ran out",
+        MemoryKill::Probable => ": probably the kernel's memory killer took it, as memory ran out at that time",
     }
 }
 

@@ -50,6 +50,11 @@ impl Core {
         if let Some(thrown) = uncaught(&exit, &evidence.stderr).filter(|_| run.cause.is_none()) {
             reason = format!("{reason}: {thrown}");
         }
+        if run.cause.is_none()
+            && let Some(kill) = evidence.memory_kill
+        {
+            reason.push_str(ending::by_memory_killer(kill));
+        }
         let rules = run.spec.rules;
         if let Some(remark) = ending::describe_urging(run.urging, &exit, rules.drain_timeout, rules.term_timeout) {
             reason = remark.clone();
@@ -89,10 +94,13 @@ impl Core {
         let next = self.what_follows(now, run_id, verdict, &reason, is_explained);
         let start_failed = role == Role::Active
             && self.runs[&run_id].ready_at.is_none()
-            && !matches!((verdict, &next), (Verdict::Commanded, _) | (_, Vacancy::Ordered));
+            && !matches!((verdict, &next), (Verdict::Commanded | Verdict::Lost, _) | (_, Vacancy::Ordered));
         let is_left = matches!(next, Vacancy::Waiting { why: Why::Left, .. });
         let module = self.modules.get_mut(&module_id).expect("a module outlives its runs");
-        module.last_exit = Some((now, reason.clone()));
+        // What was never started has not ended.
+        if (verdict, &exit) != (Verdict::Lost, &None) {
+            module.last_exit = Some((now, reason.clone()));
+        }
         module.slot(slot_id).expect("a slot outlives its run").state = SlotState::Clearing { run: run_id, next };
         let makes_room = verdict == Verdict::Failure || is_left;
         let heir = if role == Role::Active && makes_room { self.take_over(module_id, slot_id) } else { None };
@@ -119,6 +127,7 @@ impl Core {
         if start_failed {
             self.start_failed(now, module_id, run_id, &reason, &last_words);
         }
+        self.tried_lacks(now, run_id, verdict == Verdict::Lost);
         self.settle(now, module_id);
         self.give_turns(now);
     }
@@ -133,7 +142,7 @@ impl Core {
         is_explained: bool,
     ) -> Vacancy {
         let run = &self.runs[&run_id];
-        let ready_for = run.ready_for();
+        let (ready_for, lack) = (run.ready_for(), run.lack);
         let has_left = run.last.is_some();
         let has_worked = run.knows_the_guilty();
         let is_awaited = has_left && self.is_awaited(run.module, run);
@@ -151,6 +160,11 @@ impl Core {
         if slot.ordered {
             return Vacancy::Ordered;
         }
+        if verdict == Verdict::Lost
+            && let Some(lack) = lack
+        {
+            return Vacancy::Lacking(lack);
+        }
         let rules = slot.spec.restart;
         let is_replaced = match rules.policy {
             Policy::Always => true,
@@ -167,6 +181,9 @@ impl Core {
                 decide(slot.restart.failed(now, ready_for, &rules, &mut slot.random), reason)
             }
             (Verdict::Commanded, _) => Vacancy::Ordered,
+            // It may have done what it was there for once.
+            (Verdict::Lost, Policy::Never) => Vacancy::Finished(reason.to_owned()),
+            (Verdict::Lost, Policy::Always | Policy::OnFailure) => Vacancy::Waiting { until: now, why: Why::HostPart },
             (Verdict::Permanent, _) => Vacancy::Failed(reason.to_owned()),
             (Verdict::Clean, Policy::OnFailure | Policy::Never) | (Verdict::Failure, Policy::Never) => {
                 Vacancy::Finished(reason.to_owned())
@@ -199,6 +216,9 @@ impl Core {
             Verdict::Clean => "module.finished",
             Verdict::Failure => "module.crashed",
             Verdict::Permanent => "module.failed",
+            // What was never started has not been lost either; its place says what is lacking.
+            Verdict::Lost if exit.is_none() => return,
+            Verdict::Lost => "module.lost",
         };
         if matches!(verdict, Verdict::Failure | Verdict::Permanent) {
             let last = run.last.as_ref();
@@ -257,7 +277,7 @@ impl Core {
         let waiting = |state: &SlotState| {
             matches!(
                 state,
-                SlotState::Vacant(Vacancy::Waiting { .. } | Vacancy::InLine(_))
+                SlotState::Vacant(Vacancy::Waiting { .. } | Vacancy::InLine(_) | Vacancy::Lacking(_))
                     | SlotState::Clearing { next: Vacancy::Waiting { .. }, .. }
             )
         };
@@ -297,11 +317,13 @@ impl Core {
                     slot.restart.clear();
                     self.try_start(now, run.module, run.slot);
                 }
+                Vacancy::Lacking(lack) if !self.lacks.contains(lack) => self.try_start(now, run.module, run.slot),
                 Vacancy::Stopped
                 | Vacancy::Finished(_)
                 | Vacancy::Failed(_)
                 | Vacancy::GaveUp(_)
                 | Vacancy::InLine(_)
+                | Vacancy::Lacking(_)
                 | Vacancy::Requires(_) => {}
             }
         }

@@ -26,6 +26,7 @@ mod exits;
 mod fairness;
 mod health;
 mod id_map;
+mod lacks;
 mod lateness;
 mod layer1;
 mod leaving;
@@ -51,13 +52,14 @@ mod view;
 mod waiters;
 
 pub use action::{
-    Action, Announcement, Caller, ClientId, Control, CrashRecord, Evidence, LostRequest, Recipient, RunId,
+    Action, Announcement, Caller, ClientId, Control, CrashRecord, Evidence, LostRequest, MemoryKill, Recipient, RunId,
 };
 pub use audit::Counts;
 pub use core::{Core, HostSettings};
 pub use ending::{Cause, Verdict};
 pub use fairness::{PORTION_NANOS_MAX, TimeAccount};
 pub use id_map::{IdHasher, IdMap};
+pub use lacks::{GuardianRestarts, Need};
 pub use layer1::{
     Cursor, Entities, KeyState, KeyUse, NewEvent, Read, StoreOp, StoreOutcome, StoredEvent, StreamView, UnitId,
 };

@@ -106,6 +106,9 @@ impl Core {
     pub(crate) fn start_due(&mut self, now: Time, id: ModuleId, slot_id: SlotId) {
         let Some(slot) = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)) else { return };
         let SlotState::Vacant(Vacancy::Waiting { why, .. }) = slot.state else { return };
+        if why == Why::HostPart {
+            return self.try_start(now, id, slot_id);
+        }
         if why != Why::HostLimit {
             let from = self.bucket.reserve(now);
             if from > now {
@@ -134,10 +137,11 @@ impl Core {
         let Some(slot) = module.slot(slot_id) else { return false };
         let (spec, seen) = (slot.spec.clone(), slot.required_seen);
         let missing = if running { self.missing(&spec, seen) } else { None };
-        let vacancy = match (running, missing) {
-            (false, _) => Vacancy::Stopped,
-            (true, Some(missing)) => Vacancy::Requires(spec.requires[missing].clone()),
-            (true, None) => return true,
+        let vacancy = match (running, missing, self.lacks.of_all()) {
+            (false, ..) => Vacancy::Stopped,
+            (true, Some(missing), _) => Vacancy::Requires(spec.requires[missing].clone()),
+            (true, None, Some(lack)) => Vacancy::Lacking(lack),
+            (true, None, None) => return true,
         };
         let slot = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)).expect("it was there above");
         slot.required_seen = missing.unwrap_or(0);
@@ -181,6 +185,7 @@ impl Core {
         self.runs.insert(run_id, new_run(now, id, slot_id, spec, instance, starting));
         self.send_control(run_id, Control::Init);
         self.starts.begin(run_id);
+        self.tries_lacks(run_id);
         self.arm(run_id);
     }
 
@@ -191,9 +196,10 @@ impl Core {
     }
 
     /// The process runs.
-    pub fn handle_spawned(&mut self, run_id: RunId, pid: i32) {
+    pub fn handle_spawned(&mut self, now: Time, run_id: RunId, pid: i32) {
         if let Some(run) = self.runs.get_mut(&run_id) {
             run.pid = Some(pid);
+            self.tried_lacks(now, run_id, false);
         }
     }
 
@@ -422,6 +428,7 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
         has_compiled: false,
         cause: None,
         urging: Urging::None,
+        lack: None,
         in_flight: VecDeque::new(),
         in_flight_bytes: 0,
         held: VecDeque::new(),

@@ -3,6 +3,7 @@
 use crate::{
     blame::Crash,
     directory::Listed,
+    lacks::LackId,
     layer1::Turn,
     pending::RequestId,
     random::Random,
@@ -52,6 +53,8 @@ pub(crate) enum Vacancy {
     /// Somebody asked for a start while the tree of the last process was still there: the next
     /// process follows as soon as that is gone.
     Ordered,
+    /// The host lacks something to start it.
+    Lacking(LackId),
     /// It starts as soon as it is its turn: many others are starting.
     InLine(Ticket),
     /// Its next start has a moment.
@@ -96,7 +99,11 @@ impl Slot {
             SlotState::Vacant(vacancy) | SlotState::Clearing { next: vacancy, .. } => {
                 matches!(
                     vacancy,
-                    Vacancy::Waiting { .. } | Vacancy::InLine(_) | Vacancy::Requires(_) | Vacancy::Ordered
+                    Vacancy::Waiting { .. }
+                        | Vacancy::InLine(_)
+                        | Vacancy::Requires(_)
+                        | Vacancy::Lacking(_)
+                        | Vacancy::Ordered
                 )
             }
         }

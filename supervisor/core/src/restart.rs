@@ -73,6 +73,8 @@ pub enum Why {
     Left,
     /// All modules of the host together restart too often.
     HostLimit,
+    /// It ended with a part of the host's own, which is not counted.
+    HostPart,
 }
 
 /// What follows a failure.

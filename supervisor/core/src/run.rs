@@ -5,6 +5,7 @@ pub(crate) use crate::action::RunId;
 use crate::{
     action::Control,
     ending::{Cause, Urging},
+    lacks::LackId,
     leaving::LastAnswer,
     module::{ModuleId, SlotId},
     pending::RequestId,
@@ -111,6 +112,8 @@ pub(crate) struct Run {
     pub(crate) cause: Option<Cause>,
     /// How far a stop had to go.
     pub(crate) urging: Urging,
+    /// What the host lacked for its start.
+    pub(crate) lack: Option<LackId>,
     /// Requests sent and not answered, in the order in which they were sent.
     pub(crate) in_flight: VecDeque<RequestId>,
     pub(crate) in_flight_bytes: usize,

@@ -142,10 +142,15 @@ impl Core {
         }
     }
 
+    /// Whether one more start is within the bound.
+    pub(crate) fn has_free_turn(&self) -> bool {
+        self.starts.in_progress.len() < self.settings.starts_at_once.max(1) as usize
+    }
+
     /// The place that may start now, if there is one.
     pub(crate) fn next_turn(&self) -> Option<Ticket> {
         let first = self.starts.first()?;
-        if self.starts.in_progress.len() < self.settings.starts_at_once.max(1) as usize {
+        if self.has_free_turn() {
             return Some(first);
         }
         let mut needed = None;

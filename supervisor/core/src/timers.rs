@@ -4,7 +4,9 @@
 //! they would pass, and hardly ever reached. So those that come in that order stand in a line, where
 //! one that is cleared is only struck out; everything else is in a sorted set.
 
-use crate::{module::ModuleId, module::SlotId, pending::RequestId, run::RunId, time::Time, waiters::WaiterId};
+use crate::{
+    lacks::LackId, module::ModuleId, module::SlotId, pending::RequestId, run::RunId, time::Time, waiters::WaiterId,
+};
 use std::collections::{BTreeSet, VecDeque};
 
 /// What a timer is for. Each owner has at most one of its kind and remembers when it is due.
@@ -16,6 +18,8 @@ pub(crate) enum Timer {
     Run(RunId),
     /// A slot's next start.
     Start(ModuleId, SlotId),
+    /// When something that the host lacks is tried again.
+    Lack(LackId),
     /// Somebody's patience for a state.
     Waiter(WaiterId),
     /// The deadline of a request to the store.

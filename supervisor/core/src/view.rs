@@ -198,7 +198,11 @@ impl Core {
             SlotState::Vacant(Vacancy::Stopped | Vacancy::Finished(_)) => ObservedState::Stopped,
             SlotState::Vacant(Vacancy::Failed(_) | Vacancy::GaveUp(_)) => ObservedState::Failed,
             SlotState::Vacant(
-                Vacancy::Waiting { .. } | Vacancy::InLine(_) | Vacancy::Requires(_) | Vacancy::Ordered,
+                Vacancy::Waiting { .. }
+                | Vacancy::InLine(_)
+                | Vacancy::Requires(_)
+                | Vacancy::Lacking(_)
+                | Vacancy::Ordered,
             ) => ObservedState::Waiting,
             SlotState::Clearing { .. } => ObservedState::Clearing,
             SlotState::Occupied(run) => match self.runs[run].phase {
@@ -225,6 +229,7 @@ impl Core {
                 }
                 Vacancy::Failed(reason) => Some(reason.clone()),
                 Vacancy::GaveUp(reason) => Some(format!("given up, as give_up asks; last: {reason}")),
+                Vacancy::Lacking(lack) => Some(self.lacks.describe(*lack).0),
                 Vacancy::Requires(name) => Some(format!("requires {name}, which is not ready")),
                 Vacancy::InLine(_) => Some(match self.starts.in_progress() {
                     1 => "waits for its turn: another is starting".into(),
@@ -252,6 +257,9 @@ impl Core {
             }
             SlotState::Vacant(Vacancy::Requires(name)) | SlotState::Clearing { next: Vacancy::Requires(name), .. } => {
                 step("next start", None, format!("as soon as {name} is ready"))
+            }
+            SlotState::Vacant(Vacancy::Lacking(lack)) | SlotState::Clearing { next: Vacancy::Lacking(lack), .. } => {
+                step("next start", None, self.lacks.describe(*lack).1)
             }
             SlotState::Vacant(Vacancy::InLine(_)) => {
                 step("next start", None, "as soon as enough of the others that are starting are ready".into())
@@ -352,6 +360,7 @@ fn describe(why: Why) -> String {
         Why::CrashLoop { tries: 0 } => "crash_loop: it failed too often in a short time".into(),
         Why::CrashLoop { tries } => format!("crash_loop: {tries} further tries failed"),
         Why::Left => "the last process ended on purpose".into(),
+        Why::HostPart => "a part of the host's own ended, and it with that".into(),
         Why::HostLimit => "all modules of the host together restart too often".into(),
     }
 }

@@ -36,7 +36,8 @@ pub(crate) struct Crash {
     uptime_ms: u64,
     stderr: Vec<String>,
     in_flight: Vec<Lost>,
-    file: PathBuf,
+    /// Where it is kept, as a text.
+    file: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -117,11 +118,11 @@ impl Crashes {
             uptime_ms: u64::try_from(record.uptime.as_millis()).unwrap_or(u64::MAX),
             stderr: record.stderr,
             in_flight: record.in_flight.into_iter().map(Lost::from).collect(),
-            file,
+            file: file.display().to_string(),
         };
         let content = pretty(&crash);
         self.keep(content.len(), crash.clone());
-        files.write_file(crash.file, content);
+        files.write_file(file, content);
     }
 
     fn keep(&mut self, written: usize, crash: Crash) {
@@ -242,7 +243,7 @@ mod tests {
                 uptime_ms: 1,
                 stderr: (0..number).map(|_| "x".repeat(length)).collect(),
                 in_flight: (0..number).map(|_| lost()).collect(),
-                file: PathBuf::from("/var/lib/bulkhead/crashes/module-1-1.json"),
+                file: "/var/lib/bulkhead/crashes/module-1-1.json".into(),
             });
             check("a crash record", crash.held_bytes(), held, pieces);
         }

@@ -66,8 +66,8 @@ pub(crate) enum Done {
     Looked(u64, Look),
     /// The next host was left word.
     Noted(io::Result<()>),
-    /// Nothing is left of a guardian that ended, and how it did; the next one, if one was to be started.
-    Cleared(String, Option<io::Result<Launched>>),
+    /// Nothing is left of a guardian that ended, and how it did.
+    Cleared(String),
     /// A guardian was started, where there was none.
     Launched(io::Result<Launched>),
     /// What was seen in the surroundings of the host's files.

@@ -1,7 +1,7 @@
 //! The host's end of the pair that joins it to its guardian: orders out, with descriptors, reports in.
 //! The guardian itself is a program of its own, `module-runtime guardian`.
 
-use crate::{link::has_hung_up, sys};
+use crate::{link::has_hung_up, strangers::OwnChild, sys};
 use bulkhead_protocol::guardian::{DATAGRAM_BYTES_MAX, GUARDIAN_FD, Order, Report};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair};
@@ -22,6 +22,7 @@ use tokio::{io::Interest, net::UnixDatagram};
 pub(crate) struct Launched {
     socket: OwnedFd,
     child: Child,
+    own: OwnChild,
 }
 
 /// A guardian that runs.
@@ -30,6 +31,7 @@ pub(crate) struct Guardian {
     /// A `SOCK_SEQPACKET` socket; the type is used for its readiness only, which is the same.
     pub(crate) socket: Rc<UnixDatagram>,
     child: Child,
+    own: OwnChild,
     /// Orders that the guardian has not taken yet.
     waiting: VecDeque<Waiting>,
     /// Whether somebody waits until more can be sent.
@@ -38,6 +40,8 @@ pub(crate) struct Guardian {
     /// `cgroup` or `subreaper`, once it has said hello.
     pub(crate) containment: Option<String>,
     pub(crate) cgroup: Option<String>,
+    /// Files that count what the kernel's memory killer took.
+    pub(crate) memory_counters: Vec<String>,
 }
 
 /// An order on its way.
@@ -86,10 +90,12 @@ impl Launched {
         let mut command = Command::new(program);
         command.arg("guardian").stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/");
         sys::inherit(&mut command, theirs, GUARDIAN_FD);
+        let mut own = OwnChild::starting();
         let child = command.spawn()?;
+        own.started(child.id());
         // `command` owned the guardian's end; it must not stay open on this side.
         drop(command);
-        Ok(Launched { socket: ours, child })
+        Ok(Launched { socket: ours, child, own })
     }
 }
 
@@ -97,15 +103,17 @@ impl Guardian {
     /// # Errors
     /// When the loop cannot wait for it.
     pub(crate) fn of(launched: Launched) -> io::Result<Guardian> {
-        let Launched { socket, child } = launched;
+        let Launched { socket, child, own } = launched;
         Ok(Guardian {
             socket: Rc::new(UnixDatagram::from_std(socket.into())?),
             child,
+            own,
             waiting: VecDeque::new(),
             awaits_room: false,
             buffer: vec![0; DATAGRAM_BYTES_MAX],
             containment: None,
             cgroup: None,
+            memory_counters: Vec::new(),
         })
     }
 
@@ -193,22 +201,28 @@ impl Guardian {
         has_hung_up(self.socket.as_fd())
     }
 
+    /// Ends a guardian that cannot be relied upon to end by itself.
+    pub(crate) fn kill(&mut self) {
+        // It fails only for one that has ended.
+        let _ = self.child.kill();
+    }
+
     /// Tells the guardian to end. It clears what still runs before it goes.
     pub(crate) fn dismiss(self) -> Dismissed {
-        let Guardian { socket, child, .. } = self;
+        let Guardian { socket, child, own, .. } = self;
         let _ = nix::sys::socket::shutdown(socket.as_raw_fd(), nix::sys::socket::Shutdown::Both);
-        Dismissed(child)
+        Dismissed(child, own)
     }
 }
 
 /// A guardian that has ended, or will.
 #[derive(Debug)]
-pub(crate) struct Dismissed(Child);
+pub(crate) struct Dismissed(Child, OwnChild);
 
 impl Dismissed {
     /// Waits until it has, and returns how. It is killed when that takes longer than `most`.
     pub(crate) fn end(self, most: Duration) -> String {
-        let Dismissed(mut child) = self;
+        let Dismissed(mut child, _own) = self;
         let (deadline, mut pause) = (Instant::now() + most, Duration::from_micros(100));
         loop {
             match child.try_wait() {
@@ -241,7 +255,9 @@ mod tests {
             data_dir: None,
             env: Vec::new(),
             channel: false,
+            is_host_program: false,
             memory_bytes_max: None,
+            oom_score: 0,
             cgroup: None,
         })
     }

@@ -4,6 +4,7 @@
 use crate::{
     link::{Io, Link},
     log_lines::{Bounds, Splitter, Stream},
+    memory_kills::Counter,
     processes::TREE_VARIABLE,
     release::Releasable,
     runtimes::Runtimes,
@@ -40,6 +41,8 @@ pub(crate) struct Process {
     pub(crate) generation: u64,
     pub(crate) instance: String,
     pub(crate) pid: Option<i32>,
+    /// What the memory killer took of its own memory group, where it has one.
+    pub(crate) memory_kills: Option<Counter>,
     /// Its leader has ended: what still comes is not its own.
     pub(crate) has_exited: bool,
     /// It leaves too much unread and is being killed: nothing more is written for it.
@@ -86,6 +89,7 @@ pub(crate) fn prepare(
         generation,
         instance,
         pid: None,
+        memory_kills: None,
         has_exited: false,
         is_cut_off: false,
         events_refused: 0,
@@ -104,7 +108,7 @@ pub(crate) fn order(config: &ModuleConfig, runtimes: &Runtimes, run: u64, state_
     let mut env: Vec<(String, String)> = texts(config.environment(of_host)).collect();
     env.extend(for_guest(texts(config.guest_environment(of_host)).collect()));
     let argv = runtimes.command_line(config, &state_dir.wasm_cache());
-    env.push((TREE_VARIABLE.into(), state_dir.path().display().to_string()));
+    env.push((TREE_VARIABLE.into(), state_dir.identity().to_owned()));
     guardian::Order::Spawn(guardian::Spawn {
         run,
         argv,
@@ -112,6 +116,7 @@ pub(crate) fn order(config: &ModuleConfig, runtimes: &Runtimes, run: u64, state_
         data_dir: Some(state_dir.data_path(config.name.as_str()).into_os_string()),
         env,
         channel: config.kind.transport() == Transport::Socket,
+        is_host_program: !matches!(config.kind, ModuleKind::Process { .. }),
         memory_bytes_max: match config.kind {
             // Its memory is bounded inside the process, which needs more than that for itself.
             ModuleKind::Wasm { .. } => None,
@@ -119,6 +124,7 @@ pub(crate) fn order(config: &ModuleConfig, runtimes: &Runtimes, run: u64, state_
                 config.resources.memory_limit
             }
         },
+        oom_score: u16::try_from(config.resources.oom_score).unwrap_or(u16::MAX),
         cgroup: Some(format!("{}-{run}", config.name)),
     })
 }

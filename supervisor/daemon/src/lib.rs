@@ -30,6 +30,8 @@ mod files;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod guardian;
 mod host;
+mod identity;
+mod inherited;
 mod launch;
 mod layer1;
 mod link;
@@ -40,6 +42,7 @@ mod long_reader;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod looks;
 mod loop_;
+mod memory_kills;
 #[allow(clippy::disallowed_methods, reason = "a thread of its own, while the host is not up")]
 mod notify;
 mod portion;
@@ -54,6 +57,7 @@ mod sources;
 #[allow(clippy::disallowed_methods, reason = "called by the file layer, and before the host is up")]
 mod state_dir;
 mod status;
+mod strangers;
 #[allow(clippy::disallowed_methods, reason = "the program around the host waits, and the host before it is up")]
 mod supervisor;
 mod sys;
@@ -62,6 +66,7 @@ mod watch;
 
 #[doc(hidden)]
 pub use files::Gate;
+pub use inherited::take_over_process;
 pub use runtimes::check_programs;
 pub use supervisor::{Options, Reloader, StartError, Supervisor};
 pub use sys::is_ignored;

@@ -28,6 +28,7 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 enum Order {
     Line { module: Arc<str>, line: String },
     Close { module: Arc<str> },
+    Reopen,
     File { path: PathBuf, content: Vec<u8> },
     ThinOut { dir: PathBuf, files_max: usize },
 }
@@ -87,6 +88,14 @@ impl LogFiles {
         if let Some(orders) = &self.orders {
             // A full queue only means that they stay until the next time.
             let _ = orders.try_send(Order::ThinOut { dir, files_max });
+        }
+    }
+
+    /// Somebody has moved the files away: the next lines go into new ones.
+    pub(crate) fn reopen(&self) {
+        if let Some(orders) = &self.orders {
+            // A full queue only means that lines go into the old files until somebody asks again.
+            let _ = orders.try_send(Order::Reopen);
         }
     }
 
@@ -155,6 +164,10 @@ impl Writer {
             Some(Order::Close { module }) => {
                 self.flush();
                 self.files.remove(&module);
+            }
+            Some(Order::Reopen) => {
+                self.flush();
+                self.files.clear();
             }
             Some(Order::File { path, content }) => {
                 self.waiting_bytes.fetch_sub(content.len(), Ordering::Relaxed);

@@ -1,17 +1,25 @@
 //! What the host reads of other processes in /proc: memory, and leftovers of a host that was killed
 //! together with its guardian.
 
+use crate::strangers;
+use bulkhead_protocol::guardian::Relative;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde::{Deserialize, Serialize};
 use std::{
-    fs,
+    collections::HashSet,
+    fs::{self, File},
+    io::Read,
     path::{Path, PathBuf},
 };
 
-/// The environment variable by which every process of a host's modules can be found again. It holds
-/// the state directory, of which there is one for each host.
+/// Longest record of a family.
+const FAMILY_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The environment variable by which every process of a host's modules can be found again. It holds the host's
+/// number.
 pub(crate) const TREE_VARIABLE: &str = "BULKHEAD_TREE";
 
 /// Resident memory of a process in bytes.
@@ -29,52 +37,175 @@ fn page_bytes() -> u64 {
         .unwrap_or(4096)
 }
 
-/// Kills every process whose environment says that it belongs to the host with this state
-/// directory; returns how many there were. Children that appear meanwhile are found by looking again.
-pub(crate) fn kill_leftovers(state_dir: &Path) -> usize {
-    let mark = format!("{TREE_VARIABLE}={}", state_dir.display());
-    let (mut killed, mut quiet) = (0, 0);
+/// What tells that a process was left behind by modules of this host.
+#[derive(Clone, Debug)]
+pub(crate) struct Marks {
+    /// The host's own number, in the environment of all of them.
+    pub(crate) host: String,
+    /// Those that a guardian saw below its leaders.
+    pub(crate) family: Vec<Relative>,
+    /// Whether this process is given orphans by its guardian's death only, so that each child which it has not
+    /// started itself is one.
+    pub(crate) adopts_only_its_own: bool,
+}
+
+/// Kills every process that carries one of the marks, with all that is below it; returns how many there were.
+/// Children that appear meanwhile are found by looking again.
+pub(crate) fn kill_leftovers(marks: &Marks) -> usize {
+    let (mut killed, mut quiet) = (HashSet::new(), 0);
     for _ in 0..100 {
-        let found = marked(mark.as_bytes());
+        let found = marks.find();
         // The environment of a process that is just being replaced by another program cannot be
         // read, so one look that finds nobody is not enough.
         quiet = if found.is_empty() { quiet + 1 } else { 0 };
         if quiet == 2 {
             break;
         }
-        for pid in found {
+        for process in found {
             // One that is gone by now is what we want.
-            if kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok() {
-                killed += 1;
+            if kill(Pid::from_raw(process.pid), Signal::SIGKILL).is_ok() {
+                killed.insert((process.pid, process.started));
             }
         }
     }
-    killed
+    killed.len()
 }
 
-/// Processes that run and carry the mark. A zombie has no environment, so it is not among them.
-fn marked(mark: &[u8]) -> Vec<i32> {
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
+impl Marks {
+    /// Those that live and carry a mark, and all that is below them.
+    fn find(&self) -> Vec<Process> {
+        let own = i32::try_from(std::process::id()).unwrap_or(0);
+        let namespace = namespace_of("self");
+        let processes = all();
+        let known: HashSet<(i32, u64)> = self.family.iter().map(|relative| (relative.pid, relative.started)).collect();
+        // A session's number stands for it only while somebody is in it of whom that is known.
+        let sessions: HashSet<i32> = processes
+            .iter()
+            .filter(|process| known.contains(&(process.pid, process.started)))
+            .map(|process| process.session)
+            .collect();
+        let is_own_session = sessions.contains(&session_of(own));
+        let mut found: HashSet<i32> = processes
+            .iter()
+            .filter(|process| process.pid != own && !strangers::is_own(process.pid))
+            .filter(|process| {
+                (self.adopts_only_its_own && process.parent == own)
+                    || known.contains(&(process.pid, process.started))
+                    || (!is_own_session && sessions.contains(&process.session))
+                    || is_marked(process.pid, &self.host, namespace.as_deref())
+            })
+            .map(|process| process.pid)
+            .collect();
+        // All that is below, however the numbers lie.
+        loop {
+            let before = found.len();
+            for process in processes.iter().filter(|process| process.pid != own && !strangers::is_own(process.pid)) {
+                if found.contains(&process.parent) {
+                    found.insert(process.pid);
+                }
+            }
+            if found.len() == before {
+                break;
+            }
+        }
+        processes.into_iter().filter(|process| found.contains(&process.pid) && !process.is_dead).collect()
+    }
+}
+
+/// One process, as proc_pid_stat(5) has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Process {
+    pid: i32,
+    parent: i32,
+    session: i32,
+    /// Clock ticks after boot.
+    started: u64,
+    /// It has ended, with all its threads.
+    is_dead: bool,
+}
+
+/// Every process that this one can see.
+fn all() -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|pid: &i32| *pid != own)
-        .filter(|pid| is_marked(*pid, mark))
-        .collect()
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    numbers.filter_map(|pid: i32| parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)).collect()
 }
 
-/// Whether a process carries the mark. One whose first thread has ended before the others looks like a
-/// zombie, and only those others tell what its environment is.
-fn is_marked(pid: i32, mark: &[u8]) -> bool {
+fn session_of(pid: i32) -> i32 {
+    nix::unistd::getsid(Some(Pid::from_raw(pid))).map_or(0, Pid::as_raw)
+}
+
+/// The name in parentheses is the process's own choice, so the fields are counted from the last parenthesis.
+fn parse_stat(pid: i32, text: &[u8]) -> Option<Process> {
+    let end = text.iter().rposition(|byte| *byte == b')')?;
+    let fields: Vec<&str> = str::from_utf8(&text[end + 1..]).ok()?.split_ascii_whitespace().collect();
+    let threads: u64 = fields.get(17)?.parse().ok()?;
+    Some(Process {
+        pid,
+        parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
+        is_dead: matches!(*fields.first()?, "Z" | "X" | "x") && threads <= 1,
+    })
+}
+
+/// The process namespace of a process, as far as that may be known.
+fn namespace_of(process: &str) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{process}/ns/pid")).ok()
+}
+
+/// Whether a process carries the mark. A container's processes are seen from outside as well, and are its host's
+/// to clear. One whose first thread has ended before the others looks like a zombie, and only those others tell
+/// what its environment is.
+fn is_marked(pid: i32, host: &str, namespace: Option<&Path>) -> bool {
+    let mark = format!("{TREE_VARIABLE}={host}");
     let environment = |path: &Path| fs::read(path.join("environ")).unwrap_or_default();
-    let carries = |environment: &[u8]| environment.split(|byte| *byte == 0).any(|variable| variable == mark);
+    let carries = |environment: &[u8]| environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
     let folder = PathBuf::from(format!("/proc/{pid}"));
     let of_first = environment(&folder);
-    if !of_first.is_empty() {
-        return carries(&of_first);
+    let is_marked = if of_first.is_empty() {
+        let mut threads = fs::read_dir(folder.join("task")).into_iter().flatten().flatten();
+        threads.any(|thread| carries(&environment(&thread.path())))
+    } else {
+        carries(&of_first)
+    };
+    is_marked && namespace_of(&pid.to_string()).as_deref() == namespace
+}
+
+/// A record of the processes below a guardian's leaders, for the next host. It holds for one run of the machine
+/// and one process namespace.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Family {
+    boot: String,
+    namespace: String,
+    processes: Vec<Relative>,
+}
+
+impl Family {
+    pub(crate) fn of(processes: Vec<Relative>) -> Family {
+        Family { processes, ..Family::here() }
     }
-    let threads = fs::read_dir(folder.join("task")).into_iter().flatten().flatten();
-    threads.into_iter().any(|thread| carries(&environment(&thread.path())))
+
+    /// Without anybody in it.
+    fn here() -> Family {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+        let namespace = namespace_of("self").unwrap_or_default().to_string_lossy().into_owned();
+        Family { boot, namespace, processes: Vec::new() }
+    }
+
+    /// What a former host wrote, if that still holds.
+    pub(crate) fn read(path: &Path) -> Vec<Relative> {
+        let mut text = String::new();
+        let read = File::open(path).and_then(|file| file.take(FAMILY_BYTES_MAX).read_to_string(&mut text));
+        let Some(kept) = read.ok().and_then(|_| serde_json::from_str::<Family>(&text).ok()) else { return Vec::new() };
+        let here = Family::here();
+        let holds = !here.boot.is_empty() && (&kept.boot, &kept.namespace) == (&here.boot, &here.namespace);
+        if holds { kept.processes } else { Vec::new() }
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("numbers and texts can be written as JSON")
+    }
 }
 
 /// Kills everything in a control group that a former guardian had, and removes it.
@@ -138,12 +269,62 @@ mod tests {
         fs::write(&source, HEADLESS).unwrap();
         assert!(Command::new("cc").arg("-pthread").arg(&source).arg("-o").arg(&program).status().unwrap().success());
         let mut leftover =
-            Command::new(&program).env(TREE_VARIABLE, &folder).stdout(std::process::Stdio::piped()).spawn().unwrap();
+            Command::new(&program).env(TREE_VARIABLE, "headless").stdout(std::process::Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
         std::io::BufRead::read_line(&mut std::io::BufReader::new(leftover.stdout.take().unwrap()), &mut said).unwrap();
         assert_eq!(said, "headless\n");
-        assert!(kill_leftovers(&folder) >= 1);
+        assert!(kill_leftovers(&marks("headless", &[])) >= 1);
         assert_eq!(leftover.wait().unwrap().signal(), Some(9));
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    fn marks(host: &str, family: &[Relative]) -> Marks {
+        Marks { host: host.to_owned(), family: family.to_vec(), adopts_only_its_own: false }
+    }
+
+    /// Ends by itself, and knows nothing of any host.
+    fn stranger() -> std::process::Child {
+        use std::os::unix::process::CommandExt;
+        let mut command = Command::new("/bin/sleep");
+        command.arg("20").env_clear().process_group(0).spawn().unwrap()
+    }
+
+    fn seen(child: &std::process::Child) -> Process {
+        let pid = i32::try_from(child.id()).unwrap();
+        parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn who_was_recorded_is_killed_without_any_other_mark_and_a_number_alone_is_nobody() {
+        let (mut known, mut other) = (stranger(), stranger());
+        let (of_known, of_other) = (seen(&known), seen(&other));
+        let relative = |process: Process, started| Relative { pid: process.pid, started, session: process.session };
+        // The other's number was that of a process which was recorded and has ended.
+        let family = [relative(of_known, of_known.started), relative(of_other, of_other.started - 1)];
+        assert_eq!(kill_leftovers(&marks("nobody-has-this-number", &family)), 1);
+        assert_eq!(known.wait().unwrap().signal(), Some(9));
+        assert_eq!(other.try_wait().unwrap(), None);
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+
+    #[test]
+    fn a_record_holds_for_this_run_of_the_machine_and_this_namespace() {
+        let path = std::env::temp_dir().join(format!("bulkhead-family-{}", std::process::id()));
+        let relative = Relative { pid: 7, started: 8, session: 9 };
+        let family = Family::of(vec![relative]);
+        fs::write(&path, family.to_bytes()).unwrap();
+        assert_eq!(Family::read(&path), [relative]);
+        for other in [
+            Family { boot: "another".into(), processes: vec![relative], ..Family::here() },
+            Family { namespace: "pid:[1]".into(), processes: vec![relative], ..Family::here() },
+        ] {
+            fs::write(&path, other.to_bytes()).unwrap();
+            assert!(Family::read(&path).is_empty(), "{other:?}");
+        }
+        fs::write(&path, "{").unwrap();
+        assert!(Family::read(&path).is_empty());
+        fs::remove_file(&path).unwrap();
+        assert!(Family::read(&path).is_empty());
     }
 }

@@ -44,6 +44,11 @@ pub(crate) enum RuntimeError {
         .path.display()
     )]
     WasmMissing { module: String, path: PathBuf },
+    #[error(
+        "expected the program {RUNTIME} at a path in UTF-8, found {}; name another place with $BULKHEAD_RUNTIME",
+        .0.display()
+    )]
+    NotText(PathBuf),
     #[error("cannot tell where the running program is: {0}")]
     Unplaced(#[from] io::Error),
 }
@@ -59,6 +64,9 @@ impl Runtimes {
             None => std::env::current_exe()?.with_file_name(RUNTIME),
         };
         let runtime = std::path::absolute(runtime)?;
+        if runtime.to_str().is_none() {
+            return Err(RuntimeError::NotText(runtime));
+        }
         if !runtime.is_file() {
             return Err(RuntimeError::Missing(runtime));
         }

@@ -1,7 +1,10 @@
 //! The state directory: its folders, the lock that keeps a second host out, the notes that let a
 //! host clear what a killed one left.
 
-use crate::processes;
+use crate::{
+    identity::Identity,
+    processes::{self, Family, Marks},
+};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -11,11 +14,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The record of the processes below the guardian's leaders.
+const FAMILY_FILE: &str = "family.json";
+
 /// Why a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateDirError {
     #[error("cannot use the state directory {}: {error}; choose another with --state DIR", .path.display())]
     Unusable { path: PathBuf, error: io::Error },
+    #[error(
+        "the state directory {} has a name that is not UTF-8, so its modules could not be told where their data is; \
+         choose another with --state DIR", .0.display()
+    )]
+    NotText(PathBuf),
     #[error(
         "the state directory {} is in use by another host (process {holder}); stop that one, or choose another with --state DIR",
         .path.display()
@@ -28,6 +39,7 @@ pub(crate) enum StateDirError {
 pub(crate) struct StateDir {
     path: PathBuf,
     lock: Flock<File>,
+    identity: Identity,
 }
 
 /// The lock file, to be written by another thread than the one that has the lock.
@@ -45,6 +57,9 @@ impl StateDir {
     /// Creates what is missing, locks it, and clears what a killed host left.
     pub(crate) fn open(path: &Path) -> Result<StateDir, StateDirError> {
         let unusable = |error: io::Error| StateDirError::Unusable { path: path.to_owned(), error };
+        if path.to_str().is_none() {
+            return Err(StateDirError::NotText(path.to_owned()));
+        }
         create_private(path).map_err(unusable)?;
         let file = OpenOptions::new()
             .read(true)
@@ -62,14 +77,20 @@ impl StateDir {
                 unusable(errno.into())
             }
         })?;
-        if let Some(cgroup) = read_note(&mut lock).and_then(|note| note.cgroup) {
-            processes::clear_cgroup(&cgroup);
+        let identity = Identity::of(path).map_err(unusable)?;
+        // What a copy says of processes and groups is said of those of the original.
+        if !identity.is_new {
+            if let Some(cgroup) = read_note(&mut lock).and_then(|note| note.cgroup) {
+                processes::clear_cgroup(&cgroup);
+            }
+            let family = Family::read(&path.join(FAMILY_FILE));
+            let marks = Marks { host: identity.number.clone(), family, adopts_only_its_own: false };
+            let killed = processes::kill_leftovers(&marks);
+            if killed > 0 {
+                tracing::warn!("killed {killed} processes that a former host of {} left behind", path.display());
+            }
         }
-        let killed = processes::kill_leftovers(path);
-        if killed > 0 {
-            tracing::warn!("killed {killed} processes that a former host of {} left behind", path.display());
-        }
-        let dir = StateDir { path: path.to_owned(), lock };
+        let dir = StateDir { path: path.to_owned(), lock, identity };
         let cache = dir.path.join("cache");
         let data = dir.path.join("data");
         for folder in [dir.logs(), dir.crashes(), dir.quarantine(), dir.layer1(), data, cache, dir.wasm_cache()] {
@@ -82,6 +103,16 @@ impl StateDir {
     /// Where word is left for the next host.
     pub(crate) fn note_file(&self) -> io::Result<NoteFile> {
         self.lock.try_clone().map(NoteFile)
+    }
+
+    /// The host's number, which every process of its modules carries.
+    pub(crate) fn identity(&self) -> &str {
+        &self.identity.number
+    }
+
+    /// Where the processes below the guardian's leaders are recorded.
+    pub(crate) fn family(&self) -> PathBuf {
+        self.path.join(FAMILY_FILE)
     }
 
     pub(crate) fn path(&self) -> &Path {

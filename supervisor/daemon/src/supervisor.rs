@@ -6,6 +6,7 @@ use crate::{
     files::{Files, Gate, Lane},
     guardian::{Guardian, Incoming, Launched},
     host::{Host, Parts},
+    inherited::take_over_process,
     layer1::{Store, StoreError},
     log_files::{LogFiles, Rotation},
     loop_,
@@ -139,8 +140,10 @@ impl Supervisor {
         drop(self);
     }
 
-    /// Runs a host as this process's work, until SIGTERM or SIGINT ends it. SIGHUP reads the
-    /// configuration again. Tells a service manager of it, if `$NOTIFY_SOCKET` names one.
+    /// Runs a host as this process's work, until SIGTERM, SIGINT or SIGQUIT ends it. SIGHUP reads the
+    /// configuration again, SIGUSR1 opens log files anew. Tells a service manager of it, if `$NOTIFY_SOCKET`
+    /// names one. Signals, interval timers and the mask of modes of the process are set by
+    /// [`take_over_process`], and it reaps children that are not its own.
     ///
     /// # Errors
     /// As [`Supervisor::start`].
@@ -155,6 +158,7 @@ impl Supervisor {
     pub fn run_daemon_behind(gate: Gate, loaded: Loaded, options: Options) -> Result<(), StartError> {
         let (_inject, injected) = unbounded_channel();
         let (started, _) = mpsc::channel();
+        take_over_process();
         raise_descriptor_limit();
         sys::give_large_buffers_back();
         run(loaded, options, injected, started, Kind::Daemon, gate)
@@ -252,7 +256,8 @@ async fn start_guardian(program: &Path, alarm: &mut Alarm) -> Result<Guardian, R
     alarm.set(Instant::now() + GUARDIAN_TIMEOUT);
     loop {
         match guardian.receive() {
-            Incoming::Report(Report::Hello { containment, cgroup, .. }) => {
+            Incoming::Report(Report::Hello { containment, cgroup, memory_counters, .. }) => {
+                guardian.memory_counters = memory_counters;
                 guardian.containment = Some(containment);
                 guardian.cgroup = cgroup;
                 return Ok(guardian);

@@ -84,3 +84,30 @@ pub(crate) fn give_large_buffers_back() {
         nix::libc::mallopt(nix::libc::M_TRIM_THRESHOLD, 8 * 1024 * 1024);
     }
 }
+
+/// Has a signal ignored by all threads of this process. Where that cannot be, it stays as it was.
+pub(crate) fn ignore_signal(signal: i32) {
+    // SAFETY: integers only; no handler runs for a signal that is ignored.
+    unsafe { nix::libc::signal(signal, nix::libc::SIG_IGN) };
+}
+
+/// Gives a signal its default effect.
+pub(crate) fn restore_signal(signal: i32) {
+    // SAFETY: integers only; no handler runs for a signal that has its default effect.
+    unsafe { nix::libc::signal(signal, nix::libc::SIG_DFL) };
+}
+
+/// The signals that have no name, but for those that the C library keeps for itself.
+pub(crate) fn real_time_signals() -> std::ops::RangeInclusive<i32> {
+    nix::libc::SIGRTMIN()..=nix::libc::SIGRTMAX()
+}
+
+/// Stops the interval timers of this process, which exec keeps.
+pub(crate) fn stop_timers() {
+    // SAFETY: a struct of integers, of which zero says that the timer is not set.
+    let none: nix::libc::itimerval = unsafe { std::mem::zeroed() };
+    for timer in [nix::libc::ITIMER_REAL, nix::libc::ITIMER_VIRTUAL, nix::libc::ITIMER_PROF] {
+        // SAFETY: the struct is read while it is alive, and a null pointer asks for no answer.
+        unsafe { nix::libc::setitimer(timer, &raw const none, std::ptr::null_mut()) };
+    }
+}

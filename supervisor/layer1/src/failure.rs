@@ -66,7 +66,12 @@ pub(crate) fn of_sqlite(error: &rusqlite::Error) -> Failure {
     if is_full(error) {
         let failure = refusal(
             ErrorCode::Internal,
-            format!("there is no room on the disk for this: {error}; nothing of it is stored"),
+            match was_refused(error) {
+                true => format!(
+                    "the system refuses to write this, as at a limit of file sizes or a quota, or on a disk that fails: {error}; nothing of it is stored"
+                ),
+                false => format!("there is no room on the disk for this: {error}; nothing of it is stored"),
+            },
         );
         return with_data(failure, &json!({"reason": "disk_full"}));
     }
@@ -84,7 +89,16 @@ pub(crate) fn of_sqlite(error: &rusqlite::Error) -> Failure {
 /// Whether it is for want of room. SQLite tells so in several ways, one of them about its shared memory.
 pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
     let extended = error.sqlite_error().map_or(0, |error| error.extended_code);
-    error.sqlite_error_code() == Some(Sqlite::DiskFull) || extended == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+    error.sqlite_error_code() == Some(Sqlite::DiskFull)
+        || extended == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+        || was_refused(error)
+}
+
+/// Whether a write was refused, for which SQLite knows no other reason than a full disk: a limit of file sizes
+/// (EFBIG) and a quota (EDQUOT) are such reasons too. What was written before is as it was, as nothing counts in
+/// the journal before its end is written; that is not so of a flush that failed.
+fn was_refused(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE)
 }
 
 /// Why nothing more may be written after this error, if so: after a damaged page or a failed flush nobody

@@ -128,7 +128,9 @@ impl OpenError {
             Some(ErrorCode::NotADatabase) => OpenError::Foreign { path, found: "it is not a SQLite database".into() },
             Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, found: source.to_string() },
             Some(ErrorCode::DiskFull) => OpenError::Full { path, source: source.into() },
-            _ if extended == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => OpenError::Full { path, source: source.into() },
+            _ if matches!(extended, rusqlite::ffi::SQLITE_IOERR_SHMSIZE | rusqlite::ffi::SQLITE_IOERR_WRITE) => {
+                OpenError::Full { path, source: source.into() }
+            }
             Some(ErrorCode::ReadOnly) => {
                 OpenError::ReadOnly { path, source: io::Error::new(io::ErrorKind::ReadOnlyFilesystem, source) }
             }

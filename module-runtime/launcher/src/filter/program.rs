@@ -3,7 +3,7 @@
 
 use super::children::Children;
 use crate::child::Stage;
-use crate::failure::Failure;
+use crate::failure::{Failure, Started};
 use bulkhead_protocol::{CHANNEL_VARIABLE, Exit};
 use libc::{c_int, pid_t};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -68,7 +68,7 @@ impl Program {
             process.stderr(Stdio::piped());
         }
         let mut child = children.spawn(&mut process).map_err(|error| match error.raw_os_error() {
-            Some(errno) => Failure::in_child(Stage::Exec, errno, program, ""),
+            Some(errno) => Failure::in_child(Stage::Exec, errno, &Started::of_module(program)),
             None => Failure::permanent(format!("program '{program}' cannot be started: {error}")),
         })?;
         let leader = pid_t::try_from(child.id()).expect("the kernel's numbers of processes are positive");
@@ -98,7 +98,7 @@ impl Program {
     /// When it cannot, with the reason.
     pub(crate) fn check(command: &[String]) -> Result<(), Failure> {
         let program = command.first().expect("the command line was checked");
-        let fail = |errno| Failure::in_child(Stage::Exec, errno, program, "");
+        let fail = |errno| Failure::in_child(Stage::Exec, errno, &Started::of_module(program));
         nix::unistd::access(program.as_str(), nix::unistd::AccessFlags::X_OK).map_err(|errno| fail(errno as c_int))?;
         if std::fs::metadata(program).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(fail(libc::EACCES));

@@ -8,6 +8,7 @@ use libc::{c_char, c_int, c_void, siginfo_t};
 use std::cell::UnsafeCell;
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
@@ -35,6 +36,8 @@ static BEHIND: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 static THREAD: AtomicI32 = AtomicI32::new(0);
 /// This process: the library may fork another, which is a copy of all of this.
 static PROCESS: AtomicI32 = AtomicI32::new(0);
+/// Where they are said.
+static STDERR: AtomicI32 = AtomicI32::new(libc::STDERR_FILENO);
 /// The process ends as it should.
 static ENDING: AtomicBool = AtomicBool::new(false);
 /// What was in force before, in the order of [`SIGNALS`].
@@ -96,6 +99,10 @@ pub(crate) fn install() {
     let (thread, process) = unsafe { (libc::gettid(), libc::getpid()) };
     THREAD.store(thread, Ordering::Relaxed);
     PROCESS.store(process, Ordering::Relaxed);
+    bulkhead_child::log::keep_standard_error();
+    if let Some(kept) = bulkhead_child::log::kept_standard_error() {
+        STDERR.store(kept.as_raw_fd(), Ordering::Relaxed);
+    }
     let before = SIGNALS.map(|(signal, _)| {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed();
         // SAFETY: the new action is null, so that this only asks; a `sigaction` of zeros is valid,
@@ -236,6 +243,6 @@ impl Line {
         self.bytes[self.length] = b'\n';
         // SAFETY: the buffer is as long as is said. What cannot be written is lost: there is nobody
         // left to be told.
-        unsafe { libc::write(libc::STDERR_FILENO, self.bytes.as_ptr().cast(), self.length + 1) };
+        unsafe { libc::write(STDERR.load(Ordering::Relaxed), self.bytes.as_ptr().cast(), self.length + 1) };
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::crowds::counted;
 use crate::support::{Host, Setting, everywhere, files};
-use bulkhead_protocol::guardian::{Order, Report};
+use bulkhead_protocol::guardian::{Fault, Order, Report};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::fs::File;
 use std::io::Read;
@@ -85,6 +85,18 @@ fn a_failed_start_says_why_and_whether_to_try_again() {
 }
 
 #[test]
+fn a_program_of_the_hosts_own_that_is_not_there_is_told_from_a_modules() {
+    let mut host = Host::start(&Setting::plain());
+    for (is_host_program, expected) in [(true, Fault::HostPart), (false, Fault::Lasting)] {
+        let mut spawn = host.order_for(&["/nonexistent/module-runtime"]);
+        spawn.is_host_program = is_host_program;
+        host.send_spawn(spawn);
+        let Report::SpawnFailed { fault, .. } = host.next() else { panic!("it cannot have been started") };
+        assert_eq!(fault, expected);
+    }
+}
+
+#[test]
 fn a_start_makes_the_data_folder_of_its_module_again_wherever_it_went() {
     let world = std::env::temp_dir().join(format!("bulkhead-data-{}", std::process::id()));
     let folder = world.join("data/m");
@@ -118,8 +130,8 @@ fn expect_failure(host: &mut Host, spawn: bulkhead_protocol::guardian::Spawn, la
     let ordered = spawn.run;
     host.send_spawn(spawn);
     match host.next() {
-        Report::SpawnFailed { run, permanent, message } => {
-            assert_eq!((run, permanent), (ordered, lasting), "{message}");
+        Report::SpawnFailed { run, fault, message } => {
+            assert_eq!((run, fault == Fault::Lasting), (ordered, lasting), "{fault:?} {message}");
             assert!(message.contains(expected), "expected {expected:?} in {message:?}");
         }
         other => panic!("expected {expected:?}, found {other:?}"),
@@ -209,7 +221,11 @@ fn no_descriptor_of_the_guardian_leaks_into_a_module() {
 #[test]
 fn a_module_starts_with_default_signals_bounded_limits_and_a_session_of_its_own() {
     everywhere(|host| {
-        let mut spawn = host.order_for(&["/bin/cat", "/proc/self/status", "/proc/self/limits", "/proc/self/stat"]);
+        let mut spawn = host.order_for(&[
+            "/bin/sh",
+            "-c",
+            "echo score $(cat /proc/self/oom_score_adj); exec cat /proc/self/status /proc/self/limits /proc/self/stat",
+        ]);
         spawn.memory_bytes_max = Some(64 << 20);
         let module = host.run_order(spawn);
         host.exited(module.run);
@@ -226,6 +242,9 @@ fn a_module_starts_with_default_signals_bounded_limits_and_a_session_of_its_own(
         }
         assert_eq!(value("Max core file size")[..2], ["0", "0"]);
         assert_eq!(value("Max data size")[..2], ["67108864", "67108864"]);
+        let score = |path: &str| std::fs::read_to_string(path).unwrap().trim().parse::<i32>().unwrap();
+        let guardian = score(&format!("/proc/{}/oom_score_adj", host.guardian.id()));
+        assert_eq!(value("score")[0].parse::<i32>().unwrap(), (guardian + 500).min(1000));
         assert!(value("Max open files")[0].parse::<u64>().unwrap() <= 1024);
         let stat = output.lines().last().unwrap().split(' ').collect::<Vec<_>>();
         assert_eq!(stat[3..6], [host.guardian.id().to_string(), stat[0].to_owned(), stat[0].to_owned()]);
@@ -260,7 +279,8 @@ fn a_process_is_born_in_the_control_group_of_its_run() {
         let output = module.output.all();
         let group = output.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
         assert!(group.ends_with("/born-here"), "{output}");
-        assert_eq!(writes(&output), Some(0), "{output}");
+        // Its score for the memory killer is all that is written.
+        assert_eq!(writes(&output), Some(1), "{output}");
     });
 }
 

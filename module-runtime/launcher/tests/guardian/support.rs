@@ -190,7 +190,7 @@ impl Host {
             .unwrap();
         let mark = format!("{}-{}", std::process::id(), MARKS.fetch_add(1, Ordering::Relaxed));
         match read_report(near.as_fd()) {
-            Some(Report::Hello { containment, cgroup, pid }) => {
+            Some(Report::Hello { containment, cgroup, pid, .. }) => {
                 assert_eq!(pid, guardian.id() as i32);
                 let (pair, setting) = (Some(near), setting.clone());
                 Ok(Host { pair, guardian, containment, cgroup, mark, setting, next_run: 1 })
@@ -216,7 +216,9 @@ impl Host {
             data_dir: None,
             env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned()), (MARK.to_owned(), self.mark.clone())],
             channel: false,
+            is_host_program: false,
             memory_bytes_max: None,
+            oom_score: 500,
             cgroup: None,
         }
     }
@@ -282,8 +284,18 @@ impl Host {
         self.send(&Order::Signal { run, signal }, &[]);
     }
 
-    /// The next report.
+    /// The next report, but for those that come whenever the guardian has looked around.
     pub(crate) fn next(&self) -> Report {
+        loop {
+            match self.next_of_all() {
+                Report::Family { .. } | Report::MemoryKills | Report::MemoryGroup { .. } => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// The next report of any kind.
+    pub(crate) fn next_of_all(&self) -> Report {
         read_report(self.pair.as_ref().unwrap().as_fd()).expect("the guardian closed the pair")
     }
 

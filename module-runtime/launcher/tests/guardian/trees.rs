@@ -1,7 +1,7 @@
 //! Signalling, killing and clearing of trees that do all they can to survive.
 
 use crate::support::{DEADLINE, Host, Setting, await_condition, everywhere, role};
-use bulkhead_protocol::guardian::Report;
+use bulkhead_protocol::guardian::{Fault, Report};
 use libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, c_int, pid_t};
 use std::fs;
 use std::time::Instant;
@@ -404,11 +404,32 @@ fn control_groups_hold_their_runs_and_disappear_with_them() {
             let mut spawn = host.order_for(&["/bin/true"]);
             spawn.cgroup = Some(name.to_owned());
             host.send_spawn(spawn);
-            assert!(matches!(host.next(), Report::SpawnFailed { permanent: true, .. }), "{name}");
+            assert!(matches!(host.next(), Report::SpawnFailed { fault: Fault::Lasting, .. }), "{name}");
         }
         host.pair = None;
         assert_eq!(host.guardian_exit().code(), Some(0));
         assert!(!fs::exists(&folder).unwrap());
         *host = Host::start(&Setting::plain());
     });
+}
+
+#[test]
+fn the_host_is_told_of_what_is_below_the_leaders_by_number_and_start_time() {
+    let mut host = Host::start(&Setting::plain());
+    let module = host.script("sleep 20 & (setsid sleep 20 &) ; wait");
+    let recorded = loop {
+        match host.next_of_all() {
+            Report::Family { processes } if processes.len() == 2 => break processes,
+            Report::Family { .. } => {}
+            other => panic!("expected the record of a family, found {other:?}"),
+        }
+    };
+    for relative in &recorded {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", relative.pid)).unwrap();
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        assert_eq!((fields[3], fields[19]), (&*relative.session.to_string(), &*relative.started.to_string()));
+    }
+    host.kill(module.run);
+    host.exited(module.run);
+    host.gone(module.run);
 }

@@ -58,7 +58,7 @@ impl Host {
         loop {
             while let Some(action) = self.core.poll_action() {
                 match action {
-                    Action::Spawn { run, .. } => self.core.handle_spawned(run, 1),
+                    Action::Spawn { run, .. } => self.core.handle_spawned(self.now, run, 1),
                     Action::SendControl { run, id, control: bulkhead_core::Control::Init } => {
                         self.init.insert(run, id);
                     }

@@ -206,8 +206,11 @@ impl World {
             }
             7 if life == Life::Starting => {
                 self.exited(run, &[]);
-                let how = ["permanent", "transient", "transient"][usize::from(y / 8 % 3)];
-                self.play(&format!("spawn-failed {instance} {how} oops"))
+                let how = ["spawn-failed permanent", "spawn-failed transient", "refused part", "refused resources"];
+                // What every module needs is meant to be lacking for all of them.
+                let count = if self.scope.is_some() { 3 } else { 4 };
+                let (verb, how) = how[usize::from(y / 8) % count].split_once(' ').expect("they are two words");
+                self.play(&format!("{verb} {instance} {how} oops"))
             }
             _ => Ok(()),
         }

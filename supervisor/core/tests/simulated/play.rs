@@ -7,7 +7,8 @@ use crate::{
     store::Tickets,
 };
 use bulkhead_core::{
-    Action, Caller, ClientId, Condition, Control, Core, Evidence, HostSettings, Recipient, RequestId, RunId, Time,
+    Action, Caller, ClientId, Condition, Control, Core, Evidence, HostSettings, MemoryKill, Need, Recipient, RequestId,
+    RunId, Time,
 };
 use bulkhead_protocol::{ErrorCode, Exit, Failure, Json, Request, RequestType, Response, Status};
 use std::{collections::HashMap, time::Duration};
@@ -161,6 +162,8 @@ impl Player {
                 self.core.handle_late(self.now, gap);
             }
             "shutdown" => self.core.handle_shutdown(now),
+            "lack" => self.core.handle_lack(need(line.word(1)), line.word(2)),
+            "able" => self.core.handle_able(now, &need(line.word(1))),
             "announce" => {
                 let payload = Json::parse(&format!(r#"{{"event":"{}"}}"#, line.word(1))).unwrap();
                 self.core.publish(now, payload).unwrap_or_else(|failure| panic!("{}", failure.error));
@@ -233,14 +236,22 @@ impl Player {
         let (now, run) = (self.now, self.run(line.word(1)));
         let last = line.option("last").is_some();
         match line.word(0) {
-            "spawned" => self.core.handle_spawned(run, run.0 as i32 + 1000),
+            "spawned" => self.core.handle_spawned(now, run, run.0 as i32 + 1000),
+            "refused" => {
+                self.core.handle_start_refused(now, run, need(line.word(2)), line.word(3));
+            }
             "spawn-failed" => {
                 self.core.handle_spawn_failed(now, run, line.word(2) == "permanent", line.word(3));
             }
             "exit" | "end" => {
                 let exit = line.word(2).parse().map_or_else(|_| Exit::Signal(line.word(2).into()), Exit::Code);
                 let unsent = line.list("unsent").iter().filter_map(|label| self.sent(run, label)).collect();
-                let evidence = Evidence { stderr: line.list("stderr"), unsent };
+                let memory_kill = line.option("memory").map(|how| match how {
+                    "certain" => MemoryKill::Certain,
+                    "probable" => MemoryKill::Probable,
+                    other => panic!("neither certain nor probable: {other:?}"),
+                });
+                let evidence = Evidence { stderr: line.list("stderr"), unsent, memory_kill };
                 self.core.handle_exited(now, run, exit, evidence);
                 if line.word(0) == "end" {
                     self.core.handle_gone(now, run);
@@ -323,4 +334,12 @@ fn ready(line: &Line) -> Json {
         features.join(",")
     );
     Json::parse(&text).unwrap()
+}
+
+fn need(text: &str) -> Need {
+    match text {
+        "guardian" => Need::Guardian,
+        "resources" => Need::Resources,
+        part => Need::Part(part.to_owned()),
+    }
 }

@@ -9,16 +9,11 @@ pub(crate) enum ToBeSaid {
 }
 
 /// Why a start could not even be ordered.
-pub(super) struct NotStarted {
-    reason: String,
+pub(super) enum NotStarted {
+    /// The host lacks this, which is no module's doing.
+    Lacking(Need, String),
     /// Another try would be in vain.
-    permanent: bool,
-}
-
-impl From<String> for NotStarted {
-    fn from(reason: String) -> NotStarted {
-        NotStarted { reason, permanent: false }
-    }
+    InVain(String),
 }
 
 impl Host {
@@ -87,8 +82,10 @@ impl Host {
     }
 
     pub(super) fn spawn(&mut self, run: RunId, generation: u64, instance: String) {
-        if let Err(NotStarted { reason, permanent }) = self.try_spawn(run, generation, instance) {
-            self.core.handle_spawn_failed(self.now, run, permanent, &reason);
+        match self.try_spawn(run, generation, instance) {
+            Ok(()) => {}
+            Err(NotStarted::Lacking(need, reason)) => self.start_refused(run, need, &reason),
+            Err(NotStarted::InVain(reason)) => self.core.handle_spawn_failed(self.now, run, true, &reason),
         }
     }
 
@@ -96,10 +93,13 @@ impl Host {
         let config = self.configs.get(&generation).expect("a generation is kept while it is used").clone();
         let order = launch::order(&config, &self.runtimes, run.0, &self.state_dir);
         let (process, descriptors) =
-            launch::prepare(config, generation, instance, self.config.frame_bytes_max, self.log_bounds)
-                .map_err(|error| format!("cannot make its descriptors: {error}"))?;
-        let guardian = self.guardian.as_mut().ok_or_else(|| "the guardian is not running".to_owned())?;
-        guardian.push(&order, descriptors).map_err(|reason| NotStarted { reason, permanent: true })?;
+            launch::prepare(config, generation, instance, self.config.frame_bytes_max, self.log_bounds).map_err(
+                |error| NotStarted::Lacking(Need::Resources, format!("cannot make its descriptors: {error}")),
+            )?;
+        let Some(guardian) = &mut self.guardian else {
+            return Err(NotStarted::Lacking(Need::Guardian, "the guardian is not running".into()));
+        };
+        guardian.push(&order, descriptors).map_err(NotStarted::InVain)?;
         let io = process.link.io.clone();
         let logs: Vec<_> = process.logs.iter().map(|log| (log.stream, log.pipe.clone())).collect();
         self.processes.insert(run, process);
@@ -212,6 +212,7 @@ impl Host {
         let level_is_warning = matches!(
             event,
             "module.crashed"
+                | "module.lost"
                 | "module.failed"
                 | "module.quarantined"
                 | "module.reload_failed"

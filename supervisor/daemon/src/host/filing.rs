@@ -26,7 +26,7 @@ impl Host {
                 Done::Looked(number, look) => self.looked(number, look),
                 Done::Noted(Ok(())) => {}
                 Done::Noted(Err(error)) => tracing::warn!("cannot leave a note in the state directory: {error}"),
-                Done::Cleared(how, next) => self.cleared(&how, next),
+                Done::Cleared(how) => self.cleared(&how),
                 Done::Launched(launched) => self.launched(launched),
                 Done::Noticed(noticed) => self.noticed(noticed),
                 Done::Socket(bound) => self.listen_again(bound),

@@ -4,35 +4,62 @@ use super::{modules::read_now, *};
 use crate::{
     files::{Done, Lane},
     guardian::Launched,
+    inherited,
+    processes::{Family, Marks},
+    strangers,
 };
 
 /// How long the order to kill what has ended waits for another order that it can go with.
 const KILL_DELAY: Duration = Duration::from_millis(2);
 
+/// How long a guardian may take for its first word.
+const GUARDIAN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long children that hide behind the guardian's end may wait.
+const REAP_RETRY_INTERVAL: Duration = Duration::from_millis(20);
+
 /// Why an order can be pushed.
 const SHORT_ORDER: &str = "an order without a command line is short";
 
 impl Host {
+    /// Takes a guardian into service. What is ordered before its first word waits for that.
     pub(super) fn adopt_guardian(&mut self, guardian: Guardian) {
         let socket = guardian.socket.clone();
-        if let Some(cgroup) = &guardian.cgroup {
-            self.note(Some(cgroup.clone()));
-        }
+        let has_spoken = guardian.containment.is_some();
         self.guardian = Some(guardian);
-        self.guardian_refused = None;
         self.watch(Source::GuardianRead(socket));
+        if has_spoken {
+            self.guardian_has_spoken();
+        } else {
+            self.guardian_due = Some(Instant::now() + GUARDIAN_TIMEOUT);
+        }
     }
 
-    /// Has one started, where there is none and none is on its way.
-    pub(super) fn start_guardian(&mut self) {
-        if self.guardian_ordered {
+    fn guardian_has_spoken(&mut self) {
+        self.guardian_due = None;
+        self.guardian_reason = None;
+        let files = self.guardian.as_ref().map(|guardian| guardian.memory_counters.as_slice()).unwrap_or_default();
+        self.memory_kills = counters(files);
+        self.guardian_restarts.handle_started(self.now);
+        if let Some(cgroup) = self.guardian.as_ref().and_then(|guardian| guardian.cgroup.clone()) {
+            self.note(Some(cgroup));
+        }
+        self.core.handle_able(self.now, &Need::Guardian);
+    }
+
+    /// It is time for the next guardian, or one that is starting takes too long.
+    pub(super) fn guardian_is_due(&mut self) {
+        if let Some(guardian) = &mut self.guardian {
+            tracing::error!("the guardian said nothing for {GUARDIAN_TIMEOUT:?} and is killed");
+            guardian.kill();
+            return self.guardian_lost();
+        }
+        if self.is_ended() || self.guardian_ordered {
             return;
         }
         let program = self.runtimes.runtime.clone();
-        let ordered = self
-            .files
-            .order(Lane::Guardian, "starting the guardian", move || Done::Launched(Launched::start(&program)));
-        match ordered {
+        let start = move || Done::Launched(Launched::start(&program));
+        match self.files.order(Lane::Guardian, "starting the guardian", start) {
             Ok(()) => self.guardian_ordered = true,
             Err(error) => self.launched(Err(error)),
         }
@@ -44,12 +71,22 @@ impl Host {
         match launched.and_then(Guardian::of) {
             Ok(guardian) => self.adopt_guardian(guardian),
             Err(error) => {
-                let reason = format!("{} cannot be started: {error}", self.runtimes.runtime.display());
-                tracing::error!("there is no guardian: {reason}");
-                self.guardian_refused = Some(reason);
-                self.retry_in(RETRY_INTERVAL);
+                let reason = format!("the guardian {} cannot be started: {error}", self.runtimes.runtime.display());
+                self.lacks_guardian(&reason);
             }
         }
+    }
+
+    /// There is no guardian; another one is tried, as often as is reasonable.
+    fn lacks_guardian(&mut self, reason: &str) {
+        // Said once, and not at each try: `status` says it for as long as it lasts.
+        if self.guardian_reason.as_deref() != Some(reason) {
+            tracing::error!("{reason}; trying again until there is one");
+            self.guardian_reason = Some(reason.to_owned());
+        }
+        self.core.handle_lack(Need::Guardian, reason);
+        let next = self.guardian_restarts.handle_ended(self.now);
+        self.guardian_due = Some(self.clock.instant(next));
     }
 
     /// Hears what the guardian has to say, if it speaks. It comes when what clients and modules sent is on
@@ -80,12 +117,22 @@ impl Host {
 
     pub(super) fn report(&mut self, report: Report) {
         match report {
-            Report::Hello { containment, cgroup, .. } => {
+            Report::Hello { containment, cgroup, memory_counters, .. } => {
                 if let Some(guardian) = &mut self.guardian {
                     guardian.containment = Some(containment);
                     guardian.cgroup = cgroup;
-                    let cgroup = guardian.cgroup.clone();
-                    self.note(cgroup);
+                    guardian.memory_counters = memory_counters;
+                    self.guardian_has_spoken();
+                }
+            }
+            Report::Family { processes } => {
+                self.log_files.write_file(self.state_dir.family(), Family::of(processes.clone()).to_bytes());
+                self.family = processes;
+            }
+            Report::MemoryKills => self.look_at_memory_kills(),
+            Report::MemoryGroup { run, counter } => {
+                if let Some(process) = self.processes.get_mut(&RunId(run)) {
+                    process.memory_kills = Counter::open(counter.as_ref());
                 }
             }
             Report::Spawned { run, pid } => {
@@ -93,10 +140,16 @@ impl Host {
                 if let Some(process) = self.processes.get_mut(&run) {
                     process.pid = Some(pid);
                 }
-                self.core.handle_spawned(run, pid);
+                self.core.handle_spawned(self.now, run, pid);
             }
-            Report::SpawnFailed { run, permanent, message } => {
-                self.core.handle_spawn_failed(self.now, RunId(run), permanent, &message);
+            Report::SpawnFailed { run, fault, message } => {
+                let run = RunId(run);
+                match fault {
+                    Fault::Lasting => self.core.handle_spawn_failed(self.now, run, true, &message),
+                    Fault::Passing => self.core.handle_spawn_failed(self.now, run, false, &message),
+                    Fault::Lack => self.start_refused(run, Need::Resources, &message),
+                    Fault::HostPart => self.start_refused(run, Need::Part(message.clone()), &message),
+                }
             }
             Report::Exited { run, code, signal, .. } => self.exited(RunId(run), endings::exit(code, signal)),
             Report::Gone { run, killed } => {
@@ -156,24 +209,48 @@ impl Host {
             Some(tail) => tail.last_stderr(run.0, CRASH_LINES, CRASH_LINES_BYTES_MAX),
             None => Vec::new(),
         };
-        self.core.handle_exited(self.now, run, exit, Evidence { stderr, unsent });
+        let memory_kill = self.memory_kill(run, &exit);
+        self.core.handle_exited(self.now, run, exit, Evidence { stderr, unsent, memory_kill });
+    }
+
+    /// Whether the kernel's memory killer ended a process.
+    fn memory_kill(&mut self, run: RunId, exit: &Exit) -> Option<MemoryKill> {
+        let killed = matches!(exit, Exit::Signal(name) if name == UnixSignal::SIGKILL.as_str());
+        let process = self.processes.get_mut(&run).filter(|_| killed)?;
+        memory_kills::judge(process.memory_kills.as_mut(), &mut self.memory_kills, Instant::now())
+    }
+
+    /// Some counter has risen: each is looked at, so that it is known when.
+    fn look_at_memory_kills(&mut self) {
+        let now = Instant::now();
+        let own = self.processes.iter_mut().filter_map(|(_, process)| process.memory_kills.as_mut());
+        for counter in own.chain(&mut self.memory_kills) {
+            counter.has_risen(now);
+        }
     }
 
     pub(super) fn guardian_lost(&mut self) {
         let Some(guardian) = self.guardian.take() else { return };
+        self.guardian_due = None;
         let cgroup = guardian.cgroup.clone().map(PathBuf::from);
-        // One that never said a word would end again at once.
-        let next = guardian.containment.is_some().then(|| self.runtimes.runtime.clone());
         let dismissed = guardian.dismiss();
-        let state_dir = self.state_dir.path().to_owned();
+        let marks = Marks {
+            host: self.state_dir.identity().to_owned(),
+            family: std::mem::take(&mut self.family),
+            adopts_only_its_own: self.kind == Kind::Daemon && inherited::adopts_only_its_own(),
+        };
         let clear = move || {
             let how = dismissed.end(GUARDIAN_END_MAX);
             if let Some(cgroup) = cgroup {
                 processes::clear_cgroup(&cgroup);
             }
-            processes::kill_leftovers(&state_dir);
-            Done::Cleared(how, next.map(|program| Launched::start(&program)))
+            let killed = processes::kill_leftovers(&marks);
+            if killed > 0 {
+                tracing::warn!("killed {killed} processes that the guardian left behind");
+            }
+            Done::Cleared(how)
         };
+        self.core.handle_lack(Need::Guardian, "the guardian ended, and what it left is being cleared");
         for run in self.core.run_ids() {
             if let Some(process) = self.processes.get_mut(&run) {
                 process.has_exited = true;
@@ -183,25 +260,42 @@ impl Host {
         }
         match self.files.order(Lane::Guardian, "clearing what the guardian left", clear) {
             Ok(()) => self.guardian_ordered = true,
-            Err(error) => self.cleared(&format!("what it left cannot be cleared: {error}"), None),
+            Err(error) => self.cleared(&format!("what it left cannot be cleared: {error}")),
         }
         // Callers are told now; what comes next may take long.
         self.flush();
     }
 
     /// Nothing is left of a guardian that was lost, nor of the processes that it had.
-    pub(super) fn cleared(&mut self, how: &str, next: Option<io::Result<Launched>>) {
-        tracing::error!("the guardian ended ({how}) and every module with it; starting another one");
-        match next {
-            Some(launched) => self.launched(launched),
-            None => {
-                self.guardian_ordered = false;
-                self.retry_in(RETRY_INTERVAL);
-            }
+    pub(super) fn cleared(&mut self, how: &str) {
+        self.guardian_ordered = false;
+        self.guardian_reason = None;
+        self.lacks_guardian(&format!("the guardian ended ({how}) and every module with it"));
+        if self.kind == Kind::Daemon {
+            self.reap_strangers();
         }
         for run in self.core.run_ids() {
             self.core.handle_gone(self.now, run);
             self.perform();
+        }
+        if self.guardian_due.is_some_and(|due| due <= Instant::now()) {
+            self.guardian_due = None;
+            self.guardian_is_due();
+        }
+    }
+
+    /// The host itself could not start a process: that is told once, and tried again until it can.
+    pub(super) fn start_refused(&mut self, run: RunId, need: Need, reason: &str) {
+        if self.core.handle_start_refused(self.now, run, need, reason) {
+            tracing::error!("a module cannot be started: {reason}; trying again until it can");
+        }
+    }
+
+    /// Reaps children that are not the host's own.
+    pub(super) fn reap_strangers(&mut self) {
+        if strangers::reap() == strangers::Left::Some {
+            self.strangers_left = true;
+            self.retry_in(REAP_RETRY_INTERVAL);
         }
     }
 
@@ -253,7 +347,12 @@ impl Host {
         if self.guardian.is_some() {
             return None;
         }
-        let why = self.guardian_refused.as_deref().unwrap_or("it ended, and is started again");
-        Some(format!("not running, so no module can start: {why}; it is tried again every {RETRY_INTERVAL:?}"))
+        let why = self.guardian_reason.as_deref().unwrap_or("it ended, and what it left is being cleared");
+        Some(format!("not running, so no module can start: {why}; it is tried again until there is one"))
     }
+}
+
+/// The counters of these files, as far as they can be read.
+pub(super) fn counters(files: &[String]) -> Vec<Counter> {
+    files.iter().filter_map(|file| Counter::open(file.as_ref())).collect()
 }

@@ -33,6 +33,7 @@ use crate::{
     long_reader::{LongReader, Payload},
     looks::Looks,
     loop_::{Event, LinkId, Source, Sources},
+    memory_kills::{self, Counter},
     notify::Notify,
     portion::Portion,
     processes,
@@ -47,14 +48,14 @@ use crate::{
 };
 use bulkhead_config::{HostConfig, InHand, Loaded, ModuleConfig, Problems};
 use bulkhead_core::{
-    Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, HostSettings, IdMap, Owner, Places,
-    Recipient, RequestId, RunId, Time, TimeAccount,
+    Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, GuardianRestarts, HostSettings,
+    IdMap, MemoryKill, Need, Owner, Places, Recipient, RequestId, RunId, Time, TimeAccount,
 };
 use bulkhead_layer1::Outcome;
 use bulkhead_protocol::{
     Delivery, ErrorCode, Exit, Failure, FrameError, Json, Message, MessageError, ModuleName, Request, RequestType,
     Response, Status, WireRequest,
-    guardian::{Order, Report},
+    guardian::{Fault, Order, Relative, Report},
     limits::REWRITE_BYTES_MAX,
 };
 use nix::sys::signal::Signal as UnixSignal;
@@ -129,12 +130,19 @@ pub(crate) struct Host {
     /// What all of them hold.
     pub(crate) followers_bytes: Rc<Cell<usize>>,
     pub(crate) guardian: Option<Guardian>,
+    guardian_restarts: GuardianRestarts,
+    /// When to start another guardian, or, while one is starting, when to give it up.
+    guardian_due: Option<Instant>,
+    /// Why there is none, as far as that was said.
+    guardian_reason: Option<String>,
+    /// The processes below its leaders, as far as it has seen them.
+    family: Vec<Relative>,
+    /// What the kernel's memory killer took where the host is, and of the whole machine.
+    memory_kills: Vec<Counter>,
     /// Whether one is being started, or what the last one left is being cleared.
     guardian_ordered: bool,
     /// Whether there may be something to be heard from it.
     guardian_speaks: bool,
-    /// Why it could not be started, while that is so.
-    guardian_refused: Option<String>,
     runtimes: Runtimes,
     pub(crate) state_dir: StateDir,
     pub(crate) store: Store,
@@ -164,8 +172,10 @@ pub(crate) struct Host {
     /// What the files say that comes into force with the next start only.
     pub(crate) restart_needed: Option<String>,
     next_watchdog: Option<Instant>,
-    /// When to try again what the system refused: accepting, or starting the guardian.
+    /// When to try again what the system refused: accepting, or sending an order.
     retry_at: Option<Instant>,
+    /// Whether there may be children to reap that are not the host's own.
+    strangers_left: bool,
     accept_refused: bool,
     /// Since when it is stopping.
     stopping: Option<Instant>,
@@ -234,9 +244,13 @@ impl Host {
             followers: Vec::new(),
             followers_bytes: Rc::default(),
             guardian: None,
+            guardian_restarts: GuardianRestarts::default(),
+            guardian_due: None,
+            guardian_reason: None,
+            family: Vec::new(),
+            memory_kills: Vec::new(),
             guardian_ordered: false,
             guardian_speaks: false,
-            guardian_refused: None,
             runtimes: parts.runtimes,
             state_dir: parts.state_dir,
             store: parts.store,
@@ -262,6 +276,7 @@ impl Host {
             reloader: parts.reloader,
             restart_needed: None,
             retry_at: None,
+            strangers_left: false,
             accept_refused: false,
             stopping: None,
             ended_at: None,
@@ -306,7 +321,7 @@ impl Host {
         let core = self.core.poll_timeout().map(|time| self.clock.instant(time));
         let farewell = self.ended_at.map(|at| at + FAREWELL);
         let files = self.files_due().map(|time| self.clock.instant(time));
-        [core, self.next_watchdog, self.retry_at, farewell, files].into_iter().flatten().min()
+        [core, self.next_watchdog, self.retry_at, self.guardian_due, farewell, files].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timers(&mut self) {
@@ -315,7 +330,7 @@ impl Host {
             self.perform();
         }
         self.files_overdue();
-        if self.next_watchdog.is_none() && self.retry_at.is_none() {
+        if self.next_watchdog.is_none() && self.retry_at.is_none() && self.guardian_due.is_none() {
             return;
         }
         let now = Instant::now();
@@ -325,13 +340,18 @@ impl Host {
             self.notify.send("WATCHDOG=1");
             self.next_watchdog = Some(now + every);
         }
+        if self.guardian_due.is_some_and(|due| due <= now) {
+            self.guardian_due = None;
+            self.guardian_is_due();
+            self.perform();
+        }
         if self.retry_at.is_some_and(|due| due <= now) {
             self.retry_at = None;
             if std::mem::take(&mut self.accept_refused) {
                 self.accept_next();
             }
-            if self.guardian.is_none() && !self.is_ended() {
-                self.start_guardian();
+            if std::mem::take(&mut self.strangers_left) {
+                self.reap_strangers();
             }
             self.flush_guardian();
             self.pump_followers();
@@ -412,10 +432,17 @@ impl Host {
                 self.watch(Source::Signals(signals));
                 match signal {
                     Signal::Terminate => self.stop(),
+                    Signal::RunsOut if self.stopping.is_none() => {
+                        tracing::error!("power or processor time of the host run out (SIGPWR or SIGXCPU): stopping");
+                        self.stop();
+                    }
+                    Signal::RunsOut => {}
                     Signal::Reload => {
                         self.watch.look();
                         self.reload_all();
                     }
+                    Signal::ReopenLogs => self.log_files.reopen(),
+                    Signal::Child => self.reap_strangers(),
                 }
             }
             Event::FilesDone => {

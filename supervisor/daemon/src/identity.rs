@@ -1,0 +1,137 @@
+//! Who this host is, by a number and not by a name: the path of a state directory may be that of another one in
+//! another mount namespace. The number is kept in the directory, and made anew where that is another one than it
+//! was: a copy, or on another machine. What carries the number is this host's, and nothing else is.
+
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt::Write as _,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+};
+
+/// Longest file of this kind.
+const FILE_BYTES_MAX: u64 = 4096;
+
+/// Random bytes of a number.
+const NUMBER_BYTES: usize = 16;
+
+/// Where the number of the machine is.
+const MACHINE: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
+
+/// This host's number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Thirty-two hexadecimal digits.
+    pub(crate) number: String,
+    /// It was made just now: whatever lies in the directory, a former host of this number there is not.
+    pub(crate) is_new: bool,
+}
+
+/// As it is kept, with what it holds for.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    number: String,
+    device: u64,
+    inode: u64,
+    machine: String,
+}
+
+impl Identity {
+    /// The number that a state directory has, or a new one. To be called by the one that has its lock.
+    pub(crate) fn of(dir: &Path) -> io::Result<Identity> {
+        let machine = MACHINE.iter().find_map(|path| read(Path::new(path)).ok()).unwrap_or_default();
+        Identity::on_machine(dir, machine.trim())
+    }
+
+    fn on_machine(dir: &Path, machine: &str) -> io::Result<Identity> {
+        let found = fs::metadata(dir)?;
+        let path = dir.join("identity");
+        // One that cannot be understood is as good as none: nobody will miss its number but leftovers of a host
+        // that was killed.
+        let kept: Option<Kept> = read(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
+        let fits = |kept: &Kept| {
+            (kept.device, kept.inode, &*kept.machine) == (found.dev(), found.ino(), machine)
+                && kept.number.len() == 2 * NUMBER_BYTES
+                && kept.number.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        if let Some(kept) = kept.filter(fits) {
+            return Ok(Identity { number: kept.number, is_new: false });
+        }
+        let number = random()?;
+        let kept = Kept { number, device: found.dev(), inode: found.ino(), machine: machine.to_owned() };
+        let unfinished = dir.join("identity.unfinished");
+        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&unfinished)?;
+        file.write_all(&serde_json::to_vec(&kept).expect("numbers and texts can be written as JSON"))?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &path)?;
+        Ok(Identity { number: kept.number, is_new: true })
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn random() -> io::Result<String> {
+    let mut bytes = [0; NUMBER_BYTES];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a text takes everything");
+        text
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    struct Dirs(PathBuf);
+
+    impl Dirs {
+        fn new(name: &str) -> Dirs {
+            let dir = std::env::temp_dir().join(format!("bulkhead-identity-{name}-{}", std::process::id()));
+            fs::create_dir_all(dir.join("a")).unwrap();
+            Dirs(dir)
+        }
+    }
+
+    impl Drop for Dirs {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_directory_keeps_its_number_under_another_name() {
+        let dirs = Dirs::new("kept");
+        let first = Identity::of(&dirs.0.join("a")).unwrap();
+        assert!(first.is_new && first.number.len() == 32, "{first:?}");
+        assert_eq!(Identity::of(&dirs.0.join("a")).unwrap(), Identity { is_new: false, ..first.clone() });
+        fs::rename(dirs.0.join("a"), dirs.0.join("b")).unwrap();
+        assert_eq!(Identity::of(&dirs.0.join("b")).unwrap(), Identity { is_new: false, ..first });
+    }
+
+    #[test]
+    fn a_copy_another_machine_and_a_file_that_says_nothing_are_another_host() {
+        let dirs = Dirs::new("others");
+        let (a, copy) = (dirs.0.join("a"), dirs.0.join("copy"));
+        let first = Identity::on_machine(&a, "one").unwrap();
+        fs::create_dir(&copy).unwrap();
+        fs::copy(a.join("identity"), copy.join("identity")).unwrap();
+        let of_copy = Identity::on_machine(&copy, "one").unwrap();
+        assert!(of_copy.is_new && of_copy.number != first.number);
+        assert!(!Identity::on_machine(&a, "one").unwrap().is_new, "the original keeps its own");
+        let elsewhere = Identity::on_machine(&a, "two").unwrap();
+        assert!(elsewhere.is_new && elsewhere.number != first.number);
+        for text in ["", "{}", "\u{0}", r#"{"number":"x","device":0,"inode":0,"machine":"two"}"#] {
+            fs::write(a.join("identity"), text).unwrap();
+            assert!(Identity::on_machine(&a, "two").unwrap().is_new, "{text:?}");
+            assert!(!Identity::on_machine(&a, "two").unwrap().is_new);
+        }
+    }
+}
