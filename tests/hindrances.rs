@@ -106,6 +106,8 @@ fn the_status_without_a_guardian_says_so_and_the_host_goes_on_with_another() {
     client.wait_ready("good");
     let (program, hidden) = (world.path("bin/module-runtime"), world.path("bin/hidden"));
     fs::rename(&program, &hidden).unwrap();
+    // What is in its place cannot be run, and keeps the next command from putting another copy there.
+    fs::write(&program, "").unwrap();
     let guardian = client.supervisor("status", Value::Null)["host"]["guardian_pid"].as_i64().unwrap();
     kill(guardian, Signal::SIGKILL);
     until("the host has no guardian", || {

@@ -135,6 +135,33 @@ fn the_memory_limit_is_that_of_the_process_except_for_webassembly() {
 }
 
 #[test]
+fn no_variable_of_a_wasm_manifest_reaches_the_process_outside_of_the_sandbox() {
+    let mut world = World::new().env("GCONV_PATH", "/nowhere").env("GLIBC_TUNABLES", "glibc.malloc.check=3");
+    let (kind, keys, _) = KINDS[2];
+    let env = "inherit_env = [\"GCONV_PATH\", \"GLIBC_TUNABLES\"]\n\
+        env = { LD_PRELOAD = \"/nowhere.so\", PATH = \"/nowhere\", MALLOC_ARENA_MAX = \"1\", RUST_BACKTRACE = \"full\" }";
+    add(&world, "any", kind, keys, env);
+    world.start();
+    let mut client = world.client();
+    client.wait_ready("any");
+    let pid = process(&mut client, "any");
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap();
+    let variables: Vec<(String, String)> = environment
+        .split(|byte| *byte == 0)
+        .filter_map(|variable| {
+            Some(String::from_utf8_lossy(variable).split_once('=')?).map(|(a, b)| (a.into(), b.into()))
+        })
+        .collect();
+    assert!(variables.iter().all(|(name, _)| name.starts_with("BULKHEAD_")), "{variables:?}");
+    let handed = &variables.iter().find(|(name, _)| name == "BULKHEAD_GUEST_ENV").expect("they are handed over").1;
+    let handed: Value = serde_json::from_str(handed).unwrap();
+    assert_eq!((&handed["LD_PRELOAD"], &handed["GCONV_PATH"]), (&json!("/nowhere.so"), &json!("/nowhere")));
+    let command_line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+    assert!(!command_line.contains("nowhere"), "{command_line}");
+    world.stop();
+}
+
+#[test]
 fn the_cache_of_compiled_webassembly_is_the_hosts_own() {
     let mut world = World::new();
     let (kind, keys, _) = KINDS[2];
@@ -146,6 +173,83 @@ fn the_cache_of_compiled_webassembly_is_the_hosts_own() {
         assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700, "{}", folder.display());
     }
     assert!(fs::read_dir(&cache).unwrap().next().is_some(), "what was compiled is kept");
+    world.stop();
+}
+
+/// Keeps processes from compiling what was compiled before, as another one would that is at it: by the
+/// lock on the file in the cache, which is removed.
+fn hold_the_compiler(world: &World) -> fs::File {
+    let cache = world.state().join("cache/wasm");
+    let compiled = until("something is compiled", || fs::read_dir(&cache).ok()?.next()?.ok());
+    let name = compiled.file_name().into_string().unwrap();
+    let lock = fs::File::create(cache.join(format!(".{name}.0"))).unwrap();
+    lock.lock().unwrap();
+    fs::remove_file(compiled.path()).unwrap();
+    lock
+}
+
+#[test]
+fn a_module_that_compiles_for_longer_than_a_start_may_take_gets_ready() {
+    let mut world = World::new();
+    let (kind, keys, _) = KINDS[2];
+    add(&world, "any", kind, keys, "[limits]\nstart_timeout = \"2s\"");
+    // It is started when the other one compiles, and says by its end that the time for a start is over.
+    let late = "autostart = false\nenv = { MISBEHAVE_AT_START = \"never_answer_init\" }\n\
+        [limits]\nstart_timeout = \"2s\"\n[restart]\npolicy = \"never\"";
+    world.module("late", "misbehave", late).start();
+    let mut client = world.client();
+    client.wait_ready("any");
+    let lock = hold_the_compiler(&world);
+    client.supervisor("stop", json!({ "name": "any" }));
+    let start = client.send_command("supervisor", "start", json!({ "name": "any" }));
+    let status = client.until_status("any", "it compiles", |status| status["state"] == "compiling");
+    assert!(status["next"]["why"].as_str().is_some_and(|why| why.contains("limits.compile_timeout")), "{status:#}");
+    client.call("supervisor", "start", json!({ "name": "late" })).expect_err("it never answers");
+    assert_eq!(client.status("any")["state"], "compiling");
+    let waits = client.send_command("any", "echo", json!(1));
+    drop(lock);
+    assert_eq!(client.answer(start).unwrap()["state"], "ready");
+    assert_eq!(client.answer(waits).unwrap(), 1);
+    assert_eq!(client.status("any")["restarts"], 0);
+    world.stop();
+}
+
+#[test]
+fn a_compile_that_takes_too_long_is_a_failed_start_that_names_the_key() {
+    let mut world = World::new();
+    let (kind, keys, _) = KINDS[2];
+    add(&world, "any", kind, keys, "[limits]\ncompile_timeout = \"100ms\"\n[restart]\npolicy = \"never\"");
+    world.start();
+    let mut client = world.client();
+    client
+        .until_status("any", "it was tried", |status| status["state"] != "starting" && status["state"] != "compiling");
+    add(&world, "any", kind, keys, "[restart]\npolicy = \"never\"");
+    client.supervisor("reload", json!({ "name": "any" }));
+    client.supervisor("start", json!({ "name": "any" }));
+    add(&world, "any", kind, keys, "[limits]\ncompile_timeout = \"100ms\"\n[restart]\npolicy = \"never\"");
+    let _lock = hold_the_compiler(&world);
+    client.supervisor("stop", json!({ "name": "any" }));
+    client.supervisor("reload", json!({ "name": "any" }));
+    let failure = client.call("supervisor", "start", json!({ "name": "any" })).unwrap_err();
+    assert!(failure.error.contains("not compiled within 100ms, which is its limits.compile_timeout"), "{failure:?}");
+    world.stop();
+}
+
+#[test]
+fn a_stop_amid_a_compile_is_done_at_once_and_is_no_crash() {
+    let mut world = World::new();
+    let (kind, keys, _) = KINDS[2];
+    add(&world, "any", kind, keys, "[limits]\nstop_timeout = \"1h\"");
+    world.start();
+    let mut client = world.client();
+    client.wait_ready("any");
+    let _lock = hold_the_compiler(&world);
+    client.supervisor("stop", json!({ "name": "any" }));
+    let start = client.send_command("supervisor", "start", json!({ "name": "any" }));
+    client.until_status("any", "it compiles", |status| status["state"] == "compiling");
+    assert_eq!(client.supervisor("stop", json!({ "name": "any" }))["state"], "stopped");
+    client.answer(start).expect_err("it was stopped meanwhile");
+    assert_eq!(client.supervisor("crashes", json!({ "name": "any" }))["crashes"], json!([]));
     world.stop();
 }
 

@@ -45,7 +45,7 @@ fn expected(sin: &str) -> Option<(Told, Then)> {
         | "events_seen" | "call" | "crash_on" | "nap" | "allocate" | "ignore_sigterm" | "ignore_shutdown" | "print"
         | "print_bytes" | "flood" | "long_line" | "slow_frame" | "deep_nesting" | "answer_twice"
         | "answer_stranger" | "progress_stranger" | "answer_next" | "flood_requests" | "flood_events" | "family"
-        | "children" | "fork_bomb" | "drop_subreaper" => (Success, LivesOn),
+        | "children" | "fork_bomb" | "fork_and_return" | "drop_subreaper" => (Success, LivesOn),
         "error" | "forge_crash" => (Error(ErrorCode::ModuleError), LivesOn),
         "huge_answer" => (Error(ErrorCode::FrameTooLarge), LivesOn),
         "signal" | "segfault" => (Crashed("SIGSEGV"), IsBack),
@@ -322,6 +322,39 @@ fn each_signal_that_ends_a_module_is_named_to_its_caller() {
         assert_eq!(answer.unwrap(), json!({ "survived": signal }));
     }
     world.stop();
+}
+
+#[test]
+fn a_copy_of_a_module_that_uses_the_sdk_ends_before_it_says_anything_to_the_host() {
+    for transport in ["socket", "stdio"] {
+        let names: Vec<String> = vec!["bad".into()];
+        let grants = "[capabilities]\nevent_emit = [\"misbehave.*\"]\ncall = [\"supervisor\"]";
+        let mut world = world(transport, &names, |_| grants.into());
+        let mut client = world.client();
+        client.supervisor("start", json!({ "name": "bad" }));
+        let pid = client.pid("bad");
+        let events = client.follow("misbehave.*");
+        for does in ["nothing", "asks", "emits", "progresses", "panics"] {
+            for beside_threads in [false, does == "nothing"] {
+                for _ in 0..10 {
+                    let args = json!({ "does": does, "beside_threads": beside_threads });
+                    let id = client.send_command("bad", "fork_and_return", args);
+                    let answer = client.answer(id).unwrap();
+                    assert_eq!(answer["pid"], pid, "{does}: the copy answered");
+                }
+            }
+        }
+        let copies = || world.processes().into_iter().filter(|process| process.command.contains("misbehave")).count();
+        bulkhead_tests::until("all copies have ended", || (copies() == 1).then_some(()));
+        // What a copy had sent would have come by now.
+        client.call("bad", "emit", json!({ "event": "misbehave.last", "data": 1 })).unwrap();
+        client.event(events, "misbehave.last");
+        let status = client.status("bad");
+        assert_eq!((&status["strange_answers"], &status["pid"]), (&json!(0), &json!(pid)), "{status:#}");
+        let log = client.status("bad")["log_tail"].to_string();
+        assert!(log.contains("made by a fork") || log.contains("copy panics"), "{log}");
+        world.stop();
+    }
 }
 
 #[test]

@@ -83,6 +83,12 @@ fn calls_deadlines_status_restarts_and_the_watchdog_need_no_file() {
     let cancel = client.0.cancel(cancelled).unwrap();
     assert_eq!(client.answer(cancelled).unwrap_err().code, ErrorCode::Cancelled);
     client.answer(cancel).unwrap();
+    let mut all = Caller::command("supervisor", "reload", json!({ "all": true }));
+    all.deadline_ms = Some(300);
+    let all = client.0.send(&all).unwrap();
+    let cancel = client.0.cancel(all).unwrap();
+    assert_eq!(client.answer(all).unwrap_err().code, ErrorCode::Cancelled);
+    client.answer(cancel).unwrap();
     for _ in 0..3 {
         let status = client.status("good");
         assert_eq!((&status["state"], &status["memory_bytes"]), (&json!("ready"), &Value::Null), "{status:#}");
@@ -97,6 +103,7 @@ fn calls_deadlines_status_restarts_and_the_watchdog_need_no_file() {
     client.supervisor("restart", json!({ "name": "good" }));
     assert_ne!(client.pid("good"), pid);
     stalled.wait_for_watchdog();
+    assert!(client.0.wait(all, Some(Duration::from_millis(1))).is_err(), "its deadline is none any more");
     let problem = until("the problem is told", || problems(&mut client).into_iter().next());
     assert!(problem.contains("takes") && problem.contains("a file system does not answer"), "{problem}");
     // The first reading is given up after ten seconds, and what it was for is refused.

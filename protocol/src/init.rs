@@ -97,6 +97,24 @@ pub struct Ready {
     pub features: Vec<String>,
 }
 
+/// The `data` of a progress of `init`: what a start is doing that has a time of its own. Anything else
+/// that such a progress says is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartProgress {
+    /// What begins now.
+    pub phase: StartPhase,
+}
+
+/// What a start does before its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartPhase {
+    /// The module is compiled, which does not count against the time for a start.
+    Compiling,
+    /// That is done, and the start goes on.
+    Compiled,
+}
+
 /// Feature: the module handles several requests at once and may answer them in any order. Without
 /// it, the host takes the order of the answers as proof of how far the module got.
 pub const FEATURE_CONCURRENT: &str = "concurrent";

@@ -48,7 +48,7 @@ pub use error_code::{Delivery, ErrorCode};
 pub use event::Pattern;
 pub use frame::{Decoder, FrameError};
 pub use held::{HeldBytes, allocation};
-pub use init::{Capabilities, Command, Init, Limits, OnPanic, Ready};
+pub use init::{Capabilities, Command, Init, Limits, OnPanic, Ready, StartPhase, StartProgress};
 pub use json::Json;
 pub use message::{Exit, Failure, Message, MessageError, Request, RequestType, Response, Status};
 pub use name::ModuleName;
@@ -61,3 +61,8 @@ pub const PROTOCOL_VERSION: u32 = 1;
 
 /// The environment variable that tells a module which descriptor its channel is.
 pub const CHANNEL_VARIABLE: &str = "BULKHEAD_FD";
+
+/// The environment variable in which the runtime of WebAssembly is handed the variables of its module,
+/// as a JSON object of texts. They are never variables of the runtime's own process, where the dynamic
+/// loader and the C library would obey some of them.
+pub const GUEST_ENVIRONMENT_VARIABLE: &str = "BULKHEAD_GUEST_ENV";

@@ -1,6 +1,7 @@
 //! The two descriptors that lead to the host, and how they are found. What travels over them is
-//! [`crate::Wire`]'s business. The only unsafe line of the crate is here.
+//! [`crate::Wire`]'s business. One of the two files of this crate with unsafe code.
 
+use crate::copies::{self, end_copy};
 use bulkhead_protocol::CHANNEL_VARIABLE;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -31,6 +32,7 @@ impl Channel {
             return Err("a module runs once in a process, and this one runs already".into());
         }
         crate::log::keep_standard_error();
+        copies::mark().map_err(|error| format!("cannot mark this process as the one of the channel: {error}"))?;
         match std::env::var(CHANNEL_VARIABLE) {
             Ok(number) => Channel::inherited(&number),
             Err(std::env::VarError::NotUnicode(_)) => Err(format!("{CHANNEL_VARIABLE} is no number")),
@@ -91,6 +93,7 @@ impl Channel {
 
     /// Reads what is there, waiting for the first byte; 0 is the end.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        end_copy();
         loop {
             match self.input.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -106,11 +109,13 @@ impl Channel {
 
     /// Writes all of it, waiting for the host to take it.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        end_copy();
         self.output.write_all(bytes)
     }
 
     /// Whether a read would return at once, asked until `deadline`; `None` waits without an end.
     pub(crate) fn is_readable(&self, deadline: Option<Instant>) -> io::Result<bool> {
+        end_copy();
         loop {
             let timeout = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 None => PollTimeout::NONE,

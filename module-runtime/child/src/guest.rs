@@ -10,6 +10,15 @@ pub trait Guest {
     /// What it is called in the log and towards a person who starts it without a host.
     fn name(&self) -> String;
 
+    /// Does what a start may take long for, before [`Guest::init`] and with a way to tell the host of it by
+    /// progress. Most guests have nothing of the kind.
+    ///
+    /// # Errors
+    /// As those of [`Guest::init`], which is not called then.
+    fn prepare(&mut self, _host: &mut dyn Host, _init: &Init) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Gets ready to handle requests; called once, before anything else but `name`. `payload` is
     /// what `init` was read from, with members that [`Init`] does not know.
     ///

@@ -13,6 +13,8 @@ pub mod answer;
 pub mod border;
 #[cfg(unix)]
 mod channel;
+#[cfg(unix)]
+mod copies;
 mod error;
 pub mod frames;
 mod guest;
@@ -25,6 +27,8 @@ mod wire;
 
 #[cfg(unix)]
 pub use channel::Channel;
+#[cfg(unix)]
+pub use copies::end_copy;
 pub use error::Error;
 pub use guest::{Barrier, Greeting, Guest, Outcome, read_init_payload};
 pub use host::{Ask, Host, What, event_payload};

@@ -2,6 +2,7 @@
 //! codes is the documentation of [`run`].
 
 use crate::channel::{Channel, NO_HOST};
+use crate::copies::end_copy;
 use crate::guest::read_init_payload;
 use crate::wire::{End, Pending, Wire};
 use crate::{EXIT_PERMANENT, Error, Greeting, Guest, Outcome, log};
@@ -71,6 +72,8 @@ fn turn(wire: &mut Wire, promises: &Promises, guest: &mut impl Guest, pending: &
         wire.answer(request.id, Err(error));
     } else {
         let outcome = handle(wire, guest, pending);
+        // Before anything is said of it: another thread may have held the lock of standard error.
+        end_copy();
         let (Outcome::Answer(result) | Outcome::Last(result, _)) = &outcome;
         if let Err(error) = result
             && request.kind == RequestType::Event
@@ -120,17 +123,20 @@ fn handle(wire: &mut Wire, guest: &mut impl Guest, pending: &Pending) -> Outcome
 
 /// Reads `init`, gets the guest ready, answers. The error is the exit code.
 fn greet(wire: &mut Wire, guest: &mut impl Guest) -> Result<Promises, u8> {
-    let Pending { request, .. } = wire.next().map_err(|end| match end {
+    let pending = wire.next().map_err(|end| match end {
         End::Closed => {
             eprintln!("{}: the channel ended before a first message; {NO_HOST}", guest.name());
             2
         }
         broken => exit_code(broken),
     })?;
-    let result = read_init(&request).and_then(|init| {
+    let request = &pending.request;
+    let result = read_init(request).and_then(|init| {
         wire.limit(init.limits.frame_bytes_max);
+        guest.prepare(&mut wire.begin(&pending), &init)?;
         guest.init(&init, &request.payload)
     });
+    end_copy();
     match result {
         Ok(Greeting { ready, batch_answers, barrier }) => {
             wire.answer(request.id, Ok(Json::of(&ready)));

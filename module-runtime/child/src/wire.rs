@@ -6,6 +6,7 @@ mod own;
 pub use own::InHand;
 
 use crate::channel::Channel;
+use crate::copies::end_copy;
 use crate::{Barrier, Error};
 use bulkhead_protocol::WireRequest;
 use bulkhead_protocol::limits::{FRAME_BYTES_MAX_DEFAULT, REWRITE_BYTES_MAX};
@@ -189,6 +190,7 @@ impl Wire {
 
     /// Answers a request, if it wants an answer. The answer leaves with the next [`Wire::flush`].
     pub fn answer(&mut self, id: Option<u64>, result: Result<Json, Error>) {
+        end_copy();
         self.current = None;
         let Some(id) = id else { return };
         self.respond_to(id, result, false);
@@ -201,6 +203,7 @@ impl Wire {
     /// it was sent, and writes everything. An error leaves also where the barrier keeps earlier answers back:
     /// it promises nothing that would have to be done first, and the host does those requests again.
     pub fn answer_last(&mut self, id: Option<u64>, result: Result<Json, Error>) {
+        end_copy();
         self.current = None;
         let (earlier, had_ended) = (self.out.len(), self.end.is_some());
         let is_error = result.is_err();
@@ -233,6 +236,8 @@ impl Wire {
         if self.out.is_empty() || self.end.is_some() {
             return;
         }
+        // What is done before answers leave is done for the process that they are of.
+        end_copy();
         if let Some(Err(error)) = self.barrier.as_mut().map(|barrier| barrier()) {
             self.end = Some(End::Broken(format!("the answers were not sent: {error}")));
             return;

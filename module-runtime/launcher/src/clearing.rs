@@ -15,9 +15,8 @@ use crate::memory;
 use crate::processes::{Process, walk};
 use crate::run::{MemoryGroup, State};
 use crate::sys::{self, Waited};
-use crate::trees::STOP_MAX;
 use bulkhead_protocol::guardian::Report;
-use libc::{SIGKILL, SIGSTOP, pid_t};
+use libc::{SIGKILL, pid_t};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::time::{Duration, Instant};
@@ -226,7 +225,7 @@ impl Guardian {
         };
         let stubborn = self.stubborn >= STUBBORN_ROUNDS;
         if stubborn {
-            self.stop(root);
+            self.explain(self.trees().stop(root));
         }
         let mut found = Found::default();
         let mut killed: Vec<(pid_t, Tag)> = Vec::new();
@@ -285,25 +284,6 @@ impl Guardian {
             self.strays += 1;
         }
         candidates.for_each(|run| run.killed += 1);
-    }
-
-    /// Stops trees until a round finds nobody new. What is stopped cannot fork or wait for others.
-    fn stop<T: Copy>(&self, root: impl Fn(&Process) -> Option<T>) {
-        let trees = self.trees();
-        let mut stopped: HashSet<pid_t> = HashSet::new();
-        let deadline = Instant::now() + STOP_MAX;
-        while Instant::now() < deadline {
-            let before = stopped.len();
-            let result = walk(&root, |process, _| {
-                if !process.dead && stopped.insert(process.pid) {
-                    let _ = trees.send(process, SIGSTOP);
-                }
-            });
-            self.explain(result);
-            if stopped.len() == before {
-                return;
-            }
-        }
     }
 
     /// Says once for each run that it takes long.

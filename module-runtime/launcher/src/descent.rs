@@ -73,6 +73,7 @@ fn children_of(process: &Process, text: &mut Vec<u8>) -> io::Result<Vec<pid_t>> 
 ///
 /// It is complete as long as this process has one thread and does not reap meanwhile. It is opened
 /// once: to look is to read it, also when no more files can be opened.
+#[derive(Debug)]
 pub(crate) struct OwnChildren(Option<File>);
 
 impl OwnChildren {

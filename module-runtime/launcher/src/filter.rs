@@ -16,6 +16,7 @@
 
 mod backlog;
 mod children;
+mod leftovers;
 mod line;
 mod lines;
 mod program;

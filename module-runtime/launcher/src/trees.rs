@@ -1,4 +1,4 @@
-//! The trees of living leaders: how they are signalled and killed.
+//! The trees of living leaders: how they are signalled and killed, and how trees that grow are stopped.
 //!
 //! What a dead leader left behind is not known here, and whether anybody is left is not decided here:
 //! that is for `clearing.rs`, which does not rely on everybody having been found here.
@@ -30,7 +30,7 @@ const SEARCH_MAX: Duration = Duration::from_millis(20);
 /// What the ways to reach a tree have in common.
 #[derive(Clone, Copy)]
 pub(crate) struct Trees {
-    /// The guardian, whose children keep their numbers: nobody else reaps them, and it does not
+    /// This process, whose children keep their numbers: nobody else reaps them, and it does not
     /// while anything here runs.
     pub(crate) own_pid: pid_t,
     /// Whether the kernel lists the children of processes.
@@ -91,6 +91,29 @@ impl Trees {
             }
             for leader in leaders {
                 let _ = sys::kill(*leader, SIGKILL);
+            }
+        }
+        result
+    }
+
+    /// Stops the processes that `root` picks and all their descendants, round after round over all
+    /// processes until one finds nobody new. What is stopped cannot fork or wait for others.
+    ///
+    /// # Errors
+    /// What kept `/proc` from being read. Who was found until then is stopped.
+    pub(crate) fn stop<T: Copy>(self, root: impl Fn(&Process) -> Option<T>) -> io::Result<()> {
+        let mut stopped: HashSet<(pid_t, u64)> = HashSet::new();
+        let mut result = Ok(());
+        let deadline = Instant::now() + STOP_MAX;
+        while Instant::now() < deadline {
+            let before = stopped.len();
+            result = result.and(walk(&root, |process, _| {
+                if !process.dead && stopped.insert(process.name()) {
+                    let _ = self.send(process, SIGSTOP);
+                }
+            }));
+            if stopped.len() == before {
+                break;
             }
         }
         result

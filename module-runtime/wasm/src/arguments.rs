@@ -1,5 +1,7 @@
-//! The command line, as the host writes it. Nothing is opened or read here.
+//! The command line, as the host writes it, and the one variable beside it. Nothing is opened or read here.
 
+use bulkhead_protocol::GUEST_ENVIRONMENT_VARIABLE;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,8 +40,8 @@ pub(crate) struct Grants {
     pub(crate) data: DataFolder,
     /// Folders by the name that the module sees.
     pub(crate) folders: Vec<Folder>,
-    /// Names of variables of this process.
-    pub(crate) environment: Vec<String>,
+    /// The variables that it has: those of this process are not among them.
+    pub(crate) environment: BTreeMap<String, String>,
 }
 
 /// Whether the module sees its data folder.
@@ -113,7 +115,6 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<Options, String>
             "--data-dir" => options.grants.data = DataFolder::Shown,
             "--read" => options.grants.folders.push(folder(&flag, Access::Read, value()?)?),
             "--write" => options.grants.folders.push(folder(&flag, Access::Write, value()?)?),
-            "--env" => options.grants.environment.push(variable(&flag, value()?)?),
             other => return Err(format!("unknown option '{other}' of run")),
         }
     }
@@ -151,12 +152,17 @@ fn folder(flag: &str, access: Access, value: OsString) -> Result<Folder, String>
     Ok(Folder { path: absolute(flag, path.into())?, guest: guest.to_owned(), access })
 }
 
-fn variable(flag: &str, value: OsString) -> Result<String, String> {
-    let name = text(value, flag)?;
-    if name.is_empty() || name.contains(['=', '\0']) {
-        return Err(format!("{flag} needs the name of a variable, found '{name}'"));
+/// Reads the variables of the module, as the host hands them over beside the command line. They may be
+/// secrets, so what is wrong with them is told without quoting them.
+pub(crate) fn environment(handed: Option<OsString>) -> Result<BTreeMap<String, String>, String> {
+    let Some(handed) = handed else { return Ok(BTreeMap::new()) };
+    let wrong = |what: &str| format!("{GUEST_ENVIRONMENT_VARIABLE} needs an object of texts in JSON, found {what}");
+    let text = handed.into_string().map_err(|_| wrong("what is no UTF-8"))?;
+    let variables: BTreeMap<String, String> = serde_json::from_str(&text).map_err(|_| wrong("something else"))?;
+    if variables.iter().any(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')) {
+        return Err(wrong("what no variable can be called or hold"));
     }
-    Ok(name)
+    Ok(variables)
 }
 
 #[cfg(test)]
@@ -171,7 +177,7 @@ mod tests {
     fn everything_that_the_host_writes_is_read() {
         let Ok(Invocation::Run(options)) = read(
             "run --module /m/a.wasm --cache /c --memory-limit 65536 --cpu-time-limit-ms 250 --on-limit continue \
-             --data-dir --read /m/in=in --write /out=/out --env HOME --env LANG",
+             --data-dir --read /m/in=in --write /out=/out",
         ) else {
             panic!("expected options");
         };
@@ -184,7 +190,20 @@ mod tests {
         let folders: Vec<_> =
             options.grants.folders.iter().map(|f| (f.path.to_str().unwrap(), f.guest.as_str(), f.access)).collect();
         assert_eq!(folders, [("/m/in", "in", Access::Read), ("/out", "/out", Access::Write)]);
-        assert_eq!(options.grants.environment, ["HOME", "LANG"]);
+    }
+
+    #[test]
+    fn the_variables_of_the_module_are_one_variable_of_the_runtime() {
+        let read = |text: &str| environment(Some(text.into()));
+        assert_eq!(environment(None), Ok(BTreeMap::new()));
+        let found = read(r#"{"LD_PRELOAD":"/x.so","EMPTY":"","LINES":"a\nb=\"c\""}"#).unwrap();
+        let expected = [("EMPTY", ""), ("LD_PRELOAD", "/x.so"), ("LINES", "a\nb=\"c\"")];
+        assert!(found.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(expected), "{found:?}");
+        for wrong in ["", "[]", r#"{"A":1}"#, r#"{"A=B":"secret"}"#, r#"{"":"secret"}"#, r#"{"A":"secret\u0000"}"#] {
+            let problem = read(wrong).unwrap_err();
+            assert!(problem.starts_with("BULKHEAD_GUEST_ENV needs an object of texts"), "{wrong}: {problem}");
+            assert!(!problem.contains("secret"), "{problem}");
+        }
     }
 
     #[test]
@@ -212,7 +231,7 @@ mod tests {
             ("run --module /a --read /b", "--read needs PATH=GUEST with one '=', found '/b'"),
             ("run --module /a --read /b=c=d", "--read needs PATH=GUEST with one '=', found '/b=c=d'"),
             ("run --module /a --write b=c", "--write needs an absolute path, found 'b'"),
-            ("run --module /a --env A=B", "--env needs the name of a variable, found 'A=B'"),
+            ("run --module /a --env A", "unknown option '--env' of run"),
             ("run --module /a extra", "unknown option 'extra' of run"),
         ] {
             assert_eq!(read(line), Err(sentence.to_owned()), "{line}");

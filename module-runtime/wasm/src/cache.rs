@@ -32,6 +32,9 @@ const MAGIC: [u8; 16] = *b"bulkhead wasm 1\n";
 /// Magic, key, length of the code, and the code's SHA-256.
 const SEAL_BYTES: usize = MAGIC.len() + 32 + 8 + 32;
 
+/// A number that no process has.
+const NO_PROCESS: u32 = 0;
+
 /// A file's time of use is written at most this often: it is only there to find the oldest.
 const TOUCH_AFTER: Duration = Duration::from_secs(3600);
 
@@ -71,6 +74,21 @@ impl Hasher for Feed {
     }
 }
 
+/// The right to compile one module, as long as it lives.
+pub(crate) struct Lock {
+    file: Option<File>,
+    path: PathBuf,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            // Who waits for it has it open, and finds the module compiled. Who comes later makes another.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// A folder of compiled modules.
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
@@ -105,6 +123,18 @@ impl Cache {
         // their name, and the descriptor that was verified is the one that is mapped.
         let mapped = unsafe { Module::deserialize_open_file(engine, file) };
         mapped.map_err(|error| log!(warn, "kept code cannot be used, the module is compiled again: {error:#}")).ok()
+    }
+
+    /// Waits until no other process compiles this module. Where that cannot be told, nobody is waited
+    /// for, and the same work is done twice.
+    pub(crate) fn lock(&self, key: &Key) -> Lock {
+        // Named as what a writer leaves behind, so that one of a process that was killed is swept away.
+        let path = self.folder.join(format!(".{}.{NO_PROCESS}", key.file_name()));
+        let flags = nix::fcntl::OFlag::O_NOFOLLOW.bits();
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+        let file = options.open(&path).and_then(|file| file.lock().map(|()| file));
+        Lock { file: file.ok(), path }
     }
 
     /// Keeps a compiled module. A failure is said in the log.

@@ -5,12 +5,12 @@ use crate::arguments::{DataFolder, OnLimit, Options};
 use crate::budget::{Budget, EXIT_LIMIT};
 use crate::instance::{Instance, Recipe};
 use crate::lend;
-use crate::load;
+use crate::load::{self, Loaded};
 use crate::stop::{Ending, Stopped};
 use crate::wasi;
 use bulkhead_child::{Barrier, EXIT_PANICKED, Error, Greeting, Guest, Host, Outcome, answer, border, log};
 use bulkhead_protocol::init::OnPanic;
-use bulkhead_protocol::{Init, Json, RequestType};
+use bulkhead_protocol::{Init, Json, RequestType, StartProgress};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -23,6 +23,8 @@ const EXIT_TRAP: u8 = 102;
 /// One WebAssembly module.
 pub(crate) struct WasmGuest {
     options: Options,
+    /// The module once it is compiled, until it runs.
+    loaded: Option<Loaded>,
     running: Option<Running>,
 }
 
@@ -40,12 +42,12 @@ struct Running {
 impl WasmGuest {
     /// The module that the command line names. Nothing is loaded yet.
     pub(crate) fn new(options: Options) -> WasmGuest {
-        WasmGuest { options, running: None }
+        WasmGuest { options, loaded: None, running: None }
     }
 
-    fn recipe(&self, init: &Init) -> Result<Recipe, Error> {
+    fn recipe(&mut self, init: &Init) -> Result<Recipe, Error> {
         let options = self.options.clone();
-        let loaded = load::load(&options).map_err(|problem| Error::failed(problem).permanent())?;
+        let loaded = self.loaded.take().ok_or_else(|| Error::failed("the module was not loaded"))?;
         let budget = options.cpu_time_limit.map(|limit| Budget::new(loaded.engine.clone(), limit)).transpose()?;
         Ok(Recipe {
             loaded,
@@ -61,6 +63,16 @@ impl Guest for WasmGuest {
     fn name(&self) -> String {
         let stem = self.options.module.file_stem();
         stem.map_or_else(|| "module-runtime-wasm".into(), |stem| stem.to_string_lossy().into_owned())
+    }
+
+    fn prepare(&mut self, host: &mut dyn Host, _: &Init) -> Result<(), Error> {
+        let mut tell = |phase| {
+            // A host that is gone is noticed by whoever reads next.
+            let _ = host.progress(&Json::of(&StartProgress { phase }));
+        };
+        let loaded = load::load(&self.options, &mut tell);
+        self.loaded = Some(loaded.map_err(|problem| Error::failed(problem).permanent())?);
+        Ok(())
     }
 
     fn init(&mut self, init: &Init, payload: &Json) -> Result<Greeting, Error> {

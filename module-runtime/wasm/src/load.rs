@@ -6,6 +6,7 @@ use crate::cache::{Cache, Key};
 use crate::instance::State;
 use crate::{exports, imports};
 use bulkhead_child::log;
+use bulkhead_protocol::StartPhase;
 use std::io::Read;
 use std::path::Path;
 use wasmtime::{Engine, Linker, Module};
@@ -20,13 +21,14 @@ pub(crate) struct Loaded {
     pub(crate) linker: Linker<State>,
 }
 
-/// Reads, compiles and checks the module. The error is a sentence that names the file.
-pub(crate) fn load(options: &Options) -> Result<Loaded, String> {
+/// Reads, compiles and checks the module, and tells when the compiler begins and is done. The error is a
+/// sentence that names the file.
+pub(crate) fn load(options: &Options, tell: &mut dyn FnMut(StartPhase)) -> Result<Loaded, String> {
     let engine = crate::engine::engine(options)?;
     let path = options.module.display();
     let wasm = read(&options.module).map_err(|problem| format!("cannot load {path}: {problem}"))?;
     let cache = options.cache.as_deref().and_then(Cache::open);
-    let ready = compiled(&engine, cache.as_ref(), &wasm).and_then(|module| {
+    let ready = compiled(&engine, cache.as_ref(), &wasm, tell).and_then(|module| {
         exports::check(&module)?;
         let linker = imports::linker(&engine, &module)?;
         Ok((module, linker))
@@ -47,17 +49,38 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// Takes the module from the cache, or compiles and keeps it.
-fn compiled(engine: &Engine, cache: Option<&Cache>, wasm: &[u8]) -> Result<Module, String> {
+fn compiled(
+    engine: &Engine,
+    cache: Option<&Cache>,
+    wasm: &[u8],
+    tell: &mut dyn FnMut(StartPhase),
+) -> Result<Module, String> {
     sniff(wasm)?;
-    let Some(cache) = cache else { return compile(engine, wasm) };
-    let key = Key::of(engine, wasm);
-    if let Some(module) = cache.find(engine, &key) {
+    let found = cache.map(|cache| (cache, Key::of(engine, wasm)));
+    if let Some((cache, key)) = &found
+        && let Some(module) = cache.find(engine, key)
+    {
         return Ok(module);
     }
-    // Said before, as a module that is larger than the start's time limit allows never comes behind it.
+    tell(StartPhase::Compiling);
+    let module = match found {
+        None => compile(engine, wasm),
+        Some((cache, key)) => compile_once(engine, cache, &key, wasm),
+    };
+    tell(StartPhase::Compiled);
+    module
+}
+
+/// Compiles a module and keeps it, unless another process does so just now: then its work is waited for.
+fn compile_once(engine: &Engine, cache: &Cache, key: &Key, wasm: &[u8]) -> Result<Module, String> {
+    // It ends with this process, however that ends, and with it the wait of the others.
+    let _alone = cache.lock(key);
+    if let Some(module) = cache.find(engine, key) {
+        return Ok(module);
+    }
     log!(info, "compiling {} bytes of WebAssembly, which a next start finds done", wasm.len());
     let module = compile(engine, wasm)?;
-    cache.store(&key, &module);
+    cache.store(key, &module);
     Ok(module)
 }
 

@@ -41,9 +41,12 @@ Options:
       --data-dir               Show the module its data folder as /data
       --read PATH=GUEST        Show the module the folder PATH as GUEST, for reading
       --write PATH=GUEST       The same for reading and writing
-      --env NAME               Show the module this variable
   -h, --help                   Print this help
   -V, --version                Print the version
+
+Environment:
+  BULKHEAD_GUEST_ENV  The variables that the module sees, as a JSON object of texts [default: none];
+                      those of this process are not among them
 ";
 
 /// The exit code for wrong usage, as everywhere in Bulkhead.
@@ -54,7 +57,14 @@ const EXIT_USAGE: u8 = 2;
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 fn main() -> ExitCode {
-    match arguments::parse(std::env::args_os().skip(1)) {
+    let handed = std::env::var_os(bulkhead_protocol::GUEST_ENVIRONMENT_VARIABLE);
+    let asked = arguments::parse(std::env::args_os().skip(1)).and_then(|mut invocation| {
+        if let Invocation::Run(options) = &mut invocation {
+            options.grants.environment = arguments::environment(handed)?;
+        }
+        Ok(invocation)
+    });
+    match asked {
         Ok(Invocation::Run(options)) => {
             let serve = move || bulkhead_child::run(guest::WasmGuest::new(*options));
             let thread = std::thread::Builder::new().name("module".into()).stack_size(STACK_BYTES).spawn(serve);

@@ -81,7 +81,9 @@ impl Kit {
         let mut payload = serde_json::to_value(&init).unwrap();
         payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let payload = Json::from(payload);
-        let greeting = guest.init(&payload.read().unwrap(), &payload);
+        let init = payload.read().unwrap();
+        let prepared = guest.prepare(&mut Script::default(), &init);
+        let greeting = prepared.and_then(|()| guest.init(&init, &payload));
         (guest, greeting)
     }
 

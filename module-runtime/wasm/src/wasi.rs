@@ -30,16 +30,8 @@ pub(crate) fn context(grants: &Grants, data_folder: &str) -> Result<WasiP1Ctx, S
     // Standard output may be the channel to the host: it is log here, as for every module.
     builder.stdout(std::io::stderr()).stderr(std::io::stderr());
     builder.max_random_size(RANDOM_BYTES_MAX);
-    for name in &grants.environment {
-        match std::env::var(name) {
-            Ok(value) => {
-                builder.env(name, value);
-            }
-            Err(std::env::VarError::NotPresent) => {}
-            Err(std::env::VarError::NotUnicode(_)) => {
-                return Err(format!("the variable {name} is no UTF-8, as WASI asks for"));
-            }
-        }
+    for (name, value) in &grants.environment {
+        builder.env(name, value);
     }
     let data = match grants.data {
         DataFolder::Shown => Some(Folder { path: data_folder.into(), guest: DATA.into(), access: Access::Write }),

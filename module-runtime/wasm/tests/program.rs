@@ -157,6 +157,106 @@ fn several_starts_at_once_share_a_cache() {
     assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 1);
 }
 
+/// What a start says of `init` before it answers it.
+fn phases(program: &mut Program) -> Vec<Value> {
+    let id = program.send_init();
+    let mut phases = Vec::new();
+    loop {
+        let message = program.message().unwrap();
+        assert_eq!(message["id"], id, "{message}");
+        if message["status"] == "success" {
+            return phases;
+        }
+        assert_eq!(message["status"], "progress", "{message}");
+        phases.push(message["data"].clone());
+    }
+}
+
+#[test]
+fn a_start_tells_when_it_compiles_and_when_that_is_done() {
+    let scratch = Scratch::new();
+    let cache = scratch.path().join("cache");
+    let with_cache = || run(&specimen(), &["--cache", cache.to_str().unwrap()]).spawn();
+    let both = [json!({ "phase": "compiling" }), json!({ "phase": "compiled" })];
+    assert_eq!(phases(&mut with_cache()), both);
+    assert_eq!(phases(&mut with_cache()), [] as [Value; 0], "what is kept is not compiled");
+    assert_eq!(phases(&mut run(&specimen(), &[]).spawn()), both, "without a cache it compiles each time");
+}
+
+#[test]
+fn several_starts_at_once_compile_once() {
+    let scratch = Scratch::new();
+    let cache = scratch.path().join("cache");
+    let mut programs: Vec<Program> =
+        (0..4).map(|_| run(&specimen(), &["--cache", cache.to_str().unwrap()]).spawn()).collect();
+    let ids: Vec<u64> = programs.iter_mut().map(|program| program.send_init()).collect();
+    let mut compiled = 0;
+    for (program, id) in programs.iter_mut().zip(ids) {
+        program.answer(id).unwrap();
+        compiled += shutdown(program).1.matches("bytes of WebAssembly").count();
+    }
+    assert_eq!(compiled, 1);
+    assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 1);
+}
+
+#[test]
+fn a_kill_amid_a_compile_leaves_nothing_that_a_next_start_trips_over() {
+    let scratch = Scratch::new();
+    let cache = scratch.path().join("cache");
+    let spawn = || run(&specimen(), &["--cache", cache.to_str().unwrap()]).spawn();
+    for _ in 0..3 {
+        let mut killed = spawn();
+        killed.send_init();
+        assert_eq!(killed.message().unwrap()["data"]["phase"], "compiling");
+        killed.kill();
+    }
+    let mut program = spawn();
+    assert_eq!(phases(&mut program).len(), 2);
+    assert_eq!(program.command("echo", json!(1)), Ok(json!(1)));
+    assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 1, "the code, and no lock of one that was killed");
+}
+
+#[test]
+fn the_variables_of_the_module_are_not_those_of_the_process() {
+    let scratch = Scratch::new();
+    let file = scratch.path().join("prints.wasm");
+    std::fs::write(&file, wat::parse_str(PRINTS_VARIABLE).unwrap()).unwrap();
+    let handed = r#"BULKHEAD_GUEST_ENV={"LD_PRELOAD":"/no/such.so"}"#;
+    let mut program = run(&file, &[]).by_way_of(&["env", handed]).start();
+    let environment = std::fs::read(format!("/proc/{}/environ", program.pid())).unwrap();
+    let own: Vec<&[u8]> = environment.split(|byte| *byte == 0).filter(|own| own.starts_with(b"LD_PRELOAD")).collect();
+    assert!(own.is_empty(), "{own:?}");
+    let id = program.send(RequestType::Query, json!({}).into());
+    assert_eq!(program.answer(id), Ok(json!({})));
+    let (code, log) = shutdown(&mut program);
+    assert_eq!(code, Some(0));
+    assert!(log.contains("LD_PRELOAD=/no/such.so\n"), "{log}");
+
+    let mut program = run(&file, &[]).by_way_of(&["env", "BULKHEAD_GUEST_ENV=[1]"]).spawn();
+    let (code, log) = program.finish();
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("BULKHEAD_GUEST_ENV needs an object of texts"), "{log}");
+}
+
+/// Writes its first variable, of 22 bytes, as a line to WASI's standard output with every message.
+const PRINTS_VARIABLE: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_get" (func $environ (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "{}\00")
+  (data (i32.const 200) "\64\00\00\00\17\00\00\00")
+  (global $top (mut i32) (i32.const 4096))
+  (func (export "create_module") (result i32) (i32.const 1))
+  (func (export "destroy_module") (param i32))
+  (func (export "free_string") (param i32))
+  (func (export "alloc_string") (param i32) (result i32)
+    (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 0))))
+  (func (export "handle_message") (param i32 i32 i32) (result i32)
+    (drop (call $environ (i32.const 400) (i32.const 100)))
+    (i32.store8 (i32.const 122) (i32.const 10))
+    (drop (call $fd_write (i32.const 1) (i32.const 200) (i32.const 1) (i32.const 300)))
+    (i32.const 16)))"#;
+
 #[test]
 fn ten_thousand_messages_leave_no_trace_in_memory() {
     let mut program = run(&specimen(), &["--memory-limit", "8388608"]).start();

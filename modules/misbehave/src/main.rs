@@ -7,6 +7,7 @@
 //! error before it is done. It deliberately harms nothing outside its own process tree and channel.
 
 mod at_start;
+mod copies;
 mod dying;
 mod family;
 mod good;

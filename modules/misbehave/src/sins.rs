@@ -2,7 +2,7 @@
 //! help and the tests come from it.
 
 use crate::module::Misbehave;
-use crate::{at_start, dying, family, good, hanging, output, wire};
+use crate::{at_start, copies, dying, family, good, hanging, output, wire};
 use bulkhead_module::{Context, Error, Json};
 
 /// What the host sees of a command that was done.
@@ -127,6 +127,7 @@ pub(crate) const SINS: &[Sin] = &[
     sin("family", r#"{"count":3,"ignore_term":true,"hold_channel":true}"#, Answers, "starts double-forked processes in sessions of their own; answers with their ids", family::family),
     sin("children", r#"{"count":3}"#, Answers, "starts ordinary children; answers with their ids", family::children),
     sin("fork_bomb", r#"{"count":10,"seconds":1}"#, Answers, "starts processes that each start the next and exit", family::fork_bomb),
+    sin("fork_and_return", r#"{"does":"nothing","beside_threads":false}"#, Answers, "forks, and both processes come back from the handler", copies::fork_and_return),
     sin("drop_subreaper", "{}", Answers, "stops being the parent of its orphans", family::drop_subreaper),
 ];
 

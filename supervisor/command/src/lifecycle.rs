@@ -187,12 +187,18 @@ fn report(output: &mut Output, data: &Json, name: &str, json: bool) -> Result<()
     #[derive(Deserialize)]
     struct Reached {
         state: String,
+        #[serde(default)]
+        remarks: Vec<String>,
     }
     if json {
         output.json_line(&with_schema(data.as_str()))?;
     } else {
-        let state = data.read().map_or_else(|_| "done".into(), |Reached { state }| state);
+        let (state, remarks) =
+            data.read().map_or_else(|_| ("done".into(), Vec::new()), |Reached { state, remarks }| (state, remarks));
         output.line(&format!("{name}: {}", crate::output::printable(&state)))?;
+        for remark in remarks {
+            output.line(&format!("  {}", crate::output::printable(&remark)))?;
+        }
     }
     output.flush()
 }

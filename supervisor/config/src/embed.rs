@@ -6,7 +6,7 @@ use crate::read::Places;
 use crate::relations::Draft;
 use crate::setting::check_command;
 use crate::surroundings::{Surroundings, problem};
-use crate::{Line, ModuleConfig, ModuleKind, OnLimit, OnPanic, Origin, Problems, Transport, Wasi};
+use crate::{Line, ModuleConfig, ModuleKind, OnPanic, Origin, Problems, Transport};
 use bulkhead_protocol::ModuleName;
 use std::path::{Path, PathBuf};
 
@@ -43,8 +43,11 @@ impl ModuleConfig {
     /// # Errors
     /// When the name is none, or the file cannot be a core WebAssembly module.
     pub fn wasm(name: &str, module: impl AsRef<Path>) -> Result<ModuleConfig, Problems> {
-        let (module, on_panic) = (absolute(module.as_ref()), OnPanic::default());
-        built(name, ModuleKind::Wasm { module, on_panic, on_limit: OnLimit::default(), wasi: Wasi::default() })
+        let mut kind = ModuleKind::of_name("wasm").expect("there is such a kind");
+        if let ModuleKind::Wasm { module: path, .. } = &mut kind {
+            *path = absolute(module.as_ref());
+        }
+        built(name, kind)
     }
 
     /// A command that turns a line into a line. Its first word is found as in a manifest; what a line

@@ -87,6 +87,10 @@ pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
     key("limits.window_bytes", Replaces, |m| Slot::Size(&mut m.limits.window_bytes, KIB..=2 * GIB)),
     key("limits.requests", Replaces, |m| Slot::Count(&mut m.limits.requests, 0..=10_000)),
     key("limits.start_timeout", Replaces, |m| Slot::Time(&mut m.limits.start_timeout, ms(10, HOUR))),
+    of_kind("limits.compile_timeout", Replaces, |m| match &mut m.kind {
+        ModuleKind::Wasm { compile_timeout, .. } => Some(Slot::Time(compile_timeout, ms(10, HOUR))),
+        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => None,
+    }),
     key("limits.stop_timeout", Replaces, |m| Slot::Time(&mut m.limits.stop_timeout, ms(0, HOUR))),
     key("limits.term_timeout", Replaces, |m| Slot::Time(&mut m.limits.term_timeout, ms(0, HOUR))),
     key("limits.ping_interval", Replaces, |m| Slot::Time(&mut m.limits.ping_interval, ms(10, HOUR))),
@@ -176,6 +180,10 @@ pub(crate) const UNFIT_KEYS: &[(&str, &str)] = &[
     (
         "restart.on_panic",
         "a filter has no handler that could panic, and what follows its end is said by restart.policy; remove it",
+    ),
+    (
+        "limits.compile_timeout",
+        "only a module of type \"wasm\" is compiled when it starts, any other has start_timeout alone; remove it",
     ),
     ("resources.cpu_time_limit", FILTER_CPU_TIME),
     (

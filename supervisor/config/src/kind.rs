@@ -3,6 +3,7 @@
 
 use bulkhead_protocol::OnPanic;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What kind of thing a module is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub enum ModuleKind {
         on_limit: OnLimit,
         /// What it sees of the file system.
         wasi: Wasi,
+        /// How long a start may take in addition where the module has to be compiled (10 min).
+        compile_timeout: Duration,
     },
     /// A command that turns a line into a line.
     Filter {
@@ -98,6 +101,9 @@ pub struct Folder {
     pub path: PathBuf,
 }
 
+/// How long WebAssembly may compile. The largest modules take a minute where nothing else runs.
+const COMPILE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(600);
+
 /// The path inside a WebAssembly module of the data folder of its own.
 pub(crate) const DATA_DIR: &str = "/data";
 
@@ -113,7 +119,8 @@ impl ModuleKind {
             "native" => ModuleKind::Native { library: PathBuf::new(), on_panic },
             "wasm" => {
                 let (on_limit, wasi) = (OnLimit::default(), Wasi::default());
-                ModuleKind::Wasm { module: PathBuf::new(), on_panic, on_limit, wasi }
+                let compile_timeout = COMPILE_TIMEOUT_DEFAULT;
+                ModuleKind::Wasm { module: PathBuf::new(), on_panic, on_limit, wasi, compile_timeout }
             }
             "filter" => ModuleKind::Filter { command, program, per_message: false, line: Line::default() },
             _ => return None,

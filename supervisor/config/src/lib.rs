@@ -19,6 +19,7 @@ mod host;
 mod keys;
 mod kind;
 mod layer1;
+mod length;
 mod load;
 mod looks;
 mod manifest;

@@ -58,7 +58,7 @@ impl HostConfig {
                 }
             }
         }
-        finish(host, drafts, complete, problems)
+        finish(host, drafts, complete, surroundings, problems)
     }
 
     /// The control socket that a client means: `flag`, else `$BULKHEAD_SOCKET`, else the default place.
@@ -86,7 +86,7 @@ impl ModuleConfig {
         let mut problems = Vec::new();
         let draft = manifest::read(&surroundings.absolute(folder)?, &surroundings, &mut problems);
         if let Some(draft) = &draft {
-            draft.check(&mut problems);
+            draft.check(&surroundings, &mut problems);
         }
         Problems::none_or(problems, || {
             let mut draft = draft.expect("a manifest without a problem has a name");
@@ -102,6 +102,7 @@ impl Loaded {
     /// # Errors
     /// All faults.
     pub fn check(&self) -> Result<(), Problems> {
+        let surroundings = Surroundings::of_process();
         let mut problems = Vec::new();
         let mut host = Draft { config: self.host.clone(), places: Places::new() };
         for key in HOST_KEYS {
@@ -118,7 +119,7 @@ impl Loaded {
                     problems.push(draft.problem(&[], &format!("{}: {message}", key.path)));
                 }
             }
-            draft.check(&mut problems);
+            draft.check(&surroundings, &mut problems);
             draft.check_declared(&mut problems);
         }
         check_together(&self.host, &drafts, true, &mut problems);
@@ -248,11 +249,12 @@ fn finish(
     mut host: Draft<HostConfig>,
     mut drafts: Vec<Draft<ModuleConfig>>,
     complete: bool,
+    surroundings: &Surroundings,
     mut problems: Vec<Problem>,
 ) -> Result<Loaded, Problems> {
     host.check(&mut problems);
     for draft in &drafts {
-        draft.check(&mut problems);
+        draft.check(surroundings, &mut problems);
     }
     check_together(&host.config, &drafts, complete, &mut problems);
     Problems::none_or(problems, || {

@@ -169,8 +169,31 @@ impl ModuleConfig {
     /// The whole environment of a process of the module, before the host adds the variables that
     /// name the channel. `inherited` looks up a variable of the host's environment
     /// (`|name| std::env::var_os(name)`).
+    ///
+    /// That of WebAssembly is empty: the process is the host's own runtime, outside of the sandbox, and
+    /// some variables make it load or run other code. What the module sees is
+    /// [`ModuleConfig::guest_environment`].
     pub fn environment(&self, inherited: impl Fn(&str) -> Option<OsString>) -> Vec<(OsString, OsString)> {
-        let names = INHERITED_ENVIRONMENT.iter().copied().chain(self.inherit_env.iter().map(String::as_str));
+        match self.kind {
+            ModuleKind::Wasm { .. } => Vec::new(),
+            ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => {
+                self.variables(INHERITED_ENVIRONMENT, inherited)
+            }
+        }
+    }
+
+    /// The variables that a WebAssembly module sees: those that are named for it, and no others. Any other
+    /// kind has [`ModuleConfig::environment`].
+    pub fn guest_environment(&self, inherited: impl Fn(&str) -> Option<OsString>) -> Vec<(OsString, OsString)> {
+        match self.kind {
+            ModuleKind::Wasm { .. } => self.variables(&[], inherited),
+            ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => Vec::new(),
+        }
+    }
+
+    /// What it inherits, and over that what is set for it.
+    fn variables(&self, always: &[&str], inherited: impl Fn(&str) -> Option<OsString>) -> Vec<(OsString, OsString)> {
+        let names = always.iter().copied().chain(self.inherit_env.iter().map(String::as_str));
         let mut all: BTreeMap<OsString, OsString> =
             names.filter_map(|name| Some((name.into(), inherited(name)?))).collect();
         all.extend(self.env.iter().map(|(name, value)| (name.into(), value.into())));

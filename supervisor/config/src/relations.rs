@@ -7,7 +7,7 @@ use crate::kind::DATA_DIR;
 use crate::layer1::sorted;
 use crate::nearest::nearest;
 use crate::read::Places;
-use crate::surroundings::{check_socket, problem};
+use crate::surroundings::{Surroundings, check_socket, problem};
 use crate::{Folder, HostConfig, ModuleConfig, ModuleKind, Problem, Wasi};
 use bulkhead_protocol::ModuleName;
 use bulkhead_protocol::layer1::{EntityName, MemberPath};
@@ -35,7 +35,7 @@ impl Draft<ModuleConfig> {
     }
 
     /// Checks values that depend on each other.
-    pub(crate) fn check(&self, problems: &mut Vec<Problem>) {
+    pub(crate) fn check(&self, surroundings: &Surroundings, problems: &mut Vec<Problem>) {
         if self.config.folder.to_str().is_none() {
             let message = format!(
                 "expected a folder whose path is UTF-8, found {}; what is in it could not be named to its process, rename it",
@@ -43,6 +43,7 @@ impl Draft<ModuleConfig> {
             );
             problems.push(self.problem(&["module.name"], &message));
         }
+        self.check_length(surroundings, problems);
         let restart = &self.config.restart;
         if restart.delay_max < restart.delay_initial {
             let message = format!(

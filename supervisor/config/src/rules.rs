@@ -40,7 +40,8 @@ impl Default for Restart {
 }
 
 impl Limits {
-    /// The rules that the settings make, with the processor time after which the host ends a message.
+    /// The rules that the settings make, with the processor time after which the host ends a message. What
+    /// only some kinds have, as the time to compile, is none of these settings.
     pub fn rules(&self, cpu_time_max: Option<Duration>) -> ModuleRules {
         ModuleRules {
             queue_max: self.queue,
@@ -49,6 +50,7 @@ impl Limits {
             window_bytes_max: self.window_bytes,
             requests_max: self.requests,
             start_timeout: self.start_timeout,
+            compile_timeout: None,
             drain_timeout: self.stop_timeout,
             term_timeout: self.term_timeout,
             ping_interval: self.ping_interval,

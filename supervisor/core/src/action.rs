@@ -97,6 +97,13 @@ pub enum Action {
     /// Measure the CPU time that the process has used so far and hand it to
     /// [`crate::Core::handle_sample`], before the next input.
     Sample(RunId),
+    /// Put a sentence of the host's own into the log of the process's module.
+    Remark {
+        /// Whose.
+        run: RunId,
+        /// What.
+        text: String,
+    },
     /// Write a response.
     Reply {
         /// To whom.

@@ -54,7 +54,11 @@ impl Core {
         }
         let control = run.controls.iter().position(|(control, _)| *control == id);
         match control {
-            Some(_) if matches!(response.status, Status::Progress(_)) => {}
+            Some(at) if matches!(response.status, Status::Progress(_)) => {
+                if let (Control::Init, Status::Progress(data)) = (run.controls[at].1, response.status) {
+                    self.start_progressed(now, run_id, &data);
+                }
+            }
             Some(at) => {
                 let (_, control) = run.controls.remove(at).expect("the position was found a line ago");
                 self.control_answered(now, run_id, control, response.status);

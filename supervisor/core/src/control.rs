@@ -6,7 +6,7 @@ use crate::{
     module::{Desired, ModuleId, Slot, SlotState, Vacancy},
     open::{Open, WAITER_BYTES},
     routing::refused,
-    run::{Phase, Role},
+    run::Role,
     time::Time,
     timers::Timer,
     waiters::{Condition, Goal},
@@ -39,7 +39,9 @@ impl Core {
     /// Starts a module: clears its count of failures and skips any wait.
     pub fn handle_start(&mut self, now: Time, who: Option<Recipient>, name: &str, patience: Duration) {
         let Some(id) = self.startable(who, name) else { return };
-        self.modules.get_mut(&id).expect("it was named").desired = Desired::Running;
+        let module = self.modules.get_mut(&id).expect("it was named");
+        module.desired = Desired::Running;
+        module.stop_remarks.clear();
         // Whatever runs already is as good as what this call starts.
         self.wait(now, who, id, Goal::ReadyAfter(RunId(0)), patience);
         self.order(id);
@@ -54,6 +56,7 @@ impl Core {
             return;
         }
         let Some(id) = self.named(who, name) else { return };
+        self.modules.get_mut(&id).expect("it was named").stop_remarks.clear();
         self.wait(now, who, id, Goal::StopDone, patience);
         self.stop(now, id, Desired::Stopped);
     }
@@ -64,6 +67,7 @@ impl Core {
         let newest = RunId(self.next_run - 1);
         let module = self.modules.get_mut(&id).expect("it was named");
         module.desired = Desired::Running;
+        module.stop_remarks.clear();
         let running: Vec<RunId> = module.slots.iter().filter_map(Slot::run).collect();
         self.wait(now, who, id, Goal::ReadyAfter(newest), patience);
         for run in running {
@@ -83,7 +87,7 @@ impl Core {
             match &mut slot.state {
                 SlotState::Clearing { next, .. } => *next = Vacancy::Ordered,
                 SlotState::Occupied(run) => {
-                    slot.ordered = !matches!(self.runs[run].phase, Phase::Starting { .. } | Phase::Ready { .. });
+                    slot.ordered = !(self.runs[run].is_starting() || self.runs[run].is_ready());
                 }
                 SlotState::Vacant(_) => {}
             }

@@ -212,6 +212,7 @@ impl Core {
         let Some(run) = self.runs.get(&run_id) else { return };
         let due = match run.phase {
             Phase::Starting { until } | Phase::Draining { until } | Phase::Terminating { until } => Some(until),
+            Phase::Compiling { until, turn_until, .. } => Some(turn_until.map_or(until, |turn| turn.min(until))),
             Phase::Ready { .. } => Some(self.health_due(run)),
             Phase::Killing | Phase::Exited => None,
         };
@@ -234,8 +235,9 @@ impl Core {
         match run.phase {
             Phase::Ready { .. } => self.check_health(now, run_id),
             Phase::Starting { until } if until <= now => self.start_timed_out(now, run_id),
+            Phase::Compiling { .. } => self.compile_due(now, run_id),
             Phase::Draining { until } if until <= now => self.drain_timed_out(now, run_id),
-            Phase::Terminating { until } if until <= now => self.kill(now, run_id, None),
+            Phase::Terminating { until } if until <= now => self.term_timed_out(now, run_id),
             Phase::Starting { .. }
             | Phase::Draining { .. }
             | Phase::Terminating { .. }

@@ -11,6 +11,8 @@ pub enum Cause {
     Stop,
     /// No answer to `init` in time.
     StartTimeout(Duration),
+    /// Not compiled in time.
+    CompileTimeout(Duration),
     /// `init` was answered with an error.
     InitFailed(String),
     /// The module speaks another version of the wire.
@@ -23,6 +25,42 @@ pub enum Cause {
     CpuTime(Duration),
     /// The guardian is gone, and every process with it.
     GuardianLost,
+}
+
+/// How far a stop had to go before the process ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Urging {
+    /// It was asked.
+    #[default]
+    None,
+    /// It did not end in time, and was sent SIGTERM.
+    Terminated,
+    /// That did not end it in time either, and it was sent SIGKILL.
+    Killed,
+}
+
+/// What is to be said of a stop that took more than asking; `None` where it did not. The times are those
+/// that the process had for each.
+pub(crate) fn describe_urging(urging: Urging, exit: &Exit, drain: Duration, term: Duration) -> Option<String> {
+    let as_configured = match urging {
+        Urging::None => true,
+        // No time to finish, and none to end, is what the manifest asks for.
+        Urging::Terminated => drain.is_zero(),
+        Urging::Killed => drain.is_zero() && term.is_zero(),
+    };
+    if as_configured {
+        return None;
+    }
+    let late = format!("as it did not end within {drain:?} of shutdown (limits.stop_timeout)");
+    Some(match (urging, exit) {
+        (Urging::Killed, Exit::Signal(signal)) if signal == "SIGKILL" => format!(
+            "stopped, and had to be killed: it ended neither within {drain:?} of shutdown (limits.stop_timeout) nor \
+             within {term:?} of SIGTERM (limits.term_timeout)"
+        ),
+        // It may end just as the last signal is on its way.
+        (_, Exit::Signal(signal)) if signal == "SIGTERM" => format!("stopped by SIGTERM, {late}"),
+        (_, exit) => format!("stopped after SIGTERM ({exit}), {late}"),
+    })
 }
 
 /// How the core classes an ending.
@@ -54,6 +92,7 @@ pub(crate) fn verdict(cause: Option<&Cause>, exit: &Exit, was_ready: bool, unans
         (
             Some(
                 Cause::StartTimeout(_)
+                | Cause::CompileTimeout(_)
                 | Cause::InitFailed(_)
                 | Cause::Hung(_)
                 | Cause::Violation(_)
@@ -106,6 +145,9 @@ impl fmt::Display for Cause {
         match self {
             Cause::Stop => f.write_str("stopped"),
             Cause::StartTimeout(limit) => write!(f, "not ready within {limit:?}"),
+            Cause::CompileTimeout(limit) => {
+                write!(f, "not compiled within {limit:?}, which is its limits.compile_timeout")
+            }
             Cause::InitFailed(reason) => write!(f, "init failed: {reason}"),
             Cause::WrongProtocol(found) => {
                 write!(f, "wrong protocol version: expected {}, found {found}", bulkhead_protocol::PROTOCOL_VERSION)
@@ -154,6 +196,28 @@ mod tests {
         assert_eq!(code(1, true), "exit code 1");
         assert_eq!(code(125, true), "exit code 125: it asks not to be tried again");
         assert_eq!(describe(Some(&Cause::Stop), &Exit::Code(101), true, true), "stopped (exit code 101)");
+    }
+
+    #[test]
+    fn a_stop_that_took_more_than_asking_says_how_far_it_went() {
+        let (second, zero) = (Duration::from_secs(1), Duration::ZERO);
+        let killed = Exit::Signal("SIGKILL".into());
+        let said = |urging, exit: &Exit, drain, term| describe_urging(urging, exit, drain, term);
+        assert_eq!(said(Urging::None, &Exit::Code(0), second, second), None);
+        assert!(said(Urging::Killed, &killed, second, second).unwrap().contains("had to be killed"));
+        assert!(
+            said(Urging::Terminated, &Exit::Signal("SIGTERM".into()), second, second)
+                .unwrap()
+                .starts_with("stopped by SIGTERM, ")
+        );
+        assert!(
+            said(Urging::Killed, &Exit::Code(3), second, second)
+                .unwrap()
+                .starts_with("stopped after SIGTERM (exit code 3), ")
+        );
+        assert_eq!(said(Urging::Terminated, &Exit::Code(0), zero, second), None);
+        assert_eq!(said(Urging::Killed, &killed, zero, zero), None);
+        assert!(said(Urging::Killed, &killed, zero, second).is_some());
     }
 
     #[test]

@@ -12,9 +12,13 @@ use crate::{
     run::{Phase, Role},
     time::Time,
     timers::Timer,
+    uncaught::uncaught,
 };
 use bulkhead_protocol::{Exit, limits::QUOTE_BYTES_MAX};
 use std::time::Duration;
+
+/// Stops of one module that took more than asking of which those are told who asked.
+const STOP_REMARKS_MAX: usize = 16;
 
 /// How long after a spare took over the next one is started at the earliest: to start a process takes
 /// the processor from those who wait for an answer for longer than the answer does.
@@ -47,6 +51,19 @@ impl Core {
             && let Some(kill) = evidence.memory_kill
         {
             reason.push_str(ending::by_memory_killer(kill));
+        }
+        if let Some(thrown) = uncaught(&exit, &evidence.stderr).filter(|_| run.cause.is_none()) {
+            reason = format!("{reason}: {thrown}");
+        }
+        let rules = run.spec.rules;
+        if let Some(remark) = ending::describe_urging(run.urging, &exit, rules.drain_timeout, rules.term_timeout) {
+            reason = remark.clone();
+            let (module, instance) = (run.module, run.instance.clone());
+            self.act(Action::Remark { run: run_id, text: format!("{instance} was {remark}") });
+            let module = self.modules.get_mut(&module).expect("a module outlives its runs");
+            if module.stop_remarks.len() < STOP_REMARKS_MAX {
+                module.stop_remarks.push(format!("{instance} was {remark}"));
+            }
         }
         reason.truncate(reason.floor_char_boundary(16 * QUOTE_BYTES_MAX));
         self.ended(now, run_id, verdict, reason, Some(exit), evidence);

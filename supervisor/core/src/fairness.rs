@@ -5,20 +5,19 @@
 //! When a link is looked at is the daemon's business; nothing here measures anything.
 
 use crate::time::Time;
-use std::time::Duration;
 
-/// What one portion of a link's messages may cost before it ends.
-pub const PORTION_MAX: Duration = Duration::from_micros(250);
+/// What one portion of a link's messages may cost before it ends, in nanoseconds.
+pub const PORTION_NANOS_MAX: u64 = 100_000;
 
-/// What a link may owe before it goes behind the others.
-const SHARE: Duration = PORTION_MAX;
+/// What a link may owe before it goes behind the others, in nanoseconds.
+const SHARE_NANOS: u64 = 250_000;
 
-/// A link that is left alone pays back one part in so many of the time that passes: two milliseconds of the
-/// host's time in each second are nobody else's loss.
-const PAID_BACK_IN: u32 = 512;
+/// The nanoseconds of each microsecond that are paid back: two milliseconds of the host's time in each second
+/// are no loss of the others.
+const PAID_BACK_NANOS: u64 = 2;
 
-/// The most that a link may owe, so that a flood is forgiven within seconds of its end.
-const DEBT_MAX: Duration = Duration::from_millis(5);
+/// The most that a link may owe, so that a flood is forgiven within seconds of its end, in nanoseconds.
+const DEBT_NANOS_MAX: u64 = 5_000_000;
 
 /// The time that one link has cost.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,40 +28,40 @@ pub struct TimeAccount {
 }
 
 impl TimeAccount {
-    /// Takes note that the link has cost the host so much.
-    pub fn charge(&mut self, now: Time, cost: Duration) {
-        let cost = nanos(cost);
-        self.debt = self.debt_at(now).saturating_add(cost).min(nanos(DEBT_MAX));
+    /// Takes note that the link has cost the host so many nanoseconds.
+    pub fn charge(&mut self, now: Time, nanos: u64) {
+        self.debt = self.debt_at(now).saturating_add(nanos).min(DEBT_NANOS_MAX);
         self.as_of = now;
     }
 
     /// Whether the link goes behind those that have not had their share.
     pub fn has_had_its_share(&self, now: Time) -> bool {
-        self.debt_at(now) > nanos(SHARE)
+        self.debt_at(now) > SHARE_NANOS
     }
 
     fn debt_at(&self, now: Time) -> u64 {
         let passed = now.as_micros().saturating_sub(self.as_of.as_micros());
-        self.debt.saturating_sub(passed.saturating_mul(1000) / u64::from(PAID_BACK_IN))
+        self.debt.saturating_sub(passed.saturating_mul(PAID_BACK_NANOS))
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     const CALL: Duration = Duration::from_micros(20);
+
+    fn nanos(duration: Duration) -> u64 {
+        u64::try_from(duration.as_nanos()).unwrap()
+    }
 
     #[test]
     fn a_caller_that_calls_now_and_then_never_goes_behind() {
         let mut account = TimeAccount::default();
         for call in 0..100_000 {
             let now = Time::from_millis(call * 20);
-            account.charge(now, CALL);
+            account.charge(now, nanos(CALL));
             assert!(!account.has_had_its_share(now), "after call {call}");
         }
     }
@@ -73,7 +72,7 @@ mod tests {
         let mut now = Time::ZERO;
         for _ in 0..1_000_000 {
             now = now + CALL;
-            account.charge(now, CALL);
+            account.charge(now, nanos(CALL));
         }
         assert!(account.has_had_its_share(now));
         assert!(account.has_had_its_share(now + Duration::from_secs(2)));
@@ -85,16 +84,16 @@ mod tests {
         // Each of two hundred has half a percent of the time.
         let mut account = TimeAccount::default();
         for round in 0..1000 {
-            account.charge(Time::from_millis(round * 50), PORTION_MAX);
+            account.charge(Time::from_millis(round * 20), PORTION_NANOS_MAX);
         }
-        assert!(account.has_had_its_share(Time::from_millis(50_000)));
+        assert!(account.has_had_its_share(Time::from_millis(20_000)));
     }
 
     #[test]
     fn a_clock_that_stands_still_or_an_endless_cost_does_no_harm() {
         let mut account = TimeAccount::default();
-        account.charge(Time::from_millis(5), Duration::MAX);
-        account.charge(Time::ZERO, Duration::MAX);
+        account.charge(Time::from_millis(5), u64::MAX);
+        account.charge(Time::ZERO, u64::MAX);
         assert!(account.has_had_its_share(Time::ZERO));
         assert!(!account.has_had_its_share(Time::from_millis(60_000)));
     }

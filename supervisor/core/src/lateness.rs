@@ -50,6 +50,10 @@ impl Core {
             Phase::Starting { until } | Phase::Draining { until } | Phase::Terminating { until } => {
                 *until = *until + gap;
             }
+            Phase::Compiling { until, turn_until, .. } => {
+                *until = *until + gap;
+                *turn_until = turn_until.map(|turn| turn + gap);
+            }
             Phase::Ready { .. } | Phase::Killing | Phase::Exited => {}
         }
         run.ready_at = run.ready_at.map(later);

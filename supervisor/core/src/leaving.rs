@@ -91,7 +91,7 @@ impl Core {
             && (run.in_flight.iter().any(|id| self.requests[id].wanted)
                 || !module.queue.is_empty()
                 || module.aside > 0
-                || self.layer1.streams.get(&module_id).is_some_and(crate::layer1::Stream::has_next))
+                || self.layer1.streams.get(&module_id).is_some_and(crate::layer1::Stream::may_have_next))
     }
 }
 

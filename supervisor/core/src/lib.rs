@@ -16,6 +16,7 @@ mod answers;
 mod audit;
 mod blame;
 mod bucket;
+mod compiling;
 mod control;
 mod core;
 mod delivery;
@@ -46,6 +47,7 @@ mod starts;
 mod steps;
 mod time;
 mod timers;
+mod uncaught;
 mod view;
 mod waiters;
 
@@ -55,7 +57,7 @@ pub use action::{
 pub use audit::Counts;
 pub use core::{Core, HostSettings};
 pub use ending::{Cause, Verdict};
-pub use fairness::{PORTION_MAX, TimeAccount};
+pub use fairness::{PORTION_NANOS_MAX, TimeAccount};
 pub use id_map::{IdHasher, IdMap};
 pub use lacks::{GuardianRestarts, Need};
 pub use layer1::{

@@ -5,7 +5,7 @@ use crate::{
     action::{Action, Control, Evidence, RunId},
     core::Core,
     directory::Listed,
-    ending::{Cause, Verdict},
+    ending::{Cause, Urging, Verdict},
     module::{Desired, Module, ModuleId, SlotId, SlotState, Vacancy},
     restart::Why,
     run::{Phase, Role, Run},
@@ -55,6 +55,7 @@ impl Core {
             turn: None,
             blamed: Vec::new(),
             last_exit: None,
+            stop_remarks: Vec::new(),
             incoming: None,
             waiters: BTreeMap::new(),
             listed: Listed::default(),
@@ -226,22 +227,22 @@ impl Core {
             },
             (Control::Init, Status::Error(failure)) => {
                 let run = self.runs.get_mut(&run_id).expect("the caller has it");
-                if matches!(run.phase, Phase::Starting { .. }) {
+                if run.is_starting() {
                     run.cause = Some(Cause::InitFailed(failure.error));
                     run.left_at = Some(now);
                     self.enter(run_id, Phase::Draining { until: now + EXIT_GRACE });
                     self.give_turns(now);
                 }
             }
-            // Progress is filtered by the caller. A ping's answer proved life by coming; after
-            // `shutdown` it is the exit that counts; a cancelled request has an answer of its own.
+            // Progress goes elsewhere. A ping's answer proved life by coming; after `shutdown` it is the
+            // exit that counts; a cancelled request has an answer of its own.
             (Control::Init, Status::Progress(_)) | (Control::Ping | Control::Shutdown | Control::Cancel(_), _) => {}
         }
     }
 
     fn init_answered(&mut self, now: Time, run_id: RunId, ready: Ready) {
         let run = self.runs.get_mut(&run_id).expect("the caller has it");
-        if !matches!(run.phase, Phase::Starting { .. }) {
+        if !run.is_starting() {
             return;
         }
         if ready.protocol != PROTOCOL_VERSION {
@@ -317,9 +318,25 @@ impl Core {
             self.kill(now, run_id, Some(cause));
             return;
         }
-        let terminating = Phase::Terminating { until: now + run.spec.rules.term_timeout };
+        if run.cause == Some(Cause::Stop) {
+            run.urging = Urging::Terminated;
+        }
+        self.terminate(now, run_id);
+    }
+
+    fn terminate(&mut self, now: Time, run_id: RunId) {
+        let rules = self.runs[&run_id].spec.rules;
         self.act(Action::Terminate(run_id));
-        self.enter(run_id, terminating);
+        self.enter(run_id, Phase::Terminating { until: now + rules.term_timeout });
+    }
+
+    /// SIGTERM did not end it.
+    pub(crate) fn term_timed_out(&mut self, now: Time, run_id: RunId) {
+        let run = self.runs.get_mut(&run_id).expect("the caller has it");
+        if run.urging == Urging::Terminated {
+            run.urging = Urging::Killed;
+        }
+        self.kill(now, run_id, None);
     }
 
     /// Asks a process to finish and exit; what does not is made to, step by step.
@@ -332,6 +349,12 @@ impl Core {
                 let draining = Phase::Draining { until: now + run.spec.rules.drain_timeout };
                 self.send_control(run_id, Control::Shutdown);
                 self.enter(run_id, draining);
+            }
+            Phase::Compiling { .. } => {
+                // It reads nothing before it has compiled, and has nothing that it could finish.
+                run.cause.get_or_insert(Cause::Stop);
+                run.left_at = Some(now);
+                self.terminate(now, run_id);
             }
             Phase::Draining { .. } => {
                 run.cause.get_or_insert(Cause::Stop);
@@ -374,7 +397,7 @@ impl Core {
     /// Gives a process a moment to exit by itself, unless it is on its way out already.
     pub(crate) fn await_its_end(&mut self, now: Time, run_id: RunId, patience: Duration) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
-        if matches!(run.phase, Phase::Starting { .. } | Phase::Ready { .. }) {
+        if run.is_starting() || run.is_ready() {
             run.left_at = Some(now);
             self.enter(run_id, Phase::Draining { until: now + patience });
             self.give_turns(now);
@@ -402,8 +425,10 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
         ready_at: None,
         left_at: None,
         phase,
+        has_compiled: false,
         cause: None,
         lack: None,
+        urging: Urging::None,
         in_flight: VecDeque::new(),
         in_flight_bytes: 0,
         held: VecDeque::new(),
@@ -424,6 +449,15 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
         strange_answers: 0,
         last: None,
     }
+}
+
+/// As [`done`], with what is to be said of how it was done.
+pub(crate) fn done_with(name: &ModuleName, state: &str, remarks: &[String]) -> Status {
+    if remarks.is_empty() {
+        return done(name, state);
+    }
+    let (name, state, remarks) = (Json::of(name.as_str()), Json::of(state), Json::of(remarks));
+    Status::Success(Json::object(&[("name", &name), ("state", &state), ("remarks", &remarks)]))
 }
 
 /// The data of an answer that only says that it is done.

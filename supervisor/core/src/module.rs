@@ -161,6 +161,8 @@ pub(crate) struct Module {
     /// Crashes at which requests that are not answered were or may have been worked on.
     pub(crate) blamed: Vec<(RequestId, Crash)>,
     pub(crate) last_exit: Option<(Time, String)>,
+    /// What is to be said of processes that had to be made to stop, to who asked for that.
+    pub(crate) stop_remarks: Vec<String>,
     /// The specification that a reload is bringing in.
     pub(crate) incoming: Option<Arc<ModuleSpec>>,
     /// Those who wait for it, by what ends their wait.

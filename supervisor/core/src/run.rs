@@ -4,7 +4,7 @@
 pub(crate) use crate::action::RunId;
 use crate::{
     action::Control,
-    ending::Cause,
+    ending::{Cause, Urging},
     lacks::LackId,
     leaving::LastAnswer,
     module::{ModuleId, SlotId},
@@ -35,6 +35,15 @@ pub enum Phase {
     Starting {
         /// When the start counts as failed.
         until: Time,
+    },
+    /// It says that it compiles what it is to run, which has a time of its own.
+    Compiling {
+        /// When the start counts as failed.
+        until: Time,
+        /// When it gives its turn to start back; none: it has done so.
+        turn_until: Option<Time>,
+        /// What is left of the time for a start.
+        start_left: Duration,
     },
     /// It answered `init`.
     Ready {
@@ -97,10 +106,14 @@ pub(crate) struct Run {
     /// When it ceased to be ready or starting.
     pub(crate) left_at: Option<Time>,
     pub(crate) phase: Phase,
+    /// Whether it has said that it compiles.
+    pub(crate) has_compiled: bool,
     /// Why the host ended it; the first reason counts.
     pub(crate) cause: Option<Cause>,
     /// What the host lacked for its start.
     pub(crate) lack: Option<LackId>,
+    /// How far a stop had to go.
+    pub(crate) urging: Urging,
     /// Requests sent and not answered, in the order in which they were sent.
     pub(crate) in_flight: VecDeque<RequestId>,
     pub(crate) in_flight_bytes: usize,
@@ -139,6 +152,16 @@ pub(crate) const CONTROLS_MAX: usize = 256;
 impl Run {
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.phase, Phase::Ready { .. })
+    }
+
+    /// Whether it was ordered and neither is ready nor has failed.
+    pub(crate) fn is_starting(&self) -> bool {
+        matches!(self.phase, Phase::Starting { .. } | Phase::Compiling { .. })
+    }
+
+    /// Whether its start counts among those that are in progress at once.
+    pub(crate) fn has_turn(&self) -> bool {
+        matches!(self.phase, Phase::Starting { .. } | Phase::Compiling { turn_until: Some(_), .. })
     }
 
     /// Whether it may still be sent something.

@@ -69,6 +69,9 @@ pub struct ModuleRules {
     pub requests_max: usize,
     /// From the order to spawn to the answer to `init`; the wait for a turn does not count.
     pub start_timeout: Duration,
+    /// How much longer a start may take in which the module is compiled; without it compiling counts as
+    /// any other part of the start.
+    pub compile_timeout: Option<Duration>,
     /// From `shutdown` to SIGTERM.
     pub drain_timeout: Duration,
     /// From SIGTERM to SIGKILL.
@@ -101,6 +104,7 @@ impl Default for ModuleRules {
             window_bytes_max: 4_000_000,
             requests_max: 64,
             start_timeout: Duration::from_secs(10),
+            compile_timeout: None,
             drain_timeout: Duration::from_secs(5),
             term_timeout: Duration::from_secs(2),
             ping_interval: Duration::from_secs(10),

@@ -1,6 +1,7 @@
 //! How many starts of all modules together may be in progress, and who waits for a turn. A start is in
 //! progress from the order to spawn until the process is ready or is on its way out, so what hangs gives
-//! its turn back when its start timeout ends. When a module that ended is to be started again is
+//! its turn back when its start timeout ends, and what compiles for long does so earlier
+//! ([`crate::compiling`]). When a module that ended is to be started again is
 //! [`crate::restart`]'s business: this is about what may start now.
 //!
 //! Nothing waits for ever. Those that somebody waits for go first, but not always: every so often the
@@ -43,7 +44,7 @@ pub(crate) struct Ticket {
 /// The starts that are in progress, and the places that wait for their turn.
 #[derive(Debug, Default)]
 pub(crate) struct Starts {
-    /// Processes in [`Phase::Starting`].
+    /// Processes that start, but for those that have compiled for so long that they gave their turn back.
     in_progress: BTreeSet<RunId>,
     line: BTreeMap<Ticket, (ModuleId, SlotId)>,
     next_number: u64,
@@ -56,7 +57,7 @@ impl Starts {
         self.in_progress.len()
     }
 
-    /// A start is ordered.
+    /// A start is ordered, or goes on.
     pub(crate) fn begin(&mut self, run: RunId) {
         self.in_progress.insert(run);
     }
@@ -96,8 +97,11 @@ impl Core {
     pub(crate) fn enter(&mut self, run_id: RunId, phase: Phase) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         run.phase = phase;
-        // The first phase is entered by `Starts::begin`, and never again.
-        self.starts.in_progress.remove(&run_id);
+        if run.has_turn() {
+            self.starts.begin(run_id);
+        } else {
+            self.starts.in_progress.remove(&run_id);
+        }
         self.arm(run_id);
     }
 
@@ -223,7 +227,7 @@ impl Core {
 
     /// Checks that the line and the places agree, and that nobody waits who need not. For tests.
     pub(crate) fn audit_starts(&self) {
-        let starting = self.runs.iter().filter(|(_, run)| matches!(run.phase, Phase::Starting { .. }));
+        let starting = self.runs.iter().filter(|(_, run)| run.has_turn());
         assert_eq!(starting.map(|(id, _)| *id).collect::<BTreeSet<_>>(), self.starts.in_progress, "starts in progress");
         let mut waiting = BTreeMap::new();
         for (id, module) in self.modules.iter() {

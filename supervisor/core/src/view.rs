@@ -19,6 +19,8 @@ pub enum ObservedState {
     Ready,
     /// A process was started and has not answered `init`.
     Starting,
+    /// A process was started and compiles what it is to run.
+    Compiling,
     /// The next start has a moment, or waits for another module.
     Waiting,
     /// It was asked to end, or is being ended.
@@ -37,6 +39,7 @@ impl ObservedState {
         match self {
             ObservedState::Ready => "ready",
             ObservedState::Starting => "starting",
+            ObservedState::Compiling => "compiling",
             ObservedState::Waiting => "waiting",
             ObservedState::Stopping => "stopping",
             ObservedState::Clearing => "clearing",
@@ -205,6 +208,7 @@ impl Core {
             SlotState::Occupied(run) => match self.runs[run].phase {
                 Phase::Ready { .. } => ObservedState::Ready,
                 Phase::Starting { .. } => ObservedState::Starting,
+                Phase::Compiling { .. } => ObservedState::Compiling,
                 Phase::Draining { .. } | Phase::Terminating { .. } | Phase::Killing => ObservedState::Stopping,
                 Phase::Exited => ObservedState::Clearing,
             },
@@ -268,6 +272,9 @@ impl Core {
                 let run = &self.runs[run];
                 match run.phase {
                     Phase::Starting { until } => step("kill", Some(until), "if it has not answered init".into()),
+                    Phase::Compiling { until, .. } => {
+                        step("kill", Some(until), "if it has not compiled, by limits.compile_timeout".into())
+                    }
                     Phase::Ready { .. } => self.next_check(now, run),
                     Phase::Draining { until } if run.cause.is_none() => {
                         step("SIGKILL", Some(until), "if it lives on without its channel".into())
@@ -311,6 +318,7 @@ impl Core {
         match (view.state, view.reason, view.next) {
             (ObservedState::Ready, _, _) => format!("{name} is busy with {} others", view.in_flight),
             (ObservedState::Starting, _, _) => format!("{name} is starting{last}"),
+            (ObservedState::Compiling, _, _) => format!("{name} is compiling{last}"),
             (ObservedState::Waiting, _, Some(next)) => format!("{name} is waiting: {next}{last}"),
             (ObservedState::Failed, Some(reason), _) => format!("{name} has failed: {reason}"),
             (state, Some(reason), _) => format!("{name} is {}: {reason}", state.name()),
@@ -336,11 +344,12 @@ fn rank(state: &ObservedState) -> u8 {
     match state {
         ObservedState::Ready => 0,
         ObservedState::Starting => 1,
-        ObservedState::Stopping => 2,
-        ObservedState::Clearing => 3,
-        ObservedState::Waiting => 4,
-        ObservedState::Stopped => 5,
-        ObservedState::Failed => 6,
+        ObservedState::Compiling => 2,
+        ObservedState::Stopping => 3,
+        ObservedState::Clearing => 4,
+        ObservedState::Waiting => 5,
+        ObservedState::Stopped => 6,
+        ObservedState::Failed => 7,
     }
 }
 

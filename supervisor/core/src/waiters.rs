@@ -4,7 +4,7 @@
 use crate::{
     action::{Action, Recipient, RunId},
     core::{Core, Outstanding},
-    lifecycle::done,
+    lifecycle::{done, done_with},
     module::{Desired, ModuleId, Slot, SlotState, Vacancy},
     open::WAITER_BYTES,
     run::Role,
@@ -118,13 +118,15 @@ impl Core {
             Goal::Stopped | Goal::StopDone => module.is_empty() && !module.slots.iter().any(Slot::is_live),
             Goal::Reloaded => false,
         };
-        let name = module.spec.name.clone();
+        let (name, remarks) = (module.spec.name.clone(), module.stop_remarks.clone());
         for waiter in self.waiters_with(id, holds) {
-            let state = match self.waiters[&waiter].goal {
-                Goal::Stopped | Goal::StopDone => "stopped",
-                Goal::Ready | Goal::ReadyAfter(_) | Goal::Reloaded => "ready",
+            let status = match self.waiters[&waiter].goal {
+                Goal::StopDone => done_with(&name, "stopped", &remarks),
+                Goal::Stopped => done(&name, "stopped"),
+                Goal::ReadyAfter(_) => done_with(&name, "ready", &remarks),
+                Goal::Ready | Goal::Reloaded => done(&name, "ready"),
             };
-            self.answer_waiter(waiter, done(&name, state));
+            self.answer_waiter(waiter, status);
         }
         self.tell_in_vain(id);
     }

@@ -330,6 +330,7 @@ impl Host {
         let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
         let what = Followed::Log { module: name.to_string(), left_out: 0 };
         self.followers.push(Follower { recipient: who, what, held });
+        self.note_follower(who.caller);
         Ok(None)
     }
 

@@ -60,6 +60,8 @@ pub(crate) struct Client {
     pub(crate) owner: Option<Owner>,
     /// When it last sent or took something.
     pub(crate) active_at: Time,
+    /// Whether it has ever followed anything.
+    pub(crate) follows: bool,
     /// What is accounted for it in the sums over all clients.
     held_bytes: usize,
     output_bytes: usize,
@@ -67,7 +69,16 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(link: Link, owner: Option<Owner>, now: Time) -> Client {
-        Client { link, has_finished: false, is_paused: false, owner, active_at: now, held_bytes: 0, output_bytes: 0 }
+        Client {
+            link,
+            has_finished: false,
+            is_paused: false,
+            owner,
+            active_at: now,
+            follows: false,
+            held_bytes: 0,
+            output_bytes: 0,
+        }
     }
 }
 
@@ -97,13 +108,20 @@ impl Clients {
         Some(client)
     }
 
-    /// Brings the sums in line with what is held for this client now.
-    pub(crate) fn weigh(&mut self, id: ClientId) {
+    /// Brings the sums in line with what was read from this client and waits to be handled.
+    pub(crate) fn weigh_input(&mut self, id: ClientId) {
         let Some(client) = self.by_id.get_mut(&id) else { return };
-        let (held, output) = (client.link.held_bytes(), client.link.output_held_bytes());
+        let held = client.link.held_bytes();
         self.held_bytes = self.held_bytes - client.held_bytes + held;
+        client.held_bytes = held;
+    }
+
+    /// Brings the sums in line with what waits for this client.
+    pub(crate) fn weigh_output(&mut self, id: ClientId) {
+        let Some(client) = self.by_id.get_mut(&id) else { return };
+        let output = client.link.output_held_bytes();
         self.output_bytes = self.output_bytes - client.output_bytes + output;
-        (client.held_bytes, client.output_bytes) = (held, output);
+        client.output_bytes = output;
     }
 
     /// Who must be cut off now that this client has got more to read: itself, if more waits for it than

@@ -2,7 +2,7 @@
 
 use crate::{clock::wall_clock, log_files::LogFiles};
 use bulkhead_core::{CrashRecord, LostRequest};
-use bulkhead_protocol::{Exit, Json, ModuleName};
+use bulkhead_protocol::{Exit, HeldBytes, Json, ModuleName, allocation};
 use serde::Serialize;
 use std::{
     collections::VecDeque,
@@ -12,7 +12,7 @@ use std::{
 /// Records that are kept in memory, of all modules together.
 const KEPT_MAX: usize = 200;
 
-/// Bytes of records that are kept in memory, as they are written; the newest stays in any case.
+/// Bytes of records that are kept, as they lie in memory; the newest stays in any case.
 const KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Files that are kept for each module in each of the two folders. They are counted once in so many
@@ -64,13 +64,37 @@ impl From<LostRequest> for Lost {
     }
 }
 
+impl HeldBytes for Lost {
+    fn held_bytes(&self) -> usize {
+        self.r#type.held_bytes() + self.payload.held_bytes() + self.key.held_bytes() + self.answered.held_bytes()
+    }
+}
+
+impl HeldBytes for Crash {
+    fn held_bytes(&self) -> usize {
+        let named = self.module.held_bytes() + self.instance.held_bytes() + self.time.held_bytes();
+        let told = self.reason.held_bytes() + self.exit.held_bytes() + self.stderr.held_bytes();
+        named + told + self.in_flight.held_bytes() + allocation(self.file.capacity())
+    }
+}
+
+/// A record in memory.
+#[derive(Debug)]
+struct Kept {
+    /// Its length as it is told.
+    written: usize,
+    /// What it takes.
+    held: usize,
+    crash: Crash,
+}
+
 /// The crashes of this host.
 #[derive(Debug)]
 pub(crate) struct Crashes {
     crashes_dir: PathBuf,
     quarantine_dir: PathBuf,
     /// With the bytes of each.
-    kept: VecDeque<(usize, Crash)>,
+    kept: VecDeque<Kept>,
     kept_bytes: usize,
     written: u64,
 }
@@ -101,12 +125,12 @@ impl Crashes {
         files.write_file(file, content);
     }
 
-    fn keep(&mut self, bytes: usize, crash: Crash) {
-        self.kept_bytes += bytes;
-        self.kept.push_back((bytes, crash));
+    fn keep(&mut self, written: usize, crash: Crash) {
+        let held = 2 * size_of::<Kept>() + crash.held_bytes();
+        self.kept_bytes += held;
+        self.kept.push_back(Kept { written, held, crash });
         while self.kept.len() > 1 && (self.kept.len() > KEPT_MAX || self.kept_bytes > KEPT_BYTES_MAX) {
-            let (bytes, _) = self.kept.pop_front().expect("there are two of them");
-            self.kept_bytes -= bytes;
+            self.kept_bytes -= self.kept.pop_front().expect("there are two of them").held;
         }
     }
 
@@ -131,7 +155,7 @@ impl Crashes {
     pub(crate) fn of(&self, module: Option<&str>, bytes_max: usize) -> Vec<&Crash> {
         let mut room = bytes_max;
         let mut found = Vec::new();
-        for (bytes, crash) in self.kept.iter().rev() {
+        for Kept { written: bytes, crash, .. } in self.kept.iter().rev() {
             if module.is_none_or(|name| name == crash.module) {
                 if *bytes > room && !found.is_empty() {
                     break;
@@ -159,6 +183,7 @@ fn pretty(value: &impl Serialize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counting::{check, counted};
     use crate::log_files::Rotation;
     use bulkhead_core::RunId;
     use std::{fs, time::Duration};
@@ -199,16 +224,42 @@ mod tests {
     }
 
     #[test]
+    fn a_record_is_counted_with_what_it_holds() {
+        let lost = || Lost {
+            r#type: "command".into(),
+            payload: Json::of(&7),
+            key: Some("k".into()),
+            delivery: "unknown",
+            answered: Some("it panicked".into()),
+        };
+        for (number, length) in [(0, 0), (20, 1), (20, 1000)] {
+            let (crash, held, pieces) = counted(|| Crash {
+                module: "module".into(),
+                instance: "module#1".into(),
+                time: "2026-11-29T00:00:00Z".into(),
+                reason: "SIGSEGV".into(),
+                exit: Some(Exit::Signal("SIGSEGV".into())),
+                pid: Some(1),
+                uptime_ms: 1,
+                stderr: (0..number).map(|_| "x".repeat(length)).collect(),
+                in_flight: (0..number).map(|_| lost()).collect(),
+                file: "/var/lib/bulkhead/crashes/module-1-1.json".into(),
+            });
+            check("a crash record", crash.held_bytes(), held, pieces);
+        }
+    }
+
+    #[test]
     fn what_is_told_fits_and_is_the_newest() {
-        let files = LogFiles::start(Rotation { dir: "/nonexistent".into(), file_bytes_max: 1, files: 1 }).unwrap();
-        let mut crashes = Crashes::new("/nonexistent".into(), "/nonexistent".into());
+        let files = LogFiles::start(Rotation { dir: "/proc/nonexistent".into(), file_bytes_max: 1, files: 1 }).unwrap();
+        let mut crashes = Crashes::new("/proc/nonexistent".into(), "/proc/nonexistent".into());
         for _ in 0..KEPT_MAX + 5 {
             crashes.record(record("a"), &files);
         }
         assert_eq!(crashes.of(None, usize::MAX).len(), KEPT_MAX);
         let few = crashes.of(Some("a"), 5000);
         assert!((1..5).contains(&few.len()));
-        assert_eq!(few.last().unwrap().file, crashes.kept.back().unwrap().1.file);
+        assert_eq!(few.last().unwrap().file, crashes.kept.back().unwrap().crash.file);
         assert_eq!(crashes.of(None, 1).len(), 1, "one is told in any case");
         assert!(crashes.of(Some("b"), 5000).is_empty());
     }

@@ -12,11 +12,11 @@ use crate::{
 };
 use bulkhead_config::{ModuleConfig, ModuleKind, Transport};
 use bulkhead_core::ModuleSpec;
-use bulkhead_protocol::{Init, Json, Limits, PROTOCOL_VERSION, guardian};
+use bulkhead_protocol::{GUEST_ENVIRONMENT_VARIABLE, Init, Json, Limits, PROTOCOL_VERSION, guardian};
 use nix::{fcntl::OFlag, unistd::pipe2};
 use std::{
-    fs::File, io, os::fd::OwnedFd, os::unix::net::UnixStream as StdStream, path::Path, rc::Rc, sync::Arc,
-    time::Duration,
+    collections::BTreeMap, ffi::OsString, fs::File, io, os::fd::OwnedFd, os::unix::net::UnixStream as StdStream,
+    path::Path, rc::Rc, sync::Arc, time::Duration,
 };
 use tokio::net::{
     UnixStream,
@@ -104,12 +104,10 @@ fn log_pipe(stream: Stream, pipe: OwnedFd, bounds: Bounds) -> io::Result<LogPipe
 
 /// The order to start a process. A variable that is not UTF-8 cannot be passed on and is left out.
 pub(crate) fn order(config: &ModuleConfig, runtimes: &Runtimes, run: u64, state_dir: &StateDir) -> guardian::Order {
-    let mut env: Vec<(String, String)> = config
-        .environment(|name| std::env::var_os(name))
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    let argv = runtimes.command_line(config, &state_dir.wasm_cache(), &env);
+    let of_host = |name: &str| std::env::var_os(name);
+    let mut env: Vec<(String, String)> = texts(config.environment(of_host)).collect();
+    env.extend(for_guest(texts(config.guest_environment(of_host)).collect()));
+    let argv = runtimes.command_line(config, &state_dir.wasm_cache());
     env.push((TREE_VARIABLE.into(), state_dir.identity().to_owned()));
     guardian::Order::Spawn(guardian::Spawn {
         run,
@@ -129,6 +127,17 @@ pub(crate) fn order(config: &ModuleConfig, runtimes: &Runtimes, run: u64, state_
         oom_score: u16::try_from(config.resources.oom_score).unwrap_or(u16::MAX),
         cgroup: Some(format!("{}-{run}", config.name)),
     })
+}
+
+/// Variables that can be passed on.
+fn texts(variables: Vec<(OsString, OsString)>) -> impl Iterator<Item = (String, String)> {
+    variables.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// The variables of a WebAssembly module as one that only its runtime reads. An argument would be shown
+/// to every user of the machine, and a member of `init` would be bounded by the length of a frame.
+fn for_guest(variables: BTreeMap<String, String>) -> Option<(String, String)> {
+    (!variables.is_empty()).then(|| (GUEST_ENVIRONMENT_VARIABLE.into(), Json::of(&variables).as_str().into()))
 }
 
 /// The payload of the first message.
@@ -165,6 +174,9 @@ pub(crate) fn spec(config: &ModuleConfig, generation: u64) -> ModuleSpec {
     spec.restart = config.restart.rules();
     let cpu_time_max = config.resources.cpu_time_limit.map(|limit| cpu_time_max(&config.kind, limit));
     spec.rules = config.limits.rules(cpu_time_max);
+    if let ModuleKind::Wasm { compile_timeout, .. } = &config.kind {
+        spec.rules.compile_timeout = Some(*compile_timeout);
+    }
     spec.subscribe.clone_from(&config.capabilities.event_subscribe);
     spec.emit.clone_from(&config.capabilities.event_emit);
     spec.call.clone_from(&config.capabilities.call);
@@ -186,12 +198,15 @@ mod tests {
         assert_eq!(spec(&config, 1).rules.cpu_time_max, None);
         config.resources.cpu_time_limit = Some(Duration::from_millis(100));
         assert_eq!(spec(&config, 1).rules.cpu_time_max, Some(Duration::from_millis(100)));
+        assert_eq!(spec(&config, 1).rules.compile_timeout, None);
         config.kind = ModuleKind::Wasm {
             module: "/a.wasm".into(),
             on_panic: bulkhead_config::OnPanic::Restart,
             on_limit: bulkhead_config::OnLimit::Restart,
             wasi: bulkhead_config::Wasi::default(),
+            compile_timeout: Duration::from_secs(7),
         };
         assert_eq!(spec(&config, 1).rules.cpu_time_max, Some(Duration::from_millis(300)));
+        assert_eq!(spec(&config, 1).rules.compile_timeout, Some(Duration::from_secs(7)));
     }
 }

@@ -192,12 +192,15 @@ fn turn(host: &mut Host, context: &mut Context<'_>) -> Poll<()> {
     host.tick(began);
     host.register(context.waker());
     // What the store and the reader of long payloads have done has half of a turn at most.
-    let mut has_more = true;
-    while has_more && handled < OUTCOMES_PER_TURN && !is_long(handled) {
-        has_more = host.take_outcome() || host.take_read();
-        handled += usize::from(has_more);
+    let (mut has_more, mut is_over) = (false, false);
+    while host.take_outcome() || host.take_read() {
+        handled += 1;
+        is_over = is_long(handled);
+        has_more = is_over || handled == OUTCOMES_PER_TURN;
+        if has_more {
+            break;
+        }
     }
-    let mut is_over = is_long(handled);
     loop {
         host.sources.look(context);
         while !is_over && let Some(event) = host.sources.next() {

@@ -86,13 +86,8 @@ impl Runtimes {
     }
 
     /// The program of a module's process and its arguments. `cache` is the folder of compiled
-    /// WebAssembly, and `environment` that of the process, as it is given to it.
-    pub(crate) fn command_line(
-        &self,
-        config: &ModuleConfig,
-        cache: &Path,
-        environment: &[(String, String)],
-    ) -> Vec<String> {
+    /// WebAssembly.
+    pub(crate) fn command_line(&self, config: &ModuleConfig, cache: &Path) -> Vec<String> {
         match &config.kind {
             ModuleKind::Process { command, program, .. } => {
                 [text(program)].into_iter().chain(command.iter().skip(1).cloned()).collect()
@@ -114,7 +109,7 @@ impl Runtimes {
             ModuleKind::Wasm { module, .. } => {
                 let mut argv = vec![text(&self.wasm), "run".into()];
                 argv.extend(["--module".into(), text(module), "--cache".into(), text(cache)]);
-                argv.extend(wasm_flags(config, environment));
+                argv.extend(wasm_flags(config));
                 argv
             }
         }
@@ -122,7 +117,7 @@ impl Runtimes {
 }
 
 /// What a WebAssembly module may use and see.
-fn wasm_flags(config: &ModuleConfig, environment: &[(String, String)]) -> Vec<String> {
+fn wasm_flags(config: &ModuleConfig) -> Vec<String> {
     let ModuleKind::Wasm { on_limit, wasi, .. } = &config.kind else { return Vec::new() };
     let mut flags = Vec::new();
     let mut flag = |name: &str, value: String| flags.extend([name.to_owned(), value]);
@@ -144,11 +139,6 @@ fn wasm_flags(config: &ModuleConfig, environment: &[(String, String)]) -> Vec<St
     }
     for folder in &wasi.write {
         flag("--write", grant(folder));
-    }
-    // It sees only what is named for it, though its runtime has the environment of every module.
-    let named = |name: &str| config.env.contains_key(name) || config.inherit_env.iter().any(|named| named == name);
-    for (name, _) in environment.iter().filter(|(name, _)| named(name)) {
-        flag("--env", name.clone());
     }
     flags.extend(wasi.data_dir.then(|| "--data-dir".into()));
     flags
@@ -176,12 +166,12 @@ mod tests {
     }
 
     fn wasm(wasi: Wasi, on_limit: OnLimit) -> ModuleConfig {
-        config(ModuleKind::Wasm { module: "/m/a.wasm".into(), on_panic: OnPanic::Restart, on_limit, wasi })
+        let (module, on_panic, compile_timeout) = ("/m/a.wasm".into(), OnPanic::Restart, Duration::from_secs(7));
+        config(ModuleKind::Wasm { module, on_panic, on_limit, wasi, compile_timeout })
     }
 
     fn command_line(config: &ModuleConfig) -> String {
-        let environment = ["A", "HOME", "B", "PATH"].map(|name| (name.to_owned(), "1".to_owned()));
-        runtimes().command_line(config, Path::new("/s/cache/wasm"), &environment).join(" ")
+        runtimes().command_line(config, Path::new("/s/cache/wasm")).join(" ")
     }
 
     #[test]
@@ -217,10 +207,10 @@ mod tests {
         let mut granted = wasm(wasi, OnLimit::Continue);
         granted.resources.memory_limit = Some(64_000_000);
         granted.resources.cpu_time_limit = Some(Duration::from_millis(100));
-        granted.env.insert("A".into(), "1".into());
-        granted.inherit_env = vec!["B".into(), "ABSENT".into()];
+        // A command line is shown to everybody.
+        granted.env.insert("SECRET".into(), "1".into());
         let flags = "--memory-limit 64000000 --cpu-time-limit-ms 100 --on-limit continue --read /m/in=in \
-            --write /tmp=/tmp --env A --env B --data-dir";
+            --write /tmp=/tmp --data-dir";
         assert_eq!(command_line(&granted), format!("{start} {flags}"));
     }
 

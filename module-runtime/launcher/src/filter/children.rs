@@ -1,6 +1,9 @@
 //! The processes below this one: noticing that they end, and reaping them. The program that a
-//! filter is made of is one; what it double-forks and leaves behind becomes another.
+//! filter is made of is one; what it double-forks and leaves behind becomes another. How the latter
+//! are ended is in `leftovers.rs`.
 
+use super::leftovers;
+use crate::descent::OwnChildren;
 use crate::sys::{self, Waited};
 use bulkhead_child::Error;
 use bulkhead_protocol::Exit;
@@ -10,14 +13,19 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, Command};
+use std::time::Duration;
 
 /// Tells when a child ends.
 #[derive(Debug)]
 pub(crate) struct Children {
-    signals: SignalFd,
+    pub(super) signals: SignalFd,
+    pub(super) own: OwnChildren,
+    pub(super) patience: Cell<Duration>,
+    pub(super) has_cleared: Cell<bool>,
 }
 
 impl Children {
@@ -35,7 +43,9 @@ impl Children {
         };
         let signals =
             watch().map_err(|errno| Error::failed(format!("cannot watch for the end of a child: {errno}")))?;
-        Ok(Children { signals })
+        let own =
+            OwnChildren::open().map_err(|error| Error::failed(format!("cannot read the list of children: {error}")))?;
+        Ok(Children { signals, own, patience: Cell::new(leftovers::CLEAR_MAX), has_cleared: Cell::new(false) })
     }
 
     /// Starts a program, in which no signal is blocked. It may have ended meanwhile without a word to

@@ -1,6 +1,6 @@
 //! A process for each message: its line, the end of its input, and then the whole of its output is
 //! the answer. One message after the other, so that the order of the answers proves how far the
-//! module got; whatever a process leaves behind in its group is killed before the next begins.
+//! module got; whatever a process leaves behind is killed before its message is answered.
 
 use super::backlog::Backlog;
 use super::children::Children;
@@ -71,8 +71,8 @@ impl Single {
                         log!(error, "waiting for the host failed: {error}");
                         return 1;
                     }
-                    // What earlier processes left behind has ended.
-                    self.children.reap(None);
+                    // What could not be ended with its message may be able to end now.
+                    self.children.clear();
                 }
                 Err(End::Closed) => return 0,
                 Err(End::Broken(reason)) => {
@@ -140,6 +140,8 @@ impl Work<'_> {
             self.read(buffer);
             self.stop_if_unwanted(wire);
         }
+        // Before the rest is read, as who lives on and holds a pipe may write for ever.
+        self.filter.children.clear();
         for _ in 0..LAST_READS_MAX {
             if !self.read(buffer) {
                 break;

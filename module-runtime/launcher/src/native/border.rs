@@ -4,14 +4,14 @@
 //! Foreign code is what it is: it may crash, hang or end the process, and this is why it has a process
 //! of its own. What this file vouches for is our half of the contract.
 
+use super::exceptions;
 use super::last_words::{Doing, during};
 use super::load_failure;
 use super::table::HostTable;
-use bulkhead_child::Error;
+use bulkhead_child::{Error, end_copy};
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -193,10 +193,12 @@ impl Instance {
 }
 
 /// Calls foreign code. An exception or a panic of another language's, or of another Rust's, that
-/// comes out of it ends the process: `catch_unwind` aborts for those, as nothing can be known of what
-/// they left behind.
+/// comes out of it ends the process, as nothing can be known of what they left behind.
 fn call<T>(doing: Doing, foreign: impl FnOnce() -> T) -> T {
-    during(doing, || catch_unwind(AssertUnwindSafe(foreign)).unwrap_or_else(|_| std::process::abort()))
+    let result = during(doing, || exceptions::call(foreign));
+    // A library that forks may have come back twice. The copy calls nothing more of it.
+    end_copy();
+    result
 }
 
 fn last_dlerror() -> String {

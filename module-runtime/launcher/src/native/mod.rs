@@ -1,10 +1,11 @@
 //! `module-runtime native`: a shared library with the functions of `module.h` as a module. It is
 //! loaded only after `init` came, so that a library that cannot be loaded is answered for.
 //!
-//! What is unsafe is in three files: `border.rs` calls the library, `table.rs` is called by it, and
-//! `last_words.rs` speaks when it ends the process.
+//! What is unsafe is in four files: `border.rs` calls the library, `table.rs` is called by it,
+//! `exceptions.rs` is where exceptions end, and `last_words.rs` speaks when it ends the process.
 
 mod border;
+mod exceptions;
 mod last_words;
 mod load_failure;
 mod table;

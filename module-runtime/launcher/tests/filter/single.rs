@@ -1,9 +1,10 @@
 //! A process for each message.
 
-use crate::support::{await_end_of, sentence, shut_down, single, start_with_short_frames, wrapper};
+use crate::support::{await_end_of, await_that, sentence, shut_down, single, start_with_short_frames, wrapper};
 use bulkhead_module::Json;
-use bulkhead_module::testing::{Message, Request, RequestType};
+use bulkhead_module::testing::{Message, Program, Request, RequestType};
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 #[test]
 fn each_message_has_a_process_of_its_own_and_the_end_of_its_input() {
@@ -131,10 +132,82 @@ fn what_a_process_leaves_in_its_group_is_killed_before_the_next_begins() {
 fn a_process_that_leaves_its_group_and_keeps_the_pipes_does_not_hold_up_the_answer() {
     let mut filter = single("setsid sleep 60 & echo $!");
     let pid = filter.command("any", json!({})).unwrap().as_u64().unwrap();
-    // It is the guardian's to clear; here it is the test's.
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
-    let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+    assert!(is_gone(pid));
     shut_down(&mut filter);
+}
+
+/// Starts `helper` in a session of its own, its parent gone, and answers its number once it runs.
+fn leaving(helper: &str) -> Program {
+    single(&format!("(setsid sh -c 'echo $$; exec >&- 2>&-; {helper}' &) | head -n 1"))
+}
+
+#[test]
+fn nothing_is_left_of_a_message_when_it_is_answered() {
+    for helper in [
+        "exec sleep 60",
+        "trap \"\" TERM HUP INT; sleep 60; sleep 60",
+        "sleep 60 & sleep 60 & wait",
+        "(setsid sleep 60 &) ; exec setsid sleep 60",
+    ] {
+        let mut filter = leaving(helper);
+        for _ in 0..5 {
+            let pid = filter.command("any", json!({})).unwrap().as_u64().unwrap();
+            assert!(is_gone(pid), "{helper}");
+            assert_eq!(children_of(&filter), "", "{helper}");
+        }
+        let said = shut_down(&mut filter);
+        assert_eq!(said.matches("left behind was ended").count(), 1, "{helper}: {said}");
+    }
+}
+
+#[test]
+fn what_a_message_leaves_behind_that_is_ended_at_its_deadline_goes_with_it() {
+    let file = std::env::temp_dir().join(format!("bulkhead-filter-deadline-{}", std::process::id()));
+    let script = format!("setsid sh -c 'echo $$ >{0}.new; mv {0}.new {0}; exec sleep 60' & sleep 60", file.display());
+    let mut filter = single(&script);
+    let id = filter.number();
+    let mut request = Request::new(id, RequestType::Query, Json::null());
+    request.deadline_ms = Some(400);
+    filter.send_messages(&[Message::Request(request)]);
+    sentence(filter.answer(id), "deadline_exceeded");
+    assert_eq!(children_of(&filter), "");
+    // It had that long to start; a helper that did not get so far is none.
+    if let Ok(pid) = std::fs::read_to_string(&file) {
+        assert!(is_gone(pid.trim().parse().unwrap()));
+        std::fs::remove_file(file).unwrap();
+    }
+    shut_down(&mut filter);
+}
+
+#[test]
+fn a_helper_that_forks_on_and_on_holds_up_no_answer_for_long() {
+    // Each starts the next and ends; by itself that is over in some seconds.
+    let script = "setsid sh -c 'f() { [ $1 -gt 0 ] && { f $(($1 - 1)) & }; }; f 20000 & f 20000' & sleep 0.2; echo 1";
+    let mut filter = single(script);
+    let begun = Instant::now();
+    assert_eq!(filter.command("any", json!({})), Ok(json!(1)));
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    await_that("nothing of it is left", || children_of(&filter).is_empty());
+    shut_down(&mut filter);
+}
+
+#[test]
+fn a_helper_of_a_message_may_use_helpers_of_its_own_until_it_is_answered() {
+    let mut filter = single("(setsid sh -c 'sleep 0.05; echo 7' &) | head -n 1");
+    for _ in 0..10 {
+        assert_eq!(filter.command("any", json!({})), Ok(json!(7)));
+    }
+    shut_down(&mut filter);
+}
+
+/// Whether no process has that number; a number is used again only after tens of thousands of others.
+fn is_gone(pid: u64) -> bool {
+    !std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
+
+fn children_of(filter: &Program) -> String {
+    let pid = filter.pid();
+    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap()
 }
 
 #[test]

@@ -84,6 +84,45 @@ fn an_exception_never_comes_through_the_border() {
     dies("EXCEPTION", "CREATE", Signal::SIGABRT, "in create_module");
 }
 
+/// What standard error says of an exception in C++.
+fn thrown(place: &str, what: &str) -> String {
+    let library = Library::build("thrower.cc", &[&format!("PLACE={place}"), &format!("WHAT={what}")]);
+    let mut program = library.spawn();
+    let init = program.send_init();
+    if program.try_answer(init).is_some() {
+        let id = program.send_command("any", json!({}));
+        assert!(program.try_answer(id).is_none(), "{place} {what}");
+    }
+    let status = program.wait();
+    let stderr = program.finish().1;
+    assert_eq!(status.signal(), Some(libc::SIGABRT), "{place} {what}: {status}: {stderr}");
+    stderr
+}
+
+#[test]
+fn an_exception_of_cpp_says_what_it_is_before_it_ends_the_process() {
+    for (place, words) in [
+        ("CREATE", "SIGABRT in create_module"),
+        ("MESSAGE", "SIGABRT in handle_message of command"),
+        ("DEEP", "SIGABRT in handle_message of command"),
+        ("NOEXCEPT", "SIGABRT in handle_message of command"),
+        ("RETHROWN", "SIGABRT in handle_message of command"),
+    ] {
+        let stderr = thrown(place, "ERROR");
+        for line in ["std::runtime_error", "the ink is dry", words] {
+            assert!(stderr.contains(line), "{place}: expected {line:?} in {stderr:?}");
+        }
+    }
+    assert!(thrown("MESSAGE", "NUMBER").contains("'int'"));
+    assert!(thrown("MESSAGE", "LONG").contains("xxxxxxxx"));
+}
+
+#[test]
+fn an_exception_that_the_library_catches_is_its_own_affair() {
+    let mut program = Library::build("thrower.cc", &["PLACE=CAUGHT", "WHAT=ERROR"]).start();
+    assert_eq!(program.command("any", json!({})), Ok(json!("caught")));
+}
+
 #[test]
 fn a_library_that_calls_exit_is_told_and_its_code_passes() {
     for (place, words) in [("MESSAGE", "handle_message of command"), ("CREATE", "create_module"), ("THREAD", "")] {

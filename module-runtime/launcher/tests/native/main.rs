@@ -3,6 +3,7 @@
 //! hurts more than itself. The C files beside this are built by the tests.
 
 mod answers;
+mod copies;
 mod endings;
 mod fuzz;
 mod growth;

@@ -17,12 +17,14 @@ pub(crate) struct Library {
 }
 
 impl Library {
-    /// Builds a C file of this folder with these definitions, like `SIN=ABORT`.
+    /// Builds a C or C++ file of this folder with these definitions, like `SIN=ABORT`.
     pub(crate) fn build(source: &str, definitions: &[&str]) -> Library {
         let scratch = Scratch::new();
         let path = scratch.path().join("lib.so");
-        let mut cc = Command::new("cc");
-        cc.args(["-std=c99", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-fexceptions", "-pthread"]);
+        let is_cpp = source.ends_with(".cc");
+        let mut cc = Command::new(if is_cpp { "c++" } else { "cc" });
+        cc.arg(if is_cpp { "-std=c++11" } else { "-std=c99" });
+        cc.args(["-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-fexceptions", "-pthread"]);
         cc.args(["-g", "-fPIC", "-shared"]).arg(format!("-I{INCLUDE}")).arg("-o").arg(&path);
         cc.args(definitions.iter().map(|definition| format!("-D{definition}")));
         run(cc.arg(Path::new(HERE).join(source)));

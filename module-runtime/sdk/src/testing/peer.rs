@@ -105,6 +105,13 @@ impl Peer {
         })
     }
 
+    /// Drops the progress of `id` that has come.
+    pub(super) fn forget_progress_of(&mut self, id: u64) {
+        self.arrived.retain(|message| {
+            !matches!(message, Message::Response(Response { id: Some(found), status: Status::Progress(_), .. }) if *found == id)
+        });
+    }
+
     /// Waits for the next message of any kind, as JSON.
     ///
     /// # Errors

@@ -127,6 +127,8 @@ impl ProgramBuilder {
         let mut program = self.spawn();
         let id = program.send_init();
         program.answer(id).unwrap_or_else(|failure| panic!("expected a ready module, found {failure}"));
+        // A start in which something is compiled says so; who waits for readiness does not ask.
+        program.peer.forget_progress_of(id);
         program
     }
 }

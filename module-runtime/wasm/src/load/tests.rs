@@ -104,7 +104,7 @@ fn samples() -> Vec<Vec<u8>> {
 fn the_samples_load() {
     for wasm in samples() {
         let kit = Kit::of(&wasm);
-        if let Err(problem) = load(&kit.options) {
+        if let Err(problem) = load(&kit.options, &mut |_| {}) {
             panic!("{problem}");
         }
     }

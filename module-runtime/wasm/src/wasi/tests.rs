@@ -149,8 +149,15 @@ fn only_the_variables_that_are_granted_are_seen() {
     let body = "(drop (call $environ_sizes (i32.const 3000) (i32.const 3004)))
                 (call $number (i32.load (i32.const 3000)))";
     assert_eq!(data(&mut kit(body).ready(), json!(1)), "000");
-    let granted = kit(body).with(|options| options.grants.environment = vec!["PATH".into(), "NO_SUCH_VARIABLE".into()]);
-    assert_eq!(data(&mut granted.ready(), json!(1)), "001");
+    let variables = [("PATH".to_owned(), "/bin".to_owned()), ("LD_PRELOAD".to_owned(), "/x.so".to_owned())];
+    let granted = |body: &str| kit(body).with(|options| options.grants.environment = variables.clone().into());
+    assert_eq!(data(&mut granted(body).ready(), json!(1)), "002");
+    // The first of them, between quotes.
+    let first = "(i32.store8 (i32.const 3099) (i32.const 34))
+                 (drop (call $environ (i32.const 3000) (i32.const 3100)))
+                 (i32.store16 (i32.const 3116) (i32.const 34))
+                 (i32.const 3099)";
+    assert_eq!(data(&mut granted(first).ready(), json!(1)), "LD_PRELOAD=/x.so");
 }
 
 #[test]

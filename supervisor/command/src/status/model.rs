@@ -192,7 +192,7 @@ impl Next {
 pub(super) fn colour_of(state: &str) -> Colour {
     match state {
         "ready" => Colour::Good,
-        "starting" | "waiting" | "stopping" | "clearing" => Colour::Busy,
+        "starting" | "compiling" | "waiting" | "stopping" | "clearing" => Colour::Busy,
         "failed" => Colour::Bad,
         _ => Colour::Faint,
     }

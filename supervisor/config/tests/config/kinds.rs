@@ -71,6 +71,7 @@ fn a_wasm_module_sees_what_its_manifest_grants_under_the_path_that_was_written()
         on_panic: OnPanic::Continue,
         on_limit: OnLimit::Continue,
         wasi: Wasi { data_dir: true, read: vec![folder("words"), folder("/etc")], write: vec![folder("out")] },
+        compile_timeout: std::time::Duration::from_secs(600),
     };
     assert_eq!(only(&tree).kind, expected);
 
@@ -231,4 +232,57 @@ fn grants_of_a_program_are_checked_as_those_of_a_file() {
     let problems = bulkhead_config::Loaded { host, modules: vec![module] }.check().unwrap_err().to_string();
     assert!(problems.contains("module a: wasi.read: expected a path without '=', found \"x=y\""), "{problems}");
     assert!(problems.contains("module a: wasi.read: expected a folder at \"x=y\": no such file"), "{problems}");
+}
+
+#[test]
+fn a_time_to_compile_is_for_webassembly_only() {
+    let tree = Tree::new();
+    counter(&tree);
+    let seconds = |tree: &Tree| {
+        let ModuleKind::Wasm { compile_timeout, .. } = only(tree).kind else { panic!("it is WebAssembly") };
+        compile_timeout.as_secs()
+    };
+    assert_eq!(seconds(&tree), 600);
+    tree.write("modules/counter/module.toml", format!("{WASM_MANIFEST}\n[limits]\ncompile_timeout = '2min'\n"));
+    assert_eq!(seconds(&tree), 120);
+    tree.write("modules/counter/module.toml", format!("{WASM_MANIFEST}\n[limits]\ncompile_timeout = '2h'\n"));
+    assert!(tree.problems().contains("limits.compile_timeout: expected 10ms to 1h"), "{}", tree.problems());
+
+    let tree = Tree::new();
+    let manifest = "[module]\nname = 'a'\ntype = 'filter'\ncommand = ['./run']\n[limits]\ncompile_timeout = '2min'\n";
+    tree.write("modules/a/module.toml", manifest).program("modules/a/run", SCRIPT);
+    assert!(tree.problems().contains("only a module of type \"wasm\" is compiled"), "{}", tree.problems());
+}
+
+#[test]
+fn what_no_process_can_be_given_is_refused_with_the_limit() {
+    let manifest = |kind: &str, env: usize, argument: usize, inherit: &str| {
+        format!(
+            "[module]\nname = 'a'\n{kind}\ninherit_env = [{inherit}]\n{}[module.env]\nBIG = '{}'\n",
+            if argument > 0 { format!("command = ['./run', '{}']\n", "x".repeat(argument)) } else { String::new() },
+            "y".repeat(env)
+        )
+    };
+    let problems = |text: String, inherited: usize| {
+        let tree = Tree::new();
+        tree.write("modules/a/module.toml", text).program("modules/a/run", SCRIPT).write("modules/a/a.wasm", WASM);
+        let mut surroundings = tree.surroundings();
+        surroundings.variables.insert("LONG".into(), "z".repeat(inherited).into());
+        let flags = bulkhead_config::Flags { modules: vec!["modules".into()], ..Default::default() };
+        bulkhead_config::HostConfig::load_in(flags, &surroundings).err().map(|problems| problems.to_string())
+    };
+    let process = "type = 'process'";
+    assert_eq!(problems(manifest(process, 100_000, 10, ""), 0), None);
+    for (text, inherited, named) in [
+        (manifest(process, 140_000, 10, ""), 0, "module.env: expected at most 114688 bytes"),
+        (manifest(process, 10, 140_000, ""), 0, "module.command: expected at most 114688 bytes"),
+        (manifest(process, 60_000, 60_000, ""), 0, "of arguments and variables together"),
+        (manifest("type = 'filter'", 140_000, 10, ""), 0, "module.env.BIG"),
+        (manifest("type = 'wasm'\nwasm = 'a.wasm'", 140_000, 0, ""), 0, "module.env.BIG"),
+        (manifest(process, 10, 10, "'LONG'"), 140_000, "by the host's \"LONG\""),
+    ] {
+        let found = problems(text, inherited).expect("it is too long");
+        assert!(found.contains(named) && found.len() < 1000, "{named}: {found}");
+    }
+    assert_eq!(problems(manifest(process, 10, 10, ""), 140_000), None, "what is not inherited does not count");
 }

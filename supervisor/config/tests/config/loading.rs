@@ -273,6 +273,25 @@ fn a_module_inherits_a_small_environment_and_what_it_names() {
     let texts: Vec<String> =
         environment.iter().map(|(name, value)| format!("{}={}", name.display(), value.display())).collect();
     assert_eq!(texts, ["COLOR=no", "EDITOR=vi", "LANG=C", "PATH=/bin"]);
+    assert!(module.guest_environment(|_| Some("x".into())).is_empty());
+}
+
+#[test]
+fn variables_of_a_wasm_module_are_its_own_and_never_those_of_the_process_around_it() {
+    let tree = Tree::new();
+    let manifest = "[module]\nname = 'a'\ntype = 'wasm'\nwasm = 'a.wasm'\n\
+        inherit_env = ['GCONV_PATH', 'ABSENT']\nenv = { LD_PRELOAD = '/x.so', RUST_LOG = 'no' }\n";
+    tree.write("modules/a/module.toml", manifest).write("modules/a/a.wasm", b"\0asm\x01\0\0\0");
+    let flags = Flags { modules: vec!["modules".into()], ..Flags::default() };
+    let loaded = HostConfig::load_in(flags, &tree.surroundings()).unwrap();
+    let outer = |name: &str| (name != "ABSENT").then(|| "of the host".into());
+    assert_eq!(loaded.modules[0].environment(outer), []);
+    let seen = loaded.modules[0].guest_environment(outer);
+    let expected = [("GCONV_PATH", "of the host"), ("LD_PRELOAD", "/x.so"), ("RUST_LOG", "no")];
+    assert!(
+        seen.iter().map(|(name, value)| (name.to_str().unwrap(), value.to_str().unwrap())).eq(expected),
+        "{seen:?}"
+    );
 }
 
 #[test]

@@ -96,9 +96,10 @@ impl Stream {
         }
     }
 
-    /// Whether an event waits to be given to the module.
-    pub(crate) fn has_next(&self) -> bool {
-        self.current.is_some() || !self.fetched.is_empty()
+    /// Whether an event waits to be given to the module, or may: what the store has is looked at piece by piece.
+    pub(crate) fn may_have_next(&self) -> bool {
+        let may_follow = !self.patterns.is_empty() && (self.reading.is_some() || self.known < self.end);
+        self.current.is_some() || !self.fetched.is_empty() || may_follow
     }
 
     pub(super) fn wants(&self, event: &str) -> bool {

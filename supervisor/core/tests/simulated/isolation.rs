@@ -86,6 +86,7 @@ fn of_b(world: &World, case: &Case) -> Vec<String> {
         | Action::Terminate(run)
         | Action::Kill(run)
         | Action::Release(run)
+        | Action::Remark { run, .. }
         | Action::Sample(run) => world.player.instance(*run).starts_with('b'),
     };
     let mine = world.outcome().filter(|(_, action)| concerns_b(action));

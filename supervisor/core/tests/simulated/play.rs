@@ -269,6 +269,11 @@ impl Player {
                 let id = self.controls[&(run, "init".to_owned())];
                 self.respond(run, Some(id.0), Status::Success(ready(line)), last);
             }
+            "compiling" | "compiled" => {
+                let id = self.controls[&(run, "init".to_owned())];
+                let data = Json::parse(&format!(r#"{{"phase":"{}"}}"#, line.word(0))).unwrap();
+                self.respond(run, Some(id.0), Status::Progress(data), last);
+            }
             "stranger" => self.respond(run, Some(STRANGER), Status::Success(Json::null()), last),
             "nameless" => self.respond(run, None, Status::Success(Json::null()), last),
             "answer" | "error" | "progress" => {

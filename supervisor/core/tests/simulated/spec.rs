@@ -47,6 +47,7 @@ pub(crate) fn spec(line: &Line) -> ModuleSpec {
             "window_bytes" => rules.window_bytes_max = number("window_bytes") as usize,
             "requests" => rules.requests_max = number("requests") as usize,
             "start" => rules.start_timeout = duration("start"),
+            "compile" => rules.compile_timeout = Some(duration("compile")),
             "drain" => rules.drain_timeout = duration("drain"),
             "term" => rules.term_timeout = duration("term"),
             "ping" => rules.ping_interval = duration("ping"),

@@ -321,7 +321,11 @@ impl World {
             Action::Store { .. } | Action::Tell(_) | Action::EventRefused { .. } => {
                 Err("nothing here is for the store".into())
             }
-            Action::Sample(_) | Action::RecordCrash(_) | Action::Quarantine { .. } | Action::Removed(_) => Ok(()),
+            Action::Sample(_)
+            | Action::Remark { .. }
+            | Action::RecordCrash(_)
+            | Action::Quarantine { .. }
+            | Action::Removed(_) => Ok(()),
         }
     }
 

@@ -8,6 +8,14 @@ pub(crate) enum ToBeSaid {
     Crash(Box<CrashRecord>),
 }
 
+/// Why a start could not even be ordered.
+pub(super) enum NotStarted {
+    /// The host lacks something, which is not the module's fault.
+    Lacking(Need, String),
+    /// Another try would be in vain.
+    InVain(String),
+}
+
 impl Host {
     /// Carries out what the core has decided. What is said of it for people and for whoever follows events
     /// waits until those whom it concerns are written to.
@@ -44,6 +52,7 @@ impl Host {
                     }
                 }
                 Action::Tell(event) => self.tell(&event),
+                Action::Remark { run, text } => self.remark(run, format!("[{text}]")),
                 Action::EventRefused { run, reason } => self.event_refused(run, &reason),
                 Action::Removed(module) => {
                     self.tails.remove(module.as_str());
@@ -75,27 +84,22 @@ impl Host {
     pub(super) fn spawn(&mut self, run: RunId, generation: u64, instance: String) {
         match self.try_spawn(run, generation, instance) {
             Ok(()) => {}
-            Err((Some(need), reason)) => self.start_refused(run, need, &reason),
-            Err((None, reason)) => self.core.handle_spawn_failed(self.now, run, false, &reason),
+            Err(NotStarted::Lacking(need, reason)) => self.start_refused(run, need, &reason),
+            Err(NotStarted::InVain(reason)) => self.core.handle_spawn_failed(self.now, run, true, &reason),
         }
     }
 
-    /// An error comes with what the host lacks, unless it is the module's own.
-    pub(super) fn try_spawn(
-        &mut self,
-        run: RunId,
-        generation: u64,
-        instance: String,
-    ) -> Result<(), (Option<Need>, String)> {
+    pub(super) fn try_spawn(&mut self, run: RunId, generation: u64, instance: String) -> Result<(), NotStarted> {
         let config = self.configs.get(&generation).expect("a generation is kept while it is used").clone();
         let order = launch::order(&config, &self.runtimes, run.0, &self.state_dir);
         let (process, descriptors) =
-            launch::prepare(config, generation, instance, self.config.frame_bytes_max, self.log_bounds)
-                .map_err(|error| (Some(Need::Resources), format!("cannot make its descriptors: {error}")))?;
+            launch::prepare(config, generation, instance, self.config.frame_bytes_max, self.log_bounds).map_err(
+                |error| NotStarted::Lacking(Need::Resources, format!("cannot make its descriptors: {error}")),
+            )?;
         let Some(guardian) = &mut self.guardian else {
-            return Err((Some(Need::Guardian), "the guardian is not running".into()));
+            return Err(NotStarted::Lacking(Need::Guardian, "the guardian is not running".into()));
         };
-        guardian.push(&order, descriptors).map_err(|reason| (None, reason))?;
+        guardian.push(&order, descriptors).map_err(NotStarted::InVain)?;
         let io = process.link.io.clone();
         let logs: Vec<_> = process.logs.iter().map(|log| (log.stream, log.pipe.clone())).collect();
         self.processes.insert(run, process);

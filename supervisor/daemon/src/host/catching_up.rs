@@ -11,12 +11,15 @@ use super::*;
 const GAP_MIN: Duration = Duration::from_millis(250);
 
 /// How long timers wait at most for what is still read: somebody who floods must not put them off for ever.
-const CATCH_UP_MAX: Duration = Duration::from_secs(1);
+const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 
 /// The host reads on before it judges.
 #[derive(Debug)]
 pub(super) struct CatchingUp {
     until: Instant,
+    /// Whether this is still the turn that noticed it: the system may have been asked before the gap what
+    /// there is, so finding nothing proves nothing yet.
+    is_first: bool,
     /// Whether a turn has ended before everything was read.
     was_cut_short: bool,
 }
@@ -24,7 +27,7 @@ pub(super) struct CatchingUp {
 impl Host {
     /// The time between this turn and the last one was long, which may be because nothing happened.
     pub(super) fn after_a_gap(&mut self, began: Instant, gap: Duration) {
-        self.catching_up = Some(CatchingUp { until: began + CATCH_UP_MAX, was_cut_short: false });
+        self.catching_up = Some(CatchingUp { until: began + CATCH_UP_MAX, is_first: true, was_cut_short: false });
         if self.core.poll_timeout().is_some_and(|due| due + GAP_MIN <= self.now) {
             tracing::warn!("the host did not run for up to {:.1} s: it reads first what has come", gap.as_secs_f64());
             self.core.handle_late(self.now, gap);
@@ -38,7 +41,8 @@ impl Host {
         let Some(catching_up) = &mut self.catching_up else { return false };
         catching_up.was_cut_short |= is_cut_short;
         let is_due = self.core.poll_timeout().is_some_and(|due| due <= self.now);
-        let has_read_all = handled == 0 || !(catching_up.was_cut_short || is_due);
+        let is_first = std::mem::take(&mut catching_up.is_first);
+        let has_read_all = (handled == 0 && !is_first) || !(catching_up.was_cut_short || is_due);
         if has_read_all || began >= catching_up.until {
             self.catching_up = None;
             // What is due is judged in the next turn.

@@ -4,9 +4,6 @@ use super::*;
 use bulkhead_core::{Doing, Seat};
 use std::collections::HashSet;
 
-/// What it costs the host to let a client in.
-const ACCEPT_COST: Duration = Duration::from_micros(20);
-
 /// How long after a client was let go its descriptor is free for another.
 const ROOM_INTERVAL: Duration = Duration::from_millis(2);
 
@@ -14,13 +11,11 @@ impl Host {
     pub(super) fn accept_next(&mut self) {
         if let Some(socket) = &self.socket {
             let listener = socket.listener.clone();
-            let line = self.line_of(&self.accepting);
-            self.watch_in(Source::Accept(listener), line);
+            self.watch(Source::Accept(listener));
         }
     }
 
     pub(super) fn accepted(&mut self, stream: UnixStream) {
-        self.accepting.charge(self.now, ACCEPT_COST);
         let admitted = match control_socket::check_peer(&stream) {
             Err(reason) => Err(Failure::new(ErrorCode::PermissionDenied, reason)),
             Ok(owner) if self.clients.by_id.len() < self.config.clients_max || self.make_room(owner) => Ok(owner),
@@ -93,7 +88,7 @@ impl Host {
         let is_busy = client.link.has_messages()
             || client.link.reading.is_some()
             || client.link.pending_bytes() > 0
-            || self.has_open(caller)
+            || self.is_asked_by(caller)
             || follows();
         let doing = match is_busy {
             true => Doing::Something,
@@ -101,15 +96,6 @@ impl Host {
             false => Doing::Nothing { since },
         };
         Some(Seat { client: id, owner, doing })
-    }
-
-    /// Whether a caller waits for an answer; whether it follows something is not looked at.
-    pub(super) fn has_open(&self, caller: Caller) -> bool {
-        self.core.open_count(caller) > 0
-            || self.errands.has_of(caller)
-            || self.looks.has_of(caller)
-            || self.readings.has_of(caller)
-            || self.several.has_of(caller)
     }
 
     pub(super) fn add_client(&mut self, stream: UnixStream, owner: Option<Owner>) {
@@ -147,10 +133,11 @@ impl Host {
             self.client_message(id, message);
             self.message_handled();
         }
-        self.clients.weigh(id);
+        self.clients.weigh_input(id);
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
-        let held = client.link.held_bytes();
-        if self.clients.held_bytes > self.config.clients_bytes_max / clients::HELD_PART && held > READ_BYTES {
+        if self.clients.held_bytes > self.config.clients_bytes_max / clients::HELD_PART
+            && client.link.held_bytes() > READ_BYTES
+        {
             let all = self.clients.held_bytes;
             let most = self.config.clients_bytes_max / clients::HELD_PART;
             let reason = format!(
@@ -160,7 +147,7 @@ impl Host {
             self.expel(id, Failure::new(ErrorCode::Overloaded, reason));
             return;
         }
-        client.link.account.charge(now, self.portion.cost());
+        client.link.account.charge(now, self.portion.nanos());
         if client.link.reading.is_some() {
             return;
         }

@@ -15,6 +15,25 @@ const PAGE_BYTES: usize = 256 * 1024;
 /// Events of the host's own that are held for a follower that has not begun.
 const EARLY_MAX: usize = 1000;
 
+/// Pages that the store reads at once for all followers together.
+const PAGES_AT_ONCE: usize = 4;
+
+/// What it costs the host to tell a follower of one event.
+const TOLD_NANOS: u64 = 3000;
+
+/// Whose turn it is to have a page read.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    /// How many are being read.
+    in_hand: usize,
+    /// With which follower to go on.
+    next: usize,
+    /// Whether there may be one that is behind and has room.
+    pub(super) may_go_on: bool,
+    /// Whether a module has ever followed events, of which it is not noted who they are.
+    pub(super) are_for_modules: bool,
+}
+
 /// Somebody who follows events.
 #[derive(Debug)]
 pub(crate) struct Following {
@@ -97,7 +116,19 @@ impl Host {
         let following = Following { pattern, position, standing, early, unheard: 0 };
         let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
         self.followers.push(Follower { recipient: who, what: Followed::Events(following), held });
+        self.note_follower(who.caller);
         self.pump_followers();
+    }
+
+    /// A caller follows something from now on: when it has room again, it may be told more.
+    pub(crate) fn note_follower(&mut self, caller: Caller) {
+        match caller {
+            Caller::Client(client) => {
+                self.clients.by_id.get_mut(&client).expect("it has just asked").follows = true;
+            }
+            Caller::Run(_) => self.pages.are_for_modules = true,
+        }
+        self.pages.may_go_on = true;
     }
 
     fn tell_begin(&mut self, who: Recipient, cursor: Cursor, lost: u64) {
@@ -121,6 +152,7 @@ impl Host {
             }
             if !has_room || event.cursor.0 != following.position.0 + 1 {
                 following.standing = Standing::Behind;
+                self.pages.may_go_on = true;
                 continue;
             }
             following.position = event.cursor;
@@ -221,10 +253,16 @@ impl Host {
         pending.is_some_and(|pending| pending <= most)
     }
 
-    /// Lets whoever is behind, and has taken what it was told, have more.
+    /// Lets those who are behind, and have taken what they were told, have more: a page each, one after the
+    /// other, and only so many pages at once, so that many who follow cost the others no more than few do.
     pub(super) fn pump_followers(&mut self) {
-        let newest = self.store.newest();
-        for index in 0..self.followers.len() {
+        if !self.pages.may_go_on || self.pages.in_hand >= PAGES_AT_ONCE {
+            return;
+        }
+        let (newest, count) = (self.store.newest(), self.followers.len());
+        for _ in 0..count {
+            let index = self.pages.next % count;
+            self.pages.next = index + 1;
             self.tell_missed(index);
             let Follower { recipient, what: Followed::Events(following), .. } = &self.followers[index] else {
                 continue;
@@ -242,7 +280,10 @@ impl Host {
                     bytes_max: PAGE_BYTES,
                 };
                 match self.store.errand(job) {
-                    Ok(errand) => Standing::Reading(errand),
+                    Ok(errand) => {
+                        self.pages.in_hand += 1;
+                        Standing::Reading(errand)
+                    }
                     Err(_) => return self.retry_in(RETRY_INTERVAL),
                 }
             } else {
@@ -251,29 +292,49 @@ impl Host {
             if let Followed::Events(following) = &mut self.followers[index].what {
                 following.standing = standing;
             }
+            if self.pages.in_hand >= PAGES_AT_ONCE {
+                return;
+            }
         }
+        // Whoever is behind still has no room: when it has, that is told.
+        self.pages.may_go_on = false;
     }
 
     /// The store has read events for a follower, which may have gone meanwhile.
     pub(super) fn page_read(&mut self, errand: u64, outcome: Outcome) {
+        self.pages.in_hand -= 1;
+        self.pages.may_go_on = true;
         let of_errand = |follower: &Follower| match &follower.what {
             Followed::Events(following) => following.standing == Standing::Reading(errand),
             Followed::Log { .. } => false,
         };
-        let Some(index) = self.followers.iter().position(of_errand) else { return };
-        let who = self.followers[index].recipient;
-        match outcome {
-            Outcome::Events(page) => {
-                for told in self.turn_page(index, page) {
-                    self.reply(who, Status::Progress(told));
+        if let Some(index) = self.followers.iter().position(of_errand) {
+            let who = self.followers[index].recipient;
+            match outcome {
+                Outcome::Events(page) => {
+                    let told = self.turn_page(index, page);
+                    self.charge(who.caller, TOLD_NANOS * told.len() as u64);
+                    told.into_iter().for_each(|event| self.reply(who, Status::Progress(event)));
                 }
-                self.pump_followers();
+                Outcome::Failed(failure) => {
+                    self.followers.remove(index);
+                    self.reply(who, failure.into());
+                }
+                other => unreachable!("events were asked for, and the store answered {other:?}"),
             }
-            Outcome::Failed(failure) => {
-                self.followers.remove(index);
-                self.reply(who, failure.into());
-            }
-            other => unreachable!("events were asked for, and the store answered {other:?}"),
+        }
+        self.pump_followers();
+    }
+
+    /// Puts what was done for a caller outside of its portions on its account.
+    fn charge(&mut self, caller: Caller, nanos: u64) {
+        let now = self.now;
+        let link = match caller {
+            Caller::Client(client) => LinkId::Client(client),
+            Caller::Run(run) => LinkId::Run(run),
+        };
+        if let Some(link) = self.link(link) {
+            link.account.charge(now, nanos);
         }
     }
 

@@ -192,9 +192,8 @@ pub(crate) struct Host {
     is_draining: bool,
     /// What the link in hand has cost.
     portion: Portion,
-    /// What letting clients in has cost.
-    accepting: TimeAccount,
     places: Places,
+    pages: following::Pages,
 }
 
 /// Reads the configuration again, on whatever thread.
@@ -288,8 +287,8 @@ impl Host {
             long_reader: LongReader::default(),
             is_draining: false,
             portion: Portion::default(),
-            accepting: TimeAccount::default(),
             places: Places::default(),
+            pages: following::Pages::default(),
         };
         host.adopt_guardian(parts.guardian);
         host.watch(Source::Alarm(host.alarm.bell()));

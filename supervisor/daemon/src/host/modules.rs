@@ -25,7 +25,7 @@ impl Host {
         }
         let now = self.now;
         let Some(process) = self.processes.get_mut(&run) else { return };
-        process.link.account.charge(now, self.portion.cost());
+        process.link.account.charge(now, self.portion.nanos());
         if process.link.reading.is_some() {
             return;
         }

@@ -35,7 +35,6 @@ impl Host {
     /// Writes what has come together, and then what there is to say of it.
     pub(crate) fn flush(&mut self) {
         self.unwritten = 0;
-        // Whoever is written to now may ask for it again, and is to see what it was told of.
         self.write_dirty();
         while !self.to_be_said.is_empty() {
             self.say_what_was_done();
@@ -87,7 +86,7 @@ impl Host {
     pub(super) fn more_waits(&mut self, id: LinkId) {
         match id {
             LinkId::Client(id) => {
-                self.clients.weigh(id);
+                self.clients.weigh_output(id);
                 if let Some(slow) =
                     self.clients.too_slow(id, self.config.frame_bytes_max, self.config.clients_bytes_max)
                 {
@@ -111,8 +110,11 @@ impl Host {
     /// Looks after a client's output: lets one that has caught up speak again, lets one go that has
     /// said and heard everything.
     pub(super) fn check_output(&mut self, id: LinkId) {
-        let LinkId::Client(id) = id else { return };
-        self.clients.weigh(id);
+        let LinkId::Client(id) = id else {
+            self.pages.may_go_on |= self.pages.are_for_modules;
+            return;
+        };
+        self.clients.weigh_output(id);
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
         let pending = client.link.pending_bytes();
         client.active_at = self.now;
@@ -124,13 +126,25 @@ impl Host {
             self.watch(Source::Next(LinkId::Client(id)));
             return;
         }
+        if client.follows && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2 {
+            self.pages.may_go_on = true;
+        }
         let caller = Caller::Client(id);
         if client.has_finished
             && pending == 0
-            && !self.has_open(caller)
+            && !self.is_asked_by(caller)
             && !self.followers.iter().any(|follower| follower.recipient.caller == caller)
         {
             self.remove_client(id);
         }
+    }
+
+    /// Whether a caller waits for an answer. Whom it follows is asked beside this.
+    pub(super) fn is_asked_by(&self, caller: Caller) -> bool {
+        self.core.open_count(caller) > 0
+            || self.errands.has_of(caller)
+            || self.looks.has_of(caller)
+            || self.readings.has_of(caller)
+            || self.several.has_of(caller)
     }
 }

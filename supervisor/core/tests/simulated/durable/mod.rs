@@ -300,6 +300,7 @@ fn order(world: &mut World, x: u16, y: u16) -> Verdict {
 
 /// From now on everybody does what is expected: whatever is wanted must come to be.
 fn calm(world: &mut World) -> Verdict {
+    world.may_leave = false;
     for module in MODULES {
         world.order("start", module)?;
     }

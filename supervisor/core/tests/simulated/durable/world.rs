@@ -79,6 +79,8 @@ enum What {
 
 pub(super) struct World {
     core: Core,
+    /// Processes sometimes end on purpose.
+    pub(super) may_leave: bool,
     pub(super) now: Time,
     pub(super) story: Vec<String>,
     pub(super) store: Store,
@@ -135,6 +137,7 @@ impl World {
                 .into(),
             told: 0,
             refused: false,
+            may_leave: true,
             generation: 1,
             last: 0,
             seed,
@@ -291,11 +294,15 @@ impl World {
         self.carry_out()
     }
 
-    /// A process answers what it has in its hands at this place; `None` is a success.
+    /// A process answers what it has in its hands at this place; `None` is a success. Where it has begun with
+    /// nothing else, it sometimes says that this was its last answer, and ends.
     pub(super) fn answer(&mut self, run: RunId, at: usize, error: Option<ErrorCode>) -> Verdict {
         let success = self.number();
         let process = self.processes.get_mut(&run).expect("it was picked");
         let (id, attempt) = process.in_hand.remove(at);
+        let has_begun = process.in_hand.iter().any(|(_, attempt)| self.attempts[attempt].has_begun);
+        let last = self.may_leave && at == 0 && !has_begun && success.is_multiple_of(7);
+        process.is_ready &= !last;
         let record = self.attempts.get_mut(&attempt).expect("it is in hand");
         let status = match error {
             None => {
@@ -308,9 +315,10 @@ impl World {
                 Failure::new(code, "it did not work").into()
             }
         };
-        self.note(format!("{run} answers {id} (attempt {attempt}): {status:?}"));
-        self.core.handle_response(self.now, run, Response::new(id.0, status));
-        self.carry_out()
+        self.note(format!("{run} answers {id} (attempt {attempt}, last: {last}): {status:?}"));
+        self.core.handle_response(self.now, run, Response { last, ..Response::new(id.0, status) });
+        self.carry_out()?;
+        if last { self.exit(run, success.is_multiple_of(2)) } else { Ok(()) }
     }
 
     pub(super) fn exit(&mut self, run: RunId, is_crash: bool) -> Verdict {
@@ -426,6 +434,7 @@ impl World {
             | Action::RecordCrash(_)
             | Action::Quarantine { .. }
             | Action::Removed(_) => {}
+            Action::Remark { .. } => {}
             Action::EventRefused { .. } => self.refused = true,
         }
         Ok(())

@@ -1,0 +1,57 @@
+//! Copies of this process that come back from the handler in which they were made: a fork without exec.
+//! One of the places with unsafe code, as that is what a fork is.
+
+use crate::module::Misbehave;
+use bulkhead_module::{Context, Error, Json, arguments, json};
+use nix::unistd::{ForkResult, fork};
+use serde::Deserialize;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+/// What a copy does before it comes back.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Does {
+    #[default]
+    Nothing,
+    Asks,
+    Emits,
+    Progresses,
+    Panics,
+}
+
+/// Forks, and both come back; `beside_threads`, while others of this process hold the lock of standard
+/// error and use the allocator. Answers with the number of the process.
+pub(crate) fn fork_and_return(_: &mut Misbehave, ctx: &mut Context<'_>, args: &Json) -> Result<Json, Error> {
+    #[derive(Deserialize)]
+    struct Args {
+        #[serde(default)]
+        does: Does,
+        #[serde(default)]
+        beside_threads: bool,
+    }
+    let Args { does, beside_threads } = arguments(args)?;
+    if beside_threads {
+        let until = Instant::now() + Duration::from_millis(20);
+        for _ in 0..3 {
+            std::thread::spawn(move || {
+                while Instant::now() < until {
+                    let lines = "\n".repeat(8);
+                    let _ = io::stderr().write_all(lines.as_bytes());
+                }
+            });
+        }
+    }
+    // SAFETY: nothing is assumed of the copy: what becomes of one that goes on is what is tried here.
+    match unsafe { fork() }.map_err(io::Error::from)? {
+        ForkResult::Parent { .. } => {}
+        ForkResult::Child => match does {
+            Does::Nothing => {}
+            Does::Asks => drop(ctx.call("supervisor", "status", json!({}))),
+            Does::Emits => drop(ctx.emit("misbehave.copied", json!(1))),
+            Does::Progresses => drop(ctx.progress(json!(1))),
+            Does::Panics => panic!("the copy panics"),
+        },
+    }
+    Ok(json!({ "pid": std::process::id() }))
+}
