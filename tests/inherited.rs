@@ -234,7 +234,11 @@ fn as_process_1_it_reaps_orphans_and_ends_by_sigterm() {
         let inside = ["-t", &first.to_string(), "-p", "-m", "/bin/sh", "-c", "(sleep 0.05 &)"].map(str::to_owned);
         assert!(Command::new("nsenter").args(inside).status().unwrap().success());
     }
-    let children = || fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap();
+    // Each thread has children of its own.
+    let children = || -> String {
+        let threads = fs::read_dir(format!("/proc/{first}/task")).unwrap().flatten();
+        threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default()).collect()
+    };
     until("only the guardian is left", || (children().split_whitespace().count() == 1).then_some(()));
     // Orphans that are not of the guardian's tree outlive its death.
     let orphan = ["-t", &first.to_string(), "-p", "-m", "/bin/sh", "-c", "(exec sleep 20 &)"].map(str::to_owned);

@@ -36,7 +36,6 @@ impl Draft<ModuleConfig> {
 
     /// Checks values that depend on each other.
     pub(crate) fn check(&self, surroundings: &Surroundings, problems: &mut Vec<Problem>) {
-        self.check_length(surroundings, problems);
         if self.config.folder.to_str().is_none() {
             let message = format!(
                 "expected a folder whose path is UTF-8, found {}; what is in it could not be named to its process, rename it",
@@ -44,6 +43,7 @@ impl Draft<ModuleConfig> {
             );
             problems.push(self.problem(&["module.name"], &message));
         }
+        self.check_length(surroundings, problems);
         let restart = &self.config.restart;
         if restart.delay_max < restart.delay_initial {
             let message = format!(

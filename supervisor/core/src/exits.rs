@@ -47,13 +47,13 @@ impl Core {
         let (was_ready, unanswered) = (run.ready_at.is_some(), self.has_unfinished(run));
         let verdict = ending::verdict(run.cause.as_ref(), &exit, was_ready, unanswered);
         let mut reason = ending::describe(run.cause.as_ref(), &exit, was_ready, unanswered);
-        if let Some(thrown) = uncaught(&exit, &evidence.stderr).filter(|_| run.cause.is_none()) {
-            reason = format!("{reason}: {thrown}");
-        }
         if run.cause.is_none()
             && let Some(kill) = evidence.memory_kill
         {
             reason.push_str(ending::by_memory_killer(kill));
+        }
+        if let Some(thrown) = uncaught(&exit, &evidence.stderr).filter(|_| run.cause.is_none()) {
+            reason = format!("{reason}: {thrown}");
         }
         let rules = run.spec.rules;
         if let Some(remark) = ending::describe_urging(run.urging, &exit, rules.drain_timeout, rules.term_timeout) {

@@ -110,10 +110,10 @@ pub(crate) struct Run {
     pub(crate) has_compiled: bool,
     /// Why the host ended it; the first reason counts.
     pub(crate) cause: Option<Cause>,
-    /// How far a stop had to go.
-    pub(crate) urging: Urging,
     /// What the host lacked for its start.
     pub(crate) lack: Option<LackId>,
+    /// How far a stop had to go.
+    pub(crate) urging: Urging,
     /// Requests sent and not answered, in the order in which they were sent.
     pub(crate) in_flight: VecDeque<RequestId>,
     pub(crate) in_flight_bytes: usize,

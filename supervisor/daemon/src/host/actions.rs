@@ -10,7 +10,7 @@ pub(crate) enum ToBeSaid {
 
 /// Why a start could not even be ordered.
 pub(super) enum NotStarted {
-    /// The host lacks this, which is no module's doing.
+    /// The host lacks something, which is not the module's fault.
     Lacking(Need, String),
     /// Another try would be in vain.
     InVain(String),
