@@ -11,6 +11,7 @@ use crate::{
     open::Open,
     pending::{Pending, Place, RequestId},
     random::Random,
+    room::Room,
     run::{Phase, Run, RunId},
     shutdown::Shutdown,
     starts::Starts,
@@ -72,6 +73,7 @@ pub struct Core {
     pub(crate) random: Random,
     pub(crate) bucket: Bucket,
     pub(crate) starts: Starts,
+    pub(crate) room: Room,
     pub(crate) modules: Table<ModuleId, Module>,
     pub(crate) names: HashMap<ModuleName, ModuleId>,
     pub(crate) directory: Directory,
@@ -98,6 +100,7 @@ impl Core {
         Core {
             bucket: Bucket::new(settings.restarts_per_second, settings.restarts_burst),
             starts: Starts::default(),
+            room: Room::default(),
             settings,
             random: Random::new(seed),
             modules: Table::default(),

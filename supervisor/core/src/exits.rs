@@ -257,7 +257,7 @@ impl Core {
         let waiting = |state: &SlotState| {
             matches!(
                 state,
-                SlotState::Vacant(Vacancy::Waiting { .. } | Vacancy::InLine(_))
+                SlotState::Vacant(Vacancy::Waiting { .. } | Vacancy::InLine(_) | Vacancy::NoRoom(_))
                     | SlotState::Clearing { next: Vacancy::Waiting { .. }, .. }
             )
         };
@@ -302,6 +302,7 @@ impl Core {
                 | Vacancy::Failed(_)
                 | Vacancy::GaveUp(_)
                 | Vacancy::InLine(_)
+                | Vacancy::NoRoom(_)
                 | Vacancy::Requires(_) => {}
             }
         }

@@ -198,7 +198,11 @@ impl Core {
             SlotState::Vacant(Vacancy::Stopped | Vacancy::Finished(_)) => ObservedState::Stopped,
             SlotState::Vacant(Vacancy::Failed(_) | Vacancy::GaveUp(_)) => ObservedState::Failed,
             SlotState::Vacant(
-                Vacancy::Waiting { .. } | Vacancy::InLine(_) | Vacancy::Requires(_) | Vacancy::Ordered,
+                Vacancy::Waiting { .. }
+                | Vacancy::InLine(_)
+                | Vacancy::Requires(_)
+                | Vacancy::NoRoom(_)
+                | Vacancy::Ordered,
             ) => ObservedState::Waiting,
             SlotState::Clearing { .. } => ObservedState::Clearing,
             SlotState::Occupied(run) => match self.runs[run].phase {
@@ -225,6 +229,7 @@ impl Core {
                 }
                 Vacancy::Failed(reason) => Some(reason.clone()),
                 Vacancy::GaveUp(reason) => Some(format!("given up, as give_up asks; last: {reason}")),
+                Vacancy::NoRoom(_) => Some(self.room.describe()),
                 Vacancy::Requires(name) => Some(format!("requires {name}, which is not ready")),
                 Vacancy::InLine(_) => Some(match self.starts.in_progress() {
                     1 => "waits for its turn: another is starting".into(),
@@ -252,6 +257,14 @@ impl Core {
             }
             SlotState::Vacant(Vacancy::Requires(name)) | SlotState::Clearing { next: Vacancy::Requires(name), .. } => {
                 step("next start", None, format!("as soon as {name} is ready"))
+            }
+            SlotState::Vacant(Vacancy::NoRoom(_)) => {
+                let (limit, needed) = self.room.limits();
+                step(
+                    "next start",
+                    None,
+                    format!("as soon as there is room: {needed} files are needed, and the host may have {limit} open"),
+                )
             }
             SlotState::Vacant(Vacancy::InLine(_)) => {
                 step("next start", None, "as soon as enough of the others that are starting are ready".into())

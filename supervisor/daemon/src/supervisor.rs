@@ -8,6 +8,7 @@ use crate::{
     host::{Host, Parts},
     layer1::{Store, StoreError},
     log_files::{LogFiles, Rotation},
+    logs::Logs,
     loop_,
     notify::Notify,
     runtimes::{RuntimeError, Runtimes},
@@ -213,9 +214,11 @@ fn run(
         let logs = &loaded.host.logs;
         let rotation =
             Rotation { dir: state_dir.logs(), file_bytes_max: logs.file_bytes_max as u64, files: logs.files };
+        let log_files = LogFiles::start(rotation).map_err(Reason::Io)?;
         let host = Host::new(Parts {
             modules: loaded.modules,
-            log_files: LogFiles::start(rotation).map_err(Reason::Io)?,
+            logs: Logs::start(&loaded.host, log_files.queue()).map_err(Reason::Io)?,
+            log_files,
             config: loaded.host,
             state_dir,
             store,

@@ -1,6 +1,6 @@
 //! The guardian's side of the host: reports in, orders out, and what is done when it is gone.
 
-use super::{modules::read_now, *};
+use super::*;
 use crate::{
     files::{Done, Lane},
     guardian::Launched,
@@ -28,6 +28,7 @@ impl Host {
         if self.guardian_ordered {
             return;
         }
+        self.table.lend_reserve();
         let program = self.runtimes.runtime.clone();
         let ordered = self
             .files
@@ -41,7 +42,9 @@ impl Host {
     /// One was started, or could not be.
     pub(super) fn launched(&mut self, launched: io::Result<Launched>) {
         self.guardian_ordered = false;
-        match launched.and_then(Guardian::of) {
+        let guardian = launched.and_then(Guardian::of);
+        self.table.fill_reserve();
+        match guardian {
             Ok(guardian) => self.adopt_guardian(guardian),
             Err(error) => {
                 let reason = format!("{} cannot be started: {error}", self.runtimes.runtime.display());
@@ -101,12 +104,20 @@ impl Host {
             Report::Exited { run, code, signal, .. } => self.exited(RunId(run), endings::exit(code, signal)),
             Report::Gone { run, killed } => {
                 let run = RunId(run);
-                if killed > 0 {
-                    self.remark(run, format!("[{killed} processes had outlived the module and were killed]"));
+                // What is known of its end is said first.
+                match self.processes.get_mut(&run).and_then(|process| process.ended.as_mut()) {
+                    Some(ended) => ended.gone = Some(killed),
+                    None => self.gone(run, killed),
                 }
-                self.core.handle_gone(self.now, run);
             }
         }
+    }
+
+    pub(super) fn gone(&mut self, run: RunId, killed: u32) {
+        if killed > 0 {
+            self.remark(run, format!("[{killed} processes had outlived the module and were killed]"));
+        }
+        self.core.handle_gone(self.now, run);
     }
 
     /// Its channel has ended. If that is because the process has, what follows need not wait until the
@@ -123,7 +134,8 @@ impl Host {
         self.exited(run, exit);
     }
 
-    /// What a process left in its channel and its logs is taken in before its end is decided upon.
+    /// What a process left in its channel and its logs is taken in before its end is decided upon; the logs
+    /// by the thread that reads them, whose answer is waited for.
     pub(super) fn exited(&mut self, run: RunId, exit: Exit) {
         if self.processes.get(&run).is_none_or(|process| process.has_exited) {
             return;
@@ -146,17 +158,18 @@ impl Host {
             }
         }
         self.is_draining = false;
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            self.read_log(run, stream, DRAIN_READS_MAX, read_now);
-        }
         let Some(process) = self.processes.get_mut(&run) else { return };
         process.has_exited = true;
-        let unsent = process.link.unsent_requests();
-        let stderr = match self.tails.get(process.config.name.as_str()) {
-            Some(tail) => tail.last_stderr(run.0, CRASH_LINES, CRASH_LINES_BYTES_MAX),
-            None => Vec::new(),
-        };
-        self.core.handle_exited(self.now, run, exit, Evidence { stderr, unsent });
+        process.ended = Some(Ended { exit, unsent: process.link.unsent_requests(), gone: None });
+        let log_reader = process.log_reader;
+        // Nothing more is sent to it meanwhile.
+        self.core.handle_channel_closed(self.now, run);
+        let reader = self.logs.reader(log_reader);
+        if reader.has_ended {
+            return self.decide_at_once(run);
+        }
+        reader.drain(run.0);
+        self.flush_logs(log_reader);
     }
 
     pub(super) fn guardian_lost(&mut self) {
@@ -178,9 +191,11 @@ impl Host {
             if let Some(process) = self.processes.get_mut(&run) {
                 process.has_exited = true;
             }
+            self.decide_at_once(run);
             self.core.handle_lost(self.now, run);
             self.perform();
         }
+        self.table.lend_reserve();
         match self.files.order(Lane::Guardian, "clearing what the guardian left", clear) {
             Ok(()) => self.guardian_ordered = true,
             Err(error) => self.cleared(&format!("what it left cannot be cleared: {error}"), None),
@@ -196,6 +211,7 @@ impl Host {
             Some(launched) => self.launched(launched),
             None => {
                 self.guardian_ordered = false;
+                self.table.fill_reserve();
                 self.retry_in(RETRY_INTERVAL);
             }
         }
