@@ -143,6 +143,7 @@ fn leave_table(kept: RawFd) -> io::Result<()> {
     // Kernels before 5.9 have the one call only.
     // SAFETY: a flag goes in. From here on this thread's descriptors are its own.
     Errno::result(unsafe { nix::libc::unshare(nix::libc::CLONE_FILES) })?;
+    #[expect(clippy::disallowed_methods, reason = "it is a table of the kernel's, read on a thread of its own")]
     let names = std::fs::read_dir("/proc/thread-self/fd")?.flatten().map(|entry| entry.file_name());
     let open: Vec<RawFd> = names.filter_map(|name| name.to_str()?.parse().ok()).collect();
     for open in open.into_iter().filter(|open| *open != kept) {
