@@ -18,6 +18,7 @@ mod check;
 mod decode;
 mod encode;
 pub mod error_code;
+mod escape;
 pub mod event;
 pub mod frame;
 pub mod guardian;
@@ -45,6 +46,7 @@ mod walk;
 
 pub use encode::WireRequest;
 pub use error_code::{Delivery, ErrorCode};
+pub use escape::escape;
 pub use event::Pattern;
 pub use frame::{Decoder, FrameError};
 pub use held::{HeldBytes, allocation};

@@ -23,6 +23,8 @@ pub struct World {
     uid: Option<u32>,
     environment: Vec<(String, String)>,
     flags: Vec<String>,
+    /// What a shell does before it becomes the host.
+    before: Option<String>,
     host: Option<Host>,
     /// What the host tells a service manager.
     pub notify: UnixDatagram,
@@ -47,7 +49,16 @@ impl World {
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(dir.join("modules")).expect("the folder for temporary files can be written");
         let notify = UnixDatagram::bind(dir.join("notify")).expect("a socket can be made");
-        let world = World { dir, mark, uid: None, environment: Vec::new(), flags: Vec::new(), host: None, notify };
+        let world = World {
+            dir,
+            mark,
+            uid: None,
+            environment: Vec::new(),
+            flags: Vec::new(),
+            before: None,
+            host: None,
+            notify,
+        };
         // Whoever the host belongs to has to get in and may make its own folders here.
         open_to_all(&world.dir);
         open_to_all(&world.path("notify"));
@@ -117,6 +128,12 @@ impl World {
         self
     }
 
+    /// Lets a shell start the host with these words, in which `"$@"` is the host's command line.
+    pub fn through(mut self, script: &str) -> World {
+        self.before = Some(script.into());
+        self
+    }
+
     /// Writes the host's file.
     ///
     /// # Panics
@@ -161,7 +178,10 @@ impl World {
         let mut command = self.command(&["run"]);
         command.args(&self.flags).arg("--modules").arg(self.path("modules")).arg("--state").arg(state);
         command.arg("--socket").arg(socket).env("NOTIFY_SOCKET", self.path("notify"));
-        command
+        match &self.before {
+            None => command,
+            Some(script) => through(script, &command),
+        }
     }
 
     /// Runs the `bulkhead` command to its end.
@@ -265,6 +285,22 @@ impl World {
         assert!(survivors.is_empty(), "these processes are left: {survivors:#?}");
         ended
     }
+}
+
+/// The same command, started by a shell.
+fn through(script: &str, command: &Command) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", script, "sh"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        shell.current_dir(folder);
+    }
+    shell
 }
 
 impl Drop for World {

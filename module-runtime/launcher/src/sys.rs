@@ -4,7 +4,11 @@
 
 use crate::child::SIGNAL_MAX;
 use libc::{c_int, c_void, pid_t};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, send};
+use nix::sys::stat::{Mode, SFlag, fstat};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -25,12 +29,35 @@ pub(crate) fn say(line: &str) {
     write_to_stderr(&text);
 }
 
-/// Writes to standard error if that does not block.
+/// Writes to standard error as far as that does not block.
 pub(crate) fn write_to_stderr(text: &[u8]) {
-    let stderr = io::stderr();
-    let mut ready = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    write_at_once(io::stderr().as_fd(), text);
+}
+
+/// Writes what can be written without waiting, whatever kind of descriptor it is and whatever other processes
+/// write to it at the same time. Its own flags are shared with other processes and stay as they are.
+fn write_at_once(output: BorrowedFd<'_>, text: &[u8]) {
+    match send(output.as_raw_fd(), text, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
+        Err(Errno::ENOTSOCK) => {}
+        _ => return,
+    }
+    // A pipe or a terminal is opened once more, as one that does not wait. A file has its place in the old
+    // descriptor, and never waits for a reader.
+    let again =
+        fstat(output).ok().map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT).and_then(|kind| {
+            if kind != SFlag::S_IFIFO && kind != SFlag::S_IFCHR {
+                return None;
+            }
+            let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+            open(format!("/proc/self/fd/{}", output.as_raw_fd()).as_str(), flags, Mode::empty()).ok()
+        });
+    if let Some(again) = again {
+        let _ = nix::unistd::write(again, text);
+        return;
+    }
+    let mut ready = [PollFd::new(output, PollFlags::POLLOUT)];
     if matches!(poll(&mut ready, PollTimeout::ZERO), Ok(1)) {
-        let _ = nix::unistd::write(stderr.as_fd(), text);
+        let _ = nix::unistd::write(output, &text[..text.len().min(PIPE_BYTES_ATOMIC)]);
     }
 }
 
@@ -199,4 +226,31 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
         descriptors_lost: header.msg_flags & libc::MSG_CTRUNC != 0,
         descriptors,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::Read;
+
+    /// More than a pipe or the buffer of a socket holds.
+    const MUCH: usize = 1024 * 1024;
+
+    #[test]
+    fn a_complaint_never_waits_for_its_reader() {
+        let (reading, writing) = nix::unistd::pipe().unwrap();
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        for (reading, writing) in [(File::from(reading), writing), (File::from(OwnedFd::from(ours)), theirs.into())] {
+            for _ in 0..3 {
+                write_at_once(writing.as_fd(), &vec![b'x'; MUCH]);
+            }
+            let flags = OFlag::from_bits_truncate(nix::fcntl::fcntl(&writing, nix::fcntl::FcntlArg::F_GETFL).unwrap());
+            assert!(!flags.contains(OFlag::O_NONBLOCK), "others that have it wait as before");
+            drop(writing);
+            let mut written = Vec::new();
+            { reading }.read_to_end(&mut written).unwrap();
+            assert!(!written.is_empty() && written.len() < 3 * MUCH, "{} bytes", written.len());
+        }
+    }
 }

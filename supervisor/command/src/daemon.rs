@@ -3,10 +3,13 @@
 use crate::{
     config,
     exit::{Exit, Halt},
+    own_log::{OwnLog, Queue},
 };
 use bulkhead_config::{Flags, HostConfig, Loaded, LogLevel, Surroundings};
+use bulkhead_protocol::escape;
 use bulkhead_supervisor::{Options, Supervisor, take_over_process};
 use std::io::IsTerminal;
+use tracing_subscriber::{field::MakeExt, fmt::format};
 
 /// Runs the daemon until it is told to stop.
 ///
@@ -15,17 +18,25 @@ use std::io::IsTerminal;
 pub(crate) fn run(flags: Flags) -> Result<Exit, Halt> {
     take_over_process();
     let Some(loaded) = config::load(flags.clone()) else { return Ok(Exit::Usage) };
-    log_to_stderr(loaded.host.log_level);
+    let log = OwnLog::start().map_err(|error| Halt::System { what: "cannot write to standard error", error })?;
+    log_to(log.queue(), loaded.host.log_level);
     say_what_runs(&loaded);
     // The paths of the command line count from where the daemon was started, also when that is gone.
     let started_in = Surroundings::of_process();
     let reloader = move || HostConfig::load_in(flags.clone(), &started_in);
     let options = Options { runtime: None, listen: true, reloader: Some(Box::new(reloader)) };
-    Supervisor::run_daemon(loaded, options).map_err(|error| Halt::Failed(error.to_string()))?;
-    Ok(Exit::Done)
+    match Supervisor::run_daemon(loaded, options) {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) => {
+            // Not as other commands complain: its reader may have stopped reading.
+            log.queue().line(&format!("bulkhead: {error}"));
+            Ok(Exit::Failed)
+        }
+    }
 }
 
-fn log_to_stderr(level: LogLevel) {
+/// Events go to the queue. Whatever they quote, of modules, clients and files, stays within its line.
+fn log_to(queue: Queue, level: LogLevel) {
     let level = match level {
         LogLevel::Error => tracing::Level::ERROR,
         LogLevel::Warn => tracing::Level::WARN,
@@ -36,11 +47,17 @@ fn log_to_stderr(level: LogLevel) {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr)
+        .with_writer(queue)
         .with_ansi(colour)
         .with_target(false)
-        // A report of this kind goes to standard error too, and panics when nobody reads that any
-        // more: the host must outlive whoever looked at its log.
+        .fmt_fields(
+            format::debug_fn(|writer, field, value| match field.name() {
+                "message" => write!(writer, "{}", escape(&format!("{value:?}"))),
+                name => write!(writer, "{name}={}", escape(&format!("{value:?}"))),
+            })
+            .delimited(" "),
+        )
+        // A report of this kind goes to standard error by another way, which may block or panic.
         .log_internal_errors(false)
         .init();
 }

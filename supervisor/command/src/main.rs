@@ -21,6 +21,7 @@ mod layer1;
 mod lenient;
 mod lifecycle;
 mod output;
+mod own_log;
 mod pipe;
 mod progress;
 mod request;

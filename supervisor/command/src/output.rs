@@ -164,17 +164,9 @@ pub(crate) fn may_show_progress() -> bool {
     io::stderr().is_terminal() && !io::stdout().is_terminal()
 }
 
-/// `text` with control characters made visible, so that a module cannot steer the terminal.
+/// `text` with what could forge a line or steer the terminal made visible.
 pub(crate) fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\t' => printable.push(c),
-            c if c.is_control() => printable.extend(c.escape_default()),
-            c => printable.push(c),
-        }
-    }
-    printable
+    bulkhead_protocol::escape(text).into_owned()
 }
 
 #[cfg(test)]

@@ -135,6 +135,8 @@ pub enum Action {
     /// Tell whoever follows events of one that is stored, in the order of their cursors. Where cursors
     /// are missing, the store was not sure of a commit; what it has of them can be read from it.
     Tell(Box<StoredEvent>),
+    /// Tell the operator of something that concerns more than one module.
+    Warn(String),
     /// An event of a process that carries no number was refused: a line in its log says why.
     EventRefused {
         /// Whose.

@@ -37,6 +37,7 @@ impl Core {
         self.audit_keys();
         self.audit_directory();
         self.audit_starts();
+        self.audit_room();
         assert_eq!(timers, self.timers.len(), "timers that nobody has set: {:?}", self.timers);
         let open = self.callers.values().map(Open::len).sum();
         let (requests, waiters, runs) = (self.requests.len(), self.waiters.len(), self.runs.len());

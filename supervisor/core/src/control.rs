@@ -46,6 +46,7 @@ impl Core {
         self.wait(now, who, id, Goal::ReadyAfter(RunId(0)), patience);
         self.order(id);
         self.start_vacant(now, id);
+        self.refuse_without_room(id);
         self.lift(now, id);
         self.settle(now, id);
     }
@@ -75,6 +76,7 @@ impl Core {
         }
         self.order(id);
         self.start_vacant(now, id);
+        self.refuse_without_room(id);
         self.lift(now, id);
         self.settle(now, id);
     }
@@ -115,6 +117,7 @@ impl Core {
                     match vacancy {
                         Vacancy::Waiting { until, .. } => self.timers.clear(*until, Timer::Start(id, slot.id)),
                         Vacancy::InLine(ticket) => self.starts.leave(*ticket),
+                        Vacancy::NoRoom(number) => self.room.leave(*number),
                         Vacancy::Stopped
                         | Vacancy::Finished(_)
                         | Vacancy::Failed(_)
@@ -170,6 +173,7 @@ impl Core {
             self.fail_queue(now, id);
             self.stop_idle_spares(now, id);
         }
+        self.settle_room(now, id);
         self.pump_stream(now, id);
         self.pump(now, id);
         self.check_waiters(id);
@@ -218,6 +222,10 @@ impl Core {
                 }
                 SlotState::Vacant(Vacancy::InLine(ticket)) => {
                     self.starts.leave(*ticket);
+                    slot.state = SlotState::Vacant(Vacancy::Stopped);
+                }
+                SlotState::Vacant(Vacancy::NoRoom(number)) => {
+                    self.room.leave(*number);
                     slot.state = SlotState::Vacant(Vacancy::Stopped);
                 }
                 SlotState::Vacant(Vacancy::Requires(_) | Vacancy::Lacking(_)) => {

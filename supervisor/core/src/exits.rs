@@ -277,8 +277,9 @@ impl Core {
         let waiting = |state: &SlotState| {
             matches!(
                 state,
-                SlotState::Vacant(Vacancy::Waiting { .. } | Vacancy::InLine(_) | Vacancy::Lacking(_))
-                    | SlotState::Clearing { next: Vacancy::Waiting { .. }, .. }
+                SlotState::Vacant(
+                    Vacancy::Waiting { .. } | Vacancy::InLine(_) | Vacancy::Lacking(_) | Vacancy::NoRoom(_)
+                ) | SlotState::Clearing { next: Vacancy::Waiting { .. }, .. }
             )
         };
         let vacant = module.with_role(Role::Active).find(|slot| waiting(&slot.state)).map(|slot| slot.id);
@@ -324,6 +325,7 @@ impl Core {
                 | Vacancy::GaveUp(_)
                 | Vacancy::InLine(_)
                 | Vacancy::Lacking(_)
+                | Vacancy::NoRoom(_)
                 | Vacancy::Requires(_) => {}
             }
         }

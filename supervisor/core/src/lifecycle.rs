@@ -43,6 +43,7 @@ impl Core {
             desired: if wanted { Desired::Running } else { Desired::Stopped },
             slots: Vec::new(),
             next_slot: 0,
+            room: 0,
             random,
             starts: 0,
             restarts: 0,
@@ -91,8 +92,8 @@ impl Core {
                     self.timers.clear(*until, Timer::Start(id, slot.id));
                 }
                 slot.restart.clear();
-                // What waits for its turn keeps its place in the line.
-                if !matches!(vacancy, Vacancy::InLine(_)) {
+                // What waits for its turn, or for room, keeps its place in the line.
+                if !matches!(vacancy, Vacancy::InLine(_) | Vacancy::NoRoom(_)) {
                     vacant.push(slot.id);
                 }
             }
@@ -125,6 +126,8 @@ impl Core {
     pub(crate) fn try_start(&mut self, now: Time, id: ModuleId, slot_id: SlotId) {
         if self.may_start(id, slot_id) {
             self.join_line(id, slot_id);
+        } else {
+            self.reload_without_room(now, id);
         }
         // Also when it may not: then what it requires may be what another start waits for.
         self.give_turns(now);
@@ -141,7 +144,7 @@ impl Core {
             (false, ..) => Vacancy::Stopped,
             (true, Some(missing), _) => Vacancy::Requires(spec.requires[missing].clone()),
             (true, None, Some(lack)) => Vacancy::Lacking(lack),
-            (true, None, None) => return true,
+            (true, None, None) => return self.take_room(id, slot_id),
         };
         let slot = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)).expect("it was there above");
         slot.required_seen = missing.unwrap_or(0);
@@ -164,7 +167,7 @@ impl Core {
     /// It is the turn of a vacant slot: its process is ordered, unless what it requires has gone meanwhile.
     pub(crate) fn start_now(&mut self, now: Time, id: ModuleId, slot_id: SlotId) {
         if !self.may_start(id, slot_id) {
-            return;
+            return self.reload_without_room(now, id);
         }
         let module = self.modules.get_mut(&id).expect("the caller has it");
         let slot = module.slot(slot_id).expect("it may start");

@@ -55,6 +55,8 @@ pub(crate) enum Vacancy {
     Ordered,
     /// The host lacks something to start it.
     Lacking(LackId),
+    /// There is no room for it among the host's descriptors; its number in the line.
+    NoRoom(u64),
     /// It starts as soon as it is its turn: many others are starting.
     InLine(Ticket),
     /// Its next start has a moment.
@@ -87,6 +89,8 @@ pub(crate) struct Slot {
     pub(crate) required_seen: usize,
     /// A start was asked for while the process in it was ending.
     pub(crate) ordered: bool,
+    /// Descriptors of the host that are kept for it; none before its first start.
+    pub(crate) room: u64,
     /// Spreads its restarts. Each place has its own, so that what one does never moves another.
     pub(crate) random: Random,
 }
@@ -103,6 +107,7 @@ impl Slot {
                         | Vacancy::InLine(_)
                         | Vacancy::Requires(_)
                         | Vacancy::Lacking(_)
+                        | Vacancy::NoRoom(_)
                         | Vacancy::Ordered
                 )
             }
@@ -141,6 +146,8 @@ pub(crate) struct Module {
     pub(crate) desired: Desired,
     pub(crate) slots: Vec<Slot>,
     pub(crate) next_slot: u32,
+    /// Descriptors of the host that are kept for its places, those that are gone included until it is settled.
+    pub(crate) room: u64,
     /// Where its places have their randomness from.
     pub(crate) random: Random,
     /// How many processes it has had; the next one's number in its name.
@@ -187,7 +194,7 @@ impl Module {
         let state = SlotState::Vacant(Vacancy::Stopped);
         let random = self.random.split(u64::from(id.0));
         let restart = Restart::default();
-        self.slots.push(Slot { id, role, state, restart, spec, required_seen: 0, ordered: false, random });
+        self.slots.push(Slot { id, role, state, restart, spec, required_seen: 0, ordered: false, room: 0, random });
         id
     }
 

@@ -70,6 +70,7 @@ impl Core {
                     self.timers.clear(*until, Timer::Start(id, slot.id));
                 }
                 SlotState::Vacant(Vacancy::InLine(ticket)) => self.starts.leave(*ticket),
+                SlotState::Vacant(Vacancy::NoRoom(number)) => self.room.leave(*number),
                 SlotState::Vacant(_) => {}
                 SlotState::Occupied(run) | SlotState::Clearing { run, .. } => old.push(*run),
             }
@@ -106,6 +107,7 @@ impl Core {
                     self.timers.clear(until, Timer::Start(id, slot.id));
                 }
                 SlotState::Vacant(Vacancy::InLine(ticket)) => self.starts.leave(ticket),
+                SlotState::Vacant(Vacancy::NoRoom(number)) => self.room.leave(number),
                 SlotState::Vacant(_) | SlotState::Occupied(_) | SlotState::Clearing { .. } => {}
             }
             slot.role = Role::Retiring;
@@ -133,8 +135,10 @@ impl Core {
         for slot in &mut module.slots {
             if slot.role == Role::Successor {
                 slot.role = Role::Retiring;
-                if let SlotState::Vacant(Vacancy::InLine(ticket)) = slot.state {
-                    self.starts.leave(ticket);
+                match slot.state {
+                    SlotState::Vacant(Vacancy::InLine(ticket)) => self.starts.leave(ticket),
+                    SlotState::Vacant(Vacancy::NoRoom(number)) => self.room.leave(number),
+                    SlotState::Vacant(_) | SlotState::Occupied(_) | SlotState::Clearing { .. } => {}
                 }
             }
         }

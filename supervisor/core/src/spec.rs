@@ -32,6 +32,8 @@ pub struct ModuleSpec {
     pub entities: Entities,
     /// Bytes that it may have stored.
     pub storage_quota: Option<u64>,
+    /// Descriptors of the host that each of its processes takes.
+    pub descriptors: u32,
 }
 
 impl ModuleSpec {
@@ -50,6 +52,7 @@ impl ModuleSpec {
             call: Vec::new(),
             entities: Entities::default(),
             storage_quota: None,
+            descriptors: 1,
         }
     }
 }

@@ -202,6 +202,7 @@ impl Core {
                 | Vacancy::InLine(_)
                 | Vacancy::Requires(_)
                 | Vacancy::Lacking(_)
+                | Vacancy::NoRoom(_)
                 | Vacancy::Ordered,
             ) => ObservedState::Waiting,
             SlotState::Clearing { .. } => ObservedState::Clearing,
@@ -230,6 +231,7 @@ impl Core {
                 Vacancy::Failed(reason) => Some(reason.clone()),
                 Vacancy::GaveUp(reason) => Some(format!("given up, as give_up asks; last: {reason}")),
                 Vacancy::Lacking(lack) => Some(self.lacks.describe(*lack).0),
+                Vacancy::NoRoom(_) => Some(self.room.describe()),
                 Vacancy::Requires(name) => Some(format!("requires {name}, which is not ready")),
                 Vacancy::InLine(_) => Some(match self.starts.in_progress() {
                     1 => "waits for its turn: another is starting".into(),
@@ -260,6 +262,14 @@ impl Core {
             }
             SlotState::Vacant(Vacancy::Lacking(lack)) | SlotState::Clearing { next: Vacancy::Lacking(lack), .. } => {
                 step("next start", None, self.lacks.describe(*lack).1)
+            }
+            SlotState::Vacant(Vacancy::NoRoom(_)) => {
+                let (limit, needed) = self.room.limits();
+                step(
+                    "next start",
+                    None,
+                    format!("as soon as there is room: {needed} files are needed, and the host may have {limit} open"),
+                )
             }
             SlotState::Vacant(Vacancy::InLine(_)) => {
                 step("next start", None, "as soon as enough of the others that are starting are ready".into())

@@ -281,7 +281,10 @@ impl Host {
     fn status_of(&self, name: &str, look: &Look) -> Result<Json, Failure> {
         let name = self.known(name)?;
         let mut status = self.module_status(&name, look).expect("a known module has a view");
-        let tail = self.tails.get(name.as_str()).map(|tail| tail.last(STATUS_LINES).map(|line| line.text.to_string()));
+        let tail = self
+            .logs
+            .existing(name.as_str())
+            .map(|log| log.last(STATUS_LINES).into_iter().map(|line| line.text.to_string()));
         status.log_tail = Some(tail.map(Iterator::collect).unwrap_or_default());
         Ok(Json::of(&status))
     }
@@ -317,18 +320,17 @@ impl Host {
         if args.follow {
             self.check_follower(who)?;
         }
-        let lines: Vec<Json> = match self.tails.get(name.as_str()) {
-            Some(tail) => tail.last(args.lines.unwrap_or(LINES_DEFAULT)).map(log_json).collect(),
-            None => Vec::new(),
-        };
-        for line in lines {
-            self.reply(who, Answer::Progress(line));
+        let log = self.logs.module(name.as_str());
+        let most = args.lines.unwrap_or(LINES_DEFAULT);
+        let (lines, newest) = if args.follow { log.follow(most) } else { (log.last(most), 0) };
+        for line in &lines {
+            self.reply(who, Answer::Progress(log_json(line)));
         }
         if !args.follow {
             return Ok(Some(Json::null()));
         }
         let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
-        let what = Followed::Log { module: name.to_string(), left_out: 0 };
+        let what = Followed::Log { module: log.name.clone(), after: newest, left_out: 0 };
         self.followers.push(Follower { recipient: who, what, held });
         self.note_follower(who.caller);
         Ok(None)
@@ -336,8 +338,7 @@ impl Host {
 
     /// A module is gone, and no line of it will come any more.
     pub(crate) fn end_logs(&mut self, module: &ModuleName) {
-        let is_of =
-            |follower: &Follower| matches!(&follower.what, Followed::Log { module: of, .. } if of == module.as_str());
+        let is_of = |follower: &Follower| matches!(&follower.what, Followed::Log { module: of, .. } if **of == *module.as_str());
         let ended: Vec<Recipient> =
             self.followers.extract_if(.., |follower| is_of(follower)).map(|follower| follower.recipient).collect();
         for who in ended {

@@ -212,7 +212,9 @@ pub(crate) enum Followed {
     Events(Following),
     Log {
         /// Whose.
-        module: String,
+        module: std::sync::Arc<str>,
+        /// The line that it begins behind.
+        after: u64,
         /// Lines that it was not told, since it did not read.
         left_out: u64,
     },

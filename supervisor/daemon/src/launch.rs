@@ -2,8 +2,9 @@
 //! the guardian, the first message.
 
 use crate::{
+    host::Ended,
     link::{Io, Link},
-    log_lines::{Bounds, Splitter, Stream},
+    log_lines::Stream,
     memory_kills::Counter,
     processes::TREE_VARIABLE,
     release::Releasable,
@@ -13,30 +14,25 @@ use crate::{
 use bulkhead_config::{ModuleConfig, ModuleKind, Transport};
 use bulkhead_core::ModuleSpec;
 use bulkhead_protocol::{GUEST_ENVIRONMENT_VARIABLE, Init, Json, Limits, PROTOCOL_VERSION, guardian};
-use nix::{fcntl::OFlag, unistd::pipe2};
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    unistd::pipe2,
+};
 use std::{
     collections::BTreeMap, ffi::OsString, fs::File, io, os::fd::OwnedFd, os::unix::net::UnixStream as StdStream,
-    path::Path, rc::Rc, sync::Arc, time::Duration,
+    path::Path, sync::Arc, time::Duration,
 };
 use tokio::net::{
     UnixStream,
     unix::pipe::{Receiver, Sender},
 };
 
-/// One stream of a process that is a log.
-#[derive(Debug)]
-pub(crate) struct LogPipe {
-    pub(crate) pipe: Rc<Releasable<Receiver>>,
-    pub(crate) splitter: Splitter,
-    pub(crate) stream: Stream,
-    pub(crate) is_open: bool,
-}
-
 /// The host's side of one process.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) link: Link,
-    pub(crate) logs: Vec<LogPipe>,
+    /// Who reads what it prints.
+    pub(crate) log_reader: usize,
     pub(crate) config: Arc<ModuleConfig>,
     pub(crate) generation: u64,
     pub(crate) instance: String,
@@ -45,28 +41,47 @@ pub(crate) struct Process {
     pub(crate) memory_kills: Option<Counter>,
     /// Its leader has ended: what still comes is not its own.
     pub(crate) has_exited: bool,
+    /// How, until that is decided upon.
+    pub(crate) ended: Option<Ended>,
     /// It leaves too much unread and is being killed: nothing more is written for it.
     pub(crate) is_cut_off: bool,
     /// Events without a number that it may not send or that are none.
     pub(crate) events_refused: u64,
 }
 
-/// Makes the descriptors of a process: the host's side, and those for the guardian to pass on.
+/// A process that is to be started, and its descriptors.
+pub(crate) struct Prepared {
+    pub(crate) process: Process,
+    /// Its own, for the guardian to pass on.
+    pub(crate) theirs: Vec<OwnedFd>,
+    /// The reading ends of what is a log.
+    pub(crate) log_pipes: Vec<(Stream, OwnedFd)>,
+}
+
+/// How many pipes of a process are logs.
+pub(crate) fn log_pipes(config: &ModuleConfig) -> usize {
+    match config.kind.transport() {
+        Transport::Socket => 2,
+        Transport::Stdio => 1,
+    }
+}
+
+/// Makes the descriptors of a process.
 pub(crate) fn prepare(
     config: Arc<ModuleConfig>,
     generation: u64,
     instance: String,
     frame_bytes_max: usize,
-    bounds: Bounds,
-) -> io::Result<(Process, Vec<OwnedFd>)> {
+    log_reader: usize,
+) -> io::Result<Prepared> {
     let (stderr_ours, stderr_theirs) = pipe2(OFlag::O_CLOEXEC)?;
-    let mut logs = vec![log_pipe(Stream::Stderr, stderr_ours, bounds)?];
-    let (io, descriptors) = match config.kind.transport() {
+    let mut log_pipes = vec![log_pipe(Stream::Stderr, stderr_ours)?];
+    let (io, theirs) = match config.kind.transport() {
         Transport::Socket => {
             let (ours, theirs) = StdStream::pair()?;
             ours.set_nonblocking(true)?;
             let (stdout_ours, stdout_theirs) = pipe2(OFlag::O_CLOEXEC)?;
-            logs.push(log_pipe(Stream::Stdout, stdout_ours, bounds)?);
+            log_pipes.push(log_pipe(Stream::Stdout, stdout_ours)?);
             #[expect(clippy::disallowed_methods, reason = "it is a device of the kernel's that waits for nothing")]
             let stdin = OwnedFd::from(File::open("/dev/null")?);
             (Io::Socket(UnixStream::from_std(ours)?), vec![stdin, stdout_theirs, stderr_theirs, theirs.into()])
@@ -84,22 +99,24 @@ pub(crate) fn prepare(
     let link = Link::new(io, frame_bytes_max);
     let process = Process {
         link,
-        logs,
+        log_reader,
         config,
         generation,
         instance,
         pid: None,
         memory_kills: None,
         has_exited: false,
+        ended: None,
         is_cut_off: false,
         events_refused: 0,
     };
-    Ok((process, descriptors))
+    Ok(Prepared { process, theirs, log_pipes })
 }
 
-fn log_pipe(stream: Stream, pipe: OwnedFd, bounds: Bounds) -> io::Result<LogPipe> {
-    let pipe = Rc::new(Releasable::new(Receiver::from_owned_fd(pipe)?));
-    Ok(LogPipe { pipe, splitter: Splitter::new(stream, bounds), stream, is_open: true })
+/// A pipe whose reading end is never waited with; the writing end blocks, as programs expect.
+fn log_pipe(stream: Stream, pipe: OwnedFd) -> io::Result<(Stream, OwnedFd)> {
+    fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok((stream, pipe))
 }
 
 /// The order to start a process. A variable that is not UTF-8 cannot be passed on and is left out.
@@ -185,6 +202,10 @@ pub(crate) fn spec(config: &ModuleConfig, generation: u64) -> ModuleSpec {
     spec.entities.write.clone_from(&config.capabilities.entity_write);
     spec.entities.delete.clone_from(&config.capabilities.entity_delete);
     spec.storage_quota = config.resources.storage_quota;
+    spec.descriptors = match config.kind.transport() {
+        Transport::Socket => 1,
+        Transport::Stdio => 2,
+    };
     spec
 }
 

@@ -38,11 +38,15 @@ mod link;
 #[allow(clippy::disallowed_methods, reason = "a thread of its own")]
 mod log_files;
 mod log_lines;
+#[allow(clippy::disallowed_methods, reason = "a thread of its own")]
+mod log_reader;
+mod logs;
 mod long_reader;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod looks;
 mod loop_;
 mod memory_kills;
+mod module_log;
 #[allow(clippy::disallowed_methods, reason = "a thread of its own, while the host is not up")]
 mod notify;
 mod portion;

@@ -1,12 +1,17 @@
 //! Writes the modules' log lines to files and rotates them, on a thread of its own: a slow disk
 //! slows no message down. A queue that is full drops lines and says how many.
+//!
+//! No file stays open: with ten thousand modules that would be as many descriptors. So there is nothing
+//! to be opened anew when a file is moved away or removed, and what is written goes to the file that has
+//! the name.
 
 use crate::{crashes::module_of_file, sys};
+use nix::fcntl::OFlag;
 use std::{
     collections::HashMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -24,20 +29,29 @@ const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long a line may stay in memory after it was taken from the queue, however many follow it.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Bytes of one module's lines that are written without waiting for that.
+const BUFFER_BYTES: usize = 64 * 1024;
+
 /// What the thread is asked to do.
 enum Order {
     Line { module: Arc<str>, line: String },
-    Close { module: Arc<str> },
-    Reopen,
+    Flush,
     File { path: PathBuf, content: Vec<u8> },
     ThinOut { dir: PathBuf, files_max: usize },
 }
 
-/// The writing end.
+/// The thread that writes.
 #[derive(Debug)]
 pub(crate) struct LogFiles {
-    orders: Option<SyncSender<Order>>,
+    queue: LogQueue,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Hands over what is to be written. Each thread that has something to write has its own.
+#[derive(Clone, Debug)]
+pub(crate) struct LogQueue {
+    /// `None` once nothing is taken any more.
+    orders: Option<SyncSender<Order>>,
     waiting_bytes: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
 }
@@ -52,14 +66,47 @@ pub(crate) struct Rotation {
 
 impl LogFiles {
     pub(crate) fn start(rotation: Rotation) -> io::Result<LogFiles> {
-        let (orders, receiver) = sync_channel(WAITING_MAX);
-        let (lost, waiting_bytes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
-        let writer = Writer::new(rotation, waiting_bytes.clone(), lost.clone());
+        let (queue, receiver) = LogQueue::new();
+        let writer = Writer::new(rotation, queue.waiting_bytes.clone(), queue.lost.clone());
         let thread = std::thread::Builder::new().name("bulkhead-logs".into()).spawn(move || {
             sys::give_way();
             writer.run(&receiver);
         })?;
-        Ok(LogFiles { orders: Some(orders), thread: Some(thread), waiting_bytes, lost })
+        Ok(LogFiles { queue, thread: Some(thread) })
+    }
+
+    pub(crate) fn queue(&self) -> LogQueue {
+        self.queue.clone()
+    }
+
+    /// Hands over a whole file, to be written under another name first so that it is never half there.
+    pub(crate) fn write_file(&self, path: PathBuf, content: Vec<u8>) {
+        self.queue.hand_over(content.len(), Order::File { path, content });
+    }
+
+    /// Asks for all but the newest records of each module in a folder to be removed.
+    pub(crate) fn thin_out(&self, dir: PathBuf, files_max: usize) {
+        // A full queue only means that they stay until the next time.
+        self.queue.ask(Order::ThinOut { dir, files_max });
+    }
+
+    /// Has everything written that was handed over: what comes from now on goes to the files that have the
+    /// names then. That is all there is to do when log files were moved away, since none stays open.
+    pub(crate) fn reopen(&self) {
+        self.queue.ask(Order::Flush);
+    }
+}
+
+impl LogQueue {
+    fn new() -> (LogQueue, Receiver<Order>) {
+        let (orders, receiver) = sync_channel(WAITING_MAX);
+        (LogQueue { orders: Some(orders), waiting_bytes: Arc::default(), lost: Arc::default() }, receiver)
+    }
+
+    /// One that loses everything.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> LogQueue {
+        LogQueue { orders: None, ..LogQueue::new().0 }
     }
 
     /// Hands over one line, without its end.
@@ -67,50 +114,23 @@ impl LogFiles {
         self.hand_over(line.len(), Order::Line { module: module.clone(), line });
     }
 
-    /// Hands over a whole file, to be written under another name first so that it is never half there.
-    pub(crate) fn write_file(&self, path: PathBuf, content: Vec<u8>) {
-        self.hand_over(content.len(), Order::File { path, content });
-    }
-
     fn hand_over(&self, bytes: usize, order: Order) {
-        let Some(orders) = &self.orders else { return };
-        // Only this side adds, so what is read here can only have become less.
-        let has_room = self.waiting_bytes.load(Ordering::Relaxed) + bytes <= WAITING_BYTES_MAX;
-        self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if !has_room || orders.try_send(order).is_err() {
+        let before = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > WAITING_BYTES_MAX || !self.ask(order) {
             self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Asks for all but the newest records of each module in a folder to be removed.
-    pub(crate) fn thin_out(&self, dir: PathBuf, files_max: usize) {
-        if let Some(orders) = &self.orders {
-            // A full queue only means that they stay until the next time.
-            let _ = orders.try_send(Order::ThinOut { dir, files_max });
-        }
-    }
-
-    /// Somebody has moved the files away: the next lines go into new ones.
-    pub(crate) fn reopen(&self) {
-        if let Some(orders) = &self.orders {
-            // A full queue only means that lines go into the old files until somebody asks again.
-            let _ = orders.try_send(Order::Reopen);
-        }
-    }
-
-    /// The module is gone: its file need not stay open.
-    pub(crate) fn close(&self, module: &Arc<str>) {
-        if let Some(orders) = &self.orders {
-            // A full queue only means that the descriptor stays open a little longer.
-            let _ = orders.try_send(Order::Close { module: module.clone() });
-        }
+    /// Whether there was room for it.
+    fn ask(&self, order: Order) -> bool {
+        self.orders.as_ref().is_some_and(|orders| orders.try_send(order).is_ok())
     }
 }
 
 impl Drop for LogFiles {
     fn drop(&mut self) {
-        self.orders = None;
+        self.queue.orders = None;
         if let Some(thread) = self.thread.take() {
             // A panic of the writer has been printed already.
             let _ = thread.join();
@@ -120,28 +140,34 @@ impl Drop for LogFiles {
 
 struct Writer {
     rotation: Rotation,
-    files: HashMap<Arc<str>, LogFile>,
+    /// Lines that are not written yet, by module.
+    buffers: HashMap<Arc<str>, Vec<u8>>,
+    /// Modules whose lines cannot be written, with how many were lost by that.
+    troubled: HashMap<Arc<str>, u64>,
+    /// Whole files cannot be written either; that is told once, too.
+    files_lost: u64,
     /// When the oldest line in a buffer must be on its way to the disk. None while all are empty.
     flush_at: Option<Instant>,
     waiting_bytes: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
 }
 
-struct LogFile {
-    file: File,
-    size: u64,
-    buffer: Vec<u8>,
-}
-
 impl Writer {
     fn new(rotation: Rotation, waiting_bytes: Arc<AtomicUsize>, lost: Arc<AtomicU64>) -> Writer {
-        Writer { rotation, files: HashMap::new(), flush_at: None, waiting_bytes, lost }
+        Writer {
+            rotation,
+            buffers: HashMap::new(),
+            troubled: HashMap::new(),
+            files_lost: 0,
+            flush_at: None,
+            waiting_bytes,
+            lost,
+        }
     }
 
     fn run(mut self, orders: &Receiver<Order>) {
         loop {
             let received = match self.flush_at {
-                // A host whose modules are silent is not woken for nothing.
                 None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => orders.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
@@ -159,106 +185,152 @@ impl Writer {
             None => {}
             Some(Order::Line { module, line }) => {
                 self.waiting_bytes.fetch_sub(line.len(), Ordering::Relaxed);
-                self.line(&module, &line, now);
+                self.line(module, &line, now);
             }
-            Some(Order::Close { module }) => {
-                self.flush();
-                self.files.remove(&module);
-            }
-            Some(Order::Reopen) => {
-                self.flush();
-                self.files.clear();
-            }
+            Some(Order::Flush) => self.flush(),
             Some(Order::File { path, content }) => {
                 self.waiting_bytes.fetch_sub(content.len(), Ordering::Relaxed);
-                if let Err(error) = write_whole(&path, &content) {
-                    tracing::error!("cannot write {}: {error}", path.display());
-                }
+                self.file(&path, &content);
             }
-            Some(Order::ThinOut { dir, files_max }) => {
-                if let Err(error) = thin_out(&dir, files_max) {
+            Some(Order::ThinOut { dir, files_max }) => match thin_out(&dir, files_max) {
+                // A folder that is gone has no old files.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::error!("cannot remove old files from {}: {error}", dir.display());
                 }
-            }
+                Ok(()) | Err(_) => {}
+            },
         }
         if self.flush_at.is_some_and(|at| at <= now) {
             self.flush();
         }
     }
 
-    fn line(&mut self, module: &Arc<str>, line: &str, now: Instant) {
+    fn line(&mut self, module: Arc<str>, line: &str, now: Instant) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        if let Err(error) = self.append(module, line, lost) {
-            tracing::error!(module = &**module, "cannot write the module's log file: {error}");
-            self.files.remove(module);
-        }
-        if self.files.get(module).is_some_and(LogFile::holds_lines) {
-            self.flush_at.get_or_insert(now + FLUSH_INTERVAL);
-        } else if !self.files.values().any(LogFile::holds_lines) {
-            self.flush_at = None;
-        }
-    }
-
-    fn append(&mut self, module: &Arc<str>, line: &str, lost: u64) -> io::Result<()> {
-        if !self.files.contains_key(module) {
-            let file = open(&path(&self.rotation.dir, module, 0))?;
-            let size = file.metadata()?.len();
-            self.files.insert(module.clone(), LogFile { file, size, buffer: Vec::new() });
-        }
-        let log = self.files.get_mut(module).expect("it was inserted above");
+        let buffer = self.buffers.entry(module.clone()).or_default();
         if lost > 0 {
             let marker = format!("[{lost} lines or records of all modules were lost: the disk was too slow]\n");
-            log.buffer.extend_from_slice(marker.as_bytes());
+            buffer.extend_from_slice(marker.as_bytes());
         }
-        log.buffer.extend_from_slice(line.as_bytes());
-        log.buffer.push(b'\n');
-        if log.buffer.len() >= 64 * 1024 {
-            log.flush()?;
+        buffer.extend_from_slice(line.as_bytes());
+        buffer.push(b'\n');
+        let is_full = buffer.len() >= BUFFER_BYTES.min(usize::try_from(self.rotation.file_bytes_max).unwrap_or(0));
+        if is_full && let Some(buffer) = self.buffers.remove(&module) {
+            self.write(&module, &buffer);
         }
-        if log.size + log.buffer.len() as u64 >= self.rotation.file_bytes_max {
-            log.flush()?;
-            self.files.remove(module);
-            rotate(&self.rotation, module)?;
+        if self.buffers.is_empty() {
+            self.flush_at = None;
+        } else {
+            self.flush_at.get_or_insert(now + FLUSH_INTERVAL);
         }
-        Ok(())
     }
 
     fn flush(&mut self) {
         self.flush_at = None;
-        for (module, log) in &mut self.files {
-            if let Err(error) = log.flush() {
-                tracing::error!(module = &**module, "cannot write the module's log file: {error}");
-                log.buffer.clear();
+        for (module, buffer) in std::mem::take(&mut self.buffers) {
+            self.write(&module, &buffer);
+        }
+    }
+
+    /// Writes a module's lines. That they cannot be written is told once, and that they can again.
+    fn write(&mut self, module: &Arc<str>, lines: &[u8]) {
+        let lost = self.troubled.get(module).copied();
+        let marker = lost.map(|lost| format!("[{lost} lines were lost: they could not be written]\n"));
+        let file = path(&self.rotation.dir, module, 0);
+        let written = append(&self.rotation, module, marker.unwrap_or_default().as_bytes(), lines);
+        match (written, lost) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(lost)) => {
+                self.troubled.remove(module);
+                tracing::info!("{} is written again; {lost} lines were lost", file.display());
+            }
+            (Err(error), lost) => {
+                if lost.is_none() {
+                    tracing::error!("cannot write {}: {error}; trying again with each line", file.display());
+                }
+                let more = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+                *self.troubled.entry(module.clone()).or_default() += more;
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path, content: &[u8]) {
+        match (write_whole(path, content), self.files_lost) {
+            (Ok(()), 0) => {}
+            (Ok(()), lost) => {
+                self.files_lost = 0;
+                tracing::info!("{} is written; {lost} files before it were lost", path.display());
+            }
+            (Err(error), lost) => {
+                self.files_lost += 1;
+                if lost == 0 {
+                    tracing::error!("cannot write {}: {error}; trying again with the next file", path.display());
+                }
             }
         }
     }
 }
 
-impl LogFile {
-    fn holds_lines(&self) -> bool {
-        !self.buffer.is_empty()
+/// Adds lines to a module's log file, and puts it aside when it is full.
+fn append(rotation: &Rotation, module: &str, marker: &[u8], lines: &[u8]) -> io::Result<()> {
+    let (mut file, mut size) = open(&path(&rotation.dir, module, 0))?;
+    if size >= rotation.file_bytes_max {
+        // It should have been put aside before; one that cannot be grows no further.
+        rotate(rotation, module)?;
+        (file, size) = open(&path(&rotation.dir, module, 0))?;
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if !self.buffer.is_empty() {
-            self.file.write_all(&self.buffer)?;
-            self.size += self.buffer.len() as u64;
-            self.buffer.clear();
-            self.buffer.shrink_to(64 * 1024);
-        }
-        Ok(())
+    for piece in [marker, lines] {
+        file.write_all(piece)?;
+        size += piece.len() as u64;
     }
+    if size >= rotation.file_bytes_max {
+        // If that fails it is tried, and told, when the next lines come.
+        let _ = rotate(rotation, module);
+    }
+    Ok(())
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+/// Opens a log file and says how long it is. No link is followed, nothing is waited for, and a folder that
+/// was removed is made again.
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    let open = || {
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(flags.bits()).open(path)
+    };
+    let file = in_folder(path, open)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file; remove it"));
+    }
+    Ok((file, metadata.len()))
 }
 
 fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let unfinished = path.with_extension("unfinished");
-    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&unfinished)?;
-    file.write_all(content)?;
+    let open = || {
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let mut options = OpenOptions::new();
+        options.create(true).write(true).truncate(true).mode(0o600).custom_flags(flags.bits()).open(&unfinished)
+    };
+    in_folder(path, open)?.write_all(content)?;
     fs::rename(&unfinished, path)
+}
+
+/// Tries again with the folder of `path`, if that is what is missing. Its parent is never made here: a state
+/// directory that is gone as a whole is not for this thread to make again.
+fn in_folder(path: &Path, open: impl Fn() -> io::Result<File>) -> io::Result<File> {
+    match open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().ok_or(error)?;
+            match DirBuilder::new().mode(0o700).create(folder) {
+                Ok(()) => tracing::warn!("{} was removed and is made again", folder.display()),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+            open()
+        }
+        opened => opened,
+    }
 }
 
 /// Names of one module sort by their time.

@@ -8,7 +8,6 @@ use crate::{
     guardian::Guardian,
     host::Host,
     link::Io,
-    log_lines::Stream,
     release::Releasable,
     signals::{Signal, Signals},
     sources::Line,
@@ -25,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    net::{UnixDatagram, UnixListener, UnixStream, unix::pipe::Receiver},
+    net::{UnixDatagram, UnixListener, UnixStream},
     sync::mpsc::UnboundedReceiver,
 };
 
@@ -57,7 +56,11 @@ pub(crate) enum Event {
     HungUp(ClientId),
     /// It is the turn of a request about several modules again.
     Several(Recipient),
-    Log(RunId, Stream),
+    /// A thread that reads logs has something to say, or has room for more orders.
+    LogsReadable(usize),
+    LogsWritable(usize),
+    /// There are lines for those who follow logs.
+    LogLines,
     /// Something may be due.
     Alarm,
     GuardianReadable,
@@ -83,7 +86,9 @@ pub(crate) enum Source {
     HangUp(ClientId, HangUp),
     /// A request about several modules, of which some have not been told yet.
     Several(Recipient),
-    Log(RunId, Stream, Rc<Releasable<Receiver>>),
+    LogsRead(usize, Rc<UnixDatagram>),
+    LogsWrite(usize, Rc<UnixDatagram>),
+    LogLines,
     Alarm(Rc<Bell>),
     GuardianRead(Rc<UnixDatagram>),
     GuardianWrite(Rc<UnixDatagram>),
@@ -113,12 +118,15 @@ impl Future for Source {
                 Poll::Ready(Event::HungUp(*client))
             }
             Source::Several(who) => Poll::Ready(Event::Several(*who)),
-            Source::Log(run, stream, pipe) => {
-                if pipe.poll_released(context).is_pending() {
-                    let _ = ready!(pipe.poll_read_ready(context));
-                }
-                Poll::Ready(Event::Log(*run, *stream))
+            Source::LogsRead(reader, socket) => {
+                let _ = ready!(socket.poll_recv_ready(context));
+                Poll::Ready(Event::LogsReadable(*reader))
             }
+            Source::LogsWrite(reader, socket) => {
+                let _ = ready!(socket.poll_send_ready(context));
+                Poll::Ready(Event::LogsWritable(*reader))
+            }
+            Source::LogLines => Poll::Ready(Event::LogLines),
             Source::Alarm(bell) => {
                 ready!(bell.poll(context));
                 Poll::Ready(Event::Alarm)

@@ -9,6 +9,7 @@ use crate::{
     inherited::take_over_process,
     layer1::{Store, StoreError},
     log_files::{LogFiles, Rotation},
+    logs::Logs,
     loop_,
     notify::Notify,
     runtimes::{RuntimeError, Runtimes},
@@ -217,9 +218,11 @@ fn run(
         let logs = &loaded.host.logs;
         let rotation =
             Rotation { dir: state_dir.logs(), file_bytes_max: logs.file_bytes_max as u64, files: logs.files };
+        let log_files = LogFiles::start(rotation).map_err(Reason::Io)?;
         let host = Host::new(Parts {
             modules: loaded.modules,
-            log_files: LogFiles::start(rotation).map_err(Reason::Io)?,
+            logs: Logs::start(&loaded.host, log_files.queue()).map_err(Reason::Io)?,
+            log_files,
             config: loaded.host,
             state_dir,
             store,

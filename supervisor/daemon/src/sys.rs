@@ -1,9 +1,14 @@
 //! The system calls for which there is no safe wrapper: the only file of this crate with `unsafe`.
 
+use nix::{
+    cmsg_space,
+    errno::Errno,
+    sys::socket::{ControlMessageOwned, MsgFlags, recvmsg},
+};
 use std::{
-    io,
+    io::{self, IoSliceMut},
     os::{
-        fd::{AsRawFd, OwnedFd},
+        fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
         unix::process::CommandExt,
     },
     process::Command,
@@ -70,6 +75,83 @@ pub fn is_ignored(signal: nix::sys::signal::Signal) -> bool {
         action.assume_init().sa_sigaction
     };
     handler == nix::libc::SIG_IGN
+}
+
+/// The most descriptors that come with one message.
+const DESCRIPTORS_MAX: usize = 2;
+
+/// Receives one message and the descriptors that come with it; `None` when the other end is closed.
+///
+/// # Errors
+/// Those of recvmsg(2); `EAGAIN` when there is none.
+pub(crate) fn receive_descriptors(socket: &OwnedFd) -> nix::Result<Option<Vec<OwnedFd>>> {
+    let mut space = cmsg_space!([RawFd; DESCRIPTORS_MAX]);
+    let mut byte = [0];
+    let mut part = [IoSliceMut::new(&mut byte)];
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut part, Some(&mut space), flags)?;
+    if message.bytes == 0 {
+        return Ok(None);
+    }
+    let mut descriptors = Vec::new();
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(numbers) = control {
+            // SAFETY: the kernel has just made these descriptors for us, and nothing else knows them.
+            descriptors.extend(numbers.into_iter().map(|number| unsafe { OwnedFd::from_raw_fd(number) }));
+        }
+    }
+    Ok(Some(descriptors))
+}
+
+/// Gives the calling thread a table of descriptors of its own, in which nothing is open but `kept`, and
+/// returns that. The table that it had is that of the other threads, and stays as it is; the thread that
+/// started this one owns `kept` there, and has to keep it open until this has returned.
+///
+/// Where the system refuses such a table, a second descriptor is made in the one that there is, and the
+/// reason comes with it.
+///
+/// # Errors
+/// When not even that can be made.
+pub(crate) fn own_descriptors(kept: RawFd) -> io::Result<(OwnedFd, Option<io::Error>)> {
+    match leave_table(kept) {
+        // SAFETY: `kept` is open in this thread's own table, where nothing else knows it.
+        Ok(()) => Ok((unsafe { OwnedFd::from_raw_fd(kept) }, None)),
+        Err(error) => {
+            // SAFETY: a number goes in, and a new descriptor or an error comes out.
+            let copy = unsafe { nix::libc::fcntl(kept, nix::libc::F_DUPFD_CLOEXEC, 3) };
+            let copy = Errno::result(copy)?;
+            // SAFETY: the kernel has just made this descriptor for us.
+            Ok((unsafe { OwnedFd::from_raw_fd(copy) }, Some(error)))
+        }
+    }
+}
+
+/// Leaves the table of descriptors that this thread has with others for a copy, and closes all in it but `kept`.
+fn leave_table(kept: RawFd) -> io::Result<()> {
+    use nix::libc::{CLOSE_RANGE_UNSHARE, SYS_close_range};
+    let number = u32::try_from(kept).map_err(|_| io::Error::from(Errno::EBADF))?;
+    // One call for both, since containers often forbid unshare(2).
+    // SAFETY: numbers only. What is closed is closed in a table that nothing but this thread has.
+    let left = unsafe { nix::libc::syscall(SYS_close_range, number + 1, u32::MAX, CLOSE_RANGE_UNSHARE) };
+    if left == 0 {
+        if number > 0 {
+            // SAFETY: as above; the table is this thread's own by now.
+            unsafe { nix::libc::syscall(SYS_close_range, 0, number - 1, 0) };
+        }
+        return Ok(());
+    }
+    // Kernels before 5.9 have the one call only.
+    // SAFETY: a flag goes in. From here on this thread's descriptors are its own.
+    Errno::result(unsafe { nix::libc::unshare(nix::libc::CLONE_FILES) })?;
+    #[expect(clippy::disallowed_methods, reason = "it is a table of the kernel's, read on a thread of its own")]
+    let names = std::fs::read_dir("/proc/thread-self/fd")?.flatten().map(|entry| entry.file_name());
+    let open: Vec<RawFd> = names.filter_map(|name| name.to_str()?.parse().ok()).collect();
+    for open in open.into_iter().filter(|open| *open != kept) {
+        // SAFETY: nothing in this thread owns it: all that it was given to own is `kept`. The one that read
+        // the folder is in the list too, is closed by now, and closing it again fails.
+        unsafe { nix::libc::close(open) };
+    }
+    Ok(())
 }
 
 /// Has every large buffer given back to the system when it is freed. Left to itself, the allocator

@@ -80,7 +80,7 @@ fn of_b(world: &World, case: &Case) -> Vec<String> {
         }
         Action::Announce(said) => said.module.as_str() == "b" && said.event != "module.strange_answer",
         Action::RecordCrash(record) => record.module.as_str() == "b",
-        Action::Store { .. } | Action::Tell(_) | Action::EventRefused { .. } => false,
+        Action::Store { .. } | Action::Tell(_) | Action::EventRefused { .. } | Action::Warn(_) => false,
         Action::Send { run, .. }
         | Action::SendControl { run, .. }
         | Action::Terminate(run)

@@ -7,8 +7,8 @@ use crate::{
     store::Tickets,
 };
 use bulkhead_core::{
-    Action, Caller, ClientId, Condition, Control, Core, Evidence, HostSettings, MemoryKill, Need, Recipient, RequestId,
-    RunId, Time,
+    Action, Caller, ClientId, Condition, Control, Core, Descriptors, Evidence, HostSettings, MemoryKill, Need,
+    Recipient, RequestId, RunId, Time,
 };
 use bulkhead_protocol::{ErrorCode, Exit, Failure, Json, Request, RequestType, Response, Status};
 use std::{collections::HashMap, time::Duration};
@@ -164,6 +164,12 @@ impl Player {
             "shutdown" => self.core.handle_shutdown(now),
             "lack" => self.core.handle_lack(need(line.word(1)), line.word(2)),
             "able" => self.core.handle_able(now, &need(line.word(1))),
+            "descriptors" => {
+                let number = |name| line.number(name).unwrap_or(0);
+                let (limit, reserved, beside) = (number("limit"), number("reserved"), number("beside"));
+                let reserved_then = line.number("then").unwrap_or(reserved);
+                self.core.handle_descriptors(now, Descriptors { limit, reserved, reserved_then, beside });
+            }
             "announce" => {
                 let payload = Json::parse(&format!(r#"{{"event":"{}"}}"#, line.word(1))).unwrap();
                 self.core.publish(now, payload).unwrap_or_else(|failure| panic!("{}", failure.error));

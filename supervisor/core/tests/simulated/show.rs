@@ -43,6 +43,7 @@ pub(crate) fn action(player: &Player, action: &Action) -> String {
         Action::Store { ticket, op } => crate::store::show(player.tickets.label(*ticket), op),
         Action::Tell(event) => format!("tell {}@{}", event.event, event.cursor),
         Action::Remark { run, text } => format!("remark {} {text:?}", player.instance(*run)),
+        Action::Warn(reason) => format!("warn {reason:?}"),
         Action::EventRefused { run, reason } => format!("refused {} {reason:?}", player.instance(*run)),
     }
 }

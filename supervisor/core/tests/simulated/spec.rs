@@ -25,6 +25,7 @@ pub(crate) fn spec(line: &Line) -> ModuleSpec {
         delete: patterns("delete"),
     };
     spec.storage_quota = line.number("quota");
+    spec.descriptors = line.number("descriptors").unwrap_or(1) as u32;
     for option in line.option_names() {
         let (restart, rules) = (&mut spec.restart, &mut spec.rules);
         let number = |name| line.number(name).expect("it is there");
@@ -56,7 +57,7 @@ pub(crate) fn spec(line: &Line) -> ModuleSpec {
             "close" => rules.close_grace = duration("close"),
             "cpu" => rules.cpu_time_max = Some(duration("cpu")),
             "generation" | "requires" | "instances" | "spares" | "subscribe" | "emit" | "call" | "by" | "for"
-            | "read" | "create" | "write" | "delete" | "quota" => {}
+            | "read" | "create" | "write" | "delete" | "quota" | "descriptors" => {}
             other => panic!("no option of a module: {other:?}"),
         }
     }

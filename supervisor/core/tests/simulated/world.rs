@@ -321,7 +321,8 @@ impl World {
             Action::Store { .. } | Action::Tell(_) | Action::EventRefused { .. } => {
                 Err("nothing here is for the store".into())
             }
-            Action::Sample(_)
+            Action::Warn(_)
+            | Action::Sample(_)
             | Action::Remark { .. }
             | Action::RecordCrash(_)
             | Action::Quarantine { .. }

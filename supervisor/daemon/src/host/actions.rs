@@ -1,6 +1,6 @@
 //! Carries out what the core decides, one action at a time.
 
-use super::{modules::read_now, *};
+use super::*;
 
 /// What is said once those whom it concerns are written to.
 pub(crate) enum ToBeSaid {
@@ -53,14 +53,18 @@ impl Host {
                 }
                 Action::Tell(event) => self.tell(&event),
                 Action::Remark { run, text } => self.remark(run, format!("[{text}]")),
+                Action::Warn(reason) => tracing::warn!("{reason}"),
                 Action::EventRefused { run, reason } => self.event_refused(run, &reason),
                 Action::Removed(module) => {
-                    self.tails.remove(module.as_str());
-                    self.log_files.close(&Arc::from(module.as_str()));
                     match self.returning.remove(&module) {
                         // Those who follow its log go on with what it says next.
                         Some(config) => self.add_module(config),
-                        None => self.end_logs(&module),
+                        None => {
+                            // What it has said comes first.
+                            while self.tell_lines() {}
+                            self.end_logs(&module);
+                            self.logs.forget(module.as_str());
+                        }
                     }
                 }
             }
@@ -92,38 +96,32 @@ impl Host {
     pub(super) fn try_spawn(&mut self, run: RunId, generation: u64, instance: String) -> Result<(), NotStarted> {
         let config = self.configs.get(&generation).expect("a generation is kept while it is used").clone();
         let order = launch::order(&config, &self.runtimes, run.0, &self.state_dir);
-        let (process, descriptors) =
-            launch::prepare(config, generation, instance, self.config.frame_bytes_max, self.log_bounds).map_err(
-                |error| NotStarted::Lacking(Need::Resources, format!("cannot make its descriptors: {error}")),
-            )?;
+        let lacking = |error| NotStarted::Lacking(Need::Resources, format!("cannot make its descriptors: {error}"));
+        let log_reader = self.log_reader_for(launch::log_pipes(&config)).map_err(lacking)?;
+        let launch::Prepared { process, theirs, log_pipes } =
+            launch::prepare(config, generation, instance, self.config.frame_bytes_max, log_reader).map_err(lacking)?;
         let Some(guardian) = &mut self.guardian else {
             return Err(NotStarted::Lacking(Need::Guardian, "the guardian is not running".into()));
         };
-        guardian.push(&order, descriptors).map_err(NotStarted::InVain)?;
+        guardian.push(&order, theirs).map_err(NotStarted::InVain)?;
+        self.logs.open(log_reader, process.config.name.as_str(), run.0, log_pipes);
         let io = process.link.io.clone();
-        let logs: Vec<_> = process.logs.iter().map(|log| (log.stream, log.pipe.clone())).collect();
         self.processes.insert(run, process);
         self.watch(Source::Read(LinkId::Run(run), io));
-        for (stream, pipe) in logs {
-            self.watch(Source::Log(run, stream, pipe));
-        }
+        self.flush_logs(log_reader);
         self.flush_guardian();
         Ok(())
     }
 
     pub(super) fn release(&mut self, run: RunId) {
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            self.read_log(run, stream, DRAIN_READS_MAX, read_now);
-        }
         let caller = Caller::Run(run);
         self.followers.retain(|follower| follower.recipient.caller != caller);
         self.readings.forget(caller);
         self.several.forget(caller);
         let Some(process) = self.processes.remove(&run) else { return };
         process.link.io.release();
-        for log in &process.logs {
-            log.pipe.release();
-        }
+        self.logs.reader(process.log_reader).close(run.0);
+        self.flush_logs(process.log_reader);
         let (name, generation) = (process.config.name.clone(), process.generation);
         self.forget_generation(name.as_str(), generation);
     }
@@ -220,7 +218,7 @@ impl Host {
                 | "module.event_set_aside"
                 | "module.events_lost"
         );
-        let text = detail.as_deref().unwrap_or_default();
+        let text = bulkhead_protocol::escape(detail.as_deref().unwrap_or_default());
         let who = instance.as_deref().unwrap_or(module.as_str());
         if level_is_warning {
             tracing::warn!("{event} {who} {text}");

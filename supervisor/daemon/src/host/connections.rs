@@ -18,10 +18,12 @@ impl Host {
     pub(super) fn accepted(&mut self, stream: UnixStream) {
         let admitted = match control_socket::check_peer(&stream) {
             Err(reason) => Err(Failure::new(ErrorCode::PermissionDenied, reason)),
-            Ok(owner) if self.clients.by_id.len() < self.config.clients_max || self.make_room(owner) => Ok(owner),
+            Ok(owner) if self.has_place_for_client() || self.make_room(owner) => Ok(owner),
             Ok(_) => {
                 let reason = format!(
-                    "there are {} clients already, which is the limit (host.clients_max), and none of them is idle",
+                    "there are {} clients already, none of them is idle, and more are not allowed by host.clients_max, \
+                     which is {}, or by the limit of open files",
+                    self.clients.by_id.len(),
                     self.config.clients_max
                 );
                 Err(Failure::new(ErrorCode::Overloaded, reason))
@@ -29,14 +31,17 @@ impl Host {
         };
         match admitted {
             Ok(owner) => self.add_client(stream, Some(owner)),
-            Err(failure) => {
-                let mut bytes = Vec::new();
-                let response = Response::new(None, failure.delivery(Delivery::NotStarted));
-                response.encode(&mut bytes, self.config.frame_bytes_max).expect("a refusal is short");
-                // It has just been accepted, so its buffer is empty; if it is gone, so be it.
-                let _ = stream.try_write(&bytes);
-            }
+            Err(failure) => self.refuse_client(&stream, failure),
         }
+    }
+
+    /// Tells a client that was not let in why.
+    pub(super) fn refuse_client(&self, stream: &UnixStream, failure: Failure) {
+        let mut bytes = Vec::new();
+        let response = Response::new(None, failure.delivery(Delivery::NotStarted));
+        response.encode(&mut bytes, self.config.frame_bytes_max).expect("a refusal is short");
+        // It has just been accepted, so its buffer is empty; if it is gone, so be it.
+        let _ = stream.try_write(&bytes);
     }
 
     /// The system has no descriptor for a client that wants to come in.
@@ -46,6 +51,9 @@ impl Host {
         if is_full && self.make_room(Owner::Own) {
             // The descriptor is free once the loop has let go of it.
             return self.retry_in(ROOM_INTERVAL);
+        }
+        if is_full {
+            self.refuse_with_reserve();
         }
         tracing::warn!("cannot accept a client: {error}; trying again in {RETRY_INTERVAL:?}");
         self.retry_in(RETRY_INTERVAL);
@@ -102,6 +110,7 @@ impl Host {
         let link = Link::new(Io::Socket(stream), self.config.frame_bytes_max);
         let io = link.io.clone();
         let id = self.clients.add(Client::new(link, owner, self.now));
+        self.count_clients();
         self.watch(Source::Read(LinkId::Client(id), io));
     }
 
@@ -266,5 +275,6 @@ impl Host {
         self.readings.forget(caller);
         self.several.forget(caller);
         self.core.handle_client_gone(self.now, id);
+        self.count_clients();
     }
 }

@@ -196,12 +196,19 @@ impl Host {
     }
 
     /// A module has written a line. Those who follow its log and do not read are told later how many they missed.
-    pub(super) fn tell_line(&mut self, of: &str, line: &LogLine) {
+    /// Returns whether any follow it.
+    pub(super) fn tell_line(&mut self, of: &str, number: Option<u64>, line: &LogLine) -> bool {
+        let mut is_followed = false;
         let mut told = Vec::new();
         for index in 0..self.followers.len() {
             let has_room = self.has_room_for(self.followers[index].recipient.caller, clients::LIVE_BYTES_MAX);
             match &mut self.followers[index] {
-                Follower { recipient, what: Followed::Log { module, left_out }, .. } if module == of => {
+                Follower { recipient, what: Followed::Log { module, after, left_out }, .. } if **module == *of => {
+                    is_followed = true;
+                    // What it was shown at its beginning may still be on its way.
+                    if number.is_some_and(|number| number <= *after) {
+                        continue;
+                    }
                     if has_room && *left_out == 0 {
                         told.push(*recipient);
                     } else {
@@ -214,6 +221,7 @@ impl Host {
         for who in told {
             self.reply(who, Status::Progress(crate::builtin::log_json(line)));
         }
+        is_followed
     }
 
     /// Tells those who read again what they were not told.

@@ -1,6 +1,6 @@
 //! The guardian's side of the host: reports in, orders out, and what is done when it is gone.
 
-use super::{modules::read_now, *};
+use super::*;
 use crate::{
     files::{Done, Lane},
     guardian::Launched,
@@ -57,6 +57,7 @@ impl Host {
         if self.is_ended() || self.guardian_ordered {
             return;
         }
+        self.table.lend_reserve();
         let program = self.runtimes.runtime.clone();
         let start = move || Done::Launched(Launched::start(&program));
         match self.files.order(Lane::Guardian, "starting the guardian", start) {
@@ -68,7 +69,9 @@ impl Host {
     /// One was started, or could not be.
     pub(super) fn launched(&mut self, launched: io::Result<Launched>) {
         self.guardian_ordered = false;
-        match launched.and_then(Guardian::of) {
+        let guardian = launched.and_then(Guardian::of);
+        self.table.fill_reserve();
+        match guardian {
             Ok(guardian) => self.adopt_guardian(guardian),
             Err(error) => {
                 let reason = format!("the guardian {} cannot be started: {error}", self.runtimes.runtime.display());
@@ -154,12 +157,20 @@ impl Host {
             Report::Exited { run, code, signal, .. } => self.exited(RunId(run), endings::exit(code, signal)),
             Report::Gone { run, killed } => {
                 let run = RunId(run);
-                if killed > 0 {
-                    self.remark(run, format!("[{killed} processes had outlived the module and were killed]"));
+                // What is known of its end is said first.
+                match self.processes.get_mut(&run).and_then(|process| process.ended.as_mut()) {
+                    Some(ended) => ended.gone = Some(killed),
+                    None => self.gone(run, killed),
                 }
-                self.core.handle_gone(self.now, run);
             }
         }
+    }
+
+    pub(super) fn gone(&mut self, run: RunId, killed: u32) {
+        if killed > 0 {
+            self.remark(run, format!("[{killed} processes had outlived the module and were killed]"));
+        }
+        self.core.handle_gone(self.now, run);
     }
 
     /// Its channel has ended. If that is because the process has, what follows need not wait until the
@@ -176,7 +187,8 @@ impl Host {
         self.exited(run, exit);
     }
 
-    /// What a process left in its channel and its logs is taken in before its end is decided upon.
+    /// What a process left in its channel and its logs is taken in before its end is decided upon; the logs
+    /// by the thread that reads them, whose answer is waited for.
     pub(super) fn exited(&mut self, run: RunId, exit: Exit) {
         if self.processes.get(&run).is_none_or(|process| process.has_exited) {
             return;
@@ -199,18 +211,20 @@ impl Host {
             }
         }
         self.is_draining = false;
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            self.read_log(run, stream, DRAIN_READS_MAX, read_now);
-        }
+        let memory_kill = self.memory_kill(run, &exit);
         let Some(process) = self.processes.get_mut(&run) else { return };
         process.has_exited = true;
         let unsent = process.link.unsent_requests();
-        let stderr = match self.tails.get(process.config.name.as_str()) {
-            Some(tail) => tail.last_stderr(run.0, CRASH_LINES, CRASH_LINES_BYTES_MAX),
-            None => Vec::new(),
-        };
-        let memory_kill = self.memory_kill(run, &exit);
-        self.core.handle_exited(self.now, run, exit, Evidence { stderr, unsent, memory_kill });
+        process.ended = Some(Ended { exit, unsent, memory_kill, gone: None });
+        let log_reader = process.log_reader;
+        // Nothing more is sent to it meanwhile.
+        self.core.handle_channel_closed(self.now, run);
+        let reader = self.logs.reader(log_reader);
+        if reader.has_ended {
+            return self.decide_at_once(run);
+        }
+        reader.drain(run.0);
+        self.flush_logs(log_reader);
     }
 
     /// Whether the kernel's memory killer ended a process.
@@ -255,9 +269,11 @@ impl Host {
             if let Some(process) = self.processes.get_mut(&run) {
                 process.has_exited = true;
             }
+            self.decide_at_once(run);
             self.core.handle_lost(self.now, run);
             self.perform();
         }
+        self.table.lend_reserve();
         match self.files.order(Lane::Guardian, "clearing what the guardian left", clear) {
             Ok(()) => self.guardian_ordered = true,
             Err(error) => self.cleared(&format!("what it left cannot be cleared: {error}")),
@@ -269,6 +285,7 @@ impl Host {
     /// Nothing is left of a guardian that was lost, nor of the processes that it had.
     pub(super) fn cleared(&mut self, how: &str) {
         self.guardian_ordered = false;
+        self.table.fill_reserve();
         self.guardian_reason = None;
         self.lacks_guardian(&format!("the guardian ended ({how}) and every module with it"));
         if self.kind == Kind::Daemon {

@@ -4,10 +4,12 @@
 mod actions;
 mod catching_up;
 mod connections;
+mod descriptors;
 mod errands;
 mod filing;
 mod following;
 mod guarding;
+mod logging;
 mod long_requests;
 mod modules;
 mod output;
@@ -29,7 +31,8 @@ use crate::{
     layer1::{Store, Whose},
     link::{Input, Io, Link, READ_BYTES},
     log_files::LogFiles,
-    log_lines::{Bounds, Line as LogLine, Stream, Tail},
+    log_lines::{Line as LogLine, Stream},
+    logs::Logs,
     long_reader::{LongReader, Payload},
     looks::Looks,
     loop_::{Event, LinkId, Source, Sources},
@@ -79,21 +82,13 @@ use several::Several;
 pub(crate) use errands::ImportArgs;
 pub(crate) use filing::Asked;
 pub(crate) use following::Following;
+pub(crate) use logging::Ended;
 pub(crate) use several::{Deed, Targets};
-
-/// Lines of standard error that a crash report carries.
-const CRASH_LINES: usize = 20;
-
-/// Bytes of those lines, the last one whole in any case.
-const CRASH_LINES_BYTES_MAX: usize = 16 * 1024;
 
 /// Bytes of an error's sentence that fit into the smallest frame however they are written.
 const SHORT_TEXT_BYTES_MAX: usize = 4 * 1024;
 
-/// Reads of a log pipe in one turn.
-const LOG_READS_PER_TURN: usize = 4;
-
-/// Reads of what a process left in its channel and its log pipes; a socket and a pipe hold less.
+/// Reads of what a process left in its channel; a socket and a pipe hold less.
 const DRAIN_READS_MAX: usize = 128;
 
 /// How long the host waits before it tries again what the system refused.
@@ -154,9 +149,9 @@ pub(crate) struct Host {
     dirty: Vec<LinkId>,
     /// Announcements and records that wait until what they are about is written to those whom it concerns.
     to_be_said: Vec<ToBeSaid>,
-    pub(crate) tails: HashMap<String, Tail>,
+    pub(crate) logs: Logs,
     log_files: LogFiles,
-    log_bounds: Bounds,
+    table: descriptors::Table,
     pub(crate) crashes: Crashes,
     notify: Notify,
     files: Files,
@@ -209,6 +204,7 @@ pub(crate) struct Parts {
     pub(crate) guardian: Guardian,
     pub(crate) alarm: Alarm,
     pub(crate) runtimes: Runtimes,
+    pub(crate) logs: Logs,
     pub(crate) log_files: LogFiles,
     pub(crate) notify: Notify,
     pub(crate) reloader: Option<ReadAgain>,
@@ -221,13 +217,6 @@ pub(crate) struct Parts {
 
 impl Host {
     pub(crate) fn new(parts: Parts) -> Host {
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let logs = &parts.config.logs;
-        let log_bounds = Bounds {
-            line_bytes_max: logs.line_bytes_max,
-            lines_per_second: count(logs.lines_per_second),
-            burst: count(logs.burst),
-        };
         let crashes = Crashes::new(parts.state_dir.crashes(), parts.state_dir.quarantine());
         let clock = Clock::new();
         let mut host = Host {
@@ -260,9 +249,9 @@ impl Host {
             sources: Sources::new(),
             dirty: Vec::new(),
             to_be_said: Vec::new(),
-            tails: HashMap::new(),
+            logs: parts.logs,
             log_files: parts.log_files,
-            log_bounds,
+            table: descriptors::Table::new(),
             crashes,
             next_watchdog: parts.notify.watchdog.map(|every| Instant::now() + every),
             notify: parts.notify,
@@ -292,6 +281,8 @@ impl Host {
         };
         host.adopt_guardian(parts.guardian);
         host.watch(Source::Alarm(host.alarm.bell()));
+        host.watch_logs(0);
+        host.read_descriptor_limit();
         host.watch(Source::Files(host.files.bell()));
         host.accept_next();
         for module in parts.modules {
@@ -354,6 +345,7 @@ impl Host {
                 self.reap_strangers();
             }
             self.flush_guardian();
+            self.flush_all_logs();
             self.pump_followers();
             self.perform();
         }
@@ -396,6 +388,8 @@ impl Host {
             // Its program goes on, and may open the store again.
             Kind::Embedded => None,
         });
+        // What the modules have printed is taken in before that.
+        drop(self.logs);
         // The log files are written to their end when they are dropped.
     }
 
@@ -411,7 +405,16 @@ impl Host {
             }
             Event::HungUp(client) => self.remove_client(client),
             Event::Several(who) => self.several_on(who),
-            Event::Log(run, stream) => self.log_readable(run, stream),
+            Event::LogsReadable(reader) => self.logs_readable(reader),
+            Event::LogsWritable(reader) => {
+                self.logs.reader(reader).awaits_room = false;
+                self.flush_logs(reader);
+            }
+            Event::LogLines => {
+                if self.tell_lines() {
+                    self.watch(Source::LogLines);
+                }
+            }
             Event::Alarm => {
                 self.alarm.has_rung();
                 self.watch(Source::Alarm(self.alarm.bell()));

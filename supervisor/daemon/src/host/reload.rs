@@ -67,6 +67,7 @@ impl Host {
     /// Reads the files again: what is new is started, what changed is handed over, what is not named
     /// any more is stopped. If the files do not check, nothing changes.
     pub(crate) fn reload_all(&mut self) {
+        self.read_descriptor_limit();
         if self.reloader.is_none() || self.stopping.is_some() {
             let why = if self.stopping.is_some() { stopping() } else { no_files() };
             tracing::error!("cannot reload: {}", why.error);

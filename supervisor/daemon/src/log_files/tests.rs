@@ -4,8 +4,7 @@ use super::*;
 
 #[test]
 fn what_waits_for_a_disk_that_stands_still_is_bounded_in_bytes() {
-    let (orders, receiver) = sync_channel(WAITING_MAX);
-    let files = LogFiles { orders: Some(orders), thread: None, waiting_bytes: Arc::default(), lost: Arc::default() };
+    let (files, receiver) = LogQueue::new();
     let module: Arc<str> = "m".into();
     for _ in 0..100 {
         files.write(&module, "x".repeat(1024 * 1024));
@@ -34,7 +33,7 @@ impl Folder {
     }
 
     fn on_disk(&self, module: &str) -> String {
-        fs::read_to_string(path(&self.dir, module, 0)).unwrap()
+        fs::read_to_string(path(&self.dir, module, 0)).unwrap_or_default()
     }
 }
 
@@ -71,8 +70,8 @@ fn nothing_wakes_the_thread_while_no_line_waits() {
     folder.writer.turn(None, start + FLUSH_INTERVAL);
     assert_eq!(folder.writer.flush_at, None, "after a flush");
     folder.line("m", "x", start);
-    folder.writer.turn(Some(Order::Close { module: "m".into() }), start);
-    assert_eq!(folder.writer.flush_at, None, "after the end of a module");
+    folder.writer.turn(Some(Order::Flush), start);
+    assert_eq!((folder.writer.flush_at, folder.on_disk("m").as_str()), (None, "x\nx\n"), "after an order to flush");
     let content = Order::File { path: folder.dir.join("a.json"), content: Vec::new() };
     folder.writer.turn(Some(content), start);
     folder.writer.turn(Some(Order::ThinOut { dir: folder.dir.clone(), files_max: 1 }), start);
@@ -93,7 +92,7 @@ fn files_are_rotated_and_the_oldest_is_dropped() {
     let files = LogFiles::start(rotation).unwrap();
     let module: Arc<str> = "m".into();
     for n in 0..5 {
-        files.write(&module, format!("line {n:05}"));
+        files.queue().write(&module, format!("line {n:05}"));
     }
     drop(files);
     let mut names: Vec<_> =
@@ -102,4 +101,78 @@ fn files_are_rotated_and_the_oldest_is_dropped() {
     assert_eq!(names, ["m.log.1", "m.log.2"]);
     assert_eq!(fs::read_to_string(dir.join("m.log.1")).unwrap(), "line 00004\n");
     fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_file_and_a_folder_that_are_removed_are_made_again() {
+    let (mut folder, start) = (Folder::new("removed"), Instant::now());
+    let logs = folder.dir.join("logs");
+    folder.writer.rotation.dir = logs.clone();
+    folder.line("m", "1", start);
+    folder.writer.turn(Some(Order::Flush), start);
+    fs::remove_file(logs.join("m.log")).unwrap();
+    folder.line("m", "2", start);
+    folder.writer.turn(Some(Order::Flush), start);
+    assert_eq!(fs::read_to_string(logs.join("m.log")).unwrap(), "2\n");
+    fs::remove_dir_all(&logs).unwrap();
+    folder.line("m", "3", start);
+    folder.writer.turn(Some(Order::Flush), start);
+    assert_eq!(fs::read_to_string(logs.join("m.log")).unwrap(), "3\n");
+    let record = folder.dir.join("crashes/a.json");
+    folder.writer.turn(Some(Order::File { path: record.clone(), content: b"{}".to_vec() }), start);
+    assert_eq!(fs::read_to_string(record).unwrap(), "{}");
+    assert!(folder.writer.troubled.is_empty() && folder.writer.files_lost == 0);
+}
+
+#[test]
+fn a_file_that_is_moved_away_is_written_no_more_after_a_flush() {
+    let (mut folder, start) = (Folder::new("moved"), Instant::now());
+    folder.line("m", "before", start);
+    folder.writer.turn(Some(Order::Flush), start);
+    fs::rename(folder.dir.join("m.log"), folder.dir.join("elsewhere")).unwrap();
+    folder.line("m", "behind", start);
+    folder.writer.turn(Some(Order::Flush), start);
+    assert_eq!(fs::read_to_string(folder.dir.join("elsewhere")).unwrap(), "before\n");
+    assert_eq!(folder.on_disk("m"), "behind\n");
+}
+
+#[test]
+fn what_is_no_file_of_ours_is_never_written_nor_waited_for_and_lines_are_counted_until_it_is_gone() {
+    let (mut folder, start) = (Folder::new("strange"), Instant::now());
+    let file = folder.dir.join("m.log");
+    let victim = folder.dir.join("victim");
+    fs::write(&victim, "as it was").unwrap();
+    std::os::unix::fs::symlink(&victim, &file).unwrap();
+    folder.line("m", "1", start);
+    folder.writer.turn(Some(Order::Flush), start);
+    fs::remove_file(&file).unwrap();
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    folder.line("m", "2", start);
+    folder.line("m", "3", start);
+    folder.writer.turn(Some(Order::Flush), start);
+    assert_eq!(folder.writer.troubled.get("m"), Some(&3));
+    fs::remove_file(&file).unwrap();
+    folder.line("m", "4", start);
+    folder.writer.turn(Some(Order::Flush), start);
+    assert_eq!(folder.on_disk("m"), "[3 lines were lost: they could not be written]\n4\n");
+    assert!(folder.writer.troubled.is_empty());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
+}
+
+#[test]
+fn a_rotation_that_fails_lets_no_file_grow_and_goes_on_once_it_can() {
+    let (mut folder, start) = (Folder::new("stuck"), Instant::now());
+    (folder.writer.rotation.file_bytes_max, folder.writer.rotation.files) = (10, 2);
+    let aside = folder.dir.join("m.log.1");
+    fs::create_dir_all(aside.join("in the way")).unwrap();
+    for n in 0..4 {
+        folder.line("m", &format!("line {n:05}"), start);
+    }
+    assert_eq!(folder.on_disk("m"), "line 00000\n");
+    assert_eq!(folder.writer.troubled.get("m"), Some(&3), "it is told with the first, and counted");
+    fs::remove_dir_all(&aside).unwrap();
+    folder.line("m", "line 00004", start);
+    assert!(folder.writer.troubled.is_empty());
+    let kept = fs::read_to_string(&aside).unwrap();
+    assert_eq!(kept, "[3 lines were lost: they could not be written]\nline 00004\n");
 }

@@ -130,7 +130,7 @@ pub(super) fn modules(count: usize, words: &[String]) -> Result<Vec<Module>, Fai
     (0..count).map(|number| Module::new(&name(number), words)).collect()
 }
 
-fn name(number: usize) -> String {
+pub(super) fn name(number: usize) -> String {
     format!("m{number:04}")
 }
 

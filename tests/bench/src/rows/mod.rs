@@ -4,6 +4,7 @@
 pub mod all;
 pub mod calls;
 pub mod crashes;
+pub mod crowd;
 pub mod many;
 pub mod neighbours;
 pub mod payloads;

@@ -436,6 +436,7 @@ impl World {
             | Action::Removed(_) => {}
             Action::Remark { .. } => {}
             Action::EventRefused { .. } => self.refused = true,
+            Action::Warn(_) => {}
         }
         Ok(())
     }

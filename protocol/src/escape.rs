@@ -1,0 +1,75 @@
+//! Text of others on its way to a person: a module's, a client's, a file's. What could pass for something
+//! else, move a cursor or turn the order of what is read is written out, so that one line stays one line and
+//! says what it says. JSON for programs is never touched by this.
+
+use std::{borrow::Cow, fmt::Write};
+
+/// `text` with line ends, control characters, separators and marks of direction made visible, as Rust writes
+/// them (`\n`, `\u{1b}`, `\u{202e}`). A tab and all else stay as they are, so to do it twice changes nothing.
+pub fn escape(text: &str) -> Cow<'_, str> {
+    let Some(first) = text.find(is_deceptive) else { return Cow::Borrowed(text) };
+    let mut escaped = String::with_capacity(text.len() + 16);
+    escaped.push_str(&text[..first]);
+    for c in text[first..].chars() {
+        match c {
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            // Writing to a string does not fail.
+            c if is_deceptive(c) => _ = write!(escaped, "\\u{{{:x}}}", u32::from(c)),
+            c => escaped.push(c),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Whether a character does something other than to be seen.
+fn is_deceptive(c: char) -> bool {
+    match c {
+        '\t' => false,
+        // Line and paragraph separators.
+        '\u{2028}' | '\u{2029}' => true,
+        // Marks, embeddings, overrides and isolates of direction.
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        // C0, DEL and C1; among the last is a line end and the short form of an escape sequence.
+        c => c.is_control(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_forge_a_line_or_steer_a_terminal_is_written_out() {
+        for (text, expected) in [
+            ("a\nb\r\nc", "a\\nb\\r\\nc"),
+            ("\x1b[31mred\x1b[0m", "\\u{1b}[31mred\\u{1b}[0m"),
+            ("\u{9b}31m \u{85}", "\\u{9b}31m \\u{85}"),
+            ("nul\0 bell\x07 del\x7f back\x08", "nul\\u{0} bell\\u{7} del\\u{7f} back\\u{8}"),
+            ("\u{2028}\u{2029}", "\\u{2028}\\u{2029}"),
+            ("\u{61c}\u{200e}\u{200f}", "\\u{61c}\\u{200e}\\u{200f}"),
+        ] {
+            assert_eq!(escape(text), expected, "{text:?}");
+        }
+        for mark in ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}') {
+            assert_eq!(escape(&format!("a{mark}b")), format!("a\\u{{{:x}}}b", u32::from(mark)));
+        }
+    }
+
+    #[test]
+    fn what_is_only_seen_stays_as_it_is() {
+        // Joiners and selectors are a part of words and signs.
+        for text in ["", "plain", "a\tb", "é 漢字 שלום 👩\u{200d}👧 ❤\u{fe0f}", "c:\\new", "[…5 bytes cut…]"]
+        {
+            assert!(matches!(escape(text), Cow::Borrowed(same) if same == text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn to_do_it_twice_changes_nothing() {
+        let every: String = ('\0'..='\u{ffff}').collect();
+        let once = escape(&every).into_owned();
+        assert_eq!(escape(&once), once);
+        assert!(!once.contains('\n'));
+    }
+}
