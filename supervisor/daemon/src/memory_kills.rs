@@ -8,7 +8,7 @@ use bulkhead_core::MemoryKill;
 use std::{
     fs::File,
     os::unix::fs::FileExt,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -18,10 +18,10 @@ const RECENT: Duration = Duration::from_secs(3);
 /// Longest counter file: `vmstat` has some 200 lines.
 const COUNTER_BYTES_MAX: usize = 16 * 1024;
 
-/// One counter of kills.
+/// One counter of kills. Its file is opened for each look: kept open, it would be a descriptor for each process.
 #[derive(Debug)]
 pub(crate) struct Counter {
-    file: File,
+    path: PathBuf,
     seen: u64,
     rose_at: Option<Instant>,
 }
@@ -29,14 +29,13 @@ pub(crate) struct Counter {
 impl Counter {
     /// The line `oom_kill` of this file; `None` where there is none.
     pub(crate) fn open(path: &Path) -> Option<Counter> {
-        let file = File::open(path).ok()?;
-        let seen = kills(&file)?;
-        Some(Counter { file, seen, rose_at: None })
+        let seen = kills(path)?;
+        Some(Counter { path: path.to_owned(), seen, rose_at: None })
     }
 
     /// Whether it rose just now, or short time ago.
     pub(crate) fn has_risen(&mut self, now: Instant) -> bool {
-        if let Some(kills) = kills(&self.file) {
+        if let Some(kills) = kills(&self.path) {
             if kills > self.seen {
                 self.rose_at = Some(now);
             }
@@ -46,7 +45,8 @@ impl Counter {
     }
 }
 
-fn kills(file: &File) -> Option<u64> {
+fn kills(path: &Path) -> Option<u64> {
+    let file = File::open(path).ok()?;
     let mut text = [0; COUNTER_BYTES_MAX];
     let mut length = 0;
     loop {
@@ -77,7 +77,7 @@ pub(crate) fn judge(own: Option<&mut Counter>, shared: &mut [Counter], now: Inst
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, path::PathBuf};
+    use std::fs;
 
     struct Files(PathBuf);
 
