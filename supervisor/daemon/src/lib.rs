@@ -30,6 +30,7 @@ mod files;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod guardian;
 mod host;
+#[allow(clippy::disallowed_methods, reason = "called before the host is up")]
 mod identity;
 mod inherited;
 mod launch;
@@ -45,6 +46,7 @@ mod long_reader;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod looks;
 mod loop_;
+#[allow(clippy::disallowed_methods, reason = "counters of the kernel's own, which wait for nothing")]
 mod memory_kills;
 mod module_log;
 #[allow(clippy::disallowed_methods, reason = "a thread of its own, while the host is not up")]
