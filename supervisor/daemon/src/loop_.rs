@@ -189,32 +189,35 @@ pub(crate) async fn run(mut host: Host, injected: UnboundedReceiver<Inject>, sig
     host.finish();
 }
 
+/// Whether a turn that has handled so many events since then is long. To look at the clock takes as long as a
+/// part of a message does.
+fn is_long(handled: usize, since: Instant) -> bool {
+    handled >= EVENTS_PER_TURN || (handled.is_multiple_of(EVENTS_PER_LOOK) && since.elapsed() >= TURN_MAX)
+}
+
 /// Handles everything that is there, writes what came of it, and sets the alarm.
 fn turn(host: &mut Host, context: &mut Context<'_>) -> Poll<()> {
     let began = Instant::now();
-    // To look at the clock takes as long as a part of a message does.
-    let is_long = |handled: usize| {
-        handled >= EVENTS_PER_TURN || (handled.is_multiple_of(EVENTS_PER_LOOK) && began.elapsed() >= TURN_MAX)
-    };
-    let mut handled = 0_usize;
+    let (mut handled, mut has_more) = (0_usize, false);
     host.tick(began);
     host.register(context.waker());
-    // What the store and the reader of long payloads have done has half of a turn at most.
-    let (mut has_more, mut is_over) = (false, false);
     while host.take_outcome() || host.take_read() {
         handled += 1;
-        is_over = is_long(handled);
-        has_more = is_over || handled == OUTCOMES_PER_TURN;
+        has_more = handled >= OUTCOMES_PER_TURN || is_long(handled, began);
         if has_more {
             break;
         }
     }
+    // However long that took, those who stand in front have their part of the turn, or what the store has
+    // done for one would keep all others waiting.
+    let (heard_from, mut heard) = (if handled > 0 { Instant::now() } else { began }, 0_usize);
+    let mut is_over = false;
     loop {
         host.sources.look(context);
         while !is_over && let Some(event) = host.sources.next() {
-            handled += 1;
+            heard += 1;
             host.handle(event);
-            is_over = is_long(handled);
+            is_over = is_long(heard, heard_from);
         }
         // However much comes from those in front, one of those behind them has its turn.
         if is_over && let Some(event) = host.sources.next_behind() {
@@ -231,7 +234,7 @@ fn turn(host: &mut Host, context: &mut Context<'_>) -> Poll<()> {
     if host.is_finished() {
         return Poll::Ready(());
     }
-    if host.reads_on(handled, is_over, began) || is_over || has_more {
+    if host.reads_on(handled + heard, is_over, began) || is_over || has_more {
         context.waker().wake_by_ref();
     } else {
         host.set_alarm();

@@ -20,6 +20,9 @@ use counting::{Counting, check, counted};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Values of each kind, each made where it is counted.
+type Makers<'a, T> = Vec<(&'static str, Box<dyn Fn() -> T + 'a>)>;
+
 fn keyed() -> Keyed {
     Keyed { key: "k".repeat(100), fingerprint: Fingerprint::of("m", "command", &Json::of(&"x".repeat(20_000))) }
 }
@@ -56,7 +59,7 @@ fn every_kind_of_job_is_counted_with_what_it_holds() {
     let subscribers = || vec![Subscriber { module: "module".to_owned(), patterns: patterns() }; 20];
     let set_aside = || Also::SetAside { module: "m".to_owned(), cursor: 1, attempts: 5, error: "e".repeat(900) };
     let also = || vec![Also::Advance { module: "module".to_owned(), cursor: 1 }, set_aside()];
-    let makers: Vec<(&str, Box<dyn Fn() -> Job>)> = vec![
+    let makers: Makers<'_, Job> = vec![
         ("query", Box::new(move || Job::Query { unit, query: wide_query() })),
         (
             "mutate",
@@ -114,7 +117,7 @@ fn every_kind_of_outcome_is_counted_with_what_it_holds() {
         set_aside_at: 2,
     };
     let events = || (0..20).map(|_| stored()).collect::<Vec<_>>();
-    let makers: Vec<(&str, Box<dyn Fn() -> Outcome>)> = vec![
+    let makers: Makers<'_, Outcome> = vec![
         ("rows", Box::new(|| Outcome::Rows(long()))),
         ("mutated", Box::new(move || Outcome::Mutated { reply: long(), events: events() })),
         ("committed", Box::new(move || Outcome::Committed { events: events() })),
