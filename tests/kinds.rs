@@ -180,7 +180,10 @@ fn the_cache_of_compiled_webassembly_is_the_hosts_own() {
 /// lock on the file in the cache, which is removed.
 fn hold_the_compiler(world: &World) -> fs::File {
     let cache = world.state().join("cache/wasm");
-    let compiled = until("something is compiled", || fs::read_dir(&cache).ok()?.next()?.ok());
+    // What begins with a dot is locked or unfinished.
+    let is_compiled = |entry: &fs::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");
+    let compiled =
+        until("something is compiled", || fs::read_dir(&cache).ok()?.filter_map(Result::ok).find(is_compiled));
     let name = compiled.file_name().into_string().unwrap();
     let lock = fs::File::create(cache.join(format!(".{name}.0"))).unwrap();
     lock.lock().unwrap();

@@ -165,6 +165,7 @@ impl Core {
             }
             Place::InFlight { run: run_id, .. } => {
                 let delivery = self.in_flight_delivery(run_id, id);
+                let reached = pending.how_far(delivery);
                 let has_changed = self.has_changed(id);
                 let reason = match delivery {
                     Delivery::Started if has_changed => {
@@ -175,11 +176,12 @@ impl Core {
                         format!("{name} did not answer before the deadline; it may not have begun, and was told not to")
                     }
                     Delivery::NotStarted => {
-                        format!("the deadline passed before {name} could begin: the process that had it is ending")
+                        let begin = begin(reached);
+                        format!("the deadline passed before {name} could {begin}: the process that had it is ending")
                     }
                 };
                 self.undo(now, id, "its deadline passed");
-                self.answer(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(delivery).into());
+                self.answer(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(reached).into());
                 self.send_control(run_id, Control::Cancel(id));
             }
         }
@@ -198,6 +200,14 @@ impl Core {
         } else {
             Delivery::Unknown
         }
+    }
+}
+
+/// What a module did not come to do with a request that has got so far before.
+pub(crate) fn begin(reached: Delivery) -> &'static str {
+    match reached {
+        Delivery::NotStarted => "begin",
+        Delivery::Started | Delivery::Unknown => "begin again, after a crash",
     }
 }
 

@@ -25,6 +25,11 @@ pub struct Counts {
 }
 
 impl Core {
+    /// Whether the host lacks something that starts wait for. For tests.
+    pub fn is_lacking(&self) -> bool {
+        !self.lacks.is_empty()
+    }
+
     /// Checks every relation between the core's tables, and counts what is in them.
     ///
     /// # Panics

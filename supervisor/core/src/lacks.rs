@@ -84,6 +84,10 @@ impl Lacks {
         self.by_id.iter().find(|(_, lack)| blocks(lack)).map(|(id, _)| *id)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
     pub(crate) fn contains(&self, id: LackId) -> bool {
         self.by_id.contains_key(&id)
     }

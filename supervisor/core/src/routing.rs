@@ -3,6 +3,7 @@
 
 use crate::{
     action::{Action, Caller, ClientId, Control, Recipient, RunId},
+    answers::begin,
     core::{Core, Outstanding},
     layer1,
     module::{Desired, ModuleId},
@@ -273,15 +274,15 @@ impl Core {
             Delivery::Started => {}
             Delivery::NotStarted | Delivery::Unknown => {
                 let name = &self.runs[&run].spec.name;
+                let reached = self.requests[&id].how_far(delivery);
                 let reason = match delivery {
                     Delivery::NotStarted => {
-                        format!("cancelled before {name} could begin: the process that had it is ending")
+                        format!("cancelled before {name} could {}: the process that had it is ending", begin(reached))
                     }
                     Delivery::Started | Delivery::Unknown => {
                         format!("cancelled; {name} may not have begun, and was told not to")
                     }
                 };
-                let reached = self.requests[&id].how_far(delivery);
                 self.answer(id, Failure::new(ErrorCode::Cancelled, reason).delivery(reached).into());
             }
         }

@@ -161,7 +161,7 @@ impl World {
             _ => pick(&process.answered, y),
         };
         let Some(label) = label else { return Ok(()) };
-        if process.left_behind(&label) {
+        if process.has_said_last(&label) {
             // It is not believed.
             return self.play(&format!("{} {instance} {label}", ["answer", "progress"][usize::from(z % 2)]));
         }

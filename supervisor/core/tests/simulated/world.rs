@@ -96,9 +96,14 @@ pub(crate) struct World {
 pub(crate) type Verdict = Result<(), String>;
 
 impl Process {
+    /// Whether it has said that it ends, and with that, that no answer to this follows.
+    pub(crate) fn has_said_last(&self, label: &str) -> bool {
+        self.begun_at_last.as_ref().is_some_and(|begun| !begun.contains(label))
+    }
+
     /// Whether it has said that it ends, and with that, that it has not begun with this.
     pub(crate) fn left_behind(&self, label: &str) -> bool {
-        self.begun_at_last.as_ref().is_some_and(|begun| !begun.contains(label) && !self.progressed.contains(label))
+        self.has_said_last(label) && !self.progressed.contains(label)
     }
 }
 
@@ -432,6 +437,7 @@ impl World {
         let names = self.player.core.module_names();
         let turns_left = self.starting() < self.most_at_once();
         let all_ready = turns_left
+            && !self.player.core.is_lacking()
             && names.len() == NAMES.len()
             && names.iter().all(|name| {
                 let view = self.player.core.view(now, name).expect("it was listed");
