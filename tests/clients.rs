@@ -1,5 +1,5 @@
-//! What one client may cost the others: time, memory and places. Nobody who sends much, or nothing at all, keeps
-//! an operator out.
+//! What one client may cost the others: time, memory and places. No client that sends much, or nothing at all,
+//! keeps an operator out.
 
 use bulkhead_protocol::{Delivery, ErrorCode, Json, Request, RequestType};
 use bulkhead_tests::{Caller, World, patience, until};

@@ -176,7 +176,7 @@ fn a_follower_of_a_log_that_stands_still_is_told_what_it_missed_and_not_cut_off(
     client.wait_ready("bad");
     let mut follower = begin(&world, &["logs", "bad", "-f", "-n", "0", "--json"]);
     until("it follows", || (client.supervisor("status", Value::Null)["host"]["clients"] == 2).then_some(()));
-    // More than waits for somebody who follows a log.
+    // More than waits for a client that follows a log.
     client.call_within(300_000, "bad", "flood", json!({ "stream": "stdout", "bytes": 12_000_000 })).unwrap();
     let lines = lines_of(follower.stdout.take().unwrap());
     let next = || lines.recv_timeout(patience()).expect("a line comes");

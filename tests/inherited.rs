@@ -298,7 +298,7 @@ fn modules_go_before_the_host_when_memory_runs_out() {
     world.stop();
 }
 
-/// A control group with a limit of memory, that is removed when nobody is in it any more.
+/// A control group with a limit of memory, that is removed when no process is in it any more.
 struct MemoryGroup(PathBuf);
 
 impl MemoryGroup {

@@ -1,5 +1,6 @@
-//! A record of the processes that are below the leaders, for the case that the guardian itself is killed: whoever
-//! clears up then knows them by number and start time, which no program can shed, as it can its environment.
+//! A record of the processes that are below the leaders, for the case that the guardian itself is killed: the
+//! process that clears up then knows them by number and start time, which no program can shed, as it can its
+//! environment.
 //!
 //! The record is made by looking, so what is started and loses its parent between two looks is not in it. It is
 //! kept by the host; nothing is killed here because of it.
@@ -45,7 +46,7 @@ impl Guardian {
             return;
         }
         let unknown = self.learn_memory_groups();
-        // A tree in a control group is found by that, whoever has died.
+        // A tree in a control group is found by that, whichever process has died.
         let recorded = self.base.is_none() && !self.runs.is_empty();
         self.family.next_look = (unknown || recorded).then(|| began + LOOK_EVERY);
         // A host that does not read has no use for more.

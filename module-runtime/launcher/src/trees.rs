@@ -30,7 +30,7 @@ const SEARCH_MAX: Duration = Duration::from_millis(20);
 /// What the ways to reach a tree have in common.
 #[derive(Clone, Copy)]
 pub(crate) struct Trees {
-    /// This process, whose children keep their numbers: nobody else reaps them, and it does not
+    /// This process, whose children keep their numbers: no other process reaps them, and it does not
     /// while anything here runs.
     pub(crate) own_pid: pid_t,
     /// Whether the kernel lists the children of processes.
@@ -97,7 +97,7 @@ impl Trees {
     }
 
     /// Stops the processes that `root` picks and all their descendants, round after round over all
-    /// processes until one finds nobody new. What is stopped cannot fork or wait for others.
+    /// processes until one finds none that is new. What is stopped cannot fork or wait for others.
     ///
     /// # Errors
     /// What kept `/proc` from being read. Who was found until then is stopped.

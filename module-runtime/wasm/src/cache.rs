@@ -125,7 +125,7 @@ impl Cache {
         mapped.map_err(|error| log!(warn, "kept code cannot be used, the module is compiled again: {error:#}")).ok()
     }
 
-    /// Waits until no other process compiles this module. Where that cannot be told, nobody is waited
+    /// Waits until no other process compiles this module. Where that cannot be told, no process is waited
     /// for, and the same work is done twice.
     pub(crate) fn lock(&self, key: &Key) -> Lock {
         // Named as what a writer leaves behind, so that one of a process that was killed is swept away.

@@ -67,7 +67,7 @@ impl Guest for WasmGuest {
 
     fn prepare(&mut self, host: &mut dyn Host, _: &Init) -> Result<(), Error> {
         let mut tell = |phase| {
-            // A host that is gone is noticed by whoever reads next.
+            // A host that is gone is noticed at the next read.
             let _ = host.progress(&Json::of(&StartProgress { phase }));
         };
         let loaded = load::load(&self.options, &mut tell);

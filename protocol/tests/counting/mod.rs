@@ -16,7 +16,7 @@ thread_local! {
 pub struct Counting;
 
 fn count(bytes: isize, pieces: isize) {
-    // While a thread ends there is no account any more, and nobody who asks for it.
+    // While a thread ends there is no account any more, and no test that asks for it.
     let _ = HELD.try_with(|held| {
         let (before, number) = held.get();
         held.set((before.wrapping_add_signed(bytes), number.wrapping_add_signed(pieces)));

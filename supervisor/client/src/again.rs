@@ -1,5 +1,5 @@
-//! A host that is short of room closes the connections that have been idle for longest. Whoever has one
-//! notices nothing of that: the next request makes another connection.
+//! A host that is short of room closes the connections that have been idle for longest. The owner of
+//! one notices nothing of that: the next request makes another connection.
 //!
 //! What may have been read by the host is never sent again here, since it may have been done. Sent over the
 //! next connection is only what certainly was not: a request of which not the whole frame had left, or the

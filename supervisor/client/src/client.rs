@@ -34,7 +34,7 @@ impl Client {
     /// Connects to the control socket at `path`.
     ///
     /// # Errors
-    /// When nobody listens there, or a user other than root and this one, with what to do about it.
+    /// When no process listens there, or a user other than root and this one, with what to do about it.
     pub fn connect(path: &Path) -> Result<Client, ConnectError> {
         let stream = connect::open(path)?;
         Ok(Client { way: Some(Way::Path(path.to_owned())), ..Client::from_stream(stream) })

@@ -50,7 +50,7 @@ impl Output {
         if self.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// As [`Output::relieve`], without waiting for whoever reads it.
+    /// As [`Output::relieve`], without waiting for the reader.
     pub(crate) fn try_relieve(&mut self) -> Result<(), Halt> {
         let least = self.stalled_at.unwrap_or(0) + WRITE_BYTES;
         if self.len() >= least { self.try_flush() } else { Ok(()) }
@@ -147,8 +147,8 @@ pub(crate) fn complain(text: &impl std::fmt::Display) {
     say(&format!("bulkhead: {text}"));
 }
 
-/// Prints what is to be said instead of doing anything: help, or what is wrong with the command line. That
-/// nobody reads it is no fault.
+/// Prints what is to be said instead of doing anything: help, or what is wrong with the command line. That it
+/// is not read is no fault.
 pub(crate) fn print_usage(error: &clap::Error) {
     let styled = error.render();
     let style = if error.use_stderr() { Style::of_stderr() } else { Style::of_stdout() };

@@ -298,7 +298,7 @@ impl Signals {
         let fail = |error: nix::Error| Halt::System { what: "signals", error: error.into() };
         let mut wanted = SigSet::empty();
         for signal in [Signal::SIGINT, Signal::SIGTERM] {
-            // The kernel keeps signals that are blocked for whoever asks, also those that are ignored.
+            // The kernel keeps signals that are blocked until they are asked for, also those that are ignored.
             if !bulkhead_supervisor::is_ignored(signal) {
                 wanted.add(signal);
             }

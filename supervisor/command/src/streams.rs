@@ -1,4 +1,4 @@
-//! The standard streams, as whoever started the command has left them. They are shared with other processes:
+//! The standard streams, as the program that started the command has left them. They are shared with other processes:
 //! one of those may have made a terminal or a pipe non-blocking, for everybody who has it. Then "not now" means
 //! to wait, never that something is lost, and the flag is left as it was. What is written is decided elsewhere.
 //!

@@ -174,7 +174,7 @@ fn a_wait_begins_with_the_daemon() {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Running(command.spawn().unwrap())
     };
-    // There is no socket; one that nobody listens at; a daemon that ends; one that has no room; one that answers.
+    // There is no socket; one that no process listens at; a daemon that ends; one that has no room; one that answers.
     let mut waiting = wait("20s");
     drop(UnixListener::bind(&socket).unwrap());
     std::fs::remove_file(&socket).unwrap();

@@ -27,7 +27,7 @@ const REASON_BYTES_MAX: usize = 4096;
 pub enum Need {
     /// The guardian, which starts every process. Its return is told by [`Core::handle_able`].
     Guardian,
-    /// Descriptors, memory or room for another process: whoever tries next would fail as well.
+    /// Descriptors, memory or room for another process: the next start would fail as well.
     Resources,
     /// Something of the host's own that not every module needs, told by what is said of it.
     Part(String),
@@ -178,7 +178,7 @@ impl Core {
                 Some(_) | None => return,
             }
         }
-        // Nobody waits for it any more.
+        // No module waits for it any more.
         self.lack_ended(now, id);
     }
 

@@ -88,8 +88,8 @@ impl Places {
         self.longest_idle(now, &find).or_else(|| oldest_of_newest(seats, newcomer))
     }
 
-    /// The one that has been idle for longest, as far as it is remembered. Whoever was not remembered has
-    /// been idle for a shorter time than those that were; who did something since is no more of them.
+    /// The one that has been idle for longest, as far as it is remembered. One that was not remembered
+    /// has been idle for a shorter time than those that were; one that did something since is no more of them.
     fn longest_idle(&mut self, now: Time, find: impl Fn(ClientId) -> Option<Seat>) -> Option<ClientId> {
         while let Some((client, since)) = self.idle.pop_front() {
             if find(client).is_some_and(|seat| seat.doing.idle_since(now) == Some(since)) {

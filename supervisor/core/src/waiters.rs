@@ -131,8 +131,8 @@ impl Core {
         self.tell_in_vain(id);
     }
 
-    /// Answers those who wait for the readiness of a module that nothing will start by itself. Whoever orders
-    /// a start is not meant: what it lacks may be started by the next order.
+    /// Answers those who wait for the readiness of a module that nothing will start by itself. A caller that
+    /// orders a start is not meant: what the module lacks may be started by the next order.
     pub(crate) fn tell_in_vain(&mut self, id: ModuleId) {
         if !self.modules.get(&id).is_some_and(|module| module.waiters.contains_key(&Goal::Ready)) {
             return;
@@ -161,7 +161,7 @@ impl Core {
     }
 
     /// Why a module that should run will not be ready unless it is told to start. One that was stopped is
-    /// not meant: whoever stopped it may start it again at any time.
+    /// not meant: it may be started again at any time.
     fn why_failed(&self, id: ModuleId) -> Option<String> {
         let module = self.modules.get(&id)?;
         // What a reload brings in may do better.

@@ -19,7 +19,7 @@ use tokio::{io::Interest, net::UnixStream};
 /// Bytes that may wait for a client before its next request is not read.
 pub(crate) const OUTPUT_HIGH_WATER_BYTES: usize = 1024 * 1024;
 
-/// Bytes that may wait for somebody who follows what is told only as it happens, before that is left out. It is
+/// Bytes that may wait for a client that follows what is told only as it happens, before that is left out. It is
 /// much more than what happens in one turn of the loop, and too little to be cut off for.
 pub(crate) const LIVE_BYTES_MAX: usize = 16 * 1024 * 1024;
 

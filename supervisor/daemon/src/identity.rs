@@ -48,8 +48,8 @@ impl Identity {
     fn on_machine(dir: &Path, machine: &str) -> io::Result<Identity> {
         let found = fs::metadata(dir)?;
         let path = dir.join("identity");
-        // One that cannot be understood is as good as none: nobody will miss its number but leftovers of a host
-        // that was killed.
+        // One that cannot be understood is as good as none: only leftovers of a host that was killed carry its
+        // number.
         let kept: Option<Kept> = read(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
         let fits = |kept: &Kept| {
             (kept.device, kept.inode, &*kept.machine) == (found.dev(), found.ino(), machine)

@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 
 /// Signals that end a program which has no use for them. SIGXFSZ is sent at a limit of file sizes, where the
 /// write fails too, which says more. SIGTTIN and SIGTTOU would stop a daemon that says something on a
-/// terminal which belongs to somebody else at the moment.
+/// terminal of which another process group has the foreground.
 const IGNORED: [Signal; 10] = [
     Signal::SIGXFSZ,
     Signal::SIGPIPE,

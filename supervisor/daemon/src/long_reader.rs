@@ -157,7 +157,7 @@ impl LongReader {
         Some(self.last)
     }
 
-    /// Nobody wants this reading any more.
+    /// This reading is not wanted any more.
     pub(crate) fn forget(&mut self, number: u64) {
         let mut state = self.shared.state();
         let before = state.of_modules.len() + state.of_clients.len();
@@ -167,7 +167,7 @@ impl LongReader {
         self.in_hand -= before - state.of_modules.len() - state.of_clients.len();
     }
 
-    /// Lets the thread wake whoever waits with this.
+    /// Lets the thread wake the loop that waits with this.
     pub(crate) fn register(&self, waker: &Waker) {
         if self.in_hand > 0 {
             self.shared.waker.register(waker);

@@ -78,7 +78,7 @@ impl Marks {
         let namespace = namespace_of("self");
         let processes = all();
         let known: HashSet<(i32, u64)> = self.family.iter().map(|relative| (relative.pid, relative.started)).collect();
-        // A session's number stands for it only while somebody is in it of whom that is known.
+        // A session's number stands for it only while a process is in it of which that is known.
         let sessions: HashSet<i32> = processes
             .iter()
             .filter(|process| known.contains(&(process.pid, process.started)))

@@ -17,7 +17,7 @@ pub(crate) enum Signal {
     RunsOut,
     /// SIGHUP: read the files again.
     Reload,
-    /// SIGUSR1: somebody has moved the log files away.
+    /// SIGUSR1: what waits for the log files is to be written, as they were moved away.
     ReopenLogs,
     /// SIGCHLD: a child ended, which need not be one of the host's own.
     Child,

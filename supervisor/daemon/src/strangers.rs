@@ -13,7 +13,7 @@ use std::sync::Mutex;
 /// How many are reaped at once; there may be more of them.
 const REAPED_MAX: usize = 256;
 
-/// The children that this process started itself, each of which somebody waits for.
+/// The children that this process started itself, each of which a part of the program waits for.
 static OWN: Mutex<Own> = Mutex::new(Own { starting: 0, pids: Vec::new() });
 
 struct Own {
@@ -93,7 +93,7 @@ pub(crate) fn reap() -> Left {
             };
             let Some(pid) = ended.pid() else { return Left::Nothing };
             if own.pids.contains(&pid.as_raw()) {
-                // It hides those behind it until somebody has waited for it.
+                // It hides those behind it until it has been waited for.
                 return Left::Some;
             }
             let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));

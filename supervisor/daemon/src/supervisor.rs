@@ -142,7 +142,7 @@ impl Supervisor {
     }
 
     /// Runs a host as this process's work, until SIGTERM, SIGINT or SIGQUIT ends it. SIGHUP reads the
-    /// configuration again, SIGUSR1 opens log files anew. Tells a service manager of it, if `$NOTIFY_SOCKET`
+    /// configuration again, SIGUSR1 writes what waits for log files. Tells a service manager of it, if `$NOTIFY_SOCKET`
     /// names one. Signals, interval timers and the mask of modes of the process are set by
     /// [`take_over_process`], and it reaps children that are not its own.
     ///

@@ -1,6 +1,6 @@
 //! What a process that lived for one message leaves behind, in whatever session or group it hides:
-//! it is killed as soon as that process has ended. All of it is below this process, which adopts whoever
-//! loses a parent, and when no program of ours runs everything below is left over. So the processes of
+//! it is killed as soon as that process has ended. All of it is below this process, which adopts every
+//! process that loses its parent, and when no program of ours runs everything below is left over. So the processes of
 //! the next message are never meant.
 //!
 //! The effort is bounded: an answer does not wait for what cannot be killed, because another user runs it,
@@ -80,7 +80,8 @@ impl Children {
         }
     }
 
-    /// Kills whom one look finds. Whoever is missed loses its parent by that and is found by a later one.
+    /// Kills the processes that one look finds. One that is missed loses its parent by that and is found by a
+    /// later look.
     fn kill_all(&self, stubborn: bool) -> io::Result<()> {
         let own_pid: pid_t = nix::unistd::getpid().as_raw();
         let trees = Trees { own_pid, children_listed: self.own.are_listed() };

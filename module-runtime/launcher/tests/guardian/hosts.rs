@@ -183,7 +183,7 @@ fn a_host_that_stops_reading_and_dies_leaves_nothing() {
     let mut host = Host::start(&Setting::plain());
     let mut module = host.script(&format!("{FAMILY} exec sleep 1000"));
     module.output.lines(FAMILY_UP);
-    // More than the guardian has reports for that nobody reads, and no more than the socket then holds.
+    // More than the guardian has reports for that are not read, and no more than the socket then holds.
     for _ in 0..200 {
         let spawn = host.order_for(&["/bin/true"]);
         host.send_spawn(spawn);

@@ -54,7 +54,7 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// What somebody has to do something about.
+    /// What an operator has to do something about.
     pub(super) fn troubles(&self) -> Vec<String> {
         let Layer1 { broken, restart_needed } = &self.layer1;
         let store = broken.iter().chain(restart_needed).map(|trouble| format!("data store: {trouble}"));

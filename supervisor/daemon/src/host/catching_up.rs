@@ -10,7 +10,7 @@ use super::*;
 /// The time between two turns from which on something may have come that one turn does not read.
 const GAP_MIN: Duration = Duration::from_millis(250);
 
-/// How long timers wait at most for what is still read: somebody who floods must not put them off for ever.
+/// How long timers wait at most for what is still read: a sender that floods must not put them off for ever.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 
 /// The host reads on before it judges.

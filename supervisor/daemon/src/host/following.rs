@@ -304,7 +304,7 @@ impl Host {
                 return;
             }
         }
-        // Whoever is behind still has no room: when it has, that is told.
+        // A follower that is behind still has no room: when it has, that is told.
         self.pages.may_go_on = false;
     }
 

@@ -484,7 +484,7 @@ impl Host {
         if account.has_had_its_share(self.now) { Line::Behind } else { Line::Front }
     }
 
-    /// Lets the threads that work for the host wake whoever waits with this.
+    /// Lets the threads that work for the host wake the loop that waits with this.
     pub(crate) fn register(&self, waker: &Waker) {
         self.store.register(waker);
         self.long_reader.register(waker);
