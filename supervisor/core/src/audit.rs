@@ -104,7 +104,7 @@ impl Core {
     fn audit_runs(&self) -> usize {
         let mut timers = 0;
         for (id, run) in &self.runs {
-            let timed = !matches!(run.phase, Phase::Killing | Phase::Exited);
+            let timed = !run.leader_ended && !matches!(run.phase, Phase::Killing | Phase::Exited);
             assert_eq!(run.timer.is_some(), timed, "the timer of {run:?}");
             if let Some(at) = run.timer {
                 assert!(self.timers.contains(at, Timer::Run(*id)), "no timer: {run:?}");

@@ -214,6 +214,7 @@ impl Core {
     pub(crate) fn arm(&mut self, run_id: RunId) {
         let Some(run) = self.runs.get(&run_id) else { return };
         let due = match run.phase {
+            _ if run.leader_ended => None,
             Phase::Starting { until } | Phase::Draining { until } | Phase::Terminating { until } => Some(until),
             Phase::Compiling { until, turn_until, .. } => Some(turn_until.map_or(until, |turn| turn.min(until))),
             Phase::Ready { .. } => Some(self.health_due(run)),

@@ -37,7 +37,7 @@ impl Core {
     /// The leader of a process's tree ended. Everything that it had written must have been handed in
     /// before, so that an answer given just in time counts.
     pub fn handle_exited(&mut self, now: Time, run_id: RunId, exit: Exit, evidence: Evidence) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(run) = self.runs.get_mut(&run_id).filter(|run| run.phase != Phase::Exited) else { return };
         if exit == Exit::Code(0)
             && let Some(fault) = run.channel_fault.take()
         {

@@ -388,6 +388,15 @@ impl Core {
         self.kill(now, run_id, Some(Cause::Violation(what)));
     }
 
+    /// The leader of a process's tree has ended, and how is said by [`Core::handle_exited`], once everything is
+    /// read that it had written. However long that takes, it is not the process that takes it.
+    pub fn handle_leader_ended(&mut self, now: Time, run_id: RunId) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        run.leader_ended = true;
+        self.handle_channel_closed(now, run_id);
+        self.arm(run_id);
+    }
+
     /// A module's channel ended on a frame boundary.
     pub fn handle_channel_closed(&mut self, now: Time, run_id: RunId) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
@@ -429,6 +438,7 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
         left_at: None,
         phase,
         has_compiled: false,
+        leader_ended: false,
         cause: None,
         lack: None,
         urging: Urging::None,

@@ -71,12 +71,12 @@ pub struct Places {
 }
 
 impl Places {
-    /// Who goes so that a newcomer has a place; `None` if it cannot have one. `find` tells of one
-    /// connection, `all` of all.
+    /// Who goes so that a newcomer has a place; `None` if it cannot have one. Where no newcomer is known, only
+    /// those go that are idle. `find` tells of one connection, `all` of all.
     pub fn make_room(
         &mut self,
         now: Time,
-        newcomer: Owner,
+        newcomer: Option<Owner>,
         find: impl Fn(ClientId) -> Option<Seat>,
         all: impl FnOnce() -> Vec<Seat>,
     ) -> Option<ClientId> {
@@ -85,7 +85,7 @@ impl Places {
         }
         let seats = all();
         self.remember_idle(now, &seats);
-        self.longest_idle(now, &find).or_else(|| oldest_of_newest(seats, newcomer))
+        self.longest_idle(now, &find).or_else(|| oldest_of_newest(seats, newcomer?))
     }
 
     /// The one that has been idle for longest, as far as it is remembered. One that was not remembered
@@ -151,7 +151,7 @@ mod tests {
             let seats = &self.seats;
             let find = |client: ClientId| seats.get(&client.0).copied();
             let all = || seats.values().copied().collect();
-            let gone = self.places.make_room(Time::from_millis(self.now), newcomer, find, all)?.0;
+            let gone = self.places.make_room(Time::from_millis(self.now), Some(newcomer), find, all)?.0;
             self.seats.remove(&gone);
             Some(gone)
         }

@@ -108,6 +108,8 @@ pub(crate) struct Run {
     pub(crate) phase: Phase,
     /// Whether it has said that it compiles.
     pub(crate) has_compiled: bool,
+    /// Its leader has ended, and how follows: nothing is expected of it any more.
+    pub(crate) leader_ended: bool,
     /// Why the host ended it; the first reason counts.
     pub(crate) cause: Option<Cause>,
     /// What the host lacked for its start.

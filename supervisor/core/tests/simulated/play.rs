@@ -162,6 +162,7 @@ impl Player {
                 self.core.handle_late(self.now, gap);
             }
             "shutdown" => self.core.handle_shutdown(now),
+            "leader-ended" => self.core.handle_leader_ended(now, self.run(line.word(1))),
             "lack" => self.core.handle_lack(need(line.word(1)), line.word(2)),
             "able" => self.core.handle_able(now, &need(line.word(1))),
             "descriptors" => {

@@ -48,7 +48,8 @@ impl Host {
     pub(super) fn accept_failed(&mut self, error: &io::Error) {
         self.accept_refused = true;
         let is_full = matches!(error.raw_os_error(), Some(nix::libc::EMFILE | nix::libc::ENFILE));
-        if is_full && self.make_room(Owner::Own) {
+        // Where all of the machine has no room, what one client lets go of is not this host's to have.
+        if error.raw_os_error() == Some(nix::libc::EMFILE) && self.make_room_among_idle() {
             // The descriptor is free once the loop has let go of it.
             return self.retry_in(ROOM_INTERVAL);
         }
@@ -61,6 +62,15 @@ impl Host {
 
     /// Lets a client go so that another may come; `false` if none may go.
     fn make_room(&mut self, newcomer: Owner) -> bool {
+        self.let_go(Some(newcomer))
+    }
+
+    /// The same where no newcomer is known: only of those that are idle.
+    fn make_room_among_idle(&mut self) -> bool {
+        self.let_go(None)
+    }
+
+    fn let_go(&mut self, newcomer: Option<Owner>) -> bool {
         let mut places = std::mem::take(&mut self.places);
         let goes = {
             let followed = || self.followers.iter().map(|follower| follower.recipient.caller);
@@ -256,7 +266,12 @@ impl Host {
 
     /// Tells a client why it is cut off, as far as it still listens, and cuts it off.
     pub(super) fn expel(&mut self, id: ClientId, failure: Failure) {
-        let response = Response::new(None, failure.delivery(Delivery::NotStarted));
+        let Some(client) = self.clients.by_id.get(&id) else { return };
+        let has_open =
+            client.link.has_messages() || client.link.reading.is_some() || self.is_asked_by(Caller::Client(id));
+        // What it has asked may be in a module's hands: it must not take it for undone.
+        let delivery = if has_open { Delivery::Unknown } else { Delivery::NotStarted };
+        let response = Response::new(None, failure.delivery(delivery));
         self.respond(LinkId::Client(id), &response);
         if let Some(client) = self.clients.by_id.get_mut(&id) {
             let _ = client.link.flush();

@@ -164,6 +164,8 @@ impl Host {
                     old.listener.release();
                     old.file.disown();
                 }
+                // The new one is waited for here, and not once more when a refusal of the old one is over.
+                self.accept_refused = false;
                 self.accept_next();
             }
             Err(error) => {

@@ -217,8 +217,8 @@ impl Host {
         let unsent = process.link.unsent_requests();
         process.ended = Some(Ended { exit, unsent, memory_kill, gone: None });
         let log_reader = process.log_reader;
-        // Nothing more is sent to it meanwhile.
-        self.core.handle_channel_closed(self.now, run);
+        // Nothing more is sent to it meanwhile, and nothing is expected of it.
+        self.core.handle_leader_ended(self.now, run);
         let reader = self.logs.reader(log_reader);
         if reader.has_ended {
             return self.decide_at_once(run);

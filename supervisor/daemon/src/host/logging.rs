@@ -115,7 +115,7 @@ impl Host {
         let has_more = lines.len() >= LINES_PER_TURN;
         for LiveLine { module, number, line } in lines {
             if !self.tell_line(&module, number, &line) {
-                self.logs.module(&module).unfollow();
+                self.logs.existing(&module).into_iter().for_each(|log| log.unfollow());
             }
         }
         has_more

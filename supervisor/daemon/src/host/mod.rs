@@ -362,7 +362,8 @@ impl Host {
         }
         let ended = *self.ended_at.get_or_insert_with(Instant::now);
         let all_taken = self.clients.by_id.values().all(|client| client.link.pending_bytes() == 0);
-        (all_taken && self.errands.is_empty() && self.looks.is_empty()) || ended.elapsed() >= FAREWELL
+        (all_taken && self.errands.is_empty() && self.looks.is_empty() && self.several.is_empty())
+            || ended.elapsed() >= FAREWELL
     }
 
     /// The last thing that a host does.

@@ -118,6 +118,9 @@ impl Host {
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
         let pending = client.link.pending_bytes();
         client.active_at = self.now;
+        if client.follows && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2 {
+            self.pages.may_go_on = true;
+        }
         if client.is_paused
             && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2
             && !self.looks.is_full_of(Caller::Client(id))
@@ -125,9 +128,6 @@ impl Host {
             client.is_paused = false;
             self.watch(Source::Next(LinkId::Client(id)));
             return;
-        }
-        if client.follows && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2 {
-            self.pages.may_go_on = true;
         }
         let caller = Caller::Client(id);
         if client.has_finished

@@ -113,9 +113,13 @@ impl Host {
         let (at_file, at) = self.reading_at.now();
         let file = at.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
         for who in self.readings.expire(self.now) {
-            self.several.end(who);
-            let reason = format!("the files are still being read, {file} at the moment; the reload goes on");
-            self.reply(who, Failure::new(ErrorCode::DeadlineExceeded, reason).into());
+            // One that is about several modules ends with that; one module is brought in line all the same.
+            let (what, delivery) = match self.several.end(who) {
+                true => ("nothing was changed", Delivery::NotStarted),
+                false => ("the reload goes on", Delivery::Unknown),
+            };
+            let reason = format!("the files are still being read, {file} at the moment; {what}");
+            self.reply(who, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(delivery).into());
         }
         if let Some(purpose) = self.readings.give_up(self.now, at_file) {
             self.files.give_up(Lane::Configuration);

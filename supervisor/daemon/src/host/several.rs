@@ -5,8 +5,11 @@
 use super::*;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Modules that are waited for by all such requests together.
+/// Modules that are waited for, or are to be told, by all such requests together.
 const MEMBERS_MAX: usize = 100_000;
+
+/// Such requests that one caller may have open.
+const OF_ONE_CALLER_MAX: usize = 4;
 
 /// Modules that are told what to do before others have their turn.
 const PER_TURN: usize = 32;
@@ -36,7 +39,7 @@ struct Group {
     /// When each of them is told that it takes too long.
     until: Time,
     /// Those that have not been told yet; for a reload, with what the files say of them.
-    ahead: VecDeque<(String, Option<ModuleConfig>)>,
+    ahead: VecDeque<(String, Option<Box<ModuleConfig>>)>,
     modules: usize,
     failed: usize,
     /// How many have not answered.
@@ -61,6 +64,15 @@ pub(super) struct Several {
 }
 
 impl Several {
+    /// Modules that are waited for, and those that are to be told.
+    fn waiting(&self) -> usize {
+        self.members.len() + self.groups.values().map(|group| group.ahead.len()).sum::<usize>()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
     pub(super) fn is_open(&self, who: Recipient) -> bool {
         self.groups.contains_key(&who)
     }
@@ -71,11 +83,12 @@ impl Several {
     }
 
     /// A request was answered otherwise: nothing more is told of it.
-    pub(super) fn end(&mut self, who: Recipient) {
-        self.groups.remove(&who);
+    /// Returns whether there was one.
+    pub(super) fn end(&mut self, who: Recipient) -> bool {
+        self.groups.remove(&who).is_some()
     }
 
-    /// A caller has gone. What it asked for goes on.
+    /// A caller has gone. What modules were told goes on; those that were not told are not.
     pub(super) fn forget(&mut self, caller: Caller) {
         while let Some((who, _)) = self.groups.range(all_of(caller)).next() {
             let who = *who;
@@ -109,10 +122,17 @@ impl Host {
             Targets::All => self.core.module_names().iter().map(ToString::to_string).collect(),
             Targets::Named(names) => names,
         };
-        if self.several.members.len() + names.len() > MEMBERS_MAX {
+        let names: Vec<String> = names;
+        let waiting = self.several.waiting();
+        if waiting + names.len() > MEMBERS_MAX {
             let reason = format!(
-                "requests about several modules wait for {} of them already, and for {MEMBERS_MAX} at most",
-                self.several.members.len()
+                "requests about several modules wait for {waiting} of them already, and for {MEMBERS_MAX} at most"
+            );
+            return Err(Failure::new(ErrorCode::Overloaded, reason));
+        }
+        if self.several.groups.range(all_of(who.caller)).count() >= OF_ONE_CALLER_MAX {
+            let reason = format!(
+                "{OF_ONE_CALLER_MAX} requests about several modules are not answered yet: wait for one of them"
             );
             return Err(Failure::new(ErrorCode::Overloaded, reason));
         }
@@ -152,7 +172,7 @@ impl Host {
                 let by_name: HashMap<&str, &ModuleConfig> =
                     loaded.modules.iter().map(|module| (module.name.as_str(), module)).collect();
                 for (name, config) in &mut group.ahead {
-                    *config = by_name.get(name.as_str()).map(|config| (*config).clone());
+                    *config = by_name.get(name.as_str()).map(|config| Box::new((*config).clone()));
                 }
                 self.several_on(who);
             }
@@ -179,7 +199,7 @@ impl Host {
                 Deed::Stop => self.core.handle_stop(now, Some(to), &name, patience),
                 Deed::Restart => self.core.handle_restart(now, Some(to), &name, patience),
                 Deed::Reload => {
-                    if let Err(failure) = self.hand_over(Some(to), &name, config, patience) {
+                    if let Err(failure) = self.hand_over(Some(to), &name, config.map(|config| *config), patience) {
                         self.one_of_several_done(to.id, failure.delivery(Delivery::NotStarted).into());
                     }
                 }
