@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// How often it is looked whether the daemon is there.
 const DAEMON_INTERVAL: Duration = Duration::from_millis(50);
 
+/// Names that go into one request: a command to the supervisor has at most 4096 bytes, and a name 64.
+const NAMES_AT_ONCE_MAX: usize = 48;
+
 /// What is done to modules.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Action {
@@ -56,8 +59,13 @@ pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> 
     let mut session = Session::open(socket)?;
     // What each of several reloads would read again is read once for all of them.
     let reads_files = matches!(action, Action::Reload) && targets.names.len() > 1;
-    if targets.all || reads_files {
-        return act_on_several(&mut session, action, &targets);
+    if targets.all {
+        return act_on_several(&mut session, action, &targets, &[]);
+    }
+    if reads_files {
+        let parts = targets.names.chunks(NAMES_AT_ONCE_MAX);
+        let ends = parts.map(|names| act_on_several(&mut session, action, &targets, names));
+        return ends.collect::<Result<Vec<Exit>, Halt>>().map(|ends| ends.into_iter().max().unwrap_or(Exit::Done));
     }
     let names = targets.names;
     let mut waiting = Vec::with_capacity(names.len());
@@ -97,7 +105,7 @@ pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> 
 }
 
 /// Does something to several modules by one request, which tells of each as it is done.
-fn act_on_several(session: &mut Session, action: Action, targets: &Targets) -> Result<Exit, Halt> {
+fn act_on_several(session: &mut Session, action: Action, targets: &Targets, names: &[String]) -> Result<Exit, Halt> {
     #[derive(Deserialize)]
     struct One {
         name: String,
@@ -109,7 +117,7 @@ fn act_on_several(session: &mut Session, action: Action, targets: &Targets) -> R
     }
     let args = match targets.all {
         true => serde_json::json!({ "all": true }),
-        false => serde_json::json!({ "names": targets.names }),
+        false => serde_json::json!({ "names": names }),
     };
     let mut request = to_supervisor(action.name(), &args.into());
     request.deadline_ms = Some(targets.timeout.as_millis() as u64);

@@ -91,6 +91,8 @@ pub(crate) struct Clients {
     pub(crate) held_bytes: usize,
     /// Bytes that wait for all of them.
     pub(crate) output_bytes: usize,
+    /// How many have finished speaking, each of which takes a second descriptor ([`HangUp`]).
+    finished: usize,
 }
 
 impl Clients {
@@ -101,10 +103,22 @@ impl Clients {
         id
     }
 
+    /// A client has said all that it will say.
+    pub(crate) fn finish(&mut self, id: ClientId) {
+        let Some(client) = self.by_id.get_mut(&id) else { return };
+        self.finished += usize::from(!std::mem::replace(&mut client.has_finished, true));
+    }
+
+    /// Descriptors that all of them take.
+    pub(crate) fn descriptors(&self) -> u64 {
+        (self.by_id.len() + self.finished) as u64
+    }
+
     pub(crate) fn remove(&mut self, id: ClientId) -> Option<Client> {
         let client = self.by_id.remove(&id)?;
         self.held_bytes -= client.held_bytes;
         self.output_bytes -= client.output_bytes;
+        self.finished -= usize::from(client.has_finished);
         Some(client)
     }
 

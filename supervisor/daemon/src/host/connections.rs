@@ -178,8 +178,9 @@ impl Host {
                 self.watch_in(Source::Read(LinkId::Client(id), io), line);
             }
             Input::Closed => {
-                client.has_finished = true;
-                match clients::HangUp::of(&client.link.io) {
+                let io = client.link.io.clone();
+                self.clients.finish(id);
+                match clients::HangUp::of(&io) {
                     Ok(hang_up) => self.watch(Source::HangUp(id, hang_up)),
                     Err(error) => tracing::warn!("it will not be noticed when a client hangs up: {error}"),
                 }

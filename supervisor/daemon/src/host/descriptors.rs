@@ -22,6 +22,8 @@ const PASSING: u64 = 24;
 #[derive(Debug)]
 pub(super) struct Table {
     reserve: Vec<File>,
+    /// Whether the reserve is another thread's to use.
+    is_lent: bool,
     /// What it had open when it started, the reserve included, and what is open for a moment only.
     own: u64,
     /// What the core was told last.
@@ -33,7 +35,7 @@ pub(super) struct Table {
 impl Table {
     /// Counts what is open. Modules come later.
     pub(super) fn new() -> Table {
-        let mut table = Table { reserve: Vec::new(), own: 0, told: None, beside: 0 };
+        let mut table = Table { reserve: Vec::new(), is_lent: false, own: 0, told: None, beside: 0 };
         table.fill_reserve();
         // The folder that is read here is counted, and closed.
         #[expect(clippy::disallowed_methods, reason = "it is a table of the kernel's, which waits for nothing")]
@@ -45,10 +47,13 @@ impl Table {
     /// Gives up what is kept, for something that another thread does and that needs descriptors.
     pub(super) fn lend_reserve(&mut self) {
         self.reserve.clear();
+        self.is_lent = true;
     }
 
+    /// Keeps descriptors again, also those that were lent.
     #[expect(clippy::disallowed_methods, reason = "it is a device of the kernel's that waits for nothing")]
     pub(super) fn fill_reserve(&mut self) {
+        self.is_lent = false;
         while self.reserve.len() < RESERVE
             && let Ok(file) = File::open("/dev/null")
         {
@@ -60,7 +65,9 @@ impl Table {
     fn with_reserve<T>(&mut self, what: impl FnOnce() -> T) -> T {
         self.reserve.clear();
         let result = what();
-        self.fill_reserve();
+        if !self.is_lent {
+            self.fill_reserve();
+        }
         result
     }
 }
@@ -90,7 +97,7 @@ impl Host {
     }
 
     fn tell_descriptors(&mut self, limit: u64) {
-        let reserved = |kept| self.table.own + (self.clients.by_id.len() as u64).max(kept);
+        let reserved = |kept| self.table.own + self.clients.descriptors().max(kept);
         let descriptors = Descriptors {
             limit,
             reserved: reserved(CLIENTS_KEPT.min(limit / CLIENTS_KEPT_PART)),
@@ -107,7 +114,7 @@ impl Host {
         if self.clients.by_id.len() >= self.config.clients_max {
             return false;
         }
-        let reserved = self.table.own + self.clients.by_id.len() as u64;
+        let reserved = self.table.own + self.clients.descriptors();
         if self.core.has_descriptor(reserved) {
             return true;
         }
