@@ -354,6 +354,11 @@ mod tests {
     use super::*;
     use std::{io::Write, os::unix::net::UnixStream as StdStream};
 
+    /// Ends a stream at once: a child that another test is starting may have a copy of its descriptor still.
+    fn end(theirs: StdStream) {
+        theirs.shutdown(std::net::Shutdown::Both).unwrap();
+    }
+
     /// A link that has this to read, then its end; what is behind each read, and how many messages came.
     fn read_all(bytes: &[u8]) -> Vec<(usize, Input)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
@@ -361,7 +366,7 @@ mod tests {
             let (mut theirs, ours) = StdStream::pair().unwrap();
             ours.set_nonblocking(true).unwrap();
             theirs.write_all(bytes).unwrap();
-            drop(theirs);
+            end(theirs);
             let ours = UnixStream::from_std(ours).unwrap();
             ours.readable().await.unwrap();
             let mut link = Link::new(Io::Socket(ours), 1000);
@@ -392,7 +397,7 @@ mod tests {
                 assert!(!link.read(&mut buffer), "the read has emptied the socket");
             }
             theirs.write_all(PING).unwrap();
-            drop(theirs);
+            end(theirs);
             assert!(!link.read(&mut buffer), "the loop has not looked again");
             assert!(link.read_rest(&mut buffer));
             assert!(link.take().is_some() && link.take().is_none());
