@@ -118,11 +118,10 @@ impl Host {
         targets: Targets,
         patience: Duration,
     ) -> Result<Option<Json>, Failure> {
-        let names = match targets {
+        let names: Vec<String> = match targets {
             Targets::All => self.core.module_names().iter().map(ToString::to_string).collect(),
             Targets::Named(names) => names,
         };
-        let names: Vec<String> = names;
         let waiting = self.several.waiting();
         if waiting + names.len() > MEMBERS_MAX {
             let reason = format!(
