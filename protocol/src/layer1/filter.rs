@@ -185,10 +185,7 @@ mod tests {
         assert!(refused(r#"{"a":[1,2]}"#).contains(r#"write {"in":[1,2]} for one of these"#));
         assert_eq!(refused(r#"{"a":{"exists":1}}"#), "at a.exists: expected true or false, found 1");
         assert_eq!(refused(r#"{"a":{"in":{}}}"#), "at a.in: expected a list of values, found {}");
-        assert!(
-            refused(r#"{"a":{"in":[1,1e999]}}"#)
-                .starts_with("at a.in.1: expected a number that can be compared exactly")
-        );
+        assert!(refused(r#"{"a":{"in":[1,"\udead"]}}"#).starts_with("at a.in.1: expected a text of whole characters"));
         assert_eq!(
             refused(r#"{"a":1,"\u0061":2}"#),
             "at a: the path stands here twice; put its conditions into one object"

@@ -9,7 +9,8 @@ use std::fmt::Write;
 /// [canonical](Value::Composite) text).
 ///
 /// Numbers are compared by what they are worth: 1 and 1.0 are equal. An integer from -2⁶³ to 2⁶³ - 1
-/// is exact, every other number is the double that is nearest to it.
+/// is exact, every other number is the double that is nearest to it, so that integers beyond these which
+/// have the same double are alike, and so are numbers beyond the greatest double.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `null`, or nothing at all.
@@ -42,11 +43,11 @@ impl Value {
         }
     }
 
-    /// The value of `raw` where a filter compares with it: only what can be compared exactly as it is
-    /// written.
+    /// The value of `raw` where a filter compares with it. Its numbers are read as those of an entity are, so
+    /// that a filter for what is stored finds it.
     ///
     /// # Errors
-    /// When it is too long, or has a number or a text that cannot be compared as it is written.
+    /// When it is too long, or has a text that cannot be compared as it is written.
     pub(super) fn of_filter(raw: Raw<'_>) -> Result<Value, Fault> {
         if raw.as_str().len() > VALUE_BYTES_MAX {
             let found = raw.as_str().len();
@@ -61,15 +62,7 @@ impl Value {
                 raw.quote()
             )));
         }
-        let value = Value::of(raw);
-        let integer = raw.as_str().bytes().all(|byte| byte == b'-' || byte.is_ascii_digit());
-        match value {
-            Value::Real(real) if integer || real.is_infinite() => Err(Fault::new(format!(
-                "expected a number that can be compared exactly, an integer from -2^63 to 2^63-1 or a double, found {}",
-                raw.quote()
-            ))),
-            value => Ok(value),
-        }
+        Ok(Value::of(raw))
     }
 }
 
@@ -173,12 +166,26 @@ mod tests {
     #[test]
     fn a_filter_compares_only_with_what_it_can_hold() {
         let refused = |text: &str| Value::of_filter(Raw::new(text)).unwrap_err().to_string();
-        for bad in ["9223372036854775808", "-9223372036854775809", "1e400", "-1e999"] {
-            assert!(refused(bad).ends_with(&format!("found {bad}")), "{}", refused(bad));
-        }
         assert!(refused(r#""\udead""#).contains("lone surrogate"));
         assert_eq!(refused(r#"[{"a":1,"a":2}]"#), "at 0.a: the object has this member twice");
         assert!(refused(&format!("\"{}\"", "x".repeat(VALUE_BYTES_MAX))).contains("at most 65536"));
-        assert_eq!(Value::of_filter(Raw::new("0.1")), Ok(Value::Real(0.1)));
+    }
+
+    #[test]
+    fn a_filter_takes_every_number_for_what_an_entity_with_it_is_worth() {
+        for text in [
+            "0.1",
+            "9223372036854775807",
+            "9223372036854775808",
+            "18446744073709551615",
+            "-9223372036854775808",
+            "-9223372036854775809",
+            "1e19",
+            "1e400",
+            "-1e999",
+            "[18446744073709551616]",
+        ] {
+            assert_eq!(Value::of_filter(Raw::new(text)), Ok(of(text)), "{text}");
+        }
     }
 }

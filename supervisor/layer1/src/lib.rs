@@ -36,8 +36,8 @@
 //!
 //! # Queries
 //! - Order of values: nothing and `null`, numbers, texts by their bytes, `false`, `true`, lists and objects
-//!   by their canonical text. Numbers compare by what they are worth: integers of 64 bits exactly, all
-//!   others as the nearest double. `null` equals nothing at all; `exists` tells them apart.
+//!   by their canonical text. Numbers compare by what they are worth: integers from -2^63 to 2^63-1
+//!   exactly, all others as the nearest double. `null` equals nothing at all; `exists` tells them apart.
 //! - `gt`, `gte`, `lt` and `lte` hold only among numbers or among texts. `ne` holds for entities without a
 //!   value too. `contains` looks for a part of a text, or for an element of a list.
 //! - Entities that are alike in everything that is ordered by come by id, in the direction of the last

@@ -75,6 +75,15 @@ fn scalar() -> impl Strategy<Value = Value> {
         Just(value!(null)),
         any::<bool>().prop_map(Value::from),
         prop::sample::select(vec![0_i64, 1, -1, 2, i64::MAX, i64::MIN, (1 << 53) + 1]).prop_map(Value::from),
+        prop::sample::select(vec![1_u64 << 63, (1 << 63) + 1, (1 << 63) + 1025, u64::MAX - 1, u64::MAX])
+            .prop_map(Value::from),
+        prop::sample::select(vec![
+            9_223_372_036_854_775_808.0,
+            -9_223_372_036_854_777_856.0,
+            18_446_744_073_709_551_616.0,
+            1e19
+        ])
+        .prop_map(Value::from),
         prop::sample::select(vec![0.0, -0.0, 1.0, 1.5, -1e300, 9_007_199_254_740_992.0, 9.3e18]).prop_map(Value::from),
         prop::sample::select(vec!["", "a", "A", "ab", "\0", "a\0", "é", "😀", "1", "\u{ffff}"]).prop_map(Value::from),
     ]

@@ -86,6 +86,100 @@ fn filters_compare_values_of_one_kind_with_and_without_an_index() {
     }
 }
 
+/// The member `n` of each entity of a page, where the next one begins, and the count. It reads no other number:
+/// not every one fits into what a `Value` has for them.
+fn page(store: &Store, unit: Option<u64>, query: &str) -> (Vec<usize>, Option<String>, Option<usize>) {
+    #[derive(serde::Deserialize)]
+    struct Page {
+        entities: Vec<Entity>,
+        next: Option<String>,
+        count: Option<usize>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Entity {
+        data: Data,
+    }
+    #[derive(serde::Deserialize)]
+    struct Data {
+        n: usize,
+    }
+    let query = Query::read(&json(query)).unwrap_or_else(|fault| panic!("{query}: {fault}"));
+    let Outcome::Rows(rows) = store.run(Job::Query { unit: unit.map(bulkhead_layer1::UnitId), query }) else {
+        panic!("a query has rows")
+    };
+    let page: Page = rows.read().unwrap();
+    (page.entities.into_iter().map(|entity| entity.data.n).collect(), page.next, page.count)
+}
+
+#[test]
+fn numbers_beyond_64_signed_bits_are_found_as_their_nearest_doubles() {
+    /// In their order; those of one line are alike.
+    const STORED: [&[&str]; 13] = [
+        &["-1e400", "-1e999"],
+        &["-1e19", "-10000000000000000000"],
+        &["-9223372036854777856", "-9223372036854777857"],
+        &["-9223372036854775809", "-9223372036854775808", "-9.223372036854775808e18"],
+        &["-9223372036854775807"],
+        &["9223372036854775806"],
+        &["9223372036854775807"],
+        &["9223372036854775808", "9223372036854775809", "9.223372036854775808e18"],
+        &["9223372036854777856"],
+        &["1e19", "10000000000000000000", "10000000000000000001"],
+        &["18446744073709551614", "18446744073709551615", "18446744073709551616"],
+        &["100000000000000000000000000000", "1e29"],
+        &["1e400", "1e999"],
+    ];
+    let plain = Store::new();
+    let indexed = Store::with(|settings| settings.indexes = vec![index("A", "v")]);
+    for (store, unit) in [(&plain, None), (&indexed, None), (&plain, Some(1)), (&indexed, Some(1))] {
+        let kind = if unit.is_some() { "B" } else { "A" };
+        for (rank, alike) in STORED.iter().enumerate() {
+            for v in *alike {
+                let data = format!(r#"{{"n":{rank},"v":{v},"l":["x",{v}],"o":{{"k":{v}}}}}"#);
+                let payload = format!(r#"{{"entity":"{kind}","operation":"create","data":{data}}}"#);
+                store.mutate_as(unit, "", &payload).unwrap();
+            }
+        }
+        let with = |filters: &str| {
+            let query = format!(r#"{{"entity":"{kind}","filters":{filters},"order":"v","count":true}}"#);
+            let (ranks, _, count) = page(store, unit, &query);
+            assert_eq!(count, Some(ranks.len()));
+            ranks
+        };
+        let ranks = |wanted: &dyn Fn(usize) -> bool| {
+            let ranks = (0..STORED.len()).filter(|rank| wanted(*rank));
+            ranks.flat_map(|rank| STORED[rank].iter().map(move |_| rank)).collect::<Vec<_>>()
+        };
+        for (rank, alike) in STORED.iter().enumerate() {
+            for v in *alike {
+                assert_eq!(with(&format!(r#"{{"v":{v}}}"#)), ranks(&|other| other == rank), "{v}");
+                assert_eq!(with(&format!(r#"{{"v":{{"ne":{v}}}}}"#)), ranks(&|other| other != rank), "{v}");
+                assert_eq!(with(&format!(r#"{{"v":{{"gt":{v}}}}}"#)), ranks(&|other| other > rank), "{v}");
+                assert_eq!(with(&format!(r#"{{"v":{{"gte":{v}}}}}"#)), ranks(&|other| other >= rank), "{v}");
+                assert_eq!(with(&format!(r#"{{"v":{{"lt":{v}}}}}"#)), ranks(&|other| other < rank), "{v}");
+                assert_eq!(with(&format!(r#"{{"v":{{"lte":{v}}}}}"#)), ranks(&|other| other <= rank), "{v}");
+                assert_eq!(with(&format!(r#"{{"v":{{"in":["x",{v},1]}}}}"#)), ranks(&|other| other == rank), "{v}");
+                assert_eq!(with(&format!(r#"{{"l":{{"contains":{v}}}}}"#)), ranks(&|other| other == rank), "{v}");
+                assert_eq!(with(&format!(r#"{{"o":{{"eq":{{"k":{v}}}}}}}"#)), ranks(&|other| other == rank), "{v}");
+                assert_eq!(with(&format!(r#"{{"l":{{"eq":["x",{v}]}}}}"#)), ranks(&|other| other == rank), "{v}");
+            }
+        }
+        for direction in ["", "-"] {
+            let (mut found, mut after) = (Vec::new(), Some(String::from("null")));
+            while let Some(place) = after {
+                let query = format!(r#"{{"entity":"{kind}","order":"{direction}v","limit":1,"after":{place}}}"#);
+                let (ranks, next, _) = page(store, unit, &query);
+                found.extend(ranks);
+                after = next.map(|next| format!("{next:?}"));
+            }
+            if direction == "-" {
+                found.reverse();
+            }
+            assert_eq!(found, ranks(&|_| true));
+        }
+    }
+}
+
 #[test]
 fn columns_of_the_store_are_filtered_and_ordered_by() {
     let store = Store::with(|settings| settings.indexes = vec![index("A", "$updated_at")]);
