@@ -211,7 +211,7 @@ impl Core {
     fn audit_keys(&self) {
         for (key, running) in &self.layer1.keys {
             for id in running.joined.iter().chain([&running.leader]) {
-                assert_eq!(self.requests[id].message.key.as_ref(), Some(key), "the key of {id}");
+                assert_eq!(self.requests[id].scoped_key().as_ref(), Some(key), "the key of {id}");
             }
             assert!(self.requests[&running.leader].place != Place::Joined, "nobody does the work: {running:?}");
         }

@@ -7,7 +7,7 @@ use crate::{
     open::REQUEST_BYTES,
     time::Time,
 };
-use bulkhead_protocol::{Delivery, HeldBytes, Request, RequestType};
+use bulkhead_protocol::{Delivery, HeldBytes, ModuleName, Request, RequestType};
 use std::fmt;
 
 /// The host's number for a request, also its number on the channel of the module that handles it.
@@ -52,6 +52,8 @@ pub(crate) struct Pending {
     pub(crate) wanted: bool,
     pub(crate) module: ModuleId,
     pub(crate) message: Request,
+    /// Whose its key is, if it has one: a module's; clients are `None`.
+    pub(crate) key_caller: Option<ModuleName>,
     /// What it takes in memory, as it came.
     pub(crate) held: usize,
     pub(crate) deadline: Time,
@@ -84,6 +86,7 @@ impl Pending {
             module,
             held: REQUEST_BYTES + message.held_bytes(),
             message,
+            key_caller: None,
             deadline,
             place,
             reached: Delivery::NotStarted,

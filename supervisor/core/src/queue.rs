@@ -75,7 +75,10 @@ impl Core {
         };
         let deadline = now + patience;
         let id = self.new_request_id();
-        let pending = Pending::new(module_id, recipient, message, deadline, place);
+        let mut pending = Pending::new(module_id, recipient, message, deadline, place);
+        if pending.message.key.is_some() {
+            pending.key_caller = recipient.and_then(|recipient| self.key_caller(recipient.caller));
+        }
         if let Some(recipient) = recipient {
             self.opened(recipient, Outstanding::Request(id), pending.held);
         }

@@ -187,9 +187,14 @@ pub enum Existing {
     Replace,
 }
 
-/// An idempotency key, and what tells one work under it from another.
+/// An idempotency key, and what tells one work under it from another. Keys of different callers, and of one
+/// caller for different targets, have nothing to do with each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyed {
+    /// Whose key it is: a module's name, or nothing for all clients together.
+    pub caller: String,
+    /// Whom the work is asked of: a module's name, or `layer1`.
+    pub target: String,
     /// The key.
     pub key: String,
     /// What the request was.

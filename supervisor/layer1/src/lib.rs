@@ -31,8 +31,11 @@
 //!   one conflicts all the same.
 //! - **Owner** is who created an entity. Its quota counts the bytes of the data, whoever changes them;
 //!   changes that make an owner's entities smaller are never refused. Clients own as "".
-//! - **A key** is looked at again in the commit that would keep it: if it was taken meanwhile, nothing is
-//!   done and the outcome is [`Outcome::Key`]. A refused or failed commit leaves its key vacant.
+//! - **A key** is its caller's, for one target. It is looked at again in the commit that would keep it: if it
+//!   was taken meanwhile, nothing is done and the outcome is [`Outcome::Key`]. A refused or failed commit
+//!   leaves its key vacant.
+//! - **Time.** Keys and events are kept for a time of the store's own, its age, which advances with the time
+//!   since boot while the store is open. The wall clock is shown, and decides nothing.
 //!
 //! # Queries
 //! - Order of values: nothing and `null`, numbers, texts by their bytes, `false`, `true`, lists and objects
@@ -78,11 +81,12 @@
 //! | table | a row is | columns |
 //! |---|---|---|
 //! | `entities` | an entity | `entity` (type), `id`, `version`, `created_at`, `updated_at`, `owner`, `data` (the JSON as it came, without white space between its parts) |
-//! | `keys` | an idempotency key | `key`, `fingerprint` (SHA-256 of address, type and payload), `reply`, `created_at`, `expires_at` |
-//! | `events` | an event | `cursor`, `time`, `event`, `source` (module, or empty for a client), `data` |
+//! | `keys` | an idempotency key | `caller` (module, or empty for clients), `target` (module or `layer1`; empty, in a file that was of version 1, for any), `key`, `fingerprint` (SHA-256 of target, type and payload), `reply`, `created_at`, `expires_age` |
+//! | `events` | an event | `cursor`, `time`, `event`, `source` (module, or empty for a client), `data`, `age` (of the store, when it was stored) |
 //! | `subscriptions` | how far a module is | `module`, `cursor`, `missed`, `since` |
 //! | `set_aside` | an event that a module kept failing on | `id`, `module`, `cursor`, `time`, `event`, `source`, `data`, `attempts`, `error`, `set_aside_at` |
 //! | `usage` | what an owner's entities take | `owner`, `bytes`, `entities` |
+//! | `clock` | the store's own time, in one row | `age` (how much time it has seen pass, in microseconds), `ids_upto` (the time of the ids that it gave out, in milliseconds since 1970) |
 //! | `indexes` | a declared index | `number` (its name is `index_NUMBER`), `entity`, `path` |
 //! | `searches` | a declared search | `number` (its table is `search_NUMBER`, FTS5), `entity`, `paths` |
 //!
@@ -94,6 +98,7 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod declarations;
 mod failure;
 mod functions;
@@ -116,11 +121,12 @@ mod tools;
 mod unit;
 mod weight;
 
+pub use clock::{Clock, Now};
 pub use job::{Job, Ticket, UnitId};
 pub use open::OpenError;
 pub use outcome::Outcome;
 pub use schema::SCHEMA_VERSION;
-pub use settings::{Clock, Index, Searched, Settings};
+pub use settings::{Index, Searched, Settings};
 pub use store::{Layer1, Overloaded};
 pub use tables::keys::other_payload;
 pub use tools::{Progress, ToolError, Tools, Watcher, import::ImportLines};

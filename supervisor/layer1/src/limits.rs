@@ -1,6 +1,8 @@
 //! Every limit of the store that is no setting, units last. Those of a payload are in
 //! `bulkhead_protocol::layer1::limits`.
 
+use std::time::Duration;
+
 /// Most changes and events of one unit of work.
 pub const UNIT_CHANGES_MAX: usize = 10_000;
 
@@ -40,6 +42,12 @@ pub const EVENTS_COUNTED_MAX: usize = 200_000;
 
 /// Most members of one type of entity that are searched.
 pub const SEARCH_PATHS_MAX: usize = 32;
+
+/// How much older than is written the store may be before a commit that happens anyway writes its age too.
+pub const CLOCK_WRITTEN_AFTER: Duration = Duration::from_secs(1);
+
+/// The same where nothing else is to be written, which costs a flush.
+pub const CLOCK_WRITTEN_IDLE_AFTER: Duration = Duration::from_secs(600);
 
 /// Rows that one step of clearing removes.
 pub const CLEARED_ROWS_MAX: usize = 500;

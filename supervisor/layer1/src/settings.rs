@@ -1,6 +1,7 @@
 //! What a store is opened with, and the defaults.
 
 use crate::{
+    clock::Clock,
     declarations::declared_in,
     limits::JOBS_BYTES_MAX_DEFAULT,
     open::{OpenError, look},
@@ -9,11 +10,7 @@ use bulkhead_protocol::{
     layer1::{EntityName, MemberPath, Path},
     limits::FRAME_BYTES_MAX_DEFAULT,
 };
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{path::PathBuf, time::Duration};
 
 /// How a store is opened. [`Settings::new`] has the defaults.
 #[derive(Clone)]
@@ -24,9 +21,9 @@ pub struct Settings {
     pub indexes: Vec<Index>,
     /// The members that are searched by their words. At most one declaration for each entity type.
     pub searches: Vec<Searched>,
-    /// How long the reply of a key is kept. Default: 7 days.
+    /// How long the reply of a key is kept, at least: only time that the store is open counts. Default: 7 days.
     pub key_ttl: Duration,
-    /// How long events are kept. Default: 30 days.
+    /// How long events are kept, at least, counted likewise. Default: 30 days.
     pub event_ttl: Duration,
     /// How many events are kept. Default: 1,000,000.
     pub events_max: u64,
@@ -41,7 +38,7 @@ pub struct Settings {
     pub queue_bytes_max: usize,
     /// How long a query may run if its job has no deadline. Default: 30 s.
     pub query_time_max: Duration,
-    /// What the time is.
+    /// What the time is. Default: the system's clocks.
     pub clock: Clock,
 }
 
@@ -100,30 +97,6 @@ pub struct Searched {
     pub entity: EntityName,
     /// The members: texts, or lists of texts. A phrase never goes from one into another.
     pub paths: Vec<MemberPath>,
-}
-
-/// Tells the time of day in microseconds since 1970.
-#[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
-
-impl Clock {
-    /// The system's clock.
-    pub fn system() -> Clock {
-        Clock::new(|| {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-        })
-    }
-
-    /// A clock of the caller's own, as for tests.
-    pub fn new(now: impl Fn() -> i64 + Send + Sync + 'static) -> Clock {
-        Clock(Arc::new(now))
-    }
-
-    /// Microseconds since 1970.
-    pub fn now(&self) -> i64 {
-        (self.0)()
-    }
 }
 
 /// The microseconds of a duration.

@@ -6,6 +6,7 @@ use crate::{
     open::{Lock, OpenError, lock, open_reader, open_writer},
     outcome::Outcome,
     settings::Settings,
+    tables::clock,
     threads::{Shared, queue::Task, reader::Reader, writer::Writer},
     tools::Tools,
 };
@@ -43,8 +44,9 @@ impl Layer1 {
         let mut connection = open_writer(&path)?;
         let declarations = Declarations::establish(&mut connection, &settings)?;
         let count = settings.readers.max(1);
-        let shared = Arc::new(Shared::new(settings, declarations, Box::new(wake)));
         let fail = |error| OpenError::of_sqlite(&path, error);
+        let clock = clock::read(&connection).map_err(fail)?;
+        let shared = Arc::new(Shared::new(settings, declarations, clock, Box::new(wake)));
         let mut parts = Vec::new();
         for _ in 0..count {
             parts.push(Reader::new(Arc::clone(&shared), open_reader(&path).map_err(fail)?).map_err(fail)?);
@@ -55,7 +57,7 @@ impl Layer1 {
             let name = format!("layer1-read-{index}");
             readers.push(Builder::new().name(name).spawn(move || reader.work()).map_err(start)?);
         }
-        let writer = Writer::new(Arc::clone(&shared), connection);
+        let writer = Writer::new(Arc::clone(&shared), connection, clock);
         let writer = Builder::new().name("layer1-write".into()).spawn(move || writer.work()).map_err(start)?;
         Ok(Layer1 { shared, readers: Mutex::new(readers), writer: Mutex::new(Some(writer)), _lock: lock })
     }

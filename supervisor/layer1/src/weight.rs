@@ -28,7 +28,8 @@ impl HeldBytes for Job {
 
 impl HeldBytes for Keyed {
     fn held_bytes(&self) -> usize {
-        self.key.held_bytes() + self.fingerprint.held_bytes()
+        let names = self.caller.held_bytes() + self.target.held_bytes();
+        names + self.key.held_bytes() + self.fingerprint.held_bytes()
     }
 }
 

@@ -24,7 +24,13 @@ static ALLOCATOR: Counting = Counting;
 type Makers<'a, T> = Vec<(&'static str, Box<dyn Fn() -> T + 'a>)>;
 
 fn keyed() -> Keyed {
-    Keyed { key: "k".repeat(100), fingerprint: Fingerprint::of("m", "command", &Json::of(&"x".repeat(20_000))) }
+    let (caller, target) = ("c".repeat(60), "t".repeat(60));
+    Keyed {
+        caller,
+        target,
+        key: "k".repeat(100),
+        fingerprint: Fingerprint::of("m", "command", &Json::of(&"x".repeat(20_000))),
+    }
 }
 
 /// A valid query whose text is a thirtieth of what it takes once it is read.

@@ -3,20 +3,14 @@
 mod common;
 
 use bulkhead_layer1::{
-    Clock, Job, Outcome, UnitId,
+    Job, Outcome, UnitId,
     job::{Also, NewEvent},
     limits::{EVENTS_SCANNED_MAX, SET_ASIDE_LISTED_BYTES_MAX},
     outcome::{EventPage, More, Subscription},
 };
 use bulkhead_protocol::{ErrorCode, Json, Pattern};
 use common::*;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 fn read(store: &Store, after: u64, patterns: &[&str], limit: usize, bytes_max: usize) -> EventPage {
     let patterns = patterns.iter().map(|pattern| Pattern::new(pattern).unwrap()).collect();
@@ -214,11 +208,10 @@ fn wait_for_oldest(store: &Store, expected: u64) {
 
 #[test]
 fn events_are_cleared_by_age_but_the_newest_and_what_is_still_to_be_read_stay() {
-    let time = Arc::new(AtomicI64::new(1_000_000_000));
-    let clock = Arc::clone(&time);
+    let time = TestClock::default();
     let store = Store::with(|settings| {
         settings.event_ttl = Duration::from_secs(10);
-        settings.clock = Clock::new(move || clock.load(Ordering::Relaxed));
+        settings.clock = time.clock();
     });
     for n in 0..10 {
         if n == 5 {
@@ -226,7 +219,7 @@ fn events_are_cleared_by_age_but_the_newest_and_what_is_still_to_be_read_stay() 
         }
         emit(&store, None, "a", "1");
     }
-    time.fetch_add(20_000_000, Ordering::Relaxed);
+    time.pass(20_000_000);
     wait_for_oldest(&store, 6);
     assert_eq!((read(&store, 2, &["*"], 100, 1000).lost, read(&store, 5, &["*"], 100, 1000).lost), (3, 0));
     store.run(Job::Also(vec![Also::Advance { module: "slow".into(), cursor: 10 }]));

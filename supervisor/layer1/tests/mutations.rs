@@ -2,20 +2,14 @@
 
 mod common;
 
-use bulkhead_layer1::{Clock, Job, Outcome, UnitId, job::Also, other_payload, outcome::KeyState};
+use bulkhead_layer1::{Job, Outcome, UnitId, job::Also, other_payload, outcome::KeyState};
 use bulkhead_protocol::{
     ErrorCode,
     layer1::{Mutation, Query},
 };
 use common::*;
 use serde_json::{Value, json as value};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 const ID: &str = "01981f6e-2c1a-7e3b-9f00-5d2c8a4b6e7f";
 
@@ -332,12 +326,43 @@ fn a_key_keeps_the_reply_of_the_commit_and_is_for_one_request() {
 }
 
 #[test]
+fn a_key_is_its_callers_and_for_one_target() {
+    let store = Store::new();
+    let state = |caller: &str, target: &str, request: &str| match store
+        .run(Job::LookUpKey(keyed_for(caller, target, "k", request)))
+    {
+        Outcome::Key(state) => state,
+        other => panic!("{other:?}"),
+    };
+    let keep = |caller: &str, target: &str, reply: &str| {
+        let key = Some((keyed_for(caller, target, "k", "same"), json(reply)));
+        let commit = Job::Commit { unit: UnitId(1), key, events: vec![], also: vec![] };
+        assert!(matches!(store.run(commit), Outcome::Committed { .. }), "{caller:?} {target:?}");
+    };
+    // All clients are one caller; a module that was there first takes nothing from them, nor they from it.
+    for (number, (caller, target)) in
+        [("m", "counter"), ("", "counter"), ("n", "counter"), ("", "layer1"), ("m", "other")].into_iter().enumerate()
+    {
+        assert_eq!(state(caller, target, "same"), KeyState::Vacant);
+        keep(caller, target, &number.to_string());
+    }
+    for (caller, target, reply) in [("m", "counter", "0"), ("", "counter", "1"), ("n", "counter", "2")] {
+        assert_eq!(state(caller, target, "same"), KeyState::Stored(json(reply)));
+        assert_eq!(state(caller, target, "else"), KeyState::OtherPayload);
+    }
+    assert_eq!(state("", "layer1", "same"), KeyState::Stored(json("3")));
+    assert_eq!(state("m", "other", "same"), KeyState::Stored(json("4")));
+    assert_eq!(state("n", "other", "same"), KeyState::Vacant);
+    // A name that is a part of another's is another name.
+    assert_eq!((state("mc", "ounter", "same"), state("m", "", "same")), (KeyState::Vacant, KeyState::Vacant));
+}
+
+#[test]
 fn a_key_expires_and_is_cleared_away() {
-    let time = Arc::new(AtomicI64::new(1_000_000_000));
-    let clock = Arc::clone(&time);
+    let time = TestClock::default();
     let store = Store::with(|settings| {
         settings.key_ttl = Duration::from_secs(10);
-        settings.clock = Clock::new(move || clock.load(Ordering::Relaxed));
+        settings.clock = time.clock();
     });
     for n in 0..2000 {
         store.submit(Job::Commit {
@@ -350,7 +375,7 @@ fn a_key_expires_and_is_cleared_away() {
     for _ in 0..2000 {
         assert!(matches!(store.layer1.wait().1, Outcome::Committed { .. }));
     }
-    time.fetch_add(10_000_000, Ordering::Relaxed);
+    time.pass(10_000_000);
     assert!(matches!(store.run(Job::LookUpKey(keyed("k1", "b"))), Outcome::Key(KeyState::Vacant)));
     let rows = || {
         let connection = rusqlite::Connection::open(store.folder.database()).unwrap();

@@ -2,7 +2,7 @@
 
 mod common;
 
-use bulkhead_layer1::{Layer1, OpenError, SCHEMA_VERSION, Settings};
+use bulkhead_layer1::{Layer1, OpenError, SCHEMA_VERSION, Settings, outcome::KeyState};
 use common::*;
 use rusqlite::Connection;
 use std::{
@@ -142,6 +142,12 @@ fn a_folder_that_is_not_there_or_is_a_file_is_said_so() {
 fn a_file_of_the_first_version_is_opened_with_everything_in_it() {
     let folder = Folder::new();
     fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/version_1.db"), folder.database()).unwrap();
+    {
+        // What its key stands for is not known any more: here is another one.
+        let file = Connection::open(folder.database()).unwrap();
+        let fingerprint = keyed("kept", "x").fingerprint.bytes();
+        file.execute("INSERT INTO keys VALUES ('made', ?1, '7', 1000, 2000000)", [&fingerprint[..]]).unwrap();
+    }
     let store = Store::in_folder(folder, |settings| {
         settings.indexes = vec![index("Theory", "status")];
         settings.searches = vec![searched("Theory", &["title"])];
@@ -152,8 +158,16 @@ fn a_file_of_the_first_version_is_opened_with_everything_in_it() {
         panic!("it has events")
     };
     assert!(newest >= 3);
-    let state = store.run(bulkhead_layer1::Job::LookUpKey(keyed("kept", "x")));
-    assert!(matches!(state, bulkhead_layer1::Outcome::Key(_)));
+    // Its keys are the clients', whatever the target was; what the request was, its fingerprint tells.
+    let state = |key| match store.run(bulkhead_layer1::Job::LookUpKey(key)) {
+        bulkhead_layer1::Outcome::Key(state) => state,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(state(keyed("made", "x")), KeyState::Stored(json("7")));
+    assert_eq!(state(keyed("made", "y")), KeyState::OtherPayload);
+    assert_eq!(state(keyed_for("", "other", "made", "x")), KeyState::OtherPayload);
+    assert_eq!(state(keyed_for("counter", "counter", "made", "x")), KeyState::Vacant);
+    assert_eq!(state(keyed("kept", "x")), KeyState::OtherPayload);
     let problems = store.layer1.tools().check(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
     assert_eq!(problems, Vec::<String>::new());
     store.close();

@@ -1,21 +1,33 @@
-//! Idempotency keys: the work of one key is done once. Whoever asks for it while it is under way joins
-//! it; whoever asks for it afterwards gets the answer that was stored with its effects.
+//! Idempotency keys: the work of one key is done once. A caller that asks for it while it is under way
+//! joins it; one that asks for it afterwards gets the answer that was stored with its effects. A key is its
+//! caller's, for one target: neither another caller nor another target takes it from there.
 
 use super::{KeyState, KeyUse, StoreOp, StoreOutcome, Ticket};
 use crate::{
-    action::Recipient,
+    action::{Caller, Recipient},
     core::Core,
     module::{Desired, LookUp, LookUpState, ModuleId},
     open::REQUEST_BYTES,
-    pending::{Place, RequestId},
+    pending::{Pending, Place, RequestId},
     routing::refused,
     time::Time,
 };
-use bulkhead_protocol::{Delivery, ErrorCode, Failure, HeldBytes, Request, Status};
+use bulkhead_protocol::{Delivery, ErrorCode, Failure, HeldBytes, ModuleName, Request, Status};
 use std::collections::VecDeque;
 
 /// Requests that may wait for the work of one key beside the one that is doing it.
 const JOINED_MAX: usize = 256;
+
+/// What names the work of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ScopedKey {
+    /// Whose key it is: a module's, whatever process of it asks; all clients together are `None`.
+    pub(crate) caller: Option<ModuleName>,
+    /// Whom the work is asked of.
+    pub(crate) target: String,
+    /// The key.
+    pub(crate) key: String,
+}
 
 /// Keyed work that is under way.
 #[derive(Debug)]
@@ -42,7 +54,8 @@ impl Core {
             return Err(refused(ErrorCode::ModuleUnavailable, reason));
         }
         self.check_room(module_id, REQUEST_BYTES + message.payload.held_bytes())?;
-        let key = message.key.clone().expect("the caller saw it");
+        let caller = self.key_caller(to.caller);
+        let key = scoped(caller, &message).expect("the caller saw that it has a key");
         let Some(running) = self.layer1.keys.get(&key) else {
             let id = self.register(now, module_id, Some(to), message, Place::Joined);
             self.layer1.keys.insert(key, Running { leader: id, joined: VecDeque::new() });
@@ -50,7 +63,7 @@ impl Core {
             return Ok(());
         };
         let leader = &self.requests[&running.leader].message;
-        if (&leader.to, &leader.kind, &leader.payload) != (&message.to, &message.kind, &message.payload) {
+        if (&leader.kind, &leader.payload) != (&message.kind, &message.payload) {
             return Err(taken());
         }
         if running.joined.len() >= JOINED_MAX {
@@ -73,10 +86,20 @@ impl Core {
         self.submit(Ticket::LookUp(id, module), StoreOp::LookUpKey(key));
     }
 
+    /// Whose keys a caller's are. A process that is gone asks for nothing.
+    pub(crate) fn key_caller(&self, caller: Caller) -> Option<ModuleName> {
+        match caller {
+            Caller::Client(_) => None,
+            Caller::Run(run) => Some(self.runs.get(&run).expect("a process that asks is known").spec.name.clone()),
+        }
+    }
+
     /// What a request's key stands for.
     pub(crate) fn key_use(&self, id: RequestId) -> Option<KeyUse> {
-        let message = &self.requests.get(&id)?.message;
+        let pending = self.requests.get(&id)?;
+        let message = &pending.message;
         Some(KeyUse {
+            caller: pending.key_caller.clone(),
             key: message.key.clone()?,
             to: message.to.clone().unwrap_or_default(),
             kind: message.kind.clone(),
@@ -134,8 +157,8 @@ impl Core {
     /// A request that led the work of a key has come to its end. Those who joined it get its answer;
     /// if only its own caller gave up, the next of them leads.
     pub(crate) fn leader_ended(&mut self, id: RequestId, status: &Status) {
-        let Some(key) = self.requests.get(&id).and_then(|pending| pending.message.key.as_ref()) else { return };
-        let Some(running) = self.layer1.keys.get_mut(key).filter(|running| running.leader == id) else { return };
+        let Some(key) = self.requests.get(&id).and_then(Pending::scoped_key) else { return };
+        let Some(running) = self.layer1.keys.get_mut(&key).filter(|running| running.leader == id) else { return };
         let gave_up = match status {
             Status::Error(failure) => matches!(failure.code, ErrorCode::Cancelled | ErrorCode::DeadlineExceeded),
             Status::Success(_) | Status::Progress(_) => false,
@@ -145,7 +168,6 @@ impl Core {
             self.look_up(next);
             return;
         }
-        let key = key.clone();
         let running = self.layer1.keys.remove(&key).expect("it was there above");
         for joined in running.joined {
             self.leave_aside(joined);
@@ -163,15 +185,15 @@ impl Core {
     pub(crate) fn unjoin(&mut self, id: RequestId) {
         self.leave_aside(id);
         let Some(pending) = self.requests.remove(&id) else { return };
-        if let Some(running) = pending.message.key.and_then(|key| self.layer1.keys.get_mut(&key)) {
+        if let Some(running) = pending.scoped_key().and_then(|key| self.layer1.keys.get_mut(&key)) {
             running.joined.retain(|joined| *joined != id);
         }
     }
 
     /// How far the work has got that a request waits for.
     pub(crate) fn joined_delivery(&self, id: RequestId) -> Delivery {
-        let key = self.requests.get(&id).and_then(|pending| pending.message.key.as_ref());
-        let Some(leader) = key.and_then(|key| self.layer1.keys.get(key)).map(|running| running.leader) else {
+        let key = self.requests.get(&id).and_then(Pending::scoped_key);
+        let Some(leader) = key.and_then(|key| self.layer1.keys.get(&key)).map(|running| running.leader) else {
             return Delivery::NotStarted;
         };
         match &self.requests[&leader].place {
@@ -192,8 +214,21 @@ impl Core {
     }
 }
 
+/// What names the work of a request's key, if it has one.
+fn scoped(caller: Option<ModuleName>, message: &Request) -> Option<ScopedKey> {
+    Some(ScopedKey { caller, target: message.to.clone().unwrap_or_default(), key: message.key.clone()? })
+}
+
+impl Pending {
+    /// What names the work of its key, if it has one.
+    pub(crate) fn scoped_key(&self) -> Option<ScopedKey> {
+        self.message.key.as_ref()?;
+        scoped(self.key_caller.clone(), &self.message)
+    }
+}
+
 /// A key is that of other work.
 pub(crate) fn taken() -> Failure {
-    let reason = "the key was given to another request: another address, type or payload; use a new key for new work";
+    let reason = "the key was given to another request: another type or payload; use a new key for new work";
     refused(ErrorCode::Conflict, reason)
 }

@@ -18,7 +18,7 @@ mod streams;
 mod turn;
 mod unit;
 
-pub(crate) use keys::Running;
+pub(crate) use keys::{Running, ScopedKey};
 pub use operations::Read;
 pub(crate) use operations::{ADDRESS, Operation};
 pub use permissions::Entities;
@@ -43,7 +43,7 @@ pub(crate) struct Layer1 {
     /// Events without a number that each caller has at the store.
     pub(crate) unnumbered: IdMap<Caller, usize>,
     /// Keyed work that is under way.
-    pub(crate) keys: HashMap<String, Running>,
+    pub(crate) keys: HashMap<ScopedKey, Running>,
     /// How far each subscribing module has got.
     pub(crate) streams: Table<ModuleId, Stream>,
     pub(crate) last_unit: u64,

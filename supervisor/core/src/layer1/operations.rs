@@ -2,7 +2,7 @@
 //! builds on waits here until what the module had answered before is committed. How these requests come
 //! to their end is in [`super::endings`].
 
-use super::{Extent, KeyUse, StoreOp, Ticket, keys::taken};
+use super::{Extent, KeyUse, StoreOp, Ticket};
 use crate::{
     action::{Action, Caller, Recipient, RunId},
     core::{Core, Outstanding},
@@ -154,11 +154,8 @@ impl Core {
         let work = match read {
             Read::Query(query) => Work::Query(query),
             Read::Mutation(mutation) => {
-                if request.key.as_ref().is_some_and(|key| self.layer1.keys.contains_key(key)) {
-                    // The work that is under way is a module's, and would be undone at its commit.
-                    return Err(taken());
-                }
                 let key = request.key.map(|key| KeyUse {
+                    caller: self.key_caller(caller),
                     key,
                     to: ADDRESS.to_owned(),
                     kind: RequestType::Mutation,

@@ -23,6 +23,8 @@ impl fmt::Display for Cursor {
 /// An idempotency key, and what must be the same for it to be the same work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyUse {
+    /// Whose key it is: a module's; all clients together are `None`.
+    pub caller: Option<ModuleName>,
     /// The key.
     pub key: String,
     /// Whom the request is for.

@@ -2,7 +2,7 @@
 //! what comes of it.
 
 use crate::line::Line;
-use bulkhead_core::{Cursor, KeyState, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent, UnitId};
+use bulkhead_core::{Cursor, KeyState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent, UnitId};
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, layer1::Change};
 use std::{collections::HashMap, fmt::Write};
 
@@ -106,6 +106,11 @@ pub(crate) fn stored(name: &str, cursor: u64) -> StoredEvent {
     StoredEvent { cursor: Cursor(cursor), time: 0, event: name.to_owned(), source: String::new(), data: Json::null() }
 }
 
+/// Whose a key is, unless it is the clients'.
+fn whose(key: &KeyUse) -> String {
+    key.caller.as_ref().map(|caller| format!(" of={caller}")).unwrap_or_default()
+}
+
 /// One line for what is asked of the store.
 pub(crate) fn show(label: &str, op: &StoreOp) -> String {
     let unit = |unit: &Option<UnitId>| unit.map(|unit| format!(" unit={}", unit.0)).unwrap_or_default();
@@ -127,20 +132,22 @@ pub(crate) fn show(label: &str, op: &StoreOp) -> String {
             }
             owner.iter().for_each(|owner| write!(text, " owner={owner}").unwrap());
             quota.iter().for_each(|quota| write!(text, " quota={quota}").unwrap());
-            key.iter().for_each(|key| write!(text, " key={}", key.key).unwrap());
+            key.iter().for_each(|key| write!(text, " key={}{}", key.key, whose(key)).unwrap());
             text
         }
         StoreOp::Emit(event) => {
             let from = event.source.as_ref().map(|from| format!(" from={from}")).unwrap_or_default();
             format!("store {label} emit {}{from}", event.event)
         }
-        StoreOp::LookUpKey(key) => format!("store {label} look-up {} to={}", key.key, key.to),
+        StoreOp::LookUpKey(key) => format!("store {label} look-up {} to={}{}", key.key, key.to, whose(key)),
         StoreOp::Commit { unit: of, events, key, advance } => {
             let mut text = format!("store {label} commit unit={}", of.0);
             if !events.is_empty() {
                 write!(text, " events={}", names(events)).unwrap();
             }
-            key.iter().for_each(|(key, reply)| write!(text, " key={} reply={}", key.key, reply.as_str()).unwrap());
+            if let Some((key, reply)) = key {
+                write!(text, " key={}{} reply={}", key.key, whose(key), reply.as_str()).unwrap();
+            }
             advance.iter().for_each(|(name, cursor)| write!(text, " advance={name}@{cursor}").unwrap());
             text
         }

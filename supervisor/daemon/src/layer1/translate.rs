@@ -165,7 +165,7 @@ fn name(module: Option<&ModuleName>) -> String {
 
 fn keyed(key: KeyUse) -> Keyed {
     let fingerprint = Fingerprint::of(&key.to, key.kind.name(), &key.payload);
-    Keyed { key: key.key, fingerprint }
+    Keyed { caller: name(key.caller.as_ref()), target: key.to, key: key.key, fingerprint }
 }
 
 fn advance(module: &ModuleName, cursor: Cursor) -> Also {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     fn key(payload: &str) -> KeyUse {
-        KeyUse { key: "k".into(), to: "m".into(), kind: RequestType::Command, payload: json(payload) }
+        KeyUse { caller: None, key: "k".into(), to: "m".into(), kind: RequestType::Command, payload: json(payload) }
     }
 
     fn new_event(source: Option<&str>, payload: &str) -> NewEvent {
@@ -292,6 +292,17 @@ mod tests {
         assert_eq!(of(long("")), of(long("")));
         assert_ne!(of(long("")), of(long("y")));
         assert_ne!(of(long("")), of(KeyUse { to: "n".into(), ..long("") }));
+    }
+
+    #[test]
+    fn a_key_is_its_callers_and_for_one_target() {
+        let kept = |caller: Option<&str>, to: &str| {
+            let caller = caller.map(|name| ModuleName::new(name).unwrap());
+            let Keyed { caller, target, key, .. } = keyed(KeyUse { caller, to: to.into(), ..key("1") });
+            [caller, target, key]
+        };
+        assert_eq!(kept(None, "m"), ["", "m", "k"]);
+        assert_eq!(kept(Some("b"), "layer1"), ["b", "layer1", "k"]);
     }
 
     #[test]

@@ -10,12 +10,17 @@ use crate::{
 use bulkhead_protocol::{Json, Pattern};
 use rusqlite::{Connection, Row, params};
 
-/// Stores events behind the newest one, in order.
-pub(crate) fn store(statements: &mut Statements<'_>, events: &[Emitted]) -> rusqlite::Result<Vec<StoredEvent>> {
-    let statement = statements.prepare("INSERT INTO events (time, event, source, data) VALUES (?1, ?2, ?3, ?4)")?;
+/// Stores events behind the newest one, in order, at this age of the store.
+pub(crate) fn store(
+    statements: &mut Statements<'_>,
+    events: &[Emitted],
+    age: i64,
+) -> rusqlite::Result<Vec<StoredEvent>> {
+    let sql = "INSERT INTO events (time, event, source, data, age) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let statement = statements.prepare(sql)?;
     let mut stored = Vec::with_capacity(events.len());
     for event in events {
-        let cursor = statement.insert(params![event.time, event.event, &*event.source, event.data.as_str()])?;
+        let cursor = statement.insert(params![event.time, event.event, &*event.source, event.data.as_str(), age])?;
         stored.push(StoredEvent {
             cursor: cursor.cast_unsigned(),
             time: event.time,
@@ -113,15 +118,15 @@ pub(crate) fn stored_event(row: &Row<'_>, first: usize) -> rusqlite::Result<Stor
 /// Removes a few events that are old or too many, and says how many. What a subscription has not reached
 /// yet stays, until there are twice as many events as are to be kept: then the oldest go all the same,
 /// and the subscription is told how many it missed.
-pub(crate) fn clear(connection: &Connection, oldest_time: i64, events_max: u64) -> rusqlite::Result<usize> {
+pub(crate) fn clear(connection: &Connection, oldest_age: i64, events_max: u64) -> rusqlite::Result<usize> {
     let (oldest, newest) = ends(connection)?;
     let slowest: Option<u64> = connection.query_row("SELECT min(cursor) FROM subscriptions", [], |row| row.get(0))?;
     let by_number = newest.saturating_sub(events_max);
     let by_age: Option<u64> = connection
         .prepare_cached(
-            "SELECT max(cursor) FROM (SELECT cursor, time FROM events ORDER BY cursor LIMIT ?1) WHERE time < ?2",
+            "SELECT max(cursor) FROM (SELECT cursor, age FROM events ORDER BY cursor LIMIT ?1) WHERE age < ?2",
         )?
-        .query_row(params![CLEARED_ROWS_MAX, oldest_time], |row| row.get(0))?;
+        .query_row(params![CLEARED_ROWS_MAX, oldest_age], |row| row.get(0))?;
     let wanted = by_number.max(by_age.unwrap_or(0)).min(slowest.unwrap_or(u64::MAX));
     let last = wanted.max(newest.saturating_sub(events_max.saturating_mul(2))).min(newest.saturating_sub(1));
     let last = last.min((oldest + CLEARED_ROWS_MAX as u64).saturating_sub(1));

@@ -1,6 +1,7 @@
 //! One file for each group of tables: the statements that read and write them, and nothing that decides
 //! when.
 
+pub(crate) mod clock;
 pub(crate) mod entities;
 pub(crate) mod events;
 pub(crate) mod keys;

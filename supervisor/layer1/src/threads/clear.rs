@@ -4,8 +4,9 @@
 use super::writer::Writer;
 use crate::{
     failure::breakage,
+    limits::{CLOCK_WRITTEN_AFTER, CLOCK_WRITTEN_IDLE_AFTER},
     settings::micros,
-    tables::{events, keys, set_aside},
+    tables::{clock, events, keys, set_aside},
 };
 use std::time::{Duration, Instant};
 
@@ -43,20 +44,24 @@ impl Writer {
     /// Removes a few rows, and says whether there may be more.
     fn clear_step(&self) -> rusqlite::Result<bool> {
         let settings = &self.shared.settings;
-        let now = settings.clock.now();
+        let age = self.shared.time.now().age;
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let keys = keys::clear(&self.connection, now)?;
-        let oldest = now.saturating_sub(micros(settings.event_ttl));
+        let keys = keys::clear(&self.connection, age)?;
+        let oldest = age.saturating_sub(micros(settings.event_ttl));
         let events = events::clear(&self.connection, oldest, settings.events_max)?;
         let set_aside = match self.has_set_aside.get() {
             true => set_aside::clear(&self.connection, settings.set_aside_max)?,
             false => 0,
         };
+        let writes = keys > 0 || events > 0 || set_aside > 0;
+        let due = self.clock_due(age, if writes { CLOCK_WRITTEN_AFTER } else { CLOCK_WRITTEN_IDLE_AFTER });
+        due.map_or(Ok(()), |due| clock::write(&self.connection, due))?;
         self.connection.execute_batch("COMMIT")?;
+        self.clock_written.set(due.unwrap_or(self.clock_written.get()));
         self.has_set_aside.set(set_aside > 0);
         if set_aside > 0 {
             self.shared.dropped_set_aside(set_aside as u64);
         }
-        Ok(keys > 0 || events > 0 || set_aside > 0)
+        Ok(writes)
     }
 }

@@ -3,6 +3,7 @@
 
 use super::{queue::Write, writer::Writer};
 use crate::{
+    clock::Moment,
     failure::{conflict, refusal},
     job::{Also, Job, Keyed, NewEvent},
     operations::{NotDone, World, run},
@@ -19,11 +20,12 @@ use bulkhead_protocol::{ErrorCode, Json};
 impl Writer {
     /// Does one job.
     pub(super) fn perform(&self, statements: &mut Statements<'_>, write: &Write) -> Result<Outcome, NotDone> {
-        let now = self.shared.settings.clock.now();
+        let now = self.shared.time.now();
+        self.age.set(now.age);
         let connection = &self.connection;
         match &write.task.job {
             Job::Mutate { owner, mutation, key, .. } => {
-                let taken = self.taken(statements, key.as_ref(), now)?;
+                let taken = self.taken(statements, key.as_ref(), now.age)?;
                 if let Some(taken) = taken {
                     return Ok(taken);
                 }
@@ -34,29 +36,29 @@ impl Writer {
                     used: &mut |owner| self.usage.borrow_mut().bytes(connection, owner),
                     quotas: &self.shared.quotas,
                 };
-                let author = Author { owner: owner.as_str().into(), now };
+                let author = Author { owner: owner.as_str().into(), now: now.wall };
                 let reply = run(unit, mutation, &author, &mut world)?;
-                let events = self.write(statements, unit)?;
+                let events = self.write(statements, unit, now.age)?;
                 self.keep(statements, key.as_ref().map(|key| (key, &reply)), now)?;
                 Ok(Outcome::Mutated { reply, events })
             }
             Job::Emit { source, event, data, .. } => {
                 let mut unit = Unit::default();
-                unit.emit(event, data, &Author { owner: source.as_str().into(), now })?;
-                Ok(Outcome::Committed { events: self.write(statements, &unit)? })
+                unit.emit(event, data, &Author { owner: source.as_str().into(), now: now.wall })?;
+                Ok(Outcome::Committed { events: self.write(statements, &unit, now.age)? })
             }
             Job::Commit { key, events, also, .. } => {
                 let empty = Unit::default();
                 let mut emitted = Unit::default();
                 for NewEvent { source, event, data } in events {
-                    emitted.emit(event, data, &Author { owner: source.as_str().into(), now })?;
+                    emitted.emit(event, data, &Author { owner: source.as_str().into(), now: now.wall })?;
                 }
                 let unit = write.unit.as_deref().unwrap_or(&empty);
                 self.commit(statements, unit, &emitted.events, key.as_ref(), also, now)
             }
-            Job::Also(also) => self.also(also, now).map(|()| Outcome::Done),
+            Job::Also(also) => self.also(also, now.wall).map(|()| Outcome::Done),
             Job::Subscribe { module } => {
-                Ok(Outcome::Subscription(subscriptions::find_or_begin(connection, module, now)?))
+                Ok(Outcome::Subscription(subscriptions::find_or_begin(connection, module, now.wall)?))
             }
             Job::Forget { module } => {
                 let subscription = subscriptions::remove(connection, module)?;
@@ -65,7 +67,7 @@ impl Writer {
             }
             Job::Import { lines, first, existing } => {
                 let (unit, imported) = import::prepare(statements, lines, *first, *existing)??;
-                self.write(statements, &unit)?;
+                self.write(statements, &unit, now.age)?;
                 Ok(Outcome::Imported(imported))
             }
             job => Err(refusal(
@@ -83,9 +85,9 @@ impl Writer {
         emitted: &[Emitted],
         key: Option<&(Keyed, Json)>,
         also: &[Also],
-        now: i64,
+        now: Moment,
     ) -> Result<Outcome, NotDone> {
-        if let Some(taken) = self.taken(statements, key.map(|(keyed, _)| keyed), now)? {
+        if let Some(taken) = self.taken(statements, key.map(|(keyed, _)| keyed), now.age)? {
             return Ok(taken);
         }
         if let Some(((entity, id), found)) = entities::changed_since(statements, unit)? {
@@ -96,10 +98,10 @@ impl Writer {
             let used = self.usage.borrow_mut().bytes(&self.connection, owner)?;
             self.shared.quotas.check(owner, used, amount.bytes)?;
         }
-        let mut events = self.write(statements, unit)?;
-        events.extend(events::store(statements, emitted)?);
+        let mut events = self.write(statements, unit, now.age)?;
+        events.extend(events::store(statements, emitted, now.age)?);
         self.keep(statements, key.map(|(keyed, reply)| (keyed, reply)), now)?;
-        self.also(also, now)?;
+        self.also(also, now.wall)?;
         Ok(Outcome::Committed { events })
     }
 
@@ -108,28 +110,28 @@ impl Writer {
         &self,
         statements: &mut Statements<'_>,
         keyed: Option<&Keyed>,
-        now: i64,
+        age: i64,
     ) -> Result<Option<Outcome>, NotDone> {
         let Some(keyed) = keyed else { return Ok(None) };
-        Ok(match keys::find(statements, keyed, now)? {
+        Ok(match keys::find(statements, keyed, age)? {
             KeyState::Vacant => None,
             taken => Some(Outcome::Key(taken)),
         })
     }
 
-    fn keep(&self, statements: &mut Statements<'_>, key: Option<(&Keyed, &Json)>, now: i64) -> Result<(), NotDone> {
+    fn keep(&self, statements: &mut Statements<'_>, key: Option<(&Keyed, &Json)>, now: Moment) -> Result<(), NotDone> {
         let Some((keyed, reply)) = key else { return Ok(()) };
         Ok(keys::store(statements, keyed, reply, now, micros(self.shared.settings.key_ttl))?)
     }
 
-    /// Writes what a unit has changed and emitted.
-    fn write(&self, statements: &mut Statements<'_>, unit: &Unit) -> Result<Vec<StoredEvent>, NotDone> {
+    /// Writes what a unit has changed and emitted, at this age of the store.
+    fn write(&self, statements: &mut Statements<'_>, unit: &Unit, age: i64) -> Result<Vec<StoredEvent>, NotDone> {
         entities::write(statements, &self.shared.declarations, unit)?;
         let mut usage = self.usage.borrow_mut();
         for (owner, amount) in unit.held.iter() {
             usage.add(&self.connection, owner, amount)?;
         }
-        Ok(events::store(statements, &unit.events)?)
+        Ok(events::store(statements, &unit.events, age)?)
     }
 
     fn also(&self, also: &[Also], now: i64) -> Result<(), NotDone> {

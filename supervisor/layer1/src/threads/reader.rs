@@ -104,7 +104,7 @@ impl Reader {
     }
 
     fn perform(&mut self, job: &Job, unit: Option<(UnitId, &mut Unit)>) -> Result<Outcome, Failure> {
-        let now = self.shared.settings.clock.now();
+        let time = &self.shared.time;
         let connection = &self.connection;
         let sqlite = |error: rusqlite::Error| of_sqlite(&error);
         match (job, unit) {
@@ -117,7 +117,7 @@ impl Reader {
             }
             (Job::Mutate { owner, mutation, .. }, Some((_, unit))) => {
                 self.has_room()?;
-                let author = Author { owner: owner.as_str().into(), now };
+                let author = Author { owner: owner.as_str().into(), now: time.now().wall };
                 let mut world = World {
                     find: &mut |key| entities::find(&mut Statements::new(connection), key),
                     used: &mut |owner| usage::find(connection, owner).map(|held| held.bytes),
@@ -128,11 +128,11 @@ impl Reader {
             }
             (Job::Emit { source, event, data, .. }, Some((_, unit))) => {
                 self.has_room()?;
-                unit.emit(event, data, &Author { owner: source.as_str().into(), now })?;
+                unit.emit(event, data, &Author { owner: source.as_str().into(), now: time.now().wall })?;
                 Ok(Outcome::Emitted)
             }
             (Job::LookUpKey(keyed), _) => {
-                keys::find(&mut Statements::new(connection), keyed, now).map(Outcome::Key).map_err(sqlite)
+                keys::find(&mut Statements::new(connection), keyed, time.now().age).map(Outcome::Key).map_err(sqlite)
             }
             (Job::ReadEvents { after, patterns, limit, bytes_max }, _) => {
                 let page = events::read(connection, *after, patterns, *limit, *bytes_max);

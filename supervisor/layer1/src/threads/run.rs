@@ -2,8 +2,13 @@
 
 use super::queue::{Queue, Task, Wake};
 use crate::{
-    declarations::Declarations, failure::closing, job::Ticket, outcome::Outcome, settings::Settings,
-    tables::usage::Quotas,
+    clock::StoreTime,
+    declarations::Declarations,
+    failure::closing,
+    job::Ticket,
+    outcome::Outcome,
+    settings::Settings,
+    tables::{clock, usage::Quotas},
 };
 use bulkhead_protocol::HeldBytes;
 use std::{
@@ -17,6 +22,7 @@ use std::{
 /// What the threads share.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
+    pub(crate) time: StoreTime,
     pub(crate) declarations: Declarations,
     pub(crate) quotas: Quotas,
     queue: Mutex<Queue>,
@@ -33,9 +39,15 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, declarations: Declarations, wake: Box<dyn Fn() + Send + Sync>) -> Shared {
+    pub(crate) fn new(
+        settings: Settings,
+        declarations: Declarations,
+        clock: clock::Written,
+        wake: Box<dyn Fn() + Send + Sync>,
+    ) -> Shared {
         let queue = Mutex::new(Queue::new(settings.readers, settings.queue_bytes_max));
         Shared {
+            time: StoreTime::new(settings.clock.clone(), clock.age),
             settings,
             declarations,
             quotas: Quotas::default(),

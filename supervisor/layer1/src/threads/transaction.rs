@@ -7,9 +7,11 @@ use super::{
 };
 use crate::{
     failure::{breakage, is_full, of_sqlite, refusal, with_data},
+    limits::CLOCK_WRITTEN_AFTER,
     operations::NotDone,
     outcome::Outcome,
     statements::Statements,
+    tables::clock,
 };
 use bulkhead_protocol::{ErrorCode, Failure};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -112,7 +114,10 @@ impl Writer {
     fn commit_all(&self, statements: Statements<'_>) -> rusqlite::Result<()> {
         drop(statements);
         self.usage.borrow_mut().write(&self.connection)?;
+        let due = self.clock_due(self.age.get(), CLOCK_WRITTEN_AFTER);
+        due.map_or(Ok(()), |due| clock::write(&self.connection, due))?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
+        self.clock_written.set(due.unwrap_or(self.clock_written.get()));
         Ok(())
     }
 

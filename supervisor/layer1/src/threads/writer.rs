@@ -6,7 +6,15 @@ use super::{
     pace::Pace,
     queue::{Group, Joined, Queue, Write},
 };
-use crate::{outcome::Outcome, tables::usage::UsageCache, unit::Unit};
+use crate::{
+    outcome::Outcome,
+    settings::micros,
+    tables::{
+        clock::{self, Written},
+        usage::UsageCache,
+    },
+    unit::Unit,
+};
 use rusqlite::Connection;
 use std::{
     cell::{Cell, RefCell},
@@ -22,19 +30,24 @@ pub(crate) struct Writer {
     /// The unit of whatever mutation is in hand that belongs to none.
     pub(super) own_unit: RefCell<Unit>,
     pub(super) clear_next: Instant,
+    /// The age of the store at the last job.
+    pub(super) age: Cell<i64>,
+    pub(super) clock_written: Cell<Written>,
     /// Whether more may be set aside than is to be kept: something was since the last look.
     pub(super) has_set_aside: Cell<bool>,
     pace: Pace,
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, connection: Connection) -> Writer {
+    pub(crate) fn new(shared: Arc<Shared>, connection: Connection, clock: Written) -> Writer {
         Writer {
             shared,
             connection,
             usage: RefCell::default(),
             own_unit: RefCell::default(),
             clear_next: Instant::now(),
+            age: Cell::new(clock.age),
+            clock_written: Cell::new(clock),
             has_set_aside: Cell::new(true),
             pace: Pace::default(),
         }
@@ -59,8 +72,25 @@ impl Writer {
         if self.shared.broken().is_some() {
             return Ok(self.connection);
         }
+        self.write_clock();
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(self.connection)
+    }
+
+    /// What is to be written of the store's own time, if what is written has fallen behind by more than this.
+    pub(super) fn clock_due(&self, age: i64, after: Duration) -> Option<Written> {
+        let written = self.clock_written.get();
+        (age - written.age >= micros(after)).then_some(Written { age, ..written })
+    }
+
+    /// Writes the store's own time at its end. Where that fails, what was written before holds: the store is
+    /// younger then than it could be, and keeps things longer.
+    fn write_clock(&mut self) {
+        if let Some(due) = self.clock_due(self.shared.time.now().age, Duration::ZERO)
+            && clock::write(&self.connection, due).is_err()
+        {
+            self.undo();
+        }
     }
 
     /// Waits for something to write, or for the time to clear. `None` is the end.

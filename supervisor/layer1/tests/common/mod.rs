@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every test file uses a part of it")]
 
 use bulkhead_layer1::{
-    Index, Job, Layer1, Outcome, Searched, Settings, Ticket, UnitId,
+    Clock, Index, Job, Layer1, Now, Outcome, Searched, Settings, Ticket, UnitId,
     job::{Fingerprint, Keyed},
     outcome::StoredEvent,
 };
@@ -14,7 +14,10 @@ use bulkhead_protocol::{
 use serde_json::Value;
 use std::{
     path::{Path as FilePath, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
 };
 
 /// A folder that goes with the value.
@@ -162,8 +165,41 @@ impl Store {
     }
 }
 
+/// A client's key.
 pub fn keyed(key: &str, request: &str) -> Keyed {
-    Keyed { key: key.into(), fingerprint: Fingerprint::of("counter", "command", &Json::of(request)) }
+    keyed_for("", "counter", key, request)
+}
+
+/// A key of this caller, for this target.
+pub fn keyed_for(caller: &str, target: &str, key: &str, request: &str) -> Keyed {
+    let fingerprint = Fingerprint::of(target, "command", &Json::of(request));
+    Keyed { caller: caller.into(), target: target.into(), key: key.into(), fingerprint }
+}
+
+/// Clocks that a test sets, in microseconds: that of the wall, and that since boot.
+#[derive(Clone, Default)]
+pub struct TestClock {
+    pub wall: Arc<AtomicI64>,
+    pub since_boot: Arc<AtomicI64>,
+}
+
+impl TestClock {
+    pub fn clock(&self) -> Clock {
+        let TestClock { wall, since_boot } = self.clone();
+        let read = |value: &AtomicI64| value.load(Ordering::Relaxed);
+        Clock::new(move || Now { wall: read(&wall), since_boot: read(&since_boot) })
+    }
+
+    /// Lets time pass, on both.
+    pub fn pass(&self, micros: i64) {
+        self.wall.fetch_add(micros, Ordering::Relaxed);
+        self.since_boot.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Sets the wall clock forward, or back.
+    pub fn step(&self, micros: i64) {
+        self.wall.fetch_add(micros, Ordering::Relaxed);
+    }
 }
 
 pub fn json(text: &str) -> Json {

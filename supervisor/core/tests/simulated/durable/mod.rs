@@ -272,7 +272,8 @@ fn work(world: &mut World, client: ClientId, y: u16, z: u16) -> Verdict {
         Some(_) => format!(r#"{{"name":"do","args":"{number}"}}"#),
         None => format!(r#"{{"name":"do","args":"asked:{}:{number}"}}"#, client.0),
     };
-    let (kind, module) = if key.is_some() { (RequestType::Command, "a") } else { (kind, module) };
+    // The same key for another module is other work.
+    let kind = if key.is_some() { RequestType::Command } else { kind };
     let mut request = Request::new(number, kind, Json::parse(&payload).unwrap()).to(module);
     request.key = key;
     request.deadline_ms = (z / 16).is_multiple_of(3).then(|| u64::from(z / 48 % 40) * 50);

@@ -3,7 +3,7 @@
 
 use bulkhead_core::{Cursor, KeyState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent, UnitId};
 use bulkhead_protocol::{
-    Delivery, ErrorCode, Failure, Json,
+    Delivery, ErrorCode, Failure, Json, ModuleName,
     layer1::{Change, EntityId, Mutation, Query, Selection},
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,17 +19,24 @@ pub(crate) enum Mood {
     Unsure,
 }
 
+/// What names the work of a key: whose it is, whom it is asked of, and the key.
+pub(crate) type ScopedKey = (Option<ModuleName>, String, String);
+
+fn scoped(key: &KeyUse) -> ScopedKey {
+    (key.caller.clone(), key.to.clone(), key.key.clone())
+}
+
 /// What survives a crash of the host.
 #[derive(Debug, Default)]
 pub(crate) struct Durable {
     pub(crate) events: Vec<StoredEvent>,
-    pub(crate) keys: BTreeMap<String, (KeyUse, Json)>,
+    pub(crate) keys: BTreeMap<ScopedKey, (KeyUse, Json)>,
     pub(crate) subscriptions: BTreeMap<String, Cursor>,
     pub(crate) aside: BTreeSet<(String, Cursor)>,
     /// Every change and every event that was committed.
     pub(crate) changes: BTreeSet<u64>,
     /// How often each key's effects were committed.
-    pub(crate) done: BTreeMap<String, u32>,
+    pub(crate) done: BTreeMap<ScopedKey, u32>,
     /// Entities that are read and then updated, by their ids: the version and the number in each.
     pub(crate) counters: BTreeMap<EntityId, (u64, u64)>,
 }
@@ -54,7 +61,7 @@ pub(crate) struct Store {
     reads: VecDeque<(RequestId, StoreOp)>,
     outcomes: VecDeque<(RequestId, StoreOutcome)>,
     /// Keys whose commit was made while the host was told that it may not have been.
-    unsure: BTreeSet<String>,
+    unsure: BTreeSet<ScopedKey>,
     /// Events of such commits: nobody is told of them.
     pub(crate) untold: BTreeSet<Cursor>,
 }
@@ -190,7 +197,7 @@ impl Store {
     }
 
     fn state_of(&self, key: &KeyUse) -> KeyState {
-        match self.durable.keys.get(&key.key) {
+        match self.durable.keys.get(&scoped(key)) {
             None => KeyState::Vacant,
             Some((stored, reply)) if stored == key => KeyState::Stored(reply.clone()),
             Some(_) => KeyState::OtherPayload,
@@ -260,8 +267,8 @@ impl Store {
                 let numbers = numbers(&mutation);
                 let data = Json::parse(&numbers[0].to_string()).unwrap();
                 if let Some(key) = key {
-                    *self.durable.done.entry(key.key.clone()).or_default() += 1;
-                    self.durable.keys.insert(key.key.clone(), (key, data.clone()));
+                    *self.durable.done.entry(scoped(&key)).or_default() += 1;
+                    self.durable.keys.insert(scoped(&key), (key, data.clone()));
                 }
                 let names: Vec<String> = numbers.iter().map(|n| format!("Log.{n}")).collect();
                 self.durable.changes.extend(numbers);
@@ -280,9 +287,7 @@ impl Store {
                 if let Some((key, _)) = &key
                     && self.state_of(key) != KeyState::Vacant
                 {
-                    let by_accident = self.unsure.contains(&key.key) || key.to == "layer1";
-                    let others = self.durable.keys[&key.key].0.to == "layer1";
-                    if !by_accident && !others {
+                    if !self.unsure.contains(&scoped(key)) {
                         return Err(format!("the work of {} is committed twice", key.key));
                     }
                     return Ok(Some(StoreOutcome::Key(self.state_of(key))));
@@ -300,10 +305,10 @@ impl Store {
                 }
                 if let Some((key, reply)) = key {
                     if mood == Mood::Unsure {
-                        self.unsure.insert(key.key.clone());
+                        self.unsure.insert(scoped(&key));
                     }
-                    *self.durable.done.entry(key.key.clone()).or_default() += 1;
-                    self.durable.keys.insert(key.key.clone(), (key, reply));
+                    *self.durable.done.entry(scoped(&key)).or_default() += 1;
+                    self.durable.keys.insert(scoped(&key), (key, reply));
                 }
                 if let Some((module, cursor)) = advance {
                     self.advance(module.as_str(), cursor);

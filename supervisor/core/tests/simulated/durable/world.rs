@@ -1,7 +1,7 @@
 //! A core, its modules, its callers and a store, and what must hold whatever becomes of them. Unlike
 //! the world of scripts it also lets the host itself die and come back on the same store.
 
-use super::store::{Mood, Store, counter_read, number, numbers};
+use super::store::{Mood, ScopedKey, Store, counter_read, number, numbers};
 use bulkhead_core::{
     Action, Caller, ClientId, Control, Core, Cursor, Evidence, HostSettings, ModuleRules, ModuleSpec, Recipient,
     RequestId, RunId, StoreOp, StoreOutcome, Time, UnitId,
@@ -60,7 +60,7 @@ pub(super) struct Asked {
     failed: bool,
     /// By when it must be answered.
     by: Time,
-    key: Option<String>,
+    key: Option<ScopedKey>,
     what: What,
 }
 
@@ -247,7 +247,14 @@ impl World {
             }
         }
         if let Some(id) = id {
-            let asked = Asked { open: true, failed: false, by: self.now + patience, key: request.key.clone(), what };
+            let key = request.key.clone().map(|key| {
+                let caller = match caller {
+                    Caller::Client(_) => None,
+                    Caller::Run(run) => Some(ModuleName::new(self.processes[&run].module).expect("one of them")),
+                };
+                (caller, request.to.clone().unwrap_or_else(|| "layer1".into()), key)
+            });
+            let asked = Asked { open: true, failed: false, by: self.now + patience, key, what };
             self.asked.insert(Recipient { caller, id }, asked);
         }
         self.refused = false;
@@ -623,12 +630,12 @@ impl World {
     }
 
     /// A success is the success of something that is stored, whole.
-    fn work_done(&self, key: &Option<String>, data: &Json) -> Verdict {
+    fn work_done(&self, key: &Option<ScopedKey>, data: &Json) -> Verdict {
         let success: u64 = data.read().unwrap();
         if let Some(key) = key {
             let stored = self.store.durable.keys.get(key).map(|(_, reply)| reply);
             if stored != Some(data) {
-                return Err(format!("{key} is answered with {data:?}, stored is {stored:?}"));
+                return Err(format!("{key:?} is answered with {data:?}, stored is {stored:?}"));
             }
         }
         let Some(attempt) = self.successes.get(&success) else {
@@ -645,7 +652,7 @@ impl World {
     pub(super) fn judge_store(&self) -> Verdict {
         let durable = &self.store.durable;
         if let Some((key, count)) = durable.done.iter().find(|(_, count)| **count > 1) {
-            return Err(format!("the work of {key} was done {count} times"));
+            return Err(format!("the work of {key:?} was done {count} times"));
         }
         for (id, attempt) in &self.attempts {
             let there = attempt.changes.iter().filter(|change| durable.changes.contains(change)).count();
