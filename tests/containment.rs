@@ -1,7 +1,8 @@
 //! No process of a module outlives its stop, its crash, or the end of the host, however far it ran:
 //! as root and as an ordinary user, with control groups where they may be used and without.
 
-use bulkhead_tests::{Caller, World, copy_program, is_alive, is_root, kill, wait_until_gone};
+use bulkhead_protocol::{Delivery, ErrorCode};
+use bulkhead_tests::{Caller, World, copy_program, is_alive, is_root, kill, until, wait_until_gone};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -137,6 +138,40 @@ fn a_module_that_dies_of_its_guardians_death_is_not_said_to_have_crashed() {
         assert!(status["last_exit"].to_string().contains("the guardian process ended"), "{status:#}");
         world.stop();
     }
+}
+
+/// Whether a process stands still by a signal.
+fn is_stopped(pid: i64) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+}
+
+#[test]
+fn what_modules_had_answered_before_the_guardians_death_is_delivered() {
+    let mut world = World::new();
+    world.module("bad", "misbehave", "[limits]\nwindow = 1000").start();
+    let mut client = world.client();
+    client.wait_ready("bad");
+    let (guardian, module) = (client.guardian_pid(), client.pid("bad"));
+    // All of it lies in the channel of the module, which answers while the host stands still.
+    kill(module, Signal::SIGSTOP);
+    let echoes: Vec<u64> = (0..100).map(|n| client.send_command("bad", "echo", json!(n))).collect();
+    let last = client.send_command("bad", "stop_self", json!({}));
+    client.until_status("bad", "all is sent", |status| status["in_flight"] == 101);
+    world.host().signal(Signal::SIGSTOP);
+    kill(module, Signal::SIGCONT);
+    until("the module has answered", || is_stopped(module).then_some(()));
+    kill(guardian, Signal::SIGKILL);
+    wait_until_gone(&[guardian, module]);
+    world.host().signal(Signal::SIGCONT);
+    for (n, id) in echoes.into_iter().enumerate() {
+        assert_eq!(client.answer(id).unwrap_or_else(|failure| panic!("{n}: {failure:?}")), n);
+    }
+    let failure = client.answer(last).unwrap_err();
+    assert_eq!((failure.code, failure.delivery), (ErrorCode::ModuleCrashed, Some(Delivery::Started)));
+    client.wait_ready("bad");
+    assert_eq!(client.status("bad")["restarts"], 0);
+    world.stop();
 }
 
 #[test]

@@ -92,6 +92,8 @@ pub enum Fault {
     Lack,
     /// Something of the host's own, such as a program, is not there or cannot be used.
     HostPart,
+    /// Something that the host makes for this module alone, such as its data folder, is not there or cannot be used.
+    OwnPart,
 }
 
 /// Guardian to host.

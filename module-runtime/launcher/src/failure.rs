@@ -50,7 +50,10 @@ impl Failure {
         };
         let fault = match stage {
             Stage::Session | Stage::Descriptors | Stage::Limits => Fault::Lack,
-            Stage::Data => Fault::HostPart,
+            Stage::Data => Fault::OwnPart,
+            // What the module itself asks for is too much, whoever's the program is.
+            Stage::Exec if errno == libc::E2BIG => Fault::Lasting,
+            Stage::Exec if errno == libc::ENOMEM && spawn.memory_is_limited => Fault::Passing,
             Stage::Exec if spawn.is_host_program => Fault::HostPart,
             Stage::Directory | Stage::Exec if is_lack(errno, spawn.memory_is_limited) => Fault::Lack,
             Stage::Directory | Stage::Exec if may_pass(errno) => Fault::Passing,
@@ -238,6 +241,17 @@ mod tests {
             assert_eq!(failed(Stage::Exec, errno, true, false), Fault::HostPart);
         }
         assert_eq!(failed(Stage::Directory, libc::ENOENT, true, false), Fault::Lasting);
+    }
+
+    #[test]
+    fn what_one_module_asks_for_is_no_lack_of_others_that_use_the_same_program() {
+        for is_host_program in [true, false] {
+            assert_eq!(failed(Stage::Exec, libc::E2BIG, is_host_program, false), Fault::Lasting);
+            assert_eq!(failed(Stage::Exec, libc::ENOMEM, is_host_program, true), Fault::Passing, "its own limit");
+            for errno in [libc::EACCES, libc::ENOSPC, libc::ENOTDIR] {
+                assert_eq!(failed(Stage::Data, errno, is_host_program, false), Fault::OwnPart);
+            }
+        }
     }
 
     #[test]

@@ -62,6 +62,7 @@ impl Core {
                     }
                     SlotState::Vacant(Vacancy::Lacking(lack)) => {
                         assert!(self.lacks.contains(*lack), "it waits for what is there: {slot:?}");
+                        assert!(self.lacks.knows(*lack, (*id, slot.id)), "it is not known to wait: {slot:?}");
                     }
                     SlotState::Vacant(vacancy) => assert_ne!(*vacancy, Vacancy::Ordered, "nobody carries it out"),
                     SlotState::Occupied(run) | SlotState::Clearing { run, .. } => {

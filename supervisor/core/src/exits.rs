@@ -8,6 +8,7 @@ use crate::{
     ending::{self, Cause, Verdict},
     leaving::led_by,
     module::{Desired, ModuleId, Slot, SlotId, SlotState, Vacancy},
+    pending::RequestId,
     restart::{Decision, Policy, Why},
     run::{Phase, Role},
     time::Time,
@@ -25,12 +26,14 @@ const STOP_REMARKS_MAX: usize = 16;
 const NEXT_SPARE_DELAY: Duration = Duration::from_millis(2);
 
 impl Core {
-    /// The guardian is gone, and this process with it. [`Core::handle_gone`] follows when nothing is left of its
-    /// tree either.
-    pub fn handle_lost(&mut self, now: Time, run_id: RunId) {
+    /// The guardian is gone, and this process with it. Everything that it had written must have been handed in
+    /// before; `unsent` are the requests that had not been written to it completely. [`Core::handle_gone`] follows
+    /// when nothing is left of its tree either.
+    pub fn handle_lost(&mut self, now: Time, run_id: RunId, unsent: Vec<RequestId>) {
         if let Some(run) = self.runs.get_mut(&run_id) {
             run.cause.get_or_insert(Cause::GuardianLost);
-            self.handle_exited(now, run_id, Exit::Signal("SIGKILL".into()), Evidence::default());
+            let evidence = Evidence { unsent, ..Evidence::default() };
+            self.handle_exited(now, run_id, Exit::Signal("SIGKILL".into()), evidence);
         }
     }
 
@@ -318,13 +321,13 @@ impl Core {
                     slot.restart.clear();
                     self.try_start(now, run.module, run.slot);
                 }
-                Vacancy::Lacking(lack) if !self.lacks.contains(lack) => self.try_start(now, run.module, run.slot),
+                Vacancy::Lacking(lack) if self.lacks.contains(lack) => self.await_lack(lack, (run.module, run.slot)),
+                Vacancy::Lacking(_) => self.try_start(now, run.module, run.slot),
                 Vacancy::Stopped
                 | Vacancy::Finished(_)
                 | Vacancy::Failed(_)
                 | Vacancy::GaveUp(_)
                 | Vacancy::InLine(_)
-                | Vacancy::Lacking(_)
                 | Vacancy::NoRoom(_)
                 | Vacancy::Requires(_) => {}
             }

@@ -1,6 +1,7 @@
 //! What the host itself lacks to start processes: its guardian, descriptors, memory, a program of its own.
 //! That is no module's failure. Nothing is counted for it, no delay grows by it, and what waits for it is
-//! started as soon as it is there again. Where that cannot be told, one start tries it for all.
+//! started as soon as it is there again. Where that cannot be told, one start tries it for all, each time
+//! another's; what only one module needs is tried for that module alone.
 //!
 //! How a guardian that keeps ending is started again is decided here too. What is lacking is found out by
 //! the daemon.
@@ -10,20 +11,36 @@ use crate::{
     core::Core,
     ending::Verdict,
     module::{ModuleId, SlotId, SlotState, Vacancy},
+    steps,
     time::Time,
     timers::Timer,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Bound,
+    time::Duration,
+};
 
 /// First and longest wait between two tries at something that cannot be told to be there again.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MAX: Duration = Duration::from_millis(500);
 
+/// Where so many modules lack something each that their tries would keep the host busy, the longest wait is so
+/// long for each of them.
+const RETRY_EACH: Duration = Duration::from_millis(5);
+
+/// What one module lacked is there: so many of those that lack something alike are tried at once, as the cause
+/// may be the same. Each of those that succeed does likewise.
+const HASTENED: usize = 4;
+
+/// Places in a line before those are left out that do not wait any more.
+const LINE_PURGE_MIN: usize = 64;
+
 /// Longest reason that is kept.
 const REASON_BYTES_MAX: usize = 4096;
 
 /// What is lacking.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
     /// The guardian, which starts every process. Its return is told by [`Core::handle_able`].
     Guardian,
@@ -31,17 +48,12 @@ pub enum Need {
     Resources,
     /// Something of the host's own that not every module needs, told by what is said of it.
     Part(String),
-}
-
-impl Need {
-    /// Whether nothing can be started without it.
-    fn is_for_all(&self) -> bool {
-        matches!(self, Need::Guardian | Need::Resources)
-    }
+    /// Something that the host makes for one module alone, as its data folder.
+    Own,
 }
 
 /// The core's number for one thing that is lacking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LackId(u32);
 
 /// What one thing that is lacking waits for.
@@ -57,31 +69,77 @@ enum Retry {
     By(RunId),
 }
 
+/// What is lacking, and for which module where it is that module's alone.
+type Key = (Need, Option<ModuleId>);
+
 #[derive(Debug)]
 struct Lack {
-    need: Need,
+    key: Key,
     reason: String,
     retry: Retry,
     /// How long the next wait is.
     delay: Duration,
+    line: Line,
+}
+
+/// Who waits for one thing, in the order in which they try it. Who waits no more is left out when its turn
+/// comes.
+#[derive(Debug, Default)]
+struct Line {
+    order: VecDeque<(ModuleId, SlotId)>,
+    known: BTreeSet<(ModuleId, SlotId)>,
+    /// So many may be known before those that wait no more are left out.
+    purge_at: usize,
+}
+
+impl Line {
+    fn join(&mut self, who: (ModuleId, SlotId)) {
+        if self.known.insert(who) {
+            self.order.push_back(who);
+        }
+    }
+
+    fn next(&mut self) -> Option<(ModuleId, SlotId)> {
+        let who = self.order.pop_front()?;
+        self.known.remove(&who);
+        Some(who)
+    }
 }
 
 /// All that is lacking now.
 #[derive(Debug, Default)]
 pub(crate) struct Lacks {
     by_id: BTreeMap<LackId, Lack>,
+    by_key: BTreeMap<Key, LackId>,
+    /// What only one module needs, each.
+    own: BTreeSet<LackId>,
+    /// The last of them that was tried because another was there again.
+    hastened: LackId,
+    /// What the next start tries, and what starts try.
+    due: Option<LackId>,
+    tried: BTreeMap<RunId, LackId>,
     next: u32,
 }
 
 impl Lacks {
-    fn find(&self, need: &Need) -> Option<LackId> {
-        self.by_id.iter().find(|(_, lack)| lack.need == *need).map(|(id, _)| *id)
+    fn find(&self, need: &Need, module: Option<ModuleId>) -> Option<LackId> {
+        let module = module.filter(|_| *need == Need::Own);
+        self.by_key.get(&(need.clone(), module)).copied()
     }
 
     /// What keeps every start from being tried.
     pub(crate) fn of_all(&self) -> Option<LackId> {
-        let blocks = |lack: &Lack| lack.need.is_for_all() && lack.retry != Retry::Due;
-        self.by_id.iter().find(|(_, lack)| blocks(lack)).map(|(id, _)| *id)
+        if self.by_id.is_empty() {
+            return None;
+        }
+        let found = [Need::Guardian, Need::Resources].into_iter().filter_map(|need| self.find(&need, None));
+        found.filter(|id| self.by_id[id].retry != Retry::Due).min()
+    }
+
+    /// How long a thing is waited for at most.
+    fn delay_max(&self, id: LackId) -> Duration {
+        let alike = if self.own.contains(&id) { u32::try_from(self.own.len()).unwrap_or(u32::MAX) } else { 0 };
+        RETRY_MAX.max(RETRY_EACH.saturating_mul(alike))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -95,10 +153,10 @@ impl Lacks {
     /// Why something waits for it, and what it waits for.
     pub(crate) fn describe(&self, id: LackId) -> (String, String) {
         let Some(lack) = self.by_id.get(&id) else { return (String::new(), "at once".into()) };
-        let then = match &lack.need {
+        let then = match &lack.key.0 {
             Need::Guardian => "as soon as there is a guardian",
             Need::Resources => "as soon as the system has what is lacking",
-            Need::Part(_) => "as soon as that is mended",
+            Need::Part(_) | Need::Own => "as soon as that is mended",
         };
         (format!("the host cannot start it: {}", lack.reason), then.into())
     }
@@ -108,35 +166,45 @@ impl Lacks {
         let mut timers = 0;
         for (id, lack) in &self.by_id {
             assert_ne!(lack.retry, Retry::Due, "nobody tries it: {lack:?}");
+            assert_eq!(self.by_key.get(&lack.key), Some(id), "{lack:?}");
+            assert_eq!(self.own.contains(id), lack.key.0 == Need::Own, "{lack:?}");
+            let by = self.tried.iter().find(|(_, tried)| *tried == id).map(|(run, _)| Retry::By(*run));
+            assert!(by.is_none_or(|by| by == lack.retry), "{by:?}, {lack:?}");
             if let Retry::At(at) = lack.retry {
                 assert!(contains(at, Timer::Lack(*id)), "no timer: {lack:?}");
                 timers += 1;
             }
         }
+        assert_eq!((self.by_key.len(), self.due), (self.by_id.len(), None));
+        assert!(self.tried.values().all(|id| self.by_id.contains_key(id)), "{:?}", self.tried);
         timers
+    }
+
+    /// Whether a place is in the line for a thing. For tests.
+    pub(crate) fn knows(&self, id: LackId, who: (ModuleId, SlotId)) -> bool {
+        self.by_id.get(&id).is_some_and(|lack| lack.line.known.contains(&who))
     }
 }
 
 impl Core {
     /// The host lacks something from now on, until [`Core::handle_able`] says otherwise.
     pub fn handle_lack(&mut self, need: Need, reason: &str) {
-        self.note_lack(need, reason, Retry::Told);
+        self.note_lack((need, None), reason, Retry::Told);
     }
 
     /// What was lacking is there: whatever waits for it is started.
     pub fn handle_able(&mut self, now: Time, need: &Need) {
-        if let Some(id) = self.lacks.find(need) {
+        if let Some(id) = self.lacks.find(need, None) {
             self.lack_ended(now, id);
         }
     }
 
     /// A process could not be started, and that is not its module's fault. Returns whether that is news.
     pub fn handle_start_refused(&mut self, now: Time, run_id: RunId, need: Need, reason: &str) -> bool {
-        if !self.runs.contains_key(&run_id) {
-            return false;
-        }
-        let is_new = self.lacks.find(&need).is_none();
-        let id = self.note_lack(need, reason, Retry::At(now + RETRY_FIRST));
+        let Some(run) = self.runs.get(&run_id) else { return false };
+        let module = Some(run.module).filter(|_| need == Need::Own);
+        let is_new = self.lacks.find(&need, module).is_none();
+        let id = self.note_lack((need, module), reason, Retry::At(now + RETRY_FIRST));
         if is_new {
             self.timers.set(now + RETRY_FIRST, Timer::Lack(id));
         }
@@ -149,16 +217,42 @@ impl Core {
         is_new
     }
 
-    fn note_lack(&mut self, need: Need, reason: &str, retry: Retry) -> LackId {
+    fn note_lack(&mut self, key: Key, reason: &str, retry: Retry) -> LackId {
         let reason = reason[..reason.floor_char_boundary(REASON_BYTES_MAX)].to_owned();
-        if let Some(id) = self.lacks.find(&need) {
+        if let Some(id) = self.lacks.find(&key.0, key.1) {
             self.lacks.by_id.get_mut(&id).expect("it was found").reason = reason;
             return id;
         }
         let id = LackId(self.lacks.next);
         self.lacks.next = self.lacks.next.wrapping_add(1);
-        self.lacks.by_id.insert(id, Lack { need, reason, retry, delay: RETRY_FIRST * 2 });
+        if key.0 == Need::Own {
+            self.lacks.own.insert(id);
+        }
+        self.lacks.by_key.insert(key.clone(), id);
+        let line = Line { purge_at: LINE_PURGE_MIN, ..Line::default() };
+        self.lacks.by_id.insert(id, Lack { key, reason, retry, delay: RETRY_FIRST * 2, line });
         id
+    }
+
+    /// A vacant place waits for what is lacking.
+    pub(crate) fn await_lack(&mut self, id: LackId, who: (ModuleId, SlotId)) {
+        let Some(lack) = self.lacks.by_id.get_mut(&id) else { return };
+        lack.line.join(who);
+        if lack.line.known.len() > lack.line.purge_at {
+            let mut line = std::mem::take(&mut lack.line);
+            line.order.retain(|who| self.lacks_this(id, *who));
+            line.known = line.order.iter().copied().collect();
+            line.purge_at = LINE_PURGE_MIN.max(2 * line.known.len());
+            self.lacks.by_id.get_mut(&id).expect("it was there above").line = line;
+        }
+    }
+
+    /// Whether a place waits for this, and for nothing else.
+    fn lacks_this(&self, id: LackId, (module, slot): (ModuleId, SlotId)) -> bool {
+        steps::count(1);
+        let slots = self.modules.get(&module).into_iter().flat_map(|module| &module.slots);
+        let lacking = SlotState::Vacant(Vacancy::Lacking(id));
+        slots.filter(|it| it.id == slot).any(|it| it.state == lacking)
     }
 
     /// One of those that wait for it tries whether it is there again.
@@ -170,9 +264,11 @@ impl Core {
             return self.timers.set(now + RETRY_FIRST, Timer::Lack(id));
         }
         lack.retry = Retry::Due;
-        let waiting = self.waiting_for(id);
-        for (module, slot) in waiting {
-            self.start_now(now, module, slot);
+        self.lacks.due = Some(id);
+        while let Some(who) = self.lacks.by_id.get_mut(&id).and_then(|lack| lack.line.next()) {
+            if self.lacks_this(id, who) {
+                self.start_now(now, who.0, who.1);
+            }
             match self.lacks.by_id.get(&id) {
                 Some(Lack { retry: Retry::Due, .. }) => {}
                 Some(_) | None => return,
@@ -184,40 +280,62 @@ impl Core {
 
     /// A start is ordered: it tries what is due to be tried.
     pub(crate) fn tries_lacks(&mut self, run_id: RunId) {
-        for lack in self.lacks.by_id.values_mut().filter(|lack| lack.retry == Retry::Due) {
+        if let Some(id) = self.lacks.due.take()
+            && let Some(lack) = self.lacks.by_id.get_mut(&id)
+        {
             lack.retry = Retry::By(run_id);
+            self.lacks.tried.insert(run_id, id);
         }
     }
 
     /// A start that tried what is lacking has come to something: it is there, unless it was lost again.
     pub(crate) fn tried_lacks(&mut self, now: Time, run_id: RunId, lost: bool) {
-        let tried = |lack: &Lack| lack.retry == Retry::By(run_id);
-        let Some(id) = self.lacks.by_id.iter().find(|(_, lack)| tried(lack)).map(|(id, _)| *id) else { return };
+        let Some(id) = self.lacks.tried.remove(&run_id) else { return };
         if !lost {
-            return self.lack_ended(now, id);
+            self.lack_ended(now, id);
+            return self.hasten(now);
         }
-        let lack = self.lacks.by_id.get_mut(&id).expect("it was found");
+        let delay_max = self.lacks.delay_max(id);
+        let Some(lack) = self.lacks.by_id.get_mut(&id) else { return };
         let at = now + lack.delay;
         lack.retry = Retry::At(at);
-        lack.delay = (lack.delay * 2).min(RETRY_MAX);
+        lack.delay = (lack.delay * 2).min(delay_max);
         self.timers.set(at, Timer::Lack(id));
     }
 
-    fn lack_ended(&mut self, now: Time, id: LackId) {
-        let waiting = self.waiting_for(id);
-        let Some(lack) = self.lacks.by_id.remove(&id) else { return };
-        if let Retry::At(at) = lack.retry {
-            self.timers.clear(at, Timer::Lack(id));
-        }
-        for (module, slot) in waiting {
-            self.try_start(now, module, slot);
+    /// Something is there again: what single modules lack may be as well.
+    fn hasten(&mut self, now: Time) {
+        let own = &self.lacks.own;
+        let behind = own.range((Bound::Excluded(self.lacks.hastened), Bound::Unbounded));
+        let next: Vec<LackId> = behind.chain(own.range(..=self.lacks.hastened)).take(HASTENED).copied().collect();
+        for id in next {
+            self.lacks.hastened = id;
+            let lack = self.lacks.by_id.get_mut(&id).expect("it is among those that are lacking");
+            if let Retry::At(at) = lack.retry
+                && at > now
+            {
+                self.timers.clear(at, Timer::Lack(id));
+                lack.retry = Retry::At(now);
+                self.timers.set(now, Timer::Lack(id));
+            }
         }
     }
 
-    fn waiting_for(&self, id: LackId) -> Vec<(ModuleId, SlotId)> {
-        let lacking = SlotState::Vacant(Vacancy::Lacking(id));
-        let slots = self.modules.iter().flat_map(|(module, it)| it.slots.iter().map(move |slot| (*module, slot)));
-        slots.filter(|(_, slot)| slot.state == lacking).map(|(module, slot)| (module, slot.id)).collect()
+    fn lack_ended(&mut self, now: Time, id: LackId) {
+        let Some(mut lack) = self.lacks.by_id.remove(&id) else { return };
+        self.lacks.by_key.remove(&lack.key);
+        self.lacks.own.remove(&id);
+        self.lacks.due.take_if(|due| *due == id);
+        match lack.retry {
+            Retry::At(at) => self.timers.clear(at, Timer::Lack(id)),
+            Retry::By(run) => _ = self.lacks.tried.remove(&run),
+            Retry::Told | Retry::Due => {}
+        }
+        while let Some(who) = lack.line.next() {
+            if self.lacks_this(id, who) {
+                self.try_start(now, who.0, who.1);
+            }
+        }
     }
 }
 

@@ -148,7 +148,11 @@ impl Core {
         };
         let slot = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)).expect("it was there above");
         slot.required_seen = missing.unwrap_or(0);
+        let lacking = if let Vacancy::Lacking(lack) = vacancy { Some(lack) } else { None };
         slot.state = SlotState::Vacant(vacancy);
+        if let Some(lack) = lacking {
+            self.await_lack(lack, (id, slot_id));
+        }
         self.tell_in_vain(id);
         false
     }

@@ -3,8 +3,8 @@
 
 use crate::{line::Line, play::Player};
 use bulkhead_core::{
-    Action, Caller, ClientId, Condition, Core, Evidence, HostSettings, ModuleSpec, Recipient, RequestId, RunId, Time,
-    steps_taken,
+    Action, Caller, ClientId, Condition, Core, Evidence, HostSettings, ModuleSpec, Need, Recipient, RequestId, RunId,
+    Time, steps_taken,
 };
 use bulkhead_protocol::{Exit, Json, ModuleName, Pattern, Request, RequestType, Response, Status};
 use std::{collections::BTreeMap, time::Duration};
@@ -284,7 +284,7 @@ fn crashes_of_all_cost_as_much_as_there_are_modules() {
     };
     let the_guardian_is_lost: Step = |_, host| {
         for run in host.core.run_ids() {
-            host.core.handle_lost(host.now, run);
+            host.core.handle_lost(host.now, run, Vec::new());
         }
         host.now = host.now + Duration::from_secs(5);
         host.run();
@@ -293,6 +293,41 @@ fn crashes_of_all_cost_as_much_as_there_are_modules() {
         let steps = [("crashes", crashes), ("the guardian is lost", the_guardian_is_lost)];
         check_each(what, |size| Host::with(size, shape), steps);
     }
+}
+
+#[test]
+fn what_the_host_lacks_costs_as_much_as_there_are_modules() {
+    /// The host lacks this for every start, `rounds` times for each module, and then no more.
+    fn lacking(need: &Need, rounds: u32, size: u32, host: &mut Host) {
+        for number in 0..size {
+            host.core.add_module(host.now, made(number, size, 1, ALONE), true).unwrap();
+        }
+        let mut refusals = rounds * size;
+        while host.core.view(host.now, &name(size - 1)).unwrap().state.name() != "ready" {
+            while let Some(action) = host.core.poll_action() {
+                match action {
+                    Action::Spawn { run, .. } if refusals > 0 => {
+                        refusals -= 1;
+                        host.init.remove(&run);
+                        host.core.handle_start_refused(host.now, run, need.clone(), "it is not there");
+                    }
+                    Action::Spawn { run, .. } => host.core.handle_spawned(host.now, run, 1),
+                    Action::SendControl { run, id, .. } => _ = host.init.insert(run, id),
+                    _ => {}
+                }
+            }
+            while refusals == 0 && !host.init.is_empty() {
+                host.run();
+            }
+            host.init.clear();
+            let Some(due) = host.core.poll_timeout() else { continue };
+            host.now = host.now.max(due);
+            host.core.handle_timeout(host.now);
+        }
+        assert_eq!(refusals, 0);
+    }
+    check("each of its own", |_| Host::new(), |size, host| lacking(&Need::Own, 2, size, host));
+    check("all the same part", |_| Host::new(), |size, host| lacking(&Need::Part("it".into()), 1, size, host));
 }
 
 #[test]

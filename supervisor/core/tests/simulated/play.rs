@@ -266,7 +266,8 @@ impl Player {
             }
             "gone" => self.core.handle_gone(now, run),
             "lost" => {
-                self.core.handle_lost(now, run);
+                let unsent = line.list("unsent").iter().filter_map(|label| self.sent(run, label)).collect();
+                self.core.handle_lost(now, run, unsent);
                 self.core.handle_gone(now, run);
             }
             "closed" => self.core.handle_channel_closed(now, run),
@@ -347,6 +348,7 @@ fn need(text: &str) -> Need {
     match text {
         "guardian" => Need::Guardian,
         "resources" => Need::Resources,
+        "own" => Need::Own,
         part => Need::Part(part.to_owned()),
     }
 }

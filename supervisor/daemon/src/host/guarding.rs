@@ -152,17 +152,19 @@ impl Host {
                     Fault::Passing => self.core.handle_spawn_failed(self.now, run, false, &message),
                     Fault::Lack => self.start_refused(run, Need::Resources, &message),
                     Fault::HostPart => self.start_refused(run, Need::Part(message.clone()), &message),
+                    Fault::OwnPart => self.start_refused(run, Need::Own, &message),
                 }
             }
             Report::Exited { run, code, signal, .. } => self.exited(RunId(run), endings::exit(code, signal)),
-            Report::Gone { run, killed } => {
-                let run = RunId(run);
-                // What is known of its end is said first.
-                match self.processes.get_mut(&run).and_then(|process| process.ended.as_mut()) {
-                    Some(ended) => ended.gone = Some(killed),
-                    None => self.gone(run, killed),
-                }
-            }
+            Report::Gone { run, killed } => self.tree_gone(RunId(run), killed),
+        }
+    }
+
+    /// Nothing is left of a process's tree. What is known of its end is said first.
+    fn tree_gone(&mut self, run: RunId, killed: u32) {
+        match self.processes.get_mut(&run).and_then(|process| process.ended.as_mut()) {
+            Some(ended) => _ = ended.gone.get_or_insert(killed),
+            None => self.gone(run, killed),
         }
     }
 
@@ -193,6 +195,25 @@ impl Host {
         if self.processes.get(&run).is_none_or(|process| process.has_exited) {
             return;
         }
+        self.read_all_of(run);
+        let memory_kill = self.memory_kill(run, &exit);
+        let Some(process) = self.processes.get_mut(&run) else { return };
+        process.has_exited = true;
+        let unsent = process.link.unsent_requests();
+        process.ended = Some(Ended { exit, unsent, memory_kill, gone: None });
+        let log_reader = process.log_reader;
+        // Nothing more is sent to it meanwhile, and nothing is expected of it.
+        self.core.handle_leader_ended(self.now, run);
+        let reader = self.logs.reader(log_reader);
+        if reader.has_ended {
+            return self.decide_at_once(run);
+        }
+        reader.drain(run.0);
+        self.flush_logs(log_reader);
+    }
+
+    /// Handles all that a process which has ended left in its channel.
+    fn read_all_of(&mut self, run: RunId) {
         self.is_draining = true;
         self.read_now(run);
         for _ in 0..DRAIN_READS_MAX {
@@ -211,20 +232,6 @@ impl Host {
             }
         }
         self.is_draining = false;
-        let memory_kill = self.memory_kill(run, &exit);
-        let Some(process) = self.processes.get_mut(&run) else { return };
-        process.has_exited = true;
-        let unsent = process.link.unsent_requests();
-        process.ended = Some(Ended { exit, unsent, memory_kill, gone: None });
-        let log_reader = process.log_reader;
-        // Nothing more is sent to it meanwhile, and nothing is expected of it.
-        self.core.handle_leader_ended(self.now, run);
-        let reader = self.logs.reader(log_reader);
-        if reader.has_ended {
-            return self.decide_at_once(run);
-        }
-        reader.drain(run.0);
-        self.flush_logs(log_reader);
     }
 
     /// Whether the kernel's memory killer ended a process.
@@ -265,12 +272,24 @@ impl Host {
             Done::Cleared(how)
         };
         self.core.handle_lack(Need::Guardian, "the guardian ended, and what it left is being cleared");
-        for run in self.core.run_ids() {
-            if let Some(process) = self.processes.get_mut(&run) {
-                process.has_exited = true;
+        let runs = self.core.run_ids();
+        // Nothing is judged before all is read: an answer may be to a call of another that is lost as well.
+        for run in &runs {
+            if self.processes.get(run).is_some_and(|process| !process.has_exited) {
+                self.read_all_of(*run);
             }
-            self.decide_at_once(run);
-            self.core.handle_lost(self.now, run);
+        }
+        for run in runs {
+            let mut unsent = Vec::new();
+            if let Some(process) = self.processes.get_mut(&run) {
+                if process.ended.is_some() {
+                    // It ended before, and that is decided upon when all that it printed is taken in.
+                    continue;
+                }
+                process.has_exited = true;
+                unsent = process.link.unsent_requests();
+            }
+            self.core.handle_lost(self.now, run, unsent);
             self.perform();
         }
         self.table.lend_reserve();
@@ -292,7 +311,7 @@ impl Host {
             self.reap_strangers();
         }
         for run in self.core.run_ids() {
-            self.core.handle_gone(self.now, run);
+            self.tree_gone(run, 0);
             self.perform();
         }
         if self.guardian_due.is_some_and(|due| due <= Instant::now()) {
