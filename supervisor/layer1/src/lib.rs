@@ -24,8 +24,10 @@
 //!   a later commit. At its commit, every entity that it changed must be as it was when it first changed
 //!   it; otherwise [`Outcome::Conflict`], and nothing of it happens. Entities that it only read are not
 //!   compared: `expected_version` is for that. It has at most 10,000 changes and events, and 64 MiB.
-//! - **Ids** that the store makes are UUIDs of version 7 and rise within a process. A caller's own id may
-//!   be any UUID; it is kept in small letters.
+//! - **Ids** that the store makes are UUIDs of version 7, each greater than all that it has made before and
+//!   keeps, and than those that it has imported, also after a restart and when the wall clock was set back.
+//!   Then the time in them is ahead of the clock. A caller's own id may be any UUID; it is kept in small
+//!   letters, and moves the store's nowhere.
 //! - **Versions** count the changes of an entity from 1. The version in the answer to a delete is one more
 //!   than the last. An entity made anew under an old id begins at 1 again, and a unit that changed the old
 //!   one conflicts all the same.
@@ -35,7 +37,8 @@
 //!   was taken meanwhile, nothing is done and the outcome is [`Outcome::Key`]. A refused or failed commit
 //!   leaves its key vacant.
 //! - **Time.** Keys and events are kept for a time of the store's own, its age, which advances with the time
-//!   since boot while the store is open. The wall clock is shown, and decides nothing.
+//!   since boot while the store is open. The wall clock is shown, and decides nothing. No
+//!   entity's `updated_at` is before its `created_at`, or before it was with the last version.
 //!
 //! # Queries
 //! - Order of values: nothing and `null`, numbers, texts by their bytes, `false`, `true`, lists and objects

@@ -3,7 +3,7 @@
 
 use crate::{
     failure::{of_sqlite, with_data},
-    ids::new_id,
+    ids::IdMaker,
     pending::{Author, Key, Stored},
     tables::usage::Quotas,
     unit::{DONE_BYTES_MAX, Done, Mark, Unit, write_done},
@@ -22,6 +22,8 @@ pub(crate) struct World<'a> {
     pub(crate) used: &'a mut dyn FnMut(&Arc<str>) -> rusqlite::Result<i64>,
     /// How many bytes an owner's entities may hold.
     pub(crate) quotas: &'a Quotas,
+    /// What makes new ids.
+    pub(crate) ids: &'a IdMaker,
 }
 
 /// Why a mutation, or another job of the thread that writes, was not done.
@@ -79,7 +81,7 @@ fn run_all(
 ) -> Result<Vec<Done>, NotDone> {
     let mut done = Vec::with_capacity(mutation.operations.len());
     for (index, operation) in mutation.operations.iter().enumerate() {
-        let id = id_of(operation);
+        let id = id_of(operation, author, world.ids);
         let key = (operation.entity.clone(), id);
         // Nothing can stand under an id that was made this moment.
         let new = matches!(operation.change, Change::Create { id: None, .. });
@@ -94,10 +96,10 @@ fn run_all(
 }
 
 /// The id that the operation names, or a new one.
-fn id_of(operation: &Operation) -> EntityId {
+fn id_of(operation: &Operation, author: &Author, ids: &IdMaker) -> EntityId {
     match operation.change {
         Change::Create { id: Some(id), .. } | Change::Update { id, .. } | Change::Delete { id, .. } => id,
-        Change::Create { id: None, .. } => new_id(),
+        Change::Create { id: None, .. } => ids.next(author.now),
     }
 }
 

@@ -30,10 +30,11 @@ pub(crate) struct State {
 /// What stood in the database when the unit first read or touched the entity.
 #[derive(Clone, Debug)]
 pub(crate) struct Base {
+    /// Where it stands, which tells it from one of the same id that was deleted before ([`Rows`]).
+    ///
+    /// [`Rows`]: crate::tables::entities::Rows
     pub(crate) rowid: i64,
     pub(crate) version: u64,
-    /// Tells an entity from one of the same id that was deleted before.
-    pub(crate) created_at: i64,
     pub(crate) owner: Arc<str>,
     pub(crate) bytes: u64,
 }
@@ -52,8 +53,8 @@ pub(crate) struct Pending {
 /// Which state of an entity a unit has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
+    pub(crate) rowid: i64,
     pub(crate) version: u64,
-    pub(crate) created_at: i64,
 }
 
 /// Who changes something, and when.
@@ -68,7 +69,6 @@ impl Base {
         Base {
             rowid: stored.rowid,
             version: stored.state.version,
-            created_at: stored.created_at,
             owner: Arc::clone(&stored.owner),
             bytes: stored.state.data.as_str().len() as u64,
         }
@@ -98,7 +98,7 @@ impl Pending {
     /// the commit is in conflict: what is changed was worked out from a state that is gone.
     pub(crate) fn built_on(mut self, seen: Option<Seen>) -> Pending {
         if let (Some(base), Some(seen)) = (&mut self.base, seen) {
-            (base.version, base.created_at) = (seen.version, seen.created_at);
+            (base.rowid, base.version) = (seen.rowid, seen.version);
         }
         self
     }
@@ -130,7 +130,9 @@ impl Pending {
             Change::Update { patch, expected, .. } => {
                 let now = current(expected)?;
                 let data = now.data.patched(patch).map_err(|fault| fault.inside("data"))?;
-                let now = State { version: now.version + 1, updated_at: author.now, data };
+                // Whatever the wall clock says: nothing was changed before it was made, or before its last change.
+                let updated_at = author.now.max(now.updated_at).max(self.created_at);
+                let now = State { version: now.version + 1, updated_at, data };
                 Ok((Pending { now: Some(now), ..self }, "updated"))
             }
             Change::Delete { expected, .. } => {

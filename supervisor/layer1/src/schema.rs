@@ -78,7 +78,8 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     // 1 to 2: what is kept for a time goes by the age of the store, not by the wall clock, and a key is its
     // caller's, for one target. The age begins here, so that everything is kept for its whole time once more.
     // Keys of before are the clients'; their targets are not known, and an empty one stands for any. Which of
-    // the ids were made by the store is not known either: all of version 7 up to the year 6429 count.
+    // the ids were made by the store is not known either: all of version 7 up to the year 6429 count. Nothing
+    // was changed before it was made, though a clock that had been set back says so.
     "
     CREATE TABLE clock (
         one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -94,6 +95,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
             FROM hex WHERE at <= 12
         )
     INSERT INTO clock SELECT 1, 0, ifnull(max(value), 0) FROM hex;
+    UPDATE entities SET updated_at = created_at WHERE updated_at < created_at;
     ALTER TABLE events ADD COLUMN age INTEGER NOT NULL DEFAULT 0;
     DROP INDEX keys_by_expiry;
     ALTER TABLE keys RENAME TO keys_of_before;

@@ -57,7 +57,7 @@ impl Layer1 {
             let name = format!("layer1-read-{index}");
             readers.push(Builder::new().name(name).spawn(move || reader.work()).map_err(start)?);
         }
-        let writer = Writer::new(Arc::clone(&shared), connection, clock);
+        let writer = Writer::new(Arc::clone(&shared), connection, clock).map_err(fail)?;
         let writer = Builder::new().name("layer1-write".into()).spawn(move || writer.work()).map_err(start)?;
         Ok(Layer1 { shared, readers: Mutex::new(readers), writer: Mutex::new(Some(writer)), _lock: lock })
     }

@@ -146,7 +146,7 @@ fn a_file_of_the_first_version_is_opened_with_everything_in_it() {
         // What its key stands for is not known any more: here is another one.
         let file = Connection::open(folder.database()).unwrap();
         let fingerprint = keyed("kept", "x").fingerprint.bytes();
-        file.execute("INSERT INTO keys VALUES ('made', ?1, '7', 1000, 2000000)", [&fingerprint[..]]).unwrap();
+        file.execute("INSERT INTO keys VALUES ('made', ?1, '7', 1000, 600001000)", [&fingerprint[..]]).unwrap();
     }
     let store = Store::in_folder(folder, |settings| {
         settings.indexes = vec![index("Theory", "status")];

@@ -63,11 +63,11 @@ pub(super) enum Fit {
     Full,
 }
 
-/// The columns of an entity, in the order in which [`entity`] reads them.
-pub(super) const COLUMNS: &str = "e.id, e.version, e.created_at, e.updated_at, e.data";
+/// The columns of an entity, in the order in which [`entity`] reads them, and its row.
+pub(super) const COLUMNS: &str = "e.id, e.version, e.created_at, e.updated_at, e.data, e.rowid";
 
 /// How many columns these are.
-pub(super) const COLUMN_COUNT: usize = 5;
+pub(super) const COLUMN_COUNT: usize = 6;
 
 /// The text of the entity in a row that begins with [`COLUMNS`], without its closing brace.
 pub(super) fn entity(name: &str, row: &Row<'_>) -> rusqlite::Result<String> {

@@ -176,7 +176,7 @@ impl Answering<'_> {
     pub(super) fn note(&self, entity: &EntityName, row: &Row<'_>) -> Result<(), QueryError> {
         let Some(seen) = self.seen else { return Ok(()) };
         let id = EntityId::new(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?).map_err(Failure::from)?;
-        let state = Seen { version: row.get(1)?, created_at: row.get(2)? };
+        let state = Seen { rowid: row.get(5)?, version: row.get(1)? };
         seen.borrow_mut().push(((entity.clone(), id), state));
         Ok(())
     }

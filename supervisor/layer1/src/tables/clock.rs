@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 pub(crate) struct Written {
     /// The age of the store, in microseconds.
     pub(crate) age: i64,
-    /// No id that the store made and keeps has a later time, in milliseconds since 1970.
+    /// No id that the store has made and keeps, or has imported, has a later time, in milliseconds since 1970.
     pub(crate) ids_upto: i64,
 }
 

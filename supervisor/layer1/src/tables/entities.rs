@@ -1,4 +1,7 @@
 //! The table `entities`, and the full-text tables that follow it.
+//!
+//! An entity is told from one that had its id before by its row: a version grows as long as an entity stays in
+//! its row, and a row is given to one entity only. Times tell nothing apart, since the wall clock may be set.
 
 use crate::{
     declarations::{Declarations, insert_words, remove_words},
@@ -7,7 +10,26 @@ use crate::{
     unit::Unit,
 };
 use bulkhead_protocol::layer1::Data;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::cell::Cell;
+
+/// The numbers of new rows, of which none comes twice while the store is open. Units of work, which remember
+/// them, live no longer.
+#[derive(Debug)]
+pub(crate) struct Rows(Cell<i64>);
+
+impl Rows {
+    /// Those behind all that there are.
+    pub(crate) fn behind_all(connection: &Connection) -> rusqlite::Result<Rows> {
+        let last = connection.query_row("SELECT ifnull(max(rowid), 0) FROM entities", [], |row| row.get(0))?;
+        Ok(Rows(Cell::new(last)))
+    }
+
+    fn take(&self) -> i64 {
+        self.0.set(self.0.get() + 1);
+        self.0.get()
+    }
+}
 
 /// What stands in the database under this key.
 pub(crate) fn find(statements: &mut Statements<'_>, key: &Key) -> rusqlite::Result<Option<Stored>> {
@@ -29,22 +51,27 @@ pub(crate) fn changed_since(
     statements: &mut Statements<'_>,
     unit: &Unit,
 ) -> rusqlite::Result<Option<(Key, Option<u64>)>> {
-    let statement = statements.prepare("SELECT version, created_at FROM entities WHERE entity = ?1 AND id = ?2")?;
+    let statement = statements.prepare("SELECT rowid, version FROM entities WHERE entity = ?1 AND id = ?2")?;
     for (key, pending) in unit.in_order() {
-        let found: Option<(u64, i64)> =
+        let found: Option<(i64, u64)> =
             statement.query_row([key.0.as_str(), key.1.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        // One of the same version but of another time was deleted and created anew.
-        if found != pending.base.as_ref().map(|base| (base.version, base.created_at)) {
-            return Ok(Some((key.clone(), found.map(|(version, _)| version))));
+        // One of the same version but in another row was deleted and created anew.
+        if found != pending.base.as_ref().map(|base| (base.rowid, base.version)) {
+            return Ok(Some((key.clone(), found.map(|(_, version)| version))));
         }
     }
     Ok(None)
 }
 
 /// Writes what the unit changes. The unit was found to be up to date in this transaction.
-pub(crate) fn write(statements: &mut Statements<'_>, declarations: &Declarations, unit: &Unit) -> rusqlite::Result<()> {
+pub(crate) fn write(
+    statements: &mut Statements<'_>,
+    declarations: &Declarations,
+    rows: &Rows,
+    unit: &Unit,
+) -> rusqlite::Result<()> {
     for (key, pending) in unit.in_order() {
-        write_one(statements, declarations, key, pending)?;
+        write_one(statements, declarations, rows, key, pending)?;
     }
     Ok(())
 }
@@ -52,6 +79,7 @@ pub(crate) fn write(statements: &mut Statements<'_>, declarations: &Declarations
 fn write_one(
     statements: &mut Statements<'_>,
     declarations: &Declarations,
+    rows: &Rows,
     key: &Key,
     pending: &Pending,
 ) -> rusqlite::Result<()> {
@@ -61,12 +89,14 @@ fn write_one(
     }
     let rowid = match (&pending.base, &pending.now) {
         (None, None) => return Ok(()),
-        (None, Some(now)) => insert(statements, key, pending, now)?,
-        (Some(base), Some(now)) => update(statements, base, pending, now)?,
-        (Some(base), None) => {
-            let statement = statements.prepare("DELETE FROM entities WHERE rowid = ?1")?;
-            return statement.execute([base.rowid]).map(|_| ());
+        (None, Some(now)) => insert(statements, rows, key, pending, now)?,
+        // It was deleted and created anew, or replaced by an import: another entity, in another row.
+        (Some(base), Some(now)) if now.version <= base.version => {
+            delete(statements, base)?;
+            insert(statements, rows, key, pending, now)?
         }
+        (Some(base), Some(now)) => update(statements, base, pending, now)?,
+        (Some(base), None) => return delete(statements, base),
     };
     match (search, &pending.now) {
         (Some(search), Some(now)) => insert_words(statements.connection(), "", search, rowid, now.data.as_str()),
@@ -74,9 +104,16 @@ fn write_one(
     }
 }
 
-fn insert(statements: &mut Statements<'_>, key: &Key, pending: &Pending, now: &State) -> rusqlite::Result<i64> {
-    let sql = "INSERT INTO entities (entity, id, version, created_at, updated_at, owner, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+fn insert(
+    statements: &mut Statements<'_>,
+    rows: &Rows,
+    key: &Key,
+    pending: &Pending,
+    now: &State,
+) -> rusqlite::Result<i64> {
+    let sql = "INSERT INTO entities (rowid, entity, id, version, created_at, updated_at, owner, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     statements.prepare(sql)?.insert(params![
+        rows.take(),
         key.0.as_str(),
         key.1.as_str(),
         now.version,
@@ -85,6 +122,10 @@ fn insert(statements: &mut Statements<'_>, key: &Key, pending: &Pending, now: &S
         &*pending.owner,
         now.data.as_str()
     ])
+}
+
+fn delete(statements: &mut Statements<'_>, base: &Base) -> rusqlite::Result<()> {
+    statements.prepare("DELETE FROM entities WHERE rowid = ?1")?.execute([base.rowid]).map(|_| ())
 }
 
 fn update(statements: &mut Statements<'_>, base: &Base, pending: &Pending, now: &State) -> rusqlite::Result<i64> {

@@ -35,6 +35,7 @@ impl Writer {
                     find: &mut |key| entities::find(statements, key),
                     used: &mut |owner| self.usage.borrow_mut().bytes(connection, owner),
                     quotas: &self.shared.quotas,
+                    ids: &self.shared.ids,
                 };
                 let author = Author { owner: owner.as_str().into(), now: now.wall };
                 let reply = run(unit, mutation, &author, &mut world)?;
@@ -66,7 +67,7 @@ impl Writer {
                 Ok(Outcome::Forgotten(Forgotten { subscription, set_aside }))
             }
             Job::Import { lines, first, existing } => {
-                let (unit, imported) = import::prepare(statements, lines, *first, *existing)??;
+                let (unit, imported) = import::prepare(statements, &self.shared.ids, lines, *first, *existing)??;
                 self.write(statements, &unit, now.age)?;
                 Ok(Outcome::Imported(imported))
             }
@@ -126,7 +127,7 @@ impl Writer {
 
     /// Writes what a unit has changed and emitted, at this age of the store.
     fn write(&self, statements: &mut Statements<'_>, unit: &Unit, age: i64) -> Result<Vec<StoredEvent>, NotDone> {
-        entities::write(statements, &self.shared.declarations, unit)?;
+        entities::write(statements, &self.shared.declarations, &self.rows, unit)?;
         let mut usage = self.usage.borrow_mut();
         for (owner, amount) in unit.held.iter() {
             usage.add(&self.connection, owner, amount)?;

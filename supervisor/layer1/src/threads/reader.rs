@@ -122,6 +122,7 @@ impl Reader {
                     find: &mut |key| entities::find(&mut Statements::new(connection), key),
                     used: &mut |owner| usage::find(connection, owner).map(|held| held.bytes),
                     quotas: &self.shared.quotas,
+                    ids: &self.shared.ids,
                 };
                 let reply = run(unit, mutation, &author, &mut world)?;
                 Ok(Outcome::Mutated { reply, events: Vec::new() })

@@ -5,6 +5,7 @@ use crate::{
     clock::StoreTime,
     declarations::Declarations,
     failure::closing,
+    ids::IdMaker,
     job::Ticket,
     outcome::Outcome,
     settings::Settings,
@@ -23,6 +24,7 @@ use std::{
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) time: StoreTime,
+    pub(crate) ids: IdMaker,
     pub(crate) declarations: Declarations,
     pub(crate) quotas: Quotas,
     queue: Mutex<Queue>,
@@ -48,6 +50,7 @@ impl Shared {
         let queue = Mutex::new(Queue::new(settings.readers, settings.queue_bytes_max));
         Shared {
             time: StoreTime::new(settings.clock.clone(), clock.age),
+            ids: IdMaker::behind(clock.ids_upto),
             settings,
             declarations,
             quotas: Quotas::default(),

@@ -11,6 +11,7 @@ use crate::{
     settings::micros,
     tables::{
         clock::{self, Written},
+        entities::Rows,
         usage::UsageCache,
     },
     unit::Unit,
@@ -27,6 +28,7 @@ pub(crate) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) connection: Connection,
     pub(super) usage: RefCell<UsageCache>,
+    pub(super) rows: Rows,
     /// The unit of whatever mutation is in hand that belongs to none.
     pub(super) own_unit: RefCell<Unit>,
     pub(super) clear_next: Instant,
@@ -39,8 +41,10 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, connection: Connection, clock: Written) -> Writer {
-        Writer {
+    pub(crate) fn new(shared: Arc<Shared>, connection: Connection, clock: Written) -> rusqlite::Result<Writer> {
+        let rows = Rows::behind_all(&connection)?;
+        Ok(Writer {
+            rows,
             shared,
             connection,
             usage: RefCell::default(),
@@ -50,7 +54,7 @@ impl Writer {
             clock_written: Cell::new(clock),
             has_set_aside: Cell::new(true),
             pace: Pace::default(),
-        }
+        })
     }
 
     /// Works until the store closes and everything that waits is written, and carries the log over into
@@ -77,18 +81,21 @@ impl Writer {
         Ok(self.connection)
     }
 
-    /// What is to be written of the store's own time, if what is written has fallen behind by more than this.
+    /// What is to be written of the store's own time, if the age that is written has fallen behind by so much,
+    /// or an id was made that is beyond what is written.
     pub(super) fn clock_due(&self, age: i64, after: Duration) -> Option<Written> {
-        let written = self.clock_written.get();
-        (age - written.age >= micros(after)).then_some(Written { age, ..written })
+        /// How far ahead of the ids it is written, so that hardly any commit must write it, in milliseconds.
+        const IDS_AHEAD: i64 = 2000;
+        let (written, upto) = (self.clock_written.get(), self.shared.ids.upto());
+        let is_due = age.saturating_sub(written.age) >= micros(after) || upto > written.ids_upto;
+        is_due.then_some(Written { age, ids_upto: upto + IDS_AHEAD })
     }
 
     /// Writes the store's own time at its end. Where that fails, what was written before holds: the store is
     /// younger then than it could be, and keeps things longer.
     fn write_clock(&mut self) {
-        if let Some(due) = self.clock_due(self.shared.time.now().age, Duration::ZERO)
-            && clock::write(&self.connection, due).is_err()
-        {
+        let written = Written { age: self.shared.time.now().age, ids_upto: self.shared.ids.upto() };
+        if written != self.clock_written.get() && clock::write(&self.connection, written).is_err() {
             self.undo();
         }
     }

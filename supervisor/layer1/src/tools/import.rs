@@ -7,6 +7,7 @@
 use super::{ToolError, Watcher, tell};
 use crate::{
     failure::{refusal, with_data},
+    ids::IdMaker,
     job::{Existing, Job, Ticket},
     outcome::{Imported, Outcome},
     pending::{Pending, State, Stored},
@@ -58,6 +59,7 @@ struct Line<'a> {
 /// Reads the lines and makes a unit of them, which is to be written in the transaction that is open.
 pub(crate) fn prepare(
     statements: &mut Statements<'_>,
+    ids: &IdMaker,
     lines: &[String],
     first: u64,
     existing: Existing,
@@ -75,6 +77,7 @@ pub(crate) fn prepare(
                 &format!("the {} with the id {} stands in another line too", key.0, key.1),
             )));
         }
+        ids.pass_imported(&key.1);
         let Some(stored) = entities::find(statements, &key)? else {
             imported.created += 1;
             unit.set(key, pending);
@@ -114,7 +117,9 @@ fn read(line: &str) -> Result<((EntityName, EntityId), Pending), String> {
         ));
     }
     let created_at = time("created_at", &line.created_at)?;
-    let state = State { version: line.version, updated_at: time("updated_at", &line.updated_at)?, data };
+    // A clock that had been set back may have made it otherwise, before that was minded.
+    let updated_at = time("updated_at", &line.updated_at)?.max(created_at);
+    let state = State { version: line.version, updated_at, data };
     Ok(((entity, id), Pending { base: None, owner: line.owner.as_ref().into(), created_at, now: Some(state) }))
 }
 
