@@ -163,7 +163,7 @@ mod tests {
             .unwrap();
         for id in ids {
             let sql = "INSERT INTO entities (entity, id, version, created_at, updated_at, owner, data)
-                 VALUES ('A', ?1, 1, 1, 1, '', '{}')";
+                 VALUES ('A', ?1, 1, 5, 1, '', '{\"n\":1}')";
             connection.execute(sql, [id]).unwrap();
         }
         connection
@@ -202,6 +202,8 @@ mod tests {
             migrate(&mut connection, MIGRATIONS).unwrap();
             let written = crate::tables::clock::read(&connection).unwrap();
             assert_eq!((written.age, written.ids_upto), (0, upto), "{ids:?}");
+            let sql = "SELECT count(*) FROM entities WHERE updated_at <> 5 OR created_at <> 5";
+            assert_eq!(connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
         }
     }
 }
