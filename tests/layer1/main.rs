@@ -4,6 +4,7 @@
 mod damage;
 mod disks;
 mod events;
+mod gone;
 mod operating;
 mod support;
 mod units;

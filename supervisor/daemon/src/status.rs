@@ -44,6 +44,7 @@ pub(crate) struct StoreStatus {
     pub(crate) log_bytes: u64,
     pub(crate) cursor: u64,
     pub(crate) broken: Option<String>,
+    pub(crate) readable: bool,
     pub(crate) restart_needed: Option<String>,
 }
 

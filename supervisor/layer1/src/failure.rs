@@ -56,6 +56,11 @@ pub(crate) fn over_quota(owner: &str, limit: u64, used: u64, asked: u64) -> Fail
     with_data(refusal(ErrorCode::PermissionDenied, sentence), &data)
 }
 
+/// The files are not those any more that are open.
+pub(crate) fn gone(reason: &str) -> Failure {
+    with_data(refusal(ErrorCode::Internal, reason), &json!({"reason": "database_gone"}))
+}
+
 /// The store is closing, and this was not begun.
 pub(crate) fn closing() -> Failure {
     refusal(ErrorCode::ModuleUnavailable, "the store is closing")

@@ -113,6 +113,7 @@ mod open;
 mod operations;
 pub mod outcome;
 mod pending;
+mod place;
 mod query;
 mod schema;
 mod settings;

@@ -8,8 +8,10 @@
 
 use crate::{
     functions,
-    limits::{CHECKED_AT_OPEN_BYTES_MAX, CHECKPOINT_PAGES, LOG_BYTES_KEPT, READER_CACHE_KIB, WRITER_CACHE_KIB},
+    limits::{CHECKED_AT_OPEN_BYTES_MAX, LOG_BYTES_KEPT, READER_CACHE_KIB, WRITER_CACHE_KIB},
+    place::beside,
     schema::{APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION, migrate},
+    threads::note_checkpoints,
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, limits::Limit};
 use std::{
@@ -67,6 +69,16 @@ pub enum OpenError {
         path: PathBuf,
         /// What it is instead.
         found: String,
+    },
+    /// The name leads to something else than a file.
+    #[error(
+        "{path} is {found} and no file: the log and the lock of a database are found by its own name; put the file itself there, or make the folder around it the link"
+    )]
+    NoFile {
+        /// The database.
+        path: PathBuf,
+        /// What it is instead.
+        found: &'static str,
     },
     /// The file is damaged.
     #[error(
@@ -161,9 +173,7 @@ pub(crate) struct Lock {
 
 /// Takes the lock beside the database at `path`.
 pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let name = PathBuf::from(name);
+    let name = beside(path, ".lock");
     let fail = |error| OpenError::of_io(&name, error);
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&name).map_err(fail)?;
     match file.try_lock() {
@@ -187,9 +197,8 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
 /// Opens the connection that writes, having looked at the file first.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let fail = |error| OpenError::of_sqlite(path, error);
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let has_log = std::fs::metadata(log).is_ok_and(|metadata| metadata.len() > 0);
+    must_be_file(path)?;
+    let has_log = std::fs::metadata(beside(path, "-wal")).is_ok_and(|metadata| metadata.len() > 0);
     let mut connection =
         connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE).map_err(fail)?;
     // A refused file stays as it is, its write-ahead log too; an empty log goes again by itself.
@@ -221,11 +230,28 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// SQLite would follow a link, and keep its log where that leads.
+fn must_be_file(path: &Path) -> Result<(), OpenError> {
+    let kind = match std::fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(OpenError::of_io(path, error)),
+    };
+    let found = match () {
+        () if kind.is_file() => return Ok(()),
+        () if kind.is_symlink() => "a symbolic link",
+        () if kind.is_dir() => "a folder",
+        () => "a device, a pipe or a socket",
+    };
+    Err(OpenError::NoFile { path: path.to_owned(), found })
+}
+
 /// Looks whether the tools can read the file, and changes nothing.
 pub(crate) fn look(path: &Path) -> Result<(), OpenError> {
     if !path.try_exists().map_err(|error| OpenError::of_io(path, error))? {
         return Err(OpenError::Missing { path: path.to_owned() });
     }
+    must_be_file(path)?;
     let connection = open_reader(path).map_err(|error| OpenError::of_sqlite(path, error))?;
     match identify(&connection, path)? {
         0 => Err(OpenError::Missing { path: path.to_owned() }),
@@ -278,7 +304,7 @@ fn configure_writer(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
+    note_checkpoints(connection);
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES_KEPT, |_| Ok(()))?;
     migrate(connection, MIGRATIONS)
 }

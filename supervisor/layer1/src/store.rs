@@ -5,6 +5,7 @@ use crate::{
     job::{Job, Ticket},
     open::{Lock, OpenError, lock, open_reader, open_writer},
     outcome::Outcome,
+    place::Place,
     settings::Settings,
     tables::clock,
     threads::{Shared, queue::Task, reader::Reader, writer::Writer},
@@ -49,15 +50,19 @@ impl Layer1 {
         let shared = Arc::new(Shared::new(settings, declarations, clock, Box::new(wake)));
         let mut parts = Vec::new();
         for _ in 0..count {
-            parts.push(Reader::new(Arc::clone(&shared), open_reader(&path).map_err(fail)?).map_err(fail)?);
+            let connection = open_reader(&path).map_err(fail)?;
+            // What is read for the first time only later would be what stands there then.
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(fail)?;
+            parts.push(Reader::new(Arc::clone(&shared), connection).map_err(fail)?);
         }
+        let place = Place::of(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
         let start = |error| OpenError::Io { path: path.clone(), source: error };
         let mut readers = Vec::new();
         for (index, reader) in parts.into_iter().enumerate() {
             let name = format!("layer1-read-{index}");
             readers.push(Builder::new().name(name).spawn(move || reader.work()).map_err(start)?);
         }
-        let writer = Writer::new(Arc::clone(&shared), connection, clock).map_err(fail)?;
+        let writer = Writer::new(Arc::clone(&shared), connection, clock, place).map_err(fail)?;
         let writer = Builder::new().name("layer1-write".into()).spawn(move || writer.work()).map_err(start)?;
         Ok(Layer1 { shared, readers: Mutex::new(readers), writer: Mutex::new(Some(writer)), _lock: lock })
     }
@@ -96,10 +101,22 @@ impl Layer1 {
         self.shared.quotas.set(owner, quota);
     }
 
-    /// Why nothing more is written, if so: the disk failed, or the database is damaged. It is told to
-    /// every job that would write, too; queries are answered as far as they can be.
+    /// Why nothing more is written, if so: the disk failed, the database is damaged, or its files are not those
+    /// any more that are open. It is told to every job that would write, too. Queries are answered as far as
+    /// they can be, but not from files that have gone. The caller is woken when this changes.
     pub fn broken(&self) -> Option<String> {
         self.shared.broken()
+    }
+
+    /// Whether queries are answered: not if the files are not those any more that are open.
+    pub fn is_readable(&self) -> bool {
+        self.shared.gone().is_none()
+    }
+
+    /// Has it looked at once whether the files are those that are open. Otherwise that is done every second, and
+    /// before a commit if the last look is a twentieth of a second ago.
+    pub fn look(&self) {
+        self.shared.look();
     }
 
     /// How many jobs have an outcome to come, or one that was not taken, and how many bytes they and their

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use std::{
     collections::BTreeMap,
     fs,
+    io::{Seek, Write},
     path::{Path, PathBuf},
 };
 
@@ -116,10 +117,18 @@ fn a_page_that_is_damaged_while_the_store_runs_is_told_and_nothing_more_is_writt
     let mut settings = Settings::new(folder.database());
     settings.readers = 1;
     let layer1 = Layer1::open(settings, || {}).unwrap();
-    // Everything behind the first page, before any of it is in a cache of the thread that reads.
-    let mut bytes = fs::read(folder.database()).unwrap();
-    bytes[4096..].fill(0xa5);
-    fs::write(folder.database(), bytes).unwrap();
+    // When the second of these is done, the thread that writes has looked at its files, and does so again in a second.
+    for _ in 0..2 {
+        layer1.submit(bulkhead_layer1::Ticket(0), bulkhead_layer1::Job::Also(Vec::new()), None).unwrap();
+        layer1.wait();
+    }
+    // Everything behind the first page, before any of it is in a cache of the thread that reads. A disk that does
+    // this notes no time.
+    let mut file = fs::File::options().write(true).open(folder.database()).unwrap();
+    let metadata = file.metadata().unwrap();
+    file.seek(std::io::SeekFrom::Start(4096)).unwrap();
+    file.write_all(&vec![0xa5; metadata.len() as usize - 4096]).unwrap();
+    file.set_modified(metadata.modified().unwrap()).unwrap();
     let job = |payload: &str| bulkhead_layer1::Job::Query {
         unit: None,
         query: bulkhead_protocol::layer1::Query::read(&json(payload)).unwrap(),

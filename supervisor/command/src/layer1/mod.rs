@@ -102,10 +102,21 @@ fn file_of_host(session: &mut Session) -> Result<PathBuf, Halt> {
     #[derive(Deserialize)]
     struct Store {
         file: PathBuf,
+        #[serde(default)]
+        broken: Option<String>,
+        #[serde(default)]
+        readable: Option<bool>,
     }
     let misunderstood = |error| Halt::Failed(format!("the host's status is not understood: {error}"));
     let Status { host } = crate::status::ask(session, None)?.read().map_err(misunderstood)?;
-    Ok(host.layer1.map_or_else(|| host.state_dir.join(FILE), |layer1| layer1.file))
+    match host.layer1 {
+        // What stands there now is not what the host has.
+        Some(Store { readable: Some(false), broken, .. }) => {
+            Err(Halt::Failed(broken.unwrap_or_else(|| "the host cannot read its data store".into())))
+        }
+        Some(layer1) => Ok(layer1.file),
+        None => Ok(host.state_dir.join(FILE)),
+    }
 }
 
 /// Why a database is not opened.

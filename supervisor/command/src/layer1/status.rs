@@ -35,6 +35,7 @@ struct Status {
     bytes: u64,
     log_bytes: u64,
     broken: Option<String>,
+    readable: Option<bool>,
     restart_needed: Option<String>,
     events: Events,
     subscriptions: Vec<Subscription>,
@@ -111,9 +112,11 @@ fn render(status: &Status, style: Style, width: Option<usize>) -> String {
     };
     add("file", Some(status.file.clone()));
     add("size", Some(format!("{}, and {} of log", size(status.bytes), size(status.log_bytes))));
-    let Events { oldest, newest } = status.events;
-    add("events", Some(if newest == 0 { "none".into() } else { format!("cursors {oldest} to {newest}") }));
-    add("aside", status.set_aside.line());
+    if status.readable != Some(false) {
+        let Events { oldest, newest } = status.events;
+        add("events", Some(if newest == 0 { "none".into() } else { format!("cursors {oldest} to {newest}") }));
+        add("aside", status.set_aside.line());
+    }
     add("broken", status.broken.clone());
     add("restart", status.restart_needed.clone());
     let mut owners = Table::new([("OWNER", Left), ("ENTITIES", Right), ("DATA", Right)]);

@@ -293,6 +293,10 @@ impl Host {
     pub(super) fn errand_done(&mut self, errand: Errand, outcome: Outcome) {
         let Errand { who, what } = errand;
         let answer = match (what, outcome) {
+            // What can be said without reading is said, with the reason.
+            (What::Overview(overview), Outcome::Failed(_)) if !self.store.is_readable() => {
+                return self.ask_look(who, Asked::Overview(overview));
+            }
             (_, Outcome::Failed(failure)) => Err(failure),
             (What::List { limit }, Outcome::SetAside(list)) => Ok(self.listed(list, limit)),
             (What::Find { id, then }, Outcome::SetAside(list)) => {

@@ -443,6 +443,7 @@ impl Host {
                     Signal::RunsOut => {}
                     Signal::Reload => {
                         self.watch.look();
+                        self.store.look();
                         self.reload_all();
                     }
                     Signal::ReopenLogs => self.log_files.reopen(),

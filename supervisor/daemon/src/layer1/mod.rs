@@ -71,6 +71,8 @@ pub(crate) struct Store {
     last_errand: u64,
     /// How many set-aside events had been dropped when that was told last.
     dropped_told: u64,
+    /// Whether it was told that nothing more is written.
+    broken_told: bool,
     /// How many bytes what it has in hand may hold.
     queue_bytes_max: usize,
     file: PathBuf,
@@ -117,6 +119,7 @@ impl Store {
             newest: Cursor(0),
             last_errand: 0,
             dropped_told: 0,
+            broken_told: false,
             queue_bytes_max: config.layer1.queue_bytes_max,
             file,
             bytes: (0, 0),
@@ -191,8 +194,19 @@ impl Store {
             log_bytes: self.bytes.1,
             cursor: self.newest.0,
             broken: self.layer1.broken(),
+            readable: self.layer1.is_readable(),
             restart_needed,
         }
+    }
+
+    /// Whether anything can be read from it.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.layer1.is_readable()
+    }
+
+    /// Has the store look after its files at once.
+    pub(crate) fn look(&self) {
+        self.layer1.look();
     }
 
     /// The database, and the log beside it.
@@ -229,6 +243,7 @@ impl Store {
             return None;
         }
         self.tell_dropped();
+        self.tell_broken();
         let outcome = self.layer1.poll();
         self.has_outcomes = outcome.is_some();
         let (ticket, outcome) = outcome?;
@@ -245,6 +260,15 @@ impl Store {
     /// How many set-aside events were dropped since the start, since there were too many.
     pub(crate) fn set_aside_dropped(&self) -> u64 {
         self.layer1.set_aside_dropped()
+    }
+
+    fn tell_broken(&mut self) {
+        if !self.broken_told
+            && let Some(reason) = self.layer1.broken()
+        {
+            self.broken_told = true;
+            tracing::error!("data store: {reason}");
+        }
     }
 
     fn tell_dropped(&mut self) {

@@ -58,6 +58,7 @@ impl Writer {
         due.map_or(Ok(()), |due| clock::write(&self.connection, due))?;
         self.connection.execute_batch("COMMIT")?;
         self.clock_written.set(due.unwrap_or(self.clock_written.get()));
+        self.note_checkpoint();
         self.has_set_aside.set(set_aside > 0);
         if set_aside > 0 {
             self.shared.dropped_set_aside(set_aside as u64);

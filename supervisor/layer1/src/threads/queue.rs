@@ -86,6 +86,8 @@ pub(crate) enum Wake {
 #[derive(Default)]
 pub(crate) struct Queue {
     pub(crate) closing: bool,
+    /// The thread that writes is asked to look after its files.
+    pub(crate) look: bool,
     /// Jobs that take no longer than a few rows take.
     quick: VecDeque<Task>,
     /// Jobs that may look at every row.

@@ -7,7 +7,7 @@ use super::{
     watch::{Limits, Watch},
 };
 use crate::{
-    failure::{of_sqlite, refusal},
+    failure::{gone, of_sqlite, refusal},
     job::{Job, Subscriber, UnitId},
     limits::{EVENTS_COUNTED_MAX, EVENTS_SCANNED_MAX, UNITS_BYTES_MAX},
     operations::{World, run},
@@ -83,6 +83,9 @@ impl Reader {
         let limits = Limits { deadline: Some(deadline), cancelled: task.limits.cancelled.clone() };
         if let Some(failure) = limits.passed() {
             return Outcome::Failed(failure);
+        }
+        if let Some(reason) = self.shared.gone() {
+            return Outcome::Failed(gone(&reason));
         }
         self.watch.set(Some(limits));
         let done = catch_unwind(AssertUnwindSafe(|| self.perform(&task.job, unit)));

@@ -16,7 +16,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     wake: Box<dyn Fn() + Send + Sync>,
     /// Why nothing more is written, if so.
     broken: Mutex<Option<String>>,
+    /// The files are not those any more that are open, for which reason nothing is read either.
+    gone: AtomicBool,
     /// How many set-aside events have gone since there were too many.
     set_aside_dropped: AtomicU64,
 }
@@ -61,6 +63,7 @@ impl Shared {
             for_outcomes: Condvar::new(),
             wake,
             broken: Mutex::default(),
+            gone: AtomicBool::new(false),
             set_aside_dropped: AtomicU64::new(0),
         }
     }
@@ -128,8 +131,29 @@ impl Shared {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Nothing more is written. The caller is told to look.
     pub(crate) fn set_broken(&self, reason: String) {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        (self.wake)();
+    }
+
+    /// Nothing more is written, and nothing is read: what is open is not what the next start will find.
+    pub(crate) fn set_gone(&self, reason: String) {
+        // Whoever asked before was told of damage, and may be told what became of the files now.
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        self.gone.store(true, Ordering::Release);
+        (self.wake)();
+    }
+
+    /// Why nothing is read, if so.
+    pub(crate) fn gone(&self) -> Option<String> {
+        self.gone.load(Ordering::Acquire).then(|| self.broken()).flatten()
+    }
+
+    /// Has the thread that writes look after its files at once.
+    pub(crate) fn look(&self) {
+        self.queue().look = true;
+        self.for_writer.notify_one();
     }
 
     /// Takes note that so many set-aside events are gone, and tells the caller to look.

@@ -6,7 +6,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    failure::{breakage, is_full, of_sqlite, refusal, with_data},
+    failure::{breakage, gone, is_full, of_sqlite, refusal, with_data},
     limits::CLOCK_WRITTEN_AFTER,
     operations::NotDone,
     outcome::Outcome,
@@ -14,23 +14,34 @@ use crate::{
     tables::clock,
 };
 use bulkhead_protocol::{ErrorCode, Failure};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
 
 /// Why a transaction was not made.
 enum Undone {
     /// Nothing is written any more.
     Broken(String),
+    /// The files are not those any more that are open.
+    Gone(String),
     /// SQLite refused a part of it.
     Sqlite(rusqlite::Error),
     /// It met a fault of this program.
     Fault,
 }
 
+impl From<rusqlite::Error> for Undone {
+    fn from(error: rusqlite::Error) -> Undone {
+        Undone::Sqlite(error)
+    }
+}
+
 impl Undone {
     /// Whether it is none of one job's own reasons.
     fn concerns_all(&self) -> bool {
         match self {
-            Undone::Broken(_) => true,
+            Undone::Broken(_) | Undone::Gone(_) => true,
             Undone::Sqlite(error) => is_full(error) || breakage(error).is_some(),
             Undone::Fault => false,
         }
@@ -41,6 +52,7 @@ impl Undone {
             Undone::Broken(reason) => {
                 with_data(refusal(ErrorCode::Internal, reason), &serde_json::json!({"reason": "damaged"}))
             }
+            Undone::Gone(reason) => gone(reason),
             Undone::Sqlite(error) => of_sqlite(error),
             Undone::Fault => refusal(ErrorCode::Internal, "the store met a fault of its own; the host's log has it"),
         }
@@ -65,16 +77,20 @@ impl Writer {
     }
 
     /// Does something that makes and ends a transaction.
-    fn attempt<T>(&mut self, transaction: impl FnOnce(&Writer) -> rusqlite::Result<T>) -> Result<T, Undone> {
+    fn attempt<T>(&mut self, transaction: impl FnOnce(&Writer) -> Result<T, Undone>) -> Result<T, Undone> {
+        if let Some(reason) = self.shared.gone() {
+            return Err(Undone::Gone(reason));
+        }
         if let Some(reason) = self.shared.broken() {
             return Err(Undone::Broken(reason));
         }
         let undone = match catch_unwind(AssertUnwindSafe(|| transaction(self))) {
             Ok(Ok(done)) => return Ok(done),
-            Ok(Err(error)) => Undone::Sqlite(error),
+            Ok(Err(undone)) => undone,
             Err(_) => Undone::Fault,
         };
         self.undo();
+        self.save_log();
         if let Undone::Sqlite(error) = &undone
             && let Some(reason) = breakage(error)
         {
@@ -83,7 +99,7 @@ impl Writer {
         Err(undone)
     }
 
-    fn shared_transaction(&self, group: &mut Group) -> rusqlite::Result<Vec<Outcome>> {
+    fn shared_transaction(&self, group: &mut Group) -> Result<Vec<Outcome>, Undone> {
         let mut statements = self.begin()?;
         let mut outcomes = Vec::with_capacity(group.writes.len());
         let mut wait_end = None;
@@ -99,7 +115,7 @@ impl Writer {
         Ok(outcomes)
     }
 
-    fn transaction_of_one(&self, write: &Write) -> rusqlite::Result<Outcome> {
+    fn transaction_of_one(&self, write: &Write) -> Result<Outcome, Undone> {
         let mut statements = self.begin()?;
         let outcome = self.outcome(&mut statements, write)?;
         self.commit_all(statements)?;
@@ -111,12 +127,16 @@ impl Writer {
         Ok(Statements::new(&self.connection))
     }
 
-    fn commit_all(&self, statements: Statements<'_>) -> rusqlite::Result<()> {
+    fn commit_all(&self, statements: Statements<'_>) -> Result<(), Undone> {
         drop(statements);
         self.usage.borrow_mut().write(&self.connection)?;
         let due = self.clock_due(self.age.get(), CLOCK_WRITTEN_AFTER);
         due.map_or(Ok(()), |due| clock::write(&self.connection, due))?;
+        if Instant::now() >= self.look_next.get() {
+            self.look().map_err(Undone::Gone)?;
+        }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
+        self.note_checkpoint();
         self.clock_written.set(due.unwrap_or(self.clock_written.get()));
         Ok(())
     }

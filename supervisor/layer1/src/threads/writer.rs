@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     outcome::Outcome,
+    place::Place,
     settings::micros,
     tables::{
         clock::{self, Written},
@@ -37,11 +38,20 @@ pub(crate) struct Writer {
     pub(super) clock_written: Cell<Written>,
     /// Whether more may be set aside than is to be kept: something was since the last look.
     pub(super) has_set_aside: Cell<bool>,
+    pub(super) place: RefCell<Place>,
+    /// When the files are looked at before a commit.
+    pub(super) look_next: Cell<Instant>,
+    pub(super) has_log_to_save: Cell<bool>,
     pace: Pace,
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, connection: Connection, clock: Written) -> rusqlite::Result<Writer> {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        connection: Connection,
+        clock: Written,
+        place: Place,
+    ) -> rusqlite::Result<Writer> {
         let rows = Rows::behind_all(&connection)?;
         Ok(Writer {
             rows,
@@ -53,6 +63,9 @@ impl Writer {
             age: Cell::new(clock.age),
             clock_written: Cell::new(clock),
             has_set_aside: Cell::new(true),
+            place: RefCell::new(place),
+            look_next: Cell::new(Instant::now()),
+            has_log_to_save: Cell::new(false),
             pace: Pace::default(),
         })
     }
@@ -69,10 +82,15 @@ impl Writer {
                 let outcome = |(write, outcome): (&Write, Outcome)| (write.task.ticket, write.task.bytes, outcome);
                 self.shared.finish(finished.map(outcome));
             }
-            if Instant::now() >= self.clear_next {
+            let is_time = Instant::now() >= self.clear_next;
+            if is_time || group.writes.is_empty() {
+                self.look_between();
+            }
+            if is_time {
                 self.clear();
             }
         }
+        self.look_between();
         if self.shared.broken().is_some() {
             return Ok(self.connection);
         }
@@ -100,13 +118,16 @@ impl Writer {
         }
     }
 
-    /// Waits for something to write, or for the time to clear. `None` is the end.
+    /// Waits for something to write, or for the time to clear or to look. `None` is the end.
     fn next_group(&self) -> Option<Group> {
         let mut queue = self.shared.queue();
         let mut group = Group::default();
         while queue.writes() == 0 {
             if queue.closing && queue.is_quiet() {
                 return None;
+            }
+            if std::mem::take(&mut queue.look) {
+                return Some(group);
             }
             let wait = self.clear_next.saturating_duration_since(Instant::now());
             if wait.is_zero() {

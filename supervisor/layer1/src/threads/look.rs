@@ -1,0 +1,80 @@
+//! The thread that writes looks after its files: before a commit, when nothing is to be done, and when it is
+//! asked. Where they are not those any more that it has open, nothing more is acknowledged, and nothing is read:
+//! the next start would know nothing of it.
+
+use super::writer::Writer;
+use crate::{limits::CHECKPOINT_PAGES, place::Lost};
+use rusqlite::{Connection, config::DbConfig};
+use std::{
+    cell::Cell,
+    ffi::c_int,
+    time::{Duration, Instant},
+};
+
+/// How often it looks at most, while there are commits. A change is acknowledged at most so long after the files
+/// have gone.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+thread_local! {
+    /// Whether a commit of this thread has carried the log over into the database: SQLite calls a function that
+    /// has no place of its own to note it in.
+    static HAS_CARRIED_OVER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has the log carried over into the database as SQLite does by itself, and noted.
+pub(crate) fn note_checkpoints(connection: &Connection) {
+    connection.wal_hook(Some(|log, pages: c_int| {
+        if i64::from(pages) < CHECKPOINT_PAGES {
+            return Ok(());
+        }
+        HAS_CARRIED_OVER.set(true);
+        // A reader may be in the way, and the disk full: the next commit tries again.
+        let _ = log.checkpoint();
+        Ok(())
+    }));
+}
+
+impl Writer {
+    /// After a commit.
+    pub(super) fn note_checkpoint(&self) {
+        if HAS_CARRIED_OVER.take() {
+            self.place.borrow_mut().was_written();
+        }
+    }
+
+    /// Looks at the files, and says why nothing more may be written, if so.
+    pub(super) fn look(&self) -> Result<(), String> {
+        self.look_next.set(Instant::now() + LOOK_INTERVAL);
+        let Some(lost) = self.place.borrow_mut().look() else { return Ok(()) };
+        let (what, remedy) = match lost {
+            Lost::Data(what) => {
+                // What stands under the name now is not this log's.
+                let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+                (what, "put it back as it was, or a backup in its place, and start the host again")
+            }
+            Lost::Name(what) => {
+                self.has_log_to_save.set(true);
+                (what, "start the host again")
+            }
+        };
+        let reason = format!("{what}: nothing is stored or read any more, as it could be lost; {remedy}");
+        self.shared.set_gone(reason.clone());
+        Err(reason)
+    }
+
+    /// Looks at the files while no transaction is open.
+    pub(super) fn look_between(&self) {
+        if self.shared.gone().is_none() && self.look().is_err() {
+            self.save_log();
+        }
+    }
+
+    /// What was committed and is in a log that has lost its name is saved into the database. No transaction is
+    /// open.
+    pub(super) fn save_log(&self) {
+        if self.has_log_to_save.take() {
+            // What cannot be saved now may be when the store is closed.
+            let _ = self.connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()));
+        }
+    }
+}
