@@ -1,24 +1,21 @@
-//! Crash records and quarantined messages: kept in memory for a question, on disk for good.
+//! Crash records and quarantined messages: kept in memory for a question, on disk for good. How the files are
+//! named and which of them stay is [`crate::records`]'s business.
 
-use crate::{clock::wall_clock, log_files::LogFiles};
+use crate::{
+    clock::wall_clock,
+    log_files::LogFiles,
+    records::{FILES_BETWEEN_COUNTS, Number},
+};
 use bulkhead_core::{CrashRecord, LostRequest};
 use bulkhead_protocol::{Exit, HeldBytes, Json, ModuleName, allocation};
 use serde::Serialize;
-use std::{
-    collections::VecDeque,
-    path::{Path, PathBuf},
-};
+use std::{collections::VecDeque, path::PathBuf};
 
 /// Records that are kept in memory, of all modules together.
 const KEPT_MAX: usize = 200;
 
 /// Bytes of records that are kept, as they lie in memory; the newest stays in any case.
 const KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// Files that are kept for each module in each of the two folders. They are counted once in so many
-/// files, so that a storm of crashes does not look through a folder for each of them.
-const FILES_MAX: usize = 100;
-const FILES_BETWEEN_COUNTS: u64 = 16;
 
 /// Bytes of one payload that go into a record; a longer one is cut and no JSON any more, so it is
 /// written as a string.
@@ -91,23 +88,34 @@ struct Kept {
 /// The crashes of this host.
 #[derive(Debug)]
 pub(crate) struct Crashes {
-    crashes_dir: PathBuf,
-    quarantine_dir: PathBuf,
+    crashes: Folder,
+    quarantine: Folder,
+    /// The number of the last record in either folder.
+    newest: Number,
     /// With the bytes of each.
     kept: VecDeque<Kept>,
     kept_bytes: usize,
-    written: u64,
+}
+
+/// Where records are written.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    /// How many this host has named.
+    named: u64,
 }
 
 impl Crashes {
-    pub(crate) fn new(crashes_dir: PathBuf, quarantine_dir: PathBuf) -> Crashes {
-        Crashes { crashes_dir, quarantine_dir, kept: VecDeque::new(), kept_bytes: 0, written: 0 }
+    /// `newest` is the greatest number of a record that is there.
+    pub(crate) fn new(crashes: PathBuf, quarantine: PathBuf, newest: Number) -> Crashes {
+        let [crashes, quarantine] = [crashes, quarantine].map(|path| Folder { path, named: 0 });
+        Crashes { crashes, quarantine, newest, kept: VecDeque::new(), kept_bytes: 0 }
     }
 
     /// Keeps a record; the file is written on the log thread.
     pub(crate) fn record(&mut self, record: CrashRecord, files: &LogFiles) {
         let time = wall_clock();
-        let file = self.next_file(&self.crashes_dir.clone(), &record.module, &time, files);
+        let file = self.crashes.next_file(&mut self.newest, &record.module, &time, files);
         let crash = Crash {
             module: record.module.to_string(),
             instance: record.instance,
@@ -136,19 +144,9 @@ impl Crashes {
 
     /// Keeps a message that is not tried again.
     pub(crate) fn quarantine(&mut self, module: &ModuleName, request: LostRequest, files: &LogFiles) -> PathBuf {
-        let file = self.next_file(&self.quarantine_dir.clone(), module, &wall_clock(), files);
+        let file = self.quarantine.next_file(&mut self.newest, module, &wall_clock(), files);
         files.write_file(file.clone(), pretty(&Lost::from(request)));
         file
-    }
-
-    /// A name that sorts by time and that no host before this one has used.
-    fn next_file(&mut self, dir: &Path, module: &ModuleName, time: &str, files: &LogFiles) -> PathBuf {
-        if self.written.is_multiple_of(FILES_BETWEEN_COUNTS) {
-            files.thin_out(dir.to_owned(), FILES_MAX);
-        }
-        let (stamp, number) = (time.replace(['-', ':'], ""), self.written % 10_000);
-        self.written += 1;
-        dir.join(format!("{module}-{stamp}-{number:04}.json"))
     }
 
     /// The records of one module, or of all, oldest first; of many, the newest that fit into `bytes_max`.
@@ -169,9 +167,16 @@ impl Crashes {
     }
 }
 
-/// The module in the name of a file of this kind.
-pub(crate) fn module_of_file(name: &str) -> Option<&str> {
-    name.strip_suffix(".json")?.rsplitn(3, '-').nth(2)
+impl Folder {
+    /// A name that no host before this one has used, behind all that are there.
+    fn next_file(&mut self, newest: &mut Number, module: &ModuleName, time: &str, files: &LogFiles) -> PathBuf {
+        if self.named.is_multiple_of(FILES_BETWEEN_COUNTS) {
+            files.thin_out(self.path.clone(), *newest);
+        }
+        self.named += 1;
+        newest.advance();
+        self.path.join(newest.file_name(module.as_str(), time))
+    }
 }
 
 fn pretty(value: &impl Serialize) -> Vec<u8> {
@@ -184,9 +189,10 @@ fn pretty(value: &impl Serialize) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::counting::{check, counted};
-    use crate::log_files::Rotation;
+    use crate::{log_files::Rotation, records::FILES_MAX};
     use bulkhead_core::RunId;
-    use std::{fs, time::Duration};
+    use bulkhead_protocol::Delivery;
+    use std::{fs, path::Path, time::Duration};
 
     fn record(module: &str) -> CrashRecord {
         CrashRecord {
@@ -203,23 +209,62 @@ mod tests {
     }
 
     #[test]
-    fn no_record_overwrites_another_and_old_files_go_module_by_module() {
+    fn what_was_just_written_is_never_thinned_out_over_restarts_and_steps_of_the_clock() {
         let dir = std::env::temp_dir().join(format!("bulkhead-crashes-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        for host in 0..2 {
+        let folders = [dir.join("crashes"), dir.join("quarantine")];
+        let names = |folder: &Path, module: &str| -> Vec<String> {
+            let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            entries.filter(|name| name.starts_with(&format!("{module}-"))).collect()
+        };
+        for folder in &folders {
+            fs::create_dir_all(folder).unwrap();
+            for index in 0..2 * FILES_MAX {
+                fs::write(folder.join(format!("m-20991231T000000.000Z-{index:04}.json")), "{}").unwrap();
+            }
+        }
+        let lost = || LostRequest {
+            kind: "command".into(),
+            payload: Json::of(&7),
+            key: None,
+            delivery: Delivery::Unknown,
+            answered: None,
+        };
+        let mut written: [Vec<String>; 2] = Default::default();
+        for _host in 0..3 {
             let files = LogFiles::start(Rotation { dir: dir.clone(), file_bytes_max: 1000, files: 1 }).unwrap();
-            let mut crashes = Crashes::new(dir.clone(), dir.clone());
+            let newest = Number::greatest_in(&folders).unwrap();
+            let mut crashes = Crashes::new(folders[0].clone(), folders[1].clone(), newest);
+            let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
             crashes.record(record("a"), &files);
-            for _ in 0..130 {
-                crashes.record(record("a-b"), &files);
+            for _ in 0..50 {
+                crashes.record(record("m"), &files);
+                written[0].push(name(Path::new(&crashes.of(Some("m"), 1)[0].file)));
+                // As often as the other: both are counted.
+                let file = crashes.quarantine(&ModuleName::new("m").unwrap(), lost(), &files);
+                written[1].push(name(&file));
             }
             drop(files);
-            let names: Vec<String> =
-                fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-            let count = |module: &str| names.iter().filter(|name| module_of_file(name) == Some(module)).count();
-            assert_eq!(count("a"), host + 1);
-            assert!((FILES_MAX..FILES_MAX + FILES_BETWEEN_COUNTS as usize).contains(&count("a-b")), "{}", count("a-b"));
+            // The next host finds the clock set back by decades: what this one wrote is from the future.
+            for (folder, written) in folders.iter().zip(&mut written) {
+                let mut found = names(folder, "m");
+                assert!(
+                    (FILES_MAX..FILES_MAX + FILES_BETWEEN_COUNTS as usize).contains(&found.len()),
+                    "{}",
+                    found.len()
+                );
+                let newest = &written[written.len().saturating_sub(FILES_MAX)..];
+                assert!(newest.iter().all(|name| found.contains(name)), "what was written last is there");
+                found.retain(|name| written.contains(name));
+                for name in &mut *written {
+                    let later = name.replacen("-2", "-9", 1);
+                    if found.contains(name) {
+                        fs::rename(folder.join(&*name), folder.join(&later)).unwrap();
+                    }
+                    *name = later;
+                }
+            }
         }
+        assert_eq!(names(&folders[0], "a").len(), 3, "one for each host, none over another");
         fs::remove_dir_all(&dir).unwrap();
     }
 
@@ -252,7 +297,7 @@ mod tests {
     #[test]
     fn what_is_told_fits_and_is_the_newest() {
         let files = LogFiles::start(Rotation { dir: "/proc/nonexistent".into(), file_bytes_max: 1, files: 1 }).unwrap();
-        let mut crashes = Crashes::new("/proc/nonexistent".into(), "/proc/nonexistent".into());
+        let mut crashes = Crashes::new("/proc/nonexistent".into(), "/proc/nonexistent".into(), Number::default());
         for _ in 0..KEPT_MAX + 5 {
             crashes.record(record("a"), &files);
         }

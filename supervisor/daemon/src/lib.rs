@@ -55,6 +55,8 @@ mod portion;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod processes;
 mod readings;
+#[allow(clippy::disallowed_methods, reason = "called by the log files' thread, and before the host is up")]
+mod records;
 mod release;
 #[allow(clippy::disallowed_methods, reason = "called by the file layer, and before the host is up")]
 mod runtimes;

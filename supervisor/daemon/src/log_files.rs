@@ -5,7 +5,10 @@
 //! to be opened anew when a file is moved away or removed, and what is written goes to the file that has
 //! the name.
 
-use crate::{crashes::module_of_file, sys};
+use crate::{
+    records::{self, Number},
+    sys,
+};
 use nix::fcntl::OFlag;
 use std::{
     collections::HashMap,
@@ -37,7 +40,7 @@ enum Order {
     Line { module: Arc<str>, line: String },
     Flush,
     File { path: PathBuf, content: Vec<u8> },
-    ThinOut { dir: PathBuf, files_max: usize },
+    ThinOut { dir: PathBuf, newest: Number },
 }
 
 /// The thread that writes.
@@ -84,10 +87,11 @@ impl LogFiles {
         self.queue.hand_over(content.len(), Order::File { path, content });
     }
 
-    /// Asks for all but the newest records of each module in a folder to be removed.
-    pub(crate) fn thin_out(&self, dir: PathBuf, files_max: usize) {
+    /// Asks for all but the newest records of each module in a folder to be removed, of which `newest` is the
+    /// last.
+    pub(crate) fn thin_out(&self, dir: PathBuf, newest: Number) {
         // A full queue only means that they stay until the next time.
-        self.queue.ask(Order::ThinOut { dir, files_max });
+        self.queue.ask(Order::ThinOut { dir, newest });
     }
 
     /// Has everything written that was handed over: what comes from now on goes to the files that have the
@@ -192,7 +196,7 @@ impl Writer {
                 self.waiting_bytes.fetch_sub(content.len(), Ordering::Relaxed);
                 self.file(&path, &content);
             }
-            Some(Order::ThinOut { dir, files_max }) => match thin_out(&dir, files_max) {
+            Some(Order::ThinOut { dir, newest }) => match records::thin_out(&dir, newest) {
                 // A folder that is gone has no old files.
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::error!("cannot remove old files from {}: {error}", dir.display());
@@ -331,24 +335,6 @@ fn in_folder(path: &Path, open: impl Fn() -> io::Result<File>) -> io::Result<Fil
         }
         opened => opened,
     }
-}
-
-/// Names of one module sort by their time.
-fn thin_out(dir: &Path, files_max: usize) -> io::Result<()> {
-    let mut of_module: HashMap<String, Vec<String>> = HashMap::new();
-    for entry in fs::read_dir(dir)? {
-        let Ok(name) = entry?.file_name().into_string() else { continue };
-        if let Some(module) = module_of_file(&name) {
-            of_module.entry(module.to_owned()).or_default().push(name);
-        }
-    }
-    for mut names in of_module.into_values() {
-        names.sort_unstable();
-        for name in &names[..names.len().saturating_sub(files_max)] {
-            fs::remove_file(dir.join(name))?;
-        }
-    }
-    Ok(())
 }
 
 /// `NAME.log`, and `NAME.log.1` for the one before it.

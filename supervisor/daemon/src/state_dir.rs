@@ -4,6 +4,7 @@
 use crate::{
     identity::Identity,
     processes::{self, Family, Marks},
+    records::Number,
 };
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ pub(crate) struct StateDir {
     path: PathBuf,
     lock: Flock<File>,
     identity: Identity,
+    /// Of the records in it, the greatest number.
+    newest_record: Number,
 }
 
 /// The lock file, to be written by another thread than the one that has the lock.
@@ -90,12 +93,13 @@ impl StateDir {
                 tracing::warn!("killed {killed} processes that a former host of {} left behind", path.display());
             }
         }
-        let dir = StateDir { path: path.to_owned(), lock, identity };
+        let mut dir = StateDir { path: path.to_owned(), lock, identity, newest_record: Number::default() };
         let cache = dir.path.join("cache");
         let data = dir.path.join("data");
         for folder in [dir.logs(), dir.crashes(), dir.quarantine(), dir.layer1(), data, cache, dir.wasm_cache()] {
             create_private(&folder).map_err(unusable)?;
         }
+        dir.newest_record = Number::greatest_in(&[dir.crashes(), dir.quarantine()]).map_err(unusable)?;
         dir.note_file().and_then(|file| file.write(None)).map_err(unusable)?;
         Ok(dir)
     }
@@ -108,6 +112,11 @@ impl StateDir {
     /// The host's number, which every process of its modules carries.
     pub(crate) fn identity(&self) -> &str {
         &self.identity.number
+    }
+
+    /// The greatest number that a record of a crash or a quarantined message had when this was opened.
+    pub(crate) fn newest_record(&self) -> Number {
+        self.newest_record
     }
 
     /// Where the processes below the guardian's leaders are recorded.

@@ -217,7 +217,8 @@ pub(crate) struct Parts {
 
 impl Host {
     pub(crate) fn new(parts: Parts) -> Host {
-        let crashes = Crashes::new(parts.state_dir.crashes(), parts.state_dir.quarantine());
+        let crashes =
+            Crashes::new(parts.state_dir.crashes(), parts.state_dir.quarantine(), parts.state_dir.newest_record());
         let clock = Clock::new();
         let mut host = Host {
             core: Core::new(core_settings(&parts.config), parts.seed),

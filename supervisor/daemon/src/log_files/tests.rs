@@ -74,7 +74,7 @@ fn nothing_wakes_the_thread_while_no_line_waits() {
     assert_eq!((folder.writer.flush_at, folder.on_disk("m").as_str()), (None, "x\nx\n"), "after an order to flush");
     let content = Order::File { path: folder.dir.join("a.json"), content: Vec::new() };
     folder.writer.turn(Some(content), start);
-    folder.writer.turn(Some(Order::ThinOut { dir: folder.dir.clone(), files_max: 1 }), start);
+    folder.writer.turn(Some(Order::ThinOut { dir: folder.dir.clone(), newest: Number::default() }), start);
     assert_eq!(folder.writer.flush_at, None, "after whole files");
     // So much that it is written at once, for one module and then for the last that has lines.
     folder.line("other", "x", start);

@@ -1,0 +1,197 @@
+//! The files of crash records and of quarantined messages: how they are named, in which order they are, and
+//! which of them go when there are too many. The order is that of a sequence that goes on over restarts. The
+//! time in a name is for people: a clock that was set forward and back puts no record before another. What is
+//! in the files is not known here.
+
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Digits of a number. Names of an older form have four, which began anew with each host.
+const DIGITS: usize = 12;
+
+/// Greater numbers are taken for no record's: a host that went on behind one could run out of them.
+const NUMBER_MAX: u64 = 500_000_000_000;
+
+/// Files that are kept for each module in each folder. They are counted once in so many files, so that a
+/// storm of crashes does not look through a folder for each of them.
+pub(crate) const FILES_MAX: usize = 100;
+pub(crate) const FILES_BETWEEN_COUNTS: u64 = 16;
+
+/// The number of the record that was named last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Number(u64);
+
+impl Number {
+    /// The greatest that a record in one of the folders has.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub(crate) fn greatest_in(folders: &[PathBuf]) -> io::Result<Number> {
+        let mut greatest = Number(0);
+        for folder in folders {
+            for entry in fs::read_dir(folder)? {
+                greatest = greatest.max(Name::of(&entry?.file_name()).map_or(Number(0), |name| name.number));
+            }
+        }
+        Ok(greatest)
+    }
+
+    /// Goes on to the next one.
+    pub(crate) fn advance(&mut self) {
+        self.0 += 1;
+    }
+
+    /// The name of the record with this number, of a module, from a time as RFC 3339 has it.
+    pub(crate) fn file_name(self, module: &str, time: &str) -> String {
+        let stamp = time.replace(['-', ':'], "");
+        format!("{module}-{stamp}-{:0DIGITS$}.json", self.0)
+    }
+}
+
+/// What the name of a record says: `MODULE-TIME-NUMBER.json`.
+struct Name<'a> {
+    module: &'a str,
+    /// 0 where it is none of this form, which makes it older than each that has one.
+    number: Number,
+}
+
+impl Name<'_> {
+    fn of(name: &OsStr) -> Option<Name<'_>> {
+        let mut parts = name.to_str()?.strip_suffix(".json")?.rsplitn(3, '-');
+        let (digits, _time, module) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_number = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number = digits.parse().ok().filter(|number| is_number && *number <= NUMBER_MAX);
+        Some(Name { module, number: Number(number.unwrap_or(0)) })
+    }
+}
+
+/// Removes the oldest records of each module in a folder that has more than [`FILES_MAX`]. `newest` is the
+/// number that was given last: a greater one was given by no host, and counts as older than all that were.
+///
+/// # Errors
+/// The first failure; what can be removed is removed all the same.
+pub(crate) fn thin_out(folder: &Path, newest: Number) -> io::Result<()> {
+    let mut of_module: HashMap<String, Vec<(Number, String)>> = HashMap::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?.file_name();
+        let Some(Name { module, number }) = Name::of(&entry) else { continue };
+        let number = if number <= newest { number } else { Number(0) };
+        let name = entry.to_string_lossy().into_owned();
+        of_module.entry(module.to_owned()).or_default().push((number, name));
+    }
+    let mut result = Ok(());
+    for mut files in of_module.into_values() {
+        // Those without a number, and of equal ones, by name, which is by time.
+        files.sort_unstable_by_key(|file| Reverse(file.clone()));
+        for (_, name) in files.iter().skip(FILES_MAX) {
+            match fs::remove_file(folder.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => result = result.and(Err(error)),
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{ffi::OsString, os::unix::ffi::OsStringExt};
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Folder {
+            let folder = std::env::temp_dir().join(format!("bulkhead-records-{name}-{}", std::process::id()));
+            fs::create_dir_all(&folder).unwrap();
+            Folder(folder)
+        }
+
+        fn put(&self, name: impl AsRef<Path>) {
+            fs::write(self.0.join(name), "{}").unwrap();
+        }
+
+        fn greatest(&self) -> u64 {
+            Number::greatest_in(std::slice::from_ref(&self.0)).unwrap().0
+        }
+
+        /// What is there of what begins so.
+        fn left(&self, with: &str) -> usize {
+            let names = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name());
+            names.filter(|name| name.to_string_lossy().starts_with(with)).count()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn the_sequence_goes_on_behind_the_greatest_number_whatever_else_lies_there() {
+        let folder = Folder::new("greatest");
+        assert_eq!(folder.greatest(), 0);
+        folder.put("a-20991231T000000.000Z-9999.json");
+        assert_eq!(folder.greatest(), 0, "a number that began anew with each host says nothing");
+        folder.put(Number(41).file_name("a-b", "2026-11-30T01:02:03.004Z"));
+        folder.put(Number(7).file_name("z", "2099-11-30T01:02:03.004Z"));
+        assert_eq!(folder.greatest(), 41);
+        for odd in [
+            "a-20991231T000000.000Z-18446744073709551615.json",
+            "a-20991231T000000.000Z-999999999999.json",
+            "a-20991231T000000.000Z-+00000000099.json",
+            "a-20991231T000000.000Z-000000000099.json.bak",
+            "000000000099.json",
+            "-.json",
+            "--.json",
+        ] {
+            folder.put(odd);
+        }
+        folder.put(OsString::from_vec(b"a\xff-20991231T000000.000Z-000000000099.json".to_vec()));
+        fs::create_dir(folder.0.join("a-folder-000000000042.json")).unwrap();
+        assert_eq!(folder.greatest(), 42, "a name is a name, whatever it is of");
+        let mut next = Number(folder.greatest());
+        next.advance();
+        assert_eq!(next.file_name("a", "2026-11-30T01:02:03.004Z"), "a-20261130T010203.004Z-000000000043.json");
+    }
+
+    #[test]
+    fn the_newest_by_number_stay_however_the_clock_stood_and_whatever_others_put_there() {
+        let folder = Folder::new("thin");
+        // Of a former version, from the future; and such as this host has not written yet.
+        for index in 0..120 {
+            folder.put(format!("a-20991231T000000.000Z-{index:04}.json"));
+            folder.put(format!("a-20991231T000001.000Z-{:012}.json", 1_000 + index));
+            folder.put(format!("a-20991231T000002.000Z-{}.json", u64::MAX - index));
+        }
+        for number in 1..=60 {
+            folder.put(Number(number).file_name("a", "2026-11-30T00:00:00.000Z"));
+        }
+        // The clock was set back.
+        for number in 61..=90 {
+            folder.put(Number(number).file_name("a", "1970-01-01T00:00:00.000Z"));
+        }
+        folder.put(Number(91).file_name("b", "1970-01-01T00:00:00.000Z"));
+        folder.put("notes.txt");
+        thin_out(&folder.0, Number(91)).unwrap();
+        assert_eq!((folder.left("a-2026"), folder.left("a-1970")), (60, 30));
+        assert_eq!((folder.left("a-2099"), folder.left("b-1970"), folder.left("notes")), (10, 1, 1));
+    }
+
+    #[test]
+    fn what_cannot_be_removed_keeps_nothing_else() {
+        let folder = Folder::new("stuck");
+        fs::create_dir(folder.0.join("a-0-0.json")).unwrap();
+        for number in 1..=FILES_MAX as u64 + 5 {
+            folder.put(Number(number).file_name("a", "2026-11-30T00:00:00.000Z"));
+        }
+        assert!(thin_out(&folder.0, Number(u64::MAX)).is_err(), "a folder is no file");
+        assert_eq!(folder.left("a-2026"), FILES_MAX);
+    }
+}
