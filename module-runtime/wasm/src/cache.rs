@@ -170,6 +170,8 @@ fn write_sealed(path: &Path, key: &Key, code: &[u8]) -> io::Result<()> {
     // One that an earlier process of our number left behind.
     let _ = std::fs::remove_file(path);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    // Whoever sweeps meanwhile leaves it alone. Nobody else has it yet, so it can be had, or not at all.
+    let _ = file.try_lock();
     file.write_all(code)?;
     file.write_all(&seal(key, code.len() as u64, &Sha256::digest(code).into()))?;
     file.sync_all()
@@ -230,7 +232,11 @@ fn check_owner(metadata: &std::fs::Metadata) -> io::Result<()> {
 
 fn touch(file: &File) {
     let now = SystemTime::now();
-    let is_old = |used: SystemTime| now.duration_since(used).is_ok_and(|age| age > TOUCH_AFTER);
+    // One that lies ahead was written under a clock that has been set back since.
+    let is_old = |used: SystemTime| match now.duration_since(used) {
+        Ok(age) => age > TOUCH_AFTER,
+        Err(ahead) => ahead.duration() > sweep::AHEAD_MAX,
+    };
     if file.metadata().and_then(|metadata| metadata.modified()).is_ok_and(is_old) {
         let _ = file.set_modified(now);
     }

@@ -1,28 +1,44 @@
 //! Keeps the folder of compiled code from growing without end: what was used least recently goes
 //! first. Files that are not named as ours are not touched.
+//!
+//! The times are those of the wall clock, which may have been set. A time that has not come yet says nothing:
+//! such a file goes first, and a use gives it the time of now. What somebody works on is known by its lock and
+//! not by its time alone.
 
 use super::ENDING;
+use nix::fcntl::OFlag;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// What a writer that died left behind is removed after this long; a living one is done by then.
+/// What a writer that died left behind is removed after this long.
 const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
+
+/// How far a time may lie ahead of the clock that is looked at: that of a file server may be another.
+pub(super) const AHEAD_MAX: Duration = Duration::from_secs(3600);
 
 /// Removes the oldest files until the rest is at most `bytes_max`. `keep` stays.
 pub(super) fn sweep(folder: &Path, bytes_max: u64, keep: &str) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let now = SystemTime::now();
     let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let Ok(metadata) = entry.metadata() else { continue };
         let Ok(used) = metadata.modified() else { continue };
         if is_temporary(&name) {
-            if SystemTime::now().duration_since(used).is_ok_and(|age| age > ABANDONED_AFTER) {
+            let away = now.duration_since(used).unwrap_or_else(|ahead| ahead.duration());
+            if away > ABANDONED_AFTER && is_left(&entry.path()) {
                 let _ = std::fs::remove_file(entry.path());
             }
         } else if is_compiled(&name) && metadata.is_file() {
             // The one that was just written counts as the newest, whatever the clock says.
-            let used = if name == keep { SystemTime::now() + ABANDONED_AFTER } else { used };
+            let used = match name == keep {
+                true => now + 2 * AHEAD_MAX,
+                false if used > now + AHEAD_MAX => SystemTime::UNIX_EPOCH,
+                false => used,
+            };
             files.push((used, metadata.len(), entry.path()));
         }
     }
@@ -36,6 +52,14 @@ pub(super) fn sweep(folder: &Path, bytes_max: u64, keep: &str) {
             total -= bytes;
         }
     }
+}
+
+/// Whether a file has no writer any more, and nobody compiles under it: both hold its lock.
+fn is_left(path: &Path) -> bool {
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    // One that cannot be opened is no file of ours; to remove its name does no harm.
+    opened.map_or(true, |file| file.try_lock().is_ok())
 }
 
 /// `<64 hexadecimal digits>.compiled`

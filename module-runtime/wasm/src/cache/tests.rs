@@ -211,3 +211,47 @@ fn a_use_is_noted_when_the_last_one_was_long_ago() {
     let used = std::fs::metadata(&kit.path).unwrap().modified().unwrap();
     assert!(used > old + Duration::from_secs(3600));
 }
+
+/// Of a time that has not come.
+fn file_ahead(folder: &Path, name: &str, ahead: Duration) {
+    std::fs::write(folder.join(name), vec![0; 1000]).unwrap();
+    let options = File::options().write(true).open(folder.join(name)).unwrap();
+    options.set_modified(SystemTime::now() + ahead).unwrap();
+}
+
+#[test]
+fn after_a_step_of_the_clock_what_is_used_stays_and_what_seems_to_come_from_the_future_goes() {
+    let scratch = Scratch::new();
+    let folder = scratch.path();
+    let name = |digit: &str| format!("{}.compiled", digit.repeat(64));
+    let years = Duration::from_secs(20 * 365 * 86_400);
+    for digit in ["a", "b", "c"] {
+        file_ahead(folder, &name(digit), years);
+    }
+    for (digit, age) in [("d", 100), ("e", 200), ("f", 300)] {
+        file(folder, &name(digit), 1000, Duration::from_secs(age));
+    }
+    sweep::sweep(folder, 3000, &name("f"));
+    assert_eq!(names(folder), [name("d"), name("e"), name("f")]);
+    // What was left behind under the other clock goes as well, what is in hand stays however old it seems.
+    let temporary = |process: u32| format!(".{}.{process}", name("a"));
+    file_ahead(folder, &temporary(11), years);
+    file(folder, &temporary(12), 1000, years);
+    file(folder, &temporary(13), 1000, years);
+    let in_hand = File::open(folder.join(temporary(13))).unwrap();
+    in_hand.lock().unwrap();
+    sweep::sweep(folder, 3000, &name("f"));
+    assert_eq!(names(folder), [temporary(13), name("d"), name("e"), name("f")]);
+    drop(in_hand);
+    sweep::sweep(folder, 3000, &name("f"));
+    assert_eq!(names(folder), [name("d"), name("e"), name("f")]);
+}
+
+#[test]
+fn a_use_gives_a_file_from_the_future_the_time_of_now() {
+    let kit = kit();
+    let ahead = SystemTime::now() + Duration::from_secs(7200);
+    File::options().write(true).open(&kit.path).unwrap().set_modified(ahead).unwrap();
+    assert!(kit.is_found());
+    assert!(std::fs::metadata(&kit.path).unwrap().modified().unwrap() < ahead - Duration::from_secs(3600));
+}
