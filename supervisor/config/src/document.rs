@@ -1,7 +1,10 @@
 //! One TOML file: read with its limits, parsed with the place of every key and value. What the
 //! keys mean is not known here.
 
-use crate::{Problem, files};
+use crate::{
+    Problem, files,
+    trust::{Use, check_trust},
+};
 use std::{
     io::ErrorKind,
     ops::Range,
@@ -51,6 +54,7 @@ impl Document {
         if !metadata.is_file() {
             return Err(fail("expected a file, found something else".into()));
         }
+        check_trust(path, Use::Itself).map_err(&fail)?;
         let bytes = files::head(path, FILE_BYTES_MAX + 1).map_err(|error| fail(describe(&error)))?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(fail(format!("expected at most {FILE_BYTES_MAX} bytes, found {}", metadata.len())));

@@ -73,6 +73,18 @@ pub(crate) fn metadata(path: &Path) -> io::Result<Metadata> {
     std::fs::metadata(path)
 }
 
+/// Of the link itself, if it is one.
+pub(crate) fn metadata_of_link(path: &Path) -> io::Result<Metadata> {
+    begin(path);
+    path.symlink_metadata()
+}
+
+/// Where a link leads.
+pub(crate) fn target(path: &Path) -> io::Result<PathBuf> {
+    begin(path);
+    std::fs::read_link(path)
+}
+
 pub(crate) fn is_file(path: &Path) -> bool {
     metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
@@ -83,8 +95,7 @@ pub(crate) fn is_dir(path: &Path) -> bool {
 
 /// Whether there is something of this name, a link to nothing included.
 pub(crate) fn is_there(path: &Path) -> bool {
-    begin(path);
-    path.symlink_metadata().is_ok()
+    metadata_of_link(path).is_ok()
 }
 
 pub(crate) fn folder(path: &Path) -> io::Result<ReadDir> {

@@ -34,6 +34,7 @@ mod rules;
 mod setting;
 mod show;
 mod surroundings;
+mod trust;
 mod units;
 
 pub use bulkhead_core::Policy as RestartPolicy;
@@ -47,3 +48,4 @@ pub use origin::{Origin, Origins};
 pub use problem::{Problem, Problems};
 pub use show::show;
 pub use surroundings::Surroundings;
+pub use trust::{Use, check_trust, check_trust_of};

@@ -10,6 +10,7 @@ use crate::program;
 use crate::read::Places;
 use crate::relations::Draft;
 use crate::surroundings::{Surroundings, problem};
+use crate::trust::{Use, check_trust};
 use crate::{ModuleConfig, ModuleKind, Problem};
 use bulkhead_protocol::ModuleName;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,9 @@ pub(crate) fn read(
             return None;
         }
     };
+    if let Err(message) = check_trust(folder, Use::Content) {
+        problems.push(Problem { file: Some(document.shown.to_path_buf()), place: None, message });
+    }
     of_document(&document, surroundings, problems)
 }
 
@@ -102,20 +106,36 @@ pub(crate) fn find_files(draft: &mut Draft<ModuleConfig>, surroundings: &Surroun
     let found = match &mut draft.config.kind {
         ModuleKind::Process { command, program, .. } | ModuleKind::Filter { command, program, .. } => {
             let Some(word) = command.first().filter(|word| !word.is_empty()) else { return };
-            program::find(word, folder, surroundings).map(|path| *program = path)
+            program::find(word, folder, surroundings).and_then(|path| {
+                *program = path;
+                check_command(program, command, folder)
+            })
         }
         ModuleKind::Native { library: path, .. } | ModuleKind::Wasm { module: path, .. }
             if path.as_os_str().is_empty() =>
         {
             return;
         }
-        ModuleKind::Native { library, .. } => check_library_file(library).map_err(|reason| shown(library, reason)),
-        ModuleKind::Wasm { module, .. } => check_wasm_file(module).map_err(|reason| shown(module, reason)),
+        ModuleKind::Native { library, .. } => check_library_file(library)
+            .map_err(|reason| shown(library, reason))
+            .and_then(|()| check_trust(library, Use::Itself)),
+        ModuleKind::Wasm { module, .. } => check_wasm_file(module)
+            .map_err(|reason| shown(module, reason))
+            .and_then(|()| check_trust(module, Use::Itself)),
     };
     if let Err(reason) = found {
         let (key, _) = draft.config.kind.required();
         problems.push(draft.problem(&[&format!("{key}[0]"), key], &format!("{key}: {reason}")));
     }
+}
+
+/// Whether nobody else can change what a command runs: its program, and the files of the module's own folder that
+/// it names, as a script behind its interpreter.
+fn check_command(program: &Path, command: &[String], folder: &Path) -> Result<(), String> {
+    check_trust(program, Use::Itself)?;
+    let named = command.iter().skip(1).filter(|word| !word.is_empty()).map(|word| folder.join(word));
+    let own = |path: &PathBuf| path.starts_with(folder) && files::is_file(path);
+    named.filter(own).try_for_each(|path| check_trust(&path, Use::Itself))
 }
 
 /// The folders of the modules in `folder`, in the order of their names: itself when it has a
@@ -126,6 +146,7 @@ pub(crate) fn folders_in(folder: &Path, shown: &Path) -> Result<Vec<PathBuf>, Pr
         let found = files::metadata(folder).map_or_else(|error| describe(&error), |_| "found a file".into());
         return Err(fail(format!("expected a folder of modules: {found}")));
     }
+    check_trust(folder, Use::Content).map_err(fail)?;
     if files::is_there(&folder.join(MANIFEST)) {
         return Ok(vec![folder.to_path_buf()]);
     }

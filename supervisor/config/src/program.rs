@@ -5,6 +5,7 @@ use crate::document::{describe, quote};
 use crate::files;
 use crate::setting::check_no_nul;
 use crate::surroundings::Surroundings;
+use crate::trust::{Use, check_trust};
 use nix::unistd::{AccessFlags, eaccess};
 use std::{
     ffi::{OsStr, OsString},
@@ -90,6 +91,8 @@ fn check_script(line: &[u8], search: Option<&OsStr>) -> Result<(), String> {
         let interpreter = interpreter.to_string_lossy();
         return Err(format!("is a script whose interpreter {} is not executable", quote(&interpreter)));
     }
+    check_trust(interpreter, Use::Itself)
+        .map_err(|reason| format!("is a script whose interpreter may not be used: {reason}"))?;
     if interpreter.file_name() != Some(OsStr::new("env")) {
         return Ok(());
     }

@@ -9,3 +9,4 @@ mod never_panics;
 mod programs;
 mod showing;
 mod support;
+mod trust;

@@ -1,0 +1,390 @@
+//! Who could change what the host acts upon. A manifest or a program that another user may write is that user's
+//! way to do whatever the host's user may, so the host takes neither from there. What the file says is not looked
+//! at here.
+//!
+//! The rule, for each file, each folder on the way to it, and each link on that way: it belongs to root or to the
+//! user that the host runs as, and nobody else may write to it. It is sudo's rule for what it loads
+//! (`sudo_secure_path`) and that of OpenSSH for a user's keys (`StrictModes`), with two differences:
+//!
+//! - A folder on the way may be writable by all if it is sticky, as `/tmp` is. There only the owner of a file can
+//!   rename or remove it (inode(7)), and the owner of what lies there is looked at next. That does not hold for a
+//!   folder from which all that it holds is taken.
+//! - Its group may write to it if the host's user is in that group; of root's groups only its own counts. Many
+//!   systems have a group for each user, and files that this group may write.
+//!
+//! In a user namespace, what belongs to a user who has no number there may be used: it is the system's around it.
+//!
+//! Nobody but those users can change what was looked at, so it is still so when it is read or run.
+
+use crate::{document::describe, files};
+use nix::unistd::{getegid, geteuid, getgroups};
+use std::{
+    ffi::OsString,
+    fs::Metadata,
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Component, Path, PathBuf},
+    sync::OnceLock,
+};
+
+/// Links that are followed on the way to one file, as many as the kernel would.
+const LINKS_MAX: usize = 40;
+
+/// Mode bits.
+const STICKY: u32 = 0o1000;
+const BY_GROUP: u32 = 0o020;
+const BY_OTHERS: u32 = 0o002;
+
+/// What the host does with the last thing on a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// This one thing is read or run.
+    Itself,
+    /// It is a folder, and what it holds is taken from it.
+    Content,
+}
+
+/// Whether nobody but root and this process's user can change what is at `path`, which is absolute.
+///
+/// # Errors
+/// A sentence that names the file or folder, what is wrong with it and the owner or the mode that would do.
+pub fn check_trust(path: &Path, used: Use) -> Result<(), String> {
+    User::of_process().check(path, used)
+}
+
+/// Whether nobody but root and this process's user can change what is open and was found to be so; `path` is where
+/// it is. The way there is not looked at.
+///
+/// # Errors
+/// As [`check_trust`].
+pub fn check_trust_of(found: &Metadata, path: &Path, used: Use) -> Result<(), String> {
+    User::of_process().judge(Look::of(found, Kind::Last(used)), path)
+}
+
+/// As whom the host reads and runs.
+#[derive(Clone, Debug)]
+struct User {
+    id: u32,
+    /// Groups that may write.
+    groups: Vec<u32>,
+    /// How the owner of a file is shown that has no number in this user namespace.
+    unmapped: Option<u32>,
+}
+
+/// What is known of one thing on the way.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    owner: u32,
+    group: u32,
+    mode: u32,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// What may write to it is of no account: a link cannot be written.
+    Link,
+    /// On the way to something else.
+    Passage,
+    Last(Use),
+}
+
+impl User {
+    fn of_process() -> User {
+        let id = geteuid().as_raw();
+        let mut groups = vec![getegid().as_raw()];
+        if id != 0 {
+            groups.extend(getgroups().unwrap_or_default().iter().map(|group| group.as_raw()));
+        }
+        static UNMAPPED: OnceLock<Option<u32>> = OnceLock::new();
+        User { id, groups, unmapped: *UNMAPPED.get_or_init(unmapped) }
+    }
+
+    /// Goes from the root to the end of `path` as the kernel would.
+    fn check(&self, path: &Path, used: Use) -> Result<(), String> {
+        let fail = |path: &Path, error: &io::Error| format!("{}: {}", path.display(), describe(error));
+        let mut at = PathBuf::from("/");
+        let mut ahead = parts(path);
+        let mut links = 0;
+        self.check_one(&at, Kind::Passage)?;
+        while let Some(part) = ahead.pop() {
+            if part == ".." {
+                at.pop();
+                continue;
+            }
+            let next = at.join(part);
+            let found = files::metadata_of_link(&next).map_err(|error| fail(&next, &error))?;
+            if found.is_symlink() {
+                links += 1;
+                if links > LINKS_MAX {
+                    return Err(format!("{}: expected at most {LINKS_MAX} links, found more", path.display()));
+                }
+                self.judge(Look::of(&found, Kind::Link), &next)?;
+                let target = files::target(&next).map_err(|error| fail(&next, &error))?;
+                if target.is_absolute() {
+                    at = PathBuf::from("/");
+                }
+                ahead.extend(parts(&target));
+                continue;
+            }
+            let kind = if ahead.is_empty() { Kind::Last(used) } else { Kind::Passage };
+            self.judge(Look::of(&found, kind), &next)?;
+            at = next;
+        }
+        Ok(())
+    }
+
+    fn check_one(&self, path: &Path, kind: Kind) -> Result<(), String> {
+        let found =
+            files::metadata_of_link(path).map_err(|error| format!("{}: {}", path.display(), describe(&error)))?;
+        self.judge(Look::of(&found, kind), path)
+    }
+
+    fn judge(&self, look: Look, path: &Path) -> Result<(), String> {
+        let path = path.display();
+        let is_system = look.owner == 0 || Some(look.owner) == self.unmapped;
+        if !is_system && look.owner != self.id {
+            let fit = if self.id == 0 { "root".to_owned() } else { format!("root or user {}", self.id) };
+            return Err(format!(
+                "{path} belongs to user {}, who could change it: expected {fit}; chown {} {path}",
+                look.owner, self.id
+            ));
+        }
+        let refused = self.refused(look);
+        if refused == 0 {
+            return Ok(());
+        }
+        let by = if refused & BY_OTHERS != 0 { "everybody".to_owned() } else { format!("group {}", look.group) };
+        let fit = look.mode & !refused;
+        Err(format!(
+            "{path} may be written by {by} (mode {:04o}): expected mode {fit:04o}; chmod {fit:o} {path}",
+            look.mode
+        ))
+    }
+
+    /// The bits of the mode that let others write.
+    fn refused(&self, look: Look) -> u32 {
+        let is_guarded = look.kind == Kind::Passage && look.mode & STICKY != 0;
+        if look.kind == Kind::Link || is_guarded {
+            return 0;
+        }
+        let by_group = if self.groups.contains(&look.group) { 0 } else { BY_GROUP };
+        look.mode & (BY_OTHERS | by_group)
+    }
+}
+
+impl Look {
+    fn of(found: &Metadata, kind: Kind) -> Look {
+        Look { owner: found.uid(), group: found.gid(), mode: found.mode() & 0o7777, kind }
+    }
+}
+
+/// The names in a path, the first one last.
+fn parts(path: &Path) -> Vec<OsString> {
+    let names = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    let mut names: Vec<OsString> = names.collect();
+    names.reverse();
+    names
+}
+
+/// The number that stands for all users who have none in this user namespace, where no user of it has that
+/// number (user_namespaces(7)).
+fn unmapped() -> Option<u32> {
+    let read = |path: &str| files::head(Path::new(path), 4096).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let number = read("/proc/sys/kernel/overflowuid").and_then(|text| text.trim().parse().ok()).unwrap_or(65534);
+    (!is_mapped(&read("/proc/self/uid_map")?, number)).then_some(number)
+}
+
+/// Whether a user of this number is in a map: lines of a first number, the one outside, and how many.
+fn is_mapped(map: &str, number: u32) -> bool {
+    let mut lines = map.lines().map(|line| line.split_ascii_whitespace().map_while(|text| text.parse::<u64>().ok()));
+    lines.any(|mut line| match (line.next(), line.nth(1)) {
+        (Some(first), Some(count)) => (first..first.saturating_add(count)).contains(&u64::from(number)),
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        fs,
+        os::unix::fs::{DirBuilderExt, PermissionsExt, chown, symlink},
+    };
+
+    const OTHER: u32 = 64999;
+
+    fn user(id: u32, groups: &[u32]) -> User {
+        User { id, groups: groups.into(), unmapped: None }
+    }
+
+    fn judged(user: &User, kind: Kind, owner: u32, group: u32, mode: u32) -> Result<(), String> {
+        user.judge(Look { owner, group, mode, kind }, Path::new("/x/y"))
+    }
+
+    #[test]
+    fn what_belongs_to_root_or_oneself_and_is_written_by_nobody_else_may_be_used() {
+        let (root, ada) = (user(0, &[0]), user(1000, &[1000, 44]));
+        let last = Kind::Last(Use::Itself);
+        for (user, owner, group, mode) in [
+            (&root, 0, 0, 0o755),
+            (&root, 0, 0, 0o664),
+            (&root, 0, 5, 0o640),
+            (&ada, 0, 0, 0o755),
+            (&ada, 1000, 1000, 0o664),
+            (&ada, 1000, 44, 0o2775),
+            (&ada, 1000, 5, 0o4755),
+        ] {
+            for kind in [Kind::Passage, last, Kind::Last(Use::Content)] {
+                assert_eq!(judged(user, kind, owner, group, mode), Ok(()), "{user:?} {owner} {group} {mode:o}");
+            }
+        }
+        let written = |user, kind, group, mode| judged(user, kind, 0, group, mode).unwrap_err();
+        for (found, expected) in [
+            (written(&root, last, 0, 0o666), "everybody (mode 0666): expected mode 0664; chmod 664 /x/y"),
+            (written(&root, last, 5, 0o664), "group 5 (mode 0664): expected mode 0644; chmod 644 /x/y"),
+            (written(&root, last, 5, 0o6777), "everybody (mode 6777): expected mode 6755; chmod 6755 /x/y"),
+            (written(&ada, Kind::Passage, 5, 0o770), "group 5 (mode 0770): expected mode 0750; chmod 750 /x/y"),
+            (written(&ada, Kind::Passage, 44, 0o777), "everybody (mode 0777): expected mode 0775; chmod 775 /x/y"),
+        ] {
+            assert_eq!(found, format!("/x/y may be written by {expected}"));
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_is_refused_whatever_its_mode() {
+        for (id, fit) in [(0, "root"), (1000, "root or user 1000")] {
+            for kind in [Kind::Link, Kind::Passage, Kind::Last(Use::Itself), Kind::Last(Use::Content)] {
+                let expected =
+                    format!("/x/y belongs to user 64999, who could change it: expected {fit}; chown {id} /x/y");
+                assert_eq!(judged(&user(id, &[id]), kind, OTHER, 0, 0o1400), Err(expected));
+            }
+        }
+    }
+
+    #[test]
+    fn a_sticky_folder_may_be_on_the_way_but_nothing_is_taken_from_it_as_a_whole() {
+        let root = user(0, &[0]);
+        assert_eq!(judged(&root, Kind::Passage, 0, 0, 0o1777), Ok(()));
+        assert_eq!(judged(&root, Kind::Passage, 0, 5, 0o1770), Ok(()));
+        assert!(judged(&root, Kind::Last(Use::Content), 0, 0, 0o1777).is_err());
+        assert!(judged(&root, Kind::Last(Use::Itself), 0, 0, 0o1666).is_err(), "the bit says nothing of a file");
+        assert!(judged(&root, Kind::Passage, OTHER, 0, 0o1777).is_err(), "its owner may rename all that is in it");
+    }
+
+    #[test]
+    fn in_a_user_namespace_the_system_around_it_may_be_used_and_else_nobody_is_a_user() {
+        let all = "         0          0 4294967295\n";
+        let own = "         0       1000          1\n";
+        let many = "0 100000 65536\n";
+        let two = "0 1000 1\n65534 100001 1\n";
+        for (map, mapped) in [(all, true), (own, false), (many, true), (two, true), ("", false), ("x\n1\n", false)] {
+            assert_eq!(is_mapped(map, 65534), mapped, "{map:?}");
+        }
+        let mut inside = user(0, &[0]);
+        assert!(judged(&inside, Kind::Passage, 65534, 65534, 0o755).is_err());
+        inside.unmapped = Some(65534);
+        assert_eq!(judged(&inside, Kind::Passage, 65534, 65534, 0o755), Ok(()));
+        assert!(judged(&inside, Kind::Passage, 65534, 65534, 0o777).is_err());
+        assert!(judged(&inside, Kind::Passage, OTHER, 65534, 0o755).is_err());
+    }
+
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Scratch {
+            let folder = std::env::temp_dir().join(format!("bulkhead-trust-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&folder);
+            fs::DirBuilder::new().mode(0o755).create(&folder).unwrap();
+            Scratch(folder.canonicalize().unwrap())
+        }
+
+        fn file(&self, name: &str, mode: u32) -> PathBuf {
+            let path = self.0.join(name);
+            fs::write(&path, "").unwrap();
+            self.mode(name, mode);
+            path
+        }
+
+        fn folder(&self, name: &str, mode: u32) {
+            fs::create_dir(self.0.join(name)).unwrap();
+            self.mode(name, mode);
+        }
+
+        fn mode(&self, name: &str, mode: u32) {
+            fs::set_permissions(self.0.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn each_folder_on_the_way_is_looked_at_and_what_a_link_leads_through_as_well() {
+        let scratch = Scratch::new("way");
+        let root = scratch.0.clone();
+        scratch.folder("open", 0o777);
+        scratch.folder("open/inner", 0o755);
+        scratch.folder("closed", 0o755);
+        let inner = scratch.file("open/inner/file", 0o644);
+        let file = scratch.file("closed/file", 0o644);
+        let check = |path: &Path| check_trust(path, Use::Itself);
+        assert_eq!(check(&file), Ok(()));
+        let of_open = |found: Result<(), String>| {
+            let expected = format!("{} may be written by everybody (mode 0777)", root.join("open").display());
+            assert!(found.as_ref().is_err_and(|reason| reason.starts_with(&expected)), "{found:?}");
+        };
+        of_open(check(&inner));
+        of_open(check(&root.join("closed/../open/inner/file")));
+        // A link into it, one out of it, one that goes on, and one that is relative.
+        symlink(&inner, root.join("closed/in")).unwrap();
+        symlink(&file, root.join("open/out")).unwrap();
+        symlink("in", root.join("closed/on")).unwrap();
+        symlink("../open/inner", root.join("closed/folder")).unwrap();
+        for link in ["closed/in", "open/out", "closed/on", "closed/folder/file"] {
+            of_open(check(&root.join(link)));
+        }
+        symlink("file", root.join("closed/beside")).unwrap();
+        assert_eq!(check(&root.join("closed/beside")), Ok(()));
+        scratch.mode("open", 0o1777);
+        for link in ["closed/in", "open/out", "closed/on", "closed/folder/file", "open/inner/file"] {
+            assert_eq!(check(&root.join(link)), Ok(()), "{link}");
+        }
+        assert!(check_trust(&root.join("open"), Use::Content).is_err());
+        symlink("loop", root.join("loop")).unwrap();
+        assert!(check(&root.join("loop")).is_err_and(|reason| reason.contains("at most 40 links")));
+        assert!(check(&root.join("gone/file")).is_err_and(|reason| reason.ends_with("gone: no such file")));
+        scratch.mode("closed/file", 0o646);
+        assert!(check(&file).is_err_and(|reason| reason.ends_with(&format!("chmod 644 {}", file.display()))));
+    }
+
+    #[test]
+    fn a_folder_a_file_and_a_link_of_another_user_are_refused() {
+        if !geteuid().is_root() {
+            eprintln!("skipped: only root can give a file to another user; the rule itself is tested above");
+            return;
+        }
+        let scratch = Scratch::new("owner");
+        scratch.folder("theirs", 0o755);
+        let below = scratch.file("theirs/file", 0o644);
+        let file = scratch.file("file", 0o644);
+        symlink(&file, scratch.0.join("link")).unwrap();
+        std::os::unix::fs::lchown(scratch.0.join("link"), Some(OTHER), Some(OTHER)).unwrap();
+        chown(scratch.0.join("theirs"), Some(OTHER), Some(OTHER)).unwrap();
+        for (path, whose) in [(&below, "theirs"), (&scratch.0.join("link"), "link")] {
+            let found = check_trust(path, Use::Itself).unwrap_err();
+            let expected = format!("{} belongs to user {OTHER}", scratch.0.join(whose).display());
+            assert!(found.starts_with(&expected), "{found}");
+        }
+        assert_eq!(check_trust(&file, Use::Itself), Ok(()));
+        chown(&file, Some(OTHER), Some(0)).unwrap();
+        assert!(check_trust(&file, Use::Itself).is_err());
+    }
+}
