@@ -112,6 +112,7 @@ pub mod limits;
 mod open;
 mod operations;
 pub mod outcome;
+mod own_files;
 mod pending;
 mod place;
 mod query;

@@ -9,6 +9,7 @@
 use crate::{
     functions,
     limits::{CHECKED_AT_OPEN_BYTES_MAX, LOG_BYTES_KEPT, READER_CACHE_KIB, WRITER_CACHE_KIB},
+    own_files,
     place::beside,
     schema::{APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION, migrate},
     threads::note_checkpoints,
@@ -72,13 +73,21 @@ pub enum OpenError {
     },
     /// The name leads to something else than a file.
     #[error(
-        "{path} is {found} and no file: the log and the lock of a database are found by its own name; put the file itself there, or make the folder around it the link"
+        "{path} is {found} and no file: the log and the lock of a database are found by its own name; put the file itself there, or mount the disk that has it over the folder"
     )]
     NoFile {
         /// The database.
         path: PathBuf,
         /// What it is instead.
         found: &'static str,
+    },
+    /// Another user could have put the file there.
+    #[error("{path} may not be used: {found}")]
+    NotOwn {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        found: String,
     },
     /// The file is damaged.
     #[error(
@@ -173,6 +182,7 @@ pub(crate) struct Lock {
 
 /// Takes the lock beside the database at `path`.
 pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
+    own_files::check(path)?;
     let name = beside(path, ".lock");
     let fail = |error| OpenError::of_io(&name, error);
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&name).map_err(fail)?;

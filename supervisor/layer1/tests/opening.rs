@@ -51,6 +51,43 @@ fn a_store_that_is_open_is_not_opened_again() {
 }
 
 #[test]
+fn what_another_user_could_have_put_there_is_neither_followed_nor_written() {
+    let other = filled();
+    let victim = other.database();
+    let before = fs::read(&victim).unwrap();
+    for ending in ["", "-wal", "-shm", "-journal", ".lock"] {
+        let folder = filled();
+        let file = PathBuf::from(format!("{}{ending}", folder.database().display()));
+        let put = |what: &dyn Fn()| {
+            let _ = fs::remove_file(&file);
+            what();
+            refused(&folder.database()).to_string()
+        };
+        let (link, socket) = match ending {
+            "" => ("is a symbolic link and no file", "is a device, a pipe or a socket and no file"),
+            _ => ("may not be used: it is a link", "may not be used: it is no regular file"),
+        };
+        for (sentence, expected) in [
+            (put(&|| std::os::unix::fs::symlink(&victim, &file).unwrap()), link),
+            (put(&|| std::os::unix::fs::symlink("nowhere", &file).unwrap()), link),
+            (put(&|| fs::hard_link(&victim, &file).unwrap()), "may not be used: it has another name elsewhere"),
+            (put(&|| drop(std::os::unix::net::UnixListener::bind(&file).unwrap())), socket),
+            (
+                put(&|| {
+                    fs::write(&file, "").unwrap();
+                    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+                }),
+                "(mode 0666); chmod 664",
+            ),
+        ] {
+            assert!(sentence.starts_with(&*file.to_string_lossy()) && sentence.contains(expected), "{sentence}");
+        }
+        assert!(!folder.0.join("nowhere").exists());
+    }
+    assert!(fs::read(&victim).unwrap() == before);
+}
+
+#[test]
 fn a_newer_file_is_refused_and_stays_as_it_was() {
     let folder = filled();
     Connection::open(folder.database()).unwrap().pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();

@@ -1,0 +1,54 @@
+//! The files of the database, before they are opened: SQLite follows a link, and writes to whatever has the name.
+//! Whoever could put one there could have the host write elsewhere, or read a database of theirs. What is in the
+//! files, and the folders on the way to them, are not looked at here; the host has looked at its state directory.
+//!
+//! They are looked at by name: SQLite opens them itself. Nothing can come between where nobody else may write to the
+//! folder.
+
+use crate::{OpenError, place::beside};
+use nix::unistd::{getegid, geteuid};
+use std::{fs::Metadata, io::ErrorKind, os::unix::fs::MetadataExt, path::Path};
+
+/// What SQLite and this store append to the name of the database.
+const ENDINGS: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
+
+/// # Errors
+/// When one of the files is a link or none, has a second name, or could be changed by another user.
+pub(crate) fn check(database: &Path) -> Result<(), OpenError> {
+    for ending in ENDINGS {
+        let path = beside(database, ending);
+        match path.symlink_metadata() {
+            // Refused when it is opened, in the words for that.
+            Ok(found) if ending.is_empty() && !found.is_file() => {}
+            Ok(found) => judge(&found, &path).map_err(|found| OpenError::NotOwn { path, found })?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(source) => return Err(OpenError::Io { path, source }),
+        }
+    }
+    Ok(())
+}
+
+fn judge(found: &Metadata, path: &Path) -> Result<(), String> {
+    if found.is_symlink() {
+        return Err("it is a link, and none is followed here; put the file itself in its place".into());
+    }
+    if !found.is_file() {
+        return Err("it is no regular file; remove it".into());
+    }
+    if found.nlink() > 1 {
+        // SQLite's own advice, too: it may be opened by both names, with two logs (howtocorrupt.html, 2.5).
+        return Err("it has another name elsewhere (a hard link); put a copy in its place".into());
+    }
+    let own = geteuid().as_raw();
+    if found.uid() != own && found.uid() != 0 {
+        let (owner, path) = (found.uid(), path.display());
+        return Err(format!("it belongs to user {owner}, and this host is user {own}'s; chown {own} {path}"));
+    }
+    let by_group = if found.gid() == getegid().as_raw() { 0 } else { 0o020 };
+    let (mode, others) = (found.mode() & 0o7777, found.mode() & (0o002 | by_group));
+    if others != 0 {
+        let (fit, path) = (mode & !others, path.display());
+        return Err(format!("others may write to it (mode {mode:04o}); chmod {fit:o} {path}"));
+    }
+    Ok(())
+}
