@@ -321,5 +321,5 @@ impl Drop for World {
 }
 
 fn open_to_all(path: &Path) {
-    fs::set_permissions(path, Permissions::from_mode(0o777)).expect("it is this test's own");
+    fs::set_permissions(path, Permissions::from_mode(0o1777)).expect("it is this test's own");
 }

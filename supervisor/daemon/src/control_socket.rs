@@ -4,7 +4,10 @@ use crate::{release::Releasable, state_dir::create_private};
 use bulkhead_core::Owner;
 use nix::{
     errno::Errno,
-    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
+    sys::{
+        socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket},
+        stat::{Mode, fchmod},
+    },
     unistd::geteuid,
 };
 use std::{
@@ -13,7 +16,7 @@ use std::{
     os::{
         fd::AsRawFd,
         unix::{
-            fs::{FileTypeExt, MetadataExt, PermissionsExt},
+            fs::{FileTypeExt, MetadataExt},
             net::UnixListener as StdListener,
         },
     },
@@ -100,9 +103,7 @@ impl Bound {
             }
         }
         remove_stale(path)?;
-        let listener = StdListener::bind(path).map_err(other)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(other)?;
-        listener.set_nonblocking(true).map_err(other)?;
+        let listener = bind_privately(path).map_err(other)?;
         let identity = fs::symlink_metadata(path).ok().map(|metadata| Identity::of(&metadata));
         Ok(Bound { listener, file: SocketFile { path: path.to_owned(), identity } })
     }
@@ -122,6 +123,18 @@ impl ControlSocket {
         let Bound { listener, file } = bound;
         Ok(ControlSocket { listener: Rc::new(Releasable::new(UnixListener::from_std(listener)?)), file })
     }
+}
+
+/// Listens at `path` with a file that only its owner may use from its first moment on. To change the mode of a name
+/// afterwards would be to change that of whatever has the name by then.
+fn bind_privately(path: &Path) -> io::Result<StdListener> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let ours = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    // The file gets the mode of its socket, less the mask of modes.
+    fchmod(&ours, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    bind(ours.as_raw_fd(), &UnixAddr::new(path)?)?;
+    listen(&ours, Backlog::MAXALLOWABLE)?;
+    Ok(StdListener::from(ours))
 }
 
 /// A socket without a listener was left by a host that was killed; it may be replaced.

@@ -2,14 +2,17 @@
 //! another mount namespace. The number is kept in the directory, and made anew where that is another one than it
 //! was: a copy, or on another machine. What carries the number is this host's, and nothing else is.
 
+use crate::folder::Folder;
 use serde::{Deserialize, Serialize};
 use std::{
     fmt::Write as _,
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::Path,
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
 };
+
+/// The file with the number.
+const FILE: &str = "identity";
 
 /// Longest file of this kind.
 const FILE_BYTES_MAX: u64 = 4096;
@@ -40,17 +43,17 @@ struct Kept {
 
 impl Identity {
     /// The number that a state directory has, or a new one. To be called by the one that has its lock.
-    pub(crate) fn of(dir: &Path) -> io::Result<Identity> {
-        let machine = MACHINE.iter().find_map(|path| read(Path::new(path)).ok()).unwrap_or_default();
+    pub(crate) fn of(dir: &Folder) -> io::Result<Identity> {
+        let machine = MACHINE.iter().find_map(|path| read(path).ok()).unwrap_or_default();
         Identity::on_machine(dir, machine.trim())
     }
 
-    fn on_machine(dir: &Path, machine: &str) -> io::Result<Identity> {
-        let found = fs::metadata(dir)?;
-        let path = dir.join("identity");
-        // One that cannot be understood is as good as none: only leftovers of a host that was killed carry its
-        // number.
-        let kept: Option<Kept> = read(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
+    fn on_machine(dir: &Folder, machine: &str) -> io::Result<Identity> {
+        let found = dir.metadata()?;
+        // One that cannot be understood, or that another user could have written, is as good as none: only
+        // leftovers of a host that was killed carry its number.
+        let kept = dir.read(FILE, FILE_BYTES_MAX).ok();
+        let kept: Option<Kept> = kept.and_then(|text| serde_json::from_slice(&text).ok());
         let fits = |kept: &Kept| {
             (kept.device, kept.inode, &*kept.machine) == (found.dev(), found.ino(), machine)
                 && kept.number.len() == 2 * NUMBER_BYTES
@@ -61,16 +64,13 @@ impl Identity {
         }
         let number = random()?;
         let kept = Kept { number, device: found.dev(), inode: found.ino(), machine: machine.to_owned() };
-        let unfinished = dir.join("identity.unfinished");
-        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&unfinished)?;
-        file.write_all(&serde_json::to_vec(&kept).expect("numbers and texts can be written as JSON"))?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &path)?;
+        let content = serde_json::to_vec(&kept).expect("numbers and texts can be written as JSON");
+        dir.replace(FILE, &content)?.sync_all()?;
         Ok(Identity { number: kept.number, is_new: true })
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
+fn read(path: &str) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
     Ok(text)
@@ -88,7 +88,7 @@ fn random() -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
+    use std::{fs, path::PathBuf};
 
     struct Dirs(PathBuf);
 
@@ -97,6 +97,10 @@ mod tests {
             let dir = std::env::temp_dir().join(format!("bulkhead-identity-{name}-{}", std::process::id()));
             fs::create_dir_all(dir.join("a")).unwrap();
             Dirs(dir)
+        }
+
+        fn open(&self, name: &str) -> Folder {
+            Folder::open(&self.0.join(name)).unwrap()
         }
     }
 
@@ -109,29 +113,46 @@ mod tests {
     #[test]
     fn a_directory_keeps_its_number_under_another_name() {
         let dirs = Dirs::new("kept");
-        let first = Identity::of(&dirs.0.join("a")).unwrap();
+        let first = Identity::of(&dirs.open("a")).unwrap();
         assert!(first.is_new && first.number.len() == 32, "{first:?}");
-        assert_eq!(Identity::of(&dirs.0.join("a")).unwrap(), Identity { is_new: false, ..first.clone() });
+        assert_eq!(Identity::of(&dirs.open("a")).unwrap(), Identity { is_new: false, ..first.clone() });
         fs::rename(dirs.0.join("a"), dirs.0.join("b")).unwrap();
-        assert_eq!(Identity::of(&dirs.0.join("b")).unwrap(), Identity { is_new: false, ..first });
+        assert_eq!(Identity::of(&dirs.open("b")).unwrap(), Identity { is_new: false, ..first });
     }
 
     #[test]
     fn a_copy_another_machine_and_a_file_that_says_nothing_are_another_host() {
         let dirs = Dirs::new("others");
-        let (a, copy) = (dirs.0.join("a"), dirs.0.join("copy"));
+        let a = dirs.open("a");
         let first = Identity::on_machine(&a, "one").unwrap();
-        fs::create_dir(&copy).unwrap();
-        fs::copy(a.join("identity"), copy.join("identity")).unwrap();
+        fs::create_dir(dirs.0.join("copy")).unwrap();
+        fs::copy(dirs.0.join("a/identity"), dirs.0.join("copy/identity")).unwrap();
+        let copy = dirs.open("copy");
         let of_copy = Identity::on_machine(&copy, "one").unwrap();
         assert!(of_copy.is_new && of_copy.number != first.number);
         assert!(!Identity::on_machine(&a, "one").unwrap().is_new, "the original keeps its own");
         let elsewhere = Identity::on_machine(&a, "two").unwrap();
         assert!(elsewhere.is_new && elsewhere.number != first.number);
         for text in ["", "{}", "\u{0}", r#"{"number":"x","device":0,"inode":0,"machine":"two"}"#] {
-            fs::write(a.join("identity"), text).unwrap();
+            fs::write(dirs.0.join("a/identity"), text).unwrap();
             assert!(Identity::on_machine(&a, "two").unwrap().is_new, "{text:?}");
             assert!(!Identity::on_machine(&a, "two").unwrap().is_new);
         }
+    }
+    #[test]
+    fn a_number_that_another_could_have_written_is_not_believed_and_a_link_is_not_written_through() {
+        let dirs = Dirs::new("planted");
+        let a = dirs.open("a");
+        let first = Identity::on_machine(&a, "one").unwrap();
+        let (file, victim) = (dirs.0.join("a/identity"), dirs.0.join("victim"));
+        fs::rename(&file, &victim).unwrap();
+        let text = fs::read_to_string(&victim).unwrap();
+        std::os::unix::fs::symlink(&victim, &file).unwrap();
+        let second = Identity::on_machine(&a, "one").unwrap();
+        assert!(second.is_new && second.number != first.number);
+        assert!(fs::symlink_metadata(&file).unwrap().is_file());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), text);
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o606)).unwrap();
+        assert!(Identity::on_machine(&a, "one").unwrap().is_new);
     }
 }

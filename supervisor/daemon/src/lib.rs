@@ -27,6 +27,8 @@ mod crashes;
 mod endings;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod files;
+#[allow(clippy::disallowed_methods, reason = "called by the log files' thread, and before the host is up")]
+mod folder;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod guardian;
 mod host;

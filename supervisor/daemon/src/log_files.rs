@@ -6,15 +6,15 @@
 //! the name.
 
 use crate::{
+    folder::Folder,
     records::{self, Number},
     sys,
 };
-use nix::fcntl::OFlag;
 use std::{
     collections::HashMap,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::DirBuilder,
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -240,7 +240,7 @@ impl Writer {
     fn write(&mut self, module: &Arc<str>, lines: &[u8]) {
         let lost = self.troubled.get(module).copied();
         let marker = lost.map(|lost| format!("[{lost} lines were lost: they could not be written]\n"));
-        let file = path(&self.rotation.dir, module, 0);
+        let file = self.rotation.dir.join(name(module, 0));
         let written = append(&self.rotation, module, marker.unwrap_or_default().as_bytes(), lines);
         match (written, lost) {
             (Ok(()), None) => {}
@@ -258,8 +258,16 @@ impl Writer {
         }
     }
 
+    fn write_whole(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let (parent, name) = path.parent().zip(path.file_name()).expect("a file is in a folder");
+        // A file of the state directory's own: that is not made again.
+        let is_state_dir = self.rotation.dir.parent() == Some(parent);
+        let folder = if is_state_dir { Folder::open(parent)? } else { folder(parent)? };
+        folder.replace(&name.to_string_lossy(), content).map(drop)
+    }
+
     fn file(&mut self, path: &Path, content: &[u8]) {
-        match (write_whole(path, content), self.files_lost) {
+        match (self.write_whole(path, content), self.files_lost) {
             (Ok(()), 0) => {}
             (Ok(()), lost) => {
                 self.files_lost = 0;
@@ -277,11 +285,12 @@ impl Writer {
 
 /// Adds lines to a module's log file, and puts it aside when it is full.
 fn append(rotation: &Rotation, module: &str, marker: &[u8], lines: &[u8]) -> io::Result<()> {
-    let (mut file, mut size) = open(&path(&rotation.dir, module, 0))?;
+    let folder = folder(&rotation.dir)?;
+    let (mut file, mut size) = folder.append(&name(module, 0))?;
     if size >= rotation.file_bytes_max {
         // It should have been put aside before; one that cannot be grows no further.
-        rotate(rotation, module)?;
-        (file, size) = open(&path(&rotation.dir, module, 0))?;
+        rotate(&folder, rotation.files, module)?;
+        (file, size) = folder.append(&name(module, 0))?;
     }
     for piece in [marker, lines] {
         file.write_all(piece)?;
@@ -289,68 +298,41 @@ fn append(rotation: &Rotation, module: &str, marker: &[u8], lines: &[u8]) -> io:
     }
     if size >= rotation.file_bytes_max {
         // If that fails it is tried, and told, when the next lines come.
-        let _ = rotate(rotation, module);
+        let _ = rotate(&folder, rotation.files, module);
     }
     Ok(())
 }
 
-/// Opens a log file and says how long it is. No link is followed, nothing is waited for, and a folder that
-/// was removed is made again.
-fn open(path: &Path) -> io::Result<(File, u64)> {
-    let open = || {
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(flags.bits()).open(path)
-    };
-    let file = in_folder(path, open)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file; remove it"));
-    }
-    Ok((file, metadata.len()))
-}
-
-fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let unfinished = path.with_extension("unfinished");
-    let open = || {
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let mut options = OpenOptions::new();
-        options.create(true).write(true).truncate(true).mode(0o600).custom_flags(flags.bits()).open(&unfinished)
-    };
-    in_folder(path, open)?.write_all(content)?;
-    fs::rename(&unfinished, path)
-}
-
-/// Tries again with the folder of `path`, if that is what is missing. Its parent is never made here: a state
-/// directory that is gone as a whole is not for this thread to make again.
-fn in_folder(path: &Path, open: impl Fn() -> io::Result<File>) -> io::Result<File> {
-    match open() {
+/// Opens a folder of the state directory, and makes it again if it was removed. Its parent is never made here: a
+/// state directory that is gone as a whole is not for this thread to make again.
+fn folder(path: &Path) -> io::Result<Folder> {
+    match Folder::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let folder = path.parent().ok_or(error)?;
-            match DirBuilder::new().mode(0o700).create(folder) {
-                Ok(()) => tracing::warn!("{} was removed and is made again", folder.display()),
+            match DirBuilder::new().mode(0o700).create(path) {
+                Ok(()) => tracing::warn!("{} was removed and is made again", path.display()),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
-            open()
+            Folder::open(path)
         }
         opened => opened,
     }
 }
 
 /// `NAME.log`, and `NAME.log.1` for the one before it.
-fn path(dir: &Path, module: &str, age: usize) -> PathBuf {
-    dir.join(if age == 0 { format!("{module}.log") } else { format!("{module}.log.{age}") })
+fn name(module: &str, age: usize) -> String {
+    if age == 0 { format!("{module}.log") } else { format!("{module}.log.{age}") }
 }
 
-fn rotate(rotation: &Rotation, module: &str) -> io::Result<()> {
-    for age in (0..rotation.files.saturating_sub(1)).rev() {
-        match fs::rename(path(&rotation.dir, module, age), path(&rotation.dir, module, age + 1)) {
+fn rotate(folder: &Folder, files: usize, module: &str) -> io::Result<()> {
+    for age in (0..files.saturating_sub(1)).rev() {
+        match folder.rename(&name(module, age), &name(module, age + 1)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
     }
-    if rotation.files <= 1 {
-        fs::remove_file(path(&rotation.dir, module, 0))?;
+    if files <= 1 {
+        folder.remove(&name(module, 0))?;
     }
     Ok(())
 }

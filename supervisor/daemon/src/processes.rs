@@ -10,13 +10,12 @@ use nix::{
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashSet,
-    fs::{self, File},
-    io::Read,
+    fs,
     path::{Path, PathBuf},
 };
 
 /// Longest record of a family.
-const FAMILY_BYTES_MAX: u64 = 1024 * 1024;
+pub(crate) const FAMILY_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The environment variable by which every process of a host's modules can be found again. It holds the host's
 /// number.
@@ -194,10 +193,8 @@ impl Family {
     }
 
     /// What a former host wrote, if that still holds.
-    pub(crate) fn read(path: &Path) -> Vec<Relative> {
-        let mut text = String::new();
-        let read = File::open(path).and_then(|file| file.take(FAMILY_BYTES_MAX).read_to_string(&mut text));
-        let Some(kept) = read.ok().and_then(|_| serde_json::from_str::<Family>(&text).ok()) else { return Vec::new() };
+    pub(crate) fn read(text: &[u8]) -> Vec<Relative> {
+        let Ok(kept) = serde_json::from_slice::<Family>(text) else { return Vec::new() };
         let here = Family::here();
         let holds = !here.boot.is_empty() && (&kept.boot, &kept.namespace) == (&here.boot, &here.namespace);
         if holds { kept.processes } else { Vec::new() }
@@ -310,21 +307,14 @@ mod tests {
 
     #[test]
     fn a_record_holds_for_this_run_of_the_machine_and_this_namespace() {
-        let path = std::env::temp_dir().join(format!("bulkhead-family-{}", std::process::id()));
         let relative = Relative { pid: 7, started: 8, session: 9 };
-        let family = Family::of(vec![relative]);
-        fs::write(&path, family.to_bytes()).unwrap();
-        assert_eq!(Family::read(&path), [relative]);
+        assert_eq!(Family::read(&Family::of(vec![relative]).to_bytes()), [relative]);
         for other in [
             Family { boot: "another".into(), processes: vec![relative], ..Family::here() },
             Family { namespace: "pid:[1]".into(), processes: vec![relative], ..Family::here() },
         ] {
-            fs::write(&path, other.to_bytes()).unwrap();
-            assert!(Family::read(&path).is_empty(), "{other:?}");
+            assert!(Family::read(&other.to_bytes()).is_empty(), "{other:?}");
         }
-        fs::write(&path, "{").unwrap();
-        assert!(Family::read(&path).is_empty());
-        fs::remove_file(&path).unwrap();
-        assert!(Family::read(&path).is_empty());
+        assert!(Family::read(b"{").is_empty() && Family::read(b"").is_empty());
     }
 }

@@ -2,16 +2,18 @@
 //! host clear what a killed one left.
 
 use crate::{
+    folder::Folder,
     identity::Identity,
-    processes::{self, Family, Marks},
+    processes::{self, FAMILY_BYTES_MAX, Family, Marks},
     records::Number,
 };
+use bulkhead_config::{Use, check_trust};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{DirBuilder, File},
     io::{self, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -64,14 +66,13 @@ impl StateDir {
             return Err(StateDirError::NotText(path.to_owned()));
         }
         create_private(path).map_err(unusable)?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path.join("lock"))
-            .map_err(unusable)?;
+        // What is in it says whom to kill, and is written to as this process's user.
+        let absolute = std::path::absolute(path).map_err(unusable)?;
+        check_trust(&absolute, Use::Content).map_err(|reason| unusable(io::Error::other(reason)))?;
+        let opened = absolute.canonicalize().and_then(|path| Folder::open(&path));
+        let folder = opened.map_err(unusable)?;
+        let in_folder = |name: &str, error: io::Error| unusable(io::Error::other(format!("{name}: {error}")));
+        let file = folder.read_and_write("lock").map_err(|error| in_folder("lock", error))?;
         let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(mut file, errno)| {
             if errno == nix::errno::Errno::EWOULDBLOCK {
                 let holder = read_note(&mut file).map_or("unknown".into(), |note| note.pid.to_string());
@@ -80,13 +81,13 @@ impl StateDir {
                 unusable(errno.into())
             }
         })?;
-        let identity = Identity::of(path).map_err(unusable)?;
+        let identity = Identity::of(&folder).map_err(|error| in_folder("identity", error))?;
         // What a copy says of processes and groups is said of those of the original.
         if !identity.is_new {
             if let Some(cgroup) = read_note(&mut lock).and_then(|note| note.cgroup) {
                 processes::clear_cgroup(&cgroup);
             }
-            let family = Family::read(&path.join(FAMILY_FILE));
+            let family = Family::read(&folder.read(FAMILY_FILE, FAMILY_BYTES_MAX).unwrap_or_default());
             let marks = Marks { host: identity.number.clone(), family, adopts_only_its_own: false };
             let killed = processes::kill_leftovers(&marks);
             if killed > 0 {
@@ -94,11 +95,10 @@ impl StateDir {
             }
         }
         let mut dir = StateDir { path: path.to_owned(), lock, identity, newest_record: Number::default() };
-        let cache = dir.path.join("cache");
-        let data = dir.path.join("data");
-        for folder in [dir.logs(), dir.crashes(), dir.quarantine(), dir.layer1(), data, cache, dir.wasm_cache()] {
-            create_private(&folder).map_err(unusable)?;
+        for name in ["logs", "crashes", "quarantine", "layer1", "data"] {
+            folder.sub(name).map_err(unusable)?;
         }
+        folder.sub("cache").and_then(|cache| cache.sub("wasm")).map_err(unusable)?;
         dir.newest_record = Number::greatest_in(&[dir.crashes(), dir.quarantine()]).map_err(unusable)?;
         dir.note_file().and_then(|file| file.write(None)).map_err(unusable)?;
         Ok(dir)
@@ -178,10 +178,10 @@ fn read_note(file: &mut File) -> Option<Note> {
     serde_json::from_str(&text).ok()
 }
 
-/// Creates a folder that nobody else may enter, and its parents.
+/// Creates a folder that nobody else may enter, and its parents, to which nobody else may write.
 pub(crate) fn create_private(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
+        DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
     }
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),

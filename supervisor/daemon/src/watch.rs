@@ -137,7 +137,8 @@ impl Watcher {
     }
 
     fn look_at_folder(&mut self, folder: &Path) {
-        let reason = match fs::metadata(folder) {
+        // A link is no folder: nothing is written through one.
+        let reason = match fs::symlink_metadata(folder) {
             Ok(metadata) if metadata.is_dir() => return self.fine(folder),
             Ok(_) => "is no folder any more".to_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => match create_private(folder) {

@@ -1,6 +1,7 @@
 //! Log files with a writer whose time the test decides, and with its thread.
 
 use super::*;
+use std::fs;
 
 #[test]
 fn what_waits_for_a_disk_that_stands_still_is_bounded_in_bytes() {
@@ -33,7 +34,7 @@ impl Folder {
     }
 
     fn on_disk(&self, module: &str) -> String {
-        fs::read_to_string(path(&self.dir, module, 0)).unwrap_or_default()
+        fs::read_to_string(self.dir.join(name(module, 0))).unwrap_or_default()
     }
 }
 

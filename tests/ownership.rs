@@ -1,0 +1,128 @@
+//! What another user could have put in the host's way: manifests and programs that he may write, a state directory
+//! that is his, links in it. Refused at the start, at a reload and by `config check`; nothing is followed, read or
+//! written. The rule itself has its tests in the configuration and in the daemon.
+
+use bulkhead_tests::{Ended, Host, NOBODY, World, is_root};
+use nix::sys::signal::Signal;
+use serde_json::json;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, chown, symlink},
+    path::Path,
+};
+
+fn set(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// A daemon that must not come up.
+#[track_caller]
+fn refused(world: &World, words: &[&str]) -> Ended {
+    let ended = Host::start(world.run_command()).wait();
+    assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
+    for word in words {
+        assert!(ended.stderr.contains(word), "expected {word:?} in {ended:?}");
+    }
+    ended
+}
+
+/// A world whose host has run and left a state directory.
+fn used() -> World {
+    let mut world = World::new();
+    world.module("good", "test-minimal", "").start();
+    world.client().wait_ready("good");
+    world.stop();
+    world
+}
+
+#[test]
+fn a_state_directory_that_others_may_write_or_own_is_refused_and_so_is_one_below_it() {
+    let world = used();
+    for (name, mode, words) in [
+        ("state", 0o757, &["cannot use the state directory", "chmod 755", "--state DIR"][..]),
+        ("state/logs", 0o757, &["state/logs may be written by everybody", "chmod 755"]),
+        ("state/cache/wasm", 0o1757, &["state/cache/wasm may be written by everybody"]),
+        ("state/lock", 0o646, &["state/lock may be written by everybody", "chmod 644"]),
+        ("state/layer1/layer1.db", 0o646, &["layer1.db may not be used", "chmod 644"]),
+    ] {
+        let path = world.path(name);
+        let before = fs::metadata(&path).unwrap().permissions();
+        set(&path, mode);
+        refused(&world, words);
+        fs::set_permissions(&path, before).unwrap();
+    }
+    if !is_root() {
+        return eprintln!("skipped: what another user owns, since only root can give it away");
+    }
+    for name in ["state", "state/crashes", "state/data", "state/lock", "state/layer1/layer1.db"] {
+        let path = world.path(name);
+        chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+        refused(&world, &[&format!("belongs to user {NOBODY}")]);
+        chown(&path, Some(0), Some(0)).unwrap();
+    }
+}
+
+#[test]
+fn a_link_in_the_state_directory_leads_nowhere_whatever_it_stands_for() {
+    for name in
+        ["lock", "layer1/layer1.db", "layer1/layer1.db-wal", "layer1/layer1.db.lock", "logs", "quarantine", "layer1"]
+    {
+        let world = used();
+        let (path, victim) = (world.state().join(name), world.path("victim"));
+        let is_folder = path.is_dir();
+        if is_folder {
+            fs::rename(&path, &victim).unwrap();
+            fs::write(victim.join("precious"), "as it was").unwrap();
+        } else {
+            let _ = fs::remove_file(&path);
+            fs::write(&victim, "as it was").unwrap();
+        }
+        symlink(&victim, &path).unwrap();
+        refused(&world, &["link"]);
+        let kept = if is_folder { victim.join("precious") } else { victim };
+        assert_eq!(fs::read_to_string(kept).unwrap(), "as it was", "{name}");
+    }
+    // Those that are written anew take the link's place.
+    for name in ["identity", "family.json"] {
+        let mut world = used();
+        let (path, victim) = (world.state().join(name), world.path("victim"));
+        let _ = fs::remove_file(&path);
+        fs::write(&victim, "as it was").unwrap();
+        symlink(&victim, &path).unwrap();
+        world.start();
+        world.client().wait_ready("good");
+        world.stop();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was", "{name}");
+    }
+}
+
+#[test]
+fn a_manifest_or_program_that_others_may_write_is_refused_at_the_start_by_the_check_and_at_a_reload() {
+    let mut world = World::new();
+    world.module("good", "test-minimal", "").start();
+    let mut client = world.client();
+    client.wait_ready("good");
+    let folder = world.path("modules/good");
+    for (name, words) in [
+        ("module.toml", &["module.toml may be written by everybody", "chmod 6"][..]),
+        ("test-minimal", &["chmod 7"]),
+        (".", &["chmod 7"]),
+    ] {
+        let path = folder.join(name);
+        let before = fs::metadata(&path).unwrap().permissions();
+        set(&path, before.mode() & 0o777 | 0o002);
+        let told = format!("{:?}", client.call("supervisor", "reload", json!({ "all": true })).unwrap_err());
+        let check = world.bulkhead(&["config", "check", "--modules", world.path("modules").to_str().unwrap()]);
+        let checked = String::from_utf8_lossy(&check.stderr).into_owned();
+        assert_eq!(check.status.code(), Some(2), "{checked}");
+        for word in words {
+            assert!(told.contains(word) && checked.contains(word), "expected {word:?} in {told} and {checked}");
+        }
+        client.call("good", "ping", json!({})).unwrap();
+        fs::set_permissions(&path, before).unwrap();
+    }
+    let ended = world.end_host(Signal::SIGTERM);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    set(&folder.join("test-minimal"), 0o757);
+    refused(&world, &["test-minimal may be written by everybody"]);
+}
