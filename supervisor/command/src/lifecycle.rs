@@ -4,7 +4,7 @@
 use crate::cli::{Condition, Targets, Wait};
 use crate::exit::{Exit, Halt};
 use crate::output::{Output, complain, with_schema};
-use crate::session::{ANSWER_GRACE, Patience, Session, Turn, Watch};
+use crate::session::{ANSWER_GRACE, Patience, Session, Turn, UNREAD_BYTES_MAX, Watch};
 use bulkhead_client::{ClientError, ConnectError, command_payload};
 use bulkhead_protocol::{ErrorCode, Json, Message, Request, RequestType, Status};
 use serde::Deserialize;
@@ -78,14 +78,19 @@ pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> 
     let mut output = Output::default();
     let mut worst = Exit::Done;
     while !waiting.is_empty() {
-        let response = match session.turn(&Watch { until: patience.end(), ..Watch::default() }) {
+        let deaf = output.len() > UNREAD_BYTES_MAX;
+        // What is not listened to cannot be late.
+        let until = if deaf { None } else { patience.end() };
+        let response = match session.turn(&Watch { until, room: !output.is_empty(), deaf, ..Watch::default() }) {
             Ok(Turn::Response(response)) => response,
             Ok(Turn::TimedOut) if patience.is_over(Instant::now()) => {
                 return Err(unanswered(&waiting, ClientError::TimedOut.into()));
             }
-            Ok(Turn::TimedOut | Turn::Ready | Turn::Room | Turn::Input | Turn::ReaderGone | Turn::Signal(_)) => {
+            Ok(Turn::Room) => {
+                output.try_flush()?;
                 continue;
             }
+            Ok(Turn::TimedOut | Turn::Ready | Turn::Input | Turn::ReaderGone | Turn::Signal(_)) => continue,
             Err(halt) => return Err(unanswered(&waiting, halt)),
         };
         let Some(at) = waiting.iter().position(|(id, _)| Some(*id) == response.id) else { continue };
@@ -94,13 +99,17 @@ pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> 
         }
         let (_, name) = waiting.swap_remove(at);
         match data_of(response.status, &name) {
-            Ok(data) => report(&mut output, &data, &name, targets.json)?,
+            Ok(data) => {
+                push_report(&mut output, &data, &name, targets.json);
+                output.try_flush()?;
+            }
             Err(halt) => {
                 complain(&halt);
                 worst = worst.max(halt.exit());
             }
         }
     }
+    output.flush()?;
     Ok(worst)
 }
 
@@ -121,25 +130,23 @@ fn act_on_several(session: &mut Session, action: Action, targets: &Targets, name
     };
     let mut request = to_supervisor(action.name(), &args.into());
     request.deadline_ms = Some(targets.timeout.as_millis() as u64);
-    let (mut output, mut worst, mut stopped) = (Output::default(), Exit::Done, None);
-    let answer = session.ask(&request, |data| {
+    let (mut output, mut worst) = (Output::default(), Exit::Done);
+    let answer = session.ask_and_print(&request, &mut output, |data, output| {
         let told = data.read::<One>().ok().and_then(|one| match Message::decode(one.answer.as_str().as_bytes()) {
             Ok(Message::Response(response)) => Some((one.name, response.status)),
             _ => None,
         });
-        let Some((name, status)) = told else { return };
-        match data_of(status, &name).and_then(|data| report(&mut output, &data, &name, targets.json)) {
-            Ok(()) => {}
-            Err(halt @ Halt::Answered { .. }) => {
+        let Some((name, status)) = told else { return Ok(()) };
+        match data_of(status, &name) {
+            Ok(data) => push_report(output, &data, &name, targets.json),
+            Err(halt) => {
                 complain(&halt);
                 worst = worst.max(halt.exit());
             }
-            Err(halt) => stopped = stopped.take().or(Some(halt)),
         }
+        Ok(())
     })?;
-    if let Some(halt) = stopped {
-        return Err(halt);
-    }
+    output.flush()?;
     let All { modules } = data_of(answer.status, "all modules")?
         .read()
         .map_err(|error| Halt::Failed(format!("the host's answer is not understood: {error}")))?;
@@ -191,7 +198,13 @@ fn is_daemon_to_come(halt: &Halt) -> bool {
     }
 }
 
+/// Says what was reached, and waits for the reader.
 fn report(output: &mut Output, data: &Json, name: &str, json: bool) -> Result<(), Halt> {
+    push_report(output, data, name, json);
+    output.flush()
+}
+
+fn push_report(output: &mut Output, data: &Json, name: &str, json: bool) {
     #[derive(Deserialize)]
     struct Reached {
         state: String,
@@ -199,16 +212,15 @@ fn report(output: &mut Output, data: &Json, name: &str, json: bool) -> Result<()
         remarks: Vec<String>,
     }
     if json {
-        output.json_line(&with_schema(data.as_str()))?;
+        output.push_json_line(&with_schema(data.as_str()));
     } else {
         let (state, remarks) =
             data.read().map_or_else(|_| ("done".into(), Vec::new()), |Reached { state, remarks }| (state, remarks));
-        output.line(&format!("{name}: {}", crate::output::printable(&state)))?;
+        output.push_line(&format!("{name}: {}", crate::output::printable(&state)));
         for remark in remarks {
-            output.line(&format!("  {}", crate::output::printable(&remark)))?;
+            output.push_line(&format!("  {}", crate::output::printable(&remark)));
         }
     }
-    output.flush()
 }
 
 fn named(name: &str) -> Json {

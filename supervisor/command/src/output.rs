@@ -33,16 +33,26 @@ impl Output {
 
     /// Adds one line.
     pub(crate) fn line(&mut self, line: &str) -> Result<(), Halt> {
+        self.push_line(line);
+        self.relieve()
+    }
+
+    /// As [`Output::line`], and writes nothing yet.
+    pub(crate) fn push_line(&mut self, line: &str) {
         self.buffer.extend_from_slice(line.as_bytes());
         self.buffer.push(b'\n');
-        self.relieve()
     }
 
     /// Adds a JSON text as one line: JSON has line ends only between its values, where a space is
     /// as good.
     pub(crate) fn json_line(&mut self, json: &str) -> Result<(), Halt> {
-        push_json_line(&mut self.buffer, json);
+        self.push_json_line(json);
         self.relieve()
+    }
+
+    /// As [`Output::json_line`], and writes nothing yet.
+    pub(crate) fn push_json_line(&mut self, json: &str) {
+        push_json_line(&mut self.buffer, json);
     }
 
     /// Writes if much has been collected.

@@ -22,7 +22,7 @@ pub(crate) const ANSWER_GRACE: Duration = Duration::from_secs(3);
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
 /// Progress that may wait for its reader before no more is listened to.
-const UNREAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(crate) const UNREAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A connection to the daemon.
 pub(crate) struct Session {

@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
-use support::{DEADLINE, Host, Running, args_of, bulkhead};
+use support::{Connection, DEADLINE, Host, Running, args_of, bulkhead};
 
 /// A host that answers each command with its arguments, and a count of those that came.
 fn counting() -> (Host, Arc<AtomicU64>) {
@@ -186,6 +186,51 @@ fn progress_that_is_not_read_keeps_neither_a_signal_nor_the_answer_away() {
     assert_eq!((first + &rest).lines().count(), 101, "each progress, and the answer");
     let done = call.done();
     assert_eq!(done.code, Some(130), "{done:#?}");
+}
+
+/// Runs `start`, `stop` and the like with a host that answers by `answer`, and reads nothing before all is sent.
+fn unread(args: &[&str], answer: impl Fn(&mut Connection) + Send + Sync + 'static) -> Vec<String> {
+    let (sender, all_sent) = mpsc::channel();
+    let host = Host::start(move |client| {
+        answer(client);
+        client.flush();
+        sender.send(()).unwrap();
+        client.request();
+    });
+    let mut running = host.spawn(args);
+    // A pipe and a socket hold a fraction of it.
+    all_sent.recv_timeout(DEADLINE).unwrap();
+    let done = running.done();
+    assert_eq!((done.code, done.err.as_str()), (Some(0), ""));
+    done.out.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_became_of_many_modules_is_taken_while_the_reader_stands_still() {
+    const MODULES: usize = 2000;
+    let remark = "x".repeat(500);
+    let reached = format!(r#"{{"state":"ready","remarks":["{remark}"]}}"#);
+    let check = |lines: Vec<String>| {
+        assert_eq!(lines.iter().filter(|line| line.ends_with(": ready")).count(), MODULES);
+        assert_eq!(lines.iter().filter(|line| line.trim() == remark).count(), MODULES);
+    };
+    let data = reached.clone();
+    check(unread(&["restart", "--all"], move |client| {
+        let request = client.request().unwrap();
+        for number in 0..MODULES {
+            let one = format!(r#"{{"name":"m{number}","answer":{{"status":"success","data":{data}}}}}"#);
+            client.respond(request.id, Status::Progress(Json::parse(&one).unwrap()));
+        }
+        client.success(&request, &format!(r#"{{"modules":{MODULES},"failed":0}}"#));
+    }));
+    let names: Vec<String> = (0..MODULES).map(|number| format!("m{number}")).collect();
+    let args: Vec<&str> = std::iter::once("stop").chain(names.iter().map(String::as_str)).collect();
+    check(unread(&args, move |client| {
+        for _ in 0..MODULES {
+            let request = client.request().unwrap();
+            client.success(&request, &reached);
+        }
+    }));
 }
 
 #[test]
