@@ -10,6 +10,11 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
+/// The caller's number for whom a job is done. Those that read are done for each sender in turn; the order of what
+/// one has sent is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sender(pub u64);
+
 /// The caller's number for a unit of work. The first job that names it begins the unit, `Commit` or
 /// `Discard` ends it. A number is used once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

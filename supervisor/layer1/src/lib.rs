@@ -127,7 +127,7 @@ mod unit;
 mod weight;
 
 pub use clock::{Clock, Now};
-pub use job::{Job, Ticket, UnitId};
+pub use job::{Job, Sender, Ticket, UnitId};
 pub use open::OpenError;
 pub use outcome::Outcome;
 pub use schema::SCHEMA_VERSION;

@@ -2,7 +2,7 @@
 
 use crate::{
     declarations::Declarations,
-    job::{Job, Ticket},
+    job::{Job, Sender, Ticket},
     open::{Lock, OpenError, lock, open_reader, open_writer},
     outcome::Outcome,
     place::Place,
@@ -76,7 +76,21 @@ impl Layer1 {
     /// When too many jobs wait or have outcomes that nobody took, or the store is closing; the job comes
     /// back. `Discard` and, until the store closes, `Commit` are always taken.
     pub fn submit(&self, ticket: Ticket, job: Job, deadline: Option<Instant>) -> Result<(), Overloaded> {
-        self.shared.submit(Task::new(ticket, job, deadline)).map_err(|task| Overloaded(Box::new(task.job)))
+        self.submit_for(Sender::default(), ticket, job, deadline)
+    }
+
+    /// As [`Layer1::submit`], for one of several senders: those that read have their turn one after the other.
+    ///
+    /// # Errors
+    /// As [`Layer1::submit`].
+    pub fn submit_for(
+        &self,
+        sender: Sender,
+        ticket: Ticket,
+        job: Job,
+        deadline: Option<Instant>,
+    ) -> Result<(), Overloaded> {
+        self.shared.submit(Task::new(sender, ticket, job, deadline)).map_err(|task| Overloaded(Box::new(task.job)))
     }
 
     /// The next outcome, if there is one. Never waits. Outcomes of commits come in the order of the commits.

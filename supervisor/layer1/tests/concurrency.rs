@@ -2,7 +2,7 @@
 
 mod common;
 
-use bulkhead_layer1::{Job, Layer1, Outcome, Settings, Ticket, UnitId, limits::JOBS_MAX};
+use bulkhead_layer1::{Job, Layer1, Outcome, Sender, Settings, Ticket, UnitId, limits::JOBS_MAX};
 use bulkhead_protocol::{
     ErrorCode,
     layer1::{Mutation, Query},
@@ -156,4 +156,28 @@ fn long_queries_hold_up_no_changes() {
     let order: Vec<u64> = (0..10).map(|_| store.layer1.wait().0.0).collect();
     let committed = order.iter().position(|ticket| *ticket == 2).unwrap();
     assert!(committed < 8, "the commit came after long queries that were still to be done: {order:?}");
+}
+
+#[test]
+fn one_with_a_hundred_long_queries_holds_up_another_by_few_of_them() {
+    let store = Store::with(|settings| settings.readers = 1);
+    let create = |n: u64| format!(r#"{{"entity":"A","operation":"create","data":{{"n":{n},"text":"{:0500}"}}}}"#, n);
+    let operations: Vec<String> = (0..1000).map(create).collect();
+    store.mutate(&format!(r#"{{"operations":[{}]}}"#, operations.join(",")));
+    let query = |filters: u64| {
+        let filters: Vec<String> = (0..filters).map(|n| format!(r#""text.{n}.b":{{"ne":"y"}}"#)).collect();
+        let payload = format!(r#"{{"entity":"A","limit":0,"count":true,"filters":{{{}}}}}"#, filters.join(","));
+        Job::Query { unit: None, query: Query::read(&json(&payload)).unwrap() }
+    };
+    // The first takes so long that all others come meanwhile.
+    store.layer1.submit_for(Sender(1), Ticket(0), query(30), None).unwrap();
+    for ticket in 1..100 {
+        store.layer1.submit_for(Sender(1), Ticket(ticket), query(1), None).unwrap();
+    }
+    store.layer1.submit_for(Sender(2), Ticket(1000), query(1), None).unwrap();
+    let order: Vec<u64> = (0..101).map(|_| store.layer1.wait().0.0).collect();
+    let place = order.iter().position(|ticket| *ticket == 1000).unwrap();
+    assert!(place < 50, "it came after {place} of the other's");
+    let of_first: Vec<u64> = order.into_iter().filter(|ticket| *ticket != 1000).collect();
+    assert_eq!(of_first, (0..100).collect::<Vec<_>>(), "each has its own in order");
 }

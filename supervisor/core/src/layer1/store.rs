@@ -1,7 +1,13 @@
 //! What the core asks of the store and what it is told: the border between the two, and the list of
 //! what the store has in hand.
 
-use crate::{action::Action, core::Core, module::ModuleId, pending::RequestId, time::Time};
+use crate::{
+    action::{Action, Caller},
+    core::Core,
+    module::ModuleId,
+    pending::RequestId,
+    time::Time,
+};
 use bulkhead_protocol::{Delivery, Failure, Json, ModuleName, Pattern, RequestType, layer1::Mutation, layer1::Query};
 use std::fmt;
 
@@ -294,6 +300,11 @@ impl Core {
     pub(crate) fn submit_as(&mut self, ticket: RequestId, what: Ticket, op: StoreOp) {
         self.layer1.tickets.insert(ticket, what);
         self.act(Action::Store { ticket, op: op.into() });
+    }
+
+    /// Who asked what the store has under this number; `None` where that is the core's own doing.
+    pub fn asker(&self, ticket: RequestId) -> Option<Caller> {
+        self.layer1.operations.get(&ticket).map(|operation| operation.caller)
     }
 
     /// Whether the store has something in hand that somebody waits for, or that must not be lost.

@@ -47,7 +47,8 @@ impl Host {
                     tracing::warn!(module = module.as_str(), "a message is quarantined in {}", file.display());
                 }
                 Action::Store { ticket, op } => {
-                    if let Some(outcome) = self.store.order(ticket, *op) {
+                    let asker = self.core.asker(ticket);
+                    if let Some(outcome) = self.store.order(ticket, *op, asker) {
                         self.core.handle_stored(self.now, ticket, outcome);
                     }
                 }

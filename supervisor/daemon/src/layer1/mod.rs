@@ -8,9 +8,9 @@ pub(crate) use translate::{Whose, stored_event};
 
 use crate::{files, status::StoreStatus};
 use bulkhead_config::{Declared, HostConfig};
-use bulkhead_core::{Cursor, RequestId, StoreOp, StoreOutcome};
+use bulkhead_core::{Caller, Cursor, RequestId, StoreOp, StoreOutcome};
 use bulkhead_layer1::{
-    Index, Job, Layer1, OpenError, Outcome, Overloaded, Searched, Settings, Ticket, limits::JOBS_MAX,
+    Index, Job, Layer1, OpenError, Outcome, Overloaded, Searched, Sender, Settings, Ticket, limits::JOBS_MAX,
 };
 use bulkhead_protocol::{
     Delivery, ErrorCode, Failure, ModuleName,
@@ -164,16 +164,18 @@ impl Store {
         self.newest
     }
 
-    /// Does what the core asks. What comes of it at once, since the store does not take it, is given back.
-    pub(crate) fn order(&mut self, request: RequestId, op: StoreOp) -> Option<StoreOutcome> {
+    /// Does what the core asks for whoever asked it. What comes of it at once, since the store does not take it, is
+    /// given back.
+    pub(crate) fn order(&mut self, request: RequestId, op: StoreOp, asker: Option<Caller>) -> Option<StoreOutcome> {
+        let sender = sender(asker);
         match translate::order(request, op) {
-            Order::Submit(ticket, job) => self.submit(ticket, job),
+            Order::Submit(ticket, job) => self.submit(sender, ticket, job),
             Order::SubmitWithin { owner, quota, ticket, job } => {
                 if self.quotas.get(&owner) != Some(&quota) {
                     self.layer1.set_quota(owner.as_str(), quota);
                     self.quotas.insert(owner, quota);
                 }
-                self.submit(ticket, job)
+                self.submit(sender, ticket, job)
             }
             Order::Cancel(ticket) => {
                 self.layer1.cancel(ticket);
@@ -182,8 +184,11 @@ impl Store {
         }
     }
 
-    fn submit(&mut self, ticket: Ticket, job: Job) -> Option<StoreOutcome> {
-        self.layer1.submit(ticket, job, None).err().map(|_: Overloaded| StoreOutcome::Failed(self.overloaded()))
+    fn submit(&mut self, sender: Sender, ticket: Ticket, job: Job) -> Option<StoreOutcome> {
+        self.layer1
+            .submit_for(sender, ticket, job, None)
+            .err()
+            .map(|_: Overloaded| StoreOutcome::Failed(self.overloaded()))
     }
 
     /// What can be said of the store without reading from it.
@@ -309,9 +314,26 @@ impl Store {
     }
 }
 
+/// The store's number for one who asks: each connection and each process has its own, and the host another.
+fn sender(asker: Option<Caller>) -> Sender {
+    Sender(match asker {
+        None => 0,
+        Some(Caller::Client(client)) => 2 * client.0 + 1,
+        Some(Caller::Run(run)) => 2 * run.0 + 2,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bulkhead_core::{ClientId, RunId};
+
+    #[test]
+    fn no_two_who_ask_have_the_same_number() {
+        let askers = (0..50).flat_map(|n| [Caller::Client(ClientId(n)), Caller::Run(RunId(n))]).map(Some);
+        let numbers: std::collections::HashSet<Sender> = askers.chain([None]).map(sender).collect();
+        assert_eq!(numbers.len(), 101);
+    }
 
     #[test]
     fn the_defaults_are_those_of_the_store() {

@@ -1,6 +1,7 @@
 //! The threads of the store: one that writes, a few that read, and the queue that leads to them.
 
 mod clear;
+mod fair;
 mod look;
 mod pace;
 mod perform;

@@ -1,11 +1,12 @@
 //! What waits for the threads: bounded in number and in bytes, and never waiting itself.
 
 use super::{
+    fair::{self, Fair},
     units::{Next, Units},
     watch::{Cancelled, Limits},
 };
 use crate::{
-    job::{Job, Ticket, UnitId},
+    job::{Job, Sender, Ticket, UnitId},
     limits::{GROUP_BYTES_MAX, GROUP_JOBS_MAX, JOBS_MAX},
     outcome::Outcome,
     unit::Unit,
@@ -21,11 +22,13 @@ use std::{
 pub(crate) const OVERHEAD_BYTES: usize = 2 * size_of::<Write>()
     + 2 * size_of::<(Ticket, usize, Outcome)>()
     + 2 * 3 * size_of::<(Ticket, Cancelled)>()
+    + fair::OVERHEAD_BYTES
     + allocation(3 * size_of::<usize>());
 
 /// A job on its way.
 #[derive(Debug)]
 pub(crate) struct Task {
+    pub(crate) sender: Sender,
     pub(crate) ticket: Ticket,
     pub(crate) job: Job,
     pub(crate) limits: Limits,
@@ -33,9 +36,9 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    pub(crate) fn new(ticket: Ticket, job: Job, deadline: Option<Instant>) -> Task {
+    pub(crate) fn new(sender: Sender, ticket: Ticket, job: Job, deadline: Option<Instant>) -> Task {
         let bytes = OVERHEAD_BYTES + job.held_bytes();
-        Task { ticket, job, limits: Limits { deadline, cancelled: Cancelled::default() }, bytes }
+        Task { sender, ticket, job, limits: Limits { deadline, cancelled: Cancelled::default() }, bytes }
     }
 
     pub(crate) fn is_commit(&self) -> bool {
@@ -89,9 +92,9 @@ pub(crate) struct Queue {
     /// The thread that writes is asked to look after its files.
     pub(crate) look: bool,
     /// Jobs that take no longer than a few rows take.
-    quick: VecDeque<Task>,
+    quick: Fair,
     /// Jobs that may look at every row.
-    scans: VecDeque<Task>,
+    scans: Fair,
     /// How many threads work on one of these, and how many may.
     scanning: usize,
     scanning_max: usize,
@@ -242,7 +245,7 @@ impl Queue {
     /// What is to be written still is. Gives back the jobs that are not done.
     pub(crate) fn close(&mut self) -> Vec<Task> {
         self.closing = true;
-        let mut given_back: Vec<Task> = self.quick.drain(..).chain(self.scans.drain(..)).collect();
+        let mut given_back: Vec<Task> = self.quick.take_all().chain(self.scans.take_all()).collect();
         given_back.extend(self.units.drain());
         for cancelled in self.reading.values() {
             cancelled.set();
