@@ -96,6 +96,15 @@ pub enum Fault {
     OwnPart,
 }
 
+/// How many processes the kernel's memory killer has taken, of a control group or of the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryCounter {
+    /// The file that has a line `oom_kill` with the number.
+    pub file: String,
+    /// The number.
+    pub kills: u64,
+}
+
 /// Guardian to host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -109,9 +118,9 @@ pub enum Report {
         cgroup: Option<String>,
         /// Process id of the guardian.
         pid: i32,
-        /// Files with a line `oom_kill` that counts what the kernel's memory killer took: of the memory group that
-        /// host and guardian are in, and of the machine.
-        memory_counters: Vec<String>,
+        /// What counts the work of the kernel's memory killer: for the memory group that host and guardian are in,
+        /// and for the machine.
+        memory_counters: Vec<MemoryCounter>,
     },
     /// The processes that are below the leaders now, at most [`FAMILY_MAX`]; instead of those of the last report.
     Family {
@@ -119,13 +128,18 @@ pub enum Report {
         processes: Vec<Relative>,
     },
     /// One of these counters rose, or that of a run.
-    MemoryKills,
+    MemoryKills {
+        /// Which run's, if it is that of one.
+        run: Option<u64>,
+        /// As it is now.
+        counter: MemoryCounter,
+    },
     /// The process is in a memory group of its own.
     MemoryGroup {
         /// Which run.
         run: u64,
-        /// The file with the group's counter.
-        counter: String,
+        /// The group's counter, as it is now.
+        counter: MemoryCounter,
     },
     /// The program runs.
     Spawned {

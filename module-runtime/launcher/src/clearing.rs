@@ -94,9 +94,9 @@ impl Guardian {
             run.memory = match self.memory.own_of(run.pid) {
                 None => MemoryGroup::Shared,
                 Some(counter) => {
-                    let text = counter.to_string_lossy().into_owned();
-                    self.pair.report(&Report::MemoryGroup { run: *number, counter: text });
                     let seen = memory::kills(&counter).unwrap_or(0);
+                    let counter_now = memory::told(&counter, seen);
+                    self.pair.report(&Report::MemoryGroup { run: *number, counter: counter_now });
                     MemoryGroup::Own(counter, seen)
                 }
             };
@@ -104,18 +104,17 @@ impl Guardian {
         unknown
     }
 
-    /// Tells the host whether the kernel's memory killer was at work.
+    /// Tells the host where the kernel's memory killer was at work.
     fn look_at_memory(&mut self) {
-        let mut risen = self.memory.have_risen();
-        for run in self.runs.values_mut().filter(|run| matches!(run.state, State::Running)) {
-            if let MemoryGroup::Own(counter, seen) = &mut run.memory {
-                let now = memory::kills(counter).unwrap_or(*seen);
-                risen |= now > *seen;
-                *seen = now;
-            }
+        for counter in self.memory.risen() {
+            self.pair.report(&Report::MemoryKills { run: None, counter });
         }
-        if risen {
-            self.pair.report(&Report::MemoryKills);
+        for (number, run) in self.runs.iter_mut().filter(|(_, run)| matches!(run.state, State::Running)) {
+            if let MemoryGroup::Own(counter, seen) = &mut run.memory
+                && let Some(counter) = memory::risen(counter, seen)
+            {
+                self.pair.report(&Report::MemoryKills { run: Some(*number), counter });
+            }
         }
     }
 

@@ -129,7 +129,7 @@ impl Guardian {
             containment: if guardian.base.is_some() { "cgroup" } else { "subreaper" }.to_owned(),
             cgroup: guardian.base.as_ref().map(|base| base.path().to_string_lossy().into_owned()),
             pid: own_pid,
-            memory_counters: guardian.memory.files(),
+            memory_counters: guardian.memory.all(),
         });
         Ok(guardian)
     }

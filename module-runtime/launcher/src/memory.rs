@@ -1,9 +1,10 @@
 //! The kernel's memory killer: whom it takes first, and whether it has been at work.
 //!
 //! Leaders get a higher score than the guardian and the host have, and pass it on to their trees. The
-//! killer's work shows in counters of control groups and of the machine; the host reads them when a process
-//! was killed, and the guardian looks now and then, so that it is known when a counter rose. No limit is set.
+//! killer's work shows in counters of control groups and of the machine; the host has them read when a process
+//! was killed, and the guardian looks now and then and tells which rose, so that it is known when. No limit is set.
 
+use bulkhead_protocol::guardian::MemoryCounter;
 use libc::pid_t;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,26 +50,32 @@ impl Counters {
         Counters { own, seen }
     }
 
-    /// The files, for the host.
-    pub(crate) fn files(&self) -> Vec<String> {
-        self.seen.iter().map(|(counter, _)| counter.to_string_lossy().into_owned()).collect()
+    /// All of them, for the host.
+    pub(crate) fn all(&self) -> Vec<MemoryCounter> {
+        self.seen.iter().map(|(counter, seen)| told(counter, *seen)).collect()
     }
 
-    /// Whether the killer was at work since the last look.
-    pub(crate) fn have_risen(&mut self) -> bool {
-        let mut risen = false;
-        for (counter, seen) in &mut self.seen {
-            let now = kills(counter).unwrap_or(*seen);
-            risen |= now > *seen;
-            *seen = now;
-        }
-        risen
+    /// Those by which the killer was at work since the last look.
+    pub(crate) fn risen(&mut self) -> Vec<MemoryCounter> {
+        self.seen.iter_mut().filter_map(|(counter, seen)| risen(counter, seen)).collect()
     }
 
     /// The counter of a process's memory group, where that is another one than this process's.
     pub(crate) fn own_of(&self, pid: pid_t) -> Option<PathBuf> {
         counter_of(&format!("/proc/{pid}/cgroup")).filter(|counter| Some(counter) != self.own.as_ref())
     }
+}
+
+/// A counter as the host is told of it.
+pub(crate) fn told(counter: &Path, kills: u64) -> MemoryCounter {
+    MemoryCounter { file: counter.to_string_lossy().into_owned(), kills }
+}
+
+/// What there is to tell of a counter, if it has risen since it was `seen`.
+pub(crate) fn risen(counter: &Path, seen: &mut u64) -> Option<MemoryCounter> {
+    let now = kills(counter)?;
+    let before = std::mem::replace(seen, now);
+    (now > before).then(|| told(counter, now))
 }
 
 /// The counter of the memory group that a file in the format of cgroups(7) names, if there is one.
@@ -134,6 +141,20 @@ mod tests {
     fn a_container_that_sees_a_part_of_the_hierarchy_finds_its_own_group() {
         let mounts = "31 24 0:28 /docker/1 /sys/fs/cgroup rw - cgroup2 cgroup rw,nsdelegate\n";
         assert_eq!(candidates("0::/docker/1/m\n", mounts), [PathBuf::from("/sys/fs/cgroup/m/memory.events")]);
+    }
+
+    #[test]
+    fn a_counter_is_told_of_once_for_each_rise() {
+        let file = std::env::temp_dir().join(format!("bulkhead-counter-{}", std::process::id()));
+        let set = |kills: u64| fs::write(&file, format!("oom 9\noom_kill {kills}\n")).unwrap();
+        set(4);
+        let mut seen = kills(&file).unwrap();
+        assert_eq!(risen(&file, &mut seen), None);
+        set(6);
+        assert_eq!(risen(&file, &mut seen), Some(told(&file, 6)));
+        assert_eq!(risen(&file, &mut seen), None);
+        fs::remove_file(&file).unwrap();
+        assert_eq!((risen(&file, &mut seen), seen), (None, 6));
     }
 
     #[test]

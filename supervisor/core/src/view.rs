@@ -336,6 +336,12 @@ impl Core {
         }
     }
 
+    /// Whether nothing is known that a process would have ended for: no stop of it was ordered, and it did not
+    /// break the rules.
+    pub fn has_ended_unasked(&self, run: RunId) -> bool {
+        self.runs.get(&run).is_some_and(|run| run.cause.is_none())
+    }
+
     /// The processes that are there, in the order in which they were started.
     pub fn run_ids(&self) -> Vec<RunId> {
         let mut runs: Vec<RunId> = self.runs.keys().copied().collect();

@@ -6,7 +6,7 @@
 //! Everything here passes a gate first. It is open, but for a test: that keeps it closed, and so has a file
 //! system that does not answer.
 
-use crate::{control_socket::Bound, guardian::Launched, looks::Look, watch::Noticed};
+use crate::{control_socket::Bound, guardian::Launched, looks::Look, memory_kills, watch::Noticed};
 use bulkhead_config::Loaded;
 use futures_util::task::AtomicWaker;
 use std::{
@@ -40,11 +40,13 @@ pub(crate) enum Lane {
     Looks,
     /// The state directory.
     State,
+    /// What the kernel's memory killer did, which the end of a process waits for.
+    Memory,
     /// The start and the end of the guardian, and what one has left.
     Guardian,
 }
 
-const LANES: [Lane; 4] = [Lane::Configuration, Lane::Looks, Lane::State, Lane::Guardian];
+const LANES: [Lane; 5] = [Lane::Configuration, Lane::Looks, Lane::State, Lane::Memory, Lane::Guardian];
 
 impl Lane {
     fn name(self) -> &'static str {
@@ -52,6 +54,7 @@ impl Lane {
             Lane::Configuration => "configuration",
             Lane::Looks => "looks",
             Lane::State => "state",
+            Lane::Memory => "memory",
             Lane::Guardian => "guardian",
         }
     }
@@ -64,6 +67,8 @@ pub(crate) enum Done {
     Loaded(u64, Result<Box<Loaded>, String>),
     /// `status` can be answered; likewise.
     Looked(u64, Look),
+    /// What the kernel's memory killer did.
+    MemoryLooked(memory_kills::Look),
     /// The next host was left word.
     Noted(io::Result<()>),
     /// Nothing is left of a guardian that ended, and how it did.

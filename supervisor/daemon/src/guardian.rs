@@ -2,7 +2,7 @@
 //! The guardian itself is a program of its own, `module-runtime guardian`.
 
 use crate::{link::has_hung_up, strangers::OwnChild, sys};
-use bulkhead_protocol::guardian::{DATAGRAM_BYTES_MAX, GUARDIAN_FD, Order, Report};
+use bulkhead_protocol::guardian::{DATAGRAM_BYTES_MAX, GUARDIAN_FD, MemoryCounter, Order, Report};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair};
 use std::{
@@ -40,8 +40,8 @@ pub(crate) struct Guardian {
     /// `cgroup` or `subreaper`, once it has said hello.
     pub(crate) containment: Option<String>,
     pub(crate) cgroup: Option<String>,
-    /// Files that count what the kernel's memory killer took.
-    pub(crate) memory_counters: Vec<String>,
+    /// What counts the work of the kernel's memory killer.
+    pub(crate) memory_counters: Vec<MemoryCounter>,
 }
 
 /// An order on its way.

@@ -48,7 +48,7 @@ mod long_reader;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod looks;
 mod loop_;
-#[allow(clippy::disallowed_methods, reason = "counters of the kernel's own, which wait for nothing")]
+#[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod memory_kills;
 mod module_log;
 #[allow(clippy::disallowed_methods, reason = "a thread of its own, while the host is not up")]

@@ -288,7 +288,7 @@ impl Host {
     pub(crate) fn next(&self) -> Report {
         loop {
             match self.next_of_all() {
-                Report::Family { .. } | Report::MemoryKills | Report::MemoryGroup { .. } => {}
+                Report::Family { .. } | Report::MemoryKills { .. } | Report::MemoryGroup { .. } => {}
                 other => return other,
             }
         }

@@ -24,6 +24,7 @@ impl Host {
             match done {
                 Done::Loaded(number, result) => self.loaded(number, result.map(|loaded| *loaded)),
                 Done::Looked(number, look) => self.looked(number, look),
+                Done::MemoryLooked(look) => self.memory_looked(look),
                 Done::Noted(Ok(())) => {}
                 Done::Noted(Err(error)) => tracing::warn!("cannot leave a note in the state directory: {error}"),
                 Done::Cleared(how) => self.cleared(&how),
@@ -37,10 +38,7 @@ impl Host {
 
     /// When something has been waited for long enough.
     pub(super) fn files_due(&self) -> Option<Time> {
-        match (self.looks.due(), self.readings.due()) {
-            (Some(look), Some(reading)) => Some(look.min(reading)),
-            (look, reading) => look.or(reading),
-        }
+        [self.looks.due(), self.readings.due(), self.memory_waiting.due()].into_iter().flatten().min()
     }
 
     /// Goes on without what has been waited for long enough. What has come meanwhile counts: the host may have
@@ -53,6 +51,7 @@ impl Host {
         let asked = self.looks.expire(self.now);
         self.answer_looks(asked, &Look::default());
         self.readings_overdue();
+        self.memory_overdue();
         self.perform();
     }
 

@@ -4,10 +4,13 @@ use super::*;
 use crate::{
     files::{Done, Lane},
     guardian::Launched,
+    host::logging::Memory,
     inherited,
     processes::{Family, Marks},
     strangers,
 };
+use bulkhead_protocol::guardian::MemoryCounter;
+use std::path::Path;
 
 /// How long the order to kill what has ended waits for another order that it can go with.
 const KILL_DELAY: Duration = Duration::from_millis(2);
@@ -38,8 +41,8 @@ impl Host {
     fn guardian_has_spoken(&mut self) {
         self.guardian_due = None;
         self.guardian_reason = None;
-        let files = self.guardian.as_ref().map(|guardian| guardian.memory_counters.as_slice()).unwrap_or_default();
-        self.memory_kills = counters(files);
+        let counters = self.guardian.as_mut().map(|guardian| std::mem::take(&mut guardian.memory_counters));
+        self.memory_kills = counters.unwrap_or_default().into_iter().map(Counter::new).collect();
         self.guardian_restarts.handle_started(self.now);
         if let Some(cgroup) = self.guardian.as_ref().and_then(|guardian| guardian.cgroup.clone()) {
             self.note(Some(cgroup));
@@ -132,10 +135,10 @@ impl Host {
                 self.log_files.write_file(self.state_dir.family(), Family::of(processes.clone()).to_bytes());
                 self.family = processes;
             }
-            Report::MemoryKills => self.look_at_memory_kills(),
+            Report::MemoryKills { run, counter } => self.memory_killer_worked(run.map(RunId), &counter),
             Report::MemoryGroup { run, counter } => {
                 if let Some(process) = self.processes.get_mut(&RunId(run)) {
-                    process.memory_kills = Counter::open(counter.as_ref());
+                    process.memory_kills = Some(Counter::new(counter));
                 }
             }
             Report::Spawned { run, pid } => {
@@ -196,14 +199,18 @@ impl Host {
             return;
         }
         self.read_all_of(run);
-        let memory_kill = self.memory_kill(run, &exit);
+        let was_killed = matches!(&exit, Exit::Signal(name) if name == UnixSignal::SIGKILL.as_str());
+        let memory = if was_killed && self.core.has_ended_unasked(run) { Memory::Asked } else { Memory::Known(None) };
         let Some(process) = self.processes.get_mut(&run) else { return };
         process.has_exited = true;
         let unsent = process.link.unsent_requests();
-        process.ended = Some(Ended { exit, unsent, memory_kill, gone: None });
+        process.ended = Some(Ended { exit, unsent, stderr: None, memory, gone: None });
         let log_reader = process.log_reader;
         // Nothing more is sent to it meanwhile, and nothing is expected of it.
         self.core.handle_leader_ended(self.now, run);
+        if memory == Memory::Asked {
+            self.ask_memory(run);
+        }
         let reader = self.logs.reader(log_reader);
         if reader.has_ended {
             return self.decide_at_once(run);
@@ -234,19 +241,66 @@ impl Host {
         self.is_draining = false;
     }
 
-    /// Whether the kernel's memory killer ended a process.
-    fn memory_kill(&mut self, run: RunId, exit: &Exit) -> Option<MemoryKill> {
-        let killed = matches!(exit, Exit::Signal(name) if name == UnixSignal::SIGKILL.as_str());
-        let process = self.processes.get_mut(&run).filter(|_| killed)?;
-        memory_kills::judge(process.memory_kills.as_mut(), &mut self.memory_kills, Instant::now())
+    /// Has the counters of the memory killer looked at, before the end of a process is decided upon.
+    fn ask_memory(&mut self, run: RunId) {
+        match self.memory_waiting.ask(run) {
+            true => self.begin_memory_look(),
+            false => self.judge_memory(run),
+        }
     }
 
-    /// Some counter has risen: each is looked at, so that it is known when.
-    fn look_at_memory_kills(&mut self) {
+    fn begin_memory_look(&mut self) {
+        let Some(runs) = self.memory_waiting.begin(self.now) else { return };
+        let own = runs.iter().filter_map(|run| self.processes.get(run)?.memory_kills.as_ref());
+        let files: Vec<PathBuf> = own.chain(&self.memory_kills).map(|counter| counter.file().to_owned()).collect();
+        let ordered = self.files.order(Lane::Memory, "looking at what the kernel's memory killer did", move || {
+            Done::MemoryLooked(memory_kills::look(files))
+        });
+        if let Err(error) = ordered {
+            tracing::warn!("cannot look at what the kernel's memory killer did: {error}");
+            self.memory_looked(Vec::new());
+        }
+    }
+
+    /// The counters were looked at.
+    pub(super) fn memory_looked(&mut self, look: memory_kills::Look) {
+        let (now, look) = (Instant::now(), HashMap::<PathBuf, u64>::from_iter(look));
+        let note = |counter: &mut Counter| {
+            if let Some(kills) = look.get(counter.file()) {
+                counter.note(*kills, now);
+            }
+        };
+        self.memory_kills.iter_mut().for_each(note);
+        for run in self.memory_waiting.end() {
+            self.processes.get_mut(&run).and_then(|process| process.memory_kills.as_mut()).into_iter().for_each(note);
+            self.judge_memory(run);
+        }
+        self.begin_memory_look();
+    }
+
+    pub(super) fn memory_overdue(&mut self) {
+        for run in self.memory_waiting.expire(self.now) {
+            self.judge_memory(run);
+        }
+    }
+
+    /// Judges by what is known whether the memory killer ended a process.
+    fn judge_memory(&mut self, run: RunId) {
+        let Some(process) = self.processes.get_mut(&run) else { return };
+        let kill = memory_kills::judge(process.memory_kills.as_ref(), &self.memory_kills, Instant::now());
+        if let Some(ended) = &mut process.ended {
+            ended.memory = Memory::Known(kill);
+        }
+        self.decide(run);
+    }
+
+    /// The guardian has seen a counter rise: that of a process, or one of all.
+    fn memory_killer_worked(&mut self, run: Option<RunId>, counter: &MemoryCounter) {
         let now = Instant::now();
-        let own = self.processes.iter_mut().filter_map(|(_, process)| process.memory_kills.as_mut());
-        for counter in own.chain(&mut self.memory_kills) {
-            counter.has_risen(now);
+        let own = run.and_then(|run| self.processes.get_mut(&run)?.memory_kills.as_mut());
+        let shared = self.memory_kills.iter_mut().filter(|_| run.is_none());
+        for known in own.into_iter().chain(shared).filter(|known| known.file() == Path::new(&counter.file)) {
+            known.note(counter.kills, now);
         }
     }
 
@@ -386,9 +440,4 @@ impl Host {
         let why = self.guardian_reason.as_deref().unwrap_or("it ended, and what it left is being cleared");
         Some(format!("not running, so no module can start: {why}; it is tried again until there is one"))
     }
-}
-
-/// The counters of these files, as far as they can be read.
-pub(super) fn counters(files: &[String]) -> Vec<Counter> {
-    files.iter().filter_map(|file| Counter::open(file.as_ref())).collect()
 }

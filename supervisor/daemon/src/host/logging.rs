@@ -10,16 +10,26 @@ use crate::{
 /// Lines for followers that are taken at once, so that others have their turn in between.
 const LINES_PER_TURN: usize = 256;
 
-/// An end that is decided upon as soon as all that the process has written is taken in.
+/// An end that is decided upon as soon as all that the process has written is taken in, and it is known what of it
+/// was the memory killer's work.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) exit: Exit,
     /// Requests that had not been written to its channel completely.
     pub(crate) unsent: Vec<RequestId>,
-    /// Whether the kernel's memory killer ended it.
-    pub(crate) memory_kill: Option<MemoryKill>,
+    /// The last of what it printed, once that is known.
+    pub(crate) stderr: Option<Vec<String>>,
+    pub(crate) memory: Memory,
     /// Nothing is left of its tree, either; how many had outlived it.
     pub(crate) gone: Option<u32>,
+}
+
+/// Whether the kernel's memory killer ended a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// That is being looked at.
+    Asked,
+    Known(Option<MemoryKill>),
 }
 
 impl Host {
@@ -121,11 +131,19 @@ impl Host {
         has_more
     }
 
-    /// All that a process had written is in its log: its end is decided upon.
+    /// All that a process had written is in its log.
     fn drained(&mut self, run: RunId, stderr: Vec<String>) {
-        let Some(Ended { exit, unsent, memory_kill, gone }) =
-            self.processes.get_mut(&run).and_then(|process| process.ended.take())
-        else {
+        if let Some(ended) = self.processes.get_mut(&run).and_then(|process| process.ended.as_mut()) {
+            ended.stderr = Some(stderr);
+            self.decide(run);
+        }
+    }
+
+    /// Decides upon the end of a process, if all is known of it.
+    pub(super) fn decide(&mut self, run: RunId) {
+        let is_known = |ended: &mut Ended| ended.stderr.is_some() && ended.memory != Memory::Asked;
+        let ended = self.processes.get_mut(&run).and_then(|process| process.ended.take_if(is_known));
+        let Some(Ended { exit, unsent, stderr: Some(stderr), memory: Memory::Known(memory_kill), gone }) = ended else {
             return;
         };
         self.core.handle_exited(self.now, run, exit, Evidence { stderr, unsent, memory_kill });

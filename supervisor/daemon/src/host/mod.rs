@@ -134,6 +134,8 @@ pub(crate) struct Host {
     family: Vec<Relative>,
     /// What the kernel's memory killer took where the host is, and of the whole machine.
     memory_kills: Vec<Counter>,
+    /// Whose ends wait until it is known what it did.
+    memory_waiting: memory_kills::Waiting,
     /// Whether one is being started, or what the last one left is being cleared.
     guardian_ordered: bool,
     /// Whether there may be something to be heard from it.
@@ -239,6 +241,7 @@ impl Host {
             guardian_reason: None,
             family: Vec::new(),
             memory_kills: Vec::new(),
+            memory_waiting: memory_kills::Waiting::default(),
             guardian_ordered: false,
             guardian_speaks: false,
             runtimes: parts.runtimes,
