@@ -1,7 +1,8 @@
 //! What one client may cost the others: time, memory and places. No client that sends much, or nothing at all,
 //! keeps an operator out.
 
-use bulkhead_protocol::{Delivery, ErrorCode, Json, Request, RequestType};
+use bulkhead_client::ClientError;
+use bulkhead_protocol::{Delivery, ErrorCode, Json, Request, RequestType, Status};
 use bulkhead_tests::{Caller, World, patience, until};
 use serde_json::{Value, json};
 use std::{
@@ -45,6 +46,38 @@ fn clients(client: &mut Caller) -> u64 {
 /// Waits until the host has let all of them in and has what they sent.
 fn until_busy(client: &mut Caller, number: u64) {
     until("all clients are in", || (clients(client) >= number).then_some(()));
+}
+
+#[test]
+fn a_client_that_leaves_too_much_unread_is_told_so_with_whole_messages_before() {
+    let mut world = World::new();
+    world.host_file("[host]\nclients_bytes_max = \"64MiB\"\nframe_bytes_max = \"1MiB\"\n");
+    world.module("bad", "misbehave", "").start();
+    let mut operator = world.client();
+    operator.wait_ready("bad");
+    let mut greedy = world.client();
+    // A quarter of it and one frame are 17 MiB, and this is more.
+    let ids: Vec<u64> =
+        (0..30).map(|_| greedy.send_command("bad", "huge_answer", json!({ "bytes": 800_000 }))).collect();
+    until("it was let go", || {
+        let status = operator.status("bad");
+        (status["in_flight"] == 0 && status["queue"] == 0).then_some(())
+    });
+    let mut answered = 0;
+    let refused = loop {
+        match greedy.0.receive(Some(patience())) {
+            Ok(response) if response.id.is_some_and(|id| ids.contains(&id)) => answered += 1,
+            Ok(response) => break response,
+            Err(error) => panic!("{answered} answers came whole, and then: {error}"),
+        }
+    };
+    let Status::Error(failure) = refused.status else { panic!("{refused:?}") };
+    assert_eq!((refused.id, failure.code, failure.delivery), (None, ErrorCode::Overloaded, Some(Delivery::Unknown)));
+    assert!(failure.error.contains("bytes of answers unread"), "{}", failure.error);
+    assert!((1..20).contains(&answered), "{answered} answers had begun");
+    assert!(matches!(greedy.0.receive(Some(patience())), Err(ClientError::Closed)), "nothing more comes");
+    until("it has gone", || (clients(&mut operator) == 1).then_some(()));
+    assert!(world.stop().stderr.contains("a client was cut off: all clients leave"));
 }
 
 #[test]

@@ -99,6 +99,13 @@ fn calls_deadlines_status_restarts_and_the_watchdog_need_no_file() {
     assert_eq!(client.call("bad", "segfault", json!({})).unwrap_err().code, ErrorCode::ModuleCrashed);
     client.wait_ready("bad");
     assert_ne!(client.pid("bad"), pid);
+    // What the memory killer did cannot be looked at, and the end of a killed process is not kept waiting for it.
+    let killed = client.send_command("bad", "sleep", json!({ "ms": 60_000 }));
+    client.until_status("bad", "it has begun", |status| status["in_flight"] == 1);
+    kill(client.pid("bad"), Signal::SIGKILL);
+    let failure = client.answer(killed).unwrap_err();
+    assert!(failure.error.contains("SIGKILL") && !failure.error.contains("memory"), "{}", failure.error);
+    client.wait_ready("bad");
     let pid = client.pid("good");
     client.supervisor("restart", json!({ "name": "good" }));
     assert_ne!(client.pid("good"), pid);

@@ -162,6 +162,35 @@ impl Output {
         self.written += count;
     }
 
+    /// Drops what is behind this place, counted as [`Output::end`] does, which was such a place once and is not
+    /// written yet.
+    pub fn truncate(&mut self, end: u64) {
+        let (mut place, mut from, mut skip) = (self.written(), self.written, self.shared_written);
+        let mut kept = 0;
+        for (before, json) in &self.shared {
+            let behind = place + (before - from) as u64;
+            if behind >= end {
+                break;
+            }
+            place = behind + (json.as_str().len() - skip) as u64;
+            (from, skip) = (*before, 0);
+            kept += 1;
+        }
+        debug_assert!(place <= end && end <= self.end, "{end} is no end of a frame that is not written");
+        let dropped = self.shared.drain(kept..);
+        let (mut bytes, mut held) = (0, 0);
+        for (at, (_, json)) in dropped.enumerate() {
+            bytes += json.as_str().len() - if kept + at == 0 { self.shared_written } else { 0 };
+            held += json.held_bytes();
+        }
+        self.shared_bytes -= bytes;
+        self.shared_held -= held;
+        self.shared.shrink_to_fit();
+        self.bytes.truncate(from + usize::try_from(end.saturating_sub(place)).expect("it is in memory"));
+        self.bytes.shrink_to_fit();
+        self.end = end;
+    }
+
     /// Gives back what was written: all of it when nothing waits, else once it is the larger part.
     pub fn relax(&mut self) {
         if self.pending_bytes() == 0 {
@@ -247,6 +276,40 @@ mod tests {
             prop_assert!(written(&mut output, &portions) == expected);
             prop_assert_eq!(output.written(), output.end());
             prop_assert!(output.bytes.capacity() <= KEPT_BYTES_MAX);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_behind_a_frame_that_is_not_written_can_be_dropped(
+            lengths in prop::collection::vec(prop_oneof![0usize..100, SHARED_BYTES_MIN..SHARED_BYTES_MIN + 2_000], 2..20),
+            portions in prop::collection::vec(1usize..20_000, 0..6),
+            which in 0usize..1000,
+        ) {
+            let (mut output, mut all, mut ends) = (Output::default(), Vec::new(), Vec::new());
+            for (number, length) in lengths.iter().enumerate() {
+                let response = Response::success(number as u64, json(*length));
+                response.encode(&mut all, MAX).unwrap();
+                output.push_response(&response, MAX).unwrap();
+                ends.push(output.end());
+            }
+            for portion in portions {
+                let most = |pieces: &[IoSlice<'_>]| Ok::<usize, ()>(pieces.iter().map(|it| it.len()).sum::<usize>().min(portion));
+                if output.pending_bytes() > 0 {
+                    output.write_with(most).unwrap();
+                    output.relax();
+                }
+            }
+            let before = output.written();
+            let behind: Vec<u64> = ends.into_iter().filter(|end| *end >= before).collect();
+            let Some(end) = behind.get(which % behind.len().max(1)).copied() else { return Ok(()) };
+            output.truncate(end);
+            prop_assert_eq!((output.end(), output.written()), (end, before));
+            let last = Response::new(None, crate::Failure::new(crate::ErrorCode::Overloaded, "too much"));
+            last.encode({ all.truncate(end as usize); &mut all }, MAX).unwrap();
+            output.push_response(&last, MAX).unwrap();
+            prop_assert!(written(&mut output, &[1000]) == all[before as usize..]);
+            prop_assert_eq!((output.shared_bytes, output.shared_held), (0, 0));
         }
     }
 

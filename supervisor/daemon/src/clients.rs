@@ -54,6 +54,8 @@ pub(crate) struct Client {
     pub(crate) link: Link,
     /// It has said all that it will say; it may still be reading.
     pub(crate) has_finished: bool,
+    /// It is told why it is cut off, as far as it still reads, and nothing else any more.
+    pub(crate) is_cut_off: bool,
     /// It is not read from until it has taken what waits for it.
     pub(crate) is_paused: bool,
     /// Whose it is; `None` for one that the program around the host has made.
@@ -72,6 +74,7 @@ impl Client {
         Client {
             link,
             has_finished: false,
+            is_cut_off: false,
             is_paused: false,
             owner,
             active_at: now,
@@ -138,18 +141,29 @@ impl Clients {
         client.output_bytes = output;
     }
 
-    /// Who must be cut off now that this client has got more to read: itself, if more waits for it than
+    /// Who must be cut off now that this client has got more to read, and why: itself, if more waits for it than
     /// may, or whoever reads least, if that is so for all together.
-    pub(crate) fn too_slow(&self, id: ClientId, frame_bytes_max: usize, all_max: usize) -> Option<ClientId> {
-        let bytes = |client: &Client| client.output_bytes;
-        let pending = |client: &Client| client.link.pending_bytes();
-        if self.by_id.get(&id).is_some_and(|client| pending(client) > OUTPUT_BYTES_MAX + frame_bytes_max) {
-            return Some(id);
+    pub(crate) fn too_slow(&self, id: ClientId, frame_bytes_max: usize, all_max: usize) -> Option<(ClientId, String)> {
+        let most = OUTPUT_BYTES_MAX + frame_bytes_max;
+        let pending = self.by_id.get(&id).map_or(0, |client| client.link.pending_bytes());
+        if pending > most {
+            let reason = format!(
+                "it leaves {pending} bytes of answers unread, of {most} at most: read answers as they come, or ask for \
+                 less at once"
+            );
+            return Some((id, reason));
         }
-        if self.output_bytes <= all_max / OUTPUT_PART + frame_bytes_max {
+        let (all, most) = (self.output_bytes, all_max / OUTPUT_PART + frame_bytes_max);
+        if all <= most {
             return None;
         }
-        self.by_id.iter().max_by_key(|(_, client)| bytes(client)).map(|(id, _)| *id)
+        let (id, slowest) = self.by_id.iter().max_by_key(|(_, client)| client.output_bytes)?;
+        let reason = format!(
+            "all clients leave {all} bytes of answers unread, of {most} at most (a quarter of host.clients_bytes_max \
+             and one frame), and it the most of them, {}: read answers as they come, or ask for less at once",
+            slowest.output_bytes
+        );
+        Some((*id, reason))
     }
 }
 

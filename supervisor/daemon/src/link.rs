@@ -30,6 +30,9 @@ const MESSAGES_PER_READ: usize = 32;
 /// written must not hold up everybody else for as long as a message is.
 const WRITTEN_AT_ONCE_BYTES_MAX: u64 = 512 * 1024;
 
+/// How much has to wait before it is noted where frames end, so that those which have not begun can be dropped.
+const ENDS_NOTED_BYTES_MIN: usize = 1024 * 1024;
+
 /// The descriptors behind a link.
 #[derive(Debug)]
 pub(crate) enum Io {
@@ -169,6 +172,8 @@ pub(crate) struct Link {
     output: Output,
     /// Requests whose last byte is not written, with the place in the output behind that byte.
     unsent: VecDeque<(u64, RequestId)>,
+    /// Where frames end in the output, of those behind [`ENDS_NOTED_BYTES_MIN`] that wait.
+    ends: VecDeque<u64>,
     /// Whether somebody waits until more can be written.
     pub(crate) awaits_room: bool,
     /// Whether it is on the list of those that have something to write.
@@ -190,6 +195,7 @@ impl Link {
             has_ended: false,
             output: Output::default(),
             unsent: VecDeque::new(),
+            ends: VecDeque::new(),
             awaits_room: false,
             is_dirty: false,
             account: TimeAccount::default(),
@@ -282,7 +288,28 @@ impl Link {
         &mut self,
         encode: impl FnOnce(&mut Output) -> Result<(), FrameError>,
     ) -> Result<(), FrameError> {
-        encode(&mut self.output)
+        encode(&mut self.output)?;
+        if self.output.pending_bytes() > ENDS_NOTED_BYTES_MIN {
+            self.ends.push_back(self.output.end());
+        }
+        Ok(())
+    }
+
+    /// Drops frames that wait and have not begun to be written, but for the first ones: what was noted of where
+    /// they end begins behind those.
+    pub(crate) fn drop_unbegun(&mut self) {
+        let written = self.output.written();
+        if let Some(end) = self.ends.iter().copied().find(|end| *end >= written) {
+            self.output.truncate(end);
+        }
+        self.ends = VecDeque::new();
+    }
+
+    /// Nothing that it says is heard any more.
+    pub(crate) fn drop_input(&mut self) {
+        (self.inbox, self.leftover, self.leftover_used) = (VecDeque::new(), Vec::new(), 0);
+        self.decoder = Decoder::new(0);
+        (self.end, self.has_ended) = (None, true);
     }
 
     /// Remembers that the frame that was pushed last carries this request.
@@ -306,6 +333,9 @@ impl Link {
         while self.unsent.front().is_some_and(|(place, _)| *place <= end) {
             self.unsent.pop_front();
         }
+        while self.ends.front().is_some_and(|place| *place <= end) {
+            self.ends.pop_front();
+        }
         match written {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             other => other.map(|()| self.output.pending_bytes() == 0),
@@ -319,7 +349,7 @@ impl Link {
 
     /// What waits to be written takes in memory.
     pub(crate) fn output_held_bytes(&self) -> usize {
-        self.output.held_bytes()
+        self.output.held_bytes() + self.ends.capacity() * size_of::<u64>()
     }
 
     /// What was read and not handled yet takes in memory: an unfinished frame, what no turn has come for, and

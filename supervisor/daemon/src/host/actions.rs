@@ -194,6 +194,11 @@ impl Host {
         {
             return;
         }
+        if let LinkId::Client(client) = to
+            && self.clients.by_id.get(&client).is_none_or(|client| client.is_cut_off)
+        {
+            return;
+        }
         let Some(link) = self.link(to) else { return };
         if let Err(error) = link.push(|out| out.push_response(response, most)) {
             let Some(shorter) = shorter(response, &error) else {

@@ -4,6 +4,9 @@ use super::*;
 use bulkhead_core::{Doing, Seat};
 use std::collections::HashSet;
 
+/// Longest frame that says why a client is cut off.
+const LAST_WORD_BYTES_MAX: usize = 4096;
+
 /// How long after a client was let go its descriptor is free for another.
 const ROOM_INTERVAL: Duration = Duration::from_millis(2);
 
@@ -127,6 +130,9 @@ impl Host {
     pub(super) fn client_readable(&mut self, id: ClientId) {
         let now = self.now;
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
+        if client.is_cut_off {
+            return;
+        }
         client.active_at = now;
         if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES || self.looks.is_full_of(Caller::Client(id)) {
             client.is_paused = true;
@@ -280,12 +286,48 @@ impl Host {
         self.remove_client(id);
     }
 
+    /// Cuts a client off that leaves too much unread. What has not begun to be written is dropped, and in its
+    /// place stands the reason: that is kept for as long as the client stays and is not in the way.
+    pub(super) fn cut_off(&mut self, id: ClientId, reason: String) {
+        tracing::warn!("a client was cut off: {reason}");
+        let Some(client) = self.clients.by_id.get_mut(&id) else { return };
+        if client.is_cut_off {
+            return self.remove_client(id);
+        }
+        client.link.drop_unbegun();
+        // What it has asked may be in a module's hands: it must not take it for undone.
+        let failure = Failure::new(ErrorCode::Overloaded, reason).delivery(Delivery::Unknown);
+        let told = client.link.push(|out| out.push_response(&Response::new(None, failure), LAST_WORD_BYTES_MAX));
+        told.expect("the reason is short");
+        client.is_cut_off = true;
+        client.link.drop_input();
+        if let Some(reading) = client.link.reading.take() {
+            self.long_reader.forget(reading.number);
+        }
+        let io = client.link.io.clone();
+        self.clients.finish(id);
+        self.clients.weigh_input(id);
+        self.clients.weigh_output(id);
+        self.forget_client(id);
+        match clients::HangUp::of(&io) {
+            Ok(hang_up) => self.watch(Source::HangUp(id, hang_up)),
+            // Who cannot be waited for is not kept.
+            Err(_) => self.remove_client(id),
+        }
+        self.mark_dirty(LinkId::Client(id));
+    }
+
     pub(super) fn remove_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.remove(id) else { return };
         client.link.io.release();
         if let Some(reading) = client.link.reading {
             self.long_reader.forget(reading.number);
         }
+        self.forget_client(id);
+    }
+
+    /// Nobody waits any more for what a client has asked.
+    fn forget_client(&mut self, id: ClientId) {
         let caller = Caller::Client(id);
         self.followers.retain(|follower| follower.recipient.caller != caller);
         self.readings.forget(caller);

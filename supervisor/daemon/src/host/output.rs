@@ -87,12 +87,10 @@ impl Host {
         match id {
             LinkId::Client(id) => {
                 self.clients.weigh_output(id);
-                if let Some(slow) =
+                if let Some((slow, reason)) =
                     self.clients.too_slow(id, self.config.frame_bytes_max, self.config.clients_bytes_max)
                 {
-                    let pending = self.clients.by_id[&slow].link.pending_bytes();
-                    tracing::warn!("a client was cut off: it leaves {pending} bytes of answers unread");
-                    self.remove_client(slow);
+                    self.cut_off(slow, reason);
                 }
             }
             LinkId::Run(run) => {
@@ -130,6 +128,9 @@ impl Host {
             return;
         }
         let caller = Caller::Client(id);
+        if client.is_cut_off && pending == 0 {
+            return self.remove_client(id);
+        }
         if client.has_finished
             && pending == 0
             && !self.is_asked_by(caller)
