@@ -226,7 +226,7 @@ fn turn(host: &mut Host, context: &mut Context<'_>) -> Poll<()> {
         host.handle_timers();
         host.flush();
         host.hear_guardian();
-        // What was done may have ordered new waits, which must be polled once to be heard.
+        // What was done may have ordered new waits, of which some may have something to say at once.
         if is_over || !host.sources.has_new() {
             break;
         }

@@ -7,7 +7,6 @@
 //! A place in the set, with its waker, outlives the future in it. What is waited for again and again, as the
 //! next message of a link is, finds a place that the last wait has left, so no wait allocates anything.
 
-use futures_util::task::AtomicWaker;
 use std::{
     collections::VecDeque,
     future::Future,
@@ -20,20 +19,20 @@ use std::{
 };
 
 /// Futures that are waited for together.
-#[derive(Debug)]
-pub(crate) struct Sources<F> {
+pub(crate) struct Sources<F: Future> {
     places: Vec<Place<F>>,
     vacant: Vec<usize>,
-    woken: Arc<Woken>,
-    /// How many of those that were woken are still to be looked at, in each line.
-    to_look_at: [usize; 2],
-    /// Whether one came that was never polled.
+    woken: Arc<Mutex<Woken>>,
+    /// Which of those that were woken are still to be looked at, in front and behind.
+    to_look_at: [VecDeque<usize>; 2],
+    /// Whether one that came since the last look had something to say at once.
     has_new: bool,
 }
 
-#[derive(Debug)]
-struct Place<F> {
+struct Place<F: Future> {
     source: Option<F>,
+    /// What its source has yielded when it came.
+    yielded: Option<F::Output>,
     mark: Arc<Mark>,
     waker: Waker,
 }
@@ -47,13 +46,14 @@ pub(crate) enum Line {
     Behind,
 }
 
-/// The places that were woken and not looked at since.
+/// The places that were woken since the last look, and the task that looks.
 #[derive(Debug, Default)]
 struct Woken {
     /// In front, and behind.
-    lines: Mutex<[VecDeque<usize>; 2]>,
-    /// Whoever polls.
-    task: AtomicWaker,
+    lines: [VecDeque<usize>; 2],
+    task: Option<Waker>,
+    /// Whether the task is to be woken by the next of them.
+    is_awaited: bool,
 }
 
 /// What wakes one place.
@@ -63,48 +63,56 @@ struct Mark {
     is_queued: AtomicBool,
     /// Whether what is waited for in it stands behind the others.
     is_behind: AtomicBool,
-    woken: Arc<Woken>,
+    woken: Arc<Mutex<Woken>>,
+}
+
+/// Whose lock is held is whole after each step, and nothing panics meanwhile.
+fn lock(woken: &Mutex<Woken>) -> std::sync::MutexGuard<'_, Woken> {
+    woken.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Mark {
-    /// Puts the place into the queue; `false` if it is there.
-    fn queue(&self) -> bool {
-        let is_new = !self.is_queued.swap(true, Ordering::AcqRel);
-        if is_new {
-            let line = usize::from(self.is_behind.load(Ordering::Relaxed));
-            self.woken.lock()[line].push_back(self.place);
+    /// Puts the place into its line, if it is in none, and wakes the task if that waits for one.
+    fn queue(&self) {
+        if self.is_queued.swap(true, Ordering::AcqRel) {
+            return;
         }
-        is_new
+        let line = usize::from(self.is_behind.load(Ordering::Relaxed));
+        let mut woken = lock(&self.woken);
+        woken.lines[line].push_back(self.place);
+        if std::mem::take(&mut woken.is_awaited)
+            && let Some(task) = &woken.task
+        {
+            task.wake_by_ref();
+        }
     }
 }
 
 impl Wake for Mark {
     fn wake(self: Arc<Mark>) {
-        self.wake_by_ref();
+        self.queue();
     }
 
     fn wake_by_ref(self: &Arc<Mark>) {
-        if self.queue() {
-            self.woken.task.wake();
-        }
-    }
-}
-
-impl Woken {
-    fn lock(&self) -> std::sync::MutexGuard<'_, [VecDeque<usize>; 2]> {
-        // Nothing panics while it is held, and a queue of numbers is whole after each step.
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue();
     }
 }
 
 impl<F: Future + Unpin> Sources<F> {
     pub(crate) fn new() -> Sources<F> {
-        Sources { places: Vec::new(), vacant: Vec::new(), woken: Arc::default(), to_look_at: [0; 2], has_new: false }
+        Sources {
+            places: Vec::new(),
+            vacant: Vec::new(),
+            woken: Arc::default(),
+            to_look_at: Default::default(),
+            has_new: false,
+        }
     }
 
-    /// Waits for one more, behind those of its line that were woken before.
-    pub(crate) fn push(&mut self, source: F, line: Line) {
-        let place = self.vacant.pop().unwrap_or_else(|| {
+    /// Waits for one more. It is asked at once, so that it knows whom to wake; what it yields has its turn behind
+    /// those of its line that were woken before.
+    pub(crate) fn push(&mut self, mut source: F, line: Line) {
+        let at = self.vacant.pop().unwrap_or_else(|| {
             let place = self.places.len();
             let mark = Arc::new(Mark {
                 place,
@@ -112,23 +120,37 @@ impl<F: Future + Unpin> Sources<F> {
                 is_behind: AtomicBool::new(false),
                 woken: self.woken.clone(),
             });
-            self.places.push(Place { source: None, waker: mark.clone().into(), mark });
+            self.places.push(Place { source: None, yielded: None, waker: mark.clone().into(), mark });
             place
         });
-        self.places[place].source = Some(source);
-        let mark = &self.places[place].mark;
+        let place = &mut self.places[at];
         // Where a waker of what was waited for here before has queued it already, it stands where that stood.
-        mark.is_behind.store(line == Line::Behind, Ordering::Relaxed);
-        mark.queue();
-        self.has_new = true;
+        place.mark.is_behind.store(line == Line::Behind, Ordering::Relaxed);
+        match Pin::new(&mut source).poll(&mut Context::from_waker(&place.waker)) {
+            Poll::Pending => place.source = Some(source),
+            Poll::Ready(output) => {
+                place.yielded = Some(output);
+                place.mark.queue();
+                self.has_new = true;
+            }
+        }
     }
 
-    /// Begins a look at all that were woken up to now; whoever is woken later wakes the task.
+    /// Begins a look at all that were woken up to now; one that is woken later wakes the task.
     pub(crate) fn look(&mut self, context: &Context<'_>) {
-        self.woken.task.register(context.waker());
         self.has_new = false;
-        let lines = self.woken.lock();
-        self.to_look_at = [lines[0].len(), lines[1].len()];
+        let woken = &mut *lock(&self.woken);
+        woken.is_awaited = true;
+        if !woken.task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
+            woken.task = Some(context.waker().clone());
+        }
+        for (line, woken) in self.to_look_at.iter_mut().zip(&mut woken.lines) {
+            if line.is_empty() {
+                std::mem::swap(line, woken);
+            } else {
+                line.append(woken);
+            }
+        }
     }
 
     /// What the next of them yields. One that yields is waited for no more.
@@ -142,12 +164,14 @@ impl<F: Future + Unpin> Sources<F> {
     }
 
     fn next_in(&mut self, line: usize) -> Option<F::Output> {
-        while self.to_look_at[line] > 0 {
-            self.to_look_at[line] -= 1;
-            let at = self.woken.lock()[line].pop_front()?;
-            let Place { source, mark, waker } = &mut self.places[at];
+        while let Some(at) = self.to_look_at[line].pop_front() {
+            let Place { source, yielded, mark, waker } = &mut self.places[at];
             // From here on it may be woken again.
             mark.is_queued.store(false, Ordering::Release);
+            if let Some(output) = yielded.take() {
+                self.vacant.push(at);
+                return Some(output);
+            }
             // A waker of what was waited for in this place before may still be about.
             let Some(future) = source else { continue };
             if let Poll::Ready(output) = Pin::new(future).poll(&mut Context::from_waker(waker)) {
@@ -159,7 +183,7 @@ impl<F: Future + Unpin> Sources<F> {
         None
     }
 
-    /// Whether one came since the last look began, which must be polled once to be heard.
+    /// Whether one came since the last look began that has something to say.
     pub(crate) fn has_new(&self) -> bool {
         self.has_new
     }
@@ -211,6 +235,11 @@ mod tests {
             (told, waker)
         }
 
+        /// Adds one that yields when it is asked first.
+        fn add_told(&mut self, name: u32) {
+            self.sources.push(Told(name, Rc::new(Cell::new(true)), Rc::default()), Line::Front);
+        }
+
         fn look(&mut self) -> Vec<u32> {
             let waker = Waker::from(self.task.clone());
             self.sources.look(&Context::from_waker(&waker));
@@ -226,7 +255,6 @@ mod tests {
     fn what_was_woken_is_polled_in_that_order_and_nothing_else_is() {
         let mut test = Test::new();
         let all = [0, 1, 2].map(|name| test.add(name));
-        assert!(test.sources.has_new());
         assert!(test.look().is_empty() && !test.sources.has_new());
         all.iter().for_each(|(told, _)| told.set(true));
         assert!(test.look().is_empty(), "nobody was woken");
@@ -253,8 +281,9 @@ mod tests {
         assert_eq!(test.sources.next(), Some(3));
         assert_eq!(test.sources.next_behind(), Some(1), "one that floods is heard all the same");
         assert_eq!((test.sources.next(), test.sources.next(), test.sources.next()), (Some(4), Some(2), None));
-        let (told, _) = test.add(5);
+        let (told, waker) = test.add(5);
         told.set(true);
+        waker.take().unwrap().wake();
         assert_eq!(test.look(), [5], "a place forgets in which line it stood");
     }
 
@@ -285,7 +314,7 @@ mod tests {
         old.wake_by_ref();
         assert!(test.look().is_empty(), "the place is vacant");
         let (told, _) = test.add(2);
-        test.look();
+        assert!(test.look().is_empty());
         old.wake_by_ref();
         assert!(test.look().is_empty());
         told.set(true);
@@ -295,26 +324,40 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_or_wakes_itself_during_a_look_waits_for_the_next() {
+    fn what_comes_or_is_woken_during_a_look_waits_for_the_next() {
         let mut test = Test::new();
-        test.add(1).0.set(true);
-        let waker = Waker::from(test.task.clone());
-        test.sources.look(&Context::from_waker(&waker));
-        let (told, own) = test.add(2);
-        assert_eq!(test.sources.next(), Some(1));
-        assert_eq!(test.sources.next(), None);
-        assert!(test.sources.has_new());
-        test.look();
-        own.take().unwrap().wake();
+        let (told, waker) = test.add(1);
         told.set(true);
-        assert_eq!(test.look(), [2]);
+        waker.take().unwrap().wake();
+        let task = Waker::from(test.task.clone());
+        test.sources.look(&Context::from_waker(&task));
+        let (told, own) = test.add(2);
+        told.set(true);
+        own.take().unwrap().wake();
+        test.add_told(3);
+        assert_eq!((test.sources.next(), test.sources.next()), (Some(1), None));
+        assert!(test.sources.has_new());
+        assert_eq!(test.look(), [2, 3]);
+        assert!(!test.sources.has_new());
+    }
+
+    #[test]
+    fn what_has_something_to_say_when_it_comes_says_it_once_in_its_line() {
+        let mut test = Test::new();
+        test.look();
+        test.sources.push(Told(1, Rc::new(Cell::new(true)), Rc::default()), Line::Behind);
+        test.add_told(2);
+        assert!(test.sources.has_new());
+        assert_eq!(test.times_woken(), 1, "what comes between two turns is not slept over");
+        assert_eq!(test.look(), [2, 1]);
+        assert!(test.look().is_empty());
     }
 
     #[test]
     fn wakers_are_of_use_on_any_thread() {
         let mut test = Test::new();
         let (told, waker) = test.add(3);
-        test.look();
+        assert!(test.look().is_empty());
         let waker = waker.take().unwrap();
         std::thread::spawn(move || waker.wake()).join().unwrap();
         told.set(true);

@@ -38,7 +38,7 @@ impl Host {
 
     /// When something has been waited for long enough.
     pub(super) fn files_due(&self) -> Option<Time> {
-        [self.looks.due(), self.readings.due(), self.memory_waiting.due()].into_iter().flatten().min()
+        earlier(self.looks.due(), earlier(self.readings.due(), self.memory_waiting.due()))
     }
 
     /// Goes on without what has been waited for long enough. What has come meanwhile counts: the host may have

@@ -313,10 +313,9 @@ impl Host {
 
     /// The next moment at which [`Host::handle_timers`] has something to do.
     fn next_due(&self) -> Option<Instant> {
-        let core = self.core.poll_timeout().map(|time| self.clock.instant(time));
+        let judged = earlier(self.core.poll_timeout(), self.files_due()).map(|time| self.clock.instant(time));
         let farewell = self.ended_at.map(|at| at + FAREWELL);
-        let files = self.files_due().map(|time| self.clock.instant(time));
-        [core, self.next_watchdog, self.retry_at, self.guardian_due, farewell, files].into_iter().flatten().min()
+        [judged, self.next_watchdog, self.retry_at, self.guardian_due, farewell].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timers(&mut self) {
@@ -494,6 +493,14 @@ impl Host {
     pub(crate) fn register(&self, waker: &Waker) {
         self.store.register(waker);
         self.long_reader.register(waker);
+    }
+}
+
+/// The earlier of two moments, as far as there are any.
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 
