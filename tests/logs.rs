@@ -202,6 +202,26 @@ fn log_files_that_vanish_or_cannot_be_written_are_made_again_and_told_of_once() 
 }
 
 #[test]
+fn a_line_of_a_module_is_one_line_of_its_file_whatever_is_in_it() {
+    let mut world = World::new();
+    world.module("m", "misbehave", "").start();
+    let mut client = world.client();
+    client.wait_ready("m");
+    let odd = "a\u{2028}2026-11-30T00:00:00.000Z host   [forged]\u{85}b\u{1b}[31m\u{202e}c\u{b}\u{1c}end";
+    client.call("m", "print", json!({ "line": odd, "stream": "stderr" })).unwrap();
+    let file = until("the line is in the file", || {
+        fs::read_to_string(world.state().join("logs/m.log")).ok().filter(|file| file.contains("end"))
+    });
+    let line = file.lines().find(|line| line.ends_with("end")).unwrap();
+    let expected = r"a\u{2028}2026-11-30T00:00:00.000Z host   [forged]\u{85}b\u{1b}[31m\u{202e}c\u{b}\u{1c}end";
+    assert_eq!(line.split_once(" stderr ").unwrap().1, expected);
+    // What programs ask for is exact.
+    let lines = client.supervisor("logs", json!({ "name": "m" }));
+    assert!(lines["lines"].as_array().unwrap().iter().any(|line| line["line"] == odd), "{lines:#}");
+    world.stop();
+}
+
+#[test]
 fn a_log_file_that_is_a_link_is_not_followed() {
     let mut world = World::new();
     let victim = world.path("victim");

@@ -154,7 +154,10 @@ pub(crate) fn say(text: &str) {
 
 /// As [`say`], with the program's name in front.
 pub(crate) fn complain(text: &impl std::fmt::Display) {
-    say(&format!("bulkhead: {text}"));
+    // Several lines are so on purpose; what is of others in them was escaped where they were put together.
+    let text = text.to_string();
+    let lines: Vec<_> = text.split('\n').map(bulkhead_protocol::escape).collect();
+    say(&format!("bulkhead: {}", lines.join("\n")));
 }
 
 /// Prints what is to be said instead of doing anything: help, or what is wrong with the command line. That it

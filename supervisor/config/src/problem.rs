@@ -1,5 +1,6 @@
 //! What is wrong with the configuration: every fault of one run, each with its place.
 
+use bulkhead_protocol::escape;
 use std::{fmt, path::PathBuf};
 
 /// One fault.
@@ -17,13 +18,14 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
-            write!(f, "{}:", file.display())?;
+            // A folder may have any name, also one that looks like another problem.
+            write!(f, "{}:", escape(&file.to_string_lossy()))?;
             if let Some((line, column)) = self.place {
                 write!(f, "{line}:{column}:")?;
             }
             f.write_str(" ")?;
         }
-        f.write_str(&self.message)
+        f.write_str(&escape(&self.message))
     }
 }
 

@@ -11,7 +11,10 @@ use crate::surroundings::{Surroundings, check_socket, problem};
 use crate::{Folder, HostConfig, ModuleConfig, ModuleKind, Problem, Wasi};
 use bulkhead_protocol::ModuleName;
 use bulkhead_protocol::layer1::{EntityName, MemberPath};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+};
 
 /// A configuration with the places of its values. A program's has none.
 pub(crate) struct Draft<T> {
@@ -43,6 +46,7 @@ impl Draft<ModuleConfig> {
             );
             problems.push(self.problem(&["module.name"], &message));
         }
+        self.check_texts(surroundings, problems);
         self.check_length(surroundings, problems);
         let restart = &self.config.restart;
         if restart.delay_max < restart.delay_initial {
@@ -60,6 +64,31 @@ impl Draft<ModuleConfig> {
                 problems.push(self.problem(&["resources.cpu_time_limit"], &message));
             }
             ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => {}
+        }
+    }
+
+    /// Checks that what its process is given besides its folder can be handed on, which it is as text.
+    fn check_texts(&self, surroundings: &Surroundings, problems: &mut Vec<Problem>) {
+        let (ModuleKind::Process { program: file, .. }
+        | ModuleKind::Filter { program: file, .. }
+        | ModuleKind::Native { library: file, .. }
+        | ModuleKind::Wasm { module: file, .. }) = &self.config.kind;
+        // One in a folder of which that is said already says nothing new.
+        if file.to_str().is_none() && self.config.folder.to_str().is_some() {
+            let (key, _) = self.config.kind.required();
+            let message =
+                format!("{key}: expected a path in UTF-8, found {}; rename it, or take another", file.display());
+            problems.push(self.problem(&[key, "module.name"], &message));
+        }
+        let of_host = |name: &str| surroundings.variables.get(OsStr::new(name)).cloned();
+        let handed_on = [self.config.environment(of_host), self.config.guest_environment(of_host)].concat();
+        for (name, value) in handed_on.iter().filter(|(_, value)| value.to_str().is_none()) {
+            // The same for each module that inherits it, and told once.
+            problems.push(problem(format!(
+                "${}: expected UTF-8 in a variable that modules inherit, found {:?}; set it to something else for the host",
+                name.to_string_lossy(),
+                value
+            )));
         }
     }
 

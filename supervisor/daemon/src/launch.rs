@@ -119,7 +119,7 @@ fn log_pipe(stream: Stream, pipe: OwnedFd) -> io::Result<(Stream, OwnedFd)> {
     Ok((stream, pipe))
 }
 
-/// The order to start a process. A variable that is not UTF-8 cannot be passed on and is left out.
+/// The order to start a process. That all variables are UTF-8 was checked when the configuration was read.
 pub(crate) fn order(config: &ModuleConfig, runtimes: &Runtimes, run: u64, state_dir: &StateDir) -> guardian::Order {
     let of_host = |name: &str| std::env::var_os(name);
     let mut env: Vec<(String, String)> = texts(config.environment(of_host)).collect();

@@ -71,7 +71,9 @@ impl Sink {
     /// Passes on what a process has said; whether some of it waits for the loop now.
     pub(crate) fn say(&self, log: &ModuleLog, run: u64, lines: Vec<Line>) -> bool {
         for line in &lines {
-            self.files.write(&log.name, format!("{} {} {}", line.time, line.stream.name(), line.text));
+            // A file is read in a terminal, and by programs for which more than a line feed ends a line.
+            let text = bulkhead_protocol::escape(&line.text);
+            self.files.write(&log.name, format!("{} {} {text}", line.time, line.stream.name()));
         }
         let mut tail = log.tail();
         // It is set by the loop under the same lock, so that each line is in what it is shown first, or comes

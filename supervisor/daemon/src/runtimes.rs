@@ -1,7 +1,7 @@
 //! The programs that run in a module's process when the module is no program itself: where they are,
 //! and the command line of each kind. What they do with it is theirs.
 
-use bulkhead_config::{Folder, Line, ModuleConfig, ModuleKind, OnLimit};
+use bulkhead_config::{Folder, Line, ModuleConfig, ModuleKind, OnLimit, Use, check_trust};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -45,10 +45,13 @@ pub(crate) enum RuntimeError {
     )]
     WasmMissing { module: String, path: PathBuf },
     #[error(
-        "expected the program {RUNTIME} at a path in UTF-8, found {}; name another place with $BULKHEAD_RUNTIME",
-        .0.display()
+        "expected the program {} at a path in UTF-8, found {}; put it elsewhere, or name another place with \
+         $BULKHEAD_RUNTIME or $BULKHEAD_WASM_RUNTIME",
+        .0, .1.display()
     )]
-    NotText(PathBuf),
+    NotText(&'static str, PathBuf),
+    #[error("the program that runs modules may not be used: {0}")]
+    Untrusted(String),
     #[error("cannot tell where the running program is: {0}")]
     Unplaced(#[from] io::Error),
 }
@@ -65,11 +68,12 @@ impl Runtimes {
         };
         let runtime = std::path::absolute(runtime)?;
         if runtime.to_str().is_none() {
-            return Err(RuntimeError::NotText(runtime));
+            return Err(RuntimeError::NotText(RUNTIME, runtime));
         }
         if !runtime.is_file() {
             return Err(RuntimeError::Missing(runtime));
         }
+        check_trust_beside(&std::env::current_exe()?, &runtime)?;
         let wasm = variable("BULKHEAD_WASM_RUNTIME").unwrap_or_else(|| runtime.with_file_name(WASM_RUNTIME));
         Ok(Runtimes { runtime, wasm: std::path::absolute(wasm)? })
     }
@@ -81,7 +85,9 @@ impl Runtimes {
             Some(module) if !self.wasm.is_file() => {
                 Err(RuntimeError::WasmMissing { module: module.name.to_string(), path: self.wasm.clone() })
             }
-            Some(_) | None => Ok(()),
+            Some(_) if self.wasm.to_str().is_none() => Err(RuntimeError::NotText(WASM_RUNTIME, self.wasm.clone())),
+            Some(_) => check_trust_beside(&std::env::current_exe()?, &self.wasm),
+            None => Ok(()),
         }
     }
 
@@ -113,6 +119,15 @@ impl Runtimes {
                 argv
             }
         }
+    }
+}
+
+/// Whether nobody else can change `program`, if nobody else can change the one that `running` is: who can change
+/// that one needs no other, and a checkout of an ordinary user may be run by root.
+fn check_trust_beside(running: &Path, program: &Path) -> Result<(), RuntimeError> {
+    match check_trust(running, Use::Itself) {
+        Ok(()) => check_trust(program, Use::Itself).map_err(RuntimeError::Untrusted),
+        Err(_) => Ok(()),
     }
 }
 
@@ -222,5 +237,25 @@ mod tests {
         let expected = "module a is of type \"wasm\" and needs the program module-runtime-wasm: expected it at \
             /x/module-runtime-wasm; build or install it, or name another place with $BULKHEAD_WASM_RUNTIME";
         assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn a_runtime_that_others_may_write_is_refused_unless_they_may_write_the_running_program_as_well() {
+        use std::{fs, os::unix::fs::PermissionsExt};
+        let folder = std::env::temp_dir().join(format!("bulkhead-runtimes-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = |name: &str, mode: u32| {
+            fs::write(folder.join(name), "").unwrap();
+            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(mode)).unwrap();
+            folder.join(name)
+        };
+        let (safe, open) = (file("safe", 0o755), file("open", 0o757));
+        let error = check_trust_beside(&safe, &open).unwrap_err().to_string();
+        assert!(error.starts_with("the program that runs modules may not be used: "), "{error}");
+        assert!(error.ends_with(&format!("chmod 755 {}", open.display())), "{error}");
+        for (running, program) in [(&safe, &safe), (&open, &open), (&open, &safe)] {
+            assert!(check_trust_beside(running, program).is_ok());
+        }
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -162,7 +162,7 @@ impl OpenError {
         }
     }
 
-    fn of_io(path: &Path, source: io::Error) -> OpenError {
+    pub(crate) fn of_io(path: &Path, source: io::Error) -> OpenError {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => OpenError::ReadOnly { path, source },

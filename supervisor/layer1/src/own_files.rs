@@ -22,7 +22,7 @@ pub(crate) fn check(database: &Path) -> Result<(), OpenError> {
             Ok(found) if ending.is_empty() && !found.is_file() => {}
             Ok(found) => judge(&found, &path).map_err(|found| OpenError::NotOwn { path, found })?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(source) => return Err(OpenError::Io { path, source }),
+            Err(error) => return Err(OpenError::of_io(&path, error)),
         }
     }
     Ok(())

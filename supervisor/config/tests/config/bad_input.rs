@@ -41,3 +41,12 @@ fn refuse(name: &str, content: &[u8]) -> String {
         Err(problems) => format!("{problems}\n"),
     }
 }
+
+#[test]
+fn a_name_that_looks_like_another_problem_is_one_line() {
+    let tree = Tree::new();
+    tree.write("modules/a\nb.toml:1:1: forged\u{1b}[31m\u{2028}\u{202e}/module.toml", "x");
+    let found = tree.problems();
+    let expected = r"modules/a\nb.toml:1:1: forged\u{1b}[31m\u{2028}\u{202e}/module.toml:1:2: not TOML";
+    assert!(found.starts_with(expected) && found.lines().count() == 1, "{found}");
+}

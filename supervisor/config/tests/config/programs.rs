@@ -54,3 +54,40 @@ fn a_bare_word_is_looked_up_in_absolute_folders_of_path_only() {
     assert_eq!(load(format!(".::/none:{}", tools.display())).unwrap(), tools.join("tool"));
     assert!(load(".:tools".into()).unwrap_err().to_string().contains("found no program \"tool\" in $PATH"));
 }
+
+#[test]
+fn what_could_not_be_handed_to_a_process_as_text_is_refused_and_told_once() {
+    use bulkhead_config::{Flags, HostConfig};
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let tree = Tree::new();
+    for name in ["a", "b"] {
+        let manifest = format!("[module]\nname = '{name}'\ncommand = ['/bin/true']\ninherit_env = ['MINE']\n");
+        tree.write(&format!("modules/{name}/module.toml"), manifest);
+    }
+    let odd = OsStr::from_bytes(b"/home/\xff");
+    let found = |name: &str| {
+        let mut surroundings = tree.surroundings();
+        surroundings.variables.insert(name.into(), odd.to_owned());
+        let flags = Flags { modules: vec!["modules".into()], state: Some("state".into()), ..Flags::default() };
+        HostConfig::load_in(flags, &surroundings).map(drop).map_err(|problems| problems.to_string())
+    };
+    for name in ["HOME", "MINE"] {
+        let expected = format!(
+            "${name}: expected UTF-8 in a variable that modules inherit, found \"/home/\\xFF\"; set it to something \
+             else for the host"
+        );
+        assert_eq!(found(name), Err(expected));
+    }
+    assert_eq!(found("OTHER"), Ok(()), "nobody is given it");
+
+    // A program that is found in a folder of such a name.
+    let folder = tree.path().join(OsStr::from_bytes(b"bin\xff"));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::os::unix::fs::symlink("/bin/true", folder.join("odd-program")).unwrap();
+    tree.write("modules/a/module.toml", "[module]\nname = 'a'\ncommand = ['odd-program']\n");
+    let mut surroundings = tree.surroundings();
+    surroundings.variables.insert("PATH".into(), folder.into_os_string());
+    let flags = Flags { modules: vec!["modules/a".into()], state: Some("state".into()), ..Flags::default() };
+    let found = HostConfig::load_in(flags, &surroundings).unwrap_err().to_string();
+    assert!(found.contains("module.command: expected a path in UTF-8, found ") && found.contains("$PATH: "), "{found}");
+}
