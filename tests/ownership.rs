@@ -2,7 +2,7 @@
 //! that is his, links in it. Refused at the start, at a reload and by `config check`; nothing is followed, read or
 //! written. The rule itself has its tests in the configuration and in the daemon.
 
-use bulkhead_tests::{Ended, Host, NOBODY, World, is_root};
+use bulkhead_tests::{Ended, Host, NOBODY, World, copy_program, is_root};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use std::{
@@ -99,7 +99,9 @@ fn a_link_in_the_state_directory_leads_nowhere_whatever_it_stands_for() {
 #[test]
 fn a_manifest_or_program_that_others_may_write_is_refused_at_the_start_by_the_check_and_at_a_reload() {
     let mut world = World::new();
-    world.module("good", "test-minimal", "").start();
+    world.manifest("good", "name = \"good\"\nversion = \"1\"\ncommand = [\"./test-minimal\"]");
+    copy_program("test-minimal", &world.path("modules/good/test-minimal"));
+    world.start();
     let mut client = world.client();
     client.wait_ready("good");
     let folder = world.path("modules/good");
