@@ -6,6 +6,7 @@ mod disks;
 mod events;
 mod gone;
 mod operating;
+mod quotas;
 mod support;
 mod units;
 

@@ -16,11 +16,11 @@ def send(message):
     channel.write(struct.pack(">I", len(body)) + body)
     channel.flush()
 
-def ask(of, kind, payload):
+def ask(of, kind, payload, more={}):
     """Sends a request and waits for its answer; what else comes is kept for later."""
     global own
     own += 1
-    send({"id": own, "type": kind, "payload": payload, "of": of})
+    send({"id": own, "type": kind, "payload": payload, "of": of, **more})
     while True:
         message = receive()
         if message.get("status") and message.get("id") == own:
@@ -41,6 +41,15 @@ def run(id, steps, key=None):
         if what in ("query", "mutation", "event"):
             answer = ask(id, what, value)
             results.append(answer.get("data") if answer["status"] == "success" else {"code": answer["code"], "error": answer["error"]})
+        elif what == "call":                        # asks another module, with a key if there is one
+            to, name, args, key = value
+            answer = ask(id, "command", {"name": name, "args": args}, {"to": to, "key": key} if key else {"to": to})
+            results.append({"code": answer["code"], "error": answer["error"]} if answer["status"] == "error" else answer.get("data"))
+        elif what == "long":                        # a long answer
+            results.append("x" * value)
+        elif what == "burst":                       # many events of a length
+            for _ in range(value[0]):
+                ask(id, "event", {"event": "loud.said", "data": "x" * value[1]})
         elif what == "dash":                        # changes something and does not wait for the answer
             own += 1
             send({"id": own, "type": "mutation", "payload": value, "of": id})
@@ -66,6 +75,8 @@ def run(id, steps, key=None):
             raise Failed(value)
         elif what == "seen":
             results.append(list(seen))
+        elif what == "number_seen":
+            results.append(len(seen))
         elif what == "crash_once":                  # a file tells a second try from the first
             if not os.path.exists(value):
                 open(value, "w").close()

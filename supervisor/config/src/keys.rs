@@ -105,6 +105,12 @@ pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
     key("resources.storage_quota", Replaces, |m| {
         Slot::OptionalSize(&mut m.resources.storage_quota, KIB as u64..=1024 * GIB as u64)
     }),
+    key("resources.events_quota", Replaces, |m| {
+        Slot::OptionalSize(&mut m.resources.events_quota, KIB as u64..=1024 * GIB as u64)
+    }),
+    key("resources.keys_quota", Replaces, |m| {
+        Slot::OptionalSize(&mut m.resources.keys_quota, KIB as u64..=1024 * GIB as u64)
+    }),
     of_kind("resources.cpu_time_limit", Replaces, |m| match m.kind {
         ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Wasm { .. } => {
             Some(Slot::OptionalTime(&mut m.resources.cpu_time_limit, ms(1, HOUR)))
@@ -153,6 +159,13 @@ pub(crate) const HOST_KEYS: &[Key<HostConfig>] = &[
     key("layer1.key_ttl", Replaces, |h| Slot::Time(&mut h.layer1.key_ttl, ms(SECOND, 3650 * DAY))),
     key("layer1.event_ttl", Replaces, |h| Slot::Time(&mut h.layer1.event_ttl, ms(SECOND, 3650 * DAY))),
     key("layer1.events_max", Replaces, |h| Slot::Count(&mut h.layer1.events_max, 1..=1_000_000_000)),
+    key("layer1.events_bytes_max", Replaces, |h| Slot::Size(&mut h.layer1.events_bytes_max, MIB..=1024 * GIB)),
+    key("layer1.clients_events_quota", Replaces, |h| {
+        Slot::OptionalSize(&mut h.layer1.clients_events_quota, KIB as u64..=1024 * GIB as u64)
+    }),
+    key("layer1.clients_keys_quota", Replaces, |h| {
+        Slot::OptionalSize(&mut h.layer1.clients_keys_quota, KIB as u64..=1024 * GIB as u64)
+    }),
     key("layer1.set_aside_max", Replaces, |h| Slot::Count(&mut h.layer1.set_aside_max, 1..=1_000_000)),
     key("layer1.readers", Replaces, |h| Slot::Count(&mut h.layer1.readers, 1..=16)),
     key("layer1.query_time_max", Replaces, |h| Slot::Time(&mut h.layer1.query_time_max, ms(10, HOUR))),

@@ -29,6 +29,12 @@ pub struct Layer1 {
     pub event_ttl: Duration,
     /// How many events are kept (1,000,000).
     pub events_max: usize,
+    /// How many bytes the events take that are kept (1 GiB).
+    pub events_bytes_max: usize,
+    /// Bytes that the events of all clients together may take; none: no limit (256 MiB).
+    pub clients_events_quota: Option<u64>,
+    /// Bytes that the answers under the keys of all clients together may take; none: no limit (256 MiB).
+    pub clients_keys_quota: Option<u64>,
     /// How many events are kept that modules failed on and that were set aside (10,000).
     pub set_aside_max: usize,
     /// Threads that answer queries; one of several is kept free of long ones (3).
@@ -48,6 +54,9 @@ impl Default for Layer1 {
             key_ttl: Duration::from_secs(7 * DAY),
             event_ttl: Duration::from_secs(30 * DAY),
             events_max: 1_000_000,
+            events_bytes_max: 1024 * 1024 * 1024,
+            clients_events_quota: Some(256 * 1024 * 1024),
+            clients_keys_quota: Some(256 * 1024 * 1024),
             set_aside_max: 10_000,
             readers: 3,
             query_time_max: Duration::from_secs(30),

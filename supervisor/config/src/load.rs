@@ -90,6 +90,7 @@ impl ModuleConfig {
         }
         Problems::none_or(problems, || {
             let mut draft = draft.expect("a manifest without a problem has a name");
+            draft.settle();
             note_origins(&draft.places, &mut draft.config.origins);
             draft.config
         })
@@ -260,6 +261,7 @@ fn finish(
     Problems::none_or(problems, || {
         note_origins(&host.places, &mut host.config.origins);
         for draft in &mut drafts {
+            draft.settle();
             note_origins(&draft.places, &mut draft.config.origins);
         }
         let mut modules: Vec<ModuleConfig> = drafts.into_iter().map(|draft| draft.config).collect();

@@ -112,6 +112,12 @@ pub struct Resources {
     pub cpu_time_limit: Option<Duration>,
     /// Bytes that the entities which it created may hold; none: no limit (none).
     pub storage_quota: Option<u64>,
+    /// Bytes that its events may take, of which its oldest go beyond that; none: no limit (as much as
+    /// `storage_quota`, but at least 4 MiB and at most 64 MiB).
+    pub events_quota: Option<u64>,
+    /// Bytes that the answers to its requests with keys may take; none: no limit (as much as `storage_quota`, but at
+    /// least 1 MiB and at most 16 MiB).
+    pub keys_quota: Option<u64>,
     /// By how much the kernel's memory killer prefers its processes to the host, in thousandths of the memory
     /// that there is (500).
     pub oom_score: usize,
@@ -119,9 +125,30 @@ pub struct Resources {
 
 impl Default for Resources {
     fn default() -> Resources {
-        Resources { memory_limit: None, cpu_time_limit: None, storage_quota: None, oom_score: 500 }
+        Resources {
+            memory_limit: None,
+            cpu_time_limit: None,
+            storage_quota: None,
+            events_quota: Resources::events_quota_default(None),
+            keys_quota: Resources::keys_quota_default(None),
+            oom_score: 500,
+        }
     }
 }
+
+impl Resources {
+    /// What `events_quota` is beside this `storage_quota` where nothing else is said.
+    pub(crate) fn events_quota_default(storage_quota: Option<u64>) -> Option<u64> {
+        Some(storage_quota.unwrap_or(u64::MAX).clamp(4 * MIB, 64 * MIB))
+    }
+
+    /// What `keys_quota` is beside this `storage_quota` where nothing else is said.
+    pub(crate) fn keys_quota_default(storage_quota: Option<u64>) -> Option<u64> {
+        Some(storage_quota.unwrap_or(u64::MAX).clamp(MIB, 16 * MIB))
+    }
+}
+
+const MIB: u64 = 1024 * 1024;
 
 /// What a module may do beyond answering. Nothing is granted that is not written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

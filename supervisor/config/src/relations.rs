@@ -8,7 +8,7 @@ use crate::layer1::sorted;
 use crate::nearest::nearest;
 use crate::read::Places;
 use crate::surroundings::{Surroundings, check_socket, problem};
-use crate::{Folder, HostConfig, ModuleConfig, ModuleKind, Problem, Wasi};
+use crate::{Folder, HostConfig, ModuleConfig, ModuleKind, Problem, Resources, Wasi};
 use bulkhead_protocol::ModuleName;
 use bulkhead_protocol::layer1::{EntityName, MemberPath};
 use std::{
@@ -35,6 +35,17 @@ impl<T> Draft<T> {
 impl Draft<ModuleConfig> {
     pub(crate) fn problem(&self, keys: &[&str], message: &str) -> Problem {
         self.problem_at(keys, &format!("module {}: ", self.config.name), message)
+    }
+
+    /// What nobody has written and follows from other values.
+    pub(crate) fn settle(&mut self) {
+        let resources = &mut self.config.resources;
+        if !self.places.contains_key("resources.events_quota") {
+            resources.events_quota = Resources::events_quota_default(resources.storage_quota);
+        }
+        if !self.places.contains_key("resources.keys_quota") {
+            resources.keys_quota = Resources::keys_quota_default(resources.storage_quota);
+        }
     }
 
     /// Checks values that depend on each other.

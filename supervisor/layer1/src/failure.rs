@@ -61,6 +61,16 @@ pub(crate) fn gone(reason: &str) -> Failure {
     with_data(refusal(ErrorCode::Internal, reason), &json!({"reason": "database_gone"}))
 }
 
+/// The answers that are kept under an owner's keys have filled its quota.
+pub(crate) fn over_keys_quota(owner: &str, limit: u64, used: u64) -> Failure {
+    let who = if owner.is_empty() { "all clients".into() } else { format!("{owner:?}") };
+    let sentence = format!(
+        "the quota of {who} for answers that are kept under keys is {limit} bytes, and {used} are used; nothing is done under a new key until some have expired (key_ttl): wait, or raise keys_quota"
+    );
+    let data = json!({"reason": "keys_quota", "owner": owner, "limit": limit, "used": used});
+    with_data(refusal(ErrorCode::PermissionDenied, sentence), &data)
+}
+
 /// The store is closing, and this was not begun.
 pub(crate) fn closing() -> Failure {
     refusal(ErrorCode::ModuleUnavailable, "the store is closing")

@@ -1,22 +1,30 @@
-//! By how much a unit changes what each owner's entities hold.
+//! By how much something changes what is stored of each owner.
 
 use std::sync::Arc;
 
-/// The owners whose entities the unit changes. Most units change those of one or two, and a list of few is
-/// searched faster than a map is made.
+/// The owners of whom something changes. Mostly these are one or two, and a list of few is searched faster than
+/// a map is made.
 #[derive(Debug, Default)]
 pub(crate) struct Held(Vec<(Arc<str>, Amount)>);
 
-/// By how many bytes and entities an owner holds more.
+/// How many bytes, and in how many rows; or by how many more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Amount {
     pub(crate) bytes: i64,
-    pub(crate) entities: i64,
+    pub(crate) rows: i64,
 }
 
 impl Amount {
     pub(crate) fn plus(self, other: Amount) -> Amount {
-        Amount { bytes: self.bytes + other.bytes, entities: self.entities + other.entities }
+        Amount { bytes: self.bytes + other.bytes, rows: self.rows + other.rows }
+    }
+
+    pub(crate) fn negative(self) -> Amount {
+        Amount::default().minus(self)
+    }
+
+    pub(crate) fn minus(self, other: Amount) -> Amount {
+        Amount { bytes: self.bytes - other.bytes, rows: self.rows - other.rows }
     }
 }
 

@@ -119,7 +119,7 @@ pub enum Job {
     },
     /// How many events are set aside: [`crate::Outcome::SetAsideCount`].
     CountSetAside,
-    /// What each owner's entities take: [`crate::Outcome::Usage`].
+    /// What is stored of each owner: [`crate::Outcome::Usage`].
     Usage,
     /// Lines of an export: [`crate::Outcome::Imported`], all of them or none.
     Import {
@@ -161,6 +161,13 @@ pub enum Also {
         module: String,
         /// The cursor.
         cursor: u64,
+    },
+    /// A module's reading has passed by so many events that are not kept any more.
+    Missed {
+        /// The module.
+        module: String,
+        /// How many.
+        events: u64,
     },
     /// A module fails on the event at this cursor: it is set aside, and the module goes on behind it.
     SetAside {

@@ -67,9 +67,11 @@
 //! `{"id","version","data"}`: the data as it is after the change, if it has at most 4 KiB; otherwise,
 //! and for a delete, there is none, and a subscriber that wants it queries. They stand in the stream in the
 //! order of the commits, within a unit in the order in which they were made, among those that it emitted.
-//! An import makes none. Cursors have no gaps. Events are cleared away by age and number, but not the
-//! newest one, and not what a subscription has not reached, unless there are twice as many as are to be
-//! kept: then the subscription says how many it missed. A new subscription begins behind the newest event.
+//! An import makes none. Cursors are given one by one. Events are cleared away by age, number and
+//! bytes, but not the newest one, and not what a subscription has not reached, unless there are twice as many
+//! as are to be kept. Beyond the quota of a source its own oldest go, whoever has not read them. A gap between
+//! two cursors is what has gone: a reading tells how many it passes by ([`outcome::EventPage::lost`]), and its
+//! caller has them kept in the subscription's account ([`job::Also::Missed`]). A new subscription begins behind the newest event.
 //!
 //! What waits for a subscription is counted by the names of the events, among a bounded number of them.
 //!
@@ -88,7 +90,7 @@
 //! | `events` | an event | `cursor`, `time`, `event`, `source` (module, or empty for a client), `data`, `age` (of the store, when it was stored) |
 //! | `subscriptions` | how far a module is | `module`, `cursor`, `missed`, `since` |
 //! | `set_aside` | an event that a module kept failing on | `id`, `module`, `cursor`, `time`, `event`, `source`, `data`, `attempts`, `error`, `set_aside_at` |
-//! | `usage` | what an owner's entities take | `owner`, `bytes`, `entities` |
+//! | `usage` | what of an owner is stored | `owner`, `bytes`, `entities`, `event_bytes`, `events`, `key_bytes`, `keys` |
 //! | `clock` | the store's own time, in one row | `age` (how much time it has seen pass, in microseconds), `ids_upto` (the time of the ids that it gave out, in milliseconds since 1970) |
 //! | `indexes` | a declared index | `number` (its name is `index_NUMBER`), `entity`, `path` |
 //! | `searches` | a declared search | `number` (its table is `search_NUMBER`, FTS5), `entity`, `paths` |
@@ -116,6 +118,7 @@ mod own_files;
 mod pending;
 mod place;
 mod query;
+mod quotas;
 mod schema;
 mod settings;
 mod statements;

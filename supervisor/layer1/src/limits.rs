@@ -33,6 +33,21 @@ pub const EVENT_ENTITY_BYTES_MAX: usize = 4096;
 /// Largest data of an event that a module emits, in bytes: 1 MiB.
 pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 
+/// With how many bytes an entity counts beside its data in the quota of its owner: its id in the table and in the
+/// index, its type in both, its times, its version and its owner.
+pub const ENTITY_OVERHEAD_BYTES: i64 = 256;
+
+/// With how many bytes an event counts beside its texts: its times, its place, and its part of the pages.
+pub const EVENT_OVERHEAD_BYTES: i64 = 64;
+
+/// With how many bytes a key counts beside the answer and the key itself: its fingerprint, its times, and its
+/// entries in two indexes.
+pub const KEY_OVERHEAD_BYTES: i64 = 192;
+
+/// Bytes of a source's events that one commit removes beyond what it brings, when the source is over its quota: the
+/// rest goes while nothing else is done.
+pub const EVENTS_REMOVED_BYTES: i64 = 256 * 1024;
+
 /// Events that are looked at in one reading, whether or not they match.
 pub const EVENTS_SCANNED_MAX: usize = 20_000;
 
@@ -71,11 +86,11 @@ pub const WRITER_CACHE_KIB: i64 = 32 * 1024;
 /// Page cache of each connection that reads, in KiB.
 pub const READER_CACHE_KIB: i64 = 16 * 1024;
 
-/// Pages of the write-ahead log after which it is carried over into the database: 16 MiB.
-pub const CHECKPOINT_PAGES: i64 = 4096;
+/// Pages of the write-ahead log after which it is carried over into the database: 8 MiB.
+pub const CHECKPOINT_PAGES: i64 = 2048;
 
-/// To how many bytes the write-ahead log is cut when it has been carried over: 64 MiB.
-pub const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
+/// To how many bytes the write-ahead log is cut when it has been carried over: 16 MiB.
+pub const LOG_BYTES_KEPT: i64 = 16 * 1024 * 1024;
 
 const _: () = assert!(2 * GROUP_BYTES_MAX <= JOBS_BYTES_MAX_DEFAULT);
 const _: () = assert!(UNIT_BYTES_MAX <= UNITS_BYTES_MAX);

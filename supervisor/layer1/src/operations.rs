@@ -3,9 +3,10 @@
 
 use crate::{
     failure::{of_sqlite, with_data},
+    held::Amount,
     ids::IdMaker,
     pending::{Author, Key, Stored},
-    tables::usage::Quotas,
+    quotas::Quotas,
     unit::{DONE_BYTES_MAX, Done, Mark, Unit, write_done},
 };
 use bulkhead_protocol::{
@@ -18,9 +19,9 @@ use std::sync::Arc;
 pub(crate) struct World<'a> {
     /// What the database has under a key.
     pub(crate) find: &'a mut dyn FnMut(&Key) -> rusqlite::Result<Option<Stored>>,
-    /// How many bytes an owner's entities hold in the database.
-    pub(crate) used: &'a mut dyn FnMut(&Arc<str>) -> rusqlite::Result<i64>,
-    /// How many bytes an owner's entities may hold.
+    /// What an owner's entities hold in the database.
+    pub(crate) used: &'a mut dyn FnMut(&Arc<str>) -> rusqlite::Result<Amount>,
+    /// How much they may hold.
     pub(crate) quotas: &'a Quotas,
     /// What makes new ids.
     pub(crate) ids: &'a IdMaker,
@@ -90,7 +91,7 @@ fn run_all(
         done.push(outcome.map_err(|failure| at_operation(failure, mutation.form, index))?);
     }
     for (owner, amount) in unit.held.iter() {
-        world.quotas.check(owner, (world.used)(owner)?, amount.bytes)?;
+        world.quotas.check(owner, (world.used)(owner)?, amount)?;
     }
     Ok(done)
 }

@@ -44,7 +44,7 @@ pub enum Outcome {
     SetAside(Vec<SetAsideEvent>),
     /// How many events are set aside.
     SetAsideCount(u64),
-    /// What each owner's entities take.
+    /// What is stored of each owner.
     Usage(Vec<Usage>),
     /// What an import came to.
     Imported(Imported),
@@ -89,7 +89,8 @@ pub struct EventPage {
     pub cursor: u64,
     /// Whether there is more behind it.
     pub more: More,
-    /// How many events behind the cursor of the reading are not kept any more.
+    /// How many events between the cursor of the reading and the one of the page are not kept any more, whatever
+    /// their names were.
     pub lost: u64,
 }
 
@@ -109,7 +110,7 @@ pub struct Subscription {
     pub module: String,
     /// The cursor of the last event that it is done with.
     pub cursor: u64,
-    /// How many events were cleared away before it had seen them, since too many waited for it.
+    /// How many events were gone before it had seen them, whatever their names were.
     pub missed: u64,
 }
 
@@ -157,15 +158,23 @@ pub struct SetAsideEvent {
     pub set_aside_at: i64,
 }
 
-/// What one owner's entities take.
+/// What is stored of one owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// A module's name, or nothing for clients.
     pub owner: String,
-    /// Bytes of their data.
+    /// Bytes of the data of its entities.
     pub bytes: u64,
-    /// How many there are.
+    /// How many entities there are.
     pub entities: u64,
+    /// Bytes that its events take, with what each of them takes beside its texts.
+    pub event_bytes: u64,
+    /// How many events there are.
+    pub events: u64,
+    /// Bytes that the answers under its keys take, with what each of them takes beside its texts.
+    pub key_bytes: u64,
+    /// How many keys there are.
+    pub keys: u64,
 }
 
 /// What an import came to.

@@ -114,6 +114,21 @@ pub(crate) const MIGRATIONS: &[&str] = &[
         FROM keys_of_before;
     DROP TABLE keys_of_before;
     ",
+    // 2 to 3: what events and keys take of each owner, as it is counted since.
+    "
+    ALTER TABLE usage ADD COLUMN event_bytes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE usage ADD COLUMN events INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE usage ADD COLUMN key_bytes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE usage ADD COLUMN keys INTEGER NOT NULL DEFAULT 0;
+    INSERT INTO usage (owner, bytes, entities, event_bytes, events)
+        SELECT source, 0, 0, sum(octet_length(event) + octet_length(source) + octet_length(data) + 64), count(*)
+        FROM events WHERE true GROUP BY source
+        ON CONFLICT (owner) DO UPDATE SET event_bytes = excluded.event_bytes, events = excluded.events;
+    INSERT INTO usage (owner, bytes, entities, key_bytes, keys)
+        SELECT caller, 0, 0, sum(2 * (octet_length(caller) + octet_length(target) + octet_length(key)) + octet_length(reply) + 192), count(*)
+        FROM keys WHERE true GROUP BY caller
+        ON CONFLICT (owner) DO UPDATE SET key_bytes = excluded.key_bytes, keys = excluded.keys;
+    ",
 ];
 
 /// Brings the file to [`SCHEMA_VERSION`], or leaves it as it was.

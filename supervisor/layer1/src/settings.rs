@@ -27,6 +27,8 @@ pub struct Settings {
     pub event_ttl: Duration,
     /// How many events are kept. Default: 1,000,000.
     pub events_max: u64,
+    /// How many bytes events take that are kept. Default: 1 GiB.
+    pub events_bytes_max: u64,
     /// How many set-aside events are kept. Default: 10,000.
     pub set_aside_max: u64,
     /// How many threads read. One of several is kept free of long queries. Default: 3.
@@ -52,6 +54,7 @@ impl Settings {
             key_ttl: Duration::from_secs(7 * 24 * 3600),
             event_ttl: Duration::from_secs(30 * 24 * 3600),
             events_max: 1_000_000,
+            events_bytes_max: 1024 * 1024 * 1024,
             set_aside_max: 10_000,
             readers: 3,
             answer_bytes_max: FRAME_BYTES_MAX_DEFAULT - 64 * 1024,
@@ -71,6 +74,7 @@ impl Settings {
         let mut settings = Settings::new(path);
         settings.event_ttl = TEN_YEARS;
         settings.events_max = 1_000_000_000;
+        settings.events_bytes_max = i64::MAX.cast_unsigned();
         settings.set_aside_max = 1_000_000_000;
         match look(&settings.path) {
             Ok(()) => (settings.indexes, settings.searches) = declared_in(&settings.path)?,

@@ -109,10 +109,23 @@ impl Layer1 {
         self.shared.queue().cancel(ticket);
     }
 
-    /// Sets how many bytes the entities of an owner may hold; `None` is no limit. It holds for changes
+    /// Sets how many bytes the entities of an owner may hold, each with [`crate::limits::ENTITY_OVERHEAD_BYTES`]
+    /// beside its data; `None` is no limit. It holds for changes
     /// that are committed from now on. What there is already stays, even if it is more.
     pub fn set_quota(&self, owner: &str, quota: Option<u64>) {
-        self.shared.quotas.set(owner, quota);
+        self.shared.quotas.set_storage(owner, quota);
+    }
+
+    /// Sets how many bytes the events of a source may take; `None` is no limit. Beyond that its own oldest go,
+    /// whoever has not read them yet, but never the newest of all events.
+    pub fn set_events_quota(&self, source: &str, quota: Option<u64>) {
+        self.shared.quotas.set_events(source, quota);
+    }
+
+    /// Sets how many bytes the answers under a caller's keys may take; `None` is no limit. Beyond that a new key
+    /// is refused, by [`Job::LookUpKey`] too.
+    pub fn set_keys_quota(&self, caller: &str, quota: Option<u64>) {
+        self.shared.quotas.set_keys(caller, quota);
     }
 
     /// Why nothing more is written, if so: the disk failed, the database is damaged, or its files are not those

@@ -262,10 +262,10 @@ impl Unit {
 
     fn account(&mut self, pending: &Pending, sign: i64) {
         if let Some(base) = &pending.base {
-            self.held.add(&base.owner, Amount { bytes: -sign * base.bytes.cast_signed(), entities: -sign });
+            self.held.add(&base.owner, Amount { bytes: -sign * base.bytes.cast_signed(), rows: -sign });
         }
         if let Some(now) = &pending.now {
-            self.held.add(&pending.owner, Amount { bytes: sign * now.data.as_str().len() as i64, entities: sign });
+            self.held.add(&pending.owner, Amount { bytes: sign * now.data.as_str().len() as i64, rows: sign });
         }
     }
 }

@@ -42,7 +42,7 @@ impl HeldBytes for NewEvent {
 impl HeldBytes for Also {
     fn held_bytes(&self) -> usize {
         match self {
-            Also::Advance { module, .. } => module.held_bytes(),
+            Also::Advance { module, .. } | Also::Missed { module, .. } => module.held_bytes(),
             Also::SetAside { module, error, .. } => module.held_bytes() + error.held_bytes(),
             Also::RemoveSetAside { .. } => 0,
         }

@@ -64,7 +64,8 @@ fn every_kind_of_job_is_counted_with_what_it_holds() {
     let patterns = || vec![Pattern::new("a.*").unwrap(); 9];
     let subscribers = || vec![Subscriber { module: "module".to_owned(), patterns: patterns() }; 20];
     let set_aside = || Also::SetAside { module: "m".to_owned(), cursor: 1, attempts: 5, error: "e".repeat(900) };
-    let also = || vec![Also::Advance { module: "module".to_owned(), cursor: 1 }, set_aside()];
+    let missed = || Also::Missed { module: "module".to_owned(), events: 1 };
+    let also = || vec![missed(), Also::Advance { module: "module".to_owned(), cursor: 1 }, set_aside()];
     let makers: Makers<'_, Job> = vec![
         ("query", Box::new(move || Job::Query { unit, query: wide_query() })),
         (
@@ -140,7 +141,20 @@ fn every_kind_of_outcome_is_counted_with_what_it_holds() {
             Box::new(|| Outcome::Subscriptions(vec![Standing { subscription: subscription(), waiting: None }])),
         ),
         ("set aside", Box::new(move || Outcome::SetAside((0..20).map(|_| aside()).collect()))),
-        ("usage", Box::new(|| Outcome::Usage(vec![Usage { owner: "module".to_owned(), bytes: 1, entities: 1 }]))),
+        (
+            "usage",
+            Box::new(|| {
+                Outcome::Usage(vec![Usage {
+                    owner: "module".to_owned(),
+                    bytes: 1,
+                    entities: 1,
+                    event_bytes: 1,
+                    events: 1,
+                    key_bytes: 1,
+                    keys: 1,
+                }])
+            }),
+        ),
         ("done", Box::new(|| Outcome::Done)),
     ];
     for (what, make) in makers {

@@ -2,7 +2,9 @@
 
 mod common;
 
-use bulkhead_layer1::{Job, Outcome, UnitId, job::Also, other_payload, outcome::KeyState};
+use bulkhead_layer1::{
+    Job, Outcome, UnitId, job::Also, limits::ENTITY_OVERHEAD_BYTES, other_payload, outcome::KeyState,
+};
 use bulkhead_protocol::{
     ErrorCode,
     layer1::{Mutation, Query},
@@ -254,7 +256,8 @@ fn one_message_makes_only_so_many_changes() {
 #[test]
 fn a_quota_is_held_to_in_units_and_out_of_them() {
     let store = Store::new();
-    store.layer1.set_quota("m", Some(100));
+    const EACH: u64 = ENTITY_OVERHEAD_BYTES as u64;
+    store.layer1.set_quota("m", Some(100 + 2 * EACH));
     let create =
         |bytes: usize| format!(r#"{{"entity":"A","operation":"create","data":{{"t":"{}"}}}}"#, "x".repeat(bytes - 8));
     let id = store.mutate_as(None, "m", &create(60)).unwrap().0["id"].as_str().unwrap().to_owned();
@@ -262,17 +265,26 @@ fn a_quota_is_held_to_in_units_and_out_of_them() {
     assert_code(
         &refused,
         ErrorCode::PermissionDenied,
-        "the storage quota of \"m\" is 100 bytes: 60 are used, and this asks for 41 more",
+        &format!(
+            "the storage quota of \"m\" is {} bytes: {} are used, and this asks for {} more",
+            100 + 2 * EACH,
+            60 + EACH,
+            41 + EACH
+        ),
     );
     assert_eq!(refused.data.unwrap().read::<Value>().unwrap()["reason"], "storage_quota");
     store.mutate_as(None, "other", &create(1000)).unwrap();
-    assert_code(&store.mutate_as(Some(1), "m", &create(41)).unwrap_err(), ErrorCode::PermissionDenied, "41 more");
+    assert_code(
+        &store.mutate_as(Some(1), "m", &create(41)).unwrap_err(),
+        ErrorCode::PermissionDenied,
+        &format!("{} more", 41 + EACH),
+    );
     for unit in [1, 2] {
         store.mutate_as(Some(unit), "m", &create(40)).unwrap();
     }
     assert!(matches!(store.commit(1), Outcome::Committed { .. }));
     let Outcome::Failed(failure) = store.commit(2) else { panic!("both together are too much") };
-    assert_code(&failure, ErrorCode::PermissionDenied, "100 are used");
+    assert_code(&failure, ErrorCode::PermissionDenied, &format!("{} are used", 100 + 2 * EACH));
     // Whoever changes it, it is its owner's; less is always allowed.
     assert!(
         store

@@ -100,6 +100,21 @@ struct Owner {
     owner: String,
     bytes: u64,
     entities: u64,
+    #[serde(default)]
+    storage_quota: Option<u64>,
+    #[serde(default)]
+    event_bytes: u64,
+    #[serde(default)]
+    events_quota: Option<u64>,
+    #[serde(default)]
+    key_bytes: u64,
+    #[serde(default)]
+    keys_quota: Option<u64>,
+}
+
+/// How much there is, and of how much that may be, where it is limited.
+fn within(bytes: u64, quota: Option<u64>) -> String {
+    quota.map_or_else(|| size(bytes), |quota| format!("{} of {}", size(bytes), size(quota)))
 }
 
 fn render(status: &Status, style: Style, width: Option<usize>) -> String {
@@ -119,10 +134,13 @@ fn render(status: &Status, style: Style, width: Option<usize>) -> String {
     }
     add("broken", status.broken.clone());
     add("restart", status.restart_needed.clone());
-    let mut owners = Table::new([("OWNER", Left), ("ENTITIES", Right), ("DATA", Right)]);
-    for Owner { owner, bytes, entities } in &status.owners {
-        let name = if owner.is_empty() { "(clients)".into() } else { owner.clone() };
-        owners.row([name, count(*entities), size(*bytes)]);
+    let mut owners =
+        Table::new([("OWNER", Left), ("ENTITIES", Right), ("DATA", Right), ("EVENTS", Right), ("KEYS", Right)]);
+    for one in &status.owners {
+        let name = if one.owner.is_empty() { "(clients)".into() } else { one.owner.clone() };
+        let data = within(one.bytes, one.storage_quota);
+        let events = within(one.event_bytes, one.events_quota);
+        owners.row([name, count(one.entities), data, events, within(one.key_bytes, one.keys_quota)]);
     }
     let mut subscribers = Table::new([("SUBSCRIBER", Left), ("CURSOR", Right), ("BEHIND", Right), ("MISSED", Right)]);
     for one in &status.subscriptions {
@@ -153,16 +171,18 @@ mod tests {
             {"module":"mirror","cursor":34,"missed":0,"loaded":true,"behind":1100,"more":false},
             {"module":"gone","cursor":3,"missed":7,"loaded":false,"behind":null,"more":false},
             {"module":"slow","cursor":3,"missed":0,"loaded":true,"behind":20,"more":true}],
-            "owners":[{"owner":"","bytes":2048,"entities":7},{"owner":"research-log","bytes":512,"entities":1200}]}"#;
+            "owners":[{"owner":"","bytes":2048,"entities":7},{"owner":"research-log","bytes":512,"entities":1200,
+            "storage_quota":1048576,"event_bytes":2048,"events":3,"events_quota":4194304,"key_bytes":0,"keys":0,
+            "keys_quota":null}]}"#;
         let expected = "\
 file     /s/layer1/layer1.db
 size     12.3 KiB, and 0 B of log
 events   cursors 1 to 1234
 aside    12 of at most 10,000; see layer1 set-aside
 
-OWNER         ENTITIES     DATA
-(clients)            7  2.0 KiB
-research-log     1,200    512 B
+OWNER         ENTITIES              DATA              EVENTS  KEYS
+(clients)            7           2.0 KiB                 0 B   0 B
+research-log     1,200  512 B of 1.0 MiB  2.0 KiB of 4.0 MiB   0 B
 
 SUBSCRIBER  CURSOR  BEHIND  MISSED
 mirror          34   1,100       0

@@ -136,6 +136,8 @@ pub enum StoreOp {
         module: ModuleName,
         /// How far.
         cursor: Cursor,
+        /// How many events it has passed by since that was told last that are not kept any more.
+        missed: u64,
     },
     /// Put an event aside that a module kept failing on, and let its stream go on behind it, in one
     /// commit. Outcome: [`StoreOutcome::Done`].
@@ -202,7 +204,7 @@ pub enum StoreOutcome {
         events: Vec<StoredEvent>,
         /// Everything up to here was looked at: if no limit was met, the last event of all.
         upto: Cursor,
-        /// Events that had been kept too long, and are gone without having been read.
+        /// Events that are gone without having been read, among all that were looked at, whatever their names were.
         lost: u64,
     },
     /// It was done.

@@ -55,7 +55,11 @@ pub(crate) struct Stream {
     /// The last event of all.
     pub(super) end: Cursor,
     pub(super) reading: Option<RequestId>,
-    pub(super) advancing: Option<Cursor>,
+    /// How far the store is being told that it has got, and how many events that are gone it has passed by.
+    pub(super) advancing: Option<(Cursor, u64)>,
+    /// How many of these the store has not been told of, and from where on it can be.
+    pub(super) missed: u64,
+    pub(super) missed_upto: Cursor,
     /// Failures of the store in a row.
     pub(super) failures: u32,
     /// Nothing is tried before this moment.
@@ -80,6 +84,8 @@ impl Stream {
             end: Cursor(0),
             reading: None,
             advancing: None,
+            missed: 0,
+            missed_upto: Cursor(0),
             failures: 0,
             pause: None,
         }

@@ -162,10 +162,12 @@ impl Core {
     fn advance(&mut self, id: ModuleId, more_than: u64) {
         let name = self.modules[&id].spec.name.clone();
         let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
-        if stream.advancing.is_none() && stream.position.0.saturating_sub(stream.told.0) > more_than {
-            stream.advancing = Some(stream.position);
-            let cursor = stream.position;
-            self.submit(Ticket::Advance(id), StoreOp::Advance { module: name, cursor });
+        // What it has missed is told with the place behind that, so that it is told once.
+        let misses = stream.missed > 0 && stream.position >= stream.missed_upto;
+        if stream.advancing.is_none() && (misses || stream.position.0.saturating_sub(stream.told.0) > more_than) {
+            let (cursor, missed) = (stream.position, if misses { std::mem::take(&mut stream.missed) } else { 0 });
+            stream.advancing = Some((cursor, missed));
+            self.submit(Ticket::Advance(id), StoreOp::Advance { module: name, cursor, missed });
         }
     }
 
@@ -302,8 +304,11 @@ impl Core {
             stream.end = before;
         }
         if lost > 0 {
+            stream.missed += lost;
+            stream.missed_upto = stream.known;
             let name = self.modules[&id].spec.name.clone();
-            let detail = format!("{lost} events were kept too long and are gone; {name} has not seen them");
+            let detail =
+                format!("{lost} events of any name are gone, by age or by a limit, before {name} has seen them");
             self.announce("module.events_lost", &name, None, Some(detail));
         }
         self.stream_on(now, id);
@@ -311,12 +316,14 @@ impl Core {
 
     pub(crate) fn advanced(&mut self, now: Time, id: ModuleId, outcome: &StoreOutcome) {
         let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
-        let Some(cursor) = stream.advancing.take() else { return };
+        let Some((cursor, missed)) = stream.advancing.take() else { return };
         // What is not told now is told with the next event; until then it may come twice.
         if *outcome == StoreOutcome::Done {
             stream.told = stream.told.max(cursor);
             self.advance(id, 0);
             self.stream_on(now, id);
+        } else {
+            stream.missed += missed;
         }
     }
 

@@ -157,7 +157,10 @@ pub(crate) fn show(label: &str, op: &StoreOp) -> String {
             let patterns: Vec<&str> = patterns.iter().map(|pattern| pattern.as_str()).collect();
             format!("store {label} read {module} after={after} patterns={} limit={limit}", patterns.join(","))
         }
-        StoreOp::Advance { module, cursor } => format!("store {label} advance {module}@{cursor}"),
+        StoreOp::Advance { module, cursor, missed: 0 } => format!("store {label} advance {module}@{cursor}"),
+        StoreOp::Advance { module, cursor, missed } => {
+            format!("store {label} advance {module}@{cursor} missed={missed}")
+        }
         StoreOp::SetAside { module, cursor, attempts, error } => {
             format!("store {label} set-aside {module}@{cursor} attempts={attempts} {error:?}")
         }

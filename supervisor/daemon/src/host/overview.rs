@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::status::StoreStatus;
+use bulkhead_config::Resources;
 use bulkhead_layer1::{
     Job,
     job::Subscriber,
+    limits::ENTITY_OVERHEAD_BYTES,
     outcome::{More, Standing, Usage},
 };
 use serde::Serialize;
@@ -64,6 +66,31 @@ struct Owner {
     owner: String,
     bytes: u64,
     entities: u64,
+    storage_quota: Option<u64>,
+    event_bytes: u64,
+    events: u64,
+    events_quota: Option<u64>,
+    key_bytes: u64,
+    keys: u64,
+    keys_quota: Option<u64>,
+}
+
+impl Owner {
+    /// What is stored of an owner, beside what may be. A module that is not loaded has no quotas; nothing comes of
+    /// it.
+    fn of(usage: Usage, host: &Host) -> Owner {
+        let Usage { owner, bytes, entities, event_bytes, events, key_bytes, keys } = usage;
+        let (storage_quota, events_quota, keys_quota) = match ModuleName::new(&owner) {
+            Ok(name) => host.in_force(&name).map_or((None, None, None), |module| {
+                let Resources { storage_quota, events_quota, keys_quota, .. } = module.resources;
+                (storage_quota, events_quota, keys_quota)
+            }),
+            Err(_) => (None, host.config.layer1.clients_events_quota, host.config.layer1.clients_keys_quota),
+        };
+        // As the quota counts them.
+        let bytes = bytes + entities * ENTITY_OVERHEAD_BYTES.unsigned_abs();
+        Owner { owner, bytes, entities, storage_quota, event_bytes, events, events_quota, key_bytes, keys, keys_quota }
+    }
 }
 
 impl Overview {
@@ -84,8 +111,7 @@ impl Overview {
                 Some(Job::Usage)
             }
             Outcome::Usage(list) => {
-                let one = |Usage { owner, bytes, entities }| Owner { owner, bytes, entities };
-                self.owners = list.into_iter().map(one).collect();
+                self.owners = list.into_iter().map(|usage| Owner::of(usage, host)).collect();
                 None
             }
             other => unreachable!("a piece of an overview was asked for, and the store answered {other:?}"),

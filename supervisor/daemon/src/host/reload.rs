@@ -14,6 +14,7 @@ impl Host {
         self.next_generation += 1;
         let spec = launch::spec(&config, generation);
         let autostart = config.autostart;
+        self.store.follow(&config);
         self.configs.insert(generation, Arc::new(config));
         (spec, autostart)
     }

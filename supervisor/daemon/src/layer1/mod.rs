@@ -7,7 +7,7 @@ mod translate;
 pub(crate) use translate::{Whose, stored_event};
 
 use crate::{files, status::StoreStatus};
-use bulkhead_config::{Declared, HostConfig};
+use bulkhead_config::{Declared, HostConfig, ModuleConfig};
 use bulkhead_core::{Caller, Cursor, RequestId, StoreOp, StoreOutcome};
 use bulkhead_layer1::{
     Index, Job, Layer1, OpenError, Outcome, Overloaded, Searched, Sender, Settings, Ticket, limits::JOBS_MAX,
@@ -95,6 +95,7 @@ fn settings(file: &Path, config: &HostConfig, declared: &Declared) -> Settings {
     settings.key_ttl = layer1.key_ttl;
     settings.event_ttl = layer1.event_ttl;
     settings.events_max = layer1.events_max as u64;
+    settings.events_bytes_max = layer1.events_bytes_max as u64;
     settings.set_aside_max = layer1.set_aside_max as u64;
     settings.readers = layer1.readers;
     settings.query_time_max = layer1.query_time_max;
@@ -125,8 +126,18 @@ impl Store {
             bytes: (0, 0),
             declared,
         };
+        // All clients together are one owner.
+        store.layer1.set_events_quota("", config.layer1.clients_events_quota);
+        store.layer1.set_keys_quota("", config.layer1.clients_keys_quota);
         store.newest = store.read_newest()?;
         Ok(store)
+    }
+
+    /// A module's configuration comes into force: what of its events and keys may be stored follows.
+    pub(crate) fn follow(&self, module: &ModuleConfig) {
+        let resources = &module.resources;
+        self.layer1.set_events_quota(module.name.as_str(), resources.events_quota);
+        self.layer1.set_keys_quota(module.name.as_str(), resources.keys_quota);
     }
 
     /// The newest event. Waits, which only the start may.

@@ -101,7 +101,10 @@ pub(crate) fn order(request: RequestId, op: StoreOp) -> Order {
         StoreOp::ReadEvents { module: _, after, patterns, limit, bytes_max } => {
             Job::ReadEvents { after: after.0, patterns, limit, bytes_max }
         }
-        StoreOp::Advance { module, cursor } => Job::Also(vec![advance(&module, cursor)]),
+        StoreOp::Advance { module, cursor, missed } => {
+            let missed = (missed > 0).then(|| Also::Missed { module: module.to_string(), events: missed });
+            Job::Also(std::iter::once(advance(&module, cursor)).chain(missed).collect())
+        }
         StoreOp::SetAside { module, cursor, attempts, error } => {
             Job::Also(vec![Also::SetAside { module: module.to_string(), cursor: cursor.0, attempts, error }])
         }
@@ -314,7 +317,7 @@ mod tests {
         let patterns = vec![Pattern::new("a.*").unwrap()];
         let read = StoreOp::ReadEvents { module: module("m"), after: Cursor(4), patterns, limit: 5, bytes_max: 6 };
         assert!(matches!(submitted(read).1, Job::ReadEvents { after: 4, limit: 5, bytes_max: 6, .. }));
-        let job = submitted(StoreOp::Advance { module: module("m"), cursor: Cursor(4) }).1;
+        let job = submitted(StoreOp::Advance { module: module("m"), cursor: Cursor(4), missed: 0 }).1;
         assert!(matches!(job, Job::Also(also) if also == [Also::Advance { module: "m".into(), cursor: 4 }]));
         let aside = StoreOp::SetAside { module: module("m"), cursor: Cursor(4), attempts: 5, error: "e".into() };
         let expected = Also::SetAside { module: "m".into(), cursor: 4, attempts: 5, error: "e".into() };

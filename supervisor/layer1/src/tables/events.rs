@@ -1,28 +1,63 @@
-//! The table `events`. Cursors are given in the order of the commits, without gaps, and never twice: the
-//! newest event is never cleared away, so the next cursor is always one more than the highest.
+//! The table `events`. Cursors are given in the order of the commits, one after the other, and never twice: the
+//! newest event is never cleared away, so the next cursor is always one more than the highest. Where there is
+//! a gap between two cursors, the events of those between them are not kept any more, and a reader that
+//! passes by is told how many they were.
 
 use crate::{
-    limits::{CLEARED_ROWS_MAX, EVENTS_SCANNED_MAX},
+    held::{Amount, Held},
+    limits::{CLEARED_ROWS_MAX, EVENT_OVERHEAD_BYTES, EVENTS_SCANNED_MAX},
     outcome::{EventPage, More, StoredEvent, Waiting},
     statements::Statements,
+    tables::usage,
     unit::Emitted,
 };
 use bulkhead_protocol::{Json, Pattern};
 use rusqlite::{Connection, Row, params};
+
+/// The texts of an event that is stored, in bytes. None of them is read for that.
+pub(crate) const BYTES: &str = "octet_length(event) + octet_length(source) + octet_length(data)";
+
+/// What each source's events take.
+pub(crate) const RECOUNT: &str = "SELECT source, sum(octet_length(event) + octet_length(source) + octet_length(data) + 64), count(*) FROM events GROUP BY source";
+
+const _: () = assert!(EVENT_OVERHEAD_BYTES == 64, "as the recount and the schema have it");
+
+/// What an event takes that is not stored yet.
+pub(crate) fn bytes(event: &Emitted) -> i64 {
+    (event.event.len() + event.source.len() + event.data.as_str().len()) as i64 + EVENT_OVERHEAD_BYTES
+}
+
+/// Where events get their places, and which of them are kept there.
+pub(crate) enum Places<'a> {
+    /// Behind the newest event, all of them.
+    Next,
+    /// From this cursor on, which is one more than the greatest that was given; of which the others are gone as
+    /// soon as they come.
+    From(u64, &'a [bool]),
+}
 
 /// Stores events behind the newest one, in order, at this age of the store.
 pub(crate) fn store(
     statements: &mut Statements<'_>,
     events: &[Emitted],
     age: i64,
+    places: &Places<'_>,
 ) -> rusqlite::Result<Vec<StoredEvent>> {
-    let sql = "INSERT INTO events (time, event, source, data, age) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let sql = "INSERT INTO events (cursor, time, event, source, data, age) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let statement = statements.prepare(sql)?;
     let mut stored = Vec::with_capacity(events.len());
-    for event in events {
-        let cursor = statement.insert(params![event.time, event.event, &*event.source, event.data.as_str(), age])?;
+    for (index, event) in events.iter().enumerate() {
+        let (place, kept) = match places {
+            Places::Next => (None, true),
+            Places::From(first, kept) => (Some(first + index as u64), kept[index]),
+        };
+        let row = params![place, event.time, event.event, &*event.source, event.data.as_str(), age];
+        let cursor = match (place, kept) {
+            (Some(place), false) => place,
+            _ => statement.insert(row)?.cast_unsigned(),
+        };
         stored.push(StoredEvent {
-            cursor: cursor.cast_unsigned(),
+            cursor,
             time: event.time,
             event: event.event.clone(),
             source: event.source.as_ref().to_owned(),
@@ -48,10 +83,9 @@ pub(crate) fn read(
     limit: usize,
     bytes_max: usize,
 ) -> rusqlite::Result<EventPage> {
-    let (oldest, newest) = ends(connection)?;
+    let (_, newest) = ends(connection)?;
     let after = after.min(newest);
-    let lost = oldest.saturating_sub(1).saturating_sub(after);
-    let mut page = EventPage { events: Vec::new(), cursor: after + lost, more: More::No, lost };
+    let mut page = EventPage { events: Vec::new(), cursor: after, more: More::No, lost: 0 };
     let mut statement = connection.prepare_cached(
         "SELECT cursor, time, event, source, data FROM events WHERE cursor > ?1 ORDER BY cursor LIMIT ?2",
     )?;
@@ -72,7 +106,9 @@ pub(crate) fn read(
             page.events.push(stored_event(row, 0)?);
         }
         scanned += 1;
-        page.cursor = row.get(0)?;
+        let cursor: u64 = row.get(0)?;
+        page.lost += cursor.saturating_sub(page.cursor + 1);
+        page.cursor = cursor;
     }
     Ok(page)
 }
@@ -84,24 +120,27 @@ pub(crate) fn count(
     patterns: &[Pattern],
     scanned_max: usize,
 ) -> rusqlite::Result<Waiting> {
-    let (oldest, newest) = ends(connection)?;
-    let behind = newest.saturating_sub(after.max(oldest.saturating_sub(1)));
-    // There are no gaps, so whoever wants everything is counted without a look at what there is.
-    if patterns.iter().any(|pattern| pattern.as_str() == "*") {
-        return Ok(Waiting { events: behind, more: More::No });
-    }
     if patterns.is_empty() {
         return Ok(Waiting { events: 0, more: More::No });
     }
+    // Whoever wants everything that is kept is counted without a look at it.
+    if after < ends(connection)?.0 && patterns.iter().any(|pattern| pattern.as_str() == "*") {
+        let all = usage::of_all_events(connection)?.rows;
+        return Ok(Waiting { events: all.max(0).cast_unsigned(), more: More::No });
+    }
     let mut statement =
         connection.prepare_cached("SELECT event FROM events WHERE cursor > ?1 ORDER BY cursor LIMIT ?2")?;
-    let mut rows = statement.query(params![after, scanned_max])?;
-    let mut events = 0;
+    let mut rows = statement.query(params![after, scanned_max + 1])?;
+    let (mut events, mut scanned) = (0, 0);
     while let Some(row) = rows.next()? {
+        if scanned == scanned_max {
+            return Ok(Waiting { events, more: More::Yes });
+        }
+        scanned += 1;
         let name = row.get_ref(0)?.as_str()?;
         events += u64::from(patterns.iter().any(|pattern| pattern.matches(name)));
     }
-    Ok(Waiting { events, more: if behind > scanned_max as u64 { More::Yes } else { More::No } })
+    Ok(Waiting { events, more: More::No })
 }
 
 /// Reads an event from a row whose columns begin at `first` with the cursor.
@@ -115,27 +154,43 @@ pub(crate) fn stored_event(row: &Row<'_>, first: usize) -> rusqlite::Result<Stor
     })
 }
 
-/// Removes a few events that are old or too many, and says how many. What a subscription has not reached
-/// yet stays, until there are twice as many events as are to be kept: then the oldest go all the same,
-/// and the subscription is told how many it missed.
-pub(crate) fn clear(connection: &Connection, oldest_age: i64, events_max: u64) -> rusqlite::Result<usize> {
-    let (oldest, newest) = ends(connection)?;
+/// What is to be kept of all events.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    /// What came at an earlier age of the store is old.
+    pub(crate) oldest_age: i64,
+    /// As many, and as many bytes.
+    pub(crate) most: Amount,
+}
+
+/// Removes a few events that are old or too many, and says how much of whom, and up to which. What a subscription
+/// has not reached yet stays, until there is twice as much as is to be kept: then the oldest go all the same, and
+/// its reading is told how many it passes by.
+pub(crate) fn clear(connection: &Connection, kept: &Kept) -> rusqlite::Result<Option<(Held, u64)>> {
+    let (_, newest) = ends(connection)?;
     let slowest: Option<u64> = connection.query_row("SELECT min(cursor) FROM subscriptions", [], |row| row.get(0))?;
-    let by_number = newest.saturating_sub(events_max);
-    let by_age: Option<u64> = connection
-        .prepare_cached(
-            "SELECT max(cursor) FROM (SELECT cursor, age FROM events ORDER BY cursor LIMIT ?1) WHERE age < ?2",
-        )?
-        .query_row(params![CLEARED_ROWS_MAX, oldest_age], |row| row.get(0))?;
-    let wanted = by_number.max(by_age.unwrap_or(0)).min(slowest.unwrap_or(u64::MAX));
-    let last = wanted.max(newest.saturating_sub(events_max.saturating_mul(2))).min(newest.saturating_sub(1));
-    let last = last.min((oldest + CLEARED_ROWS_MAX as u64).saturating_sub(1));
-    if oldest == 0 || last < oldest {
-        return Ok(0);
+    let slowest = slowest.unwrap_or(u64::MAX);
+    let mut left = usage::of_all_events(connection)?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT cursor, age, source, {BYTES} FROM events WHERE cursor < ?1 ORDER BY cursor LIMIT ?2"
+    ))?;
+    let mut rows = statement.query(params![newest, CLEARED_ROWS_MAX])?;
+    let (mut removed, mut last) = (Held::default(), None);
+    while let Some(row) = rows.next()? {
+        let (cursor, age): (u64, i64) = (row.get(0)?, row.get(1)?);
+        let exceeds = |times: i64| {
+            left.rows > kept.most.rows.saturating_mul(times) || left.bytes > kept.most.bytes.saturating_mul(times)
+        };
+        if !exceeds(2) && (cursor > slowest || !(exceeds(1) || age < kept.oldest_age)) {
+            break;
+        }
+        let amount = Amount { bytes: row.get::<_, i64>(3)? + EVENT_OVERHEAD_BYTES, rows: 1 };
+        removed.add(&row.get_ref(2)?.as_str()?.into(), amount);
+        left = left.minus(amount);
+        last = Some(cursor);
     }
-    let removed = connection.prepare_cached("DELETE FROM events WHERE cursor <= ?1")?.execute([last])?;
-    connection
-        .prepare_cached("UPDATE subscriptions SET missed = missed + ?1 - cursor, cursor = ?1 WHERE cursor < ?1")?
-        .execute([last])?;
-    Ok(removed)
+    drop(rows);
+    let Some(last) = last else { return Ok(None) };
+    connection.prepare_cached("DELETE FROM events WHERE cursor <= ?1")?.execute([last])?;
+    Ok(Some((removed, last)))
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod entities;
+pub(crate) mod event_quota;
 pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod set_aside;

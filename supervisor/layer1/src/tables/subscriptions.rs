@@ -44,6 +44,14 @@ pub(crate) fn advance(connection: &Connection, module: &str, cursor: u64) -> rus
         .map(|_| ())
 }
 
+/// A module's reading has passed by events that are not kept any more.
+pub(crate) fn missed(connection: &Connection, module: &str, events: u64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE subscriptions SET missed = missed + ?2 WHERE module = ?1")?
+        .execute(params![module, events])
+        .map(|_| ())
+}
+
 /// Ends the module's subscription, and says how far it was.
 pub(crate) fn remove(connection: &Connection, module: &str) -> rusqlite::Result<Option<Subscription>> {
     connection

@@ -1,37 +1,39 @@
-//! The table `usage`: how much each owner's entities hold. The connection that writes keeps what it has
-//! read and brings it to the table once for each commit.
+//! The table `usage`: how much is stored of each owner: its entities, its events, the answers under its keys. The
+//! connection that writes keeps what it has read and brings it to the table once for each commit.
 
-use crate::{failure::over_quota, held::Amount, outcome::Usage};
-use bulkhead_protocol::Failure;
+use crate::{held::Amount, outcome::Usage};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, RwLock},
+    sync::Arc,
 };
 
-/// How many bytes each owner's entities may hold; an owner without one has no limit.
-#[derive(Debug, Default)]
-pub(crate) struct Quotas(RwLock<HashMap<String, u64>>);
+/// What is stored of one owner; or by how much more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) entities: Amount,
+    pub(crate) events: Amount,
+    pub(crate) keys: Amount,
+}
 
-impl Quotas {
-    pub(crate) fn set(&self, owner: &str, quota: Option<u64>) {
-        let mut quotas = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match quota {
-            Some(quota) => drop(quotas.insert(owner.to_owned(), quota)),
-            None => drop(quotas.remove(owner)),
-        }
+impl Account {
+    pub(crate) fn of_entities(entities: Amount) -> Account {
+        Account { entities, ..Account::default() }
     }
 
-    /// Refuses what would bring an owner over its quota. What makes an owner's entities smaller is never
-    /// refused.
-    pub(crate) fn check(&self, owner: &str, used: i64, asked: i64) -> Result<(), Failure> {
-        let quotas = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let used = used.max(0).cast_unsigned();
-        match (quotas.get(owner), u64::try_from(asked)) {
-            (Some(quota), Ok(asked)) if asked > 0 && used.saturating_add(asked) > *quota => {
-                Err(over_quota(owner, *quota, used, asked))
-            }
-            _ => Ok(()),
+    pub(crate) fn of_events(events: Amount) -> Account {
+        Account { events, ..Account::default() }
+    }
+
+    pub(crate) fn of_keys(keys: Amount) -> Account {
+        Account { keys, ..Account::default() }
+    }
+
+    fn plus(self, other: Account) -> Account {
+        Account {
+            entities: self.entities.plus(other.entities),
+            events: self.events.plus(other.events),
+            keys: self.keys.plus(other.keys),
         }
     }
 }
@@ -39,41 +41,53 @@ impl Quotas {
 /// What the connection that writes knows of the table, with what its transaction has changed.
 #[derive(Debug, Default)]
 pub(crate) struct UsageCache {
-    owners: HashMap<Arc<str>, Amount>,
+    owners: HashMap<Arc<str>, Account>,
     changed: Vec<Arc<str>>,
 }
 
 impl UsageCache {
-    pub(crate) fn bytes(&mut self, connection: &Connection, owner: &Arc<str>) -> rusqlite::Result<i64> {
-        self.held(connection, owner).map(|held| held.bytes)
-    }
-
-    fn held(&mut self, connection: &Connection, owner: &Arc<str>) -> rusqlite::Result<&mut Amount> {
+    /// What is stored of an owner.
+    pub(crate) fn of(&mut self, connection: &Connection, owner: &Arc<str>) -> rusqlite::Result<&mut Account> {
         Ok(match self.owners.entry(Arc::clone(owner)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => unknown.insert(find(connection, owner)?),
         })
     }
 
-    /// Adds to what an owner holds.
-    pub(crate) fn add(&mut self, connection: &Connection, owner: &Arc<str>, amount: Amount) -> rusqlite::Result<()> {
-        if amount == Amount::default() {
-            return Ok(());
+    /// Adds to what is stored of an owner, and says what that is then.
+    pub(crate) fn add(
+        &mut self,
+        connection: &Connection,
+        owner: &Arc<str>,
+        more: Account,
+    ) -> rusqlite::Result<Account> {
+        let held = self.of(connection, owner)?;
+        if more == Account::default() {
+            return Ok(*held);
         }
-        let held = self.held(connection, owner)?;
-        *held = held.plus(amount);
+        *held = held.plus(more);
+        let held = *held;
         if !self.changed.contains(owner) {
             self.changed.push(Arc::clone(owner));
         }
-        Ok(())
+        Ok(held)
     }
 
     /// Writes what has changed, before the commit.
     pub(crate) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         for owner in self.changed.drain(..) {
-            let Amount { bytes, entities } = self.owners[&owner];
-            let sql = "INSERT OR REPLACE INTO usage (owner, bytes, entities) VALUES (?1, ?2, ?3)";
-            connection.prepare_cached(sql)?.execute(params![&*owner, bytes, entities])?;
+            let Account { entities, events, keys } = self.owners[&owner];
+            let sql = "INSERT OR REPLACE INTO usage (owner, bytes, entities, event_bytes, events, key_bytes, keys)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            connection.prepare_cached(sql)?.execute(params![
+                &*owner,
+                entities.bytes,
+                entities.rows,
+                events.bytes,
+                events.rows,
+                keys.bytes,
+                keys.rows
+            ])?;
         }
         // Modules come and go; the table is a look away.
         if self.owners.len() > 1000 {
@@ -88,17 +102,39 @@ impl UsageCache {
     }
 }
 
-/// What an owner's entities hold: bytes and number.
-pub(crate) fn find(connection: &Connection, owner: &str) -> rusqlite::Result<Amount> {
-    let mut statement = connection.prepare_cached("SELECT bytes, entities FROM usage WHERE owner = ?1")?;
-    let read = |row: &Row<'_>| Ok(Amount { bytes: row.get(0)?, entities: row.get(1)? });
-    Ok(statement.query_row([owner], read).optional()?.unwrap_or_default())
+/// What is stored of an owner.
+pub(crate) fn find(connection: &Connection, owner: &str) -> rusqlite::Result<Account> {
+    let sql = "SELECT bytes, entities, event_bytes, events, key_bytes, keys FROM usage WHERE owner = ?1";
+    let amount = |row: &Row<'_>, first: usize| {
+        Ok::<_, rusqlite::Error>(Amount { bytes: row.get(first)?, rows: row.get(first + 1)? })
+    };
+    let read =
+        |row: &Row<'_>| Ok(Account { entities: amount(row, 0)?, events: amount(row, 2)?, keys: amount(row, 4)? });
+    Ok(connection.prepare_cached(sql)?.query_row([owner], read).optional()?.unwrap_or_default())
 }
 
-/// What every owner's entities hold.
+/// What is stored of every owner.
 pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Usage>> {
-    let mut statement = connection.prepare_cached("SELECT owner, bytes, entities FROM usage ORDER BY owner")?;
-    let rows =
-        statement.query_map([], |row| Ok(Usage { owner: row.get(0)?, bytes: row.get(1)?, entities: row.get(2)? }))?;
+    let mut statement = connection.prepare_cached(
+        "SELECT owner, bytes, entities, event_bytes, events, key_bytes, keys FROM usage ORDER BY owner",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok(Usage {
+            owner: row.get(0)?,
+            bytes: row.get(1)?,
+            entities: row.get(2)?,
+            event_bytes: row.get(3)?,
+            events: row.get(4)?,
+            key_bytes: row.get(5)?,
+            keys: row.get(6)?,
+        })
+    })?;
     rows.collect()
+}
+
+/// What is stored of all owners' events.
+pub(crate) fn of_all_events(connection: &Connection) -> rusqlite::Result<Amount> {
+    connection
+        .prepare_cached("SELECT ifnull(sum(event_bytes), 0), ifnull(sum(events), 0) FROM usage")?
+        .query_row([], |row| Ok(Amount { bytes: row.get(0)?, rows: row.get(1)? }))
 }

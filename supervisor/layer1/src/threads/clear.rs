@@ -4,9 +4,15 @@
 use super::writer::Writer;
 use crate::{
     failure::breakage,
-    limits::{CLOCK_WRITTEN_AFTER, CLOCK_WRITTEN_IDLE_AFTER},
+    held::Amount,
+    limits::{CLEARED_ROWS_MAX, CLOCK_WRITTEN_AFTER, CLOCK_WRITTEN_IDLE_AFTER},
     settings::micros,
-    tables::{clock, events, keys, set_aside},
+    tables::{
+        clock,
+        events::{self, Kept},
+        keys, set_aside,
+        usage::{self, Account},
+    },
 };
 use std::time::{Duration, Instant};
 
@@ -46,14 +52,19 @@ impl Writer {
         let settings = &self.shared.settings;
         let age = self.shared.time.now().age;
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let keys = keys::clear(&self.connection, age)?;
-        let oldest = age.saturating_sub(micros(settings.event_ttl));
-        let events = events::clear(&self.connection, oldest, settings.events_max)?;
+        let keys = self.clear_keys(age)?;
+        let number = |most: u64| i64::try_from(most).unwrap_or(i64::MAX);
+        let kept = Kept {
+            oldest_age: age.saturating_sub(micros(settings.event_ttl)),
+            most: Amount { bytes: number(settings.events_bytes_max), rows: number(settings.events_max) },
+        };
+        let events = self.clear_events(&kept)? || self.clear_over_quota()?;
         let set_aside = match self.has_set_aside.get() {
             true => set_aside::clear(&self.connection, settings.set_aside_max)?,
             false => 0,
         };
-        let writes = keys > 0 || events > 0 || set_aside > 0;
+        self.usage.borrow_mut().write(&self.connection)?;
+        let writes = keys || events || set_aside > 0;
         let due = self.clock_due(age, if writes { CLOCK_WRITTEN_AFTER } else { CLOCK_WRITTEN_IDLE_AFTER });
         due.map_or(Ok(()), |due| clock::write(&self.connection, due))?;
         self.connection.execute_batch("COMMIT")?;
@@ -64,5 +75,38 @@ impl Writer {
             self.shared.dropped_set_aside(set_aside as u64);
         }
         Ok(writes)
+    }
+    fn clear_keys(&self, age: i64) -> rusqlite::Result<bool> {
+        let removed = keys::clear(&self.connection, age)?;
+        for (caller, amount) in removed.iter() {
+            self.usage.borrow_mut().add(&self.connection, caller, Account::of_keys(amount.negative()))?;
+        }
+        Ok(removed.iter().next().is_some())
+    }
+
+    fn clear_events(&self, kept: &Kept) -> rusqlite::Result<bool> {
+        let Some((removed, last)) = events::clear(&self.connection, kept)? else { return Ok(false) };
+        self.oldest.borrow_mut().gone_upto(last);
+        for (source, amount) in removed.iter() {
+            self.usage.borrow_mut().add(&self.connection, source, Account::of_events(amount.negative()))?;
+        }
+        Ok(true)
+    }
+
+    /// Removes a few events of sources that are over their quotas: these may have been lowered.
+    fn clear_over_quota(&self) -> rusqlite::Result<bool> {
+        let mut any = false;
+        for owner in usage::list(&self.connection)? {
+            let held = i64::try_from(owner.event_bytes).unwrap_or(i64::MAX);
+            let Some(over) = self.shared.quotas.events_over(&owner.owner, held) else { continue };
+            let (_, newest) = events::ends(&self.connection)?;
+            let (connection, last) = (&self.connection, newest.saturating_sub(1));
+            let removed =
+                self.oldest.borrow_mut().remove(connection, &owner.owner, over, CLEARED_ROWS_MAX as i64, last)?;
+            let account = Account::of_events(removed.negative());
+            self.usage.borrow_mut().add(connection, &owner.owner.as_str().into(), account)?;
+            any |= removed.rows > 0;
+        }
+        Ok(any)
     }
 }

@@ -5,13 +5,20 @@ use super::{queue::Write, writer::Writer};
 use crate::{
     clock::Moment,
     failure::{conflict, refusal},
+    held::Amount,
     job::{Also, Job, Keyed, NewEvent},
+    limits::EVENTS_REMOVED_BYTES,
     operations::{NotDone, World, run},
     outcome::{Forgotten, KeyState, Outcome, StoredEvent},
     pending::Author,
     settings::micros,
     statements::Statements,
-    tables::{entities, events, keys, set_aside, subscriptions},
+    tables::{
+        entities, event_quota,
+        events::{self, Places},
+        keys, set_aside, subscriptions,
+        usage::Account,
+    },
     tools::import,
     unit::{Emitted, Unit},
 };
@@ -33,7 +40,7 @@ impl Writer {
                 unit.begin_anew();
                 let mut world = World {
                     find: &mut |key| entities::find(statements, key),
-                    used: &mut |owner| self.usage.borrow_mut().bytes(connection, owner),
+                    used: &mut |owner| self.usage.borrow_mut().of(connection, owner).map(|held| held.entities),
                     quotas: &self.shared.quotas,
                     ids: &self.shared.ids,
                 };
@@ -96,17 +103,17 @@ impl Writer {
             return Ok(Outcome::Conflict(conflict(&entity, &id, base.map(|base| base.version), found)));
         }
         for (owner, amount) in unit.held.iter() {
-            let used = self.usage.borrow_mut().bytes(&self.connection, owner)?;
-            self.shared.quotas.check(owner, used, amount.bytes)?;
+            let used = self.usage.borrow_mut().of(&self.connection, owner)?.entities;
+            self.shared.quotas.check(owner, used, amount)?;
         }
         let mut events = self.write(statements, unit, now.age)?;
-        events.extend(events::store(statements, emitted, now.age)?);
+        events.extend(self.store_events(statements, emitted, now.age)?);
         self.keep(statements, key.map(|(keyed, reply)| (keyed, reply)), now)?;
         self.also(also, now.wall)?;
         Ok(Outcome::Committed { events })
     }
 
-    /// What is said of a key that is not vacant.
+    /// What is said of a key that is not vacant. One that is, of a caller who may have no more, is refused.
     fn taken(
         &self,
         statements: &mut Statements<'_>,
@@ -114,15 +121,22 @@ impl Writer {
         age: i64,
     ) -> Result<Option<Outcome>, NotDone> {
         let Some(keyed) = keyed else { return Ok(None) };
-        Ok(match keys::find(statements, keyed, age)? {
-            KeyState::Vacant => None,
-            taken => Some(Outcome::Key(taken)),
-        })
+        match keys::find(statements, keyed, age)? {
+            KeyState::Vacant => {
+                let used = self.usage.borrow_mut().of(&self.connection, &keyed.caller.as_str().into())?.keys;
+                self.shared.quotas.check_keys(&keyed.caller, used.bytes)?;
+                Ok(None)
+            }
+            taken => Ok(Some(Outcome::Key(taken))),
+        }
     }
 
     fn keep(&self, statements: &mut Statements<'_>, key: Option<(&Keyed, &Json)>, now: Moment) -> Result<(), NotDone> {
         let Some((keyed, reply)) = key else { return Ok(()) };
-        Ok(keys::store(statements, keyed, reply, now, micros(self.shared.settings.key_ttl))?)
+        let more = keys::store(statements, keyed, reply, now, micros(self.shared.settings.key_ttl))?;
+        let caller = keyed.caller.as_str().into();
+        self.usage.borrow_mut().add(&self.connection, &caller, Account::of_keys(more))?;
+        Ok(())
     }
 
     /// Writes what a unit has changed and emitted, at this age of the store.
@@ -130,15 +144,54 @@ impl Writer {
         entities::write(statements, &self.shared.declarations, &self.rows, unit)?;
         let mut usage = self.usage.borrow_mut();
         for (owner, amount) in unit.held.iter() {
-            usage.add(&self.connection, owner, amount)?;
+            usage.add(&self.connection, owner, Account::of_entities(amount))?;
         }
-        Ok(events::store(statements, &unit.events, age)?)
+        drop(usage);
+        Ok(self.store_events(statements, &unit.events, age)?)
+    }
+
+    /// Stores events. Where a source has more than its quota by that, its oldest go before they are stored, so that
+    /// the file grows by nothing that goes at once.
+    fn store_events(
+        &self,
+        statements: &mut Statements<'_>,
+        events: &[Emitted],
+        age: i64,
+    ) -> rusqlite::Result<Vec<StoredEvent>> {
+        let (quotas, connection) = (&self.shared.quotas, &self.connection);
+        let mut usage = self.usage.borrow_mut();
+        let mut sources = self.sources.borrow_mut();
+        sources.clear();
+        for event in events {
+            sources.add(&event.source, Amount { bytes: events::bytes(event), rows: 1 });
+        }
+        let mut is_over = false;
+        for (source, amount) in sources.iter() {
+            let held = usage.add(connection, source, Account::of_events(amount))?.events;
+            is_over |= quotas.events_over(source, held.bytes).is_some();
+        }
+        if !is_over {
+            return events::store(statements, events, age, &Places::Next);
+        }
+        let (_, newest) = events::ends(connection)?;
+        let mut kept = vec![true; events.len()];
+        for (source, amount) in sources.iter() {
+            let dropped = event_quota::keep_last(events, source, quotas.events(source), events::bytes, &mut kept);
+            let held = usage.add(connection, source, Account::of_events(dropped.negative()))?.events;
+            let Some(over) = quotas.events_over(source, held.bytes) else { continue };
+            // What has piled up otherwise goes piece by piece.
+            let over = over.min(amount.bytes.saturating_add(EVENTS_REMOVED_BYTES));
+            let removed = self.oldest.borrow_mut().remove(connection, source, over, i64::MAX, newest)?;
+            usage.add(connection, source, Account::of_events(removed.negative()))?;
+        }
+        events::store(statements, events, age, &Places::From(newest + 1, &kept))
     }
 
     fn also(&self, also: &[Also], now: i64) -> Result<(), NotDone> {
         for one in also {
             match one {
                 Also::Advance { module, cursor } => subscriptions::advance(&self.connection, module, *cursor)?,
+                Also::Missed { module, events } => subscriptions::missed(&self.connection, module, *events)?,
                 Also::SetAside { module, cursor, attempts, error } => {
                     set_aside::add(&self.connection, module, *cursor, *attempts, error, now)?;
                     self.has_set_aside.set(true);

@@ -11,7 +11,7 @@ use crate::{
     job::{Job, Subscriber, UnitId},
     limits::{EVENTS_COUNTED_MAX, EVENTS_SCANNED_MAX, UNITS_BYTES_MAX},
     operations::{World, run},
-    outcome::{Outcome, Standing},
+    outcome::{KeyState, Outcome, Standing},
     pending::{Author, Key, Seen},
     query::{Answering, Overlaid, Overlay, answer},
     statements::Statements,
@@ -123,7 +123,7 @@ impl Reader {
                 let author = Author { owner: owner.as_str().into(), now: time.now().wall };
                 let mut world = World {
                     find: &mut |key| entities::find(&mut Statements::new(connection), key),
-                    used: &mut |owner| usage::find(connection, owner).map(|held| held.bytes),
+                    used: &mut |owner| usage::find(connection, owner).map(|held| held.entities),
                     quotas: &self.shared.quotas,
                     ids: &self.shared.ids,
                 };
@@ -136,7 +136,12 @@ impl Reader {
                 Ok(Outcome::Emitted)
             }
             (Job::LookUpKey(keyed), _) => {
-                keys::find(&mut Statements::new(connection), keyed, time.now().age).map(Outcome::Key).map_err(sqlite)
+                let found = keys::find(&mut Statements::new(connection), keyed, time.now().age).map_err(sqlite)?;
+                if found == KeyState::Vacant {
+                    let used = usage::find(connection, &keyed.caller).map_err(sqlite)?.keys;
+                    self.shared.quotas.check_keys(&keyed.caller, used.bytes)?;
+                }
+                Ok(Outcome::Key(found))
             }
             (Job::ReadEvents { after, patterns, limit, bytes_max }, _) => {
                 let page = events::read(connection, *after, patterns, *limit, *bytes_max);
@@ -213,8 +218,11 @@ impl Reader {
 fn standings(connection: &Connection, known: &[Subscriber]) -> rusqlite::Result<Vec<Standing>> {
     let all = subscriptions::list(connection)?;
     let scanned_max = (EVENTS_COUNTED_MAX / all.len().max(1)).clamp(1, EVENTS_SCANNED_MAX);
+    let (oldest, _) = events::ends(connection)?;
     all.into_iter()
-        .map(|subscription| {
+        .map(|mut subscription| {
+            // It is told of these, and they are kept in its account, when it reads on.
+            subscription.missed += oldest.saturating_sub(1).saturating_sub(subscription.cursor);
             let subscriber = known.iter().find(|subscriber| subscriber.module == subscription.module);
             let count = |it: &Subscriber| events::count(connection, subscription.cursor, &it.patterns, scanned_max);
             let waiting = subscriber.map(count).transpose()?;

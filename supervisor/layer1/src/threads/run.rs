@@ -2,14 +2,8 @@
 
 use super::queue::{Queue, Task, Wake};
 use crate::{
-    clock::StoreTime,
-    declarations::Declarations,
-    failure::closing,
-    ids::IdMaker,
-    job::Ticket,
-    outcome::Outcome,
-    settings::Settings,
-    tables::{clock, usage::Quotas},
+    clock::StoreTime, declarations::Declarations, failure::closing, ids::IdMaker, job::Ticket, outcome::Outcome,
+    quotas::Quotas, settings::Settings, tables::clock,
 };
 use bulkhead_protocol::HeldBytes;
 use std::{

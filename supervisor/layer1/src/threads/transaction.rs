@@ -11,7 +11,7 @@ use crate::{
     operations::NotDone,
     outcome::Outcome,
     statements::Statements,
-    tables::clock,
+    tables::{clock, event_quota::Oldest},
 };
 use bulkhead_protocol::{ErrorCode, Failure};
 use std::{
@@ -156,6 +156,7 @@ impl Writer {
     /// Undoes the transaction, as far as SQLite has not done so by itself.
     pub(super) fn undo(&mut self) {
         self.usage.borrow_mut().forget();
+        *self.oldest.borrow_mut() = Oldest::default();
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {

@@ -7,12 +7,14 @@ use super::{
     queue::{Group, Joined, Queue, Write},
 };
 use crate::{
+    held::Held,
     outcome::Outcome,
     place::Place,
     settings::micros,
     tables::{
         clock::{self, Written},
         entities::Rows,
+        event_quota::Oldest,
         usage::UsageCache,
     },
     unit::Unit,
@@ -30,6 +32,10 @@ pub(crate) struct Writer {
     pub(super) connection: Connection,
     pub(super) usage: RefCell<UsageCache>,
     pub(super) rows: Rows,
+    /// The oldest events of each source.
+    pub(super) oldest: RefCell<Oldest>,
+    /// Whose events are being stored, and how much they take.
+    pub(super) sources: RefCell<Held>,
     /// The unit of whatever mutation is in hand that belongs to none.
     pub(super) own_unit: RefCell<Unit>,
     pub(super) clear_next: Instant,
@@ -58,6 +64,8 @@ impl Writer {
             shared,
             connection,
             usage: RefCell::default(),
+            oldest: RefCell::default(),
+            sources: RefCell::default(),
             own_unit: RefCell::default(),
             clear_next: Instant::now(),
             age: Cell::new(clock.age),

@@ -3,7 +3,10 @@
 //! sums are right, and that the searches have every entity.
 
 use super::{ToolError, Tools, Watcher, is_damage, tell};
-use crate::open::open_reader;
+use crate::{
+    open::open_reader,
+    tables::{events, keys, usage},
+};
 use bulkhead_protocol::layer1::{Data, EntityId, EntityName, Raw};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -37,7 +40,8 @@ impl Tools {
         pages(&connection, problems)?;
         entities(&connection, total, watcher, problems)?;
         searches(&connection, problems)?;
-        events(&connection, problems)
+        subscriptions(&connection, problems)?;
+        accounts(&connection, problems)
     }
 }
 
@@ -78,7 +82,7 @@ fn entities(
         }
     }
     tell(watcher, done, total)?;
-    for usage in crate::tables::usage::list(connection)? {
+    for usage in usage::list(connection)? {
         let found = held.remove(&usage.owner).unwrap_or_default();
         if found != (usage.bytes, usage.entities) {
             problems.push(format!(
@@ -130,18 +134,49 @@ fn searches(connection: &Connection, problems: &mut Vec<String>) -> Result<(), T
     Ok(())
 }
 
-fn events(connection: &Connection, problems: &mut Vec<String>) -> Result<(), ToolError> {
-    let (oldest, newest): (u64, u64) = crate::tables::events::ends(connection)?;
-    let count: u64 = connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
-    let expected = if newest == 0 { 0 } else { newest - oldest + 1 };
-    if count != expected {
-        problems.push(format!("events {oldest} to {newest} should be {expected}, and are {count}"));
-    }
+fn subscriptions(connection: &Connection, problems: &mut Vec<String>) -> Result<(), ToolError> {
+    let (_, newest): (u64, u64) = events::ends(connection)?;
     let mut statement = connection.prepare("SELECT module, cursor FROM subscriptions WHERE cursor > ?1")?;
     let ahead = statement.query_map([newest], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?)))?;
     for subscription in ahead {
         let (module, cursor) = subscription?;
         problems.push(format!("the module {module:?} is at event {cursor}, and the newest is {newest}"));
     }
+    Ok(())
+}
+
+/// What events and keys take is counted for each owner.
+fn accounts(connection: &Connection, problems: &mut Vec<String>) -> Result<(), ToolError> {
+    let counted = usage::list(connection)?;
+    let events = counted.iter().map(|usage| (&usage.owner, (usage.event_bytes, usage.events))).collect();
+    compare(connection, events::RECOUNT, "events", events, problems)?;
+    let keys = counted.iter().map(|usage| (&usage.owner, (usage.key_bytes, usage.keys))).collect();
+    compare(connection, keys::RECOUNT, "keys", keys, problems)
+}
+
+/// Compares what is counted with what `sql` finds: owners, bytes and numbers.
+fn compare(
+    connection: &Connection,
+    sql: &str,
+    what: &str,
+    mut counted: BTreeMap<&String, (u64, u64)>,
+    problems: &mut Vec<String>,
+) -> Result<(), ToolError> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (owner, found): (String, (u64, u64)) = (row.get(0)?, (row.get(1)?, row.get(2)?));
+        let expected = counted.remove(&owner).unwrap_or_default();
+        if found != expected {
+            problems.push(format!(
+                "{owner:?} is counted with {} bytes in {} {what}, and has {} in {}",
+                expected.0, expected.1, found.0, found.1
+            ));
+        }
+    }
+    let missing = counted.into_iter().filter(|(_, counted)| *counted != (0, 0));
+    problems.extend(missing.map(|(owner, (bytes, number))| {
+        format!("{owner:?} is counted with {bytes} bytes in {number} {what}, and has none")
+    }));
     Ok(())
 }

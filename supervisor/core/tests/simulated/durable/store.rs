@@ -318,7 +318,7 @@ impl Store {
                 stored.extend(self.emit(events));
                 if mood == Mood::Unsure { failed() } else { StoreOutcome::Committed { events: stored } }
             }
-            (StoreOp::Advance { module, cursor }, _) => {
+            (StoreOp::Advance { module, cursor, .. }, _) => {
                 self.advance(module.as_str(), cursor);
                 StoreOutcome::Done
             }

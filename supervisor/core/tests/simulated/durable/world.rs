@@ -529,7 +529,7 @@ impl World {
                 }
             }
             StoreOp::Commit { .. } => self.commits(ticket, &op)?,
-            StoreOp::Advance { module, cursor } => self.advanced(module.as_str(), *cursor)?,
+            StoreOp::Advance { module, cursor, .. } => self.advanced(module.as_str(), *cursor)?,
             StoreOp::SetAside { module, cursor, attempts, .. } => {
                 let module = MODULES.into_iter().find(|it| *it == module.as_str()).expect("one of them");
                 self.note_handled(module);
