@@ -1,12 +1,12 @@
-//! A counter that is called with keys while its module, or the host, is killed at random moments:
-//! the caller sees no error, and the counter equals the calls.
+//! A counter that is called with keys while its module, or the host, is killed at random moments, and while
+//! the wall clock is set: the caller sees no error, and the counter equals the calls.
 //!
 //! `$BULKHEAD_COUNTER_CALLS` says how many calls (1000), `$BULKHEAD_COUNTER_SEED` which moments: it is
 //! printed, and a test that failed is run again with it.
 
 use bulkhead_client::ClientError;
 use bulkhead_protocol::{Json, Request, RequestType, Response, Status};
-use bulkhead_tests::{Caller, World, kill, patience};
+use bulkhead_tests::{Caller, WallClock, World, kill, patience};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -60,6 +60,14 @@ impl Random {
         (mixed ^ (mixed >> 31)) % bound
     }
 
+    /// Where a wall clock is set to, in seconds from the true time: seconds to years off, ahead or behind.
+    fn clock(&mut self) -> i64 {
+        const YEAR: u64 = 365 * 24 * 3600;
+        let most = [60, 3600, 30 * 24 * 3600, YEAR, 40 * YEAR][self.below(5) as usize];
+        let off = 1 + self.below(most) as i64;
+        if self.below(2) == 0 { off } else { -off }
+    }
+
     /// Lets up to a millisecond pass, so that what follows falls anywhere into the work on a call.
     fn moment(&mut self) {
         let until = Instant::now() + Duration::from_micros(self.below(1000));
@@ -77,7 +85,10 @@ struct Counted {
 
 impl Counted {
     fn start(instances: usize, counters: usize) -> Counted {
-        let mut world = World::new();
+        Counted::start_in(World::new(), instances, counters)
+    }
+
+    fn start_in(mut world: World, instances: usize, counters: usize) -> Counted {
         world.host_file("[restarts]\nper_second = 1000\nburst = 10000\n");
         world.module("counter", "counter", &format!("instances = {instances}\n{MANIFEST}")).start();
         let create = json!({ "entity": "Counter", "operation": "create", "data": { "count": 0 } });
@@ -171,6 +182,15 @@ impl Tally {
         }
     }
 
+    /// Keys that were answered long ago are still the same work, with the same answers.
+    fn ask_again(&mut self, counted: &Counted, mut before: impl FnMut()) {
+        for call in (0..self.calls).step_by((self.calls / 6).max(1)) {
+            before();
+            assert_eq!(self.client.ask(&counted.increment(call)).unwrap()["count"], self.counts[&call]);
+        }
+        self.assert_once_each(counted);
+    }
+
     /// Each call counted to a number of its own, and together these are all up to the count.
     fn assert_once_each(&self, counted: &Counted) {
         assert_eq!(self.answered(), self.calls);
@@ -187,11 +207,16 @@ impl Tally {
 /// Calls the counters while one process of their module after the other is killed.
 fn count_while_the_module_is_killed(instances: usize, counters: usize) {
     let mut random = Random::new(&format!("{instances} processes"));
-    let mut counted = Counted::start(instances, counters);
+    count_while_its_module_is_killed(Counted::start(instances, counters), &mut random, |_| {});
+}
+
+/// The same, of what has started. `set_clock` is called between.
+fn count_while_its_module_is_killed(mut counted: Counted, random: &mut Random, set_clock: impl Fn(&mut Random)) {
     let mut tally = Tally::new(&counted);
     let mut watcher = counted.world.client();
     let mut kills = 0;
     while tally.answered() < tally.calls {
+        set_clock(random);
         let goal = tally.answered() + 1 + random.below(ANSWERS_BETWEEN_KILLS) as usize;
         tally.call_until(&counted, goal.min(tally.calls));
         let status = watcher.status("counter");
@@ -207,6 +232,7 @@ fn count_while_the_module_is_killed(instances: usize, counters: usize) {
     eprintln!("{} calls, {kills} kills", tally.calls);
     assert!(kills * 2 * ANSWERS_BETWEEN_KILLS as usize >= tally.calls, "only {kills} kills");
     tally.assert_once_each(&counted);
+    tally.ask_again(&counted, || set_clock(random));
     counted.world.stop();
 }
 
@@ -225,28 +251,48 @@ fn one_counter_that_eight_processes_share_loses_nothing_and_nobody_sees_a_confli
     count_while_the_module_is_killed(8, 1);
 }
 
-#[test]
-fn a_counter_whose_host_is_killed_equals_the_keys_when_the_unanswered_ones_are_sent_again() {
+/// Calls a counter while its host is killed again and again. `set_clock` is called between.
+fn count_while_the_host_is_killed(world: World, random: &mut Random, set_clock: impl Fn(&mut Random)) {
     const KILLS: usize = 5;
-    let mut random = Random::new("the host");
-    let mut counted = Counted::start(1, 1);
+    const PIECES: usize = 4;
+    let mut counted = Counted::start_in(world, 1, 1);
     let mut tally = Tally::new(&counted);
     let part = tally.calls / (KILLS + 1);
     for kill in 0..KILLS {
         let answered = (part * kill + random.below(part as u64) as usize).max(tally.answered() + 1);
-        tally.call_until(&counted, answered);
+        for piece in 1..=PIECES {
+            set_clock(random);
+            let now = tally.answered();
+            tally.call_until(&counted, now + answered.saturating_sub(now) * piece / PIECES);
+        }
         random.moment();
         counted.world.end_host(Signal::SIGKILL);
         tally.read_what_was_answered();
+        set_clock(random);
         counted.world.start();
         tally.send_again(&counted);
     }
     tally.call_until(&counted, tally.calls);
     tally.assert_once_each(&counted);
-    // A key that was answered long ago is still the same work, with the same answer.
-    for call in (0..tally.calls).step_by(part) {
-        assert_eq!(tally.client.ask(&counted.increment(call)).unwrap()["count"], tally.counts[&call]);
-    }
-    tally.assert_once_each(&counted);
+    tally.ask_again(&counted, || set_clock(random));
     counted.world.stop();
+}
+
+#[test]
+fn a_counter_whose_host_is_killed_equals_the_keys_when_the_unanswered_ones_are_sent_again() {
+    count_while_the_host_is_killed(World::new(), &mut Random::new("the host"), |_| {});
+}
+
+#[test]
+fn a_counter_equals_its_keys_while_its_host_is_killed_and_the_wall_clock_is_set_by_seconds_to_years() {
+    let (world, clock) = WallClock::of(World::new());
+    count_while_the_host_is_killed(world, &mut Random::new("the wall clock"), |random| clock.set(random.clock()));
+}
+
+#[test]
+fn a_counter_equals_its_calls_while_its_module_is_killed_and_the_wall_clock_is_set_by_seconds_to_years() {
+    let (world, clock) = WallClock::of(World::new());
+    let mut random = Random::new("the wall clock, and the module");
+    let counted = Counted::start_in(world, 1, 1);
+    count_while_its_module_is_killed(counted, &mut random, |random| clock.set(random.clock()));
 }

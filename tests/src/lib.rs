@@ -6,12 +6,14 @@ mod caller;
 mod host;
 mod processes;
 mod running;
+mod wall_clock;
 mod world;
 
 pub use caller::{Answer, Caller};
 pub use host::{Ended, Host, hear_signals};
 pub use processes::{Survivor, is_alive, kill, marked, wait_until_gone};
 pub use running::{Done, Running};
+pub use wall_clock::WallClock;
 pub use world::World;
 
 use std::path::{Path, PathBuf};

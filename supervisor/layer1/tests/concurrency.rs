@@ -2,7 +2,7 @@
 
 mod common;
 
-use bulkhead_layer1::{Job, Layer1, Outcome, Sender, Settings, Ticket, UnitId, limits::JOBS_MAX};
+use bulkhead_layer1::{Job, Layer1, Outcome, Sender, Ticket, UnitId, limits::JOBS_MAX};
 use bulkhead_protocol::{
     ErrorCode,
     layer1::{Mutation, Query},
@@ -30,7 +30,7 @@ fn count() -> Job {
 fn every_job_has_one_outcome_and_the_callers_are_woken() {
     let folder = Folder::new();
     let (wake, woken) = mpsc::channel();
-    let layer1 = Layer1::open(Settings::new(folder.database()), move || wake.send(()).unwrap_or_default()).unwrap();
+    let layer1 = Layer1::open(settings(&folder.database()), move || wake.send(()).unwrap_or_default()).unwrap();
     let jobs = 2000;
     for n in 0..jobs {
         layer1.submit(Ticket(n), if n % 3 == 0 { count() } else { create(n) }, None).unwrap();
@@ -103,7 +103,7 @@ fn an_increment_with_an_expected_version_is_never_lost() {
 fn closing_writes_what_waits_and_answers_everything() {
     for _ in 0..20 {
         let folder = Folder::new();
-        let layer1 = Arc::new(Layer1::open(Settings::new(folder.database()), || {}).unwrap());
+        let layer1 = Arc::new(Layer1::open(settings(&folder.database()), || {}).unwrap());
         for n in 0..200 {
             layer1.submit(Ticket(n), if n % 4 == 0 { count() } else { create(n) }, None).unwrap();
         }

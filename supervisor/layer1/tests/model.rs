@@ -1,15 +1,29 @@
 //! Random mutations, units and queries, compared with a model that knows nothing of SQL: a list of
-//! entities in memory, filtered and ordered in plain Rust over `serde_json`. `LAYER1_MODEL_CASES` sets how
-//! many sequences are played (40).
+//! entities in memory, filtered and ordered in plain Rust over `serde_json`. Between them time passes, the
+//! wall clock is set forward and back by seconds to years, and the store is closed, killed and opened in
+//! another boot: what is kept, for how long and in which order is what the model says, which has no wall
+//! clock. `LAYER1_MODEL_CASES` sets how many sequences are played (40).
 
 mod common;
 
-use bulkhead_layer1::Outcome;
+use bulkhead_layer1::{Index, Job, Outcome, Settings, UnitId, outcome::KeyState};
 use bulkhead_protocol::ErrorCode;
 use common::*;
 use proptest::prelude::*;
 use serde_json::{Value, json as value};
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{
+    cmp::Ordering,
+    collections::BTreeMap,
+    sync::atomic,
+    time::{Duration, Instant},
+};
+
+const SECOND: i64 = 1_000_000;
+const HOUR: i64 = 3600 * SECOND;
+const YEAR: i64 = 365 * 24 * HOUR;
+
+const KEY_TTL: i64 = 5 * HOUR;
+const EVENT_TTL: i64 = 20 * HOUR;
 
 /// An entity as the model has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,20 +64,80 @@ struct Model {
     seen: BTreeMap<u64, BTreeMap<String, Base>>,
     /// How often each id was created.
     created: BTreeMap<String, usize>,
+    /// The greatest id that the store has made.
+    last_id: String,
+    /// How much time the store has seen pass.
+    age: i64,
+    /// How much work with keys was asked for.
+    asked: u64,
+    /// Each key: what the request was, its reply, and the age of the store at which it may end.
+    keys: BTreeMap<(usize, usize), (usize, u64, i64)>,
+    /// The age at which each event was stored, from the first.
+    events: Vec<i64>,
+    /// The last version that was seen of each creation of an entity, and when it was made and changed.
+    times: BTreeMap<(String, usize), (u64, String, String)>,
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Create { unit: Option<u64>, id: usize, data: Value },
-    Update { unit: Option<u64>, id: usize, patch: Value, expected: Option<u64> },
-    Delete { unit: Option<u64>, id: usize },
-    Commit { unit: u64 },
-    Discard { unit: u64 },
-    Query { unit: Option<u64>, filters: Value, order: Vec<(String, bool)>, limit: usize },
-    Reopen,
+    Create {
+        unit: Option<u64>,
+        id: usize,
+        data: Value,
+    },
+    Update {
+        unit: Option<u64>,
+        id: usize,
+        patch: Value,
+        expected: Option<u64>,
+    },
+    Delete {
+        unit: Option<u64>,
+        id: usize,
+    },
+    Commit {
+        unit: u64,
+    },
+    Discard {
+        unit: u64,
+    },
+    Query {
+        unit: Option<u64>,
+        filters: Value,
+        order: Vec<(String, bool)>,
+        limit: usize,
+    },
+    /// One whose id the store makes.
+    New {
+        unit: Option<u64>,
+        data: Value,
+    },
+    /// Work with a key: whose, which, and what it asks for.
+    Keyed {
+        caller: usize,
+        key: usize,
+        request: usize,
+    },
+    /// The wall clock is set.
+    SetClock {
+        micros: i64,
+    },
+    /// Time passes, on every clock.
+    Pass {
+        micros: i64,
+    },
+    /// The store is closed and opened, perhaps in another boot.
+    Reopen {
+        boots: bool,
+    },
+    /// The same after a kill.
+    Kill,
 }
 
 fn id(number: usize) -> String {
+    if number == 0 {
+        return "ffffffff-ffff-7fff-bfff-ffffffffffff".into();
+    }
     format!("{number:08x}-2c1a-7e3b-9f00-5d2c8a4b6e7f")
 }
 
@@ -123,6 +197,12 @@ fn filters() -> impl Strategy<Value = Value> {
         .prop_map(|filters| filters.into_iter().map(|(path, condition)| (path.to_owned(), condition)).collect())
 }
 
+/// From seconds to years, back or forward.
+fn clock_step() -> impl Strategy<Value = i64> {
+    let size = prop::sample::select(vec![SECOND, 60 * SECOND, HOUR, 24 * HOUR, 30 * 24 * HOUR, YEAR, 20 * YEAR]);
+    (size, -9..10_i64).prop_map(|(size, times)| size * times)
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let unit = || prop_oneof![2 => Just(None), 3 => (0..3_u64).prop_map(Some)];
     let number = || 0..12_usize;
@@ -144,7 +224,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_u64).prop_map(|unit| Step::Discard { unit }),
         8 => (unit(), filters(), order, 1..5_usize)
             .prop_map(|(unit, filters, order, limit)| Step::Query { unit, filters, order, limit }),
-        1 => Just(Step::Reopen),
+        3 => (unit(), object()).prop_map(|(unit, data)| Step::New { unit, data }),
+        3 => (0..2_usize, 0..3_usize, 0..2_usize).prop_map(|(caller, key, request)| Step::Keyed { caller, key, request }),
+        4 => clock_step().prop_map(|micros| Step::SetClock { micros }),
+        2 => prop::sample::select(vec![SECOND, HOUR, KEY_TTL, EVENT_TTL]).prop_map(|micros| Step::Pass { micros }),
+        1 => any::<bool>().prop_map(|boots| Step::Reopen { boots }),
+        1 => Just(Step::Kill),
     ]
 }
 
@@ -364,7 +449,41 @@ fn play(store: &Store, model: &mut Model, step: &Step) {
             model.forget(*unit);
         }
         Step::Query { unit, filters, order, limit } => query(store, model, *unit, filters, order, *limit),
-        Step::Reopen => unreachable!("the caller does this"),
+        Step::New { unit, data } => {
+            let payload = value!({"entity": "E", "operation": "create", "data": data});
+            let made = store.mutate_as(*unit, "", &payload.to_string()).unwrap().0["id"].as_str().unwrap().to_owned();
+            assert!(made > model.last_id, "{made} is not greater than {}", model.last_id);
+            assert!(made.as_str() < "80000000", "{made} is of no time that a clock has had");
+            model.last_id.clone_from(&made);
+            model.put(*unit, &made, Some(Entity { version: 1, data: data.clone() }), Basis::Standing);
+        }
+        Step::Keyed { caller, key, request } => work(store, model, *caller, *key, *request),
+        Step::SetClock { .. } | Step::Pass { .. } | Step::Reopen { .. } | Step::Kill => {
+            unreachable!("the caller does this")
+        }
+    }
+}
+
+/// Work with a key is done where the key is vacant, and nowhere else.
+fn work(store: &Store, model: &mut Model, caller: usize, key: usize, request: usize) {
+    let keyed = keyed_for(["", "m"][caller], "counter", &key.to_string(), &request.to_string());
+    model.asked += 1;
+    let reply = model.asked;
+    let found = store.run(Job::Commit {
+        unit: UnitId(999),
+        key: Some((keyed, json(&reply.to_string()))),
+        events: vec![],
+        also: vec![],
+    });
+    match (model.keys.get(&(caller, key)).filter(|(.., ends)| *ends > model.age), found) {
+        (None, Outcome::Committed { .. }) => {
+            model.keys.insert((caller, key), (request, reply, model.age + KEY_TTL));
+        }
+        (Some((known, reply, _)), Outcome::Key(KeyState::Stored(found))) if *known == request => {
+            assert_eq!(found.as_str(), reply.to_string());
+        }
+        (Some((known, ..)), Outcome::Key(KeyState::OtherPayload)) if *known != request => {}
+        (expected, found) => panic!("expected {expected:?} at {}, found {found:?}", model.age),
     }
 }
 
@@ -416,6 +535,9 @@ fn query(store: &Store, model: &mut Model, unit: Option<u64>, filters: &Value, o
             store.query_in(unit, &payload.to_string()).unwrap_or_else(|failure| panic!("{payload}: {failure:?}"));
         assert_eq!(answer["count"], expected.len(), "{payload}");
         let page = answer["entities"].as_array().unwrap();
+        if unit.is_none() {
+            page.iter().for_each(|entity| note_times(model, entity));
+        }
         found.extend(page.iter().map(|entity| {
             let version = entity["version"].as_u64().unwrap();
             (entity["id"].as_str().unwrap().to_owned(), Entity { version, data: entity["data"].clone() })
@@ -434,17 +556,97 @@ fn query(store: &Store, model: &mut Model, unit: Option<u64>, filters: &Value, o
     }
 }
 
-fn run(steps: Vec<Step>, indexes: Vec<bulkhead_layer1::Index>) {
-    let mut store = Store::with(|settings| settings.indexes = indexes.clone());
-    let mut model = Model::default();
-    for step in &steps {
-        if let Step::Reopen = step {
-            store = store.reopened(|settings| settings.indexes = indexes.clone());
-            model.units.clear();
-            model.seen.clear();
-        } else {
-            play(&store, &mut model, step);
+/// Nothing was changed before it was made, or before it was changed the last time.
+fn note_times(model: &mut Model, entity: &Value) {
+    let text = |name: &str| entity[name].as_str().unwrap().to_owned();
+    let (id, created, updated) = (text("id"), text("created_at"), text("updated_at"));
+    assert!(created <= updated, "{entity}");
+    let version = entity["version"].as_u64().unwrap();
+    let creation = model.created.get(&id).copied().unwrap_or_default();
+    if let Some((last, made, changed)) = model.times.get(&(id.clone(), creation)) {
+        assert!(
+            *made == created && *last <= version && *changed <= updated,
+            "{entity} was changed at {changed} before"
+        );
+    }
+    model.times.insert((id, creation), (version, created, updated));
+}
+
+/// Takes note of the events that came, each with the age of the store.
+fn note_events(store: &Store, model: &mut Model) {
+    let Outcome::Ends { newest, .. } = store.run(Job::EventEnds) else { panic!("they can be read") };
+    model.events.resize(newest as usize, model.age);
+}
+
+/// Waits until every event is gone that has had its time, but for the newest: no other one may be.
+fn check_events(store: &Store, model: &Model) {
+    let keeps = |age: &&i64| **age >= model.age - EVENT_TTL;
+    let gone = model.events.iter().take_while(|age| !keeps(age)).count();
+    let expected = (gone + 1).min(model.events.len()) as u64;
+    let begun = Instant::now();
+    loop {
+        let Outcome::Ends { oldest, .. } = store.run(Job::EventEnds) else { panic!("they can be read") };
+        assert!(oldest <= expected, "expected {expected} to be there, found {oldest}: {:?}", model.events);
+        if oldest == expected {
+            return;
         }
+        assert!(begun.elapsed() < Duration::from_secs(20), "expected {expected}, found {oldest}");
+        std::thread::yield_now();
+    }
+}
+
+/// The files of a store as they are, as a kill would leave them.
+fn killed(store: &Store) -> Folder {
+    let folder = Folder::new();
+    for ending in ["", "-wal"] {
+        let name = |folder: &Folder| folder.0.join(format!("layer1.db{ending}"));
+        std::fs::copy(name(&store.folder), name(&folder)).unwrap();
+    }
+    folder
+}
+
+fn run(steps: Vec<Step>, indexes: Vec<Index>) {
+    let clock = TestClock::default();
+    clock.step(60 * YEAR);
+    let set = |settings: &mut Settings| {
+        settings.indexes = indexes.clone();
+        settings.clock = clock.clock();
+        settings.key_ttl = Duration::from_micros(KEY_TTL as u64);
+        settings.event_ttl = Duration::from_micros(EVENT_TTL as u64);
+    };
+    let mut store = Store::with(set);
+    let mut model = Model::default();
+    for step in steps.iter().chain([&Step::Reopen { boots: true }]) {
+        match step {
+            Step::SetClock { micros } => {
+                // No clock shows a time before 1970, and answers show no year beyond 9999.
+                let wall = clock.wall.load(atomic::Ordering::Relaxed).saturating_add(*micros).clamp(0, 2000 * YEAR);
+                clock.wall.store(wall, atomic::Ordering::Relaxed);
+            }
+            Step::Pass { micros } => {
+                clock.pass(*micros);
+                model.age += micros;
+            }
+            Step::Reopen { .. } | Step::Kill => {
+                if let Step::Kill = step {
+                    // Something is committed first, with which the age is written, and how far the ids went.
+                    model.last_id = store.create("Other", "{}");
+                    note_events(&store, &mut model);
+                    store = Store::in_folder(killed(&store), set);
+                } else {
+                    store.close();
+                    if let Step::Reopen { boots: true } = step {
+                        clock.since_boot.store(0, atomic::Ordering::Relaxed);
+                    }
+                    store = store.reopened(set);
+                }
+                model.units.clear();
+                model.seen.clear();
+                check_events(&store, &model);
+            }
+            _ => play(&store, &mut model, step),
+        }
+        note_events(&store, &mut model);
     }
     query(&store, &mut model, None, &value!({}), &[], 3);
     assert_eq!(store.layer1.tools().check(&mut |_| std::ops::ControlFlow::Continue(())).unwrap(), Vec::<String>::new());

@@ -2,7 +2,7 @@
 
 mod common;
 
-use bulkhead_layer1::{Job, Outcome, Ticket};
+use bulkhead_layer1::{Clock, Job, Outcome, Ticket};
 use bulkhead_protocol::{ErrorCode, layer1::Query};
 use common::*;
 use serde_json::{Value, json as value};
@@ -182,7 +182,10 @@ fn numbers_beyond_64_signed_bits_are_found_as_their_nearest_doubles() {
 
 #[test]
 fn columns_of_the_store_are_filtered_and_ordered_by() {
-    let store = Store::with(|settings| settings.indexes = vec![index("A", "$updated_at")]);
+    let store = Store::with(|settings| {
+        settings.indexes = vec![index("A", "$updated_at")];
+        settings.clock = Clock::system();
+    });
     let ids: Vec<String> = (0..3).map(|n| store.create("A", &format!(r#"{{"n":{n}}}"#))).collect();
     store.mutate(&format!(r#"{{"entity":"A","operation":"update","id":"{}","data":{{}}}}"#, ids[0]));
     assert_eq!(names(&store, r#"{"entity":"A"}"#), [0, 1, 2].map(Value::from));

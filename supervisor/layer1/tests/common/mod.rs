@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::{
     path::{Path as FilePath, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
@@ -60,8 +60,25 @@ pub fn searched(entity: &str, paths: &[&str]) -> Searched {
     Searched { entity: EntityName::new(entity).unwrap(), paths }
 }
 
+/// The defaults, but for the wall clock: nothing that these tests look at may be decided by it.
 pub fn settings(path: &FilePath) -> Settings {
-    Settings::new(path)
+    Settings { clock: unsteady_clock(), ..Settings::new(path) }
+}
+
+/// The system's clocks, of which that of the wall is set at each look: by seconds to years, forward or back.
+pub fn unsteady_clock() -> Clock {
+    const SECOND: i64 = 1_000_000;
+    const YEAR: i64 = 365 * 24 * 3600 * SECOND;
+    let system = Clock::system();
+    let wall = Mutex::new((1_u64, system.now().wall));
+    Clock::new(move || {
+        let (random, wall) = &mut *wall.lock().unwrap();
+        *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let most = [SECOND, 3600 * SECOND, YEAR / 12, 20 * YEAR][(*random >> 60) as usize % 4];
+        *wall =
+            (*wall + (*random >> 1) as i64 % most * if *random >> 59 & 1 == 0 { 1 } else { -1 }).clamp(0, 300 * YEAR);
+        Now { wall: *wall, ..system.now() }
+    })
 }
 
 impl Store {
@@ -74,7 +91,7 @@ impl Store {
     }
 
     pub fn in_folder(folder: Folder, change: impl FnOnce(&mut Settings)) -> Store {
-        let mut settings = Settings::new(folder.database());
+        let mut settings = settings(&folder.database());
         change(&mut settings);
         let layer1 = Layer1::open(settings, || {}).unwrap_or_else(|error| panic!("{error}"));
         Store { layer1, next: AtomicU64::new(0), folder }

@@ -1,0 +1,67 @@
+//! A wall clock that a test sets, for the host alone: a few lines of C that are loaded into it before
+//! everything else and add what a file says to the time of day. The clocks that go by the time since boot
+//! stay what they are.
+
+use crate::World;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+const SOURCE: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+int clock_gettime(clockid_t clock, struct timespec *t) {
+    int r = syscall(SYS_clock_gettime, clock, t);
+    const char *name = getenv("CLOCK_OFFSET");
+    if (clock == CLOCK_REALTIME && name) {
+        char text[32] = "0";
+        int f = syscall(SYS_open, name, O_RDONLY | O_CLOEXEC);
+        if (f >= 0) {
+            int n = syscall(SYS_read, f, text, 31);
+            text[n > 0 ? n : 0] = 0;
+            syscall(SYS_close, f);
+            t->tv_sec += atol(text);
+        }
+    }
+    return r;
+}
+"#;
+
+/// The wall clock of a world's host.
+#[derive(Debug)]
+pub struct WallClock {
+    offset: PathBuf,
+}
+
+impl WallClock {
+    /// Gives the world's host a clock that can be set.
+    ///
+    /// # Panics
+    /// When the world cannot be written, or there is no C compiler.
+    pub fn of(world: World) -> (World, WallClock) {
+        let (source, library) = (world.path("clock.c"), world.path("clock.so"));
+        fs::write(&source, SOURCE).expect("the world can be written");
+        let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).status();
+        assert!(built.expect("there is a C compiler").success());
+        let clock = WallClock { offset: world.path("clock-offset") };
+        clock.set(0);
+        let text = |path: &PathBuf| path.to_str().expect("the folder for temporary files has a plain name").to_owned();
+        let (library, offset) = (text(&library), text(&clock.offset));
+        (world.env("LD_PRELOAD", &library).env("CLOCK_OFFSET", &offset), clock)
+    }
+
+    /// Sets it so many seconds off.
+    ///
+    /// # Panics
+    /// When the world cannot be written.
+    pub fn set(&self, seconds: i64) {
+        let next = self.offset.with_extension("next");
+        fs::write(&next, seconds.to_string()).expect("the world can be written");
+        fs::rename(&next, &self.offset).expect("the world can be written");
+    }
+}
