@@ -181,7 +181,7 @@ fn a_check_finds_what_another_program_has_broken() {
         "no UUID",
         "no JSON",
         "is counted with",
-        "bytes in 2501 events, and has ",
+        "bytes in 1250 events, and has ",
         "is at event 99999",
     ] {
         assert!(problems.contains(words), "{words}: {problems}");
