@@ -23,7 +23,7 @@ fn in_pieces(content: &[u8], lengths: &[usize]) -> Result<Message, MessageError>
             break;
         }
     }
-    arriving.finish()
+    arriving.finish().unwrap_or_else(|text| Err(crate::refusal::of(&text)))
 }
 
 fn check_pieces(content: &[u8], lengths: &[usize]) {

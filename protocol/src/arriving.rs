@@ -10,7 +10,6 @@ use crate::{
     decode::{Payload, not_utf8},
     frame::room_for,
     outline::MemberOutline,
-    refusal,
 };
 use std::sync::Arc;
 
@@ -107,19 +106,19 @@ impl Arriving {
         self.rest.extend_from_slice(piece);
     }
 
-    /// The message, of which all has come.
-    pub(crate) fn finish(mut self) -> Result<Message, MessageError> {
+    /// The message, of which all has come; a text that is none is given back.
+    pub(crate) fn finish(mut self) -> Result<Result<Message, MessageError>, Arc<String>> {
         if let Some(byte) = self.rest.first() {
-            return Err(not_utf8(*byte, self.text.len()));
+            return Ok(Err(not_utf8(*byte, self.text.len())));
         }
         if self.text.capacity() - self.text.len() > self.text.len() / 8 {
             self.text.shrink_to_fit();
         }
         let text = Arc::new(self.text);
         if self.is_refused || self.check.finish(&text, &mut self.outline).is_none() {
-            return Err(refusal::of(&text));
+            return Err(text);
         }
-        Message::read(&text, Payload::PartOf(&text), Some(&self.outline))
+        Message::read(&text, Payload::PartOf(&text), Some(&self.outline)).ok_or(text)
     }
 
     /// Appends what has come to `out`, as it came.

@@ -18,27 +18,28 @@ impl Message {
     pub fn decode(frame: &[u8]) -> Result<Message, MessageError> {
         let text =
             std::str::from_utf8(frame).map_err(|error| not_utf8(frame[error.valid_up_to()], error.valid_up_to()))?;
-        Message::read(text, Payload::Copied, None)
+        Message::read(text, Payload::Copied, None).unwrap_or_else(|| Err(refusal::of(text)))
     }
 
-    /// Reads a text, which has been checked if there is an outline of it.
+    /// Reads a text, which has been checked if there is an outline of it. `None` if it is no message, and
+    /// [`refusal`] has to say why.
     pub(crate) fn read(
         text: &str,
         payload: Payload<'_>,
         outline: Option<&MemberOutline>,
-    ) -> Result<Message, MessageError> {
+    ) -> Option<Result<Message, MessageError>> {
         let fail = |id, reason: String| MessageError { id, reason };
         let mut members = Members::default();
         let read = match outline {
             Some(outline) => members.read_outlined(text, outline),
             None => members.read(text),
         };
-        read.ok_or_else(|| refusal::of(text))?;
+        read?;
         let id = members.id;
         if let Some(id) = id.filter(|id| *id > REQUEST_ID_MAX) {
-            return Err(fail(None, format!("expected an id of at most {REQUEST_ID_MAX}, found {id}")));
+            return Some(Err(fail(None, format!("expected an id of at most {REQUEST_ID_MAX}, found {id}"))));
         }
-        match (&members.kind, &members.status) {
+        Some(match (&members.kind, &members.status) {
             (Some(_), None) => members.into_request(payload).map(Message::Request),
             (None, Some(_)) => members.into_response(payload).map(Message::Response),
             (Some(_), Some(_)) => {
@@ -47,7 +48,7 @@ impl Message {
             (None, None) => {
                 Err(fail(id, "expected \"type\" (a request) or \"status\" (a response), found neither".into()))
             }
-        }
+        })
     }
 }
 
@@ -61,7 +62,7 @@ impl Decoder {
     pub fn next_message(&mut self, input: &mut &[u8]) -> Result<Option<Result<Message, MessageError>>, FrameError> {
         if let Some(mut arriving) = self.arriving.take() {
             if arriving.take(input) {
-                return Ok(Some(arriving.finish()));
+                return Ok(Some(arriving.finish().unwrap_or_else(|text| Err(self.refuse(text)))));
             }
             self.arriving = Some(arriving);
             return Ok(None);
@@ -75,6 +76,27 @@ impl Decoder {
             }
         };
         Ok(Some(message))
+    }
+
+    /// From now on it is left to others to find out why a long message is none, which takes as long as to read it
+    /// once more. It is found by [`Decoder::take_refused`] then, and its error says nothing.
+    pub fn leave_refusals(&mut self) {
+        self.leaves_refusals = true;
+    }
+
+    /// The text that was refused with the last error, if it was left to find out why: see
+    /// [`MessageError::of_refused`].
+    pub fn take_refused(&mut self) -> Option<Arc<String>> {
+        self.refused.take()
+    }
+
+    #[cold]
+    fn refuse(&mut self, text: Arc<String>) -> MessageError {
+        if !self.leaves_refusals {
+            return refusal::of(&text);
+        }
+        self.refused = Some(text);
+        MessageError { id: None, reason: String::new() }
     }
 }
 

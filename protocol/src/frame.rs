@@ -7,6 +7,7 @@ use crate::{
     arriving::Arriving,
     limits::{LENGTH_PREFIX_BYTES, QUOTE_BYTES_MAX},
 };
+use std::sync::Arc;
 
 /// Why a stream of bytes is no stream of frames. None of these can be recovered from: where the
 /// next frame begins is not known any more.
@@ -54,6 +55,9 @@ pub struct Decoder {
     finished: Vec<u8>,
     /// Instead of `partial`, a long frame that is read as a message.
     pub(crate) arriving: Option<Box<Arriving>>,
+    /// Whether others find out why a long message is none, and one for which that is to be done.
+    pub(crate) leaves_refusals: bool,
+    pub(crate) refused: Option<Arc<String>>,
 }
 
 /// A buffer that a large frame left behind is given back to the system above this many bytes.
@@ -71,7 +75,14 @@ pub(crate) enum Cut<'a, 'b> {
 impl Decoder {
     /// A decoder that refuses frames longer than `frame_bytes_max` bytes.
     pub fn new(frame_bytes_max: usize) -> Decoder {
-        Decoder { frame_bytes_max, partial: Vec::new(), finished: Vec::new(), arriving: None }
+        Decoder {
+            frame_bytes_max,
+            partial: Vec::new(),
+            finished: Vec::new(),
+            arriving: None,
+            leaves_refusals: false,
+            refused: None,
+        }
     }
 
     /// The next whole frame, without its prefix; `None` when `input` is used up.
@@ -148,6 +159,11 @@ impl Decoder {
         self.partial.capacity()
             + self.finished.capacity()
             + self.arriving.as_ref().map_or(0, |arriving| arriving.capacity_bytes())
+    }
+
+    /// Whether what comes is a part of a long message, which is checked as it comes.
+    pub fn is_in_long_message(&self) -> bool {
+        self.arriving.is_some()
     }
 
     /// Says whether the end of the stream is a clean one.

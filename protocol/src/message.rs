@@ -226,3 +226,11 @@ pub struct MessageError {
     /// What was expected and what was found.
     pub reason: String,
 }
+
+impl MessageError {
+    /// Why a text is none, which a decoder left to be found out ([`crate::Decoder::leave_refusals`]). It takes as
+    /// long as the text is.
+    pub fn of_refused(text: &str) -> MessageError {
+        crate::refusal::of(text)
+    }
+}

@@ -1,7 +1,7 @@
 //! A stream of frames in both directions: bytes in and out of one descriptor or a pair of them. What
 //! the frames say is decided elsewhere.
 
-use crate::release::Releasable;
+use crate::{portion, release::Releasable};
 use bulkhead_core::{RequestId, Time, TimeAccount};
 use bulkhead_protocol::{Decoder, FrameError, HeldBytes, Message, MessageError, Output, Request};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -9,6 +9,7 @@ use std::{
     collections::VecDeque,
     io::{self, IoSlice},
     os::fd::{AsFd, AsRawFd, BorrowedFd},
+    sync::Arc,
     task::{Context, Poll},
 };
 use tokio::{
@@ -147,12 +148,30 @@ pub(crate) enum Input {
     Broken(FrameError),
 }
 
-/// A request of a link whose payload is being read elsewhere; what has come behind it waits.
+/// What of a link is being read elsewhere; what has come behind it waits.
 #[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) number: u64,
-    pub(crate) request: Request,
+    pub(crate) what: Unread,
     pub(crate) since: Time,
+}
+
+/// What takes long to read.
+#[derive(Clone, Debug)]
+pub(crate) enum Unread {
+    /// The payload of a request.
+    Payload(Request),
+    /// A text that is no message, to find out why.
+    Refused(Arc<String>),
+}
+
+impl HeldBytes for Unread {
+    fn held_bytes(&self) -> usize {
+        match self {
+            Unread::Payload(request) => request.held_bytes(),
+            Unread::Refused(text) => text.capacity(),
+        }
+    }
 }
 
 /// One stream of frames.
@@ -162,6 +181,10 @@ pub(crate) struct Link {
     decoder: Decoder,
     /// Messages that were read and not taken yet; at most [`MESSAGES_PER_READ`], for which it keeps its room.
     inbox: VecDeque<Result<Message, MessageError>>,
+    /// Behind them, a long text that is no message, of which it is not known why.
+    refused: Option<Arc<String>>,
+    /// What it took to take apart what was read, in nanoseconds, as far as messages are not charged for it.
+    decoding_nanos: u64,
     /// Bytes behind them that were read too; less than [`READ_BYTES`].
     leftover: Vec<u8>,
     /// How much of `leftover` has become messages already.
@@ -187,8 +210,14 @@ impl Link {
     pub(crate) fn new(io: Io, frame_bytes_max: usize) -> Link {
         Link {
             io: std::rc::Rc::new(io),
-            decoder: Decoder::new(frame_bytes_max),
+            decoder: {
+                let mut decoder = Decoder::new(frame_bytes_max);
+                decoder.leave_refusals();
+                decoder
+            },
             inbox: VecDeque::new(),
+            refused: None,
+            decoding_nanos: 0,
             leftover: Vec::new(),
             leftover_used: 0,
             end: None,
@@ -215,7 +244,7 @@ impl Link {
     }
 
     fn read_by(&mut self, buffer: &mut [u8], read: fn(&Io, &mut [u8]) -> io::Result<usize>) -> bool {
-        if !self.inbox.is_empty() || self.end.is_some() {
+        if !self.inbox.is_empty() || self.end.is_some() || self.refused.is_some() {
             return true;
         }
         if self.has_ended {
@@ -252,9 +281,24 @@ impl Link {
     /// Cuts messages from what was read; returns what there is no room for yet.
     fn decode<'a>(&mut self, mut input: &'a [u8]) -> &'a [u8] {
         while self.inbox.len() < MESSAGES_PER_READ {
+            let bytes = input.len();
             match self.decoder.next_message(&mut input) {
-                Ok(Some(message)) => self.inbox.push_back(message),
-                Ok(None) => return &[],
+                Ok(Some(Ok(message))) => self.inbox.push_back(Ok(message)),
+                Ok(Some(Err(error))) => {
+                    if let Some(text) = self.decoder.take_refused() {
+                        self.decoding_nanos += portion::arriving_nanos(bytes - input.len());
+                        self.refused = Some(text);
+                        return input;
+                    }
+                    self.decoding_nanos += portion::refused_nanos(bytes - input.len());
+                    self.inbox.push_back(Err(error));
+                }
+                Ok(None) => {
+                    if self.decoder.is_in_long_message() {
+                        self.decoding_nanos += portion::arriving_nanos(bytes);
+                    }
+                    return &[];
+                }
                 Err(error) => {
                     self.finish(Input::Broken(error));
                     return &[];
@@ -274,9 +318,24 @@ impl Link {
         self.inbox.pop_front()
     }
 
+    /// Whether such a text is next.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.refused.is_some() && self.inbox.is_empty()
+    }
+
+    /// Takes the text behind the messages that is none, to find out why; what has come behind it waits.
+    pub(crate) fn take_refused(&mut self) -> Option<Arc<String>> {
+        if self.inbox.is_empty() { self.refused.take() } else { None }
+    }
+
+    /// What it took to take apart what was read since this was asked last, in nanoseconds.
+    pub(crate) fn take_decoding_nanos(&mut self) -> u64 {
+        std::mem::take(&mut self.decoding_nanos)
+    }
+
     /// What is behind the messages that were taken; an end is told once.
     pub(crate) fn rest(&mut self) -> Input {
-        if self.inbox.is_empty() && self.leftover.is_empty() {
+        if self.inbox.is_empty() && self.leftover.is_empty() && self.refused.is_none() {
             self.end.take().unwrap_or(Input::Open)
         } else {
             Input::More
@@ -309,7 +368,7 @@ impl Link {
     pub(crate) fn drop_input(&mut self) {
         (self.inbox, self.leftover, self.leftover_used) = (VecDeque::new(), Vec::new(), 0);
         self.decoder = Decoder::new(0);
-        (self.end, self.has_ended) = (None, true);
+        (self.end, self.has_ended, self.refused) = (None, true, None);
     }
 
     /// Remembers that the frame that was pushed last carries this request.
@@ -359,13 +418,14 @@ impl Link {
             Message::Request(request) => request.held_bytes(),
             Message::Response(response) => response.held_bytes(),
         });
-        let read = self.reading.as_ref().map_or(0, |reading| reading.request.held_bytes());
-        self.decoder.capacity_bytes() + self.leftover.capacity() + waiting.sum::<usize>() + read
+        let read = self.reading.as_ref().map_or(0, |reading| reading.what.held_bytes());
+        let refused = self.refused.as_ref().map_or(0, |text| text.capacity());
+        refused + self.decoder.capacity_bytes() + self.leftover.capacity() + waiting.sum::<usize>() + read
     }
 
     /// Whether messages have come that no turn has come for.
     pub(crate) fn has_messages(&self) -> bool {
-        !(self.inbox.is_empty() && self.leftover.is_empty())
+        !(self.inbox.is_empty() && self.leftover.is_empty() && self.refused.is_none())
     }
 
     /// Whether a message has begun to come and has not come to its end.
@@ -445,6 +505,49 @@ mod tests {
         assert_eq!(counts, [MESSAGES_PER_READ, MESSAGES_PER_READ, 1, 0]);
         let inputs: Vec<&Input> = found.iter().map(|(_, input)| input).collect();
         assert_eq!(inputs, [&Input::More, &Input::More, &Input::Open, &Input::Closed]);
+    }
+
+    /// A frame of this text.
+    fn frame(text: &str) -> Vec<u8> {
+        [&u32::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat()
+    }
+
+    #[test]
+    fn why_a_long_message_is_none_is_left_to_be_found_out_in_its_order_and_its_bytes_are_charged() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let (mut theirs, ours) = StdStream::pair().unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let ours = UnixStream::from_std(ours).unwrap();
+            let mut link = Link::new(Io::Socket(ours), 1 << 20);
+            let broken = format!(r#"{{"id":7,"type":"command","payload":["{}",}}"#, "x".repeat(600_000));
+            let short = r#"{"id":8,"type":7}"#;
+            let bytes = [PING, &frame(&broken), PING, &frame(short), PING].concat();
+            let writer = std::thread::spawn(move || theirs.write_all(&bytes).map(|()| theirs));
+            let (mut buffer, mut found, mut nanos) = (vec![0; READ_BYTES], Vec::new(), 0);
+            while found.len() < 5 {
+                if !link.read(&mut buffer) {
+                    std::future::poll_fn(|context| link.io.poll_read_ready(context)).await.unwrap();
+                }
+                nanos += link.take_decoding_nanos();
+                while let Some(message) = link.take() {
+                    found.push(message.map(|_| ()).map_err(|error| error.reason));
+                }
+                if let Some(text) = link.take_refused() {
+                    assert_eq!((found.len(), *text == broken), (1, true));
+                    assert_eq!(link.take_refused(), None);
+                    found.push(Err(MessageError::of_refused(&text).reason));
+                    assert_eq!(link.rest(), Input::More);
+                }
+            }
+            drop(writer.join().unwrap().unwrap());
+            assert!(found[0].is_ok() && found[2].is_ok() && found[4].is_ok());
+            let whole = Message::decode(broken.as_bytes()).unwrap_err().reason;
+            assert_eq!(found[1].as_ref().unwrap_err(), &whole);
+            assert!(found[3].as_ref().unwrap_err().contains("expected a message"), "{:?}", found[3]);
+            let least = portion::arriving_nanos(500_000) + portion::refused_nanos(short.len());
+            assert!((least..2 * least).contains(&nanos), "{nanos} ns are charged");
+        });
     }
 
     #[test]

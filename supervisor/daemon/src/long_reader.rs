@@ -3,11 +3,13 @@
 //! their order. Each link has one at a time in hand, so links have their turns one after the other; those of
 //! modules come first, since others wait for what modules do.
 //!
+//! Why a long text is no message is found out here too: it takes reading it once more.
+//!
 //! What is read is not judged here: it goes to the core, or to the built-in address, as if it had just come.
 
-use crate::{host::ImportArgs, loop_::LinkId};
+use crate::{host::ImportArgs, link::Unread, loop_::LinkId};
 use bulkhead_core::{Read, is_for_store};
-use bulkhead_protocol::{ErrorCode, Failure, HeldBytes, Request, RequestType};
+use bulkhead_protocol::{ErrorCode, Failure, HeldBytes, MessageError, Request, RequestType, allocation};
 use futures_util::task::AtomicWaker;
 use std::{
     collections::VecDeque,
@@ -33,6 +35,8 @@ pub(crate) enum Payload {
     Store(Result<Read, Failure>),
     /// Of a command to the host: the arguments of an import, which is the only long one.
     Import(Result<ImportArgs, Failure>),
+    /// Of what is no message.
+    Refused(MessageError),
 }
 
 impl Payload {
@@ -46,11 +50,14 @@ impl Payload {
         request.payload.as_str().len() > READ_AT_ONCE_BYTES_MAX && request.id.is_some() && is_read_here()
     }
 
-    /// Reads the payload of a long request. It needs nothing else, on whichever thread.
-    pub(crate) fn read(request: &Request) -> Payload {
-        match request.kind {
-            RequestType::Command => Payload::Import(crate::builtin::read_long_command(&request.payload)),
-            _ => Payload::Store(Read::of(request)),
+    /// Reads what is long. It needs nothing else, on whichever thread.
+    pub(crate) fn read(what: &Unread) -> Payload {
+        match what {
+            Unread::Refused(text) => Payload::Refused(MessageError::of_refused(text)),
+            Unread::Payload(request) if request.kind == RequestType::Command => {
+                Payload::Import(crate::builtin::read_long_command(&request.payload))
+            }
+            Unread::Payload(request) => Payload::Store(Read::of(request)),
         }
     }
 
@@ -59,6 +66,7 @@ impl Payload {
             Payload::Store(Ok(read)) => read.held_bytes(),
             Payload::Import(Ok(args)) => args.held_bytes(),
             Payload::Store(Err(failure)) | Payload::Import(Err(failure)) => failure.held_bytes(),
+            Payload::Refused(error) => allocation(error.reason.capacity()),
         }
     }
 }
@@ -68,7 +76,7 @@ impl Payload {
 struct Task {
     number: u64,
     link: LinkId,
-    request: Request,
+    what: Unread,
 }
 
 #[derive(Debug, Default)]
@@ -110,7 +118,7 @@ impl Shared {
                 state = self.go_on.wait(state).unwrap_or_else(PoisonError::into_inner);
             };
             drop(state);
-            let payload = catch_unwind(AssertUnwindSafe(|| Payload::read(&task.request))).unwrap_or_else(|_| {
+            let payload = catch_unwind(AssertUnwindSafe(|| Payload::read(&task.what))).unwrap_or_else(|_| {
                 let reason = "the host met a fault of its own when it read this; its log has it";
                 Payload::Store(Err(Failure::new(ErrorCode::Internal, reason)))
             });
@@ -136,16 +144,15 @@ pub(crate) struct LongReader {
 }
 
 impl LongReader {
-    /// Hands a request in for its payload to be read, under the number that is given back; `None` where
-    /// there can be no thread.
-    pub(crate) fn hand_in(&mut self, link: LinkId, request: &Request) -> Option<u64> {
+    /// Hands in what is to be read, under the number that is given back; `None` where there can be no thread.
+    pub(crate) fn hand_in(&mut self, link: LinkId, what: &Unread) -> Option<u64> {
         if self.thread.is_none() {
             let shared = Arc::clone(&self.shared);
             self.thread = Builder::new().name("long-reader".into()).spawn(move || shared.work()).ok();
             self.thread.as_ref()?;
         }
         self.last += 1;
-        let task = Task { number: self.last, link, request: request.clone() };
+        let task = Task { number: self.last, link, what: what.clone() };
         let mut state = self.shared.state();
         match link {
             LinkId::Run(_) => state.of_modules.push_back(task),
@@ -222,6 +229,23 @@ mod tests {
         Request::new(1, RequestType::Query, Json::parse(&text).unwrap())
     }
 
+    fn unread(values: usize) -> Unread {
+        Unread::Payload(query(values))
+    }
+
+    #[test]
+    fn what_is_no_message_is_explained_in_turn_with_the_payloads_of_others() {
+        let mut reader = LongReader::default();
+        let text = Arc::new(format!(r#"{{"id":1,"type":"ping","payload":["{}",}}"#, "x".repeat(100_000)));
+        let expected = MessageError::of_refused(&text);
+        reader.hand_in(LinkId::Client(ClientId(1)), &unread(1000)).unwrap();
+        let number = reader.hand_in(LinkId::Client(ClientId(2)), &Unread::Refused(text)).unwrap();
+        let taken = take(&mut reader, 2);
+        let (found, LinkId::Client(ClientId(2)), Payload::Refused(error)) = &taken[1] else { panic!("{taken:?}") };
+        assert_eq!((*found, error), (number, &expected));
+        assert!(error.reason.contains("line 1 column 100"), "{}", error.reason);
+    }
+
     /// Takes so many, each within a deadline.
     fn take(reader: &mut LongReader, number: usize) -> Vec<(u64, LinkId, Payload)> {
         let (bell, rings) = mpsc::channel();
@@ -261,7 +285,7 @@ mod tests {
             LinkId::Run(RunId(5)),
         ];
         for link in links {
-            reader.hand_in(link, &query(1000)).unwrap();
+            reader.hand_in(link, &unread(1000)).unwrap();
         }
         let shared = Arc::clone(&reader.shared);
         std::thread::spawn(move || shared.work());
@@ -276,7 +300,7 @@ mod tests {
         let lists: Vec<String> =
             (0..32).map(|n| format!(r#""a{n}":{{"in":[{}]}}"#, vec!["1"; 1000].join(","))).collect();
         let text = format!(r#"{{"entity":"A","filters":{{{}}}}}"#, lists.join(","));
-        let wide = Request::new(1, RequestType::Query, Json::parse(&text).unwrap());
+        let wide = Unread::Payload(Request::new(1, RequestType::Query, Json::parse(&text).unwrap()));
         let each = Payload::read(&wide).held_bytes();
         let number = 2 * READ_AHEAD_BYTES_MAX / each;
         for client in 1..=number as u64 {
@@ -294,9 +318,9 @@ mod tests {
     fn what_nobody_wants_any_more_is_not_read() {
         let mut reader = LongReader::default();
         let numbers: Vec<u64> =
-            (1..=50).map(|n| reader.hand_in(LinkId::Client(ClientId(n)), &query(1000)).unwrap()).collect();
+            (1..=50).map(|n| reader.hand_in(LinkId::Client(ClientId(n)), &unread(1000)).unwrap()).collect();
         numbers.iter().for_each(|number| reader.forget(*number));
-        let last = reader.hand_in(LinkId::Client(ClientId(99)), &query(1000)).unwrap();
+        let last = reader.hand_in(LinkId::Client(ClientId(99)), &unread(1000)).unwrap();
         let left = reader.in_hand;
         assert_eq!(take(&mut reader, left).last().unwrap().0, last);
         assert_eq!(reader.in_hand, 0);

@@ -13,11 +13,31 @@ const MESSAGE_NANOS: u64 = 2500;
 const PASSED_ON_NANOS_PER_KB: u64 = 60;
 const READ_NANOS_PER_KB: u64 = 16_000;
 
+/// The price of a thousand bytes of a long message on its way, which is checked as it comes, and of those of a
+/// short message that is none, which is read again to say why.
+const ARRIVING_NANOS_PER_KB: u64 = 1000;
+const REFUSED_NANOS_PER_KB: u64 = 8000;
+
+/// What it costs to check so many bytes of a long message.
+pub(crate) fn arriving_nanos(bytes: usize) -> u64 {
+    bytes as u64 * ARRIVING_NANOS_PER_KB / 1000
+}
+
+/// What it costs to say why so many bytes are no message.
+pub(crate) fn refused_nanos(bytes: usize) -> u64 {
+    bytes as u64 * REFUSED_NANOS_PER_KB / 1000
+}
+
 /// What the portion in hand has cost so far, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Portion(u64);
 
 impl Portion {
+    /// What was read has been taken apart.
+    pub(crate) fn add_decoding(&mut self, nanos: u64) {
+        self.0 += nanos;
+    }
+
     /// A request is handled.
     pub(crate) fn add_request(&mut self, request: &Request) {
         let bytes = request.payload.as_str().len() as u64;

@@ -144,6 +144,7 @@ impl Host {
         }
         client.link.read(&mut self.buffer);
         self.portion = Portion::default();
+        self.portion.add_decoding(client.link.take_decoding_nanos());
         loop {
             let Some(client) = self.clients.by_id.get_mut(&id) else { return };
             // One short request can have a long answer, so this is looked at before each.
@@ -154,7 +155,12 @@ impl Host {
             {
                 break;
             }
-            let Some(message) = client.link.take() else { break };
+            let Some(message) = client.link.take() else {
+                if client.link.has_refused() {
+                    self.explain_refusal(LinkId::Client(id));
+                }
+                break;
+            };
             self.client_message(id, message);
             self.message_handled();
         }

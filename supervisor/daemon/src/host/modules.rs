@@ -11,6 +11,7 @@ impl Host {
         }
         process.link.read(&mut self.buffer);
         self.portion = Portion::default();
+        self.portion.add_decoding(process.link.take_decoding_nanos());
         if !self.run_messages(run) {
             return;
         }
@@ -50,7 +51,12 @@ impl Host {
                 return true;
             }
             match process.link.take() {
-                None => return true,
+                None if !process.link.has_refused() => return true,
+                None => {
+                    let is_refused = self.explain_refusal(LinkId::Run(run));
+                    // Nothing that is behind such a text counts.
+                    return !is_refused || self.processes.get(&run).is_some_and(|it| it.link.reading.is_some());
+                }
                 Some(Ok(Message::Response(response))) => {
                     self.portion.add_message();
                     self.core.handle_response(self.now, run, response);
