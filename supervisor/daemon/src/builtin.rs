@@ -2,7 +2,8 @@
 //! The deciding is the core's.
 
 use crate::{
-    clients::{Counted, FOLLOWER_BYTES, FOLLOWERS_PART, Followed, Follower},
+    clients::{Counted, FOLLOWERS_PART},
+    followers::{FOLLOWER_BYTES, Followed, Follower, FollowerId},
     host::{Asked, Deed, Host, ImportArgs, Targets},
     log_lines::level,
     long_reader::READ_AT_ONCE_BYTES_MAX,
@@ -132,7 +133,7 @@ impl Host {
 
     /// Whether a caller's number is free.
     fn check_number(&self, who: Recipient) -> Result<(), Failure> {
-        let is_followed = self.followers.iter().any(|follower| follower.recipient == who);
+        let is_followed = self.followers.contains(who);
         if self.core.is_open(who) || is_followed || self.has_errand(who) || self.has_several(who) {
             return Err(bad(format!("the id {} is that of a request that is not answered yet", who.id)));
         }
@@ -291,7 +292,7 @@ impl Host {
 
     /// Whether a caller may follow one thing more.
     fn check_follower(&self, who: Recipient) -> Result<(), Failure> {
-        let followed = self.followers.iter().filter(|follower| follower.recipient.caller == who.caller).count();
+        let followed = self.followers.count_of(who.caller);
         if followed >= FOLLOWED_MAX {
             let reason =
                 format!("{followed} events and logs are followed already: cancel one before following another");
@@ -331,17 +332,17 @@ impl Host {
         }
         let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
         let what = Followed::Log { module: log.name.clone(), after: newest, left_out: 0 };
-        self.followers.push(Follower { recipient: who, what, held });
+        self.followers.add(Follower { recipient: who, what, held });
         self.note_follower(who.caller);
         Ok(None)
     }
 
-    /// A module is gone, and no line of it will come any more.
-    pub(crate) fn end_logs(&mut self, module: &ModuleName) {
-        let is_of = |follower: &Follower| matches!(&follower.what, Followed::Log { module: of, .. } if **of == *module.as_str());
-        let ended: Vec<Recipient> =
-            self.followers.extract_if(.., |follower| is_of(follower)).map(|follower| follower.recipient).collect();
-        for who in ended {
+    /// A module is gone, and no line of it will come any more: those who followed its log until then are told.
+    pub(crate) fn end_logs(&mut self, module: &ModuleName, last: FollowerId) {
+        let ended: Vec<FollowerId> =
+            self.followers.of_log(module.as_str()).into_iter().filter(|id| *id <= last).collect();
+        for id in ended {
+            let Some(Follower { recipient: who, .. }) = self.followers.remove(id) else { continue };
             let reason = format!("{module} was removed: it has no log any more");
             self.reply(who, Failure::new(ErrorCode::UnknownModule, reason).into());
         }
@@ -349,9 +350,7 @@ impl Host {
 
     /// Ends a follower whose caller cancelled it; `false` if there is none of that number.
     pub(crate) fn cancel_follower(&mut self, who: Recipient) -> bool {
-        let before = self.followers.len();
-        self.followers.retain(|follower| follower.recipient != who);
-        if self.followers.len() == before {
+        if self.followers.remove_recipient(who).is_none() {
             return false;
         }
         self.reply(who, Answer::Success(Json::null()));

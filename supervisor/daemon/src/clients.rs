@@ -1,12 +1,8 @@
 //! The clients of the host: connections that send requests and read responses. What a request means
 //! is decided by the core or by [`crate::builtin`].
 
-use crate::{
-    host::Following,
-    link::{Io, Link, has_hung_up},
-};
-use bulkhead_core::{ClientId, IdMap, Owner, Recipient, Time};
-use bulkhead_protocol::{allocation, limits::EVENT_NAME_BYTES_MAX};
+use crate::link::{Io, Link, has_hung_up};
+use bulkhead_core::{ClientId, IdMap, Owner, Time};
 use std::{
     cell::Cell,
     io,
@@ -220,30 +216,4 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.sum.set(self.sum.get() - self.own);
     }
-}
-
-/// Who is told of things as they happen, until it cancels or goes.
-#[derive(Debug)]
-pub(crate) struct Follower {
-    pub(crate) recipient: Recipient,
-    pub(crate) what: Followed,
-    pub(crate) held: Counted,
-}
-
-/// What one takes beside what is kept for it: its place in a list that has grown by doubling, and the pattern
-/// or the name that it follows.
-pub(crate) const FOLLOWER_BYTES: usize = 2 * size_of::<Follower>() + allocation(EVENT_NAME_BYTES_MAX);
-
-/// What a follower follows.
-#[derive(Debug)]
-pub(crate) enum Followed {
-    Events(Following),
-    Log {
-        /// Whose.
-        module: std::sync::Arc<str>,
-        /// The line that it begins behind.
-        after: u64,
-        /// Lines that it was not told, since it did not read.
-        left_out: u64,
-    },
 }

@@ -29,6 +29,7 @@ mod endings;
 mod files;
 #[allow(clippy::disallowed_methods, reason = "called by the log files' thread, and before the host is up")]
 mod folder;
+mod followers;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod guardian;
 mod host;

@@ -63,6 +63,15 @@ impl Logs {
     }
 
     /// The next lines for those who follow logs, at most so many.
+    /// How many lines for those who follow logs have been said so far, and how many of them have been taken.
+    pub(crate) fn lines_said(&self) -> u64 {
+        self.sink.live.said()
+    }
+
+    pub(crate) fn lines_told(&self) -> u64 {
+        self.sink.live.taken()
+    }
+
     pub(crate) fn live_lines(&self, most: usize) -> Vec<LiveLine> {
         self.sink.live.take(most)
     }

@@ -109,6 +109,8 @@ struct Waiting {
     bytes: usize,
     /// Lines for which there was no room, by module.
     lost: HashMap<Arc<str>, u64>,
+    /// How many lines were taken so far.
+    taken: u64,
 }
 
 impl Live {
@@ -128,11 +130,23 @@ impl Live {
         waiting.lines.push_back(LiveLine { module: module.clone(), number: Some(number), line });
     }
 
+    /// How many lines there have been so far, and lines for which there was no room count as one that is to come.
+    pub(crate) fn said(&self) -> u64 {
+        let waiting = self.lock();
+        waiting.taken + waiting.lines.len() as u64
+    }
+
+    /// How many of them were taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.lock().taken
+    }
+
     /// The next lines, at most so many; nothing once all are taken.
     pub(crate) fn take(&self, most: usize) -> Vec<LiveLine> {
         let mut waiting = self.lock();
         let count = waiting.lines.len().min(most);
         let mut taken: Vec<LiveLine> = waiting.lines.drain(..count).collect();
+        waiting.taken += count as u64;
         waiting.bytes -= taken.iter().map(|live| live.line.held_bytes()).sum::<usize>();
         if waiting.lines.is_empty() {
             let lost = std::mem::take(&mut waiting.lost);

@@ -61,10 +61,10 @@ impl Host {
                         // Those who follow its log go on with what it says next.
                         Some(config) => self.add_module(config),
                         None => {
-                            // What it has said comes first.
-                            while self.tell_lines() {}
-                            self.end_logs(&module);
+                            // What it has said comes first, and that may be on its way.
+                            self.ending_logs.push_back((self.logs.lines_said(), self.followers.last(), module.clone()));
                             self.logs.forget(module.as_str());
+                            self.end_followed_logs();
                         }
                     }
                 }
@@ -116,7 +116,7 @@ impl Host {
 
     pub(super) fn release(&mut self, run: RunId) {
         let caller = Caller::Run(run);
-        self.followers.retain(|follower| follower.recipient.caller != caller);
+        self.followers.remove_caller(caller);
         self.readings.forget(caller);
         self.several.forget(caller);
         let Some(process) = self.processes.remove(&run) else { return };

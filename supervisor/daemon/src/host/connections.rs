@@ -2,7 +2,6 @@
 
 use super::*;
 use bulkhead_core::{Doing, Seat};
-use std::collections::HashSet;
 
 /// Longest frame that says why a client is cut off.
 const LAST_WORD_BYTES_MAX: usize = 4096;
@@ -76,19 +75,8 @@ impl Host {
     fn let_go(&mut self, newcomer: Option<Owner>) -> bool {
         let mut places = std::mem::take(&mut self.places);
         let goes = {
-            let followed = || self.followers.iter().map(|follower| follower.recipient.caller);
-            let find = |id: ClientId| {
-                let client = self.clients.by_id.get(&id)?;
-                let follows = || followed().any(|caller| caller == Caller::Client(id));
-                self.seat(id, client, follows)
-            };
-            let all = || {
-                let following: HashSet<Caller> = followed().collect();
-                let seat = |(id, client): (&ClientId, &Client)| {
-                    self.seat(*id, client, || following.contains(&Caller::Client(*id)))
-                };
-                self.clients.by_id.iter().filter_map(seat).collect()
-            };
+            let find = |id: ClientId| self.seat(id, self.clients.by_id.get(&id)?);
+            let all = || self.clients.by_id.iter().filter_map(|(id, client)| self.seat(*id, client)).collect();
             places.make_room(self.now, newcomer, find, all)
         };
         self.places = places;
@@ -103,14 +91,14 @@ impl Host {
     }
 
     /// What a client's connection is doing; `None` for one of the program around the host, which keeps its place.
-    fn seat(&self, id: ClientId, client: &Client, follows: impl FnOnce() -> bool) -> Option<Seat> {
+    fn seat(&self, id: ClientId, client: &Client) -> Option<Seat> {
         let owner = client.owner?;
         let (caller, since) = (Caller::Client(id), client.active_at);
         let is_busy = client.link.has_messages()
             || client.link.reading.is_some()
             || client.link.pending_bytes() > 0
             || self.is_asked_by(caller)
-            || follows();
+            || self.followers.count_of(caller) > 0;
         let doing = match is_busy {
             true => Doing::Something,
             false if client.link.is_half_read() => Doing::HalfSent { since },
@@ -335,7 +323,7 @@ impl Host {
     /// Nobody waits any more for what a client has asked.
     fn forget_client(&mut self, id: ClientId) {
         let caller = Caller::Client(id);
-        self.followers.retain(|follower| follower.recipient.caller != caller);
+        self.followers.remove_caller(caller);
         self.readings.forget(caller);
         self.several.forget(caller);
         self.core.handle_client_gone(self.now, id);

@@ -3,7 +3,10 @@
 //! told one twice. What the host says of its modules is told as it happens only.
 
 use super::*;
-use crate::clients::{Counted, FOLLOWER_BYTES, FOLLOWERS_PART};
+use crate::{
+    clients::{Counted, FOLLOWERS_PART},
+    followers::FOLLOWER_BYTES,
+};
 use bulkhead_core::{Cursor, StoredEvent};
 use bulkhead_layer1::{Job, outcome::EventPage};
 use bulkhead_protocol::{HeldBytes, Pattern, layer1::time};
@@ -24,10 +27,10 @@ const TOLD_NANOS: u64 = 3000;
 /// Whose turn it is to have a page read.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
-    /// How many are being read.
-    in_hand: usize,
-    /// With which follower to go on.
-    next: usize,
+    /// Those that are being read, by their errands, and for whom.
+    in_hand: HashMap<u64, FollowerId>,
+    /// Behind which follower to go on.
+    last: FollowerId,
     /// Whether there may be one that is behind and has room.
     pub(super) may_go_on: bool,
     /// Whether a module has ever followed events, of which it is not noted who they are.
@@ -115,7 +118,8 @@ impl Host {
         }
         let following = Following { pattern, position, standing, early, unheard: 0 };
         let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
-        self.followers.push(Follower { recipient: who, what: Followed::Events(following), held });
+        let id = self.followers.add(Follower { recipient: who, what: Followed::Events(following), held });
+        self.followers.set_waiting(id, standing == Standing::Behind);
         self.note_follower(who.caller);
         self.pump_followers();
     }
@@ -142,9 +146,9 @@ impl Host {
             return;
         }
         let mut told = Vec::new();
-        for index in 0..self.followers.len() {
-            let has_room = self.has_room(self.followers[index].recipient.caller);
-            let Follower { recipient, what: Followed::Events(following), .. } = &mut self.followers[index] else {
+        for id in self.followers.of_events() {
+            let Some(has_room) = self.followers.get(id).map(|it| self.has_room(it.recipient.caller)) else { continue };
+            let Some(Follower { recipient, what: Followed::Events(following), .. }) = self.followers.get_mut(id) else {
                 continue;
             };
             if following.standing != Standing::Live || event.cursor <= following.position {
@@ -152,6 +156,7 @@ impl Host {
             }
             if !has_room || event.cursor.0 != following.position.0 + 1 {
                 following.standing = Standing::Behind;
+                self.followers.set_waiting(id, true);
                 self.pages.may_go_on = true;
                 continue;
             }
@@ -176,9 +181,11 @@ impl Host {
         let bytes = announced.bytes();
         let has_room = self.followers_bytes.get() + bytes <= self.config.clients_bytes_max / FOLLOWERS_PART;
         let mut told = Vec::new();
-        for index in 0..self.followers.len() {
-            let takes = self.has_room_for(self.followers[index].recipient.caller, clients::LIVE_BYTES_MAX);
-            let Follower { recipient, what: Followed::Events(following), held } = &mut self.followers[index] else {
+        for id in self.followers.of_events() {
+            let Some(caller) = self.followers.get(id).map(|it| it.recipient.caller) else { continue };
+            let takes = self.has_room_for(caller, clients::LIVE_BYTES_MAX);
+            let Some(Follower { recipient, what: Followed::Events(following), held }) = self.followers.get_mut(id)
+            else {
                 continue;
             };
             match &mut following.early {
@@ -191,6 +198,9 @@ impl Host {
                 None if !takes || following.unheard > 0 => following.unheard += 1,
                 None => told.push((*recipient, announced.json(following.position))),
             }
+            if following.unheard > 0 {
+                self.followers.set_waiting(id, true);
+            }
         }
         told.into_iter().for_each(|(who, json)| self.reply(who, Status::Progress(json)));
     }
@@ -198,24 +208,26 @@ impl Host {
     /// A module has written a line. Those who follow its log and do not read are told later how many they missed.
     /// Returns whether any follow it.
     pub(super) fn tell_line(&mut self, of: &str, number: Option<u64>, line: &LogLine) -> bool {
-        let mut is_followed = false;
         let mut told = Vec::new();
-        for index in 0..self.followers.len() {
-            let has_room = self.has_room_for(self.followers[index].recipient.caller, clients::LIVE_BYTES_MAX);
-            match &mut self.followers[index] {
-                Follower { recipient, what: Followed::Log { module, after, left_out }, .. } if **module == *of => {
-                    is_followed = true;
-                    // What it was shown at its beginning may still be on its way.
-                    if number.is_some_and(|number| number <= *after) {
-                        continue;
-                    }
-                    if has_room && *left_out == 0 {
-                        told.push(*recipient);
-                    } else {
-                        *left_out += 1;
-                    }
-                }
-                Follower { what: Followed::Log { .. } | Followed::Events(_), .. } => {}
+        let followers = self.followers.of_log(of);
+        let is_followed = !followers.is_empty();
+        for id in followers {
+            let Some(caller) = self.followers.get(id).map(|it| it.recipient.caller) else { continue };
+            let has_room = self.has_room_for(caller, clients::LIVE_BYTES_MAX);
+            let Some(Follower { recipient, what: Followed::Log { after, left_out, .. }, .. }) =
+                self.followers.get_mut(id)
+            else {
+                continue;
+            };
+            // What it was shown at its beginning may still be on its way.
+            if number.is_some_and(|number| number <= *after) {
+                continue;
+            }
+            if has_room && *left_out == 0 {
+                told.push(*recipient);
+            } else {
+                *left_out += 1;
+                self.followers.set_waiting(id, true);
             }
         }
         for who in told {
@@ -224,14 +236,14 @@ impl Host {
         is_followed
     }
 
-    /// Tells those who read again what they were not told.
-    fn tell_missed(&mut self, index: usize) {
-        let who = self.followers[index].recipient;
+    /// Tells one who reads again what it was not told.
+    fn tell_missed(&mut self, id: FollowerId) {
+        let Some(who) = self.followers.get(id).map(|follower| follower.recipient) else { return };
         if !self.has_room(who.caller) {
             return;
         }
-        match &mut self.followers[index].what {
-            Followed::Log { left_out, .. } if *left_out > 0 => {
+        match self.followers.get_mut(id).map(|follower| &mut follower.what) {
+            Some(Followed::Log { left_out, .. }) if *left_out > 0 => {
                 let count = std::mem::take(left_out);
                 let line = LogLine::new(
                     Stream::Host,
@@ -239,11 +251,11 @@ impl Host {
                 );
                 self.reply(who, Status::Progress(crate::builtin::log_json(&line)));
             }
-            Followed::Events(Following { unheard, early: None, .. }) if *unheard > 0 => {
+            Some(Followed::Events(Following { unheard, early: None, .. })) if *unheard > 0 => {
                 let lost = std::mem::take(unheard);
                 self.tell_begin(who, self.store.newest(), lost);
             }
-            Followed::Log { .. } | Followed::Events(_) => {}
+            Some(Followed::Log { .. } | Followed::Events(_)) | None => {}
         }
     }
 
@@ -264,23 +276,28 @@ impl Host {
     /// Lets those who are behind, and have taken what they were told, have more: a page each, one after the
     /// other, and only so many pages at once, so that many who follow cost the others no more than few do.
     pub(super) fn pump_followers(&mut self) {
-        if !self.pages.may_go_on || self.pages.in_hand >= PAGES_AT_ONCE {
+        if !self.pages.may_go_on || self.pages.in_hand.len() >= PAGES_AT_ONCE {
             return;
         }
-        let (newest, count) = (self.store.newest(), self.followers.len());
-        for _ in 0..count {
-            let index = self.pages.next % count;
-            self.pages.next = index + 1;
-            self.tell_missed(index);
-            let Follower { recipient, what: Followed::Events(following), .. } = &self.followers[index] else {
+        let newest = self.store.newest();
+        for id in self.followers.waiting_behind(self.pages.last) {
+            self.pages.last = id;
+            self.tell_missed(id);
+            let Some(Follower { recipient, what, .. }) = self.followers.get(id) else { continue };
+            let caller = recipient.caller;
+            let Followed::Events(following) = what else {
+                let waits = matches!(what, Followed::Log { left_out, .. } if *left_out > 0);
+                self.followers.set_waiting(id, waits);
                 continue;
             };
             if following.standing != Standing::Behind {
+                let waits = following.unheard > 0 && following.early.is_none();
+                self.followers.set_waiting(id, waits);
                 continue;
             }
             let standing = if following.position >= newest {
                 Standing::Live
-            } else if self.has_room(recipient.caller) {
+            } else if self.has_room(caller) {
                 let job = Job::ReadEvents {
                     after: following.position.0,
                     patterns: vec![following.pattern.clone()],
@@ -289,7 +306,7 @@ impl Host {
                 };
                 match self.store.errand(job) {
                     Ok(errand) => {
-                        self.pages.in_hand += 1;
+                        self.pages.in_hand.insert(errand, id);
                         Standing::Reading(errand)
                     }
                     Err(_) => return self.retry_in(RETRY_INTERVAL),
@@ -297,10 +314,12 @@ impl Host {
             } else {
                 continue;
             };
-            if let Followed::Events(following) = &mut self.followers[index].what {
-                following.standing = standing;
-            }
-            if self.pages.in_hand >= PAGES_AT_ONCE {
+            let Some(Follower { what: Followed::Events(following), .. }) = self.followers.get_mut(id) else { continue };
+            following.standing = standing;
+            // While something is read for it, the end of that is told; what it did not hear is told later.
+            let waits = following.unheard > 0 && following.early.is_none();
+            self.followers.set_waiting(id, waits);
+            if self.pages.in_hand.len() >= PAGES_AT_ONCE {
                 return;
             }
         }
@@ -310,22 +329,24 @@ impl Host {
 
     /// The store has read events for a follower, which may have gone meanwhile.
     pub(super) fn page_read(&mut self, errand: u64, outcome: Outcome) {
-        self.pages.in_hand -= 1;
+        let id = self.pages.in_hand.remove(&errand);
         self.pages.may_go_on = true;
-        let of_errand = |follower: &Follower| match &follower.what {
+        let of_errand = |follower: &&Follower| match &follower.what {
             Followed::Events(following) => following.standing == Standing::Reading(errand),
             Followed::Log { .. } => false,
         };
-        if let Some(index) = self.followers.iter().position(of_errand) {
-            let who = self.followers[index].recipient;
+        if let Some(id) = id
+            && let Some(follower) = self.followers.get(id).filter(of_errand)
+        {
+            let who = follower.recipient;
             match outcome {
                 Outcome::Events(page) => {
-                    let told = self.turn_page(index, page);
+                    let told = self.turn_page(id, page);
                     self.charge(who.caller, TOLD_NANOS * told.len() as u64);
                     told.into_iter().for_each(|event| self.reply(who, Status::Progress(event)));
                 }
                 Outcome::Failed(failure) => {
-                    self.followers.remove(index);
+                    self.followers.remove(id);
                     self.reply(who, failure.into());
                 }
                 other => unreachable!("events were asked for, and the store answered {other:?}"),
@@ -347,12 +368,14 @@ impl Host {
     }
 
     /// What a follower is told of what was read for it.
-    fn turn_page(&mut self, index: usize, page: EventPage) -> Vec<Json> {
+    fn turn_page(&mut self, id: FollowerId, page: EventPage) -> Vec<Json> {
         let (newest, most) = (self.store.newest(), self.config.frame_bytes_max);
-        let Followed::Events(following) = &mut self.followers[index].what else { return Vec::new() };
+        self.followers.set_waiting(id, true);
+        let Some(Follower { what: Followed::Events(following), held, .. }) = self.followers.get_mut(id) else {
+            return Vec::new();
+        };
         let early = following.early.take();
-        self.followers[index].held.shrink_to(FOLLOWER_BYTES);
-        let Followed::Events(following) = &mut self.followers[index].what else { return Vec::new() };
+        held.shrink_to(FOLLOWER_BYTES);
         let mut told = Vec::new();
         if early.is_some() || page.lost > 0 {
             let begin = serde_json::json!({ "following": true, "cursor": newest.0, "lost": page.lost });
@@ -378,10 +401,11 @@ mod tests {
     use crate::counting::counted;
     use std::{cell::Cell, rc::Rc};
 
+    /// One of a client of its own.
     fn follower(sum: &Rc<Cell<usize>>, id: u64, early: Option<Vec<Announced>>) -> Follower {
         let pattern = Pattern::new(&format!("{}*", "x".repeat(200))).unwrap();
         let following = Following { pattern, position: Cursor(0), standing: Standing::Behind, early, unheard: 0 };
-        let recipient = Recipient { caller: Caller::Client(ClientId(1)), id };
+        let recipient = Recipient { caller: Caller::Client(ClientId(id)), id };
         Follower { recipient, what: Followed::Events(following), held: Counted::new(sum, FOLLOWER_BYTES) }
     }
 
@@ -390,11 +414,11 @@ mod tests {
         let sum = Rc::<Cell<usize>>::default();
         for number in [4, 450, 900] {
             let (followers, held, _) = counted(|| {
-                let mut followers = Vec::new();
-                (0..number).for_each(|id| followers.push(follower(&sum, id, None)));
+                let mut followers = Followers::default();
+                (0..number).for_each(|id| _ = followers.add(follower(&sum, id, None)));
                 followers
             });
-            let (account, most) = (sum.get(), 2 * held + FOLLOWER_BYTES);
+            let (account, most) = (sum.get(), 3 * held + FOLLOWER_BYTES);
             assert!((held..=most).contains(&account), "{held} bytes are held, and {account} are counted");
             drop(followers);
             assert_eq!(sum.get(), 0);

@@ -128,7 +128,16 @@ impl Host {
                 self.logs.existing(&module).into_iter().for_each(|log| log.unfollow());
             }
         }
+        self.end_followed_logs();
         has_more
+    }
+
+    /// Ends the logs of modules that were removed, of which all that was said has been told.
+    pub(super) fn end_followed_logs(&mut self) {
+        while let Some((_, last, module)) = self.ending_logs.pop_front_if(|(said, ..)| *said <= self.logs.lines_told())
+        {
+            self.end_logs(&module, last);
+        }
     }
 
     /// All that a process had written is in its log.

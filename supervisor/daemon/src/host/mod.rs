@@ -20,12 +20,13 @@ mod store;
 
 use crate::{
     alarm::Alarm,
-    clients::{self, Client, Clients, Followed, Follower},
+    clients::{self, Client, Clients},
     clock::Clock,
     control_socket::{self, ControlSocket},
     crashes::Crashes,
     endings,
     files::{self, Files},
+    followers::{Followed, Follower, FollowerId, Followers},
     guardian::{Flushed, Guardian, Incoming},
     launch::{self, Process},
     layer1::{Store, Whose},
@@ -64,7 +65,7 @@ use bulkhead_protocol::{
 use nix::sys::signal::Signal as UnixSignal;
 use std::{
     cell::Cell,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     io,
     path::PathBuf,
     rc::Rc,
@@ -121,7 +122,7 @@ pub(crate) struct Host {
     pub(crate) now: Time,
     pub(crate) clients: Clients,
     processes: IdMap<RunId, Process>,
-    pub(crate) followers: Vec<Follower>,
+    pub(crate) followers: Followers,
     /// What all of them hold.
     pub(crate) followers_bytes: Rc<Cell<usize>>,
     pub(crate) guardian: Option<Guardian>,
@@ -152,6 +153,9 @@ pub(crate) struct Host {
     /// Announcements and records that wait until what they are about is written to those whom it concerns.
     to_be_said: Vec<ToBeSaid>,
     pub(crate) logs: Logs,
+    /// Logs of modules that were removed, whose last lines are on their way to those who follow them: behind how
+    /// many lines, and up to which follower.
+    ending_logs: VecDeque<(u64, FollowerId, ModuleName)>,
     log_files: LogFiles,
     table: descriptors::Table,
     pub(crate) crashes: Crashes,
@@ -233,7 +237,7 @@ impl Host {
             alarm: parts.alarm,
             clients: Clients::default(),
             processes: IdMap::default(),
-            followers: Vec::new(),
+            followers: Followers::default(),
             followers_bytes: Rc::default(),
             guardian: None,
             guardian_restarts: GuardianRestarts::default(),
@@ -254,6 +258,7 @@ impl Host {
             dirty: Vec::new(),
             to_be_said: Vec::new(),
             logs: parts.logs,
+            ending_logs: VecDeque::new(),
             log_files: parts.log_files,
             table: descriptors::Table::new(),
             crashes,

@@ -131,11 +131,7 @@ impl Host {
         if client.is_cut_off && pending == 0 {
             return self.remove_client(id);
         }
-        if client.has_finished
-            && pending == 0
-            && !self.is_asked_by(caller)
-            && !self.followers.iter().any(|follower| follower.recipient.caller == caller)
-        {
+        if client.has_finished && pending == 0 && !self.is_asked_by(caller) && self.followers.count_of(caller) == 0 {
             self.remove_client(id);
         }
     }
