@@ -10,6 +10,7 @@ mod thread;
 use crate::{
     log_lines::{Bounds, Stream},
     module_log::{ModuleLog, Sink},
+    sys,
 };
 use nix::{
     errno::Errno,
@@ -80,6 +81,8 @@ pub(crate) struct LogReader {
     pub(crate) awaits_room: bool,
     /// Whether the thread is gone.
     pub(crate) has_ended: bool,
+    /// The thread's number for the kernel.
+    number: i32,
     /// Pipes that it has, or will have.
     pub(crate) pipes: usize,
     thread: Option<JoinHandle<()>>,
@@ -104,7 +107,8 @@ impl LogReader {
             .name("bulkhead-lines".into())
             .spawn(move || thread::main(number, ready, receiver, teller, sink, bounds))?;
         // It has its own copy as soon as it says so, or says why not; that takes as long as a thread's start.
-        is_ready.recv().unwrap_or_else(|_| Err(io::Error::other("the thread that reads logs ended at once")))?;
+        let of_thread =
+            is_ready.recv().unwrap_or_else(|_| Err(io::Error::other("the thread that reads logs ended at once")))?;
         drop(theirs);
         Ok(LogReader {
             socket,
@@ -114,6 +118,7 @@ impl LogReader {
             waiting: VecDeque::new(),
             awaits_room: false,
             has_ended: false,
+            number: of_thread,
             pipes: 0,
             thread: Some(thread),
         })
@@ -126,8 +131,12 @@ impl LogReader {
         self.order(Order::Open { run, log, streams }, descriptors);
     }
 
-    /// Asks for everything that a process has written; [`News::Drained`] answers it.
+    /// Asks for everything that a process has written; [`News::Drained`] answers it. Until then the thread does not
+    /// give way: who called that process waits.
     pub(crate) fn drain(&mut self, run: u64) {
+        if !self.has_ended {
+            sys::hurry(self.number);
+        }
         self.order(Order::Drain { run }, Vec::new());
     }
 

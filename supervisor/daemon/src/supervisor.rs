@@ -204,6 +204,8 @@ fn run(
         let bound = options.listen.then(|| Bound::at(&path)).transpose().map_err(Reason::Socket)?;
         let mut files = Files::new(gate);
         files.prepare(Lane::Guardian).map_err(Reason::Io)?;
+        // Who called a process that is killed waits for this one.
+        files.prepare(Lane::Memory).map_err(Reason::Io)?;
         let watched =
             Watched::of(state_dir.path(), state_dir.renewable(), bound.as_ref().map(|bound| (&*path, &bound.file)));
         let watch =

@@ -65,6 +65,15 @@ pub(crate) fn give_way() {
     unsafe { nix::libc::sched_setscheduler(0, nix::libc::SCHED_BATCH, &raw const none) };
 }
 
+/// Lets a thread of this process that gives way have the processor as all others do, as somebody waits for it. The
+/// number is what gettid(2) says in it.
+pub(crate) fn hurry(thread: i32) {
+    let none = nix::libc::sched_param { sched_priority: 0 };
+    // SAFETY: the call only reads the parameter, which is alive, and changes nothing but how a thread is scheduled.
+    // Where it is refused, that stays as it was.
+    unsafe { nix::libc::sched_setscheduler(thread, nix::libc::SCHED_OTHER, &raw const none) };
+}
+
 /// Whether this process ignores a signal, as it may have been started.
 pub fn is_ignored(signal: nix::sys::signal::Signal) -> bool {
     let mut action = std::mem::MaybeUninit::<nix::libc::sigaction>::zeroed();

@@ -64,7 +64,7 @@ pub(super) struct Teller {
 /// has started this one and closes it there once it knows that this one is `ready`.
 pub(super) fn main(
     control: RawFd,
-    ready: mpsc::Sender<io::Result<()>>,
+    ready: mpsc::Sender<io::Result<i32>>,
     orders: mpsc::Receiver<Order>,
     teller: Teller,
     sink: Sink,
@@ -88,7 +88,7 @@ pub(super) fn main(
         Err(error) => return drop(ready.send(Err(error.into()))),
     };
     // It only fails if the starter has gone, and the end of the pair says that too.
-    let _ = ready.send(Ok(()));
+    let _ = ready.send(Ok(nix::unistd::gettid().as_raw()));
     sys::give_way();
     let runs = HashMap::new();
     let buffer = vec![0; READ_BYTES].into_boxed_slice();
@@ -224,6 +224,7 @@ impl Reader {
             None => Vec::new(),
         };
         self.tell(News::Drained { run: number, stderr });
+        sys::give_way();
     }
 
     /// Reads both pipes to their end, or as far as there is anything. What is unfinished is a line: the one
