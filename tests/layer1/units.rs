@@ -1,9 +1,9 @@
 //! What a module does for one request: visible when it has succeeded, gone when it has not; once, where a
 //! key says so.
 
-use crate::support::{ALL, count, create, creates, failure, keyed, mutate, one, query};
+use crate::support::{ALL, add_steps, count, create, creates, failure, keyed, mutate, one, query, world};
 use bulkhead_protocol::{Delivery, ErrorCode};
-use bulkhead_tests::until;
+use bulkhead_tests::{Caller, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -117,6 +117,35 @@ fn a_key_is_one_effect_and_one_answer_over_crashes_of_the_module_and_the_host() 
     let found = query(&mut client, json!({ "entity": "Counter" })).unwrap();
     assert_eq!(found["entities"][0]["data"]["n"], 2);
     assert_eq!(found["entities"].as_array().unwrap().len(), 1);
+    world.stop();
+}
+
+#[test]
+fn a_key_is_its_callers_and_for_one_target() {
+    let Some(mut world) = world() else { return };
+    add_steps(&world, "m", ALL);
+    add_steps(&world, "other", &format!("{ALL}call = [\"m\"]\n"));
+    world.start();
+    let mut client = world.client();
+    client.wait_ready("m");
+    client.wait_ready("other");
+    let add = json!([{ "add": "a" }]);
+    // A module is there first, with the key that the client will give, for the very same work.
+    let call = json!([{ "call": ["m", "do", add, "order-1"] }]);
+    assert_eq!(client.ask(&Caller::command("other", "do", call.clone())).unwrap(), json!([[1]]));
+    assert_eq!(client.ask(&keyed("do", add.clone(), "order-1")).unwrap(), json!([2]), "the module's answer came");
+    // Each has its own answer, and nothing is done again: a client has that of any client, after a restart too.
+    assert_eq!(world.client().ask(&keyed("do", add.clone(), "order-1")).unwrap(), json!([2]));
+    assert_eq!(world.end_host(Signal::SIGKILL).signal, Some(9));
+    world.start();
+    let mut client = world.client();
+    client.wait_ready("other");
+    assert_eq!(client.ask(&Caller::command("other", "do", call)).unwrap(), json!([[1]]));
+    assert_eq!(client.ask(&keyed("do", add.clone(), "order-1")).unwrap(), json!([2]));
+    // For another target it is another key.
+    let mut request = keyed("do", add, "order-1");
+    request.to = Some("other".into());
+    assert_eq!(client.ask(&request).unwrap(), json!([3]));
     world.stop();
 }
 
