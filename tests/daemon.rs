@@ -69,6 +69,18 @@ fn a_second_daemon_on_the_same_state_directory_is_refused_and_names_the_first() 
 }
 
 #[test]
+fn a_second_daemon_is_refused_also_where_the_lock_file_was_taken_for_a_stale_one() {
+    let (mut world, mut client) = good();
+    let lock = world.state().join("lock");
+    fs::remove_file(&lock).unwrap();
+    let ended = refused(&world, &world.state(), &world.path("other.sock"));
+    says(&ended, 1, &["is in use by another host", "--state DIR"]);
+    assert_eq!(client.status("good")["restarts"], 0, "its modules are no leftovers");
+    client.call("good", "ping", json!({})).unwrap();
+    world.stop();
+}
+
+#[test]
 fn a_second_daemon_on_the_same_socket_is_refused() {
     let (mut world, mut client) = good();
     let ended = refused(&world, &world.path("other-state"), &world.socket());

@@ -105,6 +105,12 @@ fn a_file_of_an_export_or_a_backup_is_whole_private_and_never_replaced() {
     let _store = filled(&folder, 2);
     let state = text(&folder.0);
     let (lines, copy) = (folder.0.join("data.jsonl"), folder.0.join("copy.db"));
+    // Where an export is begun, another user may have put a link.
+    let victim = folder.0.join("victim");
+    fs::write(&victim, "as it was").unwrap();
+    for path in [&lines, &copy] {
+        std::os::unix::fs::symlink(&victim, format!("{}.partial", path.display())).unwrap();
+    }
     alone(&["layer1", "export", text(&lines), "--state", state]).expect(0, "").says("exported 2 entities to ");
     assert_eq!(fs::read_to_string(&lines).unwrap().lines().count(), 3);
     let done = alone(&["layer1", "backup", text(&copy), "--state", state, "--json"]);
@@ -117,7 +123,8 @@ fn a_file_of_an_export_or_a_backup_is_whole_private_and_never_replaced() {
     }
     alone(&["layer1", "export", "/nowhere/x", "--state", state]).expect(1, "").says("/nowhere/x: ");
     let left: Vec<_> = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 3, "{left:?}");
+    assert_eq!(left.len(), 4, "{left:?}");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
 }
 
 #[test]

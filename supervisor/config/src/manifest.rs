@@ -118,10 +118,10 @@ pub(crate) fn find_files(draft: &mut Draft<ModuleConfig>, surroundings: &Surroun
         }
         ModuleKind::Native { library, .. } => check_library_file(library)
             .map_err(|reason| shown(library, reason))
-            .and_then(|()| check_trust(library, Use::Itself)),
+            .and_then(|()| check_trust(library, whose(library, folder))),
         ModuleKind::Wasm { module, .. } => check_wasm_file(module)
             .map_err(|reason| shown(module, reason))
-            .and_then(|()| check_trust(module, Use::Itself)),
+            .and_then(|()| check_trust(module, whose(module, folder))),
     };
     if let Err(reason) = found {
         let (key, _) = draft.config.kind.required();
@@ -129,10 +129,15 @@ pub(crate) fn find_files(draft: &mut Draft<ModuleConfig>, surroundings: &Surroun
     }
 }
 
+/// What is in the module's folder is the module's own.
+fn whose(file: &Path, folder: &Path) -> Use {
+    if file.starts_with(folder) { Use::Itself } else { Use::Shared }
+}
+
 /// Whether nobody else can change what a command runs: its program, and the files of the module's own folder that
 /// it names, as a script behind its interpreter.
 fn check_command(program: &Path, command: &[String], folder: &Path) -> Result<(), String> {
-    check_trust(program, Use::Itself)?;
+    check_trust(program, whose(program, folder))?;
     let named = command.iter().skip(1).filter(|word| !word.is_empty()).map(|word| folder.join(word));
     let own = |path: &PathBuf| path.starts_with(folder) && files::is_file(path);
     named.filter(own).try_for_each(|path| check_trust(&path, Use::Itself))

@@ -91,7 +91,7 @@ fn check_script(line: &[u8], search: Option<&OsStr>) -> Result<(), String> {
         let interpreter = interpreter.to_string_lossy();
         return Err(format!("is a script whose interpreter {} is not executable", quote(&interpreter)));
     }
-    check_trust(interpreter, Use::Itself)
+    check_trust(interpreter, Use::Shared)
         .map_err(|reason| format!("is a script whose interpreter may not be used: {reason}"))?;
     if interpreter.file_name() != Some(OsStr::new("env")) {
         return Ok(());

@@ -12,6 +12,10 @@
 //! - Its group may write to it if the host's user is in that group; of root's groups only its own counts. Many
 //!   systems have a group for each user, and files that this group may write.
 //!
+//! A program outside the module's folder, as one of `$PATH`, is run by an ordinary user's host as by every shell of
+//! his: it may belong to whoever looks after shared software, and only what everybody may write is refused. To root
+//! the whole rule applies.
+//!
 //! In a user namespace, what belongs to a user who has no number there may be used: it is the system's around it.
 //!
 //! Nobody but those users can change what was looked at, so it is still so when it is read or run.
@@ -42,6 +46,8 @@ pub enum Use {
     Itself,
     /// It is a folder, and what it holds is taken from it.
     Content,
+    /// It is run, and is not the module's own.
+    Shared,
 }
 
 /// Whether nobody but root and this process's user can change what is at `path`, which is absolute.
@@ -49,7 +55,8 @@ pub enum Use {
 /// # Errors
 /// A sentence that names the file or folder, what is wrong with it and the owner or the mode that would do.
 pub fn check_trust(path: &Path, used: Use) -> Result<(), String> {
-    User::of_process().check(path, used)
+    let user = User::of_process();
+    user.running(used).check(path, used)
 }
 
 /// Whether nobody but root and this process's user can change what is open and was found to be so; `path` is where
@@ -69,6 +76,8 @@ struct User {
     groups: Vec<u32>,
     /// How the owner of a file is shown that has no number in this user namespace.
     unmapped: Option<u32>,
+    /// Who the owner is and what the group may do is left to those who look after the machine.
+    trusts_owners: bool,
 }
 
 /// What is known of one thing on the way.
@@ -97,7 +106,12 @@ impl User {
             groups.extend(getgroups().unwrap_or_default().iter().map(|group| group.as_raw()));
         }
         static UNMAPPED: OnceLock<Option<u32>> = OnceLock::new();
-        User { id, groups, unmapped: *UNMAPPED.get_or_init(unmapped) }
+        User { id, groups, unmapped: *UNMAPPED.get_or_init(unmapped), trusts_owners: false }
+    }
+
+    fn running(mut self, used: Use) -> User {
+        self.trusts_owners = used == Use::Shared && self.id != 0;
+        self
     }
 
     /// Goes from the root to the end of `path` as the kernel would.
@@ -143,7 +157,7 @@ impl User {
     fn judge(&self, look: Look, path: &Path) -> Result<(), String> {
         let path = path.display();
         let is_system = look.owner == 0 || Some(look.owner) == self.unmapped;
-        if !is_system && look.owner != self.id {
+        if !is_system && look.owner != self.id && !self.trusts_owners {
             let fit = if self.id == 0 { "root".to_owned() } else { format!("root or user {}", self.id) };
             return Err(format!(
                 "{path} belongs to user {}, who could change it: expected {fit}; chown {} {path}",
@@ -168,7 +182,7 @@ impl User {
         if look.kind == Kind::Link || is_guarded {
             return 0;
         }
-        let by_group = if self.groups.contains(&look.group) { 0 } else { BY_GROUP };
+        let by_group = if self.trusts_owners || self.groups.contains(&look.group) { 0 } else { BY_GROUP };
         look.mode & (BY_OTHERS | by_group)
     }
 }
@@ -219,7 +233,7 @@ mod tests {
     const OTHER: u32 = 64999;
 
     fn user(id: u32, groups: &[u32]) -> User {
-        User { id, groups: groups.into(), unmapped: None }
+        User { id, groups: groups.into(), unmapped: None, trusts_owners: false }
     }
 
     fn judged(user: &User, kind: Kind, owner: u32, group: u32, mode: u32) -> Result<(), String> {
@@ -274,6 +288,18 @@ mod tests {
         assert!(judged(&root, Kind::Last(Use::Content), 0, 0, 0o1777).is_err());
         assert!(judged(&root, Kind::Last(Use::Itself), 0, 0, 0o1666).is_err(), "the bit says nothing of a file");
         assert!(judged(&root, Kind::Passage, OTHER, 0, 0o1777).is_err(), "its owner may rename all that is in it");
+    }
+
+    #[test]
+    fn shared_software_may_be_run_by_an_ordinary_user_and_not_by_root() {
+        let ada = user(1000, &[1000]).running(Use::Shared);
+        let last = Kind::Last(Use::Shared);
+        for (kind, owner, mode) in [(last, OTHER, 0o775), (Kind::Passage, OTHER, 0o2775), (Kind::Link, OTHER, 0o777)] {
+            assert_eq!(judged(&ada, kind, owner, 5, mode), Ok(()));
+            assert!(judged(&user(0, &[0]).running(Use::Shared), kind, owner, 5, mode).is_err());
+            assert!(judged(&user(1000, &[1000]).running(Use::Itself), kind, owner, 5, mode).is_err());
+        }
+        assert!(judged(&ada, last, OTHER, 5, 0o777).is_err() && judged(&ada, Kind::Passage, 0, 5, 0o777).is_err());
     }
 
     #[test]

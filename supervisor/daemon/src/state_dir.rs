@@ -8,7 +8,10 @@ use crate::{
     records::Number,
 };
 use bulkhead_config::{Use, check_trust};
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{DirBuilder, File},
@@ -42,6 +45,8 @@ pub(crate) enum StateDirError {
 pub(crate) struct StateDir {
     path: PathBuf,
     lock: Flock<File>,
+    /// The directory itself, where its file system can lock one: a lock file can be removed.
+    _lock_of_itself: Option<Flock<File>>,
     identity: Identity,
     /// Of the records in it, the greatest number.
     newest_record: Number,
@@ -73,14 +78,21 @@ impl StateDir {
         let folder = opened.map_err(unusable)?;
         let in_folder = |name: &str, error: io::Error| unusable(io::Error::other(format!("{name}: {error}")));
         let file = folder.read_and_write("lock").map_err(|error| in_folder("lock", error))?;
-        let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(mut file, errno)| {
-            if errno == nix::errno::Errno::EWOULDBLOCK {
-                let holder = read_note(&mut file).map_or("unknown".into(), |note| note.pid.to_string());
-                StateDirError::InUse { path: path.to_owned(), holder }
-            } else {
-                unusable(errno.into())
-            }
+        let in_use = |file: &mut File| {
+            let holder = read_note(file).map_or("unknown".into(), |note| note.pid.to_string());
+            StateDirError::InUse { path: path.to_owned(), holder }
+        };
+        let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(mut file, errno)| match errno {
+            Errno::EWOULDBLOCK => in_use(&mut file),
+            errno => unusable(errno.into()),
         })?;
+        let itself = File::open(&absolute).map_err(unusable)?;
+        let lock_of_itself = match Flock::lock(itself, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Some(lock),
+            Err((_, Errno::EWOULDBLOCK)) => return Err(in_use(&mut lock)),
+            // Some network file systems lock files only.
+            Err(_) => None,
+        };
         let identity = Identity::of(&folder).map_err(|error| in_folder("identity", error))?;
         // What a copy says of processes and groups is said of those of the original.
         if !identity.is_new {
@@ -94,7 +106,13 @@ impl StateDir {
                 tracing::warn!("killed {killed} processes that a former host of {} left behind", path.display());
             }
         }
-        let mut dir = StateDir { path: path.to_owned(), lock, identity, newest_record: Number::default() };
+        let mut dir = StateDir {
+            path: path.to_owned(),
+            lock,
+            _lock_of_itself: lock_of_itself,
+            identity,
+            newest_record: Number::default(),
+        };
         for name in ["logs", "crashes", "quarantine", "layer1", "data"] {
             folder.sub(name).map_err(unusable)?;
         }

@@ -80,7 +80,12 @@ impl<'a> NewFile<'a> {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+        // One that was cut short, or a link that another user has put there: neither is written to.
+        match fs::remove_file(&partial) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
         Ok(NewFile { path, partial, writer: BufWriter::with_capacity(64 * 1024, file) })
     }
 
