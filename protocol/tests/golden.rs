@@ -146,7 +146,7 @@ fn between_client_and_host() -> Vec<(String, Message)> {
         ("to-host-ping", Message::Request(request(5, RequestType::Ping, "null"))),
         ("to-host-cancel", Message::Request(request(6, RequestType::Cancel, r#"{"id":1}"#))),
         ("from-host-success", success(4, r#"{"subscribers":2}"#)),
-        ("from-host-progress", progress(1, r#"{"following":true,"cursor":0,"lost":0}"#)),
+        ("from-host-progress", progress(1, r#"{"following":true,"cursor":0,"epoch":"5f0c9a1e","lost":0}"#)),
         (
             "from-host-error-id-null",
             error(

@@ -3,6 +3,7 @@
 
 mod damage;
 mod disks;
+mod epochs;
 mod events;
 mod gone;
 mod operating;

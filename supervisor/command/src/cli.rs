@@ -163,21 +163,24 @@ Examples:
 
 const EVENTS_HELP: &str = "\
 What modules and clients publish is stored, and so are changes of the data (Log.created); the daemon's own events \
-(module.ready) come as they happen only. --json has the cursor of each event.
+(module.ready) come as they happen only. --json has the cursor of each event, and the epoch: which history of the \
+data store it belongs to, as one that is restored from a backup gives cursors again.
 
 Examples:
   bulkhead events
   bulkhead events 'module.*' --json | jq .data
-  bulkhead events 'Log.*' --from-beginning --reconnect --json";
+  bulkhead events 'Log.*' --from-beginning --reconnect --json
+  bulkhead events --after 1234@5f0c9a1e";
 
 /// Options of `events`.
 #[derive(Args, Debug)]
 pub(crate) struct Events {
     /// An event's name, or the beginning of one and a star; without it, all events.
     pub(crate) pattern: Option<String>,
-    /// Begin behind this cursor, to miss nothing since the event that carried it.
-    #[arg(long, value_name = "CURSOR")]
-    pub(crate) after: Option<u64>,
+    /// Begin behind this cursor, to miss nothing since the event that carried it. With the epoch of that event,
+    /// what was stored since is told also if the data store was restored from a backup meanwhile.
+    #[arg(long, value_name = "CURSOR[@EPOCH]", value_parser = crate::follow::parse_place)]
+    pub(crate) after: Option<crate::follow::Place>,
     /// Begin with the oldest event that is kept.
     #[arg(long, conflicts_with = "after")]
     pub(crate) from_beginning: bool,

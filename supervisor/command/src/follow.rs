@@ -16,27 +16,47 @@ use std::time::Duration;
 /// How often it is looked whether the daemon is back.
 const RECONNECT_INTERVAL: Duration = Duration::from_millis(250);
 
+/// Behind which event somebody goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    cursor: u64,
+    /// Which history of the data store the cursor belongs to, where that is known.
+    epoch: Option<String>,
+}
+
+/// Reads `CURSOR` or `CURSOR@EPOCH`.
+pub(crate) fn parse_place(text: &str) -> Result<Place, String> {
+    let (cursor, epoch) = match text.split_once('@') {
+        Some((_, "")) => return Err("expected an epoch behind the @, or no @".into()),
+        Some((cursor, epoch)) => (cursor, Some(epoch.to_owned())),
+        None => (text, None),
+    };
+    let cursor = cursor.parse().map_err(|_| format!("expected a cursor, a number, found {cursor:?}"))?;
+    Ok(Place { cursor, epoch })
+}
+
 /// `bulkhead events`.
 pub(crate) fn events(socket: Option<PathBuf>, options: Events) -> Result<Exit, Halt> {
     let Events { pattern, after, from_beginning, reconnect, json } = options;
     if let Some(pattern) = &pattern {
         Pattern::new(pattern).map_err(|error| Halt::Usage(error.to_string()))?;
     }
-    let mut after = if from_beginning { Some(0) } else { after };
+    let mut after = if from_beginning { Some(Place { cursor: 0, epoch: None }) } else { after };
     let style = Style::of_stdout();
     let mut session = Session::open(socket.clone())?;
     loop {
-        let request = to_supervisor("events", &event_args(pattern.as_deref(), after));
+        let request = to_supervisor("events", &event_args(pattern.as_deref(), after.as_ref()));
         let ended = follow(&mut session, request, "events", |data, output| match data.read::<Event>() {
             // Not data, but whoever must not miss anything waits for this line before acting.
-            Ok(Event { following: true, cursor, lost, .. }) => {
+            Ok(Event { following: true, cursor, epoch, lost, .. }) => {
                 output.flush()?;
-                tell_begin(after, cursor, lost);
-                after.get_or_insert(cursor);
+                tell_begin(after.as_ref(), cursor, epoch.as_deref(), lost);
+                // A place of before stays, with its epoch, until an event is told: what is lost is told again.
+                after.get_or_insert(Place { cursor, epoch });
                 Ok(())
             }
-            Ok(event) => {
-                after = after.max(Some(event.cursor));
+            Ok(mut event) => {
+                after = Some(Place { cursor: event.cursor, epoch: event.epoch.take() });
                 if json {
                     output.json_line(&with_schema(data.as_str()))
                 } else {
@@ -55,24 +75,36 @@ pub(crate) fn events(socket: Option<PathBuf>, options: Events) -> Result<Exit, H
     }
 }
 
-fn event_args(pattern: Option<&str>, after: Option<u64>) -> Json {
+fn event_args(pattern: Option<&str>, after: Option<&Place>) -> Json {
     let mut args = serde_json::Map::new();
     args.extend(pattern.map(|pattern| ("pattern".to_owned(), pattern.into())));
-    args.extend(after.map(|after| ("after".to_owned(), after.into())));
+    if let Some(Place { cursor, epoch }) = after {
+        args.insert("after".to_owned(), (*cursor).into());
+        args.extend(epoch.as_deref().map(|epoch| ("epoch".to_owned(), epoch.into())));
+    }
     serde_json::Value::Object(args).into()
 }
 
 /// Says where it begins, and what is missing. It comes once more when a slow reader has lost something.
-fn tell_begin(after: Option<u64>, newest: u64, lost: u64) {
+fn tell_begin(after: Option<&Place>, newest: u64, epoch: Option<&str>, lost: u64) {
     match after {
-        Some(after) if after < newest => {
-            complain(&format_args!("following events behind cursor {after}; the newest is {newest}"));
+        Some(Place { cursor, .. }) if *cursor < newest => {
+            complain(&format_args!("following events behind cursor {cursor}; the newest is {newest}"));
         }
         Some(_) | None => complain(&format_args!("following events behind cursor {newest}")),
     }
     if lost > 0 {
         let events = if lost == 1 { "1 event is" } else { &format!("{} events are", count(lost)) };
-        complain(&format_args!("{events} lost: they are not kept any more"));
+        let is_of_another =
+            |place: &Place| place.cursor > newest || (place.epoch.is_some() && place.epoch.as_deref() != epoch);
+        match after.filter(|place| is_of_another(place)) {
+            Some(place) => complain(&format_args!(
+                "{events} lost: cursor {} is of another past of the data store, which was restored or made anew, \
+                 or they are not kept any more",
+                place.cursor
+            )),
+            None => complain(&format_args!("{events} lost: they are not kept any more")),
+        }
     }
 }
 
@@ -105,6 +137,9 @@ struct Event {
     following: bool,
     #[serde(default)]
     cursor: u64,
+    /// An older daemon has none.
+    #[serde(default)]
+    epoch: Option<String>,
     #[serde(default)]
     lost: u64,
     #[serde(default)]
@@ -204,6 +239,20 @@ mod tests {
         let warning = r#"{"time":"2026-11-22T10:00:00Z","stream":"stdout","level":"warn","line":"low"}"#;
         let text = log_text(&Json::parse(warning).unwrap(), Style::Coloured);
         assert_eq!(text, "\x1b[2m2026-11-22T10:00:00Z\x1b[0m \x1b[33mwarn  \x1b[0m low");
+    }
+
+    #[test]
+    fn a_place_is_a_cursor_with_or_without_its_epoch() {
+        let place = |cursor, epoch: Option<&str>| Ok(Place { cursor, epoch: epoch.map(str::to_owned) });
+        assert_eq!(parse_place("12"), place(12, None));
+        assert_eq!(parse_place("12@5f0c9a1e"), place(12, Some("5f0c9a1e")));
+        assert_eq!(parse_place("0@a@b"), place(0, Some("a@b")));
+        for (text, words) in
+            [("", "a cursor"), ("x", "found \"x\""), ("-1", "a cursor"), ("@a", "a cursor"), ("1@", "behind the @")]
+        {
+            let refused = parse_place(text).unwrap_err();
+            assert!(refused.contains(words), "{text:?}: {refused}");
+        }
     }
 
     #[test]

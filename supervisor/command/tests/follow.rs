@@ -74,6 +74,43 @@ fn events_go_on_behind_the_last_one_when_the_daemon_is_back() {
 }
 
 #[test]
+fn events_go_on_with_the_epoch_of_the_last_one_and_tell_of_another_past() {
+    // The second daemon has the data of a backup: cursors are given again, in another epoch.
+    let next = AtomicU64::new(0);
+    let host = Host::start(move |client| {
+        let request = client.request().unwrap();
+        match next.fetch_add(1, Ordering::Relaxed) {
+            0 => {
+                client.progress(&request, r#"{"following":true,"cursor":5,"epoch":"aa","lost":0}"#);
+                client.progress(&request, r#"{"cursor":6,"epoch":"aa","time":"T","event":"a.b","data":1}"#);
+            }
+            1 => client.progress(&request, r#"{"following":true,"cursor":5,"epoch":"bb","lost":3}"#),
+            2 => {
+                client.progress(&request, r#"{"following":true,"cursor":5,"epoch":"bb","lost":3}"#);
+                client.progress(&request, r#"{"cursor":4,"epoch":"bb","time":"T","event":"a.b","data":2}"#);
+            }
+            _ => {
+                client.progress(&request, r#"{"following":true,"cursor":5,"epoch":"cc","lost":0}"#);
+                client.success(&request, "null");
+            }
+        }
+    });
+    let done = host.run(&["events", "--reconnect", "--after", "5@aa"]);
+    done.expect(0, "T a.b 1\nT a.b 2\n").says("3 events are lost: cursor 6 is of another past of the data store");
+    assert!(!done.err.contains("cursor 4 is of another past"), "{}", done.err);
+    let asked: Vec<String> = host.seen().iter().map(|request| request.payload.as_str().to_owned()).collect();
+    let expected = [
+        r#"{"after":5,"epoch":"aa"}"#,
+        r#"{"after":6,"epoch":"aa"}"#,
+        // Nothing was told of the new epoch: the place of before is the one to go on from.
+        r#"{"after":6,"epoch":"aa"}"#,
+        r#"{"after":4,"epoch":"bb"}"#,
+    ];
+    assert_eq!(asked, expected.map(|args| format!(r#"{{"name":"events","args":{args}}}"#)));
+    host.run(&["events", "--after", "5@"]).expect(2, "").says("behind the @");
+}
+
+#[test]
 fn logs_end_with_their_answer() {
     let host = Host::answering(|client, request| {
         client.progress(request, r#"{"time":"T","stream":"stdout","level":"warn","line":"low\u001b[2J"}"#);

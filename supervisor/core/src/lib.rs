@@ -62,7 +62,8 @@ pub use fairness::{PORTION_NANOS_MAX, TimeAccount};
 pub use id_map::{IdHasher, IdMap};
 pub use lacks::{GuardianRestarts, Need};
 pub use layer1::{
-    Cursor, Entities, KeyState, KeyUse, NewEvent, Read, StoreOp, StoreOutcome, StoredEvent, StreamView, UnitId,
+    Begin, Cursor, Entities, Epoch, Epochs, KeyState, KeyUse, NewEvent, Read, StoreOp, StoreOutcome, StoredEvent,
+    StreamView, UnitId,
 };
 pub use module::ModuleId;
 pub use pending::RequestId;

@@ -28,6 +28,9 @@ pub(crate) const ANSWER_FRAME_BYTES: usize = 1024;
 const LINES_DEFAULT: usize = 100;
 const STATUS_LINES: usize = 10;
 
+/// Longest epoch that is looked at, in bytes.
+const EPOCH_BYTES_MAX: usize = 64;
+
 /// Events and logs that one caller may follow at the same time.
 const FOLLOWED_MAX: usize = 64;
 
@@ -85,6 +88,8 @@ struct EventsArgs {
     pattern: Option<String>,
     #[serde(default)]
     after: Option<u64>,
+    #[serde(default)]
+    epoch: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -312,7 +317,18 @@ impl Host {
     fn follow_events(&mut self, who: Recipient, args: EventsArgs) -> Result<Option<Json>, Failure> {
         self.check_follower(who)?;
         let pattern = Pattern::new(args.pattern.as_deref().unwrap_or("*")).map_err(|error| bad(error.to_string()))?;
-        self.follow(who, pattern, args.after);
+        match &args.epoch {
+            Some(epoch) if epoch.is_empty() || epoch.len() > EPOCH_BYTES_MAX => {
+                let found = epoch.len();
+                return Err(bad(format!("expected an epoch of 1 to {EPOCH_BYTES_MAX} bytes, found {found}")));
+            }
+            Some(_) if args.after.is_none() => {
+                let reason = "epoch says to which history the cursor in after belongs, and there is no after";
+                return Err(bad(reason.to_owned()));
+            }
+            Some(_) | None => {}
+        }
+        self.follow(who, pattern, args.after, args.epoch.as_deref());
         Ok(None)
     }
 

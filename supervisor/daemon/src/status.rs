@@ -43,6 +43,7 @@ pub(crate) struct StoreStatus {
     pub(crate) bytes: u64,
     pub(crate) log_bytes: u64,
     pub(crate) cursor: u64,
+    pub(crate) epoch: String,
     pub(crate) broken: Option<String>,
     pub(crate) readable: bool,
     pub(crate) restart_needed: Option<String>,

@@ -73,6 +73,9 @@
 //! two cursors is what has gone: a reading tells how many it passes by ([`outcome::EventPage::lost`]), and its
 //! caller has them kept in the subscription's account ([`job::Also::Missed`]). A new subscription begins behind the newest event.
 //!
+//! Which history a cursor belongs to is an [`Epoch`]. An opening that does not go on with what the last one has
+//! left, as of a backup or a copy, begins another one ([`Layer1::epochs`]).
+//!
 //! What waits for a subscription is counted by the names of the events, among a bounded number of them.
 //!
 //! An event that is set aside keeps a copy of its own until it is removed, or until more are set aside than
@@ -92,18 +95,22 @@
 //! | `set_aside` | an event that a module kept failing on | `id`, `module`, `cursor`, `time`, `event`, `source`, `data`, `attempts`, `error`, `set_aside_at` |
 //! | `usage` | what of an owner is stored | `owner`, `bytes`, `entities`, `event_bytes`, `events`, `key_bytes`, `keys` |
 //! | `clock` | the store's own time, in one row | `age` (how much time it has seen pass, in microseconds), `ids_upto` (the time of the ids that it gave out, in milliseconds since 1970) |
+//! | `epochs` | a history of the stream | `number`, `epoch` (its name), `since` (the newest event when it began) |
+//! | `opening` | the one row says by which opening it was written | `one`, `mark`, `previous` |
 //! | `indexes` | a declared index | `number` (its name is `index_NUMBER`), `entity`, `path` |
 //! | `searches` | a declared search | `number` (its table is `search_NUMBER`, FTS5), `entity`, `paths` |
 //!
 //! The indexes are made with a function of this program, `layer1_value`. Another program reads the tables
 //! all the same, but cannot use these indexes, and so cannot write entities of an indexed type.
 //!
-//! Beside the database lie `-wal` and `-shm` while it is open or was not closed, and `.lock`, which one host
-//! at a time holds. A backup is one file and takes the database's place as it is.
+//! Beside the database lie `-wal` and `-shm` while it is open or was not closed, `.lock`, which one host
+//! at a time holds, and `.opened`, which belongs to no copy of it. A backup is one file and takes the database's
+//! place as it is.
 
 #![forbid(unsafe_code)]
 
 mod clock;
+mod continuation;
 mod declarations;
 mod failure;
 mod functions;
@@ -136,5 +143,5 @@ pub use outcome::Outcome;
 pub use schema::SCHEMA_VERSION;
 pub use settings::{Index, Searched, Settings};
 pub use store::{Layer1, Overloaded};
-pub use tables::keys::other_payload;
+pub use tables::{epochs::Epoch, keys::other_payload};
 pub use tools::{Progress, ToolError, Tools, Watcher, import::ImportLines};

@@ -80,6 +80,9 @@ pub const SET_ASIDE_ERROR_BYTES_MAX: usize = 16 * 1024;
 /// A database of at most this many bytes is checked whole when it is opened: 32 MiB.
 pub const CHECKED_AT_OPEN_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
+/// Histories of the stream of events that are remembered; cursors of older ones are not known any more.
+pub const EPOCHS_MAX: usize = 1000;
+
 /// Page cache of the connection that writes, in KiB.
 pub const WRITER_CACHE_KIB: i64 = 32 * 1024;
 

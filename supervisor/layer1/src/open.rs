@@ -7,6 +7,7 @@
 //! when somebody asks ([`crate::Tools::check`]).
 
 use crate::{
+    continuation::refuse_foreign_log,
     functions,
     limits::{CHECKED_AT_OPEN_BYTES_MAX, LOG_BYTES_KEPT, READER_CACHE_KIB, WRITER_CACHE_KIB},
     own_files,
@@ -88,6 +89,16 @@ pub enum OpenError {
         path: PathBuf,
         /// What is wrong with it, and what to do.
         found: String,
+    },
+    /// The log beside the database is that of another one.
+    #[error(
+        "{log} is the log of another database than {path}, which was put in the place of one that was not closed; to go on with {path}, move the log and {path}-shm away; to go on with what was there before, put its database back"
+    )]
+    ForeignLog {
+        /// The database.
+        path: PathBuf,
+        /// Its log.
+        log: PathBuf,
     },
     /// The file is damaged.
     #[error(
@@ -208,6 +219,7 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let fail = |error| OpenError::of_sqlite(path, error);
     must_be_file(path)?;
+    refuse_foreign_log(path)?;
     let has_log = std::fs::metadata(beside(path, "-wal")).is_ok_and(|metadata| metadata.len() > 0);
     let mut connection =
         connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE).map_err(fail)?;

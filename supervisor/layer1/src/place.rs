@@ -9,7 +9,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// Which file a name leads to. A number is used again once its file has gone, so the time of birth belongs to it,
@@ -24,6 +24,14 @@ pub(crate) struct FileId {
 impl FileId {
     pub(crate) fn of(metadata: &Metadata) -> FileId {
         FileId { device: metadata.dev(), inode: metadata.ino(), born: metadata.created().ok() }
+    }
+
+    /// As it can be kept: without the number of the device where that is not needed, as some change at each boot.
+    pub(crate) fn text(&self) -> String {
+        match self.born.and_then(|born| born.duration_since(UNIX_EPOCH).ok()) {
+            Some(born) => format!("{} born {}", self.inode, born.as_nanos()),
+            None => format!("{} on {}", self.inode, self.device),
+        }
     }
 }
 

@@ -129,6 +129,20 @@ pub(crate) const MIGRATIONS: &[&str] = &[
         FROM keys WHERE true GROUP BY caller
         ON CONFLICT (owner) DO UPDATE SET key_bytes = excluded.key_bytes, keys = excluded.keys;
     ",
+    // 3 to 4: which history a cursor belongs to.
+    "
+    CREATE TABLE epochs (
+        number INTEGER PRIMARY KEY,
+        epoch TEXT NOT NULL UNIQUE,
+        since INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE opening (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        mark TEXT NOT NULL,
+        previous TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO opening VALUES (1, '', '');
+    ",
 ];
 
 /// Brings the file to [`SCHEMA_VERSION`], or leaves it as it was.

@@ -1,13 +1,14 @@
 //! The store as its host sees it: opened, given jobs, asked for outcomes, closed.
 
 use crate::{
+    continuation::{self, Opened},
     declarations::Declarations,
     job::{Job, Sender, Ticket},
     open::{Lock, OpenError, lock, open_reader, open_writer},
     outcome::Outcome,
     place::Place,
     settings::Settings,
-    tables::clock,
+    tables::{clock, epochs::Epoch},
     threads::{Shared, queue::Task, reader::Reader, writer::Writer},
     tools::Tools,
 };
@@ -20,6 +21,7 @@ use std::{
 
 /// An open store. Dropping it closes it.
 pub struct Layer1 {
+    epochs: Vec<Epoch>,
     shared: Arc<Shared>,
     readers: Mutex<Vec<JoinHandle<()>>>,
     writer: Mutex<Option<JoinHandle<rusqlite::Result<Connection>>>>,
@@ -43,6 +45,7 @@ impl Layer1 {
         let path = settings.path.clone();
         let lock = lock(&path)?;
         let mut connection = open_writer(&path)?;
+        let Opened { epochs, trace } = continuation::establish(&mut connection, &path)?;
         let declarations = Declarations::establish(&mut connection, &settings)?;
         let count = settings.readers.max(1);
         let fail = |error| OpenError::of_sqlite(&path, error);
@@ -62,9 +65,15 @@ impl Layer1 {
             let name = format!("layer1-read-{index}");
             readers.push(Builder::new().name(name).spawn(move || reader.work()).map_err(start)?);
         }
-        let writer = Writer::new(Arc::clone(&shared), connection, clock, place).map_err(fail)?;
+        let writer = Writer::new(Arc::clone(&shared), connection, clock, place, trace).map_err(fail)?;
         let writer = Builder::new().name("layer1-write".into()).spawn(move || writer.work()).map_err(start)?;
-        Ok(Layer1 { shared, readers: Mutex::new(readers), writer: Mutex::new(Some(writer)), _lock: lock })
+        Ok(Layer1 { epochs, shared, readers: Mutex::new(readers), writer: Mutex::new(Some(writer)), _lock: lock })
+    }
+
+    /// The histories that cursors of events may belong to, oldest first. The last one is in force; each before it
+    /// holds up to where the next one began. There is always one.
+    pub fn epochs(&self) -> &[Epoch] {
+        &self.epochs
     }
 
     /// Gives the store a job. Its outcome comes under `ticket`, which no other open job has. Never waits.

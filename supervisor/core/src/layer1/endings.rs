@@ -27,7 +27,7 @@ impl Core {
             (Kind::Mutation { .. }, StoreOutcome::Mutated { data, .. }) => Status::Success(data),
             (Kind::Mutation { .. }, StoreOutcome::Key(KeyState::Stored(data))) => Status::Success(data),
             (Kind::Event { subscribers }, StoreOutcome::Emitted { .. }) => {
-                Status::Success(published(subscribers, cursor))
+                Status::Success(published(subscribers, cursor, &self.layer1.epoch_beside))
             }
             (Kind::Query | Kind::Mutation { .. } | Kind::Event { .. }, other) => other.into_failure().into(),
         };

@@ -6,6 +6,7 @@
 //! that it speaks of.
 
 mod endings;
+mod epochs;
 mod hand;
 mod keys;
 mod operations;
@@ -18,6 +19,7 @@ mod streams;
 mod turn;
 mod unit;
 
+pub use epochs::{Begin, Epoch, Epochs};
 pub(crate) use keys::{Running, ScopedKey};
 pub use operations::Read;
 pub(crate) use operations::{ADDRESS, Operation};
@@ -47,4 +49,6 @@ pub(crate) struct Layer1 {
     /// How far each subscribing module has got.
     pub(crate) streams: Table<ModuleId, Stream>,
     pub(crate) last_unit: u64,
+    /// Which history cursors belong to, as it stands behind one in a message; nothing where that is not known.
+    pub(crate) epoch_beside: String,
 }

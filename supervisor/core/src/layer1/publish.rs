@@ -50,7 +50,7 @@ impl Core {
         if let Some(of) = of {
             self.publish_in_unit(of, new)?;
             if let Some(to) = to {
-                let status = Status::Success(published(subscribers, None));
+                let status = Status::Success(published(subscribers, None, ""));
                 self.act(Action::Reply { to, status });
             }
             return Ok(());
@@ -80,10 +80,10 @@ impl Core {
 }
 
 /// The data of the answer to an event.
-pub(super) fn published(subscribers: usize, cursor: Option<Cursor>) -> Json {
+pub(super) fn published(subscribers: usize, cursor: Option<Cursor>, epoch: &str) -> Json {
     let text = match cursor {
         None => format!(r#"{{"subscribers":{subscribers}}}"#),
-        Some(cursor) => format!(r#"{{"subscribers":{subscribers},"cursor":{cursor}}}"#),
+        Some(cursor) => format!(r#"{{"subscribers":{subscribers},"cursor":{cursor}{epoch}}}"#),
     };
     Json::parse(&text).expect("it is JSON")
 }

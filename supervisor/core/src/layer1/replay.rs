@@ -25,6 +25,11 @@ impl Core {
             let reason = format!("{name} is not ready; its status says why, and start starts it");
             return Err(refused(ErrorCode::ModuleUnavailable, reason));
         }
-        self.enqueue(now, id, Some(to), Request::new(None, RequestType::Event, streams::payload(event)))
+        self.enqueue(
+            now,
+            id,
+            Some(to),
+            Request::new(None, RequestType::Event, streams::payload(event, &self.layer1.epoch_beside)),
+        )
     }
 }

@@ -143,7 +143,7 @@ impl Core {
 
     /// Puts an event into its module's queue. There is one at a time, so the queue's bounds need not count it.
     fn give(&mut self, now: Time, id: ModuleId, event: &StoredEvent) -> RequestId {
-        let message = Request::new(None, RequestType::Event, payload(event));
+        let message = Request::new(None, RequestType::Event, payload(event, &self.layer1.epoch_beside));
         let request = self.new_request_id();
         let pending = Pending {
             event: Some(event.cursor),
@@ -394,10 +394,10 @@ impl Core {
     }
 }
 
-/// An event as a module gets it. The cursor tells one that comes twice.
-pub(crate) fn payload(event: &StoredEvent) -> Json {
+/// An event as a module gets it. The cursor tells one that comes twice; the member `epoch` stands beside it.
+pub(crate) fn payload(event: &StoredEvent, epoch: &str) -> Json {
     // A name has no control characters, so these two are all that JSON wants escaped.
     let name = event.event.replace('\\', "\\\\").replace('"', "\\\"");
-    let text = format!(r#"{{"event":"{name}","data":{},"cursor":{}}}"#, event.data.as_str(), event.cursor);
+    let text = format!(r#"{{"event":"{name}","data":{},"cursor":{}{epoch}}}"#, event.data.as_str(), event.cursor);
     Json::parse(&text).expect("a checked name and JSON make JSON")
 }

@@ -7,7 +7,7 @@ use crate::{
     clients::{Counted, FOLLOWERS_PART},
     followers::FOLLOWER_BYTES,
 };
-use bulkhead_core::{Cursor, StoredEvent};
+use bulkhead_core::{Begin, Cursor, StoredEvent};
 use bulkhead_layer1::{Job, outcome::EventPage};
 use bulkhead_protocol::{HeldBytes, Pattern, layer1::time};
 
@@ -48,6 +48,8 @@ pub(crate) struct Following {
     early: Option<Vec<Announced>>,
     /// The host's own events that it was not told, since it did not read.
     unheard: u64,
+    /// Events of another past, up to the cursor that it named, of which it is told when it begins.
+    lost: u64,
 }
 
 /// How a follower gets its next event.
@@ -75,48 +77,60 @@ impl Announced {
         2 * size_of::<Announced>() + self.data.held_bytes()
     }
 
-    fn json(&self, position: Cursor) -> Json {
-        event_json(position, self.time, self.name, self.data.as_str(), r#","live":true"#)
+    fn json(&self, position: Cursor, epoch: &str) -> Json {
+        event_json(position, epoch, self.time, self.name, self.data.as_str(), r#","live":true"#)
     }
 }
 
+/// How a follower is told where it begins, and what it misses.
+fn begin_json(newest: Cursor, epoch: &str, lost: u64) -> Json {
+    Json::of(&serde_json::json!({ "following": true, "cursor": newest.0, "epoch": epoch, "lost": lost }))
+}
+
 /// An event as a follower is told it.
-fn event_json(cursor: Cursor, micros: i64, name: &str, data: &str, more: &str) -> Json {
+fn event_json(cursor: Cursor, epoch: &str, micros: i64, name: &str, data: &str, more: &str) -> Json {
     let (time, name) = (time::format(micros), Json::of(name));
-    let text = format!(r#"{{"cursor":{cursor},"time":"{time}","event":{},"data":{data}{more}}}"#, name.as_str());
+    let text = format!(
+        r#"{{"cursor":{cursor},"epoch":"{epoch}","time":"{time}","event":{},"data":{data}{more}}}"#,
+        name.as_str()
+    );
     Json::parse(&text).expect("it is made of JSON")
 }
 
 /// A stored event, without its data where that does not fit into a frame, which may be shorter than it
 /// was when the event came.
-fn stored_json(event: &StoredEvent, frame_bytes_max: usize) -> Json {
+fn stored_json(event: &StoredEvent, epoch: &str, frame_bytes_max: usize) -> Json {
     // A module's name is text that needs no escape.
     let source = match event.source.as_str() {
         "" => String::new(),
         module => format!(r#","source":"{module}""#),
     };
     let data = event.data.as_str();
-    let json = event_json(event.cursor, event.time, &event.event, data, &source);
+    let json = event_json(event.cursor, epoch, event.time, &event.event, data, &source);
     // What a response has around it has room in the bytes by which the host may lengthen a message.
     if json.as_str().len() <= frame_bytes_max {
         return json;
     }
-    event_json(event.cursor, event.time, &event.event, "null", &format!(r#"{source},"omitted":{}"#, data.len()))
+    event_json(event.cursor, epoch, event.time, &event.event, "null", &format!(r#"{source},"omitted":{}"#, data.len()))
 }
 
 impl Host {
-    /// Begins to tell somebody of events: those behind the cursor first, then as they happen.
-    pub(crate) fn follow(&mut self, who: Recipient, pattern: Pattern, after: Option<u64>) {
+    /// Begins to tell somebody of events: those behind the cursor, of this epoch if it names one, first, then as
+    /// they happen.
+    pub(crate) fn follow(&mut self, who: Recipient, pattern: Pattern, after: Option<u64>, epoch: Option<&str>) {
         let newest = self.store.newest();
-        let position = after.map_or(newest, Cursor).min(newest);
+        let Begin { position, lost } = match after {
+            Some(after) => self.store.epochs().begin(Cursor(after), epoch, newest),
+            None => Begin { position: newest, lost: 0 },
+        };
         let (standing, early) = match position == newest {
             true => (Standing::Live, None),
             false => (Standing::Behind, Some(Vec::new())),
         };
         if early.is_none() {
-            self.tell_begin(who, newest, 0);
+            self.tell_begin(who, newest, lost);
         }
-        let following = Following { pattern, position, standing, early, unheard: 0 };
+        let following = Following { pattern, position, standing, early, unheard: 0, lost };
         let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
         let id = self.followers.add(Follower { recipient: who, what: Followed::Events(following), held });
         self.followers.set_waiting(id, standing == Standing::Behind);
@@ -136,8 +150,8 @@ impl Host {
     }
 
     fn tell_begin(&mut self, who: Recipient, cursor: Cursor, lost: u64) {
-        let begin = serde_json::json!({ "following": true, "cursor": cursor.0, "lost": lost });
-        self.reply(who, Status::Progress(Json::of(&begin)));
+        let begin = begin_json(cursor, self.store.epochs().current(), lost);
+        self.reply(who, Status::Progress(begin));
     }
 
     /// An event was stored.
@@ -166,7 +180,7 @@ impl Host {
             }
         }
         if !told.is_empty() {
-            let json = stored_json(event, self.config.frame_bytes_max);
+            let json = stored_json(event, self.store.epochs().current(), self.config.frame_bytes_max);
             told.into_iter().for_each(|who| self.reply(who, Status::Progress(json.clone())));
         }
         self.pump_followers();
@@ -196,7 +210,7 @@ impl Host {
                 }
                 Some(_) => following.unheard += 1,
                 None if !takes || following.unheard > 0 => following.unheard += 1,
-                None => told.push((*recipient, announced.json(following.position))),
+                None => told.push((*recipient, announced.json(following.position, self.store.epochs().current()))),
             }
             if following.unheard > 0 {
                 self.followers.set_waiting(id, true);
@@ -370,6 +384,7 @@ impl Host {
     /// What a follower is told of what was read for it.
     fn turn_page(&mut self, id: FollowerId, page: EventPage) -> Vec<Json> {
         let (newest, most) = (self.store.newest(), self.config.frame_bytes_max);
+        let epoch = self.store.epochs().current().as_ref();
         self.followers.set_waiting(id, true);
         let Some(Follower { what: Followed::Events(following), held, .. }) = self.followers.get_mut(id) else {
             return Vec::new();
@@ -377,12 +392,12 @@ impl Host {
         let early = following.early.take();
         held.shrink_to(FOLLOWER_BYTES);
         let mut told = Vec::new();
-        if early.is_some() || page.lost > 0 {
-            let begin = serde_json::json!({ "following": true, "cursor": newest.0, "lost": page.lost });
-            told.push(Json::of(&begin));
+        let lost = page.lost.saturating_add(std::mem::take(&mut following.lost));
+        if early.is_some() || lost > 0 {
+            told.push(begin_json(newest, epoch, lost));
         }
-        told.extend(early.into_iter().flatten().map(|announced| announced.json(following.position)));
-        told.extend(page.events.into_iter().map(|event| stored_json(&crate::layer1::stored_event(event), most)));
+        told.extend(early.into_iter().flatten().map(|announced| announced.json(following.position, epoch)));
+        told.extend(page.events.into_iter().map(|event| stored_json(&crate::layer1::stored_event(event), epoch, most)));
         following.position = Cursor(page.cursor).max(following.position);
         following.standing = Standing::Behind;
         told
@@ -404,7 +419,8 @@ mod tests {
     /// One of a client of its own.
     fn follower(sum: &Rc<Cell<usize>>, id: u64, early: Option<Vec<Announced>>) -> Follower {
         let pattern = Pattern::new(&format!("{}*", "x".repeat(200))).unwrap();
-        let following = Following { pattern, position: Cursor(0), standing: Standing::Behind, early, unheard: 0 };
+        let following =
+            Following { pattern, position: Cursor(0), standing: Standing::Behind, early, unheard: 0, lost: 0 };
         let recipient = Recipient { caller: Caller::Client(ClientId(id)), id };
         Follower { recipient, what: Followed::Events(following), held: Counted::new(sum, FOLLOWER_BYTES) }
     }

@@ -226,8 +226,10 @@ impl Host {
         let crashes =
             Crashes::new(parts.state_dir.crashes(), parts.state_dir.quarantine(), parts.state_dir.newest_record());
         let clock = Clock::new();
+        let mut core = Core::new(core_settings(&parts.config), parts.seed);
+        core.set_epoch(parts.store.epochs().current());
         let mut host = Host {
-            core: Core::new(core_settings(&parts.config), parts.seed),
+            core,
             config: parts.config,
             configs: HashMap::new(),
             next_generation: 1,

@@ -8,7 +8,7 @@ pub(crate) use translate::{Whose, stored_event};
 
 use crate::{files, status::StoreStatus};
 use bulkhead_config::{Declared, HostConfig, ModuleConfig};
-use bulkhead_core::{Caller, Cursor, RequestId, StoreOp, StoreOutcome};
+use bulkhead_core::{Caller, Cursor, Epoch, Epochs, RequestId, StoreOp, StoreOutcome};
 use bulkhead_layer1::{
     Index, Job, Layer1, OpenError, Outcome, Overloaded, Searched, Sender, Settings, Ticket, limits::JOBS_MAX,
 };
@@ -68,6 +68,8 @@ pub(crate) struct Store {
     quotas: HashMap<ModuleName, Option<u64>>,
     /// The newest event of all that is known here.
     newest: Cursor,
+    /// Which histories its cursors may belong to.
+    epochs: Epochs,
     last_errand: u64,
     /// How many set-aside events had been dropped when that was told last.
     dropped_told: u64,
@@ -112,8 +114,11 @@ impl Store {
         let bell = Arc::<Bell>::default();
         let ringing = bell.clone();
         let layer1 = Layer1::open(settings, move || ringing.ring())?;
+        let epoch = |epoch: &bulkhead_layer1::Epoch| Epoch { name: (*epoch.name).into(), since: Cursor(epoch.since) };
+        let epochs = Epochs::new(layer1.epochs().iter().map(epoch).collect());
         let mut store = Store {
             layer1,
+            epochs,
             bell,
             has_outcomes: false,
             quotas: HashMap::new(),
@@ -175,6 +180,11 @@ impl Store {
         self.newest
     }
 
+    /// Which histories its cursors may belong to.
+    pub(crate) fn epochs(&self) -> &Epochs {
+        &self.epochs
+    }
+
     /// Does what the core asks for whoever asked it. What comes of it at once, since the store does not take it, is
     /// given back.
     pub(crate) fn order(&mut self, request: RequestId, op: StoreOp, asker: Option<Caller>) -> Option<StoreOutcome> {
@@ -209,6 +219,7 @@ impl Store {
             bytes: self.bytes.0,
             log_bytes: self.bytes.1,
             cursor: self.newest.0,
+            epoch: self.epochs.current().to_string(),
             broken: self.layer1.broken(),
             readable: self.layer1.is_readable(),
             restart_needed,

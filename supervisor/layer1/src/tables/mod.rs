@@ -3,6 +3,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod entities;
+pub(crate) mod epochs;
 pub(crate) mod event_quota;
 pub(crate) mod events;
 pub(crate) mod keys;

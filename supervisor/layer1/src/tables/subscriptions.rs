@@ -52,6 +52,12 @@ pub(crate) fn missed(connection: &Connection, module: &str, events: u64) -> rusq
         .map(|_| ())
 }
 
+/// No module is further than the newest event: what it had seen behind that is no more, and counts as missed.
+pub(crate) fn bring_back(connection: &Connection, newest: u64) -> rusqlite::Result<()> {
+    let sql = "UPDATE subscriptions SET missed = missed + cursor - ?1, cursor = ?1 WHERE cursor > ?1";
+    connection.execute(sql, [newest]).map(|_| ())
+}
+
 /// Ends the module's subscription, and says how far it was.
 pub(crate) fn remove(connection: &Connection, module: &str) -> rusqlite::Result<Option<Subscription>> {
     connection

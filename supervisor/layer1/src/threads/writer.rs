@@ -7,6 +7,7 @@ use super::{
     queue::{Group, Joined, Queue, Write},
 };
 use crate::{
+    continuation::Trace,
     held::Held,
     outcome::Outcome,
     place::Place,
@@ -15,6 +16,7 @@ use crate::{
         clock::{self, Written},
         entities::Rows,
         event_quota::Oldest,
+        events,
         usage::UsageCache,
     },
     unit::Unit,
@@ -45,6 +47,7 @@ pub(crate) struct Writer {
     /// Whether more may be set aside than is to be kept: something was since the last look.
     pub(super) has_set_aside: Cell<bool>,
     pub(super) place: RefCell<Place>,
+    trace: Trace,
     /// When the files are looked at before a commit.
     pub(super) look_next: Cell<Instant>,
     pub(super) has_log_to_save: Cell<bool>,
@@ -57,6 +60,7 @@ impl Writer {
         connection: Connection,
         clock: Written,
         place: Place,
+        trace: Trace,
     ) -> rusqlite::Result<Writer> {
         let rows = Rows::behind_all(&connection)?;
         Ok(Writer {
@@ -72,6 +76,7 @@ impl Writer {
             clock_written: Cell::new(clock),
             has_set_aside: Cell::new(true),
             place: RefCell::new(place),
+            trace,
             look_next: Cell::new(Instant::now()),
             has_log_to_save: Cell::new(false),
             pace: Pace::default(),
@@ -96,6 +101,7 @@ impl Writer {
             }
             if is_time {
                 self.clear();
+                self.note_newest();
             }
         }
         self.look_between();
@@ -103,6 +109,7 @@ impl Writer {
             return Ok(self.connection);
         }
         self.write_clock();
+        self.note_newest();
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(self.connection)
     }
@@ -123,6 +130,15 @@ impl Writer {
         let written = Written { age: self.shared.time.now().age, ids_upto: self.shared.ids.upto() };
         if written != self.clock_written.get() && clock::write(&self.connection, written).is_err() {
             self.undo();
+        }
+    }
+
+    /// Leaves word for the next opening how far the stream has got.
+    fn note_newest(&mut self) {
+        if self.shared.broken().is_none()
+            && let Ok((_, newest)) = events::ends(&self.connection)
+        {
+            self.trace.note(newest);
         }
     }
 

@@ -2,7 +2,7 @@
 //! like the original, and takes its place by being put there.
 
 use super::{ToolError, Tools, Watcher, tell};
-use crate::open::open_reader;
+use crate::{open::open_reader, tables::epochs};
 use rusqlite::{
     Connection, OpenFlags,
     backup::{Backup, StepResult},
@@ -74,6 +74,8 @@ fn copy(from: &Path, to: &Path, watcher: Watcher<'_>) -> Result<Option<String>, 
     }
     // Opening the copy may leave a log beside it; it is to be one file.
     target.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))?;
+    // It was written by no opening, wherever it is put.
+    epochs::note_opening(&target, "", "")?;
     let found: String = target.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     target.close().map_err(|(_, error)| error)?;
     Ok((found != "ok").then_some(found))
