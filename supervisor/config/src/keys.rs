@@ -167,6 +167,7 @@ pub(crate) const HOST_KEYS: &[Key<HostConfig>] = &[
         Slot::OptionalSize(&mut h.layer1.clients_keys_quota, KIB as u64..=1024 * GIB as u64)
     }),
     key("layer1.set_aside_max", Replaces, |h| Slot::Count(&mut h.layer1.set_aside_max, 1..=1_000_000)),
+    key("layer1.set_aside_bytes_max", Replaces, |h| Slot::Size(&mut h.layer1.set_aside_bytes_max, MIB..=1024 * GIB)),
     key("layer1.readers", Replaces, |h| Slot::Count(&mut h.layer1.readers, 1..=16)),
     key("layer1.query_time_max", Replaces, |h| Slot::Time(&mut h.layer1.query_time_max, ms(10, HOUR))),
     key("layer1.queue_bytes_max", Replaces, |h| Slot::Size(&mut h.layer1.queue_bytes_max, 16 * MIB..=64 * GIB)),

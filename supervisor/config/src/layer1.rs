@@ -37,6 +37,8 @@ pub struct Layer1 {
     pub clients_keys_quota: Option<u64>,
     /// How many events are kept that modules failed on and that were set aside (10,000).
     pub set_aside_max: usize,
+    /// How many bytes these take (256 MiB).
+    pub set_aside_bytes_max: usize,
     /// Threads that answer queries; one of several is kept free of long ones (3).
     pub readers: usize,
     /// The longest that a query may take (30 s).
@@ -58,6 +60,7 @@ impl Default for Layer1 {
             clients_events_quota: Some(256 * 1024 * 1024),
             clients_keys_quota: Some(256 * 1024 * 1024),
             set_aside_max: 10_000,
+            set_aside_bytes_max: 256 * 1024 * 1024,
             readers: 3,
             query_time_max: Duration::from_secs(30),
             queue_bytes_max: 128 * 1024 * 1024,

@@ -22,6 +22,9 @@ const NUMBER_MAX: u64 = 500_000_000_000;
 pub(crate) const FILES_MAX: usize = 100;
 pub(crate) const FILES_BETWEEN_COUNTS: u64 = 16;
 
+/// Bytes that they take; the newest is kept whatever it takes.
+const FILES_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// The number of the record that was named last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Number(u64);
@@ -70,8 +73,8 @@ impl Name<'_> {
     }
 }
 
-/// Removes the oldest records of each module in a folder that has more than [`FILES_MAX`]. `newest` is the
-/// number that was given last: a greater one was given by no host, and counts as older than all that were.
+/// Removes the oldest records of each module in a folder that has more than [`FILES_MAX`], or of which the newer
+/// ones take [`FILES_BYTES_MAX`] already. `newest` is the number that was given last: a greater one was given by no host, and counts as older than all that were.
 ///
 /// # Errors
 /// The first failure; what can be removed is removed all the same.
@@ -88,7 +91,12 @@ pub(crate) fn thin_out(folder: &Path, newest: Number) -> io::Result<()> {
     for mut files in of_module.into_values() {
         // Those without a number, and of equal ones, by name, which is by time.
         files.sort_unstable_by_key(|file| Reverse(file.clone()));
-        for (_, name) in files.iter().skip(FILES_MAX) {
+        let mut bytes = 0;
+        for (index, (_, name)) in files.iter().enumerate() {
+            bytes += fs::symlink_metadata(folder.join(name)).map_or(0, |metadata| metadata.len());
+            if index < FILES_MAX && (bytes <= FILES_BYTES_MAX || index == 0) {
+                continue;
+            }
             match fs::remove_file(folder.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => result = result.and(Err(error)),
                 Ok(()) | Err(_) => {}
@@ -159,6 +167,23 @@ mod tests {
         let mut next = Number(folder.greatest());
         next.advance();
         assert_eq!(next.file_name("a", "2026-11-30T01:02:03.004Z"), "a-20261130T010203.004Z-000000000043.json");
+    }
+
+    #[test]
+    fn records_that_take_too_many_bytes_go_but_for_the_newest() {
+        let folder = Folder::new("bytes");
+        for (number, bytes) in [(1, 1), (2, FILES_BYTES_MAX), (3, FILES_BYTES_MAX / 2), (4, FILES_BYTES_MAX / 2)] {
+            let path = folder.0.join(Number(number).file_name("a", "2026-11-30T00:00:00.000Z"));
+            // It has holes only.
+            fs::File::create(path).unwrap().set_len(bytes).unwrap();
+        }
+        thin_out(&folder.0, Number(4)).unwrap();
+        assert_eq!(folder.greatest(), 4);
+        assert_eq!(folder.left("a-"), 2);
+        let path = folder.0.join(Number(5).file_name("a", "2026-11-30T00:00:00.000Z"));
+        fs::File::create(path).unwrap().set_len(2 * FILES_BYTES_MAX).unwrap();
+        thin_out(&folder.0, Number(5)).unwrap();
+        assert_eq!((folder.greatest(), folder.left("a-")), (5, 1));
     }
 
     #[test]

@@ -92,6 +92,18 @@ pub const READER_CACHE_KIB: i64 = 16 * 1024;
 /// Pages of the write-ahead log after which it is carried over into the database: 8 MiB.
 pub const CHECKPOINT_PAGES: i64 = 2048;
 
+/// Pages of the write-ahead log after which the thread that writes waits until nobody reads from it any more: 32 MiB.
+pub const LOG_PAGES_MAX: i64 = 4 * CHECKPOINT_PAGES;
+
+/// How long what reads may have taken that is not ended for that.
+pub const LOG_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the thread that writes waits for that. Nothing that may take long begins meanwhile.
+pub const LOG_WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// After which time it waits again, if it was in vain: another program may read.
+pub const LOG_WAIT_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
 /// To how many bytes the write-ahead log is cut when it has been carried over: 16 MiB.
 pub const LOG_BYTES_KEPT: i64 = 16 * 1024 * 1024;
 

@@ -239,10 +239,13 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// How long a connection waits for a lock that another program holds.
+pub(crate) const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
+
 fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     // One thread has the connection at a time, so SQLite need not guard it.
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_TIME_MAX)?;
     connection.set_prepared_statement_cache_capacity(128);
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;

@@ -114,6 +114,14 @@ pub struct Subscription {
     pub missed: u64,
 }
 
+impl Subscription {
+    /// With what is gone before the oldest event that is kept: the module is told of it when it reads on.
+    pub(crate) fn with_gone(mut self, oldest: u64) -> Subscription {
+        self.missed += oldest.saturating_sub(1).saturating_sub(self.cursor);
+        self
+    }
+}
+
 /// How far a module is, and what waits for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {

@@ -31,6 +31,8 @@ pub struct Settings {
     pub events_bytes_max: u64,
     /// How many set-aside events are kept. Default: 10,000.
     pub set_aside_max: u64,
+    /// How many bytes set-aside events take that are kept. Default: 256 MiB.
+    pub set_aside_bytes_max: u64,
     /// How many threads read. One of several is kept free of long queries. Default: 3.
     pub readers: usize,
     /// How many bytes an answer has at most. Default: 64 KiB below the default frame.
@@ -56,6 +58,7 @@ impl Settings {
             events_max: 1_000_000,
             events_bytes_max: 1024 * 1024 * 1024,
             set_aside_max: 10_000,
+            set_aside_bytes_max: 256 * 1024 * 1024,
             readers: 3,
             answer_bytes_max: FRAME_BYTES_MAX_DEFAULT - 64 * 1024,
             queue_bytes_max: JOBS_BYTES_MAX_DEFAULT,
@@ -76,6 +79,7 @@ impl Settings {
         settings.events_max = 1_000_000_000;
         settings.events_bytes_max = i64::MAX.cast_unsigned();
         settings.set_aside_max = 1_000_000_000;
+        settings.set_aside_bytes_max = i64::MAX.cast_unsigned();
         match look(&settings.path) {
             Ok(()) => (settings.indexes, settings.searches) = declared_in(&settings.path)?,
             Err(OpenError::Missing { .. } | OpenError::Older { .. }) => {}

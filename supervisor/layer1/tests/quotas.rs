@@ -4,12 +4,12 @@
 mod common;
 
 use bulkhead_layer1::{
-    Job, Outcome, UnitId,
+    Job, Outcome, Ticket, UnitId,
     job::{Also, Existing},
     limits::{EVENT_OVERHEAD_BYTES, KEY_OVERHEAD_BYTES},
     outcome::{EventPage, KeyState, More, Usage},
 };
-use bulkhead_protocol::{ErrorCode, Pattern};
+use bulkhead_protocol::{ErrorCode, Pattern, layer1::Query};
 use common::*;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -162,6 +162,77 @@ fn events_that_are_committed_together_keep_the_files_bounded_too() {
     }
     assert_eq!((usage_of(&store, "a").events, usage_of(&store, "b").events), (4, 4));
     check(&store);
+}
+
+#[test]
+fn queries_that_never_end_together_do_not_keep_the_log_from_beginning_anew() {
+    let store = Store::new();
+    store.layer1.set_events_quota("loud", Some(MIB));
+    let list =
+        vec![format!(r#"{{"entity":"A","operation":"create","data":{{"t":"{}"}}}}"#, "x".repeat(200)); 1000].join(",");
+    (0..10).for_each(|_| drop(store.mutate(&format!(r#"{{"operations":[{list}]}}"#))));
+    // Each entity of the answer looks at every entity, which takes many seconds.
+    let slow = r#"{"entity":"A","limit":1000,"include":{"entity":"A","field":"t"}}"#;
+    let slow = Query::read(&json(slow)).unwrap_or_else(|fault| panic!("{fault}"));
+    let ask = |ticket| {
+        let job = Job::Query { unit: None, query: slow.clone() };
+        store.layer1.submit(Ticket(ticket), job, None).unwrap();
+    };
+    const SLOW: u64 = 1_000_000;
+    let data = json(&format!("\"{}\"", "x".repeat(1_000_000)));
+    let emit = |ticket| {
+        let job = Job::Emit { unit: None, source: "loud".into(), event: "e".into(), data: data.clone() };
+        store.layer1.submit(Ticket(ticket), job, None).unwrap();
+    };
+    // One begins whenever another ends, and they never end together.
+    (SLOW..SLOW + 2).for_each(ask);
+    emit(0);
+    let (mut emitted, mut ended, mut most) = (0, 0, 0);
+    while emitted < 200 {
+        let (ticket, outcome) = store.layer1.wait();
+        if ticket.0 >= SLOW {
+            if let Outcome::Failed(failure) = &outcome {
+                assert_code(failure, ErrorCode::Overloaded, "ask again");
+                ended += 1;
+            }
+            ask(ticket.0 + 2);
+        } else {
+            assert!(matches!(outcome, Outcome::Committed { .. }), "{outcome:?}");
+            emitted += 1;
+            most = most.max(size(&store));
+            emit(emitted);
+        }
+    }
+    assert!(ended > 0 && most < 64 * MIB, "{ended} were ended, and there were {most} bytes");
+    store.close();
+}
+
+#[test]
+fn of_set_aside_events_that_take_too_many_bytes_the_oldest_go() {
+    let store = Store::with(|settings| settings.set_aside_bytes_max = 300_000);
+    for cursor in 1..=5 {
+        emit_as(&store, "m", None, "e", 100_000);
+        let also = Also::SetAside { module: "m".into(), cursor, attempts: 5, error: "no".into() };
+        assert!(matches!(store.run(Job::Also(vec![also])), Outcome::Done));
+    }
+    wait_until("the oldest go", || store.layer1.set_aside_dropped() == 3);
+    let Outcome::SetAside(list) = store.run(Job::ListSetAside { module: None, after: 0, limit: 10 }) else {
+        panic!("they can be read")
+    };
+    assert_eq!(list.iter().map(|one| one.event.cursor).collect::<Vec<_>>(), [4, 5]);
+    // One alone is kept whatever it takes.
+    let store = store.reopened(|settings| settings.set_aside_bytes_max = 1);
+    wait_until("all but the last go", || matches!(store.run(Job::CountSetAside), Outcome::SetAsideCount(1)));
+}
+
+#[test]
+fn tiny_entities_count_with_what_they_take_beside_their_data() {
+    let store = Store::new();
+    store.layer1.set_quota("m", Some(MIB));
+    let list = vec![r#"{"entity":"A","operation":"create","data":{}}"#; 1000].join(",");
+    let mutation = format!(r#"{{"operations":[{list}]}}"#);
+    let made = (0..100).take_while(|_| store.mutate_as(None, "m", &mutation).is_ok()).count();
+    assert_eq!(made, 4);
 }
 
 #[test]

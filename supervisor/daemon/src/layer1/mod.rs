@@ -99,6 +99,7 @@ fn settings(file: &Path, config: &HostConfig, declared: &Declared) -> Settings {
     settings.events_max = layer1.events_max as u64;
     settings.events_bytes_max = layer1.events_bytes_max as u64;
     settings.set_aside_max = layer1.set_aside_max as u64;
+    settings.set_aside_bytes_max = layer1.set_aside_bytes_max as u64;
     settings.readers = layer1.readers;
     settings.query_time_max = layer1.query_time_max;
     settings.queue_bytes_max = layer1.queue_bytes_max;

@@ -3,7 +3,10 @@
 
 use super::events::stored_event;
 use crate::{
-    limits::{CLEARED_ROWS_MAX, SET_ASIDE_ERROR_BYTES_MAX, SET_ASIDE_LISTED_BYTES_MAX, SET_ASIDE_LISTED_MAX},
+    limits::{
+        CLEARED_ROWS_MAX, EVENT_OVERHEAD_BYTES, SET_ASIDE_ERROR_BYTES_MAX, SET_ASIDE_LISTED_BYTES_MAX,
+        SET_ASIDE_LISTED_MAX,
+    },
     outcome::SetAsideEvent,
 };
 use rusqlite::{Connection, params};
@@ -42,15 +45,20 @@ pub(crate) fn count(connection: &Connection) -> rusqlite::Result<u64> {
     connection.prepare_cached("SELECT count(*) FROM set_aside")?.query_row([], |row| row.get(0))
 }
 
-/// Removes a few of the oldest, if there are more than are to be kept, and says how many.
-pub(crate) fn clear(connection: &Connection, set_aside_max: u64) -> rusqlite::Result<usize> {
+/// Removes a few of the oldest, if there are more than are to be kept or they take more bytes, and says how many.
+/// The newest is kept whatever it takes.
+pub(crate) fn clear(connection: &Connection, set_aside_max: u64, bytes_max: u64) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
-            "DELETE FROM set_aside WHERE id IN
-                 (SELECT id FROM set_aside WHERE id <= (SELECT id FROM set_aside ORDER BY id DESC LIMIT 1 OFFSET ?1)
-                  ORDER BY id LIMIT ?2)",
+            "WITH newest_first AS (
+                 SELECT id, row_number() OVER back AS place, sum(octet_length(event) + octet_length(source)
+                     + octet_length(data) + octet_length(error) + ?3) OVER back AS bytes
+                 FROM set_aside WINDOW back AS (ORDER BY id DESC)
+             )
+             DELETE FROM set_aside WHERE id IN
+                 (SELECT id FROM newest_first WHERE place > ?1 OR (bytes > ?2 AND place > 1) ORDER BY id LIMIT ?4)",
         )?
-        .execute(params![set_aside_max, CLEARED_ROWS_MAX])
+        .execute(params![set_aside_max, bytes_max, EVENT_OVERHEAD_BYTES, CLEARED_ROWS_MAX])
 }
 
 /// Those behind an id, oldest first: as many as are asked for, or as hold so many bytes as one list may.

@@ -60,7 +60,7 @@ impl Writer {
         };
         let events = self.clear_events(&kept)? || self.clear_over_quota()?;
         let set_aside = match self.has_set_aside.get() {
-            true => set_aside::clear(&self.connection, settings.set_aside_max)?,
+            true => set_aside::clear(&self.connection, settings.set_aside_max, settings.set_aside_bytes_max)?,
             false => 0,
         };
         self.usage.borrow_mut().write(&self.connection)?;

@@ -3,11 +3,16 @@
 //! the next start would know nothing of it.
 
 use super::writer::Writer;
-use crate::{limits::CHECKPOINT_PAGES, place::Lost};
+use crate::{
+    limits::{CHECKPOINT_PAGES, LOG_PAGES_MAX, LOG_WAIT_AGAIN_AFTER, LOG_WAIT_MAX},
+    open::BUSY_TIME_MAX,
+    place::Lost,
+};
 use rusqlite::{Connection, config::DbConfig};
 use std::{
     cell::Cell,
     ffi::c_int,
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -19,11 +24,14 @@ thread_local! {
     /// Whether a commit of this thread has carried the log over into the database: SQLite calls a function that
     /// has no place of its own to note it in.
     static HAS_CARRIED_OVER: Cell<bool> = const { Cell::new(false) };
+    /// How many pages the log had after the last commit of this thread.
+    static LOG_PAGES: Cell<i64> = const { Cell::new(0) };
 }
 
 /// Has the log carried over into the database as SQLite does by itself, and noted.
 pub(crate) fn note_checkpoints(connection: &Connection) {
     connection.wal_hook(Some(|log, pages: c_int| {
+        LOG_PAGES.set(pages.into());
         if i64::from(pages) < CHECKPOINT_PAGES {
             return Ok(());
         }
@@ -39,6 +47,33 @@ impl Writer {
     pub(super) fn note_checkpoint(&self) {
         if HAS_CARRIED_OVER.take() {
             self.place.borrow_mut().was_written();
+        }
+        if LOG_PAGES.get() > LOG_PAGES_MAX && Instant::now() >= self.log_next.get() {
+            self.begin_log_anew();
+        }
+    }
+
+    /// Carries the log over and waits until nobody reads from it, so that what is written next stands at its
+    /// beginning. As long as somebody always reads, it would grow with every commit; so what has been reading for
+    /// long is ended. Another program that reads is not, and is not waited for again before long.
+    fn begin_log_anew(&self) {
+        let wait = |time| self.connection.busy_timeout(time);
+        // A reader that begins in the place of another, while SQLite sleeps between two looks, could be waited for
+        // for ever.
+        self.shared.queue().scans_wait = true;
+        self.shared.log_waits.store(true, Ordering::Release);
+        let is_busy = wait(LOG_WAIT_MAX)
+            .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(0)))
+            .unwrap_or(true);
+        self.shared.log_waits.store(false, Ordering::Release);
+        self.shared.queue().scans_wait = false;
+        self.shared.for_readers.notify_all();
+        // It was set before to the same, which cannot fail.
+        let _ = wait(BUSY_TIME_MAX);
+        self.place.borrow_mut().was_written();
+        match is_busy {
+            true => self.log_next.set(Instant::now() + LOG_WAIT_AGAIN_AFTER),
+            false => LOG_PAGES.set(0),
         }
     }
 

@@ -69,7 +69,8 @@ impl Writer {
                 Ok(Outcome::Subscription(subscriptions::find_or_begin(connection, module, now.wall)?))
             }
             Job::Forget { module } => {
-                let subscription = subscriptions::remove(connection, module)?;
+                let (oldest, _) = events::ends(connection)?;
+                let subscription = subscriptions::remove(connection, module)?.map(|it| it.with_gone(oldest));
                 let set_aside = set_aside::remove_all(connection, module)? as u64;
                 Ok(Outcome::Forgotten(Forgotten { subscription, set_aside }))
             }

@@ -98,6 +98,8 @@ pub(crate) struct Queue {
     /// How many threads work on one of these, and how many may.
     scanning: usize,
     scanning_max: usize,
+    /// None of these begins: the log is to begin anew.
+    pub(crate) scans_wait: bool,
     last_was_quick: bool,
     writes: VecDeque<Write>,
     /// For how many jobs the thread that writes waits; 0 while it works.
@@ -163,7 +165,7 @@ impl Queue {
     /// The next job for a thread that reads, with the unit that it belongs to.
     pub(crate) fn next_read(&mut self) -> Option<(Task, Lent)> {
         // In turn where there are both, so that neither waits for the other for ever.
-        let may_scan = self.scanning < self.scanning_max && !self.scans.is_empty();
+        let may_scan = self.scanning < self.scanning_max && !self.scans.is_empty() && !self.scans_wait;
         let scan = may_scan && (self.last_was_quick || self.quick.is_empty());
         let task = if scan { self.scans.pop_front()? } else { self.quick.pop_front()? };
         self.scanning += usize::from(scan);

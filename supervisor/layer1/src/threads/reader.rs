@@ -40,7 +40,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn new(shared: Arc<Shared>, connection: Connection) -> rusqlite::Result<Reader> {
-        let watch = Watch::default();
+        let watch = Watch::new(Arc::clone(&shared.log_waits));
         watch.attach(&connection)?;
         Ok(Reader { shared, connection, overlay: Overlay::default(), watch })
     }
@@ -220,9 +220,8 @@ fn standings(connection: &Connection, known: &[Subscriber]) -> rusqlite::Result<
     let scanned_max = (EVENTS_COUNTED_MAX / all.len().max(1)).clamp(1, EVENTS_SCANNED_MAX);
     let (oldest, _) = events::ends(connection)?;
     all.into_iter()
-        .map(|mut subscription| {
-            // It is told of these, and they are kept in its account, when it reads on.
-            subscription.missed += oldest.saturating_sub(1).saturating_sub(subscription.cursor);
+        .map(|subscription| {
+            let subscription = subscription.with_gone(oldest);
             let subscriber = known.iter().find(|subscriber| subscriber.module == subscription.module);
             let count = |it: &Subscriber| events::count(connection, subscription.cursor, &it.patterns, scanned_max);
             let waiting = subscriber.map(count).transpose()?;

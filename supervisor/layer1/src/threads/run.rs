@@ -9,7 +9,7 @@ use bulkhead_protocol::HeldBytes;
 use std::{
     collections::VecDeque,
     sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     broken: Mutex<Option<String>>,
     /// The files are not those any more that are open, for which reason nothing is read either.
     gone: AtomicBool,
+    /// Whether the thread that writes waits for those who read, so that the log can begin anew.
+    pub(crate) log_waits: Arc<AtomicBool>,
     /// How many set-aside events have gone since there were too many.
     set_aside_dropped: AtomicU64,
 }
@@ -58,6 +60,7 @@ impl Shared {
             wake,
             broken: Mutex::default(),
             gone: AtomicBool::new(false),
+            log_waits: Arc::default(),
             set_aside_dropped: AtomicU64::new(0),
         }
     }

@@ -1,7 +1,7 @@
-//! What may end a running query early: its deadline, or that nobody wants it any more. SQLite asks every
-//! so many steps.
+//! What may end a running query early: its deadline, that nobody wants it any more, or that the log waits for it
+//! to be carried over. SQLite asks every so many steps.
 
-use crate::failure::refusal;
+use crate::{failure::refusal, limits::LOG_PATIENCE};
 use bulkhead_protocol::{ErrorCode, Failure};
 use rusqlite::Connection;
 use std::{
@@ -48,10 +48,26 @@ impl Limits {
 }
 
 /// The limits of the job that a connection works on.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Watch(Arc<Mutex<Option<Limits>>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    job: Arc<Mutex<Option<Job>>>,
+    log_waits: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Job {
+    limits: Limits,
+    begun: Instant,
+    /// The log waited when SQLite asked; by now it may wait no more.
+    gives_way: bool,
+}
 
 impl Watch {
+    /// Nothing is watched yet. `log_waits` says that the thread that writes waits for those who read.
+    pub(crate) fn new(log_waits: Arc<AtomicBool>) -> Watch {
+        Watch { job: Arc::default(), log_waits }
+    }
+
     /// Lets SQLite ask.
     pub(crate) fn attach(&self, connection: &Connection) -> rusqlite::Result<()> {
         /// Steps of SQLite's machine between two questions, a fraction of a millisecond.
@@ -61,11 +77,19 @@ impl Watch {
     }
 
     pub(crate) fn set(&self, limits: Option<Limits>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+        let job = limits.map(|limits| Job { limits, begun: Instant::now(), gives_way: false });
+        *self.job.lock().unwrap_or_else(PoisonError::into_inner) = job;
     }
 
     /// Why the job must end now, if it must.
     pub(crate) fn passed(&self) -> Option<Failure> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(Limits::passed)
+        let mut job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = job.as_mut()?;
+        job.gives_way |= self.log_waits.load(Ordering::Acquire) && job.begun.elapsed() >= LOG_PATIENCE;
+        let gives_way = job.gives_way.then(|| {
+            let sentence = "this was ended since more was written meanwhile than the log of the store may hold; ask again, and if it is a query that looks at many entities, declare an index for what it filters on";
+            refusal(ErrorCode::Overloaded, sentence)
+        });
+        job.limits.passed().or(gives_way)
     }
 }

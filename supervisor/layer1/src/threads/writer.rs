@@ -51,6 +51,8 @@ pub(crate) struct Writer {
     /// When the files are looked at before a commit.
     pub(super) look_next: Cell<Instant>,
     pub(super) has_log_to_save: Cell<bool>,
+    /// Before that, nobody is waited for that the log may begin anew.
+    pub(super) log_next: Cell<Instant>,
     pace: Pace,
 }
 
@@ -79,6 +81,7 @@ impl Writer {
             trace,
             look_next: Cell::new(Instant::now()),
             has_log_to_save: Cell::new(false),
+            log_next: Cell::new(Instant::now()),
             pace: Pace::default(),
         })
     }
