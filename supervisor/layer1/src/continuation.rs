@@ -74,6 +74,7 @@ impl Trace {
 pub(crate) struct Opened {
     /// All epochs that are known, oldest first; the last one is in force.
     pub(crate) epochs: Vec<Epoch>,
+    pub(crate) mark: String,
     pub(crate) trace: Trace,
 }
 
@@ -101,8 +102,10 @@ pub(crate) fn establish(connection: &mut Connection, path: &Path) -> Result<Open
     let carried =
         |row: &rusqlite::Row<'_>| Ok(row.get::<_, i64>(0)? == 0 && row.get::<_, i64>(1)? == row.get::<_, i64>(2)?);
     let is_carried_over = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], carried).map_err(fail)?;
-    let trace = Kept { mark, is_carried_over, database, itself: String::new(), newest }.write(&name).map_err(io)?;
-    Ok(Opened { epochs: epochs::list(connection).map_err(fail)?, trace })
+    let trace = Kept { mark: mark.clone(), is_carried_over, database, itself: String::new(), newest }
+        .write(&name)
+        .map_err(io)?;
+    Ok(Opened { epochs: epochs::list(connection).map_err(fail)?, mark, trace })
 }
 
 /// Refuses a database beside a log that is another one's: a backup that was put in the place of one that was not
@@ -115,20 +118,28 @@ pub(crate) fn refuse_foreign_log(path: &Path) -> Result<(), OpenError> {
     if !fs::metadata(&log).is_ok_and(|metadata| metadata.len() > 0) || !path.is_file() {
         return Ok(());
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let without_log = Connection::open_with_flags(uri_without_log(path), flags).and_then(|connection| {
-        // One of an older version has no such table. In one of this version it may be out of sight, where the log
-        // was being carried over when the host was killed.
-        let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if version < VERSION { Ok(Default::default()) } else { epochs::opening(&connection) }
-    });
-    match without_log {
+    match marks_without_log(path) {
         Ok((mark, previous)) if kept.mark != mark && kept.mark != previous => {
             Err(OpenError::ForeignLog { path: path.to_owned(), log })
         }
         // What cannot be read is refused, with the reason, by those who look next.
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// Whether the file of the database, without its log, is the one that this opening has left its mark in.
+pub(crate) fn has_mark(path: &Path, mark: &str) -> bool {
+    marks_without_log(path).is_ok_and(|(found, _)| found == mark)
+}
+
+fn marks_without_log(path: &Path) -> rusqlite::Result<(String, String)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(uri_without_log(path), flags).and_then(|connection| {
+        // One of an older version has no such table. In one of this version it may be out of sight, where the log
+        // was being carried over when the host was killed.
+        let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if version < VERSION { Ok(Default::default()) } else { epochs::opening(&connection) }
+    })
 }
 
 /// The database as its file alone has it.

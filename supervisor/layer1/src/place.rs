@@ -2,7 +2,7 @@
 //! move them away, put another one in their place or write over them, and SQLite goes on with what it has open:
 //! what it acknowledges then is not there at the next start. Nothing is put right here.
 
-use crate::limits::LOG_BYTES_KEPT;
+use crate::{continuation::has_mark, limits::LOG_BYTES_KEPT};
 use std::{
     ffi::OsString,
     fs::{self, File, Metadata},
@@ -58,6 +58,8 @@ pub(crate) enum Lost {
 #[derive(Debug)]
 pub(crate) struct Place {
     database: (PathBuf, FileId),
+    /// What this opening has left in it.
+    mark: String,
     /// When it was written last, and how long it was then: both change by a checkpoint only, which is told.
     written: (SystemTime, u64),
     /// The write-ahead log, and what readers share.
@@ -68,7 +70,7 @@ pub(crate) struct Place {
 impl Place {
     /// What stands there now. To be called when all connections have read something, by which they have all of
     /// the files open.
-    pub(crate) fn of(database: &Path) -> io::Result<Place> {
+    pub(crate) fn of(database: &Path, mark: String) -> io::Result<Place> {
         let metadata = fs::symlink_metadata(database)?;
         let mut beside_it = Vec::new();
         let mut log_bytes = 0;
@@ -87,7 +89,7 @@ impl Place {
             }
         }
         let database = (database.to_owned(), FileId::of(&metadata));
-        Ok(Place { database, written: written(&metadata)?, beside: beside_it, log_bytes })
+        Ok(Place { database, mark, written: written(&metadata)?, beside: beside_it, log_bytes })
     }
 
     /// The store itself has written to the database.
@@ -104,6 +106,10 @@ impl Place {
         match (found(path, *id), &self.written) {
             (Found::Same(metadata), last) if written(&metadata).is_ok_and(|now| now == *last) => {}
             (Found::Unknown, _) => return None,
+            // Its time was set, or is rounded later by a file system of another machine: that is no writing over.
+            (Found::Same(metadata), last) if metadata.len() == last.1 && has_mark(path, &self.mark) => {
+                self.written = written(&metadata).unwrap_or(self.written);
+            }
             (Found::Same(_), _) => return database("was written by another program"),
             (Found::Other, _) => return database("is not the file any more that this host has open"),
             (Found::Gone, _) => return database("was deleted or moved away"),
@@ -181,7 +187,7 @@ mod tests {
         }
 
         fn place(&self) -> Place {
-            Place::of(&self.path("db")).unwrap()
+            Place::of(&self.path("db"), "mark".into()).unwrap()
         }
     }
 

@@ -45,7 +45,7 @@ impl Layer1 {
         let path = settings.path.clone();
         let lock = lock(&path)?;
         let mut connection = open_writer(&path)?;
-        let Opened { epochs, trace } = continuation::establish(&mut connection, &path)?;
+        let Opened { epochs, mark, trace } = continuation::establish(&mut connection, &path)?;
         let declarations = Declarations::establish(&mut connection, &settings)?;
         let count = settings.readers.max(1);
         let fail = |error| OpenError::of_sqlite(&path, error);
@@ -58,7 +58,7 @@ impl Layer1 {
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(fail)?;
             parts.push(Reader::new(Arc::clone(&shared), connection).map_err(fail)?);
         }
-        let place = Place::of(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
+        let place = Place::of(&path, mark).map_err(|source| OpenError::Io { path: path.clone(), source })?;
         let start = |error| OpenError::Io { path: path.clone(), source: error };
         let mut readers = Vec::new();
         for (index, reader) in parts.into_iter().enumerate() {

@@ -247,6 +247,25 @@ fn what_the_store_itself_and_those_who_read_do_to_the_files_is_as_it_should_be()
     assert_eq!((test.count().unwrap(), test.layer1().broken()), (240, None));
 }
 
+#[test]
+fn a_database_of_which_only_the_time_was_set_is_as_it_was() {
+    let mut test = Test::new();
+    for seconds in 1..4 {
+        test.create().unwrap();
+        let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        fs::File::options().write(true).open(test.file("")).unwrap().set_modified(time).unwrap();
+        let until = Instant::now() + Duration::from_millis(120);
+        while Instant::now() < until {
+            test.create().unwrap();
+        }
+        assert_eq!((test.layer1().broken(), test.layer1().is_readable()), (None, true));
+    }
+    let made = test.count().unwrap();
+    test.close();
+    test.open();
+    assert_eq!(test.count().unwrap(), made);
+}
+
 /// Reads with a connection that could write, as `sqlite3` does.
 fn read_elsewhere(path: &Path) {
     let reader = Connection::open(path).unwrap();
