@@ -66,28 +66,39 @@ fn a_subscriber_that_was_down_catches_up_in_order_over_a_restart_of_the_host() {
 #[test]
 fn an_event_that_keeps_failing_is_set_aside_replayed_and_dropped() {
     let Some(mut world) = world() else { return };
-    add_steps(&world, "m", &format!("{TAKER}\n[config]\npoison = true"));
+    for name in ["m", "n"] {
+        add_steps(&world, name, &format!("{TAKER}\n[config]\npoison = true"));
+    }
     world.start();
     let mut client = world.client();
-    client.wait_ready("m");
-    let poisoned = world.path("modules/m/poisoned");
-    std::fs::write(&poisoned, "").unwrap();
+    let poisoned = ["m", "n"].map(|name| world.path(&format!("modules/{name}/poisoned")));
+    for (name, poisoned) in ["m", "n"].iter().zip(&poisoned) {
+        client.wait_ready(name);
+        std::fs::write(poisoned, "").unwrap();
+    }
     let following = client.follow("module.event_set_aside");
+    // Both wait through the same delays.
     emit(&mut client, "day.begun", json!(1));
-    emit(&mut client, "day.begun", json!(2));
     client.event(following, "module.event_set_aside");
     client.event(following, "module.event_set_aside");
-    let listed = client.supervisor("set_aside", json!({ "name": "m", "limit": 1 }));
+    let of_one = client.supervisor("set_aside", json!({ "name": "n" }));
+    assert_eq!(of_one["set_aside"].as_array().unwrap().len(), 1, "{of_one}");
+    let listed = client.supervisor("set_aside", json!({ "limit": 1 }));
     let first = &listed["set_aside"][0];
     assert_eq!((&first["cursor"], &first["data"], &first["attempts"]), (&json!(1), &json!(1), &json!(5)), "{listed}");
     let rest = client.supervisor("set_aside", json!({ "after": listed["next"] }));
     assert_eq!((rest["set_aside"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null), "{rest}");
-    let (id, other) = (first["id"].clone(), rest["set_aside"][0]["id"].clone());
+    let second = &rest["set_aside"][0];
+    let (id, other) = (first["id"].clone(), second["id"].clone());
     let failed = failure(client.call("supervisor", "replay", json!({ "id": id })));
     assert_eq!((failed.code, &*failed.error), (ErrorCode::ModuleError, "as asked"));
-    std::fs::remove_file(&poisoned).unwrap();
-    assert_eq!(client.supervisor("replay", json!({ "id": id })), json!({ "id": id, "module": "m" }));
-    assert_eq!(client.supervisor("drop", json!({ "id": other })), json!({ "id": other, "module": "m" }));
+    for poisoned in &poisoned {
+        std::fs::remove_file(poisoned).unwrap();
+    }
+    let replayed = client.supervisor("replay", json!({ "id": id }));
+    assert_eq!(replayed, json!({ "id": id, "module": first["module"] }));
+    let dropped = client.supervisor("drop", json!({ "id": other }));
+    assert_eq!(dropped, json!({ "id": other, "module": second["module"] }));
     assert_eq!(client.supervisor("set_aside", Value::Null)["set_aside"], json!([]));
     for command in ["replay", "drop"] {
         let gone = failure(client.call("supervisor", command, json!({ "id": id })));
