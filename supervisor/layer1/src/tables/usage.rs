@@ -3,10 +3,7 @@
 
 use crate::{held::Amount, outcome::Usage};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 /// What is stored of one owner; or by how much more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,17 +38,42 @@ impl Account {
 /// What the connection that writes knows of the table, with what its transaction has changed.
 #[derive(Debug, Default)]
 pub(crate) struct UsageCache {
-    owners: HashMap<Arc<str>, Account>,
-    changed: Vec<Arc<str>>,
+    owners: Vec<Known>,
+    /// Where each owner stands there.
+    places: HashMap<Arc<str>, usize>,
+    /// Where the last one that was asked for stands: mostly it is asked for again.
+    last: usize,
+    changed: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Known {
+    owner: Arc<str>,
+    account: Account,
+    is_changed: bool,
 }
 
 impl UsageCache {
     /// What is stored of an owner.
-    pub(crate) fn of(&mut self, connection: &Connection, owner: &Arc<str>) -> rusqlite::Result<&mut Account> {
-        Ok(match self.owners.entry(Arc::clone(owner)) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(find(connection, owner)?),
-        })
+    pub(crate) fn of(&mut self, connection: &Connection, owner: &Arc<str>) -> rusqlite::Result<Account> {
+        let place = self.place(connection, owner)?;
+        Ok(self.owners[place].account)
+    }
+
+    fn place(&mut self, connection: &Connection, owner: &Arc<str>) -> rusqlite::Result<usize> {
+        if self.owners.get(self.last).is_some_and(|known| known.owner == *owner) {
+            return Ok(self.last);
+        }
+        self.last = match self.places.get(owner) {
+            Some(place) => *place,
+            None => {
+                let account = find(connection, owner)?;
+                self.owners.push(Known { owner: Arc::clone(owner), account, is_changed: false });
+                self.places.insert(Arc::clone(owner), self.owners.len() - 1);
+                self.owners.len() - 1
+            }
+        };
+        Ok(self.last)
     }
 
     /// Adds to what is stored of an owner, and says what that is then.
@@ -61,26 +83,26 @@ impl UsageCache {
         owner: &Arc<str>,
         more: Account,
     ) -> rusqlite::Result<Account> {
-        let held = self.of(connection, owner)?;
-        if more == Account::default() {
-            return Ok(*held);
+        let place = self.place(connection, owner)?;
+        let known = &mut self.owners[place];
+        if more != Account::default() {
+            known.account = known.account.plus(more);
+            if !std::mem::replace(&mut known.is_changed, true) {
+                self.changed.push(place);
+            }
         }
-        *held = held.plus(more);
-        let held = *held;
-        if !self.changed.contains(owner) {
-            self.changed.push(Arc::clone(owner));
-        }
-        Ok(held)
+        Ok(known.account)
     }
 
     /// Writes what has changed, before the commit.
     pub(crate) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        for owner in self.changed.drain(..) {
-            let Account { entities, events, keys } = self.owners[&owner];
+        for place in self.changed.drain(..) {
+            let Known { owner, account: Account { entities, events, keys }, is_changed } = &mut self.owners[place];
+            *is_changed = false;
             let sql = "INSERT OR REPLACE INTO usage (owner, bytes, entities, event_bytes, events, key_bytes, keys)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
             connection.prepare_cached(sql)?.execute(params![
-                &*owner,
+                &**owner,
                 entities.bytes,
                 entities.rows,
                 events.bytes,
@@ -91,7 +113,7 @@ impl UsageCache {
         }
         // Modules come and go; the table is a look away.
         if self.owners.len() > 1000 {
-            self.owners.clear();
+            self.forget();
         }
         Ok(())
     }
