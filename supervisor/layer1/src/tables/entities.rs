@@ -13,21 +13,41 @@ use bulkhead_protocol::layer1::Data;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::cell::Cell;
 
-/// The numbers of new rows, of which none comes twice while the store is open. Units of work, which remember
-/// them, live no longer.
+/// The numbers of new rows, of which none is seen twice while the store is open. Units of work, which remember
+/// them, live no longer. SQLite gives out one more than the greatest that is there, which is right and takes
+/// fewer steps, unless the greatest of all is not there any more.
 #[derive(Debug)]
-pub(crate) struct Rows(Cell<i64>);
+pub(crate) struct Rows {
+    greatest: Cell<i64>,
+    is_there: Cell<bool>,
+}
 
 impl Rows {
     /// Those behind all that there are.
     pub(crate) fn behind_all(connection: &Connection) -> rusqlite::Result<Rows> {
-        let last = connection.query_row("SELECT ifnull(max(rowid), 0) FROM entities", [], |row| row.get(0))?;
-        Ok(Rows(Cell::new(last)))
+        let greatest = connection.query_row("SELECT ifnull(max(rowid), 0) FROM entities", [], |row| row.get(0))?;
+        Ok(Rows { greatest: Cell::new(greatest), is_there: Cell::new(true) })
     }
 
-    fn take(&self) -> i64 {
-        self.0.set(self.0.get() + 1);
-        self.0.get()
+    /// The number of the next row; `None` where SQLite finds it.
+    fn next(&self) -> Option<i64> {
+        (!self.is_there.get()).then(|| self.greatest.get() + 1)
+    }
+
+    fn inserted(&self, rowid: i64) {
+        self.greatest.set(rowid);
+        self.is_there.set(true);
+    }
+
+    fn deleted(&self, rowid: i64) {
+        if rowid == self.greatest.get() {
+            self.is_there.set(false);
+        }
+    }
+
+    /// A transaction was undone, and what was inserted in it is not there.
+    pub(crate) fn undone(&self) {
+        self.is_there.set(false);
     }
 }
 
@@ -92,11 +112,11 @@ fn write_one(
         (None, Some(now)) => insert(statements, rows, key, pending, now)?,
         // It was deleted and created anew, or replaced by an import: another entity, in another row.
         (Some(base), Some(now)) if now.version <= base.version => {
-            delete(statements, base)?;
+            delete(statements, rows, base)?;
             insert(statements, rows, key, pending, now)?
         }
         (Some(base), Some(now)) => update(statements, base, pending, now)?,
-        (Some(base), None) => return delete(statements, base),
+        (Some(base), None) => return delete(statements, rows, base),
     };
     match (search, &pending.now) {
         (Some(search), Some(now)) => insert_words(statements.connection(), "", search, rowid, now.data.as_str()),
@@ -112,8 +132,8 @@ fn insert(
     now: &State,
 ) -> rusqlite::Result<i64> {
     let sql = "INSERT INTO entities (rowid, entity, id, version, created_at, updated_at, owner, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    statements.prepare(sql)?.insert(params![
-        rows.take(),
+    let rowid = statements.prepare(sql)?.insert(params![
+        rows.next(),
         key.0.as_str(),
         key.1.as_str(),
         now.version,
@@ -121,10 +141,13 @@ fn insert(
         now.updated_at,
         &*pending.owner,
         now.data.as_str()
-    ])
+    ])?;
+    rows.inserted(rowid);
+    Ok(rowid)
 }
 
-fn delete(statements: &mut Statements<'_>, base: &Base) -> rusqlite::Result<()> {
+fn delete(statements: &mut Statements<'_>, rows: &Rows, base: &Base) -> rusqlite::Result<()> {
+    rows.deleted(base.rowid);
     statements.prepare("DELETE FROM entities WHERE rowid = ?1")?.execute([base.rowid]).map(|_| ())
 }
 

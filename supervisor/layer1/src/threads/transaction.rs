@@ -155,6 +155,7 @@ impl Writer {
 
     /// Undoes the transaction, as far as SQLite has not done so by itself.
     pub(super) fn undo(&mut self) {
+        self.rows.undone();
         self.usage.borrow_mut().forget();
         *self.oldest.borrow_mut() = Oldest::default();
         if !self.connection.is_autocommit()
