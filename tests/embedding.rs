@@ -3,9 +3,12 @@
 use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
 use bulkhead_protocol::{Delivery, ErrorCode, Json, Status};
 use bulkhead_supervisor::{Options, Supervisor};
-use bulkhead_tests::{Caller, World, is_alive, kill, patience, program, wait_until_gone};
+use bulkhead_tests::{
+    Caller, World, copy_program, is_alive, kill, owner_of_checkout, patience, program, wait_until_gone,
+};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,9 +21,16 @@ fn module(name: &str, program_name: &str) -> ModuleConfig {
     module
 }
 
+/// The programs of the modules may be those of another user's checkout.
+fn host_config(state: PathBuf, socket: PathBuf) -> HostConfig {
+    let mut config = HostConfig::new(state, socket);
+    config.trusted_users = owner_of_checkout().into_iter().collect();
+    config
+}
+
 /// A host whose files are in `world`, with one module called `bad`.
 fn embed(world: &World, listen: bool) -> (Supervisor, Caller) {
-    let config = HostConfig::new(world.state(), world.socket());
+    let config = host_config(world.state(), world.socket());
     let options = Options { runtime: Some(program("module-runtime")), listen, reloader: None };
     let host = Supervisor::start(config, vec![module("bad", "misbehave")], options).unwrap();
     let client = Caller(host.client().unwrap());
@@ -67,7 +77,7 @@ fn a_crash_inside_a_program_is_told_like_any_other() {
 #[test]
 fn a_reloader_that_panics_is_told_and_the_next_reading_finds_what_there_is() {
     let world = World::new();
-    let config = HostConfig::new(world.state(), world.socket());
+    let config = host_config(world.state(), world.socket());
     let (host, readings) = (config.clone(), std::sync::atomic::AtomicU32::new(0));
     let reloader = Box::new(move || {
         let number = readings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -94,7 +104,7 @@ fn two_hosts_live_side_by_side_but_not_in_one_state_directory() {
     client.wait_ready("bad");
     other.wait_ready("bad");
     assert_ne!(client.pid("bad"), other.pid("bad"));
-    let config = HostConfig::new(first_world.state(), second_world.path("third.sock"));
+    let config = host_config(first_world.state(), second_world.path("third.sock"));
     let options = Options { runtime: Some(program("module-runtime")), listen: true, reloader: None };
     let refused = Supervisor::start(config, Vec::new(), options).unwrap_err().to_string();
     assert!(refused.contains("in use by another host"), "{refused}");
@@ -109,7 +119,7 @@ fn two_hosts_live_side_by_side_but_not_in_one_state_directory() {
 #[test]
 fn one_request_restarts_or_reloads_all_tells_of_each_and_reads_the_files_once() {
     let world = World::new();
-    let config = HostConfig::new(world.state(), world.socket());
+    let config = host_config(world.state(), world.socket());
     let modules = || vec![module("bad", "misbehave"), module("good", "test-minimal"), module("gone", "test-minimal")];
     let reads = Arc::new(AtomicUsize::new(0));
     let (counted, host) = (reads.clone(), config.clone());
@@ -173,7 +183,7 @@ fn what_is_wrong_is_told_before_anything_is_started() {
     let world = World::new();
     let start = |runtime: &str, modules: Vec<ModuleConfig>| {
         let options = Options { runtime: Some(runtime.into()), listen: false, reloader: None };
-        Supervisor::start(HostConfig::new(world.state(), world.socket()), modules, options).unwrap_err().to_string()
+        Supervisor::start(host_config(world.state(), world.socket()), modules, options).unwrap_err().to_string()
     };
     assert!(start("/none", Vec::new()).contains("expected the program module-runtime at /none"));
     let twice = vec![module("bad", "misbehave"), module("bad", "misbehave")];
@@ -193,4 +203,30 @@ fn a_client_of_a_host_that_has_ended_is_told_so() {
     let told = client.answer(waiting);
     assert!(told.is_err(), "{told:?}");
     assert!(client.0.call("bad", "echo", Json::null(), None).is_err());
+}
+
+#[test]
+fn a_module_that_others_may_write_is_refused_at_the_start_and_when_a_program_has_it_reloaded() {
+    use std::{fs, os::unix::fs::PermissionsExt};
+    let world = World::new();
+    let copy = world.path("modules/misbehave");
+    copy_program("misbehave", &copy);
+    let set = |mode: u32| fs::set_permissions(&copy, fs::Permissions::from_mode(mode)).unwrap();
+    set(0o755);
+    fs::set_permissions(world.path("modules"), fs::Permissions::from_mode(0o755)).unwrap();
+    let modules = || vec![ModuleConfig::process("bad", [copy.to_str().unwrap()]).unwrap()];
+    let (config, of_reload) = (host_config(world.state(), world.socket()), modules());
+    let host = config.clone();
+    let options = |reloader| Options { runtime: Some(program("module-runtime")), listen: false, reloader };
+    let reloader = move || Ok(Loaded { host: host.clone(), modules: of_reload.clone() });
+    let host = Supervisor::start(config.clone(), modules(), options(Some(Box::new(reloader)))).unwrap();
+    let mut client = Caller(host.client().unwrap());
+    client.wait_ready("bad");
+    set(0o757);
+    let told = client.call("supervisor", "reload", json!({ "all": true })).unwrap_err().error;
+    assert!(told.contains("may be written by everybody") && told.contains("chmod 755"), "{told}");
+    assert_eq!(client.call("bad", "echo", json!(1)).unwrap(), 1);
+    host.stop();
+    let refused = Supervisor::start(config, modules(), options(None)).unwrap_err().to_string();
+    assert!(refused.contains("module bad: module.command: ") && refused.contains("chmod 755"), "{refused}");
 }

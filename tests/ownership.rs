@@ -128,3 +128,61 @@ fn a_manifest_or_program_that_others_may_write_is_refused_at_the_start_by_the_ch
     set(&folder.join("test-minimal"), 0o757);
     refused(&world, &["test-minimal may be written by everybody"]);
 }
+
+#[test]
+fn a_users_checkout_is_run_where_the_operator_trusts_that_user_and_told_of_where_not() {
+    if !is_root() {
+        return eprintln!("skipped: another user's checkout, since only root can make one");
+    }
+    let mut world = World::new();
+    let folder = world.path("modules/good");
+    world.manifest("good", "name = \"good\"\nversion = \"1\"\ncommand = [\"./test-minimal\"]");
+    copy_program("test-minimal", &folder.join("test-minimal"));
+    let give = |path: &Path| chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    for name in ["", "module.toml", "test-minimal"] {
+        give(&folder.join(name));
+    }
+    give(&world.path("modules"));
+    // A state directory of the host's own, in a folder of that user.
+    fs::create_dir(world.path("theirs")).unwrap();
+    give(&world.path("theirs"));
+    let (state, socket) = (world.path("theirs/state"), world.socket());
+    let remedy = format!("or trust that user with --trust-user {NOBODY}");
+    let ended = Host::start(world.run_command_at(&state, &socket)).wait();
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains(&format!("belongs to user {NOBODY}")) && ended.stderr.contains(&remedy), "{ended:?}");
+
+    let trusting = |mut command: std::process::Command| {
+        command.args(["--trust-user", "nobody"]);
+        command
+    };
+    let command = trusting(world.run_command_at(&state, &socket));
+    world.start_as(command);
+    let mut client = world.client();
+    client.wait_ready("good");
+    client.call("supervisor", "reload", json!({ "all": true })).unwrap();
+    client.call("good", "ping", json!({})).unwrap();
+    let modules = world.path("modules");
+    let words = |what| ["config", what, "--modules", modules.to_str().unwrap()];
+    let shown = trusting(world.command(&words("show"))).output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let line = shown.lines().find(|line| line.starts_with("trusted_users = [")).unwrap();
+    assert!(line.contains(&NOBODY.to_string()) && line.ends_with("# --trust-user"), "{line}");
+    assert!(trusting(world.command(&words("check"))).status().unwrap().success());
+    assert_eq!(world.bulkhead(&words("check")).status.code(), Some(2), "it is said each time");
+    // Trust in a user is none in all others.
+    set(&folder.join("test-minimal"), 0o757);
+    let told = format!("{:?}", client.call("supervisor", "reload", json!({ "all": true })).unwrap_err());
+    assert!(told.contains("may be written by everybody"), "{told}");
+    let ended = world.end_host(Signal::SIGTERM);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.stderr.contains("are trusted as root's are") && ended.stderr.contains(&NOBODY.to_string()),
+        "{ended:?}"
+    );
+    // The state directory itself is the host's.
+    set(&folder.join("test-minimal"), 0o755);
+    give(&state);
+    let ended = Host::start(trusting(world.run_command_at(&state, &socket))).wait();
+    assert!(ended.stderr.contains("cannot use the state directory") && !ended.stderr.contains(&remedy), "{ended:?}");
+}

@@ -83,6 +83,17 @@ pub fn program(name: &str) -> PathBuf {
     path.unwrap_or_else(|| panic!("expected {name} near {}; `cargo test --workspace` builds it", test.display()))
 }
 
+/// The user to whom the programs of this workspace belong, where that is neither root nor who runs the test: the
+/// hosts of tests run what is in the checkout, and have to trust that user.
+///
+/// # Panics
+/// When a test does not know its own program.
+pub fn owner_of_checkout() -> Option<u32> {
+    let test = std::env::current_exe().and_then(std::fs::metadata).expect("a test knows its own program");
+    let owner = std::os::unix::fs::MetadataExt::uid(&test);
+    (owner != 0 && owner != nix::unistd::geteuid().as_raw()).then_some(owner)
+}
+
 /// Copies a program to where another user can reach it.
 ///
 /// Another process does it: a descriptor of this one that is open for writing may be inherited by

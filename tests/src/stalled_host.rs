@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use bulkhead_config::{Flags, HostConfig};
+use bulkhead_config::{Flags, HostConfig, Surroundings};
 use bulkhead_supervisor::{Gate, Options, Supervisor};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,15 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    let flags = flags();
+    let (flags, surroundings) = flags();
     let closed = PathBuf::from(std::env::var_os("BULKHEAD_TEST_GATE").expect("a test names its gate"));
     let gate: Gate = Arc::new(move |_| {
         while closed.exists() {
             std::thread::sleep(Duration::from_millis(2));
         }
     });
-    let loaded = HostConfig::load(flags.clone()).unwrap_or_else(|problems| panic!("{problems}"));
-    let reloader = Box::new(move || HostConfig::load(flags.clone()));
+    let loaded = HostConfig::load_in(flags.clone(), &surroundings).unwrap_or_else(|problems| panic!("{problems}"));
+    let reloader = Box::new(move || HostConfig::load_in(flags.clone(), &surroundings));
     let options = Options { runtime: None, listen: true, reloader: Some(reloader) };
     match Supervisor::run_daemon_behind(gate, loaded, options) {
         Ok(()) => ExitCode::SUCCESS,
@@ -30,16 +30,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn flags() -> Flags {
-    let mut flags = Flags::default();
+fn flags() -> (Flags, Surroundings) {
+    let (mut flags, mut surroundings) = (Flags::default(), Surroundings::of_process());
     let mut words = std::env::args_os().skip(2);
     while let (Some(flag), Some(value)) = (words.next(), words.next()) {
         match flag.to_str() {
+            Some("--trust-user") => {
+                let user = value.to_str().and_then(|text| text.parse().ok()).expect("a test gives a number");
+                surroundings.trusted_users.push(user);
+            }
             Some("--modules") => flags.modules.push(value.into()),
             Some("--state") => flags.state = Some(value.into()),
             Some("--socket") => flags.socket = Some(value.into()),
             other => panic!("expected a flag of a test's host, found {other:?}"),
         }
     }
-    flags
+    (flags, surroundings)
 }

@@ -8,7 +8,7 @@ mod requests;
 pub(crate) use layer1::{Existing, Export, Forget, Import, Layer1, Place, SetAside, Which};
 pub(crate) use requests::{Call, Data, Emit, RequestOptions};
 
-use crate::amount::parse_duration;
+use crate::{amount::parse_duration, user::parse_user};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
@@ -204,6 +204,10 @@ pub(crate) struct Files {
     /// The folder for what outlives the daemon.
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
+    /// A user, by name or number, whose files are trusted as root's are: the host's file, manifests, programs, and
+    /// folders on the way; may be given many times. That user can do whatever the daemon's user may.
+    #[arg(long = "trust-user", value_name = "USER", value_parser = parse_user)]
+    pub(crate) trusted_users: Vec<u32>,
 }
 
 /// Which modules something is done to.
@@ -324,6 +328,30 @@ mod tests {
     #[test]
     fn the_definitions_hold_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_trusted_user_is_a_name_or_a_number_and_there_may_be_several() {
+        let trusted = |words: &[&str]| -> Result<Vec<u32>, String> {
+            let line = ["bulkhead", "run"].into_iter().chain(words.iter().copied());
+            match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
+                Command::Run(files) => Ok(files.trusted_users),
+                other => panic!("expected run, found {other:?}"),
+            }
+        };
+        assert_eq!(trusted(&[]), Ok(Vec::new()));
+        assert_eq!(trusted(&["--trust-user", "root", "--trust-user=4294967294"]), Ok(vec![0, 4_294_967_294]));
+        for (text, expected) in [
+            ("no-such-user-here", "give its number"),
+            ("", "expected the name or number of a user"),
+            ("-5", "--trust-user"),
+        ] {
+            let found = trusted(&["--trust-user", text]).unwrap_err();
+            assert!(found.contains(expected), "{text:?}: {found}");
+        }
+        for what in ["check", "show"] {
+            assert!(Cli::try_parse_from(["bulkhead", "config", what, "--trust-user", "7"]).is_ok());
+        }
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use crate::cli::{Config, Files};
 use crate::exit::{Exit, Halt};
 use crate::output::{Output, complain};
-use bulkhead_config::{Flags, HostConfig, Loaded};
+use bulkhead_config::{Flags, HostConfig, Loaded, Surroundings};
 use std::path::PathBuf;
 
-/// What the command line says about files.
-pub(crate) fn flags(files: Files, socket: Option<PathBuf>) -> Flags {
-    let Files { config, modules, state } = files;
-    Flags { config, modules, state, socket }
+/// What the command line says about files, and in which surroundings it is said.
+pub(crate) fn flags(files: Files, socket: Option<PathBuf>) -> (Flags, Surroundings) {
+    let Files { config, modules, state, trusted_users } = files;
+    (Flags { config, modules, state, socket }, Surroundings { trusted_users, ..Surroundings::of_process() })
 }
 
 /// `bulkhead config`.
@@ -17,8 +17,8 @@ pub(crate) fn run(socket: Option<PathBuf>, command: Config) -> Result<Exit, Halt
     let mut output = Output::default();
     match command {
         Config::Check(files) => {
-            let Some(loaded) = load(flags(files, socket)) else { return Ok(Exit::Usage) };
-            if let Err(reason) = bulkhead_supervisor::check_programs(&loaded.modules) {
+            let Some(loaded) = load(&flags(files, socket)) else { return Ok(Exit::Usage) };
+            if let Err(reason) = bulkhead_supervisor::check_programs(&loaded) {
                 complain(&reason);
                 return Ok(Exit::Usage);
             }
@@ -27,7 +27,7 @@ pub(crate) fn run(socket: Option<PathBuf>, command: Config) -> Result<Exit, Halt
             output.line(&format!("the configuration is good: {modules}"))?;
         }
         Config::Show { files, json } => {
-            let Some(loaded) = load(flags(files, socket)) else { return Ok(Exit::Usage) };
+            let Some(loaded) = load(&flags(files, socket)) else { return Ok(Exit::Usage) };
             let shown = bulkhead_config::show(&loaded, json);
             output.line(shown.trim_end_matches('\n'))?;
         }
@@ -37,8 +37,8 @@ pub(crate) fn run(socket: Option<PathBuf>, command: Config) -> Result<Exit, Halt
 }
 
 /// Loads everything; each fault is a line of its own, so that an editor can jump to it.
-pub(crate) fn load(flags: Flags) -> Option<Loaded> {
-    match HostConfig::load(flags) {
+pub(crate) fn load((flags, surroundings): &(Flags, Surroundings)) -> Option<Loaded> {
+    match HostConfig::load_in(flags.clone(), surroundings) {
         Ok(loaded) => Some(loaded),
         Err(problems) => {
             for problem in problems.iter() {

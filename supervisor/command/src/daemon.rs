@@ -15,14 +15,14 @@ use tracing_subscriber::{field::MakeExt, fmt::format};
 ///
 /// # Errors
 /// When it cannot start, with the reason.
-pub(crate) fn run(flags: Flags) -> Result<Exit, Halt> {
+pub(crate) fn run(said: (Flags, Surroundings)) -> Result<Exit, Halt> {
     take_over_process();
-    let Some(loaded) = config::load(flags.clone()) else { return Ok(Exit::Usage) };
+    let Some(loaded) = config::load(&said) else { return Ok(Exit::Usage) };
     let log = OwnLog::start().map_err(|error| Halt::System { what: "cannot write to standard error", error })?;
     log_to(log.queue(), loaded.host.log_level);
     say_what_runs(&loaded);
     // The paths of the command line count from where the daemon was started, also when that is gone.
-    let started_in = Surroundings::of_process();
+    let (flags, started_in) = said;
     let reloader = move || HostConfig::load_in(flags.clone(), &started_in);
     let options = Options { runtime: None, listen: true, reloader: Some(Box::new(reloader)) };
     match Supervisor::run_daemon(loaded, options) {
@@ -65,6 +65,10 @@ fn log_to(queue: Queue, level: LogLevel) {
 fn say_what_runs(loaded: &Loaded) {
     let host = &loaded.host;
     tracing::info!("control socket {}, state directory {}", host.socket.display(), host.state_dir.display());
+    if !host.trusted_users.is_empty() {
+        let users: Vec<String> = host.trusted_users.iter().map(u32::to_string).collect();
+        tracing::info!("files of users {} are trusted as root's are, since --trust-user says so", users.join(", "));
+    }
     if loaded.modules.is_empty() {
         tracing::warn!("there are no modules: name their folders with --modules DIR or host.modules");
     }

@@ -30,6 +30,7 @@ mod status;
 mod streams;
 mod style;
 mod table;
+mod user;
 
 use crate::cli::{Cli, Command, Host};
 use crate::exit::{Exit, Halt};

@@ -1,5 +1,6 @@
 //! Modules that a program names, without files: the same defaults and the same checks. What has no
-//! constructor is set in the fields of the configuration, and checked before a host starts.
+//! constructor is set in the fields of the configuration, and checked before a host starts. So is who else could
+//! change what is run, since only the host's configuration says whom it trusts.
 
 use crate::manifest;
 use crate::read::Places;

@@ -37,6 +37,9 @@ pub struct HostConfig {
     pub socket: PathBuf,
     /// Folders of modules, absolute.
     pub modules: Vec<PathBuf>,
+    /// Users whose files count as root's, by their numbers: who may change a manifest or a program may do all that the
+    /// host may. No file can say it.
+    pub trusted_users: Vec<u32>,
     /// Longest frame in bytes (16 MiB).
     pub frame_bytes_max: usize,
     /// Clients of the control socket at one time (2,048).
@@ -112,6 +115,7 @@ impl HostConfig {
             state_dir: absolute(state_dir.into()),
             socket: absolute(socket.into()),
             modules: Vec::new(),
+            trusted_users: Vec::new(),
             frame_bytes_max: FRAME_BYTES_MAX_DEFAULT,
             clients_max: 2048,
             clients_bytes_max: 512 * 1024 * 1024,

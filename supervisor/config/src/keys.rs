@@ -30,6 +30,9 @@ const fn of_kind<T>(path: &'static str, operator: Operator, slot: for<'a> fn(&'a
     Key { path, operator, place: Where::Sometimes(slot) }
 }
 
+/// What is shown as a key of the host's file, and said on the command line only.
+pub(crate) const TRUSTED_USERS: &str = "host.trusted_users";
+
 /// The keys of `module.toml`. In the host's file, those of `[module]` stand directly under
 /// `[module.NAME]`, the others under `[module.NAME.section]`.
 pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
@@ -141,6 +144,8 @@ pub(crate) const HOST_KEYS: &[Key<HostConfig>] = &[
     key("host.state_dir", Replaces, |h| Slot::Path(&mut h.state_dir)),
     key("host.socket", Replaces, |h| Slot::Path(&mut h.socket)),
     key("host.modules", Replaces, |h| Slot::Paths(&mut h.modules)),
+    // It is shown, and a file that says it is told why not.
+    of_kind(TRUSTED_USERS, MayNot, |_| None),
     key("host.frame_bytes_max", Replaces, |h| {
         Slot::Size(&mut h.frame_bytes_max, FRAME_BYTES_MAX_LOWEST..=FRAME_BYTES_MAX_HIGHEST)
     }),
@@ -182,6 +187,11 @@ pub(crate) const FILTER_CPU_TIME: &str = "the command of a filter runs in proces
 /// Keys and sections that only some kinds of module have, with the reason why the others don't and
 /// the remedy.
 pub(crate) const UNFIT_KEYS: &[(&str, &str)] = &[
+    (
+        TRUSTED_USERS,
+        "a file cannot say whom the host trusts, since it may itself be another user's; remove it, and start the host \
+         with --trust-user USER",
+    ),
     (
         "module.command",
         "only a module of type \"process\" or \"filter\" is a command; remove it, or write another type",
@@ -305,7 +315,7 @@ mod tests {
 
     fn missing<T>(keys: &[Key<T>], configs: &mut [(&'static str, T)], title: &str) -> Vec<String> {
         let mut missing = Vec::new();
-        for key in keys {
+        for key in keys.iter().filter(|key| key.path != TRUSTED_USERS) {
             let place = key.path.split('.').next().unwrap_or(key.path);
             let row = row(key, configs);
             if !section(title, place).contains(&row) {
@@ -375,7 +385,9 @@ mod tests {
         }
         for key in HOST_KEYS {
             let mut host = HostConfig::new("s", "s");
-            assert_eq!(key.slot(&mut host).expect("a host has every key").check(), Ok(()), "{}", key.path);
+            let checked = key.slot(&mut host).map(|slot| slot.check());
+            let expected = (key.path != TRUSTED_USERS).then_some(Ok(()));
+            assert_eq!(checked, expected, "{}", key.path);
         }
     }
 

@@ -48,4 +48,4 @@ pub use origin::{Origin, Origins};
 pub use problem::{Problem, Problems};
 pub use show::show;
 pub use surroundings::Surroundings;
-pub use trust::{Use, check_trust, check_trust_of};
+pub use trust::{Use, check_own, check_trust};

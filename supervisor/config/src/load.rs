@@ -4,7 +4,7 @@
 
 use crate::document::{Document, found, quote};
 use crate::fill::{Filling, Scope, note_origins};
-use crate::keys::{HOST_KEYS, MODULE_KEYS};
+use crate::keys::{HOST_KEYS, MODULE_KEYS, TRUSTED_USERS};
 use crate::manifest;
 use crate::nearest::nearest;
 use crate::read::Places;
@@ -82,11 +82,18 @@ impl ModuleConfig {
     /// # Errors
     /// All faults of the manifest; what it requires is not looked at.
     pub fn load(folder: &Path) -> Result<ModuleConfig, Problems> {
-        let surroundings = Surroundings::of_process();
+        ModuleConfig::load_in(folder, &Surroundings::of_process())
+    }
+
+    /// As [`ModuleConfig::load`], in given surroundings.
+    ///
+    /// # Errors
+    /// All faults of the manifest; what it requires is not looked at.
+    pub fn load_in(folder: &Path, surroundings: &Surroundings) -> Result<ModuleConfig, Problems> {
         let mut problems = Vec::new();
-        let draft = manifest::read(&surroundings.absolute(folder)?, &surroundings, &mut problems);
+        let draft = manifest::read(&surroundings.absolute(folder)?, surroundings, &mut problems);
         if let Some(draft) = &draft {
-            draft.check(&surroundings, &mut problems);
+            draft.check(surroundings, &mut problems);
         }
         Problems::none_or(problems, || {
             let mut draft = draft.expect("a manifest without a problem has a name");
@@ -98,12 +105,14 @@ impl ModuleConfig {
 }
 
 impl Loaded {
-    /// Checks values that a program has set: their bounds, and how the modules fit together.
+    /// Checks values that a program has set: their bounds, how the modules fit together, and whether nobody else can
+    /// change what they run ([`HostConfig::trusted_users`]).
     ///
     /// # Errors
     /// All faults.
     pub fn check(&self) -> Result<(), Problems> {
-        let surroundings = Surroundings::of_process();
+        let trusted_users = self.host.trusted_users.clone();
+        let surroundings = Surroundings { trusted_users, ..Surroundings::of_process() };
         let mut problems = Vec::new();
         let mut host = Draft { config: self.host.clone(), places: Places::new() };
         for key in HOST_KEYS {
@@ -122,6 +131,7 @@ impl Loaded {
             }
             draft.check(&surroundings, &mut problems);
             draft.check_declared(&mut problems);
+            draft.check_trust(&surroundings, &mut problems);
         }
         check_together(&self.host, &drafts, true, &mut problems);
         Problems::none_or(problems, || ())
@@ -136,7 +146,7 @@ impl Loaded {
 fn read_host_file(flags: &Flags, surroundings: &Surroundings, problems: &mut Vec<Problem>) -> Option<Document> {
     let from_environment = || surroundings.variable("BULKHEAD_CONFIG").map(PathBuf::from);
     let path = flags.config.clone().or_else(from_environment)?;
-    match surroundings.absolute(&path).and_then(|path| Document::read(&path, &surroundings.shown(&path))) {
+    match surroundings.absolute(&path).and_then(|path| Document::read(&path, surroundings)) {
         Ok(document) => Some(document),
         Err(problem) => {
             problems.push(problem);
@@ -148,6 +158,10 @@ fn read_host_file(flags: &Flags, surroundings: &Surroundings, problems: &mut Vec
 /// Puts what goes before the file over it, and the defaults where nothing was said.
 fn settle_host(host: &mut Draft<HostConfig>, flags: &Flags, surroundings: &Surroundings, problems: &mut Vec<Problem>) {
     let mut chosen = Vec::new();
+    if !surroundings.trusted_users.is_empty() {
+        host.config.trusted_users.clone_from(&surroundings.trusted_users);
+        chosen.push((TRUSTED_USERS, Origin::Flag("--trust-user")));
+    }
     if !flags.modules.is_empty() {
         let folders: Vec<_> = flags.modules.iter().map(|folder| surroundings.absolute(folder)).collect();
         host.config.modules = folders.into_iter().filter_map(|folder| noted(folder, problems)).collect();
@@ -196,7 +210,7 @@ fn read_modules(
     let mut drafts = Vec::new();
     let mut complete = true;
     for (index, folder) in host.config.modules.iter().enumerate() {
-        let folders = manifest::folders_in(folder, &surroundings.shown(folder)).unwrap_or_else(|mut problem| {
+        let folders = manifest::folders_in(folder, surroundings).unwrap_or_else(|mut problem| {
             if let Some(place) = host.places.get(&format!("host.modules[{index}]")) {
                 problem = place.problem(format!("host.modules: {}", problem.message));
             }

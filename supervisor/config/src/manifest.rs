@@ -27,7 +27,7 @@ pub(crate) fn read(
     problems: &mut Vec<Problem>,
 ) -> Option<Draft<ModuleConfig>> {
     let path = folder.join(MANIFEST);
-    let document = match Document::read(&path, &surroundings.shown(&path)) {
+    let document = match Document::read(&path, surroundings) {
         Ok(document) => document,
         Err(mut problem) => {
             if !files::is_there(&path) {
@@ -37,7 +37,7 @@ pub(crate) fn read(
             return None;
         }
     };
-    if let Err(message) = check_trust(folder, Use::Content) {
+    if let Err(message) = check_trust(folder, Use::Content, &surroundings.trusted_users) {
         problems.push(Problem { file: Some(document.shown.to_path_buf()), place: None, message });
     }
     of_document(&document, surroundings, problems)
@@ -80,7 +80,9 @@ pub(crate) fn of_document(
             problems.push(document.place(at).problem(format!("{key}: expected {what}, found no such key")));
         }
     }
-    find_files(&mut draft, surroundings, problems);
+    if find_files(&mut draft, surroundings, problems) {
+        draft.check_trust(surroundings, problems);
+    }
     named.then_some(draft)
 }
 
@@ -99,33 +101,50 @@ fn kind_of(section: Option<&DeValue<'_>>) -> ModuleKind {
     })
 }
 
-/// Finds the file that is run or loaded; one that was not read has its problem already.
-pub(crate) fn find_files(draft: &mut Draft<ModuleConfig>, surroundings: &Surroundings, problems: &mut Vec<Problem>) {
+/// Finds the file that is run or loaded, and whether it is there; one that was not read has its problem already.
+pub(crate) fn find_files(
+    draft: &mut Draft<ModuleConfig>,
+    surroundings: &Surroundings,
+    problems: &mut Vec<Problem>,
+) -> bool {
     let folder = &draft.config.folder;
     let shown = |path: &Path, reason: String| format!("{}: {reason}", surroundings.shown(path).display());
     let found = match &mut draft.config.kind {
         ModuleKind::Process { command, program, .. } | ModuleKind::Filter { command, program, .. } => {
-            let Some(word) = command.first().filter(|word| !word.is_empty()) else { return };
-            program::find(word, folder, surroundings).and_then(|path| {
-                *program = path;
-                check_command(program, command, folder)
-            })
+            let Some(word) = command.first().filter(|word| !word.is_empty()) else { return false };
+            program::find(word, folder, surroundings).map(|path| *program = path)
         }
         ModuleKind::Native { library: path, .. } | ModuleKind::Wasm { module: path, .. }
             if path.as_os_str().is_empty() =>
         {
-            return;
+            return false;
         }
-        ModuleKind::Native { library, .. } => check_library_file(library)
-            .map_err(|reason| shown(library, reason))
-            .and_then(|()| check_trust(library, whose(library, folder))),
-        ModuleKind::Wasm { module, .. } => check_wasm_file(module)
-            .map_err(|reason| shown(module, reason))
-            .and_then(|()| check_trust(module, whose(module, folder))),
+        ModuleKind::Native { library, .. } => check_library_file(library).map_err(|reason| shown(library, reason)),
+        ModuleKind::Wasm { module, .. } => check_wasm_file(module).map_err(|reason| shown(module, reason)),
     };
-    if let Err(reason) = found {
-        let (key, _) = draft.config.kind.required();
-        problems.push(draft.problem(&[&format!("{key}[0]"), key], &format!("{key}: {reason}")));
+    draft.note(found, problems)
+}
+
+impl Draft<ModuleConfig> {
+    /// Whether nobody else can change what was found to be run or loaded.
+    pub(crate) fn check_trust(&self, surroundings: &Surroundings, problems: &mut Vec<Problem>) {
+        let (folder, trusted) = (&*self.config.folder, &*surroundings.trusted_users);
+        let checked = match &self.config.kind {
+            ModuleKind::Process { command, program, .. } | ModuleKind::Filter { command, program, .. } => {
+                check_command(program, command, folder, trusted)
+            }
+            ModuleKind::Native { library: path, .. } | ModuleKind::Wasm { module: path, .. } => {
+                check_trust(path, whose(path, folder), trusted)
+            }
+        };
+        self.note(checked, problems);
+    }
+
+    /// Whether the module's file is as it should be; what is wrong with it becomes a problem.
+    fn note(&self, checked: Result<(), String>, problems: &mut Vec<Problem>) -> bool {
+        let (key, _) = self.config.kind.required();
+        let problem = |reason| self.problem(&[&format!("{key}[0]"), key], &format!("{key}: {reason}"));
+        checked.map_err(|reason| problems.push(problem(reason))).is_ok()
     }
 }
 
@@ -136,22 +155,24 @@ fn whose(file: &Path, folder: &Path) -> Use {
 
 /// Whether nobody else can change what a command runs: its program, and the files of the module's own folder that
 /// it names, as a script behind its interpreter.
-fn check_command(program: &Path, command: &[String], folder: &Path) -> Result<(), String> {
-    check_trust(program, whose(program, folder))?;
+fn check_command(program: &Path, command: &[String], folder: &Path, trusted: &[u32]) -> Result<(), String> {
+    check_trust(program, whose(program, folder), trusted)?;
+    program::check_interpreter(program, trusted)?;
     let named = command.iter().skip(1).filter(|word| !word.is_empty()).map(|word| folder.join(word));
     let own = |path: &PathBuf| path.starts_with(folder) && files::is_file(path);
-    named.filter(own).try_for_each(|path| check_trust(&path, Use::Itself))
+    named.filter(own).try_for_each(|path| check_trust(&path, Use::Itself, trusted))
 }
 
 /// The folders of the modules in `folder`, in the order of their names: itself when it has a
 /// manifest, otherwise every folder in it that isn't hidden.
-pub(crate) fn folders_in(folder: &Path, shown: &Path) -> Result<Vec<PathBuf>, Problem> {
+pub(crate) fn folders_in(folder: &Path, surroundings: &Surroundings) -> Result<Vec<PathBuf>, Problem> {
+    let shown = surroundings.shown(folder);
     let fail = |message: String| problem(format!("{}: {message}", shown.display()));
     if !files::is_dir(folder) {
         let found = files::metadata(folder).map_or_else(|error| describe(&error), |_| "found a file".into());
         return Err(fail(format!("expected a folder of modules: {found}")));
     }
-    check_trust(folder, Use::Content).map_err(fail)?;
+    check_trust(folder, Use::Content, &surroundings.trusted_users).map_err(fail)?;
     if files::is_there(&folder.join(MANIFEST)) {
         return Ok(vec![folder.to_path_buf()]);
     }

@@ -75,13 +75,30 @@ fn check(path: &Path, search: Option<&OsStr>) -> Result<(), String> {
     }
 }
 
+/// Whether nobody else can change what runs the program, if it is a script.
+pub(crate) fn check_interpreter(path: &Path, trusted: &[u32]) -> Result<(), String> {
+    let Ok(head) = files::head(path, HEAD_BYTES) else { return Ok(()) };
+    let line = head.strip_prefix(b"#!").and_then(|rest| rest.split(|byte| *byte == b'\n').next());
+    let Some(interpreter) = line.and_then(interpreter_of) else { return Ok(()) };
+    check_trust(interpreter, Use::Shared, trusted)
+        .map_err(|reason| format!("{}: is a script whose interpreter may not be used: {reason}", path.display()))
+}
+
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
+}
+
+/// The interpreter that the first line of a script names, without its `#!`.
+fn interpreter_of(line: &[u8]) -> Option<&Path> {
+    words(line).next().map(|word| Path::new(OsStr::from_bytes(word)))
+}
+
 /// Checks the interpreter in the first line of a script, without its `#!`.
 fn check_script(line: &[u8], search: Option<&OsStr>) -> Result<(), String> {
     if line.ends_with(b"\r") {
         return Err("its \"#!\" line ends in a carriage return; save the script with Unix line ends".into());
     }
-    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let Some(interpreter) = words.next().map(|word| Path::new(OsStr::from_bytes(word))) else {
+    let Some(interpreter) = interpreter_of(line) else {
         return Err("its \"#!\" line names no interpreter".into());
     };
     if !files::is_file(interpreter) {
@@ -91,13 +108,11 @@ fn check_script(line: &[u8], search: Option<&OsStr>) -> Result<(), String> {
         let interpreter = interpreter.to_string_lossy();
         return Err(format!("is a script whose interpreter {} is not executable", quote(&interpreter)));
     }
-    check_trust(interpreter, Use::Shared)
-        .map_err(|reason| format!("is a script whose interpreter may not be used: {reason}"))?;
     if interpreter.file_name() != Some(OsStr::new("env")) {
         return Ok(());
     }
     // `env NAME` and `env -S NAME …` look the interpreter up; other forms are left to env itself.
-    let name = words.find(|word| *word != b"-S").map(|word| OsString::from(OsStr::from_bytes(word)));
+    let name = words(line).skip(1).find(|word| *word != b"-S").map(|word| OsString::from(OsStr::from_bytes(word)));
     let name = name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if name.is_empty() || name.starts_with('-') || name.contains(['=', '/']) || look_up(&name, search).is_some() {
         return Ok(());

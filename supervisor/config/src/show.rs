@@ -1,7 +1,7 @@
 //! Prints what is in force and where each value came from. What it prints is for people and
 //! scripts; it is not meant to be read back as a file.
 
-use crate::keys::{HOST_KEYS, MODULE_KEYS};
+use crate::keys::{HOST_KEYS, MODULE_KEYS, TRUSTED_USERS};
 use crate::setting::{Key, Slot};
 use crate::{Loaded, Origin, Origins};
 use serde_json::{Value, json};
@@ -14,6 +14,15 @@ const SCHEMA: u32 = 1;
 /// a line: `{"schema":1,"module":null|"name","key":"limits.queue","value":1024,"origin":"default"}`.
 pub fn show(loaded: &Loaded, json: bool) -> String {
     let mut rows = rows(None, HOST_KEYS, &mut loaded.host.clone(), &loaded.host.origins);
+    // It is no key of a file, and belongs to the section of those that are.
+    let behind = rows.iter().rposition(|row| row.key.starts_with("host.")).map_or(0, |last| last + 1);
+    let trusted = Row {
+        module: None,
+        key: TRUSTED_USERS.into(),
+        value: Value::from(loaded.host.trusted_users.clone()),
+        origin: loaded.host.origins.of(TRUSTED_USERS).to_string(),
+    };
+    rows.insert(behind, trusted);
     for module in &loaded.modules {
         let name = Some(module.name.as_str());
         let mut of_module = self::rows(name, MODULE_KEYS, &mut module.clone(), &module.origins);

@@ -27,6 +27,9 @@ pub struct Surroundings {
     pub current_dir: Option<PathBuf>,
     /// The variables of the environment.
     pub variables: BTreeMap<OsString, OsString>,
+    /// Users whose files count as root's, by their numbers: who may change them may do all that this host may. None,
+    /// unless who starts the host says so.
+    pub trusted_users: Vec<u32>,
 }
 
 impl Surroundings {
@@ -44,7 +47,7 @@ impl Surroundings {
 
     fn with_variables(variables: BTreeMap<OsString, OsString>) -> Surroundings {
         let root = nix::unistd::geteuid().is_root();
-        Surroundings { root, current_dir: std::env::current_dir().ok(), variables }
+        Surroundings { root, current_dir: std::env::current_dir().ok(), variables, trusted_users: Vec::new() }
     }
 
     /// A variable that is set and not empty.

@@ -16,6 +16,10 @@
 //! his: it may belong to whoever looks after shared software, and only what everybody may write is refused. To root
 //! the whole rule applies.
 //!
+//! A user whom the operator trusts counts as root does, as those of Mercurial's `trusted.users`, and so does the group
+//! of that user's number, where each user has one. That is said where the host is started: a file that is looked at
+//! here cannot say it of itself. What the host keeps for itself is left out of it.
+//!
 //! In a user namespace, what belongs to a user who has no number there may be used: it is the system's around it.
 //!
 //! Nobody but those users can change what was looked at, so it is still so when it is read or run.
@@ -24,6 +28,7 @@ use crate::{document::describe, files};
 use nix::unistd::{getegid, geteuid, getgroups};
 use std::{
     ffi::OsString,
+    fmt::Display,
     fs::Metadata,
     io,
     os::unix::fs::MetadataExt,
@@ -48,24 +53,26 @@ pub enum Use {
     Content,
     /// It is run, and is not the module's own.
     Shared,
+    /// It is the host's own, which writes there: trusted users may own what is on the way, and not this.
+    Own,
 }
 
-/// Whether nobody but root and this process's user can change what is at `path`, which is absolute.
+/// Whether nobody but root, this process's user and `trusted` users can change what is at `path`, which is absolute.
 ///
 /// # Errors
 /// A sentence that names the file or folder, what is wrong with it and the owner or the mode that would do.
-pub fn check_trust(path: &Path, used: Use) -> Result<(), String> {
-    let user = User::of_process();
+pub fn check_trust(path: &Path, used: Use, trusted: &[u32]) -> Result<(), String> {
+    let user = User { trusted: trusted.to_vec(), ..User::of_process() };
     user.running(used).check(path, used)
 }
 
-/// Whether nobody but root and this process's user can change what is open and was found to be so; `path` is where
-/// it is. The way there is not looked at.
+/// Whether nobody but root and this process's user can change what is open, is the host's own ([`Use::Own`]) and was
+/// found to be so; `path` is where it is. The way there is not looked at.
 ///
 /// # Errors
 /// As [`check_trust`].
-pub fn check_trust_of(found: &Metadata, path: &Path, used: Use) -> Result<(), String> {
-    User::of_process().judge(Look::of(found, Kind::Last(used)), path)
+pub fn check_own(found: &Metadata, path: &Path) -> Result<(), String> {
+    User::of_process().judge(Look::of(found, Kind::Last(Use::Own)), path)
 }
 
 /// As whom the host reads and runs.
@@ -74,6 +81,8 @@ struct User {
     id: u32,
     /// Groups that may write.
     groups: Vec<u32>,
+    /// Users who count as root does.
+    trusted: Vec<u32>,
     /// How the owner of a file is shown that has no number in this user namespace.
     unmapped: Option<u32>,
     /// Who the owner is and what the group may do is left to those who look after the machine.
@@ -106,7 +115,7 @@ impl User {
             groups.extend(getgroups().unwrap_or_default().iter().map(|group| group.as_raw()));
         }
         static UNMAPPED: OnceLock<Option<u32>> = OnceLock::new();
-        User { id, groups, unmapped: *UNMAPPED.get_or_init(unmapped), trusts_owners: false }
+        User { id, groups, trusted: Vec::new(), unmapped: *UNMAPPED.get_or_init(unmapped), trusts_owners: false }
     }
 
     fn running(mut self, used: Use) -> User {
@@ -157,12 +166,8 @@ impl User {
     fn judge(&self, look: Look, path: &Path) -> Result<(), String> {
         let path = path.display();
         let is_system = look.owner == 0 || Some(look.owner) == self.unmapped;
-        if !is_system && look.owner != self.id && !self.trusts_owners {
-            let fit = if self.id == 0 { "root".to_owned() } else { format!("root or user {}", self.id) };
-            return Err(format!(
-                "{path} belongs to user {}, who could change it: expected {fit}; chown {} {path}",
-                look.owner, self.id
-            ));
+        if !is_system && look.owner != self.id && !self.trusts_owners && !self.trusts(look.owner, look.kind) {
+            return Err(self.foreign(look, &path));
         }
         let refused = self.refused(look);
         if refused == 0 {
@@ -176,13 +181,30 @@ impl User {
         ))
     }
 
+    /// Whether the user of this number is trusted, as far as it is about something of this kind.
+    fn trusts(&self, user: u32, kind: Kind) -> bool {
+        kind != Kind::Last(Use::Own) && self.trusted.contains(&user)
+    }
+
+    fn foreign(&self, look: Look, path: &dyn Display) -> String {
+        let (id, owner) = (self.id, look.owner);
+        let mut fit = if id == 0 { "root".to_owned() } else { format!("root or user {id}") };
+        let mut remedy = format!("chown {id} {path}");
+        if look.kind != Kind::Last(Use::Own) {
+            fit += &self.trusted.iter().map(|user| format!(" or user {user}")).collect::<String>();
+            remedy += &format!(", or trust that user with --trust-user {owner}");
+        }
+        format!("{path} belongs to user {owner}, who could change it: expected {fit}; {remedy}")
+    }
+
     /// The bits of the mode that let others write.
     fn refused(&self, look: Look) -> u32 {
         let is_guarded = look.kind == Kind::Passage && look.mode & STICKY != 0;
         if look.kind == Kind::Link || is_guarded {
             return 0;
         }
-        let by_group = if self.trusts_owners || self.groups.contains(&look.group) { 0 } else { BY_GROUP };
+        let is_fit = self.trusts_owners || self.groups.contains(&look.group) || self.trusts(look.group, look.kind);
+        let by_group = if is_fit { 0 } else { BY_GROUP };
         look.mode & (BY_OTHERS | by_group)
     }
 }
@@ -233,7 +255,7 @@ mod tests {
     const OTHER: u32 = 64999;
 
     fn user(id: u32, groups: &[u32]) -> User {
-        User { id, groups: groups.into(), unmapped: None, trusts_owners: false }
+        User { id, groups: groups.into(), trusted: Vec::new(), unmapped: None, trusts_owners: false }
     }
 
     fn judged(user: &User, kind: Kind, owner: u32, group: u32, mode: u32) -> Result<(), String> {
@@ -273,10 +295,39 @@ mod tests {
     fn what_belongs_to_another_user_is_refused_whatever_its_mode() {
         for (id, fit) in [(0, "root"), (1000, "root or user 1000")] {
             for kind in [Kind::Link, Kind::Passage, Kind::Last(Use::Itself), Kind::Last(Use::Content)] {
-                let expected =
-                    format!("/x/y belongs to user 64999, who could change it: expected {fit}; chown {id} /x/y");
+                let expected = format!(
+                    "/x/y belongs to user 64999, who could change it: expected {fit}; chown {id} /x/y, \
+                     or trust that user with --trust-user 64999"
+                );
                 assert_eq!(judged(&user(id, &[id]), kind, OTHER, 0, 0o1400), Err(expected));
             }
+        }
+    }
+
+    #[test]
+    fn a_trusted_user_counts_as_root_does_with_the_group_of_that_number_but_not_for_what_is_the_hosts_own() {
+        let kinds =
+            [Kind::Link, Kind::Passage, Kind::Last(Use::Itself), Kind::Last(Use::Content), Kind::Last(Use::Shared)];
+        for id in [0, 1000] {
+            let trusting = User { trusted: vec![7, OTHER], ..user(id, &[id]) };
+            for kind in kinds {
+                assert_eq!(judged(&trusting, kind, OTHER, 5, 0o755), Ok(()));
+                assert_eq!(judged(&trusting, kind, OTHER, OTHER, 0o775), Ok(()));
+                assert_eq!(judged(&trusting, kind, 0, OTHER, 0o664), Ok(()));
+                let third = judged(&trusting, kind, 8, 0, 0o755).unwrap_err();
+                assert!(third.contains(" or user 7 or user 64999; chown"), "{third}");
+                assert!(third.ends_with(", or trust that user with --trust-user 8"), "{third}");
+                if kind != Kind::Link {
+                    assert!(judged(&trusting, kind, OTHER, OTHER, 0o757).unwrap_err().contains("by everybody"));
+                    assert!(judged(&trusting, kind, OTHER, 5, 0o775).unwrap_err().contains("by group 5"));
+                }
+            }
+            let own = Kind::Last(Use::Own);
+            let fit = if id == 0 { "root" } else { "root or user 1000" };
+            let expected = format!("/x/y belongs to user 64999, who could change it: expected {fit}; chown {id} /x/y");
+            assert_eq!(judged(&trusting, own, OTHER, 0, 0o700), Err(expected));
+            assert!(judged(&trusting, own, id, OTHER, 0o770).is_err());
+            assert_eq!(judged(&trusting, own, id, id, 0o700), Ok(()));
         }
     }
 
@@ -361,7 +412,7 @@ mod tests {
         scratch.folder("closed", 0o755);
         let inner = scratch.file("open/inner/file", 0o644);
         let file = scratch.file("closed/file", 0o644);
-        let check = |path: &Path| check_trust(path, Use::Itself);
+        let check = |path: &Path| check_trust(path, Use::Itself, &[]);
         assert_eq!(check(&file), Ok(()));
         let of_open = |found: Result<(), String>| {
             let expected = format!("{} may be written by everybody (mode 0777)", root.join("open").display());
@@ -383,7 +434,7 @@ mod tests {
         for link in ["closed/in", "open/out", "closed/on", "closed/folder/file", "open/inner/file"] {
             assert_eq!(check(&root.join(link)), Ok(()), "{link}");
         }
-        assert!(check_trust(&root.join("open"), Use::Content).is_err());
+        assert!(check_trust(&root.join("open"), Use::Content, &[]).is_err());
         symlink("loop", root.join("loop")).unwrap();
         assert!(check(&root.join("loop")).is_err_and(|reason| reason.contains("at most 40 links")));
         assert!(check(&root.join("gone/file")).is_err_and(|reason| reason.ends_with("gone: no such file")));
@@ -405,12 +456,16 @@ mod tests {
         std::os::unix::fs::lchown(scratch.0.join("link"), Some(OTHER), Some(OTHER)).unwrap();
         chown(scratch.0.join("theirs"), Some(OTHER), Some(OTHER)).unwrap();
         for (path, whose) in [(&below, "theirs"), (&scratch.0.join("link"), "link")] {
-            let found = check_trust(path, Use::Itself).unwrap_err();
+            let found = check_trust(path, Use::Itself, &[]).unwrap_err();
             let expected = format!("{} belongs to user {OTHER}", scratch.0.join(whose).display());
             assert!(found.starts_with(&expected), "{found}");
         }
-        assert_eq!(check_trust(&file, Use::Itself), Ok(()));
+        assert_eq!(check_trust(&file, Use::Itself, &[]), Ok(()));
         chown(&file, Some(OTHER), Some(0)).unwrap();
-        assert!(check_trust(&file, Use::Itself).is_err());
+        assert!(check_trust(&file, Use::Itself, &[]).is_err());
+        for path in [&below, &file, &scratch.0.join("link")] {
+            assert_eq!(check_trust(path, Use::Itself, &[7, OTHER]), Ok(()));
+            assert!(check_trust(path, Use::Itself, &[7]).is_err());
+        }
     }
 }

@@ -12,6 +12,7 @@ use bulkhead_config::{HostConfig, ModuleConfig};
 use bulkhead_protocol::Json;
 use bulkhead_supervisor::{Options, Supervisor};
 use std::error::Error;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,7 +23,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The state directory belongs to one host at a time and outlives it: logs, crash reports, and
     // what the modules keep. No socket is opened unless `listen` says so.
     let state = std::env::temp_dir().join(format!("bulkhead-embed-{}", std::process::id()));
-    let config = HostConfig::new(&state, state.join("control.sock"));
+    let mut config = HostConfig::new(&state, state.join("control.sock"));
+
+    // What it runs must belong to root, to this program's user or to one that is trusted, as whose the checkout is.
+    config.trusted_users = vec![std::fs::metadata(std::env::current_exe()?)?.uid()];
 
     // A module without a manifest. Everything that `module.toml` can say is a field of this.
     let program = built("test-minimal")?;

@@ -1,8 +1,8 @@
 //! A folder of the state directory, held open. What is in it is opened, renamed and removed from there, so a link
 //! is followed neither in the place of the folder nor in that of a file in it, and what another user could have
-//! put there is refused ([`check_trust_of`]). What the files are for is not known here.
+//! put there is refused ([`check_own`]). What the files are for is not known here.
 
-use bulkhead_config::{Use, check_trust_of};
+use bulkhead_config::check_own;
 use nix::{
     errno::Errno,
     fcntl::{OFlag, open, openat, renameat},
@@ -58,7 +58,7 @@ impl Folder {
     }
 
     fn checked(file: File, path: PathBuf) -> io::Result<Folder> {
-        check_trust_of(&file.metadata()?, &path, Use::Content).map_err(io::Error::other)?;
+        check_own(&file.metadata()?, &path).map_err(io::Error::other)?;
         Ok(Folder { file, path })
     }
 
@@ -139,7 +139,7 @@ impl Folder {
                           put a copy in its place";
             return Err(io::Error::other(reason));
         }
-        check_trust_of(&found, &self.path.join(name), Use::Itself).map_err(io::Error::other)?;
+        check_own(&found, &self.path.join(name)).map_err(io::Error::other)?;
         Ok(file)
     }
 }

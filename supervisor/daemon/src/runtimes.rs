@@ -1,7 +1,7 @@
 //! The programs that run in a module's process when the module is no program itself: where they are,
 //! and the command line of each kind. What they do with it is theirs.
 
-use bulkhead_config::{Folder, Line, ModuleConfig, ModuleKind, OnLimit, Use, check_trust};
+use bulkhead_config::{Folder, Line, Loaded, ModuleConfig, ModuleKind, OnLimit, Use, check_trust};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -20,15 +20,19 @@ pub(crate) struct Runtimes {
     pub(crate) runtime: PathBuf,
     /// `module-runtime-wasm`, absolute; it need not be there while no module is WebAssembly.
     wasm: PathBuf,
+    /// Users whose programs may be run as well.
+    trusted_users: Vec<u32>,
 }
 
-/// Says why there is no program for one of these modules, as a host would that is to start them;
+/// Says why there is no program for one of the modules, as a host would that is to start them;
 /// nothing is started.
 ///
 /// # Errors
 /// A sentence that names the program, where it was expected, and what to do.
-pub fn check_programs(modules: &[ModuleConfig]) -> Result<(), String> {
-    Runtimes::find(None).and_then(|runtimes| runtimes.check(modules)).map_err(|error| error.to_string())
+pub fn check_programs(loaded: &Loaded) -> Result<(), String> {
+    let trusted = &loaded.host.trusted_users;
+    let found = Runtimes::find(None, trusted).and_then(|runtimes| runtimes.check(&loaded.modules));
+    found.map_err(|error| error.to_string())
 }
 
 /// Why modules cannot be run.
@@ -60,7 +64,7 @@ impl Runtimes {
     /// Finds the programs: `given` or what `$BULKHEAD_RUNTIME` names or `module-runtime` beside the
     /// running program, and what `$BULKHEAD_WASM_RUNTIME` names or `module-runtime-wasm` beside the
     /// other.
-    pub(crate) fn find(given: Option<PathBuf>) -> Result<Runtimes, RuntimeError> {
+    pub(crate) fn find(given: Option<PathBuf>, trusted_users: &[u32]) -> Result<Runtimes, RuntimeError> {
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
         let runtime = match given.or_else(|| variable("BULKHEAD_RUNTIME")) {
             Some(program) => program,
@@ -73,9 +77,9 @@ impl Runtimes {
         if !runtime.is_file() {
             return Err(RuntimeError::Missing(runtime));
         }
-        check_trust_beside(&std::env::current_exe()?, &runtime)?;
+        check_trust_beside(&std::env::current_exe()?, &runtime, trusted_users)?;
         let wasm = variable("BULKHEAD_WASM_RUNTIME").unwrap_or_else(|| runtime.with_file_name(WASM_RUNTIME));
-        Ok(Runtimes { runtime, wasm: std::path::absolute(wasm)? })
+        Ok(Runtimes { runtime, wasm: std::path::absolute(wasm)?, trusted_users: trusted_users.to_vec() })
     }
 
     /// Whether there is a program for each of `modules`.
@@ -86,7 +90,7 @@ impl Runtimes {
                 Err(RuntimeError::WasmMissing { module: module.name.to_string(), path: self.wasm.clone() })
             }
             Some(_) if self.wasm.to_str().is_none() => Err(RuntimeError::NotText(WASM_RUNTIME, self.wasm.clone())),
-            Some(_) => check_trust_beside(&std::env::current_exe()?, &self.wasm),
+            Some(_) => check_trust_beside(&std::env::current_exe()?, &self.wasm, &self.trusted_users),
             None => Ok(()),
         }
     }
@@ -124,9 +128,9 @@ impl Runtimes {
 
 /// Whether nobody else can change `program`, if nobody else can change the one that `running` is: who can change
 /// that one needs no other, and a checkout of an ordinary user may be run by root.
-fn check_trust_beside(running: &Path, program: &Path) -> Result<(), RuntimeError> {
-    match check_trust(running, Use::Itself) {
-        Ok(()) => check_trust(program, Use::Itself).map_err(RuntimeError::Untrusted),
+fn check_trust_beside(running: &Path, program: &Path, trusted: &[u32]) -> Result<(), RuntimeError> {
+    match check_trust(running, Use::Itself, trusted) {
+        Ok(()) => check_trust(program, Use::Itself, trusted).map_err(RuntimeError::Untrusted),
         Err(_) => Ok(()),
     }
 }
@@ -171,7 +175,11 @@ mod tests {
     use std::time::Duration;
 
     fn runtimes() -> Runtimes {
-        Runtimes { runtime: "/x/module-runtime".into(), wasm: "/x/module-runtime-wasm".into() }
+        Runtimes {
+            runtime: "/x/module-runtime".into(),
+            wasm: "/x/module-runtime-wasm".into(),
+            trusted_users: Vec::new(),
+        }
     }
 
     fn config(kind: ModuleKind) -> ModuleConfig {
@@ -250,11 +258,11 @@ mod tests {
             folder.join(name)
         };
         let (safe, open) = (file("safe", 0o755), file("open", 0o757));
-        let error = check_trust_beside(&safe, &open).unwrap_err().to_string();
+        let error = check_trust_beside(&safe, &open, &[]).unwrap_err().to_string();
         assert!(error.starts_with("the program that runs modules may not be used: "), "{error}");
         assert!(error.ends_with(&format!("chmod 755 {}", open.display())), "{error}");
         for (running, program) in [(&safe, &safe), (&open, &open), (&open, &safe)] {
-            assert!(check_trust_beside(running, program).is_ok());
+            assert!(check_trust_beside(running, program, &[]).is_ok());
         }
         fs::remove_dir_all(&folder).unwrap();
     }

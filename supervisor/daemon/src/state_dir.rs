@@ -64,8 +64,9 @@ struct Note {
 }
 
 impl StateDir {
-    /// Creates what is missing, locks it, and clears what a killed host left.
-    pub(crate) fn open(path: &Path) -> Result<StateDir, StateDirError> {
+    /// Creates what is missing, locks it, and clears what a killed host left. Folders on the way to it may belong to
+    /// these users as well.
+    pub(crate) fn open(path: &Path, trusted_users: &[u32]) -> Result<StateDir, StateDirError> {
         let unusable = |error: io::Error| StateDirError::Unusable { path: path.to_owned(), error };
         if path.to_str().is_none() {
             return Err(StateDirError::NotText(path.to_owned()));
@@ -73,7 +74,7 @@ impl StateDir {
         create_private(path).map_err(unusable)?;
         // What is in it says whom to kill, and is written to as this process's user.
         let absolute = std::path::absolute(path).map_err(unusable)?;
-        check_trust(&absolute, Use::Content).map_err(|reason| unusable(io::Error::other(reason)))?;
+        check_trust(&absolute, Use::Own, trusted_users).map_err(|reason| unusable(io::Error::other(reason)))?;
         let opened = absolute.canonicalize().and_then(|path| Folder::open(&path));
         let folder = opened.map_err(unusable)?;
         let in_folder = |name: &str, error: io::Error| unusable(io::Error::other(format!("{name}: {error}")));

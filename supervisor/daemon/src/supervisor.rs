@@ -94,7 +94,10 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts a host inside this program. No signal handler is installed, and no child of the
+    /// Starts a host inside this program. It runs what belongs to root, this process's user or one of
+    /// [`HostConfig::trusted_users`], and may be written by no others.
+    ///
+    ///  No signal handler is installed, and no child of the
     /// program other than the host's own guardian is ever waited for.
     ///
     /// # Errors
@@ -194,7 +197,7 @@ fn run(
     gate: Gate,
 ) -> Result<(), StartError> {
     loaded.check().map_err(Reason::Configuration)?;
-    let runtimes = Runtimes::find(options.runtime).map_err(Reason::Runtime)?;
+    let runtimes = Runtimes::find(options.runtime, &loaded.host.trusted_users).map_err(Reason::Runtime)?;
     runtimes.check(&loaded.modules).map_err(Reason::Runtime)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(Reason::Io)?;
     runtime.block_on(async {
@@ -248,7 +251,7 @@ fn run(
 /// What is on the disk. Clearing what a killed host left, carrying over its log, changing tables of an older
 /// version and making new indexes may take minutes.
 fn open(loaded: &Loaded) -> Result<(StateDir, Store), Reason> {
-    let state_dir = StateDir::open(&loaded.host.state_dir)?;
+    let state_dir = StateDir::open(&loaded.host.state_dir, &loaded.host.trusted_users)?;
     let store = Store::open(&state_dir.layer1(), &loaded.host, loaded.declared())?;
     Ok((state_dir, store))
 }

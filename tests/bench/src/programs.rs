@@ -42,6 +42,14 @@ impl Programs {
         Programs::of(&PACKAGES_OF_KINDS)
     }
 
+    /// The user to whom they belong, whom a host must trust that runs them.
+    ///
+    /// # Errors
+    /// When they are not there.
+    pub fn owner(&self) -> Result<u32, Failed> {
+        Ok(std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(self.path("bulkhead"))?))
+    }
+
     fn of(packages: &[&str]) -> Result<Programs, Failed> {
         if let Some(folder) = std::env::var_os(FOLDER_VARIABLE) {
             eprintln!("measuring what is in {}", folder.display());

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::{
     env, fmt, fs,
     io::Write,
-    os::unix::fs::symlink,
+    os::unix::fs::{MetadataExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -84,6 +84,11 @@ impl Stage {
     pub(crate) fn start_daemon(&mut self) -> Result<(), Failed> {
         let log = fs::File::create(self.folder.join("daemon.log")).map_err(|error| format!("cannot log: {error}"))?;
         let mut command = self.bulkhead(&["run"]);
+        // Who looks at the demo as root need not own the checkout.
+        let own = env::current_exe()
+            .and_then(fs::metadata)
+            .map_err(|error| format!("cannot look at the demo's own program: {error}"))?;
+        command.args(["--trust-user", &own.uid().to_string()]);
         command.arg("--modules").arg(self.folder.join("modules")).arg("--state").arg(self.folder.join("state"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.daemon = Some(command.spawn().map_err(|error| format!("cannot start the daemon: {error}"))?);

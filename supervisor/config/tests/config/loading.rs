@@ -179,7 +179,7 @@ fn the_hosts_file_is_the_one_that_the_environment_names() {
 fn the_default_places_depend_on_the_user_and_are_refused_where_there_is_none() {
     let places = |root, variables: &[(&str, &str)]| {
         let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let surroundings = Surroundings { root, current_dir: Some("/".into()), variables };
+        let surroundings = Surroundings { root, current_dir: Some("/".into()), variables, trusted_users: Vec::new() };
         HostConfig::load_in(Flags::default(), &surroundings)
             .map(|loaded| format!("{} {}", loaded.host.state_dir.display(), loaded.host.socket.display()))
             .map_err(|problems| problems.to_string())

@@ -3,7 +3,7 @@
 use bulkhead_config::{Flags, HostConfig, Loaded, Problems, Surroundings};
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -28,6 +28,12 @@ default_template = "standard"
 
 /// A program that can be run.
 pub(crate) const SCRIPT: &str = "#!/bin/sh\nexit 0\n";
+
+/// The user to whom the folder belongs in which trees are, where that is neither root nor who runs the test.
+pub(crate) fn owner_of_checkout() -> Option<u32> {
+    let owner = fs::metadata(env!("CARGO_TARGET_TMPDIR")).unwrap().uid();
+    (owner != 0 && owner != fs::metadata("/proc/self").unwrap().uid()).then_some(owner)
+}
 
 pub(crate) struct Tree(PathBuf);
 
@@ -71,6 +77,7 @@ impl Tree {
             root: false,
             current_dir: Some(self.0.clone()),
             variables: variables.map(|(name, value)| (name.into(), value.into())).into(),
+            trusted_users: owner_of_checkout().into_iter().collect(),
         }
     }
 

@@ -1,9 +1,10 @@
 //! Files that another user could change: refused before anything of them is used, with the mode that would do.
 
-use crate::support::{SCRIPT, Tree};
+use crate::support::{SCRIPT, Tree, owner_of_checkout};
+use bulkhead_config::{Flags, HostConfig, Loaded, ModuleConfig, Surroundings};
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::{PermissionsExt, chown, symlink},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
 };
 
 const MANIFEST: &str = "[module]\nname = 'a'\ncommand = ['./bin/run', 'lib/main.py', '/dev/null', '--x']\n";
@@ -24,6 +25,10 @@ fn tree() -> Tree {
         set(&tree, name, 0o644);
     }
     tree
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
 fn set(tree: &Tree, name: &str, mode: u32) {
@@ -109,8 +114,7 @@ fn a_link_leads_no_further_than_what_it_stands_for() {
 
 #[test]
 fn what_belongs_to_another_user_is_refused() {
-    let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    if !is_root {
+    if !is_root() {
         return eprintln!("skipped: another user's files, since only root can make some");
     }
     let names = ["bulkhead.toml", "modules", "modules/a", "modules/a/module.toml", "modules/a/bin/run"];
@@ -119,6 +123,100 @@ fn what_belongs_to_another_user_is_refused() {
         chown(tree.path().join(name), Some(64999), Some(64999)).unwrap();
         let found = tree.load_host().unwrap_err().to_string();
         assert!(found.contains(&format!("{name} belongs to user 64999")), "{name}: {found}");
-        assert!(found.contains("expected root; chown 0 "), "{name}: {found}");
+        assert!(found.contains("expected root") && found.contains("; chown 0 "), "{name}: {found}");
+        assert!(found.contains(", or trust that user with --trust-user 64999"), "{name}: {found}");
     }
+}
+
+#[test]
+fn a_trusted_users_files_are_taken_and_those_that_others_may_write_are_not() {
+    if !is_root() {
+        return eprintln!("skipped: a trusted user's files, since only root can make some");
+    }
+    let tree = tree();
+    let names = ["bulkhead.toml", "modules", "modules/a", "modules/a/module.toml", "modules/a/bin/run"];
+    for name in names.into_iter().chain(["modules/a/lib", "modules/a/lib/main.py", "modules/a/bin"]) {
+        chown(tree.path().join(name), Some(64999), Some(64999)).unwrap();
+    }
+    let load = |trusted: &[u32]| {
+        let mut surroundings = tree.surroundings();
+        surroundings.trusted_users.extend(trusted);
+        let flags = Flags { config: Some("bulkhead.toml".into()), ..Flags::default() };
+        HostConfig::load_in(flags, &surroundings)
+    };
+    let loaded = load(&[7, 64999]).unwrap();
+    assert!(loaded.host.trusted_users.ends_with(&[7, 64999]));
+    loaded.check().unwrap();
+    let third = load(&[7]).unwrap_err().to_string();
+    assert!(third.contains("belongs to user 64999") && third.contains(" or user 7"), "{third}");
+    // What was loaded is looked at again by whom a host trusts then.
+    let mut distrusting = loaded.clone();
+    distrusting.host.trusted_users.retain(|user| *user != 64999);
+    assert!(distrusting.check().unwrap_err().to_string().contains("belongs to user 64999"));
+    // With a mask of modes of 002, where each user has a group.
+    for (name, mode) in [("modules/a", 0o2775), ("modules/a/module.toml", 0o664), ("modules/a/bin/run", 0o775)] {
+        set(&tree, name, mode);
+    }
+    load(&[64999]).unwrap();
+    for (name, mode) in [("modules", 0o757), ("modules/a/module.toml", 0o646), ("modules/a/bin/run", 0o757)] {
+        let path = tree.path().join(name);
+        let before = fs::metadata(&path).unwrap().permissions();
+        set(&tree, name, mode);
+        let found = load(&[64999]).unwrap_err().to_string();
+        assert!(found.contains(&format!("{name} may be written by everybody")), "{name}: {found}");
+        fs::set_permissions(path, before).unwrap();
+    }
+    chown(tree.path().join("modules/a/module.toml"), None, Some(64998)).unwrap();
+    assert!(load(&[64999]).unwrap_err().to_string().contains("may be written by group 64998"));
+}
+
+#[test]
+fn whom_the_host_trusts_is_shown_with_its_origin_and_no_file_can_say_it() {
+    let tree = Tree::new();
+    tree.research_log();
+    let shown = |trusted: &[u32], json| {
+        let mut surroundings = Surroundings { trusted_users: trusted.to_vec(), ..tree.surroundings() };
+        surroundings.trusted_users.extend(owner_of_checkout());
+        let flags = Flags { modules: vec!["modules".into()], ..Flags::default() };
+        let loaded = HostConfig::load_in(flags, &surroundings).unwrap();
+        (bulkhead_config::show(&loaded, json), loaded.host.trusted_users)
+    };
+    let (text, _) = shown(&[7, 64999], false);
+    let line = text.lines().find(|line| line.starts_with("trusted_users = [7, 64999")).unwrap();
+    assert!(line.ends_with("# --trust-user"), "{line}");
+    assert!(text.find("trusted_users").unwrap() < text.find("[restarts]").unwrap(), "it stands in [host]: {text}");
+    let (text, users) = shown(&[], true);
+    let rows = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let row = rows.into_iter().find(|row| row["key"] == "host.trusted_users").unwrap();
+    let origin = if users.is_empty() { "default" } else { "--trust-user" };
+    assert_eq!((&row["value"], &row["origin"]), (&serde_json::json!(users), &serde_json::json!(origin)));
+
+    tree.write("bulkhead.toml", "[host]\nmodules = ['modules']\ntrusted_users = [64999]\n");
+    let found = tree.load_host().unwrap_err().to_string();
+    let expected = "bulkhead.toml:3:1: host.trusted_users: a file cannot say whom the host trusts";
+    assert!(found.contains(expected) && found.contains("--trust-user USER"), "{found}");
+}
+
+#[test]
+fn what_a_program_names_is_looked_at_before_it_is_run_by_whom_its_host_trusts() {
+    let tree = Tree::new();
+    tree.program("run", SCRIPT).program("safe", SCRIPT);
+    let module = |name: &str| ModuleConfig::process("a", [tree.path().join(name).to_str().unwrap()]).unwrap();
+    let check = |name: &str| {
+        let mut host = HostConfig::new(tree.path().join("state"), tree.path().join("socket"));
+        host.trusted_users.extend(owner_of_checkout());
+        Loaded { host, modules: vec![module(name)] }.check()
+    };
+    set(&tree, "run", 0o757);
+    check("safe").unwrap();
+    let found = check("run").unwrap_err().to_string();
+    assert!(found.contains("module a: module.command: ") && found.contains("chmod 755"), "{found}");
+    // The interpreter counts as well.
+    let interpreter = tree.path().join("interpreter");
+    fs::copy("/bin/sh", &interpreter).unwrap();
+    tree.program("script", format!("#!{}\n", interpreter.display()));
+    check("script").unwrap();
+    set(&tree, "interpreter", 0o757);
+    let found = check("script").unwrap_err().to_string();
+    assert!(found.contains("whose interpreter may not be used") && found.contains("chmod 755"), "{found}");
 }

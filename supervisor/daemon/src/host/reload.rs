@@ -88,7 +88,10 @@ impl Host {
         self.reading_at = InHand::default();
         let (in_hand, runtimes) = (self.reading_at.clone(), self.runtimes.clone());
         let ordered = self.files.order(Lane::Configuration, "reading the configuration", move || {
-            let read = || reloader().map_err(|problems| problems.to_string());
+            let read = || {
+                let loaded = reloader().and_then(|loaded| loaded.check().map(|()| loaded));
+                loaded.map_err(|problems| problems.to_string())
+            };
             let loaded = in_hand.during(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)));
             let loaded = loaded.unwrap_or_else(|_| Err("the reading panicked; what it said is in the log".into()));
             let checked = loaded.and_then(|loaded| match runtimes.check(&loaded.modules) {
