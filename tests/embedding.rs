@@ -4,7 +4,7 @@ use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
 use bulkhead_protocol::{Delivery, ErrorCode, Json, Status};
 use bulkhead_supervisor::{Options, Supervisor};
 use bulkhead_tests::{
-    Caller, World, copy_program, is_alive, kill, owner_of_checkout, patience, program, wait_until_gone,
+    Caller, World, copy_program, is_alive, kill, owners_of_checkout, patience, program, wait_until_gone,
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ fn module(name: &str, program_name: &str) -> ModuleConfig {
 /// The programs of the modules may be those of another user's checkout.
 fn host_config(state: PathBuf, socket: PathBuf) -> HostConfig {
     let mut config = HostConfig::new(state, socket);
-    config.trusted_users = owner_of_checkout().into_iter().collect();
+    config.trusted_users = owners_of_checkout();
     config
 }
 

@@ -6,8 +6,11 @@ use bulkhead_protocol::{Failure, Json, Request, RequestType, Status};
 use bulkhead_tests::{Caller, World, patience, slowness};
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 /// What the module is called that a case is about.
 pub(crate) const SUBJECT: &str = "subject";
@@ -40,14 +43,18 @@ impl Stage {
 
     /// Starts a world in which the sample is installed as these modules.
     pub(crate) fn start(mut world: World, sample: &'static Sample, modules: &[(&str, &str)]) -> Stage {
-        if sample.kind == "wasm" {
-            share_compiled_code(&world);
+        let (is_compiled, cache) = (sample.kind == "wasm", world.state().join("cache/wasm"));
+        if is_compiled {
+            copy_missing(compiled(), &cache);
         }
         let mut client = world.start().client();
         for (name, rest) in modules {
             if !rest.contains("autostart = false") {
                 client.wait_ready(name);
             }
+        }
+        if is_compiled {
+            copy_missing(&cache, compiled());
         }
         Stage { world, client, sample }
     }
@@ -172,15 +179,43 @@ impl Sample {
     }
 }
 
-/// Lets the hosts of all tests have one cache of compiled WebAssembly: to compile the same module for
-/// each case would take most of the time.
-fn share_compiled_code(world: &World) {
-    let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("conformance/compiled");
-    let own = world.state().join("cache");
-    for folder in [&shared, &own] {
+/// What the hosts of all tests have compiled. To compile the same module for each case would take most of the time.
+/// Each host has a copy: its state directory is its own, and a link in it is refused.
+/// What is older than a day goes: each build of the runtime has its own.
+fn compiled() -> &'static Path {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("conformance/compiled");
+        fs::create_dir_all(&folder).expect("the folders of a test can be written");
+        for entry in fs::read_dir(&folder).expect("it was just made").flatten() {
+            let age = entry.metadata().and_then(|file| file.modified()).ok().and_then(|time| time.elapsed().ok());
+            if age.is_some_and(|age| age > Duration::from_hours(24)) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        folder
+    });
+    &FOLDER
+}
+
+/// Copies each file that is not there yet, whole or not at all.
+fn copy_missing(from: &Path, to: &Path) {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    for folder in [from, to] {
         fs::create_dir_all(folder).expect("the folders of a test can be written");
     }
-    symlink(shared, own.join("wasm")).expect("the world was just made");
+    for entry in fs::read_dir(from).expect("it was just made") {
+        let entry = entry.expect("the folders of a test can be read");
+        let target = to.join(entry.file_name());
+        let is_unfinished = entry.file_name().as_bytes().starts_with(b".");
+        if is_unfinished || target.exists() {
+            continue;
+        }
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let unfinished = to.with_file_name(format!("{}-{number}.unfinished", std::process::id()));
+        if fs::copy(entry.path(), &unfinished).is_ok() {
+            fs::rename(&unfinished, &target).expect("it is in the same file system");
+        }
+    }
 }
 
 /// So many milliseconds as a duration of a manifest, longer where everything takes longer.

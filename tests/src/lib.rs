@@ -16,6 +16,7 @@ pub use running::{Done, Running};
 pub use wall_clock::WallClock;
 pub use world::World;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -83,15 +84,19 @@ pub fn program(name: &str) -> PathBuf {
     path.unwrap_or_else(|| panic!("expected {name} near {}; `cargo test --workspace` builds it", test.display()))
 }
 
-/// The user to whom the programs of this workspace belong, where that is neither root nor who runs the test: the
-/// hosts of tests run what is in the checkout, and have to trust that user.
+/// The users to whom the programs of this workspace and the folders on the way to them belong, without root and who
+/// runs the test: the hosts of tests run what is in the checkout, and have to trust these users.
 ///
 /// # Panics
 /// When a test does not know its own program.
-pub fn owner_of_checkout() -> Option<u32> {
-    let test = std::env::current_exe().and_then(std::fs::metadata).expect("a test knows its own program");
-    let owner = std::os::unix::fs::MetadataExt::uid(&test);
-    (owner != 0 && owner != nix::unistd::geteuid().as_raw()).then_some(owner)
+pub fn owners_of_checkout() -> Vec<u32> {
+    let test = std::env::current_exe().expect("a test knows its own program");
+    let owner = |path: &Path| std::fs::metadata(path).expect("the way to a running program is there").uid();
+    let own = [0, nix::unistd::geteuid().as_raw()];
+    let mut owners: Vec<u32> = test.ancestors().map(owner).filter(|owner| !own.contains(owner)).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    owners
 }
 
 /// Copies a program to where another user can reach it.

@@ -32,13 +32,13 @@ fn main() -> ExitCode {
 
 fn flags() -> (Flags, Surroundings) {
     let (mut flags, mut surroundings) = (Flags::default(), Surroundings::of_process());
-    let mut words = std::env::args_os().skip(2);
+    let mut words = std::env::args_os().skip(2).peekable();
+    while let Some(user) = words.next_if(|word| word.to_string_lossy().starts_with("--trust-user=")) {
+        let number = user.to_str().and_then(|text| text.split_once('=')?.1.parse().ok());
+        surroundings.trusted_users.push(number.expect("a test gives a number"));
+    }
     while let (Some(flag), Some(value)) = (words.next(), words.next()) {
         match flag.to_str() {
-            Some("--trust-user") => {
-                let user = value.to_str().and_then(|text| text.parse().ok()).expect("a test gives a number");
-                surroundings.trusted_users.push(user);
-            }
             Some("--modules") => flags.modules.push(value.into()),
             Some("--state") => flags.state = Some(value.into()),
             Some("--socket") => flags.socket = Some(value.into()),

@@ -2,7 +2,7 @@
 //! it is left when it is dropped: neither process nor file.
 
 use crate::{
-    Caller, Ended, Host, NOBODY, Survivor, copy_program, hear_signals, kill, marked, owner_of_checkout, patience,
+    Caller, Ended, Host, NOBODY, Survivor, copy_program, hear_signals, kill, marked, owners_of_checkout, patience,
     program, until,
 };
 use bulkhead_client::Client;
@@ -295,12 +295,8 @@ impl World {
 
 /// What a command that reads manifests and looks at programs needs where these are in another user's checkout.
 fn trusting(words: &[&str]) -> Vec<String> {
-    match (words, owner_of_checkout()) {
-        (["run", ..] | ["config", "check" | "show", ..], Some(owner)) => {
-            vec!["--trust-user".into(), owner.to_string()]
-        }
-        _ => Vec::new(),
-    }
+    let (["run", ..] | ["config", "check" | "show", ..]) = words else { return Vec::new() };
+    owners_of_checkout().iter().map(|owner| format!("--trust-user={owner}")).collect()
 }
 
 /// The same command, started by a shell.

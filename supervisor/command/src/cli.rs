@@ -344,7 +344,7 @@ mod tests {
         for (text, expected) in [
             ("no-such-user-here", "give its number"),
             ("", "expected the name or number of a user"),
-            ("-5", "--trust-user"),
+            ("-5", "unexpected argument '-5'"),
         ] {
             let found = trusted(&["--trust-user", text]).unwrap_err();
             assert!(found.contains(expected), "{text:?}: {found}");

@@ -25,8 +25,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let state = std::env::temp_dir().join(format!("bulkhead-embed-{}", std::process::id()));
     let mut config = HostConfig::new(&state, state.join("control.sock"));
 
-    // What it runs must belong to root, to this program's user or to one that is trusted, as whose the checkout is.
-    config.trusted_users = vec![std::fs::metadata(std::env::current_exe()?)?.uid()];
+    // What it runs must belong to root, to this program's user or to one that is trusted. A checkout may be another's.
+    let own = std::env::current_exe()?;
+    let owners = own.ancestors().map(|path| Ok(std::fs::metadata(path)?.uid()));
+    config.trusted_users = owners.collect::<std::io::Result<_>>()?;
 
     // A module without a manifest. Everything that `module.toml` can say is a field of this.
     let program = built("test-minimal")?;

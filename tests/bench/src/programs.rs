@@ -1,6 +1,7 @@
 //! The programs that are measured: built first, then found beside the running program.
 
 use crate::Failed;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -42,12 +43,18 @@ impl Programs {
         Programs::of(&PACKAGES_OF_KINDS)
     }
 
-    /// The user to whom they belong, whom a host must trust that runs them.
+    /// The users to whom the folders on the way to them belong, and they themselves: a host that runs them must trust
+    /// these.
     ///
     /// # Errors
     /// When they are not there.
-    pub fn owner(&self) -> Result<u32, Failed> {
-        Ok(std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(self.path("bulkhead"))?))
+    pub fn owners(&self) -> Result<Vec<u32>, Failed> {
+        let host = self.path("bulkhead").canonicalize()?;
+        let owners = host.ancestors().map(|path| Ok(std::fs::metadata(path)?.uid()));
+        let mut owners: Vec<u32> = owners.collect::<std::io::Result<_>>()?;
+        owners.sort_unstable();
+        owners.dedup();
+        Ok(owners)
     }
 
     fn of(packages: &[&str]) -> Result<Programs, Failed> {

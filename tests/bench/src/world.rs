@@ -112,7 +112,7 @@ impl World {
         let host = parts::part(RUN)?
             .arg(programs.path("bulkhead"))
             .arg("run")
-            .args(["--trust-user", &programs.owner()?.to_string()])
+            .args(programs.owners()?.iter().map(|owner| format!("--trust-user={owner}")))
             .args(["--config".as_ref(), config.as_os_str()])
             .args(["--state".as_ref(), folder.join("state").as_os_str()])
             .args(["--socket".as_ref(), folder.join("socket").as_os_str()])

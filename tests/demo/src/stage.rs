@@ -84,11 +84,13 @@ impl Stage {
     pub(crate) fn start_daemon(&mut self) -> Result<(), Failed> {
         let log = fs::File::create(self.folder.join("daemon.log")).map_err(|error| format!("cannot log: {error}"))?;
         let mut command = self.bulkhead(&["run"]);
-        // Who looks at the demo as root need not own the checkout.
-        let own = env::current_exe()
-            .and_then(fs::metadata)
-            .map_err(|error| format!("cannot look at the demo's own program: {error}"))?;
-        command.args(["--trust-user", &own.uid().to_string()]);
+        // Who looks at the demo as root need not own the checkout and what is on the way there.
+        let own = env::current_exe().map_err(|error| format!("cannot find the demo's own program: {error}"))?;
+        for folder in own.ancestors() {
+            let owner =
+                fs::metadata(folder).map_err(|error| format!("cannot look at {}: {error}", folder.display()))?.uid();
+            command.args(["--trust-user", &owner.to_string()]);
+        }
         command.arg("--modules").arg(self.folder.join("modules")).arg("--state").arg(self.folder.join("state"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.daemon = Some(command.spawn().map_err(|error| format!("cannot start the daemon: {error}"))?);

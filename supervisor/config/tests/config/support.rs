@@ -29,10 +29,11 @@ default_template = "standard"
 /// A program that can be run.
 pub(crate) const SCRIPT: &str = "#!/bin/sh\nexit 0\n";
 
-/// The user to whom the folder belongs in which trees are, where that is neither root nor who runs the test.
-pub(crate) fn owner_of_checkout() -> Option<u32> {
-    let owner = fs::metadata(env!("CARGO_TARGET_TMPDIR")).unwrap().uid();
-    (owner != 0 && owner != fs::metadata("/proc/self").unwrap().uid()).then_some(owner)
+/// The users to whom the folders belong on the way to where trees are, without root and who runs the test.
+pub(crate) fn owners_of_checkout() -> Vec<u32> {
+    let own = [0, fs::metadata("/proc/self").unwrap().uid()];
+    let owners = Path::new(env!("CARGO_TARGET_TMPDIR")).ancestors().map(|folder| fs::metadata(folder).unwrap().uid());
+    owners.filter(|owner| !own.contains(owner)).collect()
 }
 
 pub(crate) struct Tree(PathBuf);
@@ -77,7 +78,7 @@ impl Tree {
             root: false,
             current_dir: Some(self.0.clone()),
             variables: variables.map(|(name, value)| (name.into(), value.into())).into(),
-            trusted_users: owner_of_checkout().into_iter().collect(),
+            trusted_users: owners_of_checkout(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Files that another user could change: refused before anything of them is used, with the mode that would do.
 
-use crate::support::{SCRIPT, Tree, owner_of_checkout};
+use crate::support::{SCRIPT, Tree, owners_of_checkout};
 use bulkhead_config::{Flags, HostConfig, Loaded, ModuleConfig, Surroundings};
 use std::{
     fs::{self, Permissions},
@@ -176,7 +176,7 @@ fn whom_the_host_trusts_is_shown_with_its_origin_and_no_file_can_say_it() {
     tree.research_log();
     let shown = |trusted: &[u32], json| {
         let mut surroundings = Surroundings { trusted_users: trusted.to_vec(), ..tree.surroundings() };
-        surroundings.trusted_users.extend(owner_of_checkout());
+        surroundings.trusted_users.extend(owners_of_checkout());
         let flags = Flags { modules: vec!["modules".into()], ..Flags::default() };
         let loaded = HostConfig::load_in(flags, &surroundings).unwrap();
         (bulkhead_config::show(&loaded, json), loaded.host.trusted_users)
@@ -204,7 +204,7 @@ fn what_a_program_names_is_looked_at_before_it_is_run_by_whom_its_host_trusts() 
     let module = |name: &str| ModuleConfig::process("a", [tree.path().join(name).to_str().unwrap()]).unwrap();
     let check = |name: &str| {
         let mut host = HostConfig::new(tree.path().join("state"), tree.path().join("socket"));
-        host.trusted_users.extend(owner_of_checkout());
+        host.trusted_users.extend(owners_of_checkout());
         Loaded { host, modules: vec![module(name)] }.check()
     };
     set(&tree, "run", 0o757);
