@@ -109,6 +109,7 @@ pub fn owners_of_checkout() -> Vec<u32> {
 pub fn copy_program(name: &str, target: &Path) {
     let copied = Command::new("cp").arg(program(name)).arg(target).status();
     assert!(copied.is_ok_and(|status| status.success()), "cannot copy {name} to {}", target.display());
+    world::close_to_others(target);
 }
 
 /// Whether this process is root's; what needs another user can only be tried then.

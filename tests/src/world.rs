@@ -62,6 +62,7 @@ impl World {
         };
         // Whoever the host belongs to has to get in and may make its own folders here.
         open_to_all(&world.dir);
+        close_to_others(&world.path("modules"));
         open_to_all(&world.path("notify"));
         world
     }
@@ -101,6 +102,7 @@ impl World {
         let folder = self.path("modules").join(name);
         fs::create_dir_all(folder.join("bin")).expect("the world can be written");
         fs::write(folder.join("module.toml"), format!("[module]\n{module}\n")).expect("the world can be written");
+        [folder.clone(), folder.join("bin"), folder.join("module.toml")].iter().for_each(|path| close_to_others(path));
     }
 
     /// Puts a program of this workspace into a folder. Another user may not be able to reach where
@@ -111,6 +113,7 @@ impl World {
             return;
         }
         fs::create_dir_all(folder).expect("the world can be written");
+        close_to_others(folder);
         match self.uid {
             None => symlink(program(name), &target).unwrap_or_else(|error| panic!("cannot install {name}: {error}")),
             Some(_) => copy_program(name, &target),
@@ -330,6 +333,13 @@ impl Drop for World {
         }
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+/// Leaves writing to the owner: a host that runs as another user refuses what the group of this one may write, as it
+/// may with a mask of modes of 002.
+pub(crate) fn close_to_others(path: &Path) {
+    let mode = fs::metadata(path).expect("it was just made").permissions().mode();
+    fs::set_permissions(path, Permissions::from_mode(mode & !0o022)).expect("it is this test's own");
 }
 
 fn open_to_all(path: &Path) {
