@@ -47,6 +47,7 @@ fn needed(status: &Value, limit: u64) -> u64 {
 fn what_the_limit_does_not_allow_is_refused_with_the_number_and_counted_for_no_module() {
     let limit = 80;
     let (mut world, mut client) = limited(limit);
+    // Of eighty, the host has some forty for itself, clients and what is open for a moment.
     let states = states(&mut client);
     let (ready, waiting) = (named(&states, "ready"), named(&states, "waiting"));
     assert!(ready.len() >= 8 && !waiting.is_empty(), "{states:?}");

@@ -286,7 +286,9 @@ fn a_counter_whose_host_is_killed_equals_the_keys_when_the_unanswered_ones_are_s
 #[test]
 fn a_counter_equals_its_keys_while_its_host_is_killed_and_the_wall_clock_is_set_by_seconds_to_years() {
     let (world, clock) = WallClock::of(World::new());
-    count_while_the_host_is_killed(world, &mut Random::new("the wall clock"), |random| clock.set(random.clock()));
+    let mut random = Random::new("the wall clock");
+    count_while_the_host_is_killed(world, &mut random, |random| clock.set(random.clock()));
+    clock.assert_was_seen();
 }
 
 #[test]
@@ -295,4 +297,5 @@ fn a_counter_equals_its_calls_while_its_module_is_killed_and_the_wall_clock_is_s
     let mut random = Random::new("the wall clock, and the module");
     let counted = Counted::start_in(world, 1, 1);
     count_while_its_module_is_killed(counted, &mut random, |random| clock.set(random.clock()));
+    clock.assert_was_seen();
 }

@@ -1,6 +1,7 @@
 //! Text of others on its way to a person: a module's, a client's, a file's. What could pass for something
 //! else, move a cursor or turn the order of what is read is written out, so that one line stays one line and
-//! says what it says. JSON for programs is never touched by this.
+//! says what it says. JSON for programs is never touched by this; on a terminal it is written so that it says the
+//! same.
 
 use std::{borrow::Cow, fmt::Write};
 
@@ -17,6 +18,24 @@ pub fn escape(text: &str) -> Cow<'_, str> {
             // Writing to a string does not fail.
             c if is_deceptive(c) => _ = write!(escaped, "\\u{{{:x}}}", u32::from(c)),
             c => escaped.push(c),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// `json`, a JSON text, with the same characters written as JSON has it (`\u009b`): it says exactly the same and
+/// steers no terminal. Line ends between its values stay.
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    let is_written_out = |c: char| is_deceptive(c) && !matches!(c, '\n' | '\r');
+    let Some(first) = json.find(is_written_out) else { return Cow::Borrowed(json) };
+    let mut escaped = String::with_capacity(json.len() + 16);
+    escaped.push_str(&json[..first]);
+    for c in json[first..].chars() {
+        if is_written_out(c) {
+            // Writing to a string does not fail, and none of them is beyond four digits.
+            _ = write!(escaped, "\\u{:04x}", u32::from(c));
+        } else {
+            escaped.push(c);
         }
     }
     Cow::Owned(escaped)
@@ -54,6 +73,16 @@ mod tests {
         for mark in ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}') {
             assert_eq!(escape(&format!("a{mark}b")), format!("a\\u{{{:x}}}b", u32::from(mark)));
         }
+    }
+
+    #[test]
+    fn json_says_the_same_and_steers_no_terminal() {
+        let value = "a\u{9b}31m\u{85}\u{7f}\u{202e}\u{2028}é\t\n";
+        let json = serde_json::to_string(value).unwrap();
+        let escaped = escape_json(&json);
+        assert_eq!(escaped, r#""a\u009b31m\u0085\u007f\u202e\u2028é\t\n""#);
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), value);
+        assert!(matches!(escape_json("{\"a\":\n1}"), Cow::Borrowed("{\"a\":\n1}")));
     }
 
     #[test]

@@ -46,7 +46,7 @@ mod walk;
 
 pub use encode::WireRequest;
 pub use error_code::{Delivery, ErrorCode};
-pub use escape::escape;
+pub use escape::{escape, escape_json};
 pub use event::Pattern;
 pub use frame::{Decoder, FrameError};
 pub use held::{HeldBytes, allocation};

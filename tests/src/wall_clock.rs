@@ -6,6 +6,7 @@ use crate::World;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const SOURCE: &str = r#"
 #define _GNU_SOURCE
@@ -26,6 +27,13 @@ int clock_gettime(clockid_t clock, struct timespec *t) {
             text[n > 0 ? n : 0] = 0;
             syscall(SYS_close, f);
             t->tv_sec += atol(text);
+            static int told;
+            const char *seen = getenv("CLOCK_SEEN");
+            if (!told && seen && atol(text)) {
+                told = 1;
+                f = syscall(SYS_open, seen, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+                if (f >= 0) syscall(SYS_close, f);
+            }
         }
     }
     return r;
@@ -36,6 +44,8 @@ int clock_gettime(clockid_t clock, struct timespec *t) {
 #[derive(Debug)]
 pub struct WallClock {
     offset: PathBuf,
+    /// Is there once the host has looked at it. It is outside of the world, which goes before the test ends.
+    seen: PathBuf,
 }
 
 impl WallClock {
@@ -48,11 +58,23 @@ impl WallClock {
         fs::write(&source, SOURCE).expect("the world can be written");
         let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).status();
         assert!(built.expect("there is a C compiler").success());
-        let clock = WallClock { offset: world.path("clock-offset") };
+        static CLOCKS: AtomicU32 = AtomicU32::new(0);
+        let number = CLOCKS.fetch_add(1, Ordering::Relaxed);
+        let seen = std::env::temp_dir().join(format!("bulkhead-clock-{}-{number}", std::process::id()));
+        let clock = WallClock { offset: world.path("clock-offset"), seen };
         clock.set(0);
         let text = |path: &PathBuf| path.to_str().expect("the folder for temporary files has a plain name").to_owned();
-        let (library, offset) = (text(&library), text(&clock.offset));
-        (world.env("LD_PRELOAD", &library).env("CLOCK_OFFSET", &offset), clock)
+        let (library, offset, seen) = (text(&library), text(&clock.offset), text(&clock.seen));
+        let world = world.env("LD_PRELOAD", &library).env("CLOCK_OFFSET", &offset).env("CLOCK_SEEN", &seen);
+        (world, clock)
+    }
+
+    /// That the host has looked at a clock that was set.
+    ///
+    /// # Panics
+    /// When it has not.
+    pub fn assert_was_seen(&self) {
+        assert!(self.seen.exists(), "the host has never looked at the clock that was set");
     }
 
     /// Sets it so many seconds off.
@@ -63,5 +85,12 @@ impl WallClock {
         let next = self.offset.with_extension("next");
         fs::write(&next, seconds.to_string()).expect("the world can be written");
         fs::rename(&next, &self.offset).expect("the world can be written");
+    }
+}
+
+impl Drop for WallClock {
+    fn drop(&mut self) {
+        // There is none if the test has failed early.
+        let _ = fs::remove_file(&self.seen);
     }
 }

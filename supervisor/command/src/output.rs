@@ -5,6 +5,7 @@ use crate::exit::Halt;
 use crate::streams::{Stderr, Stdout, Unwaited};
 use crate::style::Style;
 use std::io::{self, IsTerminal, Write};
+use std::sync::LazyLock;
 
 /// Standard output is written once this much has been collected.
 const WRITE_BYTES: usize = 64 * 1024;
@@ -128,8 +129,11 @@ impl Output {
     }
 }
 
-/// Appends `json` and a line end to `out`, the line ends within turned into spaces.
+/// Appends `json` and a line end to `out`, the line ends within turned into spaces. For a terminal, what could
+/// steer it is written out.
 pub(crate) fn push_json_line(out: &mut Vec<u8>, json: &str) {
+    static TO_TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stdout().is_terminal());
+    let json = if *TO_TERMINAL { bulkhead_protocol::escape_json(json) } else { json.into() };
     let start = out.len();
     out.extend_from_slice(json.as_bytes());
     if memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_some() {

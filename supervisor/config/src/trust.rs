@@ -133,6 +133,9 @@ impl User {
         while let Some(part) = ahead.pop() {
             if part == ".." {
                 at.pop();
+                if ahead.is_empty() {
+                    self.check_one(&at, Kind::Last(used))?;
+                }
                 continue;
             }
             let next = at.join(part);
@@ -434,7 +437,9 @@ mod tests {
         for link in ["closed/in", "open/out", "closed/on", "closed/folder/file", "open/inner/file"] {
             assert_eq!(check(&root.join(link)), Ok(()), "{link}");
         }
-        assert!(check_trust(&root.join("open"), Use::Content, &[]).is_err());
+        for way in ["open", "open/inner/.."] {
+            assert!(check_trust(&root.join(way), Use::Content, &[]).is_err(), "{way}");
+        }
         symlink("loop", root.join("loop")).unwrap();
         assert!(check(&root.join("loop")).is_err_and(|reason| reason.contains("at most 40 links")));
         assert!(check(&root.join("gone/file")).is_err_and(|reason| reason.ends_with("gone: no such file")));

@@ -346,6 +346,9 @@ impl Host {
         if !args.follow {
             return Ok(Some(Json::null()));
         }
+        if !self.is_listening(who.caller) {
+            return Ok(None);
+        }
         let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
         let what = Followed::Log { module: log.name.clone(), after: newest, left_out: 0 };
         self.followers.add(Follower { recipient: who, what, held });

@@ -231,7 +231,7 @@ mod tests {
         };
         let mut written: [Vec<String>; 2] = Default::default();
         for _host in 0..3 {
-            let files = LogFiles::start(Rotation { dir: dir.clone(), file_bytes_max: 1000, files: 1 }).unwrap();
+            let files = LogFiles::start(Rotation { dir: dir.join("logs"), file_bytes_max: 1000, files: 1 }).unwrap();
             let newest = Number::greatest_in(&folders).unwrap();
             let mut crashes = Crashes::new(folders[0].clone(), folders[1].clone(), newest);
             let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();

@@ -6,13 +6,14 @@
 //! the name.
 
 use crate::{
+    control_socket::Identity,
     folder::Folder,
     records::{self, Number},
     sys,
 };
 use std::{
     collections::HashMap,
-    fs::DirBuilder,
+    fs::{self, DirBuilder},
     io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -144,6 +145,8 @@ impl Drop for LogFiles {
 
 struct Writer {
     rotation: Rotation,
+    /// Which state directory it writes to: what has its name later may be another host's.
+    state_dir: Option<Identity>,
     /// Lines that are not written yet, by module.
     buffers: HashMap<Arc<str>, Vec<u8>>,
     /// Modules whose lines cannot be written, with how many were lost by that.
@@ -159,6 +162,7 @@ struct Writer {
 impl Writer {
     fn new(rotation: Rotation, waiting_bytes: Arc<AtomicUsize>, lost: Arc<AtomicU64>) -> Writer {
         Writer {
+            state_dir: identity_of_parent(&rotation.dir).ok(),
             rotation,
             buffers: HashMap::new(),
             troubled: HashMap::new(),
@@ -196,13 +200,15 @@ impl Writer {
                 self.waiting_bytes.fetch_sub(content.len(), Ordering::Relaxed);
                 self.file(&path, &content);
             }
-            Some(Order::ThinOut { dir, newest }) => match records::thin_out(&dir, newest) {
-                // A folder that is gone has no old files.
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::error!("cannot remove old files from {}: {error}", dir.display());
+            Some(Order::ThinOut { dir, newest }) => {
+                match self.check_place(&dir).and_then(|()| records::thin_out(&dir, newest)) {
+                    // A folder that is gone has no old files.
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        tracing::error!("cannot remove old files from {}: {error}", dir.display());
+                    }
+                    Ok(()) | Err(_) => {}
                 }
-                Ok(()) | Err(_) => {}
-            },
+            }
         }
         if self.flush_at.is_some_and(|at| at <= now) {
             self.flush();
@@ -241,7 +247,7 @@ impl Writer {
         let lost = self.troubled.get(module).copied();
         let marker = lost.map(|lost| format!("[{lost} lines were lost: they could not be written]\n"));
         let file = self.rotation.dir.join(name(module, 0));
-        let written = append(&self.rotation, module, marker.unwrap_or_default().as_bytes(), lines);
+        let written = self.append(module, marker.unwrap_or_default().as_bytes(), lines);
         match (written, lost) {
             (Ok(()), None) => {}
             (Ok(()), Some(lost)) => {
@@ -262,7 +268,12 @@ impl Writer {
         let (parent, name) = path.parent().zip(path.file_name()).expect("a file is in a folder");
         // A file of the state directory's own: that is not made again.
         let is_state_dir = self.rotation.dir.parent() == Some(parent);
-        let folder = if is_state_dir { Folder::open(parent)? } else { folder(parent)? };
+        let folder = if is_state_dir {
+            self.check_place(&self.rotation.dir)?;
+            Folder::open(parent)?
+        } else {
+            self.folder(parent)?
+        };
         folder.replace(&name.to_string_lossy(), content).map(drop)
     }
 
@@ -281,42 +292,58 @@ impl Writer {
             }
         }
     }
-}
 
-/// Adds lines to a module's log file, and puts it aside when it is full.
-fn append(rotation: &Rotation, module: &str, marker: &[u8], lines: &[u8]) -> io::Result<()> {
-    let folder = folder(&rotation.dir)?;
-    let (mut file, mut size) = folder.append(&name(module, 0))?;
-    if size >= rotation.file_bytes_max {
-        // It should have been put aside before; one that cannot be grows no further.
-        rotate(&folder, rotation.files, module)?;
-        (file, size) = folder.append(&name(module, 0))?;
-    }
-    for piece in [marker, lines] {
-        file.write_all(piece)?;
-        size += piece.len() as u64;
-    }
-    if size >= rotation.file_bytes_max {
-        // If that fails it is tried, and told, when the next lines come.
-        let _ = rotate(&folder, rotation.files, module);
-    }
-    Ok(())
-}
-
-/// Opens a folder of the state directory, and makes it again if it was removed. Its parent is never made here: a
-/// state directory that is gone as a whole is not for this thread to make again.
-fn folder(path: &Path) -> io::Result<Folder> {
-    match Folder::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            match DirBuilder::new().mode(0o700).create(path) {
-                Ok(()) => tracing::warn!("{} was removed and is made again", path.display()),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-            Folder::open(path)
+    /// Adds lines to a module's log file, and puts it aside when it is full.
+    fn append(&self, module: &str, marker: &[u8], lines: &[u8]) -> io::Result<()> {
+        let rotation = &self.rotation;
+        let folder = self.folder(&rotation.dir)?;
+        let (mut file, mut size) = folder.append(&name(module, 0))?;
+        if size >= rotation.file_bytes_max {
+            // It should have been put aside before; one that cannot be grows no further.
+            rotate(&folder, rotation.files, module)?;
+            (file, size) = folder.append(&name(module, 0))?;
         }
-        opened => opened,
+        for piece in [marker, lines] {
+            file.write_all(piece)?;
+            size += piece.len() as u64;
+        }
+        if size >= rotation.file_bytes_max {
+            // If that fails it is tried, and told, when the next lines come.
+            let _ = rotate(&folder, rotation.files, module);
+        }
+        Ok(())
     }
+
+    /// Opens a folder of the state directory, and makes it again if it was removed. Its parent is never made here:
+    /// a state directory that is gone as a whole is not for this thread to make again.
+    fn folder(&self, path: &Path) -> io::Result<Folder> {
+        self.check_place(path)?;
+        match Folder::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match DirBuilder::new().mode(0o700).create(path) {
+                    Ok(()) => tracing::warn!("{} was removed and is made again", path.display()),
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    Err(error) => return Err(error),
+                }
+                Folder::open(path)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Whether a folder is still in the state directory that this host has opened.
+    fn check_place(&self, folder: &Path) -> io::Result<()> {
+        if self.state_dir.is_none_or(|opened| identity_of_parent(folder).is_ok_and(|found| found == opened)) {
+            return Ok(());
+        }
+        Err(io::Error::other("the state directory has gone or is not the one that this host opened"))
+    }
+}
+
+/// Which file the parent of a folder is.
+fn identity_of_parent(folder: &Path) -> io::Result<Identity> {
+    let parent = folder.parent().ok_or(io::ErrorKind::NotFound)?;
+    Ok(Identity::of(&fs::metadata(parent)?))
 }
 
 /// `NAME.log`, and `NAME.log.1` for the one before it.

@@ -151,9 +151,9 @@ impl StateDir {
         self.path.join("logs")
     }
 
-    /// Folders of which nothing is lost when they are made again.
+    /// Folders that are made again when they have gone. What was in them is lost in any case.
     pub(crate) fn renewable(&self) -> Vec<PathBuf> {
-        vec![self.logs(), self.crashes(), self.quarantine()]
+        vec![self.logs(), self.crashes(), self.quarantine(), self.path.join("data")]
     }
 
     /// The data store.

@@ -71,7 +71,7 @@ impl Watch {
     /// When there can be no more threads.
     pub(crate) fn start(watched: Watched, gate: Gate, outlet: Outlet) -> io::Result<Watch> {
         let (now, asked) = channel();
-        let watcher = Watcher { watched, wrong: HashMap::new(), refused: None, outlet };
+        let watcher = Watcher { watched, wrong: HashMap::new(), outlet };
         thread::Builder::new().name("bulkhead-watch".into()).spawn(move || watcher.run(&asked, &gate))?;
         Ok(Watch(now))
     }
@@ -87,24 +87,17 @@ struct Watcher {
     watched: Watched,
     /// What was told of each place and is still so.
     wrong: HashMap<PathBuf, String>,
-    /// What stands in the socket's place and was not replaced. It is not tried again while that stands there:
-    /// to try is to connect to it.
-    refused: Option<Identity>,
     outlet: Outlet,
 }
 
 impl Watcher {
     fn run(mut self, asked: &Receiver<()>, gate: &Gate) {
         loop {
-            let is_asked = match asked.recv_timeout(LOOK_EVERY) {
-                Ok(()) => true,
-                Err(RecvTimeoutError::Timeout) => false,
+            match asked.recv_timeout(LOOK_EVERY) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
-            };
-            gate("watch");
-            if is_asked {
-                self.refused = None;
             }
+            gate("watch");
             self.look();
         }
     }
@@ -156,20 +149,14 @@ impl Watcher {
         if found.is_some() && found == identity {
             return self.fine(&path);
         }
-        if found.is_some() && found == self.refused {
-            return;
-        }
+        // To try is to connect to what listens there: that ends one day, and leaves its file.
         match Bound::at(&path) {
             Ok(bound) => {
                 self.wrong.remove(&path);
-                self.refused = None;
                 self.watched.socket = Some((path, bound.file.identity()));
                 self.outlet.put(Done::Socket(bound));
             }
-            Err(error) => {
-                self.refused = found;
-                self.wrong(&path, format!("the control socket has gone and cannot be made again: {error}"));
-            }
+            Err(error) => self.wrong(&path, format!("the control socket has gone and cannot be made again: {error}")),
         }
     }
 
@@ -219,7 +206,7 @@ mod tests {
             let state = folder.join("state");
             let watched = Watched::of(&state, vec![state.join("logs")], Some((&socket, &bound.file))).unwrap();
             let files = Files::new(Arc::new(|_| ()));
-            let watcher = Watcher { watched, wrong: HashMap::new(), refused: None, outlet: files.outlet() };
+            let watcher = Watcher { watched, wrong: HashMap::new(), outlet: files.outlet() };
             Test { folder, files, watcher, bound: Some(bound) }
         }
 
@@ -294,12 +281,8 @@ mod tests {
         let other = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         expect_wrong(&test.look(), "run/control.sock", "another host listens on");
         assert!(test.look().is_empty(), "it is told once");
-        other.set_nonblocking(true).unwrap();
-        assert!(other.accept().is_ok() && other.accept().is_err(), "and tried once");
         drop(other);
-        assert!(test.look().is_empty());
-        test.watcher.refused = None;
-        assert_eq!(test.look(), [("run/control.sock".into(), What::MadeAgain)], "SIGHUP tries again");
+        assert_eq!(test.look(), [("run/control.sock".into(), What::MadeAgain)], "the other has left its file");
         fs::remove_file(&socket).unwrap();
         fs::write(&socket, "").unwrap();
         expect_wrong(&test.look(), "run/control.sock", "is there and is no socket");
@@ -346,13 +329,13 @@ mod tests {
         drop(now);
         let outlet = test.files.outlet();
         let watched = Watched { socket: None, ..std::mem::replace(&mut test.watcher, unused(&outlet)).watched };
-        Watcher { watched, wrong: HashMap::new(), refused: None, outlet }.run(&asked, &test.files.gate());
+        Watcher { watched, wrong: HashMap::new(), outlet }.run(&asked, &test.files.gate());
         assert!(test.path("state/logs").is_dir());
     }
 
     fn unused(outlet: &Outlet) -> Watcher {
         let identity = Identity::of(&fs::metadata("/").unwrap());
         let watched = Watched { state_dir: ("/".into(), identity), folders: Vec::new(), socket: None };
-        Watcher { watched, wrong: HashMap::new(), refused: None, outlet: outlet.clone() }
+        Watcher { watched, wrong: HashMap::new(), outlet: outlet.clone() }
     }
 }

@@ -105,12 +105,7 @@ mod tests {
     #[test]
     fn the_systems_clocks_go_forward() {
         let clock = Clock::system();
-        let first = clock.now();
-        let begun = std::time::Instant::now();
-        while begun.elapsed() < std::time::Duration::from_millis(2) {
-            std::hint::spin_loop();
-        }
-        let passed = clock.now().since_boot - first.since_boot;
-        assert!((1990..60_000_000).contains(&passed), "{passed} µs");
+        let (first, second) = (clock.now(), clock.now());
+        assert!(second.since_boot >= first.since_boot && first.since_boot > 0, "{first:?} {second:?}");
     }
 }

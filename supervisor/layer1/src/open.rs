@@ -19,6 +19,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, limits::Limit
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -196,7 +197,9 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
     own_files::check(path)?;
     let name = beside(path, ".lock");
     let fail = |error| OpenError::of_io(&name, error);
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&name).map_err(fail)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let mut file = options.open(&name).map_err(fail)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

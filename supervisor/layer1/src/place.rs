@@ -57,6 +57,8 @@ pub(crate) enum Lost {
 /// The files of a store that is open.
 #[derive(Debug)]
 pub(crate) struct Place {
+    /// The folder of all of them.
+    folder: Option<(PathBuf, FileId)>,
     database: (PathBuf, FileId),
     /// What this opening has left in it.
     mark: String,
@@ -88,8 +90,12 @@ impl Place {
                 Err(error) => return Err(error),
             }
         }
+        let folder = database.parent().and_then(|folder| {
+            let found = fs::symlink_metadata(folder).ok()?;
+            Some((folder.to_owned(), FileId::of(&found)))
+        });
         let database = (database.to_owned(), FileId::of(&metadata));
-        Ok(Place { database, mark, written: written(&metadata)?, beside: beside_it, log_bytes })
+        Ok(Place { folder, database, mark, written: written(&metadata)?, beside: beside_it, log_bytes })
     }
 
     /// The store itself has written to the database.
@@ -101,6 +107,13 @@ impl Place {
 
     /// What is not as it was, if anything.
     pub(crate) fn look(&mut self) -> Option<Lost> {
+        // A link that leads to where the folder was moved to would lead to the very same files, for now.
+        if let Some((folder, id)) = &self.folder
+            && matches!(found(folder, *id), Found::Other)
+        {
+            let what = "is another one than this host has opened, or a link";
+            return Some(Lost::Data(format!("the folder {} of the database {what}", folder.display())));
+        }
         let (path, id) = &self.database;
         let database = |what: &str| Some(Lost::Data(format!("the database {} {what}", path.display())));
         match (found(path, *id), &self.written) {
@@ -234,12 +247,15 @@ mod tests {
         let (folder, away) = (files.0.join("layer1"), files.0.join("away"));
         fs::rename(&folder, &away).unwrap();
         expect(place.look(), true, "was deleted or moved away");
+        std::os::unix::fs::symlink(&away, &folder).unwrap();
+        expect(place.look(), true, "is another one than this host has opened, or a link");
+        fs::remove_file(&folder).unwrap();
         fs::write(&folder, "").unwrap();
-        expect(place.look(), true, "was deleted or moved away");
+        expect(place.look(), true, "is another one");
         fs::remove_file(&folder).unwrap();
         fs::create_dir(&folder).unwrap();
         fs::copy(away.join("db"), folder.join("db")).unwrap();
-        expect(place.look(), true, "is not the file any more");
+        expect(place.look(), true, "is another one");
     }
 
     #[test]

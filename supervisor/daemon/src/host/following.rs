@@ -130,6 +130,9 @@ impl Host {
         if early.is_none() {
             self.tell_begin(who, newest, lost);
         }
+        if !self.is_listening(who.caller) {
+            return;
+        }
         let following = Following { pattern, position, standing, early, unheard: 0, lost };
         let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
         let id = self.followers.add(Follower { recipient: who, what: Followed::Events(following), held });
@@ -142,11 +145,22 @@ impl Host {
     pub(crate) fn note_follower(&mut self, caller: Caller) {
         match caller {
             Caller::Client(client) => {
-                self.clients.by_id.get_mut(&client).expect("it has just asked").follows = true;
+                if let Some(client) = self.clients.by_id.get_mut(&client) {
+                    client.follows = true;
+                }
             }
             Caller::Run(_) => self.pages.are_for_modules = true,
         }
         self.pages.may_go_on = true;
+    }
+
+    /// Whether a caller still takes what it asks for: the first answer to a request may be one too many for a
+    /// client that leaves its answers unread.
+    pub(crate) fn is_listening(&self, caller: Caller) -> bool {
+        match caller {
+            Caller::Client(client) => self.clients.by_id.get(&client).is_some_and(|client| !client.is_cut_off),
+            Caller::Run(_) => true,
+        }
     }
 
     fn tell_begin(&mut self, who: Recipient, cursor: Cursor, lost: u64) {

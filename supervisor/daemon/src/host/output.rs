@@ -119,6 +119,12 @@ impl Host {
         if client.follows && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2 {
             self.pages.may_go_on = true;
         }
+        if client.is_cut_off {
+            if pending == 0 {
+                self.remove_client(id);
+            }
+            return;
+        }
         if client.is_paused
             && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2
             && !self.looks.is_full_of(Caller::Client(id))
@@ -128,9 +134,6 @@ impl Host {
             return;
         }
         let caller = Caller::Client(id);
-        if client.is_cut_off && pending == 0 {
-            return self.remove_client(id);
-        }
         if client.has_finished && pending == 0 && !self.is_asked_by(caller) && self.followers.count_of(caller) == 0 {
             self.remove_client(id);
         }

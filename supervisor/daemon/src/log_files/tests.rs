@@ -105,10 +105,37 @@ fn files_are_rotated_and_the_oldest_is_dropped() {
 }
 
 #[test]
+fn nothing_is_written_to_a_state_directory_that_has_taken_the_place_of_this_hosts() {
+    let (mut folder, start) = (Folder::new("other-state"), Instant::now());
+    let (state, away) = (folder.dir.join("state"), folder.dir.join("away"));
+    fs::create_dir_all(state.join("logs")).unwrap();
+    let rotation = Rotation { dir: state.join("logs"), ..folder.writer.rotation.clone() };
+    folder.writer = Writer::new(rotation, Arc::default(), Arc::default());
+    fs::rename(&state, &away).unwrap();
+    fs::create_dir_all(state.join("logs")).unwrap();
+    folder.line("m", "lost", start);
+    folder.writer.turn(Some(Order::Flush), start);
+    for name in ["crashes/a.json", "family.json"] {
+        folder.writer.turn(Some(Order::File { path: state.join(name), content: b"{}".to_vec() }), start);
+    }
+    let left: Vec<_> = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["logs"]);
+    assert_eq!(fs::read_dir(state.join("logs")).unwrap().count(), 0);
+    assert_eq!((folder.writer.troubled.len(), folder.writer.files_lost), (1, 2));
+    fs::remove_dir_all(&state).unwrap();
+    fs::rename(&away, &state).unwrap();
+    folder.line("m", "kept", start);
+    folder.writer.turn(Some(Order::Flush), start);
+    let log = fs::read_to_string(state.join("logs/m.log")).unwrap();
+    assert!(log.contains("1 lines were lost") && log.ends_with("kept\n"), "{log}");
+}
+
+#[test]
 fn a_file_and_a_folder_that_are_removed_are_made_again() {
     let (mut folder, start) = (Folder::new("removed"), Instant::now());
     let logs = folder.dir.join("logs");
-    folder.writer.rotation.dir = logs.clone();
+    folder.writer =
+        Writer::new(Rotation { dir: logs.clone(), ..folder.writer.rotation.clone() }, Arc::default(), Arc::default());
     folder.line("m", "1", start);
     folder.writer.turn(Some(Order::Flush), start);
     fs::remove_file(logs.join("m.log")).unwrap();

@@ -96,8 +96,12 @@ impl Writer {
         also: &[Also],
         now: Moment,
     ) -> Result<Outcome, NotDone> {
-        if let Some(taken) = self.taken(statements, key.map(|(keyed, _)| keyed), now.age)? {
-            return Ok(taken);
+        // Its caller had room for it when it was looked up. What it stands for was done since.
+        if let Some((keyed, _)) = key {
+            match keys::find(statements, keyed, now.age)? {
+                KeyState::Vacant => {}
+                taken => return Ok(Outcome::Key(taken)),
+            }
         }
         if let Some(((entity, id), found)) = entities::changed_since(statements, unit)? {
             let base = unit.changes[&(entity.clone(), id)].base.as_ref();
