@@ -51,7 +51,7 @@ impl Failure {
         let fault = match stage {
             Stage::Session | Stage::Descriptors | Stage::Limits => Fault::Lack,
             Stage::Data => Fault::OwnPart,
-            // What the module itself asks for is too much, whoever's the program is.
+            // What the module itself asks for is too much, be it a program of the host's or of the module's.
             Stage::Exec if errno == libc::E2BIG => Fault::Lasting,
             Stage::Exec if errno == libc::ENOMEM && spawn.memory_is_limited => Fault::Passing,
             Stage::Exec if spawn.is_host_program => Fault::HostPart,

@@ -170,7 +170,8 @@ fn write_sealed(path: &Path, key: &Key, code: &[u8]) -> io::Result<()> {
     // One that an earlier process of our number left behind.
     let _ = std::fs::remove_file(path);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    // Whoever sweeps meanwhile leaves it alone. Nobody else has it yet, so it can be had, or not at all.
+    // A process that sweeps meanwhile leaves a locked file alone. No other process holds this lock yet, so it is
+    // got at once, unless the file system has no locks.
     let _ = file.try_lock();
     file.write_all(code)?;
     file.write_all(&seal(key, code.len() as u64, &Sha256::digest(code).into()))?;

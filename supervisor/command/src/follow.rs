@@ -16,7 +16,7 @@ use std::time::Duration;
 /// How often it is looked whether the daemon is back.
 const RECONNECT_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Behind which event somebody goes on.
+/// Behind which event a follower goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     cursor: u64,

@@ -105,7 +105,7 @@ impl ModuleConfig {
 }
 
 impl Loaded {
-    /// Checks values that a program has set: their bounds, how the modules fit together, and whether nobody else can
+    /// Checks values that a program has set: their bounds, how the modules fit together, and that no other user can
     /// change what they run ([`HostConfig::trusted_users`]).
     ///
     /// # Errors

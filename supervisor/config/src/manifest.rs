@@ -126,7 +126,7 @@ pub(crate) fn find_files(
 }
 
 impl Draft<ModuleConfig> {
-    /// Whether nobody else can change what was found to be run or loaded.
+    /// Checks that no other user can change what was found to be run or loaded.
     pub(crate) fn check_trust(&self, surroundings: &Surroundings, problems: &mut Vec<Problem>) {
         let (folder, trusted) = (&*self.config.folder, &*surroundings.trusted_users);
         let checked = match &self.config.kind {
@@ -153,8 +153,8 @@ fn whose(file: &Path, folder: &Path) -> Use {
     if file.starts_with(folder) { Use::Itself } else { Use::Shared }
 }
 
-/// Whether nobody else can change what a command runs: its program, and the files of the module's own folder that
-/// it names, as a script behind its interpreter.
+/// Checks that no other user can change what a command runs: its program, and the files of the module's own folder
+/// that it names, as a script behind its interpreter.
 fn check_command(program: &Path, command: &[String], folder: &Path, trusted: &[u32]) -> Result<(), String> {
     check_trust(program, whose(program, folder), trusted)?;
     program::check_interpreter(program, trusted)?;

@@ -75,7 +75,7 @@ fn check(path: &Path, search: Option<&OsStr>) -> Result<(), String> {
     }
 }
 
-/// Whether nobody else can change what runs the program, if it is a script.
+/// Checks that no other user can change what runs the program, if it is a script.
 pub(crate) fn check_interpreter(path: &Path, trusted: &[u32]) -> Result<(), String> {
     let Ok(head) = files::head(path, HEAD_BYTES) else { return Ok(()) };
     let line = head.strip_prefix(b"#!").and_then(|rest| rest.split(|byte| *byte == b'\n').next());

@@ -37,7 +37,7 @@ impl Draft<ModuleConfig> {
         self.problem_at(keys, &format!("module {}: ", self.config.name), message)
     }
 
-    /// What nobody has written and follows from other values.
+    /// Sets what is not written and follows from other values.
     pub(crate) fn settle(&mut self) {
         let resources = &mut self.config.resources;
         if !self.places.contains_key("resources.events_quota") {

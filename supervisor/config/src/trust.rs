@@ -3,7 +3,7 @@
 //! at here.
 //!
 //! The rule, for each file, each folder on the way to it, and each link on that way: it belongs to root or to the
-//! user that the host runs as, and nobody else may write to it. It is sudo's rule for what it loads
+//! user that the host runs as, and no other user may write to it. It is sudo's rule for what it loads
 //! (`sudo_secure_path`) and that of OpenSSH for a user's keys (`StrictModes`), with two differences:
 //!
 //! - A folder on the way may be writable by all if it is sticky, as `/tmp` is. There only the owner of a file can
@@ -12,9 +12,9 @@
 //! - Its group may write to it if the host's user is in that group; of root's groups only its own counts. Many
 //!   systems have a group for each user, and files that this group may write.
 //!
-//! A program outside the module's folder, as one of `$PATH`, is run by an ordinary user's host as by every shell of
-//! his: it may belong to whoever looks after shared software, and only what everybody may write is refused. To root
-//! the whole rule applies.
+//! A program outside the module's folder, as one of `$PATH`, is run by an ordinary user's host as by that user's
+//! shell: it may belong to another user, such as one who installs shared software, and only what all users may write
+//! is refused. To root the whole rule applies.
 //!
 //! A user whom the operator trusts counts as root does, as those of Mercurial's `trusted.users`, and so does the group
 //! of that user's number, where each user has one. That is said where the host is started: a file that is looked at
@@ -22,7 +22,7 @@
 //!
 //! In a user namespace, what belongs to a user who has no number there may be used: it is the system's around it.
 //!
-//! Nobody but those users can change what was looked at, so it is still so when it is read or run.
+//! No other user can change what was looked at, so it is the same when it is read or run.
 
 use crate::{document::describe, files};
 use nix::unistd::{getegid, geteuid, getgroups};
@@ -57,7 +57,7 @@ pub enum Use {
     Own,
 }
 
-/// Whether nobody but root, this process's user and `trusted` users can change what is at `path`, which is absolute.
+/// Checks that only root, this process's user and `trusted` users can change what is at `path`, which is absolute.
 ///
 /// # Errors
 /// A sentence that names the file or folder, what is wrong with it and the owner or the mode that would do.
@@ -66,7 +66,7 @@ pub fn check_trust(path: &Path, used: Use, trusted: &[u32]) -> Result<(), String
     user.running(used).check(path, used)
 }
 
-/// Whether nobody but root and this process's user can change what is open, is the host's own ([`Use::Own`]) and was
+/// Checks that only root and this process's user can change what is open, is the host's own ([`Use::Own`]) and was
 /// found to be so; `path` is where it is. The way there is not looked at.
 ///
 /// # Errors

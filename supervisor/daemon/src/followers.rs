@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-/// Who is told of things as they happen, until it cancels or goes.
+/// A caller that is told of things as they happen, until it cancels or goes.
 #[derive(Debug)]
 pub(crate) struct Follower {
     pub(crate) recipient: Recipient,

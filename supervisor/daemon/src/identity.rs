@@ -139,6 +139,7 @@ mod tests {
             assert!(!Identity::on_machine(&a, "two").unwrap().is_new);
         }
     }
+
     #[test]
     fn a_number_that_another_could_have_written_is_not_believed_and_a_link_is_not_written_through() {
         let dirs = Dirs::new("planted");

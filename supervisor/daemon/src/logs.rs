@@ -62,16 +62,17 @@ impl Logs {
         self.sink.say(&log, run, vec![Line::new(Stream::Host, text)])
     }
 
-    /// The next lines for those who follow logs, at most so many.
-    /// How many lines for those who follow logs have been said so far, and how many of them have been taken.
+    /// How many lines for those who follow logs have been said so far.
     pub(crate) fn lines_said(&self) -> u64 {
         self.sink.live.said()
     }
 
+    /// How many of them have been taken.
     pub(crate) fn lines_told(&self) -> u64 {
         self.sink.live.taken()
     }
 
+    /// The next lines for those who follow logs, at most so many.
     pub(crate) fn live_lines(&self, most: usize) -> Vec<LiveLine> {
         self.sink.live.take(most)
     }

@@ -74,7 +74,8 @@ impl Name<'_> {
 }
 
 /// Removes the oldest records of each module in a folder that has more than [`FILES_MAX`], or of which the newer
-/// ones take [`FILES_BYTES_MAX`] already. `newest` is the number that was given last: a greater one was given by no host, and counts as older than all that were.
+/// ones take [`FILES_BYTES_MAX`] already. `newest` is the number that was given last: a greater one was given by no
+/// host, and counts as older than all that were.
 ///
 /// # Errors
 /// The first failure; what can be removed is removed all the same.

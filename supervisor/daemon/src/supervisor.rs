@@ -97,8 +97,8 @@ impl Supervisor {
     /// Starts a host inside this program. It runs what belongs to root, this process's user or one of
     /// [`HostConfig::trusted_users`], and may be written by no others.
     ///
-    ///  No signal handler is installed, and no child of the
-    /// program other than the host's own guardian is ever waited for.
+    /// No signal handler is installed, and no child of the program other than the host's own guardian is ever waited
+    /// for.
     ///
     /// # Errors
     /// When the configuration does not check, a program of the host's own is missing, the state directory is in use or

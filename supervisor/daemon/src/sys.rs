@@ -65,7 +65,7 @@ pub(crate) fn give_way() {
     unsafe { nix::libc::sched_setscheduler(0, nix::libc::SCHED_BATCH, &raw const none) };
 }
 
-/// Lets a thread of this process that gives way have the processor as all others do, as somebody waits for it. The
+/// Lets a thread of this process that gives way have the processor as all others do, as a caller waits for it. The
 /// number is what gettid(2) says in it.
 pub(crate) fn hurry(thread: i32) {
     let none = nix::libc::sched_param { sched_priority: 0 };

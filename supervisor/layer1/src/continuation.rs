@@ -161,7 +161,7 @@ impl Kept {
         Kept::read_of_any(name).filter(|kept| kept.itself == id)
     }
 
-    /// What the file says, whoever has put it there.
+    /// What the file says, also if it is a copy.
     fn read_of_any(name: &Path) -> Option<Kept> {
         let mut text = String::new();
         File::open(name).ok()?.take(FILE_BYTES_MAX).read_to_string(&mut text).ok()?;

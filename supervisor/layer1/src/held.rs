@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// The owners of whom something changes. Mostly these are one or two, and a list of few is searched faster than
+/// The owners for which something changes. Mostly these are one or two, and a list of few is searched faster than
 /// a map is made.
 #[derive(Debug, Default)]
 pub(crate) struct Held(Vec<(Arc<str>, Amount)>);

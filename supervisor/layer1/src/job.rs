@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// The caller's number for whom a job is done. Those that read are done for each sender in turn; the order of what
-/// one has sent is kept.
+/// The number that the caller has for the one that a job is done for. Those that read are done for each sender in
+/// turn; the order of what one has sent is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sender(pub u64);
 

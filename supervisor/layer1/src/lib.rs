@@ -69,9 +69,10 @@
 //! order of the commits, within a unit in the order in which they were made, among those that it emitted.
 //! An import makes none. Cursors are given one by one. Events are cleared away by age, number and
 //! bytes, but not the newest one, and not what a subscription has not reached, unless there are twice as many
-//! as are to be kept. Beyond the quota of a source its own oldest go, whoever has not read them. A gap between
+//! as are to be kept. Beyond the quota of a source its own oldest go, also those that were not read yet. A gap between
 //! two cursors is what has gone: a reading tells how many it passes by ([`outcome::EventPage::lost`]), and its
-//! caller has them kept in the subscription's account ([`job::Also::Missed`]). A new subscription begins behind the newest event.
+//! caller has them kept in the subscription's account ([`job::Also::Missed`]). A new subscription begins behind the
+//! newest event.
 //!
 //! Which history a cursor belongs to is an [`Epoch`]. An opening that does not go on with what the last one has
 //! left, as of a backup or a copy, begins another one ([`Layer1::epochs`]).

@@ -92,7 +92,7 @@ pub const READER_CACHE_KIB: i64 = 16 * 1024;
 /// Pages of the write-ahead log after which it is carried over into the database: 8 MiB.
 pub const CHECKPOINT_PAGES: i64 = 2048;
 
-/// Pages of the write-ahead log after which the thread that writes waits until nobody reads from it any more: 32 MiB.
+/// Pages of the write-ahead log after which the thread that writes waits until no thread reads from it: 32 MiB.
 pub const LOG_PAGES_MAX: i64 = 4 * CHECKPOINT_PAGES;
 
 /// How long what reads may have taken that is not ended for that.

@@ -1,8 +1,8 @@
 //! The files of the database, before they are opened: SQLite follows a link, and writes to whatever has the name.
-//! Whoever could put one there could have the host write elsewhere, or read a database of theirs. What is in the
+//! A user who could put one there could have the host write elsewhere, or read a database of theirs. What is in the
 //! files, and the folders on the way to them, are not looked at here; the host has looked at its state directory.
 //!
-//! They are looked at by name: SQLite opens them itself. Nothing can come between where nobody else may write to the
+//! They are looked at by name: SQLite opens them itself. Nothing can come between where no other user may write to the
 //! folder.
 
 use crate::{OpenError, place::beside};

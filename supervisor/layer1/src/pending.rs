@@ -130,7 +130,7 @@ impl Pending {
             Change::Update { patch, expected, .. } => {
                 let now = current(expected)?;
                 let data = now.data.patched(patch).map_err(|fault| fault.inside("data"))?;
-                // Whatever the wall clock says: nothing was changed before it was made, or before its last change.
+                // Where the wall clock was set back, the later time of the creation and the last change stays.
                 let updated_at = author.now.max(now.updated_at).max(self.created_at);
                 let now = State { version: now.version + 1, updated_at, data };
                 Ok((Pending { now: Some(now), ..self }, "updated"))

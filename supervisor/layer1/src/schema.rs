@@ -78,8 +78,8 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     // 1 to 2: what is kept for a time goes by the age of the store, not by the wall clock, and a key is its
     // caller's, for one target. The age begins here, so that everything is kept for its whole time once more.
     // Keys of before are the clients'; their targets are not known, and an empty one stands for any. Which of
-    // the ids were made by the store is not known either: all of version 7 up to the year 6429 count. Nothing
-    // was changed before it was made, though a clock that had been set back says so.
+    // the ids were made by the store is not known either: all of version 7 up to the year 6429 count. Where
+    // a change has a time before the creation, since the clock had been set back, it gets that of the creation.
     "
     CREATE TABLE clock (
         one INTEGER PRIMARY KEY CHECK (one = 1),

@@ -126,7 +126,7 @@ impl Layer1 {
     }
 
     /// Sets how many bytes the events of a source may take; `None` is no limit. Beyond that its own oldest go,
-    /// whoever has not read them yet, but never the newest of all events.
+    /// also those that were not read yet, but never the newest of all events.
     pub fn set_events_quota(&self, source: &str, quota: Option<u64>) {
         self.shared.quotas.set_events(source, quota);
     }

@@ -333,7 +333,7 @@ fn a_new_key_is_refused_when_its_callers_keys_are_full_and_a_known_one_is_answer
         );
     };
     full(store.run(Job::LookUpKey(key("m", "k3"))));
-    // Whoever had looked before is refused with everything that came of it.
+    // A caller that had looked before is refused at the commit, and nothing of its unit is stored.
     emit_as(&store, "m", Some(3), "e", 1);
     full(commit("m", 3, "k3"));
     assert_eq!(read(&store, 0).events, []);
@@ -403,7 +403,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Also: what is read is what was stored, less what is told as lost, and no more than the quotas is kept.
+    /// Also: what is read is what was stored, less the events that are reported as lost, and no more than the quotas
+    /// is kept.
     #[test]
     fn accounts_are_what_a_recount_finds_after_whatever_happened(steps in prop::collection::vec(step(), 1..50)) {
         let time = TestClock::default();

@@ -2,7 +2,7 @@
 //! first. Files that are not named as ours are not touched.
 //!
 //! The times are those of the wall clock, which may have been set. A time that has not come yet says nothing:
-//! such a file goes first, and a use gives it the time of now. What somebody works on is known by its lock and
+//! such a file goes first, and a use gives it the time of now. What a process works on is known by its lock and
 //! not by its time alone.
 
 use super::ENDING;
@@ -54,7 +54,7 @@ pub(super) fn sweep(folder: &Path, bytes_max: u64, keep: &str) {
     }
 }
 
-/// Whether a file has no writer any more, and nobody compiles under it: both hold its lock.
+/// Whether a file has no writer any more, and no process compiles under it: both hold its lock.
 fn is_left(path: &Path) -> bool {
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);

@@ -149,7 +149,7 @@ fn a_trusted_users_files_are_taken_and_those_that_others_may_write_are_not() {
     loaded.check().unwrap();
     let third = load(&[7]).unwrap_err().to_string();
     assert!(third.contains("belongs to user 64999") && third.contains(" or user 7"), "{third}");
-    // What was loaded is looked at again by whom a host trusts then.
+    // What was loaded is looked at again with the users that a host trusts then.
     let mut distrusting = loaded.clone();
     distrusting.host.trusted_users.retain(|user| *user != 64999);
     assert!(distrusting.check().unwrap_err().to_string().contains("belongs to user 64999"));

@@ -1,5 +1,5 @@
 //! Which history of the stream a cursor belongs to, and what follows for someone who goes on behind it. A store
-//! that was restored from a backup gives cursors once more: without their epoch, nobody could tell an event that
+//! that was restored from a backup gives cursors once more: without their epoch, no reader could tell an event that
 //! was told from another one in its place.
 
 use super::Cursor;
@@ -19,7 +19,7 @@ pub struct Epoch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Epochs(Vec<Epoch>);
 
-/// Where somebody who follows begins.
+/// Where a follower begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Begin {
     /// Behind this event.
@@ -48,7 +48,7 @@ impl Epochs {
         self.0.last().expect("there is one from the beginning")
     }
 
-    /// Where somebody begins who has seen everything up to a cursor, of this epoch if it is known of which.
+    /// Where a follower begins that has seen everything up to a cursor, of this epoch if it is known of which.
     ///
     /// A cursor of a known epoch holds up to where the next one began. What is beyond is of a past that the store
     /// has lost; everything that came in its place is told. Of an unknown epoch, and where a cursor without one has

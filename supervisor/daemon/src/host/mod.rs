@@ -149,7 +149,7 @@ pub(crate) struct Host {
     pub(crate) socket: Option<ControlSocket>,
     pub(crate) sources: Sources,
     /// Links that have something to write.
-    dirty: Vec<LinkId>,
+    dirty: VecDeque<LinkId>,
     /// Announcements and records that wait until what they are about is written to those whom it concerns.
     to_be_said: Vec<ToBeSaid>,
     pub(crate) logs: Logs,
@@ -257,7 +257,7 @@ impl Host {
             several: Several::default(),
             socket: parts.socket,
             sources: Sources::new(),
-            dirty: Vec::new(),
+            dirty: VecDeque::new(),
             to_be_said: Vec::new(),
             logs: parts.logs,
             ending_logs: VecDeque::new(),

@@ -18,7 +18,7 @@ impl Host {
         if let Some(link) = self.link(id)
             && !std::mem::replace(&mut link.is_dirty, true)
         {
-            self.dirty.push(id);
+            self.dirty.push_back(id);
         }
     }
 
@@ -53,7 +53,7 @@ impl Host {
     }
 
     fn write_dirty(&mut self) {
-        while let Some(id) = self.dirty.pop() {
+        while let Some(id) = self.dirty.pop_front() {
             let Some(link) = self.link(id) else { continue };
             link.is_dirty = false;
             if link.awaits_room {

@@ -186,8 +186,8 @@ impl Store {
         &self.epochs
     }
 
-    /// Does what the core asks for whoever asked it. What comes of it at once, since the store does not take it, is
-    /// given back.
+    /// Does what the core asks, for the caller that asked it. What comes of it at once, since the store does not take
+    /// it, is given back.
     pub(crate) fn order(&mut self, request: RequestId, op: StoreOp, asker: Option<Caller>) -> Option<StoreOutcome> {
         let sender = sender(asker);
         match translate::order(request, op) {

@@ -1,4 +1,4 @@
-//! What goes of a source's events when they are over its quota: its own oldest, whoever has not read them yet. The
+//! What goes of a source's events when they are over its quota: its own oldest, also those that were not read yet. The
 //! newest event of all stays, since the next cursor follows from it. How much each source's events take stands in
 //! the table `usage`; which are the oldest of a source is found out here, without an index that every event would
 //! pay for: the table is looked through once from its beginning, as far as one is looked for.

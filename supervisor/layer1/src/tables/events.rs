@@ -123,7 +123,7 @@ pub(crate) fn count(
     if patterns.is_empty() {
         return Ok(Waiting { events: 0, more: More::No });
     }
-    // Whoever wants everything that is kept is counted without a look at it.
+    // For a reader that wants everything that is kept, the events are counted without a look at them.
     if after < ends(connection)?.0 && patterns.iter().any(|pattern| pattern.as_str() == "*") {
         let all = usage::of_all_events(connection)?.rows;
         return Ok(Waiting { events: all.max(0).cast_unsigned(), more: More::No });

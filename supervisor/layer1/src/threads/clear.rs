@@ -76,6 +76,7 @@ impl Writer {
         }
         Ok(writes)
     }
+
     fn clear_keys(&self, age: i64) -> rusqlite::Result<bool> {
         let removed = keys::clear(&self.connection, age)?;
         for (caller, amount) in removed.iter() {

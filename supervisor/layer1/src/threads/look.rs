@@ -53,8 +53,8 @@ impl Writer {
         }
     }
 
-    /// Carries the log over and waits until nobody reads from it, so that what is written next stands at its
-    /// beginning. As long as somebody always reads, it would grow with every commit; so what has been reading for
+    /// Carries the log over and waits until no thread reads from it, so that what is written next stands at its
+    /// beginning. As long as a query always reads, it would grow with every commit; so what has been reading for
     /// long is ended. Another program that reads is not, and is not waited for again before long.
     fn begin_log_anew(&self) {
         let wait = |time| self.connection.busy_timeout(time);

@@ -136,7 +136,7 @@ impl Shared {
 
     /// Nothing more is written, and nothing is read: what is open is not what the next start will find.
     pub(crate) fn set_gone(&self, reason: String) {
-        // Whoever asked before was told of damage, and may be told what became of the files now.
+        // Callers that asked before were told of damage, and are told from now on what became of the files.
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
         self.gone.store(true, Ordering::Release);
         (self.wake)();

@@ -1,5 +1,5 @@
-//! What may end a running query early: its deadline, that nobody wants it any more, or that the log waits for it
-//! to be carried over. SQLite asks every so many steps.
+//! What may end a running query early: its deadline, that its caller does not want it any more, or that the log waits
+//! for it to be carried over. SQLite asks every so many steps.
 
 use crate::{failure::refusal, limits::LOG_PATIENCE};
 use bulkhead_protocol::{ErrorCode, Failure};

@@ -51,7 +51,7 @@ pub(crate) struct Writer {
     /// When the files are looked at before a commit.
     pub(super) look_next: Cell<Instant>,
     pub(super) has_log_to_save: Cell<bool>,
-    /// Before that, nobody is waited for that the log may begin anew.
+    /// Before that, no reader is waited for so that the log may begin anew.
     pub(super) log_next: Cell<Instant>,
     pace: Pace,
 }
