@@ -236,6 +236,10 @@ fn a_log_file_that_is_a_link_is_not_followed() {
     let mut client = world.client();
     client.wait_ready("good");
     client.call("good", "print", json!({ "line": "x", "stream": "stderr" })).unwrap();
+    until("the status tells of it", || {
+        let status = client.supervisor("status", Value::Null);
+        status["host"]["problems"].to_string().contains("good.log: it is a link").then_some(())
+    });
     let ended = world.end_host(Signal::SIGTERM);
     assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
     assert!(ended.stderr.contains("cannot write"), "{ended:?}");

@@ -12,13 +12,13 @@ use crate::{
     sys,
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::{self, DirBuilder},
     io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
@@ -36,6 +36,9 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 /// Bytes of one module's lines that are written without waiting for that.
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// Log files that cannot be written and are told of by name.
+const PROBLEMS_MAX: usize = 8;
+
 /// What the thread is asked to do.
 enum Order {
     Line { module: Arc<str>, line: String },
@@ -48,6 +51,7 @@ enum Order {
 #[derive(Debug)]
 pub(crate) struct LogFiles {
     queue: LogQueue,
+    problems: Problems,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -58,6 +62,17 @@ pub(crate) struct LogQueue {
     orders: Option<SyncSender<Order>>,
     waiting_bytes: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
+}
+
+/// Why the log files of some modules cannot be written.
+#[derive(Clone, Debug, Default)]
+struct Problems(Arc<Mutex<BTreeMap<Arc<str>, String>>>);
+
+impl Problems {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, String>> {
+        // It is held for a step of the map alone, which is whole after each.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How log files are kept.
@@ -72,15 +87,25 @@ impl LogFiles {
     pub(crate) fn start(rotation: Rotation) -> io::Result<LogFiles> {
         let (queue, receiver) = LogQueue::new();
         let writer = Writer::new(rotation, queue.waiting_bytes.clone(), queue.lost.clone());
+        let problems = writer.problems.clone();
         let thread = std::thread::Builder::new().name("bulkhead-logs".into()).spawn(move || {
             sys::give_way();
             writer.run(&receiver);
         })?;
-        Ok(LogFiles { queue, thread: Some(thread) })
+        Ok(LogFiles { queue, problems, thread: Some(thread) })
     }
 
     pub(crate) fn queue(&self) -> LogQueue {
         self.queue.clone()
+    }
+
+    /// Which log files of modules that there are cannot be written, and why, up to some.
+    pub(crate) fn problems(&self, is_known: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut problems = self.problems.lock();
+        problems.retain(|module, _| is_known(module));
+        let more = problems.len().saturating_sub(PROBLEMS_MAX);
+        let more = (more > 0).then(|| format!("{more} more log files cannot be written"));
+        problems.values().take(PROBLEMS_MAX).cloned().chain(more).collect()
     }
 
     /// Hands over a whole file, to be written under another name first so that it is never half there.
@@ -151,6 +176,7 @@ struct Writer {
     buffers: HashMap<Arc<str>, Vec<u8>>,
     /// Modules whose lines cannot be written, with how many were lost by that.
     troubled: HashMap<Arc<str>, u64>,
+    problems: Problems,
     /// Whole files cannot be written either; that is told once, too.
     files_lost: u64,
     /// When the oldest line in a buffer must be on its way to the disk. None while all are empty.
@@ -166,6 +192,7 @@ impl Writer {
             rotation,
             buffers: HashMap::new(),
             troubled: HashMap::new(),
+            problems: Problems::default(),
             files_lost: 0,
             flush_at: None,
             waiting_bytes,
@@ -252,12 +279,15 @@ impl Writer {
             (Ok(()), None) => {}
             (Ok(()), Some(lost)) => {
                 self.troubled.remove(module);
+                self.problems.lock().remove(module);
                 tracing::info!("{} is written again; {lost} lines were lost", file.display());
             }
             (Err(error), lost) => {
+                let problem = format!("cannot write {}: {error}; trying again with each line", file.display());
                 if lost.is_none() {
-                    tracing::error!("cannot write {}: {error}; trying again with each line", file.display());
+                    tracing::error!("{problem}");
                 }
+                self.problems.lock().insert(module.clone(), problem);
                 let more = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
                 *self.troubled.entry(module.clone()).or_default() += more;
             }

@@ -132,7 +132,12 @@ impl Host {
 
     /// What is not as it should be, for people.
     pub(crate) fn problems(&self) -> Vec<String> {
-        self.wrong.values().cloned().chain(self.files.slow()).collect()
+        self.wrong
+            .values()
+            .cloned()
+            .chain(self.log_files.problems(|name| self.core.knows(name)))
+            .chain(self.files.slow())
+            .collect()
     }
 
     fn noticed(&mut self, Noticed { place, what }: Noticed) {

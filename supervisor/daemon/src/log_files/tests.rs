@@ -179,11 +179,12 @@ fn what_is_no_file_of_ours_is_never_written_nor_waited_for_and_lines_are_counted
     folder.line("m", "3", start);
     folder.writer.turn(Some(Order::Flush), start);
     assert_eq!(folder.writer.troubled.get("m"), Some(&3));
+    assert!(folder.writer.problems.lock()["m"].starts_with(&format!("cannot write {}", file.display())));
     fs::remove_file(&file).unwrap();
     folder.line("m", "4", start);
     folder.writer.turn(Some(Order::Flush), start);
     assert_eq!(folder.on_disk("m"), "[3 lines were lost: they could not be written]\n4\n");
-    assert!(folder.writer.troubled.is_empty());
+    assert!(folder.writer.troubled.is_empty() && folder.writer.problems.lock().is_empty());
     assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
 }
 
