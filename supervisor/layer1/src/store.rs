@@ -58,15 +58,15 @@ impl Layer1 {
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(fail)?;
             parts.push(Reader::new(Arc::clone(&shared), connection).map_err(fail)?);
         }
-        let place = Place::of(&path, mark).map_err(|source| OpenError::Io { path: path.clone(), source })?;
-        let start = |error| OpenError::Io { path: path.clone(), source: error };
+        let io = |source| OpenError::Io { path: path.clone(), source };
+        let place = Place::of(&path, mark).map_err(io)?;
         let mut readers = Vec::new();
         for (index, reader) in parts.into_iter().enumerate() {
             let name = format!("layer1-read-{index}");
-            readers.push(Builder::new().name(name).spawn(move || reader.work()).map_err(start)?);
+            readers.push(Builder::new().name(name).spawn(move || reader.work()).map_err(io)?);
         }
         let writer = Writer::new(Arc::clone(&shared), connection, clock, place, trace).map_err(fail)?;
-        let writer = Builder::new().name("layer1-write".into()).spawn(move || writer.work()).map_err(start)?;
+        let writer = Builder::new().name("layer1-write".into()).spawn(move || writer.work()).map_err(io)?;
         Ok(Layer1 { epochs, shared, readers: Mutex::new(readers), writer: Mutex::new(Some(writer)), _lock: lock })
     }
 

@@ -3,7 +3,7 @@
 //! the table `usage`; which are the oldest of a source is found out here, without an index that every event would
 //! pay for: the table is looked through once from its beginning, as far as one is looked for.
 
-use super::events::BYTES;
+use super::events::texts;
 use crate::{held::Amount, limits::EVENT_OVERHEAD_BYTES, unit::Emitted};
 use rusqlite::{Connection, params};
 use std::collections::{HashMap, VecDeque};
@@ -55,8 +55,10 @@ impl Oldest {
 
     /// Looks at a few rows more, and says how many there were.
     fn look(&mut self, connection: &Connection) -> rusqlite::Result<usize> {
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT cursor, source, {BYTES} FROM events WHERE cursor > ?1 ORDER BY cursor LIMIT ?2"
+        let mut statement = connection.prepare_cached(concat!(
+            "SELECT cursor, source, ",
+            texts!(),
+            " FROM events WHERE cursor > ?1 ORDER BY cursor LIMIT ?2"
         ))?;
         let mut rows = statement.query(params![self.upto, LOOKED_ROWS])?;
         let mut looked = 0;

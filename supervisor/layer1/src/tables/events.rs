@@ -15,10 +15,16 @@ use bulkhead_protocol::{Json, Pattern};
 use rusqlite::{Connection, Row, params};
 
 /// The texts of an event that is stored, in bytes. None of them is read for that.
-pub(crate) const BYTES: &str = "octet_length(event) + octet_length(source) + octet_length(data)";
+macro_rules! texts {
+    () => {
+        "octet_length(event) + octet_length(source) + octet_length(data)"
+    };
+}
+pub(crate) use texts;
 
 /// What each source's events take.
-pub(crate) const RECOUNT: &str = "SELECT source, sum(octet_length(event) + octet_length(source) + octet_length(data) + 64), count(*) FROM events GROUP BY source";
+pub(crate) const RECOUNT: &str =
+    concat!("SELECT source, sum(", texts!(), " + 64), count(*) FROM events GROUP BY source");
 
 const _: () = assert!(EVENT_OVERHEAD_BYTES == 64, "as the recount and the schema have it");
 
@@ -171,8 +177,10 @@ pub(crate) fn clear(connection: &Connection, kept: &Kept) -> rusqlite::Result<Op
     let slowest: Option<u64> = connection.query_row("SELECT min(cursor) FROM subscriptions", [], |row| row.get(0))?;
     let slowest = slowest.unwrap_or(u64::MAX);
     let mut left = usage::of_all_events(connection)?;
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT cursor, age, source, {BYTES} FROM events WHERE cursor < ?1 ORDER BY cursor LIMIT ?2"
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT cursor, age, source, ",
+        texts!(),
+        " FROM events WHERE cursor < ?1 ORDER BY cursor LIMIT ?2"
     ))?;
     let mut rows = statement.query(params![newest, CLEARED_ROWS_MAX])?;
     let (mut removed, mut last) = (Held::default(), None);

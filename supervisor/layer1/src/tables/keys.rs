@@ -13,8 +13,16 @@ use crate::{
 use bulkhead_protocol::{ErrorCode, Failure, Json};
 use rusqlite::{Connection, OptionalExtension, params};
 
+/// The texts of a key that is kept, in bytes: those that name it stand in the table and in its index.
+macro_rules! texts {
+    () => {
+        "2 * (octet_length(caller) + octet_length(target) + octet_length(key)) + octet_length(reply)"
+    };
+}
+
 /// What is kept under each caller's keys.
-pub(crate) const RECOUNT: &str = "SELECT caller, sum(2 * (octet_length(caller) + octet_length(target) + octet_length(key)) + octet_length(reply) + 192), count(*) FROM keys GROUP BY caller";
+pub(crate) const RECOUNT: &str =
+    concat!("SELECT caller, sum(", texts!(), " + 192), count(*) FROM keys GROUP BY caller");
 
 const _: () = assert!(KEY_OVERHEAD_BYTES == 192, "as the recount and the schema have it");
 
@@ -54,23 +62,19 @@ pub(crate) fn store(
         return Ok(more);
     }
     // One that has expired stands there still.
-    let sql = "DELETE FROM keys WHERE caller = ?1 AND target = ?2 AND key = ?3
-         RETURNING 2 * (octet_length(caller) + octet_length(target) + octet_length(key)) + octet_length(reply)";
-    let old = statements.connection().query_row(sql, params![caller, target, key], |row| row.get::<_, i64>(0))?;
-    statements.connection().execute(
-        "INSERT INTO keys (caller, target, key, fingerprint, reply, created_at, expires_age)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        row,
-    )?;
+    let expired = concat!("DELETE FROM keys WHERE caller = ?1 AND target = ?2 AND key = ?3 RETURNING ", texts!());
+    let old = statements.connection().query_row(expired, params![caller, target, key], |row| row.get::<_, i64>(0))?;
+    statements.prepare(sql)?.execute(row)?;
     Ok(more.minus(Amount { bytes: old + KEY_OVERHEAD_BYTES, rows: 1 }))
 }
 
 /// Removes a few keys that have expired, and says how much of whom.
 pub(crate) fn clear(connection: &Connection, age: i64) -> rusqlite::Result<Held> {
-    let mut statement = connection.prepare_cached(
+    let mut statement = connection.prepare_cached(concat!(
         "DELETE FROM keys WHERE rowid IN (SELECT rowid FROM keys WHERE expires_age <= ?1 LIMIT ?2)
-         RETURNING caller, 2 * (octet_length(caller) + octet_length(target) + octet_length(key)) + octet_length(reply)",
-    )?;
+         RETURNING caller, ",
+        texts!()
+    ))?;
     let mut rows = statement.query(params![age, CLEARED_ROWS_MAX])?;
     let mut removed = Held::default();
     while let Some(row) = rows.next()? {

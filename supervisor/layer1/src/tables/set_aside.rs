@@ -1,7 +1,7 @@
 //! The table `set_aside`: events that a module kept failing on, each with a copy of the event, so that it
 //! outlives the stream.
 
-use super::events::stored_event;
+use super::events::{stored_event, texts};
 use crate::{
     limits::{
         CLEARED_ROWS_MAX, EVENT_OVERHEAD_BYTES, SET_ASIDE_ERROR_BYTES_MAX, SET_ASIDE_LISTED_BYTES_MAX,
@@ -49,15 +49,16 @@ pub(crate) fn count(connection: &Connection) -> rusqlite::Result<u64> {
 /// The newest is kept whatever it takes.
 pub(crate) fn clear(connection: &Connection, set_aside_max: u64, bytes_max: u64) -> rusqlite::Result<usize> {
     connection
-        .prepare_cached(
+        .prepare_cached(concat!(
             "WITH newest_first AS (
-                 SELECT id, row_number() OVER back AS place, sum(octet_length(event) + octet_length(source)
-                     + octet_length(data) + octet_length(error) + ?3) OVER back AS bytes
+                 SELECT id, row_number() OVER back AS place, sum(",
+            texts!(),
+            " + octet_length(error) + ?3) OVER back AS bytes
                  FROM set_aside WINDOW back AS (ORDER BY id DESC)
              )
              DELETE FROM set_aside WHERE id IN
-                 (SELECT id FROM newest_first WHERE place > ?1 OR (bytes > ?2 AND place > 1) ORDER BY id LIMIT ?4)",
-        )?
+                 (SELECT id FROM newest_first WHERE place > ?1 OR (bytes > ?2 AND place > 1) ORDER BY id LIMIT ?4)"
+        ))?
         .execute(params![set_aside_max, bytes_max, EVENT_OVERHEAD_BYTES, CLEARED_ROWS_MAX])
 }
 

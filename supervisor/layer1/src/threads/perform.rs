@@ -32,9 +32,12 @@ impl Writer {
         let connection = &self.connection;
         match &write.task.job {
             Job::Mutate { owner, mutation, key, .. } => {
-                let taken = self.taken(statements, key.as_ref(), now.age)?;
-                if let Some(taken) = taken {
+                if let Some(taken) = self.taken(statements, key.as_ref(), now.age)? {
                     return Ok(taken);
+                }
+                if let Some(Keyed { caller, .. }) = key {
+                    let used = self.usage.borrow_mut().of(connection, &caller.as_str().into())?.keys;
+                    self.shared.quotas.check_keys(caller, used.bytes)?;
                 }
                 let unit = &mut *self.own_unit.borrow_mut();
                 unit.begin_anew();
@@ -96,12 +99,9 @@ impl Writer {
         also: &[Also],
         now: Moment,
     ) -> Result<Outcome, NotDone> {
-        // Its caller had room for it when it was looked up. What it stands for was done since.
-        if let Some((keyed, _)) = key {
-            match keys::find(statements, keyed, now.age)? {
-                KeyState::Vacant => {}
-                taken => return Ok(Outcome::Key(taken)),
-            }
+        // Its caller had room for the key when it was looked up. What it stands for was done since.
+        if let Some(taken) = self.taken(statements, key.map(|(keyed, _)| keyed), now.age)? {
+            return Ok(taken);
         }
         if let Some(((entity, id), found)) = entities::changed_since(statements, unit)? {
             let base = unit.changes[&(entity.clone(), id)].base.as_ref();
@@ -118,7 +118,7 @@ impl Writer {
         Ok(Outcome::Committed { events })
     }
 
-    /// What is said of a key that is not vacant. One that is, of a caller who may have no more, is refused.
+    /// What is said of a key that is not vacant.
     fn taken(
         &self,
         statements: &mut Statements<'_>,
@@ -126,14 +126,10 @@ impl Writer {
         age: i64,
     ) -> Result<Option<Outcome>, NotDone> {
         let Some(keyed) = keyed else { return Ok(None) };
-        match keys::find(statements, keyed, age)? {
-            KeyState::Vacant => {
-                let used = self.usage.borrow_mut().of(&self.connection, &keyed.caller.as_str().into())?.keys;
-                self.shared.quotas.check_keys(&keyed.caller, used.bytes)?;
-                Ok(None)
-            }
-            taken => Ok(Some(Outcome::Key(taken))),
-        }
+        Ok(match keys::find(statements, keyed, age)? {
+            KeyState::Vacant => None,
+            taken => Some(Outcome::Key(taken)),
+        })
     }
 
     fn keep(&self, statements: &mut Statements<'_>, key: Option<(&Keyed, &Json)>, now: Moment) -> Result<(), NotDone> {
