@@ -189,7 +189,7 @@ fn pretty(value: &impl Serialize) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::counting::{check, counted};
-    use crate::{log_files::Rotation, records::FILES_MAX};
+    use crate::{log_files::Rotation, records::FILES_MAX, scratch::Scratch};
     use bulkhead_core::RunId;
     use bulkhead_protocol::Delivery;
     use std::{fs, path::Path, time::Duration};
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_was_just_written_is_never_thinned_out_over_restarts_and_steps_of_the_clock() {
-        let dir = std::env::temp_dir().join(format!("bulkhead-crashes-{}", std::process::id()));
+        let dir = Scratch::new("crashes");
         let folders = [dir.join("crashes"), dir.join("quarantine")];
         let names = |folder: &Path, module: &str| -> Vec<String> {
             let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -265,7 +265,6 @@ mod tests {
             }
         }
         assert_eq!(names(&folders[0], "a").len(), 3, "one for each host, none over another");
-        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

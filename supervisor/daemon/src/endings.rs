@@ -150,8 +150,7 @@ mod tests {
 
     /// A program in C whose first thread ends with the status 7 while another one does `live`.
     fn with_another_thread(name: &str, live: &str) -> Ended {
-        let dir = std::env::temp_dir().join(format!("bulkhead-endings-{}-{name}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
+        let dir = crate::scratch::Scratch::new(&format!("endings-{name}"));
         let (source, program) = (dir.join("alone.c"), dir.join("alone"));
         let text = "#include <pthread.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n\
                     static char **words;\nstatic char byte;\n\
@@ -163,7 +162,6 @@ mod tests {
         assert!(compile.args(["-pthread", "-w", "-o"]).args([&program, &source]).status().unwrap().success());
         let mut child = Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdout.take().unwrap().read_to_end(&mut Vec::new()).unwrap();
-        fs::remove_dir_all(&dir).unwrap();
         Ended(child)
     }
 

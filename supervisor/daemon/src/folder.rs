@@ -157,6 +157,7 @@ fn no_folder(path: &Path, errno: Errno) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use std::{
         fs::{self, Permissions},
         io::ErrorKind,
@@ -164,15 +165,13 @@ mod tests {
     };
 
     struct Test {
-        path: PathBuf,
+        path: Scratch,
         folder: Folder,
     }
 
     impl Test {
         fn new(name: &str) -> Test {
-            let path = std::env::temp_dir().join(format!("bulkhead-folder-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir_all(&path).unwrap();
+            let path = Scratch::new(&format!("folder-{name}"));
             fs::write(path.join("victim"), "as it was").unwrap();
             Test { folder: Folder::open(&path).unwrap(), path }
         }
@@ -190,12 +189,6 @@ mod tests {
                 assert!(error.contains(reason), "{error}");
             }
             assert_eq!(fs::read_to_string(self.path.join("victim")).unwrap(), "as it was");
-        }
-    }
-
-    impl Drop for Test {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.path);
         }
     }
 

@@ -299,8 +299,7 @@ mod tests {
 
     #[test]
     fn a_guardian_that_does_not_go_is_killed() {
-        let folder = std::env::temp_dir().join(format!("bulkhead-stays-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = crate::scratch::Scratch::new("stays");
         let program = folder.join("stays");
         std::fs::write(&program, "#!/bin/sh\nexec sleep 20\n").unwrap();
         std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -308,6 +307,5 @@ mod tests {
         let launched = Launched::start(&program).unwrap();
         let guardian = runtime.block_on(async { Guardian::of(launched).unwrap() });
         assert_eq!(guardian.dismiss().end(Duration::from_millis(50)), "signal: 9 (SIGKILL), after 0 s");
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

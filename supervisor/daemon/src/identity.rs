@@ -88,25 +88,20 @@ fn random() -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, path::PathBuf};
+    use crate::scratch::Scratch;
+    use std::fs;
 
-    struct Dirs(PathBuf);
+    struct Dirs(Scratch);
 
     impl Dirs {
         fn new(name: &str) -> Dirs {
-            let dir = std::env::temp_dir().join(format!("bulkhead-identity-{name}-{}", std::process::id()));
-            fs::create_dir_all(dir.join("a")).unwrap();
+            let dir = Scratch::new(&format!("identity-{name}"));
+            fs::create_dir(dir.join("a")).unwrap();
             Dirs(dir)
         }
 
         fn open(&self, name: &str) -> Folder {
             Folder::open(&self.0.join(name)).unwrap()
-        }
-    }
-
-    impl Drop for Dirs {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
         }
     }
 

@@ -63,6 +63,9 @@ mod records;
 mod release;
 #[allow(clippy::disallowed_methods, reason = "called by the file layer, and before the host is up")]
 mod runtimes;
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "for tests")]
+mod scratch;
 mod signals;
 mod sources;
 #[allow(clippy::disallowed_methods, reason = "called by the file layer, and before the host is up")]

@@ -144,6 +144,7 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use std::fs;
 
     fn counter(file: &str, kills: u64) -> Counter {
@@ -172,14 +173,12 @@ mod tests {
 
     #[test]
     fn a_look_reads_what_is_a_counter_and_leaves_out_what_is_not() {
-        let folder = std::env::temp_dir().join(format!("bulkhead-memory-kills-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let folder = Scratch::new("memory-kills");
         let (one, none) = (folder.join("one"), folder.join("none"));
         fs::write(&one, "low 0\noom 7\noom_kill 12\noom_group_kill 3\n").unwrap();
         fs::write(&none, "oom_kill_disable 0\nunder_oom 0\n").unwrap();
         let found = look(vec![none, one.clone(), folder.join("missing"), one.clone()]);
         assert_eq!(found, [(one, 12)]);
-        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -99,18 +99,18 @@ fn send(address: &[u8], message: &str) -> nix::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use std::os::unix::net::UnixDatagram;
 
     /// A manager that hears what it is told, in a folder that goes with the value.
     struct Manager {
-        folder: std::path::PathBuf,
+        folder: Scratch,
         socket: UnixDatagram,
     }
 
     impl Manager {
         fn new(test: &str) -> Manager {
-            let folder = env::temp_dir().join(format!("bulkhead-notify-{}-{test}", std::process::id()));
-            std::fs::create_dir_all(&folder).unwrap();
+            let folder = Scratch::new(&format!("notify-{test}"));
             let socket = UnixDatagram::bind(folder.join("notify")).unwrap();
             socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
             Manager { folder, socket }
@@ -124,12 +124,6 @@ mod tests {
             let mut buffer = [0; 256];
             let count = self.socket.recv(&mut buffer).unwrap();
             String::from_utf8(buffer[..count].to_vec()).unwrap()
-        }
-    }
-
-    impl Drop for Manager {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.folder);
         }
     }
 

@@ -260,8 +260,7 @@ mod tests {
 
     #[test]
     fn a_leftover_whose_first_thread_has_ended_is_killed() {
-        let folder = std::env::temp_dir().join(format!("bulkhead-headless-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let folder = crate::scratch::Scratch::new("headless");
         let (source, program) = (folder.join("headless.c"), folder.join("headless"));
         fs::write(&source, HEADLESS).unwrap();
         assert!(Command::new("cc").arg("-pthread").arg(&source).arg("-o").arg(&program).status().unwrap().success());
@@ -272,7 +271,6 @@ mod tests {
         assert_eq!(said, "headless\n");
         assert!(kill_leftovers(&marks("headless", &[])) >= 1);
         assert_eq!(leftover.wait().unwrap().signal(), Some(9));
-        fs::remove_dir_all(&folder).unwrap();
     }
 
     fn marks(host: &str, family: &[Relative]) -> Marks {

@@ -110,15 +110,14 @@ pub(crate) fn thin_out(folder: &Path, newest: Number) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use std::{ffi::OsString, os::unix::ffi::OsStringExt};
 
-    struct Folder(PathBuf);
+    struct Folder(Scratch);
 
     impl Folder {
         fn new(name: &str) -> Folder {
-            let folder = std::env::temp_dir().join(format!("bulkhead-records-{name}-{}", std::process::id()));
-            fs::create_dir_all(&folder).unwrap();
-            Folder(folder)
+            Folder(Scratch::new(&format!("records-{name}")))
         }
 
         fn put(&self, name: impl AsRef<Path>) {
@@ -126,19 +125,13 @@ mod tests {
         }
 
         fn greatest(&self) -> u64 {
-            Number::greatest_in(std::slice::from_ref(&self.0)).unwrap().0
+            Number::greatest_in(&[self.0.to_owned()]).unwrap().0
         }
 
         /// What is there of what begins so.
         fn left(&self, with: &str) -> usize {
-            let names = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name());
+            let names = fs::read_dir(&*self.0).unwrap().map(|entry| entry.unwrap().file_name());
             names.filter(|name| name.to_string_lossy().starts_with(with)).count()
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
         }
     }
 

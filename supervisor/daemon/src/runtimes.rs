@@ -126,8 +126,8 @@ impl Runtimes {
     }
 }
 
-/// Whether nobody else can change `program`, if nobody else can change the one that `running` is: who can change
-/// that one needs no other, and a checkout of an ordinary user may be run by root.
+/// Checks that no other user can change `program`, if none can change the one that `running` is: a user who can
+/// change that one needs no other, and a checkout of an ordinary user may be run by root.
 fn check_trust_beside(running: &Path, program: &Path, trusted: &[u32]) -> Result<(), RuntimeError> {
     match check_trust(running, Use::Itself, trusted) {
         // One that was replaced since has no name any more, which says nothing of who could change it.
@@ -251,8 +251,7 @@ mod tests {
     #[test]
     fn a_runtime_that_others_may_write_is_refused_unless_they_may_write_the_running_program_as_well() {
         use std::{fs, os::unix::fs::PermissionsExt};
-        let folder = std::env::temp_dir().join(format!("bulkhead-runtimes-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let folder = crate::scratch::Scratch::new("runtimes");
         let file = |name: &str, mode: u32| {
             fs::write(folder.join(name), "").unwrap();
             fs::set_permissions(folder.join(name), fs::Permissions::from_mode(mode)).unwrap();
@@ -265,6 +264,5 @@ mod tests {
         for (running, program) in [(&safe, &safe), (&open, &open), (&open, &safe)] {
             assert!(check_trust_beside(running, program, &[]).is_ok());
         }
-        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -186,11 +186,11 @@ impl Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::Files;
+    use crate::{files::Files, scratch::Scratch};
     use std::{os::unix::net::UnixStream, sync::Arc};
 
     struct Test {
-        folder: PathBuf,
+        folder: Scratch,
         files: Files,
         watcher: Watcher,
         /// What listens; the host's side of it.
@@ -199,7 +199,7 @@ mod tests {
 
     impl Test {
         fn new(name: &str) -> Test {
-            let folder = std::env::temp_dir().join(format!("bulkhead-watch-{}-{name}", std::process::id()));
+            let folder = Scratch::new(&format!("watch-{name}"));
             fs::create_dir_all(folder.join("state/logs")).unwrap();
             let socket = folder.join("run/control.sock");
             let bound = Bound::at(&socket).unwrap();
@@ -221,7 +221,7 @@ mod tests {
             while let Some(done) = self.files.take() {
                 match done {
                     Done::Noticed(noticed) => {
-                        let place = noticed.place.strip_prefix(&self.folder).unwrap().to_owned();
+                        let place = noticed.place.strip_prefix(&*self.folder).unwrap().to_owned();
                         told.push((place, noticed.what));
                     }
                     Done::Socket(bound) => {
@@ -236,12 +236,6 @@ mod tests {
 
         fn is_reachable(&self) -> bool {
             UnixStream::connect(self.path("run/control.sock")).is_ok()
-        }
-    }
-
-    impl Drop for Test {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.folder);
         }
     }
 

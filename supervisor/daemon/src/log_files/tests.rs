@@ -1,6 +1,7 @@
 //! Log files with a writer whose time the test decides, and with its thread.
 
 use super::*;
+use crate::scratch::Scratch;
 use std::fs;
 
 #[test]
@@ -16,15 +17,14 @@ fn what_waits_for_a_disk_that_stands_still_is_bounded_in_bytes() {
 
 /// A writer without a thread, in a folder of its own that goes with it.
 struct Folder {
-    dir: PathBuf,
+    dir: Scratch,
     writer: Writer,
 }
 
 impl Folder {
     fn new(name: &str) -> Folder {
-        let dir = std::env::temp_dir().join(format!("bulkhead-{name}-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        let rotation = Rotation { dir: dir.clone(), file_bytes_max: 1024 * 1024, files: 3 };
+        let dir = Scratch::new(name);
+        let rotation = Rotation { dir: dir.to_owned(), file_bytes_max: 1024 * 1024, files: 3 };
         Folder { dir, writer: Writer::new(rotation, Arc::default(), Arc::default()) }
     }
 
@@ -35,12 +35,6 @@ impl Folder {
 
     fn on_disk(&self, module: &str) -> String {
         fs::read_to_string(self.dir.join(name(module, 0))).unwrap_or_default()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
@@ -75,7 +69,7 @@ fn nothing_wakes_the_thread_while_no_line_waits() {
     assert_eq!((folder.writer.flush_at, folder.on_disk("m").as_str()), (None, "x\nx\n"), "after an order to flush");
     let content = Order::File { path: folder.dir.join("a.json"), content: Vec::new() };
     folder.writer.turn(Some(content), start);
-    folder.writer.turn(Some(Order::ThinOut { dir: folder.dir.clone(), newest: Number::default() }), start);
+    folder.writer.turn(Some(Order::ThinOut { dir: folder.dir.to_owned(), newest: Number::default() }), start);
     assert_eq!(folder.writer.flush_at, None, "after whole files");
     // So much that it is written at once, for one module and then for the last that has lines.
     folder.line("other", "x", start);
@@ -87,9 +81,8 @@ fn nothing_wakes_the_thread_while_no_line_waits() {
 
 #[test]
 fn files_are_rotated_and_the_oldest_is_dropped() {
-    let dir = std::env::temp_dir().join(format!("bulkhead-rotation-{}", std::process::id()));
-    fs::create_dir_all(&dir).unwrap();
-    let rotation = Rotation { dir: dir.clone(), file_bytes_max: 10, files: 3 };
+    let dir = Scratch::new("rotation");
+    let rotation = Rotation { dir: dir.to_owned(), file_bytes_max: 10, files: 3 };
     let files = LogFiles::start(rotation).unwrap();
     let module: Arc<str> = "m".into();
     for n in 0..5 {
@@ -97,11 +90,10 @@ fn files_are_rotated_and_the_oldest_is_dropped() {
     }
     drop(files);
     let mut names: Vec<_> =
-        fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        fs::read_dir(&*dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["m.log.1", "m.log.2"]);
     assert_eq!(fs::read_to_string(dir.join("m.log.1")).unwrap(), "line 00004\n");
-    fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
