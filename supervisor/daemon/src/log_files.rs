@@ -51,7 +51,7 @@ enum Order {
 #[derive(Debug)]
 pub(crate) struct LogFiles {
     queue: LogQueue,
-    problems: Problems,
+    troubled: Troubled,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -64,12 +64,19 @@ pub(crate) struct LogQueue {
     lost: Arc<AtomicU64>,
 }
 
-/// Why the log files of some modules cannot be written.
+/// The modules whose lines cannot be written.
 #[derive(Clone, Debug, Default)]
-struct Problems(Arc<Mutex<BTreeMap<Arc<str>, String>>>);
+struct Troubled(Arc<Mutex<BTreeMap<Arc<str>, Trouble>>>);
 
-impl Problems {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, String>> {
+/// Why, and how many were lost by that.
+#[derive(Debug)]
+struct Trouble {
+    reason: String,
+    lost: u64,
+}
+
+impl Troubled {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Trouble>> {
         // It is held for a step of the map alone, which is whole after each.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,12 +94,12 @@ impl LogFiles {
     pub(crate) fn start(rotation: Rotation) -> io::Result<LogFiles> {
         let (queue, receiver) = LogQueue::new();
         let writer = Writer::new(rotation, queue.waiting_bytes.clone(), queue.lost.clone());
-        let problems = writer.problems.clone();
+        let troubled = writer.troubled.clone();
         let thread = std::thread::Builder::new().name("bulkhead-logs".into()).spawn(move || {
             sys::give_way();
             writer.run(&receiver);
         })?;
-        Ok(LogFiles { queue, problems, thread: Some(thread) })
+        Ok(LogFiles { queue, troubled, thread: Some(thread) })
     }
 
     pub(crate) fn queue(&self) -> LogQueue {
@@ -101,11 +108,12 @@ impl LogFiles {
 
     /// Which log files of modules that there are cannot be written, and why, up to some.
     pub(crate) fn problems(&self, is_known: impl Fn(&str) -> bool) -> Vec<String> {
-        let mut problems = self.problems.lock();
-        problems.retain(|module, _| is_known(module));
-        let more = problems.len().saturating_sub(PROBLEMS_MAX);
-        let more = (more > 0).then(|| format!("{more} more log files cannot be written"));
-        problems.values().take(PROBLEMS_MAX).cloned().chain(more).collect()
+        let troubled = self.troubled.lock();
+        let mut known = troubled.iter().filter(|(module, _)| is_known(module)).map(|(_, trouble)| &trouble.reason);
+        let mut problems: Vec<String> = known.by_ref().take(PROBLEMS_MAX).cloned().collect();
+        let more = known.count();
+        problems.extend((more > 0).then(|| format!("{more} more log files cannot be written")));
+        problems
     }
 
     /// Hands over a whole file, to be written under another name first so that it is never half there.
@@ -174,9 +182,7 @@ struct Writer {
     state_dir: Option<Identity>,
     /// Lines that are not written yet, by module.
     buffers: HashMap<Arc<str>, Vec<u8>>,
-    /// Modules whose lines cannot be written, with how many were lost by that.
-    troubled: HashMap<Arc<str>, u64>,
-    problems: Problems,
+    troubled: Troubled,
     /// Whole files cannot be written either; that is told once, too.
     files_lost: u64,
     /// When the oldest line in a buffer must be on its way to the disk. None while all are empty.
@@ -191,8 +197,7 @@ impl Writer {
             state_dir: identity_of_parent(&rotation.dir).ok(),
             rotation,
             buffers: HashMap::new(),
-            troubled: HashMap::new(),
-            problems: Problems::default(),
+            troubled: Troubled::default(),
             files_lost: 0,
             flush_at: None,
             waiting_bytes,
@@ -271,25 +276,24 @@ impl Writer {
 
     /// Writes a module's lines. That they cannot be written is told once, and that they can again.
     fn write(&mut self, module: &Arc<str>, lines: &[u8]) {
-        let lost = self.troubled.get(module).copied();
+        let lost = self.troubled.lock().get(module).map(|trouble| trouble.lost);
         let marker = lost.map(|lost| format!("[{lost} lines were lost: they could not be written]\n"));
         let file = self.rotation.dir.join(name(module, 0));
         let written = self.append(module, marker.unwrap_or_default().as_bytes(), lines);
         match (written, lost) {
             (Ok(()), None) => {}
             (Ok(()), Some(lost)) => {
-                self.troubled.remove(module);
-                self.problems.lock().remove(module);
+                self.troubled.lock().remove(module);
                 tracing::info!("{} is written again; {lost} lines were lost", file.display());
             }
             (Err(error), lost) => {
-                let problem = format!("cannot write {}: {error}; trying again with each line", file.display());
+                let reason = format!("cannot write {}: {error}; trying again with each line", file.display());
                 if lost.is_none() {
-                    tracing::error!("{problem}");
+                    tracing::error!("{reason}");
                 }
-                self.problems.lock().insert(module.clone(), problem);
                 let more = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
-                *self.troubled.entry(module.clone()).or_default() += more;
+                let trouble = Trouble { reason, lost: lost.unwrap_or(0) + more };
+                self.troubled.lock().insert(module.clone(), trouble);
             }
         }
     }

@@ -113,7 +113,7 @@ fn nothing_is_written_to_a_state_directory_that_has_taken_the_place_of_this_host
     let left: Vec<_> = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["logs"]);
     assert_eq!(fs::read_dir(state.join("logs")).unwrap().count(), 0);
-    assert_eq!((folder.writer.troubled.len(), folder.writer.files_lost), (1, 2));
+    assert_eq!((folder.writer.troubled.lock().len(), folder.writer.files_lost), (1, 2));
     fs::remove_dir_all(&state).unwrap();
     fs::rename(&away, &state).unwrap();
     folder.line("m", "kept", start);
@@ -141,7 +141,7 @@ fn a_file_and_a_folder_that_are_removed_are_made_again() {
     let record = folder.dir.join("crashes/a.json");
     folder.writer.turn(Some(Order::File { path: record.clone(), content: b"{}".to_vec() }), start);
     assert_eq!(fs::read_to_string(record).unwrap(), "{}");
-    assert!(folder.writer.troubled.is_empty() && folder.writer.files_lost == 0);
+    assert!(folder.writer.troubled.lock().is_empty() && folder.writer.files_lost == 0);
 }
 
 #[test]
@@ -170,13 +170,13 @@ fn what_is_no_file_of_ours_is_never_written_nor_waited_for_and_lines_are_counted
     folder.line("m", "2", start);
     folder.line("m", "3", start);
     folder.writer.turn(Some(Order::Flush), start);
-    assert_eq!(folder.writer.troubled.get("m"), Some(&3));
-    assert!(folder.writer.problems.lock()["m"].starts_with(&format!("cannot write {}", file.display())));
+    assert_eq!(folder.writer.troubled.lock().get("m").map(|trouble| trouble.lost), Some(3));
+    assert!(folder.writer.troubled.lock()["m"].reason.starts_with(&format!("cannot write {}", file.display())));
     fs::remove_file(&file).unwrap();
     folder.line("m", "4", start);
     folder.writer.turn(Some(Order::Flush), start);
     assert_eq!(folder.on_disk("m"), "[3 lines were lost: they could not be written]\n4\n");
-    assert!(folder.writer.troubled.is_empty() && folder.writer.problems.lock().is_empty());
+    assert!(folder.writer.troubled.lock().is_empty());
     assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
 }
 
@@ -190,10 +190,14 @@ fn a_rotation_that_fails_lets_no_file_grow_and_goes_on_once_it_can() {
         folder.line("m", &format!("line {n:05}"), start);
     }
     assert_eq!(folder.on_disk("m"), "line 00000\n");
-    assert_eq!(folder.writer.troubled.get("m"), Some(&3), "it is told with the first, and counted");
+    assert_eq!(
+        folder.writer.troubled.lock().get("m").map(|trouble| trouble.lost),
+        Some(3),
+        "it is told with the first, and counted"
+    );
     fs::remove_dir_all(&aside).unwrap();
     folder.line("m", "line 00004", start);
-    assert!(folder.writer.troubled.is_empty());
+    assert!(folder.writer.troubled.lock().is_empty());
     let kept = fs::read_to_string(&aside).unwrap();
     assert_eq!(kept, "[3 lines were lost: they could not be written]\nline 00004\n");
 }
