@@ -34,7 +34,7 @@ fn restore(world: &World, backup: &Path) {
     fs::copy(backup, folder.join("layer1.db")).unwrap();
 }
 
-/// What somebody is told who follows with these args: how it begins, and the next events, each of this epoch.
+/// What a caller is told that follows with these args: how it begins, and the next events, each of this epoch.
 fn told(client: &mut Caller, args: Value, events: usize) -> (Value, Vec<(u64, u64)>) {
     let now = epoch(client);
     let id = client.send_command("supervisor", "events", args);

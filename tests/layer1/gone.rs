@@ -32,7 +32,7 @@ fn a_deleted_data_store_is_told_in_every_place_and_refuses_everything_until_the_
     let (mut world, mut client) = started();
     assert_eq!(broken(&mut client), None);
     fs::remove_dir_all(world.state()).unwrap();
-    // Nobody asks for anything: it is noticed all the same.
+    // Nothing is asked for: it is noticed all the same.
     let told = until("the host notices", || broken(&mut client));
     assert!(told.contains("layer1.db was deleted or moved away: nothing is stored or read any more"), "{told}");
     for answer in [try_create(&mut client), query(&mut client, json!({ "entity": "Note" }))] {

@@ -22,7 +22,7 @@ fn owner(client: &mut Caller, name: &str) -> Value {
 }
 
 #[test]
-fn a_module_that_publishes_without_end_loses_its_own_oldest_events_and_nobody_elses() {
+fn a_module_that_publishes_without_end_loses_its_own_oldest_events_and_none_of_others() {
     let Some(mut world) = world() else { return };
     add_steps(&world, "m", "[capabilities]\nevent_emit = [\"loud.*\"]\n[resources]\nstorage_quota = \"1MiB\"\n");
     add_steps(&world, "slow", "[capabilities]\nevent_subscribe = [\"still.*\", \"loud.*\"]\n");
@@ -45,7 +45,7 @@ fn a_module_that_publishes_without_end_loses_its_own_oldest_events_and_nobody_el
         "{held}"
     );
     assert_eq!((&held["events"], held["event_bytes"].as_u64().unwrap() <= 4 * MIB), (&json!(8), true), "{held}");
-    // Whoever reads from the beginning is told of those that are gone between others.
+    // A caller that reads from the beginning is told of those that are gone between others.
     let following = client.send_command("supervisor", "events", json!({ "after": first - 1, "pattern": "still.*" }));
     let mut told = Vec::new();
     let mut gone = 0;

@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_root_or_oneself_and_is_written_by_nobody_else_may_be_used() {
+    fn what_belongs_to_root_or_oneself_and_no_other_user_may_write_may_be_used() {
         let (root, ada) = (user(0, &[0]), user(1000, &[1000, 44]));
         let last = Kind::Last(Use::Itself);
         for (user, owner, group, mode) in [
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_user_namespace_the_system_around_it_may_be_used_and_else_nobody_is_a_user() {
+    fn in_a_user_namespace_the_system_around_it_may_be_used_and_elsewhere_the_user_nobody_is_one() {
         let all = "         0          0 4294967295\n";
         let own = "         0       1000          1\n";
         let many = "0 100000 65536\n";

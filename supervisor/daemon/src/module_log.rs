@@ -130,7 +130,7 @@ impl Live {
         waiting.lines.push_back(LiveLine { module: module.clone(), number: Some(number), line });
     }
 
-    /// How many lines there have been so far, and lines for which there was no room count as one that is to come.
+    /// How many lines there have been so far. Those for which there was no room are not among them.
     pub(crate) fn said(&self) -> u64 {
         let waiting = self.lock();
         waiting.taken + waiting.lines.len() as u64

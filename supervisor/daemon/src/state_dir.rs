@@ -197,7 +197,7 @@ fn read_note(file: &mut File) -> Option<Note> {
     serde_json::from_str(&text).ok()
 }
 
-/// Creates a folder that nobody else may enter, and its parents, to which nobody else may write.
+/// Creates a folder that no other user may enter, and its parents, to which no other user may write.
 pub(crate) fn create_private(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o755).create(parent)?;

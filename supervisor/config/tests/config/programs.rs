@@ -78,7 +78,7 @@ fn what_could_not_be_handed_to_a_process_as_text_is_refused_and_told_once() {
         );
         assert_eq!(found(name), Err(expected));
     }
-    assert_eq!(found("OTHER"), Ok(()), "nobody is given it");
+    assert_eq!(found("OTHER"), Ok(()), "no module is given it");
 
     // A program that is found in a folder of such a name.
     let folder = tree.path().join(OsStr::from_bytes(b"bin\xff"));

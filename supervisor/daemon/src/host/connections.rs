@@ -320,7 +320,7 @@ impl Host {
         self.forget_client(id);
     }
 
-    /// Nobody waits any more for what a client has asked.
+    /// What a client has asked is not waited for any more.
     fn forget_client(&mut self, id: ClientId) {
         let caller = Caller::Client(id);
         self.followers.remove_caller(caller);

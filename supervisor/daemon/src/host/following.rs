@@ -52,6 +52,13 @@ pub(crate) struct Following {
     lost: u64,
 }
 
+impl Following {
+    /// Whether it is to be told that it was not told some of the host's own events. Until it has begun, that waits.
+    fn has_unheard(&self) -> bool {
+        self.unheard > 0 && self.early.is_none()
+    }
+}
+
 /// How a follower gets its next event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
@@ -115,7 +122,7 @@ fn stored_json(event: &StoredEvent, epoch: &str, frame_bytes_max: usize) -> Json
 }
 
 impl Host {
-    /// Begins to tell somebody of events: those behind the cursor, of this epoch if it names one, first, then as
+    /// Begins to tell a caller of events: those behind the cursor, of this epoch if it names one, first, then as
     /// they happen.
     pub(crate) fn follow(&mut self, who: Recipient, pattern: Pattern, after: Option<u64>, epoch: Option<&str>) {
         let newest = self.store.newest();
@@ -319,7 +326,7 @@ impl Host {
                 continue;
             };
             if following.standing != Standing::Behind {
-                let waits = following.unheard > 0 && following.early.is_none();
+                let waits = following.has_unheard();
                 self.followers.set_waiting(id, waits);
                 continue;
             }
@@ -345,7 +352,7 @@ impl Host {
             let Some(Follower { what: Followed::Events(following), .. }) = self.followers.get_mut(id) else { continue };
             following.standing = standing;
             // While something is read for it, the end of that is told; what it did not hear is told later.
-            let waits = following.unheard > 0 && following.early.is_none();
+            let waits = following.has_unheard();
             self.followers.set_waiting(id, waits);
             if self.pages.in_hand.len() >= PAGES_AT_ONCE {
                 return;

@@ -15,9 +15,7 @@ impl Host {
     /// Returns whether there was one.
     pub(super) fn explain_refusal(&mut self, id: LinkId) -> bool {
         let Some(text) = self.link(id).and_then(Link::take_refused) else { return false };
-        let what = Unread::Refused(text);
-        if !self.hand_in(id, &what) {
-            let Unread::Refused(text) = what else { unreachable!("it was made above") };
+        if !self.hand_in(id, &Unread::Refused(Arc::clone(&text))) {
             self.refused(id, MessageError::of_refused(&text));
         }
         true
