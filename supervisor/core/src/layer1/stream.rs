@@ -55,6 +55,8 @@ pub(crate) struct Stream {
     /// The last event of all.
     pub(super) end: Cursor,
     pub(super) reading: Option<RequestId>,
+    /// The last event that was told of while the read is under way, which may have begun before it was stored.
+    pub(super) told_while_reading: Cursor,
     /// How far the store is being told that it has got, and how many events that are gone it has passed by.
     pub(super) advancing: Option<(Cursor, u64)>,
     /// How many of these the store has not been told of, and from where on it can be.
@@ -83,6 +85,7 @@ impl Stream {
             known: Cursor(0),
             end: Cursor(0),
             reading: None,
+            told_while_reading: Cursor(0),
             advancing: None,
             missed: 0,
             missed_upto: Cursor(0),
@@ -122,10 +125,27 @@ impl Stream {
         self.fetched.push_back(event);
     }
 
+    /// There may be events up to here.
+    pub(super) fn may_have(&mut self, cursor: Cursor) {
+        self.end = self.end.max(cursor);
+        self.told_while_reading = self.told_while_reading.max(cursor);
+    }
+
+    /// The store is being asked for what follows.
+    pub(super) fn reads(&mut self, ticket: RequestId) {
+        self.reading = Some(ticket);
+        self.told_while_reading = Cursor(0);
+    }
+
+    /// A read has found nothing that follows: there is nothing but what was told of meanwhile.
+    pub(super) fn found_nothing(&mut self) {
+        self.end = self.known.max(self.told_while_reading);
+    }
+
     /// An event was stored just now. Only one that follows directly on what is known is kept; what lies
     /// between is read later.
     pub(super) fn stored(&mut self, event: &StoredEvent) {
-        self.end = self.end.max(event.cursor);
+        self.may_have(event.cursor);
         let follows = self.standing == Standing::Known && event.cursor.0 == self.known.0 + 1;
         if !follows || self.reading.is_some() {
             return;

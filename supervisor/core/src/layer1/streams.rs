@@ -119,7 +119,7 @@ impl Core {
                         bytes_max: FETCHED_BYTES_MAX,
                     };
                     let ticket = self.submit(Ticket::ReadEvents(id), op);
-                    self.layer1.streams.get_mut(&id).expect("it was there above").reading = Some(ticket);
+                    self.layer1.streams.get_mut(&id).expect("it was there above").reads(ticket);
                 }
                 self.advance(id, PASSED_BY_MAX);
                 None
@@ -300,8 +300,8 @@ impl Core {
         }
         stream.known = stream.known.max(upto);
         if stream.known == before {
-            // Whoever told of more was wrong; without this it would be read again and again.
-            stream.end = before;
+            // Without this it would be read again and again.
+            stream.found_nothing();
         }
         if lost > 0 {
             stream.missed += lost;
@@ -370,7 +370,7 @@ impl Core {
         let ids: Vec<ModuleId> = self.layer1.streams.keys().copied().collect();
         for id in ids {
             let stream = self.layer1.streams.get_mut(&id).expect("it was listed");
-            stream.end = END_UNKNOWN;
+            stream.may_have(END_UNKNOWN);
             self.stream_on(now, id);
         }
     }

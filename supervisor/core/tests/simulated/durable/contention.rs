@@ -188,7 +188,7 @@ impl Contention {
             Event::Write => self.store.work(false, Mood::Works).unwrap_or_else(|wrong| self.wrong = Some(wrong)),
             Event::Read => self.store.work(true, Mood::Works).unwrap_or_else(|wrong| self.wrong = Some(wrong)),
             Event::Tell => {
-                let (ticket, outcome) = self.store.told().expect("there is one");
+                let (ticket, outcome) = self.store.told(true).expect("there is one");
                 self.core.handle_stored(Time::ZERO, ticket, outcome);
             }
             Event::Step(run, at) => self.step(run, at),

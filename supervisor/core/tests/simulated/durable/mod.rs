@@ -131,9 +131,9 @@ fn make(world: &mut World, (kind, x, y, z): Move) -> Verdict {
         32..=37 => world.work(y.is_multiple_of(2), mood(z)),
         38..=43 => {
             world.work(y.is_multiple_of(2), mood(z))?;
-            world.tell()
+            world.tell(z.is_multiple_of(3))
         }
-        44..=45 => world.tell(),
+        44..=45 => world.tell(z.is_multiple_of(3)),
         46 if y.is_multiple_of(8) => world.crash(),
         46 => Ok(()),
         47 => order(world, x, y),
@@ -235,7 +235,7 @@ fn settle(world: &mut World, mood: Mood) -> Verdict {
     while !world.store.is_idle() {
         world.work(true, Mood::Works)?;
         world.work(false, mood)?;
-        world.tell()?;
+        world.tell(true)?;
     }
     Ok(())
 }
@@ -309,7 +309,7 @@ fn calm(world: &mut World) -> Verdict {
         while !world.store.is_idle() {
             world.work(false, Mood::Works)?;
             world.work(true, Mood::Works)?;
-            world.tell()?;
+            world.tell(true)?;
         }
         while let Some(run) = pick(world, 0, |process| !process.is_ready && !process.has_exited) {
             world.ready(run, false)?;
@@ -361,7 +361,7 @@ fn end(world: &mut World) -> Verdict {
     while !world.store.is_idle() {
         world.work(false, Mood::Works)?;
         world.work(true, Mood::Works)?;
-        world.tell()?;
+        world.tell(true)?;
     }
     world.advance(Duration::from_secs(100))?;
     if !world.store.is_clean() {

@@ -59,7 +59,9 @@ pub(crate) struct Store {
     dead: BTreeSet<UnitId>,
     writes: VecDeque<(RequestId, StoreOp)>,
     reads: VecDeque<(RequestId, StoreOp)>,
-    outcomes: VecDeque<(RequestId, StoreOutcome)>,
+    /// What comes of reads and of writes. They are done on different threads, so one may overtake the other.
+    read: VecDeque<(RequestId, StoreOutcome)>,
+    written: VecDeque<(RequestId, StoreOutcome)>,
     /// Keys whose commit was made while the host was told that it may not have been.
     unsure: BTreeSet<ScopedKey>,
     /// Events of such commits: nobody is told of them.
@@ -143,23 +145,26 @@ impl Store {
             self.untold.extend((end.0 + 1..=self.end().0).map(Cursor));
         }
         if let Some(outcome) = outcome {
-            self.outcomes.push_back((ticket, outcome));
+            let outcomes = if read { &mut self.read } else { &mut self.written };
+            outcomes.push_back((ticket, outcome));
         }
         Ok(())
     }
 
-    /// The next thing that the core is to be told.
-    pub(crate) fn told(&mut self) -> Option<(RequestId, StoreOutcome)> {
-        self.outcomes.pop_front()
+    /// The next thing that the core is to be told: of a read, if there is one and that is wanted.
+    pub(crate) fn told(&mut self, read: bool) -> Option<(RequestId, StoreOutcome)> {
+        let (first, second) =
+            if read { (&mut self.read, &mut self.written) } else { (&mut self.written, &mut self.read) };
+        first.pop_front().or_else(|| second.pop_front())
     }
 
     /// How much of each waits: reads, writes, and what the core is to be told.
     pub(crate) fn waiting(&self) -> (usize, usize, usize) {
-        (self.reads.len(), self.writes.len(), self.outcomes.len())
+        (self.reads.len(), self.writes.len(), self.read.len() + self.written.len())
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.reads.is_empty() && self.writes.is_empty() && self.outcomes.is_empty()
+        self.waiting() == (0, 0, 0)
     }
 
     /// Whether no unit is left open.

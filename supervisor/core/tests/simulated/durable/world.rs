@@ -348,8 +348,8 @@ impl World {
         self.store.work(read, mood)
     }
 
-    pub(super) fn tell(&mut self) -> Verdict {
-        let Some((ticket, outcome)) = self.store.told() else { return Ok(()) };
+    pub(super) fn tell(&mut self, read: bool) -> Verdict {
+        let Some((ticket, outcome)) = self.store.told(read) else { return Ok(()) };
         self.note(format!("stored {ticket}: {outcome:?}"));
         if let Some(success) = self.tickets.remove(&ticket) {
             self.uncommitted.values_mut().for_each(|successes| {
