@@ -349,3 +349,46 @@ fn times_compare_as_their_texts_do() {
     times.sort();
     assert_eq!(times, sorted);
 }
+
+/// The examples of the page: each command with its arguments, and what it printed.
+fn examples() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let blocks = include_str!("../README.md").split("```\n$ bulkhead call research-log ").skip(1);
+    blocks.map(|block| {
+        let (line, printed) = block.split_once('\n').unwrap();
+        let (command, args) = line.split_once(' ').unwrap();
+        (command, args.trim_matches('\''), printed.split("\n```").next().unwrap())
+    })
+}
+
+/// The names and types of what an answer has, at every depth; ids, times and numbers differ.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), shape(value))).collect(),
+        Value::Array(items) => items.iter().map(shape).collect(),
+        Value::String(_) => "text".into(),
+        Value::Number(_) => "number".into(),
+        Value::Bool(_) | Value::Null => value.clone(),
+    }
+}
+
+#[test]
+fn the_examples_of_the_page_print_what_it_shows() {
+    let mut harness = start_on(&store(), json!({}));
+    let mut played = 0;
+    for (command, args, printed) in examples() {
+        let args = Json::parse(args).unwrap_or_else(|error| panic!("{args}: {error}"));
+        match harness.command(command, args) {
+            Ok(answer) => {
+                let expected: Value =
+                    serde_json::from_str(printed).unwrap_or_else(|error| panic!("{printed}: {error}"));
+                assert_eq!(shape(&answer), shape(&expected), "{command}");
+            }
+            Err(error) => {
+                let expected = format!("bulkhead: research-log: {error}\n  code       {}", error.code().name());
+                assert!(printed.starts_with(&expected), "{command}: expected {expected}, found {printed}");
+            }
+        }
+        played += 1;
+    }
+    assert_eq!(played, 10);
+}

@@ -130,3 +130,29 @@ fn a_store_that_refuses_is_told_and_nothing_is_half_there() {
         assert_eq!(Hosted::new(program, &store).command("analyze_activity", json!({})).unwrap()["entries"], 0);
     }
 }
+
+/// The part of the module's page about this command.
+fn on_page(command: &str) -> Option<&'static str> {
+    const PAGE: &str = include_str!("../README.md");
+    let heading = format!("`{command}`\n");
+    PAGE.split("\n## ").find_map(|section| section.strip_prefix(heading.as_str()))
+}
+
+#[test]
+fn the_page_has_every_command_that_is_declared_with_its_arguments() {
+    let mut program = Program::at(PATH).spawn();
+    let init = program.send_init();
+    let ready = program.answer(init).expect("it is ready");
+    let commands = ready["commands"].as_array().expect("it declares commands");
+    assert_eq!(commands.len(), 6);
+    for command in commands {
+        let name = command["name"].as_str().unwrap();
+        let section = on_page(name).unwrap_or_else(|| panic!("README.md has no section `{name}`"));
+        let (_, declared) = command["description"].as_str().unwrap().split_once('{').unwrap_or_default();
+        let declared = declared.split_once('}').unwrap_or_default().0;
+        for argument in declared.split(", ").filter(|argument| !argument.is_empty()) {
+            let argument = argument.split(['?', ':']).next().unwrap();
+            assert!(section.contains(&format!("\n| `{argument}` |")), "the section `{name}` has no row for {argument}");
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod loading;
 mod modules_together;
 mod never_panics;
 mod programs;
+mod sample;
 mod showing;
 mod support;
 mod trust;
