@@ -1,0 +1,190 @@
+//! What is installed: programs, manual pages, completions and sample modules, each with its place.
+
+use super::places::{Places, Shell};
+use crate::cargo::{Programs, root};
+use anyhow::{Context, Result, ensure};
+use std::env;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The packages to build.
+pub(crate) const PACKAGES: [&str; 5] = ["bulkhead", "bulkhead-launcher", "bulkhead-wasm", "research-log", "misbehave"];
+
+/// What is in the folder of programs. `module-runtime` has to lie beside `bulkhead`.
+pub(crate) const PROGRAMS: [&str; 3] = ["bulkhead", "module-runtime", "module-runtime-wasm"];
+
+/// A sample module: a folder of the checkout, and what of it is installed.
+struct Sample {
+    name: &'static str,
+    folder: &'static str,
+    files: &'static [&'static str],
+    /// Whether it has a program in `bin`, of its own name.
+    program: bool,
+    /// What its command needs in `$PATH`.
+    needs: Option<&'static str>,
+}
+
+/// One of each kind that needs no compiler of the user's.
+const SAMPLES: [Sample; 5] = [
+    Sample { name: "research-log", folder: "research-log", files: &["module.toml"], program: true, needs: None },
+    Sample { name: "misbehave", folder: "misbehave", files: &["module.toml"], program: true, needs: None },
+    Sample {
+        name: "shell-greeter",
+        folder: "shell-greeter",
+        files: &["module.toml", "greeter.sh"],
+        program: false,
+        needs: None,
+    },
+    Sample {
+        name: "jq-filter",
+        folder: "jq-filter",
+        files: &["module.toml", "total.jq"],
+        program: false,
+        needs: Some("jq"),
+    },
+    Sample {
+        name: "word-count-wasm",
+        folder: "word-count/wasm",
+        files: &["module.toml", "word_count.wasm"],
+        program: false,
+        needs: None,
+    },
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Program,
+    ManPage,
+    Completion(&'static str),
+    /// A file of the module of that name.
+    Sample(&'static str),
+}
+
+/// One file.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) kind: Kind,
+    pub(crate) path: PathBuf,
+    pub(crate) content: Content,
+    pub(crate) mode: u32,
+}
+
+#[derive(Debug)]
+pub(crate) enum Content {
+    File(PathBuf),
+    Bytes(Vec<u8>),
+}
+
+const RUN: u32 = 0o755;
+const READ: u32 = 0o644;
+
+/// The whole content, and what was left out of it, as sentences.
+///
+/// # Errors
+/// When a program is missing or cannot be run.
+pub(crate) fn content(places: &Places, programs: &Programs, samples: bool) -> Result<(Vec<Item>, Vec<String>)> {
+    let mut items = Vec::new();
+    for name in PROGRAMS {
+        let path = places.programs().join(name);
+        items.push(Item { kind: Kind::Program, path, content: program(programs, name)?, mode: RUN });
+    }
+    let bulkhead = programs.get("bulkhead").context("bulkhead was not built")?;
+    man_pages(bulkhead, places, &mut items)?;
+    for shell in Shell::ALL {
+        let content = Content::Bytes(output(bulkhead, &["completions", shell.name()])?);
+        items.push(Item { kind: Kind::Completion(shell.name()), path: places.completion(shell), content, mode: READ });
+    }
+    let mut left_out = Vec::new();
+    for sample in SAMPLES.iter().filter(|_| samples) {
+        match sample.needs {
+            Some(command) if find_in_path(command).is_none() => left_out.push(format!(
+                "{}: it needs {command}, which is not in $PATH; install {command}, then run this again",
+                sample.name
+            )),
+            _ => sample.items(places, programs, &mut items)?,
+        }
+    }
+    Ok((items, left_out))
+}
+
+impl Sample {
+    fn items(&self, places: &Places, programs: &Programs, items: &mut Vec<Item>) -> Result<()> {
+        let (from, to) = (root().join("modules").join(self.folder), places.modules.join(self.name));
+        let kind = Kind::Sample(self.name);
+        for file in self.files {
+            let content = Content::File(from.join(file));
+            items.push(Item { kind, path: to.join(file), content, mode: READ });
+        }
+        if self.program {
+            let path = to.join("bin").join(self.name);
+            items.push(Item { kind, path, content: program(programs, self.name)?, mode: RUN });
+        }
+        Ok(())
+    }
+}
+
+fn program(programs: &Programs, name: &str) -> Result<Content> {
+    Ok(Content::File(programs.get(name).with_context(|| format!("{name} was not built"))?.clone()))
+}
+
+/// The programs in a folder, which were built before.
+///
+/// # Errors
+/// When one is missing.
+pub(crate) fn programs_in(folder: &Path) -> Result<Programs> {
+    let names = PROGRAMS.iter().chain(SAMPLES.iter().filter(|sample| sample.program).map(|sample| &sample.name));
+    let mut programs = Programs::new();
+    for name in names {
+        let path = folder.join(name);
+        ensure!(path.is_file(), "--programs {}: expected {name} there", folder.display());
+        programs.insert((*name).to_owned(), std::path::absolute(path)?);
+    }
+    Ok(programs)
+}
+
+/// The page of each command, as the program writes them to a folder.
+fn man_pages(bulkhead: &Path, places: &Places, items: &mut Vec<Item>) -> Result<()> {
+    let folder = env::temp_dir().join(format!("bulkhead-man-{}", std::process::id()));
+    fs::DirBuilder::new().mode(0o700).create(&folder).with_context(|| folder.display().to_string())?;
+    let pages = output(bulkhead, &["man", &folder.to_string_lossy()]).and_then(|_| read_folder(&folder));
+    let _ = fs::remove_dir_all(&folder);
+    for (name, text) in pages? {
+        let path = places.man_pages().join(name);
+        items.push(Item { kind: Kind::ManPage, path, content: Content::Bytes(text), mode: READ });
+    }
+    Ok(())
+}
+
+fn read_folder(folder: &Path) -> Result<Vec<(std::ffi::OsString, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        files.push((entry.file_name(), fs::read(entry.path())?));
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn output(program: &Path, arguments: &[&str]) -> Result<Vec<u8>> {
+    let words = || format!("{} {}", program.display(), arguments.join(" "));
+    let output = Command::new(program).args(arguments).output().with_context(|| format!("cannot run {}", words()))?;
+    ensure!(
+        output.status.success(),
+        "{} ended with {}: {}",
+        words(),
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(output.stdout)
+}
+
+/// The program that a shell would run for this name.
+pub(crate) fn find_in_path(name: &str) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    let runs = |path: &PathBuf| {
+        fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(runs)
+}

@@ -1,0 +1,43 @@
+//! `cargo xtask uninstall`: removes what `install` has put below a prefix, and nothing else.
+
+use crate::install::{Found, Places, Receipt, User, lock, look, remove_empty};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::PathBuf;
+
+/// Remove what `install` has installed
+///
+/// Files that you changed are kept and named. The data of modules and the settings of the daemon stay.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Where it was installed [default: ~/.local, or /usr/local for root]
+    #[arg(long, value_name = "DIR")]
+    prefix: Option<PathBuf>,
+}
+
+/// # Errors
+/// When nothing was installed there, or a file cannot be removed.
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
+    let places = Places::find(arguments.prefix.as_deref(), &User::of_process())?;
+    let prefix = places.prefix.display();
+    if !places.receipt().exists() {
+        bail!("nothing was installed below {prefix}: expected the list {}", places.receipt().display());
+    }
+    let _lock = lock(&places.prefix)?;
+    let mut receipt = Receipt::read(&places.receipt())?;
+    let mut removed = 0;
+    for (path, digests) in &receipt.files {
+        match look(path) {
+            Found::Nothing => {}
+            Found::File(digest) if digests.contains(&digest) => {
+                fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+                removed += 1;
+            }
+            Found::File(_) | Found::Other => println!("kept {}: it was changed since it was installed", path.display()),
+        }
+    }
+    fs::remove_file(places.receipt()).with_context(|| format!("cannot remove {}", places.receipt().display()))?;
+    remove_empty(&mut receipt.folders);
+    println!("Removed {removed} files below {prefix}. The data of modules and the daemon's settings are untouched.");
+    Ok(())
+}
