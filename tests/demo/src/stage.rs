@@ -1,11 +1,12 @@
 //! What the demo plays on: the built programs, a temporary folder, a daemon. It cleans up after itself
 //! however the demo ends.
 
+use crate::screen::Screen;
 use serde_json::Value;
 use std::{
     env, fmt, fs,
     io::Write,
-    os::unix::fs::{MetadataExt, symlink},
+    os::unix::fs::{DirBuilderExt, MetadataExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -43,19 +44,26 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const MODULES: [&str; 2] = ["research-log", "misbehave"];
 
+/// The process of a module, and how many restarts it took to have it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: i64,
+    pub(crate) restarts: i64,
+}
+
 pub(crate) struct Stage {
+    screen: Screen,
     programs: PathBuf,
     folder: PathBuf,
     daemon: Option<Child>,
 }
 
 impl Stage {
-    /// Builds the programs and makes the folders.
-    pub(crate) fn build() -> Result<Stage, Failed> {
-        println!("building");
+    /// Builds the programs, of which cargo shows the progress, and makes the folders.
+    pub(crate) fn build(screen: Screen) -> Result<Stage, Failed> {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet"]);
+        build.arg("build");
         for package in ["bulkhead", "bulkhead-launcher", "research-log", "misbehave"] {
             build.args(["--package", package]);
         }
@@ -65,7 +73,10 @@ impl Stage {
         let own = env::current_exe().map_err(|error| format!("cannot find the demo's own program: {error}"))?;
         let programs = own.parent().expect("a program is in a folder").to_owned();
         let folder = env::temp_dir().join(format!("bulkhead-demo-{}", std::process::id()));
-        let stage = Stage { programs, folder, daemon: None };
+        // It must be new and of this user alone: the name can be guessed.
+        let made = fs::DirBuilder::new().mode(0o700).create(&folder);
+        made.map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
+        let stage = Stage { screen, programs, folder, daemon: None };
         for module in MODULES {
             stage.install(module).map_err(|error| format!("cannot install {module}: {error}"))?;
         }
@@ -109,11 +120,11 @@ impl Stage {
         Ok(())
     }
 
-    pub(crate) fn kill_daemon(&mut self) -> Result<(), Failed> {
+    /// Kills the daemon and returns the number of its process.
+    pub(crate) fn kill_daemon(&mut self) -> Result<u32, Failed> {
         let mut daemon = self.daemon.take().ok_or("the daemon is not running")?;
         daemon.kill().and_then(|()| daemon.wait()).map_err(|error| format!("cannot kill the daemon: {error}"))?;
-        println!("   process {} was killed with SIGKILL", daemon.id());
-        Ok(())
+        Ok(daemon.id())
     }
 
     pub(crate) fn stop_daemon(&mut self) -> Result<(), Failed> {
@@ -123,8 +134,14 @@ impl Stage {
         expect(status.success(), || format!("the daemon ended with {status}"))
     }
 
+    /// Removes the temporary folder, which the audience is told.
+    pub(crate) fn remove(&self) -> Result<(), Failed> {
+        fs::remove_dir_all(&self.folder)
+            .map_err(|error| format!("cannot remove the folder {}: {error}", self.folder.display()).into())
+    }
+
     /// Waits until no process carries the mark that the host leaves in the environment of its modules.
-    pub(crate) fn expect_nobody_left(&self) -> Result<(), Failed> {
+    pub(crate) fn expect_no_process_left(&self) -> Result<(), Failed> {
         let since = Instant::now();
         loop {
             let left = self.marked();
@@ -152,7 +169,10 @@ impl Stage {
 
     fn bulkhead(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.programs.join("bulkhead"));
-        command.args(arguments).env("BULKHEAD_SOCKET", self.folder.join("s")).env_remove("BULKHEAD_CONFIG");
+        command.args(arguments).env("BULKHEAD_SOCKET", self.folder.join("s"));
+        for variable in ["BULKHEAD_CONFIG", "BULKHEAD_RUNTIME", "BULKHEAD_WASM_RUNTIME", "NOTIFY_SOCKET"] {
+            command.env_remove(variable);
+        }
         command
     }
 
@@ -163,14 +183,31 @@ impl Stage {
             .map_err(|error| format!("cannot run bulkhead {}: {error}", arguments.join(" ")).into())
     }
 
-    /// Runs the command for the audience: what was typed, and what it printed.
+    /// Runs the command for the audience: what was typed, and what it prints, as wide and as coloured as it is there.
     pub(crate) fn show(&self, arguments: &[&str]) -> Result<(), Failed> {
-        let output = self.output(arguments)?;
-        println!("   $ bulkhead {}", arguments.join(" "));
-        for line in String::from_utf8_lossy(&output.stdout).lines() {
-            println!("   {line}");
-        }
+        let words = arguments.join(" ");
+        self.screen.command(&format!("bulkhead {words}"));
+        let status = self.bulkhead(arguments).stdin(Stdio::null()).status();
+        let status = status.map_err(|error| format!("cannot run bulkhead {words}: {error}"))?;
+        expect(status.success(), || format!("bulkhead {words} ended with {status}"))
+    }
+
+    pub(crate) fn wait_ready(&self, module: &str) -> Result<(), Failed> {
+        let output = self.output(&["wait", module, "--for", "ready", "--timeout", "30"])?;
         expect(output.status.success(), || String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// The process of a module that is ready, which may say so before the daemon hears which process it is.
+    pub(crate) fn process(&self, module: &str) -> Result<Process, Failed> {
+        let since = Instant::now();
+        loop {
+            let status = self.json(&["status", module, "--json"])?;
+            if let (Some(pid), Some(restarts)) = (status["pid"].as_i64(), status["restarts"].as_i64()) {
+                return Ok(Process { pid, restarts });
+            }
+            expect(since.elapsed() < PATIENCE, || format!("expected a process of {module}, found {status}"))?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Runs the command and reads the JSON that it printed.
@@ -216,7 +253,7 @@ impl Drop for Stage {
             // The guardian clears the modules when the daemon is gone.
             let _ = daemon.kill();
             let _ = daemon.wait();
-            let _ = self.expect_nobody_left();
+            let _ = self.expect_no_process_left();
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
