@@ -35,6 +35,8 @@ pub struct Sender {
     written: usize,
     /// How many frames are in `out`, as long as all that they began with is.
     whole: Option<u64>,
+    /// Bytes of all frames that were ever queued.
+    total_bytes: u64,
     timeout: Option<Duration>,
 }
 
@@ -47,6 +49,7 @@ impl Sender {
             out: Vec::new(),
             written: 0,
             whole: Some(0),
+            total_bytes: 0,
             timeout: None,
         }
     }
@@ -102,7 +105,9 @@ impl Sender {
         }
         let id = self.next_id;
         let numbered = WireRequest { id: Some(id), ..*request };
+        let before = self.out.len();
         numbered.encode(&mut self.out, self.frame_bytes_max).map_err(ClientError::TooLarge)?;
+        self.total_bytes += (self.out.len() - before) as u64;
         self.next_id += 1;
         self.whole = self.whole.map(|frames| frames + 1);
         Ok(id)
@@ -129,6 +134,17 @@ impl Sender {
     /// How many bytes wait to be sent.
     pub fn queued_bytes(&self) -> usize {
         self.out.len() - self.written
+    }
+
+    /// How many bytes of requests were ever queued. Behind [`Sender::queue`], it is where that request ends: the
+    /// host may have read it if [`Sender::sent_bytes`] is as much or more, and certainly has not otherwise.
+    pub fn total_bytes(&self) -> u64 {
+        self.total_bytes
+    }
+
+    /// How many of them have left.
+    pub fn sent_bytes(&self) -> u64 {
+        self.total_bytes - self.queued_bytes() as u64
     }
 
     /// Sends all that is queued, waiting for the host to take it for as long as that needs.

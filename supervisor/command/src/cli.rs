@@ -235,8 +235,12 @@ the data of the answer or, where a line failed, \
 than a message may be is such a failed line, too. The last line needs no line end; CRLF and a byte \
 order mark are fine.
 
-With --key-prefix each line is sent with a key of its own, PREFIX-N for line N: the same key means \
-the same work, so that after a crash the host may send again what was under way.
+With --key-prefix or --key-from each line is sent with a key of its own: the same key means \
+the same work, so that after a crash the host may send again what was under way, and a second run over the same \
+input does nothing twice. --key-prefix numbers the lines, so the input may grow at its end only. --key-from takes \
+what a line says about itself, such as an id, so lines may be added and removed anywhere. A second line with the same \
+key and the same content gets the answer of the first, one with other content a conflict. A line in \
+which no key is found, or none of 1 to 128 bytes, is a failed line.
 
 A reader of the output that stands still is waited for, whatever the timeout: it is the time that the \
 module may take. So many lines are under way as --in-flight says, and fewer where answers are long: at most \
@@ -246,9 +250,16 @@ When the reader of the output goes away, as head does, what is under way is canc
 command ends quietly. When the daemon goes away, each line without an answer says so, and the exit \
 code is 125.
 
+With --reconnect, or --reconnect=S, a daemon that goes away or is not there yet is waited for, up to 60 seconds, or S. \
+That is the time without a connection since its last answer. Then lines that have a key are sent again, and so are lines \
+that had not been sent; each has its whole time again. A line without a key that had been sent \
+may have been done: it fails, with the delivery unknown. There is still one line out for each line in. If the daemon is \
+not back in time, the exit code is 125.
+
 Examples:
   git log --format='{\"text\":\"%h\"}' | bulkhead pipe research-log --command add_entry
   bulkhead pipe research-log --command add_entry --key-prefix import-7 < in.jsonl > out.jsonl
+  bulkhead pipe research-log --command add_entry --key-from /references/0 --reconnect < in.jsonl > out.jsonl
   jq -c '{name: \"ping\", args: .}' < in.jsonl | bulkhead pipe test-minimal | head -1";
 
 /// Options of `pipe`.
@@ -265,9 +276,25 @@ pub(crate) struct Pipe {
     /// The deadline of each line: seconds, or a time such as 500ms or 2m.
     #[arg(long, value_name = "S", default_value = "30", value_parser = parse_duration)]
     pub(crate) timeout: Duration,
-    /// Give line N the idempotency key PREFIX-N.
+    /// Give line N the idempotency key PREFIX-N; with --key-from, PREFIX- goes before what is found there.
     #[arg(long, value_name = "PREFIX")]
     pub(crate) key_prefix: Option<String>,
+    /// Give each line the idempotency key that it holds: the text or integer under this name, or at this JSON
+    /// Pointer (/order/id). It is looked for in the line as it is: in the arguments of COMMAND, or, without
+    /// --command, in the whole payload (/args/id).
+    #[arg(long, value_name = "FIELD", value_parser = crate::pipe::parse_field)]
+    pub(crate) key_from: Option<crate::pipe::Field>,
+    /// When the daemon goes away, or is not there yet, wait for it for at most so long, and send again what is safe:
+    /// lines with a key, and lines that had not been sent.
+    #[arg(
+        long,
+        value_name = "S",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "60",
+        value_parser = parse_duration
+    )]
+    pub(crate) reconnect: Option<Duration>,
 }
 
 /// Options of `status`.

@@ -5,7 +5,7 @@ use crate::cli::Events;
 use crate::exit::{Exit, Halt};
 use crate::lifecycle::to_supervisor;
 use crate::output::{Output, complain, printable, with_schema};
-use crate::session::{Session, Turn, Watch, wait_unless_reader_is_gone};
+use crate::session::{Session, Turn, Watch, wait_for_reader};
 use crate::style::{Colour, Style};
 use bulkhead_client::ConnectError;
 use bulkhead_protocol::{Json, Pattern, Request, Status};
@@ -112,7 +112,7 @@ fn tell_begin(after: Option<&Place>, newest: u64, epoch: Option<&str>, lost: u64
 fn open_again(socket: &Option<PathBuf>) -> Result<Session, Halt> {
     loop {
         // Also before the first try: a daemon that takes nobody in lets everybody connect.
-        wait_unless_reader_is_gone(RECONNECT_INTERVAL)?;
+        wait_for_reader(RECONNECT_INTERVAL, &mut Output::default())?;
         match Session::open(socket.clone()) {
             // To wait does not help with these.
             Err(halt @ Halt::Connect(ConnectError::Foreign { .. } | ConnectError::TooLong(_))) => return Err(halt),

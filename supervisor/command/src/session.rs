@@ -128,6 +128,16 @@ impl Session {
         self.client.sender().queued_bytes()
     }
 
+    /// Where the request that was queued last ends in all that is sent over the connection.
+    pub(crate) fn total_bytes(&mut self) -> u64 {
+        self.client.sender().total_bytes()
+    }
+
+    /// How much of that has left.
+    pub(crate) fn sent_bytes(&mut self) -> u64 {
+        self.client.sender().sent_bytes()
+    }
+
     /// Sends what the socket takes. A host that stopped listening is found out by reading, since
     /// what it said before that is still to be heard.
     pub(crate) fn flush(&mut self) -> Result<(), ClientError> {
@@ -259,17 +269,24 @@ impl Session {
     }
 }
 
-/// Waits, and ends early when nobody reads standard output any more.
+/// Waits for so long, and writes meanwhile what the reader of standard output takes.
 ///
 /// # Errors
-/// [`Halt::ReaderGone`] then.
-pub(crate) fn wait_unless_reader_is_gone(duration: Duration) -> Result<(), Halt> {
+/// [`Halt::ReaderGone`] as soon as nobody reads standard output any more.
+pub(crate) fn wait_for_reader(duration: Duration, output: &mut Output) -> Result<(), Halt> {
+    let until = Instant::now() + duration;
     let stdout = io::stdout();
-    let mut polled = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
-    match poll(&mut polled, timeout_until(Some(Instant::now() + duration))) {
-        Ok(0) | Err(nix::errno::Errno::EINTR) => Ok(()),
-        Ok(_) => Err(Halt::ReaderGone),
-        Err(error) => Err(Halt::System { what: "waiting", error: error.into() }),
+    loop {
+        output.try_flush()?;
+        let events = if output.is_stalled() { PollFlags::POLLOUT } else { PollFlags::empty() };
+        let mut polled = [PollFd::new(stdout.as_fd(), events)];
+        match poll(&mut polled, timeout_until(Some(until))) {
+            Ok(0) => return Ok(()),
+            Ok(_) if polled[0].revents().is_some_and(|found| found.intersects(PollFlags::POLLOUT)) => {}
+            Ok(_) => return Err(Halt::ReaderGone),
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(Halt::System { what: "waiting", error: error.into() }),
+        }
     }
 }
 

@@ -6,9 +6,13 @@
 //! still is waited for, for as long as it likes: answers are taken in meanwhile, and no further line is sent
 //! once many bytes wait. Memory is bounded by the lines under way, whose number follows from how long the
 //! answers are. SIGINT is left to its usual course: the host cancels what a closed connection had under way.
+//! What happens when the daemon goes away is in [`again`].
 
+mod again;
 mod check;
+mod key;
 mod lines;
+mod sent;
 mod window;
 
 use crate::amount::count;
@@ -19,12 +23,16 @@ use crate::output::{Output, complain, push_json_line};
 use crate::progress::ProgressLine;
 use crate::session::{ANSWER_GRACE, Patience, Session, Turn, Watch};
 use crate::streams::PolledStdin;
+use again::{Away, is_host_stopping, unanswered};
 use bulkhead_client::ClientError;
 use bulkhead_protocol::WireRequest;
-use bulkhead_protocol::limits::{FRAME_BYTES_MAX_DEFAULT, KEY_BYTES_MAX};
+use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, RequestType, Response, Status};
 use check::checked;
+use key::Keys;
+pub(crate) use key::{Field, parse_field};
 use lines::Lines;
+use sent::{Kept, Sent};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -43,19 +51,13 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// How long the end waits for the host to hear that what is under way is not wanted any more.
 const CANCEL_GRACE: Duration = Duration::from_secs(1);
 
-/// Decimal digits of the highest line number.
-const LINE_NUMBER_BYTES_MAX: usize = 20;
-
 /// `bulkhead pipe`.
 pub(crate) fn run(socket: Option<PathBuf>, options: &cli::Pipe) -> Result<Exit, Halt> {
-    // The hyphen and the number of the line come behind the prefix.
-    let prefix_bytes_max = KEY_BYTES_MAX - 1 - LINE_NUMBER_BYTES_MAX;
-    if let Some(prefix) = options.key_prefix.as_ref().filter(|prefix| prefix.len() > prefix_bytes_max) {
-        let found = prefix.len();
-        return Err(Halt::Usage(format!("--key-prefix: expected at most {prefix_bytes_max} bytes, found {found}")));
-    }
-    let mut pipe = Pipe::new(Session::open(socket)?, options);
-    let ended = pipe.pump().and_then(|()| pipe.output.flush());
+    let mut away = Away::new(options.reconnect);
+    let keys = Keys::new(options.key_prefix.as_deref(), options.key_from.as_ref()).map_err(Halt::Usage)?;
+    let session = again::open(&socket, &mut away)?;
+    let mut pipe = Pipe::new(session, socket, options, keys, away);
+    let ended = pipe.pump_on().and_then(|()| pipe.output.flush());
     pipe.progress.clear();
     let left = match ended {
         Ok(()) => Ok(()),
@@ -76,6 +78,11 @@ pub(crate) fn run(socket: Option<PathBuf>, options: &cli::Pipe) -> Result<Exit, 
 
 struct Pipe<'a> {
     session: Session,
+    socket: Option<PathBuf>,
+    away: Away,
+    /// The host takes nothing more over this connection, and the next one is waited for.
+    is_host_stopping: bool,
+    requests: Requests<'a>,
     options: &'a cli::Pipe,
     lines: Lines,
     window: Window,
@@ -89,10 +96,44 @@ struct Pipe<'a> {
     input_error: Option<io::Error>,
     /// For the answer to the line that has waited longest.
     patience: Patience,
+    keys: Keys<'a>,
+    key: String,
+}
+
+/// How a line becomes a request.
+struct Requests<'a> {
+    options: &'a cli::Pipe,
     /// The payload up to the line, where the line is the arguments of a command.
     head: Option<String>,
     payload: String,
-    key: String,
+}
+
+impl<'a> Requests<'a> {
+    fn new(options: &'a cli::Pipe) -> Requests<'a> {
+        let head = options.command.as_ref().map(|name| format!("{{\"name\":{},\"args\":", Json::of(name).as_str()));
+        Requests { options, head, payload: String::new() }
+    }
+
+    /// The request of a line, under a key unless that is empty.
+    fn of<'r>(&'r mut self, json: &'r str, key: &'r str) -> WireRequest<'r> {
+        let payload = match &self.head {
+            Some(head) => {
+                self.payload.clear();
+                self.payload.extend([head, json, "}"]);
+                self.payload.as_str()
+            }
+            None => json,
+        };
+        WireRequest {
+            id: None,
+            kind: &RequestType::Command,
+            to: Some(&self.options.name),
+            payload,
+            deadline_ms: Some(self.options.timeout.as_millis() as u64),
+            key: (!key.is_empty()).then_some(key),
+            of: None,
+        }
+    }
 }
 
 /// What keeps further lines from being sent.
@@ -136,11 +177,14 @@ impl Failures {
 }
 
 impl<'a> Pipe<'a> {
-    fn new(session: Session, options: &'a cli::Pipe) -> Pipe<'a> {
-        let head = options.command.as_ref();
+    fn new(session: Session, socket: Option<PathBuf>, options: &'a cli::Pipe, keys: Keys<'a>, away: Away) -> Pipe<'a> {
         let now = Instant::now();
         Pipe {
             session,
+            socket,
+            away,
+            is_host_stopping: false,
+            requests: Requests::new(options),
             options,
             lines: Lines::new(FRAME_BYTES_MAX_DEFAULT),
             window: Window::new(usize::from(options.in_flight)),
@@ -152,9 +196,18 @@ impl<'a> Pipe<'a> {
             failures: Failures::default(),
             input_error: None,
             patience: Patience::default(),
-            head: head.map(|name| format!("{{\"name\":{},\"args\":", Json::of(name).as_str())),
-            payload: String::new(),
+            keys,
             key: String::new(),
+        }
+    }
+
+    /// Goes on until all lines have their answers, over as many connections as that takes.
+    fn pump_on(&mut self) -> Result<(), Halt> {
+        loop {
+            match self.pump() {
+                Err(halt) if self.away.outlives(&halt) => self.come_back(halt)?,
+                ended => return ended,
+            }
         }
     }
 
@@ -162,6 +215,13 @@ impl<'a> Pipe<'a> {
         loop {
             while let Some(response) = self.session.buffered()? {
                 self.answer(response)?;
+            }
+            if self.is_host_stopping && self.window.is_given_back() {
+                if self.window.len() > 0 {
+                    return Err(again::host_stopping());
+                }
+                // Whether there are more lines to wait with is not known yet.
+                self.is_host_stopping = false;
             }
             let lack = self.take_lines()?;
             if lack == Lack::Nothing && self.window.len() == 0 {
@@ -206,7 +266,13 @@ impl<'a> Pipe<'a> {
     /// Sends lines as long as there are lines and room, and says what there is none of.
     fn take_lines(&mut self) -> Result<Lack, Halt> {
         let now = Instant::now();
-        while self.window.has_room(self.output.len()) && self.session.queued_bytes() < QUEUED_BYTES_MAX {
+        while !self.is_host_stopping && self.session.queued_bytes() < QUEUED_BYTES_MAX {
+            if self.send_again(now)? {
+                continue;
+            }
+            if !self.window.has_room(self.output.len()) {
+                break;
+            }
             if !self.take_line(now)? {
                 return Ok(if self.lines.ended() { Lack::Nothing } else { Lack::Input });
             }
@@ -214,42 +280,38 @@ impl<'a> Pipe<'a> {
         Ok(Lack::Room)
     }
 
+    /// Sends the next of the lines that are sent again; `false` when there is none.
+    fn send_again(&mut self, now: Instant) -> Result<bool, Halt> {
+        let Some((_, Kept { json, key, .. })) = self.window.to_send() else { return Ok(false) };
+        let id = self.session.queue(&self.requests.of(json, key))?;
+        self.window.sent_again(Sent { id, end: self.session.total_bytes(), at: now });
+        Ok(true)
+    }
+
     /// Sends the next line, or settles it here if it cannot be sent; `false` when there is none.
     fn take_line(&mut self, now: Instant) -> Result<bool, Halt> {
         let Some((number, line)) = self.lines.next() else { return Ok(false) };
         self.taken = number;
-        let failure = match checked(line) {
+        let key = &mut self.key;
+        let usable = checked(line).and_then(|json| self.keys.write(number, json, key).map(|()| json));
+        let failure = match usable {
             Ok(json) => {
-                let json_bytes = json.len();
-                let payload = match &self.head {
-                    Some(head) => {
-                        self.payload.clear();
-                        self.payload.extend([head, json, "}"]);
-                        self.payload.as_str()
-                    }
-                    None => json,
-                };
-                let key = self.options.key_prefix.as_ref().map(|prefix| {
-                    self.key.clear();
-                    let _ = std::fmt::Write::write_fmt(&mut self.key, format_args!("{prefix}-{number}"));
-                    self.key.as_str()
+                let kept = self.away.max.map(|_| Kept {
+                    json: json.into(),
+                    key: self.key.as_str().into(),
+                    may_have_begun: false,
                 });
-                let request = WireRequest {
-                    id: None,
-                    kind: &RequestType::Command,
-                    to: Some(&self.options.name),
-                    payload,
-                    deadline_ms: Some(self.options.timeout.as_millis() as u64),
-                    key,
-                    of: None,
-                };
-                match self.session.queue(&request) {
+                match self.session.queue(&self.requests.of(json, &self.key)) {
                     Ok(id) => {
-                        self.window.sent(id, number, json_bytes, now);
+                        let sent = Sent { id, end: self.session.total_bytes(), at: now };
+                        self.window.sent(number, json.len(), sent, kept);
                         return Ok(true);
                     }
                     Err(ClientError::TooLarge(error)) => Failure::new(ErrorCode::FrameTooLarge, error.to_string()),
-                    Err(error) => return Err(error.into()),
+                    Err(error) => {
+                        self.window.unsent(number, json.len(), kept);
+                        return Err(error.into());
+                    }
                 }
             }
             Err(failure) => failure,
@@ -265,6 +327,16 @@ impl<'a> Pipe<'a> {
 
     fn answer(&mut self, response: Response) -> Result<(), Halt> {
         let Some(id) = response.id else { return Ok(()) };
+        match &response.status {
+            Status::Error(failure) if self.away.max.is_some() && is_host_stopping(failure) => {
+                self.is_host_stopping = true;
+                if self.window.give_back(id, failure.delivery != Some(Delivery::NotStarted)) {
+                    return Ok(());
+                }
+            }
+            Status::Progress(_) => {}
+            Status::Success(_) | Status::Error(_) => self.away.is_over(),
+        }
         let failures = &mut self.failures;
         match response.status {
             Status::Progress(_) => {}
@@ -328,11 +400,13 @@ impl<'a> Pipe<'a> {
         } else {
             ErrorCode::Internal
         };
-        let failure = Failure::new(code, format!("there is no answer: {halt}")).delivery(Delivery::Unknown);
+        let taken = self.taken_by_host(&halt);
+        let (unknown, not_sent) = (unanswered(&halt, code, true), unanswered(&halt, ErrorCode::Internal, false));
         let failures = &mut self.failures;
-        let lost = self.window.abandon(self.output.buffer(), |line, out| {
-            failures.note(line, &failure);
-            push_json_line(out, as_json(&failure, line).as_str());
+        let lost = self.window.abandon(taken, self.output.buffer(), |line, may_have_begun, out| {
+            let failure = if may_have_begun { &unknown } else { &not_sent };
+            failures.note(line, failure);
+            push_json_line(out, as_json(failure, line).as_str());
         });
         self.output.flush()?;
         if let Some((first, last)) = lost {

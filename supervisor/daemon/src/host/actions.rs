@@ -184,6 +184,7 @@ impl Host {
             Caller::Client(client) => LinkId::Client(client),
             Caller::Run(run) => LinkId::Run(run),
         };
+        let status = if self.stopping.is_some() { with_reason(status) } else { status };
         self.respond(link, &Response::new(to.id, status));
     }
 
@@ -254,4 +255,14 @@ fn shorter(response: &Response, error: &FrameError) -> Option<Response> {
         }
     };
     Some(Response::new(response.id, failure))
+}
+
+/// Says to programs that no module is available since the host is stopping: the next host may do what was asked.
+fn with_reason(mut status: Status) -> Status {
+    if let Status::Error(failure) = &mut status
+        && failure.code == ErrorCode::ModuleUnavailable
+    {
+        failure.data.get_or_insert_with(|| Json::of(&serde_json::json!({ "reason": "host_stopping" })));
+    }
+    status
 }
