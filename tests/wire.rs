@@ -191,6 +191,27 @@ fn bytes_that_are_no_frames_are_answered_once_and_the_connection_is_closed() {
 }
 
 #[test]
+fn a_client_learns_from_the_status_how_long_a_frame_may_be() {
+    let mut world = World::new();
+    world.host_file("[host]\nframe_bytes_max = \"100KiB\"\n").start();
+    let mut client = Raw::connect(&world);
+    client.send(r#"{"id":1,"type":"command","to":"supervisor","payload":{"name":"status"}}"#);
+    let status = client.receive().unwrap();
+    let most = status["data"]["host"]["frame_bytes_max"].as_u64().unwrap();
+    assert_eq!(most, 102_400);
+    let of_length = |length: u64| {
+        let empty = r#"{"id":2,"type":"ping","more":""}"#;
+        empty.replace("\"\"", &format!("\"{}\"", "x".repeat(usize::try_from(length).unwrap() - empty.len())))
+    };
+    client.send(&of_length(most));
+    client.expect("the longest frame", success(2, json!(null)));
+    client.send(&of_length(most + 1));
+    client.expect("one byte more", error(Value::Null, "frame_too_large"));
+    assert_eq!(client.receive(), None);
+    world.stop();
+}
+
+#[test]
 fn what_is_followed_ends_by_a_cancel_and_has_a_bound() {
     let mut world = world();
     let mut client = Raw::connect(&world);

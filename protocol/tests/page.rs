@@ -157,3 +157,50 @@ fn reserved_members_are_ignored_where_they_mean_nothing_yet() {
     let ready = Json::parse(ready).unwrap().read::<bulkhead_protocol::Ready>().unwrap();
     assert_eq!((ready.commands[0].name.as_str(), ready.commands[0].idempotent), ("b", false));
 }
+
+/// The rows of a table of the page, without its head: the cells of each, its code spans included.
+fn table(head: &str) -> Vec<Vec<&'static str>> {
+    let (_, rest) = PAGE.split_once(&format!("\n{head}\n")).expect("the page has the table");
+    let rows = rest.lines().skip(1).take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.trim_matches('|').split(" | ").map(|cell| cell.trim_matches(['|'])).collect()).collect()
+}
+
+/// What stands in backquotes, if something does.
+fn code(cell: &str) -> Option<&str> {
+    cell.trim_matches(' ').strip_prefix('`')?.strip_suffix('`')
+}
+
+#[test]
+fn what_may_differ_is_read_as_the_page_says() {
+    let rows = table("| what differs | sent | read as |");
+    assert!(rows.len() > 8, "{rows:?}");
+    for row in rows {
+        let [_, sent, meant] = row[..] else { panic!("{row:?}") };
+        let (sent, meant) = (code(sent).unwrap(), code(meant).unwrap());
+        let read = |text: &str| Message::decode(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(read(sent), read(meant), "{sent}");
+        assert_eq!(read(&format!("\r\n{sent}\n")), read(meant), "{sent}, with line ends around it");
+        // What it is read as is the whole of it, written as the library writes it.
+        let mut written = Vec::new();
+        read(sent).encode(&mut written, limits::FRAME_BYTES_MAX_DEFAULT).unwrap();
+        let (written, meant) = (std::str::from_utf8(&written[4..]).unwrap(), Json::parse(meant).unwrap());
+        let members = |json: &Json| json.read::<serde_json::Map<String, serde_json::Value>>().unwrap();
+        for (name, value) in members(&meant) {
+            assert_eq!(members(&Json::parse(written).unwrap()).get(&name), Some(&value), "{sent}: {name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_is_refused_and_has_its_file() {
+    let rows = table("| what is sent | for example | file |");
+    assert!(rows.len() > 10, "{rows:?}");
+    for row in rows {
+        let [_, example, file] = row[..] else { panic!("{row:?}") };
+        let file = code(file).unwrap();
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/bad/{file}.json"));
+        let sent = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        // Those that cannot be printed have no example. All files of the folder are tried in `bad.rs`.
+        assert!(code(example).is_none_or(|example| example.as_bytes() == sent), "{example} is not in {file}");
+    }
+}

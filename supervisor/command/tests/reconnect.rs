@@ -187,7 +187,7 @@ fn what_a_stopping_host_refuses_is_done_by_the_next_one() {
     });
     let input = numbers(1000);
     let done = host.run_with(&add(&["--in-flight", "8", "--reconnect"]), input.as_bytes());
-    done.expect(0, &input).says("the host is stopping; waiting up to 1m00s for the daemon; ");
+    done.expect(0, &input).says("bulkhead: the host is stopping; waiting up to 1m00s for the daemon; ");
     // Of a thousand lines only those under way were refused.
     assert!(host.seen().len() <= 1000 + 16, "{} requests", host.seen().len());
 }

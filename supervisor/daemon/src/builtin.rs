@@ -267,6 +267,7 @@ impl Host {
             socket: self.socket.is_some().then(|| self.config.socket.display().to_string()),
             containment: self.containment(),
             guardian_fault: self.guardian_fault(),
+            frame_bytes_max: self.config.frame_bytes_max,
             clients: self.clients.by_id.len(),
             modules: modules.len(),
             ready: modules.iter().filter(|module| module.state == "ready").count(),

@@ -20,6 +20,8 @@ pub(crate) struct HostStatus {
     pub(crate) socket: Option<String>,
     pub(crate) containment: Option<String>,
     pub(crate) guardian_fault: Option<String>,
+    /// The longest frame that it accepts, its length not counted.
+    pub(crate) frame_bytes_max: usize,
     pub(crate) clients: usize,
     pub(crate) modules: usize,
     pub(crate) ready: usize,

@@ -62,6 +62,10 @@ impl Away {
     fn announce(&self, why: &Halt, what: &str) {
         if self.spent.is_zero() {
             let max = span(self.max.unwrap_or_default().as_millis() as u64);
+            let why = match why {
+                Halt::Client(ClientError::Refused(failure)) => failure.error.clone(),
+                why => why.to_string(),
+            };
             complain(&format_args!("{why}; waiting up to {max} for the daemon{what}"));
         }
     }

@@ -44,7 +44,10 @@ fn unescaped(part: &str) -> Result<String, String> {
             Some(b'0') => '~',
             Some(b'1') => '/',
             _ => {
-                return Err(format!("expected ~0 (a tilde) or ~1 (a slash) in a JSON Pointer, found {:?}", &rest[at..]));
+                return Err(format!(
+                    "expected ~0 (a tilde) or ~1 (a slash) in a JSON Pointer, found {:?}",
+                    &rest[at..]
+                ));
             }
         });
         rest = &rest[at + 2..];
