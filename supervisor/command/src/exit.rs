@@ -96,12 +96,14 @@ pub(crate) enum Halt {
     #[error("{0}")]
     Failed(String),
     /// The request was answered with an error.
-    #[error("{}", crate::failure::explain(.subject, .failure))]
+    #[error("{}", crate::failure::explain(.subject, .failure, .log))]
     Answered {
         /// The module, or what else the request was for.
         subject: String,
         /// The answer.
         failure: Box<Failure>,
+        /// What the module printed last, where that says more.
+        log: Vec<String>,
     },
     /// There is no connection.
     #[error(transparent)]

@@ -5,9 +5,13 @@ use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
-/// The failure in words; the first line is the sentence, the others are indented below it.
-pub(crate) fn explain(subject: &str, failure: &Failure) -> String {
-    let mut text = format!("{subject}: {}", printable(&failure.error));
+/// The failure in words; the first line is the sentence, the others are indented below it. `log` is what the module
+/// printed last, where it did not come to be ready and the failure does not say so itself.
+pub(crate) fn explain(subject: &str, failure: &Failure, log: &[String]) -> String {
+    let sentence = printable(&failure.error);
+    // Many sentences begin with whom they are about.
+    let names_it = sentence.strip_prefix(subject).is_some_and(|rest| rest.starts_with([' ', ',', ':', '\'']));
+    let mut text = if names_it { sentence } else { format!("{subject}: {sentence}") };
     let mut add = |name: &str, value: &str| {
         let _ = write!(text, "\n  {name:<10} {value}");
     };
@@ -22,13 +26,26 @@ pub(crate) fn explain(subject: &str, failure: &Failure) -> String {
     if let Some(data) = failure.data.as_ref().filter(|data| data.as_str() != "null" && !is_said(data, failure)) {
         add("data", &printable(data.as_str()));
     }
-    for (index, line) in failure.stderr.iter().enumerate() {
-        add(if index == 0 { "stderr" } else { "" }, &format!("| {}", printable(line)));
+    for (name, lines) in [("stderr", &*failure.stderr), ("log", log)] {
+        for (index, line) in lines.iter().enumerate() {
+            add(if index == 0 { name } else { "" }, &format!("| {}", printable(line)));
+        }
     }
-    if let Some(hint) = hint(subject, failure) {
-        add("hint", &hint);
+    let printed = if shows_output(failure, log) { Some(whole_output(subject)) } else { None };
+    let hints: Vec<String> = hint(subject, failure).into_iter().chain(printed).collect();
+    if !hints.is_empty() {
+        add("hint", &hints.join("; "));
     }
     text
+}
+
+/// Whether lines of the module's output are shown because it did not come to be ready: of a crash, its record has more.
+fn shows_output(failure: &Failure, log: &[String]) -> bool {
+    !log.is_empty() || (failure.code == ErrorCode::ModuleError && !failure.stderr.is_empty())
+}
+
+fn whole_output(subject: &str) -> String {
+    format!("`bulkhead logs {subject}` shows all that it printed")
 }
 
 /// Whether the sentence says already what the data has for programs: the place inside the payload.
@@ -42,7 +59,7 @@ fn is_said(data: &Json, failure: &Failure) -> bool {
 }
 
 /// Addresses of the host's own, of which `status` and `crashes` know nothing.
-fn is_built_in(subject: &str) -> bool {
+pub(crate) fn is_built_in(subject: &str) -> bool {
     matches!(subject, "layer1" | "supervisor")
 }
 
@@ -53,6 +70,8 @@ fn delivery_in_words(delivery: Delivery) -> &'static str {
         Delivery::Unknown => "unknown: it may have been done, wholly, in part or not at all",
     }
 }
+
+const WITH_A_KEY: &str = "with --key KEY, the host sends a request again by itself";
 
 fn hint(subject: &str, failure: &Failure) -> Option<String> {
     Some(match failure.code {
@@ -65,9 +84,7 @@ fn hint(subject: &str, failure: &Failure) -> Option<String> {
             format!("send it again; `bulkhead crashes {subject}` shows what the module was doing")
         }
         ErrorCode::ModuleCrashed => {
-            format!(
-                "`bulkhead crashes {subject}` shows what the module was doing; a module that knows keys is sent a request with a --key again"
-            )
+            format!("`bulkhead crashes {subject}` shows what the module was doing; {WITH_A_KEY}")
         }
         ErrorCode::Quarantined => {
             format!("`bulkhead crashes {subject}` shows the message; change it before it is sent again")
@@ -160,21 +177,49 @@ research-log: the module crashed while it handled the request
   delivery   started: it may have been done, wholly or in part
   stderr     | about to write
              | \\u{1b}[31mbad pointer
-  hint       `bulkhead crashes research-log` shows what the module was doing; a module that knows keys is sent a request with a --key again";
-        assert_eq!(explain("research-log", &crash()), expected);
+  hint       `bulkhead crashes research-log` shows what the module was doing; with --key KEY, the host sends a request again by itself";
+        assert_eq!(explain("research-log", &crash(), &[]), expected);
+    }
+
+    #[test]
+    fn a_sentence_that_begins_with_its_subject_does_not_name_it_twice() {
+        let failure = Failure::new(ErrorCode::ModuleError, "slow did not become ready: it took longer than 10 s");
+        let expected = "slow did not become ready: it took longer than 10 s\n  code       module_error";
+        assert_eq!(explain("slow", &failure, &[]), expected);
+        let failure = Failure::new(ErrorCode::ModuleError, "slowly does it");
+        assert_eq!(explain("slow", &failure, &[]), "slow: slowly does it\n  code       module_error");
+    }
+
+    #[test]
+    fn a_module_that_did_not_become_ready_is_told_with_what_it_printed() {
+        let mut failure = Failure::new(ErrorCode::ModuleError, "m did not become ready: exit code 3");
+        failure.stderr = vec!["no such file".into()];
+        let expected = "\
+m did not become ready: exit code 3
+  code       module_error
+  stderr     | no such file
+  hint       `bulkhead logs m` shows all that it printed";
+        assert_eq!(explain("m", &failure, &[]), expected);
+        let failure = Failure::new(ErrorCode::DeadlineExceeded, "the deadline passed before m could begin");
+        let expected = "\
+m: the deadline passed before m could begin
+  code       deadline_exceeded
+  log        | out of ink
+  hint       --timeout gives it longer; `bulkhead logs m` shows all that it printed";
+        assert_eq!(explain("m", &failure, &["out of ink".into()]), expected);
     }
 
     #[test]
     fn a_modules_own_code_is_shown() {
         let mut failure = Failure::new(ErrorCode::ModuleError, "no ink");
         failure.module_code = Some("out_of_ink".into());
-        assert_eq!(explain("printer", &failure), "printer: no ink\n  code       out_of_ink");
+        assert_eq!(explain("printer", &failure, &[]), "printer: no ink\n  code       out_of_ink");
     }
 
     #[test]
     fn a_modules_own_refusal_has_no_hint_about_manifests() {
         let failure = Failure::new(ErrorCode::PermissionDenied, "only on Mondays");
-        assert_eq!(explain("printer", &failure), "printer: only on Mondays\n  code       permission_denied");
+        assert_eq!(explain("printer", &failure, &[]), "printer: only on Mondays\n  code       permission_denied");
     }
 
     #[test]
@@ -182,7 +227,7 @@ research-log: the module crashed while it handled the request
         let mut failure = Failure::new(ErrorCode::BadRequest, "at filters.n: expected a number, found a list");
         failure.data = Some(Json::parse(r#"{"at":"filters.n"}"#).unwrap());
         let expected = "layer1: at filters.n: expected a number, found a list\n  code       bad_request";
-        assert_eq!(explain("layer1", &failure), expected);
+        assert_eq!(explain("layer1", &failure, &[]), expected);
         let mut failure =
             Failure::new(ErrorCode::Conflict, "expected version 1 of the A with the id x, found version 2");
         failure.data = Some(Json::parse(r#"{"entity":"A","id":"x","expected":1,"found":2}"#).unwrap());
@@ -191,8 +236,8 @@ layer1: expected version 1 of the A with the id x, found version 2
   code       conflict
   data       {\"entity\":\"A\",\"id\":\"x\",\"expected\":1,\"found\":2}
   hint       read it again with `bulkhead query layer1 '{\"entity\":\"A\",\"id\":\"x\"}'`, then expect version 2";
-        assert_eq!(explain("layer1", &failure), expected);
-        assert!(!explain("log", &failure).contains("hint"));
+        assert_eq!(explain("layer1", &failure, &[]), expected);
+        assert!(!explain("log", &failure, &[]).contains("hint"));
     }
 
     #[test]

@@ -221,7 +221,7 @@ fn follow(
             }
             Status::Error(failure) => {
                 output.flush()?;
-                return Err(Halt::Answered { subject: subject.to_owned(), failure });
+                return Err(Halt::Answered { subject: subject.to_owned(), failure, log: Vec::new() });
             }
         }
     }

@@ -3,8 +3,10 @@
 
 use crate::cli::{Condition, Targets, Wait};
 use crate::exit::{Exit, Halt};
+use crate::last_lines::{self, Asked};
 use crate::output::{Output, complain, with_schema};
 use crate::session::{ANSWER_GRACE, Patience, Session, Turn, UNREAD_BYTES_MAX, Watch};
+use crate::waiting::{Goal, WaitNotice};
 use bulkhead_client::{ClientError, ConnectError, command_payload};
 use bulkhead_protocol::{ErrorCode, Json, Message, Request, RequestType, Status};
 use serde::Deserialize;
@@ -39,6 +41,21 @@ impl Action {
             Action::Reload => "reload",
         }
     }
+
+    fn goal(self) -> Goal {
+        match self {
+            Action::Start | Action::Restart | Action::Reload => Goal::Ready,
+            Action::Stop => Goal::Stopped,
+        }
+    }
+
+    /// What the module printed is told where it did not start.
+    fn with_last_lines(self, halt: Halt, socket: &Option<PathBuf>) -> Halt {
+        match self.goal() {
+            Goal::Ready => last_lines::add_to(halt, socket.clone(), Asked::Start),
+            Goal::Stopped => halt,
+        }
+    }
 }
 
 /// A request to the host itself.
@@ -50,21 +67,21 @@ pub(crate) fn to_supervisor(command: &str, args: &Json) -> Request {
 pub(crate) fn data_of(status: Status, subject: &str) -> Result<Json, Halt> {
     match status {
         Status::Success(data) | Status::Progress(data) => Ok(data),
-        Status::Error(failure) => Err(Halt::Answered { subject: subject.to_owned(), failure }),
+        Status::Error(failure) => Err(Halt::Answered { subject: subject.to_owned(), failure, log: Vec::new() }),
     }
 }
 
 /// Does something to all targets at once, reports each, and ends with the worst of their exit codes.
 pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> Result<Exit, Halt> {
-    let mut session = Session::open(socket)?;
+    let mut session = Session::open(socket.clone())?;
     // What each of several reloads would read again is read once for all of them.
     let reads_files = matches!(action, Action::Reload) && targets.names.len() > 1;
     if targets.all {
-        return act_on_several(&mut session, action, &targets, &[]);
+        return act_on_several(&mut session, &socket, action, &targets, &[]);
     }
     if reads_files {
         let parts = targets.names.chunks(NAMES_AT_ONCE_MAX);
-        let ends = parts.map(|names| act_on_several(&mut session, action, &targets, names));
+        let ends = parts.map(|names| act_on_several(&mut session, &socket, action, &targets, names));
         return ends.collect::<Result<Vec<Exit>, Halt>>().map(|ends| ends.into_iter().max().unwrap_or(Exit::Done));
     }
     let names = targets.names;
@@ -74,13 +91,16 @@ pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> 
         request.deadline_ms = Some(targets.timeout.as_millis() as u64);
         waiting.push((session.queue_request(&request)?, name));
     }
+    let waited_for = waiting.iter().map(|(_, name): &(u64, String)| name.clone()).collect();
+    let mut notice = WaitNotice::new(waited_for, action.goal(), targets.json);
     let mut patience = Patience::until(Some(Instant::now() + targets.timeout + ANSWER_GRACE));
     let mut output = Output::default();
     let mut worst = Exit::Done;
     while !waiting.is_empty() {
         let deaf = output.len() > UNREAD_BYTES_MAX;
         // What is not listened to cannot be late.
-        let until = if deaf { None } else { patience.end() };
+        let until = if deaf { None } else { patience.end().into_iter().chain(notice.due()).min() };
+        notice.ask(&mut session, Instant::now())?;
         let response = match session.turn(&Watch { until, room: !output.is_empty(), deaf, ..Watch::default() }) {
             Ok(Turn::Response(response)) => response,
             Ok(Turn::TimedOut) if patience.is_over(Instant::now()) => {
@@ -93,17 +113,22 @@ pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> 
             Ok(Turn::TimedOut | Turn::Ready | Turn::Input | Turn::ReaderGone | Turn::Signal(_)) => continue,
             Err(halt) => return Err(unanswered(&waiting, halt)),
         };
+        if notice.takes(&response) {
+            continue;
+        }
         let Some(at) = waiting.iter().position(|(id, _)| Some(*id) == response.id) else { continue };
         if matches!(response.status, Status::Progress(_)) {
             continue;
         }
         let (_, name) = waiting.swap_remove(at);
+        notice.is_done(&name);
         match data_of(response.status, &name) {
             Ok(data) => {
                 push_report(&mut output, &data, &name, targets.json);
                 output.try_flush()?;
             }
             Err(halt) => {
+                let halt = action.with_last_lines(halt, &socket);
                 complain(&halt);
                 worst = worst.max(halt.exit());
             }
@@ -114,7 +139,13 @@ pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> 
 }
 
 /// Does something to several modules by one request, which tells of each as it is done.
-fn act_on_several(session: &mut Session, action: Action, targets: &Targets, names: &[String]) -> Result<Exit, Halt> {
+fn act_on_several(
+    session: &mut Session,
+    socket: &Option<PathBuf>,
+    action: Action,
+    targets: &Targets,
+    names: &[String],
+) -> Result<Exit, Halt> {
     #[derive(Deserialize)]
     struct One {
         name: String,
@@ -131,7 +162,8 @@ fn act_on_several(session: &mut Session, action: Action, targets: &Targets, name
     let mut request = to_supervisor(action.name(), &args.into());
     request.deadline_ms = Some(targets.timeout.as_millis() as u64);
     let (mut output, mut worst) = (Output::default(), Exit::Done);
-    let answer = session.ask_and_print(&request, &mut output, |data, output| {
+    let mut notice = WaitNotice::new(names.to_vec(), action.goal(), targets.json);
+    let answer = session.ask_and_print(&request, &mut notice, &mut output, |data, output| {
         let told = data.read::<One>().ok().and_then(|one| match Message::decode(one.answer.as_str().as_bytes()) {
             Ok(Message::Response(response)) => Some((one.name, response.status)),
             _ => None,
@@ -140,6 +172,7 @@ fn act_on_several(session: &mut Session, action: Action, targets: &Targets, name
         match data_of(status, &name) {
             Ok(data) => push_report(output, &data, &name, targets.json),
             Err(halt) => {
+                let halt = action.with_last_lines(halt, socket);
                 complain(&halt);
                 worst = worst.max(halt.exit());
             }
@@ -166,25 +199,36 @@ fn unanswered(waiting: &[(u64, String)], halt: Halt) -> Halt {
 
 /// `bulkhead wait`. A daemon that is not there yet is a part of what is waited for.
 pub(crate) fn wait(socket: Option<PathBuf>, Wait { name, condition, timeout, json }: &Wait) -> Result<Exit, Halt> {
-    let condition = match condition {
-        Condition::Ready => "ready",
-        Condition::Stopped => "stopped",
+    let (condition, goal) = match condition {
+        Condition::Ready => ("ready", Goal::Ready),
+        Condition::Stopped => ("stopped", Goal::Stopped),
     };
+    let mut output = Output::default();
+    let mut notice = WaitNotice::new(vec![name.clone()], goal, *json);
     let args = serde_json::json!({ "name": name, "for": condition });
     let mut request = to_supervisor("wait", &args.into());
     let until = Instant::now() + *timeout;
     let mut left = *timeout;
     let status = loop {
         request.deadline_ms = Some(left.as_millis() as u64);
-        let asked = Session::open(socket.clone()).and_then(|mut session| session.ask(&request, |_| {}));
+        notice.is_reconnected();
+        let asked = Session::open(socket.clone())
+            .and_then(|mut session| session.ask_and_print(&request, &mut notice, &mut output, |_, _| Ok(())));
         left = until.saturating_duration_since(Instant::now());
         match asked {
             Ok(response) => break response.status,
             Err(halt) if left.is_zero() || !is_daemon_to_come(&halt) => return Err(halt),
-            Err(_) => std::thread::sleep(left.min(DAEMON_INTERVAL)),
+            Err(halt) => {
+                notice.tell_instead(&format!("waiting for the daemon: {halt}"));
+                std::thread::sleep(left.min(DAEMON_INTERVAL));
+            }
         }
     };
-    report(&mut Output::default(), &data_of(status, name)?, name, *json)?;
+    let data = data_of(status, name).map_err(|halt| match goal {
+        Goal::Ready => last_lines::add_to(halt, socket, Asked::Start),
+        Goal::Stopped => halt,
+    })?;
+    report(&mut output, &data, name, *json)?;
     Ok(Exit::Done)
 }
 

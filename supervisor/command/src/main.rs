@@ -17,6 +17,7 @@ mod failure;
 mod follow;
 mod generate;
 mod json_argument;
+mod last_lines;
 mod layer1;
 mod lenient;
 mod lifecycle;
@@ -31,6 +32,7 @@ mod streams;
 mod style;
 mod table;
 mod user;
+mod waiting;
 
 use crate::cli::{Cli, Command, Host};
 use crate::exit::{Exit, Halt};

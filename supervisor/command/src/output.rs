@@ -164,6 +164,12 @@ pub(crate) fn complain(text: &impl std::fmt::Display) {
     say(&format!("bulkhead: {}", lines.join("\n")));
 }
 
+/// As [`complain`] at a terminal, in the place of a line that says how far something is.
+pub(crate) fn complain_over_progress(text: &str) {
+    let _ = Stderr.write_all(b"\r\x1b[K");
+    complain(&text);
+}
+
 /// Prints what is to be said instead of doing anything: help, or what is wrong with the command line. That it
 /// is not read is no fault.
 pub(crate) fn print_usage(error: &clap::Error) {

@@ -2,10 +2,13 @@
 
 use crate::cli::{Call, Data, Emit, RequestOptions};
 use crate::exit::{Exit, Halt};
+use crate::failure::is_built_in;
 use crate::json_argument;
+use crate::last_lines::{self, Asked};
 use crate::output::{Output, push_json_line};
 use crate::progress::ProgressLine;
 use crate::session::Session;
+use crate::waiting::{Goal, WaitNotice};
 use bulkhead_client::command_payload;
 use bulkhead_protocol::event::check_event_name;
 use bulkhead_protocol::limits::{FRAME_BYTES_MAX_HIGHEST, KEY_BYTES_MAX, LENGTH_PREFIX_BYTES};
@@ -59,10 +62,15 @@ fn send_request(
 ) -> Result<Exit, Halt> {
     request.deadline_ms = Some(options.timeout.as_millis() as u64);
     request.key.clone_from(&options.key);
-    let mut session = Session::open(socket)?;
+    let mut session = Session::open(socket.clone())?;
     let mut output = Output::default();
     let mut line = ProgressLine::on_stderr();
-    let answer = session.ask_and_print(&request, &mut output, |data, output| {
+    // Of the host's own addresses there is nothing to tell.
+    let module = request.to.as_deref().filter(|to| !is_built_in(to));
+    let mut notice =
+        module.map_or_else(WaitNotice::none, |name| WaitNotice::new(vec![name.to_owned()], Goal::Ready, false));
+    let is_module = module.is_some();
+    let answer = session.ask_and_print(&request, &mut notice, &mut output, |data, output| {
         if options.full {
             let progress = Response::new(1, Status::Progress(data.clone()));
             return push_whole(output, &progress);
@@ -79,9 +87,10 @@ fn send_request(
         Err(halt) => return Err(halt),
     };
     let exit = print(&mut output, response, subject, options.full, interruption.is_some());
-    match interruption {
-        Some(interruption) => Err(interruption),
-        None => exit,
+    match (interruption, exit) {
+        (Some(interruption), _) => Err(interruption),
+        (None, exit) if is_module => exit.map_err(|halt| last_lines::add_to(halt, socket, Asked::Work)),
+        (None, exit) => exit,
     }
 }
 
@@ -98,7 +107,9 @@ fn print(output: &mut Output, response: Response, subject: &str, full: bool, int
             Status::Success(data) | Status::Progress(data) => output.json_line(data.as_str())?,
             // Whoever interrupts is told so, and the answer is part of that.
             Status::Error(_) if interrupted => {}
-            Status::Error(failure) => return Err(Halt::Answered { subject: subject.to_owned(), failure }),
+            Status::Error(failure) => {
+                return Err(Halt::Answered { subject: subject.to_owned(), failure, log: Vec::new() });
+            }
         }
     }
     output.flush()?;

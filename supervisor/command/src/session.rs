@@ -3,6 +3,7 @@
 
 use crate::exit::Halt;
 use crate::output::Output;
+use crate::waiting::WaitNotice;
 use bulkhead_client::{Client, ClientError};
 use bulkhead_config::HostConfig;
 use bulkhead_protocol::WireRequest;
@@ -214,13 +215,13 @@ impl Session {
     /// # Errors
     /// When there is no answer. An answer that is an error is `Ok`.
     pub(crate) fn ask(&mut self, request: &Request, mut progress: impl FnMut(&Json)) -> Result<Response, Halt> {
-        self.ask_and_print(request, &mut Output::default(), |data, _| {
+        self.ask_and_print(request, &mut WaitNotice::none(), &mut Output::default(), |data, _| {
             progress(data);
             Ok(())
         })
     }
 
-    /// As [`Session::ask`], where progress may be printed. A reader of that which stands still is waited for,
+    /// As [`Session::ask`], where a person is told why it takes long and progress may be printed. A reader of that which stands still is waited for,
     /// and the host with it, but neither a signal nor the answer's deadline.
     ///
     /// # Errors
@@ -228,6 +229,7 @@ impl Session {
     pub(crate) fn ask_and_print(
         &mut self,
         request: &Request,
+        notice: &mut WaitNotice,
         output: &mut Output,
         mut progress: impl FnMut(&Json, &mut Output) -> Result<(), Halt>,
     ) -> Result<Response, Halt> {
@@ -241,6 +243,12 @@ impl Session {
             let deaf = output.len() > UNREAD_BYTES_MAX;
             // What is not listened to cannot be late.
             let until = if deaf && interrupted.is_none() { None } else { patience.end() };
+            // One who has interrupted it is told what came of that.
+            let told = if deaf || interrupted.is_some() { None } else { notice.due() };
+            if told.is_some() {
+                notice.ask(self, Instant::now())?;
+            }
+            let until = until.into_iter().chain(told).min();
             let watch = Watch { until, signals: Some(&signals), room: !output.is_empty(), deaf, ..Watch::default() };
             match (self.turn(&watch)?, interrupted) {
                 (Turn::Response(response), _) if response.id == Some(id) => match (&response.status, interrupted) {
@@ -251,6 +259,7 @@ impl Session {
                     (_, None) => return printed.map(|()| response),
                     (_, Some(signal)) => return Err(Halt::Interrupted { signal, answer: Some(Box::new(response)) }),
                 },
+                (Turn::Response(response), _) if notice.takes(&response) => {}
                 (Turn::Room, _) => printed = printed.and_then(|()| output.try_flush()),
                 (Turn::Response(_) | Turn::Ready | Turn::Input | Turn::ReaderGone, _) => {}
                 (Turn::TimedOut, None) if patience.is_over(Instant::now()) => return Err(ClientError::TimedOut.into()),

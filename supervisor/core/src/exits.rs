@@ -112,7 +112,8 @@ impl Core {
             self.delay_next_spare(now, module_id, slot_id);
         }
 
-        let last_words = if start_failed { evidence.stderr.clone() } else { Vec::new() };
+        let is_told = start_failed || role == Role::Successor;
+        let last_words = if is_told { evidence.stderr.clone() } else { Vec::new() };
         let end = End { verdict, reason: &reason, exit: exit.as_ref(), evidence: &evidence };
         let in_flight = self.settle_in_flight(now, run_id, &end);
         self.drop_held(now, run_id);
@@ -125,7 +126,7 @@ impl Core {
             }
         }
         if role == Role::Successor {
-            self.reload_failed(now, module_id, &reason);
+            self.reload_failed(now, module_id, &reason, &last_words);
         }
         if start_failed {
             self.start_failed(now, module_id, run_id, &reason, &last_words);

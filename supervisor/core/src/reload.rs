@@ -125,7 +125,7 @@ impl Core {
     }
 
     /// A successor ended before it could take over: the old ones stay.
-    pub(crate) fn reload_failed(&mut self, now: Time, id: ModuleId, reason: &str) {
+    pub(crate) fn reload_failed(&mut self, now: Time, id: ModuleId, reason: &str, stderr: &[String]) {
         let module = self.modules.get_mut(&id).expect("the caller has it");
         if module.incoming.take().is_none() {
             return;
@@ -149,7 +149,9 @@ impl Core {
         }
         let detail = format!("the new version of {name} did not become ready ({reason}); the old one stays");
         self.announce("module.reload_failed", &name, None, Some(detail.clone()));
-        self.finish_reload_waiters(id, &Failure::new(ErrorCode::ModuleError, detail).into());
+        let mut failure = Failure::new(ErrorCode::ModuleError, detail);
+        failure.stderr = stderr.to_vec();
+        self.finish_reload_waiters(id, &failure.into());
     }
 
     fn finish_reload_waiters(&mut self, id: ModuleId, status: &Status) {

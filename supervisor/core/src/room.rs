@@ -168,7 +168,7 @@ impl Core {
         let waits = |slot: &Slot| matches!(slot.state, SlotState::Vacant(Vacancy::NoRoom(_)));
         if self.modules[&id].with_role(Role::Successor).any(waits) {
             let reason = self.room.describe();
-            self.reload_failed(now, id, &reason);
+            self.reload_failed(now, id, &reason, &[]);
             self.settle_room(now, id);
         }
     }

@@ -226,7 +226,9 @@ fn ask(session: &mut Session, job: &Job) -> Result<Imported, Halt> {
             Status::Error(failure) if failure.code == ErrorCode::Overloaded && Instant::now() < until => {
                 sleep(OVERLOAD_PAUSE);
             }
-            Status::Error(failure) => return Err(Halt::Answered { subject: "layer1".into(), failure }),
+            Status::Error(failure) => {
+                return Err(Halt::Answered { subject: "layer1".into(), failure, log: Vec::new() });
+            }
         }
     }
 }
@@ -237,10 +239,10 @@ fn broken(halt: Halt, first: u64, last: u64, name: &str) -> Broken {
         Halt::Answered { failure, .. } if line_of(&failure).is_some() => {
             Broken { halt: Halt::Failed(sentence(name, &failure)), group: Under::Not }
         }
-        Halt::Answered { subject, failure } => {
+        Halt::Answered { subject, failure, log } => {
             let unknown = matches!(failure.code, ErrorCode::DeadlineExceeded | ErrorCode::Internal);
             let group = if unknown { Under::Unknown { first, last } } else { Under::Not };
-            Broken { halt: Halt::Answered { subject, failure }, group }
+            Broken { halt: Halt::Answered { subject, failure, log }, group }
         }
         // A host whose `frame_bytes_max` is lower than a group needs has read nothing of it.
         Halt::Client(ClientError::Refused(failure)) if failure.code == ErrorCode::FrameTooLarge => {

@@ -144,6 +144,7 @@ impl Pipe<'_> {
         self.progress.clear();
         self.away.announce(&halt, &format!("{unknown}{again}"));
         self.session = self.away.reach(&self.socket, halt, &mut self.output)?;
+        self.notice.is_reconnected();
         self.is_host_stopping = false;
         Ok(())
     }

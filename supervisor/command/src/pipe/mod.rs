@@ -23,6 +23,7 @@ use crate::output::{Output, complain, push_json_line};
 use crate::progress::ProgressLine;
 use crate::session::{ANSWER_GRACE, Patience, Session, Turn, Watch};
 use crate::streams::PolledStdin;
+use crate::waiting::{Goal, WaitNotice};
 use again::{Away, is_host_stopping, unanswered};
 use bulkhead_client::ClientError;
 use bulkhead_protocol::WireRequest;
@@ -96,6 +97,7 @@ struct Pipe<'a> {
     input_error: Option<io::Error>,
     /// For the answer to the line that has waited longest.
     patience: Patience,
+    notice: WaitNotice,
     keys: Keys<'a>,
     key: String,
 }
@@ -197,6 +199,7 @@ impl<'a> Pipe<'a> {
             input_error: None,
             patience: Patience::default(),
             keys,
+            notice: WaitNotice::new(vec![options.name.clone()], Goal::Ready, false),
             key: String::new(),
         }
     }
@@ -247,8 +250,10 @@ impl<'a> Pipe<'a> {
             }
             self.patience.until = self.window.oldest().map(|sent| sent + self.options.timeout + ANSWER_GRACE);
             let tick = self.progress.is_visible().then(|| now + PROGRESS_INTERVAL);
+            let told = self.tell_why(now)?;
             // With something to write this only looks whether more is coming, which is then written along.
-            let until = if may_write { Some(now) } else { self.patience.end().into_iter().chain(tick).min() };
+            let until =
+                if may_write { Some(now) } else { self.patience.end().into_iter().chain(tick).chain(told).min() };
             let (input, room) = (lack == Lack::Input, self.output.is_stalled());
             match self.session.turn(&Watch { until, input, room, output: true, ..Watch::default() })? {
                 Turn::Response(response) => self.answer(response)?,
@@ -326,6 +331,9 @@ impl<'a> Pipe<'a> {
     }
 
     fn answer(&mut self, response: Response) -> Result<(), Halt> {
+        if self.notice.takes(&response) {
+            return Ok(());
+        }
         let Some(id) = response.id else { return Ok(()) };
         match &response.status {
             Status::Error(failure) if self.away.max.is_some() && is_host_stopping(failure) => {
@@ -349,6 +357,14 @@ impl<'a> Pipe<'a> {
             }),
         }
         self.output.try_relieve()
+    }
+
+    /// Tells a person why the line that has waited longest does, and says when to do so next.
+    fn tell_why(&mut self, now: Instant) -> Result<Option<Instant>, Halt> {
+        let Some(oldest) = self.window.oldest() else { return Ok(None) };
+        self.notice.begins_at(oldest);
+        self.notice.ask(&mut self.session, now)?;
+        Ok(self.notice.due())
     }
 
     /// An input that breaks ends there; what was read of it is finished first.
