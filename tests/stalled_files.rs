@@ -146,6 +146,38 @@ fn a_client_that_asks_for_the_status_five_hundred_times_at_once_is_answered_each
 }
 
 #[test]
+fn logs_and_crashes_are_told_from_memory_while_files_do_not_answer_and_say_so() {
+    let (stalled, mut client) = Stalled::start();
+    client.call("bad", "print", json!({ "line": "in memory", "stream": "stderr" })).unwrap();
+    client.until_status("bad", "its line has come", |status| status["log_tail"].to_string().contains("in memory"));
+    let remark = |line: &Value| line["line"].as_str().unwrap().starts_with("[older lines are not shown: the files");
+    stalled.close();
+    let log = client.send_command("supervisor", "logs", json!({ "name": "bad", "lines": 1000, "follow": true }));
+    let cancelled = client.send_command("supervisor", "crashes", Value::Null);
+    let crashes = client.send_command("supervisor", "crashes", Value::Null);
+    let unknown = client.send_command("supervisor", "logs", json!({ "name": "nobody" }));
+    client.call("good", "ping", json!({})).unwrap();
+    client.0.cancel(cancelled).unwrap();
+    assert_eq!(client.answer(cancelled).unwrap_err().code, ErrorCode::Cancelled);
+    let first = client.progress(log);
+    assert!(remark(&first), "{first}");
+    until("what is in memory is told", || (client.progress(log)["line"] == "in memory").then_some(()));
+    let told = client.answer(crashes).unwrap();
+    assert!(told["remarks"][0].as_str().unwrap().contains("could not be read in time"), "{told}");
+    assert_eq!(client.answer(unknown).unwrap_err().code, ErrorCode::UnknownModule);
+    client.call("bad", "print", json!({ "line": "as it comes", "stream": "stderr" })).unwrap();
+    until("what comes is told", || (client.progress(log)["line"] == "as it comes").then_some(()));
+    // While it is known that they do not answer, nothing waits for them.
+    let told = client.call_within(1000, "supervisor", "crashes", Value::Null).unwrap();
+    assert!(told["remarks"].is_array(), "{told}");
+    stalled.open();
+    until("files are read again", || client.supervisor("crashes", Value::Null)["remarks"].is_null().then_some(()));
+    let log = client.send_command("supervisor", "logs", json!({ "name": "bad", "lines": 1000 }));
+    assert!(!remark(&client.progress(log)));
+    stalled.end(Signal::SIGTERM);
+}
+
+#[test]
 fn a_lost_guardian_is_replaced_when_files_answer_and_the_host_lives_on_until_then() {
     let (stalled, mut client) = Stalled::start();
     stalled.close();

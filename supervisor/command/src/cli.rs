@@ -94,24 +94,28 @@ Examples:
     /// Follow events: as they happen, from a cursor, or all that are stored.
     #[command(after_help = EVENTS_HELP)]
     Events(Events),
-    /// Show the last lines that a module wrote.
+    /// Show the last lines that a module wrote, also those of earlier daemons.
+    #[command(after_help = LOGS_HELP)]
     Logs {
-        /// The module.
+        /// The module; one that was removed as well, while its files are there.
         name: String,
         /// Go on with each new line.
         #[arg(short, long)]
         follow: bool,
-        /// How many of the last lines.
+        /// How many of the last lines, at most 10000.
         #[arg(short = 'n', long, value_name = "LINES", default_value_t = 100)]
         lines: u64,
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
     },
-    /// Show what modules were doing when they crashed.
+    /// Show what modules were doing when they crashed, also those of earlier daemons, the newest last.
     Crashes {
-        /// Only this module's.
+        /// Only this module's; that of one that was removed as well, while its records are there.
         name: Option<String>,
+        /// How many of the newest, at most 1000; without it, 200.
+        #[arg(short = 'n', long, value_name = "N")]
+        limit: Option<u64>,
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
@@ -144,6 +148,14 @@ ready at once, with the reason and the exit code 1; one that is stopped does not
 
 Example:
   bulkhead wait research-log --for ready --timeout 10 && echo here";
+
+const LOGS_HELP: &str = "\
+The lines are in the state directory too, in logs/NAME.log and, those before, logs/NAME.log.1 and so on.
+
+Examples:
+  bulkhead logs research-log
+  bulkhead logs research-log -n 1000 | grep -i error
+  bulkhead logs research-log -f";
 
 const QUERY_HELP: &str = "\
 The data store takes {\"entity\",\"id\"}, or {\"entity\"} with filters, search, order, limit, after, include and \

@@ -1,9 +1,9 @@
 //! `crashes`: what modules were doing when they died.
 
-use crate::amount::span;
+use crate::amount::{count, span};
 use crate::exit::{Exit, Halt};
 use crate::lenient::{list, or_empty};
-use crate::output::{Output, printable, with_schema};
+use crate::output::{Output, complain, printable, with_schema};
 use crate::session::Session;
 use crate::style::{Colour, Style};
 use bulkhead_protocol::Json;
@@ -11,16 +11,25 @@ use serde::Deserialize;
 use std::fmt::Write;
 use std::path::PathBuf;
 
+/// The host's answer. An older one says nothing of what it leaves out.
+#[derive(Deserialize)]
+struct Crashes {
+    crashes: Vec<Json>,
+    #[serde(default)]
+    older: u64,
+    #[serde(default)]
+    remarks: Vec<String>,
+}
+
 /// `bulkhead crashes`.
-pub(crate) fn show(socket: Option<PathBuf>, name: Option<&str>, json: bool) -> Result<Exit, Halt> {
-    #[derive(Deserialize)]
-    struct Crashes {
-        crashes: Vec<Json>,
-    }
-    let args = name.map_or_else(|| serde_json::json!({}), |name| serde_json::json!({ "name": name }));
-    let data = crate::status::ask_supervisor(&mut Session::open(socket)?, "crashes", &args.into(), name)?;
+pub(crate) fn show(socket: Option<PathBuf>, name: Option<&str>, limit: Option<u64>, json: bool) -> Result<Exit, Halt> {
+    let mut args = serde_json::Map::new();
+    args.extend(name.map(|name| ("name".to_owned(), name.into())));
+    args.extend(limit.map(|limit| ("limit".to_owned(), limit.into())));
+    let args = serde_json::Value::Object(args).into();
+    let data = crate::status::ask_supervisor(&mut Session::open(socket)?, "crashes", &args, name)?;
     let misunderstood = |error| Halt::Failed(format!("the host's list of crashes is not understood: {error}"));
-    let Crashes { crashes } = data.read().map_err(misunderstood)?;
+    let Crashes { crashes, older, remarks } = data.read().map_err(misunderstood)?;
     let mut output = Output::default();
     for crash in &crashes {
         if json {
@@ -30,10 +39,16 @@ pub(crate) fn show(socket: Option<PathBuf>, name: Option<&str>, json: bool) -> R
             output.line(&render(&crash, Style::of_stdout()))?;
         }
     }
-    if crashes.is_empty() && !json {
+    if crashes.is_empty() && remarks.is_empty() && !json {
         output.line("no crash is on record")?;
     }
     output.flush()?;
+    // Not data, and below it, where it is seen.
+    if older > 0 {
+        let records = if older == 1 { "record is" } else { "records are" };
+        complain(&format_args!("{} older {records} not shown; --limit N shows up to 1000", count(older)));
+    }
+    remarks.iter().for_each(|remark| complain(&printable(remark)));
     Ok(Exit::Done)
 }
 
@@ -60,6 +75,8 @@ struct Crash {
     in_flight: Vec<InFlight>,
     #[serde(deserialize_with = "or_empty")]
     file: Option<String>,
+    #[serde(deserialize_with = "or_empty")]
+    earlier: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -86,6 +103,9 @@ fn exit_text(exit: &Json) -> Option<String> {
 fn render(crash: &Crash, style: Style) -> String {
     let module = style.paint(Colour::Strong, &printable(&crash.module));
     let mut text = format!("{module}  {}", style.paint(Colour::Faint, &printable(&crash.time)));
+    if crash.earlier {
+        text.push_str(&style.paint(Colour::Faint, "  earlier daemon"));
+    }
     let mut add = |label: &str, value: Option<String>| {
         if let Some(value) = value {
             let _ = write!(text, "\n  {} {}", style.paint(Colour::Faint, &format!("{label:<10}")), printable(&value));
@@ -122,9 +142,9 @@ mod tests {
         let json = r#"{"module":"misbehave","instance":3,"time":"2026-11-22T10:00:00Z","reason":"killed by SIGSEGV",
             "exit":{"signal":"SIGSEGV"},"pid":48,"uptime_ms":5000,"stderr":["one","two"],
             "in_flight":[{"type":"command","payload":{"name":"ink"},"delivery":"started","answered":"no ink"},
-            {"type":"command","payload":{"name":"segv"},"delivery":"started"}],"file":"/s/crash-1.json"}"#;
+            {"type":"command","payload":{"name":"segv"},"delivery":"started"}],"file":"/s/crash-1.json","earlier":true}"#;
         let expected = "\
-misbehave  2026-11-22T10:00:00Z
+misbehave  2026-11-22T10:00:00Z  earlier daemon
   why        killed by SIGSEGV
   exit       SIGSEGV
   process    pid 48, instance 3, up 5.0s

@@ -126,9 +126,34 @@ fn open_again(socket: &Option<PathBuf>) -> Result<Session, Halt> {
 pub(crate) fn logs(socket: Option<PathBuf>, name: &str, lines: u64, go_on: bool, json: bool) -> Result<Exit, Halt> {
     let args = serde_json::json!({ "name": name, "lines": lines, "follow": go_on });
     let style = Style::of_stdout();
-    follow(&mut Session::open(socket)?, to_supervisor("logs", &args.into()), name, |data, output| {
-        if json { output.json_line(&with_schema(data.as_str())) } else { output.line(&log_text(data, style)) }
-    })
+    let mut is_earlier = false;
+    let ended = follow(&mut Session::open(socket)?, to_supervisor("logs", &args.into()), name, |data, output| {
+        if json {
+            return output.json_line(&with_schema(data.as_str()));
+        }
+        let Age { earlier } = data.read().unwrap_or_default();
+        if std::mem::replace(&mut is_earlier, earlier) && !earlier {
+            output.flush()?;
+            tell_earlier();
+        }
+        output.line(&log_text(data, style))
+    });
+    if is_earlier && ended.is_ok() {
+        tell_earlier();
+    }
+    ended
+}
+
+/// Not data, and below the lines that it is about.
+fn tell_earlier() {
+    complain(&"the lines above are of an earlier daemon");
+}
+
+/// Whose line it is.
+#[derive(Default, Deserialize)]
+struct Age {
+    #[serde(default)]
+    earlier: bool,
 }
 
 #[derive(Deserialize)]
@@ -160,7 +185,7 @@ fn event_line(event: &Event, style: Style) -> String {
 #[serde(default)]
 #[derive(Default)]
 struct LogLine {
-    time: String,
+    time: Option<String>,
     stream: String,
     level: Option<String>,
     line: String,
@@ -172,7 +197,11 @@ pub(crate) fn log_text(data: &Json, style: Style) -> String {
         return printable(&line);
     }
     let Ok(line) = data.read::<LogLine>() else { return printable(data.as_str()) };
-    let time = style.paint(Colour::Faint, &printable(&line.time));
+    let time = match &line.time {
+        Some(time) => style.paint(Colour::Faint, &printable(time)),
+        // As long as the others'.
+        None => format!("{:27}", "-"),
+    };
     let source = printable(line.level.as_deref().unwrap_or(&line.stream));
     let colour = match source.as_str() {
         "error" => Colour::Bad,

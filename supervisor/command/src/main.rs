@@ -77,7 +77,7 @@ fn dispatch(Cli { host: Host { socket }, command }: Cli) -> Result<Exit, Halt> {
         Command::Emit(emit) => request::emit(socket, &emit),
         Command::Events(options) => follow::events(socket, options),
         Command::Logs { name, follow, lines, json } => follow::logs(socket, &name, lines, follow, json),
-        Command::Crashes { name, json } => crashes::show(socket, name.as_deref(), json),
+        Command::Crashes { name, limit, json } => crashes::show(socket, name.as_deref(), limit, json),
         Command::Wait(wait) => lifecycle::wait(socket, &wait),
         Command::Layer1(command) => layer1::run(socket, command),
         Command::Config(command) => config::run(socket, command),

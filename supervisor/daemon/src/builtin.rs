@@ -2,10 +2,9 @@
 //! The deciding is the core's.
 
 use crate::{
-    clients::{Counted, FOLLOWERS_PART},
-    followers::{FOLLOWER_BYTES, Followed, Follower, FollowerId},
+    clients::FOLLOWERS_PART,
+    followers::{FOLLOWER_BYTES, Follower, FollowerId},
     host::{Asked, Deed, Host, ImportArgs, Targets},
-    log_lines::level,
     long_reader::READ_AT_ONCE_BYTES_MAX,
     looks::Look,
     status::{Guarding, HostStatus, ModuleStatus, Status, millis},
@@ -24,8 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes around the data of an answer, with room to spare.
 pub(crate) const ANSWER_FRAME_BYTES: usize = 1024;
 
-/// Lines that `logs` shows when it is not told how many, and that `status NAME` ends with.
-const LINES_DEFAULT: usize = 100;
+/// Lines that `status NAME` ends with.
 const STATUS_LINES: usize = 10;
 
 /// Longest epoch that is looked at, in bytes.
@@ -100,6 +98,15 @@ struct LogsArgs {
     lines: Option<usize>,
     #[serde(default)]
     follow: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CrashesArgs {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    limit: Option<usize>,
 }
 
 const COMMANDS: &str = "status, start, stop, restart, reload, wait, events, logs, crashes, layer1, set_aside, replay, drop, forget, import";
@@ -185,7 +192,10 @@ impl Host {
                 Ok(None)
             }
             "events" => self.follow_events(who, read::<Option<EventsArgs>>(args, "events")?.unwrap_or_default()),
-            "logs" => self.logs(who, read(args, "logs")?),
+            "logs" => {
+                let LogsArgs { name, lines, follow } = read(args, "logs")?;
+                self.ask_log(who, &name, lines, follow, patience)
+            }
             "set_aside" => self.list_set_aside(who, read::<Option<_>>(args, "set_aside")?.unwrap_or_default()),
             "replay" => self.replay(who, read(args, "replay")?),
             "drop" => self.drop_set_aside(who, read(args, "drop")?),
@@ -196,12 +206,8 @@ impl Host {
             "layer1" => self.overview(who),
             "import" => self.import(who, read(args, "import")?),
             "crashes" => {
-                let MaybeNamed { name } = read::<Option<MaybeNamed>>(args, "crashes")?.unwrap_or_default();
-                if let Some(name) = &name {
-                    self.known(name)?;
-                }
-                let crashes = self.crashes.of(name.as_deref(), self.config.frame_bytes_max - ANSWER_FRAME_BYTES);
-                Ok(Some(Json::of(&serde_json::json!({ "crashes": crashes }))))
+                let CrashesArgs { name, limit } = read::<Option<_>>(args, "crashes")?.unwrap_or_default();
+                self.ask_crashes(who, name, limit, patience)
             }
             other => Err(Failure::new(
                 ErrorCode::UnknownCommand,
@@ -297,7 +303,7 @@ impl Host {
     }
 
     /// Whether a caller may follow one thing more.
-    fn check_follower(&self, who: Recipient) -> Result<(), Failure> {
+    pub(crate) fn check_follower(&self, who: Recipient) -> Result<(), Failure> {
         let followed = self.followers.count_of(who.caller);
         if followed >= FOLLOWED_MAX {
             let reason =
@@ -333,30 +339,6 @@ impl Host {
         Ok(None)
     }
 
-    fn logs(&mut self, who: Recipient, args: LogsArgs) -> Result<Option<Json>, Failure> {
-        let name = self.known(&args.name)?;
-        if args.follow {
-            self.check_follower(who)?;
-        }
-        let log = self.logs.module(name.as_str());
-        let most = args.lines.unwrap_or(LINES_DEFAULT);
-        let (lines, newest) = if args.follow { log.follow(most) } else { (log.last(most), 0) };
-        for line in &lines {
-            self.reply(who, Answer::Progress(log_json(line)));
-        }
-        if !args.follow {
-            return Ok(Some(Json::null()));
-        }
-        if !self.is_listening(who.caller) {
-            return Ok(None);
-        }
-        let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
-        let what = Followed::Log { module: log.name.clone(), after: newest, left_out: 0 };
-        self.followers.add(Follower { recipient: who, what, held });
-        self.note_follower(who.caller);
-        Ok(None)
-    }
-
     /// A module is gone, and no line of it will come any more: those who followed its log until then are told.
     pub(crate) fn end_logs(&mut self, module: &ModuleName, last: FollowerId) {
         let ended: Vec<FollowerId> =
@@ -376,16 +358,6 @@ impl Host {
         self.reply(who, Answer::Success(Json::null()));
         true
     }
-}
-
-/// One line of a log as a follower is told it.
-pub(crate) fn log_json(line: &crate::log_lines::Line) -> Json {
-    Json::of(&serde_json::json!({
-        "time": &*line.time,
-        "stream": line.stream.name(),
-        "level": level(&line.text),
-        "line": &*line.text,
-    }))
 }
 
 fn read<T: DeserializeOwned>(args: &Json, command: &str) -> Result<T, Failure> {

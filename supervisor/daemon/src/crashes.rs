@@ -1,15 +1,20 @@
-//! Crash records and quarantined messages: kept in memory for a question, on disk for good. How the files are
-//! named and which of them stay is [`crate::records`]'s business.
+//! Crash records and quarantined messages: the newest are kept in memory for a question, all on disk for good. How
+//! the files are named and which of them stay is [`crate::records`]'s business, how they are read
+//! [`crate::history`]'s.
 
 use crate::{
     clock::wall_clock,
+    history::{CrashFiles, OldCrashes, told_of},
     log_files::LogFiles,
     records::{FILES_BETWEEN_COUNTS, Number},
 };
 use bulkhead_core::{CrashRecord, LostRequest};
 use bulkhead_protocol::{Exit, HeldBytes, Json, ModuleName, allocation};
 use serde::Serialize;
-use std::{collections::VecDeque, path::PathBuf};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    path::{Path, PathBuf},
+};
 
 /// Records that are kept in memory, of all modules together.
 const KEPT_MAX: usize = 200;
@@ -78,6 +83,7 @@ impl HeldBytes for Crash {
 /// A record in memory.
 #[derive(Debug)]
 struct Kept {
+    number: Number,
     /// Its length as it is told.
     written: usize,
     /// What it takes.
@@ -85,11 +91,31 @@ struct Kept {
     crash: Crash,
 }
 
+/// Which crashes are wanted.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) module: Option<String>,
+    pub(crate) most: usize,
+}
+
+/// What is told of crashes.
+#[derive(Debug, Serialize)]
+pub(crate) struct Told {
+    /// Oldest first.
+    pub(crate) crashes: Vec<Json>,
+    /// How many there are before them.
+    pub(crate) older: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<String>,
+}
+
 /// The crashes of this host.
 #[derive(Debug)]
 pub(crate) struct Crashes {
     crashes: Folder,
     quarantine: Folder,
+    /// The number of the last record of an earlier host.
+    earlier: Number,
     /// The number of the last record in either folder.
     newest: Number,
     /// With the bytes of each.
@@ -109,7 +135,7 @@ impl Crashes {
     /// `newest` is the greatest number of a record that is there.
     pub(crate) fn new(crashes: PathBuf, quarantine: PathBuf, newest: Number) -> Crashes {
         let [crashes, quarantine] = [crashes, quarantine].map(|path| Folder { path, named: 0 });
-        Crashes { crashes, quarantine, newest, kept: VecDeque::new(), kept_bytes: 0 }
+        Crashes { crashes, quarantine, earlier: newest, newest, kept: VecDeque::new(), kept_bytes: 0 }
     }
 
     /// Keeps a record; the file is written on the log thread.
@@ -129,14 +155,14 @@ impl Crashes {
             file: file.display().to_string(),
         };
         let content = pretty(&crash);
-        self.keep(content.len(), crash.clone());
+        self.keep(content.len(), crash);
         files.write_file(file, content);
     }
 
     fn keep(&mut self, written: usize, crash: Crash) {
         let held = 2 * size_of::<Kept>() + crash.held_bytes();
         self.kept_bytes += held;
-        self.kept.push_back(Kept { written, held, crash });
+        self.kept.push_back(Kept { number: self.newest, written, held, crash });
         while self.kept.len() > 1 && (self.kept.len() > KEPT_MAX || self.kept_bytes > KEPT_BYTES_MAX) {
             self.kept_bytes -= self.kept.pop_front().expect("there are two of them").held;
         }
@@ -149,21 +175,67 @@ impl Crashes {
         file
     }
 
-    /// The records of one module, or of all, oldest first; of many, the newest that fit into `bytes_max`.
-    pub(crate) fn of(&self, module: Option<&str>, bytes_max: usize) -> Vec<&Crash> {
-        let mut room = bytes_max;
-        let mut found = Vec::new();
-        for Kept { written: bytes, crash, .. } in self.kept.iter().rev() {
-            if module.is_none_or(|name| name == crash.module) {
-                if *bytes > room && !found.is_empty() {
-                    break;
-                }
-                room = room.saturating_sub(*bytes);
-                found.push(crash);
-            }
+    /// Where the records are that are not kept in memory, for a reading that tells at most so many bytes.
+    pub(crate) fn files(&self, wanted: &Wanted, bytes_max: usize) -> CrashFiles {
+        let held: BTreeSet<Number> = self.kept.iter().map(|kept| kept.number).collect();
+        CrashFiles {
+            folder: self.crashes.path.clone(),
+            module: wanted.module.clone(),
+            newest: self.newest,
+            earlier: self.earlier,
+            held,
+            most: wanted.most,
+            bytes_max,
         }
-        found.reverse();
-        found
+    }
+
+    /// What is told: the newest records that are wanted and fit into `bytes_max`, of those in memory and of those
+    /// that were read.
+    pub(crate) fn tell(&self, wanted: &Wanted, read: OldCrashes, bytes_max: usize) -> Told {
+        let is_wanted = |kept: &&Kept| wanted.module.as_ref().is_none_or(|name| *name == kept.crash.module);
+        let mut kept = self.kept.iter().rev().filter(is_wanted).peekable();
+        // One that was written after the question may have been read, and be in memory as well.
+        let known: BTreeSet<Number> = self.kept.iter().map(|kept| kept.number).collect();
+        let mut read_ones = read.crashes.into_iter().filter(|old| !known.contains(&old.number)).peekable();
+        let (mut room, mut told, mut older) = (bytes_max, Vec::new(), read.more);
+        loop {
+            let of_memory = match (kept.peek(), read_ones.peek()) {
+                (None, None) => break,
+                (Some(kept), Some(old)) => kept.number > old.number,
+                (kept, None) => kept.is_some(),
+                (None, Some(_)) => false,
+            };
+            if told.len() >= wanted.most || room == 0 {
+                older += kept.count() + read_ones.count();
+                break;
+            }
+            let (bytes, json) = match of_memory {
+                true => kept.next().map(|kept| kept.json(bytes_max)),
+                false => read_ones.next().map(|old| (old.json.as_str().len(), old.json)),
+            }
+            .expect("one was seen");
+            if bytes > room && !told.is_empty() {
+                room = 0;
+                older += 1;
+                continue;
+            }
+            room = room.saturating_sub(bytes);
+            told.push(json);
+        }
+        told.reverse();
+        Told { crashes: told, older, remarks: read.remark.into_iter().collect() }
+    }
+}
+
+impl Kept {
+    /// The record as it is told, and its length; one that is too long for any answer is told of.
+    fn json(&self, bytes_max: usize) -> (usize, Json) {
+        let Crash { module, time, file, .. } = &self.crash;
+        if self.written <= bytes_max {
+            return (self.written, Json::of(&self.crash));
+        }
+        let json = told_of(module, time, "the record is too long to be told", Path::new(file), false);
+        (json.as_str().len(), json)
     }
 }
 
@@ -238,7 +310,7 @@ mod tests {
             crashes.record(record("a"), &files);
             for _ in 0..50 {
                 crashes.record(record("m"), &files);
-                written[0].push(name(Path::new(&crashes.of(Some("m"), 1)[0].file)));
+                written[0].push(name(Path::new(&crashes.kept.back().unwrap().crash.file)));
                 // As often as the other: both are counted.
                 let file = crashes.quarantine(&ModuleName::new("m").unwrap(), lost(), &files);
                 written[1].push(name(&file));
@@ -293,6 +365,22 @@ mod tests {
         }
     }
 
+    fn wanted(module: Option<&str>, most: usize) -> Wanted {
+        Wanted { module: module.map(str::to_owned), most }
+    }
+
+    /// The files that are told of, and how many there are before them.
+    fn told(crashes: &Crashes, wanted: &Wanted, bytes_max: usize) -> (Vec<String>, usize) {
+        #[derive(serde::Deserialize)]
+        struct File {
+            file: String,
+        }
+        let read = crashes.files(wanted, bytes_max).read();
+        assert_eq!(read.remark, None);
+        let told = crashes.tell(wanted, read, bytes_max);
+        (told.crashes.iter().map(|crash| crash.read::<File>().unwrap().file).collect(), told.older)
+    }
+
     #[test]
     fn what_is_told_fits_and_is_the_newest() {
         let files = LogFiles::start(Rotation { dir: "/proc/nonexistent".into(), file_bytes_max: 1, files: 1 }).unwrap();
@@ -300,11 +388,83 @@ mod tests {
         for _ in 0..KEPT_MAX + 5 {
             crashes.record(record("a"), &files);
         }
-        assert_eq!(crashes.of(None, usize::MAX).len(), KEPT_MAX);
-        let few = crashes.of(Some("a"), 5000);
-        assert!((1..5).contains(&few.len()));
-        assert_eq!(few.last().unwrap().file, crashes.kept.back().unwrap().crash.file);
-        assert_eq!(crashes.of(None, 1).len(), 1, "one is told in any case");
-        assert!(crashes.of(Some("b"), 5000).is_empty());
+        let newest = crashes.kept.back().unwrap().crash.file.clone();
+        let (all, older) = told(&crashes, &wanted(None, 1000), usize::MAX);
+        assert_eq!((all.len(), older, all.last()), (KEPT_MAX, 0, Some(&newest)));
+        let (few, older) = told(&crashes, &wanted(Some("a"), 1000), 5000);
+        assert!((1..5).contains(&few.len()) && few.len() + older == KEPT_MAX, "{few:?}");
+        assert_eq!(few.last(), Some(&newest));
+        assert_eq!(told(&crashes, &wanted(None, 1000), 1), (vec![newest.clone()], KEPT_MAX - 1), "one in any case");
+        assert_eq!(told(&crashes, &wanted(None, 2), 1_000_000).1, KEPT_MAX - 2);
+        assert_eq!(told(&crashes, &wanted(Some("b"), 1000), 5000), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn records_of_earlier_hosts_and_those_that_memory_has_no_room_for_are_told_in_their_order_and_once() {
+        let dir = Scratch::new("told-crashes");
+        let folders = [dir.join("crashes"), dir.join("quarantine")];
+        folders.iter().for_each(|folder| fs::create_dir_all(folder).unwrap());
+        let old = r#"{"module":"a","reason":"of a version before the numbers"}"#;
+        fs::write(folders[0].join("a-20991231T000000.000Z-0007.json"), old).unwrap();
+        let mut hosts = Vec::new();
+        for modules in [&["a"; 3][..], &["b"; 2], &["a"; 5]] {
+            let files = LogFiles::start(Rotation { dir: dir.join("logs"), file_bytes_max: 1000, files: 1 }).unwrap();
+            let newest = Number::greatest_in(&folders).unwrap();
+            let mut crashes = Crashes::new(folders[0].clone(), folders[1].clone(), newest);
+            modules.iter().for_each(|module| crashes.record(record(module), &files));
+            hosts.push(crashes);
+        }
+        let mut last = hosts.pop().unwrap();
+        // As if many more had come since.
+        last.kept.drain(..3);
+        let told = |wanted: Wanted| {
+            let told = last.tell(&wanted, last.files(&wanted, usize::MAX).read(), usize::MAX);
+            let text = |crash: &Json, member: &str| crash.read::<serde_json::Value>().unwrap()[member].clone();
+            let crashes = told.crashes.iter().map(|crash| {
+                let file = text(crash, "file").as_str().unwrap().to_owned();
+                (file[file.len() - 6..].to_owned(), text(crash, "earlier") == true)
+            });
+            (crashes.collect::<Vec<_>>(), told.older)
+        };
+        let number = |number: u32, is_earlier: bool| (format!("{number}.json"), is_earlier);
+        let all = (1..=10).map(|at| number(at % 10, at <= 5));
+        let all: Vec<_> = std::iter::once(number(7, true)).chain(all).collect();
+        assert_eq!(told(wanted(None, 1000)), (all.clone(), 0));
+        assert_eq!(told(wanted(None, 7)), (all[4..].to_vec(), 4));
+        assert_eq!(told(wanted(None, 1)), (all[10..].to_vec(), 10));
+        assert_eq!(told(wanted(Some("b"), 1000)), (all[4..6].to_vec(), 0));
+        assert_eq!(told(wanted(Some("gone"), 1000)), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn a_record_that_is_none_is_told_of_and_hurts_no_other() {
+        let dir = Scratch::new("odd-crashes");
+        let folder = dir.join("crashes");
+        fs::create_dir_all(folder.join("m-20261130T010203.004Z-000000000005.json")).unwrap();
+        let put = |number: u64, content: &[u8]| {
+            fs::write(folder.join(format!("m-20261130T010203.004Z-{number:012}.json")), content).unwrap();
+        };
+        put(1, br#"{"module":"m","time":"t","reason":"whole","strange":[1.0e99],"file":"/moved/away"}"#);
+        put(2, br#"{"module":"m","rea"#);
+        put(3, b"\xff\xfe");
+        put(4, b"[1]");
+        std::os::unix::fs::symlink("/etc/passwd", folder.join("m-20261130T010203.004Z-000000000006.json")).unwrap();
+        put(7, format!("{{\"stderr\":[\"{}\"]}}", "x".repeat(100_000)).as_bytes());
+        fs::write(folder.join("notes.txt"), "").unwrap();
+        let crashes = Crashes::new(folder.clone(), "/proc/nonexistent".into(), Number::greatest_in(&[folder]).unwrap());
+        let all = wanted(Some("m"), 1000);
+        let told = crashes.tell(&all, crashes.files(&all, 50_000).read(), 50_000);
+        let told: Vec<serde_json::Value> = told.crashes.iter().map(|crash| crash.read().unwrap()).collect();
+        assert_eq!(told.len(), 7, "{told:#?}");
+        let reason = |at: usize| told[at]["reason"].as_str().unwrap();
+        assert_eq!((reason(0), &told[0]["strange"]), ("whole", &serde_json::json!([1.0e99])));
+        let file = told[0]["file"].as_str().unwrap();
+        assert!(file.starts_with(dir.to_str().unwrap()), "{file}");
+        assert!((1..4).all(|at| reason(at).starts_with("unknown: the record is no JSON object, or not whole")));
+        assert!((4..6).all(|at| reason(at).starts_with("unknown: the record cannot be read")), "{told:#?}");
+        assert_eq!(
+            (reason(6), &told[6]["time"]),
+            ("unknown: the record is too long to be told", &"2026-11-30T01:02:03.004Z".into())
+        );
     }
 }

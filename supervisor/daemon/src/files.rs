@@ -6,7 +6,7 @@
 //! Everything here passes a gate first. It is open, but for a test: that keeps it closed, and so has a file
 //! system that does not answer.
 
-use crate::{control_socket::Bound, guardian::Launched, looks::Look, memory_kills, watch::Noticed};
+use crate::{control_socket::Bound, guardian::Launched, history::Old, looks::Look, memory_kills, watch::Noticed};
 use bulkhead_config::Loaded;
 use futures_util::task::AtomicWaker;
 use std::{
@@ -38,6 +38,8 @@ pub(crate) enum Lane {
     Configuration,
     /// What `status` needs to know of processes and of the store's file.
     Looks,
+    /// Log files and records of crashes that are there, for those who ask.
+    History,
     /// The state directory.
     State,
     /// What the kernel's memory killer did, which the end of a process waits for.
@@ -46,13 +48,14 @@ pub(crate) enum Lane {
     Guardian,
 }
 
-const LANES: [Lane; 5] = [Lane::Configuration, Lane::Looks, Lane::State, Lane::Memory, Lane::Guardian];
+const LANES: [Lane; 6] = [Lane::Configuration, Lane::Looks, Lane::History, Lane::State, Lane::Memory, Lane::Guardian];
 
 impl Lane {
     fn name(self) -> &'static str {
         match self {
             Lane::Configuration => "configuration",
             Lane::Looks => "looks",
+            Lane::History => "history",
             Lane::State => "state",
             Lane::Memory => "memory",
             Lane::Guardian => "guardian",
@@ -67,6 +70,8 @@ pub(crate) enum Done {
     Loaded(u64, Result<Box<Loaded>, String>),
     /// `status` can be answered; likewise.
     Looked(u64, Look),
+    /// Logs or records of crashes were read; likewise.
+    HistoryRead(u64, Old),
     /// What the kernel's memory killer did.
     MemoryLooked(memory_kills::Look),
     /// The next host was left word.

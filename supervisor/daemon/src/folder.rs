@@ -90,8 +90,16 @@ impl Folder {
     /// When it cannot be read, or is none of this host's own.
     pub(crate) fn read(&self, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.own(name, OFlag::O_RDONLY)?.take(bytes_max).read_to_end(&mut bytes)?;
+        self.open_file(name)?.take(bytes_max).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// A file that is read.
+    ///
+    /// # Errors
+    /// As [`Folder::read`].
+    pub(crate) fn open_file(&self, name: &str) -> io::Result<File> {
+        self.own(name, OFlag::O_RDONLY)
     }
 
     /// Puts a whole file in the place of what has this name. It is written under another name first, so that it is

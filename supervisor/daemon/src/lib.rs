@@ -32,6 +32,8 @@ mod folder;
 mod followers;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod guardian;
+#[allow(clippy::disallowed_methods, reason = "done by the file layer")]
+mod history;
 mod host;
 #[allow(clippy::disallowed_methods, reason = "called before the host is up")]
 mod identity;

@@ -15,7 +15,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs::{self, DirBuilder},
     io::{self, Write},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, FileExt},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -43,8 +43,35 @@ const PROBLEMS_MAX: usize = 8;
 enum Order {
     Line { module: Arc<str>, line: String },
     Flush,
+    Cut { module: Arc<str>, reply: SyncSender<Cut> },
     File { path: PathBuf, content: Vec<u8> },
     ThinOut { dir: PathBuf, newest: Number },
+}
+
+/// Where a module's lines in its files end at some moment, and which of them this host has written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    /// `None` where there is no file.
+    pub(crate) end: Option<End>,
+    /// `None` where this host has written nothing.
+    pub(crate) begun: Option<Begun>,
+}
+
+/// The newest file of a module, and how many bytes it has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    pub(crate) file: Identity,
+    pub(crate) age: usize,
+    pub(crate) bytes: u64,
+}
+
+/// Where the first line of this host is: behind so many bytes of the file that was the newest one then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun {
+    pub(crate) file: Identity,
+    pub(crate) bytes: u64,
+    /// How often files were put aside since.
+    pub(crate) rotations: usize,
 }
 
 /// The thread that writes.
@@ -152,6 +179,12 @@ impl LogQueue {
         self.hand_over(line.len(), Order::Line { module: module.clone(), line });
     }
 
+    /// Asks where the lines of a module end that were handed over so far; `None` when there is no room for that.
+    pub(crate) fn cut(&self, module: &Arc<str>) -> Option<Receiver<Cut>> {
+        let (reply, cut) = sync_channel(1);
+        self.ask(Order::Cut { module: module.clone(), reply }).then_some(cut)
+    }
+
     fn hand_over(&self, bytes: usize, order: Order) {
         let before = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes > WAITING_BYTES_MAX || !self.ask(order) {
@@ -182,6 +215,8 @@ struct Writer {
     state_dir: Option<Identity>,
     /// Lines that are not written yet, by module.
     buffers: HashMap<Arc<str>, Vec<u8>>,
+    /// Where the first line of this host is, by module.
+    begun: HashMap<Arc<str>, Begun>,
     troubled: Troubled,
     /// Whole files cannot be written either; that is told once, too.
     files_lost: u64,
@@ -197,6 +232,7 @@ impl Writer {
             state_dir: identity_of_parent(&rotation.dir).ok(),
             rotation,
             buffers: HashMap::new(),
+            begun: HashMap::new(),
             troubled: Troubled::default(),
             files_lost: 0,
             flush_at: None,
@@ -228,6 +264,13 @@ impl Writer {
                 self.line(module, &line, now);
             }
             Some(Order::Flush) => self.flush(),
+            Some(Order::Cut { module, reply }) => {
+                if let Some(buffer) = self.buffers.remove(&module) {
+                    self.write(&module, &buffer);
+                }
+                // Who asked may not wait for it any more.
+                let _ = reply.try_send(self.cut(&module));
+            }
             Some(Order::File { path, content }) => {
                 self.waiting_bytes.fetch_sub(content.len(), Ordering::Relaxed);
                 self.file(&path, &content);
@@ -328,24 +371,53 @@ impl Writer {
     }
 
     /// Adds lines to a module's log file, and puts it aside when it is full.
-    fn append(&self, module: &str, marker: &[u8], lines: &[u8]) -> io::Result<()> {
-        let rotation = &self.rotation;
-        let folder = self.folder(&rotation.dir)?;
+    fn append(&mut self, module: &Arc<str>, marker: &[u8], lines: &[u8]) -> io::Result<()> {
+        let Rotation { file_bytes_max, files, .. } = self.rotation;
+        let folder = self.folder(&self.rotation.dir)?;
         let (mut file, mut size) = folder.append(&name(module, 0))?;
-        if size >= rotation.file_bytes_max {
+        if size >= file_bytes_max {
             // It should have been put aside before; one that cannot be grows no further.
-            rotate(&folder, rotation.files, module)?;
+            self.rotate(&folder, files, module)?;
             (file, size) = folder.append(&name(module, 0))?;
+        }
+        let is_first = !self.begun.contains_key(module);
+        // What was written last may be half a line: of a host that was killed, or on a disk that was full.
+        if (is_first || !marker.is_empty()) && size > 0 && !ends_with_line(&folder, &name(module, 0), size)? {
+            file.write_all(b"\n")?;
+            size += 1;
+        }
+        if is_first {
+            let begun = Begun { file: Identity::of(&file.metadata()?), bytes: size, rotations: 0 };
+            self.begun.insert(module.clone(), begun);
         }
         for piece in [marker, lines] {
             file.write_all(piece)?;
             size += piece.len() as u64;
         }
-        if size >= rotation.file_bytes_max {
+        if size >= file_bytes_max {
             // If that fails it is tried, and told, when the next lines come.
-            let _ = rotate(&folder, rotation.files, module);
+            let _ = self.rotate(&folder, files, module);
         }
         Ok(())
+    }
+
+    fn rotate(&mut self, folder: &Folder, files: usize, module: &str) -> io::Result<()> {
+        rotate(folder, files, module)?;
+        if let Some(begun) = self.begun.get_mut(module) {
+            begun.rotations += 1;
+        }
+        Ok(())
+    }
+
+    /// Where the lines of a module end that were written so far.
+    fn cut(&self, module: &str) -> Cut {
+        let newest = |age| {
+            let file = Folder::open(&self.rotation.dir).and_then(|folder| folder.open_file(&name(module, age))).ok()?;
+            let metadata = file.metadata().ok()?;
+            Some(End { file: Identity::of(&metadata), age, bytes: metadata.len() })
+        };
+        // One that is full was put aside, and the next one comes with the next line.
+        Cut { end: newest(0).or_else(|| newest(1)), begun: self.begun.get(module).copied() }
     }
 
     /// Opens a folder of the state directory, and makes it again if it was removed. Its parent is never made here:
@@ -380,8 +452,15 @@ fn identity_of_parent(folder: &Path) -> io::Result<Identity> {
     Ok(Identity::of(&fs::metadata(parent)?))
 }
 
+/// Whether the last byte of a file of this length ends a line.
+fn ends_with_line(folder: &Folder, name: &str, size: u64) -> io::Result<bool> {
+    let mut last = [0];
+    folder.open_file(name)?.read_exact_at(&mut last, size - 1)?;
+    Ok(last == *b"\n")
+}
+
 /// `NAME.log`, and `NAME.log.1` for the one before it.
-fn name(module: &str, age: usize) -> String {
+pub(crate) fn name(module: &str, age: usize) -> String {
     if age == 0 { format!("{module}.log") } else { format!("{module}.log.{age}") }
 }
 

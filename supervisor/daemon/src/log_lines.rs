@@ -23,6 +23,11 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// The one of this name.
+    pub(crate) fn of(name: &str) -> Option<Stream> {
+        [Stream::Stdout, Stream::Stderr, Stream::Host].into_iter().find(|stream| stream.name() == name)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Stream::Stdout => "stdout",
@@ -47,6 +52,12 @@ const LINE_OVERHEAD_BYTES: usize = 128;
 impl Line {
     pub(crate) fn new(stream: Stream, text: String) -> Line {
         Line { time: wall_clock().into(), stream, text: text.into() }
+    }
+
+    /// As it stands in a file. That is read in a terminal, and by programs for which more than a line feed ends a
+    /// line.
+    pub(crate) fn as_written(&self) -> String {
+        format!("{} {} {}", self.time, self.stream.name(), bulkhead_protocol::escape(&self.text))
     }
 
     /// The bytes that it takes where it is kept.

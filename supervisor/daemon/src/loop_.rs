@@ -61,6 +61,8 @@ pub(crate) enum Event {
     LogsWritable(usize),
     /// There are lines for those who follow logs.
     LogLines,
+    /// It is the turn of the lines that were read from files again.
+    History,
     /// Something may be due.
     Alarm,
     GuardianReadable,
@@ -89,6 +91,8 @@ pub(crate) enum Source {
     LogsRead(usize, Rc<UnixDatagram>),
     LogsWrite(usize, Rc<UnixDatagram>),
     LogLines,
+    /// Lines that were read from files, of which some have not been told yet.
+    History,
     Alarm(Rc<Bell>),
     GuardianRead(Rc<UnixDatagram>),
     GuardianWrite(Rc<UnixDatagram>),
@@ -127,6 +131,7 @@ impl Future for Source {
                 Poll::Ready(Event::LogsWritable(*reader))
             }
             Source::LogLines => Poll::Ready(Event::LogLines),
+            Source::History => Poll::Ready(Event::History),
             Source::Alarm(bell) => {
                 ready!(bell.poll(context));
                 Poll::Ready(Event::Alarm)

@@ -5,7 +5,8 @@
 //! it when it is asked for a log, and for the rare remark of its own.
 
 use crate::{
-    log_files::LogQueue,
+    history::too_fast,
+    log_files::{Cut, LogQueue},
     log_lines::{Line, Stream, Tail},
 };
 use std::{
@@ -13,6 +14,7 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
+        mpsc::Receiver,
     },
 };
 
@@ -43,11 +45,36 @@ impl ModuleLog {
         self.tail().last(most).cloned().collect()
     }
 
+    /// Whether so many lines are kept.
+    pub(crate) fn has(&self, lines: usize) -> bool {
+        self.tail().len() >= lines
+    }
+
     /// The last lines, with the number of the newest: from the line behind it on, all lines come to the loop.
     pub(crate) fn follow(&self, most: usize) -> (Vec<Line>, u64) {
         let tail = self.tail();
         self.is_followed.store(true, Ordering::Relaxed);
         (tail.last(most).cloned().collect(), tail.newest())
+    }
+
+    /// The same with the lines behind this one, and how many of them are not kept any more.
+    pub(crate) fn follow_behind(&self, number: u64) -> (Behind, u64) {
+        let tail = self.tail();
+        self.is_followed.store(true, Ordering::Relaxed);
+        (Behind::of(&tail, number), tail.newest())
+    }
+
+    /// The number of the newest line, and where the lines up to that one end in the files, once those are written;
+    /// `None` when there is no room to ask.
+    pub(crate) fn cut(&self, files: &LogQueue) -> (u64, Option<Receiver<Cut>>) {
+        let tail = self.tail();
+        (tail.newest(), files.cut(&self.name))
+    }
+
+    /// The lines that are kept up to this one, and those behind it.
+    pub(crate) fn around(&self, number: u64) -> (Vec<Line>, Behind) {
+        let tail = self.tail();
+        (tail.up_to(number).cloned().collect(), Behind::of(&tail, number))
     }
 
     /// Its lines are not wanted in the loop any more.
@@ -57,6 +84,22 @@ impl ModuleLog {
 
     pub(crate) fn last_stderr(&self, run: u64, most: usize, bytes_max: usize) -> Vec<String> {
         self.tail().last_stderr(run, most, bytes_max)
+    }
+}
+
+/// The lines behind one.
+#[derive(Debug)]
+pub(crate) struct Behind {
+    /// How many of the first ones are not kept any more.
+    pub(crate) missed: u64,
+    pub(crate) lines: Vec<Line>,
+}
+
+impl Behind {
+    fn of(tail: &Tail, number: u64) -> Behind {
+        let count = tail.newest().saturating_sub(number);
+        let lines: Vec<Line> = tail.last(usize::try_from(count).unwrap_or(usize::MAX)).cloned().collect();
+        Behind { missed: count - lines.len() as u64, lines }
     }
 }
 
@@ -70,12 +113,10 @@ pub(crate) struct Sink {
 impl Sink {
     /// Passes on what a process has said; whether some of it waits for the loop now.
     pub(crate) fn say(&self, log: &ModuleLog, run: u64, lines: Vec<Line>) -> bool {
-        for line in &lines {
-            // A file is read in a terminal, and by programs for which more than a line feed ends a line.
-            let text = bulkhead_protocol::escape(&line.text);
-            self.files.write(&log.name, format!("{} {} {text}", line.time, line.stream.name()));
-        }
+        let written: Vec<String> = lines.iter().map(Line::as_written).collect();
+        // They are in the files in the order of their numbers.
         let mut tail = log.tail();
+        written.into_iter().for_each(|line| self.files.write(&log.name, line));
         // It is set by the loop under the same lock, so that each line is in what it is shown first, or comes
         // behind that, and never both.
         let is_followed = log.is_followed.load(Ordering::Relaxed);
@@ -150,9 +191,10 @@ impl Live {
         waiting.bytes -= taken.iter().map(|live| live.line.held_bytes()).sum::<usize>();
         if waiting.lines.is_empty() {
             let lost = std::mem::take(&mut waiting.lost);
-            taken.extend(lost.into_iter().map(|(module, count)| {
-                let text = format!("[{count} lines are not shown: they came too fast; they are in the log file]");
-                LiveLine { module, number: None, line: Line::new(Stream::Host, text) }
+            taken.extend(lost.into_iter().map(|(module, count)| LiveLine {
+                module,
+                number: None,
+                line: Line::new(Stream::Host, too_fast(count)),
             }));
         }
         taken

@@ -1,11 +1,11 @@
-//! The files of crash records and of quarantined messages: how they are named, in which order they are, and
-//! which of them go when there are too many. The order is that of a sequence that goes on over restarts. The
+//! The files of crash records and of quarantined messages: how they are named, in which order they are, which are
+//! the newest, and which of them go when there are too many. The order is that of a sequence that goes on over restarts. The
 //! time in a name is for people: a clock that was set forward and back puts no record before another. What is
 //! in the files is not known here.
 
 use std::{
     cmp::Reverse,
-    collections::HashMap,
+    collections::{BTreeSet, BinaryHeap, HashMap},
     ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
@@ -57,20 +57,80 @@ impl Number {
 }
 
 /// What the name of a record says: `MODULE-TIME-NUMBER.json`.
-struct Name<'a> {
-    module: &'a str,
+pub(crate) struct Name<'a> {
+    pub(crate) module: &'a str,
+    time: &'a str,
     /// 0 where it is none of this form, which makes it older than each that has one.
     number: Number,
 }
 
 impl Name<'_> {
-    fn of(name: &OsStr) -> Option<Name<'_>> {
+    pub(crate) fn of(name: &OsStr) -> Option<Name<'_>> {
         let mut parts = name.to_str()?.strip_suffix(".json")?.rsplitn(3, '-');
-        let (digits, _time, module) = (parts.next()?, parts.next()?, parts.next()?);
+        let (digits, time, module) = (parts.next()?, parts.next()?, parts.next()?);
         let is_number = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
         let number = digits.parse().ok().filter(|number| is_number && *number <= NUMBER_MAX);
-        Some(Name { module, number: Number(number.unwrap_or(0)) })
+        Some(Name { module, time, number: Number(number.unwrap_or(0)) })
     }
+
+    /// The time, as RFC 3339 has it; as it stands in the name where it is of another form.
+    pub(crate) fn time(&self) -> String {
+        let time = self.time;
+        let is_stamp = time.is_ascii() && time.len() > 15 && time.as_bytes()[8] == b'T';
+        if !is_stamp {
+            return time.to_owned();
+        }
+        let (date, clock) = time.split_at(9);
+        format!("{}-{}-{}{}:{}:{}", &date[..4], &date[4..6], &date[6..], &clock[..2], &clock[2..4], &clock[4..])
+    }
+}
+
+/// A record in a folder, and where it stands among the others.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Found {
+    /// 0 for one without a number that some host gave.
+    pub(crate) number: Number,
+    /// Orders those without a number.
+    time: String,
+    pub(crate) name: String,
+}
+
+/// The newest records in a folder, of one module or of all, newest first, and how many more there are. `newest` is
+/// the number that was given last: a greater one was given by no host, and counts as older than all that were. Those
+/// that are held elsewhere are left out and not counted.
+///
+/// # Errors
+/// When the folder cannot be read. One that is gone has no records.
+pub(crate) fn newest_in(
+    folder: &Path,
+    module: Option<&str>,
+    newest: Number,
+    held: &BTreeSet<Number>,
+    most: usize,
+) -> io::Result<(Vec<Found>, usize)> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
+        entries => entries?,
+    };
+    let (mut found, mut more) = (BinaryHeap::new(), 0);
+    for entry in entries {
+        let entry = entry?.file_name();
+        let Some(name) = Name::of(&entry).filter(|name| module.is_none_or(|module| module == name.module)) else {
+            continue;
+        };
+        if held.contains(&name.number) {
+            continue;
+        }
+        let number = if name.number <= newest { name.number } else { Number::default() };
+        let one = Found { number, time: name.time.to_owned(), name: entry.to_string_lossy().into_owned() };
+        found.push(Reverse(one));
+        if found.len() > most {
+            found.pop();
+            more += 1;
+        }
+    }
+    // In ascending order of what is reversed.
+    Ok((found.into_sorted_vec().into_iter().map(|Reverse(found)| found).collect(), more))
 }
 
 /// Removes the oldest records of each module in a folder that has more than [`FILES_MAX`], or of which the newer
@@ -83,7 +143,7 @@ pub(crate) fn thin_out(folder: &Path, newest: Number) -> io::Result<()> {
     let mut of_module: HashMap<String, Vec<(Number, String)>> = HashMap::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?.file_name();
-        let Some(Name { module, number }) = Name::of(&entry) else { continue };
+        let Some(Name { module, number, .. }) = Name::of(&entry) else { continue };
         let number = if number <= newest { number } else { Number(0) };
         let name = entry.to_string_lossy().into_owned();
         of_module.entry(module.to_owned()).or_default().push((number, name));

@@ -118,6 +118,7 @@ impl Host {
         let caller = Caller::Run(run);
         self.followers.remove_caller(caller);
         self.readings.forget(caller);
+        self.forget_histories(caller);
         self.several.forget(caller);
         let Some(process) = self.processes.remove(&run) else { return };
         process.link.io.release();

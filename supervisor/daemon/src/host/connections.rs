@@ -122,7 +122,9 @@ impl Host {
             return;
         }
         client.active_at = now;
-        if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES || self.looks.is_full_of(Caller::Client(id)) {
+        let is_full = self.has_long_answers_to_come(Caller::Client(id));
+        let Some(client) = self.clients.by_id.get_mut(&id) else { return };
+        if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES || is_full {
             client.is_paused = true;
             return;
         }
@@ -134,10 +136,11 @@ impl Host {
         self.portion = Portion::default();
         self.portion.add_decoding(client.link.take_decoding_nanos());
         loop {
+            let is_full = self.has_long_answers_to_come(Caller::Client(id));
             let Some(client) = self.clients.by_id.get_mut(&id) else { return };
             // One short request can have a long answer, so this is looked at before each.
             if client.link.pending_bytes() > clients::OUTPUT_HIGH_WATER_BYTES
-                || self.looks.is_full_of(Caller::Client(id))
+                || is_full
                 || client.link.reading.is_some()
                 || self.portion.is_over()
             {
@@ -231,6 +234,7 @@ impl Host {
                 if let Ok(target) = bulkhead_protocol::event::cancel_target(&request.payload)
                     && (self.cancel_follower(Recipient { caller, id: target })
                         || self.cancel_several(Recipient { caller, id: target })
+                        || self.cancel_history(Recipient { caller, id: target })
                         || self.cancel_reading(Recipient { caller, id: target }))
                 {
                     self.reply(who, Status::Success(Json::null()));
@@ -325,6 +329,7 @@ impl Host {
         let caller = Caller::Client(id);
         self.followers.remove_caller(caller);
         self.readings.forget(caller);
+        self.forget_histories(caller);
         self.several.forget(caller);
         self.core.handle_client_gone(self.now, id);
         self.count_clients();

@@ -214,7 +214,7 @@ impl Listed {
 impl Host {
     /// Whether a caller's number is that of something that the store is asked.
     pub(crate) fn has_errand(&self, who: Recipient) -> bool {
-        self.errands.open.contains(&who) || self.looks.has(who) || self.readings.has(who)
+        self.errands.open.contains(&who) || self.looks.has(who) || self.has_history(who) || self.readings.has(who)
     }
 
     fn run_errand(&mut self, who: Recipient, what: What, job: Job) -> Result<Option<Json>, Failure> {

@@ -24,6 +24,7 @@ impl Host {
             match done {
                 Done::Loaded(number, result) => self.loaded(number, result.map(|loaded| *loaded)),
                 Done::Looked(number, look) => self.looked(number, look),
+                Done::HistoryRead(number, old) => self.history_read(number, old),
                 Done::MemoryLooked(look) => self.memory_looked(look),
                 Done::Noted(Ok(())) => {}
                 Done::Noted(Err(error)) => tracing::warn!("cannot leave a note in the state directory: {error}"),
@@ -38,7 +39,8 @@ impl Host {
 
     /// When something has been waited for long enough.
     pub(super) fn files_due(&self) -> Option<Time> {
-        earlier(self.looks.due(), earlier(self.readings.due(), self.memory_waiting.due()))
+        let for_callers = earlier(self.looks.due(), self.histories.due());
+        earlier(for_callers, earlier(self.readings.due(), self.memory_waiting.due()))
     }
 
     /// Goes on without what has been waited for long enough. What has come meanwhile counts: the host may have
@@ -50,6 +52,7 @@ impl Host {
         self.files_done();
         let asked = self.looks.expire(self.now);
         self.answer_looks(asked, &Look::default());
+        self.histories_overdue();
         self.readings_overdue();
         self.memory_overdue();
         self.perform();

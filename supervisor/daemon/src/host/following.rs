@@ -266,7 +266,7 @@ impl Host {
             }
         }
         for who in told {
-            self.reply(who, Status::Progress(crate::builtin::log_json(line)));
+            self.reply(who, Status::Progress(crate::history::json_of(line)));
         }
         is_followed
     }
@@ -284,7 +284,7 @@ impl Host {
                     Stream::Host,
                     format!("[{count} lines were left out here: they were not read in time]"),
                 );
-                self.reply(who, Status::Progress(crate::builtin::log_json(&line)));
+                self.reply(who, Status::Progress(crate::history::json_of(&line)));
             }
             Some(Followed::Events(Following { unheard, early: None, .. })) if *unheard > 0 => {
                 let lost = std::mem::take(unheard);

@@ -9,6 +9,7 @@ mod errands;
 mod filing;
 mod following;
 mod guarding;
+mod history;
 mod logging;
 mod long_requests;
 mod modules;
@@ -28,6 +29,7 @@ use crate::{
     files::{self, Files},
     followers::{Followed, Follower, FollowerId, Followers},
     guardian::{Flushed, Guardian, Incoming},
+    history::Histories,
     launch::{self, Process},
     layer1::{Store, Whose},
     link::{Input, Io, Link, READ_BYTES},
@@ -83,6 +85,7 @@ use several::Several;
 pub(crate) use errands::ImportArgs;
 pub(crate) use filing::Asked;
 pub(crate) use following::Following;
+use history::{Question, Telling};
 pub(crate) use logging::Ended;
 pub(crate) use several::{Deed, Targets};
 
@@ -162,6 +165,9 @@ pub(crate) struct Host {
     notify: Notify,
     files: Files,
     pub(crate) looks: Looks<Asked>,
+    histories: Histories<Question>,
+    /// What was read of a log and is being told.
+    telling: Option<Telling>,
     pub(crate) readings: Readings,
     /// Where the reading in hand is.
     reading_at: InHand,
@@ -268,6 +274,8 @@ impl Host {
             notify: parts.notify,
             files: parts.files,
             looks: Looks::default(),
+            histories: Histories::default(),
+            telling: None,
             readings: Readings::default(),
             reading_at: InHand::default(),
             watch: parts.watch,
@@ -372,8 +380,12 @@ impl Host {
         }
         let ended = *self.ended_at.get_or_insert_with(Instant::now);
         let all_taken = self.clients.by_id.values().all(|client| client.link.pending_bytes() == 0);
-        (all_taken && self.errands.is_empty() && self.looks.is_empty() && self.several.is_empty())
-            || ended.elapsed() >= FAREWELL
+        let all_answered = self.errands.is_empty()
+            && self.looks.is_empty()
+            && self.histories.is_empty()
+            && self.telling.is_none()
+            && self.several.is_empty();
+        (all_taken && all_answered) || ended.elapsed() >= FAREWELL
     }
 
     /// The last thing that a host does.
@@ -421,6 +433,7 @@ impl Host {
                 self.logs.reader(reader).awaits_room = false;
                 self.flush_logs(reader);
             }
+            Event::History => self.tell_history(),
             Event::LogLines => {
                 if self.tell_lines() {
                     self.watch(Source::LogLines);

@@ -113,6 +113,7 @@ impl Host {
             return;
         };
         self.clients.weigh_output(id);
+        let is_full = self.has_long_answers_to_come(Caller::Client(id));
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
         let pending = client.link.pending_bytes();
         client.active_at = self.now;
@@ -125,10 +126,7 @@ impl Host {
             }
             return;
         }
-        if client.is_paused
-            && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2
-            && !self.looks.is_full_of(Caller::Client(id))
-        {
+        if client.is_paused && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2 && !is_full {
             client.is_paused = false;
             self.watch(Source::Next(LinkId::Client(id)));
             return;
@@ -139,11 +137,17 @@ impl Host {
         }
     }
 
+    /// Whether so many answers wait for files of which each may be long, that a caller is not to ask for more.
+    pub(super) fn has_long_answers_to_come(&self, caller: Caller) -> bool {
+        self.looks.is_full_of(caller) || self.histories.is_full_of(caller)
+    }
+
     /// Whether a caller waits for an answer. Whom it follows is asked beside this.
     pub(super) fn is_asked_by(&self, caller: Caller) -> bool {
         self.core.open_count(caller) > 0
             || self.errands.has_of(caller)
             || self.looks.has_of(caller)
+            || self.has_history_of(caller)
             || self.readings.has_of(caller)
             || self.several.has_of(caller)
     }

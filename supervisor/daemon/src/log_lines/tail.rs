@@ -37,6 +37,17 @@ impl Tail {
         self.count
     }
 
+    /// How many lines are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Those that are kept up to this number, oldest first.
+    pub(crate) fn up_to(&self, number: u64) -> impl Iterator<Item = &Line> {
+        let behind = usize::try_from(self.count.saturating_sub(number)).unwrap_or(usize::MAX);
+        self.lines.iter().take(self.lines.len().saturating_sub(behind)).map(|(_, line)| line)
+    }
+
     /// The last `most` lines, oldest first.
     pub(crate) fn last(&self, most: usize) -> impl Iterator<Item = &Line> {
         self.lines.iter().skip(self.lines.len().saturating_sub(most)).map(|(_, line)| line)

@@ -1,0 +1,157 @@
+//! The last lines of a module, of those that are kept in memory and those in its files: each once, and in their order.
+
+use super::{
+    READING_TIME_MAX,
+    log_file::{self, Bounds, Lines, Stored},
+};
+use crate::{
+    log_files::{Cut, LogQueue},
+    log_lines::{Line, Stream, level},
+    module_log::{Behind, ModuleLog},
+};
+use bulkhead_protocol::Json;
+use serde::Serialize;
+use std::{
+    path::PathBuf,
+    sync::{Arc, mpsc::Receiver},
+    time::{Duration, Instant},
+};
+
+/// Bytes of log files that are read for one answer.
+const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long lines that are on their way to the files are waited for.
+const CUT_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Where the lines of a module are.
+#[derive(Debug)]
+pub(crate) struct LogHistory {
+    pub(crate) module: Arc<str>,
+    /// What is kept in memory; a module that was removed has nothing there.
+    pub(crate) log: Option<Arc<ModuleLog>>,
+    /// The number of the newest line there when this was asked, and where the lines up to that one end in the files.
+    pub(crate) newest: u64,
+    pub(crate) cut: Option<Receiver<Cut>>,
+    pub(crate) dir: PathBuf,
+    pub(crate) lines: usize,
+}
+
+/// What is told of them.
+#[derive(Debug)]
+pub(crate) struct OldLog {
+    /// Oldest first.
+    pub(crate) lines: Vec<Json>,
+    /// The number of the last line among those that are kept in memory.
+    pub(crate) newest: u64,
+}
+
+impl LogHistory {
+    /// Those of a module, of whose log something may be in memory. What is handed over keeps no thread from its end.
+    pub(crate) fn of(
+        module: &str,
+        log: Option<Arc<ModuleLog>>,
+        files: &LogQueue,
+        dir: PathBuf,
+        lines: usize,
+    ) -> LogHistory {
+        let name: Arc<str> = log.as_ref().map_or_else(|| module.into(), |log| log.name.clone());
+        let (newest, cut) = log.as_ref().map_or_else(|| (0, files.cut(&name)), |log| log.cut(files));
+        LogHistory { module: name, log, newest, cut, dir, lines }
+    }
+
+    /// Reads them.
+    pub(crate) fn read(mut self) -> OldLog {
+        let until = Instant::now() + READING_TIME_MAX;
+        let newest = self.newest;
+        let stored = match self.cut.take().and_then(|cut| cut.recv_timeout(CUT_TIME_MAX).ok()) {
+            None => Err("lines on their way to the disk have not arrived there".to_owned()),
+            Some(cut) => {
+                let bounds = Bounds { lines: self.lines, bytes: READ_BYTES_MAX, until };
+                log_file::read(&self.dir, &self.module, &cut, bounds).map_err(|error| error.to_string())
+            }
+        };
+        let around = self.log.as_ref().map(|log| log.around(newest));
+        self.merge(stored, newest, around)
+    }
+
+    fn merge(&self, stored: Result<Lines, String>, newest: u64, around: Option<(Vec<Line>, Behind)>) -> OldLog {
+        let (held, behind) = around.unwrap_or((Vec::new(), Behind { missed: 0, lines: Vec::new() }));
+        let (older, why) = match stored {
+            Ok(Lines { lines, left_out }) => (before(lines, &held), left_out),
+            Err(reason) => (Vec::new(), Some(format!("the files cannot be read: {reason}"))),
+        };
+        let newest = newest + behind.missed + behind.lines.len() as u64;
+        let mut lines: Vec<Json> = older.iter().map(stored_json).collect();
+        lines.extend(held.iter().map(json_of));
+        if behind.missed > 0 {
+            lines.push(remark(&too_fast(behind.missed)));
+        }
+        lines.extend(behind.lines.iter().map(json_of));
+        if lines.len() > self.lines {
+            lines.drain(..lines.len() - self.lines);
+        } else if let Some(why) = why {
+            let file = self.dir.join(crate::log_files::name(&self.module, 0));
+            lines.insert(0, remark(&format!("[older lines are not shown: {why}; the files are {}*]", file.display())));
+        }
+        OldLog { lines, newest }
+    }
+}
+
+/// Of lines in the files, those before the ones that are kept in memory. The last lines in the files are those, or
+/// some of them where others could not be written.
+fn before(mut stored: Vec<Stored>, held: &[Line]) -> Vec<Stored> {
+    let mut held = held.iter().rev();
+    let mut own = stored.len();
+    while let Some(line) = own.checked_sub(1).map(|at| &stored[at]) {
+        // What the writer says of lines that were lost has no number, and is told by the lines themselves.
+        if (line.time.is_none() && held.len() > 0) || held.any(|held| line.is(held)) {
+            own -= 1;
+        } else {
+            break;
+        }
+    }
+    stored.truncate(own);
+    stored
+}
+
+/// A line as it is told.
+#[derive(Serialize)]
+struct Told<'a> {
+    time: Option<&'a str>,
+    stream: &'static str,
+    level: Option<String>,
+    line: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    earlier: bool,
+}
+
+fn stored_json(line: &Stored) -> Json {
+    Json::of(&Told {
+        time: line.time.as_deref(),
+        stream: line.stream.name(),
+        level: level(&line.text),
+        line: &line.text,
+        earlier: line.is_earlier,
+    })
+}
+
+/// A line that is kept in memory.
+pub(crate) fn json_of(line: &Line) -> Json {
+    Json::of(&Told {
+        time: Some(&line.time),
+        stream: line.stream.name(),
+        level: level(&line.text),
+        line: &line.text,
+        earlier: false,
+    })
+}
+
+/// What is said in the place of lines that were not kept for as long as they would have had to be.
+pub(crate) fn too_fast(count: u64) -> String {
+    format!("[{count} lines are not shown: they came too fast; they are in the log file]")
+}
+
+/// What the host says of the lines.
+pub(crate) fn remark(text: &str) -> Json {
+    json_of(&Line::new(Stream::Host, text.to_owned()))
+}

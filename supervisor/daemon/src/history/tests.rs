@@ -1,0 +1,171 @@
+//! The last lines of a module, with real files and the thread that writes them.
+
+use super::log::{LogHistory, OldLog};
+use crate::{
+    log_files::{LogFiles, LogQueue, Rotation},
+    log_lines::{Line, Stream},
+    module_log::{ModuleLog, Sink},
+    scratch::Scratch,
+};
+use serde::Deserialize;
+use std::{fs, path::Path, sync::Arc};
+
+/// A host, as far as it has the log of one module.
+struct Host {
+    log: Arc<ModuleLog>,
+    sink: Sink,
+    // Its thread ends once nothing can be handed over any more.
+    files: LogFiles,
+    dir: std::path::PathBuf,
+}
+
+impl Host {
+    fn new(dir: &Path, file_bytes_max: u64, tail_bytes: usize) -> Host {
+        let rotation = Rotation { dir: dir.to_owned(), file_bytes_max, files: 50 };
+        let files = LogFiles::start(rotation).unwrap();
+        let sink = Sink { files: files.queue(), live: Arc::default() };
+        Host { log: Arc::new(ModuleLog::new("m", tail_bytes)), sink, files, dir: dir.to_owned() }
+    }
+
+    fn say(&self, text: &str) {
+        self.sink.say(&self.log, 1, vec![Line::new(Stream::Stdout, text.into())]);
+    }
+
+    fn history(&self, lines: usize) -> LogHistory {
+        LogHistory::of("m", Some(self.log.clone()), &self.files.queue(), self.dir.clone(), lines)
+    }
+
+    /// The texts of the last lines, those of earlier hosts marked.
+    fn told(&self, lines: usize) -> Vec<String> {
+        texts(self.history(lines).read())
+    }
+}
+
+fn texts(OldLog { lines, .. }: OldLog) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Told {
+        line: String,
+        #[serde(default)]
+        earlier: bool,
+    }
+    let marked = |Told { line, earlier }| if earlier { format!("old {line}") } else { line };
+    lines.iter().map(|json| marked(json.read().unwrap())).collect()
+}
+
+/// So much that a tail has room for two short lines.
+const TWO_LINES: usize = 300;
+
+fn numbers(range: std::ops::Range<u32>, prefix: &str) -> Vec<String> {
+    range.map(|at| format!("{prefix}{at}")).collect()
+}
+
+#[test]
+fn lines_of_earlier_hosts_and_of_this_one_come_once_and_in_their_order() {
+    let dir = Scratch::new("history");
+    let first = Host::new(&dir, 1_000_000, TWO_LINES);
+    numbers(0..5, "").iter().for_each(|line| first.say(line));
+    drop(first);
+    // As a host leaves it that is killed while it writes.
+    let mut text = fs::read(dir.join("m.log")).unwrap();
+    text.extend_from_slice(b"2026-11-30T00:00:00.000000Z stdout half a l\xff");
+    fs::write(dir.join("m.log"), text).unwrap();
+    let second = Host::new(&dir, 1_000_000, TWO_LINES);
+    let old = [numbers(0..5, "old "), vec!["old half a l\u{fffd}".into()]].concat();
+    assert_eq!(second.told(100), old, "before it has a line of its own");
+    assert_eq!(second.told(2), old[4..]);
+    numbers(5..12, "").iter().for_each(|line| second.say(line));
+    let all = [old, numbers(5..12, "")].concat();
+    assert_eq!(second.told(100), all);
+    assert_eq!(second.told(9), all[4..]);
+    assert_eq!(second.told(3), all[10..]);
+    let gone = LogHistory::of("m", None, &second.files.queue(), second.dir.clone(), 100);
+    assert_eq!(texts(gone.read()), all, "also of a module that was removed");
+}
+
+#[test]
+fn files_that_were_put_aside_are_read_and_whose_they_are_is_known() {
+    let dir = Scratch::new("history-rotated");
+    // Each has some lines; the last one may just have been put aside.
+    for (count, host) in [(30, 0), (31, 1), (32, 2)] {
+        let host_of_lines = Host::new(&dir, 150, TWO_LINES);
+        numbers(0..count, &format!("{host}-")).iter().for_each(|line| host_of_lines.say(line));
+        if host == 2 {
+            let old = [numbers(0..30, "old 0-"), numbers(0..31, "old 1-")].concat();
+            let all = [old, numbers(0..32, "2-")].concat();
+            assert_eq!(host_of_lines.told(1000), all);
+            for most in 3..40 {
+                assert_eq!(host_of_lines.told(most), all[all.len() - most..]);
+            }
+            // Nothing holds on to a file that others move away.
+            for age in 0..10 {
+                let _ = fs::remove_file(dir.join(crate::log_files::name("m", age)));
+            }
+            host_of_lines.say("behind");
+            assert_eq!(host_of_lines.told(2).last().map(String::as_str), Some("behind"));
+        }
+    }
+    assert!(fs::read_dir(&*dir).unwrap().count() > 5);
+}
+
+#[test]
+fn lines_that_are_all_alike_are_counted_right() {
+    let dir = Scratch::new("history-alike");
+    let host = Host::new(&dir, 1_000_000, TWO_LINES);
+    let line = Line::new(Stream::Stdout, "y".into());
+    for _ in 0..10 {
+        // All of the same moment.
+        host.sink.say(&host.log, 1, vec![line.clone(); 100]);
+    }
+    assert_eq!(host.told(5000).len(), 1000);
+    assert_eq!(host.told(777).len(), 777);
+}
+
+#[test]
+fn lines_that_are_in_memory_alone_are_told_and_so_is_that_files_are_not() {
+    let dir = Scratch::new("history-unwritten");
+    let mut host = Host::new(&dir, 1_000_000, 10_000);
+    host.say("in both");
+    assert_eq!(host.told(100), ["in both"]);
+    host.sink.files = LogQueue::nowhere();
+    host.say("in memory");
+    host.sink.files = host.files.queue();
+    host.say("in both again");
+    assert_eq!(host.told(100), ["in both", "in memory", "in both again"]);
+    let unasked = LogHistory { cut: None, ..host.history(100) };
+    let told = texts(unasked.read());
+    assert!(
+        told[0].starts_with("[older lines are not shown: the files cannot be read: lines on their way"),
+        "{told:?}"
+    );
+    assert_eq!(told[1..], ["in both", "in memory", "in both again"]);
+    // A link is not followed.
+    fs::remove_file(dir.join("m.log")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", dir.join("m.log")).unwrap();
+    assert_eq!(host.told(100), ["in both", "in memory", "in both again"]);
+}
+
+#[test]
+fn what_is_in_a_file_may_be_anything_and_as_long_as_it_likes() {
+    let dir = Scratch::new("history-odd");
+    let mut text = b"first\n\n[7 lines were lost: they could not be written]\n".to_vec();
+    text.extend_from_slice(b"2026-11-30T00:00:00.000000Z stderr \x1b[2J\xf0\x9f\n");
+    text.extend_from_slice(b"2026-11-30T00:00:00.000000Z nowhere x\n2026-11-30T00:00:00.000000Z host \n");
+    fs::write(dir.join("m.log"), &text).unwrap();
+    let host = Host::new(&dir, 1_000_000, TWO_LINES);
+    let expected = [
+        "old first",
+        "old ",
+        "old [7 lines were lost: they could not be written]",
+        "old \u{1b}[2J\u{fffd}",
+        "old 2026-11-30T00:00:00.000000Z nowhere x",
+        "old ",
+    ];
+    assert_eq!(host.told(100), expected);
+    // One line that is longer than all that is read; and before it some of usual length.
+    let long = [b"before\n".repeat(10), vec![b'x'; 5 * 1024 * 1024], b"\nbehind\n".to_vec()].concat();
+    fs::write(dir.join("m.log"), long).unwrap();
+    let told = host.told(100);
+    assert_eq!(told.len(), 2, "{:.200}", told[0]);
+    assert!(told[0].starts_with("[older lines are not shown: they are too long"), "{told:?}");
+    assert_eq!(told[1], "old behind");
+}
