@@ -40,6 +40,20 @@ impl Channel {
         }
     }
 
+    /// The socket that the host gave this process, for one that serves it by itself. Taken once in a process, by
+    /// this or by [`Channel::open`].
+    ///
+    /// # Errors
+    /// A sentence, when there is none: a person started the program, the manifest says `transport = "stdio"`, or it
+    /// was taken already.
+    pub fn open_socket() -> Result<OwnedFd, String> {
+        if std::env::var_os(CHANNEL_VARIABLE).is_none() {
+            let reason = "the host gives a module a socket where its manifest says transport = \"socket\", the default";
+            return Err(format!("{CHANNEL_VARIABLE} is not set: {reason}; {NO_HOST}"));
+        }
+        Ok(Channel::open()?.input.into())
+    }
+
     fn inherited(number: &str) -> Result<Channel, String> {
         let fd: RawFd = number.parse().ok().filter(|fd| *fd > 2).ok_or_else(|| {
             format!("expected the number of a descriptor above 2 in {CHANNEL_VARIABLE}, found {number:?}")

@@ -42,20 +42,32 @@ impl fmt::Debug for Way {
 
 /// Connects to the socket at `path`, if the right one listens there.
 pub(crate) fn open(path: &Path) -> Result<UnixStream, ConnectError> {
+    check_path(path)?;
+    let stream = UnixStream::connect(path).map_err(|error| ConnectError::of(path, error))?;
+    // Those of the process that called listen(2).
+    let owner = getsockopt(&stream, PeerCredentials).map_err(|error| ConnectError::of(path, error.into()))?.uid();
+    check_owner(path, owner)?;
+    Ok(stream)
+}
+
+/// Checks that the kernel takes a path of this length for a socket.
+///
+/// # Errors
+/// [`ConnectError::TooLong`].
+pub fn check_path(path: &Path) -> Result<(), ConnectError> {
     if path.as_os_str().as_bytes().len() > SOCKET_PATH_BYTES_MAX {
         return Err(ConnectError::TooLong(path.to_owned()));
     }
-    let other = |error| ConnectError::Other { path: path.to_owned(), error };
-    let stream = UnixStream::connect(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ConnectError::Missing(path.to_owned()),
-        io::ErrorKind::ConnectionRefused => ConnectError::NotListening(path.to_owned()),
-        io::ErrorKind::PermissionDenied => ConnectError::Permission(path.to_owned()),
-        _ => other(error),
-    })?;
-    // Those of the process that called listen(2).
-    let owner = getsockopt(&stream, PeerCredentials).map_err(|error| other(error.into()))?.uid();
+    Ok(())
+}
+
+/// Checks that the user who listens at the socket `path` may be told what this process sends: root or its own user.
+///
+/// # Errors
+/// [`ConnectError::Foreign`].
+pub fn check_owner(path: &Path, owner: u32) -> Result<(), ConnectError> {
     let own = geteuid().as_raw();
-    if is_trusted(owner, own) { Ok(stream) } else { Err(ConnectError::Foreign { path: path.to_owned(), owner, own }) }
+    if is_trusted(owner, own) { Ok(()) } else { Err(ConnectError::Foreign { path: path.to_owned(), owner, own }) }
 }
 
 /// Whether a user may be told what this one sends: anybody can listen at a path that no host has taken yet.

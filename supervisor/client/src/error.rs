@@ -2,7 +2,10 @@
 //! command's business.
 
 use bulkhead_protocol::{ErrorCode, Failure, FrameError, MessageError};
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,19 @@ pub enum ConnectError {
         /// What the kernel said.
         error: io::Error,
     },
+}
+
+impl ConnectError {
+    /// Why `connect` failed, in words.
+    pub fn of(path: &Path, error: io::Error) -> ConnectError {
+        let path = path.to_owned();
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ConnectError::Missing(path),
+            io::ErrorKind::ConnectionRefused => ConnectError::NotListening(path),
+            io::ErrorKind::PermissionDenied => ConnectError::Permission(path),
+            _ => ConnectError::Other { path, error },
+        }
+    }
 }
 
 /// Why a connection gives no answer. After any of these but [`ClientError::TimedOut`] and

@@ -29,6 +29,7 @@ mod receiver;
 mod sender;
 
 pub use client::{Client, command_payload};
+pub use connect::{check_owner, check_path};
 pub use error::{CallError, ClientError, ConnectError};
 pub use receiver::Receiver;
 pub use sender::Sender;

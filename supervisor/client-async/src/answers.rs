@@ -1,0 +1,89 @@
+//! The answers to one request, as they come.
+
+use crate::{
+    connection::Connection,
+    error::{EndReason, Error},
+    table::{Ticket, weight},
+};
+use bulkhead_protocol::{Delivery, Response, Status};
+use futures_util::{Stream, StreamExt};
+use std::{
+    pin::Pin,
+    sync::atomic::Ordering,
+    task::{Context, Poll},
+};
+
+/// The answers to one request: any progress, then its one success or error, then nothing. Dropped before that, it
+/// cancels the request.
+///
+/// Progress that is not taken waits in memory, up to 4 MiB; what comes beyond that is left out
+/// ([`Answers::left_out`]). It holds up no other request.
+#[derive(Debug)]
+pub struct Answers {
+    ticket: Ticket,
+    connection: Connection,
+    has_ended: bool,
+}
+
+impl Answers {
+    pub(crate) fn new(ticket: Ticket, connection: Connection) -> Answers {
+        Answers { ticket, connection, has_ended: false }
+    }
+
+    /// The number of the request.
+    pub fn id(&self) -> u64 {
+        self.ticket.id
+    }
+
+    /// How many progress messages were left out since they were not taken in time.
+    pub fn left_out(&self) -> u64 {
+        self.ticket.backlog.left_out.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing waits to be taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ticket.answers.is_empty()
+    }
+
+    /// Waits for the success or the error; progress is dropped.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn last(mut self) -> Result<Response, Error> {
+        while let Some(answer) = self.next().await {
+            match answer {
+                Ok(Response { status: Status::Progress(_), .. }) => {}
+                answer => return answer,
+            }
+        }
+        // Only for one whose answer was taken already.
+        Err(Error::Ended { delivery: Delivery::Unknown, reason: EndReason::Closed })
+    }
+}
+
+impl Stream for Answers {
+    type Item = Result<Response, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Response, Error>>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        let answer = std::task::ready!(self.ticket.answers.poll_recv(context));
+        match &answer {
+            Some(Ok(response @ Response { status: Status::Progress(_), .. })) => {
+                self.ticket.backlog.bytes.fetch_sub(weight(response), Ordering::Relaxed);
+            }
+            _ => self.has_ended = true,
+        }
+        Poll::Ready(answer)
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.connection.shared().table().take_back(self.ticket.id);
+            self.connection.shared().to_send.notify_one();
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Events as a stream. What is stored is missed only where that is said: the stream goes on behind its last event
+//! when it fell behind, and over another connection.
+
+use crate::{
+    answers::Answers,
+    connection::Connection,
+    error::{CallError, Error},
+};
+use bulkhead_protocol::{Json, Pattern, Request, RequestType, Response, Status};
+use futures_util::StreamExt;
+use serde::Deserialize;
+
+/// An event.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Event {
+    /// Its place among all stored events; of a live one, that of the last stored event before it.
+    pub cursor: u64,
+    /// Which history of the data store the cursor belongs to.
+    pub epoch: String,
+    /// When it was stored, by the wall clock: RFC 3339.
+    pub time: String,
+    /// Its name.
+    pub event: String,
+    /// Its data; `null` where [`Event::omitted`] says why.
+    pub data: Json,
+    /// The module that sent it; of events of clients and of the host there is none.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// Whether it is told as it happens only, and not stored.
+    #[serde(default)]
+    pub live: bool,
+    /// How many bytes the data has where it is too long for a frame.
+    #[serde(default)]
+    pub omitted: Option<u64>,
+}
+
+/// What a stream of events says.
+#[derive(Clone, Debug)]
+pub enum EventItem {
+    /// It follows from here on. It comes first, and again when the stream begins anew.
+    Following {
+        /// The newest event of all.
+        cursor: u64,
+        /// Which history of the data store that belongs to.
+        epoch: String,
+        /// How many events that were asked for, or that the stream should have had by now, are gone.
+        lost: u64,
+    },
+    /// An event.
+    Event(Event),
+    /// The connection ended, or this reader fell behind by more than is kept for it. It begins anew behind the last
+    /// event that it gave. Live events between are not told.
+    Interrupted,
+}
+
+/// Why a stream of events ended.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum EventsError {
+    /// The host refused, or ended it.
+    #[error(transparent)]
+    Failed(#[from] CallError),
+    /// What the host said is not understood.
+    #[error("the host's event is not understood: {0}")]
+    NotUnderstood(String),
+}
+
+/// A stream of events. Dropped, it is cancelled.
+#[derive(Debug)]
+pub struct Events {
+    connection: Connection,
+    pattern: Pattern,
+    /// Behind which event it goes on.
+    after: Option<(u64, Option<String>)>,
+    answers: Option<Answers>,
+    /// Progress that its answers had left out when it was looked at last.
+    is_cut: bool,
+}
+
+impl Connection {
+    /// Follows the events that a pattern matches: those behind the cursor `after`, or those from now on. The cursor's
+    /// epoch, where it is known, tells a data store that was restored or made anew.
+    pub fn events(&self, pattern: Pattern, after: Option<(u64, Option<String>)>) -> Events {
+        Events { connection: self.clone(), pattern, after, answers: None, is_cut: false }
+    }
+}
+
+/// How the host says where it begins, and what is missing.
+#[derive(Deserialize)]
+struct Following {
+    #[serde(rename = "following")]
+    _following: bool,
+    cursor: u64,
+    epoch: String,
+    lost: u64,
+}
+
+impl Events {
+    /// The next of it; `None` when the host has ended it.
+    ///
+    /// # Errors
+    /// When the host refuses, or the connection has ended for good.
+    pub async fn next(&mut self) -> Option<Result<EventItem, EventsError>> {
+        loop {
+            let answers = match &mut self.answers {
+                Some(answers) => answers,
+                None => match self.begin().await {
+                    Ok(answers) => self.answers.insert(answers),
+                    Err(error) => return Some(Err(CallError::Unanswered(error).into())),
+                },
+            };
+            // What was left out came behind all that is kept.
+            self.is_cut = self.is_cut || answers.left_out() > 0;
+            let is_empty = self.is_cut && answers.is_empty();
+            if is_empty {
+                self.answers = None;
+                self.is_cut = false;
+                return Some(Ok(EventItem::Interrupted));
+            }
+            match answers.next().await {
+                Some(Ok(Response { status: Status::Progress(data), .. })) => return Some(self.said(&data)),
+                Some(Ok(Response { status: Status::Success(_), .. })) => return None,
+                Some(Ok(Response { status: Status::Error(failure), .. })) => {
+                    return Some(Err(CallError::Failed(failure).into()));
+                }
+                Some(Err(Error::Ended { .. })) => {
+                    self.answers = None;
+                    self.is_cut = false;
+                    return Some(Ok(EventItem::Interrupted));
+                }
+                Some(Err(error)) => return Some(Err(CallError::Unanswered(error).into())),
+                None => return None,
+            }
+        }
+    }
+
+    async fn begin(&self) -> Result<Answers, Error> {
+        let mut args = serde_json::json!({ "pattern": self.pattern.as_str() });
+        if let Some((cursor, epoch)) = &self.after {
+            args["after"] = (*cursor).into();
+            epoch.iter().for_each(|epoch| args["epoch"] = epoch.as_str().into());
+        }
+        let payload = bulkhead_client::command_payload("events", &args.to_string());
+        self.connection.send(Request::new(None, RequestType::Command, payload).to("supervisor")).await
+    }
+
+    fn said(&mut self, data: &Json) -> Result<EventItem, EventsError> {
+        if let Ok(Following { cursor, epoch, lost, .. }) = data.read() {
+            // A place of before stays until an event is given, so that what is lost is told again.
+            self.after.get_or_insert_with(|| (cursor, Some(epoch.clone())));
+            return Ok(EventItem::Following { cursor, epoch, lost });
+        }
+        let event: Event = data.read().map_err(|error| EventsError::NotUnderstood(error.to_string()))?;
+        self.after = Some((event.cursor, Some(event.epoch.clone())));
+        Ok(EventItem::Event(event))
+    }
+}

@@ -1,0 +1,30 @@
+//! What a connection may hold and how long it tries.
+
+use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// How a connection behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Longest request in bytes. Default: 16 MiB, as the host's `frame_bytes_max`.
+    pub frame_bytes_max: usize,
+    /// Bytes of requests that may be under way at once; more wait. One request may always go. Default: 64 MiB.
+    pub bytes_max: usize,
+    /// How long the host is tried to be reached again when a stream to its control socket has ended. Without it the
+    /// connection ends with its first stream. Default: none.
+    pub reconnect: Option<Duration>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { frame_bytes_max: FRAME_BYTES_MAX_DEFAULT, bytes_max: 64 * 1024 * 1024, reconnect: None }
+    }
+}
+
+impl Options {
+    /// What a semaphore can count of it.
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.bytes_max.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize))
+    }
+}
