@@ -112,9 +112,7 @@ async fn relay(request: &Incoming, connection: &Connection, args: &Json) -> Resu
 }
 
 /// The data of a success.
-async fn data(
-    sent: Result<bulkhead_client_async::Answers, bulkhead_client_async::Error>,
-) -> Result<Json, Failure> {
+async fn data(sent: Result<bulkhead_client_async::Answers, bulkhead_client_async::Error>) -> Result<Json, Failure> {
     let unanswered = |error: CallError| Failure::new(ErrorCode::Internal, error.to_string());
     let answers = sent.map_err(|error| unanswered(error.into()))?;
     match answers.last().await.map_err(|error| unanswered(error.into()))?.status {
