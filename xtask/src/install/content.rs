@@ -5,6 +5,7 @@ use crate::cargo::{Programs, root};
 use anyhow::{Context, Result, ensure};
 use std::env;
 use std::fs;
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -146,8 +147,7 @@ pub(crate) fn programs_in(folder: &Path) -> Result<Programs> {
 
 /// The page of each command, as the program writes them to a folder.
 fn man_pages(bulkhead: &Path, places: &Places, items: &mut Vec<Item>) -> Result<()> {
-    let folder = env::temp_dir().join(format!("bulkhead-man-{}", std::process::id()));
-    fs::DirBuilder::new().mode(0o700).create(&folder).with_context(|| folder.display().to_string())?;
+    let folder = temporary_folder()?;
     let pages = output(bulkhead, &["man", &folder.to_string_lossy()]).and_then(|_| read_folder(&folder));
     let _ = fs::remove_dir_all(&folder);
     for (name, text) in pages? {
@@ -155,6 +155,20 @@ fn man_pages(bulkhead: &Path, places: &Places, items: &mut Vec<Item>) -> Result<
         items.push(Item { kind: Kind::ManPage, path, content: Content::Bytes(text), mode: READ });
     }
     Ok(())
+}
+
+/// A new one of this user alone. One of the same name may be left of an installation that was killed.
+fn temporary_folder() -> Result<PathBuf> {
+    let of_process = format!("bulkhead-man-{}", std::process::id());
+    let mut number = 0;
+    loop {
+        let folder = env::temp_dir().join(format!("{of_process}-{number}"));
+        match fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => number += 1,
+            Err(error) => return Err(error).with_context(|| format!("cannot make the folder {}", folder.display())),
+        }
+    }
 }
 
 fn read_folder(folder: &Path) -> Result<Vec<(std::ffi::OsString, Vec<u8>)>> {
