@@ -76,6 +76,33 @@ fn ten_thousand_lines_go_through_jq_and_come_out_in_order() {
 }
 
 #[test]
+fn the_memory_of_a_filter_is_that_of_its_command_as_well() {
+    const HELD_BYTES: u64 = 30_000_000;
+    let script = format!(
+        "held=$(head -c {HELD_BYTES} /dev/zero | tr '\\0' x)\nwhile read -r line; do printf '%s\\n' \"${{#held}}\"; done\n"
+    );
+    let mut world = with_script(&script, "");
+    // With so many modules all processes are looked at in one round, and those of one alone are not.
+    for number in 0..6 {
+        world.module(&format!("other-{number}"), "test-minimal", "");
+    }
+    let mut client = world.start().client();
+    client.wait_ready("filter");
+    assert_eq!(client.call("filter", "any", json!({})), Ok(json!(HELD_BYTES)));
+    let one = client.status("filter")["memory_bytes"].as_u64().unwrap();
+    assert!(one > HELD_BYTES, "{one}");
+    let all = client.supervisor("status", json!({}));
+    let modules = all["modules"].as_array().unwrap();
+    for module in modules {
+        let bytes = module["memory_bytes"].as_u64().unwrap();
+        assert_eq!(bytes > HELD_BYTES, module["name"] == "filter", "{module:#}");
+        assert_eq!(module["instances"][0]["memory_bytes"], bytes);
+    }
+    assert!(all["host"]["memory_bytes"].as_u64().unwrap() > 0, "{all:#}");
+    world.stop();
+}
+
+#[test]
 fn a_module_in_shell_script_greets_echoes_and_fails() {
     let mut world = with_sample("shell-greeter");
     let mut client = world.start().client();

@@ -1,8 +1,8 @@
-//! What `status` has to look at: the memory of processes and the lengths of the store's files. Who waits for
+//! What `status` has to look at: the memory of process trees and the lengths of the store's files. Who waits for
 //! that, and for how long, is a rule without thread and clock; what is answered is [`crate::builtin`]'s
 //! business.
 
-use crate::processes;
+use crate::tree_memory;
 use bulkhead_core::{Caller, Recipient, Time};
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
@@ -18,7 +18,10 @@ pub(crate) const OF_CLIENT_MAX: usize = 8;
 /// What is looked at.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    pub(crate) pids: Vec<i32>,
+    /// The first processes of the modules, each with a tree below it.
+    pub(crate) leaders: Vec<i32>,
+    /// This process.
+    pub(crate) own: Option<i32>,
     /// The store's database, and the log beside it.
     pub(crate) store: Option<(PathBuf, PathBuf)>,
 }
@@ -32,7 +35,8 @@ pub(crate) struct Look {
 
 impl Places {
     pub(crate) fn look(self) -> Look {
-        let memory = self.pids.into_iter().filter_map(|pid| Some((pid, processes::memory_bytes(pid)?))).collect();
+        let own = self.own.and_then(|pid| Some((pid, tree_memory::of_process(pid)?)));
+        let memory = tree_memory::of_trees(&self.leaders).into_iter().chain(own).collect();
         let bytes = |path: PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         Look { memory, store_bytes: self.store.map(|(file, log)| (bytes(file), bytes(log))) }
     }

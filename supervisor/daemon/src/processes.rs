@@ -1,4 +1,4 @@
-//! What the host reads of other processes in /proc: memory, and leftovers of a host that was killed
+//! What the host reads of other processes in /proc: whose children they are, and leftovers of a host that was killed
 //! together with its guardian.
 
 use crate::strangers;
@@ -21,14 +21,7 @@ pub(crate) const FAMILY_BYTES_MAX: u64 = 1024 * 1024;
 /// number.
 pub(crate) const TREE_VARIABLE: &str = "BULKHEAD_TREE";
 
-/// Resident memory of a process in bytes.
-pub(crate) fn memory_bytes(pid: i32) -> Option<u64> {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * page_bytes())
-}
-
-fn page_bytes() -> u64 {
+pub(crate) fn page_bytes() -> u64 {
     nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
         .ok()
         .flatten()
@@ -112,22 +105,28 @@ impl Marks {
 }
 
 /// One process, as proc_pid_stat(5) has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Process {
-    pid: i32,
-    parent: i32,
-    session: i32,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    pub(crate) parent: i32,
+    pub(crate) session: i32,
     /// Clock ticks after boot.
-    started: u64,
+    pub(crate) started: u64,
+    pub(crate) resident_pages: u64,
     /// It has ended, with all its threads.
-    is_dead: bool,
+    pub(crate) is_dead: bool,
 }
 
 /// Every process that this one can see.
-fn all() -> Vec<Process> {
+pub(crate) fn all() -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    numbers.filter_map(|pid: i32| parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)).collect()
+    numbers.filter_map(read).collect()
+}
+
+/// One process, if it is there.
+pub(crate) fn read(pid: i32) -> Option<Process> {
+    parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
 fn session_of(pid: i32) -> i32 {
@@ -144,6 +143,7 @@ fn parse_stat(pid: i32, text: &[u8]) -> Option<Process> {
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
+        resident_pages: fields.get(21)?.parse().ok()?,
         is_dead: matches!(*fields.first()?, "Z" | "X" | "x") && threads <= 1,
     })
 }

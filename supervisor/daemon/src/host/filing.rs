@@ -92,14 +92,14 @@ impl Host {
                 }
                 Asked::Module(name) if !all => {
                     let runs = core.view(now, name).into_iter().flat_map(|view| view.runs);
-                    places.pids.extend(runs.filter_map(|run| run.pid));
+                    places.leaders.extend(runs.filter_map(|run| run.pid));
                 }
                 Asked::Module(_) => {}
             }
         }
         if all {
-            places.pids.extend(i32::try_from(std::process::id()));
-            places.pids.extend(processes.values().filter_map(|process| process.pid));
+            places.own = i32::try_from(std::process::id()).ok();
+            places.leaders.extend(processes.values().filter_map(|process| process.pid));
         }
         let ordered = self.files.order(Lane::Looks, "looking at processes and files for `status`", move || {
             Done::Looked(number, places.look())
