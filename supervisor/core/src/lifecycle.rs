@@ -61,6 +61,7 @@ impl Core {
             waiters: BTreeMap::new(),
             listed: Listed::default(),
             events_dropped: 0,
+            commands: None,
         };
         self.modules.insert(id, module);
         self.list(id);
@@ -257,9 +258,11 @@ impl Core {
             return;
         }
         run.concurrent = ready.features.iter().any(|feature| feature == init::FEATURE_CONCURRENT);
-        run.commands = ready.commands;
+        run.commands = ready.commands.into();
+        let commands = Arc::clone(&run.commands);
         let (module_id, slot_id, name, instance) = (run.module, run.slot, run.spec.name.clone(), run.instance.clone());
         let was_serving = self.is_serving(&name);
+        self.modules.get_mut(&module_id).expect("a run has its module").commands = Some(commands);
         let run = self.runs.get_mut(&run_id).expect("it was there above");
         run.ready_at = Some(now);
         self.enter(run_id, Phase::Ready { since: now });
@@ -451,7 +454,7 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
         held: VecDeque::new(),
         head_since: now,
         concurrent: false,
-        commands: Vec::new(),
+        commands: Arc::from([]),
         controls: VecDeque::new(),
         last_heard: now,
         ping: None,

@@ -14,7 +14,7 @@ use crate::{
     time::Time,
     waiters::{Goal, WaiterId},
 };
-use bulkhead_protocol::ModuleName;
+use bulkhead_protocol::{Command, ModuleName};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -177,6 +177,8 @@ pub(crate) struct Module {
     /// What of it stands in the directory.
     pub(crate) listed: Listed,
     pub(crate) events_dropped: u64,
+    /// What the last process that became ready said that it knows; none as long as there was no such process.
+    pub(crate) commands: Option<Arc<[Command]>>,
 }
 
 impl Module {

@@ -125,7 +125,7 @@ pub(crate) struct Run {
     pub(crate) head_since: Time,
     /// It handles several at once, so the order of its answers proves nothing.
     pub(crate) concurrent: bool,
-    pub(crate) commands: Vec<Command>,
+    pub(crate) commands: Arc<[Command]>,
     /// The host's own requests that it has not answered; bounded by [`CONTROLS_MAX`].
     pub(crate) controls: VecDeque<(RequestId, Control)>,
     pub(crate) last_heard: Time,

@@ -9,8 +9,8 @@ use crate::{
     steps,
     time::Time,
 };
-use bulkhead_protocol::ModuleName;
-use std::{fmt, time::Duration};
+use bulkhead_protocol::{Command, ModuleName};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// The state of a module or of one of its places, as far as it can be seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +178,15 @@ impl Core {
             strange_answers: strange,
             runs,
         })
+    }
+
+    /// The commands that a module has declared: those of a process that serves, else those that the last one which
+    /// was ready had. None of a module that was never ready.
+    pub fn commands(&self, name: &ModuleName) -> Option<Arc<[Command]>> {
+        let module = self.modules.get(self.names.get(name)?)?;
+        let runs = module.with_role(Role::Active).filter_map(|slot| self.runs.get(&slot.run()?));
+        let serving = runs.filter(|run| run.is_ready()).map(|run| &run.commands).next();
+        serving.or(module.commands.as_ref()).cloned()
     }
 
     fn view_slot(&self, now: Time, slot: &Slot) -> RunView {

@@ -3,6 +3,7 @@
 
 use crate::{
     clients::FOLLOWERS_PART,
+    commands,
     followers::{FOLLOWER_BYTES, Follower, FollowerId},
     host::{Asked, Deed, Host, ImportArgs, Targets},
     long_reader::READ_AT_ONCE_BYTES_MAX,
@@ -109,8 +110,6 @@ struct CrashesArgs {
     limit: Option<usize>,
 }
 
-const COMMANDS: &str = "status, start, stop, restart, reload, wait, events, logs, crashes, layer1, set_aside, replay, drop, forget, import";
-
 impl Host {
     /// Handles a request to `supervisor`. What is answered later is answered by the core or by a follower.
     pub(crate) fn builtin(&mut self, who: Recipient, request: &Request) {
@@ -177,6 +176,10 @@ impl Host {
                     Ok(None)
                 }
             },
+            "commands" => {
+                let NameArgs { name } = read(args, "commands")?;
+                self.commands_of(&name).map(Some)
+            }
             "start" => self.do_to(who, Deed::Start, read(args, "start")?, patience),
             "stop" => self.do_to(who, Deed::Stop, read(args, "stop")?, patience),
             "restart" => self.do_to(who, Deed::Restart, read(args, "restart")?, patience),
@@ -211,7 +214,7 @@ impl Host {
             }
             other => Err(Failure::new(
                 ErrorCode::UnknownCommand,
-                format!("supervisor has no command {other:?}; it has {COMMANDS}"),
+                format!("supervisor has no command {other:?}; it has {}", commands::own_names()),
             )),
         }
     }
@@ -240,7 +243,7 @@ impl Host {
         Ok(None)
     }
 
-    fn known(&self, name: &str) -> Result<ModuleName, Failure> {
+    pub(crate) fn known(&self, name: &str) -> Result<ModuleName, Failure> {
         self.core
             .known_name(name)
             .cloned()

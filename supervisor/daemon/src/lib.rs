@@ -18,6 +18,7 @@ mod alarm;
 mod builtin;
 mod clients;
 mod clock;
+mod commands;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod control_socket;
 #[cfg(test)]

@@ -1,0 +1,114 @@
+//! Which commands there are at an address: those that a module declared in its answer to `init`, and those of the
+//! host's own addresses. What they do is elsewhere.
+
+use crate::{builtin::ANSWER_FRAME_BYTES, host::Host};
+use bulkhead_protocol::{Command, Failure, Json};
+use serde::Serialize;
+
+/// Longest list of commands that is told, in bytes.
+const LIST_BYTES_MAX: usize = 1024 * 1024;
+
+/// One command, as callers are told of it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Entry<'a> {
+    name: &'a str,
+    idempotent: bool,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    description: &'a str,
+}
+
+impl<'a> From<&'a Command> for Entry<'a> {
+    fn from(command: &'a Command) -> Entry<'a> {
+        Entry { name: &command.name, idempotent: command.idempotent, description: &command.description }
+    }
+}
+
+const fn asks(name: &'static str, description: &'static str) -> Entry<'static> {
+    Entry { name, idempotent: true, description }
+}
+
+const fn does(name: &'static str, description: &'static str) -> Entry<'static> {
+    Entry { name, idempotent: false, description }
+}
+
+/// Those of `supervisor`. The built-in address handles each of them: a test calls them all.
+const OWN: [Entry<'static>; 16] = [
+    asks("status", "the host and its modules, or one of them in full: {\"name\"}"),
+    asks("commands", "the commands of a module, or of supervisor: {\"name\"}"),
+    does("start", "starts modules: {\"name\"}, {\"names\"} or {\"all\":true}"),
+    does("stop", "stops modules, with their whole process trees: as start"),
+    does("restart", "stops and starts modules: as start"),
+    does("reload", "reads the files again and replaces modules without a gap: as start"),
+    asks("wait", "waits until a module is ready or stopped: {\"name\",\"for\"}"),
+    asks("events", "follows events: {\"pattern\",\"after\",\"epoch\"}"),
+    asks("logs", "the last lines that a module wrote: {\"name\",\"lines\",\"follow\"}"),
+    asks("crashes", "what modules were doing when they crashed: {\"name\"}"),
+    asks("layer1", "what the data store holds"),
+    asks("set_aside", "events that modules kept failing on: {\"name\",\"after\",\"limit\"}"),
+    does("replay", "gives a set-aside event to its module once more: {\"id\"}"),
+    does("drop", "forgets a set-aside event: {\"id\"}"),
+    does("forget", "forgets a module that is gone for good: {\"name\"}"),
+    does("import", "takes in lines of an export: {\"lines\",\"first\",\"existing\"}"),
+];
+
+/// The names of the commands of `supervisor`, for an error.
+pub(crate) fn own_names() -> String {
+    OWN.map(|entry| entry.name).join(", ")
+}
+
+/// Commands in their order, of which it is known how many there are.
+type Entries<'a> = Box<dyn ExactSizeIterator<Item = Entry<'a>> + 'a>;
+
+impl Host {
+    /// The commands of a module or of an address of the host's own.
+    pub(crate) fn commands_of(&self, name: &str) -> Result<Json, Failure> {
+        let bytes_max = LIST_BYTES_MAX.min(self.config.frame_bytes_max.saturating_sub(ANSWER_FRAME_BYTES));
+        let declared;
+        let entries: Option<Entries<'_>> = match name {
+            "supervisor" => Some(Box::new(OWN.into_iter())),
+            // It takes queries and mutations only.
+            "layer1" => Some(Box::new(std::iter::empty())),
+            _ => {
+                declared = self.core.commands(&self.known(name)?);
+                declared.as_ref().map(|commands| -> Entries<'_> { Box::new(commands.iter().map(Entry::from)) })
+            }
+        };
+        Ok(answer(name, entries, bytes_max))
+    }
+}
+
+/// The answer, with as many commands as have room in so many bytes.
+fn answer(name: &str, entries: Option<Entries<'_>>, bytes_max: usize) -> Json {
+    let name = Json::of(name);
+    let Some(entries) = entries else { return Json::object(&[("name", &name), ("commands", &Json::null())]) };
+    let (count, mut bytes) = (entries.len(), 0);
+    let shown: Vec<Json> = entries
+        .map(|entry| Json::of(&entry))
+        .take_while(|entry| {
+            bytes += entry.as_str().len() + 1;
+            bytes <= bytes_max
+        })
+        .collect();
+    let left_out = Json::of(&(count - shown.len()));
+    let commands = Json::of(&shown);
+    match shown.len() < count {
+        true => Json::object(&[("name", &name), ("commands", &commands), ("left_out", &left_out)]),
+        false => Json::object(&[("name", &name), ("commands", &commands)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_has_as_many_commands_as_fit_and_says_how_many_do_not() {
+        let entries = || -> Option<Entries<'_>> { Some(Box::new([does("a", ""), asks("b", "reads")].into_iter())) };
+        let whole = r#"{"name":"m","commands":[{"name":"a","idempotent":false},{"name":"b","idempotent":true,"description":"reads"}]}"#;
+        assert_eq!(answer("m", entries(), 1000).as_str(), whole);
+        let part = r#"{"name":"m","commands":[{"name":"a","idempotent":false}],"left_out":1}"#;
+        assert_eq!(answer("m", entries(), 40).as_str(), part);
+        assert_eq!(answer("m", Some(Box::new(std::iter::empty())), 40).as_str(), r#"{"name":"m","commands":[]}"#);
+        assert_eq!(answer("m", None, 40).as_str(), r#"{"name":"m","commands":null}"#);
+    }
+}
