@@ -58,7 +58,7 @@ struct Crash {
     #[serde(deserialize_with = "or_empty")]
     module: String,
     #[serde(deserialize_with = "or_empty")]
-    instance: Json,
+    instance: Option<String>,
     #[serde(deserialize_with = "or_empty")]
     time: String,
     #[serde(deserialize_with = "or_empty")]
@@ -114,10 +114,14 @@ fn render(crash: &Crash, style: Style) -> String {
     add("why", Some(crash.reason.clone()));
     add("exit", exit_text(&crash.exit));
     let uptime = crash.uptime_ms.map(|ms| format!(", up {}", span(ms))).unwrap_or_default();
-    add("process", crash.pid.map(|pid| format!("pid {pid}, instance {}{uptime}", crash.instance.as_str())));
+    let instance = crash.instance.as_ref().map(|instance| format!(", instance {instance}")).unwrap_or_default();
+    add("process", crash.pid.map(|pid| format!("pid {pid}{instance}{uptime}")));
     for request in &crash.in_flight {
         let InFlight { kind, payload, delivery, answered } = request;
-        let text = format!("{kind} {}", payload.as_str().replace(['\n', '\r'], " "));
+        let text = match payload.as_str() {
+            "null" => kind.clone(),
+            payload => format!("{kind} {}", payload.replace(['\n', '\r'], " ")),
+        };
         let delivery = delivery.as_ref().map(|delivery| format!("{delivery}: ")).unwrap_or_default();
         match answered {
             // It was answered, and that was the process's last answer.
@@ -139,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_crash_is_shown_with_what_it_was_doing() {
-        let json = r#"{"module":"misbehave","instance":3,"time":"2026-11-22T10:00:00Z","reason":"killed by SIGSEGV",
+        let json = r#"{"module":"misbehave","instance":"misbehave#3","time":"2026-11-22T10:00:00Z","reason":"killed by SIGSEGV",
             "exit":{"signal":"SIGSEGV"},"pid":48,"uptime_ms":5000,"stderr":["one","two"],
             "in_flight":[{"type":"command","payload":{"name":"ink"},"delivery":"started","answered":"no ink"},
             {"type":"command","payload":{"name":"segv"},"delivery":"started"}],"file":"/s/crash-1.json","earlier":true}"#;
@@ -147,7 +151,7 @@ mod tests {
 misbehave  2026-11-22T10:00:00Z  earlier daemon
   why        killed by SIGSEGV
   exit       SIGSEGV
-  process    pid 48, instance 3, up 5.0s
+  process    pid 48, instance misbehave#3, up 5.0s
   ended by   command {\"name\":\"ink\"}
   in flight  started: command {\"name\":\"segv\"}
   stderr     | one

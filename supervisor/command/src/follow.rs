@@ -2,6 +2,7 @@
 
 use crate::amount::count;
 use crate::cli::Events;
+use crate::columns::padded_right;
 use crate::exit::{Exit, Halt};
 use crate::lifecycle::to_supervisor;
 use crate::output::{Output, complain, printable, with_schema};
@@ -178,7 +179,11 @@ struct Event {
 fn event_line(event: &Event, style: Style) -> String {
     let time = style.paint(Colour::Faint, &printable(&event.time));
     let name = style.paint(Colour::Strong, &printable(&event.event));
-    format!("{time} {name} {}", printable(&event.data.as_str().replace(['\n', '\r'], " ")))
+    match event.data.as_str() {
+        // An event need not say more than its name.
+        "null" => format!("{time} {name}"),
+        data => format!("{time} {name} {}", printable(&data.replace(['\n', '\r'], " "))),
+    }
 }
 
 #[derive(Deserialize)]
@@ -208,7 +213,7 @@ pub(crate) fn log_text(data: &Json, style: Style) -> String {
         "warn" | "host" => Colour::Busy,
         _ => Colour::Faint,
     };
-    format!("{time} {} {}", style.paint(colour, &format!("{source:<6}")), printable(&line.line))
+    format!("{time} {} {}", style.paint(colour, &padded_right(&source, 6)), printable(&line.line))
 }
 
 /// Sends the request and prints each progress, until the answer comes or the reader goes away. A
@@ -288,5 +293,7 @@ mod tests {
     fn an_event_is_one_line() {
         let json = Json::parse("{\"time\":\"T\",\"event\":\"module.ready\",\"data\":{\n\"name\":\"a\"}}").unwrap();
         assert_eq!(event_line(&json.read().unwrap(), Style::Plain), "T module.ready { \"name\":\"a\"}");
+        let bare = Json::parse(r#"{"time":"T","event":"tick","data":null}"#).unwrap();
+        assert_eq!(event_line(&bare.read().unwrap(), Style::Plain), "T tick");
     }
 }

@@ -9,6 +9,7 @@
 
 mod amount;
 mod cli;
+mod columns;
 mod config;
 mod crashes;
 mod daemon;

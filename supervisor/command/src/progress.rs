@@ -1,6 +1,7 @@
 //! One line at the bottom of the terminal that says how far something is, and leaves no trace.
 
 use crate::amount::{count, size};
+use crate::columns::shortened;
 use crate::output::printable;
 use crate::streams::Stderr;
 use bulkhead_protocol::Json;
@@ -58,7 +59,7 @@ impl ProgressLine {
     /// Shows `text` in the place of what was there.
     pub(crate) fn show(&mut self, text: &str) {
         if self.visible {
-            let cut: String = text.chars().take(self.width.saturating_sub(1)).collect();
+            let cut = shortened(text, self.width.saturating_sub(1));
             // A terminal that stands still must not hold up what the line is about.
             Stderr::show(&format!("\r\x1b[K{cut}"));
             self.shown = true;

@@ -84,7 +84,9 @@ fn list(socket: Option<PathBuf>, module: Option<&str>, json: bool) -> Result<Exi
         ("TRIES", Right),
         ("SET ASIDE", Left),
         ("ERROR", Left),
-    ]);
+    ])
+    .with_sentences()
+    .with_expendable(&[5, 3, 4]);
     pages(&mut session, module, |json_event, event| {
         if json {
             return output.json_line(&with_schema(json_event.as_str()));

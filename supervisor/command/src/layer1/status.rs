@@ -135,7 +135,8 @@ fn render(status: &Status, style: Style, width: Option<usize>) -> String {
     add("broken", status.broken.clone());
     add("restart", status.restart_needed.clone());
     let mut owners =
-        Table::new([("OWNER", Left), ("ENTITIES", Right), ("DATA", Right), ("EVENTS", Right), ("KEYS", Right)]);
+        Table::new([("OWNER", Left), ("ENTITIES", Right), ("DATA", Right), ("EVENTS", Right), ("KEYS", Right)])
+            .with_expendable(&[1, 4, 3]);
     for one in &status.owners {
         let name = if one.owner.is_empty() { "(clients)".into() } else { one.owner.clone() };
         let data = within(one.bytes, one.storage_quota);

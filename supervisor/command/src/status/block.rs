@@ -2,19 +2,30 @@
 
 use super::model::{Instance, Module, colour_of};
 use crate::amount::{size, span};
+use crate::columns::wrapped;
 use crate::follow::log_text;
 use crate::output::printable;
 use crate::style::{Colour, Style};
 use std::fmt::Write;
 
-/// The block.
-pub(super) fn render(module: &Module, style: Style) -> String {
+/// Where values stand.
+const INDENT: usize = 15;
+
+/// Values are not wrapped to less.
+const VALUE_WIDTH_MIN: usize = 20;
+
+/// The block; with a width, what people wrote is wrapped to it.
+pub(super) fn render(module: &Module, style: Style, width: Option<usize>) -> String {
     let mut text = String::new();
     let name = style.paint(Colour::Strong, &printable(&module.name));
     let state = style.paint(colour_of(&module.state), &printable(&module.state));
     let _ = writeln!(text, "{name}  {state}");
     for (label, value) in fields(module) {
-        let _ = writeln!(text, "  {} {}", style.paint(Colour::Faint, &format!("{label:<12}")), printable(&value));
+        let value = printable(&value);
+        let columns = width.map(|width| width.saturating_sub(INDENT).max(VALUE_WIDTH_MIN));
+        let lines = columns.map_or_else(|| vec![value.clone()], |columns| wrapped(&value, columns));
+        let value = lines.join(&format!("\n{}", " ".repeat(INDENT)));
+        let _ = writeln!(text, "  {} {value}", style.paint(Colour::Faint, &format!("{label:<12}")));
     }
     if !module.instances.is_empty() {
         let _ = writeln!(text, "\n{}", style.paint(Colour::Strong, "instances"));
@@ -54,11 +65,13 @@ fn fields(module: &Module) -> Vec<(&'static str, String)> {
 }
 
 fn instance_line(instance: &Instance) -> String {
-    let mut line = format!("{} {} {}", instance.instance.as_str(), instance.role, instance.state);
+    // A place may be without a process: the next one waits for its start.
+    let name = instance.instance.as_deref().unwrap_or("(no process)");
+    let mut line = format!("{name} {} {}", instance.role, instance.state);
     for (label, value) in [
         ("pid", instance.pid.map(|pid| pid.to_string())),
         ("up", instance.uptime_ms.map(span)),
-        ("in flight", Some(instance.in_flight.to_string())),
+        ("in flight", instance.instance.as_ref().map(|_| instance.in_flight.to_string())),
         ("memory", instance.memory_bytes.map(size)),
     ] {
         if let Some(value) = value {
@@ -80,8 +93,10 @@ mod tests {
             "last_exit":"SIGSEGV","last_exit_ago_ms":1200,
             "next":{"action":"restart","in_ms":400,"why":"the 2nd failure in a row"},"in_flight":0,"queue":3,
             "memory_bytes":null,"containment":"subreaper","strange_answers":1,
-            "instances":[{"instance":2,"role":"active","state":"ready","pid":48,"uptime_ms":5000,"in_flight":1,
-            "memory_bytes":1048576}],
+            "instances":[{"instance":"research-log#2","role":"active","state":"ready","pid":48,"uptime_ms":5000,
+            "in_flight":1,"memory_bytes":1048576},
+            {"instance":null,"role":"active","state":"waiting","pid":null,"uptime_ms":null,"in_flight":0,
+            "memory_bytes":null}],
             "log_tail":[{"time":"2026-11-22T10:00:00Z","stream":"stderr","level":null,"line":"bad pointer"}]}"#;
         let expected = "\
 research-log  waiting
@@ -98,11 +113,12 @@ research-log  waiting
   strange      1 answers to nothing
 
 instances
-  2 active ready, pid 48, up 5.0s, in flight 1, memory 1.0 MiB
+  research-log#2 active ready, pid 48, up 5.0s, in flight 1, memory 1.0 MiB
+  (no process) active waiting
 
 log
   2026-11-22T10:00:00Z stderr bad pointer
 ";
-        assert_eq!(render(&Json::parse(json).unwrap().read().unwrap(), Style::Plain), expected);
+        assert_eq!(render(&Json::parse(json).unwrap().read().unwrap(), Style::Plain, None), expected);
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn show(socket: Option<PathBuf>, name: Option<&str>, json: bool) -> R
         }
         (Some(_), false) => {
             let module: model::Module = understood(&data)?;
-            output.buffer().extend_from_slice(block::render(&module, Style::of_stdout()).as_bytes());
+            output.buffer().extend_from_slice(block::render(&module, Style::of_stdout(), width_of_stdout()).as_bytes());
         }
         (None, false) => {
             let status: model::Status = understood(&data)?;
@@ -66,7 +66,7 @@ pub(crate) fn show(socket: Option<PathBuf>, name: Option<&str>, json: bool) -> R
 
 /// The host's answer, of which any member may be other than this version knows it, but not the whole.
 fn understood<T: DeserializeOwned>(data: &Json) -> Result<T, Halt> {
-    let found = crate::table::shortened(data.as_str(), 40);
+    let found = crate::columns::shortened(data.as_str(), 40);
     let misunderstood = |why: &str| Halt::Failed(format!("the host's status is not understood: {why}, found {found}"));
     if !data.as_str().starts_with('{') {
         return Err(misunderstood("expected an object"));

@@ -143,7 +143,7 @@ pub(super) struct Next {
 #[serde(default)]
 pub(super) struct Instance {
     #[serde(deserialize_with = "or_empty")]
-    pub(super) instance: Json,
+    pub(super) instance: Option<String>,
     #[serde(deserialize_with = "or_empty")]
     pub(super) role: String,
     #[serde(deserialize_with = "or_empty")]

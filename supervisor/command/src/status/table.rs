@@ -1,19 +1,28 @@
-//! All modules in a table, one a line, and the host below.
+//! All modules in a table, and the host below. Without a terminal, one line a module.
 
 use super::model::{Host, Module, Next, Status, colour_of};
 use crate::amount::{size, span};
+use crate::columns::{shortened, wrapped};
 use crate::output::printable;
 use crate::style::{Colour, Style};
-use crate::table::{Align, Table, shortened};
+use crate::table::{Align, Table};
 
 const STATE: usize = 1;
 const WHY: usize = 9;
 
-/// Characters of how a module ended last: enough for every exit and signal. A sentence that a module had
-/// to say stands as the reason, at the end of the line, and in full in `status NAME`.
+/// What goes first on a terminal that is too narrow: PID, MEMORY, UPTIME, IN-FLIGHT, RESTARTS, QUEUE. The state,
+/// the last exit and the reason stay.
+const EXPENDABLE: &[usize] = &[2, 8, 3, 6, 4, 7];
+
+/// Columns of how a module ended last: enough for every exit and signal. A sentence that a module had to say
+/// stands as the reason, and in full in `status NAME`.
 const LAST_EXIT_WIDTH: usize = 32;
 
-/// The table; with a width, lines are cut to it.
+/// The same on a terminal of less than `WIDE`.
+const LAST_EXIT_WIDTH_NARROW: usize = 16;
+const WIDE: usize = 120;
+
+/// The table; with a width, no line is longer.
 pub(super) fn render(status: &Status, style: Style, width: Option<usize>) -> String {
     use Align::{Left, Right};
     let mut table = Table::new([
@@ -27,8 +36,11 @@ pub(super) fn render(status: &Status, style: Style, width: Option<usize>) -> Str
         ("QUEUE", Right),
         ("MEMORY", Right),
         ("WHY", Left),
-    ]);
-    status.modules.iter().for_each(|module| table.row(row(module)));
+    ])
+    .with_sentences()
+    .with_expendable(EXPENDABLE);
+    let exit_width = if width.is_none_or(|width| width >= WIDE) { LAST_EXIT_WIDTH } else { LAST_EXIT_WIDTH_NARROW };
+    status.modules.iter().for_each(|module| table.row(row(module, exit_width)));
     let mut text = table.render(style, width, |at, row| match at {
         STATE => Some(colour_of(&row[STATE])),
         WHY => Some(Colour::Faint),
@@ -37,21 +49,23 @@ pub(super) fn render(status: &Status, style: Style, width: Option<usize>) -> Str
     if !text.is_empty() {
         text.push('\n');
     }
-    text.push_str(&style.paint(Colour::Faint, &summary(status)));
-    text.push('\n');
-    for trouble in status.host.troubles() {
-        text.push_str(&style.paint(Colour::Bad, &printable(&trouble)));
-        text.push('\n');
+    let troubles = status.host.troubles().into_iter().map(|trouble| (Colour::Bad, printable(&trouble)));
+    for (colour, sentence) in std::iter::once((Colour::Faint, summary(status))).chain(troubles) {
+        let lines = width.map_or_else(|| vec![sentence.clone()], |width| wrapped(&sentence, width));
+        for line in lines {
+            text.push_str(&style.paint(colour, &line));
+            text.push('\n');
+        }
     }
     text
 }
 
-fn row(module: &Module) -> [String; 10] {
+fn row(module: &Module, exit_width: usize) -> [String; 10] {
     let dash = || "-".to_owned();
     let last_exit = match (&module.last_exit, module.last_exit_ago_ms) {
         (None, _) => dash(),
-        (Some(exit), None) => shortened(exit, LAST_EXIT_WIDTH),
-        (Some(exit), Some(ago)) => format!("{} {} ago", shortened(exit, LAST_EXIT_WIDTH), span(ago)),
+        (Some(exit), None) => shortened(exit, exit_width),
+        (Some(exit), Some(ago)) => format!("{} {} ago", shortened(exit, exit_width), span(ago)),
     };
     [
         module.name.clone(),
@@ -99,6 +113,7 @@ fn summary(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::columns::width_of;
     use bulkhead_protocol::Json;
 
     const STATUS: &str = r#"{"schema":1,
@@ -130,11 +145,63 @@ misbehave     waiting     -       -        14  exit code 3 0.3s ago          0  
     }
 
     #[test]
-    fn lines_are_cut_to_the_terminal() {
-        let table = table(Style::Plain, Some(60));
-        let lines: Vec<&str> = table.lines().take(3).collect();
-        assert!(lines.iter().all(|line| line.chars().count() <= 60), "{lines:#?}");
-        assert_eq!(lines[2], "misbehave     waiting     -       -        14  exit code 3 …");
+    fn why_stands_below_its_module_and_columns_go_in_their_order() {
+        let of_120 = "\
+NAME          STATE     PID  UPTIME  RESTARTS  LAST EXIT             IN-FLIGHT  QUEUE   MEMORY
+research-log  ready    4801   3m10s         1  SIGSEGV 3m10s ago            12      0  2.0 MiB
+misbehave     waiting     -       -        14  exit code 3 0.3s ago          0      7        -
+    crashed; restart in 3.2s: the 6th failure in a row
+
+2 modules, 1 ready; bulkhead 0.1.0, pid 4711, up 3m12s, containment cgroup, 1 client, state in /var/lib/bulkhead
+";
+        assert_eq!(table(Style::Plain, Some(120)), of_120);
+        let of_80 = "\
+NAME          STATE    UPTIME  RESTARTS  LAST EXIT             IN-FLIGHT  QUEUE
+research-log  ready     3m10s         1  SIGSEGV 3m10s ago            12      0
+misbehave     waiting       -        14  exit code 3 0.3s ago          0      7
+    crashed; restart in 3.2s: the 6th failure in a row
+not shown in 80 columns: PID, MEMORY (--json shows all)
+
+2 modules, 1 ready; bulkhead 0.1.0, pid 4711, up 3m12s, containment cgroup, 1
+client, state in /var/lib/bulkhead
+";
+        assert_eq!(table(Style::Plain, Some(80)), of_80);
+        let of_60 = "\
+NAME          STATE    RESTARTS  LAST EXIT             QUEUE
+research-log  ready           1  SIGSEGV 3m10s ago         0
+misbehave     waiting        14  exit code 3 0.3s ago      7
+    crashed; restart in 3.2s: the 6th failure in a row
+not shown in 60 columns: PID, UPTIME, IN-FLIGHT, MEMORY
+(--json shows all)
+
+2 modules, 1 ready; bulkhead 0.1.0, pid 4711, up 3m12s,
+containment cgroup, 1 client, state in /var/lib/bulkhead
+";
+        assert_eq!(table(Style::Plain, Some(60)), of_60);
+        assert_eq!(table(Style::Plain, Some(200)), table(Style::Plain, None));
+    }
+
+    #[test]
+    fn at_every_width_no_line_is_longer_and_the_reason_is_told() {
+        let why = "the disk 磁盘 is full: give it room, or set [limits] storage_quota in its manifest, then start it";
+        let exit = format!("init failed: {why}");
+        let status = serde_json::json!({ "modules": [
+            { "name": "a", "state": "ready", "pid": 7, "memory_bytes": 1 << 20, "queue": 3 },
+            { "name": "a-name-that-is-as-long-as-the-longest", "state": "failed", "reason": why, "queue": 7,
+              "last_exit": exit, "last_exit_ago_ms": 300 },
+        ], "host": { "state_dir": "/var/lib/bulkhead", "problems": [why] } });
+        let status: Status = Json::of(&status).read().unwrap();
+        for width in (60..=240).chain([1000]) {
+            let table = render(&status, Style::Plain, Some(width));
+            assert!(table.lines().all(|line| width_of(line) <= width), "{width}\n{table}");
+            // Once as the reason, and once as a problem of the host's.
+            let words = table.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(words.matches(why).count(), 2, "{width}\n{table}");
+            for (heading, cell) in [("MEMORY", "1.0 MiB"), ("QUEUE", " 7"), ("LAST EXIT", "init failed")] {
+                assert!(table.contains(heading) && (table.contains("not shown") || table.contains(cell)), "{table}");
+            }
+        }
+        assert_eq!(render(&status, Style::Plain, None).lines().count(), 6, "piped: a line for each");
     }
 
     #[test]
