@@ -1,11 +1,17 @@
 //! JSON from the command line: as it stands, from standard input (`-`) or from a file (`@file`).
 //! It is checked here, before anything is sent, so that a mistake names its line and column.
 
+use crate::columns::shortened;
 use crate::exit::Halt;
+use crate::json_fault;
+use crate::output::printable;
 use crate::streams::Stdin;
 use bulkhead_protocol::{Json, limits::FRAME_BYTES_MAX_HIGHEST};
 use std::fs::File;
 use std::io::Read;
+
+/// Columns of an argument that is quoted.
+const FOUND_WIDTH: usize = 80;
 
 /// Reads the argument.
 ///
@@ -18,7 +24,13 @@ pub(crate) fn read(argument: &str) -> Result<Json, Halt> {
             parse(path, &bytes_of(path, file)?)
         }
         None if argument == "-" => parse("standard input", &bytes_of("standard input", Stdin)?),
-        None => parse("the argument", argument.as_bytes()),
+        None => parse("the argument", argument.as_bytes()).map_err(|halt| match json_fault::meant(argument) {
+            Some(meant) => {
+                let found = shortened(&printable(argument.trim()), FOUND_WIDTH);
+                Halt::Usage(format!("the argument: expected JSON, found {found}: write {meant}"))
+            }
+            None => halt,
+        }),
     }
 }
 
@@ -57,17 +69,9 @@ fn parse(name: &str, bytes: &[u8]) -> Result<Json, Halt> {
     }
     // Not `Json::parse`, which trims: the line and the column count from the beginning of the file.
     serde_json::from_str(text).map_err(|error| {
-        Halt::Usage(format!("{name}:{}:{}: expected JSON: {}", error.line(), error.column(), reason(&error)))
+        let (line, column) = (error.line(), error.column());
+        Halt::Usage(format!("{name}:{line}:{column}: {}", json_fault::sentence(text, &error)))
     })
-}
-
-/// What serde_json says, without the place that it adds at the end.
-pub(crate) fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(at) if error.line() > 0 => text[..at].to_owned(),
-        _ => text,
-    }
 }
 
 #[cfg(test)]
@@ -80,14 +84,25 @@ mod tests {
 
     #[test]
     fn a_mistake_names_its_line_and_column() {
-        assert_eq!(error(b"{\n  \"a\": nope\n}"), "a.json:2:9: expected JSON: expected ident");
-        assert_eq!(error(b"{} {}"), "a.json:1:4: expected JSON: trailing characters");
+        assert_eq!(
+            error(b"{\n  \"a\": nope\n}"),
+            "a.json:2:9: expected a value, found nope; a text stands in double quotes"
+        );
+        assert_eq!(error(b"{} {}"), "a.json:1:4: expected nothing behind the value, found {");
         assert_eq!(error(b"[1,\n\xff]"), "a.json:2:1: expected UTF-8, found the byte 0xff");
         assert_eq!(error(b" \n"), "a.json: expected one JSON value, found nothing");
         for utf16 in [b"\xff\xfe{\0}\0", b"\xfe\xff\0{\0}"] {
             let expected = "a.json:1:1: expected UTF-8, found the byte order mark of UTF-16: save it as UTF-8, as with iconv -f UTF-16 -t UTF-8";
             assert_eq!(error(utf16), expected);
         }
+    }
+
+    #[test]
+    fn an_argument_that_is_no_json_is_answered_with_the_json_for_it() {
+        let error = |argument| read(argument).unwrap_err().to_string();
+        assert_eq!(error("text=x"), r#"the argument: expected JSON, found text=x: write '{"text":"x"}'"#);
+        assert_eq!(error("{text:x}"), r#"the argument: expected JSON, found {text:x}: write '{"text":"x"}'"#);
+        assert_eq!(error("{\"a\":1"), "the argument:1:6: expected the end of the object, found the end");
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod failure;
 mod follow;
 mod generate;
 mod json_argument;
+mod json_fault;
 mod last_lines;
 mod layer1;
 mod lenient;

@@ -32,7 +32,9 @@ fn arguments_come_from_the_command_line_standard_input_or_a_file() {
     host.run(&["call", "log", "add", &format!("@{}", file.display())]).expect(0, "[  1 ]\n");
     host.run_with(&["call", "log", "add", "-"], b"{\n\"a\": x}")
         .expect(2, "")
-        .says("standard input:2:6: expected JSON");
+        .says("standard input:2:6: expected a value, found x");
+    let meant = r#"the argument: expected JSON, found text=x: write '{"text":"x"}'"#;
+    host.run(&["call", "log", "add", "text=x"]).expect(2, "").says(meant);
     host.run_with(&["call", "log", "add", "-"], b"").expect(2, "").says("standard input: expected one JSON value");
 }
 

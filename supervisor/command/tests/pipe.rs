@@ -32,6 +32,16 @@ fn without_a_command_each_line_is_a_whole_payload() {
 }
 
 #[test]
+fn without_a_command_a_line_that_names_none_is_told_of_the_option() {
+    let host = Host::echo();
+    let done = host.run_with(&["pipe", "log"], b"{\"text\":\"x\"}\n{\"name\":\"add\",\"args\":7}\n");
+    assert_eq!(done.code, Some(1));
+    assert_eq!(done.out.lines().nth(1), Some("7"));
+    done.says("1 of 2 lines failed, first line 1: expected a payload such as").says("with --command NAME");
+    assert_eq!(host.seen().len(), 1, "such a line is not sent");
+}
+
+#[test]
 fn every_kind_of_broken_line_has_its_error_in_its_place() {
     let host = Host::echo();
     let mut input = b"\xef\xbb\xbf1\r\n\n{oops\n\"\xff\"\n \t\n".to_vec();
@@ -40,11 +50,11 @@ fn every_kind_of_broken_line_has_its_error_in_its_place() {
     let done = host.run_with(&["pipe", "log", "--command", "add"], &input);
     let expected = r#"1
 {"status":"error","error":"expected one JSON value, found an empty line","code":"bad_request","delivery":"not_started","retryable":false,"line":2}
-{"status":"error","error":"expected JSON at column 2: key must be a string","code":"bad_request","delivery":"not_started","retryable":false,"line":3}
+{"status":"error","error":"column 2: expected the name of a member, in double quotes, found oops","code":"bad_request","delivery":"not_started","retryable":false,"line":3}
 {"status":"error","error":"expected UTF-8, found the byte 0xff at column 2","code":"bad_request","delivery":"not_started","retryable":false,"line":4}
 {"status":"error","error":"expected one JSON value, found an empty line","code":"bad_request","delivery":"not_started","retryable":false,"line":5}
 {"status":"error","error":"expected a line of at most 16777216 bytes, found 17825792","code":"frame_too_large","delivery":"not_started","retryable":false,"line":6}
-{"status":"error","error":"expected JSON at column 4: trailing characters","code":"bad_request","delivery":"not_started","retryable":false,"line":7}
+{"status":"error","error":"column 4: expected nothing behind the value, found {","code":"bad_request","delivery":"not_started","retryable":false,"line":7}
 3
 "#;
     done.expect(1, expected).says("bulkhead: 6 of 8 lines failed, first line 2: expected one JSON value");

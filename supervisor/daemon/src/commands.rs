@@ -42,7 +42,7 @@ const OWN: [Entry<'static>; 16] = [
     asks("wait", "waits until a module is ready or stopped: {\"name\",\"for\"}"),
     asks("events", "follows events: {\"pattern\",\"after\",\"epoch\"}"),
     asks("logs", "the last lines that a module wrote: {\"name\",\"lines\",\"follow\"}"),
-    asks("crashes", "what modules were doing when they crashed: {\"name\"}"),
+    asks("crashes", "what modules were doing when they crashed: {\"name\",\"limit\"}"),
     asks("layer1", "what the data store holds"),
     asks("set_aside", "events that modules kept failing on: {\"name\",\"after\",\"limit\"}"),
     does("replay", "gives a set-aside event to its module once more: {\"id\"}"),

@@ -29,7 +29,7 @@ use bulkhead_client::ClientError;
 use bulkhead_protocol::WireRequest;
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, RequestType, Response, Status};
-use check::checked;
+use check::{checked, names_command};
 use key::Keys;
 pub(crate) use key::{Field, parse_field};
 use lines::Lines;
@@ -297,8 +297,10 @@ impl<'a> Pipe<'a> {
     fn take_line(&mut self, now: Instant) -> Result<bool, Halt> {
         let Some((number, line)) = self.lines.next() else { return Ok(false) };
         self.taken = number;
-        let key = &mut self.key;
-        let usable = checked(line).and_then(|json| self.keys.write(number, json, key).map(|()| json));
+        let (key, names_it) = (&mut self.key, self.requests.head.is_none());
+        let usable = checked(line)
+            .and_then(|json| if names_it { names_command(json).map(|()| json) } else { Ok(json) })
+            .and_then(|json| self.keys.write(number, json, key).map(|()| json));
         let failure = match usable {
             Ok(json) => {
                 let kept = self.away.max.map(|_| Kept {
