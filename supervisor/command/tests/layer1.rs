@@ -307,7 +307,7 @@ fn a_module_is_forgotten_through_its_host_which_may_refuse() {
     host.run(&["layer1", "forget", "old"]).expect(0, sentence);
     host.run(&["layer1", "forget", "loaded", "old"])
         .expect(1, sentence)
-        .says("bulkhead: loaded: loaded is loaded: take its manifest away");
+        .says("bulkhead: loaded is loaded: take its manifest away");
     let json = "{\"schema\":1,\"module\":\"old\",\"cursor\":34,\"missed\":0,\"set_aside\":2}\n";
     host.run(&["layer1", "forget", "old", "--json"]).expect(0, json);
     assert_eq!(host.seen()[0].payload.as_str(), r#"{"name":"forget","args":{"name":"old"}}"#);
