@@ -1,5 +1,6 @@
 //! The `bulkhead` command as a shell script uses it, against a real daemon with real modules.
 
+use bulkhead_protocol::ErrorCode;
 use bulkhead_tests::{Caller, Done, RESEARCH_LOG, Running, World, kill, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -255,6 +256,46 @@ fn the_status_is_a_table_for_people_and_an_object_a_line_for_programs() {
     assert!(full.contains("about to segfault") && full.contains("ready"), "{full}");
     let crashes = run(&world, &["crashes", "bad"], "").out;
     assert!(crashes.contains("SIGSEGV") && crashes.contains("segfault"), "{crashes}");
+    world.stop();
+}
+
+#[test]
+fn the_commands_of_modules_and_of_the_hosts_own_addresses_are_listed() {
+    let (mut world, mut client) = world();
+    world.module("never", "test-minimal", "autostart = false");
+    world.host().signal(Signal::SIGHUP);
+    client.until_known("never");
+    let list = run(&world, &["call", "good"], "");
+    assert_eq!(list.code, Some(0), "{list:?}");
+    let rows: Vec<Vec<&str>> = list.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["COMMAND", "IDEMPOTENT", "DESCRIPTION"], "{list:?}");
+    assert_eq!(rows[1], ["ping", "no", "counts", "and", "answers"], "{list:?}");
+    assert_eq!(rows[2][..2], ["status", "yes"], "{list:?}");
+    assert!(list.out.ends_with("\nTo call one: bulkhead call good COMMAND [JSON | - | @FILE]\n"), "{list:?}");
+    // What is stopped or waits for its next start has the commands that it had.
+    run(&world, &["stop", "good"], "");
+    assert_eq!(run(&world, &["call", "good"], "").out, list.out);
+    for (words, code, said) in [
+        (["call", "never"], 3, "`bulkhead status never` says why"),
+        (["call", "nobody"], 4, "there is no module \"nobody\""),
+    ] {
+        let done = run(&world, &words, "");
+        assert_eq!((done.code, &*done.out), (Some(code), ""), "{done:?}");
+        assert!(done.err.contains(said), "{done:?}");
+    }
+    assert!(run(&world, &["call", "layer1"], "").out.contains("bulkhead query layer1 '"));
+    // Each command that is listed for the host itself is one.
+    let own = client.supervisor("commands", json!({ "name": "supervisor" }));
+    let own = own["commands"].as_array().unwrap();
+    assert!(own.len() > 10, "{own:#?}");
+    for command in own {
+        let name = command["name"].as_str().unwrap();
+        if let Err(failure) = client.call("supervisor", name, json!({ "no_such_argument": 1 })) {
+            assert_eq!(failure.code, ErrorCode::BadRequest, "{name}: {failure:?}");
+        }
+    }
+    let unknown = client.call("supervisor", "dance", json!({})).unwrap_err();
+    assert!(unknown.error.contains("status, commands, start"), "{unknown:?}");
     world.stop();
 }
 

@@ -9,24 +9,28 @@ pub(crate) use layer1::{Existing, Export, Forget, Import, Layer1, Place, SetAsid
 pub(crate) use requests::{Call, Data, Emit, RequestOptions};
 
 use crate::{amount::parse_duration, user::parse_user};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
 const PLACES_AND_EXIT_CODES: &str = "\
 The control socket is the one that --socket names, else $BULKHEAD_SOCKET, else \
-/run/bulkhead/control.sock for root and $XDG_RUNTIME_DIR/bulkhead/control.sock for everybody else.
+/run/bulkhead/control.sock for root and $XDG_RUNTIME_DIR/bulkhead/control.sock for other users. \
+Data goes to standard output, everything else to standard error.
+
+Environment:
+  BULKHEAD_SOCKET  the control socket, where --socket names none
+  XDG_RUNTIME_DIR  where the control socket of a user other than root is
+  NO_COLOR         if it is set and not empty: no colour, even on a terminal
 
 Exit codes:
     0  done; the condition holds
-    1  the module answered with an error, or the operation failed (for pipe: any line failed)
+    1  the module answered with an error, or it failed; pipe: a line failed
     2  usage, or a file that does not check
     3  the module is not running
     4  no such module
   124  the deadline passed
   125  the daemon cannot be reached
-  130  interrupted (128 and the number of the signal)
-
-Data goes to standard output, everything else to standard error.";
+  130  interrupted (128 and the number of the signal)";
 
 /// Runs modules as supervised child processes, and reaches them from the shell.
 #[derive(Debug, Parser)]
@@ -68,9 +72,13 @@ Examples:
     Restart(Targets),
     /// Replace modules by fresh instances without a gap; if the new one fails, the old one stays.
     Reload(Targets),
-    /// Call a command of a module and print the data of its answer.
+    /// Call a command of a module and print the data of its answer; without a command, list them.
     #[command(after_help = "\
+The list has what the module declared. An idempotent command is sent again after a crash, as doing it twice is the \
+same as doing it once; any other only with a --key.
+
 Examples:
+  bulkhead call test-minimal
   bulkhead call test-minimal ping
   bulkhead call research-log create_log '{\"title\":\"Monday\"}'
   bulkhead call research-log add_entry @entry.json --key entry-17
@@ -162,7 +170,9 @@ The data store takes {\"entity\",\"id\"}, or {\"entity\"} with filters, search, 
 count; what comes behind an answer's last entity has the answer's \"next\" as its \"after\".
 
 Examples:
-  bulkhead query layer1 '{\"entity\":\"Log\",\"filters\":{\"tags\":{\"contains\":\"ink\"}},\"order\":\"-$created_at\",\"limit\":10}'
+  bulkhead query layer1 '{\"entity\":\"Log\",\"order\":\"-$created_at\",\"limit\":10}'
+  bulkhead query layer1 \\
+    '{\"entity\":\"Log\",\"filters\":{\"tags\":{\"contains\":\"ink\"}}}'
   bulkhead query layer1 '{\"entity\":\"Log\",\"limit\":0,\"count\":true}' | jq .count";
 
 const MUTATE_HELP: &str = "\
@@ -170,8 +180,11 @@ The data store takes {\"entity\",\"operation\"} with data, id and expected_versi
 need them, or {\"operations\":[…]}, of which all happen or none. With --key it is done once, however often it is sent.
 
 Examples:
-  bulkhead mutate layer1 '{\"entity\":\"Log\",\"operation\":\"create\",\"data\":{\"text\":\"hi\"}}' --key monday-1
-  bulkhead mutate layer1 '{\"entity\":\"Log\",\"operation\":\"update\",\"id\":\"01981f6e-2c1a-7e3b-9f00-5d2c8a4b6e7f\",\"expected_version\":1,\"data\":{\"text\":\"ho\"}}'";
+  bulkhead mutate layer1 --key monday-1 \\
+    '{\"entity\":\"Log\",\"operation\":\"create\",\"data\":{\"text\":\"hi\"}}'
+  bulkhead mutate layer1 '{\"entity\":\"Log\",\"operation\":\"update\",
+    \"id\":\"01981f6e-2c1a-7e3b-9f00-5d2c8a4b6e7f\",\"expected_version\":1,
+    \"data\":{\"text\":\"ho\"}}'";
 
 const EVENTS_HELP: &str = "\
 What modules and clients publish is stored, and so are changes of the data (Log.created); the daemon's own events \
@@ -224,9 +237,10 @@ pub(crate) struct Files {
 
 /// Which modules something is done to.
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("which").args(["names", "all"]).required(true)))]
 pub(crate) struct Targets {
     /// The modules.
-    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "NAME")]
+    #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// All modules.
     #[arg(long)]
@@ -269,10 +283,14 @@ may have been done: it fails, with the delivery unknown. There is still one line
 not back in time, the exit code is 125.
 
 Examples:
-  git log --format='{\"text\":\"%h\"}' | bulkhead pipe research-log --command add_entry
-  bulkhead pipe research-log --command add_entry --key-prefix import-7 < in.jsonl > out.jsonl
-  bulkhead pipe research-log --command add_entry --key-from /references/0 --reconnect < in.jsonl > out.jsonl
-  jq -c '{name: \"ping\", args: .}' < in.jsonl | bulkhead pipe test-minimal | head -1";
+  git log --format='{\"text\":\"%h\"}' |
+    bulkhead pipe research-log --command add_entry
+  bulkhead pipe research-log --command add_entry --key-prefix import-7 \\
+    < in.jsonl > out.jsonl
+  bulkhead pipe research-log --command add_entry \\
+    --key-from /references/0 --reconnect < in.jsonl > out.jsonl
+  jq -c '{name: \"ping\", args: .}' < in.jsonl |
+    bulkhead pipe test-minimal | head -1";
 
 /// Options of `pipe`.
 #[derive(Args, Debug)]

@@ -105,6 +105,9 @@ pub(crate) enum Halt {
         /// What the module printed last, where that says more.
         log: Vec<String>,
     },
+    /// The commands of a module are not known yet.
+    #[error("the commands of {0} are not known, since it has not been ready yet; `bulkhead status {0}` says why")]
+    NeverReady(String),
     /// There is no connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -144,6 +147,7 @@ impl Halt {
             Halt::ReaderGone => Exit::Done,
             Halt::Output(_) | Halt::System { .. } | Halt::Failed(_) => Exit::Failed,
             Halt::Usage(_) => Exit::Usage,
+            Halt::NeverReady(_) => Exit::NotRunning,
             Halt::Answered { failure, .. } => failure.code.into(),
             Halt::Connect(_) | Halt::NoHost(_) => Exit::Unreachable,
             Halt::Client(ClientError::TimedOut) => Exit::Deadline,

@@ -10,6 +10,7 @@
 mod amount;
 mod cli;
 mod columns;
+mod commands;
 mod config;
 mod crashes;
 mod daemon;

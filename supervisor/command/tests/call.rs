@@ -39,6 +39,27 @@ fn arguments_come_from_the_command_line_standard_input_or_a_file() {
 }
 
 #[test]
+fn without_a_command_the_commands_are_listed() {
+    let host = Host::answering(|client, request| {
+        client.success(request, r#"{"name":"log","commands":[{"name":"add","idempotent":true,"description":"adds"}]}"#);
+    });
+    let listed = host.run(&["call", "log", "--timeout", "5"]);
+    listed.expect(0, "COMMAND  IDEMPOTENT  DESCRIPTION\nadd      yes         adds\n\nTo call one: bulkhead call log COMMAND [JSON | - | @FILE]\n");
+    let request = &host.seen()[0];
+    assert_eq!(request.to.as_deref(), Some("supervisor"));
+    assert_eq!(request.payload.as_str(), r#"{"name":"commands","args":{"name":"log"}}"#);
+    assert_eq!(request.deadline_ms, Some(5000));
+    let whole = r#"{"schema":1,"name":"log","commands":[{"name":"add","idempotent":true,"description":"adds"}]}"#;
+    host.run(&["call", "log", "--full"]).expect(0, &format!("{whole}\n"));
+    host.run(&["call", "log", "--key", "k"]).expect(2, "").says("--key: expected a command");
+    let none = Host::answering(|client, request| client.success(request, r#"{"name":"log","commands":[]}"#));
+    none.run(&["call", "log"]).expect(2, "").says("log declares no commands");
+    let never = Host::answering(|client, request| client.success(request, r#"{"name":"log","commands":null}"#));
+    never.run(&["call", "log"]).expect(3, "").says("`bulkhead status log` says why");
+    Host::failing(ErrorCode::UnknownModule).run(&["call", "ghost"]).expect(4, "").says("bulkhead: ghost: ");
+}
+
+#[test]
 fn queries_mutations_and_events_are_sent_as_such() {
     let host = Host::answering(|client, request| client.success(request, r#"{"subscribers":2}"#));
     host.run(&["query", "layer1", r#"{"entity":"Log"}"#]).expect(0, "{\"subscribers\":2}\n");

@@ -32,7 +32,8 @@ fn a_command_line_that_makes_no_sense_is_2() {
     for args in [
         &["dance"] as &[&str],
         &[],
-        &["call", "log"],
+        &["call"],
+        &["call", "log", "--key", "k"],
         &["call", "log", "add", "{oops"],
         &["call", "log", "add", "@/no/such/file"],
         &["call", "log", "add", "--timeout", "soon"],

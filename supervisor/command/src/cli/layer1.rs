@@ -153,7 +153,7 @@ pub(crate) enum Existing {
 /// Commands about events that were set aside.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SetAside {
-    /// List them, oldest first.
+    /// List set-aside events, oldest first.
     List {
         /// Only this module's.
         module: Option<String>,
@@ -161,12 +161,12 @@ pub(crate) enum SetAside {
         #[arg(long)]
         json: bool,
     },
-    /// Hand them to their module once more; what it handles is set aside no longer.
+    /// Hand set-aside events to their module once more; what it handles is set aside no longer.
     #[command(
         after_help = "Examples:\n  bulkhead layer1 set-aside replay 17\n  bulkhead layer1 set-aside replay --all research-log"
     )]
     Replay(Which),
-    /// Forget them.
+    /// Forget set-aside events.
     Drop(Which),
 }
 

@@ -63,6 +63,7 @@ mod tests {
     fn what_is_read_quickly_is_what_the_whole_definition_reads() {
         for line in [
             "call a b",
+            "call a",
             "call a b -5 --timeout 2m --key k --full",
             "call --socket /s a b {}",
             "--socket /s call a b -",

@@ -9,8 +9,8 @@ use std::time::Duration;
 pub(crate) struct Call {
     /// The module.
     pub(crate) name: String,
-    /// The command.
-    pub(crate) command: String,
+    /// The command; without it, the module's commands are listed.
+    pub(crate) command: Option<String>,
     /// Its arguments: JSON, - for standard input, or @file; without it, null.
     #[arg(value_name = "JSON | - | @FILE", allow_negative_numbers = true)]
     pub(crate) json: Option<String>,
