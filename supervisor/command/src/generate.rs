@@ -2,10 +2,11 @@
 
 use crate::cli::Cli;
 use crate::exit::{Exit, Halt};
+use crate::manual;
 use crate::output::Output;
-use clap::CommandFactory;
-use std::fs;
+use clap::{Command, CommandFactory};
 use std::path::Path;
+use std::{fs, io};
 
 /// `bulkhead completions`.
 pub(crate) fn completions(shell: clap_complete::Shell) -> Result<Exit, Halt> {
@@ -19,12 +20,29 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> Result<Exit, Halt> {
 pub(crate) fn man(folder: Option<&Path>) -> Result<Exit, Halt> {
     let Some(folder) = folder else {
         let mut output = Output::default();
-        clap_mangen::Man::new(Cli::command()).render(output.buffer()).map_err(Halt::output)?;
+        manual::page(&whole(), output.buffer()).map_err(Halt::output)?;
         output.flush()?;
         return Ok(Exit::Done);
     };
     fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
+        .and_then(|()| write_pages(&whole(), folder))
         .map_err(|error| Halt::Failed(format!("{}: {error}", folder.display())))?;
     Ok(Exit::Done)
+}
+
+/// The command line with the names of all commands in full.
+fn whole() -> Command {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    command
+}
+
+/// Writes the page of a command, and those of the commands below it.
+fn write_pages(command: &Command, folder: &Path) -> io::Result<()> {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        write_pages(below, folder)?;
+    }
+    let mut page = Vec::new();
+    manual::page(command, &mut page)?;
+    fs::write(folder.join(format!("{}.1", command.get_display_name().unwrap_or(command.get_name()))), page)
 }

@@ -24,6 +24,7 @@ mod last_lines;
 mod layer1;
 mod lenient;
 mod lifecycle;
+mod manual;
 mod output;
 mod own_log;
 mod pipe;

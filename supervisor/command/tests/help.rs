@@ -35,7 +35,15 @@ fn completions_are_made_for_each_shell() {
 
 #[test]
 fn manual_pages_are_made_for_each_command() {
-    assert!(help(&["man"]).out.starts_with(".ie"), "roff");
+    let whole = help(&["man"]).out;
+    assert!(whole.starts_with(".ie"), "roff");
+    for heading in ["SYNOPSIS", "DESCRIPTION", "OPTIONS", "COMMANDS", "EXIT STATUS", "ENVIRONMENT"] {
+        assert!(
+            whole.contains(&format!("\n.SH \"{heading}\"\n")) || whole.contains(&format!("\n.SH {heading}\n")),
+            "{heading}"
+        );
+    }
+    assert!(!whole.contains("EXTRA"), "{whole}");
     let folder = Folder::new();
     help(&["man", folder.0.to_str().unwrap()]).expect(0, "");
     for page in
@@ -43,4 +51,6 @@ fn manual_pages_are_made_for_each_command() {
     {
         assert!(folder.0.join(page).is_file(), "{page}");
     }
+    let pipe = std::fs::read_to_string(folder.0.join("bulkhead-pipe.1")).unwrap();
+    assert!(pipe.contains(".SH EXAMPLES\n") && pipe.contains(".SH \"SEE ALSO\"\n"), "{pipe}");
 }
