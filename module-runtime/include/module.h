@@ -10,7 +10,7 @@
  *
  * Everything else here is optional. One source file can be built as both kinds:
  *
- *     cc -std=c99 -fPIC -shared -O2 -o greeter.so greeter.c
+ *     cc -Wall -fPIC -shared -O2 -o greeter.so greeter.c
  *     clang --target=wasm32-wasi -mexec-model=reactor -O2 -o greeter.wasm greeter.c
  *
  * A library is loaded by `module-runtime native` into a process of its own, never into the host. If
