@@ -71,7 +71,8 @@ fn lines_with_keys_are_sent_again_and_each_has_one_answer() {
     let host = host(|client| {
         let first = client.request().unwrap();
         echo(client, &first);
-        (client.request(), client.request());
+        client.request();
+        client.request();
     });
     let done = host.run_with(&add(&["--key-prefix", "a", "--reconnect"]), b"1\n2\n3\n");
     done.expect(0, "1\n2\n3\n").says("waiting up to 1m00s for the daemon; 2 lines will be sent again\n");
@@ -84,7 +85,8 @@ fn a_line_without_a_key_that_was_sent_is_not_sent_again_and_those_behind_it_go_o
     let host = host(|client| {
         let first = client.request().unwrap();
         echo(client, &first);
-        (client.request(), client.request());
+        client.request();
+        client.request();
     });
     let mut pipe = host.spawn(&add(&["--reconnect"]));
     let mut stdin = pipe.0.stdin.take().unwrap();
