@@ -158,7 +158,7 @@ struct Next {
     why: String,
 }
 
-/// What is told, behind what it is told by again: without the times, which change always.
+/// The text for a person, preceded by the same without times: only when that changes is it told again.
 fn words(modules: &[Module], names: &[String], goal: Goal) -> (String, String) {
     let is_waited_for = |module: &&Module| {
         let is_meant = names.is_empty() || names.contains(&module.name);

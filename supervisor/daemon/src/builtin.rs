@@ -348,6 +348,7 @@ impl Host {
             self.followers.of_log(module.as_str()).into_iter().filter(|id| *id <= last).collect();
         for id in ended {
             let Some(Follower { recipient: who, .. }) = self.followers.remove(id) else { continue };
+            self.forget_history(who);
             let reason = format!("{module} was removed: it has no log any more");
             self.reply(who, Failure::new(ErrorCode::UnknownModule, reason).into());
         }
@@ -358,6 +359,7 @@ impl Host {
         if self.followers.remove_recipient(who).is_none() {
             return false;
         }
+        self.forget_history(who);
         self.reply(who, Answer::Success(Json::null()));
         true
     }

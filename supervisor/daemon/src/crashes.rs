@@ -98,7 +98,7 @@ pub(crate) struct Wanted {
     pub(crate) most: usize,
 }
 
-/// What is told of crashes.
+/// The answer to `crashes`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Told {
     /// Oldest first.
@@ -189,8 +189,8 @@ impl Crashes {
         }
     }
 
-    /// What is told: the newest records that are wanted and fit into `bytes_max`, of those in memory and of those
-    /// that were read.
+    /// The answer: the newest records that are wanted and fit into `bytes_max`, of those in memory and of those that
+    /// were read.
     pub(crate) fn tell(&self, wanted: &Wanted, read: OldCrashes, bytes_max: usize) -> Told {
         let is_wanted = |kept: &&Kept| wanted.module.as_ref().is_none_or(|name| *name == kept.crash.module);
         let mut kept = self.kept.iter().rev().filter(is_wanted).peekable();

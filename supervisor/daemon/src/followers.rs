@@ -1,7 +1,7 @@
 //! Who follows events and logs, found by number, by caller and by the log: nothing that happens to one of them, or to
 //! one log, goes through all the others. What they are told is decided elsewhere.
 
-use crate::{clients::Counted, host::Following};
+use crate::{clients::Counted, host::Following, log_lines::Line};
 use bulkhead_core::{Caller, Recipient};
 use bulkhead_protocol::{allocation, limits::EVENT_NAME_BYTES_MAX};
 use std::{
@@ -41,6 +41,8 @@ pub(crate) enum Followed {
         after: u64,
         /// Lines that it was not told, since it did not read.
         left_out: u64,
+        /// The lines that came before it was told those that there were; `None` once it was.
+        early: Option<Vec<Line>>,
     },
 }
 
@@ -82,6 +84,11 @@ impl Followers {
     /// The number of the one that came last.
     pub(crate) fn last(&self) -> FollowerId {
         self.last
+    }
+
+    /// The number of the one that this request made.
+    pub(crate) fn id_of(&self, who: Recipient) -> Option<FollowerId> {
+        self.by_recipient.get(&who).copied()
     }
 
     pub(crate) fn get(&self, id: FollowerId) -> Option<&Follower> {
@@ -166,7 +173,7 @@ mod tests {
     use std::{cell::Cell, collections::HashSet, rc::Rc};
 
     fn log(sum: &Rc<Cell<usize>>, caller: Caller, id: u64, module: &Arc<str>) -> Follower {
-        let what = Followed::Log { module: module.clone(), after: 0, left_out: 0 };
+        let what = Followed::Log { module: module.clone(), after: 0, left_out: 0, early: None };
         Follower { recipient: Recipient { caller, id }, what, held: Counted::new(sum, FOLLOWER_BYTES) }
     }
 

@@ -9,15 +9,17 @@ mod tests;
 mod waiting;
 
 pub(crate) use crashes::{CrashFiles, OldCrashes, told_of};
-pub(crate) use log::{LogHistory, OldLog, json_of, remark, too_fast};
+pub(crate) use log::{LogEnd, LogHistory, json_of, remark};
 pub(crate) use waiting::{HISTORY_TIME_MAX, Histories};
 
+use bulkhead_protocol::Json;
 use std::time::Duration;
 
 /// What was read.
 #[derive(Debug)]
 pub(crate) enum Old {
-    Log(OldLog),
+    /// Oldest first.
+    Log(Vec<Json>),
     Crashes(OldCrashes),
 }
 

@@ -5,7 +5,6 @@
 //! it when it is asked for a log, and for the rare remark of its own.
 
 use crate::{
-    history::too_fast,
     log_files::{Cut, LogQueue},
     log_lines::{Line, Stream, Tail},
 };
@@ -57,13 +56,6 @@ impl ModuleLog {
         (tail.last(most).cloned().collect(), tail.newest())
     }
 
-    /// The same with the lines behind this one, and how many of them are not kept any more.
-    pub(crate) fn follow_behind(&self, number: u64) -> (Behind, u64) {
-        let tail = self.tail();
-        self.is_followed.store(true, Ordering::Relaxed);
-        (Behind::of(&tail, number), tail.newest())
-    }
-
     /// The number of the newest line, and where the lines up to that one end in the files, once those are written;
     /// `None` when there is no room to ask.
     pub(crate) fn cut(&self, files: &LogQueue) -> (u64, Option<Receiver<Cut>>) {
@@ -71,10 +63,16 @@ impl ModuleLog {
         (tail.newest(), files.cut(&self.name))
     }
 
-    /// The lines that are kept up to this one, and those behind it.
-    pub(crate) fn around(&self, number: u64) -> (Vec<Line>, Behind) {
+    /// The same, and all lines behind that one come to the loop.
+    pub(crate) fn cut_and_follow(&self, files: &LogQueue) -> (u64, Option<Receiver<Cut>>) {
         let tail = self.tail();
-        (tail.up_to(number).cloned().collect(), Behind::of(&tail, number))
+        self.is_followed.store(true, Ordering::Relaxed);
+        (tail.newest(), files.cut(&self.name))
+    }
+
+    /// The lines up to this one that are kept, oldest first.
+    pub(crate) fn up_to(&self, number: u64) -> Vec<Line> {
+        self.tail().up_to(number).cloned().collect()
     }
 
     /// Its lines are not wanted in the loop any more.
@@ -84,22 +82,6 @@ impl ModuleLog {
 
     pub(crate) fn last_stderr(&self, run: u64, most: usize, bytes_max: usize) -> Vec<String> {
         self.tail().last_stderr(run, most, bytes_max)
-    }
-}
-
-/// The lines behind one.
-#[derive(Debug)]
-pub(crate) struct Behind {
-    /// How many of the first ones are not kept any more.
-    pub(crate) missed: u64,
-    pub(crate) lines: Vec<Line>,
-}
-
-impl Behind {
-    fn of(tail: &Tail, number: u64) -> Behind {
-        let count = tail.newest().saturating_sub(number);
-        let lines: Vec<Line> = tail.last(usize::try_from(count).unwrap_or(usize::MAX)).cloned().collect();
-        Behind { missed: count - lines.len() as u64, lines }
     }
 }
 
@@ -191,10 +173,9 @@ impl Live {
         waiting.bytes -= taken.iter().map(|live| live.line.held_bytes()).sum::<usize>();
         if waiting.lines.is_empty() {
             let lost = std::mem::take(&mut waiting.lost);
-            taken.extend(lost.into_iter().map(|(module, count)| LiveLine {
-                module,
-                number: None,
-                line: Line::new(Stream::Host, too_fast(count)),
+            taken.extend(lost.into_iter().map(|(module, count)| {
+                let text = format!("[{count} lines are not shown: they came too fast; they are in the log file]");
+                LiveLine { module, number: None, line: Line::new(Stream::Host, text) }
             }));
         }
         taken

@@ -102,7 +102,7 @@ impl CrashFiles {
     }
 }
 
-/// What is told of a record that cannot be told itself.
+/// Stands for a record that cannot be told itself.
 pub(crate) fn told_of(module: &str, time: &str, why: &str, file: &Path, is_earlier: bool) -> Json {
     #[derive(Serialize)]
     struct ToldOf<'a> {

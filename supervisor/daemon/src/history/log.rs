@@ -5,11 +5,11 @@ use super::{
     log_file::{self, Bounds, Lines, Stored},
 };
 use crate::{
-    log_files::{Cut, LogQueue},
+    log_files::Cut,
     log_lines::{Line, Stream, level},
-    module_log::{Behind, ModuleLog},
+    module_log::ModuleLog,
 };
-use bulkhead_protocol::Json;
+use bulkhead_protocol::{Json, ModuleName};
 use serde::Serialize;
 use std::{
     path::PathBuf,
@@ -26,74 +26,52 @@ const CUT_TIME_MAX: Duration = Duration::from_secs(1);
 /// Where the lines of a module are.
 #[derive(Debug)]
 pub(crate) struct LogHistory {
-    pub(crate) module: Arc<str>,
+    pub(crate) module: ModuleName,
     /// What is kept in memory; a module that was removed has nothing there.
     pub(crate) log: Option<Arc<ModuleLog>>,
-    /// The number of the newest line there when this was asked, and where the lines up to that one end in the files.
-    pub(crate) newest: u64,
-    pub(crate) cut: Option<Receiver<Cut>>,
     pub(crate) dir: PathBuf,
     pub(crate) lines: usize,
+    pub(crate) end: LogEnd,
 }
 
-/// What is told of them.
+/// Up to where lines are wanted: their number in memory, and where that is in the files. What is handed over keeps no
+/// thread from its end.
 #[derive(Debug)]
-pub(crate) struct OldLog {
-    /// Oldest first.
-    pub(crate) lines: Vec<Json>,
-    /// The number of the last line among those that are kept in memory.
+pub(crate) struct LogEnd {
     pub(crate) newest: u64,
+    pub(crate) cut: Option<Receiver<Cut>>,
 }
 
 impl LogHistory {
-    /// Those of a module, of whose log something may be in memory. What is handed over keeps no thread from its end.
-    pub(crate) fn of(
-        module: &str,
-        log: Option<Arc<ModuleLog>>,
-        files: &LogQueue,
-        dir: PathBuf,
-        lines: usize,
-    ) -> LogHistory {
-        let name: Arc<str> = log.as_ref().map_or_else(|| module.into(), |log| log.name.clone());
-        let (newest, cut) = log.as_ref().map_or_else(|| (0, files.cut(&name)), |log| log.cut(files));
-        LogHistory { module: name, log, newest, cut, dir, lines }
-    }
-
-    /// Reads them.
-    pub(crate) fn read(mut self) -> OldLog {
+    /// Reads them; oldest first.
+    pub(crate) fn read(self) -> Vec<Json> {
         let until = Instant::now() + READING_TIME_MAX;
-        let newest = self.newest;
-        let stored = match self.cut.take().and_then(|cut| cut.recv_timeout(CUT_TIME_MAX).ok()) {
+        let LogEnd { newest, cut } = &self.end;
+        let stored = match cut.as_ref().and_then(|cut| cut.recv_timeout(CUT_TIME_MAX).ok()) {
             None => Err("lines on their way to the disk have not arrived there".to_owned()),
             Some(cut) => {
                 let bounds = Bounds { lines: self.lines, bytes: READ_BYTES_MAX, until };
-                log_file::read(&self.dir, &self.module, &cut, bounds).map_err(|error| error.to_string())
+                log_file::read(&self.dir, self.module.as_str(), &cut, bounds).map_err(|error| error.to_string())
             }
         };
-        let around = self.log.as_ref().map(|log| log.around(newest));
-        self.merge(stored, newest, around)
+        // What is not kept there any more by now was in the files before.
+        let held = self.log.as_ref().map(|log| log.up_to(*newest));
+        self.merge(stored, &held.unwrap_or_default())
     }
 
-    fn merge(&self, stored: Result<Lines, String>, newest: u64, around: Option<(Vec<Line>, Behind)>) -> OldLog {
-        let (held, behind) = around.unwrap_or((Vec::new(), Behind { missed: 0, lines: Vec::new() }));
+    fn merge(&self, stored: Result<Lines, String>, held: &[Line]) -> Vec<Json> {
         let (older, why) = match stored {
-            Ok(Lines { lines, left_out }) => (before(lines, &held), left_out),
+            Ok(Lines { lines, left_out }) => (before(lines, held), left_out),
             Err(reason) => (Vec::new(), Some(format!("the files cannot be read: {reason}"))),
         };
-        let newest = newest + behind.missed + behind.lines.len() as u64;
-        let mut lines: Vec<Json> = older.iter().map(stored_json).collect();
-        lines.extend(held.iter().map(json_of));
-        if behind.missed > 0 {
-            lines.push(remark(&too_fast(behind.missed)));
-        }
-        lines.extend(behind.lines.iter().map(json_of));
+        let mut lines: Vec<Json> = older.iter().map(stored_json).chain(held.iter().map(json_of)).collect();
         if lines.len() > self.lines {
             lines.drain(..lines.len() - self.lines);
         } else if let Some(why) = why {
-            let file = self.dir.join(crate::log_files::name(&self.module, 0));
+            let file = self.dir.join(crate::log_files::name(self.module.as_str(), 0));
             lines.insert(0, remark(&format!("[older lines are not shown: {why}; the files are {}*]", file.display())));
         }
-        OldLog { lines, newest }
+        lines
     }
 }
 
@@ -144,11 +122,6 @@ pub(crate) fn json_of(line: &Line) -> Json {
         line: &line.text,
         earlier: false,
     })
-}
-
-/// What is said in the place of lines that were not kept for as long as they would have had to be.
-pub(crate) fn too_fast(count: u64) -> String {
-    format!("[{count} lines are not shown: they came too fast; they are in the log file]")
 }
 
 /// What the host says of the lines.

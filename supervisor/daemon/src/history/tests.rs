@@ -1,12 +1,13 @@
 //! The last lines of a module, with real files and the thread that writes them.
 
-use super::log::{LogHistory, OldLog};
+use super::log::{LogEnd, LogHistory};
 use crate::{
     log_files::{LogFiles, LogQueue, Rotation},
     log_lines::{Line, Stream},
     module_log::{ModuleLog, Sink},
     scratch::Scratch,
 };
+use bulkhead_protocol::{Json, ModuleName};
 use serde::Deserialize;
 use std::{fs, path::Path, sync::Arc};
 
@@ -32,7 +33,10 @@ impl Host {
     }
 
     fn history(&self, lines: usize) -> LogHistory {
-        LogHistory::of("m", Some(self.log.clone()), &self.files.queue(), self.dir.clone(), lines)
+        let (newest, cut) = self.log.cut(&self.files.queue());
+        let module = ModuleName::new("m").unwrap();
+        let end = LogEnd { newest, cut };
+        LogHistory { module, log: Some(self.log.clone()), dir: self.dir.clone(), lines, end }
     }
 
     /// The texts of the last lines, those of earlier hosts marked.
@@ -41,7 +45,7 @@ impl Host {
     }
 }
 
-fn texts(OldLog { lines, .. }: OldLog) -> Vec<String> {
+fn texts(lines: Vec<Json>) -> Vec<String> {
     #[derive(Deserialize)]
     struct Told {
         line: String,
@@ -78,7 +82,7 @@ fn lines_of_earlier_hosts_and_of_this_one_come_once_and_in_their_order() {
     assert_eq!(second.told(100), all);
     assert_eq!(second.told(9), all[4..]);
     assert_eq!(second.told(3), all[10..]);
-    let gone = LogHistory::of("m", None, &second.files.queue(), second.dir.clone(), 100);
+    let gone = LogHistory { log: None, ..second.history(100) };
     assert_eq!(texts(gone.read()), all, "also of a module that was removed");
 }
 
@@ -108,6 +112,18 @@ fn files_that_were_put_aside_are_read_and_whose_they_are_is_known() {
 }
 
 #[test]
+fn lines_that_come_while_files_are_read_are_not_among_those_that_were_there_before() {
+    let dir = Scratch::new("history-moving");
+    let host = Host::new(&dir, 150, TWO_LINES);
+    numbers(0..20, "").iter().for_each(|line| host.say(line));
+    let asked = host.history(1000);
+    // By then, memory has none of those lines any more, and the files have others and other names.
+    numbers(20..60, "").iter().for_each(|line| host.say(line));
+    assert_eq!(host.told(1).len(), 1);
+    assert_eq!(texts(asked.read()), numbers(0..20, ""));
+}
+
+#[test]
 fn lines_that_are_all_alike_are_counted_right() {
     let dir = Scratch::new("history-alike");
     let host = Host::new(&dir, 1_000_000, TWO_LINES);
@@ -131,7 +147,8 @@ fn lines_that_are_in_memory_alone_are_told_and_so_is_that_files_are_not() {
     host.sink.files = host.files.queue();
     host.say("in both again");
     assert_eq!(host.told(100), ["in both", "in memory", "in both again"]);
-    let unasked = LogHistory { cut: None, ..host.history(100) };
+    let mut unasked = host.history(100);
+    unasked.end.cut = None;
     let told = texts(unasked.read());
     assert!(
         told[0].starts_with("[older lines are not shown: the files cannot be read: lines on their way"),

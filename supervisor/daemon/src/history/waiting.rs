@@ -57,14 +57,14 @@ impl<T> Histories<T> {
     }
 
     /// Begins the next reading, if one is waited for and none is in hand: its number, and the question.
-    pub(crate) fn begin(&mut self) -> Option<(u64, &T)> {
+    pub(crate) fn begin(&mut self) -> Option<(u64, &mut T)> {
         if self.in_hand.is_some() {
             return None;
         }
         let next = self.waiting.pop_front()?;
         self.last += 1;
         let reading = self.in_hand.insert(InHand { number: self.last, asked: Some(next), is_overdue: false });
-        reading.asked.as_ref().map(|asked| (reading.number, &asked.what))
+        reading.asked.as_mut().map(|asked| (reading.number, &mut asked.what))
     }
 
     /// A reading has ended: who waited for it.
@@ -106,7 +106,7 @@ impl<T> Histories<T> {
 
     fn forget_where(&mut self, is_meant: impl Fn(&Waiting<T>) -> bool) -> usize {
         let before = self.all().count();
-        // What is in hand goes on, and is nobody's.
+        // The reading in hand goes on, and its result is dropped.
         if let Some(reading) = &mut self.in_hand {
             reading.asked.take_if(|asked| is_meant(asked));
         }

@@ -18,6 +18,9 @@ const PAGE_BYTES: usize = 256 * 1024;
 /// Events of the host's own that are held for a follower that has not begun.
 const EARLY_MAX: usize = 1000;
 
+/// Lines of a log that are held for a follower that has not begun.
+const EARLY_LINES_MAX: usize = 10_000;
+
 /// Pages that the store reads at once for all followers together.
 const PAGES_AT_ONCE: usize = 4;
 
@@ -245,11 +248,13 @@ impl Host {
     pub(super) fn tell_line(&mut self, of: &str, number: Option<u64>, line: &LogLine) -> bool {
         let mut told = Vec::new();
         let followers = self.followers.of_log(of);
+        let bytes = 2 * size_of::<LogLine>() + line.held_bytes();
         let is_followed = !followers.is_empty();
         for id in followers {
             let Some(caller) = self.followers.get(id).map(|it| it.recipient.caller) else { continue };
             let has_room = self.has_room_for(caller, clients::LIVE_BYTES_MAX);
-            let Some(Follower { recipient, what: Followed::Log { after, left_out, .. }, .. }) =
+            let may_wait = self.followers_bytes.get() + bytes <= self.config.clients_bytes_max / FOLLOWERS_PART;
+            let Some(Follower { recipient, what: Followed::Log { after, left_out, early, .. }, held }) =
                 self.followers.get_mut(id)
             else {
                 continue;
@@ -258,11 +263,16 @@ impl Host {
             if number.is_some_and(|number| number <= *after) {
                 continue;
             }
-            if has_room && *left_out == 0 {
-                told.push(*recipient);
-            } else {
-                *left_out += 1;
-                self.followers.set_waiting(id, true);
+            match early {
+                Some(early) if may_wait && *left_out == 0 && early.len() < EARLY_LINES_MAX => {
+                    early.push(line.clone());
+                    held.add(bytes);
+                }
+                None if has_room && *left_out == 0 => told.push(*recipient),
+                Some(_) | None => {
+                    *left_out += 1;
+                    self.followers.set_waiting(id, true);
+                }
             }
         }
         for who in told {
@@ -278,7 +288,7 @@ impl Host {
             return;
         }
         match self.followers.get_mut(id).map(|follower| &mut follower.what) {
-            Some(Followed::Log { left_out, .. }) if *left_out > 0 => {
+            Some(Followed::Log { left_out, early: None, .. }) if *left_out > 0 => {
                 let count = std::mem::take(left_out);
                 let line = LogLine::new(
                     Stream::Host,
@@ -321,7 +331,7 @@ impl Host {
             let Some(Follower { recipient, what, .. }) = self.followers.get(id) else { continue };
             let caller = recipient.caller;
             let Followed::Events(following) = what else {
-                let waits = matches!(what, Followed::Log { left_out, .. } if *left_out > 0);
+                let waits = matches!(what, Followed::Log { left_out, early: None, .. } if *left_out > 0);
                 self.followers.set_waiting(id, waits);
                 continue;
             };

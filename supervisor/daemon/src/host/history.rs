@@ -8,8 +8,8 @@ use crate::{
     crashes::Wanted,
     files::{Done, Lane},
     followers::FOLLOWER_BYTES,
-    history::{HISTORY_TIME_MAX, LogHistory, Old, OldCrashes, OldLog, json_of, remark, too_fast},
-    module_log::Behind,
+    history::{HISTORY_TIME_MAX, LogEnd, LogHistory, Old, OldCrashes, json_of, remark},
+    module_log::ModuleLog,
 };
 
 /// Records that `crashes` tells when nothing is said, and at most.
@@ -27,29 +27,30 @@ const TOLD_PER_TURN: usize = 256;
 const NOT_READ: &str =
     "the files could not be read in time: a file system does not answer, or too much is asked at once";
 
-/// What is asked.
+/// A question.
 #[derive(Debug)]
 pub(crate) enum Question {
     Crashes(Wanted),
     Log(AskedLog),
 }
 
-/// Whose lines, and how many of the last ones.
-#[derive(Clone, Debug)]
+/// Whose lines, how many of the last ones, and up to where. Who follows them is a follower from the question on.
+#[derive(Debug)]
 pub(crate) struct AskedLog {
-    pub(crate) module: ModuleName,
-    pub(crate) lines: usize,
-    pub(crate) follow: bool,
+    module: ModuleName,
+    lines: usize,
+    follow: bool,
+    end: LogEnd,
 }
 
 /// Lines that were read and are being told.
 #[derive(Debug)]
 pub(super) struct Telling {
     who: Recipient,
-    asked: AskedLog,
+    module: ModuleName,
+    follow: bool,
     lines: std::vec::IntoIter<Json>,
     is_empty: bool,
-    newest: u64,
 }
 
 impl Host {
@@ -91,22 +92,60 @@ impl Host {
                 "the arguments of logs: {found}; all lines are in the folder logs of the state directory"
             )));
         }
-        let asked = AskedLog { module: valid_name(name)?, lines, follow };
+        let module = valid_name(name)?;
         if follow {
             self.check_follower(who)?;
         }
-        if self.core.knows(name) && self.logs.module(name).has(lines) {
-            self.answer_from_memory(who, Question::Log(asked), None);
-        } else {
-            self.ask_history(who, Question::Log(asked), patience);
+        let queue = self.log_files.queue();
+        if !self.core.knows(name) {
+            let end = LogEnd { newest: 0, cut: queue.cut(&name.into()) };
+            self.ask_history(who, Question::Log(AskedLog { module, lines, follow, end }), patience);
+            return Ok(None);
         }
+        let log = self.logs.module(name);
+        if log.has(lines) {
+            self.tell_from_memory(who, &log, lines, follow);
+            return Ok(None);
+        }
+        let (newest, cut) = if follow { log.cut_and_follow(&queue) } else { log.cut(&queue) };
+        if follow && !self.add_log_follower(who, &log, newest, Some(Vec::new())) {
+            return Ok(None);
+        }
+        let end = LogEnd { newest, cut };
+        self.ask_history(who, Question::Log(AskedLog { module, lines, follow, end }), patience);
         Ok(None)
+    }
+
+    /// Tells the last lines, of which there are enough in memory.
+    fn tell_from_memory(&mut self, who: Recipient, log: &ModuleLog, lines: usize, follow: bool) {
+        let (lines, newest) = if follow { log.follow(lines) } else { (log.last(lines), 0) };
+        for line in &lines {
+            self.reply(who, Status::Progress(json_of(line)));
+        }
+        if follow {
+            self.add_log_follower(who, log, newest, None);
+        } else {
+            self.reply(who, Status::Success(Json::null()));
+        }
+    }
+
+    /// Tells a caller of the lines behind this one, unless it does not listen any more; those in `early` once it was
+    /// told those that there were.
+    fn add_log_follower(&mut self, who: Recipient, log: &ModuleLog, after: u64, early: Option<Vec<LogLine>>) -> bool {
+        if !self.is_listening(who.caller) {
+            return false;
+        }
+        let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
+        let what = Followed::Log { module: log.name.clone(), after, left_out: 0, early };
+        self.followers.add(Follower { recipient: who, what, held });
+        self.note_follower(who.caller);
+        true
     }
 
     fn ask_history(&mut self, who: Recipient, question: Question, patience: Duration) {
         let until = self.now + patience.min(HISTORY_TIME_MAX);
         match self.histories.ask(who, until, question) {
-            Some(question) => self.answer_from_memory(who, question, Some(NOT_READ)),
+            Some(question) => self.answer_from_memory(who, question, NOT_READ),
             None => self.begin_history(),
         }
     }
@@ -124,10 +163,14 @@ impl Host {
                     Done::HistoryRead(number, Old::Crashes(files.read()))
                 })
             }
-            Question::Log(AskedLog { module, lines, .. }) => {
-                let log = self.logs.existing(module.as_str()).cloned();
-                let queue = self.log_files.queue();
-                let history = LogHistory::of(module.as_str(), log, &queue, self.state_dir.logs(), *lines);
+            Question::Log(AskedLog { module, lines, end, .. }) => {
+                let history = LogHistory {
+                    module: module.clone(),
+                    log: self.logs.existing(module.as_str()).cloned(),
+                    dir: self.state_dir.logs(),
+                    lines: *lines,
+                    end: LogEnd { newest: end.newest, cut: end.cut.take() },
+                };
                 self.files.order(Lane::History, "reading log files", move || {
                     Done::HistoryRead(number, Old::Log(history.read()))
                 })
@@ -136,7 +179,7 @@ impl Host {
         if let Err(error) = ordered {
             tracing::warn!("cannot read log files or records of crashes: {error}");
             if let Some((who, question)) = self.histories.end(number) {
-                self.answer_from_memory(who, question, Some(&error.to_string()));
+                self.answer_from_memory(who, question, &error.to_string());
             }
             self.begin_history();
         }
@@ -147,9 +190,9 @@ impl Host {
         match (self.histories.end(number), old) {
             (None, _) => {}
             (Some((who, Question::Crashes(wanted))), Old::Crashes(old)) => self.answer_crashes(who, &wanted, old),
-            (Some((who, Question::Log(asked))), Old::Log(OldLog { lines, newest })) => {
+            (Some((who, Question::Log(AskedLog { module, follow, .. }))), Old::Log(lines)) => {
                 let is_empty = lines.is_empty();
-                self.telling = Some(Telling { who, asked, lines: lines.into_iter(), is_empty, newest });
+                self.telling = Some(Telling { who, module, follow, lines: lines.into_iter(), is_empty });
                 return self.tell_history();
             }
             (Some((_, asked)), read) => unreachable!("{asked:?} was asked, and this was read: {read:?}"),
@@ -173,67 +216,60 @@ impl Host {
 
     /// All that was read was told: the answer, or what comes from now on.
     fn log_told(&mut self, telling: Telling) {
-        let Telling { who, asked: AskedLog { module, follow, .. }, newest, is_empty, .. } = telling;
-        let is_known = self.core.knows(module.as_str());
-        if !is_known && (follow || is_empty) {
-            let reason = match is_empty {
-                true => no_module(module.as_str()),
-                false => format!("{module} was removed: it has no log any more"),
-            };
-            return self.reply(who, Failure::new(ErrorCode::UnknownModule, reason).into());
-        }
-        if !follow {
-            return self.reply(who, Status::Success(Json::null()));
-        }
-        if let Err(failure) = self.check_follower(who) {
-            return self.reply(who, failure.into());
-        }
-        let (Behind { missed, lines }, newest) = self.logs.module(module.as_str()).follow_behind(newest);
-        let missed = (missed > 0).then(|| remark(&too_fast(missed)));
-        for line in missed.into_iter().chain(lines.iter().map(json_of)) {
-            self.reply(who, Status::Progress(line));
-        }
-        self.add_log_follower(who, &module, newest);
-    }
-
-    fn add_log_follower(&mut self, who: Recipient, module: &ModuleName, newest: u64) {
-        if !self.is_listening(who.caller) {
+        let Telling { who, module, follow, is_empty, .. } = telling;
+        if self.begin_log(who) {
             return;
         }
-        let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
-        let module = self.logs.module(module.as_str()).name.clone();
-        let what = Followed::Log { module, after: newest, left_out: 0 };
-        self.followers.add(Follower { recipient: who, what, held });
-        self.note_follower(who.caller);
+        let is_known = self.core.knows(module.as_str());
+        let answer = match (follow, is_empty) {
+            (_, true) if !is_known => Failure::new(ErrorCode::UnknownModule, no_module(module.as_str())).into(),
+            (false, _) => Status::Success(Json::null()),
+            (true, _) => {
+                let reason = format!("{module} was removed: it has no log any more");
+                Failure::new(ErrorCode::UnknownModule, reason).into()
+            }
+        };
+        self.reply(who, answer);
     }
 
-    /// Answers without what is in files; why, if there was to be more.
-    fn answer_from_memory(&mut self, who: Recipient, question: Question, why: Option<&str>) {
-        let asked = match question {
+    /// Tells a follower that was told all lines that there were those that came since; `false` if it is none.
+    fn begin_log(&mut self, who: Recipient) -> bool {
+        let Some(id) = self.followers.id_of(who) else { return false };
+        let Some(Follower { what: Followed::Log { early, left_out, .. }, held, .. }) = self.followers.get_mut(id)
+        else {
+            return false;
+        };
+        let (lines, waits) = (early.take().unwrap_or_default(), *left_out > 0);
+        held.shrink_to(FOLLOWER_BYTES);
+        self.followers.set_waiting(id, waits);
+        self.pages.may_go_on |= waits;
+        for line in &lines {
+            self.reply(who, Status::Progress(json_of(line)));
+        }
+        true
+    }
+
+    /// Answers without what is in files; why.
+    fn answer_from_memory(&mut self, who: Recipient, question: Question, why: &str) {
+        let AskedLog { module, lines, follow, end } = match question {
             Question::Crashes(wanted) => {
-                let old = OldCrashes { remark: why.map(str::to_owned), ..OldCrashes::default() };
+                let old = OldCrashes { remark: Some(why.to_owned()), ..OldCrashes::default() };
                 return self.answer_crashes(who, &wanted, old);
             }
             Question::Log(asked) => asked,
         };
-        if !self.core.knows(asked.module.as_str()) {
-            let reason = no_module(asked.module.as_str());
-            let why = why.map(|why| format!("; what one of that name has left is not known: {why}"));
-            let failure = Failure::new(ErrorCode::UnknownModule, reason + &why.unwrap_or_default());
-            return self.reply(who, failure.into());
+        let Some(log) = self.logs.existing(module.as_str()).cloned() else {
+            let reason = no_module(module.as_str());
+            let reason = format!("{reason}; what one of that name has left is not known: {why}");
+            return self.reply(who, Failure::new(ErrorCode::UnknownModule, reason).into());
+        };
+        let held = log.up_to(end.newest);
+        let mut told = vec![remark(&format!("[older lines are not shown: {why}]"))];
+        told.extend(held[held.len().saturating_sub(lines)..].iter().map(json_of));
+        for line in told {
+            self.reply(who, Status::Progress(line));
         }
-        if let Some(why) = why {
-            self.reply(who, Status::Progress(remark(&format!("[older lines are not shown: {why}]"))));
-        }
-        let log = self.logs.module(asked.module.as_str());
-        let (lines, newest) = if asked.follow { log.follow(asked.lines) } else { (log.last(asked.lines), 0) };
-        for line in &lines {
-            self.reply(who, Status::Progress(json_of(line)));
-        }
-        match asked.follow {
-            true => self.add_log_follower(who, &asked.module, newest),
-            false => self.reply(who, Status::Success(Json::null())),
-        }
+        self.log_told(Telling { who, module, follow, lines: Vec::new().into_iter(), is_empty: false });
     }
 
     fn answer_crashes(&mut self, who: Recipient, wanted: &Wanted, old: OldCrashes) {
@@ -247,19 +283,24 @@ impl Host {
     /// Those whose time is over are answered without the files.
     pub(super) fn histories_overdue(&mut self) {
         for (who, question) in self.histories.expire(self.now) {
-            self.answer_from_memory(who, question, Some(NOT_READ));
+            self.answer_from_memory(who, question, NOT_READ);
         }
     }
 
     /// Ends a question that its caller cancelled; `false` if there is none of that number.
     pub(super) fn cancel_history(&mut self, who: Recipient) -> bool {
-        let is_told = self.telling.take_if(|telling| telling.who == who).is_some();
-        if !is_told && !self.histories.forget(who) {
+        if !self.forget_history(who) {
             return false;
         }
         let failure = Failure::new(ErrorCode::Cancelled, "cancelled while files were being read");
         self.reply(who, failure.delivery(Delivery::NotStarted).into());
         true
+    }
+
+    /// A question is not to be answered any more; whether there was one of that number. A follower's is forgotten
+    /// with the follower.
+    pub(crate) fn forget_history(&mut self, who: Recipient) -> bool {
+        self.telling.take_if(|telling| telling.who == who).is_some() || self.histories.forget(who)
     }
 
     /// A caller has gone.
