@@ -72,15 +72,13 @@ pub struct Events {
     /// Behind which event it goes on.
     after: Option<(u64, Option<String>)>,
     answers: Option<Answers>,
-    /// Progress that its answers had left out when it was looked at last.
-    is_cut: bool,
 }
 
 impl Connection {
     /// Follows the events that a pattern matches: those behind the cursor `after`, or those from now on. The cursor's
     /// epoch, where it is known, tells a data store that was restored or made anew.
     pub fn events(&self, pattern: Pattern, after: Option<(u64, Option<String>)>) -> Events {
-        Events { connection: self.clone(), pattern, after, answers: None, is_cut: false }
+        Events { connection: self.clone(), pattern, after, answers: None }
     }
 }
 
@@ -100,36 +98,27 @@ impl Events {
     /// # Errors
     /// When the host refuses, or the connection has ended for good.
     pub async fn next(&mut self) -> Option<Result<EventItem, EventsError>> {
-        loop {
-            let answers = match &mut self.answers {
-                Some(answers) => answers,
-                None => match self.begin().await {
-                    Ok(answers) => self.answers.insert(answers),
-                    Err(error) => return Some(Err(CallError::Unanswered(error).into())),
-                },
-            };
-            // What was left out came behind all that is kept.
-            self.is_cut = self.is_cut || answers.left_out() > 0;
-            let is_empty = self.is_cut && answers.is_empty();
-            if is_empty {
+        let answers = match &mut self.answers {
+            Some(answers) => answers,
+            None => match self.begin().await {
+                Ok(answers) => self.answers.insert(answers),
+                Err(error) => return Some(Err(CallError::Unanswered(error).into())),
+            },
+        };
+        // What was left out came behind all that is kept.
+        if answers.left_out() > 0 && answers.is_empty() {
+            self.answers = None;
+            return Some(Ok(EventItem::Interrupted));
+        }
+        match answers.next().await? {
+            Ok(Response { status: Status::Progress(data), .. }) => Some(self.said(&data)),
+            Ok(Response { status: Status::Success(_), .. }) => None,
+            Ok(Response { status: Status::Error(failure), .. }) => Some(Err(CallError::Failed(failure).into())),
+            Err(Error::Ended { .. }) => {
                 self.answers = None;
-                self.is_cut = false;
-                return Some(Ok(EventItem::Interrupted));
+                Some(Ok(EventItem::Interrupted))
             }
-            match answers.next().await {
-                Some(Ok(Response { status: Status::Progress(data), .. })) => return Some(self.said(&data)),
-                Some(Ok(Response { status: Status::Success(_), .. })) => return None,
-                Some(Ok(Response { status: Status::Error(failure), .. })) => {
-                    return Some(Err(CallError::Failed(failure).into()));
-                }
-                Some(Err(Error::Ended { .. })) => {
-                    self.answers = None;
-                    self.is_cut = false;
-                    return Some(Ok(EventItem::Interrupted));
-                }
-                Some(Err(error)) => return Some(Err(CallError::Unanswered(error).into())),
-                None => return None,
-            }
+            Err(error) => Some(Err(CallError::Unanswered(error).into())),
         }
     }
 
