@@ -3,7 +3,7 @@
 
 use bulkhead_client_async::{CallError, Connection, Error, EventItem, Options, State};
 use bulkhead_protocol::{ErrorCode, Json, Pattern, Request, RequestType, Status};
-use bulkhead_tests::{World, patience};
+use bulkhead_tests::{World, patience, program};
 use futures_util::StreamExt;
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -19,7 +19,10 @@ event_emit = ["note.*"]
 fn world() -> World {
     let mut world = World::new();
     world.module("counter", "test-minimal", "");
-    world.module("relay", "examples/async_module", MANIFEST);
+    let command = program("examples/async_module");
+    let module =
+        format!("name = \"relay\"\nversion = \"0.1.0\"\ncommand = [{:?}]\n{MANIFEST}", command.display().to_string());
+    world.manifest("relay", &module);
     world
 }
 
