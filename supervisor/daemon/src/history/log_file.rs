@@ -12,6 +12,9 @@ use std::{cmp::Ordering, fs::File, io, os::unix::fs::FileExt, path::Path, time::
 /// Log files that are looked at for one answer: as many as the configuration allows to be kept.
 const FILES_MAX: usize = 100;
 
+/// Names in a row that no file has, before it is taken for certain that there are no older ones.
+const MISSING_MAX: usize = 3;
+
 /// Bytes that are read at once.
 const BLOCK_BYTES: usize = 64 * 1024;
 
@@ -82,18 +85,26 @@ pub(crate) fn read(dir: &Path, module: &str, cut: &Cut, bounds: Bounds) -> io::R
     let folder = Folder::open(dir)?;
     let mut reading = Reading { left: bounds, newest_first: Vec::new(), left_out: None };
     let mut seen: Vec<Identity> = Vec::new();
+    let mut missing = 0;
     // A file may be put aside while this goes on: each is known by what it is, and not by its name.
     for age in end.age..FILES_MAX + end.age {
         let file = match folder.open_file(&name(module, age)) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && seen.is_empty() && age < 2 => continue,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            // While files are put aside, the name of one that is on its way is none's for a moment.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                missing += 1;
+                if missing > MISSING_MAX {
+                    break;
+                }
+                continue;
+            }
             Err(error) if seen.is_empty() => return Err(error),
             Err(error) => {
                 reading.left_out = Some(format!("{} cannot be read: {error}", dir.join(name(module, age)).display()));
                 break;
             }
         };
+        missing = 0;
         let metadata = file.metadata()?;
         let identity = Identity::of(&metadata);
         let bytes = match seen.is_empty() {

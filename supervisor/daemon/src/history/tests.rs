@@ -124,6 +124,23 @@ fn lines_that_come_while_files_are_read_are_not_among_those_that_were_there_befo
 }
 
 #[test]
+fn files_that_are_being_put_aside_are_found_wherever_one_has_no_name_for_a_moment() {
+    let dir = Scratch::new("history-gap");
+    let host = Host::new(&dir, 150, TWO_LINES);
+    numbers(0..40, "").iter().for_each(|line| host.say(line));
+    let name = |age: usize| dir.join(crate::log_files::name("m", age));
+    assert_eq!(host.told(1000), numbers(0..40, ""));
+    let oldest = (1..).find(|age| !name(*age).exists()).unwrap() - 1;
+    assert!(oldest > 5);
+    for gap in (2..=oldest).rev() {
+        // As it is in the middle of putting files aside.
+        let asked = host.history(1000);
+        fs::rename(name(gap), name(gap + 1)).unwrap();
+        assert_eq!(texts(asked.read()), numbers(0..40, ""), "without {gap}");
+    }
+}
+
+#[test]
 fn lines_that_are_all_alike_are_counted_right() {
     let dir = Scratch::new("history-alike");
     let host = Host::new(&dir, 1_000_000, TWO_LINES);
