@@ -1,5 +1,5 @@
 //! Files that do not check: `bulkhead run` and `bulkhead config check` say the same about them, with
-//! file, line and column, before anything is started. Each key and value has its case in the
+//! file, line and column. The host's own file keeps `run` from starting anything, a module's only that module. Each key and value has its case in the
 //! configuration's own tests; here it is what a person at a shell sees.
 
 use bulkhead_tests::{Host, World};
@@ -7,8 +7,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
-/// The daemon and the check refuse this world with exit code 2 and these words, and start nothing.
-fn is_refused(world: &World, words: &[&str]) {
+/// The check tells these words with exit code 2. Returns all that it said.
+fn check(world: &World) -> String {
     let flags = world.path("bulkhead.toml");
     let modules = world.path("modules");
     let mut check = vec!["config", "check", "--modules", modules.to_str().unwrap()];
@@ -18,16 +18,40 @@ fn is_refused(world: &World, words: &[&str]) {
     let Output { status, stdout, stderr } = world.bulkhead(&check);
     let checked = String::from_utf8(stderr).unwrap();
     assert_eq!((status.code(), &*stdout), (Some(2), &b""[..]), "{checked}");
+    checked
+}
 
-    let ended = Host::start(world.run_command()).wait();
-    assert_eq!(ended.code, Some(2), "{ended:?}");
-    for said in [&checked, &ended.stderr] {
+fn all_are_in(words: &[&str], said: &[&String]) {
+    for said in said {
         for word in words {
             assert!(said.contains(word), "expected {word:?} in {said}");
         }
     }
+}
+
+/// The daemon and the check refuse this world with exit code 2 and these words, and start nothing.
+fn is_refused(world: &World, words: &[&str]) {
+    let checked = check(world);
+    let ended = Host::start(world.run_command()).wait();
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    all_are_in(words, &[&checked, &ended.stderr]);
     assert!(!world.state().exists(), "nothing half done");
     assert!(world.processes().is_empty());
+}
+
+/// The check refuses this world with exit code 2 and these words; the daemon says the same and in its status, and runs
+/// without the modules that have faults.
+fn is_left_out(mut world: World, words: &[&str], modules: &[&str]) {
+    let checked = check(&world);
+    world.start();
+    let mut client = world.client();
+    let status = client.supervisor("status", serde_json::json!({}));
+    let loaded: Vec<&str> =
+        status["modules"].as_array().unwrap().iter().map(|module| module["name"].as_str().unwrap()).collect();
+    assert_eq!(loaded, modules);
+    let shown = status["host"]["problems"].to_string().replace("\\\"", "\"");
+    let ended = world.stop();
+    all_are_in(words, &[&checked, &shown, &ended.stderr]);
 }
 
 /// A world with a good module and one whose manifest says this.
@@ -46,7 +70,7 @@ fn of_type(kind: &str, rest: &str) -> String {
 const PLAIN: &str = "name = \"bad\"\nversion = \"1\"\ntype = \"process\"\n";
 
 #[test]
-fn a_manifest_that_does_not_check_is_refused_with_its_place() {
+fn a_manifest_that_does_not_check_is_left_out_with_its_place() {
     for (text, words) in [
         (format!("{PLAIN}command = [\"/bin/cat\"]\ncolour = 1"), &["module.toml:6:1", "colour"][..]),
         (format!("{PLAIN}command = [\"/bin/cat\"]\ntransprt = \"stdio\""), &["module.toml:6:1", "transport"]),
@@ -71,7 +95,7 @@ fn a_manifest_that_does_not_check_is_refused_with_its_place() {
         (of_type("process", "command = [\"/bin/cat\"]\n[resources]\non_limit = \"restart\""), &["module.toml:7:1"]),
         (of_type("process", "command = [\"/bin/cat\"]\n[wasi]\nread = [\".\"]"), &["module.toml:6:2", "wasi", "wasm"]),
     ] {
-        is_refused(&with_manifest(&text), words);
+        is_left_out(with_manifest(&text), words, &["good"]);
     }
 }
 
@@ -86,7 +110,7 @@ fn a_program_that_cannot_be_run_is_named() {
         let program = world.path("modules/bad/bin/program");
         fs::write(&program, content).unwrap();
         fs::set_permissions(&program, Permissions::from_mode(mode)).unwrap();
-        is_refused(&world, words);
+        is_left_out(world, words, &["good"]);
     }
 }
 
@@ -116,7 +140,7 @@ fn a_file_that_is_no_library_and_no_webassembly_is_told_as_what_it_is() {
         let world = with_manifest(&of_type(kind, &format!("{key} = \"bin/file\"")));
         fs::write(world.path("modules/bad/bin/file"), content).unwrap();
         let place = format!("module.toml:5:1: module.{key}: ");
-        is_refused(&world, &[&[&*place, "bin/file"], words].concat());
+        is_left_out(world, &[&[&*place, "bin/file"], words].concat(), &["good"]);
     }
 }
 
@@ -125,7 +149,7 @@ fn folders_of_webassembly_that_are_not_there_or_not_granted_are_named() {
     let wasm = of_type("wasm", "wasm = \"bin/file\"\n[wasi]\nread = [\"bin\"]\n");
     let world = with_manifest(&format!("{wasm}write = [\"absent\"]"));
     fs::write(world.path("modules/bad/bin/file"), b"\0asm\x01\0\0\0").unwrap();
-    is_refused(&world, &["module.toml:8:10", "wasi.write", "absent", "no such file"]);
+    is_left_out(world, &["module.toml:8:10", "wasi.write", "absent", "no such file"], &["good"]);
 
     let mut world = with_manifest(&wasm);
     fs::write(world.path("modules/bad/bin/file"), b"\0asm\x01\0\0\0").unwrap();
@@ -134,7 +158,7 @@ fn folders_of_webassembly_that_are_not_there_or_not_granted_are_named() {
 }
 
 #[test]
-fn a_host_without_the_program_for_webassembly_refuses_it_at_its_start_and_at_a_reload() {
+fn a_host_without_the_program_for_webassembly_leaves_it_out_at_its_start_and_at_a_reload() {
     let mut world = World::new().env("BULKHEAD_WASM_RUNTIME", "/nowhere/module-runtime-wasm");
     world.module("good", "test-minimal", "");
     world.start();
@@ -151,24 +175,20 @@ fn a_host_without_the_program_for_webassembly_refuses_it_at_its_start_and_at_a_r
     assert_eq!(client.status("good")["state"], "ready");
     world.stop();
 
-    let ended = Host::start(world.run_command()).wait();
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    for word in &words[1..] {
-        assert!(ended.stderr.contains(word), "expected {word:?} in {}", ended.stderr);
-    }
+    is_left_out(world, &words[1..], &["good"]);
 }
 
 #[test]
-fn two_modules_of_one_name_are_refused_with_both_places() {
+fn two_modules_of_one_name_are_left_out_with_both_places() {
     let world = with_manifest("name = \"good\"\ntype = \"process\"\ncommand = [\"/bin/cat\"]");
-    is_refused(&world, &["modules/bad/module.toml", "modules/good/module.toml", "good"]);
+    is_left_out(world, &["modules/bad/module.toml", "modules/good/module.toml", "good"], &[]);
 }
 
 #[test]
-fn modules_that_require_each_other_are_refused() {
+fn modules_that_require_each_other_are_left_out() {
     let mut world = World::new();
     world.module("hen", "test-minimal", "requires = [\"egg\"]").module("egg", "test-minimal", "requires = [\"hen\"]");
-    is_refused(&world, &["hen", "egg", "module.toml:"]);
+    is_left_out(world, &["hen", "egg", "module.toml:"], &[]);
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn a_reloader_that_panics_is_told_and_the_next_reading_finds_what_there_is() {
     let reloader = Box::new(move || {
         let number = readings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         assert!(number > 0, "as the test asks");
-        Ok(Loaded { host: host.clone(), modules: vec![module("bad", "misbehave"), module("other", "test-minimal")] })
+        Ok(Loaded::new(host.clone(), vec![module("bad", "misbehave"), module("other", "test-minimal")]))
     });
     let options = Options { runtime: Some(program("module-runtime")), listen: false, reloader: Some(reloader) };
     let host = Supervisor::start(config, vec![module("bad", "misbehave")], options).unwrap();
@@ -126,7 +126,7 @@ fn one_request_restarts_or_reloads_all_tells_of_each_and_reads_the_files_once() 
     let reloader = Box::new(move || {
         counted.fetch_add(1, Ordering::Relaxed);
         // No file names `gone` any more.
-        Ok(Loaded { host: host.clone(), modules: modules().into_iter().take(2).collect() })
+        Ok(Loaded::new(host.clone(), modules().into_iter().take(2).collect()))
     });
     let options = Options { runtime: Some(program("module-runtime")), listen: false, reloader: Some(reloader) };
     let host = Supervisor::start(config, modules(), options).unwrap();
@@ -218,12 +218,12 @@ fn a_module_that_others_may_write_is_refused_at_the_start_and_when_a_program_has
     let (config, of_reload) = (host_config(world.state(), world.socket()), modules());
     let host = config.clone();
     let options = |reloader| Options { runtime: Some(program("module-runtime")), listen: false, reloader };
-    let reloader = move || Ok(Loaded { host: host.clone(), modules: of_reload.clone() });
+    let reloader = move || Ok(Loaded::new(host.clone(), of_reload.clone()));
     let host = Supervisor::start(config.clone(), modules(), options(Some(Box::new(reloader)))).unwrap();
     let mut client = Caller(host.client().unwrap());
     client.wait_ready("bad");
     set(0o757);
-    let told = client.call("supervisor", "reload", json!({ "all": true })).unwrap_err().error;
+    let told = client.call("supervisor", "reload", json!({ "name": "bad" })).unwrap_err().error;
     assert!(told.contains("may be written by everybody") && told.contains("chmod 755"), "{told}");
     assert_eq!(client.call("bad", "echo", json!(1)).unwrap(), 1);
     host.stop();

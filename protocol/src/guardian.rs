@@ -72,6 +72,8 @@ pub struct Spawn {
     pub is_host_program: bool,
     /// Most private writable memory of one process, in bytes (`RLIMIT_DATA`).
     pub memory_bytes_max: Option<u64>,
+    /// Longest core file of one process, in bytes (`RLIMIT_CORE`); none: as long as the kernel writes it.
+    pub core_bytes_max: Option<u64>,
     /// By how much its `oom_score_adj` is above the guardian's, so that the kernel's memory killer takes it,
     /// and what it starts, before the guardian and the host.
     pub oom_score: u16,

@@ -8,7 +8,7 @@ use bulkhead_protocol::CHANNEL_VARIABLE;
 use bulkhead_protocol::guardian::{MODULE_CHANNEL_FD, Spawn};
 use libc::{c_char, c_int, pid_t};
 use nix::fcntl::OFlag;
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -85,6 +85,7 @@ pub(crate) struct Launch {
     /// The folder of the module's own, and the one that it is in.
     data: Option<(CString, Option<CString>)>,
     memory_bytes_max: Option<u64>,
+    core_bytes_max: Option<u64>,
     /// As a text for `oom_score_adj`.
     oom_score: String,
 }
@@ -115,7 +116,8 @@ impl Launch {
             Some(folder) => Some((path(folder)?, folder.parent().map(path).transpose()?)),
         };
         let oom_score = crate::memory::score(spawn.oom_score).to_string();
-        Ok(Launch { argv, env, cwd, data, memory_bytes_max: spawn.memory_bytes_max, oom_score })
+        let Spawn { memory_bytes_max, core_bytes_max, .. } = *spawn;
+        Ok(Launch { argv, env, cwd, data, memory_bytes_max, core_bytes_max, oom_score })
     }
 
     /// Forks. Returns the child's process id and the pipe that [`progress`] reads.
@@ -139,6 +141,7 @@ impl Launch {
                 .map(|(folder, parent)| (folder.as_ptr(), parent.as_ref().map_or(null(), |parent| parent.as_ptr()))),
             descriptors: &descriptors,
             memory_bytes_max: self.memory_bytes_max,
+            core_bytes_max: self.core_bytes_max,
             oom_score: self.oom_score.as_bytes(),
             guardian: nix::unistd::getpid().as_raw(),
         };
@@ -209,6 +212,7 @@ struct Plan<'a> {
     data: Option<(*const c_char, *const c_char)>,
     descriptors: &'a [RawFd],
     memory_bytes_max: Option<u64>,
+    core_bytes_max: Option<u64>,
     oom_score: &'a [u8],
     guardian: pid_t,
 }
@@ -272,14 +276,16 @@ impl<'a> Plan<'a> {
             // A limit that is already lower stays: raising it takes a privilege.
             getrlimit(resource).and_then(|(soft, hard)| setrlimit(resource, soft.min(most), hard))
         };
-        // The host keeps what a crash says; a core file nobody asked for is only in the way.
-        let done = setrlimit(Resource::RLIMIT_CORE, 0, 0)
-            .and_then(|()| soft_max(Resource::RLIMIT_NOFILE, DESCRIPTORS_SOFT_MAX))
-            .and_then(|()| {
-                let Some(bytes) = self.memory_bytes_max else { return Ok(()) };
-                let bytes = getrlimit(Resource::RLIMIT_DATA)?.1.min(bytes);
-                setrlimit(Resource::RLIMIT_DATA, bytes, bytes)
-            });
+        let core = || {
+            let hard = getrlimit(Resource::RLIMIT_CORE)?.1;
+            let bytes = hard.min(self.core_bytes_max.unwrap_or(RLIM_INFINITY));
+            setrlimit(Resource::RLIMIT_CORE, bytes, bytes)
+        };
+        let done = core().and_then(|()| soft_max(Resource::RLIMIT_NOFILE, DESCRIPTORS_SOFT_MAX)).and_then(|()| {
+            let Some(bytes) = self.memory_bytes_max else { return Ok(()) };
+            let bytes = getrlimit(Resource::RLIMIT_DATA)?.1.min(bytes);
+            setrlimit(Resource::RLIMIT_DATA, bytes, bytes)
+        });
         done.is_ok()
     }
 

@@ -12,6 +12,24 @@ use crate::{amount::parse_duration, user::parse_user};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
+const PLACES: &str = "\
+Where nothing else is said, the daemon uses
+
+  host's file  $XDG_CONFIG_HOME/bulkhead/bulkhead.toml
+  modules      $XDG_DATA_HOME/bulkhead/modules
+  state        $XDG_STATE_HOME/bulkhead
+  socket       $XDG_RUNTIME_DIR/bulkhead/control.sock
+
+and as root
+
+  host's file  /etc/bulkhead/bulkhead.toml
+  modules      /usr/local/lib/bulkhead/modules
+  state        /var/lib/bulkhead
+  socket       /run/bulkhead/control.sock
+
+Where the variable is not set, the first three are in ~/.config, ~/.local/share and ~/.local/state. The host's file \
+need not be there, and is not read by default with --modules. `run` makes the folders that are missing, and says so.";
+
 const PLACES_AND_EXIT_CODES: &str = "\
 The control socket is the one that --socket names, else $BULKHEAD_SOCKET, else \
 /run/bulkhead/control.sock for root and $XDG_RUNTIME_DIR/bulkhead/control.sock for other users. \
@@ -54,6 +72,7 @@ pub(crate) struct Host {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the daemon, in the foreground.
+    #[command(after_help = PLACES)]
     Run(Files),
     /// Show all modules, or one of them in full.
     #[command(after_help = "\
@@ -220,7 +239,7 @@ pub(crate) struct Events {
 /// Where the daemon finds its files.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Files {
-    /// The host's file (bulkhead.toml).
+    /// The host's file (bulkhead.toml); $BULKHEAD_CONFIG names it, too.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// A folder of modules; may be given many times, and replaces the file's list.

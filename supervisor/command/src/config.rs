@@ -4,7 +4,7 @@ use crate::cli::{Config, Files};
 use crate::exit::{Exit, Halt};
 use crate::output::{Output, complain};
 use bulkhead_config::{Flags, HostConfig, Loaded, Surroundings};
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 /// What the command line says about files, and in which surroundings it is said.
 pub(crate) fn flags(files: Files, socket: Option<PathBuf>) -> (Flags, Surroundings) {
@@ -15,36 +15,48 @@ pub(crate) fn flags(files: Files, socket: Option<PathBuf>) -> (Flags, Surroundin
 /// `bulkhead config`.
 pub(crate) fn run(socket: Option<PathBuf>, command: Config) -> Result<Exit, Halt> {
     let mut output = Output::default();
-    match command {
+    let exit = match command {
         Config::Check(files) => {
             let Some(loaded) = load(&flags(files, socket)) else { return Ok(Exit::Usage) };
+            loaded.passed_over.iter().for_each(complain);
+            let is_right = tell_faults(&loaded);
             if let Err(reason) = bulkhead_supervisor::check_programs(&loaded) {
                 complain(&reason);
+                return Ok(Exit::Usage);
+            }
+            if !is_right {
                 return Ok(Exit::Usage);
             }
             let count = loaded.modules.len();
             let modules = if count == 1 { "1 module".to_owned() } else { format!("{count} modules") };
             output.line(&format!("the configuration is good: {modules}"))?;
+            Exit::Done
         }
         Config::Show { files, json } => {
             let Some(loaded) = load(&flags(files, socket)) else { return Ok(Exit::Usage) };
             let shown = bulkhead_config::show(&loaded, json);
             output.line(shown.trim_end_matches('\n'))?;
+            if tell_faults(&loaded) { Exit::Done } else { Exit::Usage }
         }
-    }
+    };
     output.flush()?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
-/// Loads everything; each fault is a line of its own, so that an editor can jump to it.
+/// Loads everything; each fault of the host's own file is a line of its own, so that an editor can jump to it.
 pub(crate) fn load((flags, surroundings): &(Flags, Surroundings)) -> Option<Loaded> {
     match HostConfig::load_in(flags.clone(), surroundings) {
         Ok(loaded) => Some(loaded),
         Err(problems) => {
-            for problem in problems.iter() {
-                complain(problem);
-            }
+            problems.iter().for_each(complain);
             None
         }
     }
+}
+
+/// Says each fault of a module in the same way; `false` if there is one.
+fn tell_faults(loaded: &Loaded) -> bool {
+    let faults: BTreeSet<_> = loaded.faulty.iter().flat_map(|faulty| faulty.problems.iter()).collect();
+    faults.iter().for_each(complain);
+    faults.is_empty()
 }

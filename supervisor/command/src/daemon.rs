@@ -1,7 +1,7 @@
 //! `run`: the one place where the command meets the daemon.
 
 use crate::{
-    config,
+    config, default_folders,
     exit::{Exit, Halt},
     own_log::{OwnLog, Queue},
 };
@@ -20,10 +20,15 @@ pub(crate) fn run(said: (Flags, Surroundings)) -> Result<Exit, Halt> {
     let Some(loaded) = config::load(&said) else { return Ok(Exit::Usage) };
     let log = OwnLog::start().map_err(|error| Halt::System { what: "cannot write to standard error", error })?;
     log_to(log.queue(), loaded.host.log_level);
+    default_folders::make_for(&loaded);
     say_what_runs(&loaded);
     // The paths of the command line count from where the daemon was started, also when that is gone.
     let (flags, started_in) = said;
-    let reloader = move || HostConfig::load_in(flags.clone(), &started_in);
+    let were_there = default_folders::there(&loaded);
+    let reloader = move || {
+        let loaded = HostConfig::load_in(flags.clone(), &started_in)?;
+        default_folders::check_again(loaded, &were_there)
+    };
     let options = Options { runtime: None, listen: true, reloader: Some(Box::new(reloader)) };
     match Supervisor::run_daemon(loaded, options) {
         Ok(()) => Ok(Exit::Done),
@@ -69,7 +74,17 @@ fn say_what_runs(loaded: &Loaded) {
         let users: Vec<String> = host.trusted_users.iter().map(u32::to_string).collect();
         tracing::info!("files of users {} are trusted as root's are, since --trust-user says so", users.join(", "));
     }
-    if loaded.modules.is_empty() {
-        tracing::warn!("there are no modules: name their folders with --modules DIR or host.modules");
+    match &host.file {
+        Some(file) => tracing::info!("the host's file is {}", file.display()),
+        None => tracing::info!("there is no host's file: all its settings are the defaults"),
+    }
+    let folders: Vec<String> = host.modules.iter().map(|folder| folder.display().to_string()).collect();
+    match (&*folders, loaded.modules.is_empty() && loaded.faulty.is_empty()) {
+        (_, false) => tracing::info!("modules in {}", folders.join(", ")),
+        ([], true) => tracing::warn!("there are no modules: name their folders with --modules DIR or host.modules"),
+        (_, true) => tracing::warn!(
+            "there are no modules in {}: put a folder with a module.toml there, then `bulkhead reload --all`",
+            folders.join(", ")
+        ),
     }
 }

@@ -24,7 +24,10 @@ pub(crate) fn explain(subject: &str, failure: &Failure, log: &[String]) -> Strin
         add("delivery", delivery_in_words(delivery));
     }
     if let Some(data) = failure.data.as_ref().filter(|data| data.as_str() != "null" && !is_said(data, failure)) {
-        add("data", &printable(data.as_str()));
+        match data.read::<Faults>() {
+            Ok(Faults { faults }) => faults.iter().for_each(|fault| add("fault", &printable(fault))),
+            Err(_) => add("data", &printable(data.as_str())),
+        }
     }
     for (name, lines) in [("stderr", &*failure.stderr), ("log", log)] {
         for (index, line) in lines.iter().enumerate() {
@@ -46,6 +49,13 @@ fn shows_output(failure: &Failure, log: &[String]) -> bool {
 
 fn whole_output(subject: &str) -> String {
     format!("`bulkhead logs {subject}` shows all that it printed")
+}
+
+/// What is wrong with the files that a reload has read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Faults {
+    faults: Vec<String>,
 }
 
 /// Whether the sentence says already what the data has for programs: the place inside the payload.

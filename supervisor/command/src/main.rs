@@ -14,6 +14,7 @@ mod commands;
 mod config;
 mod crashes;
 mod daemon;
+mod default_folders;
 mod exit;
 mod failure;
 mod follow;

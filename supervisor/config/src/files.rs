@@ -98,6 +98,11 @@ pub(crate) fn is_there(path: &Path) -> bool {
     metadata_of_link(path).is_ok()
 }
 
+/// Whether there is certainly nothing of this name.
+pub(crate) fn is_missing(path: &Path) -> bool {
+    metadata_of_link(path).is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+}
+
 pub(crate) fn folder(path: &Path) -> io::Result<ReadDir> {
     begin(path);
     std::fs::read_dir(path)

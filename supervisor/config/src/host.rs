@@ -1,6 +1,6 @@
 //! What the host is configured to be, and everything that one run loads. Reading files is in `load.rs`.
 
-use crate::{Layer1, ModuleConfig, Origin, Origins};
+use crate::{Faulty, Layer1, ModuleConfig, Origin, Origins, PassedOver};
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
 use std::path::PathBuf;
 
@@ -24,6 +24,17 @@ pub struct Loaded {
     pub host: HostConfig,
     /// The modules, by name.
     pub modules: Vec<ModuleConfig>,
+    /// Modules that are not loaded, since something is wrong with them; in the order of their folders.
+    pub faulty: Vec<Faulty>,
+    /// What is in the folders of modules and is none.
+    pub passed_over: Vec<PassedOver>,
+}
+
+impl Loaded {
+    /// A host with these modules, as a program has made them.
+    pub fn new(host: HostConfig, modules: Vec<ModuleConfig>) -> Loaded {
+        Loaded { host, modules, faulty: Vec::new(), passed_over: Vec::new() }
+    }
 }
 
 /// The host, as it is in force.

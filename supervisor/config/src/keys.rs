@@ -104,6 +104,9 @@ pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
     key("resources.memory_limit", Replaces, |m| {
         Slot::OptionalSize(&mut m.resources.memory_limit, MIB as u64..=1024 * GIB as u64)
     }),
+    key("resources.core_limit", Replaces, |m| {
+        Slot::SizeOrUnlimited(&mut m.resources.core_limit, 0..=1024 * GIB as u64)
+    }),
     key("resources.oom_score", Replaces, |m| Slot::Count(&mut m.resources.oom_score, 1..=1000)),
     key("resources.storage_quota", Replaces, |m| {
         Slot::OptionalSize(&mut m.resources.storage_quota, KIB as u64..=1024 * GIB as u64)
@@ -271,7 +274,7 @@ impl Named for LogLevel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::setting::NONE;
+    use crate::setting::{NONE, UNLIMITED};
     use serde_json::Value;
     use std::path::PathBuf;
 
@@ -286,13 +289,16 @@ mod tests {
         let slot = slots.next().expect("some kind has it");
         let default = match (key.path, slot.value()) {
             ("module.name" | "module.command" | "module.library" | "module.wasm", _) => "required".into(),
-            ("host.state_dir" | "host.socket", _) => "see below".into(),
+            ("host.state_dir" | "host.socket" | "host.modules", _) => "see below".into(),
             (_, Value::Object(_)) => "empty".into(),
             (_, value) => format!("`{value}`"),
         };
         let mut bounds = slot.bounds();
         if matches!(slot, Slot::OptionalCount(..) | Slot::OptionalTime(..) | Slot::OptionalSize(..)) {
             bounds = format!("{bounds}, or {NONE:?}");
+        }
+        if matches!(slot, Slot::SizeOrUnlimited(..)) {
+            bounds = format!("{bounds}, or {UNLIMITED:?}");
         }
         let name = key.path.rsplit_once('.').map_or(key.path, |(_, name)| name);
         let kinds = if every_kind { String::new() } else { format!(" {} |", kinds.join(", ")) };

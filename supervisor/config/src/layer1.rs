@@ -82,9 +82,15 @@ impl Loaded {
     /// Everything that the operator and the modules declare: each index of anybody, and for each type
     /// of entity the search that the operator declares, or else the one that the modules agree on.
     pub fn declared(&self) -> Declared {
+        self.declared_beside(std::iter::empty())
+    }
+
+    /// As [`Loaded::declared`], with what modules declare that are not loaded.
+    pub fn declared_beside<'a>(&'a self, others: impl Iterator<Item = &'a Declared>) -> Declared {
         let mut index: BTreeMap<EntityName, BTreeSet<Path>> = BTreeMap::new();
         let mut search = BTreeMap::new();
-        let all = std::iter::once(&self.host.layer1.declared).chain(self.modules.iter().map(|module| &module.declared));
+        let of_modules = self.modules.iter().map(|module| &module.declared);
+        let all = std::iter::once(&self.host.layer1.declared).chain(of_modules).chain(others);
         for declared in all {
             for (entity, paths) in &declared.index {
                 index.entry(entity.clone()).or_default().extend(paths.iter().cloned());

@@ -3,7 +3,8 @@
 //!
 //! [`HostConfig::load`] reads everything and either gives a [`Loaded`], in which each value is in
 //! its bounds and knows where it came from, or [`Problems`], which names every fault at once with
-//! file, line and column. A program that embeds the host builds the same types without files:
+//! file, line and column. A module with a fault is no hindrance to the others: it is in
+//! [`Loaded::faulty`] instead of [`Loaded::modules`]. A program that embeds the host builds the same types without files:
 //! [`ModuleConfig::process`] and its like, and [`HostConfig::new`].
 //!
 //! This crate deliberately starts no process, creates no file and keeps nothing between two calls:
@@ -11,11 +12,15 @@
 
 #![forbid(unsafe_code)]
 
+mod candidate;
 mod document;
 mod embed;
+mod faulty;
 mod files;
 mod fill;
+mod folders;
 mod host;
+mod index;
 mod keys;
 mod kind;
 mod layer1;
@@ -39,8 +44,10 @@ mod units;
 
 pub use bulkhead_core::Policy as RestartPolicy;
 pub use bulkhead_protocol::OnPanic;
+pub use faulty::{Faulty, PassedOver};
 pub use files::InHand;
 pub use host::{Flags, HostConfig, Loaded, LogLevel, Logs, Restarts};
+pub use index::Index;
 pub use kind::{Folder, Line, ModuleKind, OnLimit, Transport, Wasi};
 pub use layer1::{Declarations, Declared, Layer1};
 pub use module::{Capabilities, INHERITED_ENVIRONMENT, Limits, ModuleConfig, Resources, Restart};

@@ -2,24 +2,29 @@
 //! modules, and how all of it fits together. Precedence is flag, environment, `bulkhead.toml`,
 //! manifest, default.
 
+use crate::candidate::{Candidate, part};
 use crate::document::{Document, found, quote};
+use crate::files;
 use crate::fill::{Filling, Scope, note_origins};
+use crate::folders;
 use crate::keys::{HOST_KEYS, MODULE_KEYS, TRUSTED_USERS};
 use crate::manifest;
 use crate::nearest::nearest;
 use crate::read::Places;
-use crate::relations::{Draft, check_together};
+use crate::relations::{Draft, Others, check_together};
 use crate::surroundings::{Surroundings, check_socket, problem};
-use crate::{Flags, HostConfig, Loaded, ModuleConfig, Origin, Problem, Problems};
+use crate::{Faulty, Flags, HostConfig, Loaded, ModuleConfig, Origin, PassedOver, Problem, Problems};
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 impl HostConfig {
     /// Reads and checks everything: the host's file, all manifests, and how they fit together. The
-    /// file is the one that the flag or else `$BULKHEAD_CONFIG` names; without either there is none.
+    /// file is the one that the flag or else `$BULKHEAD_CONFIG` names, or else the default one, if it is there and no
+    /// flag names folders of modules. Where nothing names any, there is a default one, which need not be there.
+    /// Modules with faults are told of in [`Loaded::faulty`]; [`Loaded::whole`] refuses them.
     ///
     /// # Errors
-    /// All faults of all files.
+    /// All faults of all files, where the host's own file has one, or a folder of modules cannot be read.
     pub fn load(flags: Flags) -> Result<Loaded, Problems> {
         HostConfig::load_in(flags, &Surroundings::of_process())
     }
@@ -27,7 +32,7 @@ impl HostConfig {
     /// As [`HostConfig::load`], in given surroundings.
     ///
     /// # Errors
-    /// All faults of all files.
+    /// As [`HostConfig::load`].
     pub fn load_in(flags: Flags, surroundings: &Surroundings) -> Result<Loaded, Problems> {
         let mut problems = Vec::new();
         let document = read_host_file(&flags, surroundings, &mut problems);
@@ -48,17 +53,17 @@ impl HostConfig {
         }
         settle_host(&mut host, &flags, surroundings, &mut problems);
 
-        let (mut drafts, complete) = read_modules(&host, surroundings, &mut problems);
+        let mut read = read_modules(&host, surroundings, &mut problems);
         if let (Some(document), Some(overrides)) = (&document, &overrides) {
             match overrides.get_ref() {
-                DeValue::Table(table) => apply(document, table, &mut drafts, complete, &mut problems),
+                DeValue::Table(table) => apply(document, table, &mut read, &mut problems),
                 other => {
                     let message = format!("module: expected a table for each module, found {}", found(other));
                     problems.push(document.problem(overrides.span(), message));
                 }
             }
         }
-        finish(host, drafts, complete, surroundings, problems)
+        finish(host, read, surroundings, problems)
     }
 
     /// The control socket that a client means: `flag`, else `$BULKHEAD_SOCKET`, else the default place.
@@ -109,8 +114,30 @@ impl Loaded {
     /// change what they run ([`HostConfig::trusted_users`]).
     ///
     /// # Errors
-    /// All faults.
+    /// All faults of the host and of [`Loaded::modules`].
     pub fn check(&self) -> Result<(), Problems> {
+        let (mut problems, candidates) = self.examine();
+        problems.extend(candidates.into_iter().flat_map(|candidate| candidate.problems));
+        Problems::none_or(problems, || ())
+    }
+
+    /// As [`Loaded::check`], but modules with faults are set aside ([`Loaded::faulty`]), as files' are.
+    ///
+    /// # Errors
+    /// All faults of the host.
+    pub fn sifted(mut self) -> Result<Loaded, Problems> {
+        let (problems, candidates) = self.examine();
+        Problems::none_or(problems, || ())?;
+        let (_, faulty) = part(candidates);
+        self.set_aside(|module| {
+            let same = |faulty: &&Faulty| faulty.name.as_ref() == Some(&module.name) && faulty.folder == module.folder;
+            faulty.iter().find(same).map(|faulty| faulty.problems.clone())
+        });
+        Ok(self)
+    }
+
+    /// What is wrong with the host, and what with each module.
+    fn examine(&self) -> (Vec<Problem>, Vec<Candidate>) {
         let trusted_users = self.host.trusted_users.clone();
         let surroundings = Surroundings { trusted_users, ..Surroundings::of_process() };
         let mut problems = Vec::new();
@@ -121,20 +148,25 @@ impl Loaded {
             }
         }
         host.check(&mut problems);
-        let mut drafts: Vec<_> =
-            self.modules.iter().map(|module| Draft { config: module.clone(), places: Places::new() }).collect();
-        for draft in &mut drafts {
+        let drafts = self.modules.iter().map(|module| Draft { config: module.clone(), places: Places::new() });
+        let mut candidates: Vec<Candidate> = drafts.map(Candidate::of).collect();
+        for Candidate { draft, problems, .. } in &mut candidates {
+            let draft = draft.as_mut().expect("it was made with one");
             for key in MODULE_KEYS {
                 if let Some(Err(message)) = key.slot(&mut draft.config).map(|slot| slot.check()) {
                     problems.push(draft.problem(&[], &format!("{}: {message}", key.path)));
                 }
             }
-            draft.check(&surroundings, &mut problems);
-            draft.check_declared(&mut problems);
-            draft.check_trust(&surroundings, &mut problems);
+            draft.check(&surroundings, problems);
+            draft.check_declared(problems);
+            draft.check_trust(&surroundings, problems);
         }
-        check_together(&self.host, &drafts, true, &mut problems);
-        Problems::none_or(problems, || ())
+        let others = Others {
+            names: self.faulty.iter().filter_map(|faulty| faulty.name.as_ref()).collect(),
+            complete: is_complete(self.faulty.iter().map(|faulty| faulty.name.is_some()), &self.passed_over),
+        };
+        check_together(&self.host, &mut candidates, &others);
+        (problems, candidates)
     }
 
     /// The module of this name.
@@ -143,9 +175,23 @@ impl Loaded {
     }
 }
 
+/// Whether the names of all modules are known.
+fn is_complete(mut named: impl Iterator<Item = bool>, passed_over: &[PassedOver]) -> bool {
+    named.all(|named| named) && !passed_over.iter().any(|passed| passed.is_closed)
+}
+
+/// The host's file: the one that is named, or the default one if it is there. Where the command line names folders of
+/// modules, that one is not meant: it says what is to run.
 fn read_host_file(flags: &Flags, surroundings: &Surroundings, problems: &mut Vec<Problem>) -> Option<Document> {
     let from_environment = || surroundings.variable("BULKHEAD_CONFIG").map(PathBuf::from);
-    let path = flags.config.clone().or_else(from_environment)?;
+    let path = match flags.config.clone().or_else(from_environment) {
+        Some(path) => path,
+        None if !flags.modules.is_empty() => return None,
+        None => {
+            let path = noted(surroundings.default_config(), problems).flatten()?;
+            (!files::is_missing(&path)).then_some(path)?
+        }
+    };
     match surroundings.absolute(&path).and_then(|path| Document::read(&path, surroundings)) {
         Ok(document) => Some(document),
         Err(problem) => {
@@ -182,6 +228,9 @@ fn settle_host(host: &mut Draft<HostConfig>, flags: &Flags, surroundings: &Surro
     }
     let unset = |path: &Path| path.as_os_str().is_empty();
     let written = |key: &str, places: &Places| places.contains_key(key);
+    if flags.modules.is_empty() && !written("host.modules", &host.places) {
+        host.config.modules.extend(noted(surroundings.default_modules(), problems).flatten());
+    }
     if unset(&host.config.state_dir) && !written("host.state_dir", &host.places) {
         match surroundings.default_state_dir() {
             Ok(path) => host.config.state_dir = path,
@@ -201,41 +250,47 @@ fn noted<T>(result: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T
     result.map_err(|problem| problems.push(problem)).ok()
 }
 
-/// Reads every manifest of the host's folders; false when a module's name could not be read.
-fn read_modules(
-    host: &Draft<HostConfig>,
-    surroundings: &Surroundings,
-    problems: &mut Vec<Problem>,
-) -> (Vec<Draft<ModuleConfig>>, bool) {
-    let mut drafts = Vec::new();
+/// What is in the folders of modules.
+struct Read {
+    candidates: Vec<Candidate>,
+    passed_over: Vec<PassedOver>,
+    /// Whether the names of all modules are known.
+    complete: bool,
+}
+
+/// Reads every manifest of the host's folders.
+fn read_modules(host: &Draft<HostConfig>, surroundings: &Surroundings, problems: &mut Vec<Problem>) -> Read {
+    let (mut candidates, mut passed_over) = (Vec::new(), Vec::new());
     let mut complete = true;
+    let is_default =
+        host.config.origins.of("host.modules") == Origin::Default && !host.places.contains_key("host.modules");
     for (index, folder) in host.config.modules.iter().enumerate() {
-        let folders = manifest::folders_in(folder, surroundings).unwrap_or_else(|mut problem| {
+        // Nobody has said that it is there.
+        if is_default && files::is_missing(folder) {
+            continue;
+        }
+        let entries = folders::in_folder(folder, surroundings).unwrap_or_else(|mut problem| {
             if let Some(place) = host.places.get(&format!("host.modules[{index}]")) {
                 problem = place.problem(format!("host.modules: {}", problem.message));
             }
             problems.push(problem);
             complete = false;
-            Vec::new()
+            folders::Entries::default()
         });
-        for folder in folders {
-            match manifest::read(&folder, surroundings, problems) {
-                Some(draft) => drafts.push(draft),
-                None => complete = false,
-            }
+        passed_over.extend(entries.passed_over);
+        for folder in entries.modules {
+            let mut problems = Vec::new();
+            let draft = manifest::read(&folder, surroundings, &mut problems);
+            candidates.push(Candidate { folder, draft, problems });
         }
     }
-    (drafts, complete)
+    complete &= is_complete(candidates.iter().map(|candidate| candidate.draft.is_some()), &passed_over);
+    Read { candidates, passed_over, complete }
 }
 
-/// Applies what the host's file says about single modules.
-fn apply(
-    document: &Document,
-    table: &DeTable<'_>,
-    drafts: &mut [Draft<ModuleConfig>],
-    complete: bool,
-    problems: &mut Vec<Problem>,
-) {
+/// Applies what the host's file says about single modules. What is wrong with that is a fault of the host's file,
+/// unless the manifest has one, which may be what it comes of.
+fn apply(document: &Document, table: &DeTable<'_>, all: &mut Read, problems: &mut Vec<Problem>) {
     for (name, value) in table {
         let text = name.get_ref();
         let DeValue::Table(settings) = value.get_ref() else {
@@ -243,9 +298,10 @@ fn apply(
             problems.push(document.problem(value.span(), message));
             continue;
         };
-        let Some(draft) = drafts.iter_mut().find(|draft| draft.config.name.as_str() == text) else {
-            if complete {
-                let known = drafts.iter().map(|draft| draft.config.name.as_str());
+        let is_meant = |candidate: &&mut Candidate| candidate.name().is_some_and(|name| name.as_str() == text);
+        let Some(candidate) = all.candidates.iter_mut().find(is_meant) else {
+            if all.complete {
+                let known = all.candidates.iter().filter_map(|candidate| Some(candidate.name()?.as_str()));
                 let hint = match nearest(text, known) {
                     Some(near) => format!("did you mean {near:?}?"),
                     None => "add its folder to the modules, or remove this".into(),
@@ -255,6 +311,8 @@ fn apply(
             }
             continue;
         };
+        let draft = candidate.draft.as_mut().expect("what has a name was read");
+        let problems = if candidate.problems.is_empty() { &mut *problems } else { &mut candidate.problems };
         let (scope, places) = (Scope::Module(text), &mut draft.places);
         Filling { document, scope, keys: MODULE_KEYS, others: &[], problems, places }.fill(&mut draft.config, settings);
     }
@@ -262,24 +320,30 @@ fn apply(
 
 fn finish(
     mut host: Draft<HostConfig>,
-    mut drafts: Vec<Draft<ModuleConfig>>,
-    complete: bool,
+    read: Read,
     surroundings: &Surroundings,
     mut problems: Vec<Problem>,
 ) -> Result<Loaded, Problems> {
+    let Read { mut candidates, passed_over, complete } = read;
     host.check(&mut problems);
-    for draft in &drafts {
-        draft.check(surroundings, &mut problems);
+    for Candidate { draft, problems, .. } in &mut candidates {
+        if let Some(draft) = draft {
+            draft.check(surroundings, problems);
+        }
     }
-    check_together(&host.config, &drafts, complete, &mut problems);
+    check_together(&host.config, &mut candidates, &Others { names: Vec::new(), complete });
+    if !problems.is_empty() {
+        // One run tells everything.
+        problems.extend(candidates.iter().flat_map(|candidate| candidate.problems.iter().cloned()));
+    }
     Problems::none_or(problems, || {
         note_origins(&host.places, &mut host.config.origins);
+        let (mut drafts, faulty) = part(candidates);
         for draft in &mut drafts {
             draft.settle();
             note_origins(&draft.places, &mut draft.config.origins);
         }
-        let mut modules: Vec<ModuleConfig> = drafts.into_iter().map(|draft| draft.config).collect();
-        modules.sort_by(|a, b| a.name.cmp(&b.name));
-        Loaded { host: host.config, modules }
+        let modules = drafts.into_iter().map(|draft| draft.config).collect();
+        Loaded { host: host.config, modules, faulty, passed_over }
     })
 }

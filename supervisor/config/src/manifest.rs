@@ -1,15 +1,14 @@
-//! Reads `module.toml` files and finds them in the folders of modules.
+//! Reads `module.toml` files. Where they are is in `folders.rs`.
 
-use crate::document::{Document, describe};
+use crate::document::Document;
 use crate::files;
 use crate::fill::{Filling, Scope};
 use crate::keys::MODULE_KEYS;
 use crate::looks::{check_library_file, check_wasm_file};
-use crate::nearest::nearest;
 use crate::program;
 use crate::read::Places;
 use crate::relations::Draft;
-use crate::surroundings::{Surroundings, problem};
+use crate::surroundings::Surroundings;
 use crate::trust::{Use, check_trust};
 use crate::{ModuleConfig, ModuleKind, Problem};
 use bulkhead_protocol::ModuleName;
@@ -29,10 +28,7 @@ pub(crate) fn read(
     let path = folder.join(MANIFEST);
     let document = match Document::read(&path, surroundings) {
         Ok(document) => document,
-        Err(mut problem) => {
-            if !files::is_there(&path) {
-                problem.message += "; a folder in a folder of modules has a manifest";
-            }
+        Err(problem) => {
             problems.push(problem);
             return None;
         }
@@ -161,35 +157,4 @@ fn check_command(program: &Path, command: &[String], folder: &Path, trusted: &[u
     let named = command.iter().skip(1).filter(|word| !word.is_empty()).map(|word| folder.join(word));
     let own = |path: &PathBuf| path.starts_with(folder) && files::is_file(path);
     named.filter(own).try_for_each(|path| check_trust(&path, Use::Itself, trusted))
-}
-
-/// The folders of the modules in `folder`, in the order of their names: itself when it has a
-/// manifest, otherwise every folder in it that isn't hidden.
-pub(crate) fn folders_in(folder: &Path, surroundings: &Surroundings) -> Result<Vec<PathBuf>, Problem> {
-    let shown = surroundings.shown(folder);
-    let fail = |message: String| problem(format!("{}: {message}", shown.display()));
-    if !files::is_dir(folder) {
-        let found = files::metadata(folder).map_or_else(|error| describe(&error), |_| "found a file".into());
-        return Err(fail(format!("expected a folder of modules: {found}")));
-    }
-    check_trust(folder, Use::Content, &surroundings.trusted_users).map_err(fail)?;
-    if files::is_there(&folder.join(MANIFEST)) {
-        return Ok(vec![folder.to_path_buf()]);
-    }
-    let mut folders = Vec::new();
-    let mut files = Vec::new();
-    for entry in files::folder(folder).map_err(|error| fail(describe(&error)))? {
-        let entry = entry.map_err(|error| fail(describe(&error)))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') {
-            continue;
-        }
-        if files::is_dir(&entry.path()) { folders.push(entry.path()) } else { files.push(name) }
-    }
-    let misspelt = files.iter().find(|name| nearest(name, [MANIFEST]).is_some());
-    if let (true, Some(name)) = (folders.is_empty(), misspelt) {
-        return Err(fail(format!("expected {MANIFEST:?} or folders that have it, found {name:?}")));
-    }
-    folders.sort();
-    Ok(folders)
 }

@@ -118,6 +118,8 @@ pub struct Resources {
     /// Bytes that the answers to its requests with keys may take; none: no limit (as much as `storage_quota`, but at
     /// least 1 MiB and at most 16 MiB).
     pub keys_quota: Option<u64>,
+    /// Longest core file of each process, in bytes; none: no limit (0, which is no core file).
+    pub core_limit: Option<u64>,
     /// By how much the kernel's memory killer prefers its processes to the host, in thousandths of the memory
     /// that there is (500).
     pub oom_score: usize,
@@ -131,6 +133,7 @@ impl Default for Resources {
             storage_quota: None,
             events_quota: Resources::events_quota_default(None),
             keys_quota: Resources::keys_quota_default(None),
+            core_limit: Some(0),
             oom_score: 500,
         }
     }

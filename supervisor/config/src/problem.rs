@@ -35,13 +35,18 @@ pub struct Problems(Vec<Problem>);
 
 impl Problems {
     /// Gives `value` when nothing was found to be wrong.
-    pub(crate) fn none_or<T>(mut found: Vec<Problem>, value: impl FnOnce() -> T) -> Result<T, Problems> {
-        if found.is_empty() {
-            return Ok(value());
+    pub(crate) fn none_or<T>(found: Vec<Problem>, value: impl FnOnce() -> T) -> Result<T, Problems> {
+        match Problems::of(found) {
+            None => Ok(value()),
+            Some(problems) => Err(problems),
         }
+    }
+
+    /// These faults; none if there are none.
+    pub(crate) fn of(mut found: Vec<Problem>) -> Option<Problems> {
         found.sort();
         found.dedup();
-        Err(Problems(found))
+        (!found.is_empty()).then_some(Problems(found))
     }
 
     /// Each fault.

@@ -2,7 +2,9 @@
 //! value belongs to which setting is decided in `fill.rs`.
 
 use crate::document::{Document, Place, found, quote};
-use crate::setting::{NONE, Slot, check_command, check_entities, check_folder_name, check_no_nul, check_variable};
+use crate::setting::{
+    NONE, Slot, UNLIMITED, check_command, check_entities, check_folder_name, check_no_nul, check_variable,
+};
 use crate::units::{parse_duration, parse_size};
 use crate::{Declarations, Folder, Problem};
 use bulkhead_protocol::layer1::{EntityName, Fault, MemberPath, Path as DeclaredPath};
@@ -44,7 +46,7 @@ impl Reading<'_> {
         // A quantity in the right form can only be out of its bounds.
         let in_form = match slot {
             Slot::Time(..) | Slot::OptionalTime(..) => time(value).is_some(),
-            Slot::Size(..) | Slot::OptionalSize(..) => size(value).is_some(),
+            Slot::Size(..) | Slot::OptionalSize(..) | Slot::SizeOrUnlimited(..) => size(value).is_some(),
             _ => false,
         };
         let expected = if in_form { slot.bounds() } else { slot.expected() };
@@ -58,6 +60,10 @@ impl Reading<'_> {
                 put(target, bytes.filter(|bytes| range.contains(bytes)))
             }
             Slot::OptionalSize(target, range) => optional(target, value, size(value).filter(|n| range.contains(n))),
+            Slot::SizeOrUnlimited(target, range) => {
+                let bytes = size(value).filter(|n| range.contains(n));
+                put(target, if value.as_str() == Some(UNLIMITED) { Some(None) } else { bytes.map(Some) })
+            }
             Slot::Switch(target) if self.narrows && !*target && value.as_bool() == Some(true) => {
                 self.report("expected false, as the manifest has it, found true; grant it in the manifest".into());
                 true

@@ -1,6 +1,7 @@
 //! How values fit together: two values of one module, two modules of one host. Each value alone was
 //! checked when it was read.
 
+use crate::candidate::Candidate;
 use crate::document::describe;
 use crate::keys::FILTER_CPU_TIME;
 use crate::kind::DATA_DIR;
@@ -177,114 +178,146 @@ impl Draft<HostConfig> {
     }
 }
 
-/// Checks how the modules of one host fit together. `complete` is false when there are modules
-/// whose names could not be read: then one that seems to be missing may be among them.
-pub(crate) fn check_together(
-    host: &HostConfig,
-    drafts: &[Draft<ModuleConfig>],
-    complete: bool,
-    problems: &mut Vec<Problem>,
-) {
-    let mut by_name: BTreeMap<&ModuleName, &Draft<ModuleConfig>> = BTreeMap::new();
-    for draft in drafts {
-        if let Some(first) = by_name.get(&draft.config.name) {
-            let other = match first.places.get("module.name") {
-                Some(place) => format!("{}:{}:{}", place.file.display(), place.line, place.column),
-                None => first.config.folder.display().to_string(),
-            };
-            let message =
-                format!("two modules have the name {:?}, this one and {other}; rename one", draft.config.name.as_str());
-            problems.push(draft.problem(&["module.name"], &message));
-        } else {
-            by_name.insert(&draft.config.name, draft);
+/// Names of a circle that are shown.
+const SHOWN_OF_CIRCLE: usize = 20;
+
+/// Modules beside those that are checked.
+pub(crate) struct Others<'a> {
+    /// Their names.
+    pub(crate) names: Vec<&'a ModuleName>,
+    /// Whether the names of all modules are known. If not, one that seems to be missing may be there.
+    pub(crate) complete: bool,
+}
+
+/// The candidates of each name.
+type ByName = BTreeMap<ModuleName, Vec<usize>>;
+
+/// Checks how the modules of one host fit together. What does not fit is noted as a fault of each module that it is
+/// about, since it cannot be known which of them is meant.
+pub(crate) fn check_together(host: &HostConfig, all: &mut [Candidate], others: &Others<'_>) {
+    let mut by_name = ByName::new();
+    for (index, candidate) in all.iter().enumerate() {
+        if let Some(name) = candidate.name() {
+            by_name.entry(name.clone()).or_default().push(index);
         }
     }
-    if complete {
-        check_required(drafts, &by_name, problems);
+    check_names(all, &by_name);
+    if others.complete {
+        check_required(all, &by_name, others);
     }
-    check_circles(&by_name, problems);
-    check_searches(host, drafts, problems);
+    check_circles(all, &by_name);
+    check_searches(host, all);
+}
+
+fn check_names(all: &mut [Candidate], by_name: &ByName) {
+    for (name, indexes) in by_name.iter().filter(|(_, indexes)| indexes.len() > 1) {
+        let wheres: Vec<String> = indexes.iter().map(|index| where_is(&all[*index])).collect();
+        for (at, index) in indexes.iter().enumerate() {
+            let other = if at == 0 { &wheres[1] } else { &wheres[0] };
+            let message = format!("two modules have the name {:?}, this one and {other}; rename one", name.as_str());
+            all[*index].note(&["module.name"], &message);
+        }
+    }
+}
+
+/// Where a module's name is written.
+fn where_is(candidate: &Candidate) -> String {
+    match candidate.draft.as_ref().and_then(|draft| draft.places.get("module.name")) {
+        Some(place) => format!("{}:{}:{}", place.file.display(), place.line, place.column),
+        None => candidate.folder.display().to_string(),
+    }
 }
 
 /// Checks that no two modules want to search entities of one type in different members, unless the
-/// operator says in which.
-fn check_searches(host: &HostConfig, drafts: &[Draft<ModuleConfig>], problems: &mut Vec<Problem>) {
-    let mut first: BTreeMap<&EntityName, (&Draft<ModuleConfig>, Vec<MemberPath>)> = BTreeMap::new();
-    for draft in drafts {
-        for (entity, paths) in &draft.config.declared.search {
-            let paths = sorted(paths);
-            match first.get(entity) {
-                _ if host.layer1.declared.search.contains_key(entity) => {}
-                Some((other, of_other)) if *of_other != paths => {
-                    let message = format!(
-                        "layer1.search: {} declares other members of {entity} to be searched; declare the same, or say which it is under [layer1.search] of the host's file, which goes before both",
-                        other.config.name
-                    );
-                    problems.push(draft.problem(&[&format!("layer1.search.{entity}")], &message));
-                }
-                Some(_) => {}
-                None => {
-                    first.insert(entity, (draft, paths));
-                }
+/// operator says in which. What has something else wrong with it is not loaded, and hinders nothing.
+fn check_searches(host: &HostConfig, all: &mut [Candidate]) {
+    let mut by_entity: BTreeMap<EntityName, Vec<(usize, Vec<MemberPath>)>> = BTreeMap::new();
+    for (index, candidate) in all.iter().enumerate().filter(|(_, candidate)| candidate.problems.is_empty()) {
+        for (entity, paths) in candidate.draft.iter().flat_map(|draft| &draft.config.declared.search) {
+            if !host.layer1.declared.search.contains_key(entity) {
+                by_entity.entry(entity.clone()).or_default().push((index, sorted(paths)));
             }
+        }
+    }
+    for (entity, declared) in &by_entity {
+        for (index, paths) in declared {
+            let Some((other, _)) = declared.iter().find(|(_, of_other)| of_other != paths) else { continue };
+            let other = all[*other].name().map_or("another module", ModuleName::as_str);
+            let message = format!(
+                "layer1.search: {other} declares other members of {entity} to be searched; declare the same, or say which it is under [layer1.search] of the host's file, which goes before both"
+            );
+            all[*index].note(&[&format!("layer1.search.{entity}")], &message);
         }
     }
 }
 
-fn check_required(
-    drafts: &[Draft<ModuleConfig>],
-    by_name: &BTreeMap<&ModuleName, &Draft<ModuleConfig>>,
-    problems: &mut Vec<Problem>,
-) {
-    for draft in drafts {
+fn check_required(all: &mut [Candidate], by_name: &ByName, others: &Others<'_>) {
+    for candidate in all {
+        let Some(draft) = &candidate.draft else { continue };
+        let mut missing = Vec::new();
         for (index, name) in draft.config.requires.iter().enumerate() {
-            if by_name.contains_key(name) {
+            // One that is there with a fault is not missing: it is waited for.
+            if by_name.contains_key(name) || others.names.contains(&name) {
                 continue;
             }
-            let others =
-                by_name.keys().map(|known| known.as_str()).filter(|known| *known != draft.config.name.as_str());
-            let hint = match nearest(name.as_str(), others) {
+            let known = by_name.keys().map(|known| known.as_str()).filter(|known| *known != draft.config.name.as_str());
+            let hint = match nearest(name.as_str(), known) {
                 Some(near) => format!("did you mean {near:?}?"),
                 None => "add its folder to the modules, or remove it here".into(),
             };
-            let message = format!("module.requires: found no module {:?}; {hint}", name.as_str());
-            problems.push(draft.problem(&[&format!("module.requires[{index}]")], &message));
+            missing.push((index, format!("module.requires: found no module {:?}; {hint}", name.as_str())));
+        }
+        for (index, message) in missing {
+            candidate.note(&[&format!("module.requires[{index}]")], &message);
         }
     }
 }
 
-/// Reports each circle of `requires` once, at its module that comes first by name.
-fn check_circles(by_name: &BTreeMap<&ModuleName, &Draft<ModuleConfig>>, problems: &mut Vec<Problem>) {
+/// Reports each circle of `requires`, at each module in it.
+fn check_circles(all: &mut [Candidate], by_name: &ByName) {
+    let requires = |name: &ModuleName, next: usize| {
+        let draft = by_name.get(name).and_then(|indexes| all[indexes[0]].draft.as_ref())?;
+        draft.config.requires.get(next).cloned()
+    };
     // Each module is walked from once; what was walked before has had its circles reported.
-    let mut done: BTreeSet<&ModuleName> = BTreeSet::new();
+    let mut done: BTreeSet<ModuleName> = BTreeSet::new();
+    let mut circles: Vec<Vec<(ModuleName, usize)>> = Vec::new();
     for start in by_name.keys() {
         // The path from `start`, with the number of the next requirement to follow at each step.
         // It is kept in a list of its own, so that a long chain needs no deep stack.
-        let mut path: Vec<(&ModuleName, usize)> = vec![(start, 0)];
+        let mut path: Vec<(ModuleName, usize)> = vec![(start.clone(), 0)];
         while let Some((name, next)) = path.last_mut() {
-            let name = *name;
-            let Some(required) = by_name.get(name).and_then(|draft| draft.config.requires.get(*next)) else {
-                done.insert(name);
+            let Some(required) = requires(name, *next) else {
+                done.insert(name.clone());
                 path.pop();
                 continue;
             };
             *next += 1;
             if let Some(from) = path.iter().position(|(seen, _)| *seen == required) {
-                problems.push(circle(by_name, &path[from..]));
-            } else if !done.contains(required) {
+                circles.push(path[from..].to_vec());
+            } else if !done.contains(&required) {
                 path.push((required, 0));
             }
         }
     }
+    circles.iter().for_each(|path| note_circle(all, by_name, path));
 }
 
-/// The problem of a circle: each module's number is already one past the requirement that it follows.
-fn circle(by_name: &BTreeMap<&ModuleName, &Draft<ModuleConfig>>, path: &[(&ModuleName, usize)]) -> Problem {
-    let least = path.iter().enumerate().min_by_key(|(_, (name, _))| *name).map_or(0, |(index, _)| index);
+/// Notes a circle: each module's number is already one past the requirement that it follows.
+fn note_circle(all: &mut [Candidate], by_name: &ByName, path: &[(ModuleName, usize)]) {
+    let least = path.iter().enumerate().min_by_key(|(_, (name, _))| name).map_or(0, |(index, _)| index);
     let turned = path[least..].iter().chain(&path[..least]);
     let mut names: Vec<&str> = turned.map(|(name, _)| name.as_str()).collect();
     names.push(names[0]);
-    let (first, next) = path[least];
+    // Each of them is told, so what is told is short.
+    let many = format!("{} more", names.len().saturating_sub(SHOWN_OF_CIRCLE));
+    if names.len() > SHOWN_OF_CIRCLE {
+        names.splice(SHOWN_OF_CIRCLE / 2..names.len() - SHOWN_OF_CIRCLE / 2, [&*many]);
+    }
     let message = format!("module.requires: goes in a circle, {}; none of them could start", names.join(" → "));
-    by_name[first].problem(&[&format!("module.requires[{}]", next - 1)], &message)
+    for (name, next) in path {
+        for index in &by_name[name] {
+            all[*index].note(&[&format!("module.requires[{}]", next - 1)], &message);
+        }
+    }
 }

@@ -12,6 +12,9 @@ use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Durat
 /// What switches an optional limit off.
 pub(crate) const NONE: &str = "none";
 
+/// What switches off a limit of which a size of nothing is the default.
+pub(crate) const UNLIMITED: &str = "unlimited";
+
 /// A setting of `T`: its full name in the file and the place of its value.
 pub(crate) struct Key<T: 'static> {
     /// Section and name, like `limits.queue`.
@@ -62,6 +65,7 @@ pub(crate) enum Slot<'a> {
     OptionalTime(&'a mut Option<Duration>, RangeInclusive<Duration>),
     Size(&'a mut usize, RangeInclusive<usize>),
     OptionalSize(&'a mut Option<u64>, RangeInclusive<u64>),
+    SizeOrUnlimited(&'a mut Option<u64>, RangeInclusive<u64>),
     Switch(&'a mut bool),
     Choice(&'a mut dyn Choose),
     Text(&'a mut String),
@@ -146,6 +150,7 @@ impl Slot<'_> {
             Slot::OptionalTime(..) => format!("{DURATION_FORM}, or {NONE:?}"),
             Slot::Size(..) => SIZE_FORM.into(),
             Slot::OptionalSize(..) => format!("{SIZE_FORM}, or {NONE:?}"),
+            Slot::SizeOrUnlimited(..) => format!("{SIZE_FORM}, or {UNLIMITED:?}"),
             Slot::Switch(_) => "true or false".into(),
             Slot::Choice(_) => bounds,
             Slot::Text(_) | Slot::Name(_) => "a text".into(),
@@ -171,7 +176,7 @@ impl Slot<'_> {
             Slot::Count(_, range) | Slot::OptionalCount(_, range) => format!("{} to {}", range.start(), range.end()),
             Slot::Time(_, range) | Slot::OptionalTime(_, range) => times(range),
             Slot::Size(_, range) => sizes(&(*range.start() as u64..=*range.end() as u64)),
-            Slot::OptionalSize(_, range) => sizes(range),
+            Slot::OptionalSize(_, range) | Slot::SizeOrUnlimited(_, range) => sizes(range),
             Slot::Switch(_) => "true or false".into(),
             Slot::Choice(choice) => {
                 let words: Vec<String> = choice.words().iter().map(|word| format!("{word:?}")).collect();
@@ -195,6 +200,7 @@ impl Slot<'_> {
             Slot::OptionalTime(value, _) => value.map_or_else(none, |value| Value::from(format_duration(value))),
             Slot::Size(value, _) => Value::from(format_size(**value as u64)),
             Slot::OptionalSize(value, _) => value.map_or_else(none, |value| Value::from(format_size(value))),
+            Slot::SizeOrUnlimited(value, _) => Value::from(value.map_or_else(|| UNLIMITED.into(), format_size)),
             Slot::Switch(value) => Value::from(**value),
             Slot::Choice(choice) => Value::from(choice.word()),
             Slot::Text(text) => Value::from(text.as_str()),
@@ -224,7 +230,11 @@ impl Slot<'_> {
             Slot::Time(value, range) if !range.contains(value) => outside(format!("{value:?}")),
             Slot::OptionalTime(Some(value), range) if !range.contains(value) => outside(format!("{value:?}")),
             Slot::Size(value, range) if !range.contains(value) => outside(format!("{value} bytes")),
-            Slot::OptionalSize(Some(value), range) if !range.contains(value) => outside(format!("{value} bytes")),
+            Slot::OptionalSize(Some(value), range) | Slot::SizeOrUnlimited(Some(value), range)
+                if !range.contains(value) =>
+            {
+                outside(format!("{value} bytes"))
+            }
             Slot::Texts(texts, check) => texts.iter().try_for_each(|text| check(text)),
             Slot::Entities(patterns) => patterns.iter().try_for_each(|pattern| check_entities(pattern.as_str())),
             Slot::Command(words) => check_command(words),

@@ -97,13 +97,30 @@ impl Surroundings {
         if self.root {
             return Ok("/var/lib/bulkhead".into());
         }
-        if let Some(folder) = self.folder("XDG_STATE_HOME")? {
-            return Ok(folder.join("bulkhead"));
-        }
-        let home = self.folder("HOME")?.ok_or_else(|| {
+        let folder = self.base("XDG_STATE_HOME", ".local/state")?.ok_or_else(|| {
             problem("no place for the state: neither $XDG_STATE_HOME nor $HOME is set; set one, or give --state DIR")
         })?;
-        Ok(home.join(".local/state/bulkhead"))
+        Ok(folder.join("bulkhead"))
+    }
+
+    /// Where the host's file is when nobody says: `/etc/bulkhead/bulkhead.toml` for root, for everybody else
+    /// `$XDG_CONFIG_HOME/bulkhead/bulkhead.toml`, or without that `$HOME/.config/bulkhead/bulkhead.toml`. It need not be
+    /// there; none where neither variable is set.
+    pub(crate) fn default_config(&self) -> Result<Option<PathBuf>, Problem> {
+        if self.root {
+            return Ok(Some("/etc/bulkhead/bulkhead.toml".into()));
+        }
+        Ok(self.base("XDG_CONFIG_HOME", ".config")?.map(|folder| folder.join("bulkhead/bulkhead.toml")))
+    }
+
+    /// Where modules are when nobody says: `/usr/local/lib/bulkhead/modules` for root, for everybody else
+    /// `$XDG_DATA_HOME/bulkhead/modules`, or without that `$HOME/.local/share/bulkhead/modules`. It need not be there;
+    /// none where neither variable is set.
+    pub(crate) fn default_modules(&self) -> Result<Option<PathBuf>, Problem> {
+        if self.root {
+            return Ok(Some("/usr/local/lib/bulkhead/modules".into()));
+        }
+        Ok(self.base("XDG_DATA_HOME", ".local/share")?.map(|folder| folder.join("bulkhead/modules")))
     }
 
     /// The control socket of a client or a host: the flag, else `$BULKHEAD_SOCKET`; none where
@@ -114,6 +131,14 @@ impl Surroundings {
         }
         let Some(path) = self.variable(SOCKET_VARIABLE) else { return Ok(None) };
         Ok(Some((self.absolute(Path::new(path))?, Origin::Environment(SOCKET_VARIABLE))))
+    }
+
+    /// A folder for files of one kind: what the variable names, or else one in the home folder.
+    fn base(&self, variable: &str, in_home: &str) -> Result<Option<PathBuf>, Problem> {
+        match self.folder(variable)? {
+            Some(folder) => Ok(Some(folder)),
+            None => Ok(self.folder("HOME")?.map(|home| home.join(in_home))),
+        }
     }
 
     /// A folder that a variable names. A relative one would mean another place with every current

@@ -97,6 +97,9 @@ pub enum Action {
     /// Measure the CPU time that the process has used so far and hand it to
     /// [`crate::Core::handle_sample`], before the next input.
     Sample(RunId),
+    /// Look who traces the process, or one of its tree, from outside of what the host runs, and hand it to
+    /// [`crate::Core::handle_tracer`].
+    LookForTracer(RunId),
     /// Put a sentence of the host's own into the log of the process's module.
     Remark {
         /// Whose.
@@ -144,6 +147,21 @@ pub enum Action {
         /// Why.
         reason: String,
     },
+}
+
+/// A process that traces one of a module's, as a debugger does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tracer {
+    /// Its process id.
+    pub pid: i32,
+    /// The name of its program.
+    pub name: String,
+}
+
+impl fmt::Display for Tracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "traced by {} ({})", self.pid, self.name)
+    }
 }
 
 /// Something that happened to a module, for those who follow events.

@@ -37,6 +37,9 @@ impl Core {
         let Phase::Compiling { until, turn_until, start_left } = run.phase else { return };
         if until <= now {
             let limit = run.spec.rules.compile_timeout.unwrap_or_default();
+            if !self.may_judge(now, run_id) {
+                return;
+            }
             self.kill(now, run_id, Some(Cause::CompileTimeout(limit)));
         } else if turn_until.is_some_and(|turn| turn <= now) {
             self.enter(run_id, Phase::Compiling { until, turn_until: None, start_left });

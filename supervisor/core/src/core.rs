@@ -19,6 +19,7 @@ use crate::{
     steps::{self, Table},
     time::Time,
     timers::{Timer, Timers},
+    tracing::Tracing,
     waiters::{Waiter, WaiterId},
 };
 use bulkhead_protocol::{Json, ModuleName, WireRequest};
@@ -220,6 +221,12 @@ impl Core {
             Phase::Ready { .. } => Some(self.health_due(run)),
             Phase::Killing | Phase::Exited => None,
         };
+        // While it is looked who traces it, and for a moment when somebody does, nothing is judged.
+        let due = match run.tracing {
+            Tracing::Looking { until, .. } if run.is_judged() => due.map(|_| until),
+            Tracing::By { again, .. } if run.is_judged() => due.map(|due| due.max(again)),
+            _ => due,
+        };
         let run = self.runs.get_mut(&run_id).expect("it was there a line ago");
         if run.timer == due {
             return;
@@ -231,6 +238,15 @@ impl Core {
         if let Some(at) = due {
             self.timers.set(at, Timer::Run(run_id));
         }
+    }
+
+    /// Does what is due of a process without waiting for its timer.
+    pub(crate) fn look_at(&mut self, now: Time, run_id: RunId) {
+        let timer = self.runs.get_mut(&run_id).and_then(|run| run.timer.take());
+        if let Some(at) = timer {
+            self.timers.clear(at, Timer::Run(run_id));
+        }
+        self.run_due(now, run_id);
     }
 
     fn run_due(&mut self, now: Time, run_id: RunId) {

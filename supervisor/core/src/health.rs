@@ -64,6 +64,9 @@ impl Core {
             (None, Some(Ping { sent, misses })) if sent + rules.ping_timeout <= now => {
                 let misses = misses + 1;
                 if misses >= rules.ping_misses {
+                    if !self.may_judge(now, run_id) {
+                        return;
+                    }
                     let cause = format!("idle, and {misses} pings went unanswered, {:?} each", rules.ping_timeout);
                     self.kill(now, run_id, Some(Cause::Hung(cause)));
                 } else {
@@ -82,6 +85,9 @@ impl Core {
 
     /// The measurement is asked for before the kill, so that the verdict tells busy from hung.
     fn hung(&mut self, now: Time, run_id: RunId) {
+        if !self.may_judge(now, run_id) {
+            return;
+        }
         let run = &self.runs[&run_id];
         let for_how_long = now.since(run.head_since);
         let cause = format!("no answer to the request in hand for {:.1} s", for_how_long.as_secs_f64());

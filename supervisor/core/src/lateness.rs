@@ -6,7 +6,7 @@
 //! Callers' time is theirs: deadlines of requests and the patience of waits are not moved. Nor are next
 //! starts, which wait for nothing but the time.
 
-use crate::{action::RunId, core::Core, pending::RequestId, run::Phase, time::Time};
+use crate::{action::RunId, core::Core, pending::RequestId, run::Phase, time::Time, tracing::Tracing};
 use std::time::Duration;
 
 impl Core {
@@ -55,6 +55,9 @@ impl Core {
                 *turn_until = turn_until.map(|turn| turn + gap);
             }
             Phase::Ready { .. } | Phase::Killing | Phase::Exited => {}
+        }
+        if let Tracing::Looking { until, .. } = &mut run.tracing {
+            *until = *until + gap;
         }
         run.ready_at = run.ready_at.map(later);
         run.last_heard = later(run.last_heard);

@@ -48,12 +48,14 @@ mod starts;
 mod steps;
 mod time;
 mod timers;
+mod tracing;
 mod uncaught;
 mod view;
 mod waiters;
 
 pub use action::{
     Action, Announcement, Caller, ClientId, Control, CrashRecord, Evidence, LostRequest, MemoryKill, Recipient, RunId,
+    Tracer,
 };
 pub use audit::Counts;
 pub use core::{Core, HostSettings};

@@ -13,6 +13,7 @@ use crate::{
     steps,
     time::Time,
     timers::Timer,
+    tracing::Tracing,
 };
 use bulkhead_protocol::{ErrorCode, Failure, Json, ModuleName, PROTOCOL_VERSION, Ready, Status, init};
 use std::{
@@ -312,11 +313,17 @@ impl Core {
     }
 
     pub(crate) fn start_timed_out(&mut self, now: Time, run_id: RunId) {
+        if !self.may_judge(now, run_id) {
+            return;
+        }
         let limit = self.runs[&run_id].spec.rules.start_timeout;
         self.kill(now, run_id, Some(Cause::StartTimeout(limit)));
     }
 
     pub(crate) fn drain_timed_out(&mut self, now: Time, run_id: RunId) {
+        if self.runs[&run_id].is_left_to_end() && !self.may_judge(now, run_id) {
+            return;
+        }
         let run = self.runs.get_mut(&run_id).expect("the caller has it");
         if run.cause.is_none() {
             let lingers = match run.last {
@@ -461,6 +468,7 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
         channel_open: true,
         channel_fault: None,
         timer: None,
+        tracing: Tracing::No,
         samplings: VecDeque::new(),
         overdue_sampled: false,
         deadline_mark: None,

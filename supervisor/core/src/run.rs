@@ -11,6 +11,7 @@ use crate::{
     pending::RequestId,
     spec::ModuleSpec,
     time::Time,
+    tracing::Tracing,
 };
 use bulkhead_protocol::Command;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -135,6 +136,7 @@ pub(crate) struct Run {
     pub(crate) channel_fault: Option<String>,
     /// When its timer is set.
     pub(crate) timer: Option<Time>,
+    pub(crate) tracing: Tracing,
     pub(crate) samplings: VecDeque<Sampling>,
     /// Whether the request in hand is overdue and the CPU time was asked for at that moment.
     pub(crate) overdue_sampled: bool,
@@ -195,5 +197,6 @@ impl Run {
     pub(crate) fn heard(&mut self, now: Time) {
         self.last_heard = now;
         self.ping = None;
+        self.tracing.heard();
     }
 }

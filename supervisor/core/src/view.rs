@@ -2,6 +2,7 @@
 //! beyond single sentences is the command's business.
 
 use crate::{
+    action::Tracer,
     core::Core,
     module::{Desired, Module, ModuleId, Slot, SlotState, Vacancy},
     restart::{Policy, Why},
@@ -117,6 +118,8 @@ pub struct RunView {
     pub ready_for: Option<Duration>,
     /// Requests sent to it and not answered.
     pub in_flight: usize,
+    /// Who traces it, as far as that was looked at, so that it is not judged.
+    pub tracer: Option<Tracer>,
 }
 
 impl Core {
@@ -199,6 +202,7 @@ impl Core {
             pid: run.and_then(|run| run.pid).filter(|_| !matches!(slot.state, SlotState::Clearing { .. })),
             ready_for: run.filter(|run| run.is_ready()).and_then(|run| Some(now.since(run.ready_at?))),
             in_flight: run.map_or(0, |run| run.in_flight.len()),
+            tracer: run.and_then(|run| run.tracing.by()).cloned(),
         }
     }
 
@@ -252,7 +256,8 @@ impl Core {
                 let run = &self.runs[run];
                 let silent = !run.channel_open && matches!(run.phase, Phase::Draining { .. });
                 let silence = if run.last.is_some() { "it said that it ends" } else { "it closed its channel" };
-                run.cause.as_ref().map(ToString::to_string).or(silent.then(|| silence.into()))
+                let traced = || run.tracing.by().map(|tracer| format!("{tracer}; it is not judged"));
+                run.cause.as_ref().map(ToString::to_string).or(silent.then(|| silence.into())).or_else(traced)
             }
         }
     }
@@ -289,6 +294,9 @@ impl Core {
             SlotState::Vacant(_) | SlotState::Clearing { .. } => None,
             SlotState::Occupied(run) => {
                 let run = &self.runs[run];
+                if run.is_judged() && run.tracing.by().is_some() {
+                    return step("look", run.timer, "whether it is still traced".into());
+                }
                 match run.phase {
                     Phase::Starting { until } => step("kill", Some(until), "if it has not answered init".into()),
                     Phase::Compiling { until, .. } => {

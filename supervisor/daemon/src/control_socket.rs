@@ -1,6 +1,6 @@
 //! The control socket: where it is, who may enter, and what is done about one that was left behind.
 
-use crate::{release::Releasable, state_dir::create_private};
+use crate::{release::Releasable, state_dir::make_private};
 use bulkhead_core::Owner;
 use nix::{
     errno::Errno,
@@ -95,7 +95,7 @@ impl Bound {
     pub(crate) fn at(path: &Path) -> Result<Bound, SocketError> {
         let other = |error| SocketError::Other { path: path.to_owned(), error };
         if let Some(folder) = path.parent() {
-            create_private(folder).map_err(other)?;
+            make_private(folder).map_err(other)?;
             let metadata = fs::metadata(folder).map_err(other)?;
             let shared = metadata.mode() & 0o1000 != 0;
             if metadata.uid() != geteuid().as_raw() && metadata.uid() != 0 && !shared {

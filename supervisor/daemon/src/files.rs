@@ -8,6 +8,7 @@
 
 use crate::{control_socket::Bound, guardian::Launched, history::Old, looks::Look, memory_kills, watch::Noticed};
 use bulkhead_config::Loaded;
+use bulkhead_core::{RunId, Tracer};
 use futures_util::task::AtomicWaker;
 use std::{
     fmt, io,
@@ -44,11 +45,14 @@ pub(crate) enum Lane {
     State,
     /// What the kernel's memory killer did, which the end of a process waits for.
     Memory,
+    /// Who traces processes whose time is up.
+    Tracers,
     /// The start and the end of the guardian, and what one has left.
     Guardian,
 }
 
-const LANES: [Lane; 6] = [Lane::Configuration, Lane::Looks, Lane::History, Lane::State, Lane::Memory, Lane::Guardian];
+const LANES: [Lane; 7] =
+    [Lane::Configuration, Lane::Looks, Lane::History, Lane::State, Lane::Memory, Lane::Tracers, Lane::Guardian];
 
 impl Lane {
     fn name(self) -> &'static str {
@@ -58,6 +62,7 @@ impl Lane {
             Lane::History => "history",
             Lane::State => "state",
             Lane::Memory => "memory",
+            Lane::Tracers => "tracers",
             Lane::Guardian => "guardian",
         }
     }
@@ -66,12 +71,14 @@ impl Lane {
 /// What came of a piece of work.
 #[derive(Debug)]
 pub(crate) enum Done {
-    /// The configuration was read; the number is that of the reading.
-    Loaded(u64, Result<Box<Loaded>, String>),
+    /// The configuration was read; the number is that of the reading. Or each reason why it could not be.
+    Loaded(u64, Result<Box<Loaded>, Vec<String>>),
     /// `status` can be answered; likewise.
     Looked(u64, Look),
     /// Logs or records of crashes were read; likewise.
     HistoryRead(u64, Old),
+    /// Who traces a process.
+    Traced(RunId, Option<Tracer>),
     /// What the kernel's memory killer did.
     MemoryLooked(memory_kills::Look),
     /// The next host was left word.
@@ -321,7 +328,7 @@ mod tests {
     }
 
     fn loaded(number: u64) -> Done {
-        Done::Loaded(number, Err(String::new()))
+        Done::Loaded(number, Err(Vec::new()))
     }
 
     #[test]

@@ -257,6 +257,7 @@ mod tests {
             channel: false,
             is_host_program: false,
             memory_bytes_max: None,
+            core_bytes_max: Some(0),
             oom_score: 0,
             cgroup: None,
         })

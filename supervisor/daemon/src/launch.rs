@@ -141,6 +141,7 @@ pub(crate) fn order(config: &ModuleConfig, runtimes: &Runtimes, run: u64, state_
                 config.resources.memory_limit
             }
         },
+        core_bytes_max: config.resources.core_limit,
         oom_score: u16::try_from(config.resources.oom_score).unwrap_or(u16::MAX),
         cgroup: Some(format!("{}-{run}", config.name)),
     })

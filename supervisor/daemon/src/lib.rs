@@ -78,6 +78,8 @@ mod strangers;
 #[allow(clippy::disallowed_methods, reason = "the program around the host waits, and the host before it is up")]
 mod supervisor;
 mod sys;
+#[allow(clippy::disallowed_methods, reason = "done by the file layer")]
+mod tracers;
 #[allow(clippy::disallowed_methods, reason = "called by the file layer")]
 mod tree_memory;
 #[allow(clippy::disallowed_methods, reason = "a thread of its own")]

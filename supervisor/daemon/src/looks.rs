@@ -2,8 +2,8 @@
 //! that, and for how long, is a rule without thread and clock; what is answered is [`crate::builtin`]'s
 //! business.
 
-use crate::tree_memory;
-use bulkhead_core::{Caller, Recipient, Time};
+use crate::{tracers, tree_memory};
+use bulkhead_core::{Caller, Recipient, Time, Tracer};
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 /// How long an answer waits for a look. When it has not come by then, what it would have seen is left out.
@@ -22,6 +22,8 @@ pub(crate) struct Places {
     pub(crate) leaders: Vec<i32>,
     /// This process.
     pub(crate) own: Option<i32>,
+    /// The guardian's, below which tracers do not count.
+    pub(crate) guardian: Option<i32>,
     /// The store's database, and the log beside it.
     pub(crate) store: Option<(PathBuf, PathBuf)>,
 }
@@ -30,15 +32,19 @@ pub(crate) struct Places {
 #[derive(Debug, Default)]
 pub(crate) struct Look {
     pub(crate) memory: HashMap<i32, u64>,
+    /// Who traces them.
+    pub(crate) tracers: HashMap<i32, Tracer>,
     pub(crate) store_bytes: Option<(u64, u64)>,
 }
 
 impl Places {
     pub(crate) fn look(self) -> Look {
+        let traced = |pid: &i32| Some((*pid, tracers::of_process(*pid, self.guardian)?));
+        let tracers = self.leaders.iter().filter_map(traced).collect();
         let own = self.own.and_then(|pid| Some((pid, tree_memory::of_process(pid)?)));
         let memory = tree_memory::of_trees(&self.leaders).into_iter().chain(own).collect();
         let bytes = |path: PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        Look { memory, store_bytes: self.store.map(|(file, log)| (bytes(file), bytes(log))) }
+        Look { memory, tracers, store_bytes: self.store.map(|(file, log)| (bytes(file), bytes(log))) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The programs that run in a module's process when the module is no program itself: where they are,
 //! and the command line of each kind. What they do with it is theirs.
 
-use bulkhead_config::{Folder, Line, Loaded, ModuleConfig, ModuleKind, OnLimit, Use, check_trust};
+use bulkhead_config::{Folder, Line, Loaded, ModuleConfig, ModuleKind, OnLimit, Problem, Problems, Use, check_trust};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -33,6 +33,12 @@ pub fn check_programs(loaded: &Loaded) -> Result<(), String> {
     let trusted = &loaded.host.trusted_users;
     let found = Runtimes::find(None, trusted).and_then(|runtimes| runtimes.check(&loaded.modules));
     found.map_err(|error| error.to_string())
+}
+
+impl From<RuntimeError> for Problems {
+    fn from(error: RuntimeError) -> Problems {
+        Problem { file: None, place: None, message: error.to_string() }.into()
+    }
 }
 
 /// Why modules cannot be run.
@@ -93,6 +99,11 @@ impl Runtimes {
             Some(_) => check_trust_beside(&std::env::current_exe()?, &self.wasm, &self.trusted_users),
             None => Ok(()),
         }
+    }
+
+    /// Sets aside the modules for which there is no program.
+    pub(crate) fn sift(&self, loaded: &mut Loaded) {
+        loaded.set_aside(|module| self.check(std::slice::from_ref(module)).err().map(Problems::from));
     }
 
     /// The program of a module's process and its arguments. `cache` is the folder of compiled

@@ -71,7 +71,7 @@ impl StateDir {
         if path.to_str().is_none() {
             return Err(StateDirError::NotText(path.to_owned()));
         }
-        create_private(path).map_err(unusable)?;
+        make_private(path).map_err(unusable)?;
         // What is in it says whom to kill, and is written to as this process's user.
         let absolute = std::path::absolute(path).map_err(unusable)?;
         check_trust(&absolute, Use::Own, trusted_users).map_err(|reason| unusable(io::Error::other(reason)))?;
@@ -195,6 +195,14 @@ fn read_note(file: &mut File) -> Option<Note> {
     file.rewind().ok()?;
     file.take(64 * 1024).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
+}
+
+/// As [`create_private`], and each folder that is made is logged.
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|path| path.symlink_metadata().is_err()).collect();
+    create_private(path)?;
+    missing.iter().rev().for_each(|path| tracing::info!("made the folder {}", path.display()));
+    Ok(())
 }
 
 /// Creates a folder that no other user may enter, and its parents, to which no other user may write.

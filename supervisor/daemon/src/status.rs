@@ -126,7 +126,10 @@ impl ModuleStatus {
             version: config.map(|config| config.version.clone()).unwrap_or_default(),
             desired: if view.desired_running { "running" } else { "stopped" },
             state: view.state.name(),
-            reason: view.reason,
+            reason: view.reason.or_else(|| {
+                let tracer = view.runs.iter().find_map(|run| look.tracers.get(&run.pid?))?;
+                Some(tracer.to_string())
+            }),
             pid: first.and_then(|run| run.pid),
             uptime_ms: first.and_then(|run| run.ready_for).map(millis),
             restarts: view.restarts,

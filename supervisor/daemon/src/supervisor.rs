@@ -5,7 +5,7 @@ use crate::{
     control_socket::{Bound, ControlSocket, SocketError},
     files::{Files, Gate, Lane},
     guardian::{Guardian, Incoming, Launched},
-    host::{Host, Parts},
+    host::{Faults, Host, Parts},
     inherited::take_over_process,
     layer1::{Store, StoreError},
     log_files::{LogFiles, Rotation},
@@ -111,7 +111,8 @@ impl Supervisor {
             .name("bulkhead".into())
             .spawn(move || {
                 let kind = Kind::Embedded;
-                let outcome = run(Loaded { host, modules }, options, injected, started_sender, kind, open_gate());
+                let loaded = Loaded::new(host, modules);
+                let outcome = run(loaded, options, injected, started_sender, kind, open_gate());
                 // The starter has gone if it was dropped; then nobody needs to know.
                 let _ = result_sender.send(outcome);
             })
@@ -149,8 +150,11 @@ impl Supervisor {
     /// names one. Signals, interval timers and the mask of modes of the process are set by
     /// [`take_over_process`], and it reaps children that are not its own.
     ///
+    /// Modules with faults ([`Loaded::faulty`], and what is found at the start) are logged, shown in the status and not
+    /// started; the others are.
+    ///
     /// # Errors
-    /// As [`Supervisor::start`].
+    /// As [`Supervisor::start`], without the faults of modules.
     pub fn run_daemon(loaded: Loaded, options: Options) -> Result<(), StartError> {
         Supervisor::run_daemon_behind(open_gate(), loaded, options)
     }
@@ -189,16 +193,23 @@ pub(crate) enum Kind {
 }
 
 fn run(
-    loaded: Loaded,
+    mut loaded: Loaded,
     options: Options,
     injected: UnboundedReceiver<Inject>,
     started: mpsc::Sender<()>,
     kind: Kind,
     gate: Gate,
 ) -> Result<(), StartError> {
-    loaded.check().map_err(Reason::Configuration)?;
+    // A daemon runs what is right of its files; a program is told what is wrong with what it asks for.
+    match kind {
+        Kind::Daemon => loaded = loaded.sifted().map_err(Reason::Configuration)?,
+        Kind::Embedded => loaded.check().map_err(Reason::Configuration)?,
+    }
     let runtimes = Runtimes::find(options.runtime, &loaded.host.trusted_users).map_err(Reason::Runtime)?;
-    runtimes.check(&loaded.modules).map_err(Reason::Runtime)?;
+    match kind {
+        Kind::Daemon => runtimes.sift(&mut loaded),
+        Kind::Embedded => runtimes.check(&loaded.modules).map_err(Reason::Runtime)?,
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(Reason::Io)?;
     runtime.block_on(async {
         let notify = if kind == Kind::Daemon { Notify::of_process() } else { Notify::nobody() };
@@ -226,6 +237,7 @@ fn run(
         let log_files = LogFiles::start(rotation).map_err(Reason::Io)?;
         let host = Host::new(Parts {
             modules: loaded.modules,
+            faults: Faults::new(loaded.faulty, loaded.passed_over),
             logs: Logs::start(&loaded.host, log_files.queue()).map_err(Reason::Io)?,
             log_files,
             config: loaded.host,

@@ -218,6 +218,7 @@ impl Host {
             channel: false,
             is_host_program: false,
             memory_bytes_max: None,
+            core_bytes_max: Some(0),
             oom_score: 500,
             cgroup: None,
         }

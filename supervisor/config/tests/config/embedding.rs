@@ -6,7 +6,7 @@ use std::time::Duration;
 
 fn loaded(change: impl FnOnce(&mut Loaded)) -> Result<(), String> {
     let module = ModuleConfig::process("echo", ["/bin/sh", "-c", "true"]).unwrap();
-    let mut loaded = Loaded { host: HostConfig::new("state", "/run/x.sock"), modules: vec![module] };
+    let mut loaded = Loaded::new(HostConfig::new("state", "/run/x.sock"), vec![module]);
     change(&mut loaded);
     loaded.check().map_err(|problems| problems.to_string())
 }

@@ -217,7 +217,7 @@ fn a_program_cannot_limit_the_processor_time_of_a_filter_either() {
     let mut module = ModuleConfig::filter("a", ["cat"]).unwrap();
     module.resources.cpu_time_limit = Some(std::time::Duration::from_secs(1));
     let host = bulkhead_config::HostConfig::new("state", "/run/x.sock");
-    let problems = bulkhead_config::Loaded { host, modules: vec![module] }.check().unwrap_err().to_string();
+    let problems = bulkhead_config::Loaded::new(host, vec![module]).check().unwrap_err().to_string();
     assert!(problems.starts_with("module a: resources.cpu_time_limit: the command of a filter"), "{problems}");
 }
 
@@ -229,7 +229,7 @@ fn grants_of_a_program_are_checked_as_those_of_a_file() {
     let ModuleKind::Wasm { wasi, .. } = &mut module.kind else { panic!("it is WebAssembly") };
     wasi.read.push(Folder { name: "x=y".into(), path: tree.path().join("absent") });
     let host = bulkhead_config::HostConfig::new("state", "/run/x.sock");
-    let problems = bulkhead_config::Loaded { host, modules: vec![module] }.check().unwrap_err().to_string();
+    let problems = bulkhead_config::Loaded::new(host, vec![module]).check().unwrap_err().to_string();
     assert!(problems.contains("module a: wasi.read: expected a path without '=', found \"x=y\""), "{problems}");
     assert!(problems.contains("module a: wasi.read: expected a folder at \"x=y\": no such file"), "{problems}");
 }
@@ -269,7 +269,10 @@ fn what_no_process_can_be_given_is_refused_with_the_limit() {
         let mut surroundings = tree.surroundings();
         surroundings.variables.insert("LONG".into(), "z".repeat(inherited).into());
         let flags = bulkhead_config::Flags { modules: vec!["modules".into()], ..Default::default() };
-        bulkhead_config::HostConfig::load_in(flags, &surroundings).err().map(|problems| problems.to_string())
+        bulkhead_config::HostConfig::load_in(flags, &surroundings)
+            .and_then(bulkhead_config::Loaded::whole)
+            .err()
+            .map(|problems| problems.to_string())
     };
     let process = "type = 'process'";
     assert_eq!(problems(manifest(process, 100_000, 10, ""), 0), None);

@@ -1,12 +1,12 @@
 //! What is accepted: defaults, precedence, and where each value came from.
 
-use crate::support::{RESEARCH_LOG, SCRIPT, Tree};
+use crate::support::{RESEARCH_LOG, SCRIPT, Tree, owners_of_checkout};
 use bulkhead_config::{
     Flags, HostConfig, Limits, LogLevel, Logs, ModuleConfig, ModuleKind, OnPanic, Origin, Resources, Restart,
     RestartPolicy, Restarts, Surroundings, Transport,
 };
 use serde_json::{Value, json};
-use std::{path::Path, time::Duration};
+use std::{ffi::OsStr, fs, path::Path, time::Duration};
 
 fn research_log(tree: &Tree) -> ModuleConfig {
     tree.load_modules().unwrap().module("research-log").unwrap().clone()
@@ -177,10 +177,14 @@ fn the_hosts_file_is_the_one_that_the_environment_names() {
 
 #[test]
 fn the_default_places_depend_on_the_user_and_are_refused_where_there_is_none() {
+    let tree = Tree::new();
     let places = |root, variables: &[(&str, &str)]| {
         let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let surroundings = Surroundings { root, current_dir: Some("/".into()), variables, trusted_users: Vec::new() };
-        HostConfig::load_in(Flags::default(), &surroundings)
+        let surroundings =
+            Surroundings { root, current_dir: Some("/".into()), variables, trusted_users: owners_of_checkout() };
+        // What may lie at the default places of the machine is not read.
+        let flags = Flags { modules: vec![tree.path().to_owned()], ..Flags::default() };
+        HostConfig::load_in(flags, &surroundings)
             .map(|loaded| format!("{} {}", loaded.host.state_dir.display(), loaded.host.socket.display()))
             .map_err(|problems| problems.to_string())
     };
@@ -194,6 +198,51 @@ fn the_default_places_depend_on_the_user_and_are_refused_where_there_is_none() {
     assert!(nothing.contains("neither $XDG_STATE_HOME nor $HOME is set; set one, or give --state DIR"), "{nothing}");
     let relative = places(false, &[("HOME", "/home/ada"), ("XDG_RUNTIME_DIR", "run")]).unwrap_err();
     assert_eq!(relative, "expected an absolute path in $XDG_RUNTIME_DIR, found \"run\"");
+}
+
+#[test]
+fn without_a_word_the_hosts_file_and_the_modules_are_at_their_default_places() {
+    let tree = Tree::new();
+    let mut surroundings = tree.surroundings();
+    surroundings.variables.insert("HOME".into(), tree.path().join("home").into());
+    let load = |surroundings: &Surroundings, flags: Flags| HostConfig::load_in(flags, surroundings).unwrap();
+    // Nothing need be there.
+    let loaded = load(&surroundings, Flags::default());
+    assert_eq!((loaded.host.file, loaded.modules.len()), (None, 0));
+    assert_eq!(loaded.host.modules, [tree.path().join("home/.local/share/bulkhead/modules")]);
+    assert_eq!(loaded.host.origins.of("host.modules"), Origin::Default);
+
+    let module = "module = { name = 'a', command = ['./run'] }";
+    tree.write("home/.local/share/bulkhead/modules/a/module.toml", module);
+    tree.program("home/.local/share/bulkhead/modules/a/run", SCRIPT);
+    tree.write("home/.config/bulkhead/bulkhead.toml", "[host]\nclients_max = 5\n");
+    let loaded = load(&surroundings, Flags::default());
+    assert_eq!((loaded.host.clients_max, loaded.modules.len()), (5, 1));
+
+    // Who names folders of modules means those, and a file that speaks of others is not read.
+    let other = tree.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let loaded = load(&surroundings, Flags { modules: vec![other], ..Flags::default() });
+    assert_eq!((loaded.host.clients_max, loaded.modules.len()), (2048, 0));
+    // A file may say that there are none.
+    tree.write("none.toml", "[host]\nmodules = []\n");
+    let loaded = load(&surroundings, Flags { config: Some("none.toml".into()), ..Flags::default() });
+    assert_eq!((loaded.host.modules.len(), loaded.modules.len()), (0, 0));
+
+    surroundings.variables.insert("XDG_DATA_HOME".into(), "/nonexistent/data".into());
+    surroundings.variables.insert("XDG_CONFIG_HOME".into(), "/nonexistent/config".into());
+    let loaded = load(&surroundings, Flags::default());
+    assert_eq!((loaded.host.file, loaded.modules.len()), (None, 0));
+    assert_eq!(loaded.host.modules, [Path::new("/nonexistent/data/bulkhead/modules")]);
+    surroundings.variables.insert("XDG_DATA_HOME".into(), "data".into());
+    let refused = HostConfig::load_in(Flags::default(), &surroundings).unwrap_err().to_string();
+    assert_eq!(refused, "expected an absolute path in $XDG_DATA_HOME, found \"data\"");
+    // Without a home there is no default folder, and nothing to refuse.
+    for name in ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
+        surroundings.variables.remove(OsStr::new(name));
+    }
+    surroundings.variables.insert("XDG_STATE_HOME".into(), "/state".into());
+    assert_eq!(load(&surroundings, Flags::default()).host.modules.len(), 0);
 }
 
 #[test]

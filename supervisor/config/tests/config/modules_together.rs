@@ -14,22 +14,88 @@ fn two_modules_of_one_name_are_refused_with_both_places() {
     let tree = Tree::new();
     module(&tree, "a", "log", &[]);
     module(&tree, "b", "log", &[]);
-    let expected = "modules/b/module.toml:2:1: two modules have the name \"log\", this one and \
+    let expected = "modules/a/module.toml:2:1: two modules have the name \"log\", this one and \
+        modules/b/module.toml:2:1; rename one\n\
+        modules/b/module.toml:2:1: two modules have the name \"log\", this one and \
         modules/a/module.toml:2:1; rename one";
     assert_eq!(tree.problems(), expected);
 }
 
 #[test]
-fn a_circle_of_requirements_is_printed_once_from_its_first_name() {
+fn what_is_wrong_with_some_modules_keeps_no_other_from_being_loaded() {
+    let tree = Tree::new();
+    module(&tree, "good", "good", &[]);
+    module(&tree, "twice", "twice", &[]);
+    module(&tree, "again", "twice", &[]);
+    module(&tree, "hen", "hen", &["egg"]);
+    module(&tree, "egg", "egg", &["hen"]);
+    module(&tree, "lonely", "lonely", &["nobody"]);
+    // It waits for what is there and does not check.
+    module(&tree, "waiting", "waiting", &["twice"]);
+    tree.write("modules/absent/module.toml", "[module]\nname = 'absent'\ncommand = ['./absent']\n");
+    let loaded = tree.load_what_is_right().unwrap();
+    let names: Vec<&str> = loaded.modules.iter().map(|module| module.name.as_str()).collect();
+    assert_eq!(names, ["good", "waiting"]);
+    let mut faulty: Vec<&str> = loaded.faulty.iter().map(|faulty| faulty.name.as_ref().unwrap().as_str()).collect();
+    faulty.sort_unstable();
+    assert_eq!(faulty, ["absent", "egg", "hen", "lonely", "twice", "twice"]);
+    // A program that checks what was loaded finds nothing new.
+    assert_eq!(loaded.clone().sifted().unwrap(), loaded);
+    loaded.check().unwrap();
+    let whole = loaded.clone().whole().unwrap_err();
+    assert!(whole.iter().count() >= 5, "{whole}");
+    let index = loaded.index();
+    let of = |name: &str, folder: &str| index.withheld(name, Some(&tree.path().join("modules").join(folder)));
+    assert!(of("absent", "absent").is_some() && of("renamed", "absent").is_some());
+    assert!(of("good", "absent").is_none() && of("gone", "gone").is_none());
+    assert_eq!(index.module("good").map(|module| module.name.as_str()), Some("good"));
+}
+
+#[test]
+fn a_fault_of_the_hosts_file_is_told_with_those_of_the_modules_and_nothing_is_loaded() {
+    let tree = Tree::new();
+    module(&tree, "good", "good", &[]);
+    tree.write("modules/bad/module.toml", "[module]\nname = 'bad'\ncommand = ['./absent']\ntype = 'proces'\n");
+    let load = |text: &str| {
+        tree.write("bulkhead.toml", format!("host = {{ modules = ['modules'] }}\n{text}"));
+        let flags = bulkhead_config::Flags { config: Some("bulkhead.toml".into()), ..Default::default() };
+        bulkhead_config::HostConfig::load_in(flags, &tree.surroundings())
+    };
+    let problems = load("[module.good]\nspare = 1\n").unwrap_err().to_string();
+    assert!(problems.contains("bulkhead.toml:3:1: ") && problems.contains("modules/bad/module.toml:4:8"), "{problems}");
+    // What is said about a module with a fault may be wrong because of that.
+    let loaded = load("[module.bad]\nwasi = { read = ['x'] }\n").unwrap();
+    assert_eq!((loaded.modules.len(), loaded.faulty.len()), (1, 1));
+    assert!(loaded.faulty[0].problems.iter().any(|problem| problem.file == Some("bulkhead.toml".into())));
+}
+
+#[test]
+fn a_circle_of_requirements_is_told_to_each_in_it_from_its_first_name() {
     let tree = Tree::new();
     module(&tree, "1", "charlie", &["alpha"]);
     module(&tree, "2", "alpha", &["delta", "bravo"]);
     module(&tree, "3", "bravo", &["charlie"]);
     module(&tree, "4", "delta", &[]);
     module(&tree, "5", "outside", &["alpha", "bravo"]);
-    let expected = "modules/2/module.toml:4:22: module.requires: goes in a circle, \
-        alpha → bravo → charlie → alpha; none of them could start";
-    assert_eq!(tree.problems(), expected);
+    let problems = tree.problems();
+    let (mut lines, circle) =
+        (problems.lines(), "goes in a circle, alpha → bravo → charlie → alpha; none of them could start");
+    for place in ["1/module.toml:4:13", "2/module.toml:4:22", "3/module.toml:4:13"] {
+        assert_eq!(lines.next(), Some(&*format!("modules/{place}: module.requires: {circle}")));
+    }
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn a_long_circle_is_told_in_short() {
+    let tree = Tree::new();
+    for number in 0..300 {
+        let required = format!("m{}", (number + 1) % 300);
+        module(&tree, &number.to_string(), &format!("m{number}"), &[&required]);
+    }
+    let problems = tree.problems();
+    assert_eq!(problems.lines().count(), 300);
+    assert!(problems.lines().all(|line| line.contains(" → 281 more → ") && line.len() < 400), "{problems}");
 }
 
 #[test]
@@ -79,11 +145,30 @@ fn all_problems_of_all_files_come_in_one_run() {
 }
 
 #[test]
-fn a_folder_without_a_manifest_is_refused() {
+fn what_is_no_module_is_passed_over_with_a_line() {
     let tree = Tree::new();
-    tree.research_log().write("modules/notes/readme.md", "x");
-    let expected = "modules/notes/module.toml: no such file; a folder in a folder of modules has a manifest";
-    assert_eq!(tree.problems(), expected);
+    tree.research_log().write("modules/notes/readme.md", "x").write("modules/slip/modul.toml", "x");
+    tree.write("modules/README.md", "read me").write("modules/.git/HEAD", "x");
+    let loaded = tree.load_modules().unwrap();
+    assert_eq!(loaded.modules.len(), 1);
+    let lines: Vec<String> = loaded.passed_over.iter().map(ToString::to_string).collect();
+    let expected = [
+        "modules/.git: passed over: it is hidden",
+        "modules/README.md: passed over: it is no folder",
+        "modules/notes: passed over: it has no module.toml",
+        "modules/slip: passed over: it has no module.toml; rename \"modul.toml\" if it is meant",
+    ];
+    assert_eq!(lines, expected);
+    for number in 0..100 {
+        tree.write(&format!("modules/z{number:03}"), "");
+    }
+    let passed_over = tree.load_modules().unwrap().passed_over;
+    let last = passed_over.last().unwrap().to_string();
+    assert_eq!((passed_over.len(), &*last), (33, "modules: passed over: 72 more entries without module.toml"));
+}
+
+#[test]
+fn a_folder_of_modules_that_cannot_be_read_is_refused() {
     let tree = Tree::new();
     tree.write("modules/modul.toml", "x");
     assert_eq!(tree.problems(), "modules: expected \"module.toml\" or folders that have it, found \"modul.toml\"");
@@ -141,9 +226,14 @@ fn two_modules_search_entities_of_one_type_alike_or_the_operator_says_how() {
     assert_eq!((log.as_str(), index.len(), declared.search[log].len()), ("Log", 2, 2));
     tree.write("modules/b/module.toml", manifest("b", "[\"text\"]"));
     let problems = tree.problems();
-    let expected = "modules/b/module.toml:9:1: layer1.search: a declares other members of Log to be searched; declare \
-                    the same, or say which it is under [layer1.search] of the host's file, which goes before both";
-    assert_eq!(problems, expected);
+    for (line, (folder, other)) in problems.lines().zip([("a", "b"), ("b", "a")]) {
+        let expected = format!(
+            "modules/{folder}/module.toml:9:1: layer1.search: {other} declares other members of Log to be searched; \
+             declare the same, or say which it is under [layer1.search] of the host's file, which goes before both"
+        );
+        assert_eq!(line, expected);
+    }
+    assert_eq!(problems.lines().count(), 2);
     tree.write("bulkhead.toml", "[host]\nmodules = [\"modules\"]\n[layer1.search]\nLog = [\"body\"]\n");
     let declared = tree.load_host().unwrap().declared();
     assert_eq!(declared.search[log][0].to_string(), "body");

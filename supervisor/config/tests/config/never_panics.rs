@@ -33,6 +33,7 @@ fn piece() -> impl Strategy<Value = String> {
         "give_up",
         "env",
         "memory_limit",
+        "core_limit",
         "event_subscribe",
         "modules",
         "socket",

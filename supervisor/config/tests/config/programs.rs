@@ -48,6 +48,7 @@ fn a_bare_word_is_looked_up_in_absolute_folders_of_path_only() {
         surroundings.variables.insert("PATH".into(), path.into());
         let flags = bulkhead_config::Flags { modules: vec!["modules".into()], ..Default::default() };
         bulkhead_config::HostConfig::load_in(flags, &surroundings)
+            .and_then(bulkhead_config::Loaded::whole)
             .map(|loaded| loaded.modules[0].kind.program().unwrap().to_owned())
     };
     let tools = tree.path().join("tools");
@@ -57,7 +58,7 @@ fn a_bare_word_is_looked_up_in_absolute_folders_of_path_only() {
 
 #[test]
 fn what_could_not_be_handed_to_a_process_as_text_is_refused_and_told_once() {
-    use bulkhead_config::{Flags, HostConfig};
+    use bulkhead_config::{Flags, HostConfig, Loaded};
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
     let tree = Tree::new();
     for name in ["a", "b"] {
@@ -69,7 +70,10 @@ fn what_could_not_be_handed_to_a_process_as_text_is_refused_and_told_once() {
         let mut surroundings = tree.surroundings();
         surroundings.variables.insert(name.into(), odd.to_owned());
         let flags = Flags { modules: vec!["modules".into()], state: Some("state".into()), ..Flags::default() };
-        HostConfig::load_in(flags, &surroundings).map(drop).map_err(|problems| problems.to_string())
+        HostConfig::load_in(flags, &surroundings)
+            .and_then(Loaded::whole)
+            .map(drop)
+            .map_err(|problems| problems.to_string())
     };
     for name in ["HOME", "MINE"] {
         let expected = format!(
@@ -88,6 +92,6 @@ fn what_could_not_be_handed_to_a_process_as_text_is_refused_and_told_once() {
     let mut surroundings = tree.surroundings();
     surroundings.variables.insert("PATH".into(), folder.into_os_string());
     let flags = Flags { modules: vec!["modules/a".into()], state: Some("state".into()), ..Flags::default() };
-    let found = HostConfig::load_in(flags, &surroundings).unwrap_err().to_string();
+    let found = HostConfig::load_in(flags, &surroundings).and_then(Loaded::whole).unwrap_err().to_string();
     assert!(found.contains("module.command: expected a path in UTF-8, found ") && found.contains("$PATH: "), "{found}");
 }

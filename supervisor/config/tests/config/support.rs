@@ -82,16 +82,21 @@ impl Tree {
         }
     }
 
-    /// Loads the modules of `modules` without a host's file.
+    /// Loads the modules of `modules` without a host's file; modules with faults are refused.
     pub(crate) fn load_modules(&self) -> Result<Loaded, Problems> {
+        self.load_what_is_right().and_then(Loaded::whole)
+    }
+
+    /// Loads the modules of `modules` that are right.
+    pub(crate) fn load_what_is_right(&self) -> Result<Loaded, Problems> {
         let flags = Flags { modules: vec!["modules".into()], ..Flags::default() };
         HostConfig::load_in(flags, &self.surroundings())
     }
 
-    /// Loads what `bulkhead.toml` says.
+    /// Loads what `bulkhead.toml` says; modules with faults are refused.
     pub(crate) fn load_host(&self) -> Result<Loaded, Problems> {
         let flags = Flags { config: Some("bulkhead.toml".into()), ..Flags::default() };
-        HostConfig::load_in(flags, &self.surroundings())
+        HostConfig::load_in(flags, &self.surroundings()).and_then(Loaded::whole)
     }
 
     /// What is wrong with the modules of `modules`.

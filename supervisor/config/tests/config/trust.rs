@@ -142,7 +142,7 @@ fn a_trusted_users_files_are_taken_and_those_that_others_may_write_are_not() {
         let mut surroundings = tree.surroundings();
         surroundings.trusted_users.extend(trusted);
         let flags = Flags { config: Some("bulkhead.toml".into()), ..Flags::default() };
-        HostConfig::load_in(flags, &surroundings)
+        HostConfig::load_in(flags, &surroundings).and_then(Loaded::whole)
     };
     let loaded = load(&[7, 64999]).unwrap();
     assert!(loaded.host.trusted_users.ends_with(&[7, 64999]));
@@ -205,7 +205,7 @@ fn what_a_program_names_is_looked_at_before_it_is_run_by_whom_its_host_trusts() 
     let check = |name: &str| {
         let mut host = HostConfig::new(tree.path().join("state"), tree.path().join("socket"));
         host.trusted_users.extend(owners_of_checkout());
-        Loaded { host, modules: vec![module(name)] }.check()
+        Loaded::new(host, vec![module(name)]).check()
     };
     set(&tree, "run", 0o757);
     check("safe").unwrap();

@@ -87,7 +87,8 @@ fn of_b(world: &World, case: &Case) -> Vec<String> {
         | Action::Kill(run)
         | Action::Release(run)
         | Action::Remark { run, .. }
-        | Action::Sample(run) => world.player.instance(*run).starts_with('b'),
+        | Action::Sample(run)
+        | Action::LookForTracer(run) => world.player.instance(*run).starts_with('b'),
     };
     let mine = world.outcome().filter(|(_, action)| concerns_b(action));
     mine.map(|(at, action)| format!("{} {}", show::time(at), show::action(&world.player, action))).collect()

@@ -8,7 +8,7 @@ use crate::{
 };
 use bulkhead_core::{
     Action, Caller, ClientId, Condition, Control, Core, Descriptors, Evidence, HostSettings, MemoryKill, Need,
-    Recipient, RequestId, RunId, Time,
+    Recipient, RequestId, RunId, Time, Tracer,
 };
 use bulkhead_protocol::{ErrorCode, Exit, Failure, Json, Request, RequestType, Response, Status};
 use std::{collections::HashMap, time::Duration};
@@ -33,6 +33,11 @@ pub(crate) struct Player {
     instances: HashMap<RunId, String>,
     controls: HashMap<(RunId, String), RequestId>,
     cpu: HashMap<RunId, Duration>,
+    tracers: HashMap<RunId, Tracer>,
+    /// Whether the story tells of looks for tracers.
+    looks_are_told: bool,
+    /// Whether it also answers them.
+    looks_take_time: bool,
     pub(crate) tickets: Tickets,
     happened: Vec<Happened>,
 }
@@ -59,6 +64,9 @@ impl Player {
             instances: HashMap::new(),
             controls: HashMap::new(),
             cpu: HashMap::new(),
+            tracers: HashMap::new(),
+            looks_are_told: false,
+            looks_take_time: false,
             tickets: Tickets::default(),
             happened: Vec::new(),
         }
@@ -115,6 +123,15 @@ impl Player {
                     self.controls.insert((*run, what), *id);
                 }
                 Action::Store { ticket, op } => self.tickets.note(*ticket, op),
+                Action::LookForTracer(run) => {
+                    if !self.looks_take_time {
+                        self.core.handle_tracer(self.now, *run, self.tracers.get(run).cloned());
+                    }
+                    // Most stories are about other things.
+                    if !self.looks_are_told {
+                        continue;
+                    }
+                }
                 Action::Sample(run) => self.core.handle_sample(self.now, *run, self.cpu.get(run).copied()),
                 _ => {}
             }
@@ -162,6 +179,19 @@ impl Player {
                 self.core.handle_late(self.now, gap);
             }
             "shutdown" => self.core.handle_shutdown(now),
+            "looks-are-told" => self.looks_are_told = true,
+            "looks-take-time" => (self.looks_are_told, self.looks_take_time) = (true, true),
+            "trace" => {
+                let tracer = Tracer { pid: 4711, name: line.word(2).to_owned() };
+                self.tracers.insert(self.run(line.word(1)), tracer);
+            }
+            "untrace" => {
+                self.tracers.remove(&self.run(line.word(1)));
+            }
+            "looked" => {
+                let run = self.run(line.word(1));
+                self.core.handle_tracer(now, run, self.tracers.get(&run).cloned());
+            }
             "leader-ended" => self.core.handle_leader_ended(now, self.run(line.word(1))),
             "lack" => self.core.handle_lack(need(line.word(1)), line.word(2)),
             "able" => self.core.handle_able(now, &need(line.word(1))),

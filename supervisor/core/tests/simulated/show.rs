@@ -31,6 +31,7 @@ pub(crate) fn action(player: &Player, action: &Action) -> String {
         Action::Kill(run) => format!("kill {}", player.instance(*run)),
         Action::Release(run) => format!("release {}", player.instance(*run)),
         Action::Sample(run) => format!("sample {}", player.instance(*run)),
+        Action::LookForTracer(run) => format!("look-for-tracer {}", player.instance(*run)),
         Action::Reply { to, status } => format!("reply {} {}", recipient(player, *to), self::status(status)),
         Action::Announce(said) => {
             let who = said.instance.clone().unwrap_or_else(|| said.module.to_string());

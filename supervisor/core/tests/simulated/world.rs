@@ -328,6 +328,7 @@ impl World {
             }
             Action::Warn(_)
             | Action::Sample(_)
+            | Action::LookForTracer(_)
             | Action::Remark { .. }
             | Action::RecordCrash(_)
             | Action::Quarantine { .. }

@@ -39,6 +39,7 @@ impl Host {
                     let used = self.processes.get(&run).and_then(|process| process.pid).and_then(sys::cpu_time);
                     self.core.handle_sample(self.now, run, used);
                 }
+                Action::LookForTracer(run) => self.look_for_tracer(run),
                 Action::Reply { to, status } => self.reply(to, status),
                 Action::Announce(announcement) => self.to_be_said.push(ToBeSaid::Announcement(announcement)),
                 Action::RecordCrash(record) => self.to_be_said.push(ToBeSaid::Crash(record)),

@@ -6,6 +6,7 @@ use crate::{
     control_socket::Bound,
     files::{Done, Lane},
     looks::{Look, Places},
+    tracers,
     watch::{Noticed, What},
 };
 
@@ -25,6 +26,7 @@ impl Host {
                 Done::Loaded(number, result) => self.loaded(number, result.map(|loaded| *loaded)),
                 Done::Looked(number, look) => self.looked(number, look),
                 Done::HistoryRead(number, old) => self.history_read(number, old),
+                Done::Traced(run, tracer) => self.core.handle_tracer(self.now, run, tracer),
                 Done::MemoryLooked(look) => self.memory_looked(look),
                 Done::Noted(Ok(())) => {}
                 Done::Noted(Err(error)) => tracing::warn!("cannot leave a note in the state directory: {error}"),
@@ -78,12 +80,32 @@ impl Host {
         }
     }
 
+    /// Has it looked who traces a process whose time is up. Where that cannot be done, nobody does.
+    pub(super) fn look_for_tracer(&mut self, run: RunId) {
+        let pid = self.processes.get(&run).and_then(|process| process.pid);
+        let guardian = self.guardian.as_ref().and_then(|guardian| i32::try_from(guardian.pid()).ok());
+        let ordered = pid.map(|pid| {
+            self.files.order(Lane::Tracers, "looking who traces a process whose time is up", move || {
+                Done::Traced(run, tracers::of_tree(pid, guardian))
+            })
+        });
+        match ordered {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::warn!("cannot look who traces a process: {error}");
+                self.core.handle_tracer(self.now, run, None);
+            }
+            None => self.core.handle_tracer(self.now, run, None),
+        }
+    }
+
     fn begin_look(&mut self) {
         let processes = &self.processes;
         let core = &self.core;
         let now = self.now;
         let Some((number, asked)) = self.looks.begin(now) else { return };
-        let mut places = Places::default();
+        let guardian = self.guardian.as_ref().and_then(|guardian| i32::try_from(guardian.pid()).ok());
+        let mut places = Places { guardian, ..Places::default() };
         let all = asked.iter().any(|(_, asked)| matches!(asked, Asked::Status));
         for (_, asked) in asked {
             match asked {
@@ -140,6 +162,10 @@ impl Host {
             .cloned()
             .chain(self.log_files.problems(|name| self.core.knows(name)))
             .chain(self.files.slow())
+            .chain(self.faults.problems(|faulty| match &faulty.name {
+                Some(name) => self.core.knows(name.as_str()),
+                None => self.configs.values().any(|config| config.folder == faulty.folder),
+            }))
             .collect()
     }
 

@@ -6,6 +6,7 @@ mod catching_up;
 mod connections;
 mod descriptors;
 mod errands;
+mod faults;
 mod filing;
 mod following;
 mod guarding;
@@ -83,6 +84,7 @@ use errands::Errands;
 use several::Several;
 
 pub(crate) use errands::ImportArgs;
+pub(crate) use faults::Faults;
 pub(crate) use filing::Asked;
 pub(crate) use following::Following;
 use history::{Question, Telling};
@@ -176,6 +178,8 @@ pub(crate) struct Host {
     wrong: BTreeMap<PathBuf, String>,
     kind: Kind,
     reloader: Option<ReadAgain>,
+    /// What of the files is not loaded.
+    faults: Faults,
     /// What the files say that comes into force with the next start only.
     pub(crate) restart_needed: Option<String>,
     next_watchdog: Option<Instant>,
@@ -210,6 +214,7 @@ type ReadAgain = Arc<dyn Fn() -> Result<Loaded, Problems> + Send + Sync>;
 pub(crate) struct Parts {
     pub(crate) config: HostConfig,
     pub(crate) modules: Vec<ModuleConfig>,
+    pub(crate) faults: Faults,
     pub(crate) state_dir: StateDir,
     pub(crate) store: Store,
     pub(crate) socket: Option<ControlSocket>,
@@ -282,6 +287,7 @@ impl Host {
             wrong: BTreeMap::new(),
             kind: parts.kind,
             reloader: parts.reloader,
+            faults: parts.faults,
             restart_needed: None,
             retry_at: None,
             strangers_left: false,
@@ -304,6 +310,7 @@ impl Host {
         host.read_descriptor_limit();
         host.watch(Source::Files(host.files.bell()));
         host.accept_next();
+        host.faults.log();
         for module in parts.modules {
             host.add_module(module);
         }

@@ -1,12 +1,36 @@
-//! Configurations: how they come into force, at the start and while the host runs.
+//! Configurations: how they come into force, at the start and while the host runs. What of them does not, and how that
+//! is told, is in `faults.rs`.
 
+use super::faults::{lines, nothing_changed};
 use super::*;
 use crate::{
     files::{Done, Lane},
     readings::{FILE_TIME_MAX, Purpose, Wanted},
 };
-use bulkhead_config::InHand;
+use bulkhead_config::{Declared, InHand, Index};
 use std::collections::HashSet;
+
+/// What the files say of a module.
+#[derive(Debug)]
+pub(super) enum Found {
+    Named(Box<ModuleConfig>),
+    /// It is named, or may be, and something is wrong.
+    Faulty(Vec<String>),
+    Absent,
+}
+
+/// What was read, and where in it things are.
+#[derive(Debug)]
+pub(super) struct Read<'a> {
+    pub(super) loaded: &'a Loaded,
+    index: Index<'a>,
+}
+
+impl Read<'_> {
+    fn of(loaded: &Loaded) -> Read<'_> {
+        Read { loaded, index: loaded.index() }
+    }
+}
 
 impl Host {
     pub(super) fn new_generation(&mut self, config: ModuleConfig) -> (bulkhead_core::ModuleSpec, bool) {
@@ -66,7 +90,7 @@ impl Host {
     }
 
     /// Reads the files again: what is new is started, what changed is handed over, what is not named
-    /// any more is stopped. If the files do not check, nothing changes.
+    /// any more is stopped, what has faults is left as it is. If the host's own file does not check, nothing changes.
     pub(crate) fn reload_all(&mut self) {
         self.read_descriptor_limit();
         if self.reloader.is_none() || self.stopping.is_some() {
@@ -88,25 +112,23 @@ impl Host {
         self.reading_at = InHand::default();
         let (in_hand, runtimes) = (self.reading_at.clone(), self.runtimes.clone());
         let ordered = self.files.order(Lane::Configuration, "reading the configuration", move || {
-            let read = || {
-                let loaded = reloader().and_then(|loaded| loaded.check().map(|()| loaded));
-                loaded.map_err(|problems| problems.to_string())
-            };
+            let read = || reloader().and_then(Loaded::sifted).map_err(|problems| lines(&problems));
             let loaded = in_hand.during(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)));
-            let loaded = loaded.unwrap_or_else(|_| Err("the reading panicked; what it said is in the log".into()));
-            let checked = loaded.and_then(|loaded| match runtimes.check(&loaded.modules) {
-                Ok(()) => Ok(Box::new(loaded)),
-                Err(error) => Err(error.to_string()),
+            let loaded =
+                loaded.unwrap_or_else(|_| Err(vec!["the reading panicked; what it said is in the log".into()]));
+            let sifted = loaded.map(|mut loaded| {
+                runtimes.sift(&mut loaded);
+                Box::new(loaded)
             });
-            Done::Loaded(number, checked)
+            Done::Loaded(number, sifted)
         });
         if let Err(error) = ordered {
-            self.loaded(number, Err(format!("the files cannot be read: {error}")));
+            self.loaded(number, Err(vec![format!("the files cannot be read: {error}")]));
         }
     }
 
     /// The files were read, or could not be.
-    pub(super) fn loaded(&mut self, number: u64, result: Result<Loaded, String>) {
+    pub(super) fn loaded(&mut self, number: u64, result: Result<Loaded, Vec<String>>) {
         let Some(purpose) = self.readings.end(number) else { return };
         self.bring_in(purpose, result);
         self.begin_reading();
@@ -128,43 +150,52 @@ impl Host {
         if let Some(purpose) = self.readings.give_up(self.now, at_file) {
             self.files.give_up(Lane::Configuration);
             let most = FILE_TIME_MAX.as_secs();
-            self.bring_in(purpose, Err(format!("{file}: expected a file that can be read, found none in {most} s")));
+            self.bring_in(
+                purpose,
+                Err(vec![format!("{file}: expected a file that can be read, found none in {most} s")]),
+            );
             self.begin_reading();
         }
     }
 
     /// Puts in force what was read.
-    fn bring_in(&mut self, purpose: Purpose, result: Result<Loaded, String>) {
+    fn bring_in(&mut self, purpose: Purpose, result: Result<Loaded, Vec<String>>) {
         self.forget_generations();
-        let result = result.map_err(|reason| {
-            let failure = Failure::new(ErrorCode::ModuleError, format!("nothing was changed: {reason}"));
-            failure.delivery(Delivery::NotStarted)
-        });
-        if let Ok(loaded) = &result {
-            self.restart_needed = self.store.changed(&loaded.declared());
-            if let Some(reason) = &self.restart_needed {
-                tracing::warn!("{reason}");
+        let read = result.as_ref().map(Read::of);
+        match &read {
+            Ok(read) => {
+                let was_for_all = matches!(purpose, Purpose::All);
+                self.faults.replace(&read.loaded.faulty, &read.loaded.passed_over, was_for_all);
+                self.restart_needed = self.store.changed(&self.declared_beside(read));
+                if let Some(reason) = &self.restart_needed {
+                    tracing::warn!("{reason}");
+                }
+            }
+            Err(faults) => {
+                self.faults.failed(faults);
+                faults.iter().for_each(|fault| tracing::error!("cannot reload: {fault}"));
             }
         }
         match purpose {
             Purpose::All => {
-                match result {
-                    Ok(loaded) => self.apply(loaded),
-                    Err(failure) => tracing::error!("cannot reload: {}", failure.error),
+                match read {
+                    Ok(read) => self.apply(&read),
+                    Err(_) => tracing::error!("nothing was changed"),
                 }
                 self.perform();
                 self.notify.send("READY=1");
             }
             Purpose::Modules(list) => {
+                let read = read.map_err(|faults| nothing_changed(faults).delivery(Delivery::NotStarted));
                 for wanted in list {
                     let who = wanted.who;
                     let Some(name) = wanted.name else {
-                        who.into_iter().for_each(|who| self.read_by_several(who, result.as_ref()));
+                        who.into_iter().for_each(|who| self.read_by_several(who, read.as_ref()));
                         continue;
                     };
-                    let brought = result.as_ref().map_err(Clone::clone).and_then(|loaded| {
-                        let config = loaded.module(name.as_str()).cloned();
-                        self.hand_over(who, name.as_str(), config, wanted.until.since(self.now))
+                    let brought = read.as_ref().map_err(Clone::clone).and_then(|read| {
+                        let found = self.found(read, name.as_str());
+                        self.hand_over(who, name.as_str(), found, wanted.until.since(self.now))
                     });
                     match (brought, who) {
                         (Ok(()), _) => {}
@@ -177,28 +208,53 @@ impl Host {
         }
     }
 
+    /// What is declared for the data store, by what was read and by the modules that are left as they were.
+    fn declared_beside(&self, read: &Read<'_>) -> Declared {
+        let names = self.core.module_names();
+        let left = names.iter().filter(|name| self.withheld(read, name).is_some());
+        read.loaded.declared_beside(left.filter_map(|name| Some(&self.in_force(name)?.declared)))
+    }
+
+    /// Why a module is to be left as it is, whatever else the files say.
+    fn withheld(&self, read: &Read<'_>, name: &ModuleName) -> Option<Problems> {
+        read.index.withheld(name.as_str(), self.in_force(name).map(|config| config.folder.as_path()))
+    }
+
+    /// What the files say of one module.
+    pub(super) fn found(&self, read: &Read<'_>, name: &str) -> Found {
+        if let Some(module) = read.index.module(name) {
+            return Found::Named(Box::new(module.clone()));
+        }
+        let folder = self.core.known_name(name).and_then(|name| self.in_force(name)).map(|config| &*config.folder);
+        match read.index.withheld(name, folder) {
+            Some(problems) => Found::Faulty(lines(&problems)),
+            None => Found::Absent,
+        }
+    }
+
     /// Hands one module over to what the files say of it now.
     pub(super) fn hand_over(
         &mut self,
         who: Option<Recipient>,
         name: &str,
-        config: Option<ModuleConfig>,
+        found: Found,
         patience: Duration,
     ) -> Result<(), Failure> {
-        match (config, self.core.knows(name)) {
-            (Some(config), true) => {
-                let (spec, _) = self.new_generation(config);
+        match (found, self.core.knows(name)) {
+            (Found::Named(config), true) => {
+                let (spec, _) = self.new_generation(*config);
                 self.core.handle_reload(self.now, who, spec, patience);
             }
-            (Some(config), false) => {
-                self.add_module(config);
+            (Found::Named(config), false) => {
+                self.add_module(*config);
                 self.core.handle_start(self.now, who, name, patience);
             }
-            (None, true) => {
+            (Found::Faulty(faults), _) => return Err(nothing_changed(&faults)),
+            (Found::Absent, true) => {
                 let reason = format!("the files do not name {name} any more; SIGHUP removes it, stop stops it");
                 return Err(Failure::new(ErrorCode::NotFound, reason));
             }
-            (None, false) => return Err(unknown(name)),
+            (Found::Absent, false) => return Err(unknown(name)),
         }
         Ok(())
     }
@@ -213,19 +269,22 @@ impl Host {
         true
     }
 
-    pub(super) fn apply(&mut self, loaded: Loaded) {
-        if loaded.host != self.config {
+    fn apply(&mut self, read: &Read<'_>) {
+        if read.loaded.host != self.config {
             tracing::warn!("changes of the host's own settings take effect at its next start");
         }
         let known = self.core.module_names();
         self.returning.clear();
-        let named: HashSet<&ModuleName> = loaded.modules.iter().map(|module| &module.name).collect();
-        for name in known.iter().filter(|name| !named.contains(name)) {
-            tracing::info!("{name} is not named any more and is removed");
-            self.core.handle_remove(self.now, name);
+        for name in known.iter().filter(|name| read.index.module(name.as_str()).is_none()) {
+            if self.withheld(read, name).is_some() {
+                tracing::warn!("{name} is left as it was");
+            } else {
+                tracing::info!("{name} is not named any more and is removed");
+                self.core.handle_remove(self.now, name);
+            }
         }
         let known: HashSet<ModuleName> = known.into_iter().collect();
-        for module in loaded.modules {
+        for module in read.loaded.modules.iter().cloned() {
             if !known.contains(&module.name) {
                 self.add_module(module);
             } else if self.core.is_leaving(&module.name) {

@@ -2,8 +2,9 @@
 //! those that are named. What is done to each of them is what is done to one; each is told as progress when
 //! it is done, and the request succeeds behind the last. Files are read once for all of them.
 
+use super::reload::{Found, Read};
 use super::*;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Modules that are waited for, or are to be told, by all such requests together.
 const MEMBERS_MAX: usize = 100_000;
@@ -39,7 +40,9 @@ struct Group {
     /// When each of them is told that it takes too long.
     until: Time,
     /// Those that have not been told yet; for a reload, with what the files say of them.
-    ahead: VecDeque<(String, Option<Box<ModuleConfig>>)>,
+    ahead: VecDeque<(String, Option<Found>)>,
+    /// Whether it is about all modules, which for a reload are those that the files name, too.
+    all: bool,
     modules: usize,
     failed: usize,
     /// How many have not answered.
@@ -67,6 +70,18 @@ impl Several {
     /// Modules that are waited for, and those that are to be told.
     fn waiting(&self) -> usize {
         self.members.len() + self.groups.values().map(|group| group.ahead.len()).sum::<usize>()
+    }
+
+    /// Whether so many modules more may be waited for.
+    fn check_room(&self, more: usize) -> Result<(), Failure> {
+        let waiting = self.waiting();
+        if waiting + more > MEMBERS_MAX {
+            let reason = format!(
+                "requests about several modules wait for {waiting} of them already, and for {MEMBERS_MAX} at most"
+            );
+            return Err(Failure::new(ErrorCode::Overloaded, reason));
+        }
+        Ok(())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -118,17 +133,12 @@ impl Host {
         targets: Targets,
         patience: Duration,
     ) -> Result<Option<Json>, Failure> {
+        let all = matches!(targets, Targets::All);
         let names: Vec<String> = match targets {
             Targets::All => self.core.module_names().iter().map(ToString::to_string).collect(),
             Targets::Named(names) => names,
         };
-        let waiting = self.several.waiting();
-        if waiting + names.len() > MEMBERS_MAX {
-            let reason = format!(
-                "requests about several modules wait for {waiting} of them already, and for {MEMBERS_MAX} at most"
-            );
-            return Err(Failure::new(ErrorCode::Overloaded, reason));
-        }
+        self.several.check_room(names.len())?;
         if self.several.groups.range(all_of(who.caller)).count() >= OF_ONE_CALLER_MAX {
             let reason = format!(
                 "{OF_ONE_CALLER_MAX} requests about several modules are not answered yet: wait for one of them"
@@ -136,7 +146,7 @@ impl Host {
             return Err(Failure::new(ErrorCode::Overloaded, reason));
         }
         let modules = names.len();
-        if modules == 0 {
+        if modules == 0 && !(all && matches!(deed, Deed::Reload)) {
             return Ok(Some(summary(0, 0)));
         }
         if let Deed::Reload = deed {
@@ -150,6 +160,7 @@ impl Host {
             deed,
             until: self.now + patience,
             ahead,
+            all,
             modules,
             failed: 0,
             left: modules,
@@ -164,30 +175,62 @@ impl Host {
     }
 
     /// The files were read for a reload of several modules, or could not be.
-    pub(super) fn read_by_several(&mut self, who: Recipient, result: Result<&Loaded, &Failure>) {
-        let Some(group) = self.several.groups.get_mut(&who) else { return };
-        match result {
-            Ok(loaded) => {
-                let by_name: HashMap<&str, &ModuleConfig> =
-                    loaded.modules.iter().map(|module| (module.name.as_str(), module)).collect();
-                for (name, config) in &mut group.ahead {
-                    *config = by_name.get(name.as_str()).map(|config| Box::new((*config).clone()));
-                }
+    pub(super) fn read_by_several(&mut self, who: Recipient, result: Result<&Read<'_>, &Failure>) {
+        let Some(group) = self.several.groups.get(&who) else { return };
+        let names = group.ahead.iter().map(|(name, _)| name.clone());
+        let found = result.map_err(Clone::clone).and_then(|read| {
+            let named = names.map(|name| (self.found(read, &name), name)).map(|(found, name)| (name, Some(found)));
+            let mut ahead: VecDeque<_> = named.collect();
+            if group.all {
+                let others = self.unknown_of(read.loaded, ahead.iter().map(|(name, _)| name.as_str()).collect());
+                self.several.check_room(others.len())?;
+                ahead.extend(others);
+            }
+            Ok(ahead)
+        });
+        match found {
+            Ok(ahead) if ahead.is_empty() => {
+                self.several.end(who);
+                self.reply(who, Status::Success(summary(0, 0)));
+            }
+            Ok(ahead) => {
+                let group = self.several.groups.get_mut(&who).expect("it was there above");
+                (group.modules, group.left) = (ahead.len(), ahead.len());
+                group.ahead = ahead;
                 self.several_on(who);
             }
             Err(failure) => {
                 self.several.end(who);
-                self.reply(who, failure.clone().into());
+                self.reply(who, failure.delivery(Delivery::NotStarted).into());
             }
         }
+    }
+
+    /// What the files have beside these modules. What has no name that could be read goes by its folder, if no module
+    /// is known to be in that.
+    fn unknown_of(&self, loaded: &Loaded, known: BTreeSet<&str>) -> Vec<(String, Option<Found>)> {
+        let folders: BTreeSet<&std::path::Path> = self.configs.values().map(|config| &*config.folder).collect();
+        let named =
+            loaded.modules.iter().map(|module| (module.name.to_string(), Some(Found::Named(Box::new(module.clone())))));
+        let mut seen = BTreeSet::new();
+        let faulty = loaded.faulty.iter().filter_map(|faulty| {
+            let name = match &faulty.name {
+                Some(name) => name.to_string(),
+                None if folders.contains(&*faulty.folder) => return None,
+                None => faulty.folder.display().to_string(),
+            };
+            Some((name, Some(Found::Faulty(faults::lines(&faulty.problems)))))
+        });
+        let all = named.chain(faulty).filter(|(name, _)| !known.contains(name.as_str()));
+        all.filter(|(name, _)| seen.insert(name.clone())).collect()
     }
 
     /// Tells the next few modules what to do.
     pub(crate) fn several_on(&mut self, who: Recipient) {
         for _ in 0..PER_TURN {
             let Some(group) = self.several.groups.get_mut(&who) else { return };
-            let Some((name, config)) = group.ahead.pop_front() else { return };
-            let (deed, now) = (group.deed, self.now);
+            let Some((name, found)) = group.ahead.pop_front() else { return };
+            let (deed, is_for_all, now) = (group.deed, group.all, self.now);
             let patience = group.until.since(now);
             let member = Member { who, group: group.number, name: name.clone() };
             self.several.last += 1;
@@ -198,7 +241,14 @@ impl Host {
                 Deed::Stop => self.core.handle_stop(now, Some(to), &name, patience),
                 Deed::Restart => self.core.handle_restart(now, Some(to), &name, patience),
                 Deed::Reload => {
-                    if let Err(failure) = self.hand_over(Some(to), &name, config.map(|config| *config), patience) {
+                    let found = found.unwrap_or(Found::Absent);
+                    // Who reloads all does not ask for each to be started.
+                    if let Found::Named(config) = &found
+                        && (is_for_all, config.autostart, self.core.knows(&name)) == (true, false, false)
+                    {
+                        self.add_module((**config).clone());
+                    }
+                    if let Err(failure) = self.hand_over(Some(to), &name, found, patience) {
                         self.one_of_several_done(to.id, failure.delivery(Delivery::NotStarted).into());
                     }
                 }

@@ -426,6 +426,7 @@ impl World {
                 self.processes.remove(&run);
             }
             Action::Sample(run) => self.core.handle_sample(self.now, run, None),
+            Action::LookForTracer(run) => self.core.handle_tracer(self.now, run, None),
             Action::Store { ticket, op } => return self.asked_of_store(ticket, *op),
             Action::Tell(event) => {
                 let missing = |cursor: &u64| !self.store.untold.contains(&Cursor(*cursor));

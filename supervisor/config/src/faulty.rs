@@ -1,0 +1,69 @@
+//! What a reading of the folders of modules found and did not load: modules with something wrong, and what is no
+//! module. Neither keeps the other modules from being loaded.
+
+use crate::{Loaded, ModuleConfig, Problems};
+use bulkhead_protocol::{ModuleName, escape};
+use std::{fmt, path::PathBuf};
+
+/// A module that is not loaded, since something is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faulty {
+    /// Its name; none where that could not be read.
+    pub name: Option<ModuleName>,
+    /// The folder of its manifest, absolute.
+    pub folder: PathBuf,
+    /// What is wrong.
+    pub problems: Problems,
+}
+
+/// An entry of a folder of modules that is no module, as far as can be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The entry, absolute.
+    pub path: PathBuf,
+    /// The entry as messages show it.
+    pub(crate) shown: PathBuf,
+    /// Why it is none.
+    pub reason: String,
+    /// Whether this user may not look into it, so that a module may be there.
+    pub is_closed: bool,
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: passed over: {}", escape(&self.shown.to_string_lossy()), escape(&self.reason))
+    }
+}
+
+impl fmt::Display for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "module {name}"),
+            None => write!(f, "the module in {}", escape(&self.folder.to_string_lossy())),
+        }
+    }
+}
+
+impl Loaded {
+    /// Everything that is wrong with modules, one problem after the other.
+    ///
+    /// # Errors
+    /// When anything is.
+    pub fn whole(self) -> Result<Loaded, Problems> {
+        let found = self.faulty.iter().flat_map(|faulty| faulty.problems.iter().cloned()).collect();
+        Problems::none_or(found, || self)
+    }
+
+    /// Sets aside the modules of which `wrong` says that something is.
+    pub fn set_aside(&mut self, wrong: impl Fn(&ModuleConfig) -> Option<Problems>) {
+        for module in std::mem::take(&mut self.modules) {
+            match wrong(&module) {
+                None => self.modules.push(module),
+                Some(problems) => {
+                    let (name, folder) = (Some(module.name), module.folder);
+                    self.faulty.push(Faulty { name, folder, problems });
+                }
+            }
+        }
+    }
+}

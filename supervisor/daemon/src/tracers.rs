@@ -1,0 +1,113 @@
+//! Who traces a module's process, or one of its tree, as /proc says: a debugger, strace. One that the host runs itself,
+//! below its guardian, does not count: a module could otherwise exempt itself from being judged.
+
+use bulkhead_core::Tracer;
+use std::{collections::VecDeque, fs};
+
+/// Processes of one tree that are looked at.
+const TREE_MAX: usize = 256;
+
+/// Steps from a process to the first one.
+const DEPTH_MAX: usize = 256;
+
+/// The first tracer of the tree below `leader` that is not below `guardian`.
+pub(crate) fn of_tree(leader: i32, guardian: Option<i32>) -> Option<Tracer> {
+    let mut seen = 0;
+    let mut ahead = VecDeque::from([leader]);
+    while let Some(pid) = ahead.pop_front() {
+        if let Some(tracer) = of_process(pid, guardian) {
+            return Some(tracer);
+        }
+        seen += 1;
+        let room = TREE_MAX.saturating_sub(seen + ahead.len());
+        ahead.extend(children(pid).into_iter().take(room));
+    }
+    None
+}
+
+/// The tracer of one process.
+pub(crate) fn of_process(pid: i32, guardian: Option<i32>) -> Option<Tracer> {
+    let tracer: i32 = field(&format!("/proc/{pid}/status"), "TracerPid:")?.parse().ok()?;
+    if tracer == 0 || guardian.is_some_and(|guardian| is_below(tracer, guardian)) {
+        return None;
+    }
+    // The kernel names the thread that traces.
+    let tracer = field(&format!("/proc/{tracer}/status"), "Tgid:").and_then(|id| id.parse().ok()).unwrap_or(tracer);
+    let name = fs::read(format!("/proc/{tracer}/comm")).unwrap_or_default();
+    Some(Tracer { pid: tracer, name: String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned() })
+}
+
+fn is_below(pid: i32, other: i32) -> bool {
+    let mut at = pid;
+    for _ in 0..DEPTH_MAX {
+        if at == other {
+            return true;
+        }
+        match field(&format!("/proc/{at}/status"), "PPid:").and_then(|parent| parent.parse().ok()) {
+            Some(parent) if parent > 0 => at = parent,
+            _ => return false,
+        }
+    }
+    // Whoever is so deep is not a person's.
+    true
+}
+
+/// The children of all threads of a process, where the kernel lists them.
+fn children(pid: i32) -> Vec<i32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let lists = tasks.flatten().take(TREE_MAX).filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    let pids: Vec<Vec<i32>> = lists.map(|list| list.split(' ').filter_map(|pid| pid.parse().ok()).collect()).collect();
+    pids.concat()
+}
+
+/// A line of a file of /proc. The name of the program, which it chooses itself, has no line end in these.
+fn field(path: &str, name: &str) -> Option<String> {
+    let text = fs::read(path).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    text.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::{
+        sys::{ptrace, wait::waitpid},
+        unistd::Pid,
+    };
+    use std::process::{Child, Command};
+
+    struct Sleeper(Child);
+
+    impl Sleeper {
+        fn pid(&self) -> i32 {
+            i32::try_from(self.0.id()).unwrap()
+        }
+    }
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn a_tracer_is_found_and_one_below_the_guardian_does_not_count() {
+        let sleeper = Sleeper(Command::new("sleep").arg("60").spawn().unwrap());
+        let (pid, own) = (sleeper.pid(), i32::try_from(std::process::id()).unwrap());
+        assert_eq!(of_process(pid, None), None);
+        let traced = Pid::from_raw(pid);
+        ptrace::attach(traced).unwrap();
+        waitpid(traced, None).unwrap();
+        let found = of_process(pid, None).unwrap();
+        assert_eq!(found.pid, own);
+        assert!(!found.name.is_empty() && !found.name.contains('\n'), "{found:?}");
+        // It is found from above as well, and this process is below its own parent.
+        assert_eq!(of_tree(own, Some(pid)).as_ref(), Some(&found));
+        assert_eq!(of_process(pid, Some(own)), None);
+        assert_eq!(of_process(pid, Some(nix::unistd::getppid().as_raw())), None);
+        ptrace::detach(traced, None).unwrap();
+        assert_eq!(of_process(pid, None), None);
+        assert_eq!(of_process(i32::MAX, None), None);
+    }
+}

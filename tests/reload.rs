@@ -1,0 +1,280 @@
+//! Files with faults, at the start and at a reload: each is told, its module is left as it was, and all others go on.
+
+use bulkhead_tests::{Caller, Host, World, is_root};
+use nix::sys::signal::Signal;
+use serde_json::json;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Output;
+
+/// A manifest of a module of this name with an unknown key.
+fn faulty(name: &str) -> String {
+    format!("name = \"{name}\"\ntype = \"process\"\ncommand = [\"/bin/cat\"]\ncolour = 1")
+}
+
+fn problems(client: &mut Caller) -> Vec<String> {
+    let status = client.supervisor("status", json!({}));
+    serde_json::from_value(status["host"]["problems"].clone()).unwrap()
+}
+
+/// What a command said: its exit code, standard output and standard error.
+fn said(world: &World, words: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = world.bulkhead(words);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn a_faulty_manifest_and_a_stray_folder_do_not_keep_the_others_from_starting() {
+    let mut world = World::new();
+    world.module("good", "test-minimal", "");
+    world.manifest("bad", &faulty("bad"));
+    fs::create_dir(world.path("modules/lost+found")).unwrap();
+    fs::write(world.path("modules/README.md"), "read me").unwrap();
+    world.start();
+    let mut client = world.client();
+    client.wait_ready("good");
+    let problem = problems(&mut client).concat();
+    assert!(problem.starts_with("module bad is not loaded: ") && problem.contains("module.toml:5:1: "), "{problem}");
+    let (_, shown, _) = said(&world, &["status"]);
+    assert!(shown.contains("host: module bad is not loaded: "), "{shown}");
+
+    let modules = world.path("modules");
+    let (code, _, told) = said(&world, &["config", "check", "--modules", modules.to_str().unwrap()]);
+    assert_eq!(code, Some(2), "{told}");
+    for word in ["bad/module.toml:5:1: ", "lost+found: passed over: it has no module.toml", "README.md: passed over: "]
+    {
+        assert!(told.contains(word), "expected {word} in {told}");
+    }
+    let (code, done, told) = said(&world, &["reload", "--all"]);
+    assert_eq!((code, &*done), (Some(1), "good: ready\n"), "{told}");
+    assert!(told.contains("bulkhead: bad: nothing was changed: ") && told.contains("module.toml:5:1: "), "{told}");
+
+    // It goes away when a reload finds it good.
+    world.module("bad", "test-minimal", "");
+    let (code, done, told) = said(&world, &["reload", "--all"]);
+    assert_eq!((code, &*told), (Some(0), ""), "{done}");
+    assert!(done.contains("good: ready\n") && done.contains("bad: ready\n"), "{done}");
+    assert_eq!(problems(&mut client), [""; 0]);
+
+    // Or gone.
+    world.manifest("other", &faulty("other"));
+    assert_eq!(said(&world, &["reload", "good"]).0, Some(0));
+    assert!(problems(&mut client).concat().contains("module other is not loaded"));
+    fs::remove_dir_all(world.path("modules/other")).unwrap();
+    assert_eq!(said(&world, &["reload", "good"]).0, Some(0));
+    assert_eq!(problems(&mut client), [""; 0]);
+    let ended = world.stop();
+    let lines = |word: &str| ended.stderr.lines().filter(|line| line.contains(word)).count();
+    assert_eq!(lines("bad is not loaded from its files: "), 1, "{ended:?}");
+    assert_eq!(lines("lost+found: passed over"), 1, "{ended:?}");
+}
+
+#[test]
+fn of_modules_that_run_those_with_faults_are_left_as_they_were_and_the_others_are_reloaded() {
+    let mut world = World::new();
+    for name in ["bad", "good", "gone", "nameless"] {
+        world.module(name, "test-minimal", "");
+    }
+    world.start();
+    let mut client = world.client();
+    let names = ["bad", "good", "gone", "nameless"];
+    names.iter().for_each(|name| client.wait_ready(name));
+    let pids = names.map(|name| client.pid(name));
+    world.manifest("bad", &faulty("bad"));
+    fs::write(world.path("modules/nameless/module.toml"), "[module\n").unwrap();
+    world.manifest("nowhere", "nothing");
+    fs::remove_dir_all(world.path("modules/gone")).unwrap();
+    world.module("new", "test-minimal", "").module("good", "test-minimal", "spares = 1");
+
+    let events = client.send_command("supervisor", "events", json!({ "pattern": "module.*" }));
+    world.host().signal(Signal::SIGHUP);
+    client.event(events, "module.reloaded");
+    client.until_known("new");
+    client.wait_ready("new");
+    assert_ne!(client.pid("good"), pids[1]);
+    assert_eq!((client.pid("bad"), client.pid("nameless")), (pids[0], pids[3]));
+    client.call("bad", "ping", json!({})).unwrap();
+    client.until_unknown("gone");
+    let told = problems(&mut client);
+    assert!(told.iter().any(|line| line.starts_with("module bad is left as it was: ")), "{told:?}");
+    for (folder, what) in [("nowhere", "is not loaded: "), ("nameless", "is left as it was: ")] {
+        let words = format!("/{folder} {what}");
+        assert!(told.iter().any(|line| line.starts_with("the module in ") && line.contains(&words)), "{told:?}");
+    }
+
+    // One that is good is not hindered by the others; each of those is told what is wrong with it.
+    client.supervisor("reload", json!({ "name": "good" }));
+    for (name, word) in [("bad", "bad/module.toml:5:1"), ("nameless", "nameless/module.toml:1:")] {
+        let refused = client.call("supervisor", "reload", json!({ "name": name })).unwrap_err();
+        assert!(refused.error.starts_with("nothing was changed: ") && refused.error.contains(word), "{refused:?}");
+    }
+    let (code, done, told) = said(&world, &["reload", "--all"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(done.contains("good: ready\n") && done.contains("new: ready\n"), "{done}");
+    for word in ["bulkhead: bad: nothing", "bulkhead: nameless: nothing", "modules/nowhere: nothing was changed: "] {
+        assert!(told.contains(word), "expected {word} in {told}");
+    }
+    assert!(!told.contains("gone") && !done.contains("gone"), "{told}");
+    assert_eq!((client.pid("bad"), client.pid("nameless")), (pids[0], pids[3]));
+    world.stop();
+}
+
+#[test]
+fn reload_all_starts_modules_of_new_folders_also_where_there_was_none() {
+    let mut world = World::new();
+    world.start();
+    world.module("new", "test-minimal", "");
+    world.module("idle", "test-minimal", "autostart = false");
+    let (code, done, told) = said(&world, &["reload", "--all"]);
+    assert_eq!((code, &*told), (Some(0), ""));
+    let mut lines: Vec<&str> = done.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["idle: stopped", "new: ready"]);
+    fs::remove_dir_all(world.path("modules/new")).unwrap();
+    let (code, _, told) = said(&world, &["reload", "--all"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("new: the files do not name new any more"), "{told}");
+    world.stop();
+}
+
+#[test]
+fn several_faults_are_a_list_for_programs_and_lines_for_people() {
+    let mut world = World::new();
+    world.module("bad", "test-minimal", "").start();
+    let mut client = world.client();
+    client.wait_ready("bad");
+    world.manifest("bad", &format!("{}\nshape = 2", faulty("bad")));
+    let refused = client.call("supervisor", "reload", json!({ "name": "bad" })).unwrap_err();
+    assert!(refused.error.contains("the files have 2 faults") && !refused.error.contains('\n'), "{refused:?}");
+    let listed: serde_json::Value = refused.data.unwrap().read().unwrap();
+    assert_eq!(listed["faults"].as_array().unwrap().len(), 2, "{listed}");
+    let (code, _, told) = said(&world, &["reload", "bad"]);
+    assert_eq!(code, Some(1), "{told}");
+    let faults: Vec<&str> = told.lines().filter(|line| line.contains("module.toml:")).collect();
+    assert!(faults.len() == 2 && faults[0].contains("colour") && faults[1].contains("shape"), "{told}");
+    world.host_file("[host]\nlog_level = \"info\"\n");
+    world.host().signal(Signal::SIGHUP);
+    world.wait_for_notice("READY=1");
+    let ended = world.stop();
+    assert!(!ended.stderr.contains("\\n"), "each fault is a line of its own: {ended:?}");
+}
+
+#[test]
+fn a_fault_of_the_hosts_own_file_changes_nothing_and_is_shown_until_it_is_mended() {
+    let mut world = World::new();
+    world.module("good", "test-minimal", "").host_file("[module.good]\nspares = 0\n").start();
+    let mut client = world.client();
+    client.wait_ready("good");
+    world.module("new", "test-minimal", "").host_file("[module.good]\nspare = 0\n[hots]\n");
+    let (code, done, told) = said(&world, &["reload", "--all"]);
+    assert_eq!((code, &*done), (Some(1), ""), "{told}");
+    assert!(told.contains("bulkhead.toml:2:1") && told.contains("bulkhead.toml:3:2"), "{told}");
+    assert!(problems(&mut client)[0].starts_with("the files cannot be reloaded: "));
+    assert_eq!(client.call("new", "ping", json!({})).unwrap_err().code, bulkhead_protocol::ErrorCode::UnknownModule);
+    world.host_file("[module.good]\nspares = 0\n");
+    assert_eq!(said(&world, &["reload", "--all"]).0, Some(0));
+    assert_eq!(problems(&mut client), [""; 0]);
+    client.call("new", "ping", json!({})).unwrap();
+    world.stop();
+}
+
+#[test]
+fn one_that_requires_a_module_with_faults_waits_for_it() {
+    let mut world = World::new();
+    world.module("app", "test-minimal", "requires = [\"base\"]");
+    world.manifest("base", &faulty("base"));
+    world.start();
+    let mut client = world.client();
+    let status = client.status("app");
+    assert_eq!(status["reason"], "requires base, which is not ready", "{status:#}");
+    world.module("base", "test-minimal", "");
+    assert_eq!(said(&world, &["reload", "base"]).0, Some(0));
+    client.wait_ready("app");
+    world.stop();
+}
+
+#[test]
+fn a_folder_that_may_not_be_looked_into_is_passed_over_and_what_ran_from_it_goes_on() {
+    if !is_root() {
+        return eprintln!("skipped: folders of another user, since only root can make some");
+    }
+    let mut world = World::new().as_nobody();
+    world.module("good", "test-minimal", "").module("closed", "test-minimal", "");
+    let close = |name: &str| {
+        let path = world.path("modules").join(name);
+        fs::create_dir_all(&path).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();
+    };
+    close("lost+found");
+    world.start();
+    let mut client = world.client();
+    client.wait_ready("closed");
+    let pid = client.pid("closed");
+    let path = world.path("modules/closed");
+    fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();
+    let (code, done, told) = said(&world, &["reload", "--all"]);
+    assert_eq!((code, &*done), (Some(1), "good: ready\n"), "{told}");
+    assert!(told.contains("closed: nothing was changed: ") && told.contains("ermission denied"), "{told}");
+    world.host().signal(Signal::SIGHUP);
+    world.wait_for_notice("READY=1");
+    assert_eq!(client.pid("closed"), pid);
+    let ended = world.stop();
+    assert!(ended.stderr.contains("lost+found: passed over: "), "{ended:?}");
+}
+
+#[test]
+fn without_arguments_the_daemon_makes_its_folders_says_so_and_finds_what_is_put_there() {
+    // For root they would be those of the machine.
+    let mut world = if is_root() { World::new().as_nobody() } else { World::new() };
+    let home = world.path("home");
+    fs::create_dir(&home).unwrap();
+    fs::set_permissions(&home, Permissions::from_mode(0o700)).unwrap();
+    if is_root() {
+        std::os::unix::fs::chown(&home, Some(bulkhead_tests::NOBODY), Some(bulkhead_tests::NOBODY)).unwrap();
+    }
+    let run = |world: &World| {
+        let mut command = world.command(&["run"]);
+        for name in ["XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "BULKHEAD_CONFIG"] {
+            command.env_remove(name);
+        }
+        command.env("HOME", &home).env("NOTIFY_SOCKET", world.path("notify"));
+        command
+    };
+    world.start_as(run(&world));
+    let modules = home.join(".local/share/bulkhead/modules");
+    assert!(modules.is_dir() && home.join(".local/state/bulkhead/layer1").is_dir());
+    assert_eq!(fs::metadata(&modules).unwrap().permissions().mode() & 0o777, 0o700);
+    let mut client = world.client();
+    world.module("good", "test-minimal", "");
+    // A user's own module.
+    let (from, to) = (world.path("modules/good"), modules.join("good"));
+    let copied = std::process::Command::new("cp").arg("-a").args([&from, &to]).status().unwrap();
+    assert!(copied.success());
+    let (code, done, told) = said(&world, &["reload", "--all"]);
+    assert_eq!((code, &*done, &*told), (Some(0), "good: ready\n", ""));
+    client.call("good", "ping", json!({})).unwrap();
+    // That it is gone is no reason to end all that was in it.
+    let away = home.join("away");
+    fs::rename(&modules, &away).unwrap();
+    let (code, _, told) = said(&world, &["reload", "--all"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("expected the folder of modules, which was there before"), "{told}");
+    fs::rename(&away, &modules).unwrap();
+    assert_eq!(said(&world, &["reload", "--all"]).0, Some(0));
+    let ended = world.end_host(Signal::SIGTERM);
+    let made = |path: &str| ended.stderr.contains(&format!("made the folder {}", home.join(path).display()));
+    assert!(made(".local/share/bulkhead/modules") && made(".local/state/bulkhead"), "{ended:?}");
+    assert!(ended.stderr.contains("put a folder with a module.toml there"), "{ended:?}");
+
+    // What is there already is not made, and a host's file at its place is read.
+    fs::create_dir_all(home.join(".config/bulkhead")).unwrap();
+    fs::write(home.join(".config/bulkhead/bulkhead.toml"), "[module.good]\nspare = 1\n").unwrap();
+    let owner = (is_root()).then_some(bulkhead_tests::NOBODY);
+    for path in [".config", ".config/bulkhead", ".config/bulkhead/bulkhead.toml"] {
+        std::os::unix::fs::chown(home.join(path), owner, owner).unwrap();
+    }
+    let ended = Host::start(run(&world)).wait();
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains(".config/bulkhead/bulkhead.toml:2:1"), "{ended:?}");
+}
