@@ -72,3 +72,11 @@ fn the_sample_has_every_key_with_its_default() {
         }
     }
 }
+
+#[test]
+fn the_sample_shows_the_module_folder_of_root() {
+    let default = in_force(&Tree::new(), "", Vec::new());
+    let default = &default.iter().find(|row| row.key == "host.modules").unwrap().value;
+    let sample: toml::Table = uncommented("counter").parse().unwrap();
+    assert_eq!(serde_json::to_value(&sample["host"]["modules"]).unwrap(), *default);
+}
