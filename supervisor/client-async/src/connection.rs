@@ -6,6 +6,7 @@ use crate::{
     error::{CallError, EndReason, Error},
     link::{self, End, Halves, Shared},
     options::Options,
+    table::Room,
     taken::Taken,
 };
 use bulkhead_client::ConnectError;
@@ -69,7 +70,9 @@ pub struct Connection {
 struct Handle {
     shared: Arc<Shared>,
     options: Options,
-    /// Bytes of requests that may be under way.
+    /// How many requests may be under way.
+    places: Arc<Semaphore>,
+    /// And how many bytes of them.
     room: Arc<Semaphore>,
     tasks: TaskTracker,
     state: watch::Receiver<State>,
@@ -121,28 +124,39 @@ impl Connection {
         let way = path.zip(options.reconnect);
         tasks.spawn(drive(stream, way, shared.clone(), taken, states));
         tasks.close();
-        let room = Arc::new(Semaphore::new(options.bytes_max()));
-        Connection { handle: Arc::new(Handle { shared, options, room, tasks, state }) }
+        let (places, room) = (Semaphore::new(options.requests_max()), Semaphore::new(options.bytes_max()));
+        let (places, room) = (Arc::new(places), Arc::new(room));
+        Connection { handle: Arc::new(Handle { shared, options, places, room, tasks, state }) }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
     }
 
+    /// Lets no more than so many requests be under way from now on. Called before anything is sent.
+    pub(crate) fn bound_requests(&self, requests_max: usize) {
+        let before = self.handle.options.requests_max();
+        match requests_max.max(1) {
+            more if more > before => self.handle.places.add_permits(more.min(Semaphore::MAX_PERMITS) - before),
+            fewer => _ = self.handle.places.forget_permits(before - fewer),
+        }
+    }
+
     /// Sends a request and returns the stream of its answers: any progress, and then the one success or error.
-    /// Its number is chosen here. While the bytes of requests under way leave no room it waits.
+    /// Its number is chosen here. While what is under way leaves no room it waits.
     ///
     /// # Errors
     /// When the request is too long, or the connection has ended for good.
     pub async fn send(&self, mut request: Request) -> Result<Answers, Error> {
-        let Handle { shared, options, room, .. } = &*self.handle;
+        let Handle { shared, options, places, room, .. } = &*self.handle;
+        let place = places.clone().acquire_owned().await.expect("it is never closed");
         let bytes = (request.payload.as_str().len() + AROUND_BYTES).min(options.bytes_max());
         let permits = u32::try_from(bytes).expect("the most that there are is less");
-        let room = room.clone().acquire_many_owned(permits).await.expect("it is never closed");
+        let bytes = room.clone().acquire_many_owned(permits).await.expect("it is never closed");
         let id = shared.table().number();
         request.id = Some(id);
         let frame = shared.encode(&Message::Request(request)).map_err(Error::TooLarge)?;
-        let ticket = shared.table().add(id, frame, Some(room))?;
+        let ticket = shared.table().add(id, frame, Some(Room { _place: place, _bytes: bytes }))?;
         shared.to_send.notify_one();
         Ok(Answers::new(ticket, self.clone()))
     }

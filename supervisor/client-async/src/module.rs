@@ -73,6 +73,7 @@ impl Starting {
         let read = message.request.payload.read::<Init>();
         let init = read.map_err(|error| StartError::NoInit(format!("one that cannot be read: {error}")))?;
         connection.shared().set_frame_bytes_max(init.limits.frame_bytes_max);
+        connection.bound_requests(init.limits.requests_max);
         Ok(Starting { init, message, connection, requests })
     }
 

@@ -9,6 +9,9 @@ use tokio::sync::Semaphore;
 pub struct Options {
     /// Longest request in bytes. Default: 16 MiB, as the host's `frame_bytes_max`.
     pub frame_bytes_max: usize,
+    /// Requests that may be under way at once; more wait. Default: 4096, as many as a host takes of one client. A
+    /// module's connection has the limit that `init` told it instead.
+    pub requests_max: usize,
     /// Bytes of requests that may be under way at once; more wait. One request may always go. Default: 64 MiB.
     pub bytes_max: usize,
     /// How long the host is tried to be reached again when a stream to its control socket has ended. Without it the
@@ -18,11 +21,20 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { frame_bytes_max: FRAME_BYTES_MAX_DEFAULT, bytes_max: 64 * 1024 * 1024, reconnect: None }
+        Options {
+            frame_bytes_max: FRAME_BYTES_MAX_DEFAULT,
+            requests_max: 4096,
+            bytes_max: 64 * 1024 * 1024,
+            reconnect: None,
+        }
     }
 }
 
 impl Options {
+    pub(crate) fn requests_max(&self) -> usize {
+        self.requests_max.clamp(1, Semaphore::MAX_PERMITS)
+    }
+
     /// What a semaphore can count of it.
     pub(crate) fn bytes_max(&self) -> usize {
         self.bytes_max.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize))

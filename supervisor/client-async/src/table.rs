@@ -37,16 +37,24 @@ pub(crate) fn weight(response: &Response) -> usize {
     size_of::<Answer>() + data
 }
 
+/// What one request takes of what may be under way.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) _place: OwnedSemaphorePermit,
+    pub(crate) _bytes: OwnedSemaphorePermit,
+}
+
 /// A request that has not had its one answer.
 #[derive(Debug)]
 struct Open {
     /// What is to be sent, or was.
     frame: Bytes,
     is_sent: bool,
-    answers: mpsc::UnboundedSender<Answer>,
+    /// Who waits for it; `None` once it was taken back, and is to be answered all the same.
+    answers: Option<mpsc::UnboundedSender<Answer>>,
     backlog: Arc<Backlog>,
-    /// Its part of the bytes that may be under way.
-    _room: Option<OwnedSemaphorePermit>,
+    /// Its part of what may be under way.
+    _room: Option<Room>,
 }
 
 /// All requests that are under way.
@@ -93,13 +101,13 @@ impl Table {
     ///
     /// # Errors
     /// When the connection has ended for good.
-    pub(crate) fn add(&mut self, id: u64, frame: Bytes, room: Option<OwnedSemaphorePermit>) -> Result<Ticket, Error> {
+    pub(crate) fn add(&mut self, id: u64, frame: Bytes, room: Option<Room>) -> Result<Ticket, Error> {
         if let Some(reason) = &self.ended {
             return Err(Error::Ended { delivery: Delivery::NotStarted, reason: reason.clone() });
         }
         let (sender, answers) = mpsc::unbounded_channel();
         let backlog = Arc::<Backlog>::default();
-        let open = Open { frame, is_sent: false, answers: sender, backlog: backlog.clone(), _room: room };
+        let open = Open { frame, is_sent: false, answers: Some(sender), backlog: backlog.clone(), _room: room };
         self.open.insert(id, open);
         self.unsent.push_back(id);
         Ok(Ticket { id, answers, backlog })
@@ -143,7 +151,7 @@ impl Table {
     pub(crate) fn answered(&mut self, response: Response) -> Option<Response> {
         let Some(id) = response.id else { return Some(response) };
         if let Status::Progress(_) = response.status {
-            if let Some(Open { answers, backlog, .. }) = self.open.get(&id) {
+            if let Some(Open { answers: Some(answers), backlog, .. }) = self.open.get(&id) {
                 let weight = weight(&response);
                 if backlog.bytes.load(Ordering::Relaxed) + weight > PROGRESS_BYTES_MAX {
                     backlog.left_out.fetch_add(1, Ordering::Relaxed);
@@ -156,16 +164,21 @@ impl Table {
             return None;
         }
         // What was taken back is answered too, to nobody.
-        if let Some(open) = self.open.remove(&id) {
-            let _ = open.answers.send(Ok(response));
+        if let Some(Open { answers: Some(answers), .. }) = self.open.remove(&id) {
+            let _ = answers.send(Ok(response));
         }
         None
     }
 
     /// A caller waits no more. What the other end may have begun is cancelled there.
     pub(crate) fn take_back(&mut self, id: u64) {
-        if self.open.remove(&id).is_some_and(|open| open.is_sent) && self.ended.is_none() {
-            self.cancels.push_back(id);
+        match self.open.get_mut(&id) {
+            Some(open) if open.is_sent => {
+                if open.answers.take().is_some() {
+                    self.cancels.push_back(id);
+                }
+            }
+            _ => _ = self.open.remove(&id),
         }
     }
 
@@ -176,23 +189,29 @@ impl Table {
         self.cancels.clear();
         self.replies.clear();
         if is_unbegun {
+            self.open.retain(|_, open| open.answers.is_some());
             self.unsent = self.open.keys().copied().collect();
             self.open.values_mut().for_each(|open| open.is_sent = false);
             return 0;
         }
         let sent: Vec<u64> = self.open.iter().filter(|(_, open)| open.is_sent).map(|(id, _)| *id).collect();
-        for id in &sent {
-            let open = self.open.remove(id).expect("it was listed");
-            let _ = open.answers.send(Err(Error::Ended { delivery: Delivery::Unknown, reason: reason.clone() }));
+        let mut lost = 0;
+        for id in sent {
+            if let Some(Open { answers: Some(answers), .. }) = self.open.remove(&id) {
+                let _ = answers.send(Err(Error::Ended { delivery: Delivery::Unknown, reason: reason.clone() }));
+                lost += 1;
+            }
         }
-        sent.len()
+        lost
     }
 
     /// There will be no other connection: what waits is told, and what comes is refused.
     pub(crate) fn end(&mut self, reason: EndReason) {
         for (_, open) in std::mem::take(&mut self.open) {
             let delivery = if open.is_sent { Delivery::Unknown } else { Delivery::NotStarted };
-            let _ = open.answers.send(Err(Error::Ended { delivery, reason: reason.clone() }));
+            if let Some(answers) = open.answers {
+                let _ = answers.send(Err(Error::Ended { delivery, reason: reason.clone() }));
+            }
         }
         self.unsent.clear();
         self.cancels.clear();
@@ -256,7 +275,9 @@ mod tests {
         table.take_back(second.id);
         assert!(table.has_next());
         assert_eq!(table.next(), Some(Next::Cancel { id: 3, of: 1 }));
-        assert_eq!((table.next(), table.has_next(), table.open.is_empty()), (None, false, true));
+        assert_eq!((table.next(), table.has_next(), table.open.len()), (None, false, 1));
+        assert_eq!(table.answered(Response::success(1, Json::null())), None);
+        assert!(table.open.is_empty(), "it has its place until it is answered");
         assert_eq!(add(&mut table, "three").unwrap().id, 4, "a number is used once");
     }
 

@@ -366,7 +366,7 @@ async fn module() -> (Starting, Peer) {
         module: "a".into(),
         instance: "a#1".into(),
         config: Json::null(),
-        limits: Limits { frame_bytes_max: 65536, window: 64, requests_max: 64 },
+        limits: Limits { frame_bytes_max: 65536, window: 64, requests_max: 2 },
         capabilities: Capabilities::default(),
         data_dir: String::new(),
         on_panic: OnPanic::Restart,
@@ -403,6 +403,21 @@ async fn a_module_answers_in_any_order_asks_meanwhile_and_shuts_down_when_all_is
     assert_eq!((query.kind, query.of), (RequestType::Query, Some(2)));
     peer.answer(query.id, Status::Success(number(5))).await;
     soon(asked.last()).await.unwrap();
+    // As many as `init` allows are under way at once; the next one waits for one of them.
+    let two = [connection.send(ping()).await.unwrap(), connection.send(ping()).await.unwrap()];
+    let third = tokio::spawn({
+        let connection = connection.clone();
+        async move { connection.request(ping()).await }
+    });
+    let asked = [peer.request().await.id, peer.request().await.id];
+    assert!(!third.is_finished());
+    for id in asked {
+        peer.answer(id, Status::Success(Json::null())).await;
+    }
+    let waited = peer.request().await.id;
+    peer.answer(waited, Status::Success(Json::null())).await;
+    soon(third).await.unwrap().unwrap();
+    drop(two);
     second.progress(number(1)).await.unwrap();
     second.succeed(Json::of(&"x".repeat(100_000)));
     assert_eq!(peer.response().await.status, Status::Progress(number(1)));

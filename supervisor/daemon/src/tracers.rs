@@ -27,12 +27,13 @@ pub(crate) fn of_tree(leader: i32, guardian: Option<i32>) -> Option<Tracer> {
 
 /// The tracer of one process.
 pub(crate) fn of_process(pid: i32, guardian: Option<i32>) -> Option<Tracer> {
-    let tracer: i32 = field(&format!("/proc/{pid}/status"), "TracerPid:")?.parse().ok()?;
-    if tracer == 0 || guardian.is_some_and(|guardian| is_below(tracer, guardian)) {
+    let thread: i32 =
+        field(&format!("/proc/{pid}/status"), "TracerPid:")?.parse().ok().filter(|thread| *thread != 0)?;
+    // The kernel names the thread that traces.
+    let tracer = field(&format!("/proc/{thread}/status"), "Tgid:").and_then(|id| id.parse().ok()).unwrap_or(thread);
+    if guardian.is_some_and(|guardian| is_below(tracer, guardian)) {
         return None;
     }
-    // The kernel names the thread that traces.
-    let tracer = field(&format!("/proc/{tracer}/status"), "Tgid:").and_then(|id| id.parse().ok()).unwrap_or(tracer);
     let name = fs::read(format!("/proc/{tracer}/comm")).unwrap_or_default();
     Some(Tracer { pid: tracer, name: String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned() })
 }
