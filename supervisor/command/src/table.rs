@@ -150,7 +150,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
 
     /// Which columns are not shown, and what shows them.
     fn left_out(&self, layout: &Layout<COLUMNS>, width: usize) -> Vec<String> {
-        let hidden = |at: &usize| !layout.shown[*at] && !(layout.sentences_below && *at == COLUMNS - 1);
+        let hidden = |at: &usize| !(layout.shown[*at] || layout.sentences_below && *at == COLUMNS - 1);
         let names: Vec<&str> = (0..COLUMNS).filter(hidden).map(|at| self.headings[at].0).collect();
         if names.is_empty() {
             return Vec::new();

@@ -287,7 +287,7 @@ impl<'a> Pipe<'a> {
 
     /// Sends the next of the lines that are sent again; `false` when there is none.
     fn send_again(&mut self, now: Instant) -> Result<bool, Halt> {
-        let Some((_, Kept { json, key, .. })) = self.window.to_send() else { return Ok(false) };
+        let Some((_, Kept { json, key, .. })) = self.window.next_to_send() else { return Ok(false) };
         let id = self.session.queue(&self.requests.of(json, key))?;
         self.window.sent_again(Sent { id, end: self.session.total_bytes(), at: now });
         Ok(true)

@@ -111,7 +111,7 @@ impl Window {
     }
 
     /// The first line that is to be sent again, with its number.
-    pub(super) fn to_send(&mut self) -> Option<(u64, &Kept)> {
+    pub(super) fn next_to_send(&mut self) -> Option<(u64, &Kept)> {
         // What is known between such lines has waited with them.
         let mut at = self.slots.partition_point(|slot| slot.id != NOT_YET);
         while let Some(slot) = self.slots.get_mut(at).filter(|slot| matches!(slot.state, State::Known(_))) {
@@ -124,7 +124,7 @@ impl Window {
         }
     }
 
-    /// Notes that the line of [`Window::to_send`] was sent.
+    /// Notes that the line of [`Window::next_to_send`] was sent.
     pub(super) fn sent_again(&mut self, sent: Sent) {
         let at = self.slots.partition_point(|slot| slot.id != NOT_YET);
         let Some(slot) = self.slots.get_mut(at) else { return };
@@ -294,7 +294,7 @@ mod tests {
     /// Sends all that is to be sent again, and returns the numbers of these lines.
     fn send_again(window: &mut Window) -> Vec<u64> {
         let mut lines = Vec::new();
-        while let Some((line, _)) = window.to_send() {
+        while let Some((line, _)) = window.next_to_send() {
             lines.push(line);
             window.sent_again(sent(lines.len() as u64));
         }
@@ -400,7 +400,7 @@ mod tests {
             assert_eq!((lost.again, lost.unknown), (again.len() as u64, 3 - again.len() as u64), "{keys:?}");
             assert_eq!(window.oldest(), None, "nothing waits for an answer");
             assert_eq!(send_again(&mut window), again, "{keys:?}");
-            assert!(window.to_send().is_none());
+            assert!(window.next_to_send().is_none());
             for id in (1..=again.len() as u64).rev() {
                 window.answer(id, &mut out, line);
             }
@@ -416,7 +416,7 @@ mod tests {
         window.answer(2, &mut out, line);
         let lost = |again| Lost { again, unknown: 0 };
         assert_eq!(window.lose(Taken::Bytes(30), &mut out, |_, _| panic!("all have keys")), lost(2));
-        assert_eq!(window.to_send().map(|(line, _)| line), Some(1));
+        assert_eq!(window.next_to_send().map(|(line, _)| line), Some(1));
         window.sent_again(sent(1));
         assert_eq!(window.lose(Taken::Bytes(0), &mut out, |_, _| panic!("all have keys")), lost(2));
         assert_eq!(send_again(&mut window), [1, 5]);
