@@ -126,7 +126,7 @@ impl Witness {
 
 const LIMITS: &str = "
 [limits]
-start_timeout = \"2s\"
+start_timeout = \"20s\"
 stop_timeout = \"150ms\"
 term_timeout = \"150ms\"
 cancel_grace = \"50ms\"
@@ -238,7 +238,7 @@ fn start_all(transport: &str) {
         // Those that never become ready are waited for; all others have the time that a busy machine takes.
         let start_timeout =
             if expected_at_start(name).is_some_and(|(_, exit)| exit.contains("not ready")) { "300ms" } else { "20s" };
-        let limits = LIMITS.replace("2s", start_timeout);
+        let limits = LIMITS.replace("20s", start_timeout);
         write!(rest, "{limits}").unwrap();
         if ["mute", "deaf"].contains(&name) {
             rest.push_str("ping_interval = \"50ms\"\nping_timeout = \"50ms\"\nping_misses = 2\n");

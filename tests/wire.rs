@@ -121,7 +121,7 @@ fn one_message_has_the_answer_that_the_page_says() {
         (supervisor(1, r#"{"name":"status","args":{"nmae":"x"}}"#), error(1, "bad_request")),
         (supervisor(1, r#"{"name":"stop","args":{"name":"nobody"}}"#), error(1, "unknown_module")),
         (supervisor(1, r#"{"name":"start","args":null}"#), error(1, "bad_request")),
-        (supervisor(1, r#"{"name":"crashes"}"#), success(1, json!({ "crashes": [] }))),
+        (supervisor(1, r#"{"name":"crashes"}"#), success(1, json!({ "crashes": [], "older": 0 }))),
         (supervisor(1, r#"{"name":"logs","args":{"name":"minimal"}}"#), success(1, json!(null))),
         (
             supervisor(1, r#"{"name":"wait","args":{"name":"minimal","for":"ready"}}"#),
