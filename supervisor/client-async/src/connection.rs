@@ -47,13 +47,16 @@ pub enum State {
     Connected {
         /// How many streams there were before.
         reconnects: u64,
+        /// How many requests were lost with those. Each of them was told as well.
+        lost: u64,
     },
     /// The stream has ended, and the host is being reached again.
     Lost {
         /// Why it ended.
         reason: EndReason,
-        /// How many requests were lost with it. Each of them is told as well.
-        requests: usize,
+        /// How many requests were lost with it and those before it: sent, and not answered. Each of them is told as
+        /// well.
+        lost: u64,
     },
     /// It has ended for good.
     Ended(EndReason),
@@ -119,7 +122,7 @@ impl Connection {
         shared: Arc<Shared>,
         taken: Option<Taken>,
     ) -> Connection {
-        let (states, state) = watch::channel(State::Connected { reconnects: 0 });
+        let (states, state) = watch::channel(State::Connected { reconnects: 0, lost: 0 });
         let tasks = TaskTracker::new();
         let way = path.zip(options.reconnect);
         tasks.spawn(drive(stream, way, shared.clone(), taken, states));
@@ -211,8 +214,8 @@ impl Connection {
         }
     }
 
-    /// How the connection stands, and what was lost when it last ended. A receiver sees each change that it waits
-    /// for; of two changes between two looks it sees the later one.
+    /// How the connection stands, and how much was lost so far. Of two changes between two looks a receiver sees the
+    /// later one.
     pub fn state(&self) -> watch::Receiver<State> {
         self.handle.state.clone()
     }
@@ -249,12 +252,12 @@ async fn drive(
     taken: Option<Taken>,
     states: watch::Sender<State>,
 ) {
-    let mut reconnects = 0;
+    let (mut reconnects, mut lost) = (0, 0);
     let reason = loop {
         let End { reason, is_unbegun } = link::serve(stream, &shared, taken.as_ref()).await;
         let Some((path, patience)) = way.as_ref().filter(|_| !shared.closing.is_cancelled()) else { break reason };
-        let lost = shared.table().lost(&reason, is_unbegun);
-        states.send_replace(State::Lost { reason: reason.clone(), requests: lost });
+        lost += shared.table().lost(&reason, is_unbegun);
+        states.send_replace(State::Lost { reason: reason.clone(), lost });
         tokio::select! {
             reached = reach(path, *patience) => match reached {
                 Ok(reached) => stream = reached,
@@ -265,7 +268,7 @@ async fn drive(
             () = shared.closing.cancelled() => break EndReason::ClosedHere,
         }
         reconnects += 1;
-        states.send_replace(State::Connected { reconnects });
+        states.send_replace(State::Connected { reconnects, lost });
     };
     shared.table().end(reason.clone());
     taken.iter().for_each(Taken::end);

@@ -185,7 +185,7 @@ impl Table {
     /// The connection has ended. With `is_unbegun`, the other end has said that it began with nothing that was sent.
     /// Returns how many requests were lost with it: sent, and not answered. They are told; the others wait for
     /// the next connection, in their order.
-    pub(crate) fn lost(&mut self, reason: &EndReason, is_unbegun: bool) -> usize {
+    pub(crate) fn lost(&mut self, reason: &EndReason, is_unbegun: bool) -> u64 {
         self.cancels.clear();
         self.replies.clear();
         if is_unbegun {

@@ -255,7 +255,7 @@ async fn over_a_restart_of_the_host_what_was_sent_is_told_and_the_rest_goes_on()
     let error = soon(sent.last()).await.unwrap_err();
     assert_eq!(error.to_string(), "the other end closed the connection; the request may have been begun");
     let lost = soon(state.wait_for(|state| matches!(state, State::Lost { .. }))).await.unwrap().clone();
-    assert!(matches!(lost, State::Lost { requests: 1, .. }), "{lost:?}");
+    assert!(matches!(lost, State::Lost { lost: 1, .. }), "{lost:?}");
     let waits = connection.send(ping()).await.unwrap();
     let listener = UnixListener::bind(&path).unwrap();
     let mut peer = accept(&listener).await;
@@ -268,7 +268,7 @@ async fn over_a_restart_of_the_host_what_was_sent_is_told_and_the_rest_goes_on()
     assert_eq!(peer.request().await.id, Some(waits.id()), "it is sent again");
     peer.answer(waits.id(), Status::Success(number(1))).await;
     soon(waits.last()).await.unwrap();
-    assert!(matches!(*state.borrow_and_update(), State::Connected { reconnects: 2 }));
+    assert!(matches!(*state.borrow_and_update(), State::Connected { reconnects: 2, lost: 1 }));
     connection.close();
     soon(connection.closed()).await;
     assert!(matches!(*state.borrow_and_update(), State::Ended(EndReason::ClosedHere)));
