@@ -2,6 +2,7 @@
 
 use crate::install::{Found, Places, Receipt, User, lock, look, remove_empty};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -26,17 +27,28 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let _lock = lock(&places.prefix)?;
     let mut receipt = Receipt::read(&places.receipt())?;
     let mut removed = 0;
-    for (path, digests) in &receipt.files {
-        match look(path) {
+    let mut kept = BTreeMap::new();
+    for (path, digests) in std::mem::take(&mut receipt.files) {
+        match look(&path) {
             Found::Nothing => {}
             Found::File(digest) if digests.contains(&digest) => {
-                fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+                fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
                 removed += 1;
             }
-            Found::File(_) | Found::Other => println!("kept {}: it was changed since it was installed", path.display()),
+            Found::File(_) | Found::Other => {
+                println!("kept {}: it was changed since it was installed", path.display());
+                kept.insert(path, digests);
+            }
         }
     }
-    fs::remove_file(places.receipt()).with_context(|| format!("cannot remove {}", places.receipt().display()))?;
+    receipt.files = kept;
+    let list = places.receipt();
+    if receipt.files.is_empty() {
+        fs::remove_file(&list).with_context(|| format!("cannot remove {}", list.display()))?;
+    } else {
+        // The next installation has to know that these are its own, changed.
+        fs::write(&list, receipt.text()).with_context(|| format!("cannot write {}", list.display()))?;
+    }
     remove_empty(&mut receipt.folders);
     println!("Removed {removed} files below {prefix}. The data of modules and the daemon's settings are untouched.");
     Ok(())

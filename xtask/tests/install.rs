@@ -4,7 +4,7 @@
 use bulkhead_tests::{Caller, World, copy_program, hear_signals, kill, until};
 use nix::sys::signal::Signal;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -259,7 +259,15 @@ fn an_uninstallation_leaves_what_was_changed_and_no_folder_of_its_own() {
     let removed = prefix.xtask(&["uninstall"]).output().unwrap();
     let said = String::from_utf8_lossy(&removed.stdout);
     assert!(said.contains(&format!("kept {}: it was changed", manifest.display())), "{said}");
-    assert_eq!(prefix.files().into_keys().collect::<Vec<_>>(), std::slice::from_ref(&manifest));
+    let list = prefix.path.join("share/bulkhead/installed.sha256");
+    assert_eq!(prefix.files().into_keys().collect::<BTreeSet<_>>(), BTreeSet::from([manifest.clone(), list]));
+    // Installed again, the module is whole, with the manifest as it was changed.
+    prefix.installed(&prefix.stand_ins("2"), &[]);
+    assert_eq!(fs::read_to_string(&manifest).unwrap(), "mine");
+    assert!(prefix.modules().join("misbehave/bin/misbehave").is_file());
+    fs::remove_file(&manifest).unwrap();
+    assert!(prefix.xtask(&["uninstall"]).output().unwrap().status.success());
+    assert!(!prefix.path.exists());
     assert!(stderr(&prefix.xtask(&["uninstall"]).output().unwrap()).contains("nothing was installed"));
 
     let prefix = Prefix::new();
