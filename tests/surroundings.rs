@@ -34,8 +34,10 @@ fn a_manifest_that_is_no_file_or_whose_reading_waits_is_refused_at_a_reload_and_
     let (mut world, mut client) = good();
     let manifest = world.path("modules/good/module.toml");
     let original = fs::read(&manifest).unwrap();
-    let pipe = || nix::unistd::mkfifo(&manifest, Mode::S_IRWXU).unwrap();
-    let link = |target: &str| symlink(target, &manifest).unwrap();
+    // Each takes the manifest's place at once: a reload in between would find none, and remove the module.
+    let next = world.path("modules/good/next");
+    let pipe = || nix::unistd::mkfifo(&next, Mode::S_IRWXU).unwrap();
+    let link = |target: &str| symlink(target, &next).unwrap();
     let replaced: [(&str, &dyn Fn()); 4] = [
         ("a named pipe", &pipe),
         ("a device", &|| link("/dev/zero")),
@@ -47,8 +49,8 @@ fn a_manifest_that_is_no_file_or_whose_reading_waits_is_refused_at_a_reload_and_
             eprintln!("left out, since only root may open /proc/kmsg: {what}");
             continue;
         }
-        fs::remove_file(&manifest).unwrap();
         replace();
+        fs::rename(&next, &manifest).unwrap();
         world.host().signal(Signal::SIGHUP);
         let refused = client.call("supervisor", "reload", json!({ "name": "good" })).unwrap_err();
         assert_eq!(refused.code, ErrorCode::ModuleError, "{what}");
@@ -56,8 +58,8 @@ fn a_manifest_that_is_no_file_or_whose_reading_waits_is_refused_at_a_reload_and_
         assert!(refused.error.contains("modules/good/module.toml: "), "{what}: {}", refused.error);
         client.call("good", "ping", json!({})).unwrap();
     }
-    fs::remove_file(&manifest).unwrap();
-    fs::write(&manifest, original).unwrap();
+    fs::write(&next, original).unwrap();
+    fs::rename(&next, &manifest).unwrap();
     client.supervisor("reload", json!({ "name": "good" }));
     world.stop();
 }
