@@ -93,6 +93,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Ended;
     use std::{
         fs,
         io::Read,
@@ -163,16 +164,6 @@ mod tests {
         let mut child = Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdout.take().unwrap().read_to_end(&mut Vec::new()).unwrap();
         Ended(child)
-    }
-
-    /// A child that does not outlive the test, however that goes.
-    struct Ended(Child);
-
-    impl Drop for Ended {
-        fn drop(&mut self) {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
     }
 
     #[test]

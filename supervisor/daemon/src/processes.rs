@@ -129,6 +129,14 @@ pub(crate) fn read(pid: i32) -> Option<Process> {
     parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// The children of a process's threads, of so many threads at most, where the kernel lists them
+/// (`CONFIG_PROC_CHILDREN`).
+pub(crate) fn children_of(pid: i32, threads_max: usize) -> Vec<i32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten().take(threads_max);
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split(' ').filter_map(|pid| pid.trim().parse().ok()).collect::<Vec<i32>>()).collect()
+}
+
 fn session_of(pid: i32) -> i32 {
     nix::unistd::getsid(Some(Pid::from_raw(pid))).map_or(0, Pid::as_raw)
 }

@@ -1,7 +1,7 @@
 //! The files of crash records and of quarantined messages: how they are named, in which order they are, which are
-//! the newest, and which of them go when there are too many. The order is that of a sequence that goes on over restarts. The
-//! time in a name is for people: a clock that was set forward and back puts no record before another. What is
-//! in the files is not known here.
+//! the newest, and which of them go when there are too many. The order is that of a sequence that goes on over
+//! restarts. The time in a name is for people: a clock that was set forward and back puts no record before another.
+//! What is in the files is not known here.
 
 use std::{
     cmp::Reverse,

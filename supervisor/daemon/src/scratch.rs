@@ -1,9 +1,10 @@
-//! A folder for one test, which goes with the value.
+//! A folder and a child for one test, which go with the value.
 
 use std::{
     fs,
     ops::Deref,
     path::{Path, PathBuf},
+    process::Child,
 };
 
 #[derive(Debug)]
@@ -30,5 +31,15 @@ impl Deref for Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A child that does not outlive the test, however that goes.
+pub(crate) struct Ended(pub(crate) Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

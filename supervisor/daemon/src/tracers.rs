@@ -1,6 +1,7 @@
 //! Who traces a module's process, or one of its tree, as /proc says: a debugger, strace. One that the host runs itself,
 //! below its guardian, does not count: a module could otherwise exempt itself from being judged.
 
+use crate::processes;
 use bulkhead_core::Tracer;
 use std::{collections::VecDeque, fs};
 
@@ -20,7 +21,7 @@ pub(crate) fn of_tree(leader: i32, guardian: Option<i32>) -> Option<Tracer> {
         }
         seen += 1;
         let room = TREE_MAX.saturating_sub(seen + ahead.len());
-        ahead.extend(children(pid).into_iter().take(room));
+        ahead.extend(processes::children_of(pid, TREE_MAX).into_iter().take(room));
     }
     None
 }
@@ -44,21 +45,13 @@ fn is_below(pid: i32, other: i32) -> bool {
         if at == other {
             return true;
         }
-        match field(&format!("/proc/{at}/status"), "PPid:").and_then(|parent| parent.parse().ok()) {
+        match processes::read(at).map(|process| process.parent) {
             Some(parent) if parent > 0 => at = parent,
             _ => return false,
         }
     }
-    // Whoever is so deep is not a person's.
+    // A process so deep is not a person's.
     true
-}
-
-/// The children of all threads of a process, where the kernel lists them.
-fn children(pid: i32) -> Vec<i32> {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    let lists = tasks.flatten().take(TREE_MAX).filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    let pids: Vec<Vec<i32>> = lists.map(|list| list.split(' ').filter_map(|pid| pid.parse().ok()).collect()).collect();
-    pids.concat()
 }
 
 /// A line of a file of /proc. The name of the program, which it chooses itself, has no line end in these.
@@ -71,31 +64,17 @@ fn field(path: &str, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Ended;
     use nix::{
         sys::{ptrace, wait::waitpid},
         unistd::Pid,
     };
-    use std::process::{Child, Command};
-
-    struct Sleeper(Child);
-
-    impl Sleeper {
-        fn pid(&self) -> i32 {
-            i32::try_from(self.0.id()).unwrap()
-        }
-    }
-
-    impl Drop for Sleeper {
-        fn drop(&mut self) {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-    }
+    use std::process::Command;
 
     #[test]
     fn a_tracer_is_found_and_one_below_the_guardian_does_not_count() {
-        let sleeper = Sleeper(Command::new("sleep").arg("60").spawn().unwrap());
-        let (pid, own) = (sleeper.pid(), i32::try_from(std::process::id()).unwrap());
+        let sleeper = Ended(Command::new("sleep").arg("60").spawn().unwrap());
+        let (pid, own) = (i32::try_from(sleeper.0.id()).unwrap(), i32::try_from(std::process::id()).unwrap());
         assert_eq!(of_process(pid, None), None);
         let traced = Pid::from_raw(pid);
         ptrace::attach(traced).unwrap();

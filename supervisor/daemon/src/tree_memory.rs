@@ -37,7 +37,7 @@ fn by_lists(leaders: &[i32]) -> HashMap<i32, u64> {
         let mut seen = HashSet::from([leader]);
         let mut waiting = vec![leader];
         while let Some(pid) = waiting.pop() {
-            for child in children_of(pid) {
+            for child in processes::children_of(pid, usize::MAX) {
                 // A number that has gone to another process since is none of the tree's.
                 if let Some(process) = processes::read(child).filter(|child| child.parent == pid)
                     && seen.insert(child)
@@ -50,13 +50,6 @@ fn by_lists(leaders: &[i32]) -> HashMap<i32, u64> {
         Some((leader, pages))
     };
     leaders.iter().filter_map(|leader| of_leader(*leader)).collect()
-}
-
-/// The children of all threads of a process.
-fn children_of(pid: i32) -> Vec<i32> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    lists.flat_map(|list| list.split(' ').filter_map(|pid| pid.trim().parse().ok()).collect::<Vec<i32>>()).collect()
 }
 
 /// In pages, of those that are among `processes`.
@@ -92,9 +85,10 @@ fn sums(leaders: &[i32], processes: &[Process]) -> HashMap<i32, u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Ended;
     use std::{
         io::{BufRead, BufReader},
-        process::{Child, Command, Stdio},
+        process::{Command, Stdio},
     };
 
     fn process(pid: i32, parent: i32, resident_pages: u64) -> Process {
@@ -122,15 +116,6 @@ mod tests {
     fn a_long_chain_of_processes_is_one_tree() {
         let all: Vec<Process> = (2..20_000).map(|pid| process(pid, pid - 1, 1)).collect();
         assert_eq!(sums(&[2], &all), HashMap::from([(2, 19_998)]));
-    }
-
-    struct Ended(Child);
-
-    impl Drop for Ended {
-        fn drop(&mut self) {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
     }
 
     #[test]

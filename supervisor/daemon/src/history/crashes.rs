@@ -120,7 +120,6 @@ pub(crate) fn told_of(module: &str, time: &str, why: &str, file: &Path, is_earli
 /// A record as it stands in a file, of whichever version, with where it is found now.
 fn told(bytes: &[u8], module: &str, file: &Path, is_earlier: bool) -> Result<Json, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    Json::parse(text).map_err(|error| error.to_string())?;
     let mut members: BTreeMap<String, Json> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     members.insert("module".into(), Json::of(module));
     let mut ordered: Vec<(String, Json)> = MEMBERS.iter().filter_map(|name| members.remove_entry(*name)).collect();

@@ -80,7 +80,7 @@ impl Host {
         }
     }
 
-    /// Has it looked who traces a process whose time is up. Where that cannot be done, nobody does.
+    /// Looks for a tracer of a process whose time is up. Where that cannot be done, it has none.
     pub(super) fn look_for_tracer(&mut self, run: RunId) {
         let pid = self.processes.get(&run).and_then(|process| process.pid);
         let guardian = self.guardian.as_ref().and_then(|guardian| i32::try_from(guardian.pid()).ok());

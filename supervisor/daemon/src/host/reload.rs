@@ -284,14 +284,14 @@ impl Host {
             }
         }
         let known: HashSet<ModuleName> = known.into_iter().collect();
-        for module in read.loaded.modules.iter().cloned() {
+        for module in &read.loaded.modules {
             if !known.contains(&module.name) {
-                self.add_module(module);
+                self.add_module(module.clone());
             } else if self.core.is_leaving(&module.name) {
-                self.returning.insert(module.name.clone(), module);
-            } else if self.in_force(&module.name).is_none_or(|current| **current != module) {
+                self.returning.insert(module.name.clone(), module.clone());
+            } else if self.in_force(&module.name).is_none_or(|current| **current != *module) {
                 tracing::info!("{} has changed and is reloaded", module.name);
-                let (spec, _) = self.new_generation(module);
+                let (spec, _) = self.new_generation(module.clone());
                 self.core.handle_reload(self.now, None, spec, Duration::ZERO);
             }
         }
