@@ -6,16 +6,12 @@ use crate::columns::padded_right;
 use crate::exit::{Exit, Halt};
 use crate::lifecycle::to_supervisor;
 use crate::output::{Output, complain, printable, with_schema};
-use crate::session::{Session, Turn, Watch, wait_for_reader};
+use crate::session::{RECONNECT_INTERVAL, Session, Turn, Watch, wait_for_reader};
 use crate::style::{Colour, Style};
 use bulkhead_client::ConnectError;
 use bulkhead_protocol::{Json, Pattern, Request, Status};
 use serde::Deserialize;
 use std::path::PathBuf;
-use std::time::Duration;
-
-/// How often it is looked whether the daemon is back.
-const RECONNECT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Behind which event a follower goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]

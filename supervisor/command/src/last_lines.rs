@@ -4,6 +4,7 @@ use crate::exit::Halt;
 use crate::lenient::{list, or_empty};
 use crate::lifecycle::to_supervisor;
 use crate::session::Session;
+use crate::waiting::Goal;
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Status};
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -31,6 +32,14 @@ pub(crate) fn add_to(halt: Halt, socket: Option<PathBuf>, asked: Asked) -> Halt 
             Halt::Answered { subject, failure, log: log.unwrap_or_default() }
         }
         other => other,
+    }
+}
+
+/// As [`add_to`], where the module was to be ready.
+pub(crate) fn add_if_unready(halt: Halt, socket: &Option<PathBuf>, goal: Goal) -> Halt {
+    match goal {
+        Goal::Ready => add_to(halt, socket.clone(), Asked::Start),
+        Goal::Stopped => halt,
     }
 }
 

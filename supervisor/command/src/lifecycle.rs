@@ -3,7 +3,7 @@
 
 use crate::cli::{Condition, Targets, Wait};
 use crate::exit::{Exit, Halt};
-use crate::last_lines::{self, Asked};
+use crate::last_lines;
 use crate::output::{Output, complain, with_schema};
 use crate::session::{ANSWER_GRACE, Patience, Session, Turn, UNREAD_BYTES_MAX, Watch};
 use crate::waiting::{Goal, WaitNotice};
@@ -46,14 +46,6 @@ impl Action {
         match self {
             Action::Start | Action::Restart | Action::Reload => Goal::Ready,
             Action::Stop => Goal::Stopped,
-        }
-    }
-
-    /// What the module printed is told where it did not start.
-    fn with_last_lines(self, halt: Halt, socket: &Option<PathBuf>) -> Halt {
-        match self.goal() {
-            Goal::Ready => last_lines::add_to(halt, socket.clone(), Asked::Start),
-            Goal::Stopped => halt,
         }
     }
 }
@@ -128,7 +120,7 @@ pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> 
                 output.try_flush()?;
             }
             Err(halt) => {
-                let halt = action.with_last_lines(halt, &socket);
+                let halt = last_lines::add_if_unready(halt, &socket, action.goal());
                 complain(&halt);
                 worst = worst.max(halt.exit());
             }
@@ -172,7 +164,7 @@ fn act_on_several(
         match data_of(status, &name) {
             Ok(data) => push_report(output, &data, &name, targets.json),
             Err(halt) => {
-                let halt = action.with_last_lines(halt, socket);
+                let halt = last_lines::add_if_unready(halt, socket, action.goal());
                 complain(&halt);
                 worst = worst.max(halt.exit());
             }
@@ -224,10 +216,7 @@ pub(crate) fn wait(socket: Option<PathBuf>, Wait { name, condition, timeout, jso
             }
         }
     };
-    let data = data_of(status, name).map_err(|halt| match goal {
-        Goal::Ready => last_lines::add_to(halt, socket, Asked::Start),
-        Goal::Stopped => halt,
-    })?;
+    let data = data_of(status, name).map_err(|halt| last_lines::add_if_unready(halt, &socket, goal))?;
     report(&mut output, &data, name, *json)?;
     Ok(Exit::Done)
 }

@@ -22,6 +22,9 @@ pub(crate) const ANSWER_GRACE: Duration = Duration::from_secs(3);
 /// How long an interrupted command waits to hear what became of its request.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether the daemon is back.
+pub(crate) const RECONNECT_INTERVAL: Duration = Duration::from_millis(250);
+
 /// Progress that may wait for its reader before no more is listened to.
 pub(crate) const UNREAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -221,7 +224,8 @@ impl Session {
         })
     }
 
-    /// As [`Session::ask`], where a person is told why it takes long and progress may be printed. A reader of that which stands still is waited for,
+    /// As [`Session::ask`], where a person is told why it takes long and progress may be printed. A reader of that
+    /// which stands still is waited for,
     /// and the host with it, but neither a signal nor the answer's deadline.
     ///
     /// # Errors
@@ -281,7 +285,7 @@ impl Session {
 /// Waits for so long, and writes meanwhile what the reader of standard output takes.
 ///
 /// # Errors
-/// [`Halt::ReaderGone`] as soon as nobody reads standard output any more.
+/// [`Halt::ReaderGone`] as soon as standard output has no reader any more.
 pub(crate) fn wait_for_reader(duration: Duration, output: &mut Output) -> Result<(), Halt> {
     let until = Instant::now() + duration;
     let stdout = io::stdout();

@@ -1,14 +1,12 @@
 //! Why a command waits, told to a person at a terminal: after a second, and again when it changes. The host is asked
 //! over the same connection; nothing of the answer that is waited for changes.
 
-use crate::amount::span;
-use crate::lenient::{list, or_empty};
 use crate::lifecycle::to_supervisor;
 use crate::output::{complain_over_progress, printable};
 use crate::session::Session;
+use crate::status::{self, Module};
 use bulkhead_client::ClientError;
 use bulkhead_protocol::{Json, Response, Status};
-use serde::Deserialize;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
@@ -102,9 +100,9 @@ impl WaitNotice {
     }
 
     /// Tells what has changed.
-    fn tell(&mut self, status: &Json) {
-        let Ok(Answer { modules }) = status.read() else { return };
-        let modules = if modules.is_empty() { status.read().into_iter().collect() } else { modules };
+    fn tell(&mut self, answer: &Json) {
+        let Ok(status::Status { modules, .. }) = answer.read() else { return };
+        let modules = if modules.is_empty() { answer.read().into_iter().collect() } else { modules };
         let (key, text) = words(&modules, &self.names, self.goal);
         if key != self.told {
             self.told = key;
@@ -123,41 +121,6 @@ impl WaitNotice {
     }
 }
 
-/// The host's status of all modules.
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default, deserialize_with = "list")]
-    modules: Vec<Module>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Module {
-    #[serde(deserialize_with = "or_empty")]
-    name: String,
-    #[serde(deserialize_with = "or_empty")]
-    desired: String,
-    #[serde(deserialize_with = "or_empty")]
-    state: String,
-    #[serde(deserialize_with = "or_empty")]
-    reason: Option<String>,
-    #[serde(deserialize_with = "or_empty")]
-    last_exit: Option<String>,
-    #[serde(deserialize_with = "or_empty")]
-    next: Option<Next>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Next {
-    #[serde(deserialize_with = "or_empty")]
-    action: String,
-    #[serde(deserialize_with = "or_empty")]
-    in_ms: Option<u64>,
-    #[serde(deserialize_with = "or_empty")]
-    why: String,
-}
-
 /// The text for a person, preceded by the same without times: only when that changes is it told again.
 fn words(modules: &[Module], names: &[String], goal: Goal) -> (String, String) {
     let is_waited_for = |module: &&Module| {
@@ -170,28 +133,26 @@ fn words(modules: &[Module], names: &[String], goal: Goal) -> (String, String) {
             }
     };
     let waited_for: Vec<&Module> = modules.iter().filter(is_waited_for).collect();
-    let keys: Vec<String> = waited_for.iter().map(|module| module.words(false)).collect();
-    let mut lines: Vec<String> = waited_for.iter().take(NAMED_MAX).map(|module| module.words(true)).collect();
+    let keys: Vec<String> = waited_for.iter().map(|module| words_of(module, false)).collect();
+    let mut lines: Vec<String> = waited_for.iter().take(NAMED_MAX).map(|module| words_of(module, true)).collect();
     let more = waited_for.len().saturating_sub(NAMED_MAX);
     lines.extend((more > 0).then(|| format!("{more} more are waited for")));
     (keys.join("\n"), lines.join("\n  "))
 }
 
-impl Module {
-    fn words(&self, with_times: bool) -> String {
-        let mut text = format!("waiting for {}: it is {}", self.name, self.state);
-        let reason = self.reason.as_deref().filter(|reason| !reason.is_empty());
-        text.extend(reason.map(|reason| format!(", {reason}")));
-        text.extend(self.last_exit.as_ref().map(|exit| format!("; it ended last by {exit}")));
-        if let Some(Next { action, in_ms, why }) = &self.next {
-            let time = in_ms.filter(|_| with_times).map(|ms| format!(" in {}", span(ms)));
-            text.push_str(&format!("; {action}{}", time.unwrap_or_default()));
-            if !why.is_empty() && Some(&**why) != reason {
-                text.push_str(&format!(" ({why})"));
-            }
+/// One module in words.
+fn words_of(module: &Module, with_times: bool) -> String {
+    let mut text = format!("waiting for {}: it is {}", module.name, module.state);
+    let reason = module.reason.as_deref().filter(|reason| !reason.is_empty());
+    text.extend(reason.map(|reason| format!(", {reason}")));
+    text.extend(module.last_exit.as_ref().map(|exit| format!("; it ended last by {exit}")));
+    if let Some(next) = &module.next {
+        text.push_str(&format!("; {}", if with_times { next.step() } else { next.action.clone() }));
+        if !next.why.is_empty() && Some(&*next.why) != reason {
+            text.push_str(&format!(" ({})", next.why));
         }
-        printable(&text)
     }
+    printable(&text)
 }
 
 #[cfg(test)]
@@ -237,14 +198,8 @@ mod tests {
 
     #[test]
     fn of_many_some_are_named_and_the_others_counted() {
-        let many: Vec<Module> = (0..10)
-            .map(|at| Module {
-                name: format!("m{at}"),
-                desired: "running".into(),
-                state: "starting".into(),
-                ..Module::default()
-            })
-            .collect();
+        let starting = |at: u32| format!(r#"{{"name":"m{at}","desired":"running","state":"starting"}}"#);
+        let many = modules(&format!("[{}]", (0..10).map(starting).collect::<Vec<_>>().join(",")));
         let (_, text) = words(&many, &[], Goal::Ready);
         assert!(text.ends_with("waiting for m2: it is starting\n  7 more are waited for"), "{text}");
     }

@@ -37,6 +37,14 @@ fn host_after(clients: u64, first: impl Fn(&mut Connection) + Send + Sync + 'sta
     })
 }
 
+/// Takes three requests, answers the first, and ends the connection.
+fn answer_one_of_three(client: &mut Connection) {
+    let first = client.request().unwrap();
+    echo(client, &first);
+    client.request();
+    client.request();
+}
+
 fn echo(client: &mut Connection, request: &Request) {
     client.success(request, args_of(request).as_str());
 }
@@ -68,12 +76,7 @@ fn failures(done: &Done) -> Vec<(u64, String)> {
 
 #[test]
 fn lines_with_keys_are_sent_again_and_each_has_one_answer() {
-    let host = host(|client| {
-        let first = client.request().unwrap();
-        echo(client, &first);
-        client.request();
-        client.request();
-    });
+    let host = host(answer_one_of_three);
     let done = host.run_with(&add(&["--key-prefix", "a", "--reconnect"]), b"1\n2\n3\n");
     done.expect(0, "1\n2\n3\n").says("waiting up to 1m00s for the daemon; 2 lines will be sent again\n");
     done.says("the daemon answers again, after 0.2s");
@@ -82,12 +85,7 @@ fn lines_with_keys_are_sent_again_and_each_has_one_answer() {
 
 #[test]
 fn a_line_without_a_key_that_was_sent_is_not_sent_again_and_those_behind_it_go_on() {
-    let host = host(|client| {
-        let first = client.request().unwrap();
-        echo(client, &first);
-        client.request();
-        client.request();
-    });
+    let host = host(answer_one_of_three);
     let mut pipe = host.spawn(&add(&["--reconnect"]));
     let mut stdin = pipe.0.stdin.take().unwrap();
     stdin.write_all(b"1\n2\n3\n").unwrap();
@@ -106,7 +104,7 @@ fn a_line_without_a_key_that_was_sent_is_not_sent_again_and_those_behind_it_go_o
 
 #[test]
 fn of_lines_without_keys_those_are_sent_again_that_had_not_left() {
-    // Nobody reads them, so not all of them fit into the socket.
+    // They are not read, so not all of them fit into the socket.
     let host = host(|client| drop(client.request()));
     let text = "x".repeat(100_000);
     let input: String = (1..=40).map(|number| format!("[{number},\"{text}\"]\n")).collect();

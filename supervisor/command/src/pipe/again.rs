@@ -7,15 +7,12 @@ use crate::amount::{count, span};
 use crate::exit::Halt;
 use crate::failure::as_json;
 use crate::output::{Output, complain, push_json_line};
-use crate::session::{Session, wait_for_reader};
+use crate::session::{RECONNECT_INTERVAL, Session, wait_for_reader};
 use bulkhead_client::{ClientError, ConnectError};
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, FrameError};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// How often it is looked whether the daemon is back.
-const RECONNECT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How long the daemon may be away, and how long it has been since it gave its last answer. Only waits are counted,
 /// so that a process that was stopped looks once more when it goes on.

@@ -4,6 +4,8 @@ mod block;
 mod model;
 mod table;
 
+pub(crate) use model::{Module, Status};
+
 use crate::exit::{Exit, Halt};
 use crate::lifecycle::{data_of, to_supervisor};
 use crate::output::{Output, complain, printable, with_schema};

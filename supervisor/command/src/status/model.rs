@@ -19,11 +19,11 @@ pub(super) struct RawStatus {
 /// The whole.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Status {
+pub(crate) struct Status {
     #[serde(deserialize_with = "or_empty")]
     pub(super) host: Host,
     #[serde(deserialize_with = "list")]
-    pub(super) modules: Vec<Module>,
+    pub(crate) modules: Vec<Module>,
 }
 
 /// The host itself.
@@ -83,19 +83,19 @@ struct Layer1 {
 /// One module.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Module {
+pub(crate) struct Module {
     #[serde(deserialize_with = "or_empty")]
-    pub(super) name: String,
+    pub(crate) name: String,
     #[serde(rename = "type", deserialize_with = "or_empty")]
     pub(super) kind: String,
     #[serde(deserialize_with = "or_empty")]
     pub(super) version: Option<String>,
     #[serde(deserialize_with = "or_empty")]
-    pub(super) desired: String,
+    pub(crate) desired: String,
     #[serde(deserialize_with = "or_empty")]
-    pub(super) state: String,
+    pub(crate) state: String,
     #[serde(deserialize_with = "or_empty")]
-    pub(super) reason: Option<String>,
+    pub(crate) reason: Option<String>,
     #[serde(deserialize_with = "or_empty")]
     pub(super) pid: Option<u32>,
     #[serde(deserialize_with = "or_empty")]
@@ -103,11 +103,11 @@ pub(super) struct Module {
     #[serde(deserialize_with = "or_empty")]
     pub(super) restarts: u64,
     #[serde(deserialize_with = "or_empty")]
-    pub(super) last_exit: Option<String>,
+    pub(crate) last_exit: Option<String>,
     #[serde(deserialize_with = "or_empty")]
     pub(super) last_exit_ago_ms: Option<u64>,
     #[serde(deserialize_with = "or_empty")]
-    pub(super) next: Option<Next>,
+    pub(crate) next: Option<Next>,
     #[serde(deserialize_with = "or_empty")]
     pub(super) in_flight: u64,
     #[serde(deserialize_with = "or_empty")]
@@ -129,13 +129,13 @@ pub(super) struct Module {
 /// The next planned step.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Next {
+pub(crate) struct Next {
     #[serde(deserialize_with = "or_empty")]
-    pub(super) action: String,
+    pub(crate) action: String,
     #[serde(deserialize_with = "or_empty")]
     pub(super) in_ms: Option<u64>,
     #[serde(deserialize_with = "or_empty")]
-    pub(super) why: String,
+    pub(crate) why: String,
 }
 
 /// One process of a module.
@@ -171,7 +171,7 @@ impl Module {
 
 impl Next {
     /// The step, and when.
-    pub(super) fn step(&self) -> String {
+    pub(crate) fn step(&self) -> String {
         match self.in_ms {
             Some(ms) => format!("{} in {}", self.action, span(ms)),
             None => self.action.clone(),
