@@ -76,8 +76,11 @@ struct Script(Child);
 
 impl Script {
     fn start(world: &World, name: &str, args: &[&str]) -> Script {
+        Script::of(world, script(world, name, args))
+    }
+
+    fn of(world: &World, mut command: Command) -> Script {
         let errors = fs::File::options().append(true).create(true).open(world.path("errors")).unwrap();
-        let mut command = script(world, name, args);
         Script(command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn().unwrap())
     }
 
@@ -301,9 +304,8 @@ fn each_entry_is_acted_upon_also_those_that_came_while_the_script_did_not_run() 
     let mut world = kitchen();
     let start = |world: &World| {
         let mut command = script(world, "on-entry", &[]);
-        let errors = fs::File::options().append(true).create(true).open(world.path("errors")).unwrap();
-        command.env("PLACE", world.path("place")).process_group(0);
-        Script(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn().unwrap())
+        command.env("PLACE", world.path("place"));
+        Script::of(world, command)
     };
     let add = |client: &mut Caller, text: &str| client.call(LOG, "add_entry", json!({ "text": text })).unwrap();
     let mut client = world.client();

@@ -88,7 +88,7 @@ fn a_stop_that_is_asked_for_ends_a_module_that_is_stopped_in_a_debugger() {
     let (mut world, mut client) = hasty("");
     let traced = attach(client.pid("bad"));
     let stop = client.send_command("supervisor", "stop", json!({ "name": "bad" }));
-    // A debugger hears of the end first, and whoever waits for the process after that.
+    // A debugger hears of the end first, and the parent after that.
     waitpid(traced, None).unwrap();
     let stopped = client.answer(stop).unwrap();
     assert_eq!(stopped["state"], "stopped", "{stopped}");

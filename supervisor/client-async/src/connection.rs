@@ -194,11 +194,7 @@ impl Connection {
             Some(timeout) => self.request_within(request, timeout + ANSWER_GRACE).await?,
             None => self.request(request).await?,
         };
-        match response.status {
-            Status::Success(data) => Ok(data),
-            Status::Error(failure) => Err(CallError::Failed(failure)),
-            Status::Progress(_) => unreachable!("a request ends with a success or an error"),
-        }
+        data_of(response)
     }
 
     /// Publishes an event; the data says how many subscribe, and its cursor where it is stored at once.
@@ -207,11 +203,7 @@ impl Connection {
     /// As [`Connection::call`].
     pub async fn emit(&self, event: &str, data: &Json) -> Result<Json, CallError> {
         let payload = Json::object(&[("event", &Json::of(event)), ("data", data)]);
-        match self.request(Request::new(None, RequestType::Event, payload)).await?.status {
-            Status::Success(data) => Ok(data),
-            Status::Error(failure) => Err(CallError::Failed(failure)),
-            Status::Progress(_) => unreachable!("a request ends with a success or an error"),
-        }
+        data_of(self.request(Request::new(None, RequestType::Event, payload)).await?)
     }
 
     /// How the connection stands, and how much was lost so far. Of two changes between two looks a receiver sees the
@@ -228,6 +220,15 @@ impl Connection {
     /// Returns when the connection has ended for good, with all that was under way.
     pub async fn closed(&self) {
         self.handle.tasks.wait().await;
+    }
+}
+
+/// The data of an answer that ends a request.
+fn data_of(answer: Response) -> Result<Json, CallError> {
+    match answer.status {
+        Status::Success(data) => Ok(data),
+        Status::Error(failure) => Err(CallError::Failed(failure)),
+        Status::Progress(_) => unreachable!("a request ends with a success or an error"),
     }
 }
 

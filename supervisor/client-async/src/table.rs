@@ -163,7 +163,7 @@ impl Table {
             }
             return None;
         }
-        // What was taken back is answered too, to nobody.
+        // What was taken back is answered too, and the answer dropped.
         if let Some(Open { answers: Some(answers), .. }) = self.open.remove(&id) {
             let _ = answers.send(Ok(response));
         }

@@ -88,7 +88,7 @@ impl Taken {
                     state.open.insert(id, cancelled.clone());
                 }
                 drop(state);
-                // One that nobody takes any more is answered when it is dropped.
+                // Without a receiver it is dropped, and answered by that.
                 let _ = taker.send(Incoming::new(request, cancelled, self.clone()));
             }
         }
@@ -143,7 +143,7 @@ impl Taken {
         self.inner.shared.to_send.notify_one();
     }
 
-    /// The connection has ended: nobody waits for an answer any more.
+    /// The connection has ended: no answer is waited for any more.
     pub(crate) fn end(&self) {
         let mut state = self.state();
         state.taker = None;

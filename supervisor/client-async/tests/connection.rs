@@ -160,7 +160,7 @@ async fn a_dropped_call_is_cancelled_and_one_that_was_answered_is_not() {
     drop(answers);
     let cancel = peer.request().await;
     assert_eq!((&cancel.kind, cancel.payload.as_str()), (&RequestType::Cancel, format!(r#"{{"id":{id}}}"#).as_str()));
-    // Both are answered, to nobody.
+    // Both are answered, and the answers dropped.
     peer.answer(cancel.id, Status::Success(Json::null())).await;
     peer.answer(id, Failure::new(ErrorCode::Cancelled, "cancelled")).await;
 

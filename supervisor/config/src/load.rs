@@ -265,7 +265,7 @@ fn read_modules(host: &Draft<HostConfig>, surroundings: &Surroundings, problems:
     let is_default =
         host.config.origins.of("host.modules") == Origin::Default && !host.places.contains_key("host.modules");
     for (index, folder) in host.config.modules.iter().enumerate() {
-        // Nobody has said that it is there.
+        // A default folder need not be there.
         if is_default && files::is_missing(folder) {
             continue;
         }

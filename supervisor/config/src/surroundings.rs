@@ -103,7 +103,7 @@ impl Surroundings {
         Ok(folder.join("bulkhead"))
     }
 
-    /// Where the host's file is when nobody says: `/etc/bulkhead/bulkhead.toml` for root, for everybody else
+    /// Where the host's file is by default: `/etc/bulkhead/bulkhead.toml` for root, for another user
     /// `$XDG_CONFIG_HOME/bulkhead/bulkhead.toml`, or without that `$HOME/.config/bulkhead/bulkhead.toml`. It need not be
     /// there; none where neither variable is set.
     pub(crate) fn default_config(&self) -> Result<Option<PathBuf>, Problem> {
@@ -113,7 +113,7 @@ impl Surroundings {
         Ok(self.base("XDG_CONFIG_HOME", ".config")?.map(|folder| folder.join("bulkhead/bulkhead.toml")))
     }
 
-    /// Where modules are when nobody says: `/usr/local/lib/bulkhead/modules` for root, for everybody else
+    /// Where modules are by default: `/usr/local/lib/bulkhead/modules` for root, for another user
     /// `$XDG_DATA_HOME/bulkhead/modules`, or without that `$HOME/.local/share/bulkhead/modules`. It need not be there;
     /// none where neither variable is set.
     pub(crate) fn default_modules(&self) -> Result<Option<PathBuf>, Problem> {

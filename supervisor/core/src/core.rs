@@ -221,7 +221,7 @@ impl Core {
             Phase::Ready { .. } => Some(self.health_due(run)),
             Phase::Killing | Phase::Exited => None,
         };
-        // While it is looked who traces it, and for a moment when somebody does, nothing is judged.
+        // While a tracer is looked for, and for a moment after one was found, nothing is judged.
         let due = match run.tracing {
             Tracing::Looking { until, .. } if run.is_judged() => due.map(|_| until),
             Tracing::By { again, .. } if run.is_judged() => due.map(|due| due.max(again)),

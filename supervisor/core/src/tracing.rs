@@ -23,10 +23,10 @@ const ROUND_MIN: Duration = Duration::from_secs(1);
 /// What is known of who traces a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Tracing {
-    /// Nobody did when it was looked last, if it ever was.
+    /// It had no tracer at the last look, if there was one.
     #[default]
     No,
-    /// It was looked just now, and nobody does: a verdict is carried out.
+    /// It had no tracer just now: a verdict is carried out.
     Certainly,
     /// A verdict is due, and it is being looked; `by` is who did before.
     Looking { until: Time, by: Option<Tracer> },
@@ -43,7 +43,7 @@ impl Tracing {
         }
     }
 
-    /// The process lives, whoever traces it.
+    /// The process lives, with or without a tracer.
     pub(crate) fn heard(&mut self) {
         match self {
             Tracing::By { .. } => *self = Tracing::No,
@@ -63,7 +63,7 @@ impl Run {
         }
     }
 
-    /// Whether it is given a moment to end by itself, which nobody has asked it for.
+    /// Whether it is given a moment to end by itself, without a stop that was asked for.
     pub(crate) fn is_left_to_end(&self) -> bool {
         matches!(self.phase, Phase::Draining { .. }) && self.cause != Some(Cause::Stop)
     }
