@@ -181,6 +181,14 @@ impl Run {
                 && self.in_flight_bytes.saturating_add(bytes) <= rules.window_bytes_max)
     }
 
+    /// How long it has been ready, as people are shown it: with the time that the host did not run, of which
+    /// [`Run::ready_for`] has nothing.
+    pub(crate) fn shown_ready_for(&self, now: Time) -> Option<Duration> {
+        let Phase::Ready { since } = self.phase else { return None };
+        Some(now.since(since))
+    }
+
+    /// How long it had been ready when it ceased to be so, as far as the host saw to it.
     pub(crate) fn ready_for(&self) -> Option<Duration> {
         let ready_at = self.ready_at?;
         Some(self.left_at?.since(ready_at))

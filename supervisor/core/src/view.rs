@@ -114,7 +114,7 @@ pub struct RunView {
     pub state: ObservedState,
     /// The process id.
     pub pid: Option<i32>,
-    /// How long the process has been ready.
+    /// How long the process has been ready, by the host's clock, as all other times of a view.
     pub ready_for: Option<Duration>,
     /// Requests sent to it and not answered.
     pub in_flight: usize,
@@ -200,7 +200,7 @@ impl Core {
             role: slot.role,
             state: self.slot_state(slot),
             pid: run.and_then(|run| run.pid).filter(|_| !matches!(slot.state, SlotState::Clearing { .. })),
-            ready_for: run.filter(|run| run.is_ready()).and_then(|run| Some(now.since(run.ready_at?))),
+            ready_for: run.and_then(|run| run.shown_ready_for(now)),
             in_flight: run.map_or(0, |run| run.in_flight.len()),
             tracer: run.and_then(|run| run.tracing.by()).cloned(),
         }
@@ -391,6 +391,7 @@ fn describe(why: Why) -> String {
         Why::Backoff { failures: 1 } => "backoff after a failure".into(),
         Why::Backoff { failures } => format!("backoff after {failures} failures in a row"),
         Why::CrashLoop { tries: 0 } => "crash_loop: it failed too often in a short time".into(),
+        Why::CrashLoop { tries: 1 } => "crash_loop: 1 further try failed".into(),
         Why::CrashLoop { tries } => format!("crash_loop: {tries} further tries failed"),
         Why::Left => "the last process ended on purpose".into(),
         Why::HostPart => "a part of the host's own ended, and it with that".into(),

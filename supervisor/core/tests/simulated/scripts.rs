@@ -64,6 +64,10 @@ fn check(script: &str) -> String {
         writeln!(found, "{text}").unwrap();
         match verb {
             None => {}
+            Some("times") => match player.core.view(player.now, &spec::name(line.word(1))) {
+                Some(view) => show::times(&view).iter().for_each(|line| writeln!(found, "> {line}").unwrap()),
+                None => writeln!(found, "> unknown").unwrap(),
+            },
             Some("view") => match player.core.view(player.now, &spec::name(line.word(1))) {
                 Some(view) => show::view(&view).iter().for_each(|line| writeln!(found, "> {line}").unwrap()),
                 None => writeln!(found, "> unknown").unwrap(),

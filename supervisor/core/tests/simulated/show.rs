@@ -104,6 +104,15 @@ fn lost(request: &LostRequest) -> String {
     format!("{} {}{answered}", crate::play::label_of(request.payload.as_str()), request.delivery.name())
 }
 
+/// What `times NAME` prints.
+pub(crate) fn times(view: &ModuleView) -> Vec<String> {
+    let ready = view.runs.iter().filter_map(|run| {
+        Some(format!("  {} ready for {}ms", run.instance.as_deref().unwrap_or("-"), run.ready_for?.as_millis()))
+    });
+    let last = view.last_exit.iter().map(|(how, ago)| format!("  {how} {}ms ago", ago.as_millis()));
+    ready.chain(last).collect()
+}
+
 /// What `view NAME` prints.
 pub(crate) fn view(view: &ModuleView) -> Vec<String> {
     let in_all = |count: usize, what: &str| if count == 0 { String::new() } else { format!(" {what}={count}") };
