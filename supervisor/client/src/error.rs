@@ -78,8 +78,8 @@ pub enum ClientError {
     /// not which request it was.
     #[error("the host refused {}: {}", refused(.0), .0.error)]
     Refused(Box<Failure>),
-    /// The host closed the connection while nothing was under way, and another one cannot be had.
-    #[error("the host closed the connection while nothing was under way, and cannot be reached again: {0}")]
+    /// The host closed the connection before it began what was asked of it over that, and another one cannot be had.
+    #[error("the host closed the connection before it began the request, and cannot be reached again: {0}")]
     Unreachable(ConnectError),
     /// The request is longer than a frame may be; nothing of it was sent.
     #[error("the request is too long: {0}")]

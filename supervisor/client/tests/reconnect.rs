@@ -272,7 +272,7 @@ fn a_host_that_is_gone_for_good_is_told_with_the_next_request() {
     host.join().unwrap();
     let error = client.call("a", "b", Json::null(), DEADLINE).unwrap_err();
     assert!(matches!(&error, CallError::Client(ClientError::Unreachable(_))), "{error:?}");
-    assert!(error.to_string().starts_with("the host closed the connection while nothing was under way"), "{error}");
+    assert!(error.to_string().starts_with("the host closed the connection before it began the request"), "{error}");
     drop(folder);
 }
 
