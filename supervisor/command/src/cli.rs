@@ -31,8 +31,6 @@ Where the variable is not set, the first three are in ~/.config, ~/.local/share 
 need not be there, and is not read by default with --modules. `run` makes the folders that are missing, and says so.";
 
 const PLACES_AND_EXIT_CODES: &str = "\
-The control socket is the one that --socket names, else $BULKHEAD_SOCKET, else \
-/run/bulkhead/control.sock for root and $XDG_RUNTIME_DIR/bulkhead/control.sock for other users. \
 Data goes to standard output, everything else to standard error.
 
 Environment:
@@ -63,7 +61,8 @@ pub(crate) struct Cli {
 /// Which daemon is meant.
 #[derive(Args, Debug)]
 pub(crate) struct Host {
-    /// The daemon's control socket; see `bulkhead --help` for where it is without this.
+    /// The daemon's control socket [default: $BULKHEAD_SOCKET, else /run/bulkhead/control.sock for root and
+    /// $XDG_RUNTIME_DIR/bulkhead/control.sock for other users].
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
 }
