@@ -4,6 +4,7 @@ use crate::amount::{count, size};
 use crate::columns::shortened;
 use crate::output::printable;
 use crate::streams::Stderr;
+use crate::style::width_of;
 use bulkhead_protocol::Json;
 use serde::Deserialize;
 use std::io::{self, IsTerminal, Write};
@@ -46,8 +47,7 @@ impl ProgressLine {
     }
 
     fn new(visible: bool) -> ProgressLine {
-        let width = visible.then(|| terminal_size::terminal_size_of(io::stderr())).flatten();
-        let width = width.map_or(80, |(width, _)| usize::from(width.0));
+        let width = visible.then(|| width_of(io::stderr())).flatten().unwrap_or(80);
         ProgressLine { shown: false, visible, width, amount_shown: None }
     }
 

@@ -1,6 +1,7 @@
 //! Colour, where a person looks: on a terminal, and unless `NO_COLOR` says otherwise.
 
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 
 /// Whether what is written may be coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,5 +62,12 @@ impl Style {
 
 /// How many columns standard output has; none where it is no terminal.
 pub(crate) fn width_of_stdout() -> Option<usize> {
-    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+    width_of(io::stdout())
+}
+
+/// How many columns a stream has; none where it is no terminal, or one that does not say. How many rows it has is not
+/// asked: a terminal over a serial line, or of a program that sets the columns only, has none.
+pub(crate) fn width_of(stream: impl AsFd + IsTerminal) -> Option<usize> {
+    let columns = stream.is_terminal().then(|| rustix::termios::tcgetwinsize(&stream).ok())??.ws_col;
+    (columns > 0).then_some(usize::from(columns))
 }

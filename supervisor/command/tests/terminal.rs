@@ -14,7 +14,12 @@ use support::{DEADLINE, Folder, Host, Running, args_of, bulkhead};
 
 /// A terminal of 60 columns: what a program writes to the second comes out at the first.
 fn terminal() -> (File, OwnedFd) {
-    let size = Winsize { ws_row: 24, ws_col: 60, ws_xpixel: 0, ws_ypixel: 0 };
+    terminal_of(24)
+}
+
+/// A terminal of 60 columns and so many rows.
+fn terminal_of(rows: u16) -> (File, OwnedFd) {
+    let size = Winsize { ws_row: rows, ws_col: 60, ws_xpixel: 0, ws_ypixel: 0 };
     let pair = openpty(&size, None).unwrap();
     (File::from(pair.master), pair.slave)
 }
@@ -33,14 +38,13 @@ fn all_of(mut screen: File) -> String {
     receiver.recv_timeout(DEADLINE).expect("the command lets go of the terminal")
 }
 
-fn status(no_color: &str) -> String {
+fn status(no_color: &str, (screen, terminal): (File, OwnedFd)) -> String {
     let host = Host::answering(|client, request| {
         client.success(
             request,
             r#"{"modules":[{"name":"research-log","state":"ready","reason":"a reason that is long"}]}"#,
         );
     });
-    let (screen, terminal) = terminal();
     let mut command = bulkhead(&host.socket());
     command.arg("status").env("NO_COLOR", no_color).stdin(Stdio::null()).stdout(terminal).stderr(Stdio::null());
     let mut running = Running(command.spawn().unwrap());
@@ -53,13 +57,20 @@ fn status(no_color: &str) -> String {
 
 #[test]
 fn a_table_is_coloured_and_as_wide_as_the_terminal() {
-    let text = status("");
+    let text = status("", terminal());
     assert!(text.contains("\x1b[32mready\x1b[0m"), "{text:?}");
-    let plain = status("1");
+    let plain = status("1", terminal());
     assert!(!plain.contains('\x1b'), "NO_COLOR is honoured: {plain:?}");
     assert!(plain.lines().all(|line| line.trim_end().chars().count() <= 60), "{plain:?}");
     assert!(plain.contains("\r\n    a reason that is long\r\n"), "the reason stands below its module: {plain:?}");
     assert!(plain.contains("not shown in 60 columns: PID, "), "{plain:?}");
+}
+
+#[test]
+fn a_terminal_that_reports_no_rows_has_its_columns_all_the_same() {
+    let text = status("1", terminal_of(0));
+    assert!(text.lines().all(|line| line.trim_end().chars().count() <= 60), "{text:?}");
+    assert!(text.contains("not shown in 60 columns: PID, "), "{text:?}");
 }
 
 #[test]
