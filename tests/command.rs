@@ -131,6 +131,32 @@ fn every_kind_of_broken_line_is_answered_in_its_place() {
 }
 
 #[test]
+fn a_line_that_is_too_long_for_the_daemon_fails_alone() {
+    let mut world = World::new();
+    world.module("bad", "misbehave", "").host_file("[host]\nframe_bytes_max = \"64KiB\"\n").start();
+    world.client().wait_ready("bad");
+    // The shortest that is too long, the longest that fits, and what is far beyond both.
+    let line = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));
+    let input = [1_000, 100_000, 65_000, 65_536, 17].map(|bytes| line(bytes) + "\n").concat();
+    let done = run(&world, &["pipe", "bad", "--command", "echo"], &input);
+    let lines: Vec<&str> = done.out.lines().collect();
+    assert_eq!((done.code, lines.len()), (Some(1), 5), "{}", done.err);
+    for (at, bytes) in [(0, 1_000), (2, 65_000), (4, 17)] {
+        assert_eq!(lines[at], line(bytes), "line {}: {}", at + 1, done.err);
+    }
+    for at in [1, 3] {
+        let failure: Value = serde_json::from_str(lines[at]).unwrap();
+        assert_eq!((&failure["code"], &failure["line"]), (&json!("frame_too_large"), &json!(at + 1)), "{failure}");
+    }
+    assert!(
+        done.err.contains("2 of 5 lines failed, first line 2: expected a message of at most 65536 bytes"),
+        "{done:?}"
+    );
+    assert!(done.err.contains("the line has 100002 of them"), "{done:?}");
+    world.stop();
+}
+
+#[test]
 fn a_pipe_whose_reader_goes_away_ends_quietly() {
     let (mut world, mut client) = world();
     let mut command = world.command(&["pipe", "good", "--command", "ping"]);

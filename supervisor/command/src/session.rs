@@ -127,6 +127,11 @@ impl Session {
         self.client.sender().queue_cancel(id)
     }
 
+    /// Refuses requests longer than this many bytes from now on, as the host at the other end does.
+    pub(crate) fn set_frame_bytes_max(&mut self, frame_bytes_max: usize) {
+        self.client.sender().set_frame_bytes_max(frame_bytes_max);
+    }
+
     /// Bytes that wait to be sent.
     pub(crate) fn queued_bytes(&mut self) -> usize {
         self.client.sender().queued_bytes()

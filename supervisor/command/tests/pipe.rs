@@ -71,6 +71,32 @@ fn a_line_that_just_fits_but_not_with_its_envelope_is_refused_as_too_large() {
     assert_eq!((lines[1], lines.len(), done.code), ("1", 2, Some(1)));
 }
 
+/// A host that says in its status that it takes messages of so many bytes, and answers all else with its arguments.
+fn host_that_takes(frame_bytes_max: usize) -> Host {
+    Host::answering(move |client, request| match request.to.as_deref() {
+        Some("supervisor") => {
+            client.success(request, &format!(r#"{{"host":{{"frame_bytes_max":{frame_bytes_max}}},"modules":[]}}"#));
+        }
+        _ => client.respond(request.id, bulkhead_protocol::Status::Success(args_of(request))),
+    })
+}
+
+#[test]
+fn a_line_that_is_too_long_for_the_daemon_fails_alone_with_its_number_its_length_and_the_limit() {
+    let host = host_that_takes(70_000);
+    let (long, fits) = (format!("\"{}\"", "x".repeat(80_000)), format!("\"{}\"", "x".repeat(66_000)));
+    let done = host.run_with(&["pipe", "log", "--command", "add"], format!("1\n{long}\n{fits}\n4\n").as_bytes());
+    let lines: Vec<&str> = done.out.lines().collect();
+    assert_eq!((lines.len(), lines[0], lines[3], done.code), (4, "1", "4", Some(1)), "{}", done.err);
+    assert!(lines[2] == fits, "what fits is sent");
+    assert!(lines[1].contains("\"code\":\"frame_too_large\"") && lines[1].ends_with("\"line\":2}"), "{}", lines[1]);
+    done.says("1 of 4 lines failed, first line 2: expected a message of at most 70000 bytes")
+        .says("the daemon's frame_bytes_max")
+        .says("the line has 80002 of them");
+    let asked = host.seen().iter().filter(|request| request.to.as_deref() == Some("supervisor")).count();
+    assert_eq!(asked, 1, "it is asked once");
+}
+
 #[test]
 fn a_failed_line_says_how_far_it_got() {
     let host = Host::answering(|client, request| match args_of(request).as_str() {

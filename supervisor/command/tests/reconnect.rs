@@ -120,7 +120,31 @@ fn of_lines_without_keys_those_are_sent_again_that_had_not_left() {
     assert!((1..20).contains(&unknown), "{unknown} lines had left");
     done.says(&format!("{unknown} of 40 lines failed"));
     // The first reached the first connection, and of those that it never read none reached the second.
-    assert_eq!(host.seen().len(), 1 + 40 - unknown);
+    let lines = host.seen().iter().filter(|request| request.to.as_deref() == Some("log")).count();
+    assert_eq!(lines, 1 + 40 - unknown);
+}
+
+#[test]
+fn a_line_that_the_next_daemon_is_too_small_for_fails_alone() {
+    let number = AtomicU64::new(0);
+    let host = Host::start(move |client| {
+        let is_first = number.fetch_add(1, Ordering::SeqCst) == 0;
+        while let Some(request) = client.request() {
+            match request.to.as_deref() {
+                // The limit is asked over a second connection of the first daemon, and over one of the next.
+                Some("supervisor") if number.load(Ordering::SeqCst) == 2 => client.success(&request, "{}"),
+                Some("supervisor") => client.success(&request, r#"{"host":{"frame_bytes_max":70000}}"#),
+                _ if is_first => return,
+                _ => echo(client, &request),
+            }
+        }
+    });
+    let long = "x".repeat(80_000);
+    let done = host.run_with(&add(&["--key-prefix", "a", "--reconnect"]), format!("1\n\"{long}\"\n3\n").as_bytes());
+    let lines: Vec<&str> = done.out.lines().collect();
+    assert_eq!((lines.len(), lines[0], lines[2], done.code), (3, "1", "3", Some(1)), "{}", done.err);
+    assert!(lines[1].contains("found one of 80") && lines[1].contains("\"line\":2"), "{}", lines[1]);
+    done.says("3 lines will be sent again").says("1 of 3 lines failed, first line 2: expected a message of at most");
 }
 
 #[test]

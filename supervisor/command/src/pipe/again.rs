@@ -2,6 +2,7 @@
 //! that are is decided in [`super::window`].
 
 use super::Pipe;
+use super::limit::Limit;
 use super::sent::Taken;
 use crate::amount::{count, span};
 use crate::exit::Halt;
@@ -141,6 +142,7 @@ impl Pipe<'_> {
         self.progress.clear();
         self.away.announce(&halt, &format!("{unknown}{again}"));
         self.session = self.away.reach(&self.socket, halt, &mut self.output)?;
+        self.limit = Limit::default();
         self.notice.is_reconnected();
         self.is_host_stopping = false;
         Ok(())

@@ -11,6 +11,7 @@
 mod again;
 mod check;
 mod key;
+mod limit;
 mod lines;
 mod sent;
 mod window;
@@ -28,10 +29,11 @@ use again::{Away, is_host_stopping, unanswered};
 use bulkhead_client::ClientError;
 use bulkhead_protocol::WireRequest;
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
-use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, RequestType, Response, Status};
+use bulkhead_protocol::{Delivery, ErrorCode, Failure, FrameError, Json, RequestType, Response, Status};
 use check::{checked, names_command};
 use key::Keys;
 pub(crate) use key::{Field, parse_field};
+use limit::Limit;
 use lines::Lines;
 use sent::{Kept, Sent};
 use std::io;
@@ -80,6 +82,7 @@ pub(crate) fn run(socket: Option<PathBuf>, options: &cli::Pipe) -> Result<Exit, 
 struct Pipe<'a> {
     session: Session,
     socket: Option<PathBuf>,
+    limit: Limit,
     away: Away,
     /// The host takes nothing more over this connection, and the next one is waited for.
     is_host_stopping: bool,
@@ -116,6 +119,11 @@ impl<'a> Requests<'a> {
         Requests { options, head, payload: String::new() }
     }
 
+    /// Bytes of a line and of what the command line puts around it.
+    fn bytes_with(&self, json: &str) -> usize {
+        self.head.as_ref().map_or(0, String::len) + json.len()
+    }
+
     /// The request of a line, under a key unless that is empty.
     fn of<'r>(&'r mut self, json: &'r str, key: &'r str) -> WireRequest<'r> {
         let payload = match &self.head {
@@ -136,6 +144,18 @@ impl<'a> Requests<'a> {
             of: None,
         }
     }
+}
+
+/// The answer to a line that is too long for the daemon.
+fn too_long(line_bytes: usize, error: &FrameError) -> Failure {
+    let sentence = match error {
+        FrameError::TooLarge { length, max } => format!(
+            "expected a message of at most {max} bytes, which is the daemon's frame_bytes_max, found one of {length}; \
+             the line has {line_bytes} of them"
+        ),
+        other => other.to_string(),
+    };
+    Failure::new(ErrorCode::FrameTooLarge, sentence)
 }
 
 /// What keeps further lines from being sent.
@@ -184,6 +204,7 @@ impl<'a> Pipe<'a> {
         Pipe {
             session,
             socket,
+            limit: Limit::default(),
             away,
             is_host_stopping: false,
             requests: Requests::new(options),
@@ -287,9 +308,22 @@ impl<'a> Pipe<'a> {
 
     /// Sends the next of the lines that are sent again; `false` when there is none.
     fn send_again(&mut self, now: Instant) -> Result<bool, Halt> {
-        let Some((_, Kept { json, key, .. })) = self.window.next_to_send() else { return Ok(false) };
-        let id = self.session.queue(&self.requests.of(json, key))?;
-        self.window.sent_again(Sent { id, end: self.session.total_bytes(), at: now });
+        let Some((number, Kept { json, key, may_have_begun })) = self.window.next_to_send() else { return Ok(false) };
+        self.limit.learn(&mut self.session, &self.socket, self.requests.bytes_with(json))?;
+        match self.session.queue(&self.requests.of(json, key)) {
+            Ok(id) => self.window.sent_again(Sent { id, end: self.session.total_bytes(), at: now }),
+            // The next daemon takes less than the last one did.
+            Err(ClientError::TooLarge(error)) => {
+                let delivery = if *may_have_begun { Delivery::Unknown } else { Delivery::NotStarted };
+                let failure = too_long(json.len(), &error).delivery(delivery);
+                self.failures.note(number, &failure);
+                self.window.not_sent(self.output.buffer(), |out| {
+                    push_json_line(out, as_json(&failure, number).as_str());
+                });
+                self.output.try_relieve()?;
+            }
+            Err(error) => return Err(error.into()),
+        }
         Ok(true)
     }
 
@@ -308,16 +342,17 @@ impl<'a> Pipe<'a> {
                     key: self.key.as_str().into(),
                     may_have_begun: false,
                 });
-                match self.session.queue(&self.requests.of(json, &self.key)) {
+                let learnt = self.limit.learn(&mut self.session, &self.socket, self.requests.bytes_with(json));
+                match learnt.and_then(|()| Ok(self.session.queue(&self.requests.of(json, &self.key))?)) {
                     Ok(id) => {
                         let sent = Sent { id, end: self.session.total_bytes(), at: now };
                         self.window.sent(number, json.len(), sent, kept);
                         return Ok(true);
                     }
-                    Err(ClientError::TooLarge(error)) => Failure::new(ErrorCode::FrameTooLarge, error.to_string()),
-                    Err(error) => {
+                    Err(Halt::Client(ClientError::TooLarge(error))) => too_long(json.len(), &error),
+                    Err(halt) => {
                         self.window.unsent(number, json.len(), kept);
-                        return Err(error.into());
+                        return Err(halt);
                     }
                 }
             }

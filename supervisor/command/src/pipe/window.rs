@@ -134,6 +134,19 @@ impl Window {
         slot.state = State::Waiting { sent, bytes: *bytes, kept: kept.take() };
     }
 
+    /// Notes that the line of [`Window::next_to_send`] cannot be sent; `write` writes its answer.
+    pub(super) fn not_sent(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        let at = self.slots.partition_point(|slot| slot.id != NOT_YET);
+        let Some(slot) = self.slots.get_mut(at) else { return };
+        let State::Unsent { bytes, .. } = slot.state else { return };
+        (self.waiting, self.sent_bytes) = (self.waiting - 1, self.sent_bytes - bytes);
+        let mut text = Vec::new();
+        write(&mut text);
+        self.held_bytes += text.len();
+        (slot.id, slot.state) = (self.last_id, State::Known(text));
+        self.release(out);
+    }
+
     /// Takes note that the host gave request `id` back, since it is stopping. `false` if the line cannot be sent
     /// again: that would have to be kept, and have a key unless it was not begun.
     pub(super) fn give_back(&mut self, id: u64, may_have_begun: bool) -> bool {
@@ -425,6 +438,24 @@ mod tests {
         window.answer(3, &mut out, line);
         window.answer(1, &mut out, line);
         assert_eq!(String::from_utf8(out).unwrap(), "1x3y56");
+    }
+
+    #[test]
+    fn what_can_not_be_sent_again_has_its_answer_in_its_place() {
+        let mut window = window_of([Some("a"), Some("b"), Some("c")]);
+        let mut out = Vec::new();
+        window.lose(Taken::Bytes(0), &mut out, |_, _| panic!("all have keys"));
+        assert_eq!(window.next_to_send().map(|(line, _)| line), Some(1));
+        window.sent_again(sent(1));
+        assert_eq!(window.next_to_send().map(|(line, _)| line), Some(3));
+        window.not_sent(&mut out, |out| out.push(b'!'));
+        assert_eq!(out, b"", "the line before it has no answer");
+        assert_eq!(window.next_to_send().map(|(line, _)| line), Some(5));
+        window.sent_again(sent(2));
+        window.answer(2, &mut out, line);
+        window.answer(1, &mut out, line);
+        assert_eq!(String::from_utf8(out).unwrap(), "1x!y5");
+        assert_eq!((window.len(), window.held_bytes, window.waiting, window.sent_bytes), (0, 0, 0, 0));
     }
 
     #[test]

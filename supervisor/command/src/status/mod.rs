@@ -25,6 +25,12 @@ pub(crate) fn ask(session: &mut Session, name: Option<&str>) -> Result<Json, Hal
     ask_supervisor(session, "status", &args.into(), name)
 }
 
+/// The longest message that the host takes; none of one that does not say.
+pub(crate) fn frame_bytes_max(session: &mut Session) -> Result<Option<usize>, Halt> {
+    let status: model::RawStatus = understood(&ask(session, None)?)?;
+    Ok(status.host.frame_bytes_max)
+}
+
 /// The data of the host's answer to something that it knows at once.
 pub(crate) fn ask_supervisor(
     session: &mut Session,

@@ -42,6 +42,9 @@ pub(super) struct Host {
     pub(super) clients: Option<u64>,
     #[serde(deserialize_with = "or_empty")]
     pub(super) state_dir: Option<String>,
+    /// The longest message that it takes.
+    #[serde(deserialize_with = "or_empty")]
+    pub(super) frame_bytes_max: Option<usize>,
     #[serde(deserialize_with = "as_it_is")]
     guardian_pid: Option<Json>,
     #[serde(deserialize_with = "or_empty")]
