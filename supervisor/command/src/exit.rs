@@ -114,6 +114,14 @@ pub(crate) enum Halt {
     /// There is no connection, and what was asked for can be done without one.
     #[error("{0}; or name the data's state directory with --state DIR")]
     NoHost(ConnectError),
+    /// There is no connection, and what an earlier daemon has left lies in files.
+    #[error("{error}; log files and records of crashes of an earlier daemon are in {place}")]
+    NoHostForRecords {
+        /// Why there is none.
+        error: ConnectError,
+        /// Where the files are.
+        place: String,
+    },
     /// A signal came before anything was finished.
     #[error("interrupted: {left}")]
     Stopped {
@@ -149,7 +157,7 @@ impl Halt {
             Halt::Usage(_) => Exit::Usage,
             Halt::NeverReady(_) => Exit::NotRunning,
             Halt::Answered { failure, .. } => failure.code.into(),
-            Halt::Connect(_) | Halt::NoHost(_) => Exit::Unreachable,
+            Halt::Connect(_) | Halt::NoHost(_) | Halt::NoHostForRecords { .. } => Exit::Unreachable,
             Halt::Client(ClientError::TimedOut) => Exit::Deadline,
             Halt::Client(ClientError::TooLarge(_)) => Exit::Failed,
             Halt::Client(

@@ -30,6 +30,7 @@ mod output;
 mod own_log;
 mod pipe;
 mod progress;
+mod records;
 mod request;
 mod session;
 mod status;
@@ -70,7 +71,7 @@ fn main() -> ExitCode {
 fn dispatch(Cli { host: Host { socket }, command }: Cli) -> Result<Exit, Halt> {
     match command {
         Command::Run(files) => daemon::run(config::flags(files, socket)),
-        Command::Status(shown) => status::show(socket, shown.name.as_deref(), shown.json),
+        Command::Status(shown) => status::show(socket, shown.name.as_deref(), shown.json).map_err(records::with_place),
         Command::Start(targets) => lifecycle::act(socket, Action::Start, targets),
         Command::Stop(targets) => lifecycle::act(socket, Action::Stop, targets),
         Command::Restart(targets) => lifecycle::act(socket, Action::Restart, targets),
@@ -81,8 +82,12 @@ fn dispatch(Cli { host: Host { socket }, command }: Cli) -> Result<Exit, Halt> {
         Command::Pipe(options) => pipe::run(socket, &options),
         Command::Emit(emit) => request::emit(socket, &emit),
         Command::Events(options) => follow::events(socket, options),
-        Command::Logs { name, follow, lines, json } => follow::logs(socket, &name, lines, follow, json),
-        Command::Crashes { name, limit, json } => crashes::show(socket, name.as_deref(), limit, json),
+        Command::Logs { name, follow, lines, json } => {
+            follow::logs(socket, &name, lines, follow, json).map_err(records::with_place)
+        }
+        Command::Crashes { name, limit, json } => {
+            crashes::show(socket, name.as_deref(), limit, json).map_err(records::with_place)
+        }
         Command::Wait(wait) => lifecycle::wait(socket, &wait),
         Command::Layer1(command) => layer1::run(socket, command),
         Command::Config(command) => config::run(socket, command),

@@ -76,6 +76,27 @@ fn a_daemon_that_is_not_there_is_125() {
 }
 
 #[test]
+fn who_asks_for_records_without_a_daemon_is_told_where_they_are() {
+    let folder = Folder::new();
+    let (config, state) = (folder.0.join("bulkhead.toml"), folder.0.join("state"));
+    std::fs::write(&config, format!("[host]\nmodules = []\nstate_dir = {state:?}\n")).unwrap();
+    let ask = |args: &[&str]| {
+        let mut command = bulkhead(&folder.0.join("control.sock"));
+        command.args(args).env("BULKHEAD_CONFIG", &config);
+        run(command, b"")
+    };
+    for args in [&["crashes"] as &[&str], &["status"], &["status", "log"], &["logs", "log"]] {
+        ask(args).expect(125, "").says("in the folders logs and crashes of its state directory");
+    }
+    std::fs::create_dir(&state).unwrap();
+    for args in [&["crashes"] as &[&str], &["status"], &["logs", "log"]] {
+        let (state, done) = (state.display(), ask(args));
+        done.expect(125, "").says(&format!("in {state}/logs and {state}/crashes; those of one that ran with --state"));
+    }
+    assert!(!ask(&["stop", "log"]).err.contains("crashes"), "it asks for none");
+}
+
+#[test]
 fn a_daemon_that_goes_away_in_the_middle_is_125() {
     let closing = || Host::start(|client| drop(client.request()));
     for args in [
