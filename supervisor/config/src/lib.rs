@@ -54,5 +54,5 @@ pub use module::{Capabilities, INHERITED_ENVIRONMENT, Limits, ModuleConfig, Reso
 pub use origin::{Origin, Origins};
 pub use problem::{Problem, Problems};
 pub use show::show;
-pub use surroundings::Surroundings;
+pub use surroundings::{Paths, Surroundings};
 pub use trust::{Use, check_own, check_trust};

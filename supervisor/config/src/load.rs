@@ -12,7 +12,7 @@ use crate::manifest;
 use crate::nearest::nearest;
 use crate::read::Places;
 use crate::relations::{Draft, Others, check_together};
-use crate::surroundings::{Surroundings, check_socket, problem};
+use crate::surroundings::{Paths, Surroundings, check_socket, problem};
 use crate::{Faulty, Flags, HostConfig, Loaded, ModuleConfig, Origin, PassedOver, Problem, Problems};
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
@@ -139,7 +139,7 @@ impl Loaded {
     /// What is wrong with the host, and what with each module.
     fn examine(&self) -> (Vec<Problem>, Vec<Candidate>) {
         let trusted_users = self.host.trusted_users.clone();
-        let surroundings = Surroundings { trusted_users, ..Surroundings::of_process() };
+        let surroundings = Surroundings { trusted_users, paths: Paths::Absolute, ..Surroundings::of_process() };
         let mut problems = Vec::new();
         let mut host = Draft { config: self.host.clone(), places: Places::new() };
         for key in HOST_KEYS {

@@ -30,6 +30,19 @@ pub struct Surroundings {
     /// Users whose files count as root's, by their numbers: who may change them may do all that this host may. None,
     /// unless who starts the host says so.
     pub trusted_users: Vec<u32>,
+    /// How messages show paths.
+    pub paths: Paths,
+}
+
+/// How messages show paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Paths {
+    /// Short where they lie in the current directory, for who reads the messages there.
+    #[default]
+    Short,
+    /// Absolute, for who reads them elsewhere: what a daemon says is read in other folders than the one it was started
+    /// in.
+    Absolute,
 }
 
 impl Surroundings {
@@ -47,7 +60,8 @@ impl Surroundings {
 
     fn with_variables(variables: BTreeMap<OsString, OsString>) -> Surroundings {
         let root = nix::unistd::geteuid().is_root();
-        Surroundings { root, current_dir: std::env::current_dir().ok(), variables, trusted_users: Vec::new() }
+        let current_dir = std::env::current_dir().ok();
+        Surroundings { root, current_dir, variables, trusted_users: Vec::new(), paths: Paths::default() }
     }
 
     /// A variable that is set and not empty.
@@ -70,9 +84,13 @@ impl Surroundings {
         Ok(std::path::absolute(&joined).unwrap_or(joined))
     }
 
-    /// The path as messages show it: short where it lies in the current directory.
+    /// The path as messages show it.
     pub(crate) fn shown(&self, path: &Path) -> PathBuf {
-        match self.current_dir.as_ref().and_then(|folder| path.strip_prefix(folder).ok()) {
+        let folder = match self.paths {
+            Paths::Short => self.current_dir.as_ref(),
+            Paths::Absolute => None,
+        };
+        match folder.and_then(|folder| path.strip_prefix(folder).ok()) {
             Some(rest) if rest.as_os_str().is_empty() => ".".into(),
             Some(rest) => rest.to_path_buf(),
             None => path.to_path_buf(),

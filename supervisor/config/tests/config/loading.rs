@@ -2,7 +2,7 @@
 
 use crate::support::{RESEARCH_LOG, SCRIPT, Tree, owners_of_checkout};
 use bulkhead_config::{
-    Flags, HostConfig, Limits, LogLevel, Logs, ModuleConfig, ModuleKind, OnPanic, Origin, Resources, Restart,
+    Flags, HostConfig, Limits, LogLevel, Logs, ModuleConfig, ModuleKind, OnPanic, Origin, Paths, Resources, Restart,
     RestartPolicy, Restarts, Surroundings, Transport,
 };
 use serde_json::{Value, json};
@@ -180,8 +180,8 @@ fn the_default_places_depend_on_the_user_and_are_refused_where_there_is_none() {
     let tree = Tree::new();
     let places = |root, variables: &[(&str, &str)]| {
         let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let surroundings =
-            Surroundings { root, current_dir: Some("/".into()), variables, trusted_users: owners_of_checkout() };
+        let (current_dir, trusted_users) = (Some("/".into()), owners_of_checkout());
+        let surroundings = Surroundings { root, current_dir, variables, trusted_users, paths: Paths::Short };
         // What may lie at the default places of the machine is not read.
         let flags = Flags { modules: vec![tree.path().to_owned()], ..Flags::default() };
         HostConfig::load_in(flags, &surroundings)

@@ -1,6 +1,6 @@
 //! A folder of files that goes away with its value, and what a host in it sees of the world.
 
-use bulkhead_config::{Flags, HostConfig, Loaded, Problems, Surroundings};
+use bulkhead_config::{Flags, HostConfig, Loaded, Paths, Problems, Surroundings};
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
@@ -79,6 +79,7 @@ impl Tree {
             current_dir: Some(self.0.clone()),
             variables: variables.map(|(name, value)| (name.into(), value.into())).into(),
             trusted_users: owners_of_checkout(),
+            paths: Paths::Short,
         }
     }
 
