@@ -146,6 +146,9 @@ fn act_on_several(
     #[derive(Deserialize)]
     struct All {
         modules: usize,
+        /// What the files have beside modules.
+        #[serde(default)]
+        passed_over: Vec<String>,
     }
     let args = match targets.all {
         true => serde_json::json!({ "all": true }),
@@ -172,9 +175,10 @@ fn act_on_several(
         Ok(())
     })?;
     output.flush()?;
-    let All { modules } = data_of(answer.status, "all modules")?
+    let All { modules, passed_over } = data_of(answer.status, "all modules")?
         .read()
         .map_err(|error| Halt::Failed(format!("the host's answer is not understood: {error}")))?;
+    passed_over.iter().for_each(|line| complain(&crate::output::printable(line)));
     if modules == 0 {
         complain(&"there are no modules");
     }

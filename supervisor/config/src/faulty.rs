@@ -27,6 +27,8 @@ pub struct PassedOver {
     pub reason: String,
     /// Whether this user may not look into it, so that a module may be there.
     pub is_closed: bool,
+    /// Whether it is a folder, and not hidden: such a one may be meant to be a module.
+    pub is_folder: bool,
 }
 
 impl fmt::Display for PassedOver {

@@ -44,23 +44,23 @@ pub(crate) fn in_folder(folder: &Path, surroundings: &Surroundings) -> Result<En
     let mut files = Vec::new();
     let mut left_out = 0;
     for path in paths {
-        let (reason, is_closed) = match what_is(&path) {
+        let (reason, is_closed, is_folder) = match what_is(&path) {
             Entry::Module => {
                 entries.modules.push(path);
                 continue;
             }
             Entry::File => {
                 files.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
-                ("it is no folder".to_owned(), false)
+                ("it is no folder".to_owned(), false, false)
             }
-            Entry::Hidden => ("it is hidden".to_owned(), false),
-            Entry::Without(hint) => (format!("it has no {MANIFEST}{hint}"), false),
-            Entry::Closed(reason) => (reason, true),
+            Entry::Hidden => ("it is hidden".to_owned(), false, false),
+            Entry::Without(hint) => (format!("it has no {MANIFEST}{hint}"), false, true),
+            Entry::Closed(reason) => (reason, true, true),
         };
         // What may be a module is never only counted.
         if is_closed || entries.passed_over.len() < PASSED_OVER_MAX {
             let shown = surroundings.shown(&path);
-            entries.passed_over.push(PassedOver { path, shown, reason, is_closed });
+            entries.passed_over.push(PassedOver { path, shown, reason, is_closed, is_folder });
         } else {
             left_out += 1;
         }
@@ -71,7 +71,8 @@ pub(crate) fn in_folder(folder: &Path, surroundings: &Surroundings) -> Result<En
     }
     if left_out > 0 {
         let reason = format!("{left_out} more entries without {MANIFEST}");
-        entries.passed_over.push(PassedOver { path: folder.to_owned(), shown, reason, is_closed: false });
+        let (path, is_closed, is_folder) = (folder.to_owned(), false, false);
+        entries.passed_over.push(PassedOver { path, shown, reason, is_closed, is_folder });
     }
     Ok(entries)
 }

@@ -186,6 +186,7 @@ impl Host {
             "reload" => self.do_to(who, Deed::Reload, read(args, "reload")?, patience),
             "wait" => {
                 let Wait { name, r#for } = read(args, "wait")?;
+                self.check_loaded(&name)?;
                 let patience = request.deadline_ms.unwrap_or(DEADLINE_MS_MAX);
                 let condition = match r#for {
                     For::Ready => Condition::Ready,
@@ -235,6 +236,11 @@ impl Host {
             }
         };
         match deed {
+            Deed::Start | Deed::Stop | Deed::Restart => self.check_loaded(&name)?,
+            // The files are read again first.
+            Deed::Reload => {}
+        }
+        match deed {
             Deed::Start => self.core.handle_start(self.now, Some(who), &name, patience),
             Deed::Stop => self.core.handle_stop(self.now, Some(who), &name, patience),
             Deed::Restart => self.core.handle_restart(self.now, Some(who), &name, patience),
@@ -244,10 +250,7 @@ impl Host {
     }
 
     pub(crate) fn known(&self, name: &str) -> Result<ModuleName, Failure> {
-        self.core
-            .known_name(name)
-            .cloned()
-            .ok_or_else(|| Failure::new(ErrorCode::UnknownModule, format!("there is no module {name:?}")))
+        self.core.known_name(name).cloned().ok_or_else(|| self.unknown(name))
     }
 
     /// Answers what has waited for a look.

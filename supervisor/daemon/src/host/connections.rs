@@ -254,8 +254,17 @@ impl Host {
                 self.perform();
                 self.portion.add(began.elapsed());
             }
+            (_, Some(who)) if let Some(failure) = self.not_loaded(caller, request.to.as_deref()) => {
+                self.reply(who, failure.delivery(Delivery::NotStarted).into());
+            }
             _ => self.core.handle_request(self.now, caller, request),
         }
+    }
+
+    /// What a client is told of a module that is there and not loaded. A module is told only what it may call.
+    fn not_loaded(&self, caller: Caller, to: Option<&str>) -> Option<Failure> {
+        let (Caller::Client(_), Some(to)) = (caller, to) else { return None };
+        self.check_loaded(to).err()
     }
 
     /// One line for the first and for every power of two: a flood of them must not become a flood of

@@ -1,6 +1,7 @@
 //! What of the configuration's files is not loaded, as the last reading found it: modules with faults, and what is no
 //! module. How it is logged, shown in the status, and told to who asks for a reload.
 
+use super::Host;
 use bulkhead_config::{Faulty, PassedOver, Problems};
 use bulkhead_protocol::{ErrorCode, Failure, Json};
 use std::{collections::HashMap, path::Path};
@@ -41,6 +42,30 @@ impl Faults {
         self.unread = reasons.to_vec();
     }
 
+    /// Why there is no module of this name, if it may be one of those that are not loaded. One whose name could not be
+    /// read goes by that of its folder, and so does a folder that is no module.
+    pub(crate) fn explain(&self, name: &str) -> Option<Failure> {
+        let is_at = |path: &Path| path.file_name().is_some_and(|last| last == name);
+        let is_meant = |faulty: &&Faulty| match &faulty.name {
+            Some(known) => known.as_str() == name,
+            None => is_at(&faulty.folder),
+        };
+        let is_stray = |passed: &&PassedOver| passed.is_folder && is_at(&passed.path);
+        if let Some(faulty) = self.faulty.iter().find(is_meant) {
+            return Some(listed(ErrorCode::UnknownModule, &lines(&faulty.problems), |faults| {
+                format!("there is no module {name:?}, since it is not loaded: {faults}; mend that, then reload it")
+            }));
+        }
+        let stray = self.passed_over.iter().find(is_stray)?;
+        Some(Failure::new(ErrorCode::UnknownModule, format!("there is no module {name:?}: {stray}")))
+    }
+
+    /// The folders that are no modules, a line for each.
+    pub(super) fn strays(&self) -> Vec<String> {
+        let folders = self.passed_over.iter().filter(|passed| passed.is_folder);
+        folders.take(LISTED_MAX).map(ToString::to_string).collect()
+    }
+
     /// A line for each fault, and for each thing that was passed over.
     pub(super) fn log(&self) {
         self.faulty.iter().for_each(log_faulty);
@@ -66,6 +91,22 @@ impl Faults {
     }
 }
 
+impl Host {
+    /// That there is no such module, and why not where the files say so.
+    pub(crate) fn unknown(&self, name: &str) -> Failure {
+        let bare = || Failure::new(ErrorCode::UnknownModule, format!("there is no module {name:?}"));
+        self.faults.explain(name).unwrap_or_else(bare)
+    }
+
+    /// Why something cannot be asked of a module that the core does not know, where the files say more than that.
+    pub(crate) fn check_loaded(&self, name: &str) -> Result<(), Failure> {
+        match self.core.knows(name) {
+            true => Ok(()),
+            false => self.faults.explain(name).map_or(Ok(()), Err),
+        }
+    }
+}
+
 fn log_faulty(faulty: &Faulty) {
     for problem in faulty.problems.iter() {
         tracing::error!("{faulty} is not loaded from its files: {problem}");
@@ -81,20 +122,21 @@ pub(super) fn lines(problems: &Problems) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-/// The answer to a reload for which there is nothing to bring in: one fault is the sentence, several are listed beside
-/// it.
+/// The answer to a reload for which there is nothing to bring in.
 pub(super) fn nothing_changed(faults: &[String]) -> Failure {
-    let sentence = match faults {
-        [only] => format!("nothing was changed: {only}"),
-        several => format!("nothing was changed: the files have {} faults", several.len()),
-    };
-    let mut failure = Failure::new(ErrorCode::ModuleError, sentence);
-    if faults.len() > 1 {
+    listed(ErrorCode::ModuleError, faults, |faults| format!("nothing was changed: {faults}"))
+}
+
+/// A failure that is about faults: one is a part of the sentence, several are listed beside it.
+fn listed(code: ErrorCode, faults: &[String], sentence: impl FnOnce(&str) -> String) -> Failure {
+    let [only] = faults else {
+        let mut failure = Failure::new(code, sentence(&format!("the files have {} faults", faults.len())));
         let mut listed: Vec<String> = faults.iter().take(LISTED_MAX).cloned().collect();
         if faults.len() > LISTED_MAX {
             listed.push(format!("{} more; `bulkhead config check` lists all", faults.len() - LISTED_MAX));
         }
         failure.data = Some(Json::of(&serde_json::json!({ "faults": listed })));
-    }
-    failure
+        return failure;
+    };
+    Failure::new(code, sentence(only))
 }

@@ -222,7 +222,7 @@ impl Host {
         }
         let is_known = self.core.knows(module.as_str());
         let answer = match (follow, is_empty) {
-            (_, true) if !is_known => Failure::new(ErrorCode::UnknownModule, no_module(module.as_str())).into(),
+            (_, true) if !is_known => self.unknown(module.as_str()).into(),
             (false, _) => Status::Success(Json::null()),
             (true, _) => {
                 let reason = format!("{module} was removed: it has no log any more");
@@ -259,9 +259,9 @@ impl Host {
             Question::Log(asked) => asked,
         };
         let Some(log) = self.logs.existing(module.as_str()).cloned() else {
-            let reason = no_module(module.as_str());
-            let reason = format!("{reason}; what one of that name has left is not known: {why}");
-            return self.reply(who, Failure::new(ErrorCode::UnknownModule, reason).into());
+            let mut failure = self.unknown(module.as_str());
+            failure.error.push_str(&format!("; what one of that name has left is not known: {why}"));
+            return self.reply(who, failure.into());
         };
         let held = log.up_to(end.newest);
         let mut told = vec![remark(&format!("[older lines are not shown: {why}]"))];
@@ -275,7 +275,7 @@ impl Host {
     fn answer_crashes(&mut self, who: Recipient, wanted: &Wanted, old: OldCrashes) {
         let told = self.crashes.tell(wanted, old, self.config.frame_bytes_max - ANSWER_FRAME_BYTES);
         match wanted.module.as_ref().filter(|name| told.crashes.is_empty() && !self.core.knows(name)) {
-            Some(name) => self.reply(who, Failure::new(ErrorCode::UnknownModule, no_module(name)).into()),
+            Some(name) => self.reply(who, self.unknown(name).into()),
             None => self.reply(who, Status::Success(Json::of(&told))),
         }
     }

@@ -72,7 +72,7 @@ impl Host {
             return Err(no_files());
         }
         self.check_runs(name)?;
-        let name = ModuleName::new(name).map_err(|_| unknown(name))?;
+        let name = ModuleName::new(name).map_err(|_| self.unknown(name))?;
         self.readings.want(Wanted { who: Some(who), name: Some(name), until: self.now + patience })?;
         self.begin_reading();
         Ok(())
@@ -254,7 +254,7 @@ impl Host {
                 let reason = format!("the files do not name {name} any more; SIGHUP removes it, stop stops it");
                 return Err(Failure::new(ErrorCode::NotFound, reason));
             }
-            (Found::Absent, false) => return Err(unknown(name)),
+            (Found::Absent, false) => return Err(self.unknown(name)),
         }
         Ok(())
     }
@@ -339,8 +339,4 @@ fn no_files() -> Failure {
 
 fn stopping() -> Failure {
     Failure::new(ErrorCode::ModuleUnavailable, "the host is stopping")
-}
-
-fn unknown(name: &str) -> Failure {
-    Failure::new(ErrorCode::UnknownModule, format!("there is no module {name:?}"))
 }

@@ -47,6 +47,8 @@ struct Group {
     failed: usize,
     /// How many have not answered.
     left: usize,
+    /// What a reload of all found beside the modules, a line for each.
+    strays: Vec<String>,
 }
 
 /// One module that was told.
@@ -147,7 +149,7 @@ impl Host {
         }
         let modules = names.len();
         if modules == 0 && !(all && matches!(deed, Deed::Reload)) {
-            return Ok(Some(summary(0, 0)));
+            return Ok(Some(summary(0, 0, &[])));
         }
         if let Deed::Reload = deed {
             self.read_for_several(who, patience)?;
@@ -164,6 +166,7 @@ impl Host {
             modules,
             failed: 0,
             left: modules,
+            strays: Vec::new(),
         };
         self.several.groups.insert(who, group);
         match deed {
@@ -188,13 +191,15 @@ impl Host {
             }
             Ok(ahead)
         });
+        let strays = if group.all { self.faults.strays() } else { Vec::new() };
         match found {
             Ok(ahead) if ahead.is_empty() => {
                 self.several.end(who);
-                self.reply(who, Status::Success(summary(0, 0)));
+                self.reply(who, Status::Success(summary(0, 0, &strays)));
             }
             Ok(ahead) => {
                 let group = self.several.groups.get_mut(&who).expect("it was there above");
+                group.strays = strays;
                 (group.modules, group.left) = (ahead.len(), ahead.len());
                 group.ahead = ahead;
                 self.several_on(who);
@@ -236,6 +241,14 @@ impl Host {
             self.several.last += 1;
             let to = Recipient { caller: Caller::Client(ClientId::ON_BEHALF), id: self.several.last };
             self.several.members.insert(to.id, member);
+            let is_loaded = match deed {
+                Deed::Start | Deed::Stop | Deed::Restart => self.check_loaded(&name),
+                Deed::Reload => Ok(()),
+            };
+            if let Err(failure) = is_loaded {
+                self.one_of_several_done(to.id, failure.delivery(Delivery::NotStarted).into());
+                continue;
+            }
             match deed {
                 Deed::Start => self.core.handle_start(now, Some(to), &name, patience),
                 Deed::Stop => self.core.handle_stop(now, Some(to), &name, patience),
@@ -264,7 +277,7 @@ impl Host {
         let Some(group) = self.several.groups.get_mut(&who).filter(|found| found.number == group) else { return };
         group.left -= 1;
         group.failed += usize::from(matches!(status, Status::Error(_)));
-        let (left, end) = (group.left, summary(group.modules, group.failed));
+        let (left, end) = (group.left, summary(group.modules, group.failed, &group.strays));
         if left == 0 {
             self.several.groups.remove(&who);
         }
@@ -297,6 +310,10 @@ impl Host {
 }
 
 /// The data of the success.
-fn summary(modules: usize, failed: usize) -> Json {
-    Json::of(&serde_json::json!({ "modules": modules, "failed": failed }))
+fn summary(modules: usize, failed: usize, strays: &[String]) -> Json {
+    let mut data = serde_json::json!({ "modules": modules, "failed": failed });
+    if !strays.is_empty() {
+        data["passed_over"] = strays.into();
+    }
+    Json::of(&data)
 }
