@@ -53,7 +53,9 @@ fn a_faulty_manifest_and_a_stray_folder_do_not_keep_the_others_from_starting() {
     // It goes away when a reload finds it good.
     world.module("bad", "test-minimal", "");
     let (code, done, told) = said(&world, &["reload", "--all"]);
-    assert_eq!((code, &*told), (Some(0), ""), "{done}");
+    assert_eq!(code, Some(0), "{told}");
+    let stray = world.path("modules/lost+found");
+    assert_eq!(told, format!("bulkhead: {}: passed over: it has no module.toml\n", stray.display()));
     assert!(done.contains("good: ready\n") && done.contains("bad: ready\n"), "{done}");
     assert_eq!(problems(&mut client), [""; 0]);
 
@@ -117,6 +119,81 @@ fn of_modules_that_run_those_with_faults_are_left_as_they_were_and_the_others_ar
     }
     assert!(!told.contains("gone") && !done.contains("gone"), "{told}");
     assert_eq!((client.pid("bad"), client.pid("nameless")), (pids[0], pids[3]));
+    world.stop();
+}
+
+#[test]
+fn whatever_is_asked_of_a_module_that_is_not_loaded_says_why_with_absolute_paths() {
+    let mut world = World::new();
+    world.module("good", "test-minimal", "");
+    world.manifest("bad", &faulty("bad"));
+    world.manifest("worse", &format!("{}\nshape = 2", faulty("worse")));
+    fs::create_dir(world.path("modules/stray")).unwrap();
+    world.start();
+    world.client().wait_ready("good");
+    let fault = format!("{}:5:1: ", world.path("modules/bad/module.toml").display());
+    let words = ["there is no module \"bad\", since it is not loaded: ", &fault, "; mend that, then reload it"];
+    let asked = [
+        &["call", "bad", "ping"][..],
+        &["call", "bad"],
+        &["status", "bad"],
+        &["start", "bad"],
+        &["stop", "bad"],
+        &["wait", "bad", "--for", "ready"],
+        &["logs", "bad"],
+        &["crashes", "bad"],
+        &["restart", "bad", "worse"],
+    ];
+    for words_of_command in asked {
+        let (code, _, told) = said(&world, words_of_command);
+        assert_eq!(code, Some(4), "{words_of_command:?}: {told}");
+        words.iter().for_each(|word| assert!(told.contains(word), "{words_of_command:?}: expected {word} in {told}"));
+    }
+    let (_, _, told) = said(&world, &["call", "worse", "ping"]);
+    assert!(told.contains("the files have 2 faults") && told.matches("\n  fault ").count() == 2, "{told}");
+    // Also where the manifest is so wrong that it has no name.
+    fs::write(world.path("modules/bad/module.toml"), "[module\n").unwrap();
+    assert_eq!(said(&world, &["reload", "good"]).0, Some(0));
+    let (code, _, told) = said(&world, &["call", "bad", "ping"]);
+    assert!(code == Some(4) && told.contains("modules/bad/module.toml:1:"), "{told}");
+
+    let stray = format!("{}: passed over: it has no module.toml", world.path("modules/stray").display());
+    for words in [&["reload", "stray"][..], &["reload", "good", "stray"], &["status", "stray"], &["start", "stray"]] {
+        let (code, _, told) = said(&world, words);
+        assert!(code == Some(4) && told.contains(&stray), "{words:?}: {told}");
+    }
+    let (code, _, told) = said(&world, &["status", "nobody"]);
+    assert!(code == Some(4) && told.contains("there is no module \"nobody\"\n"), "{told}");
+    world.stop();
+}
+
+#[test]
+fn a_module_that_runs_and_has_lost_its_manifest_alone_is_left_as_it_was() {
+    let mut world = World::new();
+    world.module("kept", "test-minimal", "").module("gone", "test-minimal", "").start();
+    let mut client = world.client();
+    ["kept", "gone"].iter().for_each(|name| client.wait_ready(name));
+    let pid = client.pid("kept");
+    let manifest = world.path("modules/kept/module.toml");
+    let text = fs::read(&manifest).unwrap();
+    fs::remove_file(&manifest).unwrap();
+    fs::remove_dir_all(world.path("modules/gone")).unwrap();
+    world.host().signal(Signal::SIGHUP);
+    client.until_unknown("gone");
+    assert_eq!(client.pid("kept"), pid);
+    let told = problems(&mut client).concat();
+    let expected =
+        format!("module kept is left as it was: {}: expected the manifest of kept, found none", manifest.display());
+    assert!(told.starts_with(&expected), "{told}");
+    let (code, _, told) = said(&world, &["reload", "kept"]);
+    assert!(code == Some(1) && told.contains("expected the manifest of kept, found none"), "{told}");
+
+    fs::write(&manifest, text).unwrap();
+    assert_eq!(said(&world, &["reload", "--all"]), (Some(0), "kept: ready\n".into(), String::new()));
+    assert_eq!(problems(&mut client), [""; 0]);
+    fs::remove_dir_all(world.path("modules/kept")).unwrap();
+    world.host().signal(Signal::SIGHUP);
+    client.until_unknown("kept");
     world.stop();
 }
 

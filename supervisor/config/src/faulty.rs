@@ -1,9 +1,13 @@
 //! What a reading of the folders of modules found and did not load: modules with something wrong, and what is no
 //! module. Neither keeps the other modules from being loaded.
 
-use crate::{Loaded, ModuleConfig, Problems};
+use crate::{Loaded, ModuleConfig, Problem, Problems, files, manifest::MANIFEST};
 use bulkhead_protocol::{ModuleName, escape};
-use std::{fmt, path::PathBuf};
+use std::{
+    collections::HashSet,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// A module that is not loaded, since something is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +58,36 @@ impl Loaded {
     pub fn whole(self) -> Result<Loaded, Problems> {
         let found = self.faulty.iter().flat_map(|faulty| faulty.problems.iter().cloned()).collect();
         Problems::none_or(found, || self)
+    }
+
+    /// Notes as faulty those of the modules in force, each with its folder, whose folder is still there and has lost its
+    /// manifest alone: that is rather a mistake than a wish to have the module removed. Nothing else of what was read
+    /// may name them.
+    pub fn note_without_manifest(&mut self, in_force: impl IntoIterator<Item = (ModuleName, PathBuf)>) {
+        let named: HashSet<&ModuleName> = self.modules.iter().map(|module| &module.name).collect();
+        let (modules, faulty) = (&self.modules, &self.faulty);
+        let taken: HashSet<&Path> =
+            modules.iter().map(|module| &*module.folder).chain(faulty.iter().map(|faulty| &*faulty.folder)).collect();
+        let is_looked_into = |folder: &Path| {
+            let mut folders = self.host.modules.iter();
+            folders.any(|modules| modules == folder || Some(&**modules) == folder.parent())
+        };
+        let is_lost = |name: &ModuleName, folder: &Path| {
+            !named.contains(name)
+                && !taken.contains(folder)
+                && is_looked_into(folder)
+                && files::is_dir(folder)
+                && files::is_missing(&folder.join(MANIFEST))
+        };
+        let lost: Vec<_> = in_force.into_iter().filter(|(name, folder)| is_lost(name, folder)).collect();
+        for (name, folder) in lost {
+            let message = format!(
+                "expected the manifest of {name}, found none; put it back, or remove the folder to remove the module"
+            );
+            let problem = Problem { file: Some(folder.join(MANIFEST)), place: None, message };
+            self.passed_over.retain(|passed| passed.path != folder);
+            self.faulty.push(Faulty { name: Some(name), folder, problems: problem.into() });
+        }
     }
 
     /// Sets aside the modules of which `wrong` says that something is.

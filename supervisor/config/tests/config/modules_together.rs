@@ -1,6 +1,8 @@
 //! What is wrong only with several modules or folders: one name twice, requirements, odd folders.
 
 use crate::support::{RESEARCH_LOG, Tree};
+use bulkhead_config::{Flags, HostConfig, Paths, Surroundings};
+use bulkhead_protocol::ModuleName;
 use std::{fs, os::unix::fs::symlink};
 
 /// Writes a module that requires others.
@@ -142,6 +144,53 @@ fn all_problems_of_all_files_come_in_one_run() {
     let files: Vec<String> = problems.iter().map(|p| p.file.clone().unwrap().display().to_string()).collect();
     let expected = ["bulkhead.toml", "bulkhead.toml", "modules/a/module.toml", "modules/research-log/module.toml"];
     assert_eq!(files, expected, "{problems}");
+}
+
+#[test]
+fn what_is_said_to_who_reads_it_elsewhere_has_absolute_paths() {
+    let tree = Tree::new();
+    tree.research_log().write("modules/bad/module.toml", "colour = 1").write("modules/stray/text", "");
+    tree.write("modules/absent/module.toml", "[module]\nname = \"absent\"\ncommand = [\"bin/absent\"]");
+    let surroundings = Surroundings { paths: Paths::Absolute, ..tree.surroundings() };
+    let flags = Flags { modules: vec!["modules".into()], ..Flags::default() };
+    let loaded = HostConfig::load_in(flags, &surroundings).unwrap();
+    let faults = loaded.faulty.iter().flat_map(|faulty| faulty.problems.iter().map(ToString::to_string));
+    let said: Vec<String> = faults.chain(loaded.passed_over.iter().map(ToString::to_string)).collect();
+    let folder = format!("{}/", tree.path().join("modules").display());
+    assert!(said.len() >= 3 && said.iter().all(|line| line.starts_with(&folder)), "{said:#?}");
+    let absent = tree.path().join("modules/absent/bin/absent").display().to_string();
+    assert!(said.iter().any(|line| line.contains(&absent)), "{said:#?}");
+    let flags = Flags { modules: vec!["nowhere".into()], ..Flags::default() };
+    let refused = HostConfig::load_in(flags, &surroundings).unwrap_err().to_string();
+    assert!(refused.starts_with(&*tree.path().join("nowhere").to_string_lossy()), "{refused}");
+}
+
+#[test]
+fn of_modules_in_force_those_are_faulty_whose_folders_have_lost_their_manifests_alone() {
+    let tree = Tree::new();
+    tree.research_log().write("modules/lost/text", "").write("modules/moved/text", "").write("outside/text", "");
+    let mut loaded = tree.load_modules().unwrap();
+    let name = |text: &str| ModuleName::new(text).unwrap();
+    let folder = |name: &str| tree.path().join(name);
+    loaded.note_without_manifest([
+        (name("lost"), folder("modules/lost")),
+        (name("gone"), folder("modules/gone")),
+        // Its module is in another folder now.
+        (name("research-log"), folder("modules/moved")),
+        // No folder of modules is named that has it.
+        (name("outside"), folder("outside")),
+    ]);
+    let faulty: Vec<String> = loaded.faulty.iter().map(ToString::to_string).collect();
+    assert_eq!(faulty, ["module lost"]);
+    let problem = loaded.faulty[0].problems.to_string();
+    assert!(
+        problem.contains("modules/lost/module.toml: expected the manifest of lost, found none; put it"),
+        "{problem}"
+    );
+    let strays: Vec<_> =
+        loaded.passed_over.iter().filter(|passed| passed.is_folder).map(|passed| &passed.path).collect();
+    assert_eq!(strays, [&folder("modules/moved")], "what is a fault is not passed over as well");
+    assert!(loaded.index().withheld("lost", None).is_some());
 }
 
 #[test]

@@ -111,8 +111,15 @@ impl Host {
         }
         self.reading_at = InHand::default();
         let (in_hand, runtimes) = (self.reading_at.clone(), self.runtimes.clone());
+        let names = self.core.module_names().into_iter().filter(|name| !self.core.is_leaving(name));
+        let in_force: Vec<(ModuleName, PathBuf)> =
+            names.filter_map(|name| Some((name.clone(), self.in_force(&name)?.folder.clone()))).collect();
         let ordered = self.files.order(Lane::Configuration, "reading the configuration", move || {
-            let read = || reloader().and_then(Loaded::sifted).map_err(|problems| lines(&problems));
+            let read = || {
+                let mut loaded = reloader().and_then(Loaded::sifted).map_err(|problems| lines(&problems))?;
+                loaded.note_without_manifest(in_force);
+                Ok(loaded)
+            };
             let loaded = in_hand.during(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)));
             let loaded =
                 loaded.unwrap_or_else(|_| Err(vec!["the reading panicked; what it said is in the log".into()]));
