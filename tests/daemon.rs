@@ -100,6 +100,28 @@ fn a_socket_that_a_killed_daemon_left_is_replaced() {
 }
 
 #[test]
+fn a_daemon_says_once_that_the_one_before_it_did_not_end_in_order() {
+    let line = "did not end in order";
+    let (mut world, _client) = good();
+    let killed = world.host().pid();
+    let ended = world.end_host(Signal::SIGKILL);
+    assert!(!ended.stderr.contains(line), "{ended:?}");
+    // One that is refused later has not run, and says nothing to the next.
+    fs::create_dir(world.path("elsewhere")).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(world.path("elsewhere/control.sock")).unwrap();
+    let ended = refused(&world, &world.state(), &world.path("elsewhere/control.sock"));
+    says(&ended, 1, &[line, &format!("(process {killed})")]);
+    world.start();
+    world.client().wait_ready("good");
+    let ended = world.stop();
+    assert!(!ended.stderr.contains(line), "{ended:?}");
+    world.start();
+    world.client().wait_ready("good");
+    let ended = world.stop();
+    assert!(!ended.stderr.contains(line), "{ended:?}");
+}
+
+#[test]
 fn places_that_cannot_be_used_are_named_with_a_remedy() {
     let world = World::new();
     let file = world.path("file");

@@ -61,6 +61,19 @@ pub(crate) struct NoteFile(File);
 struct Note {
     pid: u32,
     cgroup: Option<PathBuf>,
+    /// How far the host is; none in the note of a version that does not say so.
+    #[serde(default)]
+    stage: Option<Stage>,
+}
+
+/// How far a host is with its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Stage {
+    /// It has not started anything, or has stopped all of it.
+    Idle,
+    /// It may have modules: one that ends so was killed, or its machine stopped.
+    Running,
 }
 
 impl StateDir {
@@ -97,7 +110,15 @@ impl StateDir {
         let identity = Identity::of(&folder).map_err(|error| in_folder("identity", error))?;
         // What a copy says of processes and groups is said of those of the original.
         if !identity.is_new {
-            if let Some(cgroup) = read_note(&mut lock).and_then(|note| note.cgroup) {
+            let note = read_note(&mut lock).unwrap_or_default();
+            if note.stage == Some(Stage::Running) {
+                let (pid, path) = (note.pid, path.display());
+                tracing::warn!(
+                    "the last host of {path} (process {pid}) did not end in order: it was killed or crashed, or its \
+                     machine stopped"
+                );
+            }
+            if let Some(cgroup) = note.cgroup {
                 processes::clear_cgroup(&cgroup);
             }
             let family = Family::read(&folder.read(FAMILY_FILE, FAMILY_BYTES_MAX).unwrap_or_default());
@@ -119,7 +140,7 @@ impl StateDir {
         }
         folder.sub("cache").and_then(|cache| cache.sub("wasm")).map_err(unusable)?;
         dir.newest_record = Number::greatest_in(&[dir.crashes(), dir.quarantine()]).map_err(unusable)?;
-        dir.note_file().and_then(|file| file.write(None)).map_err(unusable)?;
+        dir.note_file().and_then(|file| file.write(None, Stage::Idle)).map_err(unusable)?;
         Ok(dir)
     }
 
@@ -181,12 +202,21 @@ impl StateDir {
 }
 
 impl NoteFile {
-    /// Leaves word for the next host: who this one is, and which control group is its guardian's.
-    pub(crate) fn write(mut self, cgroup: Option<&Path>) -> io::Result<()> {
-        let note = Note { pid: std::process::id(), cgroup: cgroup.map(Path::to_owned) };
+    /// Leaves word for the next host: who this one is, which control group is its guardian's, and how far it is.
+    pub(crate) fn write(mut self, cgroup: Option<&Path>, stage: Stage) -> io::Result<()> {
+        self.write_note(&Note { pid: std::process::id(), cgroup: cgroup.map(Path::to_owned), stage: Some(stage) })
+    }
+
+    /// Leaves word for the next host that this one has ended by itself.
+    pub(crate) fn write_end(mut self) -> io::Result<()> {
+        let note = read_note(&mut self.0).unwrap_or_default();
+        self.write_note(&Note { stage: Some(Stage::Idle), ..note })
+    }
+
+    fn write_note(&mut self, note: &Note) -> io::Result<()> {
         self.0.rewind()?;
         self.0.set_len(0)?;
-        self.0.write_all(&serde_json::to_vec(&note).expect("a note can be written as JSON"))
+        self.0.write_all(&serde_json::to_vec(note).expect("a note can be written as JSON"))
     }
 }
 

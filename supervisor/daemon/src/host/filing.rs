@@ -6,9 +6,13 @@ use crate::{
     control_socket::Bound,
     files::{Done, Lane},
     looks::{Look, Places},
+    state_dir::Stage,
     tracers,
     watch::{Noticed, What},
 };
+
+/// How long a host that ends waits for its last note.
+const NOTE_END_MAX: Duration = Duration::from_secs(2);
 
 /// What a status that waits for a look is to say.
 #[derive(Debug)]
@@ -60,15 +64,31 @@ impl Host {
         self.perform();
     }
 
-    /// Leaves word for the next host, which control group is the guardian's.
+    /// Leaves word for the next host, that this one runs and which control group is the guardian's.
     pub(super) fn note(&mut self, cgroup: Option<String>) {
         let ordered = self.state_dir.note_file().and_then(|file| {
             self.files.order(Lane::State, "leaving a note in the state directory", move || {
-                Done::Noted(file.write(cgroup.as_deref().map(std::path::Path::new)))
+                Done::Noted(file.write(cgroup.as_deref().map(std::path::Path::new), Stage::Running))
             })
         });
         if let Err(error) = ordered {
             tracing::warn!("cannot leave a note in the state directory: {error}");
+        }
+    }
+
+    /// Leaves word for the next host that this one has ended by itself.
+    pub(super) fn note_end(&self) {
+        let gate = self.files.gate();
+        let written = self.state_dir.note_file().map(|file| {
+            files::within(NOTE_END_MAX, move || {
+                gate("state");
+                file.write_end()
+            })
+        });
+        match written {
+            Ok(Some(Ok(()))) => {}
+            Ok(Some(Err(error))) | Err(error) => tracing::warn!("cannot leave a note in the state directory: {error}"),
+            Ok(None) => tracing::warn!("a note in the state directory cannot be written in time"),
         }
     }
 

@@ -44,9 +44,7 @@ impl Host {
         let counters = self.guardian.as_mut().map(|guardian| std::mem::take(&mut guardian.memory_counters));
         self.memory_kills = counters.unwrap_or_default().into_iter().map(Counter::new).collect();
         self.guardian_restarts.handle_started(self.now);
-        if let Some(cgroup) = self.guardian.as_ref().and_then(|guardian| guardian.cgroup.clone()) {
-            self.note(Some(cgroup));
-        }
+        self.note(self.guardian.as_ref().and_then(|guardian| guardian.cgroup.clone()));
         self.core.handle_able(self.now, &Need::Guardian);
     }
 

@@ -397,6 +397,7 @@ impl Host {
 
     /// The last thing that a host does.
     pub(crate) fn finish(self) {
+        self.note_end();
         if let Some(guardian) = self.guardian {
             let guardian = guardian.dismiss();
             if files::within(GUARDIAN_END_MAX, move || guardian.end(GUARDIAN_END_MAX)).is_none() {
