@@ -5,6 +5,7 @@
 
 mod cargo;
 mod install;
+mod running;
 mod uninstall;
 
 use clap::Parser;

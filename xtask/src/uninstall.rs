@@ -1,6 +1,7 @@
 //! `cargo xtask uninstall`: removes what `install` has put below a prefix, and nothing else.
 
 use crate::install::{Found, Places, Receipt, User, lock, look, remove_empty};
+use crate::running;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,6 +26,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         bail!("nothing was installed below {prefix}: expected the list {}", places.receipt().display());
     }
     let _lock = lock(&places.prefix)?;
+    // Where its program is by now is not known any more once that is removed.
+    let running = running::of_program(&places.programs().join("bulkhead"));
     let mut receipt = Receipt::read(&places.receipt())?;
     let mut removed = 0;
     let mut kept = BTreeMap::new();
@@ -51,5 +54,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     }
     remove_empty(&mut receipt.folders);
     println!("Removed {removed} files below {prefix}. The data of modules and the daemon's settings are untouched.");
+    for daemon in running {
+        println!(
+            "A daemon of this installation still runs (process {}), although its programs are gone. Stop it with: {}",
+            daemon.pid,
+            daemon.stop()
+        );
+    }
     Ok(())
 }

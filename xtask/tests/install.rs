@@ -54,6 +54,8 @@ impl Prefix {
     fn xtask(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(words).arg("--prefix").arg(&self.path).current_dir(self.world.path(""));
+        // A daemon of this machine is none of the test's.
+        command.env("BULKHEAD_SOCKET", self.world.socket());
         command.env("HOME", self.world.path("home")).env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME");
         // What an installation that is killed leaves there goes with the world.
         command.env("TMPDIR", self.world.path(""));
@@ -152,7 +154,12 @@ fn a_second_installation_replaces_programs_that_run_and_keeps_a_manifest_that_wa
     let said = prefix.installed(&real_programs(&prefix.world, true), &[]);
     assert!(said.contains("bulkhead, module-runtime, module-runtime-wasm (replaced)"), "{said}");
     assert!(said.contains(&format!("{}: it was changed since it was installed", manifest.display())), "{said}");
-    assert!(said.contains("goes on with its earlier programs"), "{said}");
+    assert!(said.contains(&format!("A daemon runs (process {host}). It goes on with its earlier programs")), "{said}");
+    assert!(!said.contains("  bulkhead run"), "{said}");
+    let started = format!("{} run --modules {} ", prefix.at("bin/bulkhead").display(), prefix.modules().display());
+    for line in [format!("  kill {host}\n"), format!("  tail --pid={host} -f /dev/null\n  {started}")] {
+        assert!(said.contains(&line), "expected {line} in {said}");
+    }
     assert_eq!(fs::read_to_string(&manifest).unwrap(), changed);
     let later = fs::read(prefix.world.path("later/misbehave")).unwrap();
     assert!(fs::read(prefix.modules().join("misbehave/bin/misbehave")).unwrap() == later, "its program is replaced");
@@ -171,7 +178,15 @@ fn a_second_installation_replaces_programs_that_run_and_keeps_a_manifest_that_wa
     let daemon = installed_daemon(&prefix);
     let mut client = prefix.world.start_as(daemon).client();
     client.wait_ready("research-log");
-    assert!(exe(prefix.world.host().pid()).ends_with("bin/bulkhead"));
+    let host = prefix.world.host().pid();
+    assert!(exe(host).ends_with("bin/bulkhead"));
+    let said = prefix.installed(&prefix.world.path("later"), &[]);
+    assert!(said.contains("(unchanged)") && said.contains("  bulkhead reload --all\n"), "{said}");
+
+    let removed = prefix.xtask(&["uninstall"]).output().unwrap();
+    let said = String::from_utf8_lossy(&removed.stdout);
+    let told = format!("A daemon of this installation still runs (process {host}), although its programs are gone. ");
+    assert!(said.contains(&(told + &format!("Stop it with: kill {host}\n"))), "{said}");
     drop(client);
     prefix.world.stop();
 }

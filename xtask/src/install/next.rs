@@ -1,8 +1,9 @@
-//! What to type next, for the user's shell: where it does not find the program or the completions by
-//! itself, the lines for that come first.
+//! What to type next, for the user's shell: where it does not find the program, the socket or the completions by
+//! itself, the lines for that come first. Where a daemon runs already, it is told how that gets what was installed.
 
 use super::content::find_in_path;
 use super::places::{Places, Shell, User};
+use crate::running::{self, Daemon, quoted};
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +13,12 @@ struct Setting {
     shell: String,
     /// What the shell runs for `bulkhead`.
     found: Option<PathBuf>,
-    /// Whether the control socket has a place, by a variable or as root.
-    has_socket: bool,
+    /// The socket at which commands look, by a variable or as root; none if it has no place.
+    socket: Option<PathBuf>,
+    /// The folder of a user's own that systemd gives to each who is logged in, if it is there.
+    runtime_folder: Option<PathBuf>,
+    /// The daemon that listens there, or else the first that runs the installed program.
+    daemon: Option<Daemon>,
     /// Whether the file is there that `bulkhead run` reads by itself.
     host_file: Option<PathBuf>,
 }
@@ -24,7 +29,23 @@ impl Setting {
         self.found.as_deref().is_some_and(|found| is_same(found, &places.programs().join("bulkhead")))
     }
 
-    /// The file in which a line that sets a variable lasts. fish keeps its path by itself.
+    /// Whether the first of the lines are to be kept in the shell's file: that they set the path, and the socket.
+    fn sets(&self, places: &Places) -> Vec<&'static str> {
+        let path = (!self.finds(places)).then_some("$PATH");
+        path.into_iter().chain(self.socket.is_none().then_some("$BULKHEAD_SOCKET")).collect()
+    }
+
+    /// A place for the socket of a user who has none by a variable: that of the systemd unit of the user, where it can
+    /// run.
+    fn socket_to_set(&self, user: &User) -> Option<PathBuf> {
+        if self.socket.is_some() {
+            return None;
+        }
+        let in_home = || Some(user.home.as_ref()?.join(".local/state/bulkhead/control.sock"));
+        self.runtime_folder.as_ref().map(|folder| folder.join("bulkhead/control.sock")).or_else(in_home)
+    }
+
+    /// The file in which a line that sets a variable lasts. fish keeps what is set here by itself.
     fn startup_file(&self) -> Option<&'static str> {
         match self.shell.as_str() {
             "fish" => None,
@@ -38,37 +59,66 @@ impl Setting {
 
 /// Prints it to standard output.
 pub(crate) fn print(places: &Places, user: &User, upgraded: bool, samples: bool) {
-    let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let runtime_folder = PathBuf::from(format!("/run/user/{}", nix::unistd::geteuid()));
+    let socket = running::default_socket(user.root, variable);
     let shell = env::var_os("SHELL").map(PathBuf::from).unwrap_or_default();
     let setting = Setting {
         shell: shell.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         found: find_in_path("bulkhead"),
-        has_socket: user.root || set("XDG_RUNTIME_DIR") || set("BULKHEAD_SOCKET"),
+        daemon: socket
+            .as_deref()
+            .and_then(running::at_socket)
+            .or_else(|| running::of_program(&places.programs().join("bulkhead")).into_iter().next()),
+        socket,
+        runtime_folder: Some(runtime_folder).filter(|folder| folder.is_dir()),
         host_file: user.default_host_file().filter(|path| path.exists()),
     };
     println!();
-    for line in notes(places, &setting, upgraded) {
+    for line in notes(places, user, &setting, upgraded) {
         println!("{line}");
     }
     println!("Type next:\n");
-    for line in commands(places, user, &setting, samples) {
+    for line in commands(places, user, &setting, upgraded, samples) {
         println!("  {line}");
     }
 }
 
 /// What does not go without saying.
-fn notes(places: &Places, setting: &Setting, upgraded: bool) -> Vec<String> {
+fn notes(places: &Places, user: &User, setting: &Setting, upgraded: bool) -> Vec<String> {
     let mut notes = Vec::new();
-    if upgraded {
-        notes.push(
+    match &setting.daemon {
+        Some(Daemon { pid, .. }) if upgraded => notes.push(format!(
+            "A daemon runs (process {pid}). It goes on with its earlier programs until it is stopped and started again, \
+             as below."
+        )),
+        Some(Daemon { pid, .. }) => notes.push(format!(
+            "A daemon runs (process {pid}). It takes in new modules by a reload, if they are in a folder that it reads."
+        )),
+        None if upgraded => notes.push(
             "A daemon that is running goes on with its earlier programs until it is stopped and started again.".into(),
-        );
+        ),
+        None => {}
     }
     if let Some(other) = setting.found.as_deref().filter(|_| !setting.finds(places)) {
         notes.push(format!("{} comes first in $PATH; the first line below changes that.", other.display()));
     }
-    if let Some(file) = setting.startup_file().filter(|_| !setting.finds(places)) {
-        notes.push(format!("The first line below sets $PATH for this shell; add it to {file} for later ones."));
+    match (setting.startup_file(), &*setting.sets(places)) {
+        (None, _) | (_, []) => {}
+        (Some(file), [variable]) => {
+            notes.push(format!("The first line below sets {variable} for this shell; add it to {file} for later ones."))
+        }
+        (Some(file), variables) => notes.push(format!(
+            "The first lines below set {} for this shell; add them to {file} for later ones.",
+            variables.join(" and ")
+        )),
+    }
+    if let (Some(_), None) = (setting.socket_to_set(user), &setting.runtime_folder) {
+        notes.push(
+            "The systemd unit of a user listens at $XDG_RUNTIME_DIR/bulkhead/control.sock instead. That variable and its \
+             folder are there for who is logged in, or after `loginctl enable-linger`."
+                .into(),
+        );
     }
     let functions = places.completion(Shell::Zsh);
     let known = ["/usr", "/usr/local"].iter().any(|prefix| places.prefix == Path::new(prefix));
@@ -86,7 +136,7 @@ fn notes(places: &Places, setting: &Setting, upgraded: bool) -> Vec<String> {
     notes
 }
 
-fn commands(places: &Places, user: &User, setting: &Setting, samples: bool) -> Vec<String> {
+fn commands(places: &Places, user: &User, setting: &Setting, upgraded: bool, samples: bool) -> Vec<String> {
     let mut lines = Vec::new();
     if !setting.finds(places) {
         let folder = quoted(&places.programs());
@@ -96,18 +146,20 @@ fn commands(places: &Places, user: &User, setting: &Setting, samples: bool) -> V
             _ => format!("export PATH={folder}:$PATH"),
         });
     }
-    if let (false, Some(home)) = (setting.has_socket, &user.home) {
-        let socket = quoted(&home.join(".local/state/bulkhead/control.sock"));
+    if let Some(socket) = setting.socket_to_set(user) {
+        let socket = quoted(&socket);
         lines.push(match setting.shell.as_str() {
-            "fish" => format!("set -x BULKHEAD_SOCKET {socket}"),
+            "fish" => format!("set -Ux BULKHEAD_SOCKET {socket}"),
             "csh" | "tcsh" => format!("setenv BULKHEAD_SOCKET {socket}"),
             _ => format!("export BULKHEAD_SOCKET={socket}"),
         });
     }
-    lines.push(match places.modules_are_default {
-        true => "bulkhead run &".to_owned(),
-        false => format!("bulkhead run --modules {} &", quoted(&places.modules)),
-    });
+    match &setting.daemon {
+        Some(daemon) if upgraded => lines.extend(daemon.restart()),
+        Some(_) => lines.push("bulkhead reload --all".to_owned()),
+        None if places.modules_are_default => lines.push("bulkhead run &".to_owned()),
+        None => lines.push(format!("bulkhead run --modules {} &", quoted(&places.modules))),
+    }
     if samples {
         lines.push("bulkhead wait research-log --for ready".to_owned());
     }
@@ -122,13 +174,6 @@ fn is_same(a: &Path, b: &Path) -> bool {
     }
 }
 
-/// As one word of a shell.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,12 +183,18 @@ mod tests {
     }
 
     fn setting(shell: &str) -> Setting {
-        Setting { shell: shell.into(), found: None, has_socket: true, host_file: None }
+        let socket = Some("/run/user/1000/bulkhead/control.sock".into());
+        let shell = shell.into();
+        Setting { shell, found: None, socket, runtime_folder: None, daemon: None, host_file: None }
     }
 
     fn typed(prefix: Option<&str>, setting: &Setting) -> Vec<String> {
         let user = ada();
-        commands(&Places::find(prefix.map(Path::new), &user).unwrap(), &user, setting, true)
+        commands(&Places::find(prefix.map(Path::new), &user).unwrap(), &user, setting, false, true)
+    }
+
+    fn noted(setting: &Setting, upgraded: bool) -> Vec<String> {
+        notes(&Places::find(None, &ada()).unwrap(), &ada(), setting, upgraded)
     }
 
     #[test]
@@ -162,9 +213,23 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_without_a_place_gets_one() {
-        let lines = typed(None, &Setting { has_socket: false, ..setting("sh") });
-        assert_eq!(lines[1], "export BULKHEAD_SOCKET=/home/ada/.local/state/bulkhead/control.sock");
+    fn a_socket_without_a_place_gets_that_of_the_users_unit_or_else_one_in_the_home() {
+        let nowhere = Setting { socket: None, ..setting("sh") };
+        assert_eq!(typed(None, &nowhere)[1], "export BULKHEAD_SOCKET=/home/ada/.local/state/bulkhead/control.sock");
+        let notes = noted(&nowhere, false);
+        assert!(
+            notes[0].starts_with("The first lines below set $PATH and $BULKHEAD_SOCKET for this shell"),
+            "{notes:?}"
+        );
+        assert!(notes[1].starts_with("The systemd unit of a user listens at $XDG_RUNTIME_DIR"), "{notes:?}");
+
+        let found = Some("/home/ada/.local/bin/bulkhead".into());
+        let runtime_folder = Some("/run/user/1000".into());
+        let logged_in = Setting { found, runtime_folder, ..nowhere };
+        assert_eq!(typed(None, &logged_in)[0], "export BULKHEAD_SOCKET=/run/user/1000/bulkhead/control.sock");
+        let notes = noted(&logged_in, false);
+        assert!(notes[0].starts_with("The first line below sets $BULKHEAD_SOCKET for this shell"), "{notes:?}");
+        assert_eq!(notes.len(), 2, "{notes:?}");
     }
 
     #[test]
@@ -176,13 +241,12 @@ mod tests {
 
     #[test]
     fn another_program_of_the_name_a_running_daemon_zsh_and_a_host_file_are_said() {
-        let places = Places::find(None, &ada()).unwrap();
         let (found, host_file) = (Some("/usr/bin/bulkhead".into()), Some("/home/ada/.config/b.toml".into()));
-        let notes = notes(&places, &Setting { found, host_file, ..setting("zsh") }, true);
+        let notes = noted(&Setting { found, host_file, ..setting("zsh") }, true);
         assert_eq!(notes.len(), 6, "{notes:?}");
         assert!(notes[1].starts_with("/usr/bin/bulkhead comes first"), "{notes:?}");
         assert!(notes[2].ends_with("add it to ~/.zshrc for later ones."), "{notes:?}");
         assert!(notes[3].contains("fpath=(/home/ada/.local/share/zsh/site-functions $fpath)"), "{notes:?}");
-        assert!(super::notes(&places, &setting("fish"), false).is_empty());
+        assert!(noted(&setting("fish"), false).is_empty());
     }
 }
