@@ -148,14 +148,36 @@ fn a_report_is_written_and_noted_once_however_often_cron_runs_it() {
     let mut client = world.client();
     let entry = json!({ "text": "the pump hums", "time": "2026-03-01T12:00:00Z" });
     client.call(LOG, "add_entry", entry).unwrap();
+    let of_the_next_day = json!({ "text": "the pump is quiet", "time": "2026-03-02T00:00:00Z" });
+    client.call(LOG, "add_entry", of_the_next_day).unwrap();
     for _ in 0..2 {
         let done = run(&world, "nightly-report", &["2026-03-01"]);
         assert_eq!((done.code, done.out.as_str(), done.err.as_str()), (Some(0), "", ""));
     }
     let report = fs::read_to_string(world.path("reports/2026-03-01.md")).unwrap();
-    assert!(report.contains("the pump hums"), "{report}");
+    assert!(report.contains("the pump hums") && !report.contains("quiet"), "{report}");
     assert_eq!(fs::read_dir(world.path("reports")).unwrap().count(), 1);
-    assert_eq!(entries(&mut client), ["report of 2026-03-01 written", "the pump hums"]);
+    assert_eq!(entries(&mut client), ["report of 2026-03-01 written", "the pump hums", "the pump is quiet"]);
+    world.stop();
+}
+
+#[test]
+fn without_a_day_the_report_is_that_of_the_last_day_that_is_over() {
+    if !are_here(&["jq"]) {
+        return;
+    }
+    let mut world = kitchen();
+    fs::create_dir(world.path("reports")).unwrap();
+    let yesterday = || {
+        let date = Command::new("date").args(["-u", "-d", "yesterday", "+%F"]).output().unwrap();
+        String::from_utf8(date.stdout).unwrap().trim().to_owned()
+    };
+    let before = yesterday();
+    let done = run(&world, "nightly-report", &[]);
+    assert_eq!((done.code, done.out.as_str(), done.err.as_str()), (Some(0), "", ""));
+    // Midnight may have passed meanwhile.
+    let is_there = |day: String| world.path(&format!("reports/{day}.md")).exists();
+    assert!(is_there(before) || is_there(yesterday()));
     world.stop();
 }
 
@@ -215,6 +237,22 @@ fn an_import_names_the_row_that_is_wrong_and_completes_once_it_is_mended() {
 }
 
 #[test]
+fn a_file_that_cannot_be_converted_is_named_and_nothing_of_it_is_sent() {
+    if !are_here(&["jq", "python3"]) {
+        return;
+    }
+    let mut world = kitchen();
+    fs::write(world.path("t.csv"), table(3).replacen("who,note", "who,remark", 1)).unwrap();
+    let done = run(&world, "import-csv", &["t.csv"]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.err.contains("KeyError: 'note'"), "{done:?}");
+    assert!(done.err.contains("t.csv cannot be converted, see above; nothing was sent"), "{done:?}");
+    assert!(!done.err.contains("mend them") && !world.path("t.csv.failed").exists(), "{done:?}");
+    assert_eq!(entries(&mut world.client()), [""; 0]);
+    world.stop();
+}
+
+#[test]
 fn an_import_goes_on_after_the_daemon_was_killed() {
     if !are_here(&["jq", "python3"]) {
         return;
@@ -236,7 +274,7 @@ fn an_import_goes_on_after_the_daemon_was_killed() {
 
 #[test]
 fn a_log_file_is_followed_over_rotations_and_restarts_of_either_side() {
-    if !are_here(&["python3", "tail"]) {
+    if !are_here(&["jq", "python3", "tail"]) {
         return;
     }
     let mut world = kitchen();
@@ -266,6 +304,24 @@ fn a_log_file_is_followed_over_rotations_and_restarts_of_either_side() {
     assert_eq!(wait_for_entries(&world, 8), texts(1..=8));
     append(&file, "note 9\n");
     assert_eq!(wait_for_entries(&world, 9), texts(1..=9));
+    drop(follower);
+    world.stop();
+}
+
+#[test]
+fn a_line_of_a_log_file_that_is_refused_is_told_and_those_behind_it_go_on() {
+    if !are_here(&["jq", "python3", "tail"]) {
+        return;
+    }
+    let mut world = kitchen();
+    let long = "x".repeat(64 * 1024 + 1);
+    append(&world.path("app.log"), &format!("note 1\n{long}\nnote 2\n"));
+    let follower = Script::start(&world, "follow-log", &["app.log"]);
+    assert_eq!(wait_for_entries(&world, 2), texts(1..=2));
+    let refused =
+        |line: &String| line.starts_with("{\"status\":\"error\"") && line.contains("expected a text of at most");
+    let told = wait_for_lines(&world, "errors", |lines| lines.iter().any(refused));
+    assert!(told.iter().any(|line| refused(line) && line.contains("\"line\":2")), "{told:?}");
     drop(follower);
     world.stop();
 }
