@@ -87,7 +87,23 @@ fn compile_once(engine: &Engine, cache: &Cache, key: &Key, wasm: &[u8]) -> Resul
 /// Compiles a module.
 pub(crate) fn compile(engine: &Engine, wasm: &[u8]) -> Result<Module, String> {
     sniff(wasm)?;
-    Module::from_binary(engine, wasm).map_err(|error| format!("it is no valid WebAssembly: {}", reason(&error)))
+    Module::from_binary(engine, wasm).map_err(|error| {
+        let is_valid = Module::validate(engine, wasm).is_ok();
+        refusal(is_valid, &reason(&error))
+    })
+}
+
+/// Why there is no compiled module: the file is at fault, or what this process may do.
+fn refusal(is_valid: bool, reason: &str) -> String {
+    // The engine tells what the kernel refused by its words alone. A test has the kernel refuse it.
+    match (is_valid, reason.contains("make memory executable")) {
+        (false, _) => format!("it is no valid WebAssembly: {reason}"),
+        (true, true) => format!(
+            "this process may not make memory executable, and compiled WebAssembly is run from such memory: {reason}; \
+             where systemd starts the daemon, set MemoryDenyWriteExecute=no in its unit"
+        ),
+        (true, false) => format!("it is valid WebAssembly, and cannot be compiled here: {reason}"),
+    }
 }
 
 /// The chain of causes as one line.

@@ -60,6 +60,28 @@ fn what_cannot_be_loaded_is_answered_and_permanent() {
     assert_eq!(code, Some(125), "{log}");
 }
 
+/// What systemd does for `MemoryDenyWriteExecute=`: PR_SET_MDWE, for this process and what it becomes.
+const DENY: &str = "import ctypes, os, sys\n\
+                    if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0): sys.exit(77)\n\
+                    os.execv(sys.argv[1], sys.argv[1:])";
+
+#[test]
+fn where_no_memory_may_be_made_executable_that_is_said_and_not_that_the_file_is_wrong() {
+    let tried = Command::new("python3").args(["-c", DENY, "/bin/true"]).status();
+    if !tried.is_ok_and(|status| status.success()) {
+        return eprintln!("left out: python3, or prctl(PR_SET_MDWE) of Linux 6.3, is not there");
+    }
+    let mut program = run(&specimen(), &[]).by_way_of(&["python3", "-c", DENY]).spawn();
+    let id = program.send_init();
+    let failure = program.answer(id).unwrap_err();
+    let sentence = failure["error"].as_str().unwrap();
+    for words in ["specimen_c.wasm: this process may not make memory executable", "MemoryDenyWriteExecute=no"] {
+        assert!(sentence.contains(words), "{sentence}");
+    }
+    assert!(!sentence.contains("no valid"), "{sentence}");
+    assert_eq!(program.finish().0, Some(125));
+}
+
 #[test]
 fn a_trap_is_answered_and_ends_the_process_with_102() {
     let mut program = run(&specimen(), &[]).start();
