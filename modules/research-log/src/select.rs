@@ -192,7 +192,7 @@ pub(crate) fn query(ctx: &mut Context<'_>, filter: Filter, bytes_max: usize) -> 
 
 /// A moment, with an offset from UTC; a date alone is the beginning of that day in UTC.
 pub(crate) fn moment(argument: &str, text: &str) -> Result<Timestamp, Error> {
-    let day = || text.parse::<Date>().ok().filter(|_| text.len() == 10)?.to_zoned(TimeZone::UTC).ok();
+    let day = || text.parse::<Date>().ok().filter(|_| text.len() == 10)?.to_zoned_datetime(TimeZone::UTC).ok();
     let parsed = text.parse::<Timestamp>().ok().or_else(|| Some(day()?.timestamp()));
     parsed.map(kept).filter(|time| time.as_second() >= YEAR_0).ok_or_else(|| {
         let shown: String = text.chars().take(60).collect();

@@ -8,7 +8,7 @@ use crate::{
     open::BUSY_TIME_MAX,
     place::Lost,
 };
-use rusqlite::{Connection, config::DbConfig};
+use rusqlite::{Connection, config::DbConfig, hooks::Wal};
 use std::{
     cell::Cell,
     ffi::c_int,
@@ -29,8 +29,8 @@ thread_local! {
 }
 
 /// Has the log carried over into the database as SQLite does by itself, and noted.
-pub(crate) fn note_checkpoints(connection: &Connection) {
-    connection.wal_hook(Some(|log, pages: c_int| {
+pub(crate) fn note_checkpoints(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.wal_hook(Some(|log: &mut Wal, pages: c_int| {
         LOG_PAGES.set(pages.into());
         if i64::from(pages) < CHECKPOINT_PAGES {
             return Ok(());
@@ -39,7 +39,7 @@ pub(crate) fn note_checkpoints(connection: &Connection) {
         // A reader may be in the way, and the disk full: the next commit tries again.
         let _ = log.checkpoint();
         Ok(())
-    }));
+    }))
 }
 
 impl Writer {

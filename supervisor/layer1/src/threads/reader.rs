@@ -39,9 +39,9 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(shared: Arc<Shared>, connection: Connection) -> rusqlite::Result<Reader> {
+    pub(crate) fn new(shared: Arc<Shared>, mut connection: Connection) -> rusqlite::Result<Reader> {
         let watch = Watch::new(Arc::clone(&shared.log_waits));
-        watch.attach(&connection)?;
+        watch.attach(&mut connection)?;
         Ok(Reader { shared, connection, overlay: Overlay::default(), watch })
     }
 

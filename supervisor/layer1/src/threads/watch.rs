@@ -69,7 +69,7 @@ impl Watch {
     }
 
     /// Lets SQLite ask.
-    pub(crate) fn attach(&self, connection: &Connection) -> rusqlite::Result<()> {
+    pub(crate) fn attach(&self, connection: &mut Connection) -> rusqlite::Result<()> {
         /// Steps of SQLite's machine between two questions, a fraction of a millisecond.
         const STEPS: i32 = 2000;
         let watch = self.clone();
