@@ -1,5 +1,5 @@
-//! Messages: requests and responses, as values. How they are read is in [`crate::decode`], how they
-//! are written in [`crate::encode`]; routing and the meaning of a payload are not here.
+//! Messages: requests and responses, as values. How they are read is in `decode`, how they
+//! are written in `encode`; routing and the meaning of a payload are not here.
 
 use crate::{
     Json,

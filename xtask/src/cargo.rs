@@ -1,10 +1,12 @@
-//! Building with cargo. Its progress and its errors go to standard error as ever; which file is which program is
-//! read from its messages, as the place depends on the profile, the target and the settings of the user.
+//! Running cargo, and other programs, in the checkout. Their progress and their errors go where this program's go;
+//! which file is which built program is read from cargo's messages, as the place depends on the profile, the target
+//! and the settings of the user.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -37,14 +39,40 @@ pub(crate) fn build_static() -> Result<Programs> {
     run(&["static"])
 }
 
+/// A command of cargo, in the root of the checkout.
+pub(crate) fn cargo(words: &[&str]) -> Command {
+    let mut command = program(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(words);
+    command
+}
+
+/// A program, in the root of the checkout.
+pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(name);
+    command.current_dir(root());
+    command
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it cannot be run, or fails; it has said why.
+pub(crate) fn finish(command: &mut Command) -> Result<()> {
+    let name = Path::new(command.get_program()).display().to_string();
+    let status = command.status().with_context(|| format!("cannot run {name}"))?;
+    let first = command.get_args().next().unwrap_or_default().display().to_string();
+    ensure!(status.success(), "{name} {first} ended with {status}");
+    Ok(())
+}
+
 fn run(words: &[&str]) -> Result<Programs> {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root()).args(words).args(["--locked", "--message-format=json-render-diagnostics"]);
+    let mut command = cargo(words);
+    command.args(["--locked", "--message-format=json-render-diagnostics"]);
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
     let messages = BufReader::new(child.stdout.take().expect("it was asked for"));
     let mut programs = Programs::new();
     for line in messages.lines() {
-        programs.extend(program(&line.context("cannot read what cargo says")?));
+        programs.extend(built(&line.context("cannot read what cargo says")?));
     }
     let status = child.wait().context("cannot wait for cargo")?;
     ensure!(status.success(), "cargo {} ended with {status}", words[0]);
@@ -52,7 +80,7 @@ fn run(words: &[&str]) -> Result<Programs> {
 }
 
 /// The program that a message of cargo tells of.
-fn program(message: &str) -> Option<(String, PathBuf)> {
+fn built(message: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(message).ok()?;
     let path = message["executable"].as_str()?;
     Some((message["target"]["name"].as_str()?.to_owned(), Path::new(path).to_owned()))
@@ -64,11 +92,11 @@ mod tests {
 
     #[test]
     fn a_program_is_known_by_its_name_and_a_library_is_none() {
-        let built = r#"{"reason":"compiler-artifact","target":{"name":"bulkhead"},"executable":"/t/debug/bulkhead"}"#;
-        assert_eq!(program(built), Some(("bulkhead".into(), "/t/debug/bulkhead".into())));
+        let program = r#"{"reason":"compiler-artifact","target":{"name":"bulkhead"},"executable":"/t/debug/bulkhead"}"#;
+        assert_eq!(built(program), Some(("bulkhead".into(), "/t/debug/bulkhead".into())));
         let library = r#"{"reason":"compiler-artifact","target":{"name":"serde"},"executable":null}"#;
-        assert_eq!(program(library), None);
-        assert_eq!(program(r#"{"reason":"build-finished","success":true}"#), None);
-        assert_eq!(program("what a build script printed"), None);
+        assert_eq!(built(library), None);
+        assert_eq!(built(r#"{"reason":"build-finished","success":true}"#), None);
+        assert_eq!(built("what a build script printed"), None);
     }
 }

@@ -3,10 +3,21 @@
 
 #![forbid(unsafe_code)]
 
+mod asan;
+mod bench;
 mod cargo;
+mod companions;
+mod deny;
+mod doc;
+mod fmt;
 mod install;
+mod lint;
 mod running;
+mod test;
 mod uninstall;
+mod units;
+mod valgrind;
+mod wasm;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -15,12 +26,32 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
+    Fmt(fmt::Arguments),
+    Lint(lint::Arguments),
+    Test(test::Arguments),
+    Doc(doc::Arguments),
+    Deny(deny::Arguments),
+    Wasm(wasm::Arguments),
+    Units(units::Arguments),
+    Valgrind(valgrind::Arguments),
+    Asan(asan::Arguments),
+    Bench(bench::Arguments),
     Install(install::Arguments),
     Uninstall(uninstall::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
+        Task::Fmt(arguments) => fmt::run(arguments),
+        Task::Lint(arguments) => lint::run(arguments),
+        Task::Test(arguments) => test::run(arguments),
+        Task::Doc(arguments) => doc::run(arguments),
+        Task::Deny(arguments) => deny::run(arguments),
+        Task::Wasm(arguments) => wasm::run(arguments),
+        Task::Units(arguments) => units::run(arguments),
+        Task::Valgrind(arguments) => valgrind::run(arguments),
+        Task::Asan(arguments) => asan::run(arguments),
+        Task::Bench(arguments) => bench::run(arguments),
         Task::Install(arguments) => install::run(arguments),
         Task::Uninstall(arguments) => uninstall::run(arguments),
     };

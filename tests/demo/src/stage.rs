@@ -58,13 +58,24 @@ pub(crate) struct Stage {
     daemon: Option<Child>,
 }
 
+/// What is built.
+const PROGRAMS: [&str; 4] = ["bulkhead", "module-runtime", "research-log", "misbehave"];
+
+/// The packages of these programs. Nothing of the last two is built; they are here for the features of what others
+/// share with them: after a build of the workspace, nothing is compiled anew.
+const PACKAGES: [&str; 6] =
+    ["bulkhead", "bulkhead-launcher", "research-log", "misbehave", "bulkhead-wasm", "bulkhead-client-async"];
+
 impl Stage {
     /// Builds the programs, of which cargo shows the progress, and makes the folders.
     pub(crate) fn build(screen: Screen) -> Result<Stage, Failed> {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
         build.arg("build");
-        for package in ["bulkhead", "bulkhead-launcher", "research-log", "misbehave"] {
+        for program in PROGRAMS {
+            build.args(["--bin", program]);
+        }
+        for package in PACKAGES {
             build.args(["--package", package]);
         }
         let status = build.status().map_err(|error| format!("cannot run cargo: {error}"))?;
