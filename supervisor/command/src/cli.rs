@@ -33,8 +33,13 @@ need not be there, and is not read by default with --modules. `run` makes the fo
 const PLACES_AND_EXIT_CODES: &str = "\
 Data goes to standard output, everything else to standard error.
 
+A NAME that is none of these commands runs the program bulkhead-NAME, from the folder of this \
+program or an absolute folder of $PATH, with all that follows; --socket before it becomes \
+$BULKHEAD_SOCKET. `bulkhead help NAME` asks it for --help.
+
 Environment:
   BULKHEAD_SOCKET  the control socket, where --socket names none
+  PATH             where programs such as bulkhead-NAME are found
   XDG_RUNTIME_DIR  where the control socket of a user other than root is
   NO_COLOR         if it is set and not empty: no colour, even on a terminal
 

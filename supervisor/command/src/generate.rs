@@ -4,6 +4,7 @@ use crate::cli::Cli;
 use crate::exit::{Exit, Halt};
 use crate::manual;
 use crate::output::Output;
+use crate::programs::with_programs;
 use clap::{Command, CommandFactory};
 use std::path::Path;
 use std::{fs, io};
@@ -11,7 +12,7 @@ use std::{fs, io};
 /// `bulkhead completions`.
 pub(crate) fn completions(shell: clap_complete::Shell) -> Result<Exit, Halt> {
     let mut output = Output::default();
-    clap_complete::generate(shell, &mut Cli::command(), "bulkhead", output.buffer());
+    clap_complete::generate(shell, &mut with_programs(Cli::command()), "bulkhead", output.buffer());
     output.flush()?;
     Ok(Exit::Done)
 }

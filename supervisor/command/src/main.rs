@@ -29,6 +29,7 @@ mod manual;
 mod output;
 mod own_log;
 mod pipe;
+mod programs;
 mod progress;
 mod records;
 mod request;
@@ -44,16 +45,14 @@ use crate::cli::{Cli, Command, Host};
 use crate::exit::{Exit, Halt};
 use crate::lifecycle::Action;
 use bulkhead_protocol::RequestType;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match Cli::read(std::env::args_os()) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::read(&words) {
         Ok(cli) => cli,
-        Err(error) => {
-            output::print_usage(&error);
-            // Help is an "error" with the exit code 0.
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
-        }
+        Err(error) => return instead(error, &words).into(),
     };
     // What the daemon makes of signals is its own business.
     let ready = if matches!(cli.command, Command::Run(_)) { Ok(()) } else { session::set_signals() };
@@ -66,6 +65,19 @@ fn main() -> ExitCode {
             halt.exit().into()
         }
     }
+}
+
+/// What is done where the command line asks for no command of `bulkhead`: a program of its own is run, or it is
+/// said what is wrong.
+fn instead(error: clap::Error, words: &[OsString]) -> Exit {
+    if let Some(Err(halt)) = programs::Asked::read(words).map(programs::Asked::run) {
+        output::complain(&halt);
+        return halt.exit();
+    }
+    let error = programs::retold(error, words);
+    output::print_usage(&error);
+    // Help is an "error" with the exit code 0.
+    if error.use_stderr() { Exit::Usage } else { Exit::Done }
 }
 
 fn dispatch(Cli { host: Host { socket }, command }: Cli) -> Result<Exit, Halt> {

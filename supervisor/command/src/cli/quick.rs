@@ -12,9 +12,8 @@ impl Cli {
     ///
     /// # Errors
     /// What is to be printed instead of doing anything: a fault, or help.
-    pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-        let words: Vec<OsString> = words.into_iter().collect();
-        quick(&words).map_or_else(|| Cli::try_parse_from(&words), Ok)
+    pub(crate) fn read(words: &[OsString]) -> Result<Cli, clap::Error> {
+        quick(words).map_or_else(|| Cli::try_parse_from(words), Ok)
     }
 }
 

@@ -1,0 +1,207 @@
+//! Subcommands that are programs of their own: `bulkhead NAME` runs `bulkhead-NAME`, which lies beside this program
+//! or in a folder of `$PATH`. What such a program does is deliberately unknown here, so that nothing of it ever
+//! enters the daemon; a command of `bulkhead` is never replaced by one.
+
+use crate::cli::Cli;
+use crate::exit::Halt;
+use clap::error::ErrorKind;
+use clap::{Command, CommandFactory};
+use nix::unistd::{AccessFlags, eaccess};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::{env, fs, process};
+
+/// What the names of the programs' files begin with.
+const PREFIX: &str = "bulkhead-";
+
+/// A longer name is not looked up.
+const NAME_BYTES_MAX: usize = 64;
+
+/// So many are listed in the help and in completions; each can be run all the same.
+const LISTED_MAX: usize = 100;
+
+/// The program that a command line asks for instead of a command of `bulkhead`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    name: String,
+    /// What `--socket` said before the name.
+    socket: Option<OsString>,
+    /// What the program is told.
+    words: Vec<OsString>,
+}
+
+impl Asked {
+    /// Reads a command line, which begins with the name of this program. `None` if it is for `bulkhead` itself.
+    pub(crate) fn read(words: &[OsString]) -> Option<Asked> {
+        let first = words.get(1)?.to_str()?;
+        let (socket, at) = match first.strip_prefix("--socket") {
+            Some("") => (words.get(2).cloned(), 3),
+            Some(rest) => (Some(rest.strip_prefix('=')?.into()), 2),
+            None => (None, 1),
+        };
+        let (name, rest) = words.get(at..)?.split_first()?;
+        let (name, words) = match rest {
+            [asked] if name == "help" => (asked, vec!["--help".into()]),
+            _ => (name, rest.to_vec()),
+        };
+        let name = name.to_str().filter(|name| may_be_looked_up(name) && !is_own(name))?.to_owned();
+        Some(Asked { name, socket, words })
+    }
+
+    /// Becomes the program, if there is one. `Ok` says that there is none.
+    ///
+    /// # Errors
+    /// When there is one that cannot be run.
+    pub(crate) fn run(self) -> Result<(), Halt> {
+        let program = match find(&self.name, &folders()) {
+            Found::Program(path) => path,
+            Found::Nothing => return Ok(()),
+            Found::NotExecutable(path) => {
+                let path = path.display();
+                let fault = "expected a program, found a file that is not executable; chmod +x it";
+                return Err(Halt::Failed(format!("{path}: {fault}")));
+            }
+        };
+        let mut command = process::Command::new(&program);
+        command.args(self.words);
+        if let Some(socket) = self.socket {
+            command.env("BULKHEAD_SOCKET", socket);
+        }
+        Err(Halt::Failed(format!("cannot run {}: {}", program.display(), command.exec())))
+    }
+}
+
+/// `command` with the programs that are there as subcommands, for help, completions and suggestions.
+pub(crate) fn with_programs(command: Command) -> Command {
+    list(&folders()).into_iter().take(LISTED_MAX).fold(command, |command, (name, path)| {
+        // Names of commands are those of the program's text. It ends when these few were printed.
+        command.subcommand(Command::new(&*name.leak()).about(format!("The program {}.", path.display())))
+    })
+}
+
+/// What is printed instead of doing anything, with the programs that are there in it.
+pub(crate) fn retold(error: clap::Error, words: &[OsString]) -> clap::Error {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::InvalidSubcommand => {
+            with_programs(Cli::command()).try_get_matches_from(words).err().unwrap_or(error)
+        }
+        _ => error,
+    }
+}
+
+/// Nothing that could leave the folder, look like an option or hide in a listing.
+fn may_be_looked_up(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    name.len() <= NAME_BYTES_MAX
+        && name.bytes().all(is_plain)
+        && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+}
+
+fn is_own(name: &str) -> bool {
+    name == "help" || Cli::command().find_subcommand(name).is_some()
+}
+
+/// Where programs are looked for, the first of one name counts. A relative folder of `$PATH` is passed over: what
+/// is run must not depend on where one stands.
+fn folders() -> Vec<PathBuf> {
+    let own = env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned));
+    let path = env::var_os("PATH").unwrap_or_default();
+    own.into_iter().chain(env::split_paths(&path)).filter(|folder| folder.is_absolute()).collect()
+}
+
+/// What there is of a name.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Program(PathBuf),
+    /// Only a file that may not be executed.
+    NotExecutable(PathBuf),
+    Nothing,
+}
+
+fn find(name: &str, folders: &[PathBuf]) -> Found {
+    let mut barred = None;
+    for folder in folders {
+        let path = folder.join(format!("{PREFIX}{name}"));
+        match is_executable(&path) {
+            Some(true) => return Found::Program(path),
+            Some(false) => barred = barred.or(Some(path)),
+            None => {}
+        }
+    }
+    // One of a later folder that can be run is preferred, as shells do.
+    barred.map_or(Found::Nothing, Found::NotExecutable)
+}
+
+/// `None` if there is no file.
+fn is_executable(path: &Path) -> Option<bool> {
+    let is_file = fs::metadata(path).ok()?.is_file();
+    is_file.then(|| eaccess(path, AccessFlags::X_OK).is_ok())
+}
+
+/// The programs in some folders that can be run, by name.
+fn list(folders: &[PathBuf]) -> BTreeMap<String, PathBuf> {
+    let mut found = BTreeMap::new();
+    for folder in folders {
+        // A folder of $PATH that is not there is none of our business.
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let file = entry.file_name();
+            let name = file.to_str().and_then(|name| name.strip_prefix(PREFIX));
+            let Some(name) = name.filter(|name| may_be_looked_up(name) && !is_own(name)) else { continue };
+            if is_executable(&entry.path()) == Some(true) {
+                found.entry(name.to_owned()).or_insert(entry.path());
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        ["bulkhead"].into_iter().chain(line.split_whitespace()).map(OsString::from).collect()
+    }
+
+    #[test]
+    fn a_name_that_is_no_command_asks_for_a_program_and_the_rest_is_the_programs() {
+        let asked = |line: &str| Asked::read(&words(line)).map(|Asked { name, socket, words }| (name, socket, words));
+        let expected = |socket: Option<&str>, told: &[&str]| {
+            Some(("console".to_owned(), socket.map(OsString::from), told.iter().map(OsString::from).collect()))
+        };
+        assert_eq!(asked("console"), expected(None, &[]));
+        assert_eq!(asked("console --socket /s -- a --help"), expected(None, &["--socket", "/s", "--", "a", "--help"]));
+        assert_eq!(asked("--socket /s console a"), expected(Some("/s"), &["a"]));
+        assert_eq!(asked("--socket=/s console a"), expected(Some("/s"), &["a"]));
+        assert_eq!(asked("help console"), expected(None, &["--help"]));
+    }
+
+    #[test]
+    fn commands_options_and_odd_names_ask_for_no_program() {
+        for line in [
+            "",
+            "help",
+            "help call",
+            "help help",
+            "call",
+            "call console",
+            "--help",
+            "-h console",
+            "--socket",
+            "--socket console",
+            "--socketx console",
+            "../console",
+            "a/b",
+            ".console",
+            "-console",
+            "con.sole",
+            "con\u{e9}",
+            "help a b",
+        ] {
+            assert_eq!(Asked::read(&words(line)), None, "{line}");
+        }
+        assert_eq!(Asked::read(&words(&"a".repeat(NAME_BYTES_MAX + 1))), None);
+    }
+}
