@@ -2,7 +2,7 @@
 //! as root and as an ordinary user, with control groups where they may be used and without.
 
 use bulkhead_protocol::{Delivery, ErrorCode};
-use bulkhead_tests::{Caller, World, copy_program, is_alive, is_root, kill, until, wait_until_gone};
+use bulkhead_tests::{Caller, World, copy_program, is_alive, is_root, kill, stat, until, wait_until_gone};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -142,8 +142,7 @@ fn a_module_that_dies_of_its_guardians_death_is_not_said_to_have_crashed() {
 
 /// Whether a process stands still by a signal.
 fn is_stopped(pid: i64) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    stat(pid).is_some_and(|stat| stat.state == 'T')
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What a daemon inherits, and what is done to it from outside: signals and their mask, timers, limits, other
 //! descriptors than it needs, orphans that are not its own, a memory killer, another host beside it.
 
-use bulkhead_protocol::{Request, RequestType};
-use bulkhead_tests::{Caller, Host, NOBODY, World, is_alive, is_root, kill, until, wait_until_gone};
+use bulkhead_protocol::{ProcessStat, Request, RequestType};
+use bulkhead_tests::{Caller, Host, NOBODY, World, is_alive, is_root, kill, stat, until, wait_until_gone};
 use nix::sys::signal::{SigSet, Signal};
 use serde_json::{Value, json};
 use std::fs;
@@ -200,12 +200,7 @@ fn children_that_are_not_its_own_are_reaped_and_the_guardian_is_not() {
     let host = world.host().pid();
     let zombies = || {
         let all = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        let stat = |pid: i64| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let children = all.map(stat).filter(|stat| {
-            let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-            fields.get(1).is_some_and(|parent| *parent == host.to_string())
-        });
-        children.collect::<Vec<String>>()
+        all.filter_map(stat).filter(|stat| i64::from(stat.parent) == host).collect::<Vec<ProcessStat>>()
     };
     until("only the guardian is left", || (zombies().len() == 1).then_some(()));
     let guardian = client.guardian_pid();

@@ -20,6 +20,7 @@ mod encode;
 pub mod error_code;
 mod escape;
 pub mod event;
+pub mod exit_code;
 pub mod frame;
 pub mod guardian;
 mod held;
@@ -36,10 +37,12 @@ mod nesting;
 mod outline;
 mod output;
 mod planes;
+mod process_stat;
 mod refusal;
 mod scalars;
 mod scan;
 mod strings;
+pub mod time;
 mod tokens;
 mod vectors;
 mod walk;
@@ -56,6 +59,7 @@ pub use message::{Exit, Failure, Message, MessageError, Request, RequestType, Re
 pub use name::ModuleName;
 pub use named::Named;
 pub use output::Output;
+pub use process_stat::ProcessStat;
 
 /// The version of the wire that this crate speaks. A module that answers `init` with another one is
 /// refused for good.

@@ -11,7 +11,7 @@ mod world;
 
 pub use caller::{Answer, Caller};
 pub use host::{Ended, Host, hear_signals};
-pub use processes::{Survivor, is_alive, kill, marked, wait_until_gone};
+pub use processes::{Survivor, is_alive, kill, marked, stat, wait_until_gone};
 pub use running::{Done, Running};
 pub use wall_clock::WallClock;
 pub use world::World;

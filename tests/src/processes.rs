@@ -1,6 +1,7 @@
 //! A look at other processes in /proc, by a mark in their command line or environment.
 
 use crate::until;
+use bulkhead_protocol::ProcessStat;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::fs;
@@ -37,10 +38,14 @@ pub fn kill(pid: i64, signal: Signal) {
     let _ = nix::sys::signal::kill(Pid::from_raw(i32::try_from(pid).expect("a process id")), signal);
 }
 
+/// What the kernel says of a process; `None` if it is not there.
+pub fn stat(pid: i64) -> Option<ProcessStat> {
+    ProcessStat::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
 /// Whether a process runs: it is there and no zombie.
 pub fn is_alive(pid: i64) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    stat(pid).is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'))
 }
 
 /// Waits until none of these processes runs.

@@ -26,6 +26,10 @@ mod run;
 mod wire;
 
 #[cfg(unix)]
+pub use bulkhead_protocol::exit_code::{
+    EXIT_FAILURE, EXIT_LIMIT, EXIT_PANICKED, EXIT_PERMANENT, EXIT_TRAP, EXIT_USAGE,
+};
+#[cfg(unix)]
 pub use channel::Channel;
 #[cfg(unix)]
 pub use copies::end_copy;
@@ -36,9 +40,3 @@ pub use host::{Ask, Host, What, event_payload};
 pub use run::{read_init, run, serve};
 #[cfg(unix)]
 pub use wire::{End, InHand, Pending, Wire};
-
-/// The exit code after a handler panicked, whatever the module is made of.
-pub const EXIT_PANICKED: u8 = 101;
-
-/// The exit code that tells the host that starting again would not help: it does not try.
-pub const EXIT_PERMANENT: u8 = 125;

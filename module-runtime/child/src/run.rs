@@ -5,7 +5,7 @@ use crate::channel::{Channel, NO_HOST};
 use crate::copies::end_copy;
 use crate::guest::read_init_payload;
 use crate::wire::{End, Pending, Wire};
-use crate::{EXIT_PERMANENT, Error, Greeting, Guest, Outcome, log};
+use crate::{EXIT_FAILURE, EXIT_PERMANENT, EXIT_USAGE, Error, Greeting, Guest, Outcome, log};
 use bulkhead_protocol::event::command_name;
 use bulkhead_protocol::init::FEATURE_KEYS;
 use bulkhead_protocol::{Init, Json, Named, Ready, Request, RequestType};
@@ -26,7 +26,7 @@ pub fn run(guest: impl Guest) -> ExitCode {
         Ok(channel) => ExitCode::from(serve(guest, channel)),
         Err(reason) => {
             eprintln!("{}: {reason}", guest.name());
-            ExitCode::from(2)
+            ExitCode::from(EXIT_USAGE)
         }
     }
 }
@@ -146,7 +146,7 @@ fn greet(wire: &mut Wire, guest: &mut impl Guest) -> Result<Promises, u8> {
         }
         Err(error) => {
             log!(error, "{} cannot start: {error}", guest.name());
-            let code = if error.is_permanent() { EXIT_PERMANENT } else { 1 };
+            let code = if error.is_permanent() { EXIT_PERMANENT } else { EXIT_FAILURE };
             wire.answer(request.id, Err(error));
             wire.flush();
             Err(code)

@@ -25,7 +25,7 @@ mod stream;
 mod tail;
 
 use crate::failure::Failure;
-use bulkhead_child::{Channel, EXIT_PERMANENT, End, Error, Pending, Wire, log, read_init};
+use bulkhead_child::{Channel, EXIT_FAILURE, EXIT_PERMANENT, EXIT_USAGE, End, Error, Pending, Wire, log, read_init};
 use bulkhead_protocol::guardian::Fault;
 use bulkhead_protocol::init::FEATURE_CONCURRENT;
 use bulkhead_protocol::{Init, Json, PROTOCOL_VERSION, Ready, Request};
@@ -101,7 +101,7 @@ pub(crate) fn main(settings: &Settings) -> ExitCode {
         Ok(channel) => Wire::new(channel),
         Err(reason) => {
             crate::sys::say(&format!("filter: {reason}"));
-            return ExitCode::from(crate::EXIT_USAGE);
+            return ExitCode::from(EXIT_USAGE);
         }
     };
     ExitCode::from(serve(settings, wire))
@@ -112,7 +112,7 @@ fn serve(settings: &Settings, mut wire: Wire) -> u8 {
         Ok(pending) => pending,
         Err(End::Closed) => {
             crate::sys::say("filter: the channel ended before a first message");
-            return crate::EXIT_USAGE;
+            return EXIT_USAGE;
         }
         Err(End::Broken(reason)) => {
             log!(error, "{reason}");
@@ -130,7 +130,7 @@ fn serve(settings: &Settings, mut wire: Wire) -> u8 {
         }
         Err(error) => {
             log!(error, "the filter cannot start: {error}");
-            let code = if error.is_permanent() { EXIT_PERMANENT } else { 1 };
+            let code = if error.is_permanent() { EXIT_PERMANENT } else { EXIT_FAILURE };
             wire.answer(request.id, Err(error));
             wire.flush();
             code

@@ -47,9 +47,6 @@ Environment:
                         [default: cgroup where the kernel lets us, else subreaper]
 ";
 
-/// The exit code for wrong usage, as everywhere in Bulkhead.
-const EXIT_USAGE: u8 = 2;
-
 fn main() -> ExitCode {
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
@@ -82,5 +79,5 @@ fn print(text: &str) -> ExitCode {
 fn usage(problem: &str) -> ExitCode {
     sys::say(problem);
     sys::write_to_stderr(USAGE.as_bytes());
-    ExitCode::from(EXIT_USAGE)
+    ExitCode::from(bulkhead_child::EXIT_USAGE)
 }

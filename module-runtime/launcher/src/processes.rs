@@ -3,6 +3,7 @@
 //! It keeps nothing between calls, because nothing here stays true; and it decides nothing.
 
 use crate::sys;
+use bulkhead_protocol::ProcessStat;
 use libc::{c_int, pid_t};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -100,7 +101,7 @@ pub(crate) fn walk<T: Copy>(
 
 /// Reads one process, or `None` if it is gone.
 pub(crate) fn read(pid: pid_t, text: &mut Vec<u8>) -> io::Result<Option<Process>> {
-    Ok(if read_text(&format!("/proc/{pid}/stat"), text)? { parse_stat(text) } else { None })
+    Ok(if read_text(&format!("/proc/{pid}/stat"), text)? { ProcessStat::parse(text).map(Process::from) } else { None })
 }
 
 /// Reads a file of a process, or tells that the process is gone.
@@ -139,24 +140,18 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 
-/// Reads the fields of proc_pid_stat(5). The name in parentheses is the process's own choice and may
-/// contain anything, so the fields are counted from the last parenthesis.
-fn parse_stat(text: &[u8]) -> Option<Process> {
-    let end = text.iter().rposition(|byte| *byte == b')')?;
-    let pid = str::from_utf8(text.split(|byte| *byte == b' ').next()?).ok()?.parse().ok()?;
-    let fields: Vec<&str> = str::from_utf8(&text[end + 1..]).ok()?.split_ascii_whitespace().collect();
-    let number = |field: usize| fields.get(field)?.parse::<i64>().ok();
-    let id = |field: usize| pid_t::try_from(number(field)?).ok();
-    let threads = u64::try_from(number(17)?).ok()?;
-    Some(Process {
-        pid,
-        dead: matches!(*fields.first()?, "Z" | "X" | "x") && threads <= 1,
-        threads,
-        parent: id(1)?,
-        group: id(2)?,
-        session: id(3)?,
-        started: u64::try_from(number(19)?).ok()?,
-    })
+impl From<ProcessStat> for Process {
+    fn from(stat: ProcessStat) -> Process {
+        Process {
+            pid: stat.pid,
+            dead: stat.is_dead(),
+            threads: stat.threads,
+            parent: stat.parent,
+            group: stat.group,
+            session: stat.session,
+            started: stat.started,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -169,27 +164,6 @@ pub(crate) mod tests {
         pub(crate) static READS: Cell<usize> = const { Cell::new(0) };
         /// How often it has read about every process there is.
         pub(crate) static SCANS: Cell<usize> = const { Cell::new(0) };
-    }
-
-    #[test]
-    fn a_process_that_names_itself_to_confuse_is_read_by_its_last_parenthesis() {
-        let text = b"42 (a) Z 1 (\xff) S 7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 0 0\n";
-        let expected = Process { pid: 42, parent: 7, group: 8, session: 9, dead: false, threads: 1, started: 12345 };
-        assert_eq!(parse_stat(text), Some(expected));
-    }
-
-    #[test]
-    fn a_process_whose_first_thread_has_ended_before_the_others_is_not_dead() {
-        let text = |threads| format!("42 (a) Z 7 8 9 0 -1 4 1 2 3 4 5 6 7 8 20 0 {threads} 0 12345 0 0\n");
-        assert!(parse_stat(text(1).as_bytes()).unwrap().dead);
-        assert!(!parse_stat(text(2).as_bytes()).unwrap().dead);
-    }
-
-    #[test]
-    fn a_line_that_breaks_off_is_no_process() {
-        assert_eq!(parse_stat(b"42 (sh) S 7 8"), None);
-        assert_eq!(parse_stat(b"42 sh"), None);
-        assert_eq!(parse_stat(b""), None);
     }
 
     #[test]

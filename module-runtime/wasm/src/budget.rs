@@ -7,14 +7,12 @@
 //! fail, ends with the process a moment later.
 
 use crate::limits::Limit;
+use bulkhead_child::EXIT_LIMIT;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::gettid;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 use wasmtime::Engine;
-
-/// The exit code after a limit was passed.
-pub(crate) const EXIT_LIMIT: u8 = 103;
 
 /// How much longer than its limit a message may run before the process ends without an answer. Only
 /// a call of the runtime that is not bounded by itself could take so long.

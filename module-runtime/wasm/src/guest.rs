@@ -2,13 +2,15 @@
 //! and what follows when a call ends early, as the manifest says it.
 
 use crate::arguments::{DataFolder, OnLimit, Options};
-use crate::budget::{Budget, EXIT_LIMIT};
+use crate::budget::Budget;
 use crate::instance::{Instance, Recipe};
 use crate::lend;
 use crate::load::{self, Loaded};
 use crate::stop::{Ending, Stopped};
 use crate::wasi;
-use bulkhead_child::{Barrier, EXIT_PANICKED, Error, Greeting, Guest, Host, Outcome, answer, border, log};
+use bulkhead_child::{
+    Barrier, EXIT_LIMIT, EXIT_PANICKED, EXIT_TRAP, Error, Greeting, Guest, Host, Outcome, answer, border, log,
+};
 use bulkhead_protocol::init::OnPanic;
 use bulkhead_protocol::{Init, Json, RequestType, StartProgress};
 use std::cell::RefCell;
@@ -16,9 +18,6 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// The exit code after a trap.
-const EXIT_TRAP: u8 = 102;
 
 /// One WebAssembly module.
 pub(crate) struct WasmGuest {

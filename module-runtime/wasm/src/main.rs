@@ -49,9 +49,6 @@ Environment:
                       those of this process are not among them
 ";
 
-/// The exit code for wrong usage, as everywhere in Bulkhead.
-const EXIT_USAGE: u8 = 2;
-
 /// The stack of the thread that runs the module: what [`engine`] leaves to the module, and as much
 /// again and more for what the runtime does below it. The system's default may be smaller.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
@@ -74,7 +71,7 @@ fn main() -> ExitCode {
                 Ok(Err(_)) => ExitCode::from(bulkhead_child::EXIT_PANICKED),
                 Err(error) => {
                     bulkhead_child::log!(error, "cannot start the module's thread: {error}");
-                    ExitCode::from(1)
+                    ExitCode::from(bulkhead_child::EXIT_FAILURE)
                 }
             }
         }
@@ -82,7 +79,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Version) => print(concat!("module-runtime-wasm ", env!("CARGO_PKG_VERSION"), "\n")),
         Err(problem) => {
             eprint!("module-runtime-wasm: {problem}\n{USAGE}");
-            ExitCode::from(EXIT_USAGE)
+            ExitCode::from(bulkhead_child::EXIT_USAGE)
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use bulkhead_module::Json;
 use bulkhead_module::testing::{Form, Program, RequestType};
+use bulkhead_protocol::ProcessStat;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -42,8 +43,7 @@ fn kill_all(pids: &Value) {
 }
 
 fn state_of(pid: impl std::fmt::Display) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
+    ProcessStat::parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?).map(|stat| stat.state)
 }
 
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {

@@ -5,8 +5,8 @@ use super::{
     fault::Inside,
     fields::Fields,
     limits::{FILTERS_MAX, IN_VALUES_MAX},
-    time,
 };
+use crate::time;
 
 /// One path and what must hold there.
 #[derive(Clone, Debug, PartialEq)]

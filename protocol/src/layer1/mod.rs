@@ -25,7 +25,6 @@ mod raw;
 mod search;
 #[cfg(test)]
 mod tests;
-pub mod time;
 mod value;
 
 pub use data::Data;

@@ -3,30 +3,21 @@
 use bulkhead_protocol::limits::DEADLINE_MS_MAX;
 use std::time::Duration;
 
-/// Reads `30`, `1.5`, `500ms`, `2m` or `1h`; a number alone counts seconds.
+/// Reads a time as the files have it, `500ms`, `1.5s`, `2m` or `1h`; here a number alone counts seconds.
 ///
 /// # Errors
 /// When it is no such thing, zero, or longer than the wire allows.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let seconds_of_unit = match unit {
-        "" | "s" => 1.0,
-        "ms" => 0.001,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        other => return Err(format!("expected a unit of ms, s, m or h, found {other:?}")),
-    };
-    let number: f64 =
-        number.parse().map_err(|_| format!("expected a time such as 30, 1.5 or 500ms, found {text:?}"))?;
-    let milliseconds = (number * seconds_of_unit * 1000.0).round();
-    if milliseconds < 1.0 {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let time = bulkhead_config::parse_duration(&format!("{text}{}", if is_number { "s" } else { "" }));
+    let time = time.ok_or_else(|| format!("expected a time such as 30, 1.5, 500ms, 2m or 1h, found {text:?}"))?;
+    if time.is_zero() {
         return Err(format!("expected a time of at least one millisecond, found {text:?}"));
     }
-    if milliseconds > DEADLINE_MS_MAX as f64 {
+    if time > Duration::from_millis(DEADLINE_MS_MAX) {
         return Err(format!("expected a time of at most 24h, found {text:?}"));
     }
-    Ok(Duration::from_millis(milliseconds as u64))
+    Ok(time)
 }
 
 /// A span of time in at most two units: `0.4s`, `12s`, `3m12s`, `4h05m`, `2d03h`.
@@ -74,13 +65,24 @@ mod tests {
 
     #[test]
     fn times_are_read() {
-        for (text, ms) in [("30", 30_000), ("1.5", 1500), ("500ms", 500), ("2m", 120_000), ("24h", DEADLINE_MS_MAX)] {
+        for (text, ms) in [
+            ("30", 30_000),
+            ("1.5", 1500),
+            ("1.5s", 1500),
+            ("500ms", 500),
+            ("2m", 120_000),
+            ("2min", 120_000),
+            ("0.0001", 1),
+            ("24h", DEADLINE_MS_MAX),
+            ("1d", DEADLINE_MS_MAX),
+        ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "0", "-1", "soon", "1..2", "5 s", "0.0001", "25h", "1e3", "."] {
+        for text in ["", "0", "-1", "soon", "1..2", "5 s", "25h", "1e3", "."] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
-        assert_eq!(parse_duration("5d").unwrap_err(), "expected a unit of ms, s, m or h, found \"d\"");
+        assert_eq!(parse_duration("5d").unwrap_err(), "expected a time of at most 24h, found \"5d\"");
+        assert!(parse_duration("5y").unwrap_err().contains("such as 30, 1.5, 500ms"), "5y");
     }
 
     #[test]

@@ -56,3 +56,4 @@ pub use problem::{Problem, Problems};
 pub use show::show;
 pub use surroundings::{Paths, Surroundings};
 pub use trust::{Use, check_own, check_trust};
+pub use units::parse_duration;

@@ -20,28 +20,10 @@ pub(crate) fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>)
     longer.next().filter(|_| longer.next().is_none()).copied()
 }
 
-/// Damerau-Levenshtein distance, in its form of optimal string alignment. `-` and `_` count as one
-/// letter, and so do capitals and small letters.
+/// `-` and `_` count as one letter, and so do capitals and small letters.
 fn distance(a: &str, b: &str) -> usize {
-    let fold = |text: &str| -> Vec<char> {
-        text.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
-    };
-    let (a, b) = (fold(a), fold(b));
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = replaced.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(before[j - 2] + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
+    let fold = |text: &str| text.replace('-', "_").to_ascii_lowercase();
+    strsim::osa_distance(&fold(a), &fold(b))
 }
 
 #[cfg(test)]

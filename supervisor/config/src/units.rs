@@ -1,10 +1,14 @@
-//! Durations and sizes as people write them: a whole number and its unit. A number without a unit
-//! is never guessed at.
+//! Durations and sizes as people write them: a number and its unit. A number without a unit is never guessed at here;
+//! the command line, which takes one for seconds, says so itself.
 
 use std::time::Duration;
 
-/// Units of time and their milliseconds, smallest first.
-const TIME: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+/// Units of time and their milliseconds, smallest first; of two equal ones the last is printed.
+const TIME: &[(&str, u64)] =
+    &[("ms", 1), ("s", 1000), ("m", 60_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+/// More digits behind the point say nothing, and could not be counted.
+const FRACTION_DIGITS_MAX: usize = 9;
 
 /// Units of size and their bytes; of two equal ones the last is printed. Those with an `i` are powers of 1024, the others powers of 1000.
 const SIZE: &[(&str, u64)] = &[
@@ -26,19 +30,34 @@ pub(crate) const DURATION_FORM: &str = "a duration such as \"100ms\", \"5s\", \"
 /// What a size looks like, for error messages.
 pub(crate) const SIZE_FORM: &str = "a size such as \"64MB\" (of 1000s) or \"64MiB\" (of 1024s)";
 
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
-    parse(text, TIME).map(Duration::from_millis)
+/// Reads a duration such as `500ms`, `1.5s`, `2min` or `2m`, `1h`, `1d`; a part of a millisecond counts as a whole one.
+/// `None` if it is none, has no unit, or is longer than can be counted.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let (whole, rest) = split_digits(text)?;
+    let (fraction, unit) = rest.strip_prefix('.').map_or(Some(("0", rest)), split_digits)?;
+    let factor = factor(unit, TIME)?;
+    if fraction.len() > FRACTION_DIGITS_MAX {
+        return None;
+    }
+    let places = u32::try_from(fraction.len()).expect("it was just bounded");
+    let part = (fraction.parse::<u64>().ok()? * factor).div_ceil(10_u64.pow(places));
+    let whole = whole.parse::<u64>().ok()?.checked_mul(factor)?;
+    whole.checked_add(part).map(Duration::from_millis)
 }
 
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
-    parse(text, SIZE)
+    let (number, unit) = split_digits(text)?;
+    number.parse::<u64>().ok()?.checked_mul(factor(unit, SIZE)?)
 }
 
-fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+/// The digits that a text begins with, at least one, and what follows them.
+fn split_digits(text: &str) -> Option<(&str, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
-    number.parse::<u64>().ok()?.checked_mul(*factor)
+    (digits > 0).then(|| text.split_at(digits))
+}
+
+fn factor(unit: &str, units: &[(&str, u64)]) -> Option<u64> {
+    units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor)
 }
 
 /// The duration in its shortest form; parts of a millisecond, which only a program can set, are cut.
@@ -77,9 +96,46 @@ mod tests {
     }
 
     #[test]
+    fn a_duration_may_have_parts_and_a_part_of_a_millisecond_counts_as_a_whole_one() {
+        for (text, ms) in [
+            ("1.5s", 1500),
+            ("0.25h", 900_000),
+            ("2m", 120_000),
+            ("1.05min", 63_000),
+            ("0.5ms", 1),
+            ("0.000000001s", 1),
+            ("1.000d", 86_400_000),
+            ("0.0s", 0),
+            ("213503982333.999999999d", 18_446_744_073_657_600_000),
+        ] {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(ms)), "{text}");
+        }
+    }
+
+    #[test]
     fn a_number_without_its_unit_is_no_duration_and_no_size() {
-        for text in ["", "5", "s", "5 s", "-5s", "1.5s", "5S", "5sec", "99999999999999999999s", "18446744073709551615d"]
-        {
+        for text in [
+            "",
+            "5",
+            "1.5",
+            "s",
+            ".",
+            ".5s",
+            "5.s",
+            "1..5s",
+            "1.5.5s",
+            "1. 5s",
+            "5 s",
+            "-5s",
+            "-1.5s",
+            "1e3s",
+            "5S",
+            "5sec",
+            "1.0000000001s",
+            "99999999999999999999s",
+            "18446744073709551615d",
+            "18446744073709551615.9s",
+        ] {
             assert_eq!(parse_duration(text), None, "{text:?}");
         }
         for text in ["64", "64mb", "64 MB", "64M", "0x1B", "１B", "18446744073709551615GiB"] {

@@ -1,7 +1,7 @@
 //! Why a process ended, and what kind of ending that was: the table that restarts are decided from.
 
 use crate::action::MemoryKill;
-use bulkhead_protocol::Exit;
+use bulkhead_protocol::{Exit, exit_code};
 use std::{fmt, time::Duration};
 
 /// Why the host ended a process. A process that ended by itself has none.
@@ -78,8 +78,8 @@ pub enum Verdict {
     Lost,
 }
 
-/// The exit code by which a module says that trying again would be in vain.
-pub(crate) const EXIT_PERMANENT: i32 = 125;
+/// The exit code by which a module says that trying again would be in vain, as an ending has it.
+const EXIT_PERMANENT: i32 = exit_code::EXIT_PERMANENT as i32;
 
 /// Classes an ending. `was_ready`: it had answered `init`; `unanswered`: it had requests left.
 pub(crate) fn verdict(cause: Option<&Cause>, exit: &Exit, was_ready: bool, unanswered: bool) -> Verdict {
@@ -129,14 +129,11 @@ pub(crate) fn by_memory_killer(kill: MemoryKill) -> &'static str {
     }
 }
 
-/// What a runtime of modules means by its exit code. A process of another kind may mean something else
-/// by it, so the code is named beside it.
+/// What a runtime of modules means by its exit code.
 fn meaning(exit: &Exit) -> Option<&'static str> {
     match exit {
-        Exit::Code(101) => Some("the code of a panic"),
-        Exit::Code(102) => Some("the runtime's code of a trap"),
-        Exit::Code(103) => Some("the runtime's code of a limit that was passed"),
-        Exit::Code(_) | Exit::Signal(_) => None,
+        Exit::Code(code) => exit_code::meaning(*code),
+        Exit::Signal(_) => None,
     }
 }
 

@@ -6,18 +6,9 @@
 //! believes that only where it is certain; elsewhere it waits for the guardian's report, as it does on a
 //! kernel that doesn't say.
 
-use bulkhead_protocol::Exit;
+use bulkhead_protocol::{Exit, ProcessStat};
 use nix::sys::signal::Signal;
 use std::{fs::File, os::unix::fs::FileExt};
-
-/// The flag of a thread that is being taken apart: nothing of its program runs in it any more
-/// (`PF_EXITING` in the kernel's `include/linux/sched.h`).
-const EXITING: u32 = 0x4;
-
-/// Places of fields in proc_pid_stat(5), counted from the state, which is the first one behind the name.
-const FLAGS_FIELD: usize = 6;
-const THREADS_FIELD: usize = 17;
-const EXIT_CODE_FIELD: usize = 49;
 
 /// What proc_pid_stat(5) says is 52 numbers of at most 20 digits, and a name.
 const STAT_BYTES_MAX: usize = 2048;
@@ -66,7 +57,7 @@ struct Seen {
     /// Whether its first thread is.
     is_exiting: bool,
     /// Those that are not reaped, the first one included.
-    threads: u32,
+    threads: u64,
     /// That of its first thread.
     exit_status: i32,
 }
@@ -78,15 +69,10 @@ impl Seen {
         Seen::parse(&text[..count])
     }
 
-    /// Reads the fields of proc_pid_stat(5). The name in parentheses is the process's own choice and may
-    /// contain anything, so the fields are counted from the last parenthesis.
+    /// `None` where the kernel does not tell the status.
     fn parse(text: &[u8]) -> Option<Seen> {
-        let end = text.iter().rposition(|byte| *byte == b')')?;
-        let mut fields = str::from_utf8(&text[end + 1..]).ok()?.split_ascii_whitespace();
-        let flags: u32 = fields.nth(FLAGS_FIELD)?.parse().ok()?;
-        let threads = fields.nth(THREADS_FIELD - FLAGS_FIELD - 1)?.parse().ok()?;
-        let exit_status = fields.nth(EXIT_CODE_FIELD - THREADS_FIELD - 1)?.parse().ok()?;
-        Some(Seen { is_exiting: flags & EXITING != 0, threads, exit_status })
+        let stat = ProcessStat::parse(text)?;
+        Some(Seen { is_exiting: stat.is_exiting(), threads: stat.threads, exit_status: stat.exit_status? })
     }
 }
 

@@ -1,4 +1,7 @@
 //! Tells a service manager how the host is: the `sd_notify` protocol, one datagram a message.
+//!
+//! The crate `sd-notify` (0.5) is not used for it: its sends wait while the manager's socket is full, which the host's
+//! thread must not, and it takes the abstract name of a socket (`@name`) for a file.
 
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, sendto, socket};
 use nix::time::{ClockId, clock_gettime};

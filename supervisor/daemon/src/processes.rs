@@ -2,7 +2,7 @@
 //! together with its guardian.
 
 use crate::strangers;
-use bulkhead_protocol::guardian::Relative;
+use bulkhead_protocol::{ProcessStat, guardian::Relative};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -126,7 +126,7 @@ pub(crate) fn all() -> Vec<Process> {
 
 /// One process, if it is there.
 pub(crate) fn read(pid: i32) -> Option<Process> {
-    parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+    ProcessStat::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?).map(Process::from)
 }
 
 /// The children of a process's threads, of so many threads at most, where the kernel lists them
@@ -141,19 +141,17 @@ fn session_of(pid: i32) -> i32 {
     nix::unistd::getsid(Some(Pid::from_raw(pid))).map_or(0, Pid::as_raw)
 }
 
-/// The name in parentheses is the process's own choice, so the fields are counted from the last parenthesis.
-fn parse_stat(pid: i32, text: &[u8]) -> Option<Process> {
-    let end = text.iter().rposition(|byte| *byte == b')')?;
-    let fields: Vec<&str> = str::from_utf8(&text[end + 1..]).ok()?.split_ascii_whitespace().collect();
-    let threads: u64 = fields.get(17)?.parse().ok()?;
-    Some(Process {
-        pid,
-        parent: fields.get(1)?.parse().ok()?,
-        session: fields.get(3)?.parse().ok()?,
-        started: fields.get(19)?.parse().ok()?,
-        resident_pages: fields.get(21)?.parse().ok()?,
-        is_dead: matches!(*fields.first()?, "Z" | "X" | "x") && threads <= 1,
-    })
+impl From<ProcessStat> for Process {
+    fn from(stat: ProcessStat) -> Process {
+        Process {
+            pid: stat.pid,
+            parent: stat.parent,
+            session: stat.session,
+            started: stat.started,
+            resident_pages: stat.resident_pages,
+            is_dead: stat.is_dead(),
+        }
+    }
 }
 
 /// The process namespace of a process, as far as that may be known.
@@ -293,8 +291,7 @@ mod tests {
     }
 
     fn seen(child: &std::process::Child) -> Process {
-        let pid = i32::try_from(child.id()).unwrap();
-        parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).unwrap()).unwrap()
+        read(i32::try_from(child.id()).unwrap()).unwrap()
     }
 
     #[test]

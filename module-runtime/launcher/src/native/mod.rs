@@ -26,7 +26,7 @@ pub(crate) fn main(library: PathBuf) -> ExitCode {
     // An argument of a process has no NUL in it; one is for the process's life.
     let name: &'static CStr = match CString::new(library.clone().into_os_string().into_vec()) {
         Ok(name) => Box::leak(name.into_boxed_c_str()),
-        Err(_) => return ExitCode::from(crate::EXIT_USAGE),
+        Err(_) => return ExitCode::from(bulkhead_child::EXIT_USAGE),
     };
     last_words::install();
     let code =

@@ -1,6 +1,7 @@
 //! Signalling, killing and clearing of trees that do all they can to survive.
 
 use crate::support::{DEADLINE, Host, Setting, await_condition, everywhere, role};
+use bulkhead_protocol::ProcessStat;
 use bulkhead_protocol::guardian::{Fault, Report};
 use libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, c_int, pid_t};
 use std::fs;
@@ -425,9 +426,8 @@ fn the_host_is_told_of_what_is_below_the_leaders_by_number_and_start_time() {
         }
     };
     for relative in &recorded {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", relative.pid)).unwrap();
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-        assert_eq!((fields[3], fields[19]), (&*relative.session.to_string(), &*relative.started.to_string()));
+        let stat = ProcessStat::parse(&fs::read(format!("/proc/{}/stat", relative.pid)).unwrap()).unwrap();
+        assert_eq!((stat.session, stat.started), (relative.session, relative.started));
     }
     host.kill(module.run);
     host.exited(module.run);

@@ -9,5 +9,5 @@ pub fn run<M: Module>() -> ExitCode {
         "{}: a module is no program on this target; build its library with `cargo build --lib`",
         M::describe().name
     );
-    ExitCode::from(2)
+    ExitCode::from(bulkhead_child::EXIT_USAGE)
 }

@@ -14,7 +14,7 @@ use bulkhead_layer1::{
     outcome::{Forgotten, SetAsideEvent},
 };
 use bulkhead_protocol::HeldBytes;
-use bulkhead_protocol::layer1::time;
+use bulkhead_protocol::time;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, SeqAccess, Visitor},

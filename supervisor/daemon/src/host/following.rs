@@ -9,7 +9,7 @@ use crate::{
 };
 use bulkhead_core::{Begin, Cursor, StoredEvent};
 use bulkhead_layer1::{Job, outcome::EventPage};
-use bulkhead_protocol::{HeldBytes, Pattern, layer1::time};
+use bulkhead_protocol::{HeldBytes, Pattern, time};
 
 /// Events that are read at once for one follower, and their bytes.
 const PAGE_EVENTS: usize = 256;

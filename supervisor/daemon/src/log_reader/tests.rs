@@ -188,10 +188,9 @@ fn orders_for_which_there_is_no_room_are_sent_once_there_is() {
 }
 
 /// How the kernel schedules a thread of this process: 0 as all others, 3 as one that gives way.
-fn policy(thread: i32) -> String {
-    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap();
-    // The 41st field, counted from behind the name, which is the second.
-    stat.rsplit_once(") ").unwrap().1.split(' ').nth(38).unwrap().to_owned()
+fn policy(thread: i32) -> u32 {
+    let stat = std::fs::read(format!("/proc/self/task/{thread}/stat")).unwrap();
+    bulkhead_protocol::ProcessStat::parse(&stat).unwrap().policy
 }
 
 #[test]
@@ -202,16 +201,16 @@ fn the_thread_gives_way_but_for_as_long_as_an_end_waits_for_it() {
         // It answers the first order before it has anything else to do.
         test.drained(1).await;
         let deadline = Instant::now() + Duration::from_secs(20);
-        while policy(number) != "3" {
+        while policy(number) != 3 {
             assert!(Instant::now() < deadline, "it does not give way: {}", policy(number));
             std::thread::yield_now();
         }
         // The order is not sent yet, so it does not end that.
         test.reader.drain(1);
-        assert_eq!(policy(number), "0");
+        assert_eq!(policy(number), 0);
         assert_eq!(test.reader.flush(), Flushed::All);
         assert!(matches!(test.news().await, News::Drained { run: 1, .. }));
-        while policy(number) != "3" {
+        while policy(number) != 3 {
             assert!(Instant::now() < deadline, "it goes on as all others do");
             std::thread::yield_now();
         }

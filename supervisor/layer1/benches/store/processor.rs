@@ -2,6 +2,7 @@
 //! on a machine that others use too, it says more than the clock. The system counts in hundredths of a
 //! second.
 
+use bulkhead_protocol::ProcessStat;
 use std::{fs, time::Duration};
 
 /// What threads have used.
@@ -18,12 +19,11 @@ impl Processor {
     pub(crate) fn now() -> Processor {
         let mut used = Processor::default();
         for thread in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
-            let Ok(line) = fs::read_to_string(thread.path().join("stat")) else { continue };
-            // The name stands in brackets and may hold anything; what follows are words.
-            let Some((name, words)) = line.rsplit_once(") ") else { continue };
-            let ticks = words.split(' ').skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum::<u64>();
-            let part = if name.contains("(layer1-") { &mut used.store } else { &mut used.caller };
-            *part += Duration::from_millis(ticks * 10);
+            let Ok(text) = fs::read(thread.path().join("stat")) else { continue };
+            let Some(stat) = ProcessStat::parse(&text) else { continue };
+            let is_store = fs::read(thread.path().join("comm")).is_ok_and(|name| name.starts_with(b"layer1-"));
+            let part = if is_store { &mut used.store } else { &mut used.caller };
+            *part += Duration::from_millis(stat.ticks * 10);
         }
         used
     }

@@ -1,7 +1,7 @@
 //! The text of an answer: `{"entities":[…],"next":…}`, with what an entity holds put in as the text that
 //! it is.
 
-use bulkhead_protocol::{Json, layer1::time};
+use bulkhead_protocol::{Json, time};
 use rusqlite::Row;
 use std::fmt::Write;
 

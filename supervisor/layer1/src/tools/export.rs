@@ -6,7 +6,7 @@
 
 use super::{ToolError, Tools, Watcher, tell};
 use crate::open::open_reader;
-use bulkhead_protocol::layer1::{EntityName, time};
+use bulkhead_protocol::{layer1::EntityName, time};
 use std::io::Write;
 
 /// Lines between two reports.

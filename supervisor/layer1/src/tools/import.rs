@@ -18,7 +18,8 @@ use crate::{
 };
 use bulkhead_protocol::{
     ErrorCode, Failure, Json, ModuleName,
-    layer1::{Data, EntityId, EntityName, Raw, limits::ENTITY_BYTES_MAX, time},
+    layer1::{Data, EntityId, EntityName, Raw, limits::ENTITY_BYTES_MAX},
+    time,
 };
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};

@@ -2,7 +2,7 @@
 //! Each says who is told what, and comes to the exit code of the module.
 
 use super::{Sent, Stream, answer, tell_of_event};
-use bulkhead_child::{End, Error, Wire, log};
+use bulkhead_child::{EXIT_FAILURE, End, Error, Wire, log};
 use bulkhead_protocol::{Exit, Json};
 use std::ops::ControlFlow::{self, Break};
 use std::time::Instant;
@@ -10,9 +10,6 @@ use std::time::Instant;
 /// How many reads may follow the program's end. They take more than a pipe can hold; whoever still
 /// writes by then is no part of the program.
 const LAST_READS_MAX: usize = 64;
-
-/// The exit code where something ended that should not have.
-const EXIT_FAILURE: u8 = 1;
 
 /// What is known of the messages behind one that is answered.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,13 +1,25 @@
-//! Times as Layer 1 writes them: RFC 3339, UTC, always six digits behind the point, so that they sort
-//! as text. No clock is read here.
+//! Times as text: RFC 3339, UTC, always as many digits behind the point, so that they sort as text. No clock is read
+//! here.
 
-/// The time `micros` microseconds after the beginning of 1970, like `2026-11-22T14:33:05.123456Z`.
+/// The time `micros` microseconds after the beginning of 1970 as Layer 1 writes it, like
+/// `2026-11-22T14:33:05.123456Z`.
 pub fn format(micros: i64) -> String {
+    let second = second(micros);
+    format!("{second}.{:06}Z", micros.rem_euclid(SECOND))
+}
+
+/// The same as logs and records have it, like `2026-11-22T14:33:05.123Z`; parts of a millisecond are cut.
+pub fn format_millis(micros: i64) -> String {
+    let second = second(micros);
+    format!("{second}.{:03}Z", micros.rem_euclid(SECOND) / 1000)
+}
+
+fn second(micros: i64) -> String {
     let (days, rest) = (micros.div_euclid(DAY), micros.rem_euclid(DAY));
     let (year, month, day) = civil(days);
-    let (seconds, fraction) = (rest / SECOND, rest % SECOND);
+    let seconds = rest / SECOND;
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:06}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 /// The microseconds since 1970 of a time that is written as `2026-11-22`, or with a time of day and
@@ -73,6 +85,9 @@ mod tests {
             assert_eq!(format(micros), text);
             assert_eq!(parse(text), Some(micros));
         }
+        assert_eq!(format_millis(951_782_399_999_999), "2000-02-28T23:59:59.999Z");
+        assert_eq!(format_millis(-1), "1969-12-31T23:59:59.999Z");
+        assert_eq!(format_millis(4_102_444_799_000_000), "2099-12-31T23:59:59.000Z");
         assert_eq!(parse("2000-02-29"), Some(951_782_400_000_000));
         assert_eq!(parse("1970-01-01T00:00:01.5Z"), Some(1_500_000));
         for bad in [
