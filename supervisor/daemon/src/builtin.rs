@@ -3,7 +3,7 @@
 
 use crate::{
     clients::FOLLOWERS_PART,
-    commands,
+    commands::Entry,
     followers::{FOLLOWER_BYTES, Follower, FollowerId},
     host::{Asked, Deed, Host, ImportArgs, Targets},
     long_reader::READ_AT_ONCE_BYTES_MAX,
@@ -110,6 +110,95 @@ struct CrashesArgs {
     limit: Option<usize>,
 }
 
+/// What follows from a command: data at once, or an answer of the core or of a follower later.
+type Done = Result<Option<Json>, Failure>;
+
+/// A request for a command of `supervisor`.
+struct Call<'a> {
+    who: Recipient,
+    name: &'static str,
+    args: &'a Json,
+    deadline: Option<Duration>,
+}
+
+impl Call<'_> {
+    fn args<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        self.args.read().map_err(|error| bad(format!("the arguments of {}: {error}", self.name)))
+    }
+
+    /// The arguments of a command that needs none.
+    fn args_or_none<T: DeserializeOwned + Default>(&self) -> Result<T, Failure> {
+        self.args::<Option<T>>().map(Option::unwrap_or_default)
+    }
+
+    /// How long what was asked for may take.
+    fn patience(&self) -> Duration {
+        self.deadline.unwrap_or(PATIENCE)
+    }
+}
+
+/// A command of `supervisor`: how callers are told of it, and what is done.
+pub(crate) struct Own {
+    pub(crate) entry: Entry<'static>,
+    handle: fn(&mut Host, &Call<'_>) -> Done,
+}
+
+/// A command that may be repeated, as it only asks.
+const fn asks(name: &'static str, description: &'static str, handle: fn(&mut Host, &Call<'_>) -> Done) -> Own {
+    Own { entry: Entry { name, idempotent: true, description }, handle }
+}
+
+/// A command that changes something.
+const fn does(name: &'static str, description: &'static str, handle: fn(&mut Host, &Call<'_>) -> Done) -> Own {
+    Own { entry: Entry { name, idempotent: false, description }, handle }
+}
+
+/// All commands of `supervisor`, in the order in which callers are told of them.
+pub(crate) static OWN: [Own; 16] = [
+    asks("status", "the host and its modules, or one of them in full: {\"name\"}", Host::look_at),
+    asks("commands", "the commands of a module, or of supervisor: {\"name\"}", |host, call| {
+        host.commands_of(&call.args::<NameArgs>()?.name).map(Some)
+    }),
+    does("start", "starts modules: {\"name\"}, {\"names\"} or {\"all\":true}", |host, call| {
+        host.do_to(call.who, Deed::Start, call.args()?, call.patience())
+    }),
+    does("stop", "stops modules, with their whole process trees: as start", |host, call| {
+        host.do_to(call.who, Deed::Stop, call.args()?, call.patience())
+    }),
+    does("restart", "stops and starts modules: as start", |host, call| {
+        host.do_to(call.who, Deed::Restart, call.args()?, call.patience())
+    }),
+    does("reload", "reads the files again and replaces modules without a gap: as start", |host, call| {
+        host.do_to(call.who, Deed::Reload, call.args()?, call.patience())
+    }),
+    asks("wait", "waits until a module is ready or stopped: {\"name\",\"for\"}", Host::wait_for),
+    asks("events", "follows events: {\"pattern\",\"after\",\"epoch\"}", |host, call| {
+        host.follow_events(call.who, call.args_or_none()?)
+    }),
+    asks("logs", "the last lines that a module wrote: {\"name\",\"lines\",\"follow\"}", |host, call| {
+        let LogsArgs { name, lines, follow } = call.args()?;
+        host.ask_log(call.who, &name, lines, follow, call.patience())
+    }),
+    asks("crashes", "what modules were doing when they crashed: {\"name\",\"limit\"}", |host, call| {
+        let CrashesArgs { name, limit } = call.args_or_none()?;
+        host.ask_crashes(call.who, name, limit, call.patience())
+    }),
+    asks("layer1", "what the data store holds", |host, call| host.overview(call.who)),
+    asks("set_aside", "events that modules kept failing on: {\"name\",\"after\",\"limit\"}", |host, call| {
+        host.list_set_aside(call.who, call.args_or_none()?)
+    }),
+    does("replay", "gives a set-aside event to its module once more: {\"id\"}", |host, call| {
+        host.replay(call.who, call.args()?)
+    }),
+    does("drop", "forgets a set-aside event: {\"id\"}", |host, call| host.drop_set_aside(call.who, call.args()?)),
+    does("forget", "forgets a module that is gone for good: {\"name\"}", |host, call| {
+        host.forget(call.who, call.args::<NameArgs>()?.name)
+    }),
+    does("import", "takes in lines of an export: {\"lines\",\"first\",\"existing\"}", |host, call| {
+        host.import(call.who, call.args()?)
+    }),
+];
+
 impl Host {
     /// Handles a request to `supervisor`. What is answered later is answered by the core or by a follower.
     pub(crate) fn builtin(&mut self, who: Recipient, request: &Request) {
@@ -151,73 +240,44 @@ impl Host {
         Ok(())
     }
 
-    fn builtin_command(&mut self, who: Recipient, request: &Request) -> Result<Option<Json>, Failure> {
+    fn builtin_command(&mut self, who: Recipient, request: &Request) -> Done {
         let command: Command<'_> = request
             .payload
             .read()
             .map_err(|error| bad(format!("expected a payload {{\"name\",\"args\"}}: {error}")))?;
-        let now = self.now;
-        let patience = request.deadline_ms.map_or(PATIENCE, Duration::from_millis);
-        let args = &command.args;
         self.check_number(who)?;
         // To wait no time at all is to ask what is so now.
         if command.name != "wait" {
             bulkhead_core::check_patience(request)?;
         }
-        match &*command.name {
-            "status" => match read::<Option<MaybeNamed>>(args, "status")?.unwrap_or_default().name {
-                Some(name) => {
-                    let name = self.known(&name)?;
-                    self.ask_look(who, Asked::Module(name));
-                    Ok(None)
-                }
-                None => {
-                    self.ask_look(who, Asked::Status);
-                    Ok(None)
-                }
-            },
-            "commands" => {
-                let NameArgs { name } = read(args, "commands")?;
-                self.commands_of(&name).map(Some)
-            }
-            "start" => self.do_to(who, Deed::Start, read(args, "start")?, patience),
-            "stop" => self.do_to(who, Deed::Stop, read(args, "stop")?, patience),
-            "restart" => self.do_to(who, Deed::Restart, read(args, "restart")?, patience),
-            "reload" => self.do_to(who, Deed::Reload, read(args, "reload")?, patience),
-            "wait" => {
-                let Wait { name, r#for } = read(args, "wait")?;
-                self.check_loaded(&name)?;
-                let patience = request.deadline_ms.unwrap_or(DEADLINE_MS_MAX);
-                let condition = match r#for {
-                    For::Ready => Condition::Ready,
-                    For::Stopped => Condition::Stopped,
-                };
-                self.core.handle_wait(now, who, &name, condition, Duration::from_millis(patience));
-                Ok(None)
-            }
-            "events" => self.follow_events(who, read::<Option<EventsArgs>>(args, "events")?.unwrap_or_default()),
-            "logs" => {
-                let LogsArgs { name, lines, follow } = read(args, "logs")?;
-                self.ask_log(who, &name, lines, follow, patience)
-            }
-            "set_aside" => self.list_set_aside(who, read::<Option<_>>(args, "set_aside")?.unwrap_or_default()),
-            "replay" => self.replay(who, read(args, "replay")?),
-            "drop" => self.drop_set_aside(who, read(args, "drop")?),
-            "forget" => {
-                let NameArgs { name } = read(args, "forget")?;
-                self.forget(who, name)
-            }
-            "layer1" => self.overview(who),
-            "import" => self.import(who, read(args, "import")?),
-            "crashes" => {
-                let CrashesArgs { name, limit } = read::<Option<_>>(args, "crashes")?.unwrap_or_default();
-                self.ask_crashes(who, name, limit, patience)
-            }
-            other => Err(Failure::new(
-                ErrorCode::UnknownCommand,
-                format!("supervisor has no command {other:?}; it has {}", commands::own_names()),
-            )),
-        }
+        let Some(own) = OWN.iter().find(|own| own.entry.name == command.name) else {
+            let names: Vec<&str> = OWN.iter().map(|own| own.entry.name).collect();
+            let reason = format!("supervisor has no command {:?}; it has {}", command.name, names.join(", "));
+            return Err(Failure::new(ErrorCode::UnknownCommand, reason));
+        };
+        let deadline = request.deadline_ms.map(Duration::from_millis);
+        (own.handle)(self, &Call { who, name: own.entry.name, args: &command.args, deadline })
+    }
+
+    fn look_at(&mut self, call: &Call<'_>) -> Done {
+        let asked = match call.args_or_none::<MaybeNamed>()?.name {
+            Some(name) => Asked::Module(self.known(&name)?),
+            None => Asked::Status,
+        };
+        self.ask_look(call.who, asked);
+        Ok(None)
+    }
+
+    fn wait_for(&mut self, call: &Call<'_>) -> Done {
+        let Wait { name, r#for } = call.args()?;
+        self.check_loaded(&name)?;
+        let condition = match r#for {
+            For::Ready => Condition::Ready,
+            For::Stopped => Condition::Stopped,
+        };
+        let patience = call.deadline.unwrap_or(Duration::from_millis(DEADLINE_MS_MAX));
+        self.core.handle_wait(self.now, call.who, &name, condition, patience);
+        Ok(None)
     }
 
     /// Does something to one module, to several, or to all.
@@ -366,10 +426,6 @@ impl Host {
         self.reply(who, Answer::Success(Json::null()));
         true
     }
-}
-
-fn read<T: DeserializeOwned>(args: &Json, command: &str) -> Result<T, Failure> {
-    args.read().map_err(|error| bad(format!("the arguments of {command}: {error}")))
 }
 
 /// Reads the arguments of a long command. Only an import has so much to say.

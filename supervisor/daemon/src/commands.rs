@@ -1,7 +1,10 @@
 //! Which commands there are at an address: those that a module declared in its answer to `init`, and those of the
 //! host's own addresses. What they do is elsewhere.
 
-use crate::{builtin::ANSWER_FRAME_BYTES, host::Host};
+use crate::{
+    builtin::{ANSWER_FRAME_BYTES, OWN},
+    host::Host,
+};
 use bulkhead_protocol::{Command, Failure, Json};
 use serde::Serialize;
 
@@ -9,51 +12,18 @@ use serde::Serialize;
 const LIST_BYTES_MAX: usize = 1024 * 1024;
 
 /// One command, as callers are told of it.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Entry<'a> {
-    name: &'a str,
-    idempotent: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Entry<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) idempotent: bool,
     #[serde(skip_serializing_if = "str::is_empty")]
-    description: &'a str,
+    pub(crate) description: &'a str,
 }
 
 impl<'a> From<&'a Command> for Entry<'a> {
     fn from(command: &'a Command) -> Entry<'a> {
         Entry { name: &command.name, idempotent: command.idempotent, description: &command.description }
     }
-}
-
-const fn asks(name: &'static str, description: &'static str) -> Entry<'static> {
-    Entry { name, idempotent: true, description }
-}
-
-const fn does(name: &'static str, description: &'static str) -> Entry<'static> {
-    Entry { name, idempotent: false, description }
-}
-
-/// Those of `supervisor`. The built-in address handles each of them: a test calls them all.
-const OWN: [Entry<'static>; 16] = [
-    asks("status", "the host and its modules, or one of them in full: {\"name\"}"),
-    asks("commands", "the commands of a module, or of supervisor: {\"name\"}"),
-    does("start", "starts modules: {\"name\"}, {\"names\"} or {\"all\":true}"),
-    does("stop", "stops modules, with their whole process trees: as start"),
-    does("restart", "stops and starts modules: as start"),
-    does("reload", "reads the files again and replaces modules without a gap: as start"),
-    asks("wait", "waits until a module is ready or stopped: {\"name\",\"for\"}"),
-    asks("events", "follows events: {\"pattern\",\"after\",\"epoch\"}"),
-    asks("logs", "the last lines that a module wrote: {\"name\",\"lines\",\"follow\"}"),
-    asks("crashes", "what modules were doing when they crashed: {\"name\",\"limit\"}"),
-    asks("layer1", "what the data store holds"),
-    asks("set_aside", "events that modules kept failing on: {\"name\",\"after\",\"limit\"}"),
-    does("replay", "gives a set-aside event to its module once more: {\"id\"}"),
-    does("drop", "forgets a set-aside event: {\"id\"}"),
-    does("forget", "forgets a module that is gone for good: {\"name\"}"),
-    does("import", "takes in lines of an export: {\"lines\",\"first\",\"existing\"}"),
-];
-
-/// The names of the commands of `supervisor`, for an error.
-pub(crate) fn own_names() -> String {
-    OWN.map(|entry| entry.name).join(", ")
 }
 
 /// Commands in their order, of which it is known how many there are.
@@ -65,7 +35,7 @@ impl Host {
         let bytes_max = LIST_BYTES_MAX.min(self.config.frame_bytes_max.saturating_sub(ANSWER_FRAME_BYTES));
         let declared;
         let entries: Option<Entries<'_>> = match name {
-            "supervisor" => Some(Box::new(OWN.into_iter())),
+            "supervisor" => Some(Box::new(OWN.iter().map(|own| own.entry))),
             // It takes queries and mutations only.
             "layer1" => Some(Box::new(std::iter::empty())),
             _ => {
@@ -103,7 +73,10 @@ mod tests {
 
     #[test]
     fn an_answer_has_as_many_commands_as_fit_and_says_how_many_do_not() {
-        let entries = || -> Option<Entries<'_>> { Some(Box::new([does("a", ""), asks("b", "reads")].into_iter())) };
+        let entry = |name, idempotent, description| Entry { name, idempotent, description };
+        let entries = || -> Option<Entries<'_>> {
+            Some(Box::new([entry("a", false, ""), entry("b", true, "reads")].into_iter()))
+        };
         let whole = r#"{"name":"m","commands":[{"name":"a","idempotent":false},{"name":"b","idempotent":true,"description":"reads"}]}"#;
         assert_eq!(answer("m", entries(), 1000).as_str(), whole);
         let part = r#"{"name":"m","commands":[{"name":"a","idempotent":false}],"left_out":1}"#;
