@@ -3,15 +3,16 @@
 
 use crate::{
     Decoder, Message, MessageError,
-    agreement::{check_message, damaged, damages, message, value},
-    agreement_when_long::check_members,
-    arriving::Arriving,
+    agreement::{check_members, check_message, message},
+    frame::Arriving,
+    members::Outline,
+    texts::{damaged, damages, value},
 };
 use proptest::prelude::*;
 
 /// What comes of this content in pieces of these lengths, which are used again and again.
 fn in_pieces(content: &[u8], lengths: &[usize]) -> Result<Message, MessageError> {
-    let mut arriving = Arriving::new(content.len());
+    let mut arriving = Arriving::new(content.len(), Outline::new());
     let mut rest = content;
     for length in lengths.iter().cycle() {
         let (mut piece, behind) = rest.split_at((*length).min(rest.len()));
@@ -23,7 +24,7 @@ fn in_pieces(content: &[u8], lengths: &[usize]) -> Result<Message, MessageError>
             break;
         }
     }
-    arriving.finish().unwrap_or_else(|text| Err(crate::refusal::of(&text)))
+    Message::of_arrived(arriving).unwrap_or_else(|text| Err(crate::refusal::of(&text)))
 }
 
 fn check_pieces(content: &[u8], lengths: &[usize]) {

@@ -2,12 +2,12 @@
 
 use crate::{
     Decoder, ErrorCode, Failure, FrameError, Json, Message, MessageError, Request, RequestType, Response, Status,
-    frame::Cut,
+    frame::{Arriving, Cut},
     limits::{DEADLINE_MS_MAX, ERROR_TEXT_BYTES_MAX, KEY_BYTES_MAX, LENGTH_PREFIX_BYTES, REQUEST_ID_MAX},
-    members::{FailureMembers, Members},
-    outline::MemberOutline,
+    members::{FailureMembers, Members, Outline},
     refusal,
 };
+use bulkhead_json::NotJson;
 use std::{borrow::Cow, sync::Arc};
 
 impl Message {
@@ -23,11 +23,7 @@ impl Message {
 
     /// Reads a text, which has been checked if there is an outline of it. `None` if it is no message, and
     /// [`refusal`] has to say why.
-    pub(crate) fn read(
-        text: &str,
-        payload: Payload<'_>,
-        outline: Option<&MemberOutline>,
-    ) -> Option<Result<Message, MessageError>> {
+    fn read(text: &str, payload: Payload<'_>, outline: Option<&Outline>) -> Option<Result<Message, MessageError>> {
         let fail = |id, reason: String| MessageError { id, reason };
         let mut members = Members::default();
         let read = match outline {
@@ -50,6 +46,16 @@ impl Message {
             }
         })
     }
+
+    /// The message of which all has come; a text that is none is given back.
+    pub(crate) fn of_arrived(arriving: Arriving) -> Result<Result<Message, MessageError>, Arc<String>> {
+        let (text, outline) = match arriving.finish() {
+            Ok((text, outline)) => (Arc::new(text), outline),
+            Err(NotJson::Bytes { byte, offset }) => return Ok(Err(not_utf8(byte, offset))),
+            Err(NotJson::Text(text)) => return Err(Arc::new(text)),
+        };
+        Message::read(&text, Payload::PartOf(&text), Some(&outline)).ok_or(text)
+    }
 }
 
 impl Decoder {
@@ -62,7 +68,7 @@ impl Decoder {
     pub fn next_message(&mut self, input: &mut &[u8]) -> Result<Option<Result<Message, MessageError>>, FrameError> {
         if let Some(mut arriving) = self.arriving.take() {
             if arriving.take(input) {
-                return Ok(Some(arriving.finish().unwrap_or_else(|text| Err(self.refuse(text)))));
+                return Ok(Some(Message::of_arrived(*arriving).unwrap_or_else(|text| Err(self.refuse(text)))));
             }
             self.arriving = Some(arriving);
             return Ok(None);
@@ -100,13 +106,13 @@ impl Decoder {
     }
 }
 
-pub(crate) fn not_utf8(byte: u8, offset: usize) -> MessageError {
+fn not_utf8(byte: u8, offset: usize) -> MessageError {
     MessageError { id: None, reason: format!("expected UTF-8, found the byte 0x{byte:02x} at offset {offset}") }
 }
 
 /// How a payload leaves the frame that it came in.
 #[derive(Clone, Copy)]
-pub(crate) enum Payload<'a> {
+enum Payload<'a> {
     Copied,
     PartOf(&'a Arc<String>),
 }

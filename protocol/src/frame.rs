@@ -4,9 +4,10 @@
 //! speaks by default.
 
 use crate::{
-    arriving::Arriving,
     limits::{LENGTH_PREFIX_BYTES, QUOTE_BYTES_MAX},
+    members::Outline,
 };
+use bulkhead_json::{Incremental, LONG_BYTES_MIN, room_for};
 use std::sync::Arc;
 
 /// Why a stream of bytes is no stream of frames. None of these can be recovered from: where the
@@ -62,6 +63,12 @@ pub struct Decoder {
 
 /// A buffer that a large frame left behind is given back to the system above this many bytes.
 pub(crate) const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+// What is longer than a kept buffer is read as it comes: a message is long wherever it is read.
+const _: () = assert!(KEPT_BYTES_MAX == LONG_BYTES_MIN);
+
+/// A long message on its way.
+pub(crate) type Arriving = Incremental<Outline>;
 
 /// One whole frame.
 #[derive(Debug)]
@@ -135,7 +142,7 @@ impl Decoder {
         let Some((prefix, mut came)) = self.partial.split_first_chunk() else { return };
         let bytes = u32::from_be_bytes(*prefix) as usize;
         if bytes > KEPT_BYTES_MAX {
-            let mut arriving = Box::new(Arriving::new(bytes));
+            let mut arriving = Box::new(Arriving::new(bytes, Outline::new()));
             arriving.take(&mut came);
             self.arriving = Some(arriving);
             self.partial = Vec::new();
@@ -231,12 +238,6 @@ impl Decoder {
         self.partial.extend_from_slice(taken);
         *input = rest;
     }
-}
-
-/// How much room to make for `more` bytes behind those that are `held`, of those that are `wanted` in the end.
-pub(crate) fn room_for(more: usize, held: usize, wanted: usize) -> usize {
-    // A long frame is moved a few times only on its way, and its room is in proportion to what has come.
-    (wanted - held).min(3 * held).max(more)
 }
 
 /// Appends one frame to `out`, its content written by `write`.

@@ -1,6 +1,7 @@
 //! A piece of JSON as the wire carries it: checked, and otherwise left alone.
 
-use crate::{HeldBytes, walk::Walk};
+use crate::HeldBytes;
+use bulkhead_json::{Cursor, Raw, is_one_value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 use serde_json::value::RawValue;
 use std::{
@@ -40,7 +41,7 @@ impl Json {
     /// # Panics
     /// When it takes 4 GiB.
     pub fn of_checked_buffer(text: String) -> Json {
-        debug_assert!(Walk::new(&text).value() == Some(text.as_str()), "expected JSON, found {text:.64}");
+        debug_assert!(Cursor::new(&text).value() == Some(text.as_str()), "expected JSON, found {text:.64}");
         let end = u32::try_from(text.len()).expect("no frame takes 4 GiB");
         Json { whole: Arc::new(text), start: 0, end }
     }
@@ -66,7 +67,7 @@ impl Json {
     /// When it is not, with line and column.
     pub fn parse(text: &str) -> Result<Json, serde_json::Error> {
         let text = text.trim_matches([' ', '\t', '\r', '\n']);
-        if !Walk::is_one_value(text) {
+        if !is_one_value(text) {
             // It has the sentence.
             serde_json::from_str::<&RawValue>(text)?;
         }
@@ -75,12 +76,12 @@ impl Json {
 
     /// Whether `text` is what [`Json::parse`] takes, for who needs it as a text only.
     pub fn is_one_value(text: &str) -> bool {
-        Walk::is_one_value(text)
+        is_one_value(text)
     }
 
     /// A text that the caller knows to be one JSON value, with nothing around it: it is not checked again.
     pub fn of_checked(text: &str) -> Json {
-        debug_assert!(Walk::new(text).value() == Some(text), "expected JSON, found {text:.64}");
+        debug_assert!(Cursor::new(text).value() == Some(text), "expected JSON, found {text:.64}");
         if text == "null" { Json::null() } else { Json::of_checked_buffer(text.to_owned()) }
     }
 
@@ -138,6 +139,12 @@ impl Serialize for Json {
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
         Ok(Json::of_checked(Box::<RawValue>::deserialize(deserializer)?.get()))
+    }
+}
+
+impl<'a> From<&'a Json> for Raw<'a> {
+    fn from(json: &'a Json) -> Raw<'a> {
+        Raw::new(json.as_str())
     }
 }
 

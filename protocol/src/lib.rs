@@ -5,16 +5,12 @@
 //! does not parse what passes through it: a `payload` and a `data` stay the text they arrived as.
 //! `PROTOCOL.md` at the root of the repository is the same contract for people.
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 #[cfg(test)]
 mod agreement;
 #[cfg(test)]
 mod agreement_in_pieces;
-#[cfg(test)]
-mod agreement_when_long;
-mod arriving;
-mod check;
 mod decode;
 mod encode;
 pub mod error_code;
@@ -28,24 +24,17 @@ pub mod init;
 mod json;
 pub mod layer1;
 pub mod limits;
-mod masks;
 mod members;
 pub mod message;
 pub mod name;
 mod named;
-mod nesting;
-mod outline;
 mod output;
-mod planes;
 mod process_stat;
 mod refusal;
-mod scalars;
-mod scan;
-mod strings;
+#[cfg(test)]
+#[path = "../json/tests/texts/mod.rs"]
+mod texts;
 pub mod time;
-mod tokens;
-mod vectors;
-mod walk;
 
 pub use encode::WireRequest;
 pub use error_code::{Delivery, ErrorCode};

@@ -1,15 +1,11 @@
 //! The members of a message, found in one pass over its text; what they mean together is
 //! [`crate::decode`]'s business.
 //!
-//! The pass walks past payloads and copies nothing that needs no copy. It deliberately doesn't say why it
+//! The pass goes past payloads and copies nothing that needs no copy. It deliberately doesn't say why it
 //! refuses a text: [`crate::refusal`] reads that again, for the sentence.
 
-use crate::{
-    Delivery, Exit,
-    check::{Check, LONG_BYTES_MIN},
-    outline::MemberOutline,
-    walk::{RawString, Walk},
-};
+use crate::{Delivery, Exit};
+use bulkhead_json::{Cursor, LONG_BYTES_MIN, MemberName, MemberOutline, Validator};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 
@@ -66,8 +62,12 @@ pub(crate) enum Name {
     ModuleCode,
 }
 
-impl Name {
-    pub(crate) fn of(text: &str) -> Option<Name> {
+/// Where the members of a long message are.
+pub(crate) type Outline = MemberOutline<Name, { Name::ModuleCode as usize + 1 }>;
+
+impl MemberName for Name {
+    #[inline]
+    fn of(text: &str) -> Option<Name> {
         Some(match text {
             "id" => Name::Id,
             "type" => Name::Type,
@@ -89,23 +89,27 @@ impl Name {
             _ => return None,
         })
     }
+
+    fn number(self) -> usize {
+        self as usize
+    }
 }
 
 impl<'a> Members<'a> {
     /// Reads the text of one message into members that are all absent; `None` is any reason to refuse it.
     pub(crate) fn read(&mut self, text: &'a str) -> Option<()> {
-        if text.len() < LONG_BYTES_MIN { self.walk(text) } else { self.check(text) }
+        if text.len() < LONG_BYTES_MIN { self.read_short(text) } else { self.read_long(text) }
     }
 
     #[inline(always)]
-    pub(crate) fn walk(&mut self, text: &'a str) -> Option<()> {
-        let mut walk = Walk::new(text);
+    pub(crate) fn read_short(&mut self, text: &'a str) -> Option<()> {
+        let mut cursor = Cursor::new(text);
         let mut seen = 0_u32;
-        walk.take(b'{')?;
-        if walk.take(b'}').is_none() {
+        cursor.take(b'{')?;
+        if cursor.take(b'}').is_none() {
             loop {
-                let name = Name::of(&unescaped(walk.string()?)?);
-                walk.take(b':')?;
+                let name = Name::of(&cursor.string()?.unescaped()?);
+                cursor.take(b':')?;
                 match name {
                     Some(name) => {
                         let bit = 1 << name as u32;
@@ -113,62 +117,62 @@ impl<'a> Members<'a> {
                             return None;
                         }
                         seen |= bit;
-                        self.read_member(name, &mut walk)?;
+                        self.read_member(name, &mut cursor)?;
                     }
                     None => {
-                        walk.value()?;
+                        cursor.value()?;
                     }
                 }
-                if walk.take(b',').is_none() {
-                    walk.take(b'}')?;
+                if cursor.take(b',').is_none() {
+                    cursor.take(b'}')?;
                     break;
                 }
             }
         }
-        walk.is_at_end().then_some(())
+        cursor.is_at_end().then_some(())
     }
 
     #[inline(never)]
-    fn check(&mut self, text: &'a str) -> Option<()> {
-        let mut outline = MemberOutline::default();
-        Check::new().finish(text, &mut outline)?;
+    fn read_long(&mut self, text: &'a str) -> Option<()> {
+        let mut outline = Outline::new();
+        Validator::new().finish(text, &mut outline)?;
         self.read_outlined(text, &outline)
     }
 
     /// As [`Members::read`], of a text that has been checked, with this outline.
     #[inline(never)]
-    pub(crate) fn read_outlined(&mut self, text: &'a str, outline: &MemberOutline) -> Option<()> {
+    pub(crate) fn read_outlined(&mut self, text: &'a str, outline: &Outline) -> Option<()> {
         for (name, value) in outline.members()? {
             let value = text.get(value)?;
             match name {
                 Name::Payload => self.payload = Some(value).filter(|text| *text != "null"),
                 Name::Data => self.data = Some(value).filter(|text| *text != "null"),
-                _ => self.read_member(name, &mut Walk::new(value))?,
+                _ => self.read_member(name, &mut Cursor::new(value))?,
             }
         }
         Some(())
     }
 
     #[inline(always)]
-    fn read_member(&mut self, name: Name, walk: &mut Walk<'a>) -> Option<()> {
+    fn read_member(&mut self, name: Name, cursor: &mut Cursor<'a>) -> Option<()> {
         match name {
-            Name::Id => self.id = number(walk)?,
-            Name::Type => self.kind = string(walk)?,
-            Name::Status => self.status = string(walk)?,
-            Name::To => self.to = string(walk)?,
-            Name::Payload => self.payload = not_null(walk)?,
-            Name::DeadlineMs => self.deadline_ms = number(walk)?,
-            Name::Key => self.key = string(walk)?,
-            Name::Of => self.of = number(walk)?,
-            Name::Data => self.data = not_null(walk)?,
-            Name::Last => self.last = by_type(walk)?,
-            Name::Error => self.of_failure().error = by_type(walk)?,
-            Name::Code => self.of_failure().code = by_type(walk)?,
-            Name::Delivery => self.of_failure().delivery = by_type(walk)?,
-            Name::Retryable => self.of_failure().retryable = by_type(walk)?,
-            Name::Exit => self.of_failure().exit = by_type(walk)?,
-            Name::Stderr => self.of_failure().stderr = by_type(walk)?,
-            Name::ModuleCode => self.of_failure().module_code = by_type(walk)?,
+            Name::Id => self.id = number(cursor)?,
+            Name::Type => self.kind = string(cursor)?,
+            Name::Status => self.status = string(cursor)?,
+            Name::To => self.to = string(cursor)?,
+            Name::Payload => self.payload = not_null(cursor)?,
+            Name::DeadlineMs => self.deadline_ms = number(cursor)?,
+            Name::Key => self.key = string(cursor)?,
+            Name::Of => self.of = number(cursor)?,
+            Name::Data => self.data = not_null(cursor)?,
+            Name::Last => self.last = by_type(cursor)?,
+            Name::Error => self.of_failure().error = by_type(cursor)?,
+            Name::Code => self.of_failure().code = by_type(cursor)?,
+            Name::Delivery => self.of_failure().delivery = by_type(cursor)?,
+            Name::Retryable => self.of_failure().retryable = by_type(cursor)?,
+            Name::Exit => self.of_failure().exit = by_type(cursor)?,
+            Name::Stderr => self.of_failure().stderr = by_type(cursor)?,
+            Name::ModuleCode => self.of_failure().module_code = by_type(cursor)?,
         }
         Some(())
     }
@@ -179,33 +183,30 @@ impl<'a> Members<'a> {
 }
 
 /// The text of a value, unless it is `null`.
-fn not_null<'a>(walk: &mut Walk<'a>) -> Option<Option<&'a str>> {
-    Some(Some(walk.value()?).filter(|text| *text != "null"))
+fn not_null<'a>(cursor: &mut Cursor<'a>) -> Option<Option<&'a str>> {
+    Some(Some(cursor.value()?).filter(|text| *text != "null"))
 }
 
 /// An integer without sign, or `null`.
-fn number(walk: &mut Walk<'_>) -> Option<Option<u64>> {
-    match not_null(walk)? {
-        // What the walk takes for a number has no plus sign, so this is digits and nothing else.
+fn number(cursor: &mut Cursor<'_>) -> Option<Option<u64>> {
+    match not_null(cursor)? {
+        // What the cursor takes for a number has no plus sign, so this is digits and nothing else.
         Some(text) => text.parse().ok().map(Some),
         None => Some(None),
     }
 }
 
 /// A string, or `null`.
-fn string<'a>(walk: &mut Walk<'a>) -> Option<Option<Cow<'a, str>>> {
-    if walk.peek()? == b'"' { unescaped(walk.string()?).map(Some) } else { not_null(walk)?.is_none().then_some(None) }
-}
-
-pub(crate) fn unescaped(string: RawString<'_>) -> Option<Cow<'_, str>> {
-    match string {
-        RawString::Plain(text) => Some(Cow::Borrowed(text)),
-        RawString::Escaped(text) => serde_json::from_str(text).ok().map(Cow::Owned),
+fn string<'a>(cursor: &mut Cursor<'a>) -> Option<Option<Cow<'a, str>>> {
+    if cursor.peek()? == b'"' {
+        cursor.string()?.unescaped().map(Some)
+    } else {
+        not_null(cursor)?.is_none().then_some(None)
     }
 }
 
 /// A value that is read by the rules of its type.
 #[inline(never)]
-fn by_type<T: DeserializeOwned>(walk: &mut Walk<'_>) -> Option<T> {
-    serde_json::from_str(walk.value()?).ok()
+fn by_type<T: DeserializeOwned>(cursor: &mut Cursor<'_>) -> Option<T> {
+    serde_json::from_str(cursor.value()?).ok()
 }

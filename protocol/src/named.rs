@@ -5,7 +5,7 @@
 //! rest may pass, and what is wrong with it, is for serde to say, so that there is one set of rules.
 
 use crate::Json;
-use crate::walk::{RawString, Walk};
+use bulkhead_json::{Cursor, RawString};
 
 /// A name and what belongs to it, as they stand in a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl<'a> Named<'a> {
 
     /// Reads what most payloads are: both members and nothing else, without white space around them, and
     /// an object without further objects as the value. Of a text that is known to be JSON, that is seen
-    /// without a walk: an object ends at a brace, and the only ones behind its beginning are the last
+    /// without a look at what is between: an object ends at a brace, and the only ones behind its beginning are the last
     /// two bytes.
     fn flat(text: &'a str, before_name: &str, before_value: &str) -> Option<Named<'a>> {
         let rest = text.strip_prefix(before_name)?;
@@ -46,26 +46,26 @@ impl<'a> Named<'a> {
     }
 
     fn read(text: &'a str, of_name: &str, of_value: &str) -> Option<Named<'a>> {
-        let mut walk = Walk::new(text);
+        let mut cursor = Cursor::new(text);
         let (mut name, mut value) = (None, None);
-        walk.take(b'{')?;
+        cursor.take(b'{')?;
         loop {
-            let RawString::Plain(member) = walk.string()? else { return None };
-            walk.take(b':')?;
+            let RawString::Plain(member) = cursor.string()? else { return None };
+            cursor.take(b':')?;
             if member == of_name {
-                let RawString::Plain(found) = walk.string()? else { return None };
+                let RawString::Plain(found) = cursor.string()? else { return None };
                 if name.replace(found).is_some() {
                     return None;
                 }
             } else if member == of_value {
-                if value.replace(walk.value()?).is_some() {
+                if value.replace(cursor.value()?).is_some() {
                     return None;
                 }
             } else {
-                walk.value()?;
+                cursor.value()?;
             }
-            if walk.take(b',').is_none() {
-                walk.take(b'}')?;
+            if cursor.take(b',').is_none() {
+                cursor.take(b'}')?;
                 break;
             }
         }

@@ -1,10 +1,10 @@
 //! What an entity holds: one JSON object as text, checked. What its members mean is its module's affair.
 
 use super::{
-    Fault, Kind, Raw,
+    Fault,
     limits::{DEPTH_MAX, ENTITY_BYTES_MAX},
-    raw::text_end,
 };
+use bulkhead_json::{Kind, Raw, text_end};
 use std::{borrow::Cow, collections::HashSet, fmt, sync::Arc};
 
 /// One JSON object, as it was written but without white space between its parts: no duplicate

@@ -1,7 +1,8 @@
 //! Reading an object whose members are known: each at most once, no others. It says which known
 //! member an unknown one was probably meant to be.
 
-use super::{Fault, Kind, Raw, fault::Inside};
+use super::{Fault, fault::Inside};
+use bulkhead_json::{Kind, Raw};
 
 /// The known members of one object that were there.
 pub(super) struct Fields<'a> {

@@ -1,12 +1,13 @@
 //! Filters: which entities a query is about. Every condition on every path must hold.
 
 use super::{
-    Column, Fault, Kind, Path, Raw, Value,
+    Column, Fault, Path, Value,
     fault::Inside,
     fields::Fields,
     limits::{FILTERS_MAX, IN_VALUES_MAX},
 };
 use crate::time;
+use bulkhead_json::{Kind, Raw};
 
 /// One path and what must hold there.
 #[derive(Clone, Debug, PartialEq)]

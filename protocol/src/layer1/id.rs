@@ -1,6 +1,7 @@
 //! What names an entity: its type and its id.
 
-use super::{Fault, Raw, limits::ENTITY_NAME_BYTES_MAX};
+use super::{Fault, limits::ENTITY_NAME_BYTES_MAX};
+use bulkhead_json::Raw;
 use std::{fmt, sync::Arc};
 
 /// The name of an entity type: 1 to 64 of `A-Z`, `a-z`, `0-9`, `_` and `-`, beginning with a letter.

@@ -1,12 +1,13 @@
 //! Includes: entities that refer to those of the answer, put into it.
 
 use super::{
-    EntityName, Fault, Kind, MemberPath, Path, Raw,
+    EntityName, Fault, MemberPath, Path,
     fault::Inside,
     fields::Fields,
     limits::{INCLUDES_MAX, LIMIT_DEFAULT},
     query::read_limit,
 };
+use bulkhead_json::{Kind, Raw};
 
 /// Entities of one type that name, at a path, the id of an entity of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

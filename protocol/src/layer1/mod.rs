@@ -21,7 +21,6 @@ mod order;
 mod patch;
 mod path;
 mod query;
-mod raw;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -37,6 +36,5 @@ pub use need::{Action, Need};
 pub use order::{Direction, Order};
 pub use path::{Column, MemberPath, Path};
 pub use query::{Count, Many, Query, Selection};
-pub use raw::{Kind, Raw};
 pub use search::{Ending, Search, Term};
 pub use value::Value;

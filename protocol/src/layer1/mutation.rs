@@ -1,10 +1,11 @@
 //! The payload of a `mutation` to `layer1`.
 
 use super::{
-    Action, Data, EntityId, EntityName, Fault, Kind, Need, Raw, fault::Inside, fields::Fields, limits::OPERATIONS_MAX,
+    Action, Data, EntityId, EntityName, Fault, Need, fault::Inside, fields::Fields, limits::OPERATIONS_MAX,
     need::distinct,
 };
 use crate::Json;
+use bulkhead_json::{Kind, Raw};
 
 /// What a mutation does: everything, or nothing of it.
 #[derive(Clone, Debug, PartialEq)]

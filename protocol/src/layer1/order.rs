@@ -3,7 +3,8 @@
 //! last path. A query without an order is ordered by id, which for ids that the store made is the order
 //! in which the entities were created.
 
-use super::{Fault, Kind, Path, Raw, fault::Inside, fields::Fields, limits::ORDER_MAX};
+use super::{Fault, Path, fault::Inside, fields::Fields, limits::ORDER_MAX};
+use bulkhead_json::{Kind, Raw};
 
 /// One path to order by.
 #[derive(Clone, Debug, PartialEq, Eq)]

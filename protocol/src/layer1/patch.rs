@@ -1,9 +1,10 @@
 //! Merge patches (RFC 7396), done on the texts: what a patch does not touch keeps its exact text.
 
 use super::{
-    Data, Fault, Kind, Raw,
+    Data, Fault,
     data::{check, check_size},
 };
+use bulkhead_json::{Kind, Raw};
 use std::borrow::Cow;
 
 impl Data {

@@ -2,11 +2,12 @@
 //! and its like name what the store itself knows about it.
 
 use super::{
-    Fault, Kind, Raw,
+    Fault,
     fields::nearest,
     limits::{PATH_BYTES_MAX, PATH_STEPS_MAX},
 };
 use crate::HeldBytes;
+use bulkhead_json::{Kind, Raw};
 use std::fmt;
 
 /// A part of an entity.

@@ -1,7 +1,7 @@
 //! The payload of a `query` to `layer1`.
 
 use super::{
-    Action, EntityId, EntityName, Fault, Filter, Include, Kind, Need, Order, Raw, Search,
+    Action, EntityId, EntityName, Fault, Filter, Include, Need, Order, Search,
     fields::Fields,
     filter::read_filters,
     include::read_includes,
@@ -10,6 +10,7 @@ use super::{
     order::read_order,
 };
 use crate::{HeldBytes, Json};
+use bulkhead_json::{Kind, Raw};
 
 /// What a query asks for.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,9 +6,10 @@
 //! `-"two words"` leave out the entities that have it. Capital letters and accents make no difference.
 
 use super::{
-    Fault, Raw,
+    Fault,
     limits::{SEARCH_BYTES_MAX, SEARCH_TERMS_MAX},
 };
+use bulkhead_json::Raw;
 
 /// What a full-text search looks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

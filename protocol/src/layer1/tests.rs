@@ -3,8 +3,9 @@
 
 use crate::{
     ErrorCode, Failure, Json,
-    layer1::{Data, Mutation, Path, Query, Raw, Search},
+    layer1::{Data, Mutation, Path, Query, Search},
 };
+use bulkhead_json::Raw;
 use proptest::prelude::*;
 
 /// Pieces that payloads are made of, right and wrong.

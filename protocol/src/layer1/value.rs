@@ -1,7 +1,8 @@
 //! A value as filters and orders compare it: read from JSON text, exact where SQLite can hold it
 //! exactly. How values are ordered is written on [`Value`]; the store orders them the same way.
 
-use super::{Fault, Kind, Raw, limits::VALUE_BYTES_MAX};
+use super::{Fault, limits::VALUE_BYTES_MAX};
+use bulkhead_json::{Kind, Raw};
 use std::fmt::Write;
 
 /// A JSON value that can be compared. The order of values of different kinds is: nothing and `null`,

@@ -8,7 +8,8 @@ use crate::{
     open::{OpenError, open_reader},
     settings::{Index, Searched, Settings},
 };
-use bulkhead_protocol::layer1::{Column, EntityName, MemberPath, Path, Raw};
+use bulkhead_json::Raw;
+use bulkhead_protocol::layer1::{Column, EntityName, MemberPath, Path};
 use rusqlite::{Connection, Transaction, params, params_from_iter};
 use std::collections::{HashMap, HashSet};
 

@@ -8,7 +8,8 @@
 //!
 //! Indexes are made with `layer1_value`. Whoever changes what it returns must rebuild them by a migration.
 
-use bulkhead_protocol::layer1::{Kind, MemberPath, Raw, Value};
+use bulkhead_json::{Kind, Raw};
+use bulkhead_protocol::layer1::{MemberPath, Value};
 use rusqlite::{
     Connection, Error,
     functions::{Context, FunctionFlags},

@@ -3,8 +3,9 @@
 
 mod common;
 
+use bulkhead_json::Raw;
 use bulkhead_layer1::{Job, Outcome, UnitId};
-use bulkhead_protocol::layer1::{Data, Query, Raw};
+use bulkhead_protocol::layer1::{Data, Query};
 use common::*;
 use proptest::prelude::*;
 use std::ops::ControlFlow;

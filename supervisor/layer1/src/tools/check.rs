@@ -7,7 +7,8 @@ use crate::{
     open::open_reader,
     tables::{events, keys, usage},
 };
-use bulkhead_protocol::layer1::{Data, EntityId, EntityName, Raw};
+use bulkhead_json::Raw;
+use bulkhead_protocol::layer1::{Data, EntityId, EntityName};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 

@@ -16,9 +16,10 @@ use crate::{
     tables::entities,
     unit::Unit,
 };
+use bulkhead_json::Raw;
 use bulkhead_protocol::{
     ErrorCode, Failure, Json, ModuleName,
-    layer1::{Data, EntityId, EntityName, Raw, limits::ENTITY_BYTES_MAX},
+    layer1::{Data, EntityId, EntityName, limits::ENTITY_BYTES_MAX},
     time,
 };
 use serde::Deserialize;

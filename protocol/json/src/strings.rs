@@ -2,8 +2,8 @@
 //! [`crate::tokens`]' business, and whether they are UTF-8 has been checked.
 
 use crate::{
-    masks::{Carry, Masks, all_if, parity},
-    planes::{BLOCKS, Block, Planes, Row},
+    bitmap::{Bitmaps, Carry, all_if, parity},
+    classify::{BLOCKS, Block, Planes, Row},
 };
 
 /// Every second place, the first one with it.
@@ -21,7 +21,7 @@ pub(crate) struct Strings {
     /// Whether a backslash escapes the next byte.
     escapes: Carry,
     /// Each `u` of an escape.
-    unicode: Masks,
+    unicode: Bitmaps,
 }
 
 /// What there is in a stretch.
@@ -40,7 +40,7 @@ impl Strings {
         is_inside: 0,
         backslashes: [0; BLOCKS],
         escapes: Carry::NONE,
-        unicode: Masks::NONE,
+        unicode: Bitmaps::NONE,
     };
 
     /// Whether a string has begun and not ended.

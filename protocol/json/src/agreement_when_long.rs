@@ -1,24 +1,21 @@
-//! Tests that long texts are read as short ones are: that the check agrees with `serde_json`, with every kind
-//! of vectors and wherever in a block or a stretch something stands.
-//! `PROPTEST_CASES=1000000 cargo test --release -p bulkhead-protocol agreement` looks longer.
+//! Tests that the validator of long texts agrees with `serde_json`, with every kind of vectors and wherever in a block
+//! or a stretch something stands.
+//! `PROPTEST_CASES=1000000 cargo test --release -p bulkhead-json agreement` looks longer.
 
 use crate::{
-    agreement::{damaged, damages, piece, value},
-    check::Check,
-    members::Members,
-    outline::MemberOutline,
-    planes::{BLOCK_BYTES, STRETCH_BYTES},
-    vectors::Vectors,
+    Validator,
+    classify::{BLOCK_BYTES, STRETCH_BYTES},
+    texts::{damaged, damages, piece, value},
 };
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
-/// Whether `serde_json` and the check with any vectors take `text` for one value, or all of them don't.
+/// Whether `serde_json` and the validator with any vectors take `text` for one value, or all of them don't.
 fn check_value(text: &str) {
     let expected = serde_json::from_str::<&RawValue>(text).is_ok();
-    for vectors in [Vectors::of_this_processor(), Vectors::ANYWHERE] {
-        let found = Check::with(vectors).finish(text, &mut ()).is_some();
-        assert_eq!(found, expected, "{vectors:?}: {text:?}");
+    for mut validator in [Validator::new(), Validator::portable()] {
+        let found = validator.finish(text, &mut ()).is_some();
+        assert_eq!(found, expected, "{text:?} by {validator:?}");
     }
 }
 
@@ -30,17 +27,6 @@ fn check_value_across_borders(text: &str, at: usize) {
     // The beginning is part of a string, which is passed at another place.
     let string = "x".repeat(STRETCH_BYTES * 2 - "[\"\",".len() - at % STRETCH_BYTES);
     check_value(&format!("[\"{string}\",{text}]"));
-}
-
-/// Whether the walk and the check find the same members in `text`, or both refuse it.
-pub(crate) fn check_members(text: &str) {
-    let (mut walked, mut checked) = (Members::default(), Members::default());
-    let is_walked = walked.walk(text).is_some();
-    let mut outline = MemberOutline::default();
-    let is_checked =
-        Check::new().finish(text, &mut outline).is_some() && checked.read_outlined(text, &outline).is_some();
-    assert_eq!(is_walked, is_checked, "{text:?}");
-    assert!(!is_walked || format!("{walked:?}") == format!("{checked:?}"), "{text:?}");
 }
 
 /// White space in every place that has some, and in one that had none.
@@ -213,7 +199,6 @@ proptest! {
         let text = pieces.concat();
         check_value(&text);
         check_value_across_borders(&text, at % (text.len() + 1));
-        check_members(&text);
     }
 
     #[test]

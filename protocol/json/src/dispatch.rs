@@ -1,7 +1,7 @@
 //! Runs the check of a stretch with the vector instructions of this processor. What it computes is
-//! [`crate::check`]'s business: the loops are the same, and the compiler makes wider vectors of them.
+//! [`crate::validator`]'s business: the loops are the same, and the compiler makes wider vectors of them.
 
-use crate::{check::Check, planes::STRETCH_BYTES};
+use crate::{classify::STRETCH_BYTES, validator::Validator};
 
 /// The vector instructions that there are.
 #[derive(Clone, Copy, Debug)]
@@ -13,9 +13,9 @@ pub(crate) struct Vectors {
 
 impl Vectors {
     /// What every machine can do.
-    #[cfg(any(test, not(target_arch = "x86_64")))]
     pub(crate) const ANYWHERE: Vectors = Vectors { has_avx2: false };
 
+    #[inline]
     pub(crate) fn of_this_processor() -> Vectors {
         #[cfg(target_arch = "x86_64")]
         return Vectors {
@@ -27,9 +27,9 @@ impl Vectors {
         Vectors::ANYWHERE
     }
 
-    /// As [`Check::stretch`].
+    /// As [`Validator::stretch`].
     #[inline]
-    pub(crate) fn check_stretch(self, check: &mut Check, stretch: &[u8; STRETCH_BYTES]) -> Option<bool> {
+    pub(crate) fn check_stretch(self, check: &mut Validator, stretch: &[u8; STRETCH_BYTES]) -> Option<bool> {
         #[cfg(target_arch = "x86_64")]
         if self.has_avx2 {
             // SAFETY: all that a function with target features asks for is a processor that has them, and
@@ -43,11 +43,11 @@ impl Vectors {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn with_avx2(check: &mut Check, stretch: &[u8; STRETCH_BYTES]) -> Option<bool> {
+fn with_avx2(check: &mut Validator, stretch: &[u8; STRETCH_BYTES]) -> Option<bool> {
     check.stretch(stretch)
 }
 
 #[inline(never)]
-fn anywhere(check: &mut Check, stretch: &[u8; STRETCH_BYTES]) -> Option<bool> {
+fn anywhere(check: &mut Validator, stretch: &[u8; STRETCH_BYTES]) -> Option<bool> {
     check.stretch(stretch)
 }

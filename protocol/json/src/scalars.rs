@@ -4,44 +4,44 @@
 //! Nearly every rule is about neighbours, so it is a few operations on masks.
 
 use crate::{
-    masks::{Carry, Masks},
-    planes::{BLOCKS, Block, Planes},
+    bitmap::{Bitmaps, Carry},
+    classify::{BLOCKS, Block, Planes},
 };
 
 #[derive(Debug)]
 pub(crate) struct Scalars {
     /// All their bytes, and what else is outside of strings and no other token: that is refused.
-    pub(crate) bytes: Masks,
+    pub(crate) bytes: Bitmaps,
     /// The first byte of each.
-    pub(crate) starts: Masks,
-    trues: Masks,
-    falses: Masks,
-    nulls: Masks,
-    digits: Masks,
-    zeros: Masks,
-    minuses: Masks,
-    points: Masks,
+    pub(crate) starts: Bitmaps,
+    trues: Bitmaps,
+    falses: Bitmaps,
+    nulls: Bitmaps,
+    digits: Bitmaps,
+    zeros: Bitmaps,
+    minuses: Bitmaps,
+    points: Bitmaps,
     /// Each `e` or `E` of a number.
-    exponents: Masks,
+    exponents: Bitmaps,
     /// The signs that aren't at the beginning of a number.
-    signs: Masks,
+    signs: Bitmaps,
     in_fraction: Carry,
     in_exponent: Carry,
 }
 
 impl Scalars {
     pub(crate) const NONE: Scalars = Scalars {
-        bytes: Masks::NONE,
-        starts: Masks::NONE,
-        trues: Masks::NONE,
-        falses: Masks::NONE,
-        nulls: Masks::NONE,
-        digits: Masks::NONE,
-        zeros: Masks::NONE,
-        minuses: Masks::NONE,
-        points: Masks::NONE,
-        exponents: Masks::NONE,
-        signs: Masks::NONE,
+        bytes: Bitmaps::NONE,
+        starts: Bitmaps::NONE,
+        trues: Bitmaps::NONE,
+        falses: Bitmaps::NONE,
+        nulls: Bitmaps::NONE,
+        digits: Bitmaps::NONE,
+        zeros: Bitmaps::NONE,
+        minuses: Bitmaps::NONE,
+        points: Bitmaps::NONE,
+        exponents: Bitmaps::NONE,
+        signs: Bitmaps::NONE,
         in_fraction: Carry::NONE,
         in_exponent: Carry::NONE,
     };

@@ -1,7 +1,7 @@
 //! Which containers are around a place in a JSON text, in a bit for each: nesting is as deep as the text is
 //! long, without a deep stack. What else may stand there is its users' business.
 
-use crate::masks::{all_if, parity};
+use crate::bitmap::{all_if, parity};
 
 /// What has values in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@
 //! in the container that it is in. What is in a string, a number or a literal is not looked at here.
 
 use crate::{
-    masks::Carry,
+    bitmap::Carry,
+    classify::{BLOCKS, Block, Planes, Row},
     nesting::Nesting,
-    planes::{BLOCKS, Block, Planes, Row},
     scalars::Scalars,
     strings::Strings,
 };

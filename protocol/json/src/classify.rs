@@ -1,9 +1,9 @@
-//! A stretch of text as eight bit planes: of each block of 64 bytes, plane `n` has bit `n` of every byte, the
-//! first byte's lowest.
+//! Which bytes of a stretch of text are of which class, from eight bit planes: of each block of 64 bytes, plane `n`
+//! has bit `n` of every byte, the first byte's lowest.
 //!
 //! From planes, the places of any byte or range of bytes in a block are a few operations on words. All loops
 //! here are over the blocks of a stretch, and no turn needs another: the compiler makes vector instructions of
-//! them, so no instruction set is named. What the bytes mean is [`crate::check`]'s business.
+//! them, so no instruction set is named. What the bytes mean is [`crate::validator`]'s business.
 
 /// Bytes that a word has a bit for.
 pub(crate) const BLOCK_BYTES: usize = 64;

@@ -1,25 +1,36 @@
-//! Checks a long JSON text, a stretch at a time and all bytes of a stretch at once, as far as it has come.
+//! Validates a long JSON text, a stretch at a time and all bytes of a stretch at once, as far as it has come.
 //!
-//! It accepts what [`crate::walk`] accepts, at a rate that hardly depends on what the text is like, and nothing
+//! It accepts what [`crate::cursor`] accepts, at a rate that hardly depends on what the text is like, and nothing
 //! is looked at twice; but it costs as much for a short text as for a stretch. It deliberately doesn't say
-//! what was wrong, and finds nothing but the places from which the members of the outermost object follow.
+//! what was wrong, and finds nothing but the structure of the outermost container.
 
 use crate::{
-    frame::KEPT_BYTES_MAX,
-    planes::{self, BLOCK_BYTES, BLOCKS, Planes, STRETCH_BYTES},
+    classify::{self, BLOCK_BYTES, BLOCKS, Planes, STRETCH_BYTES},
+    dispatch::Vectors,
     scalars::Scalars,
     strings::{Content, Strings},
+    structure::Outline,
     tokens::Tokens,
-    vectors::Vectors,
 };
 
-/// Texts from this length on are checked here, as they would be if they came in pieces. Shorter ones are walked
-/// over: that is sooner where they are short or mostly strings, and they take no time that matters to others.
-pub(crate) const LONG_BYTES_MIN: usize = KEPT_BYTES_MAX;
+/// The length from which on [`Validator`] is the one to use: 64 KiB. A [`Cursor`](crate::Cursor) is sooner where texts
+/// are short or mostly strings, and shorter ones take no time that others would have to wait for.
+pub const LONG_BYTES_MIN: usize = 64 * 1024;
 
-/// A check of one value with nothing around it but white space. It never reads behind what it was told has come.
+/// The validation of one value with nothing around it but white space. It never reads behind what it was told has
+/// come.
+///
+/// ```
+/// use bulkhead_json::Validator;
+///
+/// let text = r#"{"a":[1,2.5e3,"\u00e9"]}"#;
+/// let mut validator = Validator::new();
+/// // What has come so far, always from the beginning.
+/// validator.go_on(&text[..10], &mut ()).expect("nothing is wrong up to here");
+/// validator.finish(text, &mut ()).expect("it is one value");
+/// ```
 #[derive(Debug)]
-pub(crate) struct Check {
+pub struct Validator {
     /// Where the next stretch begins.
     at: usize,
     vectors: Vectors,
@@ -29,26 +40,21 @@ pub(crate) struct Check {
     tokens: Tokens,
 }
 
-/// Takes the place of each bracket of the outermost container, and of each comma and colon in it, in order;
-/// `None` refuses the text.
-pub(crate) trait Outline {
-    fn take(&mut self, text: &str, place: usize) -> Option<()>;
-}
-
-/// Whoever only wants to know whether it is JSON.
-impl Outline for () {
-    fn take(&mut self, _: &str, _: usize) -> Option<()> {
-        Some(())
-    }
-}
-
-impl Check {
-    pub(crate) fn new() -> Check {
-        Check::with(Vectors::of_this_processor())
+impl Validator {
+    /// In front of a text, with the widest vectors that this processor has.
+    #[allow(clippy::new_without_default, reason = "there is another one, so which one is said")]
+    pub fn new() -> Validator {
+        Validator::with(Vectors::of_this_processor())
     }
 
-    pub(crate) fn with(vectors: Vectors) -> Check {
-        Check {
+    /// As [`Validator::new`], with the instructions that every processor of this architecture has. It finds the
+    /// same; tests compare the two.
+    pub fn portable() -> Validator {
+        Validator::with(Vectors::ANYWHERE)
+    }
+
+    fn with(vectors: Vectors) -> Validator {
+        Validator {
             at: 0,
             vectors,
             planes: [[0; BLOCKS]; 8],
@@ -59,13 +65,13 @@ impl Check {
     }
 
     /// Whether `text` is one value, with nothing around it but white space.
-    pub(crate) fn is_one_value(text: &str) -> bool {
-        Check::new().finish(text, &mut ()).is_some()
+    pub fn is_one_value(text: &str) -> bool {
+        Validator::new().finish(text, &mut ()).is_some()
     }
 
     /// Goes on with the whole stretches of `text`, which is what has come: what it was before, and more. After
-    /// it is refused, there is nothing to go on with.
-    pub(crate) fn go_on(&mut self, text: &str, outline: &mut impl Outline) -> Option<()> {
+    /// it is refused, there is nothing to go on with. `None` refuses it, and so it does behind here.
+    pub fn go_on(&mut self, text: &str, outline: &mut impl Outline) -> Option<()> {
         while let Some(stretch) = text.as_bytes().get(self.at..).and_then(|bytes| bytes.first_chunk()) {
             self.next(stretch, text, outline)?;
         }
@@ -73,7 +79,7 @@ impl Check {
     }
 
     /// Goes on to the end of `text`, which is all there is.
-    pub(crate) fn finish(&mut self, text: &str, outline: &mut impl Outline) -> Option<()> {
+    pub fn finish(&mut self, text: &str, outline: &mut impl Outline) -> Option<()> {
         self.go_on(text, outline)?;
         // What the last token may be followed by is seen from the white space that follows it.
         let mut last = [b' '; STRETCH_BYTES];
@@ -101,10 +107,10 @@ impl Check {
     /// Checks one stretch. Returns whether there are places for the outline in it.
     #[inline(always)]
     pub(crate) fn stretch(&mut self, stretch: &[u8; STRETCH_BYTES]) -> Option<bool> {
-        if self.strings.is_inside() && !self.strings.is_inside_escape() && planes::is_all_string(stretch) {
+        if self.strings.is_inside() && !self.strings.is_inside_escape() && classify::is_all_string(stretch) {
             return Some(false);
         }
-        planes::fill(&mut self.planes, stretch);
+        classify::fill(&mut self.planes, stretch);
         if self.strings.find(&self.planes)? == Content::Inside {
             return Some(false);
         }

@@ -1,68 +1,96 @@
-//! A walk over JSON that checks all of it and reads as little as it can: what is skipped is valid,
-//! and nothing of it is copied.
+//! A place in a JSON text that moves over values, checks all of them and reads as little as it can: what is skipped
+//! is valid, and nothing of it is copied.
 //!
 //! It accepts what RFC 8259 calls JSON, and exactly what `serde_json` takes as a raw value: escapes
 //! of half a surrogate pair pass as they are, names may come twice, numbers have any size, and
 //! nesting is as deep as the text is long, without a deep stack. It deliberately doesn't say what
-//! was wrong: whoever needs a sentence lets `serde_json` read the text again.
+//! was wrong: who needs a sentence lets another parser read the text again.
 
 use crate::{
-    check::{Check, LONG_BYTES_MIN},
     nesting::{Container, Nesting},
-    scan,
+    scanner,
+    unescape::unescape,
+    validator::{LONG_BYTES_MIN, Validator},
 };
+use std::borrow::Cow;
 
-/// A place in a text that is known to be UTF-8.
+/// Whether `text` is one value, with nothing around it but white space.
+pub fn is_one_value(text: &str) -> bool {
+    if text.len() >= LONG_BYTES_MIN {
+        return Validator::is_one_value(text);
+    }
+    let mut cursor = Cursor::new(text);
+    cursor.peek().is_some() && cursor.value().is_some() && cursor.is_at_end()
+}
+
+/// A place in a text that is known to be UTF-8. Each method answers `None` where the text is not JSON or has something
+/// else there, and where the cursor then is has no meaning.
+///
+/// ```
+/// use bulkhead_json::{Cursor, RawString};
+///
+/// let mut cursor = Cursor::new(r#"{"a": [1, {"b": 2}]}"#);
+/// cursor.take(b'{').unwrap();
+/// assert_eq!(cursor.string(), Some(RawString::Plain("a")));
+/// cursor.take(b':').unwrap();
+/// assert_eq!(cursor.value(), Some(r#"[1, {"b": 2}]"#));
+/// cursor.take(b'}').unwrap();
+/// assert!(cursor.is_at_end());
+/// ```
 #[derive(Debug)]
-pub(crate) struct Walk<'a> {
+pub struct Cursor<'a> {
     text: &'a str,
     at: usize,
 }
 
 /// A string as it stands in the text, with its quotation marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RawString<'a> {
+pub enum RawString<'a> {
     /// What is between the marks is what the string says.
     Plain(&'a str),
     /// There are escapes in it; they are whole, but may be halves of a surrogate pair.
     Escaped(&'a str),
 }
 
-impl<'a> Walk<'a> {
-    /// A walk that begins at the first byte of `text`.
-    pub(crate) fn new(text: &'a str) -> Walk<'a> {
-        Walk { text, at: 0 }
-    }
-
-    /// Whether `text` is one value, with nothing around it but white space.
-    pub(crate) fn is_one_value(text: &str) -> bool {
-        if text.len() >= LONG_BYTES_MIN {
-            return Check::is_one_value(text);
+impl<'a> RawString<'a> {
+    /// The text that the string stands for; `None` where an escape is half a surrogate pair, as no text holds that.
+    #[inline]
+    pub fn unescaped(self) -> Option<Cow<'a, str>> {
+        match self {
+            RawString::Plain(text) => Some(Cow::Borrowed(text)),
+            RawString::Escaped(text) => unescape(text.get(1..text.len().checked_sub(1)?)?).map(Cow::Owned),
         }
-        let mut walk = Walk::new(text);
-        walk.peek().is_some() && walk.value().is_some() && walk.is_at_end()
+    }
+}
+
+impl<'a> Cursor<'a> {
+    /// A cursor at the first byte of `text`.
+    #[inline]
+    pub fn new(text: &'a str) -> Cursor<'a> {
+        Cursor { text, at: 0 }
     }
 
     /// Whether nothing but white space is left.
-    pub(crate) fn is_at_end(&self) -> bool {
-        scan::white_space_end(self.text.as_bytes(), self.at) == self.text.len()
+    #[inline]
+    pub fn is_at_end(&self) -> bool {
+        scanner::white_space_end(self.text.as_bytes(), self.at) == self.text.len()
     }
 
     /// Skips white space and returns the byte behind it, without taking that.
     #[inline]
-    pub(crate) fn peek(&mut self) -> Option<u8> {
+    pub fn peek(&mut self) -> Option<u8> {
         token(self.text.as_bytes(), &mut self.at)
     }
 
     /// Skips white space and takes the byte behind it, which must be this one.
     #[inline]
-    pub(crate) fn take(&mut self, byte: u8) -> Option<()> {
+    pub fn take(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
     /// Takes one value, and returns it as it stands in the text.
     #[inline]
-    pub(crate) fn value(&mut self) -> Option<&'a str> {
+    pub fn value(&mut self) -> Option<&'a str> {
         self.peek()?;
         let start = self.at;
         self.at = value_end(self.text.as_bytes(), start)?;
@@ -72,11 +100,11 @@ impl<'a> Walk<'a> {
 
     /// Takes a string.
     #[inline]
-    pub(crate) fn string(&mut self) -> Option<RawString<'a>> {
+    pub fn string(&mut self) -> Option<RawString<'a>> {
         self.take(b'"')?;
         let bytes = self.text.as_bytes();
         let start = self.at;
-        self.at = scan::string_stop(bytes, start);
+        self.at = scanner::string_stop(bytes, start);
         if *bytes.get(self.at)? == b'"' {
             self.at += 1;
             return self.text.get(start..self.at - 1).map(RawString::Plain);
@@ -93,7 +121,7 @@ fn token(bytes: &[u8], at: &mut usize) -> Option<u8> {
     if byte > b' ' {
         return Some(byte);
     }
-    *at = scan::white_space_end(bytes, *at);
+    *at = scanner::white_space_end(bytes, *at);
     bytes.get(*at).copied()
 }
 
@@ -177,7 +205,7 @@ fn member_value(bytes: &[u8], at: &mut usize, first: u8) -> Option<u8> {
 /// The end of the string whose first quotation mark is in front of `at`.
 #[inline(always)]
 fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
-    let stop = scan::string_stop(bytes, at);
+    let stop = scanner::string_stop(bytes, at);
     if *bytes.get(stop)? == b'"' { Some(stop + 1) } else { escaped_string_end(bytes, stop) }
 }
 
@@ -191,7 +219,7 @@ fn escaped_string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
             [b'\\', b'u', digits @ ..] if digits.first_chunk::<4>()?.iter().all(u8::is_ascii_hexdigit) => at += 6,
             _ => return None,
         }
-        at = scan::string_stop(bytes, at);
+        at = scanner::string_stop(bytes, at);
     }
 }
 
@@ -216,7 +244,7 @@ fn number_end(bytes: &[u8], mut at: usize, first: u8) -> Option<usize> {
 /// The end of the digits at `at`, of which there must be one.
 #[inline(always)]
 fn digits_end(bytes: &[u8], at: usize) -> Option<usize> {
-    Some(scan::digits_end(bytes, at)).filter(|end| *end > at)
+    Some(scanner::digits_end(bytes, at)).filter(|end| *end > at)
 }
 
 #[inline(always)]

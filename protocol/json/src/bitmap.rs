@@ -1,14 +1,14 @@
-//! Masks with a bit for each byte of a block, the first byte's lowest, and what they carry from one block into
+//! Bitmaps with a bit for each byte of a block, the first byte's lowest, and what they carry from one block into
 //! the next. What the bits mean is their users' business.
 
-use crate::planes::BLOCKS;
+use crate::classify::BLOCKS;
 
-/// A mask for each block of a stretch, and that of the block in front of them.
+/// A bitmap for each block of a stretch, and that of the block in front of them.
 #[derive(Debug)]
-pub(crate) struct Masks([u64; BLOCKS + 1]);
+pub(crate) struct Bitmaps([u64; BLOCKS + 1]);
 
-impl Masks {
-    pub(crate) const NONE: Masks = Masks([0; BLOCKS + 1]);
+impl Bitmaps {
+    pub(crate) const NONE: Bitmaps = Bitmaps([0; BLOCKS + 1]);
 
     /// Begins a new stretch: the last block of the one before is in front of it.
     #[inline(always)]

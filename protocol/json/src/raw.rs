@@ -1,7 +1,7 @@
-//! A JSON value as a piece of its text, walked without building a tree. The text is valid JSON, which
-//! whoever read the message has checked; on any other text the walk ends early, and never panics.
+//! A JSON value as a piece of its text, whose members and elements are found without building a tree. The text is
+//! known to be valid, so nothing of it is checked again; on any other text members end early, and nothing panics.
 
-use crate::Json;
+use crate::unescape::unescape;
 use std::borrow::Cow;
 
 /// One JSON value as the text it was written as.
@@ -67,7 +67,7 @@ impl<'a> Raw<'a> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
         match inner.contains('\\') {
             false => Some(Cow::Borrowed(inner)),
-            true => serde_json::from_str(self.0).ok().map(Cow::Owned),
+            true => unescape(inner).map(Cow::Owned),
         }
     }
 
@@ -88,12 +88,6 @@ impl<'a> Raw<'a> {
             None => self.0.to_owned(),
             Some((end, _)) => format!("{}…", &self.0[..end]),
         }
-    }
-}
-
-impl<'a> From<&'a Json> for Raw<'a> {
-    fn from(json: &'a Json) -> Raw<'a> {
-        Raw::new(json.as_str())
     }
 }
 
@@ -168,8 +162,10 @@ fn value_end(bytes: &[u8]) -> usize {
     at
 }
 
-/// The place behind the text that begins at `at`.
-pub(super) fn text_end(bytes: &[u8], at: usize) -> usize {
+/// The place behind the text that begins at `at` of a valid text; behind the last byte, or one further, where it
+/// does not end.
+#[inline]
+pub fn text_end(bytes: &[u8], at: usize) -> usize {
     let mut at = at + 1;
     while at < bytes.len() {
         match bytes[at] {
@@ -205,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_json_ends_the_walk() {
+    fn members_and_elements_of_a_text_that_is_no_json_end() {
         for broken in ["{\"a", "{\"a\":", "[1,", "[\"\\", "{]", "[}", "{\"a\":[}", "", "["] {
             assert!(Raw::new(broken).members().take(10).count() < 10);
             assert!(Raw::new(broken).elements().take(10).count() < 10);

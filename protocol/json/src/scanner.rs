@@ -1,7 +1,7 @@
 //! Finds the next byte that matters in a text, many bytes at a time.
 //!
 //! This is arithmetic on words of eight bytes, and a loop that the compiler makes vector instructions of:
-//! it names no instruction set and needs no `unsafe`. What the bytes mean is [`crate::walk`]'s business.
+//! it names no instruction set and needs no `unsafe`. What the bytes mean is [`crate::cursor`]'s business.
 
 /// 0x01 in every byte.
 const ONES: u64 = u64::MAX / 255;
