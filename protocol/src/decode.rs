@@ -2,7 +2,7 @@
 
 use crate::{
     Decoder, ErrorCode, Failure, FrameError, Json, Message, MessageError, Request, RequestType, Response, Status,
-    frame::{Arriving, Cut},
+    frame::{Arriving, Cut, quote},
     limits::{DEADLINE_MS_MAX, ERROR_TEXT_BYTES_MAX, KEY_BYTES_MAX, LENGTH_PREFIX_BYTES, REQUEST_ID_MAX},
     members::{FailureMembers, Members, Outline},
     refusal,
@@ -132,7 +132,10 @@ impl Members<'_> {
         let kind = RequestType::from_name(&self.kind.expect("the caller saw it"));
         let fail = |reason: String| Err(MessageError { id, reason });
         if id.is_none() && kind != RequestType::Event {
-            return fail(format!("expected an \"id\" in a request of type {:?}, found none", kind.name()));
+            return fail(format!(
+                "expected an \"id\" in a request of type {}, found none",
+                quote(kind.name().as_bytes())
+            ));
         }
         if let Some(ms) = self.deadline_ms.filter(|ms| *ms > DEADLINE_MS_MAX) {
             return fail(format!("expected a \"deadline_ms\" of at most {DEADLINE_MS_MAX}, found {ms}"));
@@ -165,8 +168,8 @@ impl Members<'_> {
                 return Err(MessageError {
                     id,
                     reason: format!(
-                        "expected a \"status\" of \"progress\", \"success\" or \"error\", found {:?}",
-                        other.unwrap_or_default()
+                        "expected a \"status\" of \"progress\", \"success\" or \"error\", found {}",
+                        quote(other.unwrap_or_default().as_bytes())
                     ),
                 });
             }
@@ -222,6 +225,22 @@ mod tests {
         let broken = error(r#"{"id":9,"type":"command","deadline_ms":"soon"}"#);
         assert_eq!(broken.id, Some(9));
         assert!(broken.reason.contains("invalid type: string \"soon\""), "{broken}");
+    }
+
+    #[test]
+    fn what_a_refusal_repeats_is_one_line_and_has_a_limit() {
+        for text in ["x".repeat(1 << 20), "é\n".repeat(10_000), "\u{9b}\u{202e}".repeat(3)] {
+            let text = serde_json::to_string(&text).unwrap();
+            for other in [format!(r#"{{"id":9,"status":{text}}}"#), format!(r#"{{"type":{text}}}"#)] {
+                let reason = error(&other).reason;
+                assert!(reason.len() < 500 && !reason.contains(char::is_control), "{reason:?}");
+            }
+            for member in [format!(r#""exit":{{{text}:1}}"#), format!(r#""deadline_ms":{text}"#)] {
+                let reason = error(&format!(r#"{{"id":9,"type":"command",{member}}}"#)).reason;
+                assert!(reason.len() < 700 && !reason.contains(char::is_control), "{reason:?}");
+                assert!(reason.contains(" at line 1 column "), "{reason}");
+            }
+        }
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Says why a text is no message: in `serde_json`'s words, with line and column. What is read here has been
 //! refused already; tests hold the two readers to refuse the same texts.
 
-use crate::{Delivery, Exit, MessageError, frame::quote, limits::REQUEST_ID_MAX};
+use crate::{Delivery, Exit, MessageError, escape, frame::quote, limits::REQUEST_ID_MAX};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+
+/// How much of either end of a long sentence is shown, in bytes.
+const SENTENCE_END_BYTES_MAX: usize = 200;
 
 /// The members of both kinds of message, in the form that each has to have.
 #[derive(Deserialize)]
@@ -52,7 +55,7 @@ pub(crate) fn of(text: &str) -> MessageError {
     let reason = match serde_json::from_str::<Form<'_>>(text) {
         Err(error) => {
             let what = if error.is_data() { "a message" } else { "one JSON object" };
-            format!("expected {what}: {error}; found {found}")
+            format!("expected {what}: {}; found {found}", shown(&error))
         }
         Ok(_) => {
             debug_assert!(false, "two readers of a message disagree about {found}");
@@ -60,6 +63,19 @@ pub(crate) fn of(text: &str) -> MessageError {
         }
     };
     MessageError { id: readable_id(text), reason }
+}
+
+/// The sentence of `serde_json` on one line, and without the middle where it is long: it repeats texts of the message,
+/// whatever they are and however long, and has the place at its end.
+fn shown(error: &serde_json::Error) -> String {
+    let sentence = error.to_string();
+    let sentence = escape(&sentence);
+    if sentence.len() <= 2 * SENTENCE_END_BYTES_MAX {
+        return sentence.into_owned();
+    }
+    let beginning = &sentence[..sentence.floor_char_boundary(SENTENCE_END_BYTES_MAX)];
+    let end = &sentence[sentence.ceil_char_boundary(sentence.len() - SENTENCE_END_BYTES_MAX)..];
+    format!("{beginning}…{end}")
 }
 
 /// The id of a message that is broken elsewhere, so that its sender still gets an answer with it.
