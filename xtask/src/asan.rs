@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 
 /// The packages with `unsafe` that reach a user, each with the name of its crate.
 const PACKAGES: [(&str, &str); 6] = [
-    ("bulkhead-protocol", "bulkhead_protocol"),
+    ("bulkhead-json", "bulkhead_json"),
     ("bulkhead-child", "bulkhead_child"),
     ("bulkhead-module", "bulkhead_module"),
     ("bulkhead-launcher", "module_runtime"),

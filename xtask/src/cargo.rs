@@ -65,7 +65,11 @@ pub(crate) fn finish(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn run(words: &[&str]) -> Result<Programs> {
+/// Runs a command of cargo that builds programs.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn run(words: &[&str]) -> Result<Programs> {
     let mut command = cargo(words);
     command.args(["--locked", "--message-format=json-render-diagnostics"]);
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;

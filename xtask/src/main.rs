@@ -10,6 +10,7 @@ mod companions;
 mod deny;
 mod doc;
 mod fmt;
+mod fuzz;
 mod install;
 mod lint;
 mod running;
@@ -35,6 +36,7 @@ enum Task {
     Units(units::Arguments),
     Valgrind(valgrind::Arguments),
     Asan(asan::Arguments),
+    Fuzz(fuzz::Arguments),
     Bench(bench::Arguments),
     Install(install::Arguments),
     Uninstall(uninstall::Arguments),
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Task::Units(arguments) => units::run(arguments),
         Task::Valgrind(arguments) => valgrind::run(arguments),
         Task::Asan(arguments) => asan::run(arguments),
+        Task::Fuzz(arguments) => fuzz::run(arguments),
         Task::Bench(arguments) => bench::run(arguments),
         Task::Install(arguments) => install::run(arguments),
         Task::Uninstall(arguments) => uninstall::run(arguments),
