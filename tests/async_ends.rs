@@ -3,7 +3,7 @@
 
 use bulkhead_client_async::{CallError, Connection, Error, EventItem, Options, State};
 use bulkhead_protocol::{ErrorCode, Json, Pattern, Request, RequestType, Status};
-use bulkhead_tests::{World, patience, program};
+use bulkhead_tests::{World, program, timeout};
 use futures_util::StreamExt;
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -27,7 +27,7 @@ fn world() -> World {
 }
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(patience(), future).await.expect("it does not hang")
+    tokio::time::timeout(timeout(), future).await.expect("it does not hang")
 }
 
 async fn connect(world: &World, options: Options) -> Connection {
@@ -77,7 +77,7 @@ async fn a_module_that_runs_tokio_asks_while_it_is_asked_and_ends_in_good_order(
 async fn calls_and_events_go_on_over_a_kill_of_the_host() {
     let mut world = world();
     world.start();
-    let options = Options { reconnect: Some(patience()), ..Options::default() };
+    let options = Options { reconnect: Some(timeout()), ..Options::default() };
     let connection = connect(&world, options).await;
     let mut events = connection.events(Pattern::new("note.*").unwrap(), None);
     let first = soon(events.next()).await.unwrap().unwrap();
@@ -99,7 +99,7 @@ async fn calls_and_events_go_on_over_a_kill_of_the_host() {
     soon(state.wait_for(|state| matches!(state, State::Lost { lost: 2, .. }))).await.unwrap();
     world.start();
     // It is answered by the next host, however early it was sent.
-    let counted = soon(connection.call("counter", "ping", Json::null(), Some(patience()))).await.unwrap();
+    let counted = soon(connection.call("counter", "ping", Json::null(), Some(timeout()))).await.unwrap();
     assert!(!counted.as_str().is_empty());
     soon(connection.emit("note.two", &Json::of(&2))).await.unwrap();
     assert_eq!(event(&mut events).await.event, "note.two", "none is given twice");

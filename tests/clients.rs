@@ -3,7 +3,7 @@
 
 use bulkhead_client::ClientError;
 use bulkhead_protocol::{Delivery, ErrorCode, Json, Request, RequestType, Status};
-use bulkhead_tests::{Caller, World, patience, until};
+use bulkhead_tests::{Caller, World, timeout, until};
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
@@ -21,7 +21,7 @@ fn with_places(places: usize) -> World {
 
 fn idle(world: &World) -> UnixStream {
     let stream = UnixStream::connect(world.socket()).unwrap();
-    stream.set_read_timeout(Some(patience())).unwrap();
+    stream.set_read_timeout(Some(timeout())).unwrap();
     stream
 }
 
@@ -65,7 +65,7 @@ fn a_client_that_leaves_too_much_unread_is_told_so_with_whole_messages_before() 
     });
     let mut answered = 0;
     let refused = loop {
-        match greedy.0.receive(Some(patience())) {
+        match greedy.0.receive(Some(timeout())) {
             Ok(response) if response.id.is_some_and(|id| ids.contains(&id)) => answered += 1,
             Ok(response) => break response,
             Err(error) => panic!("{answered} answers came whole, and then: {error}"),
@@ -75,7 +75,7 @@ fn a_client_that_leaves_too_much_unread_is_told_so_with_whole_messages_before() 
     assert_eq!((refused.id, failure.code, failure.delivery), (None, ErrorCode::Overloaded, Some(Delivery::Unknown)));
     assert!(failure.error.contains("bytes of answers unread"), "{}", failure.error);
     assert!((1..20).contains(&answered), "{answered} answers had begun");
-    assert!(matches!(greedy.0.receive(Some(patience())), Err(ClientError::Closed)), "nothing more comes");
+    assert!(matches!(greedy.0.receive(Some(timeout())), Err(ClientError::Closed)), "nothing more comes");
     until("it has gone", || (clients(&mut operator) == 1).then_some(()));
     assert!(world.stop().stderr.contains("a client was cut off: all clients leave"));
 }
@@ -157,7 +157,7 @@ fn what_comes_behind_a_long_request_waits_for_it_and_is_answered_behind_it() {
     // It is too long a list, which is found when it is read, elsewhere; what follows is short.
     let refused = client.send(&Request::new(None, RequestType::Query, other)).unwrap();
     let ping = client.send(&Request::new(None, RequestType::Ping, Json::null())).unwrap();
-    let (first, second) = (client.receive(Some(patience())).unwrap(), client.receive(Some(patience())).unwrap());
+    let (first, second) = (client.receive(Some(timeout())).unwrap(), client.receive(Some(timeout())).unwrap());
     assert_eq!((first.id, second.id), (Some(refused), Some(ping)), "{first:?} {second:?}");
     let bulkhead_protocol::Status::Error(failure) = first.status else { panic!("{first:?}") };
     assert_eq!((failure.code, failure.delivery), (ErrorCode::BadRequest, Some(Delivery::NotStarted)));

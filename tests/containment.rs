@@ -31,12 +31,12 @@ fn start_family(world: &mut World) -> (Caller, Vec<i64>) {
 fn new_family(client: &mut Caller) -> Vec<i64> {
     client.wait_ready("bad");
     let mut pids = vec![client.pid("bad")];
-    for (sin, args) in [
+    for (fault, args) in [
         ("family", json!({ "count": 2, "ignore_term": true, "hold_channel": true })),
         ("family", json!({ "count": 1 })),
         ("children", json!({ "count": 2 })),
     ] {
-        let data = client.call("bad", sin, args).unwrap();
+        let data = client.call("bad", fault, args).unwrap();
         pids.extend(data["pids"].as_array().into_iter().flatten().filter_map(Value::as_i64));
     }
     assert_eq!(pids.len(), 6);

@@ -1,7 +1,7 @@
-//! The daemon among its surroundings: signals, locks, sockets, a service manager, clients of every
+//! The daemon among its environment: signals, locks, sockets, a service manager, clients of every
 //! kind, and the modules' logs.
 
-use bulkhead_tests::{Caller, Ended, Host, NOBODY, PATIENCE, World, copy_program, is_root, until};
+use bulkhead_tests::{Caller, Ended, Host, NOBODY, TIMEOUT, World, copy_program, is_root, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::fs::{self, Permissions};
@@ -238,7 +238,7 @@ fn clients_that_say_nothing_or_half_a_thing_hold_up_nobody() {
 /// What the host says to these bytes before it closes the connection.
 fn last_words(world: &World, bytes: &[u8]) -> String {
     let mut stream = UnixStream::connect(world.socket()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(bytes).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
@@ -268,7 +268,7 @@ fn bytes_that_are_no_frames_are_answered_with_what_they_are() {
 fn a_message_that_is_no_message_is_answered_and_the_connection_lives() {
     let (mut world, _client) = good();
     let mut stream = UnixStream::connect(world.socket()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     let mut frame = |content: &[u8]| -> Value {
         let mut bytes = u32::try_from(content.len()).unwrap().to_be_bytes().to_vec();
         bytes.extend_from_slice(content);

@@ -1,7 +1,7 @@
 //! Every request gets exactly one answer, and the answer tells the truth about how far it got.
 
 use bulkhead_protocol::{Delivery, ErrorCode, Exit, Failure, Json, Request, RequestType, Status};
-use bulkhead_tests::{Answer, Caller, PATIENCE, RESEARCH_LOG, World, kill, until};
+use bulkhead_tests::{Answer, Caller, RESEARCH_LOG, TIMEOUT, World, kill, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -72,7 +72,7 @@ fn each_of_many_requests_gets_exactly_one_answer_while_the_module_keeps_crashing
     assert_eq!((done, crashed), (490, 10));
     // Nothing comes twice: the answer to the next request is the next thing to come.
     let after = client.send_command("supervisor", "status", Value::Null);
-    assert_eq!(client.receive(Some(PATIENCE)).unwrap().id, Some(after));
+    assert_eq!(client.receive(Some(TIMEOUT)).unwrap().id, Some(after));
     world.stop();
 }
 
@@ -206,7 +206,7 @@ fn progress_reaches_the_caller_in_order_before_the_answer() {
     let mut seen = Vec::new();
     let request = Caller::command("bad", "slow_progress", json!({ "steps": 5, "ms": 1 }));
     let response =
-        client.request_with(&request, Some(PATIENCE), |data| seen.push(data.read::<Value>().unwrap()["done"].clone()));
+        client.request_with(&request, Some(TIMEOUT), |data| seen.push(data.read::<Value>().unwrap()["done"].clone()));
     assert_eq!(seen, [1, 2, 3, 4, 5]);
     assert!(matches!(response.unwrap().status, Status::Success(_)));
     world.stop();
@@ -254,7 +254,7 @@ fn requests_that_make_no_sense_are_refused_with_a_code_and_a_sentence() {
 fn a_client_that_has_said_all_still_gets_its_answers() {
     let (mut world, _client) = bad("");
     let mut stream = UnixStream::connect(world.socket()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     let mut bytes = Vec::new();
     for id in 1..=3 {
         let mut request = Caller::command("bad", "sleep", json!({ "ms": 30 }));
@@ -380,7 +380,7 @@ fn fifteen_mebibytes_go_through_and_back() {
 fn a_frame_that_is_too_large_is_refused_before_it_is_read() {
     let (mut world, mut client) = bad("");
     let mut stream = UnixStream::connect(world.socket()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(&(17u32 << 20).to_be_bytes()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();

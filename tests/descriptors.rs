@@ -2,7 +2,7 @@
 //! for no module, what runs keeps its place, and an operator can still ask.
 
 use bulkhead_protocol::Json;
-use bulkhead_tests::{Caller, World, kill, patience, until};
+use bulkhead_tests::{Caller, World, kill, timeout, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs};
@@ -96,7 +96,7 @@ fn the_guardian_comes_back_where_modules_and_clients_have_all_there_is() {
     let mut clients: Vec<Caller> = Vec::new();
     for n in 0..60 {
         let mut another = world.client();
-        let status = another.0.call("supervisor", "status", Json::null(), Some(patience()));
+        let status = another.0.call("supervisor", "status", Json::null(), Some(timeout()));
         status.unwrap_or_else(|error| panic!("client {n} is not answered: {error}"));
         clients.push(another);
     }

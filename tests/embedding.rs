@@ -4,7 +4,7 @@ use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
 use bulkhead_protocol::{Delivery, ErrorCode, Json, Status};
 use bulkhead_supervisor::{Options, Supervisor};
 use bulkhead_tests::{
-    Caller, World, copy_program, is_alive, kill, owners_of_checkout, patience, program, wait_until_gone,
+    Caller, World, copy_program, is_alive, kill, owners_of_checkout, program, timeout, wait_until_gone,
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -135,7 +135,7 @@ fn one_request_restarts_or_reloads_all_tells_of_each_and_reads_the_files_once() 
         let id = client.send_command("supervisor", name, args);
         let mut told = Vec::new();
         let end = loop {
-            let response = client.0.next(id, Some(patience())).unwrap();
+            let response = client.0.next(id, Some(timeout())).unwrap();
             match response.status {
                 Status::Progress(data) => told.push(data.read::<Value>().unwrap()),
                 Status::Success(data) => break data.read::<Value>().unwrap(),

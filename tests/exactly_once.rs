@@ -6,7 +6,7 @@
 
 use bulkhead_client::ClientError;
 use bulkhead_protocol::{Json, Request, RequestType, Response, Status};
-use bulkhead_tests::{Caller, WallClock, World, kill, patience};
+use bulkhead_tests::{Caller, WallClock, World, kill, timeout};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -146,7 +146,7 @@ impl Tally {
                 self.send(counted, self.sent);
                 self.sent += 1;
             }
-            let response = self.client.receive(Some(patience())).expect("every call is answered");
+            let response = self.client.receive(Some(timeout())).expect("every call is answered");
             self.note(response);
         }
     }
@@ -166,7 +166,7 @@ impl Tally {
     /// The host is dead: what it had answered before counts as answered.
     fn read_what_was_answered(&mut self) {
         loop {
-            match self.client.receive(Some(patience())) {
+            match self.client.receive(Some(timeout())) {
                 Ok(response) => self.note(response),
                 Err(ClientError::TimedOut) => panic!("expected the end of the connection"),
                 Err(_) => return,

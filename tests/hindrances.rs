@@ -2,7 +2,7 @@
 //! guardians that are gone, and of readers that stand still: with a real daemon and real modules.
 
 use bulkhead_client::{Client, ConnectError};
-use bulkhead_tests::{Caller, Done, Host, World, kill, patience, until};
+use bulkhead_tests::{Caller, Done, Host, World, kill, timeout, until};
 use nix::sys::signal::Signal;
 use nix::unistd::{Uid, chown};
 use serde_json::{Value, json};
@@ -179,7 +179,7 @@ fn a_follower_of_a_log_that_stands_still_is_told_what_it_missed_and_not_cut_off(
     // More than waits for a client that follows a log.
     client.call_within(300_000, "bad", "flood", json!({ "stream": "stdout", "bytes": 12_000_000 })).unwrap();
     let lines = lines_of(follower.stdout.take().unwrap());
-    let next = || lines.recv_timeout(patience()).expect("a line comes");
+    let next = || lines.recv_timeout(timeout()).expect("a line comes");
     // Where they were lost depends on who was slower, the command or the host.
     let tells_of_a_gap = |line: &str| line.contains("lines were left out here") || line.contains("lines are not shown");
     let end = |client: &mut Caller| client.call("bad", "print", json!({ "line": "the end", "stream": "stdout" }));
@@ -250,7 +250,7 @@ fn a_command_that_follows_events_is_not_ended_by_a_reader_that_stands_still() {
     }
     let lines = lines_of(follower.stdout.take().unwrap());
     for number in 0..50 {
-        let line = lines.recv_timeout(patience()).expect("a line comes");
+        let line = lines.recv_timeout(timeout()).expect("a line comes");
         let event: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(event["data"]["number"], number);
     }

@@ -385,14 +385,14 @@ fn a_start_that_takes_too_long_is_ended() {
 #[test]
 fn a_module_that_ignores_shutdown_and_sigterm_is_stopped_all_the_same() {
     let (mut world, mut client) = bad("[limits]\nstop_timeout = \"50ms\"\nterm_timeout = \"50ms\"");
-    for sins in [&["ignore_shutdown"][..], &["ignore_sigterm"], &["ignore_shutdown", "ignore_sigterm"]] {
+    for faults in [&["ignore_shutdown"][..], &["ignore_sigterm"], &["ignore_shutdown", "ignore_sigterm"]] {
         client.supervisor("start", named("bad"));
-        for sin in sins {
-            client.call("bad", sin, json!({})).unwrap();
+        for fault in faults {
+            client.call("bad", fault, json!({})).unwrap();
         }
         let pid = client.pid("bad");
         client.supervisor("stop", named("bad"));
-        assert!(!is_alive(pid), "{sins:?}");
+        assert!(!is_alive(pid), "{faults:?}");
         assert_eq!(client.status("bad")["state"], "stopped");
     }
     assert_eq!(client.supervisor("crashes", json!({}))["crashes"], json!([]), "a commanded stop is never a crash");

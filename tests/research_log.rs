@@ -42,7 +42,7 @@ fn stored(client: &mut Caller) -> Vec<usize> {
 /// Reads so many answers, or as many as there are before the host is gone; the numbers of the entries
 /// that were acknowledged.
 fn acknowledged(client: &mut Caller, asked: &BTreeMap<u64, usize>, answers: usize) -> BTreeSet<usize> {
-    let responses = (0..answers).map_while(|_| match client.receive(Some(bulkhead_tests::patience())) {
+    let responses = (0..answers).map_while(|_| match client.receive(Some(bulkhead_tests::timeout())) {
         Ok(response) => Some(response),
         Err(ClientError::TimedOut) => panic!("expected {answers} answers, found fewer"),
         Err(_) => None,
@@ -93,7 +93,7 @@ fn keyed_entries_are_there_once_however_often_they_are_sent_and_whatever_dies() 
         let asked: BTreeMap<u64, usize> =
             (0..300).map(|number| (client.send(&entry(number, key(number))).unwrap(), number)).collect();
         for _ in 0..(40 + 60 * round) {
-            let response = client.receive(Some(bulkhead_tests::PATIENCE)).unwrap();
+            let response = client.receive(Some(bulkhead_tests::TIMEOUT)).unwrap();
             let Status::Success(data) = response.status else { panic!("{response:?}") };
             let data: Value = data.read().unwrap();
             let id = data["id"].as_str().unwrap().to_owned();

@@ -182,13 +182,13 @@ fn a_lost_guardian_is_replaced_when_files_answer_and_the_host_lives_on_until_the
     let (stalled, mut client) = Stalled::start();
     stalled.close();
     let (guardian, pid) = (client.guardian_pid(), client.pid("good"));
-    let in_hand = client.send_command("bad", "sleep", json!({ "ms": 60_000 }));
+    let in_progress = client.send_command("bad", "sleep", json!({ "ms": 60_000 }));
     // One that had not reached it would be sent again.
     client
         .until_status("bad", "it has the request", |status| status["log_tail"].to_string().contains("about to sleep"));
     kill(guardian, Signal::SIGKILL);
     // Its caller is told at once.
-    assert_eq!(client.answer(in_hand).unwrap_err().code, ErrorCode::ModuleCrashed);
+    assert_eq!(client.answer(in_progress).unwrap_err().code, ErrorCode::ModuleCrashed);
     wait_until_gone(&[pid]);
     let lost = until("the host knows", || {
         let status = client.supervisor("status", Value::Null);

@@ -2,7 +2,7 @@
 //! wrote: each message is given as the text that is sent, each answer by the members it must have.
 
 use bulkhead_protocol::{Decoder, limits::FRAME_BYTES_MAX_HIGHEST};
-use bulkhead_tests::{PATIENCE, World};
+use bulkhead_tests::{TIMEOUT, World};
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
@@ -16,7 +16,7 @@ struct Raw(UnixStream);
 impl Raw {
     fn connect(world: &World) -> Raw {
         let stream = UnixStream::connect(world.socket()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         Raw(stream)
     }
 

@@ -167,8 +167,8 @@ struct bulkhead_host {
     uint32_t version; /* 1. Later versions only append; look at `size` before you use what they added. */
 
     /* Asks the module `to`, or the host's data store if `to` is null, and waits for the answer: at
-     * most `timeout_ms` milliseconds and never longer than the deadline of the request in hand, which
-     * alone counts if `timeout_ms` is negative. If the request in hand is cancelled, the answer is the
+     * most `timeout_ms` milliseconds and never longer than the deadline of the request in progress, which
+     * alone counts if `timeout_ms` is negative. If the request in progress is cancelled, the answer is the
      * error `cancelled`, at once. `payload` is JSON; null is the JSON null. The manifest must grant
      * `call`. */
     char *(*query)(const char *to, const char *payload, int64_t timeout_ms);
@@ -177,17 +177,17 @@ struct bulkhead_host {
     char *(*command)(const char *to, const char *name, const char *args, int64_t timeout_ms);
     /* Publishes an event, without waiting for who takes it. The manifest must grant `event_emit`. */
     char *(*event)(const char *name, const char *data);
-    /* Tells the caller of the request in hand how far the work is. */
+    /* Tells the caller of the request in progress how far the work is. */
     char *(*progress)(const char *data);
-    /* Waits for so many milliseconds, or until the request in hand is not wanted any more.
+    /* Waits for so many milliseconds, or until the request in progress is not wanted any more.
      * 0: still wanted. 1: cancelled, or the host is gone. 2: its deadline passed. wait(0) only asks.
      * Where it may not be called it returns 1 at once. */
     int32_t (*wait)(int64_t milliseconds);
-    /* Milliseconds left for the request in hand, 0 when they are over; -1 if there is no deadline. */
+    /* Milliseconds left for the request in progress, 0 when they are over; -1 if there is no deadline. */
     int64_t (*deadline_ms)(void);
-    /* The host's number for the request in hand, for logs; -1 if it has none. */
+    /* The host's number for the request in progress, for logs; -1 if it has none. */
     int64_t (*request_id)(void);
-    /* The idempotency key of the request in hand, or null. A string to be freed. */
+    /* The idempotency key of the request in progress, or null. A string to be freed. */
     char *(*key)(void);
     /* Writes a line to the module's log. `level` is debug, info, warn or error; others are info. */
     void (*log)(const char *level, const char *message);

@@ -44,7 +44,7 @@ fn check_frame(content: &[u8], lengths: &[usize]) {
         while let Some(message) = decoder.next_message(&mut piece).unwrap() {
             found.push(message);
         }
-        decoder.relax();
+        decoder.shrink();
         if rest.is_empty() {
             break;
         }

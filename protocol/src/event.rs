@@ -104,6 +104,20 @@ pub fn event_name(payload: &Json) -> Result<String, String> {
     Ok(event.event.into_owned())
 }
 
+/// The data of an event whose payload [`event_name`] has accepted; `null` where it has none. It shares the
+/// memory of the payload where it is most of it.
+pub fn event_data(payload: &Json) -> Json {
+    #[derive(Deserialize)]
+    struct Event {
+        #[serde(default)]
+        data: Json,
+    }
+    match Named::event(payload) {
+        Some(plain) => plain.value.map_or_else(Json::null, |text| payload.part(text)),
+        None => payload.read::<Event>().map(|event| event.data).unwrap_or_default(),
+    }
+}
+
 /// The number of the request that the payload of a request of type `cancel` names.
 ///
 /// # Errors

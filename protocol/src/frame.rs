@@ -150,7 +150,7 @@ impl Decoder {
     }
 
     /// Gives memory back that a large frame needed; call it between reads.
-    pub fn relax(&mut self) {
+    pub fn shrink(&mut self) {
         if self.partial.is_empty() && self.finished.capacity() > KEPT_BYTES_MAX {
             self.finished = Vec::new();
         }
@@ -292,7 +292,7 @@ mod tests {
                     Err(error) => return (frames, Err(error)),
                 }
             }
-            decoder.relax();
+            decoder.shrink();
         }
         (frames, decoder.finish())
     }

@@ -192,7 +192,7 @@ impl Output {
     }
 
     /// Gives back what was written: all of it when nothing waits, else once it is the larger part.
-    pub fn relax(&mut self) {
+    pub fn shrink(&mut self) {
         if self.pending_bytes() == 0 {
             self.written = 0;
             if self.bytes.capacity() > KEPT_BYTES_MAX {
@@ -236,10 +236,10 @@ mod tests {
             let took = out.len() - took;
             assert_eq!((output.pending_bytes(), output.written()), (before.0 - took, before.1 + took as u64));
             if took % 3 == 0 {
-                output.relax();
+                output.shrink();
             }
         }
-        output.relax();
+        output.shrink();
         out
     }
 
@@ -297,7 +297,7 @@ mod tests {
                 let most = |pieces: &[IoSlice<'_>]| Ok::<usize, ()>(pieces.iter().map(|it| it.len()).sum::<usize>().min(portion));
                 if output.pending_bytes() > 0 {
                     output.write_with(most).unwrap();
-                    output.relax();
+                    output.shrink();
                 }
             }
             let before = output.written();

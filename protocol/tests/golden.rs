@@ -161,7 +161,7 @@ fn between_client_and_host() -> Vec<(String, Message)> {
 }
 
 fn crash(exit: Exit, delivery: Delivery) -> Failure {
-    let sentence = format!("research-log crashed ({exit}) while this request was in its hands");
+    let sentence = format!("research-log crashed ({exit}) while this request was in progress");
     let mut failure = Failure::new(ErrorCode::ModuleCrashed, sentence).delivery(delivery);
     failure.exit = Some(exit);
     failure.stderr = vec!["reading entry 17".into(), "thread 'main' panicked at é".into()];

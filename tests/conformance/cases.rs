@@ -3,11 +3,11 @@
 
 pub(crate) mod calls;
 pub(crate) mod endings;
+pub(crate) mod environment;
 pub(crate) mod errors;
 pub(crate) mod lifecycle;
 pub(crate) mod many;
 pub(crate) mod messages;
 pub(crate) mod size;
-pub(crate) mod surroundings;
 pub(crate) mod values;
 pub(crate) mod waiting;

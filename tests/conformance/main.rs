@@ -123,7 +123,7 @@ matrix! {
             a_deadline_is_told_in_time_also_by_a_module_that_does_not_look(Spin);
             a_shutdown_waits_for_what_is_under_way(Wait);
         }
-        surroundings {
+        environment {
             the_key_and_the_deadline_are_known_to_the_handler(Key);
             lines_of_the_log_keep_their_level(Log);
             there_is_a_clock_and_there_is_chance(Time, Random);

@@ -3,7 +3,7 @@
 use crate::samples::{Ability, Answer, Sample};
 use bulkhead_client::command_payload;
 use bulkhead_protocol::{Failure, Json, Request, RequestType, Status};
-use bulkhead_tests::{Caller, World, patience, slowness};
+use bulkhead_tests::{Caller, World, slowness, timeout};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -109,7 +109,7 @@ impl Stage {
 
     /// Sends a request, and returns the text of the data that comes back.
     pub(crate) fn text(&mut self, request: &Request) -> Result<String, Box<Failure>> {
-        let response = self.client.request(request, Some(patience())).expect("a request is answered");
+        let response = self.client.request(request, Some(timeout())).expect("a request is answered");
         match response.status {
             Status::Success(data) => Ok(data.as_str().to_owned()),
             Status::Error(failure) => Err(failure),

@@ -1,6 +1,6 @@
 //! A client for tests: JSON values in, an answer or a failure out, and a deadline on every wait.
 
-use crate::patience;
+use crate::timeout;
 use bulkhead_client::{Client, command_payload};
 use bulkhead_protocol::{Failure, Json, Request, RequestType, Response, Status};
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ impl Caller {
     /// # Panics
     /// When there is no answer.
     pub fn answer(&mut self, id: u64) -> Answer {
-        let response = self.0.wait(id, Some(patience()));
+        let response = self.0.wait(id, Some(timeout()));
         outcome(response.unwrap_or_else(|error| panic!("expected the answer to request {id}, found: {error}")))
     }
 
@@ -81,7 +81,7 @@ impl Caller {
     /// # Panics
     /// When something else comes, or nothing.
     pub fn progress(&mut self, id: u64) -> Value {
-        match self.0.next(id, Some(patience())).expect("a request is answered").status {
+        match self.0.next(id, Some(timeout())).expect("a request is answered").status {
             Status::Progress(data) => data.read().expect("it is JSON"),
             other => panic!("expected progress of request {id}, found {other:?}"),
         }
@@ -111,8 +111,8 @@ impl Caller {
     /// # Panics
     /// When that does not come true.
     pub fn wait_for(&mut self, name: &str, state: &str) {
-        let patience = u64::try_from(patience().as_millis()).expect("it is short") - 1000;
-        let answer = self.call_within(patience, "supervisor", "wait", json!({ "name": name, "for": state }));
+        let timeout = u64::try_from(timeout().as_millis()).expect("it is short") - 1000;
+        let answer = self.call_within(timeout, "supervisor", "wait", json!({ "name": name, "for": state }));
         if let Err(failure) = answer {
             let status = self.status(name);
             panic!("{name} is not {state}: {failure:?}; its status is {status:#}");
@@ -122,7 +122,7 @@ impl Caller {
     /// Looks at a module's status again and again until `holds` says that it is as it should be.
     pub fn until_status(&mut self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
-        let deadline = std::time::Instant::now() + patience();
+        let deadline = std::time::Instant::now() + timeout();
         while std::time::Instant::now() < deadline {
             last = self.status(name);
             if holds(&last) {

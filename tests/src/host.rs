@@ -1,7 +1,7 @@
 //! A host as a process. The one place with unsafe code: what a child has to do before it becomes
 //! another program.
 
-use crate::{kill, patience, until};
+use crate::{kill, timeout, until};
 use nix::sys::prctl;
 use nix::sys::signal::{self, SigHandler, Signal};
 use std::io::{self, Read};
@@ -62,7 +62,7 @@ impl Host {
     /// # Panics
     /// When it ends instead, with what it printed.
     pub fn wait_until_up(&mut self, notify: &UnixDatagram) {
-        let deadline = Instant::now() + patience();
+        let deadline = Instant::now() + timeout();
         notify.set_read_timeout(Some(Duration::from_millis(20))).expect("it is not zero");
         let mut buffer = [0; 256];
         while Instant::now() < deadline {
@@ -74,7 +74,7 @@ impl Host {
                 panic!("the host ended at once: {:?}", self.wait());
             }
         }
-        panic!("the host is not up after {:?}", patience());
+        panic!("the host is not up after {:?}", timeout());
     }
 
     /// Sends it a signal.
@@ -89,7 +89,7 @@ impl Host {
     pub fn wait(&mut self) -> Ended {
         let status = until("the end of the host", || self.child.try_wait().expect("a child can be waited for"));
         // Its guardian has the pipe too, and goes a moment later.
-        let stderr = self.stderr.recv_timeout(patience()).unwrap_or_default();
+        let stderr = self.stderr.recv_timeout(timeout()).unwrap_or_default();
         Ended { code: status.code(), signal: status.signal(), stderr }
     }
 

@@ -23,12 +23,12 @@ use std::time::{Duration, Instant};
 
 /// How long an event that must come is waited for. Long, as the machine may be busy with much else;
 /// a test that passes never waits for so long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// [`PATIENCE`], as many times as `$BULKHEAD_TEST_PATIENCE` says: where every module runs under a
+/// [`TIMEOUT`], as many times as `$BULKHEAD_TEST_PATIENCE` says: where every module runs under a
 /// checker of memory, everything takes longer.
-pub fn patience() -> Duration {
-    PATIENCE * slowness()
+pub fn timeout() -> Duration {
+    TIMEOUT * slowness()
 }
 
 /// How many times longer than usual everything takes here, as `$BULKHEAD_TEST_PATIENCE` says.
@@ -64,12 +64,12 @@ ResearchEntry = ["text"]
 /// # Panics
 /// When nothing is found for too long.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + patience();
+    let deadline = Instant::now() + timeout();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {:?} for this in vain: {what}", patience());
+        assert!(Instant::now() < deadline, "waited {:?} for this in vain: {what}", timeout());
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -1,7 +1,7 @@
 //! The `bulkhead` command as a test sees it: what it printed, or, where it goes on until it is told to
 //! stop, what it prints.
 
-use crate::{PATIENCE, World, until};
+use crate::{TIMEOUT, World, until};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -65,7 +65,7 @@ impl Running {
     /// # Panics
     /// When none comes.
     pub fn line(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).expect("the command prints a line")
+        self.lines.recv_timeout(TIMEOUT).expect("the command prints a line")
     }
 
     /// The next line of its output, if it is there already.

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use bulkhead_config::{Flags, HostConfig, Surroundings};
+use bulkhead_config::{Environment, Flags, HostConfig};
 use bulkhead_supervisor::{Gate, Options, Supervisor};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,15 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    let (flags, surroundings) = flags();
+    let (flags, environment) = flags();
     let closed = PathBuf::from(std::env::var_os("BULKHEAD_TEST_GATE").expect("a test names its gate"));
     let gate: Gate = Arc::new(move |_| {
         while closed.exists() {
             std::thread::sleep(Duration::from_millis(2));
         }
     });
-    let loaded = HostConfig::load_in(flags.clone(), &surroundings).unwrap_or_else(|problems| panic!("{problems}"));
-    let reloader = Box::new(move || HostConfig::load_in(flags.clone(), &surroundings));
+    let loaded = HostConfig::load_in(flags.clone(), &environment).unwrap_or_else(|problems| panic!("{problems}"));
+    let reloader = Box::new(move || HostConfig::load_in(flags.clone(), &environment));
     let options = Options { runtime: None, listen: true, reloader: Some(reloader) };
     match Supervisor::run_daemon_behind(gate, loaded, options) {
         Ok(()) => ExitCode::SUCCESS,
@@ -30,12 +30,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn flags() -> (Flags, Surroundings) {
-    let (mut flags, mut surroundings) = (Flags::default(), Surroundings::of_process());
+fn flags() -> (Flags, Environment) {
+    let (mut flags, mut environment) = (Flags::default(), Environment::from_process());
     let mut words = std::env::args_os().skip(2).peekable();
     while let Some(user) = words.next_if(|word| word.to_string_lossy().starts_with("--trust-user=")) {
         let number = user.to_str().and_then(|text| text.split_once('=')?.1.parse().ok());
-        surroundings.trusted_users.push(number.expect("a test gives a number"));
+        environment.trusted_users.push(number.expect("a test gives a number"));
     }
     while let (Some(flag), Some(value)) = (words.next(), words.next()) {
         match flag.to_str() {
@@ -45,5 +45,5 @@ fn flags() -> (Flags, Surroundings) {
             other => panic!("expected a flag of a test's host, found {other:?}"),
         }
     }
-    (flags, surroundings)
+    (flags, environment)
 }

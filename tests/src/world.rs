@@ -2,8 +2,8 @@
 //! it is left when it is dropped: neither process nor file.
 
 use crate::{
-    Caller, Ended, Host, NOBODY, Survivor, copy_program, hear_signals, kill, marked, owners_of_checkout, patience,
-    program, until,
+    Caller, Ended, Host, NOBODY, Survivor, copy_program, hear_signals, kill, marked, owners_of_checkout, program,
+    timeout, until,
 };
 use bulkhead_client::Client;
 use nix::sys::signal::Signal;
@@ -225,7 +225,7 @@ impl World {
     /// # Panics
     /// When it does not say so.
     pub fn wait_for_notice(&self, wanted: &str) {
-        self.notify.set_read_timeout(Some(patience())).expect("it is not zero");
+        self.notify.set_read_timeout(Some(timeout())).expect("it is not zero");
         let mut buffer = [0; 256];
         loop {
             let count = self.notify.recv(&mut buffer).unwrap_or_else(|error| panic!("expected {wanted}: {error}"));
@@ -250,7 +250,7 @@ impl World {
     pub fn client(&self) -> Caller {
         let stream = UnixStream::connect(self.socket()).unwrap_or_else(|error| panic!("cannot connect: {error}"));
         // A host that does not read must fail the test, not hang it.
-        stream.set_write_timeout(Some(patience())).expect("it is not zero");
+        stream.set_write_timeout(Some(timeout())).expect("it is not zero");
         Caller(Client::from_stream(stream))
     }
 
@@ -276,7 +276,7 @@ impl World {
     /// # Panics
     /// When some live on, naming them.
     pub fn wait_until_empty(&self) {
-        let deadline = std::time::Instant::now() + patience();
+        let deadline = std::time::Instant::now() + timeout();
         while let survivors @ [_, ..] = &*self.processes() {
             assert!(std::time::Instant::now() < deadline, "these processes are left: {survivors:#?}");
             std::thread::sleep(std::time::Duration::from_millis(2));

@@ -49,14 +49,14 @@ pub struct Ask<'a> {
     /// The module it is for; what none means depends on the type.
     pub to: Option<&'a str>,
     /// What it asks for.
-    pub what: What<'a>,
+    pub what: RequestBody<'a>,
     /// How long its answer is worth waiting for, where that is less than the deadline.
     pub timeout: Option<Duration>,
 }
 
 /// What a request of the module's own asks for.
 #[derive(Clone, Copy, Debug)]
-pub enum What<'a> {
+pub enum RequestBody<'a> {
     /// Do something that the receiver knows.
     Command {
         /// The command.
@@ -70,21 +70,21 @@ pub enum What<'a> {
     Mutation(&'a Json),
 }
 
-impl What<'_> {
+impl RequestBody<'_> {
     /// The type of the request.
     pub fn kind(&self) -> RequestType {
         match self {
-            What::Command { .. } => RequestType::Command,
-            What::Query(_) => RequestType::Query,
-            What::Mutation(_) => RequestType::Mutation,
+            RequestBody::Command { .. } => RequestType::Command,
+            RequestBody::Query(_) => RequestType::Query,
+            RequestBody::Mutation(_) => RequestType::Mutation,
         }
     }
 
     /// The payload of the request.
     pub fn payload(&self) -> Json {
         match *self {
-            What::Command { name, args } => Json::object(&[("name", &Json::of(name)), ("args", args)]),
-            What::Query(payload) | What::Mutation(payload) => payload.clone(),
+            RequestBody::Command { name, args } => Json::object(&[("name", &Json::of(name)), ("args", args)]),
+            RequestBody::Query(payload) | RequestBody::Mutation(payload) => payload.clone(),
         }
     }
 }

@@ -35,8 +35,8 @@ pub use channel::Channel;
 pub use copies::end_copy;
 pub use error::Error;
 pub use guest::{Barrier, Greeting, Guest, Outcome, read_init_payload};
-pub use host::{Ask, Host, What, event_payload};
+pub use host::{Ask, Host, RequestBody, event_payload};
 #[cfg(unix)]
 pub use run::{read_init, run, serve};
 #[cfg(unix)]
-pub use wire::{End, InHand, Pending, Wire};
+pub use wire::{End, InHand, QueuedRequest, Wire};

@@ -4,7 +4,7 @@
 use crate::channel::{Channel, NO_HOST};
 use crate::copies::end_copy;
 use crate::guest::read_init_payload;
-use crate::wire::{End, Pending, Wire};
+use crate::wire::{End, QueuedRequest, Wire};
 use crate::{EXIT_FAILURE, EXIT_PERMANENT, EXIT_USAGE, Error, Greeting, Guest, Outcome, log};
 use bulkhead_protocol::event::command_name;
 use bulkhead_protocol::init::FEATURE_KEYS;
@@ -61,7 +61,7 @@ struct Promises {
 /// and its own answer leaves before the next request begins. The host takes the first unanswered
 /// request as the only one that may have begun; an answer that was given but held back would be a
 /// request that it sends a second time.
-fn turn(wire: &mut Wire, promises: &Promises, guest: &mut impl Guest, pending: &Pending) -> Option<u8> {
+fn turn(wire: &mut Wire, promises: &Promises, guest: &mut impl Guest, pending: &QueuedRequest) -> Option<u8> {
     let request = &pending.request;
     let held = promises.batch_answers && promises.is_repeatable(request);
     if !held {
@@ -104,7 +104,7 @@ fn turn(wire: &mut Wire, promises: &Promises, guest: &mut impl Guest, pending: &
 }
 
 /// What the loop answers by itself, and what the guest answers.
-fn handle(wire: &mut Wire, guest: &mut impl Guest, pending: &Pending) -> Outcome {
+fn handle(wire: &mut Wire, guest: &mut impl Guest, pending: &QueuedRequest) -> Outcome {
     let kind = &pending.request.kind;
     match kind {
         RequestType::Command

@@ -3,7 +3,7 @@
 
 mod own;
 
-pub use own::InHand;
+pub use own::InProgress;
 
 use crate::channel::Channel;
 use crate::copies::end_copy;
@@ -26,7 +26,7 @@ const PENDING_BYTES_MAX: usize = 64 * 1024;
 /// it says more than ours, as it knows how far the request got.
 const ANSWER_GRACE: Duration = Duration::from_millis(250);
 
-/// Cancels of requests that were taken and are not in hand are remembered up to this many; who
+/// Cancels of requests that were taken and are not in progress are remembered up to this many; who
 /// asks for them at all asks often.
 const CANCELLED_MAX: usize = 1024;
 
@@ -41,7 +41,7 @@ pub enum End {
 
 /// A request that waits for its turn.
 #[derive(Debug)]
-pub struct Pending {
+pub struct QueuedRequest {
     /// The request.
     pub request: Request,
     /// When its caller stops waiting.
@@ -56,14 +56,14 @@ pub struct Wire {
     decoder: Decoder,
     buffer: Vec<u8>,
     frame_bytes_max: usize,
-    queue: VecDeque<Pending>,
+    queue: VecDeque<QueuedRequest>,
     /// Frames that have not left yet.
     out: Vec<u8>,
     /// What must be done before they do.
     barrier: Option<Barrier>,
     /// The request whose handler runs, and whether it was cancelled.
     current: Option<(u64, bool)>,
-    /// Cancels of requests that neither wait nor are in hand.
+    /// Cancels of requests that neither wait nor are in progress.
     cancelled: VecDeque<u64>,
     /// The own request whose answer is waited for, and the answer.
     awaited: Option<(u64, Option<Result<Json, Error>>)>,
@@ -71,7 +71,7 @@ pub struct Wire {
     end: Option<End>,
 }
 
-impl Pending {
+impl QueuedRequest {
     /// Why it need not be begun with, if that is so.
     pub fn unwanted(&self) -> Option<Error> {
         if self.cancelled {
@@ -122,7 +122,7 @@ impl Wire {
     /// # Errors
     /// Why there will be none.
     #[expect(clippy::should_implement_trait, reason = "the end is a reason, not a None")]
-    pub fn next(&mut self) -> Result<Pending, End> {
+    pub fn next(&mut self) -> Result<QueuedRequest, End> {
         loop {
             if let Some(end) = self.end.take() {
                 return Err(end);
@@ -142,7 +142,7 @@ impl Wire {
     ///
     /// # Errors
     /// Why there will be none.
-    pub fn try_next(&mut self) -> Result<Option<Pending>, End> {
+    pub fn try_next(&mut self) -> Result<Option<QueuedRequest>, End> {
         self.receive();
         match self.end.take() {
             Some(end) => Err(end),
@@ -150,7 +150,7 @@ impl Wire {
         }
     }
 
-    /// Takes what has come, without waiting: a cancel of the request in hand is noticed, requests
+    /// Takes what has come, without waiting: a cancel of the request in progress is noticed, requests
     /// wait for [`Wire::next`].
     pub fn receive(&mut self) {
         while self.end.is_none() {
@@ -164,18 +164,18 @@ impl Wire {
 
     /// From now on the handler of this request runs, until it is answered. What is returned is the
     /// host as that handler sees it.
-    pub fn begin<'a>(&'a mut self, pending: &'a Pending) -> InHand<'a> {
+    pub fn begin<'a>(&'a mut self, pending: &'a QueuedRequest) -> InProgress<'a> {
         self.current = pending.request.id.map(|id| (id, false));
-        InHand::new(self, pending)
+        InProgress::new(self, pending)
     }
 
-    /// Whether the request in hand was cancelled, or the host is gone, as far as was received.
+    /// Whether the request in progress was cancelled, or the host is gone, as far as was received.
     pub fn is_cancelled(&self) -> bool {
         self.end.is_some() || self.current.is_some_and(|(_, cancelled)| cancelled)
     }
 
     /// The next request that was cancelled, as far as was received, after it was taken and while it
-    /// is not in hand; for who has several under way. It may have been answered meanwhile.
+    /// is not in progress; for who has several under way. It may have been answered meanwhile.
     pub fn next_cancelled(&mut self) -> Option<u64> {
         self.cancelled.pop_front()
     }
@@ -263,7 +263,7 @@ impl Wire {
             Err(error) => self.fail("reading from", &error),
         }
         self.buffer = buffer;
-        self.decoder.relax();
+        self.decoder.shrink();
     }
 
     fn take(&mut self, mut input: &[u8]) {
@@ -283,7 +283,7 @@ impl Wire {
                 Ok(Message::Request(request)) => {
                     let deadline =
                         request.deadline_ms.map(|ms| *now.get_or_insert_with(Instant::now) + Duration::from_millis(ms));
-                    self.queue.push_back(Pending { request, deadline, cancelled: false });
+                    self.queue.push_back(QueuedRequest { request, deadline, cancelled: false });
                 }
                 Ok(Message::Response(response)) => self.answered(response),
                 Err(error) => {

@@ -9,7 +9,7 @@
 //! leader when the look began would have been found; and what does not live cannot fork.
 
 use crate::cgroup::Group;
-use crate::descent::descend;
+use crate::descendants::descend;
 use crate::guardian::Guardian;
 use crate::memory;
 use crate::processes::{Process, walk};
@@ -96,7 +96,7 @@ impl Guardian {
                 Some(counter) => {
                     let seen = memory::kills(&counter).unwrap_or(0);
                     let counter_now = memory::told(&counter, seen);
-                    self.pair.report(&Report::MemoryGroup { run: *number, counter: counter_now });
+                    self.host_socket.report(&Report::MemoryGroup { run: *number, counter: counter_now });
                     MemoryGroup::Own(counter, seen)
                 }
             };
@@ -107,13 +107,13 @@ impl Guardian {
     /// Tells the host where the kernel's memory killer was at work.
     fn look_at_memory(&mut self) {
         for counter in self.memory.risen() {
-            self.pair.report(&Report::MemoryKills { run: None, counter });
+            self.host_socket.report(&Report::MemoryKills { run: None, counter });
         }
         for (number, run) in self.runs.iter_mut().filter(|(_, run)| matches!(run.state, State::Running)) {
             if let MemoryGroup::Own(counter, seen) = &mut run.memory
                 && let Some(counter) = memory::risen(counter, seen)
             {
-                self.pair.report(&Report::MemoryKills { run: Some(*number), counter });
+                self.host_socket.report(&Report::MemoryKills { run: Some(*number), counter });
             }
         }
     }
@@ -129,17 +129,17 @@ impl Guardian {
                 continue;
             };
             if run.settle() {
-                self.pair.report(&Report::Spawned { run: number, pid: ended.pid });
+                self.host_socket.report(&Report::Spawned { run: number, pid: ended.pid });
             }
             if let State::Failing(failure) = &run.state {
                 let (message, fault) = (failure.message.clone(), failure.fault);
                 run.group.take().inspect(|group| group.remove());
                 self.runs.remove(&number);
-                self.pair.report(&Report::SpawnFailed { run: number, fault, message });
+                self.host_socket.report(&Report::SpawnFailed { run: number, fault, message });
                 continue;
             }
             run.state = State::Clearing { since: Instant::now(), complained: false };
-            self.pair.report(&Report::Exited {
+            self.host_socket.report(&Report::Exited {
                 run: number,
                 code: ended.code,
                 signal: ended.signal,
@@ -160,7 +160,7 @@ impl Guardian {
                 return false;
             }
         };
-        self.stubborn = if found.newly_killed { self.stubborn + 1 } else { 0 };
+        self.survivors = if found.newly_killed { self.survivors + 1 } else { 0 };
         let gone = |number: u64, run: &crate::run::Run| {
             run.is_clearing()
                 && !found.tags.contains(&None)
@@ -173,7 +173,7 @@ impl Guardian {
             let Some(run) = self.runs.remove(&number) else { continue };
             run.group.inspect(|group| group.remove());
             let killed = run.killed + std::mem::take(&mut self.strays);
-            self.pair.report(&Report::Gone { run: number, killed });
+            self.host_socket.report(&Report::Gone { run: number, killed });
         }
         found.tags.is_empty()
     }
@@ -222,8 +222,8 @@ impl Guardian {
             let orphan = process.parent == own_pid && !leaders.contains(&process.pid);
             orphan.then(|| tag_of(process))
         };
-        let stubborn = self.stubborn >= STUBBORN_ROUNDS;
-        if stubborn {
+        let survivors = self.survivors >= STUBBORN_ROUNDS;
+        if survivors {
             self.explain(self.trees().stop(root));
         }
         let mut found = Found::default();
@@ -236,7 +236,7 @@ impl Guardian {
                 // Reaches those who were forked meanwhile, all at once, but uncounted. The group is inside
                 // a session of the dead leader's tree, unless that leader lives and refuses to adopt.
                 let is_orphan = process.parent == own_pid && process.group != own_pid;
-                if stubborn && is_orphan && !leaders.contains(&process.session) {
+                if survivors && is_orphan && !leaders.contains(&process.session) {
                     let _ = sys::kill(-process.group, SIGKILL);
                 }
             }
@@ -247,7 +247,7 @@ impl Guardian {
             // does not hold still, but has that one's tag, which keeps the run from being gone; and that
             // one has got SIGKILL, so that the descendant is our own child soon, in a later look. A tree
             // that grows all the same is looked for among all processes, new ones included.
-            Some(orphans) if !stubborn => {
+            Some(orphans) if !survivors => {
                 for orphan in orphans {
                     let mut tag = None;
                     descend(orphan, |process| kill(process, *tag.get_or_insert_with(|| tag_of(process))))?;

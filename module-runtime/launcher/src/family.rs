@@ -5,7 +5,7 @@
 //! The record is made by looking, so what is started and loses its parent between two looks is not in it. It is
 //! kept by the host; nothing is killed here because of it.
 
-use crate::descent::descend;
+use crate::descendants::descend;
 use crate::guardian::Guardian;
 use crate::processes::{Process, walk};
 use bulkhead_protocol::guardian::{FAMILY_MAX, Relative, Report};
@@ -50,7 +50,7 @@ impl Guardian {
         let recorded = self.base.is_none() && !self.runs.is_empty();
         self.family.next_look = (unknown || recorded).then(|| began + LOOK_EVERY);
         // A host that does not read has no use for more.
-        if recorded && !self.pair.is_behind() {
+        if recorded && !self.host_socket.is_behind() {
             self.record_family(began);
         }
     }
@@ -69,7 +69,7 @@ impl Guardian {
         self.family.newest = newest;
         self.family.next_look = Some(began + (began.elapsed() * PAUSE_FACTOR).max(LOOK_EVERY));
         if relatives.iter().any(|relative| self.family.told.binary_search(relative).is_err()) {
-            self.pair.report(&Report::Family { processes: relatives.clone() });
+            self.host_socket.report(&Report::Family { processes: relatives.clone() });
             self.family.told = relatives;
         }
     }

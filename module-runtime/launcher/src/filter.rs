@@ -25,7 +25,7 @@ mod stream;
 mod tail;
 
 use crate::failure::Failure;
-use bulkhead_child::{Channel, EXIT_FAILURE, EXIT_PERMANENT, EXIT_USAGE, End, Error, Pending, Wire, log, read_init};
+use bulkhead_child::{Channel, EXIT_FAILURE, EXIT_PERMANENT, EXIT_USAGE, End, Error, QueuedRequest, Wire, log, read_init};
 use bulkhead_protocol::guardian::Fault;
 use bulkhead_protocol::init::FEATURE_CONCURRENT;
 use bulkhead_protocol::{Init, Json, PROTOCOL_VERSION, Ready, Request};
@@ -108,7 +108,7 @@ pub(crate) fn main(settings: &Settings) -> ExitCode {
 }
 
 fn serve(settings: &Settings, mut wire: Wire) -> u8 {
-    let Pending { request, .. } = match wire.next() {
+    let QueuedRequest { request, .. } = match wire.next() {
         Ok(pending) => pending,
         Err(End::Closed) => {
             crate::sys::say("filter: the channel ended before a first message");

@@ -1,4 +1,4 @@
-//! The guardian: one thread, one loop over the pair, the signal of a child's end, the host's end and
+//! The guardian: one thread, one loop over the host's socket, the signal of a child's end, the host's end and
 //! the pipes of the children that start.
 //!
 //! It starts processes and reports; how orders are taken is in `orders.rs`, how trees are killed in
@@ -8,11 +8,11 @@
 use crate::cgroup::Base;
 use crate::child::Launch;
 use crate::clearing::STRAY_LOOK_EVERY;
-use crate::descent::OwnChildren;
+use crate::descendants::OwnChildren;
 use crate::failure::Failure;
 use crate::family::Family;
+use crate::host_socket::HostSocket;
 use crate::memory::{self, Counters};
-use crate::pair::Pair;
 use crate::run::{Run, State};
 use crate::sys;
 use bulkhead_protocol::guardian::{GUARDIAN_FD, Report, Spawn};
@@ -38,7 +38,7 @@ const ENDING_GROWTH_MAX: Duration = Duration::from_secs(50);
 
 /// What the guardian knows.
 pub(crate) struct Guardian {
-    pub(crate) pair: Pair,
+    pub(crate) host_socket: HostSocket,
     pub(crate) runs: BTreeMap<u64, Run>,
     pub(crate) own_pid: pid_t,
     pub(crate) base: Option<Base>,
@@ -49,7 +49,7 @@ pub(crate) struct Guardian {
     pub(crate) next_look: Option<Instant>,
     pub(crate) look_delay: Duration,
     /// How many looks in a row found processes that the one before had not.
-    pub(crate) stubborn: u32,
+    pub(crate) survivors: u32,
     /// Processes that have got SIGKILL and were counted.
     pub(crate) doomed: HashSet<pid_t>,
     /// Killed processes of nobody knows which run, for the next `Gone`.
@@ -74,7 +74,7 @@ pub(crate) fn main() -> ExitCode {
 impl Guardian {
     fn start() -> Result<Guardian, String> {
         let fault = |what: &'static str| move |error: nix::Error| format!("{what}: {error}");
-        let pair = Pair::adopt()?;
+        let host_socket = HostSocket::adopt()?;
         sys::close_above(GUARDIAN_FD).map_err(|error| format!("cannot read /proc, which must be mounted: {error}"))?;
         // A session of its own, so that a terminal's signals reach the host alone, which then decides.
         // It fails for the leader of a process group; one that leads its session already is fine.
@@ -98,7 +98,7 @@ impl Guardian {
         if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
             let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
         }
-        let host = watch_host(&pair)?;
+        let host = watch_host(&host_socket)?;
         let base = choose_containment()?;
         let children = OwnChildren::open().map_err(|error| format!("cannot read the list of children: {error}"))?;
         let own_pid = nix::unistd::getpid().as_raw();
@@ -109,7 +109,7 @@ impl Guardian {
         }
         let memory = Counters::of_this_process();
         let mut guardian = Guardian {
-            pair,
+            host_socket,
             runs: BTreeMap::new(),
             own_pid,
             base,
@@ -118,14 +118,14 @@ impl Guardian {
             family: Family::default(),
             next_look: None,
             look_delay: Duration::ZERO,
-            stubborn: 0,
+            survivors: 0,
             doomed: HashSet::new(),
             strays: 0,
             ending: None,
             host,
             signals,
         };
-        guardian.pair.report(&Report::Hello {
+        guardian.host_socket.report(&Report::Hello {
             containment: if guardian.base.is_some() { "cgroup" } else { "subreaper" }.to_owned(),
             cgroup: guardian.base.as_ref().map(|base| base.path().to_string_lossy().into_owned()),
             pid: own_pid,
@@ -138,7 +138,7 @@ impl Guardian {
     fn run(&mut self) -> u8 {
         loop {
             // Sending too may find out that nobody receives, so this is asked before every wait.
-            if self.pair.is_closed() {
+            if self.host_socket.is_closed() {
                 self.end(0);
             }
             if let Some((deadline, code)) = self.ending
@@ -148,7 +148,7 @@ impl Guardian {
             }
             let wakeup = self.wait();
             if wakeup.host_gone {
-                self.pair.close();
+                self.host_socket.close();
                 self.host = None;
             }
             // What has ended goes before everything else: somebody waits for what it did, or for the
@@ -161,8 +161,8 @@ impl Guardian {
                 self.clear();
             }
             self.look_at_families();
-            if wakeup.pair {
-                self.pair.flush();
+            if wakeup.host_socket {
+                self.host_socket.flush();
                 self.take_orders();
             }
             self.settle_starts(&wakeup.starts);
@@ -172,10 +172,10 @@ impl Guardian {
     /// Waits until there is something to do.
     fn wait(&self) -> Wakeup {
         let mut ready = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-        // A closed pair is always ready; it is left out, by asking about the signals twice.
-        ready.push(match self.pair.is_closed() {
+        // A closed host_socket is always ready; it is left out, by asking about the signals twice.
+        ready.push(match self.host_socket.is_closed() {
             true => PollFd::new(self.signals.as_fd(), PollFlags::empty()),
-            false => self.pair.interest(),
+            false => self.host_socket.interest(),
         });
         if let Some(host) = &self.host {
             ready.push(PollFd::new(host.as_fd(), PollFlags::POLLIN));
@@ -207,7 +207,7 @@ impl Guardian {
         let gone = events[1].intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
         Wakeup {
             children: !events[0].is_empty(),
-            pair: !events[1].is_empty(),
+            host_socket: !events[1].is_empty(),
             host_gone: gone || (fixed == 3 && !events[2].is_empty()),
             starts,
         }
@@ -235,7 +235,7 @@ impl Guardian {
                 self.family.begin();
             }
             Err(Failure { message, fault }) => {
-                self.pair.report(&Report::SpawnFailed { run: number, fault, message });
+                self.host_socket.report(&Report::SpawnFailed { run: number, fault, message });
             }
         }
     }
@@ -269,7 +269,7 @@ impl Guardian {
             if let Some(run) = self.runs.get_mut(number)
                 && run.settle()
             {
-                self.pair.report(&Report::Spawned { run: *number, pid: run.pid });
+                self.host_socket.report(&Report::Spawned { run: *number, pid: run.pid });
             }
         }
     }
@@ -299,7 +299,7 @@ impl Guardian {
             self.base.take().inspect(|base| base.remove());
             return Some(code);
         }
-        let grows = self.stubborn > 0;
+        let grows = self.survivors > 0;
         if Instant::now() >= if grows { deadline + ENDING_GROWTH_MAX } else { deadline } {
             sys::say(&format!(
                 "some processes cannot be killed, not even in {} s; they are left",
@@ -314,7 +314,7 @@ impl Guardian {
 /// What woke the loop.
 struct Wakeup {
     children: bool,
-    pair: bool,
+    host_socket: bool,
     host_gone: bool,
     /// Runs whose pipes have something to say.
     starts: Vec<u64>,
@@ -332,8 +332,8 @@ fn group_name(spawn: &Spawn) -> Result<String, String> {
 }
 
 /// Opens the host for watching, if this process can see it.
-fn watch_host(pair: &Pair) -> Result<Option<OwnedFd>, String> {
-    let Some(host) = pair.host() else { return Ok(None) };
+fn watch_host(host_socket: &HostSocket) -> Result<Option<OwnedFd>, String> {
+    let Some(host) = host_socket.host() else { return Ok(None) };
     match sys::pidfd_open(host) {
         Ok(descriptor) => Ok(Some(descriptor)),
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Err("the host has ended already".to_owned()),

@@ -10,15 +10,15 @@
 mod cgroup;
 mod child;
 mod clearing;
-mod descent;
+mod descendants;
 mod failure;
 mod family;
 mod filter;
 mod guardian;
+mod host_socket;
 mod memory;
 mod native;
 mod orders;
-mod pair;
 mod processes;
 mod run;
 mod sys;

@@ -5,7 +5,7 @@
 use crate::cgroup::Group;
 use crate::child::SIGNAL_MAX;
 use crate::guardian::Guardian;
-use crate::pair::Incoming;
+use crate::host_socket::Incoming;
 use crate::trees::Trees;
 use bulkhead_protocol::guardian::Order;
 use libc::{c_int, pid_t};
@@ -43,7 +43,7 @@ impl Guardian {
             if self.ending.is_some() || spawns == SPAWNS_PER_TURN {
                 break;
             }
-            match self.pair.receive() {
+            match self.host_socket.receive() {
                 Incoming::Nothing => break,
                 Incoming::Closed => return self.end(0),
                 Incoming::Malformed(problem) => return self.refuse(&problem),

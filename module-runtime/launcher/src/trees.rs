@@ -12,7 +12,7 @@
 //! when its last ancestor in the tree dies, and is found by the look that every end of a run needs.
 
 use crate::cgroup::Group;
-use crate::descent::descend;
+use crate::descendants::descend;
 use crate::processes::{Process, walk};
 use crate::sys;
 use libc::{SIGKILL, SIGSTOP, c_int, pid_t};
@@ -159,7 +159,7 @@ impl Trees {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descent::OwnChildren;
+    use crate::descendants::OwnChildren;
     use crate::processes::tests::{READS, SCANS};
     use libc::{SIGCONT, SIGTERM};
     use std::os::unix::process::{CommandExt, ExitStatusExt};

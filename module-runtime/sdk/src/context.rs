@@ -3,7 +3,7 @@
 //! clock of its own: how much time is left is the host's word too.
 
 use crate::Error;
-use bulkhead_child::{Ask, Host, What};
+use bulkhead_child::{Ask, Host, RequestBody};
 use bulkhead_protocol::Json;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ impl Context<'_> {
     /// What the other module answered, `deadline_exceeded`, or `cancelled` as soon as the request
     /// that is being handled is cancelled.
     pub fn call(&mut self, to: &str, name: &str, args: Json) -> Result<Json, Error> {
-        self.ask(Some(to), What::Command { name, args: &args }, None)
+        self.ask(Some(to), RequestBody::Command { name, args: &args }, None)
     }
 
     /// As [`Context::call`], but waits at most `timeout`.
@@ -28,7 +28,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`Context::call`].
     pub fn call_within(&mut self, timeout: Duration, to: &str, name: &str, args: Json) -> Result<Json, Error> {
-        self.ask(Some(to), What::Command { name, args: &args }, Some(timeout))
+        self.ask(Some(to), RequestBody::Command { name, args: &args }, Some(timeout))
     }
 
     /// Reads from the host's data store, Layer 1, as the payload says. [`Context::find`] and its
@@ -37,7 +37,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`Context::call`].
     pub fn query(&mut self, payload: Json) -> Result<Json, Error> {
-        self.ask(None, What::Query(&payload), None)
+        self.ask(None, RequestBody::Query(&payload), None)
     }
 
     /// Changes the host's data store, Layer 1, as the payload says. Others see it together with the
@@ -47,7 +47,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`Context::call`].
     pub fn mutate(&mut self, payload: Json) -> Result<Json, Error> {
-        self.ask(None, What::Mutation(&payload), None)
+        self.ask(None, RequestBody::Mutation(&payload), None)
     }
 
     /// Sends a query to the module `to`. What its payload means is that module's affair. The
@@ -56,7 +56,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`Context::call`].
     pub fn query_at(&mut self, to: &str, payload: Json) -> Result<Json, Error> {
-        self.ask(Some(to), What::Query(&payload), None)
+        self.ask(Some(to), RequestBody::Query(&payload), None)
     }
 
     /// Sends a mutation to the module `to`, as [`Context::query_at`] a query.
@@ -64,7 +64,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`Context::call`].
     pub fn mutate_at(&mut self, to: &str, payload: Json) -> Result<Json, Error> {
-        self.ask(Some(to), What::Mutation(&payload), None)
+        self.ask(Some(to), RequestBody::Mutation(&payload), None)
     }
 
     /// Publishes an event, without waiting for who takes it. It leaves with the answer to the
@@ -128,7 +128,7 @@ impl Context<'_> {
         self.host.key()
     }
 
-    fn ask(&mut self, to: Option<&str>, what: What<'_>, timeout: Option<Duration>) -> Result<Json, Error> {
+    fn ask(&mut self, to: Option<&str>, what: RequestBody<'_>, timeout: Option<Duration>) -> Result<Json, Error> {
         self.host.ask(Ask { to, what, timeout })
     }
 }

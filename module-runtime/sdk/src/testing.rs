@@ -21,7 +21,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How long a test waits for anything before it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An `init` as a host with its default limits would send it.
 pub fn init(module: &str, config: Json, data_dir: &Path) -> Init {

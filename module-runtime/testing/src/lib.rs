@@ -28,7 +28,7 @@ mod hosted;
 
 pub use hosted::Hosted;
 
-use bulkhead_layer1::{Index, Job, Outcome, Searched, Settings, Ticket, UnitId};
+use bulkhead_layer1::{Index, Job, JobId, Outcome, Searched, Settings, UnitId};
 use bulkhead_module::testing::{RequestType, Scratch, Store};
 use bulkhead_module::{Error, Json};
 use bulkhead_protocol::layer1::{EntityName, Fault, MemberPath, Mutation, Path, Query};
@@ -43,7 +43,7 @@ pub struct Layer1(Rc<RefCell<Open>>);
 
 struct Open {
     store: bulkhead_layer1::Layer1,
-    last_ticket: u64,
+    last_job: u64,
     last_unit: u64,
     /// The units of requests that are being handled.
     units: HashMap<u64, UnitId>,
@@ -70,7 +70,7 @@ impl Layer1 {
         };
         settings.searches = searches.iter().map(searched).collect();
         let store = bulkhead_layer1::Layer1::open(settings, || {}).unwrap_or_else(|error| panic!("{error}"));
-        let open = Open { store, last_ticket: 0, last_unit: 0, units: HashMap::new(), _folder: folder };
+        let open = Open { store, last_job: 0, last_unit: 0, units: HashMap::new(), _folder: folder };
         Layer1(Rc::new(RefCell::new(open)))
     }
 
@@ -111,8 +111,8 @@ impl Store for Layer1 {
     fn undo(&mut self, request: u64) {
         let mut open = self.0.borrow_mut();
         if let Some(unit) = open.units.remove(&request) {
-            let ticket = open.ticket();
-            open.store.submit(ticket, Job::Discard { unit }, None).expect("an end of a unit is always taken");
+            let job_id = open.job_id();
+            open.store.submit(job_id, Job::Discard { unit }, None).expect("an end of a unit is always taken");
         }
     }
 }
@@ -146,14 +146,14 @@ impl Open {
 
     /// One job at a time, so that the next outcome is that of this one.
     fn run(&mut self, job: Job) -> Outcome {
-        let ticket = self.ticket();
-        self.store.submit(ticket, job, None).expect("one job alone is taken");
+        let job_id = self.job_id();
+        self.store.submit(job_id, job, None).expect("one job alone is taken");
         self.store.wait().1
     }
 
-    fn ticket(&mut self) -> Ticket {
-        self.last_ticket += 1;
-        Ticket(self.last_ticket)
+    fn job_id(&mut self) -> JobId {
+        self.last_job += 1;
+        JobId(self.last_job)
     }
 }
 

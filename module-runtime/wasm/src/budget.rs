@@ -1,6 +1,6 @@
 //! The bound on processor time of one message. A thread of its own looks at the clock of the thread
 //! that serves, and moves the engine's epoch when the time is over: compiled code looks at the epoch
-//! at every loop and every function. It sleeps while nothing is limited or in hand.
+//! at every loop and every function. It sleeps while nothing is limited or in progress.
 //!
 //! Work of the runtime for the module, within a function that the module called, looks at no epoch.
 //! It is bounded where it is done, asks [`Budget::check`] where it is long, and, should all of that
@@ -38,7 +38,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct Hand {
-    /// When the message in hand has used its time up, on the thread's clock.
+    /// When the message in progress has used its time up, on the thread's clock.
     end: Option<Duration>,
     watcher: Watcher,
 }
@@ -90,12 +90,12 @@ impl Budget {
         }
     }
 
-    /// Counts no longer. After it, the epoch does not move for the message that was in hand.
+    /// Counts no longer. After it, the epoch does not move for the message that was in progress.
     pub(crate) fn finish(&self) {
         self.shared.hand().end = None;
     }
 
-    /// Whether the message in hand may go on: for work in many small steps.
+    /// Whether the message in progress may go on: for work in many small steps.
     pub(crate) fn check(&self) -> Result<(), Limit> {
         let end = self.shared.hand().end;
         match end {
@@ -198,7 +198,7 @@ mod tests {
             assert_eq!(burn(&budget, Duration::from_millis(10)), Ok(()));
             budget.finish();
         }
-        assert_eq!(budget.check(), Ok(()), "nothing is in hand");
+        assert_eq!(budget.check(), Ok(()), "nothing is in progress");
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use crate::arguments::{DataFolder, OnLimit, Options};
 use crate::budget::Budget;
 use crate::instance::{Instance, Recipe};
-use crate::lend;
 use crate::load::{self, Loaded};
+use crate::scoped_host;
 use crate::stop::{Ending, Stopped};
 use crate::wasi;
 use bulkhead_child::{
@@ -104,7 +104,7 @@ impl Guest for WasmGuest {
         let Some(instance) = shared.as_mut() else {
             return Outcome::Answer(Err(Error::failed("the module has no instance")));
         };
-        match lend::lend_host(host, || instance.message(kind, payload.as_str())) {
+        match scoped_host::scoped_host(host, || instance.message(kind, payload.as_str())) {
             Ok(answer) if answer.panicked && running.on_panic == OnPanic::Restart => {
                 instance.abandon();
                 Outcome::Last(answer.result, EXIT_PANICKED)
@@ -121,7 +121,7 @@ impl Guest for WasmGuest {
 impl Running {
     /// What follows when a message ended early: the process ends, or a fresh instance goes on.
     fn stopped(&mut self, kind: &RequestType, Stopped { error, ending, frames }: Stopped) -> Outcome {
-        let (code, goes_on) = match ending {
+        let (code, continues) = match ending {
             Ending::Exit(code) => (code, false),
             Ending::Limit => (EXIT_LIMIT, self.recipe.options.on_limit == OnLimit::Continue),
             Ending::Trap => (EXIT_TRAP, self.on_panic == OnPanic::Continue),
@@ -133,7 +133,7 @@ impl Running {
         // What it answered earlier may be lost with it. The process ends without sending that, but with this
         // answer, so that the host does again what it knows as unanswered, and blames what it should.
         let is_owed = self.instance.borrow().as_ref().is_some_and(Instance::owes_answers);
-        if !goes_on || is_owed || *kind == RequestType::Shutdown {
+        if !continues || is_owed || *kind == RequestType::Shutdown {
             return Outcome::Last(Err(error), code);
         }
         // The old one goes first: its memory and the fresh one's together would be too much.
@@ -174,7 +174,7 @@ impl Drop for WasmGuest {
 fn barrier(instance: Shared) -> Barrier {
     Box::new(move || match instance.try_borrow_mut() {
         Ok(mut shared) => shared.as_mut().map_or(Ok(()), Instance::before_answers),
-        Err(_) => lend::with_inside(|inside| inside.before_answers())
+        Err(_) => scoped_host::with_inside(|inside| inside.before_answers())
             .unwrap_or_else(|| Err(Error::failed("the module is busy and cannot be asked before answers leave"))),
     })
 }

@@ -13,10 +13,10 @@ mod exports;
 mod guest;
 mod imports;
 mod instance;
-mod lend;
 mod limits;
 mod load;
 mod memory;
+mod scoped_host;
 mod stop;
 #[cfg(test)]
 mod testing;

@@ -1,4 +1,4 @@
-//! Sins before readiness, and modules that speak the wire all by themselves: without the SDK, as
+//! Faults before readiness, and modules that speak the wire all by themselves: without the SDK, as
 //! none of this is possible with it.
 
 use crate::hanging::sleep_for_ever;

@@ -2,20 +2,20 @@
 //! show what it costs the others: nothing. It is no example of how to write a module; that is
 //! `test-minimal`.
 //!
-//! Most sins are commands; `misbehave --list` prints them all. Those before readiness are chosen by
-//! `--at-start NAME` or by the variable `MISBEHAVE_AT_START`. Every sin is announced on standard
+//! Most faults are commands; `misbehave --list` prints them all. Those before readiness are chosen by
+//! `--at-start NAME` or by the variable `MISBEHAVE_AT_START`. Every fault is announced on standard
 //! error before it is done. It deliberately harms nothing outside its own process tree and channel.
 
 mod at_start;
 mod copies;
 mod dying;
 mod family;
+mod faults;
 mod good;
 mod hanging;
 mod module;
 mod output;
 mod raw;
-mod sins;
 mod wire;
 
 use std::process::ExitCode;
@@ -24,8 +24,8 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["--list"] => sins::list(sins::Form::Text),
-        ["--list", "--json"] => sins::list(sins::Form::Json),
+        ["--list"] => faults::list(faults::Form::Text),
+        ["--list", "--json"] => faults::list(faults::Form::Json),
         ["--descendant", rest @ ..] => return family::descendant(rest),
         ["--at-start", name] => return at_start::commit(name),
         [] => match std::env::var("MISBEHAVE_AT_START") {

@@ -1,6 +1,6 @@
-//! The module itself: what it remembers, and the way from a command to its sin.
+//! The module itself: what it remembers, and the way from a command to its fault.
 
-use crate::sins::SINS;
+use crate::faults::FAULTS;
 use bulkhead_module::{Context, Description, Error, Init, Json, Module};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -43,9 +43,9 @@ struct Config {
 impl Module for Misbehave {
     fn describe() -> Description {
         let description = Description::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        SINS.iter().fold(description, |description, sin| match sin.idempotent {
-            true => description.idempotent(sin.name, sin.about),
-            false => description.command(sin.name, sin.about),
+        FAULTS.iter().fold(description, |description, fault| match fault.idempotent {
+            true => description.idempotent(fault.name, fault.about),
+            false => description.command(fault.name, fault.about),
         })
     }
 
@@ -77,7 +77,7 @@ impl Module for Misbehave {
     }
 
     fn command(&mut self, ctx: &mut Context<'_>, name: &str, args: &Json) -> Result<Json, Error> {
-        let sin = SINS.iter().find(|sin| sin.name == name).ok_or_else(|| Error::unknown_command(name))?;
+        let fault = FAULTS.iter().find(|fault| fault.name == name).ok_or_else(|| Error::unknown_command(name))?;
         if let Some(left) = &mut self.commands_until_crash {
             *left = left.saturating_sub(1);
             if *left == 0 {
@@ -90,7 +90,7 @@ impl Module for Misbehave {
             let shown: String = args.as_str().chars().take(200).collect();
             eprintln!("misbehave: about to {name} {shown}");
         }
-        (sin.act)(self, ctx, args)
+        (fault.act)(self, ctx, args)
     }
 
     fn event(&mut self, _: &mut Context<'_>, event: &str, data: &Json) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! Sins against the wire, written past the SDK, which would not allow them.
+//! Faults against the wire, written past the SDK, which would not allow them.
 
 use crate::hanging::sleep_for_ever;
 use crate::module::Misbehave;

@@ -82,7 +82,7 @@ impl<O: Outline> Incremental<O> {
         *input = behind;
         self.push(piece);
         if self.is_utf8 && !self.is_refused {
-            self.is_refused = self.validator.go_on(&self.text, &mut self.outline).is_none();
+            self.is_refused = self.validator.resume(&self.text, &mut self.outline).is_none();
         }
         self.held_bytes() == self.bytes
     }

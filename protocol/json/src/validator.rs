@@ -26,7 +26,7 @@ pub const LONG_BYTES_MIN: usize = 64 * 1024;
 /// let text = r#"{"a":[1,2.5e3,"\u00e9"]}"#;
 /// let mut validator = Validator::new();
 /// // What has come so far, always from the beginning.
-/// validator.go_on(&text[..10], &mut ()).expect("nothing is wrong up to here");
+/// validator.resume(&text[..10], &mut ()).expect("nothing is wrong up to here");
 /// validator.finish(text, &mut ()).expect("it is one value");
 /// ```
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Validator {
 
     /// Goes on with the whole stretches of `text`, which is what has come: what it was before, and more. After
     /// it is refused, there is nothing to go on with. `None` refuses it, and so it does behind here.
-    pub fn go_on(&mut self, text: &str, outline: &mut impl Outline) -> Option<()> {
+    pub fn resume(&mut self, text: &str, outline: &mut impl Outline) -> Option<()> {
         while let Some(stretch) = text.as_bytes().get(self.at..).and_then(|bytes| bytes.first_chunk()) {
             self.next(stretch, text, outline)?;
         }
@@ -80,7 +80,7 @@ impl Validator {
 
     /// Goes on to the end of `text`, which is all there is.
     pub fn finish(&mut self, text: &str, outline: &mut impl Outline) -> Option<()> {
-        self.go_on(text, outline)?;
+        self.resume(text, outline)?;
         // What the last token may be followed by is seen from the white space that follows it.
         let mut last = [b' '; STRETCH_BYTES];
         let rest = text.as_bytes().get(self.at..)?;

@@ -22,6 +22,7 @@ mod patch;
 mod path;
 mod query;
 mod search;
+mod store;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -37,4 +38,5 @@ pub use order::{Direction, Order};
 pub use path::{Column, MemberPath, Path};
 pub use query::{Count, Many, Query, Selection};
 pub use search::{Ending, Search, Term};
+pub use store::{Cursor, KeyState, NewEvent, StoredEvent, UnitId};
 pub use value::Value;

@@ -3,7 +3,7 @@
 use crate::{
     connection::Connection,
     error::{EndReason, Error},
-    table::{Ticket, weight},
+    table::{PendingAnswer, weight},
 };
 use bulkhead_protocol::{Delivery, Response, Status};
 use futures_util::{Stream, StreamExt};
@@ -20,29 +20,29 @@ use std::{
 /// ([`Answers::left_out`]). It holds up no other request.
 #[derive(Debug)]
 pub struct Answers {
-    ticket: Ticket,
+    pending: PendingAnswer,
     connection: Connection,
     has_ended: bool,
 }
 
 impl Answers {
-    pub(crate) fn new(ticket: Ticket, connection: Connection) -> Answers {
-        Answers { ticket, connection, has_ended: false }
+    pub(crate) fn new(pending: PendingAnswer, connection: Connection) -> Answers {
+        Answers { pending, connection, has_ended: false }
     }
 
     /// The number of the request.
     pub fn id(&self) -> u64 {
-        self.ticket.id
+        self.pending.id
     }
 
     /// How many progress messages were left out since they were not taken in time.
     pub fn left_out(&self) -> u64 {
-        self.ticket.backlog.left_out.load(Ordering::Relaxed)
+        self.pending.backlog.left_out.load(Ordering::Relaxed)
     }
 
     /// Whether nothing waits to be taken.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ticket.answers.is_empty()
+        self.pending.answers.is_empty()
     }
 
     /// Waits for the success or the error; progress is dropped.
@@ -68,10 +68,10 @@ impl Stream for Answers {
         if self.has_ended {
             return Poll::Ready(None);
         }
-        let answer = std::task::ready!(self.ticket.answers.poll_recv(context));
+        let answer = std::task::ready!(self.pending.answers.poll_recv(context));
         match &answer {
             Some(Ok(response @ Response { status: Status::Progress(_), .. })) => {
-                self.ticket.backlog.bytes.fetch_sub(weight(response), Ordering::Relaxed);
+                self.pending.backlog.bytes.fetch_sub(weight(response), Ordering::Relaxed);
             }
             _ => self.has_ended = true,
         }
@@ -82,7 +82,7 @@ impl Stream for Answers {
 impl Drop for Answers {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.connection.shared().table().take_back(self.ticket.id);
+            self.connection.shared().table().take_back(self.pending.id);
             self.connection.shared().to_send.notify_one();
         }
     }

@@ -159,9 +159,9 @@ impl Connection {
         let id = shared.table().number();
         request.id = Some(id);
         let frame = shared.encode(&Message::Request(request)).map_err(Error::TooLarge)?;
-        let ticket = shared.table().add(id, frame, Some(Room { _place: place, _bytes: bytes }))?;
+        let pending = shared.table().add(id, frame, Some(Room { _place: place, _bytes: bytes }))?;
         shared.to_send.notify_one();
-        Ok(Answers::new(ticket, self.clone()))
+        Ok(Answers::new(pending, self.clone()))
     }
 
     /// Sends a request and waits for its one answer; progress is dropped. A future of this that is dropped cancels
@@ -256,11 +256,11 @@ async fn drive(
     let (mut reconnects, mut lost) = (0, 0);
     let reason = loop {
         let End { reason, is_unbegun } = link::serve(stream, &shared, taken.as_ref()).await;
-        let Some((path, patience)) = way.as_ref().filter(|_| !shared.closing.is_cancelled()) else { break reason };
+        let Some((path, timeout)) = way.as_ref().filter(|_| !shared.closing.is_cancelled()) else { break reason };
         lost += shared.table().lost(&reason, is_unbegun);
         states.send_replace(State::Lost { reason: reason.clone(), lost });
         tokio::select! {
-            reached = reach(path, *patience) => match reached {
+            reached = reach(path, *timeout) => match reached {
                 Ok(reached) => stream = reached,
                 Err(error) => {
                     break EndReason::Unreachable { ended: Box::new(reason), error: error.to_string() };
@@ -277,8 +277,8 @@ async fn drive(
 }
 
 /// Tries to connect until it succeeds, for so long.
-async fn reach(path: &Path, patience: Duration) -> Result<Halves, ConnectError> {
-    let until = Instant::now() + patience;
+async fn reach(path: &Path, timeout: Duration) -> Result<Halves, ConnectError> {
+    let until = Instant::now() + timeout;
     let mut delay = DELAY_INITIAL;
     loop {
         let error = match open(path).await {

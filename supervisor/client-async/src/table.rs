@@ -75,7 +75,7 @@ pub(crate) struct Table {
 
 /// How a caller hears of its request.
 #[derive(Debug)]
-pub(crate) struct Ticket {
+pub(crate) struct PendingAnswer {
     pub(crate) id: u64,
     pub(crate) answers: mpsc::UnboundedReceiver<Answer>,
     pub(crate) backlog: Arc<Backlog>,
@@ -101,7 +101,7 @@ impl Table {
     ///
     /// # Errors
     /// When the connection has ended for good.
-    pub(crate) fn add(&mut self, id: u64, frame: Bytes, room: Option<Room>) -> Result<Ticket, Error> {
+    pub(crate) fn add(&mut self, id: u64, frame: Bytes, room: Option<Room>) -> Result<PendingAnswer, Error> {
         if let Some(reason) = &self.ended {
             return Err(Error::Ended { delivery: Delivery::NotStarted, reason: reason.clone() });
         }
@@ -110,7 +110,7 @@ impl Table {
         let open = Open { frame, is_sent: false, answers: Some(sender), backlog: backlog.clone(), _room: room };
         self.open.insert(id, open);
         self.unsent.push_back(id);
-        Ok(Ticket { id, answers, backlog })
+        Ok(PendingAnswer { id, answers, backlog })
     }
 
     /// Takes an answer to a request of the other end; dropped where the connection has ended for good.
@@ -234,7 +234,7 @@ mod tests {
         Bytes::from_static(text.as_bytes())
     }
 
-    fn add(table: &mut Table, text: &'static str) -> Result<Ticket, Error> {
+    fn add(table: &mut Table, text: &'static str) -> Result<PendingAnswer, Error> {
         let id = table.number();
         table.add(id, frame(text), None)
     }
@@ -308,14 +308,14 @@ mod tests {
     #[test]
     fn progress_that_is_not_read_is_bounded_and_the_answer_comes_all_the_same() {
         let mut table = Table::default();
-        let mut ticket = add(&mut table, "one").unwrap();
+        let mut pending = add(&mut table, "one").unwrap();
         let text = "x".repeat(100 * 1024);
         (0..100).for_each(|_| assert_eq!(table.answered(progress(1, &text)), None));
         table.answered(Response::success(1, Json::null()));
-        let bytes = ticket.backlog.bytes.load(Ordering::Relaxed);
+        let bytes = pending.backlog.bytes.load(Ordering::Relaxed);
         assert!(bytes > PROGRESS_BYTES_MAX / 2 && bytes <= PROGRESS_BYTES_MAX);
-        let told = std::iter::from_fn(|| ticket.answers.try_recv().ok()).count();
+        let told = std::iter::from_fn(|| pending.answers.try_recv().ok()).count();
         assert!((10..100).contains(&told), "{told} of 101");
-        assert_eq!(told as u64 + ticket.backlog.left_out.load(Ordering::Relaxed), 101);
+        assert_eq!(told as u64 + pending.backlog.left_out.load(Ordering::Relaxed), 101);
     }
 }

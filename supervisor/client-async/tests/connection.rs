@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// How long anything here may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 const FRAME_BYTES_MAX: usize = 1 << 20;
 
@@ -35,7 +35,7 @@ impl Peer {
     }
 
     async fn message(&mut self) -> Message {
-        tokio::time::timeout(PATIENCE, self.try_message()).await.expect("it comes").expect("it is there")
+        tokio::time::timeout(TIMEOUT, self.try_message()).await.expect("it comes").expect("it is there")
     }
 
     /// `None` at the end.
@@ -100,7 +100,7 @@ fn number(number: u64) -> Json {
 }
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("it does not hang")
+    tokio::time::timeout(TIMEOUT, future).await.expect("it does not hang")
 }
 
 #[tokio::test]
@@ -244,7 +244,7 @@ async fn accept(listener: &UnixListener) -> Peer {
 async fn over_a_restart_of_the_host_what_was_sent_is_told_and_the_rest_goes_on() {
     let path = socket_path();
     let listener = UnixListener::bind(&path).unwrap();
-    let options = Options { reconnect: Some(PATIENCE), ..Options::default() };
+    let options = Options { reconnect: Some(TIMEOUT), ..Options::default() };
     let connection = Connection::connect_with(&path, options).await.unwrap();
     let mut peer = accept(&listener).await;
     let sent = connection.send(ping()).await.unwrap();
@@ -304,7 +304,7 @@ fn following(cursor: u64) -> Json {
 async fn events_go_on_behind_the_last_one_over_another_connection_and_when_the_reader_was_slow() {
     let path = socket_path();
     let listener = UnixListener::bind(&path).unwrap();
-    let options = Options { reconnect: Some(PATIENCE), ..Options::default() };
+    let options = Options { reconnect: Some(TIMEOUT), ..Options::default() };
     let connection = Connection::connect_with(&path, options).await.unwrap();
     let mut events = connection.events(Pattern::new("log.*").unwrap(), None);
     let mut peer = accept(&listener).await;

@@ -36,9 +36,9 @@ impl Client {
         stream.set_nonblocking(self.is_nonblocking).map_err(ClientError::Broken)?;
         match self.under_way() {
             0 => self.sender.begin_anew(stream.clone()),
-            _ => self.sender.go_on(stream.clone()),
+            _ => self.sender.resume(stream.clone()),
         }
-        self.receiver.go_on(stream);
+        self.receiver.resume(stream);
         self.is_let_go = false;
         self.renewed_at = Some(self.receiver.answered());
         Ok(())

@@ -50,7 +50,7 @@ impl Receiver {
     }
 
     /// Goes on with another connection, of which nothing was read.
-    pub(crate) fn go_on(&mut self, stream: Arc<UnixStream>) {
+    pub(crate) fn resume(&mut self, stream: Arc<UnixStream>) {
         *self = Receiver { answered: self.answered, ..Receiver::new(stream) };
     }
 
@@ -128,7 +128,7 @@ impl Receiver {
     /// Reads once; `false` when nothing came in time.
     fn fill(&mut self) -> Result<bool, ClientError> {
         debug_assert!(self.start == self.end, "what was read is decoded before more is read");
-        self.decoder.relax();
+        self.decoder.shrink();
         if self.end == self.buffer.len() && self.end < READ_BYTES {
             self.buffer = vec![0; READ_BYTES].into_boxed_slice();
         }

@@ -70,7 +70,7 @@ impl Sender {
     }
 
     /// Sends what comes next over another connection, and before that all that is here.
-    pub(crate) fn go_on(&mut self, stream: Arc<UnixStream>) {
+    pub(crate) fn resume(&mut self, stream: Arc<UnixStream>) {
         self.stream = stream;
         self.written = 0;
         self.timeout = None;
@@ -83,10 +83,10 @@ impl Sender {
         self.whole = Some(0);
     }
 
-    /// As [`Sender::go_on`], of which nothing that is here is any part: it is answered.
+    /// As [`Sender::resume`], of which nothing that is here is any part: it is answered.
     pub(crate) fn begin_anew(&mut self, stream: Arc<UnixStream>) {
         self.forget_sent();
-        self.go_on(stream);
+        self.resume(stream);
     }
 
     /// Refuses requests longer than this many bytes from now on (default 16 MiB, the host's default).

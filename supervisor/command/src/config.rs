@@ -3,13 +3,13 @@
 use crate::cli::{Config, Files};
 use crate::exit::{Exit, Halt};
 use crate::output::{Output, complain};
-use bulkhead_config::{Flags, HostConfig, Loaded, Surroundings};
+use bulkhead_config::{Environment, Flags, HostConfig, Loaded};
 use std::{collections::BTreeSet, path::PathBuf};
 
-/// What the command line says about files, and in which surroundings it is said.
-pub(crate) fn flags(files: Files, socket: Option<PathBuf>) -> (Flags, Surroundings) {
+/// What the command line says about files, and in which environment it is said.
+pub(crate) fn flags(files: Files, socket: Option<PathBuf>) -> (Flags, Environment) {
     let Files { config, modules, state, trusted_users } = files;
-    (Flags { config, modules, state, socket }, Surroundings { trusted_users, ..Surroundings::of_process() })
+    (Flags { config, modules, state, socket }, Environment { trusted_users, ..Environment::from_process() })
 }
 
 /// `bulkhead config`.
@@ -44,8 +44,8 @@ pub(crate) fn run(socket: Option<PathBuf>, command: Config) -> Result<Exit, Halt
 }
 
 /// Loads everything; each fault of the host's own file is a line of its own, so that an editor can jump to it.
-pub(crate) fn load((flags, surroundings): &(Flags, Surroundings)) -> Option<Loaded> {
-    match HostConfig::load_in(flags.clone(), surroundings) {
+pub(crate) fn load((flags, environment): &(Flags, Environment)) -> Option<Loaded> {
+    match HostConfig::load_in(flags.clone(), environment) {
         Ok(loaded) => Some(loaded),
         Err(problems) => {
             problems.iter().for_each(complain);

@@ -5,7 +5,7 @@ use crate::{
     exit::{Exit, Halt},
     own_log::{OwnLog, Queue},
 };
-use bulkhead_config::{Flags, HostConfig, Loaded, LogLevel, Paths, Surroundings};
+use bulkhead_config::{Environment, Flags, HostConfig, Loaded, LogLevel, Paths};
 use bulkhead_protocol::escape;
 use bulkhead_supervisor::{Options, Supervisor, take_over_process};
 use std::io::IsTerminal;
@@ -15,9 +15,9 @@ use tracing_subscriber::{field::MakeExt, fmt::format};
 ///
 /// # Errors
 /// When it cannot start, with the reason.
-pub(crate) fn run((flags, surroundings): (Flags, Surroundings)) -> Result<Exit, Halt> {
+pub(crate) fn run((flags, environment): (Flags, Environment)) -> Result<Exit, Halt> {
     take_over_process();
-    let said = (flags, Surroundings { paths: Paths::Absolute, ..surroundings });
+    let said = (flags, Environment { paths: Paths::Absolute, ..environment });
     let Some(loaded) = config::load(&said) else { return Ok(Exit::Usage) };
     let log = OwnLog::start().map_err(|error| Halt::System { what: "cannot write to standard error", error })?;
     log_to(log.queue(), loaded.host.log_level);

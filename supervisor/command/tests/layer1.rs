@@ -3,7 +3,7 @@
 
 mod support;
 
-use bulkhead_layer1::{Job, Layer1, Outcome, Settings, Ticket};
+use bulkhead_layer1::{Job, JobId, Layer1, Outcome, Settings};
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, layer1::Mutation};
 use serde_json::{Value, json};
 use std::fs;
@@ -26,7 +26,7 @@ fn filled(folder: &Folder, entities: usize) -> Layer1 {
     for operations in made.chunks(1000) {
         let mutation = Mutation::read(&Json::of(&json!({ "operations": operations }))).unwrap();
         let job = Job::Mutate { unit: None, owner: String::new(), mutation, key: None };
-        store.submit(Ticket(1), job, None).unwrap();
+        store.submit(JobId(1), job, None).unwrap();
         assert!(matches!(store.wait().1, Outcome::Mutated { .. }));
     }
     store
@@ -208,7 +208,7 @@ fn an_import_into_a_host_goes_in_groups_of_lines_and_waits_while_it_is_busy() {
     let tries = AtomicU32::new(0);
     let host = Host::answering(move |client, request| {
         if tries.fetch_add(1, Ordering::Relaxed) == 0 {
-            client.fail(request, Failure::new(ErrorCode::Overloaded, "too much in hand"));
+            client.fail(request, Failure::new(ErrorCode::Overloaded, "too much in progress"));
         } else {
             client.success(request, r#"{"created":2,"replaced":1,"kept":0}"#);
         }
@@ -321,7 +321,7 @@ fn a_module_is_forgotten_in_a_state_directory_that_no_host_has() {
     alone(forget).expect(2, "").says("there is no data store at ");
     assert!(!folder.0.join("layer1").exists(), "nothing is made");
     let store = filled(&folder, 2);
-    store.submit(Ticket(2), Job::Subscribe { module: "old".into() }, None).unwrap();
+    store.submit(JobId(2), Job::Subscribe { module: "old".into() }, None).unwrap();
     store.wait();
     alone(forget).expect(1, "").says("is in use by another host").says("or leave --state away");
     drop(store);

@@ -1,7 +1,7 @@
 //! A module on its way to be loaded: what was read of it, and what was found to be wrong with it alone. The faults of
 //! one keep no other from being loaded.
 
-use crate::relations::Draft;
+use crate::cross_checks::Draft;
 use crate::{Faulty, ModuleConfig, Problem, Problems};
 use bulkhead_protocol::ModuleName;
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 //! keys mean is not known here.
 
 use crate::{
-    Problem, Surroundings, files,
+    Environment, Problem, files,
     trust::{Use, check_trust},
 };
 use std::{
@@ -47,15 +47,15 @@ pub(crate) struct Document {
 
 impl Document {
     /// Reads the file at `path`, which is absolute.
-    pub(crate) fn read(path: &Path, surroundings: &Surroundings) -> Result<Document, Problem> {
-        let shown = &*surroundings.shown(path);
+    pub(crate) fn read(path: &Path, environment: &Environment) -> Result<Document, Problem> {
+        let shown = &*environment.shown(path);
         let fail = |message: String| Problem { file: Some(shown.to_path_buf()), place: None, message };
         // A named pipe would block the opening, and a device has no end.
         let metadata = files::metadata(path).map_err(|error| fail(describe(&error)))?;
         if !metadata.is_file() {
             return Err(fail("expected a file, found something else".into()));
         }
-        check_trust(path, Use::Itself, &surroundings.trusted_users).map_err(&fail)?;
+        check_trust(path, Use::Itself, &environment.trusted_users).map_err(&fail)?;
         let bytes = files::head(path, FILE_BYTES_MAX + 1).map_err(|error| fail(describe(&error)))?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(fail(format!("expected at most {FILE_BYTES_MAX} bytes, found {}", metadata.len())));

@@ -2,11 +2,11 @@
 //! constructor is set in the fields of the configuration, and checked before a host starts. So is who else could
 //! change what is run, since only the host's configuration says whom it trusts.
 
+use crate::cross_checks::Draft;
+use crate::environment::{Environment, problem};
 use crate::manifest;
 use crate::read::Places;
-use crate::relations::Draft;
 use crate::setting::check_command;
-use crate::surroundings::{Surroundings, problem};
 use crate::{Line, ModuleConfig, ModuleKind, OnPanic, Origin, Problems, Transport};
 use bulkhead_protocol::ModuleName;
 use std::path::{Path, PathBuf};
@@ -77,8 +77,8 @@ fn check_words(name: &str, command: &[String]) -> Result<(), Problems> {
 }
 
 fn built(name: &str, kind: ModuleKind) -> Result<ModuleConfig, Problems> {
-    let surroundings = Surroundings::of_process();
-    let folder = surroundings.current_dir.clone().ok_or_else(|| {
+    let environment = Environment::from_process();
+    let folder = environment.current_dir.clone().ok_or_else(|| {
         problem("the current directory was deleted, and a module that a program names has it for its own: change to another")
     })?;
     let name = ModuleName::new(name).map_err(|error| problem(error.to_string()))?;
@@ -89,6 +89,6 @@ fn built(name: &str, kind: ModuleKind) -> Result<ModuleConfig, Problems> {
         draft.config.origins.note(key, Origin::Program);
     }
     let mut problems = Vec::new();
-    manifest::find_files(&mut draft, &surroundings, &mut problems);
+    manifest::find_files(&mut draft, &environment, &mut problems);
     Problems::none_or(problems, || draft.config)
 }

@@ -1,7 +1,7 @@
 //! The one place of this crate that looks at files. Only a regular file is read, no further than its limit,
 //! and never in a way that waits for its writer: a named pipe, a device and a file of `/proc` that waits are
 //! refused. That a file system itself does not answer cannot be seen from here, so a caller that has its reading
-//! done on another thread may look at which file is in hand ([`InHand`]).
+//! done on another thread may look at which file is in progress ([`InProgress`]).
 
 use nix::fcntl::OFlag;
 use std::{
@@ -16,7 +16,7 @@ use std::{
 
 /// Which file a reading on another thread is at.
 #[derive(Clone, Debug, Default)]
-pub struct InHand(Arc<Mutex<At>>);
+pub struct InProgress(Arc<Mutex<At>>);
 
 #[derive(Debug)]
 struct At {
@@ -31,10 +31,10 @@ impl Default for At {
 }
 
 thread_local! {
-    static WATCHED: RefCell<Option<InHand>> = const { RefCell::new(None) };
+    static WATCHED: RefCell<Option<InProgress>> = const { RefCell::new(None) };
 }
 
-impl InHand {
+impl InProgress {
     /// Does `read`, and notes here each file that it looks at.
     pub fn during<T>(&self, read: impl FnOnce() -> T) -> T {
         let before = WATCHED.replace(Some(self.clone()));
@@ -62,8 +62,8 @@ impl InHand {
 
 fn begin(path: &Path) {
     WATCHED.with_borrow(|watched| {
-        if let Some(in_hand) = watched {
-            in_hand.begin(path);
+        if let Some(in_progress) = watched {
+            in_progress.begin(path);
         }
     });
 }
@@ -172,16 +172,16 @@ mod tests {
 
     #[test]
     fn the_file_in_hand_is_the_last_one_looked_at_and_none_when_it_is_done() {
-        let in_hand = InHand::default();
-        let seen = in_hand.clone();
-        let last = in_hand.during(|| {
+        let in_progress = InProgress::default();
+        let seen = in_progress.clone();
+        let last = in_progress.during(|| {
             metadata(Path::new("/nonexistent/a")).unwrap_err();
             head(Path::new("/nonexistent/b"), 1).unwrap_err();
             seen.now()
         });
         assert_eq!(last.1, Some("/nonexistent/b".into()));
-        assert_eq!(in_hand.now().1, None);
+        assert_eq!(in_progress.now().1, None);
         metadata(Path::new("/nonexistent/c")).unwrap_err();
-        assert_eq!(in_hand.now().1, None, "what others read is not its business");
+        assert_eq!(in_progress.now().1, None, "what others read is not its business");
     }
 }

@@ -3,9 +3,9 @@
 
 use crate::document::{Document, Place, found, quote};
 use crate::keys::UNFIT_KEYS;
-use crate::nearest::nearest;
 use crate::read::{Places, Reading};
 use crate::setting::{Key, Operator};
+use crate::suggestions::nearest;
 use crate::{Origin, Origins, Problem};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

@@ -2,10 +2,10 @@
 //! the manifests say is not looked at.
 
 use crate::document::describe;
+use crate::environment::{Environment, problem};
 use crate::files;
 use crate::manifest::MANIFEST;
-use crate::nearest::nearest;
-use crate::surroundings::{Surroundings, problem};
+use crate::suggestions::nearest;
 use crate::trust::{Use, check_trust};
 use crate::{PassedOver, Problem};
 use std::{
@@ -24,14 +24,14 @@ pub(crate) struct Entries {
 }
 
 /// Looks into a folder of modules: itself is one when it has a manifest, otherwise each folder in it that has one.
-pub(crate) fn in_folder(folder: &Path, surroundings: &Surroundings) -> Result<Entries, Problem> {
-    let shown = surroundings.shown(folder);
+pub(crate) fn in_folder(folder: &Path, environment: &Environment) -> Result<Entries, Problem> {
+    let shown = environment.shown(folder);
     let fail = |message: String| problem(format!("{}: {message}", shown.display()));
     if !files::is_dir(folder) {
         let found = files::metadata(folder).map_or_else(|error| describe(&error), |_| "found a file".into());
         return Err(fail(format!("expected a folder of modules: {found}")));
     }
-    check_trust(folder, Use::Content, &surroundings.trusted_users).map_err(fail)?;
+    check_trust(folder, Use::Content, &environment.trusted_users).map_err(fail)?;
     if files::is_there(&folder.join(MANIFEST)) {
         return Ok(Entries { modules: vec![folder.to_path_buf()], passed_over: Vec::new() });
     }
@@ -59,7 +59,7 @@ pub(crate) fn in_folder(folder: &Path, surroundings: &Surroundings) -> Result<En
         };
         // What may be a module is never only counted.
         if is_closed || entries.passed_over.len() < PASSED_OVER_MAX {
-            let shown = surroundings.shown(&path);
+            let shown = environment.shown(&path);
             entries.passed_over.push(PassedOver { path, shown, reason, is_closed, is_folder });
         } else {
             left_out += 1;

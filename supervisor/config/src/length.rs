@@ -2,9 +2,9 @@
 //! guardian in one message; what fits that fits the kernel as well, which gives no program an argument
 //! or a variable of more than 128 KiB.
 
+use crate::cross_checks::Draft;
 use crate::document::quote;
-use crate::relations::Draft;
-use crate::surroundings::Surroundings;
+use crate::environment::Environment;
 use crate::{ModuleConfig, ModuleKind, Problem};
 use bulkhead_protocol::guardian::DATAGRAM_BYTES_MAX;
 use serde_json::Value;
@@ -21,10 +21,10 @@ const START_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - RESERVED_BYTES;
 const AROUND_BYTES: usize = 6;
 
 impl Draft<ModuleConfig> {
-    /// Checks that a process of the module can be started with what is handed to it, in surroundings
+    /// Checks that a process of the module can be started with what is handed to it, in environment
     /// like these.
-    pub(crate) fn check_length(&self, surroundings: &Surroundings, problems: &mut Vec<Problem>) {
-        let parts = self.config.handed_over(surroundings);
+    pub(crate) fn check_length(&self, environment: &Environment, problems: &mut Vec<Problem>) {
+        let parts = self.config.handed_over(environment);
         let bytes: usize = parts.iter().map(|(_, bytes)| bytes).sum();
         if bytes <= START_BYTES_MAX {
             return;
@@ -42,7 +42,7 @@ impl Draft<ModuleConfig> {
 
 impl ModuleConfig {
     /// Each argument and variable with its key and its length.
-    fn handed_over(&self, surroundings: &Surroundings) -> Vec<(String, usize)> {
+    fn handed_over(&self, environment: &Environment) -> Vec<(String, usize)> {
         let length = |text: &str| Value::from(text).to_string().len() + AROUND_BYTES;
         let words = match &self.kind {
             ModuleKind::Process { command, .. } | ModuleKind::Filter { command, .. } => command.as_slice(),
@@ -59,7 +59,7 @@ impl ModuleConfig {
                 })
             }));
         }
-        let inherited = |name: &str| surroundings.variables.get(&OsString::from(name)).cloned();
+        let inherited = |name: &str| environment.variables.get(&OsString::from(name)).cloned();
         let key = |name: &str| match self.env.contains_key(name) {
             true => format!("module.env.{name}"),
             false => format!("module.inherit_env, by the host's {}", quote(name)),

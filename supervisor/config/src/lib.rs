@@ -13,9 +13,12 @@
 #![forbid(unsafe_code)]
 
 mod candidate;
+mod cross_checks;
 mod document;
 mod embed;
+mod environment;
 mod faulty;
+mod file_type;
 mod files;
 mod fill;
 mod folders;
@@ -26,26 +29,25 @@ mod kind;
 mod layer1;
 mod length;
 mod load;
-mod looks;
 mod manifest;
 mod module;
-mod nearest;
 mod origin;
 mod problem;
 mod program;
 mod read;
-mod relations;
 mod rules;
 mod setting;
 mod show;
-mod surroundings;
+mod suggestions;
 mod trust;
 mod units;
 
 pub use bulkhead_core::Policy as RestartPolicy;
 pub use bulkhead_protocol::OnPanic;
+pub use environment::Environment;
+pub use environment::{Environment, Paths};
 pub use faulty::{Faulty, PassedOver};
-pub use files::InHand;
+pub use files::InProgress;
 pub use host::{Flags, HostConfig, Loaded, LogLevel, Logs, Restarts};
 pub use index::Index;
 pub use kind::{Folder, Line, ModuleKind, OnLimit, Transport, Wasi};
@@ -54,6 +56,5 @@ pub use module::{Capabilities, INHERITED_ENVIRONMENT, Limits, ModuleConfig, Reso
 pub use origin::{Origin, Origins};
 pub use problem::{Problem, Problems};
 pub use show::show;
-pub use surroundings::{Paths, Surroundings};
 pub use trust::{Use, check_own, check_trust};
 pub use units::parse_duration;

@@ -3,16 +3,17 @@
 //! manifest, default.
 
 use crate::candidate::{Candidate, part};
+use crate::cross_checks::{Draft, Others, check_together};
 use crate::document::{Document, found, quote};
+use crate::environment::{Environment, Paths, check_socket, problem};
+use crate::environment::{Environment, check_socket, problem};
 use crate::files;
 use crate::fill::{Filling, Scope, note_origins};
 use crate::folders;
 use crate::keys::{HOST_KEYS, MODULE_KEYS, TRUSTED_USERS};
 use crate::manifest;
-use crate::nearest::nearest;
 use crate::read::Places;
 use crate::relations::{Draft, Others, check_together};
-use crate::surroundings::{Paths, Surroundings, check_socket, problem};
 use crate::{Faulty, Flags, HostConfig, Loaded, ModuleConfig, Origin, PassedOver, Problem, Problems};
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
@@ -26,16 +27,16 @@ impl HostConfig {
     /// # Errors
     /// All faults of all files, where the host's own file has one, or a folder of modules cannot be read.
     pub fn load(flags: Flags) -> Result<Loaded, Problems> {
-        HostConfig::load_in(flags, &Surroundings::of_process())
+        HostConfig::load_in(flags, &Environment::from_process())
     }
 
-    /// As [`HostConfig::load`], in given surroundings.
+    /// As [`HostConfig::load`], in given environment.
     ///
     /// # Errors
     /// As [`HostConfig::load`].
-    pub fn load_in(flags: Flags, surroundings: &Surroundings) -> Result<Loaded, Problems> {
+    pub fn load_in(flags: Flags, environment: &Environment) -> Result<Loaded, Problems> {
         let mut problems = Vec::new();
-        let document = read_host_file(&flags, surroundings, &mut problems);
+        let document = read_host_file(&flags, environment, &mut problems);
         let mut host_table = document.as_ref().and_then(|document| match document.parse() {
             Ok(table) => Some(table),
             Err(found) => {
@@ -51,9 +52,9 @@ impl HostConfig {
             Filling { document, scope: Scope::File, keys, others, problems: &mut problems, places }
                 .fill(&mut host.config, table);
         }
-        settle_host(&mut host, &flags, surroundings, &mut problems);
+        settle_host(&mut host, &flags, environment, &mut problems);
 
-        let mut read = read_modules(&host, surroundings, &mut problems);
+        let mut read = read_modules(&host, environment, &mut problems);
         if let (Some(document), Some(overrides)) = (&document, &overrides) {
             match overrides.get_ref() {
                 DeValue::Table(table) => apply(document, table, &mut read, &mut problems),
@@ -63,7 +64,7 @@ impl HostConfig {
                 }
             }
         }
-        finish(host, read, surroundings, problems)
+        finish(host, read, environment, problems)
     }
 
     /// The control socket that a client means: `flag`, else `$BULKHEAD_SOCKET`, else the default place.
@@ -71,10 +72,10 @@ impl HostConfig {
     /// # Errors
     /// When there is no default place, or the path is too long.
     pub fn socket_for(flag: Option<&Path>) -> Result<PathBuf, Problems> {
-        let surroundings = Surroundings::of_client();
-        let path = match surroundings.chosen_socket(flag)? {
+        let environment = Environment::from_client();
+        let path = match environment.chosen_socket(flag)? {
             Some((path, _)) => path,
-            None => surroundings.default_socket()?,
+            None => environment.default_socket()?,
         };
         check_socket(&path).map_err(problem)?;
         Ok(path)
@@ -87,18 +88,18 @@ impl ModuleConfig {
     /// # Errors
     /// All faults of the manifest; what it requires is not looked at.
     pub fn load(folder: &Path) -> Result<ModuleConfig, Problems> {
-        ModuleConfig::load_in(folder, &Surroundings::of_process())
+        ModuleConfig::load_in(folder, &Environment::from_process())
     }
 
-    /// As [`ModuleConfig::load`], in given surroundings.
+    /// As [`ModuleConfig::load`], in given environment.
     ///
     /// # Errors
     /// All faults of the manifest; what it requires is not looked at.
-    pub fn load_in(folder: &Path, surroundings: &Surroundings) -> Result<ModuleConfig, Problems> {
+    pub fn load_in(folder: &Path, environment: &Environment) -> Result<ModuleConfig, Problems> {
         let mut problems = Vec::new();
-        let draft = manifest::read(&surroundings.absolute(folder)?, surroundings, &mut problems);
+        let draft = manifest::read(&environment.absolute(folder)?, environment, &mut problems);
         if let Some(draft) = &draft {
-            draft.check(surroundings, &mut problems);
+            draft.check(environment, &mut problems);
         }
         Problems::none_or(problems, || {
             let mut draft = draft.expect("a manifest without a problem has a name");
@@ -139,7 +140,7 @@ impl Loaded {
     /// What is wrong with the host, and what with each module.
     fn examine(&self) -> (Vec<Problem>, Vec<Candidate>) {
         let trusted_users = self.host.trusted_users.clone();
-        let surroundings = Surroundings { trusted_users, paths: Paths::Absolute, ..Surroundings::of_process() };
+        let environment = Environment { trusted_users, paths: Paths::Absolute, ..Environment::from_process() };
         let mut problems = Vec::new();
         let mut host = Draft { config: self.host.clone(), places: Places::new() };
         for key in HOST_KEYS {
@@ -157,9 +158,9 @@ impl Loaded {
                     problems.push(draft.problem(&[], &format!("{}: {message}", key.path)));
                 }
             }
-            draft.check(&surroundings, problems);
+            draft.check(&environment, problems);
             draft.check_declared(problems);
-            draft.check_trust(&surroundings, problems);
+            draft.check_trust(&environment, problems);
         }
         let others = Others {
             names: self.faulty.iter().filter_map(|faulty| faulty.name.as_ref()).collect(),
@@ -182,17 +183,17 @@ fn is_complete(mut named: impl Iterator<Item = bool>, passed_over: &[PassedOver]
 
 /// The host's file: the one that is named, or the default one if it is there. Where the command line names folders of
 /// modules, that one is not meant: it says what is to run.
-fn read_host_file(flags: &Flags, surroundings: &Surroundings, problems: &mut Vec<Problem>) -> Option<Document> {
-    let from_environment = || surroundings.variable("BULKHEAD_CONFIG").map(PathBuf::from);
+fn read_host_file(flags: &Flags, environment: &Environment, problems: &mut Vec<Problem>) -> Option<Document> {
+    let from_environment = || environment.variable("BULKHEAD_CONFIG").map(PathBuf::from);
     let path = match flags.config.clone().or_else(from_environment) {
         Some(path) => path,
         None if !flags.modules.is_empty() => return None,
         None => {
-            let path = noted(surroundings.default_config(), problems).flatten()?;
+            let path = noted(environment.default_config(), problems).flatten()?;
             (!files::is_missing(&path)).then_some(path)?
         }
     };
-    match surroundings.absolute(&path).and_then(|path| Document::read(&path, surroundings)) {
+    match environment.absolute(&path).and_then(|path| Document::read(&path, environment)) {
         Ok(document) => Some(document),
         Err(problem) => {
             problems.push(problem);
@@ -202,23 +203,23 @@ fn read_host_file(flags: &Flags, surroundings: &Surroundings, problems: &mut Vec
 }
 
 /// Puts what goes before the file over it, and the defaults where nothing was said.
-fn settle_host(host: &mut Draft<HostConfig>, flags: &Flags, surroundings: &Surroundings, problems: &mut Vec<Problem>) {
+fn settle_host(host: &mut Draft<HostConfig>, flags: &Flags, environment: &Environment, problems: &mut Vec<Problem>) {
     let mut chosen = Vec::new();
-    if !surroundings.trusted_users.is_empty() {
-        host.config.trusted_users.clone_from(&surroundings.trusted_users);
+    if !environment.trusted_users.is_empty() {
+        host.config.trusted_users.clone_from(&environment.trusted_users);
         chosen.push((TRUSTED_USERS, Origin::Flag("--trust-user")));
     }
     if !flags.modules.is_empty() {
-        let folders: Vec<_> = flags.modules.iter().map(|folder| surroundings.absolute(folder)).collect();
+        let folders: Vec<_> = flags.modules.iter().map(|folder| environment.absolute(folder)).collect();
         host.config.modules = folders.into_iter().filter_map(|folder| noted(folder, problems)).collect();
         host.places.retain(|key, _| !key.starts_with("host.modules"));
         chosen.push(("host.modules", Origin::Flag("--modules")));
     }
     if let Some(state) = &flags.state {
-        host.config.state_dir = noted(surroundings.absolute(state), problems).unwrap_or_default();
+        host.config.state_dir = noted(environment.absolute(state), problems).unwrap_or_default();
         chosen.push(("host.state_dir", Origin::Flag("--state")));
     }
-    if let Some((socket, origin)) = noted(surroundings.chosen_socket(flags.socket.as_deref()), problems).flatten() {
+    if let Some((socket, origin)) = noted(environment.chosen_socket(flags.socket.as_deref()), problems).flatten() {
         host.config.socket = socket;
         chosen.push(("host.socket", origin));
     }
@@ -229,16 +230,16 @@ fn settle_host(host: &mut Draft<HostConfig>, flags: &Flags, surroundings: &Surro
     let unset = |path: &Path| path.as_os_str().is_empty();
     let written = |key: &str, places: &Places| places.contains_key(key);
     if flags.modules.is_empty() && !written("host.modules", &host.places) {
-        host.config.modules.extend(noted(surroundings.default_modules(), problems).flatten());
+        host.config.modules.extend(noted(environment.default_modules(), problems).flatten());
     }
     if unset(&host.config.state_dir) && !written("host.state_dir", &host.places) {
-        match surroundings.default_state_dir() {
+        match environment.default_state_dir() {
             Ok(path) => host.config.state_dir = path,
             Err(problem) => problems.push(problem),
         }
     }
     if unset(&host.config.socket) && !written("host.socket", &host.places) {
-        match surroundings.default_socket() {
+        match environment.default_socket() {
             Ok(path) => host.config.socket = path,
             Err(problem) => problems.push(problem),
         }
@@ -259,7 +260,7 @@ struct Read {
 }
 
 /// Reads every manifest of the host's folders.
-fn read_modules(host: &Draft<HostConfig>, surroundings: &Surroundings, problems: &mut Vec<Problem>) -> Read {
+fn read_modules(host: &Draft<HostConfig>, environment: &Environment, problems: &mut Vec<Problem>) -> Read {
     let (mut candidates, mut passed_over) = (Vec::new(), Vec::new());
     let mut complete = true;
     let is_default =
@@ -269,7 +270,7 @@ fn read_modules(host: &Draft<HostConfig>, surroundings: &Surroundings, problems:
         if is_default && files::is_missing(folder) {
             continue;
         }
-        let entries = folders::in_folder(folder, surroundings).unwrap_or_else(|mut problem| {
+        let entries = folders::in_folder(folder, environment).unwrap_or_else(|mut problem| {
             if let Some(place) = host.places.get(&format!("host.modules[{index}]")) {
                 problem = place.problem(format!("host.modules: {}", problem.message));
             }
@@ -280,7 +281,7 @@ fn read_modules(host: &Draft<HostConfig>, surroundings: &Surroundings, problems:
         passed_over.extend(entries.passed_over);
         for folder in entries.modules {
             let mut problems = Vec::new();
-            let draft = manifest::read(&folder, surroundings, &mut problems);
+            let draft = manifest::read(&folder, environment, &mut problems);
             candidates.push(Candidate { folder, draft, problems });
         }
     }
@@ -321,14 +322,14 @@ fn apply(document: &Document, table: &DeTable<'_>, all: &mut Read, problems: &mu
 fn finish(
     mut host: Draft<HostConfig>,
     read: Read,
-    surroundings: &Surroundings,
+    environment: &Environment,
     mut problems: Vec<Problem>,
 ) -> Result<Loaded, Problems> {
     let Read { mut candidates, passed_over, complete } = read;
     host.check(&mut problems);
     for Candidate { draft, problems, .. } in &mut candidates {
         if let Some(draft) = draft {
-            draft.check(surroundings, problems);
+            draft.check(environment, problems);
         }
     }
     check_together(&host.config, &mut candidates, &Others { names: Vec::new(), complete });

@@ -1,14 +1,14 @@
 //! Reads `module.toml` files. Where they are is in `folders.rs`.
 
+use crate::cross_checks::Draft;
 use crate::document::Document;
+use crate::environment::Environment;
+use crate::file_type::{check_library_file, check_wasm_file};
 use crate::files;
 use crate::fill::{Filling, Scope};
 use crate::keys::MODULE_KEYS;
-use crate::looks::{check_library_file, check_wasm_file};
 use crate::program;
 use crate::read::Places;
-use crate::relations::Draft;
-use crate::surroundings::Surroundings;
 use crate::trust::{Use, check_trust};
 use crate::{ModuleConfig, ModuleKind, Problem};
 use bulkhead_protocol::ModuleName;
@@ -22,27 +22,27 @@ pub(crate) const MANIFEST: &str = "module.toml";
 /// Reads the manifest in `folder`. None when its name could not be read; every problem is reported.
 pub(crate) fn read(
     folder: &Path,
-    surroundings: &Surroundings,
+    environment: &Environment,
     problems: &mut Vec<Problem>,
 ) -> Option<Draft<ModuleConfig>> {
     let path = folder.join(MANIFEST);
-    let document = match Document::read(&path, surroundings) {
+    let document = match Document::read(&path, environment) {
         Ok(document) => document,
         Err(problem) => {
             problems.push(problem);
             return None;
         }
     };
-    if let Err(message) = check_trust(folder, Use::Content, &surroundings.trusted_users) {
+    if let Err(message) = check_trust(folder, Use::Content, &environment.trusted_users) {
         problems.push(Problem { file: Some(document.shown.to_path_buf()), place: None, message });
     }
-    of_document(&document, surroundings, problems)
+    of_document(&document, environment, problems)
 }
 
 /// Reads a manifest that is already in memory.
 pub(crate) fn of_document(
     document: &Document,
-    surroundings: &Surroundings,
+    environment: &Environment,
     problems: &mut Vec<Problem>,
 ) -> Option<Draft<ModuleConfig>> {
     if document.is_blank() {
@@ -76,8 +76,8 @@ pub(crate) fn of_document(
             problems.push(document.place(at).problem(format!("{key}: expected {what}, found no such key")));
         }
     }
-    if find_files(&mut draft, surroundings, problems) {
-        draft.check_trust(surroundings, problems);
+    if find_files(&mut draft, environment, problems) {
+        draft.check_trust(environment, problems);
     }
     named.then_some(draft)
 }
@@ -100,15 +100,15 @@ fn kind_of(section: Option<&DeValue<'_>>) -> ModuleKind {
 /// Finds the file that is run or loaded, and whether it is there; one that was not read has its problem already.
 pub(crate) fn find_files(
     draft: &mut Draft<ModuleConfig>,
-    surroundings: &Surroundings,
+    environment: &Environment,
     problems: &mut Vec<Problem>,
 ) -> bool {
     let folder = &draft.config.folder;
-    let shown = |path: &Path, reason: String| format!("{}: {reason}", surroundings.shown(path).display());
+    let shown = |path: &Path, reason: String| format!("{}: {reason}", environment.shown(path).display());
     let found = match &mut draft.config.kind {
         ModuleKind::Process { command, program, .. } | ModuleKind::Filter { command, program, .. } => {
             let Some(word) = command.first().filter(|word| !word.is_empty()) else { return false };
-            program::find(word, folder, surroundings).map(|path| *program = path)
+            program::find(word, folder, environment).map(|path| *program = path)
         }
         ModuleKind::Native { library: path, .. } | ModuleKind::Wasm { module: path, .. }
             if path.as_os_str().is_empty() =>
@@ -123,8 +123,8 @@ pub(crate) fn find_files(
 
 impl Draft<ModuleConfig> {
     /// Checks that no other user can change what was found to be run or loaded.
-    pub(crate) fn check_trust(&self, surroundings: &Surroundings, problems: &mut Vec<Problem>) {
-        let (folder, trusted) = (&*self.config.folder, &*surroundings.trusted_users);
+    pub(crate) fn check_trust(&self, environment: &Environment, problems: &mut Vec<Problem>) {
+        let (folder, trusted) = (&*self.config.folder, &*environment.trusted_users);
         let checked = match &self.config.kind {
             ModuleKind::Process { command, program, .. } | ModuleKind::Filter { command, program, .. } => {
                 check_command(program, command, folder, trusted)

@@ -2,9 +2,9 @@
 //! It is never run here.
 
 use crate::document::{describe, quote};
+use crate::environment::Environment;
 use crate::files;
 use crate::setting::check_no_nul;
-use crate::surroundings::Surroundings;
 use crate::trust::{Use, check_trust};
 use nix::unistd::{AccessFlags, eaccess};
 use std::{
@@ -18,9 +18,9 @@ const HEAD_BYTES: u64 = 256;
 
 /// The absolute path of the program that `word` means: with a '/' a path that counts from
 /// `folder`, otherwise a name in one of the folders of `$PATH`.
-pub(crate) fn find(word: &str, folder: &Path, surroundings: &Surroundings) -> Result<PathBuf, String> {
+pub(crate) fn find(word: &str, folder: &Path, environment: &Environment) -> Result<PathBuf, String> {
     check_no_nul(word)?;
-    let search = surroundings.variable("PATH");
+    let search = environment.variable("PATH");
     let path = if word.contains('/') {
         let path = folder.join(word);
         std::path::absolute(&path).unwrap_or(path)
@@ -36,7 +36,7 @@ pub(crate) fn find(word: &str, folder: &Path, surroundings: &Surroundings) -> Re
     };
     match check(&path, search) {
         Ok(()) => Ok(path),
-        Err(reason) => Err(format!("{}: {reason}", surroundings.shown(&path).display())),
+        Err(reason) => Err(format!("{}: {reason}", environment.shown(&path).display())),
     }
 }
 

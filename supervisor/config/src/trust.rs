@@ -62,7 +62,7 @@ pub enum Use {
 /// # Errors
 /// A sentence that names the file or folder, what is wrong with it and the owner or the mode that would do.
 pub fn check_trust(path: &Path, used: Use, trusted: &[u32]) -> Result<(), String> {
-    let user = User { trusted: trusted.to_vec(), ..User::of_process() };
+    let user = User { trusted: trusted.to_vec(), ..User::from_process() };
     user.running(used).check(path, used)
 }
 
@@ -72,7 +72,7 @@ pub fn check_trust(path: &Path, used: Use, trusted: &[u32]) -> Result<(), String
 /// # Errors
 /// As [`check_trust`].
 pub fn check_own(found: &Metadata, path: &Path) -> Result<(), String> {
-    User::of_process().judge(Look::of(found, Kind::Last(Use::Own)), path)
+    User::from_process().judge(Look::of(found, Kind::Last(Use::Own)), path)
 }
 
 /// As whom the host reads and runs.
@@ -108,7 +108,7 @@ enum Kind {
 }
 
 impl User {
-    fn of_process() -> User {
+    fn from_process() -> User {
         let id = geteuid().as_raw();
         let mut groups = vec![getegid().as_raw()];
         if id != 0 {

@@ -1,49 +1,11 @@
 //! What the core asks the daemon to do, and the names by which the two speak of callers and processes.
 
 use crate::{
+    ids::{Recipient, RequestId, RunId},
     layer1::{StoreOp, StoredEvent},
-    pending::RequestId,
 };
 use bulkhead_protocol::{Delivery, Exit, Json, ModuleName, Status};
 use std::{fmt, time::Duration};
-
-/// One connection of a client to the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientId(pub u64);
-
-impl ClientId {
-    /// The host itself, where it asks for several things on behalf of one who asked once. How much it may
-    /// ask for at once is its own business.
-    pub const ON_BEHALF: ClientId = ClientId(u64::MAX);
-}
-
-/// One process of a module. Numbers are never used twice in the life of a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RunId(pub u64);
-
-impl fmt::Display for RunId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Who sends requests to the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Caller {
-    /// A client of the control socket or of the embedding program.
-    Client(ClientId),
-    /// A module's process.
-    Run(RunId),
-}
-
-/// Where an answer goes: a caller, and its own number for the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Recipient {
-    /// Who asked.
-    pub caller: Caller,
-    /// The caller's number.
-    pub id: u64,
-}
 
 /// A request of the host itself to a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +34,7 @@ pub enum Action {
         /// The process's name for people, like `research-log#3`.
         instance: String,
     },
-    /// Write a request that somebody sent to the process: [`crate::Core::outgoing`] lends it.
+    /// Write a request of a caller to the process: [`crate::Core::outgoing`] lends it.
     Send {
         /// To which process.
         run: RunId,
@@ -101,7 +63,7 @@ pub enum Action {
     /// [`crate::Core::handle_tracer`].
     LookForTracer(RunId),
     /// Put a sentence of the host's own into the log of the process's module.
-    Remark {
+    LogLine {
         /// Whose.
         run: RunId,
         /// What.
@@ -114,7 +76,7 @@ pub enum Action {
         /// What.
         status: Status,
     },
-    /// Tell whoever follows events.
+    /// Report to the followers of events.
     Announce(Box<Announcement>),
     /// Keep a record of a crash.
     RecordCrash(Box<CrashRecord>),
@@ -131,20 +93,20 @@ pub enum Action {
     /// store is gone.
     Store {
         /// The number by which its outcome comes back.
-        ticket: RequestId,
+        job: RequestId,
         /// What.
         op: Box<StoreOp>,
     },
-    /// Tell whoever follows events of one that is stored, in the order of their cursors. Where cursors
+    /// Report to the followers of events of one that is stored, in the order of their cursors. Where cursors
     /// are missing, the store was not sure of a commit; what it has of them can be read from it.
-    Tell(Box<StoredEvent>),
+    NotifyFollowers(Box<StoredEvent>),
     /// Tell the operator of something that concerns more than one module.
     Warn(String),
     /// An event of a process that carries no number was refused: a line in its log says why.
     EventRefused {
         /// Whose.
         run: RunId,
-        /// Why.
+        /// WaitReason.
         reason: String,
     },
 }
@@ -164,17 +126,105 @@ impl fmt::Display for Tracer {
     }
 }
 
-/// Something that happened to a module, for those who follow events.
+/// Something that happened to a module, for those who follow events and for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
-    /// The event's name, like `module.crashed`.
-    pub event: &'static str,
+    /// What happened.
+    pub event: ModuleEvent,
     /// The module.
     pub module: ModuleName,
     /// The process, where one is concerned.
     pub instance: Option<String>,
     /// A clause for people.
     pub detail: Option<String>,
+}
+
+/// What can happen to a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModuleEvent {
+    /// A process answered `init`.
+    Ready,
+    /// A ready spare took the slot of a process that crashed.
+    TookOver,
+    /// A process ended because it was asked to.
+    Exited,
+    /// A process ended by itself and left nothing undone.
+    Finished,
+    /// A process failed and may be tried again.
+    Crashed,
+    /// A process failed, and another attempt would be in vain.
+    Failed,
+    /// A process ended with a part of the host.
+    Lost,
+    /// A reload begins.
+    Reloading,
+    /// A reload is done.
+    Reloaded,
+    /// A reload was given up; the old processes stay.
+    ReloadFailed,
+    /// A debugger has a process.
+    Traced,
+    /// A request was quarantined.
+    Quarantined,
+    /// An answer to no open request came.
+    StrangeAnswer,
+    /// An event was set aside.
+    EventSetAside,
+    /// Events were deleted before the module read them.
+    EventsLost,
+}
+
+/// How serious an announcement is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// It is the normal course.
+    Info,
+    /// A person should look at it.
+    Warning,
+}
+
+impl ModuleEvent {
+    /// Its name on the wire and in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            ModuleEvent::Ready => "module.ready",
+            ModuleEvent::TookOver => "module.took_over",
+            ModuleEvent::Exited => "module.exited",
+            ModuleEvent::Finished => "module.finished",
+            ModuleEvent::Crashed => "module.crashed",
+            ModuleEvent::Failed => "module.failed",
+            ModuleEvent::Lost => "module.lost",
+            ModuleEvent::Reloading => "module.reloading",
+            ModuleEvent::Reloaded => "module.reloaded",
+            ModuleEvent::ReloadFailed => "module.reload_failed",
+            ModuleEvent::Traced => "module.traced",
+            ModuleEvent::Quarantined => "module.quarantined",
+            ModuleEvent::StrangeAnswer => "module.strange_answer",
+            ModuleEvent::EventSetAside => "module.event_set_aside",
+            ModuleEvent::EventsLost => "module.events_lost",
+        }
+    }
+
+    /// How serious it is.
+    pub fn severity(self) -> Severity {
+        match self {
+            ModuleEvent::Crashed
+            | ModuleEvent::Failed
+            | ModuleEvent::Lost
+            | ModuleEvent::ReloadFailed
+            | ModuleEvent::Quarantined
+            | ModuleEvent::StrangeAnswer
+            | ModuleEvent::EventSetAside
+            | ModuleEvent::EventsLost => Severity::Warning,
+            ModuleEvent::Ready
+            | ModuleEvent::TookOver
+            | ModuleEvent::Exited
+            | ModuleEvent::Finished
+            | ModuleEvent::Reloading
+            | ModuleEvent::Reloaded
+            | ModuleEvent::Traced => Severity::Info,
+        }
+    }
 }
 
 /// What the daemon found when a process ended.

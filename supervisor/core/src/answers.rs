@@ -2,10 +2,13 @@
 //! deadline passes. What a crash does to requests is in [`crate::delivery`].
 
 use crate::{
-    action::{Action, Control, RunId},
+    action::ModuleEvent,
+    action::{Action, Control},
     core::Core,
-    leaving::has_begun,
-    pending::{Pending, Place, RequestId},
+    delivery::{ProcessFate, delivery_verdict},
+    ids::{RequestId, RunId},
+    in_flight::HeadChange,
+    request::{RequestEntry, RequestState},
     time::Time,
     timers::Timer,
 };
@@ -14,19 +17,19 @@ use bulkhead_protocol::{Delivery, ErrorCode, Failure, Response, Status};
 impl Core {
     /// Tells the caller, once; the module may not be done with it.
     pub(crate) fn tell(&mut self, id: RequestId, status: Status) {
-        let Some(pending) = self.requests.get_mut(&id) else { return };
-        pending.wanted = false;
-        self.timers.clear(pending.deadline, Timer::Deadline(id));
-        if let Some(to) = pending.recipient.take() {
-            self.settle_caller(to);
+        let Some(entry) = self.requests.get_mut(&id) else { return };
+        entry.wanted = false;
+        self.timers.clear(entry.deadline, Timer::Deadline(id));
+        if let Some(to) = entry.recipient.take() {
+            self.callers.close(to);
             self.act(Action::Reply { to, status });
         }
     }
 
     /// As [`Core::tell`]; the work itself has come to its end as well.
     pub(crate) fn answer(&mut self, id: RequestId, status: Status) {
-        let Some(pending) = self.requests.get(&id) else { return };
-        let (is_stored_event, may_lead) = (pending.event.is_some(), pending.message.key.is_some());
+        let Some(entry) = self.requests.get(&id) else { return };
+        let (is_stored_event, may_lead) = (entry.event.is_some(), entry.message.key.is_some());
         if !(is_stored_event || may_lead) {
             self.tell(id, status);
             return;
@@ -46,7 +49,7 @@ impl Core {
         let Some(id) = response.id.map(RequestId) else { return self.strange_answer(run_id, None) };
         let mine = matches!(
             self.requests.get(&id),
-            Some(Pending { place: Place::InFlight { run, .. }, .. }) if *run == run_id
+            Some(RequestEntry { state: RequestState::InFlight { run, .. }, .. }) if *run == run_id
         );
         if mine && !run.has_left_behind(id) {
             self.answered(now, run_id, id, response.status);
@@ -68,17 +71,16 @@ impl Core {
     }
 
     fn answered(&mut self, now: Time, run_id: RunId, id: RequestId, status: Status) {
-        let pending = self.requests.get_mut(&id).expect("the caller looked");
+        let entry = self.requests.get_mut(&id).expect("the caller looked");
         if let Status::Progress(data) = status {
-            pending.place = Place::InFlight { run: run_id, progressed: true };
-            if let Some(to) = pending.recipient {
+            entry.state = RequestState::InFlight { run: run_id, progressed: true };
+            if let Some(to) = entry.recipient {
                 self.act(Action::Reply { to, status: Status::Progress(data) });
             }
             return;
         }
-        let module_id = pending.module;
-        let bytes = pending.bytes();
-        if pending.is_plain() {
+        let module_id = entry.module;
+        if entry.is_plain() {
             self.tell(id, of_module(status));
             self.requests.remove(&id);
         } else {
@@ -86,14 +88,8 @@ impl Core {
         }
 
         let run = self.runs.get_mut(&run_id).expect("the caller has it");
-        run.in_flight_bytes -= bytes;
-        if run.in_flight.front() == Some(&id) {
-            run.in_flight.pop_front();
+        if run.in_flight.answered(id) == HeadChange::Next {
             self.head_changed(now, run_id);
-        } else {
-            // An answer out of turn: from now on the order of its answers proves nothing.
-            run.concurrent = true;
-            run.in_flight.retain(|other| *other != id);
         }
         self.pump_stream(now, module_id);
         self.pump(now, module_id);
@@ -112,46 +108,46 @@ impl Core {
             };
             let detail = format!("answered {of}, {why} ({} such answers)", run.strange_answers);
             let (name, instance) = (run.spec.name.clone(), run.instance.clone());
-            self.announce("module.strange_answer", &name, Some(instance), Some(detail));
+            self.announce(ModuleEvent::StrangeAnswer, &name, Some(instance), Some(detail));
         }
     }
 
     /// A deadline passed: the caller is answered at once, whatever becomes of the module's work.
     pub(crate) fn deadline_passed(&mut self, now: Time, id: RequestId) {
-        let Some(pending) = self.requests.get(&id) else { return };
-        let name = self.modules[&pending.module].spec.name.clone();
-        match pending.place {
-            Place::LookingUp => {
+        let Some(entry) = self.requests.get(&id) else { return };
+        let name = self.modules[entry.module].spec.name.clone();
+        match entry.state {
+            RequestState::LookingUp => {
                 let reason = "the deadline passed while layer1 looked whether this was done before";
                 let failure = Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(Delivery::NotStarted);
                 self.leave_aside(id);
                 self.answer(id, failure.into());
                 self.requests.remove(&id);
             }
-            Place::Joined => {
+            RequestState::Joined => {
                 let reason = "the deadline passed while another request with the same key was under way; the same \
                               request with the same key tells what came of it";
                 let failure = Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(self.joined_delivery(id));
                 self.tell(id, failure.into());
                 self.unjoin(id);
             }
-            Place::Settling(_) => {
+            RequestState::Settling(_) => {
                 let reason = format!("the deadline passed before what {name} did could be committed; it is undone");
                 self.undo(now, id, "its deadline passed");
                 let failure = Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(Delivery::Started);
                 self.answer(id, failure.into());
                 self.forget_settling(now, id);
             }
-            Place::Committing(_) => {
-                let ask_again = match &pending.message.key {
+            RequestState::Committing(_) => {
+                let ask_again = match &entry.message.key {
                     Some(_) => "the same request with the same key tells what came of it",
                     None => "with a key, the same request could be sent again and would tell what came of it",
                 };
                 let reason = format!("the deadline passed while what {name} did was being committed; {ask_again}");
                 self.tell(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(Delivery::Unknown).into());
             }
-            Place::Queued => {
-                let (module, reached) = (pending.module, pending.reached);
+            RequestState::Queued => {
+                let (module, reached) = (entry.module, entry.reached);
                 let waits = self.why_waiting(now, module);
                 let reason = match reached {
                     Delivery::NotStarted => format!("the deadline passed before {name} could begin: {waits}"),
@@ -163,9 +159,9 @@ impl Core {
                 self.unqueue(id);
                 self.pump(now, module);
             }
-            Place::InFlight { run: run_id, .. } => {
+            RequestState::InFlight { run: run_id, .. } => {
                 let delivery = self.in_flight_delivery(run_id, id);
-                let reached = pending.how_far(delivery);
+                let reached = entry.overall_delivery(delivery);
                 let has_changed = self.has_changed(id);
                 let reason = match delivery {
                     Delivery::Started if has_changed => {
@@ -187,19 +183,13 @@ impl Core {
         }
     }
 
-    /// How far a request in flight has got, as far as the order of answers proves it.
+    /// How far a request in flight to a process that runs has got.
     pub(crate) fn in_flight_delivery(&self, run_id: RunId, id: RequestId) -> Delivery {
-        let Some(run) = self.runs.get(&run_id) else { return Delivery::Unknown };
-        let pending = self.requests.get(&id);
-        if run.last.is_some() && pending.is_some_and(|pending| !has_begun(run, id, pending)) {
-            return Delivery::NotStarted;
-        }
-        let progressed = matches!(pending, Some(Pending { place: Place::InFlight { progressed: true, .. }, .. }));
-        if progressed || (!run.concurrent && run.in_flight.front() == Some(&id)) {
-            Delivery::Started
-        } else {
-            Delivery::Unknown
-        }
+        let (Some(run), Some(entry)) = (self.runs.get(&run_id), self.requests.get(&id)) else {
+            return Delivery::Unknown;
+        };
+        let at = run.in_flight.position(id).unwrap_or(usize::MAX);
+        delivery_verdict(run, id, entry, at, ProcessFate::Runs)
     }
 }
 

@@ -1,12 +1,11 @@
 //! Checks that the parts of a core agree with each other. For tests: nothing here is needed to decide.
 
 use crate::{
-    action::Caller,
     core::{Core, Outstanding},
-    layer1::{Ticket, Unit},
+    ids::Caller,
+    layer1::{JobPurpose, Unit},
     module::{LookUpState, SlotState, Vacancy},
-    open::Open,
-    pending::Place,
+    request::RequestState,
     run::Phase,
     timers::Timer,
 };
@@ -20,7 +19,7 @@ pub struct Counts {
     pub waiters: usize,
     pub runs: usize,
     pub timers: usize,
-    pub operations: usize,
+    pub store_requests: usize,
     pub keys: usize,
 }
 
@@ -37,67 +36,71 @@ impl Core {
     #[doc(hidden)]
     pub fn audit(&self) -> Counts {
         let timers = self.audit_modules() + self.audit_runs() + self.audit_requests() + self.audit_waiters();
-        let timers = timers + self.audit_operations() + self.audit_streams();
+        let timers = timers + self.audit_store_requests() + self.audit_streams();
         let timers = timers + self.lacks.audit(|at, timer| self.timers.contains(at, timer));
         self.audit_keys();
         self.audit_directory();
         self.audit_starts();
         self.audit_room();
-        assert_eq!(timers, self.timers.len(), "timers that nobody has set: {:?}", self.timers);
-        let open = self.callers.values().map(Open::len).sum();
+        assert_eq!(timers, self.timers.len(), "timers without an owner: {:?}", self.timers);
+        let open = self.callers.iter().map(|(_, open)| open.len()).sum();
         let (requests, waiters, runs) = (self.requests.len(), self.waiters.len(), self.runs.len());
-        let (operations, keys) = (self.layer1.operations.len(), self.layer1.keys.len());
-        Counts { requests, open, waiters, runs, timers, operations, keys }
+        let (store_requests, keys) = (self.layer1.store_requests.len(), self.layer1.keys.len());
+        Counts { requests, open, waiters, runs, timers, store_requests, keys }
     }
 
-    /// Each place with a moment has a timer, each process one place, each queue what its count says.
+    /// Each slot with a moment has a timer, each process one slot, each queue what its count says.
     fn audit_modules(&self) -> usize {
         let (mut timers, mut occupied) = (0, 0);
         for (id, module) in self.modules.iter() {
             for slot in &module.slots {
                 match &slot.state {
                     SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
-                        assert!(self.timers.contains(*until, Timer::Start(*id, slot.id)), "no timer: {slot:?}");
+                        assert!(self.timers.contains(*until, Timer::Start(id, slot.id)), "no timer: {slot:?}");
                         timers += 1;
                     }
                     SlotState::Vacant(Vacancy::Lacking(lack)) => {
                         assert!(self.lacks.contains(*lack), "it waits for what is there: {slot:?}");
-                        assert!(self.lacks.knows(*lack, (*id, slot.id)), "it is not known to wait: {slot:?}");
+                        assert!(self.lacks.knows(*lack, (id, slot.id)), "it is not known to wait: {slot:?}");
                     }
-                    SlotState::Vacant(vacancy) => assert_ne!(*vacancy, Vacancy::Ordered, "nobody carries it out"),
+                    SlotState::Vacant(vacancy) => assert_ne!(*vacancy, Vacancy::Ordered, "nothing carries it out"),
                     SlotState::Occupied(run) | SlotState::Clearing { run, .. } => {
                         let exited = matches!(slot.state, SlotState::Clearing { .. });
                         let run = &self.runs[run];
-                        assert_eq!((run.module, run.slot, run.phase == Phase::Exited), (*id, slot.id, exited));
+                        assert_eq!((run.module, run.slot, run.phase == Phase::Exited), (id, slot.id, exited));
                         occupied += 1;
                     }
                 }
             }
-            let queued: usize = module.queue.iter().map(|request| self.requests[request].held).sum();
-            assert_eq!(queued, module.queue_bytes, "bytes in the queue of {}", module.spec.name);
-            for request in &module.queue {
-                let pending = &self.requests[request];
-                assert!(pending.place == Place::Queued && pending.wanted && pending.module == *id, "{pending:?}");
+            let queued: usize = module.queue.iter().map(|request| self.requests[&request].held).sum();
+            let (bytes, keyed, keyed_bytes) = module.queue.accounts();
+            assert_eq!(queued, bytes, "bytes in the queue of {}", module.spec.name);
+            for request in module.queue.iter() {
+                let entry = &self.requests[&request];
+                assert!(entry.state == RequestState::Queued && entry.wanted && entry.module == id, "{entry:?}");
             }
-            let settles = |place: &Place| match place {
-                Place::Settling(done) | Place::Committing(done) => Some(done.ticket),
-                Place::LookingUp | Place::Joined | Place::Queued | Place::InFlight { .. } => None,
+            let settles = |state: &RequestState| match state {
+                RequestState::Settling(done) | RequestState::Committing(done) => Some(done.job),
+                RequestState::LookingUp
+                | RequestState::Joined
+                | RequestState::Queued
+                | RequestState::InFlight { .. } => None,
             };
-            let mine = || self.requests.values().filter(|pending| pending.module == *id);
-            let commits: std::collections::BTreeSet<_> = mine().filter_map(|pending| settles(&pending.place)).collect();
+            let mine = || self.requests.values().filter(|entry| entry.module == id);
+            let commits: std::collections::BTreeSet<_> = mine().filter_map(|entry| settles(&entry.state)).collect();
             assert_eq!(commits, module.commits, "commits of {}", module.spec.name);
-            let aside = || mine().filter(|pending| matches!(pending.place, Place::LookingUp | Place::Joined));
-            let bytes: usize = aside().map(|pending| pending.held).sum();
-            assert_eq!((aside().count(), bytes), (module.aside, module.aside_bytes), "beside {}", module.spec.name);
+            let aside = || mine().filter(|entry| matches!(entry.state, RequestState::LookingUp | RequestState::Joined));
+            let bytes: usize = aside().map(|entry| entry.held).sum();
+            assert_eq!((aside().count(), bytes), (keyed, keyed_bytes), "waiting for keys of {}", module.spec.name);
             assert!(module.queue.is_empty() || module.is_available(), "requests wait for nothing: {module:?}");
-            if let Some(turn) = &module.turn {
-                assert!(self.timers.contains(turn.until, Timer::Turn(*id)), "no timer: {turn:?}");
+            if let Some(precedence) = &module.precedence {
+                assert!(self.timers.contains(precedence.until, Timer::Precedence(id)), "no timer: {precedence:?}");
                 timers += 1;
-                let pending = &self.requests[&turn.request];
-                assert!(matches!(pending.unit, Unit::Open(_)), "a turn of nobody: {turn:?} {pending:?}");
+                let entry = &self.requests[&precedence.request];
+                assert!(matches!(entry.unit, Unit::Open(_)), "a precedence without a unit: {precedence:?} {entry:?}");
             }
         }
-        assert_eq!(occupied, self.runs.len(), "processes without a place");
+        assert_eq!(occupied, self.runs.len(), "processes without a slot");
         timers
     }
 
@@ -112,12 +115,12 @@ impl Core {
                 timers += 1;
             }
             let mut bytes = 0;
-            for request in &run.in_flight {
-                let pending = &self.requests[request];
-                assert!(matches!(pending.place, Place::InFlight { run, .. } if run == *id), "{pending:?}");
-                bytes += pending.bytes();
+            for request in run.in_flight.iter() {
+                let entry = &self.requests[&request];
+                assert!(matches!(entry.state, RequestState::InFlight { run, .. } if run == *id), "{entry:?}");
+                bytes += entry.bytes();
             }
-            assert_eq!(bytes, run.in_flight_bytes, "bytes in flight: {run:?}");
+            assert_eq!(bytes, run.in_flight.bytes(), "bytes in flight: {run:?}");
             let rules = &run.spec.rules;
             let few = run.in_flight.len() <= rules.window && bytes <= rules.window_bytes_max;
             assert!(few || run.in_flight.len() == 1, "more in flight than the window: {run:?}");
@@ -125,84 +128,94 @@ impl Core {
         timers
     }
 
-    /// Each request is in one place, and is its caller's exactly while it is wanted.
+    /// Each request is in one state, and is its caller's exactly while it is wanted.
     fn audit_requests(&self) -> usize {
         let mut timers = 0;
-        for (id, pending) in &self.requests {
-            let ticket = |ticket| self.layer1.tickets.get(&ticket).copied();
-            let there = match &pending.place {
+        for (id, entry) in &self.requests {
+            let job = |job| self.layer1.jobs.get(&job).copied();
+            let there = match &entry.state {
                 // What is known to be undone waits only for those before it.
-                Place::LookingUp => self.modules[&pending.module].look_ups.iter().any(|it| {
+                RequestState::LookingUp => self.modules[entry.module].look_ups.iter().any(|it| {
                     it.request == *id
                         && match it.state {
                             LookUpState::Asked => {
-                                self.layer1.tickets.values().any(|it| *it == Ticket::LookUp(*id, pending.module))
+                                self.layer1.jobs.values().any(|it| *it == JobPurpose::LookUp(*id, entry.module))
                             }
                             LookUpState::Vacant => true,
                             LookUpState::Over => false,
                         }
                 }),
-                Place::Joined => self.layer1.keys.values().any(|running| running.joined.contains(id)),
-                Place::Settling(_) => {
-                    let turn = self.modules[&pending.module].turn.as_ref();
-                    matches!(&pending.unit, Unit::Open(open) if !open.operations.is_empty())
-                        || turn.is_some_and(|turn| turn.waiting.contains(id))
+                RequestState::Joined => self.layer1.keys.values().any(|running| running.joined.contains(id)),
+                RequestState::Settling(_) => {
+                    let precedence = self.modules[entry.module].precedence.as_ref();
+                    matches!(&entry.unit, Unit::Open(open) if !open.store_requests.is_empty())
+                        || precedence.is_some_and(|precedence| precedence.waiting.contains(id))
                 }
-                Place::Committing(done) => ticket(done.ticket) == Some(Ticket::Commit(*id)),
-                Place::Queued => self.modules[&pending.module].queue.contains(id),
-                Place::InFlight { run, .. } => self.runs[run].in_flight.contains(id),
+                RequestState::Committing(done) => job(done.job) == Some(JobPurpose::Commit(*id)),
+                RequestState::Queued => self.modules[entry.module].queue.contains(*id),
+                RequestState::InFlight { run, .. } => self.runs[run].in_flight.contains(*id),
             };
-            assert!(there, "lost: {pending:?}");
-            assert_eq!(pending.wanted, self.timers.contains(pending.deadline, Timer::Deadline(*id)), "{pending:?}");
-            timers += usize::from(pending.wanted);
-            if let Some(to) = pending.recipient {
-                let open = self.callers.get(&to.caller).and_then(|open| open.get(to.id));
-                assert_eq!(open, Some(Outstanding::Request(*id)), "its caller has forgotten it: {pending:?}");
+            assert!(there, "lost: {entry:?}");
+            assert_eq!(entry.wanted, self.timers.contains(entry.deadline, Timer::Deadline(*id)), "{entry:?}");
+            timers += usize::from(entry.wanted);
+            if let Some(to) = entry.recipient {
+                let open = self.callers.get(to.caller).and_then(|open| open.get(to.id));
+                assert_eq!(open, Some(Outstanding::Request(*id)), "its caller has forgotten it: {entry:?}");
             }
         }
         let clients = self.callers.iter().filter(|(caller, _)| matches!(caller, Caller::Client(_)));
-        assert_eq!(clients.map(|(_, open)| open.bytes()).sum::<usize>(), self.client_bytes, "bytes of clients");
-        for (caller, open) in &self.callers {
+        assert_eq!(
+            clients.map(|(_, open)| open.bytes()).sum::<usize>(),
+            self.callers.client_bytes(),
+            "bytes of clients"
+        );
+        for (caller, open) in self.callers.iter() {
             assert_eq!(open.bytes(), open.recounted(), "bytes of {caller:?}");
             for (number, outstanding) in open.iter() {
                 let recipient = match outstanding {
                     Outstanding::Request(id) => self.requests[&id].recipient,
-                    Outstanding::Operation(id) => self.layer1.operations[&id].recipient(),
+                    Outstanding::StoreRequest(id) => self.layer1.store_requests[&id].recipient(),
                     Outstanding::Waiter(id) => Some(self.waiters[&id].recipient),
                 };
-                assert_eq!(recipient.map(|to| (to.caller, to.id)), Some((*caller, number)));
+                assert_eq!(recipient.map(|to| (to.caller, to.id)), Some((caller, number)));
             }
         }
         timers
     }
 
-    /// Each request to the store is in one place, and is its caller's exactly while it is not answered.
-    fn audit_operations(&self) -> usize {
+    /// Each request to the store is in one state, and is its caller's exactly while it is not answered.
+    fn audit_store_requests(&self) -> usize {
         let mut timers = 0;
-        for (id, operation) in &self.layer1.operations {
-            let at_store = self.layer1.tickets.get(id) == Some(&Ticket::Operation);
-            match operation.held_by() {
-                Some(run) => assert!(self.runs[&run].held.contains(id) && !at_store, "lost: {operation:?}"),
-                None => assert!(at_store, "lost: {operation:?}"),
+        for (id, store_request) in &self.layer1.store_requests {
+            let at_store = self.layer1.jobs.get(id) == Some(&JobPurpose::StoreRequest);
+            match store_request.held_by() {
+                Some(run) => assert!(self.runs[&run].held.contains(id) && !at_store, "lost: {store_request:?}"),
+                None => assert!(at_store, "lost: {store_request:?}"),
             }
-            let set = self.timers.contains(operation.deadline(), Timer::Operation(*id));
-            assert_eq!(operation.recipient().is_some(), set, "the timer of {operation:?}");
+            let set = self.timers.contains(store_request.deadline(), Timer::StoreRequest(*id));
+            assert_eq!(store_request.recipient().is_some(), set, "the timer of {store_request:?}");
             timers += usize::from(set);
         }
-        for (id, pending) in &self.requests {
-            let Unit::Open(open) = &pending.unit else { continue };
-            assert!(matches!(pending.place, Place::InFlight { .. } | Place::Settling(_)), "{id}: {pending:?}");
-            assert!(pending.wanted || matches!(pending.place, Place::Settling(_)), "{id}: {pending:?}");
-            for operation in &open.operations {
-                assert!(self.layer1.operations.contains_key(operation), "an operation that is gone: {pending:?}");
+        for (id, entry) in &self.requests {
+            let Unit::Open(open) = &entry.unit else { continue };
+            assert!(
+                matches!(entry.state, RequestState::InFlight { .. } | RequestState::Settling(_)),
+                "{id}: {entry:?}"
+            );
+            assert!(entry.wanted || matches!(entry.state, RequestState::Settling(_)), "{id}: {entry:?}");
+            for store_request in &open.store_requests {
+                assert!(
+                    self.layer1.store_requests.contains_key(store_request),
+                    "an store_request that is gone: {entry:?}"
+                );
             }
         }
         for run in self.runs.values() {
             for held in &run.held {
-                assert!(self.layer1.operations.contains_key(held), "held and gone: {run:?}");
+                assert!(self.layer1.store_requests.contains_key(held), "held and gone: {run:?}");
             }
-            let module = &self.modules[&run.module];
-            let waits = module.turn.is_some() || !module.commits.is_empty();
+            let module = &self.modules[run.module];
+            let waits = module.precedence.is_some() || !module.commits.is_empty();
             assert!(run.held.is_empty() || waits, "held for nothing: {run:?}");
         }
         timers
@@ -214,7 +227,10 @@ impl Core {
             for id in running.joined.iter().chain([&running.leader]) {
                 assert_eq!(self.requests[id].scoped_key().as_ref(), Some(key), "the key of {id}");
             }
-            assert!(self.requests[&running.leader].place != Place::Joined, "nobody does the work: {running:?}");
+            assert!(
+                self.requests[&running.leader].state != RequestState::Joined,
+                "no request does the work: {running:?}"
+            );
         }
     }
 
@@ -226,7 +242,7 @@ impl Core {
                 timers += 1;
             }
             if let Some(request) = stream.gives() {
-                let event = self.requests.get(&request).and_then(|pending| pending.event);
+                let event = self.requests.get(&request).and_then(|entry| entry.event);
                 assert!(event.is_some(), "it waits for nothing: {stream:?}");
             }
         }
@@ -238,10 +254,10 @@ impl Core {
             self.modules.values().flat_map(|module| module.waiters.values()).map(|ids| ids.len()).sum();
         assert_eq!(of_modules, self.waiters.len(), "waiters that no module knows");
         for (id, waiter) in self.waiters.iter() {
-            let known = self.modules.get(&waiter.module).and_then(|module| module.waiters.get(&waiter.goal));
+            let known = self.modules.get(waiter.module).and_then(|module| module.waiters.get(&waiter.goal));
             assert!(known.is_some_and(|ids| ids.contains(id)), "its module does not know: {waiter:?}");
             assert!(self.timers.contains(waiter.deadline, Timer::Waiter(*id)), "no timer: {waiter:?}");
-            assert!(self.modules.contains_key(&waiter.module), "a wait for nothing: {waiter:?}");
+            assert!(self.modules.get(waiter.module).is_some(), "a wait for nothing: {waiter:?}");
         }
         self.waiters.len()
     }

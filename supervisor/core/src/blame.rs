@@ -1,16 +1,16 @@
 //! Crashes that a message explains. One that was in flight at so many crashes that it is set aside is
 //! their likely cause, and what a message has done is not its module's failure: these crashes do not count
-//! for the breaker and the delays of the places in which they happened. Which message is set aside, and
+//! for the breaker and the delays of the slots in which they happened. Which message is set aside, and
 //! when, is [`crate::delivery`]'s business, and for events [`crate::layer1`]'s.
 
 use crate::{
-    action::RunId,
+    action::Evidence,
     core::Core,
-    delivery::how_far,
-    ending::Verdict,
-    module::{ModuleId, SlotId, SlotState, Vacancy},
-    pending::RequestId,
-    restart::Why,
+    delivery::delivery_verdict,
+    exit_class::ExitClass,
+    ids::{ModuleId, RequestId, RunId, SlotId},
+    module::{SlotState, Vacancy},
+    restart::WaitReason,
     time::Time,
     timers::Timer,
 };
@@ -20,7 +20,7 @@ use std::time::Duration;
 /// One crash of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Crash {
-    /// In which place.
+    /// In which slot.
     pub(crate) slot: SlotId,
     pub(crate) at: Time,
 }
@@ -36,8 +36,8 @@ impl Core {
     /// Whether a process's end is explained by a message that is set aside because of it. Earlier crashes
     /// that the same message explains are taken out of the accounts. It comes before what follows the end
     /// is decided, and before the message is set aside.
-    pub(crate) fn is_explained(&mut self, now: Time, run_id: RunId, verdict: Verdict, unsent: &[RequestId]) -> bool {
-        if verdict != Verdict::Failure {
+    pub(crate) fn is_explained(&mut self, now: Time, run_id: RunId, class: ExitClass, evidence: &Evidence) -> bool {
+        if class != ExitClass::Failure {
             return false;
         }
         let run = &self.runs[&run_id];
@@ -47,27 +47,25 @@ impl Core {
             return false;
         }
         let guilty = run.in_flight.iter().enumerate().filter(|(at, id)| {
-            let pending = &self.requests[*id];
-            let here = how_far(run, **id, pending, *at, unsent.contains(id));
-            pending.wanted && here != Delivery::NotStarted && self.is_one_crash_too_many(**id)
+            let entry = &self.requests[id];
+            let here = delivery_verdict(run, *id, entry, *at, evidence.fate_for(*id));
+            entry.wanted && here != Delivery::NotStarted && self.is_one_crash_too_many(*id)
         });
-        let guilty: Vec<RequestId> = guilty.map(|(_, id)| *id).collect();
+        let guilty: Vec<RequestId> = guilty.map(|(_, id)| id).collect();
         for id in &guilty {
             let crashes = match self.stream_of(*id) {
                 Some((_, stream)) => stream.take_crashes(),
-                None => {
-                    self.modules[&module_id].blamed.iter().filter(|(of, _)| of == id).map(|(_, one)| *one).collect()
-                }
+                None => self.modules[module_id].blamed.iter().filter(|(of, _)| of == id).map(|(_, one)| *one).collect(),
             };
             self.pardon(now, module_id, &crashes);
         }
         !guilty.is_empty()
     }
 
-    /// Takes crashes out of the accounts of the places in which they happened. A place that waits only
+    /// Takes crashes out of the accounts of the slots in which they happened. A slot that waits only
     /// because of them starts at once.
     pub(crate) fn pardon(&mut self, now: Time, module_id: ModuleId, crashes: &[Crash]) {
-        let Some(module) = self.modules.get_mut(&module_id) else { return };
+        let Some(module) = self.modules.get_mut(module_id) else { return };
         for slot in &mut module.slots {
             let here = crashes.iter().filter(|crash| crash.slot == slot.id).map(|crash| crash.at);
             if !slot.restart.pardon(here, &slot.spec.restart) {
@@ -75,13 +73,16 @@ impl Core {
             }
             let failures = slot.restart.failures();
             match &mut slot.state {
-                SlotState::Vacant(Vacancy::Waiting { until, why: why @ Why::CrashLoop { .. } }) => {
+                SlotState::Vacant(Vacancy::Waiting { until, why: why @ WaitReason::CrashLoop { .. } }) => {
                     self.timers.clear(*until, Timer::Start(module_id, slot.id));
-                    (*until, *why) = (now, Why::Backoff { failures });
+                    (*until, *why) = (now, WaitReason::Backoff { failures });
                     self.timers.set(now, Timer::Start(module_id, slot.id));
                 }
-                SlotState::Clearing { next: Vacancy::Waiting { until, why: why @ Why::CrashLoop { .. } }, .. } => {
-                    (*until, *why) = (now, Why::Backoff { failures });
+                SlotState::Clearing {
+                    next: Vacancy::Waiting { until, why: why @ WaitReason::CrashLoop { .. } },
+                    ..
+                } => {
+                    (*until, *why) = (now, WaitReason::Backoff { failures });
                 }
                 SlotState::Vacant(_) | SlotState::Clearing { .. } | SlotState::Occupied(_) => {}
             }

@@ -5,7 +5,7 @@ use crate::time::Time;
 use std::time::Duration;
 
 /// Tokens may be taken ahead of time: each reservation is told the moment from which it counts, so
-/// that every waiter has a moment of its own and nobody has to ask again.
+/// that every waiter has a moment of its own and none has to ask again.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     interval: Duration,

@@ -1,22 +1,24 @@
 //! What a person asks of a module: start, stop, restart, remove, wait. Reloads are in [`crate::reload`], the answers in [`crate::waiters`], the end of the host in [`crate::shutdown`].
 
 use crate::{
-    action::{Action, Caller, Recipient, RunId},
+    action::Action,
     core::Core,
-    module::{Desired, ModuleId, Slot, SlotState, Vacancy},
-    open::{Open, WAITER_BYTES},
+    ids::{Caller, ModuleId, Recipient, RunId},
+    limits::WAITER_BYTES,
+    module::{Desired, Slot, SlotState, Vacancy},
+    open::Open,
     routing::refused,
     run::Role,
     time::Time,
     timers::Timer,
     waiters::{Condition, Goal},
 };
-use bulkhead_protocol::{Delivery, ErrorCode, Failure, ModuleName, Status};
+use bulkhead_protocol::{ErrorCode, Failure, ModuleName, Status};
 use std::time::Duration;
 
 impl Core {
     /// Waits until a module is in a state.
-    pub fn handle_wait(&mut self, now: Time, who: Recipient, name: &str, condition: Condition, patience: Duration) {
+    pub fn handle_wait(&mut self, now: Time, who: Recipient, name: &str, condition: Condition, timeout: Duration) {
         let goal = match condition {
             Condition::Ready => Goal::Ready,
             Condition::Stopped => Goal::Stopped,
@@ -24,67 +26,67 @@ impl Core {
         if self.is_admitted(Some(who))
             && let Some(id) = self.named(Some(who), name)
         {
-            if condition == Condition::Ready && self.modules[&id].desired == Desired::Removed {
+            if condition == Condition::Ready && self.modules[id].desired == Desired::Removed {
                 let failure = refused(ErrorCode::UnknownModule, format!("{name} is being removed"));
                 return self.refuse(Some(who), failure);
             }
-            self.wait(now, Some(who), id, goal, patience);
+            self.wait(now, Some(who), id, goal, timeout);
             self.check_waiters(id);
             if condition == Condition::Ready {
-                self.lift(now, id);
+                self.raise_priority(now, id);
             }
         }
     }
 
     /// Starts a module: clears its count of failures and skips any wait.
-    pub fn handle_start(&mut self, now: Time, who: Option<Recipient>, name: &str, patience: Duration) {
+    pub fn handle_start(&mut self, now: Time, who: Option<Recipient>, name: &str, timeout: Duration) {
         let Some(id) = self.startable(who, name) else { return };
-        let module = self.modules.get_mut(&id).expect("it was named");
+        let module = self.modules.get_mut(id).expect("it was named");
         module.desired = Desired::Running;
-        module.stop_remarks.clear();
+        module.stop_notices.clear();
         // Whatever runs already is as good as what this call starts.
-        self.wait(now, who, id, Goal::ReadyAfter(RunId(0)), patience);
+        self.wait(now, who, id, Goal::ReadyAfter(RunId(0)), timeout);
         self.order(id);
         self.start_vacant(now, id);
         self.refuse_without_room(id);
-        self.lift(now, id);
-        self.settle(now, id);
+        self.raise_priority(now, id);
+        self.reconcile(now, id);
     }
 
     /// Stops a module, step by step, until nothing of it is left.
-    pub fn handle_stop(&mut self, now: Time, who: Option<Recipient>, name: &str, patience: Duration) {
+    pub fn handle_stop(&mut self, now: Time, who: Option<Recipient>, name: &str, timeout: Duration) {
         if !self.is_admitted(who) {
             return;
         }
         let Some(id) = self.named(who, name) else { return };
-        self.modules.get_mut(&id).expect("it was named").stop_remarks.clear();
-        self.wait(now, who, id, Goal::StopDone, patience);
+        self.modules.get_mut(id).expect("it was named").stop_notices.clear();
+        self.wait(now, who, id, Goal::StopDone, timeout);
         self.stop(now, id, Desired::Stopped);
     }
 
     /// Stops a module's processes and starts new ones; what waits in its queue waits on.
-    pub fn handle_restart(&mut self, now: Time, who: Option<Recipient>, name: &str, patience: Duration) {
+    pub fn handle_restart(&mut self, now: Time, who: Option<Recipient>, name: &str, timeout: Duration) {
         let Some(id) = self.startable(who, name) else { return };
-        let newest = RunId(self.next_run - 1);
-        let module = self.modules.get_mut(&id).expect("it was named");
+        let newest = self.ids.newest_run();
+        let module = self.modules.get_mut(id).expect("it was named");
         module.desired = Desired::Running;
-        module.stop_remarks.clear();
+        module.stop_notices.clear();
         let running: Vec<RunId> = module.slots.iter().filter_map(Slot::run).collect();
-        self.wait(now, who, id, Goal::ReadyAfter(newest), patience);
+        self.wait(now, who, id, Goal::ReadyAfter(newest), timeout);
         for run in running {
             self.begin_stop(now, run);
         }
         self.order(id);
         self.start_vacant(now, id);
         self.refuse_without_room(id);
-        self.lift(now, id);
-        self.settle(now, id);
+        self.raise_priority(now, id);
+        self.reconcile(now, id);
     }
 
     /// Wherever a process of the module is ending, another follows as soon as nothing is left of it.
     fn order(&mut self, id: ModuleId) {
         self.stop_overtaken(id);
-        let Some(module) = self.modules.get_mut(&id) else { return };
+        let Some(module) = self.modules.get_mut(id) else { return };
         for slot in module.slots.iter_mut().filter(|slot| matches!(slot.role, Role::Active | Role::Spare)) {
             match &mut slot.state {
                 SlotState::Clearing { next, .. } => *next = Vacancy::Ordered,
@@ -98,14 +100,14 @@ impl Core {
 
     /// Stops a module for good and forgets it.
     pub fn handle_remove(&mut self, now: Time, name: &ModuleName) {
-        if let Some(id) = self.names.get(name).copied() {
+        if let Some(id) = self.modules.id(name) {
             self.stop(now, id, Desired::Removed);
         }
     }
 
     /// Whatever is not there yet does not come, the processes of a reload included.
     pub(crate) fn cancel_starts(&mut self, id: ModuleId) {
-        let module = self.modules.get_mut(&id).expect("the caller has it");
+        let module = self.modules.get_mut(id).expect("the caller has it");
         module.incoming = None;
         for slot in &mut module.slots {
             slot.ordered = false;
@@ -116,7 +118,7 @@ impl Core {
                 SlotState::Vacant(vacancy) => {
                     match vacancy {
                         Vacancy::Waiting { until, .. } => self.timers.clear(*until, Timer::Start(id, slot.id)),
-                        Vacancy::InLine(ticket) => self.starts.leave(*ticket),
+                        Vacancy::AwaitsPermit(position) => self.starts.leave(*position),
                         Vacancy::NoRoom(number) => self.room.leave(*number),
                         Vacancy::Stopped
                         | Vacancy::Finished(_)
@@ -137,16 +139,16 @@ impl Core {
     }
 
     pub(crate) fn stop(&mut self, now: Time, id: ModuleId, desired: Desired) {
-        let module = self.modules.get_mut(&id).expect("the caller has it");
+        let module = self.modules.get_mut(id).expect("the caller has it");
         if module.desired != Desired::Removed {
             module.desired = desired;
         }
         self.cancel_starts(id);
-        let running: Vec<RunId> = self.modules[&id].slots.iter().filter_map(Slot::run).collect();
+        let running: Vec<RunId> = self.modules[id].slots.iter().filter_map(Slot::run).collect();
         for run in running {
             self.begin_stop(now, run);
         }
-        let module = &self.modules[&id];
+        let module = &self.modules[id];
         let (name, removed) = (module.spec.name.clone(), module.desired == Desired::Removed);
         let status: Status = if removed {
             Failure::new(ErrorCode::UnknownModule, format!("{name} was removed")).into()
@@ -162,94 +164,19 @@ impl Core {
         for waiter in self.waiters_with(id, in_vain) {
             self.answer_waiter(waiter, status.clone());
         }
-        self.settle(now, id);
-        self.give_turns(now);
-    }
-
-    /// Brings everything that depends on a module's state in line with it. May be called at any time.
-    pub(crate) fn settle(&mut self, now: Time, id: ModuleId) {
-        let Some(module) = self.modules.get(&id) else { return };
-        if !module.is_available() {
-            self.fail_queue(now, id);
-            self.stop_idle_spares(now, id);
-        }
-        self.settle_room(now, id);
-        self.pump_stream(now, id);
-        self.pump(now, id);
-        self.check_waiters(id);
-        let module = &self.modules[&id];
-        if module.is_empty() && module.desired == Desired::Removed && !module.is_at_store() {
-            let name = module.spec.name.clone();
-            for waiter in self.waiters_with(id, |_| true) {
-                let failure = Failure::new(ErrorCode::UnknownModule, format!("{name} was removed"));
-                self.answer_waiter(waiter, failure.into());
-            }
-            self.names.remove(&name);
-            self.unlist(id);
-            self.forget_stream(id);
-            self.modules.remove(&id);
-            self.act(Action::Removed(name));
-        }
-    }
-
-    fn fail_queue(&mut self, now: Time, id: ModuleId) {
-        let module = self.modules.get_mut(&id).expect("the caller has it");
-        if module.queue.is_empty() {
-            return;
-        }
-        let queue = std::mem::take(&mut module.queue);
-        module.queue_bytes = 0;
-        let reason = self.why_unavailable(now, id);
-        for request in queue {
-            let reached = self.requests.get(&request).map_or(Delivery::NotStarted, |pending| pending.reached);
-            let failure = Failure::new(ErrorCode::ModuleUnavailable, reason.clone());
-            self.answer(request, failure.delivery(reached).into());
-            self.requests.remove(&request);
-        }
-    }
-
-    /// No process serves and none will: spares have nothing to wait for.
-    fn stop_idle_spares(&mut self, now: Time, id: ModuleId) {
-        let module = self.modules.get_mut(&id).expect("the caller has it");
-        let mut spares = Vec::new();
-        for slot in module.slots.iter_mut().filter(|slot| slot.role == Role::Spare) {
-            slot.ordered = false;
-            match &mut slot.state {
-                SlotState::Occupied(run) => spares.push(*run),
-                SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
-                    self.timers.clear(*until, Timer::Start(id, slot.id));
-                    slot.state = SlotState::Vacant(Vacancy::Stopped);
-                }
-                SlotState::Vacant(Vacancy::InLine(ticket)) => {
-                    self.starts.leave(*ticket);
-                    slot.state = SlotState::Vacant(Vacancy::Stopped);
-                }
-                SlotState::Vacant(Vacancy::NoRoom(number)) => {
-                    self.room.leave(*number);
-                    slot.state = SlotState::Vacant(Vacancy::Stopped);
-                }
-                SlotState::Vacant(Vacancy::Requires(_) | Vacancy::Lacking(_)) => {
-                    slot.state = SlotState::Vacant(Vacancy::Stopped);
-                }
-                SlotState::Vacant(_) => {}
-                SlotState::Clearing { next, .. } => *next = Vacancy::Stopped,
-            }
-        }
-        for run in spares {
-            self.begin_stop(now, run);
-        }
-        self.give_turns(now);
+        self.reconcile(now, id);
+        self.grant_permits(now);
     }
 
     fn named(&mut self, who: Option<Recipient>, name: &str) -> Option<ModuleId> {
-        let id = self.names.get(name).copied();
+        let id = self.modules.id(name);
         if id.is_none() {
             self.refuse(who, refused(ErrorCode::UnknownModule, format!("there is no module {name:?}")));
         }
         id
     }
 
-    /// The module, if it may be started; whoever asks is told if not.
+    /// The module, if it may be started; its caller is refused if not.
     pub(crate) fn startable(&mut self, who: Option<Recipient>, name: &str) -> Option<ModuleId> {
         if !self.is_admitted(who) {
             return None;
@@ -260,7 +187,7 @@ impl Core {
             self.refuse(who, refused(ErrorCode::ModuleUnavailable, reason));
             return None;
         }
-        if self.modules[&id].desired == Desired::Removed {
+        if self.modules[id].desired == Desired::Removed {
             self.refuse(who, refused(ErrorCode::UnknownModule, format!("{name} is being removed")));
             return None;
         }
@@ -285,11 +212,11 @@ impl Core {
 
     /// Whether a caller's number is that of a request or a wait that is not answered yet.
     pub fn is_open(&self, who: Recipient) -> bool {
-        self.callers.get(&who.caller).is_some_and(|open| open.contains(who.id))
+        self.callers.get(who.caller).is_some_and(|open| open.contains(who.id))
     }
 
     /// How many requests and waits a caller has open.
     pub fn open_count(&self, caller: Caller) -> usize {
-        self.callers.get(&caller).map_or(0, Open::len)
+        self.callers.get(caller).map_or(0, Open::len)
     }
 }

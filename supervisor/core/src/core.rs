@@ -2,28 +2,30 @@
 //! its own beside this one.
 
 use crate::{
-    action::{Action, Announcement, Caller, ClientId, Control},
+    action::ModuleEvent,
+    action::{Action, Announcement, Control},
     bucket::Bucket,
     directory::Directory,
     id_map::IdMap,
+    ids::{Caller, ClientId, Ids, RequestId, RunId, WaiterId},
     lacks::Lacks,
     layer1::Layer1,
-    module::{Module, ModuleId},
-    open::Open,
-    pending::{Pending, Place, RequestId},
+    modules::Modules,
+    open::Callers,
     random::Random,
+    request::{RequestEntry, RequestState},
     room::Room,
-    run::{Phase, Run, RunId},
+    run::{Phase, Run},
     shutdown::Shutdown,
     starts::Starts,
     steps::{self, Table},
     time::Time,
     timers::{Timer, Timers},
     tracing::Tracing,
-    waiters::{Waiter, WaiterId},
+    waiters::Waiter,
 };
 use bulkhead_protocol::{Json, ModuleName, WireRequest};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 /// Limits of the host as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub struct HostSettings {
     pub restarts_per_second: u32,
     /// Automatic restarts of all modules together that need not wait.
     pub restarts_burst: u32,
-    /// Starts of all modules together that may be in progress; what is to start beyond that waits for its turn.
+    /// Starts of all modules together that may be in progress; what is to start beyond that waits for a start permit.
     pub starts_at_once: u32,
     /// Requests that one client may have unanswered.
     pub client_requests_max: usize,
@@ -40,24 +42,12 @@ pub struct HostSettings {
     pub clients_bytes_max: usize,
 }
 
-impl Default for HostSettings {
-    fn default() -> HostSettings {
-        HostSettings {
-            restarts_per_second: 20,
-            restarts_burst: 50,
-            starts_at_once: 16,
-            client_requests_max: 4096,
-            clients_bytes_max: 192 * 1024 * 1024,
-        }
-    }
-}
-
 /// What a caller is waiting for under one of its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outstanding {
     Request(RequestId),
     /// A request to the store.
-    Operation(RequestId),
+    StoreRequest(RequestId),
     Waiter(WaiterId),
 }
 
@@ -77,22 +67,16 @@ pub struct Core {
     pub(crate) starts: Starts,
     pub(crate) lacks: Lacks,
     pub(crate) room: Room,
-    pub(crate) modules: Table<ModuleId, Module>,
-    pub(crate) names: HashMap<ModuleName, ModuleId>,
+    pub(crate) modules: Modules,
     pub(crate) directory: Directory,
     pub(crate) runs: IdMap<RunId, Run>,
-    pub(crate) requests: IdMap<RequestId, Pending>,
-    pub(crate) callers: IdMap<Caller, Open>,
-    /// What the open requests of all clients hold.
-    pub(crate) client_bytes: usize,
+    pub(crate) requests: IdMap<RequestId, RequestEntry>,
+    pub(crate) callers: Callers,
     pub(crate) waiters: Table<WaiterId, Waiter>,
     pub(crate) layer1: Layer1,
     pub(crate) timers: Timers,
     pub(crate) actions: VecDeque<Action>,
-    pub(crate) next_module: u32,
-    pub(crate) next_run: u64,
-    pub(crate) next_request: u64,
-    pub(crate) next_waiter: u64,
+    pub(crate) ids: Ids,
     pub(crate) shutting_down: bool,
     pub(crate) shutdown: Shutdown,
 }
@@ -107,21 +91,16 @@ impl Core {
             room: Room::default(),
             settings,
             random: Random::new(seed),
-            modules: Table::default(),
-            names: HashMap::new(),
+            modules: Modules::default(),
             directory: Directory::default(),
             runs: IdMap::default(),
             requests: IdMap::default(),
-            callers: IdMap::default(),
-            client_bytes: 0,
+            callers: Callers::default(),
             waiters: Table::default(),
             layer1: Layer1::default(),
             timers: Timers::default(),
             actions: VecDeque::new(),
-            next_module: 0,
-            next_run: 1,
-            next_request: 1,
-            next_waiter: 1,
+            ids: Ids::default(),
             shutting_down: false,
             shutdown: Shutdown::default(),
         }
@@ -146,9 +125,9 @@ impl Core {
                 Timer::Start(module, slot) => self.start_due(now, module, slot),
                 Timer::Lack(lack) => self.lack_due(now, lack),
                 Timer::Waiter(waiter) => self.waiter_due(now, waiter),
-                Timer::Operation(operation) => self.operation_overdue(now, operation),
+                Timer::StoreRequest(store_request) => self.store_request_overdue(now, store_request),
                 Timer::Stream(module) => self.stream_due(now, module),
-                Timer::Turn(module) => self.turn_overdue(now, module),
+                Timer::Precedence(module) => self.precedence_overdue(now, module),
             }
         }
     }
@@ -156,17 +135,17 @@ impl Core {
     /// The request behind an [`Action::Send`], as it goes to the module; `None` when it was answered
     /// in the meantime and need not be sent. Beside it its payload, to be shared where it is long.
     pub fn outgoing(&self, request: RequestId) -> Option<(WireRequest<'_>, &Json)> {
-        let pending = self.requests.get(&request)?;
+        let entry = self.requests.get(&request)?;
         let wire = WireRequest {
             id: Some(request.0),
-            kind: &pending.message.kind,
+            kind: &entry.message.kind,
             to: None,
-            payload: pending.message.payload.as_str(),
-            deadline_ms: pending.message.deadline_ms,
-            key: pending.message.key.as_deref(),
+            payload: entry.message.payload.as_str(),
+            deadline_ms: entry.message.deadline_ms,
+            key: entry.message.key.as_deref(),
             of: None,
         };
-        Some((wire, &pending.message.payload))
+        Some((wire, &entry.message.payload))
     }
 
     /// The module that a run belongs to.
@@ -174,16 +153,10 @@ impl Core {
         Some(&self.runs.get(&run)?.spec.name)
     }
 
-    /// Whether nothing is left to stop: no process of any module, and nothing at the store that
-    /// somebody waits for or that must not be lost.
+    /// Whether nothing is left to stop: no process of any module, and nothing at the store that a
+    /// caller waits for or that must not be lost.
     pub fn is_idle(&self) -> bool {
         self.runs.is_empty() && !self.store_is_busy()
-    }
-
-    pub(crate) fn new_request_id(&mut self) -> RequestId {
-        let id = RequestId(self.next_request);
-        self.next_request += 1;
-        id
     }
 
     pub(crate) fn act(&mut self, action: Action) {
@@ -193,7 +166,7 @@ impl Core {
 
     pub(crate) fn announce(
         &mut self,
-        event: &'static str,
+        event: ModuleEvent,
         module: &ModuleName,
         instance: Option<String>,
         detail: Option<String>,
@@ -203,7 +176,7 @@ impl Core {
 
     /// Sends a request of the host's own.
     pub(crate) fn send_control(&mut self, run_id: RunId, control: Control) {
-        let id = self.new_request_id();
+        let id = self.ids.request();
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         if run.listens() {
             run.remember_control(id, control);
@@ -217,7 +190,9 @@ impl Core {
         let due = match run.phase {
             _ if run.leader_ended => None,
             Phase::Starting { until } | Phase::Draining { until } | Phase::Terminating { until } => Some(until),
-            Phase::Compiling { until, turn_until, .. } => Some(turn_until.map_or(until, |turn| turn.min(until))),
+            Phase::Compiling { until, permit_until, .. } => {
+                Some(permit_until.map_or(until, |permit| permit.min(until)))
+            }
             Phase::Ready { .. } => Some(self.health_due(run)),
             Phase::Killing | Phase::Exited => None,
         };
@@ -274,39 +249,39 @@ impl Core {
 
     pub(crate) fn caller_gone(&mut self, now: Time, caller: Caller) {
         self.layer1.unnumbered.remove(&caller);
-        for what in self.close_caller(caller) {
+        for what in self.callers.remove(caller) {
             match what {
                 Outstanding::Waiter(waiter) => self.forget_waiter(waiter),
                 Outstanding::Request(request) => self.abandon(now, request),
-                Outstanding::Operation(operation) => self.abandon_operation(operation),
+                Outstanding::StoreRequest(store_request) => self.abandon_store_request(store_request),
             }
         }
     }
 
     /// Nobody waits for this request any more.
     fn abandon(&mut self, now: Time, id: RequestId) {
-        let Some(pending) = self.requests.get_mut(&id) else { return };
-        pending.recipient = None;
-        pending.wanted = false;
-        self.timers.clear(pending.deadline, Timer::Deadline(id));
-        match pending.place {
-            Place::LookingUp => {
+        let Some(entry) = self.requests.get_mut(&id) else { return };
+        entry.recipient = None;
+        entry.wanted = false;
+        self.timers.clear(entry.deadline, Timer::Deadline(id));
+        match entry.state {
+            RequestState::LookingUp => {
                 self.give_up_leading(id);
                 self.leave_aside(id);
                 self.requests.remove(&id);
             }
-            Place::Joined => self.unjoin(id),
-            Place::Queued => {
+            RequestState::Joined => self.unjoin(id),
+            RequestState::Queued => {
                 self.give_up_leading(id);
                 self.unqueue(id);
             }
-            Place::InFlight { run, .. } => {
+            RequestState::InFlight { run, .. } => {
                 self.undo(now, id, "its caller has gone");
                 self.give_up_leading(id);
                 self.send_control(run, Control::Cancel(id));
             }
             // The work is done, and others may have asked for it by the same key.
-            Place::Settling(_) | Place::Committing(_) => {}
+            RequestState::Settling(_) | RequestState::Committing(_) => {}
         }
     }
 }

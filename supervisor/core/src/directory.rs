@@ -1,7 +1,7 @@
 //! Who requires whom, and who subscribes to what: looked up by name, so that nothing that happens to one
 //! module looks at all the others. What follows from it is decided elsewhere.
 
-use crate::{core::Core, module::ModuleId, steps};
+use crate::{core::Core, ids::ModuleId, steps};
 use bulkhead_protocol::{ModuleName, Pattern};
 use std::collections::{BTreeSet, HashMap};
 
@@ -83,7 +83,7 @@ impl Core {
     /// Brings the directory in line with a module's specifications, that of a reload under way included. To
     /// be called after each change of these, and when the module is forgotten.
     pub(crate) fn list(&mut self, id: ModuleId) {
-        let Some(module) = self.modules.get_mut(&id) else { return };
+        let Some(module) = self.modules.get_mut(id) else { return };
         let specs = [Some(&module.spec), module.incoming.as_ref()].into_iter().flatten();
         let requires = specs.flat_map(|spec| &spec.requires).cloned().collect();
         let wanted = Listed { requires, subscribe: module.spec.subscribe.clone() };
@@ -96,7 +96,7 @@ impl Core {
 
     /// A module is forgotten.
     pub(crate) fn unlist(&mut self, id: ModuleId) {
-        if let Some(module) = self.modules.get_mut(&id) {
+        if let Some(module) = self.modules.get_mut(id) {
             let before = std::mem::take(&mut module.listed);
             self.directory.remove(id, &before);
         }
@@ -108,7 +108,7 @@ impl Core {
         for (id, module) in self.modules.iter() {
             let specs = [Some(&module.spec), module.incoming.as_ref()].into_iter().flatten();
             let requires = specs.flat_map(|spec| &spec.requires).cloned().collect();
-            right.add(*id, &Listed { requires, subscribe: module.spec.subscribe.clone() });
+            right.add(id, &Listed { requires, subscribe: module.spec.subscribe.clone() });
         }
         assert_eq!(right, self.directory, "the directory of modules");
     }

@@ -1,23 +1,11 @@
-//! What one link may do before the others have their turn: an account of the time that it costs the host.
+//! What one link may do before the others are served: an account of the time that it costs the host.
 //!
 //! A link that has cost more than its share, or that has more to say at once than one portion, goes behind
 //! those that have not had theirs. So a quiet caller waits for one portion, however many others never stop.
 //! When a link is looked at is the daemon's business; nothing here measures anything.
 
+use crate::limits::{DEBT_NANOS_MAX, PAID_BACK_NANOS, SHARE_NANOS};
 use crate::time::Time;
-
-/// What one portion of a link's messages may cost before it ends, in nanoseconds.
-pub const PORTION_NANOS_MAX: u64 = 100_000;
-
-/// What a link may owe before it goes behind the others, in nanoseconds.
-const SHARE_NANOS: u64 = 250_000;
-
-/// The nanoseconds of each microsecond that are paid back: two milliseconds of the host's time in each second
-/// are no loss of the others.
-const PAID_BACK_NANOS: u64 = 2;
-
-/// The most that a link may owe, so that a flood is forgiven within seconds of its end, in nanoseconds.
-const DEBT_NANOS_MAX: u64 = 5_000_000;
 
 /// The time that one link has cost.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,6 +36,7 @@ impl TimeAccount {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::PORTION_NANOS_MAX;
     use std::time::Duration;
 
     const CALL: Duration = Duration::from_micros(20);

@@ -2,16 +2,15 @@
 //! works on when it is busy, the CPU time of one message where that is limited.
 
 use crate::{
-    action::{Action, Control, RunId},
+    action::{Action, Control},
     core::Core,
-    ending::Cause,
+    exit_class::Cause,
+    ids::RunId,
+    limits::SAMPLE_RETRY,
     run::{CpuMark, Phase, Ping, Run, Sampling},
     time::Time,
 };
 use std::time::Duration;
-
-/// How soon a CPU time that could not be measured is asked for again.
-const UNKNOWN_AGAIN: Duration = Duration::from_millis(10);
 
 impl Core {
     /// When a ready process is to be looked at next.
@@ -29,7 +28,7 @@ impl Core {
     /// When the request that a process works on should be done: at its deadline, or at once when it
     /// became the first only after that. The grace comes on top.
     pub(crate) fn overdue_at(&self, run: &Run) -> Option<Time> {
-        let head = self.requests.get(run.in_flight.front()?)?;
+        let head = self.requests.get(&run.in_flight.head()?)?;
         let rules = &run.spec.rules;
         let own = if head.is_event() { run.head_since + rules.deadline_default } else { head.deadline };
         Some(own.max(run.head_since))
@@ -46,7 +45,7 @@ impl Core {
         let run = &self.runs[&run_id];
         let rules = run.spec.rules;
         if run.message_check.is_some_and(|check| check <= now) {
-            let head = run.in_flight.front().copied();
+            let head = run.in_flight.head();
             self.runs.get_mut(&run_id).expect("it was there above").message_check = None;
             if let Some(head) = head {
                 self.sample(run_id, Sampling::MessageCost(head));
@@ -83,14 +82,14 @@ impl Core {
         self.send_control(run_id, Control::Ping);
     }
 
-    /// The measurement is asked for before the kill, so that the verdict tells busy from hung.
+    /// The measurement is asked for before the kill, so that the class tells busy from hung.
     fn hung(&mut self, now: Time, run_id: RunId) {
         if !self.may_judge(now, run_id) {
             return;
         }
         let run = &self.runs[&run_id];
         let for_how_long = now.since(run.head_since);
-        let cause = format!("no answer to the request in hand for {:.1} s", for_how_long.as_secs_f64());
+        let cause = format!("no answer to the request in progress for {:.1} s", for_how_long.as_secs_f64());
         self.sample(run_id, Sampling::Hang);
         self.kill(now, run_id, Some(Cause::Hung(cause)));
     }
@@ -105,7 +104,7 @@ impl Core {
         let run = self.runs.get_mut(&run_id).expect("the caller has it");
         run.message_mark = None;
         run.message_check = None;
-        if let Some(head) = run.in_flight.front().copied() {
+        if let Some(head) = run.in_flight.head() {
             self.sample(run_id, Sampling::MessageBegan(head));
         }
     }
@@ -128,7 +127,7 @@ impl Core {
                 run.message_check = Some(now + limit);
             }
             // A process may be ready a moment before its id is known: what it has used is asked again.
-            (Sampling::MessageBegan(_), None) => run.message_check = Some(now + limit.min(UNKNOWN_AGAIN)),
+            (Sampling::MessageBegan(_), None) => run.message_check = Some(now + limit.min(SAMPLE_RETRY)),
             (Sampling::MessageCost(id), Some(used)) => match run.message_mark {
                 Some((began, mark)) if began == id => {
                     let cost = used.saturating_sub(mark.used);
@@ -156,10 +155,6 @@ impl Core {
 /// Busy or hung: what the process did since the deadline.
 fn evidence(now: Time, mark: CpuMark, used: Duration) -> String {
     let (wall, cpu) = (now.since(mark.at), used.saturating_sub(mark.used));
-    let verdict = if cpu * 10 >= wall { "busy" } else { "asleep" };
-    format!(
-        "; in the last {:.1} s of them it used {:.2} s of CPU time: {verdict}",
-        wall.as_secs_f64(),
-        cpu.as_secs_f64()
-    )
+    let class = if cpu * 10 >= wall { "busy" } else { "asleep" };
+    format!("; in the last {:.1} s of them it used {:.2} s of CPU time: {class}", wall.as_secs_f64(), cpu.as_secs_f64())
 }

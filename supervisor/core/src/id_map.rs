@@ -3,7 +3,7 @@
 //!
 //! Every message is looked up several times, so a number is mixed by one multiplication instead of
 //! the standard hasher's many steps. The standard hasher resists keys that are chosen to collide;
-//! here only a caller's own numbers are chosen by somebody else, they are in a map of that caller's
+//! here only a caller's own numbers are chosen by others, they are in a map of that caller's
 //! own, and it may have only so many of them open.
 
 use std::{

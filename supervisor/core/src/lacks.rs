@@ -7,10 +7,14 @@
 //! the daemon.
 
 use crate::{
-    action::RunId,
     core::Core,
-    ending::Verdict,
-    module::{ModuleId, SlotId, SlotState, Vacancy},
+    exit_class::ExitClass,
+    ids::{ModuleId, RunId, SlotId},
+    limits::{
+        GUARDIAN_DELAY_FIRST, GUARDIAN_DELAY_MAX, GUARDIAN_HELD, GUARDIANS_AT_ONCE, LACK_HASTENED, LACK_PURGE_MIN,
+        LACK_REASON_BYTES_MAX, LACK_RETRY_EACH, LACK_RETRY_FIRST, LACK_RETRY_MAX,
+    },
+    module::{SlotState, Vacancy},
     steps,
     time::Time,
     timers::Timer,
@@ -20,24 +24,6 @@ use std::{
     ops::Bound,
     time::Duration,
 };
-
-/// First and longest wait between two tries at something that cannot be told to be there again.
-const RETRY_FIRST: Duration = Duration::from_millis(20);
-const RETRY_MAX: Duration = Duration::from_millis(500);
-
-/// Where so many modules lack something each that their tries would keep the host busy, the longest wait is so
-/// long for each of them.
-const RETRY_EACH: Duration = Duration::from_millis(5);
-
-/// What one module lacked is there: so many of those that lack something alike are tried at once, as the cause
-/// may be the same. Each of those that succeed does likewise.
-const HASTENED: usize = 4;
-
-/// Places in a line before those are left out that do not wait any more.
-const LINE_PURGE_MIN: usize = 64;
-
-/// Longest reason that is kept.
-const REASON_BYTES_MAX: usize = 4096;
 
 /// What is lacking.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +92,15 @@ impl Line {
     }
 }
 
+/// What a start that tried what is lacking came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// It got past what was lacking.
+    Passed,
+    /// It was lost again for want of it.
+    Lost,
+}
+
 /// All that is lacking now.
 #[derive(Debug, Default)]
 pub(crate) struct Lacks {
@@ -139,7 +134,7 @@ impl Lacks {
     /// How long a thing is waited for at most.
     fn delay_max(&self, id: LackId) -> Duration {
         let alike = if self.own.contains(&id) { u32::try_from(self.own.len()).unwrap_or(u32::MAX) } else { 0 };
-        RETRY_MAX.max(RETRY_EACH.saturating_mul(alike))
+        LACK_RETRY_MAX.max(LACK_RETRY_EACH.saturating_mul(alike))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -165,7 +160,7 @@ impl Lacks {
     pub(crate) fn audit(&self, contains: impl Fn(Time, Timer) -> bool) -> usize {
         let mut timers = 0;
         for (id, lack) in &self.by_id {
-            assert_ne!(lack.retry, Retry::Due, "nobody tries it: {lack:?}");
+            assert_ne!(lack.retry, Retry::Due, "no start tries it: {lack:?}");
             assert_eq!(self.by_key.get(&lack.key), Some(id), "{lack:?}");
             assert_eq!(self.own.contains(id), lack.key.0 == Need::Own, "{lack:?}");
             let by = self.tried.iter().find(|(_, tried)| *tried == id).map(|(run, _)| Retry::By(*run));
@@ -180,7 +175,7 @@ impl Lacks {
         timers
     }
 
-    /// Whether a place is in the line for a thing. For tests.
+    /// Whether a slot is in the line for a thing. For tests.
     pub(crate) fn knows(&self, id: LackId, who: (ModuleId, SlotId)) -> bool {
         self.by_id.get(&id).is_some_and(|lack| lack.line.known.contains(&who))
     }
@@ -204,21 +199,21 @@ impl Core {
         let Some(run) = self.runs.get(&run_id) else { return false };
         let module = Some(run.module).filter(|_| need == Need::Own);
         let is_new = self.lacks.find(&need, module).is_none();
-        let id = self.note_lack((need, module), reason, Retry::At(now + RETRY_FIRST));
+        let id = self.note_lack((need, module), reason, Retry::At(now + LACK_RETRY_FIRST));
         if is_new {
-            self.timers.set(now + RETRY_FIRST, Timer::Lack(id));
+            self.timers.set(now + LACK_RETRY_FIRST, Timer::Lack(id));
         }
         let run = self.runs.get_mut(&run_id).expect("it was there above");
         run.lack = Some(id);
-        let commanded = run.cause == Some(crate::ending::Cause::Stop);
-        let verdict = if commanded { Verdict::Commanded } else { Verdict::Lost };
-        self.ended(now, run_id, verdict, reason.to_owned(), None, Default::default());
+        let commanded = run.cause == Some(crate::exit_class::Cause::Stop);
+        let class = if commanded { ExitClass::Commanded } else { ExitClass::Lost };
+        self.ended(now, run_id, class, reason.to_owned(), None, Default::default());
         self.handle_gone(now, run_id);
         is_new
     }
 
     fn note_lack(&mut self, key: Key, reason: &str, retry: Retry) -> LackId {
-        let reason = reason[..reason.floor_char_boundary(REASON_BYTES_MAX)].to_owned();
+        let reason = reason[..reason.floor_char_boundary(LACK_REASON_BYTES_MAX)].to_owned();
         if let Some(id) = self.lacks.find(&key.0, key.1) {
             self.lacks.by_id.get_mut(&id).expect("it was found").reason = reason;
             return id;
@@ -229,12 +224,12 @@ impl Core {
             self.lacks.own.insert(id);
         }
         self.lacks.by_key.insert(key.clone(), id);
-        let line = Line { purge_at: LINE_PURGE_MIN, ..Line::default() };
-        self.lacks.by_id.insert(id, Lack { key, reason, retry, delay: RETRY_FIRST * 2, line });
+        let line = Line { purge_at: LACK_PURGE_MIN, ..Line::default() };
+        self.lacks.by_id.insert(id, Lack { key, reason, retry, delay: LACK_RETRY_FIRST * 2, line });
         id
     }
 
-    /// A vacant place waits for what is lacking.
+    /// A vacant slot waits for what is lacking.
     pub(crate) fn await_lack(&mut self, id: LackId, who: (ModuleId, SlotId)) {
         let Some(lack) = self.lacks.by_id.get_mut(&id) else { return };
         lack.line.join(who);
@@ -242,26 +237,26 @@ impl Core {
             let mut line = std::mem::take(&mut lack.line);
             line.order.retain(|who| self.lacks_this(id, *who));
             line.known = line.order.iter().copied().collect();
-            line.purge_at = LINE_PURGE_MIN.max(2 * line.known.len());
+            line.purge_at = LACK_PURGE_MIN.max(2 * line.known.len());
             self.lacks.by_id.get_mut(&id).expect("it was there above").line = line;
         }
     }
 
-    /// Whether a place waits for this, and for nothing else.
+    /// Whether a slot waits for this, and for nothing else.
     fn lacks_this(&self, id: LackId, (module, slot): (ModuleId, SlotId)) -> bool {
         steps::count(1);
-        let slots = self.modules.get(&module).into_iter().flat_map(|module| &module.slots);
+        let slots = self.modules.get(module).into_iter().flat_map(|module| &module.slots);
         let lacking = SlotState::Vacant(Vacancy::Lacking(id));
         slots.filter(|it| it.id == slot).any(|it| it.state == lacking)
     }
 
     /// One of those that wait for it tries whether it is there again.
     pub(crate) fn lack_due(&mut self, now: Time, id: LackId) {
-        let has_turn = self.has_free_turn();
+        let holds_permit = self.has_free_permit();
         let Some(lack) = self.lacks.by_id.get_mut(&id) else { return };
-        if !has_turn {
-            lack.retry = Retry::At(now + RETRY_FIRST);
-            return self.timers.set(now + RETRY_FIRST, Timer::Lack(id));
+        if !holds_permit {
+            lack.retry = Retry::At(now + LACK_RETRY_FIRST);
+            return self.timers.set(now + LACK_RETRY_FIRST, Timer::Lack(id));
         }
         lack.retry = Retry::Due;
         self.lacks.due = Some(id);
@@ -289,9 +284,9 @@ impl Core {
     }
 
     /// A start that tried what is lacking has come to something: it is there, unless it was lost again.
-    pub(crate) fn tried_lacks(&mut self, now: Time, run_id: RunId, lost: bool) {
+    pub(crate) fn start_attempted(&mut self, now: Time, run_id: RunId, attempt: Attempt) {
         let Some(id) = self.lacks.tried.remove(&run_id) else { return };
-        if !lost {
+        if attempt == Attempt::Passed {
             self.lack_ended(now, id);
             return self.hasten(now);
         }
@@ -307,7 +302,7 @@ impl Core {
     fn hasten(&mut self, now: Time) {
         let own = &self.lacks.own;
         let behind = own.range((Bound::Excluded(self.lacks.hastened), Bound::Unbounded));
-        let next: Vec<LackId> = behind.chain(own.range(..=self.lacks.hastened)).take(HASTENED).copied().collect();
+        let next: Vec<LackId> = behind.chain(own.range(..=self.lacks.hastened)).take(LACK_HASTENED).copied().collect();
         for id in next {
             self.lacks.hastened = id;
             let lack = self.lacks.by_id.get_mut(&id).expect("it is among those that are lacking");
@@ -338,16 +333,6 @@ impl Core {
         }
     }
 }
-
-/// Ends in a row after which the next start of the guardian has to wait.
-const GUARDIANS_AT_ONCE: u32 = 10;
-
-/// First and longest wait for the next guardian, which everything waits for.
-const GUARDIAN_DELAY_FIRST: Duration = Duration::from_millis(50);
-const GUARDIAN_DELAY_MAX: Duration = Duration::from_millis(500);
-
-/// A guardian that lived so long ends the row.
-const GUARDIAN_HELD: Duration = Duration::from_secs(10);
 
 /// When a guardian that ended, or could not be started, is followed by the next one.
 #[derive(Clone, Debug, Default)]

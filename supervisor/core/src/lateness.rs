@@ -3,10 +3,16 @@
 //! as well, so the time that passed proves nothing against a process: whatever it was given time for, it
 //! is given as much as was left when the host ran last, and a round of health checks begins anew.
 //!
-//! Callers' time is theirs: deadlines of requests and the patience of waits are not moved. Nor are next
+//! Callers' time is theirs: deadlines of requests and the timeout of waits are not moved. Nor are next
 //! starts, which wait for nothing but the time.
 
-use crate::{action::RunId, core::Core, pending::RequestId, run::Phase, time::Time, tracing::Tracing};
+use crate::{
+    core::Core,
+    ids::{RequestId, RunId},
+    run::Phase,
+    time::Time,
+    tracing::Tracing,
+};
 use std::time::Duration;
 
 impl Core {
@@ -30,12 +36,12 @@ impl Core {
     /// What waits in a queue and is overdue is not begun any more, though answers that lie in the channels
     /// will make room for it.
     fn take_back_overdue(&mut self, now: Time) {
-        let is_overdue = |id: &&RequestId| {
-            let pending = &self.requests[*id];
-            pending.deadline <= now && !pending.is_event()
+        let is_overdue = |id: &RequestId| {
+            let entry = &self.requests[id];
+            entry.deadline <= now && !entry.is_event()
         };
-        let queued = self.modules.values().flat_map(|module| &module.queue);
-        let overdue: Vec<RequestId> = queued.filter(is_overdue).copied().collect();
+        let queued = self.modules.values().flat_map(|module| module.queue.iter());
+        let overdue: Vec<RequestId> = queued.filter(is_overdue).collect();
         for id in overdue {
             self.deadline_passed(now, id);
         }
@@ -50,9 +56,9 @@ impl Core {
             Phase::Starting { until } | Phase::Draining { until } | Phase::Terminating { until } => {
                 *until = *until + gap;
             }
-            Phase::Compiling { until, turn_until, .. } => {
+            Phase::Compiling { until, permit_until, .. } => {
                 *until = *until + gap;
-                *turn_until = turn_until.map(|turn| turn + gap);
+                *permit_until = permit_until.map(|until| until + gap);
             }
             Phase::Ready { .. } | Phase::Killing | Phase::Exited => {}
         }

@@ -1,19 +1,17 @@
 //! A process that says with an answer that it ends on purpose (`last`): it is sent nothing more, has a moment
 //! to exit, and what it had been sent beside the answered request has not begun. What becomes of that is
-//! decided when it has ended, in [`crate::delivery`], and what comes in its place in [`crate::exits`].
+//! decided when it has ended, in [`crate::delivery`], and what comes in its place in [`crate::on_exit`].
 
 use crate::{
-    action::{Control, LostRequest, RunId},
+    action::{Control, LostRequest},
     core::Core,
-    module::ModuleId,
-    pending::{Pending, Place, RequestId},
+    ids::{ModuleId, RequestId, RunId},
+    limits::SENTENCE_LINES_MAX,
+    request::{RequestEntry, RequestState},
     run::{Role, Run},
     time::Time,
 };
 use bulkhead_protocol::{Delivery, Json, Response, Status};
-
-/// Lines of an answer's sentence that lead the record of a crash.
-const SENTENCE_LINES_MAX: usize = 20;
 
 /// The last answer of a process.
 #[derive(Debug)]
@@ -44,8 +42,8 @@ impl Core {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         let Response { id, status, .. } = response;
         let number = id.map(RequestId);
-        let place = run.in_flight.iter().position(|id| Some(*id) == number);
-        let place = place.filter(|at| !run.has_left_behind(run.in_flight[*at]));
+        let request = number.filter(|id| !run.has_left_behind(*id));
+        let place = request.and_then(|id| run.in_flight.position(id)).zip(request);
         let control = run.controls.iter().find(|(id, _)| Some(*id) == number).map(|(_, control)| *control);
         if let (Some(Control::Init), Status::Success(_)) = (control, &status) {
             let what = "the answer to init is a success and \"last\" at once: a process that ends is not ready";
@@ -58,12 +56,12 @@ impl Core {
                 Status::Error(failure) => Some(failure.error.clone()),
                 Status::Success(_) | Status::Progress(_) => None,
             };
-            let request = place.map(|at| LostRequest {
+            let request = place.map(|(_, id)| LostRequest {
                 answered: Some(sentence.clone().unwrap_or_else(|| "success".into())),
-                ..self.requests[&run.in_flight[at]].lost(Delivery::Started)
+                ..self.requests[&id].lost(Delivery::Started)
             });
-            let before = if run.concurrent { 0 } else { place.unwrap_or_default() };
-            let begun = run.in_flight.iter().take(before).copied().collect();
+            let before = if run.in_flight.is_concurrent() { 0 } else { place.map_or(0, |(at, _)| at) };
+            let begun = run.in_flight.iter().take(before).collect();
             // Before the answer is looked at, since that may make room for what waits.
             run.channel_open = false;
             Box::new(LastAnswer { request, sentence, begun })
@@ -71,8 +69,8 @@ impl Core {
         self.handle_response(now, run_id, Response { id, status, last: false });
         if let (Some(last), Some(run)) = (last, self.runs.get_mut(&run_id)) {
             run.last = Some(last);
-            let patience = run.spec.rules.last_grace;
-            self.await_its_end(now, run_id, patience);
+            let timeout = run.spec.rules.last_grace;
+            self.await_its_end(now, run_id, timeout);
         }
     }
 
@@ -80,27 +78,27 @@ impl Core {
     pub(crate) fn has_unfinished(&self, run: &Run) -> bool {
         match &run.last {
             None => !run.in_flight.is_empty(),
-            Some(_) => run.in_flight.iter().any(|id| has_begun(run, *id, &self.requests[id])),
+            Some(_) => run.in_flight.iter().any(|id| has_begun(run, id, &self.requests[&id])),
         }
     }
 
     /// Whether what a process has left behind is still wanted, or something else waits for its module.
     pub(crate) fn is_awaited(&self, module_id: ModuleId, run: &Run) -> bool {
-        let module = &self.modules[&module_id];
+        let module = &self.modules[module_id];
         self.role(module_id, run.slot) == Role::Active
-            && (run.in_flight.iter().any(|id| self.requests[id].wanted)
+            && (run.in_flight.iter().any(|id| self.requests[&id].wanted)
                 || !module.queue.is_empty()
-                || module.aside > 0
+                || module.queue.keyed() > 0
                 || self.layer1.streams.get(&module_id).is_some_and(crate::layer1::Stream::may_have_next))
     }
 }
 
 /// Whether a process that has given its last answer had begun with this request all the same: because it came
 /// before that in order, or because it has told of progress or asked the store for it.
-pub(crate) fn has_begun(run: &Run, id: RequestId, pending: &Pending) -> bool {
+pub(crate) fn has_begun(run: &Run, id: RequestId, entry: &RequestEntry) -> bool {
     !run.has_left_behind(id)
-        || matches!(pending.place, Place::InFlight { progressed: true, .. })
-        || !matches!(pending.unit, crate::layer1::Unit::Empty)
+        || matches!(entry.state, RequestState::InFlight { progressed: true, .. })
+        || !matches!(entry.unit, crate::layer1::Unit::Empty)
 }
 
 /// What the record of a crash has of standard error when the process had told in an answer why it ends: that

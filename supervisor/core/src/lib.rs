@@ -21,23 +21,30 @@ mod control;
 mod core;
 mod delivery;
 mod directory;
-mod ending;
-mod exits;
+mod dispatch;
+mod exit_class;
 mod fairness;
 mod health;
 mod id_map;
+mod ids;
+mod in_flight;
 mod lacks;
 mod lateness;
 mod layer1;
 mod leaving;
 mod lifecycle;
+mod limits;
 mod module;
+mod modules;
+mod on_exit;
 mod open;
-mod pending;
+mod permissions;
 mod places;
 mod queue;
 mod random;
+mod reconcile;
 mod reload;
+mod request;
 mod restart;
 mod room;
 mod routing;
@@ -54,25 +61,26 @@ mod view;
 mod waiters;
 
 pub use action::{
-    Action, Announcement, Caller, ClientId, Control, CrashRecord, Evidence, LostRequest, MemoryKill, Recipient, RunId,
-    Tracer,
+    Action, Announcement, Control, CrashRecord, Evidence, LostRequest, MemoryKill, ModuleEvent, Severity, Tracer,
 };
 pub use audit::Counts;
 pub use core::{Core, HostSettings};
-pub use ending::{Cause, Verdict};
-pub use fairness::{PORTION_NANOS_MAX, TimeAccount};
+pub use exit_class::{Cause, ExitClass};
+pub use fairness::TimeAccount;
 pub use id_map::{IdHasher, IdMap};
+pub use ids::{Caller, ClientId, ModuleId, Recipient, RequestId, RunId};
 pub use lacks::{GuardianRestarts, Need};
 pub use layer1::{
-    Begin, Cursor, Entities, Epoch, Epochs, KeyState, KeyUse, NewEvent, Read, StoreOp, StoreOutcome, StoredEvent,
-    StreamView, UnitId,
+    Begin, Cursor, Epoch, Epochs, KeyState, KeyUse, NewEvent, Read, StoreOp, StoreOutcome, StoredEvent, StreamView,
+    UnitId,
 };
-pub use module::ModuleId;
-pub use pending::RequestId;
-pub use places::{Doing, HALF_SENT_MAX, NEWEST_MAX, Owner, Places, Seat};
-pub use restart::{Policy, RestartRules, Why};
+pub use limits::{HALF_SENT_MAX, NEWEST_MAX, PORTION_NANOS_MAX};
+pub use module::{InitialState, SpawnFailure};
+pub use permissions::Entities;
+pub use places::{Doing, Owner, Places, Seat};
+pub use restart::{Policy, RestartRules, WaitReason};
 pub use room::Descriptors;
-pub use routing::{check_patience, is_for_store};
+pub use routing::{check_deadline, is_for_store};
 pub use run::{Phase, Role};
 pub use spec::{ModuleRules, ModuleSpec};
 #[doc(hidden)]

@@ -1,13 +1,20 @@
 //! The life of a module's processes: start, readiness, stop with escalation. What follows when one
-//! ends is in [`crate::exits`].
+//! ends is in [`crate::on_exit`].
 
 use crate::{
-    action::{Action, Control, Evidence, RunId},
+    action::ModuleEvent,
+    action::{Action, Control, Evidence},
     core::Core,
     directory::Listed,
-    ending::{Cause, Urging, Verdict},
-    module::{Desired, Module, ModuleId, SlotId, SlotState, Vacancy},
-    restart::Why,
+    exit_class::{Cause, Escalation, ExitClass},
+    ids::{ModuleId, RunId, SlotId},
+    in_flight::{AnswerOrder, InFlight},
+    lacks::Attempt,
+    limits::INIT_REFUSED_GRACE,
+    module::{Desired, Module, SlotState, Vacancy},
+    module::{InitialState, SpawnFailure},
+    queue::Queue,
+    restart::WaitReason,
     run::{Phase, Role, Run},
     spec::ModuleSpec,
     steps,
@@ -22,42 +29,37 @@ use std::{
     time::Duration,
 };
 
-/// How long a module that refused `init` has to exit by itself, so that its exit code is its own.
-const EXIT_GRACE: Duration = Duration::from_secs(1);
-
 impl Core {
-    /// Makes a module known, and starts it if it is `wanted`.
+    /// Makes a module known, and starts it if its initial state is running.
     ///
     /// # Errors
     /// When there is one of that name.
-    pub fn add_module(&mut self, now: Time, spec: ModuleSpec, wanted: bool) -> Result<ModuleId, Failure> {
-        if self.names.contains_key(&spec.name) {
+    pub fn add_module(&mut self, now: Time, spec: ModuleSpec, initial: InitialState) -> Result<ModuleId, Failure> {
+        if self.modules.id(&spec.name).is_some() {
             let reason = format!("there is a module named {} already", spec.name);
             return Err(Failure::new(ErrorCode::Conflict, reason));
         }
-        let id = ModuleId(self.next_module);
-        self.next_module += 1;
-        self.names.insert(spec.name.clone(), id);
+        let id = self.ids.module();
         let random = self.random.split_by_name(spec.name.as_str());
         let module = Module {
             spec: Arc::new(spec),
-            desired: if wanted { Desired::Running } else { Desired::Stopped },
+            desired: match initial {
+                InitialState::Running => Desired::Running,
+                InitialState::Stopped => Desired::Stopped,
+            },
             slots: Vec::new(),
             next_slot: 0,
             room: 0,
             random,
             starts: 0,
             restarts: 0,
-            queue: VecDeque::new(),
-            queue_bytes: 0,
-            aside: 0,
-            aside_bytes: 0,
+            queue: Queue::default(),
             look_ups: VecDeque::new(),
             commits: BTreeSet::new(),
-            turn: None,
+            precedence: None,
             blamed: Vec::new(),
             last_exit: None,
-            stop_remarks: Vec::new(),
+            stop_notices: Vec::new(),
             incoming: None,
             waiters: BTreeMap::new(),
             listed: Listed::default(),
@@ -67,16 +69,16 @@ impl Core {
         self.modules.insert(id, module);
         self.list(id);
         self.fill_slots(id);
-        if wanted {
+        if initial == InitialState::Running {
             self.start_vacant(now, id);
         }
         self.stream_on(now, id);
         Ok(id)
     }
 
-    /// Gives a module the places that its specification asks for.
+    /// Gives a module the slots that its specification asks for.
     pub(crate) fn fill_slots(&mut self, id: ModuleId) {
-        let module = self.modules.get_mut(&id).expect("the caller has it");
+        let module = self.modules.get_mut(id).expect("the caller has it");
         for (role, wanted) in [(Role::Active, module.spec.instances.max(1)), (Role::Spare, module.spec.spares)] {
             for _ in module.with_role(role).count()..wanted as usize {
                 module.add_slot(role, module.spec.clone());
@@ -84,9 +86,9 @@ impl Core {
         }
     }
 
-    /// Starts what is vacant, with a clean slate: somebody asked for it.
+    /// Starts what is vacant, with a clean slate: a person asked for it.
     pub(crate) fn start_vacant(&mut self, now: Time, id: ModuleId) {
-        let Some(module) = self.modules.get_mut(&id) else { return };
+        let Some(module) = self.modules.get_mut(id) else { return };
         let mut vacant = Vec::new();
         for slot in &mut module.slots {
             if let SlotState::Vacant(vacancy) = &slot.state {
@@ -94,8 +96,8 @@ impl Core {
                     self.timers.clear(*until, Timer::Start(id, slot.id));
                 }
                 slot.restart.clear();
-                // What waits for its turn, or for room, keeps its place in the line.
-                if !matches!(vacancy, Vacancy::InLine(_) | Vacancy::NoRoom(_)) {
+                // What waits for a start permit, or for room, keeps its place in the queue.
+                if !matches!(vacancy, Vacancy::AwaitsPermit(_) | Vacancy::NoRoom(_)) {
                     vacant.push(slot.id);
                 }
             }
@@ -107,37 +109,37 @@ impl Core {
 
     /// A slot's moment has come.
     pub(crate) fn start_due(&mut self, now: Time, id: ModuleId, slot_id: SlotId) {
-        let Some(slot) = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)) else { return };
+        let Some(slot) = self.modules.get_mut(id).and_then(|module| module.slot(slot_id)) else { return };
         let SlotState::Vacant(Vacancy::Waiting { why, .. }) = slot.state else { return };
-        if why == Why::HostPart {
+        if why == WaitReason::HostPart {
             return self.try_start(now, id, slot_id);
         }
-        if why != Why::HostLimit {
+        if why != WaitReason::HostLimit {
             let from = self.bucket.reserve(now);
             if from > now {
-                slot.state = SlotState::Vacant(Vacancy::Waiting { until: from, why: Why::HostLimit });
+                slot.state = SlotState::Vacant(Vacancy::Waiting { until: from, why: WaitReason::HostLimit });
                 self.timers.set(from, Timer::Start(id, slot_id));
                 return;
             }
         }
-        self.modules.get_mut(&id).expect("it was there above").restarts += 1;
+        self.modules.get_mut(id).expect("it was there above").restarts += 1;
         self.try_start(now, id, slot_id);
     }
 
-    /// Starts a process in a vacant slot when it is its turn, unless the module requires one that is not ready.
+    /// Starts a process in a vacant slot once it has a start permit, unless the module requires one that is not ready.
     pub(crate) fn try_start(&mut self, now: Time, id: ModuleId, slot_id: SlotId) {
         if self.may_start(id, slot_id) {
-            self.join_line(id, slot_id);
+            self.request_permit(id, slot_id);
         } else {
             self.reload_without_room(now, id);
         }
         // Also when it may not: then what it requires may be what another start waits for.
-        self.give_turns(now);
+        self.grant_permits(now);
     }
 
-    /// Whether a vacant slot lacks nothing but its turn; if not, it is noted what it lacks.
+    /// Whether a vacant slot lacks nothing but a start permit; if not, it is noted what it lacks.
     fn may_start(&mut self, id: ModuleId, slot_id: SlotId) -> bool {
-        let module = self.modules.get_mut(&id).expect("the caller has it");
+        let module = self.modules.get_mut(id).expect("the caller has it");
         let running = module.desired == Desired::Running && !self.shutting_down;
         let Some(slot) = module.slot(slot_id) else { return false };
         let (spec, seen) = (slot.spec.clone(), slot.required_seen);
@@ -148,7 +150,7 @@ impl Core {
             (true, None, Some(lack)) => Vacancy::Lacking(lack),
             (true, None, None) => return self.take_room(id, slot_id),
         };
-        let slot = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)).expect("it was there above");
+        let slot = self.modules.get_mut(id).and_then(|module| module.slot(slot_id)).expect("it was there above");
         slot.required_seen = missing.unwrap_or(0);
         let lacking = if let Vacancy::Lacking(lack) = vacancy { Some(lack) } else { None };
         slot.state = SlotState::Vacant(vacancy);
@@ -170,16 +172,15 @@ impl Core {
         (seen..count).chain(0..seen.min(count)).find(is_missing)
     }
 
-    /// It is the turn of a vacant slot: its process is ordered, unless what it requires has gone meanwhile.
+    /// A vacant slot has its start permit: its process is ordered, unless what it requires has gone meanwhile.
     pub(crate) fn start_now(&mut self, now: Time, id: ModuleId, slot_id: SlotId) {
         if !self.may_start(id, slot_id) {
             return self.reload_without_room(now, id);
         }
-        let module = self.modules.get_mut(&id).expect("the caller has it");
+        let module = self.modules.get_mut(id).expect("the caller has it");
         let slot = module.slot(slot_id).expect("it may start");
         let spec = slot.spec.clone();
-        let run_id = RunId(self.next_run);
-        self.next_run += 1;
+        let run_id = self.ids.run();
         slot.state = SlotState::Occupied(run_id);
         slot.ordered = false;
         module.starts += 1;
@@ -200,7 +201,7 @@ impl Core {
 
     /// Whether a process of this module serves.
     pub(crate) fn is_serving(&self, name: &ModuleName) -> bool {
-        let Some(module) = self.names.get(name).and_then(|id| self.modules.get(id)) else { return false };
+        let Some(module) = self.modules.by_name(name) else { return false };
         module.with_role(Role::Active).filter_map(|slot| slot.run()).any(|run| self.runs[&run].is_ready())
     }
 
@@ -208,19 +209,19 @@ impl Core {
     pub fn handle_spawned(&mut self, now: Time, run_id: RunId, pid: i32) {
         if let Some(run) = self.runs.get_mut(&run_id) {
             run.pid = Some(pid);
-            self.tried_lacks(now, run_id, false);
+            self.start_attempted(now, run_id, Attempt::Passed);
         }
     }
 
     /// The process could not be started, and nothing of it is left.
-    pub fn handle_spawn_failed(&mut self, now: Time, run_id: RunId, permanent: bool, message: &str) {
+    pub fn handle_spawn_failed(&mut self, now: Time, run_id: RunId, failure: SpawnFailure, message: &str) {
         let Some(run) = self.runs.get(&run_id) else { return };
-        let verdict = match (&run.cause, permanent) {
-            (Some(Cause::Stop), _) => Verdict::Commanded,
-            (_, true) => Verdict::Permanent,
-            (_, false) => Verdict::Failure,
+        let class = match (&run.cause, failure) {
+            (Some(Cause::Stop), _) => ExitClass::Commanded,
+            (_, SpawnFailure::Permanent) => ExitClass::Permanent,
+            (_, SpawnFailure::Transient) => ExitClass::Failure,
         };
-        self.ended(now, run_id, verdict, message.to_owned(), None, Evidence::default());
+        self.ended(now, run_id, class, message.to_owned(), None, Evidence::default());
         self.handle_gone(now, run_id);
     }
 
@@ -239,8 +240,8 @@ impl Core {
                 if run.is_starting() {
                     run.cause = Some(Cause::InitFailed(failure.error));
                     run.left_at = Some(now);
-                    self.enter(run_id, Phase::Draining { until: now + EXIT_GRACE });
-                    self.give_turns(now);
+                    self.enter(run_id, Phase::Draining { until: now + INIT_REFUSED_GRACE });
+                    self.grant_permits(now);
                 }
             }
             // Progress goes elsewhere. A ping's answer proved life by coming; after `shutdown` it is the
@@ -258,43 +259,45 @@ impl Core {
             self.kill(now, run_id, Some(Cause::WrongProtocol(ready.protocol)));
             return;
         }
-        run.concurrent = ready.features.iter().any(|feature| feature == init::FEATURE_CONCURRENT);
+        if ready.features.iter().any(|feature| feature == init::FEATURE_CONCURRENT) {
+            run.in_flight.set_answer_order(AnswerOrder::Concurrent);
+        }
         run.commands = ready.commands.into();
         let commands = Arc::clone(&run.commands);
         let (module_id, slot_id, name, instance) = (run.module, run.slot, run.spec.name.clone(), run.instance.clone());
         let was_serving = self.is_serving(&name);
-        self.modules.get_mut(&module_id).expect("a run has its module").commands = Some(commands);
+        self.modules.get_mut(module_id).expect("a run has its module").commands = Some(commands);
         let run = self.runs.get_mut(&run_id).expect("it was there above");
         run.ready_at = Some(now);
         self.enter(run_id, Phase::Ready { since: now });
         let role = self.role(module_id, slot_id);
         let detail = (role != Role::Active).then(|| format!("{role:?}").to_lowercase());
-        self.announce("module.ready", &name, Some(instance), detail);
+        self.announce(ModuleEvent::Ready, &name, Some(instance), detail);
         match role {
             Role::Successor => self.reload_progressed(now, module_id),
             Role::Spare => self.spare_ready(module_id),
             Role::Active | Role::Retiring => {}
         }
-        self.settle(now, module_id);
+        self.reconcile(now, module_id);
         if !was_serving && self.is_serving(&name) {
             self.wake_dependents(now, &name);
         }
-        self.give_turns(now);
+        self.grant_permits(now);
     }
 
     pub(crate) fn role(&self, module: ModuleId, slot: SlotId) -> Role {
-        self.modules[&module].slots.iter().find(|other| other.id == slot).map_or(Role::Retiring, |slot| slot.role)
+        self.modules[module].slots.iter().find(|other| other.id == slot).map_or(Role::Retiring, |slot| slot.role)
     }
 
     /// A module that others require serves again: they need not wait any longer.
     pub(crate) fn wake_dependents(&mut self, now: Time, name: &ModuleName) {
         let mut due = Vec::new();
         for id in self.directory.dependents(name) {
-            for slot in &self.modules[&id].slots {
+            for slot in &self.modules[id].slots {
                 match &slot.state {
                     // What waits for another is looked at when that other serves.
                     SlotState::Vacant(Vacancy::Requires(missing)) if missing == name => due.push((id, slot.id, None)),
-                    SlotState::Vacant(Vacancy::Waiting { until, why: Why::Backoff { .. } })
+                    SlotState::Vacant(Vacancy::Waiting { until, why: WaitReason::Backoff { .. } })
                         if slot.spec.requires.contains(name) =>
                     {
                         steps::count(slot.spec.requires.len());
@@ -336,7 +339,7 @@ impl Core {
             return;
         }
         if run.cause == Some(Cause::Stop) {
-            run.urging = Urging::Terminated;
+            run.escalation = Escalation::Terminated;
         }
         self.terminate(now, run_id);
     }
@@ -350,8 +353,8 @@ impl Core {
     /// SIGTERM did not end it.
     pub(crate) fn term_timed_out(&mut self, now: Time, run_id: RunId) {
         let run = self.runs.get_mut(&run_id).expect("the caller has it");
-        if run.urging == Urging::Terminated {
-            run.urging = Urging::Killed;
+        if run.escalation == Escalation::Terminated {
+            run.escalation = Escalation::Killed;
         }
         self.kill(now, run_id, None);
     }
@@ -392,7 +395,7 @@ impl Core {
         }
         self.act(Action::Kill(run_id));
         self.enter(run_id, Phase::Killing);
-        self.give_turns(now);
+        self.grant_permits(now);
     }
 
     /// What came over a module's channel is not the protocol; nothing more can be read from it.
@@ -416,17 +419,17 @@ impl Core {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         run.channel_open = false;
         // Most often the process is ending, and its exit says more than its silence does.
-        let patience = run.spec.rules.close_grace;
-        self.await_its_end(now, run_id, patience);
+        let timeout = run.spec.rules.close_grace;
+        self.await_its_end(now, run_id, timeout);
     }
 
     /// Gives a process a moment to exit by itself, unless it is on its way out already.
-    pub(crate) fn await_its_end(&mut self, now: Time, run_id: RunId, patience: Duration) {
+    pub(crate) fn await_its_end(&mut self, now: Time, run_id: RunId, timeout: Duration) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         if run.is_starting() || run.is_ready() {
             run.left_at = Some(now);
-            self.enter(run_id, Phase::Draining { until: now + patience });
-            self.give_turns(now);
+            self.enter(run_id, Phase::Draining { until: now + timeout });
+            self.grant_permits(now);
         }
     }
 
@@ -455,12 +458,10 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
         leader_ended: false,
         cause: None,
         lack: None,
-        urging: Urging::None,
-        in_flight: VecDeque::new(),
-        in_flight_bytes: 0,
+        escalation: Escalation::None,
+        in_flight: InFlight::default(),
         held: VecDeque::new(),
         head_since: now,
-        concurrent: false,
         commands: Arc::from([]),
         controls: VecDeque::new(),
         last_heard: now,

@@ -1,18 +1,19 @@
-//! One module as the core sees it: whether it should run, its places for processes, its queue.
+//! One module as the core sees it: whether it should run, its slots, its queue.
 
 use crate::{
     blame::Crash,
     directory::Listed,
+    ids::{RequestId, RunId, SlotId, WaiterId},
     lacks::LackId,
-    layer1::Turn,
-    pending::RequestId,
+    layer1::Precedence,
+    queue::Queue,
     random::Random,
-    restart::{Restart, Why},
-    run::{Role, RunId},
+    restart::{Restart, WaitReason},
+    run::Role,
     spec::ModuleSpec,
-    starts::Ticket,
+    starts::WaitPosition,
     time::Time,
-    waiters::{Goal, WaiterId},
+    waiters::Goal,
 };
 use bulkhead_protocol::{Command, ModuleName};
 use std::{
@@ -20,13 +21,23 @@ use std::{
     sync::Arc,
 };
 
-/// The core's number for a module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ModuleId(pub u32);
+/// Whether a module that becomes known is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitialState {
+    /// It is started.
+    Running,
+    /// It waits for a start by hand.
+    Stopped,
+}
 
-/// A module's number for one of its places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SlotId(pub(crate) u32);
+/// Whether another attempt to spawn a process could succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpawnFailure {
+    /// It could not.
+    Permanent,
+    /// It could.
+    Transient,
+}
 
 /// Should it run?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +48,7 @@ pub(crate) enum Desired {
     Removed,
 }
 
-/// A place without a process, and why.
+/// A slot without a process, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Vacancy {
     /// It was asked to stop, or never asked to start.
@@ -55,15 +66,15 @@ pub(crate) enum Vacancy {
     Ordered,
     /// The host lacks something to start it.
     Lacking(LackId),
-    /// There is no room for it among the host's descriptors; its number in the line.
+    /// There is no room for it among the host's descriptors; its number in the queue for them.
     NoRoom(u64),
-    /// It starts as soon as it is its turn: many others are starting.
-    InLine(Ticket),
+    /// It starts as soon as it has a start permit: too many others are starting.
+    AwaitsPermit(WaitPosition),
     /// Its next start has a moment.
-    Waiting { until: Time, why: Why },
+    Waiting { until: Time, why: WaitReason },
 }
 
-/// What is in a place.
+/// What is in a slot.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum SlotState {
     Vacant(Vacancy),
@@ -76,7 +87,7 @@ pub(crate) enum SlotState {
     },
 }
 
-/// One place for a process, which is restarted by itself.
+/// One slot, which is restarted by itself.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) id: SlotId,
@@ -91,12 +102,12 @@ pub(crate) struct Slot {
     pub(crate) ordered: bool,
     /// Descriptors of the host that are kept for it; none before its first start.
     pub(crate) room: u64,
-    /// Spreads its restarts. Each place has its own, so that what one does never moves another.
+    /// Spreads its restarts. Each slot has its own, so that what one does never moves another.
     pub(crate) random: Random,
 }
 
 impl Slot {
-    /// Whether a process is there or will be without anybody's doing.
+    /// Whether a process is there or will be without a request of a person.
     pub(crate) fn is_live(&self) -> bool {
         match &self.state {
             SlotState::Occupied(_) => true,
@@ -104,7 +115,7 @@ impl Slot {
                 matches!(
                     vacancy,
                     Vacancy::Waiting { .. }
-                        | Vacancy::InLine(_)
+                        | Vacancy::AwaitsPermit(_)
                         | Vacancy::Requires(_)
                         | Vacancy::Lacking(_)
                         | Vacancy::NoRoom(_)
@@ -146,30 +157,26 @@ pub(crate) struct Module {
     pub(crate) desired: Desired,
     pub(crate) slots: Vec<Slot>,
     pub(crate) next_slot: u32,
-    /// Descriptors of the host that are kept for its places, those that are gone included until it is settled.
+    /// Descriptors of the host that are kept for its slots, those that are gone included until it is settled.
     pub(crate) room: u64,
-    /// Where its places have their randomness from.
+    /// Where its slots have their randomness from.
     pub(crate) random: Random,
     /// How many processes it has had; the next one's number in its name.
     pub(crate) starts: u64,
     /// Automatic restarts.
     pub(crate) restarts: u64,
-    pub(crate) queue: VecDeque<RequestId>,
-    pub(crate) queue_bytes: usize,
-    /// Requests that wait beside the queue because of their keys, and their bytes.
-    pub(crate) aside: usize,
-    pub(crate) aside_bytes: usize,
+    pub(crate) queue: Queue,
     /// Keys that the store is asked about, in the order in which the requests came.
     pub(crate) look_ups: VecDeque<LookUp>,
     /// Commits of what its processes have answered, by their numbers at the store.
     pub(crate) commits: BTreeSet<RequestId>,
     /// The request that goes before all others, since it lost against them too often.
-    pub(crate) turn: Option<Turn>,
+    pub(crate) precedence: Option<Precedence>,
     /// Crashes at which requests that are not answered were or may have been worked on.
     pub(crate) blamed: Vec<(RequestId, Crash)>,
     pub(crate) last_exit: Option<(Time, String)>,
     /// What is to be said of processes that had to be made to stop, to who asked for that.
-    pub(crate) stop_remarks: Vec<String>,
+    pub(crate) stop_notices: Vec<String>,
     /// The specification that a reload is bringing in.
     pub(crate) incoming: Option<Arc<ModuleSpec>>,
     /// Those who wait for it, by what ends their wait.
@@ -207,10 +214,10 @@ impl Module {
 
     /// Whether requests for it are still at the store.
     pub(crate) fn is_at_store(&self) -> bool {
-        self.aside > 0 || !self.commits.is_empty()
+        self.queue.keyed() > 0 || !self.commits.is_empty()
     }
 
-    /// Forgets the places that were for one process only and have none.
+    /// Forgets the slots that were for one process only and have none.
     pub(crate) fn drop_retired(&mut self) {
         self.slots.retain(|slot| slot.role != Role::Retiring || slot.run().is_some());
     }

@@ -2,37 +2,26 @@
 //! refused more where it, or all clients together, would hold more than they may.
 
 use crate::{
-    action::{Caller, Recipient},
     core::{Core, Outstanding},
     id_map::IdMap,
-    layer1::Operation,
-    pending::{Pending, RequestId},
+    ids::{Caller, Recipient, RequestId, WaiterId},
+    layer1::StoreRequest,
+    limits::{CLIENT_SHARE, REQUEST_BYTES, STORE_REQUEST_BYTES, WAITER_BYTES},
+    request::RequestEntry,
     routing::refused,
     timers::Timer,
-    waiters::{Waiter, WaiterId},
+    waiters::Waiter,
 };
 use bulkhead_protocol::{ErrorCode, Failure};
-
-/// One client may hold so much of what all of them may: a quarter.
-const CLIENTS_WITH_ALL: usize = 4;
-
-/// What a request to a module takes beside its texts.
-pub(crate) const REQUEST_BYTES: usize = 1024;
-
-/// What a request to the store takes beside what it asks, on its way and there.
-pub(crate) const OPERATION_BYTES: usize = 1024;
-
-/// What a wait for a module takes.
-pub(crate) const WAITER_BYTES: usize = 512;
 
 // Round numbers, which are never below what the tables take that have grown by doubling.
 const _: () = {
     const LISTED: usize = 2 * size_of::<(u64, (Outstanding, usize))>()
         + 2 * size_of::<(crate::Time, Timer)>()
         + 2 * size_of::<RequestId>();
-    assert!(2 * size_of::<(RequestId, Pending)>() + LISTED <= REQUEST_BYTES);
-    let at_store = 2 * size_of::<(RequestId, crate::layer1::Ticket)>() + size_of::<crate::StoreOp>();
-    assert!(2 * size_of::<(RequestId, Operation)>() + at_store + LISTED <= OPERATION_BYTES);
+    assert!(2 * size_of::<(RequestId, RequestEntry)>() + LISTED <= REQUEST_BYTES);
+    let at_store = 2 * size_of::<(RequestId, crate::layer1::JobPurpose)>() + size_of::<crate::StoreOp>();
+    assert!(2 * size_of::<(RequestId, StoreRequest)>() + at_store + LISTED <= STORE_REQUEST_BYTES);
     let by_module = 4 * size_of::<WaiterId>() + 2 * size_of::<crate::waiters::Goal>();
     assert!(2 * size_of::<(WaiterId, Waiter)>() + by_module + LISTED <= WAITER_BYTES);
 };
@@ -84,28 +73,43 @@ impl Open {
     }
 }
 
-impl Core {
-    /// Takes note of what a caller has open from now on, and of what it holds.
-    pub(crate) fn opened(&mut self, to: Recipient, what: Outstanding, bytes: usize) {
-        self.callers.entry(to.caller).or_default().insert(to.id, what, bytes);
+/// What all callers have open. The bytes of all clients together are kept beside it.
+#[derive(Debug, Default)]
+pub(crate) struct Callers {
+    by_caller: IdMap<Caller, Open>,
+    client_bytes: usize,
+}
+
+impl Callers {
+    pub(crate) fn get(&self, caller: Caller) -> Option<&Open> {
+        self.by_caller.get(&caller)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Caller, &Open)> {
+        self.by_caller.iter().map(|(caller, open)| (*caller, open))
+    }
+
+    /// A caller has something open from now on, which holds so many bytes.
+    pub(crate) fn open(&mut self, to: Recipient, what: Outstanding, bytes: usize) {
+        self.by_caller.entry(to.caller).or_default().insert(to.id, what, bytes);
         if let Caller::Client(_) = to.caller {
             self.client_bytes += bytes;
         }
     }
 
-    /// Takes a request or a wait off its caller's list, as it is being answered.
-    pub(crate) fn settle_caller(&mut self, recipient: Recipient) {
-        let Some(open) = self.callers.get_mut(&recipient.caller) else { return };
+    /// A request or a wait is being answered.
+    pub(crate) fn close(&mut self, recipient: Recipient) {
+        let Some(open) = self.by_caller.get_mut(&recipient.caller) else { return };
         let bytes = open.remove(recipient.id);
         if let Caller::Client(_) = recipient.caller {
             self.client_bytes -= bytes;
         }
     }
 
-    /// Forgets a caller; what it had open, in the order of its numbers, since decisions must not depend on
+    /// Forgets a caller. Returns what it had open in the order of its ids, since decisions must not depend on
     /// the order in a table.
-    pub(crate) fn close_caller(&mut self, caller: Caller) -> Vec<Outstanding> {
-        let Some(open) = self.callers.remove(&caller) else { return Vec::new() };
+    pub(crate) fn remove(&mut self, caller: Caller) -> Vec<Outstanding> {
+        let Some(open) = self.by_caller.remove(&caller) else { return Vec::new() };
         if let Caller::Client(_) = caller {
             self.client_bytes -= open.bytes;
         }
@@ -114,20 +118,27 @@ impl Core {
         outstanding.into_iter().map(|(_, what)| what).collect()
     }
 
+    /// The bytes of all clients.
+    pub(crate) fn client_bytes(&self) -> usize {
+        self.client_bytes
+    }
+}
+
+impl Core {
     /// What the requests of all clients that are not answered hold.
     pub fn client_bytes(&self) -> usize {
-        self.client_bytes
+        self.callers.client_bytes()
     }
 
     /// Checks that a client may hold so many bytes more.
     pub(crate) fn check_bytes(&self, caller: Caller, bytes: usize) -> Result<(), Failure> {
         let Caller::Client(_) = caller else { return Ok(()) };
         let most = self.settings.clients_bytes_max;
-        if self.client_bytes + bytes <= most / CLIENTS_WITH_ALL {
+        if self.callers.client_bytes() + bytes <= most / CLIENT_SHARE {
             return Ok(());
         }
-        let own = self.callers.get(&caller).map_or(0, |open| open.bytes);
-        let own_most = most / CLIENTS_WITH_ALL;
+        let own = self.callers.get(caller).map_or(0, |open| open.bytes);
+        let own_most = most / CLIENT_SHARE;
         if own > 0 && own + bytes > own_most {
             let reason = format!(
                 "the unanswered requests of this client hold {own} bytes, and {bytes} more would be above its limit \
@@ -135,7 +146,7 @@ impl Core {
             );
             return Err(refused(ErrorCode::Overloaded, reason));
         }
-        let all = self.client_bytes;
+        let all = self.callers.client_bytes();
         if all > 0 && all + bytes > most {
             let reason = format!(
                 "the unanswered requests of all clients hold {all} bytes, and {bytes} more would be above their limit \

@@ -4,17 +4,9 @@
 //!
 //! What a connection is doing is told; who may come at all, and that one is told why it goes, is the daemon's.
 
-use crate::{action::ClientId, time::Time};
+use crate::limits::{HALF_SENT_MAX, NEWEST_MAX, REMEMBERED_MAX};
+use crate::{ids::ClientId, time::Time};
 use std::{cmp::Reverse, collections::VecDeque};
-
-/// Places of the newest connections, which the next ones may have; a quarter of all where there are few.
-pub const NEWEST_MAX: usize = 16;
-
-/// How long a connection may keep a message half sent before it counts as idle.
-pub const HALF_SENT_MAX: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// Idle connections that are remembered by one look at all of them.
-const REMEMBERED_MAX: usize = 64;
 
 /// What a connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,177 +1,121 @@
-//! A module's queue: what may wait in it, and when it is sent to which of the module's processes.
+//! The queue of one module: requests that wait for a process, in order, and the count of requests that wait
+//! for the work of a key and belong to no order yet. When something is sent is decided in
+//! [`crate::dispatch`].
 
-use crate::{
-    action::{Action, Recipient, RunId},
-    core::{Core, Outstanding},
-    module::{Module, ModuleId, SlotState},
-    open::REQUEST_BYTES,
-    pending::{Pending, Place, RequestId},
-    routing::refused,
-    run::{Phase, Role},
-    time::Time,
-    timers::Timer,
-};
-use bulkhead_protocol::{ErrorCode, Failure, HeldBytes, Request, RequestType, limits};
-use std::time::Duration;
+use crate::ids::RequestId;
+use std::collections::VecDeque;
 
-/// Deadline of an event while it waits; once it is handed to a module, the module's default counts.
-pub(crate) const EVENT_PATIENCE: Duration = Duration::from_millis(limits::DEADLINE_MS_MAX);
+/// Requests that wait for one module, with the memory that they hold.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    order: VecDeque<(RequestId, usize)>,
+    bytes: usize,
+    keyed: usize,
+    keyed_bytes: usize,
+}
 
-impl Core {
-    /// Hands a request to its module: to a process that has room, else into the queue.
-    pub(crate) fn enqueue(
-        &mut self,
-        now: Time,
-        module_id: ModuleId,
-        recipient: Option<Recipient>,
-        message: Request,
-    ) -> Result<(), Failure> {
-        if !self.modules[&module_id].is_available() {
-            let reason = self.why_unavailable(now, module_id);
-            return Err(refused(ErrorCode::ModuleUnavailable, reason));
-        }
-        self.check_room(module_id, REQUEST_BYTES + message.payload.held_bytes())?;
-        self.register(now, module_id, recipient, message, Place::Queued);
-        self.pump(now, module_id);
-        Ok(())
+impl Queue {
+    /// Requests that wait for a process.
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
     }
 
-    /// Whether one more request of this size may wait for a module.
-    pub(crate) fn check_room(&self, module_id: ModuleId, bytes: usize) -> Result<(), Failure> {
-        let module = &self.modules[&module_id];
-        let rules = module.spec.rules;
-        let (waiting, waiting_bytes) = (module.queue.len() + module.aside, module.queue_bytes + module.aside_bytes);
-        if waiting >= rules.queue_max {
-            let name = &module.spec.name;
-            let reason = format!("{name} has {} requests waiting, which is its limit", rules.queue_max);
-            return Err(refused(ErrorCode::Overloaded, reason));
-        }
-        if waiting_bytes.saturating_add(bytes) > rules.queue_bytes_max && waiting > 0 {
-            let name = &module.spec.name;
-            let most = rules.queue_bytes_max;
-            let reason = format!(
-                "{name} has {waiting_bytes} bytes waiting, and {bytes} more would be above its limit of {most} \
-                 (limits.queue_bytes_max)"
-            );
-            return Err(refused(ErrorCode::Overloaded, reason));
-        }
-        Ok(())
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
     }
 
-    /// Takes a request into the table: into its module's queue, or beside it.
-    pub(crate) fn register(
-        &mut self,
-        now: Time,
-        module_id: ModuleId,
-        recipient: Option<Recipient>,
-        message: Request,
-        place: Place,
-    ) -> RequestId {
-        let module = self.modules.get_mut(&module_id).expect("names and modules agree");
-        let rules = module.spec.rules;
-        let patience = match message.kind {
-            RequestType::Event => EVENT_PATIENCE,
-            _ => message.deadline_ms.map_or(rules.deadline_default, Duration::from_millis),
-        };
-        let deadline = now + patience;
-        let id = self.new_request_id();
-        let mut pending = Pending::new(module_id, recipient, message, deadline, place);
-        if pending.message.key.is_some() {
-            pending.key_caller = recipient.and_then(|recipient| self.key_caller(recipient.caller));
-        }
-        if let Some(recipient) = recipient {
-            self.opened(recipient, Outstanding::Request(id), pending.held);
-        }
-        self.timers.set(deadline, Timer::Deadline(id));
-        let module = self.modules.get_mut(&module_id).expect("it was there above");
-        if pending.place == Place::Queued {
-            module.queue.push_back(id);
-            module.queue_bytes += pending.held;
-        } else {
-            module.aside += 1;
-            module.aside_bytes += pending.held;
-        }
-        self.requests.insert(id, pending);
-        id
+    /// Requests and bytes that count for the limits: those that wait for a process or for a key.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        (self.order.len() + self.keyed, self.bytes + self.keyed_bytes)
     }
 
-    /// A request that waited beside the queue goes into it; if no process will come, it is answered.
-    pub(crate) fn queue_up(&mut self, now: Time, id: RequestId) {
-        let pending = self.requests.get_mut(&id).expect("the caller has it");
-        let (module_id, bytes) = (pending.module, pending.held);
-        pending.place = Place::Queued;
-        let module = self.modules.get_mut(&module_id).expect("a module outlives its requests");
-        module.queue.push_back(id);
-        module.queue_bytes += bytes;
-        self.settle(now, module_id);
+    pub(crate) fn front(&self) -> Option<RequestId> {
+        self.order.front().map(|(id, _)| *id)
     }
 
-    /// Sends from a module's queue what its processes have room for.
-    pub(crate) fn pump(&mut self, now: Time, module_id: ModuleId) {
-        loop {
-            let Some(module) = self.modules.get(&module_id) else { return };
-            let Some(&id) = module.queue.front() else { return };
-            let bytes = self.requests[&id].bytes();
-            let Some(run) = self.choose(module, bytes) else { return };
-            self.dispatch(now, module_id, id, run);
+    pub(crate) fn contains(&self, id: RequestId) -> bool {
+        self.order.iter().any(|(queued, _)| *queued == id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = RequestId> {
+        self.order.iter().map(|(id, _)| *id)
+    }
+
+    pub(crate) fn push_back(&mut self, id: RequestId, bytes: usize) {
+        self.order.push_back((id, bytes));
+        self.bytes += bytes;
+    }
+
+    /// Puts a request before all others: it was sent before them, and its process ended.
+    pub(crate) fn push_front(&mut self, id: RequestId, bytes: usize) {
+        self.order.push_front((id, bytes));
+        self.bytes += bytes;
+    }
+
+    pub(crate) fn pop_front(&mut self) -> Option<RequestId> {
+        let (id, bytes) = self.order.pop_front()?;
+        self.bytes -= bytes;
+        Some(id)
+    }
+
+    /// Takes a request out of the order; nothing if it is not there.
+    pub(crate) fn remove(&mut self, id: RequestId) {
+        if let Some((_, bytes)) =
+            self.order.iter().position(|(queued, _)| *queued == id).and_then(|at| self.order.remove(at))
+        {
+            self.bytes -= bytes;
         }
     }
 
-    /// The serving process with the fewest requests in flight, if it has room.
-    fn choose(&self, module: &Module, bytes: usize) -> Option<RunId> {
-        let serving = module.with_role(Role::Active).filter_map(|slot| match slot.state {
-            SlotState::Occupied(id) => self.runs.get(&id).map(|run| (id, run)),
-            SlotState::Vacant(_) | SlotState::Clearing { .. } => None,
-        });
-        serving
-            .filter(|(_, run)| run.is_ready() && run.listens() && run.has_room(bytes))
-            .min_by_key(|(_, run)| run.in_flight.len())
-            .map(|(id, _)| id)
+    /// Takes all requests out of the order.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = RequestId> + use<> {
+        self.bytes = 0;
+        std::mem::take(&mut self.order).into_iter().map(|(id, _)| id)
     }
 
-    fn dispatch(&mut self, now: Time, module_id: ModuleId, id: RequestId, run_id: RunId) {
-        let module = self.modules.get_mut(&module_id).expect("the caller has it");
-        module.queue.pop_front();
-        let pending = self.requests.get_mut(&id).expect("what is queued is in the table");
-        let bytes = pending.bytes();
-        module.queue_bytes -= pending.held;
-        pending.place = Place::InFlight { run: run_id, progressed: false };
-        if !pending.is_event() {
-            let left = pending.deadline.since(now).as_millis().max(1);
-            pending.message.deadline_ms = Some(u64::try_from(left).unwrap_or(u64::MAX));
-        }
-        let run = self.runs.get_mut(&run_id).expect("the caller chose it");
-        run.in_flight.push_back(id);
-        run.in_flight_bytes += bytes;
-        self.act(Action::Send { run: run_id, request: id });
-        if self.runs[&run_id].in_flight.len() == 1 {
-            self.head_changed(now, run_id);
-        }
+    /// Requests that wait for the work of a key.
+    pub(crate) fn keyed(&self) -> usize {
+        self.keyed
     }
 
-    /// Takes a request out of its module's queue and forgets it.
-    pub(crate) fn unqueue(&mut self, id: RequestId) {
-        let Some(pending) = self.requests.remove(&id) else { return };
-        let Some(module) = self.modules.get_mut(&pending.module) else { return };
-        if let Some(at) = module.queue.iter().position(|queued| *queued == id) {
-            module.queue.remove(at);
-            module.queue_bytes -= pending.held;
-        }
+    /// A request waits for the work of its key.
+    pub(crate) fn add_keyed(&mut self, bytes: usize) {
+        self.keyed += 1;
+        self.keyed_bytes += bytes;
     }
 
-    /// The first unanswered request of a run is another one now.
-    pub(crate) fn head_changed(&mut self, now: Time, run_id: RunId) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
-        run.head_since = now;
-        run.deadline_mark = None;
-        run.overdue_sampled = false;
-        if run.spec.rules.cpu_time_max.is_some() {
-            self.message_began(run_id);
+    /// A request does not wait for the work of its key any more.
+    pub(crate) fn remove_keyed(&mut self, bytes: usize) {
+        self.keyed -= 1;
+        self.keyed_bytes -= bytes;
+    }
+
+    /// The bytes of the order, and the number and bytes of those that wait for a key. For tests.
+    pub(crate) fn accounts(&self) -> (usize, usize, usize) {
+        (self.bytes, self.keyed, self.keyed_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_those_of_what_is_in_the_queue_whatever_leaves_it_and_how() {
+        let mut queue = Queue::default();
+        for id in 1..=5 {
+            queue.push_back(RequestId(id), 10 * id as usize);
         }
-        // A timer that rings too early finds that out by itself; only one that is too late must be moved.
-        let run = &self.runs[&run_id];
-        if matches!(run.phase, Phase::Ready { .. }) && run.timer.is_none_or(|at| self.health_due(run) < at) {
-            self.arm(run_id);
-        }
+        queue.add_keyed(1000);
+        assert_eq!(queue.load(), (6, 1150));
+        assert_eq!(queue.pop_front(), Some(RequestId(1)));
+        queue.remove(RequestId(3));
+        queue.remove(RequestId(3));
+        assert_eq!(queue.load(), (4, 1110));
+        queue.push_front(RequestId(1), 10);
+        assert_eq!(queue.iter().collect::<Vec<_>>(), [1, 2, 4, 5].map(RequestId));
+        queue.remove_keyed(1000);
+        assert_eq!(queue.drain().count(), 4);
+        assert_eq!((queue.load(), queue.front(), queue.pop_front()), ((0, 0), None, None));
     }
 }

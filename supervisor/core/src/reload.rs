@@ -2,10 +2,12 @@
 //! old ones. What starting and stopping a process means is in [`crate::lifecycle`].
 
 use crate::{
-    action::{Action, Recipient, RunId},
+    action::Action,
+    action::ModuleEvent,
     core::Core,
+    ids::{ModuleId, Recipient, RunId},
     lifecycle::done,
-    module::{Desired, ModuleId, Slot, SlotState, Vacancy},
+    module::{Desired, Slot, SlotState, Vacancy},
     routing::refused,
     run::Role,
     spec::ModuleSpec,
@@ -19,31 +21,31 @@ use std::{sync::Arc, time::Duration};
 impl Core {
     /// Brings in a changed specification: the new processes are started, and only when all of them
     /// are ready do they replace the old ones. If one fails, the old ones stay.
-    pub fn handle_reload(&mut self, now: Time, who: Option<Recipient>, spec: ModuleSpec, patience: Duration) {
+    pub fn handle_reload(&mut self, now: Time, who: Option<Recipient>, spec: ModuleSpec, timeout: Duration) {
         let Some(id) = self.startable(who, spec.name.as_str()) else { return };
         let spec = Arc::new(spec);
-        let module = self.modules.get_mut(&id).expect("it was named");
+        let module = self.modules.get_mut(id).expect("it was named");
         if module.incoming.is_some() {
             if who.is_none() {
                 let detail = "it is being reloaded already, so what it is now to be is not in force";
-                self.announce("module.reload_failed", &spec.name, None, Some(detail.into()));
+                self.announce(ModuleEvent::ReloadFailed, &spec.name, None, Some(detail.into()));
             }
             self.refuse(who, refused(ErrorCode::Conflict, format!("{} is being reloaded already", spec.name)));
             return;
         }
         let serving = module.with_role(Role::Active).filter_map(Slot::run).any(|run| self.runs[&run].is_ready());
-        let module = self.modules.get_mut(&id).expect("it was named");
+        let module = self.modules.get_mut(id).expect("it was named");
         if module.desired != Desired::Running || !serving {
             self.replace_spec(now, id, spec);
-            if self.modules[&id].desired == Desired::Running {
-                self.wait(now, who, id, Goal::ReadyAfter(RunId(0)), patience);
+            if self.modules[id].desired == Desired::Running {
+                self.wait(now, who, id, Goal::ReadyAfter(RunId(0)), timeout);
                 self.start_vacant(now, id);
             } else if let Some(to) = who {
-                let status = done(&self.modules[&id].spec.name, "stopped");
+                let status = done(&self.modules[id].spec.name, "stopped");
                 self.act(Action::Reply { to, status });
             }
-            self.settle(now, id);
-            self.give_turns(now);
+            self.reconcile(now, id);
+            self.grant_permits(now);
             return;
         }
         module.incoming = Some(spec.clone());
@@ -51,9 +53,9 @@ impl Core {
             module.add_slot(Role::Successor, spec.clone());
         }
         self.list(id);
-        self.wait(now, who, id, Goal::Reloaded, patience);
-        self.announce("module.reloading", &spec.name, None, None);
-        let successors: Vec<_> = self.modules[&id].with_role(Role::Successor).map(|slot| slot.id).collect();
+        self.wait(now, who, id, Goal::Reloaded, timeout);
+        self.announce(ModuleEvent::Reloading, &spec.name, None, None);
+        let successors: Vec<_> = self.modules[id].with_role(Role::Successor).map(|slot| slot.id).collect();
         for slot in successors {
             self.try_start(now, id, slot);
         }
@@ -61,7 +63,7 @@ impl Core {
 
     /// Puts a specification in force where nothing serves that could be handed over from.
     fn replace_spec(&mut self, now: Time, id: ModuleId, spec: Arc<ModuleSpec>) {
-        let module = self.modules.get_mut(&id).expect("the caller has it");
+        let module = self.modules.get_mut(id).expect("the caller has it");
         module.spec = spec.clone();
         let mut old = Vec::new();
         for slot in &mut module.slots {
@@ -69,7 +71,7 @@ impl Core {
                 SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
                     self.timers.clear(*until, Timer::Start(id, slot.id));
                 }
-                SlotState::Vacant(Vacancy::InLine(ticket)) => self.starts.leave(*ticket),
+                SlotState::Vacant(Vacancy::AwaitsPermit(position)) => self.starts.leave(*position),
                 SlotState::Vacant(Vacancy::NoRoom(number)) => self.room.leave(*number),
                 SlotState::Vacant(_) => {}
                 SlotState::Occupied(run) | SlotState::Clearing { run, .. } => old.push(*run),
@@ -88,12 +90,12 @@ impl Core {
 
     /// A successor is ready: if all are, they serve, and the old ones finish what they have.
     pub(crate) fn reload_progressed(&mut self, now: Time, id: ModuleId) {
-        let module = &self.modules[&id];
+        let module = &self.modules[id];
         let ready = |slot: &Slot| slot.run().is_some_and(|run| self.runs[&run].is_ready());
         if module.incoming.is_none() || !module.with_role(Role::Successor).all(ready) {
             return;
         }
-        let module = self.modules.get_mut(&id).expect("it was there above");
+        let module = self.modules.get_mut(id).expect("it was there above");
         let spec = module.incoming.take().expect("it was checked above");
         module.spec = spec.clone();
         let mut old = Vec::new();
@@ -106,7 +108,7 @@ impl Core {
                 SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
                     self.timers.clear(until, Timer::Start(id, slot.id));
                 }
-                SlotState::Vacant(Vacancy::InLine(ticket)) => self.starts.leave(ticket),
+                SlotState::Vacant(Vacancy::AwaitsPermit(position)) => self.starts.leave(position),
                 SlotState::Vacant(Vacancy::NoRoom(number)) => self.room.leave(number),
                 SlotState::Vacant(_) | SlotState::Occupied(_) | SlotState::Clearing { .. } => {}
             }
@@ -116,7 +118,7 @@ impl Core {
         module.slots.retain(|slot| slot.role == Role::Active || slot.run().is_some());
         self.list(id);
         self.fill_slots(id);
-        self.announce("module.reloaded", &spec.name, None, None);
+        self.announce(ModuleEvent::Reloaded, &spec.name, None, None);
         for run in old {
             self.begin_stop(now, run);
         }
@@ -126,7 +128,7 @@ impl Core {
 
     /// A successor ended before it could take over: the old ones stay.
     pub(crate) fn reload_failed(&mut self, now: Time, id: ModuleId, reason: &str, stderr: &[String]) {
-        let module = self.modules.get_mut(&id).expect("the caller has it");
+        let module = self.modules.get_mut(id).expect("the caller has it");
         if module.incoming.take().is_none() {
             return;
         }
@@ -136,7 +138,7 @@ impl Core {
             if slot.role == Role::Successor {
                 slot.role = Role::Retiring;
                 match slot.state {
-                    SlotState::Vacant(Vacancy::InLine(ticket)) => self.starts.leave(ticket),
+                    SlotState::Vacant(Vacancy::AwaitsPermit(position)) => self.starts.leave(position),
                     SlotState::Vacant(Vacancy::NoRoom(number)) => self.room.leave(number),
                     SlotState::Vacant(_) | SlotState::Occupied(_) | SlotState::Clearing { .. } => {}
                 }
@@ -148,7 +150,7 @@ impl Core {
             self.begin_stop(now, run);
         }
         let detail = format!("the new version of {name} did not become ready ({reason}); the old one stays");
-        self.announce("module.reload_failed", &name, None, Some(detail.clone()));
+        self.announce(ModuleEvent::ReloadFailed, &name, None, Some(detail.clone()));
         let mut failure = Failure::new(ErrorCode::ModuleError, detail);
         failure.stderr = stderr.to_vec();
         self.finish_reload_waiters(id, &failure.into());

@@ -1,6 +1,7 @@
 //! When a module that ended is started again: backoff, reset, circuit breaker. Why it ended is
-//! [`crate::ending`]'s business, the host-wide bound [`crate::bucket`]'s.
+//! [`crate::exit_class`]'s business, the host-wide bound [`crate::bucket`]'s.
 
+use crate::limits::PARDONED_MAX;
 use crate::{random::Random, time::Time};
 use std::{collections::VecDeque, time::Duration};
 
@@ -39,26 +40,9 @@ pub struct RestartRules {
     pub give_up: Option<u32>,
 }
 
-/// The defaults of the manifest's `[restart]`; they stand nowhere else.
-impl Default for RestartRules {
-    fn default() -> RestartRules {
-        RestartRules {
-            policy: Policy::OnFailure,
-            at_once_after: Duration::from_secs(1),
-            delay_initial: Duration::from_millis(100),
-            delay_max: Duration::from_secs(30),
-            reset_after: Duration::from_secs(10),
-            breaker_failures: 10,
-            breaker_window: Duration::from_secs(5 * 60),
-            breaker_retry: Duration::from_secs(60),
-            give_up: None,
-        }
-    }
-}
-
 /// Why a start has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum WaitReason {
     /// It failed a few times in a row.
     Backoff {
         /// How many.
@@ -81,16 +65,12 @@ pub enum Why {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// Start at this moment, which may be now.
-    StartAt(Time, Why),
+    StartAt(Time, WaitReason),
     /// The breaker was open and the last allowed try failed.
     GiveUp,
 }
 
-/// Failures that are remembered beyond those that open the breaker, since some of them may be taken out of
-/// the account again.
-const PARDONED_MAX: usize = 64;
-
-/// The accounting of one place for a process.
+/// The accounting of one slot.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Restart {
     /// Failures within the breaker's window, oldest first.
@@ -129,14 +109,14 @@ impl Restart {
             if rules.give_up.is_some_and(|most| tries >= most) {
                 return Decision::GiveUp;
             }
-            return self.delay(now, rules.breaker_retry, Why::CrashLoop { tries });
+            return self.delay(now, rules.breaker_retry, WaitReason::CrashLoop { tries });
         }
         if self.recent.len() >= rules.breaker_failures.max(1) as usize {
             self.open = Some(0);
-            return self.delay(now, rules.breaker_retry, Why::CrashLoop { tries: 0 });
+            return self.delay(now, rules.breaker_retry, WaitReason::CrashLoop { tries: 0 });
         }
 
-        let why = Why::Backoff { failures: self.failures };
+        let why = WaitReason::Backoff { failures: self.failures };
         if self.failures == 1 && ready_for.is_some_and(|ready_for| ready_for >= rules.at_once_after) {
             return Decision::StartAt(now, why);
         }
@@ -155,9 +135,9 @@ impl Restart {
     ) -> Decision {
         self.end_series(ready_for, rules);
         if let Some(tries) = self.open {
-            return self.delay(now, rules.breaker_retry, Why::CrashLoop { tries });
+            return self.delay(now, rules.breaker_retry, WaitReason::CrashLoop { tries });
         }
-        let why = Why::Backoff { failures: self.failures.saturating_add(1) };
+        let why = WaitReason::Backoff { failures: self.failures.saturating_add(1) };
         if self.failures == 0 && ready_for.is_some_and(|ready_for| ready_for >= rules.at_once_after) {
             return Decision::StartAt(now, why);
         }
@@ -205,7 +185,7 @@ impl Restart {
         doubled.min(rules.delay_max).mul_f64(random.jitter())
     }
 
-    fn delay(&mut self, now: Time, delay: Duration, why: Why) -> Decision {
+    fn delay(&mut self, now: Time, delay: Duration, why: WaitReason) -> Decision {
         self.last_delay = delay;
         Decision::StartAt(now + delay, why)
     }
@@ -232,7 +212,12 @@ mod tests {
     }
 
     /// The delay that follows a failure at `now`.
-    fn fail(restart: &mut Restart, now: Time, ready_for: Option<u64>, random: &mut Random) -> Option<(Duration, Why)> {
+    fn fail(
+        restart: &mut Restart,
+        now: Time,
+        ready_for: Option<u64>,
+        random: &mut Random,
+    ) -> Option<(Duration, WaitReason)> {
         match restart.failed(now, ready_for.map(Duration::from_secs), &RULES(), random) {
             Decision::StartAt(at, why) => Some((at.since(now), why)),
             Decision::GiveUp => None,
@@ -271,15 +256,19 @@ mod tests {
         }
         assert_eq!(
             fail(&mut restart, at(120), Some(10), random).unwrap(),
-            (Duration::ZERO, Why::Backoff { failures: 1 })
+            (Duration::ZERO, WaitReason::Backoff { failures: 1 })
         );
 
         restart.last_delay = Duration::from_secs(20);
         restart.failures = 5;
-        let Some((_, Why::Backoff { failures })) = fail(&mut restart, at(200), Some(39), random) else { panic!() };
+        let Some((_, WaitReason::Backoff { failures })) = fail(&mut restart, at(200), Some(39), random) else {
+            panic!()
+        };
         assert_eq!(failures, 6, "39 s is less than twice 20 s");
         restart.last_delay = Duration::from_secs(20);
-        let Some((_, Why::Backoff { failures })) = fail(&mut restart, at(300), Some(40), random) else { panic!() };
+        let Some((_, WaitReason::Backoff { failures })) = fail(&mut restart, at(300), Some(40), random) else {
+            panic!()
+        };
         assert_eq!(failures, 1);
     }
 
@@ -289,14 +278,14 @@ mod tests {
         let mut restart = Restart::default();
         for n in 0..9 {
             let (_, why) = fail(&mut restart, at(100 + n * 20), Some(15), random).unwrap();
-            assert!(matches!(why, Why::Backoff { .. }), "{n}");
+            assert!(matches!(why, WaitReason::Backoff { .. }), "{n}");
         }
         let (delay, why) = fail(&mut restart, at(290), Some(15), random).unwrap();
-        assert_eq!((delay, why), (Duration::from_secs(60), Why::CrashLoop { tries: 0 }));
+        assert_eq!((delay, why), (Duration::from_secs(60), WaitReason::CrashLoop { tries: 0 }));
         let (_, why) = fail(&mut restart, at(351), None, random).unwrap();
-        assert_eq!(why, Why::CrashLoop { tries: 1 });
+        assert_eq!(why, WaitReason::CrashLoop { tries: 1 });
         let (_, why) = fail(&mut restart, at(600), Some(200), random).unwrap();
-        assert_eq!(why, Why::Backoff { failures: 1 }, "a try that holds closes the breaker");
+        assert_eq!(why, WaitReason::Backoff { failures: 1 }, "a try that holds closes the breaker");
     }
 
     #[test]
@@ -305,7 +294,7 @@ mod tests {
         let mut restart = Restart::default();
         for n in 0..50 {
             let (_, why) = fail(&mut restart, at(1000 + n * 40), Some(35), random).unwrap();
-            assert!(matches!(why, Why::Backoff { .. }), "{n}");
+            assert!(matches!(why, WaitReason::Backoff { .. }), "{n}");
         }
     }
 
@@ -323,7 +312,7 @@ mod tests {
         assert!(restart.pardon([at(101)].into_iter(), &rules));
         assert_eq!((restart.failures(), restart.recent.len(), restart.open), (2, 2, None));
         // The two that are left count on.
-        let opens = Decision::StartAt(at(103) + rules.breaker_retry, Why::CrashLoop { tries: 0 });
+        let opens = Decision::StartAt(at(103) + rules.breaker_retry, WaitReason::CrashLoop { tries: 0 });
         assert_eq!(fail(&mut restart, 103, random), opens);
         for now in 104..110 {
             fail(&mut restart, now, random);
@@ -343,12 +332,12 @@ mod tests {
             else {
                 panic!("it gave up")
             };
-            assert_eq!(why, Why::Backoff { failures: 1 });
+            assert_eq!(why, WaitReason::Backoff { failures: 1 });
             let delay = then.since(at(100 + n));
             assert!(delay >= Duration::from_millis(74) && delay <= Duration::from_millis(126), "{delay:?}");
         }
         let ready_for = Some(Duration::from_secs(1));
-        let at_once = Decision::StartAt(at(200), Why::Backoff { failures: 1 });
+        let at_once = Decision::StartAt(at(200), WaitReason::Backoff { failures: 1 });
         assert_eq!(restart.explained(at(200), ready_for, &rules, &mut Random::new(1)), at_once);
         assert_eq!((restart.failures, restart.delayed, restart.recent.len()), (0, 0, 0));
     }
@@ -359,8 +348,8 @@ mod tests {
         let rules = RestartRules { breaker_failures: 2, give_up: Some(2), ..RULES() };
         let mut restart = Restart::default();
         let decisions: Vec<_> = (0..4).map(|n| restart.failed(at(100 + n), None, &rules, random)).collect();
-        assert!(matches!(decisions[1], Decision::StartAt(_, Why::CrashLoop { tries: 0 })));
-        assert!(matches!(decisions[2], Decision::StartAt(_, Why::CrashLoop { tries: 1 })));
+        assert!(matches!(decisions[1], Decision::StartAt(_, WaitReason::CrashLoop { tries: 0 })));
+        assert!(matches!(decisions[2], Decision::StartAt(_, WaitReason::CrashLoop { tries: 1 })));
         assert_eq!(decisions[3], Decision::GiveUp);
     }
 }

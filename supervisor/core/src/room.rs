@@ -1,4 +1,4 @@
-//! How many of the host's descriptors processes may have, and who waits for some. A place gets its room with
+//! How many of the host's descriptors processes may have, and who waits for some. A slot gets its room with
 //! its first start and keeps it until nothing is to run in it any more, so that what has run once can always
 //! be started again. What there is no room for waits in a line of its own, and nothing is counted for it.
 //!
@@ -7,7 +7,8 @@
 use crate::{
     action::Action,
     core::Core,
-    module::{ModuleId, Slot, SlotId, SlotState, Vacancy},
+    ids::{ModuleId, SlotId},
+    module::{Slot, SlotState, Vacancy},
     run::Role,
     time::Time,
     waiters::Goal,
@@ -60,7 +61,7 @@ impl Room {
         number
     }
 
-    /// A place does not wait for room any more.
+    /// A slot does not wait for room any more.
     pub(crate) fn leave(&mut self, number: u64) {
         if let Some((_, _, needed)) = self.line.remove(&number) {
             self.wanted -= needed;
@@ -74,7 +75,7 @@ impl Room {
         (limit, reserved + self.taken + self.wanted)
     }
 
-    /// Why places wait, and what to do.
+    /// Why slots wait, and what to do.
     pub(crate) fn describe(&self) -> String {
         let (limit, needed) = self.limits();
         format!(
@@ -96,9 +97,9 @@ impl Core {
         self.room.descriptors.is_none_or(|all| reserved + self.room.taken < all.limit)
     }
 
-    /// Gives a place its room, unless it has it; `false` if there is none, for which it waits from now on.
+    /// Gives a slot its room, unless it has it; `false` if there is none, for which it waits from now on.
     pub(crate) fn take_room(&mut self, id: ModuleId, slot_id: SlotId) -> bool {
-        let slot = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)).expect("the caller has it");
+        let slot = self.modules.get_mut(id).and_then(|module| module.slot(slot_id)).expect("the caller has it");
         if slot.room > 0 {
             return true;
         }
@@ -106,7 +107,7 @@ impl Core {
         if self.room.has(needed) && self.room.line.is_empty() {
             slot.room = needed;
             self.room.taken += needed;
-            self.modules.get_mut(&id).expect("it was there above").room += needed;
+            self.modules.get_mut(id).expect("it was there above").room += needed;
             return true;
         }
         slot.state = SlotState::Vacant(Vacancy::NoRoom(self.room.join(id, slot_id, needed)));
@@ -117,9 +118,9 @@ impl Core {
         false
     }
 
-    /// Takes back the room of places in which nothing is to run any more, or that are gone.
+    /// Takes back the room of slots in which nothing is to run any more, or that are gone.
     pub(crate) fn settle_room(&mut self, now: Time, id: ModuleId) {
-        let Some(module) = self.modules.get_mut(&id) else { return };
+        let Some(module) = self.modules.get_mut(id) else { return };
         let mut held = 0;
         for slot in &mut module.slots {
             if !slot.is_live() && slot.run().is_none() {
@@ -141,7 +142,7 @@ impl Core {
             && self.room.has(needed)
         {
             self.room.leave(number);
-            let module = self.modules.get_mut(&id).expect("what is removed has left the line");
+            let module = self.modules.get_mut(id).expect("what is removed has left the line");
             let slot = module.slot(slot_id).expect("what is removed has left the line");
             (slot.room, slot.state) = (needed, SlotState::Vacant(Vacancy::Stopped));
             module.room += needed;
@@ -153,8 +154,8 @@ impl Core {
     /// Those who have ordered a start for which there is no room are told now; it follows when there is some.
     pub(crate) fn refuse_without_room(&mut self, id: ModuleId) {
         let waits = |slot: &Slot| matches!(slot.state, SlotState::Vacant(Vacancy::NoRoom(_)));
-        if self.modules[&id].with_role(Role::Active).any(waits) {
-            let name = &self.modules[&id].spec.name;
+        if self.modules[id].with_role(Role::Active).any(waits) {
+            let name = &self.modules[id].spec.name;
             let reason = format!("{name} cannot be started now: {}", self.room.describe());
             let status: Status = Failure::new(ErrorCode::ModuleUnavailable, reason).into();
             for waiter in self.waiters_with(id, |goal| matches!(goal, Goal::ReadyAfter(_))) {
@@ -166,14 +167,14 @@ impl Core {
     /// A new version that there is no room for beside the old one is not waited for.
     pub(crate) fn reload_without_room(&mut self, now: Time, id: ModuleId) {
         let waits = |slot: &Slot| matches!(slot.state, SlotState::Vacant(Vacancy::NoRoom(_)));
-        if self.modules[&id].with_role(Role::Successor).any(waits) {
+        if self.modules[id].with_role(Role::Successor).any(waits) {
             let reason = self.room.describe();
             self.reload_failed(now, id, &reason, &[]);
             self.settle_room(now, id);
         }
     }
 
-    /// Checks that the line, the places and the sums agree, and that nothing waits for what is there. For tests.
+    /// Checks that the line, the slots and the sums agree, and that nothing waits for what is there. For tests.
     pub(crate) fn audit_room(&self) {
         let (mut taken, mut line) = (0, BTreeMap::new());
         for (id, module) in self.modules.iter() {
@@ -184,7 +185,7 @@ impl Core {
                 assert!(slot.run().is_none() || slot.room > 0, "a process without room: {slot:?}");
                 assert!(slot.room == 0 || slot.is_live() || slot.run().is_some(), "room for nothing: {slot:?}");
                 match slot.state {
-                    SlotState::Vacant(Vacancy::NoRoom(number)) => _ = line.insert(number, (*id, slot.id)),
+                    SlotState::Vacant(Vacancy::NoRoom(number)) => _ = line.insert(number, (id, slot.id)),
                     SlotState::Clearing { next: Vacancy::NoRoom(_), .. } => panic!("it has room: {slot:?}"),
                     SlotState::Vacant(_) | SlotState::Occupied(_) | SlotState::Clearing { .. } => {}
                 }

@@ -2,13 +2,15 @@
 //! [`crate::answers`]'.
 
 use crate::{
-    action::{Action, Caller, ClientId, Control, Recipient, RunId},
+    action::{Action, Control},
     answers::begin,
     core::{Core, Outstanding},
+    ids::{Caller, ClientId, ModuleId, Recipient, RequestId, RunId},
     layer1,
-    module::{Desired, ModuleId},
-    open::{Open, REQUEST_BYTES},
-    pending::{Place, RequestId},
+    limits::REQUEST_BYTES,
+    module::Desired,
+    open::Open,
+    request::RequestState,
     run::Phase,
     time::Time,
 };
@@ -22,7 +24,7 @@ impl Core {
     /// daemon's to understand; everything else is decided here.
     pub fn handle_request(&mut self, now: Time, caller: Caller, request: Request) {
         if let Caller::Run(run) = caller {
-            // After its end nobody is left to be answered.
+            // After its end there is no caller to answer.
             let Some(run) = self.runs.get_mut(&run).filter(|run| run.phase != Phase::Exited) else { return };
             run.heard(now);
         }
@@ -51,7 +53,7 @@ impl Core {
             // Those are checked with how many their caller has open.
             self.check_number(recipient)?;
         }
-        check_patience(&request)?;
+        check_deadline(&request)?;
         match &request.kind {
             RequestType::Event => {
                 self.check_address(&request)?;
@@ -75,18 +77,18 @@ impl Core {
             RequestType::Command | RequestType::Query | RequestType::Mutation => {
                 let to = recipient.expect("only an event comes without an id");
                 if is_for_store(&request) {
-                    return self.admit_operation(now, to, request);
+                    return self.admit_store_request(now, to, request);
                 }
                 self.check_caller(to, REQUEST_BYTES + request.payload.held_bytes())?;
                 let module = self.address(caller, &request)?;
-                if let Some(of) = self.in_hand(caller, request.of)? {
+                if let Some(of) = self.attribute(caller, request.of)? {
                     self.calls_out(now, of, module);
                 }
                 match request.key {
                     Some(_) => self.admit_keyed(now, module, to, request)?,
                     None => self.enqueue(now, module, Some(to), request)?,
                 }
-                self.lift(now, module);
+                self.raise_priority(now, module);
                 Ok(())
             }
             RequestType::Init | RequestType::Shutdown => Err(refused(
@@ -103,7 +105,7 @@ impl Core {
     /// Checks that the number of a caller's request is free.
     fn check_number(&self, recipient: Option<Recipient>) -> Result<(), Failure> {
         let Some(recipient) = recipient else { return Ok(()) };
-        match self.callers.get(&recipient.caller) {
+        match self.callers.get(recipient.caller) {
             Some(outstanding) if outstanding.contains(recipient.id) => Err(taken(recipient.id)),
             Some(_) | None => Ok(()),
         }
@@ -112,7 +114,7 @@ impl Core {
     /// Checks what holds for every request that is not answered at once: its number is free, its caller has
     /// not too many open, and there is room for the bytes that it will hold.
     pub(crate) fn check_caller(&self, recipient: Recipient, bytes: usize) -> Result<(), Failure> {
-        let outstanding = self.callers.get(&recipient.caller);
+        let outstanding = self.callers.get(recipient.caller);
         if outstanding.is_some_and(|outstanding| outstanding.contains(recipient.id)) {
             return Err(taken(recipient.id));
         }
@@ -130,39 +132,19 @@ impl Core {
         self.check_bytes(recipient.caller, bytes)
     }
 
-    /// Whether a module's process may send requests to `to`.
-    ///
-    /// # Errors
-    /// `permission_denied`, naming the line of the manifest that would allow it.
-    pub fn check_call(&self, run: RunId, to: &str) -> Result<(), Failure> {
-        let Some(run) = self.runs.get(&run) else {
-            return Err(refused(ErrorCode::PermissionDenied, "the process is not known any more"));
-        };
-        if run.spec.call.iter().any(|allowed| allowed == to) {
-            return Ok(());
-        }
-        Err(refused(
-            ErrorCode::PermissionDenied,
-            format!(
-                "{} may not call {to}: its manifest would need call = [\"{to}\"] under [capabilities]",
-                run.spec.name
-            ),
-        ))
-    }
-
     fn address(&self, caller: Caller, request: &Request) -> Result<ModuleId, Failure> {
         let Some(to) = request.to.as_deref() else {
             let reason = "expected \"to\", the name of a module, in a command; found none";
             return Err(refused(ErrorCode::BadRequest, reason));
         };
-        // No manifest can grant what does not exist: whoever asks for it is told that instead.
+        // No manifest can grant what does not exist: that is said instead.
         if let Caller::Run(run) = caller
             && !RESERVED.contains(&to)
         {
             self.check_call(run, to)?;
         }
-        if let Some(module) = self.names.get(to) {
-            return Ok(*module);
+        if let Some(module) = self.modules.id(to) {
+            return Ok(module);
         }
         if RESERVED.contains(&to) {
             let reason = format!("{to} does not take requests of type {:?} in this version", request.kind.name());
@@ -173,7 +155,7 @@ impl Core {
 
     fn unknown_module(&self, to: &str) -> Failure {
         // The first twenty in alphabetical order; who mistypes a name among thousands is not shown all.
-        let mut known: Vec<&str> = self.names.keys().map(|name| name.as_str()).collect();
+        let mut known: Vec<&str> = self.modules.names().map(|name| name.as_str()).collect();
         if known.len() > 20 {
             known.select_nth_unstable(20);
             known.truncate(20);
@@ -189,7 +171,7 @@ impl Core {
         match request.to.as_deref() {
             None => Ok(None),
             Some(to) if RESERVED.contains(&to) => Ok(None),
-            Some(to) => self.names.get(to).copied().map(Some).ok_or_else(|| self.unknown_module(to)),
+            Some(to) => self.modules.id(to).map(Some).ok_or_else(|| self.unknown_module(to)),
         }
     }
 
@@ -198,7 +180,7 @@ impl Core {
         if self.is_serving_run(module) {
             return Ok(());
         }
-        let reason = match self.modules[&module].is_available() {
+        let reason = match self.modules[module].is_available() {
             true => self.why_waiting(now, module),
             false => self.why_unavailable(now, module),
         };
@@ -208,33 +190,33 @@ impl Core {
     /// A caller wants a request of its own to stop.
     fn cancel(&mut self, now: Time, caller: Caller, payload: &Json) -> Result<(), Failure> {
         let number = event::cancel_target(payload).map_err(|reason| refused(ErrorCode::BadRequest, reason))?;
-        let Some(outstanding) = self.callers.get(&caller).and_then(|all| all.get(number)) else {
-            // It was answered while the cancel was on its way: nothing to do, and no fault of anybody.
+        let Some(outstanding) = self.callers.get(caller).and_then(|all| all.get(number)) else {
+            // It was answered while the cancel was on its way: nothing to do, and not an error.
             return Ok(());
         };
         match outstanding {
             Outstanding::Waiter(waiter) => {
                 self.answer_waiter(waiter, Failure::new(ErrorCode::Cancelled, "the wait was cancelled").into());
             }
-            Outstanding::Operation(id) => self.cancel_operation(now, id),
+            Outstanding::StoreRequest(id) => self.cancel_store_request(now, id),
             Outstanding::Request(id) => {
-                let pending = self.requests.get_mut(&id).expect("what is outstanding is in the table");
-                let again = std::mem::replace(&mut pending.cancelled, true);
-                match pending.place {
-                    Place::LookingUp => {
+                let entry = self.requests.get_mut(&id).expect("what is outstanding is in the table");
+                let again = std::mem::replace(&mut entry.cancelled, true);
+                match entry.state {
+                    RequestState::LookingUp => {
                         let reason = "cancelled while layer1 looked whether this was done before";
                         self.leave_aside(id);
                         self.answer(id, refused(ErrorCode::Cancelled, reason).into());
                         self.requests.remove(&id);
                     }
-                    Place::Joined => {
+                    RequestState::Joined => {
                         let reason = "cancelled while another request with the same key was under way";
                         let delivery = self.joined_delivery(id);
                         self.tell(id, Failure::new(ErrorCode::Cancelled, reason).delivery(delivery).into());
                         self.unjoin(id);
                     }
-                    Place::Settling(_) => {
-                        let name = &self.modules[&pending.module].spec.name;
+                    RequestState::Settling(_) => {
+                        let name = &self.modules[entry.module].spec.name;
                         let reason = format!("cancelled before what {name} did could be committed; it is undone");
                         self.undo(now, id, "it was cancelled");
                         let failure = Failure::new(ErrorCode::Cancelled, reason).delivery(Delivery::Started);
@@ -242,10 +224,10 @@ impl Core {
                         self.forget_settling(now, id);
                     }
                     // What is being committed is its answer.
-                    Place::Committing(_) => {}
-                    Place::Queued => {
-                        let (module, reached) = (pending.module, pending.reached);
-                        let name = &self.modules[&module].spec.name;
+                    RequestState::Committing(_) => {}
+                    RequestState::Queued => {
+                        let (module, reached) = (entry.module, entry.reached);
+                        let name = &self.modules[module].spec.name;
                         let reason = match reached {
                             Delivery::NotStarted => format!("cancelled before {name} began"),
                             Delivery::Started | Delivery::Unknown => {
@@ -257,8 +239,8 @@ impl Core {
                         self.pump(now, module);
                     }
                     // Once is enough: a caller must not fill the channel of a module that does not read.
-                    Place::InFlight { .. } if again => {}
-                    Place::InFlight { run, .. } => self.cancel_in_flight(now, id, run),
+                    RequestState::InFlight { .. } if again => {}
+                    RequestState::InFlight { run, .. } => self.cancel_in_flight(now, id, run),
                 }
             }
         }
@@ -274,7 +256,7 @@ impl Core {
             Delivery::Started => {}
             Delivery::NotStarted | Delivery::Unknown => {
                 let name = &self.runs[&run].spec.name;
-                let reached = self.requests[&id].how_far(delivery);
+                let reached = self.requests[&id].overall_delivery(delivery);
                 let reason = match delivery {
                     Delivery::NotStarted => {
                         format!("cancelled before {name} could {}: the process that had it is ending", begin(reached))
@@ -289,23 +271,6 @@ impl Core {
         self.send_control(run, Control::Cancel(id));
     }
 
-    /// Whether a caller may send an event of this name.
-    pub(crate) fn check_emit(&self, from: Caller, name: &str) -> Result<(), Failure> {
-        if let Caller::Run(run) = from
-            && let Some(run) = self.runs.get(&run)
-            && !run.spec.emit.iter().any(|pattern| pattern.matches(name))
-        {
-            return Err(refused(
-                ErrorCode::PermissionDenied,
-                format!(
-                    "{} may not send the event {name}: its manifest would need event_emit = [\"{name}\"] under [capabilities]",
-                    run.spec.name
-                ),
-            ));
-        }
-        Ok(())
-    }
-
     /// Publishes an event to the modules that subscribe to it and run now, and stores nothing; returns
     /// how many there were. This is for the host's own events; those of modules and clients are stored.
     ///
@@ -315,13 +280,13 @@ impl Core {
         let name = event::event_name(&payload).map_err(|reason| refused(ErrorCode::BadRequest, reason))?;
         let mut told = 0;
         for id in self.directory.subscribers(&name) {
-            if self.modules[&id].desired != Desired::Running {
+            if self.modules[id].desired != Desired::Running {
                 continue;
             }
             let request = Request::new(None, RequestType::Event, payload.clone());
             match self.enqueue(now, id, None, request) {
                 Ok(()) => told += 1,
-                Err(_) => self.modules.get_mut(&id).expect("it was listed").events_dropped += 1,
+                Err(_) => self.modules.get_mut(id).expect("it was listed").events_dropped += 1,
             }
         }
         Ok(told)
@@ -333,7 +298,7 @@ impl Core {
 ///
 /// # Errors
 /// `deadline_exceeded`, and nothing was done.
-pub fn check_patience(request: &Request) -> Result<(), Failure> {
+pub fn check_deadline(request: &Request) -> Result<(), Failure> {
     match request.kind {
         RequestType::Command | RequestType::Query | RequestType::Mutation | RequestType::Event
             if request.deadline_ms == Some(0) =>

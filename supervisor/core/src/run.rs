@@ -1,14 +1,14 @@
 //! One process of a module as the core sees it: a runtime record, from the order to start it until
 //! nothing of it is left.
 
-pub(crate) use crate::action::RunId;
 use crate::{
     action::Control,
-    ending::{Cause, Urging},
+    exit_class::{Cause, Escalation},
+    ids::{ModuleId, RequestId, SlotId},
+    in_flight::InFlight,
     lacks::LackId,
     leaving::LastAnswer,
-    module::{ModuleId, SlotId},
-    pending::RequestId,
+    limits::CONTROLS_MAX,
     spec::ModuleSpec,
     time::Time,
     tracing::Tracing,
@@ -16,7 +16,7 @@ use crate::{
 use bulkhead_protocol::Command;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-/// What a place for a process is for.
+/// What a slot is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Its process serves.
@@ -29,7 +29,7 @@ pub enum Role {
     Retiring,
 }
 
-/// Where a process is in its life. Each phase carries the moment at which patience ends.
+/// Where a process is in its life. Each phase carries the moment at which timeout ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Ordered, and `init` sent.
@@ -41,8 +41,8 @@ pub enum Phase {
     Compiling {
         /// When the start counts as failed.
         until: Time,
-        /// When it gives its turn to start back; none: it has done so.
-        turn_until: Option<Time>,
+        /// When it gives its start permit back; none: it has done so.
+        permit_until: Option<Time>,
         /// What is left of the time for a start.
         start_left: Duration,
     },
@@ -116,16 +116,13 @@ pub(crate) struct Run {
     /// What the host lacked for its start.
     pub(crate) lack: Option<LackId>,
     /// How far a stop had to go.
-    pub(crate) urging: Urging,
+    pub(crate) escalation: Escalation,
     /// Requests sent and not answered, in the order in which they were sent.
-    pub(crate) in_flight: VecDeque<RequestId>,
-    pub(crate) in_flight_bytes: usize,
+    pub(crate) in_flight: InFlight,
     /// Its own requests to the store that wait for earlier commits, in the order in which they came.
     pub(crate) held: VecDeque<RequestId>,
     /// Since when the first of them has been the first.
     pub(crate) head_since: Time,
-    /// It handles several at once, so the order of its answers proves nothing.
-    pub(crate) concurrent: bool,
     pub(crate) commands: Arc<[Command]>,
     /// The host's own requests that it has not answered; bounded by [`CONTROLS_MAX`].
     pub(crate) controls: VecDeque<(RequestId, Control)>,
@@ -138,20 +135,16 @@ pub(crate) struct Run {
     pub(crate) timer: Option<Time>,
     pub(crate) tracing: Tracing,
     pub(crate) samplings: VecDeque<Sampling>,
-    /// Whether the request in hand is overdue and the CPU time was asked for at that moment.
+    /// Whether the request in progress is overdue and the CPU time was asked for at that moment.
     pub(crate) overdue_sampled: bool,
     pub(crate) deadline_mark: Option<CpuMark>,
     pub(crate) message_mark: Option<(RequestId, CpuMark)>,
-    /// Next look at the CPU time of the message in hand.
+    /// Next look at the CPU time of the message in progress.
     pub(crate) message_check: Option<Time>,
     pub(crate) strange_answers: u64,
     /// It has said that it ends on purpose.
     pub(crate) last: Option<Box<LastAnswer>>,
 }
-
-/// Unanswered requests of the host that are remembered for one process; an answer to an older one
-/// counts as strange.
-pub(crate) const CONTROLS_MAX: usize = 256;
 
 impl Run {
     pub(crate) fn is_ready(&self) -> bool {
@@ -164,8 +157,8 @@ impl Run {
     }
 
     /// Whether its start counts among those that are in progress at once.
-    pub(crate) fn has_turn(&self) -> bool {
-        matches!(self.phase, Phase::Starting { .. } | Phase::Compiling { turn_until: Some(_), .. })
+    pub(crate) fn holds_permit(&self) -> bool {
+        matches!(self.phase, Phase::Starting { .. } | Phase::Compiling { permit_until: Some(_), .. })
     }
 
     /// Whether it may still be sent something.
@@ -178,7 +171,7 @@ impl Run {
         let rules = &self.spec.rules;
         self.in_flight.is_empty()
             || (self.in_flight.len() < rules.window
-                && self.in_flight_bytes.saturating_add(bytes) <= rules.window_bytes_max)
+                && self.in_flight.bytes().saturating_add(bytes) <= rules.window_bytes_max)
     }
 
     /// How long it has been ready, as people are shown it: with the time that the host did not run, of which

@@ -1,12 +1,7 @@
 //! The order in which the modules of a host are stopped at its end: those that others require after those
 //! others. How one of them is stopped is in [`crate::control`].
 
-use crate::{
-    core::Core,
-    module::{Desired, ModuleId},
-    steps,
-    time::Time,
-};
+use crate::{core::Core, ids::ModuleId, module::Desired, steps, time::Time};
 use bulkhead_protocol::ModuleName;
 use std::collections::{BTreeSet, HashMap};
 
@@ -28,25 +23,25 @@ impl Core {
     /// when [`Core::is_idle`].
     pub fn handle_shutdown(&mut self, now: Time) {
         self.shutting_down = true;
-        let ids: Vec<ModuleId> = self.modules.keys().copied().collect();
+        let ids: Vec<ModuleId> = self.modules.ids().collect();
         for id in &ids {
             // Nothing is started any more, so nothing needs to wait for it.
             self.cancel_starts(*id);
         }
         for id in ids {
-            self.settle(now, id);
+            self.reconcile(now, id);
         }
         let mut shutdown = Shutdown::default();
         for (id, module) in self.modules.iter() {
-            shutdown.deferred.insert(*id);
+            shutdown.deferred.insert(id);
             if !module.is_empty() {
-                shutdown.living.insert(*id);
+                shutdown.living.insert(id);
                 for name in &module.spec.requires {
                     *shutdown.needed_by.entry(name.clone()).or_default() += 1;
                 }
             }
         }
-        let is_needed = |id: &ModuleId| shutdown.needed_by.contains_key(&self.modules[id].spec.name);
+        let is_needed = |id: &ModuleId| shutdown.needed_by.contains_key(&self.modules[*id].spec.name);
         let due: Vec<ModuleId> = shutdown.deferred.iter().filter(|id| !is_needed(id)).copied().collect();
         self.shutdown = shutdown;
         self.stop_undeferred(now, due);
@@ -55,7 +50,7 @@ impl Core {
     /// A process of a module has gone. If it was the module's last one, what it needed may be stopped now;
     /// these modules are returned, for [`Core::stop_undeferred`].
     pub(crate) fn no_longer_needed(&mut self, id: ModuleId) -> Vec<ModuleId> {
-        let Some(module) = self.modules.get(&id).filter(|module| module.is_empty()) else { return Vec::new() };
+        let Some(module) = self.modules.get(id).filter(|module| module.is_empty()) else { return Vec::new() };
         if !self.shutdown.living.remove(&id) {
             return Vec::new();
         }
@@ -69,7 +64,7 @@ impl Core {
             *count -= 1;
             if *count == 0 {
                 self.shutdown.needed_by.remove(name);
-                due.extend(self.names.get(name).copied());
+                due.extend(self.modules.id(name));
             }
         }
         due.sort_unstable();
@@ -88,7 +83,7 @@ impl Core {
             if self.shutdown.living.contains(&id) {
                 self.shutdown.stopping += 1;
             }
-            if self.modules.contains_key(&id) {
+            if self.modules.get(id).is_some() {
                 self.stop(now, id, Desired::Stopped);
             }
         }

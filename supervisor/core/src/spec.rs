@@ -1,6 +1,6 @@
 //! What a module's manifest says, as far as the core needs it: a specification, never a runtime record.
 
-use crate::{layer1::Entities, restart::RestartRules};
+use crate::{permissions::Entities, restart::RestartRules};
 use bulkhead_protocol::{ModuleName, Pattern};
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ pub struct ModuleRules {
     pub window_bytes_max: usize,
     /// Requests of its own that the module may have unanswered.
     pub requests_max: usize,
-    /// From the order to spawn to the answer to `init`; the wait for a turn does not count.
+    /// From the order to spawn to the answer to `init`; the wait for a start permit does not count.
     pub start_timeout: Duration,
     /// How much longer a start may take in which the module is compiled; without it compiling counts as
     /// any other part of the start.
@@ -95,29 +95,4 @@ pub struct ModuleRules {
     pub last_grace: Duration,
     /// CPU time that one message may cost.
     pub cpu_time_max: Option<Duration>,
-}
-
-/// The defaults of the manifest's `[limits]`; they stand nowhere else.
-impl Default for ModuleRules {
-    fn default() -> ModuleRules {
-        ModuleRules {
-            queue_max: 1024,
-            queue_bytes_max: 64_000_000,
-            window: 64,
-            window_bytes_max: 4_000_000,
-            requests_max: 64,
-            start_timeout: Duration::from_secs(10),
-            compile_timeout: None,
-            drain_timeout: Duration::from_secs(5),
-            term_timeout: Duration::from_secs(2),
-            ping_interval: Duration::from_secs(10),
-            ping_timeout: Duration::from_secs(1),
-            ping_misses: 3,
-            deadline_default: Duration::from_secs(30),
-            cancel_grace: Duration::from_secs(5),
-            close_grace: Duration::from_millis(500),
-            last_grace: Duration::from_secs(2),
-            cpu_time_max: None,
-        }
-    }
 }

@@ -1,17 +1,18 @@
-//! How many starts of all modules together may be in progress, and who waits for a turn. A start is in
-//! progress from the order to spawn until the process is ready or is on its way out, so what hangs gives
-//! its turn back when its start timeout ends, and what compiles for long does so earlier
-//! ([`crate::compiling`]). When a module that ended is to be started again is
-//! [`crate::restart`]'s business: this is about what may start now.
+//! Start permits: how many starts of all modules together may be in progress, and which slots wait for a
+//! permit. A start holds its permit from the order to spawn until the process is ready or is on its way out.
+//! A start that hangs gives it back at its start timeout, one that compiles for long gives it back earlier
+//! ([`crate::compiling`]). When a module that ended is started again is decided in [`crate::restart`].
 //!
-//! Nothing waits for ever. Those that somebody waits for go first, but not always: every so often the
-//! turn is that of who has waited longest. And what a start itself waits for, directly or through others,
-//! does not wait for a turn, or those that hold the turns could wait for those that need one.
+//! Slots that a caller waits for are prioritized. After [`PRIORITIZED_MAX`] prioritized grants in a row the
+//! oldest waiter is served, so no start starves. What a start itself waits for, directly or through others,
+//! needs no permit: otherwise starts that hold all permits could wait for one that needs a permit.
 
 use crate::{
-    action::{Caller, RunId},
     core::{Core, Outstanding},
-    module::{ModuleId, Slot, SlotId, SlotState, Vacancy},
+    ids::RequestId,
+    ids::{Caller, ModuleId, RunId, SlotId},
+    limits::PRIORITIZED_MAX,
+    module::{Slot, SlotState, Vacancy},
     open::Open,
     run::{Phase, Role},
     steps,
@@ -22,34 +23,31 @@ use std::{
     ops::ControlFlow,
 };
 
-/// Turns in a row that are given to what somebody waits for, while others wait.
-const AHEAD_MAX: u32 = 8;
-
-/// Whether somebody waits for what waits for its turn.
+/// Whether a waiting slot is prioritized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Urgency {
-    /// There are requests for it, or somebody asked for its start.
-    Asked,
-    /// Nobody does.
-    Patient,
+pub(crate) enum Priority {
+    /// A caller waits for it: there are requests for it, or its start was requested.
+    Requested,
+    /// No caller waits for it.
+    Background,
 }
 
-/// A number in the line; the lowest comes first.
+/// A number in the waiting; the lowest comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ticket {
-    urgency: Urgency,
+pub(crate) struct WaitPosition {
+    priority: Priority,
     number: u64,
 }
 
-/// The starts that are in progress, and the places that wait for their turn.
+/// The starts that are in progress, and the slots that wait for a start permit.
 #[derive(Debug, Default)]
 pub(crate) struct Starts {
-    /// Processes that start, but for those that have compiled for so long that they gave their turn back.
+    /// Processes that start, but for those that have compiled for so long that they gave their permit back.
     in_progress: BTreeSet<RunId>,
-    line: BTreeMap<Ticket, (ModuleId, SlotId)>,
+    waiting: BTreeMap<WaitPosition, (ModuleId, SlotId)>,
     next_number: u64,
-    /// How many turns in a row have gone to what was asked for while others waited.
-    ahead: u32,
+    /// Grants in a row to prioritized waiters while others waited.
+    prioritized: u32,
 }
 
 impl Starts {
@@ -62,42 +60,42 @@ impl Starts {
         self.in_progress.insert(run);
     }
 
-    /// A place does not wait for its turn any more.
-    pub(crate) fn leave(&mut self, ticket: Ticket) {
-        self.line.remove(&ticket);
+    /// A slot does not wait for a start permit any more.
+    pub(crate) fn leave(&mut self, position: WaitPosition) {
+        self.waiting.remove(&position);
     }
 
-    fn join(&mut self, urgency: Urgency, id: ModuleId, slot: SlotId) -> Ticket {
-        let ticket = Ticket { urgency, number: self.next_number };
+    fn join(&mut self, priority: Priority, id: ModuleId, slot: SlotId) -> WaitPosition {
+        let position = WaitPosition { priority, number: self.next_number };
         self.next_number += 1;
-        self.line.insert(ticket, (id, slot));
-        ticket
+        self.waiting.insert(position, (id, slot));
+        position
     }
 
-    /// Whose turn is next.
-    fn first(&self) -> Option<Ticket> {
-        let first = *self.line.first_key_value()?.0;
-        let longest = self.line.range(Ticket { urgency: Urgency::Patient, number: 0 }..).next();
-        longest.map(|(ticket, _)| *ticket).filter(|_| self.ahead >= AHEAD_MAX).or(Some(first))
+    /// The next position to be granted a permit.
+    fn first(&self) -> Option<WaitPosition> {
+        let first = *self.waiting.first_key_value()?.0;
+        let longest = self.waiting.range(WaitPosition { priority: Priority::Background, number: 0 }..).next();
+        longest.map(|(position, _)| *position).filter(|_| self.prioritized >= PRIORITIZED_MAX).or(Some(first))
     }
 
-    fn take(&mut self, ticket: Ticket) -> Option<(ModuleId, SlotId)> {
-        let place = self.line.remove(&ticket)?;
-        let overtakes = ticket.urgency == Urgency::Asked
-            && self.line.last_key_value().is_some_and(|(last, _)| last.urgency == Urgency::Patient);
-        self.ahead = if overtakes { self.ahead.saturating_add(1) } else { 0 };
-        Some(place)
+    fn take(&mut self, position: WaitPosition) -> Option<(ModuleId, SlotId)> {
+        let slot = self.waiting.remove(&position)?;
+        let overtakes = position.priority == Priority::Requested
+            && self.waiting.last_key_value().is_some_and(|(last, _)| last.priority == Priority::Background);
+        self.prioritized = if overtakes { self.prioritized.saturating_add(1) } else { 0 };
+        Some(slot)
     }
 }
 
 impl Core {
     /// Moves a process on from its start, or from a later phase of its life. Its timer follows, and a start
-    /// that is over gives its turn back; whoever calls this gives it to another when all else is done that
-    /// follows, by [`Core::give_turns`].
+    /// that is over gives its permit back; when all else is done that follows, the caller grants it to another
+    /// by [`Core::grant_permits`].
     pub(crate) fn enter(&mut self, run_id: RunId, phase: Phase) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         run.phase = phase;
-        if run.has_turn() {
+        if run.holds_permit() {
             self.starts.begin(run_id);
         } else {
             self.starts.in_progress.remove(&run_id);
@@ -105,57 +103,57 @@ impl Core {
         self.arm(run_id);
     }
 
-    /// A vacant place may start as soon as it is its turn, which is at once unless many others start.
-    pub(crate) fn join_line(&mut self, id: ModuleId, slot_id: SlotId) {
+    /// A vacant slot may start as soon as it has a start permit, which is at once unless many others start.
+    pub(crate) fn request_permit(&mut self, id: ModuleId, slot_id: SlotId) {
         let asked = self.is_asked_for(id);
-        let slot = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)).expect("the caller has it");
-        let urgency = if asked && slot.role != Role::Spare { Urgency::Asked } else { Urgency::Patient };
-        slot.state = SlotState::Vacant(Vacancy::InLine(self.starts.join(urgency, id, slot_id)));
+        let slot = self.modules.get_mut(id).and_then(|module| module.slot(slot_id)).expect("the caller has it");
+        let priority = if asked && slot.role != Role::Spare { Priority::Requested } else { Priority::Background };
+        slot.state = SlotState::Vacant(Vacancy::AwaitsPermit(self.starts.join(priority, id, slot_id)));
     }
 
-    /// Somebody waits for a module: if it waits for its turn, or what it requires does, that goes first.
-    pub(crate) fn lift(&mut self, now: Time, id: ModuleId) {
-        if self.starts.line.is_empty() {
+    /// A caller waits for a module: if it waits for a start permit, or what it requires does, that goes first.
+    pub(crate) fn raise_priority(&mut self, now: Time, id: ModuleId) {
+        if self.starts.waiting.is_empty() {
             return;
         }
         let mut lifted = Vec::new();
-        self.visit_required([id].into(), |id, slot, ticket| {
-            if ticket.urgency == Urgency::Patient {
-                lifted.push((id, slot.id, ticket));
+        self.visit_required([id].into(), |id, slot, position| {
+            if position.priority == Priority::Background {
+                lifted.push((id, slot.id, position));
             }
             ControlFlow::Continue(())
         });
-        for (id, slot_id, ticket) in lifted {
-            self.starts.leave(ticket);
-            let urgent = self.starts.join(Urgency::Asked, id, slot_id);
-            let slot = self.modules.get_mut(&id).and_then(|module| module.slot(slot_id)).expect("it was found above");
-            slot.state = SlotState::Vacant(Vacancy::InLine(urgent));
+        for (id, slot_id, position) in lifted {
+            self.starts.leave(position);
+            let position = self.starts.join(Priority::Requested, id, slot_id);
+            let slot = self.modules.get_mut(id).and_then(|module| module.slot(slot_id)).expect("it was found above");
+            slot.state = SlotState::Vacant(Vacancy::AwaitsPermit(position));
         }
-        self.give_turns(now);
+        self.grant_permits(now);
     }
 
     /// Starts whatever may start now.
-    pub(crate) fn give_turns(&mut self, now: Time) {
-        while let Some(ticket) = self.next_turn() {
-            let Some((id, slot)) = self.starts.take(ticket) else { return };
+    pub(crate) fn grant_permits(&mut self, now: Time) {
+        while let Some(position) = self.next_grant() {
+            let Some((id, slot)) = self.starts.take(position) else { return };
             self.start_now(now, id, slot);
         }
     }
 
     /// Whether one more start is within the bound.
-    pub(crate) fn has_free_turn(&self) -> bool {
+    pub(crate) fn has_free_permit(&self) -> bool {
         self.starts.in_progress.len() < self.settings.starts_at_once.max(1) as usize
     }
 
-    /// The place that may start now, if there is one.
-    pub(crate) fn next_turn(&self) -> Option<Ticket> {
+    /// The slot that may start now, if there is one.
+    pub(crate) fn next_grant(&self) -> Option<WaitPosition> {
         let first = self.starts.first()?;
-        if self.has_free_turn() {
+        if self.has_free_permit() {
             return Some(first);
         }
         let mut needed = None;
-        self.visit_required(self.needed_by_starts(), |_, _, ticket| {
-            needed = Some(ticket);
+        self.visit_required(self.needed_by_starts(), |_, _, position| {
+            needed = Some(position);
             ControlFlow::Break(())
         });
         needed
@@ -168,19 +166,19 @@ impl Core {
         let (mut asked, mut needed) = (BTreeSet::new(), BTreeSet::new());
         while let Some(asker) = askers.pop() {
             steps::count(1);
-            for (_, outstanding) in self.callers.get(&Caller::Run(asker)).into_iter().flat_map(Open::iter) {
+            for (_, outstanding) in self.callers.get(Caller::Run(asker)).into_iter().flat_map(Open::iter) {
                 let id = match outstanding {
-                    Outstanding::Request(id) => self.requests.get(&id).map(|pending| pending.module),
+                    Outstanding::Request(id) => self.requests.get(&id).map(|entry| entry.module),
                     Outstanding::Waiter(id) => {
                         let waiter = self.waiters.get(&id).filter(|waiter| waiter.goal.needs_a_start());
                         needed.extend(waiter.map(|waiter| waiter.module));
                         None
                     }
                     // The store answers whether modules start or not.
-                    Outstanding::Operation(_) => None,
+                    Outstanding::StoreRequest(_) => None,
                 };
                 if let Some(id) = id.filter(|id| asked.insert(*id)) {
-                    let module = &self.modules[&id];
+                    let module = &self.modules[id];
                     askers.extend(module.slots.iter().filter_map(Slot::run));
                     if !self.is_serving(&module.spec.name) {
                         needed.insert(id);
@@ -191,25 +189,25 @@ impl Core {
         needed
     }
 
-    /// Looks at the places of modules, and of what these wait for by `requires`, that wait for their turn.
-    /// Spares are left out: nobody waits for one.
+    /// Looks at the slots of modules, and of what these wait for by `requires`, that wait for a start permit.
+    /// Spares are left out: no caller waits for one.
     fn visit_required(
         &self,
         mut known: BTreeSet<ModuleId>,
-        mut look: impl FnMut(ModuleId, &Slot, Ticket) -> ControlFlow<()>,
+        mut look: impl FnMut(ModuleId, &Slot, WaitPosition) -> ControlFlow<()>,
     ) {
         let mut due: Vec<ModuleId> = known.iter().copied().collect();
         while let Some(id) = due.pop() {
             steps::count(1);
-            for slot in self.modules[&id].slots.iter().filter(|slot| slot.role != Role::Spare) {
+            for slot in self.modules[id].slots.iter().filter(|slot| slot.role != Role::Spare) {
                 match slot.state {
-                    SlotState::Vacant(Vacancy::InLine(ticket)) => {
-                        if look(id, slot, ticket).is_break() {
+                    SlotState::Vacant(Vacancy::AwaitsPermit(position)) => {
+                        if look(id, slot, position).is_break() {
                             return;
                         }
                     }
                     SlotState::Vacant(Vacancy::Requires(_)) => {
-                        let required = slot.spec.requires.iter().filter_map(|name| self.names.get(name).copied());
+                        let required = slot.spec.requires.iter().filter_map(|name| self.modules.id(name));
                         due.extend(required.filter(|id| known.insert(*id)));
                     }
                     SlotState::Vacant(_) | SlotState::Occupied(_) | SlotState::Clearing { .. } => {}
@@ -218,31 +216,35 @@ impl Core {
         }
     }
 
-    /// Whether somebody waits for a module: for an answer, or for the module itself.
+    /// Whether a caller waits for a module: for an answer, or for the module itself.
     fn is_asked_for(&self, id: ModuleId) -> bool {
-        let module = &self.modules[&id];
-        let answers = |request| self.requests.get(request).is_some_and(|pending| pending.recipient.is_some());
-        module.aside > 0 || module.queue.iter().any(answers) || module.waiters.keys().any(|goal| goal.needs_a_start())
+        let module = &self.modules[id];
+        let answers = |request: RequestId| self.requests.get(&request).is_some_and(|entry| entry.recipient.is_some());
+        module.queue.keyed() > 0
+            || module.queue.iter().any(answers)
+            || module.waiters.keys().any(|goal| goal.needs_a_start())
     }
 
-    /// Checks that the line and the places agree, and that nobody waits who need not. For tests.
+    /// Checks that the waiting and the slots agree, and that nothing waits that need not. For tests.
     pub(crate) fn audit_starts(&self) {
-        let starting = self.runs.iter().filter(|(_, run)| run.has_turn());
+        let starting = self.runs.iter().filter(|(_, run)| run.holds_permit());
         assert_eq!(starting.map(|(id, _)| *id).collect::<BTreeSet<_>>(), self.starts.in_progress, "starts in progress");
         let mut waiting = BTreeMap::new();
         for (id, module) in self.modules.iter() {
             for slot in &module.slots {
                 match slot.state {
-                    SlotState::Vacant(Vacancy::InLine(ticket)) => {
-                        assert_eq!(waiting.insert(ticket, (*id, slot.id)), None, "one number, two places: {slot:?}");
+                    SlotState::Vacant(Vacancy::AwaitsPermit(position)) => {
+                        assert_eq!(waiting.insert(position, (id, slot.id)), None, "one number, two slots: {slot:?}");
                     }
-                    SlotState::Clearing { next: Vacancy::InLine(_), .. } => panic!("it is no turn's yet: {slot:?}"),
+                    SlotState::Clearing { next: Vacancy::AwaitsPermit(_), .. } => {
+                        panic!("it may not wait for a permit yet: {slot:?}")
+                    }
                     SlotState::Vacant(_) | SlotState::Occupied(_) | SlotState::Clearing { .. } => {}
                 }
             }
         }
-        assert_eq!(waiting, self.starts.line, "who waits for a turn");
-        assert_eq!(self.next_turn(), None, "it waits although it is its turn: {:?}", self.starts);
+        assert_eq!(waiting, self.starts.waiting, "which slots wait for a start permit");
+        assert_eq!(self.next_grant(), None, "it waits although there is a permit: {:?}", self.starts);
     }
 }
 
@@ -251,19 +253,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_waits_longest_has_its_turn_although_others_are_always_asked_for() {
+    fn the_oldest_waiter_has_its_permit_although_others_are_always_prioritized() {
         let mut starts = Starts::default();
-        let patient = starts.join(Urgency::Patient, ModuleId(0), SlotId(0));
-        for number in 1..=AHEAD_MAX {
-            let asked = starts.join(Urgency::Asked, ModuleId(number), SlotId(0));
-            starts.join(Urgency::Asked, ModuleId(1000 + number), SlotId(0));
-            assert!(asked > *starts.line.first_key_value().unwrap().0 || number == 1);
+        let background = starts.join(Priority::Background, ModuleId(0), SlotId(0));
+        for number in 1..=PRIORITIZED_MAX {
+            let asked = starts.join(Priority::Requested, ModuleId(number), SlotId(0));
+            starts.join(Priority::Requested, ModuleId(1000 + number), SlotId(0));
+            assert!(asked > *starts.waiting.first_key_value().unwrap().0 || number == 1);
             let first = starts.first().unwrap();
-            assert_eq!(first.urgency, Urgency::Asked);
+            assert_eq!(first.priority, Priority::Requested);
             starts.take(first);
         }
-        assert_eq!(starts.first(), Some(patient));
-        assert_eq!(starts.take(patient), Some((ModuleId(0), SlotId(0))));
-        assert_eq!((starts.ahead, starts.first().unwrap().urgency), (0, Urgency::Asked));
+        assert_eq!(starts.first(), Some(background));
+        assert_eq!(starts.take(background), Some((ModuleId(0), SlotId(0))));
+        assert_eq!((starts.prioritized, starts.first().unwrap().priority), (0, Priority::Requested));
     }
 }

@@ -1,11 +1,13 @@
-//! Every pending timer of the core, in order of time.
+//! Every entry timer of the core, in order of time.
 //!
 //! Deadlines of requests are set and cleared with every message, nearly always in the order in which
 //! they would pass, and hardly ever reached. So those that come in that order stand in a line, where
 //! one that is cleared is only struck out; everything else is in a sorted set.
 
 use crate::{
-    lacks::LackId, module::ModuleId, module::SlotId, pending::RequestId, run::RunId, time::Time, waiters::WaiterId,
+    ids::{ModuleId, RequestId, RunId, SlotId, WaiterId},
+    lacks::LackId,
+    time::Time,
 };
 use std::collections::{BTreeSet, VecDeque};
 
@@ -20,14 +22,14 @@ pub(crate) enum Timer {
     Start(ModuleId, SlotId),
     /// When something that the host lacks is tried again.
     Lack(LackId),
-    /// Somebody's patience for a state.
+    /// Somebody's timeout for a state.
     Waiter(WaiterId),
     /// The deadline of a request to the store.
-    Operation(RequestId),
+    StoreRequest(RequestId),
     /// When a stream of events may try again.
     Stream(ModuleId),
     /// How long others of its module wait for a request that kept losing against them.
-    Turn(ModuleId),
+    Precedence(ModuleId),
 }
 
 /// The timers, soonest first.
@@ -114,7 +116,7 @@ impl Deadlines {
 
     fn find(&self, at: Time, id: RequestId) -> Option<usize> {
         let found = match self.line.front() {
-            // What is answered in turn is the first.
+            // What is answered in precedence is the first.
             Some((first, first_id, _)) if (*first, *first_id) == (at, id) => 0,
             _ => self.line.binary_search_by_key(&(at, id), |(at, id, _)| (*at, *id)).ok()?,
         };

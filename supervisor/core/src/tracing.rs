@@ -1,4 +1,4 @@
-//! Processes that a debugger has in hand. What is stopped in one answers nothing, which says nothing of the module: so
+//! Processes that a debugger holds. What is stopped in one answers nothing, which says nothing of the module: so
 //! before the host ends a process that was too slow, it is looked whether one traces it that the host has not started
 //! itself. While one does, its time does not run out; afterwards it is given all of it once more.
 //!
@@ -6,19 +6,15 @@
 //! slowness, and ends a process that is traced as well. Callers' deadlines are theirs.
 
 use crate::{
-    action::{Action, RunId, Tracer},
+    action::ModuleEvent,
+    action::{Action, Tracer},
     core::Core,
-    ending::Cause,
+    exit_class::Cause,
+    ids::RunId,
+    limits::{TRACER_LOOKUP_MAX, TRACER_ROUND_MIN},
     run::{Phase, Run},
     time::Time,
 };
-use std::time::Duration;
-
-/// How long a verdict waits for the look. What could not be looked at by then is not traced.
-const LOOK_TIME_MAX: Duration = Duration::from_secs(1);
-
-/// The least time between two looks at one process.
-const ROUND_MIN: Duration = Duration::from_secs(1);
 
 /// What is known of who traces a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,9 +22,9 @@ pub(crate) enum Tracing {
     /// It had no tracer at the last look, if there was one.
     #[default]
     No,
-    /// It had no tracer just now: a verdict is carried out.
+    /// It had no tracer just now: a class is carried out.
     Certainly,
-    /// A verdict is due, and it is being looked; `by` is who did before.
+    /// A class is due, and it is being looked; `by` is who did before.
     Looking { until: Time, by: Option<Tracer> },
     /// It did when it was looked last, and has said nothing since. It is not looked again before.
     By { tracer: Tracer, again: Time },
@@ -84,7 +80,7 @@ impl Core {
                 return false;
             }
         };
-        run.tracing = Tracing::Looking { until: now + LOOK_TIME_MAX, by };
+        run.tracing = Tracing::Looking { until: now + TRACER_LOOKUP_MAX, by };
         self.act(Action::LookForTracer(run_id));
         false
     }
@@ -100,9 +96,9 @@ impl Core {
         match (by, tracer) {
             (before, Some(tracer)) => {
                 let (name, instance) = (run.spec.name.clone(), run.instance.clone());
-                run.tracing = Tracing::By { tracer: tracer.clone(), again: now + ROUND_MIN };
+                run.tracing = Tracing::By { tracer: tracer.clone(), again: now + TRACER_ROUND_MIN };
                 if before.as_ref() != Some(&tracer) {
-                    self.announce("module.traced", &name, Some(instance), Some(tracer.to_string()));
+                    self.announce(ModuleEvent::Traced, &name, Some(instance), Some(tracer.to_string()));
                 }
                 self.begin_anew(now, run_id);
             }
@@ -127,7 +123,7 @@ impl Core {
         match &mut run.phase {
             Phase::Starting { until } => *until = now + rules.start_timeout,
             Phase::Compiling { until, .. } => *until = now + rules.compile_timeout.unwrap_or(rules.start_timeout),
-            Phase::Draining { until } => *until = now + rules.close_grace.max(ROUND_MIN),
+            Phase::Draining { until } => *until = now + rules.close_grace.max(TRACER_ROUND_MIN),
             Phase::Ready { .. } | Phase::Terminating { .. } | Phase::Killing | Phase::Exited => {}
         }
         run.last_heard = now;

@@ -2,6 +2,7 @@
 //! is looked for in the last lines of standard error, which anybody may have written, so it words a
 //! sentence and decides nothing.
 
+use crate::limits::UNCAUGHT_BYTES_MAX;
 use bulkhead_protocol::Exit;
 
 /// How GNU's C++ begins, and how it goes on where the exception has a text.
@@ -11,9 +12,6 @@ const GNU_TEXT: &str = "  what():  ";
 /// How LLVM's C++ begins, now and before.
 const LLVM: [&str; 2] =
     ["terminating due to uncaught exception of type ", "terminating with uncaught exception of type "];
-
-/// Longest clause, in bytes. A text may be as long as a line.
-const BYTES_MAX: usize = 512;
 
 /// The exception that a process which aborted was ended by, in a clause: "uncaught T: its text".
 pub(crate) fn uncaught(exit: &Exit, stderr: &[String]) -> Option<String> {
@@ -32,8 +30,8 @@ pub(crate) fn uncaught(exit: &Exit, stderr: &[String]) -> Option<String> {
         Some(said.to_owned())
     })?;
     let mut clause = format!("uncaught {said}");
-    if clause.len() > BYTES_MAX {
-        clause.truncate(clause.floor_char_boundary(BYTES_MAX));
+    if clause.len() > UNCAUGHT_BYTES_MAX {
+        clause.truncate(clause.floor_char_boundary(UNCAUGHT_BYTES_MAX));
         clause.push('…');
     }
     Some(clause)
@@ -79,6 +77,6 @@ mod tests {
     fn a_long_text_is_cut() {
         let text = format!("  what():  {}", "ä".repeat(10_000));
         let said = of(&["terminate called after throwing an instance of 'E'", &text]).unwrap();
-        assert!(said.len() <= BYTES_MAX + '…'.len_utf8() && said.ends_with("ä…"), "{said}");
+        assert!(said.len() <= UNCAUGHT_BYTES_MAX + '…'.len_utf8() && said.ends_with("ä…"), "{said}");
     }
 }

@@ -4,16 +4,17 @@
 use crate::{
     action::Tracer,
     core::Core,
-    module::{Desired, Module, ModuleId, Slot, SlotState, Vacancy},
-    restart::{Policy, Why},
-    run::{Phase, Role, Run, RunId},
+    ids::{ModuleId, RunId},
+    module::{Desired, Module, Slot, SlotState, Vacancy},
+    restart::{Policy, WaitReason},
+    run::{Phase, Role, Run},
     steps,
     time::Time,
 };
 use bulkhead_protocol::{Command, ModuleName};
 use std::{fmt, sync::Arc, time::Duration};
 
-/// The state of a module or of one of its places, as far as it can be seen from outside.
+/// The state of a module or of one of its slots, as far as it can be seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObservedState {
     /// It answers.
@@ -79,7 +80,7 @@ pub struct ModuleView {
     pub generation: u64,
     /// Whether it should run.
     pub desired_running: bool,
-    /// Its state: that of its best active place.
+    /// Its state: that of its best active slot.
     pub state: ObservedState,
     /// Why it is in that state, where that is not obvious.
     pub reason: Option<String>,
@@ -97,18 +98,18 @@ pub struct ModuleView {
     pub events_dropped: u64,
     /// Answers to nothing that was asked.
     pub strange_answers: u64,
-    /// Its places.
+    /// Its slots.
     pub runs: Vec<RunView>,
 }
 
-/// One place of a module.
+/// One slot of a module.
 #[derive(Clone, Debug)]
 pub struct RunView {
     /// The process in it.
     pub run: Option<RunId>,
     /// Its name.
     pub instance: Option<String>,
-    /// What the place is for.
+    /// What the slot is for.
     pub role: Role,
     /// Its state.
     pub state: ObservedState,
@@ -125,7 +126,7 @@ pub struct RunView {
 impl Core {
     /// The names of all modules, in alphabetical order.
     pub fn module_names(&self) -> Vec<ModuleName> {
-        let mut names: Vec<ModuleName> = self.names.keys().cloned().collect();
+        let mut names: Vec<ModuleName> = self.modules.names().cloned().collect();
         steps::count(names.len());
         names.sort_unstable();
         names
@@ -133,24 +134,24 @@ impl Core {
 
     /// Whether a module was removed and something of it is left: its name is not free yet.
     pub fn is_leaving(&self, name: &ModuleName) -> bool {
-        let module = self.names.get(name).and_then(|id| self.modules.get(id));
+        let module = self.modules.by_name(name);
         module.is_some_and(|module| module.desired == Desired::Removed)
     }
 
     /// Whether there is a module of this name.
     pub fn knows(&self, name: &str) -> bool {
-        self.names.contains_key(name)
+        self.modules.id(name).is_some()
     }
 
     /// The name of a module, if there is one of this name.
     pub fn known_name(&self, name: &str) -> Option<&ModuleName> {
-        self.names.get_key_value(name).map(|(name, _)| name)
+        self.modules.name(name)
     }
 
     /// The launch instructions that something of a module refers to, or will, by their numbers; a number may
     /// come several times.
     pub fn generations_of(&self, name: &str) -> impl Iterator<Item = u64> {
-        let module = self.names.get(name).and_then(|id| self.modules.get(id));
+        let module = self.modules.by_name(name);
         module.into_iter().flat_map(generations)
     }
 
@@ -161,7 +162,7 @@ impl Core {
 
     /// One module, as it is now.
     pub fn view(&self, now: Time, name: &ModuleName) -> Option<ModuleView> {
-        let module = self.modules.get(self.names.get(name)?)?;
+        let module = self.modules.by_name(name)?;
         let runs: Vec<RunView> = module.slots.iter().map(|slot| self.view_slot(now, slot)).collect();
         let best = module.with_role(Role::Active).map(|slot| self.slot_state(slot)).min_by_key(rank);
         let worst = module.with_role(Role::Active).max_by_key(|slot| rank(&self.slot_state(slot)));
@@ -186,7 +187,7 @@ impl Core {
     /// The commands that a module has declared: those of a process that serves, else those that the last one which
     /// was ready had. None of a module that was never ready.
     pub fn commands(&self, name: &ModuleName) -> Option<Arc<[Command]>> {
-        let module = self.modules.get(self.names.get(name)?)?;
+        let module = self.modules.by_name(name)?;
         let runs = module.with_role(Role::Active).filter_map(|slot| self.runs.get(&slot.run()?));
         let serving = runs.filter(|run| run.is_ready()).map(|run| &run.commands).next();
         serving.or(module.commands.as_ref()).cloned()
@@ -212,7 +213,7 @@ impl Core {
             SlotState::Vacant(Vacancy::Failed(_) | Vacancy::GaveUp(_)) => ObservedState::Failed,
             SlotState::Vacant(
                 Vacancy::Waiting { .. }
-                | Vacancy::InLine(_)
+                | Vacancy::AwaitsPermit(_)
                 | Vacancy::Requires(_)
                 | Vacancy::Lacking(_)
                 | Vacancy::NoRoom(_)
@@ -246,9 +247,9 @@ impl Core {
                 Vacancy::Lacking(lack) => Some(self.lacks.describe(*lack).0),
                 Vacancy::NoRoom(_) => Some(self.room.describe()),
                 Vacancy::Requires(name) => Some(format!("requires {name}, which is not ready")),
-                Vacancy::InLine(_) => Some(match self.starts.in_progress() {
-                    1 => "waits for its turn: another is starting".into(),
-                    others => format!("waits for its turn: {others} others are starting"),
+                Vacancy::AwaitsPermit(_) => Some(match self.starts.in_progress() {
+                    1 => "waits for a start permit: another module is starting".into(),
+                    others => format!("waits for a start permit: {others} others are starting"),
                 }),
                 Vacancy::Waiting { why, .. } => Some(describe(*why)),
             },
@@ -285,7 +286,7 @@ impl Core {
                     format!("as soon as there is room: {needed} files are needed, and the host may have {limit} open"),
                 )
             }
-            SlotState::Vacant(Vacancy::InLine(_)) => {
+            SlotState::Vacant(Vacancy::AwaitsPermit(_)) => {
                 step("next start", None, "as soon as enough of the others that are starting are ready".into())
             }
             SlotState::Clearing { next: Vacancy::Ordered, .. } => {
@@ -317,14 +318,14 @@ impl Core {
 
     fn next_check(&self, now: Time, run: &Run) -> Option<NextStep> {
         let why =
-            if run.in_flight.is_empty() { "if it stays silent" } else { "if the request in hand takes that long" };
+            if run.in_flight.is_empty() { "if it stays silent" } else { "if the request in progress takes that long" };
         let action = if run.in_flight.is_empty() { "ping" } else { "kill" };
         Some(NextStep { action, after: Some(self.health_due(run).since(now)), why: why.into() })
     }
 
     /// Why a module takes no requests, and what to do.
     pub(crate) fn why_unavailable(&self, now: Time, id: ModuleId) -> String {
-        let name = self.modules[&id].spec.name.clone();
+        let name = self.modules[id].spec.name.clone();
         if self.shutting_down {
             return format!("{name} is not running: the host is stopping");
         }
@@ -339,7 +340,7 @@ impl Core {
 
     /// What a module that should serve is waiting for.
     pub(crate) fn why_waiting(&self, now: Time, id: ModuleId) -> String {
-        let name = self.modules[&id].spec.name.clone();
+        let name = self.modules[id].spec.name.clone();
         let Some(view) = self.view(now, &name) else { return format!("{name} is gone") };
         let last = view.last_exit.map(|(reason, _)| format!("; last end: {reason}")).unwrap_or_default();
         match (view.state, view.reason, view.next) {
@@ -386,15 +387,15 @@ fn rank(state: &ObservedState) -> u8 {
     }
 }
 
-fn describe(why: Why) -> String {
+fn describe(why: WaitReason) -> String {
     match why {
-        Why::Backoff { failures: 1 } => "backoff after a failure".into(),
-        Why::Backoff { failures } => format!("backoff after {failures} failures in a row"),
-        Why::CrashLoop { tries: 0 } => "crash_loop: it failed too often in a short time".into(),
-        Why::CrashLoop { tries: 1 } => "crash_loop: 1 further try failed".into(),
-        Why::CrashLoop { tries } => format!("crash_loop: {tries} further tries failed"),
-        Why::Left => "the last process ended on purpose".into(),
-        Why::HostPart => "a part of the host's own ended, and it with that".into(),
-        Why::HostLimit => "all modules of the host together restart too often".into(),
+        WaitReason::Backoff { failures: 1 } => "backoff after a failure".into(),
+        WaitReason::Backoff { failures } => format!("backoff after {failures} failures in a row"),
+        WaitReason::CrashLoop { tries: 0 } => "crash_loop: it failed too often in a short time".into(),
+        WaitReason::CrashLoop { tries: 1 } => "crash_loop: 1 further try failed".into(),
+        WaitReason::CrashLoop { tries } => format!("crash_loop: {tries} further tries failed"),
+        WaitReason::Left => "the last process ended on purpose".into(),
+        WaitReason::HostPart => "a part of the host's own ended, and it with that".into(),
+        WaitReason::HostLimit => "all modules of the host together restart too often".into(),
     }
 }

@@ -1,12 +1,13 @@
 //! Those who wait for a module: to be ready, to be stopped, to be reloaded. Each is answered once: when
-//! it holds, when it is certain that it will not, or when their patience ends.
+//! it holds, when it is certain that it will not, or when their timeout ends.
 
 use crate::{
-    action::{Action, Recipient, RunId},
+    action::Action,
     core::{Core, Outstanding},
+    ids::{ModuleId, Recipient, RunId, WaiterId},
     lifecycle::{done, done_with},
-    module::{Desired, ModuleId, Slot, SlotState, Vacancy},
-    open::WAITER_BYTES,
+    limits::WAITER_BYTES,
+    module::{Desired, Slot, SlotState, Vacancy},
     run::Role,
     steps,
     time::Time,
@@ -15,14 +16,10 @@ use crate::{
 use bulkhead_protocol::{ErrorCode, Failure, Status};
 use std::{collections::BTreeSet, time::Duration};
 
-/// The core's number for somebody's wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct WaiterId(pub(crate) u64);
-
 /// A state that can be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// Every place of the module that serves has a ready process.
+    /// Every slot of the module that serves has a ready process.
     Ready,
     /// No process of the module is left.
     Stopped,
@@ -63,22 +60,21 @@ pub(crate) struct Waiter {
 }
 
 impl Core {
-    pub(crate) fn wait(&mut self, now: Time, who: Option<Recipient>, module: ModuleId, goal: Goal, patience: Duration) {
+    pub(crate) fn wait(&mut self, now: Time, who: Option<Recipient>, module: ModuleId, goal: Goal, timeout: Duration) {
         let Some(recipient) = who else { return };
-        let id = WaiterId(self.next_waiter);
-        self.next_waiter += 1;
-        self.opened(recipient, Outstanding::Waiter(id), WAITER_BYTES);
-        let deadline = now + patience;
+        let id = self.ids.waiter();
+        self.callers.open(recipient, Outstanding::Waiter(id), WAITER_BYTES);
+        let deadline = now + timeout;
         self.timers.set(deadline, Timer::Waiter(id));
         self.waiters.insert(id, Waiter { recipient, module, goal, deadline });
-        let module = self.modules.get_mut(&module).expect("the caller has it");
+        let module = self.modules.get_mut(module).expect("the caller has it");
         module.waiters.entry(goal).or_default().insert(id);
     }
 
     /// Those who wait for a module with a goal that fits, in the order in which they came. It is asked once
     /// for each goal, however many have it.
     pub(crate) fn waiters_with(&self, module: ModuleId, goal: impl Fn(Goal) -> bool) -> Vec<WaiterId> {
-        let Some(module) = self.modules.get(&module) else { return Vec::new() };
+        let Some(module) = self.modules.get(module) else { return Vec::new() };
         let fitting = module.waiters.iter().filter(|(one, _)| {
             steps::count(1);
             goal(**one)
@@ -93,7 +89,7 @@ impl Core {
     fn take_waiter(&mut self, id: WaiterId) -> Option<Waiter> {
         let waiter = self.waiters.remove(&id)?;
         self.timers.clear(waiter.deadline, Timer::Waiter(id));
-        let module = self.modules.get_mut(&waiter.module).expect("a module outlives those who wait for it");
+        let module = self.modules.get_mut(waiter.module).expect("a module outlives those who wait for it");
         if let Some(ids) = module.waiters.get_mut(&waiter.goal) {
             ids.remove(&id);
             if ids.is_empty() {
@@ -104,7 +100,7 @@ impl Core {
     }
 
     pub(crate) fn check_waiters(&mut self, id: ModuleId) {
-        let Some(module) = self.modules.get(&id).filter(|module| !module.waiters.is_empty()) else { return };
+        let Some(module) = self.modules.get(id).filter(|module| !module.waiters.is_empty()) else { return };
         let youngest_needed = |after: RunId| {
             module.desired == Desired::Running
                 && module.with_role(Role::Active).all(|slot| match slot.state {
@@ -118,7 +114,7 @@ impl Core {
             Goal::Stopped | Goal::StopDone => module.is_empty() && !module.slots.iter().any(Slot::is_live),
             Goal::Reloaded => false,
         };
-        let (name, remarks) = (module.spec.name.clone(), module.stop_remarks.clone());
+        let (name, remarks) = (module.spec.name.clone(), module.stop_notices.clone());
         for waiter in self.waiters_with(id, holds) {
             let status = match self.waiters[&waiter].goal {
                 Goal::StopDone => done_with(&name, "stopped", &remarks),
@@ -134,11 +130,11 @@ impl Core {
     /// Answers those who wait for the readiness of a module that nothing will start by itself. A caller that
     /// orders a start is not meant: what the module lacks may be started by the next order.
     pub(crate) fn tell_in_vain(&mut self, id: ModuleId) {
-        if !self.modules.get(&id).is_some_and(|module| module.waiters.contains_key(&Goal::Ready)) {
+        if !self.modules.get(id).is_some_and(|module| module.waiters.contains_key(&Goal::Ready)) {
             return;
         }
         let Some(reason) = self.why_failed(id).or_else(|| self.why_hindered(id)) else { return };
-        let name = &self.modules[&id].spec.name;
+        let name = &self.modules[id].spec.name;
         let reason = format!("{name} did not become ready: {reason}");
         let status: Status = Failure::new(ErrorCode::ModuleError, reason).into();
         for waiter in self.waiters_with(id, |goal| goal == Goal::Ready) {
@@ -146,13 +142,13 @@ impl Core {
         }
     }
 
-    /// A place of a module will have no process unless it is told to start: those who wait for it, or for
+    /// A slot of a module will have no process unless it is told to start: those who wait for it, or for
     /// a module that requires it, are told.
     pub(crate) fn came_to_nothing(&mut self, id: ModuleId) {
         let mut seen = BTreeSet::from([id]);
         let mut due = vec![id];
         while let Some(at) = due.pop() {
-            let dependents: Vec<ModuleId> = self.directory.dependents(&self.modules[&at].spec.name).collect();
+            let dependents: Vec<ModuleId> = self.directory.dependents(&self.modules[at].spec.name).collect();
             for other in dependents.into_iter().filter(|other| seen.insert(*other)) {
                 self.tell_in_vain(other);
                 due.push(other);
@@ -163,7 +159,7 @@ impl Core {
     /// Why a module that should run will not be ready unless it is told to start. One that was stopped is
     /// not meant: it may be started again at any time.
     fn why_failed(&self, id: ModuleId) -> Option<String> {
-        let module = self.modules.get(&id)?;
+        let module = self.modules.get(id)?;
         // What a reload brings in may do better.
         if module.desired != Desired::Running || module.incoming.is_some() {
             return None;
@@ -179,17 +175,17 @@ impl Core {
     /// to start.
     fn why_hindered(&self, id: ModuleId) -> Option<String> {
         let waits = |slot: &&Slot| matches!(slot.state, SlotState::Vacant(Vacancy::Requires(_)));
-        if !self.modules[&id].with_role(Role::Active).any(|slot| waits(&slot)) {
+        if !self.modules[id].with_role(Role::Active).any(|slot| waits(&slot)) {
             return None;
         }
         let mut seen = BTreeSet::from([id]);
         // Each with the requirement of this module that leads to it.
         let mut visited = vec![(id, None)];
         while let Some((at, through)) = visited.pop() {
-            let module = &self.modules[&at];
+            let module = &self.modules[at];
             let slot = module.with_role(Role::Active).find(waits).filter(|_| module.desired == Desired::Running);
             for name in slot.into_iter().flat_map(|slot| &slot.spec.requires) {
-                let Some(&required) = self.names.get(name).filter(|_| !self.is_serving(name)) else { continue };
+                let Some(required) = self.modules.id(name).filter(|_| !self.is_serving(name)) else { continue };
                 if let Some(reason) = self.why_failed(required) {
                     let through = through.map(|first| format!(" through {first}")).unwrap_or_default();
                     return Some(format!("it requires {name}{through}, which did not become ready: {reason}"));
@@ -202,24 +198,24 @@ impl Core {
         None
     }
 
-    /// A start was ordered: whoever had ordered a stop that is not done is told now, since it may
+    /// A start was ordered: the caller of a stop that is not done is answered now, since it may
     /// never be.
     pub(crate) fn stop_overtaken(&mut self, id: ModuleId) {
         for waiter in self.waiters_with(id, |goal| goal == Goal::StopDone) {
-            let name = &self.modules[&id].spec.name;
+            let name = &self.modules[id].spec.name;
             let reason = format!("{name} had not stopped yet when it was told to start again");
             self.answer_waiter(waiter, Failure::new(ErrorCode::Conflict, reason).into());
         }
     }
 
-    /// A start failed: whoever ordered it is told now rather than after all the tries that follow.
+    /// A start failed: its caller is answered now rather than after all the tries that follow.
     pub(crate) fn start_failed(&mut self, now: Time, id: ModuleId, run: RunId, reason: &str, stderr: &[String]) {
         let ordered = |goal: Goal| matches!(goal, Goal::ReadyAfter(after) if run > after);
         let waiters = self.waiters_with(id, ordered);
         if waiters.is_empty() {
             return;
         }
-        let name = self.modules[&id].spec.name.clone();
+        let name = self.modules[id].spec.name.clone();
         let next = self
             .view(now, &name)
             .and_then(|view| view.next)
@@ -235,10 +231,10 @@ impl Core {
     pub(crate) fn waiter_due(&mut self, now: Time, id: WaiterId) {
         let Some(waiter) = self.waiters.get(&id) else { return };
         let reason = match waiter.goal {
-            Goal::Stopped | Goal::StopDone => format!("{} has not stopped yet", self.modules[&waiter.module].spec.name),
+            Goal::Stopped | Goal::StopDone => format!("{} has not stopped yet", self.modules[waiter.module].spec.name),
             // The old one serves meanwhile, and has nothing to do with the wait.
-            Goal::Reloaded if self.modules[&waiter.module].incoming.is_some() => {
-                format!("the new version of {} is not ready yet", self.modules[&waiter.module].spec.name)
+            Goal::Reloaded if self.modules[waiter.module].incoming.is_some() => {
+                format!("the new version of {} is not ready yet", self.modules[waiter.module].spec.name)
             }
             Goal::Ready | Goal::ReadyAfter(_) | Goal::Reloaded => self.why_waiting(now, waiter.module),
         };
@@ -247,7 +243,7 @@ impl Core {
 
     pub(crate) fn answer_waiter(&mut self, id: WaiterId, status: Status) {
         let Some(waiter) = self.take_waiter(id) else { return };
-        self.settle_caller(waiter.recipient);
+        self.callers.close(waiter.recipient);
         self.act(Action::Reply { to: waiter.recipient, status });
     }
 

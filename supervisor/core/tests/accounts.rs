@@ -4,7 +4,9 @@
 #[path = "../../../protocol/tests/counting/mod.rs"]
 mod counting;
 
-use bulkhead_core::{Action, Caller, ClientId, Condition, Core, HostSettings, ModuleSpec, Recipient, StoreOp, Time};
+use bulkhead_core::{
+    Action, Caller, ClientId, Condition, Core, HostSettings, InitialState, ModuleSpec, Recipient, StoreOp, Time,
+};
 use bulkhead_protocol::{ErrorCode, Json, ModuleName, Request, RequestType, Status};
 use counting::{Counting, counted};
 use std::time::Duration;
@@ -27,7 +29,7 @@ impl Host {
         let mut core = Core::new(settings, 1);
         let mut spec = ModuleSpec::new(ModuleName::new("slow").unwrap(), 1);
         (spec.rules.queue_max, spec.rules.queue_bytes_max) = (1_000_000, 1 << 40);
-        core.add_module(Time::ZERO, spec, true).unwrap();
+        core.add_module(Time::ZERO, spec, InitialState::Running).unwrap();
         let mut host = Host { core, at_store: Vec::new(), refused: Vec::new() };
         host.perform();
         host

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a call may take.
-const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
+const TIMEOUT: Option<Duration> = Some(Duration::from_secs(10));
 
 fn main() -> Result<(), Box<dyn Error>> {
     // The state directory belongs to one host at a time and outlives it: logs, crash reports, and
@@ -41,13 +41,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     // A client speaks the same messages as over a socket. A call waits until the module is ready.
     let mut client = host.client()?;
     for _ in 0..3 {
-        println!("{}", client.call("counter", "ping", Json::null(), PATIENCE)?.as_str());
+        println!("{}", client.call("counter", "ping", Json::null(), TIMEOUT)?.as_str());
     }
 
     // The host itself answers to the name `supervisor`.
     let restart = Json::parse(r#"{"name":"counter"}"#)?;
-    println!("{}", client.call("supervisor", "restart", restart, PATIENCE)?.as_str());
-    println!("{}", client.call("counter", "ping", Json::null(), PATIENCE)?.as_str());
+    println!("{}", client.call("supervisor", "restart", restart, TIMEOUT)?.as_str());
+    println!("{}", client.call("counter", "ping", Json::null(), TIMEOUT)?.as_str());
 
     // Stopping returns when no process of any module is left; dropping the host does the same.
     host.stop();

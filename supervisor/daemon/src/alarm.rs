@@ -19,13 +19,13 @@ use tokio::net::unix::pipe::Receiver;
 /// What is waited for until the alarm rings: the timer's descriptor once more. The type is used for its
 /// readiness, and reads of it as of a pipe.
 #[derive(Debug)]
-pub(crate) struct Bell(Receiver);
+pub(crate) struct AlarmReceiver(Receiver);
 
 /// An alarm that is set for one moment, or for none.
 #[derive(Debug)]
 pub(crate) struct Alarm {
     timer: TimerFd,
-    bell: Rc<Bell>,
+    receiver: Rc<AlarmReceiver>,
     at: Option<Instant>,
 }
 
@@ -35,12 +35,12 @@ impl Alarm {
     pub(crate) fn new() -> io::Result<Alarm> {
         let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-        let bell = Receiver::from_owned_fd_unchecked(timer.as_fd().try_clone_to_owned()?)?;
-        Ok(Alarm { timer, bell: Rc::new(Bell(bell)), at: None })
+        let receiver = Receiver::from_owned_fd_unchecked(timer.as_fd().try_clone_to_owned()?)?;
+        Ok(Alarm { timer, receiver: Rc::new(AlarmReceiver(receiver)), at: None })
     }
 
-    pub(crate) fn bell(&self) -> Rc<Bell> {
-        self.bell.clone()
+    pub(crate) fn receiver(&self) -> Rc<AlarmReceiver> {
+        self.receiver.clone()
     }
 
     /// Sees to it that the alarm rings at `due`, or before. One that is set for an earlier moment stays as
@@ -62,7 +62,7 @@ impl Alarm {
     }
 }
 
-impl Bell {
+impl AlarmReceiver {
     /// Waits until the alarm rings.
     pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
         loop {
@@ -94,7 +94,7 @@ mod tests {
             for due in [late, early, late] {
                 alarm.set(due);
             }
-            poll_fn(|context| alarm.bell.poll(context)).await;
+            poll_fn(|context| alarm.receiver.poll(context)).await;
             assert!(Instant::now() >= early);
         });
     }
@@ -104,9 +104,9 @@ mod tests {
         with_alarm(async |mut alarm| {
             for _ in 0..3 {
                 alarm.set(Instant::now());
-                poll_fn(|context| alarm.bell.poll(context)).await;
+                poll_fn(|context| alarm.receiver.poll(context)).await;
                 alarm.has_rung();
-                let again = poll_fn(|context| Poll::Ready(alarm.bell.poll(context).is_ready())).await;
+                let again = poll_fn(|context| Poll::Ready(alarm.receiver.poll(context).is_ready())).await;
                 assert!(!again);
             }
         });

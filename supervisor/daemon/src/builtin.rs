@@ -7,7 +7,7 @@ use crate::{
     followers::{FOLLOWER_BYTES, Follower, FollowerId},
     host::{Asked, Deed, Host, ImportArgs, Targets},
     long_reader::READ_AT_ONCE_BYTES_MAX,
-    looks::Look,
+    observation::Look,
     status::{Guarding, HostStatus, ModuleStatus, Status, millis},
 };
 use bulkhead_core::{Condition, Recipient};
@@ -19,7 +19,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use std::time::Duration;
 
 /// How long a start, stop, restart or reload is waited for when the request names no deadline.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bytes around the data of an answer, with room to spare.
 pub(crate) const ANSWER_FRAME_BYTES: usize = 1024;
@@ -132,8 +132,8 @@ impl Call<'_> {
     }
 
     /// How long what was asked for may take.
-    fn patience(&self) -> Duration {
-        self.deadline.unwrap_or(PATIENCE)
+    fn timeout(&self) -> Duration {
+        self.deadline.unwrap_or(TIMEOUT)
     }
 }
 
@@ -160,16 +160,16 @@ pub(crate) static OWN: [Own; 16] = [
         host.commands_of(&call.args::<NameArgs>()?.name).map(Some)
     }),
     does("start", "starts modules: {\"name\"}, {\"names\"} or {\"all\":true}", |host, call| {
-        host.do_to(call.who, Deed::Start, call.args()?, call.patience())
+        host.do_to(call.who, Deed::Start, call.args()?, call.timeout())
     }),
     does("stop", "stops modules, with their whole process trees: as start", |host, call| {
-        host.do_to(call.who, Deed::Stop, call.args()?, call.patience())
+        host.do_to(call.who, Deed::Stop, call.args()?, call.timeout())
     }),
     does("restart", "stops and starts modules: as start", |host, call| {
-        host.do_to(call.who, Deed::Restart, call.args()?, call.patience())
+        host.do_to(call.who, Deed::Restart, call.args()?, call.timeout())
     }),
     does("reload", "reads the files again and replaces modules without a gap: as start", |host, call| {
-        host.do_to(call.who, Deed::Reload, call.args()?, call.patience())
+        host.do_to(call.who, Deed::Reload, call.args()?, call.timeout())
     }),
     asks("wait", "waits until a module is ready or stopped: {\"name\",\"for\"}", Host::wait_for),
     asks("events", "follows events: {\"pattern\",\"after\",\"epoch\"}", |host, call| {
@@ -177,11 +177,11 @@ pub(crate) static OWN: [Own; 16] = [
     }),
     asks("logs", "the last lines that a module wrote: {\"name\",\"lines\",\"follow\"}", |host, call| {
         let LogsArgs { name, lines, follow } = call.args()?;
-        host.ask_log(call.who, &name, lines, follow, call.patience())
+        host.ask_log(call.who, &name, lines, follow, call.timeout())
     }),
     asks("crashes", "what modules were doing when they crashed: {\"name\",\"limit\"}", |host, call| {
         let CrashesArgs { name, limit } = call.args_or_none()?;
-        host.ask_crashes(call.who, name, limit, call.patience())
+        host.ask_crashes(call.who, name, limit, call.timeout())
     }),
     asks("layer1", "what the data store holds", |host, call| host.overview(call.who)),
     asks("set_aside", "events that modules kept failing on: {\"name\",\"after\",\"limit\"}", |host, call| {
@@ -248,7 +248,7 @@ impl Host {
         self.check_number(who)?;
         // To wait no time at all is to ask what is so now.
         if command.name != "wait" {
-            bulkhead_core::check_patience(request)?;
+            bulkhead_core::check_deadline(request)?;
         }
         let Some(own) = OWN.iter().find(|own| own.entry.name == command.name) else {
             let names: Vec<&str> = OWN.iter().map(|own| own.entry.name).collect();
@@ -275,20 +275,20 @@ impl Host {
             For::Ready => Condition::Ready,
             For::Stopped => Condition::Stopped,
         };
-        let patience = call.deadline.unwrap_or(Duration::from_millis(DEADLINE_MS_MAX));
-        self.core.handle_wait(self.now, call.who, &name, condition, patience);
+        let timeout = call.deadline.unwrap_or(Duration::from_millis(DEADLINE_MS_MAX));
+        self.core.handle_wait(self.now, call.who, &name, condition, timeout);
         Ok(None)
     }
 
     /// Does something to one module, to several, or to all.
-    fn do_to(&mut self, who: Recipient, deed: Deed, which: Which, patience: Duration) -> Result<Option<Json>, Failure> {
+    fn do_to(&mut self, who: Recipient, deed: Deed, which: Which, timeout: Duration) -> Result<Option<Json>, Failure> {
         let name = match which {
             Which { name: Some(name), names: None, all: false } => name,
             Which { name: None, names: Some(names), all: false } => {
-                return self.do_to_several(who, deed, Targets::Named(names), patience);
+                return self.do_to_several(who, deed, Targets::Named(names), timeout);
             }
             Which { name: None, names: None, all: true } => {
-                return self.do_to_several(who, deed, Targets::All, patience);
+                return self.do_to_several(who, deed, Targets::All, timeout);
             }
             Which { .. } => {
                 let found = "expected one of {\"name\":\"a\"}, {\"names\":[\"a\",\"b\"]} and {\"all\":true}";
@@ -301,10 +301,10 @@ impl Host {
             Deed::Reload => {}
         }
         match deed {
-            Deed::Start => self.core.handle_start(self.now, Some(who), &name, patience),
-            Deed::Stop => self.core.handle_stop(self.now, Some(who), &name, patience),
-            Deed::Restart => self.core.handle_restart(self.now, Some(who), &name, patience),
-            Deed::Reload => self.reload_one(who, &name, patience)?,
+            Deed::Start => self.core.handle_start(self.now, Some(who), &name, timeout),
+            Deed::Stop => self.core.handle_stop(self.now, Some(who), &name, timeout),
+            Deed::Restart => self.core.handle_restart(self.now, Some(who), &name, timeout),
+            Deed::Reload => self.reload_one(who, &name, timeout)?,
         }
         Ok(None)
     }

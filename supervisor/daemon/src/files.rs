@@ -6,7 +6,7 @@
 //! Everything here passes a gate first. It is open, but for a test: that keeps it closed, and so has a file
 //! system that does not answer.
 
-use crate::{control_socket::Bound, guardian::Launched, history::Old, looks::Look, memory_kills, watch::Noticed};
+use crate::{control_socket::Bound, guardian::Launched, history::Old, memory_kills, observation::Look, watch::Noticed};
 use bulkhead_config::Loaded;
 use bulkhead_core::{RunId, Tracer};
 use futures_util::task::AtomicWaker;
@@ -87,7 +87,7 @@ pub(crate) enum Done {
     Cleared(String),
     /// A guardian was started, where there was none.
     Launched(io::Result<Launched>),
-    /// What was seen in the surroundings of the host's files.
+    /// What was seen in the environment of the host's files.
     Noticed(Noticed),
     /// The control socket had gone, and this is what listens in its place.
     Socket(Bound),
@@ -97,7 +97,7 @@ pub(crate) enum Done {
 #[derive(Clone, Debug)]
 pub(crate) struct Outlet {
     done: Sender<(From, Done)>,
-    bell: Arc<Bell>,
+    completions: Arc<Completions>,
 }
 
 impl Outlet {
@@ -109,22 +109,22 @@ impl Outlet {
     fn send(&self, from: From, done: Done) {
         // The host may have ended; then it matters no more.
         let _ = self.done.send((from, done));
-        self.bell.has_rung.store(true, Ordering::Release);
-        self.bell.waker.wake();
+        self.completions.is_set.store(true, Ordering::Release);
+        self.completions.waker.wake();
     }
 }
 
-/// Rings when something is done.
+/// Wakes the loop when something is done.
 #[derive(Debug, Default)]
-pub(crate) struct Bell {
-    has_rung: AtomicBool,
+pub(crate) struct Completions {
+    is_set: AtomicBool,
     waker: AtomicWaker,
 }
 
-impl Bell {
+impl Completions {
     pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
         self.waker.register(context.waker());
-        if self.has_rung.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_set.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -134,7 +134,7 @@ type From = Option<(Lane, u64)>;
 
 type Work = Box<dyn FnOnce() -> Done + Send>;
 
-/// The threads, and what they have in hand.
+/// The threads, and what they have in progress.
 pub(crate) struct Files {
     gate: Gate,
     outlet: Outlet,
@@ -169,7 +169,7 @@ impl fmt::Debug for Files {
 impl Files {
     pub(crate) fn new(gate: Gate) -> Files {
         let (sender, done) = channel();
-        let outlet = Outlet { done: sender, bell: Arc::default() };
+        let outlet = Outlet { done: sender, completions: Arc::default() };
         Files { gate, outlet, done, threads: Default::default() }
     }
 
@@ -181,8 +181,8 @@ impl Files {
         self.start(lane)
     }
 
-    pub(crate) fn bell(&self) -> Arc<Bell> {
-        self.outlet.bell.clone()
+    pub(crate) fn completions(&self) -> Arc<Completions> {
+        self.outlet.completions.clone()
     }
 
     pub(crate) fn outlet(&self) -> Outlet {
@@ -238,7 +238,7 @@ impl Files {
         Ok(())
     }
 
-    /// Gives up on the thread of a kind: it ends once what it has in hand has, and the next order finds another.
+    /// Gives up on the thread of a kind: it ends once what it has in progress has, and the next order finds another.
     pub(crate) fn give_up(&mut self, lane: Lane) {
         let threads = &mut self.threads[lane as usize];
         threads.orders = None;

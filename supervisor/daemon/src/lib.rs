@@ -25,7 +25,8 @@ mod control_socket;
 #[path = "../../../protocol/tests/counting/mod.rs"]
 mod counting;
 mod crashes;
-mod endings;
+mod event_loop;
+mod exit_status;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod files;
 #[allow(clippy::disallowed_methods, reason = "called by the log files' thread, and before the host is up")]
@@ -50,13 +51,12 @@ mod log_reader;
 mod logs;
 mod long_reader;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
-mod looks;
-mod loop_;
-#[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod memory_kills;
 mod module_log;
 #[allow(clippy::disallowed_methods, reason = "a thread of its own, while the host is not up")]
 mod notify;
+#[allow(clippy::disallowed_methods, reason = "done by the file layer")]
+mod observation;
 mod portion;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod processes;

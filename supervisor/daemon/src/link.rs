@@ -274,7 +274,7 @@ impl Link {
                 self.leftover_used = 0;
             }
         }
-        self.decoder.relax();
+        self.decoder.shrink();
         true
     }
 
@@ -387,7 +387,7 @@ impl Link {
                 Ok(()) => {}
             }
         }
-        self.output.relax();
+        self.output.shrink();
         let end = self.output.written();
         while self.unsent.front().is_some_and(|(place, _)| *place <= end) {
             self.unsent.pop_front();

@@ -1,13 +1,13 @@
 //! Reads long payloads on a thread of its own. A query of a megabyte takes tens of milliseconds to read, and
 //! an import as long; who sends one waits for that itself, and so do its own requests behind it, which keep
-//! their order. Each link has one at a time in hand, so links have their turns one after the other; those of
+//! their order. Each link has one at a time in progress, so links have their turns one after the other; those of
 //! modules come first, since others wait for what modules do.
 //!
 //! Why a long text is no message is found out here too: it takes reading it once more.
 //!
 //! What is read is not judged here: it goes to the core, or to the built-in address, as if it had just come.
 
-use crate::{host::ImportArgs, link::Unread, loop_::LinkId};
+use crate::{event_loop::LinkId, host::ImportArgs, link::Unread};
 use bulkhead_core::{Read, is_for_store};
 use bulkhead_protocol::{ErrorCode, Failure, HeldBytes, MessageError, Request, RequestType, allocation};
 use futures_util::task::AtomicWaker;
@@ -92,7 +92,7 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     /// There is something to do, or room for what comes of it.
-    go_on: Condvar,
+    resume: Condvar,
     has_read: AtomicBool,
     waker: AtomicWaker,
 }
@@ -115,7 +115,7 @@ impl Shared {
                 if has_room && let Some(task) = of_modules.pop_front().or_else(|| of_clients.pop_front()) {
                     break task;
                 }
-                state = self.go_on.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self.resume.wait(state).unwrap_or_else(PoisonError::into_inner);
             };
             drop(state);
             let payload = catch_unwind(AssertUnwindSafe(|| Payload::read(&task.what))).unwrap_or_else(|_| {
@@ -133,14 +133,14 @@ impl Shared {
     }
 }
 
-/// The thread, which is started for the first long payload, and what it has in hand.
+/// The thread, which is started for the first long payload, and what it has in progress.
 #[derive(Debug, Default)]
 pub(crate) struct LongReader {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     last: u64,
     /// How many were handed in and not taken back.
-    in_hand: usize,
+    in_progress: usize,
 }
 
 impl LongReader {
@@ -159,8 +159,8 @@ impl LongReader {
             LinkId::Client(_) => state.of_clients.push_back(task),
         }
         drop(state);
-        self.in_hand += 1;
-        self.shared.go_on.notify_one();
+        self.in_progress += 1;
+        self.shared.resume.notify_one();
         Some(self.last)
     }
 
@@ -171,19 +171,19 @@ impl LongReader {
         state.of_modules.retain(|task| task.number != number);
         state.of_clients.retain(|task| task.number != number);
         // If it is being read, it comes back and is dropped then.
-        self.in_hand -= before - state.of_modules.len() - state.of_clients.len();
+        self.in_progress -= before - state.of_modules.len() - state.of_clients.len();
     }
 
     /// Lets the thread wake the loop that waits with this.
     pub(crate) fn register(&self, waker: &Waker) {
-        if self.in_hand > 0 {
+        if self.in_progress > 0 {
             self.shared.waker.register(waker);
         }
     }
 
     /// The next that was read, if there is one.
     pub(crate) fn take(&mut self) -> Option<(u64, LinkId, Payload)> {
-        if self.in_hand == 0 || !self.shared.has_read.load(Ordering::Acquire) {
+        if self.in_progress == 0 || !self.shared.has_read.load(Ordering::Acquire) {
             return None;
         }
         self.shared.has_read.store(false, Ordering::Release);
@@ -194,8 +194,8 @@ impl LongReader {
             self.shared.has_read.store(true, Ordering::Release);
         }
         drop(state);
-        self.in_hand -= 1;
-        self.shared.go_on.notify_one();
+        self.in_progress -= 1;
+        self.shared.resume.notify_one();
         Some((number, link, payload))
     }
 }
@@ -203,7 +203,7 @@ impl LongReader {
 impl Drop for LongReader {
     fn drop(&mut self) {
         self.shared.state().is_closing = true;
-        self.shared.go_on.notify_one();
+        self.shared.resume.notify_one();
         // What it is reading takes milliseconds; it is not waited for.
     }
 }
@@ -215,10 +215,10 @@ mod tests {
     use bulkhead_protocol::Json;
     use std::{sync::mpsc, task::Wake, time::Duration};
 
-    struct Bell(mpsc::Sender<()>);
+    struct TestWaker(mpsc::Sender<()>);
 
-    impl Wake for Bell {
-        fn wake(self: Arc<Bell>) {
+    impl Wake for TestWaker {
+        fn wake(self: Arc<TestWaker>) {
             let _ = self.0.send(());
         }
     }
@@ -248,8 +248,8 @@ mod tests {
 
     /// Takes so many, each within a deadline.
     fn take(reader: &mut LongReader, number: usize) -> Vec<(u64, LinkId, Payload)> {
-        let (bell, rings) = mpsc::channel();
-        let waker = Waker::from(Arc::new(Bell(bell)));
+        let (waker, rings) = mpsc::channel();
+        let waker = Waker::from(Arc::new(TestWaker(waker)));
         let mut taken = Vec::new();
         while taken.len() < number {
             reader.register(&waker);
@@ -291,7 +291,7 @@ mod tests {
         std::thread::spawn(move || shared.work());
         let found: Vec<LinkId> = take(&mut reader, 5).into_iter().map(|(_, link, _)| link).collect();
         assert_eq!(found, [2, 4, 0, 1, 3].map(|at| links[at]));
-        assert!(reader.take().is_none() && reader.in_hand == 0);
+        assert!(reader.take().is_none() && reader.in_progress == 0);
     }
 
     #[test]
@@ -321,8 +321,8 @@ mod tests {
             (1..=50).map(|n| reader.hand_in(LinkId::Client(ClientId(n)), &unread(1000)).unwrap()).collect();
         numbers.iter().for_each(|number| reader.forget(*number));
         let last = reader.hand_in(LinkId::Client(ClientId(99)), &unread(1000)).unwrap();
-        let left = reader.in_hand;
+        let left = reader.in_progress;
         assert_eq!(take(&mut reader, left).last().unwrap().0, last);
-        assert_eq!(reader.in_hand, 0);
+        assert_eq!(reader.in_progress, 0);
     }
 }

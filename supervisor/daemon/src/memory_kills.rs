@@ -89,11 +89,11 @@ pub(crate) fn judge(own: Option<&Counter>, shared: &[Counter], now: Instant) -> 
     }
 }
 
-/// The processes whose ends wait for a look. One look is in hand at a time, so that many that are killed at once
+/// The processes whose ends wait for a look. One look is in progress at a time, so that many that are killed at once
 /// are looked at together.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    in_hand: Vec<RunId>,
+    in_progress: Vec<RunId>,
     next: Vec<RunId>,
     until: Option<Time>,
     /// A look was given up and has not come since.
@@ -109,20 +109,20 @@ impl Waiting {
         !self.is_overdue
     }
 
-    /// Begins the next look, if one is waited for and none is in hand: whom it is for.
+    /// Begins the next look, if one is waited for and none is in progress: whom it is for.
     pub(crate) fn begin(&mut self, now: Time) -> Option<&[RunId]> {
         if self.until.is_some() || self.is_overdue || self.next.is_empty() {
             return None;
         }
-        self.in_hand = std::mem::take(&mut self.next);
+        self.in_progress = std::mem::take(&mut self.next);
         self.until = Some(now + LOOK_TIME_MAX);
-        Some(&self.in_hand)
+        Some(&self.in_progress)
     }
 
-    /// The look in hand has come, or cannot be had: whose ends can be judged.
+    /// The look in progress has come, or cannot be had: whose ends can be judged.
     pub(crate) fn end(&mut self) -> Vec<RunId> {
         (self.until, self.is_overdue) = (None, false);
-        std::mem::take(&mut self.in_hand)
+        std::mem::take(&mut self.in_progress)
     }
 
     pub(crate) fn due(&self) -> Option<Time> {
@@ -135,7 +135,7 @@ impl Waiting {
             return Vec::new();
         }
         (self.until, self.is_overdue) = (None, true);
-        let mut all = std::mem::take(&mut self.in_hand);
+        let mut all = std::mem::take(&mut self.in_progress);
         all.append(&mut self.next);
         all
     }

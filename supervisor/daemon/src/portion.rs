@@ -28,7 +28,7 @@ pub(crate) fn refused_nanos(bytes: usize) -> u64 {
     bytes as u64 * REFUSED_NANOS_PER_KB / 1000
 }
 
-/// What the portion in hand has cost so far, in nanoseconds.
+/// What the portion in progress has cost so far, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Portion(u64);
 

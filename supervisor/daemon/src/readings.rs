@@ -54,13 +54,13 @@ fn drop_doubles(list: &mut Vec<Wanted>) {
 #[derive(Debug, Default)]
 pub(crate) struct Readings {
     last: u64,
-    in_hand: Option<InHand>,
+    in_progress: Option<InProgress>,
     all_wanted: bool,
     wanted: Vec<Wanted>,
 }
 
 #[derive(Debug)]
-struct InHand {
+struct InProgress {
     number: u64,
     purpose: Purpose,
     /// When it is asked how long it has been at its file.
@@ -89,9 +89,9 @@ impl Readings {
         Ok(())
     }
 
-    /// Begins the next reading, if one is wanted and none is in hand: its number, and what it is for.
+    /// Begins the next reading, if one is wanted and none is in progress: its number, and what it is for.
     pub(crate) fn begin(&mut self, now: Time) -> Option<(u64, &Purpose)> {
-        if self.in_hand.is_some() {
+        if self.in_progress.is_some() {
             return None;
         }
         let purpose = if std::mem::take(&mut self.all_wanted) {
@@ -102,35 +102,35 @@ impl Readings {
             Purpose::Modules(std::mem::take(&mut self.wanted))
         };
         self.last += 1;
-        let in_hand = InHand { number: self.last, purpose, until: now + FILE_TIME_MAX };
-        let in_hand = self.in_hand.insert(in_hand);
-        Some((in_hand.number, &in_hand.purpose))
+        let in_progress = InProgress { number: self.last, purpose, until: now + FILE_TIME_MAX };
+        let in_progress = self.in_progress.insert(in_progress);
+        Some((in_progress.number, &in_progress.purpose))
     }
 
     /// A reading has ended: what it was for. Nothing if it was given up before.
     pub(crate) fn end(&mut self, number: u64) -> Option<Purpose> {
-        self.in_hand.take_if(|reading| reading.number == number).map(|reading| reading.purpose.without_doubles())
+        self.in_progress.take_if(|reading| reading.number == number).map(|reading| reading.purpose.without_doubles())
     }
 
-    /// Gives up on the reading in hand if it has been at the same file for too long, which it has for `at_file`.
+    /// Gives up on the reading in progress if it has been at the same file for too long, which it has for `at_file`.
     pub(crate) fn give_up(&mut self, now: Time, at_file: Duration) -> Option<Purpose> {
-        let reading = self.in_hand.as_mut().filter(|reading| reading.until <= now)?;
+        let reading = self.in_progress.as_mut().filter(|reading| reading.until <= now)?;
         if at_file < FILE_TIME_MAX {
             reading.until = now + (FILE_TIME_MAX - at_file);
             return None;
         }
-        self.in_hand.take().map(|reading| reading.purpose.without_doubles())
+        self.in_progress.take().map(|reading| reading.purpose.without_doubles())
     }
 
     /// When [`Readings::give_up`] or [`Readings::expire`] has something to do.
     pub(crate) fn due(&self) -> Option<Time> {
         // Only behind a reading does anything wait.
-        let reading = self.in_hand.as_ref()?;
+        let reading = self.in_progress.as_ref()?;
         let asked = self.asked().filter(|wanted| wanted.who.is_some()).map(|wanted| wanted.until);
         asked.chain([reading.until]).min()
     }
 
-    /// Those whose patience has ended. Their modules are brought in line all the same.
+    /// Those whose timeout has passed. Their modules are brought in line all the same.
     pub(crate) fn expire(&mut self, now: Time) -> Vec<Recipient> {
         let late = self.asked_mut().filter(|wanted| wanted.until <= now);
         late.filter_map(|wanted| wanted.who.take()).collect()
@@ -148,7 +148,7 @@ impl Readings {
         let before = self.asked().count();
         let others = |wanted: &Wanted| wanted.who != Some(who);
         self.wanted.retain(others);
-        if let Some(InHand { purpose: Purpose::Modules(list), .. }) = &mut self.in_hand {
+        if let Some(InProgress { purpose: Purpose::Modules(list), .. }) = &mut self.in_progress {
             list.retain(others);
         }
         self.asked().count() < before
@@ -171,19 +171,19 @@ impl Readings {
     }
 
     fn asked(&self) -> impl Iterator<Item = &Wanted> {
-        let in_hand = match &self.in_hand {
-            Some(InHand { purpose: Purpose::Modules(list), .. }) => list.as_slice(),
-            Some(InHand { purpose: Purpose::All, .. }) | None => &[],
+        let in_progress = match &self.in_progress {
+            Some(InProgress { purpose: Purpose::Modules(list), .. }) => list.as_slice(),
+            Some(InProgress { purpose: Purpose::All, .. }) | None => &[],
         };
-        in_hand.iter().chain(&self.wanted)
+        in_progress.iter().chain(&self.wanted)
     }
 
     fn asked_mut(&mut self) -> impl Iterator<Item = &mut Wanted> {
-        let in_hand = match &mut self.in_hand {
-            Some(InHand { purpose: Purpose::Modules(list), .. }) => list.as_mut_slice(),
-            Some(InHand { purpose: Purpose::All, .. }) | None => &mut [],
+        let in_progress = match &mut self.in_progress {
+            Some(InProgress { purpose: Purpose::Modules(list), .. }) => list.as_mut_slice(),
+            Some(InProgress { purpose: Purpose::All, .. }) | None => &mut [],
         };
-        in_hand.iter_mut().chain(&mut self.wanted)
+        in_progress.iter_mut().chain(&mut self.wanted)
     }
 }
 
@@ -289,7 +289,7 @@ mod tests {
             readings.forget(who(id).caller);
         }
         let number = readings.begin(at(0)).unwrap().0;
-        let Some(purpose) = readings.end(number) else { panic!("it was in hand") };
+        let Some(purpose) = readings.end(number) else { panic!("it was in progress") };
         assert_eq!(ids(&purpose), Some(vec![2, 4]));
         for id in [1, 2] {
             want(&mut readings, id, 60);

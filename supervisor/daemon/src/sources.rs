@@ -1,5 +1,5 @@
 //! What the host waits for, and which of it may have come: a set of futures, each of which is polled when it
-//! was woken. What they are and what they yield is [`crate::loop_`]'s business.
+//! was woken. What they are and what they yield is [`crate::event_loop`]'s business.
 //!
 //! There are two lines: what stands in the second comes when the first is empty. Who belongs there, as one
 //! that has had its share of the host's time, is decided elsewhere.

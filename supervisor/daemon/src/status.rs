@@ -1,6 +1,6 @@
 //! What the host says about itself and its modules: the core's view, and what only the kernel knows.
 
-use crate::looks::Look;
+use crate::observation::Look;
 use bulkhead_config::ModuleConfig;
 use bulkhead_core::{ModuleView, Role, RunView};
 use serde::Serialize;

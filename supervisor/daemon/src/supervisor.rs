@@ -3,6 +3,7 @@
 use crate::{
     alarm::Alarm,
     control_socket::{Bound, ControlSocket, SocketError},
+    event_loop,
     files::{Files, Gate, Lane},
     guardian::{Guardian, Incoming, Launched},
     host::{Faults, Host, Parts},
@@ -10,7 +11,6 @@ use crate::{
     layer1::{Store, StoreError},
     log_files::{LogFiles, Rotation},
     logs::Logs,
-    loop_,
     notify::Notify,
     runtimes::{RuntimeError, Runtimes},
     signals::Signals,
@@ -255,7 +255,7 @@ fn run(
             seed: seed(),
             started,
         });
-        loop_::run(host, injected, signals).await;
+        event_loop::run(host, injected, signals).await;
         Ok(())
     })
 }
@@ -287,7 +287,7 @@ async fn start_guardian(program: &Path, alarm: &mut Alarm) -> Result<Guardian, R
                 let how = guardian.dismiss().end(GUARDIAN_TIMEOUT);
                 return Err(failed(format!("ended at once ({how}); its error is above")));
             }
-            Incoming::Nothing => match loop_::readable(&guardian, alarm).await {
+            Incoming::Nothing => match event_loop::readable(&guardian, alarm).await {
                 Some(ready) => ready.map_err(Reason::Io)?,
                 None => return Err(failed(format!("said nothing for {GUARDIAN_TIMEOUT:?}"))),
             },

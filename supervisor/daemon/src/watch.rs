@@ -25,11 +25,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(3);
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Noticed {
     pub(crate) place: PathBuf,
-    pub(crate) what: What,
+    pub(crate) what: WatchEvent,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum WatchEvent {
     /// It had gone, and is there again.
     MadeAgain,
     /// It has gone or is another, and stays so. Why, and what to do.
@@ -135,7 +135,7 @@ impl Watcher {
             Ok(metadata) if metadata.is_dir() => return self.fine(folder),
             Ok(_) => "is no folder any more".to_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => match create_private(folder) {
-                Ok(()) => return self.tell(folder, What::MadeAgain),
+                Ok(()) => return self.tell(folder, WatchEvent::MadeAgain),
                 Err(error) => format!("has gone and cannot be made again: {error}"),
             },
             Err(error) => format!("cannot be looked at: {error}"),
@@ -163,22 +163,22 @@ impl Watcher {
     fn wrong(&mut self, place: &Path, reason: String) {
         if self.wrong.get(place) != Some(&reason) {
             self.wrong.insert(place.to_owned(), reason.clone());
-            self.send(place, What::Wrong(reason));
+            self.send(place, WatchEvent::Wrong(reason));
         }
     }
 
     fn fine(&mut self, place: &Path) {
         if self.wrong.remove(place).is_some() {
-            self.send(place, What::Fine);
+            self.send(place, WatchEvent::Fine);
         }
     }
 
-    fn tell(&mut self, place: &Path, what: What) {
+    fn tell(&mut self, place: &Path, what: WatchEvent) {
         self.wrong.remove(place);
         self.send(place, what);
     }
 
-    fn send(&self, place: &Path, what: What) {
+    fn send(&self, place: &Path, what: WatchEvent) {
         self.outlet.put(Done::Noticed(Noticed { place: place.to_owned(), what }));
     }
 }
@@ -215,7 +215,7 @@ mod tests {
         }
 
         /// What one look tells of places.
-        fn look(&mut self) -> Vec<(PathBuf, What)> {
+        fn look(&mut self) -> Vec<(PathBuf, WatchEvent)> {
             self.watcher.look();
             let mut told = Vec::new();
             while let Some(done) = self.files.take() {
@@ -226,7 +226,7 @@ mod tests {
                     }
                     Done::Socket(bound) => {
                         self.bound.replace(bound).unwrap().file.disown();
-                        told.push(("run/control.sock".into(), What::MadeAgain));
+                        told.push(("run/control.sock".into(), WatchEvent::MadeAgain));
                     }
                     other => panic!("{other:?}"),
                 }
@@ -240,9 +240,9 @@ mod tests {
     }
 
     #[track_caller]
-    fn expect_wrong(told: &[(PathBuf, What)], place: &str, reason: &str) {
+    fn expect_wrong(told: &[(PathBuf, WatchEvent)], place: &str, reason: &str) {
         match told {
-            [(found, What::Wrong(text))] if found == Path::new(place) => {
+            [(found, WatchEvent::Wrong(text))] if found == Path::new(place) => {
                 assert!(text.contains(reason), "{text}");
             }
             other => panic!("{other:?}"),
@@ -255,14 +255,14 @@ mod tests {
         assert!(test.look().is_empty());
         for _ in 0..2 {
             fs::remove_file(test.path("run/control.sock")).unwrap();
-            assert_eq!(test.look(), [("run/control.sock".into(), What::MadeAgain)]);
+            assert_eq!(test.look(), [("run/control.sock".into(), WatchEvent::MadeAgain)]);
             assert!(test.is_reachable() && test.look().is_empty());
         }
         fs::remove_dir_all(test.path("run")).unwrap();
-        assert_eq!(test.look(), [("run/control.sock".into(), What::MadeAgain)]);
+        assert_eq!(test.look(), [("run/control.sock".into(), WatchEvent::MadeAgain)]);
         assert!(test.is_reachable());
         fs::rename(test.path("run/control.sock"), test.path("run/elsewhere")).unwrap();
-        assert_eq!(test.look(), [("run/control.sock".into(), What::MadeAgain)]);
+        assert_eq!(test.look(), [("run/control.sock".into(), WatchEvent::MadeAgain)]);
         drop(test.bound.take());
         assert!(!test.path("run/control.sock").exists(), "it is removed at the end");
     }
@@ -276,12 +276,12 @@ mod tests {
         expect_wrong(&test.look(), "run/control.sock", "another host listens on");
         assert!(test.look().is_empty(), "it is told once");
         drop(other);
-        assert_eq!(test.look(), [("run/control.sock".into(), What::MadeAgain)], "the other has left its file");
+        assert_eq!(test.look(), [("run/control.sock".into(), WatchEvent::MadeAgain)], "the other has left its file");
         fs::remove_file(&socket).unwrap();
         fs::write(&socket, "").unwrap();
         expect_wrong(&test.look(), "run/control.sock", "is there and is no socket");
         fs::remove_file(&socket).unwrap();
-        assert_eq!(test.look(), [("run/control.sock".into(), What::MadeAgain)]);
+        assert_eq!(test.look(), [("run/control.sock".into(), WatchEvent::MadeAgain)]);
     }
 
     #[test]
@@ -289,14 +289,14 @@ mod tests {
         let mut test = Test::new("folder");
         let logs = test.path("state/logs");
         fs::remove_dir(&logs).unwrap();
-        assert_eq!(test.look(), [("state/logs".into(), What::MadeAgain)]);
+        assert_eq!(test.look(), [("state/logs".into(), WatchEvent::MadeAgain)]);
         assert!(logs.is_dir() && test.look().is_empty());
         fs::remove_dir(&logs).unwrap();
         fs::write(&logs, "").unwrap();
         expect_wrong(&test.look(), "state/logs", "is no folder any more");
         assert!(test.look().is_empty());
         fs::remove_file(&logs).unwrap();
-        assert_eq!(test.look(), [("state/logs".into(), What::MadeAgain)]);
+        assert_eq!(test.look(), [("state/logs".into(), WatchEvent::MadeAgain)]);
     }
 
     #[test]
@@ -311,7 +311,7 @@ mod tests {
         assert!(!state.join("logs").exists());
         fs::remove_dir(&state).unwrap();
         fs::rename(&away, &state).unwrap();
-        assert_eq!(test.look(), [("state".into(), What::Fine)]);
+        assert_eq!(test.look(), [("state".into(), WatchEvent::Fine)]);
     }
 
     #[test]

@@ -9,8 +9,8 @@
 //! in it, cannot be told from what it was taken of.
 
 use crate::{
+    file_identity::{FileId, beside},
     open::OpenError,
-    place::{FileId, beside},
     tables::{
         epochs::{self, Epoch},
         events, subscriptions,
@@ -89,9 +89,9 @@ pub(crate) fn establish(connection: &mut Connection, path: &Path) -> Result<Open
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
     let (_, newest) = events::ends(&transaction).map_err(fail)?;
     let (last, _) = epochs::opening(&transaction).map_err(fail)?;
-    let goes_on =
+    let continues =
         kept.as_ref().is_some_and(|kept| kept.mark == last && kept.database == database && kept.newest <= newest);
-    if !goes_on || epochs::list(&transaction).map_err(fail)?.is_empty() {
+    if !continues || epochs::list(&transaction).map_err(fail)?.is_empty() {
         epochs::begin(&transaction, &Epoch { name: random::<EPOCH_BYTES>(), since: newest }).map_err(fail)?;
     }
     // What the file said, not what stood here: until the file is written anew, it is the file's that must be found.

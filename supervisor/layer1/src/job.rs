@@ -1,5 +1,6 @@
 //! What the store can be asked to do. What comes of it is in [`crate::outcome`].
 
+pub use bulkhead_protocol::layer1::{NewEvent, UnitId};
 use bulkhead_protocol::{
     HeldBytes, Json, Pattern, allocation,
     layer1::{Mutation, Query},
@@ -8,17 +9,12 @@ use sha2::{Digest, Sha256};
 
 /// The caller's number for a job; its outcome comes back under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ticket(pub u64);
+pub struct JobId(pub u64);
 
 /// The number that the caller has for the one that a job is done for. Those that read are done for each sender in
 /// turn; the order of what one has sent is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sender(pub u64);
-
-/// The caller's number for a unit of work. The first job that names it begins the unit, `Commit` or
-/// `Discard` ends it. A number is used once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UnitId(pub u64);
 
 /// Something that the store is asked to do. Jobs of one unit are done in the order in which they come.
 #[derive(Clone, Debug)]
@@ -139,17 +135,6 @@ pub struct Subscriber {
     pub module: String,
     /// Which events; none is none.
     pub patterns: Vec<Pattern>,
-}
-
-/// An event that is to be stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewEvent {
-    /// Who emits it: a module's name, or nothing for a client.
-    pub source: String,
-    /// Its name.
-    pub event: String,
-    /// Its data.
-    pub data: Json,
 }
 
 /// What can happen in the same commit as a unit.

@@ -7,7 +7,7 @@
 //! `bulkhead_protocol::layer1`.
 //!
 //! # Using it
-//! [`Layer1::open`] starts the threads, [`Layer1::submit`] takes a [`Job`] under a [`Ticket`] or gives it
+//! [`Layer1::open`] starts the threads, [`Layer1::submit`] takes a [`Job`] under a [`JobId`] or gives it
 //! back, [`Layer1::poll`] gives [`Outcome`]s. The caller is woken when there are some. A change has its
 //! outcome only when it is on the disk.
 //!
@@ -114,6 +114,7 @@ mod clock;
 mod continuation;
 mod declarations;
 mod failure;
+mod file_identity;
 mod functions;
 mod held;
 mod ids;
@@ -123,12 +124,11 @@ mod open;
 mod operations;
 pub mod outcome;
 mod own_files;
-mod pending;
-mod place;
 mod query;
 mod quotas;
 mod schema;
 mod settings;
+mod staged;
 mod statements;
 mod store;
 mod tables;
@@ -138,7 +138,7 @@ mod unit;
 mod weight;
 
 pub use clock::{Clock, Now};
-pub use job::{Job, Sender, Ticket, UnitId};
+pub use job::{Job, JobId, Sender, UnitId};
 pub use open::OpenError;
 pub use outcome::Outcome;
 pub use schema::SCHEMA_VERSION;

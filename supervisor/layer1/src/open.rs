@@ -8,10 +8,10 @@
 
 use crate::{
     continuation::refuse_foreign_log,
+    file_identity::beside,
     functions,
     limits::{CHECKED_AT_OPEN_BYTES_MAX, LOG_BYTES_KEPT, READER_CACHE_KIB, WRITER_CACHE_KIB},
     own_files,
-    place::beside,
     schema::{APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION, migrate},
     threads::note_checkpoints,
 };

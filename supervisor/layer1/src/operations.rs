@@ -5,8 +5,8 @@ use crate::{
     failure::{of_sqlite, with_data},
     held::Amount,
     ids::IdMaker,
-    pending::{Author, Key, Stored},
     quotas::Quotas,
+    staged::{Author, Key, Stored},
     unit::{DONE_BYTES_MAX, Done, Mark, Unit, write_done},
 };
 use bulkhead_protocol::{

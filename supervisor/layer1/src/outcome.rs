@@ -1,5 +1,6 @@
 //! What comes of jobs: one outcome for each, and what it tells.
 
+pub use bulkhead_protocol::layer1::{KeyState, StoredEvent};
 use bulkhead_protocol::{Failure, Json};
 
 /// What came of a job.
@@ -37,7 +38,7 @@ pub enum Outcome {
     /// How far a module is.
     Subscription(Subscription),
     /// How far each module is.
-    Subscriptions(Vec<Standing>),
+    Subscriptions(Vec<SubscriptionStatus>),
     /// What of a module is no more.
     Forgotten(Forgotten),
     /// Set-aside events, oldest first.
@@ -52,32 +53,6 @@ pub enum Outcome {
     Done,
     /// It failed, and changed nothing.
     Failed(Failure),
-}
-
-/// What is kept under a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyState {
-    /// Nothing.
-    Vacant,
-    /// The reply to this very request.
-    Stored(Json),
-    /// The reply to another request.
-    OtherPayload,
-}
-
-/// An event as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredEvent {
-    /// Its place in the stream.
-    pub cursor: u64,
-    /// When, in microseconds since 1970.
-    pub time: i64,
-    /// Its name.
-    pub event: String,
-    /// Who emitted it: a module's name, or nothing for a client.
-    pub source: String,
-    /// Its data.
-    pub data: Json,
 }
 
 /// A piece of the stream of events.
@@ -124,7 +99,7 @@ impl Subscription {
 
 /// How far a module is, and what waits for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct SubscriptionStatus {
     /// How far it is.
     pub subscription: Subscription,
     /// The events behind that which it subscribes to, if it is known which these are.

@@ -5,7 +5,7 @@
 //! They are looked at by name: SQLite opens them itself. Nothing can come between where no other user may write to the
 //! folder.
 
-use crate::{OpenError, place::beside};
+use crate::{OpenError, file_identity::beside};
 use nix::unistd::{getegid, geteuid};
 use std::{fs::Metadata, io::ErrorKind, os::unix::fs::MetadataExt, path::Path};
 

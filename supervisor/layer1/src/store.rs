@@ -3,10 +3,10 @@
 use crate::{
     continuation::{self, Opened},
     declarations::Declarations,
-    job::{Job, Sender, Ticket},
+    file_identity::FileIdentity,
+    job::{Job, JobId, Sender},
     open::{Lock, OpenError, lock, open_reader, open_writer},
     outcome::Outcome,
-    place::Place,
     settings::Settings,
     tables::{clock, epochs::Epoch},
     threads::{Shared, queue::Task, reader::Reader, writer::Writer},
@@ -59,7 +59,7 @@ impl Layer1 {
             parts.push(Reader::new(Arc::clone(&shared), connection).map_err(fail)?);
         }
         let io = |source| OpenError::Io { path: path.clone(), source };
-        let place = Place::of(&path, mark).map_err(io)?;
+        let place = FileIdentity::of(&path, mark).map_err(io)?;
         let mut readers = Vec::new();
         for (index, reader) in parts.into_iter().enumerate() {
             let name = format!("layer1-read-{index}");
@@ -76,7 +76,7 @@ impl Layer1 {
         &self.epochs
     }
 
-    /// Gives the store a job. Its outcome comes under `ticket`, which no other open job has. Never waits.
+    /// Gives the store a job. Its outcome comes under `job_id`, which no other open job has. Never waits.
     ///
     /// A query ends with `deadline_exceeded` when the deadline passes; a change that has begun by then
     /// is made all the same, and says so.
@@ -84,8 +84,8 @@ impl Layer1 {
     /// # Errors
     /// When too many jobs wait or have outcomes that nobody took, or the store is closing; the job comes
     /// back. `Discard` and, until the store closes, `Commit` are always taken.
-    pub fn submit(&self, ticket: Ticket, job: Job, deadline: Option<Instant>) -> Result<(), Overloaded> {
-        self.submit_for(Sender::default(), ticket, job, deadline)
+    pub fn submit(&self, job_id: JobId, job: Job, deadline: Option<Instant>) -> Result<(), Overloaded> {
+        self.submit_for(Sender::default(), job_id, job, deadline)
     }
 
     /// As [`Layer1::submit`], for one of several senders: those that read have their turn one after the other.
@@ -95,27 +95,27 @@ impl Layer1 {
     pub fn submit_for(
         &self,
         sender: Sender,
-        ticket: Ticket,
+        job_id: JobId,
         job: Job,
         deadline: Option<Instant>,
     ) -> Result<(), Overloaded> {
-        self.shared.submit(Task::new(sender, ticket, job, deadline)).map_err(|task| Overloaded(Box::new(task.job)))
+        self.shared.submit(Task::new(sender, job_id, job, deadline)).map_err(|task| Overloaded(Box::new(task.job)))
     }
 
     /// The next outcome, if there is one. Never waits. Outcomes of commits come in the order of the commits.
-    pub fn poll(&self) -> Option<(Ticket, Outcome)> {
+    pub fn poll(&self) -> Option<(JobId, Outcome)> {
         self.shared.take_outcome()
     }
 
     /// The next outcome, waited for. For programs that have nothing else to do meanwhile.
-    pub fn wait(&self) -> (Ticket, Outcome) {
+    pub fn wait(&self) -> (JobId, Outcome) {
         self.shared.wait_outcome()
     }
 
     /// Says that nobody wants a job's outcome any more. If it has not begun, or is a query, it ends with
     /// `cancelled`; a change that has begun is made.
-    pub fn cancel(&self, ticket: Ticket) {
-        self.shared.queue().cancel(ticket);
+    pub fn cancel(&self, job_id: JobId) {
+        self.shared.queue().cancel(job_id);
     }
 
     /// Sets how many bytes the entities of an owner may hold, each with [`crate::limits::ENTITY_OVERHEAD_BYTES`]

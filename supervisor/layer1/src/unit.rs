@@ -7,7 +7,7 @@ use crate::{
     failure::refusal,
     held::{Amount, Held},
     limits::{EVENT_BYTES_MAX, EVENT_ENTITY_BYTES_MAX, UNIT_BYTES_MAX, UNIT_CHANGES_MAX, UNIT_SEEN_MAX},
-    pending::{Author, Key, Pending, Seen, Stored},
+    staged::{Author, Key, Seen, StagedEntity, Stored},
 };
 use bulkhead_protocol::{
     ErrorCode, Failure, Json, allocation,
@@ -37,7 +37,7 @@ pub(crate) struct Emitted {
 pub(crate) struct Unit {
     /// Tells it from every other unit of this process, whatever numbers its host gives.
     pub(crate) serial: u64,
-    pub(crate) changes: HashMap<Key, Pending>,
+    pub(crate) changes: HashMap<Key, StagedEntity>,
     /// Which state of each entity its queries returned first, but for those that it had changed itself.
     seen: HashMap<Key, Seen>,
     /// Whether that is every entity which they returned.
@@ -72,7 +72,7 @@ pub(crate) struct Mark {
     touched: usize,
     events: usize,
     bytes: usize,
-    before: Vec<(Key, Option<Pending>)>,
+    before: Vec<(Key, Option<StagedEntity>)>,
 }
 
 /// A number that no other unit of this process has.
@@ -110,7 +110,7 @@ impl Unit {
     }
 
     /// Each entity that the unit changes, in the order in which it first touched them.
-    pub(crate) fn in_order(&self) -> impl Iterator<Item = (&Key, &Pending)> {
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = (&Key, &StagedEntity)> {
         // Most units touch nothing twice.
         let twice = self.touched.len() != self.changes.len();
         let mut seen = HashSet::new();
@@ -121,7 +121,7 @@ impl Unit {
     }
 
     /// Takes an entity as it is to be, without an event.
-    pub(crate) fn set(&mut self, key: Key, pending: Pending) {
+    pub(crate) fn set(&mut self, key: Key, pending: StagedEntity) {
         self.touched.push(key.clone());
         self.replace(key, Some(pending));
     }
@@ -189,7 +189,7 @@ impl Unit {
         let before = self.changes.get(&key).cloned();
         let pending = match &before {
             Some(before) => before.clone(),
-            None => Pending::of(stored, author).built_on(self.basis(&key, &operation.change)?),
+            None => StagedEntity::of(stored, author).built_on(self.basis(&key, &operation.change)?),
         };
         // What is deleted has one version more than it had, whichever the unit builds on.
         let last = pending.now.as_ref().map_or(0, |now| now.version);
@@ -228,7 +228,7 @@ impl Unit {
     fn hold(&mut self, bytes: usize) -> Result<(), Failure> {
         /// What a change and its event cost beside their texts: places in lists and in a table that have grown
         /// by doubling, the counts before two shared texts, and the event's name.
-        const OVERHEAD_BYTES: usize = 2 * (size_of::<(Key, Pending)>() + size_of::<Key>() + size_of::<Emitted>())
+        const OVERHEAD_BYTES: usize = 2 * (size_of::<(Key, StagedEntity)>() + size_of::<Key>() + size_of::<Emitted>())
             + 4 * allocation(1)
             + allocation(64);
         if self.events.len() >= UNIT_CHANGES_MAX {
@@ -247,7 +247,7 @@ impl Unit {
     }
 
     /// Puts an entity's change in the place of the one before it, and keeps account of who holds what.
-    fn replace(&mut self, key: Key, pending: Option<Pending>) {
+    fn replace(&mut self, key: Key, pending: Option<StagedEntity>) {
         if let Some(pending) = &pending {
             self.account(pending, 1);
         }
@@ -260,7 +260,7 @@ impl Unit {
         }
     }
 
-    fn account(&mut self, pending: &Pending, sign: i64) {
+    fn account(&mut self, pending: &StagedEntity, sign: i64) {
         if let Some(base) = &pending.base {
             self.held.add(&base.owner, Amount { bytes: -sign * base.bytes.cast_signed(), rows: -sign });
         }

@@ -2,8 +2,8 @@
 //! what a unit of work holds is counted in [`crate::unit`], and how much is too much is not decided here.
 
 use crate::{
-    job::{Also, Job, Keyed, NewEvent, Subscriber},
-    outcome::{EventPage, Forgotten, KeyState, Outcome, SetAsideEvent, Standing, StoredEvent, Subscription, Usage},
+    job::{Also, Job, Keyed, Subscriber},
+    outcome::{EventPage, Forgotten, KeyState, Outcome, SetAsideEvent, Subscription, SubscriptionStatus, Usage},
 };
 use bulkhead_protocol::HeldBytes;
 
@@ -33,12 +33,6 @@ impl HeldBytes for Keyed {
     }
 }
 
-impl HeldBytes for NewEvent {
-    fn held_bytes(&self) -> usize {
-        self.source.held_bytes() + self.event.held_bytes() + self.data.held_bytes()
-    }
-}
-
 impl HeldBytes for Also {
     fn held_bytes(&self) -> usize {
         match self {
@@ -65,7 +59,7 @@ impl HeldBytes for Outcome {
             Outcome::Key(KeyState::Stored(reply)) => reply.held_bytes(),
             Outcome::Events(EventPage { events, .. }) => events.held_bytes(),
             Outcome::Subscription(subscription) => subscription.held_bytes(),
-            Outcome::Subscriptions(standings) => standings.held_bytes(),
+            Outcome::Subscriptions(all) => all.held_bytes(),
             Outcome::Forgotten(Forgotten { subscription, .. }) => subscription.held_bytes(),
             Outcome::SetAside(events) => events.held_bytes(),
             Outcome::Usage(usage) => usage.held_bytes(),
@@ -79,19 +73,13 @@ impl HeldBytes for Outcome {
     }
 }
 
-impl HeldBytes for StoredEvent {
-    fn held_bytes(&self) -> usize {
-        self.event.held_bytes() + self.source.held_bytes() + self.data.held_bytes()
-    }
-}
-
 impl HeldBytes for Subscription {
     fn held_bytes(&self) -> usize {
         self.module.held_bytes()
     }
 }
 
-impl HeldBytes for Standing {
+impl HeldBytes for SubscriptionStatus {
     fn held_bytes(&self) -> usize {
         self.subscription.held_bytes()
     }

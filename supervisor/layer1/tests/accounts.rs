@@ -6,9 +6,9 @@ mod common;
 mod counting;
 
 use bulkhead_layer1::{
-    Job, Outcome, Ticket, UnitId,
+    Job, JobId, Outcome, UnitId,
     job::{Also, Existing, Fingerprint, Keyed, NewEvent, Subscriber},
-    outcome::{EventPage, KeyState, More, SetAsideEvent, Standing, StoredEvent, Subscription, Usage},
+    outcome::{EventPage, KeyState, More, SetAsideEvent, StoredEvent, Subscription, SubscriptionStatus, Usage},
 };
 use bulkhead_protocol::{
     ErrorCode, Failure, HeldBytes, Json, Pattern,
@@ -138,7 +138,9 @@ fn every_kind_of_outcome_is_counted_with_what_it_holds() {
         ("subscription", Box::new(|| Outcome::Subscription(subscription()))),
         (
             "subscriptions",
-            Box::new(|| Outcome::Subscriptions(vec![Standing { subscription: subscription(), waiting: None }])),
+            Box::new(|| {
+                Outcome::Subscriptions(vec![SubscriptionStatus { subscription: subscription(), waiting: None }])
+            }),
         ),
         ("set aside", Box::new(move || Outcome::SetAside((0..20).map(|_| aside()).collect()))),
         (
@@ -174,7 +176,7 @@ fn queries_that_are_short_to_write_and_large_to_keep_fill_the_queue() {
     // Outcomes are not taken, so nothing leaves the account, however fast the readers are.
     while taken < 1000 {
         let job = Job::Query { unit: None, query: query.clone() };
-        if store.layer1.submit(Ticket(taken), job, None).is_err() {
+        if store.layer1.submit(JobId(taken), job, None).is_err() {
             break;
         }
         taken += 1;

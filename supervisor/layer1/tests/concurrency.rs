@@ -2,7 +2,7 @@
 
 mod common;
 
-use bulkhead_layer1::{Job, Layer1, Outcome, Sender, Ticket, UnitId, limits::JOBS_MAX};
+use bulkhead_layer1::{Job, JobId, Layer1, Outcome, Sender, UnitId, limits::JOBS_MAX};
 use bulkhead_protocol::{
     ErrorCode,
     layer1::{Mutation, Query},
@@ -33,14 +33,14 @@ fn every_job_has_one_outcome_and_the_callers_are_woken() {
     let layer1 = Layer1::open(settings(&folder.database()), move || wake.send(()).unwrap_or_default()).unwrap();
     let jobs = 2000;
     for n in 0..jobs {
-        layer1.submit(Ticket(n), if n % 3 == 0 { count() } else { create(n) }, None).unwrap();
+        layer1.submit(JobId(n), if n % 3 == 0 { count() } else { create(n) }, None).unwrap();
     }
     let mut found = BTreeSet::new();
     while found.len() < jobs as usize {
         woken.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
-        while let Some((Ticket(ticket), outcome)) = layer1.poll() {
+        while let Some((JobId(job_id), outcome)) = layer1.poll() {
             assert!(matches!(outcome, Outcome::Mutated { .. } | Outcome::Rows(_)), "{outcome:?}");
-            assert!(found.insert(ticket));
+            assert!(found.insert(job_id));
         }
     }
     assert!(layer1.poll().is_none());
@@ -51,13 +51,13 @@ fn too_many_jobs_are_given_back_and_the_rest_is_done() {
     let store = Store::new();
     let mut taken = 0_u64;
     // Outcomes that nobody takes count too, so this comes to an end however fast the store is.
-    while store.layer1.submit(Ticket(taken), create(taken), None).is_ok() {
+    while store.layer1.submit(JobId(taken), create(taken), None).is_ok() {
         taken += 1;
     }
     assert_eq!(taken, JOBS_MAX as u64);
     // The end of a unit is taken all the same.
     let commit = Job::Commit { unit: UnitId(1), key: None, events: vec![], also: vec![] };
-    store.layer1.submit(Ticket(1_000_000), commit, None).unwrap();
+    store.layer1.submit(JobId(1_000_000), commit, None).unwrap();
     taken += 1;
     for _ in 0..taken {
         assert!(matches!(store.layer1.wait().1, Outcome::Mutated { .. } | Outcome::Committed { .. }));
@@ -88,7 +88,7 @@ fn an_increment_with_an_expected_version_is_never_lost() {
     // Sixteen at once want to be the change that follows version n; exactly one of them is.
     for n in 1..=100 {
         for _ in 0..16 {
-            layer1.submit(Ticket(next.fetch_add(1, Ordering::Relaxed)), update(n), None).unwrap();
+            layer1.submit(JobId(next.fetch_add(1, Ordering::Relaxed)), update(n), None).unwrap();
         }
         let won = (0..16).filter(|_| match layer1.wait().1 {
             Outcome::Mutated { .. } => true,
@@ -105,16 +105,16 @@ fn closing_writes_what_waits_and_answers_everything() {
         let folder = Folder::new();
         let layer1 = Arc::new(Layer1::open(settings(&folder.database()), || {}).unwrap());
         for n in 0..200 {
-            layer1.submit(Ticket(n), if n % 4 == 0 { count() } else { create(n) }, None).unwrap();
+            layer1.submit(JobId(n), if n % 4 == 0 { count() } else { create(n) }, None).unwrap();
         }
         layer1.close().unwrap();
-        assert!(layer1.submit(Ticket(1000), count(), None).is_err());
+        assert!(layer1.submit(JobId(1000), count(), None).is_err());
         let mut created = 0;
         for _ in 0..200 {
             match layer1.wait() {
                 (_, Outcome::Mutated { .. }) => created += 1,
-                (Ticket(n), Outcome::Rows(_)) => assert_eq!(n % 4, 0),
-                (Ticket(n), Outcome::Failed(failure)) => {
+                (JobId(n), Outcome::Rows(_)) => assert_eq!(n % 4, 0),
+                (JobId(n), Outcome::Failed(failure)) => {
                     assert_eq!(n % 4, 0, "{failure:?}");
                     assert!(matches!(failure.code, ErrorCode::ModuleUnavailable | ErrorCode::Cancelled), "{failure:?}");
                 }
@@ -141,20 +141,20 @@ fn long_queries_hold_up_no_changes() {
     let filters: Vec<String> = (0..30).map(|n| format!(r#""text.{n}":{{"ne":"y"}}"#)).collect();
     let slow = format!(r#"{{"entity":"A","limit":0,"count":true,"filters":{{{}}}}}"#, filters.join(","));
     let slow = Job::Query { unit: None, query: Query::read(&json(&slow)).unwrap() };
-    for ticket in 100_000..100_008 {
-        store.layer1.submit(Ticket(ticket), slow.clone(), None).unwrap();
+    for job_id in 100_000..100_008 {
+        store.layer1.submit(JobId(job_id), slow.clone(), None).unwrap();
     }
     let payload = r#"{"entity":"A","operation":"create","data":{}}"#;
     let mutation = Mutation::read(&json(payload)).unwrap();
     let unit = Some(UnitId(1));
     let job = Job::Mutate { unit, owner: String::new(), mutation, key: None };
-    store.layer1.submit(Ticket(1), job, None).unwrap();
+    store.layer1.submit(JobId(1), job, None).unwrap();
     store
         .layer1
-        .submit(Ticket(2), Job::Commit { unit: UnitId(1), key: None, events: vec![], also: vec![] }, None)
+        .submit(JobId(2), Job::Commit { unit: UnitId(1), key: None, events: vec![], also: vec![] }, None)
         .unwrap();
     let order: Vec<u64> = (0..10).map(|_| store.layer1.wait().0.0).collect();
-    let committed = order.iter().position(|ticket| *ticket == 2).unwrap();
+    let committed = order.iter().position(|job_id| *job_id == 2).unwrap();
     assert!(committed < 8, "the commit came after long queries that were still to be done: {order:?}");
 }
 
@@ -170,14 +170,14 @@ fn one_with_a_hundred_long_queries_holds_up_another_by_few_of_them() {
         Job::Query { unit: None, query: Query::read(&json(&payload)).unwrap() }
     };
     // The first takes so long that all others come meanwhile.
-    store.layer1.submit_for(Sender(1), Ticket(0), query(30), None).unwrap();
-    for ticket in 1..100 {
-        store.layer1.submit_for(Sender(1), Ticket(ticket), query(1), None).unwrap();
+    store.layer1.submit_for(Sender(1), JobId(0), query(30), None).unwrap();
+    for job_id in 1..100 {
+        store.layer1.submit_for(Sender(1), JobId(job_id), query(1), None).unwrap();
     }
-    store.layer1.submit_for(Sender(2), Ticket(1000), query(1), None).unwrap();
+    store.layer1.submit_for(Sender(2), JobId(1000), query(1), None).unwrap();
     let order: Vec<u64> = (0..101).map(|_| store.layer1.wait().0.0).collect();
-    let place = order.iter().position(|ticket| *ticket == 1000).unwrap();
+    let place = order.iter().position(|job_id| *job_id == 1000).unwrap();
     assert!(place < 50, "it came after {place} of the other's");
-    let of_first: Vec<u64> = order.into_iter().filter(|ticket| *ticket != 1000).collect();
+    let of_first: Vec<u64> = order.into_iter().filter(|job_id| *job_id != 1000).collect();
     assert_eq!(of_first, (0..100).collect::<Vec<_>>(), "each has its own in order");
 }

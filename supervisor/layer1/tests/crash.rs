@@ -6,7 +6,7 @@
 
 mod common;
 
-use bulkhead_layer1::{Job, Layer1, Outcome, Ticket, UnitId, job::Also, outcome::KeyState};
+use bulkhead_layer1::{Job, JobId, Layer1, Outcome, UnitId, job::Also, outcome::KeyState};
 use bulkhead_protocol::{Pattern, layer1::Mutation};
 use common::*;
 use std::{
@@ -32,7 +32,7 @@ fn a_process_that_writes() {
         let payload = format!(r#"{{"operations":[{},{}]}}"#, operation("Left"), operation("Right"));
         let id = Some(UnitId(number));
         let mutation = Mutation::read(&json(&payload)).unwrap();
-        let submit = |part: u64, job: Job| layer1.submit(Ticket(4 * number + part), job, None).unwrap();
+        let submit = |part: u64, job: Job| layer1.submit(JobId(4 * number + part), job, None).unwrap();
         submit(0, Job::Mutate { unit: id, owner: "m".into(), mutation, key: None });
         submit(
             1,
@@ -52,8 +52,8 @@ fn a_process_that_writes() {
     let end = Instant::now() + Duration::from_secs(20);
     while Instant::now() < end {
         match layer1.wait() {
-            (Ticket(ticket), Outcome::Committed { .. }) => {
-                writeln!(out, "acknowledged {}", ticket / 4).and_then(|()| out.flush()).unwrap();
+            (JobId(job_id), Outcome::Committed { .. }) => {
+                writeln!(out, "acknowledged {}", job_id / 4).and_then(|()| out.flush()).unwrap();
                 unit(next);
                 next += 1;
             }

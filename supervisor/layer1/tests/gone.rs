@@ -3,7 +3,7 @@
 
 mod common;
 
-use bulkhead_layer1::{Job, Layer1, Outcome, Settings, Ticket};
+use bulkhead_layer1::{Job, JobId, Layer1, Outcome, Settings};
 use bulkhead_protocol::{
     ErrorCode, Failure,
     layer1::{Mutation, Query},
@@ -53,7 +53,7 @@ impl Test {
     }
 
     fn run(&self, job: Job) -> Result<Outcome, Failure> {
-        self.layer1().submit(Ticket(1), job, None).unwrap();
+        self.layer1().submit(JobId(1), job, None).unwrap();
         match self.layer1().wait().1 {
             Outcome::Failed(failure) => Err(failure),
             outcome => Ok(outcome),

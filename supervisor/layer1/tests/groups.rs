@@ -2,7 +2,7 @@
 
 mod common;
 
-use bulkhead_layer1::{Job, Outcome, Ticket};
+use bulkhead_layer1::{Job, JobId, Outcome};
 use bulkhead_protocol::{ErrorCode, layer1::Mutation};
 use common::*;
 use std::collections::BTreeMap;
@@ -32,23 +32,23 @@ fn a_job_that_the_database_refuses_fails_alone_whoever_shares_its_commit() {
     let store = refusing_store();
     // More than share one commit, so that it stands at the beginning, inside and at the end of groups.
     let jobs = 1000_u64;
-    let bad = |ticket: u64| ticket % 100 == 50;
-    for ticket in 0..jobs {
-        store.layer1.submit(Ticket(ticket), create(if bad(ticket) { "Bad" } else { "Good" }), None).unwrap();
+    let bad = |job_id: u64| job_id % 100 == 50;
+    for job_id in 0..jobs {
+        store.layer1.submit(JobId(job_id), create(if bad(job_id) { "Bad" } else { "Good" }), None).unwrap();
     }
     let mut cursors = BTreeMap::new();
     for _ in 0..jobs {
         match store.layer1.wait() {
-            (Ticket(ticket), Outcome::Mutated { events, .. }) if !bad(ticket) => {
-                cursors.insert(ticket, events[0].cursor);
+            (JobId(job_id), Outcome::Mutated { events, .. }) if !bad(job_id) => {
+                cursors.insert(job_id, events[0].cursor);
             }
-            (Ticket(ticket), Outcome::Failed(failure)) if bad(ticket) => {
+            (JobId(job_id), Outcome::Failed(failure)) if bad(job_id) => {
                 assert_code(&failure, ErrorCode::Internal, "no such thing");
             }
             other => panic!("{other:?}"),
         }
     }
-    let cursors: Vec<u64> = cursors.into_values().collect();
+    let cursors: Vec<u64> = cursors.into_values().map(|cursor| cursor.0).collect();
     assert_eq!(cursors, (1..=jobs - jobs / 100).collect::<Vec<_>>(), "in the order of the jobs, without gaps");
     let count =
         |entity: &str| store.query(&format!(r#"{{"entity":"{entity}","limit":0,"count":true}}"#))["count"].clone();
@@ -58,15 +58,15 @@ fn a_job_that_the_database_refuses_fails_alone_whoever_shares_its_commit() {
 #[test]
 fn a_job_alone_is_done_at_once_after_many_that_came_together() {
     let store = Store::new();
-    for ticket in 0..200 {
-        store.layer1.submit(Ticket(ticket), create("A"), None).unwrap();
+    for job_id in 0..200 {
+        store.layer1.submit(JobId(job_id), create("A"), None).unwrap();
     }
     for _ in 0..200 {
         assert!(matches!(store.layer1.wait().1, Outcome::Mutated { .. }));
     }
     // The groups before it were large; nobody else comes, and it is answered all the same.
-    for ticket in 200..210 {
-        store.layer1.submit(Ticket(ticket), create("A"), None).unwrap();
-        assert_eq!(store.layer1.wait().0, Ticket(ticket));
+    for job_id in 200..210 {
+        store.layer1.submit(JobId(job_id), create("A"), None).unwrap();
+        assert_eq!(store.layer1.wait().0, JobId(job_id));
     }
 }

@@ -50,7 +50,7 @@ struct Changed {
 /// the unit has read first, if it has.
 #[derive(Clone, Copy, PartialEq)]
 enum Basis {
-    Standing,
+    SubscriptionStatus,
     Read,
 }
 
@@ -408,7 +408,7 @@ fn play(store: &Store, model: &mut Model, step: &Step) {
                 assert_eq!(done.unwrap_err().code, ErrorCode::Conflict);
             } else {
                 assert_eq!(done.unwrap().0["version"], 1);
-                model.put(*unit, &id, Some(Entity { version: 1, data: data.clone() }), Basis::Standing);
+                model.put(*unit, &id, Some(Entity { version: 1, data: data.clone() }), Basis::SubscriptionStatus);
             }
         }
         Step::Update { unit, id: number, patch, expected } => {
@@ -426,7 +426,12 @@ fn play(store: &Store, model: &mut Model, step: &Step) {
                 Some(old) => {
                     assert_eq!(done.unwrap().0["version"], old.version + 1);
                     let now = Entity { version: old.version + 1, data: patched(&old.data, patch) };
-                    model.put(*unit, &id, Some(now), if expected.is_some() { Basis::Standing } else { Basis::Read });
+                    model.put(
+                        *unit,
+                        &id,
+                        Some(now),
+                        if expected.is_some() { Basis::SubscriptionStatus } else { Basis::Read },
+                    );
                 }
             }
         }
@@ -445,7 +450,7 @@ fn play(store: &Store, model: &mut Model, step: &Step) {
         Step::Commit { unit } => commit(store, model, *unit),
         Step::Discard { unit } => {
             let job = bulkhead_layer1::Job::Discard { unit: bulkhead_layer1::UnitId(*unit) };
-            store.layer1.submit(bulkhead_layer1::Ticket(u64::MAX), job, None).unwrap();
+            store.layer1.submit(bulkhead_layer1::JobId(u64::MAX), job, None).unwrap();
             model.forget(*unit);
         }
         Step::Query { unit, filters, order, limit } => query(store, model, *unit, filters, order, *limit),
@@ -455,7 +460,7 @@ fn play(store: &Store, model: &mut Model, step: &Step) {
             assert!(made > model.last_id, "{made} is not greater than {}", model.last_id);
             assert!(made.as_str() < "80000000", "{made} is of no time that a clock has had");
             model.last_id.clone_from(&made);
-            model.put(*unit, &made, Some(Entity { version: 1, data: data.clone() }), Basis::Standing);
+            model.put(*unit, &made, Some(Entity { version: 1, data: data.clone() }), Basis::SubscriptionStatus);
         }
         Step::Keyed { caller, key, request } => work(store, model, *caller, *key, *request),
         Step::SetClock { .. } | Step::Pass { .. } | Step::Reopen { .. } | Step::Kill => {

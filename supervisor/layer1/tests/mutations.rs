@@ -159,7 +159,7 @@ fn a_discarded_unit_leaves_nothing() {
     let store = Store::new();
     let id = store.create("A", r#"{"n":1}"#);
     store.mutate_as(Some(1), "", &update(&id, r#"{"n":2}"#)).unwrap();
-    store.layer1.submit(bulkhead_layer1::Ticket(99), Job::Discard { unit: UnitId(1) }, None).unwrap();
+    store.layer1.submit(bulkhead_layer1::JobId(99), Job::Discard { unit: UnitId(1) }, None).unwrap();
     assert_eq!(one(&store, Some(1), &id).unwrap()["data"]["n"], 1);
     let Outcome::Committed { events } = store.commit(1) else { panic!("there is nothing in it") };
     assert!(events.is_empty());
@@ -221,15 +221,15 @@ fn jobs_of_one_unit_are_done_in_their_order_however_many_threads_read() {
             unit: Some(UnitId(unit)),
             query: Query::read(&json(&format!(r#"{{"entity":"A","id":"{id}"}}"#))).unwrap(),
         });
-        let ticket = store.submit(Job::Commit { unit: UnitId(unit), key: None, events: vec![], also: vec![] });
-        expected.push(ticket);
+        let job_id = store.submit(Job::Commit { unit: UnitId(unit), key: None, events: vec![], also: vec![] });
+        expected.push(job_id);
     }
     let mut committed = Vec::new();
     for _ in 0..50 * 23 {
         match store.layer1.wait() {
-            (ticket, Outcome::Committed { events }) => {
+            (job_id, Outcome::Committed { events }) => {
                 assert_eq!(events.len(), 21);
-                committed.push(ticket);
+                committed.push(job_id);
             }
             (_, Outcome::Mutated { .. }) => {}
             (_, Outcome::Rows(rows)) => assert!(rows.as_str().contains("\"version\":21"), "{}", rows.as_str()),

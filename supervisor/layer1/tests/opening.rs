@@ -156,7 +156,7 @@ fn a_page_that_is_damaged_while_the_store_runs_is_told_and_nothing_more_is_writt
     let layer1 = Layer1::open(settings, || {}).unwrap();
     // When the second of these is done, the thread that writes has looked at its files, and does so again in a second.
     for _ in 0..2 {
-        layer1.submit(bulkhead_layer1::Ticket(0), bulkhead_layer1::Job::Also(Vec::new()), None).unwrap();
+        layer1.submit(bulkhead_layer1::JobId(0), bulkhead_layer1::Job::Also(Vec::new()), None).unwrap();
         layer1.wait();
     }
     // Everything behind the first page, before any of it is in a cache of the thread that reads. A disk that does
@@ -170,7 +170,7 @@ fn a_page_that_is_damaged_while_the_store_runs_is_told_and_nothing_more_is_writt
         unit: None,
         query: bulkhead_protocol::layer1::Query::read(&json(payload)).unwrap(),
     };
-    layer1.submit(bulkhead_layer1::Ticket(1), job(r#"{"entity":"A","count":true}"#), None).unwrap();
+    layer1.submit(bulkhead_layer1::JobId(1), job(r#"{"entity":"A","count":true}"#), None).unwrap();
     let (_, outcome) = layer1.wait();
     let bulkhead_layer1::Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
     assert!(failure.error.contains("the database is damaged"), "{failure:?}");

@@ -2,7 +2,7 @@
 
 mod common;
 
-use bulkhead_layer1::{Clock, Job, Outcome, Ticket};
+use bulkhead_layer1::{Clock, Job, JobId, Outcome};
 use bulkhead_protocol::{ErrorCode, layer1::Query};
 use common::*;
 use serde_json::{Value, json as value};
@@ -417,15 +417,15 @@ fn a_slow_query_ends_at_its_deadline_or_when_it_is_cancelled_and_the_thread_goes
             format!(r#"{{"entity":"A","limit":0,"count":true,"filters":{{{},"n":{{"lt":0}}}}}}"#, filters.join(","));
         Job::Query { unit: None, query: Query::read(&json(&payload)).unwrap() }
     };
-    store.layer1.submit(Ticket(1000), slow(), Some(Instant::now() + Duration::from_millis(2))).unwrap();
+    store.layer1.submit(JobId(1000), slow(), Some(Instant::now() + Duration::from_millis(2))).unwrap();
     let (_, outcome) = store.layer1.wait();
     let Outcome::Failed(failure) = outcome else { panic!("it cannot be that fast: {outcome:?}") };
     assert_code(&failure, ErrorCode::DeadlineExceeded, "declare an index");
-    for ticket in 2000..2020 {
-        store.layer1.submit(Ticket(ticket), slow(), None).unwrap();
+    for job_id in 2000..2020 {
+        store.layer1.submit(JobId(job_id), slow(), None).unwrap();
     }
-    for ticket in 2000..2020 {
-        store.layer1.cancel(Ticket(ticket));
+    for job_id in 2000..2020 {
+        store.layer1.cancel(JobId(job_id));
     }
     let cancelled = (2000..2020)
         .filter(|_| matches!(store.layer1.wait().1, Outcome::Failed(failure) if failure.code == ErrorCode::Cancelled));

@@ -4,7 +4,7 @@
 mod common;
 
 use bulkhead_layer1::{
-    Job, Outcome, Ticket, UnitId,
+    Job, JobId, Outcome, UnitId,
     job::{Also, Existing},
     limits::{EVENT_OVERHEAD_BYTES, KEY_OVERHEAD_BYTES},
     outcome::{EventPage, KeyState, More, Usage},
@@ -174,28 +174,28 @@ fn queries_that_never_end_together_do_not_keep_the_log_from_beginning_anew() {
     // Each entity of the answer looks at every entity, which takes many seconds.
     let slow = r#"{"entity":"A","limit":1000,"include":{"entity":"A","field":"t"}}"#;
     let slow = Query::read(&json(slow)).unwrap_or_else(|fault| panic!("{fault}"));
-    let ask = |ticket| {
+    let ask = |job_id| {
         let job = Job::Query { unit: None, query: slow.clone() };
-        store.layer1.submit(Ticket(ticket), job, None).unwrap();
+        store.layer1.submit(JobId(job_id), job, None).unwrap();
     };
     const SLOW: u64 = 1_000_000;
     let data = json(&format!("\"{}\"", "x".repeat(1_000_000)));
-    let emit = |ticket| {
+    let emit = |job_id| {
         let job = Job::Emit { unit: None, source: "loud".into(), event: "e".into(), data: data.clone() };
-        store.layer1.submit(Ticket(ticket), job, None).unwrap();
+        store.layer1.submit(JobId(job_id), job, None).unwrap();
     };
     // One begins whenever another ends, and they never end together.
     (SLOW..SLOW + 2).for_each(ask);
     emit(0);
     let (mut emitted, mut ended, mut most) = (0, 0, 0);
     while emitted < 200 {
-        let (ticket, outcome) = store.layer1.wait();
-        if ticket.0 >= SLOW {
+        let (job_id, outcome) = store.layer1.wait();
+        if job_id.0 >= SLOW {
             if let Outcome::Failed(failure) = &outcome {
                 assert_code(failure, ErrorCode::Overloaded, "ask again");
                 ended += 1;
             }
-            ask(ticket.0 + 2);
+            ask(job_id.0 + 2);
         } else {
             assert!(matches!(outcome, Outcome::Committed { .. }), "{outcome:?}");
             emitted += 1;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use bulkhead_layer1::{Job, Outcome, Ticket, UnitId, limits::UNIT_SEEN_MAX};
+use bulkhead_layer1::{Job, JobId, Outcome, UnitId, limits::UNIT_SEEN_MAX};
 use bulkhead_protocol::{
     ErrorCode,
     layer1::{Mutation, Query},
@@ -135,15 +135,15 @@ fn a_counter_that_is_read_and_then_updated_loses_no_increment() {
     let store = Store::new();
     let id = store.create("A", r#"{"n":0}"#);
     let mut units = CALLERS;
-    let mut open: HashMap<Ticket, (UnitId, u64)> = HashMap::new();
+    let mut open: HashMap<JobId, (UnitId, u64)> = HashMap::new();
     let read = |unit| Job::Query { unit: Some(unit), query: Query::read(&json(&one(&id))).unwrap() };
     for unit in 0..CALLERS {
         open.insert(store.submit(read(UnitId(unit))), (UnitId(unit), INCREMENTS));
     }
     let mut conflicts = 0;
     while !open.is_empty() {
-        let (ticket, outcome) = store.layer1.wait();
-        let (unit, left) = open.remove(&ticket).unwrap();
+        let (job_id, outcome) = store.layer1.wait();
+        let (unit, left) = open.remove(&job_id).unwrap();
         let left = match &outcome {
             Outcome::Rows(rows) => {
                 let n = rows.read::<serde_json::Value>().unwrap()["entities"][0]["data"]["n"].as_u64().unwrap();

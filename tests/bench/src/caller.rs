@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// How long any answer may take before the measurement is given up.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What an answer says behind its number.
 const SUCCESS: &[u8] = br#","status":"success""#;
@@ -44,7 +44,7 @@ impl Caller {
     }
 
     fn with_buffer(stream: UnixStream, bytes: usize) -> Result<Caller, Failed> {
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         Ok(Caller { stream, buffer: vec![0; bytes], start: 0, end: 0, next_id: FIRST_ID, out: Vec::new() })
     }
 

@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// How long a service may take to be started again.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where processes say that they run.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Started {
     pub fn new(folder: &Path, name: &str) -> Result<Started, Failed> {
         let path = folder.join(format!("started-{name}"));
         let socket = UnixDatagram::bind(&path)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_read_timeout(Some(TIMEOUT))?;
         Ok(Started { socket, path })
     }
 

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a host may take to listen, and to end.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A restart at once after every crash, so that the crash is measured and not the wait.
 const RESTART: &str = r#"
@@ -136,7 +136,7 @@ impl World {
     /// # Errors
     /// When it does not listen in time.
     pub fn caller(&self) -> Result<Caller, Failed> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             match UnixStream::connect(self.socket()) {
                 Ok(stream) => return Caller::new(stream),
@@ -157,10 +157,10 @@ impl World {
     /// When it cannot be asked, or has not ended in time.
     pub fn stop(&mut self) -> Result<(), Failed> {
         kill(Pid::from_raw(self.host.id().cast_signed()), Signal::SIGTERM)?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while self.host.try_wait()?.is_none() {
             if Instant::now() > deadline {
-                return Err(format!("the host has not ended after {PATIENCE:?}").into());
+                return Err(format!("the host has not ended after {TIMEOUT:?}").into());
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -212,7 +212,7 @@ impl Drop for World {
         // Asked to end, it stops its modules; a host that does not is killed, and its guardian does it.
         let host = Pid::from_raw(self.host.id().cast_signed());
         let _ = kill(host, Signal::SIGTERM);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while matches!(self.host.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
                 let _ = self.host.kill();

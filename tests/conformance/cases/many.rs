@@ -2,7 +2,7 @@
 
 use crate::samples::Sample;
 use crate::stage::Stage;
-use bulkhead_tests::patience;
+use bulkhead_tests::timeout;
 use serde_json::json;
 use std::thread;
 
@@ -22,7 +22,7 @@ pub(crate) fn each_of_many_callers_gets_each_of_its_answers_once_and_in_order(sa
                     // In the order in which they come: that of the requests, and each once.
                     let mut counts = Vec::new();
                     for id in ids {
-                        let response = client.receive(Some(patience())).expect("each request is answered");
+                        let response = client.receive(Some(timeout())).expect("each request is answered");
                         assert_eq!(response.id, Some(id), "answers come in order");
                         let bulkhead_protocol::Status::Success(data) = response.status else {
                             panic!("expected a success, found {:?}", response.status)

@@ -3,7 +3,7 @@
 use crate::samples::{Ability, Sample};
 use crate::stage::{RESTARTS, SUBJECT, Stage};
 use bulkhead_protocol::ErrorCode;
-use bulkhead_tests::patience;
+use bulkhead_tests::timeout;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -61,7 +61,7 @@ pub(crate) fn a_request_that_is_too_long_is_refused_and_the_module_lives_on(samp
     let mut stage = Stage::with(sample, SMALL_FRAMES, &[(SUBJECT, "")]);
     let pid = stage.pid();
     let mut stream = UnixStream::connect(stage.world.socket()).expect("the host listens");
-    stream.set_read_timeout(Some(patience())).expect("it is not zero");
+    stream.set_read_timeout(Some(timeout())).expect("it is not zero");
     let content = format!(
         "{{\"id\":1,\"type\":\"command\",\"to\":\"{SUBJECT}\",\"payload\":{{\"name\":\"{}\",\"args\":\"{}\"}}}}",
         sample.probe.command,

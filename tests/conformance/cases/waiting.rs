@@ -3,7 +3,7 @@
 use crate::samples::Sample;
 use crate::stage::{RESTARTS, SUBJECT, Stage, ms};
 use bulkhead_protocol::{Delivery, ErrorCode, Status};
-use bulkhead_tests::{Caller, patience};
+use bulkhead_tests::{Caller, timeout};
 use serde_json::{Value, json};
 
 /// Longer than any test.
@@ -14,7 +14,7 @@ pub(crate) fn progress_comes_in_order_and_before_the_answer(sample: &'static Sam
     for steps in [0, 1, 500] {
         let mut seen: Vec<Value> = Vec::new();
         let request = Caller::command(SUBJECT, "progress", json!({ "steps": steps }));
-        let response = stage.client.request_with(&request, Some(patience()), |data| {
+        let response = stage.client.request_with(&request, Some(timeout()), |data| {
             seen.push(data.read().expect("it is JSON"));
         });
         let expected: Vec<Value> = (1..=steps).map(|step| json!({ "step": step })).collect();
@@ -75,7 +75,7 @@ pub(crate) fn a_deadline_is_told_in_time_also_by_a_module_that_does_not_look(sam
     let mut stage = Stage::of(sample, &format!("{RESTARTS}[limits]\ncancel_grace = {}", ms(100)));
     let late = stage.client.call_within(100, SUBJECT, "spin", json!({ "ms": 60_000 })).expect_err("it is late");
     assert_eq!(late.code, ErrorCode::DeadlineExceeded, "{late:?}");
-    // The host's patience is at an end long before the minute is over.
+    // The host's timeout is at an end long before the minute is over.
     stage.probe_a_fresh_one();
     stage.finish();
 }

@@ -40,7 +40,7 @@ pub(crate) fn expect(holds: bool, otherwise: impl FnOnce() -> String) -> Result<
 }
 
 /// How long anything in the demo may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 const MODULES: [&str; 2] = ["research-log", "misbehave"];
 
@@ -121,7 +121,7 @@ impl Stage {
             // The daemon may still be on its way to its socket: 125 says that it cannot be reached.
             while self.output(&["wait", module, "--for", "ready", "--timeout", "30"])?.status.code() == Some(125) {
                 let daemon = self.daemon.as_mut().expect("it was started above");
-                if daemon.try_wait().ok().flatten().is_some() || since.elapsed() > PATIENCE {
+                if daemon.try_wait().ok().flatten().is_some() || since.elapsed() > TIMEOUT {
                     let log = fs::read_to_string(self.folder.join("daemon.log")).unwrap_or_default();
                     return Err(format!("the daemon did not come up:\n{log}").into());
                 }
@@ -159,7 +159,7 @@ impl Stage {
             if left.is_empty() {
                 return Ok(());
             }
-            expect(since.elapsed() < PATIENCE, || format!("processes are left: {left:?}"))?;
+            expect(since.elapsed() < TIMEOUT, || format!("processes are left: {left:?}"))?;
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -216,7 +216,7 @@ impl Stage {
             if let (Some(pid), Some(restarts)) = (status["pid"].as_i64(), status["restarts"].as_i64()) {
                 return Ok(Process { pid, restarts });
             }
-            expect(since.elapsed() < PATIENCE, || format!("expected a process of {module}, found {status}"))?;
+            expect(since.elapsed() < TIMEOUT, || format!("expected a process of {module}, found {status}"))?;
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -61,7 +61,7 @@ fn read<'a, T>(
                 Err(error) => return (found, Err(error)),
             }
         }
-        decoder.relax();
+        decoder.shrink();
         assert!(decoder.held_bytes() <= came, "more is held than has come");
         assert!(decoder.capacity_bytes() <= 4 * came + (64 << 10), "a length that is promised takes memory");
     }

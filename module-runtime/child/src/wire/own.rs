@@ -1,6 +1,6 @@
 //! Requests of the module's own, events, progress: what a handler does to its host over the wire.
 
-use super::{ANSWER_GRACE, PENDING_BYTES_MAX, Pending, Wire};
+use super::{ANSWER_GRACE, PENDING_BYTES_MAX, QueuedRequest, Wire};
 use crate::Error;
 use crate::host::{Ask, Host, event_payload};
 use bulkhead_protocol::{Json, RequestType, Response, Status, WireRequest};
@@ -22,7 +22,7 @@ impl Wire {
 
     /// Waits for the answer to the own request that was sent last.
     fn await_answer(&mut self, id: u64, deadline: Option<Instant>) -> Result<Json, Error> {
-        let patience = deadline.map(|deadline| deadline + ANSWER_GRACE);
+        let timeout = deadline.map(|deadline| deadline + ANSWER_GRACE);
         self.awaited = Some((id, None));
         let result = loop {
             if let Some((_, Some(result))) = &mut self.awaited {
@@ -33,10 +33,10 @@ impl Wire {
             }
             let error = if self.was_cancelled() {
                 Error::cancelled("the caller cancelled")
-            } else if patience.is_some_and(|patience| patience <= Instant::now()) {
+            } else if timeout.is_some_and(|timeout| timeout <= Instant::now()) {
                 Error::deadline_exceeded("the deadline passed without an answer")
             } else {
-                self.wait(patience);
+                self.wait(timeout);
                 continue;
             };
             let cancel = Json::of(&serde_json::json!({ "id": id }));
@@ -66,21 +66,21 @@ impl Wire {
 
 /// The host as the handler of one request sees it, over the wire. Whatever it sends says of which
 /// request it is, so that the host can put it into that request's unit of work.
-pub struct InHand<'a> {
+pub struct InProgress<'a> {
     wire: &'a mut Wire,
     id: Option<u64>,
     deadline: Option<Instant>,
     key: Option<&'a str>,
 }
 
-impl<'a> InHand<'a> {
-    pub(super) fn new(wire: &'a mut Wire, pending: &'a Pending) -> InHand<'a> {
-        let Pending { request, deadline, .. } = pending;
-        InHand { wire, id: request.id, deadline: *deadline, key: request.key.as_deref() }
+impl<'a> InProgress<'a> {
+    pub(super) fn new(wire: &'a mut Wire, pending: &'a QueuedRequest) -> InProgress<'a> {
+        let QueuedRequest { request, deadline, .. } = pending;
+        InProgress { wire, id: request.id, deadline: *deadline, key: request.key.as_deref() }
     }
 }
 
-impl Host for InHand<'_> {
+impl Host for InProgress<'_> {
     fn ask(&mut self, ask: Ask<'_>) -> Result<Json, Error> {
         // A time that no clock can name does not pass.
         let given = ask.timeout.and_then(|timeout| Instant::now().checked_add(timeout));

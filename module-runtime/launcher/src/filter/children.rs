@@ -3,7 +3,7 @@
 //! are ended is in `leftovers.rs`.
 
 use super::leftovers;
-use crate::descent::OwnChildren;
+use crate::descendants::OwnChildren;
 use crate::sys::{self, Waited};
 use bulkhead_child::Error;
 use bulkhead_protocol::Exit;
@@ -24,7 +24,7 @@ use std::time::Duration;
 pub(crate) struct Children {
     pub(super) signals: SignalFd,
     pub(super) own: OwnChildren,
-    pub(super) patience: Cell<Duration>,
+    pub(super) timeout: Cell<Duration>,
     pub(super) has_cleared: Cell<bool>,
 }
 
@@ -45,7 +45,7 @@ impl Children {
             watch().map_err(|errno| Error::failed(format!("cannot watch for the end of a child: {errno}")))?;
         let own =
             OwnChildren::open().map_err(|error| Error::failed(format!("cannot read the list of children: {error}")))?;
-        Ok(Children { signals, own, patience: Cell::new(leftovers::CLEAR_MAX), has_cleared: Cell::new(false) })
+        Ok(Children { signals, own, timeout: Cell::new(leftovers::CLEAR_MAX), has_cleared: Cell::new(false) })
     }
 
     /// Starts a program, in which no signal is blocked. It may have ended meanwhile without a word to

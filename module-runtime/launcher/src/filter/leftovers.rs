@@ -9,7 +9,7 @@
 
 use super::children::Children;
 use super::program::await_any;
-use crate::descent::descend;
+use crate::descendants::descend;
 use crate::processes::{Process, walk};
 use crate::sys::{self, Waited};
 use crate::trees::Trees;
@@ -36,11 +36,11 @@ const ROUND_DELAY_MAX: Duration = Duration::from_millis(100);
 impl Children {
     /// Kills and reaps everything below this process. Nothing that runs there may be wanted any more.
     pub(crate) fn clear(&self) {
-        let deadline = Instant::now() + self.patience.get();
+        let deadline = Instant::now() + self.timeout.get();
         let (mut rounds, mut delay) = (0, ROUND_DELAY_FIRST);
         while self.reap_all() {
             if Instant::now() >= deadline {
-                if self.patience.replace(CLEAR_AGAIN_MAX) == CLEAR_MAX {
+                if self.timeout.replace(CLEAR_AGAIN_MAX) == CLEAR_MAX {
                     log!(
                         warn,
                         "processes that an answered message left behind could not be ended within {} s; it is tried \
@@ -65,7 +65,7 @@ impl Children {
             let _ = await_any(&[(self.as_fd(), PollFlags::POLLIN)], Some(until));
             delay = (delay * 2).min(ROUND_DELAY_MAX);
         }
-        self.patience.set(CLEAR_MAX);
+        self.timeout.set(CLEAR_MAX);
     }
 
     /// Reaps every child that has ended. True if there are others.
@@ -82,7 +82,7 @@ impl Children {
 
     /// Kills the processes that one look finds. One that is missed loses its parent by that and is found by a
     /// later look.
-    fn kill_all(&self, stubborn: bool) -> io::Result<()> {
+    fn kill_all(&self, survivors: bool) -> io::Result<()> {
         let own_pid: pid_t = nix::unistd::getpid().as_raw();
         let trees = Trees { own_pid, children_listed: self.own.are_listed() };
         let root = |process: &Process| (process.parent == own_pid).then_some(());
@@ -92,14 +92,14 @@ impl Children {
             }
         };
         match self.own.list()? {
-            Some(children) if !stubborn => children.into_iter().try_for_each(|child| {
+            Some(children) if !survivors => children.into_iter().try_for_each(|child| {
                 descend(child, kill)?;
                 // Nothing is reaped meanwhile, so the number is still its own; `/proc` may not show it.
                 let _ = sys::kill(child, SIGKILL);
                 Ok(())
             }),
             Some(_) | None => {
-                let stopped = if stubborn { trees.stop(root) } else { Ok(()) };
+                let stopped = if survivors { trees.stop(root) } else { Ok(()) };
                 walk(root, |process, ()| kill(process)).and(stopped)
             }
         }

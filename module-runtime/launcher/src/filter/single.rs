@@ -8,7 +8,7 @@ use super::line::{self, Answer, Form};
 use super::program::{Chunk, Errors, Program, TERM_GRACE, await_any, read_once};
 use super::stream::not_for_a_filter;
 use super::tail::Tail;
-use bulkhead_child::{End, Error, Pending, Wire, log};
+use bulkhead_child::{End, Error, QueuedRequest, Wire, log};
 use bulkhead_protocol::{Exit, Json, RequestType};
 use nix::poll::PollFlags;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -83,7 +83,7 @@ impl Single {
         }
     }
 
-    fn handle(&self, wire: &mut Wire, pending: &Pending) -> Result<Json, Error> {
+    fn handle(&self, wire: &mut Wire, pending: &QueuedRequest) -> Result<Json, Error> {
         let request = &pending.request;
         match &request.kind {
             RequestType::Command | RequestType::Query | RequestType::Mutation | RequestType::Event => {}

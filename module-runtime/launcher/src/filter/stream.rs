@@ -8,7 +8,7 @@
 //! behind the end of its line) everything in flight is answered with an error and the program is
 //! ended.
 //!
-//! What is true after the program's end: the first message without an answer was in its hands, and
+//! What is true after the program's end: the first message without an answer was in progress, and
 //! its caller is told how the program ended. It may have begun with those behind it or not. They
 //! are left to the host, which says `unknown` of them since the module is `concurrent`, and sends
 //! again what is safe to do twice. Where none of them has been written to the program, that answer says so.
@@ -20,7 +20,7 @@ use super::children::Children;
 use super::line::{self, Answer, Form};
 use super::lines::Lines;
 use super::program::{Chunk, Errors, Program, await_any, read_once};
-use bulkhead_child::{End, Error, Pending, Wire, log};
+use bulkhead_child::{End, Error, QueuedRequest, Wire, log};
 use bulkhead_protocol::{Json, RequestType};
 use nix::poll::PollFlags;
 use std::collections::VecDeque;
@@ -160,7 +160,7 @@ impl Stream {
         }
         wire.receive();
         if wire.is_cancelled() {
-            // No request is in hand, so it is the host that is gone.
+            // No request is in progress, so it is the host that is gone.
             let end = wire.try_next().err().unwrap_or(End::Closed);
             return Break(self.host_gone(end));
         }
@@ -173,7 +173,7 @@ impl Stream {
         is_open && self.sent.len() < AHEAD_MESSAGES_MAX && self.input.len() < AHEAD_BYTES_MAX
     }
 
-    fn take(&mut self, wire: &mut Wire, pending: Pending) {
+    fn take(&mut self, wire: &mut Wire, pending: QueuedRequest) {
         let request = &pending.request;
         match &request.kind {
             RequestType::Command | RequestType::Query | RequestType::Mutation | RequestType::Event => {

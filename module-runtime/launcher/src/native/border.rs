@@ -4,8 +4,8 @@
 //! Foreign code is what it is: it may crash, hang or end the process, and this is why it has a process
 //! of its own. What this file vouches for is our half of the contract.
 
+use super::crash_handler::{Doing, during};
 use super::exceptions;
-use super::last_words::{Doing, during};
 use super::load_failure;
 use super::table::HostTable;
 use bulkhead_child::{Error, end_copy};

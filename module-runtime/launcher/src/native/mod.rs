@@ -2,11 +2,11 @@
 //! loaded only after `init` came, so that a library that cannot be loaded is answered for.
 //!
 //! What is unsafe is in four files: `border.rs` calls the library, `table.rs` is called by it,
-//! `exceptions.rs` is where exceptions end, and `last_words.rs` speaks when it ends the process.
+//! `exceptions.rs` is where exceptions end, and `crash_handler.rs` speaks when it ends the process.
 
 mod border;
+mod crash_handler;
 mod exceptions;
-mod last_words;
 mod load_failure;
 mod table;
 
@@ -28,10 +28,10 @@ pub(crate) fn main(library: PathBuf) -> ExitCode {
         Ok(name) => Box::leak(name.into_boxed_c_str()),
         Err(_) => return ExitCode::from(bulkhead_child::EXIT_USAGE),
     };
-    last_words::install();
+    crash_handler::install();
     let code =
         bulkhead_child::run(Native { library, name, instance: None, frame_bytes_max: 0, on_panic: OnPanic::default() });
-    last_words::ending(name);
+    crash_handler::ending(name);
     code
 }
 
@@ -83,7 +83,7 @@ impl Guest for Native {
         }
         let frame_bytes_max = self.frame_bytes_max;
         let said =
-            table::lend(host, || instance.handle(name, &payload, |said| answer::read(kind, said, frame_bytes_max)));
+            table::scoped(host, || instance.handle(name, &payload, |said| answer::read(kind, said, frame_bytes_max)));
         if said.panicked && self.on_panic == OnPanic::Restart {
             instance.abandon();
             return Outcome::Last(said.result, EXIT_PANICKED);

@@ -3,7 +3,7 @@
 
 use bulkhead_child::border::{self, timeout};
 use bulkhead_child::log::{self, Level};
-use bulkhead_child::{Ask, Error, Host, What, answer};
+use bulkhead_child::{Ask, Error, Host, RequestBody, answer};
 use bulkhead_protocol::Json;
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_void};
@@ -50,7 +50,7 @@ pub(super) static TABLE: HostTable = HostTable {
     free_string,
 };
 
-/// The host while it is lent: on the stack of [`lend`].
+/// The host while it is lent: on the stack of [`scoped`].
 struct Lent<'a>(&'a mut dyn Host);
 
 thread_local! {
@@ -69,7 +69,7 @@ impl Drop for PutBack {
 }
 
 /// Does `what`, during which the functions of the host reach `host` on this thread.
-pub(super) fn lend<T>(host: &mut dyn Host, what: impl FnOnce() -> T) -> T {
+pub(super) fn scoped<T>(host: &mut dyn Host, what: impl FnOnce() -> T) -> T {
     let mut lent = Lent(host);
     let _back = PutBack(LENT.replace(Some(NonNull::from(&mut lent).cast())));
     what()
@@ -79,7 +79,7 @@ pub(super) fn lend<T>(host: &mut dyn Host, what: impl FnOnce() -> T) -> T {
 fn with_host<T>(what: impl FnOnce(&mut dyn Host) -> T) -> Option<T> {
     let mut lent = LENT.take()?;
     let _back = PutBack(Some(lent));
-    // SAFETY: the pointer is in the cell only while `lend` runs on this thread, which keeps what it
+    // SAFETY: the pointer is in the cell only while `scoped` runs on this thread, which keeps what it
     // points to alive and does not touch it; out of the cell, it is ours alone. The longer lifetime of
     // its type does not leave this function.
     Some(what(unsafe { lent.as_mut() }.0))
@@ -101,7 +101,7 @@ extern "C" fn query(to: *const c_char, payload: *const c_char, timeout_ms: i64) 
     asked(|host| {
         host.ask(Ask {
             to: text(&to, "to")?,
-            what: What::Query(&json(&payload, "payload")?),
+            what: RequestBody::Query(&json(&payload, "payload")?),
             timeout: timeout(timeout_ms),
         })
     })
@@ -111,7 +111,7 @@ extern "C" fn mutation(to: *const c_char, payload: *const c_char, timeout_ms: i6
     asked(|host| {
         host.ask(Ask {
             to: text(&to, "to")?,
-            what: What::Mutation(&json(&payload, "payload")?),
+            what: RequestBody::Mutation(&json(&payload, "payload")?),
             timeout: timeout(timeout_ms),
         })
     })
@@ -120,7 +120,7 @@ extern "C" fn mutation(to: *const c_char, payload: *const c_char, timeout_ms: i6
 extern "C" fn command(to: *const c_char, name: *const c_char, args: *const c_char, timeout_ms: i64) -> *mut c_char {
     asked(|host| {
         let name = text(&name, "name")?.ok_or_else(|| missing("name"))?;
-        let what = What::Command { name, args: &json(&args, "args")? };
+        let what = RequestBody::Command { name, args: &json(&args, "args")? };
         host.ask(Ask { to: text(&to, "to")?, what, timeout: timeout(timeout_ms) })
     })
 }

@@ -22,13 +22,13 @@ fn every_tree_is_cleared_when_the_pair_is_closed() {
         let starting = host.order_for(&["/bin/sleep", "1000"]);
         host.send_spawn(starting);
         kill(Pid::from_raw(modules[0].pid), Signal::SIGKILL).unwrap();
-        host.pair = None;
+        host.host_socket = None;
         assert_eq!(host.guardian_exit().code(), Some(0));
         host.assert_nobody_is_left();
     });
 }
 
-/// The pair stays open here, in a process that the host has left behind: the guardian has to notice
+/// The host_socket stays open here, in a process that the host has left behind: the guardian has to notice
 /// the host's own end.
 #[test]
 fn every_tree_is_cleared_when_the_host_is_killed_and_its_end_of_the_pair_lives_on() {
@@ -37,7 +37,7 @@ fn every_tree_is_cleared_when_the_host_is_killed_and_its_end_of_the_pair_lives_o
         let mut host = Host::start(&Setting { ordinary_user: false, containment });
         let mut module = host.script(&format!("{FAMILY} exec sleep 1000"));
         module.output.lines(FAMILY_UP);
-        let copy = host.pair.as_ref().unwrap().try_clone().unwrap();
+        let copy = host.host_socket.as_ref().unwrap().try_clone().unwrap();
         let keeper = Command::new("/bin/sleep").arg("1000").stdin(Stdio::from(copy)).stderr(Stdio::null()).spawn();
         println!("\nready {} {} {}", host.guardian.id(), keeper.unwrap().id(), host.mark);
         loop {
@@ -155,12 +155,12 @@ fn a_host_that_does_not_read_is_not_sent_more_and_loses_nothing() {
     loop {
         let spawn = Order::Spawn(host.order_for(&["/bin/true"]));
         let bytes = serde_json::to_vec(&spawn).unwrap();
-        let patience = PollTimeout::from(500u16);
+        let timeout = PollTimeout::from(500u16);
         match host.send_bytes(&bytes, &descriptors, MsgFlags::MSG_DONTWAIT) {
             Ok(_) => sent += 1,
             Err(Errno::EAGAIN | Errno::ETOOMANYREFS) => {
-                let mut ready = [PollFd::new(host.pair.as_ref().unwrap().as_fd(), PollFlags::POLLOUT)];
-                if poll(&mut ready, patience) == Ok(0) {
+                let mut ready = [PollFd::new(host.host_socket.as_ref().unwrap().as_fd(), PollFlags::POLLOUT)];
+                if poll(&mut ready, timeout) == Ok(0) {
                     break;
                 }
             }
@@ -188,7 +188,7 @@ fn a_host_that_stops_reading_and_dies_leaves_nothing() {
         let spawn = host.order_for(&["/bin/true"]);
         host.send_spawn(spawn);
     }
-    host.pair = None;
+    host.host_socket = None;
     assert_eq!(host.guardian_exit().code(), Some(0), "within {DEADLINE:?}");
     host.assert_nobody_is_left();
 }

@@ -1,4 +1,4 @@
-//! The harness: settings, the host's side of the pair, and the search for survivors.
+//! The harness: settings, the host's side of the host's socket, and the search for survivors.
 
 use bulkhead_protocol::guardian::{DATAGRAM_BYTES_MAX, Order, Report, Spawn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -141,9 +141,9 @@ fn delegated_group() -> Option<&'static Path> {
         .as_deref()
 }
 
-/// The host's side. Dropping it closes the pair and waits for the guardian.
+/// The host's side. Dropping it closes the host's socket and waits for the guardian.
 pub(crate) struct Host {
-    pub(crate) pair: Option<OwnedFd>,
+    pub(crate) host_socket: Option<OwnedFd>,
     pub(crate) guardian: Child,
     pub(crate) containment: String,
     pub(crate) cgroup: Option<String>,
@@ -162,7 +162,7 @@ impl Host {
         static MARKS: AtomicU32 = AtomicU32::new(0);
         let files = files();
         let (near, far) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
-        // The shell moves the pair to descriptor 3 without any unsafe code of ours.
+        // The shell moves the host's socket to descriptor 3 without any unsafe code of ours.
         let become_guardian = match (setting.ordinary_user, setting.containment) {
             (false, _) => r#"exec "$0" guardian 3<&0 </dev/null"#.to_owned(),
             (true, "cgroup") => {
@@ -192,8 +192,8 @@ impl Host {
         match read_report(near.as_fd()) {
             Some(Report::Hello { containment, cgroup, pid, .. }) => {
                 assert_eq!(pid, guardian.id() as i32);
-                let (pair, setting) = (Some(near), setting.clone());
-                Ok(Host { pair, guardian, containment, cgroup, mark, setting, next_run: 1 })
+                let (host_socket, setting) = (Some(near), setting.clone());
+                Ok(Host { host_socket, guardian, containment, cgroup, mark, setting, next_run: 1 })
             }
             Some(other) => panic!("expected a greeting, found {other:?}"),
             None => {
@@ -270,11 +270,11 @@ impl Host {
         descriptors: &[BorrowedFd<'_>],
         flags: MsgFlags,
     ) -> nix::Result<usize> {
-        let pair = self.pair.as_ref().unwrap();
+        let host_socket = self.host_socket.as_ref().unwrap();
         let raw: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&raw)];
         let control = if raw.is_empty() { &[][..] } else { &rights[..] };
-        sendmsg::<()>(pair.as_raw_fd(), &[IoSlice::new(bytes)], control, flags | MsgFlags::MSG_NOSIGNAL, None)
+        sendmsg::<()>(host_socket.as_raw_fd(), &[IoSlice::new(bytes)], control, flags | MsgFlags::MSG_NOSIGNAL, None)
     }
 
     pub(crate) fn kill(&self, run: u64) {
@@ -297,7 +297,7 @@ impl Host {
 
     /// The next report of any kind.
     pub(crate) fn next_of_all(&self) -> Report {
-        read_report(self.pair.as_ref().unwrap().as_fd()).expect("the guardian closed the pair")
+        read_report(self.host_socket.as_ref().unwrap().as_fd()).expect("the guardian closed the host's socket")
     }
 
     /// Expects the leader's end, as exit code or negative signal.
@@ -346,7 +346,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        self.pair = None;
+        self.host_socket = None;
         if std::thread::panicking() {
             // The test has failed already; what matters is to leave nothing behind, which the
             // guardian does best, as it ends.
@@ -434,10 +434,10 @@ pub(crate) fn await_condition(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// The next report, or `None` at the end.
-fn read_report(pair: BorrowedFd<'_>) -> Option<Report> {
-    await_readable(pair);
+fn read_report(host_socket: BorrowedFd<'_>) -> Option<Report> {
+    await_readable(host_socket);
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
-    match recv(pair.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+    match recv(host_socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
         Ok(0) | Err(nix::errno::Errno::ECONNRESET) => None,
         Ok(length) => Some(serde_json::from_slice(&buffer[..length]).unwrap()),
         Err(error) => panic!("{error}"),

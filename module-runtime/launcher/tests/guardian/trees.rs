@@ -407,7 +407,7 @@ fn control_groups_hold_their_runs_and_disappear_with_them() {
             host.send_spawn(spawn);
             assert!(matches!(host.next(), Report::SpawnFailed { fault: Fault::Lasting, .. }), "{name}");
         }
-        host.pair = None;
+        host.host_socket = None;
         assert_eq!(host.guardian_exit().code(), Some(0));
         assert!(!fs::exists(&folder).unwrap());
         *host = Host::start(&Setting::plain());

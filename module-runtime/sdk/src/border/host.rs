@@ -1,8 +1,8 @@
 //! The host as a handler behind the border sees it: everything is asked for when it is needed, and
-//! nothing is remembered but what the host said of the one request in hand.
+//! nothing is remembered but what the host said of the one request in progress.
 
 use super::calls;
-use bulkhead_child::{Ask, Error, Host, What, answer};
+use bulkhead_child::{Ask, Error, Host, RequestBody, answer};
 use bulkhead_protocol::Json;
 use std::cell::OnceCell;
 use std::ffi::{CStr, CString};
@@ -26,9 +26,9 @@ impl Host for BorderHost {
         let to = to.as_deref();
         let timeout_ms = ask.timeout.map_or(-1, milliseconds);
         read(match ask.what {
-            What::Command { name, args } => calls::command(to, &text(name)?, &json(args), timeout_ms),
-            What::Query(payload) => calls::query(to, &json(payload), timeout_ms),
-            What::Mutation(payload) => calls::mutation(to, &json(payload), timeout_ms),
+            RequestBody::Command { name, args } => calls::command(to, &text(name)?, &json(args), timeout_ms),
+            RequestBody::Query(payload) => calls::query(to, &json(payload), timeout_ms),
+            RequestBody::Mutation(payload) => calls::mutation(to, &json(payload), timeout_ms),
         })
     }
 

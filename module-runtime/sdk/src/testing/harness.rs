@@ -4,7 +4,7 @@
 use super::{Scratch, Store};
 use crate::dispatch::dispatch;
 use crate::{Barrier, Context, Description, Error, Module};
-use bulkhead_child::{Ask, Host, What, event_payload};
+use bulkhead_child::{Ask, Host, RequestBody, event_payload};
 use bulkhead_protocol::{Json, RequestType};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -218,7 +218,7 @@ impl Host for Script {
         }
         let is_for_store = ask.to.is_none_or(|to| to == "layer1");
         match (&mut self.store, ask.what) {
-            (Some(store), What::Query(payload) | What::Mutation(payload)) if is_for_store => {
+            (Some(store), RequestBody::Query(payload) | RequestBody::Mutation(payload)) if is_for_store => {
                 store.ask(self.id, &ask.what.kind(), payload)
             }
             _ => Err(Error::failed("the test gave the host no answer to this")),

@@ -1,6 +1,6 @@
 //! The host's end of a channel in the hand of a test, which may also send raw bytes.
 
-use super::PATIENCE;
+use super::TIMEOUT;
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
 use bulkhead_protocol::{Decoder, Json, Message, Request, RequestType, Response, Status};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ impl Peer {
     /// # Panics
     /// When it is no usable socket.
     pub fn new(channel: UnixStream) -> Peer {
-        channel.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        channel.set_write_timeout(Some(TIMEOUT)).expect("a timeout can be set");
         Peer { channel, decoder: Decoder::new(FRAME_BYTES_MAX_DEFAULT), arrived: VecDeque::new(), next_id: 1 }
     }
 
@@ -92,7 +92,7 @@ impl Peer {
             matches!(message, Message::Response(Response { id: Some(found), status, .. })
                 if *found == id && !matches!(status, Status::Progress(_)))
         };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let message = loop {
             match self.arrived.iter().position(is_answer) {
                 Some(at) => break self.arrived.remove(at).expect("it was just found"),
@@ -117,7 +117,7 @@ impl Peer {
     /// # Errors
     /// How the stream ended instead: the end, bytes that are no frame or no message, or nothing for too long.
     pub fn message(&mut self) -> Result<Value, String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             match self.arrived.pop_front() {
                 Some(message) => return Ok(as_json(&message)),
@@ -142,7 +142,7 @@ impl Peer {
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         let mut filled = 0;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while filled < count {
             match self.read(&mut bytes[filled..], deadline) {
                 Ok(0) | Err(_) => break,

@@ -1,7 +1,7 @@
 //! A module's program, or its shared library in the host's runtime for it, with a test at the other
 //! end of the channel.
 
-use super::{PATIENCE, Peer, Scratch};
+use super::{Peer, Scratch, TIMEOUT};
 use bulkhead_protocol::{CHANNEL_VARIABLE, Json, RequestType};
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -207,7 +207,7 @@ impl Program {
     /// # Panics
     /// When it lives on for too long.
     pub fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
                 return status;

@@ -233,16 +233,16 @@ fn after_a_step_of_the_clock_what_is_used_stays_and_what_seems_to_come_from_the_
     }
     sweep::sweep(folder, 3000, &name("f"));
     assert_eq!(names(folder), [name("d"), name("e"), name("f")]);
-    // What was left behind under the other clock goes as well, what is in hand stays however old it seems.
+    // What was left behind under the other clock goes as well, what is in progress stays however old it seems.
     let temporary = |process: u32| format!(".{}.{process}", name("a"));
     file_ahead(folder, &temporary(11), years);
     file(folder, &temporary(12), 1000, years);
     file(folder, &temporary(13), 1000, years);
-    let in_hand = File::open(folder.join(temporary(13))).unwrap();
-    in_hand.lock().unwrap();
+    let in_progress = File::open(folder.join(temporary(13))).unwrap();
+    in_progress.lock().unwrap();
     sweep::sweep(folder, 3000, &name("f"));
     assert_eq!(names(folder), [temporary(13), name("d"), name("e"), name("f")]);
-    drop(in_hand);
+    drop(in_progress);
     sweep::sweep(folder, 3000, &name("f"));
     assert_eq!(names(folder), [name("d"), name("e"), name("f")]);
 }

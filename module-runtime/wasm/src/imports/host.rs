@@ -1,13 +1,13 @@
-//! The functions of the host. Those that need a request in hand answer an error where there is none;
+//! The functions of the host. Those that need a request in progress answer an error where there is none;
 //! how they read what they are passed is [`super::strings`]' business.
 
 use super::strings::{Called, Refusal, deliver, exports, json, lossy, text};
 use crate::instance::{self, Inner, State};
-use crate::lend;
 use crate::memory;
+use crate::scoped_host;
 use crate::stop::{self, Violation};
 use bulkhead_child::log::Level;
-use bulkhead_child::{Ask, Error, Host, What, answer, border, log};
+use bulkhead_child::{Ask, Error, Host, RequestBody, answer, border, log};
 use bulkhead_protocol::Json;
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
@@ -35,20 +35,20 @@ fn define_asking(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap(HOST, "query", |mut caller: Called<'_>, to: u32, payload: u32, timeout: i64| {
         respond(&mut caller, "query", |caller, host| {
             let payload = json(caller, "the payload of the query", payload)?;
-            ask(caller, host, to, What::Query(&payload), timeout)
+            ask(caller, host, to, RequestBody::Query(&payload), timeout)
         })
     })?;
     linker.func_wrap(HOST, "mutation", |mut caller: Called<'_>, to: u32, payload: u32, timeout: i64| {
         respond(&mut caller, "mutation", |caller, host| {
             let payload = json(caller, "the payload of the mutation", payload)?;
-            ask(caller, host, to, What::Mutation(&payload), timeout)
+            ask(caller, host, to, RequestBody::Mutation(&payload), timeout)
         })
     })?;
     linker.func_wrap(HOST, "command", |mut caller: Called<'_>, to: u32, name: u32, args: u32, timeout: i64| {
         respond(&mut caller, "command", |caller, host| {
             let name = text(caller, "the name of the command", name)?;
             let args = json(caller, "the arguments of the command", args)?;
-            ask(caller, host, to, What::Command { name: &name, args: &args }, timeout)
+            ask(caller, host, to, RequestBody::Command { name: &name, args: &args }, timeout)
         })
     })?;
     Ok(())
@@ -74,18 +74,19 @@ fn define_telling(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// What is to be known of the request in hand.
+/// What is to be known of the request in progress.
 fn define_request_in_hand(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap(HOST, "wait", |mut caller: Called<'_>, milliseconds: i64| -> wasmtime::Result<i32> {
-        lend::with_host(|host| within(&mut caller, || border::wait(host, milliseconds))).unwrap_or(Ok(1))
+        scoped_host::with_host(|host| within(&mut caller, || border::wait(host, milliseconds))).unwrap_or(Ok(1))
     })?;
     linker.func_wrap(HOST, "deadline_ms", || -> i64 {
-        lend::with_host(|host| border::deadline_ms(host)).unwrap_or(-1)
+        scoped_host::with_host(|host| border::deadline_ms(host)).unwrap_or(-1)
     })?;
-    linker
-        .func_wrap(HOST, "request_id", || -> i64 { lend::with_host(|host| border::request_id(host)).unwrap_or(-1) })?;
+    linker.func_wrap(HOST, "request_id", || -> i64 {
+        scoped_host::with_host(|host| border::request_id(host)).unwrap_or(-1)
+    })?;
     linker.func_wrap(HOST, "key", |mut caller: Called<'_>| -> wasmtime::Result<u32> {
-        match lend::with_host(|host| host.key().map(str::to_owned)).flatten() {
+        match scoped_host::with_host(|host| host.key().map(str::to_owned)).flatten() {
             Some(key) => deliver(&mut caller, &key),
             None => Ok(0),
         }
@@ -121,7 +122,13 @@ fn define_for_any_time(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 
 /// Sends a request and waits for its answer. A null pointer as receiver is the host's data store, and
 /// a negative timeout is none.
-fn ask(caller: &mut Called<'_>, host: &mut dyn Host, to: u32, what: What<'_>, timeout: i64) -> Result<Json, Refusal> {
+fn ask(
+    caller: &mut Called<'_>,
+    host: &mut dyn Host,
+    to: u32,
+    what: RequestBody<'_>,
+    timeout: i64,
+) -> Result<Json, Refusal> {
     let to = if to == 0 { None } else { Some(text(caller, "the name of a module", to)?) };
     let timeout = border::timeout(timeout);
     Ok(within(caller, || host.ask(Ask { to: to.as_deref(), what, timeout }))??)
@@ -133,7 +140,7 @@ fn respond(
     name: &str,
     work: impl FnOnce(&mut Called<'_>, &mut dyn Host) -> Result<Json, Refusal>,
 ) -> wasmtime::Result<u32> {
-    let result = match lend::with_host(|host| work(&mut *caller, host)) {
+    let result = match scoped_host::with_host(|host| work(&mut *caller, host)) {
         Some(Ok(data)) => Ok(data),
         Some(Err(Refusal::Answer(error))) => Err(error),
         Some(Err(Refusal::Stop(error))) => return Err(error),
@@ -147,7 +154,7 @@ fn respond(
 /// Lets the module be entered again for what it wants done before answers leave.
 fn within<R>(caller: &mut Called<'_>, work: impl FnOnce() -> R) -> wasmtime::Result<R> {
     struct Waiting<'a, 'b>(&'a mut Called<'b>);
-    impl lend::Inside for Waiting<'_, '_> {
+    impl scoped_host::Inside for Waiting<'_, '_> {
         fn before_answers(&mut self) -> Result<(), Error> {
             let State { exports: Some(exports), module: Some(module), inner: Inner::Good, .. } = self.0.data() else {
                 return Ok(());
@@ -159,7 +166,7 @@ fn within<R>(caller: &mut Called<'_>, work: impl FnOnce() -> R) -> wasmtime::Res
             })
         }
     }
-    let result = lend::lend_inside(&mut Waiting(&mut *caller), work);
+    let result = scoped_host::scoped_inside(&mut Waiting(&mut *caller), work);
     match caller.data().inner {
         Inner::Good => Ok(result),
         Inner::Stopped => Err(Violation("its before_answers was stopped meanwhile".into()).into()),

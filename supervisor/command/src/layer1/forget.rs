@@ -7,7 +7,7 @@ use crate::exit::{Exit, Halt};
 use crate::lifecycle::{data_of, to_supervisor};
 use crate::output::{Output, complain, printable, with_schema};
 use crate::session::Session;
-use bulkhead_layer1::{Job, Layer1, Outcome, Ticket, Tools};
+use bulkhead_layer1::{Job, JobId, Layer1, Outcome, Tools};
 use bulkhead_protocol::Json;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -87,7 +87,7 @@ impl Place {
 
 fn forget_in(store: &Layer1, module: &str) -> Result<Forgotten, Halt> {
     let job = Job::Forget { module: module.to_owned() };
-    store.submit(Ticket(0), job, None).map_err(|_| Halt::Failed("the data store is closing".into()))?;
+    store.submit(JobId(0), job, None).map_err(|_| Halt::Failed("the data store is closing".into()))?;
     match store.wait().1 {
         Outcome::Forgotten(forgotten) if forgotten.subscription.is_none() && forgotten.set_aside == 0 => {
             Err(Halt::Failed(format!(

@@ -11,7 +11,7 @@ use crate::progress::{ProgressLine, Unit};
 use crate::session::Session;
 use crate::streams::Stdin;
 use bulkhead_client::ClientError;
-use bulkhead_layer1::{ImportLines, Job, Layer1, Outcome, Ticket, ToolError};
+use bulkhead_layer1::{ImportLines, Job, JobId, Layer1, Outcome, ToolError};
 use bulkhead_protocol::{ErrorCode, Failure, Json, Status};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// How long a group of lines may take, which a daemon does in milliseconds.
 const GROUP_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long a daemon that has too much in hand is asked again.
+/// How long a daemon that has too much in progress is asked again.
 const OVERLOAD_PATIENCE: Duration = Duration::from_secs(30);
 const OVERLOAD_PAUSE: Duration = Duration::from_millis(200);
 
@@ -184,7 +184,7 @@ impl Target {
                 let fail =
                     |failure: &Failure| Broken { halt: Halt::Failed(sentence(name, failure)), group: Under::Not };
                 let closing = |_| Broken { halt: Halt::Failed("the data store is closing".into()), group: Under::Not };
-                store.submit(Ticket(0), job, None).map_err(closing)?;
+                store.submit(JobId(0), job, None).map_err(closing)?;
                 match store.wait().1 {
                     Outcome::Imported(imported) => {
                         let bulkhead_layer1::outcome::Imported { created, replaced, kept } = imported;
@@ -205,7 +205,7 @@ impl Target {
     }
 }
 
-/// Asks the daemon to import a group, again where it has too much in hand.
+/// Asks the daemon to import a group, again where it has too much in progress.
 fn ask(session: &mut Session, job: &Job) -> Result<Imported, Halt> {
     let Job::Import { lines, first, existing } = job else { unreachable!("an export is cut into imports") };
     let existing = match existing {

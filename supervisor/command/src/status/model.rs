@@ -51,7 +51,7 @@ pub(super) struct Host {
     guardian_fault: Option<String>,
     #[serde(deserialize_with = "or_empty")]
     layer1: Layer1,
-    /// What of its surroundings is not as the host needs it.
+    /// What of its environment is not as the host needs it.
     #[serde(deserialize_with = "or_empty")]
     problems: Vec<String>,
 }

@@ -266,10 +266,10 @@ fn what_no_process_can_be_given_is_refused_with_the_limit() {
     let problems = |text: String, inherited: usize| {
         let tree = Tree::new();
         tree.write("modules/a/module.toml", text).program("modules/a/run", SCRIPT).write("modules/a/a.wasm", WASM);
-        let mut surroundings = tree.surroundings();
-        surroundings.variables.insert("LONG".into(), "z".repeat(inherited).into());
+        let mut environment = tree.environment();
+        environment.variables.insert("LONG".into(), "z".repeat(inherited).into());
         let flags = bulkhead_config::Flags { modules: vec!["modules".into()], ..Default::default() };
-        bulkhead_config::HostConfig::load_in(flags, &surroundings)
+        bulkhead_config::HostConfig::load_in(flags, &environment)
             .and_then(bulkhead_config::Loaded::whole)
             .err()
             .map(|problems| problems.to_string())

@@ -2,8 +2,8 @@
 
 use crate::support::{RESEARCH_LOG, SCRIPT, Tree, owners_of_checkout};
 use bulkhead_config::{
-    Flags, HostConfig, Limits, LogLevel, Logs, ModuleConfig, ModuleKind, OnPanic, Origin, Paths, Resources, Restart,
-    RestartPolicy, Restarts, Surroundings, Transport,
+    Environment, Flags, HostConfig, Limits, LogLevel, Logs, ModuleConfig, ModuleKind, OnPanic, Origin, Paths,
+    Resources, Restart, RestartPolicy, Restarts, Transport,
 };
 use serde_json::{Value, json};
 use std::{ffi::OsStr, fs, path::Path, time::Duration};
@@ -146,19 +146,19 @@ fn the_flag_goes_before_the_environment_the_file_and_the_default() {
     let tree = Tree::new();
     tree.research_log()
         .write("bulkhead.toml", "[host]\nsocket = 'file.sock'\nstate_dir = '/file'\nlog_level = 'warn'\n");
-    let mut surroundings = tree.surroundings();
+    let mut environment = tree.environment();
     let flags = Flags { config: Some("bulkhead.toml".into()), ..Flags::default() };
-    let socket = |flags: &Flags, surroundings: &Surroundings| {
-        let host = HostConfig::load_in(flags.clone(), surroundings).unwrap().host;
+    let socket = |flags: &Flags, environment: &Environment| {
+        let host = HostConfig::load_in(flags.clone(), environment).unwrap().host;
         (host.socket.display().to_string(), host.origins.of("host.socket").to_string())
     };
     let file = tree.path().join("file.sock").display().to_string();
-    assert_eq!(socket(&flags, &surroundings), (file, "bulkhead.toml:2".into()));
-    surroundings.variables.insert("BULKHEAD_SOCKET".into(), "/environment.sock".into());
-    assert_eq!(socket(&flags, &surroundings), ("/environment.sock".into(), "$BULKHEAD_SOCKET".into()));
+    assert_eq!(socket(&flags, &environment), (file, "bulkhead.toml:2".into()));
+    environment.variables.insert("BULKHEAD_SOCKET".into(), "/environment.sock".into());
+    assert_eq!(socket(&flags, &environment), ("/environment.sock".into(), "$BULKHEAD_SOCKET".into()));
     let flags = Flags { socket: Some("/flag.sock".into()), state: Some("/flag".into()), ..flags };
-    assert_eq!(socket(&flags, &surroundings), ("/flag.sock".into(), "--socket".into()));
-    let host = HostConfig::load_in(flags, &surroundings).unwrap().host;
+    assert_eq!(socket(&flags, &environment), ("/flag.sock".into(), "--socket".into()));
+    let host = HostConfig::load_in(flags, &environment).unwrap().host;
     assert_eq!((host.state_dir.as_path(), host.log_level), (Path::new("/flag"), LogLevel::Warn));
     assert_eq!(host.origins.of("host.state_dir"), Origin::Flag("--state"));
 }
@@ -167,12 +167,12 @@ fn the_flag_goes_before_the_environment_the_file_and_the_default() {
 fn the_hosts_file_is_the_one_that_the_environment_names() {
     let tree = Tree::new();
     tree.write("bulkhead.toml", "[host]\nclients_max = 5\n");
-    let mut surroundings = tree.surroundings();
+    let mut environment = tree.environment();
     let clients =
-        |surroundings: &Surroundings| HostConfig::load_in(Flags::default(), surroundings).unwrap().host.clients_max;
-    assert_eq!(clients(&surroundings), 2048, "a file in the current directory is not guessed at");
-    surroundings.variables.insert("BULKHEAD_CONFIG".into(), "bulkhead.toml".into());
-    assert_eq!(clients(&surroundings), 5);
+        |environment: &Environment| HostConfig::load_in(Flags::default(), environment).unwrap().host.clients_max;
+    assert_eq!(clients(&environment), 2048, "a file in the current directory is not guessed at");
+    environment.variables.insert("BULKHEAD_CONFIG".into(), "bulkhead.toml".into());
+    assert_eq!(clients(&environment), 5);
 }
 
 #[test]
@@ -181,10 +181,10 @@ fn the_default_places_depend_on_the_user_and_are_refused_where_there_is_none() {
     let places = |root, variables: &[(&str, &str)]| {
         let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
         let (current_dir, trusted_users) = (Some("/".into()), owners_of_checkout());
-        let surroundings = Surroundings { root, current_dir, variables, trusted_users, paths: Paths::Short };
+        let environment = Environment { root, current_dir, variables, trusted_users, paths: Paths::Short };
         // What may lie at the default places of the machine is not read.
         let flags = Flags { modules: vec![tree.path().to_owned()], ..Flags::default() };
-        HostConfig::load_in(flags, &surroundings)
+        HostConfig::load_in(flags, &environment)
             .map(|loaded| format!("{} {}", loaded.host.state_dir.display(), loaded.host.socket.display()))
             .map_err(|problems| problems.to_string())
     };
@@ -203,11 +203,11 @@ fn the_default_places_depend_on_the_user_and_are_refused_where_there_is_none() {
 #[test]
 fn without_a_word_the_hosts_file_and_the_modules_are_at_their_default_places() {
     let tree = Tree::new();
-    let mut surroundings = tree.surroundings();
-    surroundings.variables.insert("HOME".into(), tree.path().join("home").into());
-    let load = |surroundings: &Surroundings, flags: Flags| HostConfig::load_in(flags, surroundings).unwrap();
+    let mut environment = tree.environment();
+    environment.variables.insert("HOME".into(), tree.path().join("home").into());
+    let load = |environment: &Environment, flags: Flags| HostConfig::load_in(flags, environment).unwrap();
     // Nothing need be there.
-    let loaded = load(&surroundings, Flags::default());
+    let loaded = load(&environment, Flags::default());
     assert_eq!((loaded.host.file, loaded.modules.len()), (None, 0));
     assert_eq!(loaded.host.modules, [tree.path().join("home/.local/share/bulkhead/modules")]);
     assert_eq!(loaded.host.origins.of("host.modules"), Origin::Default);
@@ -216,33 +216,33 @@ fn without_a_word_the_hosts_file_and_the_modules_are_at_their_default_places() {
     tree.write("home/.local/share/bulkhead/modules/a/module.toml", module);
     tree.program("home/.local/share/bulkhead/modules/a/run", SCRIPT);
     tree.write("home/.config/bulkhead/bulkhead.toml", "[host]\nclients_max = 5\n");
-    let loaded = load(&surroundings, Flags::default());
+    let loaded = load(&environment, Flags::default());
     assert_eq!((loaded.host.clients_max, loaded.modules.len()), (5, 1));
 
     // Who names folders of modules means those, and a file that speaks of others is not read.
     let other = tree.path().join("other");
     fs::create_dir(&other).unwrap();
-    let loaded = load(&surroundings, Flags { modules: vec![other], ..Flags::default() });
+    let loaded = load(&environment, Flags { modules: vec![other], ..Flags::default() });
     assert_eq!((loaded.host.clients_max, loaded.modules.len()), (2048, 0));
     // A file may say that there are none.
     tree.write("none.toml", "[host]\nmodules = []\n");
-    let loaded = load(&surroundings, Flags { config: Some("none.toml".into()), ..Flags::default() });
+    let loaded = load(&environment, Flags { config: Some("none.toml".into()), ..Flags::default() });
     assert_eq!((loaded.host.modules.len(), loaded.modules.len()), (0, 0));
 
-    surroundings.variables.insert("XDG_DATA_HOME".into(), "/nonexistent/data".into());
-    surroundings.variables.insert("XDG_CONFIG_HOME".into(), "/nonexistent/config".into());
-    let loaded = load(&surroundings, Flags::default());
+    environment.variables.insert("XDG_DATA_HOME".into(), "/nonexistent/data".into());
+    environment.variables.insert("XDG_CONFIG_HOME".into(), "/nonexistent/config".into());
+    let loaded = load(&environment, Flags::default());
     assert_eq!((loaded.host.file, loaded.modules.len()), (None, 0));
     assert_eq!(loaded.host.modules, [Path::new("/nonexistent/data/bulkhead/modules")]);
-    surroundings.variables.insert("XDG_DATA_HOME".into(), "data".into());
-    let refused = HostConfig::load_in(Flags::default(), &surroundings).unwrap_err().to_string();
+    environment.variables.insert("XDG_DATA_HOME".into(), "data".into());
+    let refused = HostConfig::load_in(Flags::default(), &environment).unwrap_err().to_string();
     assert_eq!(refused, "expected an absolute path in $XDG_DATA_HOME, found \"data\"");
     // Without a home there is no default folder, and nothing to refuse.
     for name in ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
-        surroundings.variables.remove(OsStr::new(name));
+        environment.variables.remove(OsStr::new(name));
     }
-    surroundings.variables.insert("XDG_STATE_HOME".into(), "/state".into());
-    assert_eq!(load(&surroundings, Flags::default()).host.modules.len(), 0);
+    environment.variables.insert("XDG_STATE_HOME".into(), "/state".into());
+    assert_eq!(load(&environment, Flags::default()).host.modules.len(), 0);
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn a_folder_of_modules_may_be_a_module_itself_and_other_files_are_left_alone() {
     tree.research_log().write("modules/README.md", "read me").write("modules/.git/HEAD", "x");
     tree.write("other/module.toml", "module = { name = 'other', command = ['./run'] }").program("other/run", SCRIPT);
     let flags = Flags { modules: vec!["modules".into(), "other".into()], ..Flags::default() };
-    let loaded = HostConfig::load_in(flags, &tree.surroundings()).unwrap();
+    let loaded = HostConfig::load_in(flags, &tree.environment()).unwrap();
     let names: Vec<&str> = loaded.modules.iter().map(|module| module.name.as_str()).collect();
     assert_eq!(names, ["other", "research-log"]);
     assert_eq!(loaded.host.modules, [tree.path().join("modules"), tree.path().join("other")]);
@@ -332,7 +332,7 @@ fn variables_of_a_wasm_module_are_its_own_and_never_those_of_the_process_around_
         inherit_env = ['GCONV_PATH', 'ABSENT']\nenv = { LD_PRELOAD = '/x.so', RUST_LOG = 'no' }\n";
     tree.write("modules/a/module.toml", manifest).write("modules/a/a.wasm", b"\0asm\x01\0\0\0");
     let flags = Flags { modules: vec!["modules".into()], ..Flags::default() };
-    let loaded = HostConfig::load_in(flags, &tree.surroundings()).unwrap();
+    let loaded = HostConfig::load_in(flags, &tree.environment()).unwrap();
     let outer = |name: &str| (name != "ABSENT").then(|| "of the host".into());
     assert_eq!(loaded.modules[0].environment(outer), []);
     let seen = loaded.modules[0].guest_environment(outer);
@@ -347,7 +347,7 @@ fn variables_of_a_wasm_module_are_its_own_and_never_those_of_the_process_around_
 fn absolute_paths_need_no_current_directory_and_relative_ones_say_that_it_is_gone() {
     let tree = Tree::new();
     tree.research_log();
-    let gone = Surroundings { current_dir: None, ..tree.surroundings() };
+    let gone = Environment { current_dir: None, ..tree.environment() };
     let absolute = Flags {
         modules: vec![tree.path().join("modules")],
         state: Some("/var/lib/x".into()),

@@ -1,7 +1,7 @@
 //! What is wrong only with several modules or folders: one name twice, requirements, odd folders.
 
 use crate::support::{RESEARCH_LOG, Tree};
-use bulkhead_config::{Flags, HostConfig, Paths, Surroundings};
+use bulkhead_config::{Environment, Flags, HostConfig, Paths};
 use bulkhead_protocol::ModuleName;
 use std::{fs, os::unix::fs::symlink};
 
@@ -61,7 +61,7 @@ fn a_fault_of_the_hosts_file_is_told_with_those_of_the_modules_and_nothing_is_lo
     let load = |text: &str| {
         tree.write("bulkhead.toml", format!("host = {{ modules = ['modules'] }}\n{text}"));
         let flags = bulkhead_config::Flags { config: Some("bulkhead.toml".into()), ..Default::default() };
-        bulkhead_config::HostConfig::load_in(flags, &tree.surroundings())
+        bulkhead_config::HostConfig::load_in(flags, &tree.environment())
     };
     let problems = load("[module.good]\nspare = 1\n").unwrap_err().to_string();
     assert!(problems.contains("bulkhead.toml:3:1: ") && problems.contains("modules/bad/module.toml:4:8"), "{problems}");
@@ -151,9 +151,9 @@ fn what_is_said_to_who_reads_it_elsewhere_has_absolute_paths() {
     let tree = Tree::new();
     tree.research_log().write("modules/bad/module.toml", "colour = 1").write("modules/stray/text", "");
     tree.write("modules/absent/module.toml", "[module]\nname = \"absent\"\ncommand = [\"bin/absent\"]");
-    let surroundings = Surroundings { paths: Paths::Absolute, ..tree.surroundings() };
+    let environment = Environment { paths: Paths::Absolute, ..tree.environment() };
     let flags = Flags { modules: vec!["modules".into()], ..Flags::default() };
-    let loaded = HostConfig::load_in(flags, &surroundings).unwrap();
+    let loaded = HostConfig::load_in(flags, &environment).unwrap();
     let faults = loaded.faulty.iter().flat_map(|faulty| faulty.problems.iter().map(ToString::to_string));
     let said: Vec<String> = faults.chain(loaded.passed_over.iter().map(ToString::to_string)).collect();
     let folder = format!("{}/", tree.path().join("modules").display());
@@ -161,7 +161,7 @@ fn what_is_said_to_who_reads_it_elsewhere_has_absolute_paths() {
     let absent = tree.path().join("modules/absent/bin/absent").display().to_string();
     assert!(said.iter().any(|line| line.contains(&absent)), "{said:#?}");
     let flags = Flags { modules: vec!["nowhere".into()], ..Flags::default() };
-    let refused = HostConfig::load_in(flags, &surroundings).unwrap_err().to_string();
+    let refused = HostConfig::load_in(flags, &environment).unwrap_err().to_string();
     assert!(refused.starts_with(&*tree.path().join("nowhere").to_string_lossy()), "{refused}");
 }
 

@@ -44,10 +44,10 @@ fn a_bare_word_is_looked_up_in_absolute_folders_of_path_only() {
     tree.write("modules/a/module.toml", "module = { name = 'a', command = ['tool'] }");
     tree.program("tools/tool", SCRIPT).program("tool", SCRIPT);
     let load = |path: String| {
-        let mut surroundings = tree.surroundings();
-        surroundings.variables.insert("PATH".into(), path.into());
+        let mut environment = tree.environment();
+        environment.variables.insert("PATH".into(), path.into());
         let flags = bulkhead_config::Flags { modules: vec!["modules".into()], ..Default::default() };
-        bulkhead_config::HostConfig::load_in(flags, &surroundings)
+        bulkhead_config::HostConfig::load_in(flags, &environment)
             .and_then(bulkhead_config::Loaded::whole)
             .map(|loaded| loaded.modules[0].kind.program().unwrap().to_owned())
     };
@@ -67,10 +67,10 @@ fn what_could_not_be_handed_to_a_process_as_text_is_refused_and_told_once() {
     }
     let odd = OsStr::from_bytes(b"/home/\xff");
     let found = |name: &str| {
-        let mut surroundings = tree.surroundings();
-        surroundings.variables.insert(name.into(), odd.to_owned());
+        let mut environment = tree.environment();
+        environment.variables.insert(name.into(), odd.to_owned());
         let flags = Flags { modules: vec!["modules".into()], state: Some("state".into()), ..Flags::default() };
-        HostConfig::load_in(flags, &surroundings)
+        HostConfig::load_in(flags, &environment)
             .and_then(Loaded::whole)
             .map(drop)
             .map_err(|problems| problems.to_string())
@@ -89,9 +89,9 @@ fn what_could_not_be_handed_to_a_process_as_text_is_refused_and_told_once() {
     std::fs::create_dir_all(&folder).unwrap();
     std::os::unix::fs::symlink("/bin/true", folder.join("odd-program")).unwrap();
     tree.write("modules/a/module.toml", "[module]\nname = 'a'\ncommand = ['odd-program']\n");
-    let mut surroundings = tree.surroundings();
-    surroundings.variables.insert("PATH".into(), folder.into_os_string());
+    let mut environment = tree.environment();
+    environment.variables.insert("PATH".into(), folder.into_os_string());
     let flags = Flags { modules: vec!["modules/a".into()], state: Some("state".into()), ..Flags::default() };
-    let found = HostConfig::load_in(flags, &surroundings).and_then(Loaded::whole).unwrap_err().to_string();
+    let found = HostConfig::load_in(flags, &environment).and_then(Loaded::whole).unwrap_err().to_string();
     assert!(found.contains("module.command: expected a path in UTF-8, found ") && found.contains("$PATH: "), "{found}");
 }

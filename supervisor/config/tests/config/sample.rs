@@ -2,7 +2,7 @@
 //! the defaults.
 
 use crate::support::Tree;
-use bulkhead_config::{Flags, HostConfig, Loaded, Surroundings, show};
+use bulkhead_config::{Environment, Flags, HostConfig, Loaded, show};
 use serde_json::Value;
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -33,7 +33,7 @@ fn in_force(tree: &Tree, file: &str, modules: Vec<PathBuf>) -> Vec<Row> {
     tree.write("modules/counter/module.toml", "[module]\nname = 'counter'\ntype = 'wasm'\nwasm = 'counter.wasm'\n");
     tree.write("modules/counter/counter.wasm", b"\0asm\x01\0\0\0").write("bulkhead.toml", file);
     let flags = Flags { config: Some("bulkhead.toml".into()), modules, ..Flags::default() };
-    let root = Surroundings { root: true, variables: BTreeMap::new(), ..tree.surroundings() };
+    let root = Environment { root: true, variables: BTreeMap::new(), ..tree.environment() };
     let loaded = HostConfig::load_in(flags, &root).unwrap_or_else(|problems| panic!("{problems}"));
     rows(&loaded)
 }

@@ -1,6 +1,6 @@
 //! A folder of files that goes away with its value, and what a host in it sees of the world.
 
-use bulkhead_config::{Flags, HostConfig, Loaded, Paths, Problems, Surroundings};
+use bulkhead_config::{Environment, Flags, HostConfig, Loaded, Paths, Problems};
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
@@ -72,9 +72,9 @@ impl Tree {
         self.program("modules/research-log/bin/research-log", SCRIPT)
     }
 
-    pub(crate) fn surroundings(&self) -> Surroundings {
+    pub(crate) fn environment(&self) -> Environment {
         let variables = [("PATH", "/usr/bin:/bin"), ("HOME", "/home/ada"), ("XDG_RUNTIME_DIR", "/run/user/1000")];
-        Surroundings {
+        Environment {
             root: false,
             current_dir: Some(self.0.clone()),
             variables: variables.map(|(name, value)| (name.into(), value.into())).into(),
@@ -91,13 +91,13 @@ impl Tree {
     /// Loads the modules of `modules` that are right.
     pub(crate) fn load_what_is_right(&self) -> Result<Loaded, Problems> {
         let flags = Flags { modules: vec!["modules".into()], ..Flags::default() };
-        HostConfig::load_in(flags, &self.surroundings())
+        HostConfig::load_in(flags, &self.environment())
     }
 
     /// Loads what `bulkhead.toml` says; modules with faults are refused.
     pub(crate) fn load_host(&self) -> Result<Loaded, Problems> {
         let flags = Flags { config: Some("bulkhead.toml".into()), ..Flags::default() };
-        HostConfig::load_in(flags, &self.surroundings()).and_then(Loaded::whole)
+        HostConfig::load_in(flags, &self.environment()).and_then(Loaded::whole)
     }
 
     /// What is wrong with the modules of `modules`.

@@ -1,7 +1,7 @@
 //! Files that another user could change: refused before anything of them is used, with the mode that would do.
 
 use crate::support::{SCRIPT, Tree, owners_of_checkout};
-use bulkhead_config::{Flags, HostConfig, Loaded, ModuleConfig, Surroundings};
+use bulkhead_config::{Environment, Flags, HostConfig, Loaded, ModuleConfig};
 use std::{
     fs::{self, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
@@ -139,10 +139,10 @@ fn a_trusted_users_files_are_taken_and_those_that_others_may_write_are_not() {
         chown(tree.path().join(name), Some(64999), Some(64999)).unwrap();
     }
     let load = |trusted: &[u32]| {
-        let mut surroundings = tree.surroundings();
-        surroundings.trusted_users.extend(trusted);
+        let mut environment = tree.environment();
+        environment.trusted_users.extend(trusted);
         let flags = Flags { config: Some("bulkhead.toml".into()), ..Flags::default() };
-        HostConfig::load_in(flags, &surroundings).and_then(Loaded::whole)
+        HostConfig::load_in(flags, &environment).and_then(Loaded::whole)
     };
     let loaded = load(&[7, 64999]).unwrap();
     assert!(loaded.host.trusted_users.ends_with(&[7, 64999]));
@@ -175,10 +175,10 @@ fn whom_the_host_trusts_is_shown_with_its_origin_and_no_file_can_say_it() {
     let tree = Tree::new();
     tree.research_log();
     let shown = |trusted: &[u32], json| {
-        let mut surroundings = Surroundings { trusted_users: trusted.to_vec(), ..tree.surroundings() };
-        surroundings.trusted_users.extend(owners_of_checkout());
+        let mut environment = Environment { trusted_users: trusted.to_vec(), ..tree.environment() };
+        environment.trusted_users.extend(owners_of_checkout());
         let flags = Flags { modules: vec!["modules".into()], ..Flags::default() };
-        let loaded = HostConfig::load_in(flags, &surroundings).unwrap();
+        let loaded = HostConfig::load_in(flags, &environment).unwrap();
         (bulkhead_config::show(&loaded, json), loaded.host.trusted_users)
     };
     let (text, _) = shown(&[7, 64999], false);

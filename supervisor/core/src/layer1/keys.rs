@@ -2,21 +2,18 @@
 //! joins it; one that asks for it afterwards gets the answer that was stored with its effects. A key is its
 //! caller's, for one target: neither another caller nor another target takes it from there.
 
-use super::{KeyState, KeyUse, StoreOp, StoreOutcome, Ticket};
+use super::{JobPurpose, KeyState, KeyUse, StoreOp, StoreOutcome};
 use crate::{
-    action::{Caller, Recipient},
     core::Core,
-    module::{Desired, LookUp, LookUpState, ModuleId},
-    open::REQUEST_BYTES,
-    pending::{Pending, Place, RequestId},
+    ids::{Caller, ModuleId, Recipient, RequestId},
+    limits::{JOINED_MAX, REQUEST_BYTES},
+    module::{Desired, LookUp, LookUpState},
+    request::{RequestEntry, RequestState},
     routing::refused,
     time::Time,
 };
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, HeldBytes, ModuleName, Request, Status};
 use std::collections::VecDeque;
-
-/// Requests that may wait for the work of one key beside the one that is doing it.
-const JOINED_MAX: usize = 256;
 
 /// What names the work of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,7 +45,7 @@ impl Core {
         to: Recipient,
         message: Request,
     ) -> Result<(), Failure> {
-        let module = &self.modules[&module_id];
+        let module = &self.modules[module_id];
         if module.desired == Desired::Removed || self.shutting_down {
             let reason = self.why_unavailable(now, module_id);
             return Err(refused(ErrorCode::ModuleUnavailable, reason));
@@ -57,7 +54,7 @@ impl Core {
         let caller = self.key_caller(to.caller);
         let key = scoped(caller, &message).expect("the caller saw that it has a key");
         let Some(running) = self.layer1.keys.get(&key) else {
-            let id = self.register(now, module_id, Some(to), message, Place::Joined);
+            let id = self.register(now, module_id, Some(to), message, RequestState::Joined);
             self.layer1.keys.insert(key, Running { leader: id, joined: VecDeque::new() });
             self.look_up(id);
             return Ok(());
@@ -70,7 +67,7 @@ impl Core {
             let reason = format!("there are {JOINED_MAX} requests with this key waiting already");
             return Err(refused(ErrorCode::Overloaded, reason));
         }
-        let id = self.register(now, module_id, Some(to), message, Place::Joined);
+        let id = self.register(now, module_id, Some(to), message, RequestState::Joined);
         self.layer1.keys.get_mut(&key).expect("it was there above").joined.push_back(id);
         Ok(())
     }
@@ -78,12 +75,12 @@ impl Core {
     /// The request leads the work of its key from now on.
     fn look_up(&mut self, id: RequestId) {
         let key = self.key_use(id).expect("only what has a key leads");
-        let pending = self.requests.get_mut(&id).expect("the caller has it");
-        pending.place = Place::LookingUp;
-        let module = pending.module;
-        let slot = self.modules.get_mut(&module).expect("a module outlives its requests");
+        let entry = self.requests.get_mut(&id).expect("the caller has it");
+        entry.state = RequestState::LookingUp;
+        let module = entry.module;
+        let slot = self.modules.get_mut(module).expect("a module outlives its requests");
         slot.look_ups.push_back(LookUp { request: id, state: LookUpState::Asked });
-        self.submit(Ticket::LookUp(id, module), StoreOp::LookUpKey(key));
+        self.submit(JobPurpose::LookUp(id, module), StoreOp::LookUpKey(key));
     }
 
     /// Whose keys a caller's are. A process that is gone asks for nothing.
@@ -96,10 +93,10 @@ impl Core {
 
     /// What a request's key stands for.
     pub(crate) fn key_use(&self, id: RequestId) -> Option<KeyUse> {
-        let pending = self.requests.get(&id)?;
-        let message = &pending.message;
+        let entry = self.requests.get(&id)?;
+        let message = &entry.message;
         Some(KeyUse {
-            caller: pending.key_caller.clone(),
+            caller: entry.key_caller.clone(),
             key: message.key.clone()?,
             to: message.to.clone().unwrap_or_default(),
             kind: message.kind.clone(),
@@ -113,7 +110,7 @@ impl Core {
     pub(crate) fn looked_up(&mut self, now: Time, id: RequestId, module: ModuleId, outcome: StoreOutcome) {
         let mut state = LookUpState::Over;
         // Otherwise it was answered while the store looked, and its module may have waited for that.
-        if self.requests.get(&id).is_some_and(|pending| pending.place == Place::LookingUp) {
+        if self.requests.get(&id).is_some_and(|entry| entry.state == RequestState::LookingUp) {
             let status: Option<Status> = match outcome {
                 StoreOutcome::Key(KeyState::Vacant) => None,
                 StoreOutcome::Key(KeyState::Stored(data)) => Some(Status::Success(data)),
@@ -132,20 +129,20 @@ impl Core {
                 }
             }
         }
-        if let Some(module) = self.modules.get_mut(&module) {
+        if let Some(module) = self.modules.get_mut(module) {
             let asked = |look_up: &&mut LookUp| look_up.request == id && look_up.state == LookUpState::Asked;
             module.look_ups.iter_mut().find(asked).expect("it was asked for").state = state;
         }
         self.begin_looked_up(now, module);
-        self.settle(now, module);
+        self.reconcile(now, module);
     }
 
     /// What is known to be undone goes on, in the order in which it came.
     fn begin_looked_up(&mut self, now: Time, module: ModuleId) {
         loop {
-            let Some(found) = self.modules.get_mut(&module) else { return };
+            let Some(found) = self.modules.get_mut(module) else { return };
             let Some(first) = found.look_ups.pop_front_if(|first| first.state != LookUpState::Asked) else { return };
-            let waits = self.requests.get(&first.request).is_some_and(|pending| pending.place == Place::LookingUp);
+            let waits = self.requests.get(&first.request).is_some_and(|entry| entry.state == RequestState::LookingUp);
             // It may have been answered while it waited for those before it.
             if first.state == LookUpState::Vacant && waits {
                 self.leave_aside(first.request);
@@ -157,7 +154,7 @@ impl Core {
     /// A request that led the work of a key has come to its end. Those who joined it get its answer;
     /// if only its own caller gave up, the next of them leads.
     pub(crate) fn leader_ended(&mut self, id: RequestId, status: &Status) {
-        let Some(key) = self.requests.get(&id).and_then(Pending::scoped_key) else { return };
+        let Some(key) = self.requests.get(&id).and_then(RequestEntry::scoped_key) else { return };
         let Some(running) = self.layer1.keys.get_mut(&key).filter(|running| running.leader == id) else { return };
         let gave_up = match status {
             Status::Error(failure) => matches!(failure.code, ErrorCode::Cancelled | ErrorCode::DeadlineExceeded),
@@ -184,33 +181,34 @@ impl Core {
     /// Takes a request that waits for another's work out of its list, and forgets it.
     pub(crate) fn unjoin(&mut self, id: RequestId) {
         self.leave_aside(id);
-        let Some(pending) = self.requests.remove(&id) else { return };
-        if let Some(running) = pending.scoped_key().and_then(|key| self.layer1.keys.get_mut(&key)) {
+        let Some(entry) = self.requests.remove(&id) else { return };
+        if let Some(running) = entry.scoped_key().and_then(|key| self.layer1.keys.get_mut(&key)) {
             running.joined.retain(|joined| *joined != id);
         }
     }
 
     /// How far the work has got that a request waits for.
     pub(crate) fn joined_delivery(&self, id: RequestId) -> Delivery {
-        let key = self.requests.get(&id).and_then(Pending::scoped_key);
+        let key = self.requests.get(&id).and_then(RequestEntry::scoped_key);
         let Some(leader) = key.and_then(|key| self.layer1.keys.get(&key)).map(|running| running.leader) else {
             return Delivery::NotStarted;
         };
-        match &self.requests[&leader].place {
-            Place::LookingUp | Place::Joined => Delivery::NotStarted,
-            Place::Queued => self.requests[&leader].reached,
-            Place::InFlight { run, .. } => self.requests[&leader].how_far(self.in_flight_delivery(*run, leader)),
-            Place::Settling(_) | Place::Committing(_) => Delivery::Started,
+        match &self.requests[&leader].state {
+            RequestState::LookingUp | RequestState::Joined => Delivery::NotStarted,
+            RequestState::Queued => self.requests[&leader].reached,
+            RequestState::InFlight { run, .. } => {
+                self.requests[&leader].overall_delivery(self.in_flight_delivery(*run, leader))
+            }
+            RequestState::Settling(_) | RequestState::Committing(_) => Delivery::Started,
         }
     }
 
     /// Takes a request off the count of those that wait beside their module's queue.
     pub(crate) fn leave_aside(&mut self, id: RequestId) {
-        let Some(pending) = self.requests.get(&id) else { return };
-        let bytes = pending.held;
-        let module = self.modules.get_mut(&pending.module).expect("a module outlives its requests");
-        module.aside -= 1;
-        module.aside_bytes -= bytes;
+        let Some(entry) = self.requests.get(&id) else { return };
+        let bytes = entry.held;
+        let module = self.modules.get_mut(entry.module).expect("a module outlives its requests");
+        module.queue.remove_keyed(bytes);
     }
 }
 
@@ -219,7 +217,7 @@ fn scoped(caller: Option<ModuleName>, message: &Request) -> Option<ScopedKey> {
     Some(ScopedKey { caller, target: message.to.clone().unwrap_or_default(), key: message.key.clone()? })
 }
 
-impl Pending {
+impl RequestEntry {
     /// What names the work of its key, if it has one.
     pub(crate) fn scoped_key(&self) -> Option<ScopedKey> {
         self.message.key.as_ref()?;

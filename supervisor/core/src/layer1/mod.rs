@@ -2,46 +2,48 @@
 //! may touch what, which work is done once only, who is told of which event, in which order.
 //!
 //! The store itself is not here. The core asks for [`StoreOp`]s by [`crate::Action::Store`], and learns
-//! what came of each by [`crate::Core::handle_stored`]. A success is given to nobody before the commit
+//! what came of each by [`crate::Core::handle_stored`]. A success is given to no caller before the commit
 //! that it speaks of.
 
-mod endings;
+mod attribution;
+mod completion;
 mod epochs;
-mod hand;
 mod keys;
-mod operations;
-mod permissions;
+mod precedence;
 mod publish;
 mod replay;
 mod store;
+mod store_requests;
 mod stream;
 mod streams;
-mod turn;
 mod unit;
 
+pub use bulkhead_protocol::layer1::{Cursor, KeyState, NewEvent, StoredEvent, UnitId};
 pub use epochs::{Begin, Epoch, Epochs};
 pub(crate) use keys::{Running, ScopedKey};
-pub use operations::Read;
-pub(crate) use operations::{ADDRESS, Operation};
-pub use permissions::Entities;
-pub(crate) use store::Ticket;
-pub use store::{Cursor, KeyState, KeyUse, NewEvent, StoreOp, StoreOutcome, StoredEvent, UnitId};
+pub(crate) use precedence::Precedence;
+pub(crate) use store::JobPurpose;
+pub use store::{KeyUse, StoreOp, StoreOutcome};
+pub use store_requests::Read;
+pub(crate) use store_requests::{ADDRESS, StoreRequest};
 pub(crate) use stream::Stream;
-pub(crate) use streams::EVENT_ATTEMPTS_MAX;
 pub use streams::StreamView;
-pub(crate) use turn::Turn;
 pub(crate) use unit::{Done, Extent, Unit};
 
-use crate::{action::Caller, id_map::IdMap, module::ModuleId, pending::RequestId, steps::Table};
+use crate::{
+    id_map::IdMap,
+    ids::{Caller, ModuleId, RequestId},
+    steps::Table,
+};
 use std::collections::HashMap;
 
 /// Everything that the core remembers on behalf of the store.
 #[derive(Debug, Default)]
 pub(crate) struct Layer1 {
-    /// What the store has in hand.
-    pub(crate) tickets: IdMap<RequestId, Ticket>,
+    /// The jobs of the store.
+    pub(crate) jobs: IdMap<RequestId, JobPurpose>,
     /// Requests to the store itself: queries, mutations, and events that belong to no unit.
-    pub(crate) operations: IdMap<RequestId, Operation>,
+    pub(crate) store_requests: IdMap<RequestId, StoreRequest>,
     /// Events without a number that each caller has at the store.
     pub(crate) unnumbered: IdMap<Caller, usize>,
     /// Keyed work that is under way.

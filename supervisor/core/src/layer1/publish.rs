@@ -1,15 +1,16 @@
-//! Events as they come from clients and modules: into the unit of the request in hand, or into the
+//! Events as they come from clients and modules: into the unit of the request in progress, or into the
 //! store at once. How they reach those who subscribe is in [`super::streams`].
 
 use super::{
-    Cursor, NewEvent, Operation, StoreOp, Ticket,
-    operations::{DEADLINE_DEFAULT, Kind, Standing},
+    Cursor, JobPurpose, NewEvent, StoreOp, StoreRequest,
+    store_requests::{Kind, StoreRequestState},
 };
 use crate::{
-    action::{Action, Caller, Recipient},
+    action::Action,
     core::{Core, Outstanding},
-    module::{Desired, ModuleId},
-    open::OPERATION_BYTES,
+    ids::{Caller, ModuleId, Recipient},
+    limits::{STORE_DEADLINE_DEFAULT, STORE_REQUEST_BYTES, UNNUMBERED_MAX},
+    module::Desired,
     routing::refused,
     time::Time,
     timers::Timer,
@@ -17,11 +18,8 @@ use crate::{
 use bulkhead_protocol::{ErrorCode, Failure, HeldBytes, Json, Request, Status, event};
 use std::time::Duration;
 
-/// Events without a number that one caller may have at the store.
-const UNNUMBERED_MAX: usize = 4096;
-
 impl Core {
-    /// An event of a client or a module: into the unit of the request in hand, or stored at once.
+    /// An event of a client or a module: into the unit of the request in progress, or stored at once.
     pub(crate) fn admit_event(
         &mut self,
         now: Time,
@@ -37,16 +35,16 @@ impl Core {
         }
         self.check_not_stopping(caller)?;
         if let Some(to) = to {
-            self.check_caller(to, OPERATION_BYTES + request.payload.held_bytes())?;
+            self.check_caller(to, STORE_REQUEST_BYTES + request.payload.held_bytes())?;
         }
-        let runs = |id: &ModuleId| self.modules[id].desired == Desired::Running;
+        let runs = |id: &ModuleId| self.modules[*id].desired == Desired::Running;
         let subscribers = self.directory.subscribers(&name).into_iter().filter(runs).count();
         let source = match caller {
-            Caller::Client(_) => None,
-            Caller::Run(run) => self.module_of(run).cloned(),
+            Caller::Client(_) => String::new(),
+            Caller::Run(run) => self.module_of(run).map(ToString::to_string).unwrap_or_default(),
         };
-        let of = self.wanted_in_hand(caller, request.of)?;
-        let new = NewEvent { source, event: name, payload: request.payload };
+        let of = self.attribute_change(caller, request.of)?;
+        let new = NewEvent { source, event: name, data: event::event_data(&request.payload) };
         if let Some(of) = of {
             self.publish_in_unit(of, new)?;
             if let Some(to) = to {
@@ -55,13 +53,13 @@ impl Core {
             }
             return Ok(());
         }
-        let bytes = OPERATION_BYTES + new.event.held_bytes() + new.payload.held_bytes();
-        let id = self.new_request_id();
-        let deadline = now + request.deadline_ms.map_or(DEADLINE_DEFAULT, Duration::from_millis);
+        let bytes = STORE_REQUEST_BYTES + new.event.held_bytes() + new.data.held_bytes();
+        let id = self.ids.request();
+        let deadline = now + request.deadline_ms.map_or(STORE_DEADLINE_DEFAULT, Duration::from_millis);
         match to {
             Some(to) => {
-                self.opened(to, Outstanding::Operation(id), bytes);
-                self.timers.set(deadline, Timer::Operation(id));
+                self.callers.open(to, Outstanding::StoreRequest(id), bytes);
+                self.timers.set(deadline, Timer::StoreRequest(id));
             }
             None => {
                 let count = self.layer1.unnumbered.entry(caller).or_default();
@@ -72,9 +70,9 @@ impl Core {
                 *count += 1;
             }
         }
-        let standing = Standing::AtStore { kind: Kind::Event { subscribers }, interrupted: false };
-        self.layer1.operations.insert(id, Operation { caller, recipient: to, of: None, deadline, standing });
-        self.submit_as(id, Ticket::Operation, StoreOp::Emit(new));
+        let state = StoreRequestState::AtStore { kind: Kind::Event { subscribers }, interrupted: false };
+        self.layer1.store_requests.insert(id, StoreRequest { caller, recipient: to, of: None, deadline, state });
+        self.submit_as(id, JobPurpose::StoreRequest, StoreOp::Emit(new));
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
-//! An event that was set aside, given to its module once more because somebody asks.
+//! An event that was set aside, given to its module once more because a person asks.
 
 use super::{StoredEvent, streams};
-use crate::{action::Recipient, core::Core, routing::refused, time::Time};
+use crate::{core::Core, ids::Recipient, routing::refused, time::Time};
 use bulkhead_protocol::{ErrorCode, Failure, ModuleName, Request, RequestType};
 
 impl Core {
@@ -18,7 +18,7 @@ impl Core {
         event: &StoredEvent,
     ) -> Result<(), Failure> {
         self.check_caller(to, 0)?;
-        let Some(id) = self.names.get(name).copied() else {
+        let Some(id) = self.modules.id(name) else {
             return Err(refused(ErrorCode::UnknownModule, format!("there is no module {name} any more")));
         };
         if !self.is_serving_run(id) {

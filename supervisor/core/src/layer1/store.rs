@@ -1,30 +1,16 @@
 //! What the core asks of the store and what it is told: the border between the two, and the list of
-//! what the store has in hand.
+//! the jobs of the store.
 
 use crate::{
-    action::{Action, Caller},
+    action::Action,
     core::Core,
-    module::ModuleId,
-    pending::RequestId,
+    ids::{Caller, ModuleId, RequestId},
     time::Time,
 };
-use bulkhead_protocol::{Delivery, Failure, Json, ModuleName, Pattern, RequestType, layer1::Mutation, layer1::Query};
-use std::fmt;
-
-/// A unit of work: changes that become visible together or not at all. Each attempt at a request has
-/// one of its own, so that what was undone can never be committed by what comes later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UnitId(pub u64);
-
-/// The place of an event among all that were ever stored, counted from 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cursor(pub u64);
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use bulkhead_protocol::{
+    Delivery, Failure, Json, ModuleName, Pattern, RequestType,
+    layer1::{Cursor, KeyState, Mutation, NewEvent, Query, StoredEvent, UnitId},
+};
 
 /// An idempotency key, and what must be the same for it to be the same work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,32 +25,6 @@ pub struct KeyUse {
     pub kind: RequestType,
     /// Its payload.
     pub payload: Json,
-}
-
-/// An event that is to be stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewEvent {
-    /// The module that published it; `None` for a client.
-    pub source: Option<ModuleName>,
-    /// Its name.
-    pub event: String,
-    /// The payload of the request that published it: `{"event","data"}`.
-    pub payload: Json,
-}
-
-/// An event that is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredEvent {
-    /// Where it stands. Cursors grow by one from event to event in the order of their commits.
-    pub cursor: Cursor,
-    /// When it was committed, in microseconds since 1970.
-    pub time: i64,
-    /// Its name.
-    pub event: String,
-    /// The module that published it; empty for a client.
-    pub source: String,
-    /// Its data.
-    pub data: Json,
 }
 
 /// What the store is to do. Operations are to be handed to it in the order in which they are polled;
@@ -151,20 +111,9 @@ pub enum StoreOp {
         /// What came of the last try.
         error: String,
     },
-    /// Nobody waits for the query with this ticket any more: stop it, if it is not done. The query
+    /// Nobody waits for the query with this job any more: stop it, if it is not done. The query
     /// still gets its one outcome.
     Interrupt,
-}
-
-/// What is known of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyState {
-    /// Nothing.
-    Vacant,
-    /// The work was done, with this data as its answer.
-    Stored(Json),
-    /// It is the key of other work.
-    OtherPayload,
 }
 
 /// What came of a [`StoreOp`].
@@ -251,11 +200,11 @@ impl StoreOutcome {
     }
 }
 
-/// What the store has in hand, and for whom.
+/// The jobs of the store, and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ticket {
+pub(crate) enum JobPurpose {
     /// A request to the store itself, which has the same number.
-    Operation,
+    StoreRequest,
     /// The key of this request is looked up.
     LookUp(RequestId, ModuleId),
     /// What this request did is committed.
@@ -271,51 +220,53 @@ pub(crate) enum Ticket {
 }
 
 impl Core {
-    /// The answer to [`Action::Store`]. May be called in any order of the tickets, but the outcomes
+    /// The answer to [`Action::Store`]. May be called in any order of the jobs, but the outcomes
     /// that have events in the order of their cursors.
-    pub fn handle_stored(&mut self, now: Time, ticket: RequestId, mut outcome: StoreOutcome) {
-        let Some(what) = self.layer1.tickets.remove(&ticket) else { return };
+    pub fn handle_stored(&mut self, now: Time, job: RequestId, mut outcome: StoreOutcome) {
+        let Some(what) = self.layer1.jobs.remove(&job) else { return };
         let events = outcome.stored_events();
         let cursor = events.last().map(|event| event.cursor);
         if matches!(&outcome, StoreOutcome::Failed(failure) if failure.delivery == Some(Delivery::Unknown)) {
             self.look_for_events(now);
         }
         match what {
-            Ticket::Operation => self.operation_done(now, ticket, outcome, cursor),
-            Ticket::LookUp(request, module) => self.looked_up(now, request, module, outcome),
-            Ticket::Commit(request) => self.commit_done(now, ticket, request, outcome),
-            Ticket::Subscription(module) => self.subscribed(now, module, outcome),
-            Ticket::ReadEvents(module) => self.events_read(now, ticket, module, outcome),
-            Ticket::Advance(module) => self.advanced(now, module, &outcome),
-            Ticket::SetAside(module) => self.set_aside(now, module, outcome),
+            JobPurpose::StoreRequest => self.store_request_completed(now, job, outcome, cursor),
+            JobPurpose::LookUp(request, module) => self.looked_up(now, request, module, outcome),
+            JobPurpose::Commit(request) => self.commit_done(now, job, request, outcome),
+            JobPurpose::Subscription(module) => self.subscribed(now, module, outcome),
+            JobPurpose::ReadEvents(module) => self.events_read(now, job, module, outcome),
+            JobPurpose::Advance(module) => self.advanced(now, module, &outcome),
+            JobPurpose::SetAside(module) => self.set_aside(now, module, outcome),
         }
         self.events_stored(now, events);
     }
 
     /// Hands the store something to do, under a number of its own.
-    pub(crate) fn submit(&mut self, what: Ticket, op: StoreOp) -> RequestId {
-        let ticket = self.new_request_id();
-        self.submit_as(ticket, what, op);
-        ticket
+    pub(crate) fn submit(&mut self, what: JobPurpose, op: StoreOp) -> RequestId {
+        let job = self.ids.request();
+        self.submit_as(job, what, op);
+        job
     }
 
-    pub(crate) fn submit_as(&mut self, ticket: RequestId, what: Ticket, op: StoreOp) {
-        self.layer1.tickets.insert(ticket, what);
-        self.act(Action::Store { ticket, op: op.into() });
+    pub(crate) fn submit_as(&mut self, job: RequestId, what: JobPurpose, op: StoreOp) {
+        self.layer1.jobs.insert(job, what);
+        self.act(Action::Store { job, op: op.into() });
     }
 
     /// Who asked what the store has under this number; `None` where that is the core's own doing.
-    pub fn asker(&self, ticket: RequestId) -> Option<Caller> {
-        self.layer1.operations.get(&ticket).map(|operation| operation.caller)
+    pub fn asker(&self, job: RequestId) -> Option<Caller> {
+        self.layer1.store_requests.get(&job).map(|store_request| store_request.caller)
     }
 
-    /// Whether the store has something in hand that somebody waits for, or that must not be lost.
+    /// Whether the store has a job that a caller waits for, or that must not be lost.
     pub(crate) fn store_is_busy(&self) -> bool {
-        self.layer1.tickets.values().any(|ticket| match ticket {
-            Ticket::Operation | Ticket::LookUp(..) | Ticket::Commit(_) | Ticket::Advance(_) | Ticket::SetAside(_) => {
-                true
-            }
-            Ticket::Subscription(_) | Ticket::ReadEvents(_) => false,
+        self.layer1.jobs.values().any(|job| match job {
+            JobPurpose::StoreRequest
+            | JobPurpose::LookUp(..)
+            | JobPurpose::Commit(_)
+            | JobPurpose::Advance(_)
+            | JobPurpose::SetAside(_) => true,
+            JobPurpose::Subscription(_) | JobPurpose::ReadEvents(_) => false,
         })
     }
 }

@@ -2,19 +2,14 @@
 //! is done about it is in [`super::streams`].
 
 use super::{Cursor, StoredEvent};
-use crate::{blame::Crash, pending::RequestId, time::Time};
+use crate::limits::{FETCHED_BYTES_MAX, FETCHED_MAX};
+use crate::{blame::Crash, ids::RequestId, time::Time};
 use bulkhead_protocol::Pattern;
 use std::collections::VecDeque;
 
-/// Events that are kept in memory for one module; the rest waits in the store.
-pub(super) const FETCHED_MAX: usize = 64;
-
-/// Bytes of them; one event may always be kept.
-pub(super) const FETCHED_BYTES_MAX: usize = 4 * 1024 * 1024;
-
 /// Whether the store has said where the stream stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum PositionState {
     Unknown,
     Asked,
     Known,
@@ -22,27 +17,27 @@ pub(super) enum Standing {
 
 /// What is done with the event that is next.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Hand {
+pub(super) enum EventState {
     /// There is none, or it waits for a moment or a process.
-    Empty,
+    Idle,
     /// It is on its way to the module, or there.
-    Given(RequestId),
+    InProgress(RequestId),
     /// It is being set aside.
-    Aside,
+    SettingAside,
 }
 
 /// One module's stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    pub(super) standing: Standing,
+    pub(super) position_state: PositionState,
     pub(super) patterns: Vec<Pattern>,
     /// Everything up to here is done with.
     pub(super) position: Cursor,
-    /// What the store has been told of that.
-    pub(super) told: Cursor,
+    /// What the store has been reported of that.
+    pub(super) reported: Cursor,
     /// The event that is next, until it is done with.
     pub(super) current: Option<StoredEvent>,
-    pub(super) hand: Hand,
+    pub(super) event_state: EventState,
     /// How often the current event has failed, and how.
     pub(super) attempts: u32,
     pub(super) error: String,
@@ -55,11 +50,11 @@ pub(crate) struct Stream {
     /// The last event of all.
     pub(super) end: Cursor,
     pub(super) reading: Option<RequestId>,
-    /// The last event that was told of while the read is under way, which may have begun before it was stored.
-    pub(super) told_while_reading: Cursor,
-    /// How far the store is being told that it has got, and how many events that are gone it has passed by.
+    /// The last event that was reported of while the read is under way, which may have begun before it was stored.
+    pub(super) stored_while_reading: Cursor,
+    /// How far the store is being reported that it has got, and how many events that are gone it has passed by.
     pub(super) advancing: Option<(Cursor, u64)>,
-    /// How many of these the store has not been told of, and from where on it can be.
+    /// How many of these the store has not been reported of, and from where on it can be.
     pub(super) missed: u64,
     pub(super) missed_upto: Cursor,
     /// Failures of the store in a row.
@@ -71,12 +66,12 @@ pub(crate) struct Stream {
 impl Stream {
     pub(super) fn new() -> Stream {
         Stream {
-            standing: Standing::Unknown,
+            position_state: PositionState::Unknown,
             patterns: Vec::new(),
             position: Cursor(0),
-            told: Cursor(0),
+            reported: Cursor(0),
             current: None,
-            hand: Hand::Empty,
+            event_state: EventState::Idle,
             attempts: 0,
             error: String::new(),
             crashes: Vec::new(),
@@ -85,7 +80,7 @@ impl Stream {
             known: Cursor(0),
             end: Cursor(0),
             reading: None,
-            told_while_reading: Cursor(0),
+            stored_while_reading: Cursor(0),
             advancing: None,
             missed: 0,
             missed_upto: Cursor(0),
@@ -99,9 +94,9 @@ impl Stream {
     }
 
     pub(crate) fn gives(&self) -> Option<RequestId> {
-        match self.hand {
-            Hand::Given(request) => Some(request),
-            Hand::Empty | Hand::Aside => None,
+        match self.event_state {
+            EventState::InProgress(request) => Some(request),
+            EventState::Idle | EventState::SettingAside => None,
         }
     }
 
@@ -128,25 +123,25 @@ impl Stream {
     /// There may be events up to here.
     pub(super) fn may_have(&mut self, cursor: Cursor) {
         self.end = self.end.max(cursor);
-        self.told_while_reading = self.told_while_reading.max(cursor);
+        self.stored_while_reading = self.stored_while_reading.max(cursor);
     }
 
     /// The store is being asked for what follows.
-    pub(super) fn reads(&mut self, ticket: RequestId) {
-        self.reading = Some(ticket);
-        self.told_while_reading = Cursor(0);
+    pub(super) fn reads(&mut self, job: RequestId) {
+        self.reading = Some(job);
+        self.stored_while_reading = Cursor(0);
     }
 
-    /// A read has found nothing that follows: there is nothing but what was told of meanwhile.
+    /// A read has found nothing that follows: there is nothing but what was reported of meanwhile.
     pub(super) fn found_nothing(&mut self) {
-        self.end = self.known.max(self.told_while_reading);
+        self.end = self.known.max(self.stored_while_reading);
     }
 
     /// An event was stored just now. Only one that follows directly on what is known is kept; what lies
     /// between is read later.
     pub(super) fn stored(&mut self, event: &StoredEvent) {
         self.may_have(event.cursor);
-        let follows = self.standing == Standing::Known && event.cursor.0 == self.known.0 + 1;
+        let follows = self.position_state == PositionState::Known && event.cursor.0 == self.known.0 + 1;
         if !follows || self.reading.is_some() {
             return;
         }
@@ -164,7 +159,7 @@ impl Stream {
         self.fetched.clear();
         self.fetched_bytes = 0;
         self.reading = None;
-        if self.hand == Hand::Empty
+        if self.event_state == EventState::Idle
             && let Some(current) = self.current.take_if(|current| !patterns.iter().any(|it| it.matches(&current.event)))
         {
             self.done(current.cursor);
@@ -176,12 +171,12 @@ impl Stream {
     pub(super) fn done(&mut self, cursor: Cursor) {
         self.position = self.position.max(cursor);
         self.current = None;
-        self.hand = Hand::Empty;
+        self.event_state = EventState::Idle;
         self.attempts = 0;
         self.crashes.clear();
     }
 
-    /// The current event was in the hands of a process that crashed.
+    /// The current event was in progress in a process that crashed.
     pub(super) fn crashed(&mut self, reason: &str, crash: Crash) {
         self.attempts += 1;
         self.error = format!("crashed ({reason})");
@@ -197,7 +192,7 @@ impl Stream {
         std::mem::take(&mut self.crashes)
     }
 
-    /// Takes the next event in hand, if it is fetched; otherwise everything that is known has passed by.
+    /// Takes the next event in event_state, if it is fetched; otherwise everything that is known has passed by.
     pub(super) fn next(&mut self) -> Option<&StoredEvent> {
         if self.current.is_none() {
             self.current = self.fetched.pop_front();

@@ -3,16 +3,21 @@
 //! that its stream goes on.
 
 use super::{
-    Cursor, StoreOp, StoreOutcome, StoredEvent, Stream, Ticket,
-    stream::{FETCHED_BYTES_MAX, FETCHED_MAX, Hand, Standing},
+    Cursor, JobPurpose, StoreOp, StoreOutcome, StoredEvent, Stream,
+    stream::{EventState, PositionState},
 };
 use crate::{
     action::Action,
+    action::ModuleEvent,
     blame::Crash,
     core::Core,
-    module::{ModuleId, SlotState},
-    pending::{Pending, Place, RequestId},
-    queue::EVENT_PATIENCE,
+    ids::{ModuleId, RequestId},
+    limits::{
+        EVENT_ATTEMPTS_MAX, EVENT_RETRY_FIRST, EVENT_RETRY_MAX, EVENT_TIMEOUT, FETCHED_BYTES_MAX, FETCHED_MAX,
+        PASSED_BY_MAX,
+    },
+    module::SlotState,
+    request::{RequestEntry, RequestState},
     run::Role,
     time::Time,
     timers::Timer,
@@ -20,20 +25,8 @@ use crate::{
 use bulkhead_protocol::{Failure, Json, ModuleName, Request, RequestType, Status};
 use std::time::Duration;
 
-/// Tries of one event before it is set aside.
-pub(crate) const EVENT_ATTEMPTS_MAX: u32 = 5;
-
-/// The wait after the first failure; it doubles with each further one.
-const DELAY_INITIAL: Duration = Duration::from_secs(1);
-
-/// The longest wait between two tries.
-const DELAY_MAX: Duration = Duration::from_secs(60);
-
 /// The end of what is stored, as long as no read has found nothing more.
 const END_UNKNOWN: Cursor = Cursor(u64::MAX);
-
-/// Events that may pass a module by before the store is told that it need not keep them for it.
-const PASSED_BY_MAX: u64 = 1000;
 
 /// How far a module's stream of events has got, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +44,8 @@ pub struct StreamView {
 impl Core {
     /// How far the stream of a subscribing module has got; `None` where the store has not said yet.
     pub fn stream_view(&self, now: Time, name: &ModuleName) -> Option<StreamView> {
-        let stream = self.layer1.streams.get(self.names.get(name)?)?;
-        (stream.standing == Standing::Known).then(|| StreamView {
+        let stream = self.layer1.streams.get(&self.modules.id(name)?)?;
+        (stream.position_state == PositionState::Known).then(|| StreamView {
             position: stream.position,
             attempts: stream.attempts,
             error: (stream.attempts > 0).then(|| stream.error.clone()),
@@ -62,13 +55,13 @@ impl Core {
 
     /// Does what is next for a module's stream. May be called at any time.
     pub(crate) fn pump_stream(&mut self, now: Time, id: ModuleId) -> Option<RequestId> {
-        let module = self.modules.get(&id)?;
+        let module = self.modules.get(id)?;
         if module.spec.subscribe.is_empty() && !self.layer1.streams.contains_key(&id) {
             return None;
         }
         let available = module.is_available() && !self.shutting_down;
         let serving = self.is_serving_run(id) && !self.shutting_down;
-        let module = &self.modules[&id];
+        let module = &self.modules[id];
         let stream = self.layer1.streams.get_or_insert_with(id, Stream::new);
         if stream.patterns != module.spec.subscribe {
             stream.subscribe(&module.spec.subscribe);
@@ -80,18 +73,18 @@ impl Core {
             stream.pause = None;
             self.timers.clear(pause, Timer::Stream(id));
         }
-        match stream.standing {
-            Standing::Asked => return None,
-            Standing::Unknown if stream.failures > 0 && !available => return None,
-            Standing::Unknown => {
-                stream.standing = Standing::Asked;
+        match stream.position_state {
+            PositionState::Asked => return None,
+            PositionState::Unknown if stream.failures > 0 && !available => return None,
+            PositionState::Unknown => {
+                stream.position_state = PositionState::Asked;
                 let op = StoreOp::Subscription(module.spec.name.clone());
-                self.submit(Ticket::Subscription(id), op);
+                self.submit(JobPurpose::Subscription(id), op);
                 return None;
             }
-            Standing::Known => {}
+            PositionState::Known => {}
         }
-        if stream.hand != Hand::Empty || !serving || stream.patterns.is_empty() {
+        if stream.event_state != EventState::Idle || !serving || stream.patterns.is_empty() {
             return None;
         }
         let attempts = stream.attempts;
@@ -101,8 +94,8 @@ impl Core {
                 let error = stream.error.clone();
                 let op =
                     StoreOp::SetAside { module: module.spec.name.clone(), cursor: current.cursor, attempts, error };
-                stream.hand = Hand::Aside;
-                self.submit(Ticket::SetAside(id), op);
+                stream.event_state = EventState::SettingAside;
+                self.submit(JobPurpose::SetAside(id), op);
                 None
             }
             Some(current) => {
@@ -118,8 +111,8 @@ impl Core {
                         limit: FETCHED_MAX,
                         bytes_max: FETCHED_BYTES_MAX,
                     };
-                    let ticket = self.submit(Ticket::ReadEvents(id), op);
-                    self.layer1.streams.get_mut(&id).expect("it was there above").reads(ticket);
+                    let job = self.submit(JobPurpose::ReadEvents(id), op);
+                    self.layer1.streams.get_mut(&id).expect("it was there above").reads(job);
                 }
                 self.advance(id, PASSED_BY_MAX);
                 None
@@ -135,7 +128,7 @@ impl Core {
     }
 
     pub(crate) fn is_serving_run(&self, id: ModuleId) -> bool {
-        self.modules[&id].with_role(Role::Active).any(|slot| match slot.state {
+        self.modules[id].with_role(Role::Active).any(|slot| match slot.state {
             SlotState::Occupied(run) => self.runs.get(&run).is_some_and(|run| run.is_ready() && run.listens()),
             SlotState::Vacant(_) | SlotState::Clearing { .. } => false,
         })
@@ -144,45 +137,44 @@ impl Core {
     /// Puts an event into its module's queue. There is one at a time, so the queue's bounds need not count it.
     fn give(&mut self, now: Time, id: ModuleId, event: &StoredEvent) -> RequestId {
         let message = Request::new(None, RequestType::Event, payload(event, &self.layer1.epoch_beside));
-        let request = self.new_request_id();
-        let pending = Pending {
+        let request = self.ids.request();
+        let entry = RequestEntry {
             event: Some(event.cursor),
-            ..Pending::new(id, None, message, now + EVENT_PATIENCE, Place::Queued)
+            ..RequestEntry::new(id, None, message, now + EVENT_TIMEOUT, RequestState::Queued)
         };
-        self.timers.set(pending.deadline, Timer::Deadline(request));
-        let module = self.modules.get_mut(&id).expect("the caller has it");
-        module.queue.push_back(request);
-        module.queue_bytes += pending.held;
-        self.requests.insert(request, pending);
-        self.layer1.streams.get_mut(&id).expect("the caller has it").hand = Hand::Given(request);
+        self.timers.set(entry.deadline, Timer::Deadline(request));
+        let module = self.modules.get_mut(id).expect("the caller has it");
+        module.queue.push_back(request, entry.held);
+        self.requests.insert(request, entry);
+        self.layer1.streams.get_mut(&id).expect("the caller has it").event_state = EventState::InProgress(request);
         request
     }
 
     /// Tells the store how far a stream has got, if that is more than so many events further than it knows.
     fn advance(&mut self, id: ModuleId, more_than: u64) {
-        let name = self.modules[&id].spec.name.clone();
+        let name = self.modules[id].spec.name.clone();
         let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
-        // What it has missed is told with the place behind that, so that it is told once.
+        // What it has missed is reported with the place behind that, so that it is reported once.
         let misses = stream.missed > 0 && stream.position >= stream.missed_upto;
-        if stream.advancing.is_none() && (misses || stream.position.0.saturating_sub(stream.told.0) > more_than) {
+        if stream.advancing.is_none() && (misses || stream.position.0.saturating_sub(stream.reported.0) > more_than) {
             let (cursor, missed) = (stream.position, if misses { std::mem::take(&mut stream.missed) } else { 0 });
             stream.advancing = Some((cursor, missed));
-            self.submit(Ticket::Advance(id), StoreOp::Advance { module: name, cursor, missed });
+            self.submit(JobPurpose::Advance(id), StoreOp::Advance { module: name, cursor, missed });
         }
     }
 
     /// The stream of an event that is with its module, if it is still waited for.
     pub(crate) fn stream_of(&mut self, request: RequestId) -> Option<(ModuleId, &mut Stream)> {
-        let pending = self.requests.get(&request)?;
-        pending.event?;
-        let id = pending.module;
+        let entry = self.requests.get(&request)?;
+        entry.event?;
+        let id = entry.module;
         let stream = self.layer1.streams.get_mut(&id)?;
-        (stream.hand == Hand::Given(request)).then_some((id, stream))
+        (stream.event_state == EventState::InProgress(request)).then_some((id, stream))
     }
 
     /// A module has handled an event, and has changed nothing for it.
     pub(crate) fn event_handled(&mut self, request: RequestId) {
-        let Some(cursor) = self.requests.get(&request).and_then(|pending| pending.event) else { return };
+        let Some(cursor) = self.requests.get(&request).and_then(|entry| entry.event) else { return };
         let Some((id, stream)) = self.stream_of(request) else { return };
         stream.done(cursor);
         self.advance(id, 0);
@@ -190,16 +182,16 @@ impl Core {
 
     /// A module has handled an event, and what it did for it is committed with that.
     pub(crate) fn event_committed(&mut self, request: RequestId) {
-        let Some(cursor) = self.requests.get(&request).and_then(|pending| pending.event) else { return };
+        let Some(cursor) = self.requests.get(&request).and_then(|entry| entry.event) else { return };
         let Some((_, stream)) = self.stream_of(request) else { return };
         stream.done(cursor);
-        stream.told = stream.told.max(cursor);
+        stream.reported = stream.reported.max(cursor);
     }
 
     /// An event was answered with an error, or what was done for it could not be committed.
     pub(crate) fn event_failed(&mut self, now: Time, request: RequestId, failure: &Failure) {
         let Some((id, stream)) = self.stream_of(request) else { return };
-        stream.hand = Hand::Empty;
+        stream.event_state = EventState::Idle;
         stream.error.clone_from(&failure.error);
         stream.attempts += 1;
         let failures = stream.attempts;
@@ -211,10 +203,10 @@ impl Core {
         }
     }
 
-    /// The process that had an event in its hands has ended; `crashed` if it may have been the event's doing.
+    /// The process that had an event in progress has ended; `crashed` if it may have been the event's doing.
     pub(crate) fn event_interrupted(&mut self, request: RequestId, crashed: Option<(&str, Crash)>) {
         let Some((_, stream)) = self.stream_of(request) else { return };
-        stream.hand = Hand::Empty;
+        stream.event_state = EventState::Idle;
         if let Some((reason, crash)) = crashed {
             stream.crashed(reason, crash);
         }
@@ -223,21 +215,21 @@ impl Core {
     /// How often an event that is with its module has been tried in vain.
     pub(crate) fn event_attempts(&self, request: RequestId) -> Option<u32> {
         let stream = self.layer1.streams.get(&self.requests.get(&request)?.module)?;
-        (stream.hand == Hand::Given(request)).then_some(stream.attempts)
+        (stream.event_state == EventState::InProgress(request)).then_some(stream.attempts)
     }
 
     /// What was done for an event could not be committed, which is not its module's doing. Since the
     /// store may not know, it is asked where the stream stands before the event is given again.
     pub(crate) fn event_not_committed(&mut self, now: Time, request: RequestId) {
         let Some((id, stream)) = self.stream_of(request) else { return };
-        stream.hand = Hand::Empty;
-        stream.standing = Standing::Unknown;
+        stream.event_state = EventState::Idle;
+        stream.position_state = PositionState::Unknown;
         self.store_failed(now, id);
     }
 
     fn pause_stream(&mut self, now: Time, id: ModuleId, failures: u32) {
         let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
-        let delay = DELAY_MAX.min(DELAY_INITIAL * 2u32.saturating_pow(failures.saturating_sub(1).min(16)));
+        let delay = EVENT_RETRY_MAX.min(EVENT_RETRY_FIRST * 2u32.saturating_pow(failures.saturating_sub(1).min(16)));
         if let Some(pause) = stream.pause.replace(now + delay) {
             self.timers.clear(pause, Timer::Stream(id));
         }
@@ -256,7 +248,7 @@ impl Core {
         let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
         stream.failures += 1;
         let failures = stream.failures;
-        if self.modules[&id].is_available() && !self.shutting_down {
+        if self.modules[id].is_available() && !self.shutting_down {
             self.pause_stream(now, id, failures);
         }
     }
@@ -265,26 +257,26 @@ impl Core {
         let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
         match outcome {
             StoreOutcome::Subscribed { cursor } => {
-                stream.standing = Standing::Known;
+                stream.position_state = PositionState::Known;
                 stream.failures = 0;
                 if let Some(current) = stream.current.take_if(|current| current.cursor <= cursor) {
                     stream.done(current.cursor);
                 }
                 stream.position = stream.position.max(cursor);
-                stream.told = cursor;
+                stream.reported = cursor;
                 stream.known = stream.known.max(cursor);
                 stream.end = END_UNKNOWN;
                 self.stream_on(now, id);
             }
             _ => {
-                stream.standing = Standing::Unknown;
+                stream.position_state = PositionState::Unknown;
                 self.store_failed(now, id);
             }
         }
     }
 
-    pub(crate) fn events_read(&mut self, now: Time, ticket: RequestId, id: ModuleId, outcome: StoreOutcome) {
-        let Some(stream) = self.layer1.streams.get_mut(&id).filter(|stream| stream.reading == Some(ticket)) else {
+    pub(crate) fn events_read(&mut self, now: Time, job: RequestId, id: ModuleId, outcome: StoreOutcome) {
+        let Some(stream) = self.layer1.streams.get_mut(&id).filter(|stream| stream.reading == Some(job)) else {
             return;
         };
         stream.reading = None;
@@ -306,10 +298,10 @@ impl Core {
         if lost > 0 {
             stream.missed += lost;
             stream.missed_upto = stream.known;
-            let name = self.modules[&id].spec.name.clone();
+            let name = self.modules[id].spec.name.clone();
             let detail =
                 format!("{lost} events of any name are gone, by age or by a limit, before {name} has seen them");
-            self.announce("module.events_lost", &name, None, Some(detail));
+            self.announce(ModuleEvent::EventsLost, &name, None, Some(detail));
         }
         self.stream_on(now, id);
     }
@@ -317,9 +309,9 @@ impl Core {
     pub(crate) fn advanced(&mut self, now: Time, id: ModuleId, outcome: &StoreOutcome) {
         let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
         let Some((cursor, missed)) = stream.advancing.take() else { return };
-        // What is not told now is told with the next event; until then it may come twice.
+        // What is not reported now is reported with the next event; until then it may come twice.
         if *outcome == StoreOutcome::Done {
-            stream.told = stream.told.max(cursor);
+            stream.reported = stream.reported.max(cursor);
             self.advance(id, 0);
             self.stream_on(now, id);
         } else {
@@ -329,26 +321,28 @@ impl Core {
 
     pub(crate) fn set_aside(&mut self, now: Time, id: ModuleId, outcome: StoreOutcome) {
         let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
-        let Some(current) = stream.current.clone().filter(|_| stream.hand == Hand::Aside) else { return };
+        let Some(current) = stream.current.clone().filter(|_| stream.event_state == EventState::SettingAside) else {
+            return;
+        };
         if outcome != StoreOutcome::Done {
-            stream.hand = Hand::Empty;
+            stream.event_state = EventState::Idle;
             self.store_failed(now, id);
             return;
         }
         let (attempts, error) = (stream.attempts, stream.error.clone());
         stream.done(current.cursor);
-        stream.told = stream.told.max(current.cursor);
+        stream.reported = stream.reported.max(current.cursor);
         stream.failures = 0;
-        let name = self.modules[&id].spec.name.clone();
+        let name = self.modules[id].spec.name.clone();
         let detail = format!(
             "{} (cursor {}) failed {attempts} times, last: {error}; it is set aside, and the next one follows",
             current.event, current.cursor
         );
-        self.announce("module.event_set_aside", &name, None, Some(detail));
+        self.announce(ModuleEvent::EventSetAside, &name, None, Some(detail));
         self.stream_on(now, id);
     }
 
-    /// Events were stored: those who follow are told, and the streams go on.
+    /// Events were stored: those who follow are reported, and the streams go on.
     pub(crate) fn events_stored(&mut self, now: Time, events: Vec<StoredEvent>) {
         if events.is_empty() {
             return;
@@ -357,7 +351,7 @@ impl Core {
             for stream in self.layer1.streams.values_mut() {
                 stream.stored(&event);
             }
-            self.act(Action::Tell(Box::new(event)));
+            self.act(Action::NotifyFollowers(Box::new(event)));
         }
         let ids: Vec<ModuleId> = self.layer1.streams.keys().copied().collect();
         for id in ids {
@@ -389,7 +383,7 @@ impl Core {
         if matches!(status, Status::Error(_))
             && let Some((_, stream)) = self.stream_of(request)
         {
-            stream.hand = Hand::Empty;
+            stream.event_state = EventState::Idle;
         }
     }
 }

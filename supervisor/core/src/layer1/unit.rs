@@ -1,26 +1,17 @@
 //! Units of work: what a module changes and publishes while it handles a request is committed with its
 //! success and undone by everything else. The caller is answered only after the commit.
 
-use super::{KeyState, NewEvent, StoreOp, StoreOutcome, Ticket, UnitId};
+use super::{JobPurpose, KeyState, NewEvent, StoreOp, StoreOutcome, UnitId};
 use crate::{
-    action::{Action, RunId},
+    action::Action,
     core::Core,
-    delivery::Again,
-    module::ModuleId,
-    pending::{Place, RequestId},
+    delivery::RetrySafety,
+    ids::{ModuleId, RequestId, RunId},
+    limits::{CONFLICTS_MAX, UNIT_EVENT_BYTES_MAX, UNIT_EVENTS_MAX},
+    request::RequestState,
     time::Time,
 };
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, Status};
-
-/// Commits of one request that may fail before its caller is told. Requests of its own module make it
-/// lose only a few times (see [`super::turn`]); this is for what cannot be made to wait.
-const CONFLICTS_MAX: u32 = 100;
-
-/// Events that one unit may publish.
-const UNIT_EVENTS_MAX: usize = 10_000;
-
-/// Bytes of the events that one unit may publish.
-const UNIT_EVENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What a module has done so far for one request, in the store's eyes.
 #[derive(Debug)]
@@ -43,9 +34,9 @@ pub(crate) struct OpenUnit {
     pub(crate) events: Vec<NewEvent>,
     pub(crate) event_bytes: usize,
     /// The module's requests to the store that belong to it and are not answered.
-    pub(crate) operations: Vec<RequestId>,
+    pub(crate) store_requests: Vec<RequestId>,
     /// Why it cannot be committed: something of it failed, and the module was not told before it answered.
-    pub(crate) doom: Option<Failure>,
+    pub(crate) abort_reason: Option<Failure>,
 }
 
 /// How far a unit goes.
@@ -62,15 +53,15 @@ pub(crate) enum Extent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Done {
     /// The commit's number at the store. What its module asks afterwards has a higher one, and waits for it.
-    pub(crate) ticket: RequestId,
+    pub(crate) job: RequestId,
     pub(crate) data: Json,
-    pub(crate) again: Again,
+    pub(crate) again: RetrySafety,
 }
 
 impl Core {
-    /// The unit of a request in hand, which is open from now on.
+    /// The unit of a request in progress, which is open from now on.
     pub(crate) fn open_unit(&mut self, id: RequestId) -> &mut OpenUnit {
-        let unit = &mut self.requests.get_mut(&id).expect("it is in hand").unit;
+        let unit = &mut self.requests.get_mut(&id).expect("it is in progress").unit;
         if !matches!(unit, Unit::Open(_)) {
             *unit = Unit::Open(Box::default());
         }
@@ -116,7 +107,7 @@ impl Core {
 
     /// Adds an event to what a request's unit publishes.
     pub(crate) fn publish_in_unit(&mut self, id: RequestId, event: NewEvent) -> Result<(), Failure> {
-        let bytes = event.payload.as_str().len();
+        let bytes = event.event.len() + event.data.as_str().len();
         let open = self.open_unit(id);
         let over = match open.events.len() >= UNIT_EVENTS_MAX {
             true => Some(format!("one message publishes at most {UNIT_EVENTS_MAX} events")),
@@ -128,7 +119,7 @@ impl Core {
         if let Some(over) = over {
             let failure = Failure::new(ErrorCode::BadRequest, format!("{over}; make several messages of it"));
             // A module that publishes without a number is not told; its unit must not be half done.
-            open.doom.get_or_insert(failure.clone());
+            open.abort_reason.get_or_insert(failure.clone());
             return Err(failure.delivery(Delivery::NotStarted));
         }
         open.extent = Extent::Changes;
@@ -140,30 +131,30 @@ impl Core {
     /// Undoes what was done for a request so far, if something was; `reason` is why. Where it has only
     /// read, nothing was undone: a module that goes on all the same may still succeed.
     pub(crate) fn undo(&mut self, now: Time, id: RequestId, reason: &'static str) {
-        let Some(pending) = self.requests.get_mut(&id) else { return };
-        let Unit::Open(open) = &mut pending.unit else { return };
+        let Some(entry) = self.requests.get_mut(&id) else { return };
+        let Unit::Open(open) = &mut entry.unit else { return };
         let open = std::mem::take(open);
-        pending.unit = match open.extent {
-            Extent::Reads if open.doom.is_none() => Unit::Empty,
+        entry.unit = match open.extent {
+            Extent::Reads if open.abort_reason.is_none() => Unit::Empty,
             Extent::Reads | Extent::Changes => Unit::Undone(reason),
         };
-        let module = pending.module;
+        let module = entry.module;
         let why = undone(id, reason);
         if let Some(unit) = open.id {
-            let ticket = self.new_request_id();
-            self.act(Action::Store { ticket, op: StoreOp::Discard(unit).into() });
+            let job = self.ids.request();
+            self.act(Action::Store { job, op: StoreOp::Discard(unit).into() });
         }
-        for operation in open.operations {
-            self.revoke(operation, &why);
+        for store_request in open.store_requests {
+            self.revoke(store_request, &why);
         }
-        self.end_turn(now, id);
+        self.end_precedence(now, id);
         self.release_held(now, module);
     }
 
     /// A process answered a request: with an error all is undone, with a success all is committed.
     pub(crate) fn concluded(&mut self, now: Time, run_id: RunId, id: RequestId, status: Status) {
-        let pending = &self.requests[&id];
-        let status = match (status, &pending.unit) {
+        let entry = &self.requests[&id];
+        let status = match (status, &entry.unit) {
             (Status::Success(_), Unit::Undone(_)) => {
                 let name = &self.runs[&run_id].spec.name;
                 let reason = format!("cancelled; what {name} had changed is undone");
@@ -172,13 +163,13 @@ impl Core {
             (status, Unit::Empty | Unit::Open(_) | Unit::Undone(_)) => status,
         };
         match status {
-            Status::Success(data) if pending.wanted && self.has_to_commit(id) => {
-                let again = self.again(&self.runs[&run_id], pending);
-                let module = pending.module;
-                let ticket = self.new_request_id();
-                self.modules.get_mut(&module).expect("a module outlives its requests").commits.insert(ticket);
-                let pending = self.requests.get_mut(&id).expect("it was there above");
-                pending.place = Place::Settling(Box::new(Done { ticket, data, again }));
+            Status::Success(data) if entry.wanted && self.has_to_commit(id) => {
+                let again = self.retry_safety(&self.runs[&run_id], entry);
+                let module = entry.module;
+                let job = self.ids.request();
+                self.modules.get_mut(module).expect("a module outlives its requests").commits.insert(job);
+                let entry = self.requests.get_mut(&id).expect("it was there above");
+                entry.state = RequestState::Settling(Box::new(Done { job, data, again }));
                 self.unit_progressed(now, id);
             }
             Status::Error(failure) => {
@@ -195,14 +186,14 @@ impl Core {
     }
 
     fn has_to_commit(&self, id: RequestId) -> bool {
-        let pending = &self.requests[&id];
-        matches!(pending.unit, Unit::Open(_)) || pending.message.key.is_some()
+        let entry = &self.requests[&id];
+        matches!(entry.unit, Unit::Open(_)) || entry.message.key.is_some()
     }
 
     /// Tells a request's caller, or the stream that it came from, that it failed.
     fn failed(&mut self, now: Time, id: RequestId, failure: Failure) {
-        let pending = &self.requests[&id];
-        if pending.event.is_some() && pending.wanted {
+        let entry = &self.requests[&id];
+        if entry.event.is_some() && entry.wanted {
             self.event_failed(now, id, &failure);
         }
         self.answer(id, failure.into());
@@ -211,91 +202,90 @@ impl Core {
     /// Something that belongs to a request's unit is done; if the module has answered and it was the
     /// last, the unit is committed.
     pub(crate) fn unit_progressed(&mut self, now: Time, id: RequestId) {
-        let Some(pending) = self.requests.get(&id) else { return };
-        let Place::Settling(done) = &pending.place else { return };
-        if matches!(&pending.unit, Unit::Open(open) if !open.operations.is_empty())
-            || self.commit_waits(id, done.ticket)
+        let Some(entry) = self.requests.get(&id) else { return };
+        let RequestState::Settling(done) = &entry.state else { return };
+        if matches!(&entry.unit, Unit::Open(open) if !open.store_requests.is_empty()) || self.commit_waits(id, done.job)
         {
             return;
         }
-        let pending = self.requests.get_mut(&id).expect("it was there above");
-        let Place::Settling(done) = &mut pending.place else { unreachable!("nothing moved it") };
-        let open = match &mut pending.unit {
+        let entry = self.requests.get_mut(&id).expect("it was there above");
+        let RequestState::Settling(done) = &mut entry.state else { unreachable!("nothing moved it") };
+        let open = match &mut entry.unit {
             Unit::Open(open) => std::mem::take(open),
             Unit::Empty | Unit::Undone(_) => Box::default(),
         };
-        let (ticket, again, data) = (done.ticket, done.again, std::mem::take(&mut done.data));
-        let module = pending.module;
-        if let Some(failure) = open.doom.clone() {
-            pending.unit = Unit::Open(open);
+        let (job, again, data) = (done.job, done.again, std::mem::take(&mut done.data));
+        let module = entry.module;
+        if let Some(failure) = open.abort_reason.clone() {
+            entry.unit = Unit::Open(open);
             self.undo(now, id, "a part of it failed");
             self.failed(now, id, failure.delivery(Delivery::Started));
             self.forget_settling(now, id);
             return;
         }
-        if open.extent == Extent::Reads && pending.message.key.is_none() {
+        if open.extent == Extent::Reads && entry.message.key.is_none() {
             // It has only read, or what it wanted to change never reached the store, and the module knows.
-            pending.unit = Unit::Empty;
+            entry.unit = Unit::Empty;
             if let Some(unit) = open.id {
-                let ticket = self.new_request_id();
-                self.act(Action::Store { ticket, op: StoreOp::Discard(unit).into() });
+                let job = self.ids.request();
+                self.act(Action::Store { job, op: StoreOp::Discard(unit).into() });
             }
-            self.end_turn(now, id);
+            self.end_precedence(now, id);
             self.event_handled(id);
             self.answer(id, Status::Success(data));
             self.forget_settling(now, id);
             return;
         }
-        let advance = pending.event.map(|cursor| (self.modules[&module].spec.name.clone(), cursor));
+        let advance = entry.event.map(|cursor| (self.modules[module].spec.name.clone(), cursor));
         let key = self.key_use(id).map(|key| (key, data.clone()));
         let unit = open.id.unwrap_or_else(|| self.new_unit_id());
         let op = StoreOp::Commit { unit, events: open.events, key, advance };
-        let pending = self.requests.get_mut(&id).expect("it was there above");
-        pending.unit = Unit::Empty;
-        pending.place = Place::Committing(Box::new(Done { ticket, data, again }));
-        self.submit_as(ticket, Ticket::Commit(id), op);
+        let entry = self.requests.get_mut(&id).expect("it was there above");
+        entry.unit = Unit::Empty;
+        entry.state = RequestState::Committing(Box::new(Done { job, data, again }));
+        self.submit_as(job, JobPurpose::Commit(id), op);
         // The store takes commits in this order: those that follow find what this one has changed.
-        self.end_turn(now, id);
+        self.end_precedence(now, id);
     }
 
     /// A request that was answered by its module has come to its end without a commit.
     pub(crate) fn forget_settling(&mut self, now: Time, id: RequestId) {
-        let Some(pending) = self.requests.remove(&id) else { return };
-        if let Place::Settling(done) = &pending.place {
-            self.commit_ended(now, pending.module, done.ticket);
+        let Some(entry) = self.requests.remove(&id) else { return };
+        if let RequestState::Settling(done) = &entry.state {
+            self.commit_ended(now, entry.module, done.job);
         }
     }
 
     /// A commit is through, or will not be: what waited for it goes on.
-    fn commit_ended(&mut self, now: Time, module_id: ModuleId, ticket: RequestId) {
-        let module = self.modules.get_mut(&module_id).expect("a module outlives its requests");
-        module.commits.remove(&ticket);
+    fn commit_ended(&mut self, now: Time, module_id: ModuleId, job: RequestId) {
+        let module = self.modules.get_mut(module_id).expect("a module outlives its requests");
+        module.commits.remove(&job);
         self.release_held(now, module_id);
-        self.settle(now, module_id);
+        self.reconcile(now, module_id);
     }
 
     /// Something that belongs to a unit failed after the module had answered, or without its knowing
     /// what became of it.
-    pub(crate) fn doom(&mut self, id: RequestId, failure: &Failure) {
+    pub(crate) fn mark_for_abort(&mut self, id: RequestId, failure: &Failure) {
         if let Some(open) = self.opened_unit_mut(id) {
-            open.doom.get_or_insert_with(|| failure.clone());
+            open.abort_reason.get_or_insert_with(|| failure.clone());
         }
     }
 
-    /// An operation of a unit was answered.
-    pub(crate) fn unit_lost(&mut self, id: RequestId, operation: RequestId) {
+    /// An store_request of a unit was answered.
+    pub(crate) fn unit_lost(&mut self, id: RequestId, store_request: RequestId) {
         if let Some(open) = self.opened_unit_mut(id) {
-            open.operations.retain(|other| *other != operation);
+            open.store_requests.retain(|other| *other != store_request);
         }
     }
 
     /// The store has committed, or not.
-    pub(crate) fn commit_done(&mut self, now: Time, ticket: RequestId, id: RequestId, outcome: StoreOutcome) {
-        let pending = self.requests.get_mut(&id).expect("a commit keeps its request");
-        let Place::Committing(done) = &mut pending.place else { unreachable!("only its commit ends its place") };
+    pub(crate) fn commit_done(&mut self, now: Time, job: RequestId, id: RequestId, outcome: StoreOutcome) {
+        let entry = self.requests.get_mut(&id).expect("a commit keeps its request");
+        let RequestState::Committing(done) = &mut entry.state else { unreachable!("only its commit ends that state") };
         let (again, data_of_success) = (done.again, std::mem::take(&mut done.data));
-        let module = pending.module;
-        let delivery = pending.how_far(Delivery::Started);
+        let module = entry.module;
+        let delivery = entry.overall_delivery(Delivery::Started);
         match outcome {
             StoreOutcome::Committed { .. } => {
                 self.event_committed(id);
@@ -306,21 +296,21 @@ impl Core {
                 self.answer(id, Status::Success(data));
             }
             StoreOutcome::Conflict(failure) => {
-                pending.conflicts += 1;
-                pending.reached = delivery;
-                if pending.wanted
-                    && !pending.cancelled
-                    && pending.conflicts < CONFLICTS_MAX
-                    && again == Again::Safe
-                    && self.modules[&module].is_available()
+                entry.conflicts += 1;
+                entry.reached = delivery;
+                if entry.wanted
+                    && !entry.cancelled
+                    && entry.conflicts < CONFLICTS_MAX
+                    && again == RetrySafety::Safe
+                    && self.modules[module].is_available()
                 {
                     self.requeue(id);
-                    self.commit_ended(now, module, ticket);
+                    self.commit_ended(now, module, job);
                     return;
                 }
                 let mut failure = failure.delivery(delivery);
                 failure.retryable = true;
-                if pending.cancelled || !pending.wanted {
+                if entry.cancelled || !entry.wanted {
                     // Its own caller gave up; who joined its work by the key has not.
                     failure.code = ErrorCode::Cancelled;
                 }
@@ -337,7 +327,7 @@ impl Core {
             }
         }
         self.requests.remove(&id);
-        self.commit_ended(now, module, ticket);
+        self.commit_ended(now, module, job);
     }
 }
 

@@ -3,8 +3,8 @@
 
 use crate::{line::Line, play::Player};
 use bulkhead_core::{
-    Action, Caller, ClientId, Condition, Core, Evidence, HostSettings, ModuleSpec, Need, Recipient, RequestId, RunId,
-    Time, steps_taken,
+    Action, Caller, ClientId, Condition, Core, Evidence, HostSettings, InitialState, ModuleSpec, Need, Recipient,
+    RequestId, RunId, Time, steps_taken,
 };
 use bulkhead_protocol::{Exit, Json, ModuleName, Pattern, Request, RequestType, Response, Status};
 use std::{collections::BTreeMap, time::Duration};
@@ -42,7 +42,7 @@ impl Host {
         let mut host = Host::new();
         for number in 0..size {
             let spec = made(number, size, 1, spec);
-            host.core.add_module(host.now, spec, true).unwrap();
+            host.core.add_module(host.now, spec, InitialState::Running).unwrap();
         }
         host.run();
         for number in 0..size {
@@ -164,7 +164,7 @@ fn a_start_of_all_costs_as_much_as_there_are_modules() {
             |_| Host::new(),
             |size, host| {
                 for number in 0..size {
-                    host.core.add_module(host.now, made(number, size, 1, shape), true).unwrap();
+                    host.core.add_module(host.now, made(number, size, 1, shape), InitialState::Running).unwrap();
                 }
                 host.run();
             },
@@ -189,7 +189,13 @@ fn a_shutdown_costs_as_much_as_there_are_modules() {
     let prepared = |size| {
         let mut host = Host::new();
         for number in 0..size {
-            host.core.add_module(host.now, made(number, size, 1, ALONE), number % 2 == 0).unwrap();
+            host.core
+                .add_module(
+                    host.now,
+                    made(number, size, 1, ALONE),
+                    if number % 2 == 0 { InitialState::Running } else { InitialState::Stopped },
+                )
+                .unwrap();
         }
         host.run();
         host
@@ -262,7 +268,7 @@ fn what_a_reload_finds_removed_and_new_costs_as_much_as_there_is_of_it() {
             host.run();
             for number in 0..size {
                 assert!(!host.core.is_leaving(&name(number)));
-                host.core.add_module(host.now, made(number, size, 2, ALONE), true).unwrap();
+                host.core.add_module(host.now, made(number, size, 2, ALONE), InitialState::Running).unwrap();
                 assert!(host.core.generations_of(name(number).as_str()).all(|generation| generation == 2));
             }
             host.run();
@@ -300,7 +306,7 @@ fn what_the_host_lacks_costs_as_much_as_there_are_modules() {
     /// The host lacks this for every start, `rounds` times for each module, and then no more.
     fn lacking(need: &Need, rounds: u32, size: u32, host: &mut Host) {
         for number in 0..size {
-            host.core.add_module(host.now, made(number, size, 1, ALONE), true).unwrap();
+            host.core.add_module(host.now, made(number, size, 1, ALONE), InitialState::Running).unwrap();
         }
         let mut refusals = rounds * size;
         while host.core.view(host.now, &name(size - 1)).unwrap().state.name() != "ready" {
@@ -336,7 +342,7 @@ fn waits_cost_as_much_as_there_are_clients_and_what_they_wait_for() {
     let prepared = |size| {
         let mut host = Host::new();
         for number in 0..size {
-            host.core.add_module(host.now, made(number, size, 1, ALONE), false).unwrap();
+            host.core.add_module(host.now, made(number, size, 1, ALONE), InitialState::Stopped).unwrap();
         }
         host
     };
@@ -373,7 +379,7 @@ fn waits_cost_as_much_as_there_are_clients_and_what_they_wait_for() {
         }
         host.core.handle_client_gone(host.now, ClientId(1));
     });
-    check("their patience ends", prepared, |size, host| {
+    check("their timeout ends", prepared, |size, host| {
         for number in 0..size {
             host.core.handle_wait(host.now, client(number), name(number % 10).as_str(), Condition::Ready, LONG);
         }
@@ -390,7 +396,7 @@ fn requests_cost_as_much_as_there_are_of_them_while_all_start() {
         |_| Host::new(),
         |size, host| {
             for number in 0..size {
-                host.core.add_module(host.now, made(number, size, 1, SHAPES[1].1), true).unwrap();
+                host.core.add_module(host.now, made(number, size, 1, SHAPES[1].1), InitialState::Running).unwrap();
             }
             for number in 0..size {
                 let payload = Json::parse(r#"{"name":"do"}"#).unwrap();

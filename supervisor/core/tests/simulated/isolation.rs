@@ -7,9 +7,9 @@ use crate::{
     moves::{KINDS, Move},
     play::Player,
     random, show,
-    world::{Verdict, World},
+    world::{ExitClass, World},
 };
-use bulkhead_core::{Action, Caller, HostSettings};
+use bulkhead_core::{Action, Caller, HostSettings, ModuleEvent};
 use proptest::{collection::vec, prelude::*};
 
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ fn played(case: &Case, with_neighbour: bool) -> Result<World, TestCaseError> {
     }
 }
 
-fn play(world: &mut World, case: &Case, with_neighbour: bool) -> Verdict {
+fn play(world: &mut World, case: &Case, with_neighbour: bool) -> ExitClass {
     // Numbers below this have no requirements.
     let (x, y) = (case.options.0, case.options.1 % 320 + 320);
     if with_neighbour {
@@ -78,15 +78,15 @@ fn of_b(world: &World, case: &Case) -> Vec<String> {
         Action::Spawn { module, .. } | Action::Quarantine { module, .. } | Action::Removed(module) => {
             module.as_str() == "b"
         }
-        Action::Announce(said) => said.module.as_str() == "b" && said.event != "module.strange_answer",
+        Action::Announce(said) => said.module.as_str() == "b" && said.event != ModuleEvent::StrangeAnswer,
         Action::RecordCrash(record) => record.module.as_str() == "b",
-        Action::Store { .. } | Action::Tell(_) | Action::EventRefused { .. } | Action::Warn(_) => false,
+        Action::Store { .. } | Action::NotifyFollowers(_) | Action::EventRefused { .. } | Action::Warn(_) => false,
         Action::Send { run, .. }
         | Action::SendControl { run, .. }
         | Action::Terminate(run)
         | Action::Kill(run)
         | Action::Release(run)
-        | Action::Remark { run, .. }
+        | Action::LogLine { run, .. }
         | Action::Sample(run)
         | Action::LookForTracer(run) => world.player.instance(*run).starts_with('b'),
     };

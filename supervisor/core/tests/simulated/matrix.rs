@@ -1,6 +1,6 @@
 //! Every policy with every way to end, while the module runs, while a restart is under way and while
 //! a stop is under way: whether it is started again, and what the caller is told whose request was in
-//! its hands. The expectations are written down here, not computed the way the core does.
+//! progress. The expectations are written down here, not computed the way the core does.
 
 use crate::{line::Line, play::Player, show};
 use bulkhead_core::{HostSettings, ObservedState};
@@ -42,7 +42,7 @@ enum Kind {
     Lost,
 }
 
-/// What is in the hands of the process when it ends.
+/// What is in progress in the process when it ends.
 const WORK: [&str; 3] = ["", "command c1:1 a", "query c1:1 a"];
 
 #[test]

@@ -6,7 +6,7 @@
 
 use crate::{
     line::Line,
-    world::{Life, Limits, Process, Verdict, World},
+    world::{ExitClass, Life, Limits, Process, World},
 };
 use bulkhead_core::{Caller, ClientId, Recipient, RunId};
 use bulkhead_protocol::RequestType;
@@ -23,7 +23,7 @@ pub(crate) const NAMES: [&str; 3] = ["a", "b", "c"];
 
 impl World {
     /// Adds a module whose limits are made of two numbers.
-    pub(crate) fn add(&mut self, name: &str, x: u16, y: u16) -> Verdict {
+    pub(crate) fn add(&mut self, name: &str, x: u16, y: u16) -> ExitClass {
         let options = self.options(name, x, y, 1);
         self.play(&format!("module {name} {options}"))
     }
@@ -67,7 +67,7 @@ impl World {
     }
 
     /// Makes a move, if there is anything to make it with.
-    pub(crate) fn make(&mut self, (kind, x, y, z): Move, number: u64) -> Verdict {
+    pub(crate) fn make(&mut self, (kind, x, y, z): Move, number: u64) -> ExitClass {
         let talking = |life| matches!(life, Life::Starting | Life::Ready | Life::Leaving);
         let mut known = self.player.core.module_names();
         known.retain(|name| self.scope.is_none_or(|scope| name.as_str() == scope));
@@ -137,7 +137,7 @@ impl World {
         }
     }
 
-    pub(crate) fn ready(&mut self, run: RunId, y: u16) -> Verdict {
+    pub(crate) fn ready(&mut self, run: RunId, y: u16) -> ExitClass {
         let process = self.processes.get_mut(&run).expect("it was picked");
         (process.concurrent, process.idempotent) = (y % 4 == 0, y / 8 % 2 == 0);
         let mut line = format!("ready {}", process.instance);
@@ -152,7 +152,7 @@ impl World {
         self.play(&line)
     }
 
-    fn answer(&mut self, run: RunId, kind: u8, y: u16, z: u16) -> Verdict {
+    fn answer(&mut self, run: RunId, kind: u8, y: u16, z: u16) -> ExitClass {
         let process = &self.processes[&run];
         let instance = process.instance.clone();
         let label = match kind {
@@ -187,7 +187,7 @@ impl World {
         }
     }
 
-    fn misbehave(&mut self, run: RunId, y: u16) -> Verdict {
+    fn misbehave(&mut self, run: RunId, y: u16) -> ExitClass {
         let instance = self.instance(run);
         let life = self.processes[&run].life;
         match y % 8 {
@@ -219,7 +219,7 @@ impl World {
         }
     }
 
-    pub(crate) fn exit(&mut self, run: RunId, y: u16, z: u16) -> Verdict {
+    pub(crate) fn exit(&mut self, run: RunId, y: u16, z: u16) -> ExitClass {
         let (instance, in_flight) = (self.instance(run), self.processes[&run].in_flight.clone());
         let verb = ["exit", "end", "end", "lost", "gone"][usize::from(y % 8).saturating_sub(3)];
         let code = ["0", "1", "SIGSEGV", "125", "SIGKILL", "1", "SIGSEGV", "1"][usize::from(y / 8 % 8)];
@@ -230,7 +230,7 @@ impl World {
         self.play(&format!("{verb} {instance} {code}{unsent}"))
     }
 
-    fn request(&mut self, from: &str, module: &str, z: u16, number: u64) -> Verdict {
+    fn request(&mut self, from: &str, module: &str, z: u16, number: u64) -> ExitClass {
         let kind = ["command", "query", "mutation", "command", "event", "ping"][usize::from(z % 6)];
         if kind == "event" {
             return self.announce(number);
@@ -250,13 +250,13 @@ impl World {
             text.push_str(&format!(" deadline={}ms", deadline.as_millis()));
         }
         let line = Line::parse(&text);
-        let patience = deadline.unwrap_or(Duration::from_secs(30));
-        self.ask(from, Some(self.recipient(from)), RequestType::from_name(kind), patience, &line);
+        let timeout = deadline.unwrap_or(Duration::from_secs(30));
+        self.ask(from, Some(self.recipient(from)), RequestType::from_name(kind), timeout, &line);
         self.play(&text)
     }
 
     /// An event of the host's own: those of others go through the store, which has worlds of its own.
-    fn announce(&mut self, number: u64) -> Verdict {
+    fn announce(&mut self, number: u64) -> ExitClass {
         let text = format!("announce e.{number}");
         let line = Line::parse(&text);
         self.ask(&format!("e.{number}"), None, RequestType::Event, Duration::ZERO, &line);
@@ -279,7 +279,7 @@ impl World {
         open.map(|(label, _)| label.clone()).collect()
     }
 
-    fn cancel(&mut self, x: u16, number: u64) -> Verdict {
+    fn cancel(&mut self, x: u16, number: u64) -> ExitClass {
         let Some(label) = pick(&self.open(), x) else { return Ok(()) };
         let (who, id) = label.rsplit_once(':').expect("a caller and a number");
         let from = format!("{who}:{number}");
@@ -290,7 +290,7 @@ impl World {
         self.play(&text)
     }
 
-    fn hang_up(&mut self, client: u64, x: u16) -> Verdict {
+    fn hang_up(&mut self, client: u64, x: u16) -> ExitClass {
         if x % 4 != 0 {
             return Ok(());
         }
@@ -305,7 +305,7 @@ impl World {
     }
 
     /// A caller uses a number twice: it is told, and the first use is not touched.
-    fn repeat(&mut self, x: u16, z: u16) -> Verdict {
+    fn repeat(&mut self, x: u16, z: u16) -> ExitClass {
         let Some(label) = pick(&self.open(), x) else { return Ok(()) };
         let verb = ["command", "query", "event"][usize::from(z % 3)];
         let text = format!("{verb} {label} {}", if verb == "event" { "e.0" } else { "a" });
@@ -318,7 +318,7 @@ impl World {
         }
     }
 
-    fn order(&mut self, kind: u8, module: &str, client: u64, y: u16, z: u16, number: u64) -> Verdict {
+    fn order(&mut self, kind: u8, module: &str, client: u64, y: u16, z: u16, number: u64) -> ExitClass {
         let verb = match (kind, y % 8) {
             (36, _) => "start",
             (37, _) => "stop",
@@ -335,7 +335,7 @@ impl World {
             return self.play(&format!("{verb} {module}"));
         }
         let from = format!("c{client}:{number}");
-        let patience = Duration::from_millis(u64::from(z));
+        let timeout = Duration::from_millis(u64::from(z));
         let mut text = format!("{verb} {module} by={from} for={z}ms");
         if verb == "reload" {
             let options = self.options(module, z, y.wrapping_mul(31), number + 10);
@@ -344,7 +344,7 @@ impl World {
         if verb == "wait" {
             text = format!("wait {module} {} by={from} for={z}ms", ["ready", "stopped"][usize::from(y % 2)]);
         }
-        self.ask(&from, Some(self.recipient(&from)), RequestType::Ping, patience, &Line::default());
+        self.ask(&from, Some(self.recipient(&from)), RequestType::Ping, timeout, &Line::default());
         self.play(&text)
     }
 }

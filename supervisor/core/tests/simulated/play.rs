@@ -4,17 +4,17 @@
 use crate::{
     line::{Line, duration},
     spec::{name, spec},
-    store::Tickets,
+    store::Jobs,
 };
 use bulkhead_core::{
-    Action, Caller, ClientId, Condition, Control, Core, Descriptors, Evidence, HostSettings, MemoryKill, Need,
-    Recipient, RequestId, RunId, Time, Tracer,
+    Action, Caller, ClientId, Condition, Control, Core, Descriptors, Evidence, HostSettings, InitialState, MemoryKill,
+    Need, Recipient, RequestId, RunId, SpawnFailure, Time, Tracer,
 };
 use bulkhead_protocol::{ErrorCode, Exit, Failure, Json, Request, RequestType, Response, Status};
 use std::{collections::HashMap, time::Duration};
 
-/// Patience of a wait that names none.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of a wait that names none.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An id that no request ever has.
 const STRANGER: u64 = 1 << 52;
@@ -38,7 +38,7 @@ pub(crate) struct Player {
     looks_are_told: bool,
     /// Whether it also answers them.
     looks_take_time: bool,
-    pub(crate) tickets: Tickets,
+    pub(crate) jobs: Jobs,
     happened: Vec<Happened>,
 }
 
@@ -67,7 +67,7 @@ impl Player {
             tracers: HashMap::new(),
             looks_are_told: false,
             looks_take_time: false,
-            tickets: Tickets::default(),
+            jobs: Jobs::default(),
             happened: Vec::new(),
         }
     }
@@ -122,7 +122,7 @@ impl Player {
                     };
                     self.controls.insert((*run, what), *id);
                 }
-                Action::Store { ticket, op } => self.tickets.note(*ticket, op),
+                Action::Store { job, op } => self.jobs.note(*job, op),
                 Action::LookForTracer(run) => {
                     if !self.looks_take_time {
                         self.core.handle_tracer(self.now, *run, self.tracers.get(run).cloned());
@@ -159,18 +159,21 @@ impl Player {
     fn input(&mut self, line: &Line) {
         let now = self.now;
         let by = line.option("by").map(|by| self.recipient(by));
-        let patience = line.option("for").map_or(PATIENCE, duration);
+        let timeout = line.option("for").map_or(TIMEOUT, duration);
         match line.word(0) {
             "module" => {
-                let wanted = line.words.get(2).map(String::as_str) != Some("stopped");
-                if let Err(failure) = self.core.add_module(now, spec(line), wanted) {
+                let initial = match line.words.get(2).map(String::as_str) {
+                    Some("stopped") => InitialState::Stopped,
+                    _ => InitialState::Running,
+                };
+                if let Err(failure) = self.core.add_module(now, spec(line), initial) {
                     panic!("{}", failure.error);
                 }
             }
-            "reload" => self.core.handle_reload(now, by, spec(line), patience),
-            "start" => self.core.handle_start(now, by, line.word(1), patience),
-            "stop" => self.core.handle_stop(now, by, line.word(1), patience),
-            "restart" => self.core.handle_restart(now, by, line.word(1), patience),
+            "reload" => self.core.handle_reload(now, by, spec(line), timeout),
+            "start" => self.core.handle_start(now, by, line.word(1), timeout),
+            "stop" => self.core.handle_stop(now, by, line.word(1), timeout),
+            "restart" => self.core.handle_restart(now, by, line.word(1), timeout),
             "remove" => self.core.handle_remove(now, &name(line.word(1))),
             // The host does not run: no timer rings. What comes next lay in the channels.
             "pause" => {
@@ -211,11 +214,11 @@ impl Player {
                     "stopped" => Condition::Stopped,
                     other => panic!("no condition: {other:?}"),
                 };
-                self.core.handle_wait(now, by.expect("by=…"), line.word(1), condition, patience);
+                self.core.handle_wait(now, by.expect("by=…"), line.word(1), condition, timeout);
             }
             "store" => {
-                let (ticket, outcome) = self.tickets.outcome(line);
-                self.core.handle_stored(now, ticket, outcome);
+                let (job, outcome) = self.jobs.outcome(line);
+                self.core.handle_stored(now, job, outcome);
             }
             "hang-up" => match self.caller(line.word(1)) {
                 Caller::Client(client) => self.core.handle_client_gone(self.now, client),
@@ -278,7 +281,11 @@ impl Player {
                 self.core.handle_start_refused(now, run, need(line.word(2)), line.word(3));
             }
             "spawn-failed" => {
-                self.core.handle_spawn_failed(now, run, line.word(2) == "permanent", line.word(3));
+                let failure = match line.word(2) == "permanent" {
+                    true => SpawnFailure::Permanent,
+                    false => SpawnFailure::Transient,
+                };
+                self.core.handle_spawn_failed(now, run, failure, line.word(3));
             }
             "exit" | "end" => {
                 let exit = line.word(2).parse().map_or_else(|_| Exit::Signal(line.word(2).into()), Exit::Code);

@@ -4,7 +4,7 @@
 use crate::{
     moves::{KINDS, Move, NAMES},
     play::Player,
-    world::{Life, Verdict, World},
+    world::{ExitClass, Life, World},
 };
 use bulkhead_core::{Counts, HostSettings};
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
@@ -69,7 +69,7 @@ fn whatever_happens_the_rules_hold() {
 /// Plays a case to its end; a failure carries the script.
 fn played(case: &Case) -> Result<World, TestCaseError> {
     let mut world = World::new(Player::new(settings(case), case.seed));
-    let verdict = catch_unwind(AssertUnwindSafe(|| {
+    let class = catch_unwind(AssertUnwindSafe(|| {
         for ((x, y), name) in case.modules.iter().zip(NAMES) {
             world.add(name, *x, *y)?;
         }
@@ -81,7 +81,7 @@ fn played(case: &Case) -> Result<World, TestCaseError> {
         }
         end(&mut world)
     }));
-    let wrong = match verdict {
+    let wrong = match class {
         Ok(Ok(())) => return Ok(world),
         Ok(Err(wrong)) => wrong,
         Err(panic) => {
@@ -93,7 +93,7 @@ fn played(case: &Case) -> Result<World, TestCaseError> {
 }
 
 /// From now on everybody does what is expected: whatever is wanted must come to be.
-fn calm(world: &mut World) -> Verdict {
+fn calm(world: &mut World) -> ExitClass {
     for _ in 0..40 {
         let runs: Vec<_> = world.processes.values().map(|process| (process.run, process.life)).collect();
         for (run, life) in runs {
@@ -141,7 +141,7 @@ fn calm(world: &mut World) -> Verdict {
 }
 
 /// Ends the host and everything in it: nothing may be left, and nobody unanswered.
-fn end(world: &mut World) -> Verdict {
+fn end(world: &mut World) -> ExitClass {
     world.stopping = true;
     world.play("shutdown")?;
     while let Some(process) = world.processes.values().next() {

@@ -36,14 +36,14 @@ pub(crate) fn action(player: &Player, action: &Action) -> String {
         Action::Announce(said) => {
             let who = said.instance.clone().unwrap_or_else(|| said.module.to_string());
             let detail = said.detail.as_ref().map(|text| format!(" {text:?}")).unwrap_or_default();
-            format!("event {} {who}{detail}", said.event)
+            format!("event {} {who}{detail}", said.event.name())
         }
         Action::RecordCrash(record) => crash(record),
         Action::Quarantine { module, request } => format!("quarantine {module} {}", lost(request)),
         Action::Removed(name) => format!("removed {name}"),
-        Action::Store { ticket, op } => crate::store::show(player.tickets.label(*ticket), op),
-        Action::Tell(event) => format!("tell {}@{}", event.event, event.cursor),
-        Action::Remark { run, text } => format!("remark {} {text:?}", player.instance(*run)),
+        Action::Store { job, op } => crate::store::show(player.jobs.label(*job), op),
+        Action::NotifyFollowers(event) => format!("tell {}@{}", event.event, event.cursor),
+        Action::LogLine { run, text } => format!("remark {} {text:?}", player.instance(*run)),
         Action::Warn(reason) => format!("warn {reason:?}"),
         Action::EventRefused { run, reason } => format!("refused {} {reason:?}", player.instance(*run)),
     }

@@ -6,16 +6,16 @@ use bulkhead_core::{Cursor, KeyState, KeyUse, NewEvent, RequestId, StoreOp, Stor
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, layer1::Change};
 use std::{collections::HashMap, fmt::Write};
 
-/// What the store has in hand, by label, and how many events it has stored.
+/// What the store has in progress, by label, and how many events it has stored.
 #[derive(Debug, Default)]
-pub(crate) struct Tickets {
+pub(crate) struct Jobs {
     labels: HashMap<RequestId, String>,
     open: HashMap<String, (RequestId, StoreOp)>,
     events: u64,
 }
 
-impl Tickets {
-    pub(crate) fn note(&mut self, ticket: RequestId, op: &StoreOp) {
+impl Jobs {
+    pub(crate) fn note(&mut self, job: RequestId, op: &StoreOp) {
         if matches!(op, StoreOp::Discard(_) | StoreOp::Interrupt) {
             return;
         }
@@ -23,19 +23,19 @@ impl Tickets {
         let letter = if matches!(op, StoreOp::ReadEvents { .. }) { 'r' } else { 's' };
         let count = self.labels.values().filter(|label| label.starts_with(letter)).count();
         let label = format!("{letter}{}", count + 1);
-        self.labels.insert(ticket, label.clone());
-        self.open.insert(label, (ticket, op.clone()));
+        self.labels.insert(job, label.clone());
+        self.open.insert(label, (job, op.clone()));
     }
 
-    pub(crate) fn label(&self, ticket: RequestId) -> &str {
-        self.labels.get(&ticket).map_or("", String::as_str)
+    pub(crate) fn label(&self, job: RequestId) -> &str {
+        self.labels.get(&job).map_or("", String::as_str)
     }
 
     /// Reads `store s1 ok events=Log.created`, `store s2 conflict`, `store s3 failed internal "full"`,
     /// `store s4 vacant`, `store s5 has 1`, `store s6 other`, `store s7 at 3`,
     /// `store s8 read e.1@3,e.2@4 upto=5 lost=1`.
     pub(crate) fn outcome(&mut self, line: &Line) -> (RequestId, StoreOutcome) {
-        let (ticket, op) = self.open.remove(line.word(1)).unwrap_or_else(|| panic!("not open: {line:?}"));
+        let (job, op) = self.open.remove(line.word(1)).unwrap_or_else(|| panic!("not open: {line:?}"));
         let number = |at: usize| line.word(at).parse().unwrap_or_else(|_| panic!("no number: {line:?}"));
         let outcome = match line.word(2) {
             "ok" => self.success(&op, line),
@@ -64,7 +64,7 @@ impl Tickets {
             }
             other => panic!("no outcome: {other:?}"),
         };
-        (ticket, outcome)
+        (job, outcome)
     }
 
     fn success(&mut self, op: &StoreOp, line: &Line) -> StoreOutcome {

@@ -2,7 +2,9 @@
 //! the core's actions alone, and judges each of them.
 
 use crate::{line::Line, moves::NAMES, play::Player, show};
-use bulkhead_core::{Action, Caller, Control, ObservedState, Recipient, Role, RunId, RunView, StoreOp, Time};
+use bulkhead_core::{
+    Action, Caller, Control, ModuleEvent, ObservedState, Recipient, Role, RunId, RunView, StoreOp, Time,
+};
 use bulkhead_protocol::{Delivery, ErrorCode, RequestType, Status};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -93,7 +95,7 @@ pub(crate) struct World {
     refused: Vec<String>,
 }
 
-pub(crate) type Verdict = Result<(), String>;
+pub(crate) type ExitClass = Result<(), String>;
 
 impl Process {
     /// Whether it has said that it ends, and with that, that no answer to this follows.
@@ -124,7 +126,7 @@ impl World {
     }
 
     /// Lets time pass.
-    pub(crate) fn advance(&mut self, by: Duration) -> Verdict {
+    pub(crate) fn advance(&mut self, by: Duration) -> ExitClass {
         let to = self.player.now + by;
         self.story.push(Step::Passed(to));
         self.woken = false;
@@ -135,7 +137,7 @@ impl World {
     }
 
     /// Plays a line and judges what comes of it.
-    pub(crate) fn play(&mut self, text: &str) -> Verdict {
+    pub(crate) fn play(&mut self, text: &str) -> ExitClass {
         let line = self.note(text);
         self.woken = false;
         for (at, action) in self.player.play(&line) {
@@ -150,7 +152,7 @@ impl World {
         label: &str,
         to: Option<Recipient>,
         kind: RequestType,
-        patience: Duration,
+        timeout: Duration,
         line: &Line,
     ) {
         let asked = Asked {
@@ -158,7 +160,7 @@ impl World {
             open: to.is_some(),
             cancelled: false,
             module: line.words.get(2).filter(|_| kind != RequestType::Event).cloned(),
-            by: self.player.now + patience,
+            by: self.player.now + timeout,
             idempotent: line.words.get(3).is_some_and(|name| name == "get"),
             bytes: line.number("bytes").unwrap_or(0) as usize,
             kind,
@@ -212,10 +214,10 @@ impl World {
         }
     }
 
-    fn judge(&mut self, at: Time, action: Action, cause: &str) -> Verdict {
-        let verdict = self.follow(at, &action, cause);
+    fn judge(&mut self, at: Time, action: Action, cause: &str) -> ExitClass {
+        let class = self.follow(at, &action, cause);
         self.story.push(Step::Did(at, action));
-        verdict
+        class
     }
 
     /// Adds a line to the story without playing it.
@@ -246,7 +248,7 @@ impl World {
         self.story == other.story
     }
 
-    fn follow(&mut self, at: Time, action: &Action, cause: &str) -> Verdict {
+    fn follow(&mut self, at: Time, action: &Action, cause: &str) -> ExitClass {
         match action {
             Action::Spawn { run, module, generation, instance } => {
                 let by_hand = matches!(cause, "start" | "restart" | "reload") || self.woken;
@@ -318,18 +320,18 @@ impl World {
             },
             Action::Reply { to, status } => self.replied(*to, status, cause),
             Action::Announce(said) => {
-                self.woken |= matches!(said.event, "module.ready" | "module.took_over");
+                self.woken |= matches!(said.event, ModuleEvent::Ready | ModuleEvent::TookOver);
                 Ok(())
             }
             // It is never answered: what follows is for worlds with a store.
             Action::Store { op, .. } if matches!(**op, StoreOp::Subscription(_)) => Ok(()),
-            Action::Store { .. } | Action::Tell(_) | Action::EventRefused { .. } => {
+            Action::Store { .. } | Action::NotifyFollowers(_) | Action::EventRefused { .. } => {
                 Err("nothing here is for the store".into())
             }
             Action::Warn(_)
             | Action::Sample(_)
             | Action::LookForTracer(_)
-            | Action::Remark { .. }
+            | Action::LogLine { .. }
             | Action::RecordCrash(_)
             | Action::Quarantine { .. }
             | Action::Removed(_) => Ok(()),
@@ -353,7 +355,7 @@ impl World {
         self.asked.values().any(|asked| asked.open && asked.to.is_some_and(starting))
     }
 
-    fn sent(&mut self, run: RunId, label: &str) -> Verdict {
+    fn sent(&mut self, run: RunId, label: &str) -> ExitClass {
         let process = self.processes.get_mut(&run).ok_or("to nobody")?;
         if process.life != Life::Ready {
             return Err(format!("to a process that is {:?}", process.life));
@@ -385,7 +387,7 @@ impl World {
         Ok(())
     }
 
-    fn replied(&mut self, to: Recipient, status: &Status, cause: &str) -> Verdict {
+    fn replied(&mut self, to: Recipient, status: &Status, cause: &str) -> ExitClass {
         match to.caller {
             Caller::Run(run) if self.processes.get(&run).is_none_or(|process| process.life == Life::Exited) => {
                 return Err("the process that asked has ended".into());
@@ -424,14 +426,14 @@ impl World {
     }
 
     /// What must hold at rest.
-    fn look(&mut self) -> Verdict {
+    fn look(&mut self) -> ExitClass {
         let now = self.player.now;
         // Not after each move: it costs more than all the rest.
         if self.story.len().is_multiple_of(4) {
             self.player.core.audit();
         }
         if let Some((label, asked)) = self.asked.iter().find(|(_, asked)| asked.open && asked.by < now) {
-            return Err(format!("{label} is not answered although its patience ended at {}", asked.by));
+            return Err(format!("{label} is not answered although its timeout ended at {}", asked.by));
         }
         self.planned.clear();
         let refused = std::mem::take(&mut self.refused);

@@ -22,9 +22,9 @@ struct Waiting<T> {
     what: T,
 }
 
-/// The reading in hand.
+/// The reading in progress.
 #[derive(Debug)]
-struct InHand<T> {
+struct InProgress<T> {
     number: u64,
     /// Who waits for it; none once that was answered without it, or is not to be answered any more.
     asked: Option<Waiting<T>>,
@@ -35,20 +35,20 @@ struct InHand<T> {
 #[derive(Debug)]
 pub(crate) struct Histories<T> {
     last: u64,
-    in_hand: Option<InHand<T>>,
+    in_progress: Option<InProgress<T>>,
     waiting: VecDeque<Waiting<T>>,
 }
 
 impl<T> Default for Histories<T> {
     fn default() -> Histories<T> {
-        Histories { last: 0, in_hand: None, waiting: VecDeque::new() }
+        Histories { last: 0, in_progress: None, waiting: VecDeque::new() }
     }
 }
 
 impl<T> Histories<T> {
     /// Takes in a question. It is given back if it is to be answered now: a reading is overdue, or too many wait.
     pub(crate) fn ask(&mut self, who: Recipient, until: Time, what: T) -> Option<T> {
-        let is_overdue = self.in_hand.as_ref().is_some_and(|reading| reading.is_overdue);
+        let is_overdue = self.in_progress.as_ref().is_some_and(|reading| reading.is_overdue);
         if is_overdue || self.waiting.len() >= WAITING_MAX {
             return Some(what);
         }
@@ -56,20 +56,20 @@ impl<T> Histories<T> {
         None
     }
 
-    /// Begins the next reading, if one is waited for and none is in hand: its number, and the question.
+    /// Begins the next reading, if one is waited for and none is in progress: its number, and the question.
     pub(crate) fn begin(&mut self) -> Option<(u64, &mut T)> {
-        if self.in_hand.is_some() {
+        if self.in_progress.is_some() {
             return None;
         }
         let next = self.waiting.pop_front()?;
         self.last += 1;
-        let reading = self.in_hand.insert(InHand { number: self.last, asked: Some(next), is_overdue: false });
+        let reading = self.in_progress.insert(InProgress { number: self.last, asked: Some(next), is_overdue: false });
         reading.asked.as_mut().map(|asked| (reading.number, &mut asked.what))
     }
 
     /// A reading has ended: who waited for it.
     pub(crate) fn end(&mut self, number: u64) -> Option<(Recipient, T)> {
-        let reading = self.in_hand.take_if(|reading| reading.number == number)?;
+        let reading = self.in_progress.take_if(|reading| reading.number == number)?;
         reading.asked.map(|asked| (asked.who, asked.what))
     }
 
@@ -81,7 +81,7 @@ impl<T> Histories<T> {
     /// Those that have waited long enough; once that is so of the one that is read for, all behind it.
     pub(crate) fn expire(&mut self, now: Time) -> Vec<(Recipient, T)> {
         let mut expired = Vec::new();
-        if let Some(reading) = &mut self.in_hand
+        if let Some(reading) = &mut self.in_progress
             && let Some(late) = reading.asked.take_if(|asked| asked.until <= now)
         {
             reading.is_overdue = true;
@@ -106,8 +106,8 @@ impl<T> Histories<T> {
 
     fn forget_where(&mut self, is_meant: impl Fn(&Waiting<T>) -> bool) -> usize {
         let before = self.all().count();
-        // The reading in hand goes on, and its result is dropped.
-        if let Some(reading) = &mut self.in_hand {
+        // The reading in progress goes on, and its result is dropped.
+        if let Some(reading) = &mut self.in_progress {
             reading.asked.take_if(|asked| is_meant(asked));
         }
         self.waiting.retain(|waiting| !is_meant(waiting));
@@ -133,8 +133,8 @@ impl<T> Histories<T> {
     }
 
     fn all(&self) -> impl Iterator<Item = &Waiting<T>> {
-        let in_hand = self.in_hand.iter().filter_map(|reading| reading.asked.as_ref());
-        in_hand.chain(&self.waiting)
+        let in_progress = self.in_progress.iter().filter_map(|reading| reading.asked.as_ref());
+        in_progress.chain(&self.waiting)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Carries out what the core decides, one action at a time.
 
 use super::*;
+use bulkhead_core::{Severity, SpawnFailure};
 
 /// What is said once those whom it concerns are written to.
-pub(crate) enum ToBeSaid {
+pub(crate) enum DeferredNotice {
     Announcement(Box<Announcement>),
     Crash(Box<CrashRecord>),
 }
@@ -22,7 +23,7 @@ impl Host {
     pub(crate) fn perform(&mut self) {
         while let Some(action) = self.core.poll_action() {
             if matches!(action, Action::Release(_) | Action::Removed(_)) {
-                self.say_what_was_done();
+                self.flush_notices();
             }
             match action {
                 Action::Spawn { run, module: _, generation, instance } => self.spawn(run, generation, instance),
@@ -41,20 +42,22 @@ impl Host {
                 }
                 Action::LookForTracer(run) => self.look_for_tracer(run),
                 Action::Reply { to, status } => self.reply(to, status),
-                Action::Announce(announcement) => self.to_be_said.push(ToBeSaid::Announcement(announcement)),
-                Action::RecordCrash(record) => self.to_be_said.push(ToBeSaid::Crash(record)),
+                Action::Announce(announcement) => {
+                    self.deferred_notices.push(DeferredNotice::Announcement(announcement))
+                }
+                Action::RecordCrash(record) => self.deferred_notices.push(DeferredNotice::Crash(record)),
                 Action::Quarantine { module, request } => {
                     let file = self.crashes.quarantine(&module, *request, &self.log_files);
                     tracing::warn!(module = module.as_str(), "a message is quarantined in {}", file.display());
                 }
-                Action::Store { ticket, op } => {
-                    let asker = self.core.asker(ticket);
-                    if let Some(outcome) = self.store.order(ticket, *op, asker) {
-                        self.core.handle_stored(self.now, ticket, outcome);
+                Action::Store { job, op } => {
+                    let asker = self.core.asker(job);
+                    if let Some(outcome) = self.store.order(job, *op, asker) {
+                        self.core.handle_stored(self.now, job, outcome);
                     }
                 }
-                Action::Tell(event) => self.tell(&event),
-                Action::Remark { run, text } => self.remark(run, format!("[{text}]")),
+                Action::NotifyFollowers(event) => self.tell(&event),
+                Action::LogLine { run, text } => self.remark(run, format!("[{text}]")),
                 Action::Warn(reason) => tracing::warn!("{reason}"),
                 Action::EventRefused { run, reason } => self.event_refused(run, &reason),
                 Action::Removed(module) => {
@@ -74,11 +77,11 @@ impl Host {
     }
 
     /// Announces and records what waited for that.
-    pub(super) fn say_what_was_done(&mut self) {
-        for what in std::mem::take(&mut self.to_be_said) {
+    pub(super) fn flush_notices(&mut self) {
+        for what in std::mem::take(&mut self.deferred_notices) {
             match what {
-                ToBeSaid::Announcement(announcement) => self.announced(*announcement),
-                ToBeSaid::Crash(record) => {
+                DeferredNotice::Announcement(announcement) => self.announced(*announcement),
+                DeferredNotice::Crash(record) => {
                     let run = record.run;
                     self.remark(run, format!("[{} crashed: {}]", record.instance, record.reason));
                     self.crashes.record(*record, &self.log_files);
@@ -91,7 +94,9 @@ impl Host {
         match self.try_spawn(run, generation, instance) {
             Ok(()) => {}
             Err(NotStarted::Lacking(need, reason)) => self.start_refused(run, need, &reason),
-            Err(NotStarted::InVain(reason)) => self.core.handle_spawn_failed(self.now, run, true, &reason),
+            Err(NotStarted::InVain(reason)) => {
+                self.core.handle_spawn_failed(self.now, run, SpawnFailure::Permanent, &reason)
+            }
         }
     }
 
@@ -216,23 +221,12 @@ impl Host {
 
     pub(super) fn announced(&mut self, announcement: Announcement) {
         let Announcement { event, module, instance, detail } = announcement;
-        let level_is_warning = matches!(
-            event,
-            "module.crashed"
-                | "module.lost"
-                | "module.failed"
-                | "module.quarantined"
-                | "module.reload_failed"
-                | "module.strange_answer"
-                | "module.event_set_aside"
-                | "module.events_lost"
-        );
+        let (event, severity) = (event.name(), event.severity());
         let text = bulkhead_protocol::escape(detail.as_deref().unwrap_or_default());
         let who = instance.as_deref().unwrap_or(module.as_str());
-        if level_is_warning {
-            tracing::warn!("{event} {who} {text}");
-        } else {
-            tracing::info!("{event} {who} {text}");
+        match severity {
+            Severity::Warning => tracing::warn!("{event} {who} {text}"),
+            Severity::Info => tracing::info!("{event} {who} {text}"),
         }
         let data = serde_json::json!({ "module": module.as_str(), "instance": instance, "detail": detail });
         self.tell_announced(event, &Json::of(&data));

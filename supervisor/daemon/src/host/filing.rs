@@ -5,10 +5,10 @@ use super::{overview::Overview, *};
 use crate::{
     control_socket::Bound,
     files::{Done, Lane},
-    looks::{Look, Places},
+    observation::{Look, Places},
     state_dir::Stage,
     tracers,
-    watch::{Noticed, What},
+    watch::{Noticed, WatchEvent},
 };
 
 /// How long a host that ends waits for its last note.
@@ -191,15 +191,15 @@ impl Host {
 
     fn noticed(&mut self, Noticed { place, what }: Noticed) {
         match what {
-            What::MadeAgain => {
+            WatchEvent::MadeAgain => {
                 tracing::warn!("the folder {} had gone and was made again", place.display());
                 self.wrong.remove(&place);
             }
-            What::Wrong(reason) => {
+            WatchEvent::Wrong(reason) => {
                 tracing::error!("{reason}");
                 self.wrong.insert(place, reason);
             }
-            What::Fine => {
+            WatchEvent::Fine => {
                 tracing::info!("{} is as it was again", place.display());
                 self.wrong.remove(&place);
             }

@@ -30,8 +30,8 @@ const TOLD_NANOS: u64 = 3000;
 /// Whose turn it is to have a page read.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
-    /// Those that are being read, by their errands, and for whom.
-    in_hand: HashMap<u64, FollowerId>,
+    /// Those that are being read, by their store_admin, and for whom.
+    in_progress: HashMap<u64, FollowerId>,
     /// Behind which follower to go on.
     last: FollowerId,
     /// Whether there may be one that is behind and has room.
@@ -46,7 +46,7 @@ pub(crate) struct Following {
     pattern: Pattern,
     /// Every stored event up to here was told, or is not wanted.
     position: Cursor,
-    standing: Standing,
+    state: FollowerState,
     /// The host's own events that came before it was told that it follows; `None` once it was.
     early: Option<Vec<Announced>>,
     /// The host's own events that it was not told, since it did not read.
@@ -64,11 +64,11 @@ impl Following {
 
 /// How a follower gets its next event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum FollowerState {
     /// As it is stored.
     Live,
     /// From the store, once there is room for it.
-    Behind,
+    CatchingUp,
     /// From the store, which is reading it.
     Reading(u64),
 }
@@ -133,9 +133,9 @@ impl Host {
             Some(after) => self.store.epochs().begin(Cursor(after), epoch, newest),
             None => Begin { position: newest, lost: 0 },
         };
-        let (standing, early) = match position == newest {
-            true => (Standing::Live, None),
-            false => (Standing::Behind, Some(Vec::new())),
+        let (state, early) = match position == newest {
+            true => (FollowerState::Live, None),
+            false => (FollowerState::CatchingUp, Some(Vec::new())),
         };
         if early.is_none() {
             self.tell_begin(who, newest, lost);
@@ -143,10 +143,10 @@ impl Host {
         if !self.is_listening(who.caller) {
             return;
         }
-        let following = Following { pattern, position, standing, early, unheard: 0, lost };
+        let following = Following { pattern, position, state, early, unheard: 0, lost };
         let held = Counted::new(&self.followers_bytes, FOLLOWER_BYTES);
         let id = self.followers.add(Follower { recipient: who, what: Followed::Events(following), held });
-        self.followers.set_waiting(id, standing == Standing::Behind);
+        self.followers.set_waiting(id, state == FollowerState::CatchingUp);
         self.note_follower(who.caller);
         self.pump_followers();
     }
@@ -189,11 +189,11 @@ impl Host {
             let Some(Follower { recipient, what: Followed::Events(following), .. }) = self.followers.get_mut(id) else {
                 continue;
             };
-            if following.standing != Standing::Live || event.cursor <= following.position {
+            if following.state != FollowerState::Live || event.cursor <= following.position {
                 continue;
             }
             if !has_room || event.cursor.0 != following.position.0 + 1 {
-                following.standing = Standing::Behind;
+                following.state = FollowerState::CatchingUp;
                 self.followers.set_waiting(id, true);
                 self.pages.may_go_on = true;
                 continue;
@@ -321,7 +321,7 @@ impl Host {
     /// Lets those who are behind, and have taken what they were told, have more: a page each, one after the
     /// other, and only so many pages at once, so that many who follow cost the others no more than few do.
     pub(super) fn pump_followers(&mut self) {
-        if !self.pages.may_go_on || self.pages.in_hand.len() >= PAGES_AT_ONCE {
+        if !self.pages.may_go_on || self.pages.in_progress.len() >= PAGES_AT_ONCE {
             return;
         }
         let newest = self.store.newest();
@@ -335,13 +335,13 @@ impl Host {
                 self.followers.set_waiting(id, waits);
                 continue;
             };
-            if following.standing != Standing::Behind {
+            if following.state != FollowerState::CatchingUp {
                 let waits = following.has_unheard();
                 self.followers.set_waiting(id, waits);
                 continue;
             }
-            let standing = if following.position >= newest {
-                Standing::Live
+            let state = if following.position >= newest {
+                FollowerState::Live
             } else if self.has_room(caller) {
                 let job = Job::ReadEvents {
                     after: following.position.0,
@@ -349,10 +349,10 @@ impl Host {
                     limit: PAGE_EVENTS,
                     bytes_max: PAGE_BYTES,
                 };
-                match self.store.errand(job) {
-                    Ok(errand) => {
-                        self.pages.in_hand.insert(errand, id);
-                        Standing::Reading(errand)
+                match self.store.admin_job(job) {
+                    Ok(admin_job) => {
+                        self.pages.in_progress.insert(admin_job, id);
+                        FollowerState::Reading(admin_job)
                     }
                     Err(_) => return self.retry_in(RETRY_INTERVAL),
                 }
@@ -360,11 +360,11 @@ impl Host {
                 continue;
             };
             let Some(Follower { what: Followed::Events(following), .. }) = self.followers.get_mut(id) else { continue };
-            following.standing = standing;
+            following.state = state;
             // While something is read for it, the end of that is told; what it did not hear is told later.
             let waits = following.has_unheard();
             self.followers.set_waiting(id, waits);
-            if self.pages.in_hand.len() >= PAGES_AT_ONCE {
+            if self.pages.in_progress.len() >= PAGES_AT_ONCE {
                 return;
             }
         }
@@ -373,11 +373,11 @@ impl Host {
     }
 
     /// The store has read events for a follower, which may have gone meanwhile.
-    pub(super) fn page_read(&mut self, errand: u64, outcome: Outcome) {
-        let id = self.pages.in_hand.remove(&errand);
+    pub(super) fn page_read(&mut self, admin_job: u64, outcome: Outcome) {
+        let id = self.pages.in_progress.remove(&admin_job);
         self.pages.may_go_on = true;
         let of_errand = |follower: &&Follower| match &follower.what {
-            Followed::Events(following) => following.standing == Standing::Reading(errand),
+            Followed::Events(following) => following.state == FollowerState::Reading(admin_job),
             Followed::Log { .. } => false,
         };
         if let Some(id) = id
@@ -428,9 +428,9 @@ impl Host {
             told.push(begin_json(newest, epoch, lost));
         }
         told.extend(early.into_iter().flatten().map(|announced| announced.json(following.position, epoch)));
-        told.extend(page.events.into_iter().map(|event| stored_json(&crate::layer1::stored_event(event), epoch, most)));
+        told.extend(page.events.into_iter().map(|event| stored_json(&event, epoch, most)));
         following.position = Cursor(page.cursor).max(following.position);
-        following.standing = Standing::Behind;
+        following.state = FollowerState::CatchingUp;
         told
     }
 }
@@ -451,7 +451,7 @@ mod tests {
     fn follower(sum: &Rc<Cell<usize>>, id: u64, early: Option<Vec<Announced>>) -> Follower {
         let pattern = Pattern::new(&format!("{}*", "x".repeat(200))).unwrap();
         let following =
-            Following { pattern, position: Cursor(0), standing: Standing::Behind, early, unheard: 0, lost: 0 };
+            Following { pattern, position: Cursor(0), state: FollowerState::CatchingUp, early, unheard: 0, lost: 0 };
         let recipient = Recipient { caller: Caller::Client(ClientId(id)), id };
         Follower { recipient, what: Followed::Events(following), held: Counted::new(sum, FOLLOWER_BYTES) }
     }

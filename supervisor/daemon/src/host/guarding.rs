@@ -9,6 +9,7 @@ use crate::{
     processes::{Family, Marks},
     strangers,
 };
+use bulkhead_core::SpawnFailure;
 use bulkhead_protocol::guardian::MemoryCounter;
 use std::path::Path;
 
@@ -149,14 +150,14 @@ impl Host {
             Report::SpawnFailed { run, fault, message } => {
                 let run = RunId(run);
                 match fault {
-                    Fault::Lasting => self.core.handle_spawn_failed(self.now, run, true, &message),
-                    Fault::Passing => self.core.handle_spawn_failed(self.now, run, false, &message),
+                    Fault::Lasting => self.core.handle_spawn_failed(self.now, run, SpawnFailure::Permanent, &message),
+                    Fault::Passing => self.core.handle_spawn_failed(self.now, run, SpawnFailure::Transient, &message),
                     Fault::Lack => self.start_refused(run, Need::Resources, &message),
                     Fault::HostPart => self.start_refused(run, Need::Part(message.clone()), &message),
                     Fault::OwnPart => self.start_refused(run, Need::Own, &message),
                 }
             }
-            Report::Exited { run, code, signal, .. } => self.exited(RunId(run), endings::exit(code, signal)),
+            Report::Exited { run, code, signal, .. } => self.exited(RunId(run), exit_status::exit(code, signal)),
             Report::Gone { run, killed } => self.tree_gone(RunId(run), killed),
         }
     }
@@ -182,7 +183,7 @@ impl Host {
         // Where the guardian has gone, that is why the process has, and what to say of it.
         let Some(guardian) = self.guardian.as_mut().filter(|guardian| !guardian.has_ended()) else { return };
         let pid = self.processes.get(&run).and_then(|process| process.pid);
-        let Some(exit) = pid.and_then(endings::of) else { return };
+        let Some(exit) = pid.and_then(exit_status::of) else { return };
         // Whoever was told that a process has ended must be able to rely on it, whatever kernel said so; and
         // `Gone` follows from that. It is sent with the next order, or alone, once callers have their answers.
         guardian.push(&Order::Kill { run: run.0 }, Vec::new()).expect(SHORT_ORDER);
@@ -414,7 +415,7 @@ impl Host {
                 }
                 Flushed::Undeliverable(run, error) => {
                     let reason = format!("the order to start it cannot be sent to the guardian: {error}");
-                    self.core.handle_spawn_failed(self.now, RunId(run), false, &reason);
+                    self.core.handle_spawn_failed(self.now, RunId(run), SpawnFailure::Transient, &reason);
                 }
             }
         }

@@ -60,7 +60,7 @@ impl Host {
         who: Recipient,
         module: Option<String>,
         limit: Option<usize>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Option<Json>, Failure> {
         let most = limit.unwrap_or(CRASHES_DEFAULT);
         if !(1..=CRASHES_MAX).contains(&most) {
@@ -72,7 +72,7 @@ impl Host {
         if let Some(name) = &module {
             valid_name(name)?;
         }
-        self.ask_history(who, Question::Crashes(Wanted { module, most }), patience);
+        self.ask_history(who, Question::Crashes(Wanted { module, most }), timeout);
         Ok(None)
     }
 
@@ -83,7 +83,7 @@ impl Host {
         name: &str,
         lines: Option<usize>,
         follow: bool,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Option<Json>, Failure> {
         let lines = lines.unwrap_or(LINES_DEFAULT);
         if lines > LINES_MAX {
@@ -99,7 +99,7 @@ impl Host {
         let queue = self.log_files.queue();
         if !self.core.knows(name) {
             let end = LogEnd { newest: 0, cut: queue.cut(&name.into()) };
-            self.ask_history(who, Question::Log(AskedLog { module, lines, follow, end }), patience);
+            self.ask_history(who, Question::Log(AskedLog { module, lines, follow, end }), timeout);
             return Ok(None);
         }
         let log = self.logs.module(name);
@@ -112,7 +112,7 @@ impl Host {
             return Ok(None);
         }
         let end = LogEnd { newest, cut };
-        self.ask_history(who, Question::Log(AskedLog { module, lines, follow, end }), patience);
+        self.ask_history(who, Question::Log(AskedLog { module, lines, follow, end }), timeout);
         Ok(None)
     }
 
@@ -142,8 +142,8 @@ impl Host {
         true
     }
 
-    fn ask_history(&mut self, who: Recipient, question: Question, patience: Duration) {
-        let until = self.now + patience.min(HISTORY_TIME_MAX);
+    fn ask_history(&mut self, who: Recipient, question: Question, timeout: Duration) {
+        let until = self.now + timeout.min(HISTORY_TIME_MAX);
         match self.histories.ask(who, until, question) {
             Some(question) => self.answer_from_memory(who, question, NOT_READ),
             None => self.begin_history(),

@@ -5,7 +5,6 @@ mod actions;
 mod catching_up;
 mod connections;
 mod descriptors;
-mod errands;
 mod faults;
 mod filing;
 mod following;
@@ -19,6 +18,7 @@ mod overview;
 mod reload;
 mod several;
 mod store;
+mod store_admin;
 
 use crate::{
     alarm::Alarm,
@@ -26,22 +26,22 @@ use crate::{
     clock::Clock,
     control_socket::{self, ControlSocket},
     crashes::Crashes,
-    endings,
+    event_loop::{Event, LinkId, Source, Sources},
+    exit_status,
     files::{self, Files},
     followers::{Followed, Follower, FollowerId, Followers},
     guardian::{Flushed, Guardian, Incoming},
     history::Histories,
     launch::{self, Process},
-    layer1::{Store, Whose},
+    layer1::{JobOwner, Store},
     link::{Input, Io, Link, READ_BYTES},
     log_files::LogFiles,
     log_lines::{Line as LogLine, Stream},
     logs::Logs,
     long_reader::{LongReader, Payload},
-    looks::Looks,
-    loop_::{Event, LinkId, Source, Sources},
     memory_kills::{self, Counter},
     notify::Notify,
+    observation::Observations,
     portion::Portion,
     processes,
     readings::Readings,
@@ -53,7 +53,7 @@ use crate::{
     sys,
     watch::Watch,
 };
-use bulkhead_config::{HostConfig, InHand, Loaded, ModuleConfig, Problems};
+use bulkhead_config::{HostConfig, InProgress, Loaded, ModuleConfig, Problems};
 use bulkhead_core::{
     Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, GuardianRestarts, HostSettings,
     IdMap, MemoryKill, Need, Owner, Places, Recipient, RequestId, RunId, Time, TimeAccount,
@@ -78,18 +78,18 @@ use std::{
 };
 use tokio::net::UnixStream;
 
-use actions::ToBeSaid;
+use actions::DeferredNotice;
 use catching_up::CatchingUp;
-use errands::Errands;
 use several::Several;
+use store_admin::StoreAdmin;
 
-pub(crate) use errands::ImportArgs;
 pub(crate) use faults::Faults;
 pub(crate) use filing::Asked;
 pub(crate) use following::Following;
 use history::{Question, Telling};
 pub(crate) use logging::Ended;
 pub(crate) use several::{Deed, Targets};
+pub(crate) use store_admin::ImportArgs;
 
 /// Bytes of an error's sentence that fit into the smallest frame however they are written.
 const SHORT_TEXT_BYTES_MAX: usize = 4 * 1024;
@@ -149,14 +149,14 @@ pub(crate) struct Host {
     runtimes: Runtimes,
     pub(crate) state_dir: StateDir,
     pub(crate) store: Store,
-    errands: Errands,
+    store_admin: StoreAdmin,
     several: Several,
     pub(crate) socket: Option<ControlSocket>,
     pub(crate) sources: Sources,
     /// Links that have something to write.
     dirty: VecDeque<LinkId>,
     /// Announcements and records that wait until what they are about is written to those whom it concerns.
-    to_be_said: Vec<ToBeSaid>,
+    deferred_notices: Vec<DeferredNotice>,
     pub(crate) logs: Logs,
     /// Logs of modules that were removed, whose last lines are on their way to those who follow them: behind how
     /// many lines, and up to which follower.
@@ -166,13 +166,13 @@ pub(crate) struct Host {
     pub(crate) crashes: Crashes,
     notify: Notify,
     files: Files,
-    pub(crate) looks: Looks<Asked>,
+    pub(crate) looks: Observations<Asked>,
     histories: Histories<Question>,
     /// What was read of a log and is being told.
     telling: Option<Telling>,
     pub(crate) readings: Readings,
-    /// Where the reading in hand is.
-    reading_at: InHand,
+    /// Where the reading in progress is.
+    reading_at: InProgress,
     watch: Watch,
     /// What of the host's own files is not as it should be, by place.
     wrong: BTreeMap<PathBuf, String>,
@@ -201,7 +201,7 @@ pub(crate) struct Host {
     long_reader: LongReader,
     /// Whether what a process had sent before its end is being handled: all of it is, at once.
     is_draining: bool,
-    /// What the link in hand has cost.
+    /// What the link in progress has cost.
     portion: Portion,
     places: Places,
     pages: following::Pages,
@@ -264,12 +264,12 @@ impl Host {
             runtimes: parts.runtimes,
             state_dir: parts.state_dir,
             store: parts.store,
-            errands: Errands::default(),
+            store_admin: StoreAdmin::default(),
             several: Several::default(),
             socket: parts.socket,
             sources: Sources::new(),
             dirty: VecDeque::new(),
-            to_be_said: Vec::new(),
+            deferred_notices: Vec::new(),
             logs: parts.logs,
             ending_logs: VecDeque::new(),
             log_files: parts.log_files,
@@ -278,11 +278,11 @@ impl Host {
             next_watchdog: parts.notify.watchdog.map(|every| Instant::now() + every),
             notify: parts.notify,
             files: parts.files,
-            looks: Looks::default(),
+            looks: Observations::default(),
             histories: Histories::default(),
             telling: None,
             readings: Readings::default(),
-            reading_at: InHand::default(),
+            reading_at: InProgress::default(),
             watch: parts.watch,
             wrong: BTreeMap::new(),
             kind: parts.kind,
@@ -305,10 +305,10 @@ impl Host {
             pages: following::Pages::default(),
         };
         host.adopt_guardian(parts.guardian);
-        host.watch(Source::Alarm(host.alarm.bell()));
+        host.watch(Source::Alarm(host.alarm.receiver()));
         host.watch_logs(0);
         host.read_descriptor_limit();
-        host.watch(Source::Files(host.files.bell()));
+        host.watch(Source::Files(host.files.completions()));
         host.accept_next();
         host.faults.log();
         for module in parts.modules {
@@ -387,7 +387,7 @@ impl Host {
         }
         let ended = *self.ended_at.get_or_insert_with(Instant::now);
         let all_taken = self.clients.by_id.values().all(|client| client.link.pending_bytes() == 0);
-        let all_answered = self.errands.is_empty()
+        let all_answered = self.store_admin.is_empty()
             && self.looks.is_empty()
             && self.histories.is_empty()
             && self.telling.is_none()
@@ -449,7 +449,7 @@ impl Host {
             }
             Event::Alarm => {
                 self.alarm.has_rung();
-                self.watch(Source::Alarm(self.alarm.bell()));
+                self.watch(Source::Alarm(self.alarm.receiver()));
             }
             Event::GuardianReadable => self.guardian_speaks = true,
             Event::GuardianWritable => {
@@ -482,7 +482,7 @@ impl Host {
                 }
             }
             Event::FilesDone => {
-                self.watch(Source::Files(self.files.bell()));
+                self.watch(Source::Files(self.files.completions()));
                 self.files_done();
             }
             Event::Replaced => {}

@@ -36,8 +36,8 @@ impl Host {
     pub(crate) fn flush(&mut self) {
         self.unwritten = 0;
         self.write_dirty();
-        while !self.to_be_said.is_empty() {
-            self.say_what_was_done();
+        while !self.deferred_notices.is_empty() {
+            self.flush_notices();
             self.perform();
             self.write_dirty();
         }
@@ -145,7 +145,7 @@ impl Host {
     /// Whether a caller waits for an answer. Whom it follows is asked beside this.
     pub(super) fn is_asked_by(&self, caller: Caller) -> bool {
         self.core.open_count(caller) > 0
-            || self.errands.has_of(caller)
+            || self.store_admin.has_of(caller)
             || self.looks.has_of(caller)
             || self.has_history_of(caller)
             || self.readings.has_of(caller)

@@ -7,7 +7,7 @@ use bulkhead_layer1::{
     Job,
     job::Subscriber,
     limits::ENTITY_OVERHEAD_BYTES,
-    outcome::{More, Standing, Usage},
+    outcome::{More, SubscriptionStatus, Usage},
 };
 use serde::Serialize;
 
@@ -42,7 +42,7 @@ struct Subscribed {
 }
 
 impl Subscribed {
-    fn of(Standing { subscription, waiting }: Standing) -> Subscribed {
+    fn of(SubscriptionStatus { subscription, waiting }: SubscriptionStatus) -> Subscribed {
         Subscribed {
             module: subscription.module,
             cursor: subscription.cursor,

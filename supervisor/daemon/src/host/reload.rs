@@ -7,7 +7,8 @@ use crate::{
     files::{Done, Lane},
     readings::{FILE_TIME_MAX, Purpose, Wanted},
 };
-use bulkhead_config::{Declared, InHand, Index};
+use bulkhead_config::{Declared, InProgress, Index};
+use bulkhead_core::InitialState;
 use std::collections::HashSet;
 
 /// What the files say of a module.
@@ -45,7 +46,9 @@ impl Host {
 
     pub(super) fn add_module(&mut self, config: ModuleConfig) {
         let (spec, autostart) = self.new_generation(config);
-        if let Err(failure) = self.core.add_module(self.now, spec, autostart) {
+        if let Err(failure) =
+            self.core.add_module(self.now, spec, if autostart { InitialState::Running } else { InitialState::Stopped })
+        {
             tracing::error!("{}", failure.error);
         }
     }
@@ -67,24 +70,24 @@ impl Host {
     }
 
     /// Reads the files again and hands one module over to what they say now. It is answered when that is done.
-    pub(crate) fn reload_one(&mut self, who: Recipient, name: &str, patience: Duration) -> Result<(), Failure> {
+    pub(crate) fn reload_one(&mut self, who: Recipient, name: &str, timeout: Duration) -> Result<(), Failure> {
         if self.reloader.is_none() {
             return Err(no_files());
         }
         self.check_runs(name)?;
         let name = ModuleName::new(name).map_err(|_| self.unknown(name))?;
-        self.readings.want(Wanted { who: Some(who), name: Some(name), until: self.now + patience })?;
+        self.readings.want(Wanted { who: Some(who), name: Some(name), until: self.now + timeout })?;
         self.begin_reading();
         Ok(())
     }
 
     /// Reads the files again for a request about several modules, which goes on when they are read.
-    pub(super) fn read_for_several(&mut self, who: Recipient, patience: Duration) -> Result<(), Failure> {
+    pub(super) fn read_for_several(&mut self, who: Recipient, timeout: Duration) -> Result<(), Failure> {
         if self.reloader.is_none() {
             return Err(no_files());
         }
         self.check_runs("modules")?;
-        self.readings.want(Wanted { who: Some(who), name: None, until: self.now + patience })?;
+        self.readings.want(Wanted { who: Some(who), name: None, until: self.now + timeout })?;
         self.begin_reading();
         Ok(())
     }
@@ -109,8 +112,8 @@ impl Host {
         if matches!(purpose, Purpose::All) {
             self.notify.send_reloading();
         }
-        self.reading_at = InHand::default();
-        let (in_hand, runtimes) = (self.reading_at.clone(), self.runtimes.clone());
+        self.reading_at = InProgress::default();
+        let (in_progress, runtimes) = (self.reading_at.clone(), self.runtimes.clone());
         let names = self.core.module_names().into_iter().filter(|name| !self.core.is_leaving(name));
         let in_force: Vec<(ModuleName, PathBuf)> =
             names.filter_map(|name| Some((name.clone(), self.in_force(&name)?.folder.clone()))).collect();
@@ -120,7 +123,7 @@ impl Host {
                 loaded.note_without_manifest(in_force);
                 Ok(loaded)
             };
-            let loaded = in_hand.during(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)));
+            let loaded = in_progress.during(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)));
             let loaded =
                 loaded.unwrap_or_else(|_| Err(vec!["the reading panicked; what it said is in the log".into()]));
             let sifted = loaded.map(|mut loaded| {
@@ -245,16 +248,16 @@ impl Host {
         who: Option<Recipient>,
         name: &str,
         found: Found,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), Failure> {
         match (found, self.core.knows(name)) {
             (Found::Named(config), true) => {
                 let (spec, _) = self.new_generation(*config);
-                self.core.handle_reload(self.now, who, spec, patience);
+                self.core.handle_reload(self.now, who, spec, timeout);
             }
             (Found::Named(config), false) => {
                 self.add_module(*config);
-                self.core.handle_start(self.now, who, name, patience);
+                self.core.handle_start(self.now, who, name, timeout);
             }
             (Found::Faulty(faults), _) => return Err(nothing_changed(&faults)),
             (Found::Absent, true) => {

@@ -133,7 +133,7 @@ impl Host {
         who: Recipient,
         deed: Deed,
         targets: Targets,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Option<Json>, Failure> {
         let all = matches!(targets, Targets::All);
         let names: Vec<String> = match targets {
@@ -152,7 +152,7 @@ impl Host {
             return Ok(Some(summary(0, 0, &[])));
         }
         if let Deed::Reload = deed {
-            self.read_for_several(who, patience)?;
+            self.read_for_several(who, timeout)?;
         }
         // One that is named twice is told twice, and finds the second time that it is being reloaded.
         let ahead = names.into_iter().map(|name| (name, None)).collect();
@@ -160,7 +160,7 @@ impl Host {
         let group = Group {
             number: self.several.last,
             deed,
-            until: self.now + patience,
+            until: self.now + timeout,
             ahead,
             all,
             modules,
@@ -236,7 +236,7 @@ impl Host {
             let Some(group) = self.several.groups.get_mut(&who) else { return };
             let Some((name, found)) = group.ahead.pop_front() else { return };
             let (deed, is_for_all, now) = (group.deed, group.all, self.now);
-            let patience = group.until.since(now);
+            let timeout = group.until.since(now);
             let member = Member { who, group: group.number, name: name.clone() };
             self.several.last += 1;
             let to = Recipient { caller: Caller::Client(ClientId::ON_BEHALF), id: self.several.last };
@@ -250,9 +250,9 @@ impl Host {
                 continue;
             }
             match deed {
-                Deed::Start => self.core.handle_start(now, Some(to), &name, patience),
-                Deed::Stop => self.core.handle_stop(now, Some(to), &name, patience),
-                Deed::Restart => self.core.handle_restart(now, Some(to), &name, patience),
+                Deed::Start => self.core.handle_start(now, Some(to), &name, timeout),
+                Deed::Stop => self.core.handle_stop(now, Some(to), &name, timeout),
+                Deed::Restart => self.core.handle_restart(now, Some(to), &name, timeout),
                 Deed::Reload => {
                     let found = found.unwrap_or(Found::Absent);
                     // Who reloads all does not ask for each to be started.
@@ -261,7 +261,7 @@ impl Host {
                     {
                         self.add_module((**config).clone());
                     }
-                    if let Err(failure) = self.hand_over(Some(to), &name, found, patience) {
+                    if let Err(failure) = self.hand_over(Some(to), &name, found, timeout) {
                         self.one_of_several_done(to.id, failure.delivery(Delivery::NotStarted).into());
                     }
                 }

@@ -5,15 +5,15 @@ use super::*;
 impl Host {
     /// Takes one outcome of the store, if there is one, and does what follows.
     pub(crate) fn take_outcome(&mut self) -> bool {
-        let Some((whose, outcome)) = self.store.poll() else { return false };
-        match whose {
-            Whose::Core(request) | Whose::CoreEvent(request) => {
-                let told = Store::told(whose, outcome);
+        let Some((owner, outcome)) = self.store.poll() else { return false };
+        match owner {
+            JobOwner::Core(request) | JobOwner::CoreEvent(request) => {
+                let told = Store::for_core(owner, outcome);
                 self.core.handle_stored(self.now, request, told);
             }
-            Whose::Host(errand) => match self.errands.take(errand) {
-                Some(what) => self.errand_done(what, outcome),
-                None => self.page_read(errand, outcome),
+            JobOwner::Host(admin_job) => match self.store_admin.take(admin_job) {
+                Some(what) => self.admin_done(what, outcome),
+                None => self.page_read(admin_job, outcome),
             },
         }
         self.perform();

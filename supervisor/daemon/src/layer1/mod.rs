@@ -4,13 +4,13 @@
 
 mod translate;
 
-pub(crate) use translate::{Whose, stored_event};
+pub(crate) use translate::JobOwner;
 
 use crate::{files, status::StoreStatus};
 use bulkhead_config::{Declared, HostConfig, ModuleConfig};
 use bulkhead_core::{Caller, Cursor, Epoch, Epochs, RequestId, StoreOp, StoreOutcome};
 use bulkhead_layer1::{
-    Index, Job, Layer1, OpenError, Outcome, Overloaded, Searched, Sender, Settings, Ticket, limits::JOBS_MAX,
+    Index, Job, JobId, Layer1, OpenError, Outcome, Overloaded, Searched, Sender, Settings, limits::JOBS_MAX,
 };
 use bulkhead_protocol::{
     Delivery, ErrorCode, Failure, ModuleName,
@@ -44,16 +44,16 @@ pub(crate) enum StoreError {
     Read(String),
 }
 
-/// Rings when the store has outcomes.
+/// Wakes the loop when the store has outcomes.
 #[derive(Default)]
-struct Bell {
-    has_rung: AtomicBool,
+struct OutcomeSignal {
+    is_set: AtomicBool,
     waker: AtomicWaker,
 }
 
-impl Bell {
-    fn ring(&self) {
-        self.has_rung.store(true, Ordering::Release);
+impl OutcomeSignal {
+    fn set(&self) {
+        self.is_set.store(true, Ordering::Release);
         self.waker.wake();
     }
 }
@@ -61,7 +61,7 @@ impl Bell {
 /// The open store.
 pub(crate) struct Store {
     layer1: Layer1,
-    bell: Arc<Bell>,
+    outcome_signal: Arc<OutcomeSignal>,
     /// Whether there may be outcomes that were announced and not taken.
     has_outcomes: bool,
     /// What the store was told last that each module may hold.
@@ -70,12 +70,12 @@ pub(crate) struct Store {
     newest: Cursor,
     /// Which histories its cursors may belong to.
     epochs: Epochs,
-    last_errand: u64,
+    last_admin_job: u64,
     /// How many set-aside events had been dropped when that was told last.
     dropped_told: u64,
     /// Whether it was told that nothing more is written.
     broken_told: bool,
-    /// How many bytes what it has in hand may hold.
+    /// How many bytes what it has in progress may hold.
     queue_bytes_max: usize,
     file: PathBuf,
     /// The lengths of the database and of its log when they were looked at last.
@@ -112,19 +112,19 @@ impl Store {
     pub(crate) fn open(folder: &Path, config: &HostConfig, declared: Declared) -> Result<Store, StoreError> {
         let file = folder.join(FILE);
         let settings = settings(&file, config, &declared);
-        let bell = Arc::<Bell>::default();
-        let ringing = bell.clone();
-        let layer1 = Layer1::open(settings, move || ringing.ring())?;
+        let outcome_signal = Arc::<OutcomeSignal>::default();
+        let ringing = outcome_signal.clone();
+        let layer1 = Layer1::open(settings, move || ringing.set())?;
         let epoch = |epoch: &bulkhead_layer1::Epoch| Epoch { name: (*epoch.name).into(), since: Cursor(epoch.since) };
         let epochs = Epochs::new(layer1.epochs().iter().map(epoch).collect());
         let mut store = Store {
             layer1,
             epochs,
-            bell,
+            outcome_signal,
             has_outcomes: false,
             quotas: HashMap::new(),
             newest: Cursor(0),
-            last_errand: 0,
+            last_admin_job: 0,
             dropped_told: 0,
             broken_told: false,
             queue_bytes_max: config.layer1.queue_bytes_max,
@@ -149,7 +149,7 @@ impl Store {
     /// The newest event. Waits, which only the start may.
     fn read_newest(&mut self) -> Result<Cursor, StoreError> {
         let unread = |found: &dyn std::fmt::Debug| StoreError::Read(format!("its events cannot be read: {found:?}"));
-        self.layer1.submit(Whose::Host(0).ticket(), Job::EventEnds, None).map_err(|job| unread(&job))?;
+        self.layer1.submit(JobOwner::Host(0).job_id(), Job::EventEnds, None).map_err(|job| unread(&job))?;
         match self.layer1.wait().1 {
             Outcome::Ends { newest, .. } => Ok(Cursor(newest)),
             Outcome::Failed(failure) => Err(StoreError::Read(failure.error)),
@@ -159,7 +159,7 @@ impl Store {
 
     /// Lets the store wake whoever waits with this from now on.
     pub(crate) fn register(&self, waker: &Waker) {
-        self.bell.waker.register(waker);
+        self.outcome_signal.waker.register(waker);
     }
 
     /// What comes into force with the next start only, if the files say it now.
@@ -191,24 +191,24 @@ impl Store {
     pub(crate) fn order(&mut self, request: RequestId, op: StoreOp, asker: Option<Caller>) -> Option<StoreOutcome> {
         let sender = sender(asker);
         match translate::order(request, op) {
-            Order::Submit(ticket, job) => self.submit(sender, ticket, job),
-            Order::SubmitWithin { owner, quota, ticket, job } => {
+            Order::Submit(job_id, job) => self.submit(sender, job_id, job),
+            Order::SubmitWithin { owner, quota, job_id, job } => {
                 if self.quotas.get(&owner) != Some(&quota) {
                     self.layer1.set_quota(owner.as_str(), quota);
                     self.quotas.insert(owner, quota);
                 }
-                self.submit(sender, ticket, job)
+                self.submit(sender, job_id, job)
             }
-            Order::Cancel(ticket) => {
-                self.layer1.cancel(ticket);
+            Order::Cancel(job_id) => {
+                self.layer1.cancel(job_id);
                 None
             }
         }
     }
 
-    fn submit(&mut self, sender: Sender, ticket: Ticket, job: Job) -> Option<StoreOutcome> {
+    fn submit(&mut self, sender: Sender, job_id: JobId, job: Job) -> Option<StoreOutcome> {
         self.layer1
-            .submit_for(sender, ticket, job, None)
+            .submit_for(sender, job_id, job, None)
             .err()
             .map(|_: Overloaded| StoreOutcome::Failed(self.overloaded()))
     }
@@ -248,41 +248,41 @@ impl Store {
     }
 
     /// Hands the store a job of the host's own, under the number that is given back.
-    pub(crate) fn errand(&mut self, job: Job) -> Result<u64, Failure> {
-        self.last_errand += 1;
-        let ticket = Whose::Host(self.last_errand).ticket();
-        self.layer1.submit(ticket, job, None).map_err(|_: Overloaded| self.overloaded())?;
-        Ok(self.last_errand)
+    pub(crate) fn admin_job(&mut self, job: Job) -> Result<u64, Failure> {
+        self.last_admin_job += 1;
+        let job_id = JobOwner::Host(self.last_admin_job).job_id();
+        self.layer1.submit(job_id, job, None).map_err(|_: Overloaded| self.overloaded())?;
+        Ok(self.last_admin_job)
     }
 
     /// Why something was not taken.
     fn overloaded(&self) -> Failure {
         let ((jobs, bytes), most) = (self.layer1.holds(), self.queue_bytes_max);
         let reason = format!(
-            "the data store has {jobs} jobs of {bytes} bytes in hand already, of {JOBS_MAX} and {most} \
+            "the data store has {jobs} jobs of {bytes} bytes in progress already, of {JOBS_MAX} and {most} \
              (layer1.queue_bytes_max) at most; try again in a moment"
         );
         Failure::new(ErrorCode::Overloaded, reason).delivery(Delivery::NotStarted)
     }
 
     /// The next outcome, if there is one.
-    pub(crate) fn poll(&mut self) -> Option<(Whose, Outcome)> {
-        if !self.has_outcomes && !self.bell.has_rung.swap(false, Ordering::AcqRel) {
+    pub(crate) fn poll(&mut self) -> Option<(JobOwner, Outcome)> {
+        if !self.has_outcomes && !self.outcome_signal.is_set.swap(false, Ordering::AcqRel) {
             return None;
         }
         self.tell_dropped();
         self.tell_broken();
         let outcome = self.layer1.poll();
         self.has_outcomes = outcome.is_some();
-        let (ticket, outcome) = outcome?;
+        let (job_id, outcome) = outcome?;
         let events = match &outcome {
             Outcome::Mutated { events, .. } | Outcome::Committed { events } => events.as_slice(),
             _ => &[],
         };
         if let Some(last) = events.last() {
-            self.newest = self.newest.max(Cursor(last.cursor));
+            self.newest = self.newest.max(last.cursor);
         }
-        Some((Whose::of(ticket), outcome))
+        Some((JobOwner::from_id(job_id), outcome))
     }
 
     /// How many set-aside events were dropped since the start, since there were too many.
@@ -312,8 +312,8 @@ impl Store {
     }
 
     /// What came of something that the core asked, in its terms.
-    pub(crate) fn told(whose: Whose, outcome: Outcome) -> StoreOutcome {
-        translate::told(whose, outcome)
+    pub(crate) fn for_core(owner: JobOwner, outcome: Outcome) -> StoreOutcome {
+        translate::outcome(owner, outcome)
     }
 
     /// Writes what waits to be written, and carries the log over into the database. Where that takes longer than

@@ -28,9 +28,9 @@ fn test(what: impl AsyncFnOnce(Test)) {
         let test = Test { reader, log, sink, seen: VecDeque::new() };
         let mut alarm = Alarm::new().unwrap();
         alarm.set(Instant::now() + Duration::from_secs(20));
-        let (bell, mut running) = (alarm.bell(), std::pin::pin!(what(test)));
+        let (waker, mut running) = (alarm.receiver(), std::pin::pin!(what(test)));
         std::future::poll_fn(|context| {
-            assert!(bell.poll(context).is_pending(), "it takes longer than 20 s");
+            assert!(waker.poll(context).is_pending(), "it takes longer than 20 s");
             running.as_mut().poll(context)
         })
         .await;

@@ -12,7 +12,7 @@ mod figure;
 mod processor;
 
 use bare::Bare;
-use bulkhead_layer1::{Index, Job, Layer1, Outcome, Settings, Ticket};
+use bulkhead_layer1::{Index, Job, JobId, Layer1, Outcome, Settings};
 use bulkhead_protocol::{
     Json,
     layer1::{EntityName, Mutation, Path, Query},
@@ -125,27 +125,27 @@ fn a_while(_: usize, time: Duration) -> bool {
     time < TIME
 }
 
-/// Callers that each wait for the answer before they send the next mutation, as long as `go_on` wants more
+/// Callers that each wait for the answer before they send the next mutation, as long as `resume` wants more
 /// after so many and so long.
-fn callers(store: &Layer1, count: u64, go_on: fn(usize, Duration) -> bool) -> Figure {
+fn callers(store: &Layer1, count: u64, resume: fn(usize, Duration) -> bool) -> Figure {
     let mut sent = HashMap::new();
     let mut times = Vec::new();
     let mut next = 0;
     let before = Processor::now();
     let begun = Instant::now();
-    let mut send = |sent: &mut HashMap<Ticket, Instant>| {
-        store.submit(Ticket(next), create(next), None).expect("there is room");
-        sent.insert(Ticket(next), Instant::now());
+    let mut send = |sent: &mut HashMap<JobId, Instant>| {
+        store.submit(JobId(next), create(next), None).expect("there is room");
+        sent.insert(JobId(next), Instant::now());
         next += 1;
     };
     for _ in 0..count {
         send(&mut sent);
     }
     while !sent.is_empty() {
-        let (ticket, outcome) = store.wait();
+        let (job_id, outcome) = store.wait();
         assert!(matches!(outcome, Outcome::Mutated { .. }), "{outcome:?}");
-        times.push(sent.remove(&ticket).expect("it was sent").elapsed());
-        if go_on(times.len(), begun.elapsed()) {
+        times.push(sent.remove(&job_id).expect("it was sent").elapsed());
+        if resume(times.len(), begun.elapsed()) {
             send(&mut sent);
         }
     }
@@ -161,7 +161,7 @@ fn ask(store: &Layer1, random: &mut Random, query: impl Fn(&mut Random) -> Strin
     while begun.elapsed() < TIME {
         let query = Query::read(&Json::parse(&query(random)).expect("it is JSON")).expect("it is a query");
         let sent = Instant::now();
-        store.submit(Ticket(0), Job::Query { unit: None, query }, None).expect("there is room");
+        store.submit(JobId(0), Job::Query { unit: None, query }, None).expect("there is room");
         let (_, outcome) = store.wait();
         assert!(matches!(outcome, Outcome::Rows(_)), "{outcome:?}");
         times.push(sent.elapsed());
@@ -182,7 +182,7 @@ fn fill(store: &Layer1, entities: u64) -> Vec<String> {
                 .collect();
             next += operations.len() as u64;
             let job = mutate("fill", &format!(r#"{{"operations":[{}]}}"#, operations.join(",")));
-            store.submit(Ticket(next), job, None).expect("there is room");
+            store.submit(JobId(next), job, None).expect("there is room");
             open += 1;
         }
         let Outcome::Mutated { reply, .. } = store.wait().1 else { panic!("it is new") };

@@ -4,7 +4,7 @@
 
 use crate::{
     declarations::{Declarations, create_search, insert_words, remove_words},
-    pending::Key,
+    staged::Key,
     unit::Unit,
 };
 use bulkhead_protocol::layer1::EntityName;

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     declarations::Declarations,
     failure::{not_found, of_sqlite, refusal},
-    pending::{Key, Seen},
+    staged::{Key, Seen},
 };
 use bulkhead_protocol::{
     ErrorCode, Failure, Json,

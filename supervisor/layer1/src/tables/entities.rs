@@ -5,7 +5,7 @@
 
 use crate::{
     declarations::{Declarations, insert_words, remove_words},
-    pending::{Base, Key, Pending, State, Stored},
+    staged::{Base, Key, StagedEntity, State, Stored},
     statements::Statements,
     unit::Unit,
 };
@@ -101,7 +101,7 @@ fn write_one(
     declarations: &Declarations,
     rows: &Rows,
     key: &Key,
-    pending: &Pending,
+    pending: &StagedEntity,
 ) -> rusqlite::Result<()> {
     let search = declarations.search(&key.0);
     if let (Some(base), Some(search)) = (&pending.base, search) {
@@ -128,7 +128,7 @@ fn insert(
     statements: &mut Statements<'_>,
     rows: &Rows,
     key: &Key,
-    pending: &Pending,
+    pending: &StagedEntity,
     now: &State,
 ) -> rusqlite::Result<i64> {
     let sql = "INSERT INTO entities (rowid, entity, id, version, created_at, updated_at, owner, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -151,7 +151,7 @@ fn delete(statements: &mut Statements<'_>, rows: &Rows, base: &Base) -> rusqlite
     statements.prepare("DELETE FROM entities WHERE rowid = ?1")?.execute([base.rowid]).map(|_| ())
 }
 
-fn update(statements: &mut Statements<'_>, base: &Base, pending: &Pending, now: &State) -> rusqlite::Result<i64> {
+fn update(statements: &mut Statements<'_>, base: &Base, pending: &StagedEntity, now: &State) -> rusqlite::Result<i64> {
     let sql =
         "UPDATE entities SET version = ?2, created_at = ?3, updated_at = ?4, owner = ?5, data = ?6 WHERE rowid = ?1";
     statements.prepare(sql)?.execute(params![

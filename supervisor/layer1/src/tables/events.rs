@@ -11,7 +11,7 @@ use crate::{
     tables::usage,
     unit::Emitted,
 };
-use bulkhead_protocol::{Json, Pattern};
+use bulkhead_protocol::{Json, Pattern, layer1::Cursor};
 use rusqlite::{Connection, Row, params};
 
 /// The texts of an event that is stored, in bytes. None of them is read for that.
@@ -63,7 +63,7 @@ pub(crate) fn store(
             _ => statement.insert(row)?.cast_unsigned(),
         };
         stored.push(StoredEvent {
-            cursor,
+            cursor: Cursor(cursor),
             time: event.time,
             event: event.event.clone(),
             source: event.source.as_ref().to_owned(),
@@ -152,7 +152,7 @@ pub(crate) fn count(
 /// Reads an event from a row whose columns begin at `first` with the cursor.
 pub(crate) fn stored_event(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredEvent> {
     Ok(StoredEvent {
-        cursor: row.get(first)?,
+        cursor: Cursor(row.get(first)?),
         time: row.get(first + 1)?,
         event: row.get(first + 2)?,
         source: row.get(first + 3)?,

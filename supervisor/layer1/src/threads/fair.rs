@@ -7,11 +7,11 @@ use crate::job::Sender;
 use std::collections::{BTreeMap, HashMap};
 
 /// A place in the order: the round in which it is its sender's turn, and a number within that.
-type Place = (u64, u64);
+type Position = (u64, u64);
 
 #[derive(Debug, Default)]
 pub(super) struct Fair {
-    tasks: BTreeMap<Place, Task>,
+    tasks: BTreeMap<Position, Task>,
     /// The last round that each sender has a job in, and how many jobs of it wait.
     senders: HashMap<Sender, (u64, usize)>,
     /// The round that goes on.
@@ -20,7 +20,7 @@ pub(super) struct Fair {
 }
 
 /// What a job takes here beside itself: its place, and its sender's entry, in trees and tables that are half full.
-pub(super) const OVERHEAD_BYTES: usize = 2 * size_of::<Place>() + 2 * 2 * size_of::<(Sender, (u64, usize))>();
+pub(super) const OVERHEAD_BYTES: usize = 2 * size_of::<Position>() + 2 * 2 * size_of::<(Sender, (u64, usize))>();
 
 impl Fair {
     pub(super) fn is_empty(&self) -> bool {
@@ -59,27 +59,27 @@ impl Fair {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Job, Ticket};
+    use crate::job::{Job, JobId};
 
-    fn push(fair: &mut Fair, sender: u64, ticket: u64) {
-        fair.push_back(Task::new(Sender(sender), Ticket(ticket), Job::EventEnds, None));
+    fn push(fair: &mut Fair, sender: u64, job_id: u64) {
+        fair.push_back(Task::new(Sender(sender), JobId(job_id), Job::EventEnds, None));
     }
 
     fn pop(fair: &mut Fair) -> Option<(u64, u64)> {
-        fair.pop_front().map(|task| (task.sender.0, task.ticket.0))
+        fair.pop_front().map(|task| (task.sender.0, task.job_id.0))
     }
 
     #[test]
     fn each_sender_has_one_in_turn_and_its_own_keep_their_order() {
         let mut fair = Fair::default();
-        (0..100).for_each(|ticket| push(&mut fair, 1, ticket));
+        (0..100).for_each(|job_id| push(&mut fair, 1, job_id));
         assert_eq!((pop(&mut fair), pop(&mut fair)), (Some((1, 0)), Some((1, 1))));
         // Others come when it has been at it for a while.
-        (0..3).for_each(|ticket| push(&mut fair, 2, ticket));
+        (0..3).for_each(|job_id| push(&mut fair, 2, job_id));
         push(&mut fair, 3, 0);
         let order: Vec<(u64, u64)> = std::iter::from_fn(|| pop(&mut fair)).collect();
         assert_eq!(order[..8], [(2, 0), (3, 0), (1, 2), (2, 1), (1, 3), (2, 2), (1, 4), (1, 5)]);
-        let of_first: Vec<u64> = order.iter().filter(|(sender, _)| *sender == 1).map(|(_, ticket)| *ticket).collect();
+        let of_first: Vec<u64> = order.iter().filter(|(sender, _)| *sender == 1).map(|(_, job_id)| *job_id).collect();
         assert_eq!(of_first, (2..100).collect::<Vec<_>>());
         assert!(fair.is_empty() && fair.senders.is_empty());
     }
@@ -87,10 +87,10 @@ mod tests {
     #[test]
     fn one_that_comes_again_and_again_does_not_overtake_those_who_wait() {
         let mut fair = Fair::default();
-        (0..50).for_each(|ticket| push(&mut fair, 1, ticket));
+        (0..50).for_each(|job_id| push(&mut fair, 1, job_id));
         let mut found = Vec::new();
-        for ticket in 0..20 {
-            push(&mut fair, 2, ticket);
+        for job_id in 0..20 {
+            push(&mut fair, 2, job_id);
             found.extend([pop(&mut fair), pop(&mut fair)]);
         }
         let of_first = found.iter().flatten().filter(|(sender, _)| *sender == 1).count();

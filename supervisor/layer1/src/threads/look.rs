@@ -4,9 +4,9 @@
 
 use super::writer::Writer;
 use crate::{
+    file_identity::Lost,
     limits::{CHECKPOINT_PAGES, LOG_PAGES_MAX, LOG_WAIT_AGAIN_AFTER, LOG_WAIT_MAX},
     open::BUSY_TIME_MAX,
-    place::Lost,
 };
 use rusqlite::{Connection, config::DbConfig, hooks::Wal};
 use std::{

@@ -10,8 +10,8 @@ use crate::{
     limits::EVENTS_REMOVED_BYTES,
     operations::{NotDone, World, run},
     outcome::{Forgotten, KeyState, Outcome, StoredEvent},
-    pending::Author,
     settings::micros,
+    staged::Author,
     statements::Statements,
     tables::{
         entities, event_quota,

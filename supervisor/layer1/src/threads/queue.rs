@@ -6,7 +6,7 @@ use super::{
     watch::{Cancelled, Limits},
 };
 use crate::{
-    job::{Job, Sender, Ticket, UnitId},
+    job::{Job, JobId, Sender, UnitId},
     limits::{GROUP_BYTES_MAX, GROUP_JOBS_MAX, JOBS_MAX},
     outcome::Outcome,
     unit::Unit,
@@ -20,8 +20,8 @@ use std::{
 /// What a job takes beside what it holds: its place in a list that has grown by doubling, that of its outcome,
 /// its entries in the two tables of open jobs, and the mark by which it is cancelled.
 pub(crate) const OVERHEAD_BYTES: usize = 2 * size_of::<Write>()
-    + 2 * size_of::<(Ticket, usize, Outcome)>()
-    + 2 * 3 * size_of::<(Ticket, Cancelled)>()
+    + 2 * size_of::<(JobId, usize, Outcome)>()
+    + 2 * 3 * size_of::<(JobId, Cancelled)>()
     + fair::OVERHEAD_BYTES
     + allocation(3 * size_of::<usize>());
 
@@ -29,16 +29,16 @@ pub(crate) const OVERHEAD_BYTES: usize = 2 * size_of::<Write>()
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) sender: Sender,
-    pub(crate) ticket: Ticket,
+    pub(crate) job_id: JobId,
     pub(crate) job: Job,
     pub(crate) limits: Limits,
     pub(crate) bytes: usize,
 }
 
 impl Task {
-    pub(crate) fn new(sender: Sender, ticket: Ticket, job: Job, deadline: Option<Instant>) -> Task {
+    pub(crate) fn new(sender: Sender, job_id: JobId, job: Job, deadline: Option<Instant>) -> Task {
         let bytes = OVERHEAD_BYTES + job.held_bytes();
-        Task { sender, ticket, job, limits: Limits { deadline, cancelled: Cancelled::default() }, bytes }
+        Task { sender, job_id, job, limits: Limits { deadline, cancelled: Cancelled::default() }, bytes }
     }
 
     pub(crate) fn is_commit(&self) -> bool {
@@ -106,9 +106,9 @@ pub(crate) struct Queue {
     pub(crate) writer_waits_for: usize,
     pub(crate) units: Units,
     /// Every job that has no outcome yet.
-    open: HashMap<Ticket, Cancelled>,
+    open: HashMap<JobId, Cancelled>,
     /// Those of them that a thread reads for.
-    reading: HashMap<Ticket, Cancelled>,
+    reading: HashMap<JobId, Cancelled>,
     /// How many jobs there are whose outcomes were not taken yet, and what they and their outcomes hold.
     held: usize,
     bytes: usize,
@@ -135,15 +135,15 @@ impl Queue {
         }
         self.held += 1;
         self.bytes += task.bytes;
-        self.open.insert(task.ticket, task.limits.cancelled.clone());
-        match place(&task.job) {
-            Place::Write => Ok(self.push_write(Write { task, unit: None })),
-            Place::Read => Ok(self.push_read(task)),
-            Place::Unit(id) => match self.units.enter(id, task) {
+        self.open.insert(task.job_id, task.limits.cancelled.clone());
+        match destination(&task.job) {
+            Destination::Write => Ok(self.push_write(Write { task, unit: None })),
+            Destination::Read => Ok(self.push_read(task)),
+            Destination::Unit(id) => match self.units.enter(id, task) {
                 Some(task) => Ok(self.push_read(task)),
                 None => Ok(Wake::Nobody),
             },
-            Place::Commit(id) => match self.units.enter_commit(id, task) {
+            Destination::Commit(id) => match self.units.enter_commit(id, task) {
                 Some((task, unit)) => Ok(self.push_write(Write { task, unit: Some(unit) })),
                 None => Ok(Wake::Nobody),
             },
@@ -170,9 +170,9 @@ impl Queue {
         let task = if scan { self.scans.pop_front()? } else { self.quick.pop_front()? };
         self.scanning += usize::from(scan);
         self.last_was_quick = !scan;
-        self.reading.insert(task.ticket, task.limits.cancelled.clone());
-        let unit = match place(&task.job) {
-            Place::Unit(id) => Some((id, self.units.lend(id))),
+        self.reading.insert(task.job_id, task.limits.cancelled.clone());
+        let unit = match destination(&task.job) {
+            Destination::Unit(id) => Some((id, self.units.lend(id))),
             _ => None,
         };
         Some((task, unit))
@@ -219,9 +219,9 @@ impl Queue {
     }
 
     /// Takes note that a job has its outcome, which holds so many bytes.
-    pub(crate) fn leave(&mut self, ticket: Ticket, outcome_bytes: usize) {
-        self.open.remove(&ticket);
-        self.reading.remove(&ticket);
+    pub(crate) fn leave(&mut self, job_id: JobId, outcome_bytes: usize) {
+        self.open.remove(&job_id);
+        self.reading.remove(&job_id);
         self.bytes += outcome_bytes;
     }
 
@@ -237,8 +237,8 @@ impl Queue {
     }
 
     /// Marks a job as not wanted any more.
-    pub(crate) fn cancel(&mut self, ticket: Ticket) {
-        if let Some(cancelled) = self.open.get(&ticket) {
+    pub(crate) fn cancel(&mut self, job_id: JobId) {
+        if let Some(cancelled) = self.open.get(&job_id) {
             cancelled.set();
         }
     }
@@ -256,7 +256,7 @@ impl Queue {
     }
 }
 
-enum Place {
+enum Destination {
     Write,
     Read,
     Unit(UnitId),
@@ -264,18 +264,18 @@ enum Place {
 }
 
 /// Which thread a job is for.
-fn place(job: &Job) -> Place {
+fn destination(job: &Job) -> Destination {
     match job {
         Job::Query { unit: Some(unit), .. }
         | Job::Mutate { unit: Some(unit), .. }
-        | Job::Emit { unit: Some(unit), .. } => Place::Unit(*unit),
-        Job::Commit { unit, .. } => Place::Commit(*unit),
+        | Job::Emit { unit: Some(unit), .. } => Destination::Unit(*unit),
+        Job::Commit { unit, .. } => Destination::Commit(*unit),
         Job::Mutate { unit: None, .. }
         | Job::Emit { unit: None, .. }
         | Job::Subscribe { .. }
         | Job::Forget { .. }
         | Job::Also(_)
-        | Job::Import { .. } => Place::Write,
+        | Job::Import { .. } => Destination::Write,
         Job::Query { unit: None, .. }
         | Job::Discard { .. }
         | Job::LookUpKey(_)
@@ -284,7 +284,7 @@ fn place(job: &Job) -> Place {
         | Job::Subscriptions { .. }
         | Job::ListSetAside { .. }
         | Job::CountSetAside
-        | Job::Usage => Place::Read,
+        | Job::Usage => Destination::Read,
     }
 }
 

@@ -11,9 +11,9 @@ use crate::{
     job::{Job, Subscriber, UnitId},
     limits::{EVENTS_COUNTED_MAX, EVENTS_SCANNED_MAX, UNITS_BYTES_MAX},
     operations::{World, run},
-    outcome::{KeyState, Outcome, Standing},
-    pending::{Author, Key, Seen},
+    outcome::{KeyState, Outcome, SubscriptionStatus},
     query::{Answering, Overlaid, Overlay, answer},
+    staged::{Author, Key, Seen},
     statements::Statements,
     tables::{entities, events, keys, set_aside, subscriptions, usage},
     unit::Unit,
@@ -63,13 +63,13 @@ impl Reader {
             let outcome = self.attempt(&task, unit.as_mut().map(|(id, unit)| (*id, &mut **unit)));
             let wake = self.shared.queue().done_reading(&task);
             self.shared.rouse(wake);
-            let mut finished = vec![(task.ticket, task.bytes, outcome)];
+            let mut finished = vec![(task.job_id, task.bytes, outcome)];
             if let Some((id, unit)) = unit {
                 let (wake, discarded) = self.shared.queue().give_back(id, unit);
                 self.shared.rouse(wake);
                 let sentence = "the unit of work that this belongs to was discarded";
                 let failed =
-                    |task: Task| (task.ticket, task.bytes, Outcome::Failed(refusal(ErrorCode::Cancelled, sentence)));
+                    |task: Task| (task.job_id, task.bytes, Outcome::Failed(refusal(ErrorCode::Cancelled, sentence)));
                 finished.extend(discarded.into_iter().map(failed));
             }
             self.shared.finish(finished);
@@ -170,7 +170,7 @@ impl Reader {
         match self.shared.queue().units.bytes() > UNITS_BYTES_MAX {
             true => Err(refusal(
                 ErrorCode::Overloaded,
-                "the messages in hand have too many changes that are not committed yet",
+                "the messages in progress have too many changes that are not committed yet",
             )),
             false => Ok(()),
         }
@@ -215,7 +215,7 @@ impl Reader {
 }
 
 /// How far each module is, and what waits for those that are known.
-fn standings(connection: &Connection, known: &[Subscriber]) -> rusqlite::Result<Vec<Standing>> {
+fn standings(connection: &Connection, known: &[Subscriber]) -> rusqlite::Result<Vec<SubscriptionStatus>> {
     let all = subscriptions::list(connection)?;
     let scanned_max = (EVENTS_COUNTED_MAX / all.len().max(1)).clamp(1, EVENTS_SCANNED_MAX);
     let (oldest, _) = events::ends(connection)?;
@@ -225,7 +225,7 @@ fn standings(connection: &Connection, known: &[Subscriber]) -> rusqlite::Result<
             let subscriber = known.iter().find(|subscriber| subscriber.module == subscription.module);
             let count = |it: &Subscriber| events::count(connection, subscription.cursor, &it.patterns, scanned_max);
             let waiting = subscriber.map(count).transpose()?;
-            Ok(Standing { subscription, waiting })
+            Ok(SubscriptionStatus { subscription, waiting })
         })
         .collect()
 }

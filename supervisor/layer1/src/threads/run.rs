@@ -2,7 +2,7 @@
 
 use super::queue::{Queue, Task, Wake};
 use crate::{
-    clock::StoreTime, declarations::Declarations, failure::closing, ids::IdMaker, job::Ticket, outcome::Outcome,
+    clock::StoreTime, declarations::Declarations, failure::closing, ids::IdMaker, job::JobId, outcome::Outcome,
     quotas::Quotas, settings::Settings, tables::clock,
 };
 use bulkhead_protocol::HeldBytes;
@@ -25,7 +25,7 @@ pub(crate) struct Shared {
     pub(crate) for_readers: Condvar,
     pub(crate) for_writer: Condvar,
     /// Each with the bytes that it and its job are counted with.
-    outcomes: Mutex<VecDeque<(Ticket, usize, Outcome)>>,
+    outcomes: Mutex<VecDeque<(JobId, usize, Outcome)>>,
     for_outcomes: Condvar,
     wake: Box<dyn Fn() + Send + Sync>,
     /// Why nothing more is written, if so.
@@ -85,14 +85,14 @@ impl Shared {
     }
 
     /// Hands out the outcomes of jobs, each with the bytes that its job was counted with.
-    pub(crate) fn finish(&self, outcomes: impl IntoIterator<Item = (Ticket, usize, Outcome)>) {
+    pub(crate) fn finish(&self, outcomes: impl IntoIterator<Item = (JobId, usize, Outcome)>) {
         let mut done = Vec::new();
         {
             let mut queue = self.queue();
-            for (ticket, bytes, outcome) in outcomes {
+            for (job_id, bytes, outcome) in outcomes {
                 let outcome_bytes = outcome.held_bytes();
-                queue.leave(ticket, outcome_bytes);
-                done.push((ticket, bytes + outcome_bytes, outcome));
+                queue.leave(job_id, outcome_bytes);
+                done.push((job_id, bytes + outcome_bytes, outcome));
             }
             if queue.closing {
                 self.for_writer.notify_one();
@@ -105,15 +105,15 @@ impl Shared {
         }
     }
 
-    pub(crate) fn take_outcome(&self) -> Option<(Ticket, Outcome)> {
-        let (ticket, bytes, outcome) = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
+    pub(crate) fn take_outcome(&self) -> Option<(JobId, Outcome)> {
+        let (job_id, bytes, outcome) = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
         self.queue().release(bytes);
-        Some((ticket, outcome))
+        Some((job_id, outcome))
     }
 
-    pub(crate) fn wait_outcome(&self) -> (Ticket, Outcome) {
+    pub(crate) fn wait_outcome(&self) -> (JobId, Outcome) {
         let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        let (ticket, bytes, outcome) = loop {
+        let (job_id, bytes, outcome) = loop {
             match outcomes.pop_front() {
                 Some(outcome) => break outcome,
                 None => outcomes = self.for_outcomes.wait(outcomes).unwrap_or_else(PoisonError::into_inner),
@@ -121,7 +121,7 @@ impl Shared {
         };
         drop(outcomes);
         self.queue().release(bytes);
-        (ticket, outcome)
+        (job_id, outcome)
     }
 
     pub(crate) fn broken(&self) -> Option<String> {
@@ -166,7 +166,7 @@ impl Shared {
     /// Begins the end; the jobs that nobody does any more are answered.
     pub(crate) fn close(&self) {
         let given_back = self.queue().close();
-        self.finish(given_back.into_iter().map(|task| (task.ticket, task.bytes, Outcome::Failed(closing()))));
+        self.finish(given_back.into_iter().map(|task| (task.job_id, task.bytes, Outcome::Failed(closing()))));
         self.for_readers.notify_all();
         self.for_writer.notify_all();
     }

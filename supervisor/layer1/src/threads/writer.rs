@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     continuation::Trace,
+    file_identity::FileIdentity,
     held::Held,
     outcome::Outcome,
-    place::Place,
     settings::micros,
     tables::{
         clock::{self, Written},
@@ -38,7 +38,7 @@ pub(crate) struct Writer {
     pub(super) oldest: RefCell<Oldest>,
     /// Whose events are being stored, and how much they take.
     pub(super) sources: RefCell<Held>,
-    /// The unit of whatever mutation is in hand that belongs to none.
+    /// The unit of whatever mutation is in progress that belongs to none.
     pub(super) own_unit: RefCell<Unit>,
     pub(super) clear_next: Instant,
     /// The age of the store at the last job.
@@ -46,7 +46,7 @@ pub(crate) struct Writer {
     pub(super) clock_written: Cell<Written>,
     /// Whether more may be set aside than is to be kept: something was since the last look.
     pub(super) has_set_aside: Cell<bool>,
-    pub(super) place: RefCell<Place>,
+    pub(super) place: RefCell<FileIdentity>,
     trace: Trace,
     /// When the files are looked at before a commit.
     pub(super) look_next: Cell<Instant>,
@@ -61,7 +61,7 @@ impl Writer {
         shared: Arc<Shared>,
         connection: Connection,
         clock: Written,
-        place: Place,
+        place: FileIdentity,
         trace: Trace,
     ) -> rusqlite::Result<Writer> {
         let rows = Rows::behind_all(&connection)?;
@@ -95,7 +95,7 @@ impl Writer {
                 let outcomes = self.group(&mut group);
                 self.pace.note(group.writes.len(), begun.elapsed());
                 let finished = group.writes.iter().zip(outcomes);
-                let outcome = |(write, outcome): (&Write, Outcome)| (write.task.ticket, write.task.bytes, outcome);
+                let outcome = |(write, outcome): (&Write, Outcome)| (write.task.job_id, write.task.bytes, outcome);
                 self.shared.finish(finished.map(outcome));
             }
             let is_time = Instant::now() >= self.clear_next;

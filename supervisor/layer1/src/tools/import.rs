@@ -8,9 +8,9 @@ use super::{ToolError, Watcher, tell};
 use crate::{
     failure::{refusal, with_data},
     ids::IdMaker,
-    job::{Existing, Job, Ticket},
+    job::{Existing, Job, JobId},
     outcome::{Imported, Outcome},
-    pending::{Pending, State, Stored},
+    staged::{StagedEntity, State, Stored},
     statements::Statements,
     store::Layer1,
     tables::entities,
@@ -101,7 +101,7 @@ pub(crate) fn prepare(
     Ok(Ok((unit, imported)))
 }
 
-fn read(line: &str) -> Result<((EntityName, EntityId), Pending), String> {
+fn read(line: &str) -> Result<((EntityName, EntityId), StagedEntity), String> {
     let line: Line<'_> = read_object(line).map_err(|reason| format!("expected a line of an export: {reason}"))?;
     let time =
         |name: &str, text: &str| time::parse(text).ok_or_else(|| format!("at {name}: expected a time, found {text:?}"));
@@ -122,7 +122,7 @@ fn read(line: &str) -> Result<((EntityName, EntityId), Pending), String> {
     // A clock that had been set back may have made it otherwise, before that was minded.
     let updated_at = time("updated_at", &line.updated_at)?.max(created_at);
     let state = State { version: line.version, updated_at, data };
-    Ok(((entity, id), Pending { base: None, owner: line.owner.as_ref().into(), created_at, now: Some(state) }))
+    Ok(((entity, id), StagedEntity { base: None, owner: line.owner.as_ref().into(), created_at, now: Some(state) }))
 }
 
 /// Reads an object on a line. Of a list, serde would take the elements for the members in their order.
@@ -139,7 +139,7 @@ fn read_object<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, String> {
     }
 }
 
-fn is_same(stored: &Stored, pending: &Pending) -> bool {
+fn is_same(stored: &Stored, pending: &StagedEntity) -> bool {
     let state = &stored.state;
     stored.owner == pending.owner
         && stored.created_at == pending.created_at
@@ -279,7 +279,7 @@ impl Layer1 {
         let mut all = Imported::default();
         while let Some(job) = lines.next_job(existing)? {
             let refused = |_| ToolError::Refused("the store is closing".into());
-            self.submit(Ticket(u64::MAX), job, None).map_err(refused)?;
+            self.submit(JobId(u64::MAX), job, None).map_err(refused)?;
             match self.wait().1 {
                 Outcome::Imported(imported) => {
                     all.created += imported.created;

@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every test file uses a part of it")]
 
 use bulkhead_layer1::{
-    Clock, Index, Job, Layer1, Now, Outcome, Searched, Settings, Ticket, UnitId,
+    Clock, Index, Job, JobId, Layer1, Now, Outcome, Searched, Settings, UnitId,
     job::{Fingerprint, Keyed},
     outcome::StoredEvent,
 };
@@ -105,17 +105,17 @@ impl Store {
         Store::in_folder(folder, change)
     }
 
-    pub fn submit(&self, job: Job) -> Ticket {
-        let ticket = Ticket(self.next.fetch_add(1, Ordering::Relaxed));
-        self.layer1.submit(ticket, job, None).unwrap();
-        ticket
+    pub fn submit(&self, job: Job) -> JobId {
+        let job_id = JobId(self.next.fetch_add(1, Ordering::Relaxed));
+        self.layer1.submit(job_id, job, None).unwrap();
+        job_id
     }
 
     /// Does a job while no other is open.
     pub fn run(&self, job: Job) -> Outcome {
-        let ticket = self.submit(job);
+        let job_id = self.submit(job);
         let (found, outcome) = self.layer1.wait();
-        assert_eq!(found, ticket);
+        assert_eq!(found, job_id);
         outcome
     }
 

@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How long a round may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A process that measures for us.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ struct Driven {
 impl Driven {
     fn start(mut command: Command, server: Option<Process>) -> Result<Box<dyn Route>, Failed> {
         let (ours, theirs) = UnixStream::pair()?;
-        ours.set_read_timeout(Some(PATIENCE))?;
+        ours.set_read_timeout(Some(TIMEOUT))?;
         let caller = command.stdin(OwnedFd::from(theirs.try_clone()?)).stdout(OwnedFd::from(theirs)).spawn()?;
         // It holds the caller's end open, and a caller that ends would go unnoticed.
         drop(command);

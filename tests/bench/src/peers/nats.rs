@@ -5,7 +5,7 @@
 //!
 //! The server does not look after who replies: a request to nobody, or to one who crashes, is lost.
 
-use super::exchange::{Exchange, PATIENCE, Wire};
+use super::exchange::{Exchange, TIMEOUT, Wire};
 use super::{Process, Route, Setting, bounded_installed};
 use crate::frames::PAYLOAD_BYTES;
 use crate::{Failed, parts};
@@ -72,7 +72,7 @@ fn first(bytes: &[u8]) -> Result<Option<(Message<'_>, usize)>, Failed> {
 fn connect(address: &str, subject: &str) -> Result<Wire<TcpStream>, Failed> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     let mut wire = Wire::new(stream);
     wire.out.extend_from_slice(format!("{HELLO}SUB {subject} 1\r\nPING\r\n").as_bytes());
     wire.send()?;
@@ -133,7 +133,7 @@ pub(super) fn start(setting: &Setting) -> Result<Box<dyn Route>, Failed> {
 
 /// The address that a server says it listens on, once it does.
 fn address(folder: &Path) -> Result<String, Failed> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while Instant::now() < deadline {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();

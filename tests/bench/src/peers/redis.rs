@@ -4,7 +4,7 @@
 //!
 //! [`Caller`]: crate::caller::Caller
 
-use super::exchange::{Exchange, PATIENCE, Wire};
+use super::exchange::{Exchange, TIMEOUT, Wire};
 use super::{Process, Route, Setting, bounded_installed};
 use crate::Failed;
 use crate::frames::PAYLOAD_BYTES;
@@ -34,7 +34,7 @@ pub(super) fn start(setting: &Setting) -> Result<Box<dyn Route>, Failed> {
         .stdout(Stdio::null())
         .spawn()?;
     let server = Process(server);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let stream = loop {
         match UnixStream::connect(&socket) {
             Ok(stream) => break stream,
@@ -42,7 +42,7 @@ pub(super) fn start(setting: &Setting) -> Result<Box<dyn Route>, Failed> {
             Err(_) => std::thread::sleep(Duration::from_millis(5)),
         }
     };
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     let bulk = format!("${PAYLOAD_BYTES}\r\n{}\r\n", "x".repeat(PAYLOAD_BYTES));
     let request = format!("*2\r\n$4\r\nECHO\r\n{bulk}").into_bytes();
     Ok(Box::new(Redis { wire: Wire::new(stream), request, answer: bulk.into_bytes(), _server: server }))

@@ -127,9 +127,9 @@ fn beside<T>(world: &World, trouble: Trouble, measure: impl FnOnce() -> Result<T
 }
 
 fn make(world: &World, trouble: Trouble, enough: &AtomicBool) -> Result<(), Failed> {
-    let goes_on = || !enough.load(Ordering::Relaxed);
+    let continues = || !enough.load(Ordering::Relaxed);
     let flood = |caller: &mut Caller, request: &[u8]| -> Result<(), Failed> {
-        while goes_on() {
+        while continues() {
             caller.calls(request, 1000, 64)?;
         }
         Ok(())
@@ -147,7 +147,7 @@ fn make(world: &World, trouble: Trouble, enough: &AtomicBool) -> Result<(), Fail
             // Its start is never done, so its answer is not waited for.
             caller.push(&frames::command_with("supervisor", "start", r#"{"name":"failing"}"#));
             caller.send()?;
-            while goes_on() {
+            while continues() {
                 std::thread::sleep(Duration::from_millis(10));
             }
             let mut caller = world.caller()?;
@@ -157,7 +157,7 @@ fn make(world: &World, trouble: Trouble, enough: &AtomicBool) -> Result<(), Fail
             let args = frames::ordinary_json(FRAME_BYTES_MAX_DEFAULT - 1024);
             let mut request = frames::command_with("noisy", "mirror", &args);
             let mut caller = world.caller()?;
-            while goes_on() {
+            while continues() {
                 caller.call_in_place(&mut request)?;
             }
             Ok(())
@@ -166,7 +166,7 @@ fn make(world: &World, trouble: Trouble, enough: &AtomicBool) -> Result<(), Fail
             let request = frames::command_with("deaf", "echo", &frames::args_of(DEAF_REQUEST_BYTES));
             let mut caller = world.caller()?;
             for sent in 0.. {
-                if !goes_on() {
+                if !continues() {
                     break;
                 }
                 caller.push(&request);

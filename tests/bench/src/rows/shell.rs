@@ -23,7 +23,7 @@ const ROUNDS: usize = 5;
 const RUNS: usize = 200;
 
 /// How long a server may take to answer at all.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A program and how long it took, by round.
 #[derive(Clone, Debug)]
@@ -135,7 +135,7 @@ impl Redis {
             .stdout(Stdio::null())
             .spawn()?;
         let redis = Redis { server, socket };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !redis.ping().stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
             if Instant::now() > deadline {
                 return Err("redis-server does not answer".into());

@@ -1,11 +1,12 @@
 //! Processes that contend for the same counters, on a store that is honest and without faults: whatever
 //! the order in which things happen, every caller gets a success, no request is run more often than it
-//! says, and nothing waits for ever. Time stands still, so that nothing is ended by patience.
+//! says, and nothing waits for ever. Time stands still, so that nothing is ended by timeout.
 
 use super::store::{Mood, Store};
 use crate::random;
 use bulkhead_core::{
-    Action, Caller, ClientId, Control, Core, Entities, HostSettings, ModuleSpec, Recipient, RequestId, RunId, Time,
+    Action, Caller, ClientId, Control, Core, Entities, HostSettings, InitialState, ModuleSpec, Recipient, RequestId,
+    RunId, Time,
 };
 use bulkhead_protocol::{Json, ModuleName, Pattern, Request, RequestType, Response, Status};
 use proptest::{collection::vec, prelude::*};
@@ -111,7 +112,7 @@ impl Contention {
             let all = vec![Pattern::new("*").unwrap()];
             spec.entities = Entities { read: all.clone(), create: all.clone(), write: all.clone(), delete: all };
             (spec.instances, spec.rules.window, spec.call) = (case.instances, case.window, call);
-            world.core.add_module(Time::ZERO, spec, true).unwrap();
+            world.core.add_module(Time::ZERO, spec, InitialState::Running).unwrap();
             world.carry_out();
         }
         for work in &case.works {
@@ -135,8 +136,8 @@ impl Contention {
     }
 
     fn play(mut self, choices: &[u16]) -> Result<(), String> {
-        let verdict = self.run(choices).and_then(|()| self.judge());
-        verdict.map_err(|wrong| format!("{wrong}\n{}", self.story.unwrap_or_default().join("\n")))
+        let class = self.run(choices).and_then(|()| self.judge());
+        class.map_err(|wrong| format!("{wrong}\n{}", self.story.unwrap_or_default().join("\n")))
     }
 
     /// Lets one thing after the other happen, as chosen, and in turn when the choices are used up.
@@ -188,8 +189,8 @@ impl Contention {
             Event::Write => self.store.work(false, Mood::Works).unwrap_or_else(|wrong| self.wrong = Some(wrong)),
             Event::Read => self.store.work(true, Mood::Works).unwrap_or_else(|wrong| self.wrong = Some(wrong)),
             Event::Tell => {
-                let (ticket, outcome) = self.store.told(true).expect("there is one");
-                self.core.handle_stored(Time::ZERO, ticket, outcome);
+                let (job, outcome) = self.store.told(true).expect("there is one");
+                self.core.handle_stored(Time::ZERO, job, outcome);
             }
             Event::Step(run, at) => self.step(run, at),
         }
@@ -240,7 +241,7 @@ impl Contention {
 
     /// A process waits for an answer, and then goes on with this step.
     fn set(&mut self, run: RunId, request: RequestId, step: Step) {
-        let task = self.task(run, request).expect("it is in hand");
+        let task = self.task(run, request).expect("it is in progress");
         (task.asks, task.step) = (true, step);
     }
 
@@ -252,7 +253,7 @@ impl Contention {
         self.number += 1;
         let mut asks = Request::new(self.number, kind, Json::parse(&payload).unwrap());
         asks.of = Some(request.0);
-        self.task(run, request).expect("it is in hand").asks = true;
+        self.task(run, request).expect("it is in progress").asks = true;
         self.asked.insert(Recipient { caller: Caller::Run(run), id: self.number }, request);
         self.core.handle_request(Time::ZERO, Caller::Run(run), asks);
     }
@@ -290,8 +291,8 @@ impl Contention {
                 *self.runs.entry(request).or_default() += 1;
                 self.processes.get_mut(&run).expect("it was started").tasks.push(task);
             }
-            Action::Store { ticket, op } => {
-                self.store.accept(ticket, *op).unwrap_or_else(|wrong| self.wrong = Some(wrong));
+            Action::Store { job, op } => {
+                self.store.accept(job, *op).unwrap_or_else(|wrong| self.wrong = Some(wrong));
             }
             Action::Reply { to, status: Status::Success(data) } => self.replied(to, &data),
             Action::Reply { to, status } => self.wrong = Some(format!("{to:?} is answered {status:?}")),

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 use store::Mood;
-use world::{MODULES, Process, Verdict, World};
+use world::{ExitClass, MODULES, Process, World};
 
 type Move = (u8, u16, u16, u16);
 
@@ -36,8 +36,8 @@ fn cases() -> impl Strategy<Value = Case> {
 fn whatever_fails_nothing_is_lost_half_done_or_done_twice() {
     random::run(1500, cases(), |case| {
         let mut story = Vec::new();
-        let verdict = catch_unwind(AssertUnwindSafe(|| played(&case, &mut story)));
-        let wrong = match verdict {
+        let class = catch_unwind(AssertUnwindSafe(|| played(&case, &mut story)));
+        let wrong = match class {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(wrong)) => wrong,
             Err(panic) => {
@@ -49,7 +49,7 @@ fn whatever_fails_nothing_is_lost_half_done_or_done_twice() {
     });
 }
 
-fn played(case: &Case, story: &mut Vec<String>) -> Verdict {
+fn played(case: &Case, story: &mut Vec<String>) -> ExitClass {
     let mut world = World::new(case.seed)?;
     let mut play = || {
         for step in &case.moves {
@@ -59,10 +59,10 @@ fn played(case: &Case, story: &mut Vec<String>) -> Verdict {
         calm(&mut world)?;
         end(&mut world)
     };
-    let verdict = catch_unwind(AssertUnwindSafe(&mut play));
+    let class = catch_unwind(AssertUnwindSafe(&mut play));
     *story = std::mem::take(&mut world.story);
-    match verdict {
-        Ok(verdict) => verdict,
+    match class {
+        Ok(class) => class,
         Err(panic) => std::panic::resume_unwind(panic),
     }
 }
@@ -76,8 +76,8 @@ fn is_ready(process: &Process) -> bool {
     process.is_ready && !process.has_exited
 }
 
-fn make(world: &mut World, (kind, x, y, z): Move) -> Verdict {
-    let busy = |process: &Process| is_ready(process) && !process.in_hand.is_empty();
+fn make(world: &mut World, (kind, x, y, z): Move) -> ExitClass {
+    let busy = |process: &Process| is_ready(process) && !process.attribute.is_empty();
     let client = ClientId(1 + u64::from(x % 3));
     match kind {
         0..=1 => world.advance(Duration::from_millis(u64::from(x % 300))),
@@ -93,7 +93,7 @@ fn make(world: &mut World, (kind, x, y, z): Move) -> Verdict {
         15..=19 => match pick(world, x, busy) {
             Some(run) => {
                 let process = &world.processes[&run];
-                let at = if process.concurrent { usize::from(y) % process.in_hand.len() } else { 0 };
+                let at = if process.concurrent { usize::from(y) % process.attribute.len() } else { 0 };
                 let error = match z % 10 {
                     0 => Some(ErrorCode::ModuleError),
                     1 => Some(ErrorCode::Cancelled),
@@ -194,14 +194,14 @@ fn count(world: &mut World, attempt: u64) -> Request {
 }
 
 /// A process gets one step further with a counter, and the store with everything.
-fn increment(world: &mut World, run: RunId, y: u16) -> Verdict {
-    let (request, attempt) = world.processes[&run].in_hand[0];
+fn increment(world: &mut World, run: RunId, y: u16) -> ExitClass {
+    let (request, attempt) = world.processes[&run].attribute[0];
     let has_read = world.has_read(attempt);
     let mut asks = count(world, attempt);
     asks.of = Some(request.0);
     world.ask(Caller::Run(run), asks, Some(attempt))?;
     settle(world, Mood::Works)?;
-    let first = world.processes.get(&run).and_then(|process| process.in_hand.first());
+    let first = world.processes.get(&run).and_then(|process| process.attribute.first());
     match first {
         Some((_, first)) if has_read && *first == attempt && !y.is_multiple_of(4) => world.answer(run, 0, None),
         _ => Ok(()),
@@ -210,13 +210,13 @@ fn increment(world: &mut World, run: RunId, y: u16) -> Verdict {
 
 /// Whoever has a request in their hands changes something for it and succeeds, again and again, and is in
 /// conflict each time: with the next attempt it goes before others.
-fn lose(world: &mut World, run: RunId) -> Verdict {
-    let (request, _) = world.processes[&run].in_hand[0];
+fn lose(world: &mut World, run: RunId) -> ExitClass {
+    let (request, _) = world.processes[&run].attribute[0];
     for _ in 0..3 {
         let works_on_it =
-            |process: &Process| is_ready(process) && process.in_hand.first().is_some_and(|it| it.0 == request);
+            |process: &Process| is_ready(process) && process.attribute.first().is_some_and(|it| it.0 == request);
         let Some(run) = pick(world, 0, works_on_it) else { return Ok(()) };
-        let (_, attempt) = world.processes[&run].in_hand[0];
+        let (_, attempt) = world.processes[&run].attribute[0];
         let mut asks = of_store(world, 1);
         asks.of = Some(request.0);
         world.ask(Caller::Run(run), asks, Some(attempt))?;
@@ -231,7 +231,7 @@ fn lose(world: &mut World, run: RunId) -> Verdict {
 }
 
 /// The store does all that it was asked for, and the core is told.
-fn settle(world: &mut World, mood: Mood) -> Verdict {
+fn settle(world: &mut World, mood: Mood) -> ExitClass {
     while !world.store.is_idle() {
         world.work(true, Mood::Works)?;
         world.work(false, mood)?;
@@ -240,11 +240,11 @@ fn settle(world: &mut World, mood: Mood) -> Verdict {
     Ok(())
 }
 
-/// A process does something for what it has in its hands.
-fn handle(world: &mut World, run: RunId, y: u16, z: u16) -> Verdict {
+/// A process does something for its requests in progress.
+fn handle(world: &mut World, run: RunId, y: u16, z: u16) -> ExitClass {
     let process = &world.processes[&run];
-    let at = if process.concurrent { usize::from(y / 8) % process.in_hand.len() } else { 0 };
-    let (request, attempt) = process.in_hand[at];
+    let at = if process.concurrent { usize::from(y / 8) % process.attribute.len() } else { 0 };
+    let (request, attempt) = process.attribute[at];
     let named = process.concurrent || z.is_multiple_of(2);
     let mut asks = match y % 8 {
         0..=2 => of_store(world, z),
@@ -261,7 +261,7 @@ fn handle(world: &mut World, run: RunId, y: u16, z: u16) -> Verdict {
 }
 
 /// Work for a module: with a key, the same work is asked for again and again.
-fn work(world: &mut World, client: ClientId, y: u16, z: u16) -> Verdict {
+fn work(world: &mut World, client: ClientId, y: u16, z: u16) -> ExitClass {
     let number = world.number();
     let module = MODULES[usize::from(y % 2)];
     let kind = [RequestType::Command, RequestType::Query, RequestType::Mutation][usize::from(y / 2 % 3)].clone();
@@ -280,7 +280,7 @@ fn work(world: &mut World, client: ClientId, y: u16, z: u16) -> Verdict {
     world.ask(Caller::Client(client), request, None)
 }
 
-fn cancel(world: &mut World, caller: Caller, y: u16) -> Verdict {
+fn cancel(world: &mut World, caller: Caller, y: u16) -> ExitClass {
     let open: Vec<u64> =
         world.asked.iter().filter(|(to, asked)| to.caller == caller && asked.open).map(|(to, _)| to.id).collect();
     let Some(target) = open.get(usize::from(y) % open.len().max(1)) else { return Ok(()) };
@@ -289,7 +289,7 @@ fn cancel(world: &mut World, caller: Caller, y: u16) -> Verdict {
     world.ask(caller, Request::new(number, RequestType::Cancel, payload), None)
 }
 
-fn order(world: &mut World, x: u16, y: u16) -> Verdict {
+fn order(world: &mut World, x: u16, y: u16) -> ExitClass {
     let module = MODULES[usize::from(x % 2)];
     match y % 6 {
         0 => world.order("stop", module),
@@ -300,7 +300,7 @@ fn order(world: &mut World, x: u16, y: u16) -> Verdict {
 }
 
 /// From now on everybody does what is expected: whatever is wanted must come to be.
-fn calm(world: &mut World) -> Verdict {
+fn calm(world: &mut World) -> ExitClass {
     world.may_leave = false;
     for module in MODULES {
         world.order("start", module)?;
@@ -314,7 +314,7 @@ fn calm(world: &mut World) -> Verdict {
         while let Some(run) = pick(world, 0, |process| !process.is_ready && !process.has_exited) {
             world.ready(run, false)?;
         }
-        while let Some(run) = pick(world, 0, |process| is_ready(process) && !process.in_hand.is_empty()) {
+        while let Some(run) = pick(world, 0, |process| is_ready(process) && !process.attribute.is_empty()) {
             world.answer(run, 0, None)?;
         }
         world.note_handled("b");
@@ -353,7 +353,7 @@ fn calm(world: &mut World) -> Verdict {
 }
 
 /// Ends the host: nothing may be left.
-fn end(world: &mut World) -> Verdict {
+fn end(world: &mut World) -> ExitClass {
     world.order("shutdown", "")?;
     while let Some(run) = pick(world, 0, |process| !process.has_exited) {
         world.exit(run, false)?;

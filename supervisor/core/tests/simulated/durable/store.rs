@@ -102,7 +102,7 @@ pub(crate) fn number(name: &str) -> u64 {
 
 impl Store {
     /// Takes what the core asks for; says what is wrong with it.
-    pub(crate) fn accept(&mut self, ticket: RequestId, op: StoreOp) -> Result<(), String> {
+    pub(crate) fn accept(&mut self, job: RequestId, op: StoreOp) -> Result<(), String> {
         match &op {
             StoreOp::Query { unit: Some(unit), .. }
             | StoreOp::Mutate { unit: Some(unit), .. }
@@ -123,14 +123,14 @@ impl Store {
         match op {
             StoreOp::Interrupt => {}
             StoreOp::Query { .. } | StoreOp::LookUpKey(_) | StoreOp::Subscription(_) | StoreOp::ReadEvents { .. } => {
-                self.reads.push_back((ticket, op))
+                self.reads.push_back((job, op))
             }
             StoreOp::Mutate { .. }
             | StoreOp::Emit(_)
             | StoreOp::Commit { .. }
             | StoreOp::Discard(_)
             | StoreOp::Advance { .. }
-            | StoreOp::SetAside { .. } => self.writes.push_back((ticket, op)),
+            | StoreOp::SetAside { .. } => self.writes.push_back((job, op)),
         }
         Ok(())
     }
@@ -138,7 +138,7 @@ impl Store {
     /// Does one thing that it was asked for.
     pub(crate) fn work(&mut self, read: bool, mood: Mood) -> Result<(), String> {
         let next = if read { self.reads.pop_front() } else { self.writes.pop_front() };
-        let Some((ticket, op)) = next else { return Ok(()) };
+        let Some((job, op)) = next else { return Ok(()) };
         let end = self.end();
         let outcome = self.outcome(op, mood)?;
         if mood == Mood::Unsure && matches!(outcome, Some(StoreOutcome::Failed(_))) {
@@ -146,7 +146,7 @@ impl Store {
         }
         if let Some(outcome) = outcome {
             let outcomes = if read { &mut self.read } else { &mut self.written };
-            outcomes.push_back((ticket, outcome));
+            outcomes.push_back((job, outcome));
         }
         Ok(())
     }

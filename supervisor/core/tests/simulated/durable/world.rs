@@ -3,8 +3,8 @@
 
 use super::store::{Mood, ScopedKey, Store, counter_read, number, numbers};
 use bulkhead_core::{
-    Action, Caller, ClientId, Control, Core, Cursor, Evidence, HostSettings, ModuleRules, ModuleSpec, Recipient,
-    RequestId, RunId, StoreOp, StoreOutcome, Time, UnitId,
+    Action, Caller, ClientId, Control, Core, Cursor, Evidence, HostSettings, InitialState, ModuleRules, ModuleSpec,
+    Recipient, RequestId, RunId, StoreOp, StoreOutcome, Time, UnitId,
 };
 use bulkhead_protocol::{
     Delivery, ErrorCode, Exit, Failure, Json, ModuleName, Pattern, Request, RequestType, Response, Status,
@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-pub(super) type Verdict = Result<(), String>;
+pub(super) type ExitClass = Result<(), String>;
 
 /// What the second module subscribes to.
 const PATTERNS: [&[&str]; 3] = [&["x.*"], &["x.*", "Log.*"], &["Log.*"]];
@@ -30,8 +30,8 @@ pub(super) struct Process {
     pub(super) is_ready: bool,
     pub(super) has_exited: bool,
     pub(super) concurrent: bool,
-    /// Requests in its hands, in order, each with the attempt that it is.
-    pub(super) in_hand: Vec<(RequestId, u64)>,
+    /// Requests in progress, in order, each with the attempt that it is.
+    pub(super) attribute: Vec<(RequestId, u64)>,
 }
 
 /// One try of a process at one request.
@@ -98,7 +98,7 @@ pub(super) struct World {
     uncommitted: BTreeMap<&'static str, BTreeSet<u64>>,
     /// What a query must not overtake, by the number in its entity.
     follows: BTreeMap<u64, BTreeSet<u64>>,
-    tickets: BTreeMap<RequestId, u64>,
+    jobs: BTreeMap<RequestId, u64>,
     /// Up to where each module has handled its events.
     handled: BTreeMap<&'static str, Cursor>,
     /// What each subscribes to: to have events passed by is a matter of the stories.
@@ -131,7 +131,7 @@ impl World {
             successes: BTreeMap::new(),
             uncommitted: BTreeMap::new(),
             follows: BTreeMap::new(),
-            tickets: BTreeMap::new(),
+            jobs: BTreeMap::new(),
             handled: BTreeMap::new(),
             patterns: [("a", Vec::new()), ("b", PATTERNS[seed as usize % 3].iter().map(ToString::to_string).collect())]
                 .into(),
@@ -146,11 +146,11 @@ impl World {
         Ok(world)
     }
 
-    fn begin(&mut self) -> Verdict {
+    fn begin(&mut self) -> ExitClass {
         for module in MODULES {
             self.note(format!("module {module}"));
             let spec = self.spec(module);
-            self.core.add_module(self.now, spec, true).map_err(|failure| failure.error)?;
+            self.core.add_module(self.now, spec, InitialState::Running).map_err(|failure| failure.error)?;
         }
         self.carry_out()
     }
@@ -180,13 +180,13 @@ impl World {
     }
 
     /// The host dies, and comes back on the same store.
-    pub(super) fn crash(&mut self) -> Verdict {
+    pub(super) fn crash(&mut self) -> ExitClass {
         self.note("the host dies".into());
         self.processes.clear();
         self.asked.clear();
         self.attempts.values_mut().for_each(|attempt| attempt.is_dead = true);
         self.uncommitted.clear();
-        self.tickets.clear();
+        self.jobs.clear();
         self.units.clear();
         self.store.crash();
         self.told = self.store.durable.events.len() as u64;
@@ -199,7 +199,7 @@ impl World {
         self.begin()
     }
 
-    pub(super) fn advance(&mut self, by: Duration) -> Verdict {
+    pub(super) fn advance(&mut self, by: Duration) -> ExitClass {
         let to = self.now + by;
         while let Some(due) = self.core.poll_timeout().filter(|due| *due <= to) {
             self.now = self.now.max(due);
@@ -211,10 +211,10 @@ impl World {
     }
 
     /// A client or a process asks something.
-    pub(super) fn ask(&mut self, caller: Caller, request: Request, attempt: Option<u64>) -> Verdict {
+    pub(super) fn ask(&mut self, caller: Caller, request: Request, attempt: Option<u64>) -> ExitClass {
         self.note(format!("{caller:?} asks {request:?}"));
         let (id, number) = (request.id, self.last);
-        let patience = request.deadline_ms.map_or(ModuleRules::default().deadline_default, Duration::from_millis);
+        let timeout = request.deadline_ms.map_or(ModuleRules::default().deadline_default, Duration::from_millis);
         let what = match (&request.kind, request.to.as_deref()) {
             (RequestType::Query, None) => {
                 if let Caller::Run(run) = caller {
@@ -238,12 +238,12 @@ impl World {
         if let Some(attempt) = attempt
             && what != What::Other
         {
-            self.attempts.get_mut(&attempt).expect("it is in hand").has_begun = true;
+            self.attempts.get_mut(&attempt).expect("it is in progress").has_begun = true;
         }
         if let What::Change(number, Some(attempt)) = what {
             self.belongs.insert(number, attempt);
             if id.is_none() {
-                self.attempts.get_mut(&attempt).expect("it is in hand").changes.insert(number);
+                self.attempts.get_mut(&attempt).expect("it is in progress").changes.insert(number);
             }
         }
         if let Some(id) = id {
@@ -254,7 +254,7 @@ impl World {
                 };
                 (caller, request.to.clone().unwrap_or_else(|| "layer1".into()), key)
             });
-            let asked = Asked { open: true, failed: false, by: self.now + patience, key, what };
+            let asked = Asked { open: true, failed: false, by: self.now + timeout, key, what };
             self.asked.insert(Recipient { caller, id }, asked);
         }
         self.refused = false;
@@ -266,7 +266,7 @@ impl World {
         if failed || self.refused {
             self.belongs.remove(&number);
             if let Some(attempt) = attempt {
-                self.attempts.get_mut(&attempt).expect("it is in hand").changes.remove(&number);
+                self.attempts.get_mut(&attempt).expect("it is in progress").changes.remove(&number);
             }
         }
         Ok(())
@@ -281,7 +281,7 @@ impl World {
         self.attempts.get_mut(&attempt)?.read.take()
     }
 
-    pub(super) fn hang_up(&mut self, client: ClientId) -> Verdict {
+    pub(super) fn hang_up(&mut self, client: ClientId) -> ExitClass {
         self.note(format!("{client:?} hangs up"));
         for (to, asked) in &mut self.asked {
             asked.open &= to.caller != Caller::Client(client);
@@ -290,7 +290,7 @@ impl World {
         self.carry_out()
     }
 
-    pub(super) fn ready(&mut self, run: RunId, concurrent: bool) -> Verdict {
+    pub(super) fn ready(&mut self, run: RunId, concurrent: bool) -> ExitClass {
         self.note(format!("ready {run}"));
         let process = self.processes.get_mut(&run).expect("it was picked");
         (process.is_ready, process.concurrent) = (true, concurrent);
@@ -301,16 +301,16 @@ impl World {
         self.carry_out()
     }
 
-    /// A process answers what it has in its hands at this place; `None` is a success. Where it has begun with
+    /// A process answers its requests in progress at this place; `None` is a success. Where it has begun with
     /// nothing else, it sometimes says that this was its last answer, and ends.
-    pub(super) fn answer(&mut self, run: RunId, at: usize, error: Option<ErrorCode>) -> Verdict {
+    pub(super) fn answer(&mut self, run: RunId, at: usize, error: Option<ErrorCode>) -> ExitClass {
         let success = self.number();
         let process = self.processes.get_mut(&run).expect("it was picked");
-        let (id, attempt) = process.in_hand.remove(at);
-        let has_begun = process.in_hand.iter().any(|(_, attempt)| self.attempts[attempt].has_begun);
+        let (id, attempt) = process.attribute.remove(at);
+        let has_begun = process.attribute.iter().any(|(_, attempt)| self.attempts[attempt].has_begun);
         let last = self.may_leave && at == 0 && !has_begun && success.is_multiple_of(7);
         process.is_ready &= !last;
-        let record = self.attempts.get_mut(&attempt).expect("it is in hand");
+        let record = self.attempts.get_mut(&attempt).expect("it is in progress");
         let status = match error {
             None => {
                 record.success = Some(success);
@@ -328,12 +328,12 @@ impl World {
         if last { self.exit(run, success.is_multiple_of(2)) } else { Ok(()) }
     }
 
-    pub(super) fn exit(&mut self, run: RunId, is_crash: bool) -> Verdict {
+    pub(super) fn exit(&mut self, run: RunId, is_crash: bool) -> ExitClass {
         self.note(format!("{run} ends"));
         let process = self.processes.get_mut(&run).expect("it was picked");
         process.has_exited = true;
-        for (_, attempt) in process.in_hand.drain(..) {
-            self.attempts.get_mut(&attempt).expect("it was in hand").is_dead = true;
+        for (_, attempt) in process.attribute.drain(..) {
+            self.attempts.get_mut(&attempt).expect("it was in progress").is_dead = true;
         }
         for (to, asked) in &mut self.asked {
             asked.open &= to.caller != Caller::Run(run);
@@ -344,14 +344,14 @@ impl World {
         self.carry_out()
     }
 
-    pub(super) fn work(&mut self, read: bool, mood: Mood) -> Verdict {
+    pub(super) fn work(&mut self, read: bool, mood: Mood) -> ExitClass {
         self.store.work(read, mood)
     }
 
-    pub(super) fn tell(&mut self, read: bool) -> Verdict {
-        let Some((ticket, outcome)) = self.store.told(read) else { return Ok(()) };
-        self.note(format!("stored {ticket}: {outcome:?}"));
-        if let Some(success) = self.tickets.remove(&ticket) {
+    pub(super) fn tell(&mut self, read: bool) -> ExitClass {
+        let Some((job, outcome)) = self.store.told(read) else { return Ok(()) };
+        self.note(format!("stored {job}: {outcome:?}"));
+        if let Some(success) = self.jobs.remove(&job) {
             self.uncommitted.values_mut().for_each(|successes| {
                 successes.remove(&success);
             });
@@ -361,21 +361,21 @@ impl World {
                 *handled = (*handled).max(cursor);
             }
         }
-        self.core.handle_stored(self.now, ticket, outcome);
+        self.core.handle_stored(self.now, job, outcome);
         self.carry_out()
     }
 
-    pub(super) fn order(&mut self, what: &str, module: &str) -> Verdict {
+    pub(super) fn order(&mut self, what: &str, module: &str) -> ExitClass {
         self.note(format!("{what} {module}"));
-        let patience = Duration::from_secs(60);
+        let timeout = Duration::from_secs(60);
         match what {
-            "start" => self.core.handle_start(self.now, None, module, patience),
-            "stop" => self.core.handle_stop(self.now, None, module, patience),
-            "restart" => self.core.handle_restart(self.now, None, module, patience),
+            "start" => self.core.handle_start(self.now, None, module, timeout),
+            "stop" => self.core.handle_stop(self.now, None, module, timeout),
+            "restart" => self.core.handle_restart(self.now, None, module, timeout),
             "reload" => {
                 self.generation += 1;
                 let spec = self.spec(module);
-                self.core.handle_reload(self.now, None, spec, patience);
+                self.core.handle_reload(self.now, None, spec, timeout);
             }
             _ => self.core.handle_shutdown(self.now),
         }
@@ -386,7 +386,7 @@ impl World {
         &self.core
     }
 
-    fn carry_out(&mut self) -> Verdict {
+    fn carry_out(&mut self) -> ExitClass {
         while let Some(action) = self.core.poll_action() {
             self.note(format!("> {action:?}"));
             self.follow(action)?;
@@ -395,12 +395,12 @@ impl World {
             self.core.audit();
         }
         match self.asked.iter().find(|(_, asked)| asked.open && asked.by < self.now) {
-            Some((to, asked)) => Err(format!("{to:?} is not answered although its patience has ended: {asked:?}")),
+            Some((to, asked)) => Err(format!("{to:?} is not answered although its timeout has ended: {asked:?}")),
             None => Ok(()),
         }
     }
 
-    fn follow(&mut self, action: Action) -> Verdict {
+    fn follow(&mut self, action: Action) -> ExitClass {
         match action {
             Action::Spawn { run, module, .. } => {
                 let module = MODULES.into_iter().find(|it| *it == module.as_str()).expect("one of them");
@@ -410,7 +410,7 @@ impl World {
                     is_ready: false,
                     has_exited: false,
                     concurrent: false,
-                    in_hand: Vec::new(),
+                    attribute: Vec::new(),
                 };
                 self.processes.insert(run, process);
             }
@@ -427,8 +427,8 @@ impl World {
             }
             Action::Sample(run) => self.core.handle_sample(self.now, run, None),
             Action::LookForTracer(run) => self.core.handle_tracer(self.now, run, None),
-            Action::Store { ticket, op } => return self.asked_of_store(ticket, *op),
-            Action::Tell(event) => {
+            Action::Store { job, op } => return self.asked_of_store(job, *op),
+            Action::NotifyFollowers(event) => {
                 let missing = |cursor: &u64| !self.store.untold.contains(&Cursor(*cursor));
                 if event.cursor.0 <= self.told || (self.told + 1..event.cursor.0).any(|cursor| missing(&cursor)) {
                     return Err(format!("told of {} after {}", event.cursor, self.told));
@@ -442,14 +442,14 @@ impl World {
             | Action::RecordCrash(_)
             | Action::Quarantine { .. }
             | Action::Removed(_) => {}
-            Action::Remark { .. } => {}
+            Action::LogLine { .. } => {}
             Action::EventRefused { .. } => self.refused = true,
             Action::Warn(_) => {}
         }
         Ok(())
     }
 
-    fn sent(&mut self, run: RunId, request: RequestId) -> Verdict {
+    fn sent(&mut self, run: RunId, request: RequestId) -> ExitClass {
         let (wire, _) = self.core.outgoing(request).ok_or("it cannot be read")?;
         let (kind, payload) = (wire.kind.clone(), wire.payload.to_owned());
         let cursor = payload.split_once(",\"cursor\":").map(|(_, rest)| rest.trim_end_matches('}').parse().unwrap());
@@ -458,7 +458,7 @@ impl World {
         if process.has_exited || !process.is_ready {
             return Err("to a process that is not ready".into());
         }
-        process.in_hand.push((request, attempt));
+        process.attribute.push((request, attempt));
         let (module, event) = (process.module, cursor.map(Cursor));
         let asked = payload.split("asked:").nth(1).map(|rest| {
             let mut parts = rest.trim_end_matches(['"', '}']).split(':').map(|part| part.parse().unwrap());
@@ -506,7 +506,7 @@ impl World {
         self.store.durable.events.iter().find(|event| wanted(event.cursor, &event.event)).map(|event| event.cursor)
     }
 
-    fn asked_of_store(&mut self, ticket: RequestId, op: StoreOp) -> Verdict {
+    fn asked_of_store(&mut self, job: RequestId, op: StoreOp) -> ExitClass {
         match &op {
             StoreOp::Query { unit, query } => {
                 let asked = number(query.needs()[0].entity.as_str());
@@ -529,7 +529,7 @@ impl World {
                     (unit, attempt) => return Err(format!("a change of attempt {attempt:?} in unit {unit:?}")),
                 }
             }
-            StoreOp::Commit { .. } => self.commits(ticket, &op)?,
+            StoreOp::Commit { .. } => self.commits(job, &op)?,
             StoreOp::Advance { module, cursor, .. } => self.advanced(module.as_str(), *cursor)?,
             StoreOp::SetAside { module, cursor, attempts, .. } => {
                 let module = MODULES.into_iter().find(|it| *it == module.as_str()).expect("one of them");
@@ -541,11 +541,11 @@ impl World {
             }
             _ => {}
         }
-        self.store.accept(ticket, op)
+        self.store.accept(job, op)
     }
 
     /// What the store is told to be handled must be.
-    fn advanced(&mut self, module: &str, cursor: Cursor) -> Verdict {
+    fn advanced(&mut self, module: &str, cursor: Cursor) -> ExitClass {
         let module = MODULES.into_iter().find(|it| *it == module).expect("one of them");
         self.note_handled(module);
         match self.next_event(module, Some(cursor)) {
@@ -554,7 +554,7 @@ impl World {
         }
     }
 
-    fn commits(&mut self, ticket: RequestId, op: &StoreOp) -> Verdict {
+    fn commits(&mut self, job: RequestId, op: &StoreOp) -> ExitClass {
         let StoreOp::Commit { unit, events, key, advance } = op else { return Ok(()) };
         let by_unit = self.units.get(unit).copied();
         let by_key = key.as_ref().and_then(|(_, reply)| self.successes.get(&reply.read::<u64>().unwrap()).copied());
@@ -577,11 +577,11 @@ impl World {
             return Err(format!("attempt {attempt} was undone"));
         }
         self.uncommitted.entry(record.module).or_default().insert(success);
-        self.tickets.insert(ticket, success);
+        self.jobs.insert(job, success);
         Ok(())
     }
 
-    fn replied(&mut self, to: Recipient, status: Status) -> Verdict {
+    fn replied(&mut self, to: Recipient, status: Status) -> ExitClass {
         let asked = self.asked.get_mut(&to).ok_or("nobody asked")?;
         if !asked.open {
             return Err("it was answered before, or its caller has gone".into());
@@ -591,7 +591,7 @@ impl World {
         let (what, key) = (asked.what.clone(), asked.key.clone());
         match (what, status) {
             (What::Change(number, Some(attempt)), Status::Success(_)) => {
-                self.attempts.get_mut(&attempt).expect("it was in hand").changes.insert(number);
+                self.attempts.get_mut(&attempt).expect("it was in progress").changes.insert(number);
             }
             (What::Change(number, None), Status::Success(data)) => {
                 let done = match &key {
@@ -604,7 +604,7 @@ impl World {
             }
             (What::Change(_, Some(attempt)), Status::Error(_)) if self.attempts[&attempt].success.is_some() => {
                 // The module had answered: it cannot know, so nothing of it may be committed.
-                self.attempts.get_mut(&attempt).expect("it was in hand").is_dead = true;
+                self.attempts.get_mut(&attempt).expect("it was in progress").is_dead = true;
             }
             (What::Change(number, Some(_)), Status::Error(failure))
                 if failure.delivery == Some(Delivery::NotStarted) =>
@@ -622,7 +622,7 @@ impl World {
                 self.attempts.values_mut().filter(mine).for_each(|attempt| attempt.is_dead = true);
             }
             (What::Count(attempt), Status::Success(data)) => {
-                self.attempts.get_mut(&attempt).expect("it was in hand").read = data.read().ok();
+                self.attempts.get_mut(&attempt).expect("it was in progress").read = data.read().ok();
             }
             (_, Status::Progress(_)) => return Err("nobody tells of progress here".into()),
             (What::Query | What::Count(_) | What::Other | What::Change(..), Status::Success(_) | Status::Error(_)) => {}
@@ -631,7 +631,7 @@ impl World {
     }
 
     /// A success is the success of something that is stored, whole.
-    fn work_done(&self, key: &Option<ScopedKey>, data: &Json) -> Verdict {
+    fn work_done(&self, key: &Option<ScopedKey>, data: &Json) -> ExitClass {
         let success: u64 = data.read().unwrap();
         if let Some(key) = key {
             let stored = self.store.durable.keys.get(key).map(|(_, reply)| reply);
@@ -650,7 +650,7 @@ impl World {
     }
 
     /// What must hold of the store's content: nothing is half there, nothing of what was undone, nothing twice.
-    pub(super) fn judge_store(&self) -> Verdict {
+    pub(super) fn judge_store(&self) -> ExitClass {
         let durable = &self.store.durable;
         if let Some((key, count)) = durable.done.iter().find(|(_, count)| **count > 1) {
             return Err(format!("the work of {key:?} was done {count} times"));

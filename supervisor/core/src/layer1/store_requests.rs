@@ -1,0 +1,300 @@
+//! Requests to the store itself: queries and mutations of clients and modules. What a module reads or
+//! builds on waits here until what the module had answered before is committed. How these requests come
+//! to their end is in [`super::completion`].
+
+use super::{Extent, JobPurpose, KeyUse, StoreOp};
+use crate::{
+    action::Action,
+    core::{Core, Outstanding},
+    ids::{Caller, ModuleId, Recipient, RequestId, RunId},
+    limits::{STORE_DEADLINE_DEFAULT, STORE_REQUEST_BYTES},
+    module::Slot,
+    routing::refused,
+    run::Phase,
+    time::Time,
+    timers::Timer,
+};
+use bulkhead_protocol::{
+    Delivery, ErrorCode, Failure, HeldBytes, Request, RequestType,
+    layer1::{Change, Mutation, Query},
+};
+use std::{collections::HashSet, time::Duration};
+
+/// The store's address.
+pub(crate) const ADDRESS: &str = "layer1";
+
+/// The payload of a request to the store, read.
+#[derive(Clone, Debug)]
+pub enum Read {
+    /// Of a query.
+    Query(Box<Query>),
+    /// Of a mutation.
+    Mutation(Box<Mutation>),
+}
+
+impl Read {
+    /// Reads the payload. It needs nothing but the request, and may be done on any thread.
+    ///
+    /// # Errors
+    /// With the place inside the payload, or when it is of another type.
+    pub fn of(request: &Request) -> Result<Read, Failure> {
+        match &request.kind {
+            RequestType::Query => Ok(Read::Query(Box::new(Query::read(&request.payload)?))),
+            RequestType::Mutation => Ok(Read::Mutation(Box::new(Mutation::read(&request.payload)?))),
+            other => {
+                let reason = format!("layer1 takes requests of type query and mutation, found {:?}", other.name());
+                Err(refused(ErrorCode::UnknownType, reason))
+            }
+        }
+    }
+}
+
+impl HeldBytes for Read {
+    fn held_bytes(&self) -> usize {
+        match self {
+            Read::Query(query) => query.held_bytes(),
+            Read::Mutation(mutation) => mutation.held_bytes(),
+        }
+    }
+}
+
+/// What is asked of the store.
+#[derive(Clone, Debug)]
+pub(super) enum Work {
+    Query(Box<Query>),
+    Mutation(Box<Mutation>, Option<KeyUse>),
+}
+
+/// What kind of work the store has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Query,
+    /// `keyed`: asking again with the same key tells what came of it.
+    Mutation {
+        keyed: bool,
+    },
+    Event {
+        /// Modules that subscribe to it.
+        subscribers: usize,
+    },
+}
+
+/// Where a request to the store is.
+#[derive(Clone, Debug)]
+pub(super) enum StoreRequestState {
+    /// It waits until earlier commits of its module are through: those with a number up to this.
+    Held { run: RunId, after: RequestId, work: Work },
+    /// The store has it.
+    AtStore { kind: Kind, interrupted: bool },
+}
+
+/// One request to the store.
+#[derive(Debug)]
+pub(crate) struct StoreRequest {
+    pub(super) caller: Caller,
+    /// Who is to be answered, until they are.
+    pub(super) recipient: Option<Recipient>,
+    /// The request in whose handling a module asks.
+    pub(super) of: Option<RequestId>,
+    pub(super) deadline: Time,
+    pub(super) state: StoreRequestState,
+}
+
+impl StoreRequest {
+    pub(crate) fn recipient(&self) -> Option<Recipient> {
+        self.recipient
+    }
+
+    pub(crate) fn deadline(&self) -> Time {
+        self.deadline
+    }
+
+    pub(crate) fn held_by(&self) -> Option<RunId> {
+        match self.state {
+            StoreRequestState::Held { run, .. } => Some(run),
+            StoreRequestState::AtStore { .. } => None,
+        }
+    }
+}
+
+impl Core {
+    /// As [`Core::handle_request`], of a request for the store whose payload was read before: to read a long
+    /// one takes time that only its sender should have to wait.
+    pub fn handle_read_request(&mut self, now: Time, caller: Caller, request: Request, read: Result<Read, Failure>) {
+        if let Caller::Run(run) = caller {
+            let Some(run) = self.runs.get_mut(&run).filter(|run| run.phase != Phase::Exited) else { return };
+            run.heard(now);
+        }
+        let to = Recipient { caller, id: request.id.expect("only an event comes without an id") };
+        let admitted = read
+            .map_err(|failure| failure.delivery(Delivery::NotStarted))
+            .and_then(|read| self.admit_read(now, to, request, read));
+        if let Err(failure) = admitted {
+            self.act(Action::Reply { to, status: failure.into() });
+        }
+    }
+
+    /// A query or a mutation for the store.
+    pub(crate) fn admit_store_request(&mut self, now: Time, to: Recipient, request: Request) -> Result<(), Failure> {
+        self.check_caller(to, STORE_REQUEST_BYTES + request.payload.held_bytes())?;
+        let read = Read::of(&request)?;
+        self.admit_read(now, to, request, read)
+    }
+
+    fn admit_read(&mut self, now: Time, to: Recipient, request: Request, read: Read) -> Result<(), Failure> {
+        let caller = to.caller;
+        // Under a key, the payload as it came tells the work from other work.
+        let kept = request.key.as_ref().map_or(0, |key| key.held_bytes() + request.payload.held_bytes());
+        let bytes = STORE_REQUEST_BYTES + read.held_bytes() + kept;
+        self.check_caller(to, bytes)?;
+        self.check_not_stopping(caller)?;
+        let work = match read {
+            Read::Query(query) => Work::Query(query),
+            Read::Mutation(mutation) => {
+                let key = request.key.map(|key| KeyUse {
+                    caller: self.key_caller(caller),
+                    key,
+                    to: ADDRESS.to_owned(),
+                    kind: RequestType::Mutation,
+                    payload: request.payload,
+                });
+                Work::Mutation(mutation, key)
+            }
+        };
+        if let Caller::Run(run) = caller {
+            let needs = match &work {
+                Work::Query(query) => query.needs(),
+                Work::Mutation(mutation, _) => mutation.needs(),
+            };
+            self.check_entities(run, &needs)?;
+        }
+        let of = self.attribute_change(caller, request.of)?;
+        if let (Some(of), Work::Mutation(_, Some(_))) = (of, &work) {
+            let reason = format!(
+                "a mutation in the handling of a request has no key of its own, found one: what it does is done \
+                 once if request {of} has a key"
+            );
+            return Err(refused(ErrorCode::BadRequest, reason));
+        }
+        let id = self.ids.request();
+        if let Some(of) = of {
+            self.open_unit(of).store_requests.push(id);
+        }
+        let deadline = now + request.deadline_ms.map_or(STORE_DEADLINE_DEFAULT, Duration::from_millis);
+        self.callers.open(to, Outstanding::StoreRequest(id), bytes);
+        self.timers.set(deadline, Timer::StoreRequest(id));
+        let (run, after) = match caller {
+            Caller::Client(_) => (None, None),
+            Caller::Run(run) => (Some(run), self.held_until(now, run, of, &work)),
+        };
+        let state = match (run, after) {
+            (Some(run_id), Some(after)) => {
+                self.runs.get_mut(&run_id).expect("it asks").held.push_back(id);
+                StoreRequestState::Held { run: run_id, after, work }
+            }
+            (Some(_), None) | (None, _) => self.hand_to_store(id, of, caller, work),
+        };
+        self.layer1.store_requests.insert(id, StoreRequest { caller, recipient: Some(to), of, deadline, state });
+        Ok(())
+    }
+
+    /// Until which commit of its module a process's request to the store has to wait: what it reads, or
+    /// builds on, is what the module was told is done. It stays behind those of the same unit that wait
+    /// already, and may have to wait for the precedence of another request.
+    fn held_until(&mut self, now: Time, run_id: RunId, of: Option<RequestId>, work: &Work) -> Option<RequestId> {
+        let waits_for_precedence = of.is_some_and(|of| self.waits_for_precedence(now, of));
+        let run = self.runs.get(&run_id)?;
+        let waits_for_others =
+            waits_for_precedence || run.held.iter().any(|held| self.layer1.store_requests[held].of == of);
+        let newest = self.newest_commit(run.module, of).filter(|_| work.needs_a_base());
+        newest.or(waits_for_others.then_some(RequestId(0)))
+    }
+
+    fn hand_to_store(&mut self, id: RequestId, of: Option<RequestId>, caller: Caller, work: Work) -> StoreRequestState {
+        let opened = of.filter(|of| self.opened_unit(*of).is_some());
+        if let (Some(of), Work::Mutation(..)) = (opened, &work) {
+            self.open_unit(of).extent = Extent::Changes;
+        }
+        let unit = opened.map(|of| self.unit_id(of));
+        let (kind, op) = match work {
+            Work::Query(query) => (Kind::Query, StoreOp::Query { unit, query }),
+            Work::Mutation(mutation, key) => {
+                let spec = match caller {
+                    Caller::Client(_) => None,
+                    Caller::Run(run) => self.runs.get(&run).map(|run| &run.spec),
+                };
+                let (owner, quota) = (spec.map(|spec| spec.name.clone()), spec.and_then(|spec| spec.storage_quota));
+                (Kind::Mutation { keyed: key.is_some() }, StoreOp::Mutate { unit, owner, quota, mutation, key })
+            }
+        };
+        self.submit_as(id, JobPurpose::StoreRequest, op);
+        StoreRequestState::AtStore { kind, interrupted: false }
+    }
+
+    /// Earlier commits of a module are through, or a precedence has ended: what waited for that goes on, in order.
+    pub(crate) fn release_held(&mut self, now: Time, module_id: ModuleId) {
+        let Some(module) = self.modules.get(module_id) else { return };
+        let runs = module.slots.iter().filter_map(Slot::run).filter_map(|run| self.runs.get(&run));
+        let mut held: Vec<RequestId> = runs.flat_map(|run| run.held.iter().copied()).collect();
+        held.sort_unstable();
+        let mut waiting = HashSet::new();
+        for id in held {
+            // What goes on may end others that wait.
+            let Some(store_request) = self.layer1.store_requests.get(&id) else { continue };
+            let StoreRequestState::Held { run, .. } = store_request.state else { continue };
+            if waiting.contains(&(run, store_request.of)) || self.still_waits(now, module_id, id) {
+                waiting.insert((run, self.layer1.store_requests[&id].of));
+            } else {
+                self.unheld_to_store(id, run);
+            }
+        }
+    }
+
+    /// Whether a request to the store that waits, and is the first of those of its unit, has to go on waiting.
+    fn still_waits(&mut self, now: Time, module_id: ModuleId, id: RequestId) -> bool {
+        let waits_for_commit = |core: &Core| {
+            let oldest = core.modules[module_id].commits.first();
+            let StoreRequestState::Held { after, .. } = &core.layer1.store_requests[&id].state else {
+                unreachable!("it is held")
+            };
+            oldest.is_some_and(|oldest| oldest <= after)
+        };
+        if waits_for_commit(self) {
+            return true;
+        }
+        let Some(of) = self.layer1.store_requests[&id].of else { return false };
+        if self.waits_for_precedence(now, of) {
+            return true;
+        }
+        if self.has_precedence(of) {
+            // A request that takes precedence builds on all that was answered before.
+            let newest = self.newest_commit(module_id, Some(of)).unwrap_or(RequestId(0));
+            let store_request = self.layer1.store_requests.get_mut(&id).expect("it was there above");
+            let StoreRequestState::Held { after, .. } = &mut store_request.state else { unreachable!("it is held") };
+            *after = newest;
+        }
+        waits_for_commit(self)
+    }
+
+    fn unheld_to_store(&mut self, id: RequestId, run_id: RunId) {
+        let run = self.runs.get_mut(&run_id).expect("what is held has a process");
+        run.held.retain(|other| *other != id);
+        let mut store_request = self.layer1.store_requests.remove(&id).expect("what is held is in the table");
+        let StoreRequestState::Held { work, .. } = store_request.state else { unreachable!("it is held") };
+        store_request.state = self.hand_to_store(id, store_request.of, store_request.caller, work);
+        self.layer1.store_requests.insert(id, store_request);
+    }
+}
+
+impl Work {
+    /// Whether it reads or builds on what is stored. What is created under an id of the store's own
+    /// does not.
+    fn needs_a_base(&self) -> bool {
+        match self {
+            Work::Query(_) => true,
+            Work::Mutation(mutation, _) => {
+                !mutation.operations.iter().all(|one| matches!(one.change, Change::Create { id: None, .. }))
+            }
+        }
+    }
+}

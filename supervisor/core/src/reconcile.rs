@@ -1,0 +1,88 @@
+//! What follows when the state of a module has changed: its queue, its spares, its waiters, and its end when
+//! it was removed.
+
+use crate::{
+    action::Action,
+    core::Core,
+    ids::ModuleId,
+    module::{Desired, SlotState, Vacancy},
+    run::Role,
+    time::Time,
+    timers::Timer,
+};
+use bulkhead_protocol::{Delivery, ErrorCode, Failure};
+
+impl Core {
+    /// Brings everything that depends on a module's state in line with it. May be called at any time.
+    pub(crate) fn reconcile(&mut self, now: Time, id: ModuleId) {
+        let Some(module) = self.modules.get(id) else { return };
+        if !module.is_available() {
+            self.fail_queue(now, id);
+            self.stop_idle_spares(now, id);
+        }
+        self.settle_room(now, id);
+        self.pump_stream(now, id);
+        self.pump(now, id);
+        self.check_waiters(id);
+        let module = &self.modules[id];
+        if module.is_empty() && module.desired == Desired::Removed && !module.is_at_store() {
+            let name = module.spec.name.clone();
+            for waiter in self.waiters_with(id, |_| true) {
+                let failure = Failure::new(ErrorCode::UnknownModule, format!("{name} was removed"));
+                self.answer_waiter(waiter, failure.into());
+            }
+            self.unlist(id);
+            self.forget_stream(id);
+            self.modules.remove(id);
+            self.act(Action::Removed(name));
+        }
+    }
+
+    fn fail_queue(&mut self, now: Time, id: ModuleId) {
+        let module = self.modules.get_mut(id).expect("the caller has it");
+        if module.queue.is_empty() {
+            return;
+        }
+        let queue = module.queue.drain();
+        let reason = self.why_unavailable(now, id);
+        for request in queue {
+            let reached = self.requests.get(&request).map_or(Delivery::NotStarted, |entry| entry.reached);
+            let failure = Failure::new(ErrorCode::ModuleUnavailable, reason.clone());
+            self.answer(request, failure.delivery(reached).into());
+            self.requests.remove(&request);
+        }
+    }
+
+    /// No process serves and none will: spares have nothing to wait for.
+    fn stop_idle_spares(&mut self, now: Time, id: ModuleId) {
+        let module = self.modules.get_mut(id).expect("the caller has it");
+        let mut spares = Vec::new();
+        for slot in module.slots.iter_mut().filter(|slot| slot.role == Role::Spare) {
+            slot.ordered = false;
+            match &mut slot.state {
+                SlotState::Occupied(run) => spares.push(*run),
+                SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
+                    self.timers.clear(*until, Timer::Start(id, slot.id));
+                    slot.state = SlotState::Vacant(Vacancy::Stopped);
+                }
+                SlotState::Vacant(Vacancy::AwaitsPermit(position)) => {
+                    self.starts.leave(*position);
+                    slot.state = SlotState::Vacant(Vacancy::Stopped);
+                }
+                SlotState::Vacant(Vacancy::NoRoom(number)) => {
+                    self.room.leave(*number);
+                    slot.state = SlotState::Vacant(Vacancy::Stopped);
+                }
+                SlotState::Vacant(Vacancy::Requires(_) | Vacancy::Lacking(_)) => {
+                    slot.state = SlotState::Vacant(Vacancy::Stopped);
+                }
+                SlotState::Vacant(_) => {}
+                SlotState::Clearing { next, .. } => *next = Vacancy::Stopped,
+            }
+        }
+        for run in spares {
+            self.begin_stop(now, run);
+        }
+        self.grant_permits(now);
+    }
+}

@@ -1,0 +1,123 @@
+//! One request that has come and is not forgotten yet: who wants the answer, where it is, how far it got.
+
+use crate::{
+    action::LostRequest,
+    ids::{ModuleId, Recipient, RunId},
+    layer1::{Cursor, Done, Unit},
+    limits::REQUEST_BYTES,
+    time::Time,
+};
+use bulkhead_protocol::{Delivery, HeldBytes, ModuleName, Request, RequestType};
+
+/// Where a request is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RequestState {
+    /// The store is asked whether the work of its key was done before.
+    LookingUp,
+    /// Another request does the work of its key.
+    Joined,
+    /// In its module's queue.
+    Queued,
+    /// Sent to a process and not answered by it.
+    InFlight {
+        /// Which process.
+        run: RunId,
+        /// Whether the process has told of progress, and so has begun.
+        progressed: bool,
+    },
+    /// Its module has succeeded, before all that it asked of the store for it was done.
+    Settling(Box<Done>),
+    /// Its module has succeeded, and the store commits that.
+    Committing(Box<Done>),
+}
+
+/// One request. It stays until its module is done with it, which may be after its caller was
+/// answered: a deadline answers the caller, not the module.
+#[derive(Debug)]
+pub(crate) struct RequestEntry {
+    /// Who is to be answered; `None` for an event, and once it was answered.
+    pub(crate) recipient: Option<Recipient>,
+    /// Whether it is still wanted: not answered, not cancelled by its caller's end.
+    pub(crate) wanted: bool,
+    pub(crate) module: ModuleId,
+    pub(crate) message: Request,
+    /// Whose its key is, if it has one: a module's; clients are `None`.
+    pub(crate) key_caller: Option<ModuleName>,
+    /// What it takes in memory, as it came.
+    pub(crate) held: usize,
+    pub(crate) deadline: Time,
+    pub(crate) state: RequestState,
+    /// How far it got in the processes that had it before; the truth even while it waits again.
+    pub(crate) reached: Delivery,
+    /// Its caller wants it to stop: it is not sent again.
+    pub(crate) cancelled: bool,
+    /// Crashes at which it was or may have been worked on.
+    pub(crate) crashes: u32,
+    /// What its module has done for it so far, and is not committed.
+    pub(crate) unit: Unit,
+    /// Commits of it that failed because of others.
+    pub(crate) conflicts: u32,
+    /// Which stored event it is, if it is one.
+    pub(crate) event: Option<Cursor>,
+}
+
+impl RequestEntry {
+    pub(crate) fn new(
+        module: ModuleId,
+        recipient: Option<Recipient>,
+        message: Request,
+        deadline: Time,
+        state: RequestState,
+    ) -> RequestEntry {
+        RequestEntry {
+            recipient,
+            wanted: true,
+            module,
+            held: REQUEST_BYTES + message.held_bytes(),
+            message,
+            key_caller: None,
+            deadline,
+            state,
+            reached: Delivery::NotStarted,
+            cancelled: false,
+            crashes: 0,
+            unit: Unit::Empty,
+            conflicts: 0,
+            event: None,
+        }
+    }
+
+    /// What it takes of its module's window: the bytes that are sent.
+    pub(crate) fn bytes(&self) -> usize {
+        self.message.payload.as_str().len()
+    }
+
+    /// Whether its answer is all that comes of it: it asked nothing of the store, and has neither a key
+    /// nor a stream that waits for it.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.unit, Unit::Empty) && self.message.key.is_none() && self.event.is_none()
+    }
+
+    pub(crate) fn is_event(&self) -> bool {
+        self.message.kind == RequestType::Event
+    }
+
+    /// How far it has got in all, when it got so far in the process that has it now.
+    pub(crate) fn overall_delivery(&self, now: Delivery) -> Delivery {
+        match (self.reached, now) {
+            (Delivery::Started, _) | (_, Delivery::Started) => Delivery::Started,
+            (Delivery::Unknown, _) | (_, Delivery::Unknown) => Delivery::Unknown,
+            (Delivery::NotStarted, Delivery::NotStarted) => Delivery::NotStarted,
+        }
+    }
+
+    pub(crate) fn lost(&self, delivery: Delivery) -> LostRequest {
+        LostRequest {
+            kind: self.message.kind.name().to_owned(),
+            payload: self.message.payload.clone(),
+            key: self.message.key.clone(),
+            delivery,
+            answered: None,
+        }
+    }
+}
