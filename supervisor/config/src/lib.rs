@@ -44,7 +44,6 @@ mod units;
 
 pub use bulkhead_core::Policy as RestartPolicy;
 pub use bulkhead_protocol::OnPanic;
-pub use environment::Environment;
 pub use environment::{Environment, Paths};
 pub use faulty::{Faulty, PassedOver};
 pub use files::InProgress;

@@ -12,7 +12,7 @@ use bulkhead_layer1::{
 };
 use bulkhead_protocol::{
     ErrorCode, Failure, HeldBytes, Json, Pattern,
-    layer1::{Mutation, Query},
+    layer1::{Cursor, Mutation, Query},
 };
 use common::Store;
 use counting::{Counting, check, counted};
@@ -50,7 +50,7 @@ fn mutation() -> Mutation {
 }
 
 fn stored() -> StoredEvent {
-    StoredEvent { cursor: 1, time: 2, event: "a.b".to_owned(), source: "module".to_owned(), data: long() }
+    StoredEvent { cursor: Cursor(1), time: 2, event: "a.b".to_owned(), source: "module".to_owned(), data: long() }
 }
 
 fn subscription() -> Subscription {

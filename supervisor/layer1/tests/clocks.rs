@@ -296,7 +296,7 @@ fn of_what_was_set_aside_the_first_goes_first_and_never_what_was_just_set_aside(
                 panic!("it can be listed")
             };
             if list.len() <= 2 {
-                break list.into_iter().map(|aside| aside.event.cursor).collect::<Vec<_>>();
+                break list.into_iter().map(|aside| aside.event.cursor.0).collect::<Vec<_>>();
             }
             assert!(begun.elapsed() < Duration::from_secs(20), "{list:?}");
             std::thread::yield_now();

@@ -83,7 +83,7 @@ fn a_full_disk_fails_what_does_not_fit_and_nothing_else() {
     mount(None::<&str>, &disk.folder.0, None::<&str>, MsFlags::MS_REMOUNT, larger).unwrap();
     let (reply, events) = store.mutate_as(None, "m", &create(7)).unwrap();
     stored.push(reply["id"].as_str().unwrap().to_owned());
-    assert_eq!(events[0].cursor, stored.len() as u64);
+    assert_eq!(events[0].cursor.0, stored.len() as u64);
     let store = store.reopened(|settings| settings.path = path.clone());
     check(&store, &stored);
     assert_eq!(store.layer1.tools().check(&mut |_| std::ops::ControlFlow::Continue(())).unwrap(), Vec::<String>::new());

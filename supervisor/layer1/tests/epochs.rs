@@ -54,7 +54,7 @@ impl Test {
         for _ in 0..events {
             let job = Job::Emit { unit: None, source: String::new(), event: "a.b".into(), data: json("1") };
             let Outcome::Committed { events } = self.store.as_ref().unwrap().run(job) else { panic!("it is stored") };
-            last = events[0].cursor;
+            last = events[0].cursor.0;
         }
         last
     }

@@ -50,7 +50,7 @@ fn changes_and_emitted_events_stand_in_the_stream_in_their_order() {
     store.mutate(&format!(r#"{{"entity":"A","operation":"delete","id":"{id}"}}"#));
     let page = read(&store, 0, &["*"], 10, 100_000);
     assert_eq!(names(&page), ["A.created", "client.said", "m.before", "A.updated", "m.after", "A.deleted"]);
-    assert_eq!(page.events.iter().map(|event| event.cursor).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(page.events.iter().map(|event| event.cursor.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     assert_eq!(page.events[0].data.as_str(), format!(r#"{{"id":"{id}","version":1,"data":{{"n":1.0}}}}"#));
     assert_eq!(page.events[5].data.as_str(), format!(r#"{{"id":"{id}","version":3}}"#));
     assert_eq!((page.cursor, page.more, page.lost), (6, More::No, 0));
@@ -157,7 +157,7 @@ trait Cursor {
 impl Cursor for Outcome {
     fn events_cursor(&self) -> u64 {
         match self {
-            Outcome::Committed { events } => events.last().map_or(0, |event| event.cursor),
+            Outcome::Committed { events } => events.last().map_or(0, |event| event.cursor.0),
             other => panic!("{other:?}"),
         }
     }
@@ -183,7 +183,7 @@ fn an_event_that_is_set_aside_is_kept_and_the_module_goes_on() {
     let listed = list(None);
     let [one] = listed.as_slice() else { panic!("{listed:?}") };
     assert_eq!((one.module.as_str(), one.attempts, one.error.as_str()), ("m", 5, "it crashed"));
-    assert_eq!((one.event.cursor, one.event.data.as_str()), (1, r#"{"poison":true}"#));
+    assert_eq!((one.event.cursor.0, one.event.data.as_str()), (1, r#"{"poison":true}"#));
     let also = vec![Also::RemoveSetAside { id: one.id }];
     assert!(matches!(
         store.run(Job::Commit { unit: UnitId(1), key: None, events: vec![], also }),

@@ -40,7 +40,7 @@ fn a_job_that_the_database_refuses_fails_alone_whoever_shares_its_commit() {
     for _ in 0..jobs {
         match store.layer1.wait() {
             (JobId(job_id), Outcome::Mutated { events, .. }) if !bad(job_id) => {
-                cursors.insert(job_id, events[0].cursor);
+                cursors.insert(job_id, events[0].cursor.0);
             }
             (JobId(job_id), Outcome::Failed(failure)) if bad(job_id) => {
                 assert_code(&failure, ErrorCode::Internal, "no such thing");
@@ -48,7 +48,7 @@ fn a_job_that_the_database_refuses_fails_alone_whoever_shares_its_commit() {
             other => panic!("{other:?}"),
         }
     }
-    let cursors: Vec<u64> = cursors.into_values().map(|cursor| cursor.0).collect();
+    let cursors: Vec<u64> = cursors.into_values().collect();
     assert_eq!(cursors, (1..=jobs - jobs / 100).collect::<Vec<_>>(), "in the order of the jobs, without gaps");
     let count =
         |entity: &str| store.query(&format!(r#"{{"entity":"{entity}","limit":0,"count":true}}"#))["count"].clone();

@@ -40,7 +40,7 @@ fn read(store: &Store, after: u64) -> EventPage {
 }
 
 fn cursors(page: &EventPage) -> Vec<u64> {
-    page.events.iter().map(|event| event.cursor).collect()
+    page.events.iter().map(|event| event.cursor.0).collect()
 }
 
 fn usage(store: &Store) -> Vec<Usage> {
@@ -122,7 +122,7 @@ fn a_burst_in_one_unit_is_stored_up_to_the_quota_and_told_whole_to_those_who_fol
         }
         let Outcome::Committed { events } = store.commit(unit) else { panic!("nothing refuses it") };
         assert_eq!(
-            events.iter().map(|event| event.cursor).collect::<Vec<_>>(),
+            events.iter().map(|event| event.cursor.0).collect::<Vec<_>>(),
             (50 * unit - 49..=50 * unit).collect::<Vec<_>>()
         );
         assert!(size(&store) < 14 * MIB, "{} bytes", size(&store));
@@ -219,7 +219,7 @@ fn of_set_aside_events_that_take_too_many_bytes_the_oldest_go() {
     let Outcome::SetAside(list) = store.run(Job::ListSetAside { module: None, after: 0, limit: 10 }) else {
         panic!("they can be read")
     };
-    assert_eq!(list.iter().map(|one| one.event.cursor).collect::<Vec<_>>(), [4, 5]);
+    assert_eq!(list.iter().map(|one| one.event.cursor.0).collect::<Vec<_>>(), [4, 5]);
     // One alone is kept whatever it takes.
     let store = store.reopened(|settings| settings.set_aside_bytes_max = 1);
     wait_until("all but the last go", || matches!(store.run(Job::CountSetAside), Outcome::SetAsideCount(1)));
@@ -255,7 +255,7 @@ fn the_newest_event_is_kept_whatever_it_takes_so_that_no_cursor_comes_twice() {
     store.layer1.set_events_quota("loud", Some(1024));
     for n in 1..=3 {
         let Outcome::Committed { events } = emit_as(&store, "loud", None, "e", 5000) else { panic!("it is stored") };
-        assert_eq!(events[0].cursor, n);
+        assert_eq!(events[0].cursor.0, n);
         assert_eq!(cursors(&read(&store, 0)), [n]);
     }
     let store = store.reopened(|_| {});
@@ -431,7 +431,7 @@ proptest! {
                         panic!("it is never refused")
                     };
                     stored += 1;
-                    prop_assert_eq!(events[0].cursor, stored);
+                    prop_assert_eq!(events[0].cursor.0, stored);
                     let held = usage_of(&store, OWNERS[source]).event_bytes;
                     let most = quotas[source].max(counted(OWNERS[source], "e", bytes));
                     prop_assert!(held <= most || step_is_lowered(&quotas), "{} of {}", held, most);

@@ -54,7 +54,7 @@ fn listed_after_drop_of(store: &Store, expected: u64) -> Vec<u64> {
         assert!(begun.elapsed() < Duration::from_secs(20), "expected {expected}, found {found}");
         std::thread::yield_now();
     }
-    listed(store).iter().map(|one| one.event.cursor).collect()
+    listed(store).iter().map(|one| one.event.cursor.0).collect()
 }
 
 #[test]

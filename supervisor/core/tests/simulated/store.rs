@@ -136,7 +136,10 @@ pub(crate) fn show(label: &str, op: &StoreOp) -> String {
             text
         }
         StoreOp::Emit(event) => {
-            let from = event.source.as_ref().map(|from| format!(" from={from}")).unwrap_or_default();
+            let from = match event.source.as_str() {
+                "" => String::new(),
+                source => format!(" from={source}"),
+            };
             format!("store {label} emit {}{from}", event.event)
         }
         StoreOp::LookUpKey(key) => format!("store {label} look-up {} to={}{}", key.key, key.to, whose(key)),
