@@ -112,7 +112,7 @@ static char *factor(struct primes *primes, number n) {
             divisor = n; /* what is left is a prime */
         } else if (++divisor % 1000000 == 0 && bulkhead_wait(0) > 0) {
             free(found);
-            return failed("cancelled", "nobody waits for the factors any more");
+            return failed("cancelled", "the caller does not wait for the factors any more");
         }
     }
     for (size_t i = 0; i < count; i++) {

@@ -65,7 +65,7 @@ extern "C" {
 
 /* Makes the module, once, after `set_host` and before everything else. What is returned is passed to
  * the functions below; the runtime never looks into it, so that a module without a state may return
- * any address but null. Null: it failed, and the host does not try again until somebody asks. Better
+ * any address but null. Null: it failed, and the host does not try again until a start is requested. Better
  * let `init` fail, which can say why. */
 BULKHEAD_EXPORT(create_module) void *create_module(void);
 
@@ -193,7 +193,7 @@ struct bulkhead_host {
     void (*log)(const char *level, const char *message);
     /* Nanoseconds: clock 0 is the time since 1970 (UTC), clock 1 never goes back. -1: no such clock. */
     int64_t (*time)(int32_t clock);
-    /* Fills the buffer with bytes that nobody can guess. 0: done, -1: it could not be. */
+    /* Fills the buffer with unpredictable bytes. 0: done, -1: it could not be. */
     int32_t (*random)(void *buffer, uint32_t length);
     /* Frees what a function of this table returned. Null is nothing. */
     void (*free_string)(char *string);

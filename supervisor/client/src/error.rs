@@ -13,8 +13,8 @@ pub enum ConnectError {
     /// Nothing is at the path.
     #[error("there is no socket at {}: start the daemon with `bulkhead run`, or name its socket", .0.display())]
     Missing(PathBuf),
-    /// A socket is there, but nobody listens on it.
-    #[error("nobody listens at {}: the daemon is not running; start it with `bulkhead run`", .0.display())]
+    /// A socket is there, but no process listens on it.
+    #[error("no daemon listens at {}: it is not running; start it with `bulkhead run`", .0.display())]
     NotListening(PathBuf),
     /// The socket or a folder above it belongs to somebody else.
     #[error("the socket {} may not be used by this user: ask as the user that the daemon runs as", .0.display())]

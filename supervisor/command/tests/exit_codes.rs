@@ -72,7 +72,7 @@ fn a_daemon_that_is_not_there_is_125() {
     drop(UnixListener::bind(&socket).unwrap());
     let mut command = bulkhead(&socket);
     command.arg("status");
-    run(command, b"").expect(125, "").says("nobody listens at ");
+    run(command, b"").expect(125, "").says("no daemon listens at ");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What an exception said that ended a process: the runtimes of C++ print it just before they abort. It
-//! is looked for in the last lines of standard error, which anybody may have written, so it words a
+//! is looked for in the last lines of standard error, which any process may have written, so it words a
 //! sentence and decides nothing.
 
 use crate::limits::UNCAUGHT_BYTES_MAX;

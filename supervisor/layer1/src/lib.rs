@@ -2,7 +2,7 @@
 //! SQLite file, behind a queue of jobs that never waits.
 //!
 //! This crate knows nothing of modules, sockets and the frames of the wire: an owner, a source and a
-//! subscriber are names to it. It does not ask what anybody may do; `needs()` of the grammar says what a
+//! subscriber are names to it. It does not ask what any process may do; `needs()` of the grammar says what a
 //! payload touches, and the host decides before it gives the store a job. The grammar of payloads is
 //! `bulkhead_protocol::layer1`.
 //!

@@ -4,7 +4,7 @@
 //! program reads only when its output is taken.
 //!
 //! The order is all that tells which answer is whose. Each line of output is one answer, an empty
-//! one too. Where that cannot be true any more (a line that nobody asked for, a value that goes on
+//! one too. Where that cannot be true any more (a line without a request, a value that goes on
 //! behind the end of its line) everything in flight is answered with an error and the program is
 //! ended.
 //!
@@ -263,7 +263,7 @@ impl Stream {
             return Break(self.order_lost(
                 wire,
                 format!(
-                    "the filter wrote a line that nobody asked for, after {}: {found}; which answer is whose is not \
+                    "the filter wrote a line without a request, after {}: {found}; which answer is whose is not \
                      known any more",
                     self.answers()
                 ),

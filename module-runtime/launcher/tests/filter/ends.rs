@@ -76,7 +76,7 @@ fn a_line_that_nobody_asked_for_ends_the_program() {
     assert_eq!(filter.command("any", json!(1)), Ok(json!(1)));
     let (code, stderr) = filter.finish();
     assert_eq!(code, Some(1));
-    assert!(stderr.contains("wrote a line that nobody asked for, after 1 answer: "), "{stderr}");
+    assert!(stderr.contains("wrote a line without a request, after 1 answer: "), "{stderr}");
 
     let mut filter = stream("echo welcome; sleep 60");
     assert_eq!(filter.finish().0, Some(1));
