@@ -43,7 +43,7 @@ pub fn serve(mut guest: impl Guest, channel: Channel) -> u8 {
             Ok(pending) => pending,
             Err(end) => return exit_code(end),
         };
-        if let Some(code) = turn(&mut wire, &promises, &mut guest, &pending) {
+        if let Some(code) = handle_next(&mut wire, &promises, &mut guest, &pending) {
             return code;
         }
     }
@@ -61,7 +61,7 @@ struct Promises {
 /// and its own answer leaves before the next request begins. The host takes the first unanswered
 /// request as the only one that may have begun; an answer that was given but held back would be a
 /// request that it sends a second time.
-fn turn(wire: &mut Wire, promises: &Promises, guest: &mut impl Guest, pending: &QueuedRequest) -> Option<u8> {
+fn handle_next(wire: &mut Wire, promises: &Promises, guest: &mut impl Guest, pending: &QueuedRequest) -> Option<u8> {
     let request = &pending.request;
     let held = promises.batch_answers && promises.is_repeatable(request);
     if !held {

@@ -39,7 +39,7 @@ pub enum End {
     Broken(String),
 }
 
-/// A request that waits for its turn.
+/// A request that waits to be handled.
 #[derive(Debug)]
 pub struct QueuedRequest {
     /// The request.
@@ -293,7 +293,7 @@ impl Wire {
         }
     }
 
-    /// Marks the request. One that waits still gets its answer in its turn, as the host takes the
+    /// Marks the request. One that waits still gets its answer in its order, as the host takes the
     /// order of the answers as proof of how far the module got.
     fn cancel(&mut self, cancel: &Request) {
         #[derive(serde::Deserialize)]

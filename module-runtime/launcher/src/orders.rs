@@ -1,4 +1,4 @@
-//! The orders of one turn: starts are carried out as they come, signals and kills together at its end.
+//! The orders of one iteration: starts are carried out as they come, signals and kills together at its end.
 //!
 //! How a process is started is not known here, nor how a signal reaches all of a tree.
 
@@ -11,12 +11,12 @@ use bulkhead_protocol::guardian::Order;
 use libc::{c_int, pid_t};
 use std::collections::BTreeMap;
 
-/// How many orders are taken in one turn, before the children have theirs, and how many of them may be
+/// How many orders are taken in one iteration, before the children have theirs, and how many of them may be
 /// starts, which take long. Signals and kills are better taken together.
 const ORDERS_PER_TURN: usize = 256;
 const SPAWNS_PER_TURN: usize = 16;
 
-/// What the host ordered in one turn for one run.
+/// What the host ordered in one iteration for one run.
 #[derive(Default)]
 struct Wanted {
     /// Signals, in their order.
@@ -35,7 +35,7 @@ impl Wanted {
 }
 
 impl Guardian {
-    /// Takes the orders that wait, as many as fit into one turn.
+    /// Takes the orders that wait, as many as fit into one iteration.
     pub(crate) fn take_orders(&mut self) {
         let mut wanted: BTreeMap<u64, Wanted> = BTreeMap::new();
         let mut spawns = 0;
@@ -63,7 +63,7 @@ impl Guardian {
         self.deliver(&wanted);
     }
 
-    /// Carries out the signals and kills that were ordered in one turn. The end of its leader starts a
+    /// Carries out the signals and kills that were ordered in one iteration. The end of its leader starts a
     /// run's clearing. A run that has ended or is being cleared gets nothing: it is being killed anyway.
     fn deliver(&self, wanted: &BTreeMap<u64, Wanted>) {
         let mut signals: BTreeMap<pid_t, &[c_int]> = BTreeMap::new();

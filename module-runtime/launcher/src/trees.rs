@@ -3,7 +3,7 @@
 //! What a dead leader left behind is not known here, and whether anybody is left is not decided here:
 //! that is for `clearing.rs`, which does not rely on everybody having been found here.
 //!
-//! What comes in one turn is carried out together, and each tree costs what its own processes cost, so
+//! What comes in one iteration is carried out together, and each tree costs what its own processes cost, so
 //! that to end many modules takes a time in proportion to their number. Where the kernel does not list
 //! children, all of `/proc` must be read, and is read once for all that came together.
 //!

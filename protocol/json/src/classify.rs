@@ -2,7 +2,7 @@
 //! has bit `n` of every byte, the first byte's lowest.
 //!
 //! From planes, the places of any byte or range of bytes in a block are a few operations on words. All loops
-//! here are over the blocks of a stretch, and no turn needs another: the compiler makes vector instructions of
+//! here are over the blocks of a stretch, and no iteration needs another: the compiler makes vector instructions of
 //! them, so no instruction set is named. What the bytes mean is [`crate::validator`]'s business.
 
 /// Bytes that a word has a bit for.
@@ -33,7 +33,7 @@ pub(crate) fn fill(planes: &mut Planes, stretch: &[u8; STRETCH_BYTES]) {
     }
     // Word `n` has bytes 8n to 8n + 7: bytes change places between words until word `n` has every byte whose
     // place is n modulo 8, then bits between words, until word `n` has bit n of each of them.
-    #[allow(clippy::needless_range_loop, reason = "each turn is about one place of all eight rows")]
+    #[allow(clippy::needless_range_loop, reason = "each iteration is about one place of all eight rows")]
     for block in 0..BLOCKS {
         let mut words: [u64; 8] = [0; 8];
         for row in 0..8 {

@@ -156,7 +156,7 @@ fn container_end(bytes: &[u8], mut at: usize, mut inside: Container) -> Option<u
     if byte == inside.end() {
         return Some(at + 1);
     }
-    // Each turn takes one element, which begins with `byte`, and what ends with it.
+    // Each iteration takes one element, which begins with `byte`, and what ends with it.
     loop {
         if inside == Container::Object {
             byte = member_value(bytes, &mut at, byte)?;

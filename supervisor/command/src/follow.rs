@@ -6,7 +6,7 @@ use crate::columns::padded_right;
 use crate::exit::{Exit, Halt};
 use crate::lifecycle::to_supervisor;
 use crate::output::{Output, complain, printable, with_schema};
-use crate::session::{RECONNECT_INTERVAL, Session, Turn, Watch, wait_for_reader};
+use crate::session::{RECONNECT_INTERVAL, Session, WaitEvent, Watch, wait_for_reader};
 use crate::style::{Colour, Style};
 use bulkhead_client::ConnectError;
 use bulkhead_protocol::{Json, Pattern, Request, Status};
@@ -229,10 +229,14 @@ fn follow(
             // Nothing more is here: what was collected is shown before the wait, and before a fault is told.
             Ok(None) => {
                 output.flush()?;
-                match session.turn(&watch)? {
-                    Turn::Response(response) => response,
-                    Turn::ReaderGone => return Err(Halt::ReaderGone),
-                    Turn::Ready | Turn::Room | Turn::Input | Turn::TimedOut | Turn::Signal(_) => continue,
+                match session.wait_event(&watch)? {
+                    WaitEvent::Response(response) => response,
+                    WaitEvent::ReaderGone => return Err(Halt::ReaderGone),
+                    WaitEvent::Ready
+                    | WaitEvent::Room
+                    | WaitEvent::Input
+                    | WaitEvent::TimedOut
+                    | WaitEvent::Signal(_) => continue,
                 }
             }
             Err(error) => {

@@ -5,7 +5,7 @@ use crate::cli::{Condition, Targets, Wait};
 use crate::exit::{Exit, Halt};
 use crate::last_lines;
 use crate::output::{Output, complain, with_schema};
-use crate::session::{ANSWER_GRACE, Patience, Session, Turn, UNREAD_BYTES_MAX, Watch};
+use crate::session::{ANSWER_GRACE, Session, Timeout, UNREAD_BYTES_MAX, WaitEvent, Watch};
 use crate::waiting::{Goal, WaitNotice};
 use bulkhead_client::{ClientError, ConnectError, command_payload};
 use bulkhead_protocol::{ErrorCode, Json, Message, Request, RequestType, Status};
@@ -85,24 +85,30 @@ pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> 
     }
     let waited_for = waiting.iter().map(|(_, name): &(u64, String)| name.clone()).collect();
     let mut notice = WaitNotice::new(waited_for, action.goal(), targets.json);
-    let mut patience = Patience::until(Some(Instant::now() + targets.timeout + ANSWER_GRACE));
+    let mut timeout = Timeout::until(Some(Instant::now() + targets.timeout + ANSWER_GRACE));
     let mut output = Output::default();
     let mut worst = Exit::Done;
     while !waiting.is_empty() {
         let deaf = output.len() > UNREAD_BYTES_MAX;
         // What is not listened to cannot be late.
-        let until = if deaf { None } else { patience.end().into_iter().chain(notice.due()).min() };
+        let until = if deaf { None } else { timeout.end().into_iter().chain(notice.due()).min() };
         notice.ask(&mut session, Instant::now())?;
-        let response = match session.turn(&Watch { until, room: !output.is_empty(), deaf, ..Watch::default() }) {
-            Ok(Turn::Response(response)) => response,
-            Ok(Turn::TimedOut) if patience.is_over(Instant::now()) => {
+        let response = match session.wait_event(&Watch { until, room: !output.is_empty(), deaf, ..Watch::default() }) {
+            Ok(WaitEvent::Response(response)) => response,
+            Ok(WaitEvent::TimedOut) if timeout.is_over(Instant::now()) => {
                 return Err(unanswered(&waiting, ClientError::TimedOut.into()));
             }
-            Ok(Turn::Room) => {
+            Ok(WaitEvent::Room) => {
                 output.try_flush()?;
                 continue;
             }
-            Ok(Turn::TimedOut | Turn::Ready | Turn::Input | Turn::ReaderGone | Turn::Signal(_)) => continue,
+            Ok(
+                WaitEvent::TimedOut
+                | WaitEvent::Ready
+                | WaitEvent::Input
+                | WaitEvent::ReaderGone
+                | WaitEvent::Signal(_),
+            ) => continue,
             Err(halt) => return Err(unanswered(&waiting, halt)),
         };
         if notice.takes(&response) {

@@ -35,7 +35,7 @@ pub(crate) struct Session {
 
 /// What a wait ended with.
 #[derive(Debug)]
-pub(crate) enum Turn {
+pub(crate) enum WaitEvent {
     /// A response, to whichever request.
     Response(Response),
     /// Something can be written to the host.
@@ -72,7 +72,7 @@ pub(crate) struct Watch<'a> {
 /// How long an answer is waited for. A process that was stopped, or that was kept from running, finds its
 /// moment long past when it goes on: then what was sent meanwhile gets the time to arrive.
 #[derive(Debug, Default)]
-pub(crate) struct Patience {
+pub(crate) struct Timeout {
     pub(crate) until: Option<Instant>,
     /// What was added to it.
     extended: Option<Instant>,
@@ -81,10 +81,10 @@ pub(crate) struct Patience {
 /// So late that the process cannot have been running.
 const LATE: Duration = Duration::from_secs(1);
 
-impl Patience {
+impl Timeout {
     /// Until then.
-    pub(crate) fn until(until: Option<Instant>) -> Patience {
-        Patience { until, extended: None }
+    pub(crate) fn until(until: Option<Instant>) -> Timeout {
+        Timeout { until, extended: None }
     }
 
     /// The moment, if there is one.
@@ -167,12 +167,12 @@ impl Session {
     }
 
     /// Sends what is queued and waits until something happens.
-    pub(crate) fn turn(&mut self, watch: &Watch<'_>) -> Result<Turn, Halt> {
+    pub(crate) fn wait_event(&mut self, watch: &Watch<'_>) -> Result<WaitEvent, Halt> {
         self.flush()?;
         if !watch.deaf
             && let Some(response) = self.buffered()?
         {
-            return Ok(Turn::Response(response));
+            return Ok(WaitEvent::Response(response));
         }
         let (stdin, stdout) = (io::stdin(), io::stdout());
         let mut events = if watch.deaf { PollFlags::empty() } else { PollFlags::POLLIN };
@@ -189,9 +189,9 @@ impl Session {
             push(&mut polled, signals.0.as_fd(), PollFlags::POLLIN);
         }
         match poll(&mut polled, timeout_until(watch.until)) {
-            Ok(0) => return Ok(Turn::TimedOut),
+            Ok(0) => return Ok(WaitEvent::TimedOut),
             Ok(_) => {}
-            Err(nix::errno::Errno::EINTR) => return Ok(Turn::Ready),
+            Err(nix::errno::Errno::EINTR) => return Ok(WaitEvent::Ready),
             Err(error) => return Err(Halt::System { what: "waiting", error: error.into() }),
         }
         let happened = |at: usize| polled[at].revents().unwrap_or(PollFlags::empty());
@@ -203,18 +203,18 @@ impl Session {
         drop(polled);
 
         if let Some(signal) = watch.signals.and_then(Signals::next) {
-            return Ok(Turn::Signal(signal));
+            return Ok(WaitEvent::Signal(signal));
         }
         if reader_gone {
-            return Ok(Turn::ReaderGone);
+            return Ok(WaitEvent::ReaderGone);
         }
         if host && let Some(response) = self.ready()? {
-            return Ok(Turn::Response(response));
+            return Ok(WaitEvent::Response(response));
         }
         Ok(match (room, input) {
-            (true, _) => Turn::Room,
-            (false, true) => Turn::Input,
-            (false, false) => Turn::Ready,
+            (true, _) => WaitEvent::Room,
+            (false, true) => WaitEvent::Input,
+            (false, false) => WaitEvent::Ready,
         })
     }
 
@@ -245,13 +245,13 @@ impl Session {
         let signals = Signals::block()?;
         let id = self.queue_request(request)?;
         let deadline = request.deadline_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
-        let mut patience = Patience::until(deadline.map(|deadline| deadline + ANSWER_GRACE));
+        let mut timeout = Timeout::until(deadline.map(|deadline| deadline + ANSWER_GRACE));
         let mut printed = Ok(());
         let mut interrupted = None;
         loop {
             let deaf = output.len() > UNREAD_BYTES_MAX;
             // What is not listened to cannot be late.
-            let until = if deaf && interrupted.is_none() { None } else { patience.end() };
+            let until = if deaf && interrupted.is_none() { None } else { timeout.end() };
             // One who has interrupted it is told what came of that.
             let told = if deaf || interrupted.is_some() { None } else { notice.due() };
             if told.is_some() {
@@ -259,27 +259,33 @@ impl Session {
             }
             let until = until.into_iter().chain(told).min();
             let watch = Watch { until, signals: Some(&signals), room: !output.is_empty(), deaf, ..Watch::default() };
-            match (self.turn(&watch)?, interrupted) {
-                (Turn::Response(response), _) if response.id == Some(id) => match (&response.status, interrupted) {
-                    (Status::Progress(data), _) => {
-                        // A reader that went away in the middle changes nothing about the request.
-                        printed = printed.and_then(|()| progress(data, output)).and_then(|()| output.try_flush());
+            match (self.wait_event(&watch)?, interrupted) {
+                (WaitEvent::Response(response), _) if response.id == Some(id) => {
+                    match (&response.status, interrupted) {
+                        (Status::Progress(data), _) => {
+                            // A reader that went away in the middle changes nothing about the request.
+                            printed = printed.and_then(|()| progress(data, output)).and_then(|()| output.try_flush());
+                        }
+                        (_, None) => return printed.map(|()| response),
+                        (_, Some(signal)) => {
+                            return Err(Halt::Interrupted { signal, answer: Some(Box::new(response)) });
+                        }
                     }
-                    (_, None) => return printed.map(|()| response),
-                    (_, Some(signal)) => return Err(Halt::Interrupted { signal, answer: Some(Box::new(response)) }),
-                },
-                (Turn::Response(response), _) if notice.takes(&response) => {}
-                (Turn::Room, _) => printed = printed.and_then(|()| output.try_flush()),
-                (Turn::Response(_) | Turn::Ready | Turn::Input | Turn::ReaderGone, _) => {}
-                (Turn::TimedOut, None) if patience.is_over(Instant::now()) => return Err(ClientError::TimedOut.into()),
-                (Turn::TimedOut, None) => {}
-                (Turn::Signal(signal), None) => {
+                }
+                (WaitEvent::Response(response), _) if notice.takes(&response) => {}
+                (WaitEvent::Room, _) => printed = printed.and_then(|()| output.try_flush()),
+                (WaitEvent::Response(_) | WaitEvent::Ready | WaitEvent::Input | WaitEvent::ReaderGone, _) => {}
+                (WaitEvent::TimedOut, None) if timeout.is_over(Instant::now()) => {
+                    return Err(ClientError::TimedOut.into());
+                }
+                (WaitEvent::TimedOut, None) => {}
+                (WaitEvent::Signal(signal), None) => {
                     interrupted = Some(signal);
                     self.queue_cancel(id)?;
-                    patience = Patience::until(Some(Instant::now() + CANCEL_GRACE));
+                    timeout = Timeout::until(Some(Instant::now() + CANCEL_GRACE));
                 }
                 // The second signal, or a cancel that nobody hears: the person has waited enough.
-                (Turn::TimedOut | Turn::Signal(_), Some(signal)) => {
+                (WaitEvent::TimedOut | WaitEvent::Signal(_), Some(signal)) => {
                     return Err(Halt::Interrupted { signal, answer: None });
                 }
             }
@@ -385,14 +391,14 @@ mod tests {
     fn a_moment_that_is_long_past_is_followed_by_a_last_look() {
         let now = Instant::now();
         let (second, ms) = (Duration::from_secs(1), Duration::from_millis(1));
-        let mut patience = Patience::default();
-        assert!(!patience.is_over(now), "without a moment it never ends");
-        patience.until = Some(now);
-        assert!(!patience.is_over(now - ms));
-        assert!(patience.is_over(now) && patience.is_over(now + second), "it was here when the moment came");
-        assert!(!patience.is_over(now + 2 * second), "it cannot have been running");
-        assert_eq!(patience.end(), Some(now + 2 * second + ANSWER_GRACE));
-        assert!(!patience.is_over(now + 3 * second), "the last look takes its time");
-        assert!(patience.is_over(now + 2 * second + ANSWER_GRACE), "and then it is over");
+        let mut timeout = Timeout::default();
+        assert!(!timeout.is_over(now), "without a moment it never ends");
+        timeout.until = Some(now);
+        assert!(!timeout.is_over(now - ms));
+        assert!(timeout.is_over(now) && timeout.is_over(now + second), "it was here when the moment came");
+        assert!(!timeout.is_over(now + 2 * second), "it cannot have been running");
+        assert_eq!(timeout.end(), Some(now + 2 * second + ANSWER_GRACE));
+        assert!(!timeout.is_over(now + 3 * second), "the last look takes its time");
+        assert!(timeout.is_over(now + 2 * second + ANSWER_GRACE), "and then it is over");
     }
 }

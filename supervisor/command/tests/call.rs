@@ -152,7 +152,7 @@ fn a_second_interrupt_does_not_wait_for_a_host_that_is_slow() {
     let done = call.done();
     assert_eq!(done.code, Some(143), "{done:#?}");
     done.says("has not answered yet");
-    assert!(started.elapsed() < Duration::from_secs(2), "it did not wait out its patience");
+    assert!(started.elapsed() < Duration::from_secs(2), "it did not wait out its timeout");
 }
 
 #[test]

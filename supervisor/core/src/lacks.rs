@@ -68,7 +68,7 @@ struct Lack {
     line: Line,
 }
 
-/// Who waits for one thing, in the order in which they try it. Who waits no more is left out when its turn
+/// Who waits for one thing, in the order in which they try it. Who waits no more is left out when its position
 /// comes.
 #[derive(Debug, Default)]
 struct Line {

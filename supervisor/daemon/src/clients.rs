@@ -16,7 +16,7 @@ use tokio::{io::Interest, net::UnixStream};
 pub(crate) const OUTPUT_HIGH_WATER_BYTES: usize = 1024 * 1024;
 
 /// Bytes that may wait for a client that follows what is told only as it happens, before that is left out. It is
-/// much more than what happens in one turn of the loop, and too little to be cut off for.
+/// much more than what happens in one iteration of the loop, and too little to be cut off for.
 pub(crate) const LIVE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes that may wait for a client, or of answers for a module, beside one frame of the greatest
@@ -24,7 +24,7 @@ pub(crate) const LIVE_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Of what all clients may make the host hold, a quarter may be messages that have not come to their end or
-/// wait for their turn, ...
+/// wait to be handled, ...
 pub(crate) const HELD_PART: usize = 4;
 
 /// ... a quarter, beside one frame of the greatest length, answers that wait to be read, before the client

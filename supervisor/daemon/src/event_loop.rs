@@ -1,5 +1,5 @@
 //! The one loop: waits for descriptors, signals, the program around it and the next timer, and hands
-//! each to the host in turn. Nothing is decided here.
+//! each to the host, one after the other. Nothing is decided here.
 
 use crate::{
     alarm::{Alarm, AlarmReceiver},
@@ -31,14 +31,14 @@ use tokio::{
 /// Events that are handled before the system is asked again what else there is.
 const EVENTS_PER_TURN: usize = 64;
 
-/// How long a turn may grow before the system is asked again what else there is: somebody who floods
+/// How long an iteration may grow before the system is asked again what else there is: somebody who floods
 /// must not keep others from being heard.
 const TURN_MAX: Duration = Duration::from_micros(500);
 
-/// Outcomes of the store and payloads that were read that are taken in one turn.
+/// Outcomes of the store and payloads that were read that are taken in one iteration.
 const OUTCOMES_PER_TURN: usize = EVENTS_PER_TURN / 2;
 
-/// Events between two looks at how long a turn has grown.
+/// Events between two looks at how long an iteration has grown.
 const EVENTS_PER_LOOK: usize = 2;
 
 /// One end of a link.
@@ -54,14 +54,14 @@ pub(crate) enum Event {
     Readable(LinkId),
     Writable(LinkId),
     HungUp(ClientId),
-    /// It is the turn of a request about several modules again.
+    /// A request about several modules continues.
     Several(Recipient),
     /// A thread that reads logs has something to say, or has room for more orders.
     LogsReadable(usize),
     LogsWritable(usize),
     /// There are lines for those who follow logs.
     LogLines,
-    /// It is the turn of the lines that were read from files again.
+    /// Lines that were read from files continue.
     History,
     /// Something may be due.
     Alarm,
@@ -81,7 +81,7 @@ pub(crate) enum Event {
 /// One descriptor that is waited for, once; what handles its event orders the next wait.
 pub(crate) enum Source {
     Read(LinkId, Rc<Io>),
-    /// A link of which something has been read already; it comes behind those that wait for their turn.
+    /// A link of which something has been read already; it comes after those that wait.
     Next(LinkId),
     Write(LinkId, Rc<Io>),
     /// The end of a client that has said all and may still be reading.
@@ -190,18 +190,18 @@ pub(crate) async fn run(mut host: Host, injected: UnboundedReceiver<Inject>, sig
     if !signals.is_empty() {
         host.sources.push(Source::Signals(signals), Line::Front);
     }
-    std::future::poll_fn(|context| turn(&mut host, context)).await;
+    std::future::poll_fn(|context| iterate(&mut host, context)).await;
     host.finish();
 }
 
-/// Whether a turn that has handled so many events since then is long. To look at the clock takes as long as a
+/// Whether an iteration that has handled so many events since then is long. To look at the clock takes as long as a
 /// part of a message does.
 fn is_long(handled: usize, since: Instant) -> bool {
     handled >= EVENTS_PER_TURN || (handled.is_multiple_of(EVENTS_PER_LOOK) && since.elapsed() >= TURN_MAX)
 }
 
 /// Handles everything that is there, writes what came of it, and sets the alarm.
-fn turn(host: &mut Host, context: &mut Context<'_>) -> Poll<()> {
+fn iterate(host: &mut Host, context: &mut Context<'_>) -> Poll<()> {
     let began = Instant::now();
     let (mut handled, mut has_more) = (0_usize, false);
     host.tick(began);
@@ -213,7 +213,7 @@ fn turn(host: &mut Host, context: &mut Context<'_>) -> Poll<()> {
             break;
         }
     }
-    // However long that took, those who stand in front have their part of the turn, or what the store has
+    // However long that took, those who stand in front have their part of the iteration, or what the store has
     // done for one would keep all others waiting.
     let (heard_from, mut heard) = (if handled > 0 { Instant::now() } else { began }, 0_usize);
     let mut is_over = false;
@@ -224,7 +224,7 @@ fn turn(host: &mut Host, context: &mut Context<'_>) -> Poll<()> {
             host.handle(event);
             is_over = is_long(heard, heard_from);
         }
-        // However much comes from those in front, one of those behind them has its turn.
+        // However much comes from those in front, one of those after them is served.
         if is_over && let Some(event) = host.sources.next_behind() {
             host.handle(event);
         }

@@ -27,7 +27,7 @@ pub(crate) const READ_BYTES: usize = 256 * 1024;
 /// and the first ones are on their way before the last ones are looked at.
 const MESSAGES_PER_READ: usize = 32;
 
-/// Bytes that are written to a link before others have their turn: somebody who reads as fast as they are
+/// Bytes that are written to a link before others are served: somebody who reads as fast as they are
 /// written must not hold up everybody else for as long as a message is.
 const WRITTEN_AT_ONCE_BYTES_MAX: u64 = 512 * 1024;
 
@@ -376,7 +376,7 @@ impl Link {
         self.unsent.push_back((self.output.end(), request));
     }
 
-    /// Writes as much as the other side takes, and as one turn has room for. `Ok(true)`: nothing is left.
+    /// Writes as much as the other side takes, and as one iteration has room for. `Ok(true)`: nothing is left.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         let (mut written, most) = (Ok(()), self.output.written() + WRITTEN_AT_ONCE_BYTES_MAX);
         while self.output.pending_bytes() > 0 && self.output.written() < most {
@@ -411,7 +411,7 @@ impl Link {
         self.output.held_bytes() + self.ends.capacity() * size_of::<u64>()
     }
 
-    /// What was read and not handled yet takes in memory: an unfinished frame, what no turn has come for, and
+    /// What was read and not handled yet takes in memory: an unfinished frame, what no iteration has come for, and
     /// a payload that is being read.
     pub(crate) fn held_bytes(&self) -> usize {
         let waiting = self.inbox.iter().flatten().map(|message| match message {
@@ -423,7 +423,7 @@ impl Link {
         refused + self.decoder.capacity_bytes() + self.leftover.capacity() + waiting.sum::<usize>() + read
     }
 
-    /// Whether messages have come that no turn has come for.
+    /// Whether messages have come that no iteration has handled.
     pub(crate) fn has_messages(&self) -> bool {
         !(self.inbox.is_empty() && self.leftover.is_empty() && self.refused.is_none())
     }

@@ -248,15 +248,15 @@ impl Writer {
                 Some(at) => orders.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
             match received {
-                Ok(order) => self.turn(Some(order), Instant::now()),
-                Err(RecvTimeoutError::Timeout) => self.turn(None, Instant::now()),
+                Ok(order) => self.step(Some(order), Instant::now()),
+                Err(RecvTimeoutError::Timeout) => self.step(None, Instant::now()),
                 Err(RecvTimeoutError::Disconnected) => return self.flush(),
             }
         }
     }
 
     /// Carries an order out, if there is one, and flushes when that is due.
-    fn turn(&mut self, order: Option<Order>, now: Instant) {
+    fn step(&mut self, order: Option<Order>, now: Instant) {
         match order {
             None => {}
             Some(Order::Line { module, line }) => {

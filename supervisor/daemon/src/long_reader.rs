@@ -1,6 +1,6 @@
 //! Reads long payloads on a thread of its own. A query of a megabyte takes tens of milliseconds to read, and
 //! an import as long; who sends one waits for that itself, and so do its own requests behind it, which keep
-//! their order. Each link has one at a time in progress, so links have their turns one after the other; those of
+//! their order. Each link has one at a time in progress, so links are served one after the other; those of
 //! modules come first, since others wait for what modules do.
 //!
 //! Why a long text is no message is found out here too: it takes reading it once more.

@@ -1,6 +1,6 @@
 //! What one look at a link costs the host, as it goes along. Plain messages have a price, since a look at the
 //! clock would cost a part of what they do; what may take long is measured. When a portion has cost enough,
-//! the link's next one has to wait for its turn.
+//! the link's next one has to wait to be served.
 
 use bulkhead_core::{PORTION_NANOS_MAX, is_for_store};
 use bulkhead_protocol::{Request, RequestType};

@@ -109,7 +109,7 @@ impl<F: Future + Unpin> Sources<F> {
         }
     }
 
-    /// Waits for one more. It is asked at once, so that it knows whom to wake; what it yields has its turn behind
+    /// Waits for one more. It is asked at once, so that it knows whom to wake; what it yields is served after
     /// those of its line that were woken before.
     pub(crate) fn push(&mut self, mut source: F, line: Line) {
         let at = self.vacant.pop().unwrap_or_else(|| {
@@ -348,7 +348,7 @@ mod tests {
         test.sources.push(Told(1, Rc::new(Cell::new(true)), Rc::default()), Line::Behind);
         test.add_told(2);
         assert!(test.sources.has_new());
-        assert_eq!(test.times_woken(), 1, "what comes between two turns is not slept over");
+        assert_eq!(test.times_woken(), 1, "what comes between two iterations is not slept over");
         assert_eq!(test.look(), [2, 1]);
         assert!(test.look().is_empty());
     }

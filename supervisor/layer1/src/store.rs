@@ -88,7 +88,7 @@ impl Layer1 {
         self.submit_for(Sender::default(), job_id, job, deadline)
     }
 
-    /// As [`Layer1::submit`], for one of several senders: those that read have their turn one after the other.
+    /// As [`Layer1::submit`], for one of several senders: those that read are served one after the other.
     ///
     /// # Errors
     /// As [`Layer1::submit`].

@@ -99,13 +99,13 @@ impl Stream {
     pub(crate) fn serve(mut self, mut wire: Wire) -> u8 {
         let mut buffer = vec![0; READ_BYTES];
         loop {
-            if let Break(code) = self.turn(&mut wire, &mut buffer) {
+            if let Break(code) = self.step(&mut wire, &mut buffer) {
                 return code;
             }
         }
     }
 
-    fn turn(&mut self, wire: &mut Wire, buffer: &mut [u8]) -> ControlFlow<u8> {
+    fn step(&mut self, wire: &mut Wire, buffer: &mut [u8]) -> ControlFlow<u8> {
         self.take_requests(wire)?;
         self.notice_cancels(wire);
         self.write_input();
@@ -255,7 +255,7 @@ impl Stream {
         result
     }
 
-    /// Gives a line of output to the message whose turn it is.
+    /// Gives a line of output to the message that waits first.
     fn take_line(&mut self, wire: &mut Wire, line: &[u8]) -> ControlFlow<u8> {
         let written = self.input.written();
         let Some(sent) = self.sent.pop_front_if(|sent| sent.end <= written) else {

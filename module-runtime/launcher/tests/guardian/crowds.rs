@@ -113,7 +113,7 @@ fn orders_of_one_turn_reach_each_run_in_their_order() {
             fs::read_to_string(format!("/proc/{}/stat", polite.pid)).is_ok_and(|stat| stat.contains(") T "))
         });
         stop_guardian(host);
-        // A start and a kill of the same run, and a polite end of another, all in one turn.
+        // A start and a kill of the same run, and a polite end of another, all in one iteration.
         let spawn = host.order_for(&["/bin/sleep", "60"]);
         let started = spawn.run;
         host.send_spawn(spawn);

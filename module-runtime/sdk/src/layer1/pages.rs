@@ -47,7 +47,7 @@ impl<'c, T> Entities<'c, T> {
         &mut self.ctx
     }
 
-    fn turn(&mut self) -> Result<(), Error> {
+    fn next_page(&mut self) -> Result<(), Error> {
         let Page { entities, next, .. } = self.ctx.find::<Json>(&self.query)?;
         self.page = entities.into_iter();
         self.state = if next.is_some() { State::More } else { State::Last };
@@ -72,7 +72,7 @@ impl<T: DeserializeOwned> Iterator for Entities<'_, T> {
             if self.state == State::Last {
                 return None;
             }
-            if let Err(error) = self.turn() {
+            if let Err(error) = self.next_page() {
                 self.state = State::Last;
                 return Some(Err(error));
             }

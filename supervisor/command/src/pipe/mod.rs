@@ -22,7 +22,7 @@ use crate::exit::{Exit, Halt};
 use crate::failure::as_json;
 use crate::output::{Output, complain, push_json_line};
 use crate::progress::ProgressLine;
-use crate::session::{ANSWER_GRACE, Patience, Session, Turn, Watch};
+use crate::session::{ANSWER_GRACE, Session, Timeout, WaitEvent, Watch};
 use crate::streams::PolledStdin;
 use crate::waiting::{Goal, WaitNotice};
 use again::{Away, is_host_stopping, unanswered};
@@ -99,7 +99,7 @@ struct Pipe<'a> {
     failures: Failures,
     input_error: Option<io::Error>,
     /// For the answer to the line that has waited longest.
-    patience: Patience,
+    timeout: Timeout,
     notice: WaitNotice,
     keys: Keys<'a>,
     key: String,
@@ -218,7 +218,7 @@ impl<'a> Pipe<'a> {
             taken: 0,
             failures: Failures::default(),
             input_error: None,
-            patience: Patience::default(),
+            timeout: Timeout::default(),
             keys,
             notice: WaitNotice::new(vec![options.name.clone()], Goal::Ready, false),
             key: String::new(),
@@ -269,22 +269,22 @@ impl<'a> Pipe<'a> {
                 }
                 continue;
             }
-            self.patience.until = self.window.oldest().map(|sent| sent + self.options.timeout + ANSWER_GRACE);
+            self.timeout.until = self.window.oldest().map(|sent| sent + self.options.timeout + ANSWER_GRACE);
             let tick = self.progress.is_visible().then(|| now + PROGRESS_INTERVAL);
             let told = self.tell_why(now)?;
             // With something to write this only looks whether more is coming, which is then written along.
             let until =
-                if may_write { Some(now) } else { self.patience.end().into_iter().chain(tick).chain(told).min() };
+                if may_write { Some(now) } else { self.timeout.end().into_iter().chain(tick).chain(told).min() };
             let (input, room) = (lack == Lack::Input, self.output.is_stalled());
-            match self.session.turn(&Watch { until, input, room, output: true, ..Watch::default() })? {
-                Turn::Response(response) => self.answer(response)?,
-                Turn::Input => self.read(),
-                Turn::Room => self.output.try_flush()?,
-                Turn::TimedOut if may_write => self.output.try_flush()?,
+            match self.session.wait_event(&Watch { until, input, room, output: true, ..Watch::default() })? {
+                WaitEvent::Response(response) => self.answer(response)?,
+                WaitEvent::Input => self.read(),
+                WaitEvent::Room => self.output.try_flush()?,
+                WaitEvent::TimedOut if may_write => self.output.try_flush()?,
                 // Nothing is there to be read, or it would have been.
-                Turn::TimedOut if self.patience.is_over(Instant::now()) => return Err(ClientError::TimedOut.into()),
-                Turn::ReaderGone => return Err(Halt::ReaderGone),
-                Turn::TimedOut | Turn::Ready | Turn::Signal(_) => {}
+                WaitEvent::TimedOut if self.timeout.is_over(Instant::now()) => return Err(ClientError::TimedOut.into()),
+                WaitEvent::ReaderGone => return Err(Halt::ReaderGone),
+                WaitEvent::TimedOut | WaitEvent::Ready | WaitEvent::Signal(_) => {}
             }
         }
     }
@@ -437,7 +437,7 @@ impl<'a> Pipe<'a> {
         let until = Instant::now() + CANCEL_GRACE;
         let watch = Watch { until: Some(until), ..Watch::default() };
         while self.session.flush().is_ok() && self.session.queued_bytes() > 0 && Instant::now() < until {
-            if !matches!(self.session.turn(&watch), Ok(Turn::Ready | Turn::Response(_))) {
+            if !matches!(self.session.wait_event(&watch), Ok(WaitEvent::Ready | WaitEvent::Response(_))) {
                 break;
             }
         }

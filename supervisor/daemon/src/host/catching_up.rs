@@ -1,5 +1,5 @@
 //! What the loop does when it was late: it was stopped, or the machine or its container was, or others had the
-//! processor. What came meanwhile is read before anything is judged, however many turns that takes. What
+//! processor. What came meanwhile is read before anything is judged, however many iterations that takes. What
 //! the lost time means for processes is the core's business.
 //!
 //! The time is that of `CLOCK_MONOTONIC`, which stands still while the machine is suspended, for modules as
@@ -7,7 +7,7 @@
 
 use super::*;
 
-/// The time between two turns from which on something may have come that one turn does not read.
+/// The time between two iterations from which on something may have come that one iteration does not read.
 const GAP_MIN: Duration = Duration::from_millis(250);
 
 /// How long timers wait at most for what is still read: a sender that floods must not put them off for ever.
@@ -17,15 +17,15 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct CatchingUp {
     until: Instant,
-    /// Whether this is still the turn that noticed it: the system may have been asked before the gap what
+    /// Whether this is still the iteration that noticed it: the system may have been asked before the gap what
     /// there is, so finding nothing proves nothing yet.
     is_first: bool,
-    /// Whether a turn has ended before everything was read.
+    /// Whether an iteration has ended before everything was read.
     was_cut_short: bool,
 }
 
 impl Host {
-    /// The time between this turn and the last one was long, which may be because nothing happened.
+    /// The time between this iteration and the last one was long, which may be because nothing happened.
     pub(super) fn after_a_gap(&mut self, began: Instant, gap: Duration) {
         self.catching_up = Some(CatchingUp { until: began + CATCH_UP_MAX, is_first: true, was_cut_short: false });
         if self.core.poll_timeout().is_some_and(|due| due + GAP_MIN <= self.now) {
@@ -35,7 +35,7 @@ impl Host {
         }
     }
 
-    /// Whether what is due must wait for what is still to be read; asked at the end of a turn that has
+    /// Whether what is due must wait for what is still to be read; asked at the end of an iteration that has
     /// handled so many events.
     pub(crate) fn reads_on(&mut self, handled: usize, is_cut_short: bool, began: Instant) -> bool {
         let Some(catching_up) = &mut self.catching_up else { return false };
@@ -45,14 +45,14 @@ impl Host {
         let has_read_all = (handled == 0 && !is_first) || !(catching_up.was_cut_short || is_due);
         if has_read_all || began >= catching_up.until {
             self.catching_up = None;
-            // What is due is judged in the next turn.
+            // What is due is judged in the next iteration.
             return is_due;
         }
         true
     }
 }
 
-/// Whether the time between two turns was so long.
+/// Whether the time between two iterations was so long.
 pub(super) fn is_gap(gap: Duration) -> bool {
     gap >= GAP_MIN
 }

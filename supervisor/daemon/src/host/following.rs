@@ -27,7 +27,7 @@ const PAGES_AT_ONCE: usize = 4;
 /// What it costs the host to tell a follower of one event.
 const TOLD_NANOS: u64 = 3000;
 
-/// Whose turn it is to have a page read.
+/// The follower that has a page read next.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
     /// Those that are being read, by their store_admin, and for whom.

@@ -20,7 +20,7 @@ const CRASHES_MAX: usize = 1000;
 const LINES_DEFAULT: usize = 100;
 const LINES_MAX: usize = 10_000;
 
-/// Lines that are told at once, so that others have their turn in between.
+/// Lines that are told at once, so that others are served in between.
 const TOLD_PER_TURN: usize = 256;
 
 /// Why files are not told of.

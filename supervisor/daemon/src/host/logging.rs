@@ -7,7 +7,7 @@ use crate::{
     module_log::LiveLine,
 };
 
-/// Lines for followers that are taken at once, so that others have their turn in between.
+/// Lines for followers that are taken at once, so that others are served in between.
 const LINES_PER_TURN: usize = 256;
 
 /// An end that is decided upon as soon as all that the process has written is taken in, and it is known what of it

@@ -123,7 +123,7 @@ pub(crate) struct Host {
     returning: HashMap<ModuleName, ModuleConfig>,
     clock: Clock,
     alarm: Alarm,
-    /// The time of this turn of the loop.
+    /// The time of this iteration of the loop.
     pub(crate) now: Time,
     pub(crate) clients: Clients,
     processes: IdMap<RunId, Process>,

@@ -1,4 +1,4 @@
-//! Writes what has come together in one turn of the loop, and looks after those who do not read.
+//! Writes what has come together in one iteration of the loop, and looks after those who do not read.
 
 use super::*;
 

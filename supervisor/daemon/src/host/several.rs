@@ -12,7 +12,7 @@ const MEMBERS_MAX: usize = 100_000;
 /// Such requests that one caller may have open.
 const OF_ONE_CALLER_MAX: usize = 4;
 
-/// Modules that are told what to do before others have their turn.
+/// Modules that are told what to do before others are served.
 const PER_TURN: usize = 32;
 
 /// What is done.

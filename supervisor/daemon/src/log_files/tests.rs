@@ -30,7 +30,7 @@ impl Folder {
 
     fn line(&mut self, module: &str, line: &str, now: Instant) {
         self.writer.waiting_bytes.fetch_add(line.len(), Ordering::Relaxed);
-        self.writer.turn(Some(Order::Line { module: module.into(), line: line.to_owned() }), now);
+        self.writer.step(Some(Order::Line { module: module.into(), line: line.to_owned() }), now);
     }
 
     fn on_disk(&self, module: &str) -> String {
@@ -53,7 +53,7 @@ fn a_line_is_on_the_disk_after_the_interval_however_many_follow_it() {
     folder.line("other", "a", start + step * 5);
     folder.line("m", "5", start + step * 6);
     assert_eq!(folder.writer.flush_at, Some(start + step * 5 + FLUSH_INTERVAL));
-    folder.writer.turn(None, start + step * 9);
+    folder.writer.step(None, start + step * 9);
     assert_eq!((folder.on_disk("other").as_str(), folder.on_disk("m").len()), ("a\n", 12));
 }
 
@@ -62,14 +62,14 @@ fn nothing_wakes_the_thread_while_no_line_waits() {
     let (mut folder, start) = (Folder::new("silence"), Instant::now());
     assert_eq!(folder.writer.flush_at, None);
     folder.line("m", "x", start);
-    folder.writer.turn(None, start + FLUSH_INTERVAL);
+    folder.writer.step(None, start + FLUSH_INTERVAL);
     assert_eq!(folder.writer.flush_at, None, "after a flush");
     folder.line("m", "x", start);
-    folder.writer.turn(Some(Order::Flush), start);
+    folder.writer.step(Some(Order::Flush), start);
     assert_eq!((folder.writer.flush_at, folder.on_disk("m").as_str()), (None, "x\nx\n"), "after an order to flush");
     let content = Order::File { path: folder.dir.join("a.json"), content: Vec::new() };
-    folder.writer.turn(Some(content), start);
-    folder.writer.turn(Some(Order::ThinOut { dir: folder.dir.to_owned(), newest: Number::default() }), start);
+    folder.writer.step(Some(content), start);
+    folder.writer.step(Some(Order::ThinOut { dir: folder.dir.to_owned(), newest: Number::default() }), start);
     assert_eq!(folder.writer.flush_at, None, "after whole files");
     // So much that it is written at once, for one module and then for the last that has lines.
     folder.line("other", "x", start);
@@ -106,9 +106,9 @@ fn nothing_is_written_to_a_state_directory_that_has_taken_the_place_of_this_host
     fs::rename(&state, &away).unwrap();
     fs::create_dir_all(state.join("logs")).unwrap();
     folder.line("m", "lost", start);
-    folder.writer.turn(Some(Order::Flush), start);
+    folder.writer.step(Some(Order::Flush), start);
     for name in ["crashes/a.json", "family.json"] {
-        folder.writer.turn(Some(Order::File { path: state.join(name), content: b"{}".to_vec() }), start);
+        folder.writer.step(Some(Order::File { path: state.join(name), content: b"{}".to_vec() }), start);
     }
     let left: Vec<_> = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["logs"]);
@@ -117,7 +117,7 @@ fn nothing_is_written_to_a_state_directory_that_has_taken_the_place_of_this_host
     fs::remove_dir_all(&state).unwrap();
     fs::rename(&away, &state).unwrap();
     folder.line("m", "kept", start);
-    folder.writer.turn(Some(Order::Flush), start);
+    folder.writer.step(Some(Order::Flush), start);
     let log = fs::read_to_string(state.join("logs/m.log")).unwrap();
     assert!(log.contains("1 lines were lost") && log.ends_with("kept\n"), "{log}");
 }
@@ -129,17 +129,17 @@ fn a_file_and_a_folder_that_are_removed_are_made_again() {
     folder.writer =
         Writer::new(Rotation { dir: logs.clone(), ..folder.writer.rotation.clone() }, Arc::default(), Arc::default());
     folder.line("m", "1", start);
-    folder.writer.turn(Some(Order::Flush), start);
+    folder.writer.step(Some(Order::Flush), start);
     fs::remove_file(logs.join("m.log")).unwrap();
     folder.line("m", "2", start);
-    folder.writer.turn(Some(Order::Flush), start);
+    folder.writer.step(Some(Order::Flush), start);
     assert_eq!(fs::read_to_string(logs.join("m.log")).unwrap(), "2\n");
     fs::remove_dir_all(&logs).unwrap();
     folder.line("m", "3", start);
-    folder.writer.turn(Some(Order::Flush), start);
+    folder.writer.step(Some(Order::Flush), start);
     assert_eq!(fs::read_to_string(logs.join("m.log")).unwrap(), "3\n");
     let record = folder.dir.join("crashes/a.json");
-    folder.writer.turn(Some(Order::File { path: record.clone(), content: b"{}".to_vec() }), start);
+    folder.writer.step(Some(Order::File { path: record.clone(), content: b"{}".to_vec() }), start);
     assert_eq!(fs::read_to_string(record).unwrap(), "{}");
     assert!(folder.writer.troubled.lock().is_empty() && folder.writer.files_lost == 0);
 }
@@ -148,10 +148,10 @@ fn a_file_and_a_folder_that_are_removed_are_made_again() {
 fn a_file_that_is_moved_away_is_written_no_more_after_a_flush() {
     let (mut folder, start) = (Folder::new("moved"), Instant::now());
     folder.line("m", "before", start);
-    folder.writer.turn(Some(Order::Flush), start);
+    folder.writer.step(Some(Order::Flush), start);
     fs::rename(folder.dir.join("m.log"), folder.dir.join("elsewhere")).unwrap();
     folder.line("m", "behind", start);
-    folder.writer.turn(Some(Order::Flush), start);
+    folder.writer.step(Some(Order::Flush), start);
     assert_eq!(fs::read_to_string(folder.dir.join("elsewhere")).unwrap(), "before\n");
     assert_eq!(folder.on_disk("m"), "behind\n");
 }
@@ -164,17 +164,17 @@ fn what_is_no_file_of_ours_is_never_written_nor_waited_for_and_lines_are_counted
     fs::write(&victim, "as it was").unwrap();
     std::os::unix::fs::symlink(&victim, &file).unwrap();
     folder.line("m", "1", start);
-    folder.writer.turn(Some(Order::Flush), start);
+    folder.writer.step(Some(Order::Flush), start);
     fs::remove_file(&file).unwrap();
     nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
     folder.line("m", "2", start);
     folder.line("m", "3", start);
-    folder.writer.turn(Some(Order::Flush), start);
+    folder.writer.step(Some(Order::Flush), start);
     assert_eq!(folder.writer.troubled.lock().get("m").map(|trouble| trouble.lost), Some(3));
     assert!(folder.writer.troubled.lock()["m"].reason.starts_with(&format!("cannot write {}", file.display())));
     fs::remove_file(&file).unwrap();
     folder.line("m", "4", start);
-    folder.writer.turn(Some(Order::Flush), start);
+    folder.writer.step(Some(Order::Flush), start);
     assert_eq!(folder.on_disk("m"), "[3 lines were lost: they could not be written]\n4\n");
     assert!(folder.writer.troubled.lock().is_empty());
     assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");

@@ -6,7 +6,7 @@ use super::queue::Task;
 use crate::job::Sender;
 use std::collections::{BTreeMap, HashMap};
 
-/// A place in the order: the round in which it is its sender's turn, and a number within that.
+/// A place in the order: the round in which its sender is served, and a number within that.
 type Position = (u64, u64);
 
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ impl Fair {
 
     pub(super) fn push_back(&mut self, task: Task) {
         let (last, waiting) = self.senders.entry(task.sender).or_insert((self.round, 0));
-        // One that has nothing here has its turn in the round that goes on, behind those that have waited for it.
+        // One that has nothing here is served in the current round, after those that have waited for it.
         if *waiting > 0 {
             *last += 1;
         }
