@@ -39,4 +39,4 @@ pub use host::{Ask, Host, RequestBody, event_payload};
 #[cfg(unix)]
 pub use run::{read_init, run, serve};
 #[cfg(unix)]
-pub use wire::{End, InHand, QueuedRequest, Wire};
+pub use wire::{End, InProgress, QueuedRequest, Wire};

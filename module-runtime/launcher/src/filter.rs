@@ -25,7 +25,9 @@ mod stream;
 mod tail;
 
 use crate::failure::Failure;
-use bulkhead_child::{Channel, EXIT_FAILURE, EXIT_PERMANENT, EXIT_USAGE, End, Error, QueuedRequest, Wire, log, read_init};
+use bulkhead_child::{
+    Channel, EXIT_FAILURE, EXIT_PERMANENT, EXIT_USAGE, End, Error, QueuedRequest, Wire, log, read_init,
+};
 use bulkhead_protocol::guardian::Fault;
 use bulkhead_protocol::init::FEATURE_CONCURRENT;
 use bulkhead_protocol::{Init, Json, PROTOCOL_VERSION, Ready, Request};
