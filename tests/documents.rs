@@ -1,5 +1,5 @@
-//! The documents of this repository: every link leads to a file and a heading that are there, and every page
-//! of `docs/` is in the README's table. What pages say of commands and keys is held by other tests.
+//! The documents of this repository: every link leads to a file and a heading that are there, every page of
+//! `docs/` is in the README's table, and the source files and tests that pages name are there. What pages say of commands and keys is held by other tests.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -90,6 +90,71 @@ fn every_page_of_the_documentation_is_in_the_readme() {
     let names = found.iter().map(|page| page.strip_prefix(root()).unwrap().to_str().unwrap());
     let missing: Vec<&str> = names.filter(|name| !linked.contains(name)).collect();
     assert!(missing.is_empty(), "the README leads to none of {missing:?}");
+}
+
+/// The files with this extension in a folder and those below it, but not what is built or downloaded.
+fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let (path, name) = (entry.path(), entry.file_name());
+        let hidden = name.as_encoded_bytes().starts_with(b".");
+        if entry.file_type().unwrap().is_dir() && !hidden && name != "target" {
+            files(&path, extension, found);
+        } else if path.extension().is_some_and(|found| found == extension) {
+            found.push(path);
+        }
+    }
+}
+
+/// What stands between single backticks in the prose of a page.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    prose(text).flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+#[test]
+fn every_source_file_that_a_page_of_the_project_names_is_there() {
+    let mut sources = Vec::new();
+    files(root(), "rs", &mut sources);
+    let mut pages_of_code = vec![root().join("ARCHITECTURE.md"), root().join("CONTRIBUTING.md")];
+    pages(root(), &mut pages_of_code);
+    pages_of_code.retain(|page| page.ends_with("README.md") || page.parent() == Some(root()));
+    let mut missing = BTreeSet::new();
+    for page in pages_of_code {
+        let text = fs::read_to_string(&page).unwrap();
+        // The names of a pattern, a command or a guide's own file stand for no file of this repository.
+        let named = quoted(&text).filter(|name| {
+            name.ends_with(".rs")
+                && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "/_.-".contains(c))
+        });
+        for name in named.filter(|name| !name.starts_with("src/")) {
+            let is_there = sources.iter().any(|source| source.ends_with(name))
+                || sources.iter().any(|source| source.ends_with(name.replacen("daemon/", "daemon/src/", 1)))
+                || sources.iter().any(|source| source.ends_with(name.replacen("core/", "core/src/", 1)))
+                || sources.iter().any(|source| source.ends_with(name.replacen("layer1/", "layer1/src/", 1)));
+            if !is_there {
+                missing.insert(format!("{}: {name}", page.strip_prefix(root()).unwrap().display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn every_test_that_holds_an_invariant_is_there() {
+    let mut sources = Vec::new();
+    files(root(), "rs", &mut sources);
+    let code: String = sources.iter().map(|source| fs::read_to_string(source).unwrap()).collect();
+    let mut scripts = Vec::new();
+    files(&root().join("supervisor/core/tests/scripts"), "txt", &mut scripts);
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let is_name = |name: &&str| {
+        name.matches('_').count() >= 4 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    let is_there = |name: &&str| {
+        code.contains(&format!("fn {name}(")) || scripts.iter().any(|script| script.file_stem().unwrap() == *name)
+    };
+    let (there, missing): (Vec<&str>, Vec<&str>) = quoted(&text).filter(is_name).partition(is_there);
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(there.len() > 30, "the names are not found any more: {there:?}");
 }
 
 #[test]
