@@ -1,6 +1,6 @@
 //! `module.toml` and `bulkhead.toml`: whatever is in the file, it is read, or each fault is a line that names a file.
 
-use bulkhead_config::{Flags, HostConfig, Loaded, Paths, Problems, Surroundings, show};
+use bulkhead_config::{Environment, Flags, HostConfig, Loaded, Paths, Problems, show};
 use std::{
     cell::RefCell,
     fs,
@@ -29,7 +29,7 @@ impl Tree {
     fn load(&self, file: &str, content: &[u8], flags: Flags) -> Result<Loaded, Problems> {
         fs::write(self.0.join(file), content).expect("a file can be written");
         let variables = [("PATH", "/usr/bin:/bin"), ("HOME", "/home/ada"), ("XDG_RUNTIME_DIR", "/run/user/1000")];
-        let surroundings = Surroundings {
+        let environment = Environment {
             root: false,
             current_dir: Some(self.0.clone()),
             variables: variables.map(|(name, value)| (name.into(), value.into())).into(),
@@ -37,7 +37,7 @@ impl Tree {
             trusted_users: vec![nix::unistd::geteuid().as_raw()],
             paths: Paths::Short,
         };
-        HostConfig::load_in(flags, &surroundings).and_then(Loaded::whole)
+        HostConfig::load_in(flags, &environment).and_then(Loaded::whole)
     }
 }
 
