@@ -129,6 +129,7 @@ fn whatever_is_asked_of_a_module_that_is_not_loaded_says_why_with_absolute_paths
     world.manifest("bad", &faulty("bad"));
     world.manifest("worse", &format!("{}\nshape = 2", faulty("worse")));
     fs::create_dir(world.path("modules/stray")).unwrap();
+    fs::create_dir(world.path("modules/layer1")).unwrap();
     world.start();
     world.client().wait_ready("good");
     let fault = format!("{}:5:1: ", world.path("modules/bad/module.toml").display());
@@ -162,6 +163,9 @@ fn whatever_is_asked_of_a_module_that_is_not_loaded_says_why_with_absolute_paths
         let (code, _, told) = said(&world, words);
         assert!(code == Some(4) && told.contains(&stray), "{words:?}: {told}");
     }
+    // A folder of that name is not in front of the data store.
+    let (code, _, told) = said(&world, &["query", r#"{"entity":"Log"}"#]);
+    assert!(code == Some(0) && told.is_empty(), "{told}");
     let (code, _, told) = said(&world, &["status", "nobody"]);
     assert!(code == Some(4) && told.contains("there is no module \"nobody\"\n"), "{told}");
     world.stop();

@@ -3,7 +3,7 @@
 
 use super::Host;
 use bulkhead_config::{Faulty, PassedOver, Problems};
-use bulkhead_protocol::{ErrorCode, Failure, Json};
+use bulkhead_protocol::{ErrorCode, Failure, Json, name::RESERVED};
 use std::{collections::HashMap, path::Path};
 
 /// Lines of the status about modules that are not loaded; of more there is one that counts them.
@@ -99,8 +99,9 @@ impl Host {
     }
 
     /// Why something cannot be asked of a module that the core does not know, where the files say more than that.
+    /// The addresses of the host itself are no modules, whatever folders have their names.
     pub(crate) fn check_loaded(&self, name: &str) -> Result<(), Failure> {
-        match self.core.knows(name) {
+        match self.core.knows(name) || RESERVED.contains(&name) {
             true => Ok(()),
             false => self.faults.explain(name).map_or(Ok(()), Err),
         }
