@@ -98,6 +98,16 @@ fn a_line_that_is_too_long_for_the_daemon_fails_alone_with_its_number_its_length
 }
 
 #[test]
+fn a_question_for_the_limit_that_fails_ends_nothing_of_the_lines() {
+    let host = Host::answering(|client, request| match request.to.as_deref() {
+        Some("supervisor") => client.success(request, "7"),
+        _ => client.respond(request.id, Status::Success(args_of(request))),
+    });
+    let input = format!("1\n\"{}\"\n3\n", "x".repeat(80_000));
+    host.run_with(&["pipe", "log", "--command", "add"], input.as_bytes()).expect(0, &input);
+}
+
+#[test]
 fn a_failed_line_says_how_far_it_got() {
     let host = Host::answering(|client, request| match args_of(request).as_str() {
         "2" => client

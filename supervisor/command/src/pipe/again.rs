@@ -110,11 +110,11 @@ fn may_come_back(halt: &Halt) -> bool {
 /// Whether the host answers so since it is stopping: the next one may do what this one does not.
 pub(super) fn is_host_stopping(failure: &Failure) -> bool {
     #[derive(Deserialize)]
-    struct Why {
+    struct AwayReason {
         reason: String,
     }
     failure.code == ErrorCode::ModuleUnavailable
-        && failure.data.as_ref().is_some_and(|data| data.read::<Why>().is_ok_and(|why| why.reason == "host_stopping"))
+        && failure.data.as_ref().is_some_and(|data| data.read::<AwayReason>().is_ok_and(|why| why.reason == "host_stopping"))
 }
 
 /// What ends a connection over which the host takes nothing more.

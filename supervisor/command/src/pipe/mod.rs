@@ -309,7 +309,7 @@ impl<'a> Pipe<'a> {
     /// Sends the next of the lines that are sent again; `false` when there is none.
     fn send_again(&mut self, now: Instant) -> Result<bool, Halt> {
         let Some((number, Kept { json, key, may_have_begun })) = self.window.next_to_send() else { return Ok(false) };
-        self.limit.learn(&mut self.session, &self.socket, self.requests.bytes_with(json))?;
+        self.limit.learn(&mut self.session, &self.socket, self.requests.bytes_with(json));
         match self.session.queue(&self.requests.of(json, key)) {
             Ok(id) => self.window.sent_again(Sent { id, end: self.session.total_bytes(), at: now }),
             // The next daemon takes less than the last one did.
@@ -342,17 +342,17 @@ impl<'a> Pipe<'a> {
                     key: self.key.as_str().into(),
                     may_have_begun: false,
                 });
-                let learnt = self.limit.learn(&mut self.session, &self.socket, self.requests.bytes_with(json));
-                match learnt.and_then(|()| Ok(self.session.queue(&self.requests.of(json, &self.key))?)) {
+                self.limit.learn(&mut self.session, &self.socket, self.requests.bytes_with(json));
+                match self.session.queue(&self.requests.of(json, &self.key)) {
                     Ok(id) => {
                         let sent = Sent { id, end: self.session.total_bytes(), at: now };
                         self.window.sent(number, json.len(), sent, kept);
                         return Ok(true);
                     }
-                    Err(Halt::Client(ClientError::TooLarge(error))) => too_long(json.len(), &error),
-                    Err(halt) => {
+                    Err(ClientError::TooLarge(error)) => too_long(json.len(), &error),
+                    Err(error) => {
                         self.window.unsent(number, json.len(), kept);
-                        return Err(halt);
+                        return Err(error.into());
                     }
                 }
             }
