@@ -15,13 +15,16 @@ use nix::{
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{DirBuilder, File},
-    io::{self, Read, Seek, Write},
-    os::unix::fs::DirBuilderExt,
+    io,
+    os::unix::fs::{DirBuilderExt, FileExt},
     path::{Path, PathBuf},
 };
 
 /// The record of the processes below the guardian's leaders.
 const FAMILY_FILE: &str = "family.json";
+
+/// The longest note that is read.
+const NOTE_BYTES_MAX: usize = 64 * 1024;
 
 /// Why a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,25 +95,25 @@ impl StateDir {
         let folder = opened.map_err(unusable)?;
         let in_folder = |name: &str, error: io::Error| unusable(io::Error::other(format!("{name}: {error}")));
         let file = folder.read_and_write("lock").map_err(|error| in_folder("lock", error))?;
-        let in_use = |file: &mut File| {
+        let in_use = |file: &File| {
             let holder = read_note(file).map_or("unknown".into(), |note| note.pid.to_string());
             StateDirError::InUse { path: path.to_owned(), holder }
         };
-        let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(mut file, errno)| match errno {
-            Errno::EWOULDBLOCK => in_use(&mut file),
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(file, errno)| match errno {
+            Errno::EWOULDBLOCK => in_use(&file),
             errno => unusable(errno.into()),
         })?;
         let itself = File::open(&absolute).map_err(unusable)?;
         let lock_of_itself = match Flock::lock(itself, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Some(lock),
-            Err((_, Errno::EWOULDBLOCK)) => return Err(in_use(&mut lock)),
+            Err((_, Errno::EWOULDBLOCK)) => return Err(in_use(&lock)),
             // Some network file systems lock files only.
             Err(_) => None,
         };
         let identity = Identity::of(&folder).map_err(|error| in_folder("identity", error))?;
         // What a copy says of processes and groups is said of those of the original.
         if !identity.is_new {
-            let note = read_note(&mut lock).unwrap_or_default();
+            let note = read_note(&lock).unwrap_or_default();
             if note.stage == Some(Stage::Running) {
                 let (pid, path) = (note.pid, path.display());
                 tracing::warn!(
@@ -140,7 +143,7 @@ impl StateDir {
         }
         folder.sub("cache").and_then(|cache| cache.sub("wasm")).map_err(unusable)?;
         dir.newest_record = Number::greatest_in(&[dir.crashes(), dir.quarantine()]).map_err(unusable)?;
-        dir.note_file().and_then(|file| file.write(None, Stage::Idle)).map_err(unusable)?;
+        dir.note_file().and_then(|file| file.write_begin()).map_err(unusable)?;
         Ok(dir)
     }
 
@@ -202,29 +205,44 @@ impl StateDir {
 }
 
 impl NoteFile {
-    /// Leaves word for the next host: who this one is, which control group is its guardian's, and how far it is.
-    pub(crate) fn write(mut self, cgroup: Option<&Path>, stage: Stage) -> io::Result<()> {
-        self.write_note(&Note { pid: std::process::id(), cgroup: cgroup.map(Path::to_owned), stage: Some(stage) })
+    /// Leaves word for the next host that this one is here and has started nothing.
+    fn write_begin(self) -> io::Result<()> {
+        self.write_note(&Note { pid: std::process::id(), cgroup: None, stage: Some(Stage::Idle) })
+    }
+
+    /// Leaves word for the next host that this one runs, and which control group is its guardian's. That of a former
+    /// guardian stands until there is another, as it may not be cleared yet.
+    pub(crate) fn write_running(self, cgroup: Option<PathBuf>) -> io::Result<()> {
+        let former = || read_note(&self.0).and_then(|note| note.cgroup);
+        let cgroup = cgroup.or_else(former);
+        self.write_note(&Note { pid: std::process::id(), cgroup, stage: Some(Stage::Running) })
     }
 
     /// Leaves word for the next host that this one has ended by itself.
-    pub(crate) fn write_end(mut self) -> io::Result<()> {
-        let note = read_note(&mut self.0).unwrap_or_default();
-        self.write_note(&Note { stage: Some(Stage::Idle), ..note })
+    pub(crate) fn write_end(self) -> io::Result<()> {
+        let cgroup = read_note(&self.0).and_then(|note| note.cgroup);
+        self.write_note(&Note { pid: std::process::id(), cgroup, stage: Some(Stage::Idle) })
     }
 
-    fn write_note(&mut self, note: &Note) -> io::Result<()> {
-        self.0.rewind()?;
-        self.0.set_len(0)?;
-        self.0.write_all(&serde_json::to_vec(note).expect("a note can be written as JSON"))
+    /// Writes at a position of its own: other copies of the descriptor share the one of the file.
+    fn write_note(&self, note: &Note) -> io::Result<()> {
+        let text = serde_json::to_vec(note).expect("a note can be written as JSON");
+        self.0.write_all_at(&text, 0)?;
+        self.0.set_len(text.len() as u64)
     }
 }
 
-fn read_note(file: &mut File) -> Option<Note> {
-    let mut text = String::new();
-    file.rewind().ok()?;
-    file.take(64 * 1024).read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
+/// `None` where there is none, or none that can be read.
+fn read_note(file: &File) -> Option<Note> {
+    let mut text = vec![0; NOTE_BYTES_MAX];
+    let mut length = 0;
+    while length < text.len() {
+        match file.read_at(&mut text[length..], length as u64).ok()? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    serde_json::from_slice(&text[..length]).ok()
 }
 
 /// As [`create_private`], and each folder that is made is logged.

@@ -6,7 +6,6 @@ use crate::{
     control_socket::Bound,
     files::{Done, Lane},
     observation::{Look, Places},
-    state_dir::Stage,
     tracers,
     watch::{Noticed, WatchEvent},
 };
@@ -68,27 +67,11 @@ impl Host {
     pub(super) fn note(&mut self, cgroup: Option<String>) {
         let ordered = self.state_dir.note_file().and_then(|file| {
             self.files.order(Lane::State, "leaving a note in the state directory", move || {
-                Done::Noted(file.write(cgroup.as_deref().map(std::path::Path::new), Stage::Running))
+                Done::Noted(file.write_running(cgroup.map(Into::into)))
             })
         });
         if let Err(error) = ordered {
             tracing::warn!("cannot leave a note in the state directory: {error}");
-        }
-    }
-
-    /// Leaves word for the next host that this one has ended by itself.
-    pub(super) fn note_end(&self) {
-        let gate = self.files.gate();
-        let written = self.state_dir.note_file().map(|file| {
-            files::within(NOTE_END_MAX, move || {
-                gate("state");
-                file.write_end()
-            })
-        });
-        match written {
-            Ok(Some(Ok(()))) => {}
-            Ok(Some(Err(error))) | Err(error) => tracing::warn!("cannot leave a note in the state directory: {error}"),
-            Ok(None) => tracing::warn!("a note in the state directory cannot be written in time"),
         }
     }
 
@@ -227,5 +210,21 @@ impl Host {
                 self.wrong.insert(path, reason);
             }
         }
+    }
+}
+
+/// Leaves word for the next host that this one has ended by itself.
+pub(super) fn note_end(state_dir: &StateDir, files: &files::Files) {
+    let gate = files.gate();
+    let written = state_dir.note_file().map(|file| {
+        files::within(NOTE_END_MAX, move || {
+            gate("state");
+            file.write_end()
+        })
+    });
+    match written {
+        Ok(Some(Ok(()))) => {}
+        Ok(Some(Err(error))) | Err(error) => tracing::warn!("cannot leave a note in the state directory: {error}"),
+        Ok(None) => tracing::warn!("a note in the state directory cannot be written in time"),
     }
 }

@@ -396,15 +396,14 @@ impl Host {
     }
 
     /// The last thing that a host does.
-    pub(crate) fn finish(self) {
-        self.note_end();
-        if let Some(guardian) = self.guardian {
+    pub(crate) fn finish(mut self) {
+        if let Some(guardian) = self.guardian.take() {
             let guardian = guardian.dismiss();
             if files::within(GUARDIAN_END_MAX, move || guardian.end(GUARDIAN_END_MAX)).is_none() {
                 tracing::warn!("the guardian has not ended after {GUARDIAN_END_MAX:?} and is left");
             }
         }
-        if let Some(ControlSocket { file, .. }) = self.socket {
+        if let Some(ControlSocket { file, .. }) = self.socket.take() {
             let gate = self.files.gate();
             let remove = move || {
                 gate("state");
@@ -419,6 +418,8 @@ impl Host {
             // Its program goes on, and may open the store again.
             Kind::Embedded => None,
         });
+        // Until here an end would leave something undone.
+        filing::note_end(&self.state_dir, &self.files);
         // What the modules have printed is taken in before that.
         drop(self.logs);
         // The log files are written to their end when they are dropped.
