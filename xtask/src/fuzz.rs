@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// The target: a folder of tests/fuzz/corpus [default: one after the other]
     target: Option<String>,
     /// How long each target is tried
-    #[arg(long, value_name = "N", default_value_t = 60)]
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     seconds: u64,
     /// Add the inputs that reach new code to the corpus in the repository
     #[arg(long)]

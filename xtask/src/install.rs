@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use content::{Item, Kind};
 use files::Staged;
 use nix::unistd::{AccessFlags, access};
-use plan::{Action, Plan, Why};
+use plan::{Action, Plan, Reason};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};

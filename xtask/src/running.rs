@@ -60,7 +60,14 @@ impl Daemon {
 
     /// Whether it is a daemon, and not a command that asks one.
     fn is_one(&self) -> bool {
-        self.words.iter().skip(1).any(|word| word == "run")
+        let mut words = self.words.iter().skip(1).map(String::as_str);
+        loop {
+            match words.next() {
+                Some("--socket") => _ = words.next(),
+                Some(option) if option.starts_with('-') => {}
+                command => return command == Some("run"),
+            }
+        }
     }
 
     /// What ends it for good.

@@ -1,4 +1,5 @@
-//! What holds for every crate of the workspace: where versions stand, and that it says what it is.
+//! What holds for every crate of the workspace: where versions stand, that it says what it is, and that its
+//! `unsafe` is tested under a sanitizer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,5 +42,48 @@ fn each_crate_has_a_readme_that_begins_with_its_name() {
         let path = member.join("README.md");
         let readme = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(readme.lines().next(), Some(format!("# {name}").as_str()), "{}", path.display());
+    }
+}
+
+/// The Rust files of a crate, without those of its tests and benchmarks.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn each_crate_with_unsafe_that_reaches_a_user_is_tested_under_the_sanitizer() {
+    // What ends processes by all means, what the conformance suite loads, and what only tests and measures.
+    const EXCUSED: [&str; 4] = ["misbehave", "specimen", "bulkhead-tests", "bulkhead-bench"];
+    let listed = fs::read_to_string(root().join("xtask/src/asan.rs")).unwrap();
+    for member in members() {
+        let manifest = fs::read_to_string(member.join("Cargo.toml")).unwrap();
+        let name = manifest.lines().find_map(|line| line.strip_prefix("name = ")).unwrap().trim_matches('"').to_owned();
+        let mut files = Vec::new();
+        sources(&member.join("src"), &mut files);
+        let has_unsafe = files.iter().any(|file| {
+            let text = fs::read_to_string(file).unwrap();
+            text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe {"))
+        });
+        let is_listed = listed.contains(&format!("(\"{name}\", "));
+        assert!(!has_unsafe || is_listed || EXCUSED.contains(&name.as_str()), "{name} has unsafe and is not in asan.rs");
+        assert!(has_unsafe || !is_listed, "{name} is in asan.rs and has no unsafe");
+    }
+    // The wrapper knows crates by the names that rustc is given.
+    for (package, crate_name) in listed.split("(\"").skip(1).filter_map(|entry| entry.split_once("\", \"")) {
+        let crate_name = crate_name.split('"').next().unwrap();
+        let of_package = |member: &PathBuf| {
+            let manifest = fs::read_to_string(member.join("Cargo.toml")).unwrap();
+            let names = manifest.lines().filter_map(|line| line.strip_prefix("name = "));
+            let names: Vec<String> = names.map(|name| name.trim_matches('"').replace('-', "_")).collect();
+            names.contains(&package.replace('-', "_")) && names.iter().any(|name| name == crate_name)
+        };
+        assert!(members().iter().any(of_package), "{package} has no crate {crate_name}");
     }
 }

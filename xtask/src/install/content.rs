@@ -95,8 +95,8 @@ pub(crate) fn content(places: &Places, programs: &Programs, samples: bool) -> Re
     }
     let bulkhead = programs.get("bulkhead").context("bulkhead was not built")?;
     man_pages(bulkhead, places, &mut items)?;
-    for shell in Shell::ALL {
-        let content = Content::Bytes(output(bulkhead, &["completions", shell.name()])?);
+    for (shell, text) in completions(bulkhead)? {
+        let content = Content::Bytes(text);
         items.push(Item { kind: Kind::Completion(shell.name()), path: places.completion(shell), content, mode: READ });
     }
     let mut left_out = Vec::new();
@@ -145,6 +145,19 @@ pub(crate) fn programs_in(folder: &Path) -> Result<Programs> {
         programs.insert((*name).to_owned(), std::path::absolute(path)?);
     }
     Ok(programs)
+}
+
+/// What completes the commands of the program alone: it is run in a folder without others, as it offers the
+/// programs beside it as subcommands.
+fn completions(bulkhead: &Path) -> Result<Vec<(Shell, Vec<u8>)>> {
+    let folder = temporary_folder()?;
+    let alone = folder.join("bulkhead");
+    let written = fs::copy(bulkhead, &alone).with_context(|| format!("cannot copy {}", bulkhead.display()));
+    let texts = written.and_then(|_| {
+        Shell::ALL.into_iter().map(|shell| Ok((shell, output(&alone, &["completions", shell.name()])?))).collect()
+    });
+    let _ = fs::remove_dir_all(&folder);
+    texts
 }
 
 /// The page of each command, as the program writes them to a folder.

@@ -26,24 +26,24 @@ pub(crate) enum Action {
     Replace,
     /// It is as it should be.
     Leave,
-    Keep(Why),
+    Keep(Reason),
 }
 
 /// Why a file is not replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
+pub(crate) enum Reason {
     /// It was installed, and changed since.
     Changed,
     /// It was not installed by this command.
     Foreign,
 }
 
-impl Why {
+impl Reason {
     /// For people, behind the path.
     pub(crate) fn reason(self) -> &'static str {
         match self {
-            Why::Changed => "it was changed since it was installed",
-            Why::Foreign => "it was not installed by this command",
+            Reason::Changed => "it was changed since it was installed",
+            Reason::Foreign => "it was not installed by this command",
         }
     }
 }
@@ -94,8 +94,8 @@ fn judge(found: Found, recorded: Option<&BTreeSet<Digest>>, new: Digest) -> Acti
         (Found::Nothing, _) => Action::Add,
         (Found::File(digest), _) if digest == new => Action::Leave,
         (Found::File(digest), Some(recorded)) if recorded.contains(&digest) => Action::Replace,
-        (Found::File(_) | Found::Other, Some(_)) => Action::Keep(Why::Changed),
-        (Found::File(_) | Found::Other, None) => Action::Keep(Why::Foreign),
+        (Found::File(_) | Found::Other, Some(_)) => Action::Keep(Reason::Changed),
+        (Found::File(_) | Found::Other, None) => Action::Keep(Reason::Foreign),
     }
 }
 
@@ -104,23 +104,23 @@ fn leave_foreign_modules(items: &[Item], actions: &mut [Action]) {
     let foreign: BTreeSet<Kind> = items
         .iter()
         .zip(&*actions)
-        .filter(|(item, action)| item.path.ends_with("module.toml") && **action == Action::Keep(Why::Foreign))
+        .filter(|(item, action)| item.path.ends_with("module.toml") && **action == Action::Keep(Reason::Foreign))
         .map(|(item, _)| item.kind)
         .collect();
     for (item, action) in items.iter().zip(actions).filter(|(item, _)| foreign.contains(&item.kind)) {
         if !item.path.ends_with("module.toml") {
-            *action = Action::Keep(Why::Foreign);
+            *action = Action::Keep(Reason::Foreign);
         }
     }
 }
 
 /// Whether something at the place of a program is in the way, whatever is to be put there.
-pub(crate) fn in_the_way(found: Found, recorded: Option<&BTreeSet<Digest>>) -> Option<Why> {
+pub(crate) fn in_the_way(found: Found, recorded: Option<&BTreeSet<Digest>>) -> Option<Reason> {
     match (found, recorded) {
         (Found::Nothing, _) => None,
         (Found::File(digest), Some(recorded)) if recorded.contains(&digest) => None,
-        (Found::File(_) | Found::Other, Some(_)) => Some(Why::Changed),
-        (Found::File(_) | Found::Other, None) => Some(Why::Foreign),
+        (Found::File(_) | Found::Other, Some(_)) => Some(Reason::Changed),
+        (Found::File(_) | Found::Other, None) => Some(Reason::Foreign),
     }
 }
 
@@ -152,10 +152,10 @@ mod tests {
             (Found::File(old), Some(&listed), Action::Replace),
             (Found::File(new), Some(&listed), Action::Leave),
             (Found::File(new), None, Action::Leave),
-            (Found::File(own), Some(&listed), Action::Keep(Why::Changed)),
-            (Found::Other, Some(&listed), Action::Keep(Why::Changed)),
-            (Found::File(own), None, Action::Keep(Why::Foreign)),
-            (Found::Other, None, Action::Keep(Why::Foreign)),
+            (Found::File(own), Some(&listed), Action::Keep(Reason::Changed)),
+            (Found::Other, Some(&listed), Action::Keep(Reason::Changed)),
+            (Found::File(own), None, Action::Keep(Reason::Foreign)),
+            (Found::Other, None, Action::Keep(Reason::Foreign)),
         ];
         for (found, recorded, action) in table {
             assert_eq!(judge(found, recorded, new), action, "{found:?} {recorded:?}");
@@ -167,7 +167,7 @@ mod tests {
         let items = [item(Kind::Sample("log"), "/m/log/module.toml")];
         let receipt = receipt(&[("/m/log/module.toml", &["old"])]);
         let plan = plan(&items, &[digest("new")], &receipt, |_| Found::File(digest("own")));
-        assert_eq!(plan.actions, [Action::Keep(Why::Changed)]);
+        assert_eq!(plan.actions, [Action::Keep(Reason::Changed)]);
         assert_eq!(plan.files, receipt.files);
     }
 
@@ -181,7 +181,7 @@ mod tests {
         };
         let new = [digest("program"), digest("manifest"), digest("b")];
         let plan = plan(&items, &new, &Receipt::default(), look);
-        assert_eq!(plan.actions, [Action::Keep(Why::Foreign), Action::Keep(Why::Foreign), Action::Add]);
+        assert_eq!(plan.actions, [Action::Keep(Reason::Foreign), Action::Keep(Reason::Foreign), Action::Add]);
         assert_eq!(plan.files.len(), 1);
     }
 
@@ -211,7 +211,7 @@ mod tests {
         let listed: BTreeSet<Digest> = [digest("old"), digest("new")].into();
         assert_eq!(in_the_way(Found::Nothing, None), None);
         assert_eq!(in_the_way(Found::File(digest("old")), Some(&listed)), None);
-        assert_eq!(in_the_way(Found::File(digest("own")), Some(&listed)), Some(Why::Changed));
-        assert_eq!(in_the_way(Found::Other, None), Some(Why::Foreign));
+        assert_eq!(in_the_way(Found::File(digest("own")), Some(&listed)), Some(Reason::Changed));
+        assert_eq!(in_the_way(Found::Other, None), Some(Reason::Foreign));
     }
 }

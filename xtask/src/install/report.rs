@@ -85,7 +85,7 @@ fn kept(items: &[Item], plan: &Plan) -> Vec<String> {
         if folders.iter().any(|folder| item.path.starts_with(folder)) {
             continue;
         }
-        let whole = item.path.ends_with("module.toml") && *why == super::plan::Why::Foreign;
+        let whole = item.path.ends_with("module.toml") && *why == super::plan::Reason::Foreign;
         let subject =
             if whole { item.path.parent().map_or(item.path.clone(), Path::to_owned) } else { item.path.clone() };
         let remedy = "to get the new one, move it away and run this again";
@@ -98,7 +98,7 @@ fn kept(items: &[Item], plan: &Plan) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::content::Content;
-    use super::super::plan::Why;
+    use super::super::plan::Reason;
     use super::*;
 
     fn item(kind: Kind, path: &str) -> Item {
@@ -122,8 +122,8 @@ mod tests {
             item(changed, "/m/b/module.toml"),
             item(changed, "/m/b/bin/b"),
         ];
-        let keep = Action::Keep(Why::Foreign);
-        let actions = vec![keep, keep, Action::Keep(Why::Changed), Action::Replace];
+        let keep = Action::Keep(Reason::Foreign);
+        let actions = vec![keep, keep, Action::Keep(Reason::Changed), Action::Replace];
         let plan = Plan { actions, ..Plan::default() };
         let lines = kept(&items, &plan);
         assert_eq!(lines.len(), 2, "{lines:?}");
