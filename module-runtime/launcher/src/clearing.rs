@@ -30,7 +30,7 @@ const LOOK_DELAY_MAX: Duration = Duration::from_secs(1);
 pub(crate) const STRAY_LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// So many rounds that each found new processes, and the tree is stopped before it is killed.
-const STUBBORN_ROUNDS: u32 = 2;
+const SURVIVOR_ROUNDS: u32 = 2;
 
 /// After so long a leader is held to be in the control group in which it stays.
 const SETTLED_AFTER: Duration = Duration::from_millis(200);
@@ -73,7 +73,7 @@ impl Guardian {
             self.next_look = Some(Instant::now() + self.look_delay);
         } else {
             self.look_delay = Duration::ZERO;
-            self.doomed.clear();
+            self.killed_pids.clear();
             self.next_look = (!self.runs.is_empty()).then(|| Instant::now() + STRAY_LOOK_EVERY);
         }
     }
@@ -122,7 +122,7 @@ impl Guardian {
     fn reap(&mut self) -> bool {
         let mut orphan_ended = false;
         while let Waited::Ended(ended) = sys::wait() {
-            self.doomed.remove(&ended.pid);
+            self.killed_pids.remove(&ended.pid);
             let leader = self.runs.iter_mut().find(|(_, run)| run.pid == ended.pid && run.has_leader());
             let Some((&number, run)) = leader else {
                 orphan_ended = true;
@@ -160,7 +160,7 @@ impl Guardian {
                 return false;
             }
         };
-        self.survivors = if found.newly_killed { self.survivors + 1 } else { 0 };
+        self.rounds_with_survivors = if found.newly_killed { self.rounds_with_survivors + 1 } else { 0 };
         let gone = |number: u64, run: &crate::run::Run| {
             run.is_clearing()
                 && !found.tags.contains(&None)
@@ -187,7 +187,7 @@ impl Guardian {
                 run.group = None;
             }
             if let Some(group) = run.group.as_ref().filter(|group| group.is_populated()) {
-                let new = group.processes().into_iter().filter(|pid| *pid != run.pid && self.doomed.insert(*pid));
+                let new = group.processes().into_iter().filter(|pid| *pid != run.pid && self.killed_pids.insert(*pid));
                 run.killed += u32::try_from(new.count()).unwrap_or(u32::MAX);
                 group.kill();
             }
@@ -222,8 +222,8 @@ impl Guardian {
             let orphan = process.parent == own_pid && !leaders.contains(&process.pid);
             orphan.then(|| tag_of(process))
         };
-        let survivors = self.survivors >= STUBBORN_ROUNDS;
-        if survivors {
+        let is_surviving = self.rounds_with_survivors >= SURVIVOR_ROUNDS;
+        if is_surviving {
             self.explain(self.trees().stop(root));
         }
         let mut found = Found::default();
@@ -236,7 +236,7 @@ impl Guardian {
                 // Reaches those who were forked meanwhile, all at once, but uncounted. The group is inside
                 // a session of the dead leader's tree, unless that leader lives and refuses to adopt.
                 let is_orphan = process.parent == own_pid && process.group != own_pid;
-                if survivors && is_orphan && !leaders.contains(&process.session) {
+                if is_surviving && is_orphan && !leaders.contains(&process.session) {
                     let _ = sys::kill(-process.group, SIGKILL);
                 }
             }
@@ -247,7 +247,7 @@ impl Guardian {
             // does not hold still, but has that one's tag, which keeps the run from being gone; and that
             // one has got SIGKILL, so that the descendant is our own child soon, in a later look. A tree
             // that grows all the same is looked for among all processes, new ones included.
-            Some(orphans) if !survivors => {
+            Some(orphans) if !is_surviving => {
                 for orphan in orphans {
                     let mut tag = None;
                     descend(orphan, |process| kill(process, *tag.get_or_insert_with(|| tag_of(process))))?;
@@ -264,7 +264,7 @@ impl Guardian {
             let _ = sys::kill(orphan, SIGKILL);
         }
         for (pid, tag) in killed {
-            if self.doomed.insert(pid) {
+            if self.killed_pids.insert(pid) {
                 found.newly_killed = true;
                 self.count(tag);
             }

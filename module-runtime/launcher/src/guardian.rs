@@ -49,10 +49,10 @@ pub(crate) struct Guardian {
     pub(crate) next_look: Option<Instant>,
     pub(crate) look_delay: Duration,
     /// How many looks in a row found processes that the one before had not.
-    pub(crate) survivors: u32,
+    pub(crate) rounds_with_survivors: u32,
     /// Processes that have got SIGKILL and were counted.
-    pub(crate) doomed: HashSet<pid_t>,
-    /// Killed processes of nobody knows which run, for the next `Gone`.
+    pub(crate) killed_pids: HashSet<pid_t>,
+    /// Killed processes of an unknown run, for the next `Gone`.
     pub(crate) strays: u32,
     /// The host is gone or out of its mind: clear everything by then and exit with that code.
     pub(crate) ending: Option<(Instant, u8)>,
@@ -118,8 +118,8 @@ impl Guardian {
             family: Family::default(),
             next_look: None,
             look_delay: Duration::ZERO,
-            survivors: 0,
-            doomed: HashSet::new(),
+            rounds_with_survivors: 0,
+            killed_pids: HashSet::new(),
             strays: 0,
             ending: None,
             host,
@@ -299,7 +299,7 @@ impl Guardian {
             self.base.take().inspect(|base| base.remove());
             return Some(code);
         }
-        let grows = self.survivors > 0;
+        let grows = self.rounds_with_survivors > 0;
         if Instant::now() >= if grows { deadline + ENDING_GROWTH_MAX } else { deadline } {
             sys::say(&format!(
                 "some processes cannot be killed, not even in {} s; they are left",

@@ -30,14 +30,14 @@ pub(crate) struct Budget {
 
 #[derive(Debug)]
 struct Shared {
-    hand: Mutex<Hand>,
+    hand: Mutex<Budgeted>,
     changed: Condvar,
     /// The processor time of the thread that serves.
     clock: ClockId,
 }
 
 #[derive(Debug)]
-struct Hand {
+struct Budgeted {
     /// When the message in progress has used its time up, on the thread's clock.
     end: Option<Duration>,
     watcher: Watcher,
@@ -70,7 +70,7 @@ impl Budget {
         last_resort: impl FnMut() + Send + 'static,
     ) -> std::io::Result<Budget> {
         let shared = Arc::new(Shared {
-            hand: Mutex::new(Hand { end: None, watcher: Watcher::Looks }),
+            hand: Mutex::new(Budgeted { end: None, watcher: Watcher::Looks }),
             changed: Condvar::new(),
             clock: clock_of_this_thread(),
         });
@@ -113,7 +113,7 @@ impl Drop for Budget {
 }
 
 impl Shared {
-    fn hand(&self) -> MutexGuard<'_, Hand> {
+    fn hand(&self) -> MutexGuard<'_, Budgeted> {
         self.hand.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 

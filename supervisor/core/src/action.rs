@@ -106,7 +106,7 @@ pub enum Action {
     EventRefused {
         /// Whose.
         run: RunId,
-        /// WaitReason.
+        /// Why.
         reason: String,
     },
 }

@@ -206,7 +206,7 @@ impl Core {
             for store_request in &open.store_requests {
                 assert!(
                     self.layer1.store_requests.contains_key(store_request),
-                    "an store_request that is gone: {entry:?}"
+                    "a store request that is gone: {entry:?}"
                 );
             }
         }

@@ -82,7 +82,7 @@ impl Core {
         self.send_control(run_id, Control::Ping);
     }
 
-    /// The measurement is asked for before the kill, so that the class tells busy from hung.
+    /// The measurement is asked for before the kill, so that the verdict tells busy from hung.
     fn hung(&mut self, now: Time, run_id: RunId) {
         if !self.may_judge(now, run_id) {
             return;

@@ -29,7 +29,7 @@ pub enum Role {
     Retiring,
 }
 
-/// Where a process is in its life. Each phase carries the moment at which timeout ends.
+/// Where a process is in its life. Each phase carries the moment of its timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Ordered, and `init` sent.

@@ -32,7 +32,7 @@ pub(crate) enum Priority {
     Background,
 }
 
-/// A number in the waiting; the lowest comes first.
+/// A position in the queue for permits; the lowest is served first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct WaitPosition {
     priority: Priority,
@@ -225,7 +225,7 @@ impl Core {
             || module.waiters.keys().any(|goal| goal.needs_a_start())
     }
 
-    /// Checks that the waiting and the slots agree, and that nothing waits that need not. For tests.
+    /// Checks that the queue and the slots agree, and that nothing waits that need not. For tests.
     pub(crate) fn audit_starts(&self) {
         let starting = self.runs.iter().filter(|(_, run)| run.holds_permit());
         assert_eq!(starting.map(|(id, _)| *id).collect::<BTreeSet<_>>(), self.starts.in_progress, "starts in progress");

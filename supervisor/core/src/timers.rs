@@ -1,4 +1,4 @@
-//! Every entry timer of the core, in order of time.
+//! Every pending timer of the core, in order of time.
 //!
 //! Deadlines of requests are set and cleared with every message, nearly always in the order in which
 //! they would pass, and hardly ever reached. So those that come in that order stand in a line, where
@@ -22,7 +22,7 @@ pub(crate) enum Timer {
     Start(ModuleId, SlotId),
     /// When something that the host lacks is tried again.
     Lack(LackId),
-    /// Somebody's timeout for a state.
+    /// The timeout of a wait for a state.
     Waiter(WaiterId),
     /// The deadline of a request to the store.
     StoreRequest(RequestId),
@@ -116,7 +116,7 @@ impl Deadlines {
 
     fn find(&self, at: Time, id: RequestId) -> Option<usize> {
         let found = match self.line.front() {
-            // What is answered in precedence is the first.
+            // What is answered in order is the first.
             Some((first, first_id, _)) if (*first, *first_id) == (at, id) => 0,
             _ => self.line.binary_search_by_key(&(at, id), |(at, id, _)| (*at, *id)).ok()?,
         };

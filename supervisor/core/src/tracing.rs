@@ -22,9 +22,9 @@ pub(crate) enum Tracing {
     /// It had no tracer at the last look, if there was one.
     #[default]
     No,
-    /// It had no tracer just now: a class is carried out.
+    /// It had no tracer just now: a verdict is carried out.
     Certainly,
-    /// A class is due, and it is being looked; `by` is who did before.
+    /// A verdict is due, and it is being looked; `by` is who did before.
     Looking { until: Time, by: Option<Tracer> },
     /// It did when it was looked last, and has said nothing since. It is not looked again before.
     By { tracer: Tracer, again: Time },

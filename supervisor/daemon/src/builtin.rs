@@ -234,7 +234,7 @@ impl Host {
     /// Whether a caller's number is free.
     fn check_number(&self, who: Recipient) -> Result<(), Failure> {
         let is_followed = self.followers.contains(who);
-        if self.core.is_open(who) || is_followed || self.has_errand(who) || self.has_several(who) {
+        if self.core.is_open(who) || is_followed || self.has_admin_job(who) || self.has_several(who) {
             return Err(bad(format!("the id {} is that of a request that is not answered yet", who.id)));
         }
         Ok(())

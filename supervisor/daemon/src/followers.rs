@@ -35,7 +35,7 @@ const SET_NODE_BYTES: usize = 12 * size_of::<FollowerId>();
 pub(crate) enum Followed {
     Events(Following),
     Log {
-        /// JobOwner.
+        /// Whose.
         module: Arc<str>,
         /// The line that it begins behind.
         after: u64,

@@ -27,7 +27,7 @@ pub(super) const CLEAR_MAX: Duration = Duration::from_secs(2);
 const CLEAR_AGAIN_MAX: Duration = Duration::from_millis(20);
 
 /// So many rounds that did not suffice, and what grows is stopped before it is killed.
-const STUBBORN_ROUNDS: u32 = 2;
+const SURVIVOR_ROUNDS: u32 = 2;
 
 /// First and longest wait between two rounds. The end of a child comes sooner, and wakes.
 const ROUND_DELAY_FIRST: Duration = Duration::from_millis(1);
@@ -57,7 +57,7 @@ impl Children {
                      message for which it was started; a helper that has to stay is a matter for a module of its own"
                 );
             }
-            if let Err(error) = self.kill_all(rounds >= STUBBORN_ROUNDS) {
+            if let Err(error) = self.kill_all(rounds >= SURVIVOR_ROUNDS) {
                 log!(warn, "cannot read /proc to find what an answered message left behind: {error}");
             }
             rounds += 1;
@@ -82,7 +82,7 @@ impl Children {
 
     /// Kills the processes that one look finds. One that is missed loses its parent by that and is found by a
     /// later look.
-    fn kill_all(&self, survivors: bool) -> io::Result<()> {
+    fn kill_all(&self, is_surviving: bool) -> io::Result<()> {
         let own_pid: pid_t = nix::unistd::getpid().as_raw();
         let trees = Trees { own_pid, children_listed: self.own.are_listed() };
         let root = |process: &Process| (process.parent == own_pid).then_some(());
@@ -92,14 +92,14 @@ impl Children {
             }
         };
         match self.own.list()? {
-            Some(children) if !survivors => children.into_iter().try_for_each(|child| {
+            Some(children) if !is_surviving => children.into_iter().try_for_each(|child| {
                 descend(child, kill)?;
                 // Nothing is reaped meanwhile, so the number is still its own; `/proc` may not show it.
                 let _ = sys::kill(child, SIGKILL);
                 Ok(())
             }),
             Some(_) | None => {
-                let stopped = if survivors { trees.stop(root) } else { Ok(()) };
+                let stopped = if is_surviving { trees.stop(root) } else { Ok(()) };
                 walk(root, |process, ()| kill(process)).and(stopped)
             }
         }

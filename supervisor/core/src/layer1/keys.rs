@@ -1,6 +1,10 @@
 //! Idempotency keys: the work of one key is done once. A caller that asks for it while it is under way
 //! joins it; one that asks for it afterwards gets the answer that was stored with its effects. A key is its
 //! caller's, for one target: neither another caller nor another target takes it from there.
+//!
+//! Key reuse: a key that is sent again with the same target, type and payload is the same work. With anything
+//! else it is refused as `conflict`: here while the work is under way ([`reused_for_other_work`]), afterwards by
+//! the store, which keeps a fingerprint of the request beside the answer.
 
 use super::{JobPurpose, KeyState, KeyUse, StoreOp, StoreOutcome};
 use crate::{
@@ -61,7 +65,7 @@ impl Core {
         };
         let leader = &self.requests[&running.leader].message;
         if (&leader.kind, &leader.payload) != (&message.kind, &message.payload) {
-            return Err(taken());
+            return Err(reused_for_other_work());
         }
         if running.joined.len() >= JOINED_MAX {
             let reason = format!("there are {JOINED_MAX} requests with this key waiting already");
@@ -226,7 +230,7 @@ impl RequestEntry {
 }
 
 /// A key is that of other work.
-pub(crate) fn taken() -> Failure {
+pub(crate) fn reused_for_other_work() -> Failure {
     let reason = "the key was given to another request: another type or payload; use a new key for new work";
     refused(ErrorCode::Conflict, reason)
 }

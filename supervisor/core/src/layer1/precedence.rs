@@ -65,8 +65,8 @@ impl Core {
         module.and_then(|module| module.precedence.as_ref()).is_some_and(|precedence| precedence.request == id)
     }
 
-    /// The newest commit of a module that an store_request in the handling of `of` builds on. Whoever has
-    /// the precedence does not wait for those that wait for it.
+    /// The newest commit of a module that a store request in the handling of `of` builds on. A request with
+    /// precedence does not wait for those that wait for it.
     pub(super) fn newest_commit(&self, module_id: ModuleId, of: Option<RequestId>) -> Option<RequestId> {
         let module = &self.modules[module_id];
         match &module.precedence {

@@ -169,7 +169,7 @@ impl StoreOutcome {
         use bulkhead_protocol::ErrorCode;
         match self {
             StoreOutcome::Failed(failure) | StoreOutcome::Conflict(failure) => failure,
-            StoreOutcome::Key(KeyState::OtherPayload) => super::keys::taken(),
+            StoreOutcome::Key(KeyState::OtherPayload) => super::keys::reused_for_other_work(),
             other @ (StoreOutcome::Rows(_)
             | StoreOutcome::Mutated { .. }
             | StoreOutcome::Emitted { .. }

@@ -33,7 +33,7 @@ pub(crate) struct Stream {
     pub(super) patterns: Vec<Pattern>,
     /// Everything up to here is done with.
     pub(super) position: Cursor,
-    /// What the store has been reported of that.
+    /// The position that was reported to the store.
     pub(super) reported: Cursor,
     /// The event that is next, until it is done with.
     pub(super) current: Option<StoredEvent>,
@@ -50,11 +50,11 @@ pub(crate) struct Stream {
     /// The last event of all.
     pub(super) end: Cursor,
     pub(super) reading: Option<RequestId>,
-    /// The last event that was reported of while the read is under way, which may have begun before it was stored.
+    /// The last event that was stored while the read is under way, which may have begun before it was stored.
     pub(super) stored_while_reading: Cursor,
     /// How far the store is being reported that it has got, and how many events that are gone it has passed by.
     pub(super) advancing: Option<(Cursor, u64)>,
-    /// How many of these the store has not been reported of, and from where on it can be.
+    /// How many of these were not reported to the store, and from which position on they can be.
     pub(super) missed: u64,
     pub(super) missed_upto: Cursor,
     /// Failures of the store in a row.
@@ -132,7 +132,7 @@ impl Stream {
         self.stored_while_reading = Cursor(0);
     }
 
-    /// A read has found nothing that follows: there is nothing but what was reported of meanwhile.
+    /// A read has found nothing that follows: there is nothing but what was stored meanwhile.
     pub(super) fn found_nothing(&mut self) {
         self.end = self.known.max(self.stored_while_reading);
     }
@@ -192,7 +192,7 @@ impl Stream {
         std::mem::take(&mut self.crashes)
     }
 
-    /// Takes the next event in event_state, if it is fetched; otherwise everything that is known has passed by.
+    /// Makes the next event the current one, if it is fetched; otherwise everything that is known has passed by.
     pub(super) fn next(&mut self) -> Option<&StoredEvent> {
         if self.current.is_none() {
             self.current = self.fetched.pop_front();

@@ -342,7 +342,7 @@ impl Core {
         self.stream_on(now, id);
     }
 
-    /// Events were stored: those who follow are reported, and the streams go on.
+    /// Events were stored: followers are notified, and the streams continue.
     pub(crate) fn events_stored(&mut self, now: Time, events: Vec<StoredEvent>) {
         if events.is_empty() {
             return;

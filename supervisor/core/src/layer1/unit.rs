@@ -272,7 +272,7 @@ impl Core {
         }
     }
 
-    /// An store_request of a unit was answered.
+    /// A store request of a unit was answered.
     pub(crate) fn unit_lost(&mut self, id: RequestId, store_request: RequestId) {
         if let Some(open) = self.opened_unit_mut(id) {
             open.store_requests.retain(|other| *other != store_request);

@@ -7,7 +7,7 @@ use crate::{
     moves::{KINDS, Move},
     play::Player,
     random, show,
-    world::{ExitClass, World},
+    world::{Checked, World},
 };
 use bulkhead_core::{Action, Caller, HostSettings, ModuleEvent};
 use proptest::{collection::vec, prelude::*};
@@ -48,7 +48,7 @@ fn played(case: &Case, with_neighbour: bool) -> Result<World, TestCaseError> {
     }
 }
 
-fn play(world: &mut World, case: &Case, with_neighbour: bool) -> ExitClass {
+fn play(world: &mut World, case: &Case, with_neighbour: bool) -> Checked {
     // Numbers below this have no requirements.
     let (x, y) = (case.options.0, case.options.1 % 320 + 320);
     if with_neighbour {

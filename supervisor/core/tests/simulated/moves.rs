@@ -6,7 +6,7 @@
 
 use crate::{
     line::Line,
-    world::{ExitClass, Life, Limits, Process, World},
+    world::{Checked, Life, Limits, Process, World},
 };
 use bulkhead_core::{Caller, ClientId, Recipient, RunId};
 use bulkhead_protocol::RequestType;
@@ -23,7 +23,7 @@ pub(crate) const NAMES: [&str; 3] = ["a", "b", "c"];
 
 impl World {
     /// Adds a module whose limits are made of two numbers.
-    pub(crate) fn add(&mut self, name: &str, x: u16, y: u16) -> ExitClass {
+    pub(crate) fn add(&mut self, name: &str, x: u16, y: u16) -> Checked {
         let options = self.options(name, x, y, 1);
         self.play(&format!("module {name} {options}"))
     }
@@ -67,7 +67,7 @@ impl World {
     }
 
     /// Makes a move, if there is anything to make it with.
-    pub(crate) fn make(&mut self, (kind, x, y, z): Move, number: u64) -> ExitClass {
+    pub(crate) fn make(&mut self, (kind, x, y, z): Move, number: u64) -> Checked {
         let talking = |life| matches!(life, Life::Starting | Life::Ready | Life::Leaving);
         let mut known = self.player.core.module_names();
         known.retain(|name| self.scope.is_none_or(|scope| name.as_str() == scope));
@@ -137,7 +137,7 @@ impl World {
         }
     }
 
-    pub(crate) fn ready(&mut self, run: RunId, y: u16) -> ExitClass {
+    pub(crate) fn ready(&mut self, run: RunId, y: u16) -> Checked {
         let process = self.processes.get_mut(&run).expect("it was picked");
         (process.concurrent, process.idempotent) = (y % 4 == 0, y / 8 % 2 == 0);
         let mut line = format!("ready {}", process.instance);
@@ -152,7 +152,7 @@ impl World {
         self.play(&line)
     }
 
-    fn answer(&mut self, run: RunId, kind: u8, y: u16, z: u16) -> ExitClass {
+    fn answer(&mut self, run: RunId, kind: u8, y: u16, z: u16) -> Checked {
         let process = &self.processes[&run];
         let instance = process.instance.clone();
         let label = match kind {
@@ -187,7 +187,7 @@ impl World {
         }
     }
 
-    fn misbehave(&mut self, run: RunId, y: u16) -> ExitClass {
+    fn misbehave(&mut self, run: RunId, y: u16) -> Checked {
         let instance = self.instance(run);
         let life = self.processes[&run].life;
         match y % 8 {
@@ -219,7 +219,7 @@ impl World {
         }
     }
 
-    pub(crate) fn exit(&mut self, run: RunId, y: u16, z: u16) -> ExitClass {
+    pub(crate) fn exit(&mut self, run: RunId, y: u16, z: u16) -> Checked {
         let (instance, in_flight) = (self.instance(run), self.processes[&run].in_flight.clone());
         let verb = ["exit", "end", "end", "lost", "gone"][usize::from(y % 8).saturating_sub(3)];
         let code = ["0", "1", "SIGSEGV", "125", "SIGKILL", "1", "SIGSEGV", "1"][usize::from(y / 8 % 8)];
@@ -230,7 +230,7 @@ impl World {
         self.play(&format!("{verb} {instance} {code}{unsent}"))
     }
 
-    fn request(&mut self, from: &str, module: &str, z: u16, number: u64) -> ExitClass {
+    fn request(&mut self, from: &str, module: &str, z: u16, number: u64) -> Checked {
         let kind = ["command", "query", "mutation", "command", "event", "ping"][usize::from(z % 6)];
         if kind == "event" {
             return self.announce(number);
@@ -256,7 +256,7 @@ impl World {
     }
 
     /// An event of the host's own: those of others go through the store, which has worlds of its own.
-    fn announce(&mut self, number: u64) -> ExitClass {
+    fn announce(&mut self, number: u64) -> Checked {
         let text = format!("announce e.{number}");
         let line = Line::parse(&text);
         self.ask(&format!("e.{number}"), None, RequestType::Event, Duration::ZERO, &line);
@@ -279,7 +279,7 @@ impl World {
         open.map(|(label, _)| label.clone()).collect()
     }
 
-    fn cancel(&mut self, x: u16, number: u64) -> ExitClass {
+    fn cancel(&mut self, x: u16, number: u64) -> Checked {
         let Some(label) = pick(&self.open(), x) else { return Ok(()) };
         let (who, id) = label.rsplit_once(':').expect("a caller and a number");
         let from = format!("{who}:{number}");
@@ -290,7 +290,7 @@ impl World {
         self.play(&text)
     }
 
-    fn hang_up(&mut self, client: u64, x: u16) -> ExitClass {
+    fn hang_up(&mut self, client: u64, x: u16) -> Checked {
         if x % 4 != 0 {
             return Ok(());
         }
@@ -305,7 +305,7 @@ impl World {
     }
 
     /// A caller uses a number twice: it is told, and the first use is not touched.
-    fn repeat(&mut self, x: u16, z: u16) -> ExitClass {
+    fn repeat(&mut self, x: u16, z: u16) -> Checked {
         let Some(label) = pick(&self.open(), x) else { return Ok(()) };
         let verb = ["command", "query", "event"][usize::from(z % 3)];
         let text = format!("{verb} {label} {}", if verb == "event" { "e.0" } else { "a" });
@@ -318,7 +318,7 @@ impl World {
         }
     }
 
-    fn order(&mut self, kind: u8, module: &str, client: u64, y: u16, z: u16, number: u64) -> ExitClass {
+    fn order(&mut self, kind: u8, module: &str, client: u64, y: u16, z: u16, number: u64) -> Checked {
         let verb = match (kind, y % 8) {
             (36, _) => "start",
             (37, _) => "stop",

@@ -4,7 +4,7 @@
 use crate::{
     moves::{KINDS, Move, NAMES},
     play::Player,
-    world::{ExitClass, Life, World},
+    world::{Checked, Life, World},
 };
 use bulkhead_core::{Counts, HostSettings};
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
@@ -57,19 +57,22 @@ pub(crate) fn run<S: Strategy>(usual: u32, strategy: S, test: impl Fn(S::Value) 
 
 #[test]
 fn whatever_happens_the_rules_hold() {
+    let have_awaited_permit = std::cell::Cell::new(0);
     run(2000, cases(), |case| {
         let world = played(&case)?;
+        have_awaited_permit.set(have_awaited_permit.get() + u32::from(world.has_awaited_permit));
         if case.seed.is_multiple_of(8) {
             prop_assert!(world.is_the_same_as(&played(&case)?), "the same inputs, another outcome");
         }
         Ok(())
     });
+    assert!(have_awaited_permit.get() > 0, "no slot has waited for a start permit: nothing of that was checked");
 }
 
 /// Plays a case to its end; a failure carries the script.
 fn played(case: &Case) -> Result<World, TestCaseError> {
     let mut world = World::new(Player::new(settings(case), case.seed));
-    let class = catch_unwind(AssertUnwindSafe(|| {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
         for ((x, y), name) in case.modules.iter().zip(NAMES) {
             world.add(name, *x, *y)?;
         }
@@ -81,7 +84,7 @@ fn played(case: &Case) -> Result<World, TestCaseError> {
         }
         end(&mut world)
     }));
-    let wrong = match class {
+    let wrong = match outcome {
         Ok(Ok(())) => return Ok(world),
         Ok(Err(wrong)) => wrong,
         Err(panic) => {
@@ -93,7 +96,7 @@ fn played(case: &Case) -> Result<World, TestCaseError> {
 }
 
 /// From now on everybody does what is expected: whatever is wanted must come to be.
-fn calm(world: &mut World) -> ExitClass {
+fn calm(world: &mut World) -> Checked {
     for _ in 0..40 {
         let runs: Vec<_> = world.processes.values().map(|process| (process.run, process.life)).collect();
         for (run, life) in runs {
@@ -141,7 +144,7 @@ fn calm(world: &mut World) -> ExitClass {
 }
 
 /// Ends the host and everything in it: nothing may be left, and nobody unanswered.
-fn end(world: &mut World) -> ExitClass {
+fn end(world: &mut World) -> Checked {
     world.stopping = true;
     world.play("shutdown")?;
     while let Some(process) = world.processes.values().next() {

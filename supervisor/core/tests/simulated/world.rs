@@ -91,11 +91,13 @@ pub(crate) struct World {
     planned: BTreeMap<(String, u64), Time>,
     /// A module came back in this move, so those that require it need not wait.
     woken: bool,
-    /// Modules of which somebody was told that they will not start by themselves.
+    /// A slot has waited for a start permit: the check of that has had something to check.
+    pub(crate) has_awaited_permit: bool,
+    /// Modules of which a caller was told that they will not start by themselves.
     refused: Vec<String>,
 }
 
-pub(crate) type ExitClass = Result<(), String>;
+pub(crate) type Checked = Result<(), String>;
 
 impl Process {
     /// Whether it has said that it ends, and with that, that no answer to this follows.
@@ -121,12 +123,13 @@ impl World {
             scope: None,
             planned: BTreeMap::new(),
             woken: false,
+            has_awaited_permit: false,
             refused: Vec::new(),
         }
     }
 
     /// Lets time pass.
-    pub(crate) fn advance(&mut self, by: Duration) -> ExitClass {
+    pub(crate) fn advance(&mut self, by: Duration) -> Checked {
         let to = self.player.now + by;
         self.story.push(Step::Passed(to));
         self.woken = false;
@@ -137,7 +140,7 @@ impl World {
     }
 
     /// Plays a line and judges what comes of it.
-    pub(crate) fn play(&mut self, text: &str) -> ExitClass {
+    pub(crate) fn play(&mut self, text: &str) -> Checked {
         let line = self.note(text);
         self.woken = false;
         for (at, action) in self.player.play(&line) {
@@ -214,7 +217,7 @@ impl World {
         }
     }
 
-    fn judge(&mut self, at: Time, action: Action, cause: &str) -> ExitClass {
+    fn judge(&mut self, at: Time, action: Action, cause: &str) -> Checked {
         let class = self.follow(at, &action, cause);
         self.story.push(Step::Did(at, action));
         class
@@ -248,7 +251,7 @@ impl World {
         self.story == other.story
     }
 
-    fn follow(&mut self, at: Time, action: &Action, cause: &str) -> ExitClass {
+    fn follow(&mut self, at: Time, action: &Action, cause: &str) -> Checked {
         match action {
             Action::Spawn { run, module, generation, instance } => {
                 let by_hand = matches!(cause, "start" | "restart" | "reload") || self.woken;
@@ -355,7 +358,7 @@ impl World {
         self.asked.values().any(|asked| asked.open && asked.to.is_some_and(starting))
     }
 
-    fn sent(&mut self, run: RunId, label: &str) -> ExitClass {
+    fn sent(&mut self, run: RunId, label: &str) -> Checked {
         let process = self.processes.get_mut(&run).ok_or("to nobody")?;
         if process.life != Life::Ready {
             return Err(format!("to a process that is {:?}", process.life));
@@ -387,7 +390,7 @@ impl World {
         Ok(())
     }
 
-    fn replied(&mut self, to: Recipient, status: &Status, cause: &str) -> ExitClass {
+    fn replied(&mut self, to: Recipient, status: &Status, cause: &str) -> Checked {
         match to.caller {
             Caller::Run(run) if self.processes.get(&run).is_none_or(|process| process.life == Life::Exited) => {
                 return Err("the process that asked has ended".into());
@@ -426,7 +429,7 @@ impl World {
     }
 
     /// What must hold at rest.
-    fn look(&mut self) -> ExitClass {
+    fn look(&mut self) -> Checked {
         let now = self.player.now;
         // Not after each move: it costs more than all the rest.
         if self.story.len().is_multiple_of(4) {
@@ -438,8 +441,8 @@ impl World {
         self.planned.clear();
         let refused = std::mem::take(&mut self.refused);
         let names = self.player.core.module_names();
-        let turns_left = self.starting() < self.most_at_once();
-        let all_ready = turns_left
+        let permits_left = self.starting() < self.most_at_once();
+        let all_ready = permits_left
             && !self.player.core.is_lacking()
             && names.len() == NAMES.len()
             && names.iter().all(|name| {
@@ -451,11 +454,12 @@ impl World {
             let limits = &self.limits[&(name.to_string(), view.generation)];
             let with = |role: Role| view.runs.iter().filter(|run| run.role == role).count();
             if with(Role::Active) != limits.instances || with(Role::Spare) != limits.spares {
-                return Err(format!("places that nobody asked for, or too few: {view:?}"));
+                return Err(format!("slots that the manifest does not ask for, or too few: {view:?}"));
             }
-            let for_its_turn = |reason: &String| reason.starts_with("waits for its turn");
-            if turns_left && view.reason.as_ref().is_some_and(for_its_turn) {
-                return Err(format!("it waits for its turn, and there is one: {view:?}"));
+            let awaits_permit = view.reason.as_ref().is_some_and(|reason| reason.starts_with("waits for a start permit"));
+            self.has_awaited_permit |= awaits_permit;
+            if permits_left && awaits_permit {
+                return Err(format!("it waits for a start permit, and there is one: {view:?}"));
             }
             if view.desired_running && view.reason.is_none() && view.next.is_none() {
                 return Err(format!("nothing runs, nothing will, and nobody knows why: {view:?}"));

@@ -30,7 +30,7 @@ const TOLD_NANOS: u64 = 3000;
 /// The follower that has a page read next.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
-    /// Those that are being read, by their store_admin, and for whom.
+    /// Those that are being read, by the number of their job, and for whom.
     in_progress: HashMap<u64, FollowerId>,
     /// Behind which follower to go on.
     last: FollowerId,
@@ -386,7 +386,7 @@ impl Host {
             let who = follower.recipient;
             match outcome {
                 Outcome::Events(page) => {
-                    let told = self.turn_page(id, page);
+                    let told = self.next_page(id, page);
                     self.charge(who.caller, TOLD_NANOS * told.len() as u64);
                     told.into_iter().for_each(|event| self.reply(who, Status::Progress(event)));
                 }
@@ -413,7 +413,7 @@ impl Host {
     }
 
     /// What a follower is told of what was read for it.
-    fn turn_page(&mut self, id: FollowerId, page: EventPage) -> Vec<Json> {
+    fn next_page(&mut self, id: FollowerId, page: EventPage) -> Vec<Json> {
         let (newest, most) = (self.store.newest(), self.config.frame_bytes_max);
         let epoch = self.store.epochs().current().as_ref();
         self.followers.set_waiting(id, true);

@@ -213,19 +213,19 @@ impl Listed {
 
 impl Host {
     /// Whether a caller's number is that of something that the store is asked.
-    pub(crate) fn has_errand(&self, who: Recipient) -> bool {
+    pub(crate) fn has_admin_job(&self, who: Recipient) -> bool {
         self.store_admin.open.contains(&who) || self.looks.has(who) || self.has_history(who) || self.readings.has(who)
     }
 
-    fn run_errand(&mut self, who: Recipient, what: AdminRequest, job: Job) -> Result<Option<Json>, Failure> {
+    fn run_admin_job(&mut self, who: Recipient, what: AdminRequest, job: Job) -> Result<Option<Json>, Failure> {
         let number = self.store.admin_job(job)?;
         self.store_admin.add(number, AdminJob { who, what });
         Ok(None)
     }
 
-    /// The next step of an admin_job, or the refusal that ends it.
+    /// The next step of an administrative request, or the refusal that ends it.
     fn resume(&mut self, who: Recipient, what: AdminRequest, job: Job) {
-        if let Err(failure) = self.run_errand(who, what, job) {
+        if let Err(failure) = self.run_admin_job(who, what, job) {
             self.reply(who, failure.into());
         }
     }
@@ -238,7 +238,7 @@ impl Host {
             )));
         }
         let job = Job::ListSetAside { module: args.name, after: args.after.unwrap_or(0), limit };
-        self.run_errand(who, AdminRequest::List { limit }, job)
+        self.run_admin_job(who, AdminRequest::List { limit }, job)
     }
 
     pub(crate) fn replay(&mut self, who: Recipient, IdArgs { id }: IdArgs) -> Result<Option<Json>, Failure> {
@@ -252,7 +252,7 @@ impl Host {
     fn find_set_aside(&mut self, who: Recipient, id: i64, then: FollowUp) -> Result<Option<Json>, Failure> {
         self.check_not_replayed(id)?;
         let job = Job::ListSetAside { module: None, after: id.saturating_sub(1), limit: 1 };
-        self.run_errand(who, AdminRequest::Find { id, then }, job)
+        self.run_admin_job(who, AdminRequest::Find { id, then }, job)
     }
 
     fn check_not_replayed(&self, id: i64) -> Result<(), Failure> {
@@ -263,7 +263,7 @@ impl Host {
     }
 
     pub(crate) fn overview(&mut self, who: Recipient) -> Result<Option<Json>, Failure> {
-        self.run_errand(who, AdminRequest::Overview(Box::default()), overview::FIRST)
+        self.run_admin_job(who, AdminRequest::Overview(Box::default()), overview::FIRST)
     }
 
     /// Forgets a module that is gone for good.
@@ -276,7 +276,7 @@ impl Host {
             return Err(Failure::new(ErrorCode::Conflict, reason));
         }
         let job = Job::Forget { module: module.clone() };
-        self.run_errand(who, AdminRequest::Forget { module }, job)
+        self.run_admin_job(who, AdminRequest::Forget { module }, job)
     }
 
     pub(crate) fn import(&mut self, who: Recipient, args: ImportArgs) -> Result<Option<Json>, Failure> {
@@ -286,7 +286,7 @@ impl Host {
             ExistingArg::Replace => Existing::Replace,
         };
         let job = Job::Import { lines: args.lines, first: args.first, existing };
-        self.run_errand(who, AdminRequest::Import, job)
+        self.run_admin_job(who, AdminRequest::Import, job)
     }
 
     /// The store has answered.

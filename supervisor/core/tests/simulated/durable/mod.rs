@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 use store::Mood;
-use world::{ExitClass, MODULES, Process, World};
+use world::{Checked, MODULES, Process, World};
 
 type Move = (u8, u16, u16, u16);
 
@@ -49,7 +49,7 @@ fn whatever_fails_nothing_is_lost_half_done_or_done_twice() {
     });
 }
 
-fn played(case: &Case, story: &mut Vec<String>) -> ExitClass {
+fn played(case: &Case, story: &mut Vec<String>) -> Checked {
     let mut world = World::new(case.seed)?;
     let mut play = || {
         for step in &case.moves {
@@ -76,7 +76,7 @@ fn is_ready(process: &Process) -> bool {
     process.is_ready && !process.has_exited
 }
 
-fn make(world: &mut World, (kind, x, y, z): Move) -> ExitClass {
+fn make(world: &mut World, (kind, x, y, z): Move) -> Checked {
     let busy = |process: &Process| is_ready(process) && !process.attribute.is_empty();
     let client = ClientId(1 + u64::from(x % 3));
     match kind {
@@ -194,7 +194,7 @@ fn count(world: &mut World, attempt: u64) -> Request {
 }
 
 /// A process gets one step further with a counter, and the store with everything.
-fn increment(world: &mut World, run: RunId, y: u16) -> ExitClass {
+fn increment(world: &mut World, run: RunId, y: u16) -> Checked {
     let (request, attempt) = world.processes[&run].attribute[0];
     let has_read = world.has_read(attempt);
     let mut asks = count(world, attempt);
@@ -210,7 +210,7 @@ fn increment(world: &mut World, run: RunId, y: u16) -> ExitClass {
 
 /// Whoever has a request in their hands changes something for it and succeeds, again and again, and is in
 /// conflict each time: with the next attempt it goes before others.
-fn lose(world: &mut World, run: RunId) -> ExitClass {
+fn lose(world: &mut World, run: RunId) -> Checked {
     let (request, _) = world.processes[&run].attribute[0];
     for _ in 0..3 {
         let works_on_it =
@@ -231,7 +231,7 @@ fn lose(world: &mut World, run: RunId) -> ExitClass {
 }
 
 /// The store does all that it was asked for, and the core is told.
-fn settle(world: &mut World, mood: Mood) -> ExitClass {
+fn settle(world: &mut World, mood: Mood) -> Checked {
     while !world.store.is_idle() {
         world.work(true, Mood::Works)?;
         world.work(false, mood)?;
@@ -241,7 +241,7 @@ fn settle(world: &mut World, mood: Mood) -> ExitClass {
 }
 
 /// A process does something for its requests in progress.
-fn handle(world: &mut World, run: RunId, y: u16, z: u16) -> ExitClass {
+fn handle(world: &mut World, run: RunId, y: u16, z: u16) -> Checked {
     let process = &world.processes[&run];
     let at = if process.concurrent { usize::from(y / 8) % process.attribute.len() } else { 0 };
     let (request, attempt) = process.attribute[at];
@@ -261,7 +261,7 @@ fn handle(world: &mut World, run: RunId, y: u16, z: u16) -> ExitClass {
 }
 
 /// Work for a module: with a key, the same work is asked for again and again.
-fn work(world: &mut World, client: ClientId, y: u16, z: u16) -> ExitClass {
+fn work(world: &mut World, client: ClientId, y: u16, z: u16) -> Checked {
     let number = world.number();
     let module = MODULES[usize::from(y % 2)];
     let kind = [RequestType::Command, RequestType::Query, RequestType::Mutation][usize::from(y / 2 % 3)].clone();
@@ -280,7 +280,7 @@ fn work(world: &mut World, client: ClientId, y: u16, z: u16) -> ExitClass {
     world.ask(Caller::Client(client), request, None)
 }
 
-fn cancel(world: &mut World, caller: Caller, y: u16) -> ExitClass {
+fn cancel(world: &mut World, caller: Caller, y: u16) -> Checked {
     let open: Vec<u64> =
         world.asked.iter().filter(|(to, asked)| to.caller == caller && asked.open).map(|(to, _)| to.id).collect();
     let Some(target) = open.get(usize::from(y) % open.len().max(1)) else { return Ok(()) };
@@ -289,7 +289,7 @@ fn cancel(world: &mut World, caller: Caller, y: u16) -> ExitClass {
     world.ask(caller, Request::new(number, RequestType::Cancel, payload), None)
 }
 
-fn order(world: &mut World, x: u16, y: u16) -> ExitClass {
+fn order(world: &mut World, x: u16, y: u16) -> Checked {
     let module = MODULES[usize::from(x % 2)];
     match y % 6 {
         0 => world.order("stop", module),
@@ -300,7 +300,7 @@ fn order(world: &mut World, x: u16, y: u16) -> ExitClass {
 }
 
 /// From now on everybody does what is expected: whatever is wanted must come to be.
-fn calm(world: &mut World) -> ExitClass {
+fn calm(world: &mut World) -> Checked {
     world.may_leave = false;
     for module in MODULES {
         world.order("start", module)?;
@@ -353,7 +353,7 @@ fn calm(world: &mut World) -> ExitClass {
 }
 
 /// Ends the host: nothing may be left.
-fn end(world: &mut World) -> ExitClass {
+fn end(world: &mut World) -> Checked {
     world.order("shutdown", "")?;
     while let Some(run) = pick(world, 0, |process| !process.has_exited) {
         world.exit(run, false)?;

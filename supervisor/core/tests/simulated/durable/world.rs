@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-pub(super) type ExitClass = Result<(), String>;
+pub(super) type Checked = Result<(), String>;
 
 /// What the second module subscribes to.
 const PATTERNS: [&[&str]; 3] = [&["x.*"], &["x.*", "Log.*"], &["Log.*"]];
@@ -146,7 +146,7 @@ impl World {
         Ok(world)
     }
 
-    fn begin(&mut self) -> ExitClass {
+    fn begin(&mut self) -> Checked {
         for module in MODULES {
             self.note(format!("module {module}"));
             let spec = self.spec(module);
@@ -180,7 +180,7 @@ impl World {
     }
 
     /// The host dies, and comes back on the same store.
-    pub(super) fn crash(&mut self) -> ExitClass {
+    pub(super) fn crash(&mut self) -> Checked {
         self.note("the host dies".into());
         self.processes.clear();
         self.asked.clear();
@@ -199,7 +199,7 @@ impl World {
         self.begin()
     }
 
-    pub(super) fn advance(&mut self, by: Duration) -> ExitClass {
+    pub(super) fn advance(&mut self, by: Duration) -> Checked {
         let to = self.now + by;
         while let Some(due) = self.core.poll_timeout().filter(|due| *due <= to) {
             self.now = self.now.max(due);
@@ -211,7 +211,7 @@ impl World {
     }
 
     /// A client or a process asks something.
-    pub(super) fn ask(&mut self, caller: Caller, request: Request, attempt: Option<u64>) -> ExitClass {
+    pub(super) fn ask(&mut self, caller: Caller, request: Request, attempt: Option<u64>) -> Checked {
         self.note(format!("{caller:?} asks {request:?}"));
         let (id, number) = (request.id, self.last);
         let timeout = request.deadline_ms.map_or(ModuleRules::default().deadline_default, Duration::from_millis);
@@ -281,7 +281,7 @@ impl World {
         self.attempts.get_mut(&attempt)?.read.take()
     }
 
-    pub(super) fn hang_up(&mut self, client: ClientId) -> ExitClass {
+    pub(super) fn hang_up(&mut self, client: ClientId) -> Checked {
         self.note(format!("{client:?} hangs up"));
         for (to, asked) in &mut self.asked {
             asked.open &= to.caller != Caller::Client(client);
@@ -290,7 +290,7 @@ impl World {
         self.carry_out()
     }
 
-    pub(super) fn ready(&mut self, run: RunId, concurrent: bool) -> ExitClass {
+    pub(super) fn ready(&mut self, run: RunId, concurrent: bool) -> Checked {
         self.note(format!("ready {run}"));
         let process = self.processes.get_mut(&run).expect("it was picked");
         (process.is_ready, process.concurrent) = (true, concurrent);
@@ -303,7 +303,7 @@ impl World {
 
     /// A process answers its requests in progress at this place; `None` is a success. Where it has begun with
     /// nothing else, it sometimes says that this was its last answer, and ends.
-    pub(super) fn answer(&mut self, run: RunId, at: usize, error: Option<ErrorCode>) -> ExitClass {
+    pub(super) fn answer(&mut self, run: RunId, at: usize, error: Option<ErrorCode>) -> Checked {
         let success = self.number();
         let process = self.processes.get_mut(&run).expect("it was picked");
         let (id, attempt) = process.attribute.remove(at);
@@ -328,7 +328,7 @@ impl World {
         if last { self.exit(run, success.is_multiple_of(2)) } else { Ok(()) }
     }
 
-    pub(super) fn exit(&mut self, run: RunId, is_crash: bool) -> ExitClass {
+    pub(super) fn exit(&mut self, run: RunId, is_crash: bool) -> Checked {
         self.note(format!("{run} ends"));
         let process = self.processes.get_mut(&run).expect("it was picked");
         process.has_exited = true;
@@ -344,11 +344,11 @@ impl World {
         self.carry_out()
     }
 
-    pub(super) fn work(&mut self, read: bool, mood: Mood) -> ExitClass {
+    pub(super) fn work(&mut self, read: bool, mood: Mood) -> Checked {
         self.store.work(read, mood)
     }
 
-    pub(super) fn tell(&mut self, read: bool) -> ExitClass {
+    pub(super) fn tell(&mut self, read: bool) -> Checked {
         let Some((job, outcome)) = self.store.told(read) else { return Ok(()) };
         self.note(format!("stored {job}: {outcome:?}"));
         if let Some(success) = self.jobs.remove(&job) {
@@ -365,7 +365,7 @@ impl World {
         self.carry_out()
     }
 
-    pub(super) fn order(&mut self, what: &str, module: &str) -> ExitClass {
+    pub(super) fn order(&mut self, what: &str, module: &str) -> Checked {
         self.note(format!("{what} {module}"));
         let timeout = Duration::from_secs(60);
         match what {
@@ -386,7 +386,7 @@ impl World {
         &self.core
     }
 
-    fn carry_out(&mut self) -> ExitClass {
+    fn carry_out(&mut self) -> Checked {
         while let Some(action) = self.core.poll_action() {
             self.note(format!("> {action:?}"));
             self.follow(action)?;
@@ -400,7 +400,7 @@ impl World {
         }
     }
 
-    fn follow(&mut self, action: Action) -> ExitClass {
+    fn follow(&mut self, action: Action) -> Checked {
         match action {
             Action::Spawn { run, module, .. } => {
                 let module = MODULES.into_iter().find(|it| *it == module.as_str()).expect("one of them");
@@ -449,7 +449,7 @@ impl World {
         Ok(())
     }
 
-    fn sent(&mut self, run: RunId, request: RequestId) -> ExitClass {
+    fn sent(&mut self, run: RunId, request: RequestId) -> Checked {
         let (wire, _) = self.core.outgoing(request).ok_or("it cannot be read")?;
         let (kind, payload) = (wire.kind.clone(), wire.payload.to_owned());
         let cursor = payload.split_once(",\"cursor\":").map(|(_, rest)| rest.trim_end_matches('}').parse().unwrap());
@@ -506,7 +506,7 @@ impl World {
         self.store.durable.events.iter().find(|event| wanted(event.cursor, &event.event)).map(|event| event.cursor)
     }
 
-    fn asked_of_store(&mut self, job: RequestId, op: StoreOp) -> ExitClass {
+    fn asked_of_store(&mut self, job: RequestId, op: StoreOp) -> Checked {
         match &op {
             StoreOp::Query { unit, query } => {
                 let asked = number(query.needs()[0].entity.as_str());
@@ -545,7 +545,7 @@ impl World {
     }
 
     /// What the store is told to be handled must be.
-    fn advanced(&mut self, module: &str, cursor: Cursor) -> ExitClass {
+    fn advanced(&mut self, module: &str, cursor: Cursor) -> Checked {
         let module = MODULES.into_iter().find(|it| *it == module).expect("one of them");
         self.note_handled(module);
         match self.next_event(module, Some(cursor)) {
@@ -554,7 +554,7 @@ impl World {
         }
     }
 
-    fn commits(&mut self, job: RequestId, op: &StoreOp) -> ExitClass {
+    fn commits(&mut self, job: RequestId, op: &StoreOp) -> Checked {
         let StoreOp::Commit { unit, events, key, advance } = op else { return Ok(()) };
         let by_unit = self.units.get(unit).copied();
         let by_key = key.as_ref().and_then(|(_, reply)| self.successes.get(&reply.read::<u64>().unwrap()).copied());
@@ -581,7 +581,7 @@ impl World {
         Ok(())
     }
 
-    fn replied(&mut self, to: Recipient, status: Status) -> ExitClass {
+    fn replied(&mut self, to: Recipient, status: Status) -> Checked {
         let asked = self.asked.get_mut(&to).ok_or("nobody asked")?;
         if !asked.open {
             return Err("it was answered before, or its caller has gone".into());
@@ -631,7 +631,7 @@ impl World {
     }
 
     /// A success is the success of something that is stored, whole.
-    fn work_done(&self, key: &Option<ScopedKey>, data: &Json) -> ExitClass {
+    fn work_done(&self, key: &Option<ScopedKey>, data: &Json) -> Checked {
         let success: u64 = data.read().unwrap();
         if let Some(key) = key {
             let stored = self.store.durable.keys.get(key).map(|(_, reply)| reply);
@@ -650,7 +650,7 @@ impl World {
     }
 
     /// What must hold of the store's content: nothing is half there, nothing of what was undone, nothing twice.
-    pub(super) fn judge_store(&self) -> ExitClass {
+    pub(super) fn judge_store(&self) -> Checked {
         let durable = &self.store.durable;
         if let Some((key, count)) = durable.done.iter().find(|(_, count)| **count > 1) {
             return Err(format!("the work of {key:?} was done {count} times"));
