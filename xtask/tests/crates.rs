@@ -72,7 +72,10 @@ fn each_crate_with_unsafe_that_reaches_a_user_is_tested_under_the_sanitizer() {
             text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe {"))
         });
         let is_listed = listed.contains(&format!("(\"{name}\", "));
-        assert!(!has_unsafe || is_listed || EXCUSED.contains(&name.as_str()), "{name} has unsafe and is not in asan.rs");
+        assert!(
+            !has_unsafe || is_listed || EXCUSED.contains(&name.as_str()),
+            "{name} has unsafe and is not in asan.rs"
+        );
         assert!(has_unsafe || !is_listed, "{name} is in asan.rs and has no unsafe");
     }
     // The wrapper knows crates by the names that rustc is given.

@@ -114,7 +114,10 @@ pub(super) fn is_host_stopping(failure: &Failure) -> bool {
         reason: String,
     }
     failure.code == ErrorCode::ModuleUnavailable
-        && failure.data.as_ref().is_some_and(|data| data.read::<AwayReason>().is_ok_and(|why| why.reason == "host_stopping"))
+        && failure
+            .data
+            .as_ref()
+            .is_some_and(|data| data.read::<AwayReason>().is_ok_and(|why| why.reason == "host_stopping"))
 }
 
 /// What ends a connection over which the host takes nothing more.

@@ -456,7 +456,8 @@ impl World {
             if with(Role::Active) != limits.instances || with(Role::Spare) != limits.spares {
                 return Err(format!("slots that the manifest does not ask for, or too few: {view:?}"));
             }
-            let awaits_permit = view.reason.as_ref().is_some_and(|reason| reason.starts_with("waits for a start permit"));
+            let awaits_permit =
+                view.reason.as_ref().is_some_and(|reason| reason.starts_with("waits for a start permit"));
             self.has_awaited_permit |= awaits_permit;
             if permits_left && awaits_permit {
                 return Err(format!("it waits for a start permit, and there is one: {view:?}"));
