@@ -110,7 +110,7 @@ fn check_writable(folder: &Path) -> Result<()> {
 }
 
 /// `bulkhead` and `module-runtime` belong together, so that one of them alone is not installed.
-fn refuse_programs(in_the_way: &[(PathBuf, Why)]) -> Result<()> {
+fn refuse_programs(in_the_way: &[(PathBuf, Reason)]) -> Result<()> {
     let lines: Vec<String> =
         in_the_way.iter().map(|(path, why)| format!("\n  {}: {}", path.display(), why.reason())).collect();
     ensure!(
