@@ -111,3 +111,18 @@ async fn calls_and_events_go_on_over_a_kill_of_the_host() {
     });
     world.stop();
 }
+
+#[test]
+fn the_example_of_a_program_calls_at_once_and_hears_of_a_restart() {
+    let mut world = World::new();
+    world.module("counter", "test-minimal", "").start();
+    world.client().wait_ready("counter");
+    let mut command = std::process::Command::new(program("examples/async_client"));
+    let output = command.arg(world.socket()).args(["counter", "50"]).output().unwrap();
+    let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(output.status.success(), "{told}");
+    assert_eq!(lines[0], "50 different answers");
+    assert!(lines[1].starts_with("module.ready {") && lines[1].contains("counter#2"), "{said}");
+    world.stop();
+}

@@ -55,6 +55,30 @@ fn a_program_starts_a_host_calls_its_modules_and_leaves_nothing_when_it_drops_it
 }
 
 #[test]
+fn a_handle_stops_a_host_that_it_does_not_own_and_tells_when_nothing_is_left() {
+    let world = World::new();
+    let (host, mut client) = embed(&world, false);
+    client.wait_ready("bad");
+    let pid = client.pid("bad");
+    let (handle, other) = (host.handle(), host.handle());
+    assert!(!handle.has_ended());
+    let mut own = Caller(handle.client().unwrap());
+    assert_eq!(own.call("bad", "echo", json!(1)).unwrap(), 1);
+    // On a runtime of one thread: what blocked it would never see the end.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let ended = tokio::spawn(async move { other.ended().await });
+        handle.stop();
+        tokio::time::timeout(timeout(), handle.ended()).await.expect("it has ended");
+        ended.await.unwrap();
+    });
+    assert!(handle.has_ended() && !is_alive(pid) && world.processes().is_empty());
+    assert_eq!(handle.client().unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+    handle.stop();
+    drop(host);
+}
+
+#[test]
 fn a_crash_inside_a_program_is_told_like_any_other() {
     let world = World::new();
     let (host, mut client) = embed(&world, false);

@@ -34,6 +34,7 @@ mod folder;
 mod followers;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod guardian;
+mod handle;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod history;
 mod host;
@@ -89,6 +90,7 @@ mod watch;
 pub use files::Gate;
 pub use inherited::take_over_process;
 pub use runtimes::check_programs;
+pub use handle::Handle;
 pub use supervisor::{Options, Reloader, StartError, Supervisor};
 pub use sys::is_ignored;
 

@@ -6,6 +6,7 @@ use crate::{
     event_loop,
     files::{Files, Gate, Lane},
     guardian::{Guardian, Incoming, Launched},
+    handle::Handle,
     host::{Faults, Host, Parts},
     inherited::take_over_process,
     layer1::{Store, StoreError},
@@ -29,7 +30,7 @@ use std::{
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// How long the guardian may take for its first word.
 const GUARDIAN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -86,10 +87,12 @@ pub(crate) enum Inject {
 /// A host that runs on a thread of its own.
 ///
 /// It is talked to through [`Supervisor::client`], with the same messages as over the control
-/// socket. Dropping it stops every module and waits until nothing of them is left.
+/// socket. Dropping it stops every module and waits until nothing of them is left. In a program that must not
+/// wait on the thread that drops it, as on one of an async runtime, [`Supervisor::handle`] stops it and tells
+/// when it has ended.
 #[derive(Debug)]
 pub struct Supervisor {
-    inject: UnboundedSender<Inject>,
+    handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -105,6 +108,7 @@ impl Supervisor {
     /// cannot be written, the data store cannot be opened, the control socket cannot be had, or the guardian does not start.
     pub fn start(host: HostConfig, modules: Vec<ModuleConfig>, options: Options) -> Result<Supervisor, StartError> {
         let (inject, injected) = unbounded_channel();
+        let (handle, lives) = Handle::new(inject);
         let (started_sender, started) = mpsc::channel();
         let (result_sender, result) = mpsc::channel();
         let thread = std::thread::Builder::new()
@@ -113,31 +117,30 @@ impl Supervisor {
                 let kind = Kind::Embedded;
                 let loaded = Loaded::new(host, modules);
                 let outcome = run(loaded, options, injected, started_sender, kind, open_gate());
-                // The starter has gone if it was dropped; then nobody needs to know.
+                // The starter has gone if it was dropped, and does not need it.
                 let _ = result_sender.send(outcome);
+                drop(lives);
             })
             .map_err(Reason::Io)?;
         if started.recv().is_err() {
             let outcome = result.recv().unwrap_or(Err(StartError(Reason::Ended)));
             return Err(outcome.err().unwrap_or(StartError(Reason::Ended)));
         }
-        Ok(Supervisor { inject, thread: Some(thread) })
+        Ok(Supervisor { handle, thread: Some(thread) })
     }
 
     /// A new connection to the host, as if over the control socket.
     ///
     /// # Errors
-    /// When there are no descriptors left.
+    /// When there are no descriptors left, or the host has ended.
     pub fn client(&self) -> io::Result<Client> {
-        let inject = self.inject.clone();
-        let reach = move || {
-            let (ours, theirs) = UnixStream::pair()?;
-            inject
-                .send(Inject::Client(theirs))
-                .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the host has ended"))?;
-            Ok(ours)
-        };
-        Ok(Client::from_stream_or(reach()?, reach))
+        self.handle.client()
+    }
+
+    /// What other parts of the program can have of the host. A host that is stopped by a handle is still to be
+    /// dropped, which then takes no time.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     /// Stops every module and then the host; returns when nothing of either is left.
@@ -176,7 +179,7 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         // A host that has ended already does not listen, and its thread can be joined at once.
-        let _ = self.inject.send(Inject::Stop);
+        self.handle.stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
