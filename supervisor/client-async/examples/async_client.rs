@@ -21,8 +21,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let connection = Connection::connect(socket).await?;
 
-    // A stream that is not read holds up no call.
+    // Its first item says that it follows from here on. Until the next one is read, it holds up no call.
     let mut events = connection.events(Pattern::new("module.*")?, None);
+    events.next().await.ok_or("the host has ended")??;
 
     // A connection is cloned for each task; all clones share one socket.
     let mut calls = JoinSet::new();
