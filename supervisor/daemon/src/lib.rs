@@ -88,9 +88,9 @@ mod watch;
 
 #[doc(hidden)]
 pub use files::Gate;
+pub use handle::Handle;
 pub use inherited::take_over_process;
 pub use runtimes::check_programs;
-pub use handle::Handle;
 pub use supervisor::{Options, Reloader, StartError, Supervisor};
 pub use sys::is_ignored;
 

@@ -10,9 +10,6 @@ use crate::{
     watch::{Noticed, WatchEvent},
 };
 
-/// How long a host that ends waits for its last note.
-const NOTE_END_MAX: Duration = Duration::from_secs(2);
-
 /// What a status that waits for a look is to say.
 #[derive(Debug)]
 pub(crate) enum Asked {
@@ -210,21 +207,5 @@ impl Host {
                 self.wrong.insert(path, reason);
             }
         }
-    }
-}
-
-/// Leaves word for the next host that this one has ended by itself.
-pub(super) fn note_end(state_dir: &StateDir, files: &files::Files) {
-    let gate = files.gate();
-    let written = state_dir.note_file().map(|file| {
-        files::within(NOTE_END_MAX, move || {
-            gate("state");
-            file.write_end()
-        })
-    });
-    match written {
-        Ok(Some(Ok(()))) => {}
-        Ok(Some(Err(error))) | Err(error) => tracing::warn!("cannot leave a note in the state directory: {error}"),
-        Ok(None) => tracing::warn!("a note in the state directory cannot be written in time"),
     }
 }

@@ -314,7 +314,7 @@ impl Host {
             adopts_only_its_own: self.kind == Kind::Daemon && inherited::adopts_only_its_own(),
         };
         let clear = move || {
-            let how = dismissed.end(GUARDIAN_END_MAX);
+            let how = dismissed.end(finish::GUARDIAN_END_MAX);
             if let Some(cgroup) = cgroup {
                 processes::clear_cgroup(&cgroup);
             }

@@ -7,6 +7,7 @@ mod connections;
 mod descriptors;
 mod faults;
 mod filing;
+mod finish;
 mod following;
 mod guarding;
 mod history;
@@ -28,7 +29,7 @@ use crate::{
     crashes::Crashes,
     event_loop::{Event, LinkId, Source, Sources},
     exit_status,
-    files::{self, Files},
+    files::Files,
     followers::{Followed, Follower, FollowerId, Followers},
     guardian::{Flushed, Guardian, Incoming},
     history::Histories,
@@ -102,16 +103,6 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The same for an order to the guardian, which modules wait for.
 const ORDER_RETRY_INTERVAL: Duration = Duration::from_millis(50);
-
-/// How long a host that has ended waits for its clients to take their last answers.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// How long the end of a host waits for its guardian, which kills what is left for ten seconds at most, for the
-/// file of its control socket to go, and for the log of the data store to be carried over. What has not come to
-/// an end by then is left; the next start sees to it.
-const GUARDIAN_END_MAX: Duration = Duration::from_secs(12);
-const SOCKET_END_MAX: Duration = Duration::from_secs(2);
-const STORE_END_MAX: Duration = Duration::from_secs(60);
 
 pub(crate) struct Host {
     pub(crate) core: Core,
@@ -336,7 +327,7 @@ impl Host {
     /// The next moment at which [`Host::handle_timers`] has something to do.
     fn next_due(&self) -> Option<Instant> {
         let judged = earlier(self.core.poll_timeout(), self.files_due()).map(|time| self.clock.instant(time));
-        let farewell = self.ended_at.map(|at| at + FAREWELL);
+        let farewell = self.ended_at.map(|at| at + finish::FAREWELL);
         [judged, self.next_watchdog, self.retry_at, self.guardian_due, farewell].into_iter().flatten().min()
     }
 
@@ -374,55 +365,6 @@ impl Host {
             self.pump_followers();
             self.perform();
         }
-    }
-
-    fn is_ended(&self) -> bool {
-        self.stopping.is_some() && self.core.is_idle()
-    }
-
-    /// Whether everything has stopped and every client has taken its last answer, or had the time to.
-    pub(crate) fn is_finished(&mut self) -> bool {
-        if !self.is_ended() {
-            return false;
-        }
-        let ended = *self.ended_at.get_or_insert_with(Instant::now);
-        let all_taken = self.clients.by_id.values().all(|client| client.link.pending_bytes() == 0);
-        let all_answered = self.store_admin.is_empty()
-            && self.looks.is_empty()
-            && self.histories.is_empty()
-            && self.telling.is_none()
-            && self.several.is_empty();
-        (all_taken && all_answered) || ended.elapsed() >= FAREWELL
-    }
-
-    /// The last thing that a host does.
-    pub(crate) fn finish(mut self) {
-        if let Some(guardian) = self.guardian.take() {
-            let guardian = guardian.dismiss();
-            if files::within(GUARDIAN_END_MAX, move || guardian.end(GUARDIAN_END_MAX)).is_none() {
-                tracing::warn!("the guardian has not ended after {GUARDIAN_END_MAX:?} and is left");
-            }
-        }
-        if let Some(ControlSocket { file, .. }) = self.socket.take() {
-            let gate = self.files.gate();
-            let remove = move || {
-                gate("state");
-                drop(file);
-            };
-            if files::within(SOCKET_END_MAX, remove).is_none() {
-                tracing::warn!("the control socket {} cannot be removed in time", self.config.socket.display());
-            }
-        }
-        self.store.close(match self.kind {
-            Kind::Daemon => Some(STORE_END_MAX),
-            // Its program goes on, and may open the store again.
-            Kind::Embedded => None,
-        });
-        // Until here an end would leave something undone.
-        filing::note_end(&self.state_dir, &self.files);
-        // What the modules have printed is taken in before that.
-        drop(self.logs);
-        // The log files are written to their end when they are dropped.
     }
 
     pub(crate) fn handle(&mut self, event: Event) {
