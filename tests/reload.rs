@@ -164,7 +164,7 @@ fn whatever_is_asked_of_a_module_that_is_not_loaded_says_why_with_absolute_paths
         assert!(code == Some(4) && told.contains(&stray), "{words:?}: {told}");
     }
     // A folder of that name is not in front of the data store.
-    let (code, _, told) = said(&world, &["query", r#"{"entity":"Log"}"#]);
+    let (code, _, told) = said(&world, &["query", "layer1", r#"{"entity":"Log"}"#]);
     assert!(code == Some(0) && told.is_empty(), "{told}");
     let (code, _, told) = said(&world, &["status", "nobody"]);
     assert!(code == Some(4) && told.contains("there is no module \"nobody\"\n"), "{told}");
