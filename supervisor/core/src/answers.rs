@@ -2,8 +2,7 @@
 //! deadline passes. What a crash does to requests is in [`crate::delivery`].
 
 use crate::{
-    action::ModuleEvent,
-    action::{Action, Control},
+    action::{Action, Control, ModuleEvent},
     core::Core,
     delivery::{ProcessFate, delivery_verdict},
     ids::{RequestId, RunId},

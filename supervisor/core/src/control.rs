@@ -10,7 +10,6 @@ use crate::{
     routing::refused,
     run::Role,
     time::Time,
-    timers::Timer,
     waiters::{Condition, Goal},
 };
 use bulkhead_protocol::{ErrorCode, Failure, ModuleName, Status};
@@ -114,23 +113,9 @@ impl Core {
             if slot.role == Role::Successor {
                 slot.role = Role::Retiring;
             }
+            slot.leave_queues(id, &mut self.timers, &mut self.starts, &mut self.room);
             match &mut slot.state {
-                SlotState::Vacant(vacancy) => {
-                    match vacancy {
-                        Vacancy::Waiting { until, .. } => self.timers.clear(*until, Timer::Start(id, slot.id)),
-                        Vacancy::AwaitsPermit(position) => self.starts.leave(*position),
-                        Vacancy::NoRoom(number) => self.room.leave(*number),
-                        Vacancy::Stopped
-                        | Vacancy::Finished(_)
-                        | Vacancy::Failed(_)
-                        | Vacancy::GaveUp(_)
-                        | Vacancy::Requires(_)
-                        | Vacancy::Lacking(_)
-                        | Vacancy::Ordered => {}
-                    }
-                    *vacancy = Vacancy::Stopped;
-                }
-                SlotState::Clearing { next, .. } => *next = Vacancy::Stopped,
+                SlotState::Vacant(vacancy) | SlotState::Clearing { next: vacancy, .. } => *vacancy = Vacancy::Stopped,
                 SlotState::Occupied(_) => {}
             }
         }

@@ -2,8 +2,7 @@
 //! its own beside this one.
 
 use crate::{
-    action::ModuleEvent,
-    action::{Action, Announcement, Control},
+    action::{Action, Announcement, Control, ModuleEvent},
     bucket::Bucket,
     directory::Directory,
     id_map::IdMap,

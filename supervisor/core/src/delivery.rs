@@ -2,8 +2,7 @@
 //! are sent again, which are answered and with what, which are quarantined.
 
 use crate::{
-    action::ModuleEvent,
-    action::{Action, Evidence, LostRequest},
+    action::{Action, Evidence, LostRequest, ModuleEvent},
     blame::Crash,
     core::Core,
     exit_class::ExitClass,
@@ -208,21 +207,23 @@ pub(crate) fn delivery_verdict(
     at: usize,
     process: ProcessFate,
 ) -> Delivery {
-    if process == ProcessFate::EndedUnsent {
-        return Delivery::NotStarted;
-    }
+    let has_ended = match process {
+        ProcessFate::EndedUnsent => return Delivery::NotStarted,
+        ProcessFate::Ended => true,
+        ProcessFate::Runs => false,
+    };
     if run.last.is_some() {
-        match (has_begun(run, id, entry), process) {
+        match (has_begun(run, id, entry), has_ended) {
             (false, _) => return Delivery::NotStarted,
-            (true, ProcessFate::Ended | ProcessFate::EndedUnsent) => return Delivery::Started,
-            (true, ProcessFate::Runs) => {}
+            (true, true) => return Delivery::Started,
+            (true, false) => {}
         }
     }
     let progressed = matches!(entry.state, RequestState::InFlight { progressed: true, .. });
-    match (progressed, run.in_flight.is_concurrent(), at, process) {
+    match (progressed, run.in_flight.is_concurrent(), at, has_ended) {
         (true, ..) | (false, false, 0, _) => Delivery::Started,
-        (false, true, ..) | (false, false, 1.., ProcessFate::Runs) => Delivery::Unknown,
-        (false, false, 1.., ProcessFate::Ended | ProcessFate::EndedUnsent) => Delivery::NotStarted,
+        (false, true, ..) | (false, false, 1.., false) => Delivery::Unknown,
+        (false, false, 1.., true) => Delivery::NotStarted,
     }
 }
 

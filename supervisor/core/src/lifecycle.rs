@@ -2,8 +2,7 @@
 //! ends is in [`crate::on_exit`].
 
 use crate::{
-    action::ModuleEvent,
-    action::{Action, Control, Evidence},
+    action::{Action, Control, Evidence, ModuleEvent},
     core::Core,
     directory::Listed,
     exit_class::{Cause, Escalation, ExitClass},
@@ -11,8 +10,7 @@ use crate::{
     in_flight::{AnswerOrder, InFlight},
     lacks::Attempt,
     limits::INIT_REFUSED_GRACE,
-    module::{Desired, Module, SlotState, Vacancy},
-    module::{InitialState, SpawnFailure},
+    module::{Desired, InitialState, Module, SlotState, SpawnFailure, Vacancy},
     queue::Queue,
     restart::WaitReason,
     run::{Phase, Role, Run},

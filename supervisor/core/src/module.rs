@@ -3,16 +3,18 @@
 use crate::{
     blame::Crash,
     directory::Listed,
-    ids::{RequestId, RunId, SlotId, WaiterId},
+    ids::{ModuleId, RequestId, RunId, SlotId, WaiterId},
     lacks::LackId,
     layer1::Precedence,
     queue::Queue,
     random::Random,
     restart::{Restart, WaitReason},
+    room::Room,
     run::Role,
     spec::ModuleSpec,
-    starts::WaitPosition,
+    starts::{Starts, WaitPosition},
     time::Time,
+    timers::{Timer, Timers},
     waiters::Goal,
 };
 use bulkhead_protocol::{Command, ModuleName};
@@ -122,6 +124,24 @@ impl Slot {
                         | Vacancy::Ordered
                 )
             }
+        }
+    }
+
+    /// Takes a vacant slot out of what it waits in: its timer, the queue for start permits, the queue for
+    /// descriptors. Its state is for the caller to change.
+    pub(crate) fn leave_queues(&self, module: ModuleId, timers: &mut Timers, starts: &mut Starts, room: &mut Room) {
+        let SlotState::Vacant(vacancy) = &self.state else { return };
+        match vacancy {
+            Vacancy::Waiting { until, .. } => timers.clear(*until, Timer::Start(module, self.id)),
+            Vacancy::AwaitsPermit(position) => starts.leave(*position),
+            Vacancy::NoRoom(number) => room.leave(*number),
+            Vacancy::Stopped
+            | Vacancy::Finished(_)
+            | Vacancy::Failed(_)
+            | Vacancy::GaveUp(_)
+            | Vacancy::Requires(_)
+            | Vacancy::Lacking(_)
+            | Vacancy::Ordered => {}
         }
     }
 

@@ -2,8 +2,7 @@
 //! requests is in [`crate::delivery`], what kind of ending it was in [`crate::exit_class`].
 
 use crate::{
-    action::ModuleEvent,
-    action::{Action, CrashRecord, Evidence, LostRequest},
+    action::{Action, CrashRecord, Evidence, LostRequest, ModuleEvent},
     core::Core,
     delivery::End,
     exit_class::{self, Cause, ExitClass, Stage},

@@ -8,7 +8,6 @@ use crate::{
     module::{Desired, SlotState, Vacancy},
     run::Role,
     time::Time,
-    timers::Timer,
 };
 use bulkhead_protocol::{Delivery, ErrorCode, Failure};
 
@@ -59,25 +58,14 @@ impl Core {
         let mut spares = Vec::new();
         for slot in module.slots.iter_mut().filter(|slot| slot.role == Role::Spare) {
             slot.ordered = false;
+            slot.leave_queues(id, &mut self.timers, &mut self.starts, &mut self.room);
             match &mut slot.state {
                 SlotState::Occupied(run) => spares.push(*run),
-                SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
-                    self.timers.clear(*until, Timer::Start(id, slot.id));
-                    slot.state = SlotState::Vacant(Vacancy::Stopped);
-                }
-                SlotState::Vacant(Vacancy::AwaitsPermit(position)) => {
-                    self.starts.leave(*position);
-                    slot.state = SlotState::Vacant(Vacancy::Stopped);
-                }
-                SlotState::Vacant(Vacancy::NoRoom(number)) => {
-                    self.room.leave(*number);
-                    slot.state = SlotState::Vacant(Vacancy::Stopped);
-                }
-                SlotState::Vacant(Vacancy::Requires(_) | Vacancy::Lacking(_)) => {
-                    slot.state = SlotState::Vacant(Vacancy::Stopped);
-                }
-                SlotState::Vacant(_) => {}
-                SlotState::Clearing { next, .. } => *next = Vacancy::Stopped,
+                // These say why there is no process; what waits does not any more.
+                SlotState::Vacant(
+                    Vacancy::Finished(_) | Vacancy::Failed(_) | Vacancy::GaveUp(_) | Vacancy::Ordered,
+                ) => {}
+                SlotState::Vacant(vacancy) | SlotState::Clearing { next: vacancy, .. } => *vacancy = Vacancy::Stopped,
             }
         }
         for run in spares {

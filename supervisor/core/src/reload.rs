@@ -2,17 +2,15 @@
 //! old ones. What starting and stopping a process means is in [`crate::lifecycle`].
 
 use crate::{
-    action::Action,
-    action::ModuleEvent,
+    action::{Action, ModuleEvent},
     core::Core,
     ids::{ModuleId, Recipient, RunId},
     lifecycle::done,
-    module::{Desired, Slot, SlotState, Vacancy},
+    module::{Desired, Slot},
     routing::refused,
     run::Role,
     spec::ModuleSpec,
     time::Time,
-    timers::Timer,
     waiters::Goal,
 };
 use bulkhead_protocol::{ErrorCode, Failure, Status};
@@ -67,15 +65,8 @@ impl Core {
         module.spec = spec.clone();
         let mut old = Vec::new();
         for slot in &mut module.slots {
-            match &slot.state {
-                SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
-                    self.timers.clear(*until, Timer::Start(id, slot.id));
-                }
-                SlotState::Vacant(Vacancy::AwaitsPermit(position)) => self.starts.leave(*position),
-                SlotState::Vacant(Vacancy::NoRoom(number)) => self.room.leave(*number),
-                SlotState::Vacant(_) => {}
-                SlotState::Occupied(run) | SlotState::Clearing { run, .. } => old.push(*run),
-            }
+            slot.leave_queues(id, &mut self.timers, &mut self.starts, &mut self.room);
+            old.extend(slot.run());
         }
         module.slots.retain_mut(|slot| {
             slot.role = Role::Retiring;
@@ -104,14 +95,7 @@ impl Core {
                 slot.role = Role::Active;
                 continue;
             }
-            match slot.state {
-                SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
-                    self.timers.clear(until, Timer::Start(id, slot.id));
-                }
-                SlotState::Vacant(Vacancy::AwaitsPermit(position)) => self.starts.leave(position),
-                SlotState::Vacant(Vacancy::NoRoom(number)) => self.room.leave(number),
-                SlotState::Vacant(_) | SlotState::Occupied(_) | SlotState::Clearing { .. } => {}
-            }
+            slot.leave_queues(id, &mut self.timers, &mut self.starts, &mut self.room);
             slot.role = Role::Retiring;
             old.extend(slot.run());
         }
@@ -137,11 +121,7 @@ impl Core {
         for slot in &mut module.slots {
             if slot.role == Role::Successor {
                 slot.role = Role::Retiring;
-                match slot.state {
-                    SlotState::Vacant(Vacancy::AwaitsPermit(position)) => self.starts.leave(position),
-                    SlotState::Vacant(Vacancy::NoRoom(number)) => self.room.leave(number),
-                    SlotState::Vacant(_) | SlotState::Occupied(_) | SlotState::Clearing { .. } => {}
-                }
+                slot.leave_queues(id, &mut self.timers, &mut self.starts, &mut self.room);
             }
         }
         module.drop_retired();

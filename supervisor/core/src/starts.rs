@@ -9,8 +9,7 @@
 
 use crate::{
     core::{Core, Outstanding},
-    ids::RequestId,
-    ids::{Caller, ModuleId, RunId, SlotId},
+    ids::{Caller, ModuleId, RequestId, RunId, SlotId},
     limits::PRIORITIZED_MAX,
     module::{Slot, SlotState, Vacancy},
     open::Open,

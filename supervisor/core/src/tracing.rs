@@ -6,8 +6,7 @@
 //! slowness, and ends a process that is traced as well. Callers' deadlines are theirs.
 
 use crate::{
-    action::ModuleEvent,
-    action::{Action, Tracer},
+    action::{Action, ModuleEvent, Tracer},
     core::Core,
     exit_class::Cause,
     ids::RunId,

@@ -82,8 +82,8 @@ impl Core {
         let entry = self.requests.get_mut(&id).expect("the caller has it");
         entry.state = RequestState::LookingUp;
         let module = entry.module;
-        let slot = self.modules.get_mut(module).expect("a module outlives its requests");
-        slot.look_ups.push_back(LookUp { request: id, state: LookUpState::Asked });
+        let asked = self.modules.get_mut(module).expect("a module outlives its requests");
+        asked.look_ups.push_back(LookUp { request: id, state: LookUpState::Asked });
         self.submit(JobPurpose::LookUp(id, module), StoreOp::LookUpKey(key));
     }
 

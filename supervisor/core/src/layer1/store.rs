@@ -111,7 +111,7 @@ pub enum StoreOp {
         /// What came of the last try.
         error: String,
     },
-    /// Nobody waits for the query with this job any more: stop it, if it is not done. The query
+    /// No caller waits for the query with this job any more: stop it, if it is not done. The query
     /// still gets its one outcome.
     Interrupt,
 }

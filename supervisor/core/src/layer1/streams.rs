@@ -7,8 +7,7 @@ use super::{
     stream::{EventState, PositionState},
 };
 use crate::{
-    action::Action,
-    action::ModuleEvent,
+    action::{Action, ModuleEvent},
     blame::Crash,
     core::Core,
     ids::{ModuleId, RequestId},
