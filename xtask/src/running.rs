@@ -1,6 +1,7 @@
 //! Daemons that run: which process each is, and what a user types to end it or to start it again. It asks nothing of
 //! them and ends none.
 
+use bulkhead_protocol::ProcessStat;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::fs;
 use std::os::unix::net::UnixStream;
@@ -114,10 +115,7 @@ impl Unit {
 
 /// From the line of `/proc/PID/stat`.
 fn parent_and_session(stat: &str) -> Option<(i32, i32)> {
-    // The name in parentheses may have any character.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(1);
-    let parent = fields.next()?.parse().ok()?;
-    Some((parent, fields.nth(1)?.parse().ok()?))
+    ProcessStat::parse(stat.as_bytes()).map(|stat| (stat.parent, stat.session))
 }
 
 /// As one word of a shell.
@@ -179,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_parent_and_the_session_are_read_behind_any_name() {
-        assert_eq!(parent_and_session("12 (a) b) S 3 4 5 6 7"), Some((3, 5)));
+        assert_eq!(parent_and_session("12 (a) b) S 3 4 5 6 7 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0"), Some((3, 5)));
         assert_eq!(parent_and_session(""), None);
     }
 
