@@ -29,14 +29,14 @@ use tokio::{
 };
 
 /// Events that are handled before the system is asked again what else there is.
-const EVENTS_PER_TURN: usize = 64;
+const EVENTS_PER_ITERATION: usize = 64;
 
-/// How long an iteration may grow before the system is asked again what else there is: somebody who floods
+/// How long an iteration may grow before the system is asked again what else there is: a client that floods
 /// must not keep others from being heard.
-const TURN_MAX: Duration = Duration::from_micros(500);
+const ITERATION_MAX: Duration = Duration::from_micros(500);
 
 /// Outcomes of the store and payloads that were read that are taken in one iteration.
-const OUTCOMES_PER_TURN: usize = EVENTS_PER_TURN / 2;
+const OUTCOMES_PER_TURN: usize = EVENTS_PER_ITERATION / 2;
 
 /// Events between two looks at how long an iteration has grown.
 const EVENTS_PER_LOOK: usize = 2;
@@ -197,7 +197,7 @@ pub(crate) async fn run(mut host: Host, injected: UnboundedReceiver<Inject>, sig
 /// Whether an iteration that has handled so many events since then is long. To look at the clock takes as long as a
 /// part of a message does.
 fn is_long(handled: usize, since: Instant) -> bool {
-    handled >= EVENTS_PER_TURN || (handled.is_multiple_of(EVENTS_PER_LOOK) && since.elapsed() >= TURN_MAX)
+    handled >= EVENTS_PER_ITERATION || (handled.is_multiple_of(EVENTS_PER_LOOK) && since.elapsed() >= ITERATION_MAX)
 }
 
 /// Handles everything that is there, writes what came of it, and sets the alarm.

@@ -51,6 +51,6 @@ impl Handle {
     /// Waits until the host's thread has ended. It needs no runtime of a certain kind, and blocks no thread.
     pub async fn ended(&self) {
         // Nothing is ever sent: the only change is the end.
-        while self.ended.clone().changed().await.is_ok() {}
+        let _ = self.ended.clone().changed().await;
     }
 }

@@ -27,7 +27,7 @@ pub(crate) const READ_BYTES: usize = 256 * 1024;
 /// and the first ones are on their way before the last ones are looked at.
 const MESSAGES_PER_READ: usize = 32;
 
-/// Bytes that are written to a link before others are served: somebody who reads as fast as they are
+/// Bytes that are written to a link before others are served: a client that reads as fast as they are
 /// written must not hold up everybody else for as long as a message is.
 const WRITTEN_AT_ONCE_BYTES_MAX: u64 = 512 * 1024;
 

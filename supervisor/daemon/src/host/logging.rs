@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Lines for followers that are taken at once, so that others are served in between.
-const LINES_PER_TURN: usize = 256;
+const LINES_AT_ONCE: usize = 256;
 
 /// An end that is decided upon as soon as all that the process has written is taken in, and it is known what of it
 /// was the memory killer's work.
@@ -121,8 +121,8 @@ impl Host {
 
     /// Tells followers of logs the next lines; whether there are more.
     pub(super) fn tell_lines(&mut self) -> bool {
-        let lines = self.logs.live_lines(LINES_PER_TURN);
-        let has_more = lines.len() >= LINES_PER_TURN;
+        let lines = self.logs.live_lines(LINES_AT_ONCE);
+        let has_more = lines.len() >= LINES_AT_ONCE;
         for LiveLine { module, number, line } in lines {
             if !self.tell_line(&module, number, &line) {
                 self.logs.existing(&module).into_iter().for_each(|log| log.unfollow());

@@ -13,7 +13,7 @@ const MEMBERS_MAX: usize = 100_000;
 const OF_ONE_CALLER_MAX: usize = 4;
 
 /// Modules that are told what to do before others are served.
-const PER_TURN: usize = 32;
+const MODULES_AT_ONCE: usize = 32;
 
 /// What is done.
 #[derive(Clone, Copy, Debug)]
@@ -232,7 +232,7 @@ impl Host {
 
     /// Tells the next few modules what to do.
     pub(crate) fn several_on(&mut self, who: Recipient) {
-        for _ in 0..PER_TURN {
+        for _ in 0..MODULES_AT_ONCE {
             let Some(group) = self.several.groups.get_mut(&who) else { return };
             let Some((name, found)) = group.ahead.pop_front() else { return };
             let (deed, is_for_all, now) = (group.deed, group.all, self.now);

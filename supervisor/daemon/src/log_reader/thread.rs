@@ -35,7 +35,7 @@ use std::{
 const READ_BYTES: usize = 64 * 1024;
 
 /// Pipes that are read before orders are looked at again.
-const PIPES_PER_TURN: usize = 16;
+const PIPES_AT_ONCE: usize = 16;
 
 /// How long a pipe that was just read is left alone, unless an order comes: what is written meanwhile is read
 /// together, so that a flood of short lines does not wake the thread for each.
@@ -126,7 +126,7 @@ struct Pipe {
 
 impl Reader {
     fn run(&mut self) {
-        let mut events = [EpollEvent::empty(); PIPES_PER_TURN];
+        let mut events = [EpollEvent::empty(); PIPES_AT_ONCE];
         loop {
             let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
                 Ok(count) => count,
@@ -145,7 +145,7 @@ impl Reader {
                 self.read(run, place, 1);
                 has_read = true;
             }
-            if has_read && count < PIPES_PER_TURN {
+            if has_read && count < PIPES_AT_ONCE {
                 let mut control = [PollFd::new(self.control.as_fd(), PollFlags::POLLIN)];
                 // An order ends the pause, and an error shows again in the next wait.
                 let _ = poll(&mut control, PollTimeout::from(PAUSE_MS));
