@@ -127,7 +127,7 @@ fn every_source_file_that_a_page_of_the_project_names_is_there() {
         });
         for name in named.filter(|name| !name.starts_with("src/")) {
             let is_there = sources.iter().any(|source| source.ends_with(name))
-                || sources.iter().any(|source| source.ends_with(name.replacen("daemon/", "daemon/src/", 1)))
+                || sources.iter().any(|source| source.ends_with(name.replacen("host/", "host/src/", 1)))
                 || sources.iter().any(|source| source.ends_with(name.replacen("core/", "core/src/", 1)))
                 || sources.iter().any(|source| source.ends_with(name.replacen("layer1/", "layer1/src/", 1)));
             if !is_there {

@@ -1,8 +1,8 @@
 //! The host as a library inside this very process.
 
 use bulkhead_config::{HostConfig, Loaded, ModuleConfig};
+use bulkhead_host::{Host, Options};
 use bulkhead_protocol::{Delivery, ErrorCode, Json, Status};
-use bulkhead_supervisor::{Options, Supervisor};
 use bulkhead_tests::{
     Caller, World, copy_program, is_alive, kill, owners_of_checkout, program, timeout, wait_until_gone,
 };
@@ -29,10 +29,10 @@ fn host_config(state: PathBuf, socket: PathBuf) -> HostConfig {
 }
 
 /// A host whose files are in `world`, with one module called `bad`.
-fn embed(world: &World, listen: bool) -> (Supervisor, Caller) {
+fn embed(world: &World, listen: bool) -> (Host, Caller) {
     let config = host_config(world.state(), world.socket());
     let options = Options { runtime: Some(program("module-runtime")), listen, reloader: None };
-    let host = Supervisor::start(config, vec![module("bad", "misbehave")], options).unwrap();
+    let host = Host::start(config, vec![module("bad", "misbehave")], options).unwrap();
     let client = Caller(host.client().unwrap());
     (host, client)
 }
@@ -109,7 +109,7 @@ fn a_reloader_that_panics_is_told_and_the_next_reading_finds_what_there_is() {
         Ok(Loaded::new(host.clone(), vec![module("bad", "misbehave"), module("other", "test-minimal")]))
     });
     let options = Options { runtime: Some(program("module-runtime")), listen: false, reloader: Some(reloader) };
-    let host = Supervisor::start(config, vec![module("bad", "misbehave")], options).unwrap();
+    let host = Host::start(config, vec![module("bad", "misbehave")], options).unwrap();
     let mut client = Caller(host.client().unwrap());
     client.wait_ready("bad");
     let told = client.call("supervisor", "reload", json!({ "name": "other" })).unwrap_err();
@@ -130,7 +130,7 @@ fn two_hosts_live_side_by_side_but_not_in_one_state_directory() {
     assert_ne!(client.pid("bad"), other.pid("bad"));
     let config = host_config(first_world.state(), second_world.path("third.sock"));
     let options = Options { runtime: Some(program("module-runtime")), listen: true, reloader: None };
-    let refused = Supervisor::start(config, Vec::new(), options).unwrap_err().to_string();
+    let refused = Host::start(config, Vec::new(), options).unwrap_err().to_string();
     assert!(refused.contains("in use by another host"), "{refused}");
     // One that listens is reached by the command like a daemon.
     let output = first_world.bulkhead(&["call", "bad", "echo", "[1]"]);
@@ -153,7 +153,7 @@ fn one_request_restarts_or_reloads_all_tells_of_each_and_reads_the_files_once() 
         Ok(Loaded::new(host.clone(), modules().into_iter().take(2).collect()))
     });
     let options = Options { runtime: Some(program("module-runtime")), listen: false, reloader: Some(reloader) };
-    let host = Supervisor::start(config, modules(), options).unwrap();
+    let host = Host::start(config, modules(), options).unwrap();
     let mut client = Caller(host.client().unwrap());
     let mut done = |name: &str, args: Value| {
         let id = client.send_command("supervisor", name, args);
@@ -207,7 +207,7 @@ fn what_is_wrong_is_told_before_anything_is_started() {
     let world = World::new();
     let start = |runtime: &str, modules: Vec<ModuleConfig>| {
         let options = Options { runtime: Some(runtime.into()), listen: false, reloader: None };
-        Supervisor::start(host_config(world.state(), world.socket()), modules, options).unwrap_err().to_string()
+        Host::start(host_config(world.state(), world.socket()), modules, options).unwrap_err().to_string()
     };
     assert!(start("/none", Vec::new()).contains("expected the program module-runtime at /none"));
     let twice = vec![module("bad", "misbehave"), module("bad", "misbehave")];
@@ -243,7 +243,7 @@ fn a_module_that_others_may_write_is_refused_at_the_start_and_when_a_program_has
     let host = config.clone();
     let options = |reloader| Options { runtime: Some(program("module-runtime")), listen: false, reloader };
     let reloader = move || Ok(Loaded::new(host.clone(), of_reload.clone()));
-    let host = Supervisor::start(config.clone(), modules(), options(Some(Box::new(reloader)))).unwrap();
+    let host = Host::start(config.clone(), modules(), options(Some(Box::new(reloader)))).unwrap();
     let mut client = Caller(host.client().unwrap());
     client.wait_ready("bad");
     set(0o757);
@@ -251,6 +251,6 @@ fn a_module_that_others_may_write_is_refused_at_the_start_and_when_a_program_has
     assert!(told.contains("may be written by everybody") && told.contains("chmod 755"), "{told}");
     assert_eq!(client.call("bad", "echo", json!(1)).unwrap(), 1);
     host.stop();
-    let refused = Supervisor::start(config, modules(), options(None)).unwrap_err().to_string();
+    let refused = Host::start(config, modules(), options(None)).unwrap_err().to_string();
     assert!(refused.contains("module bad: module.command: ") && refused.contains("chmod 755"), "{refused}");
 }

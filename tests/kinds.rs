@@ -312,7 +312,7 @@ fn a_check_of_the_files_tells_that_the_program_for_webassembly_is_missing() {
 
 #[test]
 fn the_host_is_linked_with_nothing_that_runs_or_loads_foreign_code() {
-    for package in ["bulkhead", "bulkhead-supervisor"] {
+    for package in ["bulkhead", "bulkhead-host"] {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut tree = Command::new(cargo);
         tree.args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--package", package]);

@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use bulkhead_config::{Environment, Flags, HostConfig};
-use bulkhead_supervisor::{Gate, Options, Supervisor};
+use bulkhead_host::{Gate, Host, Options};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     let loaded = HostConfig::load_in(flags.clone(), &environment).unwrap_or_else(|problems| panic!("{problems}"));
     let reloader = Box::new(move || HostConfig::load_in(flags.clone(), &environment));
     let options = Options { runtime: None, listen: true, reloader: Some(reloader) };
-    match Supervisor::run_daemon_behind(gate, loaded, options) {
+    match Host::run_daemon_behind(gate, loaded, options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

@@ -23,7 +23,7 @@ const PACKAGES: [(&str, &str); 6] = [
     ("bulkhead-child", "bulkhead_child"),
     ("bulkhead-module", "bulkhead_module"),
     ("bulkhead-launcher", "module_runtime"),
-    ("bulkhead-supervisor", "bulkhead_supervisor"),
+    ("bulkhead-host", "bulkhead_host"),
     ("bulkhead-wasm", "module_runtime_wasm"),
 ];
 

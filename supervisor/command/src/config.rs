@@ -20,7 +20,7 @@ pub(crate) fn run(socket: Option<PathBuf>, command: Config) -> Result<Exit, Halt
             let Some(loaded) = load(&flags(files, socket)) else { return Ok(Exit::Usage) };
             loaded.passed_over.iter().for_each(complain);
             let is_right = tell_faults(&loaded);
-            if let Err(reason) = bulkhead_supervisor::check_programs(&loaded) {
+            if let Err(reason) = bulkhead_host::check_programs(&loaded) {
                 complain(&reason);
                 return Ok(Exit::Usage);
             }

@@ -6,8 +6,8 @@ use crate::{
     own_log::{OwnLog, Queue},
 };
 use bulkhead_config::{Environment, Flags, HostConfig, Loaded, LogLevel, Paths};
+use bulkhead_host::{Host, Options, take_over_process};
 use bulkhead_protocol::escape;
-use bulkhead_supervisor::{Options, Supervisor, take_over_process};
 use std::io::IsTerminal;
 use tracing_subscriber::{field::MakeExt, fmt::format};
 
@@ -31,7 +31,7 @@ pub(crate) fn run((flags, environment): (Flags, Environment)) -> Result<Exit, Ha
         default_folders::check_again(loaded, &were_there)
     };
     let options = Options { runtime: None, listen: true, reloader: Some(Box::new(reloader)) };
-    match Supervisor::run_daemon(loaded, options) {
+    match Host::run_daemon(loaded, options) {
         Ok(()) => Ok(Exit::Done),
         Err(error) => {
             // Not as other commands complain: its reader may have stopped reading.

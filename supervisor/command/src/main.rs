@@ -3,7 +3,7 @@
 //! Each subcommand has a file of its own and ends with an [`exit::Exit`] or an [`exit::Halt`]; this
 //! file only sends them on their way and has the last word. The commands that talk to a daemon are
 //! meant to be called by scripts a thousand times: they start no threads and no runtime. What a
-//! daemon does is deliberately not here, but in the crate `bulkhead-supervisor`.
+//! daemon does is deliberately not here, but in the crate `bulkhead-host`.
 
 #![forbid(unsafe_code)]
 

@@ -340,7 +340,7 @@ impl Signals {
         let mut wanted = SigSet::empty();
         for signal in [Signal::SIGINT, Signal::SIGTERM] {
             // The kernel keeps signals that are blocked until they are asked for, also those that are ignored.
-            if !bulkhead_supervisor::is_ignored(signal) {
+            if !bulkhead_host::is_ignored(signal) {
                 wanted.add(signal);
             }
         }

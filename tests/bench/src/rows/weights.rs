@@ -45,7 +45,7 @@ pub fn measure(programs: &Programs) -> Result<Weights, Failed> {
     crash::through_host(&world, "echo", Spare::None, Signal::SIGKILL, CRASHES)?;
     look(format!("after {CRASHES} crashes"))?;
     let mut crates = Vec::new();
-    for package in ["bulkhead-supervisor", "bulkhead", "bulkhead-launcher", "bulkhead-module"] {
+    for package in ["bulkhead-host", "bulkhead", "bulkhead-launcher", "bulkhead-module"] {
         let (all, foreign) = weight::crates(package)?;
         crates.push((package, all, foreign));
     }

@@ -1,0 +1,30 @@
+//! What earlier hosts and this one have left in the files of logs and of crashes, read for those who ask. It is read
+//! on a thread of the file layer; when, and what is answered without it, is [`crate::state`]'s business.
+
+mod crashes;
+mod log;
+mod log_file;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+pub(crate) use crashes::{CrashFiles, OldCrashes, told_of};
+pub(crate) use log::{LogEnd, LogHistory, json_of, remark};
+pub(crate) use waiting::{HISTORY_TIME_MAX, Histories};
+
+use bulkhead_protocol::Json;
+use std::time::Duration;
+
+/// What was read.
+#[derive(Debug)]
+pub(crate) enum Old {
+    /// Oldest first.
+    Log(Vec<Json>),
+    Crashes(OldCrashes),
+}
+
+/// How long one reading goes on; what it has not come to by then is left out, and that is said. It is less than an
+/// answer waits ([`HISTORY_TIME_MAX`]), so that what was read is told.
+const READING_TIME_MAX: Duration = Duration::from_secs(3);
+
+const _: () = assert!(READING_TIME_MAX.as_millis() < HISTORY_TIME_MAX.as_millis());
