@@ -61,6 +61,11 @@ pub(crate) fn gone(reason: &str) -> Failure {
     with_data(refusal(ErrorCode::Internal, reason), &json!({"reason": "database_gone"}))
 }
 
+/// What this has made or seen is not on the disk, and never will be for certain.
+pub(crate) fn not_flushed(reason: &str) -> Failure {
+    Failure { delivery: Some(Delivery::Unknown), ..gone(reason) }
+}
+
 /// The answers that are kept under an owner's keys have filled its quota.
 pub(crate) fn over_keys_quota(owner: &str, limit: u64, used: u64) -> Failure {
     let who = if owner.is_empty() { "all clients".into() } else { format!("{owner:?}") };

@@ -142,7 +142,7 @@ pub use job::{Job, JobId, Sender, UnitId};
 pub use open::OpenError;
 pub use outcome::Outcome;
 pub use schema::SCHEMA_VERSION;
-pub use settings::{Index, Searched, Settings};
+pub use settings::{Flush, Index, Searched, Settings};
 pub use store::{Layer1, Overloaded};
 pub use tables::{epochs::Epoch, keys::other_payload};
 pub use tools::{Progress, ToolError, Tools, Watcher, import::ImportLines};

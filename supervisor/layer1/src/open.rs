@@ -13,13 +13,13 @@ use crate::{
     limits::{CHECKED_AT_OPEN_BYTES_MAX, LOG_BYTES_KEPT, READER_CACHE_KIB, WRITER_CACHE_KIB},
     own_files,
     schema::{APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION, migrate},
-    threads::note_checkpoints,
+    threads::note_log_pages,
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, limits::Limit};
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -229,9 +229,51 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     // A refused file stays as it is, its write-ahead log too; an empty log goes again by itself.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log).map_err(fail)?;
     inspect(&connection, path)?;
+    if has_log {
+        write_log_again(path)?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(fail)?;
+    }
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(fail)?;
     configure_writer(&mut connection).map_err(fail)?;
     Ok(connection)
+}
+
+/// Leaves the flushes to the caller from now on, and gives the log that is to be flushed. None: the file system
+/// bears no write-ahead log, and SQLite flushes each commit as before.
+pub(crate) fn take_over_flushes(connection: &Connection, path: &Path) -> Result<Option<File>, OpenError> {
+    let fail = |error| OpenError::of_sqlite(path, error);
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(fail)?;
+    if mode != "wal" {
+        return Ok(None);
+    }
+    let name = beside(path, "-wal");
+    let log = File::open(&name).map_err(|error| OpenError::of_io(&name, error))?;
+    connection.pragma_update(None, "synchronous", "normal").map_err(fail)?;
+    Ok(Some(log))
+}
+
+/// Brings what an earlier host has left in the log onto the disk: its last flush may have failed, after which the
+/// kernel believes that what it holds is written. So each byte is written again, in its place, and flushed.
+fn write_log_again(path: &Path) -> Result<(), OpenError> {
+    const PIECE_BYTES: usize = 1024 * 1024;
+    let name = beside(path, "-wal");
+    let fail = |error| OpenError::of_io(&name, error);
+    let log = match OpenOptions::new().read(true).write(true).open(&name) {
+        Ok(log) => log,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(fail(error)),
+    };
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut at = 0;
+    loop {
+        match log.read_at(&mut piece, at).map_err(fail)? {
+            0 => return log.sync_all().map_err(fail),
+            bytes => {
+                log.write_all_at(&piece[..bytes], at).map_err(fail)?;
+                at += bytes as u64;
+            }
+        }
+    }
 }
 
 /// Opens a connection that only reads.
@@ -327,12 +369,13 @@ fn identify(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     Ok(version)
 }
 
-/// What makes an acknowledged commit survive a power cut, and bounds memory and log.
+/// What makes the commits of the opening survive a power cut, and bounds memory and log.
 fn configure_writer(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-    note_checkpoints(connection)?;
+    // It takes the place of the function by which SQLite carries the log over by itself, and keeps the errors of that.
+    note_log_pages(connection)?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES_KEPT, |_| Ok(()))?;
     migrate(connection, MIGRATIONS)
 }

@@ -5,12 +5,13 @@ use crate::{
     declarations::declared_in,
     limits::JOBS_BYTES_MAX_DEFAULT,
     open::{OpenError, look},
+    threads::FlushLog,
 };
 use bulkhead_protocol::{
     layer1::{EntityName, MemberPath, Path},
     limits::FRAME_BYTES_MAX_DEFAULT,
 };
-use std::{path::PathBuf, time::Duration};
+use std::{fs::File, io, path::PathBuf, sync::Arc, time::Duration};
 
 /// How a store is opened. [`Settings::new`] has the defaults.
 #[derive(Clone)]
@@ -44,6 +45,24 @@ pub struct Settings {
     pub query_time_max: Duration,
     /// What the time is. Default: the system's clocks.
     pub clock: Clock,
+    /// How the write-ahead log is flushed to the disk. Default: `fdatasync`.
+    pub flush: Flush,
+}
+
+/// How the write-ahead log is flushed. For tests of disks that fail or lose what was not flushed.
+#[derive(Clone)]
+pub struct Flush(pub(crate) FlushLog);
+
+impl Flush {
+    /// By `fdatasync`.
+    pub fn to_disk() -> Flush {
+        Flush::by(File::sync_data)
+    }
+
+    /// By a function of the caller's own, which gets the open log. It runs on a thread of the store, and may wait.
+    pub fn by(flush: impl Fn(&File) -> io::Result<()> + Send + Sync + 'static) -> Flush {
+        Flush(Arc::new(flush))
+    }
 }
 
 impl Settings {
@@ -64,6 +83,7 @@ impl Settings {
             queue_bytes_max: JOBS_BYTES_MAX_DEFAULT,
             query_time_max: Duration::from_secs(30),
             clock: Clock::system(),
+            flush: Flush::to_disk(),
         }
     }
 

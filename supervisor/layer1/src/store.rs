@@ -5,13 +5,14 @@ use crate::{
     declarations::Declarations,
     file_identity::FileIdentity,
     job::{Job, JobId, Sender},
-    open::{Lock, OpenError, lock, open_reader, open_writer},
+    open::{Lock, OpenError, lock, open_reader, open_writer, take_over_flushes},
     outcome::Outcome,
     settings::Settings,
     tables::{clock, epochs::Epoch},
-    threads::{Shared, queue::Task, reader::Reader, writer::Writer},
+    threads::{Durability, Shared, queue::Task, reader::Reader, writer::Writer},
     tools::Tools,
 };
+use bulkhead_protocol::layer1::CommitNumber;
 use rusqlite::Connection;
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -50,7 +51,9 @@ impl Layer1 {
         let count = settings.readers.max(1);
         let fail = |error| OpenError::of_sqlite(&path, error);
         let clock = clock::read(&connection).map_err(fail)?;
-        let shared = Arc::new(Shared::new(settings, declarations, clock, Box::new(wake)));
+        let log = take_over_flushes(&connection, &path)?;
+        let durability = Durability::new(log, settings.flush.0.clone());
+        let shared = Arc::new(Shared::new(settings, declarations, clock, durability, Box::new(wake)));
         let mut parts = Vec::new();
         for _ in 0..count {
             let connection = open_reader(&path).map_err(fail)?;
@@ -67,6 +70,10 @@ impl Layer1 {
         }
         let writer = Writer::new(Arc::clone(&shared), connection, clock, place, trace).map_err(fail)?;
         let writer = Builder::new().name("layer1-write".into()).spawn(move || writer.work()).map_err(io)?;
+        let flushing = Arc::clone(&shared);
+        let flusher =
+            Builder::new().name("layer1-flush".into()).spawn(move || flushing.flush_until_end()).map_err(io)?;
+        readers.push(flusher);
         Ok(Layer1 { epochs, shared, readers: Mutex::new(readers), writer: Mutex::new(Some(writer)), _lock: lock })
     }
 
@@ -102,14 +109,38 @@ impl Layer1 {
         self.shared.submit(Task::new(sender, job_id, job, deadline)).map_err(|task| Overloaded(Box::new(task.job)))
     }
 
-    /// The next outcome, if there is one. Never waits. Outcomes of commits come in the order of the commits.
+    /// The next outcome, once what it says is on the disk. Never waits. Outcomes of commits come in the order of
+    /// the commits. What turns out never to be on the disk for certain fails with `internal`, delivery `unknown`.
     pub fn poll(&self) -> Option<(JobId, Outcome)> {
-        self.shared.take_outcome()
+        self.shared.take_durable()
     }
 
-    /// The next outcome, waited for. For programs that have nothing else to do meanwhile.
+    /// As [`Layer1::poll`], waited for. For programs that have nothing else to do meanwhile.
     pub fn wait(&self) -> (JobId, Outcome) {
-        self.shared.wait_outcome()
+        self.shared.wait_durable()
+    }
+
+    /// The next outcome as soon as it is visible, with the number of the commit that it has made, or else of the
+    /// last that it can have seen. What comes of it may be shown to others once [`Layer1::flushed`] has reached that.
+    pub fn poll_visible(&self) -> Option<(JobId, CommitNumber, Outcome)> {
+        self.shared.take_visible().map(|finished| (finished.job_id, finished.seen, finished.outcome))
+    }
+
+    /// All commits up to this one are on the disk. The caller is woken when it grows.
+    pub fn flushed(&self) -> CommitNumber {
+        self.shared.durability.flushed()
+    }
+
+    /// Why no further commit becomes durable, if so: a flush has failed. What was committed after
+    /// [`Layer1::flushed`] may be there at the next start or not.
+    pub fn flush_failed(&self) -> Option<&str> {
+        self.shared.durability.failed()
+    }
+
+    /// Has what waits to be committed committed at once, and not together with what may come: something waits until
+    /// it is visible.
+    pub fn hasten(&self) {
+        self.shared.hasten();
     }
 
     /// Says that nobody wants a job's outcome any more. If it has not begun, or is a query, it ends with

@@ -67,9 +67,10 @@ impl Writer {
         let writes = keys || events || set_aside > 0;
         let due = self.clock_due(age, if writes { CLOCK_WRITTEN_AFTER } else { CLOCK_WRITTEN_IDLE_AFTER });
         due.map_or(Ok(()), |due| clock::write(&self.connection, due))?;
-        self.connection.execute_batch("COMMIT")?;
+        self.commit_transaction()?;
         self.clock_written.set(due.unwrap_or(self.clock_written.get()));
-        self.note_checkpoint();
+        self.shared.durability.rouse();
+        self.carry_over();
         self.has_set_aside.set(set_aside > 0);
         if set_aside > 0 {
             self.shared.dropped_set_aside(set_aside as u64);

@@ -4,6 +4,7 @@
 
 use super::writer::Writer;
 use crate::{
+    failure::breakage,
     file_identity::Lost,
     limits::{CHECKPOINT_PAGES, LOG_PAGES_MAX, LOG_WAIT_AGAIN_AFTER, LOG_WAIT_MAX},
     open::BUSY_TIME_MAX,
@@ -21,36 +22,49 @@ use std::{
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 thread_local! {
-    /// Whether a commit of this thread has carried the log over into the database: SQLite calls a function that
-    /// has no place of its own to note it in.
-    static HAS_CARRIED_OVER: Cell<bool> = const { Cell::new(false) };
-    /// How many pages the log had after the last commit of this thread.
+    /// How many pages the log had after the last commit of this thread: SQLite calls a function that has no place
+    /// of its own to note it in.
     static LOG_PAGES: Cell<i64> = const { Cell::new(0) };
 }
 
-/// Has the log carried over into the database as SQLite does by itself, and noted.
-pub(crate) fn note_checkpoints(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.wal_hook(Some(|log: &mut Wal, pages: c_int| {
+/// Has the length of the log noted. SQLite itself carries nothing over: it would keep an error of that to itself.
+pub(crate) fn note_log_pages(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.wal_hook(Some(|_: &mut Wal, pages: c_int| {
         LOG_PAGES.set(pages.into());
-        if i64::from(pages) < CHECKPOINT_PAGES {
-            return Ok(());
-        }
-        HAS_CARRIED_OVER.set(true);
-        // A reader may be in the way, and the disk full: the next commit tries again.
-        let _ = log.checkpoint();
         Ok(())
     }))
 }
 
 impl Writer {
-    /// After a commit.
-    pub(super) fn note_checkpoint(&self) {
-        if HAS_CARRIED_OVER.take() {
-            self.place.borrow_mut().was_written();
+    /// Carries the log over into the database, where it has become long. After a commit.
+    pub(super) fn carry_over(&self) {
+        if LOG_PAGES.get() < CHECKPOINT_PAGES || self.shared.broken().is_some() {
+            return;
         }
+        // A reader may be in the way, and the disk full: the next commit tries again.
+        self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
         if LOG_PAGES.get() > LOG_PAGES_MAX && Instant::now() >= self.log_next.get() {
             self.begin_log_anew();
         }
+    }
+
+    /// Carries the log over, and says whether others were in the way. Where a flush of that fails, nothing is
+    /// known of what is on the disk: nothing more is written, read or carried over.
+    fn checkpoint(&self, sql: &str) -> bool {
+        let is_busy = self.connection.query_row(sql, [], |row| row.get(0));
+        self.place.borrow_mut().was_written();
+        is_busy.unwrap_or_else(|error| {
+            if let Some(reason) = breakage(&error) {
+                self.shared.set_gone(reason);
+                self.leave_log();
+            }
+            true
+        })
+    }
+
+    /// Leaves the log as it is when the store closes: the next start carries over what is in it.
+    pub(super) fn leave_log(&self) {
+        let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     }
 
     /// Carries the log over and waits until no thread reads from it, so that what is written next stands at its
@@ -62,15 +76,12 @@ impl Writer {
         // for ever.
         self.shared.queue().scans_wait = true;
         self.shared.log_waits.store(true, Ordering::Release);
-        let is_busy = wait(LOG_WAIT_MAX)
-            .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(0)))
-            .unwrap_or(true);
+        let is_busy = wait(LOG_WAIT_MAX).map_or(true, |()| self.checkpoint("PRAGMA wal_checkpoint(RESTART)"));
         self.shared.log_waits.store(false, Ordering::Release);
         self.shared.queue().scans_wait = false;
         self.shared.for_readers.notify_all();
         // It was set before to the same, which cannot fail.
         let _ = wait(BUSY_TIME_MAX);
-        self.place.borrow_mut().was_written();
         match is_busy {
             true => self.log_next.set(Instant::now() + LOG_WAIT_AGAIN_AFTER),
             false => LOG_PAGES.set(0),
@@ -84,7 +95,7 @@ impl Writer {
         let (what, remedy) = match lost {
             Lost::Data(what) => {
                 // What stands under the name now is not this log's.
-                let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+                self.leave_log();
                 (what, "put it back as it was, or a backup in its place, and start the host again")
             }
             Lost::Name(what) => {

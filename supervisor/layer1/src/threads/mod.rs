@@ -1,6 +1,7 @@
 //! The threads of the store: one that writes, a few that read, and the queue that leads to them.
 
 mod clear;
+mod durability;
 mod fair;
 mod look;
 mod pace;
@@ -13,5 +14,6 @@ pub(crate) mod units;
 pub(crate) mod watch;
 pub(crate) mod writer;
 
-pub(crate) use look::note_checkpoints;
+pub(crate) use durability::{Durability, FlushLog};
+pub(crate) use look::note_log_pages;
 pub(crate) use run::Shared;

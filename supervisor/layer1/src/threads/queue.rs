@@ -2,6 +2,7 @@
 
 use super::{
     fair::{self, Fair},
+    run::Finished,
     units::{Next, Units},
     watch::{Cancelled, Limits},
 };
@@ -11,7 +12,10 @@ use crate::{
     outcome::Outcome,
     unit::Unit,
 };
-use bulkhead_protocol::{HeldBytes, allocation, layer1::Selection};
+use bulkhead_protocol::{
+    HeldBytes, allocation,
+    layer1::{CommitNumber, Selection},
+};
 use std::{
     collections::{HashMap, VecDeque},
     time::Instant,
@@ -20,7 +24,7 @@ use std::{
 /// What a job takes beside what it holds: its place in a list that has grown by doubling, that of its outcome,
 /// its entries in the two tables of open jobs, and the mark by which it is cancelled.
 pub(crate) const OVERHEAD_BYTES: usize = 2 * size_of::<Write>()
-    + 2 * size_of::<(JobId, usize, Outcome)>()
+    + 2 * size_of::<Finished>()
     + 2 * 3 * size_of::<(JobId, Cancelled)>()
     + fair::OVERHEAD_BYTES
     + allocation(3 * size_of::<usize>());
@@ -39,6 +43,11 @@ impl Task {
     pub(crate) fn new(sender: Sender, job_id: JobId, job: Job, deadline: Option<Instant>) -> Task {
         let bytes = OVERHEAD_BYTES + job.held_bytes();
         Task { sender, job_id, job, limits: Limits { deadline, cancelled: Cancelled::default() }, bytes }
+    }
+
+    /// The job with its outcome.
+    pub(crate) fn finished(&self, seen: CommitNumber, outcome: Outcome) -> Finished {
+        Finished { job_id: self.job_id, bytes: self.bytes, seen, outcome }
     }
 
     pub(crate) fn is_commit(&self) -> bool {
@@ -91,6 +100,8 @@ pub(crate) struct Queue {
     pub(crate) closing: bool,
     /// The thread that writes is asked to look after its files.
     pub(crate) look: bool,
+    /// What waits to be committed is to be committed at once.
+    pub(crate) hurry: bool,
     /// Jobs that take no longer than a few rows take.
     quick: Fair,
     /// Jobs that may look at every row.

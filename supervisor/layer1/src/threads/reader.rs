@@ -20,7 +20,7 @@ use crate::{
 };
 use bulkhead_protocol::{
     ErrorCode, Failure,
-    layer1::{Query, Selection},
+    layer1::{CommitNumber, Query, Selection},
 };
 use rusqlite::Connection;
 use std::{
@@ -61,15 +61,17 @@ impl Reader {
                 }
             };
             let outcome = self.attempt(&task, unit.as_mut().map(|(id, unit)| (*id, &mut **unit)));
+            let seen = self.shared.durability.seen();
             let wake = self.shared.queue().done_reading(&task);
             self.shared.rouse(wake);
-            let mut finished = vec![(task.job_id, task.bytes, outcome)];
+            let mut finished = vec![task.finished(seen, outcome)];
             if let Some((id, unit)) = unit {
                 let (wake, discarded) = self.shared.queue().give_back(id, unit);
                 self.shared.rouse(wake);
                 let sentence = "the unit of work that this belongs to was discarded";
-                let failed =
-                    |task: Task| (task.job_id, task.bytes, Outcome::Failed(refusal(ErrorCode::Cancelled, sentence)));
+                let failed = |task: Task| {
+                    task.finished(CommitNumber(0), Outcome::Failed(refusal(ErrorCode::Cancelled, sentence)))
+                };
                 finished.extend(discarded.into_iter().map(failed));
             }
             self.shared.finish(finished);

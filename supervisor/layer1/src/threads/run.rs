@@ -1,11 +1,21 @@
 //! What the threads share: the queue, the outcomes, and how to wake each other.
 
-use super::queue::{Queue, Task, Wake};
-use crate::{
-    clock::StoreTime, declarations::Declarations, failure::closing, ids::IdMaker, job::JobId, outcome::Outcome,
-    quotas::Quotas, settings::Settings, tables::clock,
+use super::{
+    durability::Durability,
+    queue::{Queue, Task, Wake},
 };
-use bulkhead_protocol::HeldBytes;
+use crate::{
+    clock::StoreTime,
+    declarations::Declarations,
+    failure::{closing, not_flushed},
+    ids::IdMaker,
+    job::JobId,
+    outcome::Outcome,
+    quotas::Quotas,
+    settings::Settings,
+    tables::clock,
+};
+use bulkhead_protocol::{HeldBytes, layer1::CommitNumber};
 use std::{
     collections::VecDeque,
     sync::{
@@ -14,6 +24,16 @@ use std::{
     },
 };
 
+/// A job that has its outcome.
+pub(crate) struct Finished {
+    pub(crate) job_id: JobId,
+    /// What it is counted with; together with its outcome, once that is among those that are to be taken.
+    pub(crate) bytes: usize,
+    /// The commit that it has made, or the last that it can have seen.
+    pub(crate) seen: CommitNumber,
+    pub(crate) outcome: Outcome,
+}
+
 /// What the threads share.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
@@ -21,11 +41,11 @@ pub(crate) struct Shared {
     pub(crate) ids: IdMaker,
     pub(crate) declarations: Declarations,
     pub(crate) quotas: Quotas,
+    pub(crate) durability: Durability,
     queue: Mutex<Queue>,
     pub(crate) for_readers: Condvar,
     pub(crate) for_writer: Condvar,
-    /// Each with the bytes that it and its job are counted with.
-    outcomes: Mutex<VecDeque<(JobId, usize, Outcome)>>,
+    outcomes: Mutex<VecDeque<Finished>>,
     for_outcomes: Condvar,
     wake: Box<dyn Fn() + Send + Sync>,
     /// Why nothing more is written, if so.
@@ -43,6 +63,7 @@ impl Shared {
         settings: Settings,
         declarations: Declarations,
         clock: clock::Written,
+        durability: Durability,
         wake: Box<dyn Fn() + Send + Sync>,
     ) -> Shared {
         let queue = Mutex::new(Queue::new(settings.readers, settings.queue_bytes_max));
@@ -52,6 +73,7 @@ impl Shared {
             settings,
             declarations,
             quotas: Quotas::default(),
+            durability,
             queue,
             for_readers: Condvar::new(),
             for_writer: Condvar::new(),
@@ -84,44 +106,97 @@ impl Shared {
         }
     }
 
-    /// Hands out the outcomes of jobs, each with the bytes that its job was counted with.
-    pub(crate) fn finish(&self, outcomes: impl IntoIterator<Item = (JobId, usize, Outcome)>) {
+    /// Hands out the outcomes of jobs, which are visible from now on and durable once their commits are.
+    pub(crate) fn finish(&self, finished: impl IntoIterator<Item = Finished>) {
         let mut done = Vec::new();
         {
             let mut queue = self.queue();
-            for (job_id, bytes, outcome) in outcomes {
-                let outcome_bytes = outcome.held_bytes();
-                queue.leave(job_id, outcome_bytes);
-                done.push((job_id, bytes + outcome_bytes, outcome));
+            for mut finished in finished {
+                let outcome_bytes = finished.outcome.held_bytes();
+                queue.leave(finished.job_id, outcome_bytes);
+                finished.bytes += outcome_bytes;
+                done.push(finished);
             }
             if queue.closing {
                 self.for_writer.notify_one();
             }
         }
         if !done.is_empty() {
-            self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).extend(done);
+            self.outcomes().extend(done);
             self.for_outcomes.notify_all();
             (self.wake)();
         }
     }
 
-    pub(crate) fn take_outcome(&self) -> Option<(JobId, Outcome)> {
-        let (job_id, bytes, outcome) = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
-        self.queue().release(bytes);
-        Some((job_id, outcome))
+    fn outcomes(&self) -> MutexGuard<'_, VecDeque<Finished>> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn wait_outcome(&self) -> (JobId, Outcome) {
-        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        let (job_id, bytes, outcome) = loop {
-            match outcomes.pop_front() {
-                Some(outcome) => break outcome,
+    /// The next outcome, whether or not what it has seen is on the disk.
+    pub(crate) fn take_visible(&self) -> Option<Finished> {
+        let finished = self.outcomes().pop_front()?;
+        self.queue().release(finished.bytes);
+        Some(finished)
+    }
+
+    /// The next outcome, once what it has seen is on the disk, or never will be.
+    pub(crate) fn take_durable(&self) -> Option<(JobId, Outcome)> {
+        let finished = self.pop_durable(&mut self.outcomes())?;
+        self.queue().release(finished.bytes);
+        Some((finished.job_id, finished.outcome))
+    }
+
+    pub(crate) fn wait_durable(&self) -> (JobId, Outcome) {
+        let mut outcomes = self.outcomes();
+        let finished = loop {
+            match self.pop_durable(&mut outcomes) {
+                Some(finished) => break finished,
                 None => outcomes = self.for_outcomes.wait(outcomes).unwrap_or_else(PoisonError::into_inner),
             }
         };
         drop(outcomes);
-        self.queue().release(bytes);
-        (job_id, outcome)
+        self.queue().release(finished.bytes);
+        (finished.job_id, finished.outcome)
+    }
+
+    fn pop_durable(&self, outcomes: &mut VecDeque<Finished>) -> Option<Finished> {
+        let is_flushed = outcomes.front()?.seen <= self.durability.flushed();
+        match self.durability.failed() {
+            _ if is_flushed => outcomes.pop_front(),
+            None => None,
+            Some(reason) => {
+                let finished = outcomes.pop_front()?;
+                Some(Finished { outcome: Outcome::Failed(not_flushed(reason)), ..finished })
+            }
+        }
+    }
+
+    /// Works until the store closes: flushes what is committed.
+    pub(crate) fn flush_until_end(&self) {
+        loop {
+            match self.durability.flush_next() {
+                Ok(true) => self.flushed(),
+                Ok(false) => return,
+                Err(reason) => self.set_gone(reason),
+            }
+        }
+    }
+
+    /// Flushes what is committed, on the caller's thread, which wakes those who wait for that.
+    pub(crate) fn flush_here(&self) {
+        if let Err(reason) = self.durability.flush_all() {
+            self.set_gone(reason);
+        }
+    }
+
+    /// More is on the disk than before, or nothing more ever will be: all who wait for that look again.
+    pub(crate) fn flushed(&self) {
+        // Taken and left, so that none of them has looked before and begins to wait afterwards.
+        drop(self.queue());
+        self.for_writer.notify_one();
+        drop(self.outcomes());
+        self.for_outcomes.notify_all();
+        (self.wake)();
     }
 
     pub(crate) fn broken(&self) -> Option<String> {
@@ -139,12 +214,18 @@ impl Shared {
         // Callers that asked before were told of damage, and are told from now on what became of the files.
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
         self.gone.store(true, Ordering::Release);
-        (self.wake)();
+        self.flushed();
     }
 
     /// Why nothing is read, if so.
     pub(crate) fn gone(&self) -> Option<String> {
         self.gone.load(Ordering::Acquire).then(|| self.broken()).flatten()
+    }
+
+    /// Has what waits to be committed committed at once: something waits until it is visible.
+    pub(crate) fn hasten(&self) {
+        self.queue().hurry = true;
+        self.for_writer.notify_one();
     }
 
     /// Has the thread that writes look after its files at once.
@@ -166,7 +247,7 @@ impl Shared {
     /// Begins the end; the jobs that nobody does any more are answered.
     pub(crate) fn close(&self) {
         let given_back = self.queue().close();
-        self.finish(given_back.into_iter().map(|task| (task.job_id, task.bytes, Outcome::Failed(closing()))));
+        self.finish(given_back.into_iter().map(|task| task.finished(CommitNumber(0), Outcome::Failed(closing()))));
         self.for_readers.notify_all();
         self.for_writer.notify_all();
     }

@@ -1,5 +1,4 @@
-//! A transaction of the thread that writes: a group of jobs, and one flush for all of them. Where it
-//! fails, nothing of it is left.
+//! A transaction of the thread that writes: a group of jobs. Where it fails, nothing of it is left.
 
 use super::{
     queue::{Group, Joined, Write},
@@ -135,10 +134,18 @@ impl Writer {
         if Instant::now() >= self.look_next.get() {
             self.look().map_err(Undone::Gone)?;
         }
-        self.connection.prepare_cached("COMMIT")?.execute([])?;
-        self.note_checkpoint();
+        self.commit_transaction()?;
+        self.carry_over();
         self.clock_written.set(due.unwrap_or(self.clock_written.get()));
         Ok(())
+    }
+
+    /// Commits the transaction that is open, under a number of its own: visible from now on, and not yet durable.
+    pub(super) fn commit_transaction(&self) -> rusqlite::Result<()> {
+        let number = self.shared.durability.announce();
+        let committed = self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        self.shared.durability.committed(number);
+        committed.map(|_| ())
     }
 
     /// What comes of a job. An error of SQLite may leave a part of it in the transaction.

@@ -1,5 +1,6 @@
-//! The thread that writes. Everything that waits when it is free, and what comes while it works on that,
-//! shares one transaction and one flush to the disk, and is answered after that.
+//! The thread that writes. Everything that waits when it is free, and what comes while it works on that or while
+//! the disk is busy with an earlier flush, shares one transaction. It is visible after the commit, and durable after
+//! the flush that covers it: [`super::durability`].
 
 use super::{
     Shared,
@@ -93,10 +94,15 @@ impl Writer {
             if !group.writes.is_empty() {
                 let begun = Instant::now();
                 let outcomes = self.group(&mut group);
+                let seen = self.shared.durability.seen();
+                match self.is_alone(&group) {
+                    true => self.shared.flush_here(),
+                    false => self.shared.durability.rouse(),
+                }
                 self.pace.note(group.writes.len(), begun.elapsed());
                 let finished = group.writes.iter().zip(outcomes);
-                let outcome = |(write, outcome): (&Write, Outcome)| (write.task.job_id, write.task.bytes, outcome);
-                self.shared.finish(finished.map(outcome));
+                let finished = finished.map(|(write, outcome): (&Write, Outcome)| write.task.finished(seen, outcome));
+                self.shared.finish(finished);
             }
             let is_time = Instant::now() >= self.clear_next;
             if is_time || group.writes.is_empty() {
@@ -107,6 +113,12 @@ impl Writer {
                 self.note_newest();
             }
         }
+        self.shared.flush_here();
+        self.shared.durability.end();
+        self.shared.flushed();
+        if self.shared.durability.failed().is_some() {
+            self.leave_log();
+        }
         self.look_between();
         if self.shared.broken().is_some() {
             return Ok(self.connection);
@@ -115,6 +127,13 @@ impl Writer {
         self.note_newest();
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(self.connection)
+    }
+
+    /// Whether a group is one job that nothing else has come with: it costs a switch of threads less to flush here.
+    fn is_alone(&self, group: &Group) -> bool {
+        let mut queue = self.shared.queue();
+        let was_hurried = std::mem::take(&mut queue.hurry);
+        group.writes.len() == 1 && self.pace.expected().0 <= 1 && queue.writes() == 0 && !was_hurried
     }
 
     /// What is to be written of the store's own time, if the age that is written has fallen behind by so much,
@@ -167,17 +186,27 @@ impl Writer {
     }
 
     /// Takes into the group what has come while the group was worked on. Where nothing has, and more are
-    /// expected, it waits for them, until `end` at most.
+    /// expected, or the disk is busy with an earlier flush, it waits for more, until `end` at most, and no longer
+    /// than until something waits for the commit itself.
     pub(super) fn join(&self, group: &mut Group, end: &mut Option<Instant>) -> Joined {
+        /// For how many jobs it wakes while the disk is busy.
+        const TOGETHER: usize = 16;
+        /// How long at most: what waits to be visible, and does not say so, waits no longer.
+        const WAIT_MAX: Duration = Duration::from_millis(5);
         let (expected, wait) = self.pace.expected();
         let mut queue = self.shared.queue();
         loop {
             if queue.join(group) == Joined::Some {
                 return Joined::Some;
             }
-            let missing = expected.saturating_sub(group.writes.len());
+            if queue.hurry || queue.closing || group.is_full() {
+                return Joined::Nothing;
+            }
+            let lags = self.shared.durability.lags();
+            let missing = if lags { TOGETHER } else { expected.saturating_sub(group.writes.len()) };
+            let wait = if lags { WAIT_MAX } else { wait };
             let left = end.get_or_insert_with(|| Instant::now() + wait).saturating_duration_since(Instant::now());
-            if missing == 0 || left.is_zero() || queue.closing || group.is_full() {
+            if missing == 0 || left.is_zero() {
                 return Joined::Nothing;
             }
             // For all of them: on a busy machine, each time that a thread is woken costs more than it saves.
