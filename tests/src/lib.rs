@@ -25,20 +25,20 @@ use std::time::{Duration, Instant};
 /// a test that passes never waits for so long.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// [`TIMEOUT`], as many times as `$BULKHEAD_TEST_PATIENCE` says: where every module runs under a
+/// [`TIMEOUT`], as many times as `$BULKHEAD_TEST_TIMEOUT_FACTOR` says: where every module runs under a
 /// checker of memory, everything takes longer.
 pub fn timeout() -> Duration {
     TIMEOUT * slowness()
 }
 
-/// How many times longer than usual everything takes here, as `$BULKHEAD_TEST_PATIENCE` says.
+/// How many times longer than usual everything takes here, as `$BULKHEAD_TEST_TIMEOUT_FACTOR` says.
 ///
 /// # Panics
 /// When the variable has something else than a whole number of at least 1.
 pub fn slowness() -> u32 {
-    let Ok(text) = std::env::var("BULKHEAD_TEST_PATIENCE") else { return 1 };
+    let Ok(text) = std::env::var("BULKHEAD_TEST_TIMEOUT_FACTOR") else { return 1 };
     let number = text.parse().ok().filter(|number| *number > 0);
-    number.unwrap_or_else(|| panic!("expected a whole number in $BULKHEAD_TEST_PATIENCE, found {text:?}"))
+    number.unwrap_or_else(|| panic!("expected a whole number in $BULKHEAD_TEST_TIMEOUT_FACTOR, found {text:?}"))
 }
 
 /// What a manifest of `research-log` grants, as its own does.
