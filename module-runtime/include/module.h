@@ -14,7 +14,7 @@
  *     clang --target=wasm32-wasi -mexec-model=reactor -O2 -o greeter.wasm greeter.c
  *
  * A library is loaded by `module-runtime native` into a process of its own, never into the host. If
- * it crashes, its callers are told, and the host starts it again.
+ * it crashes, its callers get an error, and the host starts it again.
  *
  * Strings
  *   Every string is UTF-8 with a NUL at its end; a payload and an answer are JSON.
@@ -104,18 +104,18 @@ BULKHEAD_EXPORT(destroy_module) void destroy_module(void *module);
  *   data         details for programs; without it, members of other names are the details
  *   permanent    in the answer to init, true: it is of no use to start the module again
  *   panicked     true: the state of the module is in doubt. The manifest's `on_panic` says whether
- *                the process ends (the default), or goes on. If it ends, messages that were sent
- *                behind this one have not begun, and the next process does them. This is how a module
+ *                the process ends (the default), or continues. If it ends, messages that were sent
+ *                after this one have not begun, and the next process does them. This is how a module
  *                asks for a fresh process; `exit` is a crash.
  *
  * A null pointer, bytes that are no UTF-8, text that is no JSON, an answer that is longer than a
  * message may be (limits.frame_bytes_max of init): the caller gets an error that says which it was.
  *
- * init      Whatever is no error means that the module is ready, also text that is no JSON. Where the
+ * init      Any answer but an error means that the module is ready, also text that is no JSON. Where the
  *           data is an object with "name", "version", "commands" or "features", these are what the
- *           module says of itself; they count more than get_module_metadata.
- * event     Whatever is no error means that the event was handled.
- * shutdown  Whatever is no error means that all is well. So do an error without a code, one with the
+ *           module reports about itself; they take precedence over get_module_metadata.
+ * event     Any answer but an error means that the event was handled.
+ * shutdown  Any answer but an error means success. So do an error without a code, one with the
  *           code unknown_type, and a null pointer: that is a module that does not know `shutdown`.
  *           An error with another code is a shutdown that failed: the process ends with 1. */
 BULKHEAD_EXPORT(handle_message) char *handle_message(void *module, const char *type, const char *payload);
@@ -126,7 +126,7 @@ BULKHEAD_EXPORT(free_string) void free_string(char *string);
 
 /* ---------------------------------------------------------------- What a module may define */
 
-/* What the module says of itself, as JSON; each member is optional, and null is as if the function
+/* What the module reports about itself, as JSON; each member is optional, and null is as if the function
  * were not there:
  *
  *   {"name":"greeter","version":"1.0.0",
@@ -156,7 +156,7 @@ BULKHEAD_EXPORT(alloc_string) char *alloc_string(uint32_t length);
 
 /* ---------------------------------------------------------------- What the host offers */
 
-/* The functions of the host, as a library gets them. Those who use the bulkhead_… functions below
+/* The functions of the host, as a library gets them. Authors who use the bulkhead_… functions below
  * need not look here.
  *
  * What query, mutation, command, event and progress return is never null, and is the wire's answer:
@@ -175,9 +175,9 @@ struct bulkhead_host {
     char *(*mutation)(const char *to, const char *payload, int64_t timeout_ms);
     /* The same with the command `name` and its arguments. */
     char *(*command)(const char *to, const char *name, const char *args, int64_t timeout_ms);
-    /* Publishes an event, without waiting for who takes it. The manifest must grant `event_emit`. */
+    /* Publishes an event, without waiting for its recipients. The manifest must grant `event_emit`. */
     char *(*event)(const char *name, const char *data);
-    /* Tells the caller of the request in progress how far the work is. */
+    /* Reports to the caller of the request in progress how far the work is. */
     char *(*progress)(const char *data);
     /* Waits for so many milliseconds, or until the request in progress is not wanted any more.
      * 0: still wanted. 1: cancelled, or the host is gone. 2: its deadline passed. wait(0) only asks.

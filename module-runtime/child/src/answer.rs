@@ -39,7 +39,7 @@ pub struct Answer {
 /// | an object with a text as `status`, and no `data` | success; the other members are the data |
 /// | any other JSON | success; all of it is the data |
 ///
-/// An event is handled unless the answer is an error or a null pointer, whatever else it says. A
+/// An event is handled unless the answer is an error or a null pointer, whatever its other members. A
 /// shutdown failed only where the answer is an error that has a code, and another than
 /// `unknown_type`: a module need not know `shutdown`. What the answer to `init` says beyond an error
 /// is read by [`read_greeting`].
@@ -130,7 +130,7 @@ fn read_text(to: &str, bytes: &[u8], bytes_max: usize) -> Result<Said, Error> {
     }))
 }
 
-/// The error that an object says. A member of another form than expected is left among the data.
+/// The error in an object. A member of another form than expected is left among the data.
 fn read_error(to: &str, members: &Members<'_>) -> Error {
     let mut understood = vec!["status"];
     let mut sentence = None;

@@ -4,8 +4,8 @@
 use crate::{Error, Host};
 use std::time::Duration;
 
-/// What `wait` of the host does and answers: 0 still wanted, 1 cancelled or the host is gone, 2 the
-/// deadline passed. Less than no time only asks.
+/// What `wait` of the host does and answers: 0 still wanted, 1 cancelled or the host is gone, 2 the deadline passed. A
+/// negative time only asks.
 pub fn wait(host: &mut dyn Host, milliseconds: i64) -> i32 {
     let wanted = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
     let duration = host.deadline().map_or(wanted, |left| left.min(wanted));

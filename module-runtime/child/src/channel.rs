@@ -79,7 +79,7 @@ impl Channel {
     }
 
     /// Takes standard input and output away from the rest of the process: what it prints becomes
-    /// log, as a stray line between two frames would be the end of the module.
+    /// log, as a stray line between two frames would be a broken frame, which ends the module.
     fn standard() -> Result<Channel, String> {
         if io::stdin().is_terminal() {
             return Err(NO_HOST.into());
@@ -121,7 +121,7 @@ impl Channel {
         self.input.as_fd()
     }
 
-    /// Writes all of it, waiting for the host to take it.
+    /// Writes all of it, waiting until the host reads.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         end_copy();
         self.output.write_all(bytes)
@@ -133,7 +133,7 @@ impl Channel {
         loop {
             let timeout = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 None => PollTimeout::NONE,
-                // Rounded up, as a poll that returns a fraction too early would spin until it is time.
+                // Rounded up, since a poll that returns a fraction too early would be repeated without a wait.
                 Some(left) => PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX),
             };
             let timeout =

@@ -1,10 +1,10 @@
-//! Copies of this process: what a fork leaves behind that came back to us instead of becoming another
-//! program or ending. A copy has the channel and all that was decided so far, so that two of them would
-//! answer one request. It is ended before it sends, receives or answers anything.
+//! Copies of this process: a process that the module forked, and that returns into our code instead of running another
+//! program or ending. A copy has the channel and all state, so two processes would answer one request. It is ended
+//! before it sends, receives or answers anything.
 //!
-//! To ask whether this is a copy costs one look at memory: a page that the kernel gives to every copy as
-//! zeros, however it came about. What shares its memory with this process is not noticed: a thread is no
-//! copy, and a child of `vfork` may by its contract do nothing but `exec` and `_exit`.
+//! A check whether this is a copy costs one read of memory: a page that the kernel fills with zeros in every copy,
+//! however it was made. A process that shares its memory with this one is not noticed: a thread is no copy, and a child
+//! of `vfork` may by its contract do nothing but `exec` and `_exit`.
 //!
 //! One of the two files of this crate with unsafe code.
 
@@ -26,7 +26,7 @@ const EXIT_COPY: i32 = 1;
 /// The page; null as long as nothing is marked, and where the kernel does not wipe pages.
 static PAGE: AtomicPtr<AtomicU8> = AtomicPtr::new(ptr::null_mut());
 
-/// The number of this process where the kernel does not wipe pages, else zero.
+/// The id of this process where the kernel does not wipe pages, else zero.
 static PROCESS: AtomicI32 = AtomicI32::new(0);
 
 /// The last line of a copy, in the form of the log. It is complete here, as another thread may have held
@@ -60,7 +60,7 @@ pub(crate) fn mark() -> io::Result<()> {
         unsafe { &*page }.store(ORIGINAL, Ordering::Relaxed);
         PAGE.store(page, Ordering::Relaxed);
     } else {
-        // Some sandboxes know no such pages. The number tells the same, at the price of a system call.
+        // Some sandboxes know no such pages. The process id serves as well, for one system call.
         PROCESS.store(getpid().as_raw(), Ordering::Relaxed);
     }
     Ok(())
@@ -83,9 +83,9 @@ fn is_of_another_number() -> bool {
     marked != 0 && marked != getpid().as_raw()
 }
 
-/// Ends this process if it is a copy of the one that serves the channel; to be called wherever foreign
-/// code has come back. It takes no lock and no memory, and runs nothing that is registered for an exit:
-/// buffers and destructors belong to the process that was copied.
+/// Ends this process if it is a copy of the one that serves the channel; to be called after each return from foreign
+/// code. It takes no lock and no memory, and runs nothing that is registered for an exit: buffers and destructors
+/// belong to the process that was copied.
 #[inline]
 pub fn end_copy() {
     if is_copy() {
@@ -95,8 +95,8 @@ pub fn end_copy() {
 
 #[cold]
 fn end() -> ! {
-    // SAFETY: the buffer is as long as is said, and both functions may be called in a copy of a process
-    // that has many threads. What cannot be written is lost: the end is what counts.
+    // SAFETY: the buffer has the length that is given, and both functions may be called in a copy of a process that has
+    // many threads. A write that fails is ignored: only the end matters.
     unsafe {
         libc::write(libc::STDERR_FILENO, LAST_LINE.as_ptr().cast(), LAST_LINE.len());
         libc::_exit(EXIT_COPY)

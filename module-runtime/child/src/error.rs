@@ -70,7 +70,7 @@ impl Error {
         self
     }
 
-    /// From `init` only: starting again would not help, somebody must change something first.
+    /// From `init` only: starting again would not help until an operator has changed something.
     pub fn permanent(mut self) -> Error {
         self.permanent = true;
         self
@@ -86,7 +86,7 @@ impl Error {
         self.failure.module_code.as_deref()
     }
 
-    /// How far the request got, where the host said so.
+    /// How far the request got, where the host reported it.
     pub fn delivery(&self) -> Option<Delivery> {
         self.failure.delivery
     }
@@ -111,7 +111,7 @@ impl Error {
         Error { failure: Box::new(Failure::new(code, sentence)), permanent: false }
     }
 
-    /// The same error, of a request that nobody has begun with: sending it again does nothing twice.
+    /// The same error, of a request that has not begun: sending it again does nothing twice.
     pub fn not_started(mut self) -> Error {
         self.failure.delivery = Some(Delivery::NotStarted);
         self
@@ -122,8 +122,8 @@ impl Error {
         self.permanent
     }
 
-    /// What a module may say of itself: an error that it passes on from another module's answer
-    /// keeps its sentence, but not a code or a crash that is not its own.
+    /// What a module may report about itself: an error that it passes on from another module's answer keeps its
+    /// sentence, but not a code or a crash that is not its own.
     pub fn into_failure(self) -> Failure {
         let mut failure = *self.failure;
         if !failure.code.allowed_from_module() {
@@ -150,7 +150,7 @@ impl From<serde_json::Error> for Error {
     }
 }
 
-/// Files and sockets that fail are the module's own trouble.
+/// Files and sockets that fail are faults of the module.
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Error {
         Error::failed(error.to_string())

@@ -1,7 +1,7 @@
-//! Which frames of a backtrace are a module's own. A backtrace is mostly the standard library's and the
-//! runtime's, and the record of a crash has few lines; what is left here is what its author looks for.
+//! Which frames of a backtrace are a module's own. A backtrace is mostly the standard library's and the runtime's, and
+//! the record of a crash has few lines; this file selects the lines that the module's author needs.
 
-/// Frames that are told at most: with the sentence before them they are the last lines that a record keeps.
+/// How many frames are reported at most: with the sentence before them they are the last lines that a record keeps.
 pub const FRAMES_MAX: usize = 16;
 
 /// Crates that are not the module's.
@@ -11,7 +11,7 @@ const CRATES: [&str; 8] =
 /// Functions without a path that come with every program.
 const FUNCTIONS: [&str; 8] = ["main", "_start", "start_thread", "clone", "clone3", "__clone", "__clone3", "_fini"];
 
-/// Where the sources of the standard library and of the SDK lie, wherever that is.
+/// Where the sources of the standard library and of the SDK are, on any machine.
 const PLACES: [&str; 4] = ["/rustc/", "/library/std/src/", "module-runtime/sdk/src/", "module-runtime/child/src/"];
 
 /// Whether a function, by its demangled name, is the module's own.

@@ -1,16 +1,16 @@
-//! What the serving loop asks of whatever the requests are for. How a guest is loaded and what it is
-//! made of is its implementation's business.
+//! What the serving loop requires of a guest, the handler of the requests. How a guest is loaded and what it is made of
+//! is up to its implementation.
 
 use crate::{Error, Host};
 use bulkhead_protocol::{Init, Json, PROTOCOL_VERSION, Ready, RequestType};
 
-/// What the requests are for. Its functions are called one at a time, in the order in which the
+/// The handler of the requests. Its functions are called one at a time, in the order in which the
 /// requests came.
 pub trait Guest {
     /// What it is called in the log and towards a person who starts it without a host.
     fn name(&self) -> String;
 
-    /// Does what a start may take long for, before [`Guest::init`] and with a way to tell the host of it by
+    /// Does the long part of a start, before [`Guest::init`] and with a way to report to the host by
     /// progress. Most guests have nothing of the kind.
     ///
     /// # Errors
@@ -27,14 +27,13 @@ pub trait Guest {
     /// [`EXIT_PERMANENT`](crate::EXIT_PERMANENT) where it is [permanent](Error::permanent).
     fn init(&mut self, init: &Init, payload: &Json) -> Result<Greeting, Error>;
 
-    /// Handles one request: a command, a query, a mutation, an event or `shutdown`. The rest never
-    /// gets here.
+    /// Handles one request: a command, a query, a mutation, an event or `shutdown`. Other types never get here.
     fn handle(&mut self, host: &mut dyn Host, kind: &RequestType, payload: &Json) -> Outcome;
 }
 
-/// What a guest says when it is ready.
+/// What a guest reports when it is ready.
 pub struct Greeting {
-    /// What the host is told.
+    /// What the host gets.
     pub ready: Ready,
     /// Whether the answers to requests that are safe to repeat may be written together.
     pub batch_answers: bool,
@@ -42,9 +41,9 @@ pub struct Greeting {
     pub barrier: Option<Barrier>,
 }
 
-/// Work that is done once for all answers that leave together, before the first byte of them does.
-/// It is cheap when there is nothing to do. When it fails, the answers are not sent and the process
-/// ends: the host then tells each caller how far its request got.
+/// Work that is done once for all answers that leave together, before the first byte of them does. It is cheap when
+/// there is nothing to do. When it fails, the answers are not sent and the process ends: the host then informs each
+/// caller how far its request got.
 pub type Barrier = Box<dyn FnMut() -> Result<(), Error>>;
 
 /// How handling a request ended.
@@ -52,12 +51,12 @@ pub type Barrier = Box<dyn FnMut() -> Result<(), Error>>;
 pub enum Outcome {
     /// With an answer.
     Answer(Result<Json, Error>),
-    /// With an answer, after which the process ends with this code. The host is told so with it, and that
-    /// nothing else has begun.
+    /// With an answer, after which the process ends with this code. The answer says so to the host, and that nothing
+    /// else has begun.
     Last(Result<Json, Error>, u8),
 }
 
-/// Reads the payload of `init`, wherever it came from.
+/// Reads the payload of `init`, whatever the channel.
 ///
 /// # Errors
 /// When it has another form, or the host speaks another version of the wire; that is permanent.
@@ -66,7 +65,7 @@ pub fn read_init_payload(payload: &Json) -> Result<Init, Error> {
     struct Version {
         protocol: u32,
     }
-    // The version first: another one may have another form of everything else.
+    // The version first: another one may have another form in all other members.
     let Version { protocol } = payload.read()?;
     if protocol != PROTOCOL_VERSION {
         let sentence = format!("this module speaks version {PROTOCOL_VERSION} of the wire, the host speaks {protocol}");

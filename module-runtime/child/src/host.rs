@@ -1,5 +1,5 @@
-//! The seam between the ways to run a module: what a handler may ask of its host. It knows no clock
-//! and no channel; whoever implements it has both.
+//! The seam between the ways to run a module: what a handler may request of its host. It knows no clock and no channel;
+//! its implementations have both.
 
 use crate::Error;
 use bulkhead_protocol::event::check_event_name;
@@ -23,7 +23,7 @@ pub trait Host {
     /// When the name is not one, the event is longer than a frame, or the host is gone.
     fn emit(&mut self, event: &str, data: &Json) -> Result<(), Error>;
 
-    /// Tells the caller how far the work is. An event without an id has no caller, and no progress.
+    /// Reports to the caller how far the work is. An event without an id has no caller, and no progress.
     ///
     /// # Errors
     /// When the data is longer than a frame, or the host is gone.
@@ -43,21 +43,21 @@ pub trait Host {
     fn key(&self) -> Option<&str>;
 }
 
-/// A request of the module's own.
+/// A request of the module's own to the host.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
     /// The module it is for; what none means depends on the type.
     pub to: Option<&'a str>,
     /// What it asks for.
     pub what: RequestBody<'a>,
-    /// How long its answer is worth waiting for, where that is less than the deadline.
+    /// How long its answer is waited for, where that is less than the deadline.
     pub timeout: Option<Duration>,
 }
 
-/// What a request of the module's own asks for.
+/// What a request of the module's own is for.
 #[derive(Clone, Copy, Debug)]
 pub enum RequestBody<'a> {
-    /// Do something that the receiver knows.
+    /// A command of the recipient.
     Command {
         /// The command.
         name: &'a str,

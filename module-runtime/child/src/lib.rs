@@ -2,7 +2,7 @@
 //! log lines, the [`Host`] as a handler sees it, and, where there is a process, the channel, the
 //! [`Wire`] and the loop that serves it to a [`Guest`].
 //!
-//! A guest is what the requests are for: the SDK's `impl Module`, a shared library, a WebAssembly
+//! A guest is the handler of the requests: the SDK's `impl Module`, a shared library, a WebAssembly
 //! module, a filter. The crate deliberately does not know which; it loads nothing and starts
 //! nothing. Module authors use `bulkhead-module`, which has all of this that they need.
 //!

@@ -18,7 +18,7 @@ static OWN: OnceLock<File> = OnceLock::new();
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// For whoever works on the module.
+    /// For developers of the module.
     Debug,
     /// Something worth knowing happened.
     Info,
@@ -59,7 +59,7 @@ macro_rules! log {
     (error, $($message:tt)+) => { $crate::log::line($crate::log::Level::Error, ::std::format_args!($($message)+)) };
 }
 
-/// From now on lines go to `sink`. The first call decides, for all of the process.
+/// From now on lines go to `sink`. The first call decides, for the whole process.
 pub fn redirect(sink: fn(Level, &str)) {
     let _ = SINK.set(sink);
 }
@@ -69,11 +69,11 @@ pub fn line(level: Level, message: Arguments<'_>) {
     SINK.get().copied().unwrap_or(to_standard_error)(level, &message.to_string());
 }
 
-/// Keeps standard error for what is said here, whatever becomes of descriptor 2: a module may close it, and what
-/// it opens next gets that number. To be called before any of its code runs.
+/// Keeps standard error for what is written here, whatever becomes of descriptor 2: a module may close it, and the next
+/// file that it opens gets that number. To be called before any of its code runs.
 #[cfg(unix)]
 pub fn keep_standard_error() {
-    // Without a descriptor to be had, the one that is there must do.
+    // If no descriptor is free, descriptor 2 itself is used.
     if let Ok(own) = io::stderr().as_fd().try_clone_to_owned() {
         let _ = OWN.set(own.into());
     }
@@ -85,7 +85,7 @@ pub fn kept_standard_error() -> Option<BorrowedFd<'static>> {
     OWN.get().map(File::as_fd)
 }
 
-/// Writes one line to standard error, whatever [`redirect`] said. One that is gone is no reason to fail.
+/// Writes one line to standard error, also after [`redirect`]. A closed standard error is ignored.
 pub fn to_standard_error(level: Level, message: &str) {
     let mut line = format(level, message);
     line.push('\n');

@@ -49,7 +49,7 @@ pub fn serve(mut guest: impl Guest, channel: Channel) -> u8 {
     }
 }
 
-/// What the guest said of itself, on which it depends when answers leave.
+/// What the guest reported about itself; it decides when answers leave.
 struct Promises {
     ready: Ready,
     batch_answers: bool,
@@ -57,10 +57,9 @@ struct Promises {
 
 /// Handles one request; an exit code is the end.
 ///
-/// Invariant: a request that is not safe to repeat begins only when every earlier answer has left,
-/// and its own answer leaves before the next request begins. The host takes the first unanswered
-/// request as the only one that may have begun; an answer that was given but held back would be a
-/// request that it sends a second time.
+/// Invariant: a request that is not safe to repeat begins only when every earlier answer has left, and its own answer
+/// leaves before the next request begins. The host takes the first unanswered request as the only one that may have
+/// begun; if an answer that was given were held back, the host would send its request a second time.
 fn handle_next(wire: &mut Wire, promises: &Promises, guest: &mut impl Guest, pending: &QueuedRequest) -> Option<u8> {
     let request = &pending.request;
     let held = promises.batch_answers && promises.is_repeatable(request);
@@ -72,7 +71,7 @@ fn handle_next(wire: &mut Wire, promises: &Promises, guest: &mut impl Guest, pen
         wire.answer(request.id, Err(error));
     } else {
         let outcome = handle(wire, guest, pending);
-        // Before anything is said of it: another thread may have held the lock of standard error.
+        // Before anything is written about it: another thread may have held the lock of standard error.
         end_copy();
         let (Outcome::Answer(result) | Outcome::Last(result, _)) = &outcome;
         if let Err(error) = result
@@ -96,7 +95,7 @@ fn handle_next(wire: &mut Wire, promises: &Promises, guest: &mut impl Guest, pen
     if !held || last.is_some() {
         wire.flush();
     }
-    // The loop says it where it goes on to the next request and finds the end.
+    // The loop reports it when it takes the next request and finds the end.
     if let Some(reason) = last.and_then(|_| wire.broken()) {
         log!(error, "{reason}");
     }
@@ -154,7 +153,7 @@ fn greet(wire: &mut Wire, guest: &mut impl Guest) -> Result<Promises, u8> {
     }
 }
 
-/// Reads the first message, for who serves a [`Wire`] in a loop of its own.
+/// Reads the first message, for callers that serve a [`Wire`] in their own loop.
 ///
 /// # Errors
 /// When it is another message, or the host speaks another version of the wire; that is permanent.

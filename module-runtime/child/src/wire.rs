@@ -1,4 +1,4 @@
-//! The way between the host's frames and a guest's handlers: keeps what came for later, counts
+//! The path between the host's frames and a guest's handlers: keeps what came for later, counts
 //! deadlines, notices cancels, and decides when answers leave. What a handler is, is not known here.
 
 mod own;
@@ -16,18 +16,18 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-/// One read takes up to this many bytes, and so many frames where they are small.
+/// The maximum of bytes in one read, which may hold many small frames.
 const READ_BYTES: usize = 64 * 1024;
 
 /// Answers that wait to be written together are written at the latest when they are this many bytes.
 const PENDING_BYTES_MAX: usize = 64 * 1024;
 
-/// How long after the deadline of a request of our own the host's word on it is still waited for:
-/// it says more than ours, as it knows how far the request got.
+/// How long after the deadline of a request of our own the host's answer to it is still waited for: it has more
+/// information than ours, since the host knows how far the request got.
 const ANSWER_GRACE: Duration = Duration::from_millis(250);
 
-/// Cancels of requests that were taken and are not in progress are remembered up to this many; who
-/// asks for them at all asks often.
+/// Cancels of requests that were taken and are not in progress are remembered up to this many; a caller that asks for
+/// them asks often.
 const CANCELLED_MAX: usize = 1024;
 
 /// Why there will be no more requests.
@@ -35,7 +35,7 @@ const CANCELLED_MAX: usize = 1024;
 pub enum End {
     /// The host closed the channel, or is gone.
     Closed,
-    /// Something is broken that leaves the process no way to go on.
+    /// Something is broken, and the process cannot go on.
     Broken(String),
 }
 
@@ -46,7 +46,7 @@ pub struct QueuedRequest {
     pub request: Request,
     /// When its caller stops waiting.
     pub deadline: Option<Instant>,
-    /// Whether its caller has said that it is not wanted any more.
+    /// Whether its caller has cancelled it.
     pub cancelled: bool,
 }
 
@@ -72,7 +72,7 @@ pub struct Wire {
 }
 
 impl QueuedRequest {
-    /// Why it need not be begun with, if that is so.
+    /// Why it need not be begun, if so.
     pub fn unwanted(&self) -> Option<Error> {
         if self.cancelled {
             Some(Error::cancelled("cancelled before the module began with it").not_started())
@@ -103,7 +103,7 @@ impl Wire {
         }
     }
 
-    /// Puts the host's limit in force. It is called while nothing of another frame is held: the host
+    /// Applies the host's limit. It is called while no other frame is partly read: the host
     /// sends nothing after `init` before that is answered.
     pub fn limit(&mut self, frame_bytes_max: usize) {
         self.frame_bytes_max = frame_bytes_max;
@@ -174,13 +174,13 @@ impl Wire {
         self.end.is_some() || self.current.is_some_and(|(_, cancelled)| cancelled)
     }
 
-    /// The next request that was cancelled, as far as was received, after it was taken and while it
-    /// is not in progress; for who has several under way. It may have been answered meanwhile.
+    /// The next request that was cancelled, as far as was received, after it was taken and while it is not in progress;
+    /// for callers with several under way. It may have been answered meanwhile.
     pub fn next_cancelled(&mut self) -> Option<u64> {
         self.cancelled.pop_front()
     }
 
-    /// What broke, as far as it was noticed, and was not told by an [`End`].
+    /// What broke, as far as it was noticed, and was not reported by an [`End`].
     pub fn broken(&self) -> Option<&str> {
         match &self.end {
             Some(End::Broken(reason)) => Some(reason),
@@ -199,9 +199,9 @@ impl Wire {
         }
     }
 
-    /// Answers a request, says with it that this process ends on purpose and has begun with nothing else that
-    /// it was sent, and writes everything. An error leaves also where the barrier keeps earlier answers back:
-    /// it promises nothing that would have to be done first, and the host does those requests again.
+    /// Answers a request, says with it that this process ends on purpose and has begun with nothing else that it was
+    /// sent, and writes everything. An error leaves also where the barrier keeps earlier answers back: it promises no
+    /// work that the barrier would have to finish first, and the host repeats those requests.
     pub fn answer_last(&mut self, id: Option<u64>, result: Result<Json, Error>) {
         end_copy();
         self.current = None;
@@ -236,7 +236,7 @@ impl Wire {
         if self.out.is_empty() || self.end.is_some() {
             return;
         }
-        // What is done before answers leave is done for the process that they are of.
+        // The barrier is for the process that gave the answers.
         end_copy();
         if let Some(Err(error)) = self.barrier.as_mut().map(|barrier| barrier()) {
             self.end = Some(End::Broken(format!("the answers were not sent: {error}")));
@@ -267,7 +267,7 @@ impl Wire {
     }
 
     fn take(&mut self, mut input: &[u8]) {
-        // What one read brought came at one time: the clock is asked once for all of it.
+        // All frames of one read have the same arrival time: the clock is read once.
         let mut now = None;
         loop {
             let message = match self.decoder.next_message(&mut input) {

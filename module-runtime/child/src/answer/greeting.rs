@@ -1,4 +1,4 @@
-//! What a module says of itself over a C border, in its answer to `init` and in its metadata.
+//! What a module reports about itself over a C border, in its answer to `init` and in its metadata.
 
 use super::members::Members;
 use super::{Said, read, read_text};
@@ -6,10 +6,10 @@ use crate::Error;
 use bulkhead_protocol::{Command, Json, PROTOCOL_VERSION, Ready, RequestType};
 use serde::de::DeserializeOwned;
 
-/// A module that is ready, and what was odd about how it said so.
+/// A module that is ready, and warnings about the form of its answer.
 #[derive(Clone, Debug)]
 pub struct Readiness {
-    /// What the host is told.
+    /// What the host gets.
     pub ready: Ready,
     /// Whether the answers to requests that are safe to repeat may be written together.
     pub batch_answers: bool,
@@ -17,10 +17,10 @@ pub struct Readiness {
     pub warnings: Vec<String>,
 }
 
-/// Reads the answer to `init`. Whatever is neither an error nor a null pointer is readiness, also
+/// Reads the answer to `init`. Any answer but an error and a null pointer is readiness, also
 /// text that is no JSON.
 ///
-/// What the module says of itself is taken from the answer, else from the metadata, else `module`,
+/// What the module reports about itself is taken from the answer, else from the metadata, else `module`,
 /// its name in the host, is its name, and it has an empty version, no commands and no features. A
 /// member of another form than expected counts as absent, with a warning.
 ///
@@ -53,7 +53,7 @@ pub fn read_greeting(
     Ok(Readiness { ready, batch_answers, warnings: sources.warnings })
 }
 
-/// Where a module may have said something of itself, what counts more first.
+/// The sources of what a module reports about itself, by descending precedence.
 struct Sources {
     texts: Vec<(&'static str, Json)>,
     warnings: Vec<String>,
@@ -73,7 +73,7 @@ impl Sources {
 
     fn find<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
         for (source, text) in &self.texts {
-            // Data that is no object says nothing of itself.
+            // Data that is no object has none of it.
             let Ok(members) = Members::parse(text.as_str()) else { continue };
             match members.read(name) {
                 Some(found) => return Some(found),

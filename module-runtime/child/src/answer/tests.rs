@@ -1,4 +1,4 @@
-//! The answer rules one by one, then with whatever bytes there are.
+//! The answer rules one by one, then with random bytes.
 
 use super::*;
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
@@ -19,7 +19,7 @@ fn failure(text: &str) -> Error {
 }
 
 #[test]
-fn what_is_no_json_is_told_from_what_is_no_text_and_from_nothing() {
+fn what_is_no_json_differs_from_what_is_no_text_and_from_nothing() {
     let sentence = |bytes: Option<&[u8]>| {
         let error = read(&RequestType::Query, bytes, 100).result.unwrap_err();
         (error.code(), error.to_string())
@@ -299,7 +299,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Whatever was read can be written and read again.
+/// Every answer that was read can be written and read again.
 fn survives(kind: &RequestType, bytes: &[u8]) {
     let _ = read_barrier(bytes);
     let _ = read_host(bytes);

@@ -23,8 +23,8 @@ pub fn write(result: Result<Json, Error>, panicked: bool) -> String {
     }
 }
 
-/// What a function of the host answers to a module, as text. What the host said of a crash, for
-/// example, stays as the host said it.
+/// What a function of the host answers to a module, as text. What the host reported about a crash, for example, stays
+/// as it was.
 pub fn write_host(result: Result<Json, Error>) -> String {
     match result {
         Ok(data) => success(&data),

@@ -7,7 +7,7 @@ use bulkhead_protocol::{Json, RequestType, Response, Status, WireRequest};
 use std::time::{Duration, Instant};
 
 impl Wire {
-    /// Waits for what the host sends next, at most until `until`, and takes it.
+    /// Waits for what the host sends next, at most until `until`, and reads it.
     fn wait(&mut self, until: Option<Instant>) {
         match self.channel.is_readable(until) {
             Ok(true) => self.fill(),
@@ -50,7 +50,7 @@ impl Wire {
                 key: None,
                 of: None,
             };
-            // A host that cannot be told still gets its own deadline.
+            // If the cancel cannot be sent, the host still applies the deadline itself.
             let _ = self.send(cancel);
             break Err(error);
         };
@@ -64,8 +64,8 @@ impl Wire {
     }
 }
 
-/// The host as the handler of one request sees it, over the wire. Whatever it sends says of which
-/// request it is, so that the host can put it into that request's unit of work.
+/// The host as the handler of one request sees it, over the wire. All that it sends names that request, so that the
+/// host can put it into that request's unit of work.
 pub struct InProgress<'a> {
     wire: &'a mut Wire,
     id: Option<u64>,
@@ -82,7 +82,7 @@ impl<'a> InProgress<'a> {
 
 impl Host for InProgress<'_> {
     fn ask(&mut self, ask: Ask<'_>) -> Result<Json, Error> {
-        // A time that no clock can name does not pass.
+        // A time beyond the range of the clock never comes.
         let given = ask.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let deadline = [given, self.deadline].into_iter().flatten().min();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
