@@ -2,7 +2,7 @@
 //!
 //! No controller is switched on and no limit is set here. A group only helps to find and to kill:
 //! a process that may write to groups can leave its own, so the sub-reaper's rule of `clearing.rs`
-//! holds beside it.
+//! holds as well.
 
 use libc::pid_t;
 use nix::errno::Errno;
@@ -20,8 +20,8 @@ const PREFIX: &str = "bulkhead-";
 /// How long to wait for the processes that a dead guardian has left.
 const LEFTOVER_MS_MAX: Duration = Duration::from_millis(1000);
 
-/// The group that holds the groups of all runs. Its folder stays locked while the guardian lives,
-/// which tells the next one apart from what a dead one left behind.
+/// The group that holds the groups of all runs. Its folder stays locked while the guardian lives, so the next guardian
+/// can distinguish it from what a dead one left behind.
 pub(crate) struct Base {
     path: PathBuf,
     _lock: Flock<File>,
@@ -72,7 +72,7 @@ impl Base {
         remove_tree(&self.path);
     }
 
-    /// Starts a child in a group, since only the real thing tells whether the kernel allows it.
+    /// Starts a child in a group, since only a real start shows whether the kernel allows it.
     fn try_out(&self) -> Result<(), String> {
         let group = self.group("try").map_err(|error| error.to_string())?;
         let result = if group.path.join("cgroup.kill").exists() {
@@ -99,7 +99,7 @@ impl Group {
 
     /// Kills every process in the group and in all groups below it.
     pub(crate) fn kill(&self) {
-        // It fails only if the group is gone, and then nobody is in it.
+        // It fails only if the group is gone, and then no process is in it.
         let _ = OpenOptions::new()
             .write(true)
             .open(self.path.join("cgroup.kill"))
@@ -150,7 +150,7 @@ fn remove_tree(path: &Path) {
     }
 }
 
-/// Locks a folder, unless somebody else holds it or it is no longer the one under that name.
+/// Locks a folder, unless another process holds its lock or it is no longer the one under that name.
 fn lock(path: &Path) -> Option<Flock<File>> {
     let folder = File::open(path).ok()?;
     let lock = match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {
@@ -162,7 +162,7 @@ fn lock(path: &Path) -> Option<Flock<File>> {
     (held.ino() == named.ino()).then_some(lock)
 }
 
-/// Kills and removes what guardians left that were killed themselves: nobody holds their lock.
+/// Kills and removes what guardians left that were killed themselves: no process holds their lock.
 fn clear_leftovers(own: &Path) {
     for entry in fs::read_dir(own).into_iter().flatten().flatten() {
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) {

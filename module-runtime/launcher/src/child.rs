@@ -1,8 +1,7 @@
 //! Between fork and exec: what every leader gets before it is the module's program.
 //!
-//! Everything the child needs is prepared before the fork, so that the child only makes system
-//! calls. It never prints and never returns; a step that fails is told to the guardian through a
-//! pipe that exec closes.
+//! Everything the child needs is prepared before the fork, so that the child only makes system calls. It never prints
+//! and never returns; a step that fails is reported to the guardian through a pipe that exec closes.
 
 use bulkhead_protocol::CHANNEL_VARIABLE;
 use bulkhead_protocol::guardian::{MODULE_CHANNEL_FD, Spawn};
@@ -32,7 +31,7 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 pub(crate) enum Stage {
     /// Session, parent-death signal and sub-reaper.
     Session = 1,
-    /// Putting its descriptors in their places.
+    /// Moving its descriptors to their numbers.
     Descriptors,
     /// Its limits.
     Limits,
@@ -123,7 +122,7 @@ impl Launch {
     /// Forks. Returns the child's process id and the pipe that [`progress`] reads.
     ///
     /// # Errors
-    /// If there is no room for another process or descriptor.
+    /// If no further process or descriptor can be had.
     pub(crate) fn fork(&self, descriptors: &[OwnedFd], group: Option<BorrowedFd<'_>>) -> io::Result<(pid_t, OwnedFd)> {
         let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let pointers = |texts: &[CString]| -> Vec<*const c_char> {
@@ -249,13 +248,13 @@ impl<'a> Plan<'a> {
             if libc::getppid() != self.guardian {
                 libc::_exit(127);
             }
-            // Survives exec: whatever the module double-forks comes back to it while it lives, so a
-            // child of the guardian that is not a leader has outlived its own.
+            // Survives exec: what the module double-forks is adopted by it while it lives, so a child of the guardian
+            // that is not a leader has outlived its own.
             libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) == 0
         }
     }
 
-    /// The guardian keeps 0 to 3 occupied, so none of the received descriptors is among the places.
+    /// The guardian keeps 0 to 3 occupied, so none of the received descriptors has one of these numbers.
     fn place_descriptors(&self) -> bool {
         for (place, descriptor) in (0..).zip(self.descriptors) {
             // SAFETY: integers only. The copy is not close-on-exec, unlike its source.
@@ -289,8 +288,8 @@ impl<'a> Plan<'a> {
         done.is_ok()
     }
 
-    /// To raise it is allowed to everyone. Where it fails all the same, which the guardian has said at its start,
-    /// the module runs: the score decides nothing until memory runs out.
+    /// Raising it needs no privilege. Where it fails all the same, which the guardian has said at its start, the module
+    /// runs: the score decides nothing until memory runs out.
     fn raise_oom_score(&self) {
         // SAFETY: the path is NUL-terminated, the text is alive and as long as is said, and the descriptor is
         // the one that was just opened.
@@ -303,7 +302,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// It is the child that makes the folder: a disk that does not answer keeps nothing waiting but this start.
+    /// The child makes the folder: a disk that does not answer delays nothing but this start.
     fn make_data_folder(&self) -> bool {
         let Some((folder, parent)) = self.data else { return true };
         if make_folder(folder) {
@@ -338,8 +337,7 @@ impl<'a> Plan<'a> {
 /// Makes a folder that only its owner may enter, where there is none yet. Runs in the child; false leaves the
 /// reason in `errno`.
 ///
-/// It looks before it makes: where nothing may be written at the moment, since the file system is frozen, to make
-/// what is there already waits all the same.
+/// It looks before it makes: on a frozen file system, mkdir waits even if the folder is there already.
 fn make_folder(path: *const c_char) -> bool {
     if is_folder(path) {
         return true;

@@ -4,9 +4,9 @@
 //! adopts the rest. So a child of the guardian that is not a living leader has outlived its leader
 //! (or its leader refused to adopt it) and is killed, whatever session or group it has moved to.
 //!
-//! Invariant: a run is gone only after a look at all children of the guardian found none that may
-//! be of the run, dead ones included. Nothing is reaped during a look, so whatever had outlived the
-//! leader when the look began would have been found; and what does not live cannot fork.
+//! Invariant: a run is gone only after a look at all children of the guardian found none that may be of the run, dead
+//! ones included. Nothing is reaped during a look, so each process that had outlived the leader when the look began is
+//! found; and a dead process cannot fork.
 
 use crate::cgroup::Group;
 use crate::descendants::descend;
@@ -32,13 +32,13 @@ pub(crate) const STRAY_LOOK_EVERY: Duration = Duration::from_secs(2);
 /// So many rounds that each found new processes, and the tree is stopped before it is killed.
 const SURVIVOR_ROUNDS: u32 = 2;
 
-/// After so long a leader is held to be in the control group in which it stays.
+/// After so long a leader is assumed to stay in its control group.
 const SETTLED_AFTER: Duration = Duration::from_millis(200);
 
-/// After so long a person should know that something cannot be killed.
+/// After so long it is reported that something cannot be killed.
 const COMPLAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// Which run a process is of, where its session tells.
+/// Which run a process is of, where its session shows it.
 type Tag = Option<u64>;
 
 /// What one look has found: the runs that are not gone yet.
@@ -49,7 +49,7 @@ struct Found {
 }
 
 impl Guardian {
-    /// Reaps who has ended, kills who has outlived his leader, and reports the runs that are gone.
+    /// Reaps what has ended, kills what has outlived its leader, and reports the runs that are gone.
     pub(crate) fn clear(&mut self) {
         let due = self.next_look.is_some_and(|at| at <= Instant::now());
         if due && self.look_delay.is_zero() {
@@ -78,7 +78,7 @@ impl Guardian {
         }
     }
 
-    /// Tells the host which runs have a counter of kills of their own. True while that is not known of all.
+    /// Reports to the host which runs have a counter of kills of their own. True while that is not known of all.
     pub(crate) fn learn_memory_groups(&mut self) -> bool {
         let mut unknown = false;
         for (number, run) in self.runs.iter_mut().filter(|(_, run)| matches!(run.memory, MemoryGroup::Unknown)) {
@@ -104,7 +104,7 @@ impl Guardian {
         unknown
     }
 
-    /// Tells the host where the kernel's memory killer was at work.
+    /// Reports to the host where the kernel's memory killer was at work.
     fn look_at_memory(&mut self) {
         for counter in self.memory.risen() {
             self.host_socket.report(&Report::MemoryKills { run: None, counter });
@@ -150,7 +150,7 @@ impl Guardian {
         orphan_ended
     }
 
-    /// One look, and its consequences. True if it found nobody.
+    /// One look, and its consequences. True if it found no process.
     fn look_and_finish(&mut self) -> bool {
         self.kill_groups();
         let found = match self.look() {
@@ -178,8 +178,8 @@ impl Guardian {
         found.tags.is_empty()
     }
 
-    /// Kills the control groups of the runs that are being cleared, and removes those that are empty:
-    /// the kernel removes none in which somebody lives, and nobody enters one that is removed.
+    /// Kills the control groups of the runs that are being cleared, and removes those that are empty: the kernel
+    /// removes none with a living process, and no process enters one that is removed.
     fn kill_groups(&mut self) {
         let ending = self.ending.is_some();
         for run in self.runs.values_mut().filter(|run| ending || run.is_clearing()) {
@@ -233,8 +233,8 @@ impl Guardian {
             found.tags.insert(tag);
             if !process.dead && trees.send(process, SIGKILL).is_ok() {
                 killed.push((process.pid, tag));
-                // Reaches those who were forked meanwhile, all at once, but uncounted. The group is inside
-                // a session of the dead leader's tree, unless that leader lives and refuses to adopt.
+                // Reaches those that were forked meanwhile, all at once, but uncounted. The group is inside a session
+                // of the dead leader's tree, unless that leader lives and refuses to adopt.
                 let is_orphan = process.parent == own_pid && process.group != own_pid;
                 if is_surviving && is_orphan && !leaders.contains(&process.session) {
                     let _ = sys::kill(-process.group, SIGKILL);
@@ -243,10 +243,10 @@ impl Guardian {
         };
         let mut hidden = Vec::new();
         match orphans {
-            // Every child of ours is found. A descendant of one may be missed, as its list of children
-            // does not hold still, but has that one's tag, which keeps the run from being gone; and that
-            // one has got SIGKILL, so that the descendant is our own child soon, in a later look. A tree
-            // that grows all the same is looked for among all processes, new ones included.
+            // Every child of ours is found. A descendant of one may be missed, as its list of children changes during
+            // the read. The child's tag still keeps the run from being gone, and the child has got SIGKILL, so the
+            // descendant becomes our own child and is found by a later look. A tree that grows all the same is looked
+            // for among all processes, new ones included.
             Some(orphans) if !is_surviving => {
                 for orphan in orphans {
                     let mut tag = None;
@@ -258,7 +258,7 @@ impl Guardian {
             }
             _ => walk(root, kill)?,
         }
-        // A child that we are not shown (`hidepid` of proc(5)) is there all the same.
+        // A child that is hidden from us (`hidepid` of proc(5)) still exists.
         for orphan in hidden {
             found.tags.insert(None);
             let _ = sys::kill(orphan, SIGKILL);
@@ -285,7 +285,7 @@ impl Guardian {
         candidates.for_each(|run| run.killed += 1);
     }
 
-    /// Says once for each run that it takes long.
+    /// Reports once for each run that it takes long.
     fn complain(&mut self) {
         for (number, run) in &mut self.runs {
             if let State::Clearing { since, complained } = &mut run.state

@@ -1,6 +1,6 @@
 //! Descendants by the kernel's lists of children (`CONFIG_PROC_CHILDREN`).
 //!
-//! What a list of a process that moves leaves out is for the caller to bear in mind.
+//! The list of a process that forks may be incomplete; the caller allows for that.
 
 use crate::processes::{Process, TEXT_BYTES, is_gone, read, read_text};
 use libc::pid_t;
@@ -13,20 +13,20 @@ use std::os::unix::fs::FileExt;
 /// at the price of these alone: it reads the lists of children, where
 /// [`walk`](crate::processes::walk) reads every process of the machine.
 ///
-/// The list of a process that forks, or whose children are reaped, may lack some. So nothing may
-/// follow from whom this does not find; the caller goes on until nobody new is found, or knows that
-/// whoever is missed will be the guardian's own child in the end.
+/// The list of a process that forks, or whose children are reaped, may lack some. So nothing may be concluded from a
+/// process that is not found; the caller goes on until no new one is found, or knows that a missed one will be the
+/// guardian's own child in the end.
 ///
-/// Whoever is found was a descendant. The child keeps its number until it is reaped. Below it, a
-/// process that named another as its parent was that one's child only if the number was still the
-/// other's own then, so that is asked afterwards.
+/// Each process that is found was a descendant. The child keeps its number until it is reaped. Below it, a process that
+/// named another as its parent was that one's child only if the number was still the other's own then, so that is asked
+/// afterwards.
 pub(crate) fn descend(child: pid_t, mut visit: impl FnMut(&Process)) -> io::Result<()> {
     let mut text = Vec::with_capacity(TEXT_BYTES);
     let mut waiting: Vec<Process> = read(child, &mut text)?.into_iter().collect();
     let mut seen: HashSet<pid_t> = HashSet::from([child]);
     while let Some(process) = waiting.pop() {
         let first = waiting.len();
-        // Before the visit, which may end the process and so give its children to somebody else.
+        // Before the visit, which may end the process and so give its children to another process.
         if !process.dead {
             for pid in children_of(&process, &mut text)? {
                 if !seen.contains(&pid)
@@ -46,7 +46,7 @@ pub(crate) fn descend(child: pid_t, mut visit: impl FnMut(&Process)) -> io::Resu
     Ok(())
 }
 
-/// The numbers of the children of all threads, as far as they hold still: see [`descend`].
+/// The numbers of the children of all threads, as far as they are complete: see [`descend`].
 fn children_of(process: &Process, text: &mut Vec<u8>) -> io::Result<Vec<pid_t>> {
     let mut children = Vec::new();
     let mut of_thread = |thread: pid_t| -> io::Result<()> {
@@ -97,7 +97,7 @@ impl OwnChildren {
         let mut text = vec![0; TEXT_BYTES];
         let mut length = 0;
         loop {
-            // Less than there is room for is not the end yet: the kernel tells that by nothing at all.
+            // A short read is not the end: only an empty read is.
             match file.read_at(&mut text[length..], length as u64)? {
                 0 => break,
                 more => length += more,

@@ -1,4 +1,4 @@
-//! Why a program could not be started, in a sentence for the person who has to mend it.
+//! Why a program could not be started, in a sentence for the person who has to fix it.
 //!
 //! Looking for the reason happens after the failure: what is read here may have changed since, so
 //! it words the message and decides nothing else.
@@ -21,17 +21,17 @@ const HEAD_BYTES: u64 = 256;
 pub(crate) struct Failure {
     /// The reason, for people.
     pub(crate) message: String,
-    /// Whose fault it is, and whether trying again is of use.
+    /// What is at fault, and whether trying again helps.
     pub(crate) fault: Fault,
 }
 
 impl Failure {
-    /// Something is wrong with the order itself.
+    /// The order itself is invalid.
     pub(crate) fn permanent(message: String) -> Failure {
         Failure { message: cut(message), fault: Fault::Lasting }
     }
 
-    /// The guardian lacks something just now: a descriptor, memory, room for a process.
+    /// The guardian lacks something just now: a descriptor, memory, a process number.
     pub(crate) fn lack(what: &str, error: &io::Error) -> Failure {
         Failure { message: cut(format!("{what}: {error}")), fault: Fault::Lack }
     }
@@ -51,7 +51,7 @@ impl Failure {
         let fault = match stage {
             Stage::Session | Stage::Descriptors | Stage::Limits => Fault::Lack,
             Stage::Data => Fault::OwnPart,
-            // What the module itself asks for is too much, be it a program of the host's or of the module's.
+            // The module itself requires too much, whether the program is the host's or the module's.
             Stage::Exec if errno == libc::E2BIG => Fault::Lasting,
             Stage::Exec if errno == libc::ENOMEM && spawn.memory_is_limited => Fault::Passing,
             Stage::Exec if spawn.is_host_program => Fault::HostPart,
@@ -78,7 +78,7 @@ impl Started {
     }
 }
 
-/// Whether it is the system that lacks something. Memory may be what the module itself may not have.
+/// Whether it is the system that lacks something. A lack of memory may be the module's own limit.
 fn is_lack(errno: c_int, memory_is_limited: bool) -> bool {
     match errno {
         libc::EAGAIN | libc::EMFILE | libc::ENFILE | libc::ENOBUFS => true,

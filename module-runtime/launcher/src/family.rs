@@ -1,8 +1,7 @@
-//! A record of the processes that are below the leaders, for the case that the guardian itself is killed: the
-//! process that clears up then knows them by number and start time, which no program can shed, as it can its
-//! environment.
+//! A record of the processes that are below the leaders, for the case that the guardian itself is killed: the process
+//! that clears up then knows them by number and start time, which no program can change, unlike its environment.
 //!
-//! The record is made by looking, so what is started and loses its parent between two looks is not in it. It is
+//! The record is made by polling, so a process that starts and loses its parent between two looks is not in it. It is
 //! kept by the host; nothing is killed here because of it.
 
 use crate::descendants::descend;
@@ -21,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Looks at families take at most one part in so many of the time.
 const PAUSE_FACTOR: u32 = 400;
 
-/// What the host was told last.
+/// What was last reported to the host.
 #[derive(Default)]
 pub(crate) struct Family {
     told: Vec<Relative>,
@@ -49,16 +48,16 @@ impl Guardian {
         // A tree in a control group is found by that, whichever process has died.
         let recorded = self.base.is_none() && !self.runs.is_empty();
         self.family.next_look = (unknown || recorded).then(|| began + LOOK_EVERY);
-        // A host that does not read has no use for more.
+        // A host that does not read gets no more reports.
         if recorded && !self.host_socket.is_behind() {
             self.record_family(began);
         }
     }
 
-    /// Tells the host of the processes below the leaders, if there are others than at the last look.
+    /// Reports to the host the processes below the leaders, if there are others than at the last look.
     fn record_family(&mut self, began: Instant) {
         let newest = newest();
-        // Where nothing was started, nothing is there that was not. Who has ended meanwhile does no harm.
+        // Where nothing was started, the record lacks nothing. Processes that have ended do no harm in it.
         if newest.is_some() && newest == self.family.newest {
             return;
         }

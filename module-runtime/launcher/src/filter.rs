@@ -3,9 +3,8 @@
 //!
 //! A program that stays (`stream.rs`) gets lines ahead of its answers, and its answers are matched
 //! by their order. A program for each message (`single.rs`) gets one line and the end of its input.
-//! Either way each caller is told what happened to its own message. Restarting the program is
-//! deliberately not done here: the wrapper ends with it, and the host's policy is in force as for
-//! any other module.
+//! Either way each caller learns what happened to its own message. Restarting the program is deliberately not done
+//! here: the wrapper ends with it, and the host's policy is in force as for any other module.
 //!
 //! | exit code | meaning |
 //! |---|---|
@@ -54,7 +53,7 @@ enum Life {
 }
 
 impl Settings {
-    /// Reads what stands behind `module-runtime filter`.
+    /// Reads the arguments after `module-runtime filter`.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -83,10 +82,9 @@ impl Settings {
         Ok(Settings { form, life, command })
     }
 
-    /// What the host is told. Several lines are with a program that stays at once, and only it knows
-    /// how far it got with each; so the module says that it is concurrent, and after an end the
-    /// host says `unknown` of what was sent ahead, which is the truth. A process for each message
-    /// gets one after the other, and the host can be exact.
+    /// What the host gets. A program that stays has several lines at once, and only it knows how far it got with each;
+    /// so the module reports that it is concurrent, and after an end the host answers `unknown` for what was sent
+    /// ahead, which is exact. A process for each message gets one after the other, and the host knows how far each got.
     fn ready(&self, init: &Init) -> Ready {
         let features = match self.life {
             Life::Module => vec![FEATURE_CONCURRENT.to_owned()],
@@ -175,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_and_its_arguments_stand_behind_two_dashes() {
+    fn the_program_and_its_arguments_come_after_two_dashes() {
         let settings = Settings::read(&["--line", "args", "--", "/bin/jq", "--line", "--"]).unwrap();
         assert_eq!((settings.form, settings.life), (Form::Args, Life::Module));
         assert_eq!(settings.command, ["/bin/jq", "--line", "--"]);

@@ -1,9 +1,8 @@
 //! The guardian: one thread, one loop over the host's socket, the signal of a child's end, the host's end and
 //! the pipes of the children that start.
 //!
-//! It starts processes and reports; how orders are taken is in `orders.rs`, how trees are killed in
-//! `clearing.rs`. It never waits for
-//! anything but poll(2), so that nothing a module does can stop it.
+//! It starts processes and reports; how orders are taken is in `orders.rs`, how trees are killed in `clearing.rs`. It
+//! never waits for anything but poll(2), so that nothing a module does can stop it.
 
 use crate::cgroup::Base;
 use crate::child::Launch;
@@ -32,8 +31,8 @@ const CONTAINMENT_VARIABLE: &str = "BULKHEAD_CONTAINMENT";
 /// How long clearing may take once the host is gone.
 const ENDING_MAX: Duration = Duration::from_secs(10);
 
-/// How much longer it may take while every look still finds new processes to kill: to let go of a
-/// tree that grows would be worse than to stay.
+/// How much longer it may take while every look still finds new processes to kill: to abandon a tree that grows would
+/// be worse than to stay.
 const ENDING_GROWTH_MAX: Duration = Duration::from_secs(50);
 
 /// What the guardian knows.
@@ -48,13 +47,13 @@ pub(crate) struct Guardian {
     /// When to look again for processes to kill, and how long to wait after that.
     pub(crate) next_look: Option<Instant>,
     pub(crate) look_delay: Duration,
-    /// How many looks in a row found processes that the one before had not.
+    /// How many looks in a row found new processes.
     pub(crate) rounds_with_survivors: u32,
     /// Processes that have got SIGKILL and were counted.
     pub(crate) killed_pids: HashSet<pid_t>,
     /// Killed processes of an unknown run, for the next `Gone`.
     pub(crate) strays: u32,
-    /// The host is gone or out of its mind: clear everything by then and exit with that code.
+    /// The host is gone or sends invalid orders: clear everything by then and exit with that code.
     pub(crate) ending: Option<(Instant, u8)>,
     host: Option<OwnedFd>,
     signals: SignalFd,
@@ -88,8 +87,8 @@ impl Guardian {
         nix::sys::prctl::set_child_subreaper(true).map_err(fault("cannot become a sub-reaper"))?;
         // Blocked for good: no signal but SIGKILL ends a guardian while it has children.
         SigSet::all().thread_block().map_err(fault("cannot block signals"))?;
-        // What is ignored stays so in every program that is started: by whoever started the host, or by
-        // Rust, which ignores SIGPIPE. Done here once, it costs no start anything.
+        // Ignored signals would stay ignored in every program that is started: those that the host's parent ignored,
+        // and SIGPIPE, which Rust ignores. Done here once, it costs nothing at a start.
         sys::forget_dispositions();
         let mut child_signal = SigSet::empty();
         child_signal.add(Signal::SIGCHLD);
@@ -137,7 +136,7 @@ impl Guardian {
     /// The loop. Returns the exit code.
     fn run(&mut self) -> u8 {
         loop {
-            // Sending too may find out that nobody receives, so this is asked before every wait.
+            // A send may also find the socket closed, so this is checked before every wait.
             if self.host_socket.is_closed() {
                 self.end(0);
             }
@@ -151,10 +150,9 @@ impl Guardian {
                 self.host_socket.close();
                 self.host = None;
             }
-            // What has ended goes before everything else: somebody waits for what it did, or for the
-            // next one in its place.
+            // Ended children take precedence: callers wait for their result or for the next process.
             if wakeup.children {
-                // One signal stands for all children that have ended, and who ends from now on sends another.
+                // One signal stands for all children that have ended, and a child that ends from now on sends another.
                 let _ = self.signals.read_signal();
             }
             if wakeup.children || self.next_look.is_some_and(|at| at <= Instant::now()) {
@@ -172,7 +170,7 @@ impl Guardian {
     /// Waits until there is something to do.
     fn wait(&self) -> Wakeup {
         let mut ready = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-        // A closed host_socket is always ready; it is left out, by asking about the signals twice.
+        // A closed host_socket is always ready; it is left out, by polling the signals twice.
         ready.push(match self.host_socket.is_closed() {
             true => PollFd::new(self.signals.as_fd(), PollFlags::empty()),
             false => self.host_socket.interest(),
@@ -195,7 +193,7 @@ impl Guardian {
             .chain(self.ending.map(|(deadline, _)| deadline).filter(|deadline| *deadline > Instant::now()))
             .min();
         let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
-            // Rounded up, or the last millisecond would be spent turning in circles.
+            // Rounded up, or the last millisecond would be a busy loop.
             let left = deadline.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
         });
@@ -262,10 +260,10 @@ impl Guardian {
         }
     }
 
-    /// Tells the host of every program that runs by now.
+    /// Reports to the host every program that runs by now.
     fn settle_starts(&mut self, starts: &[u64]) {
         for number in starts {
-            // Whoever has ended meanwhile is no start any more.
+            // A program that has ended meanwhile is not reported as started.
             if let Some(run) = self.runs.get_mut(number)
                 && run.settle()
             {
@@ -274,7 +272,7 @@ impl Guardian {
         }
     }
 
-    /// The host sent what no host of this build sends. To go on would be to guess.
+    /// The host sent what no host of this build sends. Continuing would be guessing.
     pub(crate) fn refuse(&mut self, problem: &str) {
         sys::say(&format!(
             "{problem}; the host and its guardian do not understand each other, so everything is stopped"
@@ -316,7 +314,7 @@ struct Wakeup {
     children: bool,
     host_socket: bool,
     host_gone: bool,
-    /// Runs whose pipes have something to say.
+    /// Runs whose pipes are readable.
     starts: Vec<u64>,
 }
 

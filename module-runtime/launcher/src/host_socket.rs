@@ -58,7 +58,7 @@ impl HostSocket {
         }
         fcntl(&socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
             .map_err(|error| format!("cannot set a flag of descriptor {GUARDIAN_FD}: {error}"))?;
-        // One byte more than fits tells a datagram that is too long from one that just fits.
+        // One byte of room more than fits shows whether a datagram is too long.
         let buffer = vec![0; DATAGRAM_BYTES_MAX + 1].into_boxed_slice();
         Ok(HostSocket { socket, unsent: VecDeque::new(), buffer, closed: false })
     }
@@ -86,7 +86,7 @@ impl HostSocket {
         !self.unsent.is_empty()
     }
 
-    /// Nothing is sent or received from now on.
+    /// Nothing is sent or received after this.
     pub(crate) fn close(&mut self) {
         self.closed = true;
         self.unsent.clear();
@@ -125,7 +125,7 @@ impl HostSocket {
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {
                 return Incoming::Nothing;
             }
-            // Nobody sends an empty datagram; a broken connection is as good as a closed one.
+            // No host sends an empty datagram; a broken connection counts as closed.
             Ok(_) | Err(_) => {
                 self.close();
                 return Incoming::Closed;

@@ -1,11 +1,10 @@
 //! `module-runtime`: the parent of every module, and the process of those that are no program.
 //!
-//! It is started by the host and not by people. As `guardian` it starts the processes that the host
-//! orders, reports how they end, and kills whatever they leave behind, also when the host itself is
-//! gone; it deliberately knows nothing of modules then: no manifest, no restart, no message of the
-//! wire ever passes through it. As `native` and `filter` it is one module, in a process of its own
-//! that the guardian started: it speaks the wire for a shared library, or for a program that turns
-//! lines into lines. It never loads foreign code where the guardian is.
+//! It is started by the host and not by people. As `guardian` it starts the processes that the host orders, reports how
+//! they end, and kills what they leave behind, also when the host itself is gone; it deliberately knows nothing of
+//! modules then: no manifest, no restart, no message of the wire ever passes through it. As `native` and `filter` it is
+//! one module, in a process of its own that the guardian started: it speaks the wire for a shared library, or for a
+//! program that turns lines into lines. It never loads foreign code where the guardian is.
 
 mod cgroup;
 mod child;
@@ -69,7 +68,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A reader that went away is no reason to fail.
+/// A closed standard output is ignored.
 fn print(text: &str) -> ExitCode {
     use std::io::Write;
     let _ = std::io::stdout().write_all(text.as_bytes());

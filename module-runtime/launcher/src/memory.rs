@@ -1,8 +1,8 @@
-//! The kernel's memory killer: whom it takes first, and whether it has been at work.
+//! The kernel's memory killer: which processes it kills first, and whether it has been at work.
 //!
-//! Leaders get a higher score than the guardian and the host have, and pass it on to their trees. The
-//! killer's work shows in counters of control groups and of the machine; the host has them read when a process
-//! was killed, and the guardian looks now and then and tells which rose, so that it is known when. No limit is set.
+//! Leaders get a higher score than the guardian and the host have, and pass it on to their trees. The killer's work
+//! shows in counters of control groups and of the machine; the host has them read when a process was killed, and the
+//! guardian looks now and then and reports which rose, so that the time is known. No limit is set.
 
 use bulkhead_protocol::guardian::MemoryCounter;
 use libc::pid_t;
@@ -29,7 +29,7 @@ pub(crate) fn check_scores() -> std::io::Result<()> {
     fs::write(OWN_SCORE, score(0).to_string())
 }
 
-/// How many processes the killer has taken, by a file that has a line for it: `memory.events` of a control
+/// How many processes the killer has killed, by a file that has a line for it: `memory.events` of a control
 /// group of version 2, `memory.oom_control` of version 1, and `vmstat` of the machine have the same.
 pub(crate) fn kills(counter: &Path) -> Option<u64> {
     let text = fs::read_to_string(counter).ok()?;
@@ -66,12 +66,12 @@ impl Counters {
     }
 }
 
-/// A counter as the host is told of it.
+/// A counter as it is reported to the host.
 pub(crate) fn told(counter: &Path, kills: u64) -> MemoryCounter {
     MemoryCounter { file: counter.to_string_lossy().into_owned(), kills }
 }
 
-/// What there is to tell of a counter, if it has risen since it was `seen`.
+/// The report about a counter, if it has risen since it was `seen`.
 pub(crate) fn risen(counter: &Path, seen: &mut u64) -> Option<MemoryCounter> {
     let now = kills(counter)?;
     let before = std::mem::replace(seen, now);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_is_told_of_once_for_each_rise() {
+    fn a_counter_is_reported_once_for_each_rise() {
         let file = std::env::temp_dir().join(format!("bulkhead-counter-{}", std::process::id()));
         let set = |kills: u64| fs::write(&file, format!("oom 9\noom_kill {kills}\n")).unwrap();
         set(4);

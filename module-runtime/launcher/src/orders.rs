@@ -11,8 +11,8 @@ use bulkhead_protocol::guardian::Order;
 use libc::{c_int, pid_t};
 use std::collections::BTreeMap;
 
-/// How many orders are taken in one iteration, before the children have theirs, and how many of them may be
-/// starts, which take long. Signals and kills are better taken together.
+/// How many orders are taken in one iteration, before the children are served, and how many of them may be starts,
+/// which take long. Signals and kills cost less when taken together.
 const ORDERS_PER_TURN: usize = 256;
 const SPAWNS_PER_TURN: usize = 16;
 
@@ -26,7 +26,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// Notes one more signal. Behind a kill it has nobody to reach.
+    /// Notes one more signal. After a kill it has no recipient.
     fn signal(&mut self, signal: c_int) {
         if !self.kill {
             self.signals.push(signal);
@@ -81,7 +81,7 @@ impl Guardian {
         self.explain(self.trees().kill(&kills));
     }
 
-    /// The means to reach trees.
+    /// What is needed to reach trees.
     pub(crate) fn trees(&self) -> Trees {
         Trees { own_pid: self.own_pid, children_listed: self.children.are_listed() }
     }

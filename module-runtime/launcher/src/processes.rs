@@ -1,6 +1,6 @@
-//! What `/proc` says about processes: who is whose child, and how to signal exactly that one.
+//! What `/proc` says about processes: their parents and children, and how to signal exactly one.
 //!
-//! It keeps nothing between calls, because nothing here stays true; and it decides nothing.
+//! It keeps nothing between calls, because all of it changes at any time; and it decides nothing.
 
 use crate::sys;
 use bulkhead_protocol::ProcessStat;
@@ -104,7 +104,7 @@ pub(crate) fn read(pid: pid_t, text: &mut Vec<u8>) -> io::Result<Option<Process>
     Ok(if read_text(&format!("/proc/{pid}/stat"), text)? { ProcessStat::parse(text).map(Process::from) } else { None })
 }
 
-/// Reads a file of a process, or tells that the process is gone.
+/// Reads a file of a process, or reports that the process is gone.
 pub(crate) fn read_text(path: &str, text: &mut Vec<u8>) -> io::Result<bool> {
     #[cfg(test)]
     tests::READS.set(tests::READS.get() + 1);
@@ -113,7 +113,7 @@ pub(crate) fn read_text(path: &str, text: &mut Vec<u8>) -> io::Result<bool> {
         Err(error) if is_gone(&error) => return Ok(false),
         Err(error) => return Err(error),
     };
-    // Plain reads into room that is there: to ask for the length first is in vain with these files.
+    // Plain reads into room that is there: these files have no length to ask for first.
     text.resize(TEXT_BYTES.max(text.capacity()), 0);
     let mut length = 0;
     loop {
@@ -135,7 +135,7 @@ pub(crate) fn read_text(path: &str, text: &mut Vec<u8>) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Whether there was nobody of that number to read about.
+/// Whether there was no process of that number.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }

@@ -8,11 +8,11 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Where a run stands. Its reports follow: `Spawned`, `Exited` and `Gone`, or `SpawnFailed` alone.
+/// The state of a run. Its reports follow: `Spawned`, `Exited` and `Gone`, or `SpawnFailed` alone.
 pub(crate) enum State {
-    /// Forked; the pipe will say whether exec succeeded.
+    /// Forked; the pipe will show whether exec succeeded.
     Starting { pipe: OwnedFd },
-    /// The child said why it failed and is about to exit.
+    /// The child reported why it failed and is about to exit.
     Failing(Failure),
     /// The program runs.
     Running,

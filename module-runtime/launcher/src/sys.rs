@@ -12,14 +12,14 @@ use nix::sys::stat::{Mode, SFlag, fstat};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-/// Most descriptors that may ride along with one order: three streams and a channel.
+/// Most descriptors that one order may carry: three streams and a channel.
 pub(crate) const DESCRIPTORS_MAX: usize = 4;
 
 /// The bytes that writes to a pipe never split (`PIPE_BUF`).
 const PIPE_BYTES_ATOMIC: usize = 4096;
 
-/// Prints one line on standard error. What cannot be written at once is dropped: the guardian must
-/// not wait for whoever reads its complaints.
+/// Prints one line on standard error. What cannot be written at once is dropped: the guardian must not wait for a
+/// reader of its messages.
 pub(crate) fn say(line: &str) {
     let mut text = format!("module-runtime: {line}\n").into_bytes();
     if text.len() > PIPE_BYTES_ATOMIC {
@@ -41,7 +41,7 @@ fn write_at_once(output: BorrowedFd<'_>, text: &[u8]) {
         Err(Errno::ENOTSOCK) => {}
         _ => return,
     }
-    // A pipe or a terminal is opened once more, as one that does not wait. A file has its place in the old
+    // A pipe or a terminal is opened once more, as one that does not wait. A file has its position in the old
     // descriptor, and never waits for a reader.
     let again =
         fstat(output).ok().map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT).and_then(|kind| {
@@ -70,8 +70,8 @@ pub(crate) fn adopt(descriptor: RawFd) -> io::Result<OwnedFd> {
     if unsafe { libc::fcntl(descriptor, libc::F_GETFD) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the descriptor is open, was inherited through exec, and is adopted once, at the start
-    // of the process, before anything else could own it.
+    // SAFETY: the descriptor is open, was inherited through exec, and is adopted once, at the start of the process,
+    // before any other owner could exist.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
@@ -174,9 +174,9 @@ pub(crate) struct Received {
     pub(crate) length: usize,
     /// The datagram was longer than the buffer.
     pub(crate) cut: bool,
-    /// Descriptors were lost: there were too many, or this process has no room for more.
+    /// Descriptors were lost: there were too many, or this process cannot have more.
     pub(crate) descriptors_lost: bool,
-    /// The descriptors that came along, all close-on-exec.
+    /// The descriptors that were received, all close-on-exec.
     pub(crate) descriptors: Vec<OwnedFd>,
 }
 
@@ -210,7 +210,7 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
         let (level, kind, bytes) =
             unsafe { ((*message).cmsg_level, (*message).cmsg_type, (*message).cmsg_len as usize) };
         if level == libc::SOL_SOCKET && kind == libc::SCM_RIGHTS {
-            // SAFETY: CMSG_LEN is arithmetic; CMSG_DATA is the address behind the header.
+            // SAFETY: CMSG_LEN is arithmetic; CMSG_DATA is the address after the header.
             let (data, start) = unsafe { (libc::CMSG_DATA(message).cast::<RawFd>(), libc::CMSG_LEN(0) as usize) };
             for index in 0..(bytes - start) / size_of::<RawFd>() {
                 // SAFETY: the kernel wrote that many descriptors there, each new and ours alone.

@@ -1,15 +1,15 @@
 //! The trees of living leaders: how they are signalled and killed, and how trees that grow are stopped.
 //!
-//! What a dead leader left behind is not known here, and whether anybody is left is not decided here:
-//! that is for `clearing.rs`, which does not rely on everybody having been found here.
+//! What a dead leader left behind is not known here, and whether any process is left is not decided here: that is for
+//! `clearing.rs`, which does not rely on a complete search here.
 //!
 //! What comes in one iteration is carried out together, and each tree costs what its own processes cost, so
 //! that to end many modules takes a time in proportion to their number. Where the kernel does not list
 //! children, all of `/proc` must be read, and is read once for all that came together.
 //!
-//! A tree that forks while it is read may hide a process. A polite signal has always missed those.
-//! From SIGKILL nobody gets away: who was missed outlives the leader, becomes the guardian's child
-//! when its last ancestor in the tree dies, and is found by the look that every end of a run needs.
+//! A tree that forks while it is read may hide a process. Polite signals miss such a process. SIGKILL does not: a
+//! process that was missed outlives the leader, becomes the guardian's child when its last ancestor in the tree dies,
+//! and is found by the look that every end of a run needs.
 
 use crate::cgroup::Group;
 use crate::descendants::descend;
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// during the one before, so only a tree that grows faster than it is read takes so long.
 pub(crate) const STOP_MAX: Duration = Duration::from_millis(500);
 
-/// Longest time to go on looking before a polite signal is sent to those who were found.
+/// Longest time to go on looking before a polite signal is sent to those that were found.
 const SEARCH_MAX: Duration = Duration::from_millis(20);
 
 /// What the ways to reach a tree have in common.
@@ -41,13 +41,13 @@ impl Trees {
     /// Sends signals to every process of trees, to each process its tree's signals in their order.
     ///
     /// # Errors
-    /// What kept `/proc` from being read. Who was found until then has got the signals.
+    /// What kept `/proc` from being read. The processes found until then have got the signals.
     pub(crate) fn signal(self, wanted: &BTreeMap<pid_t, &[c_int]>) -> io::Result<()> {
         let leaders: Vec<pid_t> = wanted.keys().copied().collect();
         let mut result = Ok(());
         for leaders in self.parts(&leaders) {
-            // All are found before the first gets a signal: who ends by it leaves its children to
-            // another one, whose list may have been read already.
+            // All are found before the first gets a signal: a process that it ends leaves its children to another,
+            // whose list may have been read already.
             let mut found: Vec<(Process, pid_t)> = Vec::new();
             let searched = self.search(leaders, SEARCH_MAX, |process, leader| found.push((process.clone(), leader)));
             result = result.and(searched);
@@ -63,13 +63,13 @@ impl Trees {
     /// Kills trees, their leaders last.
     ///
     /// # Errors
-    /// What kept `/proc` from being read. The leaders and who was found until then are killed.
+    /// What kept `/proc` from being read. The leaders and the processes found until then are killed.
     pub(crate) fn kill(self, trees: &[(pid_t, Option<&Group>)]) -> io::Result<()> {
         let mut leaders: Vec<pid_t> = Vec::new();
         for (leader, group) in trees {
             match group {
-                // The kernel kills all of it at once, and whoever has left the group outlives the leader
-                // and is found by that.
+                // The kernel kills all of it at once, and a process that has left the group outlives the leader and is
+                // found by that.
                 Some(group) => {
                     group.kill();
                     let _ = sys::kill(*leader, SIGKILL);
@@ -80,7 +80,7 @@ impl Trees {
         let mut result = Ok(());
         for leaders in self.parts(&leaders) {
             let mut stopped: Vec<Process> = Vec::new();
-            // Stopped first, so that none of them can answer the end of another by starting a new one.
+            // Stopped first, so that none of them can start another when one ends.
             let searched = self.search(leaders, STOP_MAX, |process, _| {
                 let _ = self.send(process, SIGSTOP);
                 stopped.push(process.clone());
@@ -100,7 +100,7 @@ impl Trees {
     /// processes until one finds none that is new. What is stopped cannot fork or wait for others.
     ///
     /// # Errors
-    /// What kept `/proc` from being read. Who was found until then is stopped.
+    /// What kept `/proc` from being read. The processes found until then are stopped.
     pub(crate) fn stop<T: Copy>(self, root: impl Fn(&Process) -> Option<T>) -> io::Result<()> {
         let mut stopped: HashSet<(pid_t, u64)> = HashSet::new();
         let mut result = Ok(());
@@ -119,8 +119,8 @@ impl Trees {
         result
     }
 
-    /// Signals one process and no other. A child of ours keeps its number until we reap it; anybody
-    /// else has to be looked at again.
+    /// Signals one process and no other. A child of ours keeps its number until we reap it; any other process has to be
+    /// read again.
     pub(crate) fn send(self, process: &Process, signal: c_int) -> io::Result<()> {
         if process.parent == self.own_pid { sys::kill(process.pid, signal) } else { process.signal(signal) }
     }
@@ -131,8 +131,8 @@ impl Trees {
         leaders.chunks(if self.children_listed { 1 } else { leaders.len().max(1) })
     }
 
-    /// Calls `visit` with each living process of these trees once, round after round until a round
-    /// finds nobody new or the time is over.
+    /// Calls `visit` with each living process of these trees once, round after round until a round finds no new one or
+    /// the time is over.
     fn search(self, leaders: &[pid_t], time_max: Duration, mut visit: impl FnMut(&Process, pid_t)) -> io::Result<()> {
         let mut seen: HashSet<(pid_t, u64)> = HashSet::new();
         let deadline = Instant::now() + time_max;
@@ -172,12 +172,12 @@ mod tests {
         (READS.get() - before.0, SCANS.get() - before.1)
     }
 
-    /// Leaders without a family, which end by themselves.
+    /// Leaders without descendants, which end by themselves.
     struct Leaders(Vec<Child>);
 
     impl Leaders {
         fn start(count: usize) -> Leaders {
-            // In groups of their own, as leaders are, out of the reach of a terminal.
+            // In groups of their own, as leaders are, so that a terminal's signals do not reach them.
             Leaders(
                 (0..count).map(|_| Command::new("/bin/sleep").arg("20").process_group(0).spawn().unwrap()).collect(),
             )
@@ -198,7 +198,7 @@ mod tests {
         Trees { own_pid: pid_t::try_from(std::process::id()).unwrap(), children_listed }
     }
 
-    /// In each way that works here.
+    /// By each method that works here.
     fn each_way(test: impl Fn(Trees)) {
         test(trees(false));
         if OwnChildren::open().unwrap().are_listed() {
@@ -208,9 +208,9 @@ mod tests {
         }
     }
 
-    /// Two rounds, of which the second finds nobody new: by two files for each leader, or over all
-    /// processes, but then once for all leaders. A round over all for each of them would make the end
-    /// of many modules take a time that grows with the square of their number.
+    /// Two rounds, of which the second finds no new one: by two files for each leader, or over all processes, but then
+    /// once for all leaders. A round over all for each of them would make the end of many modules take a time that
+    /// grows with the square of their number.
     fn assert_in_proportion(trees: Trees, leaders: usize, (reads, scans): (usize, usize)) {
         if trees.children_listed {
             assert!(reads <= 4 * leaders && scans == 0, "{reads} files, {scans} rounds for {leaders}");

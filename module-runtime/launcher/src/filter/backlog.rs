@@ -1,4 +1,4 @@
-//! Bytes on their way into a pipe that takes them when it has room. What they mean is not known here.
+//! Bytes that wait for room in a pipe. What they mean is not known here.
 
 use std::io::{self, Write};
 
@@ -43,7 +43,7 @@ impl Backlog {
     /// Writes as much as the pipe takes without waiting.
     ///
     /// # Errors
-    /// When nobody reads any more.
+    /// When the reading end is closed.
     pub(crate) fn write_to(&mut self, pipe: &mut impl Write) -> io::Result<()> {
         while !self.is_empty() {
             match pipe.write(&self.bytes[self.gone..]) {
@@ -56,7 +56,7 @@ impl Backlog {
                 Err(error) => return Err(error),
             }
         }
-        // Moved to the front only when that is little against what was written.
+        // Moved to the front only when that copies little compared with what was written.
         if self.is_empty() || self.gone > self.len() {
             self.bytes.drain(..self.gone);
             self.gone = 0;

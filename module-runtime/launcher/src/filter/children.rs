@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-/// Tells when a child ends.
+/// Reports when a child ends.
 #[derive(Debug)]
 pub(crate) struct Children {
     pub(super) signals: SignalFd,
@@ -29,9 +29,8 @@ pub(crate) struct Children {
 }
 
 impl Children {
-    /// From now on the end of a child makes the descriptor readable, and processes that lose their
-    /// parent come to this one. The guardian has seen to the latter; it is said again so that it
-    /// holds by hand too.
+    /// From now on the end of a child makes the descriptor readable, and processes that lose their parent come to this
+    /// one. The guardian has set the latter already; it is set again for programs started by hand.
     ///
     /// # Errors
     /// When the system has no descriptor left.
@@ -48,8 +47,8 @@ impl Children {
         Ok(Children { signals, own, timeout: Cell::new(leftovers::CLEAR_MAX), has_cleared: Cell::new(false) })
     }
 
-    /// Starts a program, in which no signal is blocked. It may have ended meanwhile without a word to
-    /// the descriptor, so whoever starts one reaps once before waiting for it.
+    /// Starts a program, in which no signal is blocked. It may have ended meanwhile without making the descriptor
+    /// readable, so the caller reaps once before waiting for it.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -97,7 +96,7 @@ fn child_ended() -> SigSet {
 /// Whether a child has ended and is not reaped yet.
 fn has_ended(child: pid_t) -> bool {
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    // An error is an end by a signal that the library has no name for.
+    // An error means an end by a signal that the library has no name for.
     !matches!(waitid(Id::Pid(Pid::from_raw(child)), flags), Ok(WaitStatus::StillAlive))
 }
 

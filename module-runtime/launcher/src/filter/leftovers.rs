@@ -1,7 +1,6 @@
-//! What a process that lived for one message leaves behind, in whatever session or group it hides:
-//! it is killed as soon as that process has ended. All of it is below this process, which adopts every
-//! process that loses its parent, and when no program of ours runs everything below is left over. So the processes of
-//! the next message are never meant.
+//! What a process that lived for one message leaves behind, in any session or group: it is killed as soon as that
+//! process has ended. All of it is below this process, which adopts every process that loses its parent, and while no
+//! program of ours runs, everything below is left over. So the processes of the next message are never affected.
 //!
 //! The effort is bounded: an answer does not wait for what cannot be killed, because another user runs it,
 //! the kernel holds it, or it forks faster than it is killed. That is tried again later, and the guardian
@@ -26,10 +25,10 @@ pub(super) const CLEAR_MAX: Duration = Duration::from_secs(2);
 /// The same once that was not enough, until nothing is left.
 const CLEAR_AGAIN_MAX: Duration = Duration::from_millis(20);
 
-/// So many rounds that did not suffice, and what grows is stopped before it is killed.
+/// After so many rounds that did not suffice, processes are stopped before they are killed.
 const SURVIVOR_ROUNDS: u32 = 2;
 
-/// First and longest wait between two rounds. The end of a child comes sooner, and wakes.
+/// First and longest wait between two rounds. The end of a child ends the wait sooner.
 const ROUND_DELAY_FIRST: Duration = Duration::from_millis(1);
 const ROUND_DELAY_MAX: Duration = Duration::from_millis(100);
 
@@ -80,7 +79,7 @@ impl Children {
         }
     }
 
-    /// Kills the processes that one look finds. One that is missed loses its parent by that and is found by a
+    /// Kills the processes that one look finds. One that is missed loses its parent by these kills and is found by a
     /// later look.
     fn kill_all(&self, is_surviving: bool) -> io::Result<()> {
         let own_pid: pid_t = nix::unistd::getpid().as_raw();

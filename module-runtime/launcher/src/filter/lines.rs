@@ -6,7 +6,7 @@ pub(crate) struct Lines {
     line_bytes_max: usize,
     /// The beginning of a line whose end has not come.
     partial: Vec<u8>,
-    /// A line that was finished from `partial`; kept so that it can be lent out.
+    /// A line that was finished from `partial`; kept so that it can be borrowed.
     finished: Vec<u8>,
 }
 
@@ -20,10 +20,9 @@ impl Lines {
         Lines { line_bytes_max, partial: Vec::new(), finished: Vec::new() }
     }
 
-    /// The next whole line without its end; `None` when `input` is used up.
+    /// The next whole line without its end; `None` at the end of `input`.
     ///
-    /// # Errors
-    /// When a line is too long, whether its end has come or not. What follows is of no use then.
+    /// # Errors When a line is too long, whether its end has come or not. What follows is not usable then.
     pub(crate) fn next<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Result<Option<&'a [u8]>, TooLong> {
         let end = input.iter().position(|byte| *byte == b'\n');
         let (head, rest) = input.split_at(end.unwrap_or(input.len()));
@@ -44,7 +43,7 @@ impl Lines {
         Ok(Some(&self.finished))
     }
 
-    /// What has come behind the last line's end.
+    /// What has come after the last line's end.
     pub(crate) fn take_rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.partial)
     }

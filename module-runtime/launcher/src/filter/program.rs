@@ -1,5 +1,5 @@
-//! One process of the program that a filter is made of: its pipes, its group, its end. What it is
-//! told and what it says is not known here.
+//! One process of the program that a filter is made of: its pipes, its group, its end. What it reads and what it
+//! answers is not known here.
 
 use super::children::Children;
 use crate::child::Stage;
@@ -80,7 +80,7 @@ impl Program {
             ])
         };
         let pipes = pipes().map_err(|error| Failure::lack("cannot use the program's pipes", &error));
-        // It is reaped by its number, together with what it leaves behind; `child` is let go of.
+        // It is reaped by its number, together with what it leaves behind; `child` is dropped.
         let mut program = Program { leader, input: None, output: None, errors: None, exit: None };
         program.reap(children);
         match pipes {
@@ -153,7 +153,7 @@ pub(crate) fn read_once<'a>(pipe: &mut Option<File>, buffer: &'a mut [u8]) -> Ch
             Ok(count) => return Chunk::Bytes(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Chunk::NotYet,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // A pipe has no other errors; one that had would be as good as closed.
+            // A pipe has no other errors; any other counts as closed.
             Err(_) => break,
         }
     }
@@ -173,7 +173,7 @@ pub(crate) fn await_any(
     let timeout = match left {
         None => PollTimeout::NONE,
         Some(Duration::ZERO) => PollTimeout::ZERO,
-        // Rounded up, as a poll that returns a fraction too early would spin until it is time.
+        // Rounded up, since a poll that returns a fraction too early would be repeated without a wait.
         Some(left) => PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX),
     };
     match poll(&mut polled, timeout) {

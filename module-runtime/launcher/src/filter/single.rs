@@ -1,6 +1,6 @@
-//! A process for each message: its line, the end of its input, and then the whole of its output is
-//! the answer. One message after the other, so that the order of the answers proves how far the
-//! module got; whatever a process leaves behind is killed before its message is answered.
+//! A process for each message: its line, the end of its input, and then the whole of its output is the answer. One
+//! message after the other, so that the order of the answers proves how far the module got; what a process leaves
+//! behind is killed before its message is answered.
 
 use super::backlog::Backlog;
 use super::children::Children;
@@ -17,8 +17,8 @@ use std::time::Instant;
 /// One read takes up to this many bytes.
 const READ_BYTES: usize = 64 * 1024;
 
-/// How many reads of a pipe may follow the program's end. They take more than a pipe can hold;
-/// whoever still writes by then is no part of the program.
+/// How many reads of a pipe may follow the program's end. They take more than a pipe can hold; a process that still
+/// writes by then is no part of the program.
 const LAST_READS_MAX: usize = 64;
 
 /// The program, to be started for each message.
@@ -112,7 +112,7 @@ impl Single {
     }
 }
 
-/// One process and what came of it so far.
+/// One process and its result so far.
 struct Work<'a> {
     filter: &'a Single,
     program: Program,
@@ -125,7 +125,7 @@ struct Work<'a> {
 
 /// The process is being ended before it has answered.
 struct Stopping {
-    /// What the caller is told.
+    /// What the caller gets.
     why: Error,
     kill_at: Instant,
 }
@@ -140,7 +140,7 @@ impl Work<'_> {
             self.read(buffer);
             self.stop_if_unwanted(wire);
         }
-        // Before the rest is read, as who lives on and holds a pipe may write for ever.
+        // Before the rest is read, as a survivor that holds a pipe may write for ever.
         self.filter.children.clear();
         for _ in 0..LAST_READS_MAX {
             if !self.read(buffer) {
@@ -152,7 +152,7 @@ impl Work<'_> {
 
     fn write_input(&mut self) {
         let Some(pipe) = &mut self.program.input else { return };
-        // A program that does not read its input to the end may have an answer all the same.
+        // A program that does not read its input to the end may still have an answer.
         if self.input.write_to(pipe).is_err() || self.input.is_empty() {
             self.program.input = None;
         }
@@ -162,7 +162,7 @@ impl Work<'_> {
         let mut descriptors: Vec<(BorrowedFd<'_>, PollFlags)> = Vec::with_capacity(5);
         descriptors.push((self.filter.children.as_fd(), PollFlags::POLLIN));
         if self.stopping.is_none() {
-            // While it is stopped nothing that the host says matters, not even that it is gone.
+            // While it is stopped, no message of the host matters, nor that the host is gone.
             descriptors.push((wire.as_fd(), PollFlags::POLLIN));
         }
         for pipe in [&self.program.output, &self.program.errors].into_iter().flatten() {
@@ -211,7 +211,7 @@ impl Work<'_> {
         match &self.stopping {
             Some(stopping) if stopping.kill_at <= now => {
                 self.program.signal(libc::SIGKILL);
-                // Once is enough; what is left is to wait for its end.
+                // Once is enough; after that only its end is waited for.
                 self.stopping.as_mut().expect("it was there a line ago").kill_at = now + TERM_GRACE;
             }
             Some(_) => {}
@@ -255,7 +255,7 @@ impl Work<'_> {
     }
 }
 
-/// The error of a program that failed: how it ended, and what it said last.
+/// The error of a program that failed: how it ended, and its last lines.
 fn failed(exit: &Exit, stderr: Vec<String>) -> Error {
     #[derive(serde::Serialize)]
     struct Data<'a> {

@@ -1,17 +1,15 @@
-//! A program that stays as long as the module: lines are sent ahead of the answers, and the answers
-//! are matched by their order. One loop waits for the host, for the program's output and input, and
-//! for its end; it never waits for one of them alone, so that nothing stands still while the
-//! program reads only when its output is taken.
+//! A program that stays as long as the module: lines are sent ahead of the answers, and the answers are matched by
+//! their order. One loop waits for the host, for the program's output and input, and for its end; it never waits for
+//! one of them alone, so a program that reads only when its output is read cannot block it.
 //!
-//! The order is all that tells which answer is whose. Each line of output is one answer, an empty
-//! one too. Where that cannot be true any more (a line without a request, a value that goes on
-//! behind the end of its line) everything in flight is answered with an error and the program is
-//! ended.
+//! Only the order shows which answer is whose. Each line of output is one answer, an empty one too. Where that cannot
+//! be true any more (a line without a request, a value that goes on after the end of its line) everything in flight is
+//! answered with an error and the program is ended.
 //!
-//! What is true after the program's end: the first message without an answer was in progress, and
-//! its caller is told how the program ended. It may have begun with those behind it or not. They
-//! are left to the host, which says `unknown` of them since the module is `concurrent`, and sends
-//! again what is safe to do twice. Where none of them has been written to the program, that answer says so.
+//! After the program's end, the first message without an answer was in progress, and its caller learns how the program
+//! ended. It may have begun with those after it or not. They are left to the host, which answers `unknown` for them
+//! since the module is `concurrent`, and sends again what is safe to do twice. Where none of them has been written to
+//! the program, that answer says so.
 
 mod ends;
 
@@ -40,7 +38,7 @@ const READ_BYTES: usize = 64 * 1024;
 /// How long a program that has closed its input or output may take to end.
 const CLOSING_MAX: Duration = Duration::from_secs(1);
 
-/// The program and what it has to do.
+/// The program and its messages.
 #[derive(Debug)]
 pub(crate) struct Stream {
     form: Form,
@@ -122,7 +120,7 @@ impl Stream {
         self.read_output(wire, buffer).map_continue(drop)
     }
 
-    /// Waits for whatever comes next.
+    /// Waits for the next event.
     fn wait(&mut self, wire: &mut Wire) -> ControlFlow<u8> {
         let mut descriptors: Vec<(BorrowedFd<'_>, PollFlags)> = Vec::with_capacity(4);
         descriptors.extend([(wire.as_fd(), PollFlags::POLLIN), (self.children.as_fd(), PollFlags::POLLIN)]);
@@ -142,7 +140,7 @@ impl Stream {
         }
         let input = self.program.input.as_ref().and(found.last());
         if input.is_some_and(|events| events.contains(PollFlags::POLLERR)) {
-            // Nobody reads it any more.
+            // It has no reader any more.
             self.program.input = None;
             self.closing("input");
         }
@@ -195,8 +193,8 @@ impl Stream {
         }
     }
 
-    /// A cancelled message is with the program already, which cannot be told. Its answer, when it
-    /// comes, is the one that the host still waits for.
+    /// A cancelled message is with the program already, which cannot be informed. Its answer, when it comes, is the one
+    /// that the host still waits for.
     fn notice_cancels(&mut self, wire: &mut Wire) {
         while let Some(id) = wire.next_cancelled() {
             if !self.hinted && self.sent.iter().any(|sent| sent.id == Some(id)) {
@@ -239,7 +237,7 @@ impl Stream {
                 return Continue(false);
             }
         };
-        // Taken out for the while, as the lines that are lent out of it go to functions of `self`.
+        // Taken out meanwhile, as the lines borrowed from it go to functions of `self`.
         let mut output = std::mem::replace(&mut self.output, Lines::new(0));
         let result = loop {
             match output.next(&mut bytes) {
@@ -255,7 +253,7 @@ impl Stream {
         result
     }
 
-    /// Gives a line of output to the message that waits first.
+    /// Gives a line of output to the first message without an answer.
     fn take_line(&mut self, wire: &mut Wire, line: &[u8]) -> ControlFlow<u8> {
         let written = self.input.written();
         let Some(sent) = self.sent.pop_front_if(|sent| sent.end <= written) else {
@@ -287,7 +285,7 @@ impl Stream {
     }
 }
 
-/// An event's sender does not wait for how it went, so an error is also said in the log.
+/// An event's sender does not wait for the result, so an error is also said in the log.
 fn answer(wire: &mut Wire, sent: &Sent, result: Result<Json, Error>) {
     if let Err(error) = &result {
         tell_of_event(sent, error);
@@ -301,7 +299,7 @@ fn tell_of_event(sent: &Sent, error: &Error) {
     }
 }
 
-/// The answer to a type that no filter is asked for.
+/// The answer to a type that no filter handles.
 pub(crate) fn not_for_a_filter(kind: &RequestType) -> Error {
     match kind {
         RequestType::Init => Error::bad_request("the filter is initialised already"),

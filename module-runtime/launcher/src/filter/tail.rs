@@ -13,14 +13,14 @@ const BYTES_MAX: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     bytes: Vec<u8>,
-    /// Something was in front of `bytes` and is not kept.
+    /// Something came before `bytes` and is not kept.
     cut: bool,
 }
 
 impl Tail {
     /// Passes the bytes on and keeps the last of them.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
-        // A log that is gone is no reason to fail.
+        // A closed log is ignored.
         let _ = std::io::stderr().write_all(bytes);
         self.keep(bytes);
     }
@@ -44,7 +44,7 @@ impl Tail {
     pub(crate) fn lines(&self) -> Vec<String> {
         let text = String::from_utf8_lossy(&self.bytes);
         let whole = match text.split_once('\n') {
-            // The first line is the end of one.
+            // The first line is only the end of a line.
             Some((_, rest)) if self.cut => rest,
             _ => &text,
         };

@@ -1,8 +1,8 @@
 //! The C border from our side: a shared library, its functions, and the calls of them. What the
 //! answers mean is not known here, nor what the host offers; `module.h` is the contract.
 //!
-//! Foreign code is what it is: it may crash, hang or end the process, and this is why it has a process
-//! of its own. What this file vouches for is our half of the contract.
+//! Foreign code may crash, hang or end the process, which is why it has a process of its own. This file keeps our half
+//! of the contract.
 
 use super::crash_handler::{Doing, during};
 use super::exceptions;
@@ -41,7 +41,7 @@ impl Library {
     /// Loads the library, which runs its constructors.
     ///
     /// # Errors
-    /// All of them are permanent: somebody must put another file there.
+    /// All of them are permanent: the file must be replaced.
     pub(super) fn open(path: &Path, name: &'static CStr) -> Result<Library, Error> {
         load_failure::check(path)?;
         // SAFETY: the name ends with a NUL. The constructors are foreign code that the manifest asks
@@ -69,9 +69,9 @@ impl Library {
             let needed = [create_module, destroy_module, handle_message, free_string];
             return Err(load_failure::incomplete(path, needed.map(|symbol| symbol.is_some())));
         };
-        // SAFETY: `module.h` gives functions of these names these types, and by the manifest the
-        // library keeps to it: this is as much as anybody can know of a symbol. A pointer to a
-        // function has the size of a pointer to data wherever there is dlsym.
+        // SAFETY: `module.h` gives functions of these names these types, and by the manifest the library keeps to it;
+        // no more can be known of a symbol. A pointer to a function has the size of a pointer to data wherever there is
+        // dlsym.
         unsafe {
             Ok(Library {
                 create_module: mem::transmute::<NonNull<c_void>, CreateModule>(create_module),
@@ -104,15 +104,14 @@ impl Library {
         Some(Instance { module: NonNull::new(module)?, life: Cell::new(Life::Good), library: self })
     }
 
-    /// Reads a string that the function of this name returned, and gives it back.
+    /// Reads a string that the function of this name returned, and frees it.
     fn read<T>(&self, function: &'static CStr, string: *mut c_char, read: impl FnOnce(Option<&[u8]>) -> T) -> T {
         if string.is_null() {
             return read(None);
         }
-        // SAFETY: a pointer that is not null is a string that is ours until it is given back, and it
-        // ends with a NUL.
+        // SAFETY: a pointer that is not null is a string that is ours until it is freed, and it ends with a NUL.
         let result = during(Doing::Reading(function), || read(Some(unsafe { CStr::from_ptr(string) }.to_bytes())));
-        // SAFETY: given back once, and not looked at again.
+        // SAFETY: freed once, and not read again.
         call(Doing::Function(c"free_string"), || unsafe { (self.free_string)(string) });
         result
     }
@@ -138,7 +137,7 @@ enum Life {
 }
 
 impl Instance {
-    /// What the library says of itself, handed to `read` if it says anything.
+    /// What the library says of itself, passed to `read` if there is any.
     pub(super) fn metadata<T>(&self, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let function = self.library.get_module_metadata?;
         // SAFETY: it takes nothing.
@@ -146,7 +145,7 @@ impl Instance {
         self.library.read(c"get_module_metadata", string, |bytes| bytes.map(read))
     }
 
-    /// Lets the module handle a message and hands its answer to `read`: `None` is a null pointer.
+    /// Lets the module handle a message and passes its answer to `read`: `None` is a null pointer.
     pub(super) fn handle<T>(&self, kind: &'static CStr, payload: &CString, read: impl FnOnce(Option<&[u8]>) -> T) -> T {
         assert!(self.life.get() == Life::Good, "nothing is handled after the end");
         // SAFETY: the module is alive, and both strings live until the function returns.
@@ -161,7 +160,7 @@ impl Instance {
         self.library.before_answers.is_some()
     }
 
-    /// Does it, and hands what went wrong to `read`: `None` is all well.
+    /// Does it, and passes the reason of a failure to `read`: `None` is success.
     pub(super) fn before_answers<T>(&self, read: impl FnOnce(Option<&[u8]>) -> T) -> T {
         let Some(function) = self.library.before_answers.filter(|_| self.life.get() != Life::Ended) else {
             return read(None);
@@ -172,8 +171,8 @@ impl Instance {
         self.library.read(c"before_answers", string, read)
     }
 
-    /// The module's state is in doubt: it is left as it is, not destroyed. It stays within reach, as
-    /// what it holds is left on purpose, and no leak.
+    /// The module's state is in doubt: it is left as it is, not destroyed. It stays reachable, so that what it holds is
+    /// no leak.
     pub(super) fn abandon(&self) {
         static ABANDONED: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
         ABANDONED.store(self.module.as_ptr(), Ordering::Relaxed);
@@ -196,7 +195,7 @@ impl Instance {
 /// comes out of it ends the process, as nothing can be known of what they left behind.
 fn call<T>(doing: Doing, foreign: impl FnOnce() -> T) -> T {
     let result = during(doing, || exceptions::call(foreign));
-    // A library that forks may have come back twice. The copy calls nothing more of it.
+    // A library that forks may have returned in a copy too. The copy calls nothing more of it.
     end_copy();
     result
 }

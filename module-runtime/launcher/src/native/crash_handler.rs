@@ -1,5 +1,5 @@
-//! What is said when foreign code ends the process: one line on standard error that names what was
-//! being done, so that the host's report of the crash names it too.
+//! The crash handler, for foreign code that ends the process: it writes one line on standard error that names the call
+//! in progress, so that the host's report of the crash names it too.
 //!
 //! It deliberately changes nothing else: the signal still ends the process, and the exit code of
 //! `exit` stays. Everything that runs in a signal handler here uses atomics, the stack and write(2).
@@ -28,23 +28,23 @@ const STACK_BYTES: usize = 64 * 1024;
 /// Bytes of the line. A path that is longer is cut.
 const LINE_BYTES_MAX: usize = 1024;
 
-/// What is being done, as three pieces of a sentence that follow each other.
+/// The call in progress, as three consecutive pieces of a sentence.
 static WHERE: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 static SUBJECT: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 static BEHIND: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 /// The thread that calls the module.
 static THREAD: AtomicI32 = AtomicI32::new(0);
-/// This process: the library may fork another, which is a copy of all of this.
+/// This process: the library may fork another, which has a copy of this state.
 static PROCESS: AtomicI32 = AtomicI32::new(0);
-/// Where they are said.
+/// Where the line is written.
 static STDERR: AtomicI32 = AtomicI32::new(libc::STDERR_FILENO);
 /// The process ends as it should.
 static ENDING: AtomicBool = AtomicBool::new(false);
-/// What was in force before, in the order of [`SIGNALS`].
+/// The previous actions, in the order of [`SIGNALS`].
 static BEFORE: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
 
-/// Something that foreign code is asked to do. What names it lives as long as the process, as a
-/// signal may come at any moment, on any thread.
+/// Something that foreign code is asked to do. Its name lives as long as the process, as a signal may come at any
+/// moment, on any thread.
 #[derive(Clone, Copy)]
 pub(crate) enum Doing {
     /// Nothing: what runs is a thread of the library's own.
@@ -56,7 +56,7 @@ pub(crate) enum Doing {
     Message(&'static CStr),
     /// Looking at the string that the function of this name returned.
     Reading(&'static CStr),
-    /// What the process does after everything else.
+    /// The end of the process, after everything else.
     Unloading(&'static CStr),
 }
 
@@ -73,7 +73,7 @@ impl Doing {
     }
 }
 
-/// Does `what`, which last words call `doing`. What was being done before is being done after it.
+/// Does `what`, which the crash handler's line calls `doing`. Afterwards the previous name is restored.
 pub(crate) fn during<T>(doing: Doing, what: impl FnOnce() -> T) -> T {
     let places = [&WHERE, &SUBJECT, &BEHIND];
     let before = places.map(|place| place.load(Ordering::Relaxed));
@@ -91,8 +91,8 @@ fn set(doing: Doing) {
     }
 }
 
-/// From now on this process has last words. To be called once, on the thread that calls the module,
-/// before anything foreign is loaded.
+/// Installs the crash handler of this process. To be called once, on the thread that calls the module, before anything
+/// foreign is loaded.
 pub(crate) fn install() {
     set(Doing::Waiting);
     // SAFETY: neither has preconditions.
@@ -132,14 +132,14 @@ pub(crate) fn install() {
     unsafe { libc::atexit(on_exit) };
 }
 
-/// From now on the process ends because it should.
+/// From now on the end of the process is expected.
 pub(crate) fn ending(library: &'static CStr) {
     set(Doing::Unloading(library));
     ENDING.store(true, Ordering::Relaxed);
 }
 
 fn use_a_stack_of_its_own() {
-    // Memory of the process's own, as only the kernel knows of it from now on.
+    // A static, since the kernel keeps the only reference to it.
     static STACK: Stack = Stack(UnsafeCell::new([0; STACK_BYTES]));
     let stack = libc::stack_t { ss_sp: STACK.0.get().cast(), ss_flags: 0, ss_size: STACK_BYTES };
     // SAFETY: the memory is there for as long as the process, and nothing but a handler on this thread
@@ -150,7 +150,7 @@ fn use_a_stack_of_its_own() {
 #[repr(align(16))]
 struct Stack(UnsafeCell<[u8; STACK_BYTES]>);
 
-// SAFETY: no thread but the one that calls `install` gets at it, and that once.
+// SAFETY: only the thread that calls `install` accesses it, once.
 unsafe impl Sync for Stack {}
 
 extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, _: *mut c_void) {
@@ -170,9 +170,9 @@ extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, _: *mut c_void) {
         let default = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
         let index = SIGNALS.iter().position(|(number, _)| *number == signal);
         let before = BEFORE.get().zip(index).map(|(before, index)| &before[index]);
-        // A fault of the processor comes again by itself when the handler returns, to who had it
-        // before: the standard library's handler tells an overflow of the stack. That handler would
-        // swallow a signal that was sent, which is raised again for the default.
+        // A fault of the processor is raised again when the handler returns, and goes to the previous handler: the
+        // standard library's reports an overflow of the stack. That handler would swallow a signal that was sent, which
+        // is raised again for the default.
         let action = before.filter(|_| !was_sent).unwrap_or(&default);
         libc::sigaction(signal, action, ptr::null_mut());
         if was_sent {
@@ -192,14 +192,14 @@ extern "C" fn on_exit() {
     line.write();
 }
 
-/// Whether this is another process than the one that has last words: how that ends is the library's
-/// own business, and only a crash is worth a line.
+/// Whether this is another process than the one that installed the handler: its end is up to the library, and only a
+/// crash is reported.
 fn is_forked() -> bool {
     // SAFETY: getpid has no preconditions.
     unsafe { libc::getpid() != PROCESS.load(Ordering::Relaxed) }
 }
 
-/// A line that is put together without memory from anywhere.
+/// A line that is composed without allocation.
 struct Line {
     bytes: [u8; LINE_BYTES_MAX],
     length: usize,
@@ -241,8 +241,7 @@ impl Line {
 
     fn write(&mut self) {
         self.bytes[self.length] = b'\n';
-        // SAFETY: the buffer is as long as is said. What cannot be written is lost: there is nobody
-        // left to be told.
+        // SAFETY: the buffer is as long as is said. A write that fails is ignored: there is no other way to report it.
         unsafe { libc::write(STDERR.load(Ordering::Relaxed), self.bytes.as_ptr().cast(), self.length + 1) };
     }
 }

@@ -1,10 +1,10 @@
-//! Where exceptions of foreign code end. None of them comes through here, and none is caught: the
-//! language that threw it is told, while its stack is still whole, that there is no handler. C++ then
-//! calls its `std::terminate`, which says what was thrown and aborts; nothing of C++ is needed for that.
+//! Where exceptions of foreign code end. None of them comes through here, and none is caught: the unwinder of the
+//! language that threw it gets the answer that there is no handler, while the stack is still whole. C++ then calls its
+//! `std::terminate`, which says what was thrown and aborts; nothing of C++ is needed for that.
 //!
-//! A frame of machine code stands between the foreign code and ours, with a personality routine that
-//! gives this answer in the first phase of unwinding, the search. Where there is no such frame (another
-//! processor than those below), the exception is stopped by Rust, which can only abort.
+//! A frame of machine code stands between the foreign code and ours, with a personality routine that gives that answer
+//! in the first phase of unwinding, the search. Where there is no such frame (another processor than those below), the
+//! exception is stopped by Rust, which can only abort.
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) use framed::call;
@@ -97,11 +97,11 @@ mod framed {
         if CPP_CLASSES.contains(&(class & !0xff)) {
             return FATAL_IN_SEARCH;
         }
-        // Who knows no answer to a search that failed would go on as if nothing had been thrown.
+        // A runtime that does not handle a failed search would continue as if nothing had been thrown.
         std::process::abort()
     }
 
-    /// A call on its way through the frame: what is to be called, then what came of it.
+    /// A call through the frame: first what to call, then its result.
     struct Passage<F, T> {
         what: Option<F>,
         result: MaybeUninit<T>,

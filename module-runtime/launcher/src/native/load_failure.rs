@@ -1,15 +1,15 @@
-//! Why a library is none that can be a module, in a sentence for the person who has to mend it. The
-//! dynamic loader decides; what is read here beside it only words the message.
+//! Why a library cannot be a module, in a sentence for the person who has to fix it. The dynamic loader decides; what
+//! is read here only words the message.
 
 use crate::failure::head;
 use bulkhead_child::Error;
 use std::fs;
 use std::path::Path;
 
-/// What a library must export, in the order in which it is told what it lacks.
+/// What a library must export, in the order in which missing ones are reported.
 const NEEDED: [&str; 4] = ["create_module", "destroy_module", "handle_message", "free_string"];
 
-/// Refuses what the dynamic loader would wait for, or not say clearly.
+/// Refuses what the dynamic loader would wait for, or not report clearly.
 pub(super) fn check(path: &Path) -> Result<(), Error> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() && is_cut_short(&head(&path.to_string_lossy()), metadata.len()) => {
@@ -22,7 +22,7 @@ pub(super) fn check(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// The dynamic loader's word on it, and the architecture, of which it does not speak.
+/// The dynamic loader's message, and the architecture, which it does not mention.
 pub(super) fn refused(path: &Path, sentence: &str) -> Error {
     let own = format!("{}: ", path.display());
     let sentence = sentence.strip_prefix(&own).unwrap_or(sentence);
@@ -30,7 +30,7 @@ pub(super) fn refused(path: &Path, sentence: &str) -> Error {
     permanent(path, &format!("cannot be loaded: {sentence}{hint}"))
 }
 
-/// It lacks functions; `has` says which it has, in the order of [`NEEDED`].
+/// It lacks functions; `has` shows which it has, in the order of [`NEEDED`].
 pub(super) fn incomplete(path: &Path, has: [bool; NEEDED.len()]) -> Error {
     let lacks: Vec<&str> = NEEDED.into_iter().zip(has).filter(|(_, has)| !has).map(|(name, _)| name).collect();
     let sentence = format!(
@@ -68,8 +68,8 @@ fn hint(found: &[u8], own: &[u8]) -> String {
     }
 }
 
-/// Whether a file lacks its end, which the loader would find out by a SIGBUS. Linkers write the table
-/// of sections last, and its place first; a file without such a table is not looked at further.
+/// Whether a file lacks its end, which the loader would find out by a SIGBUS. Linkers write the table of sections last,
+/// and its position first; a file without such a table is not looked at further.
 fn is_cut_short(head: &[u8], file_bytes: u64) -> bool {
     let Some(machine) = Machine::of(head) else {
         return !head.is_empty() && (head.starts_with(b"\x7fELF") || b"\x7fELF".starts_with(head));

@@ -1,8 +1,8 @@
-//! `module-runtime native`: a shared library with the functions of `module.h` as a module. It is
-//! loaded only after `init` came, so that a library that cannot be loaded is answered for.
+//! `module-runtime native`: a shared library with the functions of `module.h` as a module. It is loaded only after
+//! `init` came, so that a load failure is the answer to it.
 //!
 //! What is unsafe is in four files: `border.rs` calls the library, `table.rs` is called by it,
-//! `exceptions.rs` is where exceptions end, and `crash_handler.rs` speaks when it ends the process.
+//! `exceptions.rs` is where exceptions end, and `crash_handler.rs` reports when it ends the process.
 
 mod border;
 mod crash_handler;
@@ -101,7 +101,7 @@ impl Drop for Native {
     }
 }
 
-/// The name of a type that the library is asked about.
+/// The name of a type that the library handles.
 fn type_name(kind: &RequestType) -> Result<&'static CStr, Error> {
     match kind {
         RequestType::Command => Ok(c"command"),

@@ -1,5 +1,5 @@
-//! The functions of the host behind the C border, and the host that they reach: that of the message
-//! that is being handled, on the thread that handles it. Anywhere else they answer an error.
+//! The functions of the host for the C border, and the host that they reach: that of the message in progress, on the
+//! thread that handles it. Anywhere else they answer an error.
 
 use bulkhead_child::border::{self, timeout};
 use bulkhead_child::log::{self, Level};
@@ -50,16 +50,16 @@ pub(super) static TABLE: HostTable = HostTable {
     free_string,
 };
 
-/// The host while it is lent: on the stack of [`scoped`].
+/// The host during its scope: on the stack of [`scoped`].
 struct Lent<'a>(&'a mut dyn Host);
 
 thread_local! {
-    /// What is lent on this thread, and not in use: a function of the host that waits has it, so that
+    /// The scoped host of this thread, while not in use: a function of the host that waits has taken it, so that
     /// nothing called meanwhile finds it.
     static LENT: Cell<Option<NonNull<Lent<'static>>>> = const { Cell::new(None) };
 }
 
-/// Puts back what was there before, however the scope ends.
+/// Restores what was there before, however the scope ends.
 struct PutBack(Option<NonNull<Lent<'static>>>);
 
 impl Drop for PutBack {
@@ -75,13 +75,13 @@ pub(super) fn scoped<T>(host: &mut dyn Host, what: impl FnOnce() -> T) -> T {
     what()
 }
 
-/// Does something with the host that is lent.
+/// Does something with the scoped host.
 fn with_host<T>(what: impl FnOnce(&mut dyn Host) -> T) -> Option<T> {
     let mut lent = LENT.take()?;
     let _back = PutBack(Some(lent));
-    // SAFETY: the pointer is in the cell only while `scoped` runs on this thread, which keeps what it
-    // points to alive and does not touch it; out of the cell, it is ours alone. The longer lifetime of
-    // its type does not leave this function.
+    // SAFETY: the pointer is in the cell only while `scoped` runs on this thread, which keeps what it points to alive
+    // and does not touch it; out of the cell, it is ours alone. The longer lifetime in its type does not leave this
+    // function.
     Some(what(unsafe { lent.as_mut() }.0))
 }
 
@@ -216,8 +216,8 @@ fn to_c(text: &str) -> *mut c_char {
     }
 }
 
-/// The bytes of a string that was passed to a function of the host. They are borrowed from the
-/// argument itself, so that nobody can keep them for longer than the call.
+/// The bytes of a string that was passed to a function of the host. They are borrowed from the argument itself, so that
+/// they cannot be kept for longer than the call.
 fn bytes(string: &*const c_char) -> Option<&[u8]> {
     // SAFETY: by `module.h` it is null or ends with a NUL, and stays as it is until the function
     // returns.

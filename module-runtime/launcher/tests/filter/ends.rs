@@ -1,4 +1,4 @@
-//! A program that stays, and ends: by itself, because it lost the order, or because it is told to.
+//! A program that stays, and ends: by itself, because it lost the order, or because of `shutdown`.
 
 use crate::support::{await_end_of, sentence, shut_down, start_with_short_frames, stream, wrapper};
 use bulkhead_module::Json;
@@ -6,7 +6,7 @@ use bulkhead_module::testing::RequestType;
 use serde_json::json;
 
 #[test]
-fn the_first_message_without_an_answer_is_told_how_the_program_ended() {
+fn the_answer_to_the_first_open_message_says_how_the_program_ended() {
     for (ending, expected) in [
         ("exit 3", "exit code 3"),
         ("exit 0", "exit code 0"),
@@ -19,7 +19,7 @@ fn the_first_message_without_an_answer_is_told_how_the_program_ended() {
         assert_eq!(filter.answer(ids[0]), Ok(json!(0)));
         let found = sentence(filter.answer(ids[1]), "module_error");
         assert_eq!(found, format!("the filter ended with {expected} before it answered this message, after 1 answer"));
-        // Of those behind it, which the program had, the host says what is known.
+        // The host answers those after it, which the program had.
         assert_eq!(filter.try_answer(ids[2]), None);
         let (code, stderr) = filter.finish();
         assert_eq!(code, Some(1));
@@ -126,7 +126,7 @@ fn at_shutdown_the_input_ends_and_the_last_answers_come() {
 }
 
 #[test]
-fn at_shutdown_a_program_that_owes_answers_is_told_of() {
+fn at_shutdown_a_program_that_owes_answers_is_reported() {
     let mut filter = stream("cat >/dev/null");
     let ids = [filter.send_command("any", json!(1)), filter.send_command("any", json!(2))];
     let shutdown = filter.send(RequestType::Shutdown, Json::null());

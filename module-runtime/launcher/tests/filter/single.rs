@@ -42,7 +42,7 @@ fn a_program_need_not_read_its_input() {
 }
 
 #[test]
-fn a_program_that_fails_is_told_of_with_its_last_words_which_go_to_the_log_too() {
+fn a_program_that_fails_is_reported_with_its_last_lines_which_go_to_the_log_too() {
     let mut filter = single("for n in $(seq 1 30); do echo \"line $n\" >&2; done; printf 'no ink' >&2; echo 1; exit 5");
     let failure = filter.command("any", json!({})).unwrap_err();
     assert_eq!(failure["error"], "the filter ended with exit code 5: no ink");
@@ -88,7 +88,7 @@ fn an_answer_longer_than_a_frame_ends_the_process_and_not_the_module() {
 }
 
 #[test]
-fn a_cancel_ends_the_process_and_its_group_however_stubborn_they_are() {
+fn a_cancel_ends_the_process_and_its_group_even_if_they_ignore_signals() {
     for trap in ["", "trap '' TERM;"] {
         let file = std::env::temp_dir().join(format!("bulkhead-filter-test-{}-{}", std::process::id(), trap.len()));
         let script =
@@ -171,7 +171,7 @@ fn what_a_message_leaves_behind_that_is_ended_at_its_deadline_goes_with_it() {
     filter.send_messages(&[Message::Request(request)]);
     sentence(filter.answer(id), "deadline_exceeded");
     assert_eq!(children_of(&filter), "");
-    // It had that long to start; a helper that did not get so far is none.
+    // It had that long to start; a helper that did not start in that time does not count.
     if let Ok(pid) = std::fs::read_to_string(&file) {
         assert!(is_gone(pid.trim().parse().unwrap()));
         std::fs::remove_file(file).unwrap();
@@ -181,7 +181,7 @@ fn what_a_message_leaves_behind_that_is_ended_at_its_deadline_goes_with_it() {
 
 #[test]
 fn a_helper_that_forks_on_and_on_holds_up_no_answer_for_long() {
-    // Each starts the next and ends; by itself that is over in some seconds.
+    // Each starts the next and ends; this is over in some seconds by itself.
     let script = "setsid sh -c 'f() { [ $1 -gt 0 ] && { f $(($1 - 1)) & }; }; f 20000 & f 20000' & sleep 0.2; echo 1";
     let mut filter = single(script);
     let begun = Instant::now();

@@ -1,11 +1,11 @@
-//! A program that stays: what it is told, and whose answer is whose.
+//! A program that stays: what it reads, and which answer is for which message.
 
 use crate::support::{sentence, shut_down, start_with_short_frames, stream, wrapper};
 use bulkhead_module::Json;
 use bulkhead_module::testing::{Message, Program, Request, RequestType};
 use serde_json::{Value, json};
 
-/// Answers what it is told, and does what some words in it ask for.
+/// Answers with what it reads, and does what some words in it request.
 const ECHO: &str = r#"
     while read -r line; do
         case "$line" in
@@ -113,7 +113,7 @@ fn white_space_with_line_ends_is_made_one_line_and_numbers_keep_their_digits() {
 }
 
 #[test]
-fn a_line_that_is_no_answer_is_told_to_its_own_caller_and_to_no_other() {
+fn a_line_that_is_no_answer_is_reported_to_its_own_caller_and_to_no_other() {
     let mut filter = stream(ECHO);
     let said = ["a", "oops", "b", "bytes", "empty", "c"];
     let ids: Vec<u64> = said.iter().map(|text| filter.send_command("any", json!(text))).collect();
@@ -182,7 +182,7 @@ fn an_answer_longer_than_a_frame_is_cut_off_and_ends_the_program() {
 }
 
 #[test]
-fn an_answer_that_fits_a_line_and_not_a_frame_is_told_to_its_caller_and_the_program_goes_on() {
+fn an_answer_that_fits_a_line_and_not_a_frame_is_an_error_for_its_caller_and_the_program_goes_on() {
     let script = r#"while read -r line; do printf '"%065530d"\n' 0; done"#;
     let mut filter = start_with_short_frames(wrapper(&["--line", "args"], &["/bin/sh", "-c", script]));
     for _ in 0..2 {

@@ -44,7 +44,7 @@ pub(crate) fn sentence(answer: Result<Value, Value>, code: &str) -> String {
     failure["error"].as_str().expect("an error has a sentence").to_owned()
 }
 
-/// Says `shutdown`, and expects a clean end.
+/// Sends `shutdown`, and expects a clean end.
 pub(crate) fn shut_down(program: &mut Program) -> String {
     let id = program.send(RequestType::Shutdown, Json::null());
     assert_eq!(program.answer(id), Ok(json!(null)));
@@ -58,7 +58,7 @@ pub(crate) fn await_end_of(pid: u64) {
     await_that(&format!("process {pid} is gone"), || !Path::new(&format!("/proc/{pid}")).exists());
 }
 
-/// Looks again and again: there is nothing to wait on for a process that is not a child.
+/// Polls: there is no event to wait for with a process that is not a child.
 pub(crate) fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !holds() {

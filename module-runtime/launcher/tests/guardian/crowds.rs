@@ -1,4 +1,4 @@
-//! Many runs at once: what they cost the guardian, counted and not timed, and who goes first.
+//! Many runs at once: what they cost the guardian, counted and not timed, and which goes first.
 
 use crate::support::{Host, Running, await_condition, everywhere};
 use bulkhead_protocol::guardian::Report;
@@ -9,9 +9,9 @@ use std::fs;
 /// So many that one round over all processes for each would show.
 const CROWD: usize = 60;
 
-/// What the guardian may read for the end of one run, however slowly one comes after the other: its
-/// tree twice, the signal of its end, two looks and a few more for a group that is not empty at once.
-/// To read all of `/proc` takes more than `CROWD` reads.
+/// What the guardian may read for the end of one run, however slowly they come: its tree twice, the signal of its end,
+/// two looks and a few more for a group that is not empty at once. To read all of `/proc` takes more than `CROWD`
+/// reads.
 const READS_PER_RUN: u64 = 40;
 
 /// A number that the kernel counts for a process, or `None` on a kernel that does not count
@@ -106,7 +106,7 @@ fn an_end_is_reported_before_the_orders_that_wait_are_carried_out() {
 }
 
 #[test]
-fn orders_of_one_turn_reach_each_run_in_their_order() {
+fn orders_of_one_iteration_reach_each_run_in_their_order() {
     everywhere(|host| {
         let mut polite = host.script("trap 'echo term; exit 5' TERM; kill -STOP $$; while :; do sleep 60 & wait; done");
         await_condition("it is stopped", || {

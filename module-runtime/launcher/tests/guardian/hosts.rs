@@ -18,7 +18,7 @@ fn every_tree_is_cleared_when_the_pair_is_closed() {
     everywhere(|host| {
         let mut modules: Vec<_> = (0..2).map(|_| host.script(&format!("{FAMILY} exec sleep 1000"))).collect();
         modules.iter_mut().for_each(|module| drop(module.output.lines(FAMILY_UP)));
-        // A third that is just starting, and a leader that has died an instant ago.
+        // A third that is just starting, and a leader that has just died.
         let starting = host.order_for(&["/bin/sleep", "1000"]);
         host.send_spawn(starting);
         kill(Pid::from_raw(modules[0].pid), Signal::SIGKILL).unwrap();
@@ -28,7 +28,7 @@ fn every_tree_is_cleared_when_the_pair_is_closed() {
     });
 }
 
-/// The host_socket stays open here, in a process that the host has left behind: the guardian has to notice
+/// The socket stays open here, in a process that the host has left behind: the guardian has to notice
 /// the host's own end.
 #[test]
 fn every_tree_is_cleared_when_the_host_is_killed_and_its_end_of_the_pair_lives_on() {
@@ -150,7 +150,7 @@ fn a_host_that_does_not_read_is_not_sent_more_and_loses_nothing() {
     let mut host = Host::start(&Setting::plain());
     let null = File::open("/dev/null").unwrap();
     let descriptors = [null.as_fd(), null.as_fd(), null.as_fd()];
-    // Nothing of this fails at once, so the guardian has work to do for each.
+    // None of these orders fails at once, so the guardian has work to do for each.
     let mut sent = 0;
     loop {
         let spawn = Order::Spawn(host.order_for(&["/bin/true"]));
@@ -183,7 +183,7 @@ fn a_host_that_stops_reading_and_dies_leaves_nothing() {
     let mut host = Host::start(&Setting::plain());
     let mut module = host.script(&format!("{FAMILY} exec sleep 1000"));
     module.output.lines(FAMILY_UP);
-    // More than the guardian has reports for that are not read, and no more than the socket then holds.
+    // More than the guardian keeps unread reports for, and no more than the socket then holds.
     for _ in 0..200 {
         let spawn = host.order_for(&["/bin/true"]);
         host.send_spawn(spawn);

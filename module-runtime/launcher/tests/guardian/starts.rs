@@ -69,7 +69,7 @@ fn a_failed_start_says_why_and_whether_to_try_again() {
             spawn.cwd = (*cwd).to_owned();
             expect_failure(host, spawn, true, expected);
         }
-        // A second thing on the same guardian: it goes on as if nothing had been.
+        // A second start on the same guardian: the failure has left no trace.
         let module = host.script("exit 3");
         assert_eq!(host.exited(module.run), 3);
         host.gone(module.run);
@@ -85,7 +85,7 @@ fn a_failed_start_says_why_and_whether_to_try_again() {
 }
 
 #[test]
-fn a_program_of_the_hosts_own_that_is_not_there_is_told_from_a_modules() {
+fn a_missing_program_of_the_hosts_own_is_distinguished_from_a_modules() {
     let mut host = Host::start(&Setting::plain());
     for (is_host_program, expected) in [(true, Fault::HostPart), (false, Fault::Lasting)] {
         let mut spawn = host.order_for(&["/nonexistent/module-runtime"]);
@@ -152,7 +152,7 @@ fn limit_guardian(host: &Host, resource: libc::__rlimit_resource_t, value: u64) 
 #[test]
 fn a_guardian_out_of_descriptors_says_so_and_recovers() {
     let mut host = Host::start(&Setting::plain());
-    // 0 to 3, the signals, the host: room for two more, of three that come along.
+    // 0 to 3, the signals, the host: two more can be had, of three that the order carries.
     limit_guardian(&host, libc::RLIMIT_NOFILE, 8);
     let spawn = host.order_for(&["/bin/true"]);
     expect_failure(&mut host, spawn, false, "the guardian cannot receive the process's descriptors");
@@ -236,7 +236,7 @@ fn a_module_starts_with_default_signals_bounded_limits_and_a_session_of_its_own(
             line[start.len()..].split_whitespace().map(str::to_owned).collect::<Vec<_>>()
         };
         for set in ["SigBlk:", "SigIgn:", "SigCgt:"] {
-            // 32 and 33 are the C library's own, which it lets nobody touch.
+            // 32 and 33 are the C library's own, which it lets no program change.
             let signals = u64::from_str_radix(&value(set)[0], 16).unwrap() & !(3 << 31);
             assert_eq!(signals, 0, "{set} {signals:x}");
         }
@@ -263,8 +263,8 @@ fn a_process_is_born_in_the_control_group_of_its_run() {
         let Some(before) = of_guardian(host) else {
             return eprintln!("skipped: this kernel does not count writes (CONFIG_TASK_IO_ACCOUNTING)");
         };
-        // To be moved into its group, which makes a start wait for the kernel, somebody would have to
-        // write: the guardian, or the process before it is its program.
+        // A move into its group, which makes a start wait for the kernel, would show as a write: by the guardian, or by
+        // the process before it is its program.
         let neighbour = host.run(&["/bin/sleep", "60"]);
         assert_eq!(of_guardian(host), Some(before));
         host.kill(neighbour.run);
@@ -279,7 +279,7 @@ fn a_process_is_born_in_the_control_group_of_its_run() {
         let output = module.output.all();
         let group = output.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
         assert!(group.ends_with("/born-here"), "{output}");
-        // Its score for the memory killer is all that is written.
+        // Only its score for the memory killer is written.
         assert_eq!(writes(&output), Some(1), "{output}");
     });
 }

@@ -28,7 +28,7 @@ pub(crate) struct Files {
     pub(crate) folder: PathBuf,
     /// The program under test.
     pub(crate) runtime: PathBuf,
-    /// This test program, which also plays hostile modules and hosts.
+    /// This test program, which also acts as hostile modules and hosts.
     pub(crate) itself: PathBuf,
 }
 
@@ -180,7 +180,7 @@ impl Host {
             }
         };
         let mut guardian = Command::new("/bin/sh")
-            // As by nohup(1), or by whoever else ignores signals: no module must inherit that.
+            // As by nohup(1), or by another parent that ignores signals: no module may inherit that.
             .args(["-c", &format!("trap '' HUP USR1; {become_guardian}")])
             .arg(&files.runtime)
             .env("BULKHEAD_CONTAINMENT", setting.containment)
@@ -323,7 +323,7 @@ impl Host {
         survivors(&self.mark)
     }
 
-    /// Asserts that nobody survived, at this very moment.
+    /// Asserts that no process survived, at this moment.
     #[track_caller]
     pub(crate) fn assert_nobody_is_left(&self) {
         let survivors = self.survivors();
@@ -335,7 +335,7 @@ impl Host {
         await_exit(&mut self.guardian)
     }
 
-    /// Waits for the guardian's exit and returns what it said on standard error.
+    /// Waits for the guardian's exit and returns what it wrote to standard error.
     pub(crate) fn guardian_complaint(&mut self) -> (ExitStatus, String) {
         let status = self.guardian_exit();
         let mut text = String::new();
@@ -348,8 +348,7 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.host_socket = None;
         if std::thread::panicking() {
-            // The test has failed already; what matters is to leave nothing behind, which the
-            // guardian does best, as it ends.
+            // The test has failed already; all that matters is that the guardian, as it ends, leaves nothing behind.
             let deadline = Instant::now() + DEADLINE;
             while matches!(self.guardian.try_wait(), Ok(None)) && Instant::now() < deadline {
                 std::thread::yield_now();
@@ -423,7 +422,7 @@ pub(crate) fn await_exit(child: &mut Child) -> ExitStatus {
     child.wait().unwrap()
 }
 
-/// Asks again and again until a condition holds, for what sends no event.
+/// Polls until a condition holds, for what sends no event.
 #[track_caller]
 pub(crate) fn await_condition(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
@@ -444,7 +443,7 @@ fn read_report(host_socket: BorrowedFd<'_>) -> Option<Report> {
     }
 }
 
-/// The living processes that carry a mark. The dead have no environment any more.
+/// The living processes that carry a mark. Dead processes have no environment.
 pub(crate) fn survivors(mark: &str) -> Vec<i32> {
     let wanted = format!("{MARK}={mark}").into_bytes();
     let carries = |pid: &i32| {
@@ -458,7 +457,7 @@ pub(crate) fn survivors(mark: &str) -> Vec<i32> {
 /// The variable that turns a test of this program into an actor.
 pub(crate) const ROLE: &str = "BULKHEAD_TEST_ROLE";
 
-/// The part that this process was started to play, if it was started by [`Host::role`].
+/// The role that this process was started for, if it was started by [`Host::role`].
 pub(crate) fn role() -> Option<String> {
     std::env::var(ROLE).ok()
 }

@@ -7,8 +7,8 @@ use libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, c_int, pid_t};
 use std::fs;
 use std::time::Instant;
 
-/// A family of seven besides the leader: deaf to polite signals, in sessions of their own,
-/// double-forked, one of them stopped. Each says "up"; the leader then does what is appended.
+/// A tree of seven besides the leader: ignoring polite signals, in sessions of their own, double-forked, one of them
+/// stopped. Each says "up"; the leader then does what is appended.
 pub(crate) const FAMILY: &str = r#"
 trap '' TERM HUP INT QUIT
 setsid sh -c 'echo up; sleep 1000 & setsid sh -c "echo up; exec sleep 1000" & wait' &
@@ -42,7 +42,7 @@ fn a_family_is_cleared_when_its_leader_is_killed() {
 #[test]
 fn a_family_is_cleared_when_its_leader_exits_by_itself() {
     everywhere(|host| {
-        // The leader waits for a line that all the family holds up: it exits when they are ready.
+        // The leader waits for a line from all of the tree: it exits when they are ready.
         let mut module = host.script(&format!("{FAMILY} sleep 0.1; exit 4"));
         module.output.lines(FAMILY_UP);
         assert_eq!(host.exited(module.run), 4);
@@ -143,7 +143,7 @@ fn leaders_that_die_at_once_are_all_cleared_and_a_neighbour_lives_on() {
 }
 
 #[test]
-fn a_kill_right_behind_the_spawn_leaves_nothing() {
+fn a_kill_right_after_the_spawn_leaves_nothing() {
     everywhere(|host| {
         for _ in 0..50 {
             let spawn = host.order_for(&["/bin/sh", "-c", &format!("{FAMILY} exec sleep 1000")]);
@@ -222,8 +222,8 @@ fn two_that_bring_each_other_back_are_caught() {
                     }
                 }
                 loop {
-                    // Never more than two: the parent replaces its child, and the child, once its
-                    // parent is gone, takes its place.
+                    // Never more than two: the parent replaces its child, and the child replaces its parent once that
+                    // is gone.
                     exit_after_deadline(started);
                     let parent = libc::getpid();
                     let child = libc::fork();
@@ -278,7 +278,7 @@ fn a_module_that_refuses_to_adopt_its_own_gains_nothing() {
         None => everywhere(|host| {
             let mut module = host.role("trees::a_module_that_refuses_to_adopt_its_own_gains_nothing", "refuse");
             await_line(&mut module.output, "running");
-            // The guardian looks for such from time to time while the module lives.
+            // The guardian looks for such processes from time to time while the module lives.
             await_condition("the stray is killed", || host.survivors() == [module.pid]);
             kill(module.pid, SIGKILL);
             assert_eq!(host.exited(module.run), -SIGKILL);
@@ -363,7 +363,7 @@ fn a_process_whose_first_thread_has_ended_is_killed_and_not_taken_for_dead() {
     }
 }
 
-/// Ends an actor whose test has failed to end it: a process that nobody can catch must not stay.
+/// Ends an actor whose test has failed to end it: a process that cannot be caught must not stay.
 fn exit_after_deadline(started: Instant) {
     if started.elapsed() > DEADLINE {
         // SAFETY: leaves at once.
@@ -415,7 +415,7 @@ fn control_groups_hold_their_runs_and_disappear_with_them() {
 }
 
 #[test]
-fn the_host_is_told_of_what_is_below_the_leaders_by_number_and_start_time() {
+fn the_host_is_informed_of_what_is_below_the_leaders_by_number_and_start_time() {
     let mut host = Host::start(&Setting::plain());
     let module = host.script("sleep 20 & (setsid sleep 20 &) ; wait");
     let recorded = loop {

@@ -13,7 +13,7 @@ fn parrot() -> Library {
 }
 
 #[test]
-fn each_bad_answer_is_told_from_the_others_and_the_module_goes_on() {
+fn each_bad_answer_is_distinguished_from_the_others_and_the_module_goes_on() {
     let mut program = parrot().start_with(|init| init.limits.frame_bytes_max = FRAME_BYTES_MAX);
     let cases: [(Value, &str, &str); 5] = [
         (json!({ "null": true }), "module_error", "answered \"command\" with a null pointer"),
@@ -46,7 +46,7 @@ fn numbers_and_the_order_of_members_pass_unchanged() {
     let data = r#"{"z":1e400,"a":123456789012345678901234567890,"z":-0.0}"#;
     let payload = Json::of(&told(format!(r#"{{"status":"success","data":{data}}}"#).as_bytes()));
     let id = program.send(RequestType::Query, payload);
-    // What no value can hold comes as its text.
+    // A number beyond the range of a value comes as its text.
     let answer = program.answer(id).unwrap();
     assert!(answer == json!(data), "{answer}");
 }
@@ -62,7 +62,7 @@ fn a_library_that_answers_with_flat_objects_works_as_it_is() {
         let failure = program.answer(query).unwrap_err();
         assert_eq!(failure["error"], "unknown message type");
         assert_eq!((&failure["code"], &failure["data"]), (&json!("module_error"), &json!({ "type": 7 })));
-        // It has never heard of a shutdown, and this is no reason to call its end a failure.
+        // It does not know `shutdown`, which does not make its end a failure.
         let shutdown = program.send(RequestType::Shutdown, Json::null());
         assert_eq!(program.answer(shutdown), Ok(json!(null)));
         assert_eq!(program.finish().0, Some(0));

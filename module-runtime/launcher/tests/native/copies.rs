@@ -1,4 +1,4 @@
-//! Libraries that fork and come back twice: one process goes on as the module.
+//! Libraries that fork and return in both processes: one goes on as the module.
 
 use crate::support::Library;
 use bulkhead_module::testing::{Program, RequestType};

@@ -1,5 +1,5 @@
-//! A library that ends the process says by that what it was asked to do. The signal and the exit code
-//! stay what they were.
+//! When a library ends the process, the last line names the call in progress. The signal and the exit code stay what
+//! they were.
 
 use crate::support::Library;
 use bulkhead_module::testing::RequestType;
@@ -10,13 +10,13 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
 
-/// How a process ended, and what it had said.
+/// How a process ended, and what it had written.
 struct Ended {
     status: ExitStatus,
     stderr: String,
 }
 
-/// Leads a library that does `sin` at `place` through a whole life.
+/// Takes a library that does `sin` at `place` through its whole life.
 fn live(sin: &str, place: &str) -> Ended {
     let library = Library::build("sinner.c", &[&format!("SIN={sin}"), &format!("PLACE={place}")]);
     let mut program = library.spawn();
@@ -72,7 +72,7 @@ fn a_stack_that_overflowed_leaves_room_for_the_line() {
 }
 
 #[test]
-fn a_crash_on_a_thread_of_the_librarys_own_is_told_as_that() {
+fn a_crash_on_a_thread_of_the_librarys_own_is_reported_as_that() {
     let words = "on a thread of the library's own, in handle_message of command";
     dies("ABORT", "THREAD", Signal::SIGABRT, words);
     dies("NULL_WRITE", "THREAD", Signal::SIGSEGV, words);
@@ -124,7 +124,7 @@ fn an_exception_that_the_library_catches_is_its_own_affair() {
 }
 
 #[test]
-fn a_library_that_calls_exit_is_told_and_its_code_passes() {
+fn a_library_that_calls_exit_is_reported_and_its_code_passes() {
     for (place, words) in [("MESSAGE", "handle_message of command"), ("CREATE", "create_module"), ("THREAD", "")] {
         let Ended { status, stderr } = live("EXIT_3", place);
         assert_eq!(status.code(), Some(3), "{place}: {stderr}");
@@ -134,12 +134,12 @@ fn a_library_that_calls_exit_is_told_and_its_code_passes() {
 }
 
 #[test]
-fn an_answer_that_points_nowhere_is_told_as_that() {
+fn an_answer_that_points_nowhere_is_reported_as_that() {
     dies("WILD_ANSWER", "NOWHERE", Signal::SIGSEGV, "while reading the string that handle_message returned");
 }
 
 #[test]
-fn a_forked_process_may_end_as_it_likes_and_its_crash_is_told_as_its_own() {
+fn a_forked_process_may_end_in_any_way_and_its_crash_is_reported_as_its_own() {
     let Ended { status, stderr } = live("EXIT_3", "FORKED");
     assert_eq!((status.code(), &*stderr), (Some(0), ""));
     let Ended { status, stderr } = live("ABORT", "FORKED");

@@ -1,5 +1,5 @@
-/* A library as there are some that were written before this border had words: it answers with flat
- * objects, to `init` with whatever it likes, to events with an acknowledgement, and knows neither
+/* A library as there are some that were written before this border was specified: it answers with flat
+ * objects, to `init` with any JSON, to events with an acknowledgement, and knows neither
  * `shutdown` nor queries. Its answers are constants, of which free_string knows. */
 #include <string.h>
 

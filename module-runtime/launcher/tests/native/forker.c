@@ -1,5 +1,5 @@
-/* Forks in one place, PLACE, in one way, WAY, and goes on in both processes. What the copy does before
- * it comes back is DOES. */
+/* Forks at one point, PLACE, in one way, WAY, and goes on in both processes. What the copy does before
+ * it returns is DOES. */
 #define _GNU_SOURCE
 #define BULKHEAD_IMPLEMENT_SET_HOST
 #include "module.h"
@@ -22,7 +22,7 @@ static int copy(void) {
     return WAY == CLONE ? (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : (int)fork();
 }
 
-/* Comes back twice. In the copy, 1. */
+/* Returns twice. In the copy, 1. */
 static int fork_here(int place) {
     if (place != PLACE || copy() != 0) {
         return 0;
@@ -42,7 +42,7 @@ void *create_module(void) {
 
 void destroy_module(void *module) {
     (void)module;
-    /* A copy that got here would say so twice. */
+    /* A copy that got here would report so twice. */
     fprintf(stderr, "destroyed\n");
 }
 

@@ -1,5 +1,5 @@
-//! A library that answers anything: random bytes, random JSON, JSON that is cut or changed. Whatever
-//! it is, the request is answered, and the process lives and ends well.
+//! A library that answers anything: random bytes, random JSON, JSON that is cut or changed. In each case the request is
+//! answered, and the process lives and ends well.
 
 use crate::support::{Library, send_init, told};
 use bulkhead_module::testing::{Program, RequestType, Scratch};

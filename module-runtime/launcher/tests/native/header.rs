@@ -1,4 +1,4 @@
-//! `module.h` is good C99 and good C++, and exports what is defined without another word.
+//! `module.h` is good C99 and good C++, and exports what is defined without further declarations.
 
 use bulkhead_module::testing::Scratch;
 use std::path::Path;

@@ -9,7 +9,7 @@ fn caller() -> Library {
     Library::build("caller.c", &[])
 }
 
-/// What the library has for `name`, where that needs no answer of ours.
+/// The library's result for `name`, where that needs no answer of ours.
 fn get(program: &mut Program, name: &str) -> Result<Value, Value> {
     program.command("get", json!(name))
 }
@@ -32,7 +32,7 @@ fn a_request_of_the_library_arrives_and_its_answer_comes_back() {
 }
 
 #[test]
-fn nobody_to_ask_and_nothing_to_say_are_null_pointers() {
+fn no_recipient_and_no_payload_are_null_pointers() {
     let mut program = caller().start();
     let id = program.send_command("get", json!("null_payload"));
     let asked = program.message().unwrap();

@@ -1,4 +1,4 @@
-/* Keeps what it is asked to until before_answers, and says then how much it wrote. Its answers may
+/* Keeps what it is asked to until before_answers, and reports then how much it wrote. Its answers may
  * leave together. A payload with "panic" is answered as by a handler that panicked. With FAILS it can
  * write nothing. */
 #include "module.h"

@@ -1,4 +1,4 @@
-//! A library that cannot be a module is answered for, with what it lacks, and is not tried again.
+//! A library that cannot be a module: the error says what it lacks, and it is not tried again.
 
 use crate::support::{Library, native, send_init, sentence};
 use bulkhead_module::testing::{Program, Scratch};
@@ -9,7 +9,7 @@ fn refuses(library: &Library, words: &[&str]) {
     check(library.spawn(), words);
 }
 
-/// Whether the answer to `init` says all of `words`, after which the process ends with 125.
+/// Whether the answer to `init` has all of `words`, after which the process ends with 125.
 #[track_caller]
 fn check(mut program: Program, words: &[&str]) {
     let answer = send_init(&mut program, |_| {});
@@ -51,9 +51,9 @@ fn a_library_that_was_cut_short_is_called_that_and_does_not_crash_the_loader() {
 }
 
 #[test]
-fn a_library_for_another_architecture_is_told_from_a_broken_one() {
+fn a_library_for_another_architecture_is_distinguished_from_a_broken_one() {
     let mut bytes = std::fs::read(Library::build("parrot.c", &[]).path).unwrap();
-    // The machine that no system has.
+    // A machine that no system has.
     bytes[18..20].copy_from_slice(&0x7777u16.to_ne_bytes());
     refuses(&Library::of_bytes(&bytes), &["it was built for machine 30583", "expected "]);
     let mut bytes = std::fs::read(Library::build("parrot.c", &[]).path).unwrap();
@@ -89,7 +89,7 @@ fn nothing_of_a_library_runs_before_init_came() {
 }
 
 #[test]
-fn wrong_usage_and_a_person_in_place_of_a_host_are_told() {
+fn wrong_usage_and_a_person_in_place_of_a_host_are_reported() {
     for (arguments, words) in [
         (&["native"][..], "expected 'native --library PATH'"),
         (&["native", "--library"], "expected 'native --library PATH'"),

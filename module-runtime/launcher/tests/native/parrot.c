@@ -1,4 +1,4 @@
-/* Answers the bytes that it is told to: those of the first "hex":"…" in the payload, up to the first
+/* Answers the bytes that it is asked for: those of the first "hex":"…" in the payload, up to the first
  * zero. {"null":true} is answered with a null pointer, {"long":true} with a text of LONG bytes, and
  * everything else with {}. Its get_module_metadata answers what is in METADATA_FILE, if
  * it is built with that. */

@@ -1,5 +1,5 @@
-/* Does one bad thing, SIN, in one place, PLACE; elsewhere it behaves. It has all the optional
- * functions, so that each of them can be the place. */
+/* Does one bad thing, SIN, at one point, PLACE; elsewhere it behaves. It has all the optional
+ * functions, so that each of them can be that point. */
 #include "module.h"
 
 #include <pthread.h>
@@ -30,7 +30,7 @@ static void sin_here(int place) {
     switch (SIN) {
     case ABORT: abort();
     case NULL_WRITE: *nothing = 1; break;
-    /* Not by a division: some processors divide by zero without a word. */
+    /* Not by a division: some processors divide by zero without a signal. */
     case DIVIDE: raise(SIGFPE); break;
     case ILLEGAL: __builtin_trap();
     case KILL_BUS: raise(SIGBUS); break;

@@ -1,5 +1,5 @@
 //! The ends of a program that stays: by itself, because the order is lost, because its host is gone.
-//! Each says who is told what, and comes to the exit code of the module.
+//! Each decides which caller gets which error, and returns the exit code of the module.
 
 use super::{Sent, Stream, answer, tell_of_event};
 use bulkhead_child::{EXIT_FAILURE, End, Error, Wire, log};
@@ -7,11 +7,11 @@ use bulkhead_protocol::{Exit, Json};
 use std::ops::ControlFlow::{self, Break};
 use std::time::Instant;
 
-/// How many reads may follow the program's end. They take more than a pipe can hold; whoever still
-/// writes by then is no part of the program.
+/// How many reads may follow the program's end. They take more than a pipe can hold; a process that still writes by
+/// then is no part of the program.
 const LAST_READS_MAX: usize = 64;
 
-/// What is known of the messages behind one that is answered.
+/// What is known of the messages after one that is answered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
     /// The program has some of their bytes.
@@ -31,8 +31,8 @@ impl Stream {
         self.give_up(wire, &sentence)
     }
 
-    /// Answers a message with an error before the module ends. Where the program has not been given a byte of
-    /// any other, the host is told that this is the last answer and that nothing else has begun.
+    /// Answers a message with an error before the module ends. Where the program has not been given a byte of any
+    /// other, the answer says that it is the last one and that nothing else has begun.
     fn answer_failed(&self, wire: &mut Wire, sent: &Sent, error: Error) -> Rest {
         if self.sent.is_empty() || self.input.written() <= sent.end {
             tell_of_event(sent, &error);
@@ -71,7 +71,7 @@ impl Stream {
         }
     }
 
-    /// Takes the last answers, and tells whose answer is missing.
+    /// Reads the last answers, and reports the messages without one.
     pub(super) fn program_ended(&mut self, wire: &mut Wire, buffer: &mut [u8], exit: &Exit) -> ControlFlow<u8> {
         for _ in 0..LAST_READS_MAX {
             if !self.read_output(wire, buffer)? {
@@ -79,8 +79,7 @@ impl Stream {
             }
         }
         let rest = self.output.take_rest();
-        // Of a program that failed, a line without an end may be half an answer: of `12` nobody
-        // knows whether it would have been `123`.
+        // Of a program that failed, a line without an end may be half an answer: `12` might have become `123`.
         if !rest.is_empty() && *exit == Exit::Code(0) {
             self.take_line(wire, &rest)?;
         }
