@@ -20,7 +20,7 @@ pub fn arguments<T: DeserializeOwned>(args: &Json) -> Result<T, Error> {
 /// Reads the manifest's `[config]` as the struct `T`, whose fields are the keys.
 ///
 /// # Errors
-/// As [`arguments`], and permanent: the manifest stays as it is until somebody mends it.
+/// As [`arguments`], and permanent: the manifest stays as it is until its author corrects it.
 pub fn configuration<T: DeserializeOwned>(init: &Init) -> Result<T, Error> {
     read("key", &init.config).map_err(|error| Error::bad_request(format!("[config]: {error}")).permanent())
 }
@@ -61,7 +61,7 @@ fn sentence<T: DeserializeOwned>(
     }
 }
 
-/// The candidate nearest to `name`, where one is near enough to be what was meant.
+/// The candidate nearest to `name`, where one is near enough to be meant.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let far = name.chars().count() / 3 + 1;
     let near = candidates.into_iter().map(|candidate| (distance(name, candidate), candidate));
@@ -83,8 +83,8 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// The argument that is wrong: the one that, alone taken away, changes what is complained about. A
-/// second reading costs nothing that matters, as it only happens to requests that fail.
+/// The argument that is wrong: the one whose removal alone changes the error. The second reading costs little, as only
+/// requests that fail need it.
 fn culprit<T: DeserializeOwned>(args: &Json, names: &[&'static str]) -> Option<&'static str> {
     let given: BTreeMap<String, Json> = args.read().ok()?;
     let complaint =
@@ -95,7 +95,7 @@ fn culprit<T: DeserializeOwned>(args: &Json, names: &[&'static str]) -> Option<&
     let found = strip(found);
     let is_missing = |name: &str| !given.contains_key(name) && found == Some(format!("missing field `{name}`"));
     if names.iter().any(|name| is_missing(name)) {
-        // Nothing that was given is at fault.
+        // None of the given arguments is at fault.
         return None;
     }
     names.iter().copied().find(|name| {
@@ -127,7 +127,7 @@ fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
     }
 }
 
-/// A deserializer that has nothing to give and only listens to what is asked for.
+/// A deserializer without data, which only records the names that are requested.
 struct Names;
 
 #[derive(Debug)]

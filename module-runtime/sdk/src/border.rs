@@ -1,10 +1,9 @@
 //! The module as a shared library or as WebAssembly: what the functions do that
-//! [`export!`](crate::export) defines. The contract, with who owns what and which thread calls, is
-//! `module-runtime/include/module.h`.
+//! [`export!`](crate::export) defines. The contract, with ownership and threads, is `module-runtime/include/module.h`.
 //!
-//! Pointers become values here and in the files below, and nowhere else in the crate; what a request
-//! means is the same as in a program. A panic never leaves a function: it is caught, and answered
-//! with. In WebAssembly nothing can be caught, so the host is told just before the trap.
+//! Pointers become values here and in the files below, and nowhere else in the crate; what a request means is the same
+//! as in a program. A panic never leaves a function: it is caught and becomes an answer. In WebAssembly nothing can be
+//! caught, so the host gets the sentence just before the trap.
 #![expect(unsafe_code, reason = "a C border is made of pointers")]
 
 #[cfg(target_family = "wasm")]
@@ -48,8 +47,7 @@ pub unsafe fn destroy_module<M: Module>(module: *mut c_void) {
     if module.is_null() {
         return;
     }
-    // SAFETY: the caller promises that this is the box that `create_module` gave away, and that
-    // nobody else has it.
+    // SAFETY: the caller promises that this is the box that `create_module` gave away, and that it has no other owner.
     let instance = unsafe { Box::from_raw(module.cast::<Instance<M>>()) };
     if let Err(panic) = panics::catch(|| drop(instance)) {
         log!(error, "while the module was destroyed: {panic}");
@@ -116,9 +114,9 @@ pub fn alloc_string(length: u32) -> *mut c_char {
 }
 
 /// Makes a shared library or WebAssembly of a type that implements [`Module`](crate::Module): defines
-/// the functions of `module.h`, which the host's runtime calls. It stands in `lib.rs`.
+/// the functions of `module.h`, which the host's runtime calls. It belongs in `lib.rs`.
 ///
-/// The same code is a program as well, where `src/main.rs` says `bulkhead_module::main!(…)`:
+/// The same code is a program as well, where `src/main.rs` has `bulkhead_module::main!(…)`:
 ///
 /// ```toml
 /// # Cargo.toml
@@ -146,8 +144,7 @@ pub fn alloc_string(length: u32) -> *mut c_char {
 ///     }
 ///
 ///     fn command(&mut self, _: &mut Context<'_>, _: &str, _: &Json) -> Result<Json, Error> {
-///         Ok(json!("hello"))
-///     }
+///         Ok(json!("hello")) }
 /// }
 ///
 /// bulkhead_module::export!(Greeter);

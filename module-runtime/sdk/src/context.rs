@@ -1,6 +1,6 @@
-//! What a handler may do while it works: ask the host, report progress, see whether it is still
-//! wanted. How that travels is behind [`Host`], the seam between the ways to run a module. It has no
-//! clock of its own: how much time is left is the host's word too.
+//! What a handler may do while it works: send requests to the host, report progress, check whether it is still wanted.
+//! The transport is behind [`Host`], the seam between the ways to run a module. It has no clock of its own: how much
+//! time is left is asked of the host too.
 
 use crate::Error;
 use bulkhead_child::{Ask, Host, RequestBody};
@@ -50,7 +50,7 @@ impl Context<'_> {
         self.ask(None, RequestBody::Mutation(&payload), None)
     }
 
-    /// Sends a query to the module `to`. What its payload means is that module's affair. The
+    /// Sends a query to the module `to`. That module decides what the payload means. The
     /// manifest must grant `call`.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl Context<'_> {
         self.ask(Some(to), RequestBody::Mutation(&payload), None)
     }
 
-    /// Publishes an event, without waiting for who takes it. It leaves with the answer to the
+    /// Publishes an event, without waiting for its recipients. It leaves with the answer to the
     /// request, or before. The manifest must grant `event_emit`.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl Context<'_> {
         self.host.emit(event, &data)
     }
 
-    /// Tells the caller how far the work is. An event without an id has no caller, and no progress.
+    /// Reports to the caller how far the work is. An event without an id has no caller, and no progress.
     ///
     /// # Errors
     /// When the data is longer than a frame, or the host is gone.

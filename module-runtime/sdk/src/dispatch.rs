@@ -1,5 +1,5 @@
-//! Which function of a module a request is for. It knows no channel and no border, so that every way
-//! to run a module means the same.
+//! Which function of a module a request is for. It knows no channel and no border, so that requests mean the same in
+//! every kind of module.
 
 use crate::arguments::{CommandPayload, EventPayload, unknown_name};
 use crate::{Context, Description, Error, Json, Module};
@@ -101,7 +101,7 @@ mod tests {
         }
     }
 
-    /// Remembers what it was told to do, and what happened.
+    /// Records its commands and its events.
     #[derive(Default)]
     struct Told(Vec<String>);
 

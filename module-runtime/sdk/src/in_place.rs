@@ -1,6 +1,6 @@
-//! What [`json!`](crate::json) writes an object with: its members go into one text as they come, and no
-//! tree of them is built. What comes out is what `serde_json` writes of the same: sorted by name, and the
-//! last of two members with one name.
+//! What [`json!`](crate::json) writes an object with: its members go into one text as they come, and no tree of them is
+//! built. The result is what `serde_json` writes for the same members: sorted by name, and the last of two members with
+//! one name.
 
 use bulkhead_protocol::Json;
 use serde_json::Value;
@@ -11,19 +11,19 @@ use std::borrow::Cow;
 pub struct Object<'a> {
     text: Vec<u8>,
     members: Vec<Member<'a>>,
-    /// Whether each name so far comes behind the one before it.
+    /// Whether each name so far sorts after the one before it.
     sorted: bool,
 }
 
 #[derive(Debug)]
 struct Member<'a> {
     name: Cow<'a, str>,
-    /// Where it stands in the text, without the comma behind it.
+    /// Its position in the text, without the comma after it.
     start: usize,
     end: usize,
 }
 
-/// Room for an answer as most are.
+/// Room for a usual answer.
 const TEXT_BYTES: usize = 128;
 
 impl<'a> Object<'a> {
@@ -58,7 +58,7 @@ impl<'a> Object<'a> {
     }
 
     fn sort(&mut self) {
-        // The sort keeps the order of equal names, of which the last one counts.
+        // The sort keeps the order of equal names, of which the last one is kept.
         self.members.sort_by(|one, other| one.name.cmp(&other.name));
         let mut sorted = Vec::with_capacity(self.text.len() + 1);
         for (at, member) in self.members.iter().enumerate() {
@@ -133,7 +133,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    /// What both macros make of the same tokens.
+    /// The results of both macros for the same tokens.
     macro_rules! same {
         ($($json:tt)+) => {
             assert_eq!(crate::json!($($json)+).as_str(), serde_json::json!($($json)+).to_string())

@@ -32,10 +32,9 @@
 //! its success, and is undone if it fails; the handler sees its own changes at once. The manifest
 //! must grant `entity_read`, `entity_create`, `entity_write` and `entity_delete` for what is done.
 //!
-//! The words are those of the payloads, which `PROTOCOL.md` describes. Nothing is checked here: the
-//! host is the one place that knows the grammar, and its answer to what it cannot read names the
-//! path inside the payload. What these types cannot say goes through [`Context::query`] and
-//! [`Context::mutate`].
+//! The words are those of the payloads, which `PROTOCOL.md` describes. Nothing is checked here: only the host knows the
+//! grammar, and its answer to what it cannot read names the path inside the payload. What these types cannot express
+//! goes through [`Context::query`] and [`Context::mutate`].
 
 mod change;
 mod entity;
@@ -84,8 +83,8 @@ impl Context<'_> {
         Page::read(&self.query(query.payload())?)
     }
 
-    /// All entities that the query asks for, page by page: a page is asked for when the one before
-    /// is used up, so the memory holds one at a time.
+    /// All entities that the query asks for, page by page: a page is requested after the last entity of the one before,
+    /// so the memory holds one at a time.
     pub fn entities<T: DeserializeOwned>(&mut self, query: Query) -> Entities<'_, T> {
         Entities::new(self, query)
     }

@@ -28,14 +28,13 @@
 //! bulkhead_module::main!(Greeter);
 //! ```
 //!
-//! Handlers are plain synchronous functions, called one at a time and in the order of arrival. The
-//! crate has no threads and no executor: while a handler asks the host something through its
-//! [`Context`], the same thread reads the channel, keeps other requests for later and notices
-//! cancellations. It deliberately does not restart, retry or supervise anything: that is the host's work.
+//! Handlers are plain synchronous functions, called one at a time and in the order of arrival. The crate has no threads
+//! and no executor: while a handler waits for the host through its [`Context`], the same thread reads the channel,
+//! keeps other requests for later and notices cancellations. It deliberately does not restart, retry or supervise
+//! anything: that is the host's work.
 //!
-//! The same `impl` is a shared library or WebAssembly where [`export!`] stands in `lib.rs`: which of
-//! them runs is said by the manifest, and the module's code does not know. How `Cargo.toml` looks
-//! then is said at [`export!`].
+//! The same `impl` is a shared library or WebAssembly where `lib.rs` has [`export!`]: the manifest decides which of
+//! them runs, and the module's code does not know. [`export!`] shows the `Cargo.toml` for that.
 //!
 //! [`layer1`] has the host's data store: entities that survive the module's crash, changed together
 //! with the answer.

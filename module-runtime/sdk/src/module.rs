@@ -1,5 +1,5 @@
-//! What a module is: the trait that its author implements. How requests reach it is not said here,
-//! so that the same implementation can run in a process, behind a C ABI or in WebAssembly.
+//! What a module is: the trait that its author implements. How requests reach it is not decided here, so that the same
+//! implementation can run in a process, behind a C ABI or in WebAssembly.
 
 use crate::{Barrier, Context, Error};
 use bulkhead_protocol::init::{FEATURE_KEYS, Ready};
@@ -8,9 +8,9 @@ use bulkhead_protocol::{Command, Init, Json, PROTOCOL_VERSION};
 /// A module. One value lives from `init` to the end of its process; its functions are called one at
 /// a time, in the order in which the requests came.
 ///
-/// A handler that panics is answered for with `module_error`, and the process ends: after a panic
-/// nobody knows what state the value is in, and the host starts a fresh one at once. A manifest that
-/// says `on_panic = "continue"` keeps the value instead.
+/// If a handler panics, its caller gets `module_error`, and the process ends: after a panic the state of the value is
+/// unknown, and the host starts a fresh process at once. A manifest with `on_panic = "continue"` keeps the value
+/// instead.
 pub trait Module: Sized {
     /// The module's name, version and commands.
     fn describe() -> Description;
@@ -69,7 +69,7 @@ pub trait Module: Sized {
     }
 }
 
-/// What a module says about itself when it is ready.
+/// What a module reports about itself when it is ready.
 #[derive(Clone, Debug)]
 pub struct Description {
     pub(crate) name: String,
@@ -86,8 +86,8 @@ impl Description {
         Description { name, version, commands: Vec::new(), features: Vec::new(), batches: false }
     }
 
-    /// A command that is not safe to do twice: after a crash, a caller whose request had begun is
-    /// told so, and it is not sent again.
+    /// A command that is not safe to do twice: after a crash, a caller whose request had begun is informed, and the
+    /// request is not sent again.
     pub fn command(self, name: &str, description: &str) -> Description {
         self.with(name, description, false)
     }
@@ -98,10 +98,9 @@ impl Description {
         self.with(name, description, true)
     }
 
-    /// The module recognises a request's key ([`Context::key`]) and does the work of one key once,
-    /// also across a crash. This tells people: the host sends keyed requests again in any case. It is
-    /// for effects outside of the host's data store: those inside it happen once without a word of
-    /// the module.
+    /// The module recognises a request's key ([`Context::key`]) and does the work of one key once, also across a crash.
+    /// This is information for people: the host sends keyed requests again in any case. It is for effects outside of
+    /// the host's data store: those inside it happen once without the module's help.
     pub fn keys(mut self) -> Description {
         self.features.push(FEATURE_KEYS.to_owned());
         self
@@ -130,7 +129,7 @@ impl Description {
         }
     }
 
-    /// What a library says of itself before `init`.
+    /// What a library reports about itself before `init`.
     pub(crate) fn metadata(&self) -> Json {
         #[derive(serde::Serialize)]
         struct Metadata {

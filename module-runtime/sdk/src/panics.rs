@@ -1,6 +1,6 @@
-//! A panic in a handler: where it was and what it said, kept for the answer. Standard error still
-//! gets the usual message and, where asked for, the backtrace. The module's own frames are told once more
-//! behind that, as the last lines are what the record of a crash keeps.
+//! A panic in a handler: its position and its message, kept for the answer. Standard error still gets the usual message
+//! and, if enabled, the backtrace. The module's own frames are repeated after that, as the last lines are what the
+//! record of a crash keeps.
 
 #[cfg(not(target_family = "wasm"))]
 use bulkhead_child::frames;
@@ -10,25 +10,25 @@ use std::sync::Once;
 
 thread_local! {
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
-    /// How many handlers run on this thread, one in another.
+    /// How many handlers run on this thread, nested.
     static HANDLERS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// From now on every panic of this process also remembers its place.
+/// From now on every panic of this process also records its position.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) fn install_hook() {
     install(|place, what| {
         let sentence = format!("the handler panicked{place}: {what}");
         if HANDLERS.get() > 0 {
-            tell_frames(&sentence);
+            write_frames(&sentence);
         }
         LAST.set(Some(sentence));
     });
 }
 
-/// Says where in the module a panic came from, if a backtrace is asked for, as by the standard library.
+/// Writes where in the module a panic came from, if a backtrace is enabled, as in the standard library.
 #[cfg(not(target_family = "wasm"))]
-fn tell_frames(sentence: &str) {
+fn write_frames(sentence: &str) {
     if std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value == "0") {
         return;
     }
@@ -37,15 +37,15 @@ fn tell_frames(sentence: &str) {
         own.push("at a place without a name: the module was built without symbols".into());
     }
     crate::log!(error, "{sentence}");
-    // One call, so that lines of different threads do not mix. What cannot be written is lost.
+    // One call, so that lines of different threads do not mix. A write that fails is ignored.
     let lines: String = own.iter().map(|frame| format!("  {frame}\n")).collect();
     let _ = std::io::Write::write_all(&mut std::io::stderr(), lines.as_bytes());
 }
 
-/// From now on every panic tells `tell` what it says and where it was, as nothing comes after it.
+/// From now on every panic passes its message and position to `report`, as nothing runs after it.
 #[cfg(target_family = "wasm")]
-pub(crate) fn install_hook(tell: fn(&str)) {
-    install(move |place, what| tell(&format!("{what}{place}")));
+pub(crate) fn install_hook(report: fn(&str)) {
+    install(move |place, what| report(&format!("{what}{place}")));
 }
 
 fn install(keep: impl Fn(&str, &str) + Send + Sync + 'static) {
@@ -69,7 +69,7 @@ pub(crate) fn catch<T>(handler: impl FnOnce() -> T) -> Result<T, String> {
     HANDLERS.set(HANDLERS.get() - 1);
     result.map_err(|payload| {
         let sentence = LAST.take().unwrap_or_else(|| "the handler panicked".to_owned());
-        // What it panicked with may itself panic when it is dropped.
+        // The payload of the panic may itself panic when it is dropped.
         if let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             std::mem::forget(again);
         }

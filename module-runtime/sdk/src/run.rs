@@ -1,5 +1,5 @@
-//! A module as a program: what the serving loop of `bulkhead-child` asks for, answered by an
-//! `impl Module`. A shared library answers the same at its border, and not here.
+//! A module as a program: what the serving loop of `bulkhead-child` asks for, answered by an `impl Module`. A shared
+//! library answers the same at its border.
 
 use crate::dispatch::dispatch;
 use crate::{Context, Description, Error, Init, Json, Module, panics};

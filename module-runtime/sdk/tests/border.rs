@@ -24,12 +24,12 @@ unsafe extern "C" {
 thread_local! {
     /// How many modules of this thread were dropped.
     static DROPPED: Cell<u32> = const { Cell::new(0) };
-    /// What the host of this thread was asked, and what it answers.
+    /// The requests to the host of this thread, and its answers.
     static ASKED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     static ANSWERS: RefCell<VecDeque<String>> = const { RefCell::new(VecDeque::new()) };
     /// What `wait` answers.
     static WAIT: Cell<i32> = const { Cell::new(0) };
-    /// The module of this thread, for a host that asks it while it waits.
+    /// The module of this thread, for a host that enters it while it waits.
     static WAITING: Cell<*mut c_void> = const { Cell::new(std::ptr::null_mut()) };
 }
 
@@ -265,7 +265,7 @@ fn a_panic_is_an_answer_with_its_place_and_the_value_is_never_dropped() {
     assert!(sentence.starts_with("the handler panicked at ") && sentence.contains("border.rs:"), "{sentence}");
     assert!(sentence.ends_with(r#": as asked, {"a":1}"#), "{sentence}");
     assert_eq!((&failure["panicked"], &failure["code"]), (&value!(true), &value!("module_error")));
-    // Whether it goes on is for the runtime to say.
+    // The runtime decides whether it continues.
     assert_eq!(module.command("count", value!({}))["data"]["count"], 1);
     let odd = module.command("panic_oddly", value!({}));
     assert!(odd["error"].as_str().unwrap().ends_with("a value that is no text"), "{odd}");
@@ -353,7 +353,7 @@ proptest! {
 }
 
 mod table {
-    //! A host in C's eyes: what it was asked goes into a list, and its answers come from another.
+    //! A host over the C border: its requests go into a list, and its answers come from another.
 
     use super::{ANSWERS, ASKED, WAIT, WAITING, before_answers, take};
     use bulkhead_module::border::HostTable;

@@ -8,7 +8,7 @@ const EXAMPLES: [(&str, &str); 3] = [
     ("guide_layer1.rs", include_str!("../examples/guide_layer1.rs")),
 ];
 
-/// The lines without their indentation, which depends on what stands around a piece.
+/// The lines without their indentation, which depends on the code around a piece.
 fn lines(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).collect()
 }

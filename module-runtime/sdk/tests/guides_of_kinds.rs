@@ -29,7 +29,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Where a compiler writes what nobody looks at.
+/// Where a compiler writes what is not read.
 fn scratch(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()))
 }
@@ -65,7 +65,7 @@ fn the_filters_that_are_shown_are_those_in_the_files() {
 
 #[test]
 fn the_module_in_c_is_compiled_without_a_warning() {
-    // Once as the guide does it, and once by the oldest standard that the header keeps to.
+    // Once as the guide does it, and once by the oldest standard that the header supports.
     let shown = flags_of_the_guide();
     for standard in [&[] as &[&str], &["-std=c99", "-Wl,-z,defs"]] {
         compile(&root().join("docs/examples/primes.c"), shown.iter().copied().chain(standard.iter().copied()));

@@ -1,5 +1,5 @@
-//! A module's program with the data store behind it: what the program asks while it works is answered,
-//! what it changes is committed before its success is told, as a host would do it.
+//! A module's program with the data store: what the program requests while it works is answered, and what it changes is
+//! committed before its success is passed on, as by a host.
 
 use crate::Layer1;
 use bulkhead_module::testing::{Program, RequestType, Store};
@@ -11,24 +11,24 @@ use std::collections::{BTreeSet, HashMap};
 pub struct Hosted {
     program: Program,
     layer1: Layer1,
-    /// The requests for which something was asked, and which are not answered yet.
+    /// The requests whose handlers have used the store, and which are not answered yet.
     open: BTreeSet<u64>,
     answers: HashMap<u64, Result<Value, Value>>,
     events: Vec<(String, Value)>,
 }
 
 impl Hosted {
-    /// Puts the store behind the program.
+    /// Connects the store to the program.
     pub fn new(program: Program, layer1: &Layer1) -> Hosted {
         Hosted { program, layer1: layer1.clone(), open: BTreeSet::new(), answers: HashMap::new(), events: Vec::new() }
     }
 
-    /// The program, to be sent what a host would send, killed, and waited for.
+    /// The program, so that the test can send messages, kill it and wait for it.
     pub fn program(&mut self) -> &mut Program {
         &mut self.program
     }
 
-    /// Sends a command and returns what its caller would be told.
+    /// Sends a command and returns what its caller would get.
     ///
     /// # Errors
     /// The error response, as JSON.
@@ -40,7 +40,7 @@ impl Hosted {
         self.answer(id).expect("the program answers")
     }
 
-    /// What the caller of `id` would be told; `None` when the program ended without an answer.
+    /// What the caller of `id` would get; `None` when the program ended without an answer.
     pub fn answer(&mut self, id: u64) -> Option<Result<Value, Value>> {
         while !self.answers.contains_key(&id) {
             match self.program.message() {
@@ -54,12 +54,12 @@ impl Hosted {
         self.answers.remove(&id)
     }
 
-    /// The events of requests that were asked for by [`Hosted::answer`], whatever these came to.
+    /// The events of requests whose answer was taken by [`Hosted::answer`], with success or error.
     pub fn events(&mut self) -> Vec<(String, Value)> {
         std::mem::take(&mut self.events)
     }
 
-    /// What was not answered never was.
+    /// What was not answered is undone.
     fn undo_open(&mut self) {
         for request in std::mem::take(&mut self.open) {
             self.layer1.undo(request);

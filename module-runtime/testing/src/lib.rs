@@ -1,5 +1,5 @@
-//! The host's own data store for tests of modules, without a host: [`Layer1`] goes behind a
-//! [`Harness`](bulkhead_module::testing::Harness), [`Hosted`] puts it behind a module's program.
+//! The host's own data store for tests of modules, without a host: [`Layer1`] serves a
+//! [`Harness`](bulkhead_module::testing::Harness), [`Hosted`] serves a module's program.
 //!
 //! It is the store that the host has, so a test finds what the module will find. What the host adds is
 //! not here: permissions, quotas, keys, the delivery of events, a second try after a conflict. A module's
@@ -37,7 +37,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// A data store in a folder of its own, which goes with the last of its copies.
+/// A data store in a folder of its own, which is removed with the last of its copies.
 #[derive(Clone)]
 pub struct Layer1(Rc<RefCell<Open>>);
 
@@ -47,7 +47,7 @@ struct Open {
     last_unit: u64,
     /// The units of requests that are being handled.
     units: HashMap<u64, UnitId>,
-    /// Behind the store, so that it goes after it.
+    /// Declared after the store, so that it is dropped after it.
     _folder: Scratch,
 }
 

@@ -1,5 +1,5 @@
-//! The host as a handler behind the border sees it: everything is asked for when it is needed, and
-//! nothing is remembered but what the host said of the one request in progress.
+//! The host as a handler behind the border sees it: everything is requested when it is needed, and only what the host
+//! answered for the request in progress is remembered.
 
 use super::calls;
 use bulkhead_child::{Ask, Error, Host, RequestBody, answer};
@@ -48,7 +48,7 @@ impl Host for BorderHost {
 
     fn deadline(&self) -> Option<Duration> {
         if self.is_late {
-            // What is left in whole milliseconds may be more than nothing.
+            // Less than a millisecond may be left.
             return Some(Duration::ZERO);
         }
         u64::try_from(calls::deadline_ms()).ok().map(Duration::from_millis)

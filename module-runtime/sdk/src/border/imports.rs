@@ -1,5 +1,5 @@
-//! The host's functions in WebAssembly: imports of the module "bulkhead". What the host returns lies
-//! in memory that `alloc_string` gave it, and is freed as our own.
+//! The host's functions in WebAssembly: imports of the module "bulkhead". What the host returns is in memory that
+//! `alloc_string` gave it, and is freed as our own.
 #![expect(unsafe_code, reason = "a C border is made of pointers")]
 
 use super::host::pointer;
@@ -33,7 +33,7 @@ mod bulkhead {
     }
 }
 
-/// What `create_module` does first. A panic is a trap here, whose sentence the host must have before.
+/// What `create_module` does first. A panic is a trap here, so the host must get its sentence before.
 pub(super) fn prepare() {
     log::redirect(write_line);
     panics::install_hook(|sentence| {

@@ -5,7 +5,7 @@
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ffi::{CStr, c_char};
 
-/// What stands in front of the bytes.
+/// What precedes the bytes.
 const HEADER_BYTES: usize = size_of::<usize>();
 
 fn layout(bytes: usize) -> Option<Layout> {
@@ -55,7 +55,7 @@ pub(super) fn give(text: &str) -> *mut c_char {
     string
 }
 
-/// Frees what [`give`] or [`reserve`] made; null is nothing.
+/// Frees what [`give`] or [`reserve`] made; null is ignored.
 ///
 /// # Safety
 /// `string` is null, or came from one of the two and was not freed before.
@@ -63,8 +63,8 @@ pub(super) unsafe fn take_back(string: *mut c_char) {
     if string.is_null() {
         return;
     }
-    // SAFETY: by the caller's promise it points right behind a header that `reserve` wrote, and whose
-    // layout could be made then.
+    // SAFETY: by the caller's promise it points directly after a header that `reserve` wrote, and whose layout could be
+    // made then.
     unsafe {
         let start = string.cast::<u8>().sub(HEADER_BYTES);
         let bytes = start.cast::<usize>().read();
@@ -87,7 +87,7 @@ mod tests {
                 take_back(string);
             }
         }
-        // SAFETY: null is nothing, and the other was just made.
+        // SAFETY: null is ignored, and the other was just made.
         unsafe {
             assert_eq!(read(std::ptr::null()), None);
             take_back(std::ptr::null_mut());

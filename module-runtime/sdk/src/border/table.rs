@@ -1,5 +1,5 @@
-//! The host's functions in a shared library: the table that `set_host` is given. Without one, as in a
-//! test that loads the library by itself, nobody answers and nobody cancels.
+//! The host's functions in a shared library: the table that `set_host` is given. Without one, as in a test that loads
+//! the library by itself, nothing is answered and nothing is cancelled.
 #![expect(unsafe_code, reason = "a C border is made of pointers")]
 
 use super::host::pointer;

@@ -26,7 +26,7 @@ pub struct Change {
     expected_version: Option<u64>,
 }
 
-/// What a change came to.
+/// The result of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Changed {
     /// The id of the entity.
@@ -51,8 +51,8 @@ impl Change {
         Change::new(entity, "delete", Some(id.into()), None)
     }
 
-    /// Creates the entity with this id, a UUID of the module's own; the store makes one unless told.
-    /// That there is one with it already is a conflict.
+    /// Creates the entity with this id, a UUID of the module's own; without this, the store makes one. An existing
+    /// entity with this id is a conflict.
     pub fn with_id(mut self, id: impl Into<String>) -> Change {
         self.id = Some(id.into());
         self

@@ -47,7 +47,7 @@ impl Entity<Json> {
 pub struct Page<T = Json> {
     /// The entities.
     pub entities: Vec<Entity<T>>,
-    /// The place to go on from, by [`super::Query::after`]; `None` where there is nothing more.
+    /// The cursor of the next page, for [`super::Query::after`]; `None` where there is nothing more.
     pub next: Option<String>,
     /// How many there are in all, where the query asked.
     pub count: Option<u64>,

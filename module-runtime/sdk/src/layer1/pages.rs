@@ -22,7 +22,7 @@ use std::vec::IntoIter;
 /// # }
 /// ```
 pub struct Entities<'c, T> {
-    /// The same request, borrowed: one lifetime is enough to name.
+    /// The same request, borrowed: one lifetime is enough.
     ctx: Context<'c>,
     query: Query,
     page: IntoIter<Entity<Json>>,

@@ -1,10 +1,10 @@
-//! A query, put together. Whether it can be understood is for the host to say.
+//! A query, put together. The host decides whether it is valid.
 
 use crate::Json;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-/// What is asked of Layer 1: entities of one type for which every condition holds.
+/// A query to Layer 1: entities of one type for which every condition holds.
 ///
 /// ```
 /// # use bulkhead_module::layer1::Query;
@@ -21,8 +21,8 @@ use serde::ser::{SerializeMap, Serializer};
 /// );
 /// ```
 ///
-/// A path leads to a member: names, or places in lists, between dots. `$id`, `$version`,
-/// `$created_at` and `$updated_at` are what the store itself knows of an entity.
+/// A path leads to a member: names, or positions in lists, separated by dots. `$id`, `$version`, `$created_at` and
+/// `$updated_at` are the store's own members of an entity.
 #[derive(Clone, Debug, Serialize)]
 pub struct Query {
     entity: String,
@@ -83,7 +83,7 @@ impl Query {
     }
 
     conditions! {
-        /// The value at `path` is this one. Nothing at all equals `null`.
+        /// The value at `path` is this one. A missing value equals `null`.
         eq = "eq";
         /// The value at `path` is not this one, or there is none.
         ne = "ne";
@@ -122,21 +122,21 @@ impl Query {
         self
     }
 
-    /// By the value at `path`, the least first; `-path` has the greatest first. What is alike comes
-    /// by the next order, and in the end by id, which is the order of creation.
+    /// By the value at `path`, the least first; `-path` has the greatest first. Equal values are ordered by the next
+    /// order, and finally by id, which is the order of creation.
     pub fn order(mut self, path: impl Into<String>) -> Query {
         self.order.push(path.into());
         self
     }
 
-    /// How many entities a page has at most: 1 to 1,000, and 100 unless said otherwise; 0 with
-    /// [`Query::count`] only. [`crate::Context::entities`] goes on behind a page, [`crate::Context::find`] does not.
+    /// How many entities a page has at most: 1 to 1,000, and 100 by default; 0 with [`Query::count`] only.
+    /// [`crate::Context::entities`] goes on after a page, [`crate::Context::find`] does not.
     pub fn limit(mut self, limit: u32) -> Query {
         self.limit = Some(limit);
         self
     }
 
-    /// Behind this place: the [`next`](super::Page::next) of an earlier page of the same query.
+    /// After this position: the [`next`](super::Page::next) of an earlier page of the same query.
     pub fn after(mut self, cursor: impl Into<String>) -> Query {
         self.after = Some(cursor.into());
         self
@@ -168,7 +168,7 @@ impl Query {
         self
     }
 
-    /// Also how many there are in all, whatever the limit and the place.
+    /// Also how many there are in all, regardless of limit and position.
     pub fn count(mut self) -> Query {
         self.count = Some(true);
         self
@@ -189,8 +189,8 @@ impl Query {
     }
 }
 
-/// Paths and what must hold there, in the order in which they were named. One operator twice at one
-/// path is written twice, which the host refuses: none of the two is silently forgotten.
+/// Paths and what must hold there, in the order in which they were named. One operator twice at one path is written
+/// twice, which the host refuses: neither is silently dropped.
 #[derive(Clone, Debug, Default)]
 struct Filters(Vec<(String, Vec<(&'static str, Json)>)>);
 

@@ -13,7 +13,7 @@ struct Book {
     year: i32,
 }
 
-/// Runs what the test gives it, in the place of a handler.
+/// Runs what the test gives it, instead of a handler.
 struct Reader;
 
 impl Module for Reader {

@@ -175,7 +175,7 @@ fn a_cancel_reaches_a_handler_that_looks_and_is_answered_itself() {
 }
 
 #[test]
-fn a_request_cancelled_in_the_queue_is_answered_in_its_turn_and_never_begun() {
+fn a_request_cancelled_in_the_queue_is_answered_in_order_and_never_begun() {
     let mut running = start(value!({}));
     let first = running.peer.send_command("cancellable", value!({}));
     assert_eq!(running.peer.message().unwrap()["data"], "began");
@@ -224,7 +224,7 @@ fn a_panic_is_answered_with_its_place_and_ends_the_process() {
 }
 
 #[test]
-fn what_came_behind_a_panic_is_neither_begun_nor_answered() {
+fn what_came_after_a_panic_is_neither_begun_nor_answered() {
     let mut running = start(value!({}));
     let ids = running.together(&["say", "panic", "say"]);
     assert_eq!(running.peer.answer(ids[0]).unwrap().unwrap()["seen"], 1);
@@ -242,9 +242,9 @@ fn answers_that_waited_for_others_leave_before_that_of_a_panic() {
     assert_eq!(running.peer.answer(ids[2]).unwrap().unwrap_err()["last"], true);
 }
 
-/// Otherwise the host would take the first of them for what ended the process.
+/// Otherwise the host would take the first of them for the cause of the end.
 #[test]
-fn a_panic_is_told_where_the_barrier_keeps_earlier_answers_back() {
+fn a_panic_is_reported_where_the_barrier_keeps_earlier_answers_back() {
     let mut running = start(value!({ "barrier_fails": true }));
     let ids = running.together(&["read", "read", "read_and_panic"]);
     let first = running.peer.message().unwrap();

@@ -1,5 +1,5 @@
-//! Drives a module's functions in the test's own process. Frames, order and batching are not
-//! played here; [`super::Program`] has them.
+//! Drives a module's functions in the test's own process. Frames, order and batching are not simulated here;
+//! [`super::Program`] has them.
 
 use super::{Scratch, Store};
 use crate::dispatch::dispatch;
@@ -33,7 +33,7 @@ pub struct Harness<M: Module> {
     deadline: Option<Duration>,
     key: Option<String>,
     next_id: u64,
-    /// Only held so that it lives as long as the module.
+    /// Only kept so that it lives as long as the module.
     _scratch: Option<Scratch>,
 }
 
@@ -48,7 +48,7 @@ pub struct Asked {
     pub payload: Value,
 }
 
-/// The host's part, as the test wrote it.
+/// The host's answers, as the test wrote them.
 #[derive(Default)]
 struct Script {
     answers: VecDeque<Result<Value, Error>>,
@@ -146,32 +146,32 @@ impl<M: Module> Harness<M> {
         self
     }
 
-    /// What the host answers to the module's next request that has no answer yet; without one it is
-    /// told that the host is gone.
+    /// What the host answers to the module's next request that has no answer yet; without one it gets the error that
+    /// the host is gone.
     pub fn host_answers(&mut self, answer: Result<Json, Error>) -> &mut Self {
         self.script.answers.push_back(answer.map(|data| data.read().expect("a Json is JSON")));
         self
     }
 
-    /// From here on, what the module asks of the host's data store and has no answer by
-    /// [`Harness::host_answers`] is asked of this one. What a request changes there becomes true when
-    /// its handler succeeds; when it fails, its changes and its events are undone.
+    /// From here on, requests of the module to the host's data store without an answer by [`Harness::host_answers`] go
+    /// to this one. What a request changes there is committed when its handler succeeds; when it fails, its changes and
+    /// its events are undone.
     pub fn with_store(mut self, store: impl Store + 'static) -> Self {
         self.script.store = Some(Box::new(store));
         self
     }
 
-    /// What the module asked the host since the last look.
+    /// The module's requests to the host since the last call.
     pub fn asked(&mut self) -> Vec<Asked> {
         std::mem::take(&mut self.script.asked)
     }
 
-    /// The events that the module published since the last look.
+    /// The events that the module published since the last call.
     pub fn emitted(&mut self) -> Vec<(String, Value)> {
         std::mem::take(&mut self.script.emitted)
     }
 
-    /// The progress that the module reported since the last look.
+    /// The progress that the module reported since the last call.
     pub fn progress(&mut self) -> Vec<Value> {
         std::mem::take(&mut self.script.progress)
     }

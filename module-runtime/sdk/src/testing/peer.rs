@@ -1,4 +1,4 @@
-//! The host's end of a channel in the hand of a test, which may also send raw bytes.
+//! The host's end of a channel, for a test, which may also send raw bytes.
 
 use super::TIMEOUT;
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-/// What a wait ends with when nothing came.
+/// The error of a wait in which nothing came.
 const QUIET: &str = "nothing for too long";
 
 /// The other end of a module's channel.
@@ -67,7 +67,7 @@ impl Peer {
         self.send_bytes(&bytes);
     }
 
-    /// Sends bytes. A module that is gone is found out by the next reading.
+    /// Sends bytes. A module that is gone is noticed by the next read.
     pub fn send_bytes(&mut self, bytes: &[u8]) {
         let _ = self.channel.write_all(bytes);
     }

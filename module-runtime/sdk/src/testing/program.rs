@@ -46,14 +46,14 @@ pub struct Program {
 }
 
 impl ProgramBuilder {
-    /// Standard input and output or a socket; a socket unless said otherwise.
+    /// Standard input and output or a socket; a socket by default.
     pub fn form(mut self, form: Form) -> ProgramBuilder {
         self.form = form;
         self
     }
 
-    /// Starts the program by way of another, which ends as the program by `exec`: its words come
-    /// before the program's own.
+    /// Starts the program by way of another, which ends as the program by `exec`: its command line comes before the
+    /// program's own.
     pub fn by_way_of(mut self, words: &[&str]) -> ProgramBuilder {
         self.command.splice(0..0, words.iter().map(OsString::from));
         self
@@ -71,13 +71,13 @@ impl ProgramBuilder {
         self
     }
 
-    /// The `data_dir` of `init`; one of the test's own unless said otherwise.
+    /// The `data_dir` of `init`; by default one of the test's own.
     pub fn data_dir(mut self, path: &Path) -> ProgramBuilder {
         self.data_dir = Some(path.to_owned());
         self
     }
 
-    /// Starts the program, without a word to it.
+    /// Starts the program, without sending anything.
     ///
     /// # Panics
     /// When it cannot be started.
@@ -127,7 +127,7 @@ impl ProgramBuilder {
         let mut program = self.spawn();
         let id = program.send_init();
         program.answer(id).unwrap_or_else(|failure| panic!("expected a ready module, found {failure}"));
-        // A start in which something is compiled says so; who waits for readiness does not ask.
+        // A start in which something is compiled reports so; a wait for readiness ignores that.
         program.peer.forget_progress_of(id);
         program
     }
@@ -155,7 +155,7 @@ impl Program {
         ProgramBuilder { command, form: Form::Socket, args: Vec::new(), config, data_dir: None }
     }
 
-    /// The number of its process.
+    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -166,7 +166,7 @@ impl Program {
         self.peer.send(RequestType::Init, Json::of(&init))
     }
 
-    /// Sends a command and returns what it is answered with.
+    /// Sends a command and returns its answer.
     ///
     /// # Errors
     /// The error response, as JSON.
@@ -213,7 +213,7 @@ impl Program {
                 return status;
             }
             assert!(Instant::now() < deadline, "the program lives on");
-            // There is no way to wait for a child with a deadline in std; a short nap is what is left.
+            // There is no way to wait for a child with a deadline in std; so it polls with a short sleep.
             std::thread::sleep(Duration::from_millis(1));
         }
     }
