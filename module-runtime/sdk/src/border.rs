@@ -160,7 +160,7 @@ pub fn alloc_string(length: u32) -> *mut c_char {
 /// `greeter.wasm`, for `type = "wasm"`.
 ///
 /// The names are the border's and there is one of each, so a program can't be linked from two crates
-/// that both say `export!`; nor does it need to be.
+/// that both have `export!`; no program needs to.
 #[macro_export]
 macro_rules! export {
     ($module:ty) => {

@@ -1,4 +1,4 @@
-//! The command line, as the host writes it, and the one variable beside it. Nothing is opened or read here.
+//! The command line, as the host writes it, and the one variable passed with it. Nothing is opened or read here.
 
 use bulkhead_protocol::GUEST_ENVIRONMENT_VARIABLE;
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What the host tells of one module, besides its `init`.
+/// What the host passes to the runtime of one module, besides `init`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
     /// The module's file.
@@ -77,7 +77,7 @@ pub(crate) enum Invocation {
     Version,
 }
 
-/// Reads the arguments after the program's name. The error is a sentence for whoever wrote them.
+/// Reads the arguments after the program's name. The error is a sentence for their author.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, String> {
     let mut arguments = arguments.into_iter();
     let subcommand = arguments.next().ok_or("a subcommand is missing, expected run")?;
@@ -144,7 +144,7 @@ fn positive(flag: &str, unit: &str, value: OsString) -> Result<u64, String> {
 
 fn folder(flag: &str, access: Access, value: OsString) -> Result<Folder, String> {
     let value = text(value, flag)?;
-    // With two signs nobody could tell where the path ends.
+    // With two signs the end of the path would be ambiguous.
     let (path, guest) = match value.split('=').collect::<Vec<_>>()[..] {
         [path, guest] if !guest.is_empty() => (path, guest),
         _ => return Err(format!("{flag} needs PATH=GUEST with one '=', found '{value}'")),
@@ -152,8 +152,8 @@ fn folder(flag: &str, access: Access, value: OsString) -> Result<Folder, String>
     Ok(Folder { path: absolute(flag, path.into())?, guest: guest.to_owned(), access })
 }
 
-/// Reads the variables of the module, as the host hands them over beside the command line. They may be
-/// secrets, so what is wrong with them is told without quoting them.
+/// Reads the variables of the module, as the host passes them beside the command line. They may be secrets, so errors
+/// do not quote them.
 pub(crate) fn environment(handed: Option<OsString>) -> Result<BTreeMap<String, String>, String> {
     let Some(handed) = handed else { return Ok(BTreeMap::new()) };
     let wrong = |what: &str| format!("{GUEST_ENVIRONMENT_VARIABLE} needs an object of texts in JSON, found {what}");

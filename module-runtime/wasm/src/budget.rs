@@ -2,9 +2,8 @@
 //! that serves, and moves the engine's epoch when the time is over: compiled code looks at the epoch
 //! at every loop and every function. It sleeps while nothing is limited or in progress.
 //!
-//! Work of the runtime for the module, within a function that the module called, looks at no epoch.
-//! It is bounded where it is done, asks [`Budget::check`] where it is long, and, should all of that
-//! fail, ends with the process a moment later.
+//! Work of the runtime for the module, within a function that the module called, looks at no epoch. It has bounds of
+//! its own, calls [`Budget::check`] where it is long, and, if all of that fails, ends with the process a moment later.
 
 use crate::limits::Limit;
 use bulkhead_child::EXIT_LIMIT;
@@ -38,16 +37,16 @@ struct Shared {
 
 #[derive(Debug)]
 struct Budgeted {
-    /// When the message in progress has used its time up, on the thread's clock.
+    /// When the message in progress has used all its time, on the thread's clock.
     end: Option<Duration>,
     watcher: Watcher,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Watcher {
-    /// Sleeps until it is told of a message.
+    /// Sleeps until it is woken for a message.
     Waits,
-    /// Looks at the clock by itself, and notices another message without being told.
+    /// Looks at the clock by itself, and notices another message without being woken.
     Looks,
     /// Ends.
     Done,
@@ -122,9 +121,9 @@ impl Shared {
     }
 }
 
-/// The processor time clock of this thread, readable by others: glibc's `pthread_getcpuclockid` puts
-/// the same number together, which is part of the kernel's interface (`CPUCLOCK_PERTHREAD_MASK` and
-/// `CPUCLOCK_SCHED` under the complement of the thread's number).
+/// The processor time clock of this thread, readable by others: glibc's `pthread_getcpuclockid` composes the same
+/// number, which is part of the kernel's interface (`CPUCLOCK_PERTHREAD_MASK` and `CPUCLOCK_SCHED` under the complement
+/// of the thread's number).
 fn clock_of_this_thread() -> ClockId {
     ClockId::from_raw((!gettid().as_raw() << 3) | 4 | 2)
 }
@@ -143,14 +142,13 @@ fn watch(shared: &Shared, engine: &Engine, overrun: Duration, mut last_resort: i
         };
         let used = shared.used();
         if used >= end && told != Some(end) {
-            // Under the lock, so that it is this message whose code notices.
+            // Under the lock, so that the epoch moves for this message and no other.
             engine.increment_epoch();
             told = Some(end);
         } else if used >= end + overrun {
             last_resort();
         }
-        // Processor time never runs faster than the clock on the wall, so this is never too late by
-        // more than a tick.
+        // Processor time never runs faster than the wall clock, so this is never too late by more than a tick.
         let sleep = end.saturating_sub(used).max(TICK);
         hand = shared.changed.wait_timeout(hand, sleep).unwrap_or_else(std::sync::PoisonError::into_inner).0;
     }
@@ -185,7 +183,7 @@ mod tests {
     fn waiting_costs_no_processor_time() {
         let budget = budget(Duration::from_millis(20));
         budget.begin();
-        // Not a wait for something: the passing of time itself is what must not count.
+        // This sleep waits for nothing: the test is that passing time does not count.
         std::thread::sleep(Duration::from_millis(60));
         assert_eq!(budget.check(), Ok(()));
     }

@@ -1,9 +1,9 @@
-//! Compiled code, kept between starts in a folder, one file a module: the machine code as wasmtime
-//! writes it, and at its end a seal that says whose code it is, how long, and its SHA-256.
+//! Compiled code, kept between starts in a folder, one file a module: the machine code as wasmtime writes it, and at
+//! its end a seal with the key, the length and the SHA-256 of the code.
 //!
-//! A file is loaded only when it is ours alone and every byte of it is as it was written. Any other,
-//! torn, cut, altered, renamed, of another version, is as good as none: the module is compiled and
-//! the file replaced. The cache never is a reason to fail.
+//! A file is loaded only when it is ours alone and every byte of it is as it was written. Any other (torn, cut,
+//! altered, renamed, of another version) counts as missing: the module is compiled and the file replaced. The cache
+//! never makes a start fail.
 //!
 //! One of the two files with unsafe code: machine code from a file is run.
 
@@ -23,7 +23,7 @@ use wasmtime::{Engine, Module};
 /// Most bytes of all files together.
 const CACHE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
-/// How a compiled module's file is called after its key.
+/// What follows the key in the name of a compiled module's file.
 const ENDING: &str = "compiled";
 
 /// The seal's first bytes: a file of ours, in the form of this version.
@@ -38,15 +38,14 @@ const NO_PROCESS: u32 = 0;
 /// A file's time of use is written at most this often: it is only there to find the oldest.
 const TOUCH_AFTER: Duration = Duration::from_secs(3600);
 
-/// What tells one compiled module from all others: its bytes, and everything that the compiler was
-/// told.
+/// What identifies a compiled module: its bytes, and all settings of the compiler.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key([u8; 32]);
 
 impl Key {
     /// The key of the module of these bytes, compiled by this engine.
     pub(crate) fn of(engine: &Engine, wasm: &[u8]) -> Key {
-        // Version, settings, machine and its features: wasmtime knows all that its code depends on.
+        // Version, settings, machine and its features: wasmtime includes all that its code depends on.
         let mut hasher = Feed(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let mut digest = hasher.0;
@@ -61,7 +60,7 @@ impl Key {
     }
 }
 
-/// Lets whatever can be hashed be hashed into a SHA-256.
+/// Hashes any `Hash` value into a SHA-256.
 struct Feed(Sha256);
 
 impl Hasher for Feed {
@@ -83,7 +82,7 @@ pub(crate) struct Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if self.file.is_some() {
-            // Who waits for it has it open, and finds the module compiled. Who comes later makes another.
+            // A process that waits for it has it open, and finds the module compiled. A later one makes another.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -115,20 +114,19 @@ impl Cache {
     pub(crate) fn find(&self, engine: &Engine, key: &Key) -> Option<Module> {
         let file = open_verified(&self.folder.join(key.file_name()), key).ok()?;
         touch(&file);
-        // SAFETY: the file holds what `store` wrote, which is what wasmtime made of a module for an
-        // engine of the same version and settings: its key says so, and every byte was just held
-        // against its SHA-256. Only we can have written it, as neither the file nor its folder is
-        // writable for anybody else; whoever has become us could replace this program as well. The
-        // file does not change while it is mapped: files are only ever put in place whole, under
-        // their name, and the descriptor that was verified is the one that is mapped.
+        // SAFETY: the file holds what `store` wrote, which is what wasmtime made of a module for an engine of the same
+        // version and settings: its key says so, and every byte was just checked against its SHA-256. Only we can have
+        // written it, as neither the file nor its folder is writable for other users; an attacker with our user id
+        // could replace this program as well. The file does not change while it is mapped: files only get their name
+        // when they are whole, and the descriptor that was verified is the one that is mapped.
         let mapped = unsafe { Module::deserialize_open_file(engine, file) };
         mapped.map_err(|error| log!(warn, "kept code cannot be used, the module is compiled again: {error:#}")).ok()
     }
 
-    /// Waits until no other process compiles this module. Where that cannot be told, no process is waited
-    /// for, and the same work is done twice.
+    /// Waits until no other process compiles this module. Where that is unknown, no process is waited for, and the same
+    /// work is done twice.
     pub(crate) fn lock(&self, key: &Key) -> Lock {
-        // Named as what a writer leaves behind, so that one of a process that was killed is swept away.
+        // Named like the file of a writer, so that one left by a killed process is swept.
         let path = self.folder.join(format!(".{}.{NO_PROCESS}", key.file_name()));
         let flags = nix::fcntl::OFlag::O_NOFOLLOW.bits();
         let mut options = OpenOptions::new();
@@ -137,7 +135,7 @@ impl Cache {
         Lock { file: file.ok(), path }
     }
 
-    /// Keeps a compiled module. A failure is said in the log.
+    /// Keeps a compiled module. A failure is logged.
     pub(crate) fn store(&self, key: &Key, module: &Module) {
         let done = match module.serialize() {
             Ok(code) if code.len() as u64 + SEAL_BYTES as u64 > CACHE_BYTES_MAX => return,
@@ -157,7 +155,7 @@ impl Cache {
         let temporary = self.folder.join(format!(".{name}.{}", std::process::id()));
         let written = write_sealed(&temporary, key, code)
             .and_then(|()| std::fs::rename(&temporary, self.folder.join(&name)))
-            // Else the name could be on the disk and not what it stands for.
+            // Else the name could be on the disk without the content.
             .and_then(|()| File::open(&self.folder)?.sync_all());
         if written.is_err() {
             let _ = std::fs::remove_file(&temporary);
@@ -167,11 +165,11 @@ impl Cache {
 }
 
 fn write_sealed(path: &Path, key: &Key, code: &[u8]) -> io::Result<()> {
-    // One that an earlier process of our number left behind.
+    // A file that an earlier process with our process id left behind.
     let _ = std::fs::remove_file(path);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     // A process that sweeps meanwhile leaves a locked file alone. No other process holds this lock yet, so it is
-    // got at once, unless the file system has no locks.
+    // acquired at once, unless the file system has no locks.
     let _ = file.try_lock();
     file.write_all(code)?;
     file.write_all(&seal(key, code.len() as u64, &Sha256::digest(code).into()))?;
@@ -220,7 +218,7 @@ fn digest_of(mut reader: impl Read) -> io::Result<[u8; 32]> {
     }
 }
 
-/// Refuses what somebody else could have put there.
+/// Refuses what another user could have put there.
 fn check_owner(metadata: &std::fs::Metadata) -> io::Result<()> {
     if metadata.uid() != geteuid().as_raw() {
         return Err(io::Error::other("it belongs to somebody else"));
@@ -233,7 +231,7 @@ fn check_owner(metadata: &std::fs::Metadata) -> io::Result<()> {
 
 fn touch(file: &File) {
     let now = SystemTime::now();
-    // One that lies ahead was written under a clock that has been set back since.
+    // A time in the future was written before the clock was set back.
     let is_old = |used: SystemTime| match now.duration_since(used) {
         Ok(age) => age > TOUCH_AFTER,
         Err(ahead) => ahead.duration() > sweep::AHEAD_MAX,

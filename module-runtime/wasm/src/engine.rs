@@ -1,4 +1,4 @@
-//! How WebAssembly is compiled and run: everything that wasmtime is told, in one place.
+//! How WebAssembly is compiled and run: all settings of wasmtime, in one file.
 
 use crate::arguments::Options;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) fn engine(options: &Options) -> Result<Engine, String> {
 fn config(cpu_time_limit: Option<Duration>) -> Config {
     let mut config = Config::new();
     config.max_wasm_stack(WASM_STACK_BYTES_MAX);
-    // The check costs some percent of speed, and nobody would move the epoch without a limit.
+    // The check costs some percent of speed, and nothing moves the epoch without a limit.
     config.epoch_interruption(cpu_time_limit.is_some());
     // File and line in a backtrace, where the module was built with them.
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);

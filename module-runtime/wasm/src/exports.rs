@@ -1,13 +1,13 @@
-//! What a module must export: the border, as one table, and how a module is held against it.
+//! What a module must export: the border, as one table, and how a module is checked against it.
 
 use crate::instance::State;
 use wasmtime::{ExternType, FuncType, Instance, Memory, Module, Store, TypedFunc, ValType};
 
-/// Whether a module can do without a function.
+/// Whether a module may lack a function.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Needed {
     Always,
-    /// It is called where it is there.
+    /// It is called if it is there.
     IfThere,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Exports {
 }
 
 impl Exports {
-    /// The functions of an instance of a module that was held against the border.
+    /// The functions of an instance of a module that was checked against the border.
     pub(crate) fn of(store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<Exports> {
         let memory = instance.get_memory(&mut *store, "memory");
         macro_rules! optional {
@@ -63,7 +63,7 @@ impl Exports {
     }
 }
 
-/// Says everything that a module lacks to be one of ours.
+/// Reports everything that a module lacks.
 pub(crate) fn check(module: &Module) -> Result<(), String> {
     let mut problems = Vec::new();
     for (name, params, results, needed) in FUNCTIONS {

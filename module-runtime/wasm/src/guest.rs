@@ -1,5 +1,5 @@
-//! The module as the serving loop sees it: loaded when `init` came, so that whatever fails is answered;
-//! and what follows when a call ends early, as the manifest says it.
+//! The module as the serving loop sees it: loaded when `init` came, so that each failure is an answer; and what follows
+//! when a call ends early, by the manifest's policy.
 
 use crate::arguments::{DataFolder, OnLimit, Options};
 use crate::budget::Budget;
@@ -33,7 +33,7 @@ type Shared = Rc<RefCell<Option<Instance>>>;
 struct Running {
     recipe: Recipe,
     instance: Shared,
-    /// The payload of `init` as the module sees it: every instance is told the same.
+    /// The payload of `init` as the module sees it: every instance gets the same.
     init: String,
     on_panic: OnPanic,
 }
@@ -128,15 +128,15 @@ impl Running {
         };
         log!(error, "{error}");
         let lines: String = frames.iter().map(|frame| format!("  {frame}\n")).collect();
-        // A log that is gone is no reason to fail.
+        // A closed log is ignored.
         let _ = std::io::stderr().write_all(lines.as_bytes());
-        // What it answered earlier may be lost with it. The process ends without sending that, but with this
-        // answer, so that the host does again what it knows as unanswered, and blames what it should.
+        // Answers that were given earlier may be lost with it. The process ends without sending them, but with this
+        // answer, so that the host repeats the unanswered requests, and attributes the end to the right one.
         let is_owed = self.instance.borrow().as_ref().is_some_and(Instance::owes_answers);
         if !continues || is_owed || *kind == RequestType::Shutdown {
             return Outcome::Last(Err(error), code);
         }
-        // The old one goes first: its memory and the fresh one's together would be too much.
+        // The old one is dropped first: its memory and the fresh one's together would be too much.
         *self.instance.borrow_mut() = None;
         match self.fresh() {
             Ok(instance) => {
@@ -169,8 +169,8 @@ impl Drop for WasmGuest {
     }
 }
 
-/// What is done before answers leave: mostly between two messages, but also while the module waits
-/// in a function of the host, when the way to it is what that function lends.
+/// What is done before answers leave: mostly between two messages, but also while the module waits in a function of the
+/// host, when it is reached through that function's scope.
 fn barrier(instance: Shared) -> Barrier {
     Box::new(move || match instance.try_borrow_mut() {
         Ok(mut shared) => shared.as_mut().map_or(Ok(()), Instance::before_answers),
@@ -179,7 +179,7 @@ fn barrier(instance: Shared) -> Barrier {
     })
 }
 
-/// What the module is told: its data folder as it sees it, if it does.
+/// The payload of `init` for the module: with its data folder as it sees it, if it does.
 fn payload_of_init(payload: &Json, data: DataFolder) -> Result<String, Error> {
     let mut members: BTreeMap<String, Json> = payload.read()?;
     let seen = match data {

@@ -1,5 +1,5 @@
-//! What a module may import: the functions of the host, under the name `bulkhead`, and WASI where it
-//! asks for it. What they do is told in [`host`] and [`crate::wasi`].
+//! What a module may import: the functions of the host, under the name `bulkhead`, and WASI if it imports that.
+//! [`host`] and [`crate::wasi`] document what they do.
 
 mod host;
 mod strings;
@@ -10,7 +10,7 @@ use crate::wasi;
 use host::HOST;
 use wasmtime::{Engine, ExternType, Linker, Module, Store};
 
-/// Everything that this module may import. The error names what else it wants.
+/// Everything that this module may import. The error names the imports that do not exist.
 pub(crate) fn linker(engine: &Engine, module: &Module) -> Result<Linker<State>, String> {
     let mut linker = Linker::new(engine);
     let defined = host::define(&mut linker).and_then(|()| match wasi::is_imported(module) {

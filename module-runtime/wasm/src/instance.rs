@@ -1,5 +1,5 @@
-//! One instance of a module and the calls into it. What it answers is read here as far as bytes go;
-//! what they mean are the answer rules, and what follows a trap is [`crate::guest`]'s decision.
+//! One instance of a module and the calls into it. This file reads the bytes of its answers; the answer rules say what
+//! they mean, and [`crate::guest`] decides what follows a trap.
 
 mod state;
 
@@ -33,14 +33,13 @@ pub(crate) struct Instance {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
     Good,
-    /// It said itself that its state is in doubt: it is only entered for what must be done before
-    /// answers leave.
+    /// It reported that its state is in doubt: it is only entered for what must be done before answers leave.
     InDoubt,
     /// A call ended early. Its memory is in doubt, and it is never entered again.
     Stopped,
 }
 
-/// What instances are made of, as often as one is needed.
+/// What instances are made from, as often as needed.
 pub(crate) struct Recipe {
     pub(crate) loaded: Loaded,
     pub(crate) options: Options,
@@ -99,8 +98,8 @@ impl Instance {
         })
     }
 
-    /// The bytes that the module answers to a message; `None` is a null pointer. The inner error is of
-    /// a message that could not be handed in, or of an answer that cannot be passed on.
+    /// The bytes that the module answers to a message; `None` is a null pointer. The inner error is of a message that
+    /// could not be passed in, or of an answer that cannot be passed on.
     pub(crate) fn answer(
         &mut self,
         kind: &RequestType,
@@ -121,7 +120,7 @@ impl Instance {
         })
     }
 
-    /// What the module says of itself, where it says something.
+    /// What the module reports about itself, if anything.
     pub(crate) fn metadata(&mut self) -> Result<Option<Vec<u8>>, Stopped> {
         let Some(function) = self.exports.get_module_metadata.clone() else { return Ok(None) };
         let taken = self.enter("get_module_metadata", |store, exports| {
@@ -139,14 +138,14 @@ impl Instance {
         self.exports.before_answers.is_some()
     }
 
-    /// Lets the module do what it wants done before answers leave.
+    /// Lets the module do its work before answers leave.
     pub(crate) fn before_answers(&mut self) -> Result<(), Error> {
         if self.health == Health::Stopped {
             return match self.owes_answers() {
                 true => {
                     Err(Error::failed("the module was stopped before it had done what its earlier answers wait for"))
                 }
-                // What leaves is the answer that says that it was stopped.
+                // Only the answer that it was stopped leaves.
                 false => Ok(()),
             };
         }
@@ -160,7 +159,7 @@ impl Instance {
         self.store.data().owes == Owes::Answers
     }
 
-    /// Sends the module no more messages, because it said itself that its state is in doubt.
+    /// Sends the module no more messages, because it reported that its state is in doubt.
     pub(crate) fn abandon(&mut self) {
         self.health = Health::InDoubt;
     }
@@ -233,8 +232,8 @@ pub(crate) fn give(
     Ok(Some(pointer))
 }
 
-/// Copies a string out of the module's memory and gives it back; `None` is a null pointer. The inner
-/// error is of a string that cannot be passed on.
+/// Copies a string out of the module's memory and frees it; `None` is a null pointer. The inner error is of a string
+/// that cannot be passed on.
 fn take(
     store: &mut Store<State>,
     exports: &Exports,
@@ -269,7 +268,7 @@ pub(crate) fn before_answers(
         Ok(reason) => answer::read_barrier(reason),
         Err(fault) => Error::failed(format!("before_answers answered {fault}")),
     };
-    // The process ends, so the string is not given back.
+    // The process ends, so the string is not freed.
     Ok(Err(failed))
 }
 

@@ -4,11 +4,11 @@ use std::fmt;
 use std::time::Duration;
 use wasmtime::ResourceLimiter;
 
-/// What a table's element costs. References are pointers here; an upper bound is what counts.
+/// What a table's element costs. References are pointers here; this is an upper bound.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
-/// What a module may have where the manifest sets no limit: what one memory can be, and some tables.
-/// A module with several memories is refused more, as the system would.
+/// What a module may have where the manifest sets no limit: what one memory can be, and some tables. A module with
+/// several memories is refused more, as by the system.
 const NATURAL_BYTES_MAX: usize = (4 << 30) + (64 << 20);
 
 /// A limit of the manifest that the module passed.
@@ -59,8 +59,8 @@ impl MemoryLimit {
         MemoryLimit { limit, used: 0, granted: 0 }
     }
 
-    /// A module that is refused memory by the system is told so, as a growth of -1. One that passes
-    /// its limit is stopped: the manifest says what follows, and an error names it.
+    /// A module that is refused memory by the system gets -1 for its growth. One that passes its limit is stopped: the
+    /// manifest says what follows, and an error names it.
     fn grow(&mut self, current: usize, desired: usize) -> wasmtime::Result<bool> {
         self.granted = desired.saturating_sub(current);
         let wanted = self.used.saturating_add(self.granted);
@@ -81,7 +81,7 @@ impl MemoryLimit {
 
 impl ResourceLimiter for MemoryLimit {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        // What the module itself rules out never was a wish of memory.
+        // A growth beyond the module's own maximum is no request for memory.
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }

@@ -1,5 +1,5 @@
-//! From a file to a module that fits the border, compiled or from the cache. Everything that can be
-//! wrong with a file is told here, before anything of it runs.
+//! From a file to a module that fits the border, compiled or from the cache. All that can be wrong with a file is
+//! reported here, before any of its code runs.
 
 use crate::arguments::Options;
 use crate::cache::{Cache, Key};
@@ -14,15 +14,15 @@ use wasmtime::{Engine, Linker, Module};
 /// Longest file that is read.
 const WASM_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// A module that is ready to be instantiated, as often as one likes.
+/// A module that is ready to be instantiated, as often as needed.
 pub(crate) struct Loaded {
     pub(crate) engine: Engine,
     pub(crate) module: Module,
     pub(crate) linker: Linker<State>,
 }
 
-/// Reads, compiles and checks the module, and tells when the compiler begins and is done. The error is a
-/// sentence that names the file.
+/// Reads, compiles and checks the module, and reports when the compiler begins and is done. The error is a sentence
+/// that names the file.
 pub(crate) fn load(options: &Options, tell: &mut dyn FnMut(StartPhase)) -> Result<Loaded, String> {
     let engine = crate::engine::engine(options)?;
     let path = options.module.display();
@@ -48,7 +48,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     Ok(wasm)
 }
 
-/// Takes the module from the cache, or compiles and keeps it.
+/// Gets the module from the cache, or compiles and stores it.
 fn compiled(
     engine: &Engine,
     cache: Option<&Cache>,
@@ -73,7 +73,7 @@ fn compiled(
 
 /// Compiles a module and keeps it, unless another process does so just now: then its work is waited for.
 fn compile_once(engine: &Engine, cache: &Cache, key: &Key, wasm: &[u8]) -> Result<Module, String> {
-    // It ends with this process, however that ends, and with it the wait of the others.
+    // Its lock ends with this process, and so does the wait of the others.
     let _alone = cache.lock(key);
     if let Some(module) = cache.find(engine, key) {
         return Ok(module);
@@ -93,9 +93,9 @@ pub(crate) fn compile(engine: &Engine, wasm: &[u8]) -> Result<Module, String> {
     })
 }
 
-/// Why there is no compiled module: the file is at fault, or what this process may do.
+/// Why there is no compiled module: the file is at fault, or a restriction of this process.
 fn refusal(is_valid: bool, reason: &str) -> String {
-    // The engine tells what the kernel refused by its words alone. A test has the kernel refuse it.
+    // Only the text of the engine's error shows what the kernel refused. A test makes the kernel refuse it.
     match (is_valid, reason.contains("make memory executable")) {
         (false, _) => format!("it is no valid WebAssembly: {reason}"),
         (true, true) => format!(
@@ -112,7 +112,7 @@ fn reason(error: &wasmtime::Error) -> String {
     parts.join(": ")
 }
 
-/// Tells what a file is that is no module at all.
+/// Reports what a file is that is no module at all.
 fn sniff(wasm: &[u8]) -> Result<(), String> {
     match wasm {
         [] => Err("it is empty".into()),

@@ -1,9 +1,9 @@
 //! `module-runtime-wasm`: runs one WebAssembly module as a child of a Bulkhead host.
 //!
-//! To the host it is a process that speaks the wire, as every module is. What it adds is the border
-//! to the module: the functions that the module exports, the functions that it may import, and the
-//! limits on both. It deliberately restarts nothing beyond what the manifest says of one instance,
-//! supervises nothing, and runs one module only, on one thread.
+//! To the host it is a process that speaks the wire, as every module is. What it adds is the border to the module: the
+//! functions that the module exports, the functions that it may import, and the limits on both. It deliberately
+//! restarts nothing beyond the manifest's policy for one instance, supervises nothing, and runs one module only, on one
+//! thread.
 
 mod arguments;
 mod budget;
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
             let thread = std::thread::Builder::new().name("module".into()).stack_size(STACK_BYTES).spawn(serve);
             match thread.map(std::thread::JoinHandle::join) {
                 Ok(Ok(code)) => code,
-                // The panic is in the log already; the host takes this code as one.
+                // The panic is in the log already; for the host this code means a panic.
                 Ok(Err(_)) => ExitCode::from(bulkhead_child::EXIT_PANICKED),
                 Err(error) => {
                     bulkhead_child::log!(error, "cannot start the module's thread: {error}");
@@ -84,7 +84,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A reader that went away is no reason to fail.
+/// A closed standard output is ignored.
 fn print(text: &str) -> ExitCode {
     use std::io::Write;
     let _ = std::io::stdout().write_all(text.as_bytes());

@@ -1,5 +1,5 @@
-//! Pointers that come from a module, and the strings and buffers behind them. Nothing is believed: a
-//! place is looked at only within the memory, and a string no further than a frame is long.
+//! Pointers that come from a module, and the strings and buffers that they point to. No pointer is trusted: only
+//! addresses within the memory are read, and of a string at most the length of a frame.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use std::ops::Range;
 pub(crate) enum Fault {
     /// A null pointer where a string must be.
     Null,
-    /// The place is not within the memory.
+    /// The address is not within the memory.
     OutOfBounds { pointer: u32, length: u32, memory: usize },
     /// The memory ends before the string does.
     NoEnd { pointer: u32, memory: usize },
@@ -20,8 +20,8 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// Whether the module passed something that is no string at all. One that is too long or no text
-    /// is an error like others; a wild pointer says that the module's memory is in doubt.
+    /// Whether the module passed something that is no string at all. A string that is too long or not UTF-8 is an error
+    /// like others; a wild pointer shows that the module's memory is in doubt.
     pub(crate) fn is_wild(&self) -> bool {
         matches!(self, Fault::Null | Fault::OutOfBounds { .. } | Fault::NoEnd { .. })
     }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wild_pointer_is_told_from_the_others() {
+    fn every_wild_pointer_is_distinguished_from_the_others() {
         let memory = b"_abc";
         assert_eq!(string(memory, 0, 9), Err(Fault::Null));
         assert_eq!(string(memory, 1, 9), Err(Fault::NoEnd { pointer: 1, memory: 4 }));

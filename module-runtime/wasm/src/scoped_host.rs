@@ -1,7 +1,7 @@
-//! Two loans for the length of a call. The functions that a module calls back into are made once and
-//! outlive every message, while the host that a handler may talk to lives for one message only; and
-//! what happens before answers leave may have to enter the module again while it waits in one of
-//! those functions. Both are lent to this thread here, and given back when the call ends.
+//! Two references, scoped to a call. The functions that a module calls back into are made once and outlive every
+//! message, while the host that a handler uses lives for one message only; and work before answers leave may have to
+//! enter the module again while it waits in one of those functions. Both are scoped to this thread here, until the call
+//! ends.
 //!
 //! One of the two files with unsafe code: it hides a lifetime from the compiler and guards it itself.
 
@@ -23,7 +23,7 @@ thread_local! {
     static INSIDE: Slot<dyn Inside> = const { Cell::new(None) };
 }
 
-/// Lends `host` to whatever `call` calls.
+/// Scopes `host` to all that `call` calls.
 pub(crate) fn scoped_host<R>(host: &mut (dyn Host + '_), call: impl FnOnce() -> R) -> R {
     // SAFETY: only the lifetime changes. `scoped` takes the pointer back before it returns, so before
     // the borrow that it was made of ends.
@@ -31,12 +31,12 @@ pub(crate) fn scoped_host<R>(host: &mut (dyn Host + '_), call: impl FnOnce() -> 
     scoped(&HOST, NonNull::from(host), call)
 }
 
-/// Lets `work` use the host, unless none is lent or another use is under way further up the stack.
+/// Lets `work` use the host, unless none is scoped or another use is in progress further up the stack.
 pub(crate) fn with_host<R>(work: impl FnOnce(&mut dyn Host) -> R) -> Option<R> {
     borrow(&HOST, |host| work(host))
 }
 
-/// Lends the module that waits to whatever `call` calls.
+/// Scopes the module that waits to all that `call` calls.
 pub(crate) fn scoped_inside<R>(inside: &mut (dyn Inside + '_), call: impl FnOnce() -> R) -> R {
     // SAFETY: as in `scoped_host`.
     let inside = unsafe { std::mem::transmute::<&mut (dyn Inside + '_), &mut (dyn Inside + 'static)>(inside) };
@@ -48,7 +48,7 @@ pub(crate) fn with_inside<R>(work: impl FnOnce(&mut dyn Inside) -> R) -> Option<
     borrow(&INSIDE, |inside| work(inside))
 }
 
-/// Puts what was in the slot back, however the scope ends.
+/// Restores the slot, however the scope ends.
 struct Restore<T: ?Sized + 'static> {
     slot: &'static LocalKey<Slot<T>>,
     before: Option<NonNull<T>>,
@@ -66,12 +66,12 @@ fn scoped<T: ?Sized, R>(slot: &'static LocalKey<Slot<T>>, value: NonNull<T>, cal
 }
 
 fn borrow<T: ?Sized, R>(slot: &'static LocalKey<Slot<T>>, work: impl FnOnce(&mut T) -> R) -> Option<R> {
-    // Taken out for as long as it is used: the slot is empty for whoever asks meanwhile.
+    // Taken out for as long as it is used: the slot is empty for other uses meanwhile.
     let restore = Restore { slot, before: slot.take() };
     let mut value = restore.before?;
-    // SAFETY: the pointer came from a unique borrow that its lender does not use before the loan
-    // ends, and we are within the loan, as the lender's `Restore` empties the slot when it ends. No
-    // second reference exists, as the pointer is in no slot while this one is used.
+    // SAFETY: the pointer came from a unique borrow that the caller of `scoped` does not use before the scope ends, and
+    // we are within the scope, as its `Restore` empties the slot when it ends. No second reference exists, as the
+    // pointer is in no slot while this one is used.
     Some(work(unsafe { value.as_mut() }))
 }
 
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loan_ends_with_its_call() {
+    fn a_scope_ends_with_its_call() {
         let mut count = Count(0);
         assert!(with_inside(|_| ()).is_none());
         scoped_inside(&mut count, || {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inner_loan_hides_the_outer_one_for_its_time() {
+    fn an_inner_scope_hides_the_outer_one_while_it_lasts() {
         let (mut outer, mut inner) = (Count(0), Count(10));
         scoped_inside(&mut outer, || {
             scoped_inside(&mut inner, || with_inside(|inside| inside.before_answers().unwrap()));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loan_ends_with_a_panic_too() {
+    fn a_scope_ends_with_a_panic_too() {
         let mut count = Count(0);
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             scoped_inside(&mut count, || with_inside(|_| panic!("within the loan")))

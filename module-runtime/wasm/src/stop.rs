@@ -1,5 +1,5 @@
-//! How a call into a module ends early: a trap, a limit, `proc_exit`; and what the caller of the
-//! message is told of it. What follows for the process is [`crate::guest`]'s decision.
+//! How a call into a module ends early: a trap, a limit, `proc_exit`; and what the caller of the message gets.
+//! [`crate::guest`] decides what follows for the process.
 
 use crate::limits::Limit;
 use bulkhead_child::{Error, frames};
@@ -8,13 +8,13 @@ use std::fmt;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-/// Longest name of a function or a file in a backtrace. They are the module's, and may be anything.
+/// Longest name of a function or a file in a backtrace. They are the module's, and may have any length.
 const NAME_BYTES_MAX: usize = 300;
 
 /// A call that ended early. The instance is never entered again.
 #[derive(Debug)]
 pub(crate) struct Stopped {
-    /// What the caller is told.
+    /// What the caller gets.
     pub(crate) error: Error,
     /// Which way it ended.
     pub(crate) ending: Ending,
@@ -31,7 +31,7 @@ pub(crate) enum Ending {
     Exit(u8),
 }
 
-/// The module broke a rule of the border, so that its memory is in doubt: raised as a trap.
+/// The module broke a rule of the border, so that its memory is in doubt; raised as a trap.
 #[derive(Debug)]
 pub(crate) struct Violation(pub(crate) String);
 
@@ -43,15 +43,15 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// Turns what wasmtime says of a call into what the caller is told. `doing` is what was called, and
-/// `panic` the sentence that the module gave before it trapped.
+/// Converts what wasmtime reports about a call into what the caller gets. `doing` is what was called, and `panic` the
+/// sentence that the module gave before it trapped.
 pub(crate) fn stopped(doing: &str, error: &wasmtime::Error, panic: Option<String>) -> Stopped {
     let backtrace = error.downcast_ref::<WasmBacktrace>();
     let frames = own_frames(backtrace);
     if let Some(I32Exit(code)) = error.downcast_ref() {
         let sentence = format!("the module called proc_exit({code}) in {doing}");
         let error = with_details(Error::custom("proc_exit", sentence), "proc_exit", backtrace);
-        // A module that leaves a message in the middle did not end well, whatever it says.
+        // A module that exits during a message did not end well, whatever its code.
         let code = u8::try_from(*code).ok().filter(|code| *code != 0).unwrap_or(1);
         return Stopped { error, ending: Ending::Exit(code), frames };
     }
@@ -105,7 +105,7 @@ fn own_frames(backtrace: Option<&WasmBacktrace>) -> Vec<String> {
         .iter()
         .flat_map(|backtrace| backtrace.frames())
         .filter(|frame| frame.func_name().is_none_or(|name| frames::is_own(&demangled(name))));
-    // A name may have a line end in it, and is to stay on its line.
+    // A name may contain a line end, and must stay on one line.
     let line = |frame| format!("at {}", place(frame)).replace(char::is_control, "?");
     own.take(frames::FRAMES_MAX).map(line).collect()
 }
@@ -121,7 +121,7 @@ fn place(frame: &wasmtime::FrameInfo) -> String {
     }
 }
 
-/// A name as its author wrote it, cut where it is longer than anybody would read.
+/// A name as its author wrote it, cut where it is too long to read.
 fn demangled(name: &str) -> String {
     let name = cut(name);
     rustc_demangle::try_demangle(name).map_or_else(|_| name.to_owned(), |name| cut(&format!("{name:#}")).to_owned())

@@ -27,8 +27,8 @@ const BORDER: &str = r#"
     (global.set $top (local.get $end)))
 "#;
 
-/// A module whose `handle_message` is `body`, which ends with a pointer on the stack; to `init` it
-/// answers `{}`. It has two locals, `$length` and `$errno`. `outside` is whatever else the module has.
+/// A module whose `handle_message` is `body`, which ends with a pointer on the stack; to `init` it answers `{}`. It has
+/// two locals, `$length` and `$errno`. `outside` is the rest of the module.
 pub(crate) fn module(imports: &str, body: &str, outside: &str) -> String {
     format!(
         r#"(module {imports} {BORDER} {outside}
@@ -138,7 +138,7 @@ pub(crate) fn failed(outcome: Outcome) -> Error {
     }
 }
 
-/// A host that remembers what it was asked and says what the test wants.
+/// A host that records its requests and gives the test's answers.
 #[derive(Default)]
 pub(crate) struct Script {
     pub(crate) asked: Vec<Value>,

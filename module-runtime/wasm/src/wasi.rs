@@ -1,5 +1,5 @@
-//! WASI preview 1, for modules that import it: no arguments, an empty standard input, output into the
-//! log, and of files and variables only what the manifest grants. There is no network in it.
+//! WASI preview 1, for modules that import it: no arguments, an empty standard input, output into the log, and of files
+//! and variables only what the manifest grants. There is no network.
 
 use crate::arguments::{Access, DataFolder, Folder, Grants};
 use std::sync::OnceLock;
@@ -17,17 +17,17 @@ pub(crate) const DATA: &str = "/data";
 /// Most bytes that one call of `random_get` gives; more is a trap. The runtime holds them meanwhile.
 const RANDOM_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Whether the module asks for it.
+/// Whether the module imports it.
 pub(crate) fn is_imported(module: &Module) -> bool {
     module.imports().any(|import| import.module() == WASI)
 }
 
-/// What the module sees. The error says which grant cannot be kept.
+/// What the module sees. The error names the grant that cannot be given.
 pub(crate) fn context(grants: &Grants, data_folder: &str) -> Result<WasiP1Ctx, String> {
     let mut builder = WasiCtxBuilder::new();
     // The thread has nothing else to do, and its processor time is what is counted.
     builder.allow_blocking_current_thread(true);
-    // Standard output may be the channel to the host: it is log here, as for every module.
+    // Standard output may be the channel to the host: here it goes to the log, as for every module.
     builder.stdout(std::io::stderr()).stderr(std::io::stderr());
     builder.max_random_size(RANDOM_BYTES_MAX);
     for (name, value) in &grants.environment {
@@ -50,8 +50,8 @@ pub(crate) fn context(grants: &Grants, data_folder: &str) -> Result<WasiP1Ctx, S
     Ok(builder.build_p1())
 }
 
-/// Puts the calling thread into the runtime in which WASI waits, for as long as the guard lives. It
-/// is started once and has one thread: by itself WASI would start one for each processor.
+/// Puts the calling thread into the runtime in which WASI waits, for as long as the guard lives. It is started once and
+/// has one thread: by default WASI would start one for each processor.
 pub(crate) fn enter() -> EnterGuard<'static> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME

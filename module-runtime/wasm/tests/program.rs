@@ -1,4 +1,4 @@
-//! The built program with a test in the place of the host: the wire, the exit codes, the log.
+//! The built program with a test instead of the host: the wire, the exit codes, the log.
 
 use bulkhead_module::testing::{Form, Program, ProgramBuilder, Scratch};
 use bulkhead_protocol::{Json, Request, RequestType};
@@ -60,7 +60,7 @@ fn what_cannot_be_loaded_is_answered_and_permanent() {
     assert_eq!(code, Some(125), "{log}");
 }
 
-/// What systemd does for `MemoryDenyWriteExecute=`: PR_SET_MDWE, for this process and what it becomes.
+/// What systemd does for `MemoryDenyWriteExecute=`: PR_SET_MDWE, for this process and the program that it executes.
 const DENY: &str = "import ctypes, os, sys\n\
                     if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0): sys.exit(77)\n\
                     os.execv(sys.argv[1], sys.argv[1:])";
@@ -159,7 +159,7 @@ fn a_start_from_the_cache_compiles_nothing() {
     let kept: Vec<_> = std::fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path()).collect();
     let [file] = &kept[..] else { panic!("expected one file, found {kept:?}") };
     let written = std::fs::metadata(file).unwrap().modified().unwrap();
-    // The best of some, as other tests run beside this one.
+    // The best of several, as other tests run at the same time.
     let warm = (0..5).map(|_| start().0).min().unwrap();
     assert!(warm < cold, "{warm:?} from the cache, {cold:?} without");
     assert_eq!(std::fs::metadata(file).unwrap().modified().unwrap(), written, "it was not written again");
@@ -179,7 +179,7 @@ fn several_starts_at_once_share_a_cache() {
     assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 1);
 }
 
-/// What a start says of `init` before it answers it.
+/// What a start reports before the answer to `init`.
 fn phases(program: &mut Program) -> Vec<Value> {
     let id = program.send_init();
     let mut phases = Vec::new();
@@ -195,7 +195,7 @@ fn phases(program: &mut Program) -> Vec<Value> {
 }
 
 #[test]
-fn a_start_tells_when_it_compiles_and_when_that_is_done() {
+fn a_start_reports_when_it_compiles_and_when_that_is_done() {
     let scratch = Scratch::new();
     let cache = scratch.path().join("cache");
     let with_cache = || run(&specimen(), &["--cache", cache.to_str().unwrap()]).spawn();

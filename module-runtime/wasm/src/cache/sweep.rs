@@ -1,9 +1,9 @@
-//! Keeps the folder of compiled code from growing without end: what was used least recently goes
-//! first. Files that are not named as ours are not touched.
+//! Keeps the folder of compiled code from growing without end: what was used least recently is removed first. Files
+//! that are not named as ours are not touched.
 //!
-//! The times are those of the wall clock, which may have been set. A time that has not come yet says nothing:
-//! such a file goes first, and a use gives it the time of now. What a process works on is known by its lock and
-//! not by its time alone.
+//! The times are those of the wall clock, which may have been set. A time in the future is meaningless: such a file is
+//! removed first, and a use gives it the current time. A file that a process works on is known by its lock and not by
+//! its time alone.
 
 use super::ENDING;
 use nix::fcntl::OFlag;
@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 /// What a writer that died left behind is removed after this long.
 const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
 
-/// How far a time may lie ahead of the clock that is looked at: that of a file server may be another.
+/// How far a time may be ahead of this clock: a file server's clock may differ.
 pub(super) const AHEAD_MAX: Duration = Duration::from_secs(3600);
 
 /// Removes the oldest files until the rest is at most `bytes_max`. `keep` stays.
@@ -33,7 +33,7 @@ pub(super) fn sweep(folder: &Path, bytes_max: u64, keep: &str) {
                 let _ = std::fs::remove_file(entry.path());
             }
         } else if is_compiled(&name) && metadata.is_file() {
-            // The one that was just written counts as the newest, whatever the clock says.
+            // The file that was just written counts as the newest, regardless of the clock.
             let used = match name == keep {
                 true => now + 2 * AHEAD_MAX,
                 false if used > now + AHEAD_MAX => SystemTime::UNIX_EPOCH,
@@ -58,7 +58,7 @@ pub(super) fn sweep(folder: &Path, bytes_max: u64, keep: &str) {
 fn is_left(path: &Path) -> bool {
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    // One that cannot be opened is no file of ours; to remove its name does no harm.
+    // A file that cannot be opened is not ours; removing its name does no harm.
     opened.map_or(true, |file| file.try_lock().is_ok())
 }
 
@@ -69,7 +69,7 @@ fn is_compiled(name: &str) -> bool {
         .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// `.<64 hexadecimal digits>.compiled.<number of a process>`
+/// `.<64 hexadecimal digits>.compiled.<process id>`
 fn is_temporary(name: &str) -> bool {
     name.strip_prefix('.')
         .and_then(|rest| rest.rsplit_once('.'))

@@ -212,7 +212,7 @@ fn a_use_is_noted_when_the_last_one_was_long_ago() {
     assert!(used > old + Duration::from_secs(3600));
 }
 
-/// Of a time that has not come.
+/// With a time in the future.
 fn file_ahead(folder: &Path, name: &str, ahead: Duration) {
     std::fs::write(folder.join(name), vec![0; 1000]).unwrap();
     let options = File::options().write(true).open(folder.join(name)).unwrap();
@@ -233,7 +233,7 @@ fn after_a_step_of_the_clock_what_is_used_stays_and_what_seems_to_come_from_the_
     }
     sweep::sweep(folder, 3000, &name("f"));
     assert_eq!(names(folder), [name("d"), name("e"), name("f")]);
-    // What was left behind under the other clock goes as well, what is in progress stays however old it seems.
+    // What was left behind under the other clock goes as well, what is in progress stays despite its old time.
     let temporary = |process: u32| format!(".{}.{process}", name("a"));
     file_ahead(folder, &temporary(11), years);
     file(folder, &temporary(12), 1000, years);

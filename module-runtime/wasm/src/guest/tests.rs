@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Answers with a count of its messages, so that a fresh instance is told from an old one; a payload
-/// that is no `null` does what the test wants before.
+/// Answers with a count of its messages, so that a fresh instance differs from an old one; any payload but `null` first
+/// does what the test wants.
 fn counter(imports: &str, deed: &str, outside: &str) -> String {
     let body = format!(
         "(if (i32.ne (i32.load8_u (local.get $payload)) (i32.const 110)) (then {deed}))
@@ -61,7 +61,7 @@ fn every_kind_of_trap_is_answered_with_its_name_and_place_and_ends_the_process()
         assert_eq!(details["kind"], kind);
         let expected = if deed.contains("$deep") { "deep" } else { "handle" };
         assert_eq!(details["backtrace"][0]["function"], expected, "{details}");
-        // A call that finds no stack has not got to any instruction of its own yet.
+        // A call without stack left has not reached any instruction of its own yet.
         let frame = usize::from(deed.contains("$deep"));
         assert!(details["backtrace"][frame]["offset"].as_u64().is_some_and(|offset| offset > 0), "{details}");
     }
@@ -79,7 +79,7 @@ fn a_panic_is_answered_with_its_text() {
 }
 
 #[test]
-fn the_text_of_a_panic_is_for_the_message_in_hand_only() {
+fn the_text_of_a_panic_is_for_the_message_in_progress_only() {
     let imports = r#"(import "bulkhead" "panic" (func $panic (param i32)))"#;
     let deed = "(if (i32.eq (i32.load8_u (local.get $payload)) (i32.const 49)) (then (call $panic (i32.const 2000)))
                 (else (unreachable)))";
@@ -187,7 +187,7 @@ fn a_loop_of_calls_of_the_host_is_stopped_too() {
     for deed in [
         "(loop $again (drop (call $time (i32.const 0))) (br $again))",
         "(loop $again (drop (call $random (i32.const 2000) (i32.const 100))) (br $again))",
-        // Every answer stays, as nothing is freed here, but the time is over long before the memory.
+        // Nothing is freed here, but the time is over long before the memory is used.
         "(loop $again (drop (call $progress (i32.const 16))) (global.set $top (i32.const 4096)) (br $again))",
     ] {
         let kit = Kit::new(&counter(imports, deed, ""))
@@ -257,7 +257,7 @@ fn what_fails_before_the_first_message_says_where_and_is_permanent() {
 }
 
 #[test]
-fn the_data_folder_is_told_as_the_module_sees_it() {
+fn the_data_folder_is_named_as_the_module_sees_it() {
     // Remembers the payload of `init` and answers every message with it.
     let text = module("", "(global.get $init)", "(global $init (mut i32) (i32.const 0))").replace(
         "(then (return (i32.const 16)))",
@@ -324,7 +324,7 @@ fn a_trap_before_answers_leave_stops_the_message_that_waited() {
     assert!(error.to_string().ends_with("its before_answers was stopped meanwhile"), "{error}");
 }
 
-/// Traps or panics where it is told to, and is flushed else.
+/// Traps or panics on request, and is flushed otherwise.
 const SINNER: &str = r#"(if (i32.eq (i32.load8_u (local.get $payload)) (i32.const 49)) (then (unreachable)))
     (if (i32.eq (i32.load8_u (local.get $payload)) (i32.const 50)) (then (return (i32.const 2000))))
     (i32.const 16)"#;
@@ -396,7 +396,7 @@ fn a_wild_pointer_as_an_answer_stops_the_module_and_says_what_it_was() {
 }
 
 #[test]
-fn an_answer_that_is_none_is_told_from_the_others_and_the_module_goes_on() {
+fn an_invalid_answer_is_distinguished_from_the_others_and_the_module_goes_on() {
     let answers = [
         ("(i32.const 0)", "null pointer"),
         (r#"(i32.store (i32.const 1024) (i32.const 0xff)) (i32.const 1024)"#, "UTF-8"),

@@ -1,5 +1,5 @@
 //! The functions of the host. Those that need a request in progress answer an error where there is none;
-//! how they read what they are passed is [`super::strings`]' business.
+//! [`super::strings`] reads their arguments.
 
 use super::strings::{Called, Refusal, deliver, exports, json, lossy, text};
 use crate::instance::{self, Inner, State};
@@ -16,7 +16,7 @@ use wasmtime::Linker;
 /// The name under which the host's functions are imported.
 pub(super) const HOST: &str = "bulkhead";
 
-/// Random bytes are made in steps of so many, and the module's time is looked at in between.
+/// Random bytes are made in steps of so many, and the module's budget is checked in between.
 const RANDOM_STEP_BYTES: usize = 64 * 1024;
 
 /// How much of a panic's sentence is kept.
@@ -26,7 +26,7 @@ const PANIC_BYTES_MAX: usize = 4096;
 pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     define_asking(linker)?;
     define_telling(linker)?;
-    define_request_in_hand(linker)?;
+    define_request_in_progress(linker)?;
     define_for_any_time(linker)
 }
 
@@ -54,7 +54,7 @@ fn define_asking(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// What is said without waiting for an answer of others.
+/// Messages that are sent without waiting for an answer.
 fn define_telling(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap(HOST, "event", |mut caller: Called<'_>, name: u32, data: u32| {
         respond(&mut caller, "event", |caller, host| {
@@ -74,8 +74,8 @@ fn define_telling(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// What is to be known of the request in progress.
-fn define_request_in_hand(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+/// What a module can learn about the request in progress.
+fn define_request_in_progress(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap(HOST, "wait", |mut caller: Called<'_>, milliseconds: i64| -> wasmtime::Result<i32> {
         scoped_host::with_host(|host| within(&mut caller, || border::wait(host, milliseconds))).unwrap_or(Ok(1))
     })?;
@@ -120,8 +120,8 @@ fn define_for_any_time(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Sends a request and waits for its answer. A null pointer as receiver is the host's data store, and
-/// a negative timeout is none.
+/// Sends a request and waits for its answer. A null pointer as recipient is the host's data store, and a negative
+/// timeout is none.
 fn ask(
     caller: &mut Called<'_>,
     host: &mut dyn Host,
@@ -134,7 +134,7 @@ fn ask(
     Ok(within(caller, || host.ask(Ask { to: to.as_deref(), what, timeout }))??)
 }
 
-/// Does what a function of the host does, and answers it as the host would.
+/// Runs a function of the host, and answers as the host would.
 fn respond(
     caller: &mut Called<'_>,
     name: &str,
@@ -151,7 +151,7 @@ fn respond(
     deliver(caller, &answer::write_host(result))
 }
 
-/// Lets the module be entered again for what it wants done before answers leave.
+/// Lets the module be entered again for its `before_answers`.
 fn within<R>(caller: &mut Called<'_>, work: impl FnOnce() -> R) -> wasmtime::Result<R> {
     struct Waiting<'a, 'b>(&'a mut Called<'b>);
     impl scoped_host::Inside for Waiting<'_, '_> {

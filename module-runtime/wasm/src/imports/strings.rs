@@ -1,6 +1,5 @@
-//! Strings that a module passes to a function of the host, and those that it gets back. A pointer that
-//! is wild stops the module; a string that is too long, no text or no JSON is answered with an error,
-//! as the host itself would.
+//! Strings that a module passes to a function of the host, and those that it gets back. A wild pointer stops the
+//! module; a string that is too long, not UTF-8 or not JSON gets an error as answer, as from the host itself.
 
 use crate::exports::Exports;
 use crate::instance::{self, State};
@@ -15,7 +14,7 @@ pub(super) type Called<'a> = Caller<'a, State>;
 
 /// Why a function of the host did not do what it was asked.
 pub(super) enum Refusal {
-    /// The module is told.
+    /// The module gets an error.
     Answer(Error),
     /// The module is stopped.
     Stop(wasmtime::Error),
@@ -33,7 +32,7 @@ impl From<Error> for Refusal {
     }
 }
 
-/// Hands a string to the module, in memory that the module gives for it.
+/// Passes a string to the module, in memory that the module allocates for it.
 pub(super) fn deliver(caller: &mut Called<'_>, text: &str) -> wasmtime::Result<u32> {
     let exports = exports(caller)?.clone();
     match instance::give(caller, &exports, text)? {

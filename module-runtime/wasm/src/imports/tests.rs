@@ -63,7 +63,7 @@ fn every_request_of_the_modules_own_reaches_the_host_as_it_was_meant() {
 }
 
 #[test]
-fn what_the_host_refuses_is_told_to_the_module() {
+fn what_the_host_refuses_is_an_error_for_the_module() {
     let mut host = Script { answer: Some(Err(Error::custom("out_of_ink", "none left"))), ..Script::default() };
     let mut guest = kit("(call $query (i32.const 0) (i32.const 0) (i64.const -1))").ready();
     let error = failed(query(&mut guest, &mut host, Value::Null));
@@ -109,7 +109,7 @@ fn a_request_has_its_deadline_number_and_key() {
 }
 
 #[test]
-fn clocks_are_told_apart() {
+fn clocks_are_distinguished() {
     // More than a year 2020 in nanoseconds, something above zero, and no such clock.
     let body = number(
         "(i32.and (i64.gt_s (call $time (i32.const 0)) (i64.const 1577836800000000000))
@@ -190,7 +190,7 @@ fn a_string_longer_than_a_frame_is_answered() {
 
 #[test]
 fn the_host_is_there_only_while_a_message_is_handled() {
-    // What `init` asked is answered to every message; `init` has no host behind it.
+    // The answer that `init` got is returned for every message; `init` has no host.
     let text = module(IMPORTS, "(global.get $answer)", &format!("{TEXTS} (global $answer (mut i32) (i32.const 0))"));
     let text = text.replace(
         "(then (return (i32.const 16)))",
@@ -213,8 +213,8 @@ fn the_host_is_there_only_while_a_message_is_handled() {
 }
 
 #[test]
-fn alloc_string_that_calls_the_host_gets_an_error_and_no_second_loan() {
-    // alloc_string asks the host once, while the host's answer is handed over.
+fn alloc_string_that_calls_the_host_gets_an_error_and_no_second_scope() {
+    // alloc_string asks the host once, while the host's answer is passed to the module.
     let text = module(
         IMPORTS,
         "(call $query (i32.const 0) (i32.const 0) (i64.const -1))",

@@ -1,5 +1,5 @@
-//! What belongs to an instance beside its own memory, within reach of the functions that it calls. It
-//! only keeps; who reads and changes it says what follows.
+//! What belongs to an instance beside its own memory, for the functions that it calls. It only keeps data; the code
+//! that uses it decides what follows.
 
 use crate::budget::Budget;
 use crate::exports::Exports;
@@ -12,7 +12,7 @@ pub(crate) struct State {
     pub(crate) memory: MemoryLimit,
     pub(crate) budget: Option<Arc<Budget>>,
     pub(crate) wasi: Option<WasiP1Ctx>,
-    /// There once the instance is made: a start function runs before.
+    /// Set when the instance is made: a start function runs before.
     pub(crate) exports: Option<Exports>,
     /// What `create_module` answered.
     pub(crate) module: Option<u32>,
@@ -42,7 +42,7 @@ pub(crate) enum Inner {
 }
 
 impl State {
-    /// What an instance is checked against that is never made.
+    /// For the check of an instance that is never made.
     pub(crate) fn nothing() -> State {
         State::new(None, None, None, 0)
     }

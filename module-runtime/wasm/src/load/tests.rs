@@ -1,4 +1,4 @@
-//! Files that are no module of ours, and what is said of them.
+//! Files that are no module of ours, and the errors for them.
 
 use super::*;
 use crate::testing::{Kit, data, module};
@@ -10,7 +10,7 @@ fn good() -> String {
     module("", "(local.get $payload)", "")
 }
 
-/// What is said after the file's name.
+/// The error after the file's name.
 fn problem(kit: &Kit) -> String {
     let error = kit.refused();
     assert!(error.is_permanent(), "{error}");
@@ -20,7 +20,7 @@ fn problem(kit: &Kit) -> String {
 }
 
 #[test]
-fn what_is_no_core_module_is_told_by_what_it_is() {
+fn what_is_no_core_module_is_named_by_what_it_is() {
     let component = [&b"\0asm\x0d\0\x01\0"[..], &[0; 8]].concat();
     for (bytes, sentence) in [
         (&b""[..], "it is empty"),
@@ -36,7 +36,7 @@ fn what_is_no_core_module_is_told_by_what_it_is() {
 }
 
 #[test]
-fn what_is_not_valid_is_told_with_its_place() {
+fn what_is_not_valid_is_reported_with_its_position() {
     let wasm = wat::parse_str(good()).unwrap();
     let cut = problem(&Kit::of(&wasm[..wasm.len() / 2]));
     assert!(cut.starts_with("it is no valid WebAssembly: ") && cut.contains("(at offset 0x"), "{cut}");
@@ -49,7 +49,7 @@ fn what_is_not_valid_is_told_with_its_place() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_told() {
+fn a_missing_file_is_reported() {
     let kit = Kit::of(b"").with(|options| options.module = "/no/such/module.wasm".into());
     assert_eq!(problem(&kit), "No such file or directory (os error 2)");
 }
@@ -86,7 +86,7 @@ fn a_table_is_no_memory() {
     assert!(problem(&Kit::new(&text)).ends_with("memory is a table, expected a 32-bit memory"));
 }
 
-/// Modules that clang made, with WASI and all.
+/// Modules built by clang, with WASI.
 fn samples() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../modules");
     let read = |name: &str| {
@@ -110,7 +110,7 @@ fn the_samples_load() {
     }
 }
 
-/// Loads what may be anything, and says `init` to what loads: within bounds, all of it must return.
+/// Loads arbitrary bytes, and sends `init` to what loads: within bounds, all of it must return.
 fn survive(wasm: &[u8]) {
     let kit = Kit::of(wasm).with(|options| {
         options.memory_limit = Some(64 << 20);
@@ -119,7 +119,7 @@ fn survive(wasm: &[u8]) {
     let (_guest, _either) = kit.init();
 }
 
-/// A stage that gives many of the mutations that matter: of one byte, in a file that is otherwise whole.
+/// A stage with many useful mutations: of one byte, in a file that is otherwise whole.
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let samples = samples();
     (0..samples.len(), prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)).prop_map(

@@ -122,7 +122,7 @@ fn a_folder_for_writing_can_be_written_to() {
     let kit = creator();
     let folder = kit.folder("files");
     let kit = shown(kit, &folder, Access::Write);
-    // The new file is empty, and no bytes are no JSON.
+    // The new file is empty, and an empty answer is not JSON.
     let _ = query(&mut kit.ready(), &mut Script::default(), json!("new"));
     assert!(folder.join("new").exists());
 }
