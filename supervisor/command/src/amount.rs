@@ -3,10 +3,10 @@
 use bulkhead_protocol::limits::DEADLINE_MS_MAX;
 use std::time::Duration;
 
-/// Reads a time as the files have it, `500ms`, `1.5s`, `2m` or `1h`; here a number alone counts seconds.
+/// Reads a time in the form of the files, `500ms`, `1.5s`, `2m` or `1h`; here a number alone counts seconds.
 ///
 /// # Errors
-/// When it is no such thing, zero, or longer than the wire allows.
+/// When it is no time, zero, or longer than the wire allows.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let time = bulkhead_config::parse_duration(&format!("{text}{}", if is_number { "s" } else { "" }));
@@ -46,7 +46,7 @@ pub(crate) fn size(bytes: u64) -> String {
     if unit == "B" || value >= 100.0 { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") }
 }
 
-/// A count with a comma at the thousands.
+/// A count with commas between thousands.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);

@@ -1,6 +1,5 @@
-//! Text in columns of a terminal: how many it takes, cut, padded and wrapped to them. A wide character takes
-//! two. Characters count one by one, as most terminals do it; sequences that a terminal may show as one are not
-//! joined here.
+//! Text in columns of a terminal: measured, cut, padded and wrapped. A wide character takes two. Characters count one
+//! by one, as most terminals do it; sequences that a terminal may show as one character are not joined here.
 
 use unicode_width::UnicodeWidthChar;
 
@@ -13,9 +12,9 @@ fn columns_of(character: char) -> usize {
     character.width().unwrap_or(0)
 }
 
-/// `text` in at most so many columns; where it is cut, its last character says that there is more.
+/// `text` in at most so many columns; where it is cut, its last character shows that there is more.
 pub(crate) fn shortened(text: &str, columns: usize) -> String {
-    // What has not more bytes than there are columns fits: no character takes more columns than bytes.
+    // A text with no more bytes than columns fits: no character takes more columns than bytes.
     if text.len() <= columns || width_of(text) <= columns {
         return text.to_owned();
     }
@@ -25,7 +24,7 @@ pub(crate) fn shortened(text: &str, columns: usize) -> String {
     format!("{}…", &text[..fitting(text, columns - 1)])
 }
 
-/// How many bytes of `text` have room in so many columns.
+/// How many bytes of `text` fit in so many columns.
 fn fitting(text: &str, columns: usize) -> usize {
     let mut taken = 0;
     let beyond = text.char_indices().find(|(_, character)| {
@@ -35,7 +34,7 @@ fn fitting(text: &str, columns: usize) -> usize {
     beyond.map_or(text.len(), |(at, _)| at)
 }
 
-/// `text` with spaces behind it up to so many columns.
+/// `text` with spaces after it up to so many columns.
 pub(crate) fn padded_right(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width_of(text))))
 }

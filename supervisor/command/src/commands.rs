@@ -11,7 +11,7 @@ use crate::table::{Align, Table};
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// What is said of the data store, which has no commands.
+/// The text for the data store, which has no commands.
 const OF_LAYER1: &str = "\
 layer1, the data store, has no commands. It takes queries and mutations:
 
@@ -26,7 +26,7 @@ struct Answer {
     /// None of a module that was never ready.
     #[serde(default)]
     commands: Option<Declared>,
-    /// Those that had no room in the answer.
+    /// Those that did not fit in the answer.
     #[serde(default, deserialize_with = "or_empty")]
     left_out: u64,
 }

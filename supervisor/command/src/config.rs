@@ -1,4 +1,4 @@
-//! `config check` and `config show`. What is checked, and how it is shown, is the configuration's business.
+//! `config check` and `config show`. The configuration's crate decides what is checked and how it is shown.
 
 use crate::cli::{Config, Files};
 use crate::exit::{Exit, Halt};
@@ -6,7 +6,7 @@ use crate::output::{Output, complain};
 use bulkhead_config::{Environment, Flags, HostConfig, Loaded};
 use std::{collections::BTreeSet, path::PathBuf};
 
-/// What the command line says about files, and in which environment it is said.
+/// The files that the command line names, and its environment.
 pub(crate) fn flags(files: Files, socket: Option<PathBuf>) -> (Flags, Environment) {
     let Files { config, modules, state, trusted_users } = files;
     (Flags { config, modules, state, socket }, Environment { trusted_users, ..Environment::from_process() })
@@ -54,7 +54,7 @@ pub(crate) fn load((flags, environment): &(Flags, Environment)) -> Option<Loaded
     }
 }
 
-/// Says each fault of a module in the same way; `false` if there is one.
+/// Prints each fault of a module in the same way; `false` if there is one.
 fn tell_faults(loaded: &Loaded) -> bool {
     let faults: BTreeSet<_> = loaded.faulty.iter().flat_map(|faulty| faulty.problems.iter()).collect();
     faults.iter().for_each(complain);

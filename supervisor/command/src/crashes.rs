@@ -1,4 +1,4 @@
-//! `crashes`: what modules were doing when they died.
+//! `crashes`: what modules were doing when they crashed.
 
 use crate::amount::{count, span};
 use crate::exit::{Exit, Halt};
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-/// The host's answer. An older one says nothing of what it leaves out.
+/// The host's answer. An older host does not report what it leaves out.
 #[derive(Deserialize)]
 struct Crashes {
     crashes: Vec<Json>,
@@ -43,7 +43,7 @@ pub(crate) fn show(socket: Option<PathBuf>, name: Option<&str>, limit: Option<u6
         output.line("no crash is on record")?;
     }
     output.flush()?;
-    // Not data, and below it, where it is seen.
+    // Not data, and after it, so that it is seen.
     if older > 0 {
         let records = if older == 1 { "record is" } else { "records are" };
         complain(&format_args!("{} older {records} not shown; --limit N shows up to 1000", count(older)));
@@ -124,7 +124,7 @@ fn render(crash: &Crash, style: Style) -> String {
         };
         let delivery = delivery.as_ref().map(|delivery| format!("{delivery}: ")).unwrap_or_default();
         match answered {
-            // It was answered, and that was the process's last answer.
+            // It was answered, as the last answer of the process.
             Some(_) => add("ended by", Some(text)),
             None => add("in flight", Some(format!("{delivery}{text}"))),
         }

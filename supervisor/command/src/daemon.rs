@@ -1,4 +1,4 @@
-//! `run`: the one place where the command meets the daemon.
+//! `run`: the only file of the command that uses the daemon's crate.
 
 use crate::{
     config, default_folders,
@@ -11,7 +11,7 @@ use bulkhead_protocol::escape;
 use std::io::IsTerminal;
 use tracing_subscriber::{field::MakeExt, fmt::format};
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until it is stopped.
 ///
 /// # Errors
 /// When it cannot start, with the reason.
@@ -23,7 +23,7 @@ pub(crate) fn run((flags, environment): (Flags, Environment)) -> Result<Exit, Ha
     log_to(log.queue(), loaded.host.log_level);
     default_folders::make_for(&loaded);
     say_what_runs(&loaded);
-    // The paths of the command line count from where the daemon was started, also when that is gone.
+    // Paths of the command line are relative to the folder in which the daemon was started, also when that is gone.
     let (flags, started_in) = said;
     let were_there = default_folders::there(&loaded);
     let reloader = move || {
@@ -34,14 +34,14 @@ pub(crate) fn run((flags, environment): (Flags, Environment)) -> Result<Exit, Ha
     match Host::run_daemon(loaded, options) {
         Ok(()) => Ok(Exit::Done),
         Err(error) => {
-            // Not as other commands complain: its reader may have stopped reading.
+            // Not in the way of other commands: the reader may have stopped reading.
             log.queue().line(&format!("bulkhead: {error}"));
             Ok(Exit::Failed)
         }
     }
 }
 
-/// Events go to the queue. Whatever they quote, of modules, clients and files, stays within its line.
+/// Events go to the queue. What they quote of modules, clients and files stays within one line.
 fn log_to(queue: Queue, level: LogLevel) {
     let level = match level {
         LogLevel::Error => tracing::Level::ERROR,
@@ -63,7 +63,7 @@ fn log_to(queue: Queue, level: LogLevel) {
             })
             .delimited(" "),
         )
-        // A report of this kind goes to standard error by another way, which may block or panic.
+        // The library's own reports of this kind go to standard error directly, which may block or panic.
         .log_internal_errors(false)
         .init();
 }

@@ -1,5 +1,5 @@
-//! The folder of modules that `run` uses when nothing names one: it is made if it is missing. Where it is, the
-//! configuration decides.
+//! The folder of modules that `run` uses when nothing names one: it is made if it is missing. The configuration decides
+//! where it is.
 
 use bulkhead_config::{HostConfig, Loaded, Origin, Problem, Problems};
 use std::{
@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Makes the default folder of modules, if that is the one in use, and says so. Without it the host runs with no
+/// Makes the default folder of modules, if that is the one in use, and reports that. Without it the host runs with no
 /// modules.
 pub(crate) fn make_for(loaded: &Loaded) {
     for folder in defaults(&loaded.host).filter(|folder| !folder.exists()) {
@@ -40,7 +40,7 @@ pub(crate) fn check_again(loaded: Loaded, were_there: &[PathBuf]) -> Result<Load
     Ok(loaded)
 }
 
-/// Those that are there.
+/// The default folders that exist.
 pub(crate) fn there(loaded: &Loaded) -> Vec<PathBuf> {
     defaults(&loaded.host).filter(|folder| folder.exists()).map(Path::to_owned).collect()
 }
@@ -50,7 +50,7 @@ fn defaults(host: &HostConfig) -> impl Iterator<Item = &Path> {
     host.modules.iter().filter(move |_| is_default).map(PathBuf::as_path)
 }
 
-/// Makes a folder and those on the way to it, and gives all that were made, the outermost first. No other user may
+/// Makes a folder and those on the way to it, and returns all that were made, the outermost first. No other user may
 /// write to them, and where the folder is a user's own no other may look into them.
 fn make(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut missing: Vec<PathBuf> =
@@ -67,7 +67,7 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
     #[test]
-    fn all_that_is_missing_is_made_closed_to_the_writing_of_others_and_told() {
+    fn all_that_is_missing_is_made_closed_to_the_writing_of_others_and_reported() {
         let root = std::env::temp_dir().join(format!("bulkhead-default-folders-{}", std::process::id()));
         fs::create_dir(&root).unwrap();
         let folder = root.join("share/bulkhead/modules");

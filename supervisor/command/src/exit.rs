@@ -1,5 +1,4 @@
-//! What the command ends with: the one place that decides exit codes. What is printed on the way
-//! is decided elsewhere.
+//! How the command ends: the only file that decides exit codes. What is printed is decided elsewhere.
 
 use bulkhead_client::{ClientError, ConnectError};
 use bulkhead_protocol::{ErrorCode, Failure, Response, Status};
@@ -75,24 +74,24 @@ impl From<ErrorCode> for Exit {
 /// Why a command ends early. Its text is for a person; the program's name is added by `main`.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Halt {
-    /// Whoever read standard output went away, as `head` does: no fault, and nothing to say.
+    /// The reader of standard output went away, as `head` does: no fault, and nothing is printed.
     #[error("the reader of standard output went away")]
     ReaderGone,
     /// Standard output cannot be written.
     #[error("standard output cannot be written: {0}")]
     Output(io::Error),
-    /// Something of the system that always works did not.
+    /// A system call that normally works failed.
     #[error("{what}: {error}")]
     System {
         /// What was tried.
         what: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         error: io::Error,
     },
     /// What was asked for on the command line, or in a file, does not check.
     #[error("{0}")]
     Usage(String),
-    /// The operation failed, in words that are whole already.
+    /// The operation failed; the text is complete.
     #[error("{0}")]
     Failed(String),
     /// The request was answered with an error.
@@ -111,10 +110,10 @@ pub(crate) enum Halt {
     /// There is no connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// There is no connection, and what was asked for can be done without one.
+    /// There is no connection, and the operation can be done without one.
     #[error("{0}; or name the data's state directory with --state DIR")]
     NoHost(ConnectError),
-    /// There is no connection, and what an earlier daemon has left lies in files.
+    /// There is no connection, and what an earlier daemon has left is in files.
     #[error("{error}; log files and records of crashes of an earlier daemon are in {place}")]
     NoHostForRecords {
         /// Why there is none.
@@ -133,7 +132,7 @@ pub(crate) enum Halt {
     /// The connection gave no answer.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// A signal came; the answer that came after all, if one did.
+    /// A signal came, and perhaps the answer.
     #[error("interrupted: {}", interrupted(.answer))]
     Interrupted {
         /// The number of the signal.

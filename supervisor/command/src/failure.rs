@@ -1,15 +1,15 @@
-//! A failed request, told to a person: the sentence, the evidence, and what to do next.
+//! A failed request, as text for a person: the sentence, the evidence, and what to do next.
 
 use crate::output::printable;
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
-/// The failure in words; the first line is the sentence, the others are indented below it. `log` is what the module
-/// printed last, where it did not come to be ready and the failure does not say so itself.
+/// The failure in words; the first line is the sentence, the others are indented below it. `log` is the last lines of
+/// the module, where it did not become ready and the failure does not have them.
 pub(crate) fn explain(subject: &str, failure: &Failure, log: &[String]) -> String {
     let sentence = printable(&failure.error);
-    // Many sentences begin with whom they are about.
+    // Many sentences begin with their subject.
     let names_it = sentence.strip_prefix(subject).is_some_and(|rest| rest.starts_with([' ', ',', ':', '\'']));
     let mut text = if names_it { sentence } else { format!("{subject}: {sentence}") };
     let mut add = |name: &str, value: &str| {
@@ -42,7 +42,7 @@ pub(crate) fn explain(subject: &str, failure: &Failure, log: &[String]) -> Strin
     text
 }
 
-/// Whether lines of the module's output are shown because it did not come to be ready: of a crash, its record has more.
+/// Whether lines of the module's output are shown because it did not become ready: for a crash, its record has more.
 fn shows_output(failure: &Failure, log: &[String]) -> bool {
     !log.is_empty() || (failure.code == ErrorCode::ModuleError && !failure.stderr.is_empty())
 }
@@ -58,7 +58,7 @@ struct Faults {
     faults: Vec<String>,
 }
 
-/// Whether the sentence says already what the data has for programs: the place inside the payload.
+/// Whether the sentence already has what the data has for programs: the path inside the payload.
 fn is_said(data: &Json, failure: &Failure) -> bool {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -101,7 +101,7 @@ fn hint(subject: &str, failure: &Failure) -> Option<String> {
         }
         ErrorCode::DeadlineExceeded => "--timeout gives it longer".into(),
         ErrorCode::Overloaded => "send it again in a moment".into(),
-        // The host's own refusals say which line would allow it, or which limit was met; a module's are its own.
+        // The host's own refusals say which setting would allow it, or which limit was met; a module's are its own.
         ErrorCode::Conflict => return version_hint(subject, failure),
         ErrorCode::BadRequest
         | ErrorCode::UnknownType
@@ -131,7 +131,7 @@ fn version_hint(subject: &str, failure: &Failure) -> Option<String> {
     })
 }
 
-/// The failure as the JSON object that takes the place of an answer in a pipe.
+/// The failure as the JSON object that a pipe prints instead of an answer.
 pub(crate) fn as_json(failure: &Failure, line: u64) -> Json {
     #[derive(Serialize)]
     struct Wire<'a> {
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_is_told_with_its_evidence() {
+    fn a_crash_is_reported_with_its_evidence() {
         let expected = "\
 research-log: the module crashed while it handled the request
   code       module_crashed
@@ -201,7 +201,7 @@ research-log: the module crashed while it handled the request
     }
 
     #[test]
-    fn a_module_that_did_not_become_ready_is_told_with_what_it_printed() {
+    fn a_module_that_did_not_become_ready_is_reported_with_what_it_printed() {
         let mut failure = Failure::new(ErrorCode::ModuleError, "m did not become ready: exit code 3");
         failure.stderr = vec!["no such file".into()];
         let expected = "\

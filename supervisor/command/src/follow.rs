@@ -13,7 +13,7 @@ use bulkhead_protocol::{Json, Pattern, Request, Status};
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// Behind which event a follower goes on.
+/// After which event a follower continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     cursor: u64,
@@ -44,11 +44,11 @@ pub(crate) fn events(socket: Option<PathBuf>, options: Events) -> Result<Exit, H
     loop {
         let request = to_supervisor("events", &event_args(pattern.as_deref(), after.as_ref()));
         let ended = follow(&mut session, request, "events", |data, output| match data.read::<Event>() {
-            // Not data, but whoever must not miss anything waits for this line before acting.
+            // Not data, but a script that must not miss anything waits for this line before acting.
             Ok(Event { following: true, cursor, epoch, lost, .. }) => {
                 output.flush()?;
                 tell_begin(after.as_ref(), cursor, epoch.as_deref(), lost);
-                // A place of before stays, with its epoch, until an event is told: what is lost is told again.
+                // An earlier position stays, with its epoch, until an event is printed: what is lost is reported again.
                 after.get_or_insert(Place { cursor, epoch });
                 Ok(())
             }
@@ -82,7 +82,7 @@ fn event_args(pattern: Option<&str>, after: Option<&Place>) -> Json {
     serde_json::Value::Object(args).into()
 }
 
-/// Says where it begins, and what is missing. It comes once more when a slow reader has lost something.
+/// Prints where it begins, and what is missing. The host sends this again when a slow reader has lost something.
 fn tell_begin(after: Option<&Place>, newest: u64, epoch: Option<&str>, lost: u64) {
     match after {
         Some(Place { cursor, .. }) if *cursor < newest => {
@@ -108,10 +108,10 @@ fn tell_begin(after: Option<&Place>, newest: u64, epoch: Option<&str>, lost: u64
 /// Connects to the daemon as soon as it is there, unless the reader goes away first.
 fn open_again(socket: &Option<PathBuf>) -> Result<Session, Halt> {
     loop {
-        // Also before the first try: a daemon that takes nobody in lets everybody connect.
+        // Also before the first try: a daemon that refuses clients still accepts connections.
         wait_for_reader(RECONNECT_INTERVAL, &mut Output::default())?;
         match Session::open(socket.clone()) {
-            // To wait does not help with these.
+            // Waiting does not help with these.
             Err(halt @ Halt::Connect(ConnectError::Foreign { .. } | ConnectError::TooLong(_))) => return Err(halt),
             Err(Halt::Connect(_)) => {}
             session => return session,
@@ -146,7 +146,7 @@ fn tell_earlier() {
     complain(&"the lines above are of an earlier daemon");
 }
 
-/// Whose line it is.
+/// The module of the line.
 #[derive(Default, Deserialize)]
 struct Age {
     #[serde(default)]
@@ -176,7 +176,7 @@ fn event_line(event: &Event, style: Style) -> String {
     let time = style.paint(Colour::Faint, &printable(&event.time));
     let name = style.paint(Colour::Strong, &printable(&event.event));
     match event.data.as_str() {
-        // An event need not say more than its name.
+        // An event may have no data beyond its name.
         "null" => format!("{time} {name}"),
         data => format!("{time} {name} {}", printable(&data.replace(['\n', '\r'], " "))),
     }
@@ -192,7 +192,7 @@ struct LogLine {
     line: String,
 }
 
-/// One line of a log for a person; the host's own remarks stand out from what the module wrote.
+/// One line of a log for a person; lines of the host are marked, to distinguish them from the module's.
 pub(crate) fn log_text(data: &Json, style: Style) -> String {
     if let Ok(line) = data.read::<String>() {
         return printable(&line);
@@ -200,7 +200,7 @@ pub(crate) fn log_text(data: &Json, style: Style) -> String {
     let Ok(line) = data.read::<LogLine>() else { return printable(data.as_str()) };
     let time = match &line.time {
         Some(time) => style.paint(Colour::Faint, &printable(time)),
-        // As long as the others'.
+        // As long as the others.
         None => format!("{:27}", "-"),
     };
     let source = printable(line.level.as_deref().unwrap_or(&line.stream));
@@ -212,8 +212,8 @@ pub(crate) fn log_text(data: &Json, style: Style) -> String {
     format!("{time} {} {}", style.paint(colour, &padded_right(&source, 6)), printable(&line.line))
 }
 
-/// Sends the request and prints each progress, until the answer comes or the reader goes away. A
-/// signal ends it as it ends any filter: the host drops what a closed connection followed.
+/// Sends the request and prints each progress, until the answer comes or the reader goes away. A signal ends it like
+/// any filter: the host drops what a closed connection followed.
 fn follow(
     session: &mut Session,
     request: Request,
@@ -226,7 +226,7 @@ fn follow(
     loop {
         let response = match session.ready() {
             Ok(Some(response)) => response,
-            // Nothing more is here: what was collected is shown before the wait, and before a fault is told.
+            // Nothing more has arrived: what was collected is shown before the wait, and before an error is reported.
             Ok(None) => {
                 output.flush()?;
                 match session.wait_event(&watch)? {

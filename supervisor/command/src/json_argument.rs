@@ -1,4 +1,4 @@
-//! JSON from the command line: as it stands, from standard input (`-`) or from a file (`@file`).
+//! JSON from the command line: as it is, from standard input (`-`) or from a file (`@file`).
 //! It is checked here, before anything is sent, so that a mistake names its line and column.
 
 use crate::columns::shortened;
@@ -44,7 +44,7 @@ fn bytes_of(name: &str, source: impl Read) -> Result<Vec<u8>, Halt> {
     Ok(bytes)
 }
 
-/// What is said of text that begins as [`is_utf16`] says.
+/// The error for text that begins with a mark that [`is_utf16`] finds.
 pub(crate) const UTF16: &str = "the byte order mark of UTF-16: save it as UTF-8, as with iconv -f UTF-16 -t UTF-8";
 
 /// Whether a text begins with the byte order mark of UTF-16, as some editors save it.

@@ -1,5 +1,5 @@
-//! Why a text is not JSON, for a person: what was expected at the place, what was found there, and, of an argument of
-//! the command line, which JSON was probably meant. What a text means is not looked at.
+//! Why a text is not JSON, for a person: what was expected at that position, what was found there, and, for an argument
+//! of the command line, which JSON was probably meant. The meaning of a text is not considered.
 
 use crate::columns::shortened;
 use crate::output::printable;
@@ -41,7 +41,7 @@ pub(crate) fn sentence(text: &str, error: &serde_json::Error) -> String {
     format!("expected {expected}, found {found}{hint}")
 }
 
-/// The word at the place of the error.
+/// The word at the position of the error.
 fn found(text: &str, error: &serde_json::Error) -> String {
     let line_start = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
     let at = text.floor_char_boundary((line_start + error.column().saturating_sub(1)).min(text.len()));
@@ -56,7 +56,7 @@ fn found(text: &str, error: &serde_json::Error) -> String {
     if word.trim().is_empty() { "a space or line end".into() } else { printable(&shortened(&word, QUOTED_WIDTH)) }
 }
 
-/// The JSON that an argument which is none was probably meant as, quoted for a shell.
+/// The JSON that was probably meant by an argument that is not JSON, quoted for a shell.
 pub(crate) fn meant(argument: &str) -> Option<String> {
     let argument = argument.trim();
     let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -73,7 +73,7 @@ pub(crate) fn meant(argument: &str) -> Option<String> {
     (meant.len() <= 2 * QUOTED_WIDTH).then(|| format!("'{}'", meant.replace('\'', r"'\''")))
 }
 
-/// The JSON of which a shell has taken the double quotes away: `{text:x,n:1}`.
+/// JSON from which a shell has removed the double quotes: `{text:x,n:1}`.
 fn with_quotes(text: &str) -> Option<String> {
     let mut quoted = String::with_capacity(2 * text.len());
     let mut rest = text;

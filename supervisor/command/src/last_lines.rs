@@ -1,4 +1,4 @@
-//! What a module printed last, for a person whose command found that it does not come to be ready.
+//! The last lines of a module, for a person whose command found that it does not become ready.
 
 use crate::exit::Halt;
 use crate::lenient::{list, or_empty};
@@ -10,25 +10,25 @@ use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The host knows them at once; a person has waited long enough.
+/// The host knows them at once; the person has waited long already.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What was asked of a module.
+/// What the command requested of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// To be ready.
     Start,
-    /// To do something.
+    /// To handle a request.
     Work,
 }
 
-/// A halt with the module's last lines, where that was not ready and nothing else says so. They are asked for over a
-/// connection of their own: more may be under way on the command's.
+/// A halt with the module's last lines, where that was not ready and nothing else shows it. They are requested over a
+/// connection of their own: requests may be in flight on the command's.
 pub(crate) fn add_to(halt: Halt, socket: Option<PathBuf>, asked: Asked) -> Halt {
     match halt {
         Halt::Answered { subject, failure, .. } if may_be_unready(&failure, asked) => {
             let log = Session::open(socket).map(|mut session| last_lines(&mut session, &subject));
-            // What was to be told is told without them.
+            // The failure is reported without them.
             Halt::Answered { subject, failure, log: log.unwrap_or_default() }
         }
         other => other,
@@ -75,7 +75,7 @@ fn last_lines(session: &mut Session, name: &str) -> Vec<String> {
     let Ok(response) = session.ask(&request, |_| {}) else { return Vec::new() };
     let Status::Success(data) = response.status else { return Vec::new() };
     let Module { desired, state, log_tail } = data.read().unwrap_or_default();
-    // One that is stopped printed nothing that says why.
+    // A stopped module printed nothing that says why.
     let is_as_wanted = state == "ready" || desired == "stopped";
     if is_as_wanted { Vec::new() } else { log_tail }
 }

@@ -1,10 +1,10 @@
-//! Reading what a host of another version may say otherwise: a member that is missing, `null`, or of another
-//! type is empty, and members that are not known are passed over. What is shown in part beats nothing.
+//! Lenient reading of the answers of a host of another version: a member that is missing, `null`, or of another type is
+//! empty, and unknown members are ignored. A partial answer is shown rather than none.
 
 use bulkhead_protocol::Json;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
-/// The member, or what is empty of its kind.
+/// The member, or the empty value of its type.
 pub(crate) fn or_empty<'de, D: Deserializer<'de>, T: Default + DeserializeOwned>(from: D) -> Result<T, D::Error> {
     Ok(Json::deserialize(from)?.read().unwrap_or_default())
 }

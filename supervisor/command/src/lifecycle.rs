@@ -1,5 +1,5 @@
-//! `start`, `stop`, `restart`, `reload` and `wait`: what is asked of the built-in address
-//! `supervisor` about modules, several at once where several are named.
+//! `start`, `stop`, `restart`, `reload` and `wait`: requests about modules to the built-in address `supervisor`,
+//! several at once where several are named.
 
 use crate::cli::{Condition, Targets, Wait};
 use crate::exit::{Exit, Halt};
@@ -13,13 +13,13 @@ use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether the daemon is there.
+/// How often the command checks whether the daemon is there.
 const DAEMON_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Names that go into one request: a command to the supervisor has at most 4096 bytes, and a name 64.
 const NAMES_AT_ONCE_MAX: usize = 48;
 
-/// What is done to modules.
+/// The operations on modules.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Action {
     /// See [`crate::cli::Command::Start`].
@@ -63,7 +63,7 @@ pub(crate) fn data_of(status: Status, subject: &str) -> Result<Json, Halt> {
     }
 }
 
-/// Does something to all targets at once, reports each, and ends with the worst of their exit codes.
+/// Applies an operation to all targets at once, reports each, and ends with the worst of their exit codes.
 pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> Result<Exit, Halt> {
     let mut session = Session::open(socket.clone())?;
     // What each of several reloads would read again is read once for all of them.
@@ -90,7 +90,7 @@ pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> 
     let mut worst = Exit::Done;
     while !waiting.is_empty() {
         let deaf = output.len() > UNREAD_BYTES_MAX;
-        // What is not listened to cannot be late.
+        // While the socket is not read, no answer counts as late.
         let until = if deaf { None } else { timeout.end().into_iter().chain(notice.due()).min() };
         notice.ask(&mut session, Instant::now())?;
         let response = match session.wait_event(&Watch { until, room: !output.is_empty(), deaf, ..Watch::default() }) {
@@ -136,7 +136,7 @@ pub(crate) fn act(socket: Option<PathBuf>, action: Action, targets: Targets) -> 
     Ok(worst)
 }
 
-/// Does something to several modules by one request, which tells of each as it is done.
+/// Applies an operation to several modules by one request, whose progress reports each as it is done.
 fn act_on_several(
     session: &mut Session,
     socket: &Option<PathBuf>,
@@ -152,7 +152,7 @@ fn act_on_several(
     #[derive(Deserialize)]
     struct All {
         modules: usize,
-        /// What the files have beside modules.
+        /// What a reload reports about files beside modules.
         #[serde(default)]
         passed_over: Vec<String>,
     }
@@ -191,7 +191,7 @@ fn act_on_several(
     Ok(worst)
 }
 
-/// Says which modules are left without an answer, before the reason ends the command.
+/// Reports which modules are without an answer, before the reason ends the command.
 fn unanswered(waiting: &[(u64, String)], halt: Halt) -> Halt {
     for (_, name) in waiting {
         complain(&format_args!("{name}: no answer"));
@@ -199,7 +199,7 @@ fn unanswered(waiting: &[(u64, String)], halt: Halt) -> Halt {
     halt
 }
 
-/// `bulkhead wait`. A daemon that is not there yet is a part of what is waited for.
+/// `bulkhead wait`. A daemon that is not there yet is waited for as well.
 pub(crate) fn wait(socket: Option<PathBuf>, Wait { name, condition, timeout, json }: &Wait) -> Result<Exit, Halt> {
     let (condition, goal) = match condition {
         Condition::Ready => ("ready", Goal::Ready),
@@ -231,7 +231,7 @@ pub(crate) fn wait(socket: Option<PathBuf>, Wait { name, condition, timeout, jso
     Ok(Exit::Done)
 }
 
-/// Whether a daemon may answer later that does not now: it has not begun to listen, or ends as another begins.
+/// Whether a daemon may answer later: it does not listen yet, or it is ending and another one begins.
 fn is_daemon_to_come(halt: &Halt) -> bool {
     match halt {
         Halt::Connect(ConnectError::Missing(_) | ConnectError::NotListening(_)) => true,
@@ -241,7 +241,7 @@ fn is_daemon_to_come(halt: &Halt) -> bool {
     }
 }
 
-/// Says what was reached, and waits for the reader.
+/// Prints what was reached, and waits for the reader.
 fn report(output: &mut Output, data: &Json, name: &str, json: bool) -> Result<(), Halt> {
     push_report(output, data, name, json);
     output.flush()

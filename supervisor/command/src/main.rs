@@ -1,9 +1,9 @@
 //! The `bulkhead` command: runs the daemon, and talks to a running one over its control socket.
 //!
-//! Each subcommand has a file of its own and ends with an [`exit::Exit`] or an [`exit::Halt`]; this
-//! file only sends them on their way and has the last word. The commands that talk to a daemon are
-//! meant to be called by scripts a thousand times: they start no threads and no runtime. What a
-//! daemon does is deliberately not here, but in the crate `bulkhead-host`.
+//! Each subcommand has a file of its own and ends with an [`exit::Exit`] or an [`exit::Halt`]; this file only calls
+//! them and reports how they ended. The commands that talk to a daemon are meant to be called by scripts a thousand
+//! times: they start no threads and no runtime. What a daemon does is deliberately not here, but in the crate
+//! `bulkhead-host`.
 
 #![forbid(unsafe_code)]
 
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return instead(error, &words).into(),
     };
-    // What the daemon makes of signals is its own business.
+    // The daemon handles signals itself.
     let ready = if matches!(cli.command, Command::Run(_)) { Ok(()) } else { session::set_signals() };
     match ready.and_then(|()| dispatch(cli)) {
         Ok(exit) => exit.into(),
@@ -67,8 +67,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What is done where the command line asks for no command of `bulkhead`: a program of its own is run, or it is
-/// said what is wrong.
+/// For a command line without a command of `bulkhead`: a program of its own is run, or the error is printed.
 fn instead(error: clap::Error, words: &[OsString]) -> Exit {
     if let Some(Err(halt)) = programs::Asked::read(words).map(programs::Asked::run) {
         output::complain(&halt);

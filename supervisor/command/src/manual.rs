@@ -1,6 +1,6 @@
-//! Manual pages, made from the definitions of the command line. The sections have the names of man-pages(7); what
-//! stands behind the options in the help is put into them: a paragraph that begins with a heading, as `Examples:`, is
-//! a section, and all others describe.
+//! Manual pages, made from the definitions of the command line. The sections have the names of man-pages(7); the text
+//! after the options in the help is put into them: a paragraph that begins with a heading, as `Examples:`, is a
+//! section, and all others belong to the description.
 
 use clap::{Arg, ArgAction, Command};
 use clap_mangen::Man;
@@ -10,7 +10,7 @@ use std::io::{self, Write};
 /// The page of a command, in roff.
 ///
 /// # Errors
-/// What `out` says.
+/// The errors of `out`.
 pub(crate) fn page(command: &Command, out: &mut dyn Write) -> io::Result<()> {
     let name = command.get_display_name().unwrap_or(command.get_name());
     let man = Man::new(command.clone().subcommand_help_heading("COMMANDS"))
@@ -68,14 +68,14 @@ fn section(heading: &str, fill: impl FnOnce(&mut Roff) -> &mut Roff) -> Roff {
     roff
 }
 
-/// A piece of what stands behind the options in the help.
+/// A piece of the text after the options in the help.
 #[derive(Debug, PartialEq, Eq)]
 enum Part<'a> {
     /// A paragraph.
     Text(String),
-    /// A section of terms and what they mean.
+    /// A section of terms and their meanings.
     List(&'static str, Vec<(&'a str, &'a str)>),
-    /// A section of lines that stay as they are.
+    /// A section of verbatim lines.
     Lines(&'static str, Vec<&'a str>),
 }
 
@@ -98,14 +98,14 @@ fn parts(help: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// How the command is written: options with their values, those that are needed without brackets.
+/// The synopsis: options with their values, required ones without brackets.
 fn synopsis(command: &Command) -> Vec<Inline> {
     let name = command.get_bin_name().unwrap_or(command.get_name());
     let mut line = vec![bold(name)];
     let arguments = command.get_arguments().filter(|argument| !argument.is_hide_set());
     let (positional, options): (Vec<&Arg>, Vec<&Arg>) = arguments.partition(|argument| argument.is_positional());
     let is_help = |option: &Arg| matches!(option.get_id().as_str(), "help" | "version");
-    // Of a group, one is needed.
+    // Of a group, one is required.
     let groups: Vec<Vec<&Arg>> = command
         .get_groups()
         .filter(|group| group.is_required_set())
@@ -141,7 +141,7 @@ fn synopsis(command: &Command) -> Vec<Inline> {
     line
 }
 
-/// An option with its value, or what stands for an argument.
+/// An option with its value, or the name of an argument.
 fn written(argument: &Arg) -> Vec<Inline> {
     let long = argument.get_long().map(|long| format!("--{long}"));
     let short = argument.get_short().map(|short| format!("-{short}"));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_synopsis_tells_what_is_needed_and_what_has_a_value() {
+    fn a_synopsis_shows_what_is_needed_and_what_has_a_value() {
         let mut whole = crate::cli::Cli::command();
         whole.build();
         for (name, expected) in [

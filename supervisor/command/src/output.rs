@@ -1,5 +1,5 @@
-//! Standard output and standard error, written so that a reader that went away is an answer and
-//! never a panic. What is written is decided elsewhere.
+//! Standard output and standard error, written so that a closed reader is a result and never a panic. What is written
+//! is decided elsewhere.
 
 use crate::exit::Halt;
 use crate::streams::{Stderr, Stdout, Unwaited};
@@ -20,9 +20,9 @@ pub(crate) struct Output {
     /// The first `written` bytes of it have left.
     buffer: Vec<u8>,
     written: usize,
-    /// Where it goes, once it may not be waited for.
+    /// The destination, once writes must not wait.
     unwaited: Option<Unwaited>,
-    /// How much waited when there was no room for more.
+    /// How many bytes waited when the destination was last full.
     stalled_at: Option<usize>,
 }
 
@@ -44,8 +44,7 @@ impl Output {
         self.buffer.push(b'\n');
     }
 
-    /// Adds a JSON text as one line: JSON has line ends only between its values, where a space is
-    /// as good.
+    /// Adds a JSON text as one line: JSON has line ends only between its tokens, where a space is equivalent.
     pub(crate) fn json_line(&mut self, json: &str) -> Result<(), Halt> {
         self.push_json_line(json);
         self.relieve()
@@ -129,8 +128,8 @@ impl Output {
     }
 }
 
-/// Appends `json` and a line end to `out`, the line ends within turned into spaces. For a terminal, what could
-/// steer it is written out.
+/// Appends `json` and a line end to `out`, with inner line ends replaced by spaces. For a terminal, control characters
+/// are escaped.
 pub(crate) fn push_json_line(out: &mut Vec<u8>, json: &str) {
     static TO_TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stdout().is_terminal());
     let json = if *TO_TERMINAL { bulkhead_protocol::escape_json(json) } else { json.into() };
@@ -144,34 +143,33 @@ pub(crate) fn push_json_line(out: &mut Vec<u8>, json: &str) {
     out.push(b'\n');
 }
 
-/// The JSON object `json` with `"schema":1` in front of its members.
+/// The JSON object `json` with `"schema":1` before its members.
 pub(crate) fn with_schema(json: &str) -> String {
     let members = json.trim_start().strip_prefix('{').unwrap_or(json).trim_start();
     let comma = if members.starts_with('}') { "" } else { "," };
     format!("{{\"schema\":1{comma}{members}")
 }
 
-/// Says something to the person at the terminal. That nobody listens is no fault.
+/// Prints a message for the person at the terminal. A closed standard error is ignored.
 pub(crate) fn say(text: &str) {
     let _ = Stderr.write_all(format!("{text}\n").as_bytes());
 }
 
-/// As [`say`], with the program's name in front.
+/// As [`say`], preceded by the program's name.
 pub(crate) fn complain(text: &impl std::fmt::Display) {
-    // Several lines are so on purpose; what is of others in them was escaped where they were put together.
+    // Several lines are intended; foreign text in them was escaped when they were composed.
     let text = text.to_string();
     let lines: Vec<_> = text.split('\n').map(bulkhead_protocol::escape).collect();
     say(&format!("bulkhead: {}", lines.join("\n")));
 }
 
-/// As [`complain`] at a terminal, in the place of a line that says how far something is.
+/// As [`complain`] at a terminal, over the progress line.
 pub(crate) fn complain_over_progress(text: &str) {
     let _ = Stderr.write_all(b"\r\x1b[K");
     complain(&text);
 }
 
-/// Prints what is to be said instead of doing anything: help, or what is wrong with the command line. That it
-/// is not read is no fault.
+/// Prints what replaces a command's run: help, or the error in the command line. A closed output is ignored.
 pub(crate) fn print_usage(error: &clap::Error) {
     let styled = error.render();
     let style = if error.use_stderr() { Style::of_stderr() } else { Style::of_stdout() };
@@ -182,12 +180,12 @@ pub(crate) fn print_usage(error: &clap::Error) {
     let _ = if error.use_stderr() { Stderr.write_all(text.as_bytes()) } else { Stdout.write_all(text.as_bytes()) };
 }
 
-/// Whether something that moves may be shown: on a terminal, and not between the data.
+/// Whether a progress line may be shown: on a terminal, and not between the data.
 pub(crate) fn may_show_progress() -> bool {
     io::stderr().is_terminal() && !io::stdout().is_terminal()
 }
 
-/// `text` with what could forge a line or steer the terminal made visible.
+/// `text` with line ends and control characters made visible, so that it cannot forge a line or control the terminal.
 pub(crate) fn printable(text: &str) -> String {
     bulkhead_protocol::escape(text).into_owned()
 }

@@ -1,6 +1,6 @@
-//! The daemon's own log: lines go to a queue, and a thread writes them to standard error. A reader
-//! that stops reading must hold up nothing but the log. What there is no room for is counted, and
-//! told in its place.
+//! The daemon's own log: lines go to a queue, and a thread writes them to standard error. A reader that stops reading
+//! must hold up nothing but the log. Lines beyond the queue's limit are counted, and their number is written where they
+//! are missing.
 //!
 //! The thread has a descriptor of its own, so that a standard error that is closed or used again for
 //! something else does no harm. What the lines say is decided elsewhere.
@@ -25,7 +25,7 @@ use tracing_subscriber::fmt::MakeWriter;
 /// Bytes of lines that may wait.
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
 
-/// What a line costs beside its text.
+/// The cost of a line besides its text.
 const LINE_OVERHEAD_BYTES: usize = 32;
 
 /// How long the end of the daemon waits for what has not been written.
@@ -54,7 +54,7 @@ struct Shared {
 struct Waiting {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Lines that are missing behind those that wait.
+    /// How many lines are missing after those that wait.
     lost: u64,
     /// Whether some have been taken and are not written yet.
     is_writing: bool,
@@ -62,10 +62,10 @@ struct Waiting {
 }
 
 impl OwnLog {
-    /// Starts the thread. From here on a panic is told in the log, too, and waits for no reader either.
+    /// Starts the thread. From here on panics are written to the log, too, and wait for no reader either.
     ///
     /// # Errors
-    /// When there is no standard error, or no thread to be had.
+    /// When there is no standard error, or no thread can be started.
     pub(crate) fn start() -> io::Result<OwnLog> {
         let log = OwnLog::to(io::stderr().as_fd().try_clone_to_owned()?)?;
         let queue = log.queue();
@@ -76,7 +76,7 @@ impl OwnLog {
             if backtrace.status() == BacktraceStatus::Captured {
                 text.push_str(&format!("\n{backtrace}"));
             }
-            // Each of its lines is one, so what is in them cannot pass for another.
+            // Each of its lines becomes one line of the log, so its content cannot forge another.
             text.lines().for_each(|line| queue.line(&escape(line)));
         }));
         Ok(log)
@@ -121,7 +121,7 @@ impl Drop for OwnLog {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing panics while it is held, and a queue is whole after each step.
+        // No code panics while it is locked, and a queue is whole after each step.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -135,7 +135,7 @@ impl Queue {
     fn push(&self, line: Vec<u8>) {
         let mut waiting = self.0.lock();
         let bytes = line.len() + LINE_OVERHEAD_BYTES;
-        // The first line that does not fit stands for a gap, which none may skip.
+        // The first line that does not fit begins a gap, and no later line may go before the gap's report.
         if waiting.lost > 0 || waiting.bytes + bytes > WAITING_BYTES_MAX {
             waiting.lost += 1;
             return;
@@ -168,7 +168,7 @@ impl<'a> MakeWriter<'a> for Queue {
 
 /// The thread.
 fn write_all_that_comes(shared: &Shared, output: &OwnedFd) {
-    // Where a terminal stops what writes to it from the background, it would stop the daemon as a whole.
+    // A terminal that stops background writers would stop the whole daemon.
     let mut stop = SigSet::empty();
     stop.add(Signal::SIGTTOU);
     let _ = stop.thread_block();
@@ -189,7 +189,7 @@ fn write_all_that_comes(shared: &Shared, output: &OwnedFd) {
             (std::mem::take(&mut waiting.lines), std::mem::take(&mut waiting.lost))
         };
         for line in lines {
-            // What could not be written before is told as soon as something can.
+            // Lines that could not be written are reported as soon as a write succeeds.
             let told = unwritten == 0 || write_all(output, gap(unwritten).as_bytes()).is_ok();
             unwritten = match told && write_all(output, &line).is_ok() {
                 true => 0,
@@ -207,8 +207,8 @@ fn gap(lines: u64) -> String {
     format!("[{lines} lines of this log are missing here: they could not be written in time]\n")
 }
 
-/// Writes a line, and waits until it is taken. The descriptor may have been made one that does not wait by
-/// another process that has it, too.
+/// Writes a line, and waits until it is taken. Another process that shares the descriptor may have made it
+/// non-blocking.
 fn write_all(output: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match nix::unistd::write(output, bytes) {
@@ -216,7 +216,7 @@ fn write_all(output: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
             Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) => {
                 let mut room = [PollFd::new(output.as_fd(), PollFlags::POLLOUT)];
-                // An error of it shows again when the line is written.
+                // Its error returns when the line is written.
                 let _ = poll(&mut room, PollTimeout::NONE);
             }
             Err(error) => return Err(error),
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_stands_still_holds_nothing_up_and_is_told_what_it_missed() {
+    fn a_reader_that_stands_still_holds_nothing_up_and_learns_what_it_missed() {
         let (log, reading) = log_to_a_pipe();
         let line = "x".repeat(1000);
         for n in 0..5000 {
@@ -272,7 +272,7 @@ mod tests {
             let line = lines.next().unwrap();
             let number = |text: &str| text.split(' ').next().unwrap().parse::<u64>().unwrap();
             match line.strip_prefix('[') {
-                // There may be more than one gap, each in its place.
+                // There may be more than one gap, each at its position.
                 Some(gap) => missing += number(gap),
                 None => assert_eq!(number(&line), accounted),
             }
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_written_is_told_once_something_can() {
+    fn what_could_not_be_written_is_reported_once_something_can() {
         // A fifo has a reader again after one has gone.
         let folder = std::env::temp_dir().join(format!("bulkhead-own-log-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();

@@ -1,6 +1,6 @@
-//! Subcommands that are programs of their own: `bulkhead NAME` runs `bulkhead-NAME`, which lies beside this program
-//! or in a folder of `$PATH`. What such a program does is deliberately unknown here, so that nothing of it ever
-//! enters the daemon; a command of `bulkhead` is never replaced by one.
+//! Subcommands that are programs of their own: `bulkhead NAME` runs `bulkhead-NAME`, which is beside this program or in
+//! a folder of `$PATH`. What such a program does is deliberately unknown here, so that nothing of it is ever part of
+//! the daemon; a command of `bulkhead` is never replaced by one.
 
 use crate::cli::Cli;
 use crate::exit::Halt;
@@ -19,16 +19,16 @@ const PREFIX: &str = "bulkhead-";
 /// A longer name is not looked up.
 const NAME_BYTES_MAX: usize = 64;
 
-/// So many are listed in the help and in completions; each can be run all the same.
+/// How many are listed in the help and in completions; the others can be run as well.
 const LISTED_MAX: usize = 100;
 
 /// The program that a command line asks for instead of a command of `bulkhead`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     name: String,
-    /// What `--socket` said before the name.
+    /// The value of `--socket` before the name.
     socket: Option<OsString>,
-    /// What the program is told.
+    /// The program's arguments.
     words: Vec<OsString>,
 }
 
@@ -50,7 +50,7 @@ impl Asked {
         Some(Asked { name, socket, words })
     }
 
-    /// Becomes the program, if there is one. `Ok` says that there is none.
+    /// Becomes the program, if there is one. `Ok` means that there is none.
     ///
     /// # Errors
     /// When there is one that cannot be run.
@@ -76,12 +76,12 @@ impl Asked {
 /// `command` with the programs that are there as subcommands, for help, completions and suggestions.
 pub(crate) fn with_programs(command: Command) -> Command {
     list(&folders()).into_iter().take(LISTED_MAX).fold(command, |command, (name, path)| {
-        // Names of commands are those of the program's text. It ends when these few were printed.
+        // clap wants static names, so these are leaked. The program ends after printing them.
         command.subcommand(Command::new(&*name.leak()).about(format!("The program {}.", path.display())))
     })
 }
 
-/// What is printed instead of doing anything, with the programs that are there in it.
+/// What is printed instead of running a command, with the existing programs in it.
 pub(crate) fn retold(error: clap::Error, words: &[OsString]) -> clap::Error {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::InvalidSubcommand => {
@@ -91,7 +91,7 @@ pub(crate) fn retold(error: clap::Error, words: &[OsString]) -> clap::Error {
     }
 }
 
-/// Nothing that could leave the folder, look like an option or hide in a listing.
+/// No name that could leave the folder, look like an option or hide in a listing.
 fn may_be_looked_up(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     name.len() <= NAME_BYTES_MAX
@@ -103,15 +103,15 @@ fn is_own(name: &str) -> bool {
     name == "help" || Cli::command().find_subcommand(name).is_some()
 }
 
-/// Where programs are looked for, the first of one name counts. A relative folder of `$PATH` is passed over: what
-/// is run must not depend on where one stands.
+/// Where programs are looked for, the first of one name is used. A relative folder of `$PATH` is ignored: what is run
+/// must not depend on the working directory.
 fn folders() -> Vec<PathBuf> {
     let own = env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned));
     let path = env::var_os("PATH").unwrap_or_default();
     own.into_iter().chain(env::split_paths(&path)).filter(|folder| folder.is_absolute()).collect()
 }
 
-/// What there is of a name.
+/// What was found for a name.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Program(PathBuf),
@@ -144,7 +144,7 @@ fn is_executable(path: &Path) -> Option<bool> {
 fn list(folders: &[PathBuf]) -> BTreeMap<String, PathBuf> {
     let mut found = BTreeMap::new();
     for folder in folders {
-        // A folder of $PATH that is not there is none of our business.
+        // A missing folder of $PATH is ignored.
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let file = entry.file_name();
             let name = file.to_str().and_then(|name| name.strip_prefix(PREFIX));

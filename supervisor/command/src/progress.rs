@@ -1,4 +1,4 @@
-//! One line at the bottom of the terminal that says how far something is, and leaves no trace.
+//! One line at the bottom of the terminal that shows progress, and is removed at the end.
 
 use crate::amount::{count, size};
 use crate::columns::shortened;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// The line; silent where nobody would see it.
+/// The line; silent where no person would see it.
 pub(crate) struct ProgressLine {
     shown: bool,
     visible: bool,
@@ -56,24 +56,24 @@ impl ProgressLine {
         self.visible
     }
 
-    /// Shows `text` in the place of what was there.
+    /// Shows `text` instead of the previous text.
     pub(crate) fn show(&mut self, text: &str) {
         if self.visible {
             let cut = shortened(text, self.width.saturating_sub(1));
-            // A terminal that stands still must not hold up what the line is about.
+            // A terminal that stands still must not hold up the operation itself.
             Stderr::show(&format!("\r\x1b[K{cut}"));
             self.shown = true;
         }
     }
 
-    /// Shows the data of a progress: a bar where it says how much of how much is done.
+    /// Shows the data of a progress: a bar where it has the amount done and the total.
     pub(crate) fn show_data(&mut self, data: &Json) {
         if self.visible {
             self.show(&describe(data));
         }
     }
 
-    /// Shows how much is done, as a bar where it is known of how much; not more often than an eye follows.
+    /// Shows how much is done, as a bar where the total is known; not more often than a person can read.
     pub(crate) fn show_amount(&mut self, done: u64, total: Option<u64>, unit: Unit) {
         if self.visible && self.amount_shown.is_none_or(|shown| shown.elapsed() >= AMOUNT_INTERVAL) {
             self.amount_shown = Some(Instant::now());
@@ -81,7 +81,7 @@ impl ProgressLine {
         }
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub(crate) fn clear(&mut self) {
         if std::mem::take(&mut self.shown) {
             let _ = Stderr.write_all(b"\r\x1b[K");

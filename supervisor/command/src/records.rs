@@ -1,11 +1,11 @@
-//! Where daemons leave their log files and records of crashes, for a person who asks for them while none runs. It reads
-//! none of them.
+//! Where daemons leave their log files and records of crashes, for a person who requests them while no daemon runs. It
+//! reads none of them.
 
 use crate::exit::Halt;
 use bulkhead_client::ConnectError;
 use bulkhead_config::{Flags, HostConfig};
 
-/// Adds to a failure to reach the daemon where the records are.
+/// Adds the location of the records to a failure to reach the daemon.
 pub(crate) fn with_place(halt: Halt) -> Halt {
     match halt {
         Halt::Connect(error @ (ConnectError::Missing(_) | ConnectError::NotListening(_))) => {
@@ -15,7 +15,7 @@ pub(crate) fn with_place(halt: Halt) -> Halt {
     }
 }
 
-/// The state directory of a daemon that is started here without flags is known; that of any other is not.
+/// Only the state directory of a daemon that is started here without flags is known.
 fn place() -> String {
     let by_default = HostConfig::load(Flags::default()).ok().map(|loaded| loaded.host.state_dir);
     match by_default.filter(|folder| folder.is_dir()) {

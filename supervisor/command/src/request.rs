@@ -40,7 +40,7 @@ pub(crate) fn emit(socket: Option<PathBuf>, Emit { event, json }: &Emit) -> Resu
     send_request(socket, Request::new(None, RequestType::Event, payload), event, &options)
 }
 
-/// Publishing waits for nothing but the host itself.
+/// Publishing waits for the host only.
 const EMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn send(
@@ -67,7 +67,7 @@ fn send_request(
     let mut session = Session::open(socket.clone())?;
     let mut output = Output::default();
     let mut line = ProgressLine::on_stderr();
-    // Of the host's own addresses there is nothing to tell.
+    // The host's own addresses have no state to report.
     let module = request.to.as_deref().filter(|to| !is_built_in(to));
     let mut notice =
         module.map_or_else(WaitNotice::none, |name| WaitNotice::new(vec![name.to_owned()], Goal::Ready, false));
@@ -107,7 +107,7 @@ fn print(output: &mut Output, response: Response, subject: &str, full: bool, int
     } else {
         match response.status {
             Status::Success(data) | Status::Progress(data) => output.json_line(data.as_str())?,
-            // Whoever interrupts is told so, and the answer is part of that.
+            // The person who interrupts gets the outcome, and the answer is part of it.
             Status::Error(_) if interrupted => {}
             Status::Error(failure) => {
                 return Err(Halt::Answered { subject: subject.to_owned(), failure, log: Vec::new() });

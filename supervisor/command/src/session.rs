@@ -1,5 +1,5 @@
-//! One connection to the daemon, and how a command waits on it: for an answer, a moment, a signal,
-//! or the reader of standard output going away. What the answers mean is decided elsewhere.
+//! One connection to the daemon, and how a command waits on it: for an answer, a point in time, a signal, or the end of
+//! the reader of standard output. What the answers mean is decided elsewhere.
 
 use crate::exit::Halt;
 use crate::output::Output;
@@ -16,16 +16,16 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How much longer than the deadline that the host was told the command waits for the answer.
+/// How much longer than the deadline in the request the command waits for the answer.
 pub(crate) const ANSWER_GRACE: Duration = Duration::from_secs(3);
 
 /// How long an interrupted command waits to hear what became of its request.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether the daemon is back.
+/// How often the command checks whether the daemon is back.
 pub(crate) const RECONNECT_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Progress that may wait for its reader before no more is listened to.
+/// Progress that may wait for its reader before the socket is no longer read.
 pub(crate) const UNREAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A connection to the daemon.
@@ -36,7 +36,7 @@ pub(crate) struct Session {
 /// What a wait ended with.
 #[derive(Debug)]
 pub(crate) enum WaitEvent {
-    /// A response, to whichever request.
+    /// A response, to any request.
     Response(Response),
     /// Something can be written to the host.
     Ready,
@@ -44,15 +44,15 @@ pub(crate) enum WaitEvent {
     Input,
     /// Standard output can be written.
     Room,
-    /// The moment came.
+    /// The time came.
     TimedOut,
     /// A signal.
     Signal(i32),
-    /// Nobody reads standard output any more.
+    /// Standard output has no reader any more.
     ReaderGone,
 }
 
-/// What a wait looks at besides the connection.
+/// What a wait watches besides the connection.
 #[derive(Default)]
 pub(crate) struct Watch<'a> {
     /// When it ends at the latest.
@@ -63,14 +63,14 @@ pub(crate) struct Watch<'a> {
     pub(crate) input: bool,
     /// Whether the reader of standard output is watched.
     pub(crate) output: bool,
-    /// Whether it is waited for until it takes more.
+    /// Whether the wait ends when it has room for more.
     pub(crate) room: bool,
-    /// Whether the host is left waiting with what it has to say.
+    /// Whether the socket is not read meanwhile.
     pub(crate) deaf: bool,
 }
 
-/// How long an answer is waited for. A process that was stopped, or that was kept from running, finds its
-/// moment long past when it goes on: then what was sent meanwhile gets the time to arrive.
+/// How long an answer is waited for. A process that was stopped, or that was kept from running, finds the deadline long
+/// past when it continues: then what was sent meanwhile gets time to arrive.
 #[derive(Debug, Default)]
 pub(crate) struct Timeout {
     pub(crate) until: Option<Instant>,
@@ -87,12 +87,12 @@ impl Timeout {
         Timeout { until, extended: None }
     }
 
-    /// The moment, if there is one.
+    /// The deadline, if there is one.
     pub(crate) fn end(&self) -> Option<Instant> {
         self.until.map(|until| self.extended.map_or(until, |extended| until.max(extended)))
     }
 
-    /// Whether it has come, once nothing is there to be read any more.
+    /// Whether it has passed, once nothing more can be read.
     pub(crate) fn is_over(&mut self, now: Instant) -> bool {
         let Some(end) = self.end().filter(|end| *end <= now) else { return false };
         if now - end > LATE {
@@ -104,7 +104,7 @@ impl Timeout {
 }
 
 impl Session {
-    /// Connects to the socket that `flag` names, else to `$BULKHEAD_SOCKET`, else to the default place.
+    /// Connects to the socket that `flag` names, else to `$BULKHEAD_SOCKET`, else to the default path.
     pub(crate) fn open(flag: Option<PathBuf>) -> Result<Session, Halt> {
         let path = HostConfig::socket_for(flag.as_deref()).map_err(|problems| Halt::Usage(problems.to_string()))?;
         let mut client = Client::connect(&path)?;
@@ -112,7 +112,7 @@ impl Session {
         Ok(Session { client })
     }
 
-    /// Puts a request behind those that wait to be sent.
+    /// Queues a request after those that wait to be sent.
     pub(crate) fn queue(&mut self, request: &WireRequest<'_>) -> Result<u64, ClientError> {
         self.client.queue(request)
     }
@@ -147,8 +147,8 @@ impl Session {
         self.client.sender().sent_bytes()
     }
 
-    /// Sends what the socket takes. A host that stopped listening is found out by reading, since
-    /// what it said before that is still to be heard.
+    /// Sends what the socket accepts. A host that stopped reading is noticed by a read, since what it sent before is
+    /// still to be read.
     pub(crate) fn flush(&mut self) -> Result<(), ClientError> {
         match self.client.sender().try_flush() {
             Err(error) if !error.is_disconnect() => Err(error),
@@ -161,7 +161,7 @@ impl Session {
         attributed(self.client.try_receive()?)
     }
 
-    /// The next response among what has been read already: no look at the socket.
+    /// The next response among what has been read already: without reading the socket.
     pub(crate) fn buffered(&mut self) -> Result<Option<Response>, ClientError> {
         attributed(self.client.try_buffered()?)
     }
@@ -178,10 +178,10 @@ impl Session {
         let mut events = if watch.deaf { PollFlags::empty() } else { PollFlags::POLLIN };
         events.set(PollFlags::POLLOUT, self.queued_bytes() > 0);
         let mut polled = Vec::with_capacity(4);
-        // One that the host closed while nothing was under way has no more to say, nor that it is closed.
+        // A connection that the host closed while nothing was in flight yields nothing more, not even its end.
         let listens = self.client.is_connected() && !events.is_empty();
         let host = listens.then(|| push(&mut polled, self.client.as_fd(), events));
-        // Without events to wait for, the kernel still tells of the end of the other side.
+        // Without events to wait for, the kernel still reports the end of the other side.
         let room = if watch.room { PollFlags::POLLOUT } else { PollFlags::empty() };
         let output = (watch.output || watch.room).then(|| push(&mut polled, stdout.as_fd(), room));
         let input = watch.input.then(|| push(&mut polled, stdin.as_fd(), PollFlags::POLLIN));
@@ -229,9 +229,9 @@ impl Session {
         })
     }
 
-    /// As [`Session::ask`], where a person is told why it takes long and progress may be printed. A reader of that
-    /// which stands still is waited for,
-    /// and the host with it, but neither a signal nor the answer's deadline.
+    /// As [`Session::ask`], where a person is informed why it takes long and progress may be printed. If the reader of
+    /// that stands still, it is waited for, and the host waits too, but neither a signal nor the answer's deadline
+    /// does.
     ///
     /// # Errors
     /// As [`Session::ask`], and those of printing, once the answer is here.
@@ -250,9 +250,9 @@ impl Session {
         let mut interrupted = None;
         loop {
             let deaf = output.len() > UNREAD_BYTES_MAX;
-            // What is not listened to cannot be late.
+            // While the socket is not read, no answer counts as late.
             let until = if deaf && interrupted.is_none() { None } else { timeout.end() };
-            // One who has interrupted it is told what came of that.
+            // A person who has interrupted it is informed of the outcome.
             let told = if deaf || interrupted.is_some() { None } else { notice.due() };
             if told.is_some() {
                 notice.ask(self, Instant::now())?;
@@ -263,7 +263,7 @@ impl Session {
                 (WaitEvent::Response(response), _) if response.id == Some(id) => {
                     match (&response.status, interrupted) {
                         (Status::Progress(data), _) => {
-                            // A reader that went away in the middle changes nothing about the request.
+                            // A reader that goes away meanwhile does not affect the request.
                             printed = printed.and_then(|()| progress(data, output)).and_then(|()| output.try_flush());
                         }
                         (_, None) => return printed.map(|()| response),
@@ -284,7 +284,7 @@ impl Session {
                     self.queue_cancel(id)?;
                     timeout = Timeout::until(Some(Instant::now() + CANCEL_GRACE));
                 }
-                // The second signal, or a cancel that nobody hears: the person has waited enough.
+                // The second signal, or a cancel without an answer: the person has waited long enough.
                 (WaitEvent::TimedOut | WaitEvent::Signal(_), Some(signal)) => {
                     return Err(Halt::Interrupted { signal, answer: None });
                 }
@@ -293,7 +293,7 @@ impl Session {
     }
 }
 
-/// Waits for so long, and writes meanwhile what the reader of standard output takes.
+/// Waits for so long, and writes meanwhile what standard output has room for.
 ///
 /// # Errors
 /// [`Halt::ReaderGone`] as soon as standard output has no reader any more.
@@ -314,12 +314,12 @@ pub(crate) fn wait_for_reader(duration: Duration, output: &mut Output) -> Result
     }
 }
 
-/// SIGINT and SIGTERM, taken from their usual course for as long as this lives. One that is ignored has no
-/// course: who starts a command so, as a shell does in the background of a script, wants it to hear nothing.
+/// SIGINT and SIGTERM, handled by the command for as long as this lives. An ignored signal stays ignored: a parent that
+/// starts a command so, as a shell does in the background of a script, wants it to get none.
 pub(crate) struct Signals(SignalFd, SigSet);
 
-/// Puts signals as a command needs them that talks to the daemon: those that end it are not blocked, as a program
-/// may have left them that starts others, and a limit on the size of files is an error of writing, not a signal.
+/// Sets signals for a command that talks to the daemon: those that end it are unblocked, as the program that started it
+/// may have blocked them, and a limit on the size of files is an error of writing, not a signal.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -339,7 +339,7 @@ impl Signals {
         let fail = |error: nix::Error| Halt::System { what: "signals", error: error.into() };
         let mut wanted = SigSet::empty();
         for signal in [Signal::SIGINT, Signal::SIGTERM] {
-            // The kernel keeps signals that are blocked until they are asked for, also those that are ignored.
+            // The kernel keeps blocked signals until they are read, also ignored ones.
             if !bulkhead_host::is_ignored(signal) {
                 wanted.add(signal);
             }
@@ -357,7 +357,7 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        // A mask that was in force can be put in force again; there is nobody to tell otherwise.
+        // Restoring an earlier mask cannot fail, and an error could not be reported here.
         let _ = self.1.thread_set_mask();
     }
 }
@@ -378,7 +378,7 @@ fn push<'fd>(polled: &mut Vec<PollFd<'fd>>, fd: BorrowedFd<'fd>, events: PollFla
 fn timeout_until(until: Option<Instant>) -> PollTimeout {
     let Some(until) = until else { return PollTimeout::NONE };
     let left = until.saturating_duration_since(Instant::now());
-    // Rounded up, so that a wait never ends just before its moment.
+    // Rounded up, so that a wait never ends just before its deadline.
     let ms = left.as_micros().div_ceil(1000);
     i32::try_from(ms).ok().and_then(|ms| PollTimeout::try_from(ms).ok()).unwrap_or(PollTimeout::MAX)
 }

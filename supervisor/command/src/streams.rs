@@ -1,9 +1,9 @@
 //! The standard streams, as the program that started the command has left them. They are shared with other processes:
-//! one of those may have made a terminal or a pipe non-blocking, for everybody who has it. Then "not now" means
-//! to wait, never that something is lost, and the flag is left as it was. What is written is decided elsewhere.
+//! one of those may have made a terminal or a pipe non-blocking for all who share it. Then the command waits for room
+//! and loses nothing, and the flag is left as it was. What is written is decided elsewhere.
 //!
-//! A stream that was closed when the command was started is `/dev/null`: the standard library opens that in its
-//! place before anything else is opened, so that no file and no socket is ever taken for it.
+//! A stream that was closed when the command was started is `/dev/null`: the standard library opens that instead before
+//! anything else is opened, so that no file and no socket is ever taken for it.
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -18,7 +18,7 @@ use std::os::unix::fs::OpenOptionsExt;
 /// Bytes that a pipe takes without a wait when `poll` says that it takes any (PIPE_BUF).
 const PIPE_PIECE_BYTES: usize = 4096;
 
-/// The same for a terminal, which promises room for one.
+/// The same for a terminal, which guarantees room for one byte.
 const TERMINAL_PIECE_BYTES: usize = 1;
 
 /// The device of which each opening is the master of a new pseudo-terminal.
@@ -80,7 +80,7 @@ impl Write for Stderr {
 }
 
 impl Stderr {
-    /// Writes what may as well be left out, unless that would have to be waited for.
+    /// Writes what may be dropped, and drops it if the write would have to wait.
     pub(crate) fn show(text: &str) {
         let stderr = io::stderr();
         if is_writable(stderr.as_fd()) {
@@ -111,12 +111,12 @@ fn is_writable(stream: BorrowedFd<'_>) -> bool {
     poll(&mut polled, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
-/// Standard output, never waited for, whatever it is and however its flags are.
+/// Standard output without waits, for every kind of descriptor and all flags.
 #[derive(Debug)]
 pub(crate) enum Unwaited {
     /// A pipe or a terminal, opened once more: the new description has flags of its own.
     Own(File),
-    /// A socket, for which each call says whether it waits.
+    /// A socket, where a flag of each call decides whether it waits.
     Socket,
     /// So many bytes are written when `poll` says that there is room.
     Pieces(usize),
@@ -152,8 +152,8 @@ impl Unwaited {
     }
 }
 
-/// Standard output once more, non-blocking; none where it may not be opened, as after a change of user, where there
-/// is no /proc, and where to open it makes something new, as with the master of a pseudo-terminal.
+/// Standard output opened anew, non-blocking; none where it may not be opened, as after a change of user, where there
+/// is no /proc, and where opening it makes something new, as with the master of a pseudo-terminal.
 fn opened_again() -> Option<File> {
     let stdout = io::stdout();
     let path = format!("/proc/self/fd/{}", stdout.as_raw_fd());

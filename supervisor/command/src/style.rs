@@ -17,7 +17,7 @@ pub(crate) enum Style {
 pub(crate) enum Colour {
     /// All is well.
     Good,
-    /// Something is on its way, or deserves a look.
+    /// Something is in progress, or deserves attention.
     Busy,
     /// Something is wrong.
     Bad,
@@ -65,8 +65,8 @@ pub(crate) fn width_of_stdout() -> Option<usize> {
     width_of(io::stdout())
 }
 
-/// How many columns a stream has; none where it is no terminal, or one that does not say. How many rows it has is not
-/// asked: a terminal over a serial line, or of a program that sets the columns only, has none.
+/// How many columns a stream has; none where it is no terminal, or one that does not report it. The number of rows is
+/// not used: a terminal over a serial line, or of a program that sets the columns only, has none.
 pub(crate) fn width_of(stream: impl AsFd + IsTerminal) -> Option<usize> {
     let columns = stream.is_terminal().then(|| rustix::termios::tcgetwinsize(&stream).ok())??.ws_col;
     (columns > 0).then_some(usize::from(columns))

@@ -1,11 +1,11 @@
-//! Rows in columns, as wide as the terminal. What does not fit is put below its row, cut with a mark, or left
-//! out and named below the table; nothing goes without a sign of it. What the rows say is decided elsewhere.
+//! Rows in columns, as wide as the terminal. What does not fit is put below its row, cut with a mark, or left out and
+//! named below the table; nothing is dropped without a sign. What the rows say is decided elsewhere.
 
 use crate::columns::{padded_left, padded_right, shortened, width_of, wrapped};
 use crate::output::printable;
 use crate::style::{Colour, Style};
 
-/// Where a cell stands in its column.
+/// The alignment of a cell in its column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
     /// Text.
@@ -20,7 +20,7 @@ const GAP: usize = 2;
 /// No column of text is made narrower than this.
 const TEXT_WIDTH_MIN: usize = 8;
 
-/// How far a sentence below its row stands in.
+/// The indentation of a sentence below its row.
 const INDENT: &str = "    ";
 
 /// Lines of a sentence below its row; more of it is cut, with a mark.
@@ -32,15 +32,15 @@ pub(crate) struct Table<const COLUMNS: usize> {
     rows: Vec<[String; COLUMNS]>,
     has_sentences: bool,
     expendable: &'static [usize],
-    /// The option that shows what has no room.
+    /// The option that shows what does not fit.
     whole_by: &'static str,
 }
 
-/// Which columns stand side by side, and how wide they are.
+/// Which columns are shown, and how wide they are.
 struct Layout<const COLUMNS: usize> {
     widths: [usize; COLUMNS],
     shown: [bool; COLUMNS],
-    /// Whether the last column is told below each row.
+    /// Whether the last column is printed below each row.
     sentences_below: bool,
 }
 
@@ -57,19 +57,19 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         Table { headings, rows: Vec::new(), has_sentences: false, expendable: &[], whole_by: "--json" }
     }
 
-    /// The last column has sentences, which stand below their rows where one of them does not fit beside it.
+    /// The last column has sentences, which are printed below their rows where one of them does not fit in its row.
     pub(crate) fn with_sentences(mut self) -> Table<COLUMNS> {
         self.has_sentences = true;
         self
     }
 
-    /// These columns go where there is no room for all, the first of them first.
+    /// These columns are dropped where not all fit, in this order.
     pub(crate) fn with_expendable(mut self, columns: &'static [usize]) -> Table<COLUMNS> {
         self.expendable = columns;
         self
     }
 
-    /// This option shows what has no room, and not `--json`.
+    /// This option, and not `--json`, shows what does not fit.
     pub(crate) fn shown_whole_by(mut self, option: &'static str) -> Table<COLUMNS> {
         self.whole_by = option;
         self
@@ -81,8 +81,8 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         self.rows.push(cells.map(|cell| printable(&cell).replace('\t', " ")));
     }
 
-    /// The text, or nothing where there are no rows. With a width, no line is longer. `colour` says how a cell of
-    /// a row is painted: by its column, and the row.
+    /// The text, or nothing where there are no rows. With a width, no line is longer. `colour` decides how a cell of a
+    /// row is coloured: by its column, and the row.
     pub(crate) fn render(
         &self,
         style: Style,
@@ -130,13 +130,13 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         }
         hide(&mut layout, self.expendable.iter().copied(), width);
         self.narrow(&mut layout, width, TEXT_WIDTH_MIN);
-        // On a terminal of a few columns even the others go, but for the first.
+        // On a terminal of a few columns all but the first are dropped.
         hide(&mut layout, (1..COLUMNS).rev(), width);
         self.narrow(&mut layout, width, 1);
         layout
     }
 
-    /// Makes the widest columns of text narrower, as far as it has to be and not below `least`.
+    /// Makes the widest columns of text narrower, as far as needed and not below `least`.
     fn narrow(&self, layout: &mut Layout<COLUMNS>, width: usize, least: usize) {
         while layout.width() > width {
             let of_text = (0..COLUMNS).filter(|at| layout.shown[*at] && self.headings[*at].1 == Align::Left);
@@ -184,7 +184,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 }
 
-/// Takes columns away, one after the other, until the others have room.
+/// Drops columns, one after the other, until the others fit.
 fn hide<const COLUMNS: usize>(layout: &mut Layout<COLUMNS>, columns: impl Iterator<Item = usize>, width: usize) {
     for at in columns {
         if layout.width() > width {

@@ -1,4 +1,4 @@
-//! Who is meant by the name or the number of a user. Names are looked up in `/etc/passwd` alone: the system's other
+//! The user with a name or a number. Names are looked up in `/etc/passwd` alone: the system's other
 //! sources are libraries that a static program cannot load, and services that may not answer.
 
 use std::{fs, path::Path};
@@ -8,7 +8,7 @@ const USERS: &str = "/etc/passwd";
 /// The number of a user. One that is given by its number need not be known here.
 pub(crate) fn parse_user(text: &str) -> Result<u32, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // The greatest number stands for no user in the system's calls.
+        // The greatest number means no user in system calls.
         let number = text.parse().ok().filter(|number| *number != u32::MAX);
         return number.ok_or_else(|| format!("expected the number of a user, at most {}", u32::MAX - 1));
     }

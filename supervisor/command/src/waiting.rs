@@ -1,5 +1,5 @@
-//! Why a command waits, told to a person at a terminal: after a second, and again when it changes. The host is asked
-//! over the same connection; nothing of the answer that is waited for changes.
+//! Reports to a person at a terminal why a command waits: after a second, and again when the reason changes. The host
+//! is asked over the same connection; this does not affect the answer that is waited for.
 
 use crate::lifecycle::to_supervisor;
 use crate::output::{complain_over_progress, printable};
@@ -10,28 +10,28 @@ use bulkhead_protocol::{Json, Response, Status};
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-/// How long a person waits without a word, and how often the host is asked from then on.
+/// How long a person waits without a report, and how often the host is asked from then on.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Modules that are told of by name at once.
+/// How many modules are named at once.
 const NAMED_MAX: usize = 3;
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
-    /// That modules are ready, or that one is to take a request.
+    /// That modules are ready, or that one can take a request.
     Ready,
-    /// That nothing of modules is left.
+    /// That no process of modules is left.
     Stopped,
 }
 
-/// Tells why it takes long; silent where no person would see it.
+/// Reports why a command waits; silent where no person would see it.
 #[derive(Debug)]
 pub(crate) struct WaitNotice {
-    /// For whom is waited; all modules where none is named.
+    /// The modules that are waited for; all where none is named.
     names: Vec<String>,
     goal: Goal,
-    /// When to ask next; `None` where nothing is told.
+    /// When to ask next; `None` where nothing is reported.
     due: Option<Instant>,
     /// The number of the question that is not answered.
     asked: Option<u64>,
@@ -39,14 +39,14 @@ pub(crate) struct WaitNotice {
 }
 
 impl WaitNotice {
-    /// For a command that begins to wait now; `is_for_programs` if its output is, which is told nothing.
+    /// For a command that begins to wait now; `is_for_programs` if its output is, which gets no reports.
     pub(crate) fn new(names: Vec<String>, goal: Goal, is_for_programs: bool) -> WaitNotice {
         let is_seen = !is_for_programs && io::stderr().is_terminal();
         let due = is_seen.then(|| Instant::now() + INTERVAL);
         WaitNotice { names, goal, due, asked: None, told: String::new() }
     }
 
-    /// For what the host answers by itself.
+    /// For requests that the host answers itself.
     pub(crate) fn none() -> WaitNotice {
         WaitNotice { names: Vec::new(), goal: Goal::Ready, due: None, asked: None, told: String::new() }
     }
@@ -56,12 +56,12 @@ impl WaitNotice {
         self.due
     }
 
-    /// One is not waited for any more.
+    /// One module is not waited for any more.
     pub(crate) fn is_done(&mut self, name: &str) {
         self.names.retain(|other| other != name);
     }
 
-    /// Nothing has been waited for since then: a second from then on is silent.
+    /// The wait begins only then: the first second after that is silent.
     pub(crate) fn begins_at(&mut self, begun: Instant) {
         self.due = self.due.map(|due| due.max(begun + INTERVAL));
     }
@@ -87,7 +87,7 @@ impl WaitNotice {
         Ok(())
     }
 
-    /// Whether this is the answer to what was asked, which it takes.
+    /// Whether this is the answer to the notice's own request; if so, it is used.
     pub(crate) fn takes(&mut self, response: &Response) -> bool {
         if self.asked.is_none() || response.id != self.asked {
             return false;
@@ -99,7 +99,7 @@ impl WaitNotice {
         true
     }
 
-    /// Tells what has changed.
+    /// Reports what has changed.
     fn tell(&mut self, answer: &Json) {
         let Ok(status::Status { modules, .. }) = answer.read() else { return };
         let modules = if modules.is_empty() { answer.read().into_iter().collect() } else { modules };
@@ -112,7 +112,7 @@ impl WaitNotice {
         }
     }
 
-    /// Says this instead of what the host would say, as there is none; once, as long as it is the same.
+    /// Reports this text instead of the host's, as there is no host; once while it stays the same.
     pub(crate) fn tell_instead(&mut self, text: &str) {
         if self.due.is_some_and(|due| due <= Instant::now()) && self.told != text {
             text.clone_into(&mut self.told);
@@ -121,7 +121,7 @@ impl WaitNotice {
     }
 }
 
-/// The text for a person, preceded by the same without times: only when that changes is it told again.
+/// The text for a person, preceded by the same without times: it is reported again only when that changes.
 fn words(modules: &[Module], names: &[String], goal: Goal) -> (String, String) {
     let is_waited_for = |module: &&Module| {
         let is_meant = names.is_empty() || names.contains(&module.name);
@@ -170,7 +170,7 @@ mod tests {
         {"name":"d","desired":"running","state":"stopping","reason":"asked to"}]"#;
 
     #[test]
-    fn what_is_waited_for_is_told_with_its_reason_and_the_next_try() {
+    fn what_is_waited_for_is_reported_with_its_reason_and_the_next_try() {
         let (key, text) = words(&modules(LOOP), &["a".into()], Goal::Ready);
         assert_eq!(
             text,
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_as_it_should_be_or_not_meant_is_not_told() {
+    fn what_is_as_it_should_be_or_not_meant_is_not_reported() {
         let told = |names: &[&str], goal| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             words(&modules(LOOP), &names, goal).1

@@ -1,5 +1,5 @@
-//! What the command makes of a reader that stands still, of a stop of its own, and of a host that closes a
-//! connection on which nothing is under way: none of them is a deadline that passed.
+//! How the command handles a reader that stands still, of a stop of its own, and of a host that closes a connection on
+//! which nothing is in flight: none of them is a deadline that passed.
 
 mod support;
 
@@ -91,7 +91,7 @@ fn no_more_large_answers_are_asked_for_than_may_wait_for_a_reader_that_stands_st
         let answer = Json::of(&"x".repeat(2_000_000));
         let mut asked = 0;
         client.stream.set_read_timeout(Some(Duration::from_millis(1500))).unwrap();
-        // The first pause is that in which nothing more is asked for, as nothing is read.
+        // The first pause is due to backpressure, as nothing is read.
         while let Some(request) = client.request() {
             asked += 1;
             client.respond(request.id, Status::Success(answer.clone()));
@@ -148,7 +148,7 @@ fn what_arrived_while_the_command_was_stopped_counts() {
         running
     };
     let mut stopped: Vec<Running> = args.iter().map(stop).collect();
-    // Longer than the deadline and the grace after it: that time passes is what this is about.
+    // Longer than the deadline and the grace after it: the test needs this time to pass.
     let (_never, paused) = mpsc::channel::<()>();
     assert!(paused.recv_timeout(Duration::from_millis(4500)).is_err());
     for (running, args) in stopped.iter_mut().zip(args) {

@@ -88,7 +88,7 @@ fn full_prints_the_whole_response_and_its_progress() {
 }
 
 #[test]
-fn a_crash_is_told_with_its_evidence_and_what_to_do() {
+fn a_crash_is_reported_with_its_evidence_and_what_to_do() {
     let host = Host::answering(|client, request| {
         let mut failure = Failure::new(ErrorCode::ModuleCrashed, "the module crashed").delivery(Delivery::Started);
         failure.exit = Some(Exit::Signal("SIGSEGV".into()));

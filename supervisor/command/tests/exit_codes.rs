@@ -1,4 +1,4 @@
-//! The exit codes of the table, each fixed by how it comes about.
+//! The exit codes of the table, each produced by its cause.
 
 mod support;
 
@@ -76,7 +76,7 @@ fn a_daemon_that_is_not_there_is_125() {
 }
 
 #[test]
-fn who_asks_for_records_without_a_daemon_is_told_where_they_are() {
+fn without_a_daemon_an_error_says_where_its_records_are() {
     let folder = Folder::new();
     let (config, state) = (folder.0.join("bulkhead.toml"), folder.0.join("state"));
     std::fs::write(&config, format!("[host]\nmodules = []\nstate_dir = {state:?}\n")).unwrap();

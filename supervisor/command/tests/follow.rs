@@ -1,4 +1,4 @@
-//! `events`, `logs`, `status`, `crashes`, `wait`, `--all`: what is asked, and how it is shown.
+//! `events`, `logs`, `status`, `crashes`, `wait`, `--all`: what is requested, and how it is shown.
 
 mod support;
 
@@ -52,8 +52,8 @@ bulkhead: 1,200 events are lost: they are not kept any more
 }
 
 #[test]
-fn events_go_on_behind_the_last_one_when_the_daemon_is_back() {
-    // Each connection is a daemon that tells one event and goes away.
+fn events_go_on_after_the_last_one_when_the_daemon_is_back() {
+    // Each connection is a daemon that sends one event and goes away.
     let next = AtomicU64::new(0);
     let host = Host::start(move |client| {
         let request = client.request().unwrap();
@@ -74,7 +74,7 @@ fn events_go_on_behind_the_last_one_when_the_daemon_is_back() {
 }
 
 #[test]
-fn events_go_on_with_the_epoch_of_the_last_one_and_tell_of_another_past() {
+fn events_go_on_with_the_epoch_of_the_last_one_and_report_another_past() {
     // The second daemon has the data of a backup: cursors are given again, in another epoch.
     let next = AtomicU64::new(0);
     let host = Host::start(move |client| {
@@ -102,7 +102,7 @@ fn events_go_on_with_the_epoch_of_the_last_one_and_tell_of_another_past() {
     let expected = [
         r#"{"after":5,"epoch":"aa"}"#,
         r#"{"after":6,"epoch":"aa"}"#,
-        // Nothing was told of the new epoch: the place of before is the one to go on from.
+        // No event of the new epoch was sent: the previous cursor is the one to resume from.
         r#"{"after":6,"epoch":"aa"}"#,
         r#"{"after":4,"epoch":"bb"}"#,
     ];
@@ -227,7 +227,7 @@ fn a_wait_begins_with_the_daemon() {
     waiting.done().expect(0, "a: ready\n");
     let deadlines: Vec<u64> = host.seen().iter().filter_map(|request| request.deadline_ms).collect();
     assert!(deadlines.is_sorted_by(|a, b| a > b), "what is left of the timeout: {deadlines:?}");
-    // What a daemon says is no reason to ask again.
+    // An answer of a daemon is no reason to ask again.
     Host::failing(ErrorCode::ModuleError).run(&["wait", "a", "--for", "ready"]).expect(1, "").says("it did not work");
     assert_eq!(Host::failing(ErrorCode::UnknownModule).run(&["wait", "a", "--for", "ready"]).code, Some(4));
 }

@@ -1,4 +1,4 @@
-//! Help, completions and manual pages: that they are there and say what matters.
+//! Help, completions and manual pages: that they exist and have the essential content.
 
 mod support;
 

@@ -166,7 +166,7 @@ fn input_is_waited_for_where_standard_input_is_non_blocking() {
         drop(command);
         let mut writer = File::from(pipe.writer);
         for piece in ["{\"a\":", "1", "}", "\n"] {
-            // It finds nothing there in between.
+            // In between there is nothing to read.
             thread::yield_now();
             writer.write_all(piece.as_bytes()).unwrap();
         }
@@ -177,7 +177,7 @@ fn input_is_waited_for_where_standard_input_is_non_blocking() {
 }
 
 #[test]
-fn every_fault_is_told_where_standard_error_is_non_blocking() {
+fn every_fault_is_printed_where_standard_error_is_non_blocking() {
     let host = Host::failing(ErrorCode::UnknownModule);
     let pipe = Nonblocking::output();
     let names: Vec<String> = (0..2000).map(|number| format!("module-{number}")).collect();
@@ -193,7 +193,7 @@ fn every_fault_is_told_where_standard_error_is_non_blocking() {
 }
 
 #[test]
-fn a_pipe_that_blocks_goes_on_blocking_for_whoever_shares_it() {
+fn a_pipe_that_blocks_goes_on_blocking_for_all_that_share_it() {
     let host = Host::echo();
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
     let kept = writer.try_clone().unwrap();
@@ -239,7 +239,7 @@ fn a_stream_that_is_closed_is_never_taken_from_what_is_opened_next() {
     let seen = host.seen();
     assert_eq!(seen.len(), 4, "nothing but requests came through the socket");
     assert!(seen.iter().all(|request| request.kind == RequestType::Command));
-    // Nor does what is said go into a file that is made.
+    // Nor is a message written into a file that is made.
     let folder = Folder::new();
     filled(&folder);
     let file = folder.0.join("export");

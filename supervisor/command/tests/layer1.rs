@@ -1,5 +1,5 @@
-//! `layer1`: what is done to the data store as a whole, beside a host that has it and without one. The
-//! store is a real one; the host is a script, so that it can say what a real one says rarely.
+//! `layer1`: what is done to the data store as a whole, beside a host that has it and without one. The store is a real
+//! one; the host is a script, so that it can give answers that are rare from a real one.
 
 mod support;
 
@@ -32,7 +32,7 @@ fn filled(folder: &Folder, entities: usize) -> Layer1 {
     store
 }
 
-/// The command, with nobody at its socket.
+/// The command, with no daemon at its socket.
 fn alone(args: &[&str]) -> Done {
     alone_with(args, b"")
 }
@@ -94,7 +94,7 @@ fn an_export_that_went_through_an_editor_is_imported_or_refused_by_name() {
         assert_eq!(refused.code, Some(2), "{refused:#?}");
         refused.says("standard input:1: expected UTF-8, found the byte order mark of UTF-16: save it as UTF-8");
     }
-    // Within a line it is a part of what the line says.
+    // Within a line it is part of the content.
     let inside = exported.replacen("\n{", "\n\u{feff}{", 1);
     assert_eq!(alone_with(&state, inside.as_bytes()).code, Some(1));
 }

@@ -1,4 +1,4 @@
-//! `pipe`: one line out for each line in, in order, whatever happens.
+//! `pipe`: one line out for each line in, in order, in all cases.
 
 mod support;
 
@@ -32,7 +32,7 @@ fn without_a_command_each_line_is_a_whole_payload() {
 }
 
 #[test]
-fn without_a_command_a_line_that_names_none_is_told_of_the_option() {
+fn without_a_command_a_line_that_names_none_gets_an_error_with_the_option() {
     let host = Host::echo();
     let done = host.run_with(&["pipe", "log"], b"{\"text\":\"x\"}\n{\"name\":\"add\",\"args\":7}\n");
     assert_eq!(done.code, Some(1));
@@ -71,7 +71,7 @@ fn a_line_that_just_fits_but_not_with_its_envelope_is_refused_as_too_large() {
     assert_eq!((lines[1], lines.len(), done.code), ("1", 2, Some(1)));
 }
 
-/// A host that says in its status that it takes messages of so many bytes, and answers all else with its arguments.
+/// A host that says in its status that it accepts messages of so many bytes, and answers all else with its arguments.
 fn host_that_takes(frame_bytes_max: usize) -> Host {
     Host::answering(move |client, request| match request.to.as_deref() {
         Some("supervisor") => {
@@ -210,7 +210,7 @@ fn a_daemon_that_goes_away_leaves_no_line_without_a_word() {
 }
 
 #[test]
-fn a_host_that_falls_silent_is_given_up_on() {
+fn a_host_that_falls_silent_ends_the_pipe() {
     let host = Host::start(|client| while client.request().is_some() {});
     let done = host.run_with(&["pipe", "log", "--command", "add", "--timeout", "10ms"], b"1\n");
     assert_eq!(done.code, Some(124), "{done:#?}");

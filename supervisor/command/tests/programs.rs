@@ -1,5 +1,5 @@
-//! Subcommands that are programs of their own, with real scripts: what is found, what it is told, and what is said
-//! where nothing can be run.
+//! Subcommands that are programs of their own, with real scripts: what is found, what it gets, and the error where
+//! nothing can be run.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{Done, Folder, program, run};
 
-/// Says how it was called, and ends with a code of its own.
+/// Prints how it was called, and ends with a code of its own.
 const SCRIPT: &str = "#!/bin/sh\nprintf '%s|' \"$0\" \"${BULKHEAD_SOCKET-none}\" \"$@\"\nexit 7\n";
 
 /// Two folders of `$PATH`, and one with a copy of `bulkhead`.
@@ -23,7 +23,7 @@ impl Machine {
         for name in ["first", "second", "own"] {
             fs::create_dir(folder.0.join(name)).unwrap();
         }
-        // Another process writes it, so that it is open for writing in none that this one starts meanwhile.
+        // Another process writes it, so that no process started here meanwhile has it open for writing.
         let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_bulkhead")).arg(folder.0.join("own")).status();
         assert!(copied.unwrap().success());
         Machine { folder }
@@ -33,7 +33,7 @@ impl Machine {
         self.folder.0.join(file)
     }
 
-    /// Puts a script there, such as `first/bulkhead-console`.
+    /// Writes a script to this path, such as `first/bulkhead-console`.
     fn script(&self, file: &str, mode: u32) -> String {
         self.put(file, SCRIPT, mode)
     }

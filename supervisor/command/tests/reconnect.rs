@@ -1,6 +1,5 @@
 //! `pipe --reconnect` and `--key-from`: what is sent again when the daemon goes away, what is not, and that each line
-//! still has one answer. Connections here are ended on purpose by a host that is a script; a real host is killed
-//! elsewhere.
+//! still has one answer. Connections here are ended on purpose by a scripted host; a real host is killed elsewhere.
 
 mod support;
 
@@ -19,7 +18,7 @@ fn numbers(count: u64) -> String {
     (1..=count).map(|number| format!("{number}\n")).collect()
 }
 
-/// A host that plays `first` for its first client, and answers each request of all others with its arguments.
+/// A host that runs `first` for its first client, and answers each request of all others with its arguments.
 fn host(first: impl Fn(&mut Connection) + Send + Sync + 'static) -> Host {
     host_after(1, first)
 }
@@ -37,7 +36,7 @@ fn host_after(clients: u64, first: impl Fn(&mut Connection) + Send + Sync + 'sta
     })
 }
 
-/// Takes three requests, answers the first, and ends the connection.
+/// Reads three requests, answers the first, and ends the connection.
 fn answer_one_of_three(client: &mut Connection) {
     let first = client.request().unwrap();
     echo(client, &first);
@@ -84,7 +83,7 @@ fn lines_with_keys_are_sent_again_and_each_has_one_answer() {
 }
 
 #[test]
-fn a_line_without_a_key_that_was_sent_is_not_sent_again_and_those_behind_it_go_on() {
+fn a_line_without_a_key_that_was_sent_is_not_sent_again_and_those_after_it_go_on() {
     let host = host(answer_one_of_three);
     let mut pipe = host.spawn(&add(&["--reconnect"]));
     let mut stdin = pipe.0.stdin.take().unwrap();
@@ -212,7 +211,7 @@ fn what_a_stopping_host_refuses_is_done_by_the_next_one() {
     let input = numbers(1000);
     let done = host.run_with(&add(&["--in-flight", "8", "--reconnect"]), input.as_bytes());
     done.expect(0, &input).says("bulkhead: the host is stopping; waiting up to 1m00s for the daemon; ");
-    // Of a thousand lines only those under way were refused.
+    // Of a thousand lines only those in flight were refused.
     assert!(host.seen().len() <= 1000 + 16, "{} requests", host.seen().len());
 }
 
@@ -283,7 +282,7 @@ fn a_key_comes_from_the_line_and_one_without_is_a_failed_line_of_which_nothing_i
 }
 
 #[test]
-fn a_key_is_looked_for_in_the_line_as_it_is_and_comes_behind_the_prefix() {
+fn a_key_is_looked_for_in_the_line_as_it_is_and_comes_after_the_prefix() {
     let host = Host::echo();
     let line = b"{\"name\":\"add\",\"args\":{\"order\":{\"id\":17}}}\n";
     let whole = ["pipe", "log", "--key-prefix", "orders", "--key-from", "/args/order/id"];

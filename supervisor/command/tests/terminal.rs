@@ -1,5 +1,5 @@
-//! What is different on a terminal: colour, widths, the line that moves. The terminal is a pair of
-//! pseudo-terminals whose other end the test reads.
+//! What is different on a terminal: colour, widths, the progress line. The terminal is a pair of pseudo-terminals whose
+//! other end the test reads.
 
 mod support;
 
@@ -48,7 +48,7 @@ fn status(no_color: &str, (screen, terminal): (File, OwnedFd)) -> String {
     let mut command = bulkhead(&host.socket());
     command.arg("status").env("NO_COLOR", no_color).stdin(Stdio::null()).stdout(terminal).stderr(Stdio::null());
     let mut running = Running(command.spawn().unwrap());
-    // The command keeps its copy of the terminal's descriptor, which is to be the last.
+    // The command keeps its copy of the terminal's descriptor, which must be the last.
     drop(command);
     let text = all_of(screen);
     assert_eq!(running.done().code, Some(0));
@@ -102,7 +102,7 @@ fn a_pipe_shows_how_far_it_is_beside_its_data() {
     drop(command);
     writeln!(running.0.stdin.as_mut().unwrap(), "1").unwrap();
     assert_eq!(running.line(), "1");
-    // The line comes by itself while the input is idle.
+    // The line appears by itself while the input is idle.
     let mut first = [0; 16];
     screen.read_exact(&mut first).unwrap();
     assert_eq!(String::from_utf8_lossy(&first), "\r\x1b[K1 done, 0 fa");

@@ -1,7 +1,6 @@
-//! Reading the command line without defining all of it first, which costs more than the rest of
-//! `bulkhead call`. What a script may call a thousand times is read by a definition of that one
-//! command. Whatever that does not take, help and errors included, is for the whole definition: this
-//! file has no words of its own and decides nothing.
+//! Reading the command line without defining all of it first, which costs more than the rest of `bulkhead call`. What a
+//! script may call a thousand times is read by a definition of that one command. All that this does not accept, help
+//! and errors included, is left to the whole definition: this file has no texts of its own and decides nothing.
 
 use super::{Call, Cli, Data, Emit, Events, Host, Pipe, Shown, Targets, Wait};
 use clap::{Args, Command, FromArgMatches, Parser};
@@ -11,7 +10,7 @@ impl Cli {
     /// Reads the command line; `words` begins with the name of the program.
     ///
     /// # Errors
-    /// What is to be printed instead of doing anything: a fault, or help.
+    /// What is printed instead of running a command: an error, or help.
     pub(crate) fn read(words: &[OsString]) -> Result<Cli, clap::Error> {
         quick(words).map_or_else(|| Cli::try_parse_from(words), Ok)
     }
@@ -19,7 +18,7 @@ impl Cli {
 
 /// Reads the command line by the definition of the command that it names.
 fn quick(words: &[OsString]) -> Option<Cli> {
-    // The one option that can stand before the command.
+    // The only option that can precede the command.
     let at = match words.get(1)?.to_str()? {
         "--socket" => 3,
         word if word.starts_with("--socket=") => 2,

@@ -65,7 +65,7 @@ pub(super) fn entities(number: u64) -> String {
     if number == 1 { "1 entity".into() } else { format!("{} entities", count(number)) }
 }
 
-/// A file that has another name until it is whole, and is gone if it never is. Only its owner may read it.
+/// A file that has another name until it is whole, and is removed if it never is. Only its owner may read it.
 struct NewFile<'a> {
     path: &'a Path,
     partial: PathBuf,
@@ -80,7 +80,7 @@ impl<'a> NewFile<'a> {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        // One that was cut short, or a link that another user has put there: neither is written to.
+        // A file that was cut short, or a link that another user has made: neither is written to.
         match fs::remove_file(&partial) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             Ok(()) | Err(_) => {}
@@ -92,7 +92,7 @@ impl<'a> NewFile<'a> {
     /// Gives it its name, once all of it is on the disk.
     fn finish(self) -> Result<(), ToolError> {
         self.writer.get_ref().sync_all()?;
-        // A link, unlike a new name, never takes the place of a file that came meanwhile.
+        // A link, unlike a new name, never replaces a file that was made meanwhile.
         fs::hard_link(&self.partial, self.path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => ToolError::Exists(self.path.to_owned()),
             _ => error.into(),
@@ -102,7 +102,7 @@ impl<'a> NewFile<'a> {
 
 impl Drop for NewFile<'_> {
     fn drop(&mut self) {
-        // Whoever wants to know calls `finish` first.
+        // A caller that needs the error calls `finish` first.
         let _ = fs::remove_file(&self.partial);
     }
 }

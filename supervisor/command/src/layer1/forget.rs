@@ -1,5 +1,5 @@
-//! `layer1 forget`: nothing waits any more for a module that is gone for good. The daemon that has the data
-//! does it, and refuses a module that it has loaded; without one, the command does it in its place.
+//! `layer1 forget`: removes what is kept for a module that is gone for good. The daemon that has the data does it,
+//! and refuses a module that it has loaded; without a daemon, the command does it itself.
 
 use super::{close_store, connect, open_store, refused};
 use crate::cli::Forget;
@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) fn run(socket: Option<PathBuf>, options: &Forget) -> Result<Exit, Halt> {
     let mut place = match &options.place.state {
         Some(state) => {
-            // What is not there has nothing to forget, and is not made.
+            // A store that is not there has nothing to forget, and is not made.
             Tools::of(state.join(super::FILE)).map_err(refused)?;
             Place::Store(Box::new(open_store(state)?))
         }
@@ -45,7 +45,7 @@ pub(super) fn run(socket: Option<PathBuf>, options: &Forget) -> Result<Exit, Hal
     Ok(worst)
 }
 
-/// What of a module is no more.
+/// What of a module was removed.
 #[derive(Debug, Deserialize, Serialize)]
 struct Forgotten {
     module: String,
@@ -65,7 +65,7 @@ impl Forgotten {
     }
 }
 
-/// Where it is done.
+/// Which store it is done in.
 enum Place {
     Host(Box<Session>),
     Store(Box<Layer1>),

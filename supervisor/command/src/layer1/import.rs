@@ -1,5 +1,5 @@
-//! `layer1 import`: an export is cut into groups of lines, each of which goes in whole or not at all, through
-//! the daemon that has the data or in its place.
+//! `layer1 import`: an export is cut into groups of lines, each of which goes in whole or not at all, through the
+//! daemon that has the data, or directly without one.
 
 use super::{close_store, connect, open_store};
 use crate::amount::count;
@@ -83,13 +83,13 @@ fn open(path: &Path) -> Result<Source, Halt> {
     Ok(Source { name, input: Box::new(BufReader::with_capacity(64 * 1024, file)), bytes })
 }
 
-/// Where the lines go.
+/// The destination of the lines.
 enum Target {
     Host(Box<Session>),
     Store(Box<Layer1>),
 }
 
-/// What an import came to.
+/// The result of an import.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct Imported {
     created: u64,
@@ -114,7 +114,7 @@ struct Importing {
     done: Imported,
 }
 
-/// Why an import ended early, and what became of the lines that were under way.
+/// Why an import ended early, and what became of the lines in flight.
 struct Broken {
     halt: Halt,
     group: Under,
@@ -122,9 +122,9 @@ struct Broken {
 
 /// What is known of a group of lines.
 enum Under {
-    /// Nothing of it is in.
+    /// Nothing of it is stored.
     Not,
-    /// All of it is in, or nothing.
+    /// All of it is stored, or nothing.
     Unknown { first: u64, last: u64 },
 }
 
@@ -197,7 +197,7 @@ impl Target {
         }
     }
 
-    /// Leaves everything in one file.
+    /// Writes everything into one file.
     fn close(self) {
         if let Target::Store(store) = self {
             close_store(&store);
@@ -205,7 +205,7 @@ impl Target {
     }
 }
 
-/// Asks the daemon to import a group, again where it has too much in progress.
+/// Asks the daemon to import a group, and repeats that while it has too much in progress.
 fn ask(session: &mut Session, job: &Job) -> Result<Imported, Halt> {
     let Job::Import { lines, first, existing } = job else { unreachable!("an export is cut into imports") };
     let existing = match existing {
@@ -233,7 +233,7 @@ fn ask(session: &mut Session, job: &Job) -> Result<Imported, Halt> {
     }
 }
 
-/// What a halt means for the group that was under way.
+/// What a halt means for the group in flight.
 fn broken(halt: Halt, first: u64, last: u64, name: &str) -> Broken {
     match halt {
         Halt::Answered { failure, .. } if line_of(&failure).is_some() => {
@@ -263,7 +263,7 @@ fn line_of(failure: &Failure) -> Option<AtLine> {
     failure.data.as_ref()?.read().ok()
 }
 
-/// The failure, with the place in the file where that is known.
+/// The failure, with the position in the file where that is known.
 fn sentence(name: &str, failure: &Failure) -> String {
     match line_of(failure) {
         Some(AtLine { line, reason }) => format!("{name}:{line}: {}", crate::output::printable(&reason)),

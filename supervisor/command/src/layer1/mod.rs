@@ -1,6 +1,6 @@
-//! `layer1`: what is done to the data store as a whole. Export, check and backup read the file itself,
-//! whether a daemon has it open or none; what changes something goes through the daemon that has it, or takes
-//! its place. What the data means is deliberately nobody's business here.
+//! `layer1`: what is done to the data store as a whole. Export, check and backup read the file itself, whether a daemon
+//! has it open or none; what changes something goes through the daemon that has it, or is done by the command itself
+//! without one. The meaning of the data is deliberately unknown here.
 
 mod check;
 mod copy;
@@ -39,7 +39,7 @@ pub(crate) fn run(socket: Option<PathBuf>, command: Command) -> Result<Exit, Hal
     }
 }
 
-/// Tools for the database that is meant.
+/// The tools for the database that the command line names.
 fn tools(socket: Option<PathBuf>, place: &Place) -> Result<Tools, Halt> {
     let path = match &place.state {
         Some(state) => state.join(FILE),
@@ -48,12 +48,12 @@ fn tools(socket: Option<PathBuf>, place: &Place) -> Result<Tools, Halt> {
     Tools::of(path).map_err(refused)
 }
 
-/// Opens the data of a state directory in the place of a daemon, and makes it where there is none yet.
+/// Opens the data of a state directory without a daemon, and creates it if there is none yet.
 fn open_store(state: &Path) -> Result<Layer1, Halt> {
     let fail = |error| Halt::Usage(format!("{}: {error}", state.display()));
     let owner = std::fs::metadata(state).map_err(fail)?.uid();
     let user = nix::unistd::geteuid().as_raw();
-    // Files of another user would keep the daemon from its data.
+    // Files of another user would make the daemon unable to open its data.
     if owner != user {
         let state = state.display();
         return Err(Halt::Usage(format!(
@@ -72,7 +72,7 @@ fn open_store(state: &Path) -> Result<Layer1, Halt> {
     })
 }
 
-/// Leaves everything in one file.
+/// Writes everything into one file.
 fn close_store(store: &Layer1) {
     if let Err(error) = store.close() {
         complain(&format_args!("the log of the data store was not carried over, the next start does it: {error}"));
@@ -110,7 +110,7 @@ fn file_of_host(session: &mut Session) -> Result<PathBuf, Halt> {
     let misunderstood = |error| Halt::Failed(format!("the host's status is not understood: {error}"));
     let Status { host } = crate::status::ask(session, None)?.read().map_err(misunderstood)?;
     match host.layer1 {
-        // What stands there now is not what the host has.
+        // The file there now is not the one that the host has open.
         Some(Store { readable: Some(false), broken, .. }) => {
             Err(Halt::Failed(broken.unwrap_or_else(|| "the host cannot read its data store".into())))
         }
@@ -147,12 +147,12 @@ struct Watch {
 }
 
 impl Watch {
-    /// Signals take their usual course.
+    /// Signals have their usual effect.
     fn new(line: ProgressLine, unit: Unit) -> Watch {
         Watch { line, unit, signals: None, signal: None }
     }
 
-    /// A signal stops the tool, which clears up behind itself.
+    /// A signal stops the tool, which removes what it has written.
     fn with_signals(self) -> Result<Watch, Halt> {
         Ok(Watch { signals: Some(Signals::block()?), ..self })
     }

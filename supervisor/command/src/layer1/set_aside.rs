@@ -1,4 +1,4 @@
-//! `layer1 set-aside`: events that a module kept failing on, listed, handed to it again, or dropped.
+//! `layer1 set-aside`: events that a module kept failing on, listed, sent to it again, or dropped.
 
 use crate::cli::{SetAside, Which};
 use crate::exit::{Exit, Halt};
@@ -12,7 +12,7 @@ use bulkhead_protocol::Json;
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// Events that are asked for at once.
+/// How many events are requested at once.
 const PAGE: u64 = 1000;
 
 /// `bulkhead layer1 set-aside`.
@@ -104,8 +104,8 @@ fn list(socket: Option<PathBuf>, module: Option<&str>, json: bool) -> Result<Exi
     Ok(Exit::Done)
 }
 
-/// Does something to each event, one after the other, since a module may need their order; ends with the
-/// worst of their exit codes.
+/// Applies an operation to each event, one after the other, since a module may need their order; ends with the worst of
+/// their exit codes.
 fn each(socket: Option<PathBuf>, command: &str, done: &str, which: &Which) -> Result<Exit, Halt> {
     let ids = if which.all { Vec::new() } else { numbers(&which.names)? };
     let mut session = Session::open(socket)?;

@@ -58,7 +58,7 @@ struct Subscription {
     missed: u64,
     #[serde(default)]
     loaded: bool,
-    /// Nobody knows what a module wants that is not loaded.
+    /// What a module that is not loaded subscribes to is not known.
     #[serde(default)]
     behind: Option<u64>,
     /// Whether there may be more than were counted.
@@ -112,7 +112,7 @@ struct Owner {
     keys_quota: Option<u64>,
 }
 
-/// How much there is, and of how much that may be, where it is limited.
+/// The amount, and its limit, if there is one.
 fn within(bytes: u64, quota: Option<u64>) -> String {
     quota.map_or_else(|| size(bytes), |quota| format!("{} of {}", size(bytes), size(quota)))
 }
@@ -196,7 +196,7 @@ gone is not loaded, and events wait for it; if it is gone for good: bulkhead lay
     }
 
     #[test]
-    fn set_aside_events_that_were_dropped_are_told() {
+    fn set_aside_events_that_were_dropped_are_reported() {
         let line = SetAside { events: 10_000, max: 10_000, dropped: 3 }.line().unwrap();
         let expected = "10,000 of at most 10,000; dropped since the start, the oldest first: 3; see layer1 set-aside";
         assert_eq!(line, expected);

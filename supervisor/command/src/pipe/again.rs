@@ -15,8 +15,8 @@ use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long the daemon may be away, and how long it has been since it gave its last answer. Only waits are counted,
-/// so that a process that was stopped looks once more when it goes on.
+/// How long the daemon may be away, and how long it has been since it gave its last answer. Only waits are counted, so
+/// that a stopped process tries once more when it continues.
 #[derive(Debug)]
 pub(super) struct Away {
     /// Without it, an end of the connection is the end.
@@ -29,7 +29,7 @@ impl Away {
         Away { max, spent: Duration::ZERO }
     }
 
-    /// Whether the daemon is waited for after this.
+    /// Whether the daemon is waited for after this error.
     pub(super) fn outlives(&self, halt: &Halt) -> bool {
         self.max.is_some() && may_come_back(halt)
     }
@@ -37,7 +37,8 @@ impl Away {
     /// Connects to the daemon as soon as it is there.
     ///
     /// # Errors
-    /// Why there is no connection once the time is up; [`Halt::ReaderGone`] and what else waiting cannot mend.
+    /// Why there is no connection once the time is up; [`Halt::ReaderGone`] and other errors that waiting does not
+    /// solve.
     pub(super) fn reach(&mut self, socket: &Option<PathBuf>, why: Halt, output: &mut Output) -> Result<Session, Halt> {
         let mut why = why;
         loop {
@@ -45,7 +46,7 @@ impl Away {
             if left.is_zero() {
                 return Err(why);
             }
-            // Also before the first try: a daemon that is stopping lets everybody connect.
+            // Also before the first try: a daemon that is stopping still accepts connections.
             let wait = left.min(RECONNECT_INTERVAL);
             self.spent += wait;
             wait_for_reader(wait, output)?;
@@ -56,7 +57,7 @@ impl Away {
         }
     }
 
-    /// Says why the daemon is waited for, once for each time that it is away.
+    /// Prints why the daemon is waited for, once for each time that it is away.
     fn announce(&self, why: &Halt, what: &str) {
         if self.spent.is_zero() {
             let max = span(self.max.unwrap_or_default().as_millis() as u64);
@@ -88,7 +89,7 @@ pub(super) fn open(socket: &Option<PathBuf>, away: &mut Away) -> Result<Session,
     }
 }
 
-/// Whether a daemon may be there later where the connection ended like this, or none was had.
+/// Whether a daemon may be there later where the connection ended like this, or could not be made.
 fn may_come_back(halt: &Halt) -> bool {
     match halt {
         Halt::Client(ClientError::Closed | ClientError::Broken(_)) => true,
@@ -107,7 +108,7 @@ fn may_come_back(halt: &Halt) -> bool {
     }
 }
 
-/// Whether the host answers so since it is stopping: the next one may do what this one does not.
+/// Whether this answer means that the host is stopping: the next host may do what this one does not.
 pub(super) fn is_host_stopping(failure: &Failure) -> bool {
     #[derive(Deserialize)]
     struct AwayReason {
@@ -120,7 +121,7 @@ pub(super) fn is_host_stopping(failure: &Failure) -> bool {
             .is_some_and(|data| data.read::<AwayReason>().is_ok_and(|why| why.reason == "host_stopping"))
 }
 
-/// What ends a connection over which the host takes nothing more.
+/// The error of a connection over which the host accepts nothing more.
 pub(super) fn host_stopping() -> Halt {
     Halt::Client(ClientError::Refused(Box::new(Failure::new(ErrorCode::ModuleUnavailable, "the host is stopping"))))
 }
@@ -151,10 +152,10 @@ impl Pipe<'_> {
         Ok(())
     }
 
-    /// What the host had taken of all that was sent, when the connection ended like this.
+    /// What the host had read of all that was sent, when the connection ended like this.
     pub(super) fn taken_by_host(&mut self, halt: &Halt) -> Taken {
         match halt {
-            // The client tried to go on over another connection, which it does only where nothing was begun.
+            // The client tried to continue over another connection, which it does only where nothing was begun.
             Halt::Client(ClientError::Unreachable(_)) => Taken::Nothing,
             _ => Taken::Bytes(self.session.sent_bytes()),
         }

@@ -1,5 +1,4 @@
-//! Whether a line is one JSON value, and if not, why. It is looked at no further: what it means is
-//! the module's business.
+//! Whether a line is one JSON value, and if not, why. Nothing else is checked: its meaning is up to the module.
 
 use super::lines::Line;
 use crate::columns::shortened;
@@ -42,7 +41,7 @@ pub(super) fn checked(line: Line<'_>) -> Result<&str, Failure> {
     if Json::is_one_value(json) {
         return Ok(json);
     }
-    // It has the sentence.
+    // That function makes the sentence.
     match serde_json::from_str::<&RawValue>(text) {
         Ok(json) => Ok(json.get()),
         Err(_) if text.trim().is_empty() => bad("expected one JSON value, found an empty line".into()),
@@ -50,7 +49,7 @@ pub(super) fn checked(line: Line<'_>) -> Result<&str, Failure> {
     }
 }
 
-/// Checks that a line which is to be a whole payload names a command. Its arguments are the module's business.
+/// Checks that a line which is to be a whole payload names a command. The module checks its arguments.
 ///
 /// # Errors
 /// The answer that the line gets instead.
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_names_no_command_is_told_of_the_option() {
+    fn a_line_that_names_no_command_gets_an_error_with_the_option() {
         for line in ["{\"name\":\"add\",\"args\":7}", "{\"args\":7, \"name\":\"add\"}"] {
             assert!(names_command(line).is_ok(), "{line}");
         }

@@ -1,5 +1,4 @@
-//! The idempotency key of each line: by its number, or by what a member of it says. What a key means is the
-//! host's business.
+//! The idempotency key of each line: by its number, or from a member of it. The meaning of a key is up to the host.
 
 use bulkhead_protocol::limits::KEY_BYTES_MAX;
 use bulkhead_protocol::{ErrorCode, Failure};
@@ -17,7 +16,7 @@ const LINE_NUMBER_BYTES_MAX: usize = 20;
 pub(crate) struct Field {
     /// As it was given.
     text: String,
-    /// The names on the way to it, from the outermost.
+    /// The names of the path to it, from the outermost.
     names: Vec<String>,
 }
 
@@ -64,7 +63,7 @@ pub(super) struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    /// Keys of lines, from the member `field` where there is one, else by number, behind `prefix` and a hyphen.
+    /// Keys of lines, from the member `field` where there is one, else by number, after `prefix` and a hyphen.
     ///
     /// # Errors
     /// When the prefix leaves no room for the rest.
@@ -159,7 +158,7 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 /// Looks for one member of an object, or for one element of a list.
 struct Member<'a>(&'a str);
 
-/// What there is under a name.
+/// The member of a name.
 enum Found<'j> {
     One(&'j RawValue),
     Nothing,
@@ -187,7 +186,7 @@ impl<'j> Visitor<'j> for Member<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'j>>(self, mut list: A) -> Result<Found<'j>, A::Error> {
-        // No sign and no zero in front, as RFC 6901 has it.
+        // No sign and no leading zero, as RFC 6901 has it.
         let is_index = self.0 == "0" || self.0.starts_with(|first| matches!(first, '1'..='9'));
         let wanted = self.0.parse::<usize>().ok().filter(|_| is_index);
         let mut found = Found::Nothing;

@@ -1,5 +1,6 @@
-//! How long a message the daemon takes. It is asked before the first line that may be longer, since a daemon ends the
-//! connection over such a one, with all that is under way. What becomes of the line is decided elsewhere.
+//! The longest message that the daemon accepts. It is requested before the first line that may be longer, since a
+//! daemon closes the connection over such a line, with all that is in flight. What becomes of the line is decided
+//! elsewhere.
 
 use crate::session::Session;
 use crate::status;
@@ -9,18 +10,18 @@ use std::path::PathBuf;
 /// Bytes around a line in its message, at most: numbers, the module's name and the key.
 const AROUND_BYTES: usize = 4 * 1024;
 
-/// What is known of the limit of the daemon at the other end.
+/// What is known of the limit of the daemon of this connection.
 #[derive(Debug, Default)]
 pub(super) struct Limit {
     is_known: bool,
 }
 
 impl Limit {
-    /// Has the session refuse what its daemon would, before a line of so many bytes is sent over it. It is asked over a
-    /// connection of its own: over that of the lines, the answer would come among theirs.
+    /// Sets the session's limit to its daemon's, before a line of so many bytes is sent over it. The limit is requested
+    /// over a connection of its own: over that of the lines, the answer would come among theirs.
     ///
-    /// Where that connection fails, nothing is known of the one of the lines, which says itself how it ends: the
-    /// question is asked again before the next long line.
+    /// Where that connection fails, that says nothing about the connection of the lines, which reports its own end: the
+    /// limit is requested again before the next long line.
     pub(super) fn learn(&mut self, session: &mut Session, socket: &Option<PathBuf>, line_bytes: usize) {
         if self.is_known || line_bytes + AROUND_BYTES <= FRAME_BYTES_MAX_LOWEST {
             return;

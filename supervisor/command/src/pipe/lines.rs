@@ -1,5 +1,5 @@
-//! Lines of any input, in bounded memory: a line that is longer than a message may be is skipped to
-//! its end and reported. What a line says is not looked at.
+//! Lines of any input, in bounded memory: a line that is longer than a message may be is skipped to its end and
+//! reported. The content of a line is not considered.
 
 use std::io::{self, Read};
 
@@ -9,12 +9,12 @@ const READ_BYTES: usize = 128 * 1024;
 /// Cuts what is read into lines.
 pub(super) struct Lines {
     buffer: Vec<u8>,
-    /// `buffer[start..end]` has been read and not been given out.
+    /// `buffer[start..end]` has been read and not returned.
     start: usize,
     end: usize,
     /// `buffer[start..scanned]` has no line end.
     scanned: usize,
-    /// Bytes of a line that is being skipped, as far as it came.
+    /// Bytes of a line that is being skipped, as far as it was read.
     skipping: Option<u64>,
     line_bytes_max: usize,
     number: u64,
@@ -50,7 +50,7 @@ impl Lines {
         self.ended
     }
 
-    /// Gives up on further input.
+    /// Ignores further input.
     pub(super) fn end(&mut self) {
         self.ended = true;
     }
@@ -64,7 +64,7 @@ impl Lines {
         match input.read(&mut self.buffer[self.end..]) {
             Ok(0) => self.ended = true,
             Ok(count) => self.end += count,
-            // Another that has the same input may have been faster.
+            // Another process with the same input may have been faster.
             Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
             Err(error) => return Err(error),
         }
@@ -86,8 +86,8 @@ impl Lines {
         }
     }
 
-    /// The next line and its number, counted from 1; `None` when more must be read first, or when
-    /// the input has ended and all is given out.
+    /// The next line and its number, counted from 1; `None` when more must be read first, or when the input has ended
+    /// and all lines were returned.
     pub(super) fn next(&mut self) -> Option<(u64, Line<'_>)> {
         let found = memchr::memchr(b'\n', &self.buffer[self.scanned..self.end]).map(|at| self.scanned + at);
         let (line_end, next) = match found {
@@ -121,7 +121,7 @@ impl Lines {
 mod tests {
     use super::*;
 
-    /// Gives out at most so many bytes with each read.
+    /// Returns at most so many bytes with each read.
     struct Trickle<'a>(&'a [u8], usize);
 
     impl Read for Trickle<'_> {

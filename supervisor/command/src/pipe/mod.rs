@@ -1,12 +1,11 @@
 //! `pipe`: JSON lines in, one JSON line out for each, in order.
 //!
-//! One thread waits for whatever comes first: a line, an answer, room in the socket, room in the output, the
-//! reader going away. Answers are collected while more are coming and written before every wait, so that
-//! a fast pipe writes much at once and a slow one writes each answer when it is there. A reader that stands
-//! still is waited for, for as long as it likes: answers are taken in meanwhile, and no further line is sent
-//! once many bytes wait. Memory is bounded by the lines under way, whose number follows from how long the
-//! answers are. SIGINT is left to its usual course: the host cancels what a closed connection had under way.
-//! What happens when the daemon goes away is in [`again`].
+//! One thread waits for the first event: a line, an answer, room in the socket, room in the output, the end of the
+//! reader. Answers are collected while more are coming and written before every wait, so that a fast pipe writes much
+//! at once and a slow one writes each answer when it is there. A reader that stands still is waited for without a
+//! limit: answers are read meanwhile, and no further line is sent once many bytes wait. Memory is bounded by the lines
+//! in flight, whose number depends on the length of the answers. SIGINT has its usual effect: the host cancels the
+//! requests of a closed connection. What happens when the daemon goes away is in [`again`].
 
 mod again;
 mod check;
@@ -41,7 +40,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use window::Window;
 
-/// No further line is taken while this much waits for the socket.
+/// No further line is read while this much waits for the socket.
 const QUEUED_BYTES_MAX: usize = 256 * 1024;
 
 /// While answers are there to be read, lines leave when they are this many bytes, some twenty of the
@@ -51,7 +50,7 @@ const SENT_BYTES_MIN: usize = 4 * 1024;
 /// How often the line on the terminal changes.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long the end waits for the host to hear that what is under way is not wanted any more.
+/// How long the end waits for the host to read the cancels of all lines in flight.
 const CANCEL_GRACE: Duration = Duration::from_secs(1);
 
 /// `bulkhead pipe`.
@@ -84,7 +83,7 @@ struct Pipe<'a> {
     socket: Option<PathBuf>,
     limit: Limit,
     away: Away,
-    /// The host takes nothing more over this connection, and the next one is waited for.
+    /// The host accepts nothing more over this connection, and the next one is waited for.
     is_host_stopping: bool,
     requests: Requests<'a>,
     options: &'a cli::Pipe,
@@ -105,7 +104,7 @@ struct Pipe<'a> {
     key: String,
 }
 
-/// How a line becomes a request.
+/// How requests are made from lines.
 struct Requests<'a> {
     options: &'a cli::Pipe,
     /// The payload up to the line, where the line is the arguments of a command.
@@ -119,7 +118,7 @@ impl<'a> Requests<'a> {
         Requests { options, head, payload: String::new() }
     }
 
-    /// Bytes of a line and of what the command line puts around it.
+    /// Bytes of a line and of the parts of the payload around it.
     fn bytes_with(&self, json: &str) -> usize {
         self.head.as_ref().map_or(0, String::len) + json.len()
     }
@@ -163,7 +162,7 @@ fn too_long(line_bytes: usize, error: &FrameError) -> Failure {
 enum Lack {
     /// More input must be read.
     Input,
-    /// So much is under way, or waits for the reader, that an answer or the reader must come first.
+    /// So much is in flight, or waits for the reader, that an answer or the reader must come first.
     Room,
     /// Nothing: all lines were sent.
     Nothing,
@@ -244,7 +243,7 @@ impl<'a> Pipe<'a> {
                 if self.window.len() > 0 {
                     return Err(again::host_stopping());
                 }
-                // Whether there are more lines to wait with is not known yet.
+                // Whether there are more lines to send with it is not known yet.
                 self.is_host_stopping = false;
             }
             let lack = self.take_lines()?;
@@ -255,8 +254,8 @@ impl<'a> Pipe<'a> {
             self.show_progress(now);
             let may_write = !self.output.is_empty() && !self.output.is_stalled();
             if may_write && lack != Lack::Input {
-                // What is here already is written along, and answered with more lines at once: while
-                // answers keep coming, lines leave many together. Reading tells without a wait.
+                // Answers that have arrived are written too, and answered with more lines at once: while answers keep
+                // coming, lines leave in groups. A read shows this without a wait.
                 if self.session.queued_bytes() >= SENT_BYTES_MIN {
                     self.session.flush()?;
                 }
@@ -272,7 +271,7 @@ impl<'a> Pipe<'a> {
             self.timeout.until = self.window.oldest().map(|sent| sent + self.options.timeout + ANSWER_GRACE);
             let tick = self.progress.is_visible().then(|| now + PROGRESS_INTERVAL);
             let told = self.tell_why(now)?;
-            // With something to write this only looks whether more is coming, which is then written along.
+            // With something to write this only checks whether more has arrived, which is then written too.
             let until =
                 if may_write { Some(now) } else { self.timeout.end().into_iter().chain(tick).chain(told).min() };
             let (input, room) = (lack == Lack::Input, self.output.is_stalled());
@@ -281,7 +280,7 @@ impl<'a> Pipe<'a> {
                 WaitEvent::Input => self.read(),
                 WaitEvent::Room => self.output.try_flush()?,
                 WaitEvent::TimedOut if may_write => self.output.try_flush()?,
-                // Nothing is there to be read, or it would have been.
+                // Nothing can be read, or it would have been.
                 WaitEvent::TimedOut if self.timeout.is_over(Instant::now()) => return Err(ClientError::TimedOut.into()),
                 WaitEvent::ReaderGone => return Err(Halt::ReaderGone),
                 WaitEvent::TimedOut | WaitEvent::Ready | WaitEvent::Signal(_) => {}
@@ -289,7 +288,7 @@ impl<'a> Pipe<'a> {
         }
     }
 
-    /// Sends lines as long as there are lines and room, and says what there is none of.
+    /// Sends lines as long as there are lines and room, and returns what is lacking.
     fn take_lines(&mut self) -> Result<Lack, Halt> {
         let now = Instant::now();
         while !self.is_host_stopping && self.session.queued_bytes() < QUEUED_BYTES_MAX {
@@ -312,7 +311,7 @@ impl<'a> Pipe<'a> {
         self.limit.learn(&mut self.session, &self.socket, self.requests.bytes_with(json));
         match self.session.queue(&self.requests.of(json, key)) {
             Ok(id) => self.window.sent_again(Sent { id, end: self.session.total_bytes(), at: now }),
-            // The next daemon takes less than the last one did.
+            // The next daemon has a lower limit than the last one.
             Err(ClientError::TooLarge(error)) => {
                 let delivery = if *may_have_begun { Delivery::Unknown } else { Delivery::NotStarted };
                 let failure = too_long(json.len(), &error).delivery(delivery);
@@ -396,7 +395,7 @@ impl<'a> Pipe<'a> {
         self.output.try_relieve()
     }
 
-    /// Tells a person why the line that has waited longest does, and says when to do so next.
+    /// Informs a person why the line that has waited longest waits, and returns when to do so next.
     fn tell_why(&mut self, now: Instant) -> Result<Option<Instant>, Halt> {
         let Some(oldest) = self.window.oldest() else { return Ok(None) };
         self.notice.begins_at(oldest);
@@ -404,7 +403,7 @@ impl<'a> Pipe<'a> {
         Ok(self.notice.due())
     }
 
-    /// An input that breaks ends there; what was read of it is finished first.
+    /// An input with a read error ends there; the lines read so far are finished first.
     fn read(&mut self) {
         if let Err(error) = self.lines.fill(&mut PolledStdin) {
             self.input_error = Some(error);
@@ -428,10 +427,10 @@ impl<'a> Pipe<'a> {
         ));
     }
 
-    /// Tells the host that nobody wants the answers any more.
+    /// Cancels all requests in flight.
     fn cancel_all(&mut self) {
         for id in self.window.waiting().collect::<Vec<_>>() {
-            // A connection that is broken as well needs no telling.
+            // A broken connection needs no cancels.
             let _ = self.session.queue_cancel(id);
         }
         let until = Instant::now() + CANCEL_GRACE;
@@ -443,7 +442,7 @@ impl<'a> Pipe<'a> {
         }
     }
 
-    /// Writes in the place of each missing answer that it is missing, and passes the reason on.
+    /// Writes for each missing answer that it is missing, and returns the reason.
     fn abandon(&mut self, halt: Halt) -> Result<(), Halt> {
         if matches!(halt, Halt::Output(_)) {
             return Err(halt);

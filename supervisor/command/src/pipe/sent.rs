@@ -1,5 +1,5 @@
-//! What is known of a line that was sent, and what is kept of it to send it again. Where it stands among the others
-//! is the window's business.
+//! What is known of a line that was sent, and what is kept of it to send it again. Its position among the others is up
+//! to the window.
 
 use std::time::Instant;
 
@@ -9,12 +9,12 @@ pub(super) struct Kept {
     pub(super) json: Box<str>,
     /// Empty without keys.
     pub(super) key: Box<str>,
-    /// Whether it may have been begun, the last time that it was sent.
+    /// Whether it may have been begun when it was last sent.
     pub(super) may_have_begun: bool,
 }
 
 impl Kept {
-    /// Takes the line out where it may be sent again: it has a key, or was not begun.
+    /// Returns the line if it may be sent again: it has a key, or was not begun.
     pub(super) fn take_if_safe(kept: &mut Option<Kept>, may_have_begun: bool) -> Option<Kept> {
         let kept = kept.take_if(|kept| !kept.key.is_empty() || !may_have_begun)?;
         Some(Kept { may_have_begun: kept.may_have_begun || may_have_begun, ..kept })
@@ -31,7 +31,7 @@ pub(super) struct Sent {
     pub(super) at: Instant,
 }
 
-/// How the lines without an answer stand when a connection has ended.
+/// The states of the lines without an answer when a connection has ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Lost {
     /// Lines that are sent again.
@@ -40,10 +40,10 @@ pub(super) struct Lost {
     pub(super) unknown: u64,
 }
 
-/// What the connection that has ended had taken.
+/// What the host had read from the connection that has ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Taken {
-    /// So many bytes of all that was to be sent, which may have been begun.
+    /// So many bytes of all that was queued, which may have been begun.
     Bytes(u64),
     /// Nothing was begun, whatever was sent.
     Nothing,

@@ -1,23 +1,22 @@
-//! What is under way, in the order of the input: an answer is written when all before it have been. When a
-//! connection ends, it says which lines another one may be sent again over. Sending is done elsewhere.
+//! The lines in flight, in the order of the input: an answer is written when all before it have been. When a connection
+//! ends, the window decides which lines may be sent again over another one. Sending is done elsewhere.
 
 use super::sent::{Kept, Lost, Sent, Taken};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// What was answered and waits for an earlier answer or for the reader, and what is likely to be answered to
-/// the lines under way, is at most this many bytes before no further line is sent. A host lets as much wait for
-/// a client that stands still before it cuts that off.
+/// No further line is sent above this many bytes: of answers that wait for an earlier one or for the reader, and of the
+/// likely answers to the lines in flight. A host queues as much for a client that stands still before it closes the
+/// connection.
 const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Bytes of the lines under way, after which no further line is sent: half of what may wait for a module
-/// unless its manifest says otherwise.
+/// Bytes of the lines in flight, after which no further line is sent: half of the default queue of a module.
 const SENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Lines that are sent before the first answer has shown how long answers are.
 const FIRST_LINES: usize = 16;
 
-/// The lines under way.
+/// The lines in flight.
 pub(super) struct Window {
     slots: VecDeque<Slot>,
     lines_max: usize,
@@ -30,10 +29,10 @@ pub(super) struct Window {
     last_id: u64,
 }
 
-/// One line. The first slot has no answer: what is known in front is written at once.
+/// One line. The first slot has no answer: known answers at the front are written at once.
 struct Slot {
-    /// The number of its request. A line that was never sent has the one of the line sent before it, which keeps
-    /// the numbers sorted; all behind the first line that is to be sent again have [`NOT_YET`].
+    /// The number of its request. A line that was never sent has the one of the line sent before it, which keeps the
+    /// numbers sorted; all after the first line that is to be sent again have [`NOT_YET`].
     id: u64,
     line: u64,
     state: State,
@@ -81,7 +80,7 @@ impl Window {
             && held.saturating_add(expected) < HELD_BYTES_MAX
     }
 
-    /// How many lines are under way.
+    /// How many lines are in flight.
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -147,7 +146,7 @@ impl Window {
         self.release(out);
     }
 
-    /// Takes note that the host gave request `id` back, since it is stopping. `false` if the line cannot be sent
+    /// Takes note that the host refused request `id`, since it is stopping. `false` if the line cannot be sent
     /// again: that would have to be kept, and have a key unless it was not begun.
     pub(super) fn give_back(&mut self, id: u64, may_have_begun: bool) -> bool {
         let at = self.slots.partition_point(|slot| slot.id < id);
@@ -192,7 +191,7 @@ impl Window {
         lost
     }
 
-    /// Writes what is known in front.
+    /// Writes the known answers at the front.
     fn release(&mut self, out: &mut Vec<u8>) {
         while let Some(Slot { state: State::Known(text), .. }) = self.slots.front() {
             out.extend_from_slice(text);
@@ -213,8 +212,8 @@ impl Window {
         self.slots.push_back(Slot { id, line, state: State::Known(text) });
     }
 
-    /// Takes the answer to request `id`, which `write` writes when told the line, and appends to
-    /// `out` all that can now be written in order. An answer that no line waits for is dropped.
+    /// Takes the answer to request `id`, which `write` writes when given the line, and appends to `out` all that can
+    /// now be written in order. An answer that no line waits for is dropped.
     pub(super) fn answer(&mut self, id: u64, out: &mut Vec<u8>, write: impl FnOnce(u64, &mut Vec<u8>)) {
         let at = self.slots.partition_point(|slot| slot.id < id);
         let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.id == id) else { return };
@@ -248,8 +247,8 @@ impl Window {
         self.slots.iter().filter(|slot| matches!(slot.state, State::Waiting { .. })).map(|slot| slot.id)
     }
 
-    /// Writes everything that is left, `write` for each line without an answer, told whether it may have been begun,
-    /// and returns the first and the last of those.
+    /// Writes everything that is left, calls `write` for each line without an answer with whether it may have been
+    /// begun, and returns the first and the last of those.
     pub(super) fn abandon(
         &mut self,
         taken: Taken,

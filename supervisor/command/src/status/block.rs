@@ -8,13 +8,13 @@ use crate::output::printable;
 use crate::style::{Colour, Style};
 use std::fmt::Write;
 
-/// Where values stand.
+/// The column of the values.
 const INDENT: usize = 15;
 
-/// Values are not wrapped to less.
+/// The least width to which values are wrapped.
 const VALUE_WIDTH_MIN: usize = 20;
 
-/// The block; with a width, what people wrote is wrapped to it.
+/// The block; with a width, free text is wrapped to it.
 pub(super) fn render(module: &Module, style: Style, width: Option<usize>) -> String {
     let mut text = String::new();
     let name = style.paint(Colour::Strong, &printable(&module.name));
@@ -59,13 +59,13 @@ fn fields(module: &Module) -> Vec<(&'static str, String)> {
     add("memory", module.memory_bytes.map(size));
     add("containment", module.containment.clone());
     add("guardian", module.guardian_fault.clone());
-    // Answers that nobody asked for are worth a line only when there are any.
+    // Answers without a request get a line only when there are any.
     add("strange", (module.strange_answers > 0).then(|| format!("{} answers to nothing", module.strange_answers)));
     fields
 }
 
 fn instance_line(instance: &Instance) -> String {
-    // A place may be without a process: the next one waits for its start.
+    // A slot may be without a process: the next one waits for its start.
     let name = instance.instance.as_deref().unwrap_or("(no process)");
     let mut line = format!("{name} {} {}", instance.role, instance.state);
     for (label, value) in [

@@ -25,13 +25,13 @@ pub(crate) fn ask(session: &mut Session, name: Option<&str>) -> Result<Json, Hal
     ask_supervisor(session, "status", &args.into(), name)
 }
 
-/// The longest message that the host takes; none of one that does not say.
+/// The longest message that the host accepts; none of a host that does not report it.
 pub(crate) fn frame_bytes_max(session: &mut Session) -> Result<Option<usize>, Halt> {
     let status: model::RawStatus = understood(&ask(session, None)?)?;
     Ok(status.host.frame_bytes_max)
 }
 
-/// The data of the host's answer to something that it knows at once.
+/// The data of the host's answer to a request that it answers at once.
 pub(crate) fn ask_supervisor(
     session: &mut Session,
     command: &str,
@@ -72,7 +72,7 @@ pub(crate) fn show(socket: Option<PathBuf>, name: Option<&str>, json: bool) -> R
     Ok(Exit::Done)
 }
 
-/// The host's answer, of which any member may be other than this version knows it, but not the whole.
+/// The host's answer, of which single members may differ from this version's, but not the whole.
 fn understood<T: DeserializeOwned>(data: &Json) -> Result<T, Halt> {
     let found = crate::columns::shortened(data.as_str(), 40);
     let misunderstood = |why: &str| Halt::Failed(format!("the host's status is not understood: {why}, found {found}"));

@@ -1,4 +1,4 @@
-//! What the host's `status` says, of whichever version it is.
+//! The data of `status`, from a host of any version.
 
 use crate::amount::span;
 use crate::lenient::{as_it_is, list, or_empty};
@@ -42,7 +42,7 @@ pub(super) struct Host {
     pub(super) clients: Option<u64>,
     #[serde(deserialize_with = "or_empty")]
     pub(super) state_dir: Option<String>,
-    /// The longest message that it takes.
+    /// The longest message that it accepts.
     #[serde(deserialize_with = "or_empty")]
     pub(super) frame_bytes_max: Option<usize>,
     #[serde(deserialize_with = "as_it_is")]
@@ -51,13 +51,13 @@ pub(super) struct Host {
     guardian_fault: Option<String>,
     #[serde(deserialize_with = "or_empty")]
     layer1: Layer1,
-    /// What of its environment is not as the host needs it.
+    /// Problems of its environment.
     #[serde(deserialize_with = "or_empty")]
     problems: Vec<String>,
 }
 
 impl Host {
-    /// What an operator has to do something about.
+    /// Problems that need an operator.
     pub(super) fn troubles(&self) -> Vec<String> {
         let Layer1 { broken, restart_needed } = &self.layer1;
         let store = broken.iter().chain(restart_needed).map(|trouble| format!("data store: {trouble}"));
@@ -65,7 +65,7 @@ impl Host {
         self.guardian_trouble().into_iter().chain(store).chain(around).collect()
     }
 
-    /// That there is no guardian, without which no module starts.
+    /// The problem that there is no guardian, without which no module starts.
     pub(super) fn guardian_trouble(&self) -> Option<String> {
         let is_gone = self.guardian_pid.as_ref().is_some_and(|pid| pid.as_str() == "null");
         let fault = self.guardian_fault.as_deref().or(is_gone.then_some("not running, so no module can start"))?;

@@ -10,12 +10,12 @@ use crate::table::{Align, Table};
 const STATE: usize = 1;
 const WHY: usize = 9;
 
-/// What goes first on a terminal that is too narrow: PID, MEMORY, UPTIME, IN-FLIGHT, RESTARTS, QUEUE. The state,
-/// the last exit and the reason stay.
+/// The order in which columns are dropped on a terminal that is too narrow: PID, MEMORY, UPTIME, IN-FLIGHT, RESTARTS,
+/// QUEUE. The state, the last exit and the reason stay.
 const EXPENDABLE: &[usize] = &[2, 8, 3, 6, 4, 7];
 
-/// Columns of how a module ended last: enough for every exit and signal. A sentence that a module had to say
-/// stands as the reason, and in full in `status NAME`.
+/// Columns of how a module ended last: enough for every exit and signal. A module's own sentence is shown as the
+/// reason, and in full in `status NAME`.
 const LAST_EXIT_WIDTH: usize = 32;
 
 /// The same on a terminal of less than `WIDE`.
@@ -81,9 +81,9 @@ fn row(module: &Module, exit_width: usize) -> [String; 10] {
     ]
 }
 
-/// The reason, and the next step; what both say is said once.
+/// The reason, and the next step; what both contain is printed once.
 fn why(module: &Module) -> String {
-    // A module that is ready waits for nothing; its next check is in `status NAME`.
+    // A ready module has no next step here; its next check is in `status NAME`.
     let next = module.next.as_ref().filter(|_| module.state != "ready").map(|next| match &module.reason {
         Some(reason) if *reason == next.why => next.step(),
         Some(_) | None => Next::text(next),
@@ -145,7 +145,7 @@ misbehave     waiting     -       -        14  exit code 3 0.3s ago          0  
     }
 
     #[test]
-    fn why_stands_below_its_module_and_columns_go_in_their_order() {
+    fn the_reason_is_below_its_module_and_columns_are_dropped_in_their_order() {
         let of_120 = "\
 NAME          STATE     PID  UPTIME  RESTARTS  LAST EXIT             IN-FLIGHT  QUEUE   MEMORY
 research-log  ready    4801   3m10s         1  SIGSEGV 3m10s ago            12      0  2.0 MiB
@@ -182,7 +182,7 @@ containment cgroup, 1 client, state in /var/lib/bulkhead
     }
 
     #[test]
-    fn at_every_width_no_line_is_longer_and_the_reason_is_told() {
+    fn at_every_width_no_line_is_longer_and_the_reason_is_shown() {
         let why = "the disk 磁盘 is full: give it room, or set [limits] storage_quota in its manifest, then start it";
         let exit = format!("init failed: {why}");
         let status = serde_json::json!({ "modules": [
@@ -194,7 +194,7 @@ containment cgroup, 1 client, state in /var/lib/bulkhead
         for width in (60..=240).chain([1000]) {
             let table = render(&status, Style::Plain, Some(width));
             assert!(table.lines().all(|line| width_of(line) <= width), "{width}\n{table}");
-            // Once as the reason, and once as a problem of the host's.
+            // Once as the reason, and once as a problem of the host.
             let words = table.split_whitespace().collect::<Vec<_>>().join(" ");
             assert_eq!(words.matches(why).count(), 2, "{width}\n{table}");
             for (heading, cell) in [("MEMORY", "1.0 MiB"), ("QUEUE", " 7"), ("LAST EXIT", "init failed")] {
@@ -220,14 +220,14 @@ containment cgroup, 1 client, state in /var/lib/bulkhead
     }
 
     #[test]
-    fn a_data_store_that_writes_no_more_is_told_below() {
+    fn a_data_store_that_writes_no_more_is_reported_below() {
         let status = r#"{"modules":[],"host":{"layer1":{"broken":"the disk failed","restart_needed":null}}}"#;
         let table = render(&Json::parse(status).unwrap().read().unwrap(), Style::Plain, None);
         assert!(table.ends_with("\ndata store: the disk failed\n"), "{table}");
     }
 
     #[test]
-    fn what_the_host_misses_around_it_is_told_below() {
+    fn what_the_host_lacks_around_it_is_reported_below() {
         let status = r#"{"modules":[],"host":{"problems":["the control socket has gone","b\u001b[2J"]}}"#;
         let table = render(&Json::parse(status).unwrap().read().unwrap(), Style::Plain, None);
         assert!(table.contains("\nhost: the control socket has gone\nhost: b"), "{table}");
@@ -235,7 +235,7 @@ containment cgroup, 1 client, state in /var/lib/bulkhead
     }
 
     #[test]
-    fn a_guardian_that_is_not_there_is_told_below() {
+    fn a_guardian_that_is_not_there_is_reported_below() {
         let last = |host: &str| {
             let status = format!(r#"{{"modules":[],"host":{host}}}"#);
             let table = render(&Json::parse(&status).unwrap().read().unwrap(), Style::Plain, None);

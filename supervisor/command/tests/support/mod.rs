@@ -20,7 +20,7 @@ use std::time::Duration;
 /// No test waits longer than this for anything.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A folder that goes away with the test.
+/// A folder that is removed with the test.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
@@ -66,7 +66,7 @@ impl Connection {
         }
         let request = self.requests.pop_front()?;
         let mut seen = self.seen.lock().unwrap();
-        // A benchmark sends millions; nobody looks at those.
+        // A benchmark sends millions, which no test reads.
         if seen.len() < 10_000 {
             seen.push(request.clone());
         }
@@ -94,7 +94,7 @@ impl Connection {
     }
 
     pub(crate) fn flush(&mut self) {
-        // A client that went away is what some tests are about.
+        // Some tests end the client on purpose.
         let _ = self.stream.write_all(&self.out);
         self.out.clear();
     }
@@ -111,7 +111,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Each client gets a thread that plays the script.
+    /// Each client gets a thread that runs the script.
     pub(crate) fn start(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Host {
         Host::start_in(Folder::new(), script)
     }
@@ -122,7 +122,7 @@ impl Host {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let script = Arc::new(script);
         let for_clients = seen.clone();
-        // It ends with the test's process: nothing outlives that.
+        // It ends with the test's process.
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (script, seen) = (script.clone(), for_clients.clone());
@@ -199,15 +199,15 @@ pub(crate) fn args_of(request: &Request) -> Json {
     request.payload.read::<Payload>().unwrap().args
 }
 
-/// The command, in an environment that says nothing.
+/// The command, in an empty environment.
 pub(crate) fn bulkhead(socket: &Path) -> Command {
     let mut command = program(env!("CARGO_BIN_EXE_bulkhead"));
     command.env_remove("BULKHEAD_SOCKET").env_remove("NO_COLOR").arg("--socket").arg(socket);
     command
 }
 
-/// A program that hears signals, also where this test was started in the background of a script, which has its
-/// commands ignore them: the command under test would rightly do so too.
+/// A program that gets signals, also where this test was started in the background of a script, whose commands ignore
+/// them: the command under test would correctly ignore them too.
 pub(crate) fn program(path: &str) -> Command {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
@@ -221,7 +221,7 @@ pub(crate) fn program(path: &str) -> Command {
     command
 }
 
-/// What a command left behind.
+/// The output and exit code of a command.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) code: Option<i32>,
@@ -256,14 +256,14 @@ pub(crate) fn run(mut command: Command, input: &[u8]) -> Done {
     let mut running = Running(command.spawn().unwrap());
     let mut stdin = running.0.stdin.take().unwrap();
     let input = input.to_vec();
-    // A command that ends before it has read everything closes the pipe: no fault of the test.
+    // A command that ends before it has read everything closes the pipe: no failure of the test.
     let feeding = thread::spawn(move || drop(stdin.write_all(&input)));
     let done = running.done();
     feeding.join().unwrap();
     done
 }
 
-/// A command under way, killed when the test lets go of it.
+/// A running command, killed when the test drops it.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
