@@ -1,5 +1,5 @@
-//! A program that runs tokio and asks a host: many calls at once over one connection, and what happens to modules
-//! meanwhile. With a daemon that has `test-minimal`:
+//! A program that runs tokio and calls modules of a host: many calls at once over one connection, and the events of
+//! modules meanwhile. With a daemon that has `test-minimal`:
 //!
 //! ```sh
 //! cargo run -p bulkhead-client-async --example async_client -- "$XDG_RUNTIME_DIR/bulkhead/control.sock" test-minimal 100
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let connection = Connection::connect(socket).await?;
 
-    // Its first item says that it follows from here on. Until the next one is read, it holds up no call.
+    // Its first item reports that it follows from here on. An unread stream holds up no call.
     let mut events = connection.events(Pattern::new("module.*")?, None);
     events.next().await.ok_or("the host has ended")??;
 
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("{} different answers", answers.len());
 
-    // The host itself has the name `supervisor`. What a restart makes happen comes as events.
+    // The host itself has the name `supervisor`. The effects of a restart come as events.
     let name = Json::of(&serde_json::json!({ "name": module }));
     connection.call("supervisor", "restart", name, TIMEOUT).await?;
     while let Some(item) = events.next().await {

@@ -1,5 +1,5 @@
-//! A module that runs tokio: it handles many requests at once, stops the work of a caller that has gone, asks another
-//! module and the data store meanwhile, and takes events. Its manifest:
+//! A module that runs tokio: it handles many requests at once, stops the work of a caller that has gone, sends requests
+//! to another module and the data store meanwhile, and handles events. Its manifest:
 //!
 //! ```toml
 //! [module]
@@ -55,7 +55,7 @@ async fn main() -> ExitCode {
     while let Some(request) = requests.next().await {
         tokio::spawn(handle(request, connection.clone(), events.clone()));
     }
-    // What is under way is answered, and then the host has heard all.
+    // Open requests are answered first, and then the host has all answers.
     connection.closed().await;
     ExitCode::SUCCESS
 }
@@ -90,7 +90,7 @@ async fn handle(request: Incoming, connection: Connection, events: Arc<AtomicU64
     }
 }
 
-/// Creates an entity. It is there when the caller has the success, and not if that does not come.
+/// Creates an entity. It exists when the caller has the success, and not without that.
 async fn note(request: &Incoming, connection: &Connection, args: &Json) -> Result<Json, Failure> {
     let mutation = format!(r#"{{"entity":"Note","operation":"create","data":{}}}"#, args.as_str());
     let mutation = Json::parse(&mutation).expect("JSON in JSON");

@@ -16,8 +16,8 @@ use std::{
 /// The answers to one request: any progress, then its one success or error, then nothing. Dropped before that, it
 /// cancels the request.
 ///
-/// Progress that is not taken waits in memory, up to 4 MiB; what comes beyond that is left out
-/// ([`Answers::left_out`]). It holds up no other request.
+/// Progress that is not read waits in memory, up to 4 MiB; more is dropped ([`Answers::left_out`]). It holds up no
+/// other request.
 #[derive(Debug)]
 pub struct Answers {
     pending: PendingAnswer,
@@ -35,12 +35,12 @@ impl Answers {
         self.pending.id
     }
 
-    /// How many progress messages were left out since they were not taken in time.
+    /// How many progress messages were dropped since they were not read in time.
     pub fn left_out(&self) -> u64 {
         self.pending.backlog.left_out.load(Ordering::Relaxed)
     }
 
-    /// Whether nothing waits to be taken.
+    /// Whether nothing waits to be read.
     pub(crate) fn is_empty(&self) -> bool {
         self.pending.answers.is_empty()
     }
@@ -56,7 +56,7 @@ impl Answers {
                 answer => return answer,
             }
         }
-        // Only for one whose answer was taken already.
+        // Only for a request whose answer was read already.
         Err(Error::Ended { delivery: Delivery::Unknown, reason: EndReason::Closed })
     }
 }

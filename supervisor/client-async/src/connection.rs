@@ -1,5 +1,4 @@
-//! A connection as its users have it: a handle that many tasks share, and the task behind it, which serves one
-//! stream after the other.
+//! A connection for its users: a handle that many tasks share, and its task, which serves one stream after the other.
 
 use crate::{
     answers::Answers,
@@ -27,10 +26,10 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-/// How much longer than the deadline that the host was told a call waits for the answer.
+/// How much longer than the deadline in the request a call waits for the answer.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
 
-/// Bytes of a request around its payload, about: what is kept of it beside its frame counts as well.
+/// About how many bytes a request takes besides its payload: its entry in the table counts as well.
 const AROUND_BYTES: usize = 512;
 
 /// The wait before the first attempt to reach the host again; it doubles with each further one.
@@ -39,7 +38,7 @@ const DELAY_INITIAL: Duration = Duration::from_millis(20);
 /// The longest wait between two attempts.
 const DELAY_MAX: Duration = Duration::from_secs(1);
 
-/// How a connection stands.
+/// The state of a connection.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum State {
@@ -47,15 +46,15 @@ pub enum State {
     Connected {
         /// How many streams there were before.
         reconnects: u64,
-        /// How many requests were lost with those. Each of them was told as well.
+        /// How many requests were lost with those. The caller of each was informed as well.
         lost: u64,
     },
     /// The stream has ended, and the host is being reached again.
     Lost {
         /// Why it ended.
         reason: EndReason,
-        /// How many requests were lost with it and those before it: sent, and not answered. Each of them is told as
-        /// well.
+        /// How many requests were lost with it and those before it: sent, and not answered. The caller of each is
+        /// informed as well.
         lost: u64,
     },
     /// It has ended for good.
@@ -73,7 +72,7 @@ pub struct Connection {
 struct Handle {
     shared: Arc<Shared>,
     options: Options,
-    /// How many requests may be under way.
+    /// How many requests may be in flight.
     places: Arc<Semaphore>,
     /// And how many bytes of them.
     room: Arc<Semaphore>,
@@ -107,7 +106,7 @@ impl Connection {
         Ok(Connection::start(stream, Some(path), options, shared, None))
     }
 
-    /// A connection to a host that has the other end of `stream`, as an embedding program has it.
+    /// A connection over `stream` to a host that has its other end, as in an embedding program.
     pub fn from_stream(stream: UnixStream, options: Options) -> Connection {
         let (input, output) = stream.into_split();
         let shared = Shared::new(options.frame_bytes_max);
@@ -136,7 +135,7 @@ impl Connection {
         &self.handle.shared
     }
 
-    /// Lets no more than so many requests be under way from now on. Called before anything is sent.
+    /// Limits the number of requests in flight from now on. Called before anything is sent.
     pub(crate) fn bound_requests(&self, requests_max: usize) {
         let before = self.handle.options.requests_max();
         match requests_max.max(1) {
@@ -145,8 +144,8 @@ impl Connection {
         }
     }
 
-    /// Sends a request and returns the stream of its answers: any progress, and then the one success or error.
-    /// Its number is chosen here. While what is under way leaves no room it waits.
+    /// Sends a request and returns the stream of its answers: any progress, and then the one success or error. Its
+    /// number is chosen here. It waits while the limit of requests in flight is reached.
     ///
     /// # Errors
     /// When the request is too long, or the connection has ended for good.
@@ -173,7 +172,7 @@ impl Connection {
         self.send(request).await?.last().await
     }
 
-    /// As [`Connection::request`], for at most so long; the host is told nothing of that but a cancel.
+    /// As [`Connection::request`], for at most so long; the host gets only a cancel of that.
     ///
     /// # Errors
     /// [`Error::TimedOut`], and as [`Connection::request`].
@@ -181,8 +180,8 @@ impl Connection {
         tokio::time::timeout(timeout, self.request(request)).await.unwrap_or(Err(Error::TimedOut))
     }
 
-    /// Calls a command of a module and returns the data of its answer. `timeout` becomes the deadline that the host
-    /// is told; without one it is the host's default.
+    /// Calls a command of a module and returns the data of its answer. `timeout` becomes the deadline in the request;
+    /// without one it is the host's default.
     ///
     /// # Errors
     /// [`CallError::Failed`] when the answer is an error, else as [`Connection::request`].
@@ -197,7 +196,7 @@ impl Connection {
         data_of(response)
     }
 
-    /// Publishes an event; the data says how many subscribe, and its cursor where it is stored at once.
+    /// Publishes an event; the data has the number of subscribers, and its cursor where it is stored at once.
     ///
     /// # Errors
     /// As [`Connection::call`].
@@ -206,18 +205,18 @@ impl Connection {
         data_of(self.request(Request::new(None, RequestType::Event, payload)).await?)
     }
 
-    /// How the connection stands, and how much was lost so far. Of two changes between two looks a receiver sees the
+    /// The state of the connection, and how much was lost so far. Of two changes between two reads a receiver sees the
     /// later one.
     pub fn state(&self) -> watch::Receiver<State> {
         self.handle.state.clone()
     }
 
-    /// Ends the connection. What is under way is told that, also in other clones.
+    /// Ends the connection. Requests in flight get an error, also those of other clones.
     pub fn close(&self) {
         self.handle.shared.closing.cancel();
     }
 
-    /// Returns when the connection has ended for good, with all that was under way.
+    /// Returns when the connection has ended for good, with all requests in flight.
     pub async fn closed(&self) {
         self.handle.tasks.wait().await;
     }
@@ -283,7 +282,7 @@ async fn reach(path: &Path, timeout: Duration) -> Result<Halves, ConnectError> {
     loop {
         let error = match open(path).await {
             Ok(stream) => return Ok(stream),
-            // To wait does not help with these.
+            // Waiting does not help with these.
             Err(error @ (ConnectError::Foreign { .. } | ConnectError::TooLong(_))) => return Err(error),
             Err(error) => error,
         };
@@ -291,7 +290,7 @@ async fn reach(path: &Path, timeout: Duration) -> Result<Halves, ConnectError> {
         if now >= until {
             return Err(error);
         }
-        // Many clients of one host do not come back at one moment.
+        // The random delay spreads the reconnects of many clients of one host.
         tokio::time::sleep_until((now + spread(delay)).min(until)).await;
         delay = DELAY_MAX.min(delay * 2);
     }

@@ -1,5 +1,5 @@
-//! Why a request has no answer, and why a connection ended. An answer that is an error is no error here, but
-//! for those who ask for its data only ([`CallError`]).
+//! Why a request has no answer, and why a connection ended. An answer that is an error is no error here, except for
+//! callers that want its data only ([`CallError`]).
 
 use bulkhead_protocol::{Delivery, Failure, FrameError};
 use std::{io, sync::Arc};
@@ -13,7 +13,7 @@ pub enum EndReason {
     /// This program closed it, or dropped its last handle.
     #[error("this program closed the connection")]
     ClosedHere,
-    /// The host said why it ends the connection.
+    /// The host reported why it ends the connection.
     #[error("the host ended the connection: {}", .0.error)]
     Refused(Box<Failure>),
     /// It broke, ended inside a frame, or carried a frame that is longer than allowed.
@@ -27,7 +27,7 @@ pub enum EndReason {
     Unreachable {
         /// Why the connection ended.
         ended: Box<EndReason>,
-        /// What the last attempt came to.
+        /// The result of the last attempt.
         error: String,
     },
 }
@@ -41,7 +41,7 @@ pub enum Error {
     /// The connection ended before the answer came.
     #[error("{reason}; the request {}", told(*.delivery))]
     Ended {
-        /// How far the request got, as far as it is known here.
+        /// How far the request got, as far as the client knows.
         delivery: Delivery,
         /// Why the connection ended.
         reason: EndReason,

@@ -1,5 +1,5 @@
-//! Events as a stream. What is stored is missed only where that is said: the stream goes on behind its last event
-//! when it fell behind, and over another connection.
+//! Events as a stream. Missed stored events are always reported: the stream resumes after its last event when it
+//! lagged, and over another connection.
 
 use crate::{
     answers::Answers,
@@ -13,7 +13,7 @@ use serde::Deserialize;
 /// An event.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Event {
-    /// Its place among all stored events; of a live one, that of the last stored event before it.
+    /// Its position among all stored events; of a live event, that of the last stored event before it.
     pub cursor: u64,
     /// Which history of the data store the cursor belongs to.
     pub epoch: String,
@@ -21,12 +21,12 @@ pub struct Event {
     pub time: String,
     /// Its name.
     pub event: String,
-    /// Its data; `null` where [`Event::omitted`] says why.
+    /// Its data; `null` where [`Event::omitted`] has the reason.
     pub data: Json,
     /// The module that sent it; of events of clients and of the host there is none.
     #[serde(default)]
     pub source: Option<String>,
-    /// Whether it is told as it happens only, and not stored.
+    /// Whether it is only sent as it happens, and not stored.
     #[serde(default)]
     pub live: bool,
     /// How many bytes the data has where it is too long for a frame.
@@ -34,7 +34,7 @@ pub struct Event {
     pub omitted: Option<u64>,
 }
 
-/// What a stream of events says.
+/// An item of a stream of events.
 #[derive(Clone, Debug)]
 pub enum EventItem {
     /// It follows from here on. It comes first, and again when the stream begins anew.
@@ -43,13 +43,13 @@ pub enum EventItem {
         cursor: u64,
         /// Which history of the data store that belongs to.
         epoch: String,
-        /// How many events that were asked for, or that the stream should have had by now, are gone.
+        /// How many events that were requested, or that the stream should have had by now, are gone.
         lost: u64,
     },
     /// An event.
     Event(Event),
-    /// The connection ended, or this reader fell behind by more than is kept for it. It begins anew behind the last
-    /// event that it gave. Live events between are not told.
+    /// The connection ended, or this reader lagged by more than is kept for it. It begins anew after the last event
+    /// that it gave. Live events in between are lost.
     Interrupted,
 }
 
@@ -59,7 +59,7 @@ pub enum EventsError {
     /// The host refused, or ended it.
     #[error(transparent)]
     Failed(#[from] CallError),
-    /// What the host said is not understood.
+    /// A message of the host is not understood.
     #[error("the host's event is not understood: {0}")]
     NotUnderstood(String),
 }
@@ -69,20 +69,20 @@ pub enum EventsError {
 pub struct Events {
     connection: Connection,
     pattern: Pattern,
-    /// Behind which event it goes on.
+    /// After which event it resumes.
     after: Option<(u64, Option<String>)>,
     answers: Option<Answers>,
 }
 
 impl Connection {
-    /// Follows the events that a pattern matches: those behind the cursor `after`, or those from now on. The cursor's
-    /// epoch, where it is known, tells a data store that was restored or made anew.
+    /// Follows the events that a pattern matches: those after the cursor `after`, or those from now on. The cursor's
+    /// epoch, where it is known, shows whether the data store was restored or made anew.
     pub fn events(&self, pattern: Pattern, after: Option<(u64, Option<String>)>) -> Events {
         Events { connection: self.clone(), pattern, after, answers: None }
     }
 }
 
-/// How the host says where it begins, and what is missing.
+/// The host's report where it begins, and what is missing.
 #[derive(Deserialize)]
 struct Following {
     #[serde(rename = "following")]
@@ -93,7 +93,7 @@ struct Following {
 }
 
 impl Events {
-    /// The next of it; `None` when the host has ended it.
+    /// The next item; `None` when the host has ended the stream.
     ///
     /// # Errors
     /// When the host refuses, or the connection has ended for good.
@@ -105,7 +105,7 @@ impl Events {
                 Err(error) => return Some(Err(CallError::Unanswered(error).into())),
             },
         };
-        // What was left out came behind all that is kept.
+        // What was dropped came after all that is kept.
         if answers.left_out() > 0 && answers.is_empty() {
             self.answers = None;
             return Some(Ok(EventItem::Interrupted));
@@ -134,7 +134,7 @@ impl Events {
 
     fn said(&mut self, data: &Json) -> Result<EventItem, EventsError> {
         if let Ok(Following { cursor, epoch, lost, .. }) = data.read() {
-            // A place of before stays until an event is given, so that what is lost is told again.
+            // The previous cursor stays until an event is given, so that a loss is reported again.
             self.after.get_or_insert_with(|| (cursor, Some(epoch.clone())));
             return Ok(EventItem::Following { cursor, epoch, lost });
         }

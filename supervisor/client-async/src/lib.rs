@@ -1,16 +1,16 @@
-//! A connection to Bulkhead's host for programs and modules that run tokio. Both ends have the same connection:
-//! a program reaches the control socket with [`Connection::connect`], a module takes the socket that the host gave
-//! it with [`Starting::open`].
+//! A connection to Bulkhead's host for programs and modules that run tokio. Both ends have the same connection: a
+//! program reaches the control socket with [`Connection::connect`], a module uses the socket that the host gave it with
+//! [`Starting::open`].
 //!
 //! - Many calls at once over one connection, from any task: a [`Connection`] is cloned.
 //! - A call whose future is dropped is cancelled at the host.
 //! - Progress and events come as a stream ([`Answers`], [`Events`]). One that is not read holds up no other request.
-//! - With [`Options::reconnect`], the host is reached again when it was restarted. Requests that were sent and not
-//!   answered are told how far they may have got, those that were not sent go to the next stream, and a stream of
-//!   events goes on behind its last one.
+//! - With [`Options::reconnect`], the host is reached again when it was restarted. The callers of requests that were
+//!   sent and not answered learn how far these may have got, requests that were not sent go to the next stream, and a
+//!   stream of events resumes after its last one.
 //!
-//! It deliberately sends nothing again that the host may have read, and knows no meaning of any payload. Programs
-//! without tokio, and commands that must start fast, have the blocking `bulkhead-client`.
+//! It deliberately sends nothing again that the host may have read, and interprets no payload. Programs without tokio,
+//! and commands that must start fast, have the blocking `bulkhead-client`.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,5 +1,5 @@
-//! One stream to the other end, cut into frames: what is read goes to the table and to those who take requests,
-//! what the table has to send is written. Reading goes on while a write waits, so neither end can hold up both.
+//! One stream to the other end, cut into frames: what is read goes to the table and to the handler of requests, what
+//! the table has to send is written. Reading continues while a write waits, so neither end can hold up both.
 
 use crate::{
     error::EndReason,
@@ -32,11 +32,11 @@ use tokio_util::{
 #[derive(Debug)]
 pub(crate) struct Shared {
     table: Mutex<Table>,
-    /// Rings when there is something to send.
+    /// Notified when there is something to send.
     pub(crate) to_send: Notify,
     /// Set when this program closes the connection.
     pub(crate) closing: CancellationToken,
-    /// Longest frame that the other end takes.
+    /// Longest frame that the other end accepts.
     frame_bytes_max: AtomicUsize,
 }
 
@@ -54,7 +54,7 @@ impl Shared {
         self.frame_bytes_max.store(frame_bytes_max, Ordering::Relaxed);
     }
 
-    /// A message as it stands in a frame: the codec writes the prefix.
+    /// The body of a frame: the codec writes the prefix.
     ///
     /// # Errors
     /// When it is longer than a frame may be.
@@ -62,7 +62,7 @@ impl Shared {
         content(message, self.frame_bytes_max.load(Ordering::Relaxed))
     }
 
-    /// Nothing panics while it is held, and it is whole after each step.
+    /// No code panics while it is locked, and it is whole after each step.
     pub(crate) fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,7 +87,7 @@ impl Halves {
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) reason: EndReason,
-    /// The other end has said that it began with nothing that was sent.
+    /// The other end has reported that it began nothing that was sent.
     pub(crate) is_unbegun: bool,
 }
 
@@ -106,14 +106,14 @@ fn codec() -> LengthDelimitedCodec {
         .new_codec()
 }
 
-/// Serves a stream until it ends or this program closes it. Requests of the other end go to `taken`: a host asks
-/// its clients nothing today, and one that will must find them patient.
+/// Serves a stream until it ends or this program closes it. Requests of the other end go to `taken`: today's hosts send
+/// their clients no requests; those of a later host are ignored.
 pub(crate) async fn serve(stream: Halves, shared: &Shared, taken: Option<&Taken>) -> End {
     let Halves { input, output } = stream;
     let reading = read(FramedRead::new(input, codec()), shared, taken);
     let writing = write(FramedWrite::new(output, codec()), shared);
     tokio::select! {
-        // What the other end has said is heard first: it may say why it closes.
+        // Received messages are handled first: one may say why the other end closes.
         biased;
         end = reading => end,
         written = writing => match written {
@@ -151,11 +151,11 @@ async fn read(
     }
 }
 
-/// What an answer to no request says of the connection: a host that is short of room closes those that are idle,
-/// and says that it began with nothing.
+/// What an answer without a request means for the connection: a host that runs out of connections closes idle ones, and
+/// reports that it began nothing.
 fn refusal(response: Response) -> Option<End> {
     let Status::Error(failure) = response.status else { return None };
-    // It says only that one message is none, which the caller's encoder does not make.
+    // It only reports one invalid message, which the caller's encoder does not make.
     if failure.code == ErrorCode::BadRequest {
         return None;
     }

@@ -33,7 +33,7 @@ pub enum StartError {
     NoInit(String),
 }
 
-/// A module that was sent `init` and has not answered it.
+/// A module that got `init` and has not answered it.
 #[derive(Debug)]
 pub struct Starting {
     init: Init,
@@ -43,8 +43,8 @@ pub struct Starting {
 }
 
 impl Starting {
-    /// Takes the socket that the host gave this process (`$BULKHEAD_FD`, which is there with the manifest's default
-    /// `transport = "socket"`), and waits for `init`. It is taken once in a process.
+    /// Opens the socket that the host gave this process (`$BULKHEAD_FD`, which is set with the manifest's default
+    /// `transport = "socket"`), and waits for `init`. It is opened once in a process.
     ///
     /// # Errors
     /// When there is no such socket, or something else comes first.
@@ -77,13 +77,13 @@ impl Starting {
         Ok(Starting { init, message, connection, requests })
     }
 
-    /// What the host said: the configuration, the limits, what the manifest grants.
+    /// The host's `init`: the configuration, the limits, what the manifest grants.
     pub fn init(&self) -> &Init {
         &self.init
     }
 
-    /// Says that the module is ready. It handles several requests at once: the feature `concurrent` is added.
-    /// Events, and everything that it asks, go over the connection.
+    /// Reports that the module is ready. It handles several requests at once: the feature `concurrent` is added.
+    /// Events, and all its own requests, go over the connection.
     pub fn ready(self, mut ready: Ready) -> (Connection, Requests) {
         if !ready.features.iter().any(|feature| feature == FEATURE_CONCURRENT) {
             ready.features.push(FEATURE_CONCURRENT.to_owned());
@@ -93,8 +93,7 @@ impl Starting {
         (connection, requests)
     }
 
-    /// Says why the module cannot start, and ends the connection. An exit code of 125 tells the host that to try
-    /// again is in vain.
+    /// Reports why the module cannot start, and ends the connection. An exit code of 125 makes the host not try again.
     pub async fn refuse(self, failure: Failure) {
         let Starting { message, connection, .. } = self;
         message.fail(failure);
@@ -111,9 +110,9 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// The next command, query, mutation or event; `None` when the host wants the module to end, or has gone. Then
-    /// the program answers what it has and waits for [`Connection::closed`] before it exits with 0. `ping`, `cancel`
-    /// and `shutdown` are answered without it.
+    /// The next command, query, mutation or event; `None` when the host ends the module, or has gone. Then the program
+    /// answers what it has and waits for [`Connection::closed`] before it exits with 0. `ping`, `cancel` and `shutdown`
+    /// are answered without it.
     pub async fn next(&mut self) -> Option<Incoming> {
         self.requests.recv().await
     }
@@ -133,17 +132,17 @@ impl Incoming {
         Incoming { request, cancelled, taken, is_answered: false }
     }
 
-    /// What is asked.
+    /// The payload.
     pub fn request(&self) -> &Request {
         &self.request
     }
 
-    /// Is cancelled when the caller waits no more, or the host has gone. The request is answered all the same.
+    /// Cancelled when the caller no longer waits, or the host has gone. The request is still answered.
     pub fn cancelled(&self) -> &CancellationToken {
         &self.cancelled
     }
 
-    /// Tells the caller how far it is. It waits while much progress waits to be sent. Of an event it does nothing.
+    /// Reports progress to the caller. It waits while much progress waits to be sent. For an event it does nothing.
     ///
     /// # Errors
     /// When it is longer than a frame may be.
@@ -154,8 +153,8 @@ impl Incoming {
         }
     }
 
-    /// Asks the host or another module something as part of this request: what is changed by it becomes visible with
-    /// the success of this request, and is undone by its error.
+    /// Sends a request to the host or another module as part of this request: what is changed by it becomes visible
+    /// with the success of this request, and is undone by its error.
     ///
     /// # Errors
     /// As [`Connection::send`].

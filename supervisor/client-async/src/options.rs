@@ -1,4 +1,4 @@
-//! What a connection may hold and how long it tries.
+//! The limits of a connection, and how long it tries to reconnect.
 
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use tokio::sync::Semaphore;
 pub struct Options {
     /// Longest request in bytes. Default: 16 MiB, as the host's `frame_bytes_max`.
     pub frame_bytes_max: usize,
-    /// Requests that may be under way at once; more wait. Default: 4096, as many as a host takes of one client. A
-    /// module's connection has the limit that `init` told it instead.
+    /// Requests that may be in flight at once; more wait. Default: 4096, the host's limit for one client. A module's
+    /// connection has the limit from `init` instead.
     pub requests_max: usize,
-    /// Bytes of requests that may be under way at once; more wait. One request may always go. Default: 64 MiB.
+    /// Bytes of requests that may be in flight at once; more wait. One request may always go. Default: 64 MiB.
     pub bytes_max: usize,
-    /// How long the host is tried to be reached again when a stream to its control socket has ended. Without it the
+    /// How long the client tries to reach the host again when a stream to its control socket has ended. Without it the
     /// connection ends with its first stream. Default: none.
     pub reconnect: Option<Duration>,
 }
@@ -35,7 +35,7 @@ impl Options {
         self.requests_max.clamp(1, Semaphore::MAX_PERMITS)
     }
 
-    /// What a semaphore can count of it.
+    /// The part of it that a semaphore can count.
     pub(crate) fn bytes_max(&self) -> usize {
         self.bytes_max.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize))
     }

@@ -1,5 +1,5 @@
-//! The requests that are under way: their numbers, what is kept of them, and who waits for their answers.
-//! It decides what an answer, an end and a new connection mean for each of them, and does no I/O.
+//! The open requests: their ids, their frames, and the callers that wait for their answers. It decides what an answer,
+//! an end and a new connection mean for each of them, and does no I/O.
 
 use crate::error::{EndReason, Error};
 use bulkhead_protocol::{Delivery, HeldBytes, Response, Status};
@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-/// Bytes of progress that wait for one reader; what comes beyond that is left out and counted.
+/// Bytes of progress that wait for one reader; more is dropped and counted.
 pub(crate) const PROGRESS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What a waiting caller gets.
@@ -24,7 +24,7 @@ pub(crate) type Answer = Result<Response, Error>;
 pub(crate) struct Backlog {
     /// Bytes of progress.
     pub(crate) bytes: AtomicUsize,
-    /// Progress that was left out since there was no room.
+    /// Progress that was dropped at the limit.
     pub(crate) left_out: AtomicU64,
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn weight(response: &Response) -> usize {
     size_of::<Answer>() + data
 }
 
-/// What one request takes of what may be under way.
+/// What one request takes of the limits in flight.
 #[derive(Debug)]
 pub(crate) struct Room {
     pub(crate) _place: OwnedSemaphorePermit,
@@ -47,33 +47,33 @@ pub(crate) struct Room {
 /// A request that has not had its one answer.
 #[derive(Debug)]
 struct Open {
-    /// What is to be sent, or was.
+    /// Its frame, to be sent or sent.
     frame: Bytes,
     is_sent: bool,
-    /// Who waits for it; `None` once it was taken back, and is to be answered all the same.
+    /// The caller that waits for it; `None` once it was withdrawn but still needs its answer.
     answers: Option<mpsc::UnboundedSender<Answer>>,
     backlog: Arc<Backlog>,
-    /// Its part of what may be under way.
+    /// Its part of the limits in flight.
     _room: Option<Room>,
 }
 
-/// All requests that are under way.
+/// All open requests.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     last: u64,
     open: BTreeMap<u64, Open>,
-    /// Those that are to be sent, in their order; one that was taken back meanwhile is not in `open` any more.
+    /// Those that are to be sent, in their order; one that was withdrawn meanwhile is no longer in `open`.
     unsent: VecDeque<u64>,
     /// Cancels that are to be sent, which wait for no answer.
     cancels: VecDeque<u64>,
-    /// Answers to requests of the other end, with their part of the bytes that may be under way.
+    /// Answers to requests of the other end, with their part of the limit of bytes.
     replies: VecDeque<(Bytes, Option<OwnedSemaphorePermit>)>,
     /// Whether the connection ends when all of it is sent.
     is_closing: bool,
     ended: Option<EndReason>,
 }
 
-/// How a caller hears of its request.
+/// What a caller gets of its request.
 #[derive(Debug)]
 pub(crate) struct PendingAnswer {
     pub(crate) id: u64,
@@ -86,18 +86,18 @@ pub(crate) struct PendingAnswer {
 pub(crate) enum Next {
     /// A frame: a request, or an answer.
     Frame(Bytes),
-    /// Ask for the cancel of this request, under this number.
+    /// A cancel of this request, under this id.
     Cancel { id: u64, of: u64 },
 }
 
 impl Table {
-    /// A number for a request, which no other one has.
+    /// An id for a request, which no other one has.
     pub(crate) fn number(&mut self) -> u64 {
         self.last += 1;
         self.last
     }
 
-    /// Takes a request under this number, which its frame has.
+    /// Adds a request with this id, which its frame has.
     ///
     /// # Errors
     /// When the connection has ended for good.
@@ -113,7 +113,7 @@ impl Table {
         Ok(PendingAnswer { id, answers, backlog })
     }
 
-    /// Takes an answer to a request of the other end; dropped where the connection has ended for good.
+    /// Adds an answer to a request of the other end; dropped where the connection has ended for good.
     pub(crate) fn reply(&mut self, frame: Bytes, room: Option<OwnedSemaphorePermit>) {
         if self.ended.is_none() {
             self.replies.push_back((frame, room));
@@ -147,7 +147,7 @@ impl Table {
         None
     }
 
-    /// Hands a response to the caller that waits for it. One that is about none of them is returned.
+    /// Passes a response to the caller that waits for it. A response to no request is returned.
     pub(crate) fn answered(&mut self, response: Response) -> Option<Response> {
         let Some(id) = response.id else { return Some(response) };
         if let Status::Progress(_) = response.status {
@@ -157,20 +157,20 @@ impl Table {
                     backlog.left_out.fetch_add(1, Ordering::Relaxed);
                 } else {
                     backlog.bytes.fetch_add(weight, Ordering::Relaxed);
-                    // A caller that has gone takes its request back by itself.
+                    // A caller that has gone withdraws its request itself.
                     let _ = answers.send(Ok(response));
                 }
             }
             return None;
         }
-        // What was taken back is answered too, and the answer dropped.
+        // A withdrawn request is answered too, and the answer dropped.
         if let Some(Open { answers: Some(answers), .. }) = self.open.remove(&id) {
             let _ = answers.send(Ok(response));
         }
         None
     }
 
-    /// A caller waits no more. What the other end may have begun is cancelled there.
+    /// A caller waits no longer. What the other end may have begun is cancelled there.
     pub(crate) fn take_back(&mut self, id: u64) {
         match self.open.get_mut(&id) {
             Some(open) if open.is_sent => {
@@ -182,9 +182,9 @@ impl Table {
         }
     }
 
-    /// The connection has ended. With `is_unbegun`, the other end has said that it began with nothing that was sent.
-    /// Returns how many requests were lost with it: sent, and not answered. They are told; the others wait for
-    /// the next connection, in their order.
+    /// The connection has ended. With `is_unbegun`, the other end has reported that it began nothing that was sent.
+    /// Returns how many requests were lost with it: sent, and not answered. Their callers are informed; the others wait
+    /// for the next connection, in their order.
     pub(crate) fn lost(&mut self, reason: &EndReason, is_unbegun: bool) -> u64 {
         self.cancels.clear();
         self.replies.clear();
@@ -205,7 +205,7 @@ impl Table {
         lost
     }
 
-    /// There will be no other connection: what waits is told, and what comes is refused.
+    /// There will be no other connection: the callers that wait get an error, and new requests are refused.
     pub(crate) fn end(&mut self, reason: EndReason) {
         for (_, open) in std::mem::take(&mut self.open) {
             let delivery = if open.is_sent { Delivery::Unknown } else { Delivery::NotStarted };
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn after_an_end_what_was_sent_is_told_unknown_and_the_rest_goes_on() {
+    fn after_an_end_what_was_sent_is_answered_unknown_and_the_rest_goes_on() {
         let mut table = Table::default();
         let [mut sent, mut waits] = ["one", "two"].map(|text| add(&mut table, text).unwrap());
         table.next();
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(told.to_string(), "the other end closed the connection; the request may have been begun");
         assert!(waits.answers.try_recv().is_err());
         assert_eq!(table.next(), Some(Next::Frame(frame("two"))));
-        // The host closed it with nothing begun on it: all of it goes out again, in its order.
+        // The host closed it with nothing begun: all requests are sent again, in their order.
         let third = add(&mut table, "three").unwrap();
         assert_eq!(table.lost(&EndReason::Closed, true), 0);
         assert_eq!(table.next(), Some(Next::Frame(frame("two"))));

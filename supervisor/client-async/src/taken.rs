@@ -1,5 +1,5 @@
-//! Requests of the other end: which of them are a module's own business, which are answered here, and which have
-//! not been answered. It does no I/O.
+//! Requests of the other end: which of them the module handles, which are answered here, and which have not been
+//! answered. It does no I/O.
 
 use crate::{link::Shared, module::Incoming};
 use bulkhead_protocol::{ErrorCode, Failure, FrameError, Json, Message, Request, RequestType, Response, Status};
@@ -29,7 +29,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct State {
-    /// Where requests go; `None` once no more are taken.
+    /// Where requests go; `None` once no more are accepted.
     taker: Option<mpsc::UnboundedSender<Incoming>>,
     /// Those that have not been answered.
     open: HashMap<u64, CancellationToken>,
@@ -58,7 +58,7 @@ impl Taken {
                 struct Cancel {
                     id: u64,
                 }
-                // It is no fault if it is not known: it was answered meanwhile.
+                // An unknown id is no error: the request was answered meanwhile.
                 if let Ok(Cancel { id }) = request.payload.read()
                     && let Some(token) = self.state().open.get(&id)
                 {
@@ -88,7 +88,7 @@ impl Taken {
                     state.open.insert(id, cancelled.clone());
                 }
                 drop(state);
-                // Without a receiver it is dropped, and answered by that.
+                // Without a receiver it is dropped, which answers it.
                 let _ = taker.send(Incoming::new(request, cancelled, self.clone()));
             }
         }
@@ -121,7 +121,7 @@ impl Taken {
         self.send(frame, None);
     }
 
-    /// Sends progress; waits while too much of it waits already.
+    /// Sends progress; waits while too much of it is queued.
     ///
     /// # Errors
     /// When it is longer than a frame may be.

@@ -1,4 +1,4 @@
-//! A connection against a peer that the test plays, over a real socket.
+//! A connection against the test as its peer, over a real socket.
 
 use bulkhead_client_async::{CallError, Connection, EndReason, Error, EventItem, Options, Starting, State};
 use bulkhead_protocol::{
@@ -195,7 +195,7 @@ async fn a_peer_that_does_not_read_holds_up_what_is_too_much_and_its_answers_are
     });
     tokio::task::yield_now().await;
     assert!(!third.is_finished(), "there is no room for it");
-    // The peer answers what it has not read: that this is heard shows that nothing waits for a write.
+    // The peer answers what it has not read: the arrival of this answer shows that reads do not wait for writes.
     peer.answer(first.id(), Status::Success(Json::null())).await;
     soon(first.last()).await.unwrap();
     assert_eq!(soon(third).await.unwrap().unwrap(), 3);
@@ -241,7 +241,7 @@ async fn accept(listener: &UnixListener) -> Peer {
 }
 
 #[tokio::test]
-async fn over_a_restart_of_the_host_what_was_sent_is_told_and_the_rest_goes_on() {
+async fn over_a_restart_of_the_host_what_was_sent_is_reported_and_the_rest_goes_on() {
     let path = socket_path();
     let listener = UnixListener::bind(&path).unwrap();
     let options = Options { reconnect: Some(TIMEOUT), ..Options::default() };
@@ -261,7 +261,7 @@ async fn over_a_restart_of_the_host_what_was_sent_is_told_and_the_rest_goes_on()
     let mut peer = accept(&listener).await;
     let request = peer.request().await;
     assert_eq!(request.id, Some(waits.id()));
-    // The host is short of room, and closes it with nothing begun on it.
+    // The host needs the connection for others, and closes it with nothing begun.
     peer.answer(None, Failure::new(ErrorCode::Overloaded, "short of room").delivery(Delivery::NotStarted)).await;
     drop(peer);
     let mut peer = accept(&listener).await;
@@ -276,7 +276,7 @@ async fn over_a_restart_of_the_host_what_was_sent_is_told_and_the_rest_goes_on()
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_come_back_is_told_with_what_was_tried() {
+async fn a_host_that_does_not_come_back_is_reported_with_what_was_tried() {
     let path = socket_path();
     let listener = UnixListener::bind(&path).unwrap();
     let options = Options { reconnect: Some(Duration::from_millis(50)), ..Options::default() };
@@ -301,7 +301,7 @@ fn following(cursor: u64) -> Json {
 }
 
 #[tokio::test]
-async fn events_go_on_behind_the_last_one_over_another_connection_and_when_the_reader_was_slow() {
+async fn events_go_on_after_the_last_one_over_another_connection_and_when_the_reader_was_slow() {
     let path = socket_path();
     let listener = UnixListener::bind(&path).unwrap();
     let options = Options { reconnect: Some(TIMEOUT), ..Options::default() };
@@ -328,13 +328,13 @@ async fn events_go_on_behind_the_last_one_over_another_connection_and_when_the_r
     let (item, id) = tokio::join!(events.next(), follow(&mut peer, Some(8)));
     assert!(matches!(item, Some(Ok(EventItem::Following { .. }))), "{item:?}");
 
-    // More than is kept for a reader that does not read.
+    // More than is kept for a reader that lags.
     let long = Json::of(&serde_json::json!({ "cursor": 9, "epoch": "e", "time": "t", "event": "log.b",
         "data": "x".repeat(900_000) }));
     for _ in 0..8 {
         peer.answer(id, Status::Progress(long.clone())).await;
     }
-    // Whatever comes behind is heard when all of that was taken or left out.
+    // The next message is read when all of that was read or dropped.
     let later = connection.send(ping()).await.unwrap();
     assert_eq!(peer.request().await.id, Some(later.id()));
     peer.answer(later.id(), Status::Success(Json::null())).await;
@@ -348,7 +348,7 @@ async fn events_go_on_behind_the_last_one_over_another_connection_and_when_the_r
         }
     }
     assert!((1..8).contains(&kept), "{kept}");
-    // The old one is cancelled, and a new one follows behind the last that was given.
+    // The old one is cancelled, and a new one follows after the last that was given.
     assert_eq!(peer.request().await.kind, RequestType::Cancel);
     let (item, id) = tokio::join!(events.next(), follow(&mut peer, Some(9)));
     assert!(matches!(item, Some(Ok(EventItem::Following { .. }))), "{item:?}");
@@ -403,7 +403,7 @@ async fn a_module_answers_in_any_order_asks_meanwhile_and_shuts_down_when_all_is
     assert_eq!((query.kind, query.of), (RequestType::Query, Some(2)));
     peer.answer(query.id, Status::Success(number(5))).await;
     soon(asked.last()).await.unwrap();
-    // As many as `init` allows are under way at once; the next one waits for one of them.
+    // As many as `init` allows are in flight at once; the next one waits for one of them.
     let two = [connection.send(ping()).await.unwrap(), connection.send(ping()).await.unwrap()];
     let third = tokio::spawn({
         let connection = connection.clone();
@@ -441,7 +441,7 @@ async fn a_module_answers_in_any_order_asks_meanwhile_and_shuts_down_when_all_is
 }
 
 #[tokio::test]
-async fn a_module_that_refuses_to_start_says_why_and_one_whose_host_goes_is_told() {
+async fn a_module_that_refuses_to_start_says_why_and_one_whose_host_goes_learns_it() {
     let (starting, mut peer) = module().await;
     soon(starting.refuse(Failure::new(ErrorCode::ModuleError, "no licence"))).await;
     let Response { id: Some(1), status: Status::Error(failure), .. } = peer.response().await else {

@@ -1,10 +1,10 @@
-//! A host that is short of room closes the connections that have been idle for longest. The owner of
-//! one notices nothing of that: the next request makes another connection.
+//! A host at its limit of connections closes those that have been idle for longest. Their owners do not notice: the
+//! next request makes another connection.
 //!
-//! What may have been read by the host is never sent again here, since it may have been done. Sent over the
-//! next connection is only what certainly was not: a request of which not the whole frame had left, or the
-//! only one on its way when the host said that it closes a connection with nothing begun on it. All else is
-//! told as the end of the connection that it is.
+//! What the host may have read is never sent again here, since it may have been done. Only what certainly was not read
+//! is sent over the next connection: a request of which not the whole frame had left, or the only request in flight
+//! when the host reported that it closes a connection with nothing begun on it. All else is reported as the end of the
+//! connection.
 
 use crate::client::Client;
 use crate::error::ClientError;
@@ -24,12 +24,12 @@ impl Client {
         self.sender.numbered().saturating_sub(self.receiver.answered())
     }
 
-    /// Makes another connection where the last one ended while nothing was under way.
+    /// Makes another connection where the last one ended while nothing was in flight.
     pub(crate) fn renew_if_let_go(&mut self) -> Result<(), ClientError> {
         if self.is_let_go { self.renew() } else { Ok(()) }
     }
 
-    /// Goes on over another connection, with what is under way if there is something.
+    /// Continues over another connection, with the requests in flight, if any.
     fn renew(&mut self) -> Result<(), ClientError> {
         let Some(way) = &self.way else { return Err(ClientError::Closed) };
         let stream = Arc::new(way.open().map_err(ClientError::Unreachable)?);
@@ -44,8 +44,8 @@ impl Client {
         Ok(())
     }
 
-    /// The connection has ended. `Ok(true)`: that changes nothing, since nothing was under way, or since what
-    /// was goes on over another connection.
+    /// The connection has ended. `Ok(true)`: the caller need not know, since nothing was in flight, or since what was
+    /// continues over another connection.
     fn outlives(&mut self, end: &ClientError) -> Result<bool, ClientError> {
         if self.way.is_none() || !end.is_end() {
             return Ok(false);
@@ -61,15 +61,15 @@ impl Client {
             Some(Left::All) => under_way == 1 && !self.receiver.has_progress() && says_not_begun(end),
             None => false,
         };
-        // A host that ends the next connection as well has more against this client than that it was idle.
+        // A host that ends the next connection as well does so for another reason than idleness.
         if !was_not_begun || self.renewed_at == Some(self.receiver.answered()) {
             return Ok(false);
         }
         self.renew().map(|()| true)
     }
 
-    /// Sends what is queued. A host that ends a connection may have said why: a write that fails for that is
-    /// not yet the whole story, and the read that follows tells it.
+    /// Sends what is queued. A host that ends a connection may have reported why: after a failed write, the next read
+    /// returns the reason.
     pub(crate) fn flush(&mut self, until: Option<Instant>) -> Result<(), ClientError> {
         loop {
             match self.sender.flush_until(until) {
@@ -88,7 +88,7 @@ impl Client {
         loop {
             let received = self.receiver.receive_until(until);
             if self.under_way() == 0 {
-                // Who waits for a response while nothing is under way is told why none will come.
+                // A caller that waits for a response while nothing is in flight learns why none will come.
                 let has_ended = matches!(&received, Err(error) if error.is_end());
                 self.is_let_go |= has_ended && self.way.is_some();
                 return received;
@@ -115,7 +115,7 @@ impl Client {
         self.judged(received)
     }
 
-    /// What was received; nothing, where it was the end of a connection and that changes nothing.
+    /// What was received; nothing, where it was the end of a connection that the caller need not know of.
     fn judged(&mut self, received: Result<Option<Response>, ClientError>) -> Result<Option<Response>, ClientError> {
         let end = match received {
             Ok(Some(Response { id: None, status: Status::Error(failure), .. })) => ClientError::Refused(failure),
@@ -130,7 +130,7 @@ impl Client {
     }
 }
 
-/// Whether the host says that it closes the connection, and that nothing was begun on it.
+/// Whether the host reports that it closes the connection, and that nothing was begun on it.
 fn says_not_begun(end: &ClientError) -> bool {
     matches!(end, ClientError::Refused(failure)
         if failure.code == ErrorCode::Overloaded && failure.delivery == Some(Delivery::NotStarted))

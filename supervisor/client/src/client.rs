@@ -1,5 +1,5 @@
-//! The client: both halves of a connection, and answers that are matched to their requests. What is done
-//! when the host closes a connection on which nothing is under way is in `again`.
+//! The client: both halves of a connection, and answers that are matched to their requests. What is done when the host
+//! closes a connection on which nothing is in flight is in `again`.
 
 use crate::connect::{self, Way};
 use crate::error::{CallError, ClientError, ConnectError};
@@ -24,9 +24,9 @@ pub struct Client {
     /// How another connection is made, where that is known.
     pub(crate) way: Option<Way>,
     pub(crate) is_nonblocking: bool,
-    /// The connection ended while nothing was under way, and the next request makes another.
+    /// The connection ended while nothing was in flight, and the next request makes another.
     pub(crate) is_let_go: bool,
-    /// How many answers had come when the last connection was made in the place of another.
+    /// How many answers had come when the last connection was made to replace another.
     pub(crate) renewed_at: Option<u64>,
 }
 
@@ -40,8 +40,8 @@ impl Client {
         Ok(Client { way: Some(Way::Path(path.to_owned())), ..Client::from_stream(stream) })
     }
 
-    /// As [`Client::from_stream`], of a host that may close the connection while nothing is under way:
-    /// `reach` makes another.
+    /// As [`Client::from_stream`], of a host that may close the connection while nothing is in flight: `reach` makes
+    /// another.
     pub fn from_stream_or(
         stream: UnixStream,
         reach: impl Fn() -> io::Result<UnixStream> + Send + Sync + 'static,
@@ -49,7 +49,7 @@ impl Client {
         Client { way: Some(Way::Function(Box::new(reach))), ..Client::from_stream(stream) }
     }
 
-    /// A client of a host that has the other end of `stream`, as an embedding program has it.
+    /// A client of a host that has the other end of `stream`, as in an embedding program.
     pub fn from_stream(stream: UnixStream) -> Client {
         let stream = Arc::new(stream);
         let sender = Sender::new(stream.clone());
@@ -70,7 +70,7 @@ impl Client {
         &mut self.sender
     }
 
-    /// Puts a request behind those that wait to be sent; see [`Sender::queue`].
+    /// Queues a request after those that wait to be sent; see [`Sender::queue`].
     ///
     /// # Errors
     /// As [`Sender::queue`]; [`ClientError::Unreachable`] when the host had closed the connection and cannot be
@@ -113,8 +113,8 @@ impl Client {
         Ok(id)
     }
 
-    /// Sends a request and waits for its one answer, a success or an error; progress is dropped.
-    /// `timeout` bounds this wait and tells the host nothing: that is what `deadline_ms` is for.
+    /// Sends a request and waits for its one answer, a success or an error; progress is dropped. `timeout` bounds this
+    /// wait only; for the host there is `deadline_ms`.
     ///
     /// # Errors
     /// When there is no answer. An answer that is an error is `Ok`.
@@ -181,7 +181,7 @@ impl Client {
         self.next_for(id, timeout.map(|timeout| Instant::now() + timeout))
     }
 
-    /// The next response to whichever request, progress included.
+    /// The next response to any request, progress included.
     ///
     /// # Errors
     /// As [`Client::request`].
@@ -203,7 +203,7 @@ impl Client {
         }
     }
 
-    /// The next response among what has been read already: no look at the socket.
+    /// The next response among what has been read already, without reading the socket.
     ///
     /// # Errors
     /// When what has been read is no response.
@@ -247,7 +247,7 @@ impl AsFd for Client {
     }
 }
 
-/// How much longer than the deadline that the host was told a call waits for the answer.
+/// How much longer than the deadline in the request a call waits for the answer.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
 
 /// The payload of a command: its name, and arguments that are the text of one JSON value.

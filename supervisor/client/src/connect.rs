@@ -1,4 +1,4 @@
-//! How a connection comes about, and who is at its other end. What is sent over it is not known here.
+//! How a connection is made, and which user is at its other end. What is sent over it is not known here.
 
 use crate::error::ConnectError;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -15,7 +15,7 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 pub(crate) enum Way {
     /// By the path of its socket.
     Path(PathBuf),
-    /// As the program around the host says.
+    /// By a function of the embedding program.
     Function(Box<Reach>),
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn open(path: &Path) -> Result<UnixStream, ConnectError> {
     Ok(stream)
 }
 
-/// Checks that the kernel takes a path of this length for a socket.
+/// Checks that the kernel accepts a path of this length for a socket.
 ///
 /// # Errors
 /// [`ConnectError::TooLong`].
@@ -61,7 +61,7 @@ pub fn check_path(path: &Path) -> Result<(), ConnectError> {
     Ok(())
 }
 
-/// Checks that the user who listens at the socket `path` may be told what this process sends: root or its own user.
+/// Checks that the user who listens at the socket `path` may read what this process sends: root or its own user.
 ///
 /// # Errors
 /// [`ConnectError::Foreign`].
@@ -70,7 +70,7 @@ pub fn check_owner(path: &Path, owner: u32) -> Result<(), ConnectError> {
     if is_trusted(owner, own) { Ok(()) } else { Err(ConnectError::Foreign { path: path.to_owned(), owner, own }) }
 }
 
-/// Whether a user may be told what this one sends: anybody can listen at a path that no host has taken yet.
+/// Whether a user may read what this one sends: any user can listen at a path that no host uses yet.
 fn is_trusted(owner: u32, own: u32) -> bool {
     owner == 0 || owner == own
 }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn root_and_the_user_itself_are_trusted_and_nobody_else_not_even_by_root() {
+    fn root_and_the_user_itself_are_trusted_and_no_other_user_not_even_by_root() {
         assert!(is_trusted(0, 0) && is_trusted(0, 1000) && is_trusted(1000, 1000));
         assert!(!is_trusted(1000, 1001) && !is_trusted(1000, 0));
         let error = ConnectError::Foreign { path: "/tmp/s".into(), owner: 1000, own: 0 };

@@ -1,5 +1,4 @@
-//! What can go wrong between a client and its host. Exit codes and wording for people are the
-//! command's business.
+//! What can go wrong between a client and its host. The command decides exit codes and wording for people.
 
 use bulkhead_protocol::{ErrorCode, Failure, FrameError, MessageError};
 use std::{
@@ -16,10 +15,10 @@ pub enum ConnectError {
     /// A socket is there, but no process listens on it.
     #[error("no daemon listens at {}: it is not running; start it with `bulkhead run`", .0.display())]
     NotListening(PathBuf),
-    /// The socket or a folder above it belongs to somebody else.
+    /// The socket or a folder above it belongs to another user.
     #[error("the socket {} may not be used by this user: ask as the user that the daemon runs as", .0.display())]
     Permission(PathBuf),
-    /// The kernel takes no path of this length.
+    /// The kernel accepts no path of this length.
     #[error("the socket's path has {} bytes, more than the 107 that Linux takes: {}", .0.as_os_str().len(), .0.display())]
     TooLong(PathBuf),
     /// Another user listens there.
@@ -27,12 +26,12 @@ pub enum ConnectError {
     Foreign {
         /// Where the socket is.
         path: PathBuf,
-        /// Who listens.
+        /// The user who listens.
         owner: u32,
-        /// Who asks.
+        /// The user of this process.
         own: u32,
     },
-    /// The program around the host makes no connection.
+    /// The embedding program makes no connection.
     #[error("no connection to the host: {0}")]
     Refused(io::Error),
     /// Anything else.
@@ -40,7 +39,7 @@ pub enum ConnectError {
     Other {
         /// Where the socket should be.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         error: io::Error,
     },
 }
@@ -58,8 +57,8 @@ impl ConnectError {
     }
 }
 
-/// Why a connection gives no answer. After any of these but [`ClientError::TimedOut`] and
-/// [`ClientError::TooLarge`] the connection is of no further use.
+/// Why a connection gives no answer. After any of these but [`ClientError::TimedOut`] and [`ClientError::TooLarge`] the
+/// connection cannot be used any more.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The host closed the connection between two messages.
@@ -74,17 +73,16 @@ pub enum ClientError {
     /// A frame came that is no message.
     #[error("the host's answer is no message: {0}")]
     Message(MessageError),
-    /// The host says why it cuts this connection off, or that it could not read something that was sent, and
-    /// not which request it was.
+    /// The host reports why it closes this connection, or that it could not read a message, without naming the request.
     #[error("the host refused {}: {}", refused(.0), .0.error)]
     Refused(Box<Failure>),
-    /// The host closed the connection before it began what was asked of it over that, and another one cannot be had.
+    /// The host closed the connection before it began the requests on it, and another one cannot be made.
     #[error("the host closed the connection before it began the request, and cannot be reached again: {0}")]
     Unreachable(ConnectError),
     /// The request is longer than a frame may be; nothing of it was sent.
     #[error("the request is too long: {0}")]
     TooLarge(FrameError),
-    /// No answer came in the time that the caller gave. The request is still under way.
+    /// No answer came in the time that the caller gave. The request is still in flight.
     #[error("the host did not answer in time")]
     TimedOut,
 }
@@ -119,17 +117,17 @@ fn refused(failure: &Failure) -> &'static str {
 }
 
 impl ClientError {
-    /// Whether the connection has ended, for whichever reason.
+    /// Whether the connection has ended, for any reason.
     pub(crate) fn is_end(&self) -> bool {
         match self {
             ClientError::Closed | ClientError::Broken(_) | ClientError::Frame(_) | ClientError::Message(_) => true,
-            // One that says only that a message is none leaves the connection as it is.
+            // One that only reports an invalid message leaves the connection as it is.
             ClientError::Refused(failure) => failure.code != ErrorCode::BadRequest,
             ClientError::Unreachable(_) | ClientError::TooLarge(_) | ClientError::TimedOut => false,
         }
     }
 
-    /// Sorts an error of the socket; one that only says "not now" is a timeout.
+    /// Sorts an error of the socket; `WouldBlock` is a timeout.
     pub(crate) fn from_io(error: io::Error) -> ClientError {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::TimedOut,
@@ -137,7 +135,7 @@ impl ClientError {
         }
     }
 
-    /// Whether the other side stopped listening; what it said before that may still be there to read.
+    /// Whether the other side stopped reading; what it sent before that may still be unread.
     pub fn is_disconnect(&self) -> bool {
         matches!(self, ClientError::Broken(error)
             if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset))

@@ -1,12 +1,10 @@
-//! A client of the host's control socket: it sends requests and reads responses, many at a time
-//! where the caller wants that.
+//! A client of the host's control socket: it sends requests and reads responses, many at a time if the caller wants.
 //!
-//! It is blocking and built on the standard library alone, so that a shell command starts at once
-//! and a program of any runtime can use it; whoever has an event loop of its own makes it
-//! non-blocking and polls its descriptor. A host that closes a connection on which nothing is under way is
-//! reached again with the next request. Otherwise it deliberately does not reconnect, sends nothing again that
-//! the host may have read, and knows no meaning of any payload: what to do after a failure is the caller's
-//! decision.
+//! It is blocking and built on the standard library alone, so that a shell command starts at once and a program of any
+//! runtime can use it; a program with an event loop of its own makes it non-blocking and polls its descriptor. A host
+//! that closes a connection on which nothing is in flight is reached again with the next request. Otherwise it
+//! deliberately does not reconnect, sends nothing again that the host may have read, and interprets no payload: the
+//! caller decides what to do after a failure.
 //!
 //! ```no_run
 //! use bulkhead_client::Client;

@@ -1,5 +1,5 @@
-//! The receiving half: bytes become responses. It keeps the end of the stream between two messages
-//! apart from an end inside one. Which request an answer belongs to is the caller's table.
+//! The receiving half: bytes become responses. It distinguishes an end of the stream between two messages from an end
+//! inside one. The caller's table knows which request an answer belongs to.
 
 use crate::error::ClientError;
 use crate::sender::remaining;
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 /// Bytes that one read takes at most.
 const READ_BYTES: usize = 64 * 1024;
 
-/// The same until there was more: most who ask once get a short answer, and the pages of a long buffer
-/// cost them a part of all that they do.
+/// The same until more has arrived: most clients with one request get a short answer, and the pages of a long buffer
+/// would be a large part of their cost.
 const FIRST_READ_BYTES: usize = 4 * 1024;
 
 /// Reads responses; the half of a [`crate::Client`] that one thread may keep.
@@ -29,7 +29,7 @@ pub struct Receiver {
     timeout: Option<Duration>,
     /// How many requests have had their one answer.
     answered: u64,
-    /// Whether a request that has not had it has been told of progress.
+    /// Whether a request without its answer has had progress.
     has_progress: bool,
 }
 
@@ -49,7 +49,7 @@ impl Receiver {
         }
     }
 
-    /// Goes on with another connection, of which nothing was read.
+    /// Continues with another connection, of which nothing was read.
     pub(crate) fn resume(&mut self, stream: Arc<UnixStream>) {
         *self = Receiver { answered: self.answered, ..Receiver::new(stream) };
     }
@@ -62,7 +62,7 @@ impl Receiver {
         self.has_progress
     }
 
-    /// Waits for the next response to whichever request.
+    /// Waits for the next response to any request.
     ///
     /// # Errors
     /// [`ClientError::TimedOut`] when `timeout` passed; the connection is intact then and the wait
@@ -119,7 +119,7 @@ impl Receiver {
                     self.answered += u64::from(response.id.is_some() && !self.has_progress);
                     return Ok(Some(response));
                 }
-                // A host asks its clients nothing today; one that will must find this client patient.
+                // Today's hosts send their clients no requests; those of a later host are ignored.
                 Message::Request(_) => {}
             }
         }

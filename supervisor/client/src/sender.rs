@@ -1,5 +1,5 @@
-//! The sending half: requests are numbered, framed and collected, and leave in as few writes as
-//! possible. It never looks at answers.
+//! The sending half: requests are numbered, framed and collected, and leave in as few writes as possible. It never
+//! reads answers.
 
 use crate::error::ClientError;
 use bulkhead_protocol::WireRequest;
@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A buffer that one large request left behind is given back above this many bytes.
+/// A buffer that one large request left behind is freed above this many bytes.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
 /// How much of requests has left.
@@ -29,11 +29,11 @@ pub struct Sender {
     pub(crate) stream: Arc<UnixStream>,
     next_id: u64,
     frame_bytes_max: usize,
-    /// Frames that have not left; the first `written` bytes of it have. What has left altogether stays here
+    /// Frames that have not left; the first `written` bytes of it have. A frame that has left completely stays here
     /// until the next frame comes.
     out: Vec<u8>,
     written: usize,
-    /// How many frames are in `out`, as long as all that they began with is.
+    /// How many frames are in `out`, as long as the first of them is still whole.
     whole: Option<u64>,
     /// Bytes of all frames that were ever queued.
     total_bytes: u64,
@@ -59,7 +59,7 @@ impl Sender {
         self.next_id - 1
     }
 
-    /// Of the last `count` requests, whether all are here still, and then what has left of them.
+    /// Whether the last `count` requests are all still here, and if so, how much of them has left.
     pub(crate) fn left(&self, count: u64) -> Option<Left> {
         match self.written {
             _ if self.whole != Some(count) => None,
@@ -69,21 +69,21 @@ impl Sender {
         }
     }
 
-    /// Sends what comes next over another connection, and before that all that is here.
+    /// Sends the next requests over another connection, and before them all that are here.
     pub(crate) fn resume(&mut self, stream: Arc<UnixStream>) {
         self.stream = stream;
         self.written = 0;
         self.timeout = None;
     }
 
-    /// Forgets what has left altogether.
+    /// Drops the frames that have left completely.
     fn forget_sent(&mut self) {
         self.out.clear();
         self.written = 0;
         self.whole = Some(0);
     }
 
-    /// As [`Sender::resume`], of which nothing that is here is any part: it is answered.
+    /// As [`Sender::resume`], but drops what is here, since it is answered.
     pub(crate) fn begin_anew(&mut self, stream: Arc<UnixStream>) {
         self.forget_sent();
         self.resume(stream);
@@ -94,8 +94,8 @@ impl Sender {
         self.frame_bytes_max = frame_bytes_max;
     }
 
-    /// Puts a request behind those that wait to be sent, and returns its number; whatever `id` it
-    /// had is replaced. Nothing leaves before [`Sender::flush`] or [`Sender::try_flush`].
+    /// Queues a request after those that wait to be sent, and returns its number, which replaces its `id`. Nothing
+    /// leaves before [`Sender::flush`] or [`Sender::try_flush`].
     ///
     /// # Errors
     /// [`ClientError::TooLarge`]; the connection is intact then.
@@ -125,7 +125,7 @@ impl Sender {
     /// both get an answer.
     ///
     /// # Errors
-    /// None but what [`Sender::queue`] has for a short request.
+    /// Those of [`Sender::queue`] for a short request.
     pub fn queue_cancel(&mut self, id: u64) -> Result<u64, ClientError> {
         let payload = Json::parse(&format!("{{\"id\":{id}}}")).expect("a number makes an object");
         self.queue_request(&Request::new(None, RequestType::Cancel, payload))
@@ -136,8 +136,8 @@ impl Sender {
         self.out.len() - self.written
     }
 
-    /// How many bytes of requests were ever queued. Behind [`Sender::queue`], it is where that request ends: the
-    /// host may have read it if [`Sender::sent_bytes`] is as much or more, and certainly has not otherwise.
+    /// How many bytes of requests were ever queued. After [`Sender::queue`], it is where that request ends: the host
+    /// may have read it if [`Sender::sent_bytes`] is as much or more, and certainly has not otherwise.
     pub fn total_bytes(&self) -> u64 {
         self.total_bytes
     }
@@ -147,9 +147,9 @@ impl Sender {
         self.total_bytes - self.queued_bytes() as u64
     }
 
-    /// Sends all that is queued, waiting for the host to take it for as long as that needs.
+    /// Sends all that is queued, waiting without a limit until the host has read enough.
     ///
-    /// While it waits nobody reads answers here: who sends much ahead reads in another thread
+    /// While it waits, no answers are read here: a caller that sends much ahead reads in another thread
     /// ([`crate::Client::split`]) or makes the connection non-blocking.
     ///
     /// # Errors
@@ -170,8 +170,8 @@ impl Sender {
         if self.try_flush()? { Ok(()) } else { Err(ClientError::TimedOut) }
     }
 
-    /// Sends what the socket takes; `true` when nothing is left. On a non-blocking connection it
-    /// returns at once, and the rest goes with the next call.
+    /// Sends what the socket accepts; `true` when nothing is left. On a non-blocking connection it returns at once, and
+    /// the rest goes with the next call.
     ///
     /// # Errors
     /// When the connection broke.
@@ -198,8 +198,8 @@ impl Sender {
         Ok(true)
     }
 
-    /// Moves the rest to the front once it is the smaller part, so that the buffer does not grow
-    /// while the host is always a little behind.
+    /// Moves the rest to the front once it is the smaller part, so that the buffer does not grow while the host always
+    /// lags a little.
     fn forget_written(&mut self) {
         if self.written > self.queued_bytes() {
             self.out.drain(..self.written);
@@ -209,7 +209,7 @@ impl Sender {
     }
 }
 
-/// The time that is left; a moment that has passed is a timeout, since a socket takes zero for "for ever".
+/// The time that is left; a deadline that has passed is a timeout, since zero means "no limit" for a socket.
 pub(crate) fn remaining(until: Option<Instant>) -> Result<Option<Duration>, ClientError> {
     let Some(until) = until else { return Ok(None) };
     match until.checked_duration_since(Instant::now()) {

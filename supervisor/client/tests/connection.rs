@@ -140,7 +140,7 @@ fn a_timeout_leaves_the_connection_usable() {
 }
 
 #[test]
-fn an_end_inside_a_frame_is_told_from_a_clean_end() {
+fn an_end_inside_a_frame_is_distinguished_from_a_clean_end() {
     let (mut client, host) = with_host(|mut host| drop(host.request()));
     assert!(matches!(client.request(&ping(), DEADLINE), Err(ClientError::Closed)));
     host.join().unwrap();
@@ -237,7 +237,7 @@ fn a_non_blocking_client_returns_at_once() {
     assert_eq!(reading.join().unwrap(), (4 << 20) + 2);
 }
 
-/// A folder that goes away with the test.
+/// A folder that is removed with the test.
 struct Folder(PathBuf);
 
 impl Folder {

@@ -1,4 +1,4 @@
-//! A host that closes connections, as one that is short of room does, and what a client makes of it.
+//! A host that closes connections, as one at its limit does, and how a client handles that.
 
 use bulkhead_client::{CallError, Client, ClientError};
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 const DEADLINE: Option<Duration> = Some(Duration::from_secs(20));
 
-/// A folder that goes away with the test.
+/// A folder that is removed with the test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -32,7 +32,7 @@ impl Drop for Folder {
     }
 }
 
-/// A host that plays a script, connection by connection.
+/// A host that runs a script, connection by connection.
 struct Host {
     listener: UnixListener,
     /// How often a client has come.
@@ -54,7 +54,7 @@ impl Host {
         Connection { stream, decoder: Decoder::new(FRAME_BYTES_MAX_DEFAULT) }
     }
 
-    /// Says to the test that something has happened.
+    /// Reports to the test that something has happened.
     fn tell(&self) {
         self.told.send(()).unwrap();
     }
@@ -89,14 +89,14 @@ impl Connection {
         self.respond(request.id, Status::Success(Json::of(data)));
     }
 
-    /// Closes, and says why, as a host that needs the room.
+    /// Closes, and reports why, as a host at its limit.
     fn close_for_room(mut self) {
         let failure = Failure::new(ErrorCode::Overloaded, "the connection was idle and others needed its place");
         self.respond(None, failure.delivery(Delivery::NotStarted).into());
     }
 }
 
-/// A client, a host that plays `script`, and what it tells.
+/// A client, a host that runs `script`, and the host's reports to the test.
 fn with(script: impl FnOnce(&mut Host) + Send + 'static) -> (Client, Receiver<()>, JoinHandle<u32>, Folder) {
     let folder = Folder::new();
     let path = folder.0.join("control.sock");
@@ -166,7 +166,7 @@ fn a_connection_that_was_closed_before_its_first_request_is_replaced_too() {
 
 #[test]
 fn a_request_that_crosses_with_the_closing_is_sent_again_under_its_number() {
-    // The request lies in the socket when the host closes, unread.
+    // The request is in the socket, unread, when the host closes.
     let (mut client, receiver, host, _folder) = with(|host| {
         let connection = host.accept();
         host.tell();
@@ -207,8 +207,8 @@ fn requests_of_which_nothing_has_left_all_go_over_the_next_connection() {
 
 #[test]
 fn what_the_host_may_have_begun_is_never_sent_again() {
-    // It has read the request; it says nothing; or it says so of two, of which it may have read one; or
-    // after progress; or of another kind of failure.
+    // The host has read the request; it reports nothing; it reports so with two in flight, of which it may have read
+    // one; or after progress; or with another kind of failure.
     type Script = fn(&mut Connection);
     let scripts: [(u64, Script); 4] = [
         (1, |connection| drop(connection.request())),
@@ -246,7 +246,7 @@ fn what_the_host_may_have_begun_is_never_sent_again() {
 }
 
 #[test]
-fn a_host_that_turns_every_connection_away_is_asked_twice_and_believed() {
+fn a_host_that_refuses_every_connection_is_asked_twice_and_no_more() {
     let (mut client, _receiver, host, _folder) = with(|host| {
         for _ in 0..2 {
             host.accept().close_for_room();
@@ -259,7 +259,7 @@ fn a_host_that_turns_every_connection_away_is_asked_twice_and_believed() {
 }
 
 #[test]
-fn a_host_that_is_gone_for_good_is_told_with_the_next_request() {
+fn a_host_that_is_gone_for_good_is_reported_with_the_next_request() {
     let (mut client, receiver, host, folder) = with(|host| {
         let mut connection = host.accept();
         let request = connection.request().unwrap();
