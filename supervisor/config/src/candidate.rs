@@ -1,5 +1,4 @@
-//! A module on its way to be loaded: what was read of it, and what was found to be wrong with it alone. The faults of
-//! one keep no other from being loaded.
+//! A module that is being loaded: what was read of it, and its own faults. The faults of one module hinder no other.
 
 use crate::cross_checks::Draft;
 use crate::{Faulty, ModuleConfig, Problem, Problems};
@@ -15,7 +14,7 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    /// A module that nothing is known to be wrong with yet.
+    /// A module without known faults.
     pub(crate) fn of(draft: Draft<ModuleConfig>) -> Candidate {
         Candidate { folder: draft.config.folder.clone(), draft: Some(draft), problems: Vec::new() }
     }
@@ -31,7 +30,7 @@ impl Candidate {
     }
 }
 
-/// Parts those that are right, by name, from those that are not.
+/// Separates modules without faults, by name, from those with faults.
 pub(crate) fn part(candidates: Vec<Candidate>) -> (Vec<Draft<ModuleConfig>>, Vec<Faulty>) {
     let (mut right, mut faulty) = (Vec::new(), Vec::new());
     for Candidate { folder, draft, problems } in candidates {

@@ -17,7 +17,7 @@ use std::{
     ffi::OsStr,
 };
 
-/// A configuration with the places of its values. A program's has none.
+/// A configuration with the positions of its values. A program's has none.
 pub(crate) struct Draft<T> {
     pub(crate) config: T,
     pub(crate) places: Places,
@@ -70,7 +70,7 @@ impl Draft<ModuleConfig> {
         }
         match &self.config.kind {
             ModuleKind::Wasm { wasi, .. } => self.check_folders(wasi, problems),
-            // A file's was refused when it was read; a program's can be set whatever the kind.
+            // In a file it is refused at reading; a program can set it for any kind.
             ModuleKind::Filter { .. } if self.config.resources.cpu_time_limit.is_some() => {
                 let message = format!("resources.cpu_time_limit: {FILTER_CPU_TIME}");
                 problems.push(self.problem(&["resources.cpu_time_limit"], &message));
@@ -79,13 +79,13 @@ impl Draft<ModuleConfig> {
         }
     }
 
-    /// Checks that what its process is given besides its folder can be handed on, which it is as text.
+    /// Checks that what its process gets besides its folder can be passed on, as text.
     fn check_texts(&self, environment: &Environment, problems: &mut Vec<Problem>) {
         let (ModuleKind::Process { program: file, .. }
         | ModuleKind::Filter { program: file, .. }
         | ModuleKind::Native { library: file, .. }
         | ModuleKind::Wasm { module: file, .. }) = &self.config.kind;
-        // One in a folder of which that is said already says nothing new.
+        // A path in a folder that was reported already adds nothing.
         if file.to_str().is_none() && self.config.folder.to_str().is_some() {
             let (key, _) = self.config.kind.required();
             let message =
@@ -95,7 +95,7 @@ impl Draft<ModuleConfig> {
         let of_host = |name: &str| environment.variables.get(OsStr::new(name)).cloned();
         let handed_on = [self.config.environment(of_host), self.config.guest_environment(of_host)].concat();
         for (name, value) in handed_on.iter().filter(|(_, value)| value.to_str().is_none()) {
-            // The same for each module that inherits it, and told once.
+            // The same for each module that inherits it, and reported once.
             problems.push(problem(format!(
                 "${}: expected UTF-8 in a variable that modules inherit, found {:?}; set it to something else for the host",
                 name.to_string_lossy(),
@@ -104,8 +104,8 @@ impl Draft<ModuleConfig> {
         }
     }
 
-    /// Checks that what a manifest declares for the data store is about entities that it may touch. What
-    /// the operator takes away afterwards makes no declaration wrong.
+    /// Checks that what a manifest declares for the data store is about entities that it may touch. Grants that the
+    /// operator removes afterwards make no declaration wrong.
     pub(crate) fn check_declared(&self, problems: &mut Vec<Problem>) {
         let declared = &self.config.declared;
         let index = declared.index.keys().map(|entity| ("layer1.index", entity));
@@ -185,15 +185,15 @@ const SHOWN_OF_CIRCLE: usize = 20;
 pub(crate) struct Others<'a> {
     /// Their names.
     pub(crate) names: Vec<&'a ModuleName>,
-    /// Whether the names of all modules are known. If not, one that seems to be missing may be there.
+    /// Whether the names of all modules are known. If not, a module that seems to be missing may exist.
     pub(crate) complete: bool,
 }
 
 /// The candidates of each name.
 type ByName = BTreeMap<ModuleName, Vec<usize>>;
 
-/// Checks how the modules of one host fit together. What does not fit is noted as a fault of each module that it is
-/// about, since it cannot be known which of them is meant.
+/// Checks how the modules of one host fit together. A conflict is noted as a fault of each module in it, since it is
+/// not known which of them is wrong.
 pub(crate) fn check_together(host: &HostConfig, all: &mut [Candidate], others: &Others<'_>) {
     let mut by_name = ByName::new();
     for (index, candidate) in all.iter().enumerate() {
@@ -228,8 +228,8 @@ fn where_is(candidate: &Candidate) -> String {
     }
 }
 
-/// Checks that no two modules want to search entities of one type in different members, unless the
-/// operator says in which. What has something else wrong with it is not loaded, and hinders nothing.
+/// Checks that no two modules want to search entities of one type in different members, unless the operator says in
+/// which. A module with another fault is not loaded, and does not count.
 fn check_searches(host: &HostConfig, all: &mut [Candidate]) {
     let mut by_entity: BTreeMap<EntityName, Vec<(usize, Vec<MemberPath>)>> = BTreeMap::new();
     for (index, candidate) in all.iter().enumerate().filter(|(_, candidate)| candidate.problems.is_empty()) {
@@ -256,7 +256,7 @@ fn check_required(all: &mut [Candidate], by_name: &ByName, others: &Others<'_>) 
         let Some(draft) = &candidate.draft else { continue };
         let mut missing = Vec::new();
         for (index, name) in draft.config.requires.iter().enumerate() {
-            // One that is there with a fault is not missing: it is waited for.
+            // A module with a fault is not missing: it is waited for.
             if by_name.contains_key(name) || others.names.contains(&name) {
                 continue;
             }
@@ -279,7 +279,7 @@ fn check_circles(all: &mut [Candidate], by_name: &ByName) {
         let draft = by_name.get(name).and_then(|indexes| all[indexes[0]].draft.as_ref())?;
         draft.config.requires.get(next).cloned()
     };
-    // Each module is walked from once; what was walked before has had its circles reported.
+    // The search starts at each module once; circles of modules that were visited before are reported already.
     let mut done: BTreeSet<ModuleName> = BTreeSet::new();
     let mut circles: Vec<Vec<(ModuleName, usize)>> = Vec::new();
     for start in by_name.keys() {
@@ -309,7 +309,7 @@ fn note_circle(all: &mut [Candidate], by_name: &ByName, path: &[(ModuleName, usi
     let turned = path[least..].iter().chain(&path[..least]);
     let mut names: Vec<&str> = turned.map(|(name, _)| name.as_str()).collect();
     names.push(names[0]);
-    // Each of them is told, so what is told is short.
+    // The circle is reported for each module in it, so the text is short.
     let many = format!("{} more", names.len().saturating_sub(SHOWN_OF_CIRCLE));
     if names.len() > SHOWN_OF_CIRCLE {
         names.splice(SHOWN_OF_CIRCLE / 2..names.len() - SHOWN_OF_CIRCLE / 2, [&*many]);

@@ -1,5 +1,5 @@
-//! One TOML file: read with its limits, parsed with the place of every key and value. What the
-//! keys mean is not known here.
+//! One TOML file: read with its limits, parsed with the position of every key and value. What the keys mean is not
+//! known here.
 
 use crate::{
     Environment, Problem, files,
@@ -19,7 +19,7 @@ pub(crate) const FILE_BYTES_MAX: u64 = 256 * 1024;
 /// How many faults of the syntax are reported of one file.
 const SYNTAX_PROBLEMS_MAX: usize = 3;
 
-/// The place of a key or a value.
+/// The position of a key or a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) file: Arc<Path>,
@@ -38,7 +38,7 @@ impl Place {
 pub(crate) struct Document {
     /// The file, as the person named it.
     pub(crate) shown: Arc<Path>,
-    /// The folder of the file, absolute: relative paths in it count from there.
+    /// The folder of the file, absolute: relative paths in it are relative to it.
     pub(crate) folder: PathBuf,
     text: String,
     /// Where each line begins.
@@ -66,7 +66,7 @@ impl Document {
 
     /// Makes a document of the content of a file.
     pub(crate) fn of_bytes(shown: Arc<Path>, folder: PathBuf, bytes: Vec<u8>) -> Result<Document, Problem> {
-        // A byte order mark says nothing in UTF-8; without it, columns are right.
+        // A byte order mark has no meaning in UTF-8; without it, columns are right.
         let bytes = match bytes.strip_prefix(b"\xef\xbb\xbf") {
             Some(rest) => rest.to_vec(),
             None => bytes,
@@ -89,7 +89,7 @@ impl Document {
         Document { shown, folder, text, lines }
     }
 
-    /// Whether there is nothing to read in it.
+    /// Whether it is empty.
     pub(crate) fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
     }
@@ -97,15 +97,15 @@ impl Document {
     /// Parses the text.
     ///
     /// # Errors
-    /// The first faults of the syntax; with any of them, keys and values are not to be trusted.
+    /// The first faults of the syntax; with any of them, keys and values are unreliable.
     pub(crate) fn parse(&self) -> Result<DeTable<'_>, Vec<Problem>> {
         let (table, errors) = DeTable::parse_recoverable(&self.text);
         if errors.is_empty() {
             return Ok(table.into_inner());
         }
         let mut problems: Vec<Problem> = errors.iter().map(|error| self.syntax_problem(error)).collect();
-        // One slip makes the parser stumble over what follows: the first fault of a line tells, and
-        // after a few lines no fault does.
+        // One mistake causes more errors after it: only the first fault of a line is meaningful, and after a few lines
+        // none is.
         problems.dedup_by_key(|problem| problem.place.map(|(line, _)| line));
         problems.truncate(SYNTAX_PROBLEMS_MAX);
         Err(problems)
@@ -122,7 +122,7 @@ impl Document {
         self.problem(span, format!("not TOML{what}"))
     }
 
-    /// The place of a byte of the text.
+    /// The position of a byte of the text.
     pub(crate) fn place(&self, offset: usize) -> Place {
         let line = self.lines.partition_point(|start| *start <= offset);
         let start = self.lines[line - 1];
@@ -130,7 +130,7 @@ impl Document {
         Place { file: self.shown.clone(), line, column: before.chars().count() + 1 }
     }
 
-    /// The problem of what stands at `span`.
+    /// The problem of the text at `span`.
     pub(crate) fn problem(&self, span: Range<usize>, message: impl Into<String>) -> Problem {
         self.place(span.start).problem(message)
     }

@@ -1,6 +1,6 @@
-//! Modules that a program names, without files: the same defaults and the same checks. What has no
-//! constructor is set in the fields of the configuration, and checked before a host starts. So is who else could
-//! change what is run, since only the host's configuration says whom it trusts.
+//! Modules that a program names, without files: the same defaults and the same checks. What has no constructor is set
+//! in the fields of the configuration, and checked before a host starts. So is which other users could change what is
+//! run, since only the host's configuration says which users it trusts.
 
 use crate::cross_checks::Draft;
 use crate::environment::{Environment, problem};
@@ -11,8 +11,8 @@ use crate::{Line, ModuleConfig, ModuleKind, OnPanic, Origin, Problems, Transport
 use bulkhead_protocol::ModuleName;
 use std::path::{Path, PathBuf};
 
-/// Everything but what is named here is the default. A path counts from the current directory, which
-/// is also the working directory of the module.
+/// Everything but what is named here is the default. A path is relative to the current directory, which is also the
+/// working directory of the module.
 impl ModuleConfig {
     /// A process that runs `command`. Its first word is found as in a manifest.
     ///

@@ -1,6 +1,5 @@
-//! What of its environment a host depends on, as values: who runs it, where, and which variables
-//! of the environment are set. Here are the places that are the default; nothing else in this
-//! crate looks at the environment.
+//! What of its environment a host depends on, as values: its user, its folder, and which variables of the environment
+//! are set. Default paths are defined here; nothing else in this crate reads the environment.
 
 use crate::{Origin, Problem};
 use std::{
@@ -15,7 +14,7 @@ pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Names the control socket.
 const SOCKET_VARIABLE: &str = "BULKHEAD_SOCKET";
 
-/// Names the folder where the socket is by default, for everybody but root.
+/// Names the folder where the socket is by default, for all users but root.
 const RUNTIME_VARIABLE: &str = "XDG_RUNTIME_DIR";
 
 /// What a configuration depends on beside its files.
@@ -27,8 +26,7 @@ pub struct Environment {
     pub current_dir: Option<PathBuf>,
     /// The variables of the environment.
     pub variables: BTreeMap<OsString, OsString>,
-    /// Users whose files count as root's, by their numbers: who may change them may do all that this host may. None,
-    /// unless who starts the host says so.
+    /// Users whose files count as root's, by their numbers: these users may do all that this host may. None by default.
     pub trusted_users: Vec<u32>,
     /// How messages show paths.
     pub paths: Paths,
@@ -37,11 +35,11 @@ pub struct Environment {
 /// How messages show paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Paths {
-    /// Short where they lie in the current directory, for who reads the messages there.
+    /// Short for paths in the current directory, for people who read the messages there.
     #[default]
     Short,
-    /// Absolute, for who reads them elsewhere: what a daemon says is read in other folders than the one it was started
-    /// in.
+    /// Absolute, for people who read them elsewhere: a daemon's messages are read in other folders than the one it was
+    /// started in.
     Absolute,
 }
 
@@ -69,7 +67,7 @@ impl Environment {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
-    /// The path counted from the current directory.
+    /// The path, relative to the current directory, as absolute path.
     pub(crate) fn absolute(&self, path: &Path) -> Result<PathBuf, Problem> {
         let joined = match &self.current_dir {
             Some(folder) => folder.join(path),
@@ -97,8 +95,8 @@ impl Environment {
         }
     }
 
-    /// Where the control socket is when nobody says: `/run/bulkhead/control.sock` for root,
-    /// `$XDG_RUNTIME_DIR/bulkhead/control.sock` for everybody else.
+    /// The control socket by default: `/run/bulkhead/control.sock` for root, `$XDG_RUNTIME_DIR/bulkhead/control.sock`
+    /// for other users.
     pub(crate) fn default_socket(&self) -> Result<PathBuf, Problem> {
         if self.root {
             return Ok("/run/bulkhead/control.sock".into());
@@ -109,8 +107,8 @@ impl Environment {
         Ok(folder.join("bulkhead/control.sock"))
     }
 
-    /// Where the state is when nobody says: `/var/lib/bulkhead` for root, for everybody else
-    /// `$XDG_STATE_HOME/bulkhead`, or without that `$HOME/.local/state/bulkhead`.
+    /// The state directory by default: `/var/lib/bulkhead` for root, for other users `$XDG_STATE_HOME/bulkhead`, or
+    /// without that `$HOME/.local/state/bulkhead`.
     pub(crate) fn default_state_dir(&self) -> Result<PathBuf, Problem> {
         if self.root {
             return Ok("/var/lib/bulkhead".into());
@@ -122,8 +120,8 @@ impl Environment {
     }
 
     /// Where the host's file is by default: `/etc/bulkhead/bulkhead.toml` for root, for another user
-    /// `$XDG_CONFIG_HOME/bulkhead/bulkhead.toml`, or without that `$HOME/.config/bulkhead/bulkhead.toml`. It need not be
-    /// there; none where neither variable is set.
+    /// `$XDG_CONFIG_HOME/bulkhead/bulkhead.toml`, or without that `$HOME/.config/bulkhead/bulkhead.toml`. It need not
+    /// exist; none where neither variable is set.
     pub(crate) fn default_config(&self) -> Result<Option<PathBuf>, Problem> {
         if self.root {
             return Ok(Some("/etc/bulkhead/bulkhead.toml".into()));
@@ -132,7 +130,7 @@ impl Environment {
     }
 
     /// Where modules are by default: `/usr/local/lib/bulkhead/modules` for root, for another user
-    /// `$XDG_DATA_HOME/bulkhead/modules`, or without that `$HOME/.local/share/bulkhead/modules`. It need not be there;
+    /// `$XDG_DATA_HOME/bulkhead/modules`, or without that `$HOME/.local/share/bulkhead/modules`. It need not exist;
     /// none where neither variable is set.
     pub(crate) fn default_modules(&self) -> Result<Option<PathBuf>, Problem> {
         if self.root {
@@ -141,8 +139,7 @@ impl Environment {
         Ok(self.base("XDG_DATA_HOME", ".local/share")?.map(|folder| folder.join("bulkhead/modules")))
     }
 
-    /// The control socket of a client or a host: the flag, else `$BULKHEAD_SOCKET`; none where
-    /// neither says it.
+    /// The control socket of a client or a host: the flag, else `$BULKHEAD_SOCKET`; none where neither is set.
     pub(crate) fn chosen_socket(&self, flag: Option<&Path>) -> Result<Option<(PathBuf, Origin)>, Problem> {
         if let Some(path) = flag {
             return Ok(Some((self.absolute(path)?, Origin::Flag("--socket"))));
@@ -159,8 +156,8 @@ impl Environment {
         }
     }
 
-    /// A folder that a variable names. A relative one would mean another place with every current
-    /// directory (XDG base directories calls it invalid).
+    /// A folder that a variable names. A relative one would mean another folder with every current directory (XDG base
+    /// directories calls it invalid).
     fn folder(&self, name: &str) -> Result<Option<PathBuf>, Problem> {
         match self.variable(name).map(PathBuf::from) {
             Some(folder) if folder.is_relative() => {

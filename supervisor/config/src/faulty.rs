@@ -1,5 +1,5 @@
 //! What a reading of the folders of modules found and did not load: modules with something wrong, and what is no
-//! module. Neither keeps the other modules from being loaded.
+//! module. Neither hinders the other modules.
 
 use crate::{Loaded, ModuleConfig, Problem, Problems, files, manifest::MANIFEST};
 use bulkhead_protocol::{ModuleName, escape};
@@ -20,7 +20,7 @@ pub struct Faulty {
     pub problems: Problems,
 }
 
-/// An entry of a folder of modules that is no module, as far as can be seen.
+/// An entry of a folder of modules that is no module, as far as is visible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassedOver {
     /// The entry, absolute.
@@ -31,7 +31,7 @@ pub struct PassedOver {
     pub reason: String,
     /// Whether this user may not look into it, so that a module may be there.
     pub is_closed: bool,
-    /// Whether it is a folder, and not hidden: such a one may be meant to be a module.
+    /// Whether it is a folder, and not hidden: it may be meant as a module.
     pub is_folder: bool,
 }
 
@@ -60,9 +60,9 @@ impl Loaded {
         Problems::none_or(found, || self)
     }
 
-    /// Notes as faulty those of the modules in force, each with its folder, whose folder is still there and has lost its
-    /// manifest alone: that is rather a mistake than a wish to have the module removed. Nothing else of what was read
-    /// may name them.
+    /// Notes as faulty those of the modules in force, each with its folder, whose folder is still there and has lost
+    /// its manifest alone: this is more likely a mistake than a removal of the module. Nothing else that was read may
+    /// name them.
     pub fn note_without_manifest(&mut self, in_force: impl IntoIterator<Item = (ModuleName, PathBuf)>) {
         let named: HashSet<&ModuleName> = self.modules.iter().map(|module| &module.name).collect();
         let (modules, faulty) = (&self.modules, &self.faulty);
@@ -90,7 +90,7 @@ impl Loaded {
         }
     }
 
-    /// Sets aside the modules of which `wrong` says that something is.
+    /// Moves the modules to the faulty ones for which `wrong` has faults.
     pub fn set_aside(&mut self, wrong: impl Fn(&ModuleConfig) -> Option<Problems>) {
         for module in std::mem::take(&mut self.modules) {
             match wrong(&module) {

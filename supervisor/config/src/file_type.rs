@@ -1,6 +1,5 @@
-//! What a file is by its first bytes, and whether it can be the library or the WebAssembly module
-//! of a module. Nothing is loaded or run here: that the rest of the file is right is only known to
-//! whoever loads it.
+//! What a file is by its first bytes, and whether it can be the library or the WebAssembly module of a module. Nothing
+//! is loaded or run here: whether the rest of the file is right shows when it is loaded.
 
 use crate::{document::describe, files};
 use std::path::Path;
@@ -212,7 +211,7 @@ impl FileType {
     }
 }
 
-/// What a file seems to be, as a person is told after "found".
+/// What a file seems to be, as text after "found".
 fn found(head: &[u8]) -> String {
     match FileType::from_head(head) {
         FileType::Empty => "an empty file".into(),

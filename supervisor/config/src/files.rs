@@ -1,7 +1,7 @@
-//! The one place of this crate that looks at files. Only a regular file is read, no further than its limit,
-//! and never in a way that waits for its writer: a named pipe, a device and a file of `/proc` that waits are
-//! refused. That a file system itself does not answer cannot be seen from here, so a caller that has its reading
-//! done on another thread may look at which file is in progress ([`InProgress`]).
+//! The only file of this crate that reads files. Only a regular file is read, no further than its limit, and never in a
+//! way that waits for its writer: a named pipe, a device and a file of `/proc` that waits are refused. A file system
+//! that does not answer cannot be detected here, so a caller that reads on another thread can see which file is in
+//! progress ([`InProgress`]).
 
 use nix::fcntl::OFlag;
 use std::{
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Which file a reading on another thread is at.
+/// Which file a reading on another thread is processing.
 #[derive(Clone, Debug, Default)]
 pub struct InProgress(Arc<Mutex<At>>);
 
@@ -35,7 +35,7 @@ thread_local! {
 }
 
 impl InProgress {
-    /// Does `read`, and notes here each file that it looks at.
+    /// Does `read`, and notes here each file that it opens.
     pub fn during<T>(&self, read: impl FnOnce() -> T) -> T {
         let before = WATCHED.replace(Some(self.clone()));
         let result = read();
@@ -44,7 +44,7 @@ impl InProgress {
         result
     }
 
-    /// For how long it has been at the same file, and at which; none before the first and behind the last.
+    /// For how long it has processed the same file, and which; none before the first and after the last.
     pub fn now(&self) -> (Duration, Option<PathBuf>) {
         let at = self.lock();
         (at.since.elapsed(), at.path.clone())
@@ -55,7 +55,7 @@ impl InProgress {
     }
 
     fn lock(&self) -> MutexGuard<'_, At> {
-        // Nothing panics while it is held, and what is in it is whole after each step.
+        // No code panics while it is locked, and its content is whole after each step.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -115,7 +115,7 @@ pub(crate) fn folder(path: &Path) -> io::Result<ReadDir> {
 /// When it cannot be read, is no regular file any more, or its reading would wait.
 pub(crate) fn head(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     begin(path);
-    // Without the flag, the opening of a named pipe that was put in the file's place would wait.
+    // Without the flag, the opening of a named pipe that replaced the file would wait.
     let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(would_wait)?;
     if !file.metadata()?.is_file() {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_in_hand_is_the_last_one_looked_at_and_none_when_it_is_done() {
+    fn the_file_in_progress_is_the_last_one_opened_and_none_when_it_is_done() {
         let in_progress = InProgress::default();
         let seen = in_progress.clone();
         let last = in_progress.during(|| {

@@ -10,12 +10,12 @@ use crate::{Origin, Origins, Problem};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Whose keys a table has.
+/// Which keys a table has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope<'a> {
-    /// The whole file's.
+    /// Those of the whole file.
     File,
-    /// The host's file's for one module: the keys of `[module]` stand there without their section.
+    /// Those of the host's file for one module: the keys of `[module]` are there without their section.
     Module(&'a str),
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Filling<'a, T: 'static> {
     pub(crate) document: &'a Document,
     pub(crate) scope: Scope<'a>,
     pub(crate) keys: &'static [Key<T>],
-    /// Sections that the file may have beside those of the keys; somebody else reads them.
+    /// Sections that the file may have beside those of the keys; other code reads them.
     pub(crate) others: &'static [&'static str],
     pub(crate) problems: &'a mut Vec<Problem>,
     pub(crate) places: &'a mut Places,
@@ -134,8 +134,8 @@ impl<T: 'static> Filling<'_, T> {
         let label = quote(&label);
         let known = self.known(target, prefix);
         let near = nearest(name, known.iter().copied()).map(|near| format!("{prefix}{near}"));
-        // The right name in the wrong section is as common a slip as a wrong letter; a table is
-        // more likely a misspelt section.
+        // The right name in the wrong section is as common a mistake as a wrong letter; a table is more likely a
+        // misspelt section.
         let last = |path: &'static str| path.rsplit_once('.').map_or(path, |(_, last)| last);
         let mut paths =
             self.keys.iter().filter(|key| key.slot(target).is_some()).filter_map(|key| self.local(key.path));
@@ -148,7 +148,7 @@ impl<T: 'static> Filling<'_, T> {
     }
 }
 
-/// What the places say about where the values came from.
+/// The origins of the values, by their positions.
 pub(crate) fn note_origins(places: &Places, origins: &mut Origins) {
     for (path, Place { file, line, .. }) in places {
         origins.note(path.clone(), Origin::File { path: file.clone(), line: *line });

@@ -1,5 +1,5 @@
-//! What is in a folder of modules: the folders that have a manifest, and what is passed over, since it has none. What
-//! the manifests say is not looked at.
+//! What is in a folder of modules: the folders that have a manifest, and what is ignored, since it has none. The
+//! manifests are not read.
 
 use crate::document::describe;
 use crate::environment::{Environment, problem};
@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Entries that are told of one by one; of more there is one line that counts them.
+/// How many entries are reported one by one; more are counted in one line.
 const PASSED_OVER_MAX: usize = 32;
 
 /// What is in a folder of modules, each in the order of its names.
@@ -57,7 +57,7 @@ pub(crate) fn in_folder(folder: &Path, environment: &Environment) -> Result<Entr
             Entry::Without(hint) => (format!("it has no {MANIFEST}{hint}"), false, true),
             Entry::Closed(reason) => (reason, true, true),
         };
-        // What may be a module is never only counted.
+        // What may be a module is always named.
         if is_closed || entries.passed_over.len() < PASSED_OVER_MAX {
             let shown = environment.shown(&path);
             entries.passed_over.push(PassedOver { path, shown, reason, is_closed, is_folder });
@@ -98,7 +98,7 @@ fn what_is(path: &Path) -> Entry {
     match files::metadata_of_link(&path.join(MANIFEST)) {
         Err(error) if error.kind() == ErrorKind::NotFound => Entry::Without(misspelt_in(path)),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Entry::Closed(describe(&error)),
-        // What else is wrong with it is told when it is read.
+        // Other faults are reported when it is read.
         Ok(_) | Err(_) => Entry::Module,
     }
 }

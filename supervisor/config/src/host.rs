@@ -4,7 +4,7 @@ use crate::{Faulty, Layer1, ModuleConfig, Origin, Origins, PassedOver};
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
 use std::path::PathBuf;
 
-/// What the command line says; it goes before every file.
+/// The options of the command line; they take precedence over every file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
     /// `--config`: the host's file.
@@ -48,8 +48,8 @@ pub struct HostConfig {
     pub socket: PathBuf,
     /// Folders of modules, absolute.
     pub modules: Vec<PathBuf>,
-    /// Users whose files count as root's, by their numbers: who may change a manifest or a program may do all that the
-    /// host may. No file can say it.
+    /// Users whose files count as root's, by their numbers: a user who may change a manifest or a program may do all
+    /// that the host may. No file can set this.
     pub trusted_users: Vec<u32>,
     /// Longest frame in bytes (16 MiB).
     pub frame_bytes_max: usize,
@@ -57,11 +57,11 @@ pub struct HostConfig {
     pub clients_max: usize,
     /// Bytes that all clients together may make the host hold (512 MiB).
     pub clients_bytes_max: usize,
-    /// What the host says about itself on standard error (info).
+    /// The level of the host's own log on standard error (info).
     pub log_level: LogLevel,
     /// The bounds of all starts together.
     pub restarts: Restarts,
-    /// What becomes of the modules' output.
+    /// What is done with the modules' output.
     pub logs: Logs,
     /// The data store.
     pub layer1: Layer1,
@@ -69,12 +69,12 @@ pub struct HostConfig {
     pub origins: Origins,
 }
 
-/// How much the host says about itself.
+/// How much the host logs about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     /// What failed.
     Error,
-    /// And what is odd.
+    /// And warnings.
     Warn,
     /// And what happens to modules (default).
     Info,
@@ -92,11 +92,11 @@ pub struct Restarts {
     pub per_second: usize,
     /// Tokens that the bucket holds (50).
     pub burst: usize,
-    /// Starts that may be in progress at one time (16).
+    /// Starts that may be in progress at once (16).
     pub starts_at_once: usize,
 }
 
-/// What becomes of the output of modules.
+/// What is done with the output of modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logs {
     /// Size at which a log file is rotated (10 MiB).
@@ -114,8 +114,7 @@ pub struct Logs {
 }
 
 impl HostConfig {
-    /// A host with the defaults, without files. A relative path counts from the current directory
-    /// of the process.
+    /// A host with the defaults, without files. A relative path is relative to the current directory of the process.
     pub fn new(state_dir: impl Into<PathBuf>, socket: impl Into<PathBuf>) -> HostConfig {
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         let mut origins = Origins::default();

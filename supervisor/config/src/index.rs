@@ -1,4 +1,4 @@
-//! What was loaded, by what it is looked for: so that many modules are looked for in as many steps.
+//! An index of what was loaded, so that many modules are found in as many steps.
 
 use crate::{Faulty, Loaded, ModuleConfig, PassedOver, Problem, Problems};
 use std::{collections::HashMap, path::Path};
@@ -31,9 +31,8 @@ impl Index<'_> {
         self.modules.get(name).copied()
     }
 
-    /// Why the files do not say what this module is to be, although they may name it: they have something wrong, or
-    /// its folder may not be looked into. `folder` is where it was before. None for a module that is loaded, and for
-    /// one that is not there.
+    /// Why the files do not define this module, although they may name it: they have a fault, or its folder may not be
+    /// read. `folder` is where it was before. None for a module that is loaded, and for one that is not there.
     pub fn withheld(&self, name: &str, folder: Option<&Path>) -> Option<Problems> {
         if self.modules.contains_key(name) {
             return None;

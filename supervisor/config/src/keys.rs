@@ -1,5 +1,5 @@
-//! Every key of both kinds of file, with the bounds of its value. A key that is not in these tables
-//! is refused; `docs/configuration.md` has a row for each, and a test sees to that.
+//! Every key of both kinds of file, with the bounds of its value. A key that is not in these tables is refused;
+//! `docs/configuration.md` has a row for each, and a test checks that.
 
 use crate::setting::{Key, Named, Operator, Slot, Where, check_variable_name};
 use crate::{HostConfig, Line, LogLevel, ModuleConfig, ModuleKind, OnLimit, OnPanic, RestartPolicy, Transport, Wasi};
@@ -30,11 +30,11 @@ const fn of_kind<T>(path: &'static str, operator: Operator, slot: for<'a> fn(&'a
     Key { path, operator, place: Where::Sometimes(slot) }
 }
 
-/// What is shown as a key of the host's file, and said on the command line only.
+/// What is shown as a key of the host's file, and set on the command line only.
 pub(crate) const TRUSTED_USERS: &str = "host.trusted_users";
 
-/// The keys of `module.toml`. In the host's file, those of `[module]` stand directly under
-/// `[module.NAME]`, the others under `[module.NAME.section]`.
+/// The keys of `module.toml`. In the host's file, those of `[module]` are directly under `[module.NAME]`, the others
+/// under `[module.NAME.section]`.
 pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
     key("module.name", MayNot, |m| Slot::Name(&mut m.name)),
     key("module.version", MayNot, |m| Slot::Text(&mut m.version)),
@@ -147,7 +147,7 @@ pub(crate) const HOST_KEYS: &[Key<HostConfig>] = &[
     key("host.state_dir", Replaces, |h| Slot::Path(&mut h.state_dir)),
     key("host.socket", Replaces, |h| Slot::Path(&mut h.socket)),
     key("host.modules", Replaces, |h| Slot::Paths(&mut h.modules)),
-    // It is shown, and a file that says it is told why not.
+    // It is shown, and a file that sets it gets the reason why it may not.
     of_kind(TRUSTED_USERS, MayNot, |_| None),
     key("host.frame_bytes_max", Replaces, |h| {
         Slot::Size(&mut h.frame_bytes_max, FRAME_BYTES_MAX_LOWEST..=FRAME_BYTES_MAX_HIGHEST)

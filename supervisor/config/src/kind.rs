@@ -1,5 +1,4 @@
-//! What kind of thing a module is, and what only that kind has. How it becomes a process is the
-//! daemon's business.
+//! What kind of thing a module is, and what only that kind has. The daemon decides how it becomes a process.
 
 use bulkhead_protocol::OnPanic;
 use std::path::{Path, PathBuf};
@@ -61,7 +60,7 @@ pub enum Transport {
     Stdio,
 }
 
-/// What follows a message that passed a limit, after it was answered for.
+/// What follows a message that passed a limit, after it was answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnLimit {
     /// The process ends, and the host starts a fresh one.
@@ -81,7 +80,7 @@ pub enum Line {
     Message,
 }
 
-/// What a WebAssembly module sees of the file system. Nothing is granted that is not written.
+/// What a WebAssembly module sees of the file system. Only what is written is granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wasi {
     /// Whether it sees the data folder of its own, as `/data` (false).
@@ -163,7 +162,7 @@ impl ModuleKind {
         }
     }
 
-    /// The key without which a module of this kind is none, and what it says.
+    /// The key that a module of this kind requires, and its value.
     pub(crate) fn required(&self) -> (&'static str, &'static str) {
         match self {
             ModuleKind::Process { .. } | ModuleKind::Filter { .. } => {

@@ -1,5 +1,5 @@
-//! What is configured about the data store: how long it keeps what, and by what its entities are found.
-//! Modules and the operator declare the latter; here it comes together.
+//! What is configured about the data store: how long it keeps data, and by what its entities are found. Modules and the
+//! operator declare the latter; here the declarations are merged.
 
 use crate::{Loaded, ModuleConfig};
 use bulkhead_protocol::layer1::{EntityName, MemberPath, Path};
@@ -11,7 +11,7 @@ use std::{
 /// Paths by type of entity.
 pub type Declarations<T> = BTreeMap<EntityName, Vec<T>>;
 
-/// By what entities are found.
+/// By which members entities are found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Declared {
     /// Paths that are indexed.
@@ -43,7 +43,7 @@ pub struct Layer1 {
     pub readers: usize,
     /// The longest that a query may take (30 s).
     pub query_time_max: Duration,
-    /// How many bytes what waits for the store, and for its answers to be taken, may hold in memory (128 MiB).
+    /// How many bytes in memory jobs that wait for the store, and unread outcomes, may hold (128 MiB).
     pub queue_bytes_max: usize,
     /// What the operator declares.
     pub declared: Declared,
@@ -79,8 +79,8 @@ impl ModuleConfig {
 }
 
 impl Loaded {
-    /// Everything that the operator and the modules declare: each index of anybody, and for each type
-    /// of entity the search that the operator declares, or else the one that the modules agree on.
+    /// Everything that the operator and the modules declare: every index, and for each type of entity the search that
+    /// the operator declares, or else the one that the modules agree on.
     pub fn declared(&self) -> Declared {
         self.declared_beside(std::iter::empty())
     }
@@ -104,7 +104,7 @@ impl Loaded {
     }
 }
 
-/// The order in which members are searched means nothing, and must not look like a change.
+/// The order in which members are searched has no meaning, and must not count as a change.
 pub(crate) fn sorted(paths: &[MemberPath]) -> Vec<MemberPath> {
     let mut paths = paths.to_vec();
     paths.sort();

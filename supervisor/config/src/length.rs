@@ -11,18 +11,17 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-/// Room in the message for what the host adds: paths, limits, the variables that are its own.
+/// Room in the message for the host's part: paths, limits, its own variables.
 const RESERVED_BYTES: usize = 16 * 1024;
 
 /// Most bytes of arguments and variables, written as JSON.
 const START_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - RESERVED_BYTES;
 
-/// What stands around a text in the message, at most.
+/// The most bytes around a text in the message.
 const AROUND_BYTES: usize = 6;
 
 impl Draft<ModuleConfig> {
-    /// Checks that a process of the module can be started with what is handed to it, in environment
-    /// like these.
+    /// Checks that a process of the module can be started with what is passed to it, in environment like these.
     pub(crate) fn check_length(&self, environment: &Environment, problems: &mut Vec<Problem>) {
         let parts = self.config.handed_over(environment);
         let bytes: usize = parts.iter().map(|(_, bytes)| bytes).sum();
@@ -68,7 +67,7 @@ impl ModuleConfig {
         let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         let own = self.environment(inherited).into_iter().filter_map(text);
         parts.extend(own.map(|(name, value)| (key(&name), length(&name) + length(&value))));
-        // Those of WebAssembly are a text of JSON in one variable.
+        // The variables of WebAssembly are a JSON text in one variable.
         let guest: BTreeMap<String, String> = self.guest_environment(inherited).into_iter().filter_map(text).collect();
         parts.extend(guest.iter().map(|(name, value)| {
             let twice = |text: &str| length(&Value::from(text).to_string());

@@ -1,11 +1,11 @@
 //! The files of Bulkhead: `module.toml` of each module and `bulkhead.toml` of the host, read,
 //! checked whole, and explained value by value.
 //!
-//! [`HostConfig::load`] reads everything and either gives a [`Loaded`], in which each value is in
-//! its bounds and knows where it came from, or [`Problems`], which names every fault at once with
-//! file, line and column. A module with a fault is no hindrance to the others: it is in
-//! [`Loaded::faulty`] instead of [`Loaded::modules`]. A program that embeds the host builds the same types without files:
-//! [`ModuleConfig::process`] and its like, and [`HostConfig::new`].
+//! [`HostConfig::load`] reads everything and either returns a [`Loaded`], in which each value is in its bounds and
+//! knows where it came from, or [`Problems`], which names every fault at once with file, line and column. A module with
+//! a fault does not hinder the others: it is in [`Loaded::faulty`] instead of [`Loaded::modules`]. A program that
+//! embeds the host builds the same types without files: [`ModuleConfig::process`] and its like, and
+//! [`HostConfig::new`].
 //!
 //! This crate deliberately starts no process, creates no file and keeps nothing between two calls:
 //! to reload is to load again and to compare. `docs/configuration.md` is the same for people.

@@ -1,6 +1,5 @@
-//! Loads a whole configuration: the host's file, the manifests, what the host's file says about
-//! modules, and how all of it fits together. Precedence is flag, environment, `bulkhead.toml`,
-//! manifest, default.
+//! Loads a whole configuration: the host's file, the manifests, the host's file's settings of modules, and how all of
+//! it fits together. Precedence is flag, environment, `bulkhead.toml`, manifest, default.
 
 use crate::candidate::{Candidate, part};
 use crate::cross_checks::{Draft, Others, check_together};
@@ -18,10 +17,10 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 impl HostConfig {
-    /// Reads and checks everything: the host's file, all manifests, and how they fit together. The
-    /// file is the one that the flag or else `$BULKHEAD_CONFIG` names, or else the default one, if it is there and no
-    /// flag names folders of modules. Where nothing names any, there is a default one, which need not be there.
-    /// Modules with faults are told of in [`Loaded::faulty`]; [`Loaded::whole`] refuses them.
+    /// Reads and checks everything: the host's file, all manifests, and how they fit together. The file is the one that
+    /// the flag or else `$BULKHEAD_CONFIG` names, or else the default one, if it is there and no flag names folders of
+    /// modules. Where nothing names any, there is a default one, which need not exist. Modules with faults are in
+    /// [`Loaded::faulty`]; [`Loaded::whole`] refuses them.
     ///
     /// # Errors
     /// All faults of all files, where the host's own file has one, or a folder of modules cannot be read.
@@ -29,7 +28,7 @@ impl HostConfig {
         HostConfig::load_in(flags, &Environment::from_process())
     }
 
-    /// As [`HostConfig::load`], in given environment.
+    /// As [`HostConfig::load`], in a given environment.
     ///
     /// # Errors
     /// As [`HostConfig::load`].
@@ -66,10 +65,10 @@ impl HostConfig {
         finish(host, read, environment, problems)
     }
 
-    /// The control socket that a client means: `flag`, else `$BULKHEAD_SOCKET`, else the default place.
+    /// The control socket for a client: `flag`, else `$BULKHEAD_SOCKET`, else the default path.
     ///
     /// # Errors
-    /// When there is no default place, or the path is too long.
+    /// When there is no default path, or the path is too long.
     pub fn socket_for(flag: Option<&Path>) -> Result<PathBuf, Problems> {
         let environment = Environment::from_client();
         let path = match environment.chosen_socket(flag)? {
@@ -85,15 +84,15 @@ impl ModuleConfig {
     /// The module whose manifest is in `folder`, without a host's file.
     ///
     /// # Errors
-    /// All faults of the manifest; what it requires is not looked at.
+    /// All faults of the manifest; whether what it requires exists is not checked.
     pub fn load(folder: &Path) -> Result<ModuleConfig, Problems> {
         ModuleConfig::load_in(folder, &Environment::from_process())
     }
 
-    /// As [`ModuleConfig::load`], in given environment.
+    /// As [`ModuleConfig::load`], in a given environment.
     ///
     /// # Errors
-    /// All faults of the manifest; what it requires is not looked at.
+    /// All faults of the manifest; whether what it requires exists is not checked.
     pub fn load_in(folder: &Path, environment: &Environment) -> Result<ModuleConfig, Problems> {
         let mut problems = Vec::new();
         let draft = manifest::read(&environment.absolute(folder)?, environment, &mut problems);
@@ -121,7 +120,7 @@ impl Loaded {
         Problems::none_or(problems, || ())
     }
 
-    /// As [`Loaded::check`], but modules with faults are set aside ([`Loaded::faulty`]), as files' are.
+    /// As [`Loaded::check`], but modules with faults are moved to [`Loaded::faulty`], as with files.
     ///
     /// # Errors
     /// All faults of the host.
@@ -181,7 +180,7 @@ fn is_complete(mut named: impl Iterator<Item = bool>, passed_over: &[PassedOver]
 }
 
 /// The host's file: the one that is named, or the default one if it is there. Where the command line names folders of
-/// modules, that one is not meant: it says what is to run.
+/// modules, the default one is not read: the command line decides what is to run.
 fn read_host_file(flags: &Flags, environment: &Environment, problems: &mut Vec<Problem>) -> Option<Document> {
     let from_environment = || environment.variable("BULKHEAD_CONFIG").map(PathBuf::from);
     let path = match flags.config.clone().or_else(from_environment) {
@@ -201,7 +200,7 @@ fn read_host_file(flags: &Flags, environment: &Environment, problems: &mut Vec<P
     }
 }
 
-/// Puts what goes before the file over it, and the defaults where nothing was said.
+/// Applies what takes precedence over the file, and the defaults where nothing was set.
 fn settle_host(host: &mut Draft<HostConfig>, flags: &Flags, environment: &Environment, problems: &mut Vec<Problem>) {
     let mut chosen = Vec::new();
     if !environment.trusted_users.is_empty() {
@@ -245,7 +244,7 @@ fn settle_host(host: &mut Draft<HostConfig>, flags: &Flags, environment: &Enviro
     }
 }
 
-/// What is right, or nothing and one problem more.
+/// The value, or none and one more problem.
 fn noted<T>(result: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
     result.map_err(|problem| problems.push(problem)).ok()
 }
@@ -265,7 +264,7 @@ fn read_modules(host: &Draft<HostConfig>, environment: &Environment, problems: &
     let is_default =
         host.config.origins.of("host.modules") == Origin::Default && !host.places.contains_key("host.modules");
     for (index, folder) in host.config.modules.iter().enumerate() {
-        // A default folder need not be there.
+        // A default folder need not exist.
         if is_default && files::is_missing(folder) {
             continue;
         }
@@ -288,8 +287,8 @@ fn read_modules(host: &Draft<HostConfig>, environment: &Environment, problems: &
     Read { candidates, passed_over, complete }
 }
 
-/// Applies what the host's file says about single modules. What is wrong with that is a fault of the host's file,
-/// unless the manifest has one, which may be what it comes of.
+/// Applies the host's file's settings of single modules. An error in them is a fault of the host's file, unless the
+/// manifest has a fault, which may be the cause.
 fn apply(document: &Document, table: &DeTable<'_>, all: &mut Read, problems: &mut Vec<Problem>) {
     for (name, value) in table {
         let text = name.get_ref();
@@ -333,7 +332,7 @@ fn finish(
     }
     check_together(&host.config, &mut candidates, &Others { names: Vec::new(), complete });
     if !problems.is_empty() {
-        // One run tells everything.
+        // One run reports all faults.
         problems.extend(candidates.iter().flat_map(|candidate| candidate.problems.iter().cloned()));
     }
     Problems::none_or(problems, || {

@@ -60,7 +60,7 @@ pub(crate) fn of_document(
     let section = table.get("module");
     let name = section.and_then(|module| module.get_ref().get("name")).and_then(|name| name.get_ref().as_str());
     let name = name.and_then(|name| ModuleName::new(name).ok());
-    // Without a name the rest is still checked, so that one run tells everything.
+    // Without a name the rest is still checked, so that one run reports all faults.
     let stand_in = || ModuleName::new("unnamed").expect("the name follows the rules");
     let named = name.is_some();
     let kind = kind_of(section.map(Spanned::get_ref));
@@ -82,8 +82,8 @@ pub(crate) fn of_document(
     named.then_some(draft)
 }
 
-/// The kind that the table `[module]` is about: which keys it has depends on that. Where the type is
-/// none, and is refused for that, it is the kind whose file is named, so that one slip is one problem.
+/// The kind that the table `[module]` is about: which keys it has depends on that. Where the type is invalid and
+/// refused, it is the kind whose file is named, so that one mistake is one problem.
 fn kind_of(section: Option<&DeValue<'_>>) -> ModuleKind {
     let key = |name: &str| section?.get(name).map(Spanned::get_ref);
     let written = key("type").and_then(DeValue::as_str).and_then(ModuleKind::of_name);
@@ -136,7 +136,7 @@ impl Draft<ModuleConfig> {
         self.note(checked, problems);
     }
 
-    /// Whether the module's file is as it should be; what is wrong with it becomes a problem.
+    /// Whether the module's file is right; a fault becomes a problem.
     fn note(&self, checked: Result<(), String>, problems: &mut Vec<Problem>) -> bool {
         let (key, _) = self.config.kind.required();
         let problem = |reason| self.problem(&[&format!("{key}[0]"), key], &format!("{key}: {reason}"));
@@ -144,13 +144,13 @@ impl Draft<ModuleConfig> {
     }
 }
 
-/// What is in the module's folder is the module's own.
+/// Files in the module's folder belong to the module.
 fn whose(file: &Path, folder: &Path) -> Use {
     if file.starts_with(folder) { Use::Itself } else { Use::Shared }
 }
 
-/// Checks that no other user can change what a command runs: its program, and the files of the module's own folder
-/// that it names, as a script behind its interpreter.
+/// Checks that no other user can change what a command runs: its program, and the files of the module's own folder that
+/// it names, as a script after its interpreter.
 fn check_command(program: &Path, command: &[String], folder: &Path, trusted: &[u32]) -> Result<(), String> {
     check_trust(program, whose(program, folder), trusted)?;
     program::check_interpreter(program, trusted)?;

@@ -1,12 +1,11 @@
-//! What a module is configured to be: the values in force, with their defaults. How they are
-//! written in a file is in `keys.rs`; what becomes of them is the core's and the daemon's business.
+//! What a module is configured to be: the values in force, with their defaults. How they are written in a file is in
+//! `keys.rs`; the core and the daemon decide by them.
 
 use crate::{Declared, ModuleKind, Origin, Origins, RestartPolicy};
 use bulkhead_protocol::{Json, ModuleName, Pattern};
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
-/// Variables of the host's environment that every module inherits; all others stay behind unless
-/// `inherit_env` names them.
+/// Variables of the host's environment that every module inherits; others only if `inherit_env` names them.
 pub const INHERITED_ENVIRONMENT: &[&str] = &["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER"];
 
 /// One module, as it is in force. Two of them are equal when nothing that a module could notice
@@ -15,7 +14,7 @@ pub const INHERITED_ENVIRONMENT: &[&str] = &["PATH", "HOME", "LANG", "LC_ALL", "
 pub struct ModuleConfig {
     /// Its name in this host.
     pub name: ModuleName,
-    /// Its version, as the manifest says; may be empty.
+    /// Its version, from the manifest; may be empty.
     pub version: String,
     /// What kind of thing runs, and what only that kind has.
     pub kind: ModuleKind,
@@ -25,7 +24,7 @@ pub struct ModuleConfig {
     pub requires: Vec<ModuleName>,
     /// Started, initialised copies that wait to take over (0).
     pub spares: usize,
-    /// Copies that share the work behind the one name (1).
+    /// Copies that share the work under one name (1).
     pub instances: usize,
     /// Variables of its environment beside those that it inherits.
     pub env: BTreeMap<String, String>,
@@ -43,7 +42,7 @@ pub struct ModuleConfig {
     pub capabilities: Capabilities,
     /// What it wants to be found by in the data store.
     pub declared: Declared,
-    /// Handed to the module in `init`, always a JSON object.
+    /// Passed to the module in `init`, always a JSON object.
     pub config: Json,
     /// Where each value came from.
     pub origins: Origins,
@@ -95,7 +94,7 @@ pub struct Limits {
     pub ping_interval: Duration,
     /// How long it has to answer a ping (1 s).
     pub ping_timeout: Duration,
-    /// Unanswered pings in a row after which it counts as dead (3).
+    /// Unanswered pings in a row after which it counts as hung (3).
     pub ping_misses: usize,
     /// The deadline of a request that brings none (30 s).
     pub deadline_default: Duration,
@@ -140,12 +139,12 @@ impl Default for Resources {
 }
 
 impl Resources {
-    /// What `events_quota` is beside this `storage_quota` where nothing else is said.
+    /// The default of `events_quota` with this `storage_quota`.
     pub(crate) fn events_quota_default(storage_quota: Option<u64>) -> Option<u64> {
         Some(storage_quota.unwrap_or(u64::MAX).clamp(4 * MIB, 64 * MIB))
     }
 
-    /// What `keys_quota` is beside this `storage_quota` where nothing else is said.
+    /// The default of `keys_quota` with this `storage_quota`.
     pub(crate) fn keys_quota_default(storage_quota: Option<u64>) -> Option<u64> {
         Some(storage_quota.unwrap_or(u64::MAX).clamp(MIB, 16 * MIB))
     }
@@ -153,7 +152,7 @@ impl Resources {
 
 const MIB: u64 = 1024 * 1024;
 
-/// What a module may do beyond answering. Nothing is granted that is not written.
+/// What a module may do beyond answering. Only what is written is granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
     /// Types of entities that it may read.
@@ -248,7 +247,7 @@ impl ModuleConfig {
 }
 
 impl Capabilities {
-    /// The same as a module is told in `init`.
+    /// The same in the form of `init`.
     pub fn to_wire(&self) -> bulkhead_protocol::Capabilities {
         let texts = |patterns: &[Pattern]| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect();
         bulkhead_protocol::Capabilities {

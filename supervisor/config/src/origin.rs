@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 /// Where one value came from.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Origin {
-    /// Nobody wrote it; the documentation names it.
+    /// The default; the documentation names it.
     #[default]
     Default,
     /// A line of a file.
@@ -36,9 +36,8 @@ impl fmt::Display for Origin {
 }
 
 /// Where each value of one configuration came from, by the full name of its key (`limits.queue`).
-///
-/// Where a value came from is no part of what it is: two of these are always equal, so that a
-/// configuration that only moved to another line counts as unchanged.
+/// Origins are not part of a configuration's value: two of these are always equal, so that a configuration that only
+/// moved to another line counts as unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Origins(BTreeMap<String, Origin>);
 

@@ -1,4 +1,4 @@
-//! What is wrong with the configuration: every fault of one run, each with its place.
+//! What is wrong with the configuration: every fault of one run, each with its position.
 
 use bulkhead_protocol::escape;
 use std::{fmt, path::PathBuf};
@@ -11,7 +11,7 @@ pub struct Problem {
     /// Line and column, both counted from 1, the column in characters; none where the file as a
     /// whole is at fault.
     pub place: Option<(usize, usize)>,
-    /// What was expected, what was found and, where one can act, what to do.
+    /// What was expected, what was found and, where a person can act, what to do.
     pub message: String,
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Gives `value` when nothing was found to be wrong.
+    /// Returns `value` when no fault was found.
     pub(crate) fn none_or<T>(found: Vec<Problem>, value: impl FnOnce() -> T) -> Result<T, Problems> {
         match Problems::of(found) {
             None => Ok(value()),

@@ -1,5 +1,5 @@
-//! Finds the program that a command means, and says why it can't be run before anybody tries.
-//! It is never run here.
+//! Finds the program that a command means, and reports why it can't be run before a start is tried. It is never run
+//! here.
 
 use crate::document::{describe, quote};
 use crate::environment::Environment;
@@ -13,11 +13,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How much of a file's beginning tells what it is; Linux reads as much of a `#!` line.
+/// How many first bytes of a file show what it is; Linux reads as much of a `#!` line.
 const HEAD_BYTES: u64 = 256;
 
-/// The absolute path of the program that `word` means: with a '/' a path that counts from
-/// `folder`, otherwise a name in one of the folders of `$PATH`.
+/// The absolute path of the program that `word` means: with a '/' a path relative to `folder`, otherwise a name in one
+/// of the folders of `$PATH`.
 pub(crate) fn find(word: &str, folder: &Path, environment: &Environment) -> Result<PathBuf, String> {
     check_no_nul(word)?;
     let search = environment.variable("PATH");
@@ -40,8 +40,8 @@ pub(crate) fn find(word: &str, folder: &Path, environment: &Environment) -> Resu
     }
 }
 
-/// The first executable file of this name. Relative folders in `PATH` don't count: what they mean
-/// depends on where the host was started.
+/// The first executable file of this name. Relative folders in `PATH` are ignored: what they mean depends on where the
+/// host was started.
 fn look_up(name: &str, search: Option<&OsStr>) -> Option<PathBuf> {
     let folders: Vec<PathBuf> = std::env::split_paths(search?).filter(|folder| folder.is_absolute()).collect();
     folders.into_iter().map(|folder| folder.join(name)).find(|path| files::is_file(path) && executable(path))
@@ -63,7 +63,7 @@ fn check(path: &Path, search: Option<&OsStr>) -> Result<(), String> {
     if !executable(path) {
         return Err("expected a program, found a file that is not executable; chmod +x it".into());
     }
-    // A program may be executable without being readable; then the kernel alone can tell.
+    // A program may be executable without being readable; then only the kernel can know.
     let Ok(head) = files::head(path, HEAD_BYTES) else { return Ok(()) };
     match head.strip_prefix(b"#!") {
         Some(rest) => check_script(rest.split(|byte| *byte == b'\n').next().unwrap_or_default(), search),

@@ -1,5 +1,5 @@
-//! Reads one TOML value into one setting, or says what was expected and what was found. Which
-//! value belongs to which setting is decided in `fill.rs`.
+//! Reads one TOML value into one setting, or reports what was expected and what was found. Which value belongs to which
+//! setting is decided in `fill.rs`.
 
 use crate::document::{Document, Place, found, quote};
 use crate::setting::{
@@ -21,18 +21,18 @@ use toml::de::{DeTable, DeValue};
 /// Paths that may be declared for one type of entity.
 const DECLARED_PATHS_MAX: usize = 64;
 
-/// Where each value was written last: by the key's full name, and for what stands in a list or
-/// table by `name[0]` or `name.member`.
+/// Where each value was written last: by the key's full name, and for elements of a list or table by `name[0]` or
+/// `name.member`.
 pub(crate) type Places = BTreeMap<String, Place>;
 
 /// One value of a document, about to be read.
 pub(crate) struct Reading<'a> {
     pub(crate) document: &'a Document,
-    /// The key's full name, under which its place is noted.
+    /// The key's full name, under which its position is noted.
     pub(crate) path: &'a str,
     /// The key as the person wrote it.
     pub(crate) label: &'a str,
-    /// Whether the value may only take away from what is there.
+    /// Whether the value may only narrow what is there.
     pub(crate) narrows: bool,
     pub(crate) value: &'a Spanned<DeValue<'a>>,
     pub(crate) problems: &'a mut Vec<Problem>,
@@ -43,7 +43,7 @@ impl Reading<'_> {
     /// Reads the value into `slot`; what doesn't fit is reported and leaves the slot as it was.
     pub(crate) fn into_slot(mut self, slot: Slot<'_>) {
         let value = self.value.get_ref();
-        // A quantity in the right form can only be out of its bounds.
+        // A quantity in the right form that is refused is out of its bounds.
         let in_form = match slot {
             Slot::Time(..) | Slot::OptionalTime(..) => time(value).is_some(),
             Slot::Size(..) | Slot::OptionalSize(..) | Slot::SizeOrUnlimited(..) => size(value).is_some(),
@@ -131,8 +131,7 @@ impl Reading<'_> {
         true
     }
 
-    /// Reads a list of texts. `element` is given what the list held before where the value may only
-    /// narrow it.
+    /// Reads a list of texts. `element` gets what the list held before where the value may only narrow it.
     fn list<T>(&mut self, target: &mut Vec<T>, element: impl Fn(Option<&[T]>, &str) -> Result<T, String>) -> bool {
         let Some(array) = self.value.get_ref().as_array() else { return false };
         let mut read = Vec::with_capacity(array.len());
@@ -259,7 +258,7 @@ impl Reading<'_> {
     }
 }
 
-/// What is searched is what an entity holds.
+/// Only an entity's own members are searched.
 fn member(text: &str) -> Result<MemberPath, Fault> {
     match DeclaredPath::new(text)? {
         DeclaredPath::Member(path) => Ok(path),
@@ -317,8 +316,8 @@ fn narrowed_pattern(granted: Option<&[Pattern]>, text: &str) -> Result<Pattern, 
     }
 }
 
-/// The folder that `text` means. What is granted already is meant by the path with which it was
-/// granted, wherever the narrowing file lies.
+/// The folder that `text` means. A folder that is granted already is named by the path with which it was granted,
+/// wherever the narrowing file is.
 fn granted_folder(folder: &Path, granted: Option<&[Folder]>, text: &str) -> Result<Folder, String> {
     if let Some(granted) = granted {
         return granted.iter().find(|known| known.name == text).cloned().ok_or_else(|| not_granted(text));

@@ -1,12 +1,12 @@
-//! What of a configuration the core decides by: its rules made from settings, and the settings'
-//! defaults made from its rules, so that each default has one home, the core.
+//! The core's rules, made from settings, and the settings' defaults, made from the core's rules, so that each default
+//! is defined once, in the core.
 
 use crate::{Limits, Restart, Restarts};
 use bulkhead_core::{HostSettings, ModuleRules, RestartRules};
 use std::time::Duration;
 
 impl Restart {
-    /// The rules that the settings make.
+    /// The rules from the settings.
     pub fn rules(&self) -> RestartRules {
         RestartRules {
             policy: self.policy,
@@ -40,8 +40,8 @@ impl Default for Restart {
 }
 
 impl Limits {
-    /// The rules that the settings make, with the processor time after which the host ends a message. What
-    /// only some kinds have, as the time to compile, is none of these settings.
+    /// The rules that the settings make, with the processor time after which the host ends a message. Settings of some
+    /// kinds only, as the time to compile, are not among these.
     pub fn rules(&self, cpu_time_max: Option<Duration>) -> ModuleRules {
         ModuleRules {
             queue_max: self.queue,
@@ -87,7 +87,7 @@ impl Default for Limits {
 }
 
 impl Restarts {
-    /// The core's settings that these make.
+    /// The core's settings from these.
     pub fn settings(&self) -> HostSettings {
         HostSettings {
             restarts_per_second: count(self.per_second),

@@ -1,5 +1,5 @@
-//! One setting: where its value is kept, what it may be, how it is read and how it is printed.
-//! Which settings there are is in `keys.rs`.
+//! One setting: where its value is stored, what it may be, how it is read and how it is printed. Which settings there
+//! are is in `keys.rs`.
 
 use crate::document::quote;
 use crate::units::{DURATION_FORM, SIZE_FORM, format_duration, format_size};
@@ -15,11 +15,11 @@ pub(crate) const NONE: &str = "none";
 /// What switches off a limit of which a size of nothing is the default.
 pub(crate) const UNLIMITED: &str = "unlimited";
 
-/// A setting of `T`: its full name in the file and the place of its value.
+/// A setting of `T`: its full name in the file and the location of its value.
 pub(crate) struct Key<T: 'static> {
     /// Section and name, like `limits.queue`.
     pub(crate) path: &'static str,
-    /// Whether the host's file may say it too.
+    /// Whether the host's file may set it too.
     pub(crate) operator: Operator,
     /// Where the value is and what it may be.
     pub(crate) place: Where<T>,
@@ -44,14 +44,14 @@ impl<T: 'static> Key<T> {
     }
 }
 
-/// Whether the host's file may say a setting of a module.
+/// Whether the host's file may set a setting of a module.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operator {
-    /// It replaces what the manifest says.
+    /// It replaces the manifest's value.
     Replaces,
-    /// It adds to what the manifest says, and replaces single members.
+    /// It adds to the manifest's value, and replaces single members.
     Merges,
-    /// It may take away from what the manifest grants.
+    /// It may narrow what the manifest grants.
     Narrows,
     /// It belongs to the module itself.
     MayNot,
@@ -139,8 +139,8 @@ impl Choose for ModuleKind {
 }
 
 impl Slot<'_> {
-    /// What the value may be, as a person is told after "expected". Bounds of time and size are not
-    /// in it: who writes the form wrong needs the form first.
+    /// What the value may be, as text after "expected". Bounds of time and size are not in it: after an error of form,
+    /// the form is needed first.
     pub(crate) fn expected(&self) -> String {
         let bounds = self.bounds();
         match self {
@@ -272,8 +272,8 @@ pub(crate) fn check_no_nul(text: &str) -> Result<(), String> {
     if text.contains('\0') { Err(format!("expected a text without NUL, found {}", quote(text))) } else { Ok(()) }
 }
 
-/// Whether a folder can have this path inside a WebAssembly module. The runtime is told
-/// `PATH=NAME`, so that neither has a '='; of the path that is checked with the folder itself.
+/// Whether a folder can have this path inside a WebAssembly module. The runtime gets `PATH=NAME`, so that neither may
+/// have a '='; the path is checked with the folder itself.
 pub(crate) fn check_folder_name(name: &str) -> Result<(), String> {
     check_no_nul(name)?;
     if name.contains('=') {

@@ -65,7 +65,7 @@ fn rows<'a, T>(module: Option<&'a str>, keys: &[Key<T>], config: &mut T, origins
                 continue;
             }
         };
-        // A table of the person's own is shown member by member: each may come from elsewhere.
+        // A free table is shown member by member: each may have another origin.
         for (name, value) in members {
             let path = format!("{}.{name}", key.path);
             let origin = match origins.of(&path) {
@@ -97,7 +97,7 @@ fn as_toml(rows: &[Row<'_>]) -> String {
             Some(module) => format!("module.{module}.{section}"),
             None => section.to_owned(),
         };
-        // `config` without members has a header of its own and nothing under it.
+        // `config` without members is a header with nothing under it.
         let line = if name.is_empty() { String::new() } else { format!("{name} = {}", literal(value)) };
         if last.as_ref() != Some(&header) {
             let gap = if last.is_some() { "\n" } else { "" };

@@ -1,28 +1,28 @@
-//! Who could change what the host acts upon. A manifest or a program that another user may write is that user's
-//! way to do whatever the host's user may, so the host takes neither from there. What the file says is not looked
-//! at here.
+//! Which users could change what the host reads and runs. With a manifest or a program that another user may write,
+//! that user can do all that the host's user may, so the host refuses both. The content of files is not considered
+//! here.
 //!
 //! The rule, for each file, each folder on the way to it, and each link on that way: it belongs to root or to the
 //! user that the host runs as, and no other user may write to it. It is sudo's rule for what it loads
 //! (`sudo_secure_path`) and that of OpenSSH for a user's keys (`StrictModes`), with two differences:
 //!
 //! - A folder on the way may be writable by all if it is sticky, as `/tmp` is. There only the owner of a file can
-//!   rename or remove it (inode(7)), and the owner of what lies there is looked at next. That does not hold for a
-//!   folder from which all that it holds is taken.
+//!   rename or remove it (inode(7)), and the owner of the entry there is checked next. That does not hold for a folder
+//!   whose whole content is used.
 //! - Its group may write to it if the host's user is in that group; of root's groups only its own counts. Many
 //!   systems have a group for each user, and files that this group may write.
 //!
-//! A program outside the module's folder, as one of `$PATH`, is run by an ordinary user's host as by that user's
-//! shell: it may belong to another user, such as one who installs shared software, and only what all users may write
-//! is refused. To root the whole rule applies.
+//! A program outside the module's folder, as one of `$PATH`, is run by an ordinary user's host as by that user's shell:
+//! it may belong to another user, such as an installer of shared software, and only what all users may write is
+//! refused. To root the whole rule applies.
 //!
 //! A user whom the operator trusts counts as root does, as those of Mercurial's `trusted.users`, and so does the group
-//! of that user's number, where each user has one. That is said where the host is started: a file that is looked at
-//! here cannot say it of itself. What the host keeps for itself is left out of it.
+//! of that user's number, where each user has one. That is set where the host is started: a file that is checked here
+//! cannot declare itself trusted. The host's own files are excepted.
 //!
-//! In a user namespace, what belongs to a user who has no number there may be used: it is the system's around it.
+//! In a user namespace, what belongs to a user who has no number there may be used: it belongs to the system outside.
 //!
-//! No other user can change what was looked at, so it is the same when it is read or run.
+//! No other user can change what was checked, so it is the same when it is read or run.
 
 use crate::{document::describe, files};
 use nix::unistd::{getegid, geteuid, getgroups};
@@ -44,30 +44,30 @@ const STICKY: u32 = 0o1000;
 const BY_GROUP: u32 = 0o020;
 const BY_OTHERS: u32 = 0o002;
 
-/// What the host does with the last thing on a path.
+/// What the host does with the last component of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
-    /// This one thing is read or run.
+    /// This one file is read or run.
     Itself,
-    /// It is a folder, and what it holds is taken from it.
+    /// It is a folder, and its whole content is used.
     Content,
-    /// It is run, and is not the module's own.
+    /// It is run, and does not belong to the module.
     Shared,
-    /// It is the host's own, which writes there: trusted users may own what is on the way, and not this.
+    /// It belongs to the host, which writes there: trusted users may own folders on the way, but not this.
     Own,
 }
 
 /// Checks that only root, this process's user and `trusted` users can change what is at `path`, which is absolute.
 ///
 /// # Errors
-/// A sentence that names the file or folder, what is wrong with it and the owner or the mode that would do.
+/// A sentence that names the file or folder, what is wrong with it and the owner or the mode that would be accepted.
 pub fn check_trust(path: &Path, used: Use, trusted: &[u32]) -> Result<(), String> {
     let user = User { trusted: trusted.to_vec(), ..User::from_process() };
     user.running(used).check(path, used)
 }
 
-/// Checks that only root and this process's user can change what is open, is the host's own ([`Use::Own`]) and was
-/// found to be so; `path` is where it is. The way there is not looked at.
+/// Checks again that only root and this process's user can change an open file of the host's own ([`Use::Own`]); `path`
+/// is its path. The folders on the way are not checked.
 ///
 /// # Errors
 /// As [`check_trust`].
@@ -75,21 +75,21 @@ pub fn check_own(found: &Metadata, path: &Path) -> Result<(), String> {
     User::from_process().judge(Look::of(found, Kind::Last(Use::Own)), path)
 }
 
-/// As whom the host reads and runs.
+/// The user as whom the host reads and runs.
 #[derive(Clone, Debug)]
 struct User {
     id: u32,
     /// Groups that may write.
     groups: Vec<u32>,
-    /// Users who count as root does.
+    /// Users who count as root.
     trusted: Vec<u32>,
     /// How the owner of a file is shown that has no number in this user namespace.
     unmapped: Option<u32>,
-    /// Who the owner is and what the group may do is left to those who look after the machine.
+    /// Owner and group are left to the administrators of the machine.
     trusts_owners: bool,
 }
 
-/// What is known of one thing on the way.
+/// What is known of one component on the way.
 #[derive(Clone, Copy, Debug)]
 struct Look {
     owner: u32,
@@ -100,7 +100,7 @@ struct Look {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// What may write to it is of no account: a link cannot be written.
+    /// Its mode is ignored: a link cannot be written.
     Link,
     /// On the way to something else.
     Passage,
@@ -123,7 +123,7 @@ impl User {
         self
     }
 
-    /// Goes from the root to the end of `path` as the kernel would.
+    /// Walks from the root to the end of `path` as the kernel would.
     fn check(&self, path: &Path, used: Use) -> Result<(), String> {
         let fail = |path: &Path, error: &io::Error| format!("{}: {}", path.display(), describe(error));
         let mut at = PathBuf::from("/");
@@ -184,7 +184,7 @@ impl User {
         ))
     }
 
-    /// Whether the user of this number is trusted, as far as it is about something of this kind.
+    /// Whether the user of this number is trusted, for a use of this kind.
     fn trusts(&self, user: u32, kind: Kind) -> bool {
         kind != Kind::Last(Use::Own) && self.trusted.contains(&user)
     }
@@ -200,7 +200,7 @@ impl User {
         format!("{path} belongs to user {owner}, who could change it: expected {fit}; {remedy}")
     }
 
-    /// The bits of the mode that let others write.
+    /// The mode bits by which others may write.
     fn refused(&self, look: Look) -> u32 {
         let is_guarded = look.kind == Kind::Passage && look.mode & STICKY != 0;
         if look.kind == Kind::Link || is_guarded {
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_user_namespace_the_system_around_it_may_be_used_and_elsewhere_the_user_nobody_is_one() {
+    fn in_a_user_namespace_the_system_outside_may_be_used_and_elsewhere_the_user_nobody_is_one() {
         let all = "         0          0 4294967295\n";
         let own = "         0       1000          1\n";
         let many = "0 100000 65536\n";

@@ -1,5 +1,5 @@
-//! Durations and sizes as people write them: a number and its unit. A number without a unit is never guessed at here;
-//! the command line, which takes one for seconds, says so itself.
+//! Durations and sizes as people write them: a number and its unit. A number without a unit is refused here; the
+//! command line, which reads it as seconds, documents that.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 const TIME: &[(&str, u64)] =
     &[("ms", 1), ("s", 1000), ("m", 60_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
-/// More digits behind the point say nothing, and could not be counted.
+/// More digits after the point have no effect, and could overflow.
 const FRACTION_DIGITS_MAX: usize = 9;
 
 /// Units of size and their bytes; of two equal ones the last is printed. Those with an `i` are powers of 1024, the others powers of 1000.
@@ -31,7 +31,7 @@ pub(crate) const DURATION_FORM: &str = "a duration such as \"100ms\", \"5s\", \"
 pub(crate) const SIZE_FORM: &str = "a size such as \"64MB\" (of 1000s) or \"64MiB\" (of 1024s)";
 
 /// Reads a duration such as `500ms`, `1.5s`, `2min` or `2m`, `1h`, `1d`; a part of a millisecond counts as a whole one.
-/// `None` if it is none, has no unit, or is longer than can be counted.
+/// `None` if it is invalid, has no unit, or is longer than can be counted.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let (whole, rest) = split_digits(text)?;
     let (fraction, unit) = rest.strip_prefix('.').map_or(Some(("0", rest)), split_digits)?;

@@ -28,7 +28,7 @@ fn every_bad_file_is_refused_with_its_place_and_a_remedy() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Loads the file and gives the problems, one a line.
+/// Loads the file and returns the problems, one a line.
 fn refuse(name: &str, content: &[u8]) -> String {
     let tree = Tree::new();
     let result = if name.starts_with("module-") {

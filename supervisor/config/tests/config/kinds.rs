@@ -1,4 +1,4 @@
-//! The kinds of module: what each has, what it is refused, and the files that it names.
+//! The kinds of module: what each has, what is refused for it, and the files that it names.
 
 use crate::support::{SCRIPT, Tree};
 use bulkhead_config::{
@@ -26,7 +26,7 @@ read = ["words", "/etc"]
 write = ["out"]
 "#;
 
-/// A file that is a shared library of this machine: the one that this test itself uses.
+/// A file that is a shared library of this machine: one that this test itself uses.
 fn library() -> Vec<u8> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let file = maps.lines().filter_map(|line| line.split_whitespace().last()).find(|file| file.contains(".so"));

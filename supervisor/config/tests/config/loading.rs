@@ -176,13 +176,13 @@ fn the_hosts_file_is_the_one_that_the_environment_names() {
 }
 
 #[test]
-fn the_default_places_depend_on_the_user_and_are_refused_where_there_is_none() {
+fn the_default_paths_depend_on_the_user_and_are_refused_where_there_is_none() {
     let tree = Tree::new();
     let places = |root, variables: &[(&str, &str)]| {
         let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
         let (current_dir, trusted_users) = (Some("/".into()), owners_of_checkout());
         let environment = Environment { root, current_dir, variables, trusted_users, paths: Paths::Short };
-        // What may lie at the default places of the machine is not read.
+        // Files at the default paths of the machine are not read.
         let flags = Flags { modules: vec![tree.path().to_owned()], ..Flags::default() };
         HostConfig::load_in(flags, &environment)
             .map(|loaded| format!("{} {}", loaded.host.state_dir.display(), loaded.host.socket.display()))
@@ -201,12 +201,12 @@ fn the_default_places_depend_on_the_user_and_are_refused_where_there_is_none() {
 }
 
 #[test]
-fn without_a_word_the_hosts_file_and_the_modules_are_at_their_default_places() {
+fn by_default_the_hosts_file_and_the_modules_are_at_their_default_paths() {
     let tree = Tree::new();
     let mut environment = tree.environment();
     environment.variables.insert("HOME".into(), tree.path().join("home").into());
     let load = |environment: &Environment, flags: Flags| HostConfig::load_in(flags, environment).unwrap();
-    // Nothing need be there.
+    // None of them need exist.
     let loaded = load(&environment, Flags::default());
     assert_eq!((loaded.host.file, loaded.modules.len()), (None, 0));
     assert_eq!(loaded.host.modules, [tree.path().join("home/.local/share/bulkhead/modules")]);
@@ -219,12 +219,12 @@ fn without_a_word_the_hosts_file_and_the_modules_are_at_their_default_places() {
     let loaded = load(&environment, Flags::default());
     assert_eq!((loaded.host.clients_max, loaded.modules.len()), (5, 1));
 
-    // Who names folders of modules means those, and a file that speaks of others is not read.
+    // With folders of modules on the command line only these are used, and a file that names others is not read.
     let other = tree.path().join("other");
     fs::create_dir(&other).unwrap();
     let loaded = load(&environment, Flags { modules: vec![other], ..Flags::default() });
     assert_eq!((loaded.host.clients_max, loaded.modules.len()), (2048, 0));
-    // A file may say that there are none.
+    // A file may name no folders.
     tree.write("none.toml", "[host]\nmodules = []\n");
     let loaded = load(&environment, Flags { config: Some("none.toml".into()), ..Flags::default() });
     assert_eq!((loaded.host.modules.len(), loaded.modules.len()), (0, 0));
@@ -246,7 +246,7 @@ fn without_a_word_the_hosts_file_and_the_modules_are_at_their_default_places() {
 }
 
 #[test]
-fn the_operator_tunes_a_module_and_each_value_tells_who_said_it() {
+fn the_operator_tunes_a_module_and_each_value_has_its_origin() {
     let tree = Tree::new();
     let file = r#"[host]
 modules = ["modules"]

@@ -1,4 +1,4 @@
-//! The configuration, from files to values: what is accepted, what is refused, and what is said.
+//! The configuration, from files to values: what is accepted, what is refused, and the messages.
 
 mod bad_input;
 mod embedding;

@@ -32,7 +32,7 @@ fn what_is_wrong_with_some_modules_keeps_no_other_from_being_loaded() {
     module(&tree, "hen", "hen", &["egg"]);
     module(&tree, "egg", "egg", &["hen"]);
     module(&tree, "lonely", "lonely", &["nobody"]);
-    // It waits for what is there and does not check.
+    // It waits for the module with the fault.
     module(&tree, "waiting", "waiting", &["twice"]);
     tree.write("modules/absent/module.toml", "[module]\nname = 'absent'\ncommand = ['./absent']\n");
     let loaded = tree.load_what_is_right().unwrap();
@@ -54,7 +54,7 @@ fn what_is_wrong_with_some_modules_keeps_no_other_from_being_loaded() {
 }
 
 #[test]
-fn a_fault_of_the_hosts_file_is_told_with_those_of_the_modules_and_nothing_is_loaded() {
+fn a_fault_of_the_hosts_file_is_reported_with_those_of_the_modules_and_nothing_is_loaded() {
     let tree = Tree::new();
     module(&tree, "good", "good", &[]);
     tree.write("modules/bad/module.toml", "[module]\nname = 'bad'\ncommand = ['./absent']\ntype = 'proces'\n");
@@ -65,14 +65,14 @@ fn a_fault_of_the_hosts_file_is_told_with_those_of_the_modules_and_nothing_is_lo
     };
     let problems = load("[module.good]\nspare = 1\n").unwrap_err().to_string();
     assert!(problems.contains("bulkhead.toml:3:1: ") && problems.contains("modules/bad/module.toml:4:8"), "{problems}");
-    // What is said about a module with a fault may be wrong because of that.
+    // Settings of a module with a fault may be wrong because of that.
     let loaded = load("[module.bad]\nwasi = { read = ['x'] }\n").unwrap();
     assert_eq!((loaded.modules.len(), loaded.faulty.len()), (1, 1));
     assert!(loaded.faulty[0].problems.iter().any(|problem| problem.file == Some("bulkhead.toml".into())));
 }
 
 #[test]
-fn a_circle_of_requirements_is_told_to_each_in_it_from_its_first_name() {
+fn a_circle_of_requirements_is_reported_for_each_in_it_from_its_first_name() {
     let tree = Tree::new();
     module(&tree, "1", "charlie", &["alpha"]);
     module(&tree, "2", "alpha", &["delta", "bravo"]);
@@ -89,7 +89,7 @@ fn a_circle_of_requirements_is_told_to_each_in_it_from_its_first_name() {
 }
 
 #[test]
-fn a_long_circle_is_told_in_short() {
+fn a_long_circle_is_reported_in_short() {
     let tree = Tree::new();
     for number in 0..300 {
         let required = format!("m{}", (number + 1) % 300);
@@ -147,7 +147,7 @@ fn all_problems_of_all_files_come_in_one_run() {
 }
 
 #[test]
-fn what_is_said_to_who_reads_it_elsewhere_has_absolute_paths() {
+fn messages_that_are_read_elsewhere_have_absolute_paths() {
     let tree = Tree::new();
     tree.research_log().write("modules/bad/module.toml", "colour = 1").write("modules/stray/text", "");
     tree.write("modules/absent/module.toml", "[module]\nname = \"absent\"\ncommand = [\"bin/absent\"]");

@@ -1,9 +1,9 @@
-//! Whatever stands in the files, loading gives a configuration or problems with good places.
+//! For any content of the files, loading returns a configuration or problems with valid positions.
 
 use crate::support::Tree;
 use proptest::prelude::*;
 
-/// Pieces of which a file is put together: keys that exist, values that fit and values that don't.
+/// Pieces of which a file is composed: keys that exist, values that fit and values that don't.
 fn piece() -> impl Strategy<Value = String> {
     let known = prop::sample::select(vec![
         "[module]",

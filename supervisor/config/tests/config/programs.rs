@@ -1,4 +1,4 @@
-//! Commands that can't be run, seen before anybody tries.
+//! Commands that can't be run, detected before a start is tried.
 
 use crate::support::{SCRIPT, Tree};
 
@@ -57,7 +57,7 @@ fn a_bare_word_is_looked_up_in_absolute_folders_of_path_only() {
 }
 
 #[test]
-fn what_could_not_be_handed_to_a_process_as_text_is_refused_and_told_once() {
+fn what_could_not_be_passed_to_a_process_as_text_is_refused_and_reported_once() {
     use bulkhead_config::{Flags, HostConfig, Loaded};
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
     let tree = Tree::new();

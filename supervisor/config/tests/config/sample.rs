@@ -1,5 +1,4 @@
-//! The sample of the host's file in the documentation: it loads, it has every key, and what it shows are
-//! the defaults.
+//! The sample of the host's file in the documentation: it loads, it has every key, and its values are the defaults.
 
 use crate::support::Tree;
 use bulkhead_config::{Environment, Flags, HostConfig, Loaded, show};
@@ -8,7 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 const SAMPLE: &str = include_str!("../../../../docs/examples/bulkhead.toml");
 
-/// Keys that stand in manifests alone, or that a host's file can only take away from.
+/// Keys of manifests alone, or that a host's file can only narrow.
 const OF_MANIFESTS: [&str; 3] = ["capabilities.", "layer1.", "wasi."];
 
 /// The sample with every key in force, for a module of this name.
@@ -27,8 +26,8 @@ struct Row {
     origin: String,
 }
 
-/// What is in force by this file with root's defaults. The one module is WebAssembly, which has every key
-/// of the sample.
+/// What is in force by this file with root's defaults. The only module is WebAssembly, which has every key of the
+/// sample.
 fn in_force(tree: &Tree, file: &str, modules: Vec<PathBuf>) -> Vec<Row> {
     tree.write("modules/counter/module.toml", "[module]\nname = 'counter'\ntype = 'wasm'\nwasm = 'counter.wasm'\n");
     tree.write("modules/counter/counter.wasm", b"\0asm\x01\0\0\0").write("bulkhead.toml", file);
@@ -63,7 +62,7 @@ fn the_sample_has_every_key_with_its_default() {
     assert_eq!(sample.len(), default.len());
     for (sample, default) in sample.iter().zip(&default) {
         assert_eq!((&sample.key, &sample.value), (&default.key, &default.value));
-        // The flag goes before the file; users are trusted by a flag alone; the tables have no members here.
+        // The flag takes precedence over the file; users are trusted by a flag alone; the tables have no members here.
         let elsewhere = ["host.modules", "host.trusted_users", "module.version", "module.requires"];
         let of_manifest =
             !sample.module.is_null() && OF_MANIFESTS.iter().any(|section| sample.key.starts_with(section));

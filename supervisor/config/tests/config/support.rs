@@ -1,4 +1,4 @@
-//! A folder of files that goes away with its value, and what a host in it sees of the world.
+//! A folder of files that is removed with its value, and the environment of a host in it.
 
 use bulkhead_config::{Environment, Flags, HostConfig, Loaded, Paths, Problems};
 use std::{
@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-/// A manifest that uses much of what there is; the host-file cases tune it.
+/// A manifest that uses many keys; the host-file cases tune it.
 pub(crate) const RESEARCH_LOG: &str = r#"[module]
 name = "research-log"
 version = "0.1.0"
@@ -29,7 +29,7 @@ default_template = "standard"
 /// A program that can be run.
 pub(crate) const SCRIPT: &str = "#!/bin/sh\nexit 0\n";
 
-/// The users to whom the folders belong on the way to where trees are, without root and who runs the test.
+/// The owners of the folders on the way to the test's folders, without root and the user of the test.
 pub(crate) fn owners_of_checkout() -> Vec<u32> {
     let own = [0, fs::metadata("/proc/self").unwrap().uid()];
     let owners = Path::new(env!("CARGO_TARGET_TMPDIR")).ancestors().map(|folder| fs::metadata(folder).unwrap().uid());
@@ -66,7 +66,7 @@ impl Tree {
         self
     }
 
-    /// Writes `modules/research-log`, which has nothing wrong.
+    /// Writes `modules/research-log`, which has no fault.
     pub(crate) fn research_log(&self) -> &Tree {
         self.write("modules/research-log/module.toml", RESEARCH_LOG);
         self.program("modules/research-log/bin/research-log", SCRIPT)
@@ -88,13 +88,13 @@ impl Tree {
         self.load_what_is_right().and_then(Loaded::whole)
     }
 
-    /// Loads the modules of `modules` that are right.
+    /// Loads the modules of `modules` that have no fault.
     pub(crate) fn load_what_is_right(&self) -> Result<Loaded, Problems> {
         let flags = Flags { modules: vec!["modules".into()], ..Flags::default() };
         HostConfig::load_in(flags, &self.environment())
     }
 
-    /// Loads what `bulkhead.toml` says; modules with faults are refused.
+    /// Loads what `bulkhead.toml` names; modules with faults are refused.
     pub(crate) fn load_host(&self) -> Result<Loaded, Problems> {
         let flags = Flags { config: Some("bulkhead.toml".into()), ..Flags::default() };
         HostConfig::load_in(flags, &self.environment()).and_then(Loaded::whole)

@@ -1,4 +1,4 @@
-//! Files that another user could change: refused before anything of them is used, with the mode that would do.
+//! Files that another user could change: refused before anything of them is used, with the mode that would be accepted.
 
 use crate::support::{SCRIPT, Tree, owners_of_checkout};
 use bulkhead_config::{Environment, Flags, HostConfig, Loaded, ModuleConfig};
@@ -17,7 +17,7 @@ fn tree() -> Tree {
         .write("modules/a/lib/main.py", "")
         .write("modules/a/data", "")
         .write("bulkhead.toml", "[host]\nmodules = ['modules']\n");
-    // Whatever the mask of modes of the test is.
+    // Regardless of the test's umask.
     for name in ["modules", "modules/a", "modules/a/bin", "modules/a/lib"] {
         set(&tree, name, 0o755);
     }
@@ -66,7 +66,7 @@ fn what_is_only_data_or_only_on_the_way_and_sticky_is_not_refused() {
     set(&tree, "modules/a/data", 0o666);
     set(&tree, "modules/a/bin", 0o1777);
     tree.load_host().unwrap();
-    // A group of one's own, as where each user has one, and a mask of modes of 002.
+    // A group of one's own, as where each user has one, and a umask of 002.
     for name in ["modules", "modules/a", "modules/a/bin", "modules/a/lib", "modules/a/bin/run"] {
         set(&tree, name, 0o775);
     }
@@ -149,11 +149,11 @@ fn a_trusted_users_files_are_taken_and_those_that_others_may_write_are_not() {
     loaded.check().unwrap();
     let third = load(&[7]).unwrap_err().to_string();
     assert!(third.contains("belongs to user 64999") && third.contains(" or user 7"), "{third}");
-    // What was loaded is looked at again with the users that a host trusts then.
+    // What was loaded is checked again with the users that a host trusts then.
     let mut distrusting = loaded.clone();
     distrusting.host.trusted_users.retain(|user| *user != 64999);
     assert!(distrusting.check().unwrap_err().to_string().contains("belongs to user 64999"));
-    // With a mask of modes of 002, where each user has a group.
+    // With a umask of 002, where each user has a group.
     for (name, mode) in [("modules/a", 0o2775), ("modules/a/module.toml", 0o664), ("modules/a/bin/run", 0o775)] {
         set(&tree, name, mode);
     }
