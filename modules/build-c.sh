@@ -31,7 +31,7 @@ specimen-c/specimen specimen-c specimen_c"
 
 say() { printf 'build-c.sh: %s\n' "$*" >&2; }
 
-# Names in the sources are relative, so that the same bytes come out wherever the tree lies.
+# Names in the sources are relative, so that the same bytes come out for every path of the tree.
 build_native() {
     ${CC:-cc} -std=c99 -Wall -Wextra -Werror -fPIC -shared -O2 -I../module-runtime/include -o "$2" "$1.c"
 }
@@ -96,7 +96,7 @@ check() {
     fi
 }
 
-# A folder counts from where the caller is.
+# A folder is relative to the caller's current directory.
 folder_of() {
     case $1 in
     '' | /*) printf '%s' "$1" ;;

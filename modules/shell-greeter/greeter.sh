@@ -5,7 +5,7 @@
 #   in   {"type":"command","payload":{"name":"greet","args":{"who":"World"}}}
 #   out  {"status":"success","data":{"hello":"World"}}
 #
-# One line out for each line in, always: only the order tells which answer is whose. What is meant
+# One line out for each line in, always: only the order shows which answer is for which message. What is meant
 # for a person goes to standard error, which is the module's log.
 #
 # JSON is read here only as far as this module needs it, and in the form in which the `bulkhead`

@@ -28,7 +28,7 @@ static const char *json_skip_string(const char *at) {
     return at + 1;
 }
 
-/* The value that begins at or behind `text`. */
+/* The value that begins at or after `text`. */
 static struct json json_value(const char *text) {
     const char *start = json_skip_space(text);
     const char *at = start;
@@ -103,7 +103,7 @@ static unsigned json_escape(const char **at) {
     return 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
 }
 
-/* The text that a string says, to be freed; null if it is no string that C can hold. */
+/* The text of a string, to be freed; null if it is no string that C can hold. */
 static char *json_text(struct json value) {
     if (!value.at || *value.at != '"') {
         return NULL;
@@ -142,7 +142,7 @@ static struct json json_member(struct json object, const char *name) {
         const char *at = json_skip_space(object.at + 1);
         while (*at == '"') {
             struct json key = json_value(at);
-            /* Behind the key stands a colon. */
+            /* After the key is a colon. */
             struct json value = json_value(json_skip_space(key.at + key.length) + 1);
             if (json_says(key, name)) {
                 return value;

@@ -1,4 +1,4 @@
-/* One of everything that a module can do, each behind a command of its own, in C. The conformance
+/* One of everything that a module can do, each with a command of its own, in C. The conformance
  * suite drives it as a shared library and as WebAssembly; its sister in Rust is `modules/specimen`,
  * and both answer the same. It deliberately uses nothing but C and the border, so that one source
  * file builds as both. */
@@ -112,7 +112,7 @@ static char *told(char *from_host) {
     return done(&text);
 }
 
-/* --------------------------------------------------- Commands that say what the module was told */
+/* --------------------------------------------------- Commands that answer what the module got */
 
 static char *echo(struct specimen *self, struct json args) {
     (void)self;
@@ -241,7 +241,7 @@ static char *emit(struct specimen *self, struct json args) {
     return answer ? answer : success_nothing();
 }
 
-/* The error of a request that is not wanted any more, after so many milliseconds; null: it is. */
+/* The error of a request that was cancelled or is overdue, after so many milliseconds; null: it was not. */
 static char *unwanted(int64_t milliseconds) {
     switch (bulkhead_wait(milliseconds)) {
     case 0: return NULL;
@@ -306,7 +306,7 @@ static char *crash(struct specimen *self, struct json args) {
     abort();
 }
 
-/* C has no panics. What comes nearest is to say that the module's state is in doubt. */
+/* C has no panics. The nearest is to report that the module's state is in doubt. */
 static char *panic(struct specimen *self, struct json args) {
     (void)self, (void)args;
 #if defined(__wasm__)

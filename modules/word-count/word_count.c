@@ -30,7 +30,7 @@ static const char *skip_space(const char *at) {
     return at;
 }
 
-/* Behind the string that begins at `at`. */
+/* The end of the string that begins at `at`. */
 static const char *skip_string(const char *at) {
     for (at++; *at != '"'; at++) {
         if (*at == '\\') {
@@ -40,7 +40,7 @@ static const char *skip_string(const char *at) {
     return at + 1;
 }
 
-/* Behind the value that begins at `at`. However deep it is nested, a depth is all there is to keep. */
+/* The end of the value that begins at `at`. For any nesting, only a depth is kept. */
 static const char *skip_value(const char *at) {
     size_t depth = 0;
     do {
@@ -78,7 +78,7 @@ static const char *member(const char *at, const char *name) {
     return NULL;
 }
 
-/* Whether the string at `at` says `text`. */
+/* Whether the string at `at` is `text`. */
 static bool says(const char *at, const char *text) {
     size_t length = strlen(text);
     return at && *at == '"' && strncmp(at + 1, text, length) == 0 && at[1 + length] == '"';
@@ -129,7 +129,7 @@ static unsigned next_character(const char **at) {
 
 /* ------------------------------------------------------------------------------------ The answers */
 
-/* A string of its own, which the runtime gives back to free_string. */
+/* A string of its own, which the runtime passes to free_string. */
 static char *answer(const char *format, ...) {
     va_list values;
     va_start(values, format);

@@ -1,5 +1,4 @@
-//! Faults before readiness, and modules that speak the wire all by themselves: without the SDK, as
-//! none of this is possible with it.
+//! Faults before readiness, and modules that speak the wire directly: without the SDK, which allows none of this.
 
 use crate::hanging::sleep_for_ever;
 use crate::{dying, raw};
@@ -61,7 +60,7 @@ pub(crate) fn commit(name: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Waits for the next request; ends quietly with the channel.
+/// Waits for the next request; ends without an error with the channel.
 fn next() -> Request {
     loop {
         let Some(frame) = raw::receive_frame() else { std::process::exit(0) };

@@ -1,5 +1,5 @@
-//! Copies of this process that come back from the handler in which they were made: a fork without exec.
-//! One of the places with unsafe code, as that is what a fork is.
+//! Copies of this process that return from the handler in which they were made: a fork without exec. One of the places
+//! with unsafe code, as that is what a fork is.
 
 use crate::module::Misbehave;
 use bulkhead_module::{Context, Error, Json, arguments, json};
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-/// What a copy does before it comes back.
+/// What a copy does before it returns.
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Does {
@@ -20,8 +20,8 @@ enum Does {
     Panics,
 }
 
-/// Forks, and both come back; `beside_threads`, while others of this process hold the lock of standard
-/// error and use the allocator. Answers with the number of the process.
+/// Forks, and both return; `beside_threads`, while others of this process hold the lock of standard error and use the
+/// allocator. Answers with the number of the process.
 pub(crate) fn fork_and_return(_: &mut Misbehave, ctx: &mut Context<'_>, args: &Json) -> Result<Json, Error> {
     #[derive(Deserialize)]
     struct Args {
@@ -42,7 +42,7 @@ pub(crate) fn fork_and_return(_: &mut Misbehave, ctx: &mut Context<'_>, args: &J
             });
         }
     }
-    // SAFETY: nothing is assumed of the copy: what becomes of one that goes on is what is tried here.
+    // SAFETY: nothing is assumed of the copy: this tests what becomes of a copy that goes on.
     match unsafe { fork() }.map_err(io::Error::from)? {
         ForkResult::Parent { .. } => {}
         ForkResult::Child => match does {

@@ -1,4 +1,4 @@
-//! Ways to end that nobody asked for. One of the places with unsafe code: it is what a crash needs.
+//! Ways to end without a request to end. One of the files with unsafe code, which a crash needs.
 
 use crate::module::Misbehave;
 use crate::raw;
@@ -18,7 +18,7 @@ fn signal_named(name: &str) -> Result<Signal, Error> {
     name.parse().map_err(|_| Error::bad_request(format!("expected the name of a signal like SIGSEGV, found {name:?}")))
 }
 
-/// Sends this process a signal as if nobody had prepared for it.
+/// Sends this process a signal as if it had no handler.
 fn raise(signal: Signal) {
     if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
         // SAFETY: the default action runs no code of this process.
@@ -31,7 +31,7 @@ fn raise(signal: Signal) {
 /// Ends this process by a signal.
 pub(crate) fn die_by(signal: Signal) -> ! {
     raise(signal);
-    // The signal of a process may be taken by another thread a moment later.
+    // The signal of a process may be handled by another thread a moment later.
     crate::hanging::sleep_for_ever()
 }
 
@@ -42,14 +42,14 @@ pub(crate) fn signal(_: &mut Misbehave, _: &mut Context<'_>, args: &Json) -> Res
     }
     let Args { name } = arguments(args)?;
     raise(signal_named(&name)?);
-    // Only some signals end a process by default; after the others life goes on.
+    // Only some signals end a process by default; after the others the process continues.
     std::thread::sleep(Duration::from_millis(20));
     Ok(json!({ "survived": name }))
 }
 
 pub(crate) fn segfault(_: &mut Misbehave, _: &mut Context<'_>, _: &Json) -> Result<Json, Error> {
     let nowhere = std::hint::black_box(std::ptr::without_provenance_mut::<u64>(16));
-    // SAFETY: none; the first page is never mapped, and the fault is what is asked for.
+    // SAFETY: none; the first page is never mapped, and the fault is intended.
     unsafe { nowhere.write_volatile(1) };
     Ok(json!("the first page is mapped"))
 }

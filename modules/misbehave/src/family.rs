@@ -1,5 +1,5 @@
-//! Families: processes that do not want to be found. They are this program once more, so that no
-//! fork without exec is needed. One of the places with unsafe code, for what a signal does.
+//! Process trees that avoid being found. They run this program again, so that no fork without exec is needed. One of
+//! the files with unsafe code, for the actions of signals.
 
 use crate::module::Misbehave;
 use crate::raw;
@@ -13,7 +13,7 @@ use std::os::fd::AsFd;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-/// A descendant that nobody kills goes away by itself, so that a failed test leaves no mess for long.
+/// A descendant that is not killed ends by itself, so that a failed test leaves no processes for long.
 const LIFE: Duration = Duration::from_secs(600);
 
 fn this_program(words: &[&str]) -> io::Result<Command> {
@@ -95,7 +95,7 @@ pub(crate) fn drop_subreaper(_: &mut Misbehave, _: &mut Context<'_>, _: &Json) -
     Ok(json!({ "subreaper": false }))
 }
 
-/// What the other processes of a family do.
+/// What the other processes of such a tree do.
 pub(crate) fn descendant(words: &[&str]) -> ExitCode {
     match act(words) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,5 @@
-//! The table of everything that this module does on command. It is the one list: the commands, the
-//! help and the tests come from it.
+//! The table of everything that this module does on command. It is the only list: the commands, the help and the tests
+//! are made from it.
 
 use crate::module::Misbehave;
 use crate::{at_start, copies, dying, family, good, hanging, output, wire};
@@ -10,7 +10,7 @@ use bulkhead_module::{Context, Error, Json};
 pub(crate) enum Outcome {
     /// It is answered, and the process lives on.
     Answers,
-    /// It is answered, and the process is of no use afterwards.
+    /// It is answered, and the process is unusable afterwards.
     AnswersThenFails,
     /// The process ends without an answer.
     Dies,
@@ -37,7 +37,7 @@ pub(crate) type Act = fn(&mut Misbehave, &mut Context<'_>, &Json) -> Result<Json
 /// One command.
 pub(crate) struct Fault {
     pub(crate) name: &'static str,
-    /// Arguments with which it can be tried; also the documentation of what it takes.
+    /// Arguments with which it can be tried; also the documentation of its arguments.
     pub(crate) args: &'static str,
     pub(crate) outcome: Outcome,
     pub(crate) idempotent: bool,
@@ -85,7 +85,7 @@ pub(crate) const FAULTS: &[Fault] = &[
     fault("crash_once", r#"{"marker":"one"}"#, Dies, "crashes, but answers if a process before crashed with the same marker", dying::crash_once),
     idempotent("crash_once_read", r#"{"marker":"two"}"#, Dies, "as crash_once, and is safe to repeat", dying::crash_once),
     idempotent("abort_read", "{}", Dies, "calls abort every time, and says that it is safe to repeat", dying::abort),
-    // Hanging, and using up.
+    // Hanging, and exhaustion.
     fault("hang", "{}", Hangs, "sleeps for ever", hanging::hang),
     idempotent("hang_read", "{}", Hangs, "sleeps for ever, and says that it is safe to repeat", hanging::hang),
     fault("spin", "{}", Hangs, "computes for ever", hanging::spin),
@@ -123,7 +123,7 @@ pub(crate) const FAULTS: &[Fault] = &[
     fault("forge_crash", "{}", Answers, "answers with module_crashed, a code that is the host's own", wire::forge_crash),
     fault("flood_requests", r#"{"times":2000}"#, Answers, "sends requests to the supervisor and reads no answer meanwhile", wire::flood_requests),
     fault("flood_events", r#"{"times":2000}"#, Answers, "publishes events as fast as it can", wire::flood_events),
-    // Families.
+    // Process trees.
     fault("family", r#"{"count":3,"ignore_term":true,"hold_channel":true}"#, Answers, "starts double-forked processes in sessions of their own; answers with their ids", family::family),
     fault("children", r#"{"count":3}"#, Answers, "starts ordinary children; answers with their ids", family::children),
     fault("fork_bomb", r#"{"count":10,"seconds":1}"#, Answers, "starts processes that each start the next and exit", family::fork_bomb),

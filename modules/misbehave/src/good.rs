@@ -1,4 +1,4 @@
-//! Good behaviour, so that tests can compare, and a witness among the sinners.
+//! Good behaviour, for comparison with the faults.
 
 use crate::module::Misbehave;
 use bulkhead_module::{Context, Error, Json, arguments, json};

@@ -1,5 +1,4 @@
-//! Ways not to answer, not to listen and not to go away. One of the places with unsafe code, for
-//! what a signal does.
+//! Ways not to answer, not to read and not to end. One of the files with unsafe code, for the actions of signals.
 
 use crate::good::Time;
 use crate::module::Misbehave;
@@ -41,7 +40,7 @@ pub(crate) fn allocate(state: &mut Misbehave, _: &mut Context<'_>, args: &Json) 
     }
     let Args { mib } = arguments(args)?;
     for _ in 0..mib {
-        // Bytes other than zero, so that every page is really there.
+        // Bytes other than zero, so that every page is really allocated.
         state.hoard.push(vec![0x5a; 1024 * 1024]);
     }
     Ok(json!({ "held_mib": state.hoard.len() }))

@@ -1,6 +1,5 @@
-//! A module that does on command everything that a child process can do wrong, so that tests can
-//! show what it costs the others: nothing. It is no example of how to write a module; that is
-//! `test-minimal`.
+//! A module that does on command everything that a child process can do wrong, so that tests can show that it costs the
+//! others nothing. It is no example of how to write a module; that is `test-minimal`.
 //!
 //! Most faults are commands; `misbehave --list` prints them all. Those before readiness are chosen by
 //! `--at-start NAME` or by the variable `MISBEHAVE_AT_START`. Every fault is announced on standard

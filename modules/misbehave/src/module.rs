@@ -1,4 +1,4 @@
-//! The module itself: what it remembers, and the way from a command to its fault.
+//! The module itself: its state, and the dispatch from a command to its fault.
 
 use crate::faults::FAULTS;
 use bulkhead_module::{Context, Description, Error, Init, Json, Module};
@@ -19,7 +19,7 @@ pub(crate) struct Misbehave {
     /// Commands that are left until one is a crash.
     pub(crate) commands_until_crash: Option<u64>,
     pub(crate) ignores_shutdown: bool,
-    /// Memory that was taken to be kept.
+    /// Memory that is kept.
     pub(crate) hoard: Vec<Vec<u8>>,
 }
 
@@ -35,7 +35,7 @@ struct Config {
     crash_on: Option<u64>,
     /// `init` fails, with exit code 1.
     init_error: Option<String>,
-    /// Anything else is for whoever asks `whoami`.
+    /// Anything else is answered to `whoami`.
     #[serde(flatten)]
     _rest: serde_json::Map<String, Value>,
 }

@@ -1,4 +1,4 @@
-//! The channel without the SDK's care: bytes go out as they are. One of the places with unsafe code.
+//! The channel without the SDK: bytes go out as they are. One of the files with unsafe code.
 
 use bulkhead_protocol::CHANNEL_VARIABLE;
 use std::fs::File;
@@ -9,8 +9,7 @@ use std::sync::OnceLock;
 static INPUT: OnceLock<File> = OnceLock::new();
 static OUTPUT: OnceLock<File> = OnceLock::new();
 
-/// Copies the channel's descriptors before the SDK takes them. A descriptor that is not there is
-/// left for the SDK to complain about.
+/// Copies the channel's descriptors before the SDK takes them. A missing descriptor is left for the SDK to report.
 pub(crate) fn keep() {
     let number = |standard: RawFd| match std::env::var(CHANNEL_VARIABLE) {
         Ok(number) => number.parse().ok().filter(|number: &RawFd| *number > 2),
@@ -29,12 +28,12 @@ fn copy(number: RawFd) -> Option<OwnedFd> {
     unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned().ok()
 }
 
-/// The output, to be handed to a child.
+/// The output, for a child.
 pub(crate) fn output() -> &'static File {
     OUTPUT.get().expect("the channel was kept at the start")
 }
 
-/// Sends bytes as they are. A host that has had enough is no reason to stop misbehaving.
+/// Sends bytes as they are. A host that has closed the channel is ignored.
 pub(crate) fn send(bytes: &[u8]) {
     let _ = output().write_all(bytes);
 }
@@ -57,8 +56,8 @@ pub(crate) fn receive_frame() -> Option<Vec<u8>> {
     Some(content)
 }
 
-/// Closes every descriptor but standard error, and those of standard input and output that are no
-/// channel. Whoever owned them must not drop them any more, so the caller never returns.
+/// Closes every descriptor but standard error, and those of standard input and output that are no channel. Their owners
+/// must not drop them any more, so the caller never returns.
 pub(crate) fn close_all() {
     let channel = if std::env::var_os(CHANNEL_VARIABLE).is_none() { 0..2 } else { 0..0 };
     for number in channel.chain(3..1024) {

@@ -1,4 +1,4 @@
-//! Faults against the wire, written past the SDK, which would not allow them.
+//! Faults against the wire, written without the SDK, which would not allow them.
 
 use crate::hanging::sleep_for_ever;
 use crate::module::Misbehave;
@@ -8,7 +8,7 @@ use bulkhead_protocol::limits::REQUEST_ID_MAX;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Ids of requests that are sent past the SDK begin here, so that they do not meet its own.
+/// Ids of requests that are sent without the SDK begin here, so that they differ from the SDK's own.
 const OWN_IDS_FROM: u64 = 1 << 40;
 
 /// A success for the request that is being handled.

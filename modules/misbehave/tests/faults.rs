@@ -1,5 +1,5 @@
-//! Every fault of the list, committed by the built program, does what the list says it does. What a
-//! host makes of it is tested where the host is.
+//! Every fault of the list, done by the built program, has the outcome that the list says. What a host does then is
+//! tested with the host.
 
 use bulkhead_module::Json;
 use bulkhead_module::testing::{Form, Program, RequestType};
@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 const PATH: &str = env!("CARGO_BIN_EXE_misbehave");
 
-/// How long silence must last to be taken for silence.
+/// How long silence must last to count.
 const SILENCE: Duration = Duration::from_millis(40);
 
-/// What `--list --json` says, a value a line.
+/// What `--list --json` prints, a value a line.
 fn listed(member: &str) -> Vec<Value> {
     let output = Command::new(PATH).args(["--list", "--json"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

@@ -1,8 +1,7 @@
-//! What happened in the logs, in numbers. Layer 1 answers with entities and counts nothing by groups,
-//! so every entry for which the filters hold comes here once, its text with it, a page at a time; what
-//! stays in memory are the counts. So the time grows with the entries that are counted: a hundred thousand
-//! take seconds, not milliseconds. A filter on a log or a researcher, which have an index, or a search
-//! makes them fewer.
+//! What happened in the logs, in numbers. Layer 1 answers with entities and counts nothing by groups, so every entry
+//! for which the filters hold comes here once, its text with it, a page at a time; what stays in memory are the counts.
+//! So the time grows with the entries that are counted: a hundred thousand take seconds. A filter on a log or a
+//! researcher, which have an index, or a search makes them fewer.
 
 use crate::logs;
 use crate::select::{Filter, Taken};
@@ -11,10 +10,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 
-/// How many tags, researchers, logs and days are told by name, the most frequent first.
+/// How many tags, researchers, logs and days are reported by name, the most frequent first.
 const NAMES_MAX: usize = 100;
 
-/// How many of each are counted by name at most; what comes beyond is counted together.
+/// How many of each are counted by name at most; the rest is counted together.
 const COUNTED_MAX: usize = 100_000;
 
 pub(crate) fn analyze(ctx: &mut Context<'_>, filter: Filter) -> Result<Json, Error> {
@@ -54,11 +53,11 @@ pub(crate) fn analyze(ctx: &mut Context<'_>, filter: Filter) -> Result<Json, Err
     Ok(answer.into())
 }
 
-/// How often each name came.
+/// How often each name occurred.
 #[derive(Default)]
 struct Counts {
     names: HashMap<String, u64>,
-    /// How often names came for which there was no room any more.
+    /// How often names beyond the limit occurred.
     beyond: u64,
 }
 

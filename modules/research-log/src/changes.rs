@@ -1,5 +1,5 @@
-//! The commands that change something, and the event that does. All that one of them does becomes true
-//! together with its answer, or not at all.
+//! The commands that change something, and the event that does. All changes of one of them are committed together with
+//! its answer, or not at all.
 
 use crate::logs::{Book, Known};
 use crate::record::{ENTRY, Entry, EntryType, LOG, Log, ShownLog, Template};
@@ -18,7 +18,7 @@ struct CreateLog {
     #[serde(default)]
     tags: Vec<String>,
     template: Option<Template>,
-    /// Whether entries that name no log go here from now on; they do unless said otherwise.
+    /// Whether entries that name no log go here from now on; by default they do.
     activate: Option<bool>,
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn set_active_log(ctx: &mut Context<'_>, args: &Json) -> Result<Json,
 /// Opens a log for a research session and makes it the active one. Another event may name the same
 /// session: its log is opened once.
 pub(crate) fn open_session(config: &Config, ctx: &mut Context<'_>, data: &Json) -> Result<(), Error> {
-    // The event is another module's: what it says beyond this is not our business.
+    // The event is another module's: its other members are ignored.
     #[derive(Deserialize)]
     struct Started {
         #[serde(alias = "session_id", alias = "id")]

@@ -11,11 +11,11 @@ use std::fmt::Write;
 #[derive(Deserialize)]
 pub(crate) struct Export {
     format: Format,
-    /// Cells that a spreadsheet would take for a formula get a `'` in front. It changes the data,
+    /// Cells that a spreadsheet would take for a formula get a leading `'`. It changes the data,
     /// so it is done on request only.
     #[serde(default)]
     spreadsheet_safe: bool,
-    // The filter, member by member, so that a misspelt name is noticed as one of all.
+    // The filter, member by member, so that a misspelt name is recognized among all.
     log: Option<String>,
     #[serde(rename = "type")]
     kind: Option<OneOrMore<crate::record::EntryType>>,
@@ -206,7 +206,7 @@ impl Document {
     }
 }
 
-/// Text that reads in Markdown as it was written: nothing in it becomes a heading, a list, a link
+/// Text that appears in Markdown as it was written: nothing in it becomes a heading, a list, a link
 /// or HTML, and lines stay lines.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 8);

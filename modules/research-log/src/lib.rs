@@ -1,9 +1,8 @@
 //! The research log: logs of typed, tagged entries, kept in the host's data store.
 //!
-//! The module keeps nothing itself, neither a file nor, but for the names of logs that were just
-//! used, anything in memory: what it acknowledged is in the store, and what it was working on when it
-//! died never was. A request with a key is done once, which is the host's doing. It deliberately has
-//! no updates and no deletions: a log book is written forward.
+//! The module keeps nothing itself, neither a file nor, but for the names of logs that were just used, anything in
+//! memory: what it acknowledged is in the store, and what was in progress when it crashed is undone. The host does a
+//! request with a key once. It deliberately has no updates and no deletions.
 //!
 //! Layer 1 has three types of it: `ResearchLog`, `ResearchEntry`, whose `log` is the id of its log,
 //! and one `ResearchBook`, which says which log is the active one. Ids are the store's.
@@ -37,7 +36,7 @@ pub struct ResearchLog {
 pub(crate) struct Config {
     /// The template of logs that name none.
     default_template: record::Template,
-    /// Who writes where nobody says so.
+    /// The default researcher.
     default_researcher: Option<String>,
 }
 

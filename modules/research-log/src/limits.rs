@@ -1,4 +1,4 @@
-//! Every limit of what is kept, and the sentences for what is beyond.
+//! Every limit of what is kept, and the errors for what is beyond.
 
 use bulkhead_module::Error;
 
@@ -10,7 +10,7 @@ pub(crate) const TAGS_MAX: usize = 32;
 pub(crate) const TAG_BYTES_MAX: usize = 64;
 pub(crate) const REFERENCES_MAX: usize = 64;
 pub(crate) const REFERENCE_BYTES_MAX: usize = 2048;
-/// Logs are few: entries are what there is a lot of.
+/// Logs are few, entries are many.
 pub(crate) const LOGS_MAX: usize = 100_000;
 pub(crate) const PAGE_DEFAULT: usize = 100;
 pub(crate) const PAGE_MAX: usize = 10_000;
@@ -62,7 +62,7 @@ pub(crate) fn researcher(text: &str) -> Result<(), Error> {
     line("researcher", text, RESEARCHER_BYTES_MAX)
 }
 
-/// Checks tags and takes repeated ones away.
+/// Checks tags and removes repeated ones.
 pub(crate) fn tags(tags: Vec<String>) -> Result<Vec<String>, Error> {
     let tags = list("tags", "tag", tags, TAGS_MAX, TAG_BYTES_MAX)?;
     match tags.iter().find(|tag| tag.contains(';')) {
@@ -72,7 +72,7 @@ pub(crate) fn tags(tags: Vec<String>) -> Result<Vec<String>, Error> {
     }
 }
 
-/// Checks references and takes repeated ones away.
+/// Checks references and removes repeated ones.
 pub(crate) fn references(references: Vec<String>) -> Result<Vec<String>, Error> {
     list("references", "reference", references, REFERENCES_MAX, REFERENCE_BYTES_MAX)
 }

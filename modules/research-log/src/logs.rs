@@ -10,14 +10,14 @@ use std::collections::HashMap;
 /// The type of the one entity that says which log is active.
 const BOOK: &str = "ResearchBook";
 
-/// Its id. There is one, whoever makes it first.
+/// Its id. There is one, made by the first process that needs it.
 const BOOK_ID: &str = "7265736c-6f67-4000-8000-000000000001";
 
-/// So many logs are looked at to tell what a misspelt title was meant to be.
+/// How many logs are compared with a misspelt title.
 const HINT_LOGS_MAX: u32 = 1000;
 
-/// What is true of all logs together. Whoever creates a log changes it, so of two that do so at the
-/// same time one is told of a conflict, and no title is given twice.
+/// The state of all logs together. Each creation of a log changes it, so of two at the same time one gets a conflict,
+/// and no title is given twice.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Book {
     /// The id of the log where entries go that name none.
@@ -74,16 +74,16 @@ pub(crate) fn named(ctx: &mut Context<'_>, name: &str) -> Result<Entity<Log>, Er
         .with_data(json!({ "logs": newest.count })))
 }
 
-/// What an entry needs to know of its log.
+/// What an entry needs of its log.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) id: String,
     pub(crate) researcher: Option<String>,
 }
 
-/// Logs that were named before. This module never renames, changes or deletes a log, so what was once
-/// true of it stays true, and an entry that names its log needs nothing read before it is stored. A log
-/// that somebody else deletes in the store is known until the process ends.
+/// Logs that were named before. This module never renames, changes or deletes a log, so what was read of it stays
+/// valid, and an entry that names its log needs nothing read before it is stored. A log that another client deletes in
+/// the store is known until the process ends.
 #[derive(Default)]
 pub(crate) struct Known(HashMap<String, Place>);
 
@@ -104,8 +104,7 @@ impl Known {
         Ok(place)
     }
 
-    /// The log that is active. Which one that is, is asked each time: another copy of the module may
-    /// have been told to change it.
+    /// The log that is active. It is read each time: another process of the module may have changed it.
     pub(crate) fn active(&mut self, ctx: &mut Context<'_>) -> Result<Place, Error> {
         match book(ctx)?.and_then(|book| book.active) {
             Some(id) => self.named(ctx, &id),

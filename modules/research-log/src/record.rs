@@ -1,5 +1,5 @@
-//! What is kept: logs and entries as the data of their entities, and as they stand in answers. The
-//! order of the members is the order in both.
+//! What is kept: logs and entries as the data of their entities, and as they are in answers. The order of the members
+//! is the order in both.
 
 use bulkhead_module::layer1::Entity;
 use jiff::Timestamp;
@@ -72,8 +72,8 @@ impl<'a> From<&'a Entity<Entry>> for ShownEntry<'a> {
     }
 }
 
-/// A time as the store compares it: texts of one length, so that their order is that of the times.
-/// That holds from the year 0 to 9999; others are refused where they come in.
+/// A time as the store compares it: texts of one length, so that their order is that of the times. That holds from the
+/// year 0 to 9999; others are refused on arrival.
 pub(crate) fn comparable(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }

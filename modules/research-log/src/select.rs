@@ -1,5 +1,5 @@
-//! Filters: which entries a question is about, and pages of them. What the store can look for is left
-//! to it; what it cannot, a second tag and a part of a text in any case, is looked at here, page by page.
+//! Filters: which entries a request is about, and pages of them. The store applies the filters that it has; others (a
+//! second tag, a part of a text in any case) are applied here, page by page.
 
 use crate::limits::{PAGE_DEFAULT, PAGE_MAX, STORE_PAGE_MAX, is_id};
 use crate::logs;
@@ -22,8 +22,7 @@ pub(crate) struct Filter {
     pub(crate) researcher: Option<String>,
     /// Words of the text, by the store's index: `two words`, `"side by side"`, `begin*`, `-without`.
     pub(crate) search: Option<String>,
-    /// A part of the text, upper and lower case alike. No index knows it: every entry for which the
-    /// rest holds is read.
+    /// A part of the text, upper and lower case alike. No index has it: every entry for which the rest holds is read.
     pub(crate) text: Option<String>,
     /// From this moment on.
     pub(crate) since: Option<String>,
@@ -31,7 +30,7 @@ pub(crate) struct Filter {
     pub(crate) until: Option<String>,
     pub(crate) order: Order,
     pub(crate) limit: Option<usize>,
-    /// Behind the entry with this id, in the order.
+    /// After the entry with this id, in the order.
     pub(crate) after: Option<String>,
 }
 
@@ -60,7 +59,7 @@ pub(crate) enum Order {
     Newest,
 }
 
-/// A filter, parted into what the store looks for and what is left.
+/// A filter, divided into the store's part and the rest.
 pub(crate) struct Selection {
     query: Query,
     rest: Rest,
@@ -138,7 +137,7 @@ impl Selection {
         limit: usize,
         mut each: impl FnMut(&mut Context<'_>, Entity<Entry>) -> Result<Taken, Error>,
     ) -> Result<Option<String>, Error> {
-        // One more than is wanted tells whether there is more.
+        // One more than requested shows whether there is more.
         let page = if self.rest.is_nothing() { limit.saturating_add(1).min(STORE_PAGE_MAX) } else { STORE_PAGE_MAX };
         let page = u32::try_from(page).expect("a page is limited");
         let mut found = ctx.entities::<Entry>(self.query.limit(page));
@@ -166,7 +165,7 @@ pub(crate) enum Taken {
     No,
 }
 
-/// A page of entries. It ends early where an answer would become too long; `next` leads on.
+/// A page of entries. It ends early where an answer would become too long; `next` is the next page.
 pub(crate) fn query(ctx: &mut Context<'_>, filter: Filter, bytes_max: usize) -> Result<Json, Error> {
     let selection = filter.resolve(ctx)?;
     let mut entries: Vec<Json> = Vec::new();
@@ -175,7 +174,7 @@ pub(crate) fn query(ctx: &mut Context<'_>, filter: Filter, bytes_max: usize) -> 
     let next = selection.for_each(ctx, limit, |_, entity| {
         let json = Json::of(&ShownEntry::from(&entity));
         bytes += json.as_str().len() + 1;
-        // One alone is tried in any case: it came in a frame, so it fits one, unless the limit was lowered.
+        // A single entry is tried in any case: it arrived in a frame, so it fits one, unless the limit was lowered.
         if bytes > bytes_max && !entries.is_empty() {
             return Ok(Taken::No);
         }

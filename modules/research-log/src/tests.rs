@@ -51,7 +51,7 @@ fn texts(page: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn an_entry_goes_to_the_active_log_and_is_told_to_others() {
+fn an_entry_goes_to_the_active_log_and_is_published() {
     let mut harness = start_on(&store(), json!({ "default_researcher": "Ada" }));
     let no_log = refusal(&mut harness, "add_entry", value!({ "text": "x" }));
     assert!(no_log.starts_with("no log is active; name one"), "{no_log}");
@@ -85,7 +85,7 @@ fn another_process_goes_on_where_the_first_was() {
     assert_eq!(second.command("query_logs", json!({})).unwrap(), before);
     assert_eq!(before["entries"][0]["tags"], value!(["x", "y"]));
     assert_eq!(add(&mut second, value!({ "text": "b" }))["log"], one);
-    // Both at once, too: what one of them is told, the other one knows.
+    // Both at once, too: each knows what the other one was sent.
     first.command("set_active_log", json!({ "log": "Two" })).unwrap();
     assert_ne!(add(&mut second, value!({ "text": "c" }))["log"], one);
 }
@@ -100,7 +100,7 @@ fn what_a_failed_request_did_is_not_there() {
 }
 
 #[test]
-fn a_title_is_given_once_whoever_comes_first() {
+fn a_title_is_given_once_in_any_order() {
     let store = store();
     let (mut first, mut second) = (start_on(&store, json!({})), start_on(&store, json!({})));
     let one = create(&mut first, value!({ "title": "One" }));

@@ -1,5 +1,5 @@
-//! The built program and the built library over the wire, on the host's own store, killed where it hurts.
-//! What the host itself does, as keys, a second try and its own death, is tested with the host.
+//! The built program and the built library over the wire, on the host's own store, killed at critical points. The
+//! host's part (keys, a second try, its own crash) is tested with the host.
 
 use bulkhead_module::Json;
 use bulkhead_module::testing::{Form, Message, Program, ProgramBuilder, Request, RequestType};
@@ -76,7 +76,7 @@ fn every_entry_that_was_answered_is_there_after_a_kill_and_no_other() {
                 stored += 1;
             }
             hosted.program().kill();
-            // What the program said before it died counts, as it does for a host.
+            // What the program answered before it died counts, as for a host.
             while let Some(answer) = answers.next().and_then(|id| hosted.answer(*id)) {
                 answer.unwrap();
                 stored += 1;
@@ -100,7 +100,7 @@ fn it_works_over_standard_input_and_output_and_shuts_down() {
 }
 
 #[test]
-fn a_journal_of_the_earlier_form_is_left_alone_and_told_of() {
+fn a_journal_of_the_earlier_form_is_left_alone_and_reported() {
     for kind in KINDS {
         let scratch = bulkhead_module::testing::Scratch::new();
         let journal = scratch.path().join("journal.jsonl");
@@ -114,12 +114,12 @@ fn a_journal_of_the_earlier_form_is_left_alone_and_told_of() {
 }
 
 #[test]
-fn a_store_that_refuses_is_told_and_nothing_is_half_there() {
+fn a_store_that_refuses_is_reported_and_nothing_is_half_there() {
     for kind in KINDS {
         let store = store();
         let mut program = kind.builder().start();
         let id = program.send_command("create_log", json!({ "title": "One" }));
-        // Nobody answers for the store but this test: the first question is refused.
+        // This test answers for the store: the first request is refused.
         let asked = program.message().unwrap();
         assert_eq!((&asked["type"], &asked["of"], asked.get("to")), (&json!("query"), &json!(id), None));
         let denied =

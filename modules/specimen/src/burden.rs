@@ -1,5 +1,5 @@
-//! The commands that take something of the machine: time, memory, chance, the process itself. Each
-//! is bounded, so that a test that went wrong cannot take the machine with it.
+//! The commands that take something of the machine: time, memory, chance, the process itself. Each is bounded, so that
+//! a test that went wrong cannot exhaust the machine.
 
 use crate::Specimen;
 use bulkhead_module::{Context, Error, Json, arguments, json};

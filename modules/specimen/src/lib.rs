@@ -1,4 +1,4 @@
-//! One of everything that a module can do, each behind a command of its own: the conformance suite
+//! One of everything that a module can do, each with a command of its own: the conformance suite
 //! drives it in every form that a module can have. It deliberately keeps nothing, opens nothing and
 //! starts no threads, so that the same code runs as a process, a shared library and WebAssembly.
 

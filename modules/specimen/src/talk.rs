@@ -1,4 +1,4 @@
-//! The commands that speak with the host while they work, or tell what it said about the request.
+//! The commands that speak with the host while they work, or answer what it reported about the request.
 
 use crate::{Event, Specimen};
 use bulkhead_module::{Context, Error, Json, arguments, json, log};

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the specimen as WebAssembly, as any module in Rust can be built that says `export!`.
+# Builds the specimen as WebAssembly, as any module in Rust can be built that has `export!`.
 set -eu
 
 usage() {
@@ -59,7 +59,7 @@ END
     export CARGO_TARGET_WASM32_WASIP1_LINKER="$sysroot/lib/rustlib/$host/bin/rust-lld"
 fi
 
-# Small, and with the names of the functions, which a trap is told with. No path of this machine.
+# Small, and with the names of the functions, which reports of traps have. No path of this machine.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target/specimen-wasm}"
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=s CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_PANIC=abort
 export CARGO_PROFILE_RELEASE_STRIP=debuginfo
