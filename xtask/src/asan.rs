@@ -1,7 +1,7 @@
 //! `cargo xtask asan`: the unit tests of the crates with `unsafe`, under AddressSanitizer.
 //!
-//! Only what is in these crates is instrumented, by a wrapper around rustc: what they depend on forbids `unsafe` or is
-//! not ours, and is taken from the builds that are there. The C border under the conformance suite is valgrind's.
+//! Only what is in these crates is instrumented, by a wrapper around rustc: their dependencies forbid `unsafe` or are
+//! not ours, and come from existing builds. The C border under the conformance suite is valgrind's.
 
 use crate::cargo::{cargo, finish, root};
 use anyhow::{Context, Result};
@@ -33,12 +33,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let mut command = cargo(&["test", "--locked", "--lib", "--bins", "--no-fail-fast"]);
     command.args(PACKAGES.iter().flat_map(|(package, _)| ["--package", package]));
     command.env("RUSTC_WORKSPACE_WRAPPER", wrapper()?);
-    // A module that panicked is forgotten on purpose. Leaks over the C border are valgrind's to find.
+    // A module that panicked is forgotten on purpose. valgrind finds leaks over the C border.
     command.env("ASAN_OPTIONS", "detect_leaks=0");
     finish(command.arg("--").args(arguments.words))
 }
 
-/// Writes the wrapper, always at the same place: cargo builds anew what was built by another one.
+/// Writes the wrapper, always to the same path: cargo builds anew what was built by another one.
 fn wrapper() -> Result<PathBuf> {
     let path = root().join("target/asan/rustc");
     let crates: Vec<&str> = PACKAGES.iter().map(|(_, name)| *name).collect();

@@ -1,6 +1,6 @@
-//! Running cargo, and other programs, in the checkout. Their progress and their errors go where this program's go;
-//! which file is which built program is read from cargo's messages, as the place depends on the profile, the target
-//! and the settings of the user.
+//! Running cargo, and other programs, in the checkout. Their progress and their errors go where this program's go; the
+//! paths of built programs are read from cargo's messages, as they depend on the profile, the target and the settings
+//! of the user.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -24,7 +24,7 @@ pub(crate) fn root() -> PathBuf {
 /// Builds the programs of some packages.
 ///
 /// # Errors
-/// When cargo cannot be run or a package cannot be built; cargo has said why.
+/// When cargo cannot be run or a package cannot be built; cargo has printed why.
 pub(crate) fn build(profile: &str, packages: &[&str]) -> Result<Programs> {
     let mut words = vec!["build", "--bins", "--profile", profile];
     words.extend(packages.iter().flat_map(|package| ["--package", *package]));
@@ -56,7 +56,7 @@ pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
 /// Runs a command to its end.
 ///
 /// # Errors
-/// When it cannot be run, or fails; it has said why.
+/// When it cannot be run, or fails; it has printed why.
 pub(crate) fn finish(command: &mut Command) -> Result<()> {
     let name = Path::new(command.get_program()).display().to_string();
     let status = command.status().with_context(|| format!("cannot run {name}"))?;
@@ -83,7 +83,7 @@ pub(crate) fn run(words: &[&str]) -> Result<Programs> {
     Ok(programs)
 }
 
-/// The program that a message of cargo tells of.
+/// The program that a message of cargo reports.
 fn built(message: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(message).ok()?;
     let path = message["executable"].as_str()?;

@@ -1,5 +1,5 @@
-//! The companions: modules that are workspaces of their own, so that what they depend on never reaches the build,
-//! the lock and the tests of the product. They are found by looking, as a list would be forgotten.
+//! The companions: modules that are workspaces of their own, so that what they depend on never reaches the build, the
+//! lock and the tests of the product. They are found by a search, as a list would not be kept up to date.
 
 use crate::cargo::root;
 use anyhow::{Context, Result};

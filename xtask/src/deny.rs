@@ -1,4 +1,4 @@
-//! `cargo xtask deny`: what the tree of dependencies is held to, by `deny.toml`. Known vulnerabilities are left out:
+//! `cargo xtask deny`: the rules for the tree of dependencies, in `deny.toml`. Known vulnerabilities are left out:
 //! their list is on the network, and changes without a change of ours.
 
 use crate::cargo::{cargo, finish};
@@ -15,6 +15,6 @@ pub(crate) fn run(_: Arguments) -> Result<()> {
     if !here {
         bail!("cargo-deny is not here; .ci/run installs it, and so does cargo install cargo-deny");
     }
-    // The tree of who depends on a crate that is there twice is long, and `cargo tree --duplicates` shows it.
+    // The tree of dependents of a duplicate crate is long, and `cargo tree --duplicates` shows it.
     finish(&mut cargo(&["deny", "--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))
 }

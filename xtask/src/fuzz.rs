@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: tries inputs on what reads bytes of others, for a time. libFuzzer chooses them by what code they
-//! reach; where it cannot be built, they are changed at random, and that is said. What the targets hold is in
+//! `cargo xtask fuzz`: tries inputs on the readers of foreign bytes, for a time. libFuzzer chooses them by the code
+//! that they reach; where it cannot be built, they are changed at random, and that is reported. The targets are in
 //! `tests/fuzz`, and the tests there try the corpus without this.
 
 use crate::cargo;
@@ -17,7 +17,7 @@ const INPUT_BYTES_MAX: usize = 16 * 1024;
 const INPUT_SECONDS_MAX: usize = 10;
 
 /// What makes the compiler count the code that an input reaches, and note what it is compared with. These are flags of
-/// the stable compiler; a sanitizer is none, and finds little where nearly all code is safe.
+/// the stable compiler; a sanitizer is not stable, and finds little where nearly all code is safe.
 const COVERAGE: &str = r#"[
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -97,7 +97,7 @@ fn program(mut programs: cargo::Programs, name: &str) -> Result<PathBuf> {
     programs.remove(name).with_context(|| format!("cargo has built no {name}"))
 }
 
-/// A folder of a target for what is found, which is made.
+/// Makes a folder of a target for what is found.
 fn folder(work: &Path, kind: &str, target: &str) -> Result<PathBuf> {
     let folder = work.join(kind).join(target);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -120,7 +120,7 @@ fn guided(program: &Path, target: &str, corpus: &Path, work: &Path, seconds: u64
 fn keep(program: &Path, target: &str, corpus: &Path, work: &Path) -> Result<()> {
     let mut command = Command::new(program);
     command.env("BULKHEAD_FUZZ_TARGET", target);
-    // How often code is reached does not count here, only whether it is: that would keep thousands.
+    // Only whether code is reached counts here, not how often: that would keep thousands.
     command.args(["-verbosity=0", "-set_cover_merge=1", "-use_counters=0"]).arg(format!("-max_len={INPUT_BYTES_MAX}"));
     command.arg(corpus.join(target)).arg(folder(work, "reached", target)?);
     let status = command.status().with_context(|| format!("cannot run {}", program.display()))?;

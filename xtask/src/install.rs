@@ -1,5 +1,5 @@
-//! `cargo xtask install`: builds everything that a user needs, and puts it below a prefix. What is there already and
-//! is not this installation's stays as it is, and is named.
+//! `cargo xtask install`: builds everything that a user needs, and puts it below a prefix. Existing files that are not
+//! this installation's stay as they are, and are named.
 
 mod content;
 mod files;
@@ -132,8 +132,9 @@ fn decide(items: &[Item], receipt: &Receipt) -> Result<Plan> {
     Ok(plan)
 }
 
-/// All new files are written beside their places before the first of them is moved there. The list of installed files
-/// is written before that, with the old and the new content, so that an interrupted installation can be run again.
+/// All new files are written beside their final paths before the first of them is moved there. The list of installed
+/// files is written before that, with the old and the new content, so that an interrupted installation can be run
+/// again.
 fn install(places: &Places, items: &[Item]) -> Result<Plan> {
     let mut staged = Staged::default();
     staged.make_folder(&places.prefix, 0o755)?;
@@ -169,7 +170,7 @@ fn install(places: &Places, items: &[Item]) -> Result<Plan> {
 /// Two installations to one prefix would undo each other's files.
 ///
 /// # Errors
-/// When another one is under way.
+/// When another one is in progress.
 pub(crate) fn lock(prefix: &Path) -> Result<File> {
     let folder = File::open(prefix).with_context(|| prefix.display().to_string())?;
     match folder.try_lock() {
@@ -181,7 +182,7 @@ pub(crate) fn lock(prefix: &Path) -> Result<File> {
     }
 }
 
-/// Removes the folders of the list that are empty, inner ones first; what is gone leaves the list.
+/// Removes the folders of the list that are empty, inner ones first; removed ones leave the list.
 pub(crate) fn remove_empty(folders: &mut std::collections::BTreeSet<PathBuf>) {
     let inner_first: Vec<PathBuf> = folders.iter().rev().cloned().collect();
     for folder in inner_first {

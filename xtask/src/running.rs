@@ -1,5 +1,5 @@
-//! Daemons that run: which process each is, and what a user types to end it or to start it again. It asks nothing of
-//! them and ends none.
+//! Daemons that run: which process each is, and what a user types to end it or to start it again. It sends them nothing
+//! and ends none.
 
 use bulkhead_protocol::ProcessStat;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -32,7 +32,7 @@ pub(crate) fn of_program(program: &Path) -> Vec<Daemon> {
     let processes = fs::read_dir("/proc").into_iter().flatten();
     let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let runs_it = |pid: &i32| {
-        // Those of other users cannot be looked at, and are not for this one to end.
+        // Those of other users cannot be read, and this user cannot end them.
         fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|path| path == program || path == Path::new(&removed))
     };
     let mut daemons: Vec<Daemon> = pids.filter(runs_it).map(Daemon::of).filter(Daemon::is_one).collect();
@@ -53,13 +53,13 @@ impl Daemon {
         let unit = || {
             let (parent, session) = parent_and_session(&file("stat"))?;
             let is_by_systemd = fs::read_to_string(format!("/proc/{parent}/comm")).ok()?.trim() == "systemd";
-            // What a service has started in its turn, and has left, is in its group as well, but leads no session.
+            // A process that a service has started and left is in its group as well, but leads no session.
             (is_by_systemd && session == pid).then(|| Unit::of_group(&file("cgroup")))?
         };
         Daemon { pid, words, unit: unit() }
     }
 
-    /// Whether it is a daemon, and not a command that asks one.
+    /// Whether it is a daemon, and not a command that calls one.
     fn is_one(&self) -> bool {
         let mut words = self.words.iter().skip(1).map(String::as_str);
         loop {
@@ -128,7 +128,7 @@ pub(crate) fn quoted(path: &Path) -> String {
     }
 }
 
-/// The control socket at which a user's commands look, as far as there is one.
+/// The control socket at which a user's commands look, if there is one.
 pub(crate) fn default_socket(is_root: bool, variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     if let Some(socket) = variable("BULKHEAD_SOCKET") {
         return Some(socket);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parent_and_the_session_are_read_behind_any_name() {
+    fn the_parent_and_the_session_are_read_after_any_name() {
         assert_eq!(parent_and_session("12 (a) b) S 3 4 5 6 7 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0"), Some((3, 5)));
         assert_eq!(parent_and_session(""), None);
     }

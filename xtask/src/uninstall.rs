@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         bail!("nothing was installed below {prefix}: expected the list {}", places.receipt().display());
     }
     let _lock = lock(&places.prefix)?;
-    // Where its program is by now is not known any more once that is removed.
+    // The path of its running program is unknown once that is removed.
     let running = running::of_program(&places.programs().join("bulkhead"));
     let mut receipt = Receipt::read(&places.receipt())?;
     let mut removed = 0;
@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     if receipt.files.is_empty() {
         fs::remove_file(&list).with_context(|| format!("cannot remove {}", list.display()))?;
     } else {
-        // The next installation has to know that these are its own, changed.
+        // The next installation has to know that these are its own and were changed.
         fs::write(&list, receipt.text()).with_context(|| format!("cannot write {}", list.display()))?;
     }
     remove_empty(&mut receipt.folders);

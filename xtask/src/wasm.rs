@@ -12,7 +12,7 @@ pub(crate) struct Arguments {
     check: bool,
 }
 
-/// The answer of the script on a machine without the very compiler that the files were made with.
+/// The answer of the script on a machine without the exact compiler that the files were made with.
 const NOT_COMPARABLE: i32 = 77;
 
 /// # Errors

@@ -1,5 +1,5 @@
-//! What holds for every crate of the workspace: where versions stand, that it says what it is, and that its
-//! `unsafe` is tested under a sanitizer.
+//! What holds for every crate of the workspace: where versions are declared, that its README begins with its name, and
+//! that its `unsafe` is tested under a sanitizer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 
 #[test]
 fn each_crate_with_unsafe_that_reaches_a_user_is_tested_under_the_sanitizer() {
-    // What ends processes by all means, what the conformance suite loads, and what only tests and measures.
+    // The module of faults, the modules of the conformance suite, and the crates that only test and measure.
     const EXCUSED: [&str; 4] = ["misbehave", "specimen", "bulkhead-tests", "bulkhead-bench"];
     let text = fs::read_to_string(root().join("xtask/src/asan.rs")).unwrap();
     let (_, list) = text.split_once("const PACKAGES").unwrap();
@@ -80,7 +80,7 @@ fn each_crate_with_unsafe_that_reaches_a_user_is_tested_under_the_sanitizer() {
         );
         assert!(has_unsafe || !is_listed, "{name} is in asan.rs and has no unsafe");
     }
-    // The wrapper knows crates by the names that rustc is given.
+    // The wrapper knows crates by the names that rustc gets.
     for (package, crate_name) in listed.split("(\"").skip(1).filter_map(|entry| entry.split_once("\", \"")) {
         let crate_name = crate_name.split('"').next().unwrap();
         let of_package = |member: &PathBuf| {

@@ -1,5 +1,5 @@
-//! `cargo xtask install` and `uninstall` below a temporary prefix: what gets there, what stays, and what an
-//! installation changes for programs that run. Most cases install stand-ins, which are small.
+//! `cargo xtask install` and `uninstall` below a temporary prefix: what is installed, what stays, and what an
+//! installation changes for running programs. Most cases install small stand-ins.
 
 use bulkhead_tests::{Caller, World, copy_program, hear_signals, kill, until};
 use nix::sys::signal::Signal;
@@ -14,7 +14,7 @@ use std::process::{Command, Output, Stdio};
 
 const PROGRAMS: [&str; 5] = ["bulkhead", "module-runtime", "module-runtime-wasm", "research-log", "misbehave"];
 
-/// A prefix in a world of its own.
+/// A prefix with an environment of its own.
 struct Prefix {
     world: World,
     path: PathBuf,
@@ -54,10 +54,10 @@ impl Prefix {
     fn xtask(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(words).arg("--prefix").arg(&self.path).current_dir(self.world.path(""));
-        // A daemon of this machine is none of the test's.
+        // A daemon of this machine does not belong to the test.
         command.env("BULKHEAD_SOCKET", self.world.socket());
         command.env("HOME", self.world.path("home")).env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME");
-        // What an installation that is killed leaves there goes with the world.
+        // What an installation that is killed leaves there is removed with the world.
         command.env("TMPDIR", self.world.path(""));
         command
     }
@@ -67,7 +67,7 @@ impl Prefix {
         command.arg("--programs").arg(programs).output().unwrap()
     }
 
-    /// Installs, and returns what that says.
+    /// Installs, and returns what that prints.
     fn installed(&self, programs: &Path, words: &[&str]) -> String {
         let output = self.install(programs, words);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -126,7 +126,7 @@ fn installed_daemon(prefix: &Prefix) -> Command {
     command
 }
 
-/// A module may say that it is ready before the guardian says which process it is.
+/// A module may report that it is ready before the guardian reports its process.
 fn pid(client: &mut Caller, module: &str) -> i64 {
     until("the process of the module", || client.status(module)["pid"].as_i64())
 }
@@ -164,7 +164,7 @@ fn a_second_installation_replaces_programs_that_run_and_keeps_a_manifest_that_wa
     let later = fs::read(prefix.world.path("later/misbehave")).unwrap();
     assert!(fs::read(prefix.modules().join("misbehave/bin/misbehave")).unwrap() == later, "its program is replaced");
 
-    // What runs has its own file until it is started again.
+    // A running program keeps its file until it is started again.
     assert!(exe(host).ends_with("bin/bulkhead (deleted)"), "{}", exe(host));
     assert!(exe(log).ends_with("bin/research-log (deleted)"), "{}", exe(log));
     assert_eq!(client.call("shell-greeter", "greet", json!({"who": "you"})), Ok(json!({"hello": "you"})));
@@ -318,7 +318,7 @@ fn a_dry_run_changes_nothing_and_a_file_in_the_place_of_a_folder_is_refused_with
     assert_eq!(prefix.files().into_keys().collect::<Vec<_>>(), [prefix.at("share")]);
 }
 
-/// However it ends, each place has the old or the new file, and the next run is as good as the first.
+/// After any end, each path has the old or the new file, and the next run works like the first.
 #[test]
 fn an_installation_that_is_killed_leaves_no_half_file_and_can_be_run_again() {
     let prefix = Prefix::new();
@@ -327,10 +327,10 @@ fn an_installation_that_is_killed_leaves_no_half_file_and_can_be_run_again() {
     let mut killed = 0;
     for round in 1.. {
         assert!(round < 500, "the installation ended before it could be killed, all but {killed} times");
-        // The moments differ: when the first file, or one of the later ones, lies beside its place.
+        // The moments differ: when the first file, or one of the later ones, is beside its path.
         let name = ["bin/.bulkhead.part", "share/man/man1/.bulkhead.1.part", "share/bulkhead/.installed.sha256.part"];
         let moment = prefix.at(name[round % 3]);
-        // Left of an earlier round, it would tell of no moment.
+        // If it were left from an earlier round, the test would not see the moment.
         let _ = fs::remove_file(&moment);
         let mut install = prefix.xtask(&["install"]);
         install.arg("--programs").arg(&versions[round % 2]).stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,4 +1,4 @@
-//! What is installed: programs, manual pages, completions and sample modules, each with its place.
+//! What is installed: programs, manual pages, completions and sample modules, each with its path.
 
 use super::places::{Places, Shell};
 use crate::cargo::{Programs, root};
@@ -10,15 +10,15 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The packages to build. The last one has no program; it is here for the features of what others share with it:
-/// after a build of the workspace, nothing is compiled anew.
+/// The packages to build. The last one has no program; it is here for the features of shared dependencies: after a
+/// build of the workspace, nothing is compiled anew.
 pub(crate) const PACKAGES: [&str; 6] =
     ["bulkhead", "bulkhead-launcher", "bulkhead-wasm", "research-log", "misbehave", "bulkhead-client-async"];
 
-/// What is in the folder of programs. `module-runtime` has to lie beside `bulkhead`.
+/// What is in the folder of programs. `module-runtime` has to be beside `bulkhead`.
 pub(crate) const PROGRAMS: [&str; 3] = ["bulkhead", "module-runtime", "module-runtime-wasm"];
 
-/// A sample module: a folder of the checkout, and what of it is installed.
+/// A sample module: a folder of the checkout, and its files that are installed.
 struct Sample {
     name: &'static str,
     folder: &'static str,
@@ -29,7 +29,7 @@ struct Sample {
     needs: Option<&'static str>,
 }
 
-/// One of each kind that needs no compiler of the user's.
+/// One of each kind that needs no compiler on the user's machine.
 const SAMPLES: [Sample; 5] = [
     Sample { name: "research-log", folder: "research-log", files: &["module.toml"], program: true, needs: None },
     Sample { name: "misbehave", folder: "misbehave", files: &["module.toml"], program: true, needs: None },
@@ -172,7 +172,7 @@ fn man_pages(bulkhead: &Path, places: &Places, items: &mut Vec<Item>) -> Result<
     Ok(())
 }
 
-/// A new one of this user alone. One of the same name may be left of an installation that was killed.
+/// A new folder of this user alone. One of the same name may be left of an installation that was killed.
 fn temporary_folder() -> Result<PathBuf> {
     let of_process = format!("bulkhead-man-{}", std::process::id());
     let mut number = 0;
@@ -198,7 +198,7 @@ fn read_folder(folder: &Path) -> Result<Vec<(std::ffi::OsString, Vec<u8>)>> {
 
 fn output(program: &Path, arguments: &[&str]) -> Result<Vec<u8>> {
     let words = || format!("{} {}", program.display(), arguments.join(" "));
-    // Without folders of programs: completions are to have no programs of the user who installs.
+    // Without folders of programs: completions must not have programs of the user who installs.
     let mut command = Command::new(program);
     let output = command.args(arguments).env("PATH", "").output().with_context(|| format!("cannot run {}", words()))?;
     ensure!(

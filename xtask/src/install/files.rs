@@ -1,5 +1,5 @@
-//! Files: what is there, and how new ones get there. A new file is written beside its place, made durable, and
-//! renamed: the place holds the old or the new one, never half of it, and a program that runs keeps its file.
+//! Files: their states, and how new ones are written. A new file is written beside its final path, made durable, and
+//! renamed: the path has the old or the new one, never half of it, and a running program keeps its file.
 
 use super::content::Content;
 use super::plan::Found;
@@ -12,8 +12,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Files that lie beside their places, ready to be moved there. Dropped before that, they are removed, and so are
-/// the folders that were made for them.
+/// Files beside their final paths, ready to be moved there. Dropped before that, they are removed, and so are the
+/// folders that were made for them.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
     files: Vec<(PathBuf, PathBuf)>,
@@ -21,8 +21,8 @@ pub(crate) struct Staged {
 }
 
 impl Staged {
-    /// Makes a folder and those above it, which everybody may look into. A mask of modes that lets the group write
-    /// would make a module of it that the daemon refuses, so the mode is set.
+    /// Makes a folder and those above it, which all users may read. A umask that lets the group write would make a
+    /// module that the daemon refuses, so the mode is set.
     ///
     /// # Errors
     /// When one cannot be made.
@@ -39,7 +39,7 @@ impl Staged {
         Ok(())
     }
 
-    /// Writes a file beside its place.
+    /// Writes a file beside its final path.
     ///
     /// # Errors
     /// When it cannot be read or written.
@@ -55,7 +55,7 @@ impl Staged {
         &self.folders
     }
 
-    /// Moves all files to their places.
+    /// Moves all files to their final paths.
     ///
     /// # Errors
     /// When one cannot be moved; those before it have been.
@@ -85,7 +85,7 @@ impl Drop for Staged {
     }
 }
 
-/// Removes what an installation that was killed has left beside a place.
+/// Removes what an installation that was killed has left beside a path.
 ///
 /// # Errors
 /// When it cannot be removed.
@@ -147,7 +147,7 @@ fn digest_of(path: &Path) -> io::Result<Digest> {
     }
 }
 
-/// What is at a place. What cannot be read is nothing of ours.
+/// What is at a path. A file that cannot be read is not ours.
 pub(crate) fn look(path: &Path) -> Found {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_file() => digest_of(path).map_or(Found::Other, Found::File),
@@ -161,7 +161,7 @@ pub(crate) fn look(path: &Path) -> Found {
 mod tests {
     use super::*;
 
-    /// A folder that goes with the value.
+    /// A folder that is removed with the value.
     struct Folder(PathBuf);
 
     impl Folder {

@@ -1,5 +1,5 @@
 //! What to type next, for the user's shell: where it does not find the program, the socket or the completions by
-//! itself, the lines for that come first. Where a daemon runs already, it is told how that gets what was installed.
+//! itself, the lines for that come first. Where a daemon runs already, the text says how that gets the new version.
 
 use super::content::find_in_path;
 use super::places::{Places, Shell, User};
@@ -7,13 +7,13 @@ use crate::running::{self, Daemon, quoted};
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// What of a shell and its environment decides what has to be typed.
+/// The parts of a shell and its environment that decide what has to be typed.
 struct Setting {
     /// The file name of `$SHELL`.
     shell: String,
     /// What the shell runs for `bulkhead`.
     found: Option<PathBuf>,
-    /// The socket at which commands look, by a variable or as root; none if it has no place.
+    /// The socket at which commands look, by a variable or as root; none if it has no path.
     socket: Option<PathBuf>,
     /// The folder of a user's own that systemd gives to each who is logged in, if it is there.
     runtime_folder: Option<PathBuf>,
@@ -29,13 +29,13 @@ impl Setting {
         self.found.as_deref().is_some_and(|found| is_same(found, &places.programs().join("bulkhead")))
     }
 
-    /// Whether the first of the lines are to be kept in the shell's file: that they set the path, and the socket.
+    /// Whether the first lines set the path and the socket, and so belong in the shell's file.
     fn sets(&self, places: &Places) -> Vec<&'static str> {
         let path = (!self.finds(places)).then_some("$PATH");
         path.into_iter().chain(self.socket.is_none().then_some("$BULKHEAD_SOCKET")).collect()
     }
 
-    /// A place for the socket of a user who has none by a variable: that of the systemd unit of the user, where it can
+    /// A path for the socket of a user who has none by a variable: that of the systemd unit of the user, where it can
     /// run.
     fn socket_to_set(&self, user: &User) -> Option<PathBuf> {
         if self.socket.is_some() {
@@ -45,7 +45,7 @@ impl Setting {
         self.runtime_folder.as_ref().map(|folder| folder.join("bulkhead/control.sock")).or_else(in_home)
     }
 
-    /// The file in which a line that sets a variable lasts. fish keeps what is set here by itself.
+    /// The file in which a line that sets a variable lasts. fish keeps such variables by itself.
     fn startup_file(&self) -> Option<&'static str> {
         match self.shell.as_str() {
             "fish" => None,
@@ -84,7 +84,7 @@ pub(crate) fn print(places: &Places, user: &User, upgraded: bool, samples: bool)
     }
 }
 
-/// What does not go without saying.
+/// Notes that the user could not expect.
 fn notes(places: &Places, user: &User, setting: &Setting, upgraded: bool) -> Vec<String> {
     let mut notes = Vec::new();
     match &setting.daemon {

@@ -35,7 +35,7 @@ impl User {
         Ok(home.join(".local"))
     }
 
-    /// The module folder that `bulkhead run` reads where nothing else is said. `docs/configuration.md` has it.
+    /// The module folder that `bulkhead run` reads by default. `docs/configuration.md` has it.
     fn default_modules(&self) -> Option<PathBuf> {
         if self.root {
             return Some("/usr/local/lib/bulkhead/modules".into());
@@ -59,7 +59,7 @@ impl User {
 pub(crate) struct Places {
     pub(crate) prefix: PathBuf,
     pub(crate) modules: PathBuf,
-    /// Whether `bulkhead run` reads `modules` without being told.
+    /// Whether `bulkhead run` reads `modules` by default.
     pub(crate) modules_are_default: bool,
     /// Whether others may look into `modules`, where it is made.
     pub(crate) modules_are_private: bool,
@@ -99,7 +99,7 @@ impl Places {
         self.prefix.join("share/man/man1")
     }
 
-    /// What lies in the place that the shell looks at.
+    /// What is at the path that the shell reads.
     pub(crate) fn completion(&self, shell: Shell) -> PathBuf {
         self.prefix.join(match shell {
             Shell::Bash => "share/bash-completion/completions/bulkhead",

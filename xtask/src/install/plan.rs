@@ -1,14 +1,13 @@
-//! What is done with each file, from what is there and what the list of installed files says. It touches nothing.
+//! What is done with each file, from its state and the list of installed files. It changes nothing.
 //!
-//! A file is this installation's if the list has it with the content that is found. Whatever else is at its place
-//! stays.
+//! A file is this installation's if the list has it with the content that is found. Any other file at its path stays.
 
 use super::content::{Item, Kind};
 use super::receipt::{Digest, Receipt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// What is at a place.
+/// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     Nothing,
@@ -24,7 +23,7 @@ pub(crate) enum Action {
     Add,
     /// This installation's, of another version.
     Replace,
-    /// It is as it should be.
+    /// It is up to date.
     Leave,
     Keep(Reason),
 }
@@ -39,7 +38,7 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    /// For people, behind the path.
+    /// For people, after the path.
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Reason::Changed => "it was changed since it was installed",
@@ -114,7 +113,7 @@ fn leave_foreign_modules(items: &[Item], actions: &mut [Action]) {
     }
 }
 
-/// Whether something at the place of a program is in the way, whatever is to be put there.
+/// Whether something at the path of a program is in the way of any program.
 pub(crate) fn in_the_way(found: Found, recorded: Option<&BTreeSet<Digest>>) -> Option<Reason> {
     match (found, recorded) {
         (Found::Nothing, _) => None,

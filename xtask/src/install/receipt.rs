@@ -1,5 +1,5 @@
-//! The list of what was installed, in the form of `sha256sum`: it says which files belong to an installation, and
-//! whether one was changed since. A path has more than one line while it is being replaced, so that an
+//! The list of what was installed, in the form of `sha256sum`: it records which files belong to an installation, and
+//! shows whether one was changed since. A path has more than one line while it is being replaced, so that an
 //! installation that was interrupted is known, too. Folders that were made are comments, which `sha256sum` ignores.
 
 use anyhow::{Context, Result, anyhow};
@@ -19,7 +19,7 @@ impl Digest {
         Digest(Sha256::digest(content).into())
     }
 
-    /// That of all that went into the hash.
+    /// The digest of all that was hashed.
     pub(crate) fn finish(hash: Sha256) -> Digest {
         Digest(hash.finalize().into())
     }

@@ -1,4 +1,4 @@
-//! What was done, for people: a line for each kind of content, and one for each thing that needs a look.
+//! What was done, for people: a line for each kind of content, and one for each thing that needs attention.
 
 use super::content::{Item, Kind};
 use super::places::Places;
@@ -58,7 +58,7 @@ fn names(items: &[(&Item, Action)]) -> String {
     names.join(", ")
 }
 
-/// How many are new, replaced and as they were, where that is not the same for all.
+/// How many are new, replaced and unchanged, where that is not the same for all.
 fn states(items: &[(&Item, Action)]) -> String {
     let count = |wanted: fn(Action) -> bool| items.iter().filter(|(_, action)| wanted(*action)).count();
     let counts = [
