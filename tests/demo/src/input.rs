@@ -12,10 +12,10 @@ use std::{
 /// Files of one commit that become an entry each; a history has commits with thousands.
 const FILES_MAX: usize = 50;
 
-/// What goes in takes seconds, also where a flush of the disk takes long.
+/// The input takes seconds, also where a flush of the disk takes long.
 const ENTRIES_MAX: usize = 2000;
 
-/// With less than this, the log could be done before it is killed.
+/// With less than this, the log could finish before it is killed.
 const ENTRIES_MIN: usize = 500;
 
 pub(crate) struct Input {
@@ -60,12 +60,12 @@ fn root() -> PathBuf {
 
 /// One entry for each commit, and one for each file that it changed.
 fn history(root: &Path) -> Result<Vec<Value>, String> {
-    // Without it, git would take the history of a repository that this copy lies in.
+    // Without it, git would take the history of a repository around this copy.
     if !root.join(".git").exists() {
         return Err("this copy has no history".into());
     }
     let output = Command::new("git")
-        // Who has built and run this checkout has trusted its owner, also where that is another user.
+        // A user who has built and run this checkout trusts its owner, also where that is another user.
         .args(["-c", "safe.directory=*", "log", "--reverse", "--numstat", "--format=%x1e%h%x1f%an%x1f%aI%x1f%s"])
         .current_dir(root)
         .output()
@@ -103,7 +103,7 @@ fn commit(record: &str) -> Vec<Value> {
     entries
 }
 
-/// One entry for each line that has something on it; a heading is of another type.
+/// One entry for each line that is not empty; a heading is of another type.
 fn documents(root: &Path) -> std::io::Result<Vec<Value>> {
     let mut pages = Vec::new();
     for folder in [root.to_owned(), root.join("docs")] {

@@ -95,7 +95,7 @@ impl Restarted {
     }
 }
 
-/// Lets the neighbour crash with two messages behind the one that kills it.
+/// Lets the neighbour crash with two messages after the one that kills it.
 fn crash_neighbour(screen: Screen, stage: &Stage) -> Result<Restarted, Failed> {
     let (before, log) = (stage.process(NEIGHBOUR)?, stage.process(LOG)?);
     let lines = [r#"{"name":"segfault"}"#, r#"{"name":"echo","args":"second"}"#, r#"{"name":"echo","args":"third"}"#];
@@ -198,7 +198,7 @@ fn feed_and_kill(screen: Screen, stage: &Stage, entries: &[Value], pid: i64) -> 
     let mut output = BufReader::new(pipe.stdout.take().expect("it was asked for"));
     let text: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
     let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
-    // The first answer proves that the stream is under way.
+    // The first answer proves that the stream is in progress.
     let mut answers = vec![read_line(&mut output)?.ok_or("the pipe ended before its first answer")?];
     stage.signal("KILL", pid)?;
     screen.bad(&format!("after the first answer, process {pid} of the log was killed with SIGKILL"));
@@ -223,7 +223,7 @@ fn read_line(output: &mut BufReader<ChildStdout>) -> Result<Option<Value>, Faile
     }
 }
 
-/// Reads the log back and compares it with what went in, entry by entry.
+/// Reads the log back and compares it with the input, entry by entry.
 fn check_log(screen: Screen, stage: &Stage, entries: &[Value]) -> Result<(), Failed> {
     let mut found = Vec::new();
     let mut after = Value::Null;

@@ -1,5 +1,5 @@
-//! What the audience sees: headings, sentences and commands, for a width that every terminal has. Colour is for a
-//! terminal only, and not where `NO_COLOR` is set.
+//! What the audience sees: headings, sentences and commands, for the width of every terminal. Colour is for a terminal
+//! only, and not where `NO_COLOR` is set.
 
 use std::io::{IsTerminal, stdout};
 
@@ -30,7 +30,7 @@ impl Screen {
         println!("\n{}", self.paint("1;36", &format!("── {title}")));
     }
 
-    /// Says a sentence.
+    /// Prints a sentence.
     pub(crate) fn say(self, text: &str) {
         wrapped(text, INDENT, INDENT).iter().for_each(|line| println!("{line}"));
     }
@@ -41,12 +41,12 @@ impl Screen {
         wrapped(text, &first, &rest).iter().for_each(|line| println!("{line}"));
     }
 
-    /// What was checked and is so.
+    /// What was checked and holds.
     pub(crate) fn good(self, text: &str) {
         self.marked("32", "✓", text);
     }
 
-    /// What went wrong, as it was meant to.
+    /// An intended failure.
     pub(crate) fn bad(self, text: &str) {
         self.marked("31", "✗", text);
     }

@@ -1,5 +1,5 @@
-//! What the demo plays on: the built programs, a temporary folder, a daemon. It cleans up after itself
-//! however the demo ends.
+//! The environment of the demo: the built programs, a temporary folder, a daemon. It cleans up after any end of the
+//! demo.
 
 use crate::screen::Screen;
 use serde_json::Value;
@@ -34,7 +34,7 @@ impl fmt::Display for Failed {
     }
 }
 
-/// Fails the demo when what it shows is not so.
+/// Fails the demo when what it shows is wrong.
 pub(crate) fn expect(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), Failed> {
     if holds { Ok(()) } else { Err(Failed(otherwise())) }
 }
@@ -58,7 +58,7 @@ pub(crate) struct Stage {
     daemon: Option<Child>,
 }
 
-/// What is built.
+/// The programs that are built.
 const PROGRAMS: [&str; 4] = ["bulkhead", "module-runtime", "research-log", "misbehave"];
 
 /// The packages of these programs. Nothing of the last two is built; they are here for the features of what others
@@ -106,7 +106,7 @@ impl Stage {
     pub(crate) fn start_daemon(&mut self) -> Result<(), Failed> {
         let log = fs::File::create(self.folder.join("daemon.log")).map_err(|error| format!("cannot log: {error}"))?;
         let mut command = self.bulkhead(&["run"]);
-        // Who looks at the demo as root need not own the checkout and what is on the way there.
+        // When root runs the demo, the checkout and the folders on the way there may belong to another user.
         let own = env::current_exe().map_err(|error| format!("cannot find the demo's own program: {error}"))?;
         for folder in own.ancestors() {
             let owner =
@@ -118,7 +118,7 @@ impl Stage {
         self.daemon = Some(command.spawn().map_err(|error| format!("cannot start the daemon: {error}"))?);
         let since = Instant::now();
         for module in MODULES {
-            // The daemon may still be on its way to its socket: 125 says that it cannot be reached.
+            // The daemon may not have its socket yet: 125 means that it cannot be reached.
             while self.output(&["wait", module, "--for", "ready", "--timeout", "30"])?.status.code() == Some(125) {
                 let daemon = self.daemon.as_mut().expect("it was started above");
                 if daemon.try_wait().ok().flatten().is_some() || since.elapsed() > TIMEOUT {
@@ -131,7 +131,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Kills the daemon and returns the number of its process.
+    /// Kills the daemon and returns its process id.
     pub(crate) fn kill_daemon(&mut self) -> Result<u32, Failed> {
         let mut daemon = self.daemon.take().ok_or("the daemon is not running")?;
         daemon.kill().and_then(|()| daemon.wait()).map_err(|error| format!("cannot kill the daemon: {error}"))?;
@@ -145,7 +145,7 @@ impl Stage {
         expect(status.success(), || format!("the daemon ended with {status}"))
     }
 
-    /// Removes the temporary folder, which the audience is told.
+    /// Removes the temporary folder, and prints that.
     pub(crate) fn remove(&self) -> Result<(), Failed> {
         fs::remove_dir_all(&self.folder)
             .map_err(|error| format!("cannot remove the folder {}: {error}", self.folder.display()).into())
@@ -208,7 +208,7 @@ impl Stage {
         expect(output.status.success(), || String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    /// The process of a module that is ready, which may say so before the daemon hears which process it is.
+    /// The process of a module that is ready, which may report so before the daemon learns its process id.
     pub(crate) fn process(&self, module: &str) -> Result<Process, Failed> {
         let since = Instant::now();
         loop {
