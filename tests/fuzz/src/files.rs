@@ -1,4 +1,4 @@
-//! `module.toml` and `bulkhead.toml`: whatever is in the file, it is read, or each fault is a line that names a file.
+//! `module.toml` and `bulkhead.toml`: any file is read, or each fault is a line that names a file.
 
 use bulkhead_config::{Environment, Flags, HostConfig, Loaded, Paths, Problems, show};
 use std::{
@@ -11,10 +11,10 @@ use std::{
 const MANIFEST: &str = "modules/log/module.toml";
 const HOST_FILE: &str = "bulkhead.toml";
 
-/// A manifest that has nothing wrong, for a host's file to speak of.
+/// A manifest without faults, for a host's file to name.
 const RIGHT: &str = "[module]\nname = \"log\"\nversion = \"1.0.0\"\ncommand = [\"sh\"]\n";
 
-/// A folder of this thread, with both files; it goes away with the thread.
+/// A folder of this thread, with both files; it is removed with the thread.
 struct Tree(PathBuf);
 
 impl Tree {
@@ -33,7 +33,7 @@ impl Tree {
             root: false,
             current_dir: Some(self.0.clone()),
             variables: variables.map(|(name, value)| (name.into(), value.into())).into(),
-            // The folder for temporary files is everybody's.
+            // All users can write to the folder for temporary files.
             trusted_users: vec![nix::unistd::geteuid().as_raw()],
             paths: Paths::Short,
         };

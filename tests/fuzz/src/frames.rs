@@ -2,7 +2,7 @@
 
 use bulkhead_protocol::{Decoder, FrameError, Message, MessageError};
 
-/// More than a message that is read as it comes, so that there are such ones.
+/// More than the length from which messages are read as they arrive, so that some are.
 const FRAME_BYTES_MAX: usize = 1 << 20;
 
 /// Frames of a stream, and how it ends.
@@ -29,7 +29,7 @@ fn pieces(mut rest: &[u8], cuts: [u8; 2]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The same, without the text that is quoted of a stream that is text: as much is quoted as had come.
+/// The same, without the text that is quoted of a stream that is text, since as much is quoted as had arrived.
 fn without_quote<T: Clone>((found, end): &Found<T>) -> Found<T> {
     let end = match end {
         Err(FrameError::Text { found }) => Err(FrameError::Text { found: found[..found.len().min(4)].to_vec() }),

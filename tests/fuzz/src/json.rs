@@ -44,7 +44,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let found = cursor.value().filter(|_| cursor.is_at_end());
     assert_eq!(found, expected, "the cursor");
     check_string(text);
-    // Of what is no JSON, anything may be found, and nothing may panic.
+    // For text that is not JSON, any result is allowed, and no panic.
     let raw = Raw::new(text);
     let members: Vec<_> = raw.members().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let elements: Vec<_> = raw.elements().map(Raw::as_str).collect();
@@ -60,7 +60,7 @@ pub(crate) fn run(bytes: &[u8]) {
     assert_eq!(elements, unnamed, "elements");
 }
 
-/// What a text begins with, if it is a string.
+/// The string at the beginning of a text, if there is one.
 fn check_string(text: &str) {
     let Some(raw) = Cursor::new(text).string() else { return };
     let (bulkhead_json::RawString::Plain(inner) | bulkhead_json::RawString::Escaped(inner)) = raw;

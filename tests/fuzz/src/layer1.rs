@@ -46,13 +46,13 @@ fn check_fault(fault: &Fault) {
     assert!(!fault.reason.is_empty(), "a fault has a reason");
 }
 
-/// What is stored is an object, and to store it again changes nothing.
+/// What is stored is an object, and storing it again changes nothing.
 fn check_data(data: &Data) {
     assert_eq!(data.raw().kind(), Kind::Object);
     assert_eq!(Data::new(data.raw()).as_ref(), Ok(data));
 }
 
-/// A patch is done twice as it is done once.
+/// A patch that is applied twice has the same result as once.
 fn check_patch(data: &Data, patch: &Data) {
     if let Ok(once) = data.patched(patch) {
         assert_eq!(once.patched(patch), Ok(once));

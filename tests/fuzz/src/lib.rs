@@ -1,8 +1,8 @@
-//! What any bytes must not do to what Bulkhead reads. Each target is a plain function that takes bytes and panics
-//! when something is wrong.
+//! Fuzz tests of the readers of foreign bytes. Each target is a plain function that takes bytes and panics when
+//! something is wrong.
 //!
-//! `cargo test -p bulkhead-fuzz` runs them with the corpus and with what proptest makes of it; `cargo xtask fuzz` goes
-//! on for as long as it is told, guided by coverage. Which inputs to try is deliberately not known to a target.
+//! `cargo test -p bulkhead-fuzz` runs them with the corpus and with what proptest makes of it; `cargo xtask fuzz` runs
+//! for a given time, guided by coverage. A target deliberately does not choose its inputs.
 
 #![forbid(unsafe_code)]
 
@@ -14,19 +14,19 @@ mod layer1;
 mod messages;
 pub mod mutation;
 
-/// One thing that reads bytes of others.
+/// One reader of foreign bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
     /// Its name, which is also that of its folder in `corpus/`.
     pub name: &'static str,
-    /// What it holds, for people.
+    /// What it checks, for people.
     pub holds: &'static str,
-    /// Folders with more inputs to begin with, in the repository: those with this ending.
+    /// Folders in the repository with more initial inputs: the files with this ending.
     pub seeds: &'static [(&'static str, &'static str)],
     /// Tries one input.
     ///
     /// # Panics
-    /// When what it holds does not hold.
+    /// When a check fails.
     pub run: fn(&[u8]),
 }
 

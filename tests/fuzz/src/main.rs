@@ -1,6 +1,6 @@
-//! Tries one target with random changes of its inputs, for a time: `bulkhead-fuzz TARGET SECONDS FOLDER`. What makes
-//! it panic is written to the folder first, as there is nothing left to write it afterwards. Nothing here knows which
-//! changes reach new code; libFuzzer does, in `coverage/`.
+//! Tries one target with random changes of its inputs, for a time: `bulkhead-fuzz TARGET SECONDS FOLDER`. Each input is
+//! written to the folder first, as nothing can write it after a panic. This program does not know which changes reach
+//! new code; libFuzzer does, in `coverage/`.
 
 #![forbid(unsafe_code)]
 
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 fn run(target: &Target, time: Duration, folder: &Path) -> Result<u64, String> {
     let inputs = corpus::read(target).map_err(|error| format!("cannot read the corpus of {}: {error}", target.name))?;
     let start = Instant::now();
-    // Each run tries other ones; the input that fails is kept, so the seed need not be.
+    // Each run tries other ones; the input that fails is kept, so the seed is not needed.
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
     let mut random = mutation::Random::new(seed as u64);
     let mut tried = 0;

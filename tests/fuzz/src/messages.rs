@@ -29,7 +29,7 @@ struct Form<'a> {
     stderr: Vec<String>,
 }
 
-/// No refusal is longer, however long what it repeats is.
+/// No refusal is longer, for any text that it repeats.
 const REASON_BYTES_MAX: usize = 1000;
 
 /// White space that makes a message a long one.

@@ -1,4 +1,4 @@
-//! Inputs made of others at random: what is tried where there is no coverage to guide the choice.
+//! Inputs made of others at random, for runs without coverage.
 
 use crate::corpus::INPUT_BYTES_MAX;
 
@@ -21,7 +21,7 @@ impl Random {
     }
 }
 
-/// Bytes that mean something in one of the texts that are read.
+/// Bytes with a meaning in one of the formats.
 const MEANINGFUL: &[u8] = b"{}[]\",:\\u0-.eE+ \n\t\x00\x1f\x7f\x80\xc3\xe2\xf0\xff'#=_/ntf";
 
 /// One of `inputs`, with some changes.

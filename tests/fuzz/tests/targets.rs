@@ -91,7 +91,7 @@ fn every_target_has_a_corpus_and_no_other_folder_is_there() {
 
 #[test]
 fn a_target_that_finds_something_wrong_panics() {
-    // What makes all of the above able to fail.
+    // This shows that the tests above can fail.
     let wrong = Target { name: "wrong", holds: "", seeds: &[], run: |bytes| assert!(bytes.is_empty()) };
     assert!(std::panic::catch_unwind(|| (wrong.run)(b"x")).is_err());
 }

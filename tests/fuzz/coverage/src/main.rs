@@ -1,5 +1,5 @@
-//! Runs one target under libFuzzer: the one that `BULKHEAD_FUZZ_TARGET` names. What is held of it is the target's
-//! business, and which inputs to try libFuzzer's.
+//! Runs one target under libFuzzer: the one that `BULKHEAD_FUZZ_TARGET` names. The target checks its rules, and
+//! libFuzzer chooses the inputs.
 
 #![no_main]
 
