@@ -38,7 +38,7 @@ fn number(data: &Json) -> u64 {
     data.read().expect("it is a number")
 }
 
-// Other threads go on while the test waits for a status.
+// Other threads continue while the test waits for a status.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_module_that_runs_tokio_asks_while_it_is_asked_and_ends_in_good_order() {
     let mut world = world();
@@ -49,12 +49,12 @@ async fn a_module_that_runs_tokio_asks_while_it_is_asked_and_ends_in_good_order(
     for answer in soon(futures_util::future::join_all(calls)).await {
         assert_eq!(number(&answer.unwrap()), 20);
     }
-    // What it creates is there with its success.
+    // What it creates exists with its success.
     soon(connection.call("relay", "note", Json::of(&json!({ "text": "one" })), None)).await.unwrap();
     let query = Request::new(None, RequestType::Query, Json::of(&json!({ "entity": "Note" }))).to("layer1");
     let Status::Success(found) = soon(connection.request(query)).await.unwrap().status else { panic!("it is found") };
     assert!(found.as_str().contains(r#""text":"one""#), "{}", found.as_str());
-    // A call that is dropped frees the module, which goes on with others meanwhile.
+    // A call that is dropped frees the module, which continues with others meanwhile.
     let wait = Request::new(None, RequestType::Command, bulkhead_client_async::command_payload("wait", "null"));
     let mut waits = connection.send(wait.to("relay")).await.unwrap();
     let progress = soon(waits.next()).await.unwrap().unwrap();
@@ -72,7 +72,7 @@ async fn a_module_that_runs_tokio_asks_while_it_is_asked_and_ends_in_good_order(
     world.stop();
 }
 
-// Other threads go on while the test waits for a status.
+// Other threads continue while the test waits for a status.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_and_events_go_on_over_a_kill_of_the_host() {
     let mut world = world();
@@ -98,12 +98,12 @@ async fn calls_and_events_go_on_over_a_kill_of_the_host() {
     assert!(matches!(lost, Error::Ended { .. }), "{lost}");
     soon(state.wait_for(|state| matches!(state, State::Lost { lost: 2, .. }))).await.unwrap();
     world.start();
-    // It is answered by the next host, however early it was sent.
+    // The next host answers it, also if it was sent early.
     let counted = soon(connection.call("counter", "ping", Json::null(), Some(timeout()))).await.unwrap();
     assert!(!counted.as_str().is_empty());
     soon(connection.emit("note.two", &Json::of(&2))).await.unwrap();
     assert_eq!(event(&mut events).await.event, "note.two", "none is given twice");
-    // The module is a subscriber, and has been given both.
+    // The module is a subscriber, and has got both.
     bulkhead_tests::until("the module has the events", || {
         let mut client = world.client();
         let count = client.call("relay", "events", json!(null)).expect("it is asked again after a crash");

@@ -1,13 +1,13 @@
-//! Files that do not check: `bulkhead run` and `bulkhead config check` say the same about them, with
-//! file, line and column. The host's own file keeps `run` from starting anything, a module's only that module. Each key and value has its case in the
-//! configuration's own tests; here it is what a person at a shell sees.
+//! Files that do not check: `bulkhead run` and `bulkhead config check` report the same about them, with file, line and
+//! column. A fault in the host's own file keeps `run` from starting anything, one in a module's only that module. Each
+//! key and value has its case in the configuration's own tests; here it is what a person at a shell sees.
 
 use bulkhead_tests::{Host, World};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
-/// The check tells these words with exit code 2. Returns all that it said.
+/// The check prints these words with exit code 2. Returns all that it printed.
 fn check(world: &World) -> String {
     let flags = world.path("bulkhead.toml");
     let modules = world.path("modules");
@@ -39,8 +39,8 @@ fn is_refused(world: &World, words: &[&str]) {
     assert!(world.processes().is_empty());
 }
 
-/// The check refuses this world with exit code 2 and these words; the daemon says the same and in its status, and runs
-/// without the modules that have faults.
+/// The check refuses this world with exit code 2 and these words; the daemon prints the same, also in its status, and
+/// runs without the modules that have faults.
 fn is_left_out(mut world: World, words: &[&str], modules: &[&str]) {
     let checked = check(&world);
     world.start();
@@ -54,7 +54,7 @@ fn is_left_out(mut world: World, words: &[&str], modules: &[&str]) {
     all_are_in(words, &[&checked, &shown, &ended.stderr]);
 }
 
-/// A world with a good module and one whose manifest says this.
+/// A world with a good module and one whose manifest has this.
 fn with_manifest(text: &str) -> World {
     let mut world = World::new();
     world.module("good", "test-minimal", "");
@@ -123,7 +123,7 @@ fn elf(kind: u8, machine: u8) -> Vec<u8> {
 }
 
 #[test]
-fn a_file_that_is_no_library_and_no_webassembly_is_told_as_what_it_is() {
+fn a_file_that_is_no_library_and_no_webassembly_is_reported_as_what_it_is() {
     // Number 243 is RISC-V, and the tests run elsewhere.
     for (kind, key, content, words) in [
         ("native", "library", elf(3, 243), &["is built for riscv64, this machine is "][..]),
@@ -171,7 +171,7 @@ fn a_host_without_the_program_for_webassembly_leaves_it_out_at_its_start_and_at_
     for word in words {
         assert!(failure.error.contains(word), "expected {word:?} in {failure:?}");
     }
-    // What runs is not touched.
+    // Running modules are not touched.
     assert_eq!(client.status("good")["state"], "ready");
     world.stop();
 
@@ -226,7 +226,7 @@ fn files_and_folders_that_are_not_there_are_named() {
 }
 
 #[test]
-fn a_program_that_vanishes_while_the_host_runs_is_told_and_not_tried_in_vain() {
+fn a_program_that_vanishes_while_the_host_runs_is_reported_and_not_tried_in_vain() {
     let mut world = World::new();
     world.module("bad", "misbehave", "").start();
     let mut client = world.client();
@@ -236,7 +236,7 @@ fn a_program_that_vanishes_while_the_host_runs_is_told_and_not_tried_in_vain() {
     assert!(failure.error.contains("bin/misbehave"), "{failure:?}");
     let status = client.status("bad");
     assert_eq!(status["state"], "failed", "{status:#}");
-    // Once it is there again, a start by hand is enough.
+    // Once the program is back, a start by hand is enough.
     world.module("bad", "misbehave", "");
     client.supervisor("start", serde_json::json!({ "name": "bad" }));
     world.stop();

@@ -1,4 +1,4 @@
-//! What one client may cost the others: time, memory and places. No client that sends much, or nothing at all,
+//! What one client may cost the others: time, memory and connections. No client that sends much, or nothing at all,
 //! keeps an operator out.
 
 use bulkhead_client::ClientError;
@@ -25,14 +25,14 @@ fn idle(world: &World) -> UnixStream {
     stream
 }
 
-/// Everything that comes until the host closes the connection.
+/// All frames until the host closes the connection.
 fn last_words(mut stream: UnixStream) -> String {
     let mut words = Vec::new();
     stream.read_to_end(&mut words).unwrap();
     String::from_utf8_lossy(&words).into_owned()
 }
 
-/// A client that waits for what does not come.
+/// A client that waits for an answer that does not come.
 fn busy(world: &World) -> Caller {
     let mut client = world.client();
     client.send_command("supervisor", "wait", json!({ "name": "good", "for": "stopped" }));
@@ -43,13 +43,13 @@ fn clients(client: &mut Caller) -> u64 {
     client.supervisor("status", Value::Null)["host"]["clients"].as_u64().unwrap()
 }
 
-/// Waits until the host has let all of them in and has what they sent.
+/// Waits until the host has accepted all of them and has what they sent.
 fn until_busy(client: &mut Caller, number: u64) {
     until("all clients are in", || (clients(client) >= number).then_some(()));
 }
 
 #[test]
-fn a_client_that_leaves_too_much_unread_is_told_so_with_whole_messages_before() {
+fn a_client_that_leaves_too_much_unread_is_informed_with_whole_messages_before() {
     let mut world = World::new();
     world.host_file("[host]\nclients_bytes_max = \"64MiB\"\nframe_bytes_max = \"1MiB\"\n");
     world.module("bad", "misbehave", "").start();
@@ -81,7 +81,7 @@ fn a_client_that_leaves_too_much_unread_is_told_so_with_whole_messages_before() 
 }
 
 #[test]
-fn the_connection_that_has_been_idle_for_longest_makes_room_and_is_told() {
+fn the_connection_that_has_been_idle_for_longest_makes_room_and_is_informed() {
     let mut world = with_places(4);
     let mut operator = world.client();
     until("the first client has gone", || (clients(&mut operator) == 1).then_some(()));
@@ -112,7 +112,7 @@ fn where_all_are_busy_an_operator_gets_in_all_the_same() {
     let mut last = world.client();
     until_busy(&mut last, 8);
     last.send_command("supervisor", "wait", json!({ "name": "good", "for": "stopped" }));
-    // A quarter of the places goes round; the others keep theirs.
+    // A quarter of the connections is reused; the other clients keep theirs.
     for _ in 0..10 {
         let mut operator = world.client();
         assert!(clients(&mut operator) <= 8);
@@ -154,7 +154,7 @@ fn what_comes_behind_a_long_request_waits_for_it_and_is_answered_behind_it() {
     let mut world = with_places(10);
     let mut client = world.client();
     let other = long_query(3000);
-    // It is too long a list, which is found when it is read, elsewhere; what follows is short.
+    // It is too long a list, which another thread finds as it reads it; the following requests are short.
     let refused = client.send(&Request::new(None, RequestType::Query, other)).unwrap();
     let ping = client.send(&Request::new(None, RequestType::Ping, Json::null())).unwrap();
     let (first, second) = (client.receive(Some(timeout())).unwrap(), client.receive(Some(timeout())).unwrap());
@@ -218,7 +218,7 @@ fn half_a_frame_and_nothing_else_keeps_no_operator_out() {
     let halves: Vec<UnixStream> = (0..4)
         .map(|_| {
             let mut stream = idle(&world);
-            // The host may have let it go for the next.
+            // The host may have closed it for the next one.
             let _ = stream.write_all(&[0, 0, 1, 0, b'{']);
             stream
         })

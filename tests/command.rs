@@ -24,7 +24,7 @@ fn run(world: &World, words: &[&str], input: &str) -> Done {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
-    // The command may go before it has read everything.
+    // The command may end before it has read everything.
     let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
@@ -223,7 +223,7 @@ fn events_are_followed_while_they_happen() {
     let mut running = Running::start(&world, &["events", "day.*", "--json"]);
     let host_clients = |client: &mut Caller| client.supervisor("status", Value::Null)["host"]["clients"].clone();
     until("the command is connected", || (host_clients(&mut client) == 2).then_some(()));
-    // It may be connected and not yet following, so the first event is sent until one is seen.
+    // The command may be connected and not yet following, so the first event is sent until one is seen.
     let mut sent = 0;
     let first = until("the first event", || {
         sent += 1;
@@ -239,7 +239,7 @@ fn events_are_followed_while_they_happen() {
     let next = std::iter::repeat_with(|| running.line()).find(|line| !line.contains("day.begun")).unwrap();
     assert!(next.contains("day.over"), "{next}");
     kill(running.pid(), Signal::SIGINT);
-    // A shell makes 130 of it.
+    // A shell reports it as 130.
     assert_eq!(running.wait().signal(), Some(2));
     world.stop();
 }
@@ -298,7 +298,7 @@ fn the_commands_of_modules_and_of_the_hosts_own_addresses_are_listed() {
     assert_eq!(rows[1], ["ping", "no", "counts", "and", "answers"], "{list:?}");
     assert_eq!(rows[2][..2], ["status", "yes"], "{list:?}");
     assert!(list.out.ends_with("\nTo call one: bulkhead call good COMMAND [JSON | - | @FILE]\n"), "{list:?}");
-    // What is stopped or waits for its next start has the commands that it had.
+    // A module that is stopped or waits for its next start has the commands that it had.
     run(&world, &["stop", "good"], "");
     assert_eq!(run(&world, &["call", "good"], "").out, list.out);
     for (words, code, said) in [

@@ -1,13 +1,12 @@
-//! No process of a module outlives its stop, its crash, or the end of the host, however far it ran:
-//! as root and as an ordinary user, with control groups where they may be used and without.
+//! No process of a module outlives its stop, its crash, or the end of the host, wherever it moved: as root and as an
+//! ordinary user, with control groups where they may be used and without.
 
 use bulkhead_protocol::{Delivery, ErrorCode};
 use bulkhead_tests::{Caller, World, copy_program, is_alive, is_root, kill, stat, until, wait_until_gone};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-/// The worlds to try: for each user that can be had, what the host chooses by itself, and the way
-/// that works everywhere.
+/// The worlds to try: for each possible user, the host's own choice, and the containment that works everywhere.
 fn worlds() -> Vec<World> {
     let mut worlds = vec![World::new(), World::new().env("BULKHEAD_CONTAINMENT", "subreaper")];
     if is_root() {
@@ -19,8 +18,7 @@ fn worlds() -> Vec<World> {
     worlds
 }
 
-/// Starts the host with one module and a family of it that does its best to escape; returns all of
-/// their process ids.
+/// Starts the host with one module and a process tree of it that tries to escape; returns all of their process ids.
 fn start_family(world: &mut World) -> (Caller, Vec<i64>) {
     world.module("bad", "misbehave", "[limits]\nstop_timeout = \"300ms\"\nterm_timeout = \"300ms\"").start();
     let mut client = world.client();
@@ -126,7 +124,7 @@ fn a_module_that_dies_of_its_guardians_death_is_not_said_to_have_crashed() {
     for mut world in worlds() {
         let (mut client, family) = start_family(&mut world);
         let guardian = client.guardian_pid();
-        // The host hears of both deaths at once, whichever comes first.
+        // The host learns of both deaths at once, in any order.
         world.host().signal(Signal::SIGSTOP);
         kill(guardian, Signal::SIGKILL);
         wait_until_gone(&family[..1]);
@@ -140,7 +138,7 @@ fn a_module_that_dies_of_its_guardians_death_is_not_said_to_have_crashed() {
     }
 }
 
-/// Whether a process stands still by a signal.
+/// Whether a process is stopped by a signal.
 fn is_stopped(pid: i64) -> bool {
     stat(pid).is_some_and(|stat| stat.state == 'T')
 }
@@ -152,7 +150,7 @@ fn what_modules_had_answered_before_the_guardians_death_is_delivered() {
     let mut client = world.client();
     client.wait_ready("bad");
     let (guardian, module) = (client.guardian_pid(), client.pid("bad"));
-    // All of it lies in the channel of the module, which answers while the host stands still.
+    // All answers are in the channel of the module, which answers while the host stands still.
     kill(module, Signal::SIGSTOP);
     let echoes: Vec<u64> = (0..100).map(|n| client.send_command("bad", "echo", json!(n))).collect();
     let last = client.send_command("bad", "stop_self", json!({}));
@@ -212,7 +210,7 @@ fn a_runtime_that_is_away_costs_its_modules_no_more_than_that() {
     let away = world.path("away");
     std::fs::rename(&runtime, &away).unwrap();
 
-    // The guardian still runs, and starts what is a program by itself.
+    // The guardian still runs, and starts modules that are programs themselves.
     kill(client.pid("line"), Signal::SIGKILL);
     let waits = |status: &Value| {
         status["state"] == "waiting" && status["reason"].as_str().unwrap_or_default().contains("module-runtime")

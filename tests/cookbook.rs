@@ -1,4 +1,4 @@
-//! The scripts of `docs/cookbook.md`, taken from the page and run as they stand there.
+//! The scripts of `docs/cookbook.md`, taken from the page and run unchanged.
 
 use bulkhead_tests::{Caller, Done, RESEARCH_LOG, World, hear_signals, kill, program, until};
 use nix::sys::signal::{Signal, killpg};
@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 const LOG: &str = "research-log";
 const PAGE: &str = include_str!("../docs/cookbook.md");
 
-/// Whether the programs that a script needs are here. A test that is left out says so.
+/// Whether the programs that a script needs are here. A skipped test prints that.
 fn are_here(programs: &[&str]) -> bool {
     let is_missing = |program: &&&str| !Command::new("which").arg(program).output().unwrap().status.success();
     let missing = programs.iter().find(is_missing);
@@ -61,7 +61,7 @@ fn script(world: &World, name: &str, args: &[&str]) -> Command {
     for name in ["ALERT", "ACTION"] {
         command.env(name, format!("sh {}", tell.display()));
     }
-    // What the shims of a version manager need.
+    // Variables that the shims of a version manager need.
     command.envs(std::env::var_os("HOME").map(|home| ("HOME", home)));
     hear_signals(&mut command);
     command
@@ -71,7 +71,7 @@ fn run(world: &World, name: &str, args: &[&str]) -> Done {
     script(world, name, args).stdin(Stdio::null()).output().unwrap().into()
 }
 
-/// A script that goes on, and all that it started; they end with it.
+/// A script that keeps running, and all that it started; they end with it.
 struct Script(Child);
 
 impl Script {
@@ -223,7 +223,7 @@ fn an_import_names_the_row_that_is_wrong_and_completes_once_it_is_mended() {
     assert!(failed.len() == 1 && failed[0].contains("yesterday") && failed[0].contains("\"line\":70"), "{failed:?}");
     assert_eq!(entries(&mut world.client()).len(), 199);
 
-    // The row is mended, another one comes in front, and a text has a line end and quotes.
+    // The row is mended, another one is inserted before it, and a text has a line end and quotes.
     let more = "201,2026-03-01T12:00:00Z,ada,note 201\r\n";
     let text = good.replacen("\r\n", &format!("\r\n{more}202,2026-03-01T12:00:00Z,ada,\"two\n\"\"lines\"\"\"\r\n"), 1);
     fs::write(world.path("t.csv"), text).unwrap();
@@ -260,7 +260,7 @@ fn an_import_goes_on_after_the_daemon_was_killed() {
     let mut world = kitchen();
     fs::write(world.path("t.csv"), table(300)).unwrap();
     let mut client = world.client();
-    // It takes the first rows and answers none.
+    // The module gets the first rows and answers none.
     kill(client.pid(LOG), Signal::SIGSTOP);
     let import = Script::start(&world, "import-csv", &["t.csv"]);
     client.until_status(LOG, "it has rows", |status| status["in_flight"].as_u64() >= Some(10));
@@ -309,7 +309,7 @@ fn a_log_file_is_followed_over_rotations_and_restarts_of_either_side() {
 }
 
 #[test]
-fn a_line_of_a_log_file_that_is_refused_is_told_and_those_behind_it_go_on() {
+fn a_line_of_a_log_file_that_is_refused_is_reported_and_those_after_it_go_on() {
     if !are_here(&["jq", "python3", "tail"]) {
         return;
     }
@@ -327,7 +327,7 @@ fn a_line_of_a_log_file_that_is_refused_is_told_and_those_behind_it_go_on() {
 }
 
 #[test]
-fn a_crash_is_told_also_after_a_restart_of_the_daemon() {
+fn a_crash_is_reported_also_after_a_restart_of_the_daemon() {
     if !are_here(&["jq"]) {
         return;
     }

@@ -1,5 +1,5 @@
-//! The daemon among its environment: signals, locks, sockets, a service manager, clients of every
-//! kind, and the modules' logs.
+//! The daemon in its environment: signals, locks, sockets, a service manager, clients of every kind, and the modules'
+//! logs.
 
 use bulkhead_tests::{Caller, Ended, Host, NOBODY, TIMEOUT, World, copy_program, is_root, until};
 use nix::sys::signal::Signal;
@@ -20,7 +20,7 @@ fn good() -> (World, Caller) {
     (world, client)
 }
 
-/// A daemon that must not come up.
+/// A daemon that must not start.
 fn refused(world: &World, state: &Path, socket: &Path) -> Ended {
     let ended = Host::start(world.run_command_at(state, socket)).wait();
     assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
@@ -106,7 +106,7 @@ fn a_daemon_says_once_that_the_one_before_it_did_not_end_in_order() {
     let killed = world.host().pid();
     let ended = world.end_host(Signal::SIGKILL);
     assert!(!ended.stderr.contains(line), "{ended:?}");
-    // One that is refused later has not run, and says nothing to the next.
+    // A daemon that is refused later has not run, and leaves no report for the next.
     fs::create_dir(world.path("elsewhere")).unwrap();
     let _listener = std::os::unix::net::UnixListener::bind(world.path("elsewhere/control.sock")).unwrap();
     let ended = refused(&world, &world.state(), &world.path("elsewhere/control.sock"));
@@ -154,7 +154,7 @@ fn a_state_directory_that_another_user_has_is_refused() {
 }
 
 #[test]
-fn nobody_else_may_enter_what_it_creates() {
+fn no_other_user_may_enter_what_it_creates() {
     let (mut world, _client) = good();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&world.socket()), 0o600);
@@ -205,7 +205,7 @@ fn a_service_manager_hears_that_it_is_ready_alive_reloading_and_stopping() {
 }
 
 #[test]
-fn a_service_manager_is_asked_for_patience_while_the_data_is_opened() {
+fn a_service_manager_is_asked_for_more_time_while_the_data_is_opened() {
     let world = World::new();
     let mut host = Host::start(world.run_command());
     world.wait_for_notice("EXTEND_TIMEOUT_USEC=60000000");
@@ -215,7 +215,7 @@ fn a_service_manager_is_asked_for_patience_while_the_data_is_opened() {
 }
 
 #[test]
-fn clients_that_say_nothing_or_half_a_thing_hold_up_nobody() {
+fn clients_that_send_nothing_or_half_a_frame_hold_up_no_other() {
     let (mut world, mut client) = good();
     let connect = || UnixStream::connect(world.socket()).unwrap();
     let silent = connect();
@@ -235,7 +235,7 @@ fn clients_that_say_nothing_or_half_a_thing_hold_up_nobody() {
     world.stop();
 }
 
-/// What the host says to these bytes before it closes the connection.
+/// What the host answers to these bytes before it closes the connection.
 fn last_words(world: &World, bytes: &[u8]) -> String {
     let mut stream = UnixStream::connect(world.socket()).unwrap();
     stream.set_read_timeout(Some(TIMEOUT)).unwrap();
@@ -314,7 +314,7 @@ fn a_thousand_clients_at_once_are_all_answered() {
 }
 
 #[test]
-fn clients_beyond_the_limit_are_told_so() {
+fn clients_beyond_the_limit_are_informed() {
     let mut world = World::new();
     world.host_file("[host]\nclients_max = 2\n").module("good", "test-minimal", "").start();
     let wait =
@@ -330,7 +330,7 @@ fn clients_beyond_the_limit_are_told_so() {
 }
 
 #[test]
-fn a_client_that_never_reads_is_bounded_and_holds_up_nobody() {
+fn a_client_that_never_reads_is_bounded_and_holds_up_no_other() {
     let mut world = World::new();
     world.module("bad", "misbehave", "").module("good", "test-minimal", "").start();
     let mut client = world.client();

@@ -1,5 +1,5 @@
-//! Modules in a debugger, which is this test: what is stopped in one is not ended for its silence. And core files, for a
-//! debugger that comes later.
+//! Modules in a debugger, which is this test: a process that is stopped in one is not ended for its silence. And core
+//! files, for a later debugger.
 
 use bulkhead_protocol::ErrorCode;
 use bulkhead_tests::{Caller, World, until};
@@ -43,7 +43,7 @@ fn a_module_that_is_stopped_in_a_debugger_is_not_judged_and_goes_on_afterwards()
     let status = client.status("bad");
     assert_eq!((&status["state"], &status["pid"]), (&json!("ready"), &json!(pid)), "{status:#}");
     assert!(status["reason"].as_str().unwrap().starts_with("traced by "), "{status:#}");
-    // A caller's deadline is its own, and the grace behind it ends nothing.
+    // A caller's deadline is its own, and the grace after it ends nothing.
     for _ in 0..3 {
         let late = client.call_within(400, "bad", "echo", json!(1)).unwrap_err();
         assert_eq!(late.code, ErrorCode::DeadlineExceeded, "{late:?}");
@@ -78,7 +78,7 @@ fn a_start_that_is_stopped_in_a_debugger_has_no_time_limit() {
     client.status("bad");
     assert_eq!(client.pid("bad"), pid);
     ptrace::detach(traced, None).unwrap();
-    // It hangs all the same, and is ended a round later.
+    // It still hangs, and is ended a round later.
     client.event(events, "module.crashed");
     world.stop();
 }
@@ -88,7 +88,7 @@ fn a_stop_that_is_asked_for_ends_a_module_that_is_stopped_in_a_debugger() {
     let (mut world, mut client) = hasty("");
     let traced = attach(client.pid("bad"));
     let stop = client.send_command("supervisor", "stop", json!({ "name": "bad" }));
-    // A debugger hears of the end first, and the parent after that.
+    // A debugger learns of the end first, and the parent after that.
     waitpid(traced, None).unwrap();
     let stopped = client.answer(stop).unwrap();
     assert_eq!(stopped["state"], "stopped", "{stopped}");

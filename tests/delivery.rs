@@ -1,4 +1,4 @@
-//! Every request gets exactly one answer, and the answer tells the truth about how far it got.
+//! Every request gets exactly one answer, and the answer reports truthfully how far it got.
 
 use bulkhead_protocol::{Delivery, ErrorCode, Exit, Failure, Json, Request, RequestType, Status};
 use bulkhead_tests::{Answer, Caller, RESEARCH_LOG, TIMEOUT, World, kill, until};
@@ -27,13 +27,13 @@ fn failure(answer: Answer) -> Box<Failure> {
 }
 
 #[test]
-fn after_kill_9_amid_pipelined_calls_only_the_one_that_had_begun_is_told_of_it() {
+fn after_kill_9_amid_pipelined_calls_only_the_one_that_had_begun_gets_an_error() {
     let (mut world, mut client) = bad("");
     let progress = client.follow("module.crashed");
     let pid = client.pid("bad");
     let first: Vec<u64> = (0..20).map(|n| client.send_command("bad", "echo", json!({ "n": n }))).collect();
     let begun = client.send_command("bad", "nap", json!({ "ms": 10_000 }));
-    // More than the window, so that some are with the module and others still with the host.
+    // More than the window, so that some are in flight and others still in the host's queue.
     let rest: Vec<u64> = (20..200).map(|n| client.send_command("bad", "echo", json!({ "n": n }))).collect();
     for (n, id) in first.iter().enumerate() {
         assert_eq!(client.answer(*id).unwrap(), json!({ "n": n }));
@@ -70,7 +70,7 @@ fn each_of_many_requests_gets_exactly_one_answer_while_the_module_keeps_crashing
     }
     // Each process answers 49 and crashes on the fiftieth, which is not sent again.
     assert_eq!((done, crashed), (490, 10));
-    // Nothing comes twice: the answer to the next request is the next thing to come.
+    // Nothing is answered twice: the next message is the answer to the next request.
     let after = client.send_command("supervisor", "status", Value::Null);
     assert_eq!(client.receive(Some(TIMEOUT)).unwrap().id, Some(after));
     world.stop();
@@ -148,7 +148,7 @@ fn a_deadline_is_answered_at_once_and_a_module_that_stops_working_lives_on() {
     let pid = client.pid("bad");
     let late = failure(client.call_within(50, "bad", "sleep", json!({ "ms": 60_000 })));
     assert_eq!(late.code, ErrorCode::DeadlineExceeded);
-    // The module watches the deadline, too, and may be the one that says so; then it has nothing to add.
+    // The module watches the deadline, too, and may be the one that reports it; then no other answer follows.
     assert!([None, Some(Delivery::Started), Some(Delivery::Unknown)].contains(&late.delivery), "{late:?}");
     assert_eq!(client.call("bad", "echo", json!("free again")).unwrap(), "free again");
     assert_eq!(client.pid("bad"), pid);
@@ -180,7 +180,7 @@ fn a_cancelled_request_still_gets_its_one_answer() {
         client.answer(cancel).unwrap();
     }
     assert_eq!(client.call("bad", "read", json!({})).unwrap(), json!({ "count": 0 }));
-    // Its answer may have crossed the cancel on the way, so that is no fault.
+    // Its answer may have crossed the cancel on the way, which is no error.
     let late = client.cancel(asleep).unwrap();
     client.answer(late).unwrap();
     world.stop();
@@ -320,7 +320,7 @@ fn modules_call_each_other_as_far_as_their_manifests_allow() {
 }
 
 #[test]
-fn a_module_that_calls_a_crashing_one_is_told_what_a_client_is_told() {
+fn a_module_that_calls_a_crashing_one_gets_what_a_client_gets() {
     let mut world = World::new();
     world.module("caller", "misbehave", "[capabilities]\ncall = [\"bad\"]").module("bad", "misbehave", "").start();
     let mut client = world.client();
@@ -346,7 +346,7 @@ fn events_reach_those_modules_and_followers_that_asked_for_them() {
         let event = client.event(following, "misbehave.done");
         assert_eq!(event["data"], json!({ "n": 1 }));
     }
-    // What the manifest does not grant is not published, and that is told in the log.
+    // What the manifest does not grant is not published, and the log reports that.
     client.call("giver", "emit", json!({ "event": "other.done" })).unwrap();
     let event = Request::new(None, RequestType::Event, json!({ "event": "day.begun", "data": "sunny" }).into());
     let answer = client.ask(&event).unwrap();
@@ -409,7 +409,7 @@ fn a_request_to_a_module_that_is_starting_waits_with_it() {
 }
 
 #[test]
-fn requests_under_way_at_a_commanded_stop_are_finished_or_told_truthfully() {
+fn requests_in_flight_at_a_commanded_stop_are_finished_or_answered_truthfully() {
     let (mut world, mut client) = bad("[limits]\nstop_timeout = \"200ms\"\nterm_timeout = \"100ms\"");
     let quick = client.send_command("bad", "nap", json!({ "ms": 50 }));
     let mut other = world.client();
@@ -427,7 +427,7 @@ fn requests_under_way_at_a_commanded_stop_are_finished_or_told_truthfully() {
 }
 
 #[test]
-fn at_each_of_many_kills_amid_many_callers_at_most_one_of_them_is_told_of_it() {
+fn at_each_of_many_kills_amid_many_callers_at_most_one_of_them_gets_an_error() {
     const KILLS: usize = 15;
     let restart =
         "[restart]\ndelay_initial = \"1ms\"\ndelay_max = \"5ms\"\nbreaker_failures = 1000\n[limits]\nqueue = 10000";

@@ -1,5 +1,5 @@
-//! A host that may open few files: what it cannot start is refused with the number that it needs and counted
-//! for no module, what runs keeps its place, and an operator can still ask.
+//! A host that may open few files: a start beyond the limit is refused with the number that it needs and counted for no
+//! module, running processes keep running, and an operator can still send requests.
 
 use bulkhead_protocol::Json;
 use bulkhead_tests::{Caller, World, kill, timeout, until};
@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fs};
 
 const MODULES: usize = 40;
 
-/// A host with many modules and that limit, as soon as all have come to what they can come to.
+/// A host with many modules and that limit, as soon as each has reached the state that it can reach.
 fn limited(limit: u64) -> (World, Caller) {
     let mut world = World::new().through(&format!("ulimit -n {limit} && exec \"$@\""));
     for n in 0..MODULES {
@@ -63,7 +63,7 @@ fn what_the_limit_does_not_allow_is_refused_with_the_number_and_counted_for_no_m
     let refused = client.call("supervisor", "start", json!({ "name": waiting[0] })).unwrap_err();
     assert!(refused.error.contains(&enough.to_string()), "{refused:?}");
 
-    // What runs comes back when it is killed, and what it was told to restart.
+    // A running module comes back when it is killed, and after a restart.
     for name in &ready {
         let pid = client.pid(name);
         kill(pid, Signal::SIGKILL);
@@ -72,7 +72,7 @@ fn what_the_limit_does_not_allow_is_refused_with_the_number_and_counted_for_no_m
     }
     assert_eq!(named(&self::states(&mut client), "waiting"), waiting);
 
-    // What is stopped makes room for the next.
+    // A stopped module makes room for the next.
     client.supervisor("stop", json!({ "name": ready[0] }));
     until("another one has its place", || {
         (named(&self::states(&mut client), "ready").len() == ready.len()).then_some(())
@@ -82,7 +82,7 @@ fn what_the_limit_does_not_allow_is_refused_with_the_number_and_counted_for_no_m
     assert!((1..=3).contains(&told), "{}", ended.stderr);
     assert!(!ended.stderr.contains("Too many open files"), "{}", ended.stderr);
 
-    // With the number that was asked for there is room for all.
+    // With the number that the error names there is room for all.
     let (world, mut client) = limited(enough);
     assert_eq!(named(&self::states(&mut client), "ready").len(), MODULES);
     drop(world);

@@ -1,5 +1,6 @@
-//! The documents of this repository: every link leads to a file and a heading that are there, every page of
-//! `docs/` is in the README's table, and the source files and tests that pages name are there. What pages say of commands and keys is held by other tests.
+//! The documents of this repository: every link leads to a file and a heading that are there, every page of `docs/` is
+//! in the README's table, and the source files and tests that pages name are there. Other tests check what pages say of
+//! commands and keys.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -105,7 +106,7 @@ fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What stands between single backticks in the prose of a page.
+/// The text between single backticks in the prose of a page.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     prose(text).flat_map(|line| line.split('`').skip(1).step_by(2))
 }
@@ -120,7 +121,7 @@ fn every_source_file_that_a_page_of_the_project_names_is_there() {
     let mut missing = BTreeSet::new();
     for page in pages_of_code {
         let text = fs::read_to_string(&page).unwrap();
-        // The names of a pattern, a command or a guide's own file stand for no file of this repository.
+        // The names of a pattern, a command or a guide's own file are no files of this repository.
         let named = quoted(&text).filter(|name| {
             name.ends_with(".rs")
                 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "/_.-".contains(c))

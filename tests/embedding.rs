@@ -21,7 +21,7 @@ fn module(name: &str, program_name: &str) -> ModuleConfig {
     module
 }
 
-/// The programs of the modules may be those of another user's checkout.
+/// The programs of the modules may be in another user's checkout.
 fn host_config(state: PathBuf, socket: PathBuf) -> HostConfig {
     let mut config = HostConfig::new(state, socket);
     config.trusted_users = owners_of_checkout();
@@ -55,7 +55,7 @@ fn a_program_starts_a_host_calls_its_modules_and_leaves_nothing_when_it_drops_it
 }
 
 #[test]
-fn a_handle_stops_a_host_that_it_does_not_own_and_tells_when_nothing_is_left() {
+fn a_handle_stops_a_host_that_it_does_not_own_and_reports_when_nothing_is_left() {
     let world = World::new();
     let (host, mut client) = embed(&world, false);
     client.wait_ready("bad");
@@ -64,7 +64,7 @@ fn a_handle_stops_a_host_that_it_does_not_own_and_tells_when_nothing_is_left() {
     assert!(!handle.has_ended());
     let mut own = Caller(handle.client().unwrap());
     assert_eq!(own.call("bad", "echo", json!(1)).unwrap(), 1);
-    // On a runtime of one thread: what blocked it would never see the end.
+    // On a runtime of one thread: a blocking call would never return.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let ended = tokio::spawn(async move { other.ended().await });
@@ -79,7 +79,7 @@ fn a_handle_stops_a_host_that_it_does_not_own_and_tells_when_nothing_is_left() {
 }
 
 #[test]
-fn a_crash_inside_a_program_is_told_like_any_other() {
+fn a_crash_inside_a_program_is_reported_like_any_other() {
     let world = World::new();
     let (host, mut client) = embed(&world, false);
     client.wait_ready("bad");
@@ -99,7 +99,7 @@ fn a_crash_inside_a_program_is_told_like_any_other() {
 }
 
 #[test]
-fn a_reloader_that_panics_is_told_and_the_next_reading_finds_what_there_is() {
+fn a_reloader_that_panics_is_reported_and_the_next_reading_finds_what_there_is() {
     let world = World::new();
     let config = host_config(world.state(), world.socket());
     let (host, readings) = (config.clone(), std::sync::atomic::AtomicU32::new(0));
@@ -132,7 +132,7 @@ fn two_hosts_live_side_by_side_but_not_in_one_state_directory() {
     let options = Options { runtime: Some(program("module-runtime")), listen: true, reloader: None };
     let refused = Host::start(config, Vec::new(), options).unwrap_err().to_string();
     assert!(refused.contains("in use by another host"), "{refused}");
-    // One that listens is reached by the command like a daemon.
+    // A host with a socket is reached by the command like a daemon.
     let output = first_world.bulkhead(&["call", "bad", "echo", "[1]"]);
     assert_eq!(output.stdout, b"[1]\n");
     first.stop();
@@ -141,7 +141,7 @@ fn two_hosts_live_side_by_side_but_not_in_one_state_directory() {
 }
 
 #[test]
-fn one_request_restarts_or_reloads_all_tells_of_each_and_reads_the_files_once() {
+fn one_request_restarts_or_reloads_all_reports_each_and_reads_the_files_once() {
     let world = World::new();
     let config = host_config(world.state(), world.socket());
     let modules = || vec![module("bad", "misbehave"), module("good", "test-minimal"), module("gone", "test-minimal")];
@@ -189,7 +189,7 @@ fn one_request_restarts_or_reloads_all_tells_of_each_and_reads_the_files_once() 
     for wrong in [json!({}), json!({ "name": "bad", "all": true }), json!({ "all": false })] {
         assert_eq!(client.call("supervisor", "stop", wrong).unwrap_err().code, ErrorCode::BadRequest);
     }
-    // One that is cancelled is answered at once, and its number is free; what was told goes on.
+    // A cancelled request is answered at once, and its id is free; the stop continues.
     client.wait_ready("bad");
     client.send_command("bad", "nap", json!({ "ms": 10_000 }));
     client.until_status("bad", "it has begun", |status| status["in_flight"] == 1);
@@ -203,7 +203,7 @@ fn one_request_restarts_or_reloads_all_tells_of_each_and_reads_the_files_once() 
 }
 
 #[test]
-fn what_is_wrong_is_told_before_anything_is_started() {
+fn what_is_wrong_is_reported_before_anything_is_started() {
     let world = World::new();
     let start = |runtime: &str, modules: Vec<ModuleConfig>| {
         let options = Options { runtime: Some(runtime.into()), listen: false, reloader: None };
@@ -217,7 +217,7 @@ fn what_is_wrong_is_told_before_anything_is_started() {
 }
 
 #[test]
-fn a_client_of_a_host_that_has_ended_is_told_so() {
+fn a_client_of_a_host_that_has_ended_is_informed() {
     let world = World::new();
     let (host, mut client) = embed(&world, false);
     client.wait_ready("bad");

@@ -1,5 +1,5 @@
 //! What others remove, replace or block under a host that runs: it is noticed, made again where that is safe, and
-//! told where it is not.
+//! reported where it is not.
 
 use bulkhead_protocol::ErrorCode;
 use bulkhead_tests::{Caller, World, is_root, until};
@@ -34,7 +34,7 @@ fn a_manifest_that_is_no_file_or_whose_reading_waits_is_refused_at_a_reload_and_
     let (mut world, mut client) = good();
     let manifest = world.path("modules/good/module.toml");
     let original = fs::read(&manifest).unwrap();
-    // Each takes the manifest's place at once: a reload in between would find none, and remove the module.
+    // Each replaces the manifest at once: a reload in between would find none, and remove the module.
     let next = world.path("modules/good/next");
     let pipe = || nix::unistd::mkfifo(&next, Mode::S_IRWXU).unwrap();
     let link = |target: &str| symlink(target, &next).unwrap();
@@ -122,7 +122,7 @@ fn a_control_socket_that_was_removed_is_back_for_all_but_the_clients_that_never_
 }
 
 #[test]
-fn a_control_socket_whose_place_is_taken_is_told_in_the_status_until_it_is_back() {
+fn a_control_socket_whose_path_is_taken_is_reported_in_the_status_until_it_is_back() {
     let (mut world, mut client) = good();
     fs::remove_file(world.socket()).unwrap();
     let other = UnixListener::bind(world.socket()).unwrap();
@@ -158,7 +158,7 @@ fn folders_of_the_state_directory_that_vanish_are_made_again() {
 }
 
 #[test]
-fn a_state_directory_that_was_moved_away_is_told() {
+fn a_state_directory_that_was_moved_away_is_reported() {
     let (mut world, mut client) = good();
     let (state, away) = (world.state(), world.path("away"));
     fs::rename(&state, &away).unwrap();

@@ -1,7 +1,7 @@
 //! A counter that is called with keys while its module, or the host, is killed at random moments, and while
 //! the wall clock is set: the caller sees no error, and the counter equals the calls.
 //!
-//! `$BULKHEAD_COUNTER_CALLS` says how many calls (1000), `$BULKHEAD_COUNTER_SEED` which moments: it is
+//! `$BULKHEAD_COUNTER_CALLS` sets the number of calls (1000), `$BULKHEAD_COUNTER_SEED` the moments: the seed is
 //! printed, and a test that failed is run again with it.
 
 use bulkhead_client::ClientError;
@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// So many calls are under way at all times.
+/// So many calls are in flight at all times.
 const WINDOW: usize = 32;
 
 /// A process is killed after at most so many answers.
 const ANSWERS_BETWEEN_KILLS: u64 = 40;
 
-/// A module that is killed all the time is started again at once, and none of it counts as a loop.
+/// A module that is killed all the time is started again at once, and none of that counts as a crash loop.
 const MANIFEST: &str = r#"
 [capabilities]
 entity_read = ["Counter"]
@@ -68,7 +68,7 @@ impl Random {
         if self.below(2) == 0 { off } else { -off }
     }
 
-    /// Lets up to a millisecond pass, so that what follows falls anywhere into the work on a call.
+    /// Lets up to a millisecond pass, so that the next action falls at a random moment of the work on a call.
     fn moment(&mut self) {
         let until = Instant::now() + Duration::from_micros(self.below(1000));
         while Instant::now() < until {
@@ -77,7 +77,7 @@ impl Random {
     }
 }
 
-/// A host with counters that stand at nothing.
+/// A host with counters at zero.
 struct Counted {
     world: World,
     counters: Vec<String>,
@@ -120,7 +120,7 @@ fn layer1(client: &mut Caller, kind: RequestType, payload: &Value) -> Value {
     client.ask(&Request::new(None, kind, Json::of(payload)).to("layer1")).unwrap()
 }
 
-/// The calls of one client: which are under way, and what those that are done were answered.
+/// The calls of one client: those in flight, and the answers of those that are done.
 struct Tally {
     client: Caller,
     calls: usize,
@@ -139,7 +139,7 @@ impl Tally {
         self.counts.len()
     }
 
-    /// Goes on until so many calls are answered, with a whole window of them under way.
+    /// Continues until so many calls are answered, with a whole window of them in flight.
     fn call_until(&mut self, counted: &Counted, answered: usize) {
         while self.answered() < answered {
             while self.sent < self.calls && self.under_way.len() < WINDOW {
@@ -163,7 +163,7 @@ impl Tally {
         assert_eq!(self.counts.insert(call, data["count"].as_u64().unwrap()), None);
     }
 
-    /// The host is dead: what it had answered before counts as answered.
+    /// The host is dead: its earlier answers count.
     fn read_what_was_answered(&mut self) {
         loop {
             match self.client.receive(Some(timeout())) {
@@ -210,7 +210,7 @@ fn count_while_the_module_is_killed(instances: usize, counters: usize) {
     count_while_its_module_is_killed(Counted::start(instances, counters), &mut random, |_| {});
 }
 
-/// The same, of what has started. `set_clock` is called between.
+/// The same, for a world that has started. `set_clock` is called between.
 fn count_while_its_module_is_killed(mut counted: Counted, random: &mut Random, set_clock: impl Fn(&mut Random)) {
     let mut tally = Tally::new(&counted);
     let mut watcher = counted.world.client();
@@ -237,7 +237,7 @@ fn count_while_its_module_is_killed(mut counted: Counted, random: &mut Random, s
 }
 
 #[test]
-fn a_counter_whose_module_is_killed_at_random_equals_its_calls_and_nobody_sees_an_error() {
+fn a_counter_whose_module_is_killed_at_random_equals_its_calls_and_no_caller_sees_an_error() {
     count_while_the_module_is_killed(1, 1);
 }
 
@@ -247,7 +247,7 @@ fn one_counter_that_two_processes_share_loses_nothing_and_its_conflicts_are_run_
 }
 
 #[test]
-fn one_counter_that_eight_processes_share_loses_nothing_and_nobody_sees_a_conflict() {
+fn one_counter_that_eight_processes_share_loses_nothing_and_no_caller_sees_a_conflict() {
     count_while_the_module_is_killed(8, 1);
 }
 

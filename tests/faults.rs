@@ -1,6 +1,6 @@
-//! Everything that a module can do wrong, done to a real host over both transports: what the caller
-//! is told, what becomes of the module, that nothing of it is left, and that its neighbour never
-//! notices. What is to be expected of each fault stands in [`expected`] and [`expected_at_start`].
+//! Everything that a module can do wrong, done to a real host over both transports: what the caller gets, what becomes
+//! of the module, that nothing of it is left, and that its neighbour never notices. What is expected of each fault is
+//! in [`expected`] and [`expected_at_start`].
 
 use bulkhead_protocol::{Delivery, ErrorCode, Exit, Failure};
 use bulkhead_tests::{Answer, Caller, World, program};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::{fmt::Write, sync::Arc};
 
-/// What the caller of a fault is told.
+/// What the caller of a fault gets.
 #[derive(Clone, Copy, Debug)]
 enum Told {
     Success,
@@ -64,7 +64,7 @@ fn expected(fault: &str) -> Option<(Told, Then)> {
     })
 }
 
-/// The state that a module comes to that starts in this way, and what its status says about its last end.
+/// The state that a module comes to that starts in this way, and its last end in its status.
 fn expected_at_start(start: &str) -> Option<(&'static str, &'static str)> {
     Some(match start {
         "exit_before_init" | "exit_during_init" => ("waiting", "exit code 0 before it was ready"),
@@ -85,7 +85,7 @@ fn expected_at_start(start: &str) -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// What `misbehave --list` says, by the member that each line of that kind has.
+/// The output of `misbehave --list`, by the member that each line of that kind has.
 fn listed(member: &str) -> Vec<Value> {
     let output = Command::new(program("misbehave")).args(["--list", "--json"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -93,7 +93,7 @@ fn listed(member: &str) -> Vec<Value> {
     lines.filter(|line| line.get(member).is_some()).collect()
 }
 
-/// Somebody who calls a good module all the time, and counts.
+/// A client that calls a good module all the time, and counts.
 struct Witness {
     is_over: Arc<AtomicBool>,
     thread: JoinHandle<u64>,
@@ -109,7 +109,7 @@ impl Witness {
                 count += 1;
                 let answer = client.call_within(10_000, "good", "ping", json!({})).expect("the good module answers");
                 assert_eq!(answer["count"], count, "it is the same process all the time");
-                // The witness is here to see, not to take the processor from those it watches.
+                // The client must not take the processor from the modules that it watches.
                 thread::sleep(std::time::Duration::from_millis(1));
             }
             count
@@ -132,7 +132,7 @@ term_timeout = \"150ms\"
 cancel_grace = \"50ms\"
 ";
 
-/// A host with a good module that runs, and one module for each of `names` that does not yet.
+/// A host with a good module that runs, and one module for each of `names` that does not run yet.
 fn world(transport: &str, names: &[String], more: impl Fn(&str) -> String) -> World {
     let mut world = World::new();
     world.host_file("[restarts]\nper_second = 1000\nburst = 1000\n");
@@ -213,7 +213,7 @@ fn check_answer(name: &str, told: Told, answer: Answer) {
     assert!(is_fine, "{name}: expected {told:?}, found {failure:?}");
 }
 
-/// Stops a module and sees to it that none of its processes is left.
+/// Stops a module and checks that none of its processes is left.
 fn stop_and_look(world: &World, client: &mut Caller, name: &str) {
     client.supervisor("stop", json!({ "name": name }));
     let left: Vec<_> = world.processes().into_iter().filter(|process| process.command.contains("misbehave")).collect();
@@ -221,12 +221,12 @@ fn stop_and_look(world: &World, client: &mut Caller, name: &str) {
 }
 
 #[test]
-fn every_sin_over_a_socket_is_told_truthfully_and_costs_no_other_module_anything() {
+fn every_fault_over_a_socket_is_reported_truthfully_and_costs_no_other_module_anything() {
     commit_all("socket");
 }
 
 #[test]
-fn every_sin_over_standard_input_and_output_is_told_truthfully_and_costs_no_other_module_anything() {
+fn every_fault_over_standard_input_and_output_is_reported_truthfully_and_costs_no_other_module_anything() {
     commit_all("stdio");
 }
 
@@ -235,7 +235,7 @@ fn start_all(transport: &str) {
     let names: Vec<String> = starts.iter().map(|start| start["at_start"].as_str().unwrap().to_owned()).collect();
     let mut world = world(transport, &names, |name| {
         let mut rest = format!("env = {{ MISBEHAVE_AT_START = \"{name}\" }}\n[restart]\ndelay_initial = \"20s\"\n");
-        // Those that never become ready are waited for; all others have the time that a busy machine takes.
+        // Modules that never become ready are waited for; the others get the time that a busy machine needs.
         let start_timeout =
             if expected_at_start(name).is_some_and(|(_, exit)| exit.contains("not ready")) { "300ms" } else { "20s" };
         let limits = LIMITS.replace("20s", start_timeout);
@@ -267,7 +267,7 @@ fn start_all(transport: &str) {
     world.stop();
 }
 
-/// What the modules that become ready in spite of all do with requests.
+/// How modules that become ready despite their fault handle requests.
 fn try_odd_one(client: &mut Caller, name: &str) {
     let call = |client: &mut Caller, n: u64| client.send_command(name, "echo", json!(n));
     match name {
@@ -330,7 +330,7 @@ fn each_signal_that_ends_a_module_is_named_to_its_caller() {
 fn a_copy_of_a_module_that_uses_the_sdk_ends_before_it_says_anything_to_the_host() {
     for transport in ["socket", "stdio"] {
         let names: Vec<String> = vec!["bad".into()];
-        // A trace of the stack for each panic would be more than the log takes in a second.
+        // A backtrace for each panic would exceed the log's limit for a second.
         let grants = "env = { RUST_BACKTRACE = \"0\" }\n\
             [capabilities]\nevent_emit = [\"misbehave.*\"]\ncall = [\"supervisor\"]";
         let mut world = world(transport, &names, |_| grants.into());
@@ -338,7 +338,7 @@ fn a_copy_of_a_module_that_uses_the_sdk_ends_before_it_says_anything_to_the_host
         client.supervisor("start", json!({ "name": "bad" }));
         let pid = client.pid("bad");
         let events = client.follow("misbehave.*");
-        // The last one says more in a second than the log takes: what the log has is looked at before.
+        // The last one prints more in a second than the log accepts: the log is read before.
         for does in ["asks", "emits", "progresses", "panics", "nothing"] {
             for beside_threads in [false, does == "nothing"] {
                 for _ in 0..10 {
@@ -356,7 +356,7 @@ fn a_copy_of_a_module_that_uses_the_sdk_ends_before_it_says_anything_to_the_host
         }
         let copies = || world.processes().into_iter().filter(|process| process.command.contains("misbehave")).count();
         bulkhead_tests::until("all copies have ended", || (copies() == 1).then_some(()));
-        // What a copy had sent would have come by now.
+        // Messages of a copy would have arrived by now.
         client.call("bad", "emit", json!({ "event": "misbehave.last", "data": 1 })).unwrap();
         client.event(events, "misbehave.last");
         let status = client.status("bad");

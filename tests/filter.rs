@@ -1,5 +1,5 @@
-//! Modules of the type `filter` in a real host: the two samples, and what becomes of callers when
-//! the program behind a filter ends, is silent or is slow.
+//! Modules of the type `filter` in a real host: the two samples, and what callers get when the program of a filter
+//! ends, is silent or is slow.
 
 use bulkhead_protocol::{Delivery, ErrorCode, Request, RequestType};
 use bulkhead_tests::{Caller, World, is_alive, until};
@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A world with a sample of this repository, as it stands there.
+/// A world with a sample of this repository, unchanged.
 fn with_sample(name: &str) -> World {
     let world = World::new();
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../modules").join(name);
@@ -82,7 +82,7 @@ fn the_memory_of_a_filter_is_that_of_its_command_as_well() {
         "held=$(head -c {HELD_BYTES} /dev/zero | tr '\\0' x)\nwhile read -r line; do printf '%s\\n' \"${{#held}}\"; done\n"
     );
     let mut world = with_script(&script, "");
-    // With so many modules all processes are looked at in one round, and those of one alone are not.
+    // With so many modules all processes are read in one round, instead of those of one alone.
     for number in 0..6 {
         world.module(&format!("other-{number}"), "test-minimal", "");
     }
@@ -124,7 +124,7 @@ fn a_module_in_shell_script_greets_echoes_and_fails() {
     world.stop();
 }
 
-/// Answers each line with itself, and dies of one that says so, once.
+/// Answers each line with itself, and dies of a line that requests it, once.
 const MORTAL: &str = r#"
     while IFS= read -r line; do
         case $line in
@@ -134,7 +134,7 @@ const MORTAL: &str = r#"
     done"#;
 
 #[test]
-fn when_a_filter_ends_each_caller_is_told_what_is_true_of_its_own_message() {
+fn when_a_filter_ends_each_caller_learns_what_is_true_of_its_own_message() {
     let mut world = with_script(MORTAL, "");
     let mut client = world.start().client();
     client.wait_ready("filter");
@@ -143,15 +143,15 @@ fn when_a_filter_ends_each_caller_is_told_what_is_true_of_its_own_message() {
     let send = |client: &mut Caller, kind: RequestType, payload: Value| {
         client.send(&Request::new(None, kind, payload.into()).to("filter")).unwrap()
     };
-    // Sent in one go behind the one that kills, so that all are ahead of its answer.
+    // Sent in one write after the one that kills, so that all are ahead of its answer.
     let dies = send(&mut client, RequestType::Query, json!("die"));
     let query = send(&mut client, RequestType::Query, json!("query"));
     let command = send(&mut client, RequestType::Command, json!({"name": "any", "args": "command"}));
     let failure = client.answer(dies).unwrap_err();
     assert_eq!(failure.code, ErrorCode::ModuleError);
     assert_eq!(failure.error, "the filter ended with SIGSEGV before it answered this message, after 1 answer");
-    // A query is safe to do twice; whether a command was begun is not known, or it came too late to
-    // be sent to the one that died.
+    // A query is safe to do twice; whether a command was begun is unknown, or it came too late to be sent to the
+    // process that died.
     assert_eq!(client.answer(query), Ok(json!("query")));
     match client.answer(command) {
         Ok(data) => assert_eq!(data, "command"),
@@ -166,7 +166,7 @@ fn when_a_filter_ends_each_caller_is_told_what_is_true_of_its_own_message() {
 }
 
 #[test]
-fn a_pipe_goes_on_behind_a_filter_that_ended_in_mid_stream() {
+fn a_pipe_goes_on_after_a_filter_that_ended_in_mid_stream() {
     let mut world = with_script(MORTAL, "");
     world.start().client().wait_ready("filter");
     let input: String = (0..2000).map(|n| if n == 1000 { "\"die\"\n".into() } else { format!("{n}\n") }).collect();
@@ -175,8 +175,7 @@ fn a_pipe_goes_on_behind_a_filter_that_ended_in_mid_stream() {
     let failed: Vec<usize> = (0..2000).filter(|n| output[*n] != json!(n)).collect();
     assert_eq!(failed[0], 1000);
     assert!(output[1000]["error"].as_str().unwrap().contains("ended with SIGSEGV"), "{}", output[1000]);
-    // No more than was ahead at the time, and one for which the first error made room; and nothing
-    // else than not knowing.
+    // No more than was ahead at the time, and one for which the first error made room; and all of them are `unknown`.
     assert!(failed.iter().all(|n| *n <= 1000 + 64), "{failed:?}");
     for n in &failed[1..] {
         assert_eq!((&output[*n]["code"], &output[*n]["delivery"]), (&json!("module_crashed"), &json!("unknown")));
@@ -225,7 +224,7 @@ fn a_process_for_each_message_is_ended_at_the_deadline_and_the_module_lives_on()
     let mut slow = Request::new(None, RequestType::Query, json!("slow").into()).to("filter");
     slow.deadline_ms = Some(300);
     assert_eq!(client.ask(&slow).unwrap_err().code, ErrorCode::DeadlineExceeded);
-    // Where the machine was too busy to begin within the deadline there is nothing to end.
+    // Where the machine was too busy for a start within the deadline there is no process to end.
     if let Ok(pid) = fs::read_to_string(world.path("modules/filter/pid")) {
         let pid: i64 = pid.trim().parse().unwrap();
         until("the end of the slow process", || (!is_alive(pid)).then_some(()));

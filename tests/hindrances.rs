@@ -1,4 +1,4 @@
-//! What the command makes of a daemon that is not there yet, of modules that will never be ready, of folders and
+//! How the command handles a daemon that is not there yet, of modules that will never be ready, of folders and
 //! guardians that are gone, and of readers that stand still: with a real daemon and real modules.
 
 use bulkhead_client::{Client, ConnectError};
@@ -16,7 +16,7 @@ fn run(world: &World, words: &[&str]) -> Done {
     world.bulkhead(words).into()
 }
 
-/// The command under way.
+/// The running command.
 fn begin(world: &World, words: &[&str]) -> Child {
     let mut command = world.command(words);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -95,7 +95,7 @@ fn the_log_of_a_module_that_a_reload_removes_ends_with_that_and_one_that_returns
 fn the_status_without_a_guardian_says_so_and_the_host_goes_on_with_another() {
     let mut world = World::new().as_nobody();
     if !Uid::effective().is_root() {
-        // Only with a copy of the programs can one of them be taken away.
+        // A copy of the programs, so that one of them can be removed.
         world = World::new();
         eprintln!("left out: without root the programs are not copied, and the guardian's cannot be taken away");
         world.start().stop();
@@ -106,7 +106,7 @@ fn the_status_without_a_guardian_says_so_and_the_host_goes_on_with_another() {
     client.wait_ready("good");
     let (program, hidden) = (world.path("bin/module-runtime"), world.path("bin/hidden"));
     fs::rename(&program, &hidden).unwrap();
-    // What is in its place cannot be run, and keeps the next command from putting another copy there.
+    // The file instead of it cannot be run, and keeps the next command from copying the program again.
     fs::write(&program, "").unwrap();
     let guardian = client.supervisor("status", Value::Null)["host"]["guardian_pid"].as_i64().unwrap();
     kill(guardian, Signal::SIGKILL);
@@ -146,7 +146,7 @@ fn a_folder_that_is_deleted_under_a_daemon_or_a_client_keeps_neither_from_absolu
     client.until_known("two");
     client.wait_ready("two");
 
-    // A shell that stands in the folder has deleted it.
+    // A shell whose current directory is the folder has deleted it.
     let here = |script: &str| {
         fs::create_dir_all(&folder).unwrap();
         let mut command = world.command(&[]);
@@ -169,18 +169,18 @@ fn a_folder_that_is_deleted_under_a_daemon_or_a_client_keeps_neither_from_absolu
 }
 
 #[test]
-fn a_follower_of_a_log_that_stands_still_is_told_what_it_missed_and_not_cut_off() {
+fn a_follower_of_a_log_that_stands_still_learns_what_it_missed_and_is_not_cut_off() {
     let mut world = World::new();
     world.module("bad", "misbehave", "").host_file("[logs]\nlines_per_second = 1000000\nburst = 1000000").start();
     let mut client = world.client();
     client.wait_ready("bad");
     let mut follower = begin(&world, &["logs", "bad", "-f", "-n", "0", "--json"]);
     until("it follows", || (client.supervisor("status", Value::Null)["host"]["clients"] == 2).then_some(()));
-    // More than waits for a client that follows a log.
+    // More than the host queues for a client that follows a log.
     client.call_within(300_000, "bad", "flood", json!({ "stream": "stdout", "bytes": 12_000_000 })).unwrap();
     let lines = lines_of(follower.stdout.take().unwrap());
     let next = || lines.recv_timeout(timeout()).expect("a line comes");
-    // Where they were lost depends on who was slower, the command or the host.
+    // Where they were lost depends on which was slower, the command or the host.
     let tells_of_a_gap = |line: &str| line.contains("lines were left out here") || line.contains("lines are not shown");
     let end = |client: &mut Caller| client.call("bad", "print", json!({ "line": "the end", "stream": "stdout" }));
     end(&mut client).unwrap();
@@ -220,7 +220,7 @@ fn a_socket_that_another_user_listens_at_is_refused_before_anything_is_sent() {
     assert_eq!(run(&world, &["status"]).code, Some(0), "its own user is let in");
     let error = Client::connect(&world.socket()).unwrap_err();
     assert!(matches!(error, ConnectError::Foreign { own: 0, .. }), "{error:?}");
-    // To give the file away changes nothing: who listens is what counts.
+    // A change of the file's owner changes nothing: the listening user counts.
     chown(&world.socket(), Some(Uid::from_raw(0)), None).unwrap();
     assert!(matches!(Client::connect(&world.socket()), Err(ConnectError::Foreign { .. })));
     chown(&world.socket(), Some(Uid::from_raw(bulkhead_tests::NOBODY)), None).unwrap();

@@ -1,5 +1,5 @@
-//! What earlier daemons left: lines of logs and records of crashes, read back by the next one and told with whose
-//! they are; and what a person is told who waits for a module that does not come to be ready.
+//! What earlier daemons left: lines of logs and records of crashes, read back by the next one and reported with their
+//! daemon; and what a person sees who waits for a module that does not become ready.
 
 use bulkhead_protocol::ErrorCode;
 use bulkhead_tests::{Caller, World, until};
@@ -66,7 +66,7 @@ fn crashes_and_lines_outlive_a_daemon_that_was_killed_and_one_that_was_stopped_a
         let told: Vec<(String, bool)> =
             expected.iter().enumerate().map(|(at, line)| (line.clone(), at < last)).collect();
         assert_eq!(lines(&mut client, "m"), told);
-        // What is on its way to the files is not what a SIGKILL is to be tried with here.
+        // This SIGKILL must not hit lines that are not in the files yet.
         until("both are in files", || {
             let log = fs::read_to_string(world.state().join("logs/m.log")).unwrap_or_default();
             let records = fs::read_dir(world.state().join("crashes")).unwrap().count();
@@ -89,7 +89,7 @@ fn crashes_and_lines_outlive_a_daemon_that_was_killed_and_one_that_was_stopped_a
     assert!(said.contains("1 older record is not shown"), "{said}");
     let (shown, said) = out(&world.bulkhead(&["logs", "m"]));
     assert!(shown.contains("line 2") && said.contains("lines above are of an earlier daemon"), "{shown}{said}");
-    // Its lines are all there will be.
+    // It will print no more lines.
     let followed = world.bulkhead(&["logs", "m", "-f"]);
     assert_eq!(followed.status.code(), Some(4));
     assert!(out(&followed).0.contains("line 2") && out(&followed).1.contains("was removed"), "{followed:?}");
@@ -101,7 +101,7 @@ fn crashes_and_lines_outlive_a_daemon_that_was_killed_and_one_that_was_stopped_a
 }
 
 #[test]
-fn of_ten_thousand_records_the_newest_are_told_and_of_many_lines_no_more_than_are_wanted() {
+fn of_ten_thousand_records_the_newest_are_shown_and_of_many_lines_no_more_than_are_wanted() {
     let mut world = World::new();
     world.module("good", "test-minimal", "");
     for folder in ["crashes", "logs"] {
@@ -122,7 +122,7 @@ fn of_ten_thousand_records_the_newest_are_told_and_of_many_lines_no_more_than_ar
     assert_eq!((of_seven["crashes"].as_array().unwrap().len(), &of_seven["older"]), (100, &json!(0)));
     assert_eq!(crashes(&mut client, json!({ "limit": 1000 })).len(), 1000);
     let told = lines(&mut client, "good");
-    // What it printed itself is the rest.
+    // The rest is its own output.
     assert!((990..=1000).contains(&told.len()), "{}", told.len());
     assert_eq!(told.last(), Some(&("line 19999".to_owned(), true)));
     for (command, args) in [("crashes", json!({ "limit": 1001 })), ("logs", json!({ "name": "good", "lines": 10_001 }))]
@@ -136,7 +136,7 @@ fn of_ten_thousand_records_the_newest_are_told_and_of_many_lines_no_more_than_ar
 #[test]
 fn who_begins_to_follow_a_busy_log_is_shown_what_was_and_what_comes_each_line_once() {
     let mut world = World::new();
-    // Memory has room for few lines, and a file is soon full.
+    // Memory has room for few lines, and a file is full soon.
     world.host_file("[logs]\ntail = \"4KiB\"\nfile_bytes_max = \"4KiB\"\nline_bytes_max = \"1KiB\"\nfiles = 100");
     world.module("m", "misbehave", "").start();
     let mut client = world.client();
@@ -166,7 +166,7 @@ fn who_begins_to_follow_a_busy_log_is_shown_what_was_and_what_comes_each_line_on
     world.stop();
 }
 
-/// Runs the command with a terminal as its standard error, and returns what came there; `None` without python3.
+/// Runs the command with a terminal as its standard error, and returns what was printed there; `None` without python3.
 fn at_a_terminal(world: &World, words: &[&str]) -> Option<String> {
     const TERMINAL: &str = r#"
 import os, pty, subprocess, sys
@@ -197,7 +197,7 @@ sys.stdout.buffer.write(text)
 }
 
 #[test]
-fn who_waits_at_a_terminal_for_a_module_in_a_crash_loop_is_told_why_and_a_program_is_not() {
+fn a_wait_at_a_terminal_for_a_module_in_a_crash_loop_says_why_and_one_of_a_program_does_not() {
     let mut world = World::new();
     let manifest = "version = \"1\"\ncommand = [\"/bin/sh\", \"-c\", \"echo out of ink; exit 3\"]";
     world.manifest("looping", &format!("name = \"looping\"\n{manifest}"));

@@ -1,5 +1,5 @@
-//! What a daemon inherits, and what is done to it from outside: signals and their mask, timers, limits, other
-//! descriptors than it needs, orphans that are not its own, a memory killer, another host beside it.
+//! What a daemon inherits, and external influences: signals and their mask, timers, limits, other descriptors than it
+//! needs, orphans that are not its own, a memory killer, another host beside it.
 
 use bulkhead_protocol::{ProcessStat, Request, RequestType};
 use bulkhead_tests::{Caller, Host, NOBODY, World, is_alive, is_root, kill, stat, until, wait_until_gone};
@@ -159,7 +159,7 @@ fn a_timer_that_the_launcher_set_does_not_end_it() {
     }
     world.start_as(command);
     let mut client = ready(&world);
-    // Longer than the timer would have run.
+    // Longer than the inherited timer.
     client.call("good", "ping", json!({})).unwrap();
     until("the time is over", || client.status("good")["uptime_ms"].as_u64().filter(|ms| *ms > 1200));
     client.call("good", "ping", json!({})).unwrap();
@@ -235,7 +235,7 @@ fn as_process_1_it_reaps_orphans_and_ends_by_sigterm() {
         threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default()).collect()
     };
     until("only the guardian is left", || (children().split_whitespace().count() == 1).then_some(()));
-    // Orphans that are not of the guardian's tree outlive its death.
+    // Orphans that are not of the guardian's tree survive its death.
     let orphan = ["-t", &first.to_string(), "-p", "-m", "/bin/sh", "-c", "(exec sleep 20 &)"].map(str::to_owned);
     assert!(Command::new("nsenter").args(orphan).status().unwrap().success());
     until("the orphan has come", || (children().split_whitespace().count() == 2).then_some(()));
@@ -293,7 +293,7 @@ fn modules_go_before_the_host_when_memory_runs_out() {
     world.stop();
 }
 
-/// A control group with a limit of memory, that is removed when no process is in it any more.
+/// A control group with a limit of memory, which is removed when it has no process any more.
 struct MemoryGroup(PathBuf);
 
 impl MemoryGroup {
@@ -304,7 +304,7 @@ impl MemoryGroup {
             fs::create_dir(&path).ok()?;
             let group = MemoryGroup(path);
             fs::write(group.0.join(limit), (mib << 20).to_string()).ok()?;
-            // Without this, what does not fit would go to the swap space instead.
+            // Without this, the excess would be swapped out.
             let _ = fs::write(group.0.join("memory.swap.max"), "0");
             Some(group)
         })
@@ -323,7 +323,7 @@ impl Drop for MemoryGroup {
 }
 
 #[test]
-fn a_kill_by_the_memory_killer_is_told_from_others() {
+fn a_kill_by_the_memory_killer_is_distinguished_from_others() {
     let Some(group) = MemoryGroup::new("own", 48) else {
         return eprintln!("skipped: a control group with a limit of memory, which cannot be had here");
     };
@@ -342,7 +342,7 @@ fn a_kill_by_the_memory_killer_is_told_from_others() {
     client.until_status("bad", "it was killed", |status| status["last_exit"].to_string().contains("SIGKILL"));
     assert!(!last(&mut client).contains("memory"), "{}", last(&mut client));
 
-    // It may take a moment until it is known that the group is its own.
+    // It may take a moment until the host knows that the module has a group of its own.
     until("it is known for certain", || {
         client.wait_ready("bad");
         client.call("bad", "sleep", json!({ "ms": 400 })).unwrap();
@@ -414,7 +414,7 @@ fn a_host_leaves_the_modules_of_another_alone_whose_state_directory_has_the_same
 }
 
 #[test]
-fn names_that_modules_could_not_be_told_are_refused_with_the_reason() {
+fn names_that_modules_could_not_get_are_refused_with_the_reason() {
     use std::os::unix::ffi::OsStrExt;
     let world = World::new();
     let odd = |name: &str| world.path(".").join(std::ffi::OsStr::from_bytes(&[name.as_bytes(), b"\xff"].concat()));
@@ -432,7 +432,7 @@ fn names_that_modules_could_not_be_told_are_refused_with_the_reason() {
     assert!(!output.status.success() && said.contains("UTF-8"), "{said}");
 }
 
-/// A process that has shed every mark that a program can: two forks, a session of its own, no environment.
+/// A process without any mark that a program can remove: two forks, a session of its own, no environment.
 fn escape(client: &mut Caller) -> i64 {
     let pids = client.call("bad", "family", json!({ "count": 1, "no_environment": true })).unwrap()["pids"].clone();
     let pid = pids[0].as_i64().unwrap();

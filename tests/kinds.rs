@@ -1,6 +1,5 @@
-//! A module of any type is a module like every other: copies, spares, reloads, crashes and their
-//! records, what its status says, and what it is told and may use. What each type does with messages
-//! is the conformance suite's affair.
+//! A module of any type is a module like every other: copies, spares, reloads, crashes and their records, its status,
+//! what it gets and what it may use. The conformance suite tests what each type does with messages.
 
 use bulkhead_tests::{Caller, World, kill, until};
 use nix::sys::signal::Signal;
@@ -33,7 +32,7 @@ fn in_repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-/// Adds the module `name` of a type; `rest` is the manifest behind what makes it so.
+/// Adds the module `name` of a type; `rest` is the manifest after the keys that make it so.
 fn add(world: &World, name: &str, kind: &str, keys: &str, rest: &str) {
     world.manifest(name, &format!("name = \"{name}\"\nversion = \"1.2.3\"\ntype = \"{kind}\"\n{keys}\n{rest}"));
     let bin = world.path("modules").join(name).join("bin");
@@ -62,8 +61,8 @@ fn wait_for_all(client: &mut Caller, name: &str, instances: usize, spares: usize
     })
 }
 
-/// The process of a ready module. Its number may come to the host after the answer to `init`, as it
-/// comes from the guardian.
+/// The process of a ready module. The host may get its process id after the answer to `init`, since the guardian
+/// reports it.
 fn process(client: &mut Caller, name: &str) -> i64 {
     let status = client.until_status(name, "it is ready", |status| status["pid"].is_i64());
     status["pid"].as_i64().expect("it was looked at above")
@@ -176,11 +175,11 @@ fn the_cache_of_compiled_webassembly_is_the_hosts_own() {
     world.stop();
 }
 
-/// Keeps processes from compiling what was compiled before, as another one would that is at it: by the
-/// lock on the file in the cache, which is removed.
+/// Keeps processes from compiling a module again, as another compiling process would: by the lock on the file in the
+/// cache, which is removed.
 fn hold_the_compiler(world: &World) -> fs::File {
     let cache = world.state().join("cache/wasm");
-    // What begins with a dot is locked or unfinished.
+    // Files that begin with a dot are locks or unfinished.
     let is_compiled = |entry: &fs::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");
     let compiled =
         until("something is compiled", || fs::read_dir(&cache).ok()?.filter_map(Result::ok).find(is_compiled));
@@ -196,7 +195,7 @@ fn a_module_that_compiles_for_longer_than_a_start_may_take_gets_ready() {
     let mut world = World::new();
     let (kind, keys, _) = KINDS[2];
     add(&world, "any", kind, keys, "[limits]\nstart_timeout = \"2s\"");
-    // It is started when the other one compiles, and says by its end that the time for a start is over.
+    // It starts while the other one compiles; its end shows that the time for a start is over.
     let late = "autostart = false\nenv = { MISBEHAVE_AT_START = \"never_answer_init\" }\n\
         [limits]\nstart_timeout = \"2s\"\n[restart]\npolicy = \"never\"";
     world.module("late", "misbehave", late).start();
@@ -256,7 +255,7 @@ fn a_stop_amid_a_compile_is_done_at_once_and_is_no_crash() {
     world.stop();
 }
 
-/// The process of a module before and after this command, which fails.
+/// The process id of a module before and after this command, which fails.
 fn processes_around(manifest: (&str, &str), rest: &str, command: &str, args: Value) -> (i64, i64) {
     let mut world = World::new();
     add(&world, "any", manifest.0, manifest.1, rest);
@@ -265,7 +264,7 @@ fn processes_around(manifest: (&str, &str), rest: &str, command: &str, args: Val
     client.wait_ready("any");
     let before = process(&mut client, "any");
     client.call("any", command, args).expect_err("the command fails");
-    // What comes next is answered either way.
+    // The next request is answered in both cases.
     assert_eq!(client.call("any", "echo", json!({})).unwrap(), json!({}));
     let after = process(&mut client, "any");
     world.stop();
@@ -297,7 +296,7 @@ fn what_follows_a_passed_limit_is_what_the_manifest_says_of_webassembly() {
 }
 
 #[test]
-fn a_check_of_the_files_tells_that_the_program_for_webassembly_is_missing() {
+fn a_check_of_the_files_reports_that_the_program_for_webassembly_is_missing() {
     let world = World::new().env("BULKHEAD_WASM_RUNTIME", "/nowhere/module-runtime-wasm");
     let folder = world.path("modules");
     let check = |world: &World| world.bulkhead(&["config", "check", "--modules", folder.to_str().unwrap()]);
@@ -326,7 +325,7 @@ fn the_host_is_linked_with_nothing_that_runs_or_loads_foreign_code() {
 }
 
 #[test]
-fn whoever_starts_a_module_that_dies_first_reads_its_last_words() {
+fn a_start_of_a_module_that_dies_before_it_is_ready_shows_its_last_lines() {
     let mut world = World::new();
     add(&world, "a", KINDS[1].0, KINDS[1].1, "autostart = false");
     let folder = world.path("modules/a/bin");

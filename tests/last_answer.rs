@@ -1,5 +1,5 @@
-//! A process that ends on purpose says so in its last answer: what was sent behind it has not begun and is
-//! done by the next process, and the record of the crash names what it ended for.
+//! A process that ends on purpose reports so in its last answer: requests that were sent after that one have not begun
+//! and are done by the next process, and the record of the crash names the answered request.
 
 use bulkhead_protocol::{ErrorCode, Request, RequestType};
 use bulkhead_tests::{Caller, World, until};
@@ -19,7 +19,7 @@ fn crashes(client: &mut Caller) -> Vec<Value> {
 }
 
 #[test]
-fn what_was_sent_behind_a_panic_is_done_by_the_next_process_and_the_record_names_the_panic() {
+fn what_was_sent_after_a_panic_is_done_by_the_next_process_and_the_record_names_the_panic() {
     let (mut world, mut client) = bad("env = { RUST_BACKTRACE = \"1\" }");
     let args = json!({ "message": "no ink" });
     let panic = client.send_command("bad", "panic", args.clone());
@@ -44,9 +44,9 @@ fn what_was_sent_behind_a_panic_is_done_by_the_next_process_and_the_record_names
     world.stop();
 }
 
-/// It was answered each time, and so is neither tried again nor set aside; nor is what came behind it.
+/// It was answered each time, and so is neither tried again nor set aside; nor are the requests after it.
 #[test]
-fn a_panic_over_and_over_is_answered_over_and_over_and_blames_nothing_behind_it() {
+fn a_panic_over_and_over_is_answered_over_and_over_and_blames_nothing_after_it() {
     let (mut world, mut client) =
         bad("[restart]\ndelay_initial = \"1ms\"\ndelay_max = \"1ms\"\nbreaker_failures = 100");
     let ids: Vec<[u64; 2]> = (0..8)
@@ -60,7 +60,7 @@ fn a_panic_over_and_over_is_answered_over_and_over_and_blames_nothing_behind_it(
         assert_eq!(client.answer(panic).unwrap_err().code, ErrorCode::ModuleError);
         assert_eq!(client.answer(behind), Ok(json!(n)));
     }
-    // Those with a key may come behind those that were sent after them.
+    // Those with a key may come after those that were sent later.
     let crashes = until("eight crashes", || Some(crashes(&mut client)).filter(|crashes| crashes.len() == 8));
     for crash in crashes {
         assert_eq!(crash["in_flight"].as_array().map(Vec::len), Some(1), "{crash:#}");
@@ -69,9 +69,9 @@ fn a_panic_over_and_over_is_answered_over_and_over_and_blames_nothing_behind_it(
     world.stop();
 }
 
-/// As of a worker that ends after so many requests: it has not failed, however often it does.
+/// As with a worker that ends after so many requests: that is never a failure.
 #[test]
-fn a_process_that_leaves_with_exit_0_and_requests_behind_it_is_replaced_without_a_crash() {
+fn a_process_that_leaves_with_exit_0_and_requests_after_it_is_replaced_without_a_crash() {
     let (mut world, mut client) = bad("");
     let leave = json!({ "code": 0, "last": true });
     let ids: Vec<[u64; 2]> = (0..15)
@@ -86,7 +86,7 @@ fn a_process_that_leaves_with_exit_0_and_requests_behind_it_is_replaced_without_
     assert_eq!(crashes(&mut client), Vec::<Value>::new());
     let status = client.status("bad");
     assert_eq!((&status["state"], &status["restarts"]), (&json!("ready"), &json!(15)), "{status:#}");
-    // With nothing behind it, it is done.
+    // Without a request after it, the module stops.
     client.call("bad", "answer_then_exit", leave).unwrap();
     client.wait_for("bad", "stopped");
     world.stop();

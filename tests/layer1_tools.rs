@@ -166,7 +166,7 @@ fn add_sleeper(world: &mut World) {
     world.module("sleeper", "test-minimal", rest);
 }
 
-/// Lets it run until it has a place in the stream.
+/// Lets it run until it has a position in the stream.
 fn subscribe(world: &World) -> Value {
     good(world, &["start", "sleeper"]);
     let subscription = until("the module subscribes", || subscriptions(world).into_iter().next());
@@ -174,13 +174,13 @@ fn subscribe(world: &World) -> Value {
     subscription
 }
 
-/// What the status of the data store says of the subscribers.
+/// The subscribers in the status of the data store.
 fn subscriptions(world: &World) -> Vec<Value> {
     object(&good(world, &["layer1", "status", "--json"]))["subscriptions"].as_array().unwrap().clone()
 }
 
 #[test]
-fn a_subscriber_is_behind_by_what_it_will_get_and_is_forgotten_when_it_is_gone_for_good() {
+fn a_subscriber_lags_by_what_it_will_get_and_is_forgotten_when_it_is_gone_for_good() {
     let mut world = World::new();
     add_sleeper(&mut world);
     world.start();
@@ -228,7 +228,7 @@ fn a_module_is_forgotten_without_its_host_and_begins_anew_when_it_is_back() {
     world.stop();
 }
 
-/// A module that dies of every event until there is a file named `mended` in its folder.
+/// A module that crashes on every event until there is a file named `mended` in its folder.
 const DIES_OF_EVENTS: &str = r#"
 import json, os, socket, struct, sys
 channel = socket.socket(fileno=int(os.environ["BULKHEAD_FD"])).makefile("rwb")
@@ -259,8 +259,8 @@ fn add_fragile(world: &World) -> PathBuf {
     folder
 }
 
-/// Starts the host, and has the module die of two events until both are set aside; gives back who follows
-/// what is set aside.
+/// Starts the host, and has the module crash on two events until both are set aside; returns the follower of events
+/// that are set aside.
 fn set_two_aside(world: &mut World) -> Running {
     world.start();
     world.client().wait_ready("fragile");
@@ -273,7 +273,7 @@ fn set_two_aside(world: &mut World) -> Running {
 }
 
 #[test]
-fn of_more_set_aside_events_than_are_kept_the_oldest_go_and_log_and_status_tell_it() {
+fn of_more_set_aside_events_than_are_kept_the_oldest_go_and_log_and_status_report_it() {
     let mut world = World::new();
     world.host_file("[layer1]\nset_aside_max = 1\n");
     add_fragile(&world);

@@ -1,5 +1,4 @@
-//! The life of a module, as a manifest orders it and as a person changes it: needs, spares, copies,
-//! reloads, restarts, stops.
+//! The life of a module, by its manifest and by an operator: requirements, spares, copies, reloads, restarts, stops.
 
 use bulkhead_protocol::{Delivery, ErrorCode, Exit};
 use bulkhead_tests::{Caller, World, is_alive, kill, until, wait_until_gone};
@@ -33,7 +32,7 @@ fn a_module_starts_after_those_that_it_requires_and_is_tried_at_once_when_they_c
     client.supervisor("start", named("back"));
     client.wait_ready("front");
     let pid = client.pid("front");
-    // The crash of one does not end those that need it.
+    // The crash of one does not end those that require it.
     kill(client.pid("back"), Signal::SIGKILL);
     client.until_status("back", "it is back", |status| status["state"] == "ready" && status["restarts"] == 1);
     assert_eq!(client.pid("front"), pid);
@@ -117,7 +116,7 @@ fn instances_share_the_work_and_each_is_restarted_by_itself() {
 }
 
 #[test]
-fn a_module_that_had_to_be_killed_at_its_stop_is_told_of_everywhere() {
+fn a_module_that_had_to_be_killed_at_its_stop_is_reported_everywhere() {
     let (mut world, mut client) = bad("[limits]\nstop_timeout = \"100ms\"\nterm_timeout = \"100ms\"\n");
     let words = "had to be killed: it ended neither within 100ms of shutdown (limits.stop_timeout)";
     client.wait_ready("bad");
@@ -133,7 +132,7 @@ fn a_module_that_had_to_be_killed_at_its_stop_is_told_of_everywhere() {
     assert!(logs.contains("[bad#1 was stopped, and ") && logs.contains(words), "{logs}");
     assert!(client.status("bad")["last_exit"].as_str().is_some_and(|last| last.contains(words)));
 
-    // By a restart as well; and a stop that needs no more than asking says nothing.
+    // By a restart as well; and a stop without a signal reports nothing.
     client.supervisor("start", named("bad"));
     client.call("bad", "ignore_sigterm", json!({})).unwrap();
     let restarted = client.supervisor("restart", named("bad"));
@@ -280,7 +279,7 @@ fn stop_start_and_restart_do_what_they_say() {
 
 #[test]
 fn the_policy_and_the_exit_decide_whether_a_module_is_started_again() {
-    // What it does, under which policy, and whether it comes back.
+    // Its exit, its policy, and whether it comes back.
     let table = [
         ("always", 0, true),
         ("always", 3, true),
@@ -330,7 +329,7 @@ fn a_wait_for_the_next_start_can_be_seen_and_is_skipped_by_hand() {
     let (mut world, mut client) = bad(rest);
     let status = client.until_status("bad", "it waits", |status| status["state"] == "waiting");
     assert_eq!(status["next"]["action"], "next start", "{status:#}");
-    // A quarter of an hour is the part that chance decides.
+    // The random part is a quarter of an hour.
     assert!(status["next"]["in_ms"].as_u64().is_some_and(|ms| ms > 2_600_000), "{status:#}");
     assert!(status["last_exit"].as_str().unwrap().contains("start 1 fails"), "{status:#}");
     client.supervisor("start", named("bad"));
@@ -365,7 +364,7 @@ fn a_module_is_given_up_only_where_its_manifest_says_so() {
 }
 
 #[test]
-fn a_start_by_hand_that_fails_is_told_at_once_with_the_reason() {
+fn a_start_by_hand_that_fails_is_reported_at_once_with_the_reason() {
     let (mut world, mut client) = bad("autostart = false\n[config]\ninit_error = \"the disk is full\"");
     let failure = client.call("supervisor", "start", named("bad")).unwrap_err();
     assert_eq!(failure.code, ErrorCode::ModuleError);
@@ -411,7 +410,7 @@ fn a_module_that_is_stopped_by_a_signal_is_stopped_all_the_same() {
 }
 
 #[test]
-fn a_module_that_goes_silent_is_found_out_and_replaced() {
+fn a_module_that_goes_silent_is_noticed_and_replaced() {
     let (mut world, mut client) = bad("[limits]\nping_interval = \"50ms\"\nping_timeout = \"100ms\"\nping_misses = 2");
     client.wait_ready("bad");
     let pid = client.pid("bad");
@@ -443,7 +442,7 @@ fn a_host_that_was_stopped_reads_what_has_come_before_it_judges() {
         .collect();
     // What was sent before on this connection has been read.
     client.supervisor("status", Value::Null);
-    // Every answer comes in time, and every deadline and grace is long over when it is read.
+    // Every answer comes in time, and every deadline and grace has passed long before it is read.
     world.host().signal(Signal::SIGSTOP);
     let stopped = Instant::now();
     until("the end of all that they are given", || (stopped.elapsed() > Duration::from_secs(3)).then_some(()));

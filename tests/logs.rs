@@ -1,5 +1,5 @@
-//! What modules print, and what the daemon says of itself: that it holds nothing up, that the last words of
-//! a process are kept, and that no text passes for another's.
+//! What modules print, and the daemon's own log: that it holds nothing up, that the last lines of a process are kept,
+//! and that no text can be mistaken for another's.
 
 use bulkhead_tests::{Caller, World, until};
 use nix::{
@@ -29,7 +29,7 @@ fn last_words(client: &mut Caller, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_record_of_a_crash_has_the_last_words_however_they_came() {
+fn the_record_of_a_crash_has_the_last_lines_however_they_came() {
     let mut world = World::new();
     let printed = [
         ("plain", "echo FATAL >&2; exit 3"),
@@ -59,7 +59,7 @@ fn the_record_of_a_crash_has_the_last_words_however_they_came() {
 }
 
 #[test]
-fn who_follows_a_log_is_shown_each_line_once_and_in_order() {
+fn a_follower_of_a_log_sees_each_line_once_and_in_order() {
     let mut world = World::new();
     world.module("m", "misbehave", "").start();
     let mut client = world.client();
@@ -73,7 +73,7 @@ fn who_follows_a_log_is_shown_each_line_once_and_in_order() {
         if n % 10 == 5 {
             let mut follower = world.client();
             let args = json!({ "name": "m", "lines": 0, "follow": true });
-            // Where it begins is certain once it has been told a line.
+            // Where it begins is certain once it has got a line.
             let id = follower.send_command("supervisor", "logs", args);
             followers.push((follower, id, n));
         }
@@ -82,7 +82,7 @@ fn who_follows_a_log_is_shown_each_line_once_and_in_order() {
         let mut next = None;
         while next != Some(50) {
             let line = follower.progress(*id);
-            // It says other things too.
+            // Its output has other lines too.
             let Some(number) = line["line"].as_str().and_then(|line| line.strip_prefix("line ")) else { continue };
             let number: u64 = number.parse().unwrap();
             assert_eq!(number, next.unwrap_or(number), "of one that began at {began}");
@@ -97,7 +97,7 @@ fn a_reader_of_its_log_that_stands_still_holds_up_neither_calls_nor_its_end() {
     let world = World::new();
     let path = world.path("stderr");
     mkfifo(&path, Mode::S_IRWXU).unwrap();
-    // Opened in both directions, so that it has a reader, who reads nothing.
+    // Opened in both directions, so that it has a reader that reads nothing.
     let reader = open(&path, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).unwrap();
     fcntl(&reader, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
     let mut world = world.through(&format!("exec \"$@\" 2> {}", path.display()));
@@ -107,7 +107,7 @@ fn a_reader_of_its_log_that_stands_still_holds_up_neither_calls_nor_its_end() {
         client.supervisor("restart", json!({ "name": "good" }));
         client.call("good", "ping", json!({})).unwrap();
     }
-    // Its guardian has the same standard error.
+    // Its guardian shares the standard error.
     let guardian = client.guardian_pid();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(guardian.try_into().unwrap()), Signal::SIGKILL).unwrap();
     until("the module is back under another guardian", || {
@@ -165,7 +165,7 @@ os._exit(1)
 }
 
 #[test]
-fn log_files_that_vanish_or_cannot_be_written_are_made_again_and_told_of_once() {
+fn log_files_that_vanish_or_cannot_be_written_are_made_again_and_reported_once() {
     let mut world = World::new();
     world.module("m", "misbehave", "").start();
     let mut client = world.client();
@@ -188,7 +188,7 @@ fn log_files_that_vanish_or_cannot_be_written_are_made_again_and_told_of_once() 
     fs::write(&logs, "in the way").unwrap();
     for n in 0..20 {
         print(&mut client, &format!("lost {n}"));
-        // Each is a try of its own, since what is said is written after a tenth of a second.
+        // Each is a try of its own, since lines are written after a tenth of a second.
         std::thread::sleep(std::time::Duration::from_millis(15));
     }
     fs::remove_file(&logs).unwrap();
@@ -215,7 +215,7 @@ fn a_line_of_a_module_is_one_line_of_its_file_whatever_is_in_it() {
     let line = file.lines().find(|line| line.ends_with("end")).unwrap();
     let expected = r"a\u{2028}2026-11-30T00:00:00.000Z host   [forged]\u{85}b\u{1b}[31m\u{202e}c\u{b}\u{1c}end";
     assert_eq!(line.split_once(" stderr ").unwrap().1, expected);
-    // What programs ask for is exact.
+    // Output for programs is exact.
     let output = world.bulkhead(&["logs", "m", "--json"]);
     let told = String::from_utf8(output.stdout).unwrap();
     let lines = told.split_terminator('\n').map(|line| serde_json::from_str::<Value>(line).unwrap());

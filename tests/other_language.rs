@@ -1,5 +1,5 @@
-//! A module that was written from `PROTOCOL.md` alone, in a language that has no SDK, over both
-//! transports. What the page says is enough.
+//! A module that was written from `PROTOCOL.md` alone, in a language that has no SDK, over both transports. The page
+//! has all that is needed.
 
 use bulkhead_protocol::{ErrorCode, Exit};
 use bulkhead_tests::{World, kill};
@@ -11,7 +11,7 @@ const ECHO: &str = include_str!("../docs/examples/echo.py");
 
 /// A world with the module, or `None` where there is no Python to run it.
 fn world(transport: &str) -> Option<World> {
-    // A trial, as a Python may be there by name only.
+    // It is tried, as a `python3` may not be a working Python.
     let found = Command::new("python3").args(["-c", "import json, socket, struct"]).output();
     if !found.is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: the module in Python over {transport}, because python3 cannot be run");
@@ -19,7 +19,7 @@ fn world(transport: &str) -> Option<World> {
     }
     let world = World::new();
     let command = r#"command = ["python3", "echo.py"]"#;
-    // Where python3 is a script of a version manager, that wants to know where it is at home.
+    // Where python3 is a script of a version manager, which needs its home folder.
     let rest = r#"inherit_env = ["PYENV_ROOT", "PYENV_VERSION", "VIRTUAL_ENV"]"#;
     let manifest = format!("name = \"echo\"\nversion = \"1\"\n{command}\ntransport = \"{transport}\"\n{rest}");
     world.manifest("echo", &manifest);
@@ -54,7 +54,7 @@ fn a_module_written_from_the_page_alone_does_all_that_a_module_must() {
 }
 
 #[test]
-fn a_module_in_another_language_says_that_it_ends_and_what_is_behind_is_done_by_the_next_process() {
+fn a_module_in_another_language_says_that_it_ends_and_what_comes_after_is_done_by_the_next_process() {
     for transport in ["socket", "stdio"] {
         let Some(mut world) = world(transport) else { continue };
         let mut client = world.start().client();
@@ -90,7 +90,7 @@ fn a_module_in_another_language_is_restarted_and_its_idempotent_work_done_again(
     client.wait_ready("echo");
     let following = client.follow("module.*");
     let pid = client.pid("echo");
-    // Stopped, it holds what it is sent; killed, it has answered none of it.
+    // While it is stopped, requests wait in its channel; when it is killed, none of them was answered.
     kill(pid, Signal::SIGSTOP);
     let safe = client.send_command("echo", "echo", json!({ "n": 1 }));
     let behind = client.send_command("echo", "count", json!({ "to": 1 }));

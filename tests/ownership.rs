@@ -1,6 +1,6 @@
-//! What another user could have put in the host's way: manifests and programs that he may write, a state directory
-//! that is his, links in it. Refused at the start, at a reload and by `config check`; nothing is followed, read or
-//! written. The rule itself has its tests in the configuration and in the daemon.
+//! What another user could have prepared for the host: manifests and programs that this user may write, a state
+//! directory of this user, links in it. Refused at the start, at a reload and by `config check`; nothing is followed,
+//! read or written. The rule itself has its tests in the configuration and in the daemon.
 
 use bulkhead_tests::{Ended, Host, NOBODY, World, copy_program, is_root};
 use nix::sys::signal::Signal;
@@ -15,7 +15,7 @@ fn set(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// A daemon that must not come up.
+/// A daemon that must not start.
 #[track_caller]
 fn refused(world: &World, words: &[&str]) -> Ended {
     let ended = Host::start(world.run_command()).wait();
@@ -82,7 +82,7 @@ fn a_link_in_the_state_directory_leads_nowhere_whatever_it_stands_for() {
         let kept = if is_folder { victim.join("precious") } else { victim };
         assert_eq!(fs::read_to_string(kept).unwrap(), "as it was", "{name}");
     }
-    // Those that are written anew take the link's place.
+    // Files that are written anew replace the link.
     for name in ["identity", "family.json"] {
         let mut world = used();
         let (path, victim) = (world.state().join(name), world.path("victim"));
@@ -179,7 +179,7 @@ fn a_users_checkout_is_run_where_the_operator_trusts_that_user_and_told_of_where
     assert!(line.contains(&NOBODY.to_string()) && line.ends_with("# --trust-user"), "{line}");
     assert!(trusting(world.command(&words("check"))).status().unwrap().success());
     assert_eq!(world.bulkhead(&words("check")).status.code(), Some(2), "it is said each time");
-    // Trust in a user is none in all others.
+    // Trust in one user is not trust in others.
     set(&folder.join("test-minimal"), 0o757);
     let told = format!("{:?}", client.call("supervisor", "reload", json!({ "name": "good" })).unwrap_err());
     assert!(told.contains("may be written by everybody"), "{told}");

@@ -1,5 +1,5 @@
 //! `bulkhead pipe` while the daemon is killed or stopped in the middle and started again: each line has one line of
-//! output, in order, and what the data store has is what the lines say, once.
+//! output, in order, and the data store has the effect of each line once.
 
 use bulkhead_tests::{Caller, Done, RESEARCH_LOG, World, hear_signals, kill};
 use nix::sys::signal::Signal;
@@ -43,7 +43,7 @@ fn line(number: usize) -> String {
     format!("{{\"text\":\"entry {number}\",\"references\":[\"row-{number}\"]}}\n")
 }
 
-/// Lines of input that a pipe is given at once.
+/// Lines of input that a pipe gets at once.
 const PART: usize = 300;
 
 /// Lines of the whole input.
@@ -53,7 +53,7 @@ const LINES: usize = 3 * PART;
 struct Pipe {
     child: Child,
     out: BufReader<ChildStdout>,
-    /// Lets the next part in.
+    /// Writes the next part.
     next: Sender<()>,
     feeding: JoinHandle<()>,
     errors: JoinHandle<String>,
@@ -71,7 +71,7 @@ impl Pipe {
         let (next, parts) = channel();
         let feeding = spawn(move || {
             for part in input.chunks(PART) {
-                // A pipe that gives up closes its input.
+                // A pipe that ends with an error closes its input.
                 if parts.recv().is_err() || stdin.write_all(part.concat().as_bytes()).is_err() {
                     return;
                 }
@@ -85,7 +85,7 @@ impl Pipe {
         Pipe { child, out, next, feeding, errors }
     }
 
-    /// Lets the next part in.
+    /// Writes the next part.
     fn feed(&self) {
         let _ = self.next.send(());
     }
@@ -97,7 +97,7 @@ impl Pipe {
         }
     }
 
-    /// Lets in all that is left, and waits for the end.
+    /// Writes the rest, and waits for the end.
     fn done(mut self, mut found: String) -> Done {
         (0..10).for_each(|_| self.feed());
         self.out.read_to_string(&mut found).unwrap();
@@ -127,7 +127,7 @@ fn every_line_once() -> BTreeMap<String, u64> {
     (1..=LINES).map(|number| (format!("entry {number}"), 1)).collect()
 }
 
-/// Starts a pipe that has all answers to its first part, and has the next part under way.
+/// Starts a pipe that has all answers to its first part, and has the next part in flight.
 fn in_the_middle(world: &World, options: &[&str]) -> (Pipe, String) {
     let mut pipe = Pipe::start(world, options, (1..=LINES).map(line).collect());
     let mut found = String::new();
@@ -137,7 +137,7 @@ fn in_the_middle(world: &World, options: &[&str]) -> (Pipe, String) {
     (pipe, found)
 }
 
-/// Lets the next part in. The module takes lines of it and answers none.
+/// Writes the next part. The module gets lines of it and answers none.
 fn begin_part(world: &World, pipe: &Pipe) {
     let mut client = world.client();
     kill(client.pid(LOG), Signal::SIGSTOP);
@@ -192,7 +192,7 @@ fn lines_with_and_without_keys_are_there_once_though_the_daemon_is_stopped() {
 }
 
 #[test]
-fn of_lines_without_keys_those_that_a_killed_daemon_had_are_told_as_unknown_and_the_rest_is_there_once() {
+fn of_lines_without_keys_those_that_a_killed_daemon_had_are_reported_as_unknown_and_the_rest_is_there_once() {
     let (mut world, done) = killed_twice(&["--reconnect"]);
     let failures = failures(&done);
     assert_eq!(done.code, Some(1), "{}", done.err);
@@ -222,7 +222,7 @@ fn without_reconnect_the_end_of_the_daemon_is_the_end_and_a_second_run_completes
     assert_eq!(done.code, Some(125), "{}", done.err);
     assert!(done.out.lines().count() < LINES, "what was not taken is not told");
     world.start();
-    // A line is inserted in front of all others, and one in their midst is removed.
+    // A line is inserted before all others, and one in their midst is removed.
     let mut changed: Vec<String> = (0..=LINES).map(line).collect();
     changed.remove(LINES - 7);
     let done = Pipe::start(&world, &options, changed).done(String::new());

@@ -1,4 +1,5 @@
-//! Files with faults, at the start and at a reload: each is told, its module is left as it was, and all others go on.
+//! Files with faults, at the start and at a reload: each is reported, its module is left as it was, and all others
+//! continue.
 
 use bulkhead_tests::{Caller, Host, World, is_root};
 use nix::sys::signal::Signal;
@@ -17,7 +18,7 @@ fn problems(client: &mut Caller) -> Vec<String> {
     serde_json::from_value(status["host"]["problems"].clone()).unwrap()
 }
 
-/// What a command said: its exit code, standard output and standard error.
+/// The result of a command: its exit code, standard output and standard error.
 fn said(world: &World, words: &[&str]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = world.bulkhead(words);
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -50,7 +51,7 @@ fn a_faulty_manifest_and_a_stray_folder_do_not_keep_the_others_from_starting() {
     assert_eq!((code, &*done), (Some(1), "good: ready\n"), "{told}");
     assert!(told.contains("bulkhead: bad: nothing was changed: ") && told.contains("module.toml:5:1: "), "{told}");
 
-    // It goes away when a reload finds it good.
+    // The report disappears when a reload finds no fault.
     world.module("bad", "test-minimal", "");
     let (code, done, told) = said(&world, &["reload", "--all"]);
     assert_eq!(code, Some(0), "{told}");
@@ -105,7 +106,7 @@ fn of_modules_that_run_those_with_faults_are_left_as_they_were_and_the_others_ar
         assert!(told.iter().any(|line| line.starts_with("the module in ") && line.contains(&words)), "{told:?}");
     }
 
-    // One that is good is not hindered by the others; each of those is told what is wrong with it.
+    // A module without faults is not hindered by the others; each of those gets its error.
     client.supervisor("reload", json!({ "name": "good" }));
     for (name, word) in [("bad", "bad/module.toml:5:1"), ("nameless", "nameless/module.toml:1:")] {
         let refused = client.call("supervisor", "reload", json!({ "name": name })).unwrap_err();
@@ -163,7 +164,7 @@ fn whatever_is_asked_of_a_module_that_is_not_loaded_says_why_with_absolute_paths
         let (code, _, told) = said(&world, words);
         assert!(code == Some(4) && told.contains(&stray), "{words:?}: {told}");
     }
-    // A folder of that name is not in front of the data store.
+    // A folder of that name does not hide the data store.
     let (code, _, told) = said(&world, &["query", "layer1", r#"{"entity":"Log"}"#]);
     assert!(code == Some(0) && told.is_empty(), "{told}");
     let (code, _, told) = said(&world, &["status", "nobody"]);
@@ -335,7 +336,7 @@ fn without_arguments_the_daemon_makes_its_folders_says_so_and_finds_what_is_put_
     let (code, done, told) = said(&world, &["reload", "--all"]);
     assert_eq!((code, &*done, &*told), (Some(0), "good: ready\n", ""));
     client.call("good", "ping", json!({})).unwrap();
-    // That it is gone is no reason to end all that was in it.
+    // Its removal does not end the modules that were in it.
     let away = home.join("away");
     fs::rename(&modules, &away).unwrap();
     let (code, _, told) = said(&world, &["reload", "--all"]);
@@ -348,7 +349,7 @@ fn without_arguments_the_daemon_makes_its_folders_says_so_and_finds_what_is_put_
     assert!(made(".local/share/bulkhead/modules") && made(".local/state/bulkhead"), "{ended:?}");
     assert!(ended.stderr.contains("put a folder with a module.toml there"), "{ended:?}");
 
-    // What is there already is not made, and a host's file at its place is read.
+    // Existing folders are not made, and a host's file at its path is read.
     fs::create_dir_all(home.join(".config/bulkhead")).unwrap();
     fs::write(home.join(".config/bulkhead/bulkhead.toml"), "[module.good]\nspare = 1\n").unwrap();
     let owner = (is_root()).then_some(bulkhead_tests::NOBODY);

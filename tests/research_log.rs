@@ -1,5 +1,5 @@
-//! The research log with the real host: what was acknowledged is there whatever dies, and a hundred
-//! thousand entries are no more to the module than a page of them.
+//! The research log with the real host: what was acknowledged survives any crash, and for a hundred thousand entries
+//! the module needs no more memory than for a page of them.
 
 use bulkhead_client::ClientError;
 use bulkhead_protocol::{Request, RequestType, Status};
@@ -21,7 +21,7 @@ fn log_book() -> (World, Caller) {
 }
 
 fn entry(number: usize, key: Option<String>) -> Request {
-    // Half of them name their log, which is another way through the module.
+    // Half of them name their log, which is another path through the module.
     let mut args = json!({ "text": format!("entry {number}") });
     if number.is_multiple_of(2) {
         args["log"] = "One".into();
@@ -39,8 +39,8 @@ fn stored(client: &mut Caller) -> Vec<usize> {
     page["entries"].as_array().unwrap().iter().map(number).collect()
 }
 
-/// Reads so many answers, or as many as there are before the host is gone; the numbers of the entries
-/// that were acknowledged.
+/// Reads so many answers, or as many as come before the host is gone; returns the numbers of the entries that were
+/// acknowledged.
 fn acknowledged(client: &mut Caller, asked: &BTreeMap<u64, usize>, answers: usize) -> BTreeSet<usize> {
     let responses = (0..answers).map_while(|_| match client.receive(Some(bulkhead_tests::timeout())) {
         Ok(response) => Some(response),
@@ -64,7 +64,7 @@ fn every_acknowledged_entry_survives_the_death_of_the_module_and_of_the_host() {
         let early = 10 + 25 * round;
         told.extend(acknowledged(&mut client, &asked, early));
         if round % 2 == 0 {
-            // What had begun is told of, everything else is done; either way each is answered.
+            // Requests that had begun get an error, all others are done; in both cases each is answered.
             kill(pid, Signal::SIGKILL);
             told.extend(acknowledged(&mut client, &asked, 200 - early));
         } else {
@@ -146,7 +146,7 @@ fn a_session_has_one_log_whatever_dies_while_it_is_opened() {
     world.stop();
 }
 
-/// The most memory that a process ever had, in KiB.
+/// The peak memory of a process, in KiB.
 fn peak_kib(pid: i64) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
@@ -211,7 +211,7 @@ fn a_hundred_thousand_entries_are_asked_about_without_loading_them_all() {
             break;
         }
     }
-    // A third of all, but for those in the rare log.
+    // A third of all, except those in the rare log.
     assert_eq!(seen, 33_334 - 34);
     // All of them are 25 MiB of JSON, and twice that as values; ten thousand in an answer are a tenth of it.
     let grown = peak_kib(pid) - before;

@@ -1,4 +1,4 @@
-//! A host over a file system that does not answer: nothing but what needs a file waits for one.
+//! A host over a file system that does not answer: only operations that need a file wait for one.
 
 use bulkhead_protocol::ErrorCode;
 use bulkhead_tests::{Caller, Host, World, is_alive, kill, program, until, wait_until_gone};
@@ -36,7 +36,7 @@ impl Stalled {
         (Stalled { host, world }, client)
     }
 
-    /// Nothing is done on files from now on.
+    /// No operation on files ends from now on.
     fn close(&self) {
         fs::write(self.world.path("closed"), "").unwrap();
     }
@@ -45,7 +45,7 @@ impl Stalled {
         fs::remove_file(self.world.path("closed")).unwrap();
     }
 
-    /// Waits for a sign of life that is sent from now on.
+    /// Waits for a watchdog report that is sent from now on.
     fn wait_for_watchdog(&self) {
         self.world.notify.set_nonblocking(true).unwrap();
         while self.world.notify.recv(&mut [0; 256]).is_ok() {}
@@ -99,7 +99,7 @@ fn calls_deadlines_status_restarts_and_the_watchdog_need_no_file() {
     assert_eq!(client.call("bad", "segfault", json!({})).unwrap_err().code, ErrorCode::ModuleCrashed);
     client.wait_ready("bad");
     assert_ne!(client.pid("bad"), pid);
-    // What the memory killer did cannot be looked at, and the end of a killed process is not kept waiting for it.
+    // The counters of the memory killer cannot be read, and the report of a killed process does not wait for them.
     let killed = client.send_command("bad", "sleep", json!({ "ms": 60_000 }));
     client.until_status("bad", "it has begun", |status| status["in_flight"] == 1);
     kill(client.pid("bad"), Signal::SIGKILL);
@@ -113,13 +113,13 @@ fn calls_deadlines_status_restarts_and_the_watchdog_need_no_file() {
     assert!(client.0.wait(all, Some(Duration::from_millis(1))).is_err(), "its deadline is none any more");
     let problem = until("the problem is told", || problems(&mut client).into_iter().next());
     assert!(problem.contains("takes") && problem.contains("a file system does not answer"), "{problem}");
-    // The first reading is given up after ten seconds, and what it was for is refused.
+    // The first reading is abandoned after ten seconds, and its requests are refused.
     let refused = client.answer(reload).unwrap_err();
     assert_eq!(refused.code, ErrorCode::ModuleError);
     assert!(refused.error.contains("nothing was changed: the configuration: expected a file"), "{}", refused.error);
     client.call("good", "ping", json!({})).unwrap();
     stalled.open();
-    // What was asked for meanwhile is done, and so is what is asked for from now on.
+    // Requests that came meanwhile are done, and so are later ones.
     until("it is reloaded", || client.call("supervisor", "reload", json!({ "name": "good" })).ok());
     let memory = client.until_status("good", "its memory is known", |status| status["memory_bytes"].is_u64());
     assert_eq!(memory["state"], "ready");
@@ -135,7 +135,7 @@ fn a_client_that_asks_for_the_status_five_hundred_times_at_once_is_answered_each
         let status = client.answer(id).unwrap();
         assert!(status["host"]["memory_bytes"].is_u64() && status["modules"][0]["memory_bytes"].is_u64(), "{status}");
     }
-    // Nor is anything lost of what was asked while a look does not end.
+    // Nor is any request lost that came while a look does not end.
     stalled.close();
     let ids: Vec<u64> = (0..100).map(|_| client.send_command("supervisor", "status", Value::Null)).collect();
     for id in ids {
@@ -146,7 +146,7 @@ fn a_client_that_asks_for_the_status_five_hundred_times_at_once_is_answered_each
 }
 
 #[test]
-fn logs_and_crashes_are_told_from_memory_while_files_do_not_answer_and_say_so() {
+fn logs_and_crashes_are_shown_from_memory_while_files_do_not_answer_and_say_so() {
     let (stalled, mut client) = Stalled::start();
     client.call("bad", "print", json!({ "line": "in memory", "stream": "stderr" })).unwrap();
     client.until_status("bad", "its line has come", |status| status["log_tail"].to_string().contains("in memory"));
@@ -183,11 +183,11 @@ fn a_lost_guardian_is_replaced_when_files_answer_and_the_host_lives_on_until_the
     stalled.close();
     let (guardian, pid) = (client.guardian_pid(), client.pid("good"));
     let in_progress = client.send_command("bad", "sleep", json!({ "ms": 60_000 }));
-    // One that had not reached it would be sent again.
+    // A request that had not reached the module would be sent again.
     client
         .until_status("bad", "it has the request", |status| status["log_tail"].to_string().contains("about to sleep"));
     kill(guardian, Signal::SIGKILL);
-    // Its caller is told at once.
+    // Its caller is informed at once.
     assert_eq!(client.answer(in_progress).unwrap_err().code, ErrorCode::ModuleCrashed);
     wait_until_gone(&[pid]);
     let lost = until("the host knows", || {

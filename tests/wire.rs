@@ -50,7 +50,7 @@ impl Raw {
         let found = self.receive().unwrap_or_else(|| panic!("{sent}: expected {expected}, found the end"));
         for (name, value) in expected.as_object().unwrap() {
             let mut found = found[name].clone();
-            // Another one in each store; what it is, is tested elsewhere.
+            // It differs in each store, and is tested elsewhere.
             if found.get("cursor").is_some() {
                 let epoch = found.as_object_mut().unwrap().remove("epoch");
                 assert!(epoch.is_some_and(|epoch| epoch.is_string()), "{sent}: no epoch stands beside the cursor");
@@ -153,9 +153,9 @@ fn one_message_has_the_answer_that_the_page_says() {
     world.stop();
 }
 
-/// That its process ends is between a module and the host.
+/// Only the host learns from a module that its process ends.
 #[test]
-fn no_caller_is_told_that_an_answer_was_the_last_of_its_process() {
+fn no_caller_learns_that_an_answer_was_the_last_of_its_process() {
     let mut world = World::new();
     world.module("bad", "misbehave", "").start();
     world.client().wait_ready("bad");

@@ -1,5 +1,5 @@
-//! What is done with each sample. A case is a function that takes the sample and panics where the
-//! module does not do what every module must; the table in [`crate`] says what it needs.
+//! The cases that run with each sample. A case is a function that takes the sample and panics where the module does not
+//! do what every module must; the table in [`crate`] says what it needs.
 
 pub(crate) mod calls;
 pub(crate) mod endings;

@@ -1,13 +1,13 @@
-//! The pairs that do not apply: said on every run, and compared with the list that was written down,
-//! so that none is left out silently. The list is written anew by
-//! `BULKHEAD_TEST_WRITE=1 cargo test -p bulkhead-tests --test conformance exceptions`.
+//! The pairs that do not apply: printed on every run, and compared with the written list, so that none is skipped
+//! silently. The list is written anew by `BULKHEAD_TEST_WRITE=1 cargo test -p bulkhead-tests --test conformance
+//! exceptions`.
 
 use crate::{CASES, TRIED, samples};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
-/// Says a line past the test runner, which keeps to itself what a test that passes prints.
+/// Prints a line around the test runner, which hides the output of tests that pass.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "conformance: {line}");
 }

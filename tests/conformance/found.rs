@@ -1,4 +1,4 @@
-//! Where the files of the samples come from, and how they come into a world.
+//! Where the files of the samples come from, and how they are copied into a world.
 
 use crate::samples::Sample;
 use bulkhead_tests::{World, program};
@@ -12,16 +12,16 @@ use std::sync::LazyLock;
 pub(crate) enum From {
     /// Cargo built it beside this test.
     Built(&'static str),
-    /// It is in the repository, under this path.
+    /// It is in the repository, at this path.
     Kept(&'static str),
     /// `modules/build-c.sh` makes it, with the C compiler that links Rust too.
     CompiledC(&'static str),
-    /// A program that this machine has, or has not.
+    /// A program that this machine may have.
     Tool(&'static str),
 }
 
 impl From {
-    /// The file; none for a tool, which the host finds by itself.
+    /// The file; none for a tool, which the host finds itself.
     fn path(self) -> Option<PathBuf> {
         match self {
             From::Built(name) => Some(program(name)),
@@ -62,7 +62,7 @@ impl Sample {
         Ok(())
     }
 
-    /// Adds a module that is made of this sample; `rest` is the manifest behind what makes it so.
+    /// Adds a module that is made of this sample; `rest` is the manifest after the keys that make it so.
     pub(crate) fn install(&self, world: &World, name: &str, rest: &str) {
         let Sample { kind, keys, grants, .. } = self;
         let granted = format!("[capabilities]\n{grants}");

@@ -1,11 +1,10 @@
 //! One suite for every kind of module: each case is tried with each sample, in a real host and with
 //! real processes.
 //!
-//! [`samples`] has the table of the samples: what each is, and what it cannot do for which reason.
-//! The table of the cases is below: where each is, how it is called, and what a sample must be able
-//! to do for it. Every pair is a test of its own, `SAMPLE::CASE`. A pair that does not apply says
-//! why, and `exceptions.txt` is the list of all of them. What a kind can do beyond this is tested
-//! beside the kind's own code.
+//! [`samples`] has the table of the samples: what each is, and what it cannot do for which reason. The table of the
+//! cases is below: the file of each, its name, and what a sample must be able to do for it. Every pair is a test of its
+//! own, `SAMPLE::CASE`. A pair that does not apply says why, and `exceptions.txt` is the list of all of them. What a
+//! kind can do beyond this is tested beside the kind's own code.
 
 mod cases;
 mod exceptions;
@@ -17,7 +16,7 @@ mod stage;
 macro_rules! matrix {
     (samples { $($sample:ident)* } cases $cases:tt) => {
         $( mod $sample { matrix!(@tests $sample $cases); } )*
-        /// The names of the samples that are tried.
+        /// The names of the samples that are tested.
         const TRIED: &[&str] = &[$(stringify!($sample)),*];
         matrix!(@table $cases);
     };
@@ -34,7 +33,7 @@ macro_rules! matrix {
     };
 }
 
-/// One case: what it is called, what a sample must be able to do, and what is done with it.
+/// One case: its name, what a sample must be able to do, and what is done with it.
 struct Case {
     name: &'static str,
     needs: &'static [samples::Ability],
@@ -143,7 +142,7 @@ matrix! {
     }
 }
 
-/// Tries one pair, or says why it does not apply.
+/// Tests one pair, or prints why it does not apply.
 fn try_pair(sample: &str, case: &str) {
     let sample = samples::named(sample);
     let case = CASES.iter().find(|known| known.name == case).expect("it was made from the table");

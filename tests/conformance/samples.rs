@@ -3,7 +3,7 @@
 
 use crate::found::From;
 
-/// What a case may ask of a sample. All but the first few are commands of the specimen.
+/// What a case may require of a sample. All but the first few are commands of the specimen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ability {
     /// It answers a command that it does not have with `unknown_command`.
@@ -12,9 +12,9 @@ pub(crate) enum Ability {
     Query,
     /// It answers queries and mutations with `unknown_type`.
     NoQuery,
-    /// It is given a message when the one before is answered.
+    /// It gets a message when the one before is answered.
     OneAtATime,
-    /// It lives on when it answered more than a frame can hold.
+    /// It lives on after an answer that is longer than a frame.
     OutlivesLongAnswers,
     /// It answers a command with its arguments.
     Echo,
@@ -33,7 +33,7 @@ pub(crate) enum Ability {
     Key,
     Log,
     Panic,
-    /// Its panic says in which line of the source it was.
+    /// Its panic reports the line of the source.
     PanicPlace,
     Progress,
     Random,
@@ -51,7 +51,7 @@ pub(crate) struct Sample {
     pub(crate) kind: &'static str,
     /// Its files, which come into the folder `bin` of the module.
     pub(crate) files: &'static [From],
-    /// The keys of its manifest that say what it is.
+    /// The keys of its manifest that define it.
     pub(crate) keys: &'static str,
     /// What its `[capabilities]` grant in any case.
     pub(crate) grants: &'static str,
@@ -62,7 +62,7 @@ pub(crate) struct Sample {
     pub(crate) cannot: fn(Ability) -> Option<&'static str>,
 }
 
-/// A command that the sample answers, whatever else it can do.
+/// A command that every sample answers.
 pub(crate) struct Probe {
     pub(crate) command: &'static str,
     pub(crate) args: &'static str,
@@ -85,7 +85,7 @@ const ECHO: Probe = Probe { command: "echo", args: "{\"echo\":1}", answer: Answe
 
 /// Messages that are many for a module that handles each in microseconds.
 const MANY: usize = 10_000;
-/// Messages that are many where each is a process.
+/// Messages that are many for a module with a process for each.
 const MANY_PROCESSES: usize = 300;
 
 pub(crate) const SAMPLES: &[Sample] = &[

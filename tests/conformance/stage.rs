@@ -12,10 +12,10 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// What the module is called that a case is about.
+/// The name of the module that a case tests.
 pub(crate) const SUBJECT: &str = "subject";
 
-/// Restarts come at once, however many there are.
+/// All restarts are at once, also after many.
 pub(crate) const RESTARTS: &str = "[restart]\ndelay_initial = \"1ms\"\ndelay_max = \"5ms\"\nbreaker_failures = 1000\n";
 
 /// A world with a sample in it.
@@ -26,7 +26,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// The sample as the one module; `rest` is the manifest behind what makes it this sample.
+    /// The sample as the one module; `rest` is the manifest after the keys that make it this sample.
     pub(crate) fn of(sample: &'static Sample, rest: &str) -> Stage {
         Stage::with(sample, "", &[(SUBJECT, rest)])
     }
@@ -64,14 +64,14 @@ impl Stage {
         (self.sample.cannot)(ability).is_none()
     }
 
-    /// Asks what every sample can be asked, and returns the count where it counts.
+    /// Sends the command that every sample answers, and returns the count where it counts.
     pub(crate) fn probe(&mut self) -> Option<u64> {
         let id = self.send_probe();
         let answer = self.client.answer(id);
         self.check_probe(&answer.unwrap_or_else(|failure| panic!("the probe is not answered: {failure:?}")))
     }
 
-    /// As [`Stage::probe`], of a process that has not been asked before.
+    /// As [`Stage::probe`], of a process that has had no probe before.
     pub(crate) fn probe_a_fresh_one(&mut self) {
         if let Some(count) = self.probe() {
             assert_eq!(count, 1, "a new process begins anew");
@@ -145,7 +145,7 @@ impl Stage {
         pids
     }
 
-    /// Ends the world well, with a subject that said nothing that nobody had asked for.
+    /// Ends the world well, with a subject that has sent no answer without a request.
     pub(crate) fn finish(mut self) {
         assert_eq!(self.client.status(SUBJECT)["strange_answers"], 0);
         self.world.stop();
@@ -179,9 +179,9 @@ impl Sample {
     }
 }
 
-/// What the hosts of all tests have compiled. To compile the same module for each case would take most of the time.
+/// The compiled code of all tests' hosts. Compiling the same module for each case would take most of the time.
 /// Each host has a copy: its state directory is its own, and a link in it is refused.
-/// What is older than a day goes: each build of the runtime has its own.
+/// Files older than a day are removed: each build of the runtime has its own.
 fn compiled() -> &'static Path {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("conformance/compiled");
@@ -218,7 +218,7 @@ fn copy_missing(from: &Path, to: &Path) {
     }
 }
 
-/// So many milliseconds as a duration of a manifest, longer where everything takes longer.
+/// So many milliseconds as a duration of a manifest, longer where the timeout factor says so.
 pub(crate) fn ms(milliseconds: u32) -> String {
     format!("\"{}ms\"", milliseconds * slowness())
 }

@@ -1,5 +1,5 @@
-//! Database files that are damaged or of another version: the host refuses them with a reason and a remedy
-//! and leaves them as they are, and a backup takes their place.
+//! Database files that are damaged or of another version: the host refuses them with a reason and a remedy and leaves
+//! them as they are, and a backup replaces them.
 
 use crate::support::{count, create, query};
 use bulkhead_protocol::ErrorCode;
@@ -89,9 +89,9 @@ fn a_file_of_a_newer_version_is_refused_and_stays_for_the_newer_program() {
     data.refused(&["was made by a newer version", "of version 1000", "run the newer program"]);
 }
 
-/// Only a small file is looked at page by page at the start.
+/// Only a small file is checked page by page at the start.
 #[test]
-fn a_damaged_page_of_a_large_file_is_told_to_whoever_needs_it_and_to_a_check() {
+fn a_damaged_page_of_a_large_file_is_reported_to_a_caller_that_needs_it_and_to_a_check() {
     let notes = 70;
     let mut data = Data::with(notes, 500_000);
     let saved = fs::read(&data.backup).unwrap();

@@ -1,5 +1,5 @@
-//! Disks that are full or cannot be written, below a host: the state directory is a small file system of its
-//! own. That needs the right to mount; without it, a line says what was skipped.
+//! Disks that are full or cannot be written, below a host: the state directory is a small file system of its own. That
+//! needs the right to mount; without it, the test prints what was skipped.
 
 use crate::support::{ALL, add_steps, count, create, emit, failure, mutate, query};
 use bulkhead_protocol::{ErrorCode, Failure};
@@ -18,7 +18,7 @@ use std::{
 struct Disk(PathBuf);
 
 impl Disk {
-    /// The state directory of a world, with so much room. `None` where this program may not mount.
+    /// The state directory of a world, with this size. `None` where this program may not mount.
     fn of(world: &World, test: &str, size: &str) -> Option<Disk> {
         let path = world.state();
         fs::create_dir_all(&path).unwrap();
@@ -32,7 +32,7 @@ impl Disk {
         }
     }
 
-    /// Takes all the room that is left; whoever removes the file gives it back.
+    /// Fills the disk; removing the file frees it again.
     fn fill(&self) -> PathBuf {
         let path = self.0.join("filling");
         let mut file = File::create(&path).unwrap();
@@ -64,7 +64,7 @@ impl Drop for Disk {
     }
 }
 
-/// A host that must not come up.
+/// A host that must not start.
 fn refused(world: &World, words: &[&str]) {
     let ended = Host::start(world.run_command()).wait();
     let Ended { code, stderr, .. } = &ended;
@@ -75,7 +75,7 @@ fn refused(world: &World, words: &[&str]) {
     assert!(world.processes().is_empty(), "nothing half done");
 }
 
-/// The files of a data store that hold something, but for what each opening writes.
+/// The files of a data store with their content, except what each opening writes.
 fn files(state: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let paths = fs::read_dir(state.join("layer1")).unwrap().map(|entry| entry.unwrap().path());
     let kept = paths.filter(|path| !path.ends_with("layer1.db.lock") && !path.ends_with("layer1.db-shm"));
@@ -110,7 +110,7 @@ fn create_until_full(client: &mut Caller) -> (Vec<Value>, Box<Failure>) {
 }
 
 #[test]
-fn a_full_disk_is_told_to_who_writes_reads_go_on_and_so_do_writes_when_there_is_room() {
+fn a_full_disk_is_reported_to_writers_reads_go_on_and_so_do_writes_when_there_is_room() {
     let mut world = World::new();
     let Some(disk) = Disk::of(&world, "a host on a full disk", "8m") else { return };
     world.start();
@@ -122,7 +122,7 @@ fn a_full_disk_is_told_to_who_writes_reads_go_on_and_so_do_writes_when_there_is_
     let reason: Value = full.data.unwrap().read().unwrap();
     assert_eq!(reason["reason"], "disk_full");
     let filling = disk.fill();
-    // Larger than what the log may have room for from the change that failed.
+    // Larger than the space that the failed change may have left in the log.
     let large = json!({ "n": -1, "text": "y".repeat(100_000) });
     let update = json!({ "entity": "Note", "operation": "update", "id": stored[0], "data": large });
     is_disk_full(&failure(mutate(&mut client, update)));
@@ -130,7 +130,7 @@ fn a_full_disk_is_told_to_who_writes_reads_go_on_and_so_do_writes_when_there_is_
     let shown = world.bulkhead(&["mutate", "layer1", &create_large]);
     assert_eq!(shown.status.code(), Some(1), "{shown:?}");
     assert!(String::from_utf8_lossy(&shown.stderr).contains("there is no room on the disk"), "{shown:?}");
-    // What was acknowledged is there, nothing else is, and the store is not broken.
+    // What was acknowledged is stored, nothing else is, and the store is not broken.
     assert_eq!(count(&mut client, "Note"), stored.len() as u64);
     let first = query(&mut client, json!({ "entity": "Note", "id": stored[0] })).unwrap();
     assert_eq!(first["entities"][0]["data"]["n"], 0);
@@ -166,7 +166,7 @@ fn a_module_on_a_full_disk_gets_its_event_again_when_there_is_room_and_none_is_s
     (2..=4).for_each(|n| drop(emit(&mut client, "day.begun", json!(n))));
     let filling = disk.fill();
     client.supervisor("start", json!({ "name": "m" }));
-    // A call that changes something is undone and told; one that only reads is not hindered.
+    // A call that changes something is undone and gets an error; one that only reads is not hindered.
     let steps = json!([{ "mutation": { "entity": "Note", "operation": "create", "data": note } }]);
     is_disk_full(&failure(client.call("m", "do", steps)));
     let read = client.call("m", "do", json!([{ "query": { "entity": "Seen", "count": true, "limit": 0 } }])).unwrap();

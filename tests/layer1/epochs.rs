@@ -1,5 +1,6 @@
-//! A data store that is restored from a backup gives cursors again. Who goes on from a cursor of before is told what
-//! is not there any more, and gets everything that came in its place; modules go on from their own places.
+//! A data store that is restored from a backup gives cursors again. A follower that resumes from an earlier cursor
+//! learns what is not there any more, and gets everything that was stored instead; modules resume from their own
+//! positions.
 
 use crate::support::{emit, failure, one};
 use bulkhead_protocol::ErrorCode;
@@ -25,7 +26,7 @@ fn backup(world: &World) -> PathBuf {
     backup
 }
 
-/// Puts the backup in the place of the database of a host that has ended, as the manual says.
+/// Replaces the database of a host that has ended by the backup, as the manual says.
 fn restore(world: &World, backup: &Path) {
     let folder = world.state().join("layer1");
     for entry in fs::read_dir(&folder).unwrap() {
@@ -34,7 +35,7 @@ fn restore(world: &World, backup: &Path) {
     fs::copy(backup, folder.join("layer1.db")).unwrap();
 }
 
-/// What a caller is told that follows with these args: how it begins, and the next events, each of this epoch.
+/// What a follower with these args gets: the report where it begins, and the next events, each of this epoch.
 fn told(client: &mut Caller, args: Value, events: usize) -> (Value, Vec<(u64, u64)>) {
     let now = epoch(client);
     let id = client.send_command("supervisor", "events", args);
@@ -49,7 +50,7 @@ fn told(client: &mut Caller, args: Value, events: usize) -> (Value, Vec<(u64, u6
     (begin["lost"].clone(), told)
 }
 
-/// Three events, a backup, three more, the backup put back, and three in their place; with the epoch of before.
+/// Three events, a backup, three more, the backup put back, and three instead of them; with the previous epoch.
 fn restored() -> (World, Caller, String) {
     let mut world = World::new();
     world.start();
@@ -107,7 +108,7 @@ fn an_epoch_stays_over_restarts_and_kills_and_stands_beside_every_cursor() {
 }
 
 #[test]
-fn a_store_that_was_made_anew_tells_everything_it_has() {
+fn a_store_that_was_made_anew_sends_everything_it_has() {
     let (mut world, _, first) = restored();
     world.stop();
     fs::remove_dir_all(world.state()).unwrap();
@@ -133,7 +134,7 @@ fn the_command_goes_on_over_a_restore_and_says_what_is_lost() {
     restore(&world, &backup);
     world.start();
     emit_all(&mut world.client(), 104..=106);
-    // Also those whose cursors it had seen before.
+    // Also events whose cursors it had seen before.
     (104..=106).for_each(|n| assert_eq!(data(events.line()), json!(n)));
     emit_all(&mut world.client(), [107]);
     assert_eq!(data(events.line()), json!(107));
@@ -142,7 +143,7 @@ fn the_command_goes_on_over_a_restore_and_says_what_is_lost() {
 }
 
 #[test]
-fn a_module_goes_on_from_its_place_in_what_was_restored() {
+fn a_module_goes_on_from_its_position_in_what_was_restored() {
     const TAKER: &str = "[capabilities]\nevent_subscribe = [\"a.*\"]\nentity_create = [\"Seen\"]\n[config]\n\
                          on_event = [{ mutation = { entity = \"Seen\", operation = \"create\", data = {} } }]";
     let Some((mut world, mut client)) = one(TAKER) else { return };

@@ -1,5 +1,5 @@
-//! Stored events: to modules in order and at least once, to followers from any cursor on, over the end of
-//! either side.
+//! Stored events: to modules in order and at least once, to followers from any cursor on, across the end of either
+//! side.
 
 use crate::support::{ALL, add_steps, create, emit, failure, world};
 use bulkhead_protocol::ErrorCode;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 const TAKER: &str = "[capabilities]\nevent_subscribe = [\"day.*\"]\nentity_create = [\"Seen\"]";
 
-/// The events that a module has seen since it was started, once there are so many.
+/// The events that a module has seen since it was started, once it has so many.
 fn seen(client: &mut Caller, count: usize) -> Vec<Value> {
     until("the module has seen the events", || {
         let seen = client.call("m", "do", json!([{ "seen": true }])).unwrap()[0].clone();
@@ -25,7 +25,7 @@ fn follow_from(client: &mut Caller, after: u64, pattern: &str) -> (u64, Value) {
     follow_with(client, json!({ "after": after, "pattern": pattern }))
 }
 
-/// Follows with these args; the epoch, another one in each store, is taken out of how it begins.
+/// Follows with these args; the epoch, another one in each store, is removed from the report where it begins.
 fn follow_with(client: &mut Caller, args: Value) -> (u64, Value) {
     let id = client.send_command("supervisor", "events", args);
     let mut begin = client.progress(id);
@@ -34,7 +34,7 @@ fn follow_with(client: &mut Caller, args: Value) -> (u64, Value) {
     (id, begin)
 }
 
-/// The numbers of the next events that somebody is told.
+/// The numbers of the next events that a follower gets.
 fn told(client: &mut Caller, following: u64, count: usize) -> Vec<(u64, u64)> {
     let event = |event: Value| (event["cursor"].as_u64().unwrap(), event["data"].as_u64().unwrap());
     (0..count).map(|_| event(client.progress(following))).collect()
@@ -57,7 +57,7 @@ fn a_subscriber_that_was_down_catches_up_in_order_over_a_restart_of_the_host() {
     let mut client = world.client();
     emit(&mut client, "day.begun", json!(6));
     let caught_up = numbers(&seen(&mut client, 4));
-    // What it had handled just before its end may come once more, never out of order.
+    // Events that it had handled just before its end may come once more, never out of order.
     let rest: Vec<u64> = (caught_up[0]..=6).collect();
     assert!(caught_up[0] <= 3 && caught_up == rest, "{caught_up:?}");
     world.stop();
@@ -108,7 +108,7 @@ fn an_event_that_keeps_failing_is_set_aside_replayed_and_dropped() {
 }
 
 #[test]
-fn what_a_module_does_for_an_event_is_committed_with_its_place() {
+fn what_a_module_does_for_an_event_is_committed_with_its_position() {
     let Some(mut world) = world() else { return };
     let once = world.path("crashed").display().to_string();
     let on_event = format!(
@@ -129,7 +129,7 @@ fn what_a_module_does_for_an_event_is_committed_with_its_place() {
 }
 
 #[test]
-fn whoever_follows_from_a_cursor_is_told_everything_once_also_after_a_restart_of_the_host() {
+fn a_follower_from_a_cursor_gets_everything_once_also_after_a_restart_of_the_host() {
     let mut world = World::new();
     world.start();
     let mut client = world.client();
@@ -159,7 +159,7 @@ fn whoever_follows_from_a_cursor_is_told_everything_once_also_after_a_restart_of
     emit(&mut client, "odd.one", json!(702));
     emit(&mut client, "even.one", json!(703));
     assert_eq!(told(&mut client, following, 1), [(703, 703)]);
-    // A cursor that no event has had yet is of another past: everything of this one is told.
+    // A cursor that no event has had yet belongs to another history: all events of this one are sent.
     let (following, begin) = follow_from(&mut client, 1703, "*");
     assert_eq!(begin, json!({ "following": true, "cursor": 703, "lost": 1703 }));
     assert_eq!(told(&mut client, following, 703)[702], (703, 703));
@@ -182,13 +182,13 @@ fn the_hosts_own_events_carry_the_cursor_that_a_follower_is_past() {
 }
 
 #[test]
-fn a_follower_that_does_not_read_is_told_from_the_store_what_it_has_not_taken() {
+fn a_follower_that_does_not_read_gets_from_the_store_what_it_has_not_read() {
     let mut world = World::new();
     world.start();
     let (mut slow, mut client) = (world.client(), world.client());
     let following = slow.follow("big.*");
     let text = "x".repeat(100_000);
-    // Far more than the host would keep for it.
+    // Far more than the host would queue for it.
     for n in 0..700 {
         let cursor = emit(&mut client, "big.one", json!({ "n": n, "text": text }))["cursor"].clone();
         assert_eq!(cursor, n + 1);
@@ -222,7 +222,7 @@ fn changes_are_events_for_those_who_subscribe_to_them() {
 }
 
 #[test]
-fn an_event_that_a_shorter_frame_does_not_hold_is_told_without_its_data_and_nothing_else_is_lost() {
+fn an_event_that_a_shorter_frame_does_not_hold_is_sent_without_its_data_and_nothing_else_is_lost() {
     let mut world = World::new();
     world.start();
     let mut client = world.client();

@@ -1,5 +1,5 @@
-//! The files of the data store are deleted or replaced while the host runs: it says so everywhere, acknowledges
-//! and answers nothing from what is lost, and goes on with everything else.
+//! The files of the data store are deleted or replaced while the host runs: it reports that everywhere, acknowledges
+//! and answers nothing from the lost files, and continues with everything else.
 
 use crate::support::{count, create, failure, mutate, query};
 use bulkhead_protocol::ErrorCode;
@@ -28,11 +28,11 @@ fn broken(client: &mut Caller) -> Option<String> {
 }
 
 #[test]
-fn a_deleted_data_store_is_told_in_every_place_and_refuses_everything_until_the_restart() {
+fn a_deleted_data_store_is_reported_everywhere_and_refuses_everything_until_the_restart() {
     let (mut world, mut client) = started();
     assert_eq!(broken(&mut client), None);
     fs::remove_dir_all(world.state()).unwrap();
-    // Nothing is asked for: it is noticed all the same.
+    // Without any request, it is noticed too.
     let told = until("the host notices", || broken(&mut client));
     assert!(told.contains("layer1.db was deleted or moved away: nothing is stored or read any more"), "{told}");
     for answer in [try_create(&mut client), query(&mut client, json!({ "entity": "Note" }))] {
@@ -60,7 +60,7 @@ fn a_deleted_data_store_is_told_in_every_place_and_refuses_everything_until_the_
             "{words:?}: {found:?} {said}"
         );
     }
-    // What needs no data goes on.
+    // Requests without the store continue.
     client.call("m", "ping", Value::Null).unwrap();
     world.end_host(Signal::SIGTERM);
     world.start();

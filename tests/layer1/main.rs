@@ -1,5 +1,5 @@
-//! The data store as everybody sees it: through the messages of a running host, from clients and from
-//! modules, over crashes of either.
+//! The data store from outside: through the messages of a running host, from clients and from modules, across crashes
+//! of either.
 
 mod damage;
 mod disks;

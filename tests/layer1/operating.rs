@@ -11,7 +11,7 @@ const MANIFEST: &str =
     "[capabilities]\nentity_read = [\"Note\"]\n[layer1.search]\nNote = [\"title\"]\n[layer1.index]\nNote = [\"n\"]";
 
 #[test]
-fn the_status_tells_of_the_store_and_its_folder_is_nobody_elses() {
+fn the_status_reports_the_store_and_no_other_user_may_enter_its_folder() {
     let mut world = World::new();
     world.start();
     let mut client = world.client();
@@ -109,7 +109,7 @@ fn what_was_acknowledged_is_there_whole_after_the_host_was_killed_a_hundred_time
         let request = Request::new(None, RequestType::Mutation, json!({ "operations": [one, one] }).into());
         let requests: Vec<u64> = (0..60).map(|_| client.send(&request).unwrap()).collect();
         sent += requests.len();
-        // The host is killed while the others are under way, each time at another moment.
+        // The host is killed while the others are in flight, each time at another moment.
         let answered = round * 7 % requests.len();
         requests[..answered].iter().for_each(|id| drop(client.answer(*id).unwrap()));
         acknowledged += answered;
@@ -120,7 +120,7 @@ fn what_was_acknowledged_is_there_whole_after_the_host_was_killed_a_hundred_time
     world.stop();
 }
 
-/// Everything that was acknowledged is there, nothing is half there, and each change has its event.
+/// Everything that was acknowledged is stored, nothing is stored in part, and each change has its event.
 fn check_pairs(client: &mut Caller, acknowledged: usize, sent: usize) {
     let entities = count(client, "Pair");
     let pairs = usize::try_from(entities / 2).unwrap();

@@ -14,7 +14,7 @@ fn stored(world: &World) -> u64 {
     files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
 }
 
-/// What is stored of an owner.
+/// What is stored for an owner.
 fn owner(client: &mut Caller, name: &str) -> Value {
     let owners = client.supervisor("layer1", Value::Null)["owners"].clone();
     let found = owners.as_array().unwrap().iter().find(|one| one["owner"] == name);
@@ -45,7 +45,7 @@ fn a_module_that_publishes_without_end_loses_its_own_oldest_events_and_none_of_o
         "{held}"
     );
     assert_eq!((&held["events"], held["event_bytes"].as_u64().unwrap() <= 4 * MIB), (&json!(8), true), "{held}");
-    // A caller that reads from the beginning is told of those that are gone between others.
+    // A follower from the beginning is informed of those that are gone between others.
     let following = client.send_command("supervisor", "events", json!({ "after": first - 1, "pattern": "still.*" }));
     let mut told = Vec::new();
     let mut gone = 0;
@@ -57,7 +57,7 @@ fn a_module_that_publishes_without_end_loses_its_own_oldest_events_and_none_of_o
         }
     }
     assert_eq!((told, gone), (vec![json!(1), json!(2)], 72));
-    // So is the module that was away, and its account keeps it.
+    // So is the module that was away, and its account records it.
     client.supervisor("start", json!({ "name": "slow" }));
     client.event(lost, "module.events_lost");
     let (seen, missed) = until("it has seen or missed every event", || {
@@ -67,7 +67,7 @@ fn a_module_that_publishes_without_end_loses_its_own_oldest_events_and_none_of_o
         let missed = one["missed"].as_u64()?;
         (seen + missed >= 82).then_some((seen, missed))
     });
-    // Some of those that are gone had been fetched for it before.
+    // Some of the removed ones had been fetched for it before.
     assert!(seen + missed == 82 && (1..=72).contains(&missed), "{seen} seen, {missed} missed");
     world.stop();
 }
@@ -89,7 +89,7 @@ fn a_new_key_of_a_module_whose_keys_are_full_is_refused_before_anything_is_done(
     let refused = ask("k3");
     assert_eq!(refused["code"], "permission_denied", "{refused}");
     assert!(refused["error"].as_str().unwrap().contains("keys_quota"), "{refused}");
-    // What was done is known still, and a request without a key is done.
+    // Earlier keys are still known, and a request without a key is done.
     assert_eq!(ask("k1"), first);
     let plain = client.call("m", "do", json!([{ "call": ["p", "do", work, null] }])).unwrap();
     assert!(plain[0].is_array(), "{plain}");

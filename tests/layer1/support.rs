@@ -1,4 +1,4 @@
-//! What the tests of the data store share: requests to it, and a module that does what it is told.
+//! What the tests of the data store share: requests to it, and a module that does the steps of its commands.
 
 use bulkhead_protocol::{Failure, Json, Request, RequestType};
 use bulkhead_tests::{Answer, Caller, World};
@@ -7,7 +7,7 @@ use std::{fs, process::Command};
 
 const STEPS: &str = include_str!("steps.py");
 
-/// What a manifest grants that may do everything.
+/// The grants of a manifest that may do everything.
 pub(crate) const ALL: &str = "[capabilities]\nentity_read = [\"*\"]\nentity_create = [\"*\"]\nentity_write = [\"*\"]\n\
                               entity_delete = [\"*\"]\nevent_emit = [\"*\"]\n";
 
@@ -21,7 +21,7 @@ pub(crate) fn world() -> Option<World> {
     None
 }
 
-/// Adds a module that does what it is told; `rest` is the manifest behind what every one has.
+/// Adds a module that does the steps of its commands; `rest` is the manifest after the common keys.
 pub(crate) fn add_steps(world: &World, name: &str, rest: &str) {
     let inherited = r#"inherit_env = ["PYENV_ROOT", "PYENV_VERSION", "VIRTUAL_ENV"]"#;
     world.manifest(name, &format!("name = \"{name}\"\ncommand = [\"python3\", \"steps.py\"]\n{inherited}\n{rest}"));

@@ -1,5 +1,4 @@
-//! What a module does for one request: visible when it has succeeded, gone when it has not; once, where a
-//! key says so.
+//! What a module does for one request: visible when it has succeeded, gone when it has not; once, with a key.
 
 use crate::support::{ALL, add_steps, count, create, creates, failure, keyed, mutate, one, query, world};
 use bulkhead_protocol::{Delivery, ErrorCode};
@@ -54,7 +53,7 @@ fn an_error_a_crash_and_a_deadline_undo_all_of_it() {
 }
 
 #[test]
-fn a_long_change_belongs_to_its_request_though_the_success_comes_right_behind_it() {
+fn a_long_change_belongs_to_its_request_though_the_success_comes_right_after_it() {
     let Some((mut world, mut client)) = one(ALL) else { return };
     let dash = |n: u64, length: usize| {
         let note = json!({ "n": n, "text": "x".repeat(length) });
@@ -64,7 +63,7 @@ fn a_long_change_belongs_to_its_request_though_the_success_comes_right_behind_it
         client.call("m", "do", json!([dash(done, length)])).unwrap();
         assert_eq!(count(&mut client, "Note"), done);
     }
-    // What it had sent is read before its end is decided upon, and undone by that.
+    // Its messages are read before its end is decided, and undone by that.
     let crashed = failure(client.call("m", "do", json!([dash(4, 100_000), { "crash": true }])));
     assert_eq!((crashed.code, crashed.delivery), (ErrorCode::ModuleCrashed, Some(Delivery::Started)));
     client.wait_ready("m");
@@ -73,7 +72,7 @@ fn a_long_change_belongs_to_its_request_though_the_success_comes_right_behind_it
 }
 
 #[test]
-fn of_two_that_change_the_same_one_is_run_again_where_that_is_safe_and_told_where_it_is_not() {
+fn of_two_that_change_the_same_one_is_run_again_where_that_is_safe_and_gets_an_error_where_it_is_not() {
     let Some((mut world, mut client)) = one(ALL) else { return };
     let id = create(&mut client, "Note", json!({ "n": 1 }))["id"].clone();
     let update = json!({ "entity": "Note", "operation": "update", "id": id, "data": { "seen": true } });
@@ -102,7 +101,7 @@ fn a_key_is_one_effect_and_one_answer_over_crashes_of_the_module_and_the_host() 
     let Some((mut world, mut client)) = one(ALL) else { return };
     let once = world.path("crashed").display().to_string();
     let steps = json!([{ "add": "a" }, { "crash_once": once }]);
-    // Its first process crashes in the middle, which nobody sees.
+    // Its first process crashes in the middle, which no caller sees.
     let first = client.ask(&keyed("do", steps.clone(), "k1")).unwrap();
     assert_eq!(first, json!([1]));
     assert_eq!(client.ask(&keyed("do", steps.clone(), "k1")).unwrap(), first);
@@ -130,7 +129,7 @@ fn a_key_is_its_callers_and_for_one_target() {
     client.wait_ready("m");
     client.wait_ready("other");
     let add = json!([{ "add": "a" }]);
-    // A module is there first, with the key that the client will give, for the very same work.
+    // A module is first, with the key that the client will give, for the same work.
     let call = json!([{ "call": ["m", "do", add, "order-1"] }]);
     assert_eq!(client.ask(&Caller::command("other", "do", call.clone())).unwrap(), json!([[1]]));
     assert_eq!(client.ask(&keyed("do", add.clone(), "order-1")).unwrap(), json!([2]), "the module's answer came");
@@ -213,7 +212,7 @@ fn what_is_not_granted_is_refused_with_the_line_that_would() {
 }
 
 #[test]
-fn what_is_committed_when_the_host_is_told_to_stop_is_there_afterwards() {
+fn what_is_committed_when_the_host_is_stopped_is_there_afterwards() {
     let Some((mut world, mut client)) = one(ALL) else { return };
     let running =
         client.send_command("m", "do", json!([{ "say": "begun" }, { "nap": 300 }, creates("Note", json!({}))]));
@@ -222,7 +221,7 @@ fn what_is_committed_when_the_host_is_told_to_stop_is_there_afterwards() {
     assert_eq!(client.answer(running).unwrap()[0]["version"], 1);
     let ended = until("the end of the host", || (!world.host().is_up()).then(|| world.end_host(Signal::SIGTERM)));
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    // Closed in good order, the database is one file.
+    // After an orderly close, the database is one file.
     assert!(!world.state().join("layer1/layer1.db-wal").exists());
     world.start();
     assert_eq!(count(&mut world.client(), "Note"), 1);

@@ -87,7 +87,7 @@ impl Caller {
         }
     }
 
-    /// A command of the supervisor that has to succeed.
+    /// A command to the supervisor that has to succeed.
     ///
     /// # Panics
     /// When it fails.
@@ -96,7 +96,7 @@ impl Caller {
             .unwrap_or_else(|failure| panic!("supervisor {name} {args}: {failure:?}"))
     }
 
-    /// What the host says about a module.
+    /// The status of a module.
     pub fn status(&mut self, name: &str) -> Value {
         self.supervisor("status", json!({ "name": name }))
     }
@@ -119,7 +119,7 @@ impl Caller {
         }
     }
 
-    /// Looks at a module's status again and again until `holds` says that it is as it should be.
+    /// Polls a module's status until `holds` accepts it.
     pub fn until_status(&mut self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         let deadline = std::time::Instant::now() + timeout();
@@ -133,7 +133,7 @@ impl Caller {
         panic!("{name} should come to this: {what}; its status is {last:#}")
     }
 
-    /// The process id of a module. A module may be ready a moment before the host hears its number.
+    /// The process id of a module. A module may be ready a moment before the host learns its process id.
     ///
     /// # Panics
     /// When it has none for too long.
@@ -188,7 +188,7 @@ fn outcome(response: Response) -> Answer {
     }
 }
 
-/// Answers may be nested more deeply than a JSON value of the test can be; then their text will do.
+/// Answers may be nested more deeply than a JSON value of the test can be; then their text is used.
 fn value(data: &Json) -> Value {
     data.read().unwrap_or_else(|_| Value::String(data.as_str().to_owned()))
 }

@@ -1,6 +1,6 @@
-//! A module that counts in the host's data store, as anybody would: it reads the number, adds one and
-//! writes it. Nothing in it knows of keys, of other copies of it or of being killed: that its count is
-//! right all the same is the host's doing, and what `tests/exactly_once.rs` is about.
+//! A module that counts in the host's data store, in the plain way: it reads the number, adds one and writes it. It
+//! knows nothing of keys, of other copies or of kills: the host ensures that its count is right, which
+//! `tests/exactly_once.rs` tests.
 
 #![forbid(unsafe_code)]
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 struct Counter;
 
-/// What is counted with: an entity that is there already.
+/// The counter: an entity that exists already.
 #[derive(Deserialize)]
 struct Increment {
     id: String,

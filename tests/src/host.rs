@@ -1,5 +1,4 @@
-//! A host as a process. The one place with unsafe code: what a child has to do before it becomes
-//! another program.
+//! A host as a process. The only file with unsafe code: what a child has to do before it becomes another program.
 
 use crate::{kill, timeout, until};
 use nix::sys::prctl;
@@ -57,7 +56,7 @@ impl Host {
         i64::from(self.child.id())
     }
 
-    /// Waits until it says over `notify` that it is up.
+    /// Waits until it reports over `notify` that it is up.
     ///
     /// # Panics
     /// When it ends instead, with what it printed.
@@ -99,8 +98,8 @@ impl Host {
     }
 }
 
-/// Has a command begin with the default effect of the signals that a terminal or a shell sends. A shell that
-/// runs the tests in the background ignores some of them, and what is ignored stays so in every child.
+/// Makes a command begin with the default effect of the signals that a terminal or a shell sends. A shell that runs the
+/// tests in the background ignores some of them, and what is ignored stays so in every child.
 pub fn hear_signals(command: &mut Command) {
     // SAFETY: sigaction is async-signal-safe, and the default action refers to nothing of this process.
     unsafe {

@@ -1,6 +1,6 @@
-//! What the end-to-end tests need: a [`World`] with folders of modules and a real host, clients of
-//! it, and a look at what is left in /proc. Every wait has a deadline, and nothing that a world
-//! started outlives it. It knows no module by more than its program's name.
+//! What the end-to-end tests need: a [`World`] with folders of modules and a real host, clients of it, and a search in
+//! /proc for what is left. Every wait has a deadline, and nothing that a world started outlives it. It knows no module
+//! by more than its program's name.
 
 mod caller;
 mod host;
@@ -21,17 +21,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How long an event that must come is waited for. Long, as the machine may be busy with much else;
-/// a test that passes never waits for so long.
+/// How long an event that must come is waited for. Long, as the machine may be busy; a test that passes never waits for
+/// so long.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// [`TIMEOUT`], as many times as `$BULKHEAD_TEST_TIMEOUT_FACTOR` says: where every module runs under a
-/// checker of memory, everything takes longer.
+/// [`TIMEOUT`] times `$BULKHEAD_TEST_TIMEOUT_FACTOR`: where every module runs under a memory checker, everything takes
+/// longer.
 pub fn timeout() -> Duration {
     TIMEOUT * slowness()
 }
 
-/// How many times longer than usual everything takes here, as `$BULKHEAD_TEST_TIMEOUT_FACTOR` says.
+/// How many times longer than usual everything takes here, by `$BULKHEAD_TEST_TIMEOUT_FACTOR`.
 ///
 /// # Panics
 /// When the variable has something else than a whole number of at least 1.
@@ -56,10 +56,9 @@ ResearchEntry = ["log", "researcher"]
 ResearchEntry = ["text"]
 "#;
 
-/// Looks again and again until `look` finds something.
+/// Polls until `look` finds something.
 ///
-/// What has no event to wait for, like another process's end, is left to this; the nap only spares
-/// the processor.
+/// This is for conditions without an event, like another process's end; the sleep only spares the processor.
 ///
 /// # Panics
 /// When nothing is found for too long.
@@ -84,8 +83,8 @@ pub fn program(name: &str) -> PathBuf {
     path.unwrap_or_else(|| panic!("expected {name} near {}; `cargo test --workspace` builds it", test.display()))
 }
 
-/// The users to whom the programs of this workspace and the folders on the way to them belong, without root and who
-/// runs the test: the hosts of tests run what is in the checkout, and have to trust these users.
+/// The owners of the programs of this workspace and of the folders on the way to them, without root and the user of the
+/// test: the hosts of tests run what is in the checkout, and have to trust these users.
 ///
 /// # Panics
 /// When a test does not know its own program.
@@ -99,10 +98,10 @@ pub fn owners_of_checkout() -> Vec<u32> {
     owners
 }
 
-/// Copies a program to where another user can reach it.
+/// Copies a program to a path that another user can reach.
 ///
-/// Another process does it: a descriptor of this one that is open for writing may be inherited by
-/// what another thread starts in the meantime, and what is open for writing cannot be run.
+/// Another process does it: a descriptor of this one that is open for writing may be inherited by a process that
+/// another thread starts meanwhile, and a file that is open for writing cannot be run.
 ///
 /// # Panics
 /// When it cannot be copied.
@@ -112,7 +111,7 @@ pub fn copy_program(name: &str, target: &Path) {
     world::close_to_others(target);
 }
 
-/// Whether this process is root's; what needs another user can only be tried then.
+/// Whether this process is root's; tests with another user are only possible then.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }

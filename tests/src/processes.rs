@@ -1,4 +1,4 @@
-//! A look at other processes in /proc, by a mark in their command line or environment.
+//! A search for other processes in /proc, by a mark in their command line or environment.
 
 use crate::until;
 use bulkhead_protocol::ProcessStat;
@@ -33,12 +33,12 @@ pub fn marked(mark: &str) -> Vec<Survivor> {
         .collect()
 }
 
-/// Sends a signal. A process that is gone already is no fault.
+/// Sends a signal. A process that is gone already is no error.
 pub fn kill(pid: i64, signal: Signal) {
     let _ = nix::sys::signal::kill(Pid::from_raw(i32::try_from(pid).expect("a process id")), signal);
 }
 
-/// What the kernel says of a process; `None` if it is not there.
+/// The kernel's data about a process; `None` if it is not there.
 pub fn stat(pid: i64) -> Option<ProcessStat> {
     ProcessStat::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }

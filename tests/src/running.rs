@@ -1,5 +1,5 @@
-//! The `bulkhead` command as a test sees it: what it printed, or, where it goes on until it is told to
-//! stop, what it prints.
+//! The `bulkhead` command as a test sees it: what it printed, or, for a command that runs until it is stopped, what it
+//! prints.
 
 use crate::{TIMEOUT, World, until};
 use std::io::{BufRead, BufReader};
@@ -27,7 +27,7 @@ impl From<Output> for Done {
     }
 }
 
-/// A command that goes on until it is told to stop; dropping it kills it.
+/// A command that runs until it is stopped; dropping it kills it.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -76,7 +76,7 @@ impl Running {
     /// Waits for its end.
     ///
     /// # Panics
-    /// When it goes on.
+    /// When it does not end.
     pub fn wait(&mut self) -> ExitStatus {
         until("the end of the command", || self.child.try_wait().expect("a child can be waited for"))
     }

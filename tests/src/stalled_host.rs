@@ -1,5 +1,5 @@
-//! The daemon over a file system that does not answer while a file is there, which `$BULKHEAD_TEST_GATE` names:
-//! nothing that the host asks of files is done until that is removed. It takes the arguments of `bulkhead run`.
+//! The daemon over a file system that does not answer while a file is there, which `$BULKHEAD_TEST_GATE` names: no
+//! operation of the host on files is done until that is removed. It takes the arguments of `bulkhead run`.
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,5 @@
-//! A wall clock that a test sets, for the host alone: a few lines of C that are loaded into it before
-//! everything else and add what a file says to the time of day. The clocks that go by the time since boot
-//! stay what they are.
+//! A wall clock that a test sets, for the host alone: a few lines of C that are loaded into it before everything else
+//! and add the number in a file to the time of day. The clocks of the time since boot stay unchanged.
 
 use crate::World;
 use std::fs;
@@ -44,7 +43,7 @@ int clock_gettime(clockid_t clock, struct timespec *t) {
 #[derive(Debug)]
 pub struct WallClock {
     offset: PathBuf,
-    /// Is there once the host has looked at it. It is outside of the world, which goes before the test ends.
+    /// Exists once the host has read it. It is outside of the world, which is removed before the test ends.
     seen: PathBuf,
 }
 
@@ -69,7 +68,7 @@ impl WallClock {
         (world, clock)
     }
 
-    /// That the host has looked at a clock that was set.
+    /// Checks that the host has read a clock that was set.
     ///
     /// # Panics
     /// When it has not.
@@ -90,7 +89,7 @@ impl WallClock {
 
 impl Drop for WallClock {
     fn drop(&mut self) {
-        // There is none if the test has failed early.
+        // It does not exist if the test has failed early.
         let _ = fs::remove_file(&self.seen);
     }
 }

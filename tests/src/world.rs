@@ -24,10 +24,10 @@ pub struct World {
     uid: Option<u32>,
     environment: Vec<(String, String)>,
     flags: Vec<String>,
-    /// What a shell does before it becomes the host.
+    /// The commands of a shell before it becomes the host.
     before: Option<String>,
     host: Option<Host>,
-    /// What the host tells a service manager.
+    /// What the host reports to a service manager.
     pub notify: UnixDatagram,
 }
 
@@ -60,7 +60,7 @@ impl World {
             host: None,
             notify,
         };
-        // Whoever the host belongs to has to get in and may make its own folders here.
+        // The host's user has to get in and may make its own folders here.
         open_to_all(&world.dir);
         close_to_others(&world.path("modules"));
         open_to_all(&world.path("notify"));
@@ -82,8 +82,8 @@ impl World {
         self.path("state")
     }
 
-    /// Adds a module, or changes it. `rest` is the manifest behind the lines that every module has,
-    /// so it begins with keys of `[module]`.
+    /// Adds a module, or changes it. `rest` is the manifest after the lines that every module has, so it begins with
+    /// keys of `[module]`.
     ///
     /// # Panics
     /// When its folder cannot be written.
@@ -94,7 +94,7 @@ impl World {
         self
     }
 
-    /// Writes the manifest of a module, whatever it says.
+    /// Writes the manifest of a module, with any content.
     ///
     /// # Panics
     /// When its folder cannot be written.
@@ -105,8 +105,8 @@ impl World {
         [folder.clone(), folder.join("bin"), folder.join("module.toml")].iter().for_each(|path| close_to_others(path));
     }
 
-    /// Puts a program of this workspace into a folder. Another user may not be able to reach where
-    /// it was built, and gets a copy.
+    /// Links a program of this workspace into a folder. Another user may not be able to reach the path where it was
+    /// built, and gets a copy.
     fn install(&self, folder: &Path, name: &str) {
         let target = folder.join(name);
         if target.exists() {
@@ -132,7 +132,7 @@ impl World {
         self
     }
 
-    /// Lets a shell start the host with these words, in which `"$@"` is the host's command line.
+    /// Makes a shell start the host with these commands, in which `"$@"` is the host's command line.
     pub fn through(mut self, script: &str) -> World {
         self.before = Some(script.into());
         self
@@ -182,7 +182,7 @@ impl World {
         self.run_command_at(&self.state(), &self.socket())
     }
 
-    /// The command that runs a daemon in this world, but with other places of its own.
+    /// The command that runs a daemon in this world, but with other paths of its own.
     pub fn run_command_at(&self, state: &Path, socket: &Path) -> Command {
         let mut command = self.command(&["run"]);
         command.args(&self.flags).arg("--modules").arg(self.path("modules")).arg("--state").arg(state);
@@ -220,10 +220,10 @@ impl World {
         self
     }
 
-    /// Waits until the host tells the service manager this; what it says before is passed over.
+    /// Waits until the host reports this to the service manager; earlier reports are ignored.
     ///
     /// # Panics
-    /// When it does not say so.
+    /// When it does not report so.
     pub fn wait_for_notice(&self, wanted: &str) {
         self.notify.set_read_timeout(Some(timeout())).expect("it is not zero");
         let mut buffer = [0; 256];
@@ -283,7 +283,7 @@ impl World {
         }
     }
 
-    /// Stops the host as a service manager does, and checks that it ends well and leaves nothing.
+    /// Stops the host like a service manager, and checks that it ends well and leaves nothing.
     ///
     /// # Panics
     /// When it does not.
@@ -296,7 +296,7 @@ impl World {
     }
 }
 
-/// What a command that reads manifests and looks at programs needs where these are in another user's checkout.
+/// The flags for a command that reads manifests and checks programs where these are in another user's checkout.
 fn trusting(words: &[&str]) -> Vec<String> {
     let (["run", ..] | ["config", "check" | "show", ..]) = words else { return Vec::new() };
     owners_of_checkout().iter().map(|owner| format!("--trust-user={owner}")).collect()
@@ -321,7 +321,7 @@ fn through(script: &str, command: &Command) -> Command {
 impl Drop for World {
     fn drop(&mut self) {
         drop(self.host.take());
-        // What a failed test left is killed here, so that it does not disturb the others.
+        // Processes that a failed test left are killed here, so that it does not disturb the others.
         if std::thread::panicking() {
             until("the end of everything", || {
                 let left = marked(&self.mark);
@@ -335,8 +335,8 @@ impl Drop for World {
     }
 }
 
-/// Leaves writing to the owner: a host that runs as another user refuses what the group of this one may write, as it
-/// may with a mask of modes of 002.
+/// Makes only the owner able to write: a host that runs as another user refuses files that this user's group may write,
+/// as with a umask of 002.
 pub(crate) fn close_to_others(path: &Path) {
     let mode = fs::metadata(path).expect("it was just made").permissions().mode();
     fs::set_permissions(path, Permissions::from_mode(mode & !0o022)).expect("it is this test's own");

@@ -1,5 +1,5 @@
-//! What a handler asks the host while it works. The answers are seen as the handler sees them:
-//! `ask` tells what it was told.
+//! The requests of a handler to the host while it works. The answers are checked as the handler gets them: `ask`
+//! answers with what it got.
 
 use crate::samples::Sample;
 use crate::stage::{SUBJECT, Stage};
@@ -49,7 +49,7 @@ pub(crate) fn a_call_may_lead_to_another_three_deep(sample: &'static Sample) {
     stage.finish_unharmed();
 }
 
-/// The call waits behind the request that makes it, so nobody can answer it in time.
+/// The call waits after the request that makes it, so it cannot be answered in time.
 pub(crate) fn a_call_to_itself_ends_with_the_deadline(sample: &'static Sample) {
     let mut stage = Stage::of(sample, "[capabilities]\ncall = [\"subject\"]");
     let pid = stage.pid();
@@ -79,7 +79,7 @@ pub(crate) fn a_handler_that_asks_a_crashing_module_is_told(sample: &'static Sam
     let mut stage = friends(sample);
     let pid = stage.pid();
     let told = stage.call("ask", json!({ "to": FRIEND, "name": "crash", "args": {} }));
-    // The crash of another module is not its own, so an SDK may put it in other words.
+    // The crash of another module is not its own, so an SDK may word it differently.
     assert!(["module_error", "module_crashed"].map(Value::from).contains(&told["code"]), "{told}");
     assert!(told["error"].as_str().is_some_and(|error| !error.is_empty()), "{told}");
     stage.probe_a_fresh_one();
@@ -94,7 +94,7 @@ pub(crate) fn a_handler_may_ask_the_supervisor(sample: &'static Sample) {
     stage.finish_unharmed();
 }
 
-/// Nothing of the data store is granted, and the handler is told which line would do it.
+/// Nothing of the data store is granted, and the error for the handler names the line that would grant it.
 pub(crate) fn a_query_and_a_mutation_to_the_data_store_are_answered(sample: &'static Sample) {
     let mut stage = Stage::of(sample, "");
     let mutation = json!({ "entity": "Book", "operation": "create", "data": {} });
@@ -121,7 +121,7 @@ pub(crate) fn an_event_reaches_subscribers_and_followers(sample: &'static Sample
         stage.call("emit", event.clone());
         let followed = stage.client.progress(following);
         assert_eq!((&followed["event"], &followed["data"]), (&event["event"], &event["data"]));
-        // A follower may be told of a stored event before a subscriber is.
+        // A follower may get a stored event before a subscriber does.
         let taken = until("the subscriber has the event", || {
             let taken = stage.client.call("taker", "events", json!({})).expect("it is a specimen");
             (taken["count"] == n).then_some(taken)
@@ -135,7 +135,7 @@ pub(crate) fn an_event_reaches_subscribers_and_followers(sample: &'static Sample
 pub(crate) fn an_event_that_the_manifest_does_not_grant_is_not_published(sample: &'static Sample) {
     let mut stage = Stage::of(sample, "[capabilities]\nevent_emit = [\"specimen.done\"]");
     let following = stage.client.follow("specimen.*");
-    // Whether the handler is told is its runtime's choice; the log has it in any case.
+    // Whether the handler gets an error is up to its runtime; the log has it in any case.
     let refused = stage.client.call(SUBJECT, "emit", json!({ "event": "specimen.begun", "data": 1 }));
     if let Err(failure) = refused {
         assert_eq!(failure.code, ErrorCode::PermissionDenied, "{failure:?}");

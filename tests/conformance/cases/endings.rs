@@ -1,4 +1,4 @@
-//! Crashes: told truthfully, survived, and nothing is left of them.
+//! Crashes: reported truthfully, survived, and nothing is left of them.
 
 use crate::samples::{Ability, Sample};
 use crate::stage::{RESTARTS, SUBJECT, Stage};
@@ -20,9 +20,9 @@ pub(crate) fn a_kill_is_followed_by_a_fresh_process(sample: &'static Sample) {
     stage.finish();
 }
 
-/// Each request gets one answer. Of a module that handles one message at a time, all that can be told
-/// of the crash is the one that had begun, and only if it cannot be sent again. Of a module that is
-/// given several ahead, nobody knows which those are.
+/// Each request gets one answer. With a module that handles one message at a time, only the caller of the one that had
+/// begun can learn of the crash, and only if it cannot be sent again. With a module that gets several ahead, it is
+/// unknown which those are.
 pub(crate) fn a_kill_amid_many_requests_is_told_truthfully(sample: &'static Sample) {
     let mut stage = Stage::of(sample, RESTARTS);
     let is_one_at_a_time = stage.can(Ability::OneAtATime);
@@ -58,7 +58,7 @@ pub(crate) fn after_ten_kills_nothing_is_left_behind(sample: &'static Sample) {
         stage.probe_a_fresh_one();
         assert_eq!(stage.client.status(SUBJECT)["restarts"], n);
     }
-    // Of the last one killed, what it had started may be on its way out.
+    // Processes that the last killed one had started may still be ending.
     until("as many processes as in the beginning", || (stage.pids().len() == before).then_some(()));
     stage.finish();
 }
@@ -94,7 +94,7 @@ pub(crate) fn a_panic_is_answered_and_the_next_process_begins_anew(sample: &'sta
     let behind = stage.send_probe();
     let failure = stage.client.answer(panic).expect_err("a panic is no success");
     check_panic(&stage, &failure);
-    // It has not begun, so it is for the next process, also where it cannot be done twice.
+    // It has not begun, so the next process gets it, also where it cannot be done twice.
     let answer = stage.client.answer(behind).unwrap_or_else(|failure| panic!("behind the panic: {failure:?}"));
     assert_eq!(stage.check_probe(&answer), Some(1));
     stage.wait_for_another_than(pid);
@@ -114,13 +114,13 @@ pub(crate) fn a_panic_is_answered_and_the_process_goes_on_where_the_manifest_say
     stage.finish_unharmed();
 }
 
-/// Lets it panic; the caller is told where, and with which words.
+/// Makes it panic; the caller gets the position and the message.
 fn panic_once(stage: &mut Stage) {
     let failure = stage.fail("panic", json!({}));
     check_panic(stage, &failure);
 }
 
-/// The record of the one crash names what was answered, and begins with what it was answered with.
+/// The record of the one crash names what was answered, and begins with the answer.
 fn check_record(stage: &mut Stage, command: &str, failure: &Failure) {
     let crashes = stage.client.supervisor("crashes", json!({ "name": SUBJECT }));
     let [crash] = crashes["crashes"].as_array().expect("a list").as_slice() else { panic!("{crashes:#}") };
@@ -145,7 +145,7 @@ pub(crate) fn a_trap_costs_only_its_message_where_the_manifest_says_so(sample: &
         let failure = stage.fail("crash", json!({}));
         assert_eq!((failure.code, failure.delivery), (ErrorCode::ModuleError, None), "{failure:?}");
     }
-    // What a trap leaves is in doubt, so the module is created anew, in the same process.
+    // The state after a trap is in doubt, so the module is created anew, in the same process.
     stage.probe_a_fresh_one();
     assert_eq!(stage.pid(), pid);
     assert_eq!(stage.client.supervisor("crashes", json!({ "name": SUBJECT }))["crashes"], Value::Array(Vec::new()));

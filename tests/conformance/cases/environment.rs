@@ -1,4 +1,4 @@
-//! What a handler knows of its request and of the machine, and what it may take of it.
+//! What a handler knows of its request and of the machine, and which resources it may use.
 
 use crate::samples::Sample;
 use crate::stage::{RESTARTS, SUBJECT, Stage, ms};
@@ -71,7 +71,7 @@ pub(crate) fn there_is_a_clock_and_there_is_chance(sample: &'static Sample) {
         assert!(bytes < 32 || !seen.contains(&hex), "twice the same: {hex}");
         seen.push(hex);
     }
-    // Of 4096 bytes, each half of a byte is there many times.
+    // In 4096 bytes, each value of half a byte occurs many times.
     let long = seen.last().expect("it was just pushed");
     assert!("0123456789abcdef".chars().all(|digit| long.to_lowercase().matches(digit).count() > 300), "{long}");
     stage.finish_unharmed();
@@ -107,14 +107,14 @@ pub(crate) fn a_limit_costs_only_its_message_where_the_manifest_says_so(sample: 
         let failure = stage.fail(command, args);
         assert_eq!((failure.code, failure.delivery), (ErrorCode::ModuleError, None), "{failure:?}");
         assert!(names.iter().any(|name| failure.error.contains(name)), "{failure:?}");
-        // Whatever it was about is in doubt, so it begins anew, in the same process.
+        // Its state is in doubt, so it begins anew, in the same process.
         stage.probe_a_fresh_one();
         assert_eq!(stage.pid(), pid);
     }
     stage.finish_unharmed();
 }
 
-/// A process is ended, and WebAssembly is stopped by its runtime, which says so itself.
+/// A process is ended, and WebAssembly is stopped by its runtime, which reports that itself.
 fn is_its_end(failure: &Failure) -> bool {
     [ErrorCode::ModuleCrashed, ErrorCode::ModuleError].contains(&failure.code) && !failure.error.is_empty()
 }

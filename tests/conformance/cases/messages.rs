@@ -13,8 +13,8 @@ pub(crate) fn a_ping_is_answered_by_an_idle_module_as_often_as_it_comes(sample: 
     let mut world = World::new();
     let rest = pings(20, 2000, 1);
     sample.install(&world, SUBJECT, &rest);
-    // Another one hears pings less often, and never answers. When it is found out, the subject has
-    // been asked more than once.
+    // Another one hears pings less often, and never answers. When that is noticed, the subject has had more than one
+    // ping.
     let mute = format!("env = {{ MISBEHAVE_AT_START = \"mute\" }}\n{}", pings(50, 50, 2));
     world.module("mute", "misbehave", &mute);
     let mut stage = Stage::start(world, sample, &[(SUBJECT, &rest)]);
@@ -126,7 +126,7 @@ pub(crate) fn an_event_is_received_by_those_who_subscribed(sample: &'static Samp
         assert_eq!(answer["subscribers"], subscribers, "{event}: {answer}");
         if subscribers == 1 {
             seen += 1;
-            // A stored event comes after it was answered for.
+            // A stored event comes after its request was answered.
             let taken = until("the event is taken", || {
                 let taken = stage.call("events", json!({}));
                 (taken["count"] == seen).then_some(taken)

@@ -37,7 +37,7 @@ pub(crate) fn texts_of_every_kind_come_back_as_they_were(sample: &'static Sample
         r#"{"":1,"é":2,"\u0000":3,"a b":4,"\ud83c\udf0a":5}"#,
     ];
     come_back(sample, &texts);
-    // Half of a pair is JSON and yet no text: it comes back, or is refused in words.
+    // Half of a pair is JSON and yet no text: it comes back, or is refused with an error.
     let mut stage = Stage::of(sample, "");
     for half in [r#""\ud834""#, r#""\udd1e \ud834""#, r#"{"\udd1e":[]}"#] {
         match stage.echo(half) {

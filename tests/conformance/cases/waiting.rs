@@ -40,7 +40,7 @@ pub(crate) fn a_running_request_is_cancelled(sample: &'static Sample) {
 }
 
 pub(crate) fn a_queued_request_is_cancelled_before_it_begins(sample: &'static Sample) {
-    // Once it waits at the module, behind the other one, and once in the host.
+    // Once it waits at the module, after the other one, and once in the host.
     for window in [64, 1] {
         let mut stage = Stage::of(sample, &format!("[limits]\nwindow = {window}"));
         let running = stage.client.send_command(SUBJECT, "wait", json!({ "ms": LONG_MS }));
@@ -64,7 +64,7 @@ pub(crate) fn a_deadline_is_told_in_time_and_a_module_that_obeys_lives_on(sample
     assert_eq!(stage.call("wait", json!({ "ms": 1 })), json!({ "waited": 1 }));
     let late = stage.client.call_within(100, SUBJECT, "wait", json!({ "ms": LONG_MS })).expect_err("it is late");
     assert_eq!(late.code, ErrorCode::DeadlineExceeded, "{late:?}");
-    // The module watches the deadline too, and may be the one that says so.
+    // The module watches the deadline too, and may be the one that reports it.
     assert!([None, Some(Delivery::Started), Some(Delivery::Unknown)].contains(&late.delivery), "{late:?}");
     stage.probe_a_fresh_one();
     assert_eq!(stage.pid(), pid);
@@ -75,7 +75,7 @@ pub(crate) fn a_deadline_is_told_in_time_also_by_a_module_that_does_not_look(sam
     let mut stage = Stage::of(sample, &format!("{RESTARTS}[limits]\ncancel_grace = {}", ms(100)));
     let late = stage.client.call_within(100, SUBJECT, "spin", json!({ "ms": 60_000 })).expect_err("it is late");
     assert_eq!(late.code, ErrorCode::DeadlineExceeded, "{late:?}");
-    // The host's timeout is at an end long before the minute is over.
+    // The host's timeout ends long before the minute is over.
     stage.probe_a_fresh_one();
     stage.finish();
 }
