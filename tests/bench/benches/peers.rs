@@ -1,6 +1,6 @@
-//! What a call of 128 bytes costs through the host, beside the same call through what people know, in
-//! one run and one table: rounds take turns, and the medians of the rounds are printed. What each row
-//! is and what it leaves out is said in `src/peers`; none but the host looks after who answers.
+//! What a call of 128 bytes costs through the host, beside the same call through well-known programs, in one run and
+//! one table: rounds alternate, and the medians of the rounds are printed. `src/peers` documents what each row is and
+//! what it leaves out; only the host supervises the process that answers.
 //!
 //! `cargo bench -p bulkhead-bench --bench peers`
 
@@ -12,8 +12,8 @@ const ROUNDS: usize = 5;
 const CALLS_ALONE: usize = 10_000;
 const WINDOW: usize = 64;
 
-/// How many calls in flight show how fast a peer is, and for how long it is then measured a round: the
-/// slowest makes a fiftieth of the calls that the fastest makes in that time.
+/// How many calls in flight show how fast a peer is, and for how long it is then measured in a round: the slowest makes
+/// a fiftieth of the calls that the fastest makes in that time.
 const CALLS_TO_WARM_UP: usize = 20_000;
 const SECONDS_AHEAD: f64 = 0.7;
 
@@ -30,7 +30,7 @@ impl Row {
         Row { peer, alone: Vec::new(), ahead: Vec::new(), failed: None }
     }
 
-    /// Does something for this row; a failure ends this row and no other.
+    /// Runs a step for this row; a failure ends this row and no other.
     fn attempt<T>(&mut self, what: impl FnOnce(&mut Row) -> Result<T, Failed>) -> Option<T> {
         what(self).map_err(|error| self.failed = Some(error.to_string())).ok()
     }
@@ -89,7 +89,7 @@ fn ahead(setting: &Setting, rows: &mut [Row]) {
     take_turns(setting, able.collect(), |route, row, round| {
         let calls = row.ahead.last().map_or(CALLS_TO_WARM_UP, |rate| (rate * SECONDS_AHEAD) as usize).max(WINDOW);
         let rate = calls as f64 / route.ahead(calls, WINDOW)?.as_secs_f64();
-        // The first round only warms up, and says how many calls the next one is.
+        // The first round only warms up, and decides the number of calls of the next.
         if round == 1 {
             row.ahead.clear();
         }

@@ -1,5 +1,5 @@
-//! What was promised of the speed, in one table: each row's target, what was measured, and whether it
-//! is met. It measures what the other benches measure, one after another, and takes a while.
+//! The promised speeds, in one table: each row's target, what was measured, and whether it is met. It measures what the
+//! other benches measure, one after another, and takes a while.
 //!
 //! `cargo bench -p bulkhead-bench --bench targets`
 

@@ -1,4 +1,4 @@
-//! The host's memory on the way, its crates, the size of its programs.
+//! The host's memory during a run, its crates, the size of its programs.
 //!
 //! `cargo bench -p bulkhead-bench --bench weights`
 

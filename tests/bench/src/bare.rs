@@ -1,5 +1,5 @@
-//! The least that starts a module: a loop that spawns its program and reads its first reply, with
-//! nobody to look after it afterwards. What a host's start is compared with.
+//! The least that starts a module: a loop that spawns its program and reads its first reply, without supervision
+//! afterwards. A host's start is compared with it.
 
 use crate::caller::Caller;
 use crate::parts::{self, ECHO};
@@ -18,10 +18,10 @@ pub fn echo_words() -> Result<Vec<String>, Failed> {
     Ok([echo.get_program()].into_iter().chain(echo.get_args()).map(|word| word.display().to_string()).collect())
 }
 
-/// A module's process and the way to it. It is killed when it is dropped.
+/// A module's process and the connection to it. It is killed when it is dropped.
 #[derive(Debug)]
 pub struct Started {
-    /// The way to it.
+    /// The connection to it.
     pub caller: Caller,
     process: Child,
 }

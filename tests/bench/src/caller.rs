@@ -1,5 +1,5 @@
-//! The caller: it sends prepared frames and counts what comes back. It looks at an answer only far
-//! enough to see that it is a success, so that what is measured is what lies between.
+//! The caller: it sends prepared frames and counts what comes back. It reads an answer only far enough to see that it
+//! is a success, so that only what is between is measured.
 
 use crate::Failed;
 use crate::figures::Latencies;
@@ -8,10 +8,10 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-/// How long any answer may take before the measurement is given up.
+/// How long any answer may take before the measurement is abandoned.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What an answer says behind its number.
+/// What an answer has after its number.
 const SUCCESS: &[u8] = br#","status":"success""#;
 
 /// A connection to a host, a relay or a module.
@@ -19,7 +19,7 @@ const SUCCESS: &[u8] = br#","status":"success""#;
 pub struct Caller {
     stream: UnixStream,
     buffer: Vec<u8>,
-    /// The part of `buffer` that has been read and not been looked at.
+    /// The part of `buffer` that has been read and not been used.
     start: usize,
     end: usize,
     next_id: u64,
@@ -35,7 +35,7 @@ impl Caller {
         Caller::with_buffer(stream, 64 * 1024)
     }
 
-    /// A caller with little memory of its own, for where there are many.
+    /// A caller with little memory of its own, for many callers.
     ///
     /// # Errors
     /// As [`Caller::new`].
@@ -88,7 +88,7 @@ impl Caller {
         self.calls_to(&[request], calls, window)
     }
 
-    /// The same with several requests that take turns.
+    /// The same with several requests in alternation.
     ///
     /// # Errors
     /// As [`Caller::call`].
@@ -117,7 +117,7 @@ impl Caller {
         Ok(began.elapsed())
     }
 
-    /// Sends a long request, numbered where it lies, and waits for its answer; returns the answer's length.
+    /// Sends a long request, numbered in place, and waits for its answer; returns the answer's length.
     ///
     /// # Errors
     /// As [`Caller::call`].
@@ -130,7 +130,7 @@ impl Caller {
         Ok(answer.len())
     }
 
-    /// Puts a request behind those that wait, under the next number.
+    /// Queues a request after those that wait, under the next number.
     pub fn push(&mut self, request: &[u8]) {
         let at = self.out.len() + ID_AT;
         self.out.extend_from_slice(request);

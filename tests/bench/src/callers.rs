@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Events that one wait takes.
+/// Events that one wait returns.
 const EVENTS: usize = 64;
 
 /// How long all of them may wait for any answer, in milliseconds.
@@ -45,7 +45,7 @@ impl Callers {
         self.all.first_mut().ok_or("expected a caller")?.call(request)
     }
 
-    /// Makes `calls` calls, the callers taking turns with the requests; returns how long it took.
+    /// Makes `calls` calls, the callers alternating between the requests; returns how long it took.
     ///
     /// # Errors
     /// When one is not answered with success.

@@ -1,5 +1,5 @@
 /* The least that can call a module from a shell: connects, sends one frame, reads one, prints it, and
-   trusts everything. Started with a word less, it does nothing, which is what starting it costs. */
+   checks nothing. With one argument less, it does nothing, to measure the cost of its start. */
 #include <arpa/inet.h>
 #include <stdint.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// The cores of this process as they were; they are given back when it is dropped.
+/// The cores of this process as they were; they are restored when it is dropped.
 #[derive(Debug)]
 pub struct Cores(CpuSet);
 
@@ -22,7 +22,7 @@ pub fn one() -> Option<(usize, Cores)> {
 
 impl Drop for Cores {
     fn drop(&mut self) {
-        // What was allowed a moment ago is allowed still.
+        // The former cores are still allowed.
         let _ = sched_setaffinity(Pid::from_raw(0), &self.0);
     }
 }

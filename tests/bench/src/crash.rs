@@ -1,6 +1,5 @@
-//! What a crash costs: from `kill -9` to the answer of whoever had a request in the module's hands,
-//! and to the first answer of the next process. Beside it, a loop that does nothing but wait for
-//! the process and start the next one.
+//! What a crash costs: from `kill -9` to the answer of the caller that had a request in progress, and to the first
+//! answer of the next process. Beside it, a loop that does nothing but wait for the process and start the next one.
 
 use crate::caller::Caller;
 use crate::figures::Latencies;
@@ -17,16 +16,16 @@ use std::time::Instant;
 /// The times from the kill.
 #[derive(Clone, Debug, Default)]
 pub struct Crashes {
-    /// Until whoever had a request in the module's hands was told; in the loop, until it noticed.
+    /// Until the caller with a request in progress got its answer; in the loop, until it noticed the end.
     pub told: Latencies,
-    /// Until the next process had said that it is ready, or the spare was put in the place.
+    /// Until the next process had reported that it is ready, or the spare was promoted.
     pub ready: Latencies,
     /// Until a request that came right after the kill was answered.
     pub answered: Latencies,
 }
 
 impl Crashes {
-    /// Takes in those of another round.
+    /// Adds those of another round.
     pub fn add(&mut self, other: Crashes) {
         self.told.add(other.told);
         self.ready.add(other.ready);
@@ -43,8 +42,8 @@ pub enum Spare {
     Ready,
 }
 
-/// Kills a module of a host `times` times. Two callers: one whose request is in the module's hands,
-/// one whose request comes right after the kill and waits for the next process.
+/// Kills a module of a host `times` times. Two callers: one whose request is in progress, one whose request comes right
+/// after the kill and waits for the next process.
 ///
 /// # Errors
 /// When the host does not do what it promises.
@@ -83,7 +82,7 @@ pub fn through_host(
     Ok(crashes)
 }
 
-/// Kills the same module `times` times where only a loop looks after it.
+/// Kills the same module `times` times under a loop only.
 ///
 /// # Errors
 /// When the module does not start.
@@ -108,7 +107,7 @@ pub fn in_a_loop(signal: Signal, times: usize) -> Result<Crashes, Failed> {
     Ok(crashes)
 }
 
-/// What the host says of one of its modules as it happens.
+/// The events of the host about one of its modules.
 struct Events {
     caller: Caller,
     module: String,

@@ -13,7 +13,7 @@ impl Latencies {
         self.0.push(latency);
     }
 
-    /// Takes in those of another round.
+    /// Adds those of another round.
     pub fn add(&mut self, other: Latencies) {
         self.0.extend(other.0);
     }
@@ -59,7 +59,7 @@ pub fn row(name: &str, columns: &[impl Display]) {
     println!();
 }
 
-/// A number with a comma behind every third digit.
+/// A number with a comma after every third digit.
 pub fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut out = String::new();

@@ -11,7 +11,7 @@ pub const PAYLOAD_BYTES: usize = 128;
 /// The first number of a request: all that follow have as many digits.
 pub const FIRST_ID: u64 = 1_000_000_000;
 
-/// Where the number begins in a frame: behind the length and `{"id":`.
+/// Where the number begins in a frame: after the length and `{"id":`.
 pub const ID_AT: usize = 4 + 6;
 
 /// The digits of a number.
@@ -62,12 +62,12 @@ pub fn event(name: &str) -> Vec<u8> {
     frame(&format!(r#"{{"id":{FIRST_ID},"type":"event","payload":{{"event":"{name}","data":{{"number":1}}}}}}"#))
 }
 
-/// A wish to follow the host's events about modules.
+/// A request to follow the host's events about modules.
 pub fn follow_modules() -> Vec<u8> {
     command_with("supervisor", "events", r#"{"pattern":"module.*"}"#)
 }
 
-/// A question for the host's own state.
+/// A request for the host's own state.
 pub fn status() -> Vec<u8> {
     frame(&format!(r#"{{"id":{FIRST_ID},"type":"command","to":"supervisor","payload":{{"name":"status"}}}}"#))
 }
@@ -85,7 +85,7 @@ pub fn args_of(bytes: usize) -> String {
     format!("{head}{}{tail}", "x".repeat(bytes - head.len() - tail.len()))
 }
 
-/// The first message to a module, for where no host sends it.
+/// The first message to a module, for tests without a host.
 pub fn init() -> Vec<u8> {
     let init = Init {
         protocol: PROTOCOL_VERSION,

@@ -1,9 +1,8 @@
-//! Which programs of others are here to be measured beside ours. Where one is not, a line says so.
+//! Which foreign programs are installed here to be measured beside ours. For a missing one, a line is printed.
 
 use std::path::PathBuf;
 
-/// Whether there is such a program; says what is left out and how to get it, if not. `package` is its
-/// name in Debian.
+/// Whether there is such a program; if not, prints what is left out and how to get it. `package` is its name in Debian.
 pub fn or_say(program: &str, package: &str, what: &str) -> bool {
     let found = find(program).is_some();
     if !found {
@@ -15,7 +14,7 @@ pub fn or_say(program: &str, package: &str, what: &str) -> bool {
 /// Where the program is.
 pub fn find(program: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
-    // Servers are often not on the path of people.
+    // Servers are often not in the `$PATH` of ordinary users.
     std::env::split_paths(&folders)
         .chain(["/usr/sbin".into()])
         .map(|folder| folder.join(program))

@@ -19,13 +19,13 @@ pub struct Kind {
     pub module: &'static str,
     /// What it is, for people.
     pub what: &'static str,
-    /// What its manifest says under `[module]`.
+    /// The lines of its manifest under `[module]`.
     pub manifest: String,
     /// The program that is its process, and its arguments.
     pub words: Vec<String>,
 }
 
-/// The kinds that can be measured here, and why others cannot. `folder` takes what is built for it.
+/// The kinds that can be measured here, and why others cannot. `folder` gets what is built for them.
 ///
 /// # Errors
 /// When the modules in C do not build.
@@ -95,7 +95,7 @@ pub fn all(programs: &Programs, folder: &Path) -> Result<(Vec<Kind>, Vec<String>
 /// A module's process without a host.
 #[derive(Debug)]
 pub struct Started {
-    /// The way to it.
+    /// The connection to it.
     pub caller: Caller,
     process: Child,
 }

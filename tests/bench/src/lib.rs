@@ -2,8 +2,8 @@
 //! relay that carries the same frames between the same two programs, a caller that costs little,
 //! and the figures.
 //!
-//! It measures release builds and builds them itself ([`programs`]). It prints ratios and figures, and
-//! judges in one place only, where each is held against what was promised ([`targets`]).
+//! It measures release builds and builds them itself ([`programs`]). It prints ratios and figures, and judges only in
+//! [`targets`], which compares each with what was promised.
 
 pub mod bare;
 pub mod caller;
@@ -24,5 +24,5 @@ pub mod targets;
 pub mod weight;
 pub mod world;
 
-/// What stops a measurement. There is nothing to be done about it but to read it.
+/// What stops a measurement. It is only printed.
 pub type Failed = Box<dyn std::error::Error>;

@@ -1,5 +1,4 @@
-//! What the kernel says of processes: whose children they are, what memory is theirs alone, how much
-//! processor time they have had.
+//! The kernel's data about processes: their parents, their private memory, their processor time.
 
 use crate::Failed;
 use std::{fs, io, path::Path, time::Duration};
@@ -9,7 +8,7 @@ use std::{fs, io, path::Path, time::Duration};
 pub struct Memory {
     /// All that is resident, pages included that other processes share.
     pub resident: u64,
-    /// What goes away with the process: pages that it shares with nobody.
+    /// What is freed with the process: pages that it shares with no other.
     pub private: u64,
     /// What is not backed by a file: heap, stacks, written data.
     pub anonymous: u64,
@@ -47,8 +46,8 @@ pub fn memory_of(processes: &[u32]) -> Result<Memory, Failed> {
     Ok(sum)
 }
 
-/// The processes that were started by any thread of this one and run still. The kernel may leave one out
-/// while another one ends (proc_pid_task(5)): where that matters, look again.
+/// The processes that were started by any thread of this one and still run. The kernel may leave one out while another
+/// one ends (proc_pid_task(5)): where that matters, look again.
 ///
 /// # Errors
 /// When it is gone.
@@ -77,7 +76,7 @@ pub fn descendants(process: u32) -> Result<Vec<u32>, Failed> {
     Ok(all)
 }
 
-/// What the kernel says of a thread; `None` when it has ended since it was listed.
+/// The kernel's data about a thread; `None` when it has ended since it was listed.
 fn of_thread(file: &Path) -> Result<Option<String>, Failed> {
     match fs::read_to_string(file) {
         Ok(text) => Ok(Some(text)),
@@ -111,8 +110,8 @@ mod tests {
     #[test]
     fn a_process_finds_its_child_and_what_that_weighs() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        // Threads and children of other tests come and go meanwhile, and the kernel's list is exact only while
-        // they do not.
+        // Threads and children of other tests begin and end meanwhile, and the kernel's list is exact only while they
+        // do not.
         let deadline = Instant::now() + Duration::from_secs(20);
         while !descendants(std::process::id()).unwrap().contains(&child.id()) {
             assert!(Instant::now() < deadline, "the child is not found");

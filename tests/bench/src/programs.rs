@@ -27,7 +27,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Builds what is measured, and says so; or takes the folder that `$BULKHEAD_BENCH_PROGRAMS` names.
+    /// Builds what is measured, and prints that; or takes the folder that `$BULKHEAD_BENCH_PROGRAMS` names.
     ///
     /// # Errors
     /// When it does not build.
@@ -35,7 +35,7 @@ impl Programs {
         Programs::of(&PACKAGES)
     }
 
-    /// Builds what is needed to measure every kind of module, and says so.
+    /// Builds what is needed to measure every kind of module, and prints that.
     ///
     /// # Errors
     /// When it does not build.
@@ -43,8 +43,7 @@ impl Programs {
         Programs::of(&PACKAGES_OF_KINDS)
     }
 
-    /// The users to whom the folders on the way to them belong, and they themselves: a host that runs them must trust
-    /// these.
+    /// The owners of the programs and of the folders on the way to them: a host that runs them must trust these.
     ///
     /// # Errors
     /// When they are not there.
@@ -83,8 +82,7 @@ impl Programs {
         Ok(Programs { folder })
     }
 
-    /// The statically linked `bulkhead`, which is built first; none, and a line that says so, where
-    /// that is not possible.
+    /// The statically linked `bulkhead`, which is built first; none, with a printed line, where that is not possible.
     ///
     /// # Errors
     /// When cargo cannot be started.
@@ -99,7 +97,7 @@ impl Programs {
         }
         let target = self.folder.parent();
         eprintln!("building what is measured: cargo static");
-        // Flags of the environment would take the place of the one that makes it static.
+        // Flags of the environment would replace the one that makes it static.
         let status =
             cargo(target).arg("static").env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").status()?;
         if !status.success() {

@@ -1,8 +1,8 @@
-//! Other people's supervisors, each with one service that says when it runs: how long from the
-//! service's death to the main function of its next process. They keep files and logs as they do by
-//! default where that costs nothing, route no messages, and know no readiness.
+//! Other people's supervisors, each with one service that reports when it runs: how long from the service's death to
+//! the main function of its next process. They keep files and logs with their defaults where that costs nothing, route
+//! no messages, and know no readiness.
 //!
-//! runit and s6 start a service by a shell script, as theirs do; the shell's start is counted in.
+//! runit and s6 start a service by a shell script, as usual; the shell's start counts.
 
 use crate::parts::{self, MARK, RUN};
 use crate::{Failed, installed};
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// How long a service may take to be started again.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where processes say that they run.
+/// The socket to which processes report that they run.
 #[derive(Debug)]
 pub struct Started {
     socket: UnixDatagram,
@@ -24,7 +24,7 @@ pub struct Started {
 }
 
 impl Started {
-    /// A place for that in this folder.
+    /// Such a socket in this folder.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -35,7 +35,7 @@ impl Started {
         Ok(Started { socket, path })
     }
 
-    /// What a process is given to find it.
+    /// What a process gets to find it.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -54,9 +54,9 @@ impl Started {
 /// A supervisor and its service.
 #[derive(Debug)]
 pub struct Supervisor {
-    /// Who it is.
+    /// Its name.
     pub name: &'static str,
-    /// Where its service says that it runs.
+    /// The socket to which its service reports that it runs.
     pub started: Started,
     process: Child,
 }
@@ -106,7 +106,7 @@ impl Supervisor {
     }
 }
 
-/// The command line of a service that says when it runs.
+/// The command line of a service that reports when it runs.
 ///
 /// # Errors
 /// When this program cannot be found any more.

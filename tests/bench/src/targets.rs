@@ -1,9 +1,9 @@
-//! What was promised of the speed, each as one row: what was measured, what it should be, and
-//! whether it is. The figures come from the same functions that print the longer tables.
+//! The promised speeds, each as one row: what was measured, what it should be, and whether it is. The figures come from
+//! the same functions that print the longer tables.
 
 use std::fmt::Write;
 
-/// How a figure is held against its target.
+/// How a figure is compared with its target.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Goal {
     /// The figure is to be this or less.
@@ -36,7 +36,7 @@ impl Target {
         Target { row: row.into(), unit, goal: Goal::AtLeast(goal), measured: measured.is_finite().then_some(measured) }
     }
 
-    /// Whether the figure is as it should be; `None` where there is none.
+    /// Whether the figure meets its target; `None` where there is none.
     pub fn is_met(&self) -> Option<bool> {
         self.measured.map(|measured| match self.goal {
             Goal::AtMost(most) => measured <= most,
@@ -64,7 +64,7 @@ pub fn table(targets: &[Target]) -> String {
     out
 }
 
-/// Two digits behind the point where they matter.
+/// Two digits after the point where they matter.
 fn figure(number: f64) -> String {
     if number.abs() >= 1000.0 {
         crate::figures::grouped(number)

@@ -9,7 +9,7 @@ use std::process::Command;
 /// workspace.
 ///
 /// # Errors
-/// When cargo does not say.
+/// When cargo fails.
 pub fn crates(package: &str) -> Result<(usize, usize), Failed> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -20,7 +20,7 @@ pub fn crates(package: &str) -> Result<(usize, usize), Failed> {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
     }
     let text = String::from_utf8(output.stdout)?;
-    // A crate that was shown before carries a mark; those of the workspace carry their folder.
+    // A crate that was shown before has a mark; those of the workspace have their folder.
     let all: BTreeSet<&str> =
         text.lines().map(|line| line.trim_end_matches(" (*)")).filter(|line| !line.is_empty()).collect();
     let foreign = all.iter().filter(|line| !line.contains("(/")).count();

@@ -1,5 +1,5 @@
-//! A host in a process of its own with modules to talk to, and a relay to compare it with. Both end
-//! when they are dropped, and when this program ends in whatever way.
+//! A host in a process of its own with modules to talk to, and a relay to compare it with. Both end when they are
+//! dropped, and when this program ends in any way.
 
 use crate::caller::Caller;
 use crate::parts::{self, RELAY_OF_MANY, RUN};
@@ -37,15 +37,15 @@ pub struct Module {
 }
 
 impl Module {
-    /// A module that is a process, started with these words.
+    /// A module that is a process, started with these arguments.
     ///
     /// # Errors
-    /// When the words are no text.
+    /// When the arguments are not UTF-8.
     pub fn new(name: &str, words: &[String]) -> Result<Module, Failed> {
         Ok(Module::of(name, &command(words)?))
     }
 
-    /// A module of which the manifest says this under `[module]`, beside its name.
+    /// A module whose manifest has this under `[module]`, besides its name.
     pub fn of(name: &str, manifest: &str) -> Module {
         Module { name: name.to_owned(), manifest: manifest.to_owned() }
     }
@@ -56,14 +56,14 @@ impl Module {
         self
     }
 
-    /// The same module with this line under `[capabilities]`; nothing can be said under `[module]` after it.
+    /// The same module with this line under `[capabilities]`; no line under `[module]` can follow.
     pub fn allow(mut self, line: &str) -> Module {
         self.manifest = format!("{}\n[capabilities]\n{line}", self.manifest);
         self
     }
 }
 
-/// A running host and the folder it lives in.
+/// A running host and its folder.
 #[derive(Debug)]
 pub struct World {
     folder: PathBuf,
@@ -126,7 +126,7 @@ impl World {
         self.folder.join("socket")
     }
 
-    /// A folder that goes away with the world.
+    /// A folder that is removed with the world.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -189,10 +189,10 @@ impl World {
     }
 }
 
-/// The line of a manifest that says how a process is started.
+/// The line of a manifest that sets how a process is started.
 ///
 /// # Errors
-/// When the words are no text.
+/// When the arguments are not UTF-8.
 pub fn command(words: &[String]) -> Result<String, Failed> {
     Ok(format!("command = {}", serde_json::to_string(words)?))
 }
@@ -209,7 +209,7 @@ pub fn resident_kib(process: u32) -> Result<u64, Failed> {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // Asked to end, it stops its modules; a host that does not is killed, and its guardian does it.
+        // On a request to end, it stops its modules; a host that does not is killed, and its guardian kills them.
         let host = Pid::from_raw(self.host.id().cast_signed());
         let _ = kill(host, Signal::SIGTERM);
         let deadline = Instant::now() + TIMEOUT;
@@ -225,7 +225,7 @@ impl Drop for World {
     }
 }
 
-/// A relay, the module behind it, and the caller before it.
+/// A relay between a module and a caller.
 #[derive(Debug)]
 pub struct Relay {
     /// The caller's end.
@@ -259,7 +259,7 @@ impl Drop for Relay {
     }
 }
 
-/// A relay that many callers connect to, and the module behind it.
+/// A relay between many callers and a module.
 #[derive(Debug)]
 pub struct RelayOfMany {
     folder: PathBuf,

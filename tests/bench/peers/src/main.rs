@@ -1,6 +1,6 @@
-//! Peers of the host that are Rust libraries: each as a server that echoes 128 bytes and as a caller
-//! of it, in two processes with a Unix socket between them. The benchmark starts both, and says to
-//! the caller line by line what to measure ([`rounds`]).
+//! Peers of the host that are Rust libraries: each as a server that echoes 128 bytes and as a caller of it, in two
+//! processes with a Unix socket between them. The benchmark starts both, and sends the caller line by line what to
+//! measure ([`rounds`]).
 //!
 //! There is no relay and no supervision here: the caller talks to the server itself, and both end
 //! when the benchmark closes their standard input or the connection.
@@ -48,7 +48,7 @@ fn run(words: &[&str]) -> Result<(), Failed> {
     }
 }
 
-/// The socket that the benchmark listens on for its peer, so that a caller never comes too early.
+/// The socket that the benchmark listens on for its peer, so that a caller never connects too early.
 fn listener() -> Result<UnixListener, Failed> {
     let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     listener.set_nonblocking(true)?;

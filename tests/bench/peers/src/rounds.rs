@@ -1,7 +1,7 @@
-//! What the benchmark asks a caller for, a line of standard input at a time, and what it is told:
-//! `alone CALLS` makes as many calls one after the other, and its answer is the nanoseconds of each as
-//! a JSON list; `ahead CALLS WINDOW` keeps so many of them in flight, and its answer is the
-//! nanoseconds of all. The figures are made of it by the benchmark, the same way for all peers.
+//! The requests of the benchmark to a caller, a line of standard input each, and the answers: `alone CALLS` makes as
+//! many calls one after the other, and its answer is the nanoseconds of each as a JSON list; `ahead CALLS WINDOW` keeps
+//! so many of them in flight, and its answer is the nanoseconds of all. The benchmark computes the figures from that,
+//! in the same way for all peers.
 
 use crate::Failed;
 use std::io::{self, Write};

@@ -1,5 +1,5 @@
-//! tarpc over a Unix socket, with each of its two usual encodings. A call has tarpc's deadline and its
-//! tracing context on it, as every call of tarpc has.
+//! tarpc over a Unix socket, with each of its two usual encodings. A call has tarpc's deadline and its tracing context,
+//! as every call of tarpc has.
 
 use crate::rounds::Caller;
 use crate::{Failed, TEXT_BYTES, text};

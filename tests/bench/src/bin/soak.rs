@@ -1,5 +1,5 @@
-//! Does the host's memory stay flat? A million calls and ten thousand crashes, with the host's and
-//! the guardian's resident memory on the way.
+//! Does the host's memory stay flat? A million calls and ten thousand crashes, with the host's and the guardian's
+//! resident memory during the run.
 //!
 //! `cargo run --release -p bulkhead-bench --bin soak [CALLS [CRASHES]]`
 
@@ -10,7 +10,7 @@ use bulkhead_bench::world::World;
 use bulkhead_bench::{Failed, frames, parts};
 use nix::sys::signal::Signal;
 
-/// Steps at which the memory is looked at.
+/// Steps at which the memory is measured.
 const STEPS: usize = 10;
 
 fn main() -> Result<(), Failed> {

@@ -1,6 +1,6 @@
-//! Does the host's memory stay bounded while one client streams a million changes into the data
-//! store? The host's resident memory, the files of the store and the rate on the way. The client has
-//! as many requests under way as a client may have; each of them is on the disk before it is answered.
+//! Does the host's memory stay bounded while one client streams a million changes into the data store? The host's
+//! resident memory, the files of the store and the rate during the run. The client has as many requests in flight as a
+//! client may have; each of them is on the disk before it is answered.
 //!
 //! `cargo run --release -p bulkhead-bench --bin soak-layer1 [CHANGES]`
 
@@ -11,7 +11,7 @@ use bulkhead_bench::{Failed, frames, parts};
 use std::fs;
 use std::path::Path;
 
-/// So many changes between two looks at the memory.
+/// So many changes between two measurements of the memory.
 const STEP: usize = 100_000;
 
 /// Requests that a client may have unanswered.

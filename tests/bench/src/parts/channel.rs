@@ -1,5 +1,5 @@
-//! The bare module's channel: the descriptor that the host names, else standard input and output. And
-//! what it does about faults: nothing. The only unsafe lines of the crate are here.
+//! The bare module's channel: the descriptor that the host names, else standard input and output. It handles no faults.
+//! The only unsafe lines of the crate are here.
 
 use crate::Failed;
 use bulkhead_protocol::CHANNEL_VARIABLE;
@@ -21,8 +21,8 @@ pub(super) fn open() -> Result<(File, File), Failed> {
     Ok((socket.try_clone()?.into(), socket.into()))
 }
 
-/// Lets SIGSEGV end this process at once, as it does a program in C. Rust's own handler wants to see
-/// whether a stack has overflowed, and a signal that was sent by somebody else is lost on it.
+/// Lets SIGSEGV end this process at once, as it does a program in C. Rust's own handler checks whether a stack has
+/// overflowed, and ignores a signal that another process sent.
 pub(super) fn end_by_faults() -> Result<(), Failed> {
     // SAFETY: the default disposition runs no code of this process.
     unsafe { signal(Signal::SIGSEGV, SigHandler::SigDfl)? };

@@ -1,4 +1,4 @@
-//! The module that stops reading: it answers `init` and then leaves whatever comes where it is.
+//! The module that stops reading: it answers `init` and then reads nothing.
 
 use super::{channel, echo};
 use crate::{Failed, frames};

@@ -8,13 +8,13 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 
-/// `echo` may be sent again after a crash, `hold` may not: it is what a crash is to be told to.
+/// `echo` may be sent again after a crash, `hold` may not: its caller gets the error of a crash.
 const READY: &str = r#"{"name":"echo","version":"0","protocol":1,"commands":[{"name":"echo","idempotent":true},"pid","hold","mirror"]}"#;
 
-/// How far into a message what is asked is looked for.
+/// How far into a message the command is searched for.
 const HEAD_BYTES: usize = 256;
 
-/// `started` is where it is said that the process runs, if anybody wants to know.
+/// `started` is the socket to which the process reports that it runs, if there is one.
 pub(super) fn run(started: Option<OsString>) -> Result<(), Failed> {
     channel::end_by_faults()?;
     if let Some(started) = started {
@@ -46,7 +46,7 @@ pub(super) fn run(started: Option<OsString>) -> Result<(), Failed> {
 }
 
 pub(super) fn answer(out: &mut Vec<u8>, content: &[u8], data: &str) -> Result<(), Failed> {
-    // What is asked stands at the beginning; long arguments are not looked at.
+    // The command is at the beginning; long arguments are not read.
     let head = &content[..content.len().min(HEAD_BYTES)];
     let head = str::from_utf8(head).map_err(|error| format!("expected text, found {error}"))?;
     let (id, rest) = head
@@ -78,8 +78,8 @@ pub(super) fn answer(out: &mut Vec<u8>, content: &[u8], data: &str) -> Result<()
     Ok(())
 }
 
-/// The arguments of a command, from where they begin to the end of the payload. A host may say
-/// something behind the payload, which is a number and so has no brace.
+/// The arguments of a command, from where they begin to the end of the payload. A host may write a member after the
+/// payload, which is a number and so has no brace.
 fn arguments<'a>(content: &'a [u8], head: &str) -> Result<&'a [u8], Failed> {
     const ARGUMENTS: &str = r#","args":"#;
     let begin = head.find(ARGUMENTS).ok_or("expected arguments")? + ARGUMENTS.len();

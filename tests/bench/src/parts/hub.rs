@@ -1,5 +1,5 @@
-//! The bare relay of many callers: standard input is a socket that they connect to, standard output
-//! leads to the one module. The module answers in order, so a list of who asked is all it needs.
+//! The bare relay of many callers: standard input is a socket that they connect to, standard output leads to the one
+//! module. The module answers in order, so it only needs a list of the callers in order.
 
 use crate::{Failed, frames};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -24,7 +24,7 @@ impl End {
         End { stream, buffer: vec![0; 64 * 1024], held: 0 }
     }
 
-    /// Reads once and hands over each whole frame; `false` at the end.
+    /// Reads once and passes each whole frame on; `false` at the end.
     fn frames(&mut self, mut take: impl FnMut(&[u8])) -> Result<bool, Failed> {
         let count = self.stream.read(&mut self.buffer[self.held..])?;
         self.held += count;
@@ -83,7 +83,7 @@ pub(super) fn run() -> Result<(), Failed> {
                 }
             }
         }
-        // The questions of one turn go together.
+        // The requests of one iteration are written together.
         module.stream.write_all(&there)?;
         there.clear();
     }

@@ -1,7 +1,7 @@
-//! Processes that a measurement is made of, beside those of the product. They are this same program,
-//! started with the name of its part, so that nothing else must be built or found.
+//! The processes of a measurement that are not of the product. They are this same program, started with the name of its
+//! part, so that nothing else must be built or found.
 //!
-//! Each of them ends when its other side is gone, however the measurement ends.
+//! Each of them ends when its other side is gone, after any end of the measurement.
 
 mod channel;
 mod deaf;
@@ -18,23 +18,23 @@ use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// The first argument of a program that plays a part.
+/// The first argument of a program that runs as a part.
 const PLAY: &str = "--play";
 
-/// A bare module: it reads a request's number and name and nothing else, and writes all answers of one
-/// read at once. Where it is given a socket, it says there first which process it is.
+/// A bare module: it reads a request's number and name and nothing else, and writes all answers of one read at once.
+/// Where it gets a socket, it first reports its process id there.
 pub const ECHO: &str = "echo";
 
 /// The relay that waits for both sides.
 pub const RELAY_EPOLL: &str = "relay-epoll";
 
-/// The relay that expects question and answer in turns, and makes four system calls for both.
+/// The relay that expects request and answer alternately, and makes four system calls for both.
 pub const RELAY_BLOCKING: &str = "relay-blocking";
 
 /// The relay of whole frames between many callers and one module that answers in order.
 pub const RELAY_OF_MANY: &str = "relay-of-many";
 
-/// The relay that passes bytes on as they come and does not know of frames.
+/// The relay that passes bytes on as they come and knows no frames.
 pub const COPY: &str = "copy";
 
 /// A module that becomes ready and reads nothing after that.
@@ -43,13 +43,13 @@ pub const DEAF: &str = "deaf";
 /// A program that ends with a failure as soon as it runs.
 pub const FAIL: &str = "fail";
 
-/// A program that says to the socket that it is given which process it is, and then waits to be killed.
+/// A program that reports its process id to the socket that it gets, and then waits to be killed.
 pub const MARK: &str = "mark";
 
 /// Runs another program that is killed as soon as this one's parent ends.
 pub const RUN: &str = "run";
 
-/// Plays the part that this program was started for, and ends it; returns where it was started for none.
+/// Runs the part that this program was started for, and ends; returns if it was started for none.
 pub fn play_if_asked() {
     let mut args = std::env::args_os().skip(1);
     if args.next().is_none_or(|word| word != PLAY) {
@@ -101,7 +101,7 @@ fn mark(socket: Option<OsString>) -> Result<(), Failed> {
     }
 }
 
-/// Says which process this is.
+/// Reports the id of this process.
 fn say_started(socket: &OsStr) -> Result<(), Failed> {
     UnixDatagram::unbound()?.send_to(std::process::id().to_string().as_bytes(), socket)?;
     Ok(())

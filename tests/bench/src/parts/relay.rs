@@ -1,7 +1,6 @@
-//! The bare relay: frames go from standard input, a socket to the caller, to standard output, a
-//! socket to the module, and back. It looks at nothing but the lengths, as a relay that keeps
-//! frames whole must, and it writes all whole frames of one read at once. One of its forms does not
-//! even do that.
+//! The bare relay: frames go from standard input, a socket to the caller, to standard output, a socket to the module,
+//! and back. It reads only the lengths, as a relay that keeps frames whole must, and it writes all whole frames of one
+//! read at once. One of its forms does not even do that.
 
 use crate::{Failed, frames};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -84,7 +83,7 @@ fn between(pass: impl Fn(&mut Way<'_>) -> Result<bool, Failed>) -> Result<(), Fa
     }
 }
 
-/// Question, answer, question: for a caller that has one request in flight.
+/// Request, answer, request: for a caller that has one request in flight.
 pub(super) fn blocking() -> Result<(), Failed> {
     let (caller, module) = (io::stdin(), io::stdout());
     let mut there = Way::new(caller.as_fd(), module.as_fd());

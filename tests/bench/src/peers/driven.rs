@@ -1,6 +1,6 @@
-//! Peers that bring their own caller, since it belongs to what they are: the two Rust libraries, an
-//! Erlang node and a Node process. The caller is a process that is told a line at a time what to
-//! measure, and answers with the nanoseconds that it took; the figures are made here.
+//! Peers with their own caller, as it is part of them: the two Rust libraries, an Erlang node and a Node process. The
+//! caller is a process that gets a line for each measurement, and answers with the nanoseconds that it took; the
+//! figures are made here.
 
 use super::{Process, Route, Setting, bounded, bounded_installed, in_tree};
 use crate::Failed;
@@ -103,14 +103,14 @@ fn library(setting: &Setting, peer: &str) -> Result<Box<dyn Route>, Failed> {
     Driven::start(caller, Some(server))
 }
 
-/// An Erlang port: the node starts the bare module as its port program, and its process calls it. There
-/// is no relay between them, and nobody starts the program again. The node's settings are its own: other
-/// numbers of schedulers, or none that spin, made it no faster.
+/// An Erlang port: the node starts the bare module as its port program, and its process calls it. There is no relay
+/// between them, and no supervisor restarts the program. The node has its default settings: other numbers of
+/// schedulers, or none that spin, made it no faster.
 pub(super) fn erlang(_: &Setting) -> Result<Box<dyn Route>, Failed> {
     let text = |frame: Vec<u8>, from: usize| String::from_utf8(frame[from..].to_vec());
     let mut caller = bounded_installed("escript")?;
     caller.arg(in_tree("port.escript")).arg(parts::part(ECHO)?.get_program()).args(parts::part(ECHO)?.get_args());
-    // What the port's packets contain: the first message, and a request from behind its number on.
+    // What the port's packets contain: the first message, and a request from after its number on.
     caller.arg(text(frames::init(), 4)?).arg(text(frames::command("echo", "echo"), ID_AT + ID_DIGITS)?);
     Driven::start(caller, None)
 }

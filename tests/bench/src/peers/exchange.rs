@@ -1,5 +1,5 @@
-//! The caller's side of a protocol of which the answers come in the order of the questions, or need not
-//! be told apart: what redis and nats have in common. It sends and counts the way [`Caller`] does.
+//! The caller's side of a protocol whose answers come in the order of the requests, or need not be distinguished: the
+//! common part of redis and nats. It sends and counts the way [`Caller`] does.
 //!
 //! [`Caller`]: crate::caller::Caller
 
@@ -9,10 +9,10 @@ use crate::figures::Latencies;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-/// How long any answer may take before the measurement is given up.
+/// How long any answer may take before the measurement is abandoned.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A connection, and what has been read from it and not been looked at.
+/// A connection, and what has been read from it and not been used.
 #[derive(Debug)]
 pub(super) struct Wire<Stream> {
     stream: Stream,
@@ -67,7 +67,7 @@ impl<Stream: Read + Write> Wire<Stream> {
 
 /// One such protocol.
 pub(super) trait Exchange {
-    /// Puts a request behind those that wait to be sent.
+    /// Queues a request after those that wait to be sent.
     fn push(&mut self);
 
     /// Sends what waits.

@@ -1,10 +1,10 @@
-//! What the host is compared with: the same call, 128 bytes there and 128 bytes back, through programs
-//! and libraries that people know, each with its usual fast settings.
+//! What the host is compared with: the same call, 128 bytes there and 128 bytes back, through well-known programs and
+//! libraries, each with its usual fast settings.
 //!
-//! None of them does what the host does. Of the others only nats has somebody between the two sides;
-//! none restarts a side that crashed, tells a caller what became of its call, or limits what a side may
-//! send. Each file says what its peer does and what it leaves out. What is missing on this machine is
-//! skipped with a line that says how to install it.
+//! None of them does what the host does. Of the others only nats has a process between the two sides; none restarts a
+//! side that crashed, informs a caller of the outcome of its call, or limits what a side may send. Each file says what
+//! its peer does and what it leaves out. What is missing on this machine is skipped with a line that says how to
+//! install it.
 
 mod driven;
 mod exchange;
@@ -23,7 +23,7 @@ use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// A caller and whoever answers it, with all processes that takes. They end when it is dropped.
+/// A caller and the process that answers it, with all processes that they need. They end when it is dropped.
 pub trait Route {
     /// Makes `calls` calls, each after the answer to the one before.
     ///
@@ -38,7 +38,7 @@ pub trait Route {
     fn ahead(&mut self, calls: usize, window: usize) -> Result<Duration, Failed>;
 }
 
-/// What a peer can be asked for.
+/// What a peer can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Able {
     /// One call at a time only.
@@ -63,7 +63,7 @@ enum Needs {
 pub struct Peer {
     /// Its name in the table.
     pub name: &'static str,
-    /// What it can be asked for.
+    /// What it can do.
     pub able: Able,
     needs: Needs,
     start: fn(&Setting) -> Result<Box<dyn Route>, Failed>,
@@ -124,7 +124,7 @@ const fn installed(
     Peer { name, able: Able::AloneAndAhead, needs: Needs::Program { name: program, package }, start }
 }
 
-/// What peers are started with. Its folder goes away with it.
+/// What peers are started with. Its folder is removed with it.
 #[derive(Debug)]
 pub struct Setting {
     programs: Programs,
@@ -133,7 +133,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Builds what is measured and what can be built of its peers, and says so.
+    /// Builds what is measured and what can be built of its peers, and prints that.
     ///
     /// # Errors
     /// When what is measured does not build.
@@ -145,7 +145,7 @@ impl Setting {
         Ok(Setting { programs, folder, libraries })
     }
 
-    /// A new place for a socket or a server's files.
+    /// A new path for a socket or a server's files.
     fn path(&self, name: &str) -> PathBuf {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         self.folder.join(format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed)))
@@ -176,14 +176,14 @@ fn in_tree(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
 }
 
-/// A command for a program that is killed when this one ends in whatever way.
+/// A command for a program that is killed when this one ends in any way.
 fn bounded(program: &Path) -> Result<Command, Failed> {
     let mut command = parts::part(RUN)?;
     command.arg(program);
     Ok(command)
 }
 
-/// As [`bounded`], for a program that was looked for before.
+/// As [`bounded`], for a program that was found before.
 fn bounded_installed(name: &str) -> Result<Command, Failed> {
     bounded(&installed::find(name).ok_or_else(|| format!("expected {name} to be installed"))?)
 }

@@ -1,9 +1,9 @@
-//! nats-server over TCP on this machine, the only way it has: a request with 128 bytes and its reply,
-//! each through the server, so that it is a relay as the host is. The caller and who replies are
-//! clients of our own, in two processes, that do no more than our other bare parts do. A request has
-//! its own reply subject, as nats' clients do it. Nagle's algorithm is off on both sides.
+//! nats-server over TCP on this machine, the only way it has: a request with 128 bytes and its reply, each through the
+//! server, so that it is a relay as the host is. The caller and the replier are clients of our own, in two processes,
+//! that do no more than our other bare parts do. A request has its own reply subject, as nats' clients do it. Nagle's
+//! algorithm is off on both sides.
 //!
-//! The server does not look after who replies: a request to nobody, or to one who crashes, is lost.
+//! The server does not supervise the replier: a request without a replier, or to one that crashes, is lost.
 
 use super::exchange::{Exchange, TIMEOUT, Wire};
 use super::{Process, Route, Setting, bounded_installed};
@@ -20,20 +20,20 @@ use std::time::{Duration, Instant};
 /// The part that replies: its argument is the server's address.
 pub const PART: &str = "nats-reply";
 
-/// How a client introduces itself, and asks whether that was understood.
+/// The greeting of a client, and its request to confirm that.
 const HELLO: &str = "CONNECT {\"verbose\":false,\"pedantic\":false,\"lang\":\"rust\",\"version\":\"0\",\
     \"protocol\":1}\r\n";
 
 /// A message of the server.
 #[derive(Debug, PartialEq, Eq)]
 enum Message<'a> {
-    /// Somebody published this.
+    /// A client published this.
     Published { reply: &'a str, payload: &'a [u8] },
     /// The server asks whether the client is still there.
     Ping,
-    /// All before it was understood.
+    /// The server understood all messages before.
     Pong,
-    /// What the server says about itself.
+    /// The server's description of itself.
     Info,
 }
 
@@ -68,7 +68,7 @@ fn first(bytes: &[u8]) -> Result<Option<(Message<'_>, usize)>, Failed> {
     Ok(Some((message, behind)))
 }
 
-/// A connection that the server knows, and that hears what is published under `subject`.
+/// A connection with its greeting done, which gets what is published under `subject`.
 fn connect(address: &str, subject: &str) -> Result<Wire<TcpStream>, Failed> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
@@ -100,7 +100,7 @@ fn publish(out: &mut Vec<u8>, subject: &str, reply: &str, payload: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// A server, who replies, and the caller's connection.
+/// A server, the replier, and the caller's connection.
 #[derive(Debug)]
 struct Nats {
     wire: Wire<TcpStream>,
@@ -109,7 +109,7 @@ struct Nats {
     _processes: [Process; 2],
 }
 
-/// Starts a server on a port that is free, and who replies.
+/// Starts a server on a free port, and the replier.
 pub(super) fn start(setting: &Setting) -> Result<Box<dyn Route>, Failed> {
     let folder = setting.path("nats");
     fs::create_dir_all(&folder)?;
@@ -131,7 +131,7 @@ pub(super) fn start(setting: &Setting) -> Result<Box<dyn Route>, Failed> {
     Ok(Box::new(Nats { wire, payload: [b'x'; PAYLOAD_BYTES], next_id: 0, _processes: [replies, server] }))
 }
 
-/// The address that a server says it listens on, once it does.
+/// The address that a server reports, once it listens.
 fn address(folder: &Path) -> Result<String, Failed> {
     let deadline = Instant::now() + TIMEOUT;
     while Instant::now() < deadline {

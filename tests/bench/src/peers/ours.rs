@@ -1,5 +1,5 @@
-//! The host, and the bare relays and the bare module that it is compared with everywhere: the frames,
-//! the caller and the module are the same in all of them.
+//! The host, and the bare relays and the bare module that it is compared with: the frames, the caller and the module
+//! are the same in all of them.
 
 use super::{Route, Setting};
 use crate::caller::Caller;
@@ -10,7 +10,7 @@ use crate::world::{Relay, World};
 use crate::{Failed, frames};
 use std::time::Duration;
 
-/// Our frames over whatever holds the caller.
+/// Our frames over any owner of a caller.
 struct Frames<Holder> {
     holder: Holder,
     caller: fn(&mut Holder) -> &mut Caller,
@@ -36,7 +36,7 @@ pub(super) fn relay_epoll(_: &Setting) -> Result<Box<dyn Route>, Failed> {
     Ok(over(Relay::start(RELAY_EPOLL, parts::part(ECHO)?)?, |relay| &mut relay.caller))
 }
 
-/// The relay that expects question and answer in turns. With more in flight it waits for the wrong side.
+/// The relay that expects request and answer alternately. With more in flight it waits for the wrong side.
 pub(super) fn relay_blocking(_: &Setting) -> Result<Box<dyn Route>, Failed> {
     Ok(over(Relay::start(RELAY_BLOCKING, parts::part(ECHO)?)?, |relay| &mut relay.caller))
 }

@@ -1,6 +1,6 @@
-//! redis-server over a Unix socket: `ECHO` with 128 bytes, which it answers itself out of its one
-//! thread. It is asked by a client of our own that does no more than [`Caller`] does. Nothing is
-//! written to a disk. There is no relay and no second process: this is a server, not a way to one.
+//! redis-server over a Unix socket: `ECHO` with 128 bytes, which it answers itself in its only thread. The client is
+//! our own and does no more than [`Caller`] does. Nothing is written to a disk. There is no relay and no second
+//! process: this is a server, not a relay to one.
 //!
 //! [`Caller`]: crate::caller::Caller
 

@@ -1,6 +1,6 @@
-//! What is done to all modules of a host at once, beside their start: `restart --all`, `reload --all`, and
-//! the host's orderly end, at 1,000, 2,000 and 4,000 modules. Twice as many may take twice as long. That
-//! the core's own steps grow no faster is held by its tests, by counting; these are the times.
+//! Operations on all modules of a host at once, besides their start: `restart --all`, `reload --all`, and the host's
+//! orderly end, at 1,000, 2,000 and 4,000 modules. Twice as many may take twice as long. The core's tests count that
+//! its own steps grow no faster; these are the times.
 
 use super::many::{all_answer, modules};
 use crate::figures::{grouped, heading, row};
@@ -16,7 +16,7 @@ const COUNTS: [usize; 3] = [1000, 2000, 4000];
 #[derive(Clone, Copy, Debug)]
 pub struct All {
     count: usize,
-    /// From the start of the host to every module ready and asked.
+    /// From the start of the host to an answer of every module.
     start: f64,
     restart: f64,
     reload: f64,
@@ -27,7 +27,7 @@ pub struct All {
 /// Measures each number of modules once.
 ///
 /// # Errors
-/// When the host does not bring them all up, or does not do it to all.
+/// When not all modules become ready, or the operation is not done to all.
 pub fn measure(programs: &Programs) -> Result<Vec<All>, Failed> {
     COUNTS.into_iter().map(|count| all(programs, count)).collect()
 }
@@ -72,7 +72,7 @@ pub fn print(rows: &[All]) {
     }
 }
 
-/// What of it was promised.
+/// The promises about it.
 pub fn targets(rows: &[All]) -> Vec<Target> {
     let row = |all: &All| {
         let what = format!("{} modules: orderly stop of all", grouped(all.count as f64));

@@ -16,7 +16,7 @@ const CALLS_ALONE: usize = 10_000;
 const CALLS_AHEAD: usize = 100_000;
 const WINDOW: usize = 64;
 
-/// How many callers there are where there are many.
+/// How many callers the rows with many callers have.
 const CALLERS: usize = 64;
 
 /// A row of latencies, and the row that it is compared with.
@@ -89,7 +89,7 @@ fn one_after_another(programs: &Programs) -> Result<(String, Vec<Alone>), Failed
     Ok((place, rows))
 }
 
-/// The modules that several are called: 16 bare ones, and one that has two instances.
+/// The modules for calls to several: 16 bare ones, and one that has two instances.
 fn several(programs: &Programs) -> Result<World, Failed> {
     let words = bare::echo_words()?;
     let mut modules =

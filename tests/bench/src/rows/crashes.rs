@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// Crashes of one round: the ways take turns.
+/// Crashes of one round: the ways alternate.
 const TIMES: usize = 20;
 const ROUNDS: usize = 10;
 
@@ -53,7 +53,7 @@ pub struct Recoveries {
 /// Measures all of it.
 ///
 /// # Errors
-/// When somebody does not do what they promise.
+/// When the host or a supervisor does not do what it promises.
 pub fn measure(programs: &Programs) -> Result<Recoveries, Failed> {
     let mut ways = Vec::new();
     for place in ["one core", "all cores"] {
@@ -79,7 +79,7 @@ pub fn measure(programs: &Programs) -> Result<Recoveries, Failed> {
     Ok(Recoveries { ways, again: again(programs)? })
 }
 
-/// A service, from its death to its next process, under each supervisor in turn.
+/// A service, from its death to its next process, under one supervisor after the other.
 fn again(programs: &Programs) -> Result<Vec<Again>, Failed> {
     let scratch = World::with_modules(programs, &[])?;
     let folder = scratch.folder();

@@ -1,5 +1,5 @@
-//! One large number of modules, once: whether they all start, in how long, and what each takes of the host's
-//! memory and descriptors. How many is said by `BULKHEAD_BENCH_MODULES`.
+//! One large number of modules, once: whether they all start, how long that takes, and what each takes of the host's
+//! memory and descriptors. `BULKHEAD_BENCH_MODULES` sets the number.
 
 use super::Rows;
 use super::many::{modules, name};
@@ -13,10 +13,10 @@ use std::fs;
 /// Requests that one client may have unanswered in the host's default configuration.
 const REQUESTS_MAX: usize = 4096;
 
-/// The variable that says how many.
+/// The variable with the number.
 pub const VARIABLE: &str = "BULKHEAD_BENCH_MODULES";
 
-/// What one start of many modules came to.
+/// The result of one start of many modules.
 #[derive(Clone, Debug)]
 pub struct Crowd {
     count: usize,
@@ -27,10 +27,10 @@ pub struct Crowd {
     limit: u64,
 }
 
-/// Starts so many bare modules, and asks each of them something.
+/// Starts so many bare modules, and sends each of them a request.
 ///
 /// # Errors
-/// When not all of them come up.
+/// When not all of them become ready.
 pub fn measure(programs: &Programs, count: usize) -> Result<Crowd, Failed> {
     let open = |process: u32| fs::read_dir(format!("/proc/{process}/fd")).map(Iterator::count);
     let (host_alone, guardian_alone, open_alone) = {

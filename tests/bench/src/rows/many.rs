@@ -20,10 +20,10 @@ const COUNTS: [usize; 3] = [1, 100, 1000];
 /// Rounds of each, fewer of those that take long.
 const ROUNDS: [usize; 3] = [9, 5, 3];
 
-/// The count that the memory, the idling and the calls are looked at with.
+/// The number of modules for the rows of memory, idling and calls.
 const MANY: usize = 1000;
 
-/// How long the host is watched while nobody asks it anything: two pings of each module and more.
+/// How long the host is watched without requests: two pings of each module and more.
 const IDLE: Duration = Duration::from_secs(25);
 
 const CALLS: usize = 5000;
@@ -46,7 +46,7 @@ pub(super) struct HostStart {
     listens: f64,
     first: f64,
     all: f64,
-    /// A call to the module that answered first, again and again until all had: the worst.
+    /// Repeated calls to the module that answered first, until all had answered: the slowest.
     worst_call: f64,
 }
 
@@ -76,7 +76,7 @@ pub struct Many {
 /// Measures all of it.
 ///
 /// # Errors
-/// When the host does not bring them all up.
+/// When not all modules become ready.
 pub fn measure(programs: &Programs) -> Result<Many, Failed> {
     let mut starts = Vec::new();
     for (count, rounds) in COUNTS.into_iter().zip(ROUNDS) {
@@ -87,7 +87,7 @@ pub fn measure(programs: &Programs) -> Result<Many, Failed> {
     let all = all::measure(programs)?;
     let (host_alone, guardian_alone) = {
         let world = World::with_modules(programs, &[])?;
-        // It has listened by then, and done what it does at the start.
+        // It listens by then, and has done its start.
         let mut caller = world.caller()?;
         caller.call(&frames::status())?;
         (processes::memory(world.host_id())?, processes::memory(world.guardian_id()?)?)
@@ -161,7 +161,7 @@ pub(super) fn all_answer(world: &World, count: usize) -> Result<HostStart, Faile
         let mut other = world.caller()?;
         let first_module = frames::command(&name(0), "ping");
         let done = &done;
-        // Somebody who works with the first module while the others start.
+        // A client that calls the first module while the others start.
         let user = scope.spawn(move || -> Result<f64, String> {
             let mut worst: f64 = 0.0;
             other.call(&first_module).map_err(|error| error.to_string())?;
@@ -202,7 +202,7 @@ fn calls(programs: &Programs, world: &World) -> Result<(Vec<Latencies>, Vec<Late
         let a = one.latencies(&requests[0], CALLS)?;
         let mut b = Latencies::default();
         for number in 0..CALLS {
-            // A step that comes by all of them, but not in the order in which they were started.
+            // A step that reaches all of them, but not in the order in which they were started.
             let request = &requests[number * 367 % MANY];
             let began = Instant::now();
             many.call(request)?;

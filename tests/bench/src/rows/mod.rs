@@ -1,5 +1,5 @@
-//! The groups of rows. Each measures, then prints its table, and says what of it was promised. A
-//! bench runs one group; the bench `targets` runs all and prints the promises alone.
+//! The groups of rows. Each measures, then prints its table, and returns the promises about it. A bench runs one group;
+//! the bench `targets` runs all and prints the promises alone.
 
 pub mod all;
 pub mod calls;
@@ -21,12 +21,12 @@ pub trait Rows {
     /// Prints the table.
     fn print(&self);
 
-    /// What of it was promised.
+    /// The promises about it.
     fn targets(&self) -> Vec<Target>;
 }
 
-/// Whether this program was started to measure: `cargo test` starts it as well, without that word.
-/// Plays the part that it was started for first, if it was started for one.
+/// Whether this program was started to measure: `cargo test` starts it as well, without that argument.
+/// Runs the part that it was started for first, if any.
 pub fn is_wanted() -> bool {
     parts::play_if_asked();
     let wanted = std::env::args().any(|word| word == "--bench");

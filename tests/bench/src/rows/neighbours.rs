@@ -1,9 +1,9 @@
-//! No cliff: what a call to a quiet module costs while another module or its caller does what is bad
-//! for everybody. The quiet calls are made one after another, for as long in each case.
+//! No cliff: what a call to a quiet module costs while another module or its caller does what harms all others. The
+//! quiet calls are made one after another, for as long in each case.
 //!
-//! Two cores have to be shared by the quiet caller, the host, the quiet module and the trouble, so a
-//! part of what is seen is that alone. What the same trouble costs where two bare relays share nothing
-//! but the processor stands beside it.
+//! Two cores have to be shared by the quiet caller, the host, the quiet module and the trouble, so a part of the cost
+//! is due to that alone. The cost of the same trouble with two bare relays that share only the processor is printed
+//! beside it.
 
 use super::Rows;
 use crate::caller::Caller;
@@ -117,7 +117,7 @@ fn beside<T>(world: &World, trouble: Trouble, measure: impl FnOnce() -> Result<T
     let enough = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let maker = scope.spawn(|| make(world, trouble, &enough).map_err(|error| error.to_string()));
-        // What has just begun is no trouble yet.
+        // The trouble takes a moment to begin.
         std::thread::sleep(Duration::from_millis(100));
         let measured = measure();
         enough.store(true, Ordering::Relaxed);
@@ -171,7 +171,7 @@ fn make(world: &World, trouble: Trouble, enough: &AtomicBool) -> Result<(), Fail
                 }
                 caller.push(&request);
                 caller.send()?;
-                // From here on each is refused, since too much waits.
+                // From here on each is refused, since the queue is full.
                 if sent >= DEAF_REQUESTS {
                     caller.answer()?;
                 }

@@ -1,8 +1,8 @@
 //! Long messages, there and back: one caller with one request in flight, to a bare module that sends
 //! the arguments back as they came. Both ways are counted.
 //!
-//! Beside it a relay that keeps frames whole, as the host must, and one that copies bytes as they
-//! come, which is the least that anything between the two programs can do.
+//! Beside it a relay that keeps frames whole, as the host must, and one that copies bytes as they come, which is the
+//! minimum of any process between the two programs.
 
 use super::Rows;
 use crate::caller::Caller;
@@ -23,7 +23,7 @@ const SIZES: [(&str, usize); 4] = [
     ("16 MiB less 1 KiB", FRAME_BYTES_MAX_DEFAULT - (1 << 10)),
 ];
 
-/// What travels in one round of one size, both ways.
+/// The bytes of one round of one size, both ways.
 const BYTES_PER_ROUND: usize = 64 << 20;
 
 /// The most calls of one round, for the small ones.

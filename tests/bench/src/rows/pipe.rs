@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// The word that says how many lines, for who has less time.
+/// The argument that sets the number of lines, for a shorter run.
 const LINES_FLAG: &str = "--lines";
 const LINES: usize = 1_000_000;
 const ROUNDS: usize = 3;

@@ -1,9 +1,9 @@
-//! One call from the shell as a whole process, from its start to its end, by `bulkhead` as it is built
-//! and as `cargo static` builds it. Beside it the least client, written in C and linked statically, and
-//! `redis-cli PING` with a server of its own. The target is for the static one, as its yardstick is static.
+//! One call from the shell as a whole process, from its start to its end, by `bulkhead` as it is built and as `cargo
+//! static` builds it. Beside it the least client, written in C and linked statically, and `redis-cli PING` with a
+//! server of its own. The target is for the static one, as the least client is static.
 //!
-//! What was linked here is copied first, as installing copies it: a linker writes a file in such small
-//! pieces that it lies so in the page cache, and starting it costs a quarter more page faults.
+//! What was linked here is copied first, as installing copies it: a linker writes a file in such small pieces that it
+//! stays so in the page cache, and starting it costs a quarter more page faults.
 //!
 //! Everything is on one core. Processes are started by posix_spawn, so the size of this program does
 //! not count. How long the shell itself takes is left out.
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 5;
 const RUNS: usize = 200;
 
-/// How long a server may take to answer at all.
+/// How long a server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A program and how long it took, by round.
@@ -94,7 +94,7 @@ pub fn measure(programs: &Programs) -> Result<Shell, Failed> {
     Ok(Shell(all))
 }
 
-/// Builds the least client; `false`, and a line that says so, where that is not possible.
+/// Builds the least client; `false`, with a printed line, where that is not possible.
 fn build_client(to: &Path) -> Result<bool, Failed> {
     if !installed::or_say("cc", "gcc", CLIENT) {
         return Ok(false);

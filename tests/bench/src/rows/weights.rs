@@ -1,4 +1,4 @@
-//! What the host weighs: its memory on the way, crates in its dependency tree, bytes of its programs.
+//! What the host weighs: its memory during a run, crates in its dependency tree, bytes of its programs.
 
 use super::Rows;
 use crate::crash::{self, Spare};
@@ -16,7 +16,7 @@ const CRASHES: usize = 500;
 /// All of it.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    /// When it was looked at, and the resident KiB of host and guardian.
+    /// When it was measured, and the resident KiB of host and guardian.
     memory: Vec<(String, u64, u64)>,
     /// A package, all crates that its program is made of, and those of others.
     crates: Vec<(&'static str, usize, usize)>,
@@ -26,7 +26,7 @@ pub struct Weights {
 /// Measures all of it.
 ///
 /// # Errors
-/// When the host or cargo does not do what they should.
+/// When the host or cargo fails.
 pub fn measure(programs: &Programs) -> Result<Weights, Failed> {
     let world = World::start(programs)?;
     let mut caller = world.caller()?;
@@ -41,7 +41,7 @@ pub fn measure(programs: &Programs) -> Result<Weights, Failed> {
     look("after 1,000 calls".into())?;
     caller.calls(&echo, MESSAGES, WINDOW)?;
     look(format!("after {} calls more", grouped(MESSAGES as f64)))?;
-    // `soak` does more of it.
+    // `soak` does more of these.
     crash::through_host(&world, "echo", Spare::None, Signal::SIGKILL, CRASHES)?;
     look(format!("after {CRASHES} crashes"))?;
     let mut crates = Vec::new();
