@@ -36,6 +36,7 @@ impl fmt::Display for Origin {
 }
 
 /// Where each value of one configuration came from, by the full name of its key (`limits.queue`).
+///
 /// Origins are not part of a configuration's value: two of these are always equal, so that a configuration that only
 /// moved to another line counts as unchanged.
 #[derive(Clone, Debug, Default)]

@@ -22,7 +22,8 @@ impl Lines {
 
     /// The next whole line without its end; `None` at the end of `input`.
     ///
-    /// # Errors When a line is too long, whether its end has come or not. What follows is not usable then.
+    /// # Errors
+    /// When a line is too long, whether its end has come or not. What follows is not usable then.
     pub(crate) fn next<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Result<Option<&'a [u8]>, TooLong> {
         let end = input.iter().position(|byte| *byte == b'\n');
         let (head, rest) = input.split_at(end.unwrap_or(input.len()));
