@@ -119,9 +119,9 @@ fn the_example_of_a_program_calls_at_once_and_hears_of_a_restart() {
     world.client().wait_ready("counter");
     let mut command = std::process::Command::new(program("examples/async_client"));
     let output = command.arg(world.socket()).args(["counter", "50"]).output().unwrap();
-    let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let lines: Vec<&str> = said.lines().collect();
-    assert!(output.status.success(), "{told}");
+    assert!(output.status.success(), "{errors}");
     assert_eq!(lines[0], "50 different answers");
     assert!(lines[1].starts_with("module.ready {") && lines[1].contains("counter#2"), "{said}");
     world.stop();

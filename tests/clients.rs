@@ -26,7 +26,7 @@ fn idle(world: &World) -> UnixStream {
 }
 
 /// All frames until the host closes the connection.
-fn last_words(mut stream: UnixStream) -> String {
+fn last_messages(mut stream: UnixStream) -> String {
     let mut words = Vec::new();
     stream.read_to_end(&mut words).unwrap();
     String::from_utf8_lossy(&words).into_owned()
@@ -93,14 +93,14 @@ fn the_connection_that_has_been_idle_for_longest_makes_room_and_is_informed() {
     until_busy(&mut operator, 4);
     let mut next = world.client();
     next.call("good", "ping", json!({})).unwrap();
-    let words = last_words(first);
+    let words = last_messages(first);
     for part in ["\"id\":null", "overloaded", "makes room", "host.clients_max"] {
         assert!(words.contains(part), "expected {part} in {words}");
     }
     operator.call("good", "ping", json!({})).unwrap();
     let mut another = world.client();
     another.call("good", "ping", json!({})).unwrap();
-    assert!(last_words(second).contains("makes room"));
+    assert!(last_messages(second).contains("makes room"));
     operator.call("good", "ping", json!({})).unwrap();
     world.stop();
 }

@@ -51,15 +51,15 @@ fn kitchen() -> World {
 /// A script as cron starts it, with next to no environment. `$TO` is a program that adds its last argument as a line
 /// to the file `told`.
 fn script(world: &World, name: &str, args: &[&str]) -> Command {
-    let tell = world.path("bin/tell");
-    fs::write(&tell, "for last; do :; done\nprintf '%s\\n' \"$last\" >> told\n").unwrap();
+    let recorder = world.path("bin/tell");
+    fs::write(&recorder, "for last; do :; done\nprintf '%s\\n' \"$last\" >> told\n").unwrap();
     let bulkhead = program("bulkhead");
     let path = format!("{}:{}", bulkhead.parent().unwrap().display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("bash");
     command.arg(world.path("bin").join(name)).args(args).current_dir(world.path("")).env_clear();
     command.env("PATH", path).env("BULKHEAD_SOCKET", world.socket()).env("REPORTS", world.path("reports"));
     for name in ["ALERT", "ACTION"] {
-        command.env(name, format!("sh {}", tell.display()));
+        command.env(name, format!("sh {}", recorder.display()));
     }
     // Variables that the shims of a version manager need.
     command.envs(std::env::var_os("HOME").map(|home| ("HOME", home)));
@@ -320,8 +320,8 @@ fn a_line_of_a_log_file_that_is_refused_is_reported_and_those_after_it_go_on() {
     assert_eq!(wait_for_entries(&world, 2), texts(1..=2));
     let refused =
         |line: &String| line.starts_with("{\"status\":\"error\"") && line.contains("expected a text of at most");
-    let told = wait_for_lines(&world, "errors", |lines| lines.iter().any(refused));
-    assert!(told.iter().any(|line| refused(line) && line.contains("\"line\":2")), "{told:?}");
+    let reported = wait_for_lines(&world, "errors", |lines| lines.iter().any(refused));
+    assert!(reported.iter().any(|line| refused(line) && line.contains("\"line\":2")), "{reported:?}");
     drop(follower);
     world.stop();
 }
@@ -340,10 +340,10 @@ fn a_crash_is_reported_also_after_a_restart_of_the_daemon() {
         let mut client = world.client();
         client.wait_ready("bad");
         kill(client.pid("bad"), Signal::SIGKILL);
-        let told = wait_for_lines(&world, "told", |lines| lines.len() >= round);
+        let reported = wait_for_lines(&world, "told", |lines| lines.len() >= round);
         assert!(
-            told[round - 1].starts_with("bad: module.crashed, ") && told[round - 1].contains("SIGKILL"),
-            "{told:?}"
+            reported[round - 1].starts_with("bad: module.crashed, ") && reported[round - 1].contains("SIGKILL"),
+            "{reported:?}"
         );
         world.end_host(Signal::SIGKILL);
         world.start();
@@ -376,8 +376,9 @@ fn each_entry_is_acted_upon_also_those_that_came_while_the_script_did_not_run() 
     world.end_host(Signal::SIGTERM);
     world.start();
     let on_entry = start(&world);
-    let told = wait_for_lines(&world, "told", |lines| lines.len() >= 2);
-    let ids: Vec<Value> = told.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
+    let reported = wait_for_lines(&world, "told", |lines| lines.len() >= 2);
+    let ids: Vec<Value> =
+        reported.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
     assert_eq!(ids, [first["id"].clone(), second["id"].clone()]);
     drop(on_entry);
     world.stop();

@@ -236,7 +236,7 @@ fn clients_that_send_nothing_or_half_a_frame_hold_up_no_other() {
 }
 
 /// What the host answers to these bytes before it closes the connection.
-fn last_words(world: &World, bytes: &[u8]) -> String {
+fn last_messages(world: &World, bytes: &[u8]) -> String {
     let mut stream = UnixStream::connect(world.socket()).unwrap();
     stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(bytes).unwrap();
@@ -255,7 +255,7 @@ fn bytes_that_are_no_frames_are_answered_with_what_they_are() {
         (&[1, 1, 0, 0], &["frame_too_large"]),
         (&[0, 0, 0, 0], &["protocol_error"]),
     ] {
-        let answer = last_words(&world, bytes);
+        let answer = last_messages(&world, bytes);
         for word in words {
             assert!(answer.contains(word), "expected {word:?} in {answer:?}");
         }
@@ -324,7 +324,7 @@ fn clients_beyond_the_limit_are_informed() {
     wait(&mut second);
     second.call("good", "ping", json!({})).unwrap();
     first.call("good", "ping", json!({})).unwrap();
-    assert!(last_words(&world, b"").contains("2 clients already"));
+    assert!(last_messages(&world, b"").contains("2 clients already"));
     second.call("good", "ping", json!({})).unwrap();
     world.stop();
 }

@@ -421,8 +421,8 @@ fn requests_in_flight_at_a_commanded_stop_are_finished_or_answered_truthfully() 
     let slow = client.send_command("bad", "hang", json!({}));
     client.until_status("bad", "the request is under way", |status| status["in_flight"] == 1);
     other.supervisor("stop", json!({ "name": "bad" }));
-    let told = failure(client.answer(slow));
-    assert_eq!((told.code, told.delivery), (ErrorCode::ModuleUnavailable, Some(Delivery::Started)));
+    let failures = failure(client.answer(slow));
+    assert_eq!((failures.code, failures.delivery), (ErrorCode::ModuleUnavailable, Some(Delivery::Started)));
     world.stop();
 }
 
@@ -437,7 +437,7 @@ fn at_each_of_many_kills_amid_many_callers_at_most_one_of_them_gets_an_error() {
         .map(|_| {
             let (mut caller, is_over) = (world.client(), is_over.clone());
             std::thread::spawn(move || {
-                let mut told = 0;
+                let mut failures = 0;
                 while !is_over.load(Ordering::Relaxed) {
                     let ids: Vec<u64> = (0..100).map(|n| caller.send_command("bad", "echo", json!(n))).collect();
                     for (n, id) in ids.into_iter().enumerate() {
@@ -446,12 +446,12 @@ fn at_each_of_many_kills_amid_many_callers_at_most_one_of_them_gets_an_error() {
                             Err(failure) => {
                                 let how = (failure.code, failure.delivery);
                                 assert_eq!(how, (ErrorCode::ModuleCrashed, Some(Delivery::Started)), "{failure:?}");
-                                told += 1;
+                                failures += 1;
                             }
                         }
                     }
                 }
-                told
+                failures
             })
         })
         .collect();
@@ -463,8 +463,8 @@ fn at_each_of_many_kills_amid_many_callers_at_most_one_of_them_gets_an_error() {
         });
     }
     is_over.store(true, Ordering::Relaxed);
-    let told: usize =
+    let failures: usize =
         callers.into_iter().map(|caller| caller.join().expect("each caller got all of its answers")).sum();
-    assert!(told <= KILLS, "{told} were told of {KILLS} kills");
+    assert!(failures <= KILLS, "{failures} were told of {KILLS} kills");
     world.stop();
 }

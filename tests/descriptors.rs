@@ -78,8 +78,8 @@ fn what_the_limit_does_not_allow_is_refused_with_the_number_and_counted_for_no_m
         (named(&self::states(&mut client), "ready").len() == ready.len()).then_some(())
     });
     let ended = world.end_host(Signal::SIGTERM);
-    let told = ended.stderr.matches("no module can be started any more").count();
-    assert!((1..=3).contains(&told), "{}", ended.stderr);
+    let reported = ended.stderr.matches("no module can be started any more").count();
+    assert!((1..=3).contains(&reported), "{}", ended.stderr);
     assert!(!ended.stderr.contains("Too many open files"), "{}", ended.stderr);
 
     // With the number that the error names there is room for all.

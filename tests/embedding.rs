@@ -112,9 +112,9 @@ fn a_reloader_that_panics_is_reported_and_the_next_reading_finds_what_there_is()
     let host = Host::start(config, vec![module("bad", "misbehave")], options).unwrap();
     let mut client = Caller(host.client().unwrap());
     client.wait_ready("bad");
-    let told = client.call("supervisor", "reload", json!({ "name": "other" })).unwrap_err();
-    assert_eq!(told.code, ErrorCode::ModuleError);
-    assert!(told.error.contains("nothing was changed: the reading panicked"), "{}", told.error);
+    let reported = client.call("supervisor", "reload", json!({ "name": "other" })).unwrap_err();
+    assert_eq!(reported.code, ErrorCode::ModuleError);
+    assert!(reported.error.contains("nothing was changed: the reading panicked"), "{}", reported.error);
     client.supervisor("reload", json!({ "name": "other" }));
     client.call("other", "ping", json!({})).unwrap();
     host.stop();
@@ -157,30 +157,30 @@ fn one_request_restarts_or_reloads_all_reports_each_and_reads_the_files_once() {
     let mut client = Caller(host.client().unwrap());
     let mut done = |name: &str, args: Value| {
         let id = client.send_command("supervisor", name, args);
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let end = loop {
             let response = client.0.next(id, Some(timeout())).unwrap();
             match response.status {
-                Status::Progress(data) => told.push(data.read::<Value>().unwrap()),
+                Status::Progress(data) => reported.push(data.read::<Value>().unwrap()),
                 Status::Success(data) => break data.read::<Value>().unwrap(),
                 Status::Error(failure) => panic!("{failure:?}"),
             }
         };
-        told.sort_by_key(|one| one["name"].to_string());
-        (told, end)
+        reported.sort_by_key(|one| one["name"].to_string());
+        (reported, end)
     };
     let ready = |name: &str| json!({ "id": null, "status": "success", "data": { "name": name, "state": "ready" } });
-    let (told, end) = done("restart", json!({ "all": true }));
+    let (reported, end) = done("restart", json!({ "all": true }));
     let all = ["bad", "gone", "good"];
-    assert_eq!(told, all.map(|name| json!({ "name": name, "answer": ready(name) })));
+    assert_eq!(reported, all.map(|name| json!({ "name": name, "answer": ready(name) })));
     assert_eq!((end, reads.load(Ordering::Relaxed)), (json!({ "modules": 3, "failed": 0 }), 0));
-    let (told, end) = done("reload", json!({ "all": true }));
-    assert_eq!((&told[0]["answer"], &told[2]["answer"]), (&ready("bad"), &ready("good")));
-    assert_eq!((&told[1]["name"], &told[1]["answer"]["code"]), (&json!("gone"), &json!("not_found")));
+    let (reported, end) = done("reload", json!({ "all": true }));
+    assert_eq!((&reported[0]["answer"], &reported[2]["answer"]), (&ready("bad"), &ready("good")));
+    assert_eq!((&reported[1]["name"], &reported[1]["answer"]["code"]), (&json!("gone"), &json!("not_found")));
     assert_eq!((end, reads.load(Ordering::Relaxed)), (json!({ "modules": 3, "failed": 1 }), 1));
-    let (told, end) = done("stop", json!({ "names": ["good", "nobody"] }));
+    let (reported, end) = done("stop", json!({ "names": ["good", "nobody"] }));
     assert_eq!(
-        (&told[0]["answer"]["data"]["state"], &told[1]["answer"]["code"]),
+        (&reported[0]["answer"]["data"]["state"], &reported[1]["answer"]["code"]),
         (&json!("stopped"), &json!("unknown_module"))
     );
     assert_eq!(end, json!({ "modules": 2, "failed": 1 }));
@@ -224,8 +224,8 @@ fn a_client_of_a_host_that_has_ended_is_informed() {
     let waiting = client.send_command("bad", "sleep", json!({ "ms": 60_000 }));
     client.until_status("bad", "it has begun", |status| status["in_flight"] == 1);
     host.stop();
-    let told = client.answer(waiting);
-    assert!(told.is_err(), "{told:?}");
+    let reported = client.answer(waiting);
+    assert!(reported.is_err(), "{reported:?}");
     assert!(client.0.call("bad", "echo", Json::null(), None).is_err());
 }
 
@@ -247,8 +247,8 @@ fn a_module_that_others_may_write_is_refused_at_the_start_and_when_a_program_has
     let mut client = Caller(host.client().unwrap());
     client.wait_ready("bad");
     set(0o757);
-    let told = client.call("supervisor", "reload", json!({ "name": "bad" })).unwrap_err().error;
-    assert!(told.contains("may be written by everybody") && told.contains("chmod 755"), "{told}");
+    let reported = client.call("supervisor", "reload", json!({ "name": "bad" })).unwrap_err().error;
+    assert!(reported.contains("may be written by everybody") && reported.contains("chmod 755"), "{reported}");
     assert_eq!(client.call("bad", "echo", json!(1)).unwrap(), 1);
     host.stop();
     let refused = Host::start(config, modules(), options(None)).unwrap_err().to_string();

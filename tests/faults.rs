@@ -161,13 +161,13 @@ fn commit_all(transport: &str) {
     for fault in faults {
         let name = fault["command"].as_str().unwrap();
         let expected = expected(name);
-        let (told, then) =
+        let (reported, then) =
             expected.unwrap_or_else(|| panic!("there is a new fault: say what is to be expected of {name}"));
         client.supervisor("start", json!({ "name": name }));
         let pid = client.pid(name);
-        let deadline = if matches!(told, Late) { 150 } else { 20_000 };
+        let deadline = if matches!(reported, Late) { 150 } else { 20_000 };
         let answer = client.call_within(deadline, name, name, fault["args"].clone());
-        check_answer(name, told, answer);
+        check_answer(name, reported, answer);
         match then {
             LivesOn => {
                 assert_eq!(client.call(name, "echo", json!("still here")).unwrap(), "still here", "{name}");
@@ -187,14 +187,14 @@ fn commit_all(transport: &str) {
     world.stop();
 }
 
-fn check_answer(name: &str, told: Told, answer: Answer) {
-    let failure = match (told, answer) {
+fn check_answer(name: &str, reported: Told, answer: Answer) {
+    let failure = match (reported, answer) {
         (Success, Ok(_)) => return,
         (_, Err(failure)) => failure,
-        (told, Ok(data)) => panic!("{name}: expected {told:?}, found {data}"),
+        (reported, Ok(data)) => panic!("{name}: expected {reported:?}, found {data}"),
     };
     let Failure { code, delivery, exit, error, .. } = &*failure;
-    let is_fine = match told {
+    let is_fine = match reported {
         Success => false,
         Error(expected) => *code == expected,
         Crashed(how) => {
@@ -210,7 +210,7 @@ fn check_answer(name: &str, told: Told, answer: Answer) {
         Late => *code == ErrorCode::DeadlineExceeded,
         SetAside => *code == ErrorCode::Quarantined,
     };
-    assert!(is_fine, "{name}: expected {told:?}, found {failure:?}");
+    assert!(is_fine, "{name}: expected {reported:?}, found {failure:?}");
 }
 
 /// Stops a module and checks that none of its processes is left.
@@ -350,8 +350,8 @@ fn a_copy_of_a_module_that_uses_the_sdk_ends_before_it_says_anything_to_the_host
             }
             if does != "nothing" {
                 let sentence = if does == "panics" { "the copy panics" } else { "made by a fork" };
-                let tells = |status: &Value| status["log_tail"].to_string().contains(sentence);
-                client.until_status("bad", "its log says what the copies did", tells);
+                let reports = |status: &Value| status["log_tail"].to_string().contains(sentence);
+                client.until_status("bad", "its log says what the copies did", reports);
             }
         }
         let copies = || world.processes().into_iter().filter(|process| process.command.contains("misbehave")).count();

@@ -184,7 +184,7 @@ fn a_follower_of_a_log_that_stands_still_learns_what_it_missed_and_is_not_cut_of
     let tells_of_a_gap = |line: &str| line.contains("lines were left out here") || line.contains("lines are not shown");
     let end = |client: &mut Caller| client.call("bad", "print", json!({ "line": "the end", "stream": "stdout" }));
     end(&mut client).unwrap();
-    let (mut bytes, mut told) = (0, false);
+    let (mut bytes, mut printed) = (0, false);
     loop {
         let line = next();
         if line.contains("the end") {
@@ -192,13 +192,13 @@ fn a_follower_of_a_log_that_stands_still_learns_what_it_missed_and_is_not_cut_of
         }
         bytes += line.len();
         if tells_of_a_gap(&line) {
-            told = true;
+            printed = true;
             // It may have been in the gap.
             end(&mut client).unwrap();
         }
     }
     // Each line is longer here than it was printed, so that less than was printed is a gap.
-    assert!(told || bytes > 12_000_000, "{bytes} bytes were shown, and nothing was said of the others");
+    assert!(printed || bytes > 12_000_000, "{bytes} bytes were shown, and nothing was said of the others");
     kill(i64::from(follower.id()), Signal::SIGTERM);
     let mut err = String::new();
     follower.stderr.take().unwrap().read_to_string(&mut err).unwrap();
@@ -239,10 +239,10 @@ fn a_command_that_follows_events_is_not_ended_by_a_reader_that_stands_still() {
     let mut client = world.client();
     client.wait_ready("bad");
     let mut follower = begin(&world, &["events", "misbehave.*", "--json"]);
-    let mut told = String::new();
+    let mut printed = String::new();
     let mut err = BufReader::new(follower.stderr.take().unwrap());
-    err.read_line(&mut told).unwrap();
-    assert!(told.contains("following events"), "{told}");
+    err.read_line(&mut printed).unwrap();
+    assert!(printed.contains("following events"), "{printed}");
     let data = "x".repeat(100_000);
     for number in 0..50 {
         let args = json!({ "event": "misbehave.done", "data": { "number": number, "data": data } });

@@ -17,12 +17,12 @@ fn print(client: &mut Caller, text: &str) {
 
 /// The records of a module, oldest first: the number in the name of the file, and whether an earlier daemon wrote it.
 fn crashes(client: &mut Caller, args: Value) -> Vec<(u64, bool)> {
-    let told = client.supervisor("crashes", args);
+    let reported = client.supervisor("crashes", args);
     let number = |crash: &Value| {
         let file = crash["file"].as_str().unwrap();
         file.trim_end_matches(".json").rsplit('-').next().unwrap().parse().unwrap()
     };
-    told["crashes"].as_array().unwrap().iter().map(|crash| (number(crash), crash["earlier"] == true)).collect()
+    reported["crashes"].as_array().unwrap().iter().map(|crash| (number(crash), crash["earlier"] == true)).collect()
 }
 
 /// The lines of a log that the test had printed, and whether an earlier daemon wrote them.
@@ -57,15 +57,15 @@ fn crashes_and_lines_outlive_a_daemon_that_was_killed_and_one_that_was_stopped_a
         assert_eq!(client.call("m", "segfault", json!({})).unwrap_err().code, ErrorCode::ModuleCrashed);
         expected.push(line);
         let last = expected.len() - 1;
-        let told = until("the crash is on record", || {
-            let told = crashes(&mut client, json!({ "name": "m" }));
-            (told.len() == expected.len()).then_some(told)
+        let reported = until("the crash is on record", || {
+            let reported = crashes(&mut client, json!({ "name": "m" }));
+            (reported.len() == expected.len()).then_some(reported)
         });
         let numbers = (1..=expected.len() as u64).enumerate();
-        assert_eq!(told, numbers.map(|(at, number)| (number, at < last)).collect::<Vec<_>>());
-        let told: Vec<(String, bool)> =
+        assert_eq!(reported, numbers.map(|(at, number)| (number, at < last)).collect::<Vec<_>>());
+        let reported: Vec<(String, bool)> =
             expected.iter().enumerate().map(|(at, line)| (line.clone(), at < last)).collect();
-        assert_eq!(lines(&mut client, "m"), told);
+        assert_eq!(lines(&mut client, "m"), reported);
         // This SIGKILL must not hit lines that are not in the files yet.
         until("both are in files", || {
             let log = fs::read_to_string(world.state().join("logs/m.log")).unwrap_or_default();
@@ -121,10 +121,10 @@ fn of_ten_thousand_records_the_newest_are_shown_and_of_many_lines_no_more_than_a
     let of_seven = client.supervisor("crashes", json!({ "name": "m7" }));
     assert_eq!((of_seven["crashes"].as_array().unwrap().len(), &of_seven["older"]), (100, &json!(0)));
     assert_eq!(crashes(&mut client, json!({ "limit": 1000 })).len(), 1000);
-    let told = lines(&mut client, "good");
+    let reported = lines(&mut client, "good");
     // The rest is its own output.
-    assert!((990..=1000).contains(&told.len()), "{}", told.len());
-    assert_eq!(told.last(), Some(&("line 19999".to_owned(), true)));
+    assert!((990..=1000).contains(&reported.len()), "{}", reported.len());
+    assert_eq!(reported.last(), Some(&("line 19999".to_owned(), true)));
     for (command, args) in [("crashes", json!({ "limit": 1001 })), ("logs", json!({ "name": "good", "lines": 10_001 }))]
     {
         let failure = client.call("supervisor", command, args).unwrap_err();

@@ -24,10 +24,10 @@ fn what_was_sent_after_a_panic_is_done_by_the_next_process_and_the_record_names_
     let args = json!({ "message": "no ink" });
     let panic = client.send_command("bad", "panic", args.clone());
     // Not safe to do twice, and without a key.
-    let behind: Vec<u64> = (0..20).map(|_| client.send_command("bad", "count", json!({}))).collect();
+    let later: Vec<u64> = (0..20).map(|_| client.send_command("bad", "count", json!({}))).collect();
     let failure = client.answer(panic).unwrap_err();
     assert_eq!((failure.code, failure.delivery), (ErrorCode::ModuleError, None));
-    for (id, n) in behind.into_iter().zip(1..) {
+    for (id, n) in later.into_iter().zip(1..) {
         assert_eq!(client.answer(id), Ok(json!({ "count": n })));
     }
     let crashes = crashes(&mut client);
@@ -56,9 +56,9 @@ fn a_panic_over_and_over_is_answered_over_and_over_and_blames_nothing_after_it()
             [client.send(&keyed).unwrap(), client.send_command("bad", "echo", json!(n))]
         })
         .collect();
-    for (n, [panic, behind]) in ids.into_iter().enumerate() {
+    for (n, [panic, later]) in ids.into_iter().enumerate() {
         assert_eq!(client.answer(panic).unwrap_err().code, ErrorCode::ModuleError);
-        assert_eq!(client.answer(behind), Ok(json!(n)));
+        assert_eq!(client.answer(later), Ok(json!(n)));
     }
     // Those with a key may come after those that were sent later.
     let crashes = until("eight crashes", || Some(crashes(&mut client)).filter(|crashes| crashes.len() == 8));
@@ -98,9 +98,9 @@ fn a_process_that_lives_on_after_its_last_answer_is_ended() {
     let pid = client.pid("bad");
     let args = json!({ "code": 0, "last": true, "linger_ms": 60_000 });
     let lingers = client.send_command("bad", "answer_then_exit", args);
-    let behind = client.send_command("bad", "whoami", json!({}));
+    let later = client.send_command("bad", "whoami", json!({}));
     assert_eq!(client.answer(lingers), Ok(json!(true)));
-    assert_ne!(client.answer(behind).unwrap()["pid"], pid);
+    assert_ne!(client.answer(later).unwrap()["pid"], pid);
     let crashes = crashes(&mut client);
     let reason = crashes[0]["reason"].as_str().unwrap();
     assert_eq!(reason, "protocol violation: it answered with \"last\" and lived on");

@@ -70,14 +70,14 @@ fn a_crash_is_told_and_a_spare_answers_before_the_guardian_has_heard_of_it() {
     let pid = client.pid("bad");
     let lost = client.send_command("bad", "sleep", json!({ "ms": 60_000 }));
     client.until_status("bad", "it has begun", |status| status["in_flight"] == 1);
-    let behind = client.send_command("bad", "echo", json!(1));
+    let next = client.send_command("bad", "echo", json!(1));
     let guardian = client.guardian_pid();
     kill(guardian, Signal::SIGSTOP);
     kill(pid, Signal::SIGKILL);
     let failure = client.answer(lost).unwrap_err();
     assert_eq!((failure.code, failure.delivery), (ErrorCode::ModuleCrashed, Some(Delivery::Started)));
     assert_eq!(failure.exit, Some(Exit::Signal("SIGKILL".into())));
-    assert_eq!(client.answer(behind).unwrap(), 1);
+    assert_eq!(client.answer(next).unwrap(), 1);
     kill(guardian, Signal::SIGCONT);
     client.until_status("bad", "there is a new spare", |status| ready(status) == 2);
     assert_eq!(client.status("bad")["restarts"], 1);
@@ -109,8 +109,8 @@ fn instances_share_the_work_and_each_is_restarted_by_itself() {
         "{codes:?}"
     );
     client.wait_ready("bad");
-    let whoever = client.call("bad", "whoami", json!({})).unwrap()["pid"].as_i64().unwrap();
-    assert_ne!(whoever, pids[0]);
+    let next_pid = client.call("bad", "whoami", json!({})).unwrap()["pid"].as_i64().unwrap();
+    assert_ne!(next_pid, pids[0]);
     assert!(is_alive(pids[1]), "the other one is untouched");
     world.stop();
 }

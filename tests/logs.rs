@@ -20,7 +20,7 @@ fn script(world: &World, name: &str, text: &str) {
 }
 
 /// The last lines of standard error in the record of a module's crash.
-fn last_words(client: &mut Caller, name: &str) -> Vec<String> {
+fn last_lines(client: &mut Caller, name: &str) -> Vec<String> {
     let record = until("a crash is on record", || {
         let crashes = client.supervisor("crashes", json!({ "name": name }));
         crashes["crashes"].as_array().unwrap().last().cloned()
@@ -50,7 +50,7 @@ fn the_record_of_a_crash_has_the_last_lines_however_they_came() {
     }
     let mut client = world.start().client();
     for (name, _) in printed {
-        let words = last_words(&mut client, name);
+        let words = last_lines(&mut client, name);
         assert!(words.last().is_some_and(|line| line.ends_with("FATAL")), "{name}: {words:?}");
     }
     let of_flood = fs::read_to_string(world.state().join("logs/flood.log")).unwrap_or_default();
@@ -217,10 +217,10 @@ fn a_line_of_a_module_is_one_line_of_its_file_whatever_is_in_it() {
     assert_eq!(line.split_once(" stderr ").unwrap().1, expected);
     // Output for programs is exact.
     let output = world.bulkhead(&["logs", "m", "--json"]);
-    let told = String::from_utf8(output.stdout).unwrap();
-    let lines = told.split_terminator('\n').map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let lines = shown.split_terminator('\n').map(|line| serde_json::from_str::<Value>(line).unwrap());
     let is_exact = |line: Value| line.as_object().unwrap().values().any(|value| value == odd);
-    assert!(lines.into_iter().any(is_exact), "{told}");
+    assert!(lines.into_iter().any(is_exact), "{shown}");
     world.stop();
 }
 

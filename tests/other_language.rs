@@ -60,11 +60,11 @@ fn a_module_in_another_language_says_that_it_ends_and_what_comes_after_is_done_b
         let mut client = world.start().client();
         client.wait_ready("echo");
         let endless = client.send_command("echo", "count", json!({ "to": "inf" }));
-        let behind: Vec<u64> = (1..4).map(|n| client.send_command("echo", "count", json!({ "to": n }))).collect();
+        let next: Vec<u64> = (1..4).map(|n| client.send_command("echo", "count", json!({ "to": n }))).collect();
         let failure = client.answer(endless).unwrap_err();
         let sentence = "OverflowError: cannot convert float infinity to integer";
         assert_eq!((failure.code, &*failure.error), (ErrorCode::ModuleError, sentence));
-        for (id, n) in behind.into_iter().zip(1..4) {
+        for (id, n) in next.into_iter().zip(1..4) {
             assert_eq!(client.answer(id), Ok(json!(n)));
         }
         let crashes = client.supervisor("crashes", json!({ "name": "echo" }));
@@ -93,12 +93,12 @@ fn a_module_in_another_language_is_restarted_and_its_idempotent_work_done_again(
     // While it is stopped, requests wait in its channel; when it is killed, none of them was answered.
     kill(pid, Signal::SIGSTOP);
     let safe = client.send_command("echo", "echo", json!({ "n": 1 }));
-    let behind = client.send_command("echo", "count", json!({ "to": 1 }));
+    let next = client.send_command("echo", "count", json!({ "to": 1 }));
     client.until_status("echo", "it has both", |status| status["in_flight"] == 2);
     kill(pid, Signal::SIGKILL);
     let crashed = client.event(following, "module.crashed");
     assert_eq!(crashed["data"]["detail"], Exit::Signal("SIGKILL".into()).to_string());
     assert_eq!(client.answer(safe), Ok(json!({ "n": 1 })));
-    assert_eq!(client.answer(behind), Ok(json!(1)));
+    assert_eq!(client.answer(next), Ok(json!(1)));
     world.stop();
 }

@@ -113,12 +113,12 @@ fn a_manifest_or_program_that_others_may_write_is_refused_at_the_start_by_the_ch
         let path = folder.join(name);
         let before = fs::metadata(&path).unwrap().permissions();
         set(&path, before.mode() & 0o777 | 0o002);
-        let told = format!("{:?}", client.call("supervisor", "reload", json!({ "name": "good" })).unwrap_err());
+        let reported = format!("{:?}", client.call("supervisor", "reload", json!({ "name": "good" })).unwrap_err());
         let check = world.bulkhead(&["config", "check", "--modules", world.path("modules").to_str().unwrap()]);
         let checked = String::from_utf8_lossy(&check.stderr).into_owned();
         assert_eq!(check.status.code(), Some(2), "{checked}");
         for word in words {
-            assert!(told.contains(word) && checked.contains(word), "expected {word:?} in {told} and {checked}");
+            assert!(reported.contains(word) && checked.contains(word), "expected {word:?} in {reported} and {checked}");
         }
         client.call("good", "ping", json!({})).unwrap();
         fs::set_permissions(&path, before).unwrap();
@@ -181,8 +181,8 @@ fn a_users_checkout_is_run_where_the_operator_trusts_that_user_and_told_of_where
     assert_eq!(world.bulkhead(&words("check")).status.code(), Some(2), "it is said each time");
     // Trust in one user is not trust in others.
     set(&folder.join("test-minimal"), 0o757);
-    let told = format!("{:?}", client.call("supervisor", "reload", json!({ "name": "good" })).unwrap_err());
-    assert!(told.contains("may be written by everybody"), "{told}");
+    let reported = format!("{:?}", client.call("supervisor", "reload", json!({ "name": "good" })).unwrap_err());
+    assert!(reported.contains("may be written by everybody"), "{reported}");
     let ended = world.end_host(Signal::SIGTERM);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(

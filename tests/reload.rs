@@ -41,22 +41,25 @@ fn a_faulty_manifest_and_a_stray_folder_do_not_keep_the_others_from_starting() {
     assert!(shown.contains("host: module bad is not loaded: "), "{shown}");
 
     let modules = world.path("modules");
-    let (code, _, told) = said(&world, &["config", "check", "--modules", modules.to_str().unwrap()]);
-    assert_eq!(code, Some(2), "{told}");
+    let (code, _, errors) = said(&world, &["config", "check", "--modules", modules.to_str().unwrap()]);
+    assert_eq!(code, Some(2), "{errors}");
     for word in ["bad/module.toml:5:1: ", "lost+found: passed over: it has no module.toml", "README.md: passed over: "]
     {
-        assert!(told.contains(word), "expected {word} in {told}");
+        assert!(errors.contains(word), "expected {word} in {errors}");
     }
-    let (code, done, told) = said(&world, &["reload", "--all"]);
-    assert_eq!((code, &*done), (Some(1), "good: ready\n"), "{told}");
-    assert!(told.contains("bulkhead: bad: nothing was changed: ") && told.contains("module.toml:5:1: "), "{told}");
+    let (code, done, errors) = said(&world, &["reload", "--all"]);
+    assert_eq!((code, &*done), (Some(1), "good: ready\n"), "{errors}");
+    assert!(
+        errors.contains("bulkhead: bad: nothing was changed: ") && errors.contains("module.toml:5:1: "),
+        "{errors}"
+    );
 
     // The report disappears when a reload finds no fault.
     world.module("bad", "test-minimal", "");
-    let (code, done, told) = said(&world, &["reload", "--all"]);
-    assert_eq!(code, Some(0), "{told}");
+    let (code, done, errors) = said(&world, &["reload", "--all"]);
+    assert_eq!(code, Some(0), "{errors}");
     let stray = world.path("modules/lost+found");
-    assert_eq!(told, format!("bulkhead: {}: passed over: it has no module.toml\n", stray.display()));
+    assert_eq!(errors, format!("bulkhead: {}: passed over: it has no module.toml\n", stray.display()));
     assert!(done.contains("good: ready\n") && done.contains("bad: ready\n"), "{done}");
     assert_eq!(problems(&mut client), [""; 0]);
 
@@ -99,11 +102,11 @@ fn of_modules_that_run_those_with_faults_are_left_as_they_were_and_the_others_ar
     assert_eq!((client.pid("bad"), client.pid("nameless")), (pids[0], pids[3]));
     client.call("bad", "ping", json!({})).unwrap();
     client.until_unknown("gone");
-    let told = problems(&mut client);
-    assert!(told.iter().any(|line| line.starts_with("module bad is left as it was: ")), "{told:?}");
+    let errors = problems(&mut client);
+    assert!(errors.iter().any(|line| line.starts_with("module bad is left as it was: ")), "{errors:?}");
     for (folder, what) in [("nowhere", "is not loaded: "), ("nameless", "is left as it was: ")] {
         let words = format!("/{folder} {what}");
-        assert!(told.iter().any(|line| line.starts_with("the module in ") && line.contains(&words)), "{told:?}");
+        assert!(errors.iter().any(|line| line.starts_with("the module in ") && line.contains(&words)), "{errors:?}");
     }
 
     // A module without faults is not hindered by the others; each of those gets its error.
@@ -112,13 +115,13 @@ fn of_modules_that_run_those_with_faults_are_left_as_they_were_and_the_others_ar
         let refused = client.call("supervisor", "reload", json!({ "name": name })).unwrap_err();
         assert!(refused.error.starts_with("nothing was changed: ") && refused.error.contains(word), "{refused:?}");
     }
-    let (code, done, told) = said(&world, &["reload", "--all"]);
-    assert_eq!(code, Some(1), "{told}");
+    let (code, done, errors) = said(&world, &["reload", "--all"]);
+    assert_eq!(code, Some(1), "{errors}");
     assert!(done.contains("good: ready\n") && done.contains("new: ready\n"), "{done}");
     for word in ["bulkhead: bad: nothing", "bulkhead: nameless: nothing", "modules/nowhere: nothing was changed: "] {
-        assert!(told.contains(word), "expected {word} in {told}");
+        assert!(errors.contains(word), "expected {word} in {errors}");
     }
-    assert!(!told.contains("gone") && !done.contains("gone"), "{told}");
+    assert!(!errors.contains("gone") && !done.contains("gone"), "{errors}");
     assert_eq!((client.pid("bad"), client.pid("nameless")), (pids[0], pids[3]));
     world.stop();
 }
@@ -147,28 +150,30 @@ fn whatever_is_asked_of_a_module_that_is_not_loaded_says_why_with_absolute_paths
         &["restart", "bad", "worse"],
     ];
     for words_of_command in asked {
-        let (code, _, told) = said(&world, words_of_command);
-        assert_eq!(code, Some(4), "{words_of_command:?}: {told}");
-        words.iter().for_each(|word| assert!(told.contains(word), "{words_of_command:?}: expected {word} in {told}"));
+        let (code, _, errors) = said(&world, words_of_command);
+        assert_eq!(code, Some(4), "{words_of_command:?}: {errors}");
+        words
+            .iter()
+            .for_each(|word| assert!(errors.contains(word), "{words_of_command:?}: expected {word} in {errors}"));
     }
-    let (_, _, told) = said(&world, &["call", "worse", "ping"]);
-    assert!(told.contains("the files have 2 faults") && told.matches("\n  fault ").count() == 2, "{told}");
+    let (_, _, errors) = said(&world, &["call", "worse", "ping"]);
+    assert!(errors.contains("the files have 2 faults") && errors.matches("\n  fault ").count() == 2, "{errors}");
     // Also where the manifest is so wrong that it has no name.
     fs::write(world.path("modules/bad/module.toml"), "[module\n").unwrap();
     assert_eq!(said(&world, &["reload", "good"]).0, Some(0));
-    let (code, _, told) = said(&world, &["call", "bad", "ping"]);
-    assert!(code == Some(4) && told.contains("modules/bad/module.toml:1:"), "{told}");
+    let (code, _, errors) = said(&world, &["call", "bad", "ping"]);
+    assert!(code == Some(4) && errors.contains("modules/bad/module.toml:1:"), "{errors}");
 
     let stray = format!("{}: passed over: it has no module.toml", world.path("modules/stray").display());
     for words in [&["reload", "stray"][..], &["reload", "good", "stray"], &["status", "stray"], &["start", "stray"]] {
-        let (code, _, told) = said(&world, words);
-        assert!(code == Some(4) && told.contains(&stray), "{words:?}: {told}");
+        let (code, _, errors) = said(&world, words);
+        assert!(code == Some(4) && errors.contains(&stray), "{words:?}: {errors}");
     }
     // A folder of that name does not hide the data store.
-    let (code, _, told) = said(&world, &["query", "layer1", r#"{"entity":"Log"}"#]);
-    assert!(code == Some(0) && told.is_empty(), "{told}");
-    let (code, _, told) = said(&world, &["status", "nobody"]);
-    assert!(code == Some(4) && told.contains("there is no module \"nobody\"\n"), "{told}");
+    let (code, _, errors) = said(&world, &["query", "layer1", r#"{"entity":"Log"}"#]);
+    assert!(code == Some(0) && errors.is_empty(), "{errors}");
+    let (code, _, errors) = said(&world, &["status", "nobody"]);
+    assert!(code == Some(4) && errors.contains("there is no module \"nobody\"\n"), "{errors}");
     world.stop();
 }
 
@@ -186,12 +191,12 @@ fn a_module_that_runs_and_has_lost_its_manifest_alone_is_left_as_it_was() {
     world.host().signal(Signal::SIGHUP);
     client.until_unknown("gone");
     assert_eq!(client.pid("kept"), pid);
-    let told = problems(&mut client).concat();
+    let errors = problems(&mut client).concat();
     let expected =
         format!("module kept is left as it was: {}: expected the manifest of kept, found none", manifest.display());
-    assert!(told.starts_with(&expected), "{told}");
-    let (code, _, told) = said(&world, &["reload", "kept"]);
-    assert!(code == Some(1) && told.contains("expected the manifest of kept, found none"), "{told}");
+    assert!(errors.starts_with(&expected), "{errors}");
+    let (code, _, errors) = said(&world, &["reload", "kept"]);
+    assert!(code == Some(1) && errors.contains("expected the manifest of kept, found none"), "{errors}");
 
     fs::write(&manifest, text).unwrap();
     assert_eq!(said(&world, &["reload", "--all"]), (Some(0), "kept: ready\n".into(), String::new()));
@@ -208,15 +213,15 @@ fn reload_all_starts_modules_of_new_folders_also_where_there_was_none() {
     world.start();
     world.module("new", "test-minimal", "");
     world.module("idle", "test-minimal", "autostart = false");
-    let (code, done, told) = said(&world, &["reload", "--all"]);
-    assert_eq!((code, &*told), (Some(0), ""));
+    let (code, done, errors) = said(&world, &["reload", "--all"]);
+    assert_eq!((code, &*errors), (Some(0), ""));
     let mut lines: Vec<&str> = done.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["idle: stopped", "new: ready"]);
     fs::remove_dir_all(world.path("modules/new")).unwrap();
-    let (code, _, told) = said(&world, &["reload", "--all"]);
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("new: the files do not name new any more"), "{told}");
+    let (code, _, errors) = said(&world, &["reload", "--all"]);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("new: the files do not name new any more"), "{errors}");
     world.stop();
 }
 
@@ -231,10 +236,10 @@ fn several_faults_are_a_list_for_programs_and_lines_for_people() {
     assert!(refused.error.contains("the files have 2 faults") && !refused.error.contains('\n'), "{refused:?}");
     let listed: serde_json::Value = refused.data.unwrap().read().unwrap();
     assert_eq!(listed["faults"].as_array().unwrap().len(), 2, "{listed}");
-    let (code, _, told) = said(&world, &["reload", "bad"]);
-    assert_eq!(code, Some(1), "{told}");
-    let faults: Vec<&str> = told.lines().filter(|line| line.contains("module.toml:")).collect();
-    assert!(faults.len() == 2 && faults[0].contains("colour") && faults[1].contains("shape"), "{told}");
+    let (code, _, errors) = said(&world, &["reload", "bad"]);
+    assert_eq!(code, Some(1), "{errors}");
+    let faults: Vec<&str> = errors.lines().filter(|line| line.contains("module.toml:")).collect();
+    assert!(faults.len() == 2 && faults[0].contains("colour") && faults[1].contains("shape"), "{errors}");
     world.host_file("[host]\nlog_level = \"info\"\n");
     world.host().signal(Signal::SIGHUP);
     world.wait_for_notice("READY=1");
@@ -249,9 +254,9 @@ fn a_fault_of_the_hosts_own_file_changes_nothing_and_is_shown_until_it_is_mended
     let mut client = world.client();
     client.wait_ready("good");
     world.module("new", "test-minimal", "").host_file("[module.good]\nspare = 0\n[hots]\n");
-    let (code, done, told) = said(&world, &["reload", "--all"]);
-    assert_eq!((code, &*done), (Some(1), ""), "{told}");
-    assert!(told.contains("bulkhead.toml:2:1") && told.contains("bulkhead.toml:3:2"), "{told}");
+    let (code, done, errors) = said(&world, &["reload", "--all"]);
+    assert_eq!((code, &*done), (Some(1), ""), "{errors}");
+    assert!(errors.contains("bulkhead.toml:2:1") && errors.contains("bulkhead.toml:3:2"), "{errors}");
     assert!(problems(&mut client)[0].starts_with("the files cannot be reloaded: "));
     assert_eq!(client.call("new", "ping", json!({})).unwrap_err().code, bulkhead_protocol::ErrorCode::UnknownModule);
     world.host_file("[module.good]\nspares = 0\n");
@@ -295,9 +300,9 @@ fn a_folder_that_may_not_be_looked_into_is_passed_over_and_what_ran_from_it_goes
     let pid = client.pid("closed");
     let path = world.path("modules/closed");
     fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();
-    let (code, done, told) = said(&world, &["reload", "--all"]);
-    assert_eq!((code, &*done), (Some(1), "good: ready\n"), "{told}");
-    assert!(told.contains("closed: nothing was changed: ") && told.contains("ermission denied"), "{told}");
+    let (code, done, errors) = said(&world, &["reload", "--all"]);
+    assert_eq!((code, &*done), (Some(1), "good: ready\n"), "{errors}");
+    assert!(errors.contains("closed: nothing was changed: ") && errors.contains("ermission denied"), "{errors}");
     world.host().signal(Signal::SIGHUP);
     world.wait_for_notice("READY=1");
     assert_eq!(client.pid("closed"), pid);
@@ -333,15 +338,15 @@ fn without_arguments_the_daemon_makes_its_folders_says_so_and_finds_what_is_put_
     let (from, to) = (world.path("modules/good"), modules.join("good"));
     let copied = std::process::Command::new("cp").arg("-a").args([&from, &to]).status().unwrap();
     assert!(copied.success());
-    let (code, done, told) = said(&world, &["reload", "--all"]);
-    assert_eq!((code, &*done, &*told), (Some(0), "good: ready\n", ""));
+    let (code, done, errors) = said(&world, &["reload", "--all"]);
+    assert_eq!((code, &*done, &*errors), (Some(0), "good: ready\n", ""));
     client.call("good", "ping", json!({})).unwrap();
     // Its removal does not end the modules that were in it.
     let away = home.join("away");
     fs::rename(&modules, &away).unwrap();
-    let (code, _, told) = said(&world, &["reload", "--all"]);
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("expected the folder of modules, which was there before"), "{told}");
+    let (code, _, errors) = said(&world, &["reload", "--all"]);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("expected the folder of modules, which was there before"), "{errors}");
     fs::rename(&away, &modules).unwrap();
     assert_eq!(said(&world, &["reload", "--all"]).0, Some(0));
     let ended = world.end_host(Signal::SIGTERM);

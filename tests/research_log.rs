@@ -54,7 +54,7 @@ fn acknowledged(client: &mut Caller, asked: &BTreeMap<u64, usize>, answers: usiz
 #[test]
 fn every_acknowledged_entry_survives_the_death_of_the_module_and_of_the_host() {
     let (mut world, mut client) = log_book();
-    let mut told = BTreeSet::new();
+    let mut acknowledgements = BTreeSet::new();
     let mut sent = 0;
     for round in 0..6 {
         let pid = client.pid(LOG);
@@ -62,14 +62,14 @@ fn every_acknowledged_entry_survives_the_death_of_the_module_and_of_the_host() {
             (sent..sent + 200).map(|number| (client.send(&entry(number, None)).unwrap(), number)).collect();
         sent += 200;
         let early = 10 + 25 * round;
-        told.extend(acknowledged(&mut client, &asked, early));
+        acknowledgements.extend(acknowledged(&mut client, &asked, early));
         if round % 2 == 0 {
             // Requests that had begun get an error, all others are done; in both cases each is answered.
             kill(pid, Signal::SIGKILL);
-            told.extend(acknowledged(&mut client, &asked, 200 - early));
+            acknowledgements.extend(acknowledged(&mut client, &asked, 200 - early));
         } else {
             world.end_host(Signal::SIGKILL);
-            told.extend(acknowledged(&mut client, &asked, 200 - early));
+            acknowledgements.extend(acknowledged(&mut client, &asked, 200 - early));
             world.start();
             client = world.client();
         }
@@ -77,9 +77,9 @@ fn every_acknowledged_entry_survives_the_death_of_the_module_and_of_the_host() {
         let found = stored(&mut client);
         let unique: BTreeSet<usize> = found.iter().copied().collect();
         assert_eq!(unique.len(), found.len(), "an entry is there twice");
-        let lost: Vec<_> = told.difference(&unique).collect();
+        let lost: Vec<_> = acknowledgements.difference(&unique).collect();
         assert!(lost.is_empty(), "acknowledged and not there: {lost:?}");
-        told = unique;
+        acknowledgements = unique;
     }
     world.stop();
 }
@@ -88,7 +88,7 @@ fn every_acknowledged_entry_survives_the_death_of_the_module_and_of_the_host() {
 fn keyed_entries_are_there_once_however_often_they_are_sent_and_whatever_dies() {
     let (mut world, mut client) = log_book();
     let key = |number| Some(format!("import-{number}"));
-    let mut told: BTreeMap<usize, String> = BTreeMap::new();
+    let mut acknowledgements: BTreeMap<usize, String> = BTreeMap::new();
     for round in 0..4 {
         let asked: BTreeMap<u64, usize> =
             (0..300).map(|number| (client.send(&entry(number, key(number))).unwrap(), number)).collect();
@@ -97,7 +97,7 @@ fn keyed_entries_are_there_once_however_often_they_are_sent_and_whatever_dies() 
             let Status::Success(data) = response.status else { panic!("{response:?}") };
             let data: Value = data.read().unwrap();
             let id = data["id"].as_str().unwrap().to_owned();
-            let first = told.entry(asked[&response.id.unwrap()]).or_insert_with(|| id.clone());
+            let first = acknowledgements.entry(asked[&response.id.unwrap()]).or_insert_with(|| id.clone());
             assert_eq!(*first, id, "the same key is the same work");
         }
         if round % 2 == 0 {

@@ -162,14 +162,14 @@ fn logs_and_crashes_are_shown_from_memory_while_files_do_not_answer_and_say_so()
     let first = client.progress(log);
     assert!(remark(&first), "{first}");
     until("what is in memory is told", || (client.progress(log)["line"] == "in memory").then_some(()));
-    let told = client.answer(crashes).unwrap();
-    assert!(told["remarks"][0].as_str().unwrap().contains("could not be read in time"), "{told}");
+    let reported = client.answer(crashes).unwrap();
+    assert!(reported["remarks"][0].as_str().unwrap().contains("could not be read in time"), "{reported}");
     assert_eq!(client.answer(unknown).unwrap_err().code, ErrorCode::UnknownModule);
     client.call("bad", "print", json!({ "line": "as it comes", "stream": "stderr" })).unwrap();
     until("what comes is told", || (client.progress(log)["line"] == "as it comes").then_some(()));
     // While it is known that they do not answer, nothing waits for them.
-    let told = client.call_within(1000, "supervisor", "crashes", Value::Null).unwrap();
-    assert!(told["remarks"].is_array(), "{told}");
+    let reported = client.call_within(1000, "supervisor", "crashes", Value::Null).unwrap();
+    assert!(reported["remarks"].is_array(), "{reported}");
     stalled.open();
     until("files are read again", || client.supervisor("crashes", Value::Null)["remarks"].is_null().then_some(()));
     let log = client.send_command("supervisor", "logs", json!({ "name": "bad", "lines": 1000 }));

@@ -235,8 +235,8 @@ fn what_is_followed_ends_by_a_cancel_and_has_a_bound() {
     }
     client.send(r#"{"id":100,"type":"event","payload":{"event":"x.y","data":[1]}}"#);
     client.expect("event", success(100, json!({ "subscribers": 0, "cursor": 1 })));
-    let told = client.receive().unwrap();
-    assert_eq!((&told["id"], &told["data"]["event"], &told["data"]["data"]), (&json!(0), &json!("x.y"), &json!([1])));
+    let got = client.receive().unwrap();
+    assert_eq!((&got["id"], &got["data"]["event"], &got["data"]["data"]), (&json!(0), &json!("x.y"), &json!([1])));
     world.stop();
 }
 

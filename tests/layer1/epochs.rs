@@ -36,7 +36,7 @@ fn restore(world: &World, backup: &Path) {
 }
 
 /// What a follower with these args gets: the report where it begins, and the next events, each of this epoch.
-fn told(client: &mut Caller, args: Value, events: usize) -> (Value, Vec<(u64, u64)>) {
+fn reported(client: &mut Caller, args: Value, events: usize) -> (Value, Vec<(u64, u64)>) {
     let now = epoch(client);
     let id = client.send_command("supervisor", "events", args);
     let begin = client.progress(id);
@@ -46,8 +46,8 @@ fn told(client: &mut Caller, args: Value, events: usize) -> (Value, Vec<(u64, u6
         assert_eq!(event["epoch"], now, "{event}");
         (event["cursor"].as_u64().unwrap(), event["data"].as_u64().unwrap())
     };
-    let told = (0..events).map(|_| one()).collect();
-    (begin["lost"].clone(), told)
+    let reported = (0..events).map(|_| one()).collect();
+    (begin["lost"].clone(), reported)
 }
 
 /// Three events, a backup, three more, the backup put back, and three instead of them; with the previous epoch.
@@ -73,13 +73,13 @@ fn a_follower_is_told_what_a_restored_store_has_lost_and_gets_what_came_in_its_p
     let second = epoch(&mut client);
     let since = vec![(4, 104), (5, 105), (6, 106), (7, 107)];
     // Only by its epoch is cursor 6 not taken for that of event 106.
-    assert_eq!(told(&mut client, json!({ "after": 6, "epoch": first }), 4), (json!(3), since.clone()));
-    assert_eq!(told(&mut client, json!({ "after": 3, "epoch": first }), 4), (json!(0), since.clone()));
-    assert_eq!(told(&mut client, json!({ "after": 2, "epoch": first }), 2), (json!(0), vec![(3, 3), (4, 104)]));
-    assert_eq!(told(&mut client, json!({ "after": 6, "epoch": second }), 1), (json!(0), vec![(7, 107)]));
-    assert_eq!(told(&mut client, json!({ "after": 6, "epoch": "0000000" }), 4), (json!(3), since.clone()));
-    assert_eq!(told(&mut client, json!({ "after": 9 }), 4), (json!(6), since));
-    assert_eq!(told(&mut client, json!({ "after": 6 }), 1), (json!(0), vec![(7, 107)]));
+    assert_eq!(reported(&mut client, json!({ "after": 6, "epoch": first }), 4), (json!(3), since.clone()));
+    assert_eq!(reported(&mut client, json!({ "after": 3, "epoch": first }), 4), (json!(0), since.clone()));
+    assert_eq!(reported(&mut client, json!({ "after": 2, "epoch": first }), 2), (json!(0), vec![(3, 3), (4, 104)]));
+    assert_eq!(reported(&mut client, json!({ "after": 6, "epoch": second }), 1), (json!(0), vec![(7, 107)]));
+    assert_eq!(reported(&mut client, json!({ "after": 6, "epoch": "0000000" }), 4), (json!(3), since.clone()));
+    assert_eq!(reported(&mut client, json!({ "after": 9 }), 4), (json!(6), since));
+    assert_eq!(reported(&mut client, json!({ "after": 6 }), 1), (json!(0), vec![(7, 107)]));
     for args in
         [json!({ "epoch": first }), json!({ "after": 1, "epoch": "" }), json!({ "after": 1, "epoch": "x".repeat(65) })]
     {
@@ -102,7 +102,7 @@ fn an_epoch_stays_over_restarts_and_kills_and_stands_beside_every_cursor() {
         world.start();
         let mut client = world.client();
         assert_eq!(epoch(&mut client), first);
-        assert_eq!(told(&mut client, json!({ "after": 0, "epoch": first }), 1), (json!(0), vec![(1, 1)]));
+        assert_eq!(reported(&mut client, json!({ "after": 0, "epoch": first }), 1), (json!(0), vec![(1, 1)]));
     }
     world.stop();
 }
@@ -115,7 +115,7 @@ fn a_store_that_was_made_anew_sends_everything_it_has() {
     world.start();
     let mut client = world.client();
     emit_all(&mut client, 201..=202);
-    assert_eq!(told(&mut client, json!({ "after": 6, "epoch": first }), 2), (json!(6), vec![(1, 201), (2, 202)]));
+    assert_eq!(reported(&mut client, json!({ "after": 6, "epoch": first }), 2), (json!(6), vec![(1, 201), (2, 202)]));
     world.stop();
 }
 

@@ -35,7 +35,7 @@ fn follow_with(client: &mut Caller, args: Value) -> (u64, Value) {
 }
 
 /// The numbers of the next events that a follower gets.
-fn told(client: &mut Caller, following: u64, count: usize) -> Vec<(u64, u64)> {
+fn reported(client: &mut Caller, following: u64, count: usize) -> Vec<(u64, u64)> {
     let event = |event: Value| (event["cursor"].as_u64().unwrap(), event["data"].as_u64().unwrap());
     (0..count).map(|_| event(client.progress(following))).collect()
 }
@@ -146,23 +146,23 @@ fn a_follower_from_a_cursor_gets_everything_once_also_after_a_restart_of_the_hos
     let all: Vec<(u64, u64)> = (1..=700).map(|n| (n, n)).collect();
     let (following, begin) = follow_from(&mut client, 0, "*");
     assert_eq!(begin, json!({ "following": true, "cursor": 700, "lost": 0 }));
-    assert_eq!(told(&mut client, following, 700), all);
+    assert_eq!(reported(&mut client, following, 700), all);
     emit(&mut client, "even.one", json!(701));
-    assert_eq!(told(&mut client, following, 1), [(701, 701)]);
+    assert_eq!(reported(&mut client, following, 1), [(701, 701)]);
     world.end_host(Signal::SIGKILL);
     world.start();
     let mut client = world.client();
     let (following, begin) = follow_from(&mut client, 690, "even.*");
     assert_eq!(begin["cursor"], 701);
     let expected: Vec<(u64, u64)> = [692, 694, 696, 698, 700, 701].map(|n| (n, n)).into();
-    assert_eq!(told(&mut client, following, 6), expected);
+    assert_eq!(reported(&mut client, following, 6), expected);
     emit(&mut client, "odd.one", json!(702));
     emit(&mut client, "even.one", json!(703));
-    assert_eq!(told(&mut client, following, 1), [(703, 703)]);
+    assert_eq!(reported(&mut client, following, 1), [(703, 703)]);
     // A cursor that no event has had yet belongs to another history: all events of this one are sent.
     let (following, begin) = follow_from(&mut client, 1703, "*");
     assert_eq!(begin, json!({ "following": true, "cursor": 703, "lost": 1703 }));
-    assert_eq!(told(&mut client, following, 703)[702], (703, 703));
+    assert_eq!(reported(&mut client, following, 703)[702], (703, 703));
     world.stop();
 }
 
@@ -235,6 +235,6 @@ fn an_event_that_a_shorter_frame_does_not_hold_is_sent_without_its_data_and_noth
     let (following, _) = follow_from(&mut client, 0, "day.*");
     let first = client.progress(following);
     assert_eq!((&first["cursor"], &first["data"], &first["omitted"]), (&json!(1), &Value::Null, &json!(100_002)));
-    assert_eq!(told(&mut client, following, 1), [(2, 2)]);
+    assert_eq!(reported(&mut client, following, 1), [(2, 2)]);
     world.stop();
 }

@@ -33,16 +33,16 @@ fn a_deleted_data_store_is_reported_everywhere_and_refuses_everything_until_the_
     assert_eq!(broken(&mut client), None);
     fs::remove_dir_all(world.state()).unwrap();
     // Without any request, it is noticed too.
-    let told = until("the host notices", || broken(&mut client));
-    assert!(told.contains("layer1.db was deleted or moved away: nothing is stored or read any more"), "{told}");
+    let reported = until("the host notices", || broken(&mut client));
+    assert!(reported.contains("layer1.db was deleted or moved away: nothing is stored or read any more"), "{reported}");
     for answer in [try_create(&mut client), query(&mut client, json!({ "entity": "Note" }))] {
         let refused = failure(answer);
-        assert_eq!((refused.code, &refused.error), (ErrorCode::Internal, &told));
+        assert_eq!((refused.code, &refused.error), (ErrorCode::Internal, &reported));
         assert_eq!(refused.data.unwrap().as_str(), r#"{"reason":"database_gone"}"#);
     }
     let event = json!({ "event": "a.b", "data": 1 });
     let event = bulkhead_protocol::Request::new(None, bulkhead_protocol::RequestType::Event, event.into());
-    assert_eq!(failure(client.ask(&event)).error, told);
+    assert_eq!(failure(client.ask(&event)).error, reported);
     let line = |words: &[&str]| {
         let ended = world.bulkhead(words);
         (ended.status.code(), String::from_utf8(ended.stdout).unwrap() + &String::from_utf8(ended.stderr).unwrap())
@@ -82,9 +82,9 @@ fn a_database_that_was_replaced_is_left_as_it_was_put_there_and_is_the_one_after
     fs::copy(&backup, &database).unwrap();
     world.host().signal(Signal::SIGHUP);
     world.wait_for_notice("READY=1");
-    let told = until("the host notices", || broken(&mut client));
-    assert!(told.contains("is not the file any more that this host has open"), "{told}");
-    assert_eq!(failure(try_create(&mut client)).error, told);
+    let reported = until("the host notices", || broken(&mut client));
+    assert!(reported.contains("is not the file any more that this host has open"), "{reported}");
+    assert_eq!(failure(try_create(&mut client)).error, reported);
     world.stop();
     world.start();
     assert_eq!(count(&mut world.client(), "Note"), 1, "as in the backup");

@@ -47,16 +47,16 @@ fn a_module_that_publishes_without_end_loses_its_own_oldest_events_and_none_of_o
     assert_eq!((&held["events"], held["event_bytes"].as_u64().unwrap() <= 4 * MIB), (&json!(8), true), "{held}");
     // A follower from the beginning is informed of those that are gone between others.
     let following = client.send_command("supervisor", "events", json!({ "after": first - 1, "pattern": "still.*" }));
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let mut gone = 0;
-    while told.len() < 2 {
+    while reported.len() < 2 {
         let progress = client.progress(following);
         match progress["lost"].as_u64() {
             Some(lost) => gone += lost,
-            None => told.push(progress["data"].clone()),
+            None => reported.push(progress["data"].clone()),
         }
     }
-    assert_eq!((told, gone), (vec![json!(1), json!(2)], 72));
+    assert_eq!((reported, gone), (vec![json!(1), json!(2)], 72));
     // So is the module that was away, and its account records it.
     client.supervisor("start", json!({ "name": "slow" }));
     client.event(lost, "module.events_lost");

@@ -199,9 +199,9 @@ fn what_is_not_granted_is_refused_with_the_line_that_would() {
         "entity_write = [\"Note\"]",
         "event_emit = [\"other.made\"]",
     ];
-    for (told, line) in refused.as_array().unwrap().iter().zip(lines) {
-        assert_eq!(told["code"], "permission_denied", "{told}");
-        assert!(told["error"].as_str().unwrap().contains(line), "{told}");
+    for (refusal, line) in refused.as_array().unwrap().iter().zip(lines) {
+        assert_eq!(refusal["code"], "permission_denied", "{refusal}");
+        assert!(refusal["error"].as_str().unwrap().contains(line), "{refusal}");
     }
     assert_eq!(refused[5]["version"], 1);
     assert!(refused[6]["error"].as_str().unwrap().contains("storage_quota"), "{refused}");

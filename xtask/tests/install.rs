@@ -185,8 +185,9 @@ fn a_second_installation_replaces_programs_that_run_and_keeps_a_manifest_that_wa
 
     let removed = prefix.xtask(&["uninstall"]).output().unwrap();
     let said = String::from_utf8_lossy(&removed.stdout);
-    let told = format!("A daemon of this installation still runs (process {host}), although its programs are gone. ");
-    assert!(said.contains(&(told + &format!("Stop it with: kill {host}\n"))), "{said}");
+    let expected =
+        format!("A daemon of this installation still runs (process {host}), although its programs are gone. ");
+    assert!(said.contains(&(expected + &format!("Stop it with: kill {host}\n"))), "{said}");
     drop(client);
     prefix.world.stop();
 }

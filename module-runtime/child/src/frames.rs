@@ -35,9 +35,9 @@ pub fn is_own(function: &str) -> bool {
 pub fn own(backtrace: &str) -> Vec<String> {
     let mut frames: Vec<(&str, &str)> = Vec::new();
     for line in backtrace.lines().map(str::trim_start) {
-        if let Some(place) = line.strip_prefix("at ") {
+        if let Some(location) = line.strip_prefix("at ") {
             if let Some((_, known)) = frames.last_mut() {
-                *known = place;
+                *known = location;
             }
             continue;
         }
@@ -48,12 +48,13 @@ pub fn own(backtrace: &str) -> Vec<String> {
         };
         frames.push((name, ""));
     }
-    let own = frames.into_iter().filter(|(name, place)| is_own(name) && !PLACES.iter().any(|it| place.contains(it)));
-    let told = own.map(|(name, place)| match place {
+    let own =
+        frames.into_iter().filter(|(name, location)| is_own(name) && !PLACES.iter().any(|it| location.contains(it)));
+    let shown = own.map(|(name, location)| match location {
         "" => format!("at {name}"),
-        place => format!("at {name} ({place})"),
+        location => format!("at {name} ({location})"),
     });
-    told.take(FRAMES_MAX).collect()
+    shown.take(FRAMES_MAX).collect()
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ const PAUSE_FACTOR: u32 = 400;
 /// What was last reported to the host.
 #[derive(Default)]
 pub(crate) struct Family {
-    told: Vec<Relative>,
+    reported: Vec<Relative>,
     /// The number of the process that was started last, in all of this namespace.
     newest: Option<String>,
     /// When to look again; none while nothing runs.
@@ -67,9 +67,9 @@ impl Guardian {
         };
         self.family.newest = newest;
         self.family.next_look = Some(began + (began.elapsed() * PAUSE_FACTOR).max(LOOK_EVERY));
-        if relatives.iter().any(|relative| self.family.told.binary_search(relative).is_err()) {
+        if relatives.iter().any(|relative| self.family.reported.binary_search(relative).is_err()) {
             self.host_socket.report(&Report::Family { processes: relatives.clone() });
-            self.family.told = relatives;
+            self.family.reported = relatives;
         }
     }
 

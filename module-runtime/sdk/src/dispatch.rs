@@ -125,7 +125,7 @@ mod tests {
         }
     }
 
-    fn told(kind: &RequestType, payload: &str) -> Result<String, ErrorCode> {
+    fn dispatched(kind: &RequestType, payload: &str) -> Result<String, ErrorCode> {
         let mut module = Told::default();
         let payload = Json::parse(payload).unwrap();
         dispatch(&mut module, &Told::describe(), &mut Context { host: &mut Nobody }, kind, &payload)
@@ -141,17 +141,17 @@ mod tests {
             r#"{"name":"d\u006f","args":{"a":"}"}}"#,
             r#"{"name":"do","\u0061rgs":{"a":"}"},"more":[{}]}"#,
         ] {
-            assert_eq!(told(&RequestType::Command, payload), Ok(r#"do {"a":"}"}"#.into()), "{payload}");
+            assert_eq!(dispatched(&RequestType::Command, payload), Ok(r#"do {"a":"}"}"#.into()), "{payload}");
         }
         for payload in [r#"{"name":"do"}"#, r#"{"name":"do","args":null}"#, r#"{"n\u0061me":"do","args":null}"#] {
-            assert_eq!(told(&RequestType::Command, payload), Ok("do {}".into()), "{payload}");
+            assert_eq!(dispatched(&RequestType::Command, payload), Ok("do {}".into()), "{payload}");
         }
         for payload in
             ["{}", "null", r#"{"name":1}"#, r#"{"name":"do","args":1,"args":2}"#, r#"{"name":"do","name":"do"}"#]
         {
-            assert_eq!(told(&RequestType::Command, payload), Err(ErrorCode::BadRequest), "{payload}");
+            assert_eq!(dispatched(&RequestType::Command, payload), Err(ErrorCode::BadRequest), "{payload}");
         }
-        assert_eq!(told(&RequestType::Command, r#"{"name":"did"}"#), Err(ErrorCode::UnknownCommand));
+        assert_eq!(dispatched(&RequestType::Command, r#"{"name":"did"}"#), Err(ErrorCode::UnknownCommand));
     }
 
     #[test]
@@ -161,9 +161,9 @@ mod tests {
             r#"{"data":{"c":1},"event":"a.b"}"#,
             r#"{"event":"a\u002eb","data":{"c":1}}"#,
         ] {
-            assert_eq!(told(&RequestType::Event, payload), Ok(r#"a.b {"c":1}"#.into()), "{payload}");
+            assert_eq!(dispatched(&RequestType::Event, payload), Ok(r#"a.b {"c":1}"#.into()), "{payload}");
         }
-        assert_eq!(told(&RequestType::Event, r#"{"event":"a"}"#), Ok("a null".into()));
-        assert_eq!(told(&RequestType::Event, r#"{"data":1}"#), Err(ErrorCode::BadRequest));
+        assert_eq!(dispatched(&RequestType::Event, r#"{"event":"a"}"#), Ok("a null".into()));
+        assert_eq!(dispatched(&RequestType::Event, r#"{"data":1}"#), Err(ErrorCode::BadRequest));
     }
 }

@@ -17,8 +17,8 @@ thread_local! {
 /// From now on every panic of this process also records its position.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) fn install_hook() {
-    install(|place, what| {
-        let sentence = format!("the handler panicked{place}: {what}");
+    install(|position, what| {
+        let sentence = format!("the handler panicked{position}: {what}");
         if HANDLERS.get() > 0 {
             write_frames(&sentence);
         }
@@ -45,7 +45,7 @@ fn write_frames(sentence: &str) {
 /// From now on every panic passes its message and position to `report`, as nothing runs after it.
 #[cfg(target_family = "wasm")]
 pub(crate) fn install_hook(report: fn(&str)) {
-    install(move |place, what| report(&format!("{what}{place}")));
+    install(move |position, what| report(&format!("{what}{position}")));
 }
 
 fn install(keep: impl Fn(&str, &str) + Send + Sync + 'static) {
@@ -54,8 +54,8 @@ fn install(keep: impl Fn(&str, &str) + Send + Sync + 'static) {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             before(info);
-            let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
-            keep(&place, info.payload_as_str().unwrap_or("a value that is no text"));
+            let position = info.location().map_or_else(String::new, |position| format!(" at {position}"));
+            keep(&position, info.payload_as_str().unwrap_or("a value that is no text"));
         }));
     });
 }

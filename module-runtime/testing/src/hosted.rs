@@ -85,7 +85,7 @@ impl Hosted {
             (None, Some("success"), Some(id)) => {
                 self.open.remove(&id);
                 let answer = self.layer1.commit(id).map(|()| message["data"].clone());
-                self.answers.insert(id, answer.map_err(|error| told(&error)));
+                self.answers.insert(id, answer.map_err(|error| as_json(&error)));
             }
             (None, Some("error"), Some(id)) => {
                 self.open.remove(&id);
@@ -103,6 +103,6 @@ impl Drop for Hosted {
     }
 }
 
-fn told(error: &Error) -> Value {
+fn as_json(error: &Error) -> Value {
     json!({ "status": "error", "error": error.to_string(), "code": error.code().name() })
 }

@@ -29,7 +29,7 @@ pub(crate) struct Budget {
 
 #[derive(Debug)]
 struct Shared {
-    hand: Mutex<Budgeted>,
+    state: Mutex<Budgeted>,
     changed: Condvar,
     /// The processor time of the thread that serves.
     clock: ClockId,
@@ -69,7 +69,7 @@ impl Budget {
         last_resort: impl FnMut() + Send + 'static,
     ) -> std::io::Result<Budget> {
         let shared = Arc::new(Shared {
-            hand: Mutex::new(Budgeted { end: None, watcher: Watcher::Looks }),
+            state: Mutex::new(Budgeted { end: None, watcher: Watcher::Looks }),
             changed: Condvar::new(),
             clock: clock_of_this_thread(),
         });
@@ -82,21 +82,21 @@ impl Budget {
     /// Counts from now on. The store must have been given one epoch before.
     pub(crate) fn begin(&self) {
         let end = self.shared.used() + self.limit;
-        let mut hand = self.shared.hand();
-        hand.end = Some(end);
-        if hand.watcher == Watcher::Waits {
+        let mut state = self.shared.state();
+        state.end = Some(end);
+        if state.watcher == Watcher::Waits {
             self.shared.changed.notify_one();
         }
     }
 
     /// Counts no longer. After it, the epoch does not move for the message that was in progress.
     pub(crate) fn finish(&self) {
-        self.shared.hand().end = None;
+        self.shared.state().end = None;
     }
 
     /// Whether the message in progress may go on: for work in many small steps.
     pub(crate) fn check(&self) -> Result<(), Limit> {
-        let end = self.shared.hand().end;
+        let end = self.shared.state().end;
         match end {
             Some(end) if self.shared.used() >= end => Err(Limit::CpuTime { limit: self.limit }),
             _ => Ok(()),
@@ -106,14 +106,14 @@ impl Budget {
 
 impl Drop for Budget {
     fn drop(&mut self) {
-        self.shared.hand().watcher = Watcher::Done;
+        self.shared.state().watcher = Watcher::Done;
         self.shared.changed.notify_one();
     }
 }
 
 impl Shared {
-    fn hand(&self) -> MutexGuard<'_, Budgeted> {
-        self.hand.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, Budgeted> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn used(&self) -> Duration {
@@ -129,28 +129,28 @@ fn clock_of_this_thread() -> ClockId {
 }
 
 fn watch(shared: &Shared, engine: &Engine, overrun: Duration, mut last_resort: impl FnMut()) {
-    let mut hand = shared.hand();
-    let mut told = None;
-    while hand.watcher != Watcher::Done {
-        let Some(end) = hand.end else {
-            hand.watcher = Watcher::Waits;
-            hand = shared.changed.wait(hand).unwrap_or_else(std::sync::PoisonError::into_inner);
-            if hand.watcher == Watcher::Waits {
-                hand.watcher = Watcher::Looks;
+    let mut state = shared.state();
+    let mut stopped = None;
+    while state.watcher != Watcher::Done {
+        let Some(end) = state.end else {
+            state.watcher = Watcher::Waits;
+            state = shared.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+            if state.watcher == Watcher::Waits {
+                state.watcher = Watcher::Looks;
             }
             continue;
         };
         let used = shared.used();
-        if used >= end && told != Some(end) {
+        if used >= end && stopped != Some(end) {
             // Under the lock, so that the epoch moves for this message and no other.
             engine.increment_epoch();
-            told = Some(end);
+            stopped = Some(end);
         } else if used >= end + overrun {
             last_resort();
         }
         // Processor time never runs faster than the wall clock, so this is never too late by more than a tick.
         let sleep = end.saturating_sub(used).max(TICK);
-        hand = shared.changed.wait_timeout(hand, sleep).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        state = shared.changed.wait_timeout(state, sleep).unwrap_or_else(std::sync::PoisonError::into_inner).0;
     }
 }
 

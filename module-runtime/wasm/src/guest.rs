@@ -65,11 +65,11 @@ impl Guest for WasmGuest {
     }
 
     fn prepare(&mut self, host: &mut dyn Host, _: &Init) -> Result<(), Error> {
-        let mut tell = |phase| {
+        let mut report = |phase| {
             // A host that is gone is noticed at the next read.
             let _ = host.progress(&Json::of(&StartProgress { phase }));
         };
-        let loaded = load::load(&self.options, &mut tell);
+        let loaded = load::load(&self.options, &mut report);
         self.loaded = Some(loaded.map_err(|problem| Error::failed(problem).permanent())?);
         Ok(())
     }

@@ -23,12 +23,12 @@ pub(crate) struct Loaded {
 
 /// Reads, compiles and checks the module, and reports when the compiler begins and is done. The error is a sentence
 /// that names the file.
-pub(crate) fn load(options: &Options, tell: &mut dyn FnMut(StartPhase)) -> Result<Loaded, String> {
+pub(crate) fn load(options: &Options, report: &mut dyn FnMut(StartPhase)) -> Result<Loaded, String> {
     let engine = crate::engine::engine(options)?;
     let path = options.module.display();
     let wasm = read(&options.module).map_err(|problem| format!("cannot load {path}: {problem}"))?;
     let cache = options.cache.as_deref().and_then(Cache::open);
-    let ready = compiled(&engine, cache.as_ref(), &wasm, tell).and_then(|module| {
+    let ready = compiled(&engine, cache.as_ref(), &wasm, report).and_then(|module| {
         exports::check(&module)?;
         let linker = imports::linker(&engine, &module)?;
         Ok((module, linker))
@@ -53,7 +53,7 @@ fn compiled(
     engine: &Engine,
     cache: Option<&Cache>,
     wasm: &[u8],
-    tell: &mut dyn FnMut(StartPhase),
+    report: &mut dyn FnMut(StartPhase),
 ) -> Result<Module, String> {
     sniff(wasm)?;
     let found = cache.map(|cache| (cache, Key::of(engine, wasm)));
@@ -62,12 +62,12 @@ fn compiled(
     {
         return Ok(module);
     }
-    tell(StartPhase::Compiling);
+    report(StartPhase::Compiling);
     let module = match found {
         None => compile(engine, wasm),
         Some((cache, key)) => compile_once(engine, cache, &key, wasm),
     };
-    tell(StartPhase::Compiled);
+    report(StartPhase::Compiled);
     module
 }
 

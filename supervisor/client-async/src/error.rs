@@ -39,7 +39,7 @@ pub enum Error {
     #[error("the request is too long: {0}")]
     TooLarge(FrameError),
     /// The connection ended before the answer came.
-    #[error("{reason}; the request {}", told(*.delivery))]
+    #[error("{reason}; the request {}", in_words(*.delivery))]
     Ended {
         /// How far the request got, as far as the client knows.
         delivery: Delivery,
@@ -62,7 +62,7 @@ pub enum CallError {
     Unanswered(#[from] Error),
 }
 
-fn told(delivery: Delivery) -> &'static str {
+fn in_words(delivery: Delivery) -> &'static str {
     match delivery {
         Delivery::NotStarted => "was not begun",
         Delivery::Started => "was begun",

@@ -287,8 +287,8 @@ mod tests {
         let [mut sent, mut waits] = ["one", "two"].map(|text| add(&mut table, text).unwrap());
         table.next();
         assert_eq!(table.lost(&EndReason::Closed, false), 1);
-        let told = sent.answers.try_recv().unwrap().unwrap_err();
-        assert_eq!(told.to_string(), "the other end closed the connection; the request may have been begun");
+        let got = sent.answers.try_recv().unwrap().unwrap_err();
+        assert_eq!(got.to_string(), "the other end closed the connection; the request may have been begun");
         assert!(waits.answers.try_recv().is_err());
         assert_eq!(table.next(), Some(Next::Frame(frame("two"))));
         // The host closed it with nothing begun: all requests are sent again, in their order.
@@ -298,8 +298,8 @@ mod tests {
         assert_eq!(table.next(), Some(Next::Frame(frame("three"))));
         table.take_back(third.id);
         table.end(EndReason::ClosedHere);
-        let told = waits.answers.try_recv().unwrap().unwrap_err();
-        assert_eq!(told.to_string(), "this program closed the connection; the request may have been begun");
+        let got = waits.answers.try_recv().unwrap().unwrap_err();
+        assert_eq!(got.to_string(), "this program closed the connection; the request may have been begun");
         let refused = add(&mut table, "four").unwrap_err();
         assert_eq!(refused.to_string(), "this program closed the connection; the request was not begun");
         assert!(!table.has_next());
@@ -314,8 +314,8 @@ mod tests {
         table.answered(Response::success(1, Json::null()));
         let bytes = pending.backlog.bytes.load(Ordering::Relaxed);
         assert!(bytes > PROGRESS_BYTES_MAX / 2 && bytes <= PROGRESS_BYTES_MAX);
-        let told = std::iter::from_fn(|| pending.answers.try_recv().ok()).count();
-        assert!((10..100).contains(&told), "{told} of 101");
-        assert_eq!(told as u64 + pending.backlog.left_out.load(Ordering::Relaxed), 101);
+        let got = std::iter::from_fn(|| pending.answers.try_recv().ok()).count();
+        assert!((10..100).contains(&got), "{got} of 101");
+        assert_eq!(got as u64 + pending.backlog.left_out.load(Ordering::Relaxed), 101);
     }
 }

@@ -37,7 +37,7 @@ struct Host {
     listener: UnixListener,
     /// How often a client has come.
     came: u32,
-    told: Sender<()>,
+    reports: Sender<()>,
 }
 
 /// One connection, as the host has it.
@@ -55,8 +55,8 @@ impl Host {
     }
 
     /// Reports to the test that something has happened.
-    fn tell(&self) {
-        self.told.send(()).unwrap();
+    fn report(&self) {
+        self.reports.send(()).unwrap();
     }
 }
 
@@ -101,9 +101,9 @@ fn with(script: impl FnOnce(&mut Host) + Send + 'static) -> (Client, Receiver<()
     let folder = Folder::new();
     let path = folder.0.join("control.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    let (told, heard) = mpsc::channel();
+    let (reports, heard) = mpsc::channel();
     let thread = thread::spawn(move || {
-        let mut host = Host { listener, came: 0, told };
+        let mut host = Host { listener, came: 0, reports };
         script(&mut host);
         host.came
     });
@@ -139,7 +139,7 @@ fn a_connection_that_was_closed_while_idle_is_replaced_unseen() {
                 } else {
                     drop(connection)
                 }
-                host.tell();
+                host.report();
             }
         });
         for text in ["first", "second", "third"] {
@@ -154,7 +154,7 @@ fn a_connection_that_was_closed_while_idle_is_replaced_unseen() {
 fn a_connection_that_was_closed_before_its_first_request_is_replaced_too() {
     let (mut client, receiver, host, _folder) = with(|host| {
         host.accept().close_for_room();
-        host.tell();
+        host.report();
         let mut connection = host.accept();
         let request = connection.request().unwrap();
         connection.answer(&request, "done");
@@ -169,7 +169,7 @@ fn a_request_that_crosses_with_the_closing_is_sent_again_under_its_number() {
     // The request is in the socket, unread, when the host closes.
     let (mut client, receiver, host, _folder) = with(|host| {
         let connection = host.accept();
-        host.tell();
+        host.report();
         thread::park();
         connection.close_for_room();
         let mut connection = host.accept();
@@ -188,7 +188,7 @@ fn a_request_that_crosses_with_the_closing_is_sent_again_under_its_number() {
 fn requests_of_which_nothing_has_left_all_go_over_the_next_connection() {
     let (mut client, receiver, host, _folder) = with(|host| {
         host.accept().close_for_room();
-        host.tell();
+        host.report();
         let mut connection = host.accept();
         for id in 1..=3 {
             let request = connection.request().unwrap();
@@ -265,7 +265,7 @@ fn a_host_that_is_gone_for_good_is_reported_with_the_next_request() {
         let request = connection.request().unwrap();
         connection.answer(&request, "done");
         drop(connection);
-        host.tell();
+        host.report();
     });
     client.request(&ask("x"), DEADLINE).unwrap();
     heard(&receiver);
@@ -283,7 +283,7 @@ fn a_client_that_is_polled_notices_the_closing_only_in_that_it_is_not_connected(
         let request = connection.request().unwrap();
         connection.answer(&request, "first");
         connection.close_for_room();
-        host.tell();
+        host.report();
         let mut connection = host.accept();
         let request = connection.request().unwrap();
         connection.answer(&request, "second");

@@ -165,11 +165,11 @@ fn act_on_several(
     let (mut output, mut worst) = (Output::default(), Exit::Done);
     let mut notice = WaitNotice::new(names.to_vec(), action.goal(), targets.json);
     let answer = session.ask_and_print(&request, &mut notice, &mut output, |data, output| {
-        let told = data.read::<One>().ok().and_then(|one| match Message::decode(one.answer.as_str().as_bytes()) {
+        let decoded = data.read::<One>().ok().and_then(|one| match Message::decode(one.answer.as_str().as_bytes()) {
             Ok(Message::Response(response)) => Some((one.name, response.status)),
             _ => None,
         });
-        let Some((name, status)) = told else { return Ok(()) };
+        let Some((name, status)) = decoded else { return Ok(()) };
         match data_of(status, &name) {
             Ok(data) => push_report(output, &data, &name, targets.json),
             Err(halt) => {

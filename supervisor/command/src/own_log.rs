@@ -190,8 +190,8 @@ fn write_all_that_comes(shared: &Shared, output: &OwnedFd) {
         };
         for line in lines {
             // Lines that could not be written are reported as soon as a write succeeds.
-            let told = unwritten == 0 || write_all(output, gap(unwritten).as_bytes()).is_ok();
-            unwritten = match told && write_all(output, &line).is_ok() {
+            let reported = unwritten == 0 || write_all(output, gap(unwritten).as_bytes()).is_ok();
+            unwritten = match reported && write_all(output, &line).is_ok() {
                 true => 0,
                 false => unwritten + 1,
             };

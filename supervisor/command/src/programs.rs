@@ -168,8 +168,8 @@ mod tests {
     #[test]
     fn a_name_that_is_no_command_asks_for_a_program_and_the_rest_is_the_programs() {
         let asked = |line: &str| Asked::read(&words(line)).map(|Asked { name, socket, words }| (name, socket, words));
-        let expected = |socket: Option<&str>, told: &[&str]| {
-            Some(("console".to_owned(), socket.map(OsString::from), told.iter().map(OsString::from).collect()))
+        let expected = |socket: Option<&str>, passed: &[&str]| {
+            Some(("console".to_owned(), socket.map(OsString::from), passed.iter().map(OsString::from).collect()))
         };
         assert_eq!(asked("console"), expected(None, &[]));
         assert_eq!(asked("console --socket /s -- a --help"), expected(None, &["--socket", "/s", "--", "a", "--help"]));

@@ -253,11 +253,11 @@ impl Session {
             // While the socket is not read, no answer counts as late.
             let until = if deaf && interrupted.is_none() { None } else { timeout.end() };
             // A person who has interrupted it is informed of the outcome.
-            let told = if deaf || interrupted.is_some() { None } else { notice.due() };
-            if told.is_some() {
+            let report_due = if deaf || interrupted.is_some() { None } else { notice.due() };
+            if report_due.is_some() {
                 notice.ask(self, Instant::now())?;
             }
-            let until = until.into_iter().chain(told).min();
+            let until = until.into_iter().chain(report_due).min();
             let watch = Watch { until, signals: Some(&signals), room: !output.is_empty(), deaf, ..Watch::default() };
             match (self.wait_event(&watch)?, interrupted) {
                 (WaitEvent::Response(response), _) if response.id == Some(id) => {

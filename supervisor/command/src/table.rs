@@ -269,8 +269,8 @@ columns: PLACE
             let text = table().render(Style::Plain, Some(width), |_, _| None);
             assert!(text.lines().all(|line| width_of(line) <= width.max(6)), "{width}\n{text}");
             for (heading, cell) in [("COUNT", "1000"), ("PLACE", "a long place")] {
-                let told = text.contains(cell) || text.replace(['\n', ' '], "").contains(heading);
-                assert!(told, "{width}\n{text}");
+                let has_all = text.contains(cell) || text.replace(['\n', ' '], "").contains(heading);
+                assert!(has_all, "{width}\n{text}");
             }
         }
     }

@@ -35,7 +35,7 @@ pub(crate) struct WaitNotice {
     due: Option<Instant>,
     /// The number of the question that is not answered.
     asked: Option<u64>,
-    told: String,
+    reported: String,
 }
 
 impl WaitNotice {
@@ -43,12 +43,12 @@ impl WaitNotice {
     pub(crate) fn new(names: Vec<String>, goal: Goal, is_for_programs: bool) -> WaitNotice {
         let is_seen = !is_for_programs && io::stderr().is_terminal();
         let due = is_seen.then(|| Instant::now() + INTERVAL);
-        WaitNotice { names, goal, due, asked: None, told: String::new() }
+        WaitNotice { names, goal, due, asked: None, reported: String::new() }
     }
 
     /// For requests that the host answers itself.
     pub(crate) fn none() -> WaitNotice {
-        WaitNotice { names: Vec::new(), goal: Goal::Ready, due: None, asked: None, told: String::new() }
+        WaitNotice { names: Vec::new(), goal: Goal::Ready, due: None, asked: None, reported: String::new() }
     }
 
     /// When to call [`WaitNotice::ask`].
@@ -94,18 +94,18 @@ impl WaitNotice {
         }
         self.asked = None;
         if let Status::Success(status) = &response.status {
-            self.tell(status);
+            self.report(status);
         }
         true
     }
 
     /// Reports what has changed.
-    fn tell(&mut self, answer: &Json) {
+    fn report(&mut self, answer: &Json) {
         let Ok(status::Status { modules, .. }) = answer.read() else { return };
         let modules = if modules.is_empty() { answer.read().into_iter().collect() } else { modules };
         let (key, text) = words(&modules, &self.names, self.goal);
-        if key != self.told {
-            self.told = key;
+        if key != self.reported {
+            self.reported = key;
             if !text.is_empty() {
                 complain_over_progress(&text);
             }
@@ -114,8 +114,8 @@ impl WaitNotice {
 
     /// Reports this text instead of the host's, as there is no host; once while it stays the same.
     pub(crate) fn tell_instead(&mut self, text: &str) {
-        if self.due.is_some_and(|due| due <= Instant::now()) && self.told != text {
-            text.clone_into(&mut self.told);
+        if self.due.is_some_and(|due| due <= Instant::now()) && self.reported != text {
+            text.clone_into(&mut self.reported);
             complain_over_progress(text);
         }
     }
@@ -184,15 +184,15 @@ mod tests {
 
     #[test]
     fn what_is_as_it_should_be_or_not_meant_is_not_reported() {
-        let told = |names: &[&str], goal| {
+        let reported = |names: &[&str], goal| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             words(&modules(LOOP), &names, goal).1
         };
-        assert_eq!(told(&["b"], Goal::Ready), "", "it works on the request");
-        assert_eq!(told(&["d"], Goal::Stopped), "waiting for d: it is stopping, asked to");
-        assert_eq!(told(&["c"], Goal::Stopped), "");
-        assert_eq!(told(&["c"], Goal::Ready), "waiting for c: it is stopped");
-        let all = told(&[], Goal::Ready);
+        assert_eq!(reported(&["b"], Goal::Ready), "", "it works on the request");
+        assert_eq!(reported(&["d"], Goal::Stopped), "waiting for d: it is stopping, asked to");
+        assert_eq!(reported(&["c"], Goal::Stopped), "");
+        assert_eq!(reported(&["c"], Goal::Ready), "waiting for c: it is stopped");
+        let all = reported(&[], Goal::Ready);
         assert!(all.contains("for a: ") && all.contains("\n  waiting for d: ") && !all.contains("for c"), "{all}");
     }
 

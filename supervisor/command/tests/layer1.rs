@@ -114,8 +114,8 @@ fn a_file_of_an_export_or_a_backup_is_whole_private_and_never_replaced() {
     alone(&["layer1", "export", text(&lines), "--state", state]).expect(0, "").says("exported 2 entities to ");
     assert_eq!(fs::read_to_string(&lines).unwrap().lines().count(), 3);
     let done = alone(&["layer1", "backup", text(&copy), "--state", state, "--json"]);
-    let told: Value = serde_json::from_str(&done.out).unwrap();
-    assert_eq!((&told["schema"], &told["bytes"]), (&json!(1), &json!(fs::metadata(&copy).unwrap().len())));
+    let summary: Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!((&summary["schema"], &summary["bytes"]), (&json!(1), &json!(fs::metadata(&copy).unwrap().len())));
     alone(&["layer1", "backup", "-", "--state", state]).expect(2, "").says("cannot go to standard output");
     for (path, command) in [(&lines, "export"), (&copy, "backup")] {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);

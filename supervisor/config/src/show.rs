@@ -15,14 +15,14 @@ const SCHEMA: u32 = 1;
 pub fn show(loaded: &Loaded, json: bool) -> String {
     let mut rows = rows(None, HOST_KEYS, &mut loaded.host.clone(), &loaded.host.origins);
     // It is no key of a file, and belongs to the section of those that are.
-    let behind = rows.iter().rposition(|row| row.key.starts_with("host.")).map_or(0, |last| last + 1);
+    let next = rows.iter().rposition(|row| row.key.starts_with("host.")).map_or(0, |last| last + 1);
     let trusted = Row {
         module: None,
         key: TRUSTED_USERS.into(),
         value: Value::from(loaded.host.trusted_users.clone()),
         origin: loaded.host.origins.of(TRUSTED_USERS).to_string(),
     };
-    rows.insert(behind, trusted);
+    rows.insert(next, trusted);
     for module in &loaded.modules {
         let name = Some(module.name.as_str());
         let mut of_module = self::rows(name, MODULE_KEYS, &mut module.clone(), &module.origins);

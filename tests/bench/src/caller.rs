@@ -203,8 +203,8 @@ fn number(digits: &mut [u8], mut rest: u64) {
 /// Checks that an answer is a success.
 fn success(answer: &[u8]) -> Result<(), Failed> {
     // `{"id":` and the number.
-    let behind = 6 + ID_DIGITS;
-    if answer.get(behind..behind + SUCCESS.len()) == Some(SUCCESS) {
+    let from = 6 + ID_DIGITS;
+    if answer.get(from..from + SUCCESS.len()) == Some(SUCCESS) {
         return Ok(());
     }
     Err(format!("expected a success, found {}", String::from_utf8_lossy(answer)).into())

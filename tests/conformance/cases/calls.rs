@@ -55,7 +55,7 @@ pub(crate) fn a_call_to_itself_ends_with_the_deadline(sample: &'static Sample) {
     let pid = stage.pid();
     let answer = stage.client.call_within(200, SUBJECT, "ask", json!({ "to": SUBJECT, "name": "echo", "args": {} }));
     match answer {
-        Ok(told) => assert_eq!(told["code"], "deadline_exceeded", "{told}"),
+        Ok(got) => assert_eq!(got["code"], "deadline_exceeded", "{got}"),
         Err(failure) => assert_eq!(failure.code, ErrorCode::DeadlineExceeded, "{failure:?}"),
     }
     stage.probe_a_fresh_one();
@@ -78,10 +78,10 @@ pub(crate) fn a_call_that_the_manifest_does_not_grant_is_refused(sample: &'stati
 pub(crate) fn a_handler_that_asks_a_crashing_module_is_told(sample: &'static Sample) {
     let mut stage = friends(sample);
     let pid = stage.pid();
-    let told = stage.call("ask", json!({ "to": FRIEND, "name": "crash", "args": {} }));
+    let got = stage.call("ask", json!({ "to": FRIEND, "name": "crash", "args": {} }));
     // The crash of another module is not its own, so an SDK may word it differently.
-    assert!(["module_error", "module_crashed"].map(Value::from).contains(&told["code"]), "{told}");
-    assert!(told["error"].as_str().is_some_and(|error| !error.is_empty()), "{told}");
+    assert!(["module_error", "module_crashed"].map(Value::from).contains(&got["code"]), "{got}");
+    assert!(got["error"].as_str().is_some_and(|error| !error.is_empty()), "{got}");
     stage.probe_a_fresh_one();
     assert_eq!(stage.pid(), pid);
     stage.finish_unharmed();
@@ -101,9 +101,9 @@ pub(crate) fn a_query_and_a_mutation_to_the_data_store_are_answered(sample: &'st
     for (command, payload, line) in
         [("ask_query", json!({ "entity": "Book" }), "entity_read"), ("ask_mutation", mutation, "entity_create")]
     {
-        let told = stage.call(command, json!({ "to": null, "payload": payload }));
-        assert_eq!(told["code"], "permission_denied", "{command}: {told}");
-        assert!(told["error"].as_str().is_some_and(|error| error.contains(&format!("{line} = [\"Book\"]"))), "{told}");
+        let got = stage.call(command, json!({ "to": null, "payload": payload }));
+        assert_eq!(got["code"], "permission_denied", "{command}: {got}");
+        assert!(got["error"].as_str().is_some_and(|error| error.contains(&format!("{line} = [\"Book\"]"))), "{got}");
     }
     stage.probe_a_fresh_one();
     stage.finish_unharmed();

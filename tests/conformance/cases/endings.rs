@@ -30,18 +30,18 @@ pub(crate) fn a_kill_amid_many_requests_is_told_truthfully(sample: &'static Samp
     let pid = stage.pid();
     let ids: Vec<u64> = (0..200.min(sample.many)).map(|_| stage.send_probe()).collect();
     kill(pid, Signal::SIGKILL);
-    let mut told = 0;
+    let mut failures = 0;
     for id in ids {
         match stage.client.answer(id) {
             Ok(answer) => drop(stage.check_probe(&answer)),
             Err(failure) => {
                 let how = (failure.code, failure.delivery);
                 assert_eq!(how, (ErrorCode::ModuleCrashed, Some(delivery)), "{failure:?}");
-                told += 1;
+                failures += 1;
             }
         }
     }
-    assert!(told <= 1 || !is_one_at_a_time, "{told} were told of one kill");
+    assert!(failures <= 1 || !is_one_at_a_time, "{failures} were told of one kill");
     stage.wait_for_another_than(pid);
     stage.probe();
     stage.finish();
@@ -91,11 +91,11 @@ pub(crate) fn a_panic_is_answered_and_the_next_process_begins_anew(sample: &'sta
     stage.probe();
     let pid = stage.pid();
     let panic = stage.client.send_command(SUBJECT, "panic", json!({}));
-    let behind = stage.send_probe();
+    let later = stage.send_probe();
     let failure = stage.client.answer(panic).expect_err("a panic is no success");
     check_panic(&stage, &failure);
     // It has not begun, so the next process gets it, also where it cannot be done twice.
-    let answer = stage.client.answer(behind).unwrap_or_else(|failure| panic!("behind the panic: {failure:?}"));
+    let answer = stage.client.answer(later).unwrap_or_else(|failure| panic!("behind the panic: {failure:?}"));
     assert_eq!(stage.check_probe(&answer), Some(1));
     stage.wait_for_another_than(pid);
     assert_eq!(stage.client.status(SUBJECT)["restarts"], 1);

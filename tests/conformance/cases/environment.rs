@@ -60,9 +60,9 @@ pub(crate) fn there_is_a_clock_and_there_is_chance(sample: &'static Sample) {
     let mut stage = Stage::of(sample, "");
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_millis();
     let before = now();
-    let told = stage.call("time", json!({}));
-    let told = u128::from(told["unix_ms"].as_u64().unwrap_or_else(|| panic!("expected a number, found {told}")));
-    assert!((before..=now()).contains(&told), "{told} is not between {before} and {}", now());
+    let got = stage.call("time", json!({}));
+    let got = u128::from(got["unix_ms"].as_u64().unwrap_or_else(|| panic!("expected a number, found {got}")));
+    assert!((before..=now()).contains(&got), "{got} is not between {before} and {}", now());
     let mut seen = Vec::new();
     for bytes in [0, 1, 7, 32, 32, 4096] {
         let answer = stage.call("random", json!({ "bytes": bytes }));

@@ -89,7 +89,7 @@ impl Restarted {
         Ok(Restarted { before, after })
     }
 
-    fn told(&self) -> String {
+    fn reported(&self) -> String {
         let Restarted { before, after } = self;
         format!("pid {} -> {}, RESTARTS {} -> {}", before.pid, after.pid, before.restarts, after.restarts)
     }
@@ -101,8 +101,8 @@ fn crash_neighbour(screen: Screen, stage: &Stage) -> Result<Restarted, Failed> {
     let lines = [r#"{"name":"segfault"}"#, r#"{"name":"echo","args":"second"}"#, r#"{"name":"echo","args":"third"}"#];
     screen.say("Three messages are sent ahead. The first one makes the process crash.");
     screen.command(&format!("bulkhead pipe {NEIGHBOUR}"));
-    let told = stage.pipe_through(NEIGHBOUR, &lines)?;
-    for (line, answer) in lines.iter().zip(&told) {
+    let reported = stage.pipe_through(NEIGHBOUR, &lines)?;
+    for (line, answer) in lines.iter().zip(&reported) {
         let value: Value = serde_json::from_str(answer).map_err(|error| format!("no JSON from the pipe: {error}"))?;
         let text = |member: &str| value[member].as_str().unwrap_or_default();
         match value.get("code") {
@@ -116,13 +116,16 @@ fn crash_neighbour(screen: Screen, stage: &Stage) -> Result<Restarted, Failed> {
         }
     }
     expect(
-        told.len() == 3 && told[0].contains("SIGSEGV") && told[1] == r#""second""# && told[2] == r#""third""#,
-        || format!("expected the first to fail and the others to succeed, found {told:?}"),
+        reported.len() == 3
+            && reported[0].contains("SIGSEGV")
+            && reported[1] == r#""second""#
+            && reported[2] == r#""third""#,
+        || format!("expected the first to fail and the others to succeed, found {reported:?}"),
     )?;
     screen.say("The other two had not begun, so the next process got them.");
     let restarted = Restarted::of(stage, NEIGHBOUR, before)?;
     stage.show(&["status"])?;
-    screen.good(&format!("{NEIGHBOUR}: {}", restarted.told()));
+    screen.good(&format!("{NEIGHBOUR}: {}", restarted.reported()));
     let unmoved = stage.process(LOG)?;
     expect(unmoved == log, || format!("expected {LOG} to be as it was, found {log:?} and then {unmoved:?}"))?;
     screen.good(&format!("{LOG}: pid {} as before, RESTARTS {}", log.pid, log.restarts));
@@ -158,7 +161,7 @@ fn crash_log(screen: Screen, stage: &Stage, input: &Input) -> Result<Restarted, 
     check_log(screen, stage, entries)?;
     let restarted = Restarted::of(stage, LOG, before)?;
     stage.show(&["status"])?;
-    screen.good(&format!("{LOG}: {}", restarted.told()));
+    screen.good(&format!("{LOG}: {}", restarted.reported()));
     screen.say("Of each crash there is a report:");
     stage.show(&["crashes"])?;
     Ok(restarted)
@@ -181,8 +184,8 @@ fn close(screen: Screen, input: &Input, neighbour: &Restarted, log: &Restarted) 
     screen.act("What was just proven");
     let count = input.entries.len();
     screen.good(&format!("Each of {} requests got exactly one answer, over two crashes.", count + 3));
-    screen.good(&format!("A crash stays in its process. {NEIGHBOUR}: {}.", neighbour.told()));
-    screen.good(&format!("A module is restarted in the middle of its work. {LOG}: {}.", log.told()));
+    screen.good(&format!("A crash stays in its process. {NEIGHBOUR}: {}.", neighbour.reported()));
+    screen.good(&format!("A module is restarted in the middle of its work. {LOG}: {}.", log.reported()));
     screen.good(&format!("All {count} entries are there once, also after the daemon's end by SIGKILL."));
     screen.good("No process is left, and the temporary folder is removed.");
     screen.act("Type next");

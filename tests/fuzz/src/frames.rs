@@ -23,8 +23,8 @@ pub(crate) fn run(bytes: &[u8]) {
 
 fn pieces(mut rest: &[u8], cuts: [u8; 2]) -> impl Iterator<Item = &[u8]> {
     cuts.into_iter().cycle().map_while(move |length| {
-        let (piece, behind) = rest.split_at((usize::from(length) + 1).min(rest.len()));
-        rest = behind;
+        let (piece, after) = rest.split_at((usize::from(length) + 1).min(rest.len()));
+        rest = after;
         (!piece.is_empty()).then_some(piece)
     })
 }

@@ -83,8 +83,8 @@ pub(crate) fn run_in_pieces(bytes: &[u8]) {
     let mut incremental = Incremental::new(content.len(), ());
     let mut rest = content;
     for length in cuts.iter().cycle() {
-        let (mut piece, behind) = rest.split_at((usize::from(*length) + 1).min(rest.len()));
-        rest = behind;
+        let (mut piece, after) = rest.split_at((usize::from(*length) + 1).min(rest.len()));
+        rest = after;
         assert_eq!(incremental.take(&mut piece), rest.is_empty());
         assert_eq!((piece, incremental.held_bytes()), (&b""[..], content.len() - rest.len()));
         if rest.is_empty() {

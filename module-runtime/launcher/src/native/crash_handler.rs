@@ -31,7 +31,7 @@ const LINE_BYTES_MAX: usize = 1024;
 /// The call in progress, as three consecutive pieces of a sentence.
 static WHERE: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 static SUBJECT: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
-static BEHIND: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
+static AFTER: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 /// The thread that calls the module.
 static THREAD: AtomicI32 = AtomicI32::new(0);
 /// This process: the library may fork another, which has a copy of this state.
@@ -75,7 +75,7 @@ impl Doing {
 
 /// Does `what`, which the crash handler's line calls `doing`. Afterwards the previous name is restored.
 pub(crate) fn during<T>(doing: Doing, what: impl FnOnce() -> T) -> T {
-    let places = [&WHERE, &SUBJECT, &BEHIND];
+    let places = [&WHERE, &SUBJECT, &AFTER];
     let before = places.map(|place| place.load(Ordering::Relaxed));
     set(doing);
     let result = what();
@@ -86,7 +86,7 @@ pub(crate) fn during<T>(doing: Doing, what: impl FnOnce() -> T) -> T {
 }
 
 fn set(doing: Doing) {
-    for (place, piece) in [&WHERE, &SUBJECT, &BEHIND].into_iter().zip(doing.pieces()) {
+    for (place, piece) in [&WHERE, &SUBJECT, &AFTER].into_iter().zip(doing.pieces()) {
         place.store(piece.as_ptr().cast_mut(), Ordering::Relaxed);
     }
 }
@@ -230,7 +230,7 @@ impl Line {
         } else if thread != THREAD.load(Ordering::Relaxed) {
             self.add(c"on a thread of the library's own, ");
         }
-        for place in [&WHERE, &SUBJECT, &BEHIND] {
+        for place in [&WHERE, &SUBJECT, &AFTER] {
             let piece = place.load(Ordering::Relaxed);
             if !piece.is_null() {
                 // SAFETY: every piece that `set` stores lives as long as the process.

@@ -51,41 +51,41 @@ pub(super) static TABLE: HostTable = HostTable {
 };
 
 /// The host during its scope: on the stack of [`scoped`].
-struct Lent<'a>(&'a mut dyn Host);
+struct Scoped<'a>(&'a mut dyn Host);
 
 thread_local! {
     /// The scoped host of this thread, while not in use: a function of the host that waits has taken it, so that
     /// nothing called meanwhile finds it.
-    static LENT: Cell<Option<NonNull<Lent<'static>>>> = const { Cell::new(None) };
+    static SCOPED: Cell<Option<NonNull<Scoped<'static>>>> = const { Cell::new(None) };
 }
 
 /// Restores what was there before, however the scope ends.
-struct PutBack(Option<NonNull<Lent<'static>>>);
+struct Restore(Option<NonNull<Scoped<'static>>>);
 
-impl Drop for PutBack {
+impl Drop for Restore {
     fn drop(&mut self) {
-        LENT.set(self.0);
+        SCOPED.set(self.0);
     }
 }
 
 /// Does `what`, during which the functions of the host reach `host` on this thread.
 pub(super) fn scoped<T>(host: &mut dyn Host, what: impl FnOnce() -> T) -> T {
-    let mut lent = Lent(host);
-    let _back = PutBack(LENT.replace(Some(NonNull::from(&mut lent).cast())));
+    let mut host_in_scope = Scoped(host);
+    let _back = Restore(SCOPED.replace(Some(NonNull::from(&mut host_in_scope).cast())));
     what()
 }
 
 /// Does something with the scoped host.
 fn with_host<T>(what: impl FnOnce(&mut dyn Host) -> T) -> Option<T> {
-    let mut lent = LENT.take()?;
-    let _back = PutBack(Some(lent));
+    let mut host_in_scope = SCOPED.take()?;
+    let _back = Restore(Some(host_in_scope));
     // SAFETY: the pointer is in the cell only while `scoped` runs on this thread, which keeps what it points to alive
     // and does not touch it; out of the cell, it is ours alone. The longer lifetime in its type does not leave this
     // function.
-    Some(what(unsafe { lent.as_mut() }.0))
+    Some(what(unsafe { host_in_scope.as_mut() }.0))
 }
 
-fn nobody() -> Error {
+fn out_of_scope() -> Error {
     Error::bad_request(
         "this function of the host was called outside of handle_message, or on another thread than it runs on",
     )
@@ -93,7 +93,7 @@ fn nobody() -> Error {
 
 /// What was asked for, as the answer that goes over the border.
 fn asked(what: impl FnOnce(&mut dyn Host) -> Result<Json, Error>) -> *mut c_char {
-    let result = with_host(what).unwrap_or_else(|| Err(nobody()));
+    let result = with_host(what).unwrap_or_else(|| Err(out_of_scope()));
     to_c(&answer::write_host(result))
 }
 

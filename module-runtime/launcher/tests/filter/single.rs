@@ -96,11 +96,11 @@ fn a_cancel_ends_the_process_and_its_group_even_if_they_ignore_signals() {
         let mut filter = single(&script);
         let id = filter.send_command("any", json!({}));
         crate::support::await_that("the script runs", || file.exists());
-        let behind = filter.send_command("any", json!({}));
-        filter.send(RequestType::Cancel, json!({ "id": behind }).into());
+        let next = filter.send_command("any", json!({}));
+        filter.send(RequestType::Cancel, json!({ "id": next }).into());
         filter.send(RequestType::Cancel, json!({ "id": id }).into());
         assert_eq!(sentence(filter.answer(id), "cancelled"), "the caller cancelled");
-        assert_eq!(sentence(filter.answer(behind), "cancelled"), "cancelled before the module began with it");
+        assert_eq!(sentence(filter.answer(next), "cancelled"), "cancelled before the module began with it");
         for pid in std::fs::read_to_string(&file).unwrap().split(' ') {
             await_end_of(pid.parse().unwrap());
         }

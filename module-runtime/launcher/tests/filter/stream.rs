@@ -82,8 +82,8 @@ fn in_the_form_of_messages_an_answer_can_be_an_error() {
             esac
         done"#;
     let mut filter = wrapper(&["--line", "message"], &["/bin/sh", "-c", script]).start();
-    let told = json!({"type": "command", "payload": {"name": "greet", "args": {"to": "you"}}});
-    assert_eq!(filter.command("greet", json!({"to": "you"})), Ok(told));
+    let sent = json!({"type": "command", "payload": {"name": "greet", "args": {"to": "you"}}});
+    assert_eq!(filter.command("greet", json!({"to": "you"})), Ok(sent));
     let failure = filter.command("fail", json!({})).unwrap_err();
     assert_eq!((&failure["module_code"], &failure["error"]), (&json!("out_of_ink"), &json!("no ink")));
     let event = filter.send(RequestType::Event, json!({"event": "a.b", "data": "fail"}).into());

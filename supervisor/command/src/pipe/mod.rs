@@ -270,10 +270,10 @@ impl<'a> Pipe<'a> {
             }
             self.timeout.until = self.window.oldest().map(|sent| sent + self.options.timeout + ANSWER_GRACE);
             let tick = self.progress.is_visible().then(|| now + PROGRESS_INTERVAL);
-            let told = self.tell_why(now)?;
+            let why_due = self.report_why(now)?;
             // With something to write this only checks whether more has arrived, which is then written too.
             let until =
-                if may_write { Some(now) } else { self.timeout.end().into_iter().chain(tick).chain(told).min() };
+                if may_write { Some(now) } else { self.timeout.end().into_iter().chain(tick).chain(why_due).min() };
             let (input, room) = (lack == Lack::Input, self.output.is_stalled());
             match self.session.wait_event(&Watch { until, input, room, output: true, ..Watch::default() })? {
                 WaitEvent::Response(response) => self.answer(response)?,
@@ -396,7 +396,7 @@ impl<'a> Pipe<'a> {
     }
 
     /// Informs a person why the line that has waited longest waits, and returns when to do so next.
-    fn tell_why(&mut self, now: Instant) -> Result<Option<Instant>, Halt> {
+    fn report_why(&mut self, now: Instant) -> Result<Option<Instant>, Halt> {
         let Some(oldest) = self.window.oldest() else { return Ok(None) };
         self.notice.begins_at(oldest);
         self.notice.ask(&mut self.session, now)?;

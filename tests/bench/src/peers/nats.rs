@@ -43,7 +43,7 @@ fn first(bytes: &[u8]) -> Result<Option<(Message<'_>, usize)>, Failed> {
         return Ok(None);
     };
     let line = std::str::from_utf8(&bytes[..end])?.trim_end();
-    let behind = end + 1;
+    let body = end + 1;
     let mut words = line.split(' ');
     let message = match words.next() {
         Some("MSG") => {
@@ -54,18 +54,18 @@ fn first(bytes: &[u8]) -> Result<Option<(Message<'_>, usize)>, Failed> {
                 (None, _) => return Err(format!("expected a message, found {line}").into()),
             };
             let length: usize = length.parse()?;
-            let Some(payload) = bytes.get(behind..behind + length + 2) else {
+            let Some(payload) = bytes.get(body..body + length + 2) else {
                 return Ok(None);
             };
             let message = Message::Published { reply, payload: &payload[..length] };
-            return Ok(Some((message, behind + length + 2)));
+            return Ok(Some((message, body + length + 2)));
         }
         Some("PING") => Message::Ping,
         Some("PONG") => Message::Pong,
         Some("INFO") => Message::Info,
         _ => return Err(format!("expected a message, found {line}").into()),
     };
-    Ok(Some((message, behind)))
+    Ok(Some((message, body)))
 }
 
 /// A connection with its greeting done, which gets what is published under `subject`.
