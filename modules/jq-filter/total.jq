@@ -1,7 +1,7 @@
 # Adds up an order: {"items":[{"name","price","count"}]} becomes {"count","total","most"}.
 #
-# The one rule of a filter: one line out for each line in, always, since only the order tells which
-# answer is whose. jq prints nothing for a line on which it fails, so a failure is caught and
+# The one rule of a filter: one line out for each line in, always, since only the order shows which
+# answer is for which message. jq prints nothing for a line on which it fails, so a failure is caught and
 # printed too. For the same reason there is no `empty` here, and nothing that prints twice.
 try (
     .items // error("expected {\"items\":[{\"name\",\"price\",\"count\"}]}")

@@ -77,7 +77,7 @@ def run(id, steps, key=None):
             results.append(list(seen))
         elif what == "number_seen":
             results.append(len(seen))
-        elif what == "crash_once":                  # a file tells a second try from the first
+        elif what == "crash_once":                  # a file marks the second try
             if not os.path.exists(value):
                 open(value, "w").close()
                 os._exit(9)

@@ -39,7 +39,7 @@ const LAST_LINE: &[u8] = concat!(
 )
 .as_bytes();
 
-/// From now on this process is the one that serves the channel, and whatever is forked from it is a copy.
+/// From now on this process is the one that serves the channel, and each process forked from it is a copy.
 ///
 /// # Errors
 /// When there is no memory for a page.

@@ -56,7 +56,7 @@ pub enum Outcome {
     Last(Result<Json, Error>, u8),
 }
 
-/// Reads the payload of `init`, whatever the channel.
+/// Reads the payload of `init`, for any channel.
 ///
 /// # Errors
 /// When it has another form, or the host speaks another version of the wire; that is permanent.

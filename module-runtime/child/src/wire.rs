@@ -175,7 +175,7 @@ impl Wire {
     }
 
     /// The next request that was cancelled, as far as was received, after it was taken and while it is not in progress;
-    /// for callers with several under way. It may have been answered meanwhile.
+    /// for callers with several in progress. It may have been answered meanwhile.
     pub fn next_cancelled(&mut self) -> Option<u64> {
         self.cancelled.pop_front()
     }

@@ -11,7 +11,7 @@ use nix::sys::socket::{MsgFlags, SockType, getsockopt, send, sockopt};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// With so many reports unread, no more orders are taken. Those under way add at most three each.
+/// With so many reports unread, no more orders are taken. Orders in progress add at most three each.
 const REPORTS_UNREAD_MAX: usize = 256;
 
 /// What came in.

@@ -51,7 +51,7 @@ pub(crate) fn stopped(doing: &str, error: &wasmtime::Error, panic: Option<String
     if let Some(I32Exit(code)) = error.downcast_ref() {
         let sentence = format!("the module called proc_exit({code}) in {doing}");
         let error = with_details(Error::custom("proc_exit", sentence), "proc_exit", backtrace);
-        // A module that exits during a message did not end well, whatever its code.
+        // A module that exits during a message did not end well, even with code 0.
         let code = u8::try_from(*code).ok().filter(|code| *code != 0).unwrap_or(1);
         return Stopped { error, ending: Ending::Exit(code), frames };
     }

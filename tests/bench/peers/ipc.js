@@ -1,6 +1,6 @@
 // A Node child process over its own IPC: the parent forks this same file, sends it messages with 128
 // bytes of text, and gets as many back. What to measure comes as lines of standard input, as in
-// src/rounds.rs beside this. There is no relay, and nobody starts the child again.
+// src/rounds.rs beside this. There is no relay, and no supervisor restarts the child.
 "use strict";
 
 const TEXT_BYTES = 128;

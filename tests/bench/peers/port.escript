@@ -1,10 +1,10 @@
 #!/usr/bin/env escript
 %% An Erlang port with {packet, 4}: this node starts a program as its port, sends it requests and gets
 %% its answers; both are the frames that the host's modules get and give. What to measure comes as
-%% lines of standard input, as in src/rounds.rs beside this. There is no relay, and nobody starts the
-%% program again.
+%% lines of standard input, as in src/rounds.rs beside this. There is no relay, and no supervisor restarts the
+%% program.
 %%
-%% port.escript PROGRAM ARGUMENTS... INIT REQUEST, the request from behind its number on.
+%% port.escript PROGRAM ARGUMENTS... INIT REQUEST, the request from after its number on.
 -mode(compile).
 
 main(Words) ->

@@ -1,5 +1,5 @@
 //! Strings that pass the border: bytes with a NUL at the end. Each allocation of ours begins with its
-//! own size, so that it can be freed by its pointer alone, whatever was written into it.
+//! own size, so that it can be freed by its pointer alone, also after writes into it.
 #![expect(unsafe_code, reason = "a C border is made of pointers")]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};

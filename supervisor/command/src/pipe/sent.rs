@@ -45,7 +45,7 @@ pub(super) struct Lost {
 pub(super) enum Taken {
     /// So many bytes of all that was queued, which may have been begun.
     Bytes(u64),
-    /// Nothing was begun, whatever was sent.
+    /// Nothing was begun, regardless of what was sent.
     Nothing,
 }
 

@@ -355,7 +355,7 @@ mod tests {
         assert_eq!(window.len(), 30, "30 answers of 2 MiB and the one that waits are less than 64 MiB");
         fill(&mut window, 64 * megabyte);
         assert_eq!(window.len(), 30, "the reader stands still");
-        // Once answers are short, as many lines are under way as were asked for.
+        // Once answers are short, as many lines are in flight as were requested.
         for id in 2..=31 {
             window.answer(id, &mut out, |_, out| out.push(b'x'));
         }
