@@ -1,5 +1,5 @@
-//! How the command handles a daemon that is not there yet, of modules that will never be ready, of folders and
-//! guardians that are gone, and of readers that stand still: with a real daemon and real modules.
+//! How the command handles a daemon that is not there yet, modules that will never be ready, folders and guardians that
+//! are gone, and readers that stand still: with a real daemon and real modules.
 
 use bulkhead_client::{Client, ConnectError};
 use bulkhead_tests::{Caller, Done, Host, World, kill, timeout, until};

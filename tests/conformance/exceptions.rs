@@ -1,6 +1,6 @@
 //! The pairs that do not apply: printed on every run, and compared with the written list, so that none is skipped
-//! silently. The list is written anew by `BULKHEAD_TEST_WRITE=1 cargo test -p bulkhead-tests --test conformance
-//! exceptions`.
+//! silently. The list is written anew by
+//! `BULKHEAD_TEST_WRITE=1 cargo test -p bulkhead-tests --test conformance exceptions`.
 
 use crate::{CASES, TRIED, samples};
 use std::fmt::Write as _;

@@ -144,7 +144,8 @@ pub fn alloc_string(length: u32) -> *mut c_char {
 ///     }
 ///
 ///     fn command(&mut self, _: &mut Context<'_>, _: &str, _: &Json) -> Result<Json, Error> {
-///         Ok(json!("hello")) }
+///         Ok(json!("hello"))
+///     }
 /// }
 ///
 /// bulkhead_module::export!(Greeter);

@@ -1,5 +1,5 @@
-//! Copies of this process that return from the handler in which they were made: a fork without exec. One of the places
-//! with unsafe code, as that is what a fork is.
+//! Copies of this process that return from the handler in which they were made: a fork without exec. One of the files
+//! with unsafe code, as a fork needs it.
 
 use crate::module::Misbehave;
 use bulkhead_module::{Context, Error, Json, arguments, json};

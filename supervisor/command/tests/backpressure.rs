@@ -1,5 +1,5 @@
-//! How the command handles a reader that stands still, of a stop of its own, and of a host that closes a connection on
-//! which nothing is in flight: none of them is a deadline that passed.
+//! How the command handles a reader that stands still, a stop of its own, and a host that closes a connection on which
+//! nothing is in flight: none of them is a deadline that passed.
 
 mod support;
 

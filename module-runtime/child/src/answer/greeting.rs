@@ -73,7 +73,7 @@ impl Sources {
 
     fn find<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
         for (source, text) in &self.texts {
-            // Data that is no object has none of it.
+            // Data that is no object reports nothing about the module.
             let Ok(members) = Members::parse(text.as_str()) else { continue };
             match members.read(name) {
                 Some(found) => return Some(found),

@@ -213,7 +213,7 @@ impl Program {
                 return status;
             }
             assert!(Instant::now() < deadline, "the program lives on");
-            // There is no way to wait for a child with a deadline in std; so it polls with a short sleep.
+            // There is no way to wait for a child with a deadline in std, so it polls with a short sleep.
             std::thread::sleep(Duration::from_millis(1));
         }
     }

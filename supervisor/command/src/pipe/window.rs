@@ -247,8 +247,8 @@ impl Window {
         self.slots.iter().filter(|slot| matches!(slot.state, State::Waiting { .. })).map(|slot| slot.id)
     }
 
-    /// Writes everything that is left, calls `write` for each line without an answer with whether it may have been
-    /// begun, and returns the first and the last of those.
+    /// Writes everything that is left, calls `write` for each line without an answer, with whether it may have
+    /// been begun, and returns the first and the last of those.
     pub(super) fn abandon(
         &mut self,
         taken: Taken,
