@@ -1,6 +1,6 @@
 //! One call from the shell as a whole process, from its start to its end, by `bulkhead` as it is built and as
-//! `cargo static` builds it. Beside it the least client, written in C and linked statically, and `redis-cli PING` with a
-//! server of its own. The target is for the static one, as the least client is static.
+//! `cargo static` builds it. Beside it the least client, written in C and linked statically, and `redis-cli PING` with
+//! a server of its own. The target is for the static one, as the least client is static.
 //!
 //! What was linked here is copied first, as installing copies it: a linker writes a file in such small pieces that it
 //! stays so in the page cache, and starting it costs a quarter more page faults.
