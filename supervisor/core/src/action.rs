@@ -97,6 +97,8 @@ pub enum Action {
         /// What.
         op: Box<StoreOp>,
     },
+    /// Have the store commit at once what it has been asked to commit: something waits until that is visible.
+    HastenCommits,
     /// Report to the followers of events of one that is stored, in the order of their cursors. Where cursors
     /// are missing, the store was not sure of a commit; what it has of them can be read from it.
     NotifyFollowers(Box<StoredEvent>),

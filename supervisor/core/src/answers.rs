@@ -5,7 +5,7 @@ use crate::{
     action::{Action, Control, ModuleEvent},
     core::Core,
     delivery::{ProcessFate, delivery_verdict},
-    ids::{RequestId, RunId},
+    ids::{Caller, RequestId, RunId},
     in_flight::HeadChange,
     request::{RequestEntry, RequestState},
     time::Time,
@@ -19,8 +19,12 @@ impl Core {
         let Some(entry) = self.requests.get_mut(&id) else { return };
         entry.wanted = false;
         self.timers.clear(entry.deadline, Timer::Deadline(id));
+        let seen = entry.seen;
         if let Some(to) = entry.recipient.take() {
             self.callers.close(to);
+            if let Caller::Run(run) = to.caller {
+                self.has_seen(run, seen);
+            }
             self.act(Action::Reply { to, status });
         }
     }
@@ -74,14 +78,15 @@ impl Core {
         if let Status::Progress(data) = status {
             entry.state = RequestState::InFlight { run: run_id, progressed: true };
             if let Some(to) = entry.recipient {
-                self.act(Action::Reply { to, status: Status::Progress(data) });
+                let seen = self.runs.get(&run_id).map_or(entry.seen, |run| run.seen);
+                self.tell_progress(to, id, seen, data);
             }
             return;
         }
         let module_id = entry.module;
+        entry.seen = entry.seen.max(self.runs.get(&run_id).expect("the caller has it").seen);
         if entry.is_plain() {
-            self.tell(id, of_module(status));
-            self.requests.remove(&id);
+            self.conclude(id, of_module(status));
         } else {
             self.concluded(now, run_id, id, of_module(status));
         }
@@ -143,6 +148,12 @@ impl Core {
                     None => "with a key, the same request could be sent again and would tell what came of it",
                 };
                 let reason = format!("the deadline passed while what {name} did was being committed; {ask_again}");
+                self.tell(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(Delivery::Unknown).into());
+            }
+            RequestState::Flushing => {
+                let reason = format!(
+                    "the deadline passed while the answer of {name} waited until what it rests on is on the disk"
+                );
                 self.tell(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(Delivery::Unknown).into());
             }
             RequestState::Queued => {

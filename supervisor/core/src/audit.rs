@@ -84,11 +84,14 @@ impl Core {
                 RequestState::LookingUp
                 | RequestState::Joined
                 | RequestState::Queued
+                | RequestState::Flushing
                 | RequestState::InFlight { .. } => None,
             };
             let mine = || self.requests.values().filter(|entry| entry.module == id);
             let commits: std::collections::BTreeSet<_> = mine().filter_map(|entry| settles(&entry.state)).collect();
             assert_eq!(commits, module.commits, "commits of {}", module.spec.name);
+            let flushing = mine().filter(|entry| entry.state == RequestState::Flushing).count();
+            assert_eq!(flushing, module.flushing, "answers of {} that wait for the disk", module.spec.name);
             let aside = || mine().filter(|entry| matches!(entry.state, RequestState::LookingUp | RequestState::Joined));
             let bytes: usize = aside().map(|entry| entry.held).sum();
             assert_eq!((aside().count(), bytes), (keyed, keyed_bytes), "waiting for keys of {}", module.spec.name);
@@ -131,6 +134,9 @@ impl Core {
     /// Each request is in one state, and is its caller's exactly while it is wanted.
     fn audit_requests(&self) -> usize {
         let mut timers = 0;
+        let (flushing, _) = self.layer1.held_answers.requests();
+        let (bytes, recounted) = self.layer1.held_answers.accounts();
+        assert_eq!(bytes, recounted, "bytes of the answers that wait for the disk");
         for (id, entry) in &self.requests {
             let job = |job| self.layer1.jobs.get(&job).copied();
             let there = match &entry.state {
@@ -152,6 +158,7 @@ impl Core {
                         || precedence.is_some_and(|precedence| precedence.waiting.contains(id))
                 }
                 RequestState::Committing(done) => job(done.job) == Some(JobPurpose::Commit(*id)),
+                RequestState::Flushing => flushing.contains(id),
                 RequestState::Queued => self.modules[entry.module].queue.contains(*id),
                 RequestState::InFlight { run, .. } => self.runs[run].in_flight.contains(*id),
             };
@@ -186,11 +193,12 @@ impl Core {
     /// Each request to the store is in one state, and is its caller's exactly while it is not answered.
     fn audit_store_requests(&self) -> usize {
         let mut timers = 0;
+        let (_, flushing) = self.layer1.held_answers.requests();
         for (id, store_request) in &self.layer1.store_requests {
             let at_store = self.layer1.jobs.get(id) == Some(&JobPurpose::StoreRequest);
             match store_request.held_by() {
                 Some(run) => assert!(self.runs[&run].held.contains(id) && !at_store, "lost: {store_request:?}"),
-                None => assert!(at_store, "lost: {store_request:?}"),
+                None => assert!(at_store || flushing.contains(id), "lost: {store_request:?}"),
             }
             let set = self.timers.contains(store_request.deadline(), Timer::StoreRequest(*id));
             assert_eq!(store_request.recipient().is_some(), set, "the timer of {store_request:?}");

@@ -280,7 +280,7 @@ impl Core {
                 self.send_control(run, Control::Cancel(id));
             }
             // The work is done, and others may have asked for it by the same key.
-            RequestState::Settling(_) | RequestState::Committing(_) => {}
+            RequestState::Settling(_) | RequestState::Committing(_) | RequestState::Flushing => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     action::Action,
     core::{Core, Outstanding},
-    ids::{ModuleId, Recipient, RequestId, RunId},
+    ids::{Caller, ModuleId, Recipient, RequestId, RunId},
     limits::{EVENT_TIMEOUT, REQUEST_BYTES},
     module::{Module, SlotState},
     request::{RequestEntry, RequestState},
@@ -78,6 +78,9 @@ impl Core {
             entry.key_caller = recipient.and_then(|recipient| self.key_caller(recipient.caller));
         }
         if let Some(recipient) = recipient {
+            if let Caller::Run(run) = recipient.caller {
+                entry.seen = self.runs.get(&run).map_or(entry.seen, |run| run.seen);
+            }
             self.callers.open(recipient, Outstanding::Request(id), entry.held);
         }
         self.timers.set(deadline, Timer::Deadline(id));
@@ -134,7 +137,9 @@ impl Core {
             let left = entry.deadline.since(now).as_millis().max(1);
             entry.message.deadline_ms = Some(u64::try_from(left).unwrap_or(u64::MAX));
         }
+        let seen = entry.seen;
         let run = self.runs.get_mut(&run_id).expect("the caller chose it");
+        run.seen = run.seen.max(seen);
         run.in_flight.push(id, bytes);
         self.act(Action::Send { run: run_id, request: id });
         if self.runs[&run_id].in_flight.len() == 1 {

@@ -214,6 +214,12 @@ pub(crate) const UNIT_EVENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Events without an id that one caller may have at the store.
 pub(crate) const UNNUMBERED_MAX: usize = 4096;
 
+/// What an answer, or an event for followers, that waits for the disk counts with beside its payload.
+pub(crate) const HELD_ANSWER_BYTES: usize = 256;
+
+/// Bytes of all that waits for the disk, above which requests of clients are refused until a flush is done: 64 MiB.
+pub(crate) const HELD_ANSWERS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 // Streams of events.
 
 /// Deadline of an event in the queue; from delivery on, the module's own deadline counts.

@@ -190,6 +190,8 @@ pub(crate) struct Module {
     pub(crate) look_ups: VecDeque<LookUp>,
     /// Commits of what its processes have answered, by their numbers at the store.
     pub(crate) commits: BTreeSet<RequestId>,
+    /// How many of its requests have an answer that waits for the disk.
+    pub(crate) flushing: usize,
     /// The request that goes before all others, since it lost against them too often.
     pub(crate) precedence: Option<Precedence>,
     /// Crashes at which requests that are not answered were or may have been worked on.
@@ -234,7 +236,7 @@ impl Module {
 
     /// Whether requests for it are still at the store.
     pub(crate) fn is_at_store(&self) -> bool {
-        self.queue.keyed() > 0 || !self.commits.is_empty()
+        self.queue.keyed() > 0 || !self.commits.is_empty() || self.flushing > 0
     }
 
     /// Forgets the slots that were for one process only and have none.

@@ -6,7 +6,7 @@ use crate::{
     id_map::IdMap,
     ids::{Caller, Recipient, RequestId, WaiterId},
     layer1::StoreRequest,
-    limits::{CLIENT_SHARE, REQUEST_BYTES, STORE_REQUEST_BYTES, WAITER_BYTES},
+    limits::{CLIENT_SHARE, HELD_ANSWERS_BYTES_MAX, REQUEST_BYTES, STORE_REQUEST_BYTES, WAITER_BYTES},
     request::RequestEntry,
     routing::refused,
     timers::Timer,
@@ -133,6 +133,13 @@ impl Core {
     /// Checks that a client may hold so many bytes more.
     pub(crate) fn check_bytes(&self, caller: Caller, bytes: usize) -> Result<(), Failure> {
         let Caller::Client(_) = caller else { return Ok(()) };
+        if self.holds_too_much() {
+            let reason = format!(
+                "answers of more than {HELD_ANSWERS_BYTES_MAX} bytes wait until what they rest on is on the disk: the \
+                 disk of the data store is too slow; try again in a moment"
+            );
+            return Err(refused(ErrorCode::Overloaded, reason));
+        }
         let most = self.settings.clients_bytes_max;
         if self.callers.client_bytes() + bytes <= most / CLIENT_SHARE {
             return Ok(());

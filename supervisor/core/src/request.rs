@@ -3,7 +3,7 @@
 use crate::{
     action::LostRequest,
     ids::{ModuleId, Recipient, RunId},
-    layer1::{Cursor, Done, Unit},
+    layer1::{CommitNumber, Cursor, Done, Unit},
     limits::REQUEST_BYTES,
     time::Time,
 };
@@ -29,6 +29,8 @@ pub(crate) enum RequestState {
     Settling(Box<Done>),
     /// Its module has succeeded, and the store commits that.
     Committing(Box<Done>),
+    /// Its answer waits until what it has made and seen is on the disk.
+    Flushing,
 }
 
 /// One request. It stays until its module is done with it, which may be after its caller was
@@ -57,6 +59,8 @@ pub(crate) struct RequestEntry {
     pub(crate) unit: Unit,
     /// Commits of it that failed because of others.
     pub(crate) conflicts: u32,
+    /// The newest commit that it can have seen, or has made: of its caller or event, its process and its unit.
+    pub(crate) seen: CommitNumber,
     /// Which stored event it is, if it is one.
     pub(crate) event: Option<Cursor>,
 }
@@ -83,6 +87,7 @@ impl RequestEntry {
             crashes: 0,
             unit: Unit::Empty,
             conflicts: 0,
+            seen: CommitNumber(0),
             event: None,
         }
     }

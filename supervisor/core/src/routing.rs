@@ -223,8 +223,8 @@ impl Core {
                         self.answer(id, failure.into());
                         self.forget_settling(now, id);
                     }
-                    // What is being committed is its answer.
-                    RequestState::Committing(_) => {}
+                    // What is being committed is its answer, and so is what waits for the disk.
+                    RequestState::Committing(_) | RequestState::Flushing => {}
                     RequestState::Queued => {
                         let (module, reached) = (entry.module, entry.reached);
                         let name = &self.modules[module].spec.name;

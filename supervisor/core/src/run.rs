@@ -7,6 +7,7 @@ use crate::{
     ids::{ModuleId, RequestId, SlotId},
     in_flight::InFlight,
     lacks::LackId,
+    layer1::CommitNumber,
     leaving::LastAnswer,
     limits::CONTROLS_MAX,
     spec::ModuleSpec,
@@ -119,6 +120,8 @@ pub(crate) struct Run {
     pub(crate) escalation: Escalation,
     /// Requests sent and not answered, in the order in which they were sent.
     pub(crate) in_flight: InFlight,
+    /// The newest commit that it can have seen.
+    pub(crate) seen: CommitNumber,
     /// Its own requests to the store that wait for earlier commits, in the order in which they came.
     pub(crate) held: VecDeque<RequestId>,
     /// Since when the first of them has been the first.

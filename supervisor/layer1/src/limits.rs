@@ -27,6 +27,10 @@ pub const GROUP_JOBS_MAX: usize = 512;
 /// Bytes of jobs that share one commit, after which no further one joins: 8 MiB.
 pub const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Bytes of the jobs of commits that are not on the disk, after which nothing more is committed before a flush is
+/// done: 32 MiB.
+pub const UNFLUSHED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// Largest data of an entity that the event of its change carries, in bytes: 4 KiB.
 pub const EVENT_ENTITY_BYTES_MAX: usize = 4096;
 

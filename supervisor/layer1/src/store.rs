@@ -3,6 +3,7 @@
 use crate::{
     continuation::{self, Opened},
     declarations::Declarations,
+    failure::not_flushed,
     file_identity::FileIdentity,
     job::{Job, JobId, Sender},
     open::{Lock, OpenError, lock, open_reader, open_writer, take_over_flushes},
@@ -12,7 +13,7 @@ use crate::{
     threads::{Durability, Shared, queue::Task, reader::Reader, writer::Writer},
     tools::Tools,
 };
-use bulkhead_protocol::layer1::CommitNumber;
+use bulkhead_protocol::{Failure, layer1::CommitNumber};
 use rusqlite::Connection;
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -132,9 +133,9 @@ impl Layer1 {
     }
 
     /// Why no further commit becomes durable, if so: a flush has failed. What was committed after
-    /// [`Layer1::flushed`] may be there at the next start or not.
-    pub fn flush_failed(&self) -> Option<&str> {
-        self.shared.durability.failed()
+    /// [`Layer1::flushed`] may be there at the next start or not, as the failure says. The caller is woken for it.
+    pub fn flush_failure(&self) -> Option<Failure> {
+        self.shared.durability.failed().map(not_flushed)
     }
 
     /// Has what waits to be committed committed at once, and not together with what may come: something waits until

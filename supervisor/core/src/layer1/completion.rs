@@ -2,7 +2,7 @@
 //! who waits for them. A query can be interrupted, a change that is being committed cannot.
 
 use super::{
-    Cursor, KeyState, StoreOp, StoreOutcome,
+    CommitNumber, Cursor, KeyState, StoreOp, StoreOutcome,
     publish::published,
     store_requests::{Kind, StoreRequestState, Work},
 };
@@ -25,6 +25,7 @@ impl Core {
         id: RequestId,
         outcome: StoreOutcome,
         cursor: Option<Cursor>,
+        seen: CommitNumber,
     ) {
         let store_request = &self.layer1.store_requests[&id];
         let StoreRequestState::AtStore { kind, .. } = store_request.state else {
@@ -39,18 +40,20 @@ impl Core {
             }
             (Kind::Query | Kind::Mutation { .. } | Kind::Event { .. }, other) => other.into_failure().into(),
         };
-        self.complete_store_request(now, id, status);
+        self.conclude_store_request(now, id, status, seen);
     }
 
     /// A request to the store has come to its end.
-    fn complete_store_request(&mut self, now: Time, id: RequestId, status: Status) {
+    pub(super) fn finish_store_request(&mut self, now: Time, id: RequestId, status: Status) {
         let failure = match &status {
             Status::Error(failure) => Some((**failure).clone()),
             Status::Success(_) | Status::Progress(_) => None,
         };
         self.answer_store_request(id, status);
         let Some(store_request) = self.layer1.store_requests.remove(&id) else { return };
-        if let StoreRequestState::AtStore { kind: Kind::Event { .. }, .. } = store_request.state {
+        if let StoreRequestState::AtStore { kind: Kind::Event { .. }, .. }
+        | StoreRequestState::Flushing { kind: Kind::Event { .. } } = store_request.state
+        {
             self.count_down(store_request.caller);
         }
         let Some(of) = store_request.of else { return };
@@ -110,8 +113,13 @@ impl Core {
                 let reason = "the deadline passed while earlier changes of this module were being committed";
                 let failure = overdue(reason, Delivery::NotStarted);
                 let module = self.unhold(id);
-                self.complete_store_request(now, id, failure.into());
+                self.finish_store_request(now, id, failure.into());
                 module.into_iter().for_each(|module| self.release_held(now, module));
+            }
+            StoreRequestState::Flushing { kind: Kind::Query } => {
+                let reason =
+                    "the deadline passed while the answer of layer1 waited until what it rests on is on the disk";
+                self.answer_store_request(id, overdue(reason, Delivery::Started).into());
             }
             StoreRequestState::AtStore { kind: Kind::Query, .. } => {
                 let failure =
@@ -119,7 +127,8 @@ impl Core {
                 self.answer_store_request(id, failure.into());
                 self.interrupt(id);
             }
-            StoreRequestState::AtStore { kind: Kind::Mutation { keyed }, .. } => {
+            StoreRequestState::AtStore { kind: Kind::Mutation { keyed }, .. }
+            | StoreRequestState::Flushing { kind: Kind::Mutation { keyed } } => {
                 let reason = match (store_request.of, keyed) {
                     (Some(_), _) => {
                         "the deadline passed while layer1 made this change; the unit of work cannot be committed"
@@ -139,7 +148,8 @@ impl Core {
                 }
                 self.answer_store_request(id, failure.into());
             }
-            StoreRequestState::AtStore { kind: Kind::Event { .. }, .. } => {
+            StoreRequestState::AtStore { kind: Kind::Event { .. }, .. }
+            | StoreRequestState::Flushing { kind: Kind::Event { .. } } => {
                 let reason = "the deadline passed while this event was being committed; it may be published or not";
                 self.answer_store_request(id, overdue(reason, Delivery::Unknown).into());
             }
@@ -153,12 +163,13 @@ impl Core {
             StoreRequestState::Held { .. } => {
                 let failure = refused(ErrorCode::Cancelled, "cancelled before layer1 began");
                 let module = self.unhold(id);
-                self.complete_store_request(now, id, failure.into());
+                self.finish_store_request(now, id, failure.into());
                 module.into_iter().for_each(|module| self.release_held(now, module));
             }
             StoreRequestState::AtStore { kind: Kind::Query, .. } => self.interrupt(id),
-            // It is being committed: what comes of it is its answer.
-            StoreRequestState::AtStore { kind: Kind::Mutation { .. } | Kind::Event { .. }, .. } => {}
+            // It is being committed, or has its answer: what comes of it is its answer.
+            StoreRequestState::AtStore { kind: Kind::Mutation { .. } | Kind::Event { .. }, .. }
+            | StoreRequestState::Flushing { .. } => {}
         }
     }
 
@@ -195,7 +206,7 @@ impl Core {
                 self.timers.clear(store_request.deadline, Timer::StoreRequest(id));
                 self.callers.close(to);
             }
-            self.complete_store_request(now, id, failure.into());
+            self.finish_store_request(now, id, failure.into());
         }
     }
 }

@@ -6,7 +6,7 @@
 //! else it is refused as `conflict`: here while the work is under way ([`reused_for_other_work`]), afterwards by
 //! the store, which keeps a fingerprint of the request beside the answer.
 
-use super::{JobPurpose, KeyState, KeyUse, StoreOp, StoreOutcome};
+use super::{CommitNumber, JobPurpose, KeyState, KeyUse, StoreOp, StoreOutcome};
 use crate::{
     core::Core,
     ids::{Caller, ModuleId, Recipient, RequestId},
@@ -111,10 +111,18 @@ impl Core {
     /// The store knows whether the work was done before. It may answer in another order than it was
     /// asked, but requests do not overtake each other because of that: work that is to be done waits
     /// until it is known of what was asked earlier for the same module.
-    pub(crate) fn looked_up(&mut self, now: Time, id: RequestId, module: ModuleId, outcome: StoreOutcome) {
+    pub(crate) fn looked_up(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        module: ModuleId,
+        outcome: StoreOutcome,
+        seen: CommitNumber,
+    ) {
         let mut state = LookUpState::Over;
         // Otherwise it was answered while the store looked, and its module may have waited for that.
-        if self.requests.get(&id).is_some_and(|entry| entry.state == RequestState::LookingUp) {
+        if let Some(entry) = self.requests.get_mut(&id).filter(|entry| entry.state == RequestState::LookingUp) {
+            entry.seen = entry.seen.max(seen);
             let status: Option<Status> = match outcome {
                 StoreOutcome::Key(KeyState::Vacant) => None,
                 StoreOutcome::Key(KeyState::Stored(data)) => Some(Status::Success(data)),
@@ -128,8 +136,7 @@ impl Core {
                 None => state = LookUpState::Vacant,
                 Some(status) => {
                     self.leave_aside(id);
-                    self.answer(id, status);
-                    self.requests.remove(&id);
+                    self.conclude(id, status);
                 }
             }
         }
@@ -170,7 +177,11 @@ impl Core {
             return;
         }
         let running = self.layer1.keys.remove(&key).expect("it was there above");
+        let seen = self.requests.get(&id).map_or(CommitNumber(0), |leader| leader.seen);
         for joined in running.joined {
+            if let Some(entry) = self.requests.get_mut(&joined) {
+                entry.seen = seen;
+            }
             self.leave_aside(joined);
             self.answer(joined, status.clone());
             self.requests.remove(&joined);
@@ -203,7 +214,7 @@ impl Core {
             RequestState::InFlight { run, .. } => {
                 self.requests[&leader].overall_delivery(self.in_flight_delivery(*run, leader))
             }
-            RequestState::Settling(_) | RequestState::Committing(_) => Delivery::Started,
+            RequestState::Settling(_) | RequestState::Committing(_) | RequestState::Flushing => Delivery::Started,
         }
     }
 

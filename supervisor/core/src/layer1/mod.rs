@@ -2,12 +2,13 @@
 //! may touch what, which work is done once only, who is told of which event, in which order.
 //!
 //! The store itself is not here. The core asks for [`StoreOp`]s by [`crate::Action::Store`], and learns
-//! what came of each by [`crate::Core::handle_stored`]. A success is given to no caller before the commit
-//! that it speaks of.
+//! what came of each by [`crate::Core::handle_stored`]. A success is given to no client before the commit
+//! that it speaks of is on the disk.
 
 mod attribution;
 mod completion;
 mod epochs;
+mod flush;
 mod keys;
 mod precedence;
 mod publish;
@@ -18,8 +19,9 @@ mod stream;
 mod streams;
 mod unit;
 
-pub use bulkhead_protocol::layer1::{Cursor, KeyState, NewEvent, StoredEvent, UnitId};
+pub use bulkhead_protocol::layer1::{CommitNumber, Cursor, KeyState, NewEvent, StoredEvent, UnitId};
 pub use epochs::{Begin, Epoch, Epochs};
+pub(crate) use flush::HeldAnswers;
 pub(crate) use keys::{Running, ScopedKey};
 pub(crate) use precedence::Precedence;
 pub(crate) use store::JobPurpose;
@@ -50,6 +52,7 @@ pub(crate) struct Layer1 {
     pub(crate) keys: HashMap<ScopedKey, Running>,
     /// How far each subscribing module has got.
     pub(crate) streams: Table<ModuleId, Stream>,
+    pub(crate) held_answers: HeldAnswers,
     pub(crate) last_unit: u64,
     /// Which history cursors belong to, as it stands behind one in a message; nothing where that is not known.
     pub(crate) epoch_beside: String,

@@ -9,7 +9,7 @@ use crate::{
 };
 use bulkhead_protocol::{
     Delivery, Failure, Json, ModuleName, Pattern, RequestType,
-    layer1::{Cursor, KeyState, Mutation, NewEvent, Query, StoredEvent, UnitId},
+    layer1::{CommitNumber, Cursor, KeyState, Mutation, NewEvent, Query, StoredEvent, UnitId},
 };
 
 /// An idempotency key, and what must be the same for it to be the same work.
@@ -221,8 +221,10 @@ pub(crate) enum JobPurpose {
 
 impl Core {
     /// The answer to [`Action::Store`]. May be called in any order of the jobs, but the outcomes
-    /// that have events in the order of their cursors.
-    pub fn handle_stored(&mut self, now: Time, job: RequestId, mut outcome: StoreOutcome) {
+    /// that have events in the order of their cursors. `seen` is the number of the commit that the job has made, or
+    /// of the last that it can have seen: what comes of it is told to clients once [`Core::handle_flushed`] has
+    /// reached that.
+    pub fn handle_stored(&mut self, now: Time, job: RequestId, mut outcome: StoreOutcome, seen: CommitNumber) {
         let Some(what) = self.layer1.jobs.remove(&job) else { return };
         let events = outcome.stored_events();
         let cursor = events.last().map(|event| event.cursor);
@@ -230,15 +232,15 @@ impl Core {
             self.look_for_events(now);
         }
         match what {
-            JobPurpose::StoreRequest => self.store_request_completed(now, job, outcome, cursor),
-            JobPurpose::LookUp(request, module) => self.looked_up(now, request, module, outcome),
-            JobPurpose::Commit(request) => self.commit_done(now, job, request, outcome),
+            JobPurpose::StoreRequest => self.store_request_completed(now, job, outcome, cursor, seen),
+            JobPurpose::LookUp(request, module) => self.looked_up(now, request, module, outcome, seen),
+            JobPurpose::Commit(request) => self.commit_done(now, job, request, outcome, seen),
             JobPurpose::Subscription(module) => self.subscribed(now, module, outcome),
-            JobPurpose::ReadEvents(module) => self.events_read(now, job, module, outcome),
+            JobPurpose::ReadEvents(module) => self.events_read(now, job, module, outcome, seen),
             JobPurpose::Advance(module) => self.advanced(now, module, &outcome),
             JobPurpose::SetAside(module) => self.set_aside(now, module, outcome),
         }
-        self.events_stored(now, events);
+        self.events_stored(now, events, seen);
     }
 
     /// Hands the store something to do, under a number of its own.
@@ -260,13 +262,14 @@ impl Core {
 
     /// Whether the store has a job that a caller waits for, or that must not be lost.
     pub(crate) fn store_is_busy(&self) -> bool {
-        self.layer1.jobs.values().any(|job| match job {
+        let has_job = self.layer1.jobs.values().any(|job| match job {
             JobPurpose::StoreRequest
             | JobPurpose::LookUp(..)
             | JobPurpose::Commit(_)
             | JobPurpose::Advance(_)
             | JobPurpose::SetAside(_) => true,
             JobPurpose::Subscription(_) | JobPurpose::ReadEvents(_) => false,
-        })
+        });
+        has_job || !self.layer1.held_answers.is_empty()
     }
 }

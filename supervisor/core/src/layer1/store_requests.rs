@@ -86,6 +86,8 @@ pub(super) enum StoreRequestState {
     Held { run: RunId, after: RequestId, work: Work },
     /// The store has it.
     AtStore { kind: Kind, interrupted: bool },
+    /// Its answer waits until what it has made or seen is on the disk.
+    Flushing { kind: Kind },
 }
 
 /// One request to the store.
@@ -112,7 +114,7 @@ impl StoreRequest {
     pub(crate) fn held_by(&self) -> Option<RunId> {
         match self.state {
             StoreRequestState::Held { run, .. } => Some(run),
-            StoreRequestState::AtStore { .. } => None,
+            StoreRequestState::AtStore { .. } | StoreRequestState::Flushing { .. } => None,
         }
     }
 }
@@ -190,6 +192,7 @@ impl Core {
         let state = match (run, after) {
             (Some(run_id), Some(after)) => {
                 self.runs.get_mut(&run_id).expect("it asks").held.push_back(id);
+                self.act(Action::HastenCommits);
                 StoreRequestState::Held { run: run_id, after, work }
             }
             (Some(_), None) | (None, _) => self.hand_to_store(id, of, caller, work),

@@ -1,7 +1,7 @@
 //! One module's stream of events: what of it is done with, what is next, what is fetched already. What
 //! is done about it is in [`super::streams`].
 
-use super::{Cursor, StoredEvent};
+use super::{CommitNumber, Cursor, StoredEvent};
 use crate::limits::{FETCHED_BYTES_MAX, FETCHED_MAX};
 use crate::{blame::Crash, ids::RequestId, time::Time};
 use bulkhead_protocol::Pattern;
@@ -47,6 +47,8 @@ pub(crate) struct Stream {
     pub(super) fetched: VecDeque<StoredEvent>,
     pub(super) fetched_bytes: usize,
     pub(super) known: Cursor,
+    /// The newest commit of what was fetched.
+    pub(super) seen: CommitNumber,
     /// The last event of all.
     pub(super) end: Cursor,
     pub(super) reading: Option<RequestId>,
@@ -78,6 +80,7 @@ impl Stream {
             fetched: VecDeque::new(),
             fetched_bytes: 0,
             known: Cursor(0),
+            seen: CommitNumber(0),
             end: Cursor(0),
             reading: None,
             stored_while_reading: Cursor(0),

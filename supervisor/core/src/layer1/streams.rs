@@ -3,11 +3,11 @@
 //! that its stream goes on.
 
 use super::{
-    Cursor, JobPurpose, StoreOp, StoreOutcome, StoredEvent, Stream,
+    CommitNumber, Cursor, JobPurpose, StoreOp, StoreOutcome, StoredEvent, Stream,
     stream::{EventState, PositionState},
 };
 use crate::{
-    action::{Action, ModuleEvent},
+    action::ModuleEvent,
     blame::Crash,
     core::Core,
     ids::{ModuleId, RequestId},
@@ -139,6 +139,7 @@ impl Core {
         let request = self.ids.request();
         let entry = RequestEntry {
             event: Some(event.cursor),
+            seen: self.layer1.streams[&id].seen,
             ..RequestEntry::new(id, None, message, now + EVENT_TIMEOUT, RequestState::Queued)
         };
         self.timers.set(entry.deadline, Timer::Deadline(request));
@@ -274,7 +275,14 @@ impl Core {
         }
     }
 
-    pub(crate) fn events_read(&mut self, now: Time, job: RequestId, id: ModuleId, outcome: StoreOutcome) {
+    pub(crate) fn events_read(
+        &mut self,
+        now: Time,
+        job: RequestId,
+        id: ModuleId,
+        outcome: StoreOutcome,
+        seen: CommitNumber,
+    ) {
         let Some(stream) = self.layer1.streams.get_mut(&id).filter(|stream| stream.reading == Some(job)) else {
             return;
         };
@@ -284,6 +292,7 @@ impl Core {
             return;
         };
         stream.failures = 0;
+        stream.seen = stream.seen.max(seen);
         let before = stream.known;
         for event in events.into_iter().filter(|event| event.cursor > before) {
             stream.known = event.cursor;
@@ -342,15 +351,16 @@ impl Core {
     }
 
     /// Events were stored: followers are notified, and the streams continue.
-    pub(crate) fn events_stored(&mut self, now: Time, events: Vec<StoredEvent>) {
+    pub(crate) fn events_stored(&mut self, now: Time, events: Vec<StoredEvent>, seen: CommitNumber) {
         if events.is_empty() {
             return;
         }
         for event in events {
             for stream in self.layer1.streams.values_mut() {
                 stream.stored(&event);
+                stream.seen = stream.seen.max(seen);
             }
-            self.act(Action::NotifyFollowers(Box::new(event)));
+            self.notify_followers(Box::new(event), seen);
         }
         let ids: Vec<ModuleId> = self.layer1.streams.keys().copied().collect();
         for id in ids {

@@ -1,7 +1,7 @@
 //! Units of work: what a module changes and publishes while it handles a request is committed with its
 //! success and undone by everything else. The caller is answered only after the commit.
 
-use super::{JobPurpose, KeyState, NewEvent, StoreOp, StoreOutcome, UnitId};
+use super::{CommitNumber, JobPurpose, KeyState, NewEvent, StoreOp, StoreOutcome, UnitId};
 use crate::{
     action::Action,
     core::Core,
@@ -175,12 +175,10 @@ impl Core {
             Status::Error(failure) => {
                 self.undo(now, id, "it was answered with an error");
                 self.failed(now, id, *failure);
-                self.requests.remove(&id);
             }
             status @ (Status::Success(_) | Status::Progress(_)) => {
                 self.event_handled(id);
-                self.answer(id, status);
-                self.requests.remove(&id);
+                self.conclude(id, status);
             }
         }
     }
@@ -190,13 +188,13 @@ impl Core {
         matches!(entry.unit, Unit::Open(_)) || entry.message.key.is_some()
     }
 
-    /// Tells a request's caller, or the stream that it came from, that it failed.
+    /// Tells a request's caller, or the stream that it came from, that it failed. It has come to its end with that.
     fn failed(&mut self, now: Time, id: RequestId, failure: Failure) {
         let entry = &self.requests[&id];
         if entry.event.is_some() && entry.wanted {
             self.event_failed(now, id, &failure);
         }
-        self.answer(id, failure.into());
+        self.conclude(id, failure.into());
     }
 
     /// Something that belongs to a request's unit is done; if the module has answered and it was the
@@ -220,7 +218,7 @@ impl Core {
             entry.unit = Unit::Open(open);
             self.undo(now, id, "a part of it failed");
             self.failed(now, id, failure.delivery(Delivery::Started));
-            self.forget_settling(now, id);
+            self.commit_ended(now, module, job);
             return;
         }
         if open.extent == Extent::Reads && entry.message.key.is_none() {
@@ -232,8 +230,8 @@ impl Core {
             }
             self.end_precedence(now, id);
             self.event_handled(id);
-            self.answer(id, Status::Success(data));
-            self.forget_settling(now, id);
+            self.conclude(id, Status::Success(data));
+            self.commit_ended(now, module, job);
             return;
         }
         let advance = entry.event.map(|cursor| (self.modules[module].spec.name.clone(), cursor));
@@ -243,7 +241,12 @@ impl Core {
         let entry = self.requests.get_mut(&id).expect("it was there above");
         entry.unit = Unit::Empty;
         entry.state = RequestState::Committing(Box::new(Done { job, data, again }));
+        let is_event = self.requests[&id].event.is_some();
         self.submit_as(job, JobPurpose::Commit(id), op);
+        if is_event {
+            // The next event of its stream waits until this one is committed.
+            self.act(Action::HastenCommits);
+        }
         // The store takes commits in this order: those that follow find what this one has changed.
         self.end_precedence(now, id);
     }
@@ -280,8 +283,16 @@ impl Core {
     }
 
     /// The store has committed, or not.
-    pub(crate) fn commit_done(&mut self, now: Time, job: RequestId, id: RequestId, outcome: StoreOutcome) {
+    pub(crate) fn commit_done(
+        &mut self,
+        now: Time,
+        job: RequestId,
+        id: RequestId,
+        outcome: StoreOutcome,
+        seen: CommitNumber,
+    ) {
         let entry = self.requests.get_mut(&id).expect("a commit keeps its request");
+        entry.seen = entry.seen.max(seen);
         let RequestState::Committing(done) = &mut entry.state else { unreachable!("only its commit ends that state") };
         let (again, data_of_success) = (done.again, std::mem::take(&mut done.data));
         let module = entry.module;
@@ -289,11 +300,11 @@ impl Core {
         match outcome {
             StoreOutcome::Committed { .. } => {
                 self.event_committed(id);
-                self.answer(id, Status::Success(data_of_success));
+                self.conclude(id, Status::Success(data_of_success));
             }
             StoreOutcome::Key(KeyState::Stored(data)) => {
                 self.event_handled(id);
-                self.answer(id, Status::Success(data));
+                self.conclude(id, Status::Success(data));
             }
             StoreOutcome::Conflict(failure) => {
                 entry.conflicts += 1;
@@ -326,7 +337,6 @@ impl Core {
                 self.failed(now, id, failure.delivery(delivery));
             }
         }
-        self.requests.remove(&id);
         self.commit_ended(now, module, job);
     }
 }

@@ -80,7 +80,11 @@ fn of_b(world: &World, case: &Case) -> Vec<String> {
         }
         Action::Announce(said) => said.module.as_str() == "b" && said.event != ModuleEvent::StrangeAnswer,
         Action::RecordCrash(record) => record.module.as_str() == "b",
-        Action::Store { .. } | Action::NotifyFollowers(_) | Action::EventRefused { .. } | Action::Warn(_) => false,
+        Action::Store { .. }
+        | Action::HastenCommits
+        | Action::NotifyFollowers(_)
+        | Action::EventRefused { .. }
+        | Action::Warn(_) => false,
         Action::Send { run, .. }
         | Action::SendControl { run, .. }
         | Action::Terminate(run)

@@ -7,8 +7,8 @@ use crate::{
     store::Jobs,
 };
 use bulkhead_core::{
-    Action, Caller, ClientId, Condition, Control, Core, Descriptors, Evidence, HostSettings, InitialState, MemoryKill,
-    Need, Recipient, RequestId, RunId, SpawnFailure, Time, Tracer,
+    Action, Caller, ClientId, CommitNumber, Condition, Control, Core, Descriptors, Evidence, HostSettings,
+    InitialState, MemoryKill, Need, Recipient, RequestId, RunId, SpawnFailure, Time, Tracer,
 };
 use bulkhead_protocol::{ErrorCode, Exit, Failure, Json, Request, RequestType, Response, Status};
 use std::{collections::HashMap, time::Duration};
@@ -123,6 +123,8 @@ impl Player {
                     self.controls.insert((*run, what), *id);
                 }
                 Action::Store { job, op } => self.jobs.note(*job, op),
+                // How soon something is committed is of no interest to the stories.
+                Action::HastenCommits => continue,
                 Action::LookForTracer(run) => {
                     if !self.looks_take_time {
                         self.core.handle_tracer(self.now, *run, self.tracers.get(run).cloned());
@@ -218,7 +220,14 @@ impl Player {
             }
             "store" => {
                 let (job, outcome) = self.jobs.outcome(line);
-                self.core.handle_stored(now, job, outcome);
+                // Where a story says nothing of the disk, all is on it.
+                let seen = CommitNumber(line.number("seen").unwrap_or(0));
+                self.core.handle_stored(now, job, outcome, seen);
+            }
+            "flushed" => self.core.handle_flushed(now, CommitNumber(line.word(1).parse().expect("a number"))),
+            "flush-failed" => {
+                let failure = Failure::new(ErrorCode::Internal, "the disk failed");
+                self.core.handle_flush_failed(now, &failure);
             }
             "hang-up" => match self.caller(line.word(1)) {
                 Caller::Client(client) => self.core.handle_client_gone(self.now, client),

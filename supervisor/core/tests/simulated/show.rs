@@ -42,6 +42,7 @@ pub(crate) fn action(player: &Player, action: &Action) -> String {
         Action::Quarantine { module, request } => format!("quarantine {module} {}", lost(request)),
         Action::Removed(name) => format!("removed {name}"),
         Action::Store { job, op } => crate::store::show(player.jobs.label(*job), op),
+        Action::HastenCommits => "hasten commits".to_owned(),
         Action::NotifyFollowers(event) => format!("tell {}@{}", event.event, event.cursor),
         Action::LogLine { run, text } => format!("remark {} {text:?}", player.instance(*run)),
         Action::Warn(reason) => format!("warn {reason:?}"),

@@ -328,7 +328,7 @@ impl World {
             }
             // It is never answered: what follows is for worlds with a store.
             Action::Store { op, .. } if matches!(**op, StoreOp::Subscription(_)) => Ok(()),
-            Action::Store { .. } | Action::NotifyFollowers(_) | Action::EventRefused { .. } => {
+            Action::Store { .. } | Action::HastenCommits | Action::NotifyFollowers(_) | Action::EventRefused { .. } => {
                 Err("nothing here is for the store".into())
             }
             Action::Warn(_)

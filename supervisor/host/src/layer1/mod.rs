@@ -8,7 +8,7 @@ pub(crate) use translate::JobOwner;
 
 use crate::{files, status::StoreStatus};
 use bulkhead_config::{Declared, HostConfig, ModuleConfig};
-use bulkhead_core::{Caller, Cursor, Epoch, Epochs, RequestId, StoreOp, StoreOutcome};
+use bulkhead_core::{Caller, CommitNumber, Cursor, Epoch, Epochs, RequestId, StoreOp, StoreOutcome};
 use bulkhead_layer1::{
     Index, Job, JobId, Layer1, OpenError, Outcome, Overloaded, Searched, Sender, Settings, limits::JOBS_MAX,
 };
@@ -18,7 +18,7 @@ use bulkhead_protocol::{
 };
 use futures_util::task::AtomicWaker;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -58,6 +58,18 @@ impl OutcomeSignal {
     }
 }
 
+/// What the store has to say.
+pub(crate) enum News {
+    /// All commits up to this one are on the disk.
+    Flushed(CommitNumber),
+    /// No further one ever will be for certain.
+    FlushFailed(Failure),
+    /// What came of something that the core asked, with the newest commit that it can have seen.
+    Visible(RequestId, CommitNumber, StoreOutcome),
+    /// What came of a job of the host's own: it is on the disk.
+    Durable(u64, Outcome),
+}
+
 /// The open store.
 pub(crate) struct Store {
     layer1: Layer1,
@@ -66,8 +78,16 @@ pub(crate) struct Store {
     has_outcomes: bool,
     /// What the store was told last that each module may hold.
     quotas: HashMap<ModuleName, Option<u64>>,
-    /// The newest event of all that is known here.
+    /// The newest event of all that is known here to be on the disk.
     newest: Cursor,
+    /// The newest event of each commit that is not, with the number of the commit.
+    visible: VecDeque<(CommitNumber, Cursor)>,
+    /// Outcomes for the host that wait for the disk, with the newest commit that each can have seen.
+    held: VecDeque<(CommitNumber, u64, Outcome)>,
+    /// All commits up to this one are on the disk.
+    flushed: CommitNumber,
+    /// Why no further one ever will be, if so.
+    flush_failure: Option<Failure>,
     /// Which histories its cursors may belong to.
     epochs: Epochs,
     last_admin_job: u64,
@@ -124,6 +144,10 @@ impl Store {
             has_outcomes: false,
             quotas: HashMap::new(),
             newest: Cursor(0),
+            visible: VecDeque::new(),
+            held: VecDeque::new(),
+            flushed: CommitNumber(0),
+            flush_failure: None,
             last_admin_job: 0,
             dropped_told: 0,
             broken_told: false,
@@ -176,7 +200,7 @@ impl Store {
             .then(|| format!("other {what} of the data store are declared now; they are made at the host's next start"))
     }
 
-    /// The newest event of all that is known here.
+    /// The newest event of all that is known here to be on the disk.
     pub(crate) fn newest(&self) -> Cursor {
         self.newest
     }
@@ -265,24 +289,75 @@ impl Store {
         Failure::new(ErrorCode::Overloaded, reason).delivery(Delivery::NotStarted)
     }
 
-    /// The next outcome, if there is one.
-    pub(crate) fn poll(&mut self) -> Option<(JobOwner, Outcome)> {
+    /// What has come of what was asked, one after the other: to the core as soon as it is visible, to the host once
+    /// what it says is on the disk.
+    pub(crate) fn poll(&mut self) -> Option<News> {
         if !self.has_outcomes && !self.outcome_signal.is_set.swap(false, Ordering::AcqRel) {
             return None;
         }
         self.tell_dropped();
         self.tell_broken();
-        let outcome = self.layer1.poll();
-        self.has_outcomes = outcome.is_some();
-        let (job_id, outcome) = outcome?;
-        let events = match &outcome {
-            Outcome::Mutated { events, .. } | Outcome::Committed { events } => events.as_slice(),
-            _ => &[],
-        };
-        if let Some(last) = events.last() {
-            self.newest = self.newest.max(last.cursor);
+        let news = self.poll_flushed().or_else(|| self.poll_durable()).or_else(|| self.poll_visible());
+        self.has_outcomes = news.is_some();
+        news
+    }
+
+    fn poll_flushed(&mut self) -> Option<News> {
+        let upto = self.layer1.flushed();
+        if upto > self.flushed {
+            self.flushed = upto;
+            while let Some((_, cursor)) = self.visible.pop_front_if(|(seen, _)| *seen <= upto) {
+                self.newest = cursor;
+            }
+            return Some(News::Flushed(upto));
         }
-        Some((JobOwner::from_id(job_id), outcome))
+        if self.flush_failure.is_some() {
+            return None;
+        }
+        self.flush_failure = self.layer1.flush_failure();
+        self.flush_failure.clone().map(News::FlushFailed)
+    }
+
+    /// An outcome for the host that waits for the disk no longer.
+    fn poll_durable(&mut self) -> Option<News> {
+        let flushed = self.flushed;
+        if let Some((_, admin_job, outcome)) = self.held.pop_front_if(|(seen, ..)| *seen <= flushed) {
+            return Some(News::Durable(admin_job, outcome));
+        }
+        let failure = self.flush_failure.clone()?;
+        let (_, admin_job, _) = self.held.pop_front()?;
+        Some(News::Durable(admin_job, Outcome::Failed(failure)))
+    }
+
+    fn poll_visible(&mut self) -> Option<News> {
+        loop {
+            let (job_id, seen, outcome) = self.layer1.poll_visible()?;
+            let events = match &outcome {
+                Outcome::Mutated { events, .. } | Outcome::Committed { events } => events.as_slice(),
+                _ => &[],
+            };
+            if let Some(last) = events.last() {
+                match seen <= self.flushed {
+                    true => self.newest = self.newest.max(last.cursor),
+                    false => self.visible.push_back((seen, last.cursor)),
+                }
+            }
+            let owner = JobOwner::from_id(job_id);
+            match owner {
+                JobOwner::Core(request) | JobOwner::CoreEvent(request) => {
+                    return Some(News::Visible(request, seen, translate::outcome(owner, outcome)));
+                }
+                JobOwner::Host(admin_job) => self.held.push_back((seen, admin_job, outcome)),
+            }
+            if let Some(news) = self.poll_durable() {
+                return Some(news);
+            }
+        }
+    }
+
+    /// Has what waits to be committed committed at once.
+    pub(crate) fn hasten(&self) {
+        self.layer1.hasten();
     }
 
     /// How many set-aside events were dropped since the start, since there were too many.
@@ -309,11 +384,6 @@ impl Store {
                  look at them with `bulkhead layer1 set-aside`, and replay or drop them"
             );
         }
-    }
-
-    /// What came of something that the core asked, in its terms.
-    pub(crate) fn for_core(owner: JobOwner, outcome: Outcome) -> StoreOutcome {
-        translate::outcome(owner, outcome)
     }
 
     /// Writes what waits to be written, and carries the log over into the database. Where that takes longer than

@@ -53,9 +53,10 @@ impl HostState {
                 Action::Store { job, op } => {
                     let asker = self.core.asker(job);
                     if let Some(outcome) = self.store.order(job, *op, asker) {
-                        self.core.handle_stored(self.now, job, outcome);
+                        self.core.handle_stored(self.now, job, outcome, CommitNumber::default());
                     }
                 }
+                Action::HastenCommits => self.store.hasten(),
                 Action::NotifyFollowers(event) => self.tell(&event),
                 Action::LogLine { run, text } => self.remark(run, format!("[{text}]")),
                 Action::Warn(reason) => tracing::warn!("{reason}"),

@@ -35,7 +35,7 @@ use crate::{
     guardian::{Flushed, Guardian, Incoming},
     history::Histories,
     launch::{self, Process},
-    layer1::{JobOwner, Store},
+    layer1::{News, Store},
     link::{Input, Io, Link, READ_BYTES},
     log_files::LogFiles,
     log_lines::{Line as LogLine, Stream},
@@ -56,8 +56,8 @@ use crate::{
 };
 use bulkhead_config::{HostConfig, InProgress, Loaded, ModuleConfig, Problems};
 use bulkhead_core::{
-    Action, Announcement, Caller, ClientId, Control, Core, CrashRecord, Evidence, GuardianRestarts, HostSettings,
-    IdMap, MemoryKill, Need, Owner, Places, Recipient, RequestId, RunId, Time, TimeAccount,
+    Action, Announcement, Caller, ClientId, CommitNumber, Control, Core, CrashRecord, Evidence, GuardianRestarts,
+    HostSettings, IdMap, MemoryKill, Need, Owner, Places, Recipient, RequestId, RunId, Time, TimeAccount,
 };
 use bulkhead_layer1::Outcome;
 use bulkhead_protocol::{

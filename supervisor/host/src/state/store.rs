@@ -5,13 +5,14 @@ use super::*;
 impl HostState {
     /// Takes one outcome of the store, if there is one, and does what follows.
     pub(crate) fn take_outcome(&mut self) -> bool {
-        let Some((owner, outcome)) = self.store.poll() else { return false };
-        match owner {
-            JobOwner::Core(request) | JobOwner::CoreEvent(request) => {
-                let told = Store::for_core(owner, outcome);
-                self.core.handle_stored(self.now, request, told);
+        match self.store.poll() {
+            None => return false,
+            Some(News::Flushed(upto)) => self.core.handle_flushed(self.now, upto),
+            Some(News::FlushFailed(failure)) => self.core.handle_flush_failed(self.now, &failure),
+            Some(News::Visible(request, seen, outcome)) => {
+                self.core.handle_stored(self.now, request, outcome, seen);
             }
-            JobOwner::Host(admin_job) => match self.store_admin.take(admin_job) {
+            Some(News::Durable(admin_job, outcome)) => match self.store_admin.take(admin_job) {
                 Some(what) => self.admin_done(what, outcome),
                 None => self.page_read(admin_job, outcome),
             },

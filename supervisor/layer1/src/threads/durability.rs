@@ -87,6 +87,11 @@ impl Durability {
         self.changed.notify_all();
     }
 
+    /// Whether all that is committed is on the disk.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.state().committed <= self.flushed().0
+    }
+
     /// Whether a flush is under way or due.
     pub(crate) fn lags(&self) -> bool {
         let state = self.state();

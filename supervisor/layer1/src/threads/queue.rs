@@ -70,6 +70,10 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether no further job may join.
     pub(crate) fn is_full(&self) -> bool {
         self.writes.len() >= GROUP_JOBS_MAX || self.bytes >= GROUP_BYTES_MAX

@@ -11,6 +11,7 @@ use crate::{
     continuation::Trace,
     file_identity::FileIdentity,
     held::Held,
+    limits::UNFLUSHED_BYTES_MAX,
     outcome::Outcome,
     settings::micros,
     tables::{
@@ -90,14 +91,20 @@ impl Writer {
     /// Works until the store closes and everything that waits is written, and carries the log over into
     /// the database. Gives back the connection: the last one to be closed removes the log.
     pub(crate) fn work(mut self) -> rusqlite::Result<Connection> {
+        let mut unflushed = 0;
         while let Some(mut group) = self.next_group() {
             if !group.writes.is_empty() {
                 let begun = Instant::now();
                 let outcomes = self.group(&mut group);
                 let seen = self.shared.durability.seen();
-                match self.is_alone(&group) {
-                    true => self.shared.flush_here(),
-                    false => self.shared.durability.rouse(),
+                unflushed += group.bytes();
+                if self.shared.durability.is_flushed() {
+                    unflushed = 0;
+                }
+                if self.is_alone(&group) || unflushed > UNFLUSHED_BYTES_MAX {
+                    self.shared.flush_here();
+                } else {
+                    self.shared.durability.rouse();
                 }
                 self.pace.note(group.writes.len(), begun.elapsed());
                 let finished = group.writes.iter().zip(outcomes);

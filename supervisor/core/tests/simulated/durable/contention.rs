@@ -189,8 +189,10 @@ impl Contention {
             Event::Write => self.store.work(false, Mood::Works).unwrap_or_else(|wrong| self.wrong = Some(wrong)),
             Event::Read => self.store.work(true, Mood::Works).unwrap_or_else(|wrong| self.wrong = Some(wrong)),
             Event::Tell => {
-                let (job, outcome) = self.store.told(true).expect("there is one");
-                self.core.handle_stored(Time::ZERO, job, outcome);
+                let (job, outcome, seen) = self.store.told(true).expect("there is one");
+                self.core.handle_stored(Time::ZERO, job, outcome, seen);
+                let upto = self.store.flush();
+                self.core.handle_flushed(Time::ZERO, upto);
             }
             Event::Step(run, at) => self.step(run, at),
         }

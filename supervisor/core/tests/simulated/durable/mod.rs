@@ -19,7 +19,7 @@ use world::{Checked, MODULES, Process, World};
 type Move = (u8, u16, u16, u16);
 
 /// How many kinds of moves there are.
-const KINDS: u8 = 53;
+const KINDS: u8 = 57;
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -135,16 +135,19 @@ fn make(world: &mut World, (kind, x, y, z): Move) -> Checked {
         }
         44..=45 => world.tell(z.is_multiple_of(3)),
         46 if y.is_multiple_of(8) => world.crash(),
+        46 if y % 8 == 1 => world.cut(),
+        46 if y % 16 == 2 => world.fail_flush(),
         46 => Ok(()),
         47 => order(world, x, y),
         48..=51 => match pick(world, x, busy) {
             Some(run) => increment(world, run, y),
             None => Ok(()),
         },
-        _ => match pick(world, x, busy) {
+        52 => match pick(world, x, busy) {
             Some(run) => lose(world, run),
             None => Ok(()),
         },
+        _ => world.flush(),
     }
 }
 
@@ -311,6 +314,7 @@ fn calm(world: &mut World) -> Checked {
             world.work(true, Mood::Works)?;
             world.tell(true)?;
         }
+        world.flush()?;
         while let Some(run) = pick(world, 0, |process| !process.is_ready && !process.has_exited) {
             world.ready(run, false)?;
         }
@@ -363,6 +367,7 @@ fn end(world: &mut World) -> Checked {
         world.work(true, Mood::Works)?;
         world.tell(true)?;
     }
+    world.flush()?;
     world.advance(Duration::from_secs(100))?;
     if !world.store.is_clean() {
         return Err("a unit is left that is neither committed nor undone".into());

@@ -1,7 +1,9 @@
-//! A store that commits, conflicts, fails, forgets what was not committed when its host dies, and
-//! watches what is asked of it.
+//! A store that commits, flushes later, conflicts, fails, forgets what was not committed when its host dies and
+//! what was not flushed when the machine does, and watches what is asked of it.
 
-use bulkhead_core::{Cursor, KeyState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent, UnitId};
+use bulkhead_core::{
+    CommitNumber, Cursor, KeyState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent, UnitId,
+};
 use bulkhead_protocol::{
     Delivery, ErrorCode, Failure, Json, ModuleName,
     layer1::{Change, EntityId, Mutation, Query, Selection},
@@ -26,8 +28,8 @@ fn scoped(key: &KeyUse) -> ScopedKey {
     (key.caller.clone(), key.to.clone(), key.key.clone())
 }
 
-/// What survives a crash of the host.
-#[derive(Debug, Default)]
+/// What survives a crash of the host once it is committed, and a power cut once it is flushed.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Durable {
     pub(crate) events: Vec<StoredEvent>,
     pub(crate) keys: BTreeMap<ScopedKey, (KeyUse, Json)>,
@@ -51,17 +53,26 @@ struct OpenUnit {
     counters: BTreeMap<EntityId, (u64, u64)>,
 }
 
+/// A job with its outcome, and the number of the commit that it has made, or of the last that it can have seen.
+pub(crate) type Told = (RequestId, StoreOutcome, CommitNumber);
+
 /// The store.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
+    /// What is committed.
     pub(crate) durable: Durable,
+    /// What of that is flushed.
+    pub(crate) flushed: Durable,
+    /// The numbers of the last commit, and of the last that is flushed.
+    number: u64,
+    flushed_number: u64,
     units: BTreeMap<UnitId, OpenUnit>,
     dead: BTreeSet<UnitId>,
     writes: VecDeque<(RequestId, StoreOp)>,
     reads: VecDeque<(RequestId, StoreOp)>,
     /// What comes of reads and of writes. They are done on different threads, so one may overtake the other.
-    read: VecDeque<(RequestId, StoreOutcome)>,
-    written: VecDeque<(RequestId, StoreOutcome)>,
+    read: VecDeque<Told>,
+    written: VecDeque<Told>,
     /// Keys whose commit was made while the host was told that it may not have been.
     unsure: BTreeSet<ScopedKey>,
     /// Events of such commits: nobody is told of them.
@@ -144,15 +155,17 @@ impl Store {
         if mood == Mood::Unsure && matches!(outcome, Some(StoreOutcome::Failed(_))) {
             self.untold.extend((end.0 + 1..=self.end().0).map(Cursor));
         }
+        self.number += u64::from(!read);
         if let Some(outcome) = outcome {
+            let seen = CommitNumber(self.number);
             let outcomes = if read { &mut self.read } else { &mut self.written };
-            outcomes.push_back((job, outcome));
+            outcomes.push_back((job, outcome, seen));
         }
         Ok(())
     }
 
     /// The next thing that the core is to be told: of a read, if there is one and that is wanted.
-    pub(crate) fn told(&mut self, read: bool) -> Option<(RequestId, StoreOutcome)> {
+    pub(crate) fn told(&mut self, read: bool) -> Option<Told> {
         let (first, second) =
             if read { (&mut self.read, &mut self.written) } else { (&mut self.written, &mut self.read) };
         first.pop_front().or_else(|| second.pop_front())
@@ -172,13 +185,35 @@ impl Store {
         self.units.is_empty()
     }
 
-    /// The host dies: what was not committed is gone, and nobody is told of what was.
+    /// Everything that is committed is on the disk now.
+    pub(crate) fn flush(&mut self) -> CommitNumber {
+        if self.flushed_number < self.number {
+            self.flushed = self.durable.clone();
+            self.flushed_number = self.number;
+        }
+        CommitNumber(self.flushed_number)
+    }
+
+    pub(crate) fn flushed_number(&self) -> CommitNumber {
+        CommitNumber(self.flushed_number)
+    }
+
+    /// The host dies: what was not committed is gone, and nobody is told of what was. Its next start flushes that.
     pub(crate) fn crash(&mut self) {
         *self = Store {
+            flushed: self.durable.clone(),
             durable: std::mem::take(&mut self.durable),
             unsure: std::mem::take(&mut self.unsure),
             ..Store::default()
         };
+    }
+
+    /// The machine dies: what was not flushed is gone as well.
+    pub(crate) fn cut(&mut self) {
+        self.durable = std::mem::take(&mut self.flushed);
+        let keys = &self.durable.keys;
+        self.unsure.retain(|key| keys.contains_key(key));
+        self.crash();
     }
 
     fn end(&self) -> Cursor {

@@ -3,8 +3,8 @@
 
 use super::store::{Mood, ScopedKey, Store, counter_read, number, numbers};
 use bulkhead_core::{
-    Action, Caller, ClientId, Control, Core, Cursor, Evidence, HostSettings, InitialState, ModuleRules, ModuleSpec,
-    Recipient, RequestId, RunId, StoreOp, StoreOutcome, Time, UnitId,
+    Action, Caller, ClientId, CommitNumber, Control, Core, Cursor, Evidence, HostSettings, InitialState, ModuleRules,
+    ModuleSpec, Recipient, RequestId, RunId, StoreOp, StoreOutcome, Time, UnitId,
 };
 use bulkhead_protocol::{
     Delivery, ErrorCode, Exit, Failure, Json, ModuleName, Pattern, Request, RequestType, Response, Status,
@@ -32,6 +32,8 @@ pub(super) struct Process {
     pub(super) concurrent: bool,
     /// Requests in progress, in order, each with the attempt that it is.
     pub(super) attribute: Vec<(RequestId, u64)>,
+    /// The newest commit that an answer of the store has shown it.
+    seen: CommitNumber,
 }
 
 /// One try of a process at one request.
@@ -51,6 +53,8 @@ pub(super) struct Attempt {
     read: Option<u64>,
     /// Who asked, where only one did.
     asked: Option<Recipient>,
+    /// What its process had seen when it answered.
+    seen: CommitNumber,
 }
 
 /// A request that somebody sent.
@@ -104,6 +108,8 @@ pub(super) struct World {
     /// What each subscribes to: to have events passed by is a matter of the stories.
     patterns: BTreeMap<&'static str, Vec<String>>,
     told: u64,
+    /// What the outcome of the store can have seen that the core is handed now.
+    last_seen: CommitNumber,
     /// An event without a number was refused just now.
     refused: bool,
     pub(super) generation: u64,
@@ -136,6 +142,7 @@ impl World {
             patterns: [("a", Vec::new()), ("b", PATTERNS[seed as usize % 3].iter().map(ToString::to_string).collect())]
                 .into(),
             told: 0,
+            last_seen: CommitNumber(0),
             refused: false,
             may_leave: true,
             generation: 1,
@@ -179,17 +186,48 @@ impl World {
         self.last
     }
 
+    /// What is committed is flushed.
+    pub(super) fn flush(&mut self) -> Checked {
+        let upto = self.store.flush();
+        self.note(format!("flushed up to {}", upto.0));
+        self.core.handle_flushed(self.now, upto);
+        self.carry_out()
+    }
+
+    /// A flush fails, and then the machine.
+    pub(super) fn fail_flush(&mut self) -> Checked {
+        self.note("the flush fails".into());
+        self.core.handle_flush_failed(self.now, &Failure::new(ErrorCode::Internal, "the disk failed"));
+        self.carry_out()?;
+        self.cut()
+    }
+
+    /// The machine dies, and comes back with what was flushed.
+    pub(super) fn cut(&mut self) -> Checked {
+        self.note("the power is cut".into());
+        self.store.cut();
+        self.restart()
+    }
+
     /// The host dies, and comes back on the same store.
     pub(super) fn crash(&mut self) -> Checked {
         self.note("the host dies".into());
+        self.store.crash();
+        self.restart()
+    }
+
+    fn restart(&mut self) -> Checked {
         self.processes.clear();
         self.asked.clear();
-        self.attempts.values_mut().for_each(|attempt| attempt.is_dead = true);
+        for attempt in self.attempts.values_mut() {
+            // What it had seen was on the disk at the next start, or is gone, and its success with it.
+            (attempt.is_dead, attempt.seen) = (true, CommitNumber(0));
+        }
         self.uncommitted.clear();
         self.jobs.clear();
         self.units.clear();
-        self.store.crash();
         self.told = self.store.durable.events.len() as u64;
+        self.last_seen = CommitNumber(0);
         // What the store knows is all that counts now.
         for (module, cursor) in &self.store.durable.subscriptions {
             let module = MODULES.into_iter().find(|it| it == module).expect("one of them");
@@ -307,10 +345,12 @@ impl World {
         let success = self.number();
         let process = self.processes.get_mut(&run).expect("it was picked");
         let (id, attempt) = process.attribute.remove(at);
+        let seen = process.seen;
         let has_begun = process.attribute.iter().any(|(_, attempt)| self.attempts[attempt].has_begun);
         let last = self.may_leave && at == 0 && !has_begun && success.is_multiple_of(7);
         process.is_ready &= !last;
         let record = self.attempts.get_mut(&attempt).expect("it is in progress");
+        record.seen = seen;
         let status = match error {
             None => {
                 record.success = Some(success);
@@ -349,8 +389,9 @@ impl World {
     }
 
     pub(super) fn tell(&mut self, read: bool) -> Checked {
-        let Some((job, outcome)) = self.store.told(read) else { return Ok(()) };
-        self.note(format!("stored {job}: {outcome:?}"));
+        let Some((job, outcome, seen)) = self.store.told(read) else { return Ok(()) };
+        self.note(format!("stored {job}: {outcome:?}, seen up to {}", seen.0));
+        self.last_seen = seen;
         if let Some(success) = self.jobs.remove(&job) {
             self.uncommitted.values_mut().for_each(|successes| {
                 successes.remove(&success);
@@ -361,8 +402,10 @@ impl World {
                 *handled = (*handled).max(cursor);
             }
         }
-        self.core.handle_stored(self.now, job, outcome);
-        self.carry_out()
+        self.core.handle_stored(self.now, job, outcome, seen);
+        let carried = self.carry_out();
+        self.last_seen = CommitNumber(0);
+        carried
     }
 
     pub(super) fn order(&mut self, what: &str, module: &str) -> Checked {
@@ -411,6 +454,7 @@ impl World {
                     has_exited: false,
                     concurrent: false,
                     attribute: Vec::new(),
+                    seen: CommitNumber(0),
                 };
                 self.processes.insert(run, process);
             }
@@ -433,9 +477,13 @@ impl World {
                 if event.cursor.0 <= self.told || (self.told + 1..event.cursor.0).any(|cursor| missing(&cursor)) {
                     return Err(format!("told of {} after {}", event.cursor, self.told));
                 }
+                if event.cursor.0 > self.store.flushed.events.len() as u64 {
+                    return Err(format!("told of {}, which is not on the disk", event.cursor));
+                }
                 self.told = event.cursor.0;
             }
             Action::SendControl { .. }
+            | Action::HastenCommits
             | Action::Terminate(_)
             | Action::Kill(_)
             | Action::Announce(_)
@@ -589,14 +637,26 @@ impl World {
         asked.open = false;
         asked.failed = matches!(status, Status::Error(_));
         let (what, key) = (asked.what.clone(), asked.key.clone());
+        // A client is told what is on the disk, a module what is committed.
+        let durable = match to.caller {
+            Caller::Client(_) => &self.store.flushed,
+            Caller::Run(run) => {
+                if let (Some(process), What::Query | What::Count(_) | What::Change(..)) =
+                    (self.processes.get_mut(&run), &what)
+                {
+                    process.seen = process.seen.max(self.last_seen);
+                }
+                &self.store.durable
+            }
+        };
         match (what, status) {
             (What::Change(number, Some(attempt)), Status::Success(_)) => {
                 self.attempts.get_mut(&attempt).expect("it was in progress").changes.insert(number);
             }
             (What::Change(number, None), Status::Success(data)) => {
                 let done = match &key {
-                    None => self.store.durable.changes.contains(&number),
-                    Some(key) => self.store.durable.keys.get(key).is_some_and(|(_, reply)| *reply == data),
+                    None => durable.changes.contains(&number),
+                    Some(key) => durable.keys.get(key).is_some_and(|(_, reply)| *reply == data),
                 };
                 if !done {
                     return Err(format!("change {number} is not stored, or its key has another answer"));
@@ -633,8 +693,9 @@ impl World {
     /// A success is the success of something that is stored, whole.
     fn work_done(&self, key: &Option<ScopedKey>, data: &Json) -> Checked {
         let success: u64 = data.read().unwrap();
+        let durable = &self.store.flushed;
         if let Some(key) = key {
-            let stored = self.store.durable.keys.get(key).map(|(_, reply)| reply);
+            let stored = durable.keys.get(key).map(|(_, reply)| reply);
             if stored != Some(data) {
                 return Err(format!("{key:?} is answered with {data:?}, stored is {stored:?}"));
             }
@@ -642,8 +703,11 @@ impl World {
         let Some(attempt) = self.successes.get(&success) else {
             return if key.is_some() { Ok(()) } else { Err("nobody succeeded with that".into()) };
         };
-        let changes = &self.attempts[attempt].changes;
-        match changes.iter().find(|change| !self.store.durable.changes.contains(change)) {
+        let Attempt { changes, seen, .. } = &self.attempts[attempt];
+        if *seen > self.store.flushed_number() {
+            return Err(format!("success {success} has seen {seen:?}, which is not on the disk"));
+        }
+        match changes.iter().find(|change| !durable.changes.contains(change)) {
             Some(change) => Err(format!("success {success}, but its change {change} is not stored")),
             None => Ok(()),
         }

@@ -1,0 +1,239 @@
+//! Answers that wait for the disk. What is committed is visible to modules at once; a client and a follower get
+//! nothing that a power cut could take back.
+//!
+//! What a process has seen is known by one number, that of the newest commit that it can have seen: it grows with
+//! the answers of the store, with the answers to the process's own calls, and with the requests and events that it
+//! is sent. Its answer to a client waits until the disk has reached that number, and the number of the answer's own
+//! commit. What a module keeps from one request to the next is covered by that; what it writes outside of the
+//! store is not.
+
+use super::{StoredEvent, store_requests::StoreRequestState};
+use crate::{
+    action::Action,
+    core::Core,
+    ids::{Caller, Recipient, RequestId, RunId},
+    limits::{HELD_ANSWER_BYTES, HELD_ANSWERS_BYTES_MAX},
+    request::{RequestEntry, RequestState},
+    time::Time,
+};
+use bulkhead_protocol::{Delivery, ErrorCode, Failure, HeldBytes, Json, Status, layer1::CommitNumber};
+use std::collections::BTreeMap;
+
+/// Something that waits for the disk.
+#[derive(Debug)]
+enum Held {
+    /// The answer to a request.
+    Answer(RequestId, Status),
+    /// Progress of a request that is in flight.
+    Progress(RequestId, Json),
+    /// The answer to a request to the store.
+    StoreAnswer(RequestId, Status),
+    /// An event for followers.
+    Event(Box<StoredEvent>),
+}
+
+impl Held {
+    fn bytes(&self) -> usize {
+        HELD_ANSWER_BYTES
+            + match self {
+                Held::Answer(_, status) | Held::StoreAnswer(_, status) => status.held_bytes(),
+                Held::Progress(_, data) => data.held_bytes(),
+                Held::Event(event) => size_of::<StoredEvent>() + event.held_bytes(),
+            }
+    }
+}
+
+/// Everything that waits for the disk, in the order of the commits.
+#[derive(Debug, Default)]
+pub(crate) struct HeldAnswers {
+    by_number: BTreeMap<(CommitNumber, u64), Held>,
+    last: u64,
+    bytes: usize,
+    /// All commits up to this one are on the disk.
+    flushed: CommitNumber,
+    /// Why no further one ever will be, if so.
+    failed: Option<Failure>,
+}
+
+impl HeldAnswers {
+    fn push(&mut self, seen: CommitNumber, held: Held) {
+        self.last += 1;
+        self.bytes += held.bytes();
+        self.by_number.insert((seen, self.last), held);
+    }
+
+    /// The next that waits for the disk no longer.
+    fn pop_flushed(&mut self) -> Option<Held> {
+        let (first, _) = self.by_number.first_key_value()?;
+        (first.0 <= self.flushed).then(|| self.pop()).flatten()
+    }
+
+    fn pop(&mut self) -> Option<Held> {
+        let (_, held) = self.by_number.pop_first()?;
+        self.bytes -= held.bytes();
+        Some(held)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_number.is_empty()
+    }
+
+    /// Whether an answer that has seen this has to wait, or can never be given.
+    fn waits(&self, seen: CommitNumber) -> bool {
+        seen > self.flushed
+    }
+
+    /// The requests whose answers wait, and the requests to the store.
+    pub(crate) fn requests(&self) -> (Vec<RequestId>, Vec<RequestId>) {
+        let held = self.by_number.values();
+        let of = |held: &Held| match held {
+            Held::Answer(id, _) => (Some(*id), None),
+            Held::StoreAnswer(id, _) => (None, Some(*id)),
+            Held::Progress(..) | Held::Event(_) => (None, None),
+        };
+        let (answers, store): (Vec<_>, Vec<_>) = held.map(of).unzip();
+        (answers.into_iter().flatten().collect(), store.into_iter().flatten().collect())
+    }
+
+    /// The bytes of all that waits, counted once more beside those that are kept.
+    pub(crate) fn accounts(&self) -> (usize, usize) {
+        (self.bytes, self.by_number.values().map(Held::bytes).sum())
+    }
+}
+
+impl Core {
+    /// All commits up to this one are on the disk: what has waited for them is answered.
+    pub fn handle_flushed(&mut self, now: Time, upto: CommitNumber) {
+        if upto <= self.layer1.held_answers.flushed {
+            return;
+        }
+        self.layer1.held_answers.flushed = upto;
+        while let Some(held) = self.layer1.held_answers.pop_flushed() {
+            match held {
+                Held::Answer(id, status) => self.release_answer(now, id, status),
+                Held::Progress(id, data) => self.release_progress(id, data),
+                Held::StoreAnswer(id, status) => self.finish_store_request(now, id, status),
+                Held::Event(event) => self.act(Action::NotifyFollowers(event)),
+            }
+        }
+    }
+
+    /// A flush has failed: nothing that has seen more than is on the disk is told any more, and whoever waits for
+    /// it learns that its fate is unknown.
+    pub fn handle_flush_failed(&mut self, now: Time, failure: &Failure) {
+        if self.layer1.held_answers.failed.is_some() {
+            return;
+        }
+        self.layer1.held_answers.failed = Some(failure.clone().delivery(Delivery::Unknown));
+        while let Some(held) = self.layer1.held_answers.pop() {
+            let status = || Status::from(self.not_flushed());
+            match held {
+                Held::Answer(id, _) => self.release_answer(now, id, status()),
+                Held::StoreAnswer(id, _) => self.finish_store_request(now, id, status()),
+                Held::Progress(..) | Held::Event(_) => {}
+            }
+        }
+    }
+
+    fn not_flushed(&self) -> Failure {
+        self.layer1.held_answers.failed.clone().unwrap_or_else(|| {
+            Failure::new(ErrorCode::Internal, "the data store was not flushed").delivery(Delivery::Unknown)
+        })
+    }
+
+    /// Whether so much waits for the disk that clients are refused more before a flush.
+    pub(crate) fn holds_too_much(&self) -> bool {
+        self.layer1.held_answers.bytes > HELD_ANSWERS_BYTES_MAX
+    }
+
+    /// A process can have seen everything up to this commit.
+    pub(crate) fn has_seen(&mut self, run: RunId, seen: CommitNumber) {
+        if let Some(run) = self.runs.get_mut(&run) {
+            run.seen = run.seen.max(seen);
+        }
+    }
+
+    /// The request has come to its end with this answer, which is given at once or when what it has seen is on
+    /// the disk. The request is forgotten with that.
+    pub(crate) fn conclude(&mut self, id: RequestId, status: Status) {
+        let Some(entry) = self.requests.get_mut(&id) else { return };
+        let seen = entry.seen;
+        if !self.layer1.held_answers.waits(seen) || !is_for_client(entry) {
+            self.answer(id, status);
+            self.requests.remove(&id);
+        } else if self.layer1.held_answers.failed.is_some() {
+            self.answer(id, self.not_flushed().into());
+            self.requests.remove(&id);
+        } else {
+            entry.state = RequestState::Flushing;
+            self.modules.get_mut(entry.module).expect("a module outlives its requests").flushing += 1;
+            self.layer1.held_answers.push(seen, Held::Answer(id, status));
+        }
+    }
+
+    fn release_answer(&mut self, now: Time, id: RequestId, status: Status) {
+        let Some(module) = self.requests.get(&id).map(|entry| entry.module) else { return };
+        self.answer(id, status);
+        self.requests.remove(&id);
+        self.modules.get_mut(module).expect("a module outlives its requests").flushing -= 1;
+        self.reconcile(now, module);
+    }
+
+    /// Progress of a request in flight, for its caller.
+    pub(crate) fn tell_progress(&mut self, to: Recipient, id: RequestId, seen: CommitNumber, data: Json) {
+        let waits = matches!(to.caller, Caller::Client(_)) && self.layer1.held_answers.waits(seen);
+        match (waits, &self.layer1.held_answers.failed) {
+            (false, _) => {
+                if let Caller::Run(run) = to.caller {
+                    self.has_seen(run, seen);
+                }
+                self.act(Action::Reply { to, status: Status::Progress(data) });
+            }
+            (true, None) => self.layer1.held_answers.push(seen, Held::Progress(id, data)),
+            // What it has seen is not to be told.
+            (true, Some(_)) => {}
+        }
+    }
+
+    fn release_progress(&mut self, id: RequestId, data: Json) {
+        if let Some(to) = self.requests.get(&id).and_then(|entry| entry.recipient) {
+            self.act(Action::Reply { to, status: Status::Progress(data) });
+        }
+    }
+
+    /// A request to the store has this answer, which is given at once or when what it has seen is on the disk.
+    pub(crate) fn conclude_store_request(&mut self, now: Time, id: RequestId, status: Status, seen: CommitNumber) {
+        let Some(store_request) = self.layer1.store_requests.get_mut(&id) else { return };
+        if let Caller::Run(run) = store_request.caller {
+            self.has_seen(run, seen);
+            return self.finish_store_request(now, id, status);
+        }
+        if !self.layer1.held_answers.waits(seen) || store_request.recipient.is_none() {
+            return self.finish_store_request(now, id, status);
+        }
+        if self.layer1.held_answers.failed.is_some() {
+            return self.finish_store_request(now, id, self.not_flushed().into());
+        }
+        if let StoreRequestState::AtStore { kind, .. } = store_request.state {
+            store_request.state = StoreRequestState::Flushing { kind };
+        }
+        self.layer1.held_answers.push(seen, Held::StoreAnswer(id, status));
+    }
+
+    /// An event is committed: followers get it when it is on the disk.
+    pub(crate) fn notify_followers(&mut self, event: Box<StoredEvent>, seen: CommitNumber) {
+        match (self.layer1.held_answers.waits(seen), &self.layer1.held_answers.failed) {
+            (false, _) => self.act(Action::NotifyFollowers(event)),
+            (true, None) => self.layer1.held_answers.push(seen, Held::Event(event)),
+            (true, Some(_)) => {}
+        }
+    }
+}
+
+/// Whether a client gets the answer, or one that joins by the key may.
+fn is_for_client(entry: &RequestEntry) -> bool {
+    match entry.recipient {
+        Some(to) => matches!(to.caller, Caller::Client(_)),
+        None => entry.message.key.is_some() && entry.key_caller.is_none(),
+    }
+}
