@@ -21,7 +21,7 @@ impl fmt::Display for Cursor {
 }
 
 /// The number of a commit of the store. The first commit of an open store has 1, and numbers grow with the commits;
-/// 0 stands before the first. What is committed is visible at once, and durable when the flush that covers its
+/// 0 is before the first. What is committed is visible at once, and durable when the flush that covers its
 /// number is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommitNumber(pub u64);

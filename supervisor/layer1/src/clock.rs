@@ -1,5 +1,5 @@
 //! What time it is. The wall clock is shown, and decides nothing: it may be set at any moment, by years. What
-//! a store keeps for a time goes by the store's **age**, which is how much time the store has seen pass: it
+//! a store keeps for a time is measured by the store's **age**, which is how much time the store has seen pass: it
 //! advances by the time since boot, a machine's sleep included, while the store is open.
 //!
 //! What passes while no host has the store open does not count, since no clock that survives a boot can be
@@ -37,7 +37,7 @@ impl Clock {
         })
     }
 
-    /// Clocks of the caller's own, as for tests.
+    /// Clocks that the caller provides, as for tests.
     pub fn new(now: impl Fn() -> Now + Send + Sync + 'static) -> Clock {
         Clock(Arc::new(now))
     }
@@ -65,13 +65,13 @@ pub(crate) struct StoreTime {
 }
 
 impl StoreTime {
-    /// That of a store which is opened now, and had this age when it was written last.
+    /// The time of a store that is opened now and had this age when it was last written.
     pub(crate) fn new(clock: Clock, age: i64) -> StoreTime {
         let opened = clock.now();
         StoreTime { clock, opened, age_when_opened: age }
     }
 
-    /// This moment. It costs a look at each clock.
+    /// This moment. It reads each clock once.
     pub(crate) fn now(&self) -> Moment {
         let Now { wall, since_boot } = self.clock.now();
         let passed = since_boot.saturating_sub(self.opened.since_boot).max(0);
@@ -87,8 +87,8 @@ mod tests {
     #[test]
     fn the_age_goes_by_the_time_since_boot_and_never_by_the_wall_clock() {
         let now = Arc::new(Mutex::new(Now { wall: 5_000_000, since_boot: 700 }));
-        let told = Arc::clone(&now);
-        let time = StoreTime::new(Clock::new(move || *told.lock().unwrap()), 1000);
+        let shown = Arc::clone(&now);
+        let time = StoreTime::new(Clock::new(move || *shown.lock().unwrap()), 1000);
         assert_eq!(time.now(), Moment { wall: 5_000_000, age: 1000 });
         for (wall, since_boot, age) in
             [(i64::MAX, 700, 1000), (0, 701, 1001), (9, 1_000_700, 1_001_000), (-5, 2_000_700, 2_001_000)]
@@ -97,9 +97,9 @@ mod tests {
             assert_eq!(time.now(), Moment { wall, age });
         }
         // Another boot's clock begins again; the age does not go back.
-        let told = Arc::clone(&now);
+        let shown = Arc::clone(&now);
         *now.lock().unwrap() = Now { wall: 0, since_boot: 3 };
-        assert_eq!(StoreTime::new(Clock::new(move || *told.lock().unwrap()), 2_001_000).now().age, 2_001_000);
+        assert_eq!(StoreTime::new(Clock::new(move || *shown.lock().unwrap()), 2_001_000).now().age, 2_001_000);
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! Whether an opening goes on with what the last one has left, or with another past: a backup that was restored,
-//! a copy. Only where it goes on for certain does the epoch of the events stay; otherwise another one begins,
-//! so that no cursor that was told means two events. One more than was needed does no harm: the cursors of those
-//! before it hold up to where it began.
+//! Whether an opening continues what the last one has left, or another past: a backup that was restored, a copy.
+//! Only where it certainly continues does the epoch of the events stay; otherwise another one begins, so that no
+//! cursor that a reader has got means two events. One epoch more than was needed does no harm: the cursors of
+//! those before it hold up to where it began.
 //!
-//! Certain is what two places say alike: the database, and a file beside it that goes with no copy of it. That
-//! has the random mark of the last opening, which file the database was, which file it is itself, and the newest
-//! event as of at most a second before the end. What a snapshot of the whole file system brings back, both files
-//! in it, cannot be told from what it was taken of.
+//! It is certain where two files agree: the database, and a file beside it that no copy of it includes. That
+//! file has the random mark of the last opening, which file the database was, which file it is itself, and the
+//! newest event as of at most a second before the end. What a snapshot of the whole file system brings back, both
+//! files in it, cannot be distinguished from what it was taken of.
 
 use crate::{
     file_identity::{FileId, beside},
@@ -45,7 +45,7 @@ const NEWEST_DIGITS: usize = 20;
 struct Kept {
     /// The mark of the opening.
     mark: String,
-    /// Whether the mark stands in the database without its log.
+    /// Whether the mark is in the database without its log.
     is_carried_over: bool,
     database: String,
     itself: String,
@@ -61,7 +61,7 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// Notes how far the stream has got. It is not flushed: after a power cut, what is older does as well.
+    /// Notes how far the stream has got. It is not flushed: after a power cut, what is older is enough.
     pub(crate) fn note(&mut self, newest: u64) {
         if newest != self.newest && self.file.write_all_at(digits(newest).as_bytes(), self.newest_at).is_ok() {
             self.newest = newest;
@@ -78,7 +78,7 @@ pub(crate) struct Opened {
     pub(crate) trace: Trace,
 }
 
-/// Finds out whether this opening goes on with the last one, begins an epoch if not, and leaves word for the next.
+/// Finds out whether this opening goes on with the last one, begins an epoch if not, and records it for the next.
 pub(crate) fn establish(connection: &mut Connection, path: &Path) -> Result<Opened, OpenError> {
     let fail = |error| OpenError::of_sqlite(path, error);
     let name = beside(path, ".opened");
@@ -94,7 +94,7 @@ pub(crate) fn establish(connection: &mut Connection, path: &Path) -> Result<Open
     if !continues || epochs::list(&transaction).map_err(fail)?.is_empty() {
         epochs::begin(&transaction, &Epoch { name: random::<EPOCH_BYTES>(), since: newest }).map_err(fail)?;
     }
-    // What the file said, not what stood here: until the file is written anew, it is the file's that must be found.
+    // The mark that the file has, not that of the database: it must be found until the file is written anew.
     let previous = kept.map_or(String::new(), |kept| kept.mark);
     epochs::note_opening(&transaction, &mark, &previous).map_err(fail)?;
     subscriptions::bring_back(&transaction, newest).map_err(fail)?;
@@ -108,8 +108,8 @@ pub(crate) fn establish(connection: &mut Connection, path: &Path) -> Result<Open
     Ok(Opened { epochs: epochs::list(connection).map_err(fail)?, mark, trace })
 }
 
-/// Refuses a database beside a log that is another one's: a backup that was put in the place of one that was not
-/// closed, whose log SQLite would carry over into it. To be called before it is opened.
+/// Refuses a database whose log belongs to another one: a backup that replaced a database that was not closed,
+/// whose log SQLite would carry over into it. To be called before the database is opened.
 pub(crate) fn refuse_foreign_log(path: &Path) -> Result<(), OpenError> {
     let log = beside(path, "-wal");
     let Some(kept) = Kept::read_of_any(&beside(path, ".opened")).filter(|kept| kept.is_carried_over) else {
@@ -122,7 +122,7 @@ pub(crate) fn refuse_foreign_log(path: &Path) -> Result<(), OpenError> {
         Ok((mark, previous)) if kept.mark != mark && kept.mark != previous => {
             Err(OpenError::ForeignLog { path: path.to_owned(), log })
         }
-        // What cannot be read is refused, with the reason, by those who look next.
+        // What cannot be read is refused, with the reason, by the checks that follow.
         Ok(_) | Err(_) => Ok(()),
     }
 }
@@ -135,7 +135,7 @@ pub(crate) fn has_mark(path: &Path, mark: &str) -> bool {
 fn marks_without_log(path: &Path) -> rusqlite::Result<(String, String)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(uri_without_log(path), flags).and_then(|connection| {
-        // One of an older version has no such table. In one of this version it may be out of sight, where the log
+        // One of an older version has no such table. In one of this version it may be invisible, where the log
         // was being carried over when the host was killed.
         let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version < VERSION { Ok(Default::default()) } else { epochs::opening(&connection) }

@@ -1,6 +1,6 @@
-//! The indexes and searches that are declared: made when they are new, dropped when they are declared no
-//! more, and looked up by whoever compiles a query. Only what stands here ever becomes part of the text
-//! of a statement.
+//! The indexes and searches that are declared: made when they are new, dropped when they are no longer
+//! declared, and looked up when a query is compiled. Only what is in these tables ever becomes part of the
+//! text of a statement.
 
 use crate::{
     functions::words,

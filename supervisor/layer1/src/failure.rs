@@ -1,4 +1,4 @@
-//! What is answered when something cannot be done, and in which words.
+//! What is answered when something cannot be done, and the text of the answer.
 
 use crate::open::OpenError;
 use bulkhead_protocol::{
@@ -14,7 +14,7 @@ pub(crate) fn refusal(code: ErrorCode, error: impl Into<String>) -> Failure {
     Failure::new(code, error).delivery(Delivery::NotStarted)
 }
 
-/// A refusal at a place inside the payload.
+/// A refusal at a path inside the payload.
 pub(crate) fn bad_request(at: &str, reason: impl std::fmt::Display) -> Failure {
     let failure = refusal(ErrorCode::BadRequest, format!("at {at}: {reason}"));
     with_data(failure, &json!({"at": at}))
@@ -56,7 +56,7 @@ pub(crate) fn over_quota(owner: &str, limit: u64, used: u64, asked: u64) -> Fail
     with_data(refusal(ErrorCode::PermissionDenied, sentence), &data)
 }
 
-/// The files are not those any more that are open.
+/// The files under these names are no longer those that are open.
 pub(crate) fn gone(reason: &str) -> Failure {
     with_data(refusal(ErrorCode::Internal, reason), &json!({"reason": "database_gone"}))
 }
@@ -81,7 +81,7 @@ pub(crate) fn closing() -> Failure {
     refusal(ErrorCode::ModuleUnavailable, "the store is closing")
 }
 
-/// What SQLite's error means for whoever asked.
+/// What SQLite's error means for the caller.
 pub(crate) fn of_sqlite(error: &rusqlite::Error) -> Failure {
     if is_full(error) {
         let failure = refusal(
@@ -106,7 +106,7 @@ pub(crate) fn of_sqlite(error: &rusqlite::Error) -> Failure {
     }
 }
 
-/// Whether it is for want of room. SQLite tells so in several ways, one of them about its shared memory.
+/// Whether the disk is full. SQLite reports that in several ways, one of them about its shared memory.
 pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
     let extended = error.sqlite_error().map_or(0, |error| error.extended_code);
     error.sqlite_error_code() == Some(Sqlite::DiskFull)
@@ -115,14 +115,14 @@ pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
 }
 
 /// Whether a write was refused, for which SQLite knows no other reason than a full disk: a limit of file sizes
-/// (EFBIG) and a quota (EDQUOT) are such reasons too. What was written before is as it was, as nothing counts in
-/// the journal before its end is written; that is not so of a flush that failed.
+/// (EFBIG) and a quota (EDQUOT) are such reasons too. What was written before is unchanged, as nothing counts in
+/// the journal before its end is written; that is not so after a flush that failed.
 fn was_refused(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE)
 }
 
-/// Why nothing more may be written after this error, if so: after a damaged page or a failed flush nobody
-/// knows what is on the disk.
+/// Why nothing more may be written after this error, if so: after a damaged page or a failed flush it is
+/// unknown what is on the disk.
 pub(crate) fn breakage(error: &rusqlite::Error) -> Option<String> {
     if is_full(error) {
         return None;

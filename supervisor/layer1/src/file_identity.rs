@@ -1,6 +1,6 @@
-//! Whether the files that the store has open are still what stands under their names. Others may delete them,
-//! move them away, put another one in their place or write over them, and SQLite goes on with what it has open:
-//! what it acknowledges then is not there at the next start. Nothing is put right here.
+//! Whether the files that the store has open are still those under their names. Others may delete them, move
+//! them away, replace them or write over them, and SQLite goes on with what it has open: what it acknowledges
+//! then is missing at the next start. Nothing is repaired here.
 
 use crate::{continuation::has_mark, limits::LOG_BYTES_KEPT};
 use std::{
@@ -12,7 +12,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Which file a name leads to. A number is used again once its file has gone, so the time of birth belongs to it,
+/// Which file a name leads to. A number is reused once its file is gone, so the time of birth belongs to it,
 /// where the file system keeps that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileId {
@@ -62,7 +62,7 @@ pub(crate) struct FileIdentity {
     database: (PathBuf, FileId),
     /// What this opening has left in it.
     mark: String,
-    /// When it was written last, and how long it was then: both change by a checkpoint only, which is told.
+    /// When it was written last, and how long it was then: both change by a checkpoint only, which is reported.
     written: (SystemTime, u64),
     /// The write-ahead log, and what readers share.
     beside: Vec<(PathBuf, FileId)>,
@@ -70,7 +70,7 @@ pub(crate) struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// What stands there now. To be called when all connections have read something, by which they have all of
+    /// The files under these names now. To be called when all connections have read something, and so have all of
     /// the files open.
     pub(crate) fn of(database: &Path, mark: String) -> io::Result<FileIdentity> {
         let metadata = fs::symlink_metadata(database)?;
@@ -107,7 +107,7 @@ impl FileIdentity {
 
     /// What is not as it was, if anything.
     pub(crate) fn look(&mut self) -> Option<Lost> {
-        // A link that leads to where the folder was moved to would lead to the very same files, for now.
+        // A link to where the folder was moved to would lead to the same files, for now.
         if let Some((folder, id)) = &self.folder
             && matches!(found(folder, *id), Found::Other)
         {
@@ -119,7 +119,7 @@ impl FileIdentity {
         match (found(path, *id), &self.written) {
             (Found::Same(metadata), last) if written(&metadata).is_ok_and(|now| now == *last) => {}
             (Found::Unknown, _) => return None,
-            // Its time was set, or is rounded later by a file system of another machine: that is no writing over.
+            // Its time was set, or is rounded later by a file system of another machine: it was not written over.
             (Found::Same(metadata), last) if metadata.len() == last.1 && has_mark(path, &self.mark) => {
                 self.written = written(&metadata).unwrap_or(self.written);
             }
@@ -132,8 +132,8 @@ impl FileIdentity {
             match found(path, *id) {
                 Found::Same(metadata) if path.as_os_str().as_encoded_bytes().ends_with(b"-wal") => {
                     let last = std::mem::replace(&mut self.log_bytes, metadata.len());
-                    // The store itself cuts it to so many bytes when it begins anew. Of one that others have cut,
-                    // it goes on at the old place, so that it is as long as before, with nothing at its head.
+                    // The store itself cuts it to so many bytes when it begins anew. In one that others have cut,
+                    // it goes on at the old position, so that it is as long as before, with nothing at its head.
                     let is_cut = metadata.len() < last.min(LOG_BYTES_KEPT.unsigned_abs());
                     if is_cut || (metadata.len() > 0 && !has_head(path)) {
                         return Some(Lost::Data(part("was cut or written over by another program")));
@@ -152,7 +152,7 @@ enum Found {
     Same(Metadata),
     Other,
     Gone,
-    /// It cannot be looked at, which says nothing of what is there.
+    /// It cannot be looked at, so it is unknown what is there.
     Unknown,
 }
 
@@ -170,7 +170,7 @@ fn has_head(log: &Path) -> bool {
     let mut head = [0; 4];
     match File::open(log).and_then(|mut file| file.read_exact(&mut head)) {
         Ok(()) => LOG_HEADS.contains(&head),
-        // It cannot be looked at, which says nothing of what is in it.
+        // It cannot be looked at, so it is unknown what is in it.
         Err(_) => true,
     }
 }
@@ -199,7 +199,7 @@ mod tests {
             self.0.join("layer1").join(name)
         }
 
-        fn place(&self) -> FileIdentity {
+        fn identity(&self) -> FileIdentity {
             FileIdentity::of(&self.path("db"), "mark".into()).unwrap()
         }
     }
@@ -223,66 +223,66 @@ mod tests {
     fn each_file_that_is_deleted_or_another_is_lost() {
         for (name, is_data) in [("db", true), ("db-wal", false), ("db-shm", false)] {
             let files = Files::new(name);
-            let mut place = files.place();
-            assert_eq!(place.look(), None);
+            let mut identity = files.identity();
+            assert_eq!(identity.look(), None);
             // Kept open as SQLite keeps it, so that its number is not used again.
             let _open = fs::File::open(files.path(name)).unwrap();
             fs::rename(files.path(name), files.path("away")).unwrap();
-            expect(place.look(), is_data, "was deleted or moved away");
+            expect(identity.look(), is_data, "was deleted or moved away");
             fs::copy(files.path("away"), files.path(name)).unwrap();
-            expect(place.look(), is_data, "is not the file any more");
+            expect(identity.look(), is_data, "is not the file any more");
             fs::remove_file(files.path(name)).unwrap();
             std::os::unix::fs::symlink(files.path("away"), files.path(name)).unwrap();
-            expect(place.look(), is_data, "is not the file any more");
+            expect(identity.look(), is_data, "is not the file any more");
             fs::remove_file(files.path(name)).unwrap();
             fs::rename(files.path("away"), files.path(name)).unwrap();
-            assert_eq!(place.look(), None, "it is there again");
+            assert_eq!(identity.look(), None, "it is there again");
         }
     }
 
     #[test]
     fn folders_that_are_deleted_moved_away_or_a_file_lose_the_database() {
         let files = Files::new("folders");
-        let mut place = files.place();
+        let mut identity = files.identity();
         let (folder, away) = (files.0.join("layer1"), files.0.join("away"));
         fs::rename(&folder, &away).unwrap();
-        expect(place.look(), true, "was deleted or moved away");
+        expect(identity.look(), true, "was deleted or moved away");
         std::os::unix::fs::symlink(&away, &folder).unwrap();
-        expect(place.look(), true, "is another one than this host has opened, or a link");
+        expect(identity.look(), true, "is another one than this host has opened, or a link");
         fs::remove_file(&folder).unwrap();
         fs::write(&folder, "").unwrap();
-        expect(place.look(), true, "is another one");
+        expect(identity.look(), true, "is another one");
         fs::remove_file(&folder).unwrap();
         fs::create_dir(&folder).unwrap();
         fs::copy(away.join("db"), folder.join("db")).unwrap();
-        expect(place.look(), true, "is another one");
+        expect(identity.look(), true, "is another one");
     }
 
     #[test]
     fn a_database_that_is_written_over_is_lost_and_one_that_the_store_writes_is_not() {
         let files = Files::new("written");
-        let mut place = files.place();
+        let mut identity = files.identity();
         fs::write(files.path("db"), "something longer").unwrap();
-        place.was_written();
-        assert_eq!(place.look(), None);
+        identity.was_written();
+        assert_eq!(identity.look(), None);
         fs::write(files.path("db"), "short").unwrap();
-        expect(place.look(), true, "was written by another program");
+        expect(identity.look(), true, "was written by another program");
     }
 
     #[test]
     fn a_log_that_grows_is_as_it_was_and_one_that_is_cut_is_lost() {
         let files = Files::new("cut");
-        let mut place = files.place();
+        let mut identity = files.identity();
         let log = fs::OpenOptions::new().write(true).open(files.path("db-wal")).unwrap();
         let kept = LOG_BYTES_KEPT.unsigned_abs();
         for bytes in [1000, kept + 5000, kept] {
             log.set_len(bytes).unwrap();
-            assert_eq!(place.look(), None, "{bytes}");
+            assert_eq!(identity.look(), None, "{bytes}");
         }
         log.set_len(0).unwrap();
-        expect(place.look(), true, "was cut or written over");
-        let mut place = files.place();
+        expect(identity.look(), true, "was cut or written over");
+        let mut identity = files.identity();
         log.set_len(1000).unwrap();
-        expect(place.look(), true, "was cut or written over");
+        expect(identity.look(), true, "was cut or written over");
     }
 }

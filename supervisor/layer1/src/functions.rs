@@ -6,7 +6,7 @@
 //! `null` as NULL, numbers as INTEGER or REAL, texts as TEXT, `false` as x'00', `true` as x'01', lists
 //! and objects as x'02' and their canonical text.
 //!
-//! Indexes are made with `layer1_value`. Whoever changes what it returns must rebuild them by a migration.
+//! Indexes are made with `layer1_value`. A change of what it returns needs a migration that rebuilds them.
 
 use bulkhead_json::{Kind, Raw};
 use bulkhead_protocol::layer1::{MemberPath, Value};
@@ -29,7 +29,7 @@ pub(crate) fn register(connection: &Connection) -> rusqlite::Result<()> {
     })
 }
 
-/// What stands in the object of the first argument at the path of the second.
+/// The value in the object of the first argument at the path of the second.
 fn find<'a>(context: &'a Context<'_>) -> rusqlite::Result<Option<Raw<'a>>> {
     let path = context
         .get_or_create_aux(1, |path| -> Result<MemberPath, Box<dyn std::error::Error + Send + Sync>> {

@@ -2,8 +2,8 @@
 //! store has made and keeps, whatever the wall clock says and also after a restart: up to where ids were given
 //! out is written in the commit that stores one ([`crate::tables::clock`]).
 //!
-//! An id of a caller's own moves nothing: if the greatest that there is were to count, no greater one could be
-//! made. One that is imported counts, since most of these were made by a store, but not beyond the year 6429.
+//! An id that a caller chose moves nothing: if the greatest possible one counted, no greater one could be made.
+//! One that is imported counts, since most of these were made by a store, but not beyond the year 6429.
 //!
 //! Random bytes are asked for in blocks, since a call to the system for each id costs more than the rest
 //! of making it.
@@ -36,7 +36,7 @@ impl IdMaker {
         self.with(|ids| (ids.last >> REST_BITS) as i64)
     }
 
-    /// Goes behind an imported id, unless it is of another kind or of a time that no clock has had.
+    /// Makes later ids than an imported one, unless that is of another kind or of a time that no clock has had.
     pub(crate) fn pass_imported(&self, id: &EntityId) {
         if let Some(time) = time_of(id.as_str()).filter(|time| *time <= TIME_MAX) {
             self.pass(time);
@@ -44,7 +44,7 @@ impl IdMaker {
     }
 
     fn pass(&self, upto: i64) {
-        // No file, however it came to be, may bring it to where there are no more.
+        // No file, however it was made, may bring it to where no greater id exists.
         let upto = upto.clamp(0, 2 * TIME_MAX);
         let end = (u128::from(upto.unsigned_abs()) << REST_BITS) | ((1 << REST_BITS) - 1);
         self.with(|ids| ids.last = ids.last.max(end));
@@ -61,7 +61,7 @@ fn time_of(id: &str) -> Option<i64> {
     i64::from_str_radix(&digits, 16).ok().filter(|_| version == "7")
 }
 
-/// Bits of an id behind its time, but for those that say that it is one of version 7.
+/// Bits of an id after its time, without those that say that it is one of version 7.
 const REST_BITS: u32 = 74;
 
 struct Ids {
@@ -85,7 +85,7 @@ impl Ids {
             // The highest bit is left for what is counted up within the millisecond.
             time | (u128::from_le_bytes(self.random()) >> (128 - REST_BITS + 1))
         } else {
-            // A step of any size, so that nobody can tell one id from another.
+            // A step of any size, so that one id does not reveal another.
             self.last + 1 + u128::from(u32::from_le_bytes(self.random()))
         };
         EntityId::from_uuid(with_version(self.last))
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_go_on_behind_those_of_before_also_where_the_clock_is_behind_them() {
+    fn ids_go_on_after_earlier_ones_also_where_the_clock_is_set_back() {
         let ids = IdMaker::behind(5_000);
         let first = ids.next(1_000_000);
         assert!(first.as_str() > "00000000-1388-7fff-bfff-ffffffffffff", "{first} is of a later millisecond");

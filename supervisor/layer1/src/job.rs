@@ -1,4 +1,4 @@
-//! What the store can be asked to do. What comes of it is in [`crate::outcome`].
+//! What the store can be asked to do. Its result is in [`crate::outcome`].
 
 pub use bulkhead_protocol::layer1::{NewEvent, UnitId};
 use bulkhead_protocol::{
@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(pub u64);
 
-/// The number that the caller has for the one that a job is done for. Those that read are done for each sender in
-/// turn; the order of what one has sent is kept.
+/// The number that the caller has for the sender of a job. Jobs that read are done for the senders alternately;
+/// the order of what one has sent is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sender(pub u64);
 
@@ -20,15 +20,15 @@ pub struct Sender(pub u64);
 #[derive(Clone, Debug)]
 pub enum Job {
     /// Answers a query: [`crate::Outcome::Rows`]. In a unit, it sees the unit's own changes, and what it
-    /// returns is what the unit's changes build on: if one of these entities was changed by somebody else
-    /// since, and the unit changes it without naming a version, its commit is in conflict.
+    /// returns is what the unit's changes build on: if another commit has changed one of these entities
+    /// since, and the unit changes it without naming a version, the unit's commit is in conflict.
     Query {
         /// The unit, if the query belongs to one.
         unit: Option<UnitId>,
         /// What is asked.
         query: Query,
     },
-    /// Changes entities: [`crate::Outcome::Mutated`]. In a unit, nobody else sees it before the commit; without
+    /// Changes entities: [`crate::Outcome::Mutated`]. In a unit, it is not visible outside before the commit; without
     /// one, it is committed at once.
     Mutate {
         /// The unit, if the mutation belongs to one.
@@ -59,7 +59,7 @@ pub enum Job {
         unit: UnitId,
         /// The key of the message, and the reply that is kept under it.
         key: Option<(Keyed, Json)>,
-        /// What it emits behind what the unit has made already.
+        /// What it emits after what the unit has emitted already.
         events: Vec<NewEvent>,
         /// What else happens in this commit.
         also: Vec<Also>,
@@ -71,7 +71,7 @@ pub enum Job {
     },
     /// What is kept under a key: [`crate::Outcome::Key`].
     LookUpKey(Keyed),
-    /// Reads events behind a cursor: [`crate::Outcome::Events`].
+    /// Reads events after a cursor: [`crate::Outcome::Events`].
     ReadEvents {
         /// The cursor of the last event that is known.
         after: u64,
@@ -85,7 +85,7 @@ pub enum Job {
     /// The cursors of the oldest and of the newest event: [`crate::Outcome::Ends`].
     EventEnds,
     /// How far a module has handled its events: [`crate::Outcome::Subscription`]. A module that has none yet
-    /// gets one, behind the newest event.
+    /// gets one, after the newest event.
     Subscribe {
         /// The module.
         module: String,
@@ -108,7 +108,7 @@ pub enum Job {
     ListSetAside {
         /// Those of one module.
         module: Option<String>,
-        /// Those behind this id.
+        /// Those after this id.
         after: i64,
         /// How many at most.
         limit: usize,
@@ -154,7 +154,7 @@ pub enum Also {
         /// How many.
         events: u64,
     },
-    /// A module fails on the event at this cursor: it is set aside, and the module goes on behind it.
+    /// A module fails on the event at this cursor: it is set aside, and the module goes on after it.
     SetAside {
         /// The module.
         module: String,
@@ -180,17 +180,17 @@ pub enum Existing {
     Refuse,
     /// What is there stays.
     Keep,
-    /// The import's takes its place.
+    /// The import's replaces it.
     Replace,
 }
 
-/// An idempotency key, and what tells one work under it from another. Keys of different callers, and of one
-/// caller for different targets, have nothing to do with each other.
+/// An idempotency key, and what distinguishes one work under it from another. Keys of different callers, and of
+/// one caller for different targets, are independent of each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyed {
     /// Whose key it is: a module's name, or nothing for all clients together.
     pub caller: String,
-    /// Whom the work is asked of: a module's name, or `layer1`.
+    /// The recipient of the work: a module's name, or `layer1`.
     pub target: String,
     /// The key.
     pub key: String,

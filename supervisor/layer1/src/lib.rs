@@ -1,5 +1,5 @@
 //! Layer 1 of Bulkhead: the durable store. Entities, units of work, idempotency keys and events in one
-//! SQLite file, behind a queue of jobs that never waits.
+//! SQLite file, and a queue of jobs in front of it that never waits.
 //!
 //! This crate knows nothing of modules, sockets and the frames of the wire: an owner, a source and a
 //! subscriber are names to it. It does not ask what any process may do; `needs()` of the grammar says what a
@@ -8,7 +8,7 @@
 //!
 //! # Using it
 //! [`Layer1::open`] starts the threads, [`Layer1::submit`] takes a [`Job`] under a [`JobId`] or gives it
-//! back, [`Layer1::poll`] gives [`Outcome`]s. The caller is woken when there are some. A change has its
+//! back, [`Layer1::poll`] gives [`Outcome`]s. The caller is woken when there are outcomes. A change has its
 //! outcome only when it is on the disk.
 //!
 //! # What holds
@@ -19,21 +19,21 @@
 //!   no more and says why ([`Layer1::broken`]).
 //! - **Readers never wait for the writer,** and see what was acknowledged before they were asked. Page,
 //!   count and includes of one answer are of one moment.
-//! - **A unit of work** sees what is committed, with its own changes over it, by the same rules; nobody
-//!   else sees these before its commit. What it sees of others' is not frozen: a later query of it may see
-//!   a later commit. At its commit, every entity that it changed must be as it was when it first changed
+//! - **A unit of work** sees what is committed, with its own changes over it, by the same rules; its changes
+//!   are not visible outside before its commit. What it sees of others' is not frozen: a later query of it may
+//!   see a later commit. At its commit, every entity that it changed must be as it was when it first changed
 //!   it; otherwise [`Outcome::Conflict`], and nothing of it happens. Entities that it only read are not
 //!   compared: `expected_version` is for that. It has at most 10,000 changes and events, and 64 MiB.
 //! - **Ids** that the store makes are UUIDs of version 7, each greater than all that it has made before and
 //!   keeps, and than those that it has imported, also after a restart and when the wall clock was set back.
-//!   Then the time in them is ahead of the clock. A caller's own id may be any UUID; it is kept in small
-//!   letters, and moves the store's nowhere.
+//!   Then the time in them is ahead of the clock. A caller's own id may be any UUID; it is kept in lower
+//!   case, and has no effect on the ids that the store makes.
 //! - **Versions** count the changes of an entity from 1. The version in the answer to a delete is one more
 //!   than the last. An entity made anew under an old id begins at 1 again, and a unit that changed the old
 //!   one conflicts all the same.
-//! - **Owner** is who created an entity. Its quota counts the bytes of the data, whoever changes them;
-//!   changes that make an owner's entities smaller are never refused. Clients own as "".
-//! - **A key** is its caller's, for one target. It is looked at again in the commit that would keep it: if it
+//! - **Owner** is the module that created an entity. Its quota counts the bytes of the data, whichever module
+//!   changes them; changes that make an owner's entities smaller are never refused. Clients own as "".
+//! - **A key** is its caller's, for one target. It is checked again in the commit that would keep it: if it
 //!   was taken meanwhile, nothing is done and the outcome is [`Outcome::Key`]. A refused or failed commit
 //!   leaves its key vacant.
 //! - **Time.** Keys and events are kept for a time of the store's own, its age, which advances with the time
@@ -43,14 +43,14 @@
 //! # Queries
 //! - Order of values: nothing and `null`, numbers, texts by their bytes, `false`, `true`, lists and objects
 //!   by their canonical text. Numbers compare by what they are worth: integers from -2^63 to 2^63-1
-//!   exactly, all others as the nearest double. `null` equals nothing at all; `exists` tells them apart.
+//!   exactly, all others as the nearest double. `null` equals a missing value; `exists` distinguishes the two.
 //! - `gt`, `gte`, `lt` and `lte` hold only among numbers or among texts. `ne` holds for entities without a
 //!   value too. `contains` looks for a part of a text, or for an element of a list.
 //! - Entities that are alike in everything that is ordered by come by id, in the direction of the last
 //!   path. Without an order: by id, which is the order of creation for ids that the store made.
-//! - A cursor holds the values of the last entity, not its place: nothing is seen twice or left out because
+//! - A cursor holds the values of the last entity, not its position: no entity is seen twice or left out because
 //!   of what is created or deleted elsewhere, also if that entity is gone. An entity whose values change
-//!   while somebody pages moves like in any list. A cursor is for the same type and order only.
+//!   between two pages moves as in any list. A cursor is for the same type and order only.
 //! - An answer ends before its limit when it would not fit into a frame; `next` goes on. With `count`, all
 //!   entities are counted for which the filters hold; `limit` 0 counts only.
 //! - `include` puts in what refers to an entity, by id, 100 each unless it says otherwise; where there is
@@ -65,16 +65,16 @@
 //! # Events
 //! Each operation makes one, `ENTITY.created`, `.updated` or `.deleted`, with
 //! `{"id","version","data"}`: the data as it is after the change, if it has at most 4 KiB; otherwise,
-//! and for a delete, there is none, and a subscriber that wants it queries. They stand in the stream in the
+//! and for a delete, there is none, and a subscriber that wants it queries. They are in the stream in the
 //! order of the commits, within a unit in the order in which they were made, among those that it emitted.
 //! An import makes none. Cursors are given one by one. Events are cleared away by age, number and
 //! bytes, but not the newest one, and not what a subscription has not reached, unless there are twice as many
-//! as are to be kept. Beyond the quota of a source its own oldest go, also those that were not read yet. A gap between
-//! two cursors is what has gone: a reading tells how many it passes by ([`outcome::EventPage::lost`]), and its
-//! caller has them kept in the subscription's account ([`job::Also::Missed`]). A new subscription begins behind the
-//! newest event.
+//! as are to be kept. Beyond the quota of a source its own oldest go, also those that were not read yet. A gap
+//! between two cursors is what is gone: a reading reports how many it passes by ([`outcome::EventPage::lost`]),
+//! and its caller has them kept in the subscription's account ([`job::Also::Missed`]). A new subscription begins
+//! after the newest event.
 //!
-//! Which history a cursor belongs to is an [`Epoch`]. An opening that does not go on with what the last one has
+//! Which history a cursor belongs to is an [`Epoch`]. An opening that does not continue what the last one has
 //! left, as of a backup or a copy, begins another one ([`Layer1::epochs`]).
 //!
 //! What waits for a subscription is counted by the names of the events, among a bounded number of them.
@@ -105,8 +105,8 @@
 //! all the same, but cannot use these indexes, and so cannot write entities of an indexed type.
 //!
 //! Beside the database lie `-wal` and `-shm` while it is open or was not closed, `.lock`, which one host
-//! at a time holds, and `.opened`, which belongs to no copy of it. A backup is one file and takes the database's
-//! place as it is.
+//! at a time holds, and `.opened`, which belongs to no copy of it. A backup is one file, and replaces the
+//! database as it is.
 
 #![forbid(unsafe_code)]
 

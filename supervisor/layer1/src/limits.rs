@@ -15,7 +15,7 @@ pub const UNIT_SEEN_MAX: usize = 10_000;
 /// Most bytes that all units of work hold together: 256 MiB.
 pub const UNITS_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Most jobs that wait, run, or have an outcome that nobody took.
+/// Most jobs that wait, run, or have an outcome that was not taken.
 pub const JOBS_MAX: usize = 8192;
 
 /// Most bytes that these jobs and their outcomes hold, unless the settings say otherwise: 128 MiB.
@@ -41,7 +41,7 @@ pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 /// index, its type in both, its times, its version and its owner.
 pub const ENTITY_OVERHEAD_BYTES: i64 = 256;
 
-/// With how many bytes an event counts beside its texts: its times, its place, and its part of the pages.
+/// With how many bytes an event counts beside its texts: its times, its cursor, and its part of the pages.
 pub const EVENT_OVERHEAD_BYTES: i64 = 64;
 
 /// With how many bytes a key counts beside the answer and the key itself: its fingerprint, its times, and its
@@ -59,10 +59,10 @@ pub const EVENTS_SCANNED_MAX: usize = 20_000;
 /// part of it, and [`EVENTS_SCANNED_MAX`] at most.
 pub const EVENTS_COUNTED_MAX: usize = 200_000;
 
-/// Most members of one type of entity that are searched.
+/// Most searched members of one type of entity.
 pub const SEARCH_PATHS_MAX: usize = 32;
 
-/// How much older than is written the store may be before a commit that happens anyway writes its age too.
+/// By how much the store's age may exceed the written one before a commit that happens anyway writes its age too.
 pub const CLOCK_WRITTEN_AFTER: Duration = Duration::from_secs(1);
 
 /// The same where nothing else is to be written, which costs a flush.
@@ -99,13 +99,13 @@ pub const CHECKPOINT_PAGES: i64 = 2048;
 /// Pages of the write-ahead log after which the thread that writes waits until no thread reads from it: 32 MiB.
 pub const LOG_PAGES_MAX: i64 = 4 * CHECKPOINT_PAGES;
 
-/// How long what reads may have taken that is not ended for that.
+/// How long a reader may have run and is still not ended for that.
 pub const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long the thread that writes waits for that. Nothing that may take long begins meanwhile.
 pub const LOG_WAIT_MAX: Duration = Duration::from_secs(3);
 
-/// After which time it waits again, if it was in vain: another program may read.
+/// After which time it waits again, if the wait failed: another program may read.
 pub const LOG_WAIT_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// To how many bytes the write-ahead log is cut when it has been carried over: 16 MiB.

@@ -1,10 +1,10 @@
-//! Opening the database: what is looked at before anything is written, and in which words it is refused.
+//! Opening the database: what is looked at before anything is written, and how it is refused.
 //! A refusal leaves the file as it was.
 //!
 //! Looked at every time: the lock, the header, the program that the file is of, its version, and that its
 //! tables can be read. A file of up to 32 MiB is also checked page by page (`PRAGMA quick_check`), which
 //! takes a moment; a larger one is not, since that would take as long as reading all of it, and is checked
-//! when somebody asks ([`crate::Tools::check`]).
+//! on request ([`crate::Tools::check`]).
 
 use crate::{
     continuation::refuse_foreign_log,
@@ -73,7 +73,7 @@ pub enum OpenError {
         /// What it is instead.
         found: String,
     },
-    /// The name leads to something else than a file.
+    /// The name leads to something other than a file.
     #[error(
         "{path} is {found} and no file: the log and the lock of a database are found by its own name; put the file itself there, or mount the disk that has it over the folder"
     )]
@@ -83,7 +83,7 @@ pub enum OpenError {
         /// What it is instead.
         found: &'static str,
     },
-    /// Another user could have put the file there.
+    /// Another user could have created the file.
     #[error("{path} may not be used: {found}")]
     NotOwn {
         /// The file.
@@ -186,7 +186,7 @@ impl OpenError {
     }
 }
 
-/// That this process, and no other, has the database. The lock goes with the value, and with the process.
+/// Proof that only this process has the database. The lock ends with the value, and with the process.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
@@ -204,7 +204,7 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
-            // Who it is helps a person, and its absence is no reason for another error.
+            // The holder's id helps a person; its absence is no reason for another error.
             let _ = file.take(20).read_to_string(&mut holder);
             let holder = holder.trim().parse::<u32>().map_or(String::new(), |id| format!(" (process {id})"));
             return Err(OpenError::InUse { path: path.to_owned(), holder });
@@ -218,7 +218,7 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
     Ok(Lock { _file: file })
 }
 
-/// Opens the connection that writes, having looked at the file first.
+/// Opens the connection that writes, after a check of the file.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let fail = |error| OpenError::of_sqlite(path, error);
     must_be_file(path)?;
@@ -226,7 +226,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let has_log = std::fs::metadata(beside(path, "-wal")).is_ok_and(|metadata| metadata.len() > 0);
     let mut connection =
         connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE).map_err(fail)?;
-    // A refused file stays as it is, its write-ahead log too; an empty log goes again by itself.
+    // A refused file stays as it is, its write-ahead log too; an empty log is removed by itself.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log).map_err(fail)?;
     inspect(&connection, path)?;
     if has_log {
@@ -253,7 +253,7 @@ pub(crate) fn take_over_flushes(connection: &Connection, path: &Path) -> Result<
 }
 
 /// Brings what an earlier host has left in the log onto the disk: its last flush may have failed, after which the
-/// kernel believes that what it holds is written. So each byte is written again, in its place, and flushed.
+/// kernel believes that what it holds is written. So each byte is written again at its offset, and flushed.
 fn write_log_again(path: &Path) -> Result<(), OpenError> {
     const PIECE_BYTES: usize = 1024 * 1024;
     let name = beside(path, "-wal");
@@ -284,7 +284,7 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// How long a connection waits for a lock that another program holds.
+/// The timeout of a connection that waits for a lock of another program.
 pub(crate) const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
 
 fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
@@ -316,7 +316,7 @@ fn must_be_file(path: &Path) -> Result<(), OpenError> {
     Err(OpenError::NoFile { path: path.to_owned(), found })
 }
 
-/// Looks whether the tools can read the file, and changes nothing.
+/// Checks whether the tools can read the file, and changes nothing.
 pub(crate) fn look(path: &Path) -> Result<(), OpenError> {
     if !path.try_exists().map_err(|error| OpenError::of_io(path, error))? {
         return Err(OpenError::Missing { path: path.to_owned() });
@@ -348,7 +348,7 @@ fn inspect(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// The version of the tables, which is 0 of a file that has none yet; or why it is none of ours.
+/// The version of the tables, 0 for a file that has none yet; or why the file is not a data store.
 fn identify(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     let fail = |error| OpenError::of_sqlite(path, error);
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(fail);
@@ -374,7 +374,7 @@ fn configure_writer(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-    // It takes the place of the function by which SQLite carries the log over by itself, and keeps the errors of that.
+    // It replaces the function by which SQLite carries the log over by itself, which hides the errors of that.
     note_log_pages(connection)?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES_KEPT, |_| Ok(()))?;
     migrate(connection, MIGRATIONS)

@@ -1,5 +1,5 @@
-//! Doing a mutation inside a unit: all of its operations, or none. Where an entity stands that the unit
-//! has not touched yet is the caller's to say.
+//! Doing a mutation inside a unit: all of its operations, or none. The caller says what is stored for an
+//! entity that the unit has not touched yet.
 
 use crate::{
     failure::{of_sqlite, with_data},
@@ -15,7 +15,7 @@ use bulkhead_protocol::{
 };
 use std::sync::Arc;
 
-/// What a mutation needs to know of the world outside its unit.
+/// What a mutation needs to know of what is outside its unit.
 pub(crate) struct World<'a> {
     /// What the database has under a key.
     pub(crate) find: &'a mut dyn FnMut(&Key) -> rusqlite::Result<Option<Stored>>,
@@ -84,7 +84,7 @@ fn run_all(
     for (index, operation) in mutation.operations.iter().enumerate() {
         let id = id_of(operation, author, world.ids);
         let key = (operation.entity.clone(), id);
-        // Nothing can stand under an id that was made this moment.
+        // An id that was made this moment has no entity yet.
         let new = matches!(operation.change, Change::Create { id: None, .. });
         let stored = if new || unit.changes.contains_key(&key) { None } else { (world.find)(&key)? };
         let outcome = unit.apply(operation, id, stored, author, mark);

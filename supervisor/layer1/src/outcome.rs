@@ -1,9 +1,9 @@
-//! What comes of jobs: one outcome for each, and what it tells.
+//! The results of jobs: one outcome for each, and its contents.
 
 pub use bulkhead_protocol::layer1::{KeyState, StoredEvent};
 use bulkhead_protocol::{Failure, Json};
 
-/// What came of a job.
+/// The result of a job.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// The answer to a query.
@@ -39,7 +39,7 @@ pub enum Outcome {
     Subscription(Subscription),
     /// How far each module is.
     Subscriptions(Vec<SubscriptionStatus>),
-    /// What of a module is no more.
+    /// What was removed of a module.
     Forgotten(Forgotten),
     /// Set-aside events, oldest first.
     SetAside(Vec<SetAsideEvent>),
@@ -47,7 +47,7 @@ pub enum Outcome {
     SetAsideCount(u64),
     /// What is stored of each owner.
     Usage(Vec<Usage>),
-    /// What an import came to.
+    /// The result of an import.
     Imported(Imported),
     /// It is done, and durable.
     Done,
@@ -60,9 +60,9 @@ pub enum Outcome {
 pub struct EventPage {
     /// The events that match, in order.
     pub events: Vec<StoredEvent>,
-    /// Up to where the stream was looked at: the cursor to go on from.
+    /// The cursor up to which the stream was read: the cursor to go on from.
     pub cursor: u64,
-    /// Whether there is more behind it.
+    /// Whether there is more after it.
     pub more: More,
     /// How many events between the cursor of the reading and the one of the page are not kept any more, whatever
     /// their names were.
@@ -90,7 +90,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// With what is gone before the oldest event that is kept: the module is told of it when it reads on.
+    /// Adds what is gone before the oldest event that is kept: the module learns of it when it reads on.
     pub(crate) fn with_gone(mut self, oldest: u64) -> Subscription {
         self.missed += oldest.saturating_sub(1).saturating_sub(self.cursor);
         self
@@ -102,7 +102,7 @@ impl Subscription {
 pub struct SubscriptionStatus {
     /// How far it is.
     pub subscription: Subscription,
-    /// The events behind that which it subscribes to, if it is known which these are.
+    /// The events after that which it subscribes to, if it is known which these are.
     pub waiting: Option<Waiting>,
 }
 
@@ -111,11 +111,11 @@ pub struct SubscriptionStatus {
 pub struct Waiting {
     /// How many were counted.
     pub events: u64,
-    /// Whether there may be some behind those that were looked at.
+    /// Whether there may be some after those that were looked at.
     pub more: More,
 }
 
-/// What of a module is no more.
+/// What was removed of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forgotten {
     /// How far it was, if it had subscribed to anything.
@@ -160,12 +160,12 @@ pub struct Usage {
     pub keys: u64,
 }
 
-/// What an import came to.
+/// The result of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
     /// Entities that were not there before.
     pub created: u64,
-    /// Entities that took the place of another state.
+    /// Entities that replaced another state.
     pub replaced: u64,
     /// Entities that were there already and stayed.
     pub kept: u64,

@@ -1,9 +1,10 @@
-//! The files of the database, before they are opened: SQLite follows a link, and writes to whatever has the name.
-//! A user who could put one there could have the host write elsewhere, or read a database of theirs. What is in the
-//! files, and the folders on the way to them, are not looked at here; the host has looked at its state directory.
+//! Checks the files of the database before they are opened: SQLite follows a link, and writes to the file that has
+//! the name. A user who could create one there could have the host write elsewhere, or read a database of that user.
+//! The contents of the files and the folders on the way to them are not checked here; the host has checked its state
+//! directory.
 //!
-//! They are looked at by name: SQLite opens them itself. Nothing can come between where no other user may write to the
-//! folder.
+//! They are checked by name, since SQLite opens them itself. They cannot change between the check and the opening
+//! where no other user may write to the folder.
 
 use crate::{OpenError, file_identity::beside};
 use nix::unistd::{getegid, geteuid};
@@ -18,7 +19,7 @@ pub(crate) fn check(database: &Path) -> Result<(), OpenError> {
     for ending in ENDINGS {
         let path = beside(database, ending);
         match path.symlink_metadata() {
-            // Refused when it is opened, in the words for that.
+            // Refused when it is opened, with the message for that.
             Ok(found) if ending.is_empty() && !found.is_file() => {}
             Ok(found) => judge(&found, &path).map_err(|found| OpenError::NotOwn { path, found })?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}

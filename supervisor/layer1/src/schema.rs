@@ -3,13 +3,13 @@
 
 use rusqlite::Connection;
 
-/// What tells a database of this store from any other: "BkhL" in the header of the file.
+/// What distinguishes a database of this store from any other: "BkhL" in the header of the file.
 pub(crate) const APPLICATION_ID: i32 = 0x426b_684c;
 
 /// The version of the tables that this program makes and reads.
 pub const SCHEMA_VERSION: i32 = MIGRATIONS.len() as i32;
 
-/// Each step takes a file of the version that is its place in the list to the next one. Steps that were
+/// Each step brings a file of the version that is its index in the list to the next one. Steps that were
 /// released are never changed.
 pub(crate) const MIGRATIONS: &[&str] = &[
     // 0 to 1: the first tables.
@@ -75,9 +75,9 @@ pub(crate) const MIGRATIONS: &[&str] = &[
         paths TEXT NOT NULL
     ) STRICT;
     ",
-    // 1 to 2: what is kept for a time goes by the age of the store, not by the wall clock, and a key is its
+    // 1 to 2: what is kept for a time is measured by the age of the store, not by the wall clock, and a key is its
     // caller's, for one target. The age begins here, so that everything is kept for its whole time once more.
-    // Keys of before are the clients'; their targets are not known, and an empty one stands for any. Which of
+    // Earlier keys are the clients'; their targets are not known, and an empty one stands for any. Which of
     // the ids were made by the store is not known either: all of version 7 up to the year 6429 count. Where
     // a change has a time before the creation, since the clock had been set back, it gets that of the creation.
     "

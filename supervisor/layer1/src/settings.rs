@@ -22,7 +22,7 @@ pub struct Settings {
     pub indexes: Vec<Index>,
     /// The members that are searched by their words. At most one declaration for each entity type.
     pub searches: Vec<Searched>,
-    /// How long the reply of a key is kept, at least: only time that the store is open counts. Default: 7 days.
+    /// How long the reply of a key is kept, at least: only time while the store is open counts. Default: 7 days.
     pub key_ttl: Duration,
     /// How long events are kept, at least, counted likewise. Default: 30 days.
     pub event_ttl: Duration,
@@ -59,7 +59,7 @@ impl Flush {
         Flush::by(File::sync_data)
     }
 
-    /// By a function of the caller's own, which gets the open log. It runs on a thread of the store, and may wait.
+    /// By a function that the caller provides, which gets the open log. It runs on a thread of the store, and may wait.
     pub fn by(flush: impl Fn(&File) -> io::Result<()> + Send + Sync + 'static) -> Flush {
         Flush(Arc::new(flush))
     }
@@ -87,7 +87,7 @@ impl Settings {
         }
     }
 
-    /// For a tool that opens the store in the place of its host: with the indexes and searches that it has,
+    /// For a tool that opens the store instead of its host: with the indexes and searches that it has,
     /// so that none is dropped, and so that hardly anything expires meanwhile.
     ///
     /// # Errors

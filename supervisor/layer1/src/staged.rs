@@ -27,10 +27,10 @@ pub(crate) struct State {
     pub(crate) data: Data,
 }
 
-/// What stood in the database when the unit first read or touched the entity.
+/// What the database had when the unit first read or touched the entity.
 #[derive(Clone, Debug)]
 pub(crate) struct Base {
-    /// Where it stands, which tells it from one of the same id that was deleted before ([`Rows`]).
+    /// Its row, which distinguishes it from one of the same id that was deleted before ([`Rows`]).
     ///
     /// [`Rows`]: crate::tables::entities::Rows
     pub(crate) rowid: i64,
@@ -94,8 +94,8 @@ impl StagedEntity {
         }
     }
 
-    /// The same entity, of which the unit has read this state. If it is not the one that stands there,
-    /// the commit is in conflict: what is changed was worked out from a state that is gone.
+    /// The same entity, of which the unit has read this state. If that is not the one in the database, the commit
+    /// is in conflict: the change was derived from a state that is gone.
     pub(crate) fn built_on(mut self, seen: Option<Seen>) -> StagedEntity {
         if let (Some(base), Some(seen)) = (&mut self.base, seen) {
             (base.rowid, base.version) = (seen.rowid, seen.version);

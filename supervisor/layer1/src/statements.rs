@@ -19,15 +19,15 @@ impl<'c> Statements<'c> {
         self.connection
     }
 
-    /// The statement with this text, which must stand in the source once: it is known by its place there.
+    /// The statement with this text, which must be in the source once: it is identified by its address.
     pub(crate) fn prepare(&mut self, sql: &'static str) -> rusqlite::Result<&mut CachedStatement<'c>> {
-        let place = match self.found.iter().position(|(known, _)| std::ptr::eq(*known, sql)) {
-            Some(place) => place,
+        let index = match self.found.iter().position(|(known, _)| std::ptr::eq(*known, sql)) {
+            Some(index) => index,
             None => {
                 self.found.push((sql, self.connection.prepare_cached(sql)?));
                 self.found.len() - 1
             }
         };
-        Ok(&mut self.found[place].1)
+        Ok(&mut self.found[index].1)
     }
 }

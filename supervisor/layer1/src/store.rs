@@ -36,7 +36,7 @@ pub struct Overloaded(pub Box<Job>);
 
 impl Layer1 {
     /// Opens the store, makes it if it is not there, and starts its threads. `wake` is called on one of
-    /// them after outcomes have been put where [`Layer1::poll`] finds them; it must not wait.
+    /// them after outcomes are ready for [`Layer1::poll`]; it must not wait.
     ///
     /// New indexes and searches are made here, which takes about a second for each hundred thousand
     /// entities of their type.
@@ -58,7 +58,7 @@ impl Layer1 {
         let mut parts = Vec::new();
         for _ in 0..count {
             let connection = open_reader(&path).map_err(fail)?;
-            // What is read for the first time only later would be what stands there then.
+            // Otherwise it would open some of the files only at its first read, and these may be others by then.
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(fail)?;
             parts.push(Reader::new(Arc::clone(&shared), connection).map_err(fail)?);
         }
@@ -90,13 +90,13 @@ impl Layer1 {
     /// is made all the same, and says so.
     ///
     /// # Errors
-    /// When too many jobs wait or have outcomes that nobody took, or the store is closing; the job comes
+    /// When too many jobs wait or have outcomes that were not taken, or the store is closing; the job comes
     /// back. `Discard` and, until the store closes, `Commit` are always taken.
     pub fn submit(&self, job_id: JobId, job: Job, deadline: Option<Instant>) -> Result<(), Overloaded> {
         self.submit_for(Sender::default(), job_id, job, deadline)
     }
 
-    /// As [`Layer1::submit`], for one of several senders: those that read are served one after the other.
+    /// As [`Layer1::submit`], for one of several senders: jobs that read are done for the senders alternately.
     ///
     /// # Errors
     /// As [`Layer1::submit`].
@@ -116,13 +116,13 @@ impl Layer1 {
         self.shared.take_durable()
     }
 
-    /// As [`Layer1::poll`], waited for. For programs that have nothing else to do meanwhile.
+    /// As [`Layer1::poll`], but waits. For programs that have nothing else to do meanwhile.
     pub fn wait(&self) -> (JobId, Outcome) {
         self.shared.wait_durable()
     }
 
     /// The next outcome as soon as it is visible, with the number of the commit that it has made, or else of the
-    /// last that it can have seen. What comes of it may be shown to others once [`Layer1::flushed`] has reached that.
+    /// last that it can have seen. The outcome may be shown to others once [`Layer1::flushed`] has reached that.
     pub fn poll_visible(&self) -> Option<(JobId, CommitNumber, Outcome)> {
         self.shared.take_visible().map(|finished| (finished.job_id, finished.seen, finished.outcome))
     }
@@ -144,15 +144,15 @@ impl Layer1 {
         self.shared.hasten();
     }
 
-    /// Says that nobody wants a job's outcome any more. If it has not begun, or is a query, it ends with
+    /// Says that a job's outcome is no longer wanted. If it has not begun, or is a query, it ends with
     /// `cancelled`; a change that has begun is made.
     pub fn cancel(&self, job_id: JobId) {
         self.shared.queue().cancel(job_id);
     }
 
     /// Sets how many bytes the entities of an owner may hold, each with [`crate::limits::ENTITY_OVERHEAD_BYTES`]
-    /// beside its data; `None` is no limit. It holds for changes
-    /// that are committed from now on. What there is already stays, even if it is more.
+    /// beside its data; `None` is no limit. It holds for changes that are committed from now on. What is stored
+    /// already stays, even if it is more.
     pub fn set_quota(&self, owner: &str, quota: Option<u64>) {
         self.shared.quotas.set_storage(owner, quota);
     }
@@ -169,20 +169,20 @@ impl Layer1 {
         self.shared.quotas.set_keys(caller, quota);
     }
 
-    /// Why nothing more is written, if so: the disk failed, the database is damaged, or its files are not those
-    /// any more that are open. It is told to every job that would write, too. Queries are answered as far as
-    /// they can be, but not from files that have gone. The caller is woken when this changes.
+    /// Why nothing more is written, if so: the disk failed, the database is damaged, or the files under its names
+    /// are no longer those that are open. Every job that would write gets this reason, too. Queries are answered as
+    /// far as they can be, but not from files that are gone. The caller is woken when this changes.
     pub fn broken(&self) -> Option<String> {
         self.shared.broken()
     }
 
-    /// Whether queries are answered: not if the files are not those any more that are open.
+    /// Whether queries are answered: not if the files are no longer those that are open.
     pub fn is_readable(&self) -> bool {
         self.shared.gone().is_none()
     }
 
-    /// Has it looked at once whether the files are those that are open. Otherwise that is done every second, and
-    /// before a commit if the last look is a twentieth of a second ago.
+    /// Has the files checked at once: whether they are those that are open. Otherwise that is done every second, and
+    /// before a commit if the last check is a twentieth of a second ago.
     pub fn look(&self) {
         self.shared.look();
     }
@@ -227,7 +227,7 @@ impl Layer1 {
 
 impl Drop for Layer1 {
     fn drop(&mut self) {
-        // Whoever wants to know calls `close` first.
+        // A caller that wants the result calls `close` first.
         let _ = self.close();
     }
 }

@@ -1,7 +1,7 @@
-//! A unit of work: what the handling of one message has changed and emitted so far. It is seen by that
-//! message alone until it is committed, and is gone without a trace if it is not.
+//! A unit of work: what the handling of one message has changed and emitted so far. Only that message sees it
+//! until it is committed, and it leaves no trace if it is not.
 //!
-//! Nothing here touches the database: what stands there is passed in as a `Stored`.
+//! Nothing here touches the database: what is stored there is passed in as a `Stored`.
 
 use crate::{
     failure::refusal,
@@ -35,12 +35,12 @@ pub(crate) struct Emitted {
 /// What the handling of one message has changed and emitted so far.
 #[derive(Debug)]
 pub(crate) struct Unit {
-    /// Tells it from every other unit of this process, whatever numbers its host gives.
+    /// Distinguishes it from every other unit of this process, whatever numbers its host gives.
     pub(crate) serial: u64,
     pub(crate) changes: HashMap<Key, StagedEntity>,
     /// Which state of each entity its queries returned first, but for those that it had changed itself.
     seen: HashMap<Key, Seen>,
-    /// Whether that is every entity which they returned.
+    /// Whether `seen` has every entity that they returned.
     memory: Memory,
     /// Which entities were changed, one after the other: what is written goes in this order, and a copy
     /// of the unit is brought up to it by what is new here.
@@ -60,14 +60,14 @@ enum Memory {
     Full,
 }
 
-/// What one operation came to.
+/// The result of one operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Done {
     pub(crate) id: EntityId,
     pub(crate) version: u64,
 }
 
-/// Where a unit stood, to go back to.
+/// A state of a unit, to go back to.
 pub(crate) struct Mark {
     touched: usize,
     events: usize,
@@ -126,12 +126,12 @@ impl Unit {
         self.replace(key, Some(pending));
     }
 
-    /// Where the unit stands now.
+    /// The state of the unit now.
     pub(crate) fn mark(&self) -> Mark {
         Mark { touched: self.touched.len(), events: self.events.len(), bytes: self.bytes, before: Vec::new() }
     }
 
-    /// Goes back to where the unit stood. Copies of the unit see from `touched` what to look at again.
+    /// Goes back to that state of the unit. Copies of the unit see from `touched` what to look at again.
     pub(crate) fn undo(&mut self, mark: Mark) {
         for (key, before) in mark.before.into_iter().rev() {
             self.replace(key, before);
@@ -141,10 +141,10 @@ impl Unit {
         self.bytes = mark.bytes;
     }
 
-    /// Takes note of what a query of the unit has returned. What was read first counts: whatever the
+    /// Notes what a query of the unit has returned. What was read first counts: whatever the
     /// message does next may build on it.
     pub(crate) fn note_seen(&mut self, read: impl IntoIterator<Item = (Key, Seen)>) {
-        /// What one of them costs beside the name of its type: its place in a table that has grown by doubling.
+        /// What one of them costs beside the name of its type: its slot in a table that has grown by doubling.
         const OVERHEAD_BYTES: usize = 2 * size_of::<(Key, Seen)>() + allocation(1);
         for (key, seen) in read {
             if self.changes.contains_key(&key) || self.seen.contains_key(&key) {
@@ -226,7 +226,7 @@ impl Unit {
 
     /// Counts `bytes` more, if they fit.
     fn hold(&mut self, bytes: usize) -> Result<(), Failure> {
-        /// What a change and its event cost beside their texts: places in lists and in a table that have grown
+        /// What a change and its event cost beside their texts: slots in lists and in a table that have grown
         /// by doubling, the counts before two shared texts, and the event's name.
         const OVERHEAD_BYTES: usize = 2 * (size_of::<(Key, StagedEntity)>() + size_of::<Key>() + size_of::<Emitted>())
             + 4 * allocation(1)
@@ -246,7 +246,7 @@ impl Unit {
         Ok(())
     }
 
-    /// Puts an entity's change in the place of the one before it, and keeps account of who holds what.
+    /// Replaces the entity's change before it, and keeps account of what each owner holds.
     fn replace(&mut self, key: Key, pending: Option<StagedEntity>) {
         if let Some(pending) = &pending {
             self.account(pending, 1);
@@ -283,10 +283,10 @@ fn event_data(id: &EntityId, version: u64, data: Option<&str>) -> Json {
     Json::of_checked(&text)
 }
 
-/// Most bytes of what [`write_done`] writes, and of the end of an object behind it.
+/// Most bytes of what [`write_done`] writes, and of the end of an object after it.
 pub(crate) const DONE_BYTES_MAX: usize = 96;
 
-/// Begins the object that says what an operation came to.
+/// Begins the object that has the result of an operation.
 pub(crate) fn write_done(id: &EntityId, version: u64, text: &mut String) {
     text.push_str("{\"id\":\"");
     text.push_str(id.as_str());

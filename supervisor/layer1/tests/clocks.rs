@@ -1,5 +1,5 @@
-//! Time: what is kept for a time goes by the time that the store has seen pass. A wall clock that is set,
-//! forward or back, ends nothing early or late, turns no order round and makes two things one.
+//! Time: what is kept for a time is measured by the time that the store has seen pass. A wall clock that is set,
+//! forward or back, ends nothing early or late, reverses no order and makes no two things equal.
 
 mod common;
 
@@ -97,7 +97,7 @@ fn a_wall_clock_that_is_set_clears_no_event_away_and_time_that_passes_does() {
     for step in [2 * YEAR, -YEAR, -30 * YEAR, 100 * YEAR] {
         store.create("A", "{}");
         time.step(step);
-        // It clears as soon as it is opened; what comes behind a key is behind that.
+        // It clears as soon as it is opened; what comes after a key comes after that.
         store = reopened(store, &time);
         keep(&store, &step.to_string());
         store.create("A", "{}");
@@ -106,7 +106,7 @@ fn a_wall_clock_that_is_set_clears_no_event_away_and_time_that_passes_does() {
     time.pass(31 * DAY);
     store = reopened(store, &time);
     let begun = Instant::now();
-    // But for the newest, as ever.
+    // All but the newest, which always stays.
     while oldest(&store) < 8 {
         assert!(begun.elapsed() < Duration::from_secs(20), "{} is still there", oldest(&store));
         std::thread::yield_now();
@@ -142,7 +142,7 @@ fn a_host_that_is_killed_again_and_again_ages_all_the_same() {
     for number in 0..7 {
         assert_eq!(state(&store, "k"), kept());
         time.pass(DAY);
-        // The commit of anything tells how old the store is.
+        // Every commit writes how old the store is.
         keep(&store, &format!("other {number}"));
         let time_without_a_host = 3 * YEAR;
         time.step(time_without_a_host);
@@ -170,7 +170,7 @@ fn new_ids_are_greater_than_the_greatest_stored_whatever_the_clock_says() {
         ids.push(store.create("A", "{}"));
         check(&ids);
     }
-    // By id is in the order of creation, so a page misses nothing that came behind it.
+    // The order by id is that of creation, so a page misses nothing that came after it.
     let found = store.query(r#"{"entity":"A","limit":100}"#);
     let listed: Vec<_> = found["entities"].as_array().unwrap().iter().map(|entity| entity["id"].clone()).collect();
     assert_eq!(listed, ids);
@@ -235,7 +235,7 @@ fn nothing_was_changed_before_it_was_made_or_before_its_last_change() {
         assert!(found["created_at"] == made.as_str() && updated >= last, "{found}, and before that {last}");
         last = updated;
     }
-    // A line of an export that a clock had made otherwise is read as that.
+    // A change before the creation, as a clock that was set back had noted it, is read as of the creation.
     let line = r#"{"entity":"B","id":"01981f6e-2c1a-7e3b-9f00-5d2c8a4b6e7f","version":2,"created_at":"2026-11-22T10:00:00.000000Z","updated_at":"2025-11-22T10:00:00.000000Z","owner":"","data":{}}"#;
     let lines = format!("{{\"bulkhead\":\"layer1\",\"format\":1,\"entities\":1}}\n{line}\n");
     let go = &mut |_| ControlFlow::Continue(());

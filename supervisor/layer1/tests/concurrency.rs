@@ -50,7 +50,7 @@ fn every_job_has_one_outcome_and_the_callers_are_woken() {
 fn too_many_jobs_are_given_back_and_the_rest_is_done() {
     let store = Store::new();
     let mut taken = 0_u64;
-    // Outcomes that nobody takes count too, so this comes to an end however fast the store is.
+    // Outcomes that are not taken count too, so this ends however fast the store is.
     while store.layer1.submit(JobId(taken), create(taken), None).is_ok() {
         taken += 1;
     }
@@ -176,8 +176,8 @@ fn one_with_a_hundred_long_queries_holds_up_another_by_few_of_them() {
     }
     store.layer1.submit_for(Sender(2), JobId(1000), query(1), None).unwrap();
     let order: Vec<u64> = (0..101).map(|_| store.layer1.wait().0.0).collect();
-    let place = order.iter().position(|job_id| *job_id == 1000).unwrap();
-    assert!(place < 50, "it came after {place} of the other's");
+    let position = order.iter().position(|job_id| *job_id == 1000).unwrap();
+    assert!(position < 50, "it came after {position} of the other's");
     let of_first: Vec<u64> = order.into_iter().filter(|job_id| *job_id != 1000).collect();
     assert_eq!(of_first, (0..100).collect::<Vec<_>>(), "each has its own in order");
 }

@@ -48,7 +48,7 @@ fn a_process_that_writes() {
         next += 1;
     }
     let mut out = std::io::stdout();
-    // Bounded, should whoever is to kill it be gone.
+    // Bounded, in case the process that is to kill it is gone.
     let end = Instant::now() + Duration::from_secs(20);
     while Instant::now() < end {
         match layer1.wait() {
@@ -63,7 +63,7 @@ fn a_process_that_writes() {
     }
 }
 
-/// Kills the process when it goes out of sight.
+/// Kills the process when the value is dropped.
 struct Killed(Child);
 
 impl Drop for Killed {

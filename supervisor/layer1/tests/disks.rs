@@ -76,7 +76,7 @@ fn a_full_disk_fails_what_does_not_fit_and_nothing_else() {
         assert_eq!(store.query(r#"{"entity":"A","limit":0,"count":true}"#)["count"], stored.len());
     };
     check(&store, &stored);
-    // It fails again and again, and goes on as soon as there is room.
+    // It fails each time, and goes on as soon as there is room.
     assert_code(&store.mutate_as(None, "m", &create(0)).unwrap_err(), ErrorCode::Internal, "there is no room");
     assert_eq!(store.layer1.broken(), None);
     let larger = Some("size=8m");

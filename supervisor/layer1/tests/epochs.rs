@@ -1,4 +1,4 @@
-//! Openings that go on with what the last one has left, and those that do not: after these another epoch is in
+//! Openings that continue what the last one has left, and those that do not: after these another epoch is in
 //! force, and the cursors of those before it hold up to where it began.
 
 mod common;
@@ -67,7 +67,7 @@ impl Test {
     }
 }
 
-/// The first epochs stay as they are, and one more begins behind this event.
+/// The first epochs stay as they are, and one more begins after this event.
 #[track_caller]
 fn assert_one_more(before: &[Epoch], after: &[Epoch], since: u64) {
     let (last, known) = after.split_last().unwrap();
@@ -120,7 +120,7 @@ fn a_restored_backup_begins_an_epoch_however_it_was_put_there() {
         assert_one_more(&first, &second, 3);
         assert_eq!(test.emit(2), 5);
         assert_eq!(test.reopen(), second, "what follows goes on");
-        // The same backup once more: the epoch of before is not in it.
+        // The same backup once more: the earlier epoch is not in it.
         test.close();
         fs::copy(&backup, test.file("")).unwrap();
         let third = test.open();
@@ -183,7 +183,7 @@ fn without_the_file_beside_it_or_with_a_broken_or_a_copied_one_an_epoch_begins()
         |test| fs::write(test.file(".opened"), "").unwrap(),
         |test| fs::write(test.file(".opened"), [0xff; 5000]).unwrap(),
         |test| {
-            // A copy of it in its place has the same words.
+            // A copy at its path has the same contents.
             let text = fs::read(test.file(".opened")).unwrap();
             fs::write(test.file(".other"), text).unwrap();
             fs::rename(test.file(".other"), test.file(".opened")).unwrap();
@@ -232,7 +232,7 @@ fn a_log_of_another_database_is_never_carried_over_into_a_backup() {
     let (log, kept) = (test.file("-wal"), test.folder.0.join("kept-wal"));
     fs::copy(&log, &kept).unwrap();
     test.close();
-    // As after a kill, with the backup put in the place of the database alone.
+    // As after a kill, where the backup replaced the database alone.
     fs::copy(&backup, test.file("")).unwrap();
     fs::copy(&kept, &log).unwrap();
     let before = fs::read(test.file("")).unwrap();
@@ -246,7 +246,7 @@ fn a_log_of_another_database_is_never_carried_over_into_a_backup() {
 }
 
 #[test]
-fn a_module_that_is_further_than_the_newest_event_is_brought_back_and_told_what_it_missed() {
+fn a_module_that_is_further_than_the_newest_event_is_brought_back_and_learns_what_it_missed() {
     let mut test = Test::new();
     test.emit(3);
     let subscribe = |test: &Test| match test.store.as_ref().unwrap().run(Job::Subscribe { module: "m".into() }) {

@@ -37,7 +37,7 @@ impl Test {
     fn open(&mut self) {
         let (wake, woken) = channel();
         self.woken = woken;
-        // A test that has ended hears nothing any more.
+        // A test that has ended no longer listens.
         let wake = move || {
             let _ = wake.send(());
         };
@@ -151,8 +151,8 @@ fn whatever_becomes_of_the_files_no_change_is_acknowledged_and_nothing_is_read_s
             assert_code(&test.count().unwrap_err(), ErrorCode::Internal, words);
         }
         assert!(!test.layer1().is_readable(), "{name}");
-        let told = test.layer1().broken().unwrap_or_else(|| panic!("{name} is not told"));
-        assert!(told.contains(words) && told.contains("start the host again"), "{name}: {told}");
+        let reason = test.layer1().broken().unwrap_or_else(|| panic!("{name} is not told"));
+        assert!(reason.contains(words) && reason.contains("start the host again"), "{name}: {reason}");
     }
 }
 

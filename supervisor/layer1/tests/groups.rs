@@ -28,7 +28,7 @@ fn refusing_store() -> Store {
 }
 
 #[test]
-fn a_job_that_the_database_refuses_fails_alone_whoever_shares_its_commit() {
+fn a_job_that_the_database_refuses_fails_alone_in_a_shared_commit() {
     let store = refusing_store();
     // More than share one commit, so that it stands at the beginning, inside and at the end of groups.
     let jobs = 1000_u64;
@@ -64,7 +64,7 @@ fn a_job_alone_is_done_at_once_after_many_that_came_together() {
     for _ in 0..200 {
         assert!(matches!(store.layer1.wait().1, Outcome::Mutated { .. }));
     }
-    // The groups before it were large; nobody else comes, and it is answered all the same.
+    // The groups before it were large; no other job comes, and it is answered all the same.
     for job_id in 200..210 {
         store.layer1.submit(JobId(job_id), create("A"), None).unwrap();
         assert_eq!(store.layer1.wait().0, JobId(job_id));

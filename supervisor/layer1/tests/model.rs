@@ -46,8 +46,8 @@ struct Changed {
     created: bool,
 }
 
-/// What the first change of an entity by a unit builds on: the state that stands there, or else the one that
-/// the unit has read first, if it has.
+/// What the first change of an entity by a unit builds on: the committed state, or else the one that the unit
+/// has read first, if it has.
 #[derive(Clone, Copy, PartialEq)]
 enum Basis {
     SubscriptionStatus,
@@ -72,7 +72,7 @@ struct Model {
     asked: u64,
     /// Each key: what the request was, its reply, and the age of the store at which it may end.
     keys: BTreeMap<(usize, usize), (usize, u64, i64)>,
-    /// The age at which each event was stored, from the first.
+    /// The age at which each event was stored, first event first.
     events: Vec<i64>,
     /// The last version that was seen of each creation of an entity, and when it was made and changed.
     times: BTreeMap<(String, usize), (u64, String, String)>,
@@ -112,7 +112,7 @@ enum Step {
         unit: Option<u64>,
         data: Value,
     },
-    /// Work with a key: whose, which, and what it asks for.
+    /// Work with a key: its caller, the key, and the request.
     Keyed {
         caller: usize,
         key: usize,
@@ -233,7 +233,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What stands at a path.
+/// The value at a path.
 fn at<'a>(data: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(data, |value, step| match value {
         Value::Object(members) => members.get(step),
@@ -359,7 +359,7 @@ impl Model {
         Some((entity.version, self.created.get(id).copied().unwrap_or_default()))
     }
 
-    /// Takes a change. What is of version 1 was created.
+    /// Takes a change. An entity of version 1 was created.
     fn put(&mut self, unit: Option<u64>, id: &str, now: Option<Entity>, basis: Basis) {
         let created = now.as_ref().is_some_and(|entity| entity.version == 1);
         let Some(unit) = unit else { return self.commit(id, now, created) };
@@ -381,7 +381,7 @@ impl Model {
         }
     }
 
-    /// Takes note of what a query of the unit has returned.
+    /// Notes what a query of the unit has returned.
     fn note(&mut self, unit: u64, ids: &[String]) {
         for id in ids {
             let changed = self.units.get(&unit).is_some_and(|changes| changes.contains_key(id));
@@ -469,7 +469,7 @@ fn play(store: &Store, model: &mut Model, step: &Step) {
     }
 }
 
-/// Work with a key is done where the key is vacant, and nowhere else.
+/// Work with a key is done where the key is vacant, and only there.
 fn work(store: &Store, model: &mut Model, caller: usize, key: usize, request: usize) {
     let keyed = keyed_for(["", "m"][caller], "counter", &key.to_string(), &request.to_string());
     model.asked += 1;
@@ -519,13 +519,13 @@ fn query(store: &Store, model: &mut Model, unit: Option<u64>, filters: &Value, o
         .collect();
     let last_descending = order.last().is_some_and(|(_, descending)| *descending);
     expected.sort_by(|(a_id, a), (b_id, b)| {
-        let turn = |ordering: Ordering, descending: bool| if descending { ordering.reverse() } else { ordering };
+        let directed = |ordering: Ordering, descending: bool| if descending { ordering.reverse() } else { ordering };
         let by = |(path, descending): &(String, bool)| {
             let worth = |entity: &'_ Entity| at(&entity.data, path).cloned().unwrap_or(Value::Null);
-            turn(compare(&worth(a), &worth(b)), *descending)
+            directed(compare(&worth(a), &worth(b)), *descending)
         };
         let ordered = order.iter().map(by).find(|ordering| ordering.is_ne());
-        ordered.unwrap_or_else(|| turn(a_id.cmp(b_id), last_descending))
+        ordered.unwrap_or_else(|| directed(a_id.cmp(b_id), last_descending))
     });
     let by: Vec<_> = order
         .iter()
@@ -577,7 +577,7 @@ fn note_times(model: &mut Model, entity: &Value) {
     model.times.insert((id, creation), (version, created, updated));
 }
 
-/// Takes note of the events that came, each with the age of the store.
+/// Notes the events that came, each with the age of the store.
 fn note_events(store: &Store, model: &mut Model) {
     let Outcome::Ends { newest, .. } = store.run(Job::EventEnds) else { panic!("they can be read") };
     model.events.resize(newest as usize, model.age);

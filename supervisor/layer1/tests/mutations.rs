@@ -97,7 +97,7 @@ fn a_list_is_done_whole_or_not_at_all() {
 }
 
 #[test]
-fn a_unit_sees_its_own_changes_and_nobody_else_does_before_the_commit() {
+fn a_unit_sees_its_own_changes_and_no_other_caller_does_before_the_commit() {
     let store = Store::with(|settings| {
         settings.indexes = vec![index("A", "n")];
         settings.searches = vec![searched("A", &["title"])];
@@ -285,7 +285,7 @@ fn a_quota_is_held_to_in_units_and_out_of_them() {
     assert!(matches!(store.commit(1), Outcome::Committed { .. }));
     let Outcome::Failed(failure) = store.commit(2) else { panic!("both together are too much") };
     assert_code(&failure, ErrorCode::PermissionDenied, &format!("{} are used", 100 + 2 * EACH));
-    // Whoever changes it, it is its owner's; less is always allowed.
+    // Whichever module changes it, it counts for its owner; less is always allowed.
     assert!(
         store
             .mutate_as(
@@ -351,7 +351,7 @@ fn a_key_is_its_callers_and_for_one_target() {
         let commit = Job::Commit { unit: UnitId(1), key, events: vec![], also: vec![] };
         assert!(matches!(store.run(commit), Outcome::Committed { .. }), "{caller:?} {target:?}");
     };
-    // All clients are one caller; a module that was there first takes nothing from them, nor they from it.
+    // All clients are one caller; a module that was first takes no key from them, nor they from it.
     for (number, (caller, target)) in
         [("m", "counter"), ("", "counter"), ("n", "counter"), ("", "layer1"), ("m", "other")].into_iter().enumerate()
     {

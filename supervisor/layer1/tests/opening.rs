@@ -1,4 +1,4 @@
-//! Opening: what is refused, in which words, and that a refused file stays as it was.
+//! Opening: what is refused, with which messages, and that a refused file stays as it was.
 
 mod common;
 
@@ -149,7 +149,7 @@ fn a_damaged_file_is_refused_and_stays_as_it_was() {
 }
 
 #[test]
-fn a_page_that_is_damaged_while_the_store_runs_is_told_and_nothing_more_is_written() {
+fn a_page_that_is_damaged_while_the_store_runs_is_reported_and_nothing_more_is_written() {
     let folder = filled();
     let mut settings = Settings::new(folder.database());
     settings.readers = 1;
@@ -159,7 +159,7 @@ fn a_page_that_is_damaged_while_the_store_runs_is_told_and_nothing_more_is_writt
         layer1.submit(bulkhead_layer1::JobId(0), bulkhead_layer1::Job::Also(Vec::new()), None).unwrap();
         layer1.wait();
     }
-    // Everything behind the first page, before any of it is in a cache of the thread that reads. A disk that does
+    // Everything after the first page, before any of it is in a cache of the thread that reads. A disk that does
     // this notes no time.
     let mut file = fs::File::options().write(true).open(folder.database()).unwrap();
     let metadata = file.metadata().unwrap();
@@ -189,7 +189,7 @@ fn a_file_of_the_first_version_is_opened_with_everything_in_it() {
     let folder = Folder::new();
     fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/version_1.db"), folder.database()).unwrap();
     {
-        // What its key stands for is not known any more: here is another one.
+        // The work of its key is no longer known: here is another one.
         let file = Connection::open(folder.database()).unwrap();
         let fingerprint = keyed("kept", "x").fingerprint.bytes();
         file.execute("INSERT INTO keys VALUES ('made', ?1, '7', 1000, 600001000)", [&fingerprint[..]]).unwrap();
@@ -204,7 +204,7 @@ fn a_file_of_the_first_version_is_opened_with_everything_in_it() {
         panic!("it has events")
     };
     assert!(newest >= 3);
-    // Its keys are the clients', whatever the target was; what the request was, its fingerprint tells.
+    // Its keys are the clients', whatever the target was; the fingerprint shows what the request was.
     let state = |key| match store.run(bulkhead_layer1::Job::LookUpKey(key)) {
         bulkhead_layer1::Outcome::Key(state) => state,
         other => panic!("{other:?}"),

@@ -230,7 +230,7 @@ fn cursors_go_on_where_the_page_ended_whatever_was_created_or_deleted_meanwhile(
             let (found, count) = pages(&store, &query, |_| {});
             assert_eq!((found, count), (all, 8), "{order}");
         }
-        // What lies before the cursor, and the very entity that it was made of, may go.
+        // What lies before the cursor, and the entity that it was made of, may be deleted.
         let query = r#"{"entity":"A","limit":10,"after":AFTER}"#;
         let (found, _) = pages(&store, query, |page| {
             let id = &ids[10 * page - 1];

@@ -92,7 +92,7 @@ fn of_a_sources_events_beyond_its_quota_its_own_oldest_go_and_a_reader_is_told()
     assert_eq!((held.event_bytes, held.events), (3 * each, 3));
     assert_eq!(usage_of(&store, "still").events, 5);
     check(&store);
-    // A page that ends before a gap tells of what it passed by, and the next one of the rest.
+    // A page that ends before a gap reports what it passed by, and the next one the rest.
     let patterns = vec![Pattern::new("*").unwrap()];
     let Outcome::Events(page) = store.run(Job::ReadEvents { after: 0, patterns, limit: 1, bytes_max: usize::MAX })
     else {
@@ -102,7 +102,7 @@ fn of_a_sources_events_beyond_its_quota_its_own_oldest_go_and_a_reader_is_told()
 }
 
 #[test]
-fn a_subscriber_that_is_behind_holds_no_event_beyond_the_quota() {
+fn a_subscriber_that_lags_holds_no_event_beyond_the_quota() {
     let store = Store::new();
     store.run(Job::Subscribe { module: "slow".into() });
     store.layer1.set_events_quota("loud", Some(10 * counted("loud", "e", 100)));
@@ -279,7 +279,7 @@ fn a_quota_that_is_lowered_is_come_to_piece_by_piece() {
 }
 
 #[test]
-fn all_events_together_have_a_bound_in_bytes_and_twice_that_for_those_who_are_behind() {
+fn all_events_together_have_a_bound_in_bytes_and_twice_that_for_subscribers_that_lag() {
     let each = counted("m", "e", 1000);
     let store = Store::with(|settings| settings.events_bytes_max = 10 * each);
     (0..30).for_each(|_| drop(emit_as(&store, "m", None, "e", 1000)));
@@ -300,7 +300,7 @@ fn events_max_counts_events_and_not_the_cursors_of_those_that_are_gone() {
     (0..20).for_each(|_| drop(emit_as(&store, "still", None, "e", 0)));
     (0..500).for_each(|_| drop(emit_as(&store, "loud", None, "e", 0)));
     let store = store.reopened(|settings| settings.events_max = 100);
-    // The first step of clearing was done before this is answered.
+    // The first step of clearing is done before this is answered.
     wait_until("it was looked", || usage_of(&store, "loud").events == 10);
     std::thread::yield_now();
     assert_eq!(usage_of(&store, "still").events, 20);

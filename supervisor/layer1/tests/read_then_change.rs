@@ -1,4 +1,4 @@
-//! Read, then change, in one unit of work: what somebody else changed in between is never overwritten.
+//! Read, then change, in one unit of work: another commit in between is never overwritten.
 
 mod common;
 
@@ -41,7 +41,7 @@ fn a_change_builds_on_what_its_unit_has_read() {
     store.mutate(&format!(r#"{{"entity":"B","operation":"update","id":"{child}","data":{{"n":1}}}}"#));
     store.mutate_as(Some(2), "a", &format!(r#"{{"entity":"B","operation":"delete","id":"{child}"}}"#)).unwrap();
     assert!(is_conflict(&store.commit(2)));
-    // Nobody came in between.
+    // No other commit came in between.
     store.query_in(Some(3), &one(&id)).unwrap();
     store.mutate_as(Some(3), "a", &set(&id, 3)).unwrap();
     assert!(matches!(store.commit(3), Outcome::Committed { .. }));

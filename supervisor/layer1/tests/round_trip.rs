@@ -115,7 +115,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever somebody types is a search or is refused for having no word; the index never sees a fault.
+    /// Any text is a search or is refused for having no word; the index never gets a syntax error.
     #[test]
     fn no_text_is_a_fault_of_syntax_in_a_search(
         texts in prop::collection::vec(prop_oneof![any::<String>(), "[ab\"*():^+{}' \\-]{0,20}", "(AND|OR|NOT|NEAR|a|b| |\"|\\()*"], 1..50)

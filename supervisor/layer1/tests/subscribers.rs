@@ -1,5 +1,5 @@
-//! Modules that are behind, keep failing, or are gone for good: what waits for them is counted, what is too
-//! much goes, and what nobody wants any more is forgotten.
+//! Modules that lag, keep failing, or are gone for good: what waits for them is counted, what is too
+//! much is removed, and what is no longer wanted is forgotten.
 
 mod common;
 
@@ -46,7 +46,7 @@ fn listed(store: &Store) -> Vec<SetAsideEvent> {
     }
 }
 
-/// Waits until the store has told that so many set-aside events were dropped, and lists those that it keeps.
+/// Waits until the store has reported that so many set-aside events were dropped, and lists those that it keeps.
 fn listed_after_drop_of(store: &Store, expected: u64) -> Vec<u64> {
     let begun = Instant::now();
     while store.layer1.set_aside_dropped() != expected {
@@ -93,7 +93,7 @@ fn what_waits_is_counted_up_to_a_bound_and_says_so() {
 }
 
 #[test]
-fn of_too_many_set_aside_events_the_oldest_go_and_it_is_told() {
+fn of_too_many_set_aside_events_the_oldest_go_and_that_is_reported() {
     let store = Store::with(|settings| settings.set_aside_max = 3);
     subscribe(&store, "m");
     for n in 1..=5 {
@@ -135,7 +135,7 @@ fn a_module_that_is_forgotten_leaves_neither_place_nor_set_aside_event() {
     assert_eq!(forget("m"), Forgotten { subscription, set_aside: 1 });
     assert_eq!(forget("m"), Forgotten { subscription: None, set_aside: 0 });
     assert_eq!(listed(&store).iter().map(|one| &*one.module).collect::<Vec<_>>(), ["other"]);
-    // What it reports late makes no place for it anew.
+    // What it reports late makes no new subscription for it.
     store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: 2 }]));
     assert_eq!(forget("m").subscription, None);
 }

@@ -44,14 +44,14 @@ fn an_export_is_imported_exactly_and_twice_without_harm() {
         )
     );
     let other = Store::with(|settings| settings.searches = vec![searched("A", &["title"])]);
-    let mut told = 0;
+    let mut reported = 0;
     let imported = other.layer1.import(text.as_bytes(), Existing::Refuse, &mut |progress| {
-        assert!(progress.done > told);
-        told = progress.done;
+        assert!(progress.done > reported);
+        reported = progress.done;
         ControlFlow::Continue(())
     });
     assert_eq!(imported.unwrap(), Imported { created: 2501, replaced: 0, kept: 0 });
-    assert_eq!(told, text.len() as u64);
+    assert_eq!(reported, text.len() as u64);
     assert!(export(&other) == text, "the two exports differ");
     let again = other.layer1.import(text.as_bytes(), Existing::Refuse, &mut go).unwrap();
     assert_eq!(again, Imported { created: 0, replaced: 0, kept: 2501 });
@@ -255,7 +255,7 @@ fn a_store_that_is_opened_as_it_was_found_keeps_what_is_declared() {
 }
 
 #[test]
-fn an_export_that_was_cut_short_is_told_at_its_end() {
+fn an_export_that_was_cut_short_is_reported_at_its_end() {
     let text = export(&filled());
     let cut: Vec<&str> = text.lines().take(1500).collect();
     let store = Store::with(|settings| settings.searches = vec![searched("A", &["title"])]);

@@ -3,7 +3,7 @@
 use super::processor::Processor;
 use std::time::Duration;
 
-/// How often something was done in a second, how long the middle one and the hundredth slowest took, and
+/// How often something was done in a second, the median and the 99th percentile of how long it took, and
 /// the processor's time for each.
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {

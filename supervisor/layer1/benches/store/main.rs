@@ -1,6 +1,6 @@
-//! What the store costs beside bare SQLite with the same durability, in the same run: commits of one
-//! caller and of 64 at once, queries by id and by an indexed filter. Rounds take turns, and a figure is
-//! the middle one of them, so that a disk that is busy for a while spoils no comparison.
+//! What the store costs compared with bare SQLite with the same durability, in the same run: commits of one
+//! caller and of 64 at once, queries by id and by an indexed filter. Rounds alternate, and a figure is
+//! the median of them, so that a disk that is busy for a while distorts no comparison.
 //!
 //! `cargo bench -p bulkhead-layer1` looks at 100,000 entities; `-- --million` at a million, which takes
 //! about a minute more. `--commits` and `--queries` measure one half alone; `--counted` has 64 callers make

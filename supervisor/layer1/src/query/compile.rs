@@ -1,5 +1,5 @@
 //! Filters, search and order as SQL. What a caller sent becomes bound values; the text of a statement is
-//! made of what stands in this file, of declared paths, and of the names of declared tables.
+//! made of the constants in this file, of declared paths, and of the names of declared tables.
 
 use crate::{
     declarations::{Declarations, column_expression, expression, literal},
@@ -45,7 +45,7 @@ impl Piece {
 pub(super) enum Source {
     /// The database as it is committed.
     Committed,
-    /// The database, but for the entities that stand in the overlay.
+    /// The database, but for the entities that are in the overlay.
     Beneath,
     /// The entities that the unit has changed and not deleted.
     Overlay,
@@ -68,7 +68,7 @@ impl Compiler<'_> {
             Source::Committed | Source::Beneath => self.committed(),
         };
         match source {
-            // A partial index is used only where its own condition stands in the statement.
+            // A partial index is used only where the statement has its own condition.
             Source::Committed | Source::Beneath if self.chosen_index().is_some() => {
                 piece.push(&literal(self.entity.as_str()));
             }

@@ -1,5 +1,5 @@
-//! Cursors: a place in the order of a query, as text. A cursor holds the values that the last entity of
-//! an answer was ordered by, so it means the same whatever is created or deleted before or behind it, and
+//! Cursors: a position in the order of a query, as text. A cursor holds the values that the last entity of
+//! an answer was ordered by, so it means the same whatever is created or deleted before or after it, and
 //! also when that entity itself is gone.
 //!
 //! The text is hexadecimal, of a check sum and the values. The check sum also covers the type of entity
@@ -15,7 +15,7 @@ use rusqlite::types::Value as Sql;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
-/// A place in an order: the values of the paths, and the id.
+/// A position in an order: the values of the paths, and the id.
 #[derive(Clone, Debug)]
 pub(super) struct Cursor {
     pub(super) values: Vec<Sql>,
@@ -112,12 +112,12 @@ fn sum(compiler: &Compiler<'_>, bytes: &[u8]) -> [u8; SUM_BYTES] {
     *full.first_chunk().expect("a check sum is a part of the hash")
 }
 
-/// What lies behind a place, as conditions that one after the other give all of it in order. Each is a
+/// What follows a position, as conditions that one after the other give all of it in order. Each is a
 /// range of the first path of the order, so that an index on it leads there at once.
 pub(super) fn segments(compiler: &Compiler<'_>, after: Option<&Cursor>) -> Vec<Piece> {
     let Some(cursor) = after else { return vec![Piece::default()] };
     let Some((first, value)) = compiler.order.first().zip(cursor.values.first()) else {
-        return vec![behind_id(compiler, cursor)];
+        return vec![after_id(compiler, cursor)];
     };
     let with_path = |rest: &str, value: Option<&Sql>| {
         let mut piece = Piece::new(" AND ");
@@ -130,7 +130,7 @@ pub(super) fn segments(compiler: &Compiler<'_>, after: Option<&Cursor>) -> Vec<P
     };
     let is_null = *value == Sql::Null;
     let mut alike = if is_null { with_path(" IS NULL", None) } else { with_path(" = ", Some(value)) };
-    alike.append(&behind_rest(compiler, cursor, 1));
+    alike.append(&after_rest(compiler, cursor, 1));
     let mut segments = vec![alike];
     match (first.direction, is_null) {
         (Direction::Ascending, true) => segments.push(with_path(" IS NOT NULL", None)),
@@ -144,10 +144,10 @@ pub(super) fn segments(compiler: &Compiler<'_>, after: Option<&Cursor>) -> Vec<P
     segments
 }
 
-/// Behind the place by the paths from `index` on, and the id.
-fn behind_rest(compiler: &Compiler<'_>, cursor: &Cursor, index: usize) -> Piece {
+/// After the position by the paths from `index` on, and the id.
+fn after_rest(compiler: &Compiler<'_>, cursor: &Cursor, index: usize) -> Piece {
     let Some((order, value)) = compiler.order.get(index).zip(cursor.values.get(index)) else {
-        return behind_id(compiler, cursor);
+        return after_id(compiler, cursor);
     };
     let mut path = Piece::default();
     compiler.path(&order.by, &mut path);
@@ -160,11 +160,11 @@ fn behind_rest(compiler: &Compiler<'_>, cursor: &Cursor, index: usize) -> Piece 
             piece.append(&path).push(" < ").bind(value.clone()).push(" OR ").append(&path).push(" IS NULL OR ");
         }
     }
-    piece.append(&path).push(" IS ").bind(value.clone()).append(&behind_rest(compiler, cursor, index + 1)).push(")");
+    piece.append(&path).push(" IS ").bind(value.clone()).append(&after_rest(compiler, cursor, index + 1)).push(")");
     piece
 }
 
-fn behind_id(compiler: &Compiler<'_>, cursor: &Cursor) -> Piece {
+fn after_id(compiler: &Compiler<'_>, cursor: &Cursor) -> Piece {
     let mut piece = Piece::new(match compiler.last_direction() {
         Direction::Ascending => " AND e.id > ",
         Direction::Descending => " AND e.id < ",

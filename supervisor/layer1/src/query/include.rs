@@ -11,8 +11,8 @@ use super::{
 use bulkhead_protocol::layer1::{Condition, Filter, Include, Path, Value};
 use rusqlite::{params_from_iter, types::Value as Sql};
 
-/// Appends `,"included":{…}` and, if need be, `,"more":[…]` for the entity `id`, and says whether
-/// everything that the limits allow had room.
+/// Appends `,"included":{…}` and, if need be, `,"more":[…]` for the entity `id`, and says whether there was
+/// room for everything that the limits allow.
 pub(super) fn include(
     includes: &[Include],
     id: &str,

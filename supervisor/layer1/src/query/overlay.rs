@@ -56,7 +56,7 @@ impl Overlay {
         if std::mem::replace(&mut self.made, true) {
             return Ok(());
         }
-        // What an earlier attempt left is of no use.
+        // Tables that an earlier attempt left cannot be used.
         let mut statement = connection.prepare("SELECT name FROM temp.sqlite_schema WHERE type = 'table' AND name LIKE 'search\\_%' ESCAPE '\\' AND sql LIKE 'CREATE VIRTUAL%'")?;
         let left: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         for name in left {

@@ -19,7 +19,7 @@ use bulkhead_protocol::{
 use rusqlite::{Connection, Row, params_from_iter, types::Value as Sql};
 use std::cell::RefCell;
 
-/// Why a query has no answer: a refusal in words, or an error of SQLite, which may be a deadline.
+/// Why a query has no answer: a refusal with a message, or an error of SQLite, which may be a deadline.
 pub(crate) enum QueryError {
     Refused(Box<Failure>),
     Sqlite(rusqlite::Error),
@@ -195,7 +195,7 @@ fn push(
     if !query.include.is_empty() {
         let room = answer.room().saturating_sub(text.len() + cursor_bytes);
         let fit = include(&query.include, &id, from, room, &mut text)?;
-        // In an answer of its own, more of what refers to it has room.
+        // In an answer of its own, there is room for more of what refers to it.
         if fit == Fit::Full && !answer.is_empty() {
             return Ok(Fit::Full);
         }

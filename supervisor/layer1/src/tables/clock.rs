@@ -1,6 +1,6 @@
 //! The table `clock`, of one row: how old the store is, and up to where ids were given out. It is written
-//! along with other things, now and then, so that it costs no flush of its own; it is never ahead of the
-//! age, and never behind the ids that are stored.
+//! along with other things, now and then, so that it costs no flush of its own; it is never greater than the
+//! age, and never less than the ids that are stored.
 
 use rusqlite::{Connection, params};
 

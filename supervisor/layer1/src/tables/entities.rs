@@ -1,7 +1,8 @@
 //! The table `entities`, and the full-text tables that follow it.
 //!
-//! An entity is told from one that had its id before by its row: a version grows as long as an entity stays in
-//! its row, and a row is given to one entity only. Times tell nothing apart, since the wall clock may be set.
+//! An entity is distinguished from one that had its id before by its row: a version grows as long as an entity
+//! stays in its row, and a row is given to one entity only. Times distinguish nothing, since the wall clock may
+//! be set.
 
 use crate::{
     declarations::{Declarations, insert_words, remove_words},
@@ -14,8 +15,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::cell::Cell;
 
 /// The numbers of new rows, of which none is seen twice while the store is open. Units of work, which remember
-/// them, live no longer. SQLite gives out one more than the greatest that is there, which is right and takes
-/// fewer steps, unless the greatest of all is not there any more.
+/// them, live no longer. SQLite gives out one more than the greatest that exists, which is correct and takes
+/// fewer steps, unless the greatest of all was removed.
 #[derive(Debug)]
 pub(crate) struct Rows {
     greatest: Cell<i64>,
@@ -23,7 +24,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Those behind all that there are.
+    /// The numbers after all existing ones.
     pub(crate) fn behind_all(connection: &Connection) -> rusqlite::Result<Rows> {
         let greatest = connection.query_row("SELECT ifnull(max(rowid), 0) FROM entities", [], |row| row.get(0))?;
         Ok(Rows { greatest: Cell::new(greatest), is_there: Cell::new(true) })
@@ -51,7 +52,7 @@ impl Rows {
     }
 }
 
-/// What stands in the database under this key.
+/// The entity that the database has under this key.
 pub(crate) fn find(statements: &mut Statements<'_>, key: &Key) -> rusqlite::Result<Option<Stored>> {
     let sql = "SELECT rowid, owner, created_at, version, updated_at, data FROM entities WHERE entity = ?1 AND id = ?2";
     statements.prepare(sql)?.query_row([key.0.as_str(), key.1.as_str()], read).optional()

@@ -4,7 +4,7 @@
 use crate::limits::EPOCHS_MAX;
 use rusqlite::{Connection, params};
 
-/// One history of the stream of events. It goes on where the one before it has ended.
+/// One history of the stream of events. It continues where the one before it has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Epoch {
     /// Random digits.

@@ -1,7 +1,7 @@
-//! What goes of a source's events when they are over its quota: its own oldest, also those that were not read yet. The
-//! newest event of all stays, since the next cursor follows from it. How much each source's events take stands in
-//! the table `usage`; which are the oldest of a source is found out here, without an index that every event would
-//! pay for: the table is looked through once from its beginning, as far as one is looked for.
+//! Which of a source's events are removed when they are over its quota: its own oldest, also those that were not read
+//! yet. The newest event of all stays, since the next cursor follows from it. How much each source's events take is
+//! in the table `usage`; which are the oldest of a source is found out here, without an index that every event would
+//! pay for: the table is scanned once from its beginning, as far as is needed.
 
 use super::events::texts;
 use crate::{held::Amount, limits::EVENT_OVERHEAD_BYTES, unit::Emitted};
@@ -11,7 +11,7 @@ use std::collections::{HashMap, VecDeque};
 /// Rows of one look.
 const LOOKED_ROWS: usize = 1000;
 
-/// The oldest events of each source, with what they take, up to where the table was looked through. It takes 16
+/// The oldest events of each source, with what they take, up to where the table was scanned. It takes 16
 /// bytes for each event there, and there are as many of these as lie before the oldest one that goes next.
 #[derive(Debug, Default)]
 pub(crate) struct Oldest {
@@ -20,7 +20,7 @@ pub(crate) struct Oldest {
 }
 
 impl Oldest {
-    /// Removes events of a source, its oldest first, none behind `last`, until they took as many bytes, or so many
+    /// Removes events of a source, its oldest first, none after `last`, until they took as many bytes, or so many
     /// are gone. Says what they took.
     pub(crate) fn remove(
         &mut self,
@@ -75,7 +75,7 @@ impl Oldest {
         Ok(looked)
     }
 
-    /// Everything up to here is gone otherwise.
+    /// Everything up to this cursor was removed elsewhere.
     pub(crate) fn gone_upto(&mut self, cursor: u64) {
         self.sources.retain(|_, found| {
             while found.pop_front_if(|(first, _)| *first <= cursor).is_some() {}
@@ -84,8 +84,8 @@ impl Oldest {
     }
 }
 
-/// Of the events of a source that come together and are more than its quota, only the last ones are kept: which they
-/// are is noted in `kept`, and what the others would have taken is given. The last of all is kept whatever it takes.
+/// Of the events of a source that come together and are more than its quota, only the last ones are kept: these are
+/// noted in `kept`, and what the others would have taken is returned. The last of all is kept whatever it takes.
 pub(crate) fn keep_last(
     events: &[Emitted],
     source: &str,

@@ -1,7 +1,7 @@
 //! The table `events`. Cursors are given in the order of the commits, one after the other, and never twice: the
 //! newest event is never cleared away, so the next cursor is always one more than the highest. Where there is
-//! a gap between two cursors, the events of those between them are not kept any more, and a reader that
-//! passes by is told how many they were.
+//! a gap between two cursors, the events of those between them are no longer kept, and a reader that
+//! passes by gets their number.
 
 use crate::{
     held::{Amount, Held},
@@ -33,16 +33,16 @@ pub(crate) fn bytes(event: &Emitted) -> i64 {
     (event.event.len() + event.source.len() + event.data.as_str().len()) as i64 + EVENT_OVERHEAD_BYTES
 }
 
-/// Where events get their places, and which of them are kept there.
+/// Which cursors events get, and which of the events are kept.
 pub(crate) enum Places<'a> {
-    /// Behind the newest event, all of them.
+    /// After the newest event, all of them.
     Next,
-    /// From this cursor on, which is one more than the greatest that was given; of which the others are gone as
-    /// soon as they come.
+    /// From this cursor on, which is one more than the greatest that was given; the list says which are kept. The
+    /// others are dropped at once.
     From(u64, &'a [bool]),
 }
 
-/// Stores events behind the newest one, in order, at this age of the store.
+/// Stores events after the newest one, in order, at this age of the store.
 pub(crate) fn store(
     statements: &mut Statements<'_>,
     events: &[Emitted],
@@ -81,7 +81,7 @@ pub(crate) fn ends(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
     statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Reads what matches behind a cursor.
+/// Reads what matches after a cursor.
 pub(crate) fn read(
     connection: &Connection,
     after: u64,
@@ -119,7 +119,7 @@ pub(crate) fn read(
     Ok(page)
 }
 
-/// Counts what matches behind a cursor, among at most so many events.
+/// Counts what matches after a cursor, among at most so many events.
 pub(crate) fn count(
     connection: &Connection,
     after: u64,
@@ -160,18 +160,18 @@ pub(crate) fn stored_event(row: &Row<'_>, first: usize) -> rusqlite::Result<Stor
     })
 }
 
-/// What is to be kept of all events.
+/// How much is to be kept of all events.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kept {
     /// What came at an earlier age of the store is old.
     pub(crate) oldest_age: i64,
-    /// As many, and as many bytes.
+    /// The most events, and their bytes.
     pub(crate) most: Amount,
 }
 
-/// Removes a few events that are old or too many, and says how much of whom, and up to which. What a subscription
-/// has not reached yet stays, until there is twice as much as is to be kept: then the oldest go all the same, and
-/// its reading is told how many it passes by.
+/// Removes a few events that are old or too many, and says how much of which sources, and up to which cursor. What
+/// a subscription has not reached yet stays, until there is twice as much as is to be kept: then the oldest go all
+/// the same, and its reading gets the number of those it passes by.
 pub(crate) fn clear(connection: &Connection, kept: &Kept) -> rusqlite::Result<Option<(Held, u64)>> {
     let (_, newest) = ends(connection)?;
     let slowest: Option<u64> = connection.query_row("SELECT min(cursor) FROM subscriptions", [], |row| row.get(0))?;

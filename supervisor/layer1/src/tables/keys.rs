@@ -1,5 +1,5 @@
 //! The table `keys`: the replies of idempotency keys, each its caller's for one target. How long one is kept
-//! goes by the age of the store.
+//! is measured by the age of the store.
 
 use crate::{
     clock::Moment,
@@ -13,7 +13,7 @@ use crate::{
 use bulkhead_protocol::{ErrorCode, Failure, Json};
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// The texts of a key that is kept, in bytes: those that name it stand in the table and in its index.
+/// The texts of a key that is kept, in bytes: those that name it are in the table and in its index.
 macro_rules! texts {
     () => {
         "2 * (octet_length(caller) + octet_length(target) + octet_length(key)) + octet_length(reply)"
@@ -26,8 +26,8 @@ pub(crate) const RECOUNT: &str =
 
 const _: () = assert!(KEY_OVERHEAD_BYTES == 192, "as the recount and the schema have it");
 
-/// What is kept under a key at this age of the store. A key without a target is one of a client, and of before
-/// targets were kept: it stands for every target, and its fingerprint tells which it was.
+/// What is kept under a key at this age of the store. A key without a target is one of a client, from before
+/// targets were kept: it stands for every target, and its fingerprint shows which it was.
 pub(crate) fn find(statements: &mut Statements<'_>, keyed: &Keyed, age: i64) -> rusqlite::Result<KeyState> {
     let found: Option<(Vec<u8>, String)> = statements
         .prepare(
@@ -61,14 +61,14 @@ pub(crate) fn store(
     if statements.prepare(sql)?.execute(row)? == 1 {
         return Ok(more);
     }
-    // One that has expired stands there still.
+    // One that has expired may still be in the table.
     let expired = concat!("DELETE FROM keys WHERE caller = ?1 AND target = ?2 AND key = ?3 RETURNING ", texts!());
     let old = statements.connection().query_row(expired, params![caller, target, key], |row| row.get::<_, i64>(0))?;
     statements.prepare(sql)?.execute(row)?;
     Ok(more.minus(Amount { bytes: old + KEY_OVERHEAD_BYTES, rows: 1 }))
 }
 
-/// Removes a few keys that have expired, and says how much of whom.
+/// Removes a few keys that have expired, and says how much of which callers.
 pub(crate) fn clear(connection: &Connection, age: i64) -> rusqlite::Result<Held> {
     let mut statement = connection.prepare_cached(concat!(
         "DELETE FROM keys WHERE rowid IN (SELECT rowid FROM keys WHERE expires_age <= ?1 LIMIT ?2)

@@ -11,7 +11,7 @@ use crate::{
 };
 use rusqlite::{Connection, params};
 
-/// Sets the event at `cursor` aside. One that is not kept any more leaves nothing.
+/// Sets the event at `cursor` aside. An event that is no longer kept leaves nothing.
 pub(crate) fn add(
     connection: &Connection,
     module: &str,
@@ -62,7 +62,7 @@ pub(crate) fn clear(connection: &Connection, set_aside_max: u64, bytes_max: u64)
         .execute(params![set_aside_max, bytes_max, EVENT_OVERHEAD_BYTES, CLEARED_ROWS_MAX])
 }
 
-/// Those behind an id, oldest first: as many as are asked for, or as hold so many bytes as one list may.
+/// Those after an id, oldest first: as many as are asked for, or as fit into the bytes of one list.
 pub(crate) fn list(
     connection: &Connection,
     module: Option<&str>,

@@ -22,7 +22,7 @@ pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Subscription
     statement.query_map([], read)?.collect()
 }
 
-/// The module's subscription; a new one begins behind the newest event.
+/// The module's subscription; a new one begins after the newest event.
 pub(crate) fn find_or_begin(connection: &Connection, module: &str, now: i64) -> rusqlite::Result<Subscription> {
     connection
         .prepare_cached(
@@ -33,7 +33,7 @@ pub(crate) fn find_or_begin(connection: &Connection, module: &str, now: i64) -> 
     Ok(find(connection, module)?.expect("the row was inserted if it was not there"))
 }
 
-/// Brings the module forward, never back and never behind the newest event. A module without a subscription stays without.
+/// Brings the module forward, never back and never past the newest event. A module without one gets none.
 pub(crate) fn advance(connection: &Connection, module: &str, cursor: u64) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
@@ -44,7 +44,7 @@ pub(crate) fn advance(connection: &Connection, module: &str, cursor: u64) -> rus
         .map(|_| ())
 }
 
-/// A module's reading has passed by events that are not kept any more.
+/// A module's reading has passed by events that are no longer kept.
 pub(crate) fn missed(connection: &Connection, module: &str, events: u64) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE subscriptions SET missed = missed + ?2 WHERE module = ?1")?
@@ -52,7 +52,7 @@ pub(crate) fn missed(connection: &Connection, module: &str, events: u64) -> rusq
         .map(|_| ())
 }
 
-/// No module is further than the newest event: what it had seen behind that is no more, and counts as missed.
+/// No module is further than the newest event: what it had seen after that is gone, and counts as missed.
 pub(crate) fn bring_back(connection: &Connection, newest: u64) -> rusqlite::Result<()> {
     let sql = "UPDATE subscriptions SET missed = missed + cursor - ?1, cursor = ?1 WHERE cursor > ?1";
     connection.execute(sql, [newest]).map(|_| ())

@@ -39,9 +39,9 @@ impl Account {
 #[derive(Debug, Default)]
 pub(crate) struct UsageCache {
     owners: Vec<Known>,
-    /// Where each owner stands there.
-    places: HashMap<Arc<str>, usize>,
-    /// Where the last one that was asked for stands: mostly it is asked for again.
+    /// The index of each owner there.
+    indexes: HashMap<Arc<str>, usize>,
+    /// The index of the last owner that was asked for: mostly it is asked for again.
     last: usize,
     changed: Vec<usize>,
 }
@@ -56,20 +56,20 @@ struct Known {
 impl UsageCache {
     /// What is stored of an owner.
     pub(crate) fn of(&mut self, connection: &Connection, owner: &Arc<str>) -> rusqlite::Result<Account> {
-        let place = self.place(connection, owner)?;
-        Ok(self.owners[place].account)
+        let index = self.index(connection, owner)?;
+        Ok(self.owners[index].account)
     }
 
-    fn place(&mut self, connection: &Connection, owner: &Arc<str>) -> rusqlite::Result<usize> {
+    fn index(&mut self, connection: &Connection, owner: &Arc<str>) -> rusqlite::Result<usize> {
         if self.owners.get(self.last).is_some_and(|known| known.owner == *owner) {
             return Ok(self.last);
         }
-        self.last = match self.places.get(owner) {
-            Some(place) => *place,
+        self.last = match self.indexes.get(owner) {
+            Some(index) => *index,
             None => {
                 let account = find(connection, owner)?;
                 self.owners.push(Known { owner: Arc::clone(owner), account, is_changed: false });
-                self.places.insert(Arc::clone(owner), self.owners.len() - 1);
+                self.indexes.insert(Arc::clone(owner), self.owners.len() - 1);
                 self.owners.len() - 1
             }
         };
@@ -83,12 +83,12 @@ impl UsageCache {
         owner: &Arc<str>,
         more: Account,
     ) -> rusqlite::Result<Account> {
-        let place = self.place(connection, owner)?;
-        let known = &mut self.owners[place];
+        let index = self.index(connection, owner)?;
+        let known = &mut self.owners[index];
         if more != Account::default() {
             known.account = known.account.plus(more);
             if !std::mem::replace(&mut known.is_changed, true) {
-                self.changed.push(place);
+                self.changed.push(index);
             }
         }
         Ok(known.account)
@@ -96,8 +96,8 @@ impl UsageCache {
 
     /// Writes what has changed, before the commit.
     pub(crate) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        for place in self.changed.drain(..) {
-            let Known { owner, account: Account { entities, events, keys }, is_changed } = &mut self.owners[place];
+        for index in self.changed.drain(..) {
+            let Known { owner, account: Account { entities, events, keys }, is_changed } = &mut self.owners[index];
             *is_changed = false;
             let sql = "INSERT OR REPLACE INTO usage (owner, bytes, entities, event_bytes, events, key_bytes, keys)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -111,7 +111,7 @@ impl UsageCache {
                 keys.rows
             ])?;
         }
-        // Modules come and go; the table is a look away.
+        // Modules come and go; the table has what is forgotten here.
         if self.owners.len() > 1000 {
             self.forget();
         }

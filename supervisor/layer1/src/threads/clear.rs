@@ -1,4 +1,4 @@
-//! Clearing away what has expired or is too much: keys, events and set-aside events, a few rows at a time,
+//! Clears away what has expired or is too much: keys, events and set-aside events, a few rows at a time,
 //! between the groups of the thread that writes.
 
 use super::writer::Writer;

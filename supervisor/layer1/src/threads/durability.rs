@@ -2,7 +2,7 @@
 //!
 //! The thread that writes commits to the write-ahead log without a flush, so that a commit is visible at once; one
 //! flush of the log covers all commits before it. What a job has seen is known by a number, which is never below
-//! that of any commit that it has seen: a commit announces its number before it begins, and who reads takes the
+//! that of any commit that it has seen: a commit announces its number before it begins, and a reader takes the
 //! number after its first look at the database.
 //!
 //! A flush that fails is never repeated: the kernel may have dropped what was to be written, and the next flush
@@ -54,7 +54,7 @@ impl Durability {
         }
     }
 
-    /// Announces the commit that begins now. For the thread that writes alone.
+    /// Announces the commit that begins now. Only for the thread that writes.
     pub(crate) fn announce(&self) -> CommitNumber {
         CommitNumber(self.announced.fetch_add(1, Ordering::SeqCst) + 1)
     }
@@ -74,7 +74,7 @@ impl Durability {
         self.failed.get().map(String::as_str)
     }
 
-    /// The announced commit is made, or is not: nothing of it is left then, and its number stands for nothing.
+    /// The announced commit is made, or is not: nothing of it is left then, and its number has no meaning.
     pub(crate) fn committed(&self, number: CommitNumber) {
         self.state().committed = number.0;
         if self.log.is_none() {
@@ -82,7 +82,7 @@ impl Durability {
         }
     }
 
-    /// Lets the thread that flushes go to work, if there is something to flush.
+    /// Lets the thread that flushes begin, if there is something to flush.
     pub(crate) fn rouse(&self) {
         self.changed.notify_all();
     }
@@ -101,7 +101,7 @@ impl Durability {
     /// Waits for something to flush, and flushes it: true, until the end.
     ///
     /// # Errors
-    /// When the flush failed. It is told once.
+    /// When the flush failed. It is reported once.
     pub(crate) fn flush_next(&self) -> Result<bool, String> {
         let mut state = self.state();
         loop {
@@ -118,7 +118,7 @@ impl Durability {
     /// Flushes on the caller's thread what is committed, once no other thread flushes.
     ///
     /// # Errors
-    /// When the flush failed. It is told once.
+    /// When the flush failed. It is reported once.
     pub(crate) fn flush_all(&self) -> Result<(), String> {
         let mut state = self.state();
         while state.is_flushing {

@@ -1,12 +1,12 @@
-//! Jobs that wait for the threads that read, in an order that is fair to those who sent them: each sender has one
-//! job in turn, so that what one asks for at once holds up another by one job and not by all of them. Jobs of one
+//! Jobs that wait for the threads that read, in an order that is fair to their senders: the senders alternate with
+//! one job each, so that what one asks for at once delays another by one job and not by all of them. Jobs of one
 //! sender keep their order.
 
 use super::queue::Task;
 use crate::job::Sender;
 use std::collections::{BTreeMap, HashMap};
 
-/// A place in the order: the round in which its sender is served, and a number within that.
+/// A position in the order: the round in which its sender is served, and a number within that.
 type Position = (u64, u64);
 
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub(super) struct Fair {
     next_number: u64,
 }
 
-/// What a job takes here beside itself: its place, and its sender's entry, in trees and tables that are half full.
+/// What a job takes here beside itself: its position, and its sender's entry, in trees and tables that are half full.
 pub(super) const OVERHEAD_BYTES: usize = 2 * size_of::<Position>() + 2 * 2 * size_of::<(Sender, (u64, usize))>();
 
 impl Fair {
@@ -29,7 +29,7 @@ impl Fair {
 
     pub(super) fn push_back(&mut self, task: Task) {
         let (last, waiting) = self.senders.entry(task.sender).or_insert((self.round, 0));
-        // One that has nothing here is served in the current round, after those that have waited for it.
+        // A sender with no waiting job is served in the current round, after those that have waited for it.
         if *waiting > 0 {
             *last += 1;
         }
@@ -49,7 +49,7 @@ impl Fair {
         Some(task)
     }
 
-    /// All that wait, and none from now on.
+    /// Takes all that wait; none is left.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Task> {
         self.senders.clear();
         std::mem::take(&mut self.tasks).into_values()
@@ -74,7 +74,7 @@ mod tests {
         let mut fair = Fair::default();
         (0..100).for_each(|job_id| push(&mut fair, 1, job_id));
         assert_eq!((pop(&mut fair), pop(&mut fair)), (Some((1, 0)), Some((1, 1))));
-        // Others come when it has been at it for a while.
+        // Others come when it has been served for a while.
         (0..3).for_each(|job_id| push(&mut fair, 2, job_id));
         push(&mut fair, 3, 0);
         let order: Vec<(u64, u64)> = std::iter::from_fn(|| pop(&mut fair)).collect();

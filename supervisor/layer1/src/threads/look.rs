@@ -1,6 +1,6 @@
-//! The thread that writes looks after its files: before a commit, when nothing is to be done, and when it is
-//! asked. Where they are not those any more that it has open, nothing more is acknowledged, and nothing is read:
-//! the next start would know nothing of it.
+//! The thread that writes checks its files: before a commit, when nothing is to be done, and when it is asked.
+//! Where they are no longer those that it has open, nothing more is acknowledged, and nothing is read: the next
+//! start would not find it.
 
 use super::writer::Writer;
 use crate::{
@@ -17,12 +17,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often it looks at most, while there are commits. A change is acknowledged at most so long after the files
-/// have gone.
+/// How often it looks at most, while there are commits. This is also how long a change may still be acknowledged
+/// after the files are gone.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 thread_local! {
-    /// How many pages the log had after the last commit of this thread: SQLite calls a function that has no place
+    /// How many pages the log had after the last commit of this thread: SQLite calls a function that has no state
     /// of its own to note it in.
     static LOG_PAGES: Cell<i64> = const { Cell::new(0) };
 }
@@ -41,15 +41,15 @@ impl Writer {
         if LOG_PAGES.get() < CHECKPOINT_PAGES || self.shared.broken().is_some() {
             return;
         }
-        // A reader may be in the way, and the disk full: the next commit tries again.
+        // A reader may block it, or the disk be full: the next commit tries again.
         self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
         if LOG_PAGES.get() > LOG_PAGES_MAX && Instant::now() >= self.log_next.get() {
             self.begin_log_anew();
         }
     }
 
-    /// Carries the log over, and says whether others were in the way. Where a flush of that fails, nothing is
-    /// known of what is on the disk: nothing more is written, read or carried over.
+    /// Carries the log over, and says whether others were in the way. Where a flush of that fails, it is
+    /// unknown what is on the disk: nothing more is written, read or carried over.
     fn checkpoint(&self, sql: &str) -> bool {
         let is_busy = self.connection.query_row(sql, [], |row| row.get(0));
         self.place.borrow_mut().was_written();
@@ -67,12 +67,12 @@ impl Writer {
         let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     }
 
-    /// Carries the log over and waits until no thread reads from it, so that what is written next stands at its
-    /// beginning. As long as a query always reads, it would grow with every commit; so what has been reading for
+    /// Carries the log over and waits until no thread reads from it, so that what is written next is at its
+    /// beginning. If a query were always reading, it would grow with every commit; so what has been reading for
     /// long is ended. Another program that reads is not, and is not waited for again before long.
     fn begin_log_anew(&self) {
         let wait = |time| self.connection.busy_timeout(time);
-        // A reader that begins in the place of another, while SQLite sleeps between two looks, could be waited for
+        // A reader that begins when another ends, while SQLite sleeps between two looks, could be waited for
         // for ever.
         self.shared.queue().scans_wait = true;
         self.shared.log_waits.store(true, Ordering::Release);
@@ -94,7 +94,7 @@ impl Writer {
         let Some(lost) = self.place.borrow_mut().look() else { return Ok(()) };
         let (what, remedy) = match lost {
             Lost::Data(what) => {
-                // What stands under the name now is not this log's.
+                // The file under the name now is not the one that this log belongs to.
                 self.leave_log();
                 (what, "put it back as it was, or a backup in its place, and start the host again")
             }

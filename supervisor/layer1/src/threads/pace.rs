@@ -12,11 +12,11 @@ pub(super) struct Pace {
 
 impl Pace {
     /// For how many jobs it pays to wait, and how long at most. Callers that were answered together
-    /// soon send their next job, one after the other; a flush for the first of them alone would hold up
+    /// soon send their next job, one after the other; a flush for the first of them alone would delay
     /// all the others. Where a flush is slow, nearly all of them are waited for; where it is fast, some,
-    /// and the others send theirs while these are written. One caller alone is never waited for.
+    /// and the others send theirs while these are written. A single caller is never waited for.
     pub(super) fn expected(&self) -> (usize, Duration) {
-        /// Longer than any caller needs that is there at all.
+        /// Longer than any caller needs that has another job at all.
         const WAIT_MAX: Duration = Duration::from_micros(500);
         (self.group.max(self.group_before), (self.took / 8).min(WAIT_MAX))
     }

@@ -1,5 +1,5 @@
-//! One job of the thread that writes, in a transaction that is open: decided upon before anything of it is
-//! written, so that one which is refused leaves no trace in what the others share.
+//! One job of the thread that writes, in a transaction that is open: it is decided before anything of it is
+//! written, so that a job that is refused leaves no trace in what the others share.
 
 use super::{queue::Write, writer::Writer};
 use crate::{
@@ -99,7 +99,7 @@ impl Writer {
         also: &[Also],
         now: Moment,
     ) -> Result<Outcome, NotDone> {
-        // Its caller had room for the key when it was looked up. What it stands for was done since.
+        // There was room for the key when it was looked up, and its work was done since.
         if let Some(taken) = self.taken(statements, key.map(|(keyed, _)| keyed), now.age)? {
             return Ok(taken);
         }
@@ -118,7 +118,7 @@ impl Writer {
         Ok(Outcome::Committed { events })
     }
 
-    /// What is said of a key that is not vacant.
+    /// The outcome for a key that is not vacant.
     fn taken(
         &self,
         statements: &mut Statements<'_>,

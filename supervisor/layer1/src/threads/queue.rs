@@ -21,7 +21,7 @@ use std::{
     time::Instant,
 };
 
-/// What a job takes beside what it holds: its place in a list that has grown by doubling, that of its outcome,
+/// What a job takes beside what it holds: its slot in a list that has grown by doubling, that of its outcome,
 /// its entries in the two tables of open jobs, and the mark by which it is cancelled.
 pub(crate) const OVERHEAD_BYTES: usize = 2 * size_of::<Write>()
     + 2 * size_of::<Finished>()
@@ -90,7 +90,7 @@ pub(crate) enum Joined {
 /// The unit that a job belongs to, if it belongs to one.
 pub(crate) type Lent = Option<(UnitId, Box<Unit>)>;
 
-/// Who is to be woken after something was put into the queue.
+/// Which thread is to be woken after something was put into the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
     Nobody,
@@ -179,7 +179,7 @@ impl Queue {
 
     /// The next job for a thread that reads, with the unit that it belongs to.
     pub(crate) fn next_read(&mut self) -> Option<(Task, Lent)> {
-        // In turn where there are both, so that neither waits for the other for ever.
+        // Alternately where there are both, so that neither waits for the other for ever.
         let may_scan = self.scanning < self.scanning_max && !self.scans.is_empty() && !self.scans_wait;
         let scan = may_scan && (self.last_was_quick || self.quick.is_empty());
         let task = if scan { self.scans.pop_front()? } else { self.quick.pop_front()? };
@@ -193,7 +193,7 @@ impl Queue {
         Some((task, unit))
     }
 
-    /// Takes note that a thread is done with a job.
+    /// Notes that a thread is done with a job.
     pub(crate) fn done_reading(&mut self, task: &Task) -> Wake {
         if !may_scan(&task.job) {
             return Wake::Nobody;
@@ -233,7 +233,7 @@ impl Queue {
         self.writes.len()
     }
 
-    /// Takes note that a job has its outcome, which holds so many bytes.
+    /// Notes that a job has its outcome, which holds so many bytes.
     pub(crate) fn leave(&mut self, job_id: JobId, outcome_bytes: usize) {
         self.open.remove(&job_id);
         self.reading.remove(&job_id);
@@ -245,13 +245,13 @@ impl Queue {
         (self.held, self.bytes)
     }
 
-    /// Takes note that an outcome was taken, which held so many bytes together with its job.
+    /// Notes that an outcome was taken, which held so many bytes together with its job.
     pub(crate) fn release(&mut self, bytes: usize) {
         self.held -= 1;
         self.bytes -= bytes;
     }
 
-    /// Marks a job as not wanted any more.
+    /// Marks a job as no longer wanted.
     pub(crate) fn cancel(&mut self, job_id: JobId) {
         if let Some(cancelled) = self.open.get(&job_id) {
             cancelled.set();

@@ -50,9 +50,9 @@ pub(crate) struct Shared {
     wake: Box<dyn Fn() + Send + Sync>,
     /// Why nothing more is written, if so.
     broken: Mutex<Option<String>>,
-    /// The files are not those any more that are open, for which reason nothing is read either.
+    /// The files are no longer those that are open, so nothing is read either.
     gone: AtomicBool,
-    /// Whether the thread that writes waits for those who read, so that the log can begin anew.
+    /// Whether the thread that writes waits for the threads that read, so that the log can begin anew.
     pub(crate) log_waits: Arc<AtomicBool>,
     /// How many set-aside events have gone since there were too many.
     set_aside_dropped: AtomicU64,
@@ -106,7 +106,7 @@ impl Shared {
         }
     }
 
-    /// Hands out the outcomes of jobs, which are visible from now on and durable once their commits are.
+    /// Gives out the outcomes of jobs, which are visible from now on and durable once their commits are.
     pub(crate) fn finish(&self, finished: impl IntoIterator<Item = Finished>) {
         let mut done = Vec::new();
         {
@@ -182,14 +182,14 @@ impl Shared {
         }
     }
 
-    /// Flushes what is committed, on the caller's thread, which wakes those who wait for that.
+    /// Flushes what is committed, on the caller's thread, which wakes the threads that wait for that.
     pub(crate) fn flush_here(&self) {
         if let Err(reason) = self.durability.flush_all() {
             self.set_gone(reason);
         }
     }
 
-    /// More is on the disk than before, or nothing more ever will be: all who wait for that look again.
+    /// More is on the disk than before, or nothing more ever will be: all threads that wait for that look again.
     pub(crate) fn flushed(&self) {
         // Taken and left, so that none of them has looked before and begins to wait afterwards.
         drop(self.queue());
@@ -203,7 +203,7 @@ impl Shared {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Nothing more is written. The caller is told to look.
+    /// Nothing more is written. The caller is woken.
     pub(crate) fn set_broken(&self, reason: String) {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
         (self.wake)();
@@ -211,7 +211,7 @@ impl Shared {
 
     /// Nothing more is written, and nothing is read: what is open is not what the next start will find.
     pub(crate) fn set_gone(&self, reason: String) {
-        // Callers that asked before were told of damage, and are told from now on what became of the files.
+        // Earlier callers got a report of damage; from now on the answer says what became of the files.
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
         self.gone.store(true, Ordering::Release);
         self.flushed();
@@ -228,13 +228,13 @@ impl Shared {
         self.for_writer.notify_one();
     }
 
-    /// Has the thread that writes look after its files at once.
+    /// Has the thread that writes check its files at once.
     pub(crate) fn look(&self) {
         self.queue().look = true;
         self.for_writer.notify_one();
     }
 
-    /// Takes note that so many set-aside events are gone, and tells the caller to look.
+    /// Notes that so many set-aside events are gone, and wakes the caller.
     pub(crate) fn dropped_set_aside(&self, events: u64) {
         self.set_aside_dropped.fetch_add(events, Ordering::Release);
         (self.wake)();
@@ -244,7 +244,7 @@ impl Shared {
         self.set_aside_dropped.load(Ordering::Acquire)
     }
 
-    /// Begins the end; the jobs that nobody does any more are answered.
+    /// Begins the end; the jobs that will not be done are answered.
     pub(crate) fn close(&self) {
         let given_back = self.queue().close();
         self.finish(given_back.into_iter().map(|task| task.finished(CommitNumber(0), Outcome::Failed(closing()))));

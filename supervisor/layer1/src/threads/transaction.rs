@@ -22,7 +22,7 @@ use std::{
 enum Undone {
     /// Nothing is written any more.
     Broken(String),
-    /// The files are not those any more that are open.
+    /// The files are no longer those that are open.
     Gone(String),
     /// SQLite refused a part of it.
     Sqlite(rusqlite::Error),
@@ -37,7 +37,7 @@ impl From<rusqlite::Error> for Undone {
 }
 
 impl Undone {
-    /// Whether it is none of one job's own reasons.
+    /// Whether the reason concerns the whole transaction, not one job.
     fn concerns_all(&self) -> bool {
         match self {
             Undone::Broken(_) | Undone::Gone(_) => true,
@@ -148,7 +148,7 @@ impl Writer {
         committed.map(|_| ())
     }
 
-    /// What comes of a job. An error of SQLite may leave a part of it in the transaction.
+    /// The outcome of a job. An error of SQLite may leave a part of it in the transaction.
     fn outcome(&self, statements: &mut Statements<'_>, write: &Write) -> rusqlite::Result<Outcome> {
         if let Some(failure) = write.task.limits.passed() {
             return Ok(Outcome::Failed(failure));

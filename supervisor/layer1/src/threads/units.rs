@@ -1,5 +1,5 @@
 //! The units of work that are open. Jobs of one unit run one after the other, in the order in which they
-//! came, whichever thread runs them; the unit goes with its job to that thread and comes back.
+//! came, whichever thread runs them; the unit moves with its job to that thread and comes back.
 
 use super::queue::Task;
 use super::watch::Cancelled;
@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 #[derive(Default)]
 pub(crate) struct Units {
     slots: HashMap<UnitId, Slot>,
-    /// What all of them hold, as of when each last came back.
+    /// What all of them hold, measured when each last came back.
     bytes: usize,
 }
 
@@ -71,7 +71,7 @@ impl Units {
         slot.unit.unwrap_or_default()
     }
 
-    /// Lends the unit to the thread that runs its job.
+    /// Gives the unit to the thread that runs its job, until it comes back.
     pub(crate) fn lend(&mut self, id: UnitId) -> Box<Unit> {
         self.slots.get_mut(&id).and_then(|slot| slot.unit.take()).unwrap_or_default()
     }

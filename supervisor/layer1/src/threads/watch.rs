@@ -1,5 +1,5 @@
-//! What may end a running query early: its deadline, that its caller does not want it any more, or that the log waits
-//! for it to be carried over. SQLite asks every so many steps.
+//! What may end a running query early: its deadline, its cancellation, or that the log waits for it to be carried
+//! over. SQLite asks every so many steps.
 
 use crate::{failure::refusal, limits::LOG_PATIENCE};
 use bulkhead_protocol::{ErrorCode, Failure};
@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-/// That a job is not wanted any more. Clones are of one job.
+/// The mark that a job is no longer wanted. Clones belong to the same job.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cancelled(Arc<AtomicBool>);
 
@@ -58,17 +58,17 @@ pub(crate) struct Watch {
 struct Job {
     limits: Limits,
     begun: Instant,
-    /// The log waited when SQLite asked; by now it may wait no more.
+    /// The log waited when SQLite asked; it may have stopped waiting since.
     gives_way: bool,
 }
 
 impl Watch {
-    /// Nothing is watched yet. `log_waits` says that the thread that writes waits for those who read.
+    /// Nothing is watched yet. `log_waits` says that the thread that writes waits for the threads that read.
     pub(crate) fn new(log_waits: Arc<AtomicBool>) -> Watch {
         Watch { job: Arc::default(), log_waits }
     }
 
-    /// Lets SQLite ask.
+    /// Has SQLite ask.
     pub(crate) fn attach(&self, connection: &mut Connection) -> rusqlite::Result<()> {
         /// Steps of SQLite's machine between two questions, a fraction of a millisecond.
         const STEPS: i32 = 2000;

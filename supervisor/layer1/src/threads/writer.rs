@@ -53,7 +53,7 @@ pub(crate) struct Writer {
     /// When the files are looked at before a commit.
     pub(super) look_next: Cell<Instant>,
     pub(super) has_log_to_save: Cell<bool>,
-    /// Before that, no reader is waited for so that the log may begin anew.
+    /// Until then, no reader is waited for to begin the log anew.
     pub(super) log_next: Cell<Instant>,
     pace: Pace,
 }
@@ -143,8 +143,8 @@ impl Writer {
         group.writes.len() == 1 && self.pace.expected().0 <= 1 && queue.writes() == 0 && !was_hurried
     }
 
-    /// What is to be written of the store's own time, if the age that is written has fallen behind by so much,
-    /// or an id was made that is beyond what is written.
+    /// What is to be written of the store's own time, if the written age is too old by so much, or an id was
+    /// made that is beyond what is written.
     pub(super) fn clock_due(&self, age: i64, after: Duration) -> Option<Written> {
         /// How far ahead of the ids it is written, so that hardly any commit must write it, in milliseconds.
         const IDS_AHEAD: i64 = 2000;
@@ -162,7 +162,7 @@ impl Writer {
         }
     }
 
-    /// Leaves word for the next opening how far the stream has got.
+    /// Records for the next opening how far the stream has got.
     fn note_newest(&mut self) {
         if self.shared.broken().is_none()
             && let Ok((_, newest)) = events::ends(&self.connection)
@@ -216,12 +216,12 @@ impl Writer {
             if missing == 0 || left.is_zero() {
                 return Joined::Nothing;
             }
-            // For all of them: on a busy machine, each time that a thread is woken costs more than it saves.
+            // It waits for all of them: on a busy machine, each wake-up of a thread costs more than it saves.
             queue = self.wait(queue, missing, left);
         }
     }
 
-    /// Waits until so many jobs are there, or the time is up, or somebody wakes this thread.
+    /// Waits until so many jobs are there, or the time is up, or this thread is woken.
     fn wait<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, jobs: usize, time: Duration) -> MutexGuard<'a, Queue> {
         queue.writer_waits_for = jobs;
         let mut queue = self.shared.for_writer.wait_timeout(queue, time).unwrap_or_else(PoisonError::into_inner).0;

@@ -1,5 +1,5 @@
 //! Backup: a whole copy of the database as of one moment, made while the store goes on. It is a database
-//! like the original, and takes its place by being put there.
+//! like the original, and replaces it when it is moved to its path.
 
 use super::{ToolError, Tools, Watcher, tell};
 use crate::{open::open_reader, tables::epochs};
@@ -36,7 +36,7 @@ impl Tools {
                 return Err(self.damaged(found));
             }
             File::open(&partial)?.sync_all()?;
-            // A link, unlike a new name, never takes the place of a file that came meanwhile.
+            // A link, unlike a rename, never replaces a file that was created meanwhile.
             fs::hard_link(&partial, to).map_err(|error| match error.kind() {
                 std::io::ErrorKind::AlreadyExists => ToolError::Exists(to.to_owned()),
                 _ => error.into(),
@@ -55,7 +55,7 @@ fn copy(from: &Path, to: &Path, watcher: Watcher<'_>) -> Result<Option<String>, 
     // With a transaction open, every step copies from the same moment, whatever is written meanwhile.
     source.execute_batch("BEGIN")?;
     source.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-    // The state directory is for its owner alone, and so is a copy of what lies there.
+    // Only the owner may read the state directory, and so a copy of its contents.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let mut target = Connection::open_with_flags(to, flags)?;
@@ -74,7 +74,7 @@ fn copy(from: &Path, to: &Path, watcher: Watcher<'_>) -> Result<Option<String>, 
     }
     // Opening the copy may leave a log beside it; it is to be one file.
     target.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))?;
-    // It was written by no opening, wherever it is put.
+    // It was written by no opening, whatever its path is.
     epochs::note_opening(&target, "", "")?;
     let found: String = target.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     target.close().map_err(|(_, error)| error)?;

@@ -12,7 +12,7 @@ use bulkhead_protocol::layer1::{Data, EntityId, EntityName};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 
-/// Problems that are listed; more of them say nothing new.
+/// Most problems that are listed.
 const PROBLEMS_MAX: usize = 100;
 
 /// Entities between two reports.

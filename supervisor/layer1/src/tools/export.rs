@@ -1,4 +1,4 @@
-//! Export: every entity, or every one of a type, as one line of JSON, in the order in which they were created, as of one moment.
+//! Export: every entity, or every one of a type, as one line of JSON, in order of creation, as of one moment.
 //!
 //! The first line is `{"bulkhead":"layer1","format":1,"entities":N}`. Every other one is
 //! `{"entity","id","version","created_at","updated_at","owner","data"}`, with the times as in an answer

@@ -1,8 +1,8 @@
 //! Import of what an export has written. Lines are committed in groups, so memory stays bounded however
 //! long the file is; when a line is wrong, the groups before it are in, and the same import can be run
-//! again after the line is mended: what is there already, exactly so, is passed over.
+//! again after the line is mended: an identical entity that is stored already is passed over.
 //!
-//! An import emits no events and asks no quota: it brings back what was there.
+//! An import emits no events and checks no quota: it brings back what was there.
 
 use super::{ToolError, Watcher, tell};
 use crate::{
@@ -119,7 +119,7 @@ fn read(line: &str) -> Result<((EntityName, EntityId), StagedEntity), String> {
         ));
     }
     let created_at = time("created_at", &line.created_at)?;
-    // A clock that had been set back may have made it otherwise, before that was minded.
+    // A clock that had been set back may have reversed them, before the store prevented that.
     let updated_at = time("updated_at", &line.updated_at)?.max(created_at);
     let state = State { version: line.version, updated_at, data };
     Ok(((entity, id), StagedEntity { base: None, owner: line.owner.as_ref().into(), created_at, now: Some(state) }))
@@ -153,7 +153,7 @@ fn at_line(number: u64, reason: &str) -> Failure {
     with_data(failure, &json!({"line": number, "reason": reason}))
 }
 
-/// Cuts an export into jobs, for whoever brings them to the store.
+/// Cuts an export into jobs, for a caller that brings them to the store.
 pub struct ImportLines<R> {
     input: R,
     line: u64,
@@ -177,7 +177,7 @@ impl<R: BufRead> ImportLines<R> {
         }
         let mut lines = ImportLines { input, line: 0, bytes: 0, promised: None };
         let mut text = lines.next_line()?.unwrap_or_default();
-        // What an editor may put in front of a file, and what says nothing.
+        // An editor may put it in front of a file; it has no meaning.
         if text.starts_with(BYTE_ORDER_MARK) {
             text.drain(..BYTE_ORDER_MARK.len_utf8());
         }
@@ -203,7 +203,7 @@ impl<R: BufRead> ImportLines<R> {
     ///
     /// # Errors
     /// When reading fails, a line is too long, or the end comes sooner or later than the first line says: the
-    /// file was cut short, or put together.
+    /// file was truncated, or put together of several.
     pub fn next_job(&mut self, existing: Existing) -> Result<Option<Job>, ToolError> {
         let first = self.line + 1;
         let mut lines = Vec::new();
@@ -251,7 +251,7 @@ impl<R: BufRead> ImportLines<R> {
             return Err(ToolError::Line { line: 1, reason: reason.into() });
         }
         let read = self.input.by_ref().take(limit).read_line(&mut line).map_err(|error| match error.kind() {
-            // A reader of lines says this and not where.
+            // A reader of lines reports this without the position.
             io::ErrorKind::InvalidData => ToolError::Line { line: self.line + 1, reason: "expected UTF-8".into() },
             _ => error.into(),
         })?;
@@ -269,7 +269,7 @@ impl<R: BufRead> ImportLines<R> {
 }
 
 impl Layer1 {
-    /// Imports everything from `input`, waiting for the store. For a store that is used by nobody else:
+    /// Imports everything from `input`, waiting for the store. For a store that has no other user:
     /// it takes every outcome. A host brings the jobs of [`ImportLines`] itself.
     ///
     /// # Errors

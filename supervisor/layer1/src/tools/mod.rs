@@ -1,5 +1,5 @@
 //! What is done to the store as a whole: export, import, backup and check. Each takes its time on the
-//! caller's thread, tells how far it is, and stops when the caller says so; the store goes on meanwhile.
+//! caller's thread, reports its progress, and stops when the caller says so; the store goes on meanwhile.
 
 pub(crate) mod backup;
 pub(crate) mod check;
@@ -29,13 +29,13 @@ pub struct Progress {
     pub total: Option<u64>,
 }
 
-/// Told how far a tool is, and says whether it is to go on.
+/// Gets the progress of a tool, and says whether it is to go on.
 pub type Watcher<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
 
 /// Why a tool did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
-    /// The caller said so.
+    /// The caller stopped it.
     #[error("it was stopped")]
     Stopped,
     /// The store refused.
@@ -100,7 +100,7 @@ pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// Asks the watcher.
+/// Reports to the watcher, which may stop the tool.
 pub(crate) fn tell(
     watcher: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     done: u64,

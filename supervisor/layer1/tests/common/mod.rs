@@ -60,12 +60,12 @@ pub fn searched(entity: &str, paths: &[&str]) -> Searched {
     Searched { entity: EntityName::new(entity).unwrap(), paths }
 }
 
-/// The defaults, but for the wall clock: nothing that these tests look at may be decided by it.
+/// The defaults, except for the wall clock: nothing that these tests look at may depend on it.
 pub fn settings(path: &FilePath) -> Settings {
     Settings { clock: unsteady_clock(), ..Settings::new(path) }
 }
 
-/// The system's clocks, of which that of the wall is set at each look: by seconds to years, forward or back.
+/// The system's clocks, of which the wall clock is set at each reading: by seconds to years, forward or back.
 pub fn unsteady_clock() -> Clock {
     const SECOND: i64 = 1_000_000;
     const YEAR: i64 = 365 * 24 * 3600 * SECOND;
@@ -193,7 +193,7 @@ pub fn keyed_for(caller: &str, target: &str, key: &str, request: &str) -> Keyed 
     Keyed { caller: caller.into(), target: target.into(), key: key.into(), fingerprint }
 }
 
-/// Clocks that a test sets, in microseconds: that of the wall, and that since boot.
+/// Clocks that a test sets, in microseconds: the wall clock, and the time since boot.
 #[derive(Clone, Default)]
 pub struct TestClock {
     pub wall: Arc<AtomicI64>,
