@@ -1,4 +1,4 @@
-//! What the core asks the daemon to do, and the names by which the two speak of callers and processes.
+//! What the core asks the host to do, and the names by which the two refer to callers and processes.
 
 use crate::{
     ids::{Recipient, RequestId, RunId},
@@ -12,7 +12,7 @@ use std::{fmt, time::Duration};
 pub enum Control {
     /// The first message.
     Init,
-    /// Are you there?
+    /// A request for a sign of life.
     Ping,
     /// Finish, answer, exit.
     Shutdown,
@@ -20,7 +20,7 @@ pub enum Control {
     Cancel(RequestId),
 }
 
-/// What the daemon is to do. Actions are to be carried out in the order in which they are polled.
+/// What the host is to do. Actions are to be carried out in the order in which they are polled.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Start a process of the module; its channel may be written to from now on.
@@ -34,7 +34,7 @@ pub enum Action {
         /// The process's name for people, like `research-log#3`.
         instance: String,
     },
-    /// Write a request of a caller to the process: [`crate::Core::outgoing`] lends it.
+    /// Write a request of a caller to the process: [`crate::Core::outgoing`] returns it.
     Send {
         /// To which process.
         run: RunId,
@@ -56,13 +56,13 @@ pub enum Action {
     Kill(RunId),
     /// Nothing of the process is left: forget it.
     Release(RunId),
-    /// Measure the CPU time that the process has used so far and hand it to
+    /// Measure the CPU time that the process has used so far and pass it to
     /// [`crate::Core::handle_sample`], before the next input.
     Sample(RunId),
-    /// Look who traces the process, or one of its tree, from outside of what the host runs, and hand it to
+    /// Look for a tracer of the process, or of one of its tree, from outside of what the host runs, and pass it to
     /// [`crate::Core::handle_tracer`].
     LookForTracer(RunId),
-    /// Put a sentence of the host's own into the log of the process's module.
+    /// Write a line of the host's own into the log of the process's module.
     LogLine {
         /// Whose.
         run: RunId,
@@ -80,7 +80,7 @@ pub enum Action {
     Announce(Box<Announcement>),
     /// Keep a record of a crash.
     RecordCrash(Box<CrashRecord>),
-    /// Keep a message that was in flight at two crashes, for people to look at.
+    /// Keep a message that was in flight at too many crashes, for people to look at.
     Quarantine {
         /// The module that it killed.
         module: ModuleName,
@@ -89,7 +89,7 @@ pub enum Action {
     },
     /// The module was removed and nothing of it is left.
     Removed(ModuleName),
-    /// Hand something to the store; what comes of it goes to [`crate::Core::handle_stored`], also if the
+    /// Pass something to the store; its outcome goes to [`crate::Core::handle_stored`], also if the
     /// store is gone.
     Store {
         /// The number by which its outcome comes back.
@@ -102,7 +102,7 @@ pub enum Action {
     /// Report to the followers of events of one that is stored, in the order of their cursors. Where cursors
     /// are missing, the store was not sure of a commit; what it has of them can be read from it.
     NotifyFollowers(Box<StoredEvent>),
-    /// Tell the operator of something that concerns more than one module.
+    /// Report to the operator something that concerns more than one module.
     Warn(String),
     /// An event of a process that carries no number was refused: a line in its log says why.
     EventRefused {
@@ -128,7 +128,7 @@ impl fmt::Display for Tracer {
     }
 }
 
-/// Something that happened to a module, for those who follow events and for the log.
+/// Something that happened to a module, for followers and for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
     /// What happened.
@@ -154,7 +154,7 @@ pub enum ModuleEvent {
     Finished,
     /// A process failed and may be tried again.
     Crashed,
-    /// A process failed, and another attempt would be in vain.
+    /// A process failed, and another attempt would fail as well.
     Failed,
     /// A process ended with a part of the host.
     Lost,
@@ -168,7 +168,7 @@ pub enum ModuleEvent {
     Traced,
     /// A request was quarantined.
     Quarantined,
-    /// An answer to no open request came.
+    /// An answer came that belongs to no open request.
     StrangeAnswer,
     /// An event was set aside.
     EventSetAside,
@@ -229,7 +229,7 @@ impl ModuleEvent {
     }
 }
 
-/// What the daemon found when a process ended.
+/// What the host found when a process ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// The last lines of its standard error.
@@ -240,7 +240,7 @@ pub struct Evidence {
     pub memory_kill: Option<MemoryKill>,
 }
 
-/// That the kernel's memory killer ended a process.
+/// How certain it is that the kernel's memory killer ended a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryKill {
     /// It was at work in the process's own memory group.
@@ -256,9 +256,9 @@ pub struct CrashRecord {
     pub module: ModuleName,
     /// The process, for people.
     pub instance: String,
-    /// The process, for the daemon.
+    /// The process, for the host.
     pub run: RunId,
-    /// Its process id, if it came so far.
+    /// Its process id, if it was started.
     pub pid: Option<i32>,
     /// Why it ended, in one clause.
     pub reason: String,
@@ -266,9 +266,9 @@ pub struct CrashRecord {
     pub exit: Option<Exit>,
     /// From its start to its end.
     pub uptime: Duration,
-    /// The last lines of its standard error; what it said with its last answer leads.
+    /// The last lines of its standard error; what it said with its last answer comes first.
     pub stderr: Vec<String>,
-    /// The request whose answer was its last, if it said so; then those that it may have been working on.
+    /// The request of its last answer, if it gave one; then those that it may have been working on.
     pub in_flight: Vec<LostRequest>,
 }
 
@@ -283,7 +283,7 @@ pub struct LostRequest {
     pub key: Option<String>,
     /// How far it got.
     pub delivery: Delivery,
-    /// If it was answered, and with that answer the process said that it ends: the sentence of the error, or
+    /// If it was answered, and with that answer the process said that it ends: the message of the error, or
     /// `success`.
     pub answered: Option<String>,
 }

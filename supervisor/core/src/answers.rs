@@ -1,4 +1,4 @@
-//! Answers on their way back: the module's own, and those that the host gives in its place when a
+//! Answers on their way back: the module's own, and those that the host gives for it when a
 //! deadline passes. What a crash does to requests is in [`crate::delivery`].
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Response, Status};
 
 impl Core {
-    /// Tells the caller, once; the module may not be done with it.
+    /// Answers the caller, once; the module may not be done with the request.
     pub(crate) fn tell(&mut self, id: RequestId, status: Status) {
         let Some(entry) = self.requests.get_mut(&id) else { return };
         entry.wanted = false;
@@ -29,7 +29,7 @@ impl Core {
         }
     }
 
-    /// As [`Core::tell`]; the work itself has come to its end as well.
+    /// As [`Core::tell`]; the work itself has ended as well.
     pub(crate) fn answer(&mut self, id: RequestId, status: Status) {
         let Some(entry) = self.requests.get(&id) else { return };
         let (is_stored_event, may_lead) = (entry.event.is_some(), entry.message.key.is_some());
@@ -116,7 +116,7 @@ impl Core {
         }
     }
 
-    /// A deadline passed: the caller is answered at once, whatever becomes of the module's work.
+    /// A deadline passed: the caller is answered at once, whether or not the module finishes the work.
     pub(crate) fn deadline_passed(&mut self, now: Time, id: RequestId) {
         let Some(entry) = self.requests.get(&id) else { return };
         let name = self.modules[entry.module].spec.name.clone();
@@ -203,7 +203,7 @@ impl Core {
     }
 }
 
-/// What a module did not come to do with a request that has got so far before.
+/// What a module did not do with a request, by how far that had got before.
 pub(crate) fn begin(reached: Delivery) -> &'static str {
     match reached {
         Delivery::NotStarted => "begin",
@@ -211,7 +211,7 @@ pub(crate) fn begin(reached: Delivery) -> &'static str {
     }
 }
 
-/// An answer as it came from a module: what only the host may say is taken out of it.
+/// An answer as it came from a module: what only the host may say is removed.
 fn of_module(status: Status) -> Status {
     let Status::Error(mut failure) = status else { return status };
     if !failure.code.allowed_from_module() {

@@ -49,7 +49,7 @@ impl Core {
         Counts { requests, open, waiters, runs, timers, store_requests, keys }
     }
 
-    /// Each slot with a moment has a timer, each process one slot, each queue what its count says.
+    /// Each slot with a moment has a timer, each process one slot, each queue as many requests as its count.
     fn audit_modules(&self) -> usize {
         let (mut timers, mut occupied) = (0, 0);
         for (id, module) in self.modules.iter() {
@@ -140,7 +140,7 @@ impl Core {
         for (id, entry) in &self.requests {
             let job = |job| self.layer1.jobs.get(&job).copied();
             let there = match &entry.state {
-                // What is known to be undone waits only for those before it.
+                // A request whose work is known to be undone waits only for those before it.
                 RequestState::LookingUp => self.modules[entry.module].look_ups.iter().any(|it| {
                     it.request == *id
                         && match it.state {

@@ -1,7 +1,7 @@
-//! Crashes that a message explains. One that was in flight at so many crashes that it is set aside is
-//! their likely cause, and what a message has done is not its module's failure: these crashes do not count
-//! for the breaker and the delays of the slots in which they happened. Which message is set aside, and
-//! when, is [`crate::delivery`]'s business, and for events [`crate::layer1`]'s.
+//! Crashes that a message explains. A message that was in flight at so many crashes that it is set aside is
+//! their likely cause, and that is not a failure of its module: these crashes do not count for the breaker
+//! and the delays of the slots in which they happened. Which message is set aside, and when, is decided in
+//! [`crate::delivery`], and for events in [`crate::layer1`].
 
 use crate::{
     action::Evidence,
@@ -34,15 +34,15 @@ impl Crash {
 
 impl Core {
     /// Whether a process's end is explained by a message that is set aside because of it. Earlier crashes
-    /// that the same message explains are taken out of the accounts. It comes before what follows the end
-    /// is decided, and before the message is set aside.
+    /// that the same message explains are removed from the accounts. It is called before it is decided what
+    /// follows the end, and before the message is set aside.
     pub(crate) fn is_explained(&mut self, now: Time, run_id: RunId, class: ExitClass, evidence: &Evidence) -> bool {
         if class != ExitClass::Failure {
             return false;
         }
         let run = &self.runs[&run_id];
         let module_id = run.module;
-        // A process that has said with which request it ends has named what has done it.
+        // A process that has said with which request it ends has named the cause.
         if run.knows_the_guilty() {
             return false;
         }
@@ -62,7 +62,7 @@ impl Core {
         !guilty.is_empty()
     }
 
-    /// Takes crashes out of the accounts of the slots in which they happened. A slot that waits only
+    /// Removes crashes from the accounts of the slots in which they happened. A slot that waits only
     /// because of them starts at once.
     pub(crate) fn pardon(&mut self, now: Time, module_id: ModuleId, crashes: &[Crash]) {
         let Some(module) = self.modules.get_mut(module_id) else { return };

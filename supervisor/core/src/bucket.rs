@@ -4,7 +4,7 @@
 use crate::time::Time;
 use std::time::Duration;
 
-/// Tokens may be taken ahead of time: each reservation is told the moment from which it counts, so
+/// Tokens may be taken ahead of time: each reservation returns the moment from which it counts, so
 /// that every waiter has a moment of its own and none has to ask again.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
@@ -19,7 +19,7 @@ impl Bucket {
         Bucket { interval: Duration::from_secs(1) / per_second.max(1), burst: burst.max(1), full_at: Time::ZERO }
     }
 
-    /// Takes one token and says from when on it may be used: now, or later.
+    /// Takes one token and returns from when on it may be used: now, or later.
     pub(crate) fn reserve(&mut self, now: Time) -> Time {
         self.full_at = self.full_at.max(now) + self.interval;
         let ahead = self.interval * self.burst;

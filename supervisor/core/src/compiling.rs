@@ -1,6 +1,6 @@
-//! A start in which the module is compiled. That has a time of its own, so that a module which takes long
-//! to compile is neither killed amid it again and again, nor keeps others waiting for a start permit.
-//! Which process compiles, and what is kept of it, is its own business: it only says when it begins and
+//! A start in which the module is compiled. It has a timeout of its own, so that a module which takes long
+//! to compile is neither killed while it compiles, again and again, nor keeps others waiting for a start permit.
+//! Which process compiles, and what is kept of it, is not decided here: a process only says when it begins and
 //! when it is done.
 
 use crate::limits::COMPILE_PERMIT_MAX;
@@ -8,8 +8,8 @@ use crate::{core::Core, exit_class::Cause, ids::RunId, run::Phase, time::Time};
 use bulkhead_protocol::{Json, StartPhase, StartProgress};
 
 impl Core {
-    /// A process said something about its start. Only what is known and expected counts; nothing follows
-    /// from anything else.
+    /// A process said something about its start. Only what is known and expected counts; anything else is
+    /// ignored.
     pub(crate) fn start_progressed(&mut self, now: Time, run_id: RunId, data: &Json) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         let Ok(StartProgress { phase }) = data.read() else { return };
@@ -20,14 +20,14 @@ impl Core {
                 self.enter(run_id, Phase::Compiling { until: now + limit, permit_until, start_left });
             }
             (Phase::Compiling { start_left, .. }, StartPhase::Compiled, _) => {
-                // It takes its permit back even if all are taken: what is left is the short end of a start.
+                // It takes its permit back even if all are taken: only the short end of a start is left.
                 self.enter(run_id, Phase::Starting { until: now + start_left });
             }
             _ => {}
         }
     }
 
-    /// The moment of a process that compiles has come: its start permit ends, or its time.
+    /// The timer of a process that compiles is due: its start permit ends, or its time.
     pub(crate) fn compile_due(&mut self, now: Time, run_id: RunId) {
         let run = &self.runs[&run_id];
         let Phase::Compiling { until, permit_until, start_left } = run.phase else { return };

@@ -1,4 +1,5 @@
-//! What a person asks of a module: start, stop, restart, remove, wait. Reloads are in [`crate::reload`], the answers in [`crate::waiters`], the end of the host in [`crate::shutdown`].
+//! What a person asks of a module: start, stop, restart, remove, wait. Reloads are in [`crate::reload`], the answers
+//! in [`crate::waiters`], the end of the host in [`crate::shutdown`].
 
 use crate::{
     action::Action,
@@ -43,7 +44,7 @@ impl Core {
         let module = self.modules.get_mut(id).expect("it was named");
         module.desired = Desired::Running;
         module.stop_notices.clear();
-        // Whatever runs already is as good as what this call starts.
+        // A process that runs already counts like one that this call starts.
         self.wait(now, who, id, Goal::ReadyAfter(RunId(0)), timeout);
         self.order(id);
         self.start_vacant(now, id);
@@ -63,7 +64,7 @@ impl Core {
         self.stop(now, id, Desired::Stopped);
     }
 
-    /// Stops a module's processes and starts new ones; what waits in its queue waits on.
+    /// Stops a module's processes and starts new ones; what waits in its queue keeps waiting.
     pub fn handle_restart(&mut self, now: Time, who: Option<Recipient>, name: &str, timeout: Duration) {
         let Some(id) = self.startable(who, name) else { return };
         let newest = self.ids.newest_run();
@@ -104,7 +105,7 @@ impl Core {
         }
     }
 
-    /// Whatever is not there yet does not come, the processes of a reload included.
+    /// Cancels every start that has not been ordered yet, those of a reload included.
     pub(crate) fn cancel_starts(&mut self, id: ModuleId) {
         let module = self.modules.get_mut(id).expect("the caller has it");
         module.incoming = None;
@@ -179,7 +180,7 @@ impl Core {
         Some(id)
     }
 
-    /// Whether this caller may have one more request under this number; it is told if not.
+    /// Whether this caller may have one more request under this number; it gets an error if not.
     fn is_admitted(&mut self, who: Option<Recipient>) -> bool {
         let refusal = who.and_then(|who| self.check_caller(who, WAITER_BYTES).err());
         let admitted = refusal.is_none();
@@ -195,7 +196,7 @@ impl Core {
         }
     }
 
-    /// Whether a caller's number is that of a request or a wait that is not answered yet.
+    /// Whether a caller's number is that of an unanswered request or wait.
     pub fn is_open(&self, who: Recipient) -> bool {
         self.callers.get(who.caller).is_some_and(|open| open.contains(who.id))
     }

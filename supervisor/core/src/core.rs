@@ -33,7 +33,7 @@ pub struct HostSettings {
     pub restarts_per_second: u32,
     /// Automatic restarts of all modules together that need not wait.
     pub restarts_burst: u32,
-    /// Starts of all modules together that may be in progress; what is to start beyond that waits for a start permit.
+    /// Starts of all modules together that may be in progress; further ones wait for a start permit.
     pub starts_at_once: u32,
     /// Requests that one client may have unanswered.
     pub client_requests_max: usize,
@@ -131,8 +131,8 @@ impl Core {
         }
     }
 
-    /// The request behind an [`Action::Send`], as it goes to the module; `None` when it was answered
-    /// in the meantime and need not be sent. Beside it its payload, to be shared where it is long.
+    /// The request of an [`Action::Send`], as it goes to the module; `None` when it was answered
+    /// in the meantime and need not be sent. Also returns its payload, to be shared where it is long.
     pub fn outgoing(&self, request: RequestId) -> Option<(WireRequest<'_>, &Json)> {
         let entry = self.requests.get(&request)?;
         let wire = WireRequest {
@@ -195,7 +195,7 @@ impl Core {
             Phase::Ready { .. } => Some(self.health_due(run)),
             Phase::Killing | Phase::Exited => None,
         };
-        // While a tracer is looked for, and for a moment after one was found, nothing is judged.
+        // While a tracer is looked for, and for a moment after one was found, no timeout counts.
         let due = match run.tracing {
             Tracing::Looking { until, .. } if run.is_judged() => due.map(|_| until),
             Tracing::By { again, .. } if run.is_judged() => due.map(|due| due.max(again)),
@@ -214,7 +214,7 @@ impl Core {
         }
     }
 
-    /// Does what is due of a process without waiting for its timer.
+    /// Does what is due for a process without waiting for its timer.
     pub(crate) fn look_at(&mut self, now: Time, run_id: RunId) {
         let timer = self.runs.get_mut(&run_id).and_then(|run| run.timer.take());
         if let Some(at) = timer {
@@ -241,7 +241,7 @@ impl Core {
         self.arm(run_id);
     }
 
-    /// Everything that a client had asked for is unwanted now: its connection is gone.
+    /// A client's connection is gone: what it has asked for is no longer wanted.
     pub fn handle_client_gone(&mut self, now: Time, client: ClientId) {
         self.caller_gone(now, Caller::Client(client));
     }
@@ -257,7 +257,7 @@ impl Core {
         }
     }
 
-    /// Nobody waits for this request any more.
+    /// No caller waits for this request any more.
     fn abandon(&mut self, now: Time, id: RequestId) {
         let Some(entry) = self.requests.get_mut(&id) else { return };
         entry.recipient = None;

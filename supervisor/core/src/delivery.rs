@@ -1,4 +1,4 @@
-//! What becomes of the requests that were in flight when a process ended: how far each had got, which
+//! What happens to the requests that were in flight when a process ended: how far each had got, which
 //! are sent again, which are answered and with what, which are quarantined.
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 };
 use bulkhead_protocol::{Delivery, ErrorCode, Exit, Failure, ModuleName, RequestType, event};
 
-/// How a process ended, as its callers are told.
+/// How a process ended, as its callers learn it.
 pub(crate) struct End<'a> {
     pub(crate) class: ExitClass,
     pub(crate) reason: &'a str,
@@ -101,7 +101,7 @@ impl Core {
         let (code, what) = match end.class {
             ExitClass::Commanded => (ErrorCode::ModuleUnavailable, "was stopped".to_owned()),
             ExitClass::Lost => (ErrorCode::ModuleCrashed, format!("was ended ({})", end.reason)),
-            // It had said that it would end, and so had not begun with what it leaves behind.
+            // It had said that it would end, and so had not begun with what it leaves unanswered.
             ExitClass::Clean => (ErrorCode::ModuleCrashed, format!("ended ({})", end.reason)),
             ExitClass::Failure | ExitClass::Permanent => {
                 (ErrorCode::ModuleCrashed, format!("crashed ({})", end.reason))
@@ -117,7 +117,7 @@ impl Core {
         false
     }
 
-    /// Sets aside a request that was in flight at too many crashes: it is their likely cause.
+    /// Quarantines a request that was in flight at too many crashes: it is their likely cause.
     fn quarantine(&mut self, id: RequestId, name: &ModuleName, end: &End<'_>) {
         let entry = &self.requests[&id];
         let (delivery, request) = (entry.reached, Box::new(entry.lost(entry.reached)));
@@ -134,7 +134,7 @@ impl Core {
         self.answer(id, end.failure(ErrorCode::Quarantined, reason, delivery).into());
     }
 
-    /// Whether a request or an event that is with its module is set aside after one crash more.
+    /// Whether a request or an event that is with its module is set aside after one more crash.
     pub(crate) fn is_one_crash_too_many(&self, id: RequestId) -> bool {
         let entry = &self.requests[&id];
         match entry.event {
@@ -147,7 +147,7 @@ impl Core {
         if entry.message.key.is_some() { KEYED_CRASHES_MAX } else { CRASHES_MAX }
     }
 
-    /// Whether doing a request twice is the same as doing it once.
+    /// Whether a request may be done twice with the effect of once.
     pub(crate) fn retry_safety(&self, run: &Run, entry: &RequestEntry) -> RetrySafety {
         let message = &entry.message;
         // The key's first commit is its only one, and what was not committed is undone.
@@ -173,7 +173,7 @@ impl Core {
 }
 
 impl End<'_> {
-    /// Whether what was in progress there may be to blame.
+    /// Whether what was in progress there may be the cause.
     fn is_crash(&self) -> bool {
         !matches!(self.class, ExitClass::Commanded | ExitClass::Lost)
     }
@@ -186,10 +186,10 @@ impl End<'_> {
     }
 }
 
-/// What became of the process that has a request in flight.
+/// The state of the process that has a request in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProcessFate {
-    /// It runs: a request behind the head may begin at any moment.
+    /// It runs: a request after the head may begin at any moment.
     Runs,
     /// It has ended: what had not begun never will.
     Ended,
@@ -228,7 +228,7 @@ pub(crate) fn delivery_verdict(
 }
 
 impl Evidence {
-    /// What became of the process, seen from one of its requests.
+    /// The state of the process for one of its requests.
     pub(crate) fn fate_for(&self, id: RequestId) -> ProcessFate {
         if self.unsent.contains(&id) { ProcessFate::EndedUnsent } else { ProcessFate::Ended }
     }

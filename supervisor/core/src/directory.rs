@@ -1,11 +1,11 @@
-//! Who requires whom, and who subscribes to what: looked up by name, so that nothing that happens to one
-//! module looks at all the others. What follows from it is decided elsewhere.
+//! Which modules require which, and which events they subscribe to: looked up by name, so that nothing that
+//! happens to one module looks at all the others. What follows from it is decided elsewhere.
 
 use crate::{core::Core, ids::ModuleId, steps};
 use bulkhead_protocol::{ModuleName, Pattern};
 use std::collections::{BTreeSet, HashMap};
 
-/// What of a module stands in the directory.
+/// What the directory has of a module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Listed {
     requires: Vec<ModuleName>,
@@ -17,7 +17,7 @@ pub(crate) struct Listed {
 pub(crate) struct Directory {
     dependents: HashMap<ModuleName, BTreeSet<ModuleId>>,
     exact: HashMap<String, BTreeSet<ModuleId>>,
-    /// By what stands before the star of a pattern.
+    /// By the text before the star of a pattern.
     prefixes: HashMap<String, BTreeSet<ModuleId>>,
 }
 
@@ -43,7 +43,7 @@ impl Directory {
             self.dependents.entry(name.clone()).or_default().insert(id);
         }
         for pattern in &listed.subscribe {
-            let (by, text) = self.place(pattern);
+            let (by, text) = self.index(pattern);
             by.entry(text.to_owned()).or_default().insert(id);
         }
     }
@@ -53,12 +53,12 @@ impl Directory {
             leave(&mut self.dependents, name, id);
         }
         for pattern in &listed.subscribe {
-            let (by, text) = self.place(pattern);
+            let (by, text) = self.index(pattern);
             leave(by, text, id);
         }
     }
 
-    fn place<'a>(&mut self, pattern: &'a Pattern) -> (&mut HashMap<String, BTreeSet<ModuleId>>, &'a str) {
+    fn index<'a>(&mut self, pattern: &'a Pattern) -> (&mut HashMap<String, BTreeSet<ModuleId>>, &'a str) {
         match pattern.as_str().strip_suffix('*') {
             Some(prefix) => (&mut self.prefixes, prefix),
             None => (&mut self.exact, pattern.as_str()),
@@ -102,7 +102,7 @@ impl Core {
         }
     }
 
-    /// Checks that the directory says what the modules do. For tests.
+    /// Checks that the directory agrees with the modules. For tests.
     pub(crate) fn audit_directory(&self) {
         let mut right = Directory::default();
         for (id, module) in self.modules.iter() {

@@ -16,7 +16,7 @@ use bulkhead_protocol::{ErrorCode, Failure, HeldBytes, Request, RequestType};
 use std::time::Duration;
 
 impl Core {
-    /// Hands a request to its module: to a process that has room, else into the queue.
+    /// Passes a request to its module: to a process whose window has room, else into the queue.
     pub(crate) fn enqueue(
         &mut self,
         now: Time,
@@ -34,7 +34,7 @@ impl Core {
         Ok(())
     }
 
-    /// Whether one more request of this size may wait for a module.
+    /// Checks that one more request of this size may wait for a module.
     pub(crate) fn check_room(&self, module_id: ModuleId, bytes: usize) -> Result<(), Failure> {
         let module = &self.modules[module_id];
         let rules = module.spec.rules;
@@ -56,7 +56,7 @@ impl Core {
         Ok(())
     }
 
-    /// Takes a request into the table: into its module's queue, or beside it.
+    /// Takes a request into the table: into its module's queue, or to those that wait beside it.
     pub(crate) fn register(
         &mut self,
         now: Time,
@@ -147,7 +147,7 @@ impl Core {
         }
     }
 
-    /// Takes a request out of its module's queue and forgets it.
+    /// Removes a request from its module's queue and forgets it.
     pub(crate) fn unqueue(&mut self, id: RequestId) {
         let Some(entry) = self.requests.remove(&id) else { return };
         let Some(module) = self.modules.get_mut(entry.module) else { return };
@@ -163,7 +163,7 @@ impl Core {
         if run.spec.rules.cpu_time_max.is_some() {
             self.message_began(run_id);
         }
-        // A timer that rings too early finds that out by itself; only one that is too late must be moved.
+        // A timer that fires too early is set again then; only one that is too late must be moved.
         let run = &self.runs[&run_id];
         if matches!(run.phase, Phase::Ready { .. }) && run.timer.is_none_or(|at| self.health_due(run) < at) {
             self.arm(run_id);

@@ -1,4 +1,4 @@
-//! Why a process ended and which class of exit that was: the table that restarts are decided from.
+//! Why a process ended and which class of exit that was: the table by which restarts are decided.
 
 use crate::action::MemoryKill;
 use bulkhead_protocol::{Exit, exit_code};
@@ -39,8 +39,8 @@ pub(crate) enum Escalation {
     Killed,
 }
 
-/// What is to be said of a stop that took more than asking; `None` where it did not. The times are those
-/// that the process had for each.
+/// What is reported of a stop that took more than asking; `None` where it did not. The times are those
+/// that the process had for each step.
 pub(crate) fn describe_escalation(
     escalation: Escalation,
     exit: &Exit,
@@ -77,13 +77,13 @@ pub enum ExitClass {
     Clean,
     /// It failed and may be tried again.
     Failure,
-    /// Trying again would be in vain.
+    /// Another attempt would fail as well.
     Permanent,
-    /// A part of the host's own failed and took it along, or kept it from starting: that is not counted.
+    /// A part of the host failed and ended it with it, or kept it from starting: that is not counted.
     Lost,
 }
 
-/// The exit code by which a module says that trying again would be in vain, as an ending has it.
+/// The exit code by which a module says that another attempt would fail as well, as an exit has it.
 const EXIT_PERMANENT: i32 = exit_code::EXIT_PERMANENT as i32;
 
 /// How far a process had come when it ended.
@@ -137,7 +137,7 @@ pub(crate) fn describe(cause: Option<&Cause>, exit: &Exit, stage: Stage) -> Stri
     }
 }
 
-/// Says that the kernel ended a process, behind how it ended.
+/// Says that the kernel ended a process, to be appended to how it ended.
 pub(crate) fn by_memory_killer(kill: MemoryKill) -> &'static str {
     match kill {
         MemoryKill::Certain => ": the kernel's memory killer took it, as the memory of its control group ran out",
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_codes_of_the_runtimes_are_told_in_words() {
+    fn the_codes_of_the_runtimes_are_explained_in_words() {
         let code = |code, stage| describe(None, &Exit::Code(code), stage);
         assert_eq!(code(101, Stage::Busy), "exit code 101, the code of a panic");
         assert_eq!(code(102, Stage::Busy), "exit code 102, the runtime's code of a trap");

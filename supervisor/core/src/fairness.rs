@@ -1,8 +1,8 @@
 //! What one link may do before the others are served: an account of the time that it costs the host.
 //!
-//! A link that has cost more than its share, or that has more to say at once than one portion, goes behind
+//! A link that has cost more than its share, or that has more to say at once than one portion, is served after
 //! those that have not had theirs. So a quiet caller waits for one portion, however many others never stop.
-//! When a link is looked at is the daemon's business; nothing here measures anything.
+//! The host decides when a link is looked at; nothing here measures anything.
 
 use crate::limits::{DEBT_NANOS_MAX, PAID_BACK_NANOS, SHARE_NANOS};
 use crate::time::Time;
@@ -16,13 +16,13 @@ pub struct TimeAccount {
 }
 
 impl TimeAccount {
-    /// Takes note that the link has cost the host so many nanoseconds.
+    /// Notes that the link has cost the host so many nanoseconds.
     pub fn charge(&mut self, now: Time, nanos: u64) {
         self.debt = self.debt_at(now).saturating_add(nanos).min(DEBT_NANOS_MAX);
         self.as_of = now;
     }
 
-    /// Whether the link goes behind those that have not had their share.
+    /// Whether the link is served after those that have not had their share.
     pub fn has_had_its_share(&self, now: Time) -> bool {
         self.debt_at(now) > SHARE_NANOS
     }
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_that_calls_now_and_then_never_goes_behind() {
+    fn a_caller_that_calls_now_and_then_is_never_put_after_the_others() {
         let mut account = TimeAccount::default();
         for call in 0..100_000 {
             let now = Time::from_millis(call * 20);
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_that_never_stops_goes_behind_and_is_forgiven_soon_after_its_end() {
+    fn a_caller_that_never_stops_is_put_after_the_others_and_is_forgiven_soon_after_its_end() {
         let mut account = TimeAccount::default();
         let mut now = Time::ZERO;
         for _ in 0..1_000_000 {

@@ -1,4 +1,4 @@
-//! Whether a ready process is alive and gets on: pings when it is idle, the deadline of the request it
+//! Whether a ready process is alive and makes progress: pings when it is idle, the deadline of the request it
 //! works on when it is busy, the CPU time of one message where that is limited.
 
 use crate::{
@@ -34,7 +34,7 @@ impl Core {
         Some(own.max(run.head_since))
     }
 
-    /// A frame came from a module that is not handed to any other method: it lives.
+    /// A frame came from a module that no other method gets: it lives.
     pub fn handle_heard(&mut self, now: Time, run_id: RunId) {
         if let Some(run) = self.runs.get_mut(&run_id) {
             run.heard(now);
@@ -82,7 +82,7 @@ impl Core {
         self.send_control(run_id, Control::Ping);
     }
 
-    /// The measurement is asked for before the kill, so that the verdict tells busy from hung.
+    /// The measurement is asked for before the kill, so that the verdict distinguishes busy from hung.
     fn hung(&mut self, now: Time, run_id: RunId) {
         if !self.may_judge(now, run_id) {
             return;

@@ -4,7 +4,7 @@
 //! Every message is looked up several times, so a number is mixed by one multiplication instead of
 //! the standard hasher's many steps. The standard hasher resists keys that are chosen to collide;
 //! here only a caller's own numbers are chosen by others, they are in a map of that caller's
-//! own, and it may have only so many of them open.
+//! own, and the caller may have only so many of them open.
 
 use std::{
     collections::HashMap,
@@ -50,11 +50,11 @@ mod tests {
     use std::{collections::HashSet, hash::BuildHasher};
 
     #[test]
-    fn numbers_at_any_regular_distance_are_spread_over_the_places_of_a_map() {
+    fn numbers_at_any_regular_distance_are_spread_over_the_buckets_of_a_map() {
         let builder = BuildHasherDefault::<IdHasher>::default();
         for shift in 0..48 {
-            let places: HashSet<u64> = (0..1024u64).map(|n| builder.hash_one(n << shift) % 4096).collect();
-            assert!(places.len() > 600, "at distance 2^{shift} only {} places are used", places.len());
+            let buckets: HashSet<u64> = (0..1024u64).map(|n| builder.hash_one(n << shift) % 4096).collect();
+            assert!(buckets.len() > 600, "at distance 2^{shift} only {} places are used", buckets.len());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The numbers by which the core tells modules, slots, runs, requests, waits and clients apart, and where
+//! The numbers by which the core distinguishes modules, slots, runs, requests, waits and clients, and where
 //! they come from. None is used twice in the life of a host.
 
 use std::fmt;

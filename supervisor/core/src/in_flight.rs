@@ -57,8 +57,8 @@ impl InFlight {
         self.bytes += bytes;
     }
 
-    /// A request was answered. An answer to another than the head shows that the process is concurrent.
-    /// Returns whether the head is another one now.
+    /// A request was answered. An answer to a request that is not the head shows that the process is concurrent.
+    /// Returns whether the head has changed.
     pub(crate) fn answered(&mut self, id: RequestId) -> HeadChange {
         let Some(at) = self.position(id) else { return HeadChange::Same };
         let (_, bytes) = self.requests.remove(at).expect("the position was found a line ago");
@@ -72,7 +72,7 @@ impl InFlight {
         }
     }
 
-    /// Takes all out: the process has ended.
+    /// Removes all: the process has ended.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = RequestId> + use<> {
         self.bytes = 0;
         std::mem::take(&mut self.requests).into_iter().map(|(id, _)| id)

@@ -1,10 +1,10 @@
 //! What the host itself lacks to start processes: its guardian, descriptors, memory, a program of its own.
 //! That is no module's failure. Nothing is counted for it, no delay grows by it, and what waits for it is
-//! started as soon as it is there again. Where that cannot be told, one start tries it for all, each time
-//! another's; what only one module needs is tried for that module alone.
+//! started as soon as it is there again. Where its return is not reported, one start tries it for all, each time
+//! another slot's; what only one module needs is tried for that module alone.
 //!
-//! How a guardian that keeps ending is started again is decided here too. What is lacking is found out by
-//! the daemon.
+//! How a guardian that keeps ending is started again is decided here too. The host finds out what is
+//! lacking.
 
 use crate::{
     core::Core,
@@ -28,13 +28,13 @@ use std::{
 /// What is lacking.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
-    /// The guardian, which starts every process. Its return is told by [`Core::handle_able`].
+    /// The guardian, which starts every process. [`Core::handle_able`] reports its return.
     Guardian,
     /// Descriptors, memory or room for another process: the next start would fail as well.
     Resources,
-    /// Something of the host's own that not every module needs, told by what is said of it.
+    /// Something of the host's own that not every module needs, identified by its description.
     Part(String),
-    /// Something that the host makes for one module alone, as its data folder.
+    /// Something that the host makes for one module alone, like its data folder.
     Own,
 }
 
@@ -45,8 +45,8 @@ pub(crate) struct LackId(u32);
 /// What one thing that is lacking waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Retry {
-    /// Its return is told.
-    Told,
+    /// Its return is reported.
+    Reported,
     /// It is tried at this moment.
     At(Time),
     /// The next start tries it.
@@ -65,20 +65,20 @@ struct Lack {
     retry: Retry,
     /// How long the next wait is.
     delay: Duration,
-    line: Line,
+    queue: Queue,
 }
 
-/// Who waits for one thing, in the order in which they try it. Who waits no more is left out when its position
-/// comes.
+/// The slots that wait for one thing, in the order in which they try it. A slot that no longer waits is left out
+/// when its position comes.
 #[derive(Debug, Default)]
-struct Line {
+struct Queue {
     order: VecDeque<(ModuleId, SlotId)>,
     known: BTreeSet<(ModuleId, SlotId)>,
-    /// So many may be known before those that wait no more are left out.
+    /// So many may be known before those that no longer wait are left out.
     purge_at: usize,
 }
 
-impl Line {
+impl Queue {
     fn join(&mut self, who: (ModuleId, SlotId)) {
         if self.known.insert(who) {
             self.order.push_back(who);
@@ -92,12 +92,12 @@ impl Line {
     }
 }
 
-/// What a start that tried what is lacking came to.
+/// The result of a start that tried what is lacking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attempt {
     /// It got past what was lacking.
     Passed,
-    /// It was lost again for want of it.
+    /// It was lost again because of it.
     Lost,
 }
 
@@ -175,19 +175,19 @@ impl Lacks {
         timers
     }
 
-    /// Whether a slot is in the line for a thing. For tests.
+    /// Whether a slot waits in the queue for a thing. For tests.
     pub(crate) fn knows(&self, id: LackId, who: (ModuleId, SlotId)) -> bool {
-        self.by_id.get(&id).is_some_and(|lack| lack.line.known.contains(&who))
+        self.by_id.get(&id).is_some_and(|lack| lack.queue.known.contains(&who))
     }
 }
 
 impl Core {
     /// The host lacks something from now on, until [`Core::handle_able`] says otherwise.
     pub fn handle_lack(&mut self, need: Need, reason: &str) {
-        self.note_lack((need, None), reason, Retry::Told);
+        self.note_lack((need, None), reason, Retry::Reported);
     }
 
-    /// What was lacking is there: whatever waits for it is started.
+    /// What was lacking is there: the slots that wait for it are started.
     pub fn handle_able(&mut self, now: Time, need: &Need) {
         if let Some(id) = self.lacks.find(need, None) {
             self.lack_ended(now, id);
@@ -224,21 +224,21 @@ impl Core {
             self.lacks.own.insert(id);
         }
         self.lacks.by_key.insert(key.clone(), id);
-        let line = Line { purge_at: LACK_PURGE_MIN, ..Line::default() };
-        self.lacks.by_id.insert(id, Lack { key, reason, retry, delay: LACK_RETRY_FIRST * 2, line });
+        let queue = Queue { purge_at: LACK_PURGE_MIN, ..Queue::default() };
+        self.lacks.by_id.insert(id, Lack { key, reason, retry, delay: LACK_RETRY_FIRST * 2, queue });
         id
     }
 
     /// A vacant slot waits for what is lacking.
     pub(crate) fn await_lack(&mut self, id: LackId, who: (ModuleId, SlotId)) {
         let Some(lack) = self.lacks.by_id.get_mut(&id) else { return };
-        lack.line.join(who);
-        if lack.line.known.len() > lack.line.purge_at {
-            let mut line = std::mem::take(&mut lack.line);
-            line.order.retain(|who| self.lacks_this(id, *who));
-            line.known = line.order.iter().copied().collect();
-            line.purge_at = LACK_PURGE_MIN.max(2 * line.known.len());
-            self.lacks.by_id.get_mut(&id).expect("it was there above").line = line;
+        lack.queue.join(who);
+        if lack.queue.known.len() > lack.queue.purge_at {
+            let mut queue = std::mem::take(&mut lack.queue);
+            queue.order.retain(|who| self.lacks_this(id, *who));
+            queue.known = queue.order.iter().copied().collect();
+            queue.purge_at = LACK_PURGE_MIN.max(2 * queue.known.len());
+            self.lacks.by_id.get_mut(&id).expect("it was there above").queue = queue;
         }
     }
 
@@ -250,7 +250,7 @@ impl Core {
         slots.filter(|it| it.id == slot).any(|it| it.state == lacking)
     }
 
-    /// One of those that wait for it tries whether it is there again.
+    /// One of the slots that wait for it tries whether it is there again.
     pub(crate) fn lack_due(&mut self, now: Time, id: LackId) {
         let holds_permit = self.has_free_permit();
         let Some(lack) = self.lacks.by_id.get_mut(&id) else { return };
@@ -260,7 +260,7 @@ impl Core {
         }
         lack.retry = Retry::Due;
         self.lacks.due = Some(id);
-        while let Some(who) = self.lacks.by_id.get_mut(&id).and_then(|lack| lack.line.next()) {
+        while let Some(who) = self.lacks.by_id.get_mut(&id).and_then(|lack| lack.queue.next()) {
             if self.lacks_this(id, who) {
                 self.start_now(now, who.0, who.1);
             }
@@ -273,7 +273,7 @@ impl Core {
         self.lack_ended(now, id);
     }
 
-    /// A start is ordered: it tries what is due to be tried.
+    /// A start is ordered: it tries what is due.
     pub(crate) fn tries_lacks(&mut self, run_id: RunId) {
         if let Some(id) = self.lacks.due.take()
             && let Some(lack) = self.lacks.by_id.get_mut(&id)
@@ -283,7 +283,7 @@ impl Core {
         }
     }
 
-    /// A start that tried what is lacking has come to something: it is there, unless it was lost again.
+    /// A start that tried what is lacking has a result: it is there, unless the start was lost again.
     pub(crate) fn start_attempted(&mut self, now: Time, run_id: RunId, attempt: Attempt) {
         let Some(id) = self.lacks.tried.remove(&run_id) else { return };
         if attempt == Attempt::Passed {
@@ -301,8 +301,8 @@ impl Core {
     /// Something is there again: what single modules lack may be as well.
     fn hasten(&mut self, now: Time) {
         let own = &self.lacks.own;
-        let behind = own.range((Bound::Excluded(self.lacks.hastened), Bound::Unbounded));
-        let next: Vec<LackId> = behind.chain(own.range(..=self.lacks.hastened)).take(LACK_HASTENED).copied().collect();
+        let after = own.range((Bound::Excluded(self.lacks.hastened), Bound::Unbounded));
+        let next: Vec<LackId> = after.chain(own.range(..=self.lacks.hastened)).take(LACK_HASTENED).copied().collect();
         for id in next {
             self.lacks.hastened = id;
             let lack = self.lacks.by_id.get_mut(&id).expect("it is among those that are lacking");
@@ -324,9 +324,9 @@ impl Core {
         match lack.retry {
             Retry::At(at) => self.timers.clear(at, Timer::Lack(id)),
             Retry::By(run) => _ = self.lacks.tried.remove(&run),
-            Retry::Told | Retry::Due => {}
+            Retry::Reported | Retry::Due => {}
         }
-        while let Some(who) = lack.line.next() {
+        while let Some(who) = lack.queue.next() {
             if self.lacks_this(id, who) {
                 self.try_start(now, who.0, who.1);
             }
@@ -343,12 +343,12 @@ pub struct GuardianRestarts {
 }
 
 impl GuardianRestarts {
-    /// One was started and has said its first word.
+    /// A guardian was started and has sent its first message.
     pub fn handle_started(&mut self, now: Time) {
         self.started = Some(now);
     }
 
-    /// It ended, or never came so far. Returns when to start the next one. One that never said a word
+    /// It ended, or was not started. Returns when to start the next one. One that never sent a message
     /// would most likely end again at once, so the next one waits in any case.
     pub fn handle_ended(&mut self, now: Time) -> Time {
         let started = self.started.take();

@@ -1,9 +1,9 @@
-//! What is made good when the host itself was late: it was stopped, its machine was paused, or others had
-//! the processor. What modules did meanwhile lies unread in their channels, and they may have been paused
-//! as well, so the time that passed proves nothing against a process: whatever it was given time for, it
-//! is given as much as was left when the host ran last, and a round of health checks begins anew.
+//! What is made up for when the host itself was late: it was stopped, its machine was paused, or others had
+//! the processor. What modules did meanwhile is unread in their channels, and they may have been paused
+//! as well, so the time that passed proves nothing against a process: each timeout of it is extended to
+//! what was left when the host ran last, and a round of health checks begins anew.
 //!
-//! Callers' time is theirs: deadlines of requests and the timeout of waits are not moved. Nor are next
+//! Callers' time is not extended: deadlines of requests and the timeout of waits are not moved. Nor are next
 //! starts, which wait for nothing but the time.
 
 use crate::{
@@ -16,8 +16,8 @@ use crate::{
 use std::time::Duration;
 
 impl Core {
-    /// The host did not run for `gap` until `now`, although something was due. To be called before what lies
-    /// in the channels is handed in, and that before [`Core::handle_timeout`]: an answer that had come counts
+    /// The host did not run for `gap` until `now`, although something was due. To be called before the content
+    /// of the channels is handled, and that before [`Core::handle_timeout`]: an answer that had come counts
     /// as in time.
     pub fn handle_late(&mut self, now: Time, gap: Duration) {
         self.take_back_overdue(now);
@@ -33,8 +33,8 @@ impl Core {
         }
     }
 
-    /// What waits in a queue and is overdue is not begun any more, though answers that lie in the channels
-    /// will make room for it.
+    /// What waits in a queue and is overdue is not begun any more, though answers in the channels will make
+    /// room for it.
     fn take_back_overdue(&mut self, now: Time) {
         let is_overdue = |id: &RequestId| {
             let entry = &self.requests[id];
@@ -70,7 +70,7 @@ impl Core {
         if let Some(ping) = &mut run.ping {
             (ping.sent, ping.misses) = (now, 0);
         }
-        // Its caller is told only now, and so is the module: the grace begins with that.
+        // Its caller learns of it only now, and so does the module: the grace begins with that.
         run.head_since = if is_overdue { now } else { later(run.head_since) };
         if is_overdue {
             run.overdue_sampled = false;

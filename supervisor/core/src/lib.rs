@@ -1,13 +1,13 @@
-//! What decides in Bulkhead: when a module starts, restarts and stops, where a request goes, who is
-//! told what after a crash.
+//! What decides in Bulkhead: when a module starts, restarts and stops, where a request goes, and what
+//! callers get after a crash.
 //!
 //! The core is a state machine. It has no clock, no socket, no process, no thread and no source of
 //! randomness: time and a seed are arguments, inputs are the `handle_*` methods of [`Core`], outputs
-//! are [`Action`]s and one [`Core::poll_timeout`]. What waits lives in the daemon around it.
+//! are [`Action`]s and one [`Core::poll_timeout`]. What waits is in the host around it.
 //!
-//! Nor does it have the data store: it asks for a [`StoreOp`] by [`Action::Store`], and is told what came
-//! of it by [`Core::handle_stored`]. Who embeds the core alone answers these; one who stores nothing
-//! answers each with [`StoreOutcome::Failed`], and no request without a key that stores nothing notices.
+//! Nor does it have the data store: it asks for a [`StoreOp`] by [`Action::Store`], and gets the outcome
+//! by [`Core::handle_stored`]. A program that embeds the core alone answers these; one that stores nothing
+//! answers each with [`StoreOutcome::Failed`], which affects only requests with a key and those that store.
 
 #![forbid(unsafe_code)]
 

@@ -96,7 +96,7 @@ impl Core {
                     self.timers.clear(*until, Timer::Start(id, slot.id));
                 }
                 slot.restart.clear();
-                // What waits for a start permit, or for room, keeps its place in the queue.
+                // What waits for a start permit, or for room, keeps its position in the queue.
                 if !matches!(vacancy, Vacancy::AwaitsPermit(_) | Vacancy::NoRoom(_)) {
                     vacant.push(slot.id);
                 }
@@ -107,7 +107,7 @@ impl Core {
         }
     }
 
-    /// A slot's moment has come.
+    /// A slot's start is due.
     pub(crate) fn start_due(&mut self, now: Time, id: ModuleId, slot_id: SlotId) {
         let Some(slot) = self.modules.get_mut(id).and_then(|module| module.slot(slot_id)) else { return };
         let SlotState::Vacant(Vacancy::Waiting { why, .. }) = slot.state else { return };
@@ -133,7 +133,7 @@ impl Core {
         } else {
             self.reload_without_room(now, id);
         }
-        // Also when it may not: then what it requires may be what another start waits for.
+        // Also when it may not start: what it requires may be what another start waits for.
         self.grant_permits(now);
     }
 
@@ -161,8 +161,8 @@ impl Core {
         false
     }
 
-    /// Which of those that a specification requires does not serve. What was seen to serve is looked at again
-    /// only when all others do, so that one that requires many is not looked through for each of them.
+    /// The first required module of a specification that does not serve. Those that were seen to serve are looked at
+    /// again only when all others do, so that a module that requires many is not scanned for each of them.
     fn missing(&self, spec: &ModuleSpec, seen: usize) -> Option<usize> {
         let count = spec.requires.len();
         let is_missing = |at: &usize| {
@@ -244,8 +244,8 @@ impl Core {
                     self.grant_permits(now);
                 }
             }
-            // Progress goes elsewhere. A ping's answer proved life by coming; after `shutdown` it is the
-            // exit that counts; a cancelled request has an answer of its own.
+            // Progress is handled elsewhere. A ping's answer proved life by coming; after `shutdown` only the
+            // exit counts; a cancelled request has an answer of its own.
             (Control::Init, Status::Progress(_)) | (Control::Ping | Control::Shutdown | Control::Cancel(_), _) => {}
         }
     }
@@ -359,7 +359,7 @@ impl Core {
         self.kill(now, run_id, None);
     }
 
-    /// Asks a process to finish and exit; what does not is made to, step by step.
+    /// Asks a process to finish and exit; one that does not is sent signals, step by step.
     pub(crate) fn begin_stop(&mut self, now: Time, run_id: RunId) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         match run.phase {
@@ -371,7 +371,7 @@ impl Core {
                 self.enter(run_id, draining);
             }
             Phase::Compiling { .. } => {
-                // It reads nothing before it has compiled, and has nothing that it could finish.
+                // It reads nothing before it has compiled, and has nothing to finish.
                 run.cause.get_or_insert(Cause::Stop);
                 run.left_at = Some(now);
                 self.terminate(now, run_id);
@@ -405,8 +405,8 @@ impl Core {
         self.kill(now, run_id, Some(Cause::Violation(what)));
     }
 
-    /// The leader of a process's tree has ended, and how is said by [`Core::handle_exited`], once everything is
-    /// read that it had written. However long that takes, it is not the process that takes it.
+    /// The leader of a process's tree has ended; [`Core::handle_exited`] says how, once everything that it had
+    /// written is read. The time that this takes does not count against the process.
     pub fn handle_leader_ended(&mut self, now: Time, run_id: RunId) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         run.leader_ended = true;
@@ -418,7 +418,7 @@ impl Core {
     pub fn handle_channel_closed(&mut self, now: Time, run_id: RunId) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         run.channel_open = false;
-        // Most often the process is ending, and its exit says more than its silence does.
+        // Most often the process is ending, and its exit gives the reason.
         let timeout = run.spec.rules.close_grace;
         self.await_its_end(now, run_id, timeout);
     }
@@ -434,7 +434,7 @@ impl Core {
     }
 
     /// A module's channel ended inside a frame. A process that is crashing explains that by its
-    /// exit; one that lives on, or claims to have ended well, has broken the protocol.
+    /// exit; one that lives on, or reports a clean end, has broken the protocol.
     pub fn handle_channel_truncated(&mut self, now: Time, run_id: RunId, what: String) {
         if let Some(run) = self.runs.get_mut(&run_id) {
             run.channel_fault = Some(what);
@@ -481,7 +481,7 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
     }
 }
 
-/// As [`done`], with what is to be said of how it was done.
+/// As [`done`], with remarks on how it was done.
 pub(crate) fn done_with(name: &ModuleName, state: &str, remarks: &[String]) -> Status {
     if remarks.is_empty() {
         return done(name, state);

@@ -21,7 +21,7 @@ impl Default for HostSettings {
     }
 }
 
-/// The defaults of the manifest's `[limits]`; they stand nowhere else.
+/// The defaults of the manifest's `[limits]`; they are defined only here.
 impl Default for ModuleRules {
     fn default() -> ModuleRules {
         ModuleRules {
@@ -46,7 +46,7 @@ impl Default for ModuleRules {
     }
 }
 
-/// The defaults of the manifest's `[restart]`; they stand nowhere else.
+/// The defaults of the manifest's `[restart]`; they are defined only here.
 impl Default for RestartRules {
     fn default() -> RestartRules {
         RestartRules {
@@ -108,7 +108,7 @@ pub(crate) const KEYED_CRASHES_MAX: u32 = 5;
 /// Requests in a crash record, with their payloads.
 pub(crate) const RECORDED_REQUESTS_MAX: usize = 8;
 
-/// Lines of a last answer's sentence that lead the crash record.
+/// Lines of a last answer's message that begin the crash record.
 pub(crate) const SENTENCE_LINES_MAX: usize = 20;
 
 /// Stops of one module with an escalation that are reported to the caller of the stop.

@@ -57,13 +57,13 @@ pub(crate) enum Vacancy {
     Stopped,
     /// Its process ended by itself and the policy asks for no other.
     Finished(String),
-    /// Another try would be in vain.
+    /// Another attempt would fail as well.
     Failed(String),
     /// The breaker was open and the last allowed try failed.
     GaveUp(String),
     /// A module that it requires is not ready.
     Requires(ModuleName),
-    /// Somebody asked for a start while the tree of the last process was still there: the next
+    /// A start was requested while the tree of the last process was still there: the next
     /// process follows as soon as that is gone.
     Ordered,
     /// The host lacks something to start it.
@@ -97,10 +97,10 @@ pub(crate) struct Slot {
     pub(crate) state: SlotState,
     pub(crate) restart: Restart,
     pub(crate) spec: Arc<ModuleSpec>,
-    /// How many of those that it requires, from the first on, were serving when it last lacked one: the look
-    /// for what is missing goes on from there.
+    /// How many of the modules that it requires, from the first on, were serving when one was last missing: the
+    /// search for a missing one continues from there.
     pub(crate) required_seen: usize,
-    /// A start was asked for while the process in it was ending.
+    /// A start was requested while the process in it was ending.
     pub(crate) ordered: bool,
     /// Descriptors of the host that are kept for it; none before its first start.
     pub(crate) room: u64,
@@ -109,7 +109,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Whether a process is there or will be without a request of a person.
+    /// Whether a process is there, or will be without a person's request.
     pub(crate) fn is_live(&self) -> bool {
         match &self.state {
             SlotState::Occupied(_) => true,
@@ -127,8 +127,8 @@ impl Slot {
         }
     }
 
-    /// Takes a vacant slot out of what it waits in: its timer, the queue for start permits, the queue for
-    /// descriptors. Its state is for the caller to change.
+    /// Removes a vacant slot from what it waits in: its timer, the queue for start permits, the queue for
+    /// descriptors. The caller changes its state.
     pub(crate) fn leave_queues(&self, module: ModuleId, timers: &mut Timers, starts: &mut Starts, room: &mut Room) {
         let SlotState::Vacant(vacancy) = &self.state else { return };
         match vacancy {
@@ -166,7 +166,7 @@ pub(crate) enum LookUpState {
     Asked,
     /// The work is to be done.
     Vacant,
-    /// There is nothing to do any more.
+    /// There is nothing left to do.
     Over,
 }
 
@@ -179,7 +179,7 @@ pub(crate) struct Module {
     pub(crate) next_slot: u32,
     /// Descriptors of the host that are kept for its slots, those that are gone included until it is settled.
     pub(crate) room: u64,
-    /// Where its slots have their randomness from.
+    /// The generator that its slots get theirs from.
     pub(crate) random: Random,
     /// How many processes it has had; the next one's number in its name.
     pub(crate) starts: u64,
@@ -194,19 +194,19 @@ pub(crate) struct Module {
     pub(crate) flushing: usize,
     /// The request that goes before all others, since it lost against them too often.
     pub(crate) precedence: Option<Precedence>,
-    /// Crashes at which requests that are not answered were or may have been worked on.
+    /// Crashes at which unanswered requests were or may have been worked on.
     pub(crate) blamed: Vec<(RequestId, Crash)>,
     pub(crate) last_exit: Option<(Time, String)>,
-    /// What is to be said of processes that had to be made to stop, to who asked for that.
+    /// What the caller of a stop learns of processes that did not stop by themselves.
     pub(crate) stop_notices: Vec<String>,
     /// The specification that a reload is bringing in.
     pub(crate) incoming: Option<Arc<ModuleSpec>>,
-    /// Those who wait for it, by what ends their wait.
+    /// The callers that wait for it, by what ends their wait.
     pub(crate) waiters: BTreeMap<Goal, BTreeSet<WaiterId>>,
-    /// What of it stands in the directory.
+    /// What the directory has of it.
     pub(crate) listed: Listed,
     pub(crate) events_dropped: u64,
-    /// What the last process that became ready said that it knows; none as long as there was no such process.
+    /// The commands of the last process that became ready; none as long as there was no such process.
     pub(crate) commands: Option<Arc<[Command]>>,
 }
 

@@ -1,5 +1,5 @@
-//! What follows when a process ends: its slot, the promoted spare, the record of a crash. What becomes of its
-//! requests is in [`crate::delivery`], what kind of ending it was in [`crate::exit_class`].
+//! What follows when a process ends: its slot, the promoted spare, the record of a crash. What happens to its
+//! requests is in [`crate::delivery`], the class of the exit in [`crate::exit_class`].
 
 use crate::{
     action::{Action, CrashRecord, Evidence, LostRequest, ModuleEvent},
@@ -20,7 +20,7 @@ use crate::{
 use bulkhead_protocol::{Exit, limits::QUOTE_BYTES_MAX};
 
 impl Core {
-    /// The guardian is gone, and this process with it. Everything that it had written must have been handed in
+    /// The guardian is gone, and this process with it. Everything that it had written must have been handled
     /// before; `unsent` are the requests that had not been written to it completely. [`Core::handle_gone`] follows
     /// when nothing is left of its tree either.
     pub fn handle_lost(&mut self, now: Time, run_id: RunId, unsent: Vec<RequestId>) {
@@ -31,7 +31,7 @@ impl Core {
         }
     }
 
-    /// The leader of a process's tree ended. Everything that it had written must have been handed in
+    /// The leader of a process's tree ended. Everything that it had written must have been handled
     /// before, so that an answer given just in time counts.
     pub fn handle_exited(&mut self, now: Time, run_id: RunId, exit: Exit, evidence: Evidence) {
         let Some(run) = self.runs.get_mut(&run_id).filter(|run| run.phase != Phase::Exited) else { return };
@@ -100,7 +100,7 @@ impl Core {
             && !matches!((class, &next), (ExitClass::Commanded | ExitClass::Lost, _) | (_, Vacancy::Ordered));
         let is_left = matches!(next, Vacancy::Waiting { why: WaitReason::Left, .. });
         let module = self.modules.get_mut(module_id).expect("a module outlives its runs");
-        // What was never started has not ended.
+        // A process that was never started has not ended.
         if (class, &exit) != (ExitClass::Lost, &None) {
             module.last_exit = Some((now, reason.clone()));
         }
@@ -112,8 +112,8 @@ impl Core {
             self.delay_next_spare(now, module_id, slot_id);
         }
 
-        let is_told = start_failed || role == Role::Successor;
-        let last_lines = if is_told { evidence.stderr.clone() } else { Vec::new() };
+        let is_reported = start_failed || role == Role::Successor;
+        let last_lines = if is_reported { evidence.stderr.clone() } else { Vec::new() };
         let end = End { class, reason: &reason, exit: exit.as_ref(), evidence: &evidence };
         let in_flight = self.settle_in_flight(now, run_id, &end);
         self.drop_held(now, run_id);
@@ -158,7 +158,7 @@ impl Core {
             return Vacancy::Stopped;
         }
         if slot.role == Role::Spare && !serving {
-            // A spare of nothing.
+            // There is no active process that it could replace.
             return Vacancy::Stopped;
         }
         if slot.ordered {
@@ -172,12 +172,12 @@ impl Core {
         let rules = slot.spec.restart;
         let is_replaced = match rules.policy {
             Policy::Always => true,
-            // What it has left behind must not wait for nothing.
+            // What it has left unanswered must not wait for ever.
             Policy::OnFailure => is_awaited,
             Policy::Never => false,
         };
         if class == ExitClass::Clean && has_worked && is_replaced {
-            // It is no failure, and what bounds it is that each process has answered a request.
+            // It is no failure, and it is bounded: each of these processes has answered a request.
             return Vacancy::Waiting { until: now, why: WaitReason::Left };
         }
         match (class, rules.policy) {
@@ -185,7 +185,7 @@ impl Core {
                 decide(slot.restart.failed(now, ready_for, &rules, &mut slot.random), reason)
             }
             (ExitClass::Commanded, _) => Vacancy::Ordered,
-            // It may have done what it was there for once.
+            // It may have done the work that it was started for.
             (ExitClass::Lost, Policy::Never) => Vacancy::Finished(reason.to_owned()),
             (ExitClass::Lost, Policy::Always | Policy::OnFailure) => {
                 Vacancy::Waiting { until: now, why: WaitReason::HostPart }
@@ -222,7 +222,7 @@ impl Core {
             ExitClass::Clean => ModuleEvent::Finished,
             ExitClass::Failure => ModuleEvent::Crashed,
             ExitClass::Permanent => ModuleEvent::Failed,
-            // What was never started has not been lost either; its slot says what is lacking.
+            // A process that was never started was not lost either; its slot says what is lacking.
             ExitClass::Lost if exit.is_none() => return,
             ExitClass::Lost => ModuleEvent::Lost,
         };
@@ -249,7 +249,7 @@ impl Core {
         self.announce(event, &name, Some(instance), Some(reason));
     }
 
-    /// The next spare lets the one that has just taken over answer first.
+    /// The next spare starts late enough that the one that has just taken over can answer first.
     fn delay_next_spare(&mut self, now: Time, module_id: ModuleId, slot_id: SlotId) {
         let slot = self.modules.get_mut(module_id).and_then(|module| module.slot(slot_id));
         if let Some(Slot { state: SlotState::Clearing { next: Vacancy::Waiting { until, .. }, .. }, .. }) = slot {
@@ -257,7 +257,7 @@ impl Core {
         }
     }
 
-    /// A spare that is ready serves in the slot of a process that crashed; what crashed is restarted
+    /// A ready spare serves in the slot of a process that crashed; the crashed one is restarted
     /// as the spare. Returns the spare's process.
     fn promote_spare(&mut self, module_id: ModuleId, crashed: SlotId) -> Option<RunId> {
         let module = &self.modules[module_id];

@@ -1,5 +1,5 @@
-//! What each caller has asked for and was not answered, and what that makes the host hold. A client is
-//! refused more where it, or all clients together, would hold more than they may.
+//! What each caller has asked for and was not answered, and what that makes the host hold. A client's further
+//! requests are refused where it, or all clients together, would hold more than they may.
 
 use crate::{
     core::{Core, Outstanding},

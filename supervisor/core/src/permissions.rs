@@ -1,5 +1,5 @@
 //! Permission checks: which addresses a module may call, which events it may publish, which entities it may
-//! touch. Nothing is granted that its manifest does not say.
+//! touch. A module may only do what its manifest grants.
 
 use crate::{
     core::Core,
@@ -25,7 +25,7 @@ pub struct Entities {
 }
 
 impl Entities {
-    /// The patterns for an action, their name in the manifest, and the verb for a sentence.
+    /// The patterns for an action, their name in the manifest, and the verb for a message.
     fn for_action(&self, action: Action) -> (&[Pattern], &'static str, &'static str) {
         match action {
             Action::Read => (&self.read, "entity_read", "read"),

@@ -1,8 +1,8 @@
-//! Who goes when a client comes and every place is taken. The connection that has been idle for longest goes
-//! first: its owner loses nothing that a new connection would not give back. Where none is idle, the newest
-//! few places are for the newest connections, so that an operator gets in whatever the others do.
+//! Which connection is closed when a client connects and all places are taken. The connection that has been idle for
+//! longest is closed first: its owner loses nothing that a new connection would not give back. Where none is idle,
+//! the newest few are replaced by newer ones, so that an operator gets in whatever the others do.
 //!
-//! What a connection is doing is told; who may come at all, and that one is told why it goes, is the daemon's.
+//! The host reports what a connection is doing; it decides who may connect, and informs the client that it closes.
 
 use crate::limits::{HALF_SENT_MAX, NEWEST_MAX, REMEMBERED_MAX};
 use crate::{ids::ClientId, time::Time};
@@ -11,12 +11,12 @@ use std::{cmp::Reverse, collections::VecDeque};
 /// What a connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
-    /// It waits for nothing and nothing waits for it, since then.
+    /// It waits for nothing and nothing waits for it, since that time.
     Nothing {
         /// When it last sent or took something.
         since: Time,
     },
-    /// It has a part of a message sent, the last byte then.
+    /// It has sent a part of a message, the last byte at that time.
     HalfSent {
         /// When.
         since: Time,
@@ -35,7 +35,7 @@ impl Doing {
     }
 }
 
-/// Whose connection it is. Others are not let in.
+/// Whose connection it is. Other users may not connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// The superuser's.
@@ -47,7 +47,7 @@ pub enum Owner {
 /// One connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Seat {
-    /// Which. A later one has a higher number.
+    /// Its number. A later one has a higher number.
     pub client: ClientId,
     /// Whose.
     pub owner: Owner,
@@ -55,7 +55,7 @@ pub struct Seat {
     pub doing: Doing,
 }
 
-/// Remembers who has been idle for longest, so that not each newcomer costs a look at all.
+/// Remembers which have been idle for longest, so that not each new connection costs a search over all.
 #[derive(Debug, Default)]
 pub struct Places {
     /// Longest idle first, with the moment since when.
@@ -63,8 +63,8 @@ pub struct Places {
 }
 
 impl Places {
-    /// Who goes so that a newcomer has a place; `None` if it cannot have one. Where no newcomer is known, only
-    /// those go that are idle. `find` tells of one connection, `all` of all.
+    /// Which connection is closed so that a new one can be taken; `None` if it cannot. Without a known newcomer, only
+    /// idle ones are closed. `find` returns one connection, `all` all of them.
     pub fn make_room(
         &mut self,
         now: Time,
@@ -81,7 +81,7 @@ impl Places {
     }
 
     /// The one that has been idle for longest, as far as it is remembered. One that was not remembered
-    /// has been idle for a shorter time than those that were; one that did something since is no more of them.
+    /// has been idle for a shorter time than those that were; one that did something since is no longer idle.
     fn longest_idle(&mut self, now: Time, find: impl Fn(ClientId) -> Option<Seat>) -> Option<ClientId> {
         while let Some((client, since)) = self.idle.pop_front() {
             if find(client).is_some_and(|seat| seat.doing.idle_since(now) == Some(since)) {
@@ -103,7 +103,7 @@ impl Places {
     }
 }
 
-/// The oldest of the newest connections, which makes room where all are busy. Root's go for root's only.
+/// The oldest of the newest connections, which is closed where all are busy. Root's are closed for root only.
 fn oldest_of_newest(mut seats: Vec<Seat>, newcomer: Owner) -> Option<ClientId> {
     let newest = NEWEST_MAX.min(seats.len() / 4);
     seats.sort_unstable_by_key(|seat| Reverse(seat.client));
@@ -138,7 +138,7 @@ mod tests {
             clients.into_iter().for_each(|client| self.add(client, owner, Doing::Something));
         }
 
-        /// Who goes for a newcomer, and is gone.
+        /// Closes a connection for a newcomer, and returns which.
         fn goes(&mut self, newcomer: Owner) -> Option<u64> {
             let seats = &self.seats;
             let find = |client: ClientId| seats.get(&client.0).copied();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_idle_go_first_and_whoever_does_something_meanwhile_stays() {
+    fn the_longest_idle_go_first_and_one_that_does_something_meanwhile_stays() {
         let mut test = Test { now: 10_000, ..Test::default() };
         for client in 1..=300 {
             test.idle(client, 1000 - client);

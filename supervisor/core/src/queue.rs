@@ -58,7 +58,7 @@ impl Queue {
         Some(id)
     }
 
-    /// Takes a request out of the order; nothing if it is not there.
+    /// Removes a request from the order, if it is there.
     pub(crate) fn remove(&mut self, id: RequestId) {
         if let Some((_, bytes)) =
             self.order.iter().position(|(queued, _)| *queued == id).and_then(|at| self.order.remove(at))
@@ -67,7 +67,7 @@ impl Queue {
         }
     }
 
-    /// Takes all requests out of the order.
+    /// Removes all requests from the order.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = RequestId> + use<> {
         self.bytes = 0;
         std::mem::take(&mut self.order).into_iter().map(|(id, _)| id)
@@ -84,7 +84,7 @@ impl Queue {
         self.keyed_bytes += bytes;
     }
 
-    /// A request does not wait for the work of its key any more.
+    /// A request no longer waits for the work of its key.
     pub(crate) fn remove_keyed(&mut self, bytes: usize) {
         self.keyed -= 1;
         self.keyed_bytes -= bytes;

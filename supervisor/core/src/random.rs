@@ -9,12 +9,12 @@ impl Random {
         Random(seed)
     }
 
-    /// A generator of its own for whatever has this number.
+    /// A separate generator for what has this number.
     pub(crate) fn split(&self, number: u64) -> Random {
         Random(Random(self.0 ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).next())
     }
 
-    /// A generator of its own for whatever has this name: FNV-1a, the same in every build.
+    /// A separate generator for what has this name: FNV-1a, the same in every build.
     pub(crate) fn split_by_name(&self, name: &str) -> Random {
         let hash = name
             .bytes()

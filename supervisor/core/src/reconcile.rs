@@ -61,7 +61,7 @@ impl Core {
             slot.leave_queues(id, &mut self.timers, &mut self.starts, &mut self.room);
             match &mut slot.state {
                 SlotState::Occupied(run) => spares.push(*run),
-                // These say why there is no process; what waits does not any more.
+                // These say why there is no process; a slot that waits no longer does so.
                 SlotState::Vacant(
                     Vacancy::Finished(_) | Vacancy::Failed(_) | Vacancy::GaveUp(_) | Vacancy::Ordered,
                 ) => {}

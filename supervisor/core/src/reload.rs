@@ -59,7 +59,7 @@ impl Core {
         }
     }
 
-    /// Puts a specification in force where nothing serves that could be handed over from.
+    /// Puts a specification in force where no process serves that could be replaced step by step.
     fn replace_spec(&mut self, now: Time, id: ModuleId, spec: Arc<ModuleSpec>) {
         let module = self.modules.get_mut(id).expect("the caller has it");
         module.spec = spec.clone();

@@ -1,4 +1,4 @@
-//! One request that has come and is not forgotten yet: who wants the answer, where it is, how far it got.
+//! One request that has come and is not forgotten yet: its recipient, its state, how far it got.
 
 use crate::{
     action::LostRequest,
@@ -9,7 +9,7 @@ use crate::{
 };
 use bulkhead_protocol::{Delivery, HeldBytes, ModuleName, Request, RequestType};
 
-/// Where a request is.
+/// The state of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RequestState {
     /// The store is asked whether the work of its key was done before.
@@ -22,12 +22,12 @@ pub(crate) enum RequestState {
     InFlight {
         /// Which process.
         run: RunId,
-        /// Whether the process has told of progress, and so has begun.
+        /// Whether the process has reported progress, and so has begun.
         progressed: bool,
     },
-    /// Its module has succeeded, before all that it asked of the store for it was done.
+    /// Its module has answered with success before all that it asked of the store for it was done.
     Settling(Box<Done>),
-    /// Its module has succeeded, and the store commits that.
+    /// Its module has answered with success, and the store commits that.
     Committing(Box<Done>),
     /// Its answer waits until what it has made and seen is on the disk.
     Flushing,
@@ -37,25 +37,25 @@ pub(crate) enum RequestState {
 /// answered: a deadline answers the caller, not the module.
 #[derive(Debug)]
 pub(crate) struct RequestEntry {
-    /// Who is to be answered; `None` for an event, and once it was answered.
+    /// Where the answer goes; `None` for an event, and once it was answered.
     pub(crate) recipient: Option<Recipient>,
-    /// Whether it is still wanted: not answered, not cancelled by its caller's end.
+    /// Whether it is still wanted: not answered, not cancelled by the end of its caller.
     pub(crate) wanted: bool,
     pub(crate) module: ModuleId,
     pub(crate) message: Request,
-    /// Whose its key is, if it has one: a module's; clients are `None`.
+    /// The caller of its key, if it has one: a module; clients are `None`.
     pub(crate) key_caller: Option<ModuleName>,
     /// What it takes in memory, as it came.
     pub(crate) held: usize,
     pub(crate) deadline: Time,
     pub(crate) state: RequestState,
-    /// How far it got in the processes that had it before; the truth even while it waits again.
+    /// How far it got in the processes that had it before; this stays true while it waits again.
     pub(crate) reached: Delivery,
-    /// Its caller wants it to stop: it is not sent again.
+    /// Its caller has cancelled it: it is not sent again.
     pub(crate) cancelled: bool,
     /// Crashes at which it was or may have been worked on.
     pub(crate) crashes: u32,
-    /// What its module has done for it so far, and is not committed.
+    /// What its module has done for it so far and is not committed.
     pub(crate) unit: Unit,
     /// Commits of it that failed because of others.
     pub(crate) conflicts: u32,
@@ -97,7 +97,7 @@ impl RequestEntry {
         self.message.payload.as_str().len()
     }
 
-    /// Whether its answer is all that comes of it: it asked nothing of the store, and has neither a key
+    /// Whether its answer is its only effect: it asked nothing of the store, and has neither a key
     /// nor a stream that waits for it.
     pub(crate) fn is_plain(&self) -> bool {
         matches!(self.unit, Unit::Empty) && self.message.key.is_none() && self.event.is_none()
@@ -107,7 +107,7 @@ impl RequestEntry {
         self.message.kind == RequestType::Event
     }
 
-    /// How far it has got in all, when it got so far in the process that has it now.
+    /// How far it has got in all processes, when it got so far in the one that has it now.
     pub(crate) fn overall_delivery(&self, now: Delivery) -> Delivery {
         match (self.reached, now) {
             (Delivery::Started, _) | (_, Delivery::Started) => Delivery::Started,

@@ -1,5 +1,5 @@
-//! When a module that ended is started again: backoff, reset, circuit breaker. Why it ended is
-//! [`crate::exit_class`]'s business, the host-wide bound [`crate::bucket`]'s.
+//! When a module that ended is started again: backoff, reset, circuit breaker. Why it ended is decided in
+//! [`crate::exit_class`], the bound of the whole host in [`crate::bucket`].
 
 use crate::limits::PARDONED_MAX;
 use crate::{random::Random, time::Time};
@@ -57,7 +57,7 @@ pub enum WaitReason {
     Left,
     /// All modules of the host together restart too often.
     HostLimit,
-    /// It ended with a part of the host's own, which is not counted.
+    /// It ended with a part of the host, which is not counted.
     HostPart,
 }
 
@@ -145,7 +145,7 @@ impl Restart {
         self.delay(now, delay, why)
     }
 
-    /// Takes failures of these moments out of the account, since a message explains them; returns whether
+    /// Removes failures of these moments from the account, since a message explains them; returns whether
     /// that has closed the breaker.
     pub(crate) fn pardon(&mut self, moments: impl Iterator<Item = Time>, rules: &RestartRules) -> bool {
         for moment in moments {
@@ -311,7 +311,7 @@ mod tests {
         assert!(!restart.pardon([at(99)].into_iter(), &rules), "there was no failure at that moment");
         assert!(restart.pardon([at(101)].into_iter(), &rules));
         assert_eq!((restart.failures(), restart.recent.len(), restart.open), (2, 2, None));
-        // The two that are left count on.
+        // The two that are left keep counting.
         let opens = Decision::StartAt(at(103) + rules.breaker_retry, WaitReason::CrashLoop { tries: 0 });
         assert_eq!(fail(&mut restart, 103, random), opens);
         for now in 104..110 {

@@ -1,8 +1,8 @@
-//! How many of the host's descriptors processes may have, and who waits for some. A slot gets its room with
+//! How many of the host's descriptors processes may have, and which slots wait for some. A slot gets its share with
 //! its first start and keeps it until nothing is to run in it any more, so that what has run once can always
-//! be started again. What there is no room for waits in a line of its own, and nothing is counted for it.
+//! be started again. A slot without enough waits in a queue of its own, and nothing is counted for it.
 //!
-//! How many there are is found out by the daemon.
+//! The host finds out how many there are.
 
 use crate::{
     action::Action,
@@ -35,13 +35,13 @@ pub(crate) struct Room {
     /// `None` until it is known: there is no limit then.
     descriptors: Option<Descriptors>,
     taken: u64,
-    /// Who waits, by number, and how much for.
-    line: BTreeMap<u64, (ModuleId, SlotId, u64)>,
+    /// The slots that wait, by number, and for how many descriptors.
+    queue: BTreeMap<u64, (ModuleId, SlotId, u64)>,
     next_number: u64,
-    /// What those in the line wait for, all together.
+    /// The descriptors that those in the queue wait for, all together.
     wanted: u64,
-    /// Whether it was said that there is not enough.
-    is_told: bool,
+    /// Whether the operator was warned that there are not enough.
+    has_warned: bool,
 }
 
 impl Room {
@@ -56,20 +56,20 @@ impl Room {
     fn join(&mut self, id: ModuleId, slot: SlotId, needed: u64) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
-        self.line.insert(number, (id, slot, needed));
+        self.queue.insert(number, (id, slot, needed));
         self.wanted += needed;
         number
     }
 
-    /// A slot does not wait for room any more.
+    /// A slot no longer waits for descriptors.
     pub(crate) fn leave(&mut self, number: u64) {
-        if let Some((_, _, needed)) = self.line.remove(&number) {
+        if let Some((_, _, needed)) = self.queue.remove(&number) {
             self.wanted -= needed;
         }
-        self.is_told &= !self.line.is_empty();
+        self.has_warned &= !self.queue.is_empty();
     }
 
-    /// The limit, and the one that would do.
+    /// The limit, and the one that would suffice.
     pub(crate) fn limits(&self) -> (u64, u64) {
         let (limit, reserved) = self.descriptors.map_or((u64::MAX, 0), |all| (all.limit, all.reserved_then));
         (limit, reserved + self.taken + self.wanted)
@@ -97,28 +97,28 @@ impl Core {
         self.room.descriptors.is_none_or(|all| reserved + self.room.taken < all.limit)
     }
 
-    /// Gives a slot its room, unless it has it; `false` if there is none, for which it waits from now on.
+    /// Reserves a slot's descriptors, unless it has them; `false` if there are too few, for which it waits then.
     pub(crate) fn take_room(&mut self, id: ModuleId, slot_id: SlotId) -> bool {
         let slot = self.modules.get_mut(id).and_then(|module| module.slot(slot_id)).expect("the caller has it");
         if slot.room > 0 {
             return true;
         }
         let needed = self.room.needed(slot);
-        if self.room.has(needed) && self.room.line.is_empty() {
+        if self.room.has(needed) && self.room.queue.is_empty() {
             slot.room = needed;
             self.room.taken += needed;
             self.modules.get_mut(id).expect("it was there above").room += needed;
             return true;
         }
         slot.state = SlotState::Vacant(Vacancy::NoRoom(self.room.join(id, slot_id, needed)));
-        if !std::mem::replace(&mut self.room.is_told, true) {
+        if !std::mem::replace(&mut self.room.has_warned, true) {
             let reason = format!("no module can be started any more: {}", self.room.describe());
             self.act(Action::Warn(reason));
         }
         false
     }
 
-    /// Takes back the room of slots in which nothing is to run any more, or that are gone.
+    /// Takes back the descriptors of slots in which nothing is to run any more, or that are gone.
     pub(crate) fn settle_room(&mut self, now: Time, id: ModuleId) {
         let Some(module) = self.modules.get_mut(id) else { return };
         let mut held = 0;
@@ -136,9 +136,9 @@ impl Core {
         }
     }
 
-    /// Starts those that wait for room, as far as there is some.
+    /// Starts slots that wait for descriptors, as far as there are enough.
     fn give_room(&mut self, now: Time) {
-        while let Some((number, (id, slot_id, needed))) = self.room.line.first_key_value().map(|(at, who)| (*at, *who))
+        while let Some((number, (id, slot_id, needed))) = self.room.queue.first_key_value().map(|(at, who)| (*at, *who))
             && self.room.has(needed)
         {
             self.room.leave(number);
@@ -151,7 +151,7 @@ impl Core {
         }
     }
 
-    /// Those who have ordered a start for which there is no room are told now; it follows when there is some.
+    /// Callers of a start without enough descriptors are answered now; the start follows when there are enough.
     pub(crate) fn refuse_without_room(&mut self, id: ModuleId) {
         let waits = |slot: &Slot| matches!(slot.state, SlotState::Vacant(Vacancy::NoRoom(_)));
         if self.modules[id].with_role(Role::Active).any(waits) {
@@ -164,7 +164,7 @@ impl Core {
         }
     }
 
-    /// A new version that there is no room for beside the old one is not waited for.
+    /// A new version without enough descriptors beside the old one is not waited for.
     pub(crate) fn reload_without_room(&mut self, now: Time, id: ModuleId) {
         let waits = |slot: &Slot| matches!(slot.state, SlotState::Vacant(Vacancy::NoRoom(_)));
         if self.modules[id].with_role(Role::Successor).any(waits) {
@@ -174,9 +174,9 @@ impl Core {
         }
     }
 
-    /// Checks that the line, the slots and the sums agree, and that nothing waits for what is there. For tests.
+    /// Checks that the queue, the slots and the sums agree, and that nothing waits for what is there. For tests.
     pub(crate) fn audit_room(&self) {
-        let (mut taken, mut line) = (0, BTreeMap::new());
+        let (mut taken, mut queue) = (0, BTreeMap::new());
         for (id, module) in self.modules.iter() {
             let held: u64 = module.slots.iter().map(|slot| slot.room).sum();
             assert_eq!(held, module.room, "room of {}", module.spec.name);
@@ -185,17 +185,17 @@ impl Core {
                 assert!(slot.run().is_none() || slot.room > 0, "a process without room: {slot:?}");
                 assert!(slot.room == 0 || slot.is_live() || slot.run().is_some(), "room for nothing: {slot:?}");
                 match slot.state {
-                    SlotState::Vacant(Vacancy::NoRoom(number)) => _ = line.insert(number, (id, slot.id)),
+                    SlotState::Vacant(Vacancy::NoRoom(number)) => _ = queue.insert(number, (id, slot.id)),
                     SlotState::Clearing { next: Vacancy::NoRoom(_), .. } => panic!("it has room: {slot:?}"),
                     SlotState::Vacant(_) | SlotState::Occupied(_) | SlotState::Clearing { .. } => {}
                 }
             }
         }
         assert_eq!(taken, self.room.taken, "room that is taken");
-        let known = self.room.line.iter().map(|(number, (id, slot, _))| (*number, (*id, *slot)));
-        assert_eq!(line, known.collect(), "who waits for room");
-        assert_eq!(self.room.wanted, self.room.line.values().map(|(_, _, needed)| needed).sum::<u64>());
-        if let Some((_, (_, _, needed))) = self.room.line.first_key_value() {
+        let known = self.room.queue.iter().map(|(number, (id, slot, _))| (*number, (*id, *slot)));
+        assert_eq!(queue, known.collect(), "who waits for room");
+        assert_eq!(self.room.wanted, self.room.queue.values().map(|(_, _, needed)| needed).sum::<u64>());
+        if let Some((_, (_, _, needed))) = self.room.queue.first_key_value() {
             assert!(!self.room.has(*needed), "it waits although there is room: {:?}", self.room);
         }
     }

@@ -1,5 +1,5 @@
-//! Requests as they come: who may send what to whom. Then they are [`crate::queue`]'s, and their answers
-//! [`crate::answers`]'.
+//! Requests as they come: which caller may send what to whom. Then [`crate::queue`] has them, and their answers
+//! are in [`crate::answers`].
 
 use crate::{
     action::{Action, Control},
@@ -20,8 +20,8 @@ use bulkhead_protocol::{
 };
 
 impl Core {
-    /// A request came from a client or a module. Those to `supervisor`, but for events, are the
-    /// daemon's to understand; everything else is decided here.
+    /// A request came from a client or a module. Requests to `supervisor`, except events, are handled by the
+    /// host around the core; everything else is decided here.
     pub fn handle_request(&mut self, now: Time, caller: Caller, request: Request) {
         if let Caller::Run(run) = caller {
             // After its end there is no caller to answer.
@@ -37,7 +37,7 @@ impl Core {
         }
     }
 
-    /// A frame from a client that is no message: its sender is told, under its number if that could be read.
+    /// A frame from a client that is no message: its sender gets an error, under its number if that could be read.
     pub fn refuse_message(&mut self, error: &MessageError) -> Status {
         Failure::new(ErrorCode::BadRequest, error.reason.clone()).delivery(Delivery::NotStarted).into()
     }
@@ -137,7 +137,7 @@ impl Core {
             let reason = "expected \"to\", the name of a module, in a command; found none";
             return Err(refused(ErrorCode::BadRequest, reason));
         };
-        // No manifest can grant what does not exist: that is said instead.
+        // No manifest can grant an address that does not exist: the answer says that instead.
         if let Caller::Run(run) = caller
             && !RESERVED.contains(&to)
         {
@@ -154,7 +154,7 @@ impl Core {
     }
 
     fn unknown_module(&self, to: &str) -> Failure {
-        // The first twenty in alphabetical order; who mistypes a name among thousands is not shown all.
+        // The first twenty in alphabetical order: a mistyped name among thousands must not list them all.
         let mut known: Vec<&str> = self.modules.names().map(|name| name.as_str()).collect();
         if known.len() > 20 {
             known.select_nth_unstable(20);
@@ -166,7 +166,7 @@ impl Core {
         refused(ErrorCode::UnknownModule, format!("there is no module {to:?}; known: {known}"))
     }
 
-    /// The module that a request names which need not name any; an address that does not exist is told as such.
+    /// The module that a request names, where it need not name any; an unknown address is reported as such.
     fn check_address(&self, request: &Request) -> Result<Option<ModuleId>, Failure> {
         match request.to.as_deref() {
             None => Ok(None),
@@ -175,7 +175,7 @@ impl Core {
         }
     }
 
-    /// Whether a module has a process that serves.
+    /// Checks that a module has a process that serves.
     fn check_answers(&self, now: Time, module: ModuleId) -> Result<(), Failure> {
         if self.is_serving_run(module) {
             return Ok(());
@@ -247,8 +247,8 @@ impl Core {
         Ok(())
     }
 
-    /// A module that is at work on a request says itself what came of it. What was only sent ahead, or may
-    /// have been, is answered at once: the module may not come to it for long, and need not.
+    /// A module that is at work on a request reports the outcome itself. What was only sent ahead, or may
+    /// have been, is answered at once: the module may not begin with it for long, and need not.
     fn cancel_in_flight(&mut self, now: Time, id: RequestId, run: RunId) {
         let delivery = self.in_flight_delivery(run, id);
         self.undo(now, id, "it was cancelled");
@@ -278,18 +278,18 @@ impl Core {
     /// When the payload is no event.
     pub fn publish(&mut self, now: Time, payload: Json) -> Result<usize, Failure> {
         let name = event::event_name(&payload).map_err(|reason| refused(ErrorCode::BadRequest, reason))?;
-        let mut told = 0;
+        let mut recipients = 0;
         for id in self.directory.subscribers(&name) {
             if self.modules[id].desired != Desired::Running {
                 continue;
             }
             let request = Request::new(None, RequestType::Event, payload.clone());
             match self.enqueue(now, id, None, request) {
-                Ok(()) => told += 1,
+                Ok(()) => recipients += 1,
                 Err(_) => self.modules.get_mut(id).expect("it was listed").events_dropped += 1,
             }
         }
-        Ok(told)
+        Ok(recipients)
     }
 }
 

@@ -85,7 +85,7 @@ pub(crate) struct CpuMark {
 /// Why a measurement was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sampling {
-    /// The request it works on has passed its deadline: remember where it stands.
+    /// The request it works on has passed its deadline: remember the CPU time used so far.
     Deadline,
     /// The grace is over: decide.
     Hang,
@@ -110,7 +110,7 @@ pub(crate) struct Run {
     pub(crate) phase: Phase,
     /// Whether it has said that it compiles.
     pub(crate) has_compiled: bool,
-    /// Its leader has ended, and how follows: nothing is expected of it any more.
+    /// Its leader has ended, and the exit follows: nothing is expected of it any more.
     pub(crate) leader_ended: bool,
     /// Why the host ended it; the first reason counts.
     pub(crate) cause: Option<Cause>,
@@ -124,7 +124,7 @@ pub(crate) struct Run {
     pub(crate) seen: CommitNumber,
     /// Its own requests to the store that wait for earlier commits, in the order in which they came.
     pub(crate) held: VecDeque<RequestId>,
-    /// Since when the first of them has been the first.
+    /// Since when the first request in flight has been the first.
     pub(crate) head_since: Time,
     pub(crate) commands: Arc<[Command]>,
     /// The host's own requests that it has not answered; bounded by [`CONTROLS_MAX`].
@@ -177,8 +177,8 @@ impl Run {
                 && self.in_flight.bytes().saturating_add(bytes) <= rules.window_bytes_max)
     }
 
-    /// How long it has been ready, as people are shown it: with the time that the host did not run, of which
-    /// [`Run::ready_for`] has nothing.
+    /// How long it has been ready, as people are shown it: with the time in which the host did not run, which
+    /// [`Run::ready_for`] does not count.
     pub(crate) fn shown_ready_for(&self, now: Time) -> Option<Duration> {
         let Phase::Ready { since } = self.phase else { return None };
         Some(now.since(since))

@@ -1,5 +1,5 @@
-//! The order in which the modules of a host are stopped at its end: those that others require after those
-//! others. How one of them is stopped is in [`crate::control`].
+//! The order in which the modules of a host are stopped at its end: required modules after those that
+//! require them. How one of them is stopped is in [`crate::control`].
 
 use crate::{core::Core, ids::ModuleId, module::Desired, steps, time::Time};
 use bulkhead_protocol::ModuleName;
@@ -14,12 +14,12 @@ pub(crate) struct Shutdown {
     needed_by: HashMap<ModuleName, usize>,
     /// Modules with processes.
     living: BTreeSet<ModuleId>,
-    /// How many of these have been told to stop.
+    /// How many of these have been asked to stop.
     stopping: usize,
 }
 
 impl Core {
-    /// Stops every module, those that others require after those others. The host has ended its work
+    /// Stops every module, required ones after those that require them. The host has ended its work
     /// when [`Core::is_idle`].
     pub fn handle_shutdown(&mut self, now: Time) {
         self.shutting_down = true;
@@ -47,7 +47,7 @@ impl Core {
         self.stop_undeferred(now, due);
     }
 
-    /// A process of a module has gone. If it was the module's last one, what it needed may be stopped now;
+    /// A process of a module is gone. If it was the module's last one, what it needed may be stopped now;
     /// these modules are returned, for [`Core::stop_undeferred`].
     pub(crate) fn no_longer_needed(&mut self, id: ModuleId) -> Vec<ModuleId> {
         let Some(module) = self.modules.get(id).filter(|module| module.is_empty()) else { return Vec::new() };
@@ -74,7 +74,7 @@ impl Core {
     pub(crate) fn stop_undeferred(&mut self, now: Time, mut due: Vec<ModuleId>) {
         due.retain(|id| self.shutdown.deferred.contains(id));
         if due.is_empty() && self.shutdown.stopping == 0 {
-            // Modules that require each other in a circle: no order is right, so any will do.
+            // Modules that require each other in a circle: no order is right, so all are stopped.
             due = self.shutdown.deferred.iter().copied().collect();
         }
         for id in due {

@@ -4,13 +4,13 @@ use crate::{permissions::Entities, restart::RestartRules};
 use bulkhead_protocol::{ModuleName, Pattern};
 use std::time::Duration;
 
-/// One module's specification. How it is launched is the daemon's business; `generation` is how the
-/// two find each other.
+/// One module's specification. How it is launched is up to the host; `generation` connects the
+/// two.
 #[derive(Clone, Debug)]
 pub struct ModuleSpec {
     /// Its name.
     pub name: ModuleName,
-    /// The daemon's number for the launch instructions that belong to this specification.
+    /// The host's number for the launch instructions that belong to this specification.
     pub generation: u64,
     /// Modules that must be ready before this one is started.
     pub requires: Vec<ModuleName>,

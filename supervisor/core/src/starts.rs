@@ -89,8 +89,8 @@ impl Starts {
 
 impl Core {
     /// Moves a process on from its start, or from a later phase of its life. Its timer follows, and a start
-    /// that is over gives its permit back; when all else is done that follows, the caller grants it to another
-    /// by [`Core::grant_permits`].
+    /// that is over gives its permit back; the caller grants it to another by [`Core::grant_permits`] when
+    /// everything else that follows is done.
     pub(crate) fn enter(&mut self, run_id: RunId, phase: Phase) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         run.phase = phase;
@@ -131,7 +131,7 @@ impl Core {
         self.grant_permits(now);
     }
 
-    /// Starts whatever may start now.
+    /// Starts what may start now.
     pub(crate) fn grant_permits(&mut self, now: Time) {
         while let Some(position) = self.next_grant() {
             let Some((id, slot)) = self.starts.take(position) else { return };
@@ -158,8 +158,8 @@ impl Core {
         needed
     }
 
-    /// The modules that must start before the starts in progress can go on: those that they have asked and
-    /// that serve not yet, those that the others that they have asked have asked, and so on.
+    /// The modules that must start before the starts in progress can go on: of the modules that these, directly or
+    /// through others, have sent requests to, those that do not serve yet.
     fn needed_by_starts(&self) -> BTreeSet<ModuleId> {
         let mut askers: Vec<RunId> = self.starts.in_progress.iter().copied().collect();
         let (mut asked, mut needed) = (BTreeSet::new(), BTreeSet::new());

@@ -1,5 +1,5 @@
-//! How many steps the core has taken, for tests that hold its cost to the work: a table that counts what
-//! is looked at when it is gone through, and a count for other loops. In a build without debug assertions
+//! How many steps the core has taken, for tests that bound its cost by the work: a table that counts
+//! entries visited in iterations, and a count for other loops. In a build without debug assertions
 //! nothing is counted and nothing is there to count with.
 
 use std::{borrow::Borrow, collections::BTreeMap, ops::Index};

@@ -1,7 +1,7 @@
 //! Every pending timer of the core, in order of time.
 //!
 //! Deadlines of requests are set and cleared with every message, nearly always in the order in which
-//! they would pass, and hardly ever reached. So those that come in that order stand in a line, where
+//! they would pass, and hardly ever reached. So those that come in that order are in a list, where
 //! one that is cleared is only struck out; everything else is in a sorted set.
 
 use crate::{
@@ -28,7 +28,7 @@ pub(crate) enum Timer {
     StoreRequest(RequestId),
     /// When a stream of events may try again.
     Stream(ModuleId),
-    /// How long others of its module wait for a request that kept losing against them.
+    /// How long others of its module wait for a request with precedence.
     Precedence(ModuleId),
 }
 
@@ -87,11 +87,11 @@ impl Timers {
     }
 }
 
-/// Fewer places than this are not worth tidying up.
+/// Fewer entries than this are not worth compacting.
 const TIDY_FROM: usize = 64;
 
 /// Deadlines that came in the order in which they pass. The first one is never struck out, and of all
-/// of them at most half, so that the room they take is bounded by those that count.
+/// of them at most half, so that their memory is bounded by those that count.
 #[derive(Debug, Default)]
 struct Deadlines {
     line: VecDeque<(Time, RequestId, Standing)>,
@@ -105,7 +105,7 @@ enum Standing {
 }
 
 impl Deadlines {
-    /// Puts a deadline at the end of the line; `false` if it would have to stand before another.
+    /// Appends a deadline to the list; `false` if it would have to precede another.
     fn push(&mut self, at: Time, id: RequestId) -> bool {
         if self.line.back().is_some_and(|(last, last_id, _)| (*last, *last_id) >= (at, id)) {
             return false;
@@ -123,7 +123,7 @@ impl Deadlines {
         (self.line[found].2 == Standing::Counts).then_some(found)
     }
 
-    /// Takes a deadline out of the line; `false` if it is not in it.
+    /// Removes a deadline from the list; `false` if it is not in it.
     fn strike_out(&mut self, at: Time, id: RequestId) -> bool {
         let Some(found) = self.find(at, id) else { return false };
         self.line[found].2 = Standing::StruckOut;
@@ -172,7 +172,7 @@ mod tests {
     }
 
     proptest! {
-        /// Beside a plain sorted set.
+        /// Compared with a plain sorted set.
         #[test]
         fn it_is_a_sorted_set(steps in prop::collection::vec((0u64..4, 0u64..40, 0u64..20), 0..300)) {
             let (mut timers, mut plain) = (Timers::default(), BTreeSet::new());
@@ -182,7 +182,7 @@ mod tests {
                     _ => deadline(at, id),
                 };
                 match what {
-                    // Nobody sets what is set.
+                    // No caller sets what is set already.
                     0 | 1 if plain.contains(&(at, timer)) => {}
                     0 | 1 => {
                         timers.set(at, timer);

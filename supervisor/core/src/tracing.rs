@@ -1,9 +1,9 @@
-//! Processes that a debugger holds. What is stopped in one answers nothing, which says nothing of the module: so
-//! before the host ends a process that was too slow, it is looked whether one traces it that the host has not started
-//! itself. While one does, its time does not run out; afterwards it is given all of it once more.
+//! Processes that a debugger holds. A process that is stopped in one answers nothing, which proves nothing against
+//! the module: so before the host ends a process that was too slow, it looks for a tracer that it has not started
+//! itself. While there is one, the timeouts of the process do not run out; afterwards they begin anew.
 //!
-//! What a person asks for (stop, restart, the end of the host) and what a message costs in CPU time is not a matter of
-//! slowness, and ends a process that is traced as well. Callers' deadlines are theirs.
+//! What a person asks for (stop, restart, the end of the host) and what a message costs in CPU time does not depend
+//! on slowness, and ends a process that is traced as well. Callers' deadlines are not moved.
 
 use crate::{
     action::{Action, ModuleEvent, Tracer},
@@ -15,7 +15,7 @@ use crate::{
     time::Time,
 };
 
-/// What is known of who traces a process.
+/// What is known of a process's tracer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Tracing {
     /// It had no tracer at the last look, if there was one.
@@ -23,14 +23,14 @@ pub(crate) enum Tracing {
     No,
     /// It had no tracer just now: a verdict is carried out.
     Certainly,
-    /// A verdict is due, and it is being looked; `by` is who did before.
+    /// A verdict is due, and a tracer is being looked for; `by` is the one found before.
     Looking { until: Time, by: Option<Tracer> },
-    /// It did when it was looked last, and has said nothing since. It is not looked again before.
+    /// It had a tracer at the last look, and has sent nothing since. There is no further look before `again`.
     By { tracer: Tracer, again: Time },
 }
 
 impl Tracing {
-    /// Who traces the process, as far as that is known.
+    /// The process's tracer, as far as it is known.
     pub(crate) fn by(&self) -> Option<&Tracer> {
         match self {
             Tracing::By { tracer, .. } | Tracing::Looking { by: Some(tracer), .. } => Some(tracer),
@@ -49,7 +49,7 @@ impl Tracing {
 }
 
 impl Run {
-    /// Whether its time may be up, so that it is ended for that.
+    /// Whether it may be ended because its time is up.
     pub(crate) fn is_judged(&self) -> bool {
         match self.phase {
             Phase::Starting { .. } | Phase::Compiling { .. } | Phase::Ready { .. } => true,
@@ -58,14 +58,14 @@ impl Run {
         }
     }
 
-    /// Whether it is given a moment to end by itself, without a stop that was asked for.
+    /// Whether it has a moment to end by itself, without a requested stop.
     pub(crate) fn is_left_to_end(&self) -> bool {
         matches!(self.phase, Phase::Draining { .. }) && self.cause != Some(Cause::Stop)
     }
 }
 
 impl Core {
-    /// Whether a process whose time is up may be ended for it. If not, it is being looked whether it is traced.
+    /// Whether a process whose time is up may be ended for it. If not, a tracer is being looked for.
     pub(crate) fn may_judge(&mut self, now: Time, run_id: RunId) -> bool {
         let run = self.runs.get_mut(&run_id).expect("the caller has it");
         let by = match std::mem::take(&mut run.tracing) {
@@ -84,8 +84,8 @@ impl Core {
         false
     }
 
-    /// The answer to [`Action::LookForTracer`]: who traces the process, or one of its tree, from outside of what the host
-    /// runs.
+    /// The answer to [`Action::LookForTracer`]: the tracer of the process, or of one of its tree, from outside of what
+    /// the host runs.
     pub fn handle_tracer(&mut self, now: Time, run_id: RunId, tracer: Option<Tracer>) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         if !run.is_judged() {
@@ -105,7 +105,7 @@ impl Core {
             (None, None) => {
                 run.tracing = Tracing::Certainly;
                 self.look_at(now, run_id);
-                // What has come while it was looked may have acquitted it.
+                // An answer that came during the look may have ended the reason for the verdict.
                 if let Some(run) = self.runs.get_mut(&run_id)
                     && run.tracing == Tracing::Certainly
                 {
@@ -115,7 +115,7 @@ impl Core {
         }
     }
 
-    /// All that a process is given time for begins now.
+    /// All timeouts of a process begin anew.
     fn begin_anew(&mut self, now: Time, run_id: RunId) {
         let run = self.runs.get_mut(&run_id).expect("the caller has it");
         let rules = &run.spec.rules;

@@ -1,6 +1,6 @@
-//! What an exception said that ended a process: the runtimes of C++ print it just before they abort. It
-//! is looked for in the last lines of standard error, which any process may have written, so it words a
-//! sentence and decides nothing.
+//! The text of an exception that ended a process: the runtimes of C++ print it just before they abort. It
+//! is looked for in the last lines of standard error, which any process may have written, so it is used in a
+//! message and decides nothing.
 
 use crate::limits::UNCAUGHT_BYTES_MAX;
 use bulkhead_protocol::Exit;

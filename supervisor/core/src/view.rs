@@ -1,5 +1,5 @@
 //! What can be seen of a module: its state, why it is in it, what comes next. Formatting for people
-//! beyond single sentences is the command's business.
+//! beyond single sentences is done by the command.
 
 use crate::{
     action::Tracer,
@@ -31,7 +31,7 @@ pub enum ObservedState {
     Clearing,
     /// Nothing runs and nothing is to.
     Stopped,
-    /// Nothing runs although it should: trying again would be in vain, or was given up.
+    /// Nothing runs although it should: another attempt would fail as well, or the module was given up.
     Failed,
 }
 
@@ -76,7 +76,7 @@ impl fmt::Display for NextStep {
 pub struct ModuleView {
     /// Its name.
     pub name: ModuleName,
-    /// The daemon's number for its launch instructions.
+    /// The host's number for its launch instructions.
     pub generation: u64,
     /// Whether it should run.
     pub desired_running: bool,
@@ -96,7 +96,7 @@ pub struct ModuleView {
     pub in_flight: usize,
     /// Events that could not be queued.
     pub events_dropped: u64,
-    /// Answers to nothing that was asked.
+    /// Answers that belong to no open request.
     pub strange_answers: u64,
     /// Its slots.
     pub runs: Vec<RunView>,
@@ -119,7 +119,7 @@ pub struct RunView {
     pub ready_for: Option<Duration>,
     /// Requests sent to it and not answered.
     pub in_flight: usize,
-    /// Who traces it, as far as that was looked at, so that it is not judged.
+    /// Its tracer, if one was found: its timeouts do not end it then.
     pub tracer: Option<Tracer>,
 }
 
@@ -354,7 +354,7 @@ impl Core {
         }
     }
 
-    /// Whether nothing is known that a process would have ended for: no stop of it was ordered, and it did not
+    /// Whether no reason is known for which a process would have ended: no stop of it was ordered, and it did not
     /// break the rules.
     pub fn has_ended_unasked(&self, run: RunId) -> bool {
         self.runs.get(&run).is_some_and(|run| run.cause.is_none())

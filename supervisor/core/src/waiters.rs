@@ -1,5 +1,5 @@
-//! Those who wait for a module: to be ready, to be stopped, to be reloaded. Each is answered once: when
-//! it holds, when it is certain that it will not, or when their timeout ends.
+//! Callers that wait for a module: to be ready, to be stopped, to be reloaded. Each is answered once: when
+//! it holds, when it is certain that it will not, or when its timeout ends.
 
 use crate::{
     action::Action,
@@ -50,7 +50,7 @@ impl Goal {
     }
 }
 
-/// Somebody who waits for a module.
+/// A caller that waits for a module.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     pub(crate) recipient: Recipient,
@@ -71,8 +71,8 @@ impl Core {
         module.waiters.entry(goal).or_default().insert(id);
     }
 
-    /// Those who wait for a module with a goal that fits, in the order in which they came. It is asked once
-    /// for each goal, however many have it.
+    /// The callers that wait for a module with a goal that fits, in the order in which they came. `goal` is called
+    /// once for each goal, however many have it.
     pub(crate) fn waiters_with(&self, module: ModuleId, goal: impl Fn(Goal) -> bool) -> Vec<WaiterId> {
         let Some(module) = self.modules.get(module) else { return Vec::new() };
         let fitting = module.waiters.iter().filter(|(one, _)| {
@@ -85,7 +85,7 @@ impl Core {
         found
     }
 
-    /// Takes a waiter out of both tables.
+    /// Removes a waiter from both tables.
     fn take_waiter(&mut self, id: WaiterId) -> Option<Waiter> {
         let waiter = self.waiters.remove(&id)?;
         self.timers.clear(waiter.deadline, Timer::Waiter(id));
@@ -127,8 +127,8 @@ impl Core {
         self.tell_in_vain(id);
     }
 
-    /// Answers those who wait for the readiness of a module that nothing will start by itself. A caller that
-    /// orders a start is not meant: what the module lacks may be started by the next order.
+    /// Answers the callers that wait for the readiness of a module that nothing will start by itself. A caller that
+    /// orders a start is not affected: what the module lacks may be started by the next order.
     pub(crate) fn tell_in_vain(&mut self, id: ModuleId) {
         if !self.modules.get(id).is_some_and(|module| module.waiters.contains_key(&Goal::Ready)) {
             return;
@@ -142,8 +142,8 @@ impl Core {
         }
     }
 
-    /// A slot of a module will have no process unless it is told to start: those who wait for it, or for
-    /// a module that requires it, are told.
+    /// A slot of a module will have no process unless its start is requested: the callers that wait for it, or
+    /// for a module that requires it, are answered.
     pub(crate) fn came_to_nothing(&mut self, id: ModuleId) {
         let mut seen = BTreeSet::from([id]);
         let mut due = vec![id];
@@ -156,11 +156,11 @@ impl Core {
         }
     }
 
-    /// Why a module that should run will not be ready unless it is told to start. One that was stopped is
-    /// not meant: it may be started again at any time.
+    /// Why a module that should run will not be ready unless its start is requested. One that was stopped is
+    /// not included: it may be started again at any time.
     fn why_failed(&self, id: ModuleId) -> Option<String> {
         let module = self.modules.get(id)?;
-        // What a reload brings in may do better.
+        // What a reload brings in may succeed.
         if module.desired != Desired::Running || module.incoming.is_some() {
             return None;
         }
@@ -171,8 +171,8 @@ impl Core {
         Some(format!("{reason}; it is not tried again"))
     }
 
-    /// Why a module will not be ready unless another, which it requires directly or through others, is told
-    /// to start.
+    /// Why a module will not be ready unless another, which it requires directly or through others, is
+    /// started by request.
     fn why_hindered(&self, id: ModuleId) -> Option<String> {
         let waits = |slot: &&Slot| matches!(slot.state, SlotState::Vacant(Vacancy::Requires(_)));
         if !self.modules[id].with_role(Role::Active).any(|slot| waits(&slot)) {
@@ -208,7 +208,7 @@ impl Core {
         }
     }
 
-    /// A start failed: its caller is answered now rather than after all the tries that follow.
+    /// A start failed: its caller is answered now and not after all the tries that follow.
     pub(crate) fn start_failed(&mut self, now: Time, id: ModuleId, run: RunId, reason: &str, stderr: &[String]) {
         let ordered = |goal: Goal| matches!(goal, Goal::ReadyAfter(after) if run > after);
         let waiters = self.waiters_with(id, ordered);
@@ -232,7 +232,7 @@ impl Core {
         let Some(waiter) = self.waiters.get(&id) else { return };
         let reason = match waiter.goal {
             Goal::Stopped | Goal::StopDone => format!("{} has not stopped yet", self.modules[waiter.module].spec.name),
-            // The old one serves meanwhile, and has nothing to do with the wait.
+            // The old one serves meanwhile, and does not affect the wait.
             Goal::Reloaded if self.modules[waiter.module].incoming.is_some() => {
                 format!("the new version of {} is not ready yet", self.modules[waiter.module].spec.name)
             }

@@ -1,4 +1,4 @@
-//! What clients make the core hold is counted as it lies in memory, held against what the allocator has given
+//! What clients make the core hold is counted as it lies in memory, compared with what the allocator has given
 //! out for each kind of request, and bounded.
 
 #[path = "../../../protocol/tests/counting/mod.rs"]

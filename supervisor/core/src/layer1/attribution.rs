@@ -1,4 +1,4 @@
-//! In whose handling a module asks something: which of its requests in progress its changes belong to.
+//! Attribution: which request in flight a module's own request, and what it changes, belongs to.
 
 use super::{Unit, unit};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 use bulkhead_protocol::{ErrorCode, Failure};
 
 impl Core {
-    /// The request in whose handling a caller asks something: the one that it names, or the one that a
+    /// The request that a caller's own request belongs to: the one that it names, or the one that a
     /// module which answers in order must be working on.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl Core {
         let Some(id) = self.attribute(caller, of)? else { return Ok(None) };
         let Caller::Run(run_id) = caller else { return Ok(None) };
         let entry = self.requests.get_mut(&id).expect("what is in flight is in the table");
-        // A module that asks for a request has begun with it.
+        // A module that sends a request of its own for a request has begun with that.
         entry.state = RequestState::InFlight { run: run_id, progressed: true };
         let unwanted = match (&entry.unit, entry.wanted, entry.cancelled) {
             (Unit::Undone(reason), _, _) => Some(*reason),
@@ -53,7 +53,7 @@ impl Core {
         };
         let run = self.runs.get_mut(&run_id).expect("it has a request in progress");
         if run.in_flight.head() != Some(id) {
-            // It works on a later one while an earlier one is unanswered.
+            // It works on a later request while an earlier one is unanswered.
             run.in_flight.set_answer_order(AnswerOrder::Concurrent);
         }
         match unwanted {

@@ -1,5 +1,5 @@
-//! How requests to the store come to their end: answered by it, overdue, cancelled, or with no caller left
-//! who waits for them. A query can be interrupted, a change that is being committed cannot.
+//! How requests to the store end: answered by it, overdue, cancelled, or with no caller left that waits
+//! for them. A query can be interrupted, a change that is being committed cannot.
 
 use super::{
     CommitNumber, Cursor, KeyState, StoreOp, StoreOutcome,
@@ -96,7 +96,7 @@ impl Core {
         }
     }
 
-    /// Takes a request that has not gone to the store out of its process's list.
+    /// Removes a request that has not gone to the store from its process's list.
     fn unhold(&mut self, id: RequestId) -> Option<ModuleId> {
         let run = self.layer1.store_requests.get(&id)?.held_by()?;
         let run = self.runs.get_mut(&run)?;
@@ -186,7 +186,7 @@ impl Core {
         }
     }
 
-    /// A caller has gone: there is no caller to answer. What is being committed is committed.
+    /// A caller is gone, so there is none to answer. What is being committed is committed.
     pub(crate) fn abandon_store_request(&mut self, id: RequestId) {
         let Some(store_request) = self.layer1.store_requests.get_mut(&id) else { return };
         if store_request.recipient.take().is_some() {
@@ -195,7 +195,7 @@ impl Core {
         self.interrupt(id);
     }
 
-    /// A process has ended: what it had not asked the store yet is not asked any more.
+    /// A process has ended: its requests that have not gone to the store are dropped.
     pub(crate) fn drop_held(&mut self, now: Time, run_id: RunId) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         for id in std::mem::take(&mut run.held) {

@@ -1,12 +1,12 @@
-//! Which history of the stream a cursor belongs to, and what follows for someone who goes on behind it. A store
-//! that was restored from a backup gives cursors once more: without their epoch, no reader could tell an event that
-//! was told from another one in its place.
+//! Which history of the stream a cursor belongs to, and what follows for a reader that goes on after it. A store
+//! that was restored from a backup gives the same cursors again: without their epoch, no reader could distinguish an
+//! event that it got from another one with the same cursor.
 
 use super::Cursor;
 use crate::core::Core;
 use std::sync::Arc;
 
-/// One history of the stream. It goes on where the one before it has ended.
+/// One history of the stream. It continues where the one before it has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Epoch {
     /// Its name, a short text.
@@ -22,7 +22,7 @@ pub struct Epochs(Vec<Epoch>);
 /// Where a follower begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Begin {
-    /// Behind this event.
+    /// After this event.
     pub position: Cursor,
     /// How many events, up to the cursor that was named, are not in the history that is in force, or cannot be
     /// known to be: at least one where the cursor is of another past.
@@ -48,16 +48,16 @@ impl Epochs {
         self.0.last().expect("there is one from the beginning")
     }
 
-    /// Where a follower begins that has seen everything up to a cursor, of this epoch if it is known of which.
+    /// Where a follower begins that has seen everything up to a cursor of this epoch, if the epoch is known.
     ///
     /// A cursor of a known epoch holds up to where the next one began. What is beyond is of a past that the store
-    /// has lost; everything that came in its place is told. Of an unknown epoch, and where a cursor without one has
-    /// had no event yet, nothing is known but that the history in force was another one before its beginning:
-    /// everything since is told.
+    /// has lost; everything that replaced it is sent. Of an unknown epoch, and where a cursor without one has
+    /// had no event yet, it is only known that the history in force was another one before its beginning:
+    /// everything since is sent.
     pub fn begin(&self, after: Cursor, epoch: Option<&str>, newest: Cursor) -> Begin {
-        let place = epoch.map(|name| self.0.iter().position(|epoch| *epoch.name == *name));
-        let end = match place {
-            Some(Some(place)) => self.0.get(place + 1).map_or(newest, |next| next.since),
+        let position = epoch.map(|name| self.0.iter().position(|epoch| *epoch.name == *name));
+        let end = match position {
+            Some(Some(position)) => self.0.get(position + 1).map_or(newest, |next| next.since),
             None if after <= newest => newest,
             Some(None) | None => {
                 let position = after.min(self.last().since);
@@ -70,7 +70,7 @@ impl Epochs {
 }
 
 impl Core {
-    /// Says to which history the cursors belong that are told from now on: a name of letters and digits.
+    /// Sets the history that the cursors sent from now on belong to: a name of letters and digits.
     pub fn set_epoch(&mut self, epoch: &str) {
         debug_assert!(epoch.bytes().all(|byte| byte.is_ascii_alphanumeric()), "it is text that needs no escape");
         self.layer1.epoch_beside = format!(r#","epoch":"{epoch}""#);
@@ -98,7 +98,7 @@ mod tests {
         for after in [0, 3, 10] {
             check(after, Some("first"), after, 0);
         }
-        // A cursor of before an epoch's beginning is of the past that the epoch has, too.
+        // A cursor from before an epoch's beginning belongs to the past that the epoch has, too.
         for after in [0, 3, 10, 11, 14] {
             check(after, Some("second"), after, 0);
         }
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_cursor_beyond_the_end_of_its_epoch_goes_on_behind_that_and_is_told_as_lost() {
         check(11, Some("first"), 10, 1);
-        // Also where the history in force has passed it by.
+        // Also where the history in force has gone beyond it.
         check(16, Some("first"), 10, 6);
         check(100, Some("second"), 14, 86);
         check(21, Some("third"), 20, 1);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_of_an_unknown_epoch_is_told_as_lost_and_is_given_everything_since_the_last_one_began() {
+    fn a_cursor_of_an_unknown_epoch_is_reported_as_lost_and_is_given_everything_since_the_last_one_began() {
         check(16, Some("other"), 14, 2);
         check(100, Some("other"), 14, 86);
         check(14, Some("other"), 14, 1);
@@ -137,9 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn the_epoch_stands_beside_the_cursor_in_what_modules_and_callers_are_told() {
+    fn the_epoch_follows_the_cursor_in_what_modules_and_callers_get() {
         let mut core = Core::new(crate::HostSettings::default(), 1);
-        let told = |core: &Core| {
+        let given = |core: &Core| {
             let data = bulkhead_protocol::Json::parse("1").unwrap();
             let (event, source) = ("a.b".to_owned(), String::new());
             let event = crate::StoredEvent { cursor: Cursor(7), time: 0, event, source, data };
@@ -148,17 +148,17 @@ mod tests {
             let payload = super::super::streams::payload(&event, epoch);
             [payload.as_str().to_owned(), published(Some(Cursor(7))), published(None)]
         };
-        let [payload, published, in_a_unit] = told(&core);
+        let [payload, published, in_a_unit] = given(&core);
         assert_eq!(payload, r#"{"event":"a.b","data":1,"cursor":7}"#);
         assert_eq!(published, r#"{"subscribers":2,"cursor":7}"#);
         core.set_epoch("5f0c9a1e");
-        assert_eq!(told(&core)[0], r#"{"event":"a.b","data":1,"cursor":7,"epoch":"5f0c9a1e"}"#);
-        assert_eq!(told(&core)[1], r#"{"subscribers":2,"cursor":7,"epoch":"5f0c9a1e"}"#);
-        assert_eq!((&*told(&core)[2], &*in_a_unit), (r#"{"subscribers":2}"#, r#"{"subscribers":2}"#));
+        assert_eq!(given(&core)[0], r#"{"event":"a.b","data":1,"cursor":7,"epoch":"5f0c9a1e"}"#);
+        assert_eq!(given(&core)[1], r#"{"subscribers":2,"cursor":7,"epoch":"5f0c9a1e"}"#);
+        assert_eq!((&*given(&core)[2], &*in_a_unit), (r#"{"subscribers":2}"#, r#"{"subscribers":2}"#));
     }
 
     #[test]
-    fn an_empty_store_tells_every_cursor_but_the_first_as_lost() {
+    fn an_empty_store_reports_every_cursor_but_the_first_as_lost() {
         let epochs = Epochs::new(vec![Epoch { name: "only".into(), since: Cursor(0) }]);
         let begin = |after, epoch| epochs.begin(Cursor(after), epoch, Cursor(0));
         assert_eq!(begin(0, None), Begin { position: Cursor(0), lost: 0 });

@@ -1,6 +1,6 @@
 //! Idempotency keys: the work of one key is done once. A caller that asks for it while it is under way
-//! joins it; one that asks for it afterwards gets the answer that was stored with its effects. A key is its
-//! caller's, for one target: neither another caller nor another target takes it from there.
+//! joins it; one that asks for it afterwards gets the answer that was stored with its effects. A key is scoped
+//! to its caller and one target: neither another caller nor another target can use it up.
 //!
 //! Key reuse: a key that is sent again with the same target, type and payload is the same work. With anything
 //! else it is refused as `conflict`: here while the work is under way ([`reused_for_other_work`]), afterwards by
@@ -19,12 +19,12 @@ use crate::{
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, HeldBytes, ModuleName, Request, Status};
 use std::collections::VecDeque;
 
-/// What names the work of a key.
+/// What identifies the work of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ScopedKey {
-    /// Whose key it is: a module's, whatever process of it asks; all clients together are `None`.
+    /// The caller of the key: a module, for all of its processes; all clients together are `None`.
     pub(crate) caller: Option<ModuleName>,
-    /// Whom the work is asked of.
+    /// The recipient of the work.
     pub(crate) target: String,
     /// The key.
     pub(crate) key: String,
@@ -76,7 +76,7 @@ impl Core {
         Ok(())
     }
 
-    /// The request leads the work of its key from now on.
+    /// The request does the work of its key from now on.
     fn look_up(&mut self, id: RequestId) {
         let key = self.key_use(id).expect("only what has a key leads");
         let entry = self.requests.get_mut(&id).expect("the caller has it");
@@ -87,7 +87,7 @@ impl Core {
         self.submit(JobPurpose::LookUp(id, module), StoreOp::LookUpKey(key));
     }
 
-    /// Whose keys a caller's are. A process that is gone asks for nothing.
+    /// The module that a caller's keys are scoped to. A process that is gone asks for nothing.
     pub(crate) fn key_caller(&self, caller: Caller) -> Option<ModuleName> {
         match caller {
             Caller::Client(_) => None,
@@ -95,7 +95,7 @@ impl Core {
         }
     }
 
-    /// What a request's key stands for.
+    /// The key of a request, with what identifies its work.
     pub(crate) fn key_use(&self, id: RequestId) -> Option<KeyUse> {
         let entry = self.requests.get(&id)?;
         let message = &entry.message;
@@ -148,7 +148,7 @@ impl Core {
         self.reconcile(now, module);
     }
 
-    /// What is known to be undone goes on, in the order in which it came.
+    /// Requests whose work is known to be undone go on, in the order in which they came.
     fn begin_looked_up(&mut self, now: Time, module: ModuleId) {
         loop {
             let Some(found) = self.modules.get_mut(module) else { return };
@@ -162,8 +162,8 @@ impl Core {
         }
     }
 
-    /// A request that led the work of a key has come to its end. Those who joined it get its answer;
-    /// if only its own caller gave up, the next of them leads.
+    /// A request that did the work of a key has ended. The requests that joined it get its answer;
+    /// if only its own caller gave up, the next of them does the work.
     pub(crate) fn leader_ended(&mut self, id: RequestId, status: &Status) {
         let Some(key) = self.requests.get(&id).and_then(RequestEntry::scoped_key) else { return };
         let Some(running) = self.layer1.keys.get_mut(&key).filter(|running| running.leader == id) else { return };
@@ -188,12 +188,12 @@ impl Core {
         }
     }
 
-    /// The caller of a request that may lead the work of its key has gone.
+    /// The caller of a request that may do the work of its key is gone.
     pub(crate) fn give_up_leading(&mut self, id: RequestId) {
         self.leader_ended(id, &Failure::new(ErrorCode::Cancelled, "its caller has gone").into());
     }
 
-    /// Takes a request that waits for another's work out of its list, and forgets it.
+    /// Removes a request that waits for another's work from its list, and forgets it.
     pub(crate) fn unjoin(&mut self, id: RequestId) {
         self.leave_aside(id);
         let Some(entry) = self.requests.remove(&id) else { return };
@@ -218,7 +218,7 @@ impl Core {
         }
     }
 
-    /// Takes a request off the count of those that wait beside their module's queue.
+    /// Removes a request from the count of those that wait beside their module's queue.
     pub(crate) fn leave_aside(&mut self, id: RequestId) {
         let Some(entry) = self.requests.get(&id) else { return };
         let bytes = entry.held;
@@ -227,20 +227,20 @@ impl Core {
     }
 }
 
-/// What names the work of a request's key, if it has one.
+/// What identifies the work of a request's key, if it has one.
 fn scoped(caller: Option<ModuleName>, message: &Request) -> Option<ScopedKey> {
     Some(ScopedKey { caller, target: message.to.clone().unwrap_or_default(), key: message.key.clone()? })
 }
 
 impl RequestEntry {
-    /// What names the work of its key, if it has one.
+    /// What identifies the work of its key, if it has one.
     pub(crate) fn scoped_key(&self) -> Option<ScopedKey> {
         self.message.key.as_ref()?;
         scoped(self.key_caller.clone(), &self.message)
     }
 }
 
-/// A key is that of other work.
+/// The key was used for other work.
 pub(crate) fn reused_for_other_work() -> Failure {
     let reason = "the key was given to another request: another type or payload; use a new key for new work";
     refused(ErrorCode::Conflict, reason)

@@ -1,5 +1,5 @@
-//! What is decided about the data store: which changes belong together, when they are committed, who
-//! may touch what, which work is done once only, who is told of which event, in which order.
+//! What is decided about the data store: which changes belong together, when they are committed, which module
+//! may touch what, which work is done once only, and which events go to which module, in which order.
 //!
 //! The store itself is not here. The core asks for [`StoreOp`]s by [`crate::Action::Store`], and learns
 //! what came of each by [`crate::Core::handle_stored`]. A success is given to no client before the commit
@@ -54,6 +54,6 @@ pub(crate) struct Layer1 {
     pub(crate) streams: Table<ModuleId, Stream>,
     pub(crate) held_answers: HeldAnswers,
     pub(crate) last_unit: u64,
-    /// Which history cursors belong to, as it stands behind one in a message; nothing where that is not known.
+    /// Which history cursors belong to, as it follows one in a message; nothing where that is not known.
     pub(crate) epoch_beside: String,
 }

@@ -28,7 +28,7 @@ pub(crate) struct Precedence {
     /// Commits with a lower number go first, all others wait.
     pub(crate) since: RequestId,
     pub(crate) until: Time,
-    /// Requests that were answered and whose commits wait, in the order in which they came to that.
+    /// Requests that were answered and whose commits wait, in the order in which they began to wait.
     pub(crate) waiting: Vec<RequestId>,
 }
 
@@ -96,7 +96,7 @@ impl Core {
     }
 
     /// A request calls a module. If that may call the module of the request with precedence, the call could
-    /// wait for those who wait for the request.
+    /// wait for requests that wait for the request.
     pub(crate) fn calls_out(&mut self, now: Time, of: RequestId, to: ModuleId) {
         let module_id = self.requests[&of].module;
         if self.has_precedence(of) && self.may_reach(to, module_id) {
@@ -117,7 +117,7 @@ impl Core {
         false
     }
 
-    /// A request's unit has ended, or may not make others wait any more: they go on.
+    /// A request's unit has ended, or no longer makes others wait: they go on.
     pub(super) fn end_precedence(&mut self, now: Time, id: RequestId) {
         let Some(module_id) = self.requests.get(&id).map(|entry| entry.module) else { return };
         let module = self.modules.get_mut(module_id).expect("a module outlives its requests");

@@ -1,5 +1,5 @@
 //! Events as they come from clients and modules: into the unit of the request in progress, or into the
-//! store at once. How they reach those who subscribe is in [`super::streams`].
+//! store at once. How they reach their subscribers is in [`super::streams`].
 
 use super::{
     Cursor, JobPurpose, NewEvent, StoreOp, StoreRequest,

@@ -1,4 +1,4 @@
-//! An event that was set aside, given to its module once more because a person asks.
+//! An event that was set aside is given to its module once more, at a person's request.
 
 use super::{StoredEvent, streams};
 use crate::{core::Core, ids::Recipient, routing::refused, time::Time};

@@ -1,4 +1,4 @@
-//! What the core asks of the store and what it is told: the border between the two, and the list of
+//! What the core asks of the store and what it gets back: the border between the two, and the list of
 //! the jobs of the store.
 
 use crate::{
@@ -15,11 +15,11 @@ use bulkhead_protocol::{
 /// An idempotency key, and what must be the same for it to be the same work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyUse {
-    /// Whose key it is: a module's; all clients together are `None`.
+    /// The caller of the key: a module; all clients together are `None`.
     pub caller: Option<ModuleName>,
     /// The key.
     pub key: String,
-    /// Whom the request is for.
+    /// The recipient of the request.
     pub to: String,
     /// Its type.
     pub kind: RequestType,
@@ -27,8 +27,8 @@ pub struct KeyUse {
     pub payload: Json,
 }
 
-/// What the store is to do. Operations are to be handed to it in the order in which they are polled;
-/// each gets exactly one outcome, but for [`StoreOp::Discard`] and [`StoreOp::Interrupt`], which get
+/// What the store is to do. Operations are to be passed to it in the order in which they are polled;
+/// each gets exactly one outcome, except [`StoreOp::Discard`] and [`StoreOp::Interrupt`], which get
 /// none of their own.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StoreOp {
@@ -60,28 +60,28 @@ pub enum StoreOp {
     /// Was this work done? Outcome: [`StoreOutcome::Key`].
     LookUpKey(KeyUse),
     /// Commit a unit, its events, the reply under its key and how far a stream has got, all or
-    /// nothing; the unit ends whatever comes of it. Outcome: [`StoreOutcome::Committed`],
+    /// nothing; the unit ends with any outcome. Outcome: [`StoreOutcome::Committed`],
     /// [`StoreOutcome::Conflict`], or [`StoreOutcome::Key`] when the key is taken by now.
     Commit {
         /// The changes; there are none if nothing named the unit before.
         unit: UnitId,
-        /// Events that the unit publishes, behind those of its changes.
+        /// Events that the unit publishes, after those of its changes.
         events: Vec<NewEvent>,
         /// The key, and the data of the success.
         key: Option<(KeyUse, Json)>,
-        /// Whose stream has got how far.
+        /// The module whose stream advances, and how far it has got.
         advance: Option<(ModuleName, Cursor)>,
     },
     /// Undo a unit.
     Discard(UnitId),
-    /// Where does this module's stream stand? A new one stands at the end. Outcome:
+    /// How far has this module's stream got? A new one begins at the end. Outcome:
     /// [`StoreOutcome::Subscribed`].
     Subscription(ModuleName),
     /// Read events for a module's stream. Outcome: [`StoreOutcome::Events`].
     ReadEvents {
         /// For whom.
         module: ModuleName,
-        /// Behind this one.
+        /// After this one.
         after: Cursor,
         /// Only those that match one of these.
         patterns: Vec<Pattern>,
@@ -96,10 +96,10 @@ pub enum StoreOp {
         module: ModuleName,
         /// How far.
         cursor: Cursor,
-        /// How many events it has passed by since that was told last that are not kept any more.
+        /// How many events that are no longer kept it has passed by since the last report.
         missed: u64,
     },
-    /// Put an event aside that a module kept failing on, and let its stream go on behind it, in one
+    /// Set aside an event that a module kept failing on, and let its stream go on after it, in one
     /// commit. Outcome: [`StoreOutcome::Done`].
     SetAside {
         /// Whose stream.
@@ -108,7 +108,7 @@ pub enum StoreOp {
         cursor: Cursor,
         /// How often it was tried.
         attempts: u32,
-        /// What came of the last try.
+        /// The error of the last try.
         error: String,
     },
     /// No caller waits for the query with this job any more: stop it, if it is not done. The query
@@ -116,7 +116,7 @@ pub enum StoreOp {
     Interrupt,
 }
 
-/// What came of a [`StoreOp`].
+/// The outcome of a [`StoreOp`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum StoreOutcome {
     /// The data of a query's answer.
@@ -142,7 +142,7 @@ pub enum StoreOutcome {
     Conflict(Failure),
     /// What is known of a key.
     Key(KeyState),
-    /// Where a stream stands.
+    /// How far a stream has got.
     Subscribed {
         /// The last event that is done with.
         cursor: Cursor,
@@ -159,7 +159,7 @@ pub enum StoreOutcome {
     /// It was done.
     Done,
     /// It was not done: refused, interrupted, or the store is at fault. With `delivery` unknown where the
-    /// store cannot tell whether a commit is on the disk.
+    /// store does not know whether a commit is on the disk.
     Failed(Failure),
 }
 
@@ -200,7 +200,7 @@ impl StoreOutcome {
     }
 }
 
-/// The jobs of the store, and for whom.
+/// The jobs of the store, and what each is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobPurpose {
     /// A request to the store itself, which has the same number.
@@ -209,7 +209,7 @@ pub(crate) enum JobPurpose {
     LookUp(RequestId, ModuleId),
     /// What this request did is committed.
     Commit(RequestId),
-    /// Where a stream stands.
+    /// How far a stream has got.
     Subscription(ModuleId),
     /// Events for a stream.
     ReadEvents(ModuleId),
@@ -243,7 +243,7 @@ impl Core {
         self.events_stored(now, events, seen);
     }
 
-    /// Hands the store something to do, under a number of its own.
+    /// Submits something to the store, under a number of its own.
     pub(crate) fn submit(&mut self, what: JobPurpose, op: StoreOp) -> RequestId {
         let job = self.ids.request();
         self.submit_as(job, what, op);
@@ -255,7 +255,7 @@ impl Core {
         self.act(Action::Store { job, op: op.into() });
     }
 
-    /// Who asked what the store has under this number; `None` where that is the core's own doing.
+    /// The caller of the job that the store has under this number; `None` where it is the core's own.
     pub fn asker(&self, job: RequestId) -> Option<Caller> {
         self.layer1.store_requests.get(&job).map(|store_request| store_request.caller)
     }

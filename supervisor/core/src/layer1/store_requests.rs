@@ -1,6 +1,6 @@
 //! Requests to the store itself: queries and mutations of clients and modules. What a module reads or
-//! builds on waits here until what the module had answered before is committed. How these requests come
-//! to their end is in [`super::completion`].
+//! builds on waits here until what the module had answered before is committed. How these requests end is
+//! in [`super::completion`].
 
 use super::{Extent, JobPurpose, KeyUse, StoreOp};
 use crate::{
@@ -33,10 +33,10 @@ pub enum Read {
 }
 
 impl Read {
-    /// Reads the payload. It needs nothing but the request, and may be done on any thread.
+    /// Reads the payload. It needs only the request, and may be done on any thread.
     ///
     /// # Errors
-    /// With the place inside the payload, or when it is of another type.
+    /// With the path inside the payload, or when it is of another type.
     pub fn of(request: &Request) -> Result<Read, Failure> {
         match &request.kind {
             RequestType::Query => Ok(Read::Query(Box::new(Query::read(&request.payload)?))),
@@ -69,7 +69,7 @@ pub(super) enum Work {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Query,
-    /// `keyed`: asking again with the same key tells what came of it.
+    /// `keyed`: a request with the same key gets the outcome.
     Mutation {
         keyed: bool,
     },
@@ -82,7 +82,7 @@ pub(super) enum Kind {
 /// Where a request to the store is.
 #[derive(Clone, Debug)]
 pub(super) enum StoreRequestState {
-    /// It waits until earlier commits of its module are through: those with a number up to this.
+    /// It waits until earlier commits of its module have ended: those with a number up to this.
     Held { run: RunId, after: RequestId, work: Work },
     /// The store has it.
     AtStore { kind: Kind, interrupted: bool },
@@ -94,9 +94,9 @@ pub(super) enum StoreRequestState {
 #[derive(Debug)]
 pub(crate) struct StoreRequest {
     pub(super) caller: Caller,
-    /// Who is to be answered, until they are.
+    /// The recipient of the answer, until it is answered.
     pub(super) recipient: Option<Recipient>,
-    /// The request in whose handling a module asks.
+    /// The request that the module's request belongs to.
     pub(super) of: Option<RequestId>,
     pub(super) deadline: Time,
     pub(super) state: StoreRequestState,
@@ -120,7 +120,7 @@ impl StoreRequest {
 }
 
 impl Core {
-    /// As [`Core::handle_request`], of a request for the store whose payload was read before: to read a long
+    /// As [`Core::handle_request`], of a request for the store whose payload was read before: reading a long
     /// one takes time that only its sender should have to wait.
     pub fn handle_read_request(&mut self, now: Time, caller: Caller, request: Request, read: Result<Read, Failure>) {
         if let Caller::Run(run) = caller {
@@ -145,7 +145,7 @@ impl Core {
 
     fn admit_read(&mut self, now: Time, to: Recipient, request: Request, read: Read) -> Result<(), Failure> {
         let caller = to.caller;
-        // Under a key, the payload as it came tells the work from other work.
+        // Under a key, the payload as it came distinguishes the work from other work.
         let kept = request.key.as_ref().map_or(0, |key| key.held_bytes() + request.payload.held_bytes());
         let bytes = STORE_REQUEST_BYTES + read.held_bytes() + kept;
         self.check_caller(to, bytes)?;
@@ -202,8 +202,8 @@ impl Core {
     }
 
     /// Until which commit of its module a process's request to the store has to wait: what it reads, or
-    /// builds on, is what the module was told is done. It stays behind those of the same unit that wait
-    /// already, and may have to wait for the precedence of another request.
+    /// builds on, is what was acknowledged to the module as done. It stays after those of the same unit that
+    /// wait already, and may have to wait for the precedence of another request.
     fn held_until(&mut self, now: Time, run_id: RunId, of: Option<RequestId>, work: &Work) -> Option<RequestId> {
         let waits_for_precedence = of.is_some_and(|of| self.waits_for_precedence(now, of));
         let run = self.runs.get(&run_id)?;
@@ -234,7 +234,7 @@ impl Core {
         StoreRequestState::AtStore { kind, interrupted: false }
     }
 
-    /// Earlier commits of a module are through, or a precedence has ended: what waited for that goes on, in order.
+    /// Earlier commits of a module have ended, or a precedence has ended: what waited for that goes on, in order.
     pub(crate) fn release_held(&mut self, now: Time, module_id: ModuleId) {
         let Some(module) = self.modules.get(module_id) else { return };
         let runs = module.slots.iter().filter_map(Slot::run).filter_map(|run| self.runs.get(&run));
@@ -242,7 +242,7 @@ impl Core {
         held.sort_unstable();
         let mut waiting = HashSet::new();
         for id in held {
-            // What goes on may end others that wait.
+            // A request that goes on may end others that wait.
             let Some(store_request) = self.layer1.store_requests.get(&id) else { continue };
             let StoreRequestState::Held { run, .. } = store_request.state else { continue };
             if waiting.contains(&(run, store_request.of)) || self.still_waits(now, module_id, id) {
@@ -253,7 +253,7 @@ impl Core {
         }
     }
 
-    /// Whether a request to the store that waits, and is the first of those of its unit, has to go on waiting.
+    /// Whether a request to the store that waits, and is the first of those of its unit, has to keep waiting.
     fn still_waits(&mut self, now: Time, module_id: ModuleId, id: RequestId) -> bool {
         let waits_for_commit = |core: &Core| {
             let oldest = core.modules[module_id].commits.first();
@@ -290,7 +290,7 @@ impl Core {
 }
 
 impl Work {
-    /// Whether it reads or builds on what is stored. What is created under an id of the store's own
+    /// Whether it reads or builds on what is stored. What is created under an id that the store makes
     /// does not.
     fn needs_a_base(&self) -> bool {
         match self {

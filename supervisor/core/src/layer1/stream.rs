@@ -7,7 +7,7 @@ use crate::{blame::Crash, ids::RequestId, time::Time};
 use bulkhead_protocol::Pattern;
 use std::collections::VecDeque;
 
-/// Whether the store has said where the stream stands.
+/// Whether the store has said how far the stream has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PositionState {
     Unknown,
@@ -43,7 +43,7 @@ pub(crate) struct Stream {
     pub(super) error: String,
     /// Of its failures, those that were crashes.
     crashes: Vec<Crash>,
-    /// The events behind it, up to `known`.
+    /// The events after it, up to `known`.
     pub(super) fetched: VecDeque<StoredEvent>,
     pub(super) fetched_bytes: usize,
     pub(super) known: Cursor,
@@ -54,7 +54,7 @@ pub(crate) struct Stream {
     pub(super) reading: Option<RequestId>,
     /// The last event that was stored while the read is under way, which may have begun before it was stored.
     pub(super) stored_while_reading: Cursor,
-    /// How far the store is being reported that it has got, and how many events that are gone it has passed by.
+    /// The position that is being reported to the store, and how many events that are gone it has passed by.
     pub(super) advancing: Option<(Cursor, u64)>,
     /// How many of these were not reported to the store, and from which position on they can be.
     pub(super) missed: u64,
@@ -103,7 +103,7 @@ impl Stream {
         }
     }
 
-    /// Whether an event waits to be given to the module, or may: what the store has is looked at piece by piece.
+    /// Whether an event waits to be given to the module, or may wait: what the store has is read piece by piece.
     pub(crate) fn may_have_next(&self) -> bool {
         let may_follow = !self.patterns.is_empty() && (self.reading.is_some() || self.known < self.end);
         self.current.is_some() || !self.fetched.is_empty() || may_follow
@@ -135,13 +135,13 @@ impl Stream {
         self.stored_while_reading = Cursor(0);
     }
 
-    /// A read has found nothing that follows: there is nothing but what was stored meanwhile.
+    /// A read has found nothing that follows: there is only what was stored meanwhile.
     pub(super) fn found_nothing(&mut self) {
         self.end = self.known.max(self.stored_while_reading);
     }
 
-    /// An event was stored just now. Only one that follows directly on what is known is kept; what lies
-    /// between is read later.
+    /// An event was stored just now. It is kept only if it follows directly on what is known; events in
+    /// between are read later.
     pub(super) fn stored(&mut self, event: &StoredEvent) {
         self.may_have(event.cursor);
         let follows = self.position_state == PositionState::Known && event.cursor.0 == self.known.0 + 1;

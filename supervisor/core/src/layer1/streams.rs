@@ -1,6 +1,6 @@
-//! Streams of events: each subscribing module is handed every stored event that it subscribes to, in
-//! the order of the commits, one at a time, at least once. What it keeps failing on is set aside, so
-//! that its stream goes on.
+//! Streams of events: each subscribing module gets every stored event that it subscribes to, in
+//! the order of the commits, one at a time, at least once. An event that it keeps failing on is set aside,
+//! so that its stream goes on.
 
 use super::{
     CommitNumber, Cursor, JobPurpose, StoreOp, StoreOutcome, StoredEvent, Stream,
@@ -34,7 +34,7 @@ pub struct StreamView {
     pub position: Cursor,
     /// How often the next event was tried without success.
     pub attempts: u32,
-    /// What came of the last try.
+    /// The error of the last try.
     pub error: Option<String>,
     /// When the next try follows, if that has a moment.
     pub next_try: Option<Duration>,
@@ -150,11 +150,11 @@ impl Core {
         request
     }
 
-    /// Tells the store how far a stream has got, if that is more than so many events further than it knows.
+    /// Reports to the store how far a stream has got, if that is more than so many events further than it knows.
     fn advance(&mut self, id: ModuleId, more_than: u64) {
         let name = self.modules[id].spec.name.clone();
         let Some(stream) = self.layer1.streams.get_mut(&id) else { return };
-        // What it has missed is reported with the place behind that, so that it is reported once.
+        // What it has missed is reported with the position after that, so that it is reported once.
         let misses = stream.missed > 0 && stream.position >= stream.missed_upto;
         if stream.advancing.is_none() && (misses || stream.position.0.saturating_sub(stream.reported.0) > more_than) {
             let (cursor, missed) = (stream.position, if misses { std::mem::take(&mut stream.missed) } else { 0 });
@@ -203,7 +203,7 @@ impl Core {
         }
     }
 
-    /// The process that had an event in progress has ended; `crashed` if it may have been the event's doing.
+    /// The process that had an event in progress has ended; `crashed` if the event may be the cause.
     pub(crate) fn event_interrupted(&mut self, request: RequestId, crashed: Option<(&str, Crash)>) {
         let Some((_, stream)) = self.stream_of(request) else { return };
         stream.event_state = EventState::Idle;
@@ -212,14 +212,14 @@ impl Core {
         }
     }
 
-    /// How often an event that is with its module has been tried in vain.
+    /// How often an event that is with its module has been tried without success.
     pub(crate) fn event_attempts(&self, request: RequestId) -> Option<u32> {
         let stream = self.layer1.streams.get(&self.requests.get(&request)?.module)?;
         (stream.event_state == EventState::InProgress(request)).then_some(stream.attempts)
     }
 
-    /// What was done for an event could not be committed, which is not its module's doing. Since the
-    /// store may not know, it is asked where the stream stands before the event is given again.
+    /// What was done for an event could not be committed, which is not its module's failure. Since the
+    /// store may not know, it is asked how far the stream has got before the event is given again.
     pub(crate) fn event_not_committed(&mut self, now: Time, request: RequestId) {
         let Some((id, stream)) = self.stream_of(request) else { return };
         stream.event_state = EventState::Idle;
@@ -368,7 +368,7 @@ impl Core {
         }
     }
 
-    /// The store may have committed what it did not tell of: the streams look for themselves.
+    /// The store may have committed something that it did not report: the streams read it themselves.
     pub(crate) fn look_for_events(&mut self, now: Time) {
         let ids: Vec<ModuleId> = self.layer1.streams.keys().copied().collect();
         for id in ids {
@@ -378,7 +378,7 @@ impl Core {
         }
     }
 
-    /// A module is forgotten, and its stream; where that stands, the store remembers.
+    /// A module is forgotten, and its stream; the store keeps how far that has got.
     pub(crate) fn forget_stream(&mut self, id: ModuleId) {
         if let Some(stream) = self.layer1.streams.remove(&id)
             && let Some(pause) = stream.pause
@@ -387,7 +387,7 @@ impl Core {
         }
     }
 
-    /// A request has come to its end otherwise than by its module: if it was an event, it is given again.
+    /// A request has ended, but not by its module: if it was an event, it is given again.
     pub(crate) fn event_returned(&mut self, request: RequestId, status: &Status) {
         if matches!(status, Status::Error(_))
             && let Some((_, stream)) = self.stream_of(request)
@@ -397,7 +397,7 @@ impl Core {
     }
 }
 
-/// An event as a module gets it. The cursor tells one that comes twice; the member `epoch` stands beside it.
+/// An event as a module gets it. The cursor identifies one that comes twice; the member `epoch` follows it.
 pub(crate) fn payload(event: &StoredEvent, epoch: &str) -> Json {
     // A name has no control characters, so these two are all that JSON wants escaped.
     let name = event.event.replace('\\', "\\\\").replace('"', "\\\"");

@@ -13,7 +13,7 @@ use crate::{
 };
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, Status};
 
-/// What a module has done so far for one request, in the store's eyes.
+/// What a module has done at the store so far for one request.
 #[derive(Debug)]
 pub(crate) enum Unit {
     /// Nothing.
@@ -27,7 +27,7 @@ pub(crate) enum Unit {
 /// What was asked of the store for one request.
 #[derive(Debug, Default)]
 pub(crate) struct OpenUnit {
-    /// The store's name for it, once the store was asked. What was only read has one too: the store
+    /// The store's name for it, once the store was asked. A unit that only read has one too: the store
     /// remembers which versions its changes build on.
     pub(crate) id: Option<UnitId>,
     pub(crate) extent: Extent,
@@ -35,7 +35,7 @@ pub(crate) struct OpenUnit {
     pub(crate) event_bytes: usize,
     /// The module's requests to the store that belong to it and are not answered.
     pub(crate) store_requests: Vec<RequestId>,
-    /// Why it cannot be committed: something of it failed, and the module was not told before it answered.
+    /// Why it cannot be committed: something of it failed, and the module did not learn of it before it answered.
     pub(crate) abort_reason: Option<Failure>,
 }
 
@@ -49,10 +49,10 @@ pub(crate) enum Extent {
     Changes,
 }
 
-/// A success that its caller has not been told yet.
+/// A success that its caller has not got yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Done {
-    /// The commit's number at the store. What its module asks afterwards has a higher one, and waits for it.
+    /// The commit's number at the store. The module's later requests have higher ones, and waits for it.
     pub(crate) job: RequestId,
     pub(crate) data: Json,
     pub(crate) again: RetrySafety,
@@ -118,7 +118,7 @@ impl Core {
         };
         if let Some(over) = over {
             let failure = Failure::new(ErrorCode::BadRequest, format!("{over}; make several messages of it"));
-            // A module that publishes without a number is not told; its unit must not be half done.
+            // A module that publishes without a number gets no error; its unit must not be half done.
             open.abort_reason.get_or_insert(failure.clone());
             return Err(failure.delivery(Delivery::NotStarted));
         }
@@ -222,7 +222,7 @@ impl Core {
             return;
         }
         if open.extent == Extent::Reads && entry.message.key.is_none() {
-            // It has only read, or what it wanted to change never reached the store, and the module knows.
+            // It has only read, or its changes never reached the store, and the module knows.
             entry.unit = Unit::Empty;
             if let Some(unit) = open.id {
                 let job = self.ids.request();
@@ -251,7 +251,7 @@ impl Core {
         self.end_precedence(now, id);
     }
 
-    /// A request that was answered by its module has come to its end without a commit.
+    /// A request that was answered by its module has ended without a commit.
     pub(crate) fn forget_settling(&mut self, now: Time, id: RequestId) {
         let Some(entry) = self.requests.remove(&id) else { return };
         if let RequestState::Settling(done) = &entry.state {
@@ -259,7 +259,7 @@ impl Core {
         }
     }
 
-    /// A commit is through, or will not be: what waited for it goes on.
+    /// A commit was made, or will not be: what waited for it goes on.
     fn commit_ended(&mut self, now: Time, module_id: ModuleId, job: RequestId) {
         let module = self.modules.get_mut(module_id).expect("a module outlives its requests");
         module.commits.remove(&job);
@@ -267,8 +267,8 @@ impl Core {
         self.reconcile(now, module_id);
     }
 
-    /// Something that belongs to a unit failed after the module had answered, or without its knowing
-    /// what became of it.
+    /// Something that belongs to a unit failed after the module had answered, or without the module's knowing
+    /// the outcome.
     pub(crate) fn mark_for_abort(&mut self, id: RequestId, failure: &Failure) {
         if let Some(open) = self.opened_unit_mut(id) {
             open.abort_reason.get_or_insert_with(|| failure.clone());
@@ -322,14 +322,14 @@ impl Core {
                 let mut failure = failure.delivery(delivery);
                 failure.retryable = true;
                 if entry.cancelled || !entry.wanted {
-                    // Its own caller gave up; who joined its work by the key has not.
+                    // Its own caller gave up; the callers that joined its work by the key have not.
                     failure.code = ErrorCode::Cancelled;
                 }
                 self.failed(now, id, failure);
             }
             other => {
                 let failure = other.into_failure();
-                // The store says so where it does not know whether a commit is on the disk.
+                // The store sets it where it does not know whether a commit is on the disk.
                 let delivery = failure.delivery.filter(|it| *it == Delivery::Unknown).unwrap_or(delivery);
                 if failure.retryable {
                     self.event_not_committed(now, id);
@@ -341,7 +341,7 @@ impl Core {
     }
 }
 
-/// What a module is told that asks something of the store for a request that has come to its end.
+/// The answer to a module that asks something of the store for a request that has ended.
 pub(crate) fn undone(id: RequestId, reason: &str) -> Failure {
     let reason = format!("request {id} is not wanted any more ({reason}): its changes are undone");
     Failure::new(ErrorCode::Cancelled, reason).delivery(Delivery::NotStarted)

@@ -4,7 +4,7 @@ use crate::{line::Line, play::Player, show};
 use bulkhead_core::HostSettings;
 
 #[test]
-fn a_conflict_that_never_ends_is_told_after_a_hundred_tries() {
+fn a_conflict_that_never_ends_is_answered_after_a_hundred_tries() {
     let mut player = Player::new(HostSettings::default(), 1);
     let mut play = |line: &str| -> Vec<String> {
         let happened = player.play(&Line::parse(line));
@@ -20,6 +20,6 @@ fn a_conflict_that_never_ends_is_told_after_a_hundred_tries() {
         play("answer a#1 c1:1");
         sent = play(&format!("store s{} conflict", 2 * attempt));
     }
-    let told = r#"reply c1:1 error conflict started retryable=true "expected version 1, found version 2""#;
-    assert_eq!(sent, [told]);
+    let expected = r#"reply c1:1 error conflict started retryable=true "expected version 1, found version 2""#;
+    assert_eq!(sent, [expected]);
 }

@@ -1,4 +1,4 @@
-//! What a thing costs must grow as the work does: the core's steps (what its loops visit, and what it asks
+//! The cost of an operation must grow as the work does: the core's steps (what its loops visit, and what it asks
 //! for) at 1,000, 2,000 and 4,000 modules, clients or requests. They are counted, not timed.
 
 use crate::{line::Line, play::Player};
@@ -19,7 +19,7 @@ struct Host {
     core: Core,
     now: Time,
     init: BTreeMap<RunId, RequestId>,
-    /// Processes that were told to end, in that order.
+    /// Processes that were asked to end, in that order.
     ending: Vec<RunId>,
     replies: usize,
 }
@@ -52,8 +52,8 @@ impl Host {
         host
     }
 
-    /// Carries out what is asked for until nothing more is: whatever starts becomes ready, and whatever is
-    /// told to end does.
+    /// Carries out what is asked for until nothing more is: each process that starts becomes ready, and each that
+    /// is asked to end does.
     fn run(&mut self) {
         loop {
             while let Some(action) = self.core.poll_action() {
@@ -100,7 +100,7 @@ fn client(number: u32) -> Recipient {
     Recipient { caller: Caller::Client(ClientId(u64::from(number) + 1)), id: 1 }
 }
 
-/// All of one client, with numbers of their own.
+/// All of one client, with different numbers.
 fn one_client(number: u32) -> Recipient {
     Recipient { caller: Caller::Client(ClientId(1)), id: u64::from(number) }
 }
@@ -410,7 +410,7 @@ fn requests_cost_as_much_as_there_are_of_them_while_all_start() {
 }
 
 #[test]
-fn events_cost_as_much_as_there_are_of_them_whoever_subscribes_to_others() {
+fn events_cost_as_much_as_there_are_of_them_however_many_subscribe_to_others() {
     check(
         "of the host",
         |size| Host::with(size, SHAPES[4].1),
@@ -451,7 +451,7 @@ fn a_late_host_makes_good_as_much_as_there_are_modules() {
     );
 }
 
-/// The steps that lines of a script take, so that it is seen that something is counted at all.
+/// The steps that lines of a script take, to show that something is counted at all.
 #[test]
 fn a_loop_over_all_modules_would_be_seen() {
     let mut player = Player::new(HostSettings::default(), 1);

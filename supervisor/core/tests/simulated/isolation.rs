@@ -1,7 +1,7 @@
 //! What one module does never changes what is done for another: the same story of `b` is played with
 //! and without a neighbour that crashes, hangs and lies, and must have the same outcome to the
-//! microsecond. The bound on all restarts of a host together is the one coupling that is meant; it is
-//! out of the way here.
+//! microsecond. The bound on all restarts of a host together is the one intended coupling; it is
+//! set so high here that it has no effect.
 
 use crate::{
     moves::{KINDS, Move},
@@ -70,7 +70,7 @@ fn play(world: &mut World, case: &Case, with_neighbour: bool) -> Checked {
     Ok(())
 }
 
-/// What concerned `b`. Numbers of requests are the host's, so what mentions them is left out.
+/// What concerned `b`. Request numbers are the host's, so what mentions them is left out.
 fn of_b(world: &World, case: &Case) -> Vec<String> {
     let mine = |id: u64| case.moves.get(id as usize - 1).is_some_and(|(of_b, _)| *of_b);
     let concerns_b = |action: &Action| match action {

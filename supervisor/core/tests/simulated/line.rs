@@ -13,7 +13,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Takes a line apart. Words are parted by spaces; `"quotes"` hold spaces together.
+    /// Splits a line. Words are separated by spaces; `"quotes"` keep spaces in a word.
     pub(crate) fn parse(text: &str) -> Line {
         let mut line = Line::default();
         for token in tokens(text) {
@@ -31,7 +31,7 @@ impl Line {
         line
     }
 
-    /// The word at this place.
+    /// The word at this position.
     pub(crate) fn word(&self, at: usize) -> &str {
         self.words.get(at).unwrap_or_else(|| panic!("a word is missing at place {at}: {self:?}"))
     }
@@ -51,7 +51,7 @@ impl Line {
         self.option(name).map(duration)
     }
 
-    /// The parts of an option that is parted by commas.
+    /// The parts of an option that is separated by commas.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         self.option(name).map_or_else(Vec::new, |value| value.split(',').map(str::to_owned).collect())
     }

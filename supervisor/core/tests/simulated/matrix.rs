@@ -1,5 +1,5 @@
 //! Every policy with every way to end, while the module runs, while a restart is under way and while
-//! a stop is under way: whether it is started again, and what the caller is told whose request was in
+//! a stop is under way: whether it is started again, and what the caller gets whose request was in
 //! progress. The expectations are written down here, not computed the way the core does.
 
 use crate::{line::Line, play::Player, show};
@@ -16,7 +16,7 @@ enum Order {
     Shutdown,
 }
 
-/// How a process may end, and what kind of ending that is when nobody asked for it.
+/// How a process may end, and what kind of ending that is when no stop was requested.
 const ENDINGS: [(&[&str], Kind); 12] = [
     (&["end a#1 0"], Kind::ZeroWithWorkLeft),
     (&["end a#1 1"], Kind::Failure),
@@ -38,7 +38,7 @@ enum Kind {
     ZeroWithWorkLeft,
     Failure,
     Permanent,
-    /// The guardian ended and took it along.
+    /// The guardian ended, and it with the guardian.
     Lost,
 }
 
@@ -121,7 +121,7 @@ fn check(policy: &str, lines: &[&str], kind: Kind, order: Order, work: &str) {
     let answers: Vec<&String> = said.iter().filter(|line| line.starts_with("reply c1:1 ")).collect();
     let expected = match (work, order) {
         ("", _) => None,
-        // Safe to do twice, and there is somebody to do it.
+        // Safe to do twice, and there is a process to do it.
         (work, _) if work.starts_with("query") && comes_back => None,
         (_, Order::Nothing) => Some("reply c1:1 error module_crashed started"),
         (_, Order::Restart | Order::Stop | Order::Shutdown) => Some("reply c1:1 error module_unavailable started"),

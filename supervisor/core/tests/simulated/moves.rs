@@ -1,5 +1,5 @@
 //! What may happen in the world: each move becomes lines of a script, chosen by numbers so that a
-//! failing play can be made smaller. Processes answer out of order, twice, strangers; they die at any
+//! failing play can be made smaller. Processes answer out of order, twice, and to unknown ids; they die at any
 //! time; callers vanish, cancel and repeat themselves.
 
 #![allow(clippy::manual_is_multiple_of, reason = "choices are digits of a number, compared with what each means")]
@@ -12,7 +12,7 @@ use bulkhead_core::{Caller, ClientId, Recipient, RunId};
 use bulkhead_protocol::RequestType;
 use std::time::Duration;
 
-/// A kind of move and three numbers that it makes its choices by.
+/// A kind of move and three numbers by which it chooses.
 pub(crate) type Move = (u8, u16, u16, u16);
 
 /// How many kinds there are.
@@ -295,7 +295,7 @@ impl World {
             return Ok(());
         }
         self.play(&format!("hang-up c{client}"))?;
-        // The next connection has the same letter in this play: what was open is nobody's now.
+        // The next connection has the same letter in this play: what was open has no caller now.
         for asked in self.asked.values_mut() {
             if asked.to.is_some_and(|to| to.caller == Caller::Client(ClientId(client))) {
                 asked.open = false;
@@ -304,7 +304,7 @@ impl World {
         Ok(())
     }
 
-    /// A caller uses a number twice: it is told, and the first use is not touched.
+    /// A caller uses a number twice: it gets an error, and the first use is not affected.
     fn repeat(&mut self, x: u16, z: u16) -> Checked {
         let Some(label) = pick(&self.open(), x) else { return Ok(()) };
         let verb = ["command", "query", "event"][usize::from(z % 3)];

@@ -1,4 +1,4 @@
-//! Plays lines of a script to a core under simulated time: whoever moves the time forward rings every
+//! Plays lines of a script to a core under simulated time: a step forward in time fires every
 //! timer at its own moment. What the lines should lead to is not decided here.
 
 use crate::{
@@ -22,7 +22,7 @@ const STRANGER: u64 = 1 << 52;
 /// Something that the core asked for, and when.
 pub(crate) type Happened = (Time, Action);
 
-/// A core, and the names by which a script speaks of what is in it.
+/// A core, and the names by which a script refers to what is in it.
 pub(crate) struct Player {
     pub(crate) core: Core,
     pub(crate) settings: HostSettings,
@@ -34,7 +34,7 @@ pub(crate) struct Player {
     controls: HashMap<(RunId, String), RequestId>,
     cpu: HashMap<RunId, Duration>,
     tracers: HashMap<RunId, Tracer>,
-    /// Whether the story tells of looks for tracers.
+    /// Whether the story shows looks for tracers.
     looks_are_told: bool,
     /// Whether it also answers them.
     looks_take_time: bool,
@@ -80,7 +80,7 @@ impl Player {
         self.labels.get(&request).map_or("?", String::as_str)
     }
 
-    /// Rings every timer up to `to`, each at its moment.
+    /// Fires every timer up to `to`, each at its moment.
     pub(crate) fn advance(&mut self, to: Time) -> Vec<Happened> {
         while let Some(due) = self.core.poll_timeout().filter(|due| *due <= to) {
             self.now = self.now.max(due);
@@ -177,7 +177,7 @@ impl Player {
             "stop" => self.core.handle_stop(now, by, line.word(1), timeout),
             "restart" => self.core.handle_restart(now, by, line.word(1), timeout),
             "remove" => self.core.handle_remove(now, &name(line.word(1))),
-            // The host does not run: no timer rings. What comes next lay in the channels.
+            // The host does not run: no timer fires. What comes next was in the channels.
             "pause" => {
                 let gap = duration(line.word(1));
                 self.now = now + gap;

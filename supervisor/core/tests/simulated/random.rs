@@ -95,7 +95,7 @@ fn played(case: &Case) -> Result<World, TestCaseError> {
     Err(TestCaseError::fail(format!("{wrong}\n{}", world.script())))
 }
 
-/// From now on everybody does what is expected: whatever is wanted must come to be.
+/// From now on all parts do what is expected: everything that is wanted must be done.
 fn calm(world: &mut World) -> Checked {
     for _ in 0..40 {
         let runs: Vec<_> = world.processes.values().map(|process| (process.run, process.life)).collect();
@@ -143,7 +143,7 @@ fn calm(world: &mut World) -> Checked {
     Ok(())
 }
 
-/// Ends the host and everything in it: nothing may be left, and nobody unanswered.
+/// Ends the host and everything in it: nothing may be left, and no caller unanswered.
 fn end(world: &mut World) -> Checked {
     world.stopping = true;
     world.play("shutdown")?;

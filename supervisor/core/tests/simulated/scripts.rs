@@ -1,5 +1,5 @@
 //! Every file in `tests/scripts` is a story: lines that are played to the core, and below each,
-//! behind `>`, all that the core asked for. `BULKHEAD_BLESS=1` writes what was found into the files,
+//! after `>`, all that the core asked for. `BULKHEAD_BLESS=1` writes what was found into the files,
 //! to be read before it is committed.
 
 use crate::{line::Line, play::Player, show, spec};
@@ -34,7 +34,7 @@ fn every_script_leads_to_exactly_what_it_says() {
     assert_eq!(wrong, 0, "scripts that lead elsewhere, see above; BULKHEAD_BLESS=1 accepts what was found");
 }
 
-/// Plays a script and returns it with what was found in the place of what was expected.
+/// Plays a script and returns it with what was found instead of what was expected.
 fn check(script: &str) -> String {
     let mut found = String::new();
     let mut player = None;

@@ -90,7 +90,7 @@ fn crash(record: &CrashRecord) -> String {
     let in_flight: Vec<String> = record.in_flight.iter().map(lost).collect();
     let exit = record.exit.as_ref().map_or_else(|| "no exit".into(), ToString::to_string);
     let uptime = record.uptime.as_millis();
-    // Scripts that say nothing of it have none.
+    // Scripts that do not mention it have none.
     let stderr = if record.stderr.is_empty() { String::new() } else { format!(" stderr={:?}", record.stderr) };
     format!(
         "crash {} {:?} [{exit}] uptime_ms={uptime} in_flight=[{}]{stderr}",

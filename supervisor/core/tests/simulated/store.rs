@@ -1,5 +1,5 @@
-//! The store as a script sees it: what the core asks of it gets a label, and a line of the script says
-//! what comes of it.
+//! The store as a script sees it: what the core asks of it gets a label, and a line of the script
+//! gives the outcome.
 
 use crate::line::Line;
 use bulkhead_core::{Cursor, KeyState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent, UnitId};
@@ -19,7 +19,7 @@ impl Jobs {
         if matches!(op, StoreOp::Discard(_) | StoreOp::Interrupt) {
             return;
         }
-        // Reads have numbers of their own: how many there are is of no interest to most stories.
+        // Reads have numbers of their own: how many there are does not matter to most stories.
         let letter = if matches!(op, StoreOp::ReadEvents { .. }) { 'r' } else { 's' };
         let count = self.labels.values().filter(|label| label.starts_with(letter)).count();
         let label = format!("{letter}{}", count + 1);
@@ -106,7 +106,7 @@ pub(crate) fn stored(name: &str, cursor: u64) -> StoredEvent {
     StoredEvent { cursor: Cursor(cursor), time: 0, event: name.to_owned(), source: String::new(), data: Json::null() }
 }
 
-/// Whose a key is, unless it is the clients'.
+/// The caller of a key, unless it is the clients'.
 fn whose(key: &KeyUse) -> String {
     key.caller.as_ref().map(|caller| format!(" of={caller}")).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-/// How a process looks from outside.
+/// The state of a process as seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
     Starting,
@@ -43,7 +43,7 @@ pub(crate) struct Process {
     window_bytes: usize,
 }
 
-/// One request that somebody sent.
+/// One request that a caller sent.
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) to: Option<Recipient>,
@@ -60,7 +60,7 @@ pub(crate) struct Asked {
     lost_to: Option<bool>,
 }
 
-/// The limits of a module that the model looks after.
+/// The limits of a module that the model checks.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) window: usize,
@@ -69,7 +69,7 @@ pub(crate) struct Limits {
     pub(crate) spares: usize,
 }
 
-/// What was played, and what the core did about it.
+/// What was played, and what the core did.
 #[derive(Debug, PartialEq)]
 enum Step {
     Played(String),
@@ -93,7 +93,7 @@ pub(crate) struct World {
     woken: bool,
     /// A slot has waited for a start permit: the check of that has had something to check.
     pub(crate) has_awaited_permit: bool,
-    /// Modules of which a caller was told that they will not start by themselves.
+    /// Modules of which a caller learnt that they will not start by themselves.
     refused: Vec<String>,
 }
 
@@ -139,7 +139,7 @@ impl World {
         self.look()
     }
 
-    /// Plays a line and judges what comes of it.
+    /// Plays a line and checks the result.
     pub(crate) fn play(&mut self, text: &str) -> Checked {
         let line = self.note(text);
         self.woken = false;
@@ -174,7 +174,7 @@ impl World {
         self.asked.insert(label.to_owned(), asked);
     }
 
-    /// A process answered: what was in flight is so no more.
+    /// A process answered: it is no longer in flight.
     pub(crate) fn answered(&mut self, run: RunId, label: &str) {
         let process = self.processes.get_mut(&run).expect("it is there");
         if let Some(at) = process.in_flight.iter().position(|other| other == label) {
@@ -229,7 +229,7 @@ impl World {
         Line::parse(text)
     }
 
-    /// The script that leads here, with what came of it.
+    /// The script that leads here, with the results.
     pub(crate) fn script(&self) -> String {
         let lines = self.story.iter().map(|step| match step {
             Step::Played(text) => text.clone(),

@@ -1,6 +1,6 @@
-//! Processes that contend for the same counters, on a store that is honest and without faults: whatever
-//! the order in which things happen, every caller gets a success, no request is run more often than it
-//! says, and nothing waits for ever. Time stands still, so that nothing is ended by timeout.
+//! Processes that contend for the same counters, on a store without faults: in any order of events, every
+//! caller gets a success, no request is run more often than it says, and nothing waits for ever. Time stands
+//! still, so that nothing is ended by timeout.
 
 use super::store::{Mood, Store};
 use crate::random;
@@ -12,7 +12,7 @@ use bulkhead_protocol::{Json, ModuleName, Pattern, Request, RequestType, Respons
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeMap;
 
-/// How often a request is run at most: it loses three times, and then takes a turn.
+/// How often a request is run at most: it loses three times, and then takes precedence.
 const RUNS_MAX: u32 = 4;
 
 const CLIENT: Caller = Caller::Client(ClientId(1));
@@ -39,7 +39,7 @@ fn requests_that_contend_all_succeed_and_lose_three_times_at_most() {
         if Contention::new(&case, None).play(&case.choices).is_ok() {
             return Ok(());
         }
-        // To tell the story of each play costs more than the play.
+        // Recording the story of each play costs more than the play.
         Contention::new(&case, Some(Vec::new())).play(&case.choices).map_err(TestCaseError::fail)
     });
 }
@@ -79,7 +79,7 @@ struct Contention {
     runs: BTreeMap<RequestId, u32>,
     unanswered: usize,
     number: u64,
-    /// What happened, if somebody wants to know.
+    /// What happened, if it is recorded.
     story: Option<Vec<String>>,
     wrong: Option<String>,
 }
@@ -140,10 +140,10 @@ impl Contention {
         class.map_err(|wrong| format!("{wrong}\n{}", self.story.unwrap_or_default().join("\n")))
     }
 
-    /// Lets one thing after the other happen, as chosen, and in turn when the choices are used up.
+    /// Lets one thing after the other happen, as chosen, and round-robin when the choices are used up.
     fn run(&mut self, choices: &[u16]) -> Result<(), String> {
-        let in_turn = (0u16..).map(|number| number.wrapping_mul(7919));
-        for choice in choices.iter().copied().chain(in_turn).take(100_000) {
+        let round_robin = (0u16..).map(|number| number.wrapping_mul(7919));
+        for choice in choices.iter().copied().chain(round_robin).take(100_000) {
             let events = self.events();
             let Some(event) = events.get(usize::from(choice) % events.len().max(1)) else { return Ok(()) };
             self.happens(*event);
@@ -228,7 +228,7 @@ impl Contention {
         }
     }
 
-    /// A process asks the store something and answers without waiting for what comes of it.
+    /// A process asks the store something and answers without waiting for the outcome.
     fn hurry(&mut self, run: RunId, request: RequestId, at: usize, reads: bool) {
         let name = self.number + 1;
         match reads {

@@ -211,8 +211,8 @@ fn increment(world: &mut World, run: RunId, y: u16) -> Checked {
     }
 }
 
-/// Whoever has a request in their hands changes something for it and succeeds, again and again, and is in
-/// conflict each time: with the next attempt it goes before others.
+/// A process with a request in progress changes something for it and succeeds, again and again, and is in
+/// conflict each time: with the next attempt the request takes precedence.
 fn lose(world: &mut World, run: RunId) -> Checked {
     let (request, _) = world.processes[&run].attribute[0];
     for _ in 0..3 {
@@ -233,7 +233,7 @@ fn lose(world: &mut World, run: RunId) -> Checked {
     Ok(())
 }
 
-/// The store does all that it was asked for, and the core is told.
+/// The store does all that it was asked for, and the core gets the outcomes.
 fn settle(world: &mut World, mood: Mood) -> Checked {
     while !world.store.is_idle() {
         world.work(true, Mood::Works)?;
@@ -302,7 +302,7 @@ fn order(world: &mut World, x: u16, y: u16) -> Checked {
     }
 }
 
-/// From now on everybody does what is expected: whatever is wanted must come to be.
+/// From now on all parts do what is expected: everything that is wanted must be done.
 fn calm(world: &mut World) -> Checked {
     world.may_leave = false;
     for module in MODULES {
@@ -331,7 +331,7 @@ fn calm(world: &mut World) -> Checked {
         }
         if world.store.is_idle() {
             world.advance(Duration::from_millis(700))?;
-            // A process that was told to end, ends.
+            // A process that was asked to end, ends.
             let leaves = |core: &bulkhead_core::Core, run: RunId| {
                 core.module_names().iter().filter_map(|name| core.view(Default::default(), name)).any(|view| {
                     view.runs

@@ -21,7 +21,7 @@ pub(crate) enum Mood {
     Unsure,
 }
 
-/// What names the work of a key: whose it is, whom it is asked of, and the key.
+/// What identifies the work of a key: its caller, its recipient, and the key.
 pub(crate) type ScopedKey = (Option<ModuleName>, String, String);
 
 fn scoped(key: &KeyUse) -> ScopedKey {
@@ -75,7 +75,7 @@ pub(crate) struct Store {
     written: VecDeque<Told>,
     /// Keys whose commit was made while the host was told that it may not have been.
     unsure: BTreeSet<ScopedKey>,
-    /// Events of such commits: nobody is told of them.
+    /// Events of such commits, which are not reported.
     pub(crate) untold: BTreeSet<Cursor>,
 }
 
@@ -105,7 +105,7 @@ fn counter_set(mutation: &Mutation) -> Option<(EntityId, u64)> {
     is_counter(id).then(|| (*id, digits.parse().expect("a number is set")))
 }
 
-/// The number behind the last letter or dot of a name.
+/// The number after the last letter or dot of a name.
 pub(crate) fn number(name: &str) -> u64 {
     let digits = name.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| at + 1);
     name[digits..].parse().unwrap_or_else(|_| panic!("{name:?} has no number"))
@@ -171,7 +171,7 @@ impl Store {
         first.pop_front().or_else(|| second.pop_front())
     }
 
-    /// How much of each waits: reads, writes, and what the core is to be told.
+    /// How much of each waits: reads, writes, and outcomes for the core.
     pub(crate) fn waiting(&self) -> (usize, usize, usize) {
         (self.reads.len(), self.writes.len(), self.read.len() + self.written.len())
     }
@@ -225,7 +225,7 @@ impl Store {
         for event in names {
             let event = StoredEvent {
                 cursor: Cursor(self.end().0 + 1),
-                // The wall clock is set all the time, by years: nothing may be decided by it.
+                // The wall clock is set all the time, by years: nothing may depend on it.
                 time: (self.end().0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 2).cast_signed(),
                 event,
                 source: String::new(),
@@ -373,7 +373,7 @@ impl Store {
         Ok(Some(outcome))
     }
 
-    /// What a counter holds in the eyes of a unit, which remembers the version.
+    /// What a counter holds as a unit sees it, which remembers the version.
     fn read(&mut self, unit: Option<UnitId>, query: &Query) -> Json {
         let open = unit.map(|unit| self.units.entry(unit).or_default());
         let Some(id) = counter_read(query) else { return Json::null() };

@@ -1,4 +1,4 @@
-//! A core, its modules, its callers and a store, and what must hold whatever becomes of them. Unlike
+//! A core, its modules, its callers and a store, and what must hold whatever happens to them. Unlike
 //! the world of scripts it also lets the host itself die and come back on the same store.
 
 use super::store::{Mood, ScopedKey, Store, counter_read, number, numbers};
@@ -22,7 +22,7 @@ const PATTERNS: [&[&str]; 3] = [&["x.*"], &["x.*", "Log.*"], &["Log.*"]];
 
 pub(super) const MODULES: [&str; 2] = ["a", "b"];
 
-/// A process as it looks from outside.
+/// A process as seen from outside.
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) module: &'static str,
@@ -46,18 +46,18 @@ pub(super) struct Attempt {
     success: Option<u64>,
     /// Its process has asked something for it.
     has_begun: bool,
-    /// It was undone, as far as anybody outside can know.
+    /// It was undone, as far as can be known outside.
     is_dead: bool,
     event: Option<Cursor>,
     /// What it has read last in a counter, and not used.
     read: Option<u64>,
-    /// Who asked, where only one did.
+    /// The caller, where there is only one.
     asked: Option<Recipient>,
     /// What its process had seen when it answered.
     seen: CommitNumber,
 }
 
-/// A request that somebody sent.
+/// A request that a caller sent.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) open: bool,
@@ -105,7 +105,7 @@ pub(super) struct World {
     jobs: BTreeMap<RequestId, u64>,
     /// Up to where each module has handled its events.
     handled: BTreeMap<&'static str, Cursor>,
-    /// What each subscribes to: to have events passed by is a matter of the stories.
+    /// What each subscribes to: that events are passed by is tested in the stories.
     patterns: BTreeMap<&'static str, Vec<String>>,
     told: u64,
     /// What the outcome of the store can have seen that the core is handed now.
@@ -339,7 +339,7 @@ impl World {
         self.carry_out()
     }
 
-    /// A process answers its requests in progress at this place; `None` is a success. Where it has begun with
+    /// A process answers its request in progress at this position; `None` is a success. Where it has begun with
     /// nothing else, it sometimes says that this was its last answer, and ends.
     pub(super) fn answer(&mut self, run: RunId, at: usize, error: Option<ErrorCode>) -> Checked {
         let success = self.number();
@@ -592,7 +592,7 @@ impl World {
         self.store.accept(job, op)
     }
 
-    /// What the store is told to be handled must be.
+    /// What is reported to the store as handled must be.
     fn advanced(&mut self, module: &str, cursor: Cursor) -> Checked {
         let module = MODULES.into_iter().find(|it| *it == module).expect("one of them");
         self.note_handled(module);
