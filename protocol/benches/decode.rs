@@ -1,6 +1,6 @@
-//! What reading a message costs beside `serde_json` with raw values, of the same bytes in the same
-//! run: rounds take turns, and the medians of the rounds are printed. Below that, how long each piece of a long
-//! message holds up whoever reads it, and what writing a short one costs.
+//! What reading a message costs compared with `serde_json` with raw values, of the same bytes in the same
+//! run: rounds alternate, and the medians of the rounds are printed. Below that, how long each piece of a long
+//! message delays the thread that reads it, and what writing a short one costs.
 //!
 //! `cargo bench -p bulkhead-protocol`; with `-- --only TEXT`, the rows whose names have the text.
 //! `-- --count READER NAME TIMES` only reads, for tools that count instructions; as a READER, `writer` writes.
@@ -101,7 +101,7 @@ fn main() {
     }
 }
 
-/// Writes the message with this content, each time over the one before, as to a buffer that is sent and kept.
+/// Writes the message with this content, each time over the one before, as into a buffer that is sent and kept.
 fn writer(frame: &[u8]) -> impl FnMut() {
     let message = Message::decode(frame).expect("it is a message");
     let mut out = Vec::new();

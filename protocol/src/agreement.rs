@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 /// Whether both take `text` for the members of a message or both don't, and find the same in it.
 pub(crate) fn check_message(text: &str) {
     let theirs = serde_json::from_str::<Form<'_>>(text).ok();
-    // An array of the right values in the right order is a form, and no message.
+    // Serde also takes an array of the right values in the right order, which is no message.
     let theirs = theirs.filter(|_| text.trim_start().starts_with('{'));
     let mut ours = Members::default();
     let is_read = ours.read(text).is_some();

@@ -10,13 +10,13 @@ use crate::{
 };
 use proptest::prelude::*;
 
-/// What comes of this content in pieces of these lengths, which are used again and again.
+/// The result of this content in pieces of these lengths, which are used again and again.
 fn in_pieces(content: &[u8], lengths: &[usize]) -> Result<Message, MessageError> {
     let mut arriving = Arriving::new(content.len(), Outline::new());
     let mut rest = content;
     for length in lengths.iter().cycle() {
-        let (mut piece, behind) = rest.split_at((*length).min(rest.len()));
-        rest = behind;
+        let (mut piece, after) = rest.split_at((*length).min(rest.len()));
+        rest = after;
         let is_whole = arriving.take(&mut piece);
         assert_eq!((piece, is_whole), (&b""[..], rest.is_empty()));
         assert_eq!(arriving.held_bytes(), content.len() - rest.len());
@@ -39,8 +39,8 @@ fn check_frame(content: &[u8], lengths: &[usize]) {
     let mut decoder = Decoder::new(1 << 24);
     let (mut rest, mut found) = (&bytes[..], Vec::new());
     for length in lengths.iter().cycle() {
-        let (mut piece, behind) = rest.split_at((*length).min(rest.len()));
-        rest = behind;
+        let (mut piece, after) = rest.split_at((*length).min(rest.len()));
+        rest = after;
         while let Some(message) = decoder.next_message(&mut piece).unwrap() {
             found.push(message);
         }
@@ -78,7 +78,7 @@ fn a_message_is_found_wherever_it_is_cut_in_two() {
 }
 
 #[test]
-fn members_are_found_behind_and_between_long_values() {
+fn members_are_found_after_and_between_long_values() {
     let long = format!("{:?}", "x\"é".repeat(30_000));
     let list = format!("[{}0]", "{\"type\":[1,{\"id\":2}]},".repeat(5000));
     for text in [

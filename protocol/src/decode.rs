@@ -47,7 +47,7 @@ impl Message {
         })
     }
 
-    /// The message of which all has come; a text that is none is given back.
+    /// The message of which everything has come; a text that is no message is given back.
     pub(crate) fn of_arrived(arriving: Arriving) -> Result<Result<Message, MessageError>, Arc<String>> {
         let (text, outline) = match arriving.finish() {
             Ok((text, outline)) => (Arc::new(text), outline),
@@ -84,13 +84,13 @@ impl Decoder {
         Ok(Some(message))
     }
 
-    /// From now on it is left to others to find out why a long message is none, which takes as long as to read it
-    /// once more. It is found by [`Decoder::take_refused`] then, and its error says nothing.
+    /// From now on the caller finds out why a long message is refused, which takes as long as to read it
+    /// once more. The text is returned by [`Decoder::take_refused`] then, and its error has no reason.
     pub fn leave_refusals(&mut self) {
         self.leaves_refusals = true;
     }
 
-    /// The text that was refused with the last error, if it was left to find out why: see
+    /// The text that was refused with the last error, if the caller is to find out why: see
     /// [`MessageError::of_refused`].
     pub fn take_refused(&mut self) -> Option<Arc<String>> {
         self.refused.take()
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_member_still_tells_whose_answer_it_is() {
+    fn a_broken_member_still_leaves_the_id_readable() {
         let broken = error(r#"{"id":9,"type":"command","deadline_ms":"soon"}"#);
         assert_eq!(broken.id, Some(9));
         assert!(broken.reason.contains("invalid type: string \"soon\""), "{broken}");

@@ -73,7 +73,7 @@ impl WireRequest<'_> {
         self.encode_around(out, Around::Nothing, frame_bytes_max).map(drop)
     }
 
-    /// As [`WireRequest::encode`]; returns the place of the payload if that is left out.
+    /// As [`WireRequest::encode`]; returns the position of the payload if that is left out.
     pub(crate) fn encode_around(
         &self,
         out: &mut Vec<u8>,
@@ -123,7 +123,7 @@ impl Response {
         self.encode_around(out, Around::Nothing, frame_bytes_max).map(drop)
     }
 
-    /// As [`Response::encode`]; returns the place of the data if that is left out.
+    /// As [`Response::encode`]; returns the position of the data if that is left out.
     pub(crate) fn encode_around(
         &self,
         out: &mut Vec<u8>,
@@ -151,7 +151,7 @@ impl Response {
     }
 }
 
-/// What is to be left out of a frame, to be put in by whoever writes it.
+/// What is to be left out of a frame, to be inserted by its writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Around {
     /// All of it is written.
@@ -160,7 +160,7 @@ pub(crate) enum Around {
     Payload,
 }
 
-/// Appends one frame with the object that `write` writes; returns the place of `payload` if that is left out.
+/// Appends one frame with the object that `write` writes; returns the position of `payload` if that is left out.
 #[inline(always)]
 fn encode(
     out: &mut Vec<u8>,
@@ -169,19 +169,19 @@ fn encode(
     frame_bytes_max: usize,
     write: impl FnOnce(&mut ObjectWriter<'_>),
 ) -> Result<Option<usize>, FrameError> {
-    let mut place = None;
+    let mut position = None;
     let left_out = if around == Around::Payload { payload.len() } else { 0 };
     out.reserve(payload.len() - left_out + SMALL_MEMBERS_BYTES);
     frame::encode_around(out, left_out, frame_bytes_max, |out| {
         let start = out.len();
-        let mut object = ObjectWriter { out, around, place: None };
+        let mut object = ObjectWriter { out, around, position: None };
         write(&mut object);
-        place = object.place;
+        position = object.position;
         // Each member begins with a comma, the first one too.
         out[start] = b'{';
         out.push(b'}');
     })?;
-    Ok(place)
+    Ok(position)
 }
 
 /// Room for the members of a message that are not its payload, as they usually are, and its length.
@@ -210,13 +210,13 @@ impl Failure {
 /// Writes the members of one JSON object in a fixed order, so that the bytes of a message can be
 /// asserted.
 ///
-/// The name of a member comes with all that stands around it, a comma in front. As a constant in
+/// The name of a member comes with all that is around it, with a comma before it. As a constant in
 /// functions that are always inlined, it is stored in a few instructions, without a call.
 struct ObjectWriter<'a> {
     out: &'a mut Vec<u8>,
     around: Around,
-    /// Where the payload belongs that is left out.
-    place: Option<usize>,
+    /// The position of the payload that is left out.
+    position: Option<usize>,
 }
 
 impl ObjectWriter<'_> {
@@ -246,7 +246,7 @@ impl ObjectWriter<'_> {
         self.piece(name);
         match self.around {
             Around::Nothing => self.piece(json),
-            Around::Payload => self.place = Some(self.out.len()),
+            Around::Payload => self.position = Some(self.out.len()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The closed list of error codes, and how far a request got. Wording of single errors is not here.
+//! The closed list of error codes, and how far a request got. The wording of single errors is not here.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -24,7 +24,7 @@ macro_rules! error_codes {
             }
 
             /// Whether a module may answer with this code. Only the host says `module_crashed`, for
-            /// example; a module that does is answered for with `module_error`.
+            /// example; the answer of a module that says it becomes `module_error`.
             pub const fn allowed_from_module(self) -> bool {
                 match self { $( ErrorCode::$variant => $module, )* }
             }
@@ -48,7 +48,7 @@ error_codes! {
     UnknownCommand = "unknown_command", retryable: false, module: true;
     /// The module handled the request and answered that it failed.
     ModuleError = "module_error", retryable: false, module: true;
-    /// The module's process ended before it answered; `delivery` tells how far the request got.
+    /// The module's process ended before it answered; `delivery` says how far the request got.
     ModuleCrashed = "module_crashed", retryable: true, module: false;
     /// The module is not running and will not start by itself now.
     ModuleUnavailable = "module_unavailable", retryable: true, module: false;
@@ -68,7 +68,7 @@ error_codes! {
     NotFound = "not_found", retryable: false, module: true;
     /// Something else changed in the meantime, or the same thing exists already.
     Conflict = "conflict", retryable: false, module: true;
-    /// The request was in flight at two crashes and is not tried again.
+    /// The request was in flight at too many crashes and is not tried again.
     Quarantined = "quarantined", retryable: false, module: false;
     /// A fault of the host itself.
     Internal = "internal", retryable: true, module: false;

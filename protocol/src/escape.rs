@@ -1,7 +1,7 @@
-//! Text of others on its way to a person: a module's, a client's, a file's. What could pass for something
-//! else, move a cursor or turn the order of what is read is written out, so that one line stays one line and
-//! says what it says. JSON for programs is never touched by this; on a terminal it is written so that it says the
-//! same.
+//! Text of others on its way to a person: a module's, a client's, a file's. Characters that look like something
+//! else, move a cursor or reverse the reading order are written out, so that one line stays one line and its text is
+//! unambiguous. JSON for programs is never changed by this; on a terminal it is written so that it has the same
+//! meaning.
 
 use std::{borrow::Cow, fmt::Write};
 
@@ -23,8 +23,8 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// `json`, a JSON text, with the same characters written as JSON has it (`\u009b`): it says exactly the same and
-/// steers no terminal. Line ends between its values stay.
+/// `json`, a JSON text, with the same characters written as JSON has it (`\u009b`): it has exactly the same meaning and
+/// controls no terminal. Line ends between its values stay.
 pub fn escape_json(json: &str) -> Cow<'_, str> {
     let is_written_out = |c: char| is_deceptive(c) && !matches!(c, '\n' | '\r');
     let Some(first) = json.find(is_written_out) else { return Cow::Borrowed(json) };
@@ -41,7 +41,7 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Whether a character does something other than to be seen.
+/// Whether a character has another effect than to be shown.
 fn is_deceptive(c: char) -> bool {
     match c {
         '\t' => false,

@@ -1,5 +1,5 @@
 //! Names of events, the patterns that choose among them, and the few members of a payload that the
-//! host itself reads. Delivery is the core's business.
+//! host itself reads. The core delivers them.
 
 use crate::limits::EVENT_NAME_BYTES_MAX;
 use crate::{Json, Named};
@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt};
 
 /// A pattern of event names: an exact name, a prefix that ends in `*`, or `*` for all.
 ///
-/// `research_log.*` matches `research_log.created` and `research_log.entry.added`; the star stands
+/// `research_log.*` matches `research_log.created` and `research_log.entry.added`; the star is allowed
 /// only at the end and matches any text, also none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(String);
@@ -22,7 +22,7 @@ pub enum EventNameError {
     /// It has white space or a control character.
     #[error("an event's name has no white space and no control characters, found {0:?}")]
     Character(char),
-    /// A star stands somewhere other than at the end of a pattern.
+    /// A star is somewhere other than at the end of a pattern.
     #[error("a '*' stands only at the end of a pattern, found {0:?}")]
     Star(String),
 }
@@ -60,7 +60,7 @@ impl Pattern {
         Ok(Pattern(text.to_owned()))
     }
 
-    /// Whether `name` is among what the pattern chooses.
+    /// Whether the pattern matches `name`.
     pub fn matches(&self, name: &str) -> bool {
         match self.0.strip_suffix('*') {
             Some(prefix) => name.starts_with(prefix),
@@ -83,14 +83,14 @@ impl fmt::Display for Pattern {
 /// The name of the event in the payload of a request of type `event`.
 ///
 /// # Errors
-/// A sentence, when the payload is not `{"event","data"}`, has one of the two twice, or the name breaks a rule.
+/// A message, when the payload is not `{"event","data"}`, has one of the two twice, or the name breaks a rule.
 pub fn event_name(payload: &Json) -> Result<String, String> {
     #[derive(Deserialize)]
     #[serde(expecting = "an object")]
     struct Event<'a> {
         #[serde(borrow)]
         event: Cow<'a, str>,
-        // Only so that it stands there once: of two, nobody could say which was meant.
+        // Read only to refuse it where it comes twice: it would not be clear which is meant.
         #[serde(default, rename = "data")]
         _data: Option<IgnoredAny>,
     }
@@ -121,7 +121,7 @@ pub fn event_data(payload: &Json) -> Json {
 /// The number of the request that the payload of a request of type `cancel` names.
 ///
 /// # Errors
-/// A sentence, when the payload is not `{"id"}`.
+/// A message, when the payload is not `{"id"}`.
 pub fn cancel_target(payload: &Json) -> Result<u64, String> {
     #[derive(Deserialize)]
     #[serde(expecting = "an object")]
@@ -146,7 +146,7 @@ pub fn command_name(payload: &Json) -> Option<String> {
     read_object::<Command<'_>>(payload).ok().map(|command| command.name.into_owned())
 }
 
-/// Reads an object. A list is none, although serde would take its elements for the members in their order.
+/// Reads an object. A list is not accepted, although serde would take its elements for the members in their order.
 fn read_object<'a, T: Deserialize<'a>>(payload: &'a Json) -> Result<T, String> {
     if payload.as_str().starts_with('[') {
         return Err("invalid type: a list, expected an object".into());

@@ -1,5 +1,5 @@
-//! The exit codes by which processes of modules say how they ended. What the host does about one is the core's
-//! business; codes of the `bulkhead` command are its own.
+//! The exit codes by which processes of modules report how they ended. The core decides what follows;
+//! codes of the `bulkhead` command are its own.
 
 /// Something failed, and trying again may help.
 pub const EXIT_FAILURE: u8 = 1;
@@ -16,11 +16,11 @@ pub const EXIT_TRAP: u8 = 102;
 /// A module of WebAssembly passed a limit.
 pub const EXIT_LIMIT: u8 = 103;
 
-/// Starting again would not help: the host does not try.
+/// Another start would fail as well: the host does not try.
 pub const EXIT_PERMANENT: u8 = 125;
 
 /// What a runtime of modules means by an exit code. A process of another kind may mean something else by it, so the
-/// code is to be named beside it.
+/// code is to be shown with it.
 pub fn meaning(code: i32) -> Option<&'static str> {
     match u8::try_from(code).ok()? {
         EXIT_PANICKED => Some("the code of a panic"),

@@ -1,7 +1,7 @@
-//! Frames: a four-byte big-endian length, then that many bytes. What the bytes say is [`crate::message`]'s business.
+//! Frames: a four-byte big-endian length, then that many bytes. What the bytes mean is in [`crate::message`].
 //!
 //! It is the framing that Erlang calls `{packet, 4}` and that tokio-util's length-delimited codec
-//! speaks by default.
+//! uses by default.
 
 use crate::{
     limits::{LENGTH_PREFIX_BYTES, QUOTE_BYTES_MAX},
@@ -10,8 +10,8 @@ use crate::{
 use bulkhead_json::{Incremental, LONG_BYTES_MIN, room_for};
 use std::sync::Arc;
 
-/// Why a stream of bytes is no stream of frames. None of these can be recovered from: where the
-/// next frame begins is not known any more.
+/// Why a stream of bytes is no stream of frames. None of these can be recovered from: the beginning of the
+/// next frame is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// Text was printed into the protocol stream.
@@ -52,16 +52,16 @@ pub struct Decoder {
     frame_bytes_max: usize,
     /// The beginning of a frame whose end has not come, its prefix included.
     partial: Vec<u8>,
-    /// A frame that was finished from `partial`; kept so that it can be lent out.
+    /// A frame that was finished from `partial`; kept so that it can be returned as a borrow.
     finished: Vec<u8>,
     /// Instead of `partial`, a long frame that is read as a message.
     pub(crate) arriving: Option<Box<Arriving>>,
-    /// Whether others find out why a long message is none, and one for which that is to be done.
+    /// Whether the caller finds out why a long message is refused.
     pub(crate) leaves_refusals: bool,
     pub(crate) refused: Option<Arc<String>>,
 }
 
-/// A buffer that a large frame left behind is given back to the system above this many bytes.
+/// A buffer that a large frame has left is given back to the system above this many bytes.
 pub(crate) const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 // What is longer than a kept buffer is read as it comes: a message is long wherever it is read.
@@ -98,7 +98,7 @@ impl Decoder {
     /// When what comes is no frame; the decoder is then of no further use.
     pub fn next<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Result<Option<&'a [u8]>, FrameError> {
         if let Some(arriving) = self.arriving.take() {
-            // It was read as a message so far, and is wanted as a frame now.
+            // It was read as a message so far, and is to be a frame now.
             self.partial = u32::try_from(arriving.bytes()).expect("a prefix said it").to_be_bytes().to_vec();
             arriving.give_back(&mut self.partial);
         }
@@ -109,7 +109,7 @@ impl Decoder {
         })
     }
 
-    /// As [`Decoder::next`], but it tells frames that lie in `input` from those that were finished here.
+    /// As [`Decoder::next`], but it distinguishes frames in `input` from those that were finished here.
     pub(crate) fn cut<'a, 'b>(&'a mut self, input: &mut &'b [u8]) -> Result<Option<Cut<'a, 'b>>, FrameError> {
         if self.partial.is_empty() {
             let Some(length) = self.length(input)? else {
@@ -137,7 +137,7 @@ impl Decoder {
         Ok(Some(Cut::Finished(&mut self.finished)))
     }
 
-    /// When what was kept is a beginning of a long frame, that is read as a message from now on.
+    /// If what was kept is the beginning of a long frame, it is read as a message from now on.
     pub(crate) fn read_as_it_comes(&mut self) {
         let Some((prefix, mut came)) = self.partial.split_first_chunk() else { return };
         let bytes = u32::from_be_bytes(*prefix) as usize;
@@ -161,7 +161,7 @@ impl Decoder {
         self.arriving.as_ref().map_or(self.partial.len(), |arriving| LENGTH_PREFIX_BYTES + arriving.held_bytes())
     }
 
-    /// What an unfinished frame takes in memory, with the room that was made for more of it.
+    /// What an unfinished frame takes in memory, with the capacity for more of it.
     pub fn capacity_bytes(&self) -> usize {
         self.partial.capacity()
             + self.finished.capacity()
@@ -248,7 +248,7 @@ pub fn encode(out: &mut Vec<u8>, frame_bytes_max: usize, write: impl FnOnce(&mut
     encode_around(out, 0, frame_bytes_max, write)
 }
 
-/// As [`encode`], of a frame of which `left_out` bytes are written by somebody else.
+/// As [`encode`], of a frame of which `left_out` bytes are written elsewhere.
 pub(crate) fn encode_around(
     out: &mut Vec<u8>,
     left_out: usize,

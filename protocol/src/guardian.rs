@@ -2,7 +2,7 @@
 //! and clears every tree.
 //!
 //! They are not part of the public wire: both sides come from the same build. Each travels as one
-//! JSON datagram over a `SOCK_SEQPACKET` pair; descriptors ride along with `Spawn`.
+//! JSON datagram over a `SOCK_SEQPACKET` pair; descriptors are sent with `Spawn`.
 
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -40,7 +40,7 @@ pub enum Order {
 /// Most processes that one record of the leaders' families has.
 pub const FAMILY_MAX: usize = 2000;
 
-/// A process below a leader. Number and start time name it for good.
+/// A process below a leader. Number and start time identify it for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Relative {
     /// Its number.
@@ -86,11 +86,11 @@ pub struct Spawn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// Something about the module's own files or settings: another try would fail as well.
+    /// Something about the module's own files or settings: another attempt would fail as well.
     Lasting,
     /// Something about the module's own files that may pass.
     Passing,
-    /// The system has no descriptor, memory or process for it just now: others would fare no better.
+    /// The system has no descriptor, memory or process for it just now: other starts would fail as well.
     Lack,
     /// Something of the host's own, such as a program, is not there or cannot be used.
     HostPart,
@@ -124,9 +124,9 @@ pub enum Report {
         /// and for the machine.
         memory_counters: Vec<MemoryCounter>,
     },
-    /// The processes that are below the leaders now, at most [`FAMILY_MAX`]; instead of those of the last report.
+    /// The processes that are below the leaders now, at most [`FAMILY_MAX`]; they replace those of the last report.
     Family {
-        /// Who.
+        /// The processes.
         processes: Vec<Relative>,
     },
     /// One of these counters rose, or that of a run.
@@ -154,7 +154,7 @@ pub enum Report {
     SpawnFailed {
         /// Which run.
         run: u64,
-        /// Whose fault that is, and whether another try may succeed.
+        /// The cause, and whether another attempt may succeed.
         fault: Fault,
         /// The reason, for people.
         message: String,

@@ -1,9 +1,9 @@
-//! How many bytes a value makes the process hold: what stands behind its pointers, as it lies in memory.
+//! How many bytes a value makes the process hold: what its pointers refer to, as it lies in memory.
 //! Every bound on what waits counts these, and not the length of the text that something came as: a
 //! number of two characters is a value of 32 bytes once it was read.
 //!
-//! What is shared is counted by each that holds it, since either may be the last. Nothing here decides
-//! what is too much.
+//! What is shared is counted by each that holds it, since either may be the last. What is too much is not
+//! decided here.
 
 use crate::{
     Failure, Json, Pattern, Request, RequestType, Response, Status,
@@ -24,7 +24,7 @@ const ALLOCATION_ROUNDED_BYTES: usize = 16;
 /// The least that an allocation takes.
 const ALLOCATION_BYTES_MIN: usize = 32;
 
-/// The two counts in front of what an [`Arc`] shares.
+/// The two counts that an [`Arc`] stores before what it shares.
 const COUNTS_BYTES: usize = 2 * size_of::<usize>();
 
 /// What an allocation of so many bytes takes; nothing is allocated for none.
@@ -38,7 +38,7 @@ pub const fn allocation(bytes: usize) -> usize {
 
 /// A value that knows what it makes the process hold.
 pub trait HeldBytes {
-    /// The bytes behind its pointers. Those of the value itself are its holder's.
+    /// The bytes that its pointers refer to. Those of the value itself are counted by its holder.
     fn held_bytes(&self) -> usize;
 }
 

@@ -1,5 +1,5 @@
-//! What the first message to a module says, and what its answer says. When they are sent is the
-//! core's business.
+//! What the first message to a module says, and what its answer says. The core decides when they are
+//! sent.
 
 use crate::Json;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ pub struct Init {
     pub module: String,
     /// Name of this process among all that ever ran for the module, like `research-log#3`.
     pub instance: String,
-    /// The manifest's `[config]`, as it stands.
+    /// The manifest's `[config]`, unchanged.
     pub config: Json,
     /// What the host will accept and send.
     pub limits: Limits,
@@ -26,14 +26,14 @@ pub struct Init {
     pub on_panic: OnPanic,
 }
 
-/// What follows a panic in a handler, after it was answered for.
+/// What follows a panic in a handler, after its request was answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnPanic {
     /// The process ends, and the host starts a fresh one.
     #[default]
     Restart,
-    /// The module goes on as it is, which is for modules that keep nothing that a panic could leave
+    /// The module goes on as it is, which is for modules that keep no state that a panic could leave
     /// half done.
     Continue,
 }
@@ -44,7 +44,7 @@ impl OnPanic {
     }
 }
 
-/// The limits that a module is told.
+/// The limits that a module gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Longest frame in bytes, in both directions, its length prefix not counted.
@@ -55,7 +55,7 @@ pub struct Limits {
     pub requests_max: usize,
 }
 
-/// What a module may do beyond answering. Nothing is granted that is not written.
+/// What a module may do beyond answering. Only what is written is granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Capabilities {
@@ -97,8 +97,8 @@ pub struct Ready {
     pub features: Vec<String>,
 }
 
-/// The `data` of a progress of `init`: what a start is doing that has a time of its own. Anything else
-/// that such a progress says is passed over.
+/// The `data` of a progress of `init`: a part of a start that has a time of its own. Anything else
+/// that such a progress says is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartProgress {
     /// What begins now.
@@ -129,7 +129,7 @@ pub const FEATURE_KEYS: &str = "keys";
 pub struct Command {
     /// The name that a request gives.
     pub name: String,
-    /// Whether doing it twice is the same as doing it once, so that the host may send it again
+    /// Whether doing it twice has the same effect as once, so that the host may send it again
     /// after a crash.
     pub idempotent: bool,
     /// One line for people.

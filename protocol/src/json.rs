@@ -36,7 +36,7 @@ impl Json {
         Json::of_checked_buffer(serde_json::to_string(value).expect("the value can be written as JSON"))
     }
 
-    /// As [`Json::of_checked`], of a text that is not needed otherwise: it is not copied.
+    /// As [`Json::of_checked`], of a text that the caller gives away: it is not copied.
     ///
     /// # Panics
     /// When it takes 4 GiB.
@@ -68,13 +68,13 @@ impl Json {
     pub fn parse(text: &str) -> Result<Json, serde_json::Error> {
         let text = text.trim_matches([' ', '\t', '\r', '\n']);
         if !is_one_value(text) {
-            // It has the sentence.
+            // Its error has the message.
             serde_json::from_str::<&RawValue>(text)?;
         }
         Ok(Json::of_checked(text))
     }
 
-    /// Whether `text` is what [`Json::parse`] takes, for who needs it as a text only.
+    /// Whether [`Json::parse`] would take `text`, for a caller that needs it only as a text.
     pub fn is_one_value(text: &str) -> bool {
         is_one_value(text)
     }
@@ -109,7 +109,7 @@ impl Json {
         &self.whole[self.start as usize..self.end as usize]
     }
 
-    /// What the text takes in memory, with whatever it is a part of. The word `null` is the program's own.
+    /// What the text takes in memory, with the text that it is a part of. The text `null` is the program's own.
     pub(crate) fn held(&self) -> usize {
         if self.as_str() == "null" { 0 } else { self.whole.held_bytes() }
     }

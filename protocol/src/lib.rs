@@ -54,10 +54,10 @@ pub use process_stat::ProcessStat;
 /// refused for good.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// The environment variable that tells a module which descriptor its channel is.
+/// The environment variable with the number of a module's channel descriptor.
 pub const CHANNEL_VARIABLE: &str = "BULKHEAD_FD";
 
-/// The environment variable in which the runtime of WebAssembly is handed the variables of its module,
+/// The environment variable in which the runtime of WebAssembly gets the variables of its module,
 /// as a JSON object of texts. They are never variables of the runtime's own process, where the dynamic
 /// loader and the C library would obey some of them.
 pub const GUEST_ENVIRONMENT_VARIABLE: &str = "BULKHEAD_GUEST_ENV";

@@ -1,4 +1,4 @@
-//! Every limit of the wire, units last. What is configurable names its default here and nowhere else.
+//! Every limit of the wire, units last. The default of what is configurable is only here.
 
 /// Bytes of the length prefix in front of every frame.
 pub const LENGTH_PREFIX_BYTES: usize = 4;
@@ -28,7 +28,7 @@ pub const KEY_BYTES_MAX: usize = 128;
 /// Longest name of an event or of a pattern of events, in bytes.
 pub const EVENT_NAME_BYTES_MAX: usize = 256;
 
-/// Longest sentence in an `error` that a module's answer may carry through the host; a longer one is cut.
+/// Longest text of an `error` that a module's answer may carry through the host; a longer one is cut.
 pub const ERROR_TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// Highest request id: 2⁵³ − 1, the largest integer that every JSON implementation reads exactly

@@ -1,8 +1,8 @@
-//! The members of a message, found in one pass over its text; what they mean together is
-//! [`crate::decode`]'s business.
+//! The members of a message, found in one pass over its text; what they mean together is in
+//! [`crate::decode`].
 //!
-//! The pass goes past payloads and copies nothing that needs no copy. It deliberately doesn't say why it
-//! refuses a text: [`crate::refusal`] reads that again, for the sentence.
+//! The pass skips payloads and copies nothing that needs no copy. It deliberately doesn't say why it
+//! refuses a text: [`crate::refusal`] reads that again, for the message of the error.
 
 use crate::{Delivery, Exit};
 use bulkhead_json::{Cursor, LONG_BYTES_MIN, MemberName, MemberOutline, Validator};
@@ -190,7 +190,7 @@ fn not_null<'a>(cursor: &mut Cursor<'a>) -> Option<Option<&'a str>> {
 /// An integer without sign, or `null`.
 fn number(cursor: &mut Cursor<'_>) -> Option<Option<u64>> {
     match not_null(cursor)? {
-        // What the cursor takes for a number has no plus sign, so this is digits and nothing else.
+        // What the cursor takes for a number has no plus sign, so this is only digits.
         Some(text) => text.parse().ok().map(Some),
         None => Some(None),
     }

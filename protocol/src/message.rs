@@ -21,7 +21,7 @@ pub enum RequestType {
     Mutation,
     /// Something happened: `{"event","data"}`.
     Event,
-    /// Are you there?
+    /// A request for a sign of life.
     Ping,
     /// Stop working on a request: `{"id"}`.
     Cancel,
@@ -78,7 +78,7 @@ pub struct Request {
     pub deadline_ms: Option<u64>,
     /// Idempotency key: the same key is the same work.
     pub key: Option<String>,
-    /// In a module's own request: the host's number of the request in whose handling the module asks.
+    /// In a module's own request: the host's number of the request that it belongs to.
     pub of: Option<u64>,
 }
 
@@ -98,9 +98,9 @@ impl Request {
 /// One response to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// The number of the request; `None` (on the wire `null`) when the request could not be read so far.
+    /// The number of the request; `None` (on the wire `null`) when it could not be read from the request.
     pub id: Option<u64>,
-    /// How it went.
+    /// The outcome.
     pub status: Status,
     /// In a module's answer: the process ends on purpose after it, and has begun with no other request that
     /// it was sent. Never with progress, and never to a caller.
@@ -119,7 +119,7 @@ impl Response {
     }
 }
 
-/// How a request went.
+/// The outcome of a request, or its progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Not finished; there may be any number of these.
@@ -130,12 +130,12 @@ pub enum Status {
     Error(Box<Failure>),
 }
 
-/// A failed request, told to its caller.
+/// A failed request, as reported to its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The reason, from the closed list.
     pub code: ErrorCode,
-    /// A sentence for a person.
+    /// A message for a person.
     pub error: String,
     /// How far the request got, where that is known to matter.
     pub delivery: Option<Delivery>,
@@ -145,14 +145,14 @@ pub struct Failure {
     pub exit: Option<Exit>,
     /// The last lines of standard error, for a crash.
     pub stderr: Vec<String>,
-    /// The module's own code, where it is none of the list.
+    /// The module's own code, where it is not in the list.
     pub module_code: Option<String>,
     /// What the module added.
     pub data: Option<Json>,
 }
 
 impl Failure {
-    /// A failure with this reason, and with the code's own word on whether to try again.
+    /// A failure with this reason, and with the code's default on whether to try again.
     pub fn new(code: ErrorCode, error: impl Into<String>) -> Failure {
         Failure {
             code,
@@ -228,8 +228,8 @@ pub struct MessageError {
 }
 
 impl MessageError {
-    /// Why a text is none, which a decoder left to be found out ([`crate::Decoder::leave_refusals`]). It takes as
-    /// long as the text is.
+    /// Why a text is no message, where a decoder left that to the caller ([`crate::Decoder::leave_refusals`]). The time
+    /// is in proportion to the length of the text.
     pub fn of_refused(text: &str) -> MessageError {
         crate::refusal::of(text)
     }

@@ -1,13 +1,13 @@
-//! The payloads that say a name and what belongs to it, read without a copy: `{"name","args"}` of a
+//! The payloads that have a name and what belongs to it, read without a copy: `{"name","args"}` of a
 //! command, `{"event","data"}` of an event.
 //!
-//! It deliberately reads only what is written plainly, which is nearly all that is ever sent. Whether the
-//! rest may pass, and what is wrong with it, is for serde to say, so that there is one set of rules.
+//! It deliberately reads only what is written plainly, which is nearly everything that is sent. Serde decides
+//! whether the rest is accepted, and what is wrong with it, so that there is one set of rules.
 
 use crate::Json;
 use bulkhead_json::{Cursor, RawString};
 
-/// A name and what belongs to it, as they stand in a payload.
+/// A name and what belongs to it, as they are in a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named<'a> {
     /// The name.
@@ -30,9 +30,9 @@ impl<'a> Named<'a> {
     }
 
     /// Reads what most payloads are: both members and nothing else, without white space around them, and
-    /// an object without further objects as the value. Of a text that is known to be JSON, that is seen
-    /// without a look at what is between: an object ends at a brace, and the only ones behind its beginning are the last
-    /// two bytes.
+    /// an object without further objects as the value. In a text that is known to be JSON, that is seen
+    /// without a look at what is between: an object ends at a brace, and the only braces after its beginning are the
+    /// last two bytes.
     fn flat(text: &'a str, before_name: &str, before_value: &str) -> Option<Named<'a>> {
         let rest = text.strip_prefix(before_name)?;
         let name_end = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\'))?;

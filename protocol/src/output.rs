@@ -1,8 +1,8 @@
-//! Frames on their way out: bytes, and between them long payloads that are shared with whoever else has
-//! them. Who writes them where is not known here.
+//! Frames on their way out: bytes, and between them long payloads that are shared with other holders. Where
+//! they are written is not known here.
 //!
 //! A payload of a megabyte that the host passes on is in a buffer already, the one that it came in. To
-//! copy it once more for each receiver would cost as much as to hand it to the kernel.
+//! copy it once more for each receiver would cost as much as to write it to the kernel.
 
 use crate::{FrameError, HeldBytes, Json, Response, WireRequest, encode::Around};
 use std::{collections::VecDeque, io::IoSlice};
@@ -13,23 +13,23 @@ const SHARED_BYTES_MIN: usize = 16 * 1024;
 /// A buffer that has been emptied is given back above this size.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 
-/// Pieces that are handed out at once.
+/// Pieces that are given to one write.
 const PIECES_MAX: usize = 16;
 
 /// Frames that wait to be written, in order.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// All of them but what is shared.
+    /// All of them except what is shared.
     bytes: Vec<u8>,
     /// How much of `bytes` is written.
     written: usize,
-    /// What is shared, each with the place in `bytes` that it stands in front of.
+    /// What is shared, each with the position in `bytes` that it precedes.
     shared: VecDeque<(usize, Json)>,
     /// How much of the first of them is written.
     shared_written: usize,
     /// Bytes of what is shared that are not written.
     shared_bytes: usize,
-    /// What is shared takes so much in memory.
+    /// What the shared payloads take in memory.
     shared_held: usize,
     /// Bytes that were ever pushed.
     end: u64,
@@ -69,18 +69,18 @@ impl Output {
         let before = self.bytes.len();
         let length = payload.as_str().len();
         let around = if length >= SHARED_BYTES_MIN { Around::Payload } else { Around::Nothing };
-        let place = encode(&mut self.bytes, around)?;
+        let position = encode(&mut self.bytes, around)?;
         self.end += (self.bytes.len() - before) as u64;
-        if let Some(place) = place {
+        if let Some(position) = position {
             self.shared_held += payload.held_bytes();
-            self.shared.push_back((place, payload.clone()));
+            self.shared.push_back((position, payload.clone()));
             self.shared_bytes += length;
             self.end += length as u64;
         }
         Ok(())
     }
 
-    /// How many bytes were ever pushed: the place behind the frame that was pushed last.
+    /// How many bytes were ever pushed: the position after the frame that was pushed last.
     pub fn end(&self) -> u64 {
         self.end
     }
@@ -95,7 +95,7 @@ impl Output {
         self.bytes.len() - self.written + self.shared_bytes
     }
 
-    /// What waits takes in memory; nothing if nothing waits, whatever room is kept for more.
+    /// What waits takes in memory; nothing if nothing waits, whatever capacity is kept for more.
     pub fn held_bytes(&self) -> usize {
         match self.pending_bytes() {
             0 => 0,
@@ -103,7 +103,7 @@ impl Output {
         }
     }
 
-    /// The next bytes to be written: hands them to `write`, which returns how many it took.
+    /// The next bytes to be written: passes them to `write`, which returns how many it took.
     ///
     /// # Errors
     /// Those of `write`.
@@ -130,12 +130,12 @@ impl Output {
             }
             has_room
         };
-        for (place, json) in &self.shared {
-            let has_room = add(&self.bytes[from..*place]) && add(&json.as_str().as_bytes()[skip..]);
+        for (position, json) in &self.shared {
+            let has_room = add(&self.bytes[from..*position]) && add(&json.as_str().as_bytes()[skip..]);
             if !has_room {
                 return count;
             }
-            (from, skip) = (*place, 0);
+            (from, skip) = (*position, 0);
         }
         add(&self.bytes[from..]);
         count
@@ -143,8 +143,8 @@ impl Output {
 
     /// So many bytes are written.
     fn advance(&mut self, mut count: usize) {
-        while let Some((place, json)) = self.shared.front() {
-            let before = (place - self.written).min(count);
+        while let Some((position, json)) = self.shared.front() {
+            let before = (position - self.written).min(count);
             self.written += before;
             count -= before;
             let left = json.as_str().len() - self.shared_written;
@@ -162,21 +162,21 @@ impl Output {
         self.written += count;
     }
 
-    /// Drops what is behind this place, counted as [`Output::end`] does, which was such a place once and is not
-    /// written yet.
+    /// Drops what is after this position, counted as [`Output::end`] does. It must be an earlier value of that which is
+    /// not written yet.
     pub fn truncate(&mut self, end: u64) {
-        let (mut place, mut from, mut skip) = (self.written(), self.written, self.shared_written);
+        let (mut position, mut from, mut skip) = (self.written(), self.written, self.shared_written);
         let mut kept = 0;
         for (before, json) in &self.shared {
-            let behind = place + (before - from) as u64;
-            if behind >= end {
+            let after = position + (before - from) as u64;
+            if after >= end {
                 break;
             }
-            place = behind + (json.as_str().len() - skip) as u64;
+            position = after + (json.as_str().len() - skip) as u64;
             (from, skip) = (*before, 0);
             kept += 1;
         }
-        debug_assert!(place <= end && end <= self.end, "{end} is no end of a frame that is not written");
+        debug_assert!(position <= end && end <= self.end, "{end} is no end of a frame that is not written");
         let dropped = self.shared.drain(kept..);
         let (mut bytes, mut held) = (0, 0);
         for (at, (_, json)) in dropped.enumerate() {
@@ -186,12 +186,12 @@ impl Output {
         self.shared_bytes -= bytes;
         self.shared_held -= held;
         self.shared.shrink_to_fit();
-        self.bytes.truncate(from + usize::try_from(end.saturating_sub(place)).expect("it is in memory"));
+        self.bytes.truncate(from + usize::try_from(end.saturating_sub(position)).expect("it is in memory"));
         self.bytes.shrink_to_fit();
         self.end = end;
     }
 
-    /// Gives back what was written: all of it when nothing waits, else once it is the larger part.
+    /// Frees the memory of what was written: all of it when nothing waits, else once it is the larger part.
     pub fn shrink(&mut self) {
         if self.pending_bytes() == 0 {
             self.written = 0;
@@ -202,8 +202,8 @@ impl Output {
             }
         } else if self.written > self.bytes.len() / 2 {
             self.bytes.drain(..self.written);
-            for (place, _) in &mut self.shared {
-                *place -= self.written;
+            for (position, _) in &mut self.shared {
+                *position -= self.written;
             }
             self.written = 0;
         }
@@ -281,7 +281,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_behind_a_frame_that_is_not_written_can_be_dropped(
+        fn what_follows_a_frame_that_is_not_written_can_be_dropped(
             lengths in prop::collection::vec(prop_oneof![0usize..100, SHARED_BYTES_MIN..SHARED_BYTES_MIN + 2_000], 2..20),
             portions in prop::collection::vec(1usize..20_000, 0..6),
             which in 0usize..1000,
@@ -301,8 +301,8 @@ mod tests {
                 }
             }
             let before = output.written();
-            let behind: Vec<u64> = ends.into_iter().filter(|end| *end >= before).collect();
-            let Some(end) = behind.get(which % behind.len().max(1)).copied() else { return Ok(()) };
+            let after: Vec<u64> = ends.into_iter().filter(|end| *end >= before).collect();
+            let Some(end) = after.get(which % after.len().max(1)).copied() else { return Ok(()) };
             output.truncate(end);
             prop_assert_eq!((output.end(), output.written()), (end, before));
             let last = Response::new(None, crate::Failure::new(crate::ErrorCode::Overloaded, "too much"));

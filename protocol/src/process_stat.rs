@@ -1,7 +1,7 @@
-//! The text of `/proc/PID/stat`, as proc_pid_stat(5) has it: the only place that knows its fields. Where the text is
+//! The text of `/proc/PID/stat`, as proc_pid_stat(5) has it: only this file knows its fields. Where the text is
 //! read, and what follows from it, is elsewhere.
 
-/// The flag of a thread that is being taken apart (`PF_EXITING` in the kernel's `include/linux/sched.h`).
+/// The flag of a thread that is exiting (`PF_EXITING` in the kernel's `include/linux/sched.h`).
 const EXITING: u32 = 0x4;
 
 /// A process or a thread at the moment it was looked at.
@@ -9,7 +9,7 @@ const EXITING: u32 = 0x4;
 pub struct ProcessStat {
     /// Its number.
     pub pid: i32,
-    /// `R` runs, `S` sleeps, `T` stands still by a signal, `Z` has ended, and so on.
+    /// `R` runs, `S` sleeps, `T` is stopped by a signal, `Z` has ended, and so on.
     pub state: char,
     /// The number of its parent.
     pub parent: i32,
@@ -23,20 +23,20 @@ pub struct ProcessStat {
     pub ticks: u64,
     /// How many threads it has, ended ones included that are not removed yet.
     pub threads: u64,
-    /// When it began, in clock ticks after boot. Together with the number it names the process for good.
+    /// When it began, in clock ticks after boot. Together with the number it identifies the process for ever.
     pub started: u64,
     /// What it has in memory, in pages.
     pub resident_pages: u64,
     /// How the kernel schedules it; 0 where the kernel does not say, as for all others.
     pub policy: u32,
-    /// How it ended, in the form of wait(2); `None` where the kernel does not say, and 0 where the reader may not
-    /// know.
+    /// How it ended, in the form of wait(2); `None` where the kernel does not say, and 0 where the reader has no
+    /// permission.
     pub exit_status: Option<i32>,
 }
 
 impl ProcessStat {
-    /// Reads the text. The name in parentheses is the process's own choice and may contain anything, so the fields
-    /// are counted from the last parenthesis. `None` if the text breaks off before the memory.
+    /// Reads the text. The process chooses the name in parentheses, which may contain anything, so the fields
+    /// are counted from the last parenthesis. `None` if the text ends before the memory.
     pub fn parse(text: &[u8]) -> Option<ProcessStat> {
         let end = text.iter().rposition(|byte| *byte == b')')?;
         let pid = str::from_utf8(text.split(|byte| *byte == b' ').next()?).ok()?.parse().ok()?;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_kernel_that_does_not_tell_the_end_is_understood() {
+    fn an_old_kernel_that_does_not_report_the_end_is_understood() {
         let whole = text("sh", &[]);
         let cut = whole.rsplit_once(" 41 ").unwrap().0;
         let stat = ProcessStat::parse(cut.as_bytes()).unwrap();

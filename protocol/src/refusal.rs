@@ -1,12 +1,12 @@
-//! Says why a text is no message: in `serde_json`'s words, with line and column. What is read here has been
-//! refused already; tests hold the two readers to refuse the same texts.
+//! Says why a text is no message: in the words of `serde_json`, with line and column. What is read here has been
+//! refused already; tests check that the two readers refuse the same texts.
 
 use crate::{Delivery, Exit, MessageError, escape, frame::quote, limits::REQUEST_ID_MAX};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// How much of either end of a long sentence is shown, in bytes.
+/// How much of either end of a long message is shown, in bytes.
 const SENTENCE_END_BYTES_MAX: usize = 200;
 
 /// The members of both kinds of message, in the form that each has to have.
@@ -39,7 +39,7 @@ pub(crate) struct Form<'a> {
     pub(crate) module_code: Option<String>,
 }
 
-/// Tells a member that is `null` from one that is absent.
+/// Distinguishes a member that is `null` from one that is absent.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u64>>, D::Error> {
     Option::<u64>::deserialize(deserializer).map(Some)
 }
@@ -65,8 +65,8 @@ pub(crate) fn of(text: &str) -> MessageError {
     MessageError { id: readable_id(text), reason }
 }
 
-/// The sentence of `serde_json` on one line, and without the middle where it is long: it repeats texts of the message,
-/// whatever they are and however long, and has the place at its end.
+/// The message of `serde_json` on one line, and without the middle where it is long: it repeats texts of the input,
+/// whatever they are and however long, and has the position at its end.
 fn shown(error: &serde_json::Error) -> String {
     let sentence = error.to_string();
     let sentence = escape(&sentence);

@@ -1,5 +1,5 @@
-//! Times as text: RFC 3339, UTC, always as many digits behind the point, so that they sort as text. No clock is read
-//! here.
+//! Times as text: RFC 3339, UTC, always with as many digits after the point, so that they sort as text. No clock is
+//! read here.
 
 /// The time `micros` microseconds after the beginning of 1970 as Layer 1 writes it, like
 /// `2026-11-22T14:33:05.123456Z`.
@@ -8,7 +8,7 @@ pub fn format(micros: i64) -> String {
     format!("{second}.{:06}Z", micros.rem_euclid(SECOND))
 }
 
-/// The same as logs and records have it, like `2026-11-22T14:33:05.123Z`; parts of a millisecond are cut.
+/// The same as logs and records have it, like `2026-11-22T14:33:05.123Z`; fractions of a millisecond are cut.
 pub fn format_millis(micros: i64) -> String {
     let second = second(micros);
     format!("{second}.{:03}Z", micros.rem_euclid(SECOND) / 1000)
@@ -23,7 +23,7 @@ fn second(micros: i64) -> String {
 }
 
 /// The microseconds since 1970 of a time that is written as `2026-11-22`, or with a time of day and
-/// `Z`, and up to six digits behind the point.
+/// `Z`, and up to six digits after the point.
 pub fn parse(text: &str) -> Option<i64> {
     let date = text.get(..10)?;
     let mut parts = date.split('-');

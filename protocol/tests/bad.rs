@@ -29,7 +29,7 @@ fn every_bad_message_is_refused_with_what_was_expected_and_what_was_found() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Reads the content of one frame and says which request its sender would be told of, and what.
+/// Reads the content of one frame and says which request the sender's error would name, and its text.
 fn message(frame: &[u8]) -> String {
     match Message::decode(frame) {
         Ok(message) => panic!("it was accepted: {message:?}"),

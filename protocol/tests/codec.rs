@@ -1,5 +1,5 @@
-//! The codec of tokio-util as `PROTOCOL.md` has it set: what this library writes it reads, and the other way round, up
-//! to the longest frame that there may be, and without that setting it does not.
+//! The codec of tokio-util with the settings in `PROTOCOL.md`: what this library writes it reads, and the other way
+//! round, up to the longest frame that there may be, and without these settings it does not.
 
 use bulkhead_protocol::limits::{FRAME_BYTES_MAX_DEFAULT, REWRITE_BYTES_MAX};
 use bulkhead_protocol::{Decoder, Message, Request, RequestType};

@@ -82,7 +82,7 @@ fn requests_and_responses_hold_their_texts() {
 #[test]
 fn answers_that_wait_are_counted_with_their_room_and_with_what_they_share() {
     const MOST: usize = 16 * 1024 * 1024;
-    // The word is made once for the whole program.
+    // The text is made once for the whole program.
     assert_eq!(Json::null().held_bytes(), 0);
     for (length, number) in [(10, 1), (10, 3000), (10_000, 3), (1 << 20, 1), (1 << 20, 20)] {
         let (mut output, held, pieces) = counted(|| {

@@ -1,4 +1,4 @@
-//! `PROTOCOL.md` against the code: every limit and every error code stands there with its value, and
+//! `PROTOCOL.md` against the code: every limit and every error code is there with its value, and
 //! the worked example is, byte for byte, what the library writes. The prose is not checked.
 
 use bulkhead_protocol::{
@@ -101,7 +101,7 @@ fn hexdumps() -> Vec<(&'static str, Vec<&'static str>)> {
         .collect()
 }
 
-/// The bytes of a dump in the form of `hexdump -C`, its offsets and its text column left aside.
+/// The bytes of a dump in the form of `hexdump -C`, without its offsets and its text column.
 fn bytes(lines: &[&str]) -> Vec<u8> {
     let hex = lines.iter().flat_map(|line| line[10..58].split_whitespace());
     hex.map(|pair| u8::from_str_radix(pair, 16).unwrap_or_else(|_| panic!("{pair:?} is no byte"))).collect()
@@ -165,7 +165,7 @@ fn table(head: &str) -> Vec<Vec<&'static str>> {
     rows.map(|row| row.trim_matches('|').split(" | ").map(|cell| cell.trim_matches(['|'])).collect()).collect()
 }
 
-/// What stands in backquotes, if something does.
+/// The text in backquotes, if there is one.
 fn code(cell: &str) -> Option<&str> {
     cell.trim_matches(' ').strip_prefix('`')?.strip_suffix('`')
 }
@@ -180,7 +180,7 @@ fn what_may_differ_is_read_as_the_page_says() {
         let read = |text: &str| Message::decode(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(read(sent), read(meant), "{sent}");
         assert_eq!(read(&format!("\r\n{sent}\n")), read(meant), "{sent}, with line ends around it");
-        // What it is read as is the whole of it, written as the library writes it.
+        // The meaning has only members that the library writes, with the same values.
         let mut written = Vec::new();
         read(sent).encode(&mut written, limits::FRAME_BYTES_MAX_DEFAULT).unwrap();
         let (written, meant) = (std::str::from_utf8(&written[4..]).unwrap(), Json::parse(meant).unwrap());

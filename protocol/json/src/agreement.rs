@@ -1,4 +1,4 @@
-//! Tests that ours and `serde_json` agree on which texts are JSON, and on where a value ends.
+//! Tests that our readers and `serde_json` agree on which texts are JSON, and on where a value ends.
 //! `PROPTEST_CASES=1000000 cargo test --release -p bulkhead-json agreement` looks longer.
 
 use crate::{
@@ -63,7 +63,7 @@ fn every_short_word_is_taken_or_refused_by_both() {
 }
 
 #[test]
-fn every_byte_is_taken_or_refused_by_both_at_every_place() {
+fn every_byte_is_taken_or_refused_by_both_at_every_position() {
     let text = r#" {"a":[1,-2.5e+7,"x\u12aB\n",true,{}],"b":{"c":null,"d":[[],0]}} "#;
     for at in 0..=text.len() {
         for byte in 0..0x80_u8 {

@@ -1,5 +1,5 @@
-//! Tests that the validator of long texts agrees with `serde_json`, with every kind of vectors and wherever in a block
-//! or a stretch something stands.
+//! Tests that the validator of long texts agrees with `serde_json`, with every kind of vectors and at every position
+//! in a block or a stretch.
 //! `PROPTEST_CASES=1000000 cargo test --release -p bulkhead-json agreement` looks longer.
 
 use crate::{
@@ -24,18 +24,18 @@ fn check_value_across_borders(text: &str, at: usize) {
     let at = at.min(text.len());
     check_value(&(" ".repeat(BLOCK_BYTES * 2 - at % BLOCK_BYTES) + text));
     check_value(&(" ".repeat(STRETCH_BYTES * 2 - at % STRETCH_BYTES) + text));
-    // The beginning is part of a string, which is passed at another place.
+    // The beginning is part of a string, which other code passes.
     let string = "x".repeat(STRETCH_BYTES * 2 - "[\"\",".len() - at % STRETCH_BYTES);
     check_value(&format!("[\"{string}\",{text}]"));
 }
 
-/// White space in every place that has some, and in one that had none.
+/// White space at every position that has some, and at one that had none.
 fn spread(text: &str, space: &str) -> String {
     text.replace(' ', &format!(" {space}")).replace(',', &format!("{space},{space}"))
 }
 
 #[test]
-fn every_token_is_checked_at_every_place_of_a_block_and_at_the_border_of_a_stretch() {
+fn every_token_is_checked_at_every_position_of_a_block_and_at_the_border_of_a_stretch() {
     let texts = [
         r#"{"a":[1,-2.5e+7,"x\u12aB\\\"\n",true,{},null],"b":{"c":false,"d":[[],0]}}"#,
         r#"[01]"#,

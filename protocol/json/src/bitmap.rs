@@ -1,16 +1,16 @@
 //! Bitmaps with a bit for each byte of a block, the first byte's lowest, and what they carry from one block into
-//! the next. What the bits mean is their users' business.
+//! the next. What the bits mean is up to their users.
 
 use crate::classify::BLOCKS;
 
-/// A bitmap for each block of a stretch, and that of the block in front of them.
+/// A bitmap for each block of a stretch, and that of the block before them.
 #[derive(Debug)]
 pub(crate) struct Bitmaps([u64; BLOCKS + 1]);
 
 impl Bitmaps {
     pub(crate) const NONE: Bitmaps = Bitmaps([0; BLOCKS + 1]);
 
-    /// Begins a new stretch: the last block of the one before is in front of it.
+    /// Begins a new stretch: the last block of the one before precedes it.
     #[inline(always)]
     pub(crate) fn begin(&mut self) {
         self.0[0] = self.0[BLOCKS];
@@ -26,20 +26,20 @@ impl Bitmaps {
         self.0[block + 1]
     }
 
-    /// Whether there is no bit in this stretch, nor in the block in front of it.
+    /// Whether there is no bit in this stretch, nor in the block before it.
     #[inline(always)]
     pub(crate) fn are_none(&self) -> bool {
         self.0.iter().fold(0, |all, mask| all | mask) == 0
     }
 
-    /// The places in this block that are so many bytes behind those in the masks.
+    /// The positions in this block that are so many bytes after those in the masks.
     #[inline(always)]
     pub(crate) fn behind(&self, block: usize, bytes: u32) -> u64 {
         self.0[block + 1] << bytes | self.0[block] >> (u64::BITS - bytes)
     }
 }
 
-/// Whether the next block's first byte is meant too.
+/// Whether the next block's first byte is included.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Carry(u64);
 
@@ -52,39 +52,39 @@ impl Carry {
         self.0 != 0
     }
 
-    /// The places one behind these.
+    /// The positions one after these.
     #[inline(always)]
-    pub(crate) fn next(&mut self, places: u64) -> u64 {
-        let next = places << 1 | self.0;
-        self.0 = places >> (u64::BITS - 1);
+    pub(crate) fn next(&mut self, positions: u64) -> u64 {
+        let next = positions << 1 | self.0;
+        self.0 = positions >> (u64::BITS - 1);
         next
     }
 
-    /// The first places behind these that are not `passed`; none of these may be passed itself.
+    /// The first positions after these that are not `passed`; none of these may be passed itself.
     #[inline(always)]
-    pub(crate) fn first_behind(&mut self, places: u64, passed: u64) -> u64 {
-        let next = self.next(places);
+    pub(crate) fn first_behind(&mut self, positions: u64, passed: u64) -> u64 {
+        let next = self.next(positions);
         self.carry_over(next, passed)
     }
 
-    /// The first places from these on that are not `passed`; the bytes in front of these may not be passed.
+    /// The first positions from these on that are not `passed`; the bytes before these may not be passed.
     #[inline(always)]
-    pub(crate) fn first_from(&mut self, places: u64, passed: u64) -> u64 {
-        let places = places | std::mem::take(&mut self.0);
-        self.carry_over(places, passed)
+    pub(crate) fn first_from(&mut self, positions: u64, passed: u64) -> u64 {
+        let positions = positions | std::mem::take(&mut self.0);
+        self.carry_over(positions, passed)
     }
 
-    /// Both at once: behind some, and from others on.
+    /// Both at once: after some, and from others on.
     #[inline(always)]
     pub(crate) fn first_behind_or_from(&mut self, behind: u64, from: u64, passed: u64) -> u64 {
-        let places = self.next(behind) | from;
-        self.carry_over(places, passed)
+        let positions = self.next(behind) | from;
+        self.carry_over(positions, passed)
     }
 
     #[inline(always)]
-    fn carry_over(&mut self, places: u64, passed: u64) -> u64 {
-        // Each place is at the beginning of a run of passed bytes, or at none: a sum takes it behind the run.
-        let (sum, is_over) = places.overflowing_add(passed);
+    fn carry_over(&mut self, positions: u64, passed: u64) -> u64 {
+        // Each position is at the beginning of a run of passed bytes, or at none: a sum moves it to after the run.
+        let (sum, is_over) = positions.overflowing_add(passed);
         self.0 |= u64::from(is_over);
         sum & !passed
     }

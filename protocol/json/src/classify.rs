@@ -1,9 +1,9 @@
 //! Which bytes of a stretch of text are of which class, from eight bit planes: of each block of 64 bytes, plane `n`
 //! has bit `n` of every byte, the first byte's lowest.
 //!
-//! From planes, the places of any byte or range of bytes in a block are a few operations on words. All loops
+//! From planes, the positions of any byte or range of bytes in a block are a few operations on words. All loops
 //! here are over the blocks of a stretch, and no iteration needs another: the compiler makes vector instructions of
-//! them, so no instruction set is named. What the bytes mean is [`crate::validator`]'s business.
+//! them, so no instruction set is named. What the bytes mean is known to [`crate::validator`].
 
 /// Bytes that a word has a bit for.
 pub(crate) const BLOCK_BYTES: usize = 64;
@@ -31,8 +31,8 @@ pub(crate) fn fill(planes: &mut Planes, stretch: &[u8; STRETCH_BYTES]) {
             planes[row][block] = u64::from_le_bytes(*word);
         }
     }
-    // Word `n` has bytes 8n to 8n + 7: bytes change places between words until word `n` has every byte whose
-    // place is n modulo 8, then bits between words, until word `n` has bit n of each of them.
+    // Word `n` has bytes 8n to 8n + 7: bytes are exchanged between words until word `n` has every byte whose
+    // position is n modulo 8, then bits between words, until word `n` has bit n of each of them.
     #[allow(clippy::needless_range_loop, reason = "each iteration is about one place of all eight rows")]
     for block in 0..BLOCKS {
         let mut words: [u64; 8] = [0; 8];
@@ -51,15 +51,15 @@ pub(crate) fn fill(planes: &mut Planes, stretch: &[u8; STRETCH_BYTES]) {
     }
 }
 
-/// Whether `stretch` neither ends nor escapes anything when it is inside a string, and is allowed there: much
-/// sooner seen than with planes.
+/// Whether `stretch` neither ends nor escapes anything when it is inside a string, and is allowed there: that is
+/// found much sooner than with planes.
 #[inline(always)]
 pub(crate) fn is_all_string(stretch: &[u8; STRETCH_BYTES]) -> bool {
     !stretch.iter().fold(false, |found, byte| found | (*byte == b'"') | (*byte == b'\\') | (*byte < 0x20))
 }
 
-/// Changes the places of bits between each two words whose numbers differ in `DISTANCE`: what the first has
-/// above `mask` by what the second has in it.
+/// Exchanges bits between each two words whose numbers differ in `DISTANCE`: what the first has
+/// above `mask` with what the second has in it.
 #[inline(always)]
 fn exchange<const DISTANCE: usize, const SHIFT: u32>(words: &mut [u64; 8], mask: u64) {
     for first in 0..8 {
@@ -86,13 +86,13 @@ impl Block {
         ])
     }
 
-    /// Where this byte of ASCII is.
+    /// The positions of this byte of ASCII.
     #[inline(always)]
     pub(crate) fn byte(&self, byte: u8) -> u64 {
         self.high(byte >> 4) & self.low(byte & 0xf)
     }
 
-    /// Where this byte of ASCII is, or the one that differs in the bit 0x20: the other case of a letter.
+    /// The positions of this byte of ASCII and of the one that differs in the bit 0x20: the other case of a letter.
     #[inline(always)]
     pub(crate) fn either_case(&self, byte: u8) -> u64 {
         let [.., four, _, six, seven] = self.0;
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Every byte at places in the first and last blocks, between bytes that are no such ones.
+    /// Every byte at positions in the first and last blocks, between bytes of another class.
     fn check(found: fn(&Block) -> u64, expected: fn(u8) -> bool) {
         let other = (0..=u8::MAX).find(|byte| !expected(*byte)).unwrap();
         let mut planes = [[0; BLOCKS]; 8];

@@ -1,10 +1,10 @@
-//! A place in a JSON text that moves over values, checks all of them and reads as little as it can: what is skipped
-//! is valid, and nothing of it is copied.
+//! A position in a JSON text that moves over values, checks all of them and reads as little as it can: what is
+//! skipped is valid, and nothing of it is copied.
 //!
 //! It accepts what RFC 8259 calls JSON, and exactly what `serde_json` takes as a raw value: escapes
 //! of half a surrogate pair pass as they are, names may come twice, numbers have any size, and
 //! nesting is as deep as the text is long, without a deep stack. It deliberately doesn't say what
-//! was wrong: who needs a sentence lets another parser read the text again.
+//! was wrong: a caller that needs a message lets another parser read the text again.
 
 use crate::{
     nesting::{Container, Nesting},
@@ -23,8 +23,8 @@ pub fn is_one_value(text: &str) -> bool {
     cursor.peek().is_some() && cursor.value().is_some() && cursor.is_at_end()
 }
 
-/// A place in a text that is known to be UTF-8. Each method answers `None` where the text is not JSON or has something
-/// else there, and where the cursor then is has no meaning.
+/// A position in a text that is known to be UTF-8. Each method returns `None` where the text is not JSON or has
+/// something else there; the position of the cursor has no meaning then.
 ///
 /// ```
 /// use bulkhead_json::{Cursor, RawString};
@@ -43,10 +43,10 @@ pub struct Cursor<'a> {
     at: usize,
 }
 
-/// A string as it stands in the text, with its quotation marks.
+/// A string as it is in the text, with its quotation marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RawString<'a> {
-    /// What is between the marks is what the string says.
+    /// The text between the marks is the string's value.
     Plain(&'a str),
     /// There are escapes in it; they are whole, but may be halves of a surrogate pair.
     Escaped(&'a str),
@@ -76,25 +76,25 @@ impl<'a> Cursor<'a> {
         scanner::white_space_end(self.text.as_bytes(), self.at) == self.text.len()
     }
 
-    /// Skips white space and returns the byte behind it, without taking that.
+    /// Skips white space and returns the byte after it, without taking that.
     #[inline]
     pub fn peek(&mut self) -> Option<u8> {
         token(self.text.as_bytes(), &mut self.at)
     }
 
-    /// Skips white space and takes the byte behind it, which must be this one.
+    /// Skips white space and takes the byte after it, which must be this one.
     #[inline]
     pub fn take(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
-    /// Takes one value, and returns it as it stands in the text.
+    /// Takes one value, and returns it as it is in the text.
     #[inline]
     pub fn value(&mut self) -> Option<&'a str> {
         self.peek()?;
         let start = self.at;
         self.at = value_end(self.text.as_bytes(), start)?;
-        // Both ends are beside ASCII characters, so they are no places inside a character.
+        // Both ends are beside ASCII characters, so they are not inside a character.
         self.text.get(start..self.at)
     }
 
@@ -114,7 +114,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Moves `at` behind white space, and returns the byte there.
+/// Moves `at` past white space, and returns the byte there.
 #[inline]
 fn token(bytes: &[u8], at: &mut usize) -> Option<u8> {
     let byte = *bytes.get(*at)?;
@@ -148,7 +148,7 @@ fn simple_end(bytes: &[u8], at: usize, first: u8) -> Option<usize> {
     }
 }
 
-/// The end of the container of this kind whose first byte is in front of `at`.
+/// The end of the container of this kind whose first byte is before `at`.
 #[inline(never)]
 fn container_end(bytes: &[u8], mut at: usize, mut inside: Container) -> Option<usize> {
     let mut around = Nesting::default();
@@ -202,7 +202,7 @@ fn member_value(bytes: &[u8], at: &mut usize, first: u8) -> Option<u8> {
     token(bytes, at)
 }
 
-/// The end of the string whose first quotation mark is in front of `at`.
+/// The end of the string whose first quotation mark is before `at`.
 #[inline(always)]
 fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
     let stop = scanner::string_stop(bytes, at);
@@ -223,8 +223,8 @@ fn escaped_string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The end of the number that begins with `first` at `at`. What may not stand behind a number is
-/// left to be found there, such as a digit behind a leading 0.
+/// The end of the number that begins with `first` at `at`. What may not follow a number is
+/// left to be found there, such as a digit after a leading 0.
 #[inline(always)]
 fn number_end(bytes: &[u8], mut at: usize, first: u8) -> Option<usize> {
     if first == b'-' {

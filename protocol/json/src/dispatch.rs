@@ -1,5 +1,5 @@
-//! Runs the check of a stretch with the vector instructions of this processor. What it computes is
-//! [`crate::validator`]'s business: the loops are the same, and the compiler makes wider vectors of them.
+//! Runs the check of a stretch with the vector instructions of this processor. What it computes is in
+//! [`crate::validator`]: the loops are the same, and the compiler makes wider vectors of them.
 
 use crate::{classify::STRETCH_BYTES, validator::Validator};
 
@@ -32,8 +32,8 @@ impl Vectors {
     pub(crate) fn check_stretch(self, check: &mut Validator, stretch: &[u8; STRETCH_BYTES]) -> Option<bool> {
         #[cfg(target_arch = "x86_64")]
         if self.has_avx2 {
-            // SAFETY: all that a function with target features asks for is a processor that has them, and
-            // nothing makes a value whose `has_avx2` is set but asking the processor for these three.
+            // SAFETY: a function with target features only requires a processor that has them, and a value
+            // whose `has_avx2` is set is only made after the processor was asked for these three.
             #[allow(unsafe_code, reason = "the compiler cannot know what the processor said")]
             return unsafe { with_avx2(check, stretch) };
         }

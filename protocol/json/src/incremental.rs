@@ -1,6 +1,6 @@
-//! A long text on its way: it is validated as it comes, so that little is left to do when its end does.
+//! A long text on its way: it is validated as it comes, so that little is left to do when its end comes.
 //!
-//! Each byte that comes is looked at once, however the text is cut. It deliberately holds nothing but what has come,
+//! Each byte that comes is looked at once, however the text is cut. It deliberately holds only what has come,
 //! and doesn't say what is wrong: the text is given back for that.
 
 use crate::{structure::Outline, validator::Validator};
@@ -24,7 +24,7 @@ pub struct Incremental<O> {
     bytes: usize,
     /// What has come and is text.
     text: String,
-    /// What has come behind that: the beginning of a character, or all from the first byte on that is none.
+    /// What has come after that: the beginning of a character, or everything from the first byte on that is no text.
     rest: Vec<u8>,
     is_utf8: bool,
     is_refused: bool,
@@ -70,7 +70,7 @@ impl<O: Outline> Incremental<O> {
         self.text.len() + self.rest.len()
     }
 
-    /// What these bytes take in memory, with the room that was made for more.
+    /// What these bytes take in memory, with the capacity for more.
     pub fn capacity_bytes(&self) -> usize {
         self.text.capacity() + self.rest.capacity()
     }
@@ -78,8 +78,8 @@ impl<O: Outline> Incremental<O> {
     /// Takes what belongs to the text from `input`. Returns whether all of it has come.
     pub fn take(&mut self, input: &mut &[u8]) -> bool {
         let missing = self.bytes - self.held_bytes();
-        let (piece, behind) = input.split_at(missing.min(input.len()));
-        *input = behind;
+        let (piece, after) = input.split_at(missing.min(input.len()));
+        *input = after;
         self.push(piece);
         if self.is_utf8 && !self.is_refused {
             self.is_refused = self.validator.resume(&self.text, &mut self.outline).is_none();
@@ -93,8 +93,8 @@ impl<O: Outline> Incremental<O> {
             self.text.reserve_exact(room_for(more, self.text.len(), self.bytes));
         }
         while self.is_utf8 && !self.rest.is_empty() {
-            let Some((byte, behind)) = piece.split_first() else { return };
-            piece = behind;
+            let Some((byte, after)) = piece.split_first() else { return };
+            piece = after;
             self.rest.push(*byte);
             match std::str::from_utf8(&self.rest) {
                 Ok(character) => {
@@ -112,10 +112,10 @@ impl<O: Outline> Incremental<O> {
                     piece = begun;
                 }
                 Err(error) => {
-                    let (text, behind) = piece.split_at(error.valid_up_to());
+                    let (text, after) = piece.split_at(error.valid_up_to());
                     self.text.push_str(std::str::from_utf8(text).expect("it is valid up to there"));
                     self.is_utf8 = false;
-                    piece = behind;
+                    piece = after;
                 }
             }
         }
@@ -149,9 +149,9 @@ impl<O: Outline> Incremental<O> {
     }
 }
 
-/// How much room to make for `more` bytes behind those that are `held`, of those that are `wanted` in the end.
+/// How much room to make for `more` bytes after those that are `held`, of those that are `wanted` in the end.
 pub fn room_for(more: usize, held: usize, wanted: usize) -> usize {
-    // A long text is moved a few times only on its way, and its room is in proportion to what has come.
+    // A long text is moved only a few times, and its memory is in proportion to what has come.
     (wanted - held).min(3 * held).max(more)
 }
 
@@ -196,14 +196,14 @@ mod tests {
         }
     }
 
-    /// Whether this content, in pieces of these lengths, is what it is as a whole: to the validator of the standard
-    /// library if it is no UTF-8, and to `serde_json` else.
+    /// Whether this content gives the same in pieces of these lengths as in one piece: as the validator of the
+    /// standard library says if it is no UTF-8, and as `serde_json` says otherwise.
     fn check_pieces(content: &[u8], lengths: &[usize]) {
         let mut incremental = Incremental::new(content.len(), ());
         let mut rest = content;
         for length in lengths.iter().cycle() {
-            let (mut piece, behind) = rest.split_at((*length).min(rest.len()));
-            rest = behind;
+            let (mut piece, after) = rest.split_at((*length).min(rest.len()));
+            rest = after;
             assert_eq!(incremental.take(&mut piece), rest.is_empty());
             assert_eq!((piece, incremental.held_bytes()), (&b""[..], content.len() - rest.len()));
             if rest.is_empty() {

@@ -1,9 +1,9 @@
 //! JSON text: whether it is JSON, and where its parts are, without building a tree.
 //!
 //! [`Cursor`] moves over a short text and checks what it passes. [`Validator`] validates a long one, a kilobyte at a
-//! time and as far as it has come, and tells an [`Outline`] where the members of the outermost object are;
+//! time and as far as it has come, and passes to an [`Outline`] where the members of the outermost object are;
 //! [`Incremental`] does so for bytes that come in pieces. [`Raw`] looks into a text that is known to be valid.
-//! [`is_one_value`] takes whichever of the first two is sooner.
+//! [`is_one_value`] uses the faster one of the first two.
 //!
 //! All of them take exactly what RFC 8259 calls JSON text, and what `serde_json` takes as a raw value. The crate
 //! deliberately says nothing about why a text is refused, converts no numbers, and depends on the standard library

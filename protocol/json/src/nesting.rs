@@ -1,5 +1,5 @@
-//! Which containers are around a place in a JSON text, in a bit for each: nesting is as deep as the text is
-//! long, without a deep stack. What else may stand there is its users' business.
+//! Which containers are around a position in a JSON text, in a bit for each: nesting is as deep as the text is
+//! long, without a deep stack. What else is allowed there is checked by its users.
 
 use crate::bitmap::{all_if, parity};
 
@@ -28,10 +28,10 @@ impl Container {
     }
 }
 
-/// The containers around a place: an array is 0, an object 1.
+/// The containers around a position: an array is 0, an object 1.
 #[derive(Debug)]
 pub(crate) struct Nesting {
-    /// The innermost ones, the innermost one lowest; the highest bit that is set only says how many.
+    /// The innermost ones, the innermost one lowest; the highest set bit only marks how many.
     inner: u64,
     /// The ones around those, as many as fit into each; an eighth of the bytes of the text at most.
     outer: Vec<u64>,
@@ -68,7 +68,7 @@ impl Nesting {
         Some(container)
     }
 
-    /// Whether nothing is around.
+    /// Whether there is no container.
     pub(crate) fn is_empty(&self) -> bool {
         self.inner == 1
     }
@@ -124,9 +124,9 @@ impl Nesting {
     }
 }
 
-/// What is around the bytes of a block, a bracket's place being in front of it.
+/// What is around the bytes of a block; a bracket's position counts as before it.
 pub(crate) struct Around {
-    /// The innermost container is an object; of no meaning where there is none.
+    /// The innermost container is an object; meaningless where there is none.
     pub(crate) object: u64,
     /// There is no container.
     pub(crate) nothing: u64,

@@ -26,7 +26,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind with its article, for a sentence.
+    /// The kind with its article, for a message.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Null => "null",
@@ -81,7 +81,7 @@ impl<'a> Raw<'a> {
         Elements { rest: if self.kind() == Kind::List { &self.0[1..] } else { "" } }
     }
 
-    /// A few characters of the text, for a sentence.
+    /// A few characters of the text, for a message.
     pub fn quote(self) -> String {
         const CHARACTERS: usize = 60;
         match self.0.char_indices().nth(CHARACTERS) {
@@ -144,7 +144,7 @@ fn value_end(bytes: &[u8]) -> usize {
                 at += 1;
             }
             b'}' | b']' => {
-                // An end that this value did not begin is its list's or its object's.
+                // An end that this value did not begin belongs to its list or its object.
                 let Some(outer) = depth.checked_sub(1) else { return at };
                 depth = outer;
                 at += 1;
@@ -162,7 +162,7 @@ fn value_end(bytes: &[u8]) -> usize {
     at
 }
 
-/// The place behind the text that begins at `at` of a valid text; behind the last byte, or one further, where it
+/// The position after the text that begins at `at` of a valid text; after the last byte, or one further, where it
 /// does not end.
 #[inline]
 pub fn text_end(bytes: &[u8], at: usize) -> usize {

@@ -1,5 +1,5 @@
-//! Checks the numbers and literals in a stretch of JSON, all of them at once. What may stand around them is
-//! [`crate::tokens`]' business.
+//! Checks the numbers and literals in a stretch of JSON, all of them at once. What may be around them is
+//! checked in [`crate::tokens`].
 //!
 //! Nearly every rule is about neighbours, so it is a few operations on masks.
 
@@ -10,7 +10,7 @@ use crate::{
 
 #[derive(Debug)]
 pub(crate) struct Scalars {
-    /// All their bytes, and what else is outside of strings and no other token: that is refused.
+    /// All their bytes, and any other bytes outside of strings that are no other token: these are refused.
     pub(crate) bytes: Bitmaps,
     /// The first byte of each.
     pub(crate) starts: Bitmaps,
@@ -50,7 +50,7 @@ impl Scalars {
     #[inline(always)]
     pub(crate) fn check(&mut self, planes: &Planes) -> Option<()> {
         if self.bytes.are_none() {
-            // Strings and brackets only, and none of those begun before goes on.
+            // Strings and brackets only, and no number or literal that began before continues.
             *self = Scalars::NONE;
             return Some(());
         }

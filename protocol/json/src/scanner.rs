@@ -1,12 +1,12 @@
 //! Finds the next byte that matters in a text, many bytes at a time.
 //!
 //! This is arithmetic on words of eight bytes, and a loop that the compiler makes vector instructions of:
-//! it names no instruction set and needs no `unsafe`. What the bytes mean is [`crate::cursor`]'s business.
+//! it names no instruction set and needs no `unsafe`. What the bytes mean is known to [`crate::cursor`].
 
 /// 0x01 in every byte.
 const ONES: u64 = u64::MAX / 255;
 
-/// 0x80 in every byte: where a mark is.
+/// 0x80 in every byte: the bit of a mark.
 const MARKS: u64 = ONES * 0x80;
 
 const WORD_BYTES: usize = size_of::<u64>();
@@ -20,9 +20,9 @@ const STRIDE_BYTES: usize = 64;
 pub(crate) fn string_stop(bytes: &[u8], at: usize) -> usize {
     // Most strings are short: enough bytes in one decision that their length decides no branch.
     if let Some(words) = words(bytes, at)
-        && let Some(place) = first_stop(words)
+        && let Some(position) = first_stop(words)
     {
-        return at + place;
+        return at + position;
     }
     long_string_stop(bytes, at)
 }
@@ -34,8 +34,8 @@ fn long_string_stop(bytes: &[u8], mut at: usize) -> usize {
     while at < line_end
         && let Some(words) = words(bytes, at)
     {
-        if let Some(place) = first_stop(words) {
-            return at + place;
+        if let Some(position) = first_stop(words) {
+            return at + position;
         }
         at += 2 * WORD_BYTES;
     }
@@ -59,7 +59,7 @@ fn long_string_stop(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The place of the first stop in two words.
+/// The position of the first stop in two words.
 #[inline(always)]
 fn first_stop(words: [u64; 2]) -> Option<usize> {
     let [low, high] = words.map(stop_marks);
@@ -75,8 +75,8 @@ fn stops_string(byte: u8) -> bool {
 /// Marks each byte that stops a string.
 #[inline(always)]
 fn stop_marks(word: u64) -> u64 {
-    // With its second bit turned, a quotation mark (0x22) is 0x20 and stands just above the control
-    // characters, which stay below it; a space and a '!' make room.
+    // With its second bit flipped, a quotation mark (0x22) is 0x20 and lies just above the control
+    // characters, which stay below it; a space and a '!' are moved out of the way.
     let quote_or_control = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
     let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
     (quote_or_control | backslash) & !word & MARKS
@@ -136,7 +136,7 @@ pub(crate) fn white_space_end(bytes: &[u8], mut at: usize) -> usize {
     }
 }
 
-/// The place of the lowest mark of a word that has one. It is always right: a sum or a difference may
+/// The position of the lowest mark of a word that has one. It is always right: a sum or a difference may
 /// mark a byte wrongly, but only above one that is marked rightly.
 #[inline(always)]
 fn first_mark(marks: u64) -> usize {
@@ -159,8 +159,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Every byte once at every place of texts around the sizes that are handled differently.
-    fn every_byte_at_every_place(found: fn(&[u8], usize) -> usize, filling: u8, is_stop: fn(u8) -> bool) {
+    /// Every byte once at every position of texts around the sizes that are handled differently.
+    fn every_byte_at_every_position(found: fn(&[u8], usize) -> usize, filling: u8, is_stop: fn(u8) -> bool) {
         for length in [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 80] {
             let mut text = vec![filling; length];
             assert_eq!(found(&text, 0), length);
@@ -188,22 +188,22 @@ mod tests {
 
     #[test]
     fn a_string_stops_at_a_quotation_mark_a_backslash_and_a_control_character() {
-        every_byte_at_every_place(string_stop, b'a', stops_a_string);
-        every_byte_at_every_place(string_stop, 0x80, stops_a_string);
-        every_byte_at_every_place(string_stop, 0xff, stops_a_string);
-        every_byte_at_every_place(string_stop, b' ', stops_a_string);
+        every_byte_at_every_position(string_stop, b'a', stops_a_string);
+        every_byte_at_every_position(string_stop, 0x80, stops_a_string);
+        every_byte_at_every_position(string_stop, 0xff, stops_a_string);
+        every_byte_at_every_position(string_stop, b' ', stops_a_string);
     }
 
     #[test]
     fn digits_end_at_anything_else() {
-        every_byte_at_every_place(digits_end, b'0', |byte| !byte.is_ascii_digit());
-        every_byte_at_every_place(digits_end, b'9', |byte| !byte.is_ascii_digit());
+        every_byte_at_every_position(digits_end, b'0', |byte| !byte.is_ascii_digit());
+        every_byte_at_every_position(digits_end, b'9', |byte| !byte.is_ascii_digit());
     }
 
     #[test]
     fn white_space_ends_at_anything_else() {
         for filling in *b" \t\r\n" {
-            every_byte_at_every_place(white_space_end, filling, is_no_white_space);
+            every_byte_at_every_position(white_space_end, filling, is_no_white_space);
         }
     }
 
@@ -216,7 +216,7 @@ mod tests {
         ) {
             let start = start.min(bytes.len());
             let slowly = |is_stop: fn(u8) -> bool| {
-                bytes[start..].iter().position(|byte| is_stop(*byte)).map_or(bytes.len(), |place| start + place)
+                bytes[start..].iter().position(|byte| is_stop(*byte)).map_or(bytes.len(), |offset| start + offset)
             };
             prop_assert_eq!(string_stop(&bytes, start), slowly(stops_a_string));
             prop_assert_eq!(digits_end(&bytes, start), slowly(|byte| !byte.is_ascii_digit()));

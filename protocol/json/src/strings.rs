@@ -1,19 +1,19 @@
-//! Finds the strings in a stretch of JSON, and checks what is in them. What stands around them is
-//! [`crate::tokens`]' business, and whether they are UTF-8 has been checked.
+//! Finds the strings in a stretch of JSON, and checks what is in them. What may be around them is checked in
+//! [`crate::tokens`], and whether they are UTF-8 has been checked before.
 
 use crate::{
     bitmap::{Bitmaps, Carry, all_if, parity},
     classify::{BLOCKS, Block, Planes, Row},
 };
 
-/// Every second place, the first one with it.
+/// Every second position, beginning with the first.
 const EVEN: u64 = u64::MAX / 3;
 
 #[derive(Debug)]
 pub(crate) struct Strings {
     /// The quotation marks around strings.
     pub(crate) marks: Row,
-    /// The bytes of strings, with the mark in front and without the one behind.
+    /// The bytes of strings, with the mark before them and without the one after them.
     pub(crate) inside: Row,
     /// All bits when the last byte looked at is inside a string.
     is_inside: u64,
@@ -86,8 +86,8 @@ impl Strings {
         (wrong == 0).then_some(content)
     }
 
-    /// Checks the escapes, and takes away the marks that are escaped. A backslash outside of strings is no
-    /// concern here: it is no part of any token.
+    /// Checks the escapes, and removes the marks that are escaped. A backslash outside of strings need not be
+    /// found here: it is no part of any token.
     #[inline(always)]
     fn check_escapes(&mut self, planes: &Planes) -> Option<()> {
         let mut escapes = self.escapes;

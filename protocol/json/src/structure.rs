@@ -1,5 +1,5 @@
 //! The structure of the outermost container of a long text, as it is found while the text is validated: where its
-//! brackets, commas and colons are, and from these where the values of known members are. Nothing but places is
+//! brackets, commas and colons are, and from these where the values of known members are. Only positions are
 //! kept, so that the text may still grow. What the values are is not looked at.
 
 use crate::cursor::Cursor;
@@ -7,13 +7,13 @@ use std::ops::Range;
 
 /// Takes what a [`Validator`](crate::Validator) finds of the structure.
 pub trait Outline {
-    /// Takes the place of each bracket of the outermost container, and of each comma and colon in it, in order; `None`
-    /// refuses the text. It is called before the rest of the text is validated, and may have been for a text that is
-    /// refused in the end.
-    fn take(&mut self, text: &str, place: usize) -> Option<()>;
+    /// Takes the position of each bracket of the outermost container, and of each comma and colon in it, in order;
+    /// `None` refuses the text. It is called before the rest of the text is validated, and may have been for a text
+    /// that is refused in the end.
+    fn take(&mut self, text: &str, position: usize) -> Option<()>;
 }
 
-/// For who only wants to know whether it is JSON.
+/// For a caller that only needs to know whether it is JSON.
 impl Outline for () {
     #[inline]
     fn take(&mut self, _: &str, _: usize) -> Option<()> {
@@ -23,7 +23,7 @@ impl Outline for () {
 
 /// The name of a member that is looked for. A type has few of them, numbered from 0.
 pub trait MemberName: Copy {
-    /// The one that is written so; `None` for a member that is passed over.
+    /// The name that is written so; `None` for a member that is passed over.
     fn of(text: &str) -> Option<Self>;
 
     /// Its number.
@@ -42,12 +42,12 @@ pub struct MemberOutline<Name, const COUNT: usize> {
 }
 
 impl<Name: MemberName, const COUNT: usize> MemberOutline<Name, COUNT> {
-    /// In front of a text.
+    /// At the beginning of a text.
     pub fn new() -> Self {
         MemberOutline { is_object: false, start: 0, colon: None, values: [const { None }; COUNT] }
     }
 
-    /// The members in the order of their numbers, each with the place of its value; `None` when the text is no object.
+    /// The members in the order of their numbers, each with the range of its value; `None` when the text is no object.
     pub fn members(&self) -> Option<impl Iterator<Item = (Name, Range<usize>)>> {
         self.is_object.then(|| self.values.iter().flatten().cloned())
     }
@@ -73,17 +73,17 @@ impl<Name: MemberName, const COUNT: usize> Default for MemberOutline<Name, COUNT
 const WHITE_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 
 impl<Name: MemberName, const COUNT: usize> Outline for MemberOutline<Name, COUNT> {
-    fn take(&mut self, text: &str, place: usize) -> Option<()> {
-        match text.as_bytes().get(place)? {
+    fn take(&mut self, text: &str, position: usize) -> Option<()> {
+        match text.as_bytes().get(position)? {
             b'{' => self.is_object = true,
             b':' => {
-                self.colon = Some(place);
+                self.colon = Some(position);
                 return Some(());
             }
-            b',' | b'}' => self.end_member(text, place)?,
+            b',' | b'}' => self.end_member(text, position)?,
             _ => return None,
         }
-        self.start = place + 1;
+        self.start = position + 1;
         Some(())
     }
 }
@@ -114,11 +114,11 @@ mod tests {
         }
     }
 
-    /// The values of the known members; `None` when the text is refused, by the outline or else.
+    /// The values of the known members; `None` when the text is refused, by the outline or otherwise.
     fn found(text: &str) -> Option<BTreeMap<&'static str, &str>> {
         let mut outline = MemberOutline::<Known, { NAMES.len() }>::new();
         Validator::new().finish(text, &mut outline)?;
-        Some(outline.members()?.map(|(name, place)| (NAMES[name.0], &text[place])).collect())
+        Some(outline.members()?.map(|(name, range)| (NAMES[name.0], &text[range])).collect())
     }
 
     /// The same by `serde_json`, which gives every name as often as it comes.

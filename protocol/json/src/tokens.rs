@@ -1,6 +1,6 @@
 //! Checks which token follows which in a stretch of JSON, and that what is opened is closed.
 //!
-//! Each token is judged by the one in front of it, white space passed: whether it may stand behind that,
+//! Each token is judged by the one before it, white space passed: whether it may follow that,
 //! in the container that it is in. What is in a string, a number or a literal is not looked at here.
 
 use crate::{
@@ -26,7 +26,7 @@ pub(crate) struct Tokens {
     nesting: Nesting,
 }
 
-/// What a token in front of a stretch means for the first one in it.
+/// What a token before a stretch means for the first one in it.
 #[derive(Clone, Copy, Debug)]
 struct Carries {
     in_name: Carry,
@@ -38,7 +38,7 @@ struct Carries {
 }
 
 impl Tokens {
-    /// In front of a text of one value.
+    /// At the beginning of a text of one value.
     pub(crate) fn new() -> Tokens {
         Tokens {
             white_space: [0; BLOCKS],
@@ -52,7 +52,7 @@ impl Tokens {
                 in_name: Carry::NONE,
                 after_opening: Carry::NONE,
                 after_comma: Carry::NONE,
-                // As behind a colon, one value is expected.
+                // As after a colon, one value is expected.
                 after_colon: Carry::ONE,
                 after_name: Carry::NONE,
                 after_value: Carry::NONE,
@@ -61,12 +61,12 @@ impl Tokens {
         }
     }
 
-    /// Whether one value has come, and nothing but white space behind it.
+    /// Whether one value has come, and only white space after it.
     pub(crate) fn is_complete(&self) -> bool {
         self.carries.after_value.is_set() && self.nesting.is_empty()
     }
 
-    /// Finds what is outside of strings: tokens of one byte here, all else goes to `scalars`.
+    /// Finds what is outside of strings: tokens of one byte here, everything else by `scalars`.
     #[inline(always)]
     pub(crate) fn find(&mut self, planes: &Planes, strings: &Strings, scalars: &mut Scalars) {
         scalars.bytes.begin();
@@ -88,7 +88,7 @@ impl Tokens {
         }
     }
 
-    /// Whether each token may stand where it is. Returns whether one of them is marked in `outermost`.
+    /// Whether each token may be where it is. Returns whether one of them is marked in `outermost`.
     #[inline(always)]
     pub(crate) fn check(&mut self, strings: &Strings, scalars: &Scalars) -> Option<bool> {
         let (mut wrong, mut outermost) = (0, 0);

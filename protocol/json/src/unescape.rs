@@ -36,7 +36,7 @@ fn simple(byte: u8) -> Option<char> {
     })
 }
 
-/// The character that `escape`, from its `u` on, begins with, and what is behind it.
+/// The character that `escape`, from its `u` on, begins with, and what is after it.
 fn unicode(escape: &str) -> Option<(char, &str)> {
     let (first, behind) = code_unit(escape)?;
     if let Some(character) = char::from_u32(first) {
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_pair_is_refused_whatever_is_behind_it() {
+    fn half_a_pair_is_refused_whatever_follows_it() {
         for behind in ["", "x", "\\n", "\\\\", "\\\\udc00", "\\u0041", "\\ud83d", "\\ud83d\\ude00", "é", "udc00"] {
             check(&format!("\\ud83d{behind}"));
             assert_eq!(unescape(&format!("\\ud83d{behind}")), None);

@@ -2,7 +2,7 @@
 //!
 //! It accepts what [`crate::cursor`] accepts, at a rate that hardly depends on what the text is like, and nothing
 //! is looked at twice; but it costs as much for a short text as for a stretch. It deliberately doesn't say
-//! what was wrong, and finds nothing but the structure of the outermost container.
+//! what was wrong, and finds only the structure of the outermost container.
 
 use crate::{
     classify::{self, BLOCK_BYTES, BLOCKS, Planes, STRETCH_BYTES},
@@ -13,12 +13,12 @@ use crate::{
     tokens::Tokens,
 };
 
-/// The length from which on [`Validator`] is the one to use: 64 KiB. A [`Cursor`](crate::Cursor) is sooner where texts
-/// are short or mostly strings, and shorter ones take no time that others would have to wait for.
+/// The length from which on [`Validator`] is the one to use: 64 KiB. A [`Cursor`](crate::Cursor) is faster where texts
+/// are short or mostly strings, and shorter texts take no time that others would have to wait for.
 pub const LONG_BYTES_MIN: usize = 64 * 1024;
 
-/// The validation of one value with nothing around it but white space. It never reads behind what it was told has
-/// come.
+/// The validation of one value with nothing around it but white space. It never reads beyond what it was given as
+/// arrived.
 ///
 /// ```
 /// use bulkhead_json::Validator;
@@ -41,7 +41,7 @@ pub struct Validator {
 }
 
 impl Validator {
-    /// In front of a text, with the widest vectors that this processor has.
+    /// At the beginning of a text, with the widest vectors that this processor has.
     #[allow(clippy::new_without_default, reason = "there is another one, so which one is said")]
     pub fn new() -> Validator {
         Validator::with(Vectors::of_this_processor())
@@ -69,8 +69,8 @@ impl Validator {
         Validator::new().finish(text, &mut ()).is_some()
     }
 
-    /// Goes on with the whole stretches of `text`, which is what has come: what it was before, and more. After
-    /// it is refused, there is nothing to go on with. `None` refuses it, and so it does behind here.
+    /// Continues with the whole stretches of `text`, which is what has come: what it was before, and more. `None`
+    /// refuses it, here and in the methods below; then there is nothing to continue with.
     pub fn resume(&mut self, text: &str, outline: &mut impl Outline) -> Option<()> {
         while let Some(stretch) = text.as_bytes().get(self.at..).and_then(|bytes| bytes.first_chunk()) {
             self.next(stretch, text, outline)?;
@@ -78,10 +78,10 @@ impl Validator {
         Some(())
     }
 
-    /// Goes on to the end of `text`, which is all there is.
+    /// Continues to the end of `text`, which is complete.
     pub fn finish(&mut self, text: &str, outline: &mut impl Outline) -> Option<()> {
         self.resume(text, outline)?;
-        // What the last token may be followed by is seen from the white space that follows it.
+        // Whether the last token is complete is seen from the white space that follows it.
         let mut last = [b' '; STRETCH_BYTES];
         let rest = text.as_bytes().get(self.at..)?;
         last.get_mut(..rest.len())?.copy_from_slice(rest);
@@ -93,10 +93,10 @@ impl Validator {
     fn next(&mut self, stretch: &[u8; STRETCH_BYTES], text: &str, outline: &mut impl Outline) -> Option<()> {
         if self.vectors.check_stretch(self, stretch)? {
             for block in 0..BLOCKS {
-                let mut places = self.tokens.outermost[block];
-                while places != 0 {
-                    outline.take(text, self.at + block * BLOCK_BYTES + places.trailing_zeros() as usize)?;
-                    places &= places - 1;
+                let mut positions = self.tokens.outermost[block];
+                while positions != 0 {
+                    outline.take(text, self.at + block * BLOCK_BYTES + positions.trailing_zeros() as usize)?;
+                    positions &= positions - 1;
                 }
             }
         }
@@ -104,7 +104,7 @@ impl Validator {
         Some(())
     }
 
-    /// Checks one stretch. Returns whether there are places for the outline in it.
+    /// Checks one stretch. Returns whether there are positions for the outline in it.
     #[inline(always)]
     pub(crate) fn stretch(&mut self, stretch: &[u8; STRETCH_BYTES]) -> Option<bool> {
         if self.strings.is_inside() && !self.strings.is_inside_escape() && classify::is_all_string(stretch) {

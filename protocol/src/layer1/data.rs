@@ -1,4 +1,4 @@
-//! What an entity holds: one JSON object as text, checked. What its members mean is its module's affair.
+//! What an entity holds: one JSON object as text, checked. What its members mean is up to its module.
 
 use super::{
     Fault,
@@ -16,7 +16,7 @@ impl Data {
     /// Checks `raw` and keeps its text.
     ///
     /// # Errors
-    /// With the place inside the object, when it is no object or breaks a rule of the type.
+    /// With the path inside the object, when it is no object or breaks a rule of the type.
     pub fn new(raw: Raw<'_>) -> Result<Data, Fault> {
         if raw.kind() != Kind::Object {
             return Err(Fault::new(format!("expected an object, found {}", raw.quote())));
@@ -27,7 +27,7 @@ impl Data {
         Ok(Data(text.into()))
     }
 
-    /// Takes a text that was checked before, as one that the store kept.
+    /// Takes a text that was checked before, such as one from the store.
     pub fn trusted(text: impl Into<Arc<str>>) -> Data {
         Data(text.into())
     }
@@ -127,7 +127,7 @@ pub(super) fn check(text: &str) -> Result<(), Fault> {
                 let end = text_end(bytes, at).min(bytes.len());
                 let Some(decoded) = Raw::new(&text[at..end]).text() else {
                     let found = Raw::new(&text[at..end]).quote();
-                    // A name is in its object, and not where the member before it is.
+                    // A name is in its object, not in the member before it.
                     let inside = if name_next { &open[..open.len() - 1] } else { &open[..] };
                     return Err(fault(
                         inside,
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_round_trip_is_refused_with_its_place() {
+    fn what_would_not_round_trip_is_refused_with_its_path() {
         assert_eq!(refused("[1]"), "expected an object, found [1]");
         assert_eq!(refused(r#"{"a":[{"b":1,"\u0062":2}]}"#), "at a.0.b: the object has this member twice");
         assert_eq!(

@@ -4,10 +4,10 @@ use crate::{Delivery, ErrorCode, Failure, Json};
 use serde::Serialize;
 use std::fmt;
 
-/// Why a payload cannot be understood: the place inside it, what was expected and what was found.
+/// Why a payload cannot be understood: the path inside it, what was expected and what was found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Fault {
-    /// The steps to the place, outermost first, as in `filters`, `when`, `gte`.
+    /// The steps of the path, outermost first, as in `filters`, `when`, `gte`.
     pub at: Vec<String>,
     /// What was expected and what was found.
     pub reason: String,
@@ -25,7 +25,7 @@ impl Fault {
         self
     }
 
-    /// The place as one text, like `filters.when.gte`; empty for the payload itself.
+    /// The path as one text, like `filters.when.gte`; empty for the payload itself.
     pub fn place(&self) -> String {
         self.at.join(".")
     }

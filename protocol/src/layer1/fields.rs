@@ -11,7 +11,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads `raw`, of which `what` is the name in a sentence and `known` the members it may have.
+    /// Reads `raw`, where `what` is its name in a message and `known` the members it may have.
     pub(super) fn read(raw: Raw<'a>, what: &str, known: &'static [&'static str]) -> Result<Fields<'a>, Fault> {
         if raw.kind() != Kind::Object {
             return Err(Fault::new(format!("expected {what}, an object, found {}", raw.quote())));
@@ -19,10 +19,10 @@ impl<'a> Fields<'a> {
         let mut found = vec![None; known.len()];
         for (name, value) in raw.members() {
             let decoded = name.text().unwrap_or_default();
-            let Some(place) = known.iter().position(|known| *known == decoded) else {
+            let Some(index) = known.iter().position(|known| *known == decoded) else {
                 return Err(unknown(name, &decoded, what, known));
             };
-            if found[place].replace(value).is_some() {
+            if found[index].replace(value).is_some() {
                 return Err(Fault::new("the object has this member twice").inside(decoded));
             }
         }
@@ -31,8 +31,8 @@ impl<'a> Fields<'a> {
 
     /// The member `name`, if it is there and not `null`.
     pub(super) fn optional(&self, name: &str) -> Option<Raw<'a>> {
-        let place = self.known.iter().position(|known| *known == name);
-        self.found[place.expect("only known members are asked for")].filter(|raw| raw.kind() != Kind::Null)
+        let index = self.known.iter().position(|known| *known == name);
+        self.found[index.expect("only known members are asked for")].filter(|raw| raw.kind() != Kind::Null)
     }
 
     /// What `read` makes of the member `name`, if it is there and not `null`.
@@ -75,7 +75,7 @@ pub(super) fn nearest<'k>(typed: &str, known: &[&'k str]) -> Option<&'k str> {
     (distance <= 1 + near.len() / 4).then_some(near)
 }
 
-/// How many characters must be put in, left out, replaced or swapped with the next to get from one text to the other.
+/// How many characters must be inserted, deleted, replaced or swapped with the next to get from one text to the other.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];

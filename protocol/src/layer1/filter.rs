@@ -130,7 +130,7 @@ fn read_in(path: &Path, raw: Raw<'_>) -> Result<Vec<Value>, Fault> {
     raw.elements().enumerate().map(|(index, raw)| operand(path, raw).inside(index)).collect()
 }
 
-/// The value that the part at `path` is compared with, in the form that the store keeps that part in.
+/// The value that the part at `path` is compared with, in the form in which the store keeps that part.
 fn operand(path: &Path, raw: Raw<'_>) -> Result<Value, Fault> {
     let value = Value::of_filter(raw)?;
     match (path, value) {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_name_their_place_and_what_was_expected() {
+    fn faults_name_their_path_and_what_was_expected() {
         assert_eq!(refused(r#"{"a.b":{"gte":true}}"#), "at a.b.gte: expected a number or a text, found true");
         assert_eq!(refused(r#"{"a":{"gr":1}}"#), r#"at a: a condition has no member "gr"; did you mean "gt"?"#);
         assert!(refused(r#"{"a":{}}"#).starts_with("at a: expected at least one of eq, ne"));

@@ -53,7 +53,7 @@ impl fmt::Debug for EntityName {
     }
 }
 
-/// The id of an entity: a UUID of any version, as 36 characters. Capital letters are made small, since
+/// The id of an entity: a UUID of any version, as 36 characters. Capital letters become lower case, since
 /// the two write the same number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntityId([u8; EntityId::BYTES]);
@@ -86,9 +86,9 @@ impl EntityId {
     /// The id that is this UUID.
     pub fn from_uuid(uuid: u128) -> EntityId {
         let mut bytes = [b'-'; EntityId::BYTES];
-        let places = (0..EntityId::BYTES).filter(|at| !matches!(at, 8 | 13 | 18 | 23));
-        for (digit, place) in places.enumerate() {
-            bytes[place] = b"0123456789abcdef"[(uuid >> (124 - 4 * digit) & 0xf) as usize];
+        let positions = (0..EntityId::BYTES).filter(|at| !matches!(at, 8 | 13 | 18 | 23));
+        for (digit, position) in positions.enumerate() {
+            bytes[position] = b"0123456789abcdef"[(uuid >> (124 - 4 * digit) & 0xf) as usize];
         }
         EntityId(bytes)
     }

@@ -6,7 +6,7 @@ pub const ENTITY_NAME_BYTES_MAX: usize = 64;
 /// Largest JSON object that an entity holds, in bytes, white space not counted: 1 MiB.
 pub const ENTITY_BYTES_MAX: usize = 1024 * 1024;
 
-/// How deep lists and objects may lie inside each other in an entity.
+/// How deep lists and objects may be nested in an entity.
 pub const DEPTH_MAX: usize = 128;
 
 /// Longest path, in bytes.

@@ -1,12 +1,12 @@
 //! The grammar of Layer 1: what the payloads of a `query` and of a `mutation` to `layer1` may say.
 //!
 //! A payload is read here once, whole, and becomes a [`Query`] or a [`Mutation`], or a [`Fault`] that
-//! names the place inside the payload, what was expected there and what was found. What an entity
+//! names the path inside the payload, what was expected there and what was found. What an entity
 //! holds stays the text that it came as: [`Data`] is checked and freed of white space, no more, so
 //! numbers keep their digits and members their order.
 //!
 //! Nothing here knows SQL, files or permissions. [`Query::needs`] and [`Mutation::needs`] say what a
-//! payload touches, for whoever decides whether that is allowed.
+//! payload touches; the permissions are checked elsewhere.
 
 mod data;
 mod fault;

@@ -37,14 +37,14 @@ pub struct Operation {
 /// What happens to an entity.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// It comes into being.
+    /// It is created.
     Create {
         /// Its id, if the caller wants one of its own.
         id: Option<EntityId>,
         /// What it holds.
         data: Data,
     },
-    /// What it holds changes.
+    /// It is changed.
     Update {
         /// Which one.
         id: EntityId,
@@ -53,7 +53,7 @@ pub enum Change {
         /// The version that it must have.
         expected: Option<u64>,
     },
-    /// It is no more.
+    /// It is deleted.
     Delete {
         /// Which one.
         id: EntityId,
@@ -69,7 +69,7 @@ impl Mutation {
     /// Reads the payload of a mutation.
     ///
     /// # Errors
-    /// With the place inside the payload.
+    /// With the path inside the payload.
     pub fn read(payload: &Json) -> Result<Mutation, Fault> {
         let raw = Raw::from(payload);
         let list = raw.members().find(|(name, _)| name.as_str() == "\"operations\"");
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_name_their_place_and_what_was_expected() {
+    fn faults_name_their_path_and_what_was_expected() {
         assert_eq!(
             refused(r#"{"entity":"A","operation":"upsert"}"#),
             r#"at operation: expected "create", "update" or "delete", found "upsert""#

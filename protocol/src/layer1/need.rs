@@ -1,4 +1,4 @@
-//! What a payload touches, for whoever decides whether that is allowed.
+//! What a payload touches, for the permission checks.
 
 use super::EntityName;
 
@@ -24,7 +24,7 @@ pub enum Action {
     Delete,
 }
 
-/// Each need once, in an order of their own.
+/// Each need once, sorted.
 pub(super) fn distinct(needs: impl IntoIterator<Item = Need>) -> Vec<Need> {
     let mut needs: Vec<Need> = needs.into_iter().collect();
     needs.sort();

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_name_their_place() {
+    fn faults_name_their_path() {
         let refused = |text: &str| read_order(Raw::new(text)).unwrap_err().to_string();
         assert_eq!(
             refused(r#"["a",{"by":"b","direction":"down"}]"#),

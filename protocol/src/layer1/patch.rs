@@ -8,8 +8,8 @@ use bulkhead_json::{Kind, Raw};
 use std::borrow::Cow;
 
 impl Data {
-    /// What the object is after the patch: a member that is `null` in the patch goes, an object goes into
-    /// the object that stands there, anything else takes the place of what stands there. New members
+    /// What the object is after the patch: a member that is `null` in the patch is removed, an object is merged into
+    /// the object at that path, anything else replaces the value at that path. New members
     /// follow the old ones.
     ///
     /// # Errors
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_patched_keeps_its_text_and_its_place() {
+    fn what_is_not_patched_keeps_its_text_and_its_position() {
         let target = r#"{"z":1.00,"\u0061":{"x":1e2,"y":[1.0]},"b":"\u00e9"}"#;
         assert_eq!(
             patched(target, r#"{"a":{"x":-0},"n":null}"#),

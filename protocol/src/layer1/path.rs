@@ -47,8 +47,8 @@ impl Column {
     }
 }
 
-/// The way to a member: names of members, and places in lists counted from 0, between dots. A dot or a
-/// backslash that belongs to a name stands behind a backslash, and so does a dollar sign that a path
+/// The path to a member: names of members, and indexes in lists counted from 0, separated by dots. A dot or a
+/// backslash that belongs to a name has a backslash before it, and so has a dollar sign that a path
 /// begins with.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MemberPath {
@@ -141,11 +141,11 @@ impl MemberPath {
         self.steps.held_bytes()
     }
 
-    /// What stands at the path in `raw`, if anything does.
+    /// The value at the path in `raw`, if there is one.
     pub fn find<'a>(&self, raw: Raw<'a>) -> Option<Raw<'a>> {
         self.steps.iter().try_fold(raw, |raw, step| match raw.kind() {
             Kind::Object => raw.members().find(|(name, _)| is_named(*name, step)).map(|(_, value)| value),
-            Kind::List => raw.elements().nth(place(step)?),
+            Kind::List => raw.elements().nth(list_index(step)?),
             _ => None,
         })
     }
@@ -183,8 +183,8 @@ fn is_named(name: Raw<'_>, step: &str) -> bool {
     }
 }
 
-/// The place in a list that a step names: digits, without a leading zero.
-fn place(step: &str) -> Option<usize> {
+/// The index in a list that a step names: digits, without a leading zero.
+fn list_index(step: &str) -> Option<usize> {
     let good = step == "0" || (!step.starts_with('0') && step.bytes().all(|byte| byte.is_ascii_digit()));
     if good { step.parse().ok() } else { None }
 }

@@ -19,10 +19,10 @@ pub struct Query {
     pub entity: EntityName,
     /// Which of them.
     pub selection: Selection,
-    /// What is to be put in with them.
+    /// What is to be included with them.
     pub include: Vec<Include>,
-    /// What all of that takes in memory. It is counted where the query is read, since a list of values may
-    /// be long, and asked for wherever the query waits.
+    /// What all of that takes in memory. It is counted when the query is read, since a list of values may
+    /// be long, and is needed wherever the query waits.
     held: usize,
 }
 
@@ -52,7 +52,7 @@ pub struct Many {
     pub order: Vec<Order>,
     /// How many at most; 0 only where they are counted.
     pub limit: u32,
-    /// Behind which place in the order: the `next` of an earlier answer.
+    /// After which position in the order: the `next` of an earlier answer.
     pub after: Option<String>,
     /// Whether to say how many there are in all.
     pub count: Count,
@@ -74,7 +74,7 @@ impl Query {
     /// Reads the payload of a query.
     ///
     /// # Errors
-    /// With the place inside the payload.
+    /// With the path inside the payload.
     pub fn read(payload: &Json) -> Result<Query, Fault> {
         let raw = Raw::from(payload);
         if raw.as_str().len() > QUERY_BYTES_MAX {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_name_their_place_and_what_was_expected() {
+    fn faults_name_their_path_and_what_was_expected() {
         assert_eq!(refused("7"), "expected a query, an object, found 7");
         assert_eq!(refused("{}"), r#"expected the member "entity", found none"#);
         assert_eq!(refused(r#"{"entity":7}"#), "at entity: expected an entity type, a text, found 7");

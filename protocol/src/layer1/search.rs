@@ -1,4 +1,4 @@
-//! The text of a full-text search. It is taken apart here, so that no text can be a fault of syntax in
+//! The text of a full-text search. It is split here, so that no text can be a syntax error in
 //! the index's own language.
 //!
 //! A search is words between white space, and an entity is found when it has all of them. `"two words"`
@@ -25,7 +25,7 @@ pub struct Search {
 pub struct Term {
     /// The text of it.
     pub text: String,
-    /// Whether the last word may go on.
+    /// Whether the last word may continue.
     pub ending: Ending,
 }
 
@@ -39,7 +39,7 @@ pub enum Ending {
 }
 
 impl Search {
-    /// Takes `text` apart.
+    /// Splits `text`.
     ///
     /// # Errors
     /// When it is too long, has too many terms, or nothing to look for.
@@ -50,13 +50,13 @@ impl Search {
         let mut search = Search { wanted: Vec::new(), unwanted: Vec::new() };
         let mut rest = text.trim_start();
         while !rest.is_empty() {
-            let (unwanted, behind) = match rest.strip_prefix('-') {
-                Some(behind) => (true, behind),
+            let (unwanted, after) = match rest.strip_prefix('-') {
+                Some(after) => (true, after),
                 None => (false, rest),
             };
-            let (term, behind) = take_term(behind);
-            rest = behind.trim_start();
-            // What has no letter and no digit is no word: there is nothing of it in the index.
+            let (term, after) = take_term(after);
+            rest = after.trim_start();
+            // A text without letters and digits is no word: the index has nothing of it.
             if term.text.chars().any(char::is_alphanumeric) {
                 if unwanted { &mut search.unwanted } else { &mut search.wanted }.push(term);
             }
@@ -83,16 +83,16 @@ impl Search {
 
 /// Takes a term off the front of `text`. A quotation mark that is never closed ends with the text.
 fn take_term(text: &str) -> (Term, &str) {
-    let (inner, behind) = match text.strip_prefix('"') {
+    let (inner, after) = match text.strip_prefix('"') {
         Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
         None => text.split_at(text.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(text.len())),
     };
-    let (inner, ending, behind) = match (inner.strip_suffix('*'), behind.strip_prefix('*')) {
-        (Some(stem), _) => (stem, Ending::Any, behind),
-        (None, Some(behind)) => (inner, Ending::Any, behind),
-        (None, None) => (inner, Ending::Exact, behind),
+    let (inner, ending, after) = match (inner.strip_suffix('*'), after.strip_prefix('*')) {
+        (Some(stem), _) => (stem, Ending::Any, after),
+        (None, Some(after)) => (inner, Ending::Any, after),
+        (None, None) => (inner, Ending::Exact, after),
     };
-    (Term { text: inner.to_owned(), ending }, behind)
+    (Term { text: inner.to_owned(), ending }, after)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What the core, the store and the host between them call the same thing: units of work, cursors, events
-//! and the state of a key. Each is defined here once.
+//! What the core, the store and the host share: units of work, cursors, events and the state of a key. Each is
+//! defined here once.
 
 use crate::{HeldBytes, Json};
 use std::fmt;
@@ -10,7 +10,7 @@ use std::fmt;
 pub struct UnitId(pub u64);
 
 /// The number of a stored event. The first event has 1, and numbers grow by one from event to event in the
-/// order of the commits; 0 stands before the first.
+/// order of the commits; 0 is before the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor(pub u64);
 

@@ -1,4 +1,4 @@
-//! The grammar of Layer 1 against random payloads: whatever is JSON is read or refused with its place, and
+//! The grammar of Layer 1 with random payloads: all JSON is read or refused with its path, and
 //! never ends the program.
 
 use crate::{

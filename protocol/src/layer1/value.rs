@@ -9,8 +9,8 @@ use std::fmt::Write;
 /// numbers, texts (by their UTF-8 bytes), `false`, `true`, lists and objects (by their
 /// [canonical](Value::Composite) text).
 ///
-/// Numbers are compared by what they are worth: 1 and 1.0 are equal. An integer from -2⁶³ to 2⁶³ - 1
-/// is exact, every other number is the double that is nearest to it, so that integers beyond these which
+/// Numbers are compared by their value: 1 and 1.0 are equal. An integer from -2⁶³ to 2⁶³ - 1
+/// is exact, every other number is the nearest double, so that integers beyond these which
 /// have the same double are alike, and so are numbers beyond the greatest double.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -84,7 +84,7 @@ fn canonical(raw: Raw<'_>, out: &mut String) {
         Kind::Number => match number(raw.as_str()) {
             Value::Integer(integer) => write!(out, "{integer}"),
             Value::Real(0.0) => write!(out, "0"),
-            // Within 64 bits, it is worth the same as the integer that is written with all its digits.
+            // Within 64 bits, it has the same value as the integer that is written with all its digits.
             Value::Real(real) if real.fract() == 0.0 && (-I64_ABOVE..I64_ABOVE).contains(&real) => {
                 write!(out, "{real:.0}")
             }

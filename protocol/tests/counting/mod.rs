@@ -23,7 +23,7 @@ fn count(bytes: isize, pieces: isize) {
     });
 }
 
-// SAFETY: everything is the system's allocator's doing; counting allocates nothing.
+// SAFETY: the system's allocator does everything; counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size().cast_signed(), 1);
@@ -49,7 +49,7 @@ pub fn counted<T>(make: impl FnOnce() -> T) -> (T, usize, usize) {
     let before = HELD.get();
     let made = make();
     let after = HELD.get();
-    // What another thread has made may end here, so the account itself may stand below nothing.
+    // What another thread has made may end here, so the account itself may be negative.
     (made, after.0.wrapping_sub(before.0), after.1.wrapping_sub(before.1))
 }
 
