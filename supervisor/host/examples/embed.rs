@@ -1,5 +1,5 @@
 //! A program with a host of its own inside: it starts a module, calls it, restarts it, calls it again,
-//! and leaves nothing behind. Build what it needs, then run it:
+//! and leaves no process running. Build what it needs, then run it:
 //!
 //! ```sh
 //! cargo build -p bulkhead-launcher -p test-minimal

@@ -1,7 +1,7 @@
-//! The one timer that wakes the host's loop. What is due when it rings is not known here.
+//! The one timer that wakes the host's loop. What is due when it fires is not known here.
 //!
 //! It is a timerfd(2): the wait for descriptors then needs no limit of its own, which the kernel would
-//! set up and take down with each message, and no look at the clock for it.
+//! set up and remove with each message, and no reading of the clock for it.
 
 use nix::sys::{
     time::TimeSpec,
@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::net::unix::pipe::Receiver;
 
-/// What is waited for until the alarm rings: the timer's descriptor once more. The type is used for its
+/// What is waited for until the alarm fires: the timer's descriptor once more. The type is used for its
 /// readiness, and reads of it as of a pipe.
 #[derive(Debug)]
 pub(crate) struct AlarmReceiver(Receiver);
@@ -43,8 +43,8 @@ impl Alarm {
         self.receiver.clone()
     }
 
-    /// Sees to it that the alarm rings at `due`, or before. One that is set for an earlier moment stays as
-    /// it is: what is due moves on with each message, and whoever is woken too early sets it again.
+    /// Ensures that the alarm fires at `due`, or before. One that is set for an earlier moment stays as
+    /// it is: what is due moves on with each message, and a loop that is woken too early sets it again.
     pub(crate) fn set(&mut self, due: Instant) {
         if self.at.is_some_and(|at| at <= due) {
             return;
@@ -56,14 +56,14 @@ impl Alarm {
         self.at = Some(due);
     }
 
-    /// It has rung: it is set for no moment any more.
+    /// It has fired: it is set for no moment now.
     pub(crate) fn has_rung(&mut self) {
         self.at = None;
     }
 }
 
 impl AlarmReceiver {
-    /// Waits until the alarm rings.
+    /// Waits until the alarm fires.
     pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             // An error would be the end of the runtime, with which everything ends.

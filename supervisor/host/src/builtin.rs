@@ -1,5 +1,5 @@
 //! The built-in address `supervisor`: what its commands are called, what they take, what they answer.
-//! The deciding is the core's.
+//! The core decides.
 
 use crate::{
     clients::FOLLOWERS_PART,
@@ -21,7 +21,7 @@ use std::time::Duration;
 /// How long a start, stop, restart or reload is waited for when the request names no deadline.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Bytes around the data of an answer, with room to spare.
+/// Bytes around the data of an answer, with a margin.
 pub(crate) const ANSWER_FRAME_BYTES: usize = 1024;
 
 /// Lines that `status NAME` ends with.
@@ -137,13 +137,13 @@ impl Call<'_> {
     }
 }
 
-/// A command of `supervisor`: how callers are told of it, and what is done.
+/// A command of `supervisor`: how it is listed for callers, and what is done.
 pub(crate) struct Own {
     pub(crate) entry: Entry<'static>,
     handle: fn(&mut HostState, &Call<'_>) -> Done,
 }
 
-/// A command that may be repeated, as it only asks.
+/// A command that may be repeated, as it only reads.
 const fn asks(name: &'static str, description: &'static str, handle: fn(&mut HostState, &Call<'_>) -> Done) -> Own {
     Own { entry: Entry { name, idempotent: true, description }, handle }
 }
@@ -153,7 +153,7 @@ const fn does(name: &'static str, description: &'static str, handle: fn(&mut Hos
     Own { entry: Entry { name, idempotent: false, description }, handle }
 }
 
-/// All commands of `supervisor`, in the order in which callers are told of them.
+/// All commands of `supervisor`, in the order in which callers get them.
 pub(crate) static OWN: [Own; 16] = [
     asks("status", "the host and its modules, or one of them in full: {\"name\"}", HostState::look_at),
     asks("commands", "the commands of a module, or of supervisor: {\"name\"}", |host, call| {
@@ -246,7 +246,7 @@ impl HostState {
             .read()
             .map_err(|error| bad(format!("expected a payload {{\"name\",\"args\"}}: {error}")))?;
         self.check_number(who)?;
-        // To wait no time at all is to ask what is so now.
+        // A wait without any time asks for the present state.
         if command.name != "wait" {
             bulkhead_core::check_deadline(request)?;
         }
@@ -313,7 +313,7 @@ impl HostState {
         self.core.known_name(name).cloned().ok_or_else(|| self.unknown(name))
     }
 
-    /// Answers what has waited for a look.
+    /// Answers a request that has waited for a look.
     pub(crate) fn answer_look(&mut self, who: Recipient, asked: Asked, look: &Look) {
         let answer = match asked {
             Asked::Status => Ok(self.status(look)),
@@ -368,7 +368,7 @@ impl HostState {
         Ok(Json::of(&status))
     }
 
-    /// Whether a caller may follow one thing more.
+    /// Checks that a caller may follow one thing more.
     pub(crate) fn check_follower(&self, who: Recipient) -> Result<(), Failure> {
         let followed = self.followers.count_of(who.caller);
         if followed >= FOLLOWED_MAX {
@@ -405,7 +405,7 @@ impl HostState {
         Ok(None)
     }
 
-    /// A module is gone, and no line of it will come any more: those who followed its log until then are told.
+    /// A module is gone, and no line of it will come any more: the followers of its log are informed.
     pub(crate) fn end_logs(&mut self, module: &ModuleName, last: FollowerId) {
         let ended: Vec<FollowerId> =
             self.followers.of_log(module.as_str()).into_iter().filter(|id| *id <= last).collect();
@@ -428,7 +428,7 @@ impl HostState {
     }
 }
 
-/// Reads the arguments of a long command. Only an import has so much to say.
+/// Reads the arguments of a long command. Only an import has such long ones.
 pub(crate) fn read_long_command(payload: &Json) -> Result<ImportArgs, Failure> {
     let whole: Command<'_>;
     let (name, args) = match Named::command(payload) {

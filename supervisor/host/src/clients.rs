@@ -15,7 +15,7 @@ use tokio::{io::Interest, net::UnixStream};
 /// Bytes that may wait for a client before its next request is not read.
 pub(crate) const OUTPUT_HIGH_WATER_BYTES: usize = 1024 * 1024;
 
-/// Bytes that may wait for a client that follows what is told only as it happens, before that is left out. It is
+/// Bytes that may wait for a client that follows what is only sent as it happens, before that is left out. It is
 /// much more than what happens in one iteration of the loop, and too little to be cut off for.
 pub(crate) const LIVE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -23,7 +23,7 @@ pub(crate) const LIVE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// length, before it is cut off: it does not read its answers.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Of what all clients may make the host hold, a quarter may be messages that have not come to their end or
+/// Of what all clients may make the host hold, a quarter may be messages that have not arrived completely or
 /// wait to be handled, ...
 pub(crate) const HELD_PART: usize = 4;
 
@@ -31,7 +31,7 @@ pub(crate) const HELD_PART: usize = 4;
 /// that reads least is cut off, ...
 pub(crate) const OUTPUT_PART: usize = 4;
 
-/// ... an eighth those who follow events and logs, with what is kept for them, ...
+/// ... an eighth followers of events and logs, with what is kept for them, ...
 pub(crate) const FOLLOWERS_PART: usize = 8;
 
 /// ... and three eighths requests that are not answered, which the core counts.
@@ -48,13 +48,13 @@ pub(crate) const HOST: ClientId = ClientId(0);
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) link: Link,
-    /// It has said all that it will say; it may still be reading.
+    /// It has sent all that it will send; it may still be reading.
     pub(crate) has_finished: bool,
-    /// It is told why it is cut off, as far as it still reads, and nothing else any more.
+    /// It gets the reason why it is cut off, as far as it still reads, and nothing else.
     pub(crate) is_cut_off: bool,
     /// It is not read from until it has taken what waits for it.
     pub(crate) is_paused: bool,
-    /// Whose it is; `None` for one that the program around the host has made.
+    /// Its owner; `None` for one that the program around the host has made.
     pub(crate) owner: Option<Owner>,
     /// When it last sent or took something.
     pub(crate) active_at: Time,
@@ -90,7 +90,7 @@ pub(crate) struct Clients {
     pub(crate) held_bytes: usize,
     /// Bytes that wait for all of them.
     pub(crate) output_bytes: usize,
-    /// How many have finished speaking, each of which takes a second descriptor ([`HangUp`]).
+    /// How many have finished sending, each of which takes a second descriptor ([`HangUp`]).
     finished: usize,
 }
 
@@ -102,7 +102,7 @@ impl Clients {
         id
     }
 
-    /// A client has said all that it will say.
+    /// A client has sent all that it will send.
     pub(crate) fn finish(&mut self, id: ClientId) {
         let Some(client) = self.by_id.get_mut(&id) else { return };
         self.finished += usize::from(!std::mem::replace(&mut client.has_finished, true));
@@ -137,8 +137,8 @@ impl Clients {
         client.output_bytes = output;
     }
 
-    /// Who must be cut off now that this client has got more to read, and why: itself, if more waits for it than
-    /// may, or whoever reads least, if that is so for all together.
+    /// Which client must be cut off now that this one has got more to read, and why: itself, if more waits for it than
+    /// may, or the one that reads least, if too much waits for all together.
     pub(crate) fn too_slow(&self, id: ClientId, frame_bytes_max: usize, all_max: usize) -> Option<(ClientId, String)> {
         let most = OUTPUT_BYTES_MAX + frame_bytes_max;
         let pending = self.by_id.get(&id).map_or(0, |client| client.link.pending_bytes());
@@ -163,9 +163,9 @@ impl Clients {
     }
 }
 
-/// Waits until the other side of a socket has gone altogether, not only finished writing. It is a
+/// Waits until the other side of a socket is gone altogether, not only finished writing. It is a
 /// copy with a registration of its own, so that what is forgotten here to wait for a change does not
-/// hide from the link that there is room to write.
+/// hide from the link that it can write.
 #[derive(Debug)]
 pub(crate) struct HangUp(UnixStream);
 

@@ -1,4 +1,4 @@
-//! The one place that reads the clock: the core is told the time, never asked to look.
+//! The only file that reads the clock: the core gets the time as an argument.
 
 use bulkhead_core::Time;
 use bulkhead_protocol::time;

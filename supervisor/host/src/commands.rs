@@ -8,10 +8,10 @@ use crate::{
 use bulkhead_protocol::{Command, Failure, Json};
 use serde::Serialize;
 
-/// Longest list of commands that is told, in bytes.
+/// Longest list of commands that is sent, in bytes.
 const LIST_BYTES_MAX: usize = 1024 * 1024;
 
-/// One command, as callers are told of it.
+/// One command, as callers get it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Entry<'a> {
     pub(crate) name: &'a str,
@@ -47,7 +47,7 @@ impl HostState {
     }
 }
 
-/// The answer, with as many commands as have room in so many bytes.
+/// The answer, with as many commands as fit into so many bytes.
 fn answer(name: &str, entries: Option<Entries<'_>>, bytes_max: usize) -> Json {
     let name = Json::of(name);
     let Some(entries) = entries else { return Json::object(&[("name", &name), ("commands", &Json::null())]) };

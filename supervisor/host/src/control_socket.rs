@@ -1,4 +1,4 @@
-//! The control socket: where it is, who may enter, and what is done about one that was left behind.
+//! The control socket: its path, who may connect, and what is done about a file that an earlier host has left.
 
 use crate::{release::Releasable, state_dir::make_private};
 use bulkhead_core::Owner;
@@ -39,7 +39,7 @@ pub(crate) enum SocketError {
     Other { path: PathBuf, error: io::Error },
 }
 
-/// Which file a path led to. A number is used again once its file has gone, so the time of birth belongs to
+/// Which file a path led to. A number is reused once its file is gone, so the time of birth belongs to
 /// it, where the file system keeps that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -74,7 +74,7 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Only our own: another one may stand in its place meanwhile.
+        // Only our own: another file may have its path meanwhile.
         if self.identity.is_some()
             && fs::symlink_metadata(&self.path).is_ok_and(|metadata| Some(Identity::of(&metadata)) == self.identity)
         {
@@ -125,8 +125,8 @@ impl ControlSocket {
     }
 }
 
-/// Listens at `path` with a file that only its owner may use from its first moment on. To change the mode of a name
-/// afterwards would be to change that of whatever has the name by then.
+/// Listens at `path` with a file that only its owner may use from its first moment on. A change of the mode of a path
+/// afterwards would change that of the file which has the path by then.
 fn bind_privately(path: &Path) -> io::Result<StdListener> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let ours = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;

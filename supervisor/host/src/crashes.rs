@@ -1,6 +1,6 @@
 //! Crash records and quarantined messages: the newest are kept in memory for a question, all on disk for good. How
-//! the files are named and which of them stay is [`crate::records`]'s business, how they are read
-//! [`crate::history`]'s.
+//! the files are named and which of them stay is decided in [`crate::records`], how they are read in
+//! [`crate::history`].
 
 use crate::{
     clock::wall_clock,
@@ -26,7 +26,7 @@ const KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// written as a string.
 const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 
-/// One crash, as it is written and told.
+/// One crash, as it is written and sent.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Crash {
     pub(crate) module: String,
@@ -38,7 +38,7 @@ pub(crate) struct Crash {
     uptime_ms: u64,
     stderr: Vec<String>,
     in_flight: Vec<Lost>,
-    /// Where it is kept, as a text.
+    /// Its path, as a text.
     file: String,
 }
 
@@ -75,8 +75,8 @@ impl HeldBytes for Lost {
 impl HeldBytes for Crash {
     fn held_bytes(&self) -> usize {
         let named = self.module.held_bytes() + self.instance.held_bytes() + self.time.held_bytes();
-        let told = self.reason.held_bytes() + self.exit.held_bytes() + self.stderr.held_bytes();
-        named + told + self.in_flight.held_bytes() + allocation(self.file.capacity())
+        let texts = self.reason.held_bytes() + self.exit.held_bytes() + self.stderr.held_bytes();
+        named + texts + self.in_flight.held_bytes() + allocation(self.file.capacity())
     }
 }
 
@@ -84,7 +84,7 @@ impl HeldBytes for Crash {
 #[derive(Debug)]
 struct Kept {
     number: Number,
-    /// Its length as it is told.
+    /// Its length as it is sent.
     written: usize,
     /// What it takes.
     held: usize,
@@ -123,7 +123,7 @@ pub(crate) struct Crashes {
     kept_bytes: usize,
 }
 
-/// Where records are written.
+/// The folder in which records are written.
 #[derive(Debug)]
 struct Folder {
     path: PathBuf,
@@ -175,7 +175,7 @@ impl Crashes {
         file
     }
 
-    /// Where the records are that are not kept in memory, for a reading that tells at most so many bytes.
+    /// Where the records are that are not kept in memory, for a reading that returns at most so many bytes.
     pub(crate) fn files(&self, wanted: &Wanted, bytes_max: usize) -> CrashFiles {
         let held: BTreeSet<Number> = self.kept.iter().map(|kept| kept.number).collect();
         CrashFiles {
@@ -197,7 +197,7 @@ impl Crashes {
         // One that was written after the question may have been read, and be in memory as well.
         let known: BTreeSet<Number> = self.kept.iter().map(|kept| kept.number).collect();
         let mut read_ones = read.crashes.into_iter().filter(|old| !known.contains(&old.number)).peekable();
-        let (mut room, mut told, mut older) = (bytes_max, Vec::new(), read.more);
+        let (mut room, mut chosen, mut older) = (bytes_max, Vec::new(), read.more);
         loop {
             let of_memory = match (kept.peek(), read_ones.peek()) {
                 (None, None) => break,
@@ -205,7 +205,7 @@ impl Crashes {
                 (kept, None) => kept.is_some(),
                 (None, Some(_)) => false,
             };
-            if told.len() >= wanted.most || room == 0 {
+            if chosen.len() >= wanted.most || room == 0 {
                 older += kept.count() + read_ones.count();
                 break;
             }
@@ -214,21 +214,21 @@ impl Crashes {
                 false => read_ones.next().map(|old| (old.json.as_str().len(), old.json)),
             }
             .expect("one was seen");
-            if bytes > room && !told.is_empty() {
+            if bytes > room && !chosen.is_empty() {
                 room = 0;
                 older += 1;
                 continue;
             }
             room = room.saturating_sub(bytes);
-            told.push(json);
+            chosen.push(json);
         }
-        told.reverse();
-        Told { crashes: told, older, remarks: read.remark.into_iter().collect() }
+        chosen.reverse();
+        Told { crashes: chosen, older, remarks: read.remark.into_iter().collect() }
     }
 }
 
 impl Kept {
-    /// The record as it is told, and its length; one that is too long for any answer is told of.
+    /// The record as it is sent, and its length; one that is too long for any answer is only mentioned.
     fn json(&self, bytes_max: usize) -> (usize, Json) {
         let Crash { module, time, file, .. } = &self.crash;
         if self.written <= bytes_max {
@@ -240,7 +240,7 @@ impl Kept {
 }
 
 impl Folder {
-    /// A name that no host before this one has used, behind all that are there.
+    /// A name that no host before this one has used, after all existing ones.
     fn next_file(&mut self, newest: &mut Number, module: &ModuleName, time: &str, files: &LogFiles) -> PathBuf {
         if self.named.is_multiple_of(FILES_BETWEEN_COUNTS) {
             files.thin_out(self.path.clone(), *newest);
@@ -369,38 +369,38 @@ mod tests {
         Wanted { module: module.map(str::to_owned), most }
     }
 
-    /// The files that are told of, and how many there are before them.
-    fn told(crashes: &Crashes, wanted: &Wanted, bytes_max: usize) -> (Vec<String>, usize) {
+    /// The files in an answer, and how many there are before them.
+    fn shown(crashes: &Crashes, wanted: &Wanted, bytes_max: usize) -> (Vec<String>, usize) {
         #[derive(serde::Deserialize)]
         struct File {
             file: String,
         }
         let read = crashes.files(wanted, bytes_max).read();
         assert_eq!(read.remark, None);
-        let told = crashes.tell(wanted, read, bytes_max);
-        (told.crashes.iter().map(|crash| crash.read::<File>().unwrap().file).collect(), told.older)
+        let shown = crashes.tell(wanted, read, bytes_max);
+        (shown.crashes.iter().map(|crash| crash.read::<File>().unwrap().file).collect(), shown.older)
     }
 
     #[test]
-    fn what_is_told_fits_and_is_the_newest() {
+    fn what_is_sent_fits_and_is_the_newest() {
         let files = LogFiles::start(Rotation { dir: "/proc/nonexistent".into(), file_bytes_max: 1, files: 1 }).unwrap();
         let mut crashes = Crashes::new("/proc/nonexistent".into(), "/proc/nonexistent".into(), Number::default());
         for _ in 0..KEPT_MAX + 5 {
             crashes.record(record("a"), &files);
         }
         let newest = crashes.kept.back().unwrap().crash.file.clone();
-        let (all, older) = told(&crashes, &wanted(None, 1000), usize::MAX);
+        let (all, older) = shown(&crashes, &wanted(None, 1000), usize::MAX);
         assert_eq!((all.len(), older, all.last()), (KEPT_MAX, 0, Some(&newest)));
-        let (few, older) = told(&crashes, &wanted(Some("a"), 1000), 5000);
+        let (few, older) = shown(&crashes, &wanted(Some("a"), 1000), 5000);
         assert!((1..5).contains(&few.len()) && few.len() + older == KEPT_MAX, "{few:?}");
         assert_eq!(few.last(), Some(&newest));
-        assert_eq!(told(&crashes, &wanted(None, 1000), 1), (vec![newest.clone()], KEPT_MAX - 1), "one in any case");
-        assert_eq!(told(&crashes, &wanted(None, 2), 1_000_000).1, KEPT_MAX - 2);
-        assert_eq!(told(&crashes, &wanted(Some("b"), 1000), 5000), (Vec::new(), 0));
+        assert_eq!(shown(&crashes, &wanted(None, 1000), 1), (vec![newest.clone()], KEPT_MAX - 1), "one in any case");
+        assert_eq!(shown(&crashes, &wanted(None, 2), 1_000_000).1, KEPT_MAX - 2);
+        assert_eq!(shown(&crashes, &wanted(Some("b"), 1000), 5000), (Vec::new(), 0));
     }
 
     #[test]
-    fn records_of_earlier_hosts_and_those_that_memory_has_no_room_for_are_told_in_their_order_and_once() {
+    fn records_of_earlier_hosts_and_those_that_memory_has_no_room_for_are_sent_in_their_order_and_once() {
         let dir = Scratch::new("told-crashes");
         let folders = [dir.join("crashes"), dir.join("quarantine")];
         folders.iter().for_each(|folder| fs::create_dir_all(folder).unwrap());
@@ -417,27 +417,27 @@ mod tests {
         let mut last = hosts.pop().unwrap();
         // As if many more had come since.
         last.kept.drain(..3);
-        let told = |wanted: Wanted| {
-            let told = last.tell(&wanted, last.files(&wanted, usize::MAX).read(), usize::MAX);
+        let shown = |wanted: Wanted| {
+            let shown = last.tell(&wanted, last.files(&wanted, usize::MAX).read(), usize::MAX);
             let text = |crash: &Json, member: &str| crash.read::<serde_json::Value>().unwrap()[member].clone();
-            let crashes = told.crashes.iter().map(|crash| {
+            let crashes = shown.crashes.iter().map(|crash| {
                 let file = text(crash, "file").as_str().unwrap().to_owned();
                 (file[file.len() - 6..].to_owned(), text(crash, "earlier") == true)
             });
-            (crashes.collect::<Vec<_>>(), told.older)
+            (crashes.collect::<Vec<_>>(), shown.older)
         };
         let number = |number: u32, is_earlier: bool| (format!("{number}.json"), is_earlier);
         let all = (1..=10).map(|at| number(at % 10, at <= 5));
         let all: Vec<_> = std::iter::once(number(7, true)).chain(all).collect();
-        assert_eq!(told(wanted(None, 1000)), (all.clone(), 0));
-        assert_eq!(told(wanted(None, 7)), (all[4..].to_vec(), 4));
-        assert_eq!(told(wanted(None, 1)), (all[10..].to_vec(), 10));
-        assert_eq!(told(wanted(Some("b"), 1000)), (all[4..6].to_vec(), 0));
-        assert_eq!(told(wanted(Some("gone"), 1000)), (Vec::new(), 0));
+        assert_eq!(shown(wanted(None, 1000)), (all.clone(), 0));
+        assert_eq!(shown(wanted(None, 7)), (all[4..].to_vec(), 4));
+        assert_eq!(shown(wanted(None, 1)), (all[10..].to_vec(), 10));
+        assert_eq!(shown(wanted(Some("b"), 1000)), (all[4..6].to_vec(), 0));
+        assert_eq!(shown(wanted(Some("gone"), 1000)), (Vec::new(), 0));
     }
 
     #[test]
-    fn a_record_that_is_none_is_told_of_and_hurts_no_other() {
+    fn a_record_that_is_none_is_mentioned_and_hides_no_other() {
         let dir = Scratch::new("odd-crashes");
         let folder = dir.join("crashes");
         fs::create_dir_all(folder.join("m-20261130T010203.004Z-000000000005.json")).unwrap();
@@ -453,17 +453,17 @@ mod tests {
         fs::write(folder.join("notes.txt"), "").unwrap();
         let crashes = Crashes::new(folder.clone(), "/proc/nonexistent".into(), Number::greatest_in(&[folder]).unwrap());
         let all = wanted(Some("m"), 1000);
-        let told = crashes.tell(&all, crashes.files(&all, 50_000).read(), 50_000);
-        let told: Vec<serde_json::Value> = told.crashes.iter().map(|crash| crash.read().unwrap()).collect();
-        assert_eq!(told.len(), 7, "{told:#?}");
-        let reason = |at: usize| told[at]["reason"].as_str().unwrap();
-        assert_eq!((reason(0), &told[0]["strange"]), ("whole", &serde_json::json!([1.0e99])));
-        let file = told[0]["file"].as_str().unwrap();
+        let shown = crashes.tell(&all, crashes.files(&all, 50_000).read(), 50_000);
+        let shown: Vec<serde_json::Value> = shown.crashes.iter().map(|crash| crash.read().unwrap()).collect();
+        assert_eq!(shown.len(), 7, "{shown:#?}");
+        let reason = |at: usize| shown[at]["reason"].as_str().unwrap();
+        assert_eq!((reason(0), &shown[0]["strange"]), ("whole", &serde_json::json!([1.0e99])));
+        let file = shown[0]["file"].as_str().unwrap();
         assert!(file.starts_with(dir.to_str().unwrap()), "{file}");
         assert!((1..4).all(|at| reason(at).starts_with("unknown: the record is no JSON object, or not whole")));
-        assert!((4..6).all(|at| reason(at).starts_with("unknown: the record cannot be read")), "{told:#?}");
+        assert!((4..6).all(|at| reason(at).starts_with("unknown: the record cannot be read")), "{shown:#?}");
         assert_eq!(
-            (reason(6), &told[6]["time"]),
+            (reason(6), &shown[6]["time"]),
             ("unknown: the record is too long to be told", &"2026-11-30T01:02:03.004Z".into())
         );
     }

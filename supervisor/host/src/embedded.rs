@@ -1,4 +1,4 @@
-//! The host as a library: started on a thread of its own, talked to like every other host.
+//! The host as a library: started on a thread of its own, used like every other host.
 
 use crate::{
     alarm::Alarm,
@@ -32,11 +32,11 @@ use std::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// How long the guardian may take for its first word.
+/// The timeout of the guardian's first report.
 const GUARDIAN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads a configuration again. It is called on a thread that may be kept waiting by files; one that does not come
-/// back is given up, and the next reading is on another thread.
+/// Reads a configuration again. It is called on a thread that files may keep waiting; one that does not return
+/// is given up, and the next reading is on another thread.
 pub type Reloader = Box<dyn Fn() -> Result<Loaded, Problems> + Send + Sync>;
 
 /// How a host is started, beyond its configuration.
@@ -86,9 +86,9 @@ pub(crate) enum Inject {
 
 /// A host that runs on a thread of its own.
 ///
-/// It is talked to through [`Host::client`], with the same messages as over the control
+/// It is used through [`Host::client`], with the same messages as over the control
 /// socket. Dropping it stops every module and waits until nothing of them is left. In a program that must not
-/// wait on the thread that drops it, as on one of an async runtime, [`Host::handle`] stops it and tells
+/// wait on the thread that drops it, such as one of an async runtime, [`Host::handle`] stops it and reports
 /// when it has ended.
 #[derive(Debug)]
 pub struct Host {
@@ -117,7 +117,7 @@ impl Host {
                 let kind = Kind::Embedded;
                 let loaded = Loaded::new(host, modules);
                 let outcome = run(loaded, options, injected, started_sender, kind, open_gate());
-                // The starter has gone if it was dropped, and does not need it.
+                // The starter is gone if it was dropped, and does not need it.
                 let _ = result_sender.send(outcome);
                 drop(lives);
             })
@@ -137,7 +137,7 @@ impl Host {
         self.handle.client()
     }
 
-    /// What other parts of the program can have of the host. A host that is stopped by a handle is still to be
+    /// What other parts of the program can use of the host. A host that is stopped by a handle is still to be
     /// dropped, which then takes no time.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -149,8 +149,8 @@ impl Host {
     }
 
     /// Runs a host as this process's work, until SIGTERM, SIGINT or SIGQUIT ends it. SIGHUP reads the
-    /// configuration again, SIGUSR1 writes what waits for log files. Tells a service manager of it, if `$NOTIFY_SOCKET`
-    /// names one. Signals, interval timers and the mask of modes of the process are set by
+    /// configuration again, SIGUSR1 writes what waits for log files. Notifies a service manager of its state, if
+    /// `$NOTIFY_SOCKET` names one. Signals, interval timers and the mask of modes of the process are set by
     /// [`take_over_process`], and it reaps children that are not its own.
     ///
     /// Modules with faults ([`Loaded::faulty`], and what is found at the start) are logged, shown in the status and not
@@ -189,7 +189,7 @@ impl Drop for Host {
 /// How a host was started.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It is what its process is for.
+    /// It is the purpose of its process.
     Daemon,
     /// By a program that has other things to do.
     Embedded,
@@ -203,7 +203,7 @@ fn run(
     kind: Kind,
     gate: Gate,
 ) -> Result<(), StartError> {
-    // A daemon runs what is right of its files; a program is told what is wrong with what it asks for.
+    // A daemon runs the modules without faults; a program gets the faults of what it asks for as an error.
     match kind {
         Kind::Daemon => loaded = loaded.sifted().map_err(Reason::Configuration)?,
         Kind::Embedded => loaded.check().map_err(Reason::Configuration)?,
@@ -221,7 +221,7 @@ fn run(
         let bound = options.listen.then(|| Bound::at(&path)).transpose().map_err(Reason::Socket)?;
         let mut files = Files::new(gate);
         files.prepare(Lane::Guardian).map_err(Reason::Io)?;
-        // Who called a process that is killed waits for this one.
+        // A caller of a process that is killed waits for this one.
         files.prepare(Lane::Memory).map_err(Reason::Io)?;
         let watched =
             Watched::of(state_dir.path(), state_dir.renewable(), bound.as_ref().map(|bound| (&*path, &bound.file)));
@@ -263,7 +263,7 @@ fn run(
     })
 }
 
-/// What is on the disk. Clearing what a killed host left, carrying over its log, changing tables of an older
+/// Opens what is on the disk. Clearing what a killed host left, carrying over its log, changing tables of an older
 /// version and making new indexes may take minutes.
 fn open(loaded: &Loaded) -> Result<(StateDir, Store), Reason> {
     let state_dir = StateDir::open(&loaded.host.state_dir, &loaded.host.trusted_users)?;
@@ -271,7 +271,7 @@ fn open(loaded: &Loaded) -> Result<(StateDir, Store), Reason> {
     Ok((state_dir, store))
 }
 
-/// The guardian's first word comes before anything else is done: it says how trees are killed here.
+/// The guardian's first report comes before anything else is done: it says how trees are killed here.
 async fn start_guardian(program: &Path, alarm: &mut Alarm) -> Result<Guardian, Reason> {
     let failed = |what: String| Reason::Guardian { program: program.to_owned(), what };
     let started = Launched::start(program).and_then(Guardian::of);
@@ -309,7 +309,7 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// That of every host but one under test.
+/// The gate of every host except one under test.
 fn open_gate() -> Gate {
     Arc::new(|_| ())
 }

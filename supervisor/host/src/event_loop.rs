@@ -1,4 +1,4 @@
-//! The one loop: waits for descriptors, signals, the program around it and the next timer, and hands
+//! The one loop: waits for descriptors, signals, the program around it and the next timer, and passes
 //! each to the host, one after the other. Nothing is decided here.
 
 use crate::{
@@ -32,11 +32,11 @@ use tokio::{
 const EVENTS_PER_ITERATION: usize = 64;
 
 /// How long an iteration may grow before the system is asked again what else there is: a client that floods
-/// must not keep others from being heard.
+/// must not keep others from being read.
 const ITERATION_MAX: Duration = Duration::from_micros(500);
 
 /// Outcomes of the store and payloads that were read that are taken in one iteration.
-const OUTCOMES_PER_TURN: usize = EVENTS_PER_ITERATION / 2;
+const OUTCOMES_PER_ITERATION: usize = EVENTS_PER_ITERATION / 2;
 
 /// Events between two looks at how long an iteration has grown.
 const EVENTS_PER_LOOK: usize = 2;
@@ -56,10 +56,10 @@ pub(crate) enum Event {
     HungUp(ClientId),
     /// A request about several modules continues.
     Several(Recipient),
-    /// A thread that reads logs has something to say, or has room for more orders.
+    /// A thread that reads logs has news, or can take more orders.
     LogsReadable(usize),
     LogsWritable(usize),
-    /// There are lines for those who follow logs.
+    /// There are lines for followers of logs.
     LogLines,
     /// Lines that were read from files continue.
     History,
@@ -74,7 +74,7 @@ pub(crate) enum Event {
     FilesDone,
     /// Nothing more comes by this control socket: there is another one.
     Replaced,
-    /// The program around the host said something; likewise.
+    /// The program around the host sent something; likewise.
     Injected(Inject, UnboundedReceiver<Inject>),
 }
 
@@ -84,14 +84,14 @@ pub(crate) enum Source {
     /// A link of which something has been read already; it comes after those that wait.
     Next(LinkId),
     Write(LinkId, Rc<Io>),
-    /// The end of a client that has said all and may still be reading.
+    /// The end of a client that has sent all and may still be reading.
     HangUp(ClientId, HangUp),
-    /// A request about several modules, of which some have not been told yet.
+    /// A request about several modules, of which some have no order yet.
     Several(Recipient),
     LogsRead(usize, Rc<UnixDatagram>),
     LogsWrite(usize, Rc<UnixDatagram>),
     LogLines,
-    /// Lines that were read from files, of which some have not been told yet.
+    /// Lines that were read from files, of which some have not been sent yet.
     History,
     Alarm(Rc<AlarmReceiver>),
     GuardianRead(Rc<UnixDatagram>),
@@ -164,7 +164,7 @@ impl Future for Source {
                     let (_, closed) = tokio::sync::mpsc::unbounded_channel();
                     Poll::Ready(Event::Injected(inject, std::mem::replace(receiver, closed)))
                 }
-                // The program has let go of the host and will say nothing more.
+                // The program has dropped the host and will send nothing more.
                 None => Poll::Pending,
             },
         }
@@ -194,7 +194,7 @@ pub(crate) async fn run(mut host: HostState, injected: UnboundedReceiver<Inject>
     host.finish();
 }
 
-/// Whether an iteration that has handled so many events since then is long. To look at the clock takes as long as a
+/// Whether an iteration that has handled so many events since then is long. Reading the clock takes as long as a
 /// part of a message does.
 fn is_long(handled: usize, since: Instant) -> bool {
     handled >= EVENTS_PER_ITERATION || (handled.is_multiple_of(EVENTS_PER_LOOK) && since.elapsed() >= ITERATION_MAX)
@@ -208,13 +208,13 @@ fn iterate(host: &mut HostState, context: &mut Context<'_>) -> Poll<()> {
     host.register(context.waker());
     while host.take_outcome() || host.take_read() {
         handled += 1;
-        has_more = handled >= OUTCOMES_PER_TURN || is_long(handled, began);
+        has_more = handled >= OUTCOMES_PER_ITERATION || is_long(handled, began);
         if has_more {
             break;
         }
     }
-    // However long that took, those who stand in front have their part of the iteration, or what the store has
-    // done for one would keep all others waiting.
+    // However long that took, the sources of the front queue have their part of the iteration; otherwise what
+    // the store has done for one would keep all others waiting.
     let (heard_from, mut heard) = (if handled > 0 { Instant::now() } else { began }, 0_usize);
     let mut is_over = false;
     loop {
@@ -224,14 +224,14 @@ fn iterate(host: &mut HostState, context: &mut Context<'_>) -> Poll<()> {
             host.handle(event);
             is_over = is_long(heard, heard_from);
         }
-        // However much comes from those in front, one of those after them is served.
+        // However much comes from the front queue, one source of the other queue is served.
         if is_over && let Some(event) = host.sources.next_behind() {
             host.handle(event);
         }
         host.handle_timers();
         host.flush();
         host.hear_guardian();
-        // What was done may have ordered new waits, of which some may have something to say at once.
+        // What was done may have ordered new waits, of which some may be ready at once.
         if is_over || !host.sources.has_new() {
             break;
         }

@@ -1,30 +1,30 @@
-//! How a process ended, as the kernel tells it: to its parent, and to whoever reads `/proc` before that
-//! has heard of it. What follows from an end is the core's business.
+//! How a process ended, as the kernel reports it: to its parent, and to readers of `/proc` before the parent
+//! has learnt of it. What follows from an end is decided by the core.
 //!
-//! A process closes its descriptors before its parent is told, and it has its exit status by then. So the
-//! host, which sees a channel close, can know the end of its module while the guardian does not. It
+//! A process closes its descriptors before its parent learns of its end, and it has its exit status by then. So
+//! the host, which sees a channel close, can know the end of its module while the guardian does not. It
 //! believes that only where it is certain; elsewhere it waits for the guardian's report, as it does on a
-//! kernel that doesn't say.
+//! kernel that doesn't report it.
 
 use bulkhead_protocol::{Exit, ProcessStat};
 use nix::sys::signal::Signal;
 use std::{fs::File, os::unix::fs::FileExt};
 
-/// What proc_pid_stat(5) says is 52 numbers of at most 20 digits, and a name.
+/// The text of proc_pid_stat(5) is 52 numbers of at most 20 digits, and a name.
 const STAT_BYTES_MAX: usize = 2048;
 
 /// The ending of a process that has its exit status and of which nothing will run again; `None` where
-/// something may, and where the kernel doesn't tell.
+/// something may, and where the kernel doesn't report it.
 ///
 /// The first look shows a first thread that is exiting: it starts no other one. So when the second shows
 /// that same thread alone, no other one is left, and none will come. By an exec another thread takes its
-/// number, which shows as one that is not exiting; a process that ends with threads left over is the
-/// guardian's to report, as those may still run.
+/// number, which shows as one that is not exiting; a process that ends with threads left over is reported by
+/// the guardian, as those may still run.
 pub(crate) fn of(pid: i32) -> Option<Exit> {
     #[expect(clippy::disallowed_methods, reason = "the kernel makes it from memory and waits for nothing")]
     let stat = File::open(format!("/proc/{pid}/stat")).ok()?;
     let first = Seen::look(&stat)?;
-    // A status of zero is an exit with code 0, or one that this process may not be told.
+    // A status of zero is an exit with code 0, or one that this process may not read.
     if !first.is_exiting || first.exit_status == 0 {
         return None;
     }
@@ -54,7 +54,7 @@ fn of_status(status: i32) -> Exit {
 /// A process at the moment it was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
-    /// Whether its first thread is.
+    /// Whether its first thread is exiting.
     is_exiting: bool,
     /// Those that are not reaped, the first one included.
     threads: u64,
@@ -69,7 +69,7 @@ impl Seen {
         Seen::parse(&text[..count])
     }
 
-    /// `None` where the kernel does not tell the status.
+    /// `None` where the kernel does not report the status.
     fn parse(text: &[u8]) -> Option<Seen> {
         let stat = ProcessStat::parse(text)?;
         Some(Seen { is_exiting: stat.is_exiting(), threads: stat.threads, exit_status: stat.exit_status? })

@@ -1,9 +1,9 @@
 //! The file layer: what the host asks of files, of `/proc` and of the start and end of its guardian, and
-//! whatever else may keep its caller waiting. It is done on threads, one for each kind of work, and what
-//! came of it goes back into the loop. What is done with that, and how long it is waited for, is not known
-//! here. The data store and the log files have threads of their own.
+//! anything else that may keep its caller waiting. It is done on threads, one for each kind of work, and the
+//! results go back into the loop. What is done with them, and how long they are waited for, is decided
+//! elsewhere. The data store and the log files have threads of their own.
 //!
-//! Everything here passes a gate first. It is open, but for a test: that keeps it closed, and so has a file
+//! Everything here passes a gate first. The gate is open, except in a test: a closed gate acts like a file
 //! system that does not answer.
 
 use crate::{control_socket::Bound, guardian::Launched, history::Old, memory_kills, observation::Look, watch::Noticed};
@@ -22,30 +22,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Threads of one kind that may stand still at the same time, because what they wait for does not come. None
+/// Threads of one kind that may block at the same time, because what they wait for does not come. None
 /// of them can be ended from here.
 const STUCK_MAX: usize = 8;
 
 /// How long something may take before `status` names it.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// What each piece of work passes before it is done, by the name of its kind; a test may keep it there.
+/// What each piece of work passes before it is done, by the name of its kind; a test may hold it there.
 pub type Gate = Arc<dyn Fn(&'static str) + Send + Sync>;
 
-/// A kind of work. One that stands still holds up none of the others.
+/// A kind of work. One that blocks does not delay the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// The files of the configuration.
     Configuration,
     /// What `status` needs to know of processes and of the store's file.
     Looks,
-    /// Log files and records of crashes that are there, for those who ask.
+    /// Log files and records of crashes that exist, for a question.
     History,
     /// The state directory.
     State,
     /// What the kernel's memory killer did, which the end of a process waits for.
     Memory,
-    /// Who traces processes whose time is up.
+    /// The tracers of processes whose time is up.
     Tracers,
     /// The start and the end of the guardian, and what one has left.
     Guardian,
@@ -68,7 +68,7 @@ impl Lane {
     }
 }
 
-/// What came of a piece of work.
+/// The result of a piece of work.
 #[derive(Debug)]
 pub(crate) enum Done {
     /// The configuration was read; the number is that of the reading. Or each reason why it could not be.
@@ -77,11 +77,11 @@ pub(crate) enum Done {
     Looked(u64, Look),
     /// Logs or records of crashes were read; likewise.
     HistoryRead(u64, Old),
-    /// Who traces a process.
+    /// The tracer of a process.
     Traced(RunId, Option<Tracer>),
     /// What the kernel's memory killer did.
     MemoryLooked(memory_kills::Look),
-    /// The next host was left word.
+    /// The note for the next host was written.
     Noted(io::Result<()>),
     /// Nothing is left of a guardian that ended, and how it did.
     Cleared(String),
@@ -89,7 +89,7 @@ pub(crate) enum Done {
     Launched(io::Result<Launched>),
     /// What was seen in the environment of the host's files.
     Noticed(Noticed),
-    /// The control socket had gone, and this is what listens in its place.
+    /// The control socket was gone, and this listens instead.
     Socket(Bound),
 }
 
@@ -101,7 +101,7 @@ pub(crate) struct Outlet {
 }
 
 impl Outlet {
-    /// Hands something in that no lane has done.
+    /// Submits something that no lane has done.
     pub(crate) fn put(&self, done: Done) {
         self.send(None, done);
     }
@@ -129,7 +129,7 @@ impl Completions {
 }
 
 /// The kind of work that something was, and how many threads of that kind had been given up before it was
-/// ordered; none for what no thread of these did.
+/// ordered; none for what was not done by a lane.
 type From = Option<(Lane, u64)>;
 
 type Work = Box<dyn FnOnce() -> Done + Send>;
@@ -193,8 +193,8 @@ impl Files {
         self.gate.clone()
     }
 
-    /// Has something done behind what was ordered of the same kind before. `what` says what it is, for people.
-    /// Who orders sees to it that not much of one kind waits.
+    /// Has something done after what was ordered of the same kind before. `what` says what it is, for people.
+    /// The caller ensures that not much of one kind waits.
     ///
     /// # Errors
     /// When there is no thread for it, and none can be started.
@@ -238,7 +238,7 @@ impl Files {
         Ok(())
     }
 
-    /// Gives up on the thread of a kind: it ends once what it has in progress has, and the next order finds another.
+    /// Gives up on the thread of a kind: it ends with the work in progress, and the next order goes to another.
     pub(crate) fn give_up(&mut self, lane: Lane) {
         let threads = &mut self.threads[lane as usize];
         threads.orders = None;
@@ -246,7 +246,7 @@ impl Files {
         threads.waiting.clear();
     }
 
-    /// The next thing that was done.
+    /// The next result.
     pub(crate) fn take(&mut self) -> Option<Done> {
         let (from, done) = self.done.try_recv().ok()?;
         if let Some((lane, given_up)) = from

@@ -1,6 +1,6 @@
 //! A folder of the state directory, held open. What is in it is opened, renamed and removed from there, so a link
-//! is followed neither in the place of the folder nor in that of a file in it, and what another user could have
-//! put there is refused ([`check_own`]). What the files are for is not known here.
+//! is followed neither instead of the folder nor instead of a file in it, and what another user could have
+//! created there is refused ([`check_own`]). What the files are for is not known here.
 
 use bulkhead_config::check_own;
 use nix::{
@@ -19,7 +19,7 @@ use std::{
 /// Neither a link nor a device nor a pipe without a reader makes an opening go elsewhere or wait.
 const ALWAYS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 
-/// As which a folder is opened: to stand in it, for which it need not be readable.
+/// How a folder is opened: to reach what is in it, for which it need not be readable.
 const AS_FOLDER: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// Only the host's user may use what it makes.
@@ -37,7 +37,7 @@ impl Folder {
     /// Opens the folder at `path`. Of the way there, only the last step is looked at.
     ///
     /// # Errors
-    /// When there is none, another user could change what it holds, or a link is in its place.
+    /// When there is none, another user could change what it holds, or its path is a link.
     pub(crate) fn open(path: &Path) -> io::Result<Folder> {
         let opened = open(path, AS_FOLDER, Mode::empty()).map_err(|errno| no_folder(path, errno))?;
         Folder::checked(File::from(opened), path.to_owned())
@@ -102,8 +102,8 @@ impl Folder {
         self.own(name, OFlag::O_RDONLY)
     }
 
-    /// Puts a whole file in the place of what has this name. It is written under another name first, so that it is
-    /// never half there. What had that name is not written to, it may be a link.
+    /// Replaces what has this name by a whole file. It is written under another name first, so that it is
+    /// never half there. What had that name is not written to, as it may be a link.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -184,7 +184,7 @@ mod tests {
             Test { folder: Folder::open(&path).unwrap(), path }
         }
 
-        /// All ways to a file of this name, of which none may lead anywhere.
+        /// All operations on a file of this name, of which none may succeed.
         #[track_caller]
         fn refused(&self, name: &str, reason: &str) {
             let errors = [
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_file_takes_the_place_of_whatever_has_its_name_and_writes_to_nothing_else() {
+    fn a_whole_file_replaces_what_has_its_name_and_writes_to_nothing_else() {
         let test = Test::new("replace");
         for name in ["a.json", "a.unfinished"] {
             symlink("victim", test.path.join(name)).unwrap();

@@ -1,5 +1,5 @@
-//! Who follows events and logs, found by number, by caller and by the log: nothing that happens to one of them, or to
-//! one log, goes through all the others. What they are told is decided elsewhere.
+//! The followers of events and logs, found by number, by caller and by the log: nothing that happens to one of them,
+//! or to one log, goes through all the others. What they are sent is decided elsewhere.
 
 use crate::{clients::Counted, log_lines::Line, state::Following};
 use bulkhead_core::{Caller, Recipient};
@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-/// A caller that is told of things as they happen, until it cancels or goes.
+/// A caller that gets things as they happen, until it cancels or is gone.
 #[derive(Debug)]
 pub(crate) struct Follower {
     pub(crate) recipient: Recipient,
@@ -18,8 +18,8 @@ pub(crate) struct Follower {
     pub(crate) held: Counted,
 }
 
-/// What one takes beside what is kept for it: its place in a tree, the pattern or the name that it follows, and what it
-/// is found by, in tables that are half full or just have grown.
+/// What one takes beside what is kept for it: its slot in a tree, the pattern or the name that it follows, and what it
+/// is found by, in tables that are half full or have just grown.
 pub(crate) const FOLLOWER_BYTES: usize = 2 * size_of::<(FollowerId, Follower)>()
     + allocation(EVENT_NAME_BYTES_MAX)
     + 4 * size_of::<(Recipient, FollowerId)>()
@@ -27,7 +27,7 @@ pub(crate) const FOLLOWER_BYTES: usize = 2 * size_of::<(FollowerId, Follower)>()
     + 4 * size_of::<(Arc<str>, BTreeSet<FollowerId>)>()
     + 3 * allocation(SET_NODE_BYTES);
 
-/// A node of a set of numbers: room for eleven, and around it.
+/// A node of a set of numbers: eleven of them, and what is around them.
 const SET_NODE_BYTES: usize = 12 * size_of::<FollowerId>();
 
 /// What a follower follows.
@@ -35,13 +35,13 @@ const SET_NODE_BYTES: usize = 12 * size_of::<FollowerId>();
 pub(crate) enum Followed {
     Events(Following),
     Log {
-        /// Whose.
+        /// The module.
         module: Arc<str>,
-        /// The line that it begins behind.
+        /// The line that it begins after.
         after: u64,
-        /// Lines that it was not told, since it did not read.
+        /// Lines that it was not sent, since it did not read.
         left_out: u64,
-        /// The lines that came before it was told those that there were; `None` once it was.
+        /// The lines that came before it was sent the earlier ones; `None` once it was.
         early: Option<Vec<Line>>,
     },
 }
@@ -58,7 +58,7 @@ pub(crate) struct Followers {
     by_caller: HashMap<Caller, BTreeSet<FollowerId>>,
     of_events: BTreeSet<FollowerId>,
     of_logs: HashMap<Arc<str>, BTreeSet<FollowerId>>,
-    /// Those that wait for something to be read for them, or to be told what they missed.
+    /// Those that wait for something to be read for them, or for the count of what they missed.
     waiting: BTreeSet<FollowerId>,
     last: FollowerId,
 }
@@ -142,7 +142,7 @@ impl Followers {
         }
     }
 
-    /// Notes that one has something to wait for, or nothing any more.
+    /// Notes that one has something to wait for, or no longer has.
     pub(crate) fn set_waiting(&mut self, id: FollowerId, waits: bool) {
         match waits {
             true => _ = self.waiting.insert(id),
@@ -150,10 +150,10 @@ impl Followers {
         }
     }
 
-    /// Those that wait, beginning behind one of them.
+    /// Those that wait, beginning after one of them.
     pub(crate) fn waiting_behind(&self, last: FollowerId) -> Vec<FollowerId> {
-        let behind = self.waiting.range((Bound::Excluded(last), Bound::Unbounded));
-        behind.chain(self.waiting.range(..=last)).copied().collect()
+        let after = self.waiting.range((Bound::Excluded(last), Bound::Unbounded));
+        after.chain(self.waiting.range(..=last)).copied().collect()
     }
 }
 
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_wait_have_their_turn_one_after_the_other() {
+    fn those_that_wait_are_served_one_after_the_other() {
         let (sum, module) = (Rc::<Cell<usize>>::default(), Arc::from("a"));
         let mut followers = Followers::default();
         let add = |n: u64| followers.add(log(&sum, Caller::Client(ClientId(n)), 1, &module));

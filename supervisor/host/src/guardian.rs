@@ -1,5 +1,5 @@
-//! The host's end of the pair that joins it to its guardian: orders out, with descriptors, reports in.
-//! The guardian itself is a program of its own, `module-runtime guardian`.
+//! The host's end of the socket pair to its guardian: orders out, with descriptors, reports in.
+//! The guardian itself is a separate program, `module-runtime guardian`.
 
 use crate::{link::has_hung_up, strangers::OwnChild, sys};
 use bulkhead_protocol::guardian::{DATAGRAM_BYTES_MAX, GUARDIAN_FD, MemoryCounter, Order, Report};
@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::{io::Interest, net::UnixDatagram};
 
-/// A guardian that was started and that no loop hears yet. To start one takes a fork, an exec and the reading of
+/// A guardian that was started and that no loop reads from yet. Starting one takes a fork, an exec and the reading of
 /// its program, so it is not done on the host's thread.
 #[derive(Debug)]
 pub(crate) struct Launched {
@@ -34,10 +34,10 @@ pub(crate) struct Guardian {
     own: OwnChild,
     /// Orders that the guardian has not taken yet.
     waiting: VecDeque<Waiting>,
-    /// Whether somebody waits until more can be sent.
+    /// Whether a source waits until more can be sent.
     pub(crate) awaits_room: bool,
     buffer: Vec<u8>,
-    /// `cgroup` or `subreaper`, once it has said hello.
+    /// `cgroup` or `subreaper`, once it has sent its first report.
     pub(crate) containment: Option<String>,
     pub(crate) cgroup: Option<String>,
     /// What counts the work of the kernel's memory killer.
@@ -53,7 +53,7 @@ struct Waiting {
     descriptors: Vec<OwnedFd>,
 }
 
-/// What sending came to.
+/// The result of sending.
 #[derive(Debug)]
 pub(crate) enum Flushed {
     /// Nothing waits any more.
@@ -141,7 +141,7 @@ impl Guardian {
         Ok(())
     }
 
-    /// Sends what waits, in order. That the guardian is gone is for reading to tell.
+    /// Sends what waits, in order. That the guardian is gone is found when reports are read.
     pub(crate) fn flush(&mut self) -> Flushed {
         while let Some(Waiting { starts, bytes, descriptors }) = self.waiting.front() {
             let numbers: Vec<i32> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
@@ -196,18 +196,18 @@ impl Guardian {
         }
     }
 
-    /// Whether it is gone. Its end of the pair closes before its children hear of its death.
+    /// Whether it is gone. Its end of the pair closes before its children learn of its death.
     pub(crate) fn has_ended(&self) -> bool {
         has_hung_up(self.socket.as_fd())
     }
 
-    /// Ends a guardian that cannot be relied upon to end by itself.
+    /// Ends a guardian that may not end by itself.
     pub(crate) fn kill(&mut self) {
         // It fails only for one that has ended.
         let _ = self.child.kill();
     }
 
-    /// Tells the guardian to end. It clears what still runs before it goes.
+    /// Asks the guardian to end. It clears what still runs before it ends.
     pub(crate) fn dismiss(self) -> Dismissed {
         let Guardian { socket, child, own, .. } = self;
         let _ = nix::sys::socket::shutdown(socket.as_raw_fd(), nix::sys::socket::Shutdown::Both);
@@ -220,7 +220,7 @@ impl Guardian {
 pub(crate) struct Dismissed(Child, OwnChild);
 
 impl Dismissed {
-    /// Waits until it has, and returns how. It is killed when that takes longer than `most`.
+    /// Waits until it has ended, and returns how. It is killed when that takes longer than `most`.
     pub(crate) fn end(self, most: Duration) -> String {
         let Dismissed(mut child, _own) = self;
         let (deadline, mut pause) = (Instant::now() + most, Duration::from_micros(100));
@@ -263,7 +263,7 @@ mod tests {
         })
     }
 
-    /// Something that ends at once is guardian enough for these.
+    /// A program that ends at once suffices as a guardian for these.
     fn with_guardian(check: impl FnOnce(&mut Guardian)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         runtime.block_on(async {

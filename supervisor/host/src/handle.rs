@@ -6,7 +6,7 @@ use bulkhead_client::Client;
 use std::{io, os::unix::net::UnixStream};
 use tokio::sync::{mpsc::UnboundedSender, watch};
 
-/// A host, as other parts of the program see it. Clones are of the same host; none keeps it running.
+/// A host, as other parts of the program see it. Clones refer to the same host; none keeps it running.
 #[derive(Clone, Debug)]
 pub struct Handle {
     inject: UnboundedSender<Inject>,
@@ -37,7 +37,7 @@ impl Handle {
         Ok(Client::from_stream_or(reach()?, reach))
     }
 
-    /// Asks the host to stop its modules and to end, and returns at once; [`Handle::ended`] tells when it has.
+    /// Asks the host to stop its modules and to end, and returns at once; [`Handle::ended`] waits for the end.
     /// Nothing happens where it is ending or has ended.
     pub fn stop(&self) {
         let _ = self.inject.send(Inject::Stop);

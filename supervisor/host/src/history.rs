@@ -1,5 +1,5 @@
-//! What earlier hosts and this one have left in the files of logs and of crashes, read for those who ask. It is read
-//! on a thread of the file layer; when, and what is answered without it, is [`crate::state`]'s business.
+//! What earlier hosts and this one have left in the files of logs and of crashes, read for a question. It is read
+//! on a thread of the file layer; when, and what is answered without it, is decided in [`crate::state`].
 
 mod crashes;
 mod log;
@@ -23,8 +23,8 @@ pub(crate) enum Old {
     Crashes(OldCrashes),
 }
 
-/// How long one reading goes on; what it has not come to by then is left out, and that is said. It is less than an
-/// answer waits ([`HISTORY_TIME_MAX`]), so that what was read is told.
+/// How long one reading goes on; what it has not reached by then is left out, and the answer says so. It is less
+/// than an answer waits ([`HISTORY_TIME_MAX`]), so that what was read is sent.
 const READING_TIME_MAX: Duration = Duration::from_secs(3);
 
 const _: () = assert!(READING_TIME_MAX.as_millis() < HISTORY_TIME_MAX.as_millis());

@@ -1,6 +1,6 @@
-//! Who this host is, by a number and not by a name: the path of a state directory may be that of another one in
+//! This host's identity, by a number and not by a name: the path of a state directory may be that of another one in
 //! another mount namespace. The number is kept in the directory, and made anew where that is another one than it
-//! was: a copy, or on another machine. What carries the number is this host's, and nothing else is.
+//! was: a copy, or on another machine. What carries the number belongs to this host, and nothing else does.
 
 use crate::folder::Folder;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ const FILE_BYTES_MAX: u64 = 4096;
 /// Random bytes of a number.
 const NUMBER_BYTES: usize = 16;
 
-/// Where the number of the machine is.
+/// The files with the number of the machine.
 const MACHINE: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 
 /// This host's number.
@@ -28,7 +28,7 @@ const MACHINE: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 pub(crate) struct Identity {
     /// Thirty-two hexadecimal digits.
     pub(crate) number: String,
-    /// It was made just now: whatever lies in the directory, a former host of this number there is not.
+    /// It was made just now: no earlier host had this number, whatever is in the directory.
     pub(crate) is_new: bool,
 }
 
@@ -50,7 +50,7 @@ impl Identity {
 
     fn on_machine(dir: &Folder, machine: &str) -> io::Result<Identity> {
         let found = dir.metadata()?;
-        // One that cannot be understood, or that another user could have written, is as good as none: only
+        // One that cannot be understood, or that another user could have written, counts as none: only
         // leftovers of a host that was killed carry its number.
         let kept = dir.read(FILE, FILE_BYTES_MAX).ok();
         let kept: Option<Kept> = kept.and_then(|text| serde_json::from_slice(&text).ok());

@@ -1,9 +1,9 @@
 //! What a daemon inherits from the program that starts it, and what it makes of that: the effects and the
-//! mask of signals, timers, the mask of modes, who its orphans are. Exec keeps all of these, and the next
+//! mask of signals, timers, the mask of modes, which process its orphans go to. Exec keeps all of these, and the
 //! launcher may leave them in any state.
 //!
 //! Only a process that is a daemon and nothing else does this. A host inside another program changes
-//! nothing of that one. What modules inherit is the guardian's business; what the signals mean that are
+//! nothing of that one. What modules inherit is set by the guardian; the meaning of the signals that are
 //! listened to is in `signals.rs`.
 
 use crate::sys;
@@ -19,7 +19,7 @@ use nix::{
 use std::sync::OnceLock;
 
 /// Signals that end a program which has no use for them. SIGXFSZ is sent at a limit of file sizes, where the
-/// write fails too, which says more. SIGTTIN and SIGTTOU would stop a daemon that says something on a
+/// write fails too, which gives the reason. SIGTTIN and SIGTTOU would stop a daemon that writes to a
 /// terminal of which another process group has the foreground.
 const IGNORED: [Signal; 10] = [
     Signal::SIGXFSZ,
@@ -60,19 +60,19 @@ pub fn take_over_process() {
     if let Err(error) = waiting.thread_set_mask() {
         tracing::error!("cannot set the mask of signals: {error}");
     }
-    // What this process makes must be its own to use; who else may is left as it was.
+    // This process must be able to use what it makes; the permissions of others are left as they were.
     let inherited = umask(Mode::empty());
     umask(inherited & !Mode::S_IRWXU);
     adopt_orphans();
 }
 
-/// From now on everything is heard. To be called by the thread that was there first, once each signal that
+/// From now on all signals are delivered. To be called by the first thread of the process, once each signal that
 /// means something has its effect.
 pub(crate) fn hear_all_signals() -> nix::Result<()> {
     SigSet::empty().thread_set_mask()
 }
 
-/// Whether orphans come to this process by its own doing only.
+/// Whether this process gets orphans only because it has asked for them.
 static ADOPTS_ONLY_ITS_OWN: OnceLock<bool> = OnceLock::new();
 
 /// Whether each child that this process has not started itself is an orphan of its guardian. It is not where the
@@ -81,7 +81,7 @@ pub(crate) fn adopts_only_its_own() -> bool {
     ADOPTS_ONLY_ITS_OWN.get().copied().unwrap_or(false)
 }
 
-/// Makes this process the one to which the orphans of a guardian come that was killed.
+/// Makes this process the one that gets the orphans of a guardian that was killed.
 fn adopt_orphans() {
     ADOPTS_ONLY_ITS_OWN.get_or_init(|| {
         let has_children = !matches!(waitid(Id::All, looking()), Err(Errno::ECHILD));

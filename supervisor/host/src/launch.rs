@@ -31,17 +31,17 @@ use tokio::net::{
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) link: Link,
-    /// Who reads what it prints.
+    /// The thread that reads what it prints.
     pub(crate) log_reader: usize,
     pub(crate) config: Arc<ModuleConfig>,
     pub(crate) generation: u64,
     pub(crate) instance: String,
     pub(crate) pid: Option<i32>,
-    /// What the memory killer took of its own memory group, where it has one.
+    /// The kills of the memory killer in its own memory group, where it has one.
     pub(crate) memory_kills: Option<Counter>,
-    /// Its leader has ended: what still comes is not its own.
+    /// Its leader has ended: what still comes is not from it.
     pub(crate) has_exited: bool,
-    /// How, until that is decided upon.
+    /// How it ended, until that is decided upon.
     pub(crate) ended: Option<Ended>,
     /// It leaves too much unread and is being killed: nothing more is written for it.
     pub(crate) is_cut_off: bool,
@@ -113,7 +113,7 @@ pub(crate) fn prepare(
     Ok(Prepared { process, theirs, log_pipes })
 }
 
-/// A pipe whose reading end is never waited with; the writing end blocks, as programs expect.
+/// A pipe whose reading end never blocks; the writing end blocks, as programs expect.
 fn log_pipe(stream: Stream, pipe: OwnedFd) -> io::Result<(Stream, OwnedFd)> {
     fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     Ok((stream, pipe))
@@ -174,7 +174,7 @@ pub(crate) fn init(process: &Process, frame_bytes_max: usize, data_dir: &Path) -
 }
 
 /// The processor time of one message after which the host ends the process. The runtime of
-/// WebAssembly keeps the limit itself, and answers; the host is there for a runtime that doesn't.
+/// WebAssembly enforces the limit itself, and answers; the host's limit is for a runtime that doesn't.
 fn cpu_time_max(kind: &ModuleKind, limit: Duration) -> Duration {
     match kind {
         ModuleKind::Wasm { .. } => 2 * limit + Duration::from_millis(100),

@@ -1,9 +1,9 @@
 //! The host of Bulkhead: runs modules as child processes, supervises them, and routes messages
 //! between them, its clients and itself.
 //!
-//! [`Host`] is the host as a library: it lives on a thread of its own, and the program around
-//! it talks to it through the same messages as everybody else. The `bulkhead` command runs the same
-//! as a daemon. What is decided is decided in `bulkhead-core`; this crate is what waits: sockets,
+//! [`Host`] is the host as a library: it runs on a thread of its own, and the program around
+//! it uses it through the same messages as every other client. The `bulkhead` command runs the same
+//! as a daemon. `bulkhead-core` decides; this crate is what waits: sockets,
 //! pipes, the guardian process, clocks and files. It never loads foreign code.
 //!
 //! The host's thread does nothing that may wait. `clippy.toml` forbids the calls; the modules that may make them say

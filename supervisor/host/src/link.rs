@@ -28,13 +28,13 @@ pub(crate) const READ_BYTES: usize = 256 * 1024;
 const MESSAGES_PER_READ: usize = 32;
 
 /// Bytes that are written to a link before others are served: a client that reads as fast as they are
-/// written must not hold up everybody else for as long as a message is.
+/// written must not delay all others for as long as a message takes.
 const WRITTEN_AT_ONCE_BYTES_MAX: u64 = 512 * 1024;
 
-/// How much has to wait before it is noted where frames end, so that those which have not begun can be dropped.
+/// How much has to wait before the ends of frames are noted, so that those which have not begun can be dropped.
 const ENDS_NOTED_BYTES_MIN: usize = 1024 * 1024;
 
-/// The descriptors behind a link.
+/// The descriptors of a link.
 #[derive(Debug)]
 pub(crate) enum Io {
     /// One socket for both directions.
@@ -65,11 +65,11 @@ impl Io {
         }
     }
 
-    /// Ends whatever waits for it: nothing more is read or written.
+    /// Ends any wait for it: nothing more is read or written.
     pub(crate) fn release(&self) {
         match self {
             Io::Socket(stream) => {
-                // It fails where the other side has gone, which ends a wait as well.
+                // It fails where the other side is gone, which ends a wait as well.
                 let _ = nix::sys::socket::shutdown(stream.as_raw_fd(), nix::sys::socket::Shutdown::Both);
             }
             Io::Pipes { from, to } => {
@@ -126,7 +126,7 @@ impl Io {
     }
 }
 
-/// Whether the other side of a socket has gone altogether, not only finished writing.
+/// Whether the other side of a socket is gone altogether, not only finished writing.
 pub(crate) fn has_hung_up(socket: BorrowedFd<'_>) -> bool {
     let mut set = [PollFd::new(socket, PollFlags::empty())];
     match poll(&mut set, PollTimeout::ZERO) {
@@ -135,7 +135,7 @@ pub(crate) fn has_hung_up(socket: BorrowedFd<'_>) -> bool {
     }
 }
 
-/// What is behind the messages that were taken.
+/// What follows the messages that were taken.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Input {
     /// There may be more later.
@@ -148,7 +148,7 @@ pub(crate) enum Input {
     Broken(FrameError),
 }
 
-/// What of a link is being read elsewhere; what has come behind it waits.
+/// What of a link is being read elsewhere; what has come after it waits.
 #[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) number: u64,
@@ -179,25 +179,25 @@ impl HeldBytes for Unread {
 pub(crate) struct Link {
     pub(crate) io: std::rc::Rc<Io>,
     decoder: Decoder,
-    /// Messages that were read and not taken yet; at most [`MESSAGES_PER_READ`], for which it keeps its room.
+    /// Messages that were read and not taken yet; at most [`MESSAGES_PER_READ`], for which it keeps the memory.
     inbox: VecDeque<Result<Message, MessageError>>,
-    /// Behind them, a long text that is no message, of which it is not known why.
+    /// After them, a long text that is no message, for a reason that is not known yet.
     refused: Option<Arc<String>>,
-    /// What it took to take apart what was read, in nanoseconds, as far as messages are not charged for it.
+    /// The time that decoding what was read took, in nanoseconds, as far as messages are not charged for it.
     decoding_nanos: u64,
-    /// Bytes behind them that were read too; less than [`READ_BYTES`].
+    /// Bytes after them that were read too; less than [`READ_BYTES`].
     leftover: Vec<u8>,
     /// How much of `leftover` has become messages already.
     leftover_used: usize,
-    /// What ended the stream behind all of that, until it is told.
+    /// What ended the stream after all of that, until it is reported.
     end: Option<Input>,
     has_ended: bool,
     output: Output,
-    /// Requests whose last byte is not written, with the place in the output behind that byte.
+    /// Requests whose last byte is not written, with the position in the output after that byte.
     unsent: VecDeque<(u64, RequestId)>,
-    /// Where frames end in the output, of those behind [`ENDS_NOTED_BYTES_MIN`] that wait.
+    /// The ends of frames in the output, of those after [`ENDS_NOTED_BYTES_MIN`] that wait.
     ends: VecDeque<u64>,
-    /// Whether somebody waits until more can be written.
+    /// Whether a source waits until more can be written.
     pub(crate) awaits_room: bool,
     /// Whether it is on the list of those that have something to write.
     pub(crate) is_dirty: bool,
@@ -259,7 +259,7 @@ impl Link {
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                     return false;
                 }
-                // A reset is how the kernel says that the other side died with our bytes unread.
+                // A reset is how the kernel reports that the other side died with our bytes unread.
                 Ok(_) | Err(_) => {
                     self.finish(self.decoder.finish().map_or_else(Input::Broken, |()| Input::Closed));
                 }
@@ -318,22 +318,22 @@ impl Link {
         self.inbox.pop_front()
     }
 
-    /// Whether such a text is next.
+    /// Whether a text that is no message is next.
     pub(crate) fn has_refused(&self) -> bool {
         self.refused.is_some() && self.inbox.is_empty()
     }
 
-    /// Takes the text behind the messages that is none, to find out why; what has come behind it waits.
+    /// Takes the text after the messages that is none, to find out why; what has come after it waits.
     pub(crate) fn take_refused(&mut self) -> Option<Arc<String>> {
         if self.inbox.is_empty() { self.refused.take() } else { None }
     }
 
-    /// What it took to take apart what was read since this was asked last, in nanoseconds.
+    /// The time that decoding took since the last call, in nanoseconds.
     pub(crate) fn take_decoding_nanos(&mut self) -> u64 {
         std::mem::take(&mut self.decoding_nanos)
     }
 
-    /// What is behind the messages that were taken; an end is told once.
+    /// What follows the messages that were taken; an end is reported once.
     pub(crate) fn rest(&mut self) -> Input {
         if self.inbox.is_empty() && self.leftover.is_empty() && self.refused.is_none() {
             self.end.take().unwrap_or(Input::Open)
@@ -354,8 +354,8 @@ impl Link {
         Ok(())
     }
 
-    /// Drops frames that wait and have not begun to be written, but for the first ones: what was noted of where
-    /// they end begins behind those.
+    /// Drops frames that wait and have not begun to be written, except the first ones: ends of frames are noted
+    /// only after those.
     pub(crate) fn drop_unbegun(&mut self) {
         let written = self.output.written();
         if let Some(end) = self.ends.iter().copied().find(|end| *end >= written) {
@@ -364,7 +364,7 @@ impl Link {
         self.ends = VecDeque::new();
     }
 
-    /// Nothing that it says is heard any more.
+    /// Nothing that it sends is read any more.
     pub(crate) fn drop_input(&mut self) {
         (self.inbox, self.leftover, self.leftover_used) = (VecDeque::new(), Vec::new(), 0);
         self.decoder = Decoder::new(0);
@@ -376,7 +376,7 @@ impl Link {
         self.unsent.push_back((self.output.end(), request));
     }
 
-    /// Writes as much as the other side takes, and as one iteration has room for. `Ok(true)`: nothing is left.
+    /// Writes as much as the other side takes, and as much as one iteration may write. `Ok(true)`: nothing is left.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         let (mut written, most) = (Ok(()), self.output.written() + WRITTEN_AT_ONCE_BYTES_MAX);
         while self.output.pending_bytes() > 0 && self.output.written() < most {
@@ -389,10 +389,10 @@ impl Link {
         }
         self.output.shrink();
         let end = self.output.written();
-        while self.unsent.front().is_some_and(|(place, _)| *place <= end) {
+        while self.unsent.front().is_some_and(|(position, _)| *position <= end) {
             self.unsent.pop_front();
         }
-        while self.ends.front().is_some_and(|place| *place <= end) {
+        while self.ends.front().is_some_and(|position| *position <= end) {
             self.ends.pop_front();
         }
         match written {
@@ -411,8 +411,8 @@ impl Link {
         self.output.held_bytes() + self.ends.capacity() * size_of::<u64>()
     }
 
-    /// What was read and not handled yet takes in memory: an unfinished frame, what no iteration has come for, and
-    /// a payload that is being read.
+    /// What was read and not handled yet takes in memory: an unfinished frame, messages that no iteration has handled,
+    /// and a payload that is being read.
     pub(crate) fn held_bytes(&self) -> usize {
         let waiting = self.inbox.iter().flatten().map(|message| match message {
             Message::Request(request) => request.held_bytes(),
@@ -428,7 +428,7 @@ impl Link {
         !(self.inbox.is_empty() && self.leftover.is_empty() && self.refused.is_none())
     }
 
-    /// Whether a message has begun to come and has not come to its end.
+    /// Whether a message has arrived in part.
     pub(crate) fn is_half_read(&self) -> bool {
         self.decoder.held_bytes() > 0
     }

@@ -1,8 +1,8 @@
 //! Writes the modules' log lines to files and rotates them, on a thread of its own: a slow disk
-//! slows no message down. A queue that is full drops lines and says how many.
+//! delays no message. A queue that is full drops lines and says how many.
 //!
-//! No file stays open: with ten thousand modules that would be as many descriptors. So there is nothing
-//! to be opened anew when a file is moved away or removed, and what is written goes to the file that has
+//! No file stays open: with ten thousand modules that would be as many descriptors. So nothing has to be
+//! reopened when a file is moved away or removed, and what is written goes to the file that has
 //! the name.
 
 use crate::{
@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Orders that may wait for the disk, and their bytes. A line may be long, and a disk may stand still.
+/// Orders that may wait for the disk, and their bytes. A line may be long, and a disk may block.
 const WAITING_MAX: usize = 16 * 1024;
 const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -36,7 +36,7 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 /// Bytes of one module's lines that are written without waiting for that.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Log files that cannot be written and are told of by name.
+/// Log files that cannot be written and are reported by name.
 const PROBLEMS_MAX: usize = 8;
 
 /// What the thread is asked to do.
@@ -65,12 +65,12 @@ pub(crate) struct End {
     pub(crate) bytes: u64,
 }
 
-/// Where the first line of this host is: behind so many bytes of the file that was the newest one then.
+/// The position of this host's first line: after so many bytes of the file that was the newest one then.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Begun {
     pub(crate) file: Identity,
     pub(crate) bytes: u64,
-    /// How often files were put aside since.
+    /// How often files were rotated since.
     pub(crate) rotations: usize,
 }
 
@@ -82,10 +82,10 @@ pub(crate) struct LogFiles {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Hands over what is to be written. Each thread that has something to write has its own.
+/// Passes on what is to be written. Each thread that has something to write has its own.
 #[derive(Clone, Debug)]
 pub(crate) struct LogQueue {
-    /// `None` once nothing is taken any more.
+    /// `None` once nothing more is taken.
     orders: Option<SyncSender<Order>>,
     waiting_bytes: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
@@ -95,7 +95,7 @@ pub(crate) struct LogQueue {
 #[derive(Clone, Debug, Default)]
 struct Troubled(Arc<Mutex<BTreeMap<Arc<str>, Trouble>>>);
 
-/// Why, and how many were lost by that.
+/// The reason, and how many lines were lost by that.
 #[derive(Debug)]
 struct Trouble {
     reason: String,
@@ -104,7 +104,7 @@ struct Trouble {
 
 impl Troubled {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Trouble>> {
-        // It is held for a step of the map alone, which is whole after each.
+        // It is held only for a step of the map, which is consistent after each.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -133,7 +133,7 @@ impl LogFiles {
         self.queue.clone()
     }
 
-    /// Which log files of modules that there are cannot be written, and why, up to some.
+    /// Which log files of existing modules cannot be written, and why, up to some.
     pub(crate) fn problems(&self, is_known: impl Fn(&str) -> bool) -> Vec<String> {
         let troubled = self.troubled.lock();
         let mut known = troubled.iter().filter(|(module, _)| is_known(module)).map(|(_, trouble)| &trouble.reason);
@@ -143,7 +143,7 @@ impl LogFiles {
         problems
     }
 
-    /// Hands over a whole file, to be written under another name first so that it is never half there.
+    /// Passes on a whole file, to be written under another name first so that it is never half there.
     pub(crate) fn write_file(&self, path: PathBuf, content: Vec<u8>) {
         self.queue.hand_over(content.len(), Order::File { path, content });
     }
@@ -155,8 +155,8 @@ impl LogFiles {
         self.queue.ask(Order::ThinOut { dir, newest });
     }
 
-    /// Has everything written that was handed over: what comes from now on goes to the files that have the
-    /// names then. That is all there is to do when log files were moved away, since none stays open.
+    /// Has everything written that was passed on: what comes from now on goes to the files that have the
+    /// names then. Nothing else is to be done when log files were moved away, since none stays open.
     pub(crate) fn reopen(&self) {
         self.queue.ask(Order::Flush);
     }
@@ -174,12 +174,12 @@ impl LogQueue {
         LogQueue { orders: None, ..LogQueue::new().0 }
     }
 
-    /// Hands over one line, without its end.
+    /// Passes on one line, without its end.
     pub(crate) fn write(&self, module: &Arc<str>, line: String) {
         self.hand_over(line.len(), Order::Line { module: module.clone(), line });
     }
 
-    /// Asks where the lines of a module end that were handed over so far; `None` when there is no room for that.
+    /// Asks where the lines of a module that were passed on so far end; `None` when the queue is full.
     pub(crate) fn cut(&self, module: &Arc<str>) -> Option<Receiver<Cut>> {
         let (reply, cut) = sync_channel(1);
         self.ask(Order::Cut { module: module.clone(), reply }).then_some(cut)
@@ -211,14 +211,14 @@ impl Drop for LogFiles {
 
 struct Writer {
     rotation: Rotation,
-    /// Which state directory it writes to: what has its name later may be another host's.
+    /// Which state directory it writes to: what has its path later may be another host's.
     state_dir: Option<Identity>,
     /// Lines that are not written yet, by module.
     buffers: HashMap<Arc<str>, Vec<u8>>,
-    /// Where the first line of this host is, by module.
+    /// The position of this host's first line, by module.
     begun: HashMap<Arc<str>, Begun>,
     troubled: Troubled,
-    /// Whole files cannot be written either; that is told once, too.
+    /// Whole files that cannot be written; that is reported once, too.
     files_lost: u64,
     /// When the oldest line in a buffer must be on its way to the disk. None while all are empty.
     flush_at: Option<Instant>,
@@ -268,7 +268,7 @@ impl Writer {
                 if let Some(buffer) = self.buffers.remove(&module) {
                     self.write(&module, &buffer);
                 }
-                // Who asked may not wait for it any more.
+                // The caller may no longer wait for it.
                 let _ = reply.try_send(self.cut(&module));
             }
             Some(Order::File { path, content }) => {
@@ -317,7 +317,7 @@ impl Writer {
         }
     }
 
-    /// Writes a module's lines. That they cannot be written is told once, and that they can again.
+    /// Writes a module's lines. That they cannot be written is reported once, and that they can again.
     fn write(&mut self, module: &Arc<str>, lines: &[u8]) {
         let lost = self.troubled.lock().get(module).map(|trouble| trouble.lost);
         let marker = lost.map(|lost| format!("[{lost} lines were lost: they could not be written]\n"));
@@ -343,7 +343,7 @@ impl Writer {
 
     fn write_whole(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let (parent, name) = path.parent().zip(path.file_name()).expect("a file is in a folder");
-        // A file of the state directory's own: that is not made again.
+        // A file directly in the state directory, which is not made again.
         let is_state_dir = self.rotation.dir.parent() == Some(parent);
         let folder = if is_state_dir {
             self.check_place(&self.rotation.dir)?;
@@ -370,13 +370,13 @@ impl Writer {
         }
     }
 
-    /// Adds lines to a module's log file, and puts it aside when it is full.
+    /// Adds lines to a module's log file, and rotates it when it is full.
     fn append(&mut self, module: &Arc<str>, marker: &[u8], lines: &[u8]) -> io::Result<()> {
         let Rotation { file_bytes_max, files, .. } = self.rotation;
         let folder = self.folder(&self.rotation.dir)?;
         let (mut file, mut size) = folder.append(&name(module, 0))?;
         if size >= file_bytes_max {
-            // It should have been put aside before; one that cannot be grows no further.
+            // It should have been rotated before; one that cannot be rotated grows no further.
             self.rotate(&folder, files, module)?;
             (file, size) = folder.append(&name(module, 0))?;
         }
@@ -395,7 +395,7 @@ impl Writer {
             size += piece.len() as u64;
         }
         if size >= file_bytes_max {
-            // If that fails it is tried, and told, when the next lines come.
+            // If that fails, it is tried again, and reported, when the next lines come.
             let _ = self.rotate(&folder, files, module);
         }
         Ok(())
@@ -409,19 +409,19 @@ impl Writer {
         Ok(())
     }
 
-    /// Where the lines of a module end that were written so far.
+    /// Where the lines of a module that were written so far end.
     fn cut(&self, module: &str) -> Cut {
         let newest = |age| {
             let file = Folder::open(&self.rotation.dir).and_then(|folder| folder.open_file(&name(module, age))).ok()?;
             let metadata = file.metadata().ok()?;
             Some(End { file: Identity::of(&metadata), age, bytes: metadata.len() })
         };
-        // One that is full was put aside, and the next one comes with the next line.
+        // A full file was rotated, and the next one comes with the next line.
         Cut { end: newest(0).or_else(|| newest(1)), begun: self.begun.get(module).copied() }
     }
 
     /// Opens a folder of the state directory, and makes it again if it was removed. Its parent is never made here:
-    /// a state directory that is gone as a whole is not for this thread to make again.
+    /// this thread does not make a state directory again that is gone as a whole.
     fn folder(&self, path: &Path) -> io::Result<Folder> {
         self.check_place(path)?;
         match Folder::open(path) {

@@ -1,5 +1,5 @@
-//! What a module prints, as lines: what a line is, and who keeps the last of them. How bytes become
-//! lines is [`splitter`]'s business, where the lines go [`crate::log_reader`]'s.
+//! What a module prints, as lines: what a line is, and where the last of them are kept. How bytes become
+//! lines is in [`splitter`], where the lines go in [`crate::log_reader`].
 
 mod cutting;
 mod splitter;
@@ -54,7 +54,7 @@ impl Line {
         Line { time: wall_clock().into(), stream, text: text.into() }
     }
 
-    /// As it stands in a file. That is read in a terminal, and by programs for which more than a line feed ends a
+    /// As it is written in a file. That is read in a terminal, and by programs for which more than a line feed ends a
     /// line.
     pub(crate) fn as_written(&self) -> String {
         format!("{} {} {}", self.time, self.stream.name(), bulkhead_protocol::escape(&self.text))

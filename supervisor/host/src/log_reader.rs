@@ -1,9 +1,9 @@
-//! The host's end of a thread that reads what modules print: pipes go there, and how a process's last words
-//! read comes back. What the thread does with them is in [`thread`].
+//! The host's end of a thread that reads what modules print: pipes go there, and the last lines of a process
+//! come back. What the thread does with them is in [`thread`].
 //!
-//! The thread has a table of descriptors of its own. A module's two log pipes cost the host none of its own
-//! descriptors then, and a flood of lines costs the loop nothing. Orders and news are queues; a socket pair
-//! between the two wakes who has to look at them and carries the pipes. One datagram stands for one order.
+//! The thread has a table of descriptors of its own. A module's two log pipes then cost the host none of its own
+//! descriptors, and a flood of lines costs the loop nothing. Orders and news are queues; a socket pair
+//! between the two wakes the side that has to look at them and carries the pipes. One datagram is sent for each order.
 
 mod thread;
 
@@ -30,7 +30,7 @@ use std::{
 };
 use tokio::{io::Interest, net::UnixDatagram};
 
-/// Descriptors in the thread's table beside the pipes, with some to spare.
+/// Descriptors in the thread's table beside the pipes, with a margin.
 pub(crate) const OWN_DESCRIPTORS: usize = 8;
 
 /// What the thread is asked to do.
@@ -38,13 +38,13 @@ pub(crate) const OWN_DESCRIPTORS: usize = 8;
 enum Order {
     /// Read these streams of a process; their pipes come with it.
     Open { run: u64, log: Arc<ModuleLog>, streams: Vec<Stream> },
-    /// The process has ended: take in everything that it has written, and say so.
+    /// The process has ended: take in everything that it has written, and report it.
     Drain { run: u64 },
     /// Nothing is left of it: close its pipes.
     Close { run: u64 },
 }
 
-/// What the thread has to say.
+/// What the thread reports.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum News {
     /// All that a process had written is in its log; the last lines of its standard error.
@@ -53,17 +53,17 @@ pub(crate) enum News {
     Closed { pipes: usize },
     /// The pipes of a process did not arrive: nothing of what it prints is read.
     Lost { run: u64 },
-    /// It has no table of its own; why.
+    /// It has no table of its own, for this reason.
     Shared(String),
 }
 
-/// What waits for the thread or, once it is gone, for nothing any more.
+/// Whether orders still wait for the thread, and for what.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Flushed {
     All,
-    /// There is no room now; it can be waited for.
+    /// The socket is full; this can be waited for.
     NoRoom,
-    /// The system lacks something that it gives no sign of having again.
+    /// The system lacks something, and does not report its return.
     Lacking,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct LogReader {
     is_told: Arc<AtomicBool>,
     /// What the socket had no room for: for each order the pipes that go with it.
     waiting: VecDeque<Vec<OwnedFd>>,
-    /// Whether it is waited for that more can be sent.
+    /// Whether a source waits until more can be sent.
     pub(crate) awaits_room: bool,
     /// Whether the thread is gone.
     pub(crate) has_ended: bool,
@@ -106,7 +106,7 @@ impl LogReader {
         let thread = std::thread::Builder::new()
             .name("bulkhead-lines".into())
             .spawn(move || thread::main(number, ready, receiver, teller, sink, bounds))?;
-        // It has its own copy as soon as it says so, or says why not; that takes as long as a thread's start.
+        // It has its own copy as soon as it reports that, or why not; that takes as long as a thread's start.
         let of_thread =
             is_ready.recv().unwrap_or_else(|_| Err(io::Error::other("the thread that reads logs ended at once")))?;
         drop(theirs);
@@ -124,7 +124,7 @@ impl LogReader {
         })
     }
 
-    /// Hands over the pipes of a process.
+    /// Passes on the pipes of a process.
     pub(crate) fn open(&mut self, run: u64, log: Arc<ModuleLog>, pipes: Vec<(Stream, OwnedFd)>) {
         self.pipes += pipes.len();
         let (streams, descriptors) = pipes.into_iter().unzip();
@@ -132,7 +132,7 @@ impl LogReader {
     }
 
     /// Asks for everything that a process has written; [`News::Drained`] answers it. Until then the thread does not
-    /// give way: who called that process waits.
+    /// yield the processor: a caller of that process waits.
     pub(crate) fn drain(&mut self, run: u64) {
         if !self.has_ended {
             sys::hurry(self.number);
@@ -140,13 +140,13 @@ impl LogReader {
         self.order(Order::Drain { run }, Vec::new());
     }
 
-    /// Lets go of the pipes of a process; [`News::Closed`] says when they are closed.
+    /// Closes the pipes of a process; [`News::Closed`] says when they are closed.
     pub(crate) fn close(&mut self, run: u64) {
         self.order(Order::Close { run }, Vec::new());
     }
 
     fn order(&mut self, order: Order, descriptors: Vec<OwnedFd>) {
-        // One that has ended takes no orders, which is seen where its news are taken.
+        // One that has ended takes no orders, which is noticed where its news are taken.
         let _ = self.orders.send(order);
         self.waiting.push_back(descriptors);
     }
@@ -161,7 +161,7 @@ impl LogReader {
                 let (socket, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
                 sendmsg::<()>(socket, &[IoSlice::new(&[0])], control, flags, None).map_err(io::Error::from)
             };
-            // Only where there is no room the runtime need know of it.
+            // The runtime need know of it only where the socket is full.
             let sent = match send() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.try_io(Interest::WRITABLE, send),
                 sent => sent,
@@ -170,14 +170,14 @@ impl LogReader {
                 Err((_, error)) if error.kind() == io::ErrorKind::WouldBlock => return Flushed::NoRoom,
                 Err((Some(Errno::EINTR), _)) => {}
                 Err((Some(Errno::ETOOMANYREFS | Errno::ENOBUFS | Errno::ENOMEM), _)) => return Flushed::Lacking,
-                // What else can go wrong is that the thread is gone, which its news tell.
+                // The only other error is that the thread is gone, which its news report.
                 Ok(_) | Err(_) => drop(self.waiting.pop_front()),
             }
         }
         Flushed::All
     }
 
-    /// What the thread has said since this was asked last. Has to be asked again when the socket is readable.
+    /// The reports of the thread since the last call. To be called again when the socket is readable.
     pub(crate) fn take_news(&mut self) -> Vec<News> {
         loop {
             let socket = &self.socket;
@@ -195,7 +195,7 @@ impl LogReader {
                 }
             }
         }
-        // What is said from here on is announced once more.
+        // What is reported from here on is announced once more.
         self.is_told.store(false, Ordering::SeqCst);
         self.news.try_iter().collect()
     }

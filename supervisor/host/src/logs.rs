@@ -1,5 +1,5 @@
-//! The logs of all modules, as the host's thread has them: who reads what a process prints, and what is kept
-//! of it. Files are [`crate::log_files`]'s business, lines [`crate::log_lines`]'s.
+//! The logs of all modules, as the host's thread has them: which thread reads what a process prints, and what is
+//! kept of it. Files are in [`crate::log_files`], lines in [`crate::log_lines`].
 
 use crate::{
     log_files::LogQueue,
@@ -56,13 +56,13 @@ impl Logs {
         self.modules.remove(name);
     }
 
-    /// Puts a remark of the host's own into a module's log; whether it waits for the loop.
+    /// Writes a remark of the host into a module's log; returns whether it waits for the loop.
     pub(crate) fn remark(&mut self, name: &str, run: u64, text: String) -> bool {
         let log = self.module(name);
         self.sink.say(&log, run, vec![Line::new(Stream::Host, text)])
     }
 
-    /// How many lines for those who follow logs have been said so far.
+    /// How many lines for followers of logs there have been so far.
     pub(crate) fn lines_said(&self) -> u64 {
         self.sink.live.said()
     }
@@ -72,13 +72,13 @@ impl Logs {
         self.sink.live.taken()
     }
 
-    /// The next lines for those who follow logs, at most so many.
+    /// The next lines for followers of logs, at most so many.
     pub(crate) fn live_lines(&self, most: usize) -> Vec<LiveLine> {
         self.sink.live.take(most)
     }
 
-    /// A thread that has room for so many pipes. They are as many as one table of descriptors after the other
-    /// is full: one, unless there are thousands of modules.
+    /// A thread that has room for so many pipes. There is one more whenever a table of descriptors is full: one in
+    /// all, unless there are thousands of modules.
     ///
     /// # Errors
     /// When there is none and no other one can be started.
@@ -93,7 +93,7 @@ impl Logs {
         Ok(self.readers.len() - 1)
     }
 
-    /// Hands over the pipes of a process, to be read from now on.
+    /// Passes on the pipes of a process, to be read from now on.
     pub(crate) fn open(&mut self, reader: usize, name: &str, run: u64, pipes: Vec<(Stream, OwnedFd)>) {
         let log = self.module(name);
         self.readers[reader].open(run, log, pipes);

@@ -1,11 +1,11 @@
 //! Reads long payloads on a thread of its own. A query of a megabyte takes tens of milliseconds to read, and
-//! an import as long; who sends one waits for that itself, and so do its own requests behind it, which keep
+//! an import as long; its sender waits for that itself, and so do the sender's requests after it, which keep
 //! their order. Each link has one at a time in progress, so links are served one after the other; those of
 //! modules come first, since others wait for what modules do.
 //!
 //! Why a long text is no message is found out here too: it takes reading it once more.
 //!
-//! What is read is not judged here: it goes to the core, or to the built-in address, as if it had just come.
+//! What is read is not decided upon here: it goes to the core, or to the built-in address, as if it had just come.
 
 use crate::{event_loop::LinkId, link::Unread, state::ImportArgs};
 use bulkhead_core::{Read, is_for_store};
@@ -22,7 +22,7 @@ use std::{
     thread::{Builder, JoinHandle},
 };
 
-/// A payload of so many bytes is read where it is met: that costs less than to hand it over.
+/// A payload of so many bytes is read at once: that costs less than passing it on.
 pub(crate) const READ_AT_ONCE_BYTES_MAX: usize = 4 * 1024;
 
 /// Bytes of what was read and is not taken yet, after which nothing more is read.
@@ -50,7 +50,7 @@ impl Payload {
         request.payload.as_str().len() > READ_AT_ONCE_BYTES_MAX && request.id.is_some() && is_read_here()
     }
 
-    /// Reads what is long. It needs nothing else, on whichever thread.
+    /// Reads what is long. It needs nothing else, and may be called on any thread.
     pub(crate) fn read(what: &Unread) -> Payload {
         match what {
             Unread::Refused(text) => Payload::Refused(MessageError::of_refused(text)),
@@ -71,7 +71,7 @@ impl Payload {
     }
 }
 
-/// One reading: its number, whose it is, and what is to be read.
+/// One reading: its number, its link, and what is to be read.
 #[derive(Debug)]
 struct Task {
     number: u64,
@@ -91,7 +91,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// There is something to do, or room for what comes of it.
+    /// There is something to do, or room for the result.
     resume: Condvar,
     has_read: AtomicBool,
     waker: AtomicWaker,
@@ -139,12 +139,12 @@ pub(crate) struct LongReader {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     last: u64,
-    /// How many were handed in and not taken back.
+    /// How many were submitted and not taken back.
     in_progress: usize,
 }
 
 impl LongReader {
-    /// Hands in what is to be read, under the number that is given back; `None` where there can be no thread.
+    /// Submits what is to be read, under the number that is returned; `None` where there can be no thread.
     pub(crate) fn hand_in(&mut self, link: LinkId, what: &Unread) -> Option<u64> {
         if self.thread.is_none() {
             let shared = Arc::clone(&self.shared);
@@ -164,7 +164,7 @@ impl LongReader {
         Some(self.last)
     }
 
-    /// This reading is not wanted any more.
+    /// This reading is no longer wanted.
     pub(crate) fn forget(&mut self, number: u64) {
         let mut state = self.shared.state();
         let before = state.of_modules.len() + state.of_clients.len();
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_explained_in_turn_with_the_payloads_of_others() {
+    fn what_is_no_message_is_explained_in_order_with_the_payloads_of_others() {
         let mut reader = LongReader::default();
         let text = Arc::new(format!(r#"{{"id":1,"type":"ping","payload":["{}",}}"#, "x".repeat(100_000)));
         let expected = MessageError::of_refused(&text);
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_wants_any_more_is_not_read() {
+    fn what_is_no_longer_wanted_is_not_read() {
         let mut reader = LongReader::default();
         let numbers: Vec<u64> =
             (1..=50).map(|n| reader.hand_in(LinkId::Client(ClientId(n)), &unread(1000)).unwrap()).collect();

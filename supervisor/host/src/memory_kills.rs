@@ -1,9 +1,9 @@
-//! Whether a process that was killed was killed by the kernel's memory killer. SIGKILL says nothing of who sent
-//! it, but the killer counts what it does: for each control group that bounds memory, and for the machine.
+//! Whether a process that was killed was killed by the kernel's memory killer. SIGKILL does not show its
+//! sender, but the killer counts what it does: for each control group that bounds memory, and for the machine.
 //!
-//! Which counters there are, and that one has risen, is for the guardian to tell. When a process was killed they
-//! are read once more, by the file layer, and its end waits a moment for that. Who waits, and for how long, is a
-//! rule without thread and clock.
+//! The guardian reports which counters there are, and that one has risen. When a process was killed they
+//! are read once more, by the file layer, and its end waits a moment for that. Which ends wait, and for how long, is
+//! a rule without thread and clock.
 
 use bulkhead_core::{MemoryKill, RunId, Time};
 use bulkhead_protocol::guardian::MemoryCounter;
@@ -17,7 +17,7 @@ use std::{
 /// How long after a counter rose an end is held to be a part of that.
 const RECENT: Duration = Duration::from_secs(3);
 
-/// How long an end waits for a look at the counters. It is judged by what is known when that has not come.
+/// How long an end waits for a look at the counters. Without one, it is decided by what is known.
 const LOOK_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// Longest counter file: `vmstat` has some 200 lines.
@@ -40,7 +40,7 @@ impl Counter {
         &self.file
     }
 
-    /// It stands here now.
+    /// Its present number.
     pub(crate) fn note(&mut self, kills: u64, now: Instant) {
         if kills > self.seen {
             (self.seen, self.rose_at) = (kills, Some(now));
@@ -78,13 +78,13 @@ fn kills(path: &Path) -> Option<u64> {
     str::from_utf8(count).ok()?.trim().parse().ok()
 }
 
-/// Who was it? `own`: the counter of the process's own memory group; `shared`: those of the host's and the
-/// machine's.
+/// Whether it was the killer. `own`: the counter of the process's own memory group; `shared`: those of the host's and
+/// the machine's.
 pub(crate) fn judge(own: Option<&Counter>, shared: &[Counter], now: Instant) -> Option<MemoryKill> {
     match own.map(|own| own.has_risen(now)) {
         Some(true) => Some(MemoryKill::Certain),
-        // What bounds its memory has a counter, which says that it was something else, unless the memory of all
-        // ran out.
+        // The group that bounds its memory has a counter, which says that it was something else, unless the memory
+        // of all ran out.
         Some(false) | None => shared.iter().any(|counter| counter.has_risen(now)).then_some(MemoryKill::Probable),
     }
 }
@@ -109,7 +109,7 @@ impl Waiting {
         !self.is_overdue
     }
 
-    /// Begins the next look, if one is waited for and none is in progress: whom it is for.
+    /// Begins the next look, if one is waited for and none is in progress: the processes it is for.
     pub(crate) fn begin(&mut self, now: Time) -> Option<&[RunId]> {
         if self.until.is_some() || self.is_overdue || self.next.is_empty() {
             return None;
@@ -119,7 +119,7 @@ impl Waiting {
         Some(&self.in_progress)
     }
 
-    /// The look in progress has come, or cannot be had: whose ends can be judged.
+    /// The look in progress has come, or is impossible: the processes whose ends can be decided.
     pub(crate) fn end(&mut self) -> Vec<RunId> {
         (self.until, self.is_overdue) = (None, false);
         std::mem::take(&mut self.in_progress)
@@ -129,7 +129,7 @@ impl Waiting {
         self.until
     }
 
-    /// Whose ends are to be judged without a look, as it takes too long.
+    /// The processes whose ends are to be decided without a look, as it takes too long.
     pub(crate) fn expire(&mut self, now: Time) -> Vec<RunId> {
         if self.until.is_none_or(|until| until > now) {
             return Vec::new();
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(judge(None, &shared, start + RECENT), Some(MemoryKill::Probable), "another of the same");
         let later = start + 2 * RECENT;
         shared[0].note(10, later);
-        // What the guardian has seen before the host did may be told after it.
+        // What the guardian has seen before the host did may be reported after it.
         shared[0].note(9, later);
         shared[0].note(10, later);
         assert_eq!(judge(None, &shared, later), None, "an old kill explains no new end");

@@ -1,7 +1,7 @@
 //! Where the lines of a module go: its tail in memory, its file, and the loop, if a follower waits for them
-//! there. Both the threads that read what modules print and the host itself have lines to say.
+//! there. Both the threads that read what modules print and the host itself write lines.
 //!
-//! A tail is behind a lock, which is held for as long as some lines are put into it; the host's thread takes
+//! A tail has a lock, which is held for as long as some lines are added to it; the host's thread takes
 //! it when it is asked for a log, and for the rare remark of its own.
 
 use crate::{
@@ -17,7 +17,7 @@ use std::{
     },
 };
 
-/// Bytes of lines that wait for the loop. What is beyond that is counted, and told.
+/// Bytes of lines that wait for the loop. Lines beyond that are counted, and the count is sent.
 const LIVE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The log of one module.
@@ -49,7 +49,7 @@ impl ModuleLog {
         self.tail().len() >= lines
     }
 
-    /// The last lines, with the number of the newest: from the line behind it on, all lines come to the loop.
+    /// The last lines, with the number of the newest: all lines after it come to the loop.
     pub(crate) fn follow(&self, most: usize) -> (Vec<Line>, u64) {
         let tail = self.tail();
         self.is_followed.store(true, Ordering::Relaxed);
@@ -63,7 +63,7 @@ impl ModuleLog {
         (tail.newest(), files.cut(&self.name))
     }
 
-    /// The same, and all lines behind that one come to the loop.
+    /// The same, and all lines after that one come to the loop.
     pub(crate) fn cut_and_follow(&self, files: &LogQueue) -> (u64, Option<Receiver<Cut>>) {
         let tail = self.tail();
         self.is_followed.store(true, Ordering::Relaxed);
@@ -75,7 +75,7 @@ impl ModuleLog {
         self.tail().up_to(number).cloned().collect()
     }
 
-    /// Its lines are not wanted in the loop any more.
+    /// Its lines are no longer wanted in the loop.
     pub(crate) fn unfollow(&self) {
         self.is_followed.store(false, Ordering::Relaxed);
     }
@@ -85,7 +85,7 @@ impl ModuleLog {
     }
 }
 
-/// Takes lines and passes them on. Each thread that has lines to say has its own.
+/// Takes lines and passes them on. Each thread that has lines has its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Sink {
     pub(crate) files: LogQueue,
@@ -93,14 +93,14 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// Passes on what a process has said; whether some of it waits for the loop now.
+    /// Passes on what a process has printed; returns whether some of it waits for the loop now.
     pub(crate) fn say(&self, log: &ModuleLog, run: u64, lines: Vec<Line>) -> bool {
         let written: Vec<String> = lines.iter().map(Line::as_written).collect();
         // They are in the files in the order of their numbers.
         let mut tail = log.tail();
         written.into_iter().for_each(|line| self.files.write(&log.name, line));
-        // It is set by the loop under the same lock, so that each line is in what it is shown first, or comes
-        // behind that, and never both.
+        // It is set by the loop under the same lock, so that each line is in what the follower gets first, or
+        // comes after that, and never both.
         let is_followed = log.is_followed.load(Ordering::Relaxed);
         for line in lines {
             let copy = is_followed.then(|| line.clone());
@@ -113,11 +113,11 @@ impl Sink {
     }
 }
 
-/// A line on its way to those who follow a log.
+/// A line on its way to the followers of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LiveLine {
     pub(crate) module: Arc<str>,
-    /// Its number in the tail of its module; `None` for what the host says of lines that are missing.
+    /// Its number in the tail of its module; `None` for the host's remark on missing lines.
     pub(crate) number: Option<u64>,
     pub(crate) line: Line,
 }
@@ -144,7 +144,7 @@ impl Live {
     fn push(&self, module: &Arc<str>, number: u64, line: Line) {
         let mut waiting = self.lock();
         let bytes = line.held_bytes();
-        // What is lost is told in its place: nothing passes it.
+        // What is lost is reported at its position: no later line precedes it.
         if waiting.bytes + bytes > LIVE_BYTES_MAX || waiting.lost.contains_key(module) {
             *waiting.lost.entry(module.clone()).or_default() += 1;
             return;
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_the_loop_does_not_take_are_bounded_in_bytes_and_told_of() {
+    fn lines_that_the_loop_does_not_take_are_bounded_in_bytes_and_counted() {
         let (sink, log) = (sink(), ModuleLog::new("m", 10_000));
         log.follow(0);
         for _ in 0..10 {

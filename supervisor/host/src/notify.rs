@@ -1,4 +1,4 @@
-//! Tells a service manager how the host is: the `sd_notify` protocol, one datagram a message.
+//! Reports the host's state to a service manager: the `sd_notify` protocol, one datagram a message.
 //!
 //! The crate `sd-notify` (0.5) is not used for it: its sends wait while the manager's socket is full, which the host's
 //! thread must not, and it takes the abstract name of a socket (`@name`) for a file.
@@ -14,19 +14,19 @@ use std::{
     time::Duration,
 };
 
-/// However soon it gives up, the host has other things to do than to tell it not to.
+/// Least time between two signs of life, however short the manager's timeout is.
 const WATCHDOG_LEAST: Duration = Duration::from_millis(10);
 
-/// How often the manager is told that a long start goes on, and how long from then on it is to wait: if
+/// How often the manager learns that a long start goes on, and how long from then on it is to wait: if
 /// this machine is so busy that a message is late, the next one comes in time.
-const START_TOLD_EVERY: Duration = Duration::from_secs(10);
+const START_REPORT_INTERVAL: Duration = Duration::from_secs(10);
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
-/// A service manager that wants to hear from this process.
+/// A service manager that expects messages from this process.
 #[derive(Debug)]
 pub(crate) struct Notify {
     address: Option<OsString>,
-    /// How often it wants a sign of life: half of the time after which it gives up.
+    /// How often it gets a sign of life: half of its timeout.
     pub(crate) watchdog: Option<Duration>,
 }
 
@@ -42,21 +42,21 @@ impl Notify {
         Notify { address, watchdog }
     }
 
-    /// Nobody.
+    /// No service manager.
     pub(crate) fn nobody() -> Notify {
         Notify { address: None, watchdog: None }
     }
 
-    /// Tells that a reload begins; the manager pairs it with the `READY=1` that follows by its time.
+    /// Reports that a reload begins; the manager pairs it with the `READY=1` that follows by its time.
     pub(crate) fn send_reloading(&self) {
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()));
     }
 
-    /// Does work of the start that may take long, such as making an index, and tells the manager meanwhile
-    /// that it is not stuck, so that it does not give up.
+    /// Does work of the start that may take long, such as making an index, and reports to the manager meanwhile
+    /// that it is not stuck, so that the manager does not give up.
     pub(crate) fn while_starting<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.while_starting_every(START_TOLD_EVERY, work)
+        self.while_starting_every(START_REPORT_INTERVAL, work)
     }
 
     fn while_starting_every<T>(&self, every: Duration, work: impl FnOnce() -> T) -> T {
@@ -105,7 +105,7 @@ mod tests {
     use crate::scratch::Scratch;
     use std::os::unix::net::UnixDatagram;
 
-    /// A manager that hears what it is told, in a folder that goes with the value.
+    /// A manager that receives messages, in a folder that is removed with the value.
     struct Manager {
         folder: Scratch,
         socket: UnixDatagram,
@@ -131,20 +131,20 @@ mod tests {
     }
 
     #[test]
-    fn a_long_start_is_told_again_and_again_until_it_is_done() {
+    fn a_long_start_is_reported_again_and_again_until_it_is_done() {
         let manager = Manager::new("long");
         let notify = manager.notify();
         let heard = notify.while_starting_every(Duration::from_millis(1), || [(); 5].map(|()| manager.hears()));
         assert!(heard.iter().all(|message| message == "EXTEND_TIMEOUT_USEC=60000000"), "{heard:?}");
         notify.send("READY=1");
-        // What was sent before may still be there; nothing comes behind.
+        // What was sent before may still be there; nothing comes after it.
         while manager.hears() != "READY=1" {}
         manager.socket.set_nonblocking(true).unwrap();
         assert!(manager.socket.recv(&mut [0; 256]).is_err());
     }
 
     #[test]
-    fn a_start_whose_work_panics_ends_what_is_told() {
+    fn a_start_whose_work_panics_ends_the_reports() {
         let manager = Manager::new("panic");
         let notify = manager.notify();
         let work = || notify.while_starting_every(Duration::from_secs(3600), || panic!("as asked"));

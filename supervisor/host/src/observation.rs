@@ -1,6 +1,6 @@
-//! What `status` has to look at: the memory of process trees and the lengths of the store's files. Who waits for
-//! that, and for how long, is a rule without thread and clock; what is answered is [`crate::builtin`]'s
-//! business.
+//! What `status` has to look at: the memory of process trees and the lengths of the store's files. Which answers
+//! wait for that, and for how long, is a rule without thread and clock; what is answered is decided in
+//! [`crate::builtin`].
 
 use crate::{tracers, tree_memory};
 use bulkhead_core::{Caller, Recipient, Time, Tracer};
@@ -32,7 +32,7 @@ pub(crate) struct Places {
 #[derive(Debug, Default)]
 pub(crate) struct Look {
     pub(crate) memory: HashMap<i32, u64>,
-    /// Who traces them.
+    /// Their tracers.
     pub(crate) tracers: HashMap<i32, Tracer>,
     pub(crate) store_bytes: Option<(u64, u64)>,
 }
@@ -48,7 +48,7 @@ impl Places {
     }
 }
 
-/// Who waits for looks; `T` is what each is to be told.
+/// The requests that wait for looks; `T` is what each asks for.
 #[derive(Debug)]
 pub(crate) struct Observations<T> {
     last: u64,
@@ -86,7 +86,7 @@ impl<T> Observations<T> {
         self.in_progress.as_ref().is_some_and(|look| look.asked.is_empty())
     }
 
-    /// Begins the next look, if one is waited for and none is in progress: its number, and who waits for it.
+    /// Begins the next look, if one is waited for and none is in progress: its number, and the requests for it.
     pub(crate) fn begin(&mut self, now: Time) -> Option<(u64, &[(Recipient, T)])> {
         if self.in_progress.is_some() || self.waiting.is_empty() {
             return None;
@@ -97,7 +97,7 @@ impl<T> Observations<T> {
         Some((look.number, &look.asked))
     }
 
-    /// A look has ended: who waited for it.
+    /// A look has ended: the requests that waited for it.
     pub(crate) fn end(&mut self, number: u64) -> Vec<(Recipient, T)> {
         match self.in_progress.take_if(|look| look.number == number) {
             Some(look) => look.asked,
@@ -110,7 +110,7 @@ impl<T> Observations<T> {
         self.in_progress.as_ref().filter(|look| !look.asked.is_empty()).map(|look| look.until)
     }
 
-    /// Those that have waited long enough, and all that wait behind them.
+    /// Those that have waited long enough, and all that wait after them.
     pub(crate) fn expire(&mut self, now: Time) -> Vec<(Recipient, T)> {
         let Some(look) = self.in_progress.as_mut().filter(|look| look.until <= now) else { return Vec::new() };
         let mut asked = std::mem::take(&mut look.asked);
@@ -118,7 +118,7 @@ impl<T> Observations<T> {
         asked
     }
 
-    /// Whether a number of a caller's is that of a question that waits.
+    /// Whether a caller's number is that of a question that waits.
     pub(crate) fn has(&self, who: Recipient) -> bool {
         self.recipients().any(|other| other == who)
     }
@@ -131,9 +131,9 @@ impl<T> Observations<T> {
         self.recipients().next().is_none()
     }
 
-    /// Whether so much waits for a caller that it is not to ask for more.
+    /// Whether so much waits for a caller that it may not ask for more.
     pub(crate) fn is_full_of(&self, caller: Caller) -> bool {
-        // It is asked for each message.
+        // This is called for each message.
         if self.in_progress.is_none() && self.waiting.is_empty() {
             return false;
         }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_while_a_look_is_in_hand_waits_for_the_next() {
+    fn what_is_asked_while_a_look_is_in_progress_waits_for_the_next() {
         let mut looks = Observations::default();
         assert!(looks.ask(who(1), ()).is_none() && looks.ask(who(2), ()).is_none());
         let (number, asked) = looks.begin(at(0)).unwrap();

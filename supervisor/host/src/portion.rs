@@ -1,4 +1,4 @@
-//! What one look at a link costs the host, as it goes along. Plain messages have a price, since a look at the
+//! What one look at a link costs the host, counted on the way. Plain messages have a price, since reading the
 //! clock would cost a part of what they do; what may take long is measured. When a portion has cost enough,
 //! the link's next one has to wait to be served.
 
@@ -33,7 +33,7 @@ pub(crate) fn refused_nanos(bytes: usize) -> u64 {
 pub(crate) struct Portion(u64);
 
 impl Portion {
-    /// What was read has been taken apart.
+    /// What was read has been decoded.
     pub(crate) fn add_decoding(&mut self, nanos: u64) {
         self.0 += nanos;
     }

@@ -1,4 +1,4 @@
-//! What the host reads of other processes in /proc: whose children they are, and leftovers of a host that was killed
+//! What the host reads of other processes in /proc: their parents, and leftovers of a host that was killed
 //! together with its guardian.
 
 use crate::strangers;
@@ -29,14 +29,14 @@ pub(crate) fn page_bytes() -> u64 {
         .unwrap_or(4096)
 }
 
-/// What tells that a process was left behind by modules of this host.
+/// What shows that a process was left by modules of this host.
 #[derive(Clone, Debug)]
 pub(crate) struct Marks {
     /// The host's own number, in the environment of all of them.
     pub(crate) host: String,
     /// Those that a guardian saw below its leaders.
     pub(crate) family: Vec<Relative>,
-    /// Whether this process is given orphans by its guardian's death only, so that each child which it has not
+    /// Whether this process gets orphans only by its guardian's death, so that each child which it has not
     /// started itself is one.
     pub(crate) adopts_only_its_own: bool,
 }
@@ -48,7 +48,7 @@ pub(crate) fn kill_leftovers(marks: &Marks) -> usize {
     for _ in 0..100 {
         let found = marks.find();
         // The environment of a process that is just being replaced by another program cannot be
-        // read, so one look that finds nobody is not enough.
+        // read, so one look that finds no process is not enough.
         quiet = if found.is_empty() { quiet + 1 } else { 0 };
         if quiet == 2 {
             break;
@@ -70,7 +70,7 @@ impl Marks {
         let namespace = namespace_of("self");
         let processes = all();
         let known: HashSet<(i32, u64)> = self.family.iter().map(|relative| (relative.pid, relative.started)).collect();
-        // A session's number stands for it only while a process is in it of which that is known.
+        // A session's number identifies it only while it has a process that is known to be in it.
         let sessions: HashSet<i32> = processes
             .iter()
             .filter(|process| known.contains(&(process.pid, process.started)))
@@ -88,7 +88,7 @@ impl Marks {
             })
             .map(|process| process.pid)
             .collect();
-        // All that is below, however the numbers lie.
+        // All that is below, in any order of the numbers.
         loop {
             let before = found.len();
             for process in processes.iter().filter(|process| process.pid != own && !strangers::is_own(process.pid)) {
@@ -159,8 +159,8 @@ fn namespace_of(process: &str) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{process}/ns/pid")).ok()
 }
 
-/// Whether a process carries the mark. A container's processes are seen from outside as well, and are its host's
-/// to clear. One whose first thread has ended before the others looks like a zombie, and only those others tell
+/// Whether a process carries the mark. A container's processes are visible from outside as well, and its host
+/// clears them. One whose first thread has ended before the others looks like a zombie, and only those others show
 /// what its environment is.
 fn is_marked(pid: i32, host: &str, namespace: Option<&Path>) -> bool {
     let mark = format!("{TREE_VARIABLE}={host}");
@@ -191,7 +191,7 @@ impl Family {
         Family { processes, ..Family::here() }
     }
 
-    /// Without anybody in it.
+    /// Without any process in it.
     fn here() -> Family {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
         let namespace = namespace_of("self").unwrap_or_default().to_string_lossy().into_owned();
@@ -211,7 +211,7 @@ impl Family {
     }
 }
 
-/// Kills everything in a control group that a former guardian had, and removes it.
+/// Kills everything in a control group of an earlier guardian, and removes it.
 pub(crate) fn clear_cgroup(path: &Path) {
     // A path that is gone was cleared by its guardian.
     let _ = fs::write(path.join("cgroup.kill"), "1");
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_recorded_is_killed_without_any_other_mark_and_a_number_alone_is_nobody() {
+    fn a_recorded_process_is_killed_without_any_other_mark_and_a_number_alone_is_not_enough() {
         let (mut known, mut other) = (stranger(), stranger());
         let (of_known, of_other) = (seen(&known), seen(&other));
         let relative = |process: Process, started| Relative { pid: process.pid, started, session: process.session };

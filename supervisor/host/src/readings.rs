@@ -1,5 +1,5 @@
 //! When the files of the configuration are read again, for which requests, and when a reading is given up: a
-//! rule without clock, file and thread. What is done with what was read is the host's business.
+//! rule without clock, file and thread. What is done with what was read is decided by the host.
 //!
 //! What a reading finds may be older than a request that came after its begin. So such a request waits for
 //! the next one, which serves all that have come by then.
@@ -8,8 +8,8 @@ use bulkhead_core::{Caller, Recipient, Time};
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, ModuleName};
 use std::{collections::HashSet, time::Duration};
 
-/// How long the look at one file may take. Together they may take as long as they like: they keep nothing waiting
-/// but other readings.
+/// How long the look at one file may take. All files together have no limit: they keep only other readings
+/// waiting.
 pub(crate) const FILE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Requests that may wait for the next reading.
@@ -18,11 +18,11 @@ const WAITING_MAX: usize = 256;
 /// One module that is to be what its files say now.
 #[derive(Debug)]
 pub(crate) struct Wanted {
-    /// Who is told; none if it has gone, or was told that this takes too long.
+    /// The recipient; none if it is gone, or was answered that this takes too long.
     pub(crate) who: Option<Recipient>,
     /// Which one; none where the request is about several, and the host knows which.
     pub(crate) name: Option<ModuleName>,
-    /// When it is told that it takes too long.
+    /// When it is answered that this takes too long.
     pub(crate) until: Time,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Readings {
 struct InProgress {
     number: u64,
     purpose: Purpose,
-    /// When it is asked how long it has been at its file.
+    /// When it is checked how long it has been at its file.
     until: Time,
 }
 
@@ -124,7 +124,7 @@ impl Readings {
 
     /// When [`Readings::give_up`] or [`Readings::expire`] has something to do.
     pub(crate) fn due(&self) -> Option<Time> {
-        // Only behind a reading does anything wait.
+        // Requests wait only while a reading is in progress.
         let reading = self.in_progress.as_ref()?;
         let asked = self.asked().filter(|wanted| wanted.who.is_some()).map(|wanted| wanted.until);
         asked.chain([reading.until]).min()
@@ -136,7 +136,7 @@ impl Readings {
         late.filter_map(|wanted| wanted.who.take()).collect()
     }
 
-    /// A caller has gone, and its requests with it, but not what they ask for.
+    /// A caller is gone, and its requests with it, but not what they ask for.
     pub(crate) fn forget(&mut self, caller: Caller) {
         for wanted in self.asked_mut().filter(|wanted| wanted.who.is_some_and(|who| who.caller == caller)) {
             wanted.who = None;
@@ -154,14 +154,14 @@ impl Readings {
         self.asked().count() < before
     }
 
-    /// The host ends: nothing is read any more. Who waited for it is given back.
+    /// The host ends: nothing more is read. Returns the recipients that waited for it.
     pub(crate) fn stop(&mut self) -> Vec<Recipient> {
         let waited = self.asked().filter_map(|wanted| wanted.who).collect();
         *self = Readings { last: self.last, ..Readings::default() };
         waited
     }
 
-    /// Whether a number of a caller's is that of a request that waits.
+    /// Whether a caller's number is that of a request that waits.
     pub(crate) fn has(&self, who: Recipient) -> bool {
         self.asked().any(|wanted| wanted.who == Some(who))
     }
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_too_long_is_told_and_the_reading_goes_on() {
+    fn a_caller_that_waits_too_long_is_answered_and_the_reading_goes_on() {
         let mut readings = Readings::default();
         want(&mut readings, 1, 3);
         let number = readings.begin(at(0)).unwrap().0;
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_gone_is_told_nothing_and_what_is_cancelled_is_not_done() {
+    fn a_caller_that_is_gone_gets_nothing_and_what_is_cancelled_is_not_done() {
         let mut readings = Readings::default();
         want(&mut readings, 1, 60);
         want(&mut readings, 2, 60);

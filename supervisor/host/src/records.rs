@@ -1,7 +1,7 @@
 //! The files of crash records and of quarantined messages: how they are named, in which order they are, which are
-//! the newest, and which of them go when there are too many. The order is that of a sequence that goes on over
-//! restarts. The time in a name is for people: a clock that was set forward and back puts no record before another.
-//! What is in the files is not known here.
+//! the newest, and which of them are removed when there are too many. The order is that of a sequence that continues
+//! over restarts. The time in a name is for people: a clock that was set forward and back puts no record before
+//! another. What is in the files is not known here.
 
 use std::{
     cmp::Reverse,
@@ -14,7 +14,7 @@ use std::{
 /// Digits of a number. Names of an older form have four, which began anew with each host.
 const DIGITS: usize = 12;
 
-/// Greater numbers are taken for no record's: a host that went on behind one could run out of them.
+/// Greater numbers belong to no record: a host that continued after one could run out of them.
 const NUMBER_MAX: u64 = 500_000_000_000;
 
 /// Files that are kept for each module in each folder. They are counted once in so many files, so that a
@@ -44,7 +44,7 @@ impl Number {
         Ok(greatest)
     }
 
-    /// Goes on to the next one.
+    /// Advances to the next one.
     pub(crate) fn advance(&mut self) {
         self.0 += 1;
     }
@@ -60,7 +60,7 @@ impl Number {
 pub(crate) struct Name<'a> {
     pub(crate) module: &'a str,
     time: &'a str,
-    /// 0 where it is none of this form, which makes it older than each that has one.
+    /// 0 where it is not of this form, which makes it older than each that has one.
     number: Number,
 }
 
@@ -73,7 +73,7 @@ impl Name<'_> {
         Some(Name { module, time, number: Number(number.unwrap_or(0)) })
     }
 
-    /// The time, as RFC 3339 has it; as it stands in the name where it is of another form.
+    /// The time, as RFC 3339 has it; as it is in the name where it is of another form.
     pub(crate) fn time(&self) -> String {
         let time = self.time;
         let is_stamp = time.is_ascii() && time.len() > 15 && time.as_bytes()[8] == b'T';
@@ -85,10 +85,10 @@ impl Name<'_> {
     }
 }
 
-/// A record in a folder, and where it stands among the others.
+/// A record in a folder, and its position among the others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Found {
-    /// 0 for one without a number that some host gave.
+    /// 0 for one without a number that a host gave.
     pub(crate) number: Number,
     /// Orders those without a number.
     time: String,
@@ -97,7 +97,7 @@ pub(crate) struct Found {
 
 /// The newest records in a folder, of one module or of all, newest first, and how many more there are. `newest` is
 /// the number that was given last: a greater one was given by no host, and counts as older than all that were. Those
-/// that are held elsewhere are left out and not counted.
+/// that are kept elsewhere are left out and not counted.
 ///
 /// # Errors
 /// When the folder cannot be read. One that is gone has no records.
@@ -188,7 +188,7 @@ mod tests {
             Number::greatest_in(&[self.0.to_owned()]).unwrap().0
         }
 
-        /// What is there of what begins so.
+        /// How many files begin with this.
         fn left(&self, with: &str) -> usize {
             let names = fs::read_dir(&*self.0).unwrap().map(|entry| entry.unwrap().file_name());
             names.filter(|name| name.to_string_lossy().starts_with(with)).count()
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sequence_goes_on_behind_the_greatest_number_whatever_else_lies_there() {
+    fn the_sequence_goes_on_after_the_greatest_number_whatever_other_files_exist() {
         let folder = Folder::new("greatest");
         assert_eq!(folder.greatest(), 0);
         folder.put("a-20991231T000000.000Z-9999.json");

@@ -1,5 +1,5 @@
-//! Ends a wait from this side. A socket can be shut down; a pipe whose other end was handed to
-//! somebody outside of the module's tree never ends by itself, and the wait would keep it open.
+//! Ends a wait from this side. A socket can be shut down; a pipe whose other end is held by a process
+//! outside of the module's tree never ends by itself, and the wait would keep it open.
 
 use std::{
     cell::{Cell, RefCell},
@@ -20,7 +20,7 @@ impl<T> Releasable<T> {
         Releasable { descriptor, is_released: Cell::new(false), waker: RefCell::new(None) }
     }
 
-    /// Ready once it was released; until then whoever asked last is woken by that.
+    /// Ready once it was released; until then the task that asked last is woken by that.
     pub(crate) fn poll_released(&self, context: &mut Context<'_>) -> Poll<()> {
         if self.is_released.get() {
             return Poll::Ready(());

@@ -1,5 +1,5 @@
 //! The programs that run in a module's process when the module is no program itself: where they are,
-//! and the command line of each kind. What they do with it is theirs.
+//! and the command line of each kind. What they do with it is decided there.
 
 use bulkhead_config::{Folder, Line, Loaded, ModuleConfig, ModuleKind, OnLimit, Problem, Problems, Use, check_trust};
 use std::{
@@ -13,7 +13,7 @@ const RUNTIME: &str = "module-runtime";
 /// The program that runs WebAssembly.
 const WASM_RUNTIME: &str = "module-runtime-wasm";
 
-/// Where the programs are.
+/// The paths of the programs.
 #[derive(Clone, Debug)]
 pub(crate) struct Runtimes {
     /// `module-runtime`, absolute.
@@ -28,7 +28,7 @@ pub(crate) struct Runtimes {
 /// nothing is started.
 ///
 /// # Errors
-/// A sentence that names the program, where it was expected, and what to do.
+/// A message that names the program, where it was expected, and what to do.
 pub fn check_programs(loaded: &Loaded) -> Result<(), String> {
     let trusted = &loaded.host.trusted_users;
     let found = Runtimes::find(None, trusted).and_then(|runtimes| runtimes.check(&loaded.modules));
@@ -141,7 +141,7 @@ impl Runtimes {
 /// change that one needs no other, and a checkout of an ordinary user may be run by root.
 fn check_trust_beside(running: &Path, program: &Path, trusted: &[u32]) -> Result<(), RuntimeError> {
     match check_trust(running, Use::Itself, trusted) {
-        // One that was replaced since has no name any more, which says nothing of who could change it.
+        // A program that was replaced since has no path any more, so it is unknown who could change it.
         Err(_) if running.exists() => Ok(()),
         Ok(()) | Err(_) => check_trust(program, Use::Itself, trusted).map_err(RuntimeError::Untrusted),
     }
@@ -163,7 +163,7 @@ fn wasm_flags(config: &ModuleConfig) -> Vec<String> {
         OnLimit::Continue => "continue",
     };
     flag("--on-limit", on_limit.into());
-    // Neither has a '=', which the configuration sees to.
+    // Neither has a '=', which the configuration ensures.
     let grant = |folder: &Folder| format!("{}={}", text(&folder.path), folder.name);
     for folder in &wasi.read {
         flag("--read", grant(folder));
@@ -175,7 +175,7 @@ fn wasm_flags(config: &ModuleConfig) -> Vec<String> {
     flags
 }
 
-/// A path as an argument. One that is not UTF-8 cannot be passed on, and what it becomes is not there.
+/// A path as an argument. One that is not UTF-8 cannot be passed on; it becomes a path that does not exist.
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn webassembly_is_told_its_limits_and_its_grants_and_nothing_that_is_not_granted() {
+    fn webassembly_gets_its_limits_and_its_grants_and_nothing_that_is_not_granted() {
         let start = "/x/module-runtime-wasm run --module /m/a.wasm --cache /s/cache/wasm";
         let found = command_line(&wasm(Wasi::default(), OnLimit::Restart));
         assert_eq!(found, format!("{start} --on-limit restart"));
@@ -242,7 +242,7 @@ mod tests {
         let mut granted = wasm(wasi, OnLimit::Continue);
         granted.resources.memory_limit = Some(64_000_000);
         granted.resources.cpu_time_limit = Some(Duration::from_millis(100));
-        // A command line is shown to everybody.
+        // A command line is visible to all users.
         granted.env.insert("SECRET".into(), "1".into());
         let flags = "--memory-limit 64000000 --cpu-time-limit-ms 100 --on-limit continue --read /m/in=in \
             --write /tmp=/tmp --data-dir";

@@ -1,4 +1,4 @@
-//! A folder and a child for one test, which go with the value.
+//! A folder and a child for one test, which are removed with the value.
 
 use std::{
     fs,
@@ -34,7 +34,7 @@ impl Drop for Scratch {
     }
 }
 
-/// A child that does not outlive the test, however that goes.
+/// A child that does not outlive the test, whatever its result.
 pub(crate) struct Ended(pub(crate) Child);
 
 impl Drop for Ended {

@@ -28,7 +28,7 @@ pub(crate) enum Signal {
 pub(crate) struct Signals(Vec<(Stream, Signal)>);
 
 impl Signals {
-    /// Listens, and hears what was sent since the process began.
+    /// Listens, and gets what was sent since the process began.
     pub(crate) fn of_daemon() -> io::Result<Signals> {
         let kinds = [
             (SignalKind::terminate(), Signal::Terminate),

@@ -1,11 +1,11 @@
 //! What the host waits for, and which of it may have come: a set of futures, each of which is polled when it
-//! was woken. What they are and what they yield is [`crate::event_loop`]'s business.
+//! was woken. What they are and what they yield is known to [`crate::event_loop`].
 //!
-//! There are two lines: what stands in the second comes when the first is empty. Who belongs there, as one
+//! There are two queues: the second is served when the first is empty. Which sources belong there, such as one
 //! that has had its share of the host's time, is decided elsewhere.
 //!
-//! A place in the set, with its waker, outlives the future in it. What is waited for again and again, as the
-//! next message of a link is, finds a place that the last wait has left, so no wait allocates anything.
+//! A slot in the set, with its waker, outlives the future in it. What is waited for again and again, such as the
+//! next message of a link, reuses a slot of an ended wait, so no wait allocates anything.
 
 use std::{
     collections::VecDeque,
@@ -23,9 +23,9 @@ pub(crate) struct Sources<F: Future> {
     places: Vec<Place<F>>,
     vacant: Vec<usize>,
     woken: Arc<Mutex<Woken>>,
-    /// Which of those that were woken are still to be looked at, in front and behind.
+    /// Which of those that were woken are still to be looked at, in the front queue and in the other.
     to_look_at: [VecDeque<usize>; 2],
-    /// Whether one that came since the last look had something to say at once.
+    /// Whether one that came since the last look was ready at once.
     has_new: bool,
 }
 
@@ -37,42 +37,42 @@ struct Place<F: Future> {
     waker: Waker,
 }
 
-/// Which line a source stands in when it was woken.
+/// The queue that a source enters when it is woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
     /// With those that have not had their share.
     Front,
-    /// Behind all of them.
+    /// After all of them.
     Behind,
 }
 
-/// The places that were woken since the last look, and the task that looks.
+/// The slots that were woken since the last look, and the task that looks.
 #[derive(Debug, Default)]
 struct Woken {
-    /// In front, and behind.
+    /// The front queue, and the other.
     lines: [VecDeque<usize>; 2],
     task: Option<Waker>,
     /// Whether the task is to be woken by the next of them.
     is_awaited: bool,
 }
 
-/// What wakes one place.
+/// What wakes one slot.
 #[derive(Debug)]
 struct Mark {
     place: usize,
     is_queued: AtomicBool,
-    /// Whether what is waited for in it stands behind the others.
+    /// Whether what is waited for in it is served after the others.
     is_behind: AtomicBool,
     woken: Arc<Mutex<Woken>>,
 }
 
-/// Whose lock is held is whole after each step, and nothing panics meanwhile.
+/// What the lock guards is consistent after each step, and nothing panics meanwhile.
 fn lock(woken: &Mutex<Woken>) -> std::sync::MutexGuard<'_, Woken> {
     woken.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Mark {
-    /// Puts the place into its line, if it is in none, and wakes the task if that waits for one.
+    /// Puts the slot into its queue, if it is in none, and wakes the task if that waits for one.
     fn queue(&self) {
         if self.is_queued.swap(true, Ordering::AcqRel) {
             return;
@@ -109,8 +109,8 @@ impl<F: Future + Unpin> Sources<F> {
         }
     }
 
-    /// Waits for one more. It is asked at once, so that it knows whom to wake; what it yields is served after
-    /// those of its line that were woken before.
+    /// Waits for one more. It is polled at once, so that it knows the task to wake; what it yields is served after
+    /// the sources of its queue that were woken before.
     pub(crate) fn push(&mut self, mut source: F, line: Line) {
         let at = self.vacant.pop().unwrap_or_else(|| {
             let place = self.places.len();
@@ -124,7 +124,7 @@ impl<F: Future + Unpin> Sources<F> {
             place
         });
         let place = &mut self.places[at];
-        // Where a waker of what was waited for here before has queued it already, it stands where that stood.
+        // Where a waker of an earlier wait in this slot has queued it already, it keeps that position.
         place.mark.is_behind.store(line == Line::Behind, Ordering::Relaxed);
         match Pin::new(&mut source).poll(&mut Context::from_waker(&place.waker)) {
             Poll::Pending => place.source = Some(source),
@@ -153,12 +153,12 @@ impl<F: Future + Unpin> Sources<F> {
         }
     }
 
-    /// What the next of them yields. One that yields is waited for no more.
+    /// What the next of them yields. One that yields is no longer waited for.
     pub(crate) fn next(&mut self) -> Option<F::Output> {
         self.next_in(0).or_else(|| self.next_in(1))
     }
 
-    /// What the next of those yields that stand behind the others.
+    /// What the next source of the second queue yields.
     pub(crate) fn next_behind(&mut self) -> Option<F::Output> {
         self.next_in(1)
     }
@@ -172,7 +172,7 @@ impl<F: Future + Unpin> Sources<F> {
                 self.vacant.push(at);
                 return Some(output);
             }
-            // A waker of what was waited for in this place before may still be about.
+            // A waker of an earlier wait in this slot may still exist.
             let Some(future) = source else { continue };
             if let Poll::Ready(output) = Pin::new(future).poll(&mut Context::from_waker(waker)) {
                 *source = None;
@@ -183,7 +183,7 @@ impl<F: Future + Unpin> Sources<F> {
         None
     }
 
-    /// Whether one came since the last look began that has something to say.
+    /// Whether one came since the last look began that is ready.
     pub(crate) fn has_new(&self) -> bool {
         self.has_new
     }
@@ -194,10 +194,10 @@ mod tests {
     use super::*;
     use std::{cell::Cell, rc::Rc, sync::atomic::AtomicUsize};
 
-    /// Yields its name once it was told to; the test keeps the waker.
-    struct Told(u32, Rc<Cell<bool>>, Rc<Cell<Option<Waker>>>);
+    /// Yields its name on command; the test keeps the waker.
+    struct Commanded(u32, Rc<Cell<bool>>, Rc<Cell<Option<Waker>>>);
 
-    impl Future for Told {
+    impl Future for Commanded {
         type Output = u32;
 
         fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<u32> {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     struct Test {
-        sources: Sources<Told>,
+        sources: Sources<Commanded>,
         task: Arc<Task>,
     }
 
@@ -230,14 +230,14 @@ mod tests {
         }
 
         fn add_in(&mut self, name: u32, line: Line) -> (Rc<Cell<bool>>, Rc<Cell<Option<Waker>>>) {
-            let (told, waker) = (Rc::default(), Rc::default());
-            self.sources.push(Told(name, Rc::clone(&told), Rc::clone(&waker)), line);
-            (told, waker)
+            let (may_yield, waker) = (Rc::default(), Rc::default());
+            self.sources.push(Commanded(name, Rc::clone(&may_yield), Rc::clone(&waker)), line);
+            (may_yield, waker)
         }
 
         /// Adds one that yields when it is asked first.
-        fn add_told(&mut self, name: u32) {
-            self.sources.push(Told(name, Rc::new(Cell::new(true)), Rc::default()), Line::Front);
+        fn add_yielding(&mut self, name: u32) {
+            self.sources.push(Commanded(name, Rc::new(Cell::new(true)), Rc::default()), Line::Front);
         }
 
         fn look(&mut self) -> Vec<u32> {
@@ -256,7 +256,7 @@ mod tests {
         let mut test = Test::new();
         let all = [0, 1, 2].map(|name| test.add(name));
         assert!(test.look().is_empty() && !test.sources.has_new());
-        all.iter().for_each(|(told, _)| told.set(true));
+        all.iter().for_each(|(may_yield, _)| may_yield.set(true));
         assert!(test.look().is_empty(), "nobody was woken");
         for at in [2, 0] {
             all[at].1.take().unwrap().wake();
@@ -267,13 +267,13 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_comes_when_nothing_is_left_in_front_or_is_asked_for() {
+    fn what_is_in_the_second_queue_comes_when_the_front_queue_is_empty_or_on_request() {
         let mut test = Test::new();
         let behind = [test.add_in(1, Line::Behind), test.add_in(2, Line::Behind)];
         let front = [test.add(3), test.add(4)];
         test.look();
-        for (told, waker) in behind.iter().chain(&front) {
-            told.set(true);
+        for (may_yield, waker) in behind.iter().chain(&front) {
+            may_yield.set(true);
             waker.take().unwrap().wake();
         }
         let waker = Waker::from(test.task.clone());
@@ -281,8 +281,8 @@ mod tests {
         assert_eq!(test.sources.next(), Some(3));
         assert_eq!(test.sources.next_behind(), Some(1), "one that floods is heard all the same");
         assert_eq!((test.sources.next(), test.sources.next(), test.sources.next()), (Some(4), Some(2), None));
-        let (told, waker) = test.add(5);
-        told.set(true);
+        let (may_yield, waker) = test.add(5);
+        may_yield.set(true);
         waker.take().unwrap().wake();
         assert_eq!(test.look(), [5], "a place forgets in which line it stood");
     }
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn one_that_is_woken_while_it_is_polled_or_twice_is_polled_once_in_the_next_look() {
         let mut test = Test::new();
-        let (told, waker) = test.add(7);
+        let (may_yield, waker) = test.add(7);
         test.look();
         let again = waker.take().unwrap();
         again.wake_by_ref();
@@ -298,26 +298,26 @@ mod tests {
         assert_eq!(test.times_woken(), 1);
         test.look();
         again.wake();
-        told.set(true);
+        may_yield.set(true);
         assert_eq!(test.look(), [7]);
     }
 
     #[test]
-    fn a_waker_of_one_that_has_yielded_does_the_next_one_in_its_place_no_harm() {
+    fn a_waker_of_one_that_has_yielded_does_the_next_one_in_its_slot_no_harm() {
         let mut test = Test::new();
-        let (told, waker) = test.add(1);
+        let (may_yield, waker) = test.add(1);
         test.look();
         let old = waker.take().unwrap();
-        told.set(true);
+        may_yield.set(true);
         old.wake_by_ref();
         assert_eq!(test.look(), [1]);
         old.wake_by_ref();
         assert!(test.look().is_empty(), "the place is vacant");
-        let (told, _) = test.add(2);
+        let (may_yield, _) = test.add(2);
         assert!(test.look().is_empty());
         old.wake_by_ref();
         assert!(test.look().is_empty());
-        told.set(true);
+        may_yield.set(true);
         old.wake();
         assert_eq!(test.look(), [2]);
         assert_eq!(test.sources.places.len(), 1);
@@ -326,15 +326,15 @@ mod tests {
     #[test]
     fn what_comes_or_is_woken_during_a_look_waits_for_the_next() {
         let mut test = Test::new();
-        let (told, waker) = test.add(1);
-        told.set(true);
+        let (may_yield, waker) = test.add(1);
+        may_yield.set(true);
         waker.take().unwrap().wake();
         let task = Waker::from(test.task.clone());
         test.sources.look(&Context::from_waker(&task));
-        let (told, own) = test.add(2);
-        told.set(true);
+        let (may_yield, own) = test.add(2);
+        may_yield.set(true);
         own.take().unwrap().wake();
-        test.add_told(3);
+        test.add_yielding(3);
         assert_eq!((test.sources.next(), test.sources.next()), (Some(1), None));
         assert!(test.sources.has_new());
         assert_eq!(test.look(), [2, 3]);
@@ -345,8 +345,8 @@ mod tests {
     fn what_has_something_to_say_when_it_comes_says_it_once_in_its_line() {
         let mut test = Test::new();
         test.look();
-        test.sources.push(Told(1, Rc::new(Cell::new(true)), Rc::default()), Line::Behind);
-        test.add_told(2);
+        test.sources.push(Commanded(1, Rc::new(Cell::new(true)), Rc::default()), Line::Behind);
+        test.add_yielding(2);
         assert!(test.sources.has_new());
         assert_eq!(test.times_woken(), 1, "what comes between two iterations is not slept over");
         assert_eq!(test.look(), [2, 1]);
@@ -356,11 +356,11 @@ mod tests {
     #[test]
     fn wakers_are_of_use_on_any_thread() {
         let mut test = Test::new();
-        let (told, waker) = test.add(3);
+        let (may_yield, waker) = test.add(3);
         assert!(test.look().is_empty());
         let waker = waker.take().unwrap();
         std::thread::spawn(move || waker.wake()).join().unwrap();
-        told.set(true);
+        may_yield.set(true);
         assert_eq!((test.times_woken(), test.look()), (1, vec![3]));
     }
 }

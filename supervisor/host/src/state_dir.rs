@@ -1,5 +1,5 @@
-//! The state directory: its folders, the lock that keeps a second host out, the notes that let a
-//! host clear what a killed one left.
+//! The state directory: its folders, the lock that keeps a second host out, and the notes by which a
+//! host clears what a killed one left.
 
 use crate::{
     folder::Folder,
@@ -69,7 +69,7 @@ struct Note {
     stage: Option<Stage>,
 }
 
-/// How far a host is with its life.
+/// The state of a host's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Stage {
@@ -88,7 +88,7 @@ impl StateDir {
             return Err(StateDirError::NotText(path.to_owned()));
         }
         make_private(path).map_err(unusable)?;
-        // What is in it says whom to kill, and is written to as this process's user.
+        // Its content says which processes to kill, and is written as this process's user.
         let absolute = std::path::absolute(path).map_err(unusable)?;
         check_trust(&absolute, Use::Own, trusted_users).map_err(|reason| unusable(io::Error::other(reason)))?;
         let opened = absolute.canonicalize().and_then(|path| Folder::open(&path));
@@ -111,7 +111,7 @@ impl StateDir {
             Err(_) => None,
         };
         let identity = Identity::of(&folder).map_err(|error| in_folder("identity", error))?;
-        // What a copy says of processes and groups is said of those of the original.
+        // In a copy, the notes on processes and groups are about those of the original.
         if !identity.is_new {
             let note = read_note(&lock).unwrap_or_default();
             if note.stage == Some(Stage::Running) {
@@ -147,7 +147,7 @@ impl StateDir {
         Ok(dir)
     }
 
-    /// Where word is left for the next host.
+    /// The file of the note for the next host.
     pub(crate) fn note_file(&self) -> io::Result<NoteFile> {
         self.lock.try_clone().map(NoteFile)
     }
@@ -175,7 +175,7 @@ impl StateDir {
         self.path.join("logs")
     }
 
-    /// Folders that are made again when they have gone. What was in them is lost in any case.
+    /// Folders that are made again when they are gone. What was in them is lost in any case.
     pub(crate) fn renewable(&self) -> Vec<PathBuf> {
         vec![self.logs(), self.crashes(), self.quarantine(), self.path.join("data")]
     }
@@ -205,20 +205,20 @@ impl StateDir {
 }
 
 impl NoteFile {
-    /// Leaves word for the next host that this one is here and has started nothing.
+    /// Notes for the next host that this one is here and has started nothing.
     fn write_begin(self) -> io::Result<()> {
         self.write_note(&Note { pid: std::process::id(), cgroup: None, stage: Some(Stage::Idle) })
     }
 
-    /// Leaves word for the next host that this one runs, and which control group is its guardian's. That of a former
-    /// guardian stands until there is another, as it may not be cleared yet.
+    /// Notes for the next host that this one runs, and which control group is its guardian's. That of an earlier
+    /// guardian stays until there is another, as it may not be cleared yet.
     pub(crate) fn write_running(self, cgroup: Option<PathBuf>) -> io::Result<()> {
         let former = || read_note(&self.0).and_then(|note| note.cgroup);
         let cgroup = cgroup.or_else(former);
         self.write_note(&Note { pid: std::process::id(), cgroup, stage: Some(Stage::Running) })
     }
 
-    /// Leaves word for the next host that this one has ended by itself.
+    /// Notes for the next host that this one has ended by itself.
     pub(crate) fn write_end(self) -> io::Result<()> {
         let cgroup = read_note(&self.0).and_then(|note| note.cgroup);
         self.write_note(&Note { pid: std::process::id(), cgroup, stage: Some(Stage::Idle) })

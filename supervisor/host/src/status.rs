@@ -27,11 +27,11 @@ pub(crate) struct HostStatus {
     pub(crate) ready: usize,
     pub(crate) layer1: StoreStatus,
     pub(crate) memory_bytes: Option<u64>,
-    /// What a person has to see to.
+    /// What a person has to fix.
     pub(crate) problems: Vec<String>,
 }
 
-/// Who ends the processes of modules, and what keeps it from that.
+/// The guardian, which ends the processes of modules, and what keeps it from that.
 #[derive(Debug)]
 pub(crate) struct Guarding {
     pub(crate) containment: Option<String>,

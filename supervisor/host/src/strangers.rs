@@ -2,7 +2,7 @@
 //! the kernel gives to it, as the first process of a container or as a sub-reaper. They are reaped, or they
 //! would stay as zombies for as long as the daemon runs.
 //!
-//! Only a daemon does this. In a program that embeds a host, children are the program's business.
+//! Only a daemon does this. In a program that embeds a host, the program handles its children.
 
 use nix::{
     errno::Errno,
@@ -93,7 +93,7 @@ pub(crate) fn reap() -> Left {
             };
             let Some(pid) = ended.pid() else { return Left::Nothing };
             if own.pids.contains(&pid.as_raw()) {
-                // It hides those behind it until it has been waited for.
+                // It hides those after it until it has been waited for.
                 return Left::Some;
             }
             let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));

@@ -56,8 +56,8 @@ pub(crate) fn cpu_time(pid: i32) -> Option<Duration> {
     Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
 }
 
-/// Lets the thread that calls this wait for its share of the processor rather than take it from whoever
-/// runs when there is something to do for it: for work that nobody waits for.
+/// Lets the thread that calls this wait for its share of the processor rather than preempt a thread that
+/// runs when there is something to do for it: for work that no caller waits for.
 pub(crate) fn give_way() {
     let none = nix::libc::sched_param { sched_priority: 0 };
     // SAFETY: zero is the calling thread, and the call only reads the parameter, which is alive. Where it
@@ -65,8 +65,8 @@ pub(crate) fn give_way() {
     unsafe { nix::libc::sched_setscheduler(0, nix::libc::SCHED_BATCH, &raw const none) };
 }
 
-/// Lets a thread of this process that gives way have the processor as all others do, as a caller waits for it. The
-/// number is what gettid(2) says in it.
+/// Lets a thread of this process that yields the processor have it like all others, as a caller waits for it. The
+/// number is what gettid(2) returns in it.
 pub(crate) fn hurry(thread: i32) {
     let none = nix::libc::sched_param { sched_priority: 0 };
     // SAFETY: the call only reads the parameter, which is alive, and changes nothing but how a thread is scheduled.
@@ -163,10 +163,10 @@ fn leave_table(kept: RawFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Has every large buffer given back to the system when it is freed. Left to itself, the allocator
+/// Has every large buffer given back to the system when it is freed. By default, the allocator
 /// comes to keep blocks of up to 32 MiB, and after a flood a host would stay as large as that was.
-/// Those of messages of some 1 MiB are kept, a few at a time: to get the pages of each anew from the
-/// system takes longer than to copy it.
+/// Those of messages of some 1 MiB are kept, a few at a time: getting the pages of each anew from the
+/// system takes longer than copying it.
 pub(crate) fn give_large_buffers_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: mallopt takes two numbers; it is called before the process has a second thread.

@@ -1,5 +1,5 @@
-//! Who traces a module's process, or one of its tree, as /proc says: a debugger, strace. One that the host runs itself,
-//! below its guardian, does not count: a module could otherwise exempt itself from being judged.
+//! The tracer of a module's process, or of one of its tree, as /proc has it: a debugger, strace. One that the host runs
+//! itself, below its guardian, does not count: a module could otherwise exempt itself from its timeouts.
 
 use crate::processes;
 use bulkhead_core::Tracer;
@@ -50,7 +50,7 @@ fn is_below(pid: i32, other: i32) -> bool {
             _ => return false,
         }
     }
-    // A process so deep is not a person's.
+    // A process so deep was not started by a person.
     true
 }
 

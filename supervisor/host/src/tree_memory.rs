@@ -1,5 +1,5 @@
-//! The resident memory of process trees: of each leader and all that is below it, as `/proc` says. Pages that several
-//! processes share count for each of them. The trees hold still for none of this: one that forks meanwhile is seen
+//! The resident memory of process trees: of each leader and all that is below it, as `/proc` has it. Pages that several
+//! processes share count for each of them. The trees do not stop for this: one that forks meanwhile is seen
 //! in part.
 //!
 //! Many trees are read in one round over all processes of the machine, each of which is looked at once, so the cost
@@ -38,7 +38,7 @@ fn by_lists(leaders: &[i32]) -> HashMap<i32, u64> {
         let mut waiting = vec![leader];
         while let Some(pid) = waiting.pop() {
             for child in processes::children_of(pid, usize::MAX) {
-                // A number that has gone to another process since is none of the tree's.
+                // A number that another process has got since does not belong to the tree.
                 if let Some(process) = processes::read(child).filter(|child| child.parent == pid)
                     && seen.insert(child)
                 {
@@ -56,7 +56,7 @@ fn by_lists(leaders: &[i32]) -> HashMap<i32, u64> {
 fn sums(leaders: &[i32], processes: &[Process]) -> HashMap<i32, u64> {
     let by_pid: HashMap<i32, &Process> = processes.iter().map(|process| (process.pid, process)).collect();
     let leaders: HashSet<i32> = leaders.iter().copied().collect();
-    // The leader of each process that was asked after; those on the way to it have the same.
+    // The leader of each process that was looked up; those on the way to it have the same.
     let mut known: HashMap<i32, Option<i32>> = leaders.iter().map(|leader| (*leader, Some(*leader))).collect();
     let mut pages = HashMap::new();
     for process in processes {

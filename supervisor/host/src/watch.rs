@@ -1,8 +1,8 @@
-//! Looks after the files that the host needs and that others may remove while it runs: its control socket and
-//! the folders of its state directory. What has gone is made again where that is safe; what cannot be is told.
+//! Watches the files that the host needs and that others may remove while it runs: its control socket and
+//! the folders of its state directory. What is gone is made again where that is safe; what cannot be is reported.
 //!
-//! This has a thread of its own, which looks every few seconds and wakes the loop only if something is not as
-//! it was. The database and the log files are looked after by those who write them.
+//! This has a thread of its own, which looks every few seconds and wakes the loop only if something has
+//! changed. The database and the log files are checked by the threads that write them.
 
 use crate::{
     control_socket::{Bound, Identity, SocketFile},
@@ -21,7 +21,7 @@ use std::{
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 
-/// A place that is not as it was.
+/// A path that is not as it was.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Noticed {
     pub(crate) place: PathBuf,
@@ -30,11 +30,11 @@ pub(crate) struct Noticed {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum WatchEvent {
-    /// It had gone, and is there again.
+    /// It was gone, and is there again.
     MadeAgain,
-    /// It has gone or is another, and stays so. Why, and what to do.
+    /// It is gone or is another, and stays so: the reason, and what to do.
     Wrong(String),
-    /// What was wrong is so no more.
+    /// What was wrong is right again.
     Fine,
 }
 
@@ -85,7 +85,7 @@ impl Watch {
 
 struct Watcher {
     watched: Watched,
-    /// What was told of each place and is still so.
+    /// What was reported of each path and is still so.
     wrong: HashMap<PathBuf, String>,
     outlet: Outlet,
 }
@@ -149,7 +149,7 @@ impl Watcher {
         if found.is_some() && found == identity {
             return self.fine(&path);
         }
-        // To try is to connect to what listens there: that ends one day, and leaves its file.
+        // An attempt connects to what listens there, which ends one day and leaves its file.
         match Bound::at(&path) {
             Ok(bound) => {
                 self.wrong.remove(&path);
@@ -214,24 +214,24 @@ mod tests {
             self.folder.join(name)
         }
 
-        /// What one look tells of places.
+        /// What one look reports of paths.
         fn look(&mut self) -> Vec<(PathBuf, WatchEvent)> {
             self.watcher.look();
-            let mut told = Vec::new();
+            let mut events = Vec::new();
             while let Some(done) = self.files.take() {
                 match done {
                     Done::Noticed(noticed) => {
                         let place = noticed.place.strip_prefix(&*self.folder).unwrap().to_owned();
-                        told.push((place, noticed.what));
+                        events.push((place, noticed.what));
                     }
                     Done::Socket(bound) => {
                         self.bound.replace(bound).unwrap().file.disown();
-                        told.push(("run/control.sock".into(), WatchEvent::MadeAgain));
+                        events.push(("run/control.sock".into(), WatchEvent::MadeAgain));
                     }
                     other => panic!("{other:?}"),
                 }
             }
-            told
+            events
         }
 
         fn is_reachable(&self) -> bool {
@@ -240,8 +240,8 @@ mod tests {
     }
 
     #[track_caller]
-    fn expect_wrong(told: &[(PathBuf, WatchEvent)], place: &str, reason: &str) {
-        match told {
+    fn expect_wrong(events: &[(PathBuf, WatchEvent)], place: &str, reason: &str) {
+        match events {
             [(found, WatchEvent::Wrong(text))] if found == Path::new(place) => {
                 assert!(text.contains(reason), "{text}");
             }
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_of_another_that_is_dead_is_replaced_and_one_that_listens_is_told_and_left_alone() {
+    fn a_socket_of_another_that_is_dead_is_replaced_and_one_that_listens_is_reported_and_left_alone() {
         let mut test = Test::new("other");
         let socket = test.path("run/control.sock");
         fs::remove_file(&socket).unwrap();

@@ -1,4 +1,4 @@
-//! The records of crashes that are in files. A record that cannot be told is told of by what its name says.
+//! The records of crashes that are in files. Of a record that cannot be sent, the answer has what its name says.
 
 use super::READING_TIME_MAX;
 use crate::{
@@ -16,10 +16,10 @@ use std::{
     time::Instant,
 };
 
-/// The members of a record in the order in which they are told; what others there are comes behind them.
+/// The members of a record in the order in which they are sent; any others follow them.
 const MEMBERS: [&str; 9] = ["module", "instance", "time", "reason", "exit", "pid", "uptime_ms", "stderr", "in_flight"];
 
-/// Where records are, and which are wanted.
+/// The folder of the records, and which are wanted.
 #[derive(Debug)]
 pub(crate) struct CrashFiles {
     pub(crate) folder: PathBuf,
@@ -47,7 +47,7 @@ pub(crate) struct OldCrashes {
     pub(crate) crashes: Vec<OldCrash>,
     /// How many there are that were not read.
     pub(crate) more: usize,
-    /// Why records are missing that should have been told.
+    /// Why records are missing that should have been sent.
     pub(crate) remark: Option<String>,
 }
 
@@ -82,7 +82,7 @@ impl CrashFiles {
         Ok(OldCrashes { crashes, more, remark })
     }
 
-    /// A record as it is told; `None` if there is no room for it. One that is too long for any answer is told of.
+    /// A record as it is sent; `None` if there is no room for it. One that is too long for any answer is mentioned.
     fn record(&self, folder: &Folder, found: &Found, room: usize) -> Option<Json> {
         let os_name = OsStr::new(&found.name);
         let name = Name::of(os_name).expect("it is the name of a record");
@@ -93,7 +93,7 @@ impl CrashFiles {
         Some(match read {
             Ok(bytes) if bytes.len() > self.bytes_max => instead("the record is too long to be told".into()),
             Ok(bytes) if bytes.len() > room => return None,
-            Ok(bytes) => match told(&bytes, name.module, &file, is_earlier) {
+            Ok(bytes) => match as_sent(&bytes, name.module, &file, is_earlier) {
                 Ok(json) => json,
                 Err(error) => instead(format!("the record is no JSON object, or not whole: {error}")),
             },
@@ -102,7 +102,7 @@ impl CrashFiles {
     }
 }
 
-/// Stands for a record that cannot be told itself.
+/// Replaces a record that cannot be sent itself.
 pub(crate) fn told_of(module: &str, time: &str, why: &str, file: &Path, is_earlier: bool) -> Json {
     #[derive(Serialize)]
     struct ToldOf<'a> {
@@ -117,8 +117,8 @@ pub(crate) fn told_of(module: &str, time: &str, why: &str, file: &Path, is_earli
     Json::of(&ToldOf { module, time, reason, file: file.to_string_lossy(), earlier: is_earlier })
 }
 
-/// A record as it stands in a file, of whichever version, with where it is found now.
-fn told(bytes: &[u8], module: &str, file: &Path, is_earlier: bool) -> Result<Json, String> {
+/// A record as it is in a file, of any version, with its present path.
+fn as_sent(bytes: &[u8], module: &str, file: &Path, is_earlier: bool) -> Result<Json, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     let mut members: BTreeMap<String, Json> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     members.insert("module".into(), Json::of(module));

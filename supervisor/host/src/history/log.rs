@@ -34,8 +34,8 @@ pub(crate) struct LogHistory {
     pub(crate) end: LogEnd,
 }
 
-/// Up to where lines are wanted: their number in memory, and where that is in the files. What is handed over keeps no
-/// thread from its end.
+/// Up to where lines are wanted: their number in memory, and the position of that in the files. A cut does not
+/// keep the writing thread from its end.
 #[derive(Debug)]
 pub(crate) struct LogEnd {
     pub(crate) newest: u64,
@@ -54,7 +54,7 @@ impl LogHistory {
                 log_file::read(&self.dir, self.module.as_str(), &cut, bounds).map_err(|error| error.to_string())
             }
         };
-        // What is not kept there any more by now was in the files before.
+        // What is no longer kept there by now was in the files before.
         let held = self.log.as_ref().map(|log| log.up_to(*newest));
         self.merge(stored, &held.unwrap_or_default())
     }
@@ -81,7 +81,7 @@ fn before(mut stored: Vec<Stored>, held: &[Line]) -> Vec<Stored> {
     let mut held = held.iter().rev();
     let mut own = stored.len();
     while let Some(line) = own.checked_sub(1).map(|at| &stored[at]) {
-        // What the writer says of lines that were lost has no number, and is told by the lines themselves.
+        // The writer's remark on lost lines has no number, and the lines themselves say the same.
         if (line.time.is_none() && held.len() > 0) || held.any(|held| line.is(held)) {
             own -= 1;
         } else {
@@ -92,7 +92,7 @@ fn before(mut stored: Vec<Stored>, held: &[Line]) -> Vec<Stored> {
     stored
 }
 
-/// A line as it is told.
+/// A line as it is sent.
 #[derive(Serialize)]
 struct Told<'a> {
     time: Option<&'a str>,
@@ -124,7 +124,7 @@ pub(crate) fn json_of(line: &Line) -> Json {
     })
 }
 
-/// What the host says of the lines.
+/// A remark of the host on the lines.
 pub(crate) fn remark(text: &str) -> Json {
     json_of(&Line::new(Stream::Host, text.to_owned()))
 }

@@ -1,5 +1,5 @@
-//! The last lines of a module in its log files, read from their end. Whose host's they are is told by their place,
-//! never by a clock.
+//! The last lines of a module in its log files, read from their end. Which host wrote them follows from their
+//! position, never from a clock.
 
 use crate::{
     control_socket::Identity,
@@ -12,7 +12,7 @@ use std::{cmp::Ordering, fs::File, io, os::unix::fs::FileExt, path::Path, time::
 /// Log files that are looked at for one answer: as many as the configuration allows to be kept.
 const FILES_MAX: usize = 100;
 
-/// Names in a row that no file has, before it is taken for certain that there are no older ones.
+/// Names in a row that no file has, after which there are taken to be no older ones.
 const MISSING_MAX: usize = 3;
 
 /// Bytes that are read at once.
@@ -24,14 +24,14 @@ pub(crate) struct Stored {
     /// `None` for what has none: a remark on lines that were lost, or half a line.
     pub(crate) time: Option<String>,
     pub(crate) stream: Stream,
-    /// With what could deceive written out.
+    /// With deceptive characters written out.
     pub(crate) text: String,
     /// Whether an earlier host wrote it.
     pub(crate) is_earlier: bool,
 }
 
 impl Stored {
-    /// Reads a line, which may hold whatever bytes others have put there.
+    /// Reads a line, which may hold any bytes that others have written there.
     fn of(bytes: &[u8], is_earlier: bool) -> Stored {
         let text = String::from_utf8_lossy(bytes);
         let mut parts = text.splitn(3, ' ');
@@ -45,7 +45,7 @@ impl Stored {
         Stored { time: None, stream: Stream::Host, text, is_earlier }
     }
 
-    /// Whether this is how the line stands in a file.
+    /// Whether this is the line as it is written in a file.
     pub(crate) fn is(&self, line: &Line) -> bool {
         self.stream == line.stream
             && self.time.as_deref() == Some(&line.time)
@@ -64,7 +64,7 @@ fn is_time(text: &str) -> bool {
 pub(crate) struct Lines {
     /// Oldest first.
     pub(crate) lines: Vec<Stored>,
-    /// Why there may be more before them than were asked for and can be told.
+    /// Why there may be more before them than were asked for and can be sent.
     pub(crate) left_out: Option<String>,
 }
 
@@ -79,18 +79,18 @@ pub(crate) struct Bounds {
 /// The last lines before a cut.
 ///
 /// # Errors
-/// When the newest files cannot be read; what was read is told where only older ones cannot.
+/// When the newest files cannot be read; what was read is sent where only older ones cannot.
 pub(crate) fn read(dir: &Path, module: &str, cut: &Cut, bounds: Bounds) -> io::Result<Lines> {
     let Some(end) = cut.end else { return Ok(Lines::default()) };
     let folder = Folder::open(dir)?;
     let mut reading = Reading { left: bounds, newest_first: Vec::new(), left_out: None };
     let mut seen: Vec<Identity> = Vec::new();
     let mut missing = 0;
-    // A file may be put aside while this goes on: each is known by what it is, and not by its name.
+    // A file may be rotated while this goes on: each is recognised by its `Identity`, not by its name.
     for age in end.age..FILES_MAX + end.age {
         let file = match folder.open_file(&name(module, age)) {
             Ok(file) => file,
-            // While files are put aside, the name of one that is on its way is none's for a moment.
+            // While files are rotated, the name of one that is being renamed belongs to none for a moment.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 missing += 1;
                 if missing > MISSING_MAX {
@@ -148,7 +148,7 @@ impl Reading {
         let mut at = from + text.len() as u64;
         let mut lines = text.rsplit(|byte| *byte == b'\n').peekable();
         if text.is_empty() || text.last() == Some(&b'\n') {
-            // Behind the last line end is no line.
+            // There is no line after the last line end.
             lines.next();
             at = at.saturating_sub(1);
         }

@@ -15,7 +15,7 @@ use std::{fs, path::Path, sync::Arc};
 struct Host {
     log: Arc<ModuleLog>,
     sink: Sink,
-    // Its thread ends once nothing can be handed over any more.
+    // Its thread ends once nothing more can be passed to it.
     files: LogFiles,
     dir: std::path::PathBuf,
 }
@@ -40,7 +40,7 @@ impl Host {
     }
 
     /// The texts of the last lines, those of earlier hosts marked.
-    fn told(&self, lines: usize) -> Vec<String> {
+    fn shown(&self, lines: usize) -> Vec<String> {
         texts(self.history(lines).read())
     }
 }
@@ -56,7 +56,7 @@ fn texts(lines: Vec<Json>) -> Vec<String> {
     lines.iter().map(|json| marked(json.read().unwrap())).collect()
 }
 
-/// So much that a tail has room for two short lines.
+/// A size at which a tail has room for two short lines.
 const TWO_LINES: usize = 300;
 
 fn numbers(range: std::ops::Range<u32>, prefix: &str) -> Vec<String> {
@@ -75,13 +75,13 @@ fn lines_of_earlier_hosts_and_of_this_one_come_once_and_in_their_order() {
     fs::write(dir.join("m.log"), text).unwrap();
     let second = Host::new(&dir, 1_000_000, TWO_LINES);
     let old = [numbers(0..5, "old "), vec!["old half a l\u{fffd}".into()]].concat();
-    assert_eq!(second.told(100), old, "before it has a line of its own");
-    assert_eq!(second.told(2), old[4..]);
+    assert_eq!(second.shown(100), old, "before it has a line of its own");
+    assert_eq!(second.shown(2), old[4..]);
     numbers(5..12, "").iter().for_each(|line| second.say(line));
     let all = [old, numbers(5..12, "")].concat();
-    assert_eq!(second.told(100), all);
-    assert_eq!(second.told(9), all[4..]);
-    assert_eq!(second.told(3), all[10..]);
+    assert_eq!(second.shown(100), all);
+    assert_eq!(second.shown(9), all[4..]);
+    assert_eq!(second.shown(3), all[10..]);
     let gone = LogHistory { log: None, ..second.history(100) };
     assert_eq!(texts(gone.read()), all, "also of a module that was removed");
 }
@@ -89,23 +89,23 @@ fn lines_of_earlier_hosts_and_of_this_one_come_once_and_in_their_order() {
 #[test]
 fn files_that_were_put_aside_are_read_and_whose_they_are_is_known() {
     let dir = Scratch::new("history-rotated");
-    // Each has some lines; the last one may just have been put aside.
+    // Each has some lines; the last one may just have been rotated.
     for (count, host) in [(30, 0), (31, 1), (32, 2)] {
         let host_of_lines = Host::new(&dir, 150, TWO_LINES);
         numbers(0..count, &format!("{host}-")).iter().for_each(|line| host_of_lines.say(line));
         if host == 2 {
             let old = [numbers(0..30, "old 0-"), numbers(0..31, "old 1-")].concat();
             let all = [old, numbers(0..32, "2-")].concat();
-            assert_eq!(host_of_lines.told(1000), all);
+            assert_eq!(host_of_lines.shown(1000), all);
             for most in 3..40 {
-                assert_eq!(host_of_lines.told(most), all[all.len() - most..]);
+                assert_eq!(host_of_lines.shown(most), all[all.len() - most..]);
             }
-            // Nothing holds on to a file that others move away.
+            // No file that others move away is kept open.
             for age in 0..10 {
                 let _ = fs::remove_file(dir.join(crate::log_files::name("m", age)));
             }
             host_of_lines.say("behind");
-            assert_eq!(host_of_lines.told(2).last().map(String::as_str), Some("behind"));
+            assert_eq!(host_of_lines.shown(2).last().map(String::as_str), Some("behind"));
         }
     }
     assert!(fs::read_dir(&*dir).unwrap().count() > 5);
@@ -119,7 +119,7 @@ fn lines_that_come_while_files_are_read_are_not_among_those_that_were_there_befo
     let asked = host.history(1000);
     // By then, memory has none of those lines any more, and the files have others and other names.
     numbers(20..60, "").iter().for_each(|line| host.say(line));
-    assert_eq!(host.told(1).len(), 1);
+    assert_eq!(host.shown(1).len(), 1);
     assert_eq!(texts(asked.read()), numbers(0..20, ""));
 }
 
@@ -129,11 +129,11 @@ fn files_that_are_being_put_aside_are_found_wherever_one_has_no_name_for_a_momen
     let host = Host::new(&dir, 150, TWO_LINES);
     numbers(0..40, "").iter().for_each(|line| host.say(line));
     let name = |age: usize| dir.join(crate::log_files::name("m", age));
-    assert_eq!(host.told(1000), numbers(0..40, ""));
+    assert_eq!(host.shown(1000), numbers(0..40, ""));
     let oldest = (1..).find(|age| !name(*age).exists()).unwrap() - 1;
     assert!(oldest > 5);
     for gap in (2..=oldest).rev() {
-        // As it is in the middle of putting files aside.
+        // As it is in the middle of a rotation.
         let asked = host.history(1000);
         fs::rename(name(gap), name(gap + 1)).unwrap();
         assert_eq!(texts(asked.read()), numbers(0..40, ""), "without {gap}");
@@ -149,33 +149,33 @@ fn lines_that_are_all_alike_are_counted_right() {
         // All of the same moment.
         host.sink.say(&host.log, 1, vec![line.clone(); 100]);
     }
-    assert_eq!(host.told(5000).len(), 1000);
-    assert_eq!(host.told(777).len(), 777);
+    assert_eq!(host.shown(5000).len(), 1000);
+    assert_eq!(host.shown(777).len(), 777);
 }
 
 #[test]
-fn lines_that_are_in_memory_alone_are_told_and_so_is_that_files_are_not() {
+fn lines_that_are_only_in_memory_are_sent_with_a_remark_that_files_are_not_read() {
     let dir = Scratch::new("history-unwritten");
     let mut host = Host::new(&dir, 1_000_000, 10_000);
     host.say("in both");
-    assert_eq!(host.told(100), ["in both"]);
+    assert_eq!(host.shown(100), ["in both"]);
     host.sink.files = LogQueue::nowhere();
     host.say("in memory");
     host.sink.files = host.files.queue();
     host.say("in both again");
-    assert_eq!(host.told(100), ["in both", "in memory", "in both again"]);
+    assert_eq!(host.shown(100), ["in both", "in memory", "in both again"]);
     let mut unasked = host.history(100);
     unasked.end.cut = None;
-    let told = texts(unasked.read());
+    let shown = texts(unasked.read());
     assert!(
-        told[0].starts_with("[older lines are not shown: the files cannot be read: lines on their way"),
-        "{told:?}"
+        shown[0].starts_with("[older lines are not shown: the files cannot be read: lines on their way"),
+        "{shown:?}"
     );
-    assert_eq!(told[1..], ["in both", "in memory", "in both again"]);
+    assert_eq!(shown[1..], ["in both", "in memory", "in both again"]);
     // A link is not followed.
     fs::remove_file(dir.join("m.log")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", dir.join("m.log")).unwrap();
-    assert_eq!(host.told(100), ["in both", "in memory", "in both again"]);
+    assert_eq!(host.shown(100), ["in both", "in memory", "in both again"]);
 }
 
 #[test]
@@ -194,12 +194,12 @@ fn what_is_in_a_file_may_be_anything_and_as_long_as_it_likes() {
         "old 2026-11-30T00:00:00.000000Z nowhere x",
         "old ",
     ];
-    assert_eq!(host.told(100), expected);
+    assert_eq!(host.shown(100), expected);
     // One line that is longer than all that is read; and before it some of usual length.
     let long = [b"before\n".repeat(10), vec![b'x'; 5 * 1024 * 1024], b"\nbehind\n".to_vec()].concat();
     fs::write(dir.join("m.log"), long).unwrap();
-    let told = host.told(100);
-    assert_eq!(told.len(), 2, "{:.200}", told[0]);
-    assert!(told[0].starts_with("[older lines are not shown: they are too long"), "{told:?}");
-    assert_eq!(told[1], "old behind");
+    let shown = host.shown(100);
+    assert_eq!(shown.len(), 2, "{:.200}", shown[0]);
+    assert!(shown[0].starts_with("[older lines are not shown: they are too long"), "{shown:?}");
+    assert_eq!(shown[1], "old behind");
 }

@@ -1,6 +1,6 @@
-//! Who waits for what is read from the files of logs and of crashes, and for how long: a rule without thread and
-//! clock. One question after the other is read for, so that what is read for one is held at a time. What is read,
-//! and what is answered, is not known here.
+//! Which questions wait for what is read from the files of logs and of crashes, and for how long: a rule without
+//! thread and clock. One question after the other is read for, so that what is read for one is held at a time. What
+//! is read, and what is answered, is not known here.
 
 use bulkhead_core::{Caller, Recipient, Time};
 use std::{collections::VecDeque, time::Duration};
@@ -26,7 +26,7 @@ struct Waiting<T> {
 #[derive(Debug)]
 struct InProgress<T> {
     number: u64,
-    /// Who waits for it; none once that was answered without it, or is not to be answered any more.
+    /// The question that waits for it; none once it was answered without it, or is no longer to be answered.
     asked: Option<Waiting<T>>,
     is_overdue: bool,
 }
@@ -67,7 +67,7 @@ impl<T> Histories<T> {
         reading.asked.as_mut().map(|asked| (reading.number, &mut asked.what))
     }
 
-    /// A reading has ended: who waited for it.
+    /// A reading has ended: the question that waited for it.
     pub(crate) fn end(&mut self, number: u64) -> Option<(Recipient, T)> {
         let reading = self.in_progress.take_if(|reading| reading.number == number)?;
         reading.asked.map(|asked| (asked.who, asked.what))
@@ -78,7 +78,7 @@ impl<T> Histories<T> {
         self.all().map(|waiting| waiting.until).min()
     }
 
-    /// Those that have waited long enough; once that is so of the one that is read for, all behind it.
+    /// Those that have waited long enough; if the one that is read for is among them, all after it as well.
     pub(crate) fn expire(&mut self, now: Time) -> Vec<(Recipient, T)> {
         let mut expired = Vec::new();
         if let Some(reading) = &mut self.in_progress
@@ -94,7 +94,7 @@ impl<T> Histories<T> {
         expired.into_iter().map(|waiting| (waiting.who, waiting.what)).collect()
     }
 
-    /// A question is not to be answered any more; whether there was one of that number.
+    /// A question is no longer to be answered; whether there was one of that number.
     pub(crate) fn forget(&mut self, who: Recipient) -> bool {
         self.forget_where(|waiting| waiting.who == who) > 0
     }
@@ -114,7 +114,7 @@ impl<T> Histories<T> {
         before - self.all().count()
     }
 
-    /// Whether a number of a caller's is that of a question that waits.
+    /// Whether a caller's number is that of a question that waits.
     pub(crate) fn has(&self, who: Recipient) -> bool {
         self.all().any(|waiting| waiting.who == who)
     }
@@ -127,7 +127,7 @@ impl<T> Histories<T> {
         self.all().next().is_none()
     }
 
-    /// Whether so much waits for a caller that it is not to ask for more.
+    /// Whether so much waits for a caller that it may not ask for more.
     pub(crate) fn is_full_of(&self, caller: Caller) -> bool {
         self.all().filter(|waiting| waiting.who.caller == caller).count() >= OF_CLIENT_MAX
     }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn none_waits_beyond_its_time_and_none_at_all_behind_a_reading_that_is_overdue() {
+    fn none_waits_beyond_its_time_and_none_at_all_after_a_reading_that_is_overdue() {
         let mut histories = three();
         let number = histories.begin().unwrap().0;
         assert_eq!(histories.due(), Some(at(1000)));
@@ -184,7 +184,7 @@ mod tests {
         assert!(histories.begin().is_none() && histories.is_empty());
         assert_eq!(histories.end(number), None);
         assert_eq!(histories.ask(who(5), at(9000), 5), None, "files answer again");
-        // One that waits behind another may have less time than that.
+        // One that waits after another may have less time than that.
         assert_eq!(histories.ask(who(6), at(5000), 6), None);
         histories.begin().unwrap();
         assert_eq!(ids(&histories.expire(at(5000))), [6]);

@@ -1,6 +1,6 @@
-//! The host's end of the store: opens it, hands it what the core and the host ask, and takes what comes
-//! of that back into the loop. The store works on threads of its own; nothing here waits for them but the
-//! opening and the closing.
+//! The host's end of the store: opens it, passes it what the core and the host ask, and takes the outcomes
+//! back into the loop. The store works on threads of its own; only the opening and the closing wait for
+//! them here.
 
 mod translate;
 
@@ -76,7 +76,7 @@ pub(crate) struct Store {
     outcome_signal: Arc<OutcomeSignal>,
     /// Whether there may be outcomes that were announced and not taken.
     has_outcomes: bool,
-    /// What the store was told last that each module may hold.
+    /// The quota of each module that the store got last.
     quotas: HashMap<ModuleName, Option<u64>>,
     /// The newest event of all that is known here to be on the disk.
     newest: Cursor,
@@ -91,16 +91,16 @@ pub(crate) struct Store {
     /// Which histories its cursors may belong to.
     epochs: Epochs,
     last_admin_job: u64,
-    /// How many set-aside events had been dropped when that was told last.
+    /// How many set-aside events had been dropped at the last report of it.
     dropped_told: u64,
-    /// Whether it was told that nothing more is written.
+    /// Whether it was reported that nothing more is written.
     broken_told: bool,
     /// How many bytes what it has in progress may hold.
     queue_bytes_max: usize,
     file: PathBuf,
     /// The lengths of the database and of its log when they were looked at last.
     bytes: (u64, u64),
-    /// By what entities are found in it.
+    /// The indexes and searches of its entities.
     declared: Declared,
 }
 
@@ -170,7 +170,7 @@ impl Store {
         self.layer1.set_keys_quota(module.name.as_str(), resources.keys_quota);
     }
 
-    /// The newest event. Waits, which only the start may.
+    /// The newest event. It waits, which is allowed only at the start.
     fn read_newest(&mut self) -> Result<Cursor, StoreError> {
         let unread = |found: &dyn std::fmt::Debug| StoreError::Read(format!("its events cannot be read: {found:?}"));
         self.layer1.submit(JobOwner::Host(0).job_id(), Job::EventEnds, None).map_err(|job| unread(&job))?;
@@ -181,12 +181,12 @@ impl Store {
         }
     }
 
-    /// Lets the store wake whoever waits with this from now on.
+    /// Lets the store wake the task of this waker from now on.
     pub(crate) fn register(&self, waker: &Waker) {
         self.outcome_signal.waker.register(waker);
     }
 
-    /// What comes into force with the next start only, if the files say it now.
+    /// What the files say now that comes into force only with the next start.
     pub(crate) fn changed(&self, declared: &Declared) -> Option<String> {
         let mut changed = Vec::new();
         if self.declared.index != declared.index {
@@ -210,8 +210,8 @@ impl Store {
         &self.epochs
     }
 
-    /// Does what the core asks, for the caller that asked it. What comes of it at once, since the store does not take
-    /// it, is given back.
+    /// Does what the core asks, for the caller that asked it. Returns the outcome where the store does not take the
+    /// job.
     pub(crate) fn order(&mut self, request: RequestId, op: StoreOp, asker: Option<Caller>) -> Option<StoreOutcome> {
         let sender = sender(asker);
         match translate::order(request, op) {
@@ -256,7 +256,7 @@ impl Store {
         self.layer1.is_readable()
     }
 
-    /// Has the store look after its files at once.
+    /// Has the store check its files at once.
     pub(crate) fn look(&self) {
         self.layer1.look();
     }
@@ -271,7 +271,7 @@ impl Store {
         self.bytes = bytes;
     }
 
-    /// Hands the store a job of the host's own, under the number that is given back.
+    /// Submits a job of the host's own to the store, under the number that is returned.
     pub(crate) fn admin_job(&mut self, job: Job) -> Result<u64, Failure> {
         self.last_admin_job += 1;
         let job_id = JobOwner::Host(self.last_admin_job).job_id();
@@ -407,7 +407,7 @@ impl Store {
     }
 }
 
-/// The store's number for one who asks: each connection and each process has its own, and the host another.
+/// The store's number for a caller: each connection and each process has its own, and the host another.
 fn sender(asker: Option<Caller>) -> Sender {
     Sender(match asker {
         None => 0,
@@ -422,7 +422,7 @@ mod tests {
     use bulkhead_core::{ClientId, RunId};
 
     #[test]
-    fn no_two_who_ask_have_the_same_number() {
+    fn no_two_callers_have_the_same_number() {
         let askers = (0..50).flat_map(|n| [Caller::Client(ClientId(n)), Caller::Run(RunId(n))]).map(Some);
         let numbers: std::collections::HashSet<Sender> = askers.chain([None]).map(sender).collect();
         assert_eq!(numbers.len(), 101);

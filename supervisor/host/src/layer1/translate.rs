@@ -1,4 +1,4 @@
-//! What the core asks of the store and is told by it, in the store's terms and back. Nothing is decided
+//! Translates what the core asks of the store into the store's terms, and the outcomes back. Nothing is decided
 //! here, and nothing of the store's queue or threads is known.
 
 use bulkhead_core::{Cursor, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome};
@@ -47,11 +47,11 @@ impl JobOwner {
 /// What is to be done with the store.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// Hand it a job.
+    /// Submit a job.
     Submit(JobId, Job),
-    /// Tell it how many bytes a module may have, and hand it a job.
+    /// Set how many bytes a module may have, and submit a job.
     SubmitWithin {
-        /// Whose.
+        /// The module.
         owner: ModuleName,
         /// How many.
         quota: Option<u64>,
@@ -60,7 +60,7 @@ pub(crate) enum Order {
         /// The job.
         job: Job,
     },
-    /// Nobody wants the outcome of this job any more.
+    /// The outcome of this job is no longer wanted.
     Cancel(JobId),
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn order(request: RequestId, op: StoreOp) -> Order {
     Order::Submit(job_id, job)
 }
 
-/// What came of a job of the core, in its terms.
+/// The outcome of a job of the core, in its terms.
 pub(crate) fn outcome(owner: JobOwner, outcome: Outcome) -> StoreOutcome {
     match outcome {
         Outcome::Rows(rows) => StoreOutcome::Rows(rows),
@@ -217,15 +217,15 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_stored_by_a_commit_of_its_own_and_told_as_emitted() {
+    fn an_event_is_stored_by_a_commit_of_its_own_and_reported_as_emitted() {
         let new = |source, payload| submitted(StoreOp::Emit(new_event(source, payload)));
         let (owner, job) = new(Some("m"), r#"{"event":"a.b","data":{"n":1}}"#);
         let Job::Emit { unit: None, source, event, data } = job else { panic!("expected an event, found {job:?}") };
         assert_eq!((&*source, &*event, data.as_str()), ("m", "a.b", r#"{"n":1}"#));
         let (_, job) = new(None, r#"{"event":"a.b"}"#);
         assert!(matches!(job, Job::Emit { source, data, .. } if source.is_empty() && data == Json::null()));
-        let told = super::outcome(owner, Outcome::Committed { events: Vec::new() });
-        assert_eq!(told, StoreOutcome::Emitted { events: Vec::new() });
+        let translated = super::outcome(owner, Outcome::Committed { events: Vec::new() });
+        assert_eq!(translated, StoreOutcome::Emitted { events: Vec::new() });
     }
 
     #[test]
@@ -241,8 +241,8 @@ mod tests {
         };
         assert_eq!((owner, keyed.key.as_str(), reply.as_str(), events.len()), (JobOwner::Core(REQUEST), "k", "5", 1));
         assert_eq!(also, [Also::Advance { module: "m".into(), cursor: 9 }]);
-        let told = super::outcome(owner, Outcome::Committed { events: Vec::new() });
-        assert_eq!(told, StoreOutcome::Committed { events: Vec::new() });
+        let translated = super::outcome(owner, Outcome::Committed { events: Vec::new() });
+        assert_eq!(translated, StoreOutcome::Committed { events: Vec::new() });
     }
 
     #[test]
@@ -252,7 +252,7 @@ mod tests {
         assert_ne!(of(key("1")), of(key("2")));
         assert_ne!(of(key("1")), of(KeyUse { to: "n".into(), ..key("1") }));
         assert_ne!(of(key("1")), of(KeyUse { kind: RequestType::Query, ..key("1") }));
-        // A long one is made later, and is the same all the same.
+        // The fingerprint of a long payload is made later, and is the same.
         let long = |last: &str| key(&format!("\"{}{last}\"", "x".repeat(100_000)));
         assert_eq!(of(long("")), of(long("")));
         assert_ne!(of(long("")), of(long("y")));
@@ -289,28 +289,31 @@ mod tests {
     }
 
     #[test]
-    fn what_the_store_says_is_told_in_the_cores_terms() {
-        let told = |it| super::outcome(JobOwner::Core(REQUEST), it);
+    fn outcomes_of_the_store_are_translated_into_the_cores_terms() {
+        let translated = |it| super::outcome(JobOwner::Core(REQUEST), it);
         let stored =
             StoredEvent { cursor: Cursor(8), time: 1, event: "a.b".into(), source: "m".into(), data: json("1") };
         let event = stored.clone();
-        assert_eq!(told(Outcome::Rows(json("1"))), StoreOutcome::Rows(json("1")));
+        assert_eq!(translated(Outcome::Rows(json("1"))), StoreOutcome::Rows(json("1")));
         assert_eq!(
-            told(Outcome::Mutated { reply: json("1"), events: vec![event.clone()] }),
+            translated(Outcome::Mutated { reply: json("1"), events: vec![event.clone()] }),
             StoreOutcome::Mutated { data: json("1"), events: vec![stored.clone()] }
         );
         let page = EventPage { events: vec![event], cursor: 9, more: More::No, lost: 2 };
         let read = StoreOutcome::Events { events: vec![stored], upto: Cursor(9), lost: 2 };
-        assert_eq!(told(Outcome::Events(page)), read);
+        assert_eq!(translated(Outcome::Events(page)), read);
         let subscription = Subscription { module: "m".into(), cursor: 3, missed: 0 };
-        assert_eq!(told(Outcome::Subscription(subscription)), StoreOutcome::Subscribed { cursor: Cursor(3) });
-        assert_eq!(told(Outcome::Key(KeyState::Vacant)), StoreOutcome::Key(KeyState::Vacant));
-        assert_eq!(told(Outcome::Key(KeyState::Stored(json("1")))), StoreOutcome::Key(KeyState::Stored(json("1"))));
-        assert_eq!(told(Outcome::Key(KeyState::OtherPayload)), StoreOutcome::Key(KeyState::OtherPayload));
-        assert_eq!(told(Outcome::Done), StoreOutcome::Done);
+        assert_eq!(translated(Outcome::Subscription(subscription)), StoreOutcome::Subscribed { cursor: Cursor(3) });
+        assert_eq!(translated(Outcome::Key(KeyState::Vacant)), StoreOutcome::Key(KeyState::Vacant));
+        assert_eq!(
+            translated(Outcome::Key(KeyState::Stored(json("1")))),
+            StoreOutcome::Key(KeyState::Stored(json("1")))
+        );
+        assert_eq!(translated(Outcome::Key(KeyState::OtherPayload)), StoreOutcome::Key(KeyState::OtherPayload));
+        assert_eq!(translated(Outcome::Done), StoreOutcome::Done);
         let failure = Failure::new(ErrorCode::Conflict, "e");
-        assert_eq!(told(Outcome::Conflict(failure.clone())), StoreOutcome::Conflict(failure.clone()));
-        assert_eq!(told(Outcome::Failed(failure.clone())), StoreOutcome::Failed(failure));
-        assert!(matches!(told(Outcome::Usage(Vec::new())), StoreOutcome::Failed(_)));
+        assert_eq!(translated(Outcome::Conflict(failure.clone())), StoreOutcome::Conflict(failure.clone()));
+        assert_eq!(translated(Outcome::Failed(failure.clone())), StoreOutcome::Failed(failure));
+        assert!(matches!(translated(Outcome::Usage(Vec::new())), StoreOutcome::Failed(_)));
     }
 }

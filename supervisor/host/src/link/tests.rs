@@ -3,12 +3,12 @@
 use super::*;
 use std::{io::Write, os::unix::net::UnixStream as StdStream};
 
-/// Ends a stream at once: a child that another test is starting may have a copy of its descriptor still.
+/// Ends a stream at once: a child that another test is starting may still have a copy of its descriptor.
 fn end(theirs: StdStream) {
     theirs.shutdown(std::net::Shutdown::Both).unwrap();
 }
 
-/// A link that has this to read, then its end; what is behind each read, and how many messages came.
+/// A link that has this to read, then its end; what follows each read, and how many messages came.
 fn read_all(bytes: &[u8]) -> Vec<(usize, Input)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     runtime.block_on(async {
@@ -110,7 +110,7 @@ fn why_a_long_message_is_none_is_left_to_be_found_out_in_its_order_and_its_bytes
 }
 
 #[test]
-fn nothing_is_read_behind_a_broken_frame() {
+fn nothing_is_read_after_a_broken_frame() {
     let mut bytes = PING.to_vec();
     bytes.extend_from_slice(b"hello\n");
     bytes.extend_from_slice(PING);

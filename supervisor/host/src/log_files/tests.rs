@@ -15,7 +15,7 @@ fn what_waits_for_a_disk_that_stands_still_is_bounded_in_bytes() {
     assert_eq!(files.lost.load(Ordering::Relaxed), 100 - 32);
 }
 
-/// A writer without a thread, in a folder of its own that goes with it.
+/// A writer without a thread, in a folder of its own that is removed with it.
 struct Folder {
     dir: Scratch,
     writer: Writer,
@@ -49,7 +49,7 @@ fn a_line_is_on_the_disk_after_the_interval_however_many_follow_it() {
     }
     folder.line("m", "4", start + FLUSH_INTERVAL);
     assert_eq!(folder.on_disk("m"), "0\n1\n2\n3\n4\n");
-    // The next interval begins with the next line, of whichever module.
+    // The next interval begins with the next line, of any module.
     folder.line("other", "a", start + step * 5);
     folder.line("m", "5", start + step * 6);
     assert_eq!(folder.writer.flush_at, Some(start + step * 5 + FLUSH_INTERVAL));
@@ -97,7 +97,7 @@ fn files_are_rotated_and_the_oldest_is_dropped() {
 }
 
 #[test]
-fn nothing_is_written_to_a_state_directory_that_has_taken_the_place_of_this_hosts() {
+fn nothing_is_written_to_a_state_directory_that_has_replaced_this_hosts() {
     let (mut folder, start) = (Folder::new("other-state"), Instant::now());
     let (state, away) = (folder.dir.join("state"), folder.dir.join("away"));
     fs::create_dir_all(state.join("logs")).unwrap();

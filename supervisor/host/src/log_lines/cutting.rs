@@ -1,9 +1,9 @@
 //! A line as it comes, piece by piece, within a number of bytes. Of one that is longer, both ends are
-//! kept: the beginning says what it is about, and what went wrong often stands at the end.
+//! kept: the beginning says what it is about, and what went wrong is often at the end.
 
 use std::collections::VecDeque;
 
-/// Room that a line keeps for the next one; what one long line took is given back.
+/// Memory that a line keeps for the next one; what one long line took is given back.
 const KEPT_BYTES_MAX: usize = 512;
 
 /// A line whose end has not come.
@@ -40,7 +40,7 @@ impl Partial {
         self.tail.extend(more);
     }
 
-    /// The line, which begins anew. Invalid UTF-8 becomes U+FFFD, which marks its place.
+    /// The line, which begins anew. Invalid UTF-8 becomes U+FFFD, which marks its position.
     pub(super) fn take(&mut self) -> String {
         let text = if self.tail.is_empty() {
             String::from_utf8_lossy(&self.head).into_owned()

@@ -1,9 +1,9 @@
-//! Cuts what one stream of a process says into lines, and bounds their rate.
+//! Cuts what one stream of a process prints into lines, and bounds their rate.
 //!
-//! A line feed ends a line, and so does a carriage return: with one, programs write over what they have
-//! said, as progress bars do. Those lines have a small rate of their own, so that a bar neither fills a log
-//! nor leaves no room for what follows it. Of what is beyond either rate the last lines are held: of a line
-//! that is written over, they are what was there last; when the process ends, they are its last words.
+//! A line feed ends a line, and so does a carriage return: with one, programs overwrite what they have
+//! printed, as progress bars do. Those lines have a small rate of their own, so that a bar neither fills a log
+//! nor leaves no room for what follows it. Of what is beyond either rate the last lines are held: for a line
+//! that is overwritten, its last state; when the process ends, its last lines.
 
 use super::{Line, Stream, cutting::Partial};
 use bulkhead_core::Time;
@@ -50,7 +50,7 @@ impl Splitter {
         }
     }
 
-    /// Takes what was read and hands every whole line to `each`.
+    /// Takes what was read and passes every whole line to `each`.
     pub(crate) fn feed(&mut self, now: Time, mut bytes: &[u8], each: &mut impl FnMut(Line)) {
         while !bytes.is_empty() {
             let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
@@ -68,7 +68,7 @@ impl Splitter {
         }
     }
 
-    /// The stream or its process has ended: an unfinished line counts as one, and what was held back is told.
+    /// The stream or its process has ended: an unfinished line counts as one, and what was held back is passed on.
     pub(crate) fn finish(&mut self, now: Time, each: &mut impl FnMut(Line)) {
         self.after_return = false;
         if self.partial.is_empty() {
@@ -83,12 +83,12 @@ impl Splitter {
         each(Line::new(self.stream, text));
     }
 
-    /// A line feed has come. What it ends is empty where carriage returns alone came before it.
+    /// A line feed has come. The line that it ends is empty where only carriage returns came before it.
     fn end_line(&mut self, now: Time, each: &mut impl FnMut(Line)) {
         self.after_return = false;
         let text = self.partial.take();
         if self.lines.may_pass(now) {
-            // What is shown of the lines that it was written over is within the same rate.
+            // The overwritten lines that are shown count for the same rate.
             let room = (0..self.held.count(Rank::Overwritten)).take_while(|_| self.lines.may_pass(now)).count();
             self.tell(room, 0, each);
             each(Line::new(self.stream, text));
@@ -97,14 +97,14 @@ impl Splitter {
         }
     }
 
-    /// Something follows a carriage return: if there is anything in front of that, it is a line.
+    /// Something follows a carriage return: if there is anything before that, it is a line.
     fn end_overwritten(&mut self, now: Time, each: &mut impl FnMut(Line)) {
         if !std::mem::take(&mut self.after_return) || self.partial.is_empty() {
             return;
         }
         let text = self.partial.take();
         if self.held.dropped == 0 && self.overwritten.may_pass(now) {
-            // Those before it are not the last ones any more, and only counted.
+            // Those before it are no longer the last ones, and only counted.
             self.held.lines.clear();
             self.held.bytes = 0;
             each(Line::new(self.stream, text));
@@ -121,7 +121,7 @@ impl Splitter {
         self.held.push(rank, text, self.bounds.line_bytes_max);
     }
 
-    /// Says what was held back, and the last of that: at most so many lines of each kind.
+    /// Passes on how much was held back, and the last of it: at most so many lines of each kind.
     fn tell(&mut self, overwritten_max: usize, dropped_max: usize, each: &mut impl FnMut(Line)) {
         if self.held.is_empty() {
             return;
@@ -288,12 +288,12 @@ mod tests {
     }
 
     #[test]
-    fn a_progress_bar_leaves_the_last_words_their_place() {
+    fn a_progress_bar_leaves_room_for_the_last_lines() {
         let mut splitter = splitter();
         let bar: String = (1..=3000).map(|n| format!("\rworking {n}")).collect();
         let first = lines(&mut splitter, 0, bar.as_bytes());
         assert_eq!(first, (1..=8).map(|n| format!("working {n}")).collect::<Vec<_>>());
-        // Two are shown of what was there before, since so many lines are left of the rate.
+        // Two of the overwritten lines are shown, since the rate allows so many more.
         let last = lines(&mut splitter, 0, b" FATAL: no such table\n");
         let expected = ["[2989 lines of stderr that others were written over are left out]", "working 2998"];
         assert_eq!(last[..2], expected);
@@ -311,12 +311,12 @@ mod tests {
 
     #[test]
     fn an_error_that_a_bar_writes_over_is_seen_wherever_it_stands() {
-        for (before, behind) in [(0, 1000), (1000, 0), (1000, 10)] {
+        for (before, after) in [(0, 1000), (1000, 0), (1000, 10)] {
             let mut splitter = splitter();
-            let text = format!("{}FATAL: it\r{}", "bar\r".repeat(before), "tidying up\r".repeat(behind));
+            let text = format!("{}FATAL: it\r{}", "bar\r".repeat(before), "tidying up\r".repeat(after));
             let mut all = lines(&mut splitter, 0, text.as_bytes());
             all.extend(finish(&mut splitter));
-            assert!(all.iter().any(|line| line == "FATAL: it"), "{before} before, {behind} behind: {all:?}");
+            assert!(all.iter().any(|line| line == "FATAL: it"), "{before} before, {after} behind: {all:?}");
             assert!(all.len() < 40, "{all:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! The last lines of a module, for a question, for who begins to follow, and for the record of a crash.
+//! The last lines of a module, for a question, for a new follower, and for the record of a crash.
 
 use super::{Line, Stream};
 use std::collections::VecDeque;
@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 /// The last lines of a module, within a number of bytes.
 #[derive(Debug)]
 pub(crate) struct Tail {
-    /// With the process that said it.
+    /// Each with the process that printed it.
     lines: VecDeque<(u64, Line)>,
     bytes: usize,
     bytes_max: usize,
@@ -19,7 +19,7 @@ impl Tail {
         Tail { lines: VecDeque::new(), bytes: 0, bytes_max, count: 0 }
     }
 
-    /// Keeps a line; `run` tells which process said it. Returns its number, counted from one.
+    /// Keeps a line; `run` is the process that printed it. Returns its number, counted from one.
     pub(crate) fn push(&mut self, run: u64, line: Line) -> u64 {
         self.bytes += line.held_bytes();
         self.lines.push_back((run, line));
@@ -44,8 +44,8 @@ impl Tail {
 
     /// Those that are kept up to this number, oldest first.
     pub(crate) fn up_to(&self, number: u64) -> impl Iterator<Item = &Line> {
-        let behind = usize::try_from(self.count.saturating_sub(number)).unwrap_or(usize::MAX);
-        self.lines.iter().take(self.lines.len().saturating_sub(behind)).map(|(_, line)| line)
+        let after = usize::try_from(self.count.saturating_sub(number)).unwrap_or(usize::MAX);
+        self.lines.iter().take(self.lines.len().saturating_sub(after)).map(|(_, line)| line)
     }
 
     /// The last `most` lines, oldest first.

@@ -84,12 +84,12 @@ fn what_was_written_before_the_end_is_known_at_the_end_also_where_others_hold_th
     test(async |mut test| {
         for run in 1..200 {
             let [mut stderr, mut stdout] = test.open(run);
-            let heir = stderr.try_clone().unwrap();
+            let copy = stderr.try_clone().unwrap();
             stdout.write_all(b"done\n").unwrap();
             stderr.write_all(b"one\ntwo\nFATAL: three").unwrap();
             drop((stderr, stdout));
             assert_eq!(test.drained(run).await, ["one", "two", "FATAL: three"]);
-            drop(heir);
+            drop(copy);
             test.reader.close(run);
             assert_eq!(test.reader.flush(), Flushed::All);
             assert_eq!(test.news().await, News::Closed { pipes: 2 });
@@ -100,7 +100,7 @@ fn what_was_written_before_the_end_is_known_at_the_end_also_where_others_hold_th
 }
 
 #[test]
-fn the_streams_of_a_process_are_told_apart() {
+fn the_streams_of_a_process_are_distinguished() {
     test(async |mut test| {
         let [mut stderr, mut stdout] = test.open(7);
         stdout.write_all(b"out\n").unwrap();
@@ -187,7 +187,7 @@ fn orders_for_which_there_is_no_room_are_sent_once_there_is() {
     });
 }
 
-/// How the kernel schedules a thread of this process: 0 as all others, 3 as one that gives way.
+/// How the kernel schedules a thread of this process: 0 like all others, 3 like one that yields the processor.
 fn policy(thread: i32) -> u32 {
     let stat = std::fs::read(format!("/proc/self/task/{thread}/stat")).unwrap();
     bulkhead_protocol::ProcessStat::parse(&stat).unwrap().policy

@@ -1,5 +1,5 @@
 //! The thread that reads what modules print: it waits for their pipes, makes lines of what comes and passes
-//! these on. It never waits for anything else, and never says anything by way of descriptors that it was not
+//! these on. It never waits for anything else, and never writes to descriptors that it was not
 //! given: what the program around the host has open is closed here, and its log is not written from here.
 
 use super::{News, Order};
@@ -53,7 +53,7 @@ const LAST_LINES_BYTES_MAX: usize = 16 * 1024;
 /// The mark of the socket, among the numbers of pipes.
 const CONTROL: u64 = u64::MAX;
 
-/// Tells the host that there is something to take.
+/// Informs the host that there is something to take.
 #[derive(Debug)]
 pub(super) struct Teller {
     pub(super) news: mpsc::Sender<News>,
@@ -75,7 +75,7 @@ pub(super) fn main(
         Err(error) => return drop(ready.send(Err(error))),
     };
     // What a panic or a library writes to a standard stream must reach no pipe that has its number here.
-    let _places: Vec<File> = match &shared {
+    let _reserved: Vec<File> = match &shared {
         None => (0..3).map_while(|_| File::open("/dev/null").ok()).collect(),
         Some(_) => Vec::new(),
     };
@@ -87,7 +87,7 @@ pub(super) fn main(
         Ok(epoll) => epoll,
         Err(error) => return drop(ready.send(Err(error.into()))),
     };
-    // It only fails if the starter has gone, and the end of the pair says that too.
+    // It only fails if the starter is gone, and the end of the pair shows that too.
     let _ = ready.send(Ok(nix::unistd::gettid().as_raw()));
     sys::give_way();
     let runs = HashMap::new();
@@ -141,8 +141,8 @@ impl Reader {
             let pipes = ready.iter().filter(|event| event.data() != CONTROL);
             let mut has_read = false;
             for event in pipes {
-                let (run, place) = (event.data() >> 1, usize::from(event.data() & 1 == 1));
-                self.read(run, place, 1);
+                let (run, index) = (event.data() >> 1, usize::from(event.data() & 1 == 1));
+                self.read(run, index, 1);
                 has_read = true;
             }
             if has_read && count < PIPES_AT_ONCE {
@@ -176,10 +176,10 @@ impl Reader {
         let count = streams.len();
         let mut pipes = [None, None];
         let mut is_whole = descriptors.len() == count;
-        for ((place, descriptor), stream) in descriptors.into_iter().enumerate().zip(streams) {
-            let event = EpollEvent::new(EpollFlags::EPOLLIN, run << 1 | place as u64);
+        for ((index, descriptor), stream) in descriptors.into_iter().enumerate().zip(streams) {
+            let event = EpollEvent::new(EpollFlags::EPOLLIN, run << 1 | index as u64);
             is_whole &= self.epoll.add(&descriptor, event).is_ok();
-            pipes[place] = Some(Pipe { descriptor, splitter: Splitter::new(*stream, self.bounds) });
+            pipes[index] = Some(Pipe { descriptor, splitter: Splitter::new(*stream, self.bounds) });
         }
         self.runs.insert(run, Run { log, pipes, count });
         if !is_whole {
@@ -188,10 +188,10 @@ impl Reader {
     }
 
     /// Reads a pipe, at most so many times.
-    fn read(&mut self, number: u64, place: usize, reads: usize) {
+    fn read(&mut self, number: u64, index: usize, reads: usize) {
         let now = self.now();
         let Some(run) = self.runs.get_mut(&number) else { return };
-        let Some(pipe) = &mut run.pipes[place] else { return };
+        let Some(pipe) = &mut run.pipes[index] else { return };
         let mut lines: Vec<Line> = Vec::new();
         let mut has_ended = false;
         for _ in 0..reads {
@@ -209,8 +209,8 @@ impl Reader {
             }
         }
         if has_ended {
-            // Closing it takes it out of the set: nothing else has this pipe's reading end.
-            run.pipes[place] = None;
+            // Closing it removes it from the set: nothing else has this pipe's reading end.
+            run.pipes[index] = None;
         }
         let log = run.log.clone();
         self.say(&log, number, lines);
@@ -227,15 +227,15 @@ impl Reader {
         sys::give_way();
     }
 
-    /// Reads both pipes to their end, or as far as there is anything. What is unfinished is a line: the one
-    /// who would have finished it has ended, also where others have the pipe.
+    /// Reads both pipes to their end, or as far as there is anything. What is unfinished is a line: the process
+    /// that would have finished it has ended, also where others have the pipe.
     fn read_rest(&mut self, number: u64) {
         let now = self.now();
-        for place in 0..2 {
-            self.read(number, place, DRAIN_READS_MAX);
+        for index in 0..2 {
+            self.read(number, index, DRAIN_READS_MAX);
             let mut lines = Vec::new();
             let Some(run) = self.runs.get_mut(&number) else { return };
-            if let Some(pipe) = &mut run.pipes[place] {
+            if let Some(pipe) = &mut run.pipes[index] {
                 pipe.splitter.finish(now, &mut |line| lines.push(line));
             }
             let log = run.log.clone();

@@ -3,7 +3,7 @@
 use super::*;
 use bulkhead_core::{Severity, SpawnFailure};
 
-/// What is said once those whom it concerns are written to.
+/// What is reported once the frames to those concerned are written.
 pub(crate) enum DeferredNotice {
     Announcement(Box<Announcement>),
     Crash(Box<CrashRecord>),
@@ -13,13 +13,13 @@ pub(crate) enum DeferredNotice {
 pub(super) enum NotStarted {
     /// The host lacks something, which is not the module's fault.
     Lacking(Need, String),
-    /// Another try would be in vain.
+    /// Another attempt would fail as well.
     InVain(String),
 }
 
 impl HostState {
-    /// Carries out what the core has decided. What is said of it for people and for whoever follows events
-    /// waits until those whom it concerns are written to.
+    /// Carries out what the core has decided. Announcements for people and for followers of events
+    /// wait until the frames to those concerned are written.
     pub(crate) fn perform(&mut self) {
         while let Some(action) = self.core.poll_action() {
             if matches!(action, Action::Release(_) | Action::Removed(_)) {
@@ -63,10 +63,10 @@ impl HostState {
                 Action::EventRefused { run, reason } => self.event_refused(run, &reason),
                 Action::Removed(module) => {
                     match self.returning.remove(&module) {
-                        // Those who follow its log go on with what it says next.
+                        // The followers of its log continue with what it prints next.
                         Some(config) => self.add_module(config),
                         None => {
-                            // What it has said comes first, and that may be on its way.
+                            // What it has printed comes first, and that may be on its way.
                             self.ending_logs.push_back((self.logs.lines_said(), self.followers.last(), module.clone()));
                             self.logs.forget(module.as_str());
                             self.end_followed_logs();
@@ -180,7 +180,7 @@ impl HostState {
         }
     }
 
-    /// Writes a response to whoever asked.
+    /// Writes a response to its recipient.
     pub(crate) fn reply(&mut self, to: Recipient, status: Status) {
         if to.caller == Caller::Client(clients::HOST) {
             return self.replayed(to.id, status);
@@ -238,8 +238,8 @@ impl HostState {
     }
 }
 
-/// What is said instead of a response that does not fit into a frame. An error stays what it is,
-/// without what only illustrates it; progress has nothing to be told instead.
+/// What is sent instead of a response that does not fit into a frame. An error stays what it is,
+/// without what only illustrates it; progress has no replacement.
 fn shorter(response: &Response, error: &FrameError) -> Option<Response> {
     let failure = match &response.status {
         Status::Progress(_) => return None,
@@ -254,7 +254,7 @@ fn shorter(response: &Response, error: &FrameError) -> Option<Response> {
     Some(Response::new(response.id, failure))
 }
 
-/// Says to programs that no module is available since the host is stopping: the next host may do what was asked.
+/// Adds for programs that no module is available since the host is stopping: the next host may do what was asked.
 fn with_reason(mut status: Status) -> Status {
     if let Status::Error(failure) = &mut status
         && failure.code == ErrorCode::ModuleUnavailable

@@ -1,8 +1,8 @@
 //! What the loop does when it was late: it was stopped, or the machine or its container was, or others had the
-//! processor. What came meanwhile is read before anything is judged, however many iterations that takes. What
-//! the lost time means for processes is the core's business.
+//! processor. What came meanwhile is read before any timeout is decided, however many iterations that takes. What
+//! the lost time means for processes is decided by the core.
 //!
-//! The time is that of `CLOCK_MONOTONIC`, which stands still while the machine is suspended, for modules as
+//! The time is that of `CLOCK_MONOTONIC`, which stops while the machine is suspended, for modules as
 //! for the host: a suspended machine is no pause at all.
 
 use super::*;
@@ -10,15 +10,15 @@ use super::*;
 /// The time between two iterations from which on something may have come that one iteration does not read.
 const GAP_MIN: Duration = Duration::from_millis(250);
 
-/// How long timers wait at most for what is still read: a sender that floods must not put them off for ever.
+/// How long timers wait at most for what is still read: a sender that floods must not delay them for ever.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 
-/// The host reads on before it judges.
+/// The host reads on before it decides any timeout.
 #[derive(Debug)]
 pub(super) struct CatchingUp {
     until: Instant,
     /// Whether this is still the iteration that noticed it: the system may have been asked before the gap what
-    /// there is, so finding nothing proves nothing yet.
+    /// is ready, so finding nothing proves nothing yet.
     is_first: bool,
     /// Whether an iteration has ended before everything was read.
     was_cut_short: bool,
@@ -45,7 +45,7 @@ impl HostState {
         let has_read_all = (handled == 0 && !is_first) || !(catching_up.was_cut_short || is_due);
         if has_read_all || began >= catching_up.until {
             self.catching_up = None;
-            // What is due is judged in the next iteration.
+            // What is due is decided in the next iteration.
             return is_due;
         }
         true

@@ -1,12 +1,12 @@
-//! The clients' side of the host: who is let in, what they may make it hold, when they are let go.
+//! The clients' side of the host: which may connect, what they may make it hold, when they are closed.
 
 use super::*;
 use bulkhead_core::{Doing, Seat};
 
-/// Longest frame that says why a client is cut off.
-const LAST_WORD_BYTES_MAX: usize = 4096;
+/// Longest frame with the reason why a client is cut off.
+const LAST_FRAME_BYTES_MAX: usize = 4096;
 
-/// How long after a client was let go its descriptor is free for another.
+/// How long after a client was closed its descriptor is free for another.
 const ROOM_INTERVAL: Duration = Duration::from_millis(2);
 
 impl HostState {
@@ -37,22 +37,22 @@ impl HostState {
         }
     }
 
-    /// Tells a client that was not let in why.
+    /// Sends a client that was not accepted the reason.
     pub(super) fn refuse_client(&self, stream: &UnixStream, failure: Failure) {
         let mut bytes = Vec::new();
         let response = Response::new(None, failure.delivery(Delivery::NotStarted));
         response.encode(&mut bytes, self.config.frame_bytes_max).expect("a refusal is short");
-        // It has just been accepted, so its buffer is empty; if it is gone, so be it.
+        // It has just been accepted, so its buffer is empty; if it is gone, no answer is needed.
         let _ = stream.try_write(&bytes);
     }
 
-    /// The system has no descriptor for a client that wants to come in.
+    /// The system has no descriptor for a client that connects.
     pub(super) fn accept_failed(&mut self, error: &io::Error) {
         self.accept_refused = true;
         let is_full = matches!(error.raw_os_error(), Some(nix::libc::EMFILE | nix::libc::ENFILE));
-        // Where all of the machine has no room, what one client lets go of is not this host's to have.
+        // Where the whole machine has no descriptors, one that a client frees may go to another process.
         if error.raw_os_error() == Some(nix::libc::EMFILE) && self.make_room_among_idle() {
-            // The descriptor is free once the loop has let go of it.
+            // The descriptor is free once the loop has closed it.
             return self.retry_in(ROOM_INTERVAL);
         }
         if is_full {
@@ -62,7 +62,7 @@ impl HostState {
         self.retry_in(RETRY_INTERVAL);
     }
 
-    /// Lets a client go so that another may come; `false` if none may go.
+    /// Closes a client so that another may connect; `false` if none may be closed.
     fn make_room(&mut self, newcomer: Owner) -> bool {
         self.let_go(Some(newcomer))
     }
@@ -90,7 +90,8 @@ impl HostState {
         true
     }
 
-    /// What a client's connection is doing; `None` for one of the program around the host, which keeps its place.
+    /// What a client's connection is doing; `None` for one of the program around the host, which is never closed for
+    /// another.
     fn seat(&self, id: ClientId, client: &Client) -> Option<Seat> {
         let owner = client.owner?;
         let (caller, since) = (Caller::Client(id), client.active_at);
@@ -261,14 +262,14 @@ impl HostState {
         }
     }
 
-    /// What a client is told of a module that is there and not loaded. A module is told only what it may call.
+    /// The failure for a client that asks a module that is there and not loaded. A module gets only what it may call.
     fn not_loaded(&self, caller: Caller, to: Option<&str>) -> Option<Failure> {
         let (Caller::Client(_), Some(to)) = (caller, to) else { return None };
         self.check_loaded(to).err()
     }
 
     /// One line for the first and for every power of two: a flood of them must not become a flood of
-    /// lines, which nothing else would bound.
+    /// lines, which would have no other bound.
     pub(super) fn event_refused(&mut self, run: RunId, reason: &str) {
         let Some(process) = self.processes.get_mut(&run) else { return };
         process.events_refused += 1;
@@ -278,12 +279,12 @@ impl HostState {
         }
     }
 
-    /// Tells a client why it is cut off, as far as it still listens, and cuts it off.
+    /// Sends a client the reason, as far as it still reads, and cuts it off.
     pub(super) fn expel(&mut self, id: ClientId, failure: Failure) {
         let Some(client) = self.clients.by_id.get(&id) else { return };
         let has_open =
             client.link.has_messages() || client.link.reading.is_some() || self.is_asked_by(Caller::Client(id));
-        // What it has asked may be in a module's hands: it must not take it for undone.
+        // A module may have its requests: the client must not take them for undone.
         let delivery = if has_open { Delivery::Unknown } else { Delivery::NotStarted };
         let response = Response::new(None, failure.delivery(delivery));
         self.respond(LinkId::Client(id), &response);
@@ -293,8 +294,8 @@ impl HostState {
         self.remove_client(id);
     }
 
-    /// Cuts a client off that leaves too much unread. What has not begun to be written is dropped, and in its
-    /// place stands the reason: that is kept for as long as the client stays and is not in the way.
+    /// Cuts a client off that leaves too much unread. What has not begun to be written is dropped and replaced
+    /// by the reason, which is kept for as long as the client stays connected and is not in the way.
     pub(super) fn cut_off(&mut self, id: ClientId, reason: String) {
         tracing::warn!("a client was cut off: {reason}");
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
@@ -302,10 +303,10 @@ impl HostState {
             return self.remove_client(id);
         }
         client.link.drop_unbegun();
-        // What it has asked may be in a module's hands: it must not take it for undone.
+        // A module may have its requests: the client must not take them for undone.
         let failure = Failure::new(ErrorCode::Overloaded, reason).delivery(Delivery::Unknown);
-        let told = client.link.push(|out| out.push_response(&Response::new(None, failure), LAST_WORD_BYTES_MAX));
-        told.expect("the reason is short");
+        let pushed = client.link.push(|out| out.push_response(&Response::new(None, failure), LAST_FRAME_BYTES_MAX));
+        pushed.expect("the reason is short");
         client.is_cut_off = true;
         client.link.drop_input();
         if let Some(reading) = client.link.reading.take() {
@@ -318,7 +319,7 @@ impl HostState {
         self.forget_client(id);
         match clients::HangUp::of(&io) {
             Ok(hang_up) => self.watch(Source::HangUp(id, hang_up)),
-            // Who cannot be waited for is not kept.
+            // A client that cannot be waited for is not kept.
             Err(_) => self.remove_client(id),
         }
         self.mark_dirty(LinkId::Client(id));
@@ -333,7 +334,7 @@ impl HostState {
         self.forget_client(id);
     }
 
-    /// What a client has asked is not waited for any more.
+    /// What a client has asked is no longer waited for.
     fn forget_client(&mut self, id: ClientId) {
         let caller = Caller::Client(id);
         self.followers.remove_caller(caller);

@@ -1,16 +1,16 @@
 //! The descriptors of the host's process: how many it may have, how many are not for modules, and a few that
-//! are kept open so that they can be given up where one is needed at once. Who gets what is left is the core's
-//! to decide.
+//! are kept open so that they can be closed where one is needed at once. The core decides which slots get what is
+//! left.
 
 use super::*;
 use bulkhead_core::Descriptors;
 use nix::sys::resource::{Resource, getrlimit};
 use std::fs::File;
 
-/// Descriptors that are kept open to be given up: as many as the start of a guardian takes.
+/// Descriptors that are kept open to be closed when needed: as many as the start of a guardian takes.
 const RESERVE: usize = 6;
 
-/// Clients for which there is room beside any number of modules; where the limit is low, a part of that.
+/// Clients that are possible beside any number of modules; where the limit is low, a part of that.
 const CLIENTS_KEPT: u64 = 16;
 const CLIENTS_KEPT_PART: u64 = 8;
 
@@ -22,20 +22,20 @@ const PASSING: u64 = 24;
 #[derive(Debug)]
 pub(super) struct Table {
     reserve: Vec<File>,
-    /// Whether the reserve is another thread's to use.
-    is_lent: bool,
+    /// Whether another thread uses the reserve.
+    is_in_use: bool,
     /// What it had open when it started, the reserve included, and what is open for a moment only.
     own: u64,
-    /// What the core was told last.
-    told: Option<Descriptors>,
-    /// Pipes of modules that lie in this table, for each process.
+    /// What was reported to the core last.
+    reported: Option<Descriptors>,
+    /// Pipes of modules that are in this table, for each process.
     beside: u64,
 }
 
 impl Table {
     /// Counts what is open. Modules come later.
     pub(super) fn new() -> Table {
-        let mut table = Table { reserve: Vec::new(), is_lent: false, own: 0, told: None, beside: 0 };
+        let mut table = Table { reserve: Vec::new(), is_in_use: false, own: 0, reported: None, beside: 0 };
         table.fill_reserve();
         // The folder that is read here is counted, and closed.
         #[expect(clippy::disallowed_methods, reason = "it is a table of the kernel's, which waits for nothing")]
@@ -44,16 +44,16 @@ impl Table {
         table
     }
 
-    /// Gives up what is kept, for something that another thread does and that needs descriptors.
+    /// Closes what is kept, for something that another thread does and that needs descriptors.
     pub(super) fn lend_reserve(&mut self) {
         self.reserve.clear();
-        self.is_lent = true;
+        self.is_in_use = true;
     }
 
-    /// Keeps descriptors again, also those that were lent.
+    /// Keeps descriptors again, also those that another thread used.
     #[expect(clippy::disallowed_methods, reason = "it is a device of the kernel's that waits for nothing")]
     pub(super) fn fill_reserve(&mut self) {
-        self.is_lent = false;
+        self.is_in_use = false;
         while self.reserve.len() < RESERVE
             && let Ok(file) = File::open("/dev/null")
         {
@@ -65,7 +65,7 @@ impl Table {
     fn with_reserve<T>(&mut self, what: impl FnOnce() -> T) -> T {
         self.reserve.clear();
         let result = what();
-        if !self.is_lent {
+        if !self.is_in_use {
             self.fill_reserve();
         }
         result
@@ -73,7 +73,7 @@ impl Table {
 }
 
 fn limit() -> u64 {
-    // The call cannot fail for one's own process.
+    // The call cannot fail for the own process.
     getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft)
 }
 
@@ -85,12 +85,12 @@ impl HostState {
 
     /// Clients have come or gone.
     pub(super) fn count_clients(&mut self) {
-        if let Some(told) = self.table.told {
-            self.tell_descriptors(told.limit);
+        if let Some(reported) = self.table.reported {
+            self.tell_descriptors(reported.limit);
         }
     }
 
-    /// The threads that read logs share the table, which nothing but a very old or closed system does.
+    /// The threads that read logs share the table, which they do only on a very old or closed system.
     pub(super) fn logs_share_table(&mut self) {
         self.table.beside = 2;
         self.count_clients();
@@ -104,12 +104,12 @@ impl HostState {
             reserved_then: reserved(CLIENTS_KEPT),
             beside: self.table.beside,
         };
-        if self.table.told.replace(descriptors) != Some(descriptors) {
+        if self.table.reported.replace(descriptors) != Some(descriptors) {
             self.core.handle_descriptors(self.now, descriptors);
         }
     }
 
-    /// Whether one client more is within the limit, and leaves modules what is theirs.
+    /// Whether one more client is within the limit, and leaves modules their descriptors.
     pub(super) fn has_place_for_client(&mut self) -> bool {
         if self.clients.by_id.len() >= self.config.clients_max {
             return false;
@@ -122,8 +122,8 @@ impl HostState {
         self.core.has_descriptor(reserved)
     }
 
-    /// A client could not be let in for want of a descriptor. With one that is kept it is, so that it is told
-    /// so and does not wait for nothing.
+    /// A client could not be accepted because there is no descriptor. With one of the reserve it is, so that it gets
+    /// the reason and does not wait for nothing.
     pub(super) fn refuse_with_reserve(&mut self) {
         let Some(socket) = &self.socket else { return };
         let listener = socket.listener.clone();

@@ -1,5 +1,5 @@
 //! What of the configuration's files is not loaded, as the last reading found it: modules with faults, and what is no
-//! module. How it is logged, shown in the status, and told to who asks for a reload.
+//! module. How it is logged, shown in the status, and reported to the caller of a reload.
 
 use super::HostState;
 use bulkhead_config::{Faulty, PassedOver, Problems};
@@ -37,13 +37,13 @@ impl Faults {
         *self = Faults::new(faulty.to_vec(), passed_over.to_vec());
     }
 
-    /// A reading has failed: what was found before stands.
+    /// A reading has failed: what was found before stays.
     pub(super) fn failed(&mut self, reasons: &[String]) {
         self.unread = reasons.to_vec();
     }
 
     /// Why there is no module of this name, if it may be one of those that are not loaded. One whose name could not be
-    /// read goes by that of its folder, and so does a folder that is no module.
+    /// read has that of its folder here, and so has a folder that is no module.
     pub(crate) fn explain(&self, name: &str) -> Option<Failure> {
         let is_at = |path: &Path| path.file_name().is_some_and(|last| last == name);
         let is_meant = |faulty: &&Faulty| match &faulty.name {
@@ -123,12 +123,12 @@ pub(super) fn lines(problems: &Problems) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-/// The answer to a reload for which there is nothing to bring in.
+/// The answer to a reload that has nothing to change.
 pub(super) fn nothing_changed(faults: &[String]) -> Failure {
     listed(ErrorCode::ModuleError, faults, |faults| format!("nothing was changed: {faults}"))
 }
 
-/// A failure that is about faults: one is a part of the sentence, several are listed beside it.
+/// A failure that is about faults: one is a part of the message, several are listed with it.
 fn listed(code: ErrorCode, faults: &[String], sentence: impl FnOnce(&str) -> String) -> Failure {
     let [only] = faults else {
         let mut failure = Failure::new(code, sentence(&format!("the files have {} faults", faults.len())));

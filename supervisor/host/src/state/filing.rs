@@ -1,5 +1,5 @@
-//! The host's side of the file layer: what is ordered there for the host's own sake, what is done with what comes
-//! back, and when it is not waited for any longer. Nothing in this crate that may wait is called from here.
+//! The host's side of the file layer: what the host itself orders there, what is done with the results, and when
+//! they are no longer waited for. Nothing in this crate that may wait is called from here.
 
 use super::{overview::Overview, *};
 use crate::{
@@ -39,7 +39,7 @@ impl HostState {
         }
     }
 
-    /// When something has been waited for long enough.
+    /// When the timeout of a wait ends.
     pub(super) fn files_due(&self) -> Option<Time> {
         let for_callers = earlier(self.looks.due(), self.histories.due());
         earlier(for_callers, earlier(self.readings.due(), self.memory_waiting.due()))
@@ -60,7 +60,7 @@ impl HostState {
         self.perform();
     }
 
-    /// Leaves word for the next host, that this one runs and which control group is the guardian's.
+    /// Notes for the next host that this one runs and which control group is the guardian's.
     pub(super) fn note(&mut self, cgroup: Option<String>) {
         let ordered = self.state_dir.note_file().and_then(|file| {
             self.files.order(Lane::State, "leaving a note in the state directory", move || {
@@ -72,7 +72,7 @@ impl HostState {
         }
     }
 
-    /// Answers what needs a look at files and processes first. Without a look, when there can be none in time.
+    /// Answers a request that needs a look at files and processes first; without a look, if none is possible in time.
     pub(crate) fn ask_look(&mut self, who: Recipient, asked: Asked) {
         match self.looks.ask(who, asked) {
             Some(asked) => self.answer_look(who, asked, &Look::default()),
@@ -141,7 +141,7 @@ impl HostState {
         self.begin_look();
     }
 
-    /// All that ask for the whole status are told the same one: to make it takes as long as there are modules.
+    /// All requests for the whole status get the same text: making it takes time for each module.
     fn answer_looks(&mut self, asked: Vec<(Recipient, Asked)>, look: &Look) {
         let mut whole = None;
         for (who, asked) in asked {
@@ -155,7 +155,7 @@ impl HostState {
         }
     }
 
-    /// What is not as it should be, for people.
+    /// What is wrong, for people.
     pub(crate) fn problems(&self) -> Vec<String> {
         self.wrong
             .values()
@@ -186,7 +186,7 @@ impl HostState {
         }
     }
 
-    /// The control socket had gone, and this listens in its place.
+    /// The control socket was gone, and this listens instead.
     fn listen_again(&mut self, bound: Bound) {
         let path = self.config.socket.clone();
         self.wrong.remove(&path);

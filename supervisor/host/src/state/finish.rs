@@ -7,8 +7,8 @@ use crate::files;
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long the end of a host waits for its guardian, which kills what is left for ten seconds at most, for the
-/// file of its control socket to go, and for the log of the data store to be carried over. What has not come to
-/// an end by then is left; the next start sees to it.
+/// file of its control socket to be removed, and for the log of the data store to be carried over. What has not
+/// ended by then is left; the next start clears it.
 pub(super) const GUARDIAN_END_MAX: Duration = Duration::from_secs(12);
 const SOCKET_END_MAX: Duration = Duration::from_secs(2);
 const STORE_END_MAX: Duration = Duration::from_secs(60);
@@ -67,7 +67,7 @@ impl HostState {
     }
 }
 
-/// Leaves word for the next host that this one has ended by itself.
+/// Notes for the next host that this one has ended by itself.
 fn note_end(state_dir: &StateDir, files: &files::Files) {
     let gate = files.gate();
     let written = state_dir.note_file().map(|file| {

@@ -1,6 +1,6 @@
-//! Those who follow events. What is stored is told from the store to whoever is behind, piece by piece
-//! and only as fast as it is taken, and as it happens to whoever is not; nobody misses an event or is
-//! told one twice. What the host says of its modules is told as it happens only.
+//! Followers of events. Stored events are sent from the store to a follower that lags, piece by piece
+//! and only as fast as it reads, and as they happen to one that does not; no follower misses an event or
+//! gets one twice. The host's own events about its modules are sent only as they happen.
 
 use super::*;
 use crate::{
@@ -24,39 +24,39 @@ const EARLY_LINES_MAX: usize = 10_000;
 /// Pages that the store reads at once for all followers together.
 const PAGES_AT_ONCE: usize = 4;
 
-/// What it costs the host to tell a follower of one event.
-const TOLD_NANOS: u64 = 3000;
+/// What it costs the host to send a follower one event.
+const SENT_NANOS: u64 = 3000;
 
 /// The follower that has a page read next.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
-    /// Those that are being read, by the number of their job, and for whom.
+    /// Those that are being read, by the number of their job, each with its follower.
     in_progress: HashMap<u64, FollowerId>,
-    /// Behind which follower to go on.
+    /// The follower after which to go on.
     last: FollowerId,
-    /// Whether there may be one that is behind and has room.
+    /// Whether there may be a follower that lags and has room.
     pub(super) may_go_on: bool,
-    /// Whether a module has ever followed events, of which it is not noted who they are.
+    /// Whether a module has ever followed events, for which it is not noted which ones.
     pub(super) are_for_modules: bool,
 }
 
-/// Somebody who follows events.
+/// A follower of events.
 #[derive(Debug)]
 pub(crate) struct Following {
     pattern: Pattern,
-    /// Every stored event up to here was told, or is not wanted.
+    /// Every stored event up to here was sent, or is not wanted.
     position: Cursor,
     state: FollowerState,
-    /// The host's own events that came before it was told that it follows; `None` once it was.
+    /// The host's own events that came before its first answer; `None` after that.
     early: Option<Vec<Announced>>,
-    /// The host's own events that it was not told, since it did not read.
+    /// The host's own events that it was not sent, since it did not read.
     unheard: u64,
-    /// Events of another past, up to the cursor that it named, of which it is told when it begins.
+    /// Events of another past, up to the cursor that it named, whose number it gets when it begins.
     lost: u64,
 }
 
 impl Following {
-    /// Whether it is to be told that it was not told some of the host's own events. Until it has begun, that waits.
+    /// Whether it is to learn that it was not sent some of the host's own events. Until it has begun, that waits.
     fn has_unheard(&self) -> bool {
         self.unheard > 0 && self.early.is_none()
     }
@@ -92,12 +92,12 @@ impl Announced {
     }
 }
 
-/// How a follower is told where it begins, and what it misses.
+/// The first answer to a follower: where it begins, and what it misses.
 fn begin_json(newest: Cursor, epoch: &str, lost: u64) -> Json {
     Json::of(&serde_json::json!({ "following": true, "cursor": newest.0, "epoch": epoch, "lost": lost }))
 }
 
-/// An event as a follower is told it.
+/// An event as a follower gets it.
 fn event_json(cursor: Cursor, epoch: &str, micros: i64, name: &str, data: &str, more: &str) -> Json {
     let (time, name) = (time::format(micros), Json::of(name));
     let text = format!(
@@ -125,7 +125,7 @@ fn stored_json(event: &StoredEvent, epoch: &str, frame_bytes_max: usize) -> Json
 }
 
 impl HostState {
-    /// Begins to tell a caller of events: those behind the cursor, of this epoch if it names one, first, then as
+    /// Begins to send events to a caller: those after the cursor, of this epoch if it names one, first, then as
     /// they happen.
     pub(crate) fn follow(&mut self, who: Recipient, pattern: Pattern, after: Option<u64>, epoch: Option<&str>) {
         let newest = self.store.newest();
@@ -151,7 +151,7 @@ impl HostState {
         self.pump_followers();
     }
 
-    /// A caller follows something from now on: when it has room again, it may be told more.
+    /// A caller follows something from now on: when it has room again, it may be sent more.
     pub(crate) fn note_follower(&mut self, caller: Caller) {
         match caller {
             Caller::Client(client) => {
@@ -164,7 +164,7 @@ impl HostState {
         self.pages.may_go_on = true;
     }
 
-    /// Whether a caller still takes what it asks for: the first answer to a request may be one too many for a
+    /// Whether a caller still reads its answers: the first answer to a request may be one too many for a
     /// client that leaves its answers unread.
     pub(crate) fn is_listening(&self, caller: Caller) -> bool {
         match caller {
@@ -183,7 +183,7 @@ impl HostState {
         if self.followers.is_empty() {
             return;
         }
-        let mut told = Vec::new();
+        let mut recipients = Vec::new();
         for id in self.followers.of_events() {
             let Some(has_room) = self.followers.get(id).map(|it| self.has_room(it.recipient.caller)) else { continue };
             let Some(Follower { recipient, what: Followed::Events(following), .. }) = self.followers.get_mut(id) else {
@@ -200,17 +200,17 @@ impl HostState {
             }
             following.position = event.cursor;
             if following.pattern.matches(&event.event) {
-                told.push(*recipient);
+                recipients.push(*recipient);
             }
         }
-        if !told.is_empty() {
+        if !recipients.is_empty() {
             let json = stored_json(event, self.store.epochs().current(), self.config.frame_bytes_max);
-            told.into_iter().for_each(|who| self.reply(who, Status::Progress(json.clone())));
+            recipients.into_iter().for_each(|who| self.reply(who, Status::Progress(json.clone())));
         }
         self.pump_followers();
     }
 
-    /// The host has something to say of a module.
+    /// The host announces something about a module.
     pub(super) fn tell_announced(&mut self, name: &'static str, data: &Json) {
         if self.followers.is_empty() {
             return;
@@ -218,7 +218,7 @@ impl HostState {
         let announced = Announced { name, time: wall_micros(), data: data.clone() };
         let bytes = announced.bytes();
         let has_room = self.followers_bytes.get() + bytes <= self.config.clients_bytes_max / FOLLOWERS_PART;
-        let mut told = Vec::new();
+        let mut replies = Vec::new();
         for id in self.followers.of_events() {
             let Some(caller) = self.followers.get(id).map(|it| it.recipient.caller) else { continue };
             let takes = self.has_room_for(caller, clients::LIVE_BYTES_MAX);
@@ -234,19 +234,19 @@ impl HostState {
                 }
                 Some(_) => following.unheard += 1,
                 None if !takes || following.unheard > 0 => following.unheard += 1,
-                None => told.push((*recipient, announced.json(following.position, self.store.epochs().current()))),
+                None => replies.push((*recipient, announced.json(following.position, self.store.epochs().current()))),
             }
             if following.unheard > 0 {
                 self.followers.set_waiting(id, true);
             }
         }
-        told.into_iter().for_each(|(who, json)| self.reply(who, Status::Progress(json)));
+        replies.into_iter().for_each(|(who, json)| self.reply(who, Status::Progress(json)));
     }
 
-    /// A module has written a line. Those who follow its log and do not read are told later how many they missed.
+    /// A module has written a line. Followers of its log that do not read learn later how many they missed.
     /// Returns whether any follow it.
     pub(super) fn tell_line(&mut self, of: &str, number: Option<u64>, line: &LogLine) -> bool {
-        let mut told = Vec::new();
+        let mut recipients = Vec::new();
         let followers = self.followers.of_log(of);
         let bytes = 2 * size_of::<LogLine>() + line.held_bytes();
         let is_followed = !followers.is_empty();
@@ -268,20 +268,20 @@ impl HostState {
                     early.push(line.clone());
                     held.add(bytes);
                 }
-                None if has_room && *left_out == 0 => told.push(*recipient),
+                None if has_room && *left_out == 0 => recipients.push(*recipient),
                 Some(_) | None => {
                     *left_out += 1;
                     self.followers.set_waiting(id, true);
                 }
             }
         }
-        for who in told {
+        for who in recipients {
             self.reply(who, Status::Progress(crate::history::json_of(line)));
         }
         is_followed
     }
 
-    /// Tells one who reads again what it was not told.
+    /// Sends a follower that reads again how much it missed.
     fn tell_missed(&mut self, id: FollowerId) {
         let Some(who) = self.followers.get(id).map(|follower| follower.recipient) else { return };
         if !self.has_room(who.caller) {
@@ -304,7 +304,7 @@ impl HostState {
         }
     }
 
-    /// Whether a follower takes what it is told.
+    /// Whether a follower has room for more.
     fn has_room(&self, caller: Caller) -> bool {
         self.has_room_for(caller, clients::OUTPUT_HIGH_WATER_BYTES / 2)
     }
@@ -318,8 +318,8 @@ impl HostState {
         pending.is_some_and(|pending| pending <= most)
     }
 
-    /// Lets those who are behind, and have taken what they were told, have more: a page each, one after the
-    /// other, and only so many pages at once, so that many who follow cost the others no more than few do.
+    /// Sends more to followers that lag and have read what they were sent: a page each, one after the
+    /// other, and only so many pages at once, so that many followers cost the others no more than few do.
     pub(super) fn pump_followers(&mut self) {
         if !self.pages.may_go_on || self.pages.in_progress.len() >= PAGES_AT_ONCE {
             return;
@@ -361,34 +361,34 @@ impl HostState {
             };
             let Some(Follower { what: Followed::Events(following), .. }) = self.followers.get_mut(id) else { continue };
             following.state = state;
-            // While something is read for it, the end of that is told; what it did not hear is told later.
+            // While something is read for it, its end will be noticed; what it missed is reported later.
             let waits = following.has_unheard();
             self.followers.set_waiting(id, waits);
             if self.pages.in_progress.len() >= PAGES_AT_ONCE {
                 return;
             }
         }
-        // A follower that is behind still has no room: when it has, that is told.
+        // A follower that still lags has no room: when it has, that will be noticed.
         self.pages.may_go_on = false;
     }
 
-    /// The store has read events for a follower, which may have gone meanwhile.
+    /// The store has read events for a follower, which may be gone meanwhile.
     pub(super) fn page_read(&mut self, admin_job: u64, outcome: Outcome) {
         let id = self.pages.in_progress.remove(&admin_job);
         self.pages.may_go_on = true;
-        let of_errand = |follower: &&Follower| match &follower.what {
+        let reads_page = |follower: &&Follower| match &follower.what {
             Followed::Events(following) => following.state == FollowerState::Reading(admin_job),
             Followed::Log { .. } => false,
         };
         if let Some(id) = id
-            && let Some(follower) = self.followers.get(id).filter(of_errand)
+            && let Some(follower) = self.followers.get(id).filter(reads_page)
         {
             let who = follower.recipient;
             match outcome {
                 Outcome::Events(page) => {
-                    let told = self.next_page(id, page);
-                    self.charge(who.caller, TOLD_NANOS * told.len() as u64);
-                    told.into_iter().for_each(|event| self.reply(who, Status::Progress(event)));
+                    let replies = self.next_page(id, page);
+                    self.charge(who.caller, SENT_NANOS * replies.len() as u64);
+                    replies.into_iter().for_each(|event| self.reply(who, Status::Progress(event)));
                 }
                 Outcome::Failed(failure) => {
                     self.followers.remove(id);
@@ -400,7 +400,7 @@ impl HostState {
         self.pump_followers();
     }
 
-    /// Puts what was done for a caller outside of its portions on its account.
+    /// Charges a caller's account for what was done outside of its portions.
     fn charge(&mut self, caller: Caller, nanos: u64) {
         let now = self.now;
         let link = match caller {
@@ -412,7 +412,7 @@ impl HostState {
         }
     }
 
-    /// What a follower is told of what was read for it.
+    /// What a follower gets of what was read for it.
     fn next_page(&mut self, id: FollowerId, page: EventPage) -> Vec<Json> {
         let (newest, most) = (self.store.newest(), self.config.frame_bytes_max);
         let epoch = self.store.epochs().current().as_ref();
@@ -422,16 +422,16 @@ impl HostState {
         };
         let early = following.early.take();
         held.shrink_to(FOLLOWER_BYTES);
-        let mut told = Vec::new();
+        let mut replies = Vec::new();
         let lost = page.lost.saturating_add(std::mem::take(&mut following.lost));
         if early.is_some() || lost > 0 {
-            told.push(begin_json(newest, epoch, lost));
+            replies.push(begin_json(newest, epoch, lost));
         }
-        told.extend(early.into_iter().flatten().map(|announced| announced.json(following.position, epoch)));
-        told.extend(page.events.into_iter().map(|event| stored_json(&event, epoch, most)));
+        replies.extend(early.into_iter().flatten().map(|announced| announced.json(following.position, epoch)));
+        replies.extend(page.events.into_iter().map(|event| stored_json(&event, epoch, most)));
         following.position = Cursor(page.cursor).max(following.position);
         following.state = FollowerState::CatchingUp;
-        told
+        replies
     }
 }
 
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_for_a_follower_that_has_not_begun_is_counted_until_it_is_told() {
+    fn what_is_kept_for_a_follower_that_has_not_begun_is_counted_until_it_is_sent() {
         let sum = Rc::<Cell<usize>>::default();
         let mut one = follower(&sum, 1, Some(Vec::new()));
         let before = sum.get();

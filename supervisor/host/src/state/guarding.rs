@@ -16,17 +16,17 @@ use std::path::Path;
 /// How long the order to kill what has ended waits for another order that it can go with.
 const KILL_DELAY: Duration = Duration::from_millis(2);
 
-/// How long a guardian may take for its first word.
+/// The timeout of a guardian's first report.
 const GUARDIAN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long children that hide behind the guardian's end may wait.
+/// How long children that the guardian's end hides may wait.
 const REAP_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Why an order can be pushed.
 const SHORT_ORDER: &str = "an order without a command line is short";
 
 impl HostState {
-    /// Takes a guardian into service. What is ordered before its first word waits for that.
+    /// Takes a guardian into service. What is ordered before its first report waits for that.
     pub(super) fn adopt_guardian(&mut self, guardian: Guardian) {
         let socket = guardian.socket.clone();
         let has_spoken = guardian.containment.is_some();
@@ -49,7 +49,7 @@ impl HostState {
         self.core.handle_able(self.now, &Need::Guardian);
     }
 
-    /// It is time for the next guardian, or one that is starting takes too long.
+    /// The next guardian is due, or one that is starting takes too long.
     pub(super) fn guardian_is_due(&mut self) {
         if let Some(guardian) = &mut self.guardian {
             tracing::error!("the guardian said nothing for {GUARDIAN_TIMEOUT:?} and is killed");
@@ -68,7 +68,7 @@ impl HostState {
         }
     }
 
-    /// One was started, or could not be.
+    /// A guardian was started, or could not be.
     pub(super) fn launched(&mut self, launched: io::Result<Launched>) {
         self.guardian_ordered = false;
         let guardian = launched.and_then(Guardian::of);
@@ -82,9 +82,9 @@ impl HostState {
         }
     }
 
-    /// There is no guardian; another one is tried, as often as is reasonable.
+    /// There is no guardian; another one is tried, with growing delays.
     fn lacks_guardian(&mut self, reason: &str) {
-        // Said once, and not at each try: `status` says it for as long as it lasts.
+        // Logged once, and not at each attempt: `status` shows it for as long as it lasts.
         if self.guardian_reason.as_deref() != Some(reason) {
             tracing::error!("{reason}; trying again until there is one");
             self.guardian_reason = Some(reason.to_owned());
@@ -94,7 +94,7 @@ impl HostState {
         self.guardian_due = Some(self.clock.instant(next));
     }
 
-    /// Hears what the guardian has to say, if it speaks. It comes when what clients and modules sent is on
+    /// Handles the guardian's reports, if there may be some. It comes when what clients and modules sent is on
     /// its way: a start that follows from it takes longer than many messages.
     pub(crate) fn hear_guardian(&mut self) {
         if std::mem::take(&mut self.guardian_speaks) {
@@ -115,7 +115,7 @@ impl HostState {
                 Incoming::End => return self.guardian_lost(),
             }
             self.perform();
-            // Of an end, callers and heirs are told before the next start begins.
+            // Callers and promoted spares learn of an end before the next start begins.
             self.flush();
         }
     }
@@ -162,7 +162,7 @@ impl HostState {
         }
     }
 
-    /// Nothing is left of a process's tree. What is known of its end is said first.
+    /// Nothing is left of a process's tree. What is known of its end is reported first.
     fn tree_gone(&mut self, run: RunId, killed: u32) {
         match self.processes.get_mut(&run).and_then(|process| process.ended.as_mut()) {
             Some(ended) => _ = ended.gone.get_or_insert(killed),
@@ -178,14 +178,14 @@ impl HostState {
     }
 
     /// Its channel has ended. If that is because the process has, what follows need not wait until the
-    /// guardian has heard of it, has reaped it and has said so.
+    /// guardian has learnt of it, has reaped it and has reported it.
     pub(super) fn channel_ended(&mut self, run: RunId) {
-        // Where the guardian has gone, that is why the process has, and what to say of it.
+        // Where the guardian is gone, that is the reason why the process ended, and is reported.
         let Some(guardian) = self.guardian.as_mut().filter(|guardian| !guardian.has_ended()) else { return };
         let pid = self.processes.get(&run).and_then(|process| process.pid);
         let Some(exit) = pid.and_then(exit_status::of) else { return };
-        // Whoever was told that a process has ended must be able to rely on it, whatever kernel said so; and
-        // `Gone` follows from that. It is sent with the next order, or alone, once callers have their answers.
+        // A caller that was informed of the end of a process must be able to rely on it, whatever kernel reported it;
+        // and `Gone` follows from that. It is sent with the next order, or alone, once callers have their answers.
         guardian.push(&Order::Kill { run: run.0 }, Vec::new()).expect(SHORT_ORDER);
         self.retry_in(KILL_DELAY);
         self.exited(run, exit);
@@ -283,7 +283,7 @@ impl HostState {
         }
     }
 
-    /// Judges by what is known whether the memory killer ended a process.
+    /// Decides by what is known whether the memory killer ended a process.
     fn judge_memory(&mut self, run: RunId) {
         let Some(process) = self.processes.get_mut(&run) else { return };
         let kill = memory_kills::judge(process.memory_kills.as_ref(), &self.memory_kills, Instant::now());
@@ -326,7 +326,7 @@ impl HostState {
         };
         self.core.handle_lack(Need::Guardian, "the guardian ended, and what it left is being cleared");
         let runs = self.core.run_ids();
-        // Nothing is judged before all is read: an answer may be to a call of another that is lost as well.
+        // Nothing is decided before all is read: an answer may be to a call of another that is lost as well.
         for run in &runs {
             if self.processes.get(run).is_some_and(|process| !process.has_exited) {
                 self.read_all_of(*run);
@@ -350,7 +350,7 @@ impl HostState {
             Ok(()) => self.guardian_ordered = true,
             Err(error) => self.cleared(&format!("what it left cannot be cleared: {error}")),
         }
-        // Callers are told now; what comes next may take long.
+        // Callers are answered now; what comes next may take long.
         self.flush();
     }
 
@@ -373,7 +373,7 @@ impl HostState {
         }
     }
 
-    /// The host itself could not start a process: that is told once, and tried again until it can.
+    /// The host itself could not start a process: that is reported once, and tried again until it can.
     pub(super) fn start_refused(&mut self, run: RunId, need: Need, reason: &str) {
         if self.core.handle_start_refused(self.now, run, need, reason) {
             tracing::error!("a module cannot be started: {reason}; trying again until it can");
@@ -421,7 +421,7 @@ impl HostState {
         }
     }
 
-    /// Sees to it that what the system refused is tried again by then.
+    /// Ensures that what the system refused is tried again by then.
     pub(super) fn retry_in(&mut self, interval: Duration) {
         let due = Instant::now() + interval;
         self.retry_at = Some(self.retry_at.map_or(due, |at| at.min(due)));

@@ -1,5 +1,5 @@
-//! What people ask of logs and crashes, and has to be read from files: who waits for it, what is answered when it was
-//! read, and what is when it was not read in time.
+//! Questions of people about logs and crashes that need files to be read: which of them wait, what is answered when
+//! the files were read, and what when they were not read in time.
 
 use super::*;
 use crate::{
@@ -12,18 +12,18 @@ use crate::{
     module_log::ModuleLog,
 };
 
-/// Records that `crashes` tells when nothing is said, and at most.
+/// Records that `crashes` returns by default, and at most.
 const CRASHES_DEFAULT: usize = 200;
 const CRASHES_MAX: usize = 1000;
 
-/// Lines that `logs` tells when it is not told how many, and at most.
+/// Lines that `logs` returns by default, and at most.
 const LINES_DEFAULT: usize = 100;
 const LINES_MAX: usize = 10_000;
 
-/// Lines that are told at once, so that others are served in between.
-const TOLD_PER_TURN: usize = 256;
+/// Lines that are sent at once, so that others are served in between.
+const SENT_PER_ITERATION: usize = 256;
 
-/// Why files are not told of.
+/// Why files are left out of an answer.
 const NOT_READ: &str =
     "the files could not be read in time: a file system does not answer, or too much is asked at once";
 
@@ -34,7 +34,7 @@ pub(crate) enum Question {
     Log(AskedLog),
 }
 
-/// Whose lines, how many of the last ones, and up to where. Who follows them is a follower from the question on.
+/// The module, how many of its last lines, and up to where. One that follows is a follower from the question on.
 #[derive(Debug)]
 pub(crate) struct AskedLog {
     module: ModuleName,
@@ -43,7 +43,7 @@ pub(crate) struct AskedLog {
     end: LogEnd,
 }
 
-/// Lines that were read and are being told.
+/// Lines that were read and are being sent.
 #[derive(Debug)]
 pub(super) struct Telling {
     who: Recipient,
@@ -116,7 +116,7 @@ impl HostState {
         Ok(None)
     }
 
-    /// Tells the last lines, of which there are enough in memory.
+    /// Sends the last lines, of which there are enough in memory.
     fn tell_from_memory(&mut self, who: Recipient, log: &ModuleLog, lines: usize, follow: bool) {
         let (lines, newest) = if follow { log.follow(lines) } else { (log.last(lines), 0) };
         for line in &lines {
@@ -129,8 +129,8 @@ impl HostState {
         }
     }
 
-    /// Tells a caller of the lines behind this one, unless it does not listen any more; those in `early` once it was
-    /// told those that there were.
+    /// Sends a caller the lines after this one, unless it no longer reads; those in `early` once the earlier ones
+    /// were sent.
     fn add_log_follower(&mut self, who: Recipient, log: &ModuleLog, after: u64, early: Option<Vec<LogLine>>) -> bool {
         if !self.is_listening(who.caller) {
             return false;
@@ -185,7 +185,7 @@ impl HostState {
         }
     }
 
-    /// Files were read. Who asked may not wait any more.
+    /// Files were read. The caller may no longer wait.
     pub(super) fn history_read(&mut self, number: u64, old: Old) {
         match (self.histories.end(number), old) {
             (None, _) => {}
@@ -200,10 +200,10 @@ impl HostState {
         self.begin_history();
     }
 
-    /// Tells the next lines of what was read.
+    /// Sends the next lines of what was read.
     pub(super) fn tell_history(&mut self) {
         let Some(mut telling) = self.telling.take() else { return self.begin_history() };
-        for line in telling.lines.by_ref().take(TOLD_PER_TURN) {
+        for line in telling.lines.by_ref().take(SENT_PER_ITERATION) {
             self.reply(telling.who, Status::Progress(line));
         }
         if telling.lines.len() > 0 {
@@ -214,7 +214,7 @@ impl HostState {
         self.log_told(telling);
     }
 
-    /// All that was read was told: the answer, or what comes from now on.
+    /// All that was read was sent: the answer follows, or what comes from now on.
     fn log_told(&mut self, telling: Telling) {
         let Telling { who, module, follow, is_empty, .. } = telling;
         if self.begin_log(who) {
@@ -232,7 +232,7 @@ impl HostState {
         self.reply(who, answer);
     }
 
-    /// Tells a follower that was told all lines that there were those that came since; `false` if it is none.
+    /// Sends a follower that got all earlier lines those that came since; `false` if it is none.
     fn begin_log(&mut self, who: Recipient) -> bool {
         let Some(id) = self.followers.id_of(who) else { return false };
         let Some(Follower { what: Followed::Log { early, left_out, .. }, held, .. }) = self.followers.get_mut(id)
@@ -249,7 +249,7 @@ impl HostState {
         true
     }
 
-    /// Answers without what is in files; why.
+    /// Answers without what is in files, with the reason.
     fn answer_from_memory(&mut self, who: Recipient, question: Question, why: &str) {
         let AskedLog { module, lines, follow, end } = match question {
             Question::Crashes(wanted) => {
@@ -264,23 +264,23 @@ impl HostState {
             return self.reply(who, failure.into());
         };
         let held = log.up_to(end.newest);
-        let mut told = vec![remark(&format!("[older lines are not shown: {why}]"))];
-        told.extend(held[held.len().saturating_sub(lines)..].iter().map(json_of));
-        for line in told {
+        let mut shown = vec![remark(&format!("[older lines are not shown: {why}]"))];
+        shown.extend(held[held.len().saturating_sub(lines)..].iter().map(json_of));
+        for line in shown {
             self.reply(who, Status::Progress(line));
         }
         self.log_told(Telling { who, module, follow, lines: Vec::new().into_iter(), is_empty: false });
     }
 
     fn answer_crashes(&mut self, who: Recipient, wanted: &Wanted, old: OldCrashes) {
-        let told = self.crashes.tell(wanted, old, self.config.frame_bytes_max - ANSWER_FRAME_BYTES);
-        match wanted.module.as_ref().filter(|name| told.crashes.is_empty() && !self.core.knows(name)) {
+        let answer = self.crashes.tell(wanted, old, self.config.frame_bytes_max - ANSWER_FRAME_BYTES);
+        match wanted.module.as_ref().filter(|name| answer.crashes.is_empty() && !self.core.knows(name)) {
             Some(name) => self.reply(who, self.unknown(name).into()),
-            None => self.reply(who, Status::Success(Json::of(&told))),
+            None => self.reply(who, Status::Success(Json::of(&answer))),
         }
     }
 
-    /// Those whose time is over are answered without the files.
+    /// Questions whose timeout has passed are answered without the files.
     pub(super) fn histories_overdue(&mut self) {
         for (who, question) in self.histories.expire(self.now) {
             self.answer_from_memory(who, question, NOT_READ);
@@ -303,7 +303,7 @@ impl HostState {
         self.telling.take_if(|telling| telling.who == who).is_some() || self.histories.forget(who)
     }
 
-    /// A caller has gone.
+    /// A caller is gone.
     pub(super) fn forget_histories(&mut self, caller: Caller) {
         self.telling.take_if(|telling| telling.who.caller == caller);
         self.histories.forget_caller(caller);

@@ -10,8 +10,8 @@ use crate::{
 /// Lines for followers that are taken at once, so that others are served in between.
 const LINES_AT_ONCE: usize = 256;
 
-/// An end that is decided upon as soon as all that the process has written is taken in, and it is known what of it
-/// was the memory killer's work.
+/// An end that is decided upon as soon as all that the process has written is taken in, and it is known whether
+/// the memory killer was the cause.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) exit: Exit,
@@ -33,13 +33,13 @@ pub(crate) enum Memory {
 }
 
 impl HostState {
-    /// Hears a thread that reads logs from now on.
+    /// Reads the news of a thread that reads logs from now on.
     pub(super) fn watch_logs(&mut self, reader: usize) {
         let socket = self.logs.reader(reader).socket.clone();
         self.watch(Source::LogsRead(reader, socket));
     }
 
-    /// Finds who reads the pipes of a process; a thread that is new is heard from now on.
+    /// Finds the thread for the pipes of a process; the news of a new thread are read from now on.
     ///
     /// # Errors
     /// When the system lacks what another thread takes.
@@ -73,10 +73,10 @@ impl HostState {
         }
     }
 
-    /// A thread that reads logs has something to say.
+    /// A thread that reads logs has news.
     pub(super) fn logs_readable(&mut self, reader: usize) {
         let news = self.logs.take_news(reader);
-        // Lines come before what follows from an end, as they were said before it.
+        // Lines come before what follows from an end, as they were printed before it.
         let has_more = self.tell_lines();
         for news in news {
             match news {
@@ -104,8 +104,8 @@ impl HostState {
         }
     }
 
-    /// A thread that reads logs is gone, which only a fault of its own can be the reason of: what modules go
-    /// on to print is lost, and no end waits for it.
+    /// A thread that reads logs is gone, for which only a fault of its own can be the reason: what modules
+    /// print from now on is lost, and no end waits for it.
     fn reader_lost(&mut self, reader: usize) {
         tracing::error!("a thread that reads what modules print has ended; its modules' logs end with it");
         let runs: Vec<RunId> = self
@@ -119,7 +119,7 @@ impl HostState {
         }
     }
 
-    /// Tells followers of logs the next lines; whether there are more.
+    /// Sends followers of logs the next lines; returns whether there are more.
     pub(super) fn tell_lines(&mut self) -> bool {
         let lines = self.logs.live_lines(LINES_AT_ONCE);
         let has_more = lines.len() >= LINES_AT_ONCE;
@@ -132,7 +132,7 @@ impl HostState {
         has_more
     }
 
-    /// Ends the logs of modules that were removed, of which all that was said has been told.
+    /// Ends the logs of modules that were removed, of which all lines have been sent.
     pub(super) fn end_followed_logs(&mut self) {
         while let Some((_, last, module)) = self.ending_logs.pop_front_if(|(said, ..)| *said <= self.logs.lines_told())
         {
@@ -158,19 +158,19 @@ impl HostState {
         self.core.handle_exited(self.now, run, exit, Evidence { stderr, unsent, memory_kill });
         self.perform();
         if let Some(killed) = gone {
-            // Of an end, callers and heirs are told before the next start begins.
+            // Callers and promoted spares learn of an end before the next start begins.
             self.flush();
             self.gone(run, killed);
             self.perform();
         }
     }
 
-    /// An end is not waited with any longer: who would say what the process has printed is not asked.
+    /// An end is decided without waiting: the thread that has what the process printed is not asked.
     pub(super) fn decide_at_once(&mut self, run: RunId) {
         self.drained(run, Vec::new());
     }
 
-    /// Puts a remark of the host's own into a module's log.
+    /// Writes a remark of the host into a module's log.
     pub(super) fn remark(&mut self, run: RunId, text: String) {
         let Some(process) = self.processes.get(&run) else { return };
         if self.logs.remark(process.config.name.as_str(), run.0, text) {

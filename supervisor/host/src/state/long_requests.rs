@@ -1,5 +1,5 @@
-//! Requests whose payloads are read elsewhere, and texts that are no messages: from when they come until they go
-//! on. What has come behind one on the same link waits for it.
+//! Requests whose payloads are read elsewhere, and texts that are no messages: from their arrival until they go
+//! on. What has come after one on the same link waits for it.
 
 use super::*;
 use crate::link::{Reading, Unread};
@@ -11,7 +11,7 @@ impl HostState {
         self.hand_in(link_of(caller), &Unread::Payload(request.clone()))
     }
 
-    /// Behind the messages of a link there may be a text that is none: has it read elsewhere why, or here and now.
+    /// After the messages of a link there may be a text that is none: has the reason found elsewhere, or here and now.
     /// Returns whether there was one.
     pub(super) fn explain_refusal(&mut self, id: LinkId) -> bool {
         let Some(text) = self.link(id).and_then(Link::take_refused) else { return false };
@@ -32,7 +32,7 @@ impl HostState {
         true
     }
 
-    /// It is known why a text of a link is no message.
+    /// The reason why a text of a link is no message is known.
     fn refused(&mut self, id: LinkId, error: MessageError) {
         match id {
             LinkId::Client(client) => self.client_message(client, Err(error)),
@@ -53,7 +53,7 @@ impl HostState {
         {
             return true;
         }
-        // Otherwise its link has gone, or the process has ended and what it had sent was read at once.
+        // Otherwise its link is gone, or the process has ended and what it had sent was read at once.
         if let Some(link) = self.link(id)
             && let Some(reading) = link.reading.take_if(|reading| reading.number == number)
         {
@@ -81,7 +81,7 @@ impl HostState {
             Unread::Refused(_) => {
                 let error = match payload {
                     Payload::Refused(error) => error,
-                    // What fails on the other thread by a fault of the host's own is said so.
+                    // What fails on the other thread by a fault of the host is reported as such.
                     Payload::Store(Err(failure)) | Payload::Import(Err(failure)) => {
                         MessageError { id: None, reason: failure.error }
                     }

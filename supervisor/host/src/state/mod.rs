@@ -92,7 +92,7 @@ pub(crate) use logging::Ended;
 pub(crate) use several::{Deed, Targets};
 pub(crate) use store_admin::ImportArgs;
 
-/// Bytes of an error's sentence that fit into the smallest frame however they are written.
+/// Bytes of an error's message that fit into the smallest frame however they are written.
 const SHORT_TEXT_BYTES_MAX: usize = 4 * 1024;
 
 /// Reads of what a process left in its channel; a socket and a pipe hold less.
@@ -125,17 +125,17 @@ pub(crate) struct HostState {
     guardian_restarts: GuardianRestarts,
     /// When to start another guardian, or, while one is starting, when to give it up.
     guardian_due: Option<Instant>,
-    /// Why there is none, as far as that was said.
+    /// Why there is none, as far as that was reported.
     guardian_reason: Option<String>,
     /// The processes below its leaders, as far as it has seen them.
     family: Vec<Relative>,
-    /// What the kernel's memory killer took where the host is, and of the whole machine.
+    /// The kills of the kernel's memory killer in the host's group, and on the whole machine.
     memory_kills: Vec<Counter>,
-    /// Whose ends wait until it is known what it did.
+    /// The processes whose ends wait until it is known what it did.
     memory_waiting: memory_kills::Waiting,
     /// Whether one is being started, or what the last one left is being cleared.
     guardian_ordered: bool,
-    /// Whether there may be something to be heard from it.
+    /// Whether there may be reports from it.
     guardian_speaks: bool,
     runtimes: Runtimes,
     pub(crate) state_dir: StateDir,
@@ -146,10 +146,10 @@ pub(crate) struct HostState {
     pub(crate) sources: Sources,
     /// Links that have something to write.
     dirty: VecDeque<LinkId>,
-    /// Announcements and records that wait until what they are about is written to those whom it concerns.
+    /// Announcements and records that wait until the frames to those concerned are written.
     deferred_notices: Vec<DeferredNotice>,
     pub(crate) logs: Logs,
-    /// Logs of modules that were removed, whose last lines are on their way to those who follow them: behind how
+    /// Logs of modules that were removed, whose last lines are on their way to their followers: after how
     /// many lines, and up to which follower.
     ending_logs: VecDeque<(u64, FollowerId, ModuleName)>,
     log_files: LogFiles,
@@ -159,19 +159,19 @@ pub(crate) struct HostState {
     files: Files,
     pub(crate) looks: Observations<Asked>,
     histories: Histories<Question>,
-    /// What was read of a log and is being told.
+    /// What was read of a log and is being sent.
     telling: Option<Telling>,
     pub(crate) readings: Readings,
     /// Where the reading in progress is.
     reading_at: InProgress,
     watch: Watch,
-    /// What of the host's own files is not as it should be, by place.
+    /// What is wrong with the host's own files, by path.
     wrong: BTreeMap<PathBuf, String>,
     kind: Kind,
     reloader: Option<ReadAgain>,
     /// What of the files is not loaded.
     faults: Faults,
-    /// What the files say that comes into force with the next start only.
+    /// What the files say that comes into force only with the next start.
     pub(crate) restart_needed: Option<String>,
     next_watchdog: Option<Instant>,
     /// When to try again what the system refused: accepting, or sending an order.
@@ -182,12 +182,12 @@ pub(crate) struct HostState {
     /// Since when it is stopping.
     stopping: Option<Instant>,
     ended_at: Option<Instant>,
-    /// Who wants to know that the first modules were ordered.
+    /// The starter, which waits until the first modules were ordered.
     started: Option<mpsc::Sender<()>>,
     buffer: Vec<u8>,
     /// Messages that were handled since anything was written.
     unwritten: usize,
-    /// Whether it was late and reads on before it judges.
+    /// Whether it was late and reads on before it decides any timeout.
     catching_up: Option<CatchingUp>,
     long_reader: LongReader,
     /// Whether what a process had sent before its end is being handled: all of it is, at once.
@@ -198,7 +198,7 @@ pub(crate) struct HostState {
     pages: following::Pages,
 }
 
-/// Reads the configuration again, on whatever thread.
+/// Reads the configuration again, on any thread.
 type ReadAgain = Arc<dyn Fn() -> Result<Loaded, Problems> + Send + Sync>;
 
 /// What a host is made of.
@@ -317,7 +317,7 @@ impl HostState {
         }
     }
 
-    /// Sees to it that the loop is woken when there is something to do for [`HostState::handle_timers`].
+    /// Ensures that the loop is woken when there is something to do for [`HostState::handle_timers`].
     pub(crate) fn set_alarm(&mut self) {
         if let Some(due) = self.next_due() {
             self.alarm.set(due);
@@ -455,12 +455,12 @@ impl HostState {
         self.sources.push(source, line);
     }
 
-    /// In which line a link stands with what it has cost.
+    /// The queue of a link with this account.
     fn line_of(&self, account: &TimeAccount) -> Line {
         if account.has_had_its_share(self.now) { Line::Behind } else { Line::Front }
     }
 
-    /// Lets the threads that work for the host wake the loop that waits with this.
+    /// Lets the threads that work for the host wake the loop by this waker.
     pub(crate) fn register(&self, waker: &Waker) {
         self.store.register(waker);
         self.long_reader.register(waker);

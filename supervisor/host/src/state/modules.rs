@@ -6,7 +6,7 @@ impl HostState {
     pub(super) fn run_readable(&mut self, run: RunId) {
         let Some(process) = self.processes.get_mut(&run) else { return };
         if process.has_exited || process.link.reading.is_some() {
-            // What is being read elsewhere comes first; the link is looked at again behind it.
+            // What is being read elsewhere comes first; the link is looked at again after it.
             return;
         }
         process.link.read(&mut self.buffer);
@@ -54,7 +54,7 @@ impl HostState {
                 None if !process.link.has_refused() => return true,
                 None => {
                     let is_refused = self.explain_refusal(LinkId::Run(run));
-                    // Nothing that is behind such a text counts.
+                    // Nothing after such a text counts.
                     return !is_refused || self.processes.get(&run).is_some_and(|it| it.link.reading.is_some());
                 }
                 Some(Ok(Message::Response(response))) => {

@@ -1,4 +1,4 @@
-//! Writes what has come together in one iteration of the loop, and looks after those who do not read.
+//! Writes what has come together in one iteration of the loop, and handles those that do not read.
 
 use super::*;
 
@@ -23,7 +23,7 @@ impl HostState {
     }
 
     /// Does what follows from a message, and writes it once enough has come together: one system call
-    /// serves several messages, and whoever is written to works on them while the host goes on.
+    /// serves several messages, and the other sides work on them while the host goes on.
     pub(super) fn message_handled(&mut self) {
         self.perform();
         self.unwritten += 1;
@@ -32,7 +32,7 @@ impl HostState {
         }
     }
 
-    /// Writes what has come together, and then what there is to say of it.
+    /// Writes what has come together, and then the announcements about it.
     pub(crate) fn flush(&mut self) {
         self.unwritten = 0;
         self.write_dirty();
@@ -46,7 +46,7 @@ impl HostState {
             self.write_dirty();
         }
         if let Some(started) = self.started.take() {
-            // Whoever started the host may have gone; that is its own business.
+            // The starter of the host may be gone; then no signal is needed.
             let _ = started.send(());
             self.notify.send("READY=1");
         }
@@ -105,8 +105,8 @@ impl HostState {
         }
     }
 
-    /// Looks after a client's output: lets one that has caught up speak again, lets one go that has
-    /// said and heard everything.
+    /// Handles a client's output: reads again from one that has caught up, removes one that has
+    /// sent and received everything.
     pub(super) fn check_output(&mut self, id: LinkId) {
         let LinkId::Client(id) = id else {
             self.pages.may_go_on |= self.pages.are_for_modules;
@@ -137,12 +137,12 @@ impl HostState {
         }
     }
 
-    /// Whether so many answers wait for files of which each may be long, that a caller is not to ask for more.
+    /// Whether so many answers, each of which may be long, wait for files that a caller may not ask for more.
     pub(super) fn has_long_answers_to_come(&self, caller: Caller) -> bool {
         self.looks.is_full_of(caller) || self.histories.is_full_of(caller)
     }
 
-    /// Whether a caller waits for an answer. Whom it follows is asked beside this.
+    /// Whether a caller waits for an answer. What it follows is checked separately.
     pub(super) fn is_asked_by(&self, caller: Caller) -> bool {
         self.core.open_count(caller) > 0
             || self.store_admin.has_of(caller)

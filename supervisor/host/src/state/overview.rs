@@ -1,4 +1,4 @@
-//! What people are told of the data store: read from it piece by piece, each piece after the last one.
+//! The status of the data store for people: read from it piece by piece, each piece after the last one.
 
 use super::*;
 use crate::status::StoreStatus;
@@ -76,8 +76,8 @@ struct Owner {
 }
 
 impl Owner {
-    /// What is stored of an owner, beside what may be. A module that is not loaded has no quotas; nothing comes of
-    /// it.
+    /// What is stored of an owner, with its quotas. A module that is not loaded has no quotas, which has no
+    /// effect.
     fn of(usage: Usage, host: &HostState) -> Owner {
         let Usage { owner, bytes, entities, event_bytes, events, key_bytes, keys } = usage;
         let (storage_quota, events_quota, keys_quota) = match ModuleName::new(&owner) {
@@ -94,7 +94,7 @@ impl Owner {
 }
 
 impl Overview {
-    /// Takes a piece, and says what is asked next; nothing after the last one.
+    /// Takes a piece, and returns what is asked next; nothing after the last one.
     pub(super) fn take(&mut self, piece: Outcome, host: &HostState) -> Option<Job> {
         match piece {
             Outcome::Ends { oldest, newest } => {

@@ -1,5 +1,5 @@
 //! Configurations: how they come into force, at the start and while the host runs. What of them does not, and how that
-//! is told, is in `faults.rs`.
+//! is reported, is in `faults.rs`.
 
 use super::faults::{lines, nothing_changed};
 use super::*;
@@ -20,7 +20,7 @@ pub(super) enum Found {
     Absent,
 }
 
-/// What was read, and where in it things are.
+/// What was read, with indexes into it.
 #[derive(Debug)]
 pub(super) struct Read<'a> {
     pub(super) loaded: &'a Loaded,
@@ -54,14 +54,14 @@ impl HostState {
     }
 
     /// Forgets the launch instructions that no process has and none will be started by. It goes through all
-    /// modules, and is for what does so anyway; see [`HostState::forget_generation`].
+    /// modules, and is for callers that do so anyway; see [`HostState::forget_generation`].
     pub(super) fn forget_generations(&mut self) {
         let of_processes = self.processes.values().map(|process| process.generation);
         let used: HashSet<u64> = self.core.generations().chain(of_processes).collect();
         self.configs.retain(|generation, _| used.contains(generation));
     }
 
-    /// A process of this module has gone: forgets the launch instructions that it was started by, if nothing
+    /// A process of this module is gone: forgets the launch instructions that it was started by, if nothing
     /// else of the module has them.
     pub(super) fn forget_generation(&mut self, name: &str, generation: u64) {
         if !self.core.generations_of(name).any(|used| used == generation) {
@@ -69,7 +69,7 @@ impl HostState {
         }
     }
 
-    /// Reads the files again and hands one module over to what they say now. It is answered when that is done.
+    /// Reads the files again and reloads one module with what they say now. It is answered when that is done.
     pub(crate) fn reload_one(&mut self, who: Recipient, name: &str, timeout: Duration) -> Result<(), Failure> {
         if self.reloader.is_none() {
             return Err(no_files());
@@ -92,7 +92,7 @@ impl HostState {
         Ok(())
     }
 
-    /// Reads the files again: what is new is started, what changed is handed over, what is not named
+    /// Reads the files again: what is new is started, what changed is reloaded, what is not named
     /// any more is stopped, what has faults is left as it is. If the host's own file does not check, nothing changes.
     pub(crate) fn reload_all(&mut self) {
         self.read_descriptor_limit();
@@ -144,12 +144,12 @@ impl HostState {
         self.begin_reading();
     }
 
-    /// Answers those who waited too long for a reading, and gives one up that does not get on.
+    /// Answers those who waited too long for a reading, and gives up one that makes no progress.
     pub(super) fn readings_overdue(&mut self) {
         let (at_file, at) = self.reading_at.now();
         let file = at.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
         for who in self.readings.expire(self.now) {
-            // One that is about several modules ends with that; one module is brought in line all the same.
+            // A request about several modules ends with that; a single module is still brought in line.
             let (what, delivery) = match self.several.end(who) {
                 true => ("nothing was changed", Delivery::NotStarted),
                 false => ("the reload goes on", Delivery::Unknown),
@@ -242,7 +242,7 @@ impl HostState {
         }
     }
 
-    /// Hands one module over to what the files say of it now.
+    /// Reloads one module with what the files say of it now.
     pub(super) fn hand_over(
         &mut self,
         who: Option<Recipient>,

@@ -1,18 +1,18 @@
-//! One thing done to several modules for one request: `start`, `stop`, `restart` and `reload` of all, or of
-//! those that are named. What is done to each of them is what is done to one; each is told as progress when
-//! it is done, and the request succeeds behind the last. Files are read once for all of them.
+//! One operation on several modules for one request: `start`, `stop`, `restart` and `reload` of all, or of
+//! those that are named. What is done to each of them is what is done to one; each is reported as progress when
+//! it is done, and the request succeeds after the last. Files are read once for all of them.
 
 use super::reload::{Found, Read};
 use super::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Modules that are waited for, or are to be told, by all such requests together.
+/// Modules that are waited for, or still to be ordered, by all such requests together.
 const MEMBERS_MAX: usize = 100_000;
 
 /// Such requests that one caller may have open.
 const OF_ONE_CALLER_MAX: usize = 4;
 
-/// Modules that are told what to do before others are served.
+/// Modules for which the operation is ordered before others are served.
 const MODULES_AT_ONCE: usize = 32;
 
 /// What is done.
@@ -37,9 +37,9 @@ struct Group {
     /// Its caller may use its number again once it is answered.
     number: u64,
     deed: Deed,
-    /// When each of them is told that it takes too long.
+    /// The timeout of each of them.
     until: Time,
-    /// Those that have not been told yet; for a reload, with what the files say of them.
+    /// Those for which the operation is not ordered yet; for a reload, with what the files say of them.
     ahead: VecDeque<(String, Option<Found>)>,
     /// Whether it is about all modules, which for a reload are those that the files name, too.
     all: bool,
@@ -51,7 +51,7 @@ struct Group {
     strays: Vec<String>,
 }
 
-/// One module that was told.
+/// One module for which the operation was ordered.
 #[derive(Debug)]
 struct Member {
     who: Recipient,
@@ -63,13 +63,13 @@ struct Member {
 #[derive(Debug, Default)]
 pub(super) struct Several {
     groups: BTreeMap<Recipient, Group>,
-    /// Whose each module's answer is, by the number under which it was told.
+    /// The request that each module's answer belongs to, by the number of the module's order.
     members: HashMap<u64, Member>,
     last: u64,
 }
 
 impl Several {
-    /// Modules that are waited for, and those that are to be told.
+    /// Modules that are waited for, and those that are still to be ordered.
     fn waiting(&self) -> usize {
         self.members.len() + self.groups.values().map(|group| group.ahead.len()).sum::<usize>()
     }
@@ -99,13 +99,13 @@ impl Several {
         self.groups.range(all_of(caller)).next().is_some()
     }
 
-    /// A request was answered otherwise: nothing more is told of it.
+    /// A request was answered in another way: nothing more is reported of it.
     /// Returns whether there was one.
     pub(super) fn end(&mut self, who: Recipient) -> bool {
         self.groups.remove(&who).is_some()
     }
 
-    /// A caller has gone. What modules were told goes on; those that were not told are not.
+    /// A caller is gone. What was ordered goes on; nothing more is ordered.
     pub(super) fn forget(&mut self, caller: Caller) {
         while let Some((who, _)) = self.groups.range(all_of(caller)).next() {
             let who = *who;
@@ -154,7 +154,7 @@ impl HostState {
         if let Deed::Reload = deed {
             self.read_for_several(who, timeout)?;
         }
-        // One that is named twice is told twice, and finds the second time that it is being reloaded.
+        // One that is named twice is ordered twice, and finds the second time that it is being reloaded.
         let ahead = names.into_iter().map(|name| (name, None)).collect();
         self.several.last += 1;
         let group = Group {
@@ -211,8 +211,8 @@ impl HostState {
         }
     }
 
-    /// What the files have beside these modules. What has no name that could be read goes by its folder, if no module
-    /// is known to be in that.
+    /// What the files have beside these modules. A module whose name could not be read is named by its folder, if no
+    /// module is known to be in that.
     fn unknown_of(&self, loaded: &Loaded, known: BTreeSet<&str>) -> Vec<(String, Option<Found>)> {
         let folders: BTreeSet<&std::path::Path> = self.configs.values().map(|config| &*config.folder).collect();
         let named =
@@ -230,7 +230,7 @@ impl HostState {
         all.filter(|(name, _)| seen.insert(name.clone())).collect()
     }
 
-    /// Tells the next few modules what to do.
+    /// Orders the operation for the next few modules.
     pub(crate) fn several_on(&mut self, who: Recipient) {
         for _ in 0..MODULES_AT_ONCE {
             let Some(group) = self.several.groups.get_mut(&who) else { return };
@@ -255,7 +255,7 @@ impl HostState {
                 Deed::Restart => self.core.handle_restart(now, Some(to), &name, timeout),
                 Deed::Reload => {
                     let found = found.unwrap_or(Found::Absent);
-                    // Who reloads all does not ask for each to be started.
+                    // A reload of all does not ask for each to be started.
                     if let Found::Named(config) = &found
                         && (is_for_all, config.autostart, self.core.knows(&name)) == (true, false, false)
                     {
@@ -296,10 +296,10 @@ impl HostState {
     }
 
     /// Ends the wait for several modules, if there is one of this number. What was asked for goes on, as
-    /// far as modules were told.
+    /// far as it was ordered.
     pub(crate) fn cancel_several(&mut self, who: Recipient) -> bool {
         let Some(group) = self.several.groups.remove(&who) else { return false };
-        // Where the files are still being read, nothing was told yet.
+        // Where the files are still being read, nothing was ordered yet.
         self.readings.cancel(who);
         let (told, of) = (group.modules - group.ahead.len(), group.modules);
         let reason = format!("cancelled; {told} of {of} modules were told, and do what they were told");

@@ -1,4 +1,4 @@
-//! What the data store has done, taken back into the loop.
+//! The outcomes of the data store, taken back into the loop.
 
 use super::*;
 

@@ -1,5 +1,5 @@
 //! What people ask of the data store through the supervisor, and has to be read from it or written to it:
-//! how it is, the events that modules kept failing on, and imports. Each of them is answered when the
+//! its status, the events that modules kept failing on, and imports. Each of them is answered when the
 //! store has answered.
 
 use super::{
@@ -24,7 +24,7 @@ use std::{
     fmt,
 };
 
-/// Set-aside events that are listed when nothing is said.
+/// Set-aside events that are listed by default.
 const LISTED_DEFAULT: usize = 100;
 
 /// The most that are listed at once.
@@ -73,7 +73,7 @@ pub(super) struct StoreAdmin {
     /// The ids of these events.
     replayed: HashSet<i64>,
     last_replay: u64,
-    /// Whose they are, in order, so that those of one caller stand together.
+    /// Their recipients, in order, so that those of one caller are adjacent.
     open: BTreeSet<Recipient>,
 }
 
@@ -146,7 +146,7 @@ impl HeldBytes for ImportArgs {
 }
 
 /// Reads lines, of which a frame has room for many more than may be imported at once: each takes twenty
-/// times as much here as the least of it takes there.
+/// times as much here as the shortest one takes there.
 fn at_most_so_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     struct Lines;
     impl<'de> Visitor<'de> for Lines {
@@ -293,7 +293,7 @@ impl HostState {
     pub(super) fn admin_done(&mut self, admin_job: AdminJob, outcome: Outcome) {
         let AdminJob { who, what } = admin_job;
         let answer = match (what, outcome) {
-            // What can be said without reading is said, with the reason.
+            // What is known without reading is answered, with the reason.
             (AdminRequest::Overview(overview), Outcome::Failed(_)) if !self.store.is_readable() => {
                 return self.ask_look(who, Asked::Overview(overview));
             }
@@ -341,7 +341,7 @@ impl HostState {
             aside.event.data = data;
             let mut json = Json::of(&Listed::of(aside));
             if json.as_str().len() > most {
-                // An operator has to see that it is there. Frames may have been longer when it came.
+                // An operator has to see that it exists. Frames may have been longer when it came.
                 json = Json::of(&Listed::of(bare));
             }
             bytes += json.as_str().len() + 1;
@@ -392,7 +392,7 @@ impl HostState {
     }
 }
 
-/// What is told of a module that is forgotten.
+/// The answer about a module that is forgotten.
 fn forgotten_json(module: &str, forgotten: &Forgotten) -> Result<Json, Failure> {
     let Forgotten { subscription, set_aside } = forgotten;
     if subscription.is_none() && *set_aside == 0 {
