@@ -128,12 +128,19 @@ fn a_line_that_the_next_daemon_is_too_small_for_fails_alone() {
     let number = AtomicU64::new(0);
     let host = Host::start(move |client| {
         let is_first = number.fetch_add(1, Ordering::SeqCst) == 0;
+        let mut lines = 0;
         while let Some(request) = client.request() {
             match request.to.as_deref() {
                 // The limit is asked over a second connection of the first daemon, and over one of the next.
                 Some("supervisor") if number.load(Ordering::SeqCst) == 2 => client.success(&request, "{}"),
                 Some("supervisor") => client.success(&request, r#"{"host":{"frame_bytes_max":70000}}"#),
-                _ if is_first => return,
+                // The first daemon ends when it has all lines.
+                _ if is_first => {
+                    lines += 1;
+                    if lines == 3 {
+                        return;
+                    }
+                }
                 _ => echo(client, &request),
             }
         }

@@ -217,6 +217,11 @@ fn run(
     runtime.block_on(async {
         let notify = if kind == Kind::Daemon { Notify::of_process() } else { Notify::nobody() };
         let (state_dir, store) = notify.while_starting(|| open(&loaded))?;
+        // Before the socket is there, which is what others take for a sign that the host can be asked to stop.
+        let signals = match kind {
+            Kind::Daemon => Signals::of_daemon().map_err(Reason::Io)?,
+            Kind::Embedded => Signals::default(),
+        };
         let path = loaded.host.socket.clone();
         let bound = options.listen.then(|| Bound::at(&path)).transpose().map_err(Reason::Socket)?;
         let mut files = Files::new(gate);
@@ -228,10 +233,6 @@ fn run(
         let watch =
             watched.and_then(|watched| Watch::start(watched, files.gate(), files.outlet())).map_err(Reason::Io)?;
         let socket = bound.map(ControlSocket::of).transpose().map_err(Reason::Io)?;
-        let signals = match kind {
-            Kind::Daemon => Signals::of_daemon().map_err(Reason::Io)?,
-            Kind::Embedded => Signals::default(),
-        };
         let mut alarm = Alarm::new().map_err(Reason::Io)?;
         let guardian = start_guardian(&runtimes.runtime, &mut alarm).await?;
         let logs = &loaded.host.logs;
