@@ -1,6 +1,6 @@
 //! What the store can be asked to do. Its result is in [`crate::outcome`].
 
-pub use bulkhead_protocol::layer1::{NewEvent, UnitId};
+pub use bulkhead_protocol::layer1::{Cursor, NewEvent, UnitId};
 use bulkhead_protocol::{
     HeldBytes, Json, Pattern, allocation,
     layer1::{Mutation, Query},
@@ -74,7 +74,7 @@ pub enum Job {
     /// Reads events after a cursor: [`crate::Outcome::Events`].
     ReadEvents {
         /// The cursor of the last event that is known.
-        after: u64,
+        after: Cursor,
         /// Which events; none is none.
         patterns: Vec<Pattern>,
         /// How many at most.
@@ -145,7 +145,7 @@ pub enum Also {
         /// The module.
         module: String,
         /// The cursor.
-        cursor: u64,
+        cursor: Cursor,
     },
     /// A module's reading has passed by so many events that are not kept any more.
     Missed {
@@ -159,7 +159,7 @@ pub enum Also {
         /// The module.
         module: String,
         /// The event.
-        cursor: u64,
+        cursor: Cursor,
         /// How often it was tried.
         attempts: u32,
         /// What went wrong the last time.

@@ -1,6 +1,6 @@
 //! The results of jobs: one outcome for each, and its contents.
 
-pub use bulkhead_protocol::layer1::{KeyState, StoredEvent};
+pub use bulkhead_protocol::layer1::{Cursor, KeyState, StoredEvent};
 use bulkhead_protocol::{Failure, Json};
 
 /// The result of a job.
@@ -31,9 +31,9 @@ pub enum Outcome {
     /// The cursors of the oldest and of the newest event that are kept; 0 where there is none.
     Ends {
         /// The oldest.
-        oldest: u64,
+        oldest: Cursor,
         /// The newest.
-        newest: u64,
+        newest: Cursor,
     },
     /// How far a module is.
     Subscription(Subscription),
@@ -61,7 +61,7 @@ pub struct EventPage {
     /// The events that match, in order.
     pub events: Vec<StoredEvent>,
     /// The cursor up to which the stream was read: the cursor to go on from.
-    pub cursor: u64,
+    pub cursor: Cursor,
     /// Whether there is more after it.
     pub more: More,
     /// How many events between the cursor of the reading and the one of the page are not kept any more, whatever
@@ -84,7 +84,7 @@ pub struct Subscription {
     /// The module.
     pub module: String,
     /// The cursor of the last event that it is done with.
-    pub cursor: u64,
+    pub cursor: Cursor,
     /// How many events were gone before it had seen them, whatever their names were.
     pub missed: u64,
 }
@@ -92,7 +92,7 @@ pub struct Subscription {
 impl Subscription {
     /// Adds what is gone before the oldest event that is kept: the module learns of it when it reads on.
     pub(crate) fn with_gone(mut self, oldest: u64) -> Subscription {
-        self.missed += oldest.saturating_sub(1).saturating_sub(self.cursor);
+        self.missed += oldest.saturating_sub(1).saturating_sub(self.cursor.0);
         self
     }
 }

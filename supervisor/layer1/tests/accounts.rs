@@ -54,7 +54,7 @@ fn stored() -> StoredEvent {
 }
 
 fn subscription() -> Subscription {
-    Subscription { module: "module".to_owned(), cursor: 1, missed: 0 }
+    Subscription { module: "module".to_owned(), cursor: Cursor(1), missed: 0 }
 }
 
 #[test]
@@ -63,9 +63,10 @@ fn every_kind_of_job_is_counted_with_what_it_holds() {
     let new_event = || NewEvent { source: "module".to_owned(), event: "a.b".to_owned(), data: long() };
     let patterns = || vec![Pattern::new("a.*").unwrap(); 9];
     let subscribers = || vec![Subscriber { module: "module".to_owned(), patterns: patterns() }; 20];
-    let set_aside = || Also::SetAside { module: "m".to_owned(), cursor: 1, attempts: 5, error: "e".repeat(900) };
+    let set_aside =
+        || Also::SetAside { module: "m".to_owned(), cursor: Cursor(1), attempts: 5, error: "e".repeat(900) };
     let missed = || Also::Missed { module: "module".to_owned(), events: 1 };
-    let also = || vec![missed(), Also::Advance { module: "module".to_owned(), cursor: 1 }, set_aside()];
+    let also = || vec![missed(), Also::Advance { module: "module".to_owned(), cursor: Cursor(1) }, set_aside()];
     let makers: Makers<'_, Job> = vec![
         ("query", Box::new(move || Job::Query { unit, query: wide_query() })),
         (
@@ -89,7 +90,7 @@ fn every_kind_of_job_is_counted_with_what_it_holds() {
         ),
         ("discard", Box::new(|| Job::Discard { unit: UnitId(1) })),
         ("look up", Box::new(|| Job::LookUpKey(keyed()))),
-        ("read", Box::new(move || Job::ReadEvents { after: 1, patterns: patterns(), limit: 5, bytes_max: 6 })),
+        ("read", Box::new(move || Job::ReadEvents { after: Cursor(1), patterns: patterns(), limit: 5, bytes_max: 6 })),
         ("ends", Box::new(|| Job::EventEnds)),
         ("subscribe", Box::new(|| Job::Subscribe { module: "module".to_owned() })),
         ("forget", Box::new(|| Job::Forget { module: "module".to_owned() })),
@@ -133,7 +134,9 @@ fn every_kind_of_outcome_is_counted_with_what_it_holds() {
         ("key", Box::new(|| Outcome::Key(KeyState::Stored(long())))),
         (
             "events",
-            Box::new(move || Outcome::Events(EventPage { events: events(), cursor: 9, more: More::No, lost: 0 })),
+            Box::new(move || {
+                Outcome::Events(EventPage { events: events(), cursor: Cursor(9), more: More::No, lost: 0 })
+            }),
         ),
         ("subscription", Box::new(|| Outcome::Subscription(subscription()))),
         (

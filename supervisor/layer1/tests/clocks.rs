@@ -5,7 +5,7 @@ mod common;
 
 use bulkhead_layer1::{
     Job, Outcome,
-    job::{Also, Existing},
+    job::{Also, Cursor, Existing},
     outcome::KeyState,
 };
 use common::*;
@@ -53,7 +53,7 @@ fn kept() -> KeyState {
 
 fn oldest(store: &Store) -> u64 {
     match store.run(Job::EventEnds) {
-        Outcome::Ends { oldest, .. } => oldest,
+        Outcome::Ends { oldest, .. } => oldest.0,
         other => panic!("{other:?}"),
     }
 }
@@ -286,7 +286,7 @@ fn of_what_was_set_aside_the_first_goes_first_and_never_what_was_just_set_aside(
     for (cursor, step) in [(1, YEAR), (2, -3 * YEAR), (3, -SECOND), (4, 10 * YEAR), (5, -20 * YEAR)] {
         store.create("A", "{}");
         let error = cursor.to_string();
-        let also = Also::SetAside { module: "m".into(), cursor, attempts: 5, error };
+        let also = Also::SetAside { module: "m".into(), cursor: Cursor(cursor), attempts: 5, error };
         assert!(matches!(store.run(Job::Also(vec![also])), Outcome::Done));
         time.step(step);
         store = store.reopened(set);

@@ -6,7 +6,11 @@
 
 mod common;
 
-use bulkhead_layer1::{Job, JobId, Layer1, Outcome, UnitId, job::Also, outcome::KeyState};
+use bulkhead_layer1::{
+    Job, JobId, Layer1, Outcome, UnitId,
+    job::{Also, Cursor},
+    outcome::KeyState,
+};
 use bulkhead_protocol::{Pattern, layer1::Mutation};
 use common::*;
 use std::{
@@ -39,7 +43,7 @@ fn a_process_that_writes() {
             Job::Emit { unit: id, source: "m".into(), event: "unit.done".into(), data: json(&number.to_string()) },
         );
         let key = Some((keyed(&format!("k{number}"), "x"), json(&number.to_string())));
-        let also = vec![Also::Advance { module: "m".into(), cursor: number }];
+        let also = vec![Also::Advance { module: "m".into(), cursor: Cursor(number) }];
         submit(2, Job::Commit { unit: UnitId(number), key, events: vec![], also });
     };
     let mut next = first;
@@ -141,7 +145,7 @@ fn look(store: &Store, known: &[u64], cursor: u64) -> u64 {
         assert!(left.binary_search(number).is_ok(), "unit {number} was acknowledged and is lost");
     }
     let patterns = vec![Pattern::new("unit.done").unwrap()];
-    let (mut after, mut events) = (0, Vec::new());
+    let (mut after, mut events) = (Cursor(0), Vec::new());
     loop {
         let job = Job::ReadEvents { after, patterns: patterns.clone(), limit: 100_000, bytes_max: 1 << 24 };
         let Outcome::Events(page) = store.run(job) else { panic!("they can be read") };
@@ -152,7 +156,7 @@ fn look(store: &Store, known: &[u64], cursor: u64) -> u64 {
             break;
         }
     }
-    assert!(after >= cursor, "the stream went back from {cursor} to {after}");
+    assert!(after.0 >= cursor, "the stream went back from {cursor} to {after}");
     events.sort_unstable();
     assert_eq!(events, left, "events and entities of a unit belong together");
     // The keys of the last few, and of one that was never committed.
@@ -165,5 +169,5 @@ fn look(store: &Store, known: &[u64], cursor: u64) -> u64 {
     }
     let problems = store.layer1.tools().check(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
     assert_eq!(problems, Vec::<String>::new());
-    after
+    after.0
 }

@@ -250,7 +250,7 @@ fn a_module_that_is_further_than_the_newest_event_is_brought_back_and_learns_wha
     let mut test = Test::new();
     test.emit(3);
     let subscribe = |test: &Test| match test.store.as_ref().unwrap().run(Job::Subscribe { module: "m".into() }) {
-        Outcome::Subscription(subscription) => (subscription.cursor, subscription.missed),
+        Outcome::Subscription(subscription) => (subscription.cursor.0, subscription.missed),
         other => panic!("{other:?}"),
     };
     assert_eq!(subscribe(&test), (3, 0));

@@ -4,7 +4,7 @@ mod common;
 
 use bulkhead_layer1::{
     Job, Outcome, UnitId,
-    job::{Also, NewEvent},
+    job::{Also, Cursor, NewEvent},
     limits::{EVENTS_SCANNED_MAX, SET_ASIDE_LISTED_BYTES_MAX},
     outcome::{EventPage, More, Subscription},
 };
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 fn read(store: &Store, after: u64, patterns: &[&str], limit: usize, bytes_max: usize) -> EventPage {
     let patterns = patterns.iter().map(|pattern| Pattern::new(pattern).unwrap()).collect();
-    match store.run(Job::ReadEvents { after, patterns, limit, bytes_max }) {
+    match store.run(Job::ReadEvents { after: Cursor(after), patterns, limit, bytes_max }) {
         Outcome::Events(page) => page,
         other => panic!("{other:?}"),
     }
@@ -53,7 +53,7 @@ fn changes_and_emitted_events_stand_in_the_stream_in_their_order() {
     assert_eq!(page.events.iter().map(|event| event.cursor.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     assert_eq!(page.events[0].data.as_str(), format!(r#"{{"id":"{id}","version":1,"data":{{"n":1.0}}}}"#));
     assert_eq!(page.events[5].data.as_str(), format!(r#"{{"id":"{id}","version":3}}"#));
-    assert_eq!((page.cursor, page.more, page.lost), (6, More::No, 0));
+    assert_eq!((page.cursor.0, page.more, page.lost), (6, More::No, 0));
     // What is long is not carried along.
     store.create("A", &format!(r#"{{"text":"{}"}}"#, "x".repeat(5000)));
     assert!(!read(&store, 6, &["A.*"], 1, 1000).events[0].data.as_str().contains("data"));
@@ -69,15 +69,15 @@ fn reading_is_bounded_and_goes_on_at_its_cursor() {
         emit(&store, None, if n % 2 == 0 { "a.x" } else { "b.x" }, &format!("\"{}\"", "x".repeat(100)));
     }
     let page = read(&store, 0, &["a.*"], 2, 10_000);
-    assert_eq!((names(&page).len(), page.cursor, page.more), (2, 4, More::Yes));
-    let page = read(&store, page.cursor, &["a.*"], 100, 10_000);
-    assert_eq!((names(&page).len(), page.cursor, page.more), (3, 10, More::No));
+    assert_eq!((names(&page).len(), page.cursor.0, page.more), (2, 4, More::Yes));
+    let page = read(&store, page.cursor.0, &["a.*"], 100, 10_000);
+    assert_eq!((names(&page).len(), page.cursor.0, page.more), (3, 10, More::No));
     let page = read(&store, 0, &["b.x", "a.x"], 100, 250);
     assert_eq!((names(&page).len(), page.more), (2, More::Yes));
     assert_eq!(names(&read(&store, 0, &["*"], 100, 1)).len(), 1);
-    assert_eq!(read(&store, 0, &[], 100, 1000).cursor, 10);
-    assert_eq!(read(&store, 1000, &["*"], 100, 1000).cursor, 10);
-    assert!(matches!(store.run(Job::EventEnds), Outcome::Ends { oldest: 1, newest: 10 }));
+    assert_eq!(read(&store, 0, &[], 100, 1000).cursor.0, 10);
+    assert_eq!(read(&store, 1000, &["*"], 100, 1000).cursor.0, 10);
+    assert!(matches!(store.run(Job::EventEnds), Outcome::Ends { oldest: Cursor(1), newest: Cursor(10) }));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_long_stream_is_read_in_pieces_each_event_once() {
     loop {
         let page = read(&store, after, &["*"], usize::MAX, usize::MAX);
         found.extend(page.events.iter().map(|event| event.data.read::<usize>().unwrap()));
-        (after, pieces) = (page.cursor, pieces + 1);
+        (after, pieces) = (page.cursor.0, pieces + 1);
         if page.more == More::No {
             break;
         }
@@ -109,7 +109,7 @@ fn a_long_stream_is_read_in_pieces_each_event_once() {
     assert!(found.iter().copied().eq(0..total), "{} events were read of {total}", found.len());
     // Where nothing matches, the cursor still moves on.
     let page = read(&store, 0, &["b"], 10, 10);
-    assert_eq!((page.cursor, page.more), (EVENTS_SCANNED_MAX as u64, More::Yes));
+    assert_eq!((page.cursor.0, page.more), (EVENTS_SCANNED_MAX as u64, More::Yes));
 }
 
 #[test]
@@ -130,31 +130,34 @@ fn a_commit_brings_events_behind_those_of_its_unit_or_fails_with_them() {
 fn a_subscription_begins_at_the_end_advances_with_commits_and_outlives_the_store() {
     let store = Store::new();
     emit(&store, None, "a", "1");
-    assert_eq!(subscription(&store, "m"), Subscription { module: "m".into(), cursor: 1, missed: 0 });
+    assert_eq!(subscription(&store, "m"), Subscription { module: "m".into(), cursor: Cursor(1), missed: 0 });
     emit(&store, None, "a", "2");
-    let also = vec![Also::Advance { module: "m".into(), cursor: 2 }];
+    let also = vec![Also::Advance { module: "m".into(), cursor: Cursor(2) }];
     assert!(matches!(
         store.run(Job::Commit { unit: UnitId(1), key: None, events: vec![], also }),
         Outcome::Committed { .. }
     ));
-    assert!(matches!(store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: 1 }])), Outcome::Done));
+    assert!(matches!(
+        store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: Cursor(1) }])),
+        Outcome::Done
+    ));
     let store = store.reopened(|_| {});
-    assert_eq!(subscription(&store, "m").cursor, 2);
+    assert_eq!(subscription(&store, "m").cursor.0, 2);
     let Outcome::Subscriptions(all) = store.run(Job::Subscriptions { known: vec![] }) else {
         panic!("they can be read")
     };
     assert_eq!(all.len(), 1);
     let Outcome::Forgotten(forgotten) = store.run(Job::Forget { module: "m".into() }) else { panic!("it can be") };
-    assert_eq!((forgotten.subscription.map(|it| it.cursor), forgotten.set_aside), (Some(2), 0));
+    assert_eq!((forgotten.subscription.map(|it| it.cursor.0), forgotten.set_aside), (Some(2), 0));
     assert_eq!(emit(&store, None, "a", "3").events_cursor(), 3);
-    assert_eq!(subscription(&store, "m").cursor, 3);
+    assert_eq!(subscription(&store, "m").cursor.0, 3);
 }
 
-trait Cursor {
+trait LastCursor {
     fn events_cursor(&self) -> u64;
 }
 
-impl Cursor for Outcome {
+impl LastCursor for Outcome {
     fn events_cursor(&self) -> u64 {
         match self {
             Outcome::Committed { events } => events.last().map_or(0, |event| event.cursor.0),
@@ -168,9 +171,9 @@ fn an_event_that_is_set_aside_is_kept_and_the_module_goes_on() {
     let store = Store::new();
     subscription(&store, "m");
     emit(&store, None, "a", r#"{"poison":true}"#);
-    let also = vec![Also::SetAside { module: "m".into(), cursor: 1, attempts: 5, error: "it crashed".into() }];
+    let also = vec![Also::SetAside { module: "m".into(), cursor: Cursor(1), attempts: 5, error: "it crashed".into() }];
     assert!(matches!(store.run(Job::Also(also)), Outcome::Done));
-    assert_eq!(subscription(&store, "m").cursor, 1);
+    assert_eq!(subscription(&store, "m").cursor.0, 1);
     let list = |module: Option<&str>| match store.run(Job::ListSetAside {
         module: module.map(Into::into),
         after: 0,
@@ -197,8 +200,8 @@ fn wait_for_oldest(store: &Store, expected: u64) {
     let begun = Instant::now();
     loop {
         let Outcome::Ends { oldest, .. } = store.run(Job::EventEnds) else { panic!("they can be read") };
-        assert!(oldest <= expected, "expected {expected}, found {oldest}");
-        if oldest == expected {
+        assert!(oldest.0 <= expected, "expected {expected}, found {oldest}");
+        if oldest.0 == expected {
             return;
         }
         assert!(begun.elapsed() < Duration::from_secs(20), "expected {expected}, found {oldest}");
@@ -222,7 +225,7 @@ fn events_are_cleared_by_age_but_the_newest_and_what_is_still_to_be_read_stay() 
     time.pass(20_000_000);
     wait_for_oldest(&store, 6);
     assert_eq!((read(&store, 2, &["*"], 100, 1000).lost, read(&store, 5, &["*"], 100, 1000).lost), (3, 0));
-    store.run(Job::Also(vec![Also::Advance { module: "slow".into(), cursor: 10 }]));
+    store.run(Job::Also(vec![Also::Advance { module: "slow".into(), cursor: Cursor(10) }]));
     wait_for_oldest(&store, 10);
     let store = store.reopened(|_| {});
     assert_eq!(emit(&store, None, "a", "1").events_cursor(), 11);
@@ -241,14 +244,14 @@ fn a_subscriber_that_stays_away_too_long_is_told_what_it_missed() {
     }
     wait_for_oldest(&store, 11);
     let Outcome::Subscriptions(all) = store.run(Job::Subscriptions { known: vec![] }) else { panic!("they can be") };
-    assert_eq!((all[0].subscription.cursor, all[0].subscription.missed), (0, 10));
+    assert_eq!((all[0].subscription.cursor.0, all[0].subscription.missed), (0, 10));
     // When it is back, its reading passes them by, and that is kept in its account.
-    assert_eq!(subscription(&store, "gone"), Subscription { module: "gone".into(), cursor: 0, missed: 0 });
+    assert_eq!(subscription(&store, "gone"), Subscription { module: "gone".into(), cursor: Cursor(0), missed: 0 });
     let page = read(&store, 0, &["a"], 5, 1000);
-    assert_eq!((page.lost, page.cursor), (10, 15));
+    assert_eq!((page.lost, page.cursor.0), (10, 15));
     let missed = Also::Missed { module: "gone".into(), events: page.lost };
     store.run(Job::Also(vec![Also::Advance { module: "gone".into(), cursor: page.cursor }, missed]));
-    assert_eq!(subscription(&store, "gone"), Subscription { module: "gone".into(), cursor: 15, missed: 10 });
+    assert_eq!(subscription(&store, "gone"), Subscription { module: "gone".into(), cursor: Cursor(15), missed: 10 });
     store.run(Job::Forget { module: "gone".into() });
     wait_for_oldest(&store, 21);
 }
@@ -260,7 +263,12 @@ fn a_list_of_large_events_that_were_set_aside_is_read_piece_by_piece() {
     for cursor in 1..=10 {
         let emitted = store.run(Job::Emit { unit: None, source: "m".into(), event: "a.b".into(), data: data.clone() });
         assert!(matches!(emitted, Outcome::Committed { .. }), "{emitted:?}");
-        let also = vec![Also::SetAside { module: "m".into(), cursor, attempts: 5, error: "it crashed".into() }];
+        let also = vec![Also::SetAside {
+            module: "m".into(),
+            cursor: Cursor(cursor),
+            attempts: 5,
+            error: "it crashed".into(),
+        }];
         assert!(matches!(store.run(Job::Also(also)), Outcome::Done));
     }
     let mut ids: Vec<i64> = Vec::new();

@@ -580,7 +580,7 @@ fn note_times(model: &mut Model, entity: &Value) {
 /// Notes the events that came, each with the age of the store.
 fn note_events(store: &Store, model: &mut Model) {
     let Outcome::Ends { newest, .. } = store.run(Job::EventEnds) else { panic!("they can be read") };
-    model.events.resize(newest as usize, model.age);
+    model.events.resize(newest.0 as usize, model.age);
 }
 
 /// Waits until every event is gone that has had its time, but for the newest: no other one may be.
@@ -591,8 +591,8 @@ fn check_events(store: &Store, model: &Model) {
     let begun = Instant::now();
     loop {
         let Outcome::Ends { oldest, .. } = store.run(Job::EventEnds) else { panic!("they can be read") };
-        assert!(oldest <= expected, "expected {expected} to be there, found {oldest}: {:?}", model.events);
-        if oldest == expected {
+        assert!(oldest.0 <= expected, "expected {expected} to be there, found {oldest}: {:?}", model.events);
+        if oldest.0 == expected {
             return;
         }
         assert!(begun.elapsed() < Duration::from_secs(20), "expected {expected}, found {oldest}");

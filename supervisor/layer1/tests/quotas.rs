@@ -5,7 +5,7 @@ mod common;
 
 use bulkhead_layer1::{
     Job, JobId, Outcome, UnitId,
-    job::{Also, Existing},
+    job::{Also, Cursor, Existing},
     limits::{EVENT_OVERHEAD_BYTES, KEY_OVERHEAD_BYTES},
     outcome::{EventPage, KeyState, More, Usage},
 };
@@ -33,7 +33,7 @@ fn counted(source: &str, event: &str, bytes: usize) -> u64 {
 
 fn read(store: &Store, after: u64) -> EventPage {
     let patterns = vec![Pattern::new("*").unwrap()];
-    match store.run(Job::ReadEvents { after, patterns, limit: usize::MAX, bytes_max: usize::MAX }) {
+    match store.run(Job::ReadEvents { after: Cursor(after), patterns, limit: usize::MAX, bytes_max: usize::MAX }) {
         Outcome::Events(page) => page,
         other => panic!("{other:?}"),
     }
@@ -86,7 +86,7 @@ fn of_a_sources_events_beyond_its_quota_its_own_oldest_go_and_a_reader_is_told()
     // Those of the loud one are 1, 3, 5, 7 and 9.
     let page = read(&store, 0);
     assert_eq!(cursors(&page), [2, 4, 5, 6, 7, 8, 9, 10]);
-    assert_eq!((page.lost, page.cursor, page.more), (2, 10, More::No));
+    assert_eq!((page.lost, page.cursor.0, page.more), (2, 10, More::No));
     assert_eq!((read(&store, 2).lost, read(&store, 3).lost, read(&store, 4).lost), (1, 0, 0));
     let held = usage_of(&store, "loud");
     assert_eq!((held.event_bytes, held.events), (3 * each, 3));
@@ -94,11 +94,12 @@ fn of_a_sources_events_beyond_its_quota_its_own_oldest_go_and_a_reader_is_told()
     check(&store);
     // A page that ends before a gap reports what it passed by, and the next one the rest.
     let patterns = vec![Pattern::new("*").unwrap()];
-    let Outcome::Events(page) = store.run(Job::ReadEvents { after: 0, patterns, limit: 1, bytes_max: usize::MAX })
+    let Outcome::Events(page) =
+        store.run(Job::ReadEvents { after: Cursor(0), patterns, limit: 1, bytes_max: usize::MAX })
     else {
         panic!("they can be read")
     };
-    assert_eq!((cursors(&page), page.lost, page.cursor), (vec![2], 1, 2));
+    assert_eq!((cursors(&page), page.lost, page.cursor.0), (vec![2], 1, 2));
 }
 
 #[test]
@@ -212,7 +213,7 @@ fn of_set_aside_events_that_take_too_many_bytes_the_oldest_go() {
     let store = Store::with(|settings| settings.set_aside_bytes_max = 300_000);
     for cursor in 1..=5 {
         emit_as(&store, "m", None, "e", 100_000);
-        let also = Also::SetAside { module: "m".into(), cursor, attempts: 5, error: "no".into() };
+        let also = Also::SetAside { module: "m".into(), cursor: Cursor(cursor), attempts: 5, error: "no".into() };
         assert!(matches!(store.run(Job::Also(vec![also])), Outcome::Done));
     }
     wait_until("the oldest go", || store.layer1.set_aside_dropped() == 3);
@@ -288,7 +289,7 @@ fn all_events_together_have_a_bound_in_bytes_and_twice_that_for_subscribers_that
     store.run(Job::Subscribe { module: "slow".into() });
     (0..30).for_each(|_| drop(emit_as(&store, "m", None, "e", 1000)));
     wait_until("20 are left", || usage_of(&store, "m").events == 20);
-    store.run(Job::Also(vec![Also::Advance { module: "slow".into(), cursor: 60 }]));
+    store.run(Job::Also(vec![Also::Advance { module: "slow".into(), cursor: Cursor(60) }]));
     wait_until("10 are left", || usage_of(&store, "m").events == 10);
     check(&store);
 }
@@ -480,7 +481,7 @@ proptest! {
         check(&store);
         let page = read(&store, 0);
         prop_assert_eq!(page.events.len() as u64 + page.lost, stored);
-        prop_assert_eq!(page.cursor, stored);
+        prop_assert_eq!(page.cursor.0, stored);
     }
 }
 

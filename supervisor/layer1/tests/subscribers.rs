@@ -5,7 +5,7 @@ mod common;
 
 use bulkhead_layer1::{
     Job, Outcome,
-    job::{Also, Subscriber},
+    job::{Also, Cursor, Subscriber},
     limits::{EVENTS_SCANNED_MAX, SET_ASIDE_ERROR_BYTES_MAX},
     outcome::{Forgotten, More, SetAsideEvent, Subscription, Waiting},
 };
@@ -35,7 +35,7 @@ fn exactly(events: u64) -> Option<Waiting> {
 }
 
 fn set_aside(store: &Store, module: &str, cursor: u64, error: &str) {
-    let also = Also::SetAside { module: module.into(), cursor, attempts: 5, error: error.into() };
+    let also = Also::SetAside { module: module.into(), cursor: Cursor(cursor), attempts: 5, error: error.into() };
     assert!(matches!(store.run(Job::Also(vec![also])), Outcome::Done));
 }
 
@@ -69,7 +69,7 @@ fn what_waits_for_a_module_is_what_it_subscribes_to() {
     assert_eq!(waiting(&store, "m", &["night.*", "*"]), exactly(3));
     assert_eq!(waiting(&store, "m", &[]), exactly(0));
     assert_eq!(waiting(&store, "other", &["*"]), None, "nobody said what it subscribes to");
-    store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: 3 }]));
+    store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: Cursor(3) }]));
     assert_eq!(waiting(&store, "m", &["day.*"]), exactly(1));
 }
 
@@ -131,11 +131,11 @@ fn a_module_that_is_forgotten_leaves_neither_place_nor_set_aside_event() {
         Outcome::Forgotten(forgotten) => forgotten,
         other => panic!("{other:?}"),
     };
-    let subscription = Some(Subscription { module: "m".into(), cursor: 1, missed: 0 });
+    let subscription = Some(Subscription { module: "m".into(), cursor: Cursor(1), missed: 0 });
     assert_eq!(forget("m"), Forgotten { subscription, set_aside: 1 });
     assert_eq!(forget("m"), Forgotten { subscription: None, set_aside: 0 });
     assert_eq!(listed(&store).iter().map(|one| &*one.module).collect::<Vec<_>>(), ["other"]);
     // What it reports late makes no new subscription for it.
-    store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: 2 }]));
+    store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: Cursor(2) }]));
     assert_eq!(forget("m").subscription, None);
 }

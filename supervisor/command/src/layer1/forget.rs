@@ -96,7 +96,7 @@ fn forget_in(store: &Layer1, module: &str) -> Result<Forgotten, Halt> {
         }
         Outcome::Forgotten(forgotten) => Ok(Forgotten {
             module: module.to_owned(),
-            cursor: forgotten.subscription.as_ref().map(|subscription| subscription.cursor),
+            cursor: forgotten.subscription.as_ref().map(|subscription| subscription.cursor.0),
             missed: forgotten.subscription.as_ref().map(|subscription| subscription.missed),
             set_aside: forgotten.set_aside,
         }),

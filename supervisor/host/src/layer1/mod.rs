@@ -175,7 +175,7 @@ impl Store {
         let unread = |found: &dyn std::fmt::Debug| StoreError::Read(format!("its events cannot be read: {found:?}"));
         self.layer1.submit(JobOwner::Host(0).job_id(), Job::EventEnds, None).map_err(|job| unread(&job))?;
         match self.layer1.wait().1 {
-            Outcome::Ends { newest, .. } => Ok(Cursor(newest)),
+            Outcome::Ends { newest, .. } => Ok(newest),
             Outcome::Failed(failure) => Err(StoreError::Read(failure.error)),
             other => Err(unread(&other)),
         }

@@ -91,14 +91,14 @@ pub(crate) fn order(request: RequestId, op: StoreOp) -> Order {
         StoreOp::Discard(unit) => Job::Discard { unit },
         StoreOp::Subscription(module) => Job::Subscribe { module: module.to_string() },
         StoreOp::ReadEvents { module: _, after, patterns, limit, bytes_max } => {
-            Job::ReadEvents { after: after.0, patterns, limit, bytes_max }
+            Job::ReadEvents { after, patterns, limit, bytes_max }
         }
         StoreOp::Advance { module, cursor, missed } => {
             let missed = (missed > 0).then(|| Also::Missed { module: module.to_string(), events: missed });
             Job::Also(std::iter::once(advance(&module, cursor)).chain(missed).collect())
         }
         StoreOp::SetAside { module, cursor, attempts, error } => {
-            Job::Also(vec![Also::SetAside { module: module.to_string(), cursor: cursor.0, attempts, error }])
+            Job::Also(vec![Also::SetAside { module: module.to_string(), cursor, attempts, error }])
         }
         StoreOp::Interrupt => return Order::Cancel(job_id),
     };
@@ -117,10 +117,8 @@ pub(crate) fn outcome(owner: JobOwner, outcome: Outcome) -> StoreOutcome {
         },
         Outcome::Conflict(failure) => StoreOutcome::Conflict(failure),
         Outcome::Key(state) => StoreOutcome::Key(state),
-        Outcome::Subscription(subscription) => StoreOutcome::Subscribed { cursor: Cursor(subscription.cursor) },
-        Outcome::Events(page) => {
-            StoreOutcome::Events { events: page.events, upto: Cursor(page.cursor), lost: page.lost }
-        }
+        Outcome::Subscription(subscription) => StoreOutcome::Subscribed { cursor: subscription.cursor },
+        Outcome::Events(page) => StoreOutcome::Events { events: page.events, upto: page.cursor, lost: page.lost },
         Outcome::Done => StoreOutcome::Done,
         Outcome::Failed(failure) => StoreOutcome::Failed(failure),
         Outcome::Ends { .. }
@@ -146,7 +144,7 @@ fn keyed(key: KeyUse) -> Keyed {
 }
 
 fn advance(module: &ModuleName, cursor: Cursor) -> Also {
-    Also::Advance { module: module.to_string(), cursor: cursor.0 }
+    Also::Advance { module: module.to_string(), cursor }
 }
 
 #[cfg(test)]
@@ -240,7 +238,7 @@ mod tests {
             panic!("expected a commit, found {job:?}")
         };
         assert_eq!((owner, keyed.key.as_str(), reply.as_str(), events.len()), (JobOwner::Core(REQUEST), "k", "5", 1));
-        assert_eq!(also, [Also::Advance { module: "m".into(), cursor: 9 }]);
+        assert_eq!(also, [Also::Advance { module: "m".into(), cursor: Cursor(9) }]);
         let translated = super::outcome(owner, Outcome::Committed { events: Vec::new() });
         assert_eq!(translated, StoreOutcome::Committed { events: Vec::new() });
     }
@@ -278,11 +276,11 @@ mod tests {
         assert!(matches!(job, Job::Subscribe { module } if module == "m"));
         let patterns = vec![Pattern::new("a.*").unwrap()];
         let read = StoreOp::ReadEvents { module: module("m"), after: Cursor(4), patterns, limit: 5, bytes_max: 6 };
-        assert!(matches!(submitted(read).1, Job::ReadEvents { after: 4, limit: 5, bytes_max: 6, .. }));
+        assert!(matches!(submitted(read).1, Job::ReadEvents { after: Cursor(4), limit: 5, bytes_max: 6, .. }));
         let job = submitted(StoreOp::Advance { module: module("m"), cursor: Cursor(4), missed: 0 }).1;
-        assert!(matches!(job, Job::Also(also) if also == [Also::Advance { module: "m".into(), cursor: 4 }]));
+        assert!(matches!(job, Job::Also(also) if also == [Also::Advance { module: "m".into(), cursor: Cursor(4) }]));
         let aside = StoreOp::SetAside { module: module("m"), cursor: Cursor(4), attempts: 5, error: "e".into() };
-        let expected = Also::SetAside { module: "m".into(), cursor: 4, attempts: 5, error: "e".into() };
+        let expected = Also::SetAside { module: "m".into(), cursor: Cursor(4), attempts: 5, error: "e".into() };
         assert!(matches!(submitted(aside).1, Job::Also(also) if also == [expected]));
         let interrupt = order(REQUEST, StoreOp::Interrupt);
         assert!(matches!(interrupt, Order::Cancel(job_id) if JobOwner::from_id(job_id) == JobOwner::Core(REQUEST)));
@@ -299,10 +297,10 @@ mod tests {
             translated(Outcome::Mutated { reply: json("1"), events: vec![event.clone()] }),
             StoreOutcome::Mutated { data: json("1"), events: vec![stored.clone()] }
         );
-        let page = EventPage { events: vec![event], cursor: 9, more: More::No, lost: 2 };
+        let page = EventPage { events: vec![event], cursor: Cursor(9), more: More::No, lost: 2 };
         let read = StoreOutcome::Events { events: vec![stored], upto: Cursor(9), lost: 2 };
         assert_eq!(translated(Outcome::Events(page)), read);
-        let subscription = Subscription { module: "m".into(), cursor: 3, missed: 0 };
+        let subscription = Subscription { module: "m".into(), cursor: Cursor(3), missed: 0 };
         assert_eq!(translated(Outcome::Subscription(subscription)), StoreOutcome::Subscribed { cursor: Cursor(3) });
         assert_eq!(translated(Outcome::Key(KeyState::Vacant)), StoreOutcome::Key(KeyState::Vacant));
         assert_eq!(

@@ -344,7 +344,7 @@ impl HostState {
                 FollowerState::Live
             } else if self.has_room(caller) {
                 let job = Job::ReadEvents {
-                    after: following.position.0,
+                    after: following.position,
                     patterns: vec![following.pattern.clone()],
                     limit: PAGE_EVENTS,
                     bytes_max: PAGE_BYTES,
@@ -429,7 +429,7 @@ impl HostState {
         }
         replies.extend(early.into_iter().flatten().map(|announced| announced.json(following.position, epoch)));
         replies.extend(page.events.into_iter().map(|event| stored_json(&event, epoch, most)));
-        following.position = Cursor(page.cursor).max(following.position);
+        following.position = page.cursor.max(following.position);
         following.state = FollowerState::CatchingUp;
         replies
     }

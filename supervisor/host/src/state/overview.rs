@@ -45,7 +45,7 @@ impl Subscribed {
     fn of(SubscriptionStatus { subscription, waiting }: SubscriptionStatus) -> Subscribed {
         Subscribed {
             module: subscription.module,
-            cursor: subscription.cursor,
+            cursor: subscription.cursor.0,
             missed: subscription.missed,
             loaded: waiting.is_some(),
             behind: waiting.map(|waiting| waiting.events),
@@ -98,7 +98,7 @@ impl Overview {
     pub(super) fn take(&mut self, piece: Outcome, host: &HostState) -> Option<Job> {
         match piece {
             Outcome::Ends { oldest, newest } => {
-                self.events = Ends { oldest, newest };
+                self.events = Ends { oldest: oldest.0, newest: newest.0 };
                 Some(Job::Subscriptions { known: host.subscribers() })
             }
             Outcome::Subscriptions(list) => {

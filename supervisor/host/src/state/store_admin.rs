@@ -402,7 +402,7 @@ fn forgotten_json(module: &str, forgotten: &Forgotten) -> Result<Json, Failure> 
     let subscription = subscription.as_ref();
     Ok(Json::of(&serde_json::json!({
         "module": module,
-        "cursor": subscription.map(|subscription| subscription.cursor),
+        "cursor": subscription.map(|subscription| subscription.cursor.0),
         "missed": subscription.map(|subscription| subscription.missed),
         "set_aside": set_aside,
     })))

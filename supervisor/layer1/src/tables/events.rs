@@ -84,18 +84,18 @@ pub(crate) fn ends(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
 /// Reads what matches after a cursor.
 pub(crate) fn read(
     connection: &Connection,
-    after: u64,
+    after: Cursor,
     patterns: &[Pattern],
     limit: usize,
     bytes_max: usize,
 ) -> rusqlite::Result<EventPage> {
     let (_, newest) = ends(connection)?;
-    let after = after.min(newest);
+    let after = after.min(Cursor(newest));
     let mut page = EventPage { events: Vec::new(), cursor: after, more: More::No, lost: 0 };
     let mut statement = connection.prepare_cached(
         "SELECT cursor, time, event, source, data FROM events WHERE cursor > ?1 ORDER BY cursor LIMIT ?2",
     )?;
-    let mut rows = statement.query(params![after, EVENTS_SCANNED_MAX + 1])?;
+    let mut rows = statement.query(params![after.0, EVENTS_SCANNED_MAX + 1])?;
     let (mut bytes, mut scanned) = (0, 0);
     while let Some(row) = rows.next()? {
         if scanned == EVENTS_SCANNED_MAX {
@@ -113,8 +113,8 @@ pub(crate) fn read(
         }
         scanned += 1;
         let cursor: u64 = row.get(0)?;
-        page.lost += cursor.saturating_sub(page.cursor + 1);
-        page.cursor = cursor;
+        page.lost += cursor.saturating_sub(page.cursor.0 + 1);
+        page.cursor = Cursor(cursor);
     }
     Ok(page)
 }
@@ -122,7 +122,7 @@ pub(crate) fn read(
 /// Counts what matches after a cursor, among at most so many events.
 pub(crate) fn count(
     connection: &Connection,
-    after: u64,
+    after: Cursor,
     patterns: &[Pattern],
     scanned_max: usize,
 ) -> rusqlite::Result<Waiting> {
@@ -130,13 +130,13 @@ pub(crate) fn count(
         return Ok(Waiting { events: 0, more: More::No });
     }
     // For a reader that wants everything that is kept, the events are counted without a look at them.
-    if after < ends(connection)?.0 && patterns.iter().any(|pattern| pattern.as_str() == "*") {
+    if after.0 < ends(connection)?.0 && patterns.iter().any(|pattern| pattern.as_str() == "*") {
         let all = usage::of_all_events(connection)?.rows;
         return Ok(Waiting { events: all.max(0).cast_unsigned(), more: More::No });
     }
     let mut statement =
         connection.prepare_cached("SELECT event FROM events WHERE cursor > ?1 ORDER BY cursor LIMIT ?2")?;
-    let mut rows = statement.query(params![after, scanned_max + 1])?;
+    let mut rows = statement.query(params![after.0, scanned_max + 1])?;
     let (mut events, mut scanned) = (0, 0);
     while let Some(row) = rows.next()? {
         if scanned == scanned_max {

@@ -7,7 +7,7 @@ use crate::{
         CLEARED_ROWS_MAX, EVENT_OVERHEAD_BYTES, SET_ASIDE_ERROR_BYTES_MAX, SET_ASIDE_LISTED_BYTES_MAX,
         SET_ASIDE_LISTED_MAX,
     },
-    outcome::SetAsideEvent,
+    outcome::{Cursor, SetAsideEvent},
 };
 use rusqlite::{Connection, params};
 
@@ -15,7 +15,7 @@ use rusqlite::{Connection, params};
 pub(crate) fn add(
     connection: &Connection,
     module: &str,
-    cursor: u64,
+    cursor: Cursor,
     attempts: u32,
     error: &str,
     now: i64,
@@ -26,7 +26,7 @@ pub(crate) fn add(
             "INSERT INTO set_aside (module, cursor, time, event, source, data, attempts, error, set_aside_at)
              SELECT ?1, cursor, time, event, source, data, ?3, ?4, ?5 FROM events WHERE cursor = ?2",
         )?
-        .execute(params![module, cursor, attempts, error, now])
+        .execute(params![module, cursor.0, attempts, error, now])
         .map(|_| ())
 }
 

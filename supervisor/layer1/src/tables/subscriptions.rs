@@ -1,10 +1,10 @@
 //! The table `subscriptions`: how far each subscribing module has handled its events.
 
-use crate::outcome::Subscription;
+use crate::outcome::{Cursor, Subscription};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Subscription> {
-    Ok(Subscription { module: row.get(0)?, cursor: row.get(1)?, missed: row.get(2)? })
+    Ok(Subscription { module: row.get(0)?, cursor: Cursor(row.get(1)?), missed: row.get(2)? })
 }
 
 /// The module's subscription, if it has one.
@@ -34,13 +34,13 @@ pub(crate) fn find_or_begin(connection: &Connection, module: &str, now: i64) -> 
 }
 
 /// Brings the module forward, never back and never past the newest event. A module without one gets none.
-pub(crate) fn advance(connection: &Connection, module: &str, cursor: u64) -> rusqlite::Result<()> {
+pub(crate) fn advance(connection: &Connection, module: &str, cursor: Cursor) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE subscriptions SET cursor = max(cursor, min(?2, ifnull((SELECT max(cursor) FROM events), 0)))
              WHERE module = ?1",
         )?
-        .execute(params![module, cursor])
+        .execute(params![module, cursor.0])
         .map(|_| ())
 }
 

@@ -11,7 +11,7 @@ use crate::{
     job::{Job, Subscriber, UnitId},
     limits::{EVENTS_COUNTED_MAX, EVENTS_SCANNED_MAX, UNITS_BYTES_MAX},
     operations::{World, run},
-    outcome::{KeyState, Outcome, SubscriptionStatus},
+    outcome::{Cursor, KeyState, Outcome, SubscriptionStatus},
     query::{Answering, Overlaid, Overlay, answer},
     staged::{Author, Key, Seen},
     statements::Statements,
@@ -151,7 +151,7 @@ impl Reader {
             }
             (Job::EventEnds, _) => {
                 let (oldest, newest) = events::ends(connection).map_err(sqlite)?;
-                Ok(Outcome::Ends { oldest, newest })
+                Ok(Outcome::Ends { oldest: Cursor(oldest), newest: Cursor(newest) })
             }
             (Job::Subscriptions { known }, _) => {
                 standings(connection, known).map(Outcome::Subscriptions).map_err(sqlite)
