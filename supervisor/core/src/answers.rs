@@ -8,6 +8,7 @@ use crate::{
     ids::{Caller, RequestId, RunId},
     in_flight::HeadChange,
     request::{RequestEntry, RequestState},
+    requests::Closed,
     time::Time,
     timers::Timer,
 };
@@ -16,11 +17,9 @@ use bulkhead_protocol::{Delivery, ErrorCode, Failure, Response, Status};
 impl Core {
     /// Answers the caller, once; the module may not be done with the request.
     pub(crate) fn tell(&mut self, id: RequestId, status: Status) {
-        let Some(entry) = self.requests.get_mut(&id) else { return };
-        entry.wanted = false;
-        self.timers.clear(entry.deadline, Timer::Deadline(id));
-        let seen = entry.seen;
-        if let Some(to) = entry.recipient.take() {
+        let Some(Closed { deadline, recipient, seen }) = self.requests.close(id) else { return };
+        self.timers.clear(deadline, Timer::Deadline(id));
+        if let Some(to) = recipient {
             self.callers.close(to);
             if let Caller::Run(run) = to.caller {
                 self.has_seen(run, seen);
@@ -31,7 +30,7 @@ impl Core {
 
     /// As [`Core::tell`]; the work itself has ended as well.
     pub(crate) fn answer(&mut self, id: RequestId, status: Status) {
-        let Some(entry) = self.requests.get(&id) else { return };
+        let Some(entry) = self.requests.get(id) else { return };
         let (is_stored_event, may_lead) = (entry.event.is_some(), entry.message.key.is_some());
         if !(is_stored_event || may_lead) {
             self.tell(id, status);
@@ -51,7 +50,7 @@ impl Core {
         run.heard(now);
         let Some(id) = response.id.map(RequestId) else { return self.strange_answer(run_id, None) };
         let mine = matches!(
-            self.requests.get(&id),
+            self.requests.get(id),
             Some(RequestEntry { state: RequestState::InFlight { run, .. }, .. }) if *run == run_id
         );
         if mine && !run.has_left_behind(id) {
@@ -74,17 +73,16 @@ impl Core {
     }
 
     fn answered(&mut self, now: Time, run_id: RunId, id: RequestId, status: Status) {
-        let entry = self.requests.get_mut(&id).expect("the caller looked");
         if let Status::Progress(data) = status {
-            entry.state = RequestState::InFlight { run: run_id, progressed: true };
+            let entry = self.requests.begun(id);
             if let Some(to) = entry.recipient {
                 let seen = self.runs.get(&run_id).map_or(entry.seen, |run| run.seen);
                 self.tell_progress(to, id, seen, data);
             }
             return;
         }
+        let entry = self.requests.saw(id, self.runs[&run_id].seen);
         let module_id = entry.module;
-        entry.seen = entry.seen.max(self.runs.get(&run_id).expect("the caller has it").seen);
         if entry.is_plain() {
             self.conclude(id, of_module(status));
         } else {
@@ -118,7 +116,7 @@ impl Core {
 
     /// A deadline passed: the caller is answered at once, whether or not the module finishes the work.
     pub(crate) fn deadline_passed(&mut self, now: Time, id: RequestId) {
-        let Some(entry) = self.requests.get(&id) else { return };
+        let Some(entry) = self.requests.get(id) else { return };
         let name = self.modules[entry.module].spec.name.clone();
         match entry.state {
             RequestState::LookingUp => {
@@ -126,7 +124,7 @@ impl Core {
                 let failure = Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(Delivery::NotStarted);
                 self.leave_aside(id);
                 self.answer(id, failure.into());
-                self.requests.remove(&id);
+                self.requests.remove(id);
             }
             RequestState::Joined => {
                 let reason = "the deadline passed while another request with the same key was under way; the same \
@@ -195,7 +193,7 @@ impl Core {
 
     /// How far a request in flight to a process that runs has got.
     pub(crate) fn in_flight_delivery(&self, run_id: RunId, id: RequestId) -> Delivery {
-        let (Some(run), Some(entry)) = (self.runs.get(&run_id), self.requests.get(&id)) else {
+        let (Some(run), Some(entry)) = (self.runs.get(&run_id), self.requests.get(id)) else {
             return Delivery::Unknown;
         };
         let at = run.in_flight.position(id).unwrap_or(usize::MAX);

@@ -72,11 +72,11 @@ impl Core {
                     }
                 }
             }
-            let queued: usize = module.queue.iter().map(|request| self.requests[&request].held).sum();
+            let queued: usize = module.queue.iter().map(|request| self.requests[request].held).sum();
             let (bytes, keyed, keyed_bytes) = module.queue.accounts();
             assert_eq!(queued, bytes, "bytes in the queue of {}", module.spec.name);
             for request in module.queue.iter() {
-                let entry = &self.requests[&request];
+                let entry = &self.requests[request];
                 assert!(entry.state == RequestState::Queued && entry.wanted && entry.module == id, "{entry:?}");
             }
             let settles = |state: &RequestState| match state {
@@ -99,7 +99,7 @@ impl Core {
             if let Some(precedence) = &module.precedence {
                 assert!(self.timers.contains(precedence.until, Timer::Precedence(id)), "no timer: {precedence:?}");
                 timers += 1;
-                let entry = &self.requests[&precedence.request];
+                let entry = &self.requests[precedence.request];
                 assert!(matches!(entry.unit, Unit::Open(_)), "a precedence without a unit: {precedence:?} {entry:?}");
             }
         }
@@ -119,7 +119,7 @@ impl Core {
             }
             let mut bytes = 0;
             for request in run.in_flight.iter() {
-                let entry = &self.requests[&request];
+                let entry = &self.requests[request];
                 assert!(matches!(entry.state, RequestState::InFlight { run, .. } if run == *id), "{entry:?}");
                 bytes += entry.bytes();
             }
@@ -137,37 +137,37 @@ impl Core {
         let (flushing, _) = self.layer1.held_answers.requests();
         let (bytes, recounted) = self.layer1.held_answers.accounts();
         assert_eq!(bytes, recounted, "bytes of the answers that wait for the disk");
-        for (id, entry) in &self.requests {
+        for (id, entry) in self.requests.iter() {
             let job = |job| self.layer1.jobs.get(&job).copied();
             let there = match &entry.state {
                 // A request whose work is known to be undone waits only for those before it.
                 RequestState::LookingUp => self.modules[entry.module].look_ups.iter().any(|it| {
-                    it.request == *id
+                    it.request == id
                         && match it.state {
                             LookUpState::Asked => {
-                                self.layer1.jobs.values().any(|it| *it == JobPurpose::LookUp(*id, entry.module))
+                                self.layer1.jobs.values().any(|it| *it == JobPurpose::LookUp(id, entry.module))
                             }
                             LookUpState::Vacant => true,
                             LookUpState::Over => false,
                         }
                 }),
-                RequestState::Joined => self.layer1.keys.values().any(|running| running.joined.contains(id)),
+                RequestState::Joined => self.layer1.keys.values().any(|running| running.joined.contains(&id)),
                 RequestState::Settling(_) => {
                     let precedence = self.modules[entry.module].precedence.as_ref();
                     matches!(&entry.unit, Unit::Open(open) if !open.store_requests.is_empty())
-                        || precedence.is_some_and(|precedence| precedence.waiting.contains(id))
+                        || precedence.is_some_and(|precedence| precedence.waiting.contains(&id))
                 }
-                RequestState::Committing(done) => job(done.job) == Some(JobPurpose::Commit(*id)),
-                RequestState::Flushing => flushing.contains(id),
-                RequestState::Queued => self.modules[entry.module].queue.contains(*id),
-                RequestState::InFlight { run, .. } => self.runs[run].in_flight.contains(*id),
+                RequestState::Committing(done) => job(done.job) == Some(JobPurpose::Commit(id)),
+                RequestState::Flushing => flushing.contains(&id),
+                RequestState::Queued => self.modules[entry.module].queue.contains(id),
+                RequestState::InFlight { run, .. } => self.runs[run].in_flight.contains(id),
             };
             assert!(there, "lost: {entry:?}");
-            assert_eq!(entry.wanted, self.timers.contains(entry.deadline, Timer::Deadline(*id)), "{entry:?}");
+            assert_eq!(entry.wanted, self.timers.contains(entry.deadline, Timer::Deadline(id)), "{entry:?}");
             timers += usize::from(entry.wanted);
             if let Some(to) = entry.recipient {
                 let open = self.callers.get(to.caller).and_then(|open| open.get(to.id));
-                assert_eq!(open, Some(Outstanding::Request(*id)), "its caller has forgotten it: {entry:?}");
+                assert_eq!(open, Some(Outstanding::Request(id)), "its caller has forgotten it: {entry:?}");
             }
         }
         let clients = self.callers.iter().filter(|(caller, _)| matches!(caller, Caller::Client(_)));
@@ -180,7 +180,7 @@ impl Core {
             assert_eq!(open.bytes(), open.recounted(), "bytes of {caller:?}");
             for (number, outstanding) in open.iter() {
                 let recipient = match outstanding {
-                    Outstanding::Request(id) => self.requests[&id].recipient,
+                    Outstanding::Request(id) => self.requests[id].recipient,
                     Outstanding::StoreRequest(id) => self.layer1.store_requests[&id].recipient(),
                     Outstanding::Waiter(id) => Some(self.waiters[&id].recipient),
                 };
@@ -204,7 +204,7 @@ impl Core {
             assert_eq!(store_request.recipient().is_some(), set, "the timer of {store_request:?}");
             timers += usize::from(set);
         }
-        for (id, entry) in &self.requests {
+        for (id, entry) in self.requests.iter() {
             let Unit::Open(open) = &entry.unit else { continue };
             assert!(
                 matches!(entry.state, RequestState::InFlight { .. } | RequestState::Settling(_)),
@@ -233,10 +233,10 @@ impl Core {
     fn audit_keys(&self) {
         for (key, running) in &self.layer1.keys {
             for id in running.joined.iter().chain([&running.leader]) {
-                assert_eq!(self.requests[id].scoped_key().as_ref(), Some(key), "the key of {id}");
+                assert_eq!(self.requests[*id].scoped_key().as_ref(), Some(key), "the key of {id}");
             }
             assert!(
-                self.requests[&running.leader].state != RequestState::Joined,
+                self.requests[running.leader].state != RequestState::Joined,
                 "no request does the work: {running:?}"
             );
         }
@@ -250,7 +250,7 @@ impl Core {
                 timers += 1;
             }
             if let Some(request) = stream.gives() {
-                let event = self.requests.get(&request).and_then(|entry| entry.event);
+                let event = self.requests.get(request).and_then(|entry| entry.event);
                 assert!(event.is_some(), "it waits for nothing: {stream:?}");
             }
         }

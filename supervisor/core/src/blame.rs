@@ -47,7 +47,7 @@ impl Core {
             return false;
         }
         let guilty = run.in_flight.iter().enumerate().filter(|(at, id)| {
-            let entry = &self.requests[id];
+            let entry = &self.requests[*id];
             let here = delivery_verdict(run, *id, entry, *at, evidence.fate_for(*id));
             entry.wanted && here != Delivery::NotStarted && self.is_one_crash_too_many(*id)
         });

@@ -12,7 +12,8 @@ use crate::{
     modules::Modules,
     open::Callers,
     random::Random,
-    request::{RequestEntry, RequestState},
+    request::RequestState,
+    requests::{Closed, Requests},
     room::Room,
     run::{Phase, Run},
     shutdown::Shutdown,
@@ -69,7 +70,7 @@ pub struct Core {
     pub(crate) modules: Modules,
     pub(crate) directory: Directory,
     pub(crate) runs: IdMap<RunId, Run>,
-    pub(crate) requests: IdMap<RequestId, RequestEntry>,
+    pub(crate) requests: Requests,
     pub(crate) callers: Callers,
     pub(crate) waiters: Table<WaiterId, Waiter>,
     pub(crate) layer1: Layer1,
@@ -93,7 +94,7 @@ impl Core {
             modules: Modules::default(),
             directory: Directory::default(),
             runs: IdMap::default(),
-            requests: IdMap::default(),
+            requests: Requests::default(),
             callers: Callers::default(),
             waiters: Table::default(),
             layer1: Layer1::default(),
@@ -134,7 +135,7 @@ impl Core {
     /// The request of an [`Action::Send`], as it goes to the module; `None` when it was answered
     /// in the meantime and need not be sent. Also returns its payload, to be shared where it is long.
     pub fn outgoing(&self, request: RequestId) -> Option<(WireRequest<'_>, &Json)> {
-        let entry = self.requests.get(&request)?;
+        let entry = self.requests.get(request)?;
         let wire = WireRequest {
             id: Some(request.0),
             kind: &entry.message.kind,
@@ -259,15 +260,14 @@ impl Core {
 
     /// No caller waits for this request any more.
     fn abandon(&mut self, now: Time, id: RequestId) {
-        let Some(entry) = self.requests.get_mut(&id) else { return };
-        entry.recipient = None;
-        entry.wanted = false;
-        self.timers.clear(entry.deadline, Timer::Deadline(id));
-        match entry.state {
+        // Its recipient is gone with what the caller had open.
+        let Some(Closed { deadline, .. }) = self.requests.close(id) else { return };
+        self.timers.clear(deadline, Timer::Deadline(id));
+        match self.requests[id].state {
             RequestState::LookingUp => {
                 self.give_up_leading(id);
                 self.leave_aside(id);
-                self.requests.remove(&id);
+                self.requests.remove(id);
             }
             RequestState::Joined => self.unjoin(id),
             RequestState::Queued => {

@@ -7,10 +7,10 @@ use crate::{
     core::Core,
     exit_class::ExitClass,
     ids::{RequestId, RunId},
-    layer1::Unit,
     leaving::has_begun,
     limits::{CRASHES_MAX, EVENT_ATTEMPTS_MAX, KEYED_CRASHES_MAX, RECORDED_REQUESTS_MAX},
     request::{RequestEntry, RequestState},
+    requests::Queued,
     run::Run,
     time::Time,
 };
@@ -34,32 +34,30 @@ impl Core {
         let mut again = Vec::new();
         for (at, id) in in_flight.enumerate() {
             let run = &self.runs[&run_id];
-            let here = delivery_verdict(run, id, &self.requests[&id], at, end.evidence.fate_for(id));
+            let here = delivery_verdict(run, id, &self.requests[id], at, end.evidence.fate_for(id));
             let blames = here != Delivery::NotStarted && end.is_crash();
             let is_counted = blames && !run.knows_the_guilty();
             self.undo(now, id, "the process that had it has ended");
-            let entry = self.requests.get_mut(&id).expect("it is in flight");
-            entry.unit = Unit::Empty;
-            entry.reached = entry.overall_delivery(here);
-            entry.crashes += u32::from(is_counted);
+            self.requests.interrupted(id, here);
             if is_counted {
+                self.requests.blamed(id);
                 self.modules.get_mut(module_id).expect("a module outlives its runs").blamed.push((id, crash));
             }
-            let entry = &self.requests[&id];
+            let entry = &self.requests[id];
             if blames && lost.len() < RECORDED_REQUESTS_MAX {
                 lost.push(entry.lost(here));
             }
             if self.is_sent_again(now, run_id, id, here, is_counted, end) {
                 again.push(id);
             } else {
-                self.requests.remove(&id);
+                self.requests.remove(id);
             }
         }
         for id in again.into_iter().rev() {
             self.requeue(id);
         }
         let module = self.modules.get_mut(module_id).expect("a module outlives its runs");
-        module.blamed.retain(|(id, _)| self.requests.contains_key(id));
+        module.blamed.retain(|(id, _)| self.requests.contains(*id));
         lost
     }
 
@@ -73,7 +71,7 @@ impl Core {
         is_counted: bool,
         end: &End<'_>,
     ) -> bool {
-        let (run, entry) = (&self.runs[&run_id], &self.requests[&id]);
+        let (run, entry) = (&self.runs[&run_id], &self.requests[id]);
         if !entry.wanted {
             return false;
         }
@@ -119,7 +117,7 @@ impl Core {
 
     /// Quarantines a request that was in flight at too many crashes: it is their likely cause.
     fn quarantine(&mut self, id: RequestId, name: &ModuleName, end: &End<'_>) {
-        let entry = &self.requests[&id];
+        let entry = &self.requests[id];
         let (delivery, request) = (entry.reached, Box::new(entry.lost(entry.reached)));
         let times = match entry.crashes {
             2 => "twice".to_owned(),
@@ -136,7 +134,7 @@ impl Core {
 
     /// Whether a request or an event that is with its module is set aside after one more crash.
     pub(crate) fn is_one_crash_too_many(&self, id: RequestId) -> bool {
-        let entry = &self.requests[&id];
+        let entry = &self.requests[id];
         match entry.event {
             Some(_) => self.event_attempts(id).is_some_and(|attempts| attempts + 1 >= EVENT_ATTEMPTS_MAX),
             None => entry.crashes + 1 >= self.crashes_max(entry),
@@ -165,10 +163,9 @@ impl Core {
 
     /// Puts a request back at the front of its module's queue.
     pub(crate) fn requeue(&mut self, id: RequestId) {
-        let entry = self.requests.get_mut(&id).expect("the caller decided on it");
-        entry.state = RequestState::Queued;
-        let module = self.modules.get_mut(entry.module).expect("a module outlives its requests");
-        module.queue.push_front(id, entry.held);
+        let Queued { module, held } = self.requests.restart(id);
+        let module = self.modules.get_mut(module).expect("a module outlives its requests");
+        module.queue.push_front(id, held);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     limits::{EVENT_TIMEOUT, REQUEST_BYTES},
     module::{Module, SlotState},
     request::{RequestEntry, RequestState},
+    requests::{Queued, Sent},
     routing::refused,
     run::{Phase, Role},
     time::Time,
@@ -96,11 +97,9 @@ impl Core {
 
     /// A request that waited beside the queue goes into it; if no process will come, it is answered.
     pub(crate) fn queue_up(&mut self, now: Time, id: RequestId) {
-        let entry = self.requests.get_mut(&id).expect("the caller has it");
-        let (module_id, bytes) = (entry.module, entry.held);
-        entry.state = RequestState::Queued;
+        let Queued { module: module_id, held } = self.requests.queue(id);
         let module = self.modules.get_mut(module_id).expect("a module outlives its requests");
-        module.queue.push_back(id, bytes);
+        module.queue.push_back(id, held);
         self.reconcile(now, module_id);
     }
 
@@ -109,7 +108,7 @@ impl Core {
         loop {
             let Some(module) = self.modules.get(module_id) else { return };
             let Some(id) = module.queue.front() else { return };
-            let bytes = self.requests[&id].bytes();
+            let bytes = self.requests[id].bytes();
             let Some(run) = self.choose(module, bytes) else { return };
             self.dispatch(now, module_id, id, run);
         }
@@ -130,14 +129,7 @@ impl Core {
     fn dispatch(&mut self, now: Time, module_id: ModuleId, id: RequestId, run_id: RunId) {
         let module = self.modules.get_mut(module_id).expect("the caller has it");
         module.queue.pop_front();
-        let entry = self.requests.get_mut(&id).expect("what is queued is in the table");
-        let bytes = entry.bytes();
-        entry.state = RequestState::InFlight { run: run_id, progressed: false };
-        if !entry.is_event() {
-            let left = entry.deadline.since(now).as_millis().max(1);
-            entry.message.deadline_ms = Some(u64::try_from(left).unwrap_or(u64::MAX));
-        }
-        let seen = entry.seen;
+        let Sent { bytes, seen } = self.requests.send(now, id, run_id);
         let run = self.runs.get_mut(&run_id).expect("the caller chose it");
         run.seen = run.seen.max(seen);
         run.in_flight.push(id, bytes);
@@ -149,7 +141,7 @@ impl Core {
 
     /// Removes a request from its module's queue and forgets it.
     pub(crate) fn unqueue(&mut self, id: RequestId) {
-        let Some(entry) = self.requests.remove(&id) else { return };
+        let Some(entry) = self.requests.remove(id) else { return };
         let Some(module) = self.modules.get_mut(entry.module) else { return };
         module.queue.remove(id);
     }

@@ -28,7 +28,7 @@ impl Core {
     /// When the request that a process works on should be done: at its deadline, or at once when it
     /// became the first only after that. The grace comes on top.
     pub(crate) fn overdue_at(&self, run: &Run) -> Option<Time> {
-        let head = self.requests.get(&run.in_flight.head()?)?;
+        let head = self.requests.get(run.in_flight.head()?)?;
         let rules = &run.spec.rules;
         let own = if head.is_event() { run.head_since + rules.deadline_default } else { head.deadline };
         Some(own.max(run.head_since))

@@ -37,7 +37,7 @@ impl Core {
     /// room for it.
     fn take_back_overdue(&mut self, now: Time) {
         let is_overdue = |id: &RequestId| {
-            let entry = &self.requests[id];
+            let entry = &self.requests[*id];
             entry.deadline <= now && !entry.is_event()
         };
         let queued = self.modules.values().flat_map(|module| module.queue.iter());

@@ -58,7 +58,7 @@ impl Core {
             };
             let request = position.map(|(_, id)| LostRequest {
                 answered: Some(sentence.clone().unwrap_or_else(|| "success".into())),
-                ..self.requests[&id].lost(Delivery::Started)
+                ..self.requests[id].lost(Delivery::Started)
             });
             let before = if run.in_flight.is_concurrent() { 0 } else { position.map_or(0, |(at, _)| at) };
             let begun = run.in_flight.iter().take(before).collect();
@@ -78,7 +78,7 @@ impl Core {
     pub(crate) fn has_unfinished(&self, run: &Run) -> bool {
         match &run.last {
             None => !run.in_flight.is_empty(),
-            Some(_) => run.in_flight.iter().any(|id| has_begun(run, id, &self.requests[&id])),
+            Some(_) => run.in_flight.iter().any(|id| has_begun(run, id, &self.requests[id])),
         }
     }
 
@@ -86,7 +86,7 @@ impl Core {
     pub(crate) fn is_awaited(&self, module_id: ModuleId, run: &Run) -> bool {
         let module = &self.modules[module_id];
         self.role(module_id, run.slot) == Role::Active
-            && (run.in_flight.iter().any(|id| self.requests[&id].wanted)
+            && (run.in_flight.iter().any(|id| self.requests[id].wanted)
                 || !module.queue.is_empty()
                 || module.queue.keyed() > 0
                 || self.layer1.streams.get(&module_id).is_some_and(crate::layer1::Stream::may_have_next))

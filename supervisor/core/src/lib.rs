@@ -45,6 +45,7 @@ mod random;
 mod reconcile;
 mod reload;
 mod request;
+mod requests;
 mod restart;
 mod room;
 mod routing;

@@ -45,10 +45,10 @@ impl Core {
         let queue = module.queue.drain();
         let reason = self.why_unavailable(now, id);
         for request in queue {
-            let reached = self.requests.get(&request).map_or(Delivery::NotStarted, |entry| entry.reached);
+            let reached = self.requests.get(request).map_or(Delivery::NotStarted, |entry| entry.reached);
             let failure = Failure::new(ErrorCode::ModuleUnavailable, reason.clone());
             self.answer(request, failure.delivery(reached).into());
-            self.requests.remove(&request);
+            self.requests.remove(request);
         }
     }
 

@@ -189,7 +189,8 @@ impl Core {
 
     /// A caller wants a request of its own to stop.
     fn cancel(&mut self, now: Time, caller: Caller, payload: &Json) -> Result<(), Failure> {
-        let number = event::cancel_target(payload).map_err(|reason| refused(ErrorCode::BadRequest, reason))?;
+        let number =
+            event::cancel_target(payload).map_err(|error| refused(ErrorCode::BadRequest, error.to_string()))?;
         let Some(outstanding) = self.callers.get(caller).and_then(|all| all.get(number)) else {
             // It was answered while the cancel was on its way: nothing to do, and not an error.
             return Ok(());
@@ -200,14 +201,14 @@ impl Core {
             }
             Outstanding::StoreRequest(id) => self.cancel_store_request(now, id),
             Outstanding::Request(id) => {
-                let entry = self.requests.get_mut(&id).expect("what is outstanding is in the table");
-                let again = std::mem::replace(&mut entry.cancelled, true);
+                let again = self.requests.cancel(id);
+                let entry = &self.requests[id];
                 match entry.state {
                     RequestState::LookingUp => {
                         let reason = "cancelled while layer1 looked whether this was done before";
                         self.leave_aside(id);
                         self.answer(id, refused(ErrorCode::Cancelled, reason).into());
-                        self.requests.remove(&id);
+                        self.requests.remove(id);
                     }
                     RequestState::Joined => {
                         let reason = "cancelled while another request with the same key was under way";
@@ -256,7 +257,7 @@ impl Core {
             Delivery::Started => {}
             Delivery::NotStarted | Delivery::Unknown => {
                 let name = &self.runs[&run].spec.name;
-                let reached = self.requests[&id].overall_delivery(delivery);
+                let reached = self.requests[id].overall_delivery(delivery);
                 let reason = match delivery {
                     Delivery::NotStarted => {
                         format!("cancelled before {name} could {}: the process that had it is ending", begin(reached))
@@ -277,7 +278,7 @@ impl Core {
     /// # Errors
     /// When the payload is no event.
     pub fn publish(&mut self, now: Time, payload: Json) -> Result<usize, Failure> {
-        let name = event::event_name(&payload).map_err(|reason| refused(ErrorCode::BadRequest, reason))?;
+        let name = event::event_name(&payload).map_err(|error| refused(ErrorCode::BadRequest, error.to_string()))?;
         let mut recipients = 0;
         for id in self.directory.subscribers(&name) {
             if self.modules[id].desired != Desired::Running {

@@ -167,7 +167,7 @@ impl Core {
             steps::count(1);
             for (_, outstanding) in self.callers.get(Caller::Run(asker)).into_iter().flat_map(Open::iter) {
                 let id = match outstanding {
-                    Outstanding::Request(id) => self.requests.get(&id).map(|entry| entry.module),
+                    Outstanding::Request(id) => self.requests.get(id).map(|entry| entry.module),
                     Outstanding::Waiter(id) => {
                         let waiter = self.waiters.get(&id).filter(|waiter| waiter.goal.needs_a_start());
                         needed.extend(waiter.map(|waiter| waiter.module));
@@ -218,7 +218,7 @@ impl Core {
     /// Whether a caller waits for a module: for an answer, or for the module itself.
     fn is_asked_for(&self, id: ModuleId) -> bool {
         let module = &self.modules[id];
-        let answers = |request: RequestId| self.requests.get(&request).is_some_and(|entry| entry.recipient.is_some());
+        let answers = |request: RequestId| self.requests.get(request).is_some_and(|entry| entry.recipient.is_some());
         module.queue.keyed() > 0
             || module.queue.iter().any(answers)
             || module.waiters.keys().any(|goal| goal.needs_a_start())

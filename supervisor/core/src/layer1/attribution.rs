@@ -5,7 +5,6 @@ use crate::{
     core::Core,
     ids::{Caller, RequestId},
     in_flight::AnswerOrder,
-    request::RequestState,
     routing::refused,
 };
 use bulkhead_protocol::{ErrorCode, Failure};
@@ -42,9 +41,8 @@ impl Core {
     pub(super) fn attribute_change(&mut self, caller: Caller, of: Option<u64>) -> Result<Option<RequestId>, Failure> {
         let Some(id) = self.attribute(caller, of)? else { return Ok(None) };
         let Caller::Run(run_id) = caller else { return Ok(None) };
-        let entry = self.requests.get_mut(&id).expect("what is in flight is in the table");
         // A module that sends a request of its own for a request has begun with that.
-        entry.state = RequestState::InFlight { run: run_id, progressed: true };
+        let entry = self.requests.begun(id);
         let unwanted = match (&entry.unit, entry.wanted, entry.cancelled) {
             (Unit::Undone(reason), _, _) => Some(*reason),
             (Unit::Empty | Unit::Open(_), _, true) => Some("it was cancelled"),

@@ -58,7 +58,7 @@ impl Core {
         }
         let Some(of) = store_request.of else { return };
         self.unit_lost(of, id);
-        let settling = self.requests.get(&of).is_some_and(|entry| matches!(entry.state, RequestState::Settling(_)));
+        let settling = self.requests.get(of).is_some_and(|entry| matches!(entry.state, RequestState::Settling(_)));
         let is_change = !matches!(
             store_request.state,
             StoreRequestState::AtStore { kind: Kind::Query, .. } | StoreRequestState::Held { work: Work::Query(_), .. }

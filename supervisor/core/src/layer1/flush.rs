@@ -13,7 +13,7 @@ use crate::{
     core::Core,
     ids::{Caller, Recipient, RequestId, RunId},
     limits::{HELD_ANSWER_BYTES, HELD_ANSWERS_BYTES_MAX},
-    request::{RequestEntry, RequestState},
+    request::RequestEntry,
     time::Time,
 };
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, HeldBytes, Json, Status, layer1::CommitNumber};
@@ -156,25 +156,25 @@ impl Core {
     /// The request has come to its end with this answer, which is given at once or when what it has seen is on
     /// the disk. The request is forgotten with that.
     pub(crate) fn conclude(&mut self, id: RequestId, status: Status) {
-        let Some(entry) = self.requests.get_mut(&id) else { return };
+        let Some(entry) = self.requests.get(id) else { return };
         let seen = entry.seen;
         if !self.layer1.held_answers.waits(seen) || !is_for_client(entry) {
             self.answer(id, status);
-            self.requests.remove(&id);
+            self.requests.remove(id);
         } else if self.layer1.held_answers.failed.is_some() {
             self.answer(id, self.not_flushed().into());
-            self.requests.remove(&id);
+            self.requests.remove(id);
         } else {
-            entry.state = RequestState::Flushing;
-            self.modules.get_mut(entry.module).expect("a module outlives its requests").flushing += 1;
+            let module = self.requests.begin_flushing(id);
+            self.modules.get_mut(module).expect("a module outlives its requests").flushing += 1;
             self.layer1.held_answers.push(seen, Held::Answer(id, status));
         }
     }
 
     fn release_answer(&mut self, now: Time, id: RequestId, status: Status) {
-        let Some(module) = self.requests.get(&id).map(|entry| entry.module) else { return };
+        let Some(module) = self.requests.get(id).map(|entry| entry.module) else { return };
         self.answer(id, status);
-        self.requests.remove(&id);
+        self.requests.remove(id);
         self.modules.get_mut(module).expect("a module outlives its requests").flushing -= 1;
         self.reconcile(now, module);
     }
@@ -196,7 +196,7 @@ impl Core {
     }
 
     fn release_progress(&mut self, id: RequestId, data: Json) {
-        if let Some(to) = self.requests.get(&id).and_then(|entry| entry.recipient) {
+        if let Some(to) = self.requests.get(id).and_then(|entry| entry.recipient) {
             self.act(Action::Reply { to, status: Status::Progress(data) });
         }
     }

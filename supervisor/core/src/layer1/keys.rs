@@ -63,7 +63,7 @@ impl Core {
             self.look_up(id);
             return Ok(());
         };
-        let leader = &self.requests[&running.leader].message;
+        let leader = &self.requests[running.leader].message;
         if (&leader.kind, &leader.payload) != (&message.kind, &message.payload) {
             return Err(reused_for_other_work());
         }
@@ -79,9 +79,7 @@ impl Core {
     /// The request does the work of its key from now on.
     fn look_up(&mut self, id: RequestId) {
         let key = self.key_use(id).expect("only what has a key leads");
-        let entry = self.requests.get_mut(&id).expect("the caller has it");
-        entry.state = RequestState::LookingUp;
-        let module = entry.module;
+        let module = self.requests.lead(id);
         let asked = self.modules.get_mut(module).expect("a module outlives its requests");
         asked.look_ups.push_back(LookUp { request: id, state: LookUpState::Asked });
         self.submit(JobPurpose::LookUp(id, module), StoreOp::LookUpKey(key));
@@ -97,7 +95,7 @@ impl Core {
 
     /// The key of a request, with what identifies its work.
     pub(crate) fn key_use(&self, id: RequestId) -> Option<KeyUse> {
-        let entry = self.requests.get(&id)?;
+        let entry = self.requests.get(id)?;
         let message = &entry.message;
         Some(KeyUse {
             caller: entry.key_caller.clone(),
@@ -121,8 +119,8 @@ impl Core {
     ) {
         let mut state = LookUpState::Over;
         // Otherwise it was answered while the store looked, and its module may have waited for that.
-        if let Some(entry) = self.requests.get_mut(&id).filter(|entry| entry.state == RequestState::LookingUp) {
-            entry.seen = entry.seen.max(seen);
+        if self.requests.get(id).is_some_and(|entry| entry.state == RequestState::LookingUp) {
+            self.requests.saw(id, seen);
             let status: Option<Status> = match outcome {
                 StoreOutcome::Key(KeyState::Vacant) => None,
                 StoreOutcome::Key(KeyState::Stored(data)) => Some(Status::Success(data)),
@@ -153,7 +151,7 @@ impl Core {
         loop {
             let Some(found) = self.modules.get_mut(module) else { return };
             let Some(first) = found.look_ups.pop_front_if(|first| first.state != LookUpState::Asked) else { return };
-            let waits = self.requests.get(&first.request).is_some_and(|entry| entry.state == RequestState::LookingUp);
+            let waits = self.requests.get(first.request).is_some_and(|entry| entry.state == RequestState::LookingUp);
             // It may have been answered while it waited for those before it.
             if first.state == LookUpState::Vacant && waits {
                 self.leave_aside(first.request);
@@ -165,7 +163,7 @@ impl Core {
     /// A request that did the work of a key has ended. The requests that joined it get its answer;
     /// if only its own caller gave up, the next of them does the work.
     pub(crate) fn leader_ended(&mut self, id: RequestId, status: &Status) {
-        let Some(key) = self.requests.get(&id).and_then(RequestEntry::scoped_key) else { return };
+        let Some(key) = self.requests.get(id).and_then(RequestEntry::scoped_key) else { return };
         let Some(running) = self.layer1.keys.get_mut(&key).filter(|running| running.leader == id) else { return };
         let gave_up = match status {
             Status::Error(failure) => matches!(failure.code, ErrorCode::Cancelled | ErrorCode::DeadlineExceeded),
@@ -177,14 +175,12 @@ impl Core {
             return;
         }
         let running = self.layer1.keys.remove(&key).expect("it was there above");
-        let seen = self.requests.get(&id).map_or(CommitNumber(0), |leader| leader.seen);
+        let seen = self.requests.get(id).map_or(CommitNumber(0), |leader| leader.seen);
         for joined in running.joined {
-            if let Some(entry) = self.requests.get_mut(&joined) {
-                entry.seen = seen;
-            }
+            self.requests.saw(joined, seen);
             self.leave_aside(joined);
             self.answer(joined, status.clone());
-            self.requests.remove(&joined);
+            self.requests.remove(joined);
         }
     }
 
@@ -196,7 +192,7 @@ impl Core {
     /// Removes a request that waits for another's work from its list, and forgets it.
     pub(crate) fn unjoin(&mut self, id: RequestId) {
         self.leave_aside(id);
-        let Some(entry) = self.requests.remove(&id) else { return };
+        let Some(entry) = self.requests.remove(id) else { return };
         if let Some(running) = entry.scoped_key().and_then(|key| self.layer1.keys.get_mut(&key)) {
             running.joined.retain(|joined| *joined != id);
         }
@@ -204,15 +200,15 @@ impl Core {
 
     /// How far the work has got that a request waits for.
     pub(crate) fn joined_delivery(&self, id: RequestId) -> Delivery {
-        let key = self.requests.get(&id).and_then(RequestEntry::scoped_key);
+        let key = self.requests.get(id).and_then(RequestEntry::scoped_key);
         let Some(leader) = key.and_then(|key| self.layer1.keys.get(&key)).map(|running| running.leader) else {
             return Delivery::NotStarted;
         };
-        match &self.requests[&leader].state {
+        match &self.requests[leader].state {
             RequestState::LookingUp | RequestState::Joined => Delivery::NotStarted,
-            RequestState::Queued => self.requests[&leader].reached,
+            RequestState::Queued => self.requests[leader].reached,
             RequestState::InFlight { run, .. } => {
-                self.requests[&leader].overall_delivery(self.in_flight_delivery(*run, leader))
+                self.requests[leader].overall_delivery(self.in_flight_delivery(*run, leader))
             }
             RequestState::Settling(_) | RequestState::Committing(_) | RequestState::Flushing => Delivery::Started,
         }
@@ -220,7 +216,7 @@ impl Core {
 
     /// Removes a request from the count of those that wait beside their module's queue.
     pub(crate) fn leave_aside(&mut self, id: RequestId) {
-        let Some(entry) = self.requests.get(&id) else { return };
+        let Some(entry) = self.requests.get(id) else { return };
         let bytes = entry.held;
         let module = self.modules.get_mut(entry.module).expect("a module outlives its requests");
         module.queue.remove_keyed(bytes);

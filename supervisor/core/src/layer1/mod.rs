@@ -30,7 +30,7 @@ pub use store_requests::Read;
 pub(crate) use store_requests::{ADDRESS, StoreRequest};
 pub(crate) use stream::Stream;
 pub use streams::StreamView;
-pub(crate) use unit::{Done, Extent, Unit};
+pub(crate) use unit::{Done, Extent, OpenUnit, Unit};
 
 use crate::{
     id_map::IdMap,

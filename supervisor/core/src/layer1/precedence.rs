@@ -36,7 +36,7 @@ impl Core {
     /// Whether a store request in the handling of `of` has to wait for the precedence of another request. If it
     /// is the first of a request that has lost too often, and no other request of the module has precedence, it takes it.
     pub(super) fn waits_for_precedence(&mut self, now: Time, of: RequestId) -> bool {
-        let Some(entry) = self.requests.get(&of) else { return false };
+        let Some(entry) = self.requests.get(of) else { return false };
         let has_begun = self.opened_unit(of).is_some_and(|open| open.id.is_some());
         if has_begun || !matches!(entry.state, RequestState::InFlight { .. }) {
             return false;
@@ -61,7 +61,7 @@ impl Core {
 
     /// Whether a request goes before all others of its module.
     pub(super) fn has_precedence(&self, id: RequestId) -> bool {
-        let module = self.requests.get(&id).map(|entry| &self.modules[entry.module]);
+        let module = self.requests.get(id).map(|entry| &self.modules[entry.module]);
         module.and_then(|module| module.precedence.as_ref()).is_some_and(|precedence| precedence.request == id)
     }
 
@@ -80,10 +80,10 @@ impl Core {
     /// Whether the commit of a request that its module has answered waits for the precedence of another; if so, it
     /// is remembered.
     pub(super) fn commit_waits(&mut self, id: RequestId, job: RequestId) -> bool {
-        let (has_key, open) = (self.requests[&id].message.key.is_some(), self.opened_unit(id));
+        let (has_key, open) = (self.requests[id].message.key.is_some(), self.opened_unit(id));
         let commits =
             open.map_or(has_key, |open| (has_key || open.extent == Extent::Changes) && open.abort_reason.is_none());
-        let module = self.modules.get_mut(self.requests[&id].module).expect("a module outlives its requests");
+        let module = self.modules.get_mut(self.requests[id].module).expect("a module outlives its requests");
         let Some(precedence) =
             module.precedence.as_mut().filter(|precedence| precedence.request != id && precedence.since < job)
         else {
@@ -98,7 +98,7 @@ impl Core {
     /// A request calls a module. If that may call the module of the request with precedence, the call could
     /// wait for requests that wait for the request.
     pub(crate) fn calls_out(&mut self, now: Time, of: RequestId, to: ModuleId) {
-        let module_id = self.requests[&of].module;
+        let module_id = self.requests[of].module;
         if self.has_precedence(of) && self.may_reach(to, module_id) {
             self.end_precedence(now, of);
         }
@@ -119,7 +119,7 @@ impl Core {
 
     /// A request's unit has ended, or no longer makes others wait: they go on.
     pub(super) fn end_precedence(&mut self, now: Time, id: RequestId) {
-        let Some(module_id) = self.requests.get(&id).map(|entry| entry.module) else { return };
+        let Some(module_id) = self.requests.get(id).map(|entry| entry.module) else { return };
         let module = self.modules.get_mut(module_id).expect("a module outlives its requests");
         let Some(precedence) = module.precedence.take_if(|precedence| precedence.request == id) else { return };
         self.timers.clear(precedence.until, Timer::Precedence(module_id));

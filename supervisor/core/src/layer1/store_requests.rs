@@ -180,7 +180,7 @@ impl Core {
         }
         let id = self.ids.request();
         if let Some(of) = of {
-            self.open_unit(of).store_requests.push(id);
+            self.requests.open_unit(of).store_requests.push(id);
         }
         let deadline = now + request.deadline_ms.map_or(STORE_DEADLINE_DEFAULT, Duration::from_millis);
         self.callers.open(to, Outstanding::StoreRequest(id), bytes);
@@ -216,7 +216,7 @@ impl Core {
     fn hand_to_store(&mut self, id: RequestId, of: Option<RequestId>, caller: Caller, work: Work) -> StoreRequestState {
         let opened = of.filter(|of| self.opened_unit(*of).is_some());
         if let (Some(of), Work::Mutation(..)) = (opened, &work) {
-            self.open_unit(of).extent = Extent::Changes;
+            self.requests.open_unit(of).extent = Extent::Changes;
         }
         let unit = opened.map(|of| self.unit_id(of));
         let (kind, op) = match work {

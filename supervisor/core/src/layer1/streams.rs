@@ -165,7 +165,7 @@ impl Core {
 
     /// The stream of an event that is with its module, if it is still waited for.
     pub(crate) fn stream_of(&mut self, request: RequestId) -> Option<(ModuleId, &mut Stream)> {
-        let entry = self.requests.get(&request)?;
+        let entry = self.requests.get(request)?;
         entry.event?;
         let id = entry.module;
         let stream = self.layer1.streams.get_mut(&id)?;
@@ -174,7 +174,7 @@ impl Core {
 
     /// A module has handled an event, and has changed nothing for it.
     pub(crate) fn event_handled(&mut self, request: RequestId) {
-        let Some(cursor) = self.requests.get(&request).and_then(|entry| entry.event) else { return };
+        let Some(cursor) = self.requests.get(request).and_then(|entry| entry.event) else { return };
         let Some((id, stream)) = self.stream_of(request) else { return };
         stream.done(cursor);
         self.advance(id, 0);
@@ -182,7 +182,7 @@ impl Core {
 
     /// A module has handled an event, and what it did for it is committed with that.
     pub(crate) fn event_committed(&mut self, request: RequestId) {
-        let Some(cursor) = self.requests.get(&request).and_then(|entry| entry.event) else { return };
+        let Some(cursor) = self.requests.get(request).and_then(|entry| entry.event) else { return };
         let Some((_, stream)) = self.stream_of(request) else { return };
         stream.done(cursor);
         stream.reported = stream.reported.max(cursor);
@@ -214,7 +214,7 @@ impl Core {
 
     /// How often an event that is with its module has been tried without success.
     pub(crate) fn event_attempts(&self, request: RequestId) -> Option<u32> {
-        let stream = self.layer1.streams.get(&self.requests.get(&request)?.module)?;
+        let stream = self.layer1.streams.get(&self.requests.get(request)?.module)?;
         (stream.event_state == EventState::InProgress(request)).then_some(stream.attempts)
     }
 

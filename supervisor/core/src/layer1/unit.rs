@@ -9,6 +9,7 @@ use crate::{
     ids::{ModuleId, RequestId, RunId},
     limits::{CONFLICTS_MAX, UNIT_EVENT_BYTES_MAX, UNIT_EVENTS_MAX},
     request::RequestState,
+    requests::Commit,
     time::Time,
 };
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, Status};
@@ -58,26 +59,50 @@ pub(crate) struct Done {
     pub(crate) again: RetrySafety,
 }
 
-impl Core {
-    /// The unit of a request in progress, which is open from now on.
-    pub(crate) fn open_unit(&mut self, id: RequestId) -> &mut OpenUnit {
-        let unit = &mut self.requests.get_mut(&id).expect("it is in progress").unit;
-        if !matches!(unit, Unit::Open(_)) {
-            *unit = Unit::Open(Box::default());
+impl Unit {
+    /// As an open one, which it is from now on.
+    pub(crate) fn open(&mut self) -> &mut OpenUnit {
+        if !matches!(self, Unit::Open(_)) {
+            *self = Unit::Open(Box::default());
         }
-        match unit {
-            Unit::Open(open) => open,
-            Unit::Empty | Unit::Undone(_) => unreachable!("it was opened a line ago"),
+        self.opened_mut().expect("it was opened a line ago")
+    }
+
+    pub(crate) fn opened(&self) -> Option<&OpenUnit> {
+        match self {
+            Unit::Open(open) => Some(open),
+            Unit::Empty | Unit::Undone(_) => None,
         }
     }
 
+    pub(crate) fn opened_mut(&mut self) -> Option<&mut OpenUnit> {
+        match self {
+            Unit::Open(open) => Some(open),
+            Unit::Empty | Unit::Undone(_) => None,
+        }
+    }
+
+    /// Takes out what was asked of the store, which leaves nothing.
+    pub(crate) fn take(&mut self) -> Option<OpenUnit> {
+        match std::mem::replace(self, Unit::Empty) {
+            Unit::Open(open) => Some(*open),
+            Unit::Empty => None,
+            Unit::Undone(reason) => {
+                *self = Unit::Undone(reason);
+                None
+            }
+        }
+    }
+}
+
+impl Core {
     /// The store's name of a request's unit, given when it is first needed.
     pub(crate) fn unit_id(&mut self, id: RequestId) -> UnitId {
-        if let Some(unit) = self.open_unit(id).id {
+        if let Some(unit) = self.requests.open_unit(id).id {
             return unit;
         }
         let unit = self.new_unit_id();
-        self.open_unit(id).id = Some(unit);
+        self.requests.open_unit(id).id = Some(unit);
         unit
     }
 
@@ -87,10 +112,7 @@ impl Core {
     }
 
     pub(crate) fn opened_unit(&self, id: RequestId) -> Option<&OpenUnit> {
-        match &self.requests.get(&id)?.unit {
-            Unit::Open(open) => Some(open),
-            Unit::Empty | Unit::Undone(_) => None,
-        }
+        self.requests.get(id)?.unit.opened()
     }
 
     /// Whether something was changed or published for a request, and is not committed.
@@ -98,17 +120,10 @@ impl Core {
         self.opened_unit(id).is_some_and(|open| open.extent == Extent::Changes)
     }
 
-    fn opened_unit_mut(&mut self, id: RequestId) -> Option<&mut OpenUnit> {
-        match &mut self.requests.get_mut(&id)?.unit {
-            Unit::Open(open) => Some(open),
-            Unit::Empty | Unit::Undone(_) => None,
-        }
-    }
-
     /// Adds an event to what a request's unit publishes.
     pub(crate) fn publish_in_unit(&mut self, id: RequestId, event: NewEvent) -> Result<(), Failure> {
         let bytes = event.event.len() + event.data.as_str().len();
-        let open = self.open_unit(id);
+        let open = self.requests.open_unit(id);
         let over = match open.events.len() >= UNIT_EVENTS_MAX {
             true => Some(format!("one message publishes at most {UNIT_EVENTS_MAX} events")),
             false if open.event_bytes + bytes > UNIT_EVENT_BYTES_MAX => {
@@ -131,14 +146,8 @@ impl Core {
     /// Undoes what was done for a request so far, if something was; `reason` is why. Where it has only
     /// read, nothing was undone: a module that goes on all the same may still succeed.
     pub(crate) fn undo(&mut self, now: Time, id: RequestId, reason: &'static str) {
-        let Some(entry) = self.requests.get_mut(&id) else { return };
-        let Unit::Open(open) = &mut entry.unit else { return };
-        let open = std::mem::take(open);
-        entry.unit = match open.extent {
-            Extent::Reads if open.abort_reason.is_none() => Unit::Empty,
-            Extent::Reads | Extent::Changes => Unit::Undone(reason),
-        };
-        let module = entry.module;
+        let Some(open) = self.requests.undo(id, reason) else { return };
+        let module = self.requests[id].module;
         let why = undone(id, reason);
         if let Some(unit) = open.id {
             let job = self.ids.request();
@@ -153,7 +162,7 @@ impl Core {
 
     /// A process answered a request: with an error all is undone, with a success all is committed.
     pub(crate) fn concluded(&mut self, now: Time, run_id: RunId, id: RequestId, status: Status) {
-        let entry = &self.requests[&id];
+        let entry = &self.requests[id];
         let status = match (status, &entry.unit) {
             (Status::Success(_), Unit::Undone(_)) => {
                 let name = &self.runs[&run_id].spec.name;
@@ -168,8 +177,7 @@ impl Core {
                 let module = entry.module;
                 let job = self.ids.request();
                 self.modules.get_mut(module).expect("a module outlives its requests").commits.insert(job);
-                let entry = self.requests.get_mut(&id).expect("it was there above");
-                entry.state = RequestState::Settling(Box::new(Done { job, data, again }));
+                self.requests.begin_settling(id, Done { job, data, again });
                 self.unit_progressed(now, id);
             }
             Status::Error(failure) => {
@@ -184,13 +192,13 @@ impl Core {
     }
 
     fn has_to_commit(&self, id: RequestId) -> bool {
-        let entry = &self.requests[&id];
+        let entry = &self.requests[id];
         matches!(entry.unit, Unit::Open(_)) || entry.message.key.is_some()
     }
 
     /// Tells a request's caller, or the stream that it came from, that it failed. It has come to its end with that.
     fn failed(&mut self, now: Time, id: RequestId, failure: Failure) {
-        let entry = &self.requests[&id];
+        let entry = &self.requests[id];
         if entry.event.is_some() && entry.wanted {
             self.event_failed(now, id, &failure);
         }
@@ -200,48 +208,38 @@ impl Core {
     /// Something that belongs to a request's unit is done; if the module has answered and it was the
     /// last, the unit is committed.
     pub(crate) fn unit_progressed(&mut self, now: Time, id: RequestId) {
-        let Some(entry) = self.requests.get(&id) else { return };
+        let Some(entry) = self.requests.get(id) else { return };
         let RequestState::Settling(done) = &entry.state else { return };
-        if matches!(&entry.unit, Unit::Open(open) if !open.store_requests.is_empty()) || self.commit_waits(id, done.job)
-        {
+        let job = done.job;
+        if matches!(&entry.unit, Unit::Open(open) if !open.store_requests.is_empty()) || self.commit_waits(id, job) {
             return;
         }
-        let entry = self.requests.get_mut(&id).expect("it was there above");
-        let RequestState::Settling(done) = &mut entry.state else { unreachable!("nothing moved it") };
-        let open = match &mut entry.unit {
-            Unit::Open(open) => std::mem::take(open),
-            Unit::Empty | Unit::Undone(_) => Box::default(),
-        };
-        let (job, again, data) = (done.job, done.again, std::mem::take(&mut done.data));
-        let module = entry.module;
-        if let Some(failure) = open.abort_reason.clone() {
-            entry.unit = Unit::Open(open);
+        let entry = &self.requests[id];
+        let (module, open, is_event) = (entry.module, entry.unit.opened(), entry.event.is_some());
+        if let Some(failure) = open.and_then(|open| open.abort_reason.clone()) {
             self.undo(now, id, "a part of it failed");
             self.failed(now, id, failure.delivery(Delivery::Started));
             self.commit_ended(now, module, job);
             return;
         }
-        if open.extent == Extent::Reads && entry.message.key.is_none() {
+        if open.is_none_or(|open| open.extent == Extent::Reads) && entry.message.key.is_none() {
             // It has only read, or its changes never reached the store, and the module knows.
-            entry.unit = Unit::Empty;
-            if let Some(unit) = open.id {
+            if let Some(unit) = self.requests.take_unit(id).and_then(|open| open.id) {
                 let job = self.ids.request();
                 self.act(Action::Store { job, op: StoreOp::Discard(unit).into() });
             }
             self.end_precedence(now, id);
             self.event_handled(id);
+            let data = self.requests.take_done(id).data;
             self.conclude(id, Status::Success(data));
             self.commit_ended(now, module, job);
             return;
         }
         let advance = entry.event.map(|cursor| (self.modules[module].spec.name.clone(), cursor));
-        let key = self.key_use(id).map(|key| (key, data.clone()));
+        let key = self.key_use(id);
+        let Commit { open, answer } = self.requests.begin_committing(id);
         let unit = open.id.unwrap_or_else(|| self.new_unit_id());
-        let op = StoreOp::Commit { unit, events: open.events, key, advance };
-        let entry = self.requests.get_mut(&id).expect("it was there above");
-        entry.unit = Unit::Empty;
-        entry.state = RequestState::Committing(Box::new(Done { job, data, again }));
-        let is_event = self.requests[&id].event.is_some();
+        let op = StoreOp::Commit { unit, events: open.events, key: key.zip(answer), advance };
         self.submit_as(job, JobPurpose::Commit(id), op);
         if is_event {
             // The next event of its stream waits until this one is committed.
@@ -253,7 +251,7 @@ impl Core {
 
     /// A request that was answered by its module has ended without a commit.
     pub(crate) fn forget_settling(&mut self, now: Time, id: RequestId) {
-        let Some(entry) = self.requests.remove(&id) else { return };
+        let Some(entry) = self.requests.remove(id) else { return };
         if let RequestState::Settling(done) = &entry.state {
             self.commit_ended(now, entry.module, done.job);
         }
@@ -270,14 +268,14 @@ impl Core {
     /// Something that belongs to a unit failed after the module had answered, or without the module's knowing
     /// the outcome.
     pub(crate) fn mark_for_abort(&mut self, id: RequestId, failure: &Failure) {
-        if let Some(open) = self.opened_unit_mut(id) {
+        if let Some(open) = self.requests.opened_unit(id) {
             open.abort_reason.get_or_insert_with(|| failure.clone());
         }
     }
 
     /// A store request of a unit was answered.
     pub(crate) fn unit_lost(&mut self, id: RequestId, store_request: RequestId) {
-        if let Some(open) = self.opened_unit_mut(id) {
+        if let Some(open) = self.requests.opened_unit(id) {
             open.store_requests.retain(|other| *other != store_request);
         }
     }
@@ -291,26 +289,22 @@ impl Core {
         outcome: StoreOutcome,
         seen: CommitNumber,
     ) {
-        let entry = self.requests.get_mut(&id).expect("a commit keeps its request");
-        entry.seen = entry.seen.max(seen);
-        let RequestState::Committing(done) = &mut entry.state else { unreachable!("only its commit ends that state") };
-        let (again, data_of_success) = (done.again, std::mem::take(&mut done.data));
-        let module = entry.module;
-        let delivery = entry.overall_delivery(Delivery::Started);
+        let Done { again, data, .. } = self.requests.take_done(id);
+        let entry = self.requests.saw(id, seen);
+        let (module, delivery) = (entry.module, entry.overall_delivery(Delivery::Started));
         match outcome {
             StoreOutcome::Committed { .. } => {
                 self.event_committed(id);
-                self.conclude(id, Status::Success(data_of_success));
-            }
-            StoreOutcome::Key(KeyState::Stored(data)) => {
-                self.event_handled(id);
                 self.conclude(id, Status::Success(data));
             }
+            StoreOutcome::Key(KeyState::Stored(stored)) => {
+                self.event_handled(id);
+                self.conclude(id, Status::Success(stored));
+            }
             StoreOutcome::Conflict(failure) => {
-                entry.conflicts += 1;
-                entry.reached = delivery;
-                if entry.wanted
-                    && !entry.cancelled
+                let entry = self.requests.conflicted(id);
+                let is_unwanted = entry.cancelled || !entry.wanted;
+                if !is_unwanted
                     && entry.conflicts < CONFLICTS_MAX
                     && again == RetrySafety::Safe
                     && self.modules[module].is_available()
@@ -321,7 +315,7 @@ impl Core {
                 }
                 let mut failure = failure.delivery(delivery);
                 failure.retryable = true;
-                if entry.cancelled || !entry.wanted {
+                if is_unwanted {
                     // Its own caller gave up; the callers that joined its work by the key have not.
                     failure.code = ErrorCode::Cancelled;
                 }
