@@ -4,9 +4,10 @@ use crate::{
     core::{Core, Outstanding},
     ids::Caller,
     layer1::{JobPurpose, Unit},
-    module::{LookUpState, SlotState, Vacancy},
+    module::LookUpState,
     request::RequestState,
     run::Phase,
+    slots::{SlotState, Vacancy},
     timers::Timer,
 };
 
@@ -53,8 +54,8 @@ impl Core {
     fn audit_modules(&self) -> usize {
         let (mut timers, mut occupied) = (0, 0);
         for (id, module) in self.modules.iter() {
-            for slot in &module.slots {
-                match &slot.state {
+            for slot in module.slots.iter() {
+                match slot.state() {
                     SlotState::Vacant(Vacancy::Waiting { until, .. }) => {
                         assert!(self.timers.contains(*until, Timer::Start(id, slot.id)), "no timer: {slot:?}");
                         timers += 1;
@@ -65,7 +66,7 @@ impl Core {
                     }
                     SlotState::Vacant(vacancy) => assert_ne!(*vacancy, Vacancy::Ordered, "nothing carries it out"),
                     SlotState::Occupied(run) | SlotState::Clearing { run, .. } => {
-                        let exited = matches!(slot.state, SlotState::Clearing { .. });
+                        let exited = matches!(slot.state(), SlotState::Clearing { .. });
                         let run = &self.runs[run];
                         assert_eq!((run.module, run.slot, run.phase == Phase::Exited), (id, slot.id, exited));
                         occupied += 1;

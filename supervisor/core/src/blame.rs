@@ -9,8 +9,6 @@ use crate::{
     delivery::delivery_verdict,
     exit_class::ExitClass,
     ids::{ModuleId, RequestId, RunId, SlotId},
-    module::{SlotState, Vacancy},
-    restart::WaitReason,
     time::Time,
     timers::Timer,
 };
@@ -66,25 +64,14 @@ impl Core {
     /// because of them starts at once.
     pub(crate) fn pardon(&mut self, now: Time, module_id: ModuleId, crashes: &[Crash]) {
         let Some(module) = self.modules.get_mut(module_id) else { return };
-        for slot in &mut module.slots {
+        for slot in module.slots.iter_mut() {
             let here = crashes.iter().filter(|crash| crash.slot == slot.id).map(|crash| crash.at);
             if !slot.restart.pardon(here, &slot.spec.restart) {
                 continue;
             }
-            let failures = slot.restart.failures();
-            match &mut slot.state {
-                SlotState::Vacant(Vacancy::Waiting { until, why: why @ WaitReason::CrashLoop { .. } }) => {
-                    self.timers.clear(*until, Timer::Start(module_id, slot.id));
-                    (*until, *why) = (now, WaitReason::Backoff { failures });
-                    self.timers.set(now, Timer::Start(module_id, slot.id));
-                }
-                SlotState::Clearing {
-                    next: Vacancy::Waiting { until, why: why @ WaitReason::CrashLoop { .. } },
-                    ..
-                } => {
-                    (*until, *why) = (now, WaitReason::Backoff { failures });
-                }
-                SlotState::Vacant(_) | SlotState::Clearing { .. } | SlotState::Occupied(_) => {}
+            if let Some(until) = slot.pardoned(now) {
+                self.timers.clear(until, Timer::Start(module_id, slot.id));
+                self.timers.set(now, Timer::Start(module_id, slot.id));
             }
         }
     }

@@ -6,10 +6,11 @@ use crate::{
     core::Core,
     ids::{Caller, ModuleId, Recipient, RunId},
     limits::WAITER_BYTES,
-    module::{Desired, Slot, SlotState, Vacancy},
+    module::Desired,
     open::Open,
     routing::refused,
     run::Role,
+    slots::Queues,
     time::Time,
     waiters::{Condition, Goal},
 };
@@ -71,7 +72,7 @@ impl Core {
         let module = self.modules.get_mut(id).expect("it was named");
         module.desired = Desired::Running;
         module.stop_notices.clear();
-        let running: Vec<RunId> = module.slots.iter().filter_map(Slot::run).collect();
+        let running: Vec<RunId> = module.slots.runs().collect();
         self.wait(now, who, id, Goal::ReadyAfter(newest), timeout);
         for run in running {
             self.begin_stop(now, run);
@@ -87,14 +88,8 @@ impl Core {
     fn order(&mut self, id: ModuleId) {
         self.stop_overtaken(id);
         let Some(module) = self.modules.get_mut(id) else { return };
-        for slot in module.slots.iter_mut().filter(|slot| matches!(slot.role, Role::Active | Role::Spare)) {
-            match &mut slot.state {
-                SlotState::Clearing { next, .. } => *next = Vacancy::Ordered,
-                SlotState::Occupied(run) => {
-                    slot.ordered = !(self.runs[run].is_starting() || self.runs[run].is_ready());
-                }
-                SlotState::Vacant(_) => {}
-            }
+        for slot in module.slots.iter_mut().filter(|slot| matches!(slot.role(), Role::Active | Role::Spare)) {
+            slot.order(|run| self.runs[&run].is_starting() || self.runs[&run].is_ready());
         }
     }
 
@@ -109,18 +104,12 @@ impl Core {
     pub(crate) fn cancel_starts(&mut self, id: ModuleId) {
         let module = self.modules.get_mut(id).expect("the caller has it");
         module.incoming = None;
-        for slot in &mut module.slots {
-            slot.ordered = false;
-            if slot.role == Role::Successor {
-                slot.role = Role::Retiring;
-            }
-            slot.leave_queues(id, &mut self.timers, &mut self.starts, &mut self.room);
-            match &mut slot.state {
-                SlotState::Vacant(vacancy) | SlotState::Clearing { next: vacancy, .. } => *vacancy = Vacancy::Stopped,
-                SlotState::Occupied(_) => {}
-            }
+        let queues =
+            &mut Queues { module: id, timers: &mut self.timers, starts: &mut self.starts, room: &mut self.room };
+        for slot in module.slots.iter_mut() {
+            slot.cancel(queues);
         }
-        module.drop_retired();
+        module.slots.retire_successors(queues);
         self.list(id);
     }
 
@@ -130,7 +119,7 @@ impl Core {
             module.desired = desired;
         }
         self.cancel_starts(id);
-        let running: Vec<RunId> = self.modules[id].slots.iter().filter_map(Slot::run).collect();
+        let running: Vec<RunId> = self.modules[id].slots.runs().collect();
         for run in running {
             self.begin_stop(now, run);
         }

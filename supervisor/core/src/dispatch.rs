@@ -5,11 +5,12 @@ use crate::{
     core::{Core, Outstanding},
     ids::{Caller, ModuleId, Recipient, RequestId, RunId},
     limits::{EVENT_TIMEOUT, REQUEST_BYTES},
-    module::{Module, SlotState},
+    module::Module,
     request::{RequestEntry, RequestState},
     requests::{Queued, Sent},
     routing::refused,
     run::{Phase, Role},
+    slots::SlotState,
     time::Time,
     timers::Timer,
 };
@@ -116,7 +117,7 @@ impl Core {
 
     /// The serving process with the fewest requests in flight, if it has room.
     fn choose(&self, module: &Module, bytes: usize) -> Option<RunId> {
-        let serving = module.with_role(Role::Active).filter_map(|slot| match slot.state {
+        let serving = module.slots.with_role(Role::Active).filter_map(|slot| match *slot.state() {
             SlotState::Occupied(id) => self.runs.get(&id).map(|run| (id, run)),
             SlotState::Vacant(_) | SlotState::Clearing { .. } => None,
         });

@@ -14,7 +14,7 @@ use crate::{
         GUARDIAN_DELAY_FIRST, GUARDIAN_DELAY_MAX, GUARDIAN_HELD, GUARDIANS_AT_ONCE, LACK_HASTENED, LACK_PURGE_MIN,
         LACK_REASON_BYTES_MAX, LACK_RETRY_EACH, LACK_RETRY_FIRST, LACK_RETRY_MAX,
     },
-    module::{SlotState, Vacancy},
+    slots::{SlotState, Vacancy},
     steps,
     time::Time,
     timers::Timer,
@@ -245,9 +245,8 @@ impl Core {
     /// Whether a slot waits for this, and for nothing else.
     fn lacks_this(&self, id: LackId, (module, slot): (ModuleId, SlotId)) -> bool {
         steps::count(1);
-        let slots = self.modules.get(module).into_iter().flat_map(|module| &module.slots);
-        let lacking = SlotState::Vacant(Vacancy::Lacking(id));
-        slots.filter(|it| it.id == slot).any(|it| it.state == lacking)
+        let slot = self.modules.get(module).and_then(|module| module.slots.get(slot));
+        slot.is_some_and(|slot| *slot.state() == SlotState::Vacant(Vacancy::Lacking(id)))
     }
 
     /// One of the slots that wait for it tries whether it is there again.

@@ -85,7 +85,7 @@ impl Core {
     /// Whether what a process has left unanswered is still wanted, or something else waits for its module.
     pub(crate) fn is_awaited(&self, module_id: ModuleId, run: &Run) -> bool {
         let module = &self.modules[module_id];
-        self.role(module_id, run.slot) == Role::Active
+        module.slots.role(run.slot) == Role::Active
             && (run.in_flight.iter().any(|id| self.requests[id].wanted)
                 || !module.queue.is_empty()
                 || module.queue.keyed() > 0

@@ -51,6 +51,7 @@ mod room;
 mod routing;
 mod run;
 mod shutdown;
+mod slots;
 mod spec;
 mod starts;
 mod steps;

@@ -11,10 +11,11 @@ use crate::{
     lacks::Attempt,
     layer1::CommitNumber,
     limits::INIT_REFUSED_GRACE,
-    module::{Desired, InitialState, Module, SlotState, SpawnFailure, Vacancy},
+    module::{Desired, InitialState, Module, SpawnFailure},
     queue::Queue,
     restart::WaitReason,
     run::{Phase, Role, Run},
+    slots::{Slot, SlotState, Slots, Vacancy},
     spec::ModuleSpec,
     steps,
     time::Time,
@@ -46,10 +47,7 @@ impl Core {
                 InitialState::Running => Desired::Running,
                 InitialState::Stopped => Desired::Stopped,
             },
-            slots: Vec::new(),
-            next_slot: 0,
-            room: 0,
-            random,
+            slots: Slots::new(random),
             starts: 0,
             restarts: 0,
             queue: Queue::default(),
@@ -68,7 +66,7 @@ impl Core {
         };
         self.modules.insert(id, module);
         self.list(id);
-        self.fill_slots(id);
+        self.modules.get_mut(id).expect("it was inserted above").fill();
         if initial == InitialState::Running {
             self.start_vacant(now, id);
         }
@@ -76,30 +74,20 @@ impl Core {
         Ok(id)
     }
 
-    /// Gives a module the slots that its specification asks for.
-    pub(crate) fn fill_slots(&mut self, id: ModuleId) {
-        let module = self.modules.get_mut(id).expect("the caller has it");
-        for (role, wanted) in [(Role::Active, module.spec.instances.max(1)), (Role::Spare, module.spec.spares)] {
-            for _ in module.with_role(role).count()..wanted as usize {
-                module.add_slot(role, module.spec.clone());
-            }
-        }
-    }
-
     /// Starts what is vacant, with a clean slate: a person asked for it.
     pub(crate) fn start_vacant(&mut self, now: Time, id: ModuleId) {
         let Some(module) = self.modules.get_mut(id) else { return };
         let mut vacant = Vec::new();
-        for slot in &mut module.slots {
-            if let SlotState::Vacant(vacancy) = &slot.state {
+        for slot in module.slots.iter_mut() {
+            if let SlotState::Vacant(vacancy) = slot.state() {
                 if let Vacancy::Waiting { until, .. } = vacancy {
                     self.timers.clear(*until, Timer::Start(id, slot.id));
                 }
-                slot.restart.clear();
                 // What waits for a start permit, or for room, keeps its position in the queue.
                 if !matches!(vacancy, Vacancy::AwaitsPermit(_) | Vacancy::NoRoom(_)) {
                     vacant.push(slot.id);
                 }
+                slot.restart.clear();
             }
         }
         for slot in vacant {
@@ -109,15 +97,15 @@ impl Core {
 
     /// A slot's start is due.
     pub(crate) fn start_due(&mut self, now: Time, id: ModuleId, slot_id: SlotId) {
-        let Some(slot) = self.modules.get_mut(id).and_then(|module| module.slot(slot_id)) else { return };
-        let SlotState::Vacant(Vacancy::Waiting { why, .. }) = slot.state else { return };
+        let Some(slot) = self.modules.get_mut(id).and_then(|module| module.slots.get_mut(slot_id)) else { return };
+        let SlotState::Vacant(Vacancy::Waiting { why, .. }) = *slot.state() else { return };
         if why == WaitReason::HostPart {
             return self.try_start(now, id, slot_id);
         }
         if why != WaitReason::HostLimit {
             let from = self.bucket.reserve(now);
             if from > now {
-                slot.state = SlotState::Vacant(Vacancy::Waiting { until: from, why: WaitReason::HostLimit });
+                slot.wait(Vacancy::Waiting { until: from, why: WaitReason::HostLimit });
                 self.timers.set(from, Timer::Start(id, slot_id));
                 return;
             }
@@ -141,7 +129,7 @@ impl Core {
     fn may_start(&mut self, id: ModuleId, slot_id: SlotId) -> bool {
         let module = self.modules.get_mut(id).expect("the caller has it");
         let running = module.desired == Desired::Running && !self.shutting_down;
-        let Some(slot) = module.slot(slot_id) else { return false };
+        let Some(slot) = module.slots.get_mut(slot_id) else { return false };
         let (spec, seen) = (slot.spec.clone(), slot.required_seen);
         let missing = if running { self.missing(&spec, seen) } else { None };
         let vacancy = match (running, missing, self.lacks.of_all()) {
@@ -150,10 +138,11 @@ impl Core {
             (true, None, Some(lack)) => Vacancy::Lacking(lack),
             (true, None, None) => return self.take_room(id, slot_id),
         };
-        let slot = self.modules.get_mut(id).and_then(|module| module.slot(slot_id)).expect("it was there above");
+        let slot =
+            self.modules.get_mut(id).and_then(|module| module.slots.get_mut(slot_id)).expect("it was there above");
         slot.required_seen = missing.unwrap_or(0);
         let lacking = if let Vacancy::Lacking(lack) = vacancy { Some(lack) } else { None };
-        slot.state = SlotState::Vacant(vacancy);
+        slot.wait(vacancy);
         if let Some(lack) = lacking {
             self.await_lack(lack, (id, slot_id));
         }
@@ -178,11 +167,10 @@ impl Core {
             return self.reload_without_room(now, id);
         }
         let module = self.modules.get_mut(id).expect("the caller has it");
-        let slot = module.slot(slot_id).expect("it may start");
+        let slot = module.slots.get_mut(slot_id).expect("it may start");
         let spec = slot.spec.clone();
         let run_id = self.ids.run();
-        slot.state = SlotState::Occupied(run_id);
-        slot.ordered = false;
+        slot.occupy(run_id);
         module.starts += 1;
         let instance = format!("{}#{}", spec.name, module.starts);
         let starting = Phase::Starting { until: now + spec.rules.start_timeout };
@@ -202,7 +190,7 @@ impl Core {
     /// Whether a process of this module serves.
     pub(crate) fn is_serving(&self, name: &ModuleName) -> bool {
         let Some(module) = self.modules.by_name(name) else { return false };
-        module.with_role(Role::Active).filter_map(|slot| slot.run()).any(|run| self.runs[&run].is_ready())
+        module.slots.with_role(Role::Active).filter_map(Slot::run).any(|run| self.runs[&run].is_ready())
     }
 
     /// The process runs.
@@ -270,7 +258,7 @@ impl Core {
         let run = self.runs.get_mut(&run_id).expect("it was there above");
         run.ready_at = Some(now);
         self.enter(run_id, Phase::Ready { since: now });
-        let role = self.role(module_id, slot_id);
+        let role = self.modules[module_id].slots.role(slot_id);
         let detail = (role != Role::Active).then(|| format!("{role:?}").to_lowercase());
         self.announce(ModuleEvent::Ready, &name, Some(instance), detail);
         match role {
@@ -285,16 +273,12 @@ impl Core {
         self.grant_permits(now);
     }
 
-    pub(crate) fn role(&self, module: ModuleId, slot: SlotId) -> Role {
-        self.modules[module].slots.iter().find(|other| other.id == slot).map_or(Role::Retiring, |slot| slot.role)
-    }
-
     /// A module that others require serves again: they need not wait any longer.
     pub(crate) fn wake_dependents(&mut self, now: Time, name: &ModuleName) {
         let mut due = Vec::new();
         for id in self.directory.dependents(name) {
-            for slot in &self.modules[id].slots {
-                match &slot.state {
+            for slot in self.modules[id].slots.iter() {
+                match slot.state() {
                     // What waits for another is looked at when that other serves.
                     SlotState::Vacant(Vacancy::Requires(missing)) if missing == name => due.push((id, slot.id, None)),
                     SlotState::Vacant(Vacancy::Waiting { until, why: WaitReason::Backoff { .. } })

@@ -10,9 +10,10 @@ use crate::{
     lacks::Attempt,
     leaving::led_by,
     limits::{NEXT_SPARE_DELAY, STOP_NOTICES_MAX},
-    module::{Desired, Slot, SlotState, Vacancy},
+    module::Desired,
     restart::{Decision, Policy, WaitReason},
     run::{Phase, Role},
+    slots::{Slot, SlotState, Vacancy},
     time::Time,
     timers::Timer,
     uncaught::uncaught,
@@ -92,7 +93,7 @@ impl Core {
         run.left_at.get_or_insert(now);
         self.enter(run_id, Phase::Exited);
         self.caller_gone(now, Caller::Run(run_id));
-        let role = self.role(module_id, slot_id);
+        let role = self.modules[module_id].slots.role(slot_id);
         let is_explained = self.is_explained(now, run_id, class, &evidence);
         let next = self.what_follows(now, run_id, class, &reason, is_explained);
         let start_failed = role == Role::Active
@@ -104,7 +105,7 @@ impl Core {
         if (class, &exit) != (ExitClass::Lost, &None) {
             module.last_exit = Some((now, reason.clone()));
         }
-        module.slot(slot_id).expect("a slot outlives its run").state = SlotState::Clearing { run: run_id, next };
+        module.slots.get_mut(slot_id).expect("a slot outlives its run").ended(next);
         let makes_room = class == ExitClass::Failure || is_left;
         let promoted = if role == Role::Active && makes_room { self.promote_spare(module_id, slot_id) } else { None };
 
@@ -152,16 +153,16 @@ impl Core {
         let is_awaited = has_left && self.is_awaited(run.module, run);
         let module = self.modules.get_mut(run.module).expect("a module outlives its runs");
         let running = module.desired == Desired::Running && !self.shutting_down;
-        let serving = module.with_role(Role::Active).any(Slot::is_live);
-        let slot = module.slot(run.slot).expect("a slot outlives its run");
-        if !running || matches!(slot.role, Role::Retiring | Role::Successor) {
+        let serving = module.slots.with_role(Role::Active).any(Slot::is_live);
+        let slot = module.slots.get_mut(run.slot).expect("a slot outlives its run");
+        if !running || matches!(slot.role(), Role::Retiring | Role::Successor) {
             return Vacancy::Stopped;
         }
-        if slot.role == Role::Spare && !serving {
+        if slot.role() == Role::Spare && !serving {
             // There is no active process that it could replace.
             return Vacancy::Stopped;
         }
-        if slot.ordered {
+        if slot.is_ordered() {
             return Vacancy::Ordered;
         }
         if class == ExitClass::Lost
@@ -251,24 +252,20 @@ impl Core {
 
     /// The next spare starts late enough that the one that has just taken over can answer first.
     fn delay_next_spare(&mut self, now: Time, module_id: ModuleId, slot_id: SlotId) {
-        let slot = self.modules.get_mut(module_id).and_then(|module| module.slot(slot_id));
-        if let Some(Slot { state: SlotState::Clearing { next: Vacancy::Waiting { until, .. }, .. }, .. }) = slot {
-            *until = (*until).max(now + NEXT_SPARE_DELAY);
-        }
+        let slots = &mut self.modules.get_mut(module_id).expect("a module outlives its runs").slots;
+        slots.get_mut(slot_id).expect("a slot outlives its run").delay_next(now + NEXT_SPARE_DELAY);
     }
 
     /// A ready spare serves in the slot of a process that crashed; the crashed one is restarted
     /// as the spare. Returns the spare's process.
     fn promote_spare(&mut self, module_id: ModuleId, crashed: SlotId) -> Option<RunId> {
         let module = &self.modules[module_id];
-        let spare = module.with_role(Role::Spare).find_map(|slot| match slot.state {
+        let spare = module.slots.with_role(Role::Spare).find_map(|slot| match *slot.state() {
             SlotState::Occupied(run) if self.runs[&run].is_ready() => Some((slot.id, run)),
             _ => None,
         });
         let (spare, run) = spare?;
-        let module = self.modules.get_mut(module_id).expect("it was there above");
-        module.slot(crashed).expect("the caller has it").role = Role::Spare;
-        module.slot(spare).expect("it was found above").role = Role::Active;
+        self.modules.get_mut(module_id).expect("it was there above").slots.promote(spare, crashed);
         Some(run)
     }
 
@@ -288,7 +285,7 @@ impl Core {
                 ) | SlotState::Clearing { next: Vacancy::Waiting { .. }, .. }
             )
         };
-        let vacant = module.with_role(Role::Active).find(|slot| waiting(&slot.state)).map(|slot| slot.id);
+        let vacant = module.slots.with_role(Role::Active).find(|slot| waiting(slot.state())).map(|slot| slot.id);
         if let Some(promoted) = vacant.and_then(|slot| self.promote_spare(module_id, slot)) {
             self.announce_promotion(promoted);
         }
@@ -309,13 +306,15 @@ impl Core {
         self.act(Action::Release(run_id));
         let module = self.modules.get_mut(run.module).expect("a module outlives its runs");
         let running = module.desired == Desired::Running && !self.shutting_down;
-        let slot = module.slot(run.slot).expect("a slot outlives its run");
-        let SlotState::Clearing { next, .. } = &slot.state else { return };
-        let next = if running { next.clone() } else { Vacancy::Stopped };
-        slot.state = SlotState::Vacant(next.clone());
+        let slot = module.slots.get_mut(run.slot).expect("a slot outlives its run");
+        let mut next = slot.cleared();
+        if !running {
+            next = Vacancy::Stopped;
+            slot.wait(Vacancy::Stopped);
+        }
         let came_to_nothing = matches!(next, Vacancy::Finished(_) | Vacancy::Failed(_) | Vacancy::GaveUp(_));
-        if matches!(slot.role, Role::Retiring | Role::Successor) {
-            module.slots.retain(|slot| slot.id != run.slot);
+        if matches!(slot.role(), Role::Retiring | Role::Successor) {
+            module.slots.forget(run.slot);
         } else if running {
             match next {
                 Vacancy::Waiting { until, .. } if until <= now => self.start_due(now, run.module, run.slot),

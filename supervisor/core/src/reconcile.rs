@@ -5,8 +5,9 @@ use crate::{
     action::Action,
     core::Core,
     ids::ModuleId,
-    module::{Desired, SlotState, Vacancy},
+    module::Desired,
     run::Role,
+    slots::{Queues, SlotState},
     time::Time,
 };
 use bulkhead_protocol::{Delivery, ErrorCode, Failure};
@@ -24,7 +25,7 @@ impl Core {
         self.pump(now, id);
         self.check_waiters(id);
         let module = &self.modules[id];
-        if module.is_empty() && module.desired == Desired::Removed && !module.is_at_store() {
+        if module.slots.are_vacant() && module.desired == Desired::Removed && !module.is_at_store() {
             let name = module.spec.name.clone();
             for waiter in self.waiters_with(id, |_| true) {
                 let failure = Failure::new(ErrorCode::UnknownModule, format!("{name} was removed"));
@@ -55,17 +56,13 @@ impl Core {
     /// No process serves and none will: spares have nothing to wait for.
     fn stop_idle_spares(&mut self, now: Time, id: ModuleId) {
         let module = self.modules.get_mut(id).expect("the caller has it");
+        let queues =
+            &mut Queues { module: id, timers: &mut self.timers, starts: &mut self.starts, room: &mut self.room };
         let mut spares = Vec::new();
-        for slot in module.slots.iter_mut().filter(|slot| slot.role == Role::Spare) {
-            slot.ordered = false;
-            slot.leave_queues(id, &mut self.timers, &mut self.starts, &mut self.room);
-            match &mut slot.state {
-                SlotState::Occupied(run) => spares.push(*run),
-                // These say why there is no process; a slot that waits no longer does so.
-                SlotState::Vacant(
-                    Vacancy::Finished(_) | Vacancy::Failed(_) | Vacancy::GaveUp(_) | Vacancy::Ordered,
-                ) => {}
-                SlotState::Vacant(vacancy) | SlotState::Clearing { next: vacancy, .. } => *vacancy = Vacancy::Stopped,
+        for slot in module.slots.iter_mut().filter(|slot| slot.role() == Role::Spare) {
+            slot.cancel_wait(queues);
+            if let SlotState::Occupied(run) = *slot.state() {
+                spares.push(run);
             }
         }
         for run in spares {

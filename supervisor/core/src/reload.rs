@@ -6,9 +6,10 @@ use crate::{
     core::Core,
     ids::{ModuleId, Recipient, RunId},
     lifecycle::done,
-    module::{Desired, Slot},
+    module::Desired,
     routing::refused,
     run::Role,
+    slots::{Queues, Slot},
     spec::ModuleSpec,
     time::Time,
     waiters::Goal,
@@ -31,7 +32,7 @@ impl Core {
             self.refuse(who, refused(ErrorCode::Conflict, format!("{} is being reloaded already", spec.name)));
             return;
         }
-        let serving = module.with_role(Role::Active).filter_map(Slot::run).any(|run| self.runs[&run].is_ready());
+        let serving = module.slots.with_role(Role::Active).filter_map(Slot::run).any(|run| self.runs[&run].is_ready());
         let module = self.modules.get_mut(id).expect("it was named");
         if module.desired != Desired::Running || !serving {
             self.replace_spec(now, id, spec);
@@ -47,13 +48,10 @@ impl Core {
             return;
         }
         module.incoming = Some(spec.clone());
-        for _ in 0..spec.instances.max(1) {
-            module.add_slot(Role::Successor, spec.clone());
-        }
+        let successors = module.slots.add_successors(&spec);
         self.list(id);
         self.wait(now, who, id, Goal::Reloaded, timeout);
         self.announce(ModuleEvent::Reloading, &spec.name, None, None);
-        let successors: Vec<_> = self.modules[id].with_role(Role::Successor).map(|slot| slot.id).collect();
         for slot in successors {
             self.try_start(now, id, slot);
         }
@@ -62,46 +60,32 @@ impl Core {
     /// Puts a specification in force where no process serves that could be replaced step by step.
     fn replace_spec(&mut self, now: Time, id: ModuleId, spec: Arc<ModuleSpec>) {
         let module = self.modules.get_mut(id).expect("the caller has it");
-        module.spec = spec.clone();
-        let mut old = Vec::new();
-        for slot in &mut module.slots {
-            slot.leave_queues(id, &mut self.timers, &mut self.starts, &mut self.room);
-            old.extend(slot.run());
-        }
-        module.slots.retain_mut(|slot| {
-            slot.role = Role::Retiring;
-            slot.run().is_some()
-        });
+        module.spec = spec;
+        let queues =
+            &mut Queues { module: id, timers: &mut self.timers, starts: &mut self.starts, room: &mut self.room };
+        let old = module.slots.retire_all(queues);
         for run in old {
             self.begin_stop(now, run);
         }
         self.list(id);
-        self.fill_slots(id);
+        self.modules.get_mut(id).expect("the caller has it").fill();
     }
 
     /// A successor is ready: if all are, they serve, and the old ones finish what they have.
     pub(crate) fn reload_progressed(&mut self, now: Time, id: ModuleId) {
         let module = &self.modules[id];
         let ready = |slot: &Slot| slot.run().is_some_and(|run| self.runs[&run].is_ready());
-        if module.incoming.is_none() || !module.with_role(Role::Successor).all(ready) {
+        if module.incoming.is_none() || !module.slots.with_role(Role::Successor).all(ready) {
             return;
         }
         let module = self.modules.get_mut(id).expect("it was there above");
         let spec = module.incoming.take().expect("it was checked above");
         module.spec = spec.clone();
-        let mut old = Vec::new();
-        for slot in &mut module.slots {
-            if slot.role == Role::Successor {
-                slot.role = Role::Active;
-                continue;
-            }
-            slot.leave_queues(id, &mut self.timers, &mut self.starts, &mut self.room);
-            slot.role = Role::Retiring;
-            old.extend(slot.run());
-        }
-        module.slots.retain(|slot| slot.role == Role::Active || slot.run().is_some());
+        let queues =
+            &mut Queues { module: id, timers: &mut self.timers, starts: &mut self.starts, room: &mut self.room };
+        let old = module.slots.hand_over(queues);
         self.list(id);
-        self.fill_slots(id);
+        self.modules.get_mut(id).expect("it was there above").fill();
         self.announce(ModuleEvent::Reloaded, &spec.name, None, None);
         for run in old {
             self.begin_stop(now, run);
@@ -117,14 +101,9 @@ impl Core {
             return;
         }
         let name = module.spec.name.clone();
-        let others: Vec<RunId> = module.with_role(Role::Successor).filter_map(Slot::run).collect();
-        for slot in &mut module.slots {
-            if slot.role == Role::Successor {
-                slot.role = Role::Retiring;
-                slot.leave_queues(id, &mut self.timers, &mut self.starts, &mut self.room);
-            }
-        }
-        module.drop_retired();
+        let queues =
+            &mut Queues { module: id, timers: &mut self.timers, starts: &mut self.starts, room: &mut self.room };
+        let others = module.slots.retire_successors(queues);
         self.list(id);
         for run in others {
             self.begin_stop(now, run);

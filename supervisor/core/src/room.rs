@@ -8,8 +8,8 @@ use crate::{
     action::Action,
     core::Core,
     ids::{ModuleId, SlotId},
-    module::{Slot, SlotState, Vacancy},
     run::Role,
+    slots::{Slot, SlotState, Vacancy},
     time::Time,
     waiters::Goal,
 };
@@ -99,18 +99,18 @@ impl Core {
 
     /// Reserves a slot's descriptors, unless it has them; `false` if there are too few, for which it waits then.
     pub(crate) fn take_room(&mut self, id: ModuleId, slot_id: SlotId) -> bool {
-        let slot = self.modules.get_mut(id).and_then(|module| module.slot(slot_id)).expect("the caller has it");
-        if slot.room > 0 {
+        let slots = &mut self.modules.get_mut(id).expect("the caller has it").slots;
+        let slot = slots.get_mut(slot_id).expect("the caller has it");
+        if slot.room() > 0 {
             return true;
         }
         let needed = self.room.needed(slot);
         if self.room.has(needed) && self.room.queue.is_empty() {
-            slot.room = needed;
+            slots.give_room(slot_id, needed);
             self.room.taken += needed;
-            self.modules.get_mut(id).expect("it was there above").room += needed;
             return true;
         }
-        slot.state = SlotState::Vacant(Vacancy::NoRoom(self.room.join(id, slot_id, needed)));
+        slot.wait(Vacancy::NoRoom(self.room.join(id, slot_id, needed)));
         if !std::mem::replace(&mut self.room.has_warned, true) {
             let reason = format!("no module can be started any more: {}", self.room.describe());
             self.act(Action::Warn(reason));
@@ -121,15 +121,7 @@ impl Core {
     /// Takes back the descriptors of slots in which nothing is to run any more, or that are gone.
     pub(crate) fn settle_room(&mut self, now: Time, id: ModuleId) {
         let Some(module) = self.modules.get_mut(id) else { return };
-        let mut held = 0;
-        for slot in &mut module.slots {
-            if !slot.is_live() && slot.run().is_none() {
-                slot.room = 0;
-            }
-            held += slot.room;
-        }
-        let freed = module.room - held;
-        module.room = held;
+        let freed = module.slots.settle_room();
         self.room.taken -= freed;
         if freed > 0 {
             self.give_room(now);
@@ -142,10 +134,9 @@ impl Core {
             && self.room.has(needed)
         {
             self.room.leave(number);
-            let module = self.modules.get_mut(id).expect("what is removed has left the line");
-            let slot = module.slot(slot_id).expect("what is removed has left the line");
-            (slot.room, slot.state) = (needed, SlotState::Vacant(Vacancy::Stopped));
-            module.room += needed;
+            let slots = &mut self.modules.get_mut(id).expect("what is removed has left the line").slots;
+            slots.get_mut(slot_id).expect("what is removed has left the line").wait(Vacancy::Stopped);
+            slots.give_room(slot_id, needed);
             self.room.taken += needed;
             self.try_start(now, id, slot_id);
         }
@@ -153,8 +144,8 @@ impl Core {
 
     /// Callers of a start without enough descriptors are answered now; the start follows when there are enough.
     pub(crate) fn refuse_without_room(&mut self, id: ModuleId) {
-        let waits = |slot: &Slot| matches!(slot.state, SlotState::Vacant(Vacancy::NoRoom(_)));
-        if self.modules[id].with_role(Role::Active).any(waits) {
+        let waits = |slot: &Slot| matches!(slot.state(), SlotState::Vacant(Vacancy::NoRoom(_)));
+        if self.modules[id].slots.with_role(Role::Active).any(waits) {
             let name = &self.modules[id].spec.name;
             let reason = format!("{name} cannot be started now: {}", self.room.describe());
             let status: Status = Failure::new(ErrorCode::ModuleUnavailable, reason).into();
@@ -166,8 +157,8 @@ impl Core {
 
     /// A new version without enough descriptors beside the old one is not waited for.
     pub(crate) fn reload_without_room(&mut self, now: Time, id: ModuleId) {
-        let waits = |slot: &Slot| matches!(slot.state, SlotState::Vacant(Vacancy::NoRoom(_)));
-        if self.modules[id].with_role(Role::Successor).any(waits) {
+        let waits = |slot: &Slot| matches!(slot.state(), SlotState::Vacant(Vacancy::NoRoom(_)));
+        if self.modules[id].slots.with_role(Role::Successor).any(waits) {
             let reason = self.room.describe();
             self.reload_failed(now, id, &reason, &[]);
             self.settle_room(now, id);
@@ -178,13 +169,13 @@ impl Core {
     pub(crate) fn audit_room(&self) {
         let (mut taken, mut queue) = (0, BTreeMap::new());
         for (id, module) in self.modules.iter() {
-            let held: u64 = module.slots.iter().map(|slot| slot.room).sum();
-            assert_eq!(held, module.room, "room of {}", module.spec.name);
+            let held: u64 = module.slots.iter().map(Slot::room).sum();
+            assert_eq!(held, module.slots.room(), "room of {}", module.spec.name);
             taken += held;
-            for slot in &module.slots {
-                assert!(slot.run().is_none() || slot.room > 0, "a process without room: {slot:?}");
-                assert!(slot.room == 0 || slot.is_live() || slot.run().is_some(), "room for nothing: {slot:?}");
-                match slot.state {
+            for slot in module.slots.iter() {
+                assert!(slot.run().is_none() || slot.room() > 0, "a process without room: {slot:?}");
+                assert!(slot.room() == 0 || slot.is_live() || slot.run().is_some(), "room for nothing: {slot:?}");
+                match *slot.state() {
                     SlotState::Vacant(Vacancy::NoRoom(number)) => _ = queue.insert(number, (id, slot.id)),
                     SlotState::Clearing { next: Vacancy::NoRoom(_), .. } => panic!("it has room: {slot:?}"),
                     SlotState::Vacant(_) | SlotState::Occupied(_) | SlotState::Clearing { .. } => {}

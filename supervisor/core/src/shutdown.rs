@@ -34,7 +34,7 @@ impl Core {
         let mut shutdown = Shutdown::default();
         for (id, module) in self.modules.iter() {
             shutdown.deferred.insert(id);
-            if !module.is_empty() {
+            if !module.slots.are_vacant() {
                 shutdown.living.insert(id);
                 for name in &module.spec.requires {
                     *shutdown.needed_by.entry(name.clone()).or_default() += 1;
@@ -50,7 +50,7 @@ impl Core {
     /// A process of a module is gone. If it was the module's last one, what it needed may be stopped now;
     /// these modules are returned, for [`Core::stop_undeferred`].
     pub(crate) fn no_longer_needed(&mut self, id: ModuleId) -> Vec<ModuleId> {
-        let Some(module) = self.modules.get(id).filter(|module| module.is_empty()) else { return Vec::new() };
+        let Some(module) = self.modules.get(id).filter(|module| module.slots.are_vacant()) else { return Vec::new() };
         if !self.shutdown.living.remove(&id) {
             return Vec::new();
         }

@@ -11,9 +11,9 @@ use crate::{
     core::{Core, Outstanding},
     ids::{Caller, ModuleId, RequestId, RunId, SlotId},
     limits::PRIORITIZED_MAX,
-    module::{Slot, SlotState, Vacancy},
     open::Open,
     run::{Phase, Role},
+    slots::{Slot, SlotState, Vacancy},
     steps,
     time::Time,
 };
@@ -64,7 +64,7 @@ impl Starts {
         self.waiting.remove(&position);
     }
 
-    fn join(&mut self, priority: Priority, id: ModuleId, slot: SlotId) -> WaitPosition {
+    pub(crate) fn join(&mut self, priority: Priority, id: ModuleId, slot: SlotId) -> WaitPosition {
         let position = WaitPosition { priority, number: self.next_number };
         self.next_number += 1;
         self.waiting.insert(position, (id, slot));
@@ -72,7 +72,7 @@ impl Starts {
     }
 
     /// The next position to be granted a permit.
-    fn first(&self) -> Option<WaitPosition> {
+    pub(crate) fn first(&self) -> Option<WaitPosition> {
         let first = *self.waiting.first_key_value()?.0;
         let longest = self.waiting.range(WaitPosition { priority: Priority::Background, number: 0 }..).next();
         longest.map(|(position, _)| *position).filter(|_| self.prioritized >= PRIORITIZED_MAX).or(Some(first))
@@ -105,9 +105,10 @@ impl Core {
     /// A vacant slot may start as soon as it has a start permit, which is at once unless many others start.
     pub(crate) fn request_permit(&mut self, id: ModuleId, slot_id: SlotId) {
         let asked = self.is_asked_for(id);
-        let slot = self.modules.get_mut(id).and_then(|module| module.slot(slot_id)).expect("the caller has it");
-        let priority = if asked && slot.role != Role::Spare { Priority::Requested } else { Priority::Background };
-        slot.state = SlotState::Vacant(Vacancy::AwaitsPermit(self.starts.join(priority, id, slot_id)));
+        let slot =
+            self.modules.get_mut(id).and_then(|module| module.slots.get_mut(slot_id)).expect("the caller has it");
+        let priority = if asked && slot.role() != Role::Spare { Priority::Requested } else { Priority::Background };
+        slot.wait(Vacancy::AwaitsPermit(self.starts.join(priority, id, slot_id)));
     }
 
     /// A caller waits for a module: if it waits for a start permit, or what it requires does, that goes first.
@@ -125,8 +126,9 @@ impl Core {
         for (id, slot_id, position) in lifted {
             self.starts.leave(position);
             let position = self.starts.join(Priority::Requested, id, slot_id);
-            let slot = self.modules.get_mut(id).and_then(|module| module.slot(slot_id)).expect("it was found above");
-            slot.state = SlotState::Vacant(Vacancy::AwaitsPermit(position));
+            let slot =
+                self.modules.get_mut(id).and_then(|module| module.slots.get_mut(slot_id)).expect("it was found above");
+            slot.wait(Vacancy::AwaitsPermit(position));
         }
         self.grant_permits(now);
     }
@@ -178,7 +180,7 @@ impl Core {
                 };
                 if let Some(id) = id.filter(|id| asked.insert(*id)) {
                     let module = &self.modules[id];
-                    askers.extend(module.slots.iter().filter_map(Slot::run));
+                    askers.extend(module.slots.runs());
                     if !self.is_serving(&module.spec.name) {
                         needed.insert(id);
                     }
@@ -198,8 +200,8 @@ impl Core {
         let mut due: Vec<ModuleId> = known.iter().copied().collect();
         while let Some(id) = due.pop() {
             steps::count(1);
-            for slot in self.modules[id].slots.iter().filter(|slot| slot.role != Role::Spare) {
-                match slot.state {
+            for slot in self.modules[id].slots.iter().filter(|slot| slot.role() != Role::Spare) {
+                match *slot.state() {
                     SlotState::Vacant(Vacancy::AwaitsPermit(position)) => {
                         if look(id, slot, position).is_break() {
                             return;
@@ -230,8 +232,8 @@ impl Core {
         assert_eq!(starting.map(|(id, _)| *id).collect::<BTreeSet<_>>(), self.starts.in_progress, "starts in progress");
         let mut waiting = BTreeMap::new();
         for (id, module) in self.modules.iter() {
-            for slot in &module.slots {
-                match slot.state {
+            for slot in module.slots.iter() {
+                match *slot.state() {
                     SlotState::Vacant(Vacancy::AwaitsPermit(position)) => {
                         assert_eq!(waiting.insert(position, (id, slot.id)), None, "one number, two slots: {slot:?}");
                     }

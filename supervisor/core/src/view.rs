@@ -5,9 +5,10 @@ use crate::{
     action::Tracer,
     core::Core,
     ids::{ModuleId, RunId},
-    module::{Desired, Module, Slot, SlotState, Vacancy},
+    module::{Desired, Module},
     restart::{Policy, WaitReason},
     run::{Phase, Role, Run},
+    slots::{Slot, SlotState, Vacancy},
     steps,
     time::Time,
 };
@@ -164,9 +165,9 @@ impl Core {
     pub fn view(&self, now: Time, name: &ModuleName) -> Option<ModuleView> {
         let module = self.modules.by_name(name)?;
         let runs: Vec<RunView> = module.slots.iter().map(|slot| self.view_slot(now, slot)).collect();
-        let best = module.with_role(Role::Active).map(|slot| self.slot_state(slot)).min_by_key(rank);
-        let worst = module.with_role(Role::Active).max_by_key(|slot| rank(&self.slot_state(slot)));
-        let strange = module.slots.iter().filter_map(Slot::run).map(|run| self.runs[&run].strange_answers).sum();
+        let best = module.slots.with_role(Role::Active).map(|slot| self.slot_state(slot)).min_by_key(rank);
+        let worst = module.slots.with_role(Role::Active).max_by_key(|slot| rank(&self.slot_state(slot)));
+        let strange = module.slots.runs().map(|run| self.runs[&run].strange_answers).sum();
         Some(ModuleView {
             name: name.clone(),
             generation: module.spec.generation,
@@ -188,7 +189,7 @@ impl Core {
     /// was ready had. None of a module that was never ready.
     pub fn commands(&self, name: &ModuleName) -> Option<Arc<[Command]>> {
         let module = self.modules.by_name(name)?;
-        let runs = module.with_role(Role::Active).filter_map(|slot| self.runs.get(&slot.run()?));
+        let runs = module.slots.with_role(Role::Active).filter_map(|slot| self.runs.get(&slot.run()?));
         let serving = runs.filter(|run| run.is_ready()).map(|run| &run.commands).next();
         serving.or(module.commands.as_ref()).cloned()
     }
@@ -198,9 +199,9 @@ impl Core {
         RunView {
             run: slot.run(),
             instance: run.map(|run| run.instance.clone()),
-            role: slot.role,
+            role: slot.role(),
             state: self.slot_state(slot),
-            pid: run.and_then(|run| run.pid).filter(|_| !matches!(slot.state, SlotState::Clearing { .. })),
+            pid: run.and_then(|run| run.pid).filter(|_| !matches!(slot.state(), SlotState::Clearing { .. })),
             ready_for: run.and_then(|run| run.shown_ready_for(now)),
             in_flight: run.map_or(0, |run| run.in_flight.len()),
             tracer: run.and_then(|run| run.tracing.by()).cloned(),
@@ -208,7 +209,7 @@ impl Core {
     }
 
     fn slot_state(&self, slot: &Slot) -> ObservedState {
-        match &slot.state {
+        match slot.state() {
             SlotState::Vacant(Vacancy::Stopped | Vacancy::Finished(_)) => ObservedState::Stopped,
             SlotState::Vacant(Vacancy::Failed(_) | Vacancy::GaveUp(_)) => ObservedState::Failed,
             SlotState::Vacant(
@@ -231,7 +232,7 @@ impl Core {
     }
 
     pub(crate) fn reason(&self, slot: &Slot) -> Option<String> {
-        match &slot.state {
+        match slot.state() {
             SlotState::Vacant(vacancy) | SlotState::Clearing { next: vacancy, .. } => match vacancy {
                 Vacancy::Stopped | Vacancy::Ordered => None,
                 Vacancy::Finished(reason) => {
@@ -267,7 +268,7 @@ impl Core {
         let step = |action, until: Option<Time>, why: String| {
             Some(NextStep { action, after: until.map(|until| until.since(now)), why })
         };
-        match &slot.state {
+        match slot.state() {
             SlotState::Vacant(Vacancy::Waiting { until, why })
             | SlotState::Clearing { next: Vacancy::Waiting { until, why }, .. } => {
                 step("next start", Some(*until), describe(*why))

@@ -7,8 +7,9 @@ use crate::{
     ids::{ModuleId, Recipient, RunId, WaiterId},
     lifecycle::{done, done_with},
     limits::WAITER_BYTES,
-    module::{Desired, Slot, SlotState, Vacancy},
+    module::Desired,
     run::Role,
+    slots::{Slot, SlotState, Vacancy},
     steps,
     time::Time,
     timers::Timer,
@@ -103,7 +104,7 @@ impl Core {
         let Some(module) = self.modules.get(id).filter(|module| !module.waiters.is_empty()) else { return };
         let youngest_needed = |after: RunId| {
             module.desired == Desired::Running
-                && module.with_role(Role::Active).all(|slot| match slot.state {
+                && module.slots.with_role(Role::Active).all(|slot| match *slot.state() {
                     SlotState::Occupied(run) => run > after && self.runs[&run].is_ready(),
                     SlotState::Vacant(_) | SlotState::Clearing { .. } => false,
                 })
@@ -111,7 +112,7 @@ impl Core {
         let holds = |goal: Goal| match goal {
             Goal::Ready => youngest_needed(RunId(0)),
             Goal::ReadyAfter(after) => youngest_needed(after),
-            Goal::Stopped | Goal::StopDone => module.is_empty() && !module.slots.iter().any(Slot::is_live),
+            Goal::Stopped | Goal::StopDone => module.slots.are_vacant() && !module.slots.iter().any(Slot::is_live),
             Goal::Reloaded => false,
         };
         let (name, remarks) = (module.spec.name.clone(), module.stop_notices.clone());
@@ -164,8 +165,8 @@ impl Core {
         if module.desired != Desired::Running || module.incoming.is_some() {
             return None;
         }
-        let failed = module.with_role(Role::Active).find(|slot| {
-            matches!(slot.state, SlotState::Vacant(Vacancy::Failed(_) | Vacancy::GaveUp(_) | Vacancy::Finished(_)))
+        let failed = module.slots.with_role(Role::Active).find(|slot| {
+            matches!(slot.state(), SlotState::Vacant(Vacancy::Failed(_) | Vacancy::GaveUp(_) | Vacancy::Finished(_)))
         })?;
         let reason = self.reason(failed)?;
         Some(format!("{reason}; it is not tried again"))
@@ -174,8 +175,8 @@ impl Core {
     /// Why a module will not be ready unless another, which it requires directly or through others, is
     /// started by request.
     fn why_hindered(&self, id: ModuleId) -> Option<String> {
-        let waits = |slot: &&Slot| matches!(slot.state, SlotState::Vacant(Vacancy::Requires(_)));
-        if !self.modules[id].with_role(Role::Active).any(|slot| waits(&slot)) {
+        let waits = |slot: &&Slot| matches!(slot.state(), SlotState::Vacant(Vacancy::Requires(_)));
+        if !self.modules[id].slots.with_role(Role::Active).any(|slot| waits(&slot)) {
             return None;
         }
         let mut seen = BTreeSet::from([id]);
@@ -183,7 +184,7 @@ impl Core {
         let mut visited = vec![(id, None)];
         while let Some((at, through)) = visited.pop() {
             let module = &self.modules[at];
-            let slot = module.with_role(Role::Active).find(waits).filter(|_| module.desired == Desired::Running);
+            let slot = module.slots.with_role(Role::Active).find(waits).filter(|_| module.desired == Desired::Running);
             for name in slot.into_iter().flat_map(|slot| &slot.spec.requires) {
                 let Some(required) = self.modules.id(name).filter(|_| !self.is_serving(name)) else { continue };
                 if let Some(reason) = self.why_failed(required) {

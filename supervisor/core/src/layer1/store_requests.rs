@@ -8,7 +8,6 @@ use crate::{
     core::{Core, Outstanding},
     ids::{Caller, ModuleId, Recipient, RequestId, RunId},
     limits::{STORE_DEADLINE_DEFAULT, STORE_REQUEST_BYTES},
-    module::Slot,
     routing::refused,
     run::Phase,
     time::Time,
@@ -237,7 +236,7 @@ impl Core {
     /// Earlier commits of a module have ended, or a precedence has ended: what waited for that goes on, in order.
     pub(crate) fn release_held(&mut self, now: Time, module_id: ModuleId) {
         let Some(module) = self.modules.get(module_id) else { return };
-        let runs = module.slots.iter().filter_map(Slot::run).filter_map(|run| self.runs.get(&run));
+        let runs = module.slots.runs().filter_map(|run| self.runs.get(&run));
         let mut held: Vec<RequestId> = runs.flat_map(|run| run.held.iter().copied()).collect();
         held.sort_unstable();
         let mut waiting = HashSet::new();

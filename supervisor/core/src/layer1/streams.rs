@@ -15,9 +15,9 @@ use crate::{
         EVENT_ATTEMPTS_MAX, EVENT_RETRY_FIRST, EVENT_RETRY_MAX, EVENT_TIMEOUT, FETCHED_BYTES_MAX, FETCHED_MAX,
         PASSED_BY_MAX,
     },
-    module::SlotState,
     request::{RequestEntry, RequestState},
     run::Role,
+    slots::SlotState,
     time::Time,
     timers::Timer,
 };
@@ -127,7 +127,7 @@ impl Core {
     }
 
     pub(crate) fn is_serving_run(&self, id: ModuleId) -> bool {
-        self.modules[id].with_role(Role::Active).any(|slot| match slot.state {
+        self.modules[id].slots.with_role(Role::Active).any(|slot| match *slot.state() {
             SlotState::Occupied(run) => self.runs.get(&run).is_some_and(|run| run.is_ready() && run.listens()),
             SlotState::Vacant(_) | SlotState::Clearing { .. } => false,
         })
