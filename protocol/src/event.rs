@@ -80,11 +80,38 @@ impl fmt::Display for Pattern {
     }
 }
 
+/// Why the members of a payload cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum MembersError {
+    /// It is a list.
+    #[error("invalid type: a list, expected an object")]
+    List,
+    /// It is no object, lacks a member, or has one twice or with a value of another type.
+    #[error("{0}")]
+    Form(serde_json::Error),
+}
+
+/// Why a payload is not that of a request of type `event`.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    /// It is not `{"event","data"}`.
+    #[error("expected a payload {{\"event\",\"data\"}}: {0}")]
+    Payload(MembersError),
+    /// The event's name breaks a rule.
+    #[error(transparent)]
+    Name(#[from] EventNameError),
+}
+
+/// A payload is not that of a request of type `cancel`: it is not `{"id"}`.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a payload {{\"id\"}}: {0}")]
+pub struct CancelError(MembersError);
+
 /// The name of the event in the payload of a request of type `event`.
 ///
 /// # Errors
-/// A message, when the payload is not `{"event","data"}`, has one of the two twice, or the name breaks a rule.
-pub fn event_name(payload: &Json) -> Result<String, String> {
+/// When the payload is not `{"event","data"}`, has one of the two twice, or the name breaks a rule.
+pub fn event_name(payload: &Json) -> Result<String, EventError> {
     #[derive(Deserialize)]
     #[serde(expecting = "an object")]
     struct Event<'a> {
@@ -95,12 +122,11 @@ pub fn event_name(payload: &Json) -> Result<String, String> {
         _data: Option<IgnoredAny>,
     }
     if let Some(plain) = Named::event(payload) {
-        check_event_name(plain.name).map_err(|error| error.to_string())?;
+        check_event_name(plain.name)?;
         return Ok(plain.name.to_owned());
     }
-    let event: Event<'_> =
-        read_object(payload).map_err(|error| format!("expected a payload {{\"event\",\"data\"}}: {error}"))?;
-    check_event_name(&event.event).map_err(|error| error.to_string())?;
+    let event: Event<'_> = read_object(payload).map_err(EventError::Payload)?;
+    check_event_name(&event.event)?;
     Ok(event.event.into_owned())
 }
 
@@ -121,14 +147,14 @@ pub fn event_data(payload: &Json) -> Json {
 /// The number of the request that the payload of a request of type `cancel` names.
 ///
 /// # Errors
-/// A message, when the payload is not `{"id"}`.
-pub fn cancel_target(payload: &Json) -> Result<u64, String> {
+/// When the payload is not `{"id"}`.
+pub fn cancel_target(payload: &Json) -> Result<u64, CancelError> {
     #[derive(Deserialize)]
     #[serde(expecting = "an object")]
     struct Cancel {
         id: u64,
     }
-    let cancel: Cancel = read_object(payload).map_err(|error| format!("expected a payload {{\"id\"}}: {error}"))?;
+    let cancel: Cancel = read_object(payload).map_err(CancelError)?;
     Ok(cancel.id)
 }
 
@@ -147,11 +173,11 @@ pub fn command_name(payload: &Json) -> Option<String> {
 }
 
 /// Reads an object. A list is not accepted, although serde would take its elements for the members in their order.
-fn read_object<'a, T: Deserialize<'a>>(payload: &'a Json) -> Result<T, String> {
+fn read_object<'a, T: Deserialize<'a>>(payload: &'a Json) -> Result<T, MembersError> {
     if payload.as_str().starts_with('[') {
-        return Err("invalid type: a list, expected an object".into());
+        return Err(MembersError::List);
     }
-    payload.read().map_err(|error| error.to_string())
+    payload.read().map_err(MembersError::Form)
 }
 
 #[cfg(test)]
@@ -171,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_payload_says_once_what_happened() {
-        let name = |text: &str| event_name(&Json::parse(text).unwrap());
+        let name = |text: &str| event_name(&Json::parse(text).unwrap()).map_err(|error| error.to_string());
         assert_eq!(name(r#"{"data":null,"event":"a","more":1}"#), Ok("a".into()));
         let deep = format!(r#"{{"event":"a","data":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(name(&deep), Ok("a".into()));
@@ -185,7 +211,7 @@ mod tests {
     fn a_list_is_no_object_with_nameless_members() {
         let list = |text: &str| Json::parse(text).unwrap();
         let reason = "expected a payload {\"event\",\"data\"}: invalid type: a list, expected an object";
-        assert_eq!(event_name(&list(r#"["a.b"]"#)).unwrap_err(), reason);
+        assert_eq!(event_name(&list(r#"["a.b"]"#)).unwrap_err().to_string(), reason);
         assert!(cancel_target(&list("[5]")).is_err());
         assert_eq!(command_name(&list(r#"["do"]"#)), None);
     }

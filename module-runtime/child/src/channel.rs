@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -20,22 +21,78 @@ pub struct Channel {
     output: File,
 }
 
+/// Why there is no channel to a host.
+#[derive(Debug)]
+pub enum ChannelError {
+    /// It was taken already, and there is one in a process.
+    Taken,
+    /// This process could not be marked, to tell it from a forked copy.
+    Unmarked(io::Error),
+    /// The process was given no channel: a person started it.
+    NoHost,
+    /// `BULKHEAD_FD` is not set, and a socket is needed.
+    NoSocket,
+    /// `BULKHEAD_FD` is not UTF-8.
+    NotText,
+    /// `BULKHEAD_FD` is not the number of a descriptor above 2.
+    NotANumber(String),
+    /// `BULKHEAD_FD` names this descriptor, and it is not open.
+    NotOpen(RawFd),
+    /// This descriptor cannot be used as the channel.
+    UnusableSocket(RawFd, io::Error),
+    /// Standard input and output cannot be used as the channel.
+    UnusableStreams(io::Error),
+}
+
+impl fmt::Display for ChannelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ChannelError::Taken => f.write_str("a module runs once in a process, and this one runs already"),
+            ChannelError::Unmarked(error) => {
+                write!(f, "cannot mark this process as the one of the channel: {error}")
+            }
+            ChannelError::NoHost => f.write_str(NO_HOST),
+            ChannelError::NoSocket => write!(
+                f,
+                "{CHANNEL_VARIABLE} is not set: the host gives a module a socket where its manifest says transport = \
+                 \"socket\", the default; {NO_HOST}"
+            ),
+            ChannelError::NotText => write!(f, "{CHANNEL_VARIABLE} is no number"),
+            ChannelError::NotANumber(found) => {
+                write!(f, "expected the number of a descriptor above 2 in {CHANNEL_VARIABLE}, found {found:?}")
+            }
+            ChannelError::NotOpen(fd) => {
+                write!(f, "{CHANNEL_VARIABLE} says {fd}, and no such descriptor is open; {NO_HOST}")
+            }
+            ChannelError::UnusableSocket(fd, error) => {
+                write!(f, "cannot use descriptor {fd} as the channel: {error}")
+            }
+            ChannelError::UnusableStreams(error) => {
+                write!(f, "cannot use standard input and output as the channel: {error}")
+            }
+        }
+    }
+}
+
+/// Without a source: the sentence has all of it.
+impl std::error::Error for ChannelError {}
+
 impl Channel {
     /// The channel that the host gave this process: the descriptor that `BULKHEAD_FD` names, else
     /// standard input and output. Taken once in a process.
     ///
     /// # Errors
-    /// A sentence, when there is none: a person started the program, or it was taken already.
-    pub fn open() -> Result<Channel, String> {
+    /// When there is none: a person started the program, or it was taken already.
+    pub fn open() -> Result<Channel, ChannelError> {
         static OPENED: AtomicBool = AtomicBool::new(false);
         if OPENED.swap(true, Ordering::SeqCst) {
-            return Err("a module runs once in a process, and this one runs already".into());
+            return Err(ChannelError::Taken);
         }
         crate::log::keep_standard_error();
-        copies::mark().map_err(|error| format!("cannot mark this process as the one of the channel: {error}"))?;
+        copies::mark().map_err(ChannelError::Unmarked)?;
         match std::env::var(CHANNEL_VARIABLE) {
             Ok(number) => Channel::inherited(&number),
-            Err(std::env::VarError::NotUnicode(_)) => Err(format!("{CHANNEL_VARIABLE} is no number")),
+            Err(std::env::VarError::NotUnicode(_)) => Err(ChannelError::NotText),
             Err(std::env::VarError::NotPresent) => Channel::standard(),
         }
     }
@@ -44,29 +101,27 @@ impl Channel {
     /// this or by [`Channel::open`].
     ///
     /// # Errors
-    /// A sentence, when there is none: a person started the program, the manifest says `transport = "stdio"`, or it
+    /// When there is none: a person started the program, the manifest says `transport = "stdio"`, or it
     /// was taken already.
-    pub fn open_socket() -> Result<OwnedFd, String> {
+    pub fn open_socket() -> Result<OwnedFd, ChannelError> {
         if std::env::var_os(CHANNEL_VARIABLE).is_none() {
-            let reason = "the host gives a module a socket where its manifest says transport = \"socket\", the default";
-            return Err(format!("{CHANNEL_VARIABLE} is not set: {reason}; {NO_HOST}"));
+            return Err(ChannelError::NoSocket);
         }
         Ok(Channel::open()?.input.into())
     }
 
-    fn inherited(number: &str) -> Result<Channel, String> {
-        let fd: RawFd = number.parse().ok().filter(|fd| *fd > 2).ok_or_else(|| {
-            format!("expected the number of a descriptor above 2 in {CHANNEL_VARIABLE}, found {number:?}")
-        })?;
+    fn inherited(number: &str) -> Result<Channel, ChannelError> {
+        let fd: Option<RawFd> = number.parse().ok().filter(|fd| *fd > 2);
+        let fd = fd.ok_or_else(|| ChannelError::NotANumber(number.to_owned()))?;
         // SAFETY: the variable is the host's promise that this descriptor is ours alone, the guard in
         // `open` takes it once, and it is looked at by fcntl before anything else is done with it; one
         // that is not open is forgotten again, not closed.
         let owned = unsafe { OwnedFd::from_raw_fd(fd) };
         if fcntl(&owned, FcntlArg::F_GETFD).is_err() {
             std::mem::forget(owned);
-            return Err(format!("{CHANNEL_VARIABLE} says {fd}, and no such descriptor is open; {NO_HOST}"));
+            return Err(ChannelError::NotOpen(fd));
         }
-        Channel::of_socket(owned).map_err(|error| format!("cannot use descriptor {fd} as the channel: {error}"))
+        Channel::of_socket(owned).map_err(|error| ChannelError::UnusableSocket(fd, error))
     }
 
     /// A socket, for both directions.
@@ -80,9 +135,9 @@ impl Channel {
 
     /// Takes standard input and output away from the rest of the process: what it prints becomes
     /// log, as a stray line between two frames would be a broken frame, which ends the module.
-    fn standard() -> Result<Channel, String> {
+    fn standard() -> Result<Channel, ChannelError> {
         if io::stdin().is_terminal() {
-            return Err(NO_HOST.into());
+            return Err(ChannelError::NoHost);
         }
         let take = || -> io::Result<Channel> {
             let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -91,7 +146,7 @@ impl Channel {
             unistd::dup2_stdout(io::stderr())?;
             Channel { input, output }.prepared()
         };
-        take().map_err(|error| format!("cannot use standard input and output as the channel: {error}"))
+        take().map_err(ChannelError::UnusableStreams)
     }
 
     /// Sets what this crate relies on: reads and writes wait, and programs that the module starts do

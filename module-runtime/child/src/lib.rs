@@ -30,7 +30,7 @@ pub use bulkhead_protocol::exit_code::{
     EXIT_FAILURE, EXIT_LIMIT, EXIT_PANICKED, EXIT_PERMANENT, EXIT_TRAP, EXIT_USAGE,
 };
 #[cfg(unix)]
-pub use channel::Channel;
+pub use channel::{Channel, ChannelError};
 #[cfg(unix)]
 pub use copies::end_copy;
 pub use error::Error;

@@ -8,7 +8,7 @@ mod scratch;
 mod store;
 
 pub use harness::{Asked, Harness};
-pub use peer::Peer;
+pub use peer::{Peer, StreamEnd};
 pub use program::{Form, Program, ProgramBuilder};
 pub use scratch::Scratch;
 pub use store::Store;

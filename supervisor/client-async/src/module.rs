@@ -8,7 +8,7 @@ use crate::{
     options::Options,
     taken::Taken,
 };
-use bulkhead_child::Channel;
+use bulkhead_child::{Channel, ChannelError};
 use bulkhead_protocol::{
     ErrorCode, Failure, FrameError, Init, Json, Ready, Request, RequestType, Status, init::FEATURE_CONCURRENT,
 };
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub enum StartError {
     /// There is no socket to a host.
     #[error("{0}")]
-    NoHost(String),
+    NoHost(ChannelError),
     /// The socket cannot be used.
     #[error("the socket to the host cannot be used: {0}")]
     Socket(#[from] io::Error),

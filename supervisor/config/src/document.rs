@@ -55,7 +55,7 @@ impl Document {
         if !metadata.is_file() {
             return Err(fail("expected a file, found something else".into()));
         }
-        check_trust(path, Use::Itself, &environment.trusted_users).map_err(&fail)?;
+        check_trust(path, Use::Itself, &environment.trusted_users).map_err(|error| fail(error.to_string()))?;
         let bytes = files::head(path, FILE_BYTES_MAX + 1).map_err(|error| fail(describe(&error)))?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(fail(format!("expected at most {FILE_BYTES_MAX} bytes, found {}", metadata.len())));

@@ -31,7 +31,7 @@ pub(crate) fn in_folder(folder: &Path, environment: &Environment) -> Result<Entr
         let found = files::metadata(folder).map_or_else(|error| describe(&error), |_| "found a file".into());
         return Err(fail(format!("expected a folder of modules: {found}")));
     }
-    check_trust(folder, Use::Content, &environment.trusted_users).map_err(fail)?;
+    check_trust(folder, Use::Content, &environment.trusted_users).map_err(|error| fail(error.to_string()))?;
     if files::is_there(&folder.join(MANIFEST)) {
         return Ok(Entries { modules: vec![folder.to_path_buf()], passed_over: Vec::new() });
     }

@@ -33,8 +33,8 @@ pub(crate) fn read(
             return None;
         }
     };
-    if let Err(message) = check_trust(folder, Use::Content, &environment.trusted_users) {
-        problems.push(Problem { file: Some(document.shown.to_path_buf()), place: None, message });
+    if let Err(error) = check_trust(folder, Use::Content, &environment.trusted_users) {
+        problems.push(Problem { file: Some(document.shown.to_path_buf()), place: None, message: error.to_string() });
     }
     of_document(&document, environment, problems)
 }
@@ -130,7 +130,7 @@ impl Draft<ModuleConfig> {
                 check_command(program, command, folder, trusted)
             }
             ModuleKind::Native { library: path, .. } | ModuleKind::Wasm { module: path, .. } => {
-                check_trust(path, whose(path, folder), trusted)
+                check_trust(path, whose(path, folder), trusted).map_err(|error| error.to_string())
             }
         };
         self.note(checked, problems);
@@ -152,9 +152,10 @@ fn whose(file: &Path, folder: &Path) -> Use {
 /// Checks that no other user can change what a command runs: its program, and the files of the module's own folder that
 /// it names, as a script after its interpreter.
 fn check_command(program: &Path, command: &[String], folder: &Path, trusted: &[u32]) -> Result<(), String> {
-    check_trust(program, whose(program, folder), trusted)?;
+    let check = |path: &Path, used: Use| check_trust(path, used, trusted).map_err(|error| error.to_string());
+    check(program, whose(program, folder))?;
     program::check_interpreter(program, trusted)?;
     let named = command.iter().skip(1).filter(|word| !word.is_empty()).map(|word| folder.join(word));
     let own = |path: &PathBuf| path.starts_with(folder) && files::is_file(path);
-    named.filter(own).try_for_each(|path| check_trust(&path, Use::Itself, trusted))
+    named.filter(own).try_for_each(|path| check(&path, Use::Itself))
 }

@@ -28,7 +28,7 @@ use crate::{document::describe, files};
 use nix::unistd::{getegid, geteuid, getgroups};
 use std::{
     ffi::OsString,
-    fmt::Display,
+    fmt,
     fs::Metadata,
     io,
     os::unix::fs::MetadataExt,
@@ -57,11 +57,99 @@ pub enum Use {
     Own,
 }
 
+/// Why a file or folder is not used: what was found, and the owner or the mode that would be accepted.
+#[derive(Debug)]
+pub enum TrustError {
+    /// Its owner and its mode cannot be read.
+    Unread {
+        /// Its path.
+        path: PathBuf,
+        /// The error of the system.
+        error: io::Error,
+    },
+    /// There are more links on the way to this path than are followed.
+    TooManyLinks(PathBuf),
+    /// It belongs to another user, who could change it.
+    Foreign {
+        /// Its path.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// The user of this process, to whom it may belong.
+        user: u32,
+        /// The trusted users, to whom it may belong as well; `None` for the host's own files.
+        trusted: Option<Vec<u32>>,
+    },
+    /// Others may write to it.
+    Writable {
+        /// Its path.
+        path: PathBuf,
+        /// Which others.
+        by: Writers,
+        /// Its mode.
+        mode: u32,
+        /// The mode that would be accepted.
+        fit: u32,
+    },
+}
+
+/// The users who may write to a file, beside its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writers {
+    /// All users.
+    Everybody,
+    /// Those of the group of this number.
+    Group(u32),
+}
+
+impl fmt::Display for TrustError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TrustError::Unread { path, error } => write!(f, "{}: {}", path.display(), describe(error)),
+            TrustError::TooManyLinks(path) => {
+                write!(f, "{}: expected at most {LINKS_MAX} links, found more", path.display())
+            }
+            TrustError::Foreign { path, owner, user, trusted } => {
+                let path = path.display();
+                write!(f, "{path} belongs to user {owner}, who could change it: expected root")?;
+                if *user != 0 {
+                    write!(f, " or user {user}")?;
+                }
+                for trusted in trusted.iter().flatten() {
+                    write!(f, " or user {trusted}")?;
+                }
+                write!(f, "; chown {user} {path}")?;
+                match trusted {
+                    Some(_) => write!(f, ", or trust that user with --trust-user {owner}"),
+                    None => Ok(()),
+                }
+            }
+            TrustError::Writable { path, by, mode, fit } => {
+                let path = path.display();
+                write!(f, "{path} may be written by {by} (mode {mode:04o}): expected mode {fit:04o}; ")?;
+                write!(f, "chmod {fit:o} {path}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Writers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Writers::Everybody => f.write_str("everybody"),
+            Writers::Group(group) => write!(f, "group {group}"),
+        }
+    }
+}
+
+/// Without a source: the sentence has all of it.
+impl std::error::Error for TrustError {}
+
 /// Checks that only root, this process's user and `trusted` users can change what is at `path`, which is absolute.
 ///
 /// # Errors
-/// A sentence that names the file or folder, what is wrong with it and the owner or the mode that would be accepted.
-pub fn check_trust(path: &Path, used: Use, trusted: &[u32]) -> Result<(), String> {
+/// Which file or folder another user could change, and the owner or the mode that would be accepted.
+pub fn check_trust(path: &Path, used: Use, trusted: &[u32]) -> Result<(), TrustError> {
     let user = User { trusted: trusted.to_vec(), ..User::from_process() };
     user.running(used).check(path, used)
 }
@@ -71,7 +159,7 @@ pub fn check_trust(path: &Path, used: Use, trusted: &[u32]) -> Result<(), String
 ///
 /// # Errors
 /// As [`check_trust`].
-pub fn check_own(found: &Metadata, path: &Path) -> Result<(), String> {
+pub fn check_own(found: &Metadata, path: &Path) -> Result<(), TrustError> {
     User::from_process().judge(Look::of(found, Kind::Last(Use::Own)), path)
 }
 
@@ -124,8 +212,7 @@ impl User {
     }
 
     /// Walks from the root to the end of `path` as the kernel would.
-    fn check(&self, path: &Path, used: Use) -> Result<(), String> {
-        let fail = |path: &Path, error: &io::Error| format!("{}: {}", path.display(), describe(error));
+    fn check(&self, path: &Path, used: Use) -> Result<(), TrustError> {
         let mut at = PathBuf::from("/");
         let mut ahead = parts(path);
         let mut links = 0;
@@ -139,14 +226,14 @@ impl User {
                 continue;
             }
             let next = at.join(part);
-            let found = files::metadata_of_link(&next).map_err(|error| fail(&next, &error))?;
+            let found = files::metadata_of_link(&next).map_err(|error| unread(&next, error))?;
             if found.is_symlink() {
                 links += 1;
                 if links > LINKS_MAX {
-                    return Err(format!("{}: expected at most {LINKS_MAX} links, found more", path.display()));
+                    return Err(TrustError::TooManyLinks(path.to_owned()));
                 }
                 self.judge(Look::of(&found, Kind::Link), &next)?;
-                let target = files::target(&next).map_err(|error| fail(&next, &error))?;
+                let target = files::target(&next).map_err(|error| unread(&next, error))?;
                 if target.is_absolute() {
                     at = PathBuf::from("/");
                 }
@@ -160,44 +247,29 @@ impl User {
         Ok(())
     }
 
-    fn check_one(&self, path: &Path, kind: Kind) -> Result<(), String> {
-        let found =
-            files::metadata_of_link(path).map_err(|error| format!("{}: {}", path.display(), describe(&error)))?;
+    fn check_one(&self, path: &Path, kind: Kind) -> Result<(), TrustError> {
+        let found = files::metadata_of_link(path).map_err(|error| unread(path, error))?;
         self.judge(Look::of(&found, kind), path)
     }
 
-    fn judge(&self, look: Look, path: &Path) -> Result<(), String> {
-        let path = path.display();
+    fn judge(&self, look: Look, path: &Path) -> Result<(), TrustError> {
+        let path = || path.to_owned();
         let is_system = look.owner == 0 || Some(look.owner) == self.unmapped;
         if !is_system && look.owner != self.id && !self.trusts_owners && !self.trusts(look.owner, look.kind) {
-            return Err(self.foreign(look, &path));
+            let trusted = (look.kind != Kind::Last(Use::Own)).then(|| self.trusted.clone());
+            return Err(TrustError::Foreign { path: path(), owner: look.owner, user: self.id, trusted });
         }
         let refused = self.refused(look);
         if refused == 0 {
             return Ok(());
         }
-        let by = if refused & BY_OTHERS != 0 { "everybody".to_owned() } else { format!("group {}", look.group) };
-        let fit = look.mode & !refused;
-        Err(format!(
-            "{path} may be written by {by} (mode {:04o}): expected mode {fit:04o}; chmod {fit:o} {path}",
-            look.mode
-        ))
+        let by = if refused & BY_OTHERS != 0 { Writers::Everybody } else { Writers::Group(look.group) };
+        Err(TrustError::Writable { path: path(), by, mode: look.mode, fit: look.mode & !refused })
     }
 
     /// Whether the user of this number is trusted, for a use of this kind.
     fn trusts(&self, user: u32, kind: Kind) -> bool {
         kind != Kind::Last(Use::Own) && self.trusted.contains(&user)
-    }
-
-    fn foreign(&self, look: Look, path: &dyn Display) -> String {
-        let (id, owner) = (self.id, look.owner);
-        let mut fit = if id == 0 { "root".to_owned() } else { format!("root or user {id}") };
-        let mut remedy = format!("chown {id} {path}");
-        if look.kind != Kind::Last(Use::Own) {
-            fit += &self.trusted.iter().map(|user| format!(" or user {user}")).collect::<String>();
-            remedy += &format!(", or trust that user with --trust-user {owner}");
-        }
-        format!("{path} belongs to user {owner}, who could change it: expected {fit}; {remedy}")
     }
 
     /// The mode bits by which others may write.
@@ -210,6 +282,10 @@ impl User {
         let by_group = if is_fit { 0 } else { BY_GROUP };
         look.mode & (BY_OTHERS | by_group)
     }
+}
+
+fn unread(path: &Path, error: io::Error) -> TrustError {
+    TrustError::Unread { path: path.to_owned(), error }
 }
 
 impl Look {
@@ -262,7 +338,12 @@ mod tests {
     }
 
     fn judged(user: &User, kind: Kind, owner: u32, group: u32, mode: u32) -> Result<(), String> {
-        user.judge(Look { owner, group, mode, kind }, Path::new("/x/y"))
+        user.judge(Look { owner, group, mode, kind }, Path::new("/x/y")).map_err(|error| error.to_string())
+    }
+
+    /// As [`super::check_trust`], with its sentence.
+    fn check_trust(path: &Path, used: Use, trusted: &[u32]) -> Result<(), String> {
+        super::check_trust(path, used, trusted).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub use embedded::{Host, Options, Reloader, StartError};
 pub use files::Gate;
 pub use handle::Handle;
 pub use inherited::take_over_process;
-pub use runtimes::check_programs;
+pub use runtimes::{RuntimeError, check_programs};
 pub use sys::is_ignored;
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The programs that run in a module's process when the module is no program itself: where they are,
 //! and the command line of each kind. What they do with it is decided there.
 
-use bulkhead_config::{Folder, Line, Loaded, ModuleConfig, ModuleKind, OnLimit, Problem, Problems, Use, check_trust};
+use bulkhead_config::{
+    Folder, Line, Loaded, ModuleConfig, ModuleKind, OnLimit, Problem, Problems, TrustError, Use, check_trust,
+};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -28,11 +30,9 @@ pub(crate) struct Runtimes {
 /// nothing is started.
 ///
 /// # Errors
-/// A message that names the program, where it was expected, and what to do.
-pub fn check_programs(loaded: &Loaded) -> Result<(), String> {
-    let trusted = &loaded.host.trusted_users;
-    let found = Runtimes::find(None, trusted).and_then(|runtimes| runtimes.check(&loaded.modules));
-    found.map_err(|error| error.to_string())
+/// Which program is missing, where it was expected, and what to do.
+pub fn check_programs(loaded: &Loaded) -> Result<(), RuntimeError> {
+    Runtimes::find(None, &loaded.host.trusted_users)?.check(&loaded.modules)
 }
 
 impl From<RuntimeError> for Problems {
@@ -43,25 +43,35 @@ impl From<RuntimeError> for Problems {
 
 /// Why modules cannot be run.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RuntimeError {
+pub enum RuntimeError {
+    /// The program that starts modules is not where it is looked for.
     #[error(
         "expected the program {RUNTIME} at {}; build it, or name another place with $BULKHEAD_RUNTIME", .0.display()
     )]
     Missing(PathBuf),
+    /// A module is WebAssembly, and the program that runs it is not where it is looked for.
     #[error(
         "module {module} is of type \"wasm\" and needs the program {WASM_RUNTIME}: expected it at {}; build or install \
          it, or name another place with $BULKHEAD_WASM_RUNTIME",
         .path.display()
     )]
-    WasmMissing { module: String, path: PathBuf },
+    WasmMissing {
+        /// The first such module.
+        module: String,
+        /// Where the program is looked for.
+        path: PathBuf,
+    },
+    /// A program of this name is at a path that no argument can carry.
     #[error(
         "expected the program {} at a path in UTF-8, found {}; put it elsewhere, or name another place with \
          $BULKHEAD_RUNTIME or $BULKHEAD_WASM_RUNTIME",
         .0, .1.display()
     )]
     NotText(&'static str, PathBuf),
+    /// Another user could change a program.
     #[error("the program that runs modules may not be used: {0}")]
-    Untrusted(String),
+    Untrusted(TrustError),
+    /// The running program is not found, beside which the others are looked for.
     #[error("cannot tell where the running program is: {0}")]
     Unplaced(#[from] io::Error),
 }

@@ -90,7 +90,7 @@ impl StateDir {
         make_private(path).map_err(unusable)?;
         // Its content says which processes to kill, and is written as this process's user.
         let absolute = std::path::absolute(path).map_err(unusable)?;
-        check_trust(&absolute, Use::Own, trusted_users).map_err(|reason| unusable(io::Error::other(reason)))?;
+        check_trust(&absolute, Use::Own, trusted_users).map_err(|error| unusable(io::Error::other(error)))?;
         let opened = absolute.canonicalize().and_then(|path| Folder::open(&path));
         let folder = opened.map_err(unusable)?;
         let in_folder = |name: &str, error: io::Error| unusable(io::Error::other(format!("{name}: {error}")));

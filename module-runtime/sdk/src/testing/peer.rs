@@ -2,15 +2,52 @@
 
 use super::TIMEOUT;
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
-use bulkhead_protocol::{Decoder, Json, Message, Request, RequestType, Response, Status};
+use bulkhead_protocol::{Decoder, FrameError, Json, Message, MessageError, Request, RequestType, Response, Status};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::fmt;
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-/// The error of a wait in which nothing came.
-const QUIET: &str = "nothing for too long";
+/// Why a wait for a message ended without one.
+#[derive(Debug)]
+pub enum StreamEnd {
+    /// The stream ended between two frames.
+    Closed,
+    /// Nothing came for too long.
+    Quiet,
+    /// The bytes that came are no frame, or the stream ended inside one.
+    Frame(FrameError),
+    /// A frame that came is no message.
+    Message(MessageError),
+    /// The channel could not be read.
+    Unreadable(io::Error),
+}
+
+impl fmt::Display for StreamEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StreamEnd::Closed => f.write_str("the end"),
+            StreamEnd::Quiet => f.write_str("nothing for too long"),
+            StreamEnd::Frame(error) => error.fmt(f),
+            StreamEnd::Message(error) => error.fmt(f),
+            StreamEnd::Unreadable(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StreamEnd {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StreamEnd::Closed | StreamEnd::Quiet => None,
+            // Their sentences are this one's.
+            StreamEnd::Frame(error) => error.source(),
+            StreamEnd::Message(error) => error.source(),
+            StreamEnd::Unreadable(error) => error.source(),
+        }
+    }
+}
 
 /// The other end of a module's channel.
 #[derive(Debug)]
@@ -87,7 +124,7 @@ impl Peer {
     ///
     /// # Errors
     /// As [`Peer::message`].
-    pub fn answer(&mut self, id: u64) -> Result<Result<Value, Value>, String> {
+    pub fn answer(&mut self, id: u64) -> Result<Result<Value, Value>, StreamEnd> {
         let is_answer = |message: &Message| {
             matches!(message, Message::Response(Response { id: Some(found), status, .. })
                 if *found == id && !matches!(status, Status::Progress(_)))
@@ -115,8 +152,8 @@ impl Peer {
     /// Waits for the next message of any kind, as JSON.
     ///
     /// # Errors
-    /// How the stream ended instead: the end, bytes that are no frame or no message, or nothing for too long.
-    pub fn message(&mut self) -> Result<Value, String> {
+    /// Why none came.
+    pub fn message(&mut self) -> Result<Value, StreamEnd> {
         let deadline = Instant::now() + TIMEOUT;
         loop {
             match self.arrived.pop_front() {
@@ -133,7 +170,7 @@ impl Peer {
             match self.fill(deadline) {
                 Ok(()) if self.arrived.is_empty() => {}
                 Ok(()) => return false,
-                Err(end) => return self.arrived.is_empty() && end == QUIET,
+                Err(end) => return self.arrived.is_empty() && matches!(end, StreamEnd::Quiet),
             }
         }
     }
@@ -158,34 +195,34 @@ impl Peer {
         let _ = self.channel.shutdown(std::net::Shutdown::Both);
     }
 
-    fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> Result<usize, String> {
+    fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> Result<usize, StreamEnd> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            self.channel.set_read_timeout(Some(left)).map_err(|error| error.to_string())?;
+            self.channel.set_read_timeout(Some(left)).map_err(StreamEnd::Unreadable)?;
             match self.channel.read(buffer) {
                 Ok(count) => return Ok(count),
                 // A read with a timeout is not begun again after a signal by itself.
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     return Err(match error.kind() {
-                        std::io::ErrorKind::WouldBlock => QUIET.into(),
-                        std::io::ErrorKind::ConnectionReset => "the end".into(),
-                        _ => error.to_string(),
+                        io::ErrorKind::WouldBlock => StreamEnd::Quiet,
+                        io::ErrorKind::ConnectionReset => StreamEnd::Closed,
+                        _ => StreamEnd::Unreadable(error),
                     });
                 }
             }
         }
     }
 
-    fn fill(&mut self, deadline: Instant) -> Result<(), String> {
+    fn fill(&mut self, deadline: Instant) -> Result<(), StreamEnd> {
         let mut buffer = [0; 64 * 1024];
         let count = self.read(&mut buffer, deadline)?;
         if count == 0 {
-            return Err(self.decoder.finish().map_or_else(|error| error.to_string(), |()| "the end".into()));
+            return Err(self.decoder.finish().map_or_else(StreamEnd::Frame, |()| StreamEnd::Closed));
         }
         let mut input = &buffer[..count];
-        while let Some(frame) = self.decoder.next(&mut input).map_err(|error| error.to_string())? {
-            self.arrived.push_back(Message::decode(frame).map_err(|error| error.to_string())?);
+        while let Some(frame) = self.decoder.next(&mut input).map_err(StreamEnd::Frame)? {
+            self.arrived.push_back(Message::decode(frame).map_err(StreamEnd::Message)?);
         }
         Ok(())
     }

@@ -27,7 +27,8 @@ impl Core {
         to: Option<Recipient>,
         request: Request,
     ) -> Result<(), Failure> {
-        let name = event::event_name(&request.payload).map_err(|reason| refused(ErrorCode::BadRequest, reason))?;
+        let name =
+            event::event_name(&request.payload).map_err(|error| refused(ErrorCode::BadRequest, error.to_string()))?;
         self.check_emit(caller, &name)?;
         if request.key.is_some() {
             let reason = "an event has no key, found one: publish it in the handling of a request that has one, and it is stored once";
