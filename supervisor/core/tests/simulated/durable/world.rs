@@ -228,7 +228,8 @@ impl World {
         self.units.clear();
         self.told = self.store.durable.events.len() as u64;
         self.last_seen = CommitNumber(0);
-        // What the store knows is all that counts now.
+        // What the store knows is all that counts now; a power cut may have taken a whole subscription.
+        self.handled.clear();
         for (module, cursor) in &self.store.durable.subscriptions {
             let module = MODULES.into_iter().find(|it| it == module).expect("one of them");
             self.handled.insert(module, *cursor);
