@@ -38,5 +38,5 @@ pub use order::{Direction, Order};
 pub use path::{Column, MemberPath, Path};
 pub use query::{Count, Many, Query, Selection};
 pub use search::{Ending, Search, Term};
-pub use store::{CommitNumber, Cursor, KeyState, NewEvent, StoredEvent, UnitId};
+pub use store::{CommitNumber, Cursor, EntityState, KeyState, NewEvent, StoredEvent, UnitId};
 pub use value::Value;

@@ -26,6 +26,15 @@ impl fmt::Display for Cursor {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommitNumber(pub u64);
 
+/// Which state of an entity was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntityState {
+    /// The row, which tells the entity from one of the same id that was deleted before.
+    pub rowid: i64,
+    /// The version.
+    pub version: u64,
+}
+
 /// An event that is to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {

@@ -138,6 +138,9 @@ impl Core {
         let (flushing, _) = self.layer1.held_answers.requests();
         let (bytes, recounted) = self.layer1.held_answers.accounts();
         assert_eq!(bytes, recounted, "bytes of the answers that wait for the disk");
+        let (bytes, recounted, is_busy) = self.layer1.entities.accounts();
+        assert_eq!(bytes, recounted, "bytes of the entities in memory");
+        assert!(!is_busy || !self.layer1.jobs.is_empty() || self.requests.len() > 0, "an entity changes for ever");
         for (id, entry) in self.requests.iter() {
             let job = |job| self.layer1.jobs.get(&job).copied();
             let there = match &entry.state {

@@ -214,6 +214,15 @@ pub(crate) const UNIT_EVENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Events without an id that one caller may have at the store.
 pub(crate) const UNNUMBERED_MAX: usize = 4096;
 
+/// Bytes of the entities that are kept in memory: 16 MiB.
+pub(crate) const ENTITIES_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Largest entity that is kept in memory: 64 KiB.
+pub(crate) const ENTITY_BYTES_MAX: usize = 64 * 1024;
+
+/// Entities that a unit may have been shown from memory before the store was informed of these states.
+pub(crate) const UNIT_SHOWN_MAX: usize = 1000;
+
 /// What an answer, or an event for followers, that waits for the disk counts with beside its payload.
 pub(crate) const HELD_ANSWER_BYTES: usize = 256;
 

@@ -6,7 +6,7 @@
 use crate::{
     id_map::IdMap,
     ids::{ModuleId, Recipient, RequestId, RunId},
-    layer1::{CommitNumber, Done, Extent, OpenUnit, Unit},
+    layer1::{CommitNumber, Done, EntityKey, Extent, OpenUnit, Unit},
     request::{RequestEntry, RequestState},
     time::Time,
 };
@@ -144,10 +144,12 @@ impl Requests {
     }
 
     /// Its module has succeeded with a request; the commit of that waits for what is still asked of the store for it.
-    pub(crate) fn begin_settling(&mut self, id: RequestId, done: Done) {
+    /// Returns the entities that its unit changes, as far as it has named them.
+    pub(crate) fn begin_settling(&mut self, id: RequestId, done: Done) -> Vec<EntityKey> {
         let entry = self.step(id);
         debug_assert!(matches!(entry.state, RequestState::InFlight { .. }), "{entry:?}");
         entry.state = RequestState::Settling(Box::new(done));
+        entry.unit.opened_mut().map(|open| std::mem::take(&mut open.changes)).unwrap_or_default()
     }
 
     /// A success goes to the store: from now on its unit is the store's.

@@ -143,6 +143,6 @@ pub use open::OpenError;
 pub use outcome::Outcome;
 pub use schema::SCHEMA_VERSION;
 pub use settings::{Flush, Index, Searched, Settings};
-pub use store::{Layer1, Overloaded};
+pub use store::{Layer1, Overloaded, Visible};
 pub use tables::{epochs::Epoch, keys::other_payload};
 pub use tools::{Progress, ToolError, Tools, Watcher, import::ImportLines};

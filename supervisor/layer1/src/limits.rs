@@ -21,6 +21,9 @@ pub const JOBS_MAX: usize = 8192;
 /// Most bytes that these jobs and their outcomes hold, unless the settings say otherwise: 128 MiB.
 pub const JOBS_BYTES_MAX_DEFAULT: usize = 128 * 1024 * 1024;
 
+/// Largest mutation that is done on the caller's thread, as it lies in memory: 64 KiB.
+pub const AT_ONCE_BYTES_MAX: usize = 64 * 1024;
+
 /// Most jobs that share one commit.
 pub const GROUP_JOBS_MAX: usize = 512;
 

@@ -45,6 +45,11 @@ impl Quotas {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(owner).copied().unwrap_or_default()
     }
 
+    /// Whether an owner's entities have a quota.
+    pub(crate) fn has_storage(&self, owner: &str) -> bool {
+        self.of(owner).storage.is_some()
+    }
+
     /// Refuses what would bring an owner's entities over its quota. What makes them smaller is never refused.
     pub(crate) fn check(&self, owner: &str, used: Amount, asked: Amount) -> Result<(), Failure> {
         let counted = |amount: Amount| amount.bytes + amount.rows * ENTITY_OVERHEAD_BYTES;

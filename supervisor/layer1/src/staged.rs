@@ -3,7 +3,7 @@
 use crate::failure::{conflict, not_found};
 use bulkhead_protocol::{
     Failure,
-    layer1::{Change, Data, EntityId, EntityName},
+    layer1::{Change, Data, EntityId, EntityName, EntityState},
 };
 use std::sync::Arc;
 
@@ -51,11 +51,7 @@ pub(crate) struct StagedEntity {
 }
 
 /// Which state of an entity a unit has read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) rowid: i64,
-    pub(crate) version: u64,
-}
+pub(crate) type Seen = EntityState;
 
 /// Who changes something, and when.
 #[derive(Clone, Debug)]

@@ -10,10 +10,13 @@ use crate::{
     outcome::Outcome,
     settings::Settings,
     tables::{clock, epochs::Epoch},
-    threads::{Durability, Shared, queue::Task, reader::Reader, writer::Writer},
+    threads::{Durability, Finished, Shared, queue::Task, reader::Reader, writer::Writer},
     tools::Tools,
 };
-use bulkhead_protocol::{Failure, layer1::CommitNumber};
+use bulkhead_protocol::{
+    Failure,
+    layer1::{CommitNumber, EntityId, EntityName, EntityState, UnitId},
+};
 use rusqlite::Connection;
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -28,6 +31,19 @@ pub struct Layer1 {
     readers: Mutex<Vec<JoinHandle<()>>>,
     writer: Mutex<Option<JoinHandle<rusqlite::Result<Connection>>>>,
     _lock: Lock,
+}
+
+/// An outcome that is visible, and not on the disk for certain.
+#[derive(Debug)]
+pub struct Visible {
+    /// The job.
+    pub job_id: JobId,
+    /// The commit that it has made, or the last that it can have seen.
+    pub seen: CommitNumber,
+    /// The state of the entity that it has read, if it is a query for one by its id, and nothing with it.
+    pub entity: Option<EntityState>,
+    /// What came of it.
+    pub outcome: Outcome,
 }
 
 /// A job that was not taken, since too many wait or the store is closing. It comes back unchanged.
@@ -84,6 +100,13 @@ impl Layer1 {
         &self.epochs
     }
 
+    /// Does a job on the caller's thread, if it needs nothing of the database: a mutation of a unit that only creates
+    /// entities under new ids, where their owner has no quota. Otherwise nothing is done, and the job is to be
+    /// submitted. Never waits for the disk.
+    pub fn at_once(&self, job: &Job) -> Option<Outcome> {
+        self.shared.at_once(job)
+    }
+
     /// Gives the store a job. Its outcome comes under `job_id`, which no other open job has. Never waits.
     ///
     /// A query ends with `deadline_exceeded` when the deadline passes; a change that has begun by then
@@ -123,8 +146,15 @@ impl Layer1 {
 
     /// The next outcome as soon as it is visible, with the number of the commit that it has made, or else of the
     /// last that it can have seen. The outcome may be shown to others once [`Layer1::flushed`] has reached that.
-    pub fn poll_visible(&self) -> Option<(JobId, CommitNumber, Outcome)> {
-        self.shared.take_visible().map(|finished| (finished.job_id, finished.seen, finished.outcome))
+    pub fn poll_visible(&self) -> Option<Visible> {
+        let Finished { job_id, seen, entity, outcome, .. } = self.shared.take_visible()?;
+        Some(Visible { job_id, seen, entity, outcome })
+    }
+
+    /// Notes that a unit has read these entities elsewhere, as in memory: a change of one of them that names no
+    /// version builds on that state.
+    pub fn note_seen(&self, unit: UnitId, seen: Vec<((EntityName, EntityId), EntityState)>) {
+        self.shared.queue().units.note_seen(unit, seen);
     }
 
     /// All commits up to this one are on the disk. The caller is woken when it grows.

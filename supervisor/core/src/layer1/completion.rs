@@ -3,6 +3,7 @@
 
 use super::{
     CommitNumber, Cursor, KeyState, StoreOp, StoreOutcome,
+    entities::Known,
     publish::published,
     store_requests::{Kind, StoreRequestState, Work},
 };
@@ -31,8 +32,14 @@ impl Core {
         let StoreRequestState::AtStore { kind, .. } = store_request.state else {
             unreachable!("the store has answered it")
         };
+        let found = match &outcome {
+            StoreOutcome::Entity { data, state } => Some(Known { data: data.clone(), state: *state, seen }),
+            _ => None,
+        };
+        self.layer1.entities.read_ends(id, found);
+        self.layer1.entities.commit_ends(id);
         let status = match (kind, outcome) {
-            (Kind::Query, StoreOutcome::Rows(data)) => Status::Success(data),
+            (Kind::Query, StoreOutcome::Rows(data) | StoreOutcome::Entity { data, .. }) => Status::Success(data),
             (Kind::Mutation { .. }, StoreOutcome::Mutated { data, .. }) => Status::Success(data),
             (Kind::Mutation { .. }, StoreOutcome::Key(KeyState::Stored(data))) => Status::Success(data),
             (Kind::Event { subscribers }, StoreOutcome::Emitted { .. }) => {
@@ -51,6 +58,7 @@ impl Core {
         };
         self.answer_store_request(id, status);
         let Some(store_request) = self.layer1.store_requests.remove(&id) else { return };
+        self.layer1.entities.commit_ends(id);
         if let StoreRequestState::AtStore { kind: Kind::Event { .. }, .. }
         | StoreRequestState::Flushing { kind: Kind::Event { .. } } = store_request.state
         {

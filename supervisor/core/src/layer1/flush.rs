@@ -79,7 +79,7 @@ impl HeldAnswers {
     }
 
     /// Whether an answer that has seen this has to wait, or can never be given.
-    fn waits(&self, seen: CommitNumber) -> bool {
+    pub(super) fn waits(&self, seen: CommitNumber) -> bool {
         seen > self.flushed
     }
 
@@ -125,6 +125,7 @@ impl Core {
             return;
         }
         self.layer1.held_answers.failed = Some(failure.clone().delivery(Delivery::Unknown));
+        self.layer1.entities.end();
         while let Some(held) = self.layer1.held_answers.pop() {
             let status = || Status::from(self.not_flushed());
             match held {
@@ -133,6 +134,21 @@ impl Core {
                 Held::Progress(..) | Held::Event(_) => {}
             }
         }
+    }
+
+    /// An import begins, which may change any entity without the core's knowing which.
+    pub fn handle_import_begun(&mut self) {
+        self.layer1.entities.suspend();
+    }
+
+    /// The import has its outcome.
+    pub fn handle_import_ended(&mut self) {
+        self.layer1.entities.resume();
+    }
+
+    /// The store's files are not what it has open any more: nothing is to be answered from memory.
+    pub fn handle_store_gone(&mut self) {
+        self.layer1.entities.end();
     }
 
     fn not_flushed(&self) -> Failure {

@@ -7,6 +7,7 @@
 
 mod attribution;
 mod completion;
+mod entities;
 mod epochs;
 mod flush;
 mod keys;
@@ -19,7 +20,8 @@ mod stream;
 mod streams;
 mod unit;
 
-pub use bulkhead_protocol::layer1::{CommitNumber, Cursor, KeyState, NewEvent, StoredEvent, UnitId};
+pub use bulkhead_protocol::layer1::{CommitNumber, Cursor, EntityState, KeyState, NewEvent, StoredEvent, UnitId};
+pub(crate) use entities::{Entities, EntityKey};
 pub use epochs::{Begin, Epoch, Epochs};
 pub(crate) use flush::HeldAnswers;
 pub(crate) use keys::{Running, ScopedKey};
@@ -53,6 +55,7 @@ pub(crate) struct Layer1 {
     /// How far each subscribing module has got.
     pub(crate) streams: Table<ModuleId, Stream>,
     pub(crate) held_answers: HeldAnswers,
+    pub(crate) entities: Entities,
     pub(crate) last_unit: u64,
     /// Which history cursors belong to, as it follows one in a message; nothing where that is not known.
     pub(crate) epoch_beside: String,

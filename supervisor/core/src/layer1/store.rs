@@ -9,7 +9,10 @@ use crate::{
 };
 use bulkhead_protocol::{
     Delivery, Failure, Json, ModuleName, Pattern, RequestType,
-    layer1::{CommitNumber, Cursor, KeyState, Mutation, NewEvent, Query, StoredEvent, UnitId},
+    layer1::{
+        CommitNumber, Cursor, EntityId, EntityName, EntityState, KeyState, Mutation, NewEvent, Query, StoredEvent,
+        UnitId,
+    },
 };
 
 /// An idempotency key, and what must be the same for it to be the same work.
@@ -54,6 +57,8 @@ pub enum StoreOp {
         mutation: Box<Mutation>,
         /// Checked, and stored with the answer, in the same commit; only without a unit.
         key: Option<KeyUse>,
+        /// Entities that the unit was shown from memory, and in which state.
+        shown: Vec<((EntityName, EntityId), EntityState)>,
     },
     /// Store an event, in a commit of its own. Outcome: [`StoreOutcome::Emitted`].
     Emit(NewEvent),
@@ -121,6 +126,13 @@ pub enum StoreOp {
 pub enum StoreOutcome {
     /// The data of a query's answer.
     Rows(Json),
+    /// The same of a query for one entity by its id and nothing with it.
+    Entity {
+        /// The data.
+        data: Json,
+        /// Which state of it that is.
+        state: EntityState,
+    },
     /// A mutation was done: the data of its answer, and, if it was committed, the events that it led to.
     Mutated {
         /// The data.
@@ -171,6 +183,7 @@ impl StoreOutcome {
             StoreOutcome::Failed(failure) | StoreOutcome::Conflict(failure) => failure,
             StoreOutcome::Key(KeyState::OtherPayload) => super::keys::reused_for_other_work(),
             other @ (StoreOutcome::Rows(_)
+            | StoreOutcome::Entity { .. }
             | StoreOutcome::Mutated { .. }
             | StoreOutcome::Emitted { .. }
             | StoreOutcome::Committed { .. }
@@ -190,6 +203,7 @@ impl StoreOutcome {
             | StoreOutcome::Emitted { events }
             | StoreOutcome::Committed { events } => std::mem::take(events),
             StoreOutcome::Rows(_)
+            | StoreOutcome::Entity { .. }
             | StoreOutcome::Conflict(_)
             | StoreOutcome::Key(_)
             | StoreOutcome::Subscribed { .. }

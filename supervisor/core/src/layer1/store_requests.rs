@@ -2,19 +2,19 @@
 //! builds on waits here until what the module had answered before is committed. How these requests end is
 //! in [`super::completion`].
 
-use super::{Extent, JobPurpose, KeyUse, StoreOp};
+use super::{Extent, JobPurpose, KeyUse, StoreOp, entities, unit::OpenUnit};
 use crate::{
     action::Action,
     core::{Core, Outstanding},
     ids::{Caller, ModuleId, Recipient, RequestId, RunId},
-    limits::{STORE_DEADLINE_DEFAULT, STORE_REQUEST_BYTES},
+    limits::{STORE_DEADLINE_DEFAULT, STORE_REQUEST_BYTES, UNIT_SHOWN_MAX},
     routing::refused,
     run::Phase,
     time::Time,
     timers::Timer,
 };
 use bulkhead_protocol::{
-    Delivery, ErrorCode, Failure, HeldBytes, Request, RequestType,
+    Delivery, ErrorCode, Failure, HeldBytes, Request, RequestType, Status,
     layer1::{Change, Mutation, Query},
 };
 use std::{collections::HashSet, time::Duration};
@@ -177,7 +177,20 @@ impl Core {
             );
             return Err(refused(ErrorCode::BadRequest, reason));
         }
+        if let Work::Query(query) = &work
+            && let Some(status) = self.from_memory(now, caller, of, query)
+        {
+            self.act(Action::Reply { to, status });
+            return Ok(());
+        }
         let id = self.ids.request();
+        if let Work::Mutation(mutation, _) = &work {
+            let keys = entities::named(mutation);
+            match of {
+                Some(of) => self.requests.open_unit(of).changes.extend(keys),
+                None => self.layer1.entities.commit_begins(id, keys),
+            }
+        }
         if let Some(of) = of {
             self.requests.open_unit(of).store_requests.push(id);
         }
@@ -200,6 +213,34 @@ impl Core {
         Ok(())
     }
 
+    /// The answer to a query for one entity that is kept in memory, if it may be given at once: the unit has not
+    /// changed the entity itself and waits for nothing, and a client may be shown it.
+    fn from_memory(&mut self, now: Time, caller: Caller, of: Option<RequestId>, query: &Query) -> Option<Status> {
+        let key = entities::asked_for(query)?;
+        let known = self.layer1.entities.get(&key)?.clone();
+        match caller {
+            Caller::Client(_) if self.layer1.held_answers.waits(known.seen) => return None,
+            Caller::Client(_) => {}
+            Caller::Run(run) => {
+                let waits = |held: &RequestId| self.layer1.store_requests[held].of == of;
+                if self.runs.get(&run)?.held.iter().any(waits) {
+                    return None;
+                }
+            }
+        }
+        if let Some(of) = of {
+            let asks_the_store = |open: &OpenUnit| open.changes.contains(&key) || open.shown.len() >= UNIT_SHOWN_MAX;
+            if self.opened_unit(of).is_some_and(asks_the_store) || self.waits_for_precedence(now, of) {
+                return None;
+            }
+            self.requests.open_unit(of).shown.push((key, known.state));
+        }
+        if let Caller::Run(run) = caller {
+            self.has_seen(run, known.seen);
+        }
+        Some(Status::Success(known.data))
+    }
+
     /// Until which commit of its module a process's request to the store has to wait: what it reads, or
     /// builds on, is what was acknowledged to the module as done. It stays after those of the same unit that
     /// wait already, and may have to wait for the precedence of another request.
@@ -219,14 +260,22 @@ impl Core {
         }
         let unit = opened.map(|of| self.unit_id(of));
         let (kind, op) = match work {
-            Work::Query(query) => (Kind::Query, StoreOp::Query { unit, query }),
+            Work::Query(query) => {
+                let open = opened.and_then(|of| self.opened_unit(of));
+                let key = entities::asked_for(&query);
+                if let Some(key) = key.filter(|key| !open.is_some_and(|open| open.changes.contains(key))) {
+                    self.layer1.entities.read_begins(id, key);
+                }
+                (Kind::Query, StoreOp::Query { unit, query })
+            }
             Work::Mutation(mutation, key) => {
+                let shown = opened.map(|of| std::mem::take(&mut self.requests.open_unit(of).shown)).unwrap_or_default();
                 let spec = match caller {
                     Caller::Client(_) => None,
                     Caller::Run(run) => self.runs.get(&run).map(|run| &run.spec),
                 };
                 let (owner, quota) = (spec.map(|spec| spec.name.clone()), spec.and_then(|spec| spec.storage_quota));
-                (Kind::Mutation { keyed: key.is_some() }, StoreOp::Mutate { unit, owner, quota, mutation, key })
+                (Kind::Mutation { keyed: key.is_some() }, StoreOp::Mutate { unit, owner, quota, mutation, key, shown })
             }
         };
         self.submit_as(id, JobPurpose::StoreRequest, op);

@@ -1,7 +1,9 @@
 //! Units of work: what a module changes and publishes while it handles a request is committed with its
 //! success and undone by everything else. The caller is answered only after the commit.
 
-use super::{CommitNumber, JobPurpose, KeyState, NewEvent, StoreOp, StoreOutcome, UnitId};
+use super::{
+    CommitNumber, EntityState, JobPurpose, KeyState, NewEvent, StoreOp, StoreOutcome, UnitId, entities::EntityKey,
+};
 use crate::{
     action::Action,
     core::Core,
@@ -34,6 +36,10 @@ pub(crate) struct OpenUnit {
     pub(crate) extent: Extent,
     pub(crate) events: Vec<NewEvent>,
     pub(crate) event_bytes: usize,
+    /// The entities that it changes, as far as it names them.
+    pub(crate) changes: Vec<EntityKey>,
+    /// Those that it was shown from memory, and the store was not informed of.
+    pub(crate) shown: Vec<(EntityKey, EntityState)>,
     /// The module's requests to the store that belong to it and are not answered.
     pub(crate) store_requests: Vec<RequestId>,
     /// Why it cannot be committed: something of it failed, and the module did not learn of it before it answered.
@@ -177,7 +183,8 @@ impl Core {
                 let module = entry.module;
                 let job = self.ids.request();
                 self.modules.get_mut(module).expect("a module outlives its requests").commits.insert(job);
-                self.requests.begin_settling(id, Done { job, data, again });
+                let changes = self.requests.begin_settling(id, Done { job, data, again });
+                self.layer1.entities.commit_begins(job, changes);
                 self.unit_progressed(now, id);
             }
             Status::Error(failure) => {
@@ -261,6 +268,7 @@ impl Core {
     fn commit_ended(&mut self, now: Time, module_id: ModuleId, job: RequestId) {
         let module = self.modules.get_mut(module_id).expect("a module outlives its requests");
         module.commits.remove(&job);
+        self.layer1.entities.commit_ends(job);
         self.release_held(now, module_id);
         self.reconcile(now, module_id);
     }

@@ -120,7 +120,7 @@ pub(crate) fn show(label: &str, op: &StoreOp) -> String {
             let what: Vec<String> = query.needs().iter().map(|need| need.entity.to_string()).collect();
             format!("store {label} query{} {}", unit(of), what.join(","))
         }
-        StoreOp::Mutate { unit: of, owner, quota, mutation, key } => {
+        StoreOp::Mutate { unit: of, owner, quota, mutation, key, .. } => {
             let mut text = format!("store {label} mutate{}", unit(of));
             for one in &mutation.operations {
                 let verb = match one.change {

@@ -10,7 +10,7 @@ use crate::{files, status::StoreStatus};
 use bulkhead_config::{Declared, HostConfig, ModuleConfig};
 use bulkhead_core::{Caller, CommitNumber, Cursor, Epoch, Epochs, RequestId, StoreOp, StoreOutcome};
 use bulkhead_layer1::{
-    Index, Job, JobId, Layer1, OpenError, Outcome, Overloaded, Searched, Sender, Settings, limits::JOBS_MAX,
+    Index, Job, JobId, Layer1, OpenError, Outcome, Overloaded, Searched, Sender, Settings, Visible, limits::JOBS_MAX,
 };
 use bulkhead_protocol::{
     Delivery, ErrorCode, Failure, ModuleName,
@@ -68,6 +68,8 @@ pub(crate) enum News {
     Visible(RequestId, CommitNumber, StoreOutcome),
     /// What came of a job of the host's own: it is on the disk.
     Durable(u64, Outcome),
+    /// Its files are not what it has open any more: nothing is read from it.
+    Gone,
 }
 
 /// The open store.
@@ -86,6 +88,8 @@ pub(crate) struct Store {
     held: VecDeque<(CommitNumber, u64, Outcome)>,
     /// All commits up to this one are on the disk.
     flushed: CommitNumber,
+    /// Whether the core was informed that nothing is read any more.
+    is_gone: bool,
     /// Why no further one ever will be, if so.
     flush_failure: Option<Failure>,
     /// Which histories its cursors may belong to.
@@ -147,6 +151,7 @@ impl Store {
             visible: VecDeque::new(),
             held: VecDeque::new(),
             flushed: CommitNumber(0),
+            is_gone: false,
             flush_failure: None,
             last_admin_job: 0,
             dropped_told: 0,
@@ -214,6 +219,11 @@ impl Store {
     /// job.
     pub(crate) fn order(&mut self, request: RequestId, op: StoreOp, asker: Option<Caller>) -> Option<StoreOutcome> {
         let sender = sender(asker);
+        if let StoreOp::Mutate { unit: Some(unit), shown, .. } = &op
+            && !shown.is_empty()
+        {
+            self.layer1.note_seen(*unit, shown.clone());
+        }
         match translate::order(request, op) {
             Order::Submit(job_id, job) => self.submit(sender, job_id, job),
             Order::SubmitWithin { owner, quota, job_id, job } => {
@@ -231,6 +241,9 @@ impl Store {
     }
 
     fn submit(&mut self, sender: Sender, job_id: JobId, job: Job) -> Option<StoreOutcome> {
+        if let Some(outcome) = self.layer1.at_once(&job) {
+            return Some(translate::outcome(JobOwner::from_id(job_id), outcome, None));
+        }
         self.layer1
             .submit_for(sender, job_id, job, None)
             .err()
@@ -297,6 +310,11 @@ impl Store {
         }
         self.tell_dropped();
         self.tell_broken();
+        if !self.is_gone && !self.layer1.is_readable() {
+            self.is_gone = true;
+            self.has_outcomes = true;
+            return Some(News::Gone);
+        }
         let news = self.poll_flushed().or_else(|| self.poll_durable()).or_else(|| self.poll_visible());
         self.has_outcomes = news.is_some();
         news
@@ -331,7 +349,7 @@ impl Store {
 
     fn poll_visible(&mut self) -> Option<News> {
         loop {
-            let (job_id, seen, outcome) = self.layer1.poll_visible()?;
+            let Visible { job_id, seen, entity, outcome } = self.layer1.poll_visible()?;
             let events = match &outcome {
                 Outcome::Mutated { events, .. } | Outcome::Committed { events } => events.as_slice(),
                 _ => &[],
@@ -345,7 +363,7 @@ impl Store {
             let owner = JobOwner::from_id(job_id);
             match owner {
                 JobOwner::Core(request) | JobOwner::CoreEvent(request) => {
-                    return Some(News::Visible(request, seen, translate::outcome(owner, outcome)));
+                    return Some(News::Visible(request, seen, translate::outcome(owner, outcome, entity)));
                 }
                 JobOwner::Host(admin_job) => self.held.push_back((seen, admin_job, outcome)),
             }

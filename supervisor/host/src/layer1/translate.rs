@@ -1,7 +1,7 @@
 //! Translates what the core asks of the store into the store's terms, and the outcomes back. Nothing is decided
 //! here, and nothing of the store's queue or threads is known.
 
-use bulkhead_core::{Cursor, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome};
+use bulkhead_core::{Cursor, EntityState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome};
 use bulkhead_layer1::{
     Job, JobId, Outcome,
     job::{Also, Fingerprint, Keyed},
@@ -69,7 +69,7 @@ pub(crate) fn order(request: RequestId, op: StoreOp) -> Order {
     let job_id = JobOwner::Core(request).job_id();
     let job = match op {
         StoreOp::Query { unit, query } => Job::Query { unit, query: *query },
-        StoreOp::Mutate { unit, owner, quota, mutation, key } => {
+        StoreOp::Mutate { unit, owner, quota, mutation, key, shown: _ } => {
             let job = Job::Mutate { unit, owner: name(owner.as_ref()), mutation: *mutation, key: key.map(keyed) };
             match owner {
                 Some(owner) => return Order::SubmitWithin { owner, quota, job_id, job },
@@ -106,9 +106,12 @@ pub(crate) fn order(request: RequestId, op: StoreOp) -> Order {
 }
 
 /// The outcome of a job of the core, in its terms.
-pub(crate) fn outcome(owner: JobOwner, outcome: Outcome) -> StoreOutcome {
+pub(crate) fn outcome(owner: JobOwner, outcome: Outcome, entity: Option<EntityState>) -> StoreOutcome {
     match outcome {
-        Outcome::Rows(rows) => StoreOutcome::Rows(rows),
+        Outcome::Rows(data) => match entity {
+            Some(state) => StoreOutcome::Entity { data, state },
+            None => StoreOutcome::Rows(data),
+        },
         Outcome::Mutated { reply, events } => StoreOutcome::Mutated { data: reply, events },
         Outcome::Emitted => StoreOutcome::Emitted { events: Vec::new() },
         Outcome::Committed { events } => match owner {
@@ -204,6 +207,7 @@ mod tests {
             quota: Some(10),
             mutation: Box::new(mutation.clone()),
             key: Some(key("1")),
+            shown: Vec::new(),
         };
         let (_, job) = submitted(mutate(None));
         assert!(matches!(job, Job::Mutate { unit: None, owner, key: Some(_), .. } if owner.is_empty()));
@@ -222,7 +226,7 @@ mod tests {
         assert_eq!((&*source, &*event, data.as_str()), ("m", "a.b", r#"{"n":1}"#));
         let (_, job) = new(None, r#"{"event":"a.b"}"#);
         assert!(matches!(job, Job::Emit { source, data, .. } if source.is_empty() && data == Json::null()));
-        let translated = super::outcome(owner, Outcome::Committed { events: Vec::new() });
+        let translated = super::outcome(owner, Outcome::Committed { events: Vec::new() }, None);
         assert_eq!(translated, StoreOutcome::Emitted { events: Vec::new() });
     }
 
@@ -239,7 +243,7 @@ mod tests {
         };
         assert_eq!((owner, keyed.key.as_str(), reply.as_str(), events.len()), (JobOwner::Core(REQUEST), "k", "5", 1));
         assert_eq!(also, [Also::Advance { module: "m".into(), cursor: Cursor(9) }]);
-        let translated = super::outcome(owner, Outcome::Committed { events: Vec::new() });
+        let translated = super::outcome(owner, Outcome::Committed { events: Vec::new() }, None);
         assert_eq!(translated, StoreOutcome::Committed { events: Vec::new() });
     }
 
@@ -288,7 +292,7 @@ mod tests {
 
     #[test]
     fn outcomes_of_the_store_are_translated_into_the_cores_terms() {
-        let translated = |it| super::outcome(JobOwner::Core(REQUEST), it);
+        let translated = |it| super::outcome(JobOwner::Core(REQUEST), it, None);
         let stored =
             StoredEvent { cursor: Cursor(8), time: 1, event: "a.b".into(), source: "m".into(), data: json("1") };
         let event = stored.clone();

@@ -8,6 +8,7 @@ impl HostState {
         match self.store.poll() {
             None => return false,
             Some(News::Flushed(upto)) => self.core.handle_flushed(self.now, upto),
+            Some(News::Gone) => self.core.handle_store_gone(),
             Some(News::FlushFailed(failure)) => self.core.handle_flush_failed(self.now, &failure),
             Some(News::Visible(request, seen, outcome)) => {
                 self.core.handle_stored(self.now, request, outcome, seen);

@@ -286,12 +286,19 @@ impl HostState {
             ExistingArg::Replace => Existing::Replace,
         };
         let job = Job::Import { lines: args.lines, first: args.first, existing };
-        self.run_admin_job(who, AdminRequest::Import, job)
+        let begun = self.run_admin_job(who, AdminRequest::Import, job);
+        if begun.is_ok() {
+            self.core.handle_import_begun();
+        }
+        begun
     }
 
     /// The store has answered.
     pub(super) fn admin_done(&mut self, admin_job: AdminJob, outcome: Outcome) {
         let AdminJob { who, what } = admin_job;
+        if matches!(what, AdminRequest::Import) {
+            self.core.handle_import_ended();
+        }
         let answer = match (what, outcome) {
             // What is known without reading is answered, with the reason.
             (AdminRequest::Overview(overview), Outcome::Failed(_)) if !self.store.is_readable() => {

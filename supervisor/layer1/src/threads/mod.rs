@@ -1,5 +1,6 @@
 //! The threads of the store: one that writes, a few that read, and the queue that leads to them.
 
+mod at_once;
 mod clear;
 mod durability;
 mod fair;
@@ -16,4 +17,4 @@ pub(crate) mod writer;
 
 pub(crate) use durability::{Durability, FlushLog};
 pub(crate) use look::note_log_pages;
-pub(crate) use run::Shared;
+pub(crate) use run::{Finished, Shared};

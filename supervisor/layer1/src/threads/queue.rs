@@ -47,7 +47,7 @@ impl Task {
 
     /// The job with its outcome.
     pub(crate) fn finished(&self, seen: CommitNumber, outcome: Outcome) -> Finished {
-        Finished { job_id: self.job_id, bytes: self.bytes, seen, outcome }
+        Finished { job_id: self.job_id, bytes: self.bytes, seen, entity: None, outcome }
     }
 
     pub(crate) fn is_commit(&self) -> bool {

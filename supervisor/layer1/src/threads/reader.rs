@@ -4,6 +4,7 @@
 use super::{
     Shared,
     queue::Task,
+    run::Finished,
     watch::{Limits, Watch},
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
 };
 use bulkhead_protocol::{
     ErrorCode, Failure,
-    layer1::{CommitNumber, Query, Selection},
+    layer1::{CommitNumber, EntityState, Query, Selection},
 };
 use rusqlite::Connection;
 use std::{
@@ -36,13 +37,15 @@ pub(crate) struct Reader {
     connection: Connection,
     overlay: Overlay,
     watch: Watch,
+    /// The state of the entity that the last job has read, if it was a query for one alone.
+    entity: Option<EntityState>,
 }
 
 impl Reader {
     pub(crate) fn new(shared: Arc<Shared>, mut connection: Connection) -> rusqlite::Result<Reader> {
         let watch = Watch::new(Arc::clone(&shared.log_waits));
         watch.attach(&mut connection)?;
-        Ok(Reader { shared, connection, overlay: Overlay::default(), watch })
+        Ok(Reader { shared, connection, overlay: Overlay::default(), watch, entity: None })
     }
 
     /// Works until the store closes.
@@ -64,7 +67,8 @@ impl Reader {
             let seen = self.shared.durability.seen();
             let wake = self.shared.queue().done_reading(&task);
             self.shared.rouse(wake);
-            let mut finished = vec![task.finished(seen, outcome)];
+            let entity = self.entity.take();
+            let mut finished = vec![Finished { entity, ..task.finished(seen, outcome) }];
             if let Some((id, unit)) = unit {
                 let (wake, discarded) = self.shared.queue().give_back(id, unit);
                 self.shared.rouse(wake);
@@ -113,11 +117,16 @@ impl Reader {
         let connection = &self.connection;
         let sqlite = |error: rusqlite::Error| of_sqlite(&error);
         match (job, unit) {
-            (Job::Query { query, .. }, None) => self.query(query, None, None),
-            (Job::Query { query, .. }, Some((_, unit))) => {
+            (Job::Query { query, .. }, None) if !is_for_one(query) => self.query(query, None, None),
+            (Job::Query { query, .. }, unit) => {
                 let seen = RefCell::default();
-                let answered = self.query(query, Some(unit), Some(&seen))?;
-                unit.note_seen(seen.into_inner());
+                let unit = unit.map(|(_, unit)| unit);
+                let answered = self.query(query, unit.as_deref(), Some(&seen))?;
+                let seen = seen.into_inner();
+                if is_for_one(query) {
+                    self.entity = seen.first().map(|(_, state)| *state);
+                }
+                unit.into_iter().for_each(|unit| unit.note_seen(seen.clone()));
                 Ok(answered)
             }
             (Job::Mutate { owner, mutation, .. }, Some((_, unit))) => {
@@ -204,9 +213,7 @@ impl Reader {
         let bytes_max = self.shared.settings.answer_bytes_max;
         let from = Answering { connection: &self.connection, declarations, overlay, bytes_max, seen };
         // One by id is one statement, and so of one moment by itself.
-        let single =
-            matches!(query.selection, Selection::One(_)) && query.include.is_empty() && overlay == Overlaid::No;
-        if single {
+        if is_for_one(query) && overlay == Overlaid::No {
             return answer(query, &from).map(Outcome::Rows).map_err(Failure::from);
         }
         self.connection.execute_batch("BEGIN").map_err(sqlite)?;
@@ -214,6 +221,11 @@ impl Reader {
         let _ = self.connection.execute_batch("COMMIT");
         answered
     }
+}
+
+/// Whether a query is for one entity by its id, and nothing with it.
+fn is_for_one(query: &Query) -> bool {
+    matches!(query.selection, Selection::One(_)) && query.include.is_empty()
 }
 
 /// How far each module is, and what waits for those that are known.

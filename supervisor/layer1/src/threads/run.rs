@@ -15,7 +15,10 @@ use crate::{
     settings::Settings,
     tables::clock,
 };
-use bulkhead_protocol::{HeldBytes, layer1::CommitNumber};
+use bulkhead_protocol::{
+    HeldBytes,
+    layer1::{CommitNumber, EntityState},
+};
 use std::{
     collections::VecDeque,
     sync::{
@@ -31,6 +34,8 @@ pub(crate) struct Finished {
     pub(crate) bytes: usize,
     /// The commit that it has made, or the last that it can have seen.
     pub(crate) seen: CommitNumber,
+    /// The state of the entity that it has read, if it is a query for one alone.
+    pub(crate) entity: Option<EntityState>,
     pub(crate) outcome: Outcome,
 }
 

@@ -3,7 +3,11 @@
 
 use super::queue::Task;
 use super::watch::Cancelled;
-use crate::{job::UnitId, unit::Unit};
+use crate::{
+    job::UnitId,
+    staged::{Key, Seen},
+    unit::Unit,
+};
 use std::collections::{HashMap, VecDeque};
 
 /// Every open unit.
@@ -23,6 +27,8 @@ struct Slot {
     waiting: VecDeque<Task>,
     /// What the unit is counted with.
     bytes: usize,
+    /// What it has read elsewhere while a thread had it.
+    seen: Vec<(Key, Seen)>,
     discarded: bool,
 }
 
@@ -65,6 +71,26 @@ impl Units {
         }
     }
 
+    /// Notes what a unit has read elsewhere; at the latest when it goes to its next job.
+    pub(crate) fn note_seen(&mut self, id: UnitId, seen: Vec<(Key, Seen)>) {
+        let slot = self.slots.entry(id).or_insert_with(|| Slot { unit: Some(Box::default()), ..Slot::default() });
+        slot.seen.extend(seen);
+    }
+
+    /// Does something with a unit on the caller's thread, if no job of it is on its way.
+    pub(crate) fn with_idle<T>(&mut self, id: UnitId, act: impl FnOnce(&mut Unit) -> T) -> Option<T> {
+        let slot = self.slots.entry(id).or_insert_with(|| Slot { unit: Some(Box::default()), ..Slot::default() });
+        if slot.current.is_some() || slot.discarded {
+            return None;
+        }
+        let unit = slot.unit.get_or_insert_default();
+        unit.note_seen(slot.seen.drain(..));
+        let done = act(unit);
+        self.bytes = self.bytes - slot.bytes + unit.bytes;
+        slot.bytes = unit.bytes;
+        Some(done)
+    }
+
     fn remove(&mut self, id: UnitId) -> Box<Unit> {
         let slot = self.slots.remove(&id).unwrap_or_default();
         self.bytes -= slot.bytes;
@@ -73,7 +99,10 @@ impl Units {
 
     /// Gives the unit to the thread that runs its job, until it comes back.
     pub(crate) fn lend(&mut self, id: UnitId) -> Box<Unit> {
-        self.slots.get_mut(&id).and_then(|slot| slot.unit.take()).unwrap_or_default()
+        let Some(slot) = self.slots.get_mut(&id) else { return Box::default() };
+        let mut unit = slot.unit.take().unwrap_or_default();
+        unit.note_seen(slot.seen.drain(..));
+        unit
     }
 
     /// Takes the unit back after its job.

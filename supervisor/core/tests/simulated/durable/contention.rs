@@ -220,9 +220,9 @@ impl Contention {
             Step::Read(count) | Step::Called(count) => {
                 self.number += 1;
                 let (name, count) = (self.number, count + 1);
-                let data = format!(r#""operation":"update","id":"{id}","data":{{"n":{count}}}"#);
+                let data = format!(r#""operation":"update","id":"{id}","data":{{"n":{count},"of":{name}}}"#);
                 self.set(run, request, Step::Changed(count));
-                self.ask_store(run, request, RequestType::Mutation, format!(r#"{{"entity":"E{name}",{data}}}"#));
+                self.ask_store(run, request, RequestType::Mutation, format!(r#"{{"entity":"E",{data}}}"#));
             }
             Step::Changed(count) => self.answer(run, at, count),
         }

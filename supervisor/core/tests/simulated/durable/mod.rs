@@ -186,10 +186,10 @@ fn count(world: &mut World, attempt: u64) -> Request {
     const COUNTER: &str = "01981f6e-0000-7e3b-9f00-5d2c8a4b6e7f";
     let (number, read) = (world.number(), world.take_read(attempt));
     let (kind, payload) = match read {
-        None => (RequestType::Query, format!(r#"{{"entity":"E{number}","id":"{COUNTER}"}}"#)),
+        None => (RequestType::Query, format!(r#"{{"entity":"Counter","id":"{COUNTER}"}}"#)),
         Some(read) => {
-            let data = format!(r#"{{"n":{}}}"#, read + 1);
-            let payload = format!(r#"{{"entity":"E{number}","operation":"update","id":"{COUNTER}","data":{data}}}"#);
+            let data = format!(r#"{{"n":{},"of":{number}}}"#, read + 1);
+            let payload = format!(r#"{{"entity":"Counter","operation":"update","id":"{COUNTER}","data":{data}}}"#);
             (RequestType::Mutation, payload)
         }
     };

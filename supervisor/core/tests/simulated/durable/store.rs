@@ -2,11 +2,12 @@
 //! what was not flushed when the machine does, and watches what is asked of it.
 
 use bulkhead_core::{
-    CommitNumber, Cursor, KeyState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent, UnitId,
+    CommitNumber, Cursor, EntityState, KeyState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent,
+    UnitId,
 };
 use bulkhead_protocol::{
     Delivery, ErrorCode, Failure, Json, ModuleName,
-    layer1::{Change, EntityId, Mutation, Query, Selection},
+    layer1::{Change, EntityId, Mutation, Operation, Query, Selection},
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -79,9 +80,22 @@ pub(crate) struct Store {
     pub(crate) untold: BTreeSet<Cursor>,
 }
 
-/// The number that a change carries in the name of what it changes.
+/// The number that a change carries in the name of what it changes, or beside what it sets a counter to.
 pub(crate) fn numbers(mutation: &Mutation) -> Vec<u64> {
-    mutation.operations.iter().map(|one| number(one.entity.as_str())).collect()
+    let number_of = |one: &Operation| match counter_patch(one) {
+        Some((_, patch)) => patch["of"],
+        None => number(one.entity.as_str()),
+    };
+    mutation.operations.iter().map(number_of).collect()
+}
+
+fn counter_patch(one: &Operation) -> Option<(EntityId, BTreeMap<String, u64>)> {
+    match &one.change {
+        Change::Update { id, patch, .. } if is_counter(id) => {
+            Some((*id, Json::parse(patch.as_str()).unwrap().read().expect("numbers are set")))
+        }
+        _ => None,
+    }
 }
 
 /// Whether this is the id of a counter.
@@ -100,9 +114,7 @@ pub(crate) fn counter_read(query: &Query) -> Option<EntityId> {
 /// The counter that a mutation updates, and the number that it sets.
 fn counter_set(mutation: &Mutation) -> Option<(EntityId, u64)> {
     let [one] = mutation.operations.as_slice() else { return None };
-    let Change::Update { id, patch, .. } = &one.change else { return None };
-    let digits: String = patch.as_str().chars().filter(char::is_ascii_digit).collect();
-    is_counter(id).then(|| (*id, digits.parse().expect("a number is set")))
+    counter_patch(one).map(|(id, patch)| (id, patch["n"]))
 }
 
 /// The number after the last letter or dot of a name.
@@ -270,7 +282,15 @@ impl Store {
             (StoreOp::Query { unit: Some(unit), .. }, _) if self.dead.contains(&unit) => {
                 StoreOutcome::Failed(Failure::new(ErrorCode::Cancelled, "the unit was discarded"))
             }
-            (StoreOp::Query { unit, query }, _) => StoreOutcome::Rows(self.read(unit, &query)),
+            (StoreOp::Query { unit, query }, _) => {
+                let data = self.read(unit, &query);
+                match counter_read(&query).and_then(|id| self.durable.counters.get(&id)) {
+                    Some((version, _)) => {
+                        StoreOutcome::Entity { data, state: EntityState { rowid: 1, version: *version } }
+                    }
+                    None => StoreOutcome::Rows(data),
+                }
+            }
             (StoreOp::LookUpKey(key), _) => StoreOutcome::Key(self.state_of(&key)),
             (StoreOp::Subscription(module), _) => {
                 let end = self.end();
@@ -287,8 +307,11 @@ impl Store {
                 let upto = if events.len() < limit { self.end() } else { events[limit - 1].cursor };
                 StoreOutcome::Events { events, upto, lost: 0 }
             }
-            (StoreOp::Mutate { unit: Some(unit), mutation, .. }, _) => {
+            (StoreOp::Mutate { unit: Some(unit), mutation, shown, .. }, _) => {
                 let open = self.units.entry(unit).or_default();
+                for ((_, id), state) in shown {
+                    open.seen.entry(id).or_insert(state.version);
+                }
                 open.changes.extend(numbers(&mutation));
                 if let Some((id, set)) = counter_set(&mutation) {
                     let current = self.durable.counters.get(&id).copied().unwrap_or_default().0;
