@@ -6,7 +6,7 @@
 //! decided here.
 
 use crate::{
-    Failure, Json, Pattern, Request, RequestType, Response, Status,
+    Command, Failure, Json, Pattern, Request, RequestType, Response, Status,
     layer1::{
         Change, Condition, EntityId, EntityName, Filter, Include, Many, MemberPath, Mutation, Operation, Order, Path,
         Search, Selection, Term, Value,
@@ -109,6 +109,12 @@ impl HeldBytes for RequestType {
             | RequestType::Cancel
             | RequestType::Shutdown => 0,
         }
+    }
+}
+
+impl HeldBytes for Command {
+    fn held_bytes(&self) -> usize {
+        self.name.held_bytes() + self.description.held_bytes() + self.details.held_bytes()
     }
 }
 

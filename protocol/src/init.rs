@@ -1,8 +1,17 @@
 //! What the first message to a module says, and what its answer says. The core decides when they are
 //! sent.
 
-use crate::Json;
-use serde::{Deserialize, Serialize};
+use crate::{
+    Json,
+    details::{Budget, Details},
+};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, IgnoredAny, MapAccess, Visitor},
+    ser::SerializeMap,
+};
+use serde_json::value::RawValue;
+use std::{fmt, marker::PhantomData};
 
 /// The payload of `init`, the first message to a module.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -87,6 +96,9 @@ pub struct Ready {
     pub name: String,
     /// The module's own version.
     pub version: String,
+    /// What the module is for, in a line or a few, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
     /// Version of the wire that the module speaks; another than the host's is refused for good.
     pub protocol: u32,
     /// Commands that the module knows.
@@ -124,8 +136,7 @@ pub const FEATURE_CONCURRENT: &str = "concurrent";
 pub const FEATURE_KEYS: &str = "keys";
 
 /// One command that a module knows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "CommandForm")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Command {
     /// The name that a request gives.
     pub name: String,
@@ -133,30 +144,141 @@ pub struct Command {
     /// after a crash.
     pub idempotent: bool,
     /// One line for people.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
+    /// What else it says of itself.
+    pub details: Option<Box<Details>>,
 }
 
-/// A command is written as its name alone or as an object.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum CommandForm {
-    Name(String),
-    Full {
-        name: String,
-        #[serde(default)]
-        idempotent: bool,
-        #[serde(default)]
-        description: String,
-    },
-}
-
-impl From<CommandForm> for Command {
-    fn from(form: CommandForm) -> Command {
-        match form {
-            CommandForm::Name(name) => Command { name, idempotent: false, description: String::new() },
-            CommandForm::Full { name, idempotent, description } => Command { name, idempotent, description },
+impl Ready {
+    /// Reads what a module answered, with what its commands say of themselves as far as it is kept: what is too
+    /// long or of another type is dropped before anything is allocated for it, and noted in [`Details::dropped`].
+    ///
+    /// # Errors
+    /// When the answer has another form.
+    pub fn read_bounded(data: &Json) -> Result<Ready, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Told<'a> {
+            name: String,
+            version: String,
+            #[serde(default)]
+            description: String,
+            protocol: u32,
+            #[serde(borrow, default)]
+            commands: Vec<Entry<&'a RawValue>>,
+            #[serde(default)]
+            features: Vec<String>,
         }
+        let Told { name, version, description, protocol, commands, features } = data.read()?;
+        let mut budget = Budget::default();
+        let commands = commands.into_iter().map(|entry| entry.into_command(|texts| budget.keep(texts))).collect();
+        Ok(Ready { name, version, description, protocol, commands, features })
+    }
+}
+
+/// A command as it is written: its name alone, or an object. What it says of itself is read as an `R`.
+struct Entry<R> {
+    name: String,
+    idempotent: bool,
+    description: String,
+    details: [Option<R>; 3],
+}
+
+impl<R> Entry<R> {
+    fn into_command(self, keep: impl FnOnce([Option<R>; 3]) -> Details) -> Command {
+        let Entry { name, idempotent, description, details } = self;
+        let has_any = details.iter().any(Option::is_some);
+        let details = has_any.then(|| keep(details)).filter(|details| !details.is_empty()).map(Box::new);
+        Command { name, idempotent, description, details }
+    }
+}
+
+impl<'de, R: Deserialize<'de>> Deserialize<'de> for Entry<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entry<R>, D::Error> {
+        deserializer.deserialize_any(EntryVisitor(PhantomData))
+    }
+}
+
+struct EntryVisitor<R>(PhantomData<R>);
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Member {
+    Name,
+    Idempotent,
+    Description,
+    Args,
+    Returns,
+    Examples,
+    #[serde(other)]
+    Unknown,
+}
+
+impl<'de, R: Deserialize<'de>> Visitor<'de> for EntryVisitor<R> {
+    type Value = Entry<R>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a command, which is a name or an object with a name")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Entry<R>, E> {
+        Ok(Entry { name: name.to_owned(), idempotent: false, description: String::new(), details: [None, None, None] })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry<R>, A::Error> {
+        fn put<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
+            slot: &mut Option<T>,
+            member: &'static str,
+            map: &mut A,
+        ) -> Result<(), A::Error> {
+            match slot.replace(map.next_value()?) {
+                Some(_) => Err(de::Error::duplicate_field(member)),
+                None => Ok(()),
+            }
+        }
+        let (mut name, mut idempotent, mut description) = (None, None, None);
+        let (mut args, mut returns, mut examples): (Option<Option<R>>, _, _) = (None, None, None);
+        while let Some(member) = map.next_key()? {
+            match member {
+                Member::Name => put(&mut name, "name", &mut map)?,
+                Member::Idempotent => put(&mut idempotent, "idempotent", &mut map)?,
+                Member::Description => put(&mut description, "description", &mut map)?,
+                Member::Args => put(&mut args, "args", &mut map)?,
+                Member::Returns => put(&mut returns, "returns", &mut map)?,
+                Member::Examples => put(&mut examples, "examples", &mut map)?,
+                Member::Unknown => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(Entry {
+            name: name.ok_or_else(|| de::Error::missing_field("name"))?,
+            idempotent: idempotent.unwrap_or_default(),
+            description: description.unwrap_or_default(),
+            // A null is none.
+            details: [args, returns, examples].map(Option::flatten),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Command {
+    /// What the command says of itself is taken as it is, however long.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Command, D::Error> {
+        Ok(Entry::<Json>::deserialize(deserializer)?.into_command(Details::of))
+    }
+}
+
+impl Serialize for Command {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.name)?;
+        map.serialize_entry("idempotent", &self.idempotent)?;
+        if !self.description.is_empty() {
+            map.serialize_entry("description", &self.description)?;
+        }
+        for (detail, json) in self.details.iter().flat_map(|details| details.kept()) {
+            map.serialize_entry(detail.name(), json)?;
+        }
+        map.end()
     }
 }
 

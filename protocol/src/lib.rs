@@ -12,6 +12,7 @@ mod agreement;
 #[cfg(test)]
 mod agreement_in_pieces;
 mod decode;
+pub mod details;
 mod encode;
 pub mod error_code;
 mod escape;
@@ -36,6 +37,7 @@ mod refusal;
 mod texts;
 pub mod time;
 
+pub use details::Details;
 pub use encode::WireRequest;
 pub use error_code::{Delivery, ErrorCode};
 pub use escape::{escape, escape_json};

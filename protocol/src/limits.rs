@@ -31,6 +31,13 @@ pub const EVENT_NAME_BYTES_MAX: usize = 256;
 /// Longest text of an `error` that a module's answer may carry through the host; a longer one is cut.
 pub const ERROR_TEXT_BYTES_MAX: usize = 16 * 1024;
 
+/// Longest `args`, `returns` or `examples` of one command that the host keeps, in bytes of its text.
+pub const DETAIL_BYTES_MAX: usize = 64 * 1024;
+
+/// How many bytes the `args`, `returns` and `examples` of all commands of one module have together at most, of those
+/// that the host keeps.
+pub const DETAILS_BYTES_MAX: usize = 256 * 1024;
+
 /// Highest request id: 2⁵³ − 1, the largest integer that every JSON implementation reads exactly
 /// (RFC 8259, section 6).
 pub const REQUEST_ID_MAX: u64 = (1 << 53) - 1;
@@ -45,4 +52,5 @@ const _: () = assert!(FRAME_BYTES_MAX_LOWEST <= FRAME_BYTES_MAX_DEFAULT);
 const _: () = assert!(FRAME_BYTES_MAX_DEFAULT <= FRAME_BYTES_MAX_HIGHEST);
 // Four spaces, 0x20202020, is the smallest printable text read as a length.
 const _: () = assert!(FRAME_BYTES_MAX_HIGHEST + REWRITE_BYTES_MAX < 0x2020_2020);
+const _: () = assert!(DETAIL_BYTES_MAX <= DETAILS_BYTES_MAX);
 const _: () = assert!(ERROR_TEXT_BYTES_MAX * 2 < FRAME_BYTES_MAX_LOWEST);

@@ -7,8 +7,8 @@
 //! the wire.
 
 use bulkhead_protocol::{
-    Capabilities, Command, Decoder, Delivery, ErrorCode, Exit, Failure, Init, Json, Limits, Message, PROTOCOL_VERSION,
-    Ready, Request, RequestType, Response, Status,
+    Capabilities, Command, Decoder, Delivery, Details, ErrorCode, Exit, Failure, Init, Json, Limits, Message,
+    PROTOCOL_VERSION, Ready, Request, RequestType, Response, Status,
     init::{FEATURE_CONCURRENT, FEATURE_KEYS},
     limits::{FRAME_BYTES_MAX_DEFAULT, REQUEST_ID_MAX},
 };
@@ -55,13 +55,30 @@ fn between_host_and_module() -> Vec<(String, Message)> {
         name: name.into(),
         idempotent,
         description: description.into(),
+        details: None,
     };
+    let query_logs = Details {
+        args: Some(json(
+            r#"{"type":"object","properties":{"limit":{"type":"integer","default":100,"description":"how many at most"}}}"#,
+        )),
+        returns: Some(json(r#"{"type":"array","items":{"type":"object"}}"#)),
+        examples: Some(json(r#"[{"args":{"limit":1},"returns":[{"id":17}]}]"#)),
+        dropped: Vec::new(),
+    };
+    let described =
+        Command { details: Some(Box::new(query_logs)), ..command("query_logs", true, "finds logs, newest first") };
     let ready = Ready {
         name: "research-log".into(),
         version: "0.1.0".into(),
+        description: String::new(),
         protocol: PROTOCOL_VERSION,
         commands: vec![command("add_entry", false, "adds an entry"), command("query_logs", true, "")],
         features: vec![FEATURE_CONCURRENT.into(), FEATURE_KEYS.into()],
+    };
+    let describing = Ready {
+        description: "keeps notes of research".into(),
+        commands: vec![command("add_entry", false, ""), described],
+        ..ready.clone()
     };
     let add_entry = r#"{"name":"add_entry","args":{"text":"é\n\"quoted\""}}"#;
     let to_module = Request { deadline_ms: Some(4999), ..request(7, RequestType::Command, add_entry) };
@@ -74,6 +91,7 @@ fn between_host_and_module() -> Vec<(String, Message)> {
     named([
         ("to-module-init", Message::Request(Request::new(1, RequestType::Init, Json::of(&init)))),
         ("from-module-init-success", Message::Response(Response::success(1, Json::of(&ready)))),
+        ("from-module-init-success-described", Message::Response(Response::success(1, Json::of(&describing)))),
         ("to-module-command", Message::Request(to_module)),
         ("to-module-command-with-key", Message::Request(keyed)),
         ("to-module-query", Message::Request(request(8, RequestType::Query, r#"{"entity":"ResearchLog"}"#))),

@@ -3,7 +3,7 @@
 mod counting;
 
 use bulkhead_protocol::{
-    Delivery, ErrorCode, Exit, Failure, HeldBytes, Json, Output, Pattern, Request, RequestType, Response,
+    Delivery, ErrorCode, Exit, Failure, HeldBytes, Json, Output, Pattern, Ready, Request, RequestType, Response,
     layer1::{Mutation, Query},
 };
 use counting::{Counting, check, counted};
@@ -51,6 +51,25 @@ fn a_mutation_holds_its_operations_and_their_data() {
     mutation(&format!(r#"{{"operations":[{}]}}"#, vec![one; 1000].join(",")));
     let long = format!(r#"{{"entity":"A","operation":"create","data":{{"t":"{}"}}}}"#, "x".repeat(100_000));
     mutation(&format!(r#"{{"operations":[{}]}}"#, vec![long; 20].join(",")));
+}
+
+#[test]
+fn what_commands_say_of_themselves_is_counted_and_what_is_dropped_is_never_copied() {
+    let commands = |entries: &[String]| {
+        let text = format!(r#"{{"name":"m","version":"1","protocol":1,"commands":[{}]}}"#, entries.join(","));
+        let data = Json::parse(&text).unwrap();
+        agrees("the commands", || Ready::read_bounded(&data).unwrap().commands.into_boxed_slice().into_vec())
+    };
+    let entry = |name: usize, args: &str| format!(r#"{{"name":"command {name}","description":"d","args":{args}}}"#);
+    let long = |bytes: usize| format!("{{\"title\":\"{}\"}}", "x".repeat(bytes));
+    commands(&[entry(1, "{}"), entry(2, &long(60_000)), r#""bare""#.to_owned()]);
+    commands(&(0..10_000).map(|name| entry(name, "true")).collect::<Vec<_>>());
+    let bad: Vec<String> = (0..100).map(|name| entry(name, &long(100_000))).collect();
+    let held = commands(&bad);
+    assert!(held < 100 * 1000, "{held} bytes for what is not kept");
+    let many: Vec<String> = (0..100).map(|name| entry(name, &long(60_000))).collect();
+    let held = commands(&many);
+    assert!(held < 300 * 1024 + 100 * 1000, "{held} bytes of descriptions");
 }
 
 #[test]

@@ -44,6 +44,8 @@ fn the_page_has_every_limit_with_its_value() {
         NAME_BYTES_MAX,
         EVENT_NAME_BYTES_MAX,
         ERROR_TEXT_BYTES_MAX,
+        DETAIL_BYTES_MAX,
+        DETAILS_BYTES_MAX,
         QUOTE_BYTES_MAX
     ];
     for (name, value) in &checked {
@@ -74,8 +76,9 @@ fn session() -> Vec<(&'static str, Message)> {
         data_dir: "/var/lib/bulkhead/data/echo".into(),
         on_panic: bulkhead_protocol::OnPanic::Restart,
     };
-    let echo = Command { name: "echo".into(), idempotent: true, description: String::new() };
-    let ready = Ready { name: "echo".into(), version: "1".into(), protocol: 1, commands: vec![echo], features: vec![] };
+    let echo = Command { name: "echo".into(), idempotent: true, ..Command::default() };
+    let (name, version, description) = ("echo".into(), "1".into(), String::new());
+    let ready = Ready { name, version, description, protocol: 1, commands: vec![echo], features: vec![] };
     let payload = json(r#"{"name":"echo","args":{"text":"hi"}}"#);
     let command = Request { deadline_ms: Some(30_000), ..Request::new(2, RequestType::Command, payload) };
     let progress = Response::new(2, Status::Progress(json(r#"{"done":1,"total":2}"#)));
@@ -144,7 +147,7 @@ fn the_worked_example_is_what_the_library_writes_and_reads() {
 #[test]
 fn reserved_members_are_ignored_where_they_mean_nothing_yet() {
     let (_, reserved) = PAGE.split_once("### Reserved members").expect("the page has them in one place");
-    for name in ["last", "args", "returns", "traceparent", "tracestate"] {
+    for name in ["last", "args", "returns", "examples", "traceparent", "tracestate"] {
         assert!(reserved.contains(&format!("\n| `{name}` |")), "{name} is reserved on the page");
     }
     let read = |text: &str| Message::decode(text.as_bytes()).unwrap();
@@ -154,8 +157,18 @@ fn reserved_members_are_ignored_where_they_mean_nothing_yet() {
     assert_eq!(read(traced), plain);
     let ready =
         r#"{"name":"a","version":"1","protocol":1,"commands":[{"name":"b","args":{"type":"object"},"returns":[1]}]}"#;
-    let ready = Json::parse(ready).unwrap().read::<bulkhead_protocol::Ready>().unwrap();
+    let ready = Ready::read_bounded(&Json::parse(ready).unwrap()).unwrap();
     assert_eq!((ready.commands[0].name.as_str(), ready.commands[0].idempotent), ("b", false));
+}
+
+#[test]
+fn the_answer_to_init_on_the_page_is_read_with_all_that_its_commands_say() {
+    let (_, rest) = PAGE.split_once("is the module's readiness. Its `data`:\n\n```json\n").expect("the page has it");
+    let (example, _) = rest.split_once("\n```\n").expect("it ends");
+    let ready = Ready::read_bounded(&Json::parse(example).unwrap()).unwrap();
+    let details = ready.commands[1].details.as_ref().expect("it is described");
+    assert_eq!((details.kept().count(), details.dropped.len()), (3, 0));
+    assert!(!ready.description.is_empty());
 }
 
 /// The rows of a table of the page, without its head: the cells of each, its code spans included.

@@ -200,9 +200,10 @@ mod tests {
     use bulkhead_protocol::{Command, PROTOCOL_VERSION};
 
     fn promises(features: &[&str]) -> Promises {
-        let commands = vec![Command { name: "read".into(), idempotent: true, description: String::new() }];
+        let commands = vec![Command { name: "read".into(), idempotent: true, ..Command::default() }];
         let features = features.iter().map(|&feature| feature.to_owned()).collect();
-        let ready = Ready { name: "x".into(), version: "1".into(), protocol: PROTOCOL_VERSION, commands, features };
+        let (name, version, description) = ("x".into(), "1".into(), String::new());
+        let ready = Ready { name, version, description, protocol: PROTOCOL_VERSION, commands, features };
         Promises { ready, batch_answers: true }
     }
 

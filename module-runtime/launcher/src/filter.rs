@@ -90,8 +90,8 @@ impl Settings {
             Life::Module => vec![FEATURE_CONCURRENT.to_owned()],
             Life::Message => Vec::new(),
         };
-        let (name, version) = (init.module.clone(), String::new());
-        Ready { name, version, protocol: PROTOCOL_VERSION, commands: Vec::new(), features }
+        let (name, version, description) = (init.module.clone(), String::new(), String::new());
+        Ready { name, version, description, protocol: PROTOCOL_VERSION, commands: Vec::new(), features }
     }
 }
 

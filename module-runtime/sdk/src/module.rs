@@ -3,7 +3,7 @@
 
 use crate::{Barrier, Context, Error};
 use bulkhead_protocol::init::{FEATURE_KEYS, Ready};
-use bulkhead_protocol::{Command, Init, Json, PROTOCOL_VERSION};
+use bulkhead_protocol::{Command, Details, Init, Json, PROTOCOL_VERSION};
 
 /// A module. One value lives from `init` to the end of its process; its functions are called one at
 /// a time, in the order in which the requests came.
@@ -98,6 +98,37 @@ impl Description {
         self.with(name, description, true)
     }
 
+    /// The JSON Schema (2020-12) of the arguments of the command that was named last: an object or a boolean.
+    /// `bulkhead describe` and completions show it; the host checks no arguments by it. It and what
+    /// [`Description::returns`] and [`Description::examples`] say have at most 64 KiB each, and 256 KiB
+    /// for all commands together; the host leaves out what is longer, and says so in the module's log.
+    ///
+    /// # Panics
+    /// When no command was named before.
+    pub fn args(mut self, schema: Json) -> Description {
+        self.last_details().args = Some(schema);
+        self
+    }
+
+    /// The JSON Schema (2020-12) of the data that the command which was named last answers with: an
+    /// object or a boolean.
+    ///
+    /// # Panics
+    /// When no command was named before.
+    pub fn returns(mut self, schema: Json) -> Description {
+        self.last_details().returns = Some(schema);
+        self
+    }
+
+    /// A list of examples of the command that was named last, each `{"args","returns","description"}`.
+    ///
+    /// # Panics
+    /// When no command was named before.
+    pub fn examples(mut self, list: Json) -> Description {
+        self.last_details().examples = Some(list);
+        self
+    }
+
     /// The module recognises a request's key ([`Context::key`]) and does the work of one key once, also across a crash.
     /// This is information for people: the host sends keyed requests again in any case. It is for effects outside of
     /// the host's data store: those inside it happen once without the module's help.
@@ -115,14 +146,21 @@ impl Description {
     }
 
     fn with(mut self, name: &str, description: &str, idempotent: bool) -> Description {
-        self.commands.push(Command { name: name.to_owned(), idempotent, description: description.to_owned() });
+        let (name, description) = (name.to_owned(), description.to_owned());
+        self.commands.push(Command { name, idempotent, description, details: None });
         self
+    }
+
+    fn last_details(&mut self) -> &mut Details {
+        let command = self.commands.last_mut().expect("a command is named before it is described");
+        command.details.get_or_insert_default()
     }
 
     pub(crate) fn ready(&self) -> Ready {
         Ready {
             name: self.name.clone(),
             version: self.version.clone(),
+            description: String::new(),
             protocol: PROTOCOL_VERSION,
             commands: self.commands.clone(),
             features: self.features.clone(),
@@ -138,5 +176,30 @@ impl Description {
             batch_answers: bool,
         }
         Json::of(&Metadata { ready: self.ready(), batch_answers: self.batches })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_sent_with_what_the_description_says_of_it() {
+        let json = |text| Json::parse(text).unwrap();
+        let description = Description::new("x", "1")
+            .command("bare", "")
+            .idempotent("read", "reads")
+            .args(json(r#"{"type": "object"}"#))
+            .returns(json("true"))
+            .examples(json(r#"[{"args":{}}]"#));
+        let expected = r#"{"name":"x","version":"1","protocol":1,"commands":[{"name":"bare","idempotent":false},{"name":"read","idempotent":true,"description":"reads","args":{"type": "object"},"returns":true,"examples":[{"args":{}}]}],"features":[]}"#;
+        assert_eq!(Json::of(&description.ready()).as_str(), expected);
+        assert!(description.metadata().as_str().contains(r#""args":{"type": "object"}"#));
+    }
+
+    #[test]
+    #[should_panic(expected = "a command is named before it is described")]
+    fn a_description_of_no_command_is_a_fault_of_the_program() {
+        let _ = Description::new("x", "1").args(Json::null());
     }
 }

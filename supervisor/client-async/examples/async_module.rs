@@ -43,10 +43,12 @@ async fn main() -> ExitCode {
         name: name.to_owned(),
         idempotent,
         description: description.to_owned(),
+        details: None,
     };
     let (connection, mut requests) = starting.ready(Ready {
         name: "relay".to_owned(),
         version: "0.1.0".to_owned(),
+        description: "shows a module that handles many requests at once".to_owned(),
         protocol: 1,
         commands: commands.map(command).to_vec(),
         features: Vec::new(),

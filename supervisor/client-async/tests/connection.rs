@@ -376,7 +376,8 @@ async fn module() -> (Starting, Peer) {
 }
 
 fn ready() -> Ready {
-    Ready { name: "a".into(), version: "1".into(), protocol: 1, commands: Vec::new(), features: Vec::new() }
+    let (name, version, description) = ("a".into(), "1".into(), String::new());
+    Ready { name, version, description, protocol: 1, commands: Vec::new(), features: Vec::new() }
 }
 
 fn command(id: u64) -> Request {

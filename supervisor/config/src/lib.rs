@@ -55,5 +55,6 @@ pub use module::{Capabilities, INHERITED_ENVIRONMENT, Limits, ModuleConfig, Reso
 pub use origin::{Origin, Origins};
 pub use problem::{Problem, Problems};
 pub use show::show;
+pub use suggestions::nearest;
 pub use trust::{TrustError, Use, Writers, check_own, check_trust};
 pub use units::parse_duration;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 /// The word of `known` that is nearest to `found`, when it is near enough: at most two mistakes in five characters,
 /// where a mistake is a letter added, left out, replaced, or swapped with its neighbour. Failing that, the one word
 /// that begins with `found`.
-pub(crate) fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let known: BTreeSet<&str> = known.into_iter().collect();
     // A text longer than any name is no misspelling, and would only cost time.
     if found.len() > 128 {

@@ -154,8 +154,9 @@ impl Core {
         }
         let safe = match message.kind {
             RequestType::Query | RequestType::Event => true,
-            RequestType::Command => event::command_name(&message.payload)
-                .is_some_and(|name| run.commands.iter().any(|command| command.idempotent && command.name == name)),
+            RequestType::Command => {
+                event::command_name(&message.payload).is_some_and(|name| run.declared.is_idempotent(&name))
+            }
             _ => false,
         };
         if safe { RetrySafety::Safe } else { RetrySafety::Unsafe }

@@ -19,6 +19,7 @@ mod bucket;
 mod compiling;
 mod control;
 mod core;
+mod declared;
 mod delivery;
 mod directory;
 mod dispatch;
@@ -67,6 +68,7 @@ pub use action::{
 };
 pub use audit::Counts;
 pub use core::{Core, HostSettings};
+pub use declared::Declared;
 pub use exit_class::{Cause, ExitClass};
 pub use fairness::TimeAccount;
 pub use id_map::{IdHasher, IdMap};

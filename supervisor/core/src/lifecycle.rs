@@ -4,6 +4,7 @@
 use crate::{
     action::{Action, Control, Evidence, ModuleEvent},
     core::Core,
+    declared::Declared,
     directory::Listed,
     exit_class::{Cause, Escalation, ExitClass},
     ids::{ModuleId, RunId, SlotId},
@@ -62,7 +63,7 @@ impl Core {
             waiters: BTreeMap::new(),
             listed: Listed::default(),
             events_dropped: 0,
-            commands: None,
+            declared: None,
         };
         self.modules.insert(id, module);
         self.list(id);
@@ -216,7 +217,7 @@ impl Core {
     /// A request of the host's own was answered.
     pub(crate) fn control_answered(&mut self, now: Time, run_id: RunId, control: Control, status: Status) {
         match (control, status) {
-            (Control::Init, Status::Success(data)) => match data.read::<Ready>() {
+            (Control::Init, Status::Success(data)) => match Ready::read_bounded(&data) {
                 Ok(ready) => self.init_answered(now, run_id, ready),
                 Err(error) => {
                     let what = format!("the answer to init is not as expected: {error}");
@@ -250,12 +251,21 @@ impl Core {
         if ready.features.iter().any(|feature| feature == init::FEATURE_CONCURRENT) {
             run.in_flight.set_answer_order(AnswerOrder::Concurrent);
         }
-        run.commands = ready.commands.into();
-        let commands = Arc::clone(&run.commands);
         let (module_id, slot_id, name, instance) = (run.module, run.slot, run.spec.name.clone(), run.instance.clone());
         let was_serving = self.is_serving(&name);
-        self.modules.get_mut(module_id).expect("a run has its module").commands = Some(commands);
+        let declared = Declared::of(ready);
+        for text in declared.remarks(&name) {
+            self.act(Action::LogLine { run: run_id, text });
+        }
+        // Processes of one module declare the same, and hold it once.
+        let kept = &mut self.modules.get_mut(module_id).expect("a run has its module").declared;
+        let declared = match kept.take() {
+            Some(known) if *known == declared => known,
+            Some(_) | None => Arc::new(declared),
+        };
+        *kept = Some(Arc::clone(&declared));
         let run = self.runs.get_mut(&run_id).expect("it was there above");
+        run.declared = declared;
         run.ready_at = Some(now);
         self.enter(run_id, Phase::Ready { since: now });
         let role = self.modules[module_id].slots.role(slot_id);
@@ -447,7 +457,7 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
         seen: CommitNumber(0),
         held: VecDeque::new(),
         head_since: now,
-        commands: Arc::from([]),
+        declared: Arc::default(),
         controls: VecDeque::new(),
         last_heard: now,
         ping: None,

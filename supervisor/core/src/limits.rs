@@ -117,6 +117,17 @@ pub(crate) const STOP_NOTICES_MAX: usize = 16;
 /// Longest description of an uncaught exception, in bytes. Its text may be as long as a log line.
 pub(crate) const UNCAUGHT_BYTES_MAX: usize = 512;
 
+// What a module declares of itself. The protocol bounds what its commands say of themselves.
+
+/// Longest version that is kept, in bytes; a longer one is cut.
+pub(crate) const DECLARED_VERSION_BYTES_MAX: usize = 256;
+
+/// Longest description of a module that is kept, in bytes; a longer one is cut.
+pub(crate) const DECLARED_DESCRIPTION_BYTES_MAX: usize = 4096;
+
+/// Members of one module's commands that are not kept and have a line of their own in its log.
+pub(crate) const DROPPED_TOLD_MAX: usize = 16;
+
 // Memory of requests: rounded up, never below what the tables take after they have doubled.
 
 /// Memory of a request to a module beside its texts.

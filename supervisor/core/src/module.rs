@@ -2,6 +2,7 @@
 
 use crate::{
     blame::Crash,
+    declared::Declared,
     directory::Listed,
     ids::{RequestId, WaiterId},
     layer1::Precedence,
@@ -12,7 +13,7 @@ use crate::{
     time::Time,
     waiters::Goal,
 };
-use bulkhead_protocol::Command;
+use bulkhead_protocol::ModuleName;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -93,8 +94,8 @@ pub(crate) struct Module {
     /// What the directory has of it.
     pub(crate) listed: Listed,
     pub(crate) events_dropped: u64,
-    /// The commands of the last process that became ready; none as long as there was no such process.
-    pub(crate) commands: Option<Arc<[Command]>>,
+    /// What the last process that became ready has declared; none as long as there was no such process.
+    pub(crate) declared: Option<Arc<Declared>>,
 }
 
 impl Module {

@@ -3,6 +3,7 @@
 
 use crate::{
     action::Control,
+    declared::Declared,
     exit_class::{Cause, Escalation},
     ids::{ModuleId, RequestId, SlotId},
     in_flight::InFlight,
@@ -14,7 +15,6 @@ use crate::{
     time::Time,
     tracing::Tracing,
 };
-use bulkhead_protocol::Command;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// What a slot is for.
@@ -126,7 +126,8 @@ pub(crate) struct Run {
     pub(crate) held: VecDeque<RequestId>,
     /// Since when the first request in flight has been the first.
     pub(crate) head_since: Time,
-    pub(crate) commands: Arc<[Command]>,
+    /// What it has declared, once it is ready; runs that declare the same share it.
+    pub(crate) declared: Arc<Declared>,
     /// The host's own requests that it has not answered; bounded by [`CONTROLS_MAX`].
     pub(crate) controls: VecDeque<(RequestId, Control)>,
     pub(crate) last_heard: Time,

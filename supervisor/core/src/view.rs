@@ -4,6 +4,7 @@
 use crate::{
     action::Tracer,
     core::Core,
+    declared::Declared,
     ids::{ModuleId, RunId},
     module::{Desired, Module},
     restart::{Policy, WaitReason},
@@ -12,7 +13,7 @@ use crate::{
     steps,
     time::Time,
 };
-use bulkhead_protocol::{Command, ModuleName};
+use bulkhead_protocol::ModuleName;
 use std::{fmt, sync::Arc, time::Duration};
 
 /// The state of a module or of one of its slots, as far as it can be seen from outside.
@@ -185,13 +186,13 @@ impl Core {
         })
     }
 
-    /// The commands that a module has declared: those of a process that serves, else those that the last one which
-    /// was ready had. None of a module that was never ready.
-    pub fn commands(&self, name: &ModuleName) -> Option<Arc<[Command]>> {
+    /// What a module has declared: what a process that serves has, else what the last one which was ready had. None of
+    /// a module that was never ready.
+    pub fn declared(&self, name: &ModuleName) -> Option<Arc<Declared>> {
         let module = self.modules.by_name(name)?;
         let runs = module.slots.with_role(Role::Active).filter_map(|slot| self.runs.get(&slot.run()?));
-        let serving = runs.filter(|run| run.is_ready()).map(|run| &run.commands).next();
-        serving.or(module.commands.as_ref()).cloned()
+        let serving = runs.filter(|run| run.is_ready()).map(|run| &run.declared).next();
+        serving.or(module.declared.as_ref()).cloned()
     }
 
     fn view_slot(&self, now: Time, slot: &Slot) -> RunView {

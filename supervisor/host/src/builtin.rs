@@ -1,6 +1,8 @@
 //! The built-in address `supervisor`: what its commands are called, what they take, what they answer.
 //! The core decides.
 
+pub(crate) mod schemas;
+
 use crate::{
     clients::FOLLOWERS_PART,
     commands::Entry,
@@ -52,6 +54,14 @@ struct NameArgs {
 struct MaybeNamed {
     #[serde(default)]
     name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DescribeArgs {
+    name: String,
+    #[serde(default)]
+    command: Option<String>,
 }
 
 /// Which modules something is done to: one of the three.
@@ -154,10 +164,14 @@ const fn does(name: &'static str, description: &'static str, handle: fn(&mut Hos
 }
 
 /// All commands of `supervisor`, in the order in which callers get them.
-pub(crate) static OWN: [Own; 16] = [
+pub(crate) static OWN: [Own; 17] = [
     asks("status", "the host and its modules, or one of them in full: {\"name\"}", HostState::look_at),
     asks("commands", "the commands of a module, or of supervisor: {\"name\"}", |host, call| {
         host.commands_of(&call.args::<NameArgs>()?.name).map(Some)
+    }),
+    asks("describe", "the commands of a module with their arguments: {\"name\",\"command\"}", |host, call| {
+        let DescribeArgs { name, command } = call.args()?;
+        host.describe(&name, command.as_deref()).map(Some)
     }),
     does("start", "starts modules: {\"name\"}, {\"names\"} or {\"all\":true}", |host, call| {
         host.do_to(call.who, Deed::Start, call.args()?, call.timeout())

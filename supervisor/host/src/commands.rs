@@ -9,7 +9,7 @@ use bulkhead_protocol::{Command, Failure, Json};
 use serde::Serialize;
 
 /// Longest list of commands that is sent, in bytes.
-const LIST_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const LIST_BYTES_MAX: usize = 1024 * 1024;
 
 /// One command, as callers get it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -39,8 +39,8 @@ impl HostState {
             // It takes queries and mutations only.
             "layer1" => Some(Box::new(std::iter::empty())),
             _ => {
-                declared = self.core.commands(&self.known(name)?);
-                declared.as_ref().map(|commands| -> Entries<'_> { Box::new(commands.iter().map(Entry::from)) })
+                declared = self.core.declared(&self.known(name)?);
+                declared.as_ref().map(|declared| -> Entries<'_> { Box::new(declared.commands.iter().map(Entry::from)) })
             }
         };
         Ok(answer(name, entries, bytes_max))
@@ -51,20 +51,23 @@ impl HostState {
 fn answer(name: &str, entries: Option<Entries<'_>>, bytes_max: usize) -> Json {
     let name = Json::of(name);
     let Some(entries) = entries else { return Json::object(&[("name", &name), ("commands", &Json::null())]) };
+    let (commands, left_out) = as_many_as_fit(entries.map(|entry| Json::of(&entry)), bytes_max);
+    match left_out {
+        0 => Json::object(&[("name", &name), ("commands", &commands)]),
+        more => Json::object(&[("name", &name), ("commands", &commands), ("left_out", &Json::of(&more))]),
+    }
+}
+
+/// A list of as many of these, from the first one on, as have room in so many bytes, and how many have none.
+pub(crate) fn as_many_as_fit(entries: impl ExactSizeIterator<Item = Json>, bytes_max: usize) -> (Json, usize) {
     let (count, mut bytes) = (entries.len(), 0);
     let shown: Vec<Json> = entries
-        .map(|entry| Json::of(&entry))
         .take_while(|entry| {
             bytes += entry.as_str().len() + 1;
             bytes <= bytes_max
         })
         .collect();
-    let left_out = Json::of(&(count - shown.len()));
-    let commands = Json::of(&shown);
-    match shown.len() < count {
-        true => Json::object(&[("name", &name), ("commands", &commands), ("left_out", &left_out)]),
-        false => Json::object(&[("name", &name), ("commands", &commands)]),
-    }
+    (Json::of(&shown), count - shown.len())
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod control_socket;
 #[path = "../../../protocol/tests/counting/mod.rs"]
 mod counting;
 mod crashes;
+mod describe;
 #[allow(clippy::disallowed_methods, reason = "the program around the host waits, and the host before it is up")]
 mod embedded;
 mod event_loop;

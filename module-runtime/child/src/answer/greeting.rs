@@ -21,8 +21,9 @@ pub struct Readiness {
 /// text that is no JSON.
 ///
 /// What the module reports about itself is taken from the answer, else from the metadata, else `module`,
-/// its name in the host, is its name, and it has an empty version, no commands and no features. A
-/// member of another form than expected counts as absent, with a warning.
+/// its name in the host, is its name, and it has an empty version and description, no commands and no
+/// features. A member of another form than expected counts as absent, with a warning. What commands say
+/// of themselves is passed on as it is, however long: the host bounds it, and says so.
 ///
 /// # Errors
 /// What the module answered, or that it answered with a null pointer.
@@ -46,10 +47,11 @@ pub fn read_greeting(
     }
     let name = sources.find("name").unwrap_or_else(|| module.to_owned());
     let version = sources.find("version").unwrap_or_default();
+    let description = sources.find("description").unwrap_or_default();
     let commands: Vec<Command> = sources.find("commands").unwrap_or_default();
     let features = sources.find("features").unwrap_or_default();
     let batch_answers = sources.find("batch_answers").unwrap_or(false);
-    let ready = Ready { name, version, protocol: PROTOCOL_VERSION, commands, features };
+    let ready = Ready { name, version, description, protocol: PROTOCOL_VERSION, commands, features };
     Ok(Readiness { ready, batch_answers, warnings: sources.warnings })
 }
 

@@ -205,6 +205,17 @@ fn what_init_says_of_the_module_counts_more_than_its_metadata() {
 }
 
 #[test]
+fn what_commands_say_of_themselves_passes_as_it_is_for_the_host_to_bound() {
+    let long = "x".repeat(70_000);
+    let commands =
+        format!(r#"[{{"name":"a","idempotent":false,"args":{{"title":"{long}"}},"returns":7,"examples":[]}}]"#);
+    let metadata = format!(r#"{{"description":"does it","commands":{commands}}}"#);
+    let found = read_greeting("m", Some(b"null"), Some(metadata.as_bytes()), 1 << 20).unwrap();
+    assert_eq!(found.ready.description, "does it");
+    assert_eq!(serde_json::to_string(&found.ready.commands).unwrap(), commands);
+}
+
+#[test]
 fn a_member_of_another_form_is_ignored_with_a_warning() {
     let found = ready(Some(r#"{"name":7,"version":"1","commands":{"a":1}}"#), Some(r#"{"name":"meta"}"#)).unwrap();
     assert_eq!((found.ready.name.as_str(), found.ready.version.as_str()), ("meta", "1"));

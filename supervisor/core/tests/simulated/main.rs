@@ -2,6 +2,7 @@
 
 mod conflicts;
 mod costs;
+mod declared;
 mod durable;
 mod isolation;
 mod line;

@@ -98,6 +98,11 @@ impl HostState {
         self.faults.explain(name).unwrap_or_else(bare)
     }
 
+    /// Whether neither the core nor the files know anything of this name.
+    pub(crate) fn is_strange(&self, name: &str) -> bool {
+        !self.core.knows(name) && self.faults.explain(name).is_none()
+    }
+
     /// Why something cannot be asked of a module that the core does not know, where the files say more than that.
     /// The addresses of the host itself are no modules, whatever folders have their names.
     pub(crate) fn check_loaded(&self, name: &str) -> Result<(), Failure> {
