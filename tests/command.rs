@@ -297,7 +297,10 @@ fn the_commands_of_modules_and_of_the_hosts_own_addresses_are_listed() {
     assert_eq!(rows[0], ["COMMAND", "IDEMPOTENT", "DESCRIPTION"], "{list:?}");
     assert_eq!(rows[1], ["ping", "no", "counts", "and", "answers"], "{list:?}");
     assert_eq!(rows[2][..2], ["status", "yes"], "{list:?}");
-    assert!(list.out.ends_with("\nTo call one: bulkhead call good COMMAND [JSON | - | @FILE]\n"), "{list:?}");
+    assert!(
+        list.out.ends_with("[JSON | - | @FILE | NAME=TEXT…]\nWhat each takes: bulkhead describe good\n"),
+        "{list:?}"
+    );
     // A module that is stopped or waits for its next start has the commands that it had.
     run(&world, &["stop", "good"], "");
     assert_eq!(run(&world, &["call", "good"], "").out, list.out);

@@ -44,6 +44,10 @@ pub(crate) const STARTS: &[Start] = &[
     start("deaf", "ready", "is ready, and never reads again", || { ready(&init(), 1, "[]"); sleep_for_ever() }),
     start("reverse", "ready", "answers commands in pairs, the second first, though it did not declare that", || { ready(&init(), 1, "[]"); reverse() }),
     start("reverse_concurrent", "ready", "answers commands in pairs, the second first, and declared that", || { ready(&init(), 1, "[\"concurrent\"]"); reverse() }),
+    start("describe_wrong_types", "ready", "declares a command whose args, returns and examples are of other types, then behaves", || { describe(r#"{"name":"echo","args":"text","returns":[1],"examples":{}},"good""#); echo() }),
+    start("describe_too_long", "ready", "declares a command whose args have 65 KiB, and one whose args are short, then behaves", || { describe(&format!(r#"{{"name":"echo","args":{}}},{{"name":"good","args":{{"type":"object"}}}}"#, schema(65))); echo() }),
+    start("describe_too_much", "ready", "declares five commands whose args have 60 KiB each, then behaves", || { describe(&vec![format!(r#"{{"name":"echo","args":{}}}"#, schema(60)); 5].join(",")); echo() }),
+    start("describe_too_many", "ready", "declares 10,000 commands, each with args, then behaves", || { describe(&(0..10_000).map(|n| format!(r#"{{"name":"command_{n}","args":{{}}}}"#)).collect::<Vec<_>>().join(",")); echo() }),
     start("crash_when_ready", "crashes", "is ready, and crashes at once", || { ready(&init(), 1, "[]"); dying::die_by(nix::sys::signal::Signal::SIGSEGV) }),
     start("exit_when_ready", "exits", "is ready, and exits with code 0 at once", || ready(&init(), 1, "[]")),
 ];
@@ -83,6 +87,17 @@ fn ready(init: &Request, protocol: u32, features: &str) {
     let data =
         format!(r#"{{"name":"misbehave","version":"0","protocol":{protocol},"commands":[],"features":{features}}}"#);
     success(init, &data);
+}
+
+/// Is ready with these commands.
+fn describe(commands: &str) {
+    let init = init();
+    success(&init, &format!(r#"{{"name":"misbehave","version":"0","protocol":1,"commands":[{commands}]}}"#));
+}
+
+/// A schema of a little more than so many KiB.
+fn schema(kib: usize) -> String {
+    format!(r#"{{"type":"object","description":"{}"}}"#, "x".repeat(kib * 1024))
 }
 
 fn refuse(init: &Request) {

@@ -6,7 +6,7 @@ mod quick;
 mod requests;
 
 pub(crate) use layer1::{Existing, Export, Forget, Import, Layer1, Place, SetAside, Which};
-pub(crate) use requests::{Call, Data, Emit, RequestOptions};
+pub(crate) use requests::{Call, Data, Describe, Emit, RequestOptions};
 
 use crate::{amount::parse_duration, user::parse_user};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -97,16 +97,22 @@ Examples:
     Reload(Targets),
     /// Call a command of a module and print the data of its answer; without a command, list them.
     #[command(after_help = "\
-The list has what the module declared. An idempotent command is sent again after a crash, as doing it twice is the \
+The list has what the module declared; `bulkhead call NAME COMMAND --help` shows the arguments of one command, and \
+`bulkhead describe NAME` those of all. NAME=TEXT is a text as it stands, NAME:=JSON any other value; one JSON value \
+and pairs cannot be mixed. An idempotent command is sent again after a crash, as doing it twice is the \
 same as doing it once; any other only with a --key.
 
 Examples:
   bulkhead call test-minimal
   bulkhead call test-minimal ping
   bulkhead call research-log create_log '{\"title\":\"Monday\"}'
+  bulkhead call research-log create_log title=Monday 'tags:=[\"ink\"]'
   bulkhead call research-log add_entry @entry.json --key entry-17
   jq -n '{log: 1}' | bulkhead call research-log export_data - --timeout 2m")]
     Call(Call),
+    /// Show what a module is for and what its commands take and answer, as it describes itself.
+    #[command(after_help = DESCRIBE_HELP)]
+    Describe(Describe),
     /// Send a query to a module and print the data of its answer.
     #[command(after_help = QUERY_HELP)]
     Query(Data),
@@ -171,6 +177,17 @@ Examples:
         dir: Option<PathBuf>,
     },
 }
+
+const DESCRIBE_HELP: &str = "\
+What a command takes and answers is a JSON Schema that the module sends when it is ready. The page shows the first \
+level of it, --json all. The daemon checks no arguments: that is the module's business. Of a module that is stopped or \
+crashed it is what it said last.
+
+Examples:
+  bulkhead describe research-log
+  bulkhead describe research-log add_entry
+  bulkhead describe supervisor wait
+  bulkhead describe research-log --json | jq '.commands[].args'";
 
 const WAIT_HELP: &str = "\
 A daemon that is not there yet is waited for as well; if there is none at the end, the exit code is 125. A \

@@ -74,7 +74,7 @@ fn render(name: &str, answer: &Answer, style: Style, width: Option<usize>) -> Re
     if name == "layer1" {
         return Ok(OF_LAYER1.to_owned());
     }
-    let how = format!("bulkhead call {name} COMMAND [JSON | - | @FILE]");
+    let how = format!("bulkhead call {name} COMMAND [JSON | - | @FILE | NAME=TEXT…]");
     if commands.is_empty() {
         let sentence = format!("{name} declares no commands; to call one that you know: {how}");
         return Err(Halt::Usage(sentence));
@@ -90,7 +90,7 @@ fn render(name: &str, answer: &Answer, style: Style, width: Option<usize>) -> Re
     if *left_out > 0 {
         text.push_str(&format!("and {left_out} more, which had no room in the answer\n"));
     }
-    text.push_str(&format!("\nTo call one: {how}\n"));
+    text.push_str(&format!("\nTo call one: {how}\nWhat each takes: bulkhead describe {name}\n"));
     Ok(text)
 }
 
@@ -113,7 +113,8 @@ add      no
 find     yes         finds logs
 and 2 more, which had no room in the answer
 
-To call one: bulkhead call log COMMAND [JSON | - | @FILE]
+To call one: bulkhead call log COMMAND [JSON | - | @FILE | NAME=TEXT…]
+What each takes: bulkhead describe log
 ";
         assert_eq!(rendered("log", answer).unwrap(), expected);
     }

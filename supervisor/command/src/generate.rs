@@ -1,6 +1,7 @@
 //! Completions and manual pages, made from the definitions of the command line.
 
 use crate::cli::Cli;
+use crate::complete;
 use crate::exit::{Exit, Halt};
 use crate::manual;
 use crate::output::Output;
@@ -11,8 +12,12 @@ use std::{fs, io};
 
 /// `bulkhead completions`.
 pub(crate) fn completions(shell: clap_complete::Shell) -> Result<Exit, Halt> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut with_programs(Cli::command()), "bulkhead", &mut script);
+    let script = String::from_utf8(script).expect("it is made of names and help, which are texts");
+    let script = complete::with_live(shell, script).map_err(Halt::Failed)?;
     let mut output = Output::default();
-    clap_complete::generate(shell, &mut with_programs(Cli::command()), "bulkhead", output.buffer());
+    output.buffer().extend_from_slice(script.as_bytes());
     output.flush()?;
     Ok(Exit::Done)
 }

@@ -52,7 +52,11 @@ pub(crate) fn is_utf16(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
 }
 
-fn parse(name: &str, bytes: &[u8]) -> Result<Json, Halt> {
+/// Reads a text that is one JSON value; `name` is what it is called in an error.
+///
+/// # Errors
+/// [`Halt::Usage`], with line and column.
+pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Json, Halt> {
     if is_utf16(bytes) {
         return Err(Halt::Usage(format!("{name}:1:1: expected UTF-8, found {UTF16}")));
     }

@@ -8,13 +8,16 @@
 #![forbid(unsafe_code)]
 
 mod amount;
+mod arguments;
 mod cli;
 mod columns;
 mod commands;
+mod complete;
 mod config;
 mod crashes;
 mod daemon;
 mod default_folders;
+mod describe;
 mod exit;
 mod failure;
 mod follow;
@@ -45,11 +48,16 @@ use crate::cli::{Cli, Command, Host};
 use crate::exit::{Exit, Halt};
 use crate::lifecycle::Action;
 use bulkhead_protocol::RequestType;
+use clap::error::ErrorKind;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
+    // What a shell asks for while its line is being written has no place among the commands.
+    if let Some(asked) = complete::Asked::read(&words) {
+        return asked.answer().into();
+    }
     let cli = match Cli::read(&words) {
         Ok(cli) => cli,
         Err(error) => return instead(error, &words).into(),
@@ -73,8 +81,18 @@ fn instead(error: clap::Error, words: &[OsString]) -> Exit {
         output::complain(&halt);
         return halt.exit();
     }
+    let asked = if error.kind() == ErrorKind::DisplayHelp { describe::asked_for(words) } else { None };
+    let without = match asked.map(|(socket, call)| describe::help(socket, &call)) {
+        Some(Ok(exit)) => return exit,
+        Some(Err(halt)) => Some(halt),
+        None => None,
+    };
     let error = programs::retold(error, words);
     output::print_usage(&error);
+    if let Some(halt) = without {
+        output::complain(&format!("the arguments are not shown: {halt}"));
+        return halt.exit();
+    }
     // Help is an "error" with the exit code 0.
     if error.use_stderr() { Exit::Usage } else { Exit::Done }
 }
@@ -88,6 +106,7 @@ fn dispatch(Cli { host: Host { socket }, command }: Cli) -> Result<Exit, Halt> {
         Command::Restart(targets) => lifecycle::act(socket, Action::Restart, targets),
         Command::Reload(targets) => lifecycle::act(socket, Action::Reload, targets),
         Command::Call(call) => request::call(socket, &call),
+        Command::Describe(options) => describe::show(socket, &options),
         Command::Query(query) => request::data(socket, RequestType::Query, &query),
         Command::Mutate(mutation) => request::data(socket, RequestType::Mutation, &mutation),
         Command::Pipe(options) => pipe::run(socket, &options),

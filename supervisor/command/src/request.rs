@@ -1,5 +1,6 @@
 //! One request, one answer: `call`, `query`, `mutate` and `emit`.
 
+use crate::arguments;
 use crate::cli::{Call, Data, Emit, RequestOptions};
 use crate::commands;
 use crate::exit::{Exit, Halt};
@@ -20,7 +21,7 @@ use std::time::Duration;
 /// `bulkhead call`.
 pub(crate) fn call(socket: Option<PathBuf>, call: &Call) -> Result<Exit, Halt> {
     let Some(command) = &call.command else { return commands::list(socket, &call.name, &call.options) };
-    let args = call.json.as_deref().map_or(Ok(Json::null()), json_argument::read)?;
+    let args = arguments::read(&call.args)?;
     let payload = command_payload(command, args.as_str());
     send(socket, RequestType::Command, &call.name, payload, &call.options)
 }

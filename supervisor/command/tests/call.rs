@@ -33,9 +33,22 @@ fn arguments_come_from_the_command_line_standard_input_or_a_file() {
     host.run_with(&["call", "log", "add", "-"], b"{\n\"a\": x}")
         .expect(2, "")
         .says("standard input:2:6: expected a value, found x");
-    let meant = r#"the argument: expected JSON, found text=x: write '{"text":"x"}'"#;
-    host.run(&["call", "log", "add", "text=x"]).expect(2, "").says(meant);
+    let meant = r#"the argument: expected JSON, found text: write '"text"'"#;
+    host.run(&["call", "log", "add", "text"]).expect(2, "").says(meant);
     host.run_with(&["call", "log", "add", "-"], b"").expect(2, "").says("standard input: expected one JSON value");
+}
+
+#[test]
+fn arguments_are_given_one_by_one_as_texts_and_as_json() {
+    let host = Host::echo();
+    let object = r#"{"title":"Monday = 1","tags":["ink"],"n":"5"}"#;
+    host.run(&["call", "log", "add", "title=Monday = 1", "tags:=[\"ink\"]", "--timeout", "5", "n=5"])
+        .expect(0, &format!("{object}\n"));
+    host.run(&["call", "log", "add", "--", "-x=1"]).expect(0, "{\"-x\":\"1\"}\n");
+    host.run(&["call", "log", "add", "n=1", "n:=2"]).expect(2, "").says("the argument n: expected once, found twice");
+    host.run(&["call", "log", "add", "n:=[1,"]).expect(2, "").says("the argument n:1:3: expected a value");
+    host.run(&["call", "log", "add", "{}", "n=1"]).expect(2, "").says("expected either one JSON value or pairs");
+    assert_eq!(host.seen().len(), 2, "what is wrong is not sent");
 }
 
 #[test]
@@ -44,7 +57,7 @@ fn without_a_command_the_commands_are_listed() {
         client.success(request, r#"{"name":"log","commands":[{"name":"add","idempotent":true,"description":"adds"}]}"#);
     });
     let listed = host.run(&["call", "log", "--timeout", "5"]);
-    listed.expect(0, "COMMAND  IDEMPOTENT  DESCRIPTION\nadd      yes         adds\n\nTo call one: bulkhead call log COMMAND [JSON | - | @FILE]\n");
+    listed.expect(0, "COMMAND  IDEMPOTENT  DESCRIPTION\nadd      yes         adds\n\nTo call one: bulkhead call log COMMAND [JSON | - | @FILE | NAME=TEXT…]\nWhat each takes: bulkhead describe log\n");
     let request = &host.seen()[0];
     assert_eq!(request.to.as_deref(), Some("supervisor"));
     assert_eq!(request.payload.as_str(), r#"{"name":"commands","args":{"name":"log"}}"#);

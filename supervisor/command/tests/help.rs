@@ -30,6 +30,7 @@ fn completions_are_made_for_each_shell() {
     for shell in ["bash", "zsh", "fish"] {
         let done = help(&["completions", shell]);
         assert!(done.code == Some(0) && done.out.contains("set-aside"), "{shell}");
+        assert!(done.out.contains(&format!("__complete {shell} ")), "{shell} asks the daemon");
     }
 }
 

@@ -62,6 +62,8 @@ mod tests {
         for line in [
             "call a b",
             "call a",
+            "call a b c d",
+            "call a b c=1 --full d:=2 --key k",
             "call a b -5 --timeout 2m --key k --full",
             "call --socket /s a b {}",
             "--socket /s call a b -",
@@ -97,7 +99,7 @@ mod tests {
             "call --help",
             "call a b --version",
             "call a b --timeout x",
-            "call a b c d",
+            "call a b --help",
             "call a b --timeot 3",
             "--socket",
             "--socket /s",

@@ -1,4 +1,4 @@
-//! The command line of what is sent to modules: `call`, `query`, `mutate` and `emit`.
+//! The command line of what is sent to modules: `call`, `describe`, `query`, `mutate` and `emit`.
 
 use crate::amount::parse_duration;
 use clap::Args;
@@ -11,11 +11,24 @@ pub(crate) struct Call {
     pub(crate) name: String,
     /// The command; without it, the module's commands are listed.
     pub(crate) command: Option<String>,
-    /// Its arguments: JSON, - for standard input, or @file; without it, null.
-    #[arg(value_name = "JSON | - | @FILE", allow_negative_numbers = true)]
-    pub(crate) json: Option<String>,
+    /// Its arguments: JSON, - for standard input, @file, or the members of an object one by one, each as
+    /// NAME=TEXT or NAME:=JSON; without any, null.
+    #[arg(value_name = "JSON | - | @FILE | NAME=TEXT | NAME:=JSON", allow_negative_numbers = true)]
+    pub(crate) args: Vec<String>,
     #[command(flatten)]
     pub(crate) options: RequestOptions,
+}
+
+/// Options of `describe`.
+#[derive(Args, Debug)]
+pub(crate) struct Describe {
+    /// The module; or supervisor, or layer1.
+    pub(crate) name: String,
+    /// Only this command of it.
+    pub(crate) command: Option<String>,
+    /// One JSON object, with the schemas as the module gave them.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `query` and of `mutate`.
