@@ -324,7 +324,7 @@ fn the_commands_of_modules_and_of_the_hosts_own_addresses_are_listed() {
         }
     }
     let unknown = client.call("supervisor", "dance", json!({})).unwrap_err();
-    assert!(unknown.error.contains("status, commands, start"), "{unknown:?}");
+    assert!(unknown.error.contains("status, commands, describe, start"), "{unknown:?}");
     world.stop();
 }
 

@@ -66,6 +66,15 @@ impl Module for Stock {
     fn describe() -> Description {
         Description::new("stock", "0.1.0")
             .command("add", "puts {\"count\"} pieces of {\"item\"} on the shelf")
+            .args(json!({
+                "type": "object",
+                "properties": {
+                    "item": { "type": "string", "description": "what it is" },
+                    "count": { "type": "integer", "minimum": 0, "description": "how many pieces" }
+                },
+                "required": ["item", "count"]
+            }))
+            .examples(json!([{ "args": { "item": "bolt", "count": 5 }, "returns": { "count": 5 } }]))
             .command("take", "takes {\"count\"} pieces of {\"item\"} from the shelf")
             .idempotent("count", "how many pieces of {\"item\"} there are")
             .idempotent("define", "says that {\"kit\"} is made of {\"parts\"}")

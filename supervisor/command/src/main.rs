@@ -84,6 +84,12 @@ fn instead(error: clap::Error, words: &[OsString]) -> Exit {
     let asked = if error.kind() == ErrorKind::DisplayHelp { describe::asked_for(words) } else { None };
     let without = match asked.map(|(socket, call)| describe::help(socket, &call)) {
         Some(Ok(exit)) => return exit,
+        Some(Err(Halt::ReaderGone)) => return Exit::Done,
+        Some(Err(halt @ Halt::Answered { .. })) => {
+            output::complain(&halt);
+            return halt.exit();
+        }
+        // Without a daemon there still is the help of `call` itself.
         Some(Err(halt)) => Some(halt),
         None => None,
     };

@@ -47,7 +47,8 @@ fn the_help_of_a_command_shows_its_arguments_and_without_a_daemon_that_of_call()
     for words in [&["call", "log", "add", "--help"][..], &["call", "-h", "log", "add", "text=x"]] {
         let help = host.run(words);
         assert_eq!(help.code, Some(0), "{help:?}");
-        assert!(help.out.starts_with("add\n  adds a note\n  arguments\n"), "{help:?}");
+        assert!(help.out.starts_with("Usage: bulkhead call log add [OPTIONS] [NAME=TEXT"), "{help:?}");
+        assert!(help.out.contains("\n\nadd\n  adds a note\n  arguments\n"), "{help:?}");
         assert!(help.out.contains("`bulkhead help call` has the options"), "{help:?}");
     }
     let mut command = bulkhead(Path::new("/nowhere"));
@@ -56,6 +57,8 @@ fn the_help_of_a_command_shows_its_arguments_and_without_a_daemon_that_of_call()
     assert_eq!(without.code, Some(125), "{without:?}");
     assert!(without.out.contains("Usage: bulkhead call"), "{without:?}");
     without.says("bulkhead: the arguments are not shown: ");
+    let unknown = Host::failing(ErrorCode::UnknownCommand).run(&["call", "log", "ad", "--help"]);
+    unknown.expect(1, "").says("bulkhead: log: it did not work");
     assert!(host.run(&["call", "log", "--help"]).out.contains("Usage: bulkhead call"), "of call itself");
 }
 

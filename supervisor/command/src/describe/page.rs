@@ -52,11 +52,15 @@ pub(super) fn help(name: &str, description: &Description, style: Style, width: O
     let layout = Layout { style, width };
     let mut text = String::new();
     for command in description.commands.iter().chain(&description.requests) {
+        let (module, of) = (printable(name), printable(&command.name));
+        let usage = layout.style.paint(Colour::Strong, "Usage:");
+        text.push_str(&format!(
+            "{usage} bulkhead call {module} {of} [OPTIONS] [NAME=TEXT | NAME:=JSON]...\n       \
+             bulkhead call {module} {of} [OPTIONS] [JSON | - | @FILE]\n\n"
+        ));
         text.push_str(&layout.command(name, command, description));
     }
-    text.push_str(
-        "\nArguments are given as NAME=TEXT and NAME:=JSON, or as one JSON value; `bulkhead help call` has the options\n",
-    );
+    text.push_str("\n`bulkhead help call` has the options\n");
     text
 }
 
