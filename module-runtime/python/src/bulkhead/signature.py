@@ -1,0 +1,151 @@
+"""The parameters of a handler as the arguments that it takes. What a hint means is told by ``hints``."""
+
+import inspect
+from typing import Any, Callable, Dict, List, Optional
+
+from . import text as json_text
+from .hints import HintError, Member, Type, optional_type, read_hint, resolve, schema_of
+from .limits import LEVELS_MAX
+from .message import Request
+from .refusal import Refusal, missing, too_deep, twice, unknown, wrong
+from .values import Raw
+
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+class Parameters:
+    """What a handler takes beside its first parameters, which it always gets."""
+
+    def __init__(self, function: Callable[..., Any], given: List[str], place: str) -> None:
+        """``given`` says what the first parameters are. Raises ``HintError``, a sentence that begins with ``place``."""
+        hints = resolve(function, place)
+        parameters = list(inspect.signature(function).parameters.values())
+        if len(parameters) < len(given) or any(p.kind not in _NAMED[:1] for p in parameters[: len(given)]):
+            raise HintError(f"{place}: expected the parameters {', '.join(given)} first")
+        self._members: Dict[str, Member] = {}
+        self._rest: Optional[Type] = None
+        for parameter in parameters[len(given) :]:
+            hint = hints.get(parameter.name, Any)
+            there = f"{place}: parameter `{parameter.name}`"
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                self._rest = read_hint(hint, there)
+            elif parameter.kind in _NAMED:
+                is_required = parameter.default is inspect.Parameter.empty
+                self._members[parameter.name] = Member(parameter.name, read_hint(hint, there), is_required)
+            else:
+                raise HintError(f"{there}: expected one that can be given by its name")
+        types = [member.type for member in self._members.values()] + ([self._rest] if self._rest else [])
+        self._wants_text = any(found.is_raw or found.wants_digits for found in types)
+        self._required = [member for member in self._members.values() if member.is_required]
+        self._checks = {name: member.type.check for name, member in self._members.items()}
+        #: Whether there is none.
+        self.is_empty = not types
+
+    @property
+    def schema(self) -> Dict[str, Any]:
+        """The arguments as JSON Schema 2020-12."""
+        return schema_of(self._members, self._rest.schema if self._rest else False)
+
+    def bind(self, args: Any, is_read: bool, raw: Callable[[], Raw]) -> Dict[str, Any]:
+        """The arguments by name, as the handler takes them.
+
+        ``args`` are the values if ``is_read``, and ``raw`` gives the text that was sent. Raises ``Refusal``.
+        """
+        if is_read and not self._wants_text and type(args) is dict:
+            bound = self._bind_read(args)
+            if bound is not None:
+                return bound
+        # From the text, so that a refusal quotes what was sent.
+        return self._bind_text(raw().text)
+
+    def _bind_read(self, args: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+        bound: Dict[str, Any] = {}
+        checks, rest = self._checks, self._rest
+        try:
+            for name, value in args.items():
+                check = checks.get(name)
+                if check is None:
+                    if rest is None:
+                        return None
+                    check = rest.check
+                bound[name] = check(value)
+        except Refusal:
+            return None
+        for member in self._required:
+            if member.name not in bound:
+                return None
+        return bound
+
+    def _bind_text(self, text: str) -> Dict[str, Any]:
+        try:
+            given = json_text.outline(text)
+        except ValueError:
+            if json_text.is_deep(text, LEVELS_MAX):
+                raise too_deep() from None
+            raise wrong(("an object",), json_text.read_exact(text)) from None
+        parts: Dict[str, Raw] = {}
+        for name, raw in given:
+            if name in parts:
+                raise twice(name)
+            parts[name] = raw
+        for name in parts:
+            if name not in self._members and self._rest is None:
+                raise unknown(name, list(self._members))
+        for member in self._required:
+            if member.name not in parts:
+                raise missing(member.name, member.type.words)
+        bound: Dict[str, Any] = {}
+        for name, member in self._members.items():
+            if name in parts:
+                bound[name] = _checked(name, member.type, parts[name])
+        for name, raw in parts.items():
+            if self._rest is not None and name not in bound:
+                bound[name] = _checked(name, self._rest, raw)
+        return bound
+
+
+class Payload:
+    """The one parameter that takes the whole payload of a query or a mutation."""
+
+    def __init__(self, function: Callable[..., Any], place: str) -> None:
+        """Raises ``HintError``, a sentence that begins with ``place``."""
+        hints = resolve(function, place)
+        parameters = list(inspect.signature(function).parameters.values())
+        if len(parameters) != 2 or any(parameter.kind not in _NAMED[:1] for parameter in parameters):
+            raise HintError(f"{place}: expected the parameters ctx and payload")
+        name = parameters[1].name
+        self._type = read_hint(hints.get(name, Any), f"{place}: parameter `{name}`")
+
+    def bind(self, request: Request) -> Any:
+        """The payload as the handler takes it. Raises ``Refusal``."""
+        if self._type.is_raw:
+            return request.raw
+        if request.is_read and not self._type.wants_digits:
+            try:
+                return self._type.check(request.body)
+            except Refusal:
+                # From the text, so that a refusal quotes what was sent.
+                pass
+        return _checked_here(self._type, request.raw)
+
+
+def returned_type(function: Callable[..., Any], place: str) -> Optional[Type]:
+    """The type of what a handler returns, or ``None`` where its hints say nothing."""
+    hints = resolve(function, place)
+    return optional_type(hints["return"], f"{place}: what it returns") if "return" in hints else None
+
+
+def _checked(name: str, wanted: Type, raw: Raw) -> Any:
+    if wanted.is_raw:
+        return raw
+    try:
+        # The arguments around it are a level of their own.
+        return _checked_here(wanted, raw, LEVELS_MAX - 1)
+    except Refusal as refusal:
+        raise refusal.inside(name) from None
+
+
+def _checked_here(wanted: Type, raw: Raw, levels: int = LEVELS_MAX) -> Any:
+    if json_text.is_deep(raw.text, levels):
+        raise too_deep()
+    return wanted.check(json_text.read_exact(raw.text))
