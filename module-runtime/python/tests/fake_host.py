@@ -21,13 +21,13 @@ WAIT_SECONDS = 20.0
 class FakeHost:
     """A process that serves a module, and the host's end of its channel."""
 
-    def __init__(self, source: str, transport: str = "socket") -> None:
+    def __init__(self, source: str, transport: str = "socket", unbuffered: str = "") -> None:
         self._folder = tempfile.TemporaryDirectory()
         path = os.path.join(self._folder.name, "module.py")
         with open(path, "w", encoding="utf-8") as file:
             file.write(textwrap.dedent(source))
         environment = {name: value for name, value in os.environ.items() if name != "BULKHEAD_FD"}
-        environment["PYTHONPATH"] = str(SOURCE)
+        environment.update({"PYTHONPATH": str(SOURCE), "BULKHEAD_TREE": "1", "PYTHONUNBUFFERED": unbuffered})
         command = [sys.executable, path]
         self.stderr = b""
         self.stdout = b""

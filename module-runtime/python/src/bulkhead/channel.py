@@ -5,7 +5,7 @@ import os
 import select
 import sys
 import time
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from . import log
 from .limits import EXIT_FAILURE
@@ -21,6 +21,36 @@ _COPY = (
 )
 
 _opened = False
+# Standard input and output, where they were taken before the channel is opened.
+_taken: Optional[Tuple[int, int]] = None
+# It tells processes that the module starts that their standard streams are no channel.
+_TAKEN_VARIABLE = "BULKHEAD_PYTHON_TAKEN"
+
+
+def protect_channel() -> None:
+    """Takes standard input and output in a process that the host has started with ``transport = "stdio"``, so that
+    what is printed from now on is log. Anywhere else it does nothing."""
+    global _taken
+    is_of_host = "BULKHEAD_TREE" in os.environ and "BULKHEAD_FD" not in os.environ
+    if not is_of_host or _TAKEN_VARIABLE in os.environ or _taken is not None or os.isatty(0):
+        return
+    try:
+        _taken = _take_standard()
+    except OSError:
+        # The opening of the channel finds the same, and says so.
+        pass
+
+
+def _take_standard() -> Tuple[int, int]:
+    """Takes standard input and output away from the rest of the process: what it prints becomes log, as a stray
+    line between two frames would be the end of the module."""
+    source, sink = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    os.environ[_TAKEN_VARIABLE] = "1"
+    return source, sink
 
 
 class NoChannel(Exception):
@@ -69,21 +99,13 @@ class Channel:
 
     @classmethod
     def _standard(cls) -> "Channel":
-        """Takes standard input and output away from the rest of the process: what it prints becomes log, as a
-        stray line between two frames would be the end of the module."""
         if os.isatty(0):
             raise NoChannel(NO_HOST)
         log.keep_standard_error()
         try:
-            source, sink = os.dup(0), os.dup(1)
-            nothing = os.open(os.devnull, os.O_RDONLY)
-            os.dup2(nothing, 0)
-            os.close(nothing)
-            os.dup2(2, 1)
+            return cls(*(_taken or _take_standard()))
         except OSError as error:
-            reason = f"cannot use standard input and output as the channel: {error}"
-            raise NoChannel(reason) from None
-        return cls(source, sink)
+            raise NoChannel(f"cannot use standard input and output as the channel: {error}") from None
 
     def read(self, size: int, timeout: Optional[float] = None) -> Optional[bytes]:
         """What is there, at most ``size`` bytes; nothing at the end; ``None`` after the timeout or a ``wake``."""

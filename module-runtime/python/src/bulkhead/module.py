@@ -7,6 +7,7 @@ import sys
 from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence, TypeVar, Union, overload
 
 from . import text as json_text
+from .channel import protect_channel
 from .hints import HintError
 from .limits import (
     EVENT_NAME_BYTES_MAX,
@@ -80,6 +81,9 @@ class Module:
     far each request got. Those that are declared ``concurrent`` run beside others, on at most ``threads`` threads;
     then no request has that verdict any more.
 
+    In a process that the host has started it takes the channel when it is made, so that what is printed after that
+    is log, whatever the transport.
+
     ``keys`` says that the module recognises ``Context.key`` and does the work of one key once, outside of the
     host's data store as well.
     """
@@ -87,6 +91,7 @@ class Module:
     def __init__(self, name: str, version: str, *, keys: bool = False, threads: int = THREADS_DEFAULT) -> None:
         if not 1 <= threads <= THREADS_MAX:
             raise ValueError(f"expected 1 to {THREADS_MAX} threads, found {threads}")
+        protect_channel()
         self.name = name
         self.version = version
         self.threads = threads

@@ -19,12 +19,13 @@ from .workers import Workers
 
 def run(module: Module) -> int:
     """Serves the module over the channel that the host gave this process, and returns the exit code."""
-    take_standard_streams()
     try:
         channel = Channel.open()
     except NoChannel as reason:
         print(f"{module.name}: {reason}", file=sys.stderr)
         return EXIT_USAGE
+    # After that, as it writes out what was printed so far.
+    take_standard_streams()
     code = serve(module, channel)
     if code == EXIT_PANICKED:
         leave(code)
