@@ -44,7 +44,7 @@ class Schema(unittest.TestCase):
         return entry
 
     def test_each_hint_has_its_schema(self) -> None:
-        def do(
+        def do(  # type: ignore[no-untyped-def]
             ctx: Context,
             a: str,
             b: int,
@@ -61,7 +61,7 @@ class Schema(unittest.TestCase):
             m: Any,
             n: Raw,
             o: NumberText,
-            p,  # type: ignore[no-untyped-def]
+            p,
             q: list = [],  # type: ignore[type-arg]
             *,
             r: dict = {},  # type: ignore[type-arg]

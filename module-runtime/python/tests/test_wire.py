@@ -204,7 +204,7 @@ class Both:
     def test_arguments_come_and_answers_go(self: Any) -> None:
         with self.host() as host:
             host.ready()
-            args = {"text": "é \U0001f30a", "n": [1, 2.5, None, True, {"a": {}}]}
+            args: Any = {"text": "é \U0001f30a", "n": [1, 2.5, None, True, {"a": {}}]}
             self.assertEqual(host.data(host.command("echo", args)), args)
             self.assertEqual(host.data(host.command("echo")), {})
             error = host.error(host.command("ecko"))

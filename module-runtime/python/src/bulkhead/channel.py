@@ -24,7 +24,7 @@ _opened = False
 # Standard input and output, where they were taken before the channel is opened.
 _taken: Optional[Tuple[int, int]] = None
 # It tells processes that the module starts that their standard streams are no channel.
-_TAKEN_VARIABLE = "BULKHEAD_PYTHON_TAKEN"
+_TAKEN_VARIABLE = "PYTHON_BULKHEAD_TAKEN"
 
 
 def protect_channel() -> None:
