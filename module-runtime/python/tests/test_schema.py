@@ -135,6 +135,11 @@ class Schema(unittest.TestCase):
 
         def none() -> None: ...
 
+        async def later(ctx: Context) -> None: ...
+
+        def pieces(ctx: Context) -> Any:
+            yield 1
+
         for function, words in (
             (sets, "command do: parameter `a`: expected a hint of str, int"),
             (numbers, "expected dict[str, …], as names are texts in JSON"),
@@ -143,6 +148,8 @@ class Schema(unittest.TestCase):
             (unknown, "command do: a hint cannot be read by Python"),
             (positional, "parameter `a`: expected one that can be given by its name"),
             (none, "command do: expected the parameters ctx first"),
+            (later, "command do: expected a plain function that returns its answer"),
+            (pieces, "command do: expected a plain function that returns its answer"),
         ):
             with self.subTest(function=function.__name__), self.assertRaises(TypeError) as caught:
                 self.entry(function)

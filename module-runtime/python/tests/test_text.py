@@ -52,8 +52,11 @@ class Reading(unittest.TestCase):
                 json_text.read(text)
 
     def test_levels_are_counted_outside_of_texts(self) -> None:
-        self.assertEqual(json_text.levels('{"a":"[[[{{","b":[[1],{"c":"\\"["}]}'), 3)
-        self.assertEqual(json_text.levels("[" * 5000 + "]" * 5000), 5000)
+        text = '{"a":"[[[{{","b":[[1],{"c":"\\"["}]}'
+        self.assertEqual([json_text.is_deep(text, allowed) for allowed in (1, 2, 3, 4)], [True, True, False, False])
+        for text in ('["x","[[[","y"]', '[["a"],{"b":"c"},"","\\\\"]', '[{"[]":"{}"}]', '["]"]'):
+            depth = 1 if "x" in text or "]\"]" in text else 2
+            self.assertEqual([json_text.is_deep(text, n) for n in (depth - 1, depth)], [True, False], text)
         self.assertFalse(json_text.is_deep('"' + "[" * 500 + '"', 128))
         self.assertTrue(json_text.is_deep("[" * 129 + "]" * 129, 128))
 

@@ -1,7 +1,7 @@
 """Type hints as what JSON may stand there: the schema, the words for people, and the check of a value.
 
-A check returns the value as the handler gets it, or raises a ``Refusal``. It takes values of ``text.read`` and
-of ``text.read_exact``, in which each number is a text still.
+A check returns the value as the handler gets it, or raises a ``Refusal``. It takes values of ``text.read``, and, if
+it is told so, of ``text.read_exact``, in which each number is a text still.
 """
 
 import collections.abc
@@ -22,7 +22,7 @@ if sys.version_info >= (3, 10):
 
     _UNIONS = (Union, types.UnionType)
 
-_Check = Callable[[Any], Any]
+_Check = Callable[[Any, bool], Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,13 +62,13 @@ def _kind(value: Any) -> str:
     return "list" if isinstance(value, list) else "object"
 
 
-def _text(value: Any) -> Any:
+def _text(value: Any, exact: bool) -> Any:
     if type(value) is not str:
         raise wrong(("a text",), value)
     return value
 
 
-def _integer(value: Any) -> Any:
+def _integer(value: Any, exact: bool) -> Any:
     if type(value) is int:
         return value
     if isinstance(value, (float, NumberText)):
@@ -80,18 +80,18 @@ def _integer(value: Any) -> Any:
     raise wrong(("an integer",), value)
 
 
-def _number(value: Any) -> Any:
+def _number(value: Any, exact: bool) -> Any:
     if type(value) is float:
         return value
     if type(value) is int or isinstance(value, NumberText):
-        exact = numbers.as_float(value)
-        if exact is None:
+        same = numbers.as_float(value)
+        if same is None:
             raise inexact(value)
-        return exact
+        return same
     raise wrong(("a number",), value)
 
 
-def _digits(value: Any) -> Any:
+def _digits(value: Any, exact: bool) -> Any:
     if isinstance(value, NumberText):
         return value
     if type(value) in (int, float):
@@ -99,46 +99,48 @@ def _digits(value: Any) -> Any:
     raise wrong(("a number",), value)
 
 
-def _decimal(value: Any) -> Any:
+def _decimal(value: Any, exact: bool) -> Any:
     try:
-        return _digits(value).decimal
+        return _digits(value, exact).decimal
     except ArithmeticError:
         raise inexact(value) from None
 
 
-def _boolean(value: Any) -> Any:
+def _boolean(value: Any, exact: bool) -> Any:
     if value is not True and value is not False:
         raise wrong(("true or false",), value)
     return value
 
 
-def _null(value: Any) -> Any:
+def _null(value: Any, exact: bool) -> Any:
     if value is not None:
         raise wrong(("null",), value)
     return value
 
 
-def _anything(value: Any) -> Any:
+def _anything(value: Any, exact: bool) -> Any:
     """A value of ``read_exact`` becomes one of ``read``: numbers are numbers where nothing is lost by it."""
+    if not exact:
+        return value
     if isinstance(value, NumberText):
         whole = not any(c in value.text for c in ".eE")
         return numbers.of_integer(value.text) if whole else numbers.of_fraction(value.text)
     if type(value) is list:
-        return [_inside(_anything, at, element) for at, element in enumerate(value)]
+        return [_inside(_anything, at, element, exact) for at, element in enumerate(value)]
     if isinstance(value, Twice):
         raise twice(value.name)
     if type(value) is dict:
-        return {name: _inside(_anything, name, member) for name, member in value.items()}
+        return {name: _inside(_anything, name, member, exact) for name, member in value.items()}
     return value
 
 
-def _as_it_is(value: Any) -> Any:
+def _as_it_is(value: Any, exact: bool) -> Any:
     return value
 
 
-def _inside(check: _Check, place: Union[str, int], value: Any) -> Any:
+def _inside(check: _Check, place: Union[str, int], value: Any, exact: bool) -> Any:
     try:
-        return check(value)
+        return check(value, exact)
     except Refusal as refusal:
         raise refusal.inside(place) from None
 
@@ -204,13 +206,13 @@ def _name(hint: Any) -> str:
 def _list_of(inner: Type) -> Type:
     check = inner.check
 
-    def check_list(value: Any) -> Any:
+    def check_list(value: Any, exact: bool) -> Any:
         if type(value) is not list:
             raise wrong(("a list",), value)
         try:
-            return [check(element) for element in value]
+            return [check(element, exact) for element in value]
         except Refusal:
-            return [_inside(check, at, element) for at, element in enumerate(value)]
+            return [_inside(check, at, element, exact) for at, element in enumerate(value)]
 
     schema = {"type": "array", "items": inner.schema}
     return Type(schema, ("a list",), check_list, ("list",), wants_digits=inner.wants_digits)
@@ -219,12 +221,12 @@ def _list_of(inner: Type) -> Type:
 def _object_of(inner: Type) -> Type:
     check = inner.check
 
-    def check_object(value: Any) -> Any:
+    def check_object(value: Any, exact: bool) -> Any:
         if not isinstance(value, dict):
             raise wrong(("an object",), value)
         if isinstance(value, Twice):
             raise twice(value.name)
-        return {name: _inside(check, name, member) for name, member in value.items()}
+        return {name: _inside(check, name, member, exact) for name, member in value.items()}
 
     schema = {"type": "object", "additionalProperties": inner.schema}
     return Type(schema, ("an object",), check_object, ("object",), wants_digits=inner.wants_digits)
@@ -238,7 +240,7 @@ def _one_of(values: Tuple[Any, ...], place: str) -> Type:
             raise HintError(f"{place}: expected texts, integers, true, false or null in Literal, found {value!r}")
     words = tuple(write(value) for value in values)
 
-    def check_value(value: Any) -> Any:
+    def check_value(value: Any, exact: bool) -> Any:
         found = value
         if isinstance(value, (float, NumberText)):
             whole = numbers.as_integer(value)
@@ -255,13 +257,13 @@ def _one_of(values: Tuple[Any, ...], place: str) -> Type:
 def _any_of(parts: List[Type]) -> Type:
     words = tuple(word for part in parts for word in part.words)
 
-    def check_any(value: Any) -> Any:
+    def check_any(value: Any, exact: bool) -> Any:
         kind = _kind(value)
         of_its_kind = []
         for part in parts:
             if kind in part.kinds:
                 try:
-                    return part.check(value)
+                    return part.check(value, exact)
                 except Refusal as refusal:
                     of_its_kind.append(refusal)
         # Of one alternative that it may have been meant as, the fault inside of it says more than all of them.
@@ -285,7 +287,9 @@ class Member:
     is_required: bool
 
 
-def check_members(members: Dict[str, Member], required: List[Member], value: Dict[str, Any]) -> Dict[str, Any]:
+def check_members(
+    members: Dict[str, Member], required: List[Member], value: Dict[str, Any], exact: bool
+) -> Dict[str, Any]:
     """The members that are there, each checked. The first fault is raised, in the order that the README says."""
     if isinstance(value, Twice):
         raise twice(value.name)
@@ -299,7 +303,7 @@ def check_members(members: Dict[str, Member], required: List[Member], value: Dic
     for name, member in members.items():
         if name in value:
             try:
-                found[name] = member.type.check(value[name])
+                found[name] = member.type.check(value[name], exact)
             except Refusal as refusal:
                 raise refusal.inside(name) from None
     return found
@@ -318,10 +322,10 @@ def schema_of(members: Dict[str, Member], others: Union[bool, Dict[str, Any]] = 
 def _with_names(members: Dict[str, Member], make: Callable[[Dict[str, Any]], Any]) -> Type:
     required = [member for member in members.values() if member.is_required]
 
-    def check_members_of(value: Any) -> Any:
+    def check_members_of(value: Any, exact: bool) -> Any:
         if not isinstance(value, dict):
             raise wrong(("an object",), value)
-        return make(check_members(members, required, value))
+        return make(check_members(members, required, value, exact))
 
     wants_digits = any(member.type.wants_digits for member in members.values())
     return Type(schema_of(members), ("an object",), check_members_of, ("object",), wants_digits=wants_digits)
@@ -349,7 +353,7 @@ def _typed_dict(hint: Any, place: str, within: Tuple[Any, ...]) -> Type:
             is_required = marker == "Required"
             part = typing.get_args(part)[0]
         members[name] = Member(name, _inner(part, f"{place}: {hint.__name__}.{name}", within), is_required)
-    return _with_names(members, _as_it_is)
+    return _with_names(members, dict)
 
 
 def resolve(annotated: Any, place: str) -> Dict[str, Any]:

@@ -4,7 +4,7 @@ import re
 from typing import Any, Callable, Dict, Optional, Tuple, Union
 
 from . import text as json_text
-from .limits import DEADLINE_MS_MAX, EAGER_BYTES_MAX, KEY_BYTES_MAX, LEVELS_MAX, REQUEST_ID_MAX
+from .limits import DEADLINE_MS_MAX, KEY_BYTES_MAX, LEVELS_MAX, REQUEST_ID_MAX
 from .refusal import quote
 from .values import Raw
 
@@ -139,7 +139,7 @@ def _plain_command(text: str) -> Optional[Request]:
     except ValueError:
         return None
     ending = _COMMAND_END.fullmatch(text, end)
-    if ending is None or args is None:
+    if ending is None or args is None or json_text.is_deep(text, LEVELS_MAX + _FRAME_LEVELS):
         return None
     request = Request(_NO_MEMBERS, text, None)
     id, name = begin.groups()
@@ -166,12 +166,10 @@ def read(frame: bytes) -> Union[Request, Response]:
     except UnicodeDecodeError as error:
         reason = f"expected UTF-8, found the byte 0x{frame[error.start]:02x} at offset {error.start}"
         raise MessageError(None, reason) from None
-    is_plain = len(text) <= EAGER_BYTES_MAX and not json_text.is_deep(text, LEVELS_MAX + _FRAME_LEVELS)
-    if is_plain:
-        command = _plain_command(text)
-        if command is not None:
-            return command
-    members, parts = _members(text, is_plain)
+    command = _plain_command(text)
+    if command is not None:
+        return command
+    members, parts = _members(text)
     id = members.get("id")
     if id is not None and (type(id) is not int or not 0 <= id <= REQUEST_ID_MAX):
         raise MessageError(None, f"expected an id from 0 to {REQUEST_ID_MAX}, found {quote(id)}")
@@ -183,18 +181,18 @@ def read(frame: bytes) -> Union[Request, Response]:
     return Response(members, text, None if parts is None else parts.get("data", _NULL))
 
 
-def _members(text: str, is_plain: bool) -> Tuple[Dict[str, Any], Optional[Dict[str, Raw]]]:
+def _members(text: str) -> Tuple[Dict[str, Any], Optional[Dict[str, Raw]]]:
     """The members as values; and as they were sent, where payload and data were not read."""
-    if is_plain:
-        try:
-            members = json_text.read(text)
-        except ValueError:
-            # A member stands twice, or it is no JSON at all: the outline tells.
-            pass
-        else:
-            if isinstance(members, dict):
-                return members, None
+    try:
+        members = json_text.read(text)
+    except ValueError:
+        # A member stands twice, it lies too deep, or it is no JSON at all: the outline tells.
+        pass
+    else:
+        if not isinstance(members, dict):
             raise MessageError(None, f"expected an object, found {quote(members)}")
+        if not json_text.is_deep(text, LEVELS_MAX + _FRAME_LEVELS):
+            return members, None
     try:
         parts = dict(json_text.outline(text))
         own = {name: json_text.read(raw.text) for name, raw in parts.items() if name not in ("payload", "data")}

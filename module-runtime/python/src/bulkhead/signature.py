@@ -18,6 +18,7 @@ class Parameters:
 
     def __init__(self, function: Callable[..., Any], given: List[str], place: str) -> None:
         """``given`` says what the first parameters are. Raises ``HintError``, a sentence that begins with ``place``."""
+        _check_plain(function, place)
         hints = resolve(function, place)
         parameters = list(inspect.signature(function).parameters.values())
         if len(parameters) < len(given) or any(p.kind not in _NAMED[:1] for p in parameters[: len(given)]):
@@ -68,7 +69,7 @@ class Parameters:
                     if rest is None:
                         return None
                     check = rest.check
-                bound[name] = check(value)
+                bound[name] = check(value, False)
         except Refusal:
             return None
         for member in self._required:
@@ -109,6 +110,7 @@ class Payload:
 
     def __init__(self, function: Callable[..., Any], place: str) -> None:
         """Raises ``HintError``, a sentence that begins with ``place``."""
+        _check_plain(function, place)
         hints = resolve(function, place)
         parameters = list(inspect.signature(function).parameters.values())
         if len(parameters) != 2 or any(parameter.kind not in _NAMED[:1] for parameter in parameters):
@@ -122,11 +124,17 @@ class Payload:
             return request.raw
         if request.is_read and not self._type.wants_digits:
             try:
-                return self._type.check(request.body)
+                return self._type.check(request.body, False)
             except Refusal:
                 # From the text, so that a refusal quotes what was sent.
                 pass
         return _checked_here(self._type, request.raw)
+
+
+def _check_plain(function: Callable[..., Any], place: str) -> None:
+    tests = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if any(test(function) for test in tests):
+        raise HintError(f"{place}: expected a plain function that returns its answer, found a coroutine or a generator")
 
 
 def returned_type(function: Callable[..., Any], place: str) -> Optional[Type]:
@@ -148,4 +156,10 @@ def _checked(name: str, wanted: Type, raw: Raw) -> Any:
 def _checked_here(wanted: Type, raw: Raw, levels: int = LEVELS_MAX) -> Any:
     if json_text.is_deep(raw.text, levels):
         raise too_deep()
-    return wanted.check(json_text.read_exact(raw.text))
+    if not wanted.wants_digits:
+        try:
+            return wanted.check(json_text.read(raw.text), False)
+        except (Refusal, ValueError):
+            # From exact values, so that a refusal quotes what was sent, and says what stands there twice.
+            pass
+    return wanted.check(json_text.read_exact(raw.text), True)

@@ -14,6 +14,9 @@ from .values import NumberText, Raw
 
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+_NO_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[^"\[\]{}]+', re.DOTALL)
+_OPENING = b"[{"
+_NEITHER_BRACKET_NOR_QUOTE = bytes(set(range(256)) - set(b'[]{}"\\'))
 _SCALAR = re.compile(r"[^\s,\]}]+")
 _SPACE = re.compile(r"[ \t\r\n]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -107,27 +110,30 @@ def check(text: str) -> None:
         raise ValueError("expected JSON that this Python can read, found lists and objects too deep") from None
 
 
-def levels(text: str) -> int:
-    """How many lists and objects lie within each other at most."""
-    opened = text.count("[") + text.count("{")
-    if opened <= 1:
-        return opened
-    depth = most = 0
-    for token in _STRUCTURE.finditer(text):
-        c = text[token.start()]
-        if c in "[{":
-            depth += 1
-            most = max(most, depth)
-        elif c in "]}":
-            depth -= 1
-    return most
-
-
 def is_deep(text: str, allowed: int) -> bool:
-    """Whether lists and objects lie deeper than that. Mostly a count of brackets tells it."""
-    if len(text) <= 2 * allowed:
+    """Whether lists and objects lie deeper within each other than that. Mostly a count of brackets tells it."""
+    if len(text) < 2 * (allowed + 1) or text.count("[") + text.count("{") <= allowed:
         return False
-    return text.count("[") + text.count("{") > allowed and levels(text) > allowed
+    depth = 0
+    for bracket in _brackets(text):
+        if bracket in _OPENING:
+            depth += 1
+            if depth > allowed:
+                return True
+        else:
+            depth -= 1
+    return False
+
+
+def _brackets(text: str) -> bytes:
+    """The brackets of a text in their order, without those in strings."""
+    few = text.encode("utf-8", "surrogatepass").translate(None, _NEITHER_BRACKET_NOR_QUOTE)
+    if b"\\" not in few:
+        # Between two brackets stands an even number of quotes, unless one of them is in a string.
+        few = few.replace(b'""', b"")
+        if b'"' not in few:
+            return few
+    return _NO_BRACKETS.sub("", text).encode()
 
 
 def outline(text: str) -> List[Tuple[str, Raw]]:
@@ -170,6 +176,11 @@ def _skip(text: str, at: int) -> int:
     """Where the value ends that begins here."""
     c = text[at : at + 1]
     if c and c in "[{":
+        try:
+            return _ANY_READER.raw_decode(text, at)[1]
+        except (RecursionError, ValueError):
+            # Too deep for that, or no JSON: the brackets tell.
+            pass
         depth = 0
         for token in _STRUCTURE.finditer(text, at):
             found = text[token.start()]
