@@ -51,6 +51,18 @@ class Guide(unittest.TestCase):
         shown = set(re.findall(r"stock\.py(?::|\", line )(\d+)", GUIDE))
         self.assertEqual(shown, {str(line)})
 
+    def test_the_module_of_both_readmes_is_an_example_that_runs(self) -> None:
+        source = (FOLDER / "examples" / "readme_greeter.py").read_text(encoding="utf-8")
+        code = source.partition("\n\n")[2]
+        for page in (ROOT / "README.md", FOLDER / "README.md"):
+            self.assertIn(f"```python\n{code}```", page.read_text(encoding="utf-8"))
+        with RealHost() as host:
+            host.add("greeter", source)
+            host.start("greeter")
+            answer = host.call("greeter", "greet", {"name": "Ada", "times": 2})
+            self.assertEqual(answer["data"], {"greeting": "hello Ada, hello Ada"})
+            self.assertEqual(host.call("greeter", "greet", {"name": "Ada", "times": 4})["module_code"], "too_often")
+
     def test_each_command_prints_what_is_shown(self) -> None:
         with RealHost() as host:
             host.add("stock", FIRST)
