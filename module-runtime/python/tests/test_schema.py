@@ -1,6 +1,8 @@
 """The schema that type hints make, and the limits on it."""
 
 import dataclasses
+import sys
+import types
 import unittest
 from typing import Any, Dict, List, Literal, Optional, TypedDict, Union
 
@@ -154,6 +156,31 @@ class Schema(unittest.TestCase):
             with self.subTest(function=function.__name__), self.assertRaises(TypeError) as caught:
                 self.entry(function)
             self.assertIn(words, str(caught.exception))
+
+    def test_hints_that_are_texts_are_read_and_newer_forms_where_python_has_them(self) -> None:
+        def declared(source: str) -> Any:
+            module = types.ModuleType("of_texts")
+            self.addCleanup(sys.modules.pop, module.__name__, None)
+            sys.modules[module.__name__] = module
+            exec("from __future__ import annotations\nimport typing\nfrom bulkhead import *\n" + source, module.__dict__)
+            return self.entry(module.__dict__["do"])["args"]["properties"]
+
+        found = declared("def do(ctx: Context, a: list[dict[str, int]], b: typing.Optional[str] = None): ...")
+        self.assertEqual(found["a"], {"type": "array", "items": {"type": "object", "additionalProperties": {"type": "integer"}}})
+        newer = "def do(ctx: Context, a: int | None = None): ..."
+        if sys.version_info >= (3, 10):
+            self.assertEqual(declared(newer)["a"], {"anyOf": [{"type": "integer"}, {"type": "null"}]})
+        else:
+            with self.assertRaises(TypeError) as caught:
+                declared(newer)
+            self.assertIn("`X | Y` needs Python 3.10", str(caught.exception))
+        marked = "class Part(typing.TypedDict):\n    a: int\n    b: typing.NotRequired[str]\n"
+        if sys.version_info >= (3, 11):
+            self.assertEqual(declared(marked + "def do(ctx: Context, a: Part): ...")["a"]["required"], ["a"])
+        else:
+            with self.assertRaises(TypeError) as caught:
+                declared(marked + "def do(ctx: Context, a: Part): ...")
+            self.assertIn("a hint cannot be read by Python 3.", str(caught.exception))
 
     def test_an_example_that_would_be_refused_is_refused(self) -> None:
         def do(ctx: Context, n: int) -> None: ...

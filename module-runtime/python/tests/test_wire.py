@@ -76,6 +76,11 @@ MODULE = """
         ctx.wait(seconds)
 
     @app.command
+    def endless(ctx: Context) -> None:
+        ctx.progress("begun")
+        ctx.wait(float("inf"))
+
+    @app.command
     def fails(ctx: Context, code: str = "module_error", retryable: Optional[bool] = None) -> None:
         raise Error("it failed", code=code, data={"n": 1}, retryable=retryable)
 
@@ -317,10 +322,11 @@ class Both:
             self.assertEqual(host.error(id)["code"], "cancelled")
             host.reply(asked, "too late")
             host.reply(cancelled)
-            id = host.command("waits", {"seconds": 60})
-            host.receive()
-            host.data(host.send("cancel", {"id": id}))
-            self.assertEqual(host.error(id)["code"], "cancelled")
+            for name, args in (("waits", {"seconds": 60}), ("endless", None)):
+                id = host.command(name, args)
+                host.receive()
+                host.data(host.send("cancel", {"id": id}))
+                self.assertEqual(host.error(id)["code"], "cancelled")
             host.shut_down()
 
     def test_a_request_that_waits_is_answered_in_its_order_when_it_is_cancelled(self: Any) -> None:

@@ -56,7 +56,7 @@ class Error(Exception):
         permanent: bool = False,
     ) -> None:
         super().__init__(sentence)
-        self.sentence = sentence
+        self.sentence = str(sentence)
         self.code = code if code in CODES or code in HOST_CODES else "module_error"
         self.module_code: Optional[str] = None if self.code == code else code
         self.data = data

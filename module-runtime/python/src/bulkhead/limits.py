@@ -17,6 +17,8 @@ QUOTE_BYTES_MAX = 64
 READ_BYTES = 64 * 1024
 # One read of a long frame takes up to this many.
 LONG_READ_BYTES_MAX = 1024 * 1024
+# One wait, in seconds; a longer one is several.
+WAIT_SECONDS_MAX = DEADLINE_MS_MAX / 1000
 # How long after the deadline of a request of our own the host's word on it is still waited for: it says
 # more than ours, as the host knows how far the request got.
 ANSWER_GRACE_SECONDS = 0.25

@@ -20,6 +20,7 @@ from .limits import (
     LONG_READ_BYTES_MAX,
     READ_BYTES,
     REWRITE_BYTES_MAX,
+    WAIT_SECONDS_MAX,
 )
 from .message import MessageError, Request, Response, read
 
@@ -172,7 +173,7 @@ class Wire:
         """
         deadline = pending.deadline
         if timeout is not None:
-            given = now() + timeout
+            given = now() + min(timeout, WAIT_SECONDS_MAX)
             deadline = given if deadline is None else min(given, deadline)
         left_ms = None if deadline is None else int((deadline - now()) * 1000)
         if left_ms is not None and left_ms <= 0:
@@ -284,7 +285,8 @@ class Wire:
         """Waits until it is done, the time is over or the end has come. The lock is held, and given away meanwhile."""
         has_looked = False
         while self._end is None and not is_done():
-            left = None if until is None else max(until - now(), 0.0)
+            # No clock of the system takes every time that a float can name.
+            left = None if until is None else min(max(until - now(), 0.0), WAIT_SECONDS_MAX)
             if left == 0.0 and has_looked:
                 return
             has_looked = True
