@@ -508,7 +508,7 @@ class NoHost(unittest.TestCase):
             os.kill(host.process.pid, signal.SIGTERM)
             self.assertEqual(host.exit_code(), -signal.SIGTERM)
 
-    def test_the_messages_of_the_page_are_understood(self) -> None:
+    def test_a_module_without_handlers_declares_nothing_and_is_shut_down(self) -> None:
         with FakeHost(_MINIMAL) as host:
             ready = host.ready()
             self.assertEqual(json.dumps(ready["commands"]), "[]")

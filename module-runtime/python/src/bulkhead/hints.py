@@ -267,9 +267,7 @@ def _any_of(parts: List[Type]) -> Type:
                 except Refusal as refusal:
                     of_its_kind.append(refusal)
         # Of one alternative that it may have been meant as, the fault inside of it says more than all of them.
-        if len(of_its_kind) == 1 and (of_its_kind[0].way or of_its_kind[0].form != Refusal.WRONG):
-            raise of_its_kind[0]
-        if len(of_its_kind) == 1 and kind == "number" and of_its_kind[0].expected.startswith("a number that"):
+        if len(of_its_kind) == 1 and (of_its_kind[0].way or of_its_kind[0].is_inexact):
             raise of_its_kind[0]
         raise wrong(words, value)
 

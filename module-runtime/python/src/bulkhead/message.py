@@ -195,10 +195,23 @@ def _members(text: str) -> Tuple[Dict[str, Any], Optional[Dict[str, Raw]]]:
             return members, None
     try:
         parts = dict(json_text.outline(text))
-        own = {name: json_text.read(raw.text) for name, raw in parts.items() if name not in ("payload", "data")}
+        own = {name: json_text.read(raw.text) for name, raw in parts.items() if name not in _BODIES}
+        for name in parts.keys() & _BODIES:
+            _check_body(parts[name])
     except ValueError as error:
         raise MessageError(None, str(error)) from None
     return own, parts
+
+
+_BODIES = frozenset({"payload", "data"})
+
+
+def _check_body(raw: Raw) -> None:
+    try:
+        json_text.check(raw.text)
+    except json_text.TooDeep:
+        # It goes through the host however deep it is, and through a handler that takes it as it is.
+        pass
 
 
 def _check_request(id: Optional[int], members: Dict[str, Any]) -> None:

@@ -19,13 +19,22 @@ class Refusal(Exception):
     WRONG = "{what} {path}: expected {expected}, found {found}"
 
     def __init__(
-        self, form: str, *, expected: str = "", found: str = "", hint: str = "", place: Optional[Place] = None
+        self,
+        form: str,
+        *,
+        expected: str = "",
+        found: str = "",
+        hint: str = "",
+        place: Optional[Place] = None,
+        is_inexact: bool = False,
     ) -> None:
         super().__init__(form)
         self.form = form
         self.expected = expected
         self.found = found
         self.hint = hint
+        #: Whether it is of the right type, and would be changed.
+        self.is_inexact = is_inexact
         #: The way to the place, the innermost step first.
         self.way: List[Place] = [] if place is None else [place]
 
@@ -59,7 +68,8 @@ def wrong(expected: Sequence[str], found: Any) -> Refusal:
 
 def inexact(found: Any) -> Refusal:
     """A number that would change."""
-    return Refusal(Refusal.WRONG, expected="a number that a double holds exactly", found=quote(found))
+    expected = "a number that a double holds exactly"
+    return Refusal(Refusal.WRONG, expected=expected, found=quote(found), is_inexact=True)
 
 
 def too_deep() -> Refusal:

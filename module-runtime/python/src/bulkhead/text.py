@@ -102,12 +102,16 @@ def read_exact(text: str) -> Any:
         raise ValueError(f"lists and objects lie more than {LEVELS_MAX} levels deep") from None
 
 
+class TooDeep(ValueError):
+    """Lists and objects lie so deep within each other that Python's reader gives up."""
+
+
 def check(text: str) -> None:
-    """Raises ``ValueError`` for a text that is no JSON."""
+    """Raises ``ValueError`` for a text that is no JSON, and ``TooDeep`` where that cannot be told."""
     try:
         _ANY_READER.decode(text)
     except RecursionError:
-        raise ValueError("expected JSON that this Python can read, found lists and objects too deep") from None
+        raise TooDeep("expected JSON that this Python can read, found lists and objects too deep") from None
 
 
 def is_deep(text: str, allowed: int) -> bool:
