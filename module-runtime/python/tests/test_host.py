@@ -95,6 +95,9 @@ entity_write = ["Thing"]
 entity_delete = ["Thing"]
 event_emit = ["thing.*"]
 event_subscribe = ["thing.*"]
+
+[restart]
+policy = "always"
 """
 
 

@@ -94,8 +94,9 @@ class Context(Entities):
         log.line(level, message)
 
     def last(self, exit_code: int = EXIT_OK) -> None:
-        """The process ends after the answer to this request, on purpose: with 0 another one takes over at once, with
-        125 none does until a person changes something. What was sent after this request goes to the next process."""
+        """The process ends after the answer to this request, on purpose, and what was sent after it goes to the next
+        process. After 0 that comes at once with ``policy = "always"`` under ``[restart]`` of the manifest, and else
+        only if something waits for it; 125 is for good; any other code is a failure."""
         self.exit_code = exit_code
 
     # Requests of the module.
