@@ -61,6 +61,14 @@ def deep(ctx: Context, any: Any = None, raw: Any = None) -> None: ...
 
 
 @app.command
+def open_(ctx: Context, **rest: int) -> None: ...
+
+
+@app.command(name="wide_open")
+def wide_open(ctx: Context, /, **rest: int) -> None: ...
+
+
+@app.command
 def shapes(ctx: Context, value: Union[Line, Order]) -> None: ...
 
 
@@ -103,6 +111,12 @@ class Refusals(unittest.TestCase):
         args = '{"order":{"lines":[{"itm":"a","count":1}]}}'
         sentence = "unknown argument `order.lines.0.itm`; did you mean `item`? [order.lines.0.itm]"
         self.check("do", args, sentence)
+
+    def test_an_argument_with_the_name_of_the_context_is_none_of_the_rest(self) -> None:
+        self.check("open_", '{"a":1,"ctx":1}', "unknown argument `ctx`; expected none [ctx]")
+        self.assertEqual(bound("open_", '{"a":1,"self":2}'), {"a": 1, "self": 2})
+        self.assertEqual(bound("wide_open", '{"ctx":1}'), {"ctx": 1})
+        self.check("open_", '{"a":"x"}', 'argument `a`: expected an integer, found "x" [a]')
 
     def test_a_missing_argument_is_told_with_what_was_expected(self) -> None:
         self.check("take", '{"item":"a"}', "missing argument `count`; expected an integer [count]")
@@ -206,6 +220,10 @@ class Refusals(unittest.TestCase):
         long = "x" * 1100000
         self.check("do", f'{{"title":"{long}","limt":1}}', "unknown argument `limt`; did you mean `limit`? [limt]")
         self.assertEqual(bound("do", f'{{"title":"{long}"}}'), {"title": long})
+
+    def test_a_member_that_stands_twice_among_many_is_found_at_once(self) -> None:
+        many = ",".join(f'"m{n}":1' for n in range(100000))
+        self.check("do", f'{{"sizes":{{{many},"m99999":2}}}}', "argument `sizes.m99999` stands there twice [sizes.m99999]")
 
     def test_names_are_near_by_a_third_of_them_and_one(self) -> None:
         self.assertEqual(nearest("abcdef", ["abcxyz", "abcxyf"]), "abcxyf")

@@ -10,10 +10,10 @@ from . import log
 from . import text as json_text
 from .context import Context
 from .error import Error
-from .limits import EXIT_FAILURE, EXIT_PANICKED, EXIT_PERMANENT
+from .limits import EXIT_FAILURE, EXIT_PANICKED, EXIT_PERMANENT, LEVELS_MAX
 from .message import Request, text_of
 from .module import Command, Event, Handler, Module
-from .refusal import Refusal, quote, unknown_command
+from .refusal import Refusal, quote, too_deep, unknown_command
 from .values import Raw
 from .wire import Pending, Wire
 
@@ -126,6 +126,8 @@ class Dispatcher:
         if found is None:
             return None
         raw = members.get("data", Raw.trusted("null"))
+        if json_text.is_deep(raw.text, LEVELS_MAX):
+            raise too_deep().error("member")
         try:
             data = json_text.read(raw.text)
         except ValueError as error:

@@ -11,6 +11,7 @@ from .refusal import Refusal, missing, too_deep, twice, unknown, wrong
 from .values import Raw
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class Parameters:
@@ -21,8 +22,11 @@ class Parameters:
         _check_plain(function, place)
         hints = resolve(function, place)
         parameters = list(inspect.signature(function).parameters.values())
-        if len(parameters) < len(given) or any(p.kind not in _NAMED[:1] for p in parameters[: len(given)]):
+        first = parameters[: len(given)]
+        if len(first) < len(given) or any(parameter.kind not in _POSITIONAL for parameter in first):
             raise HintError(f"{place}: expected the parameters {', '.join(given)} first")
+        # An argument of such a name would be given twice.
+        self._taken = {parameter.name for parameter in first if parameter.kind in _NAMED}
         self._members: Dict[str, Member] = {}
         self._rest: Optional[Type] = None
         for parameter in parameters[len(given) :]:
@@ -66,7 +70,7 @@ class Parameters:
             for name, value in args.items():
                 check = checks.get(name)
                 if check is None:
-                    if rest is None:
+                    if rest is None or name in self._taken:
                         return None
                     check = rest.check
                 bound[name] = check(value, False)
@@ -90,7 +94,7 @@ class Parameters:
                 raise twice(name)
             parts[name] = raw
         for name in parts:
-            if name not in self._members and self._rest is None:
+            if name not in self._members and (self._rest is None or name in self._taken):
                 raise unknown(name, list(self._members))
         for member in self._required:
             if member.name not in parts:
@@ -113,7 +117,7 @@ class Payload:
         _check_plain(function, place)
         hints = resolve(function, place)
         parameters = list(inspect.signature(function).parameters.values())
-        if len(parameters) != 2 or any(parameter.kind not in _NAMED[:1] for parameter in parameters):
+        if len(parameters) != 2 or any(parameter.kind not in _POSITIONAL for parameter in parameters):
             raise HintError(f"{place}: expected the parameters ctx and payload")
         name = parameters[1].name
         self._type = read_hint(hints.get(name, Any), f"{place}: parameter `{name}`")

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from decimal import Decimal
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Set, Tuple
 
 from . import numbers
 from .limits import LEVELS_MAX
@@ -46,8 +46,12 @@ def _tolerant(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
 
 
 def _repeated(pairs: List[Tuple[str, Any]]) -> str:
-    names = [name for name, _ in pairs]
-    return next(name for at, name in enumerate(names) if name in names[:at])
+    seen: Set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""
 
 
 def _no_constant(name: str) -> Any:
