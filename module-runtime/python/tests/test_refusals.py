@@ -4,10 +4,12 @@ import dataclasses
 import json
 import re
 import unittest
+from random import Random
 from typing import Any, Dict, List, Literal, Optional, TypedDict, Union
 
 from . import FOLDER
 from bulkhead import Context, Module, NumberText, Raw
+from bulkhead import text as json_text
 from bulkhead.message import Request, read
 from bulkhead.refusal import Refusal, alternatives, hint, nearest, unknown_command
 
@@ -241,6 +243,38 @@ class Refusals(unittest.TestCase):
         ):
             error = unknown_command("cuont", known)
             self.assertEqual((str(error), error.code), (f"unknown command `cuont`; {hinted}", "unknown_command"))
+
+
+class AnyArguments(unittest.TestCase):
+    def test_whatever_comes_is_taken_or_refused_and_alike_from_values_and_from_the_text(self) -> None:
+        random = Random(20261130)
+        names = ["title", "limit", "weight", "is_new", "colour", "tags", "sizes", "order", "key", "both", "anything"]
+        scalars = ["0", "-1", "1.0", "1.50", "1e3", "1e400", "0.1000000000000000055", "true", "null", '"red"', '"\\ud800"']
+
+        def value(depth: int) -> str:
+            kind = random.randrange(8 if depth else 5)
+            if kind < 5:
+                return random.choice(scalars)
+            if kind == 5:
+                return "[" + ",".join(value(depth - 1) for _ in range(random.randrange(3))) + "]"
+            inner = random.sample(["lines", "item", "count", "note", "a.b"], random.randrange(4))
+            return "{" + ",".join(f'"{name}":{value(depth - 1)}' for name in inner) + "}"
+
+        taken = 0
+        for _ in range(4000):
+            given = random.sample(names, random.randrange(4))
+            args = "{" + ",".join(f'"{name}":{value(3)}' for name in given) + "}"
+            parameters = app.commands["do"].parameters
+            from_text: Optional[Dict[str, Any]] = None
+            try:
+                from_text = parameters._bind_text(args)
+            except Refusal as refusal:
+                self.assertTrue(refusal.sentence("argument"))
+            from_values = parameters._bind_read(json_text.read(args))
+            found = [bound if bound is None else repr(sorted(bound.items())) for bound in (from_values, from_text)]
+            self.assertEqual(found[0], found[1], args)
+            taken += from_text is not None
+        self.assertTrue(500 < taken < 3900, taken)
 
 
 class Table(unittest.TestCase):
