@@ -1,0 +1,84 @@
+/** One request of the host that a handler works on, or that waits for it: its time, its key, whether it is wanted. */
+import { Fault } from "./fault.js";
+import { KEY_BYTES_MAX, TRACE_CHARACTERS_MAX } from "./limits.js";
+export class Task {
+    message;
+    /** The host's number; an event may have none. */
+    id;
+    /** The type of the request. */
+    kind;
+    payload;
+    key;
+    traceparent;
+    tracestate;
+    /** When its caller stops waiting, by `performance.now()`. */
+    deadline;
+    /** Why it is not wanted any more. */
+    unwanted;
+    isAnswered = false;
+    /** The code with which the process ends after its answer. */
+    last;
+    #controller;
+    #timer;
+    #listeners;
+    constructor(message, request) {
+        this.message = message;
+        this.id = typeof request.id === "number" ? request.id : undefined;
+        this.kind = String(request.type);
+        this.payload = request.payload;
+        this.key = short(request.key, KEY_BYTES_MAX);
+        this.traceparent = short(request.traceparent, TRACE_CHARACTERS_MAX);
+        this.tracestate = this.traceparent === undefined ? undefined : short(request.tracestate, TRACE_CHARACTERS_MAX);
+        const left = request.deadline_ms;
+        this.deadline = typeof left === "number" ? performance.now() + left : undefined;
+    }
+    /** The milliseconds that are left, 0 when they are over. */
+    get left() {
+        return this.deadline === undefined ? undefined : Math.max(0, this.deadline - performance.now());
+    }
+    /** Why it need not be gone on with, if that is so. */
+    get stop() {
+        if (this.unwanted === undefined && this.left === 0)
+            this.abort(lateWhileWorking());
+        return this.unwanted;
+    }
+    /** Tells the handler that it need not go on. */
+    abort(fault) {
+        if (this.unwanted !== undefined || this.isAnswered)
+            return;
+        this.unwanted = fault;
+        clearTimeout(this.#timer);
+        this.#controller?.abort(fault);
+        for (const listener of [...(this.#listeners ?? [])])
+            listener(fault);
+    }
+    /** Calls back once when the task is not wanted any more. What is returned takes that back. */
+    onAbort(listener) {
+        this.#listeners ??= new Set();
+        this.#listeners.add(listener);
+        return () => this.#listeners?.delete(listener);
+    }
+    /** Made when it is asked for: most handlers never do, and it costs more than a short request. */
+    get signal() {
+        if (this.#controller === undefined) {
+            this.#controller = new AbortController();
+            const { left } = this;
+            if (this.unwanted !== undefined)
+                this.#controller.abort(this.unwanted);
+            else if (left !== undefined && !this.isAnswered)
+                this.#timer = setTimeout(() => this.abort(lateWhileWorking()), left);
+        }
+        return this.#controller.signal;
+    }
+    /** Nothing of it is waited for any more. */
+    finish() {
+        this.isAnswered = true;
+        clearTimeout(this.#timer);
+    }
+}
+function lateWhileWorking() {
+    return new Fault("the deadline passed while the module worked on it", { code: "deadline_exceeded" });
+}
+function short(value, charactersMax) {
+    return typeof value === "string" && value.length <= charactersMax ? value : undefined;
+}

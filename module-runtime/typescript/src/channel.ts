@@ -1,0 +1,174 @@
+/**
+ * Bytes to and from the host over open descriptors. What travels is not known here, nor how the descriptors
+ * are found.
+ */
+
+import fs from "node:fs";
+import net from "node:net";
+import { Decoder } from "./frames.ts";
+import { FRAME_BYTES_MAX_DEFAULT, LENGTH_PREFIX_BYTES, READ_BYTES, REWRITE_BYTES_MAX, WRITE_BYTES } from "./limits.ts";
+
+/** What comes over a channel. */
+export interface Receiver {
+  /** The text of one frame. */
+  frame(text: string): void;
+  /** Nothing more comes. A reason says what is broken; without one, the host closed the channel. */
+  end(reason?: string): void;
+}
+
+/** A way to the host. */
+export interface Channel {
+  /** Begins to receive. */
+  open(receiver: Receiver): void;
+  /** From now on frames may have so many bytes, and so many more as the host may add. */
+  limit(frameBytesMax: number): void;
+  /** The longest frame that is sent. */
+  readonly frameBytesMax: number;
+  /** Sends one frame; `false` if it is longer than a frame may be, and nothing was sent. */
+  send(text: string): boolean;
+  /** Whether something that was sent has not left this process yet. */
+  readonly isCongested: boolean;
+  /** Calls back when everything has left, or never can. */
+  drained(then: () => void): void;
+  /** Ends the channel. */
+  close(): void;
+}
+
+/** The ends of a stream that is not there any more, which is what a host that is gone looks like. */
+const GONE = new Set(["EPIPE", "ECONNRESET"]);
+
+/** A channel over descriptors: the same one twice for a socket, two for pipes. */
+export class DescriptorChannel implements Channel {
+  frameBytesMax = FRAME_BYTES_MAX_DEFAULT;
+  readonly #input: number;
+  readonly #output: number;
+  readonly #decoder = new Decoder(FRAME_BYTES_MAX_DEFAULT + REWRITE_BYTES_MAX);
+  readonly #scratch = Buffer.allocUnsafeSlow(WRITE_BYTES);
+  #reader: net.Socket | undefined;
+  #writer: net.Socket | undefined;
+  #receiver: Receiver | undefined;
+  #hasEnded = false;
+  /** Writes that the kernel had no room for. */
+  #waiting = 0;
+  #drains: (() => void)[] = [];
+
+  constructor(input: number, output: number) {
+    this.#input = input;
+    this.#output = output;
+  }
+
+  open(receiver: Receiver): void {
+    this.#receiver = receiver;
+    const isSocket = this.#input === this.#output;
+    const take = (text: string) => receiver.frame(text);
+    const onread = {
+      buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+      callback: (count: number, buffer: Uint8Array): boolean => {
+        this.#received(buffer as Buffer, count, take);
+        return !this.#hasEnded;
+      },
+    };
+    const reader = new net.Socket({ fd: this.#input, readable: true, writable: isSocket, onread } as net.SocketConstructorOpts);
+    const writer = isSocket ? reader : new net.Socket({ fd: this.#output, readable: false, writable: true });
+    this.#reader = reader;
+    this.#writer = writer;
+    for (const socket of new Set([reader, writer])) {
+      socket.on("error", (error) => this.#fail(error));
+    }
+    reader.on("end", () => this.#finish());
+    reader.resume();
+  }
+
+  limit(frameBytesMax: number): void {
+    this.frameBytesMax = frameBytesMax;
+    this.#decoder.frameBytesMax = frameBytesMax + REWRITE_BYTES_MAX;
+  }
+
+  send(text: string): boolean {
+    // A character of a string has at most three bytes in UTF-8.
+    const isShort = text.length * 3 + LENGTH_PREFIX_BYTES <= this.#scratch.length;
+    const length = isShort ? 0 : Buffer.byteLength(text);
+    if (length > this.frameBytesMax) return false;
+    const frame = isShort ? this.#scratch : Buffer.allocUnsafe(LENGTH_PREFIX_BYTES + length);
+    const end = LENGTH_PREFIX_BYTES + frame.write(text, LENGTH_PREFIX_BYTES);
+    frame.writeUInt32BE(end - LENGTH_PREFIX_BYTES, 0);
+    this.#write(frame, end);
+    return true;
+  }
+
+  get isCongested(): boolean {
+    return this.#waiting > 0;
+  }
+
+  drained(then: () => void): void {
+    if (this.#waiting === 0 || this.#hasEnded) then();
+    else this.#drains.push(then);
+  }
+
+  close(): void {
+    this.#hasEnded = true;
+    this.#reader?.destroy();
+    this.#writer?.destroy();
+  }
+
+  /** Writes at once what the kernel takes, so that an answer has left before the next request begins. */
+  #write(frame: Buffer, end: number): void {
+    if (this.#hasEnded) return;
+    let at = 0;
+    if (this.#waiting === 0) {
+      try {
+        while (at < end) at += fs.writeSync(this.#output, frame, at, end - at);
+        return;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EAGAIN") {
+          this.#fail(error as NodeJS.ErrnoException);
+          return;
+        }
+      }
+    }
+    this.#waiting += 1;
+    this.#writer?.write(Buffer.from(frame.subarray(at, end)), () => {
+      this.#waiting -= 1;
+      if (this.#waiting === 0) this.#release();
+    });
+  }
+
+  #received(buffer: Buffer, count: number, take: (text: string) => void): void {
+    if (this.#hasEnded) return;
+    try {
+      this.#decoder.feed(buffer.subarray(0, count), take);
+    } catch (error) {
+      this.#end(messageOf(error));
+    }
+  }
+
+  #finish(): void {
+    try {
+      this.#decoder.finish();
+      this.#end();
+    } catch (error) {
+      this.#end(messageOf(error));
+    }
+  }
+
+  #fail(error: NodeJS.ErrnoException): void {
+    this.#end(GONE.has(error.code ?? "") ? undefined : `the channel to the host failed: ${error.message}`);
+  }
+
+  #end(reason?: string): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#release();
+    this.#receiver?.end(reason);
+  }
+
+  #release(): void {
+    const drains = this.#drains;
+    this.#drains = [];
+    for (const then of drains) then();
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,74 @@
+/** What a module says of itself in its answer to `init`. */
+
+import { Fault } from "./fault.ts";
+import { write } from "./json/write.ts";
+import { PROTOCOL_VERSION, SCHEMA_BYTES_MAX, SCHEMAS_BYTES_MAX } from "./limits.ts";
+import type { Command, Module } from "./module.ts";
+import { readPart } from "./schema/read.ts";
+import type { Schema } from "./schema/schema.ts";
+
+/**
+ * The data of the answer, as JSON.
+ *
+ * @throws Fault permanent, for a description that is too long and for an example that its command would refuse.
+ */
+export function describe(module: Module<Schema>): string {
+  const { declared } = module;
+  const commands = [...declared.commands.values()];
+  const total = { bytes: 0 };
+  const features: string[] = [];
+  if (isConcurrent(module)) features.push("concurrent");
+  if (declared.keys) features.push("keys");
+  return write({
+    name: module.name,
+    version: module.version,
+    protocol: PROTOCOL_VERSION,
+    commands: commands.map((command) => entryOf(command, total)),
+    features,
+  });
+}
+
+/** Whether any handler may run beside another. */
+export function isConcurrent({ declared }: Module<Schema>): boolean {
+  const commands = [...declared.commands.values()];
+  return [...commands, declared.query, declared.mutation].some((handler) => handler?.concurrent === true);
+}
+
+function entryOf(command: Command, total: { bytes: number }): Record<string, unknown> {
+  const { name, idempotent, description, args, returns, examples } = command;
+  for (const example of examples ?? []) checkExample(command, example);
+  const entry: Record<string, unknown> = { name, idempotent };
+  if (description !== "") entry.description = description;
+  entry.args = args.toJsonSchema();
+  if (returns !== undefined) entry.returns = returns.toJsonSchema();
+  if (examples !== undefined) entry.examples = examples;
+  for (const part of ["args", "returns", "examples"]) {
+    if (part in entry) total.bytes += bounded(name, part, entry[part]);
+  }
+  if (total.bytes > SCHEMAS_BYTES_MAX) {
+    throw inVain(`args, returns and examples of all commands: expected at most ${SCHEMAS_BYTES_MAX} bytes, found more`);
+  }
+  return entry;
+}
+
+function bounded(command: string, part: string, value: unknown): number {
+  const bytes = Buffer.byteLength(write(value));
+  if (bytes <= SCHEMA_BYTES_MAX) return bytes;
+  throw inVain(`${part} of the command ${JSON.stringify(command)}: expected at most ${SCHEMA_BYTES_MAX} bytes, found ${bytes}`);
+}
+
+function checkExample({ name, args }: Command, example: unknown): void {
+  const text = write(example);
+  try {
+    const value = JSON.parse(text) as unknown;
+    readPart(args, { text, value }, value, { way: [], called: "argument", absent: "{}", whole: "an object of arguments" });
+  } catch (fault) {
+    if (!(fault instanceof Fault)) throw fault;
+    throw inVain(`an example of the command ${JSON.stringify(name)} does not fit its arguments: ${fault.message}`);
+  }
+}
+
+/** The module is written like that, so another start changes nothing. */
+function inVain(sentence: string): Fault {
+  return new Fault(sentence, { permanent: true });
+}
