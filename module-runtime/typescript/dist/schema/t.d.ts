@@ -29,7 +29,7 @@ export declare const t: {
     /** `null`. */
     null: () => Schema<null>;
     /** One of these values. */
-    oneOf: <const V extends Constant>(...values: V[]) => Schema<V>;
+    oneOf: <const V extends readonly Constant[]>(...values: V) => Schema<V[number]>;
     /** A list, whose items are all of one type. */
     array: <T>(items: Schema<T>) => Schema<T[]>;
     /** An object with these members and no others. */

@@ -36,7 +36,7 @@ export const t = {
   /** `null`. */
   null: (): Schema<null> => new Null(),
   /** One of these values. */
-  oneOf: <const V extends Constant>(...values: V[]): Schema<V> => new OneOf(values),
+  oneOf: <const V extends readonly Constant[]>(...values: V): Schema<V[number]> => new OneOf<V[number]>(values),
   /** A list, whose items are all of one type. */
   array: <T>(items: Schema<T>): Schema<T[]> => new List(items),
   /** An object with these members and no others. */
