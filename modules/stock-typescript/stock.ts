@@ -5,7 +5,7 @@ import { type Context, Fault, Module, t } from "bulkhead";
 const Shelf = t.object({ item: t.string(), count: t.integer() });
 const Delivery = t.object({ item: t.string(), count: t.integer().describe("how many pieces") });
 
-export const app = new Module("stock", "0.1.0", {
+export const app = new Module("stock-typescript", "0.1.0", {
   config: t.object({ low: t.optional(t.integer(), 3) }),
 });
 

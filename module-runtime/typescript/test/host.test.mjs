@@ -13,25 +13,25 @@ const module = (body) => `import { Fault, Module, t } from "bulkhead";\nconst ap
 
 contract("the sample keeps its shelves in the data store, once for each key, and over a crash", () =>
   withWorld(async (world) => {
-    world.module("stock", read(SAMPLE, "module.toml"), { "main.ts": read(SAMPLE, "main.ts"), "stock.ts": read(SAMPLE, "stock.ts") });
-    await world.start("stock");
+    world.module("stock-typescript", read(SAMPLE, "module.toml"), { "main.ts": read(SAMPLE, "main.ts"), "stock.ts": read(SAMPLE, "stock.ts") });
+    await world.start("stock-typescript");
     for (let n = 0; n < 2; n += 1) {
-      assert.deepEqual((await world.call("stock", "add", { item: "bolt", count: 5 }, "--key", "order-17")).data, { count: 5 });
+      assert.deepEqual((await world.call("stock-typescript", "add", { item: "bolt", count: 5 }, "--key", "order-17")).data, { count: 5 });
     }
-    assert.deepEqual((await world.call("stock", "take", { item: "bolt" })).data, { left: 4 });
-    const refused = await world.call("stock", "take", { item: "bolt", count: 9 });
+    assert.deepEqual((await world.call("stock-typescript", "take", { item: "bolt" })).data, { left: 4 });
+    const refused = await world.call("stock-typescript", "take", { item: "bolt", count: 9 });
     assert.deepEqual([refused.code, refused.module_code, refused.error, refused.data], ["module_error", "out_of_stock", 'too few left: 4 of "bolt"', { there: 4 }]);
-    const wrong = await world.call("stock", "take", { itm: "bolt" });
+    const wrong = await world.call("stock-typescript", "take", { itm: "bolt" });
     assert.deepEqual([wrong.code, wrong.error, wrong.data], ["bad_request", "unknown argument `itm`; did you mean `item`?", { at: "itm" }]);
-    const { pid } = JSON.parse((await world.command(["status", "stock", "--json"])).stdout);
+    const { pid } = JSON.parse((await world.command(["status", "stock-typescript", "--json"])).stdout);
     process.kill(pid, "SIGKILL");
-    await world.until("module.ready stock#2");
-    assert.deepEqual((await world.call("stock", "count", { item: "bolt" })).data, { count: 4 });
+    await world.until("module.ready stock-typescript#2");
+    assert.deepEqual((await world.call("stock-typescript", "count", { item: "bolt" })).data, { count: 4 });
     const events = world.follow("stock.low", "Shelf.created");
     await world.command(["emit", "delivery.arrived", '{"item": "nut", "count": 40}']);
     await events("Shelf.created", '"item":"nut","count":40');
-    assert.deepEqual((await world.call("stock", "audit")).data, { items: 2, pieces: 44 });
-    assert.deepEqual((await world.call("stock", "take", { item: "bolt", count: 2 })).data, { left: 2 });
+    assert.deepEqual((await world.call("stock-typescript", "audit")).data, { items: 2, pieces: 44 });
+    assert.deepEqual((await world.call("stock-typescript", "take", { item: "bolt", count: 2 })).data, { left: 2 });
     await events("stock.low", '"item":"bolt","count":2');
   }),
 );
