@@ -15,7 +15,7 @@ fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let (path, name) = (entry.path(), entry.file_name());
         let hidden = name.as_encoded_bytes().starts_with(b".");
-        if entry.file_type().unwrap().is_dir() && !hidden && name != "target" {
+        if entry.file_type().unwrap().is_dir() && !hidden && name != "target" && name != "node_modules" {
             pages(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "md") {
             found.push(path);
@@ -98,7 +98,7 @@ fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let (path, name) = (entry.path(), entry.file_name());
         let hidden = name.as_encoded_bytes().starts_with(b".");
-        if entry.file_type().unwrap().is_dir() && !hidden && name != "target" {
+        if entry.file_type().unwrap().is_dir() && !hidden && name != "target" && name != "node_modules" {
             files(&path, extension, found);
         } else if path.extension().is_some_and(|found| found == extension) {
             found.push(path);
