@@ -21,7 +21,8 @@ function command(id, name, args) {
     succeed(id, args);
   } else if (name === "count") {
     const total = Number(args?.to ?? 3);
-    if (!Number.isInteger(total) || total > 1e6) return fail(id, "bad_request", "to: expected a number up to a million");
+    if (!Number.isInteger(total) || total > 1e6)
+      return fail(id, "bad_request", "to: expected a number up to a million");
     for (let done = 1; done <= total; done += 1) send({ id, status: "progress", data: { done, total } });
     succeed(id, total);
   } else {

@@ -25,11 +25,17 @@ test("what is added is counted", async () => {
   assert.deepEqual(await stock.command("add", { item: "bolt", count: 5 }), { count: 5 });
   assert.deepEqual(await stock.command("add", { item: "bolt", count: 1 }), { count: 6 });
   assert.deepEqual(await stock.command("count", { item: "bolt" }), { count: 6 });
-  await assert.rejects(stock.command("count", { item: "nut" }), { message: 'there is no item "nut"', code: "not_found" });
+  await assert.rejects(stock.command("count", { item: "nut" }), {
+    message: 'there is no item "nut"',
+    code: "not_found",
+  });
 });
 
 test("what is not there cannot be taken", async () => {
-  await assert.rejects(stock.command("take", { item: "bolt", count: 7 }), { moduleCode: "out_of_stock", data: { there: 6 } });
+  await assert.rejects(stock.command("take", { item: "bolt", count: 7 }), {
+    moduleCode: "out_of_stock",
+    data: { there: 6 },
+  });
 });
 
 test("a shelf that runs low is announced", async () => {

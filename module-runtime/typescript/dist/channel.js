@@ -37,7 +37,12 @@ export class DescriptorChannel {
                 return !this.#hasEnded;
             },
         };
-        const reader = new net.Socket({ fd: this.#input, readable: true, writable: isSocket, onread });
+        const reader = new net.Socket({
+            fd: this.#input,
+            readable: true,
+            writable: isSocket,
+            onread,
+        });
         const writer = isSocket ? reader : new net.Socket({ fd: this.#output, readable: false, writable: true });
         this.#reader = reader;
         this.#writer = writer;

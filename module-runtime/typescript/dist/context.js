@@ -98,10 +98,11 @@ export class Context extends EntityContext {
      * @throws Fault As `check`, as soon as it is known.
      */
     async wait(ms) {
-        const { stop, left } = this.#task;
+        const { stop, patience } = this.#task;
         if (stop !== undefined)
             throw stop;
-        const time = Math.min(ms, left ?? ms);
+        // Rounded up, so that the time is over when the timer says so.
+        const time = Math.min(ms, patience === undefined ? ms : Math.ceil(patience) + 1);
         await new Promise((resolve) => {
             const done = () => {
                 clearTimeout(timer);
@@ -153,7 +154,9 @@ export class Context extends EntityContext {
     }
     #open() {
         if (this.#task.isAnswered) {
-            throw new Fault("the request was answered already, and nothing can be done for it any more", { code: "bad_request" });
+            throw new Fault("the request was answered already, and nothing can be done for it any more", {
+                code: "bad_request",
+            });
         }
     }
     #drained() {

@@ -61,7 +61,12 @@ function checkExample({ name, args }, example) {
     const text = write(example);
     try {
         const value = JSON.parse(text);
-        readPart(args, { text, value }, value, { way: [], called: "argument", absent: "{}", whole: "an object of arguments" });
+        readPart(args, { text, value }, value, {
+            way: [],
+            called: "argument",
+            absent: "{}",
+            whole: "an object of arguments",
+        });
     }
     catch (fault) {
         if (!(fault instanceof Fault))

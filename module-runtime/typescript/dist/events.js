@@ -10,10 +10,14 @@ export function checkEventName(name) {
     const odd = /[\s\p{Cc}]/u.exec(name);
     if (odd !== null) {
         const found = JSON.stringify(odd[0]);
-        throw new Fault(`an event's name has no white space and no control characters, found ${found}`, { code: "bad_request" });
+        throw new Fault(`an event's name has no white space and no control characters, found ${found}`, {
+            code: "bad_request",
+        });
     }
     if (name.includes("*")) {
-        throw new Fault(`a '*' stands only at the end of a pattern, found ${JSON.stringify(name)}`, { code: "bad_request" });
+        throw new Fault(`a '*' stands only at the end of a pattern, found ${JSON.stringify(name)}`, {
+            code: "bad_request",
+        });
     }
 }
 /** @throws Fault `bad_request` for a text that is no pattern: a name, or the beginning of one with `*` behind it. */

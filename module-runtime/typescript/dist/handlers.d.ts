@@ -1,4 +1,7 @@
-/** Which function of a module a request is for, and how its arguments are read. When it is called is not decided here. */
+/**
+ * Which function of a module a request is for, and how its arguments are read. When it is called is not decided
+ * here.
+ */
 import type { Context } from "./context.ts";
 import type { Declared } from "./module.ts";
 import type { Task } from "./task.ts";

@@ -1,4 +1,7 @@
-/** Which function of a module a request is for, and how its arguments are read. When it is called is not decided here. */
+/**
+ * Which function of a module a request is for, and how its arguments are read. When it is called is not decided
+ * here.
+ */
 import { matches } from "./events.js";
 import { Fault } from "./fault.js";
 import { QUOTE_CHARACTERS_MAX } from "./limits.js";
@@ -38,7 +41,9 @@ export function handle(declared, task, context) {
         case "init":
             throw new Fault("the module is initialised already", { code: "bad_request" });
         default:
-            throw new Fault(`this module does not know requests of type ${JSON.stringify(task.kind)}`, { code: "unknown_type" });
+            throw new Fault(`this module does not know requests of type ${JSON.stringify(task.kind)}`, {
+                code: "unknown_type",
+            });
     }
 }
 function callCommand(declared, task, context) {
@@ -53,7 +58,12 @@ function callCommand(declared, task, context) {
     const read = readPart(command.args, task.message, args ?? {}, ARGUMENTS);
     return command.run(context, read);
 }
-const ARGUMENTS = { way: ["payload", "args"], called: "argument", absent: "{}", whole: "an object of arguments" };
+const ARGUMENTS = {
+    way: ["payload", "args"],
+    called: "argument",
+    absent: "{}",
+    whole: "an object of arguments",
+};
 const PAYLOAD = { way: ["payload"], called: "member", absent: "null" };
 const DATA = { way: ["payload", "data"], called: "member", absent: "null" };
 function callData(handler, none, task, context) {

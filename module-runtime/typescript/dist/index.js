@@ -20,5 +20,5 @@
 export { Fault } from "./fault.js";
 export { NumberText, Raw } from "./json/raw.js";
 export { log } from "./log.js";
-export { Module } from "./module.js";
+export { Module, } from "./module.js";
 export { t } from "./schema/t.js";

@@ -63,5 +63,7 @@ function objectOf(value, what) {
 function countOf(value, what, max) {
     if (Number.isSafeInteger(value) && value > 0 && value <= max)
         return value;
-    throw new Fault(`expected a number of 1 to ${max} as ${what} of init, found ${JSON.stringify(value)}`, { code: "bad_request" });
+    throw new Fault(`expected a number of 1 to ${max} as ${what} of init, found ${JSON.stringify(value)}`, {
+        code: "bad_request",
+    });
 }

@@ -54,7 +54,13 @@ export class EntityContext {
      * @throws Fault `conflict` where `expectedVersion` is given and the entity has another one.
      */
     async update(entity, id, patch, options = {}) {
-        return await this.mutate({ entity, operation: "update", id, data: patch, expected_version: options.expectedVersion });
+        return await this.mutate({
+            entity,
+            operation: "update",
+            id,
+            data: patch,
+            expected_version: options.expectedVersion,
+        });
     }
     /** Deletes an entity. */
     async delete(entity, id, options = {}) {

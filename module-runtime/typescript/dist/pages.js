@@ -39,7 +39,8 @@ export class PageOf extends Schema {
             throw wrong(this.words, node);
         const page = {};
         for (const { name, value } of node.members) {
-            page[name] = name === "entities" ? exactInside(new Entities(this.data), value, name) : exactInside(ANYTHING, value, name);
+            page[name] =
+                name === "entities" ? exactInside(new Entities(this.data), value, name) : exactInside(ANYTHING, value, name);
         }
         return page;
     }

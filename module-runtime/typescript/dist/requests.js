@@ -18,7 +18,9 @@ export class Requests {
         if (stop !== undefined)
             throw stop;
         if (ask.key !== undefined && (ask.key === "" || Buffer.byteLength(ask.key) > KEY_BYTES_MAX)) {
-            throw new Fault(`a key has 1 to ${KEY_BYTES_MAX} bytes, found ${Buffer.byteLength(ask.key)}`, { code: "bad_request" });
+            throw new Fault(`a key has 1 to ${KEY_BYTES_MAX} bytes, found ${Buffer.byteLength(ask.key)}`, {
+                code: "bad_request",
+            });
         }
         const given = ask.timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + ask.timeoutMs;
         const deadline = Math.min(given, task.deadline ?? Number.POSITIVE_INFINITY);

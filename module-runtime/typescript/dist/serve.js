@@ -116,8 +116,7 @@ export class Server {
     #cancel(request) {
         const { id } = (request.payload ?? {});
         const hasId = (task) => task.id === id;
-        const running = [...this.#running].find(hasId);
-        running?.abort(new Fault("the caller cancelled", { code: "cancelled" }));
+        [...this.#running].find(hasId)?.cancel();
         this.#queue.find(hasId)?.abort(new Fault("cancelled before the module began with it", { code: "cancelled" }));
         this.#channel.send(`{"id":${request.id},"status":"success"}`);
     }

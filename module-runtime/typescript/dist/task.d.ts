@@ -24,8 +24,15 @@ export declare class Task {
     constructor(message: Message, request: Record<string, unknown>);
     /** The milliseconds that are left, 0 when they are over. */
     get left(): number | undefined;
+    /**
+     * The milliseconds after which the handler is stopped without a word of the host. The host cancels at the
+     * deadline, and its answer says more than the module's, as it knows how far the request got: it goes first.
+     */
+    get patience(): number | undefined;
     /** Why it need not be gone on with, if that is so. */
     get stop(): Fault | undefined;
+    /** The host says that it is not wanted any more, which it also does at the deadline. */
+    cancel(): void;
     /** Tells the handler that it need not go on. */
     abort(fault: Fault): void;
     /** Calls back once when the task is not wanted any more. What is returned takes that back. */

@@ -80,7 +80,9 @@ export class Harness {
         const id = this.#next;
         this.#next += 1;
         const { key, deadlineMs, onProgress, members, signal } = options;
-        signal?.addEventListener("abort", () => this.#receive({ id: this.#next++, type: "cancel", payload: { id } }), { once: true });
+        signal?.addEventListener("abort", () => this.#receive({ id: this.#next++, type: "cancel", payload: { id } }), {
+            once: true,
+        });
         return new Promise((resolve, reject) => {
             this.#open.set(id, { resolve, reject, onProgress });
             this.#receive({ id, type, payload, key, deadline_ms: deadlineMs, ...members });

@@ -43,10 +43,15 @@ function sentenceOf(thrown) {
 const HERE = new URL(".", import.meta.url).href;
 /** The first place in a stack that is in a file of the module's, without its folders. */
 function placeOf(stack) {
-    const frame = ownLines(stack).split("\n").find((found) => /^\s+at /.test(found) && !found.includes("node:"));
+    const frame = ownLines(stack)
+        .split("\n")
+        .find((found) => /^\s+at /.test(found) && !found.includes("node:"));
     return /([^/\\(\s]+:\d+:\d+)\)?$/.exec(frame ?? "")?.[1];
 }
 /** A stack without the files of this SDK, of which each has the same. */
 function ownLines(stack) {
-    return stack.split("\n").filter((found) => !found.includes(HERE)).join("\n");
+    return stack
+        .split("\n")
+        .filter((found) => !found.includes(HERE))
+        .join("\n");
 }

@@ -9,10 +9,8 @@ let handled = 0;
 app.command("restock", {
   args: t.object({ item: t.string() }),
   async run(ctx, { item }) {
-    const { left } = await ctx.call("stock", "take", { item }, {
-      returns: t.object({ left: t.integer() }),
-      timeoutMs: 2000,
-    });
+    const returns = t.object({ left: t.integer() });
+    const { left } = await ctx.call("stock", "take", { item }, { returns, timeoutMs: 2000 });
     return left < 5 ? await ctx.call("orders", "place", { item }, { key: `restock-${ctx.id}` }) : null;
   },
 });

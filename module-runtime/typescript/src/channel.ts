@@ -68,7 +68,12 @@ export class DescriptorChannel implements Channel {
         return !this.#hasEnded;
       },
     };
-    const reader = new net.Socket({ fd: this.#input, readable: true, writable: isSocket, onread } as net.SocketConstructorOpts);
+    const reader = new net.Socket({
+      fd: this.#input,
+      readable: true,
+      writable: isSocket,
+      onread,
+    } as net.SocketConstructorOpts);
     const writer = isSocket ? reader : new net.Socket({ fd: this.#output, readable: false, writable: true });
     this.#reader = reader;
     this.#writer = writer;

@@ -66,7 +66,13 @@ export class Context extends EntityContext {
    * @throws Fault As `call`.
    */
   async query<T = any>(payload: unknown, options: DataOptions<T> = {}): Promise<T> {
-    return await this.#ask("query", options.to, written(payload, "payload"), options, `the answer of ${options.to ?? "layer1"}`);
+    return await this.#ask(
+      "query",
+      options.to,
+      written(payload, "payload"),
+      options,
+      `the answer of ${options.to ?? "layer1"}`,
+    );
   }
 
   /**
@@ -76,7 +82,13 @@ export class Context extends EntityContext {
    * @throws Fault As `call`.
    */
   async mutate<T = any>(payload: unknown, options: DataOptions<T> = {}): Promise<T> {
-    return await this.#ask("mutation", options.to, written(payload, "payload"), options, `the answer of ${options.to ?? "layer1"}`);
+    return await this.#ask(
+      "mutation",
+      options.to,
+      written(payload, "payload"),
+      options,
+      `the answer of ${options.to ?? "layer1"}`,
+    );
   }
 
   /**
@@ -128,9 +140,10 @@ export class Context extends EntityContext {
    * @throws Fault As `check`, as soon as it is known.
    */
   async wait(ms: number): Promise<void> {
-    const { stop, left } = this.#task;
+    const { stop, patience } = this.#task;
     if (stop !== undefined) throw stop;
-    const time = Math.min(ms, left ?? ms);
+    // Rounded up, so that the time is over when the timer says so.
+    const time = Math.min(ms, patience === undefined ? ms : Math.ceil(patience) + 1);
     await new Promise<void>((resolve) => {
       const done = () => {
         clearTimeout(timer);
@@ -174,12 +187,19 @@ export class Context extends EntityContext {
    * handled at the same time are answered first.
    */
   end(code = 0): void {
-    if (!Number.isInteger(code) || code < 0 || code > 255) throw new TypeError(`expected an exit code of 0 to 255, found ${code}`);
+    if (!Number.isInteger(code) || code < 0 || code > 255)
+      throw new TypeError(`expected an exit code of 0 to 255, found ${code}`);
     this.#open();
     this.#task.last = code;
   }
 
-  async #ask<T>(type: "command" | "query" | "mutation", to: string | undefined, payload: string, options: AskOptions<T>, what: string): Promise<T> {
+  async #ask<T>(
+    type: "command" | "query" | "mutation",
+    to: string | undefined,
+    payload: string,
+    options: AskOptions<T>,
+    what: string,
+  ): Promise<T> {
     this.#open();
     const { timeoutMs, key, onProgress } = options;
     const answer = await this.#requests.ask(this.#task, { type, to, payload, timeoutMs, key, onProgress });
@@ -188,7 +208,9 @@ export class Context extends EntityContext {
 
   #open(): void {
     if (this.#task.isAnswered) {
-      throw new Fault("the request was answered already, and nothing can be done for it any more", { code: "bad_request" });
+      throw new Fault("the request was answered already, and nothing can be done for it any more", {
+        code: "bad_request",
+      });
     }
   }
 

@@ -54,14 +54,21 @@ function entryOf(command: Command, total: { bytes: number }): Record<string, unk
 function bounded(command: string, part: string, value: unknown): number {
   const bytes = Buffer.byteLength(write(value));
   if (bytes <= SCHEMA_BYTES_MAX) return bytes;
-  throw inVain(`${part} of the command ${JSON.stringify(command)}: expected at most ${SCHEMA_BYTES_MAX} bytes, found ${bytes}`);
+  throw inVain(
+    `${part} of the command ${JSON.stringify(command)}: expected at most ${SCHEMA_BYTES_MAX} bytes, found ${bytes}`,
+  );
 }
 
 function checkExample({ name, args }: Command, example: unknown): void {
   const text = write(example);
   try {
     const value = JSON.parse(text) as unknown;
-    readPart(args, { text, value }, value, { way: [], called: "argument", absent: "{}", whole: "an object of arguments" });
+    readPart(args, { text, value }, value, {
+      way: [],
+      called: "argument",
+      absent: "{}",
+      whole: "an object of arguments",
+    });
   } catch (fault) {
     if (!(fault instanceof Fault)) throw fault;
     throw inVain(`an example of the command ${JSON.stringify(name)} does not fit its arguments: ${fault.message}`);

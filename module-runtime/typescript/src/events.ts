@@ -12,10 +12,14 @@ export function checkEventName(name: string): void {
   const odd = /[\s\p{Cc}]/u.exec(name);
   if (odd !== null) {
     const found = JSON.stringify(odd[0]);
-    throw new Fault(`an event's name has no white space and no control characters, found ${found}`, { code: "bad_request" });
+    throw new Fault(`an event's name has no white space and no control characters, found ${found}`, {
+      code: "bad_request",
+    });
   }
   if (name.includes("*")) {
-    throw new Fault(`a '*' stands only at the end of a pattern, found ${JSON.stringify(name)}`, { code: "bad_request" });
+    throw new Fault(`a '*' stands only at the end of a pattern, found ${JSON.stringify(name)}`, {
+      code: "bad_request",
+    });
   }
 }
 

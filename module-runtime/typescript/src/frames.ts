@@ -85,9 +85,13 @@ export class Decoder {
     }
     if (length <= this.frameBytesMax) return length;
     const prefix = data.subarray(at, at + LENGTH_PREFIX_BYTES);
-    if (prefix.every((byte) => (byte >= 0x20 && byte < 0x7f) || byte === 9 || byte === 10 || byte === 13 || byte === 27)) {
+    if (
+      prefix.every((byte) => (byte >= 0x20 && byte < 0x7f) || byte === 9 || byte === 10 || byte === 13 || byte === 27)
+    ) {
       const found = rest === undefined ? data.subarray(at) : Buffer.concat([prefix, rest.subarray(0, QUOTE_BYTES_MAX)]);
-      throw new FrameFault(`expected a 4-byte length, found text: ${quoteText(found.toString("utf8", 0, QUOTE_BYTES_MAX))}`);
+      throw new FrameFault(
+        `expected a 4-byte length, found text: ${quoteText(found.toString("utf8", 0, QUOTE_BYTES_MAX))}`,
+      );
     }
     throw new FrameFault(`expected a frame of at most ${this.frameBytesMax} bytes, found a length of ${length}`);
   }

@@ -1,4 +1,7 @@
-/** Which function of a module a request is for, and how its arguments are read. When it is called is not decided here. */
+/**
+ * Which function of a module a request is for, and how its arguments are read. When it is called is not decided
+ * here.
+ */
 
 import type { Context } from "./context.ts";
 import { matches } from "./events.ts";
@@ -44,7 +47,9 @@ export function handle(declared: Declared, task: Task, context: Context): unknow
     case "init":
       throw new Fault("the module is initialised already", { code: "bad_request" });
     default:
-      throw new Fault(`this module does not know requests of type ${JSON.stringify(task.kind)}`, { code: "unknown_type" });
+      throw new Fault(`this module does not know requests of type ${JSON.stringify(task.kind)}`, {
+        code: "unknown_type",
+      });
   }
 }
 
@@ -60,7 +65,12 @@ function callCommand(declared: Declared, task: Task, context: Context): unknown 
   return command.run(context, read);
 }
 
-const ARGUMENTS = { way: ["payload", "args"], called: "argument", absent: "{}", whole: "an object of arguments" } as const;
+const ARGUMENTS = {
+  way: ["payload", "args"],
+  called: "argument",
+  absent: "{}",
+  whole: "an object of arguments",
+} as const;
 const PAYLOAD = { way: ["payload"], called: "member", absent: "null" } as const;
 const DATA = { way: ["payload", "data"], called: "member", absent: "null" } as const;
 
@@ -85,7 +95,8 @@ function callEvent(declared: Declared, task: Task, context: Context): unknown {
 
 function membersOf(task: Task, kind: string): Record<string, unknown> {
   const { payload } = task;
-  if (typeof payload === "object" && payload !== null && !Array.isArray(payload)) return payload as Record<string, unknown>;
+  if (typeof payload === "object" && payload !== null && !Array.isArray(payload))
+    return payload as Record<string, unknown>;
   throw form(kind, "expected an object");
 }
 

@@ -92,5 +92,7 @@ function objectOf(value: unknown, what: string): Record<string, unknown> {
 
 function countOf(value: unknown, what: string, max: number): number {
   if (Number.isSafeInteger(value) && (value as number) > 0 && (value as number) <= max) return value as number;
-  throw new Fault(`expected a number of 1 to ${max} as ${what} of init, found ${JSON.stringify(value)}`, { code: "bad_request" });
+  throw new Fault(`expected a number of 1 to ${max} as ${what} of init, found ${JSON.stringify(value)}`, {
+    code: "bad_request",
+  });
 }

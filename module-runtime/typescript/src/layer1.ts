@@ -114,7 +114,11 @@ export abstract class EntityContext {
   }
 
   /** All of them, page by page: the memory holds one page at a time. */
-  async *entities<T = any>(entity: string, query: Query = {}, data: Schema<T> = DATA): AsyncGenerator<Entity<T>, void, void> {
+  async *entities<T = any>(
+    entity: string,
+    query: Query = {},
+    data: Schema<T> = DATA,
+  ): AsyncGenerator<Entity<T>, void, void> {
     let after = query.after ?? null;
     do {
       const page: Page<T> = await this.find(entity, after === null ? query : { ...query, after }, data);
@@ -133,8 +137,19 @@ export abstract class EntityContext {
    *
    * @throws Fault `conflict` where `expectedVersion` is given and the entity has another one.
    */
-  async update(entity: string, id: string, patch: unknown, options: { expectedVersion?: number } = {}): Promise<Changed> {
-    return await this.mutate({ entity, operation: "update", id, data: patch, expected_version: options.expectedVersion });
+  async update(
+    entity: string,
+    id: string,
+    patch: unknown,
+    options: { expectedVersion?: number } = {},
+  ): Promise<Changed> {
+    return await this.mutate({
+      entity,
+      operation: "update",
+      id,
+      data: patch,
+      expected_version: options.expectedVersion,
+    });
   }
 
   /** Deletes an entity. */

@@ -42,7 +42,8 @@ export class PageOf<T> extends Schema<Page<T>> {
     if (node.kind !== "object" || entities?.kind !== "list") throw wrong(this.words, node);
     const page: Record<string, unknown> = {};
     for (const { name, value } of node.members) {
-      page[name] = name === "entities" ? exactInside(new Entities(this.data), value, name) : exactInside(ANYTHING, value, name);
+      page[name] =
+        name === "entities" ? exactInside(new Entities(this.data), value, name) : exactInside(ANYTHING, value, name);
     }
     return page as unknown as Page<T>;
   }

@@ -41,7 +41,9 @@ export class Requests {
     const { stop } = task;
     if (stop !== undefined) throw stop;
     if (ask.key !== undefined && (ask.key === "" || Buffer.byteLength(ask.key) > KEY_BYTES_MAX)) {
-      throw new Fault(`a key has 1 to ${KEY_BYTES_MAX} bytes, found ${Buffer.byteLength(ask.key)}`, { code: "bad_request" });
+      throw new Fault(`a key has 1 to ${KEY_BYTES_MAX} bytes, found ${Buffer.byteLength(ask.key)}`, {
+        code: "bad_request",
+      });
     }
     const given = ask.timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + ask.timeoutMs;
     const deadline = Math.min(given, task.deadline ?? Number.POSITIVE_INFINITY);
@@ -87,7 +89,10 @@ export class Requests {
     this.#next += 1;
     return new Promise((resolve, reject) => {
       const timer = Number.isFinite(left)
-        ? setTimeout(() => giveUp(late("the deadline passed without an answer")), Math.min(left + ANSWER_GRACE_MS, 0x7fffffff))
+        ? setTimeout(
+            () => giveUp(late("the deadline passed without an answer")),
+            Math.min(left + ANSWER_GRACE_MS, 0x7fffffff),
+          )
         : undefined;
       const settle = () => {
         clearTimeout(timer);
@@ -123,7 +128,10 @@ export class Requests {
     return new Promise((resolve, reject) => {
       const left = deadline - performance.now();
       const timer = Number.isFinite(left)
-        ? setTimeout(() => giveUp(late("the deadline passed before the request was sent")), Math.min(Math.max(left, 0), 0x7fffffff))
+        ? setTimeout(
+            () => giveUp(late("the deadline passed before the request was sent")),
+            Math.min(Math.max(left, 0), 0x7fffffff),
+          )
         : undefined;
       const settle = () => {
         clearTimeout(timer);

@@ -82,7 +82,11 @@ export class Server implements Receiver {
     const isFirst = this.#state === "greeting" && reason === undefined;
     this.#state = "over";
     if (reason !== undefined) line("error", reason);
-    if (isFirst) line("error", `${this.#module.name}: the channel ended before a first message; a host is needed, see \`bulkhead run\``);
+    if (isFirst)
+      line(
+        "error",
+        `${this.#module.name}: the channel ended before a first message; a host is needed, see \`bulkhead run\``,
+      );
     this.#ending = reason !== undefined ? EXIT_FAILURE : isFirst ? EXIT_USAGE : EXIT_OK;
     const gone = new Fault("the host is gone");
     this.#requests.end(gone);
@@ -115,8 +119,7 @@ export class Server implements Receiver {
   #cancel(request: Record<string, unknown>): void {
     const { id } = (request.payload ?? {}) as { id?: unknown };
     const hasId = (task: Task) => task.id === id;
-    const running = [...this.#running].find(hasId);
-    running?.abort(new Fault("the caller cancelled", { code: "cancelled" }));
+    [...this.#running].find(hasId)?.cancel();
     this.#queue.find(hasId)?.abort(new Fault("cancelled before the module began with it", { code: "cancelled" }));
     this.#channel.send(`{"id":${request.id},"status":"success"}`);
   }
@@ -209,7 +212,10 @@ export class Server implements Receiver {
     try {
       data = write(value);
     } catch (error) {
-      return this.#failed(task, error instanceof TypeError ? new TypeError(`the answer cannot be sent: ${error.message}`) : error);
+      return this.#failed(
+        task,
+        error instanceof TypeError ? new TypeError(`the answer cannot be sent: ${error.message}`) : error,
+      );
     }
     this.#answer(task, `"success","data":${data}`, task.kind === "shutdown" ? EXIT_OK : undefined);
   }
@@ -286,7 +292,13 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 function tellUnsubscribed(module: Module<Schema>, { capabilities }: Init): void {
   for (const { pattern } of module.declared.events) {
     const stem = pattern.endsWith("*") ? pattern.slice(0, -1) : pattern;
-    const isGranted = capabilities.event_subscribe.some((granted) => matches(granted, stem) || matches(pattern, granted.replace(/\*$/, "")));
-    if (!isGranted) line("warn", `no event of ${JSON.stringify(pattern)} will come: its manifest would need it in event_subscribe under [capabilities]`);
+    const isGranted = capabilities.event_subscribe.some(
+      (granted) => matches(granted, stem) || matches(pattern, granted.replace(/\*$/, "")),
+    );
+    if (!isGranted)
+      line(
+        "warn",
+        `no event of ${JSON.stringify(pattern)} will come: its manifest would need it in event_subscribe under [capabilities]`,
+      );
   }
 }

@@ -1,7 +1,7 @@
 /** One request of the host that a handler works on, or that waits for it: its time, its key, whether it is wanted. */
 
 import { Fault } from "./fault.ts";
-import { KEY_BYTES_MAX, TRACE_CHARACTERS_MAX } from "./limits.ts";
+import { ANSWER_GRACE_MS, KEY_BYTES_MAX, TRACE_CHARACTERS_MAX } from "./limits.ts";
 import type { Message } from "./schema/read.ts";
 
 /** What is told of the end of a task. */
@@ -45,10 +45,23 @@ export class Task {
     return this.deadline === undefined ? undefined : Math.max(0, this.deadline - performance.now());
   }
 
+  /**
+   * The milliseconds after which the handler is stopped without a word of the host. The host cancels at the
+   * deadline, and its answer says more than the module's, as it knows how far the request got: it goes first.
+   */
+  get patience(): number | undefined {
+    return this.deadline === undefined ? undefined : Math.max(0, this.deadline + ANSWER_GRACE_MS - performance.now());
+  }
+
   /** Why it need not be gone on with, if that is so. */
   get stop(): Fault | undefined {
-    if (this.unwanted === undefined && this.left === 0) this.abort(lateWhileWorking());
+    if (this.unwanted === undefined && this.patience === 0) this.abort(lateWhileWorking());
     return this.unwanted;
+  }
+
+  /** The host says that it is not wanted any more, which it also does at the deadline. */
+  cancel(): void {
+    this.abort(this.left === 0 ? lateWhileWorking() : new Fault("the caller cancelled", { code: "cancelled" }));
   }
 
   /** Tells the handler that it need not go on. */
@@ -71,9 +84,12 @@ export class Task {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      const { left } = this;
-      if (this.unwanted !== undefined) this.#controller.abort(this.unwanted);
-      else if (left !== undefined && !this.isAnswered) this.#timer = setTimeout(() => this.abort(lateWhileWorking()), left);
+      const { patience } = this;
+      if (this.unwanted !== undefined) {
+        this.#controller.abort(this.unwanted);
+      } else if (patience !== undefined && !this.isAnswered) {
+        this.#timer = setTimeout(() => this.abort(lateWhileWorking()), patience);
+      }
     }
     return this.#controller.signal;
   }

@@ -55,7 +55,10 @@ export class Harness {
   /** The code with which its process would have ended. */
   exitCode: number | undefined;
   readonly #channel = new Line((text) => this.#take(text));
-  readonly #open = new Map<number, { resolve(data: unknown): void; reject(fault: Fault): void; onProgress?: ((data: any) => void) | undefined }>();
+  readonly #open = new Map<
+    number,
+    { resolve(data: unknown): void; reject(fault: Fault): void; onProgress?: ((data: any) => void) | undefined }
+  >();
   readonly #answers: HostAnswers;
   #next = 1;
 
@@ -125,7 +128,9 @@ export class Harness {
     const id = this.#next;
     this.#next += 1;
     const { key, deadlineMs, onProgress, members, signal } = options;
-    signal?.addEventListener("abort", () => this.#receive({ id: this.#next++, type: "cancel", payload: { id } }), { once: true });
+    signal?.addEventListener("abort", () => this.#receive({ id: this.#next++, type: "cancel", payload: { id } }), {
+      once: true,
+    });
     return new Promise((resolve, reject) => {
       this.#open.set(id, { resolve, reject, onProgress });
       this.#receive({ id, type, payload, key, deadline_ms: deadlineMs, ...members });

@@ -9,7 +9,10 @@ import { PACKAGE, typedNode } from "./programs.mjs";
 
 /** The files of a folder and those below it, with what is in them. */
 function contents(folder) {
-  const names = fs.readdirSync(folder, { recursive: true }).map(String).filter((name) => fs.statSync(path.join(folder, name)).isFile());
+  const names = fs
+    .readdirSync(folder, { recursive: true })
+    .map(String)
+    .filter((name) => fs.statSync(path.join(folder, name)).isFile());
   return Object.fromEntries(names.sort().map((name) => [name, fs.readFileSync(path.join(folder, name), "utf8")]));
 }
 
@@ -29,7 +32,8 @@ contract("a build gives the bytes that are in the repository", () => {
 });
 
 contract("the sources run as they are, where Node takes TypeScript", () => {
-  const script = 'import { t } from "./src/index.ts"; import "./src/testing.ts"; console.log(JSON.stringify(t.integer().toJsonSchema()))';
+  const script =
+    'import { t } from "./src/index.ts"; import "./src/testing.ts"; console.log(JSON.stringify(t.integer().toJsonSchema()))';
   const run = spawnSync(typedNode(), ["--input-type=module", "-e", script], { cwd: PACKAGE, encoding: "utf8" });
   assert.equal(run.stdout.trim(), '{"type":"integer"}', run.stderr);
 });

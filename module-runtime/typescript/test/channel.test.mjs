@@ -9,42 +9,59 @@ const TRANSPORTS = ["socket", "pipes", "stdio"];
 
 for (const transport of TRANSPORTS) {
   contract(`a module says who it is, answers, and ends with 0 when it is told to, over ${transport}`, () =>
-    withPeer(async (peer) => {
-      const description = await peer.start();
-      assert.equal(description.name, "specimen");
-      assert.equal(description.protocol, 1);
-      const answer = await peer.call("echo", { text: "é \u{1F30A}", n: 1.5 });
-      assert.deepEqual(answer.data, { text: "é \u{1F30A}", n: 1.5 });
-      peer.send({ type: "ping" });
-      assert.equal((await peer.next()).status, "success");
-      const id = peer.send({ type: "shutdown" });
-      assert.deepEqual(await peer.next(), { id, status: "success", data: null });
-      assert.equal(await peer.exit(), 0);
-      assert.match(peer.stderr, /shut down/);
-    }, "specimen.mjs", transport),
+    withPeer(
+      async (peer) => {
+        const description = await peer.start();
+        assert.equal(description.name, "specimen");
+        assert.equal(description.protocol, 1);
+        const answer = await peer.call("echo", { text: "é \u{1F30A}", n: 1.5 });
+        assert.deepEqual(answer.data, { text: "é \u{1F30A}", n: 1.5 });
+        peer.send({ type: "ping" });
+        assert.equal((await peer.next()).status, "success");
+        const id = peer.send({ type: "shutdown" });
+        assert.deepEqual(await peer.next(), { id, status: "success", data: null });
+        assert.equal(await peer.exit(), 0);
+        assert.match(peer.stderr, /shut down/);
+      },
+      "specimen.mjs",
+      transport,
+    ),
   );
 
   contract(`what is printed does no harm over ${transport}`, () =>
-    withPeer(async (peer) => {
-      await peer.start();
-      assert.equal((await peer.call("print")).status, "success");
-      // Over sockets as standard streams, only what goes through JavaScript can be caught.
-      if (transport !== "stdio") assert.equal((await peer.call("print_anyhow")).status, "success");
-      assert.deepEqual((await peer.call("echo", { still: "there" })).data, { still: "there" });
-      await peer.exit();
-      const log = peer.stdout + peer.stderr;
-      const lines = ["printed before it runs", "by the console", "by the stream", '{"level":"warn","message":"by the log"}'];
-      if (transport !== "stdio") lines.push("by the descriptor", "by a child");
-      for (const line of lines) assert.ok(log.includes(`${line}\n`), `${line} in ${log}`);
-      if (transport !== "socket") assert.equal(peer.stdout, "");
-    }, "specimen.mjs", transport),
+    withPeer(
+      async (peer) => {
+        await peer.start();
+        assert.equal((await peer.call("print")).status, "success");
+        // Over sockets as standard streams, only what goes through JavaScript can be caught.
+        if (transport !== "stdio") assert.equal((await peer.call("print_anyhow")).status, "success");
+        assert.deepEqual((await peer.call("echo", { still: "there" })).data, { still: "there" });
+        await peer.exit();
+        const log = peer.stdout + peer.stderr;
+        const lines = [
+          "printed before it runs",
+          "by the console",
+          "by the stream",
+          '{"level":"warn","message":"by the log"}',
+        ];
+        if (transport !== "stdio") lines.push("by the descriptor", "by a child");
+        for (const line of lines) assert.ok(log.includes(`${line}\n`), `${line} in ${log}`);
+        if (transport !== "socket") assert.equal(peer.stdout, "");
+      },
+      "specimen.mjs",
+      transport,
+    ),
   );
 
   contract(`a host that is gone is the end of the module, with 0, over ${transport}`, () =>
-    withPeer(async (peer) => {
-      await peer.start();
-      assert.equal(await peer.exit(), 0);
-    }, "specimen.mjs", transport),
+    withPeer(
+      async (peer) => {
+        await peer.start();
+        assert.equal(await peer.exit(), 0);
+      },
+      "specimen.mjs",
+      transport,
+    ),
   );
 }
 
@@ -78,7 +95,9 @@ contract("a length above the limit is refused before memory is taken for it", ()
 contract("frames are found however their bytes are cut", () =>
   withPeer(async (peer) => {
     await peer.start();
-    const body = Buffer.from(JSON.stringify({ id: 70, type: "command", payload: { name: "echo", args: { text: "é".repeat(50) } } }));
+    const body = Buffer.from(
+      JSON.stringify({ id: 70, type: "command", payload: { name: "echo", args: { text: "é".repeat(50) } } }),
+    );
     const prefix = Buffer.alloc(4);
     prefix.writeUInt32BE(body.length);
     for (const byte of Buffer.concat([prefix, body])) peer.sink.write(Buffer.from([byte]));
@@ -204,7 +223,9 @@ contract("numbers keep their digits, as a bigint and as they were sent", () =>
     await peer.start();
     const lines = [];
     const received = new Promise((resolve) => peer.source.on("data", (data) => (lines.push(data), resolve())));
-    peer.send('{"id":50,"type":"command","payload":{"name":"raw","args":{"value": [1.00, 123456789012345678901234567890 , {"b":1,"a":2}]}}}');
+    peer.send(
+      '{"id":50,"type":"command","payload":{"name":"raw","args":{"value": [1.00, 123456789012345678901234567890 , {"b":1,"a":2}]}}}',
+    );
     await within("the answer", received);
     assert.ok(Buffer.concat(lines).includes('"data":{"value":[1.00, 123456789012345678901234567890 , {"b":1,"a":2}]}'));
     await peer.next();
@@ -224,7 +245,8 @@ contract("an answer of another with a number that would change is an error, or g
     peer.command("ask", { to: "other" });
     answer((await peer.next()).id);
     const refused = await peer.next();
-    const sentence = "the answer of other to do: member `n`: expected a number that a double holds exactly, found 0.10000000000000000001";
+    const sentence =
+      "the answer of other to do: member `n`: expected a number that a double holds exactly, found 0.10000000000000000001";
     assert.deepEqual([refused.code, refused.error], ["module_error", sentence]);
     const lines = [];
     peer.source.on("data", (data) => lines.push(data));

@@ -12,7 +12,12 @@ const read = (...parts) => fs.readFileSync(path.join(REPOSITORY, ...parts), "utf
 const GUIDE = read("docs/typescript.md");
 const FIRST = read("module-runtime/typescript/examples/first.ts");
 const SAMPLE = "modules/stock-typescript";
-const SOURCES = [FIRST, read("module-runtime/typescript/examples/more.ts"), read(SAMPLE, "stock.ts"), read(SAMPLE, "stock.test.ts")];
+const SOURCES = [
+  FIRST,
+  read("module-runtime/typescript/examples/more.ts"),
+  read(SAMPLE, "stock.ts"),
+  read(SAMPLE, "stock.test.ts"),
+];
 
 /** The blocks of code in a page, of one language; "" is a transcript. */
 function blocks(page, language) {
@@ -28,20 +33,28 @@ const afterTheFirstParagraph = (text) => text.slice(text.indexOf("\n\n") + 2).tr
 contract("every piece of code in the guide and the README stands in a file that is compiled", () => {
   const pieces = [...blocks(GUIDE, "ts"), ...blocks(read("module-runtime/typescript/README.md"), "ts")];
   assert.ok(pieces.length > 8);
-  for (const piece of pieces) assert.ok(SOURCES.some((source) => source.includes(piece)), `no file has this piece:\n${piece}`);
+  for (const piece of pieces)
+    assert.ok(
+      SOURCES.some((source) => source.includes(piece)),
+      `no file has this piece:\n${piece}`,
+    );
 });
 
 contract("the first module and the manifest of the sample are shown whole", () => {
   assert.equal(blocks(GUIDE, "ts")[0], afterTheFirstParagraph(FIRST));
   const [, manifest] = blocks(GUIDE, "toml");
-  assert.equal(`# A module in TypeScript. Copy this folder to begin one of your own; README.md says what it needs.\n${manifest}\n`, read(SAMPLE, "module.toml"));
+  assert.equal(
+    `# A module in TypeScript. Copy this folder to begin one of your own; README.md says what it needs.\n${manifest}\n`,
+    read(SAMPLE, "module.toml"),
+  );
 });
 
 contract("the tests of the sample, which the guide shows whole, pass", () => {
   assert.ok(blocks(GUIDE, "ts").includes(afterTheFirstParagraph(read(SAMPLE, "stock.test.ts"))));
   const world = fs.mkdtempSync(path.join(os.tmpdir(), "bulkhead-sample-"));
   try {
-    for (const file of ["stock.ts", "stock.test.ts", "package.json"]) fs.writeFileSync(path.join(world, file), read(SAMPLE, file));
+    for (const file of ["stock.ts", "stock.test.ts", "package.json"])
+      fs.writeFileSync(path.join(world, file), read(SAMPLE, file));
     fs.mkdirSync(path.join(world, "node_modules"));
     fs.symlinkSync(PACKAGE, path.join(world, "node_modules/bulkhead"));
     const { NODE_TEST_CONTEXT, ...env } = process.env;
@@ -69,12 +82,25 @@ contract("the commands of the guide print what it shows", () =>
   withWorld(async (world) => {
     const manifest = blocks(GUIDE, "toml")[0];
     world.module("stock", manifest, { "main.ts": FIRST });
-    world.module("stock-typescript", read(SAMPLE, "module.toml"), { "main.ts": read(SAMPLE, "main.ts"), "stock.ts": read(SAMPLE, "stock.ts") });
+    world.module("stock-typescript", read(SAMPLE, "module.toml"), {
+      "main.ts": read(SAMPLE, "main.ts"),
+      "stock.ts": read(SAMPLE, "stock.ts"),
+    });
     await world.start("stock", "stock-typescript");
     const env = { ...world.env, PATH: `${path.dirname(bulkhead())}:${world.env.PATH}` };
     const shell = (command) =>
-      within(command, new Promise((resolve) => execFile("bash", ["-c", `{ ${command}\n} 2>&1`], { cwd: world.folder, env }, (_, stdout) => resolve(stdout.trimEnd()))));
-    const steady = blocks(GUIDE, "").map(commands).filter((found) => found.every(isSteady)).flat();
+      within(
+        command,
+        new Promise((resolve) =>
+          execFile("bash", ["-c", `{ ${command}\n} 2>&1`], { cwd: world.folder, env }, (_, stdout) =>
+            resolve(stdout.trimEnd()),
+          ),
+        ),
+      );
+    const steady = blocks(GUIDE, "")
+      .map(commands)
+      .filter((found) => found.every(isSteady))
+      .flat();
     assert.ok(steady.length > 15, `${steady.length} commands are steady`);
     for (const { command, output } of steady) assert.equal(await shell(command), output, command);
   }),

@@ -8,21 +8,35 @@ import { withWorld } from "./world.mjs";
 
 const SAMPLE = path.join(REPOSITORY, "modules/stock-typescript");
 const read = (...parts) => fs.readFileSync(path.join(...parts), "utf8");
-const manifest = (name, more = "") => `[module]\nname = "${name}"\nversion = "1"\ncommand = ["node", "main.mjs"]\n${more}`;
-const module = (body) => `import { Fault, Module, t } from "bulkhead";\nconst app = new Module("m", "1");\n${body}\napp.run();\n`;
+const manifest = (name, more = "") =>
+  `[module]\nname = "${name}"\nversion = "1"\ncommand = ["node", "main.mjs"]\n${more}`;
+const module = (body) =>
+  `import { Fault, Module, t } from "bulkhead";\nconst app = new Module("m", "1");\n${body}\napp.run();\n`;
 
 contract("the sample keeps its shelves in the data store, once for each key, and over a crash", () =>
   withWorld(async (world) => {
-    world.module("stock-typescript", read(SAMPLE, "module.toml"), { "main.ts": read(SAMPLE, "main.ts"), "stock.ts": read(SAMPLE, "stock.ts") });
+    world.module("stock-typescript", read(SAMPLE, "module.toml"), {
+      "main.ts": read(SAMPLE, "main.ts"),
+      "stock.ts": read(SAMPLE, "stock.ts"),
+    });
     await world.start("stock-typescript");
     for (let n = 0; n < 2; n += 1) {
-      assert.deepEqual((await world.call("stock-typescript", "add", { item: "bolt", count: 5 }, "--key", "order-17")).data, { count: 5 });
+      assert.deepEqual(
+        (await world.call("stock-typescript", "add", { item: "bolt", count: 5 }, "--key", "order-17")).data,
+        { count: 5 },
+      );
     }
     assert.deepEqual((await world.call("stock-typescript", "take", { item: "bolt" })).data, { left: 4 });
     const refused = await world.call("stock-typescript", "take", { item: "bolt", count: 9 });
-    assert.deepEqual([refused.code, refused.module_code, refused.error, refused.data], ["module_error", "out_of_stock", 'too few left: 4 of "bolt"', { there: 4 }]);
+    assert.deepEqual(
+      [refused.code, refused.module_code, refused.error, refused.data],
+      ["module_error", "out_of_stock", 'too few left: 4 of "bolt"', { there: 4 }],
+    );
     const wrong = await world.call("stock-typescript", "take", { itm: "bolt" });
-    assert.deepEqual([wrong.code, wrong.error, wrong.data], ["bad_request", "unknown argument `itm`; did you mean `item`?", { at: "itm" }]);
+    assert.deepEqual(
+      [wrong.code, wrong.error, wrong.data],
+      ["bad_request", "unknown argument `itm`; did you mean `item`?", { at: "itm" }],
+    );
     const { pid } = JSON.parse((await world.command(["status", "stock-typescript", "--json"])).stdout);
     process.kill(pid, "SIGKILL");
     await world.until("module.ready stock-typescript#2");
@@ -53,7 +67,8 @@ for (const transport of ["socket", "stdio"]) {
       await world.start("printer");
       for (let n = 0; n < 3; n += 1) assert.equal((await world.call("printer", "print")).data, "printed");
       const { stdout } = await world.command(["logs", "printer"]);
-      for (const line of ["at the top", "by the console", "by the descriptor", "by a child"]) assert.ok(stdout.includes(line), `${line}: ${stdout}`);
+      for (const line of ["at the top", "by the console", "by the descriptor", "by a child"])
+        assert.ok(stdout.includes(line), `${line}: ${stdout}`);
       const status = JSON.parse((await world.command(["status", "printer", "--json"])).stdout);
       assert.deepEqual([status.restarts, status.strange_answers], [0, 0]);
     }),
@@ -71,7 +86,10 @@ contract("a bug is told to its caller, and what was sent behind it is done by th
     const names = ["count", "bug", "count", "count"];
     const input = names.map((name) => `${JSON.stringify({ name })}\n`).join("");
     const { stdout } = await world.command(["pipe", "buggy"], input);
-    const [first, bug, ...others] = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+    const [first, bug, ...others] = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
     assert.deepEqual([first, others], [1, [1, 2]]);
     assert.equal(bug.code, "module_error");
     assert.match(bug.error, /^TypeError: Cannot read properties of null \(reading 'x'\) \(main\.mjs:\d+:\d+\)$/);
@@ -89,7 +107,10 @@ contract("in order, a crash in the middle has begun one request, and the others 
     world.module("dying", manifest("dying"), { "main.mjs": module(body) });
     await world.start("dying");
     const { stdout } = await world.command(["pipe", "dying"], '{"name":"die"}\n{"name":"fine"}\n');
-    const [died, fine] = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+    const [died, fine] = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
     assert.deepEqual([died.code, died.delivery, died.exit], ["module_crashed", "started", { signal: "SIGKILL" }]);
     assert.equal(typeof fine, "number");
   }),
@@ -137,11 +158,16 @@ contract("the module in plain Node of the documentation does all that a module m
   withWorld(async (world) => {
     const echo = read(REPOSITORY, "docs/examples/echo.mjs");
     for (const transport of ["socket", "stdio"]) {
-      world.module(`echo-${transport}`, manifest(`echo-${transport}`, `transport = "${transport}"\n`), { "main.mjs": echo });
+      world.module(`echo-${transport}`, manifest(`echo-${transport}`, `transport = "${transport}"\n`), {
+        "main.mjs": echo,
+      });
     }
     await world.start("echo-socket", "echo-stdio");
     for (const name of ["echo-socket", "echo-stdio"]) {
-      assert.deepEqual((await world.call(name, "echo", { text: "é \u{1F30A}", n: 1.5 })).data, { text: "é \u{1F30A}", n: 1.5 });
+      assert.deepEqual((await world.call(name, "echo", { text: "é \u{1F30A}", n: 1.5 })).data, {
+        text: "é \u{1F30A}",
+        n: 1.5,
+      });
       assert.equal((await world.call(name, "count", { to: 2 })).data, 2);
       assert.equal((await world.call(name, "sing")).code, "unknown_command");
       assert.equal((await world.call(name, "count", { to: "many" })).code, "bad_request");

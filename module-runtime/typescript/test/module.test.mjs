@@ -12,7 +12,13 @@ function gate() {
 }
 
 const codeOf = (fault) => [fault.code, fault.moduleCode, fault.message];
-const refusal = async (promise) => codeOf(await promise.then(() => assert.fail("it succeeded"), (fault) => fault));
+const refusal = async (promise) =>
+  codeOf(
+    await promise.then(
+      () => assert.fail("it succeeded"),
+      (fault) => fault,
+    ),
+  );
 
 contract("a module says of itself what was declared, with schemas and examples", async () => {
   const app = new Module("stock", "0.1.0", { keys: true });
@@ -41,10 +47,19 @@ contract("a module says of itself what was declared, with schemas and examples",
           required: ["id"],
           additionalProperties: false,
         },
-        returns: { type: "object", properties: { left: { type: "integer" } }, required: ["left"], additionalProperties: false },
+        returns: {
+          type: "object",
+          properties: { left: { type: "integer" } },
+          required: ["left"],
+          additionalProperties: false,
+        },
         examples: [{ id: "a" }],
       },
-      { name: "look", idempotent: false, args: { type: "object", properties: {}, required: [], additionalProperties: false } },
+      {
+        name: "look",
+        idempotent: false,
+        args: { type: "object", properties: {}, required: [], additionalProperties: false },
+      },
     ],
     features: ["concurrent", "keys"],
   });
@@ -57,8 +72,15 @@ contract("what a module says of itself has limits, and an example must fit", asy
   const many = new Module("many", "1");
   for (let n = 0; n < 5; n += 1) many.command(`c${n}`, { args: t.oneOf("x".repeat(60_000)), run: () => null });
   assert.match((await refusal(Harness.start(many)))[2], /expected at most 262144 bytes, found more/);
-  const wrong = new Module("wrong", "1").command("a", { args: t.object({ n: t.integer() }), examples: [{ m: 1 }], run: () => null });
-  assert.equal((await refusal(Harness.start(wrong)))[2], 'an example of the command "a" does not fit its arguments: unknown argument `m`; did you mean `n`?');
+  const wrong = new Module("wrong", "1").command("a", {
+    args: t.object({ n: t.integer() }),
+    examples: [{ m: 1 }],
+    run: () => null,
+  });
+  assert.equal(
+    (await refusal(Harness.start(wrong)))[2],
+    'an example of the command "a" does not fit its arguments: unknown argument `m`; did you mean `n`?',
+  );
 });
 
 contract("the configuration is read by its type, and a fault in it is permanent", async () => {
@@ -80,7 +102,10 @@ contract("commands, queries, mutations and events reach their handlers, and othe
   const events = [];
   app.command("do", { args: t.object({ n: t.integer() }), run: (ctx, { n }) => [n, ctx.key ?? null, ctx.id] });
   app.query({ payload: t.object({ what: t.string() }), run: (_ctx, { what }) => ({ what }) });
-  app.on("stock.*", { data: t.object({ id: t.string() }), run: (_ctx, data, event) => void events.push([data.id, event]) });
+  app.on("stock.*", {
+    data: t.object({ id: t.string() }),
+    run: (_ctx, data, event) => void events.push([data.id, event]),
+  });
   app.on("stock.low", { run: () => assert.fail("the first pattern decides") });
   const harness = await Harness.start(app);
   assert.deepEqual(await harness.command("do", { n: 1 }, { key: "k" }), [1, "k", 2]);
@@ -90,21 +115,44 @@ contract("commands, queries, mutations and events reach their handlers, and othe
   assert.deepEqual(events, [["a", { event: "stock.low", cursor: 4, epoch: "e" }]]);
   assert.deepEqual(await refusal(harness.mutation({})), ["unknown_type", undefined, "this module makes no mutations"]);
   assert.deepEqual(await refusal(harness.query([])), ["bad_request", undefined, "expected an object, found []"]);
-  assert.deepEqual(await refusal(harness.event("stock.low", {})), ["bad_request", undefined, "missing member `id`; expected a text"]);
-  assert.deepEqual(await refusal(harness.command("doo", {})), ["unknown_command", undefined, "unknown command `doo`; did you mean `do`?"]);
-  assert.deepEqual(await refusal(harness.send("dance")), ["unknown_type", undefined, 'this module does not know requests of type "dance"']);
-  assert.deepEqual(await refusal(harness.send("command", { name: 1 })), ["bad_request", undefined, "the payload of this command has another form: expected a text as its name"]);
+  assert.deepEqual(await refusal(harness.event("stock.low", {})), [
+    "bad_request",
+    undefined,
+    "missing member `id`; expected a text",
+  ]);
+  assert.deepEqual(await refusal(harness.command("doo", {})), [
+    "unknown_command",
+    undefined,
+    "unknown command `doo`; did you mean `do`?",
+  ]);
+  assert.deepEqual(await refusal(harness.send("dance")), [
+    "unknown_type",
+    undefined,
+    'this module does not know requests of type "dance"',
+  ]);
+  assert.deepEqual(await refusal(harness.send("command", { name: 1 })), [
+    "bad_request",
+    undefined,
+    "the payload of this command has another form: expected a text as its name",
+  ]);
   assert.equal(await harness.shutdown(), 0);
 });
 
 contract("a handler's own errors are codes with data, and one of another goes on without its code", async () => {
   const app = new Module("errors", "1");
-  app.command("own", { run: () => Promise.reject(new Fault("no ink", { code: "out_of_ink", data: { left: 0 }, retryable: true })) });
+  app.command("own", {
+    run: () => Promise.reject(new Fault("no ink", { code: "out_of_ink", data: { left: 0 }, retryable: true })),
+  });
   app.command("wire", { run: () => Promise.reject(new Fault("gone", { code: "not_found" })) });
   app.command("passed", { run: (ctx) => ctx.call("other", "do") });
-  const harness = await Harness.start(app, { hostAnswers: () => Promise.reject(new Fault("it crashed", { code: "module_crashed" })) });
+  const harness = await Harness.start(app, {
+    hostAnswers: () => Promise.reject(new Fault("it crashed", { code: "module_crashed" })),
+  });
   const own = await harness.command("own").catch((fault) => fault);
-  assert.deepEqual([own.code, own.moduleCode, own.data, own.retryable, own.is("out_of_ink")], ["module_error", "out_of_ink", { left: 0 }, true, true]);
+  assert.deepEqual(
+    [own.code, own.moduleCode, own.data, own.retryable, own.is("out_of_ink")],
+    ["module_error", "out_of_ink", { left: 0 }, true, true],
+  );
   assert.deepEqual(await refusal(harness.command("wire")), ["not_found", undefined, "gone"]);
   assert.deepEqual(await refusal(harness.command("passed")), ["module_error", "module_crashed", "it crashed"]);
 });
@@ -184,13 +232,22 @@ contract("entities are read by their type and changed by the words of the store"
   app.command("all", {
     async run(ctx) {
       const titles = [];
-      for await (const { data } of ctx.entities("Book", { filters: { lent: true }, limit: 1 }, Book)) titles.push(data.title);
+      for await (const { data } of ctx.entities("Book", { filters: { lent: true }, limit: 1 }, Book))
+        titles.push(data.title);
       return titles;
     },
   });
-  const entity = (title) => ({ id: "b", entity: "Book", version: 3, created_at: "", updated_at: "", data: { title, pages: new NumberText("12345678901234567890"), new: 1 } });
+  const entity = (title) => ({
+    id: "b",
+    entity: "Book",
+    version: 3,
+    created_at: "",
+    updated_at: "",
+    data: { title, pages: new NumberText("12345678901234567890"), new: 1 },
+  });
   const hostAnswers = ({ type, payload }) => {
-    if (type === "mutation") return payload.operations ? { results: [{ id: "b", version: 4 }] } : { id: "made", version: 1 };
+    if (type === "mutation")
+      return payload.operations ? { results: [{ id: "b", version: 4 }] } : { id: "made", version: 1 };
     if (payload.id === "gone") throw new Fault("there is none", { code: "not_found" });
     if (payload.id === "bad") return { entities: [entity(7)], next: null };
     if (payload.id) return { entities: [entity("Dune")], next: null };
@@ -200,13 +257,16 @@ contract("entities are read by their type and changed by the words of the store"
   const lent = await harness.command("lend", { id: "b" });
   assert.deepEqual([lent.title, lent.made], ["Dune", "made"]);
   assert.deepEqual(harness.emitted, [{ event: "book.lent", data: { id: "b" } }]);
-  assert.deepEqual(harness.asked.map(({ type, payload, of }) => [type, payload, of]), [
-    ["query", { entity: "Book", id: "b" }, 2],
-    ["mutation", { entity: "Book", operation: "update", id: "b", data: { lent: true }, expected_version: 3 }, 2],
-    ["mutation", { entity: "Loan", operation: "create", data: { book: "b" } }, 2],
-    ["mutation", { entity: "Hold", operation: "delete", id: "b" }, 2],
-    ["mutation", { operations: [{ entity: "Book", operation: "delete", id: "b" }] }, 2],
-  ]);
+  assert.deepEqual(
+    harness.asked.map(({ type, payload, of }) => [type, payload, of]),
+    [
+      ["query", { entity: "Book", id: "b" }, 2],
+      ["mutation", { entity: "Book", operation: "update", id: "b", data: { lent: true }, expected_version: 3 }, 2],
+      ["mutation", { entity: "Loan", operation: "create", data: { book: "b" } }, 2],
+      ["mutation", { entity: "Hold", operation: "delete", id: "b" }, 2],
+      ["mutation", { operations: [{ entity: "Book", operation: "delete", id: "b" }] }, 2],
+    ],
+  );
   assert.equal(await harness.command("none"), true);
   assert.deepEqual(await harness.command("all"), ["Dune", "Solaris"]);
   const [, , sentence] = await refusal(harness.command("lend", { id: "bad" }));
@@ -231,28 +291,35 @@ contract("requests of the module are at most as many as the host allows, and the
   assert.ok(most > 1 && most <= 64, `${most} were open`);
 });
 
-contract("a request has a deadline of its own or of the request that is handled, and is cancelled after it", async () => {
-  const app = new Module("late", "1");
-  app.command("ask", { run: (ctx) => ctx.call("other", "do", {}, { timeoutMs: 20, key: "k" }) });
-  app.command("wait", { run: (ctx) => ctx.wait(60_000) });
-  app.command("check", {
-    async run(ctx) {
-      for (;;) await ctx.check();
-    },
-  });
-  const harness = await Harness.start(app, { hostAnswers: () => new Promise(() => {}) });
-  assert.deepEqual(await refusal(harness.command("ask")), ["deadline_exceeded", undefined, "the deadline passed without an answer"]);
-  const [asked, cancel] = harness.asked;
-  assert.ok(asked.deadline_ms <= 20 && asked.deadline_ms > 0 && asked.key === "k");
-  assert.deepEqual(cancel.payload, { id: asked.id });
-  const late = ["deadline_exceeded", undefined, "the deadline passed while the module worked on it"];
-  assert.deepEqual(await refusal(harness.command("wait", {}, { deadlineMs: 20 })), late);
-  assert.deepEqual(await refusal(harness.command("check", {}, { deadlineMs: 20 })), late);
-  const abort = new AbortController();
-  const checked = refusal(harness.command("check", {}, { signal: abort.signal }));
-  abort.abort();
-  assert.deepEqual(await checked, ["cancelled", undefined, "the caller cancelled"]);
-});
+contract(
+  "a request has a deadline of its own or of the request that is handled, and is cancelled after it",
+  async () => {
+    const app = new Module("late", "1");
+    app.command("ask", { run: (ctx) => ctx.call("other", "do", {}, { timeoutMs: 20, key: "k" }) });
+    app.command("wait", { run: (ctx) => ctx.wait(60_000) });
+    app.command("check", {
+      async run(ctx) {
+        for (;;) await ctx.check();
+      },
+    });
+    const harness = await Harness.start(app, { hostAnswers: () => new Promise(() => {}) });
+    assert.deepEqual(await refusal(harness.command("ask")), [
+      "deadline_exceeded",
+      undefined,
+      "the deadline passed without an answer",
+    ]);
+    const [asked, cancel] = harness.asked;
+    assert.ok(asked.deadline_ms <= 20 && asked.deadline_ms > 0 && asked.key === "k");
+    assert.deepEqual(cancel.payload, { id: asked.id });
+    const late = ["deadline_exceeded", undefined, "the deadline passed while the module worked on it"];
+    assert.deepEqual(await refusal(harness.command("wait", {}, { deadlineMs: 20 })), late);
+    assert.deepEqual(await refusal(harness.command("check", {}, { deadlineMs: 20 })), late);
+    const abort = new AbortController();
+    const checked = refusal(harness.command("check", {}, { signal: abort.signal }));
+    abort.abort();
+    assert.deepEqual(await checked, ["cancelled", undefined, "the caller cancelled"]);
+  },
+);
 
 contract("a request that was answered can be used for nothing any more", async () => {
   const app = new Module("kept", "1");

@@ -21,11 +21,17 @@ export class Peer {
     const { BULKHEAD_FD, BULKHEAD_TREE, NODE_TEST_CONTEXT, ...own } = process.env;
     const given = { ...own, BULKHEAD_TREE: "1", ...env };
     if (transport === "socket") {
-      this.process = spawn(node, [file], { stdio: ["ignore", "pipe", "pipe", "pipe"], env: { ...given, BULKHEAD_FD: "3" } });
+      this.process = spawn(node, [file], {
+        stdio: ["ignore", "pipe", "pipe", "pipe"],
+        env: { ...given, BULKHEAD_FD: "3" },
+      });
       this.sink = this.source = this.process.stdio[3];
       this.process.stdout.on("data", (data) => (this.stdout += data));
     } else {
-      const args = transport === "pipes" ? ["bash", ["-c", 'set -o pipefail; cat | "$0" "$1" 2> >(cat >&2) | cat', node, file]] : [node, [file]];
+      const args =
+        transport === "pipes"
+          ? ["bash", ["-c", 'set -o pipefail; cat | "$0" "$1" 2> >(cat >&2) | cat', node, file]]
+          : [node, [file]];
       this.process = spawn(...args, { stdio: ["pipe", "pipe", "pipe"], env: given });
       this.sink = this.process.stdin;
       this.source = this.process.stdout;

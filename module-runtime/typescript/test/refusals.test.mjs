@@ -46,17 +46,45 @@ const TABLE = [
   ['{"id":"x"}', "missing argument `lines`; expected a list", "lines"],
   ['{"id":"x","id":"y","what":1}', "argument `id` stands there twice", "id"],
   ['{"i":1}', "unknown argument `i`; did you mean `id`?", "i"],
-  ['{"nothing_like":1,"id":1}', "unknown argument `nothing_like`; known are `id`, `lines`, `colour`, `paid`, `price`, `extra`, `to`, `size`, `a.b\\c`", "nothing_like"],
+  [
+    '{"nothing_like":1,"id":1}',
+    "unknown argument `nothing_like`; known are `id`, `lines`, `colour`, `paid`, `price`, `extra`, `to`, `size`, `a.b\\c`",
+    "nothing_like",
+  ],
   ['{"id":1,"lines":[]}', "argument `id`: expected a text, found 1", "id"],
   ['{"id":1.50E0,"lines":[]}', "argument `id`: expected a text, found 1.50E0", "id"],
-  ['{"id":"x","lines":[{"item":"a","count":"2"}]}', 'argument `lines.0.count`: expected an integer, found "2"', "lines.0.count"],
-  ['{"id":"x","lines":[{"item":"a","count":2.5}]}', "argument `lines.0.count`: expected an integer, found 2.5", "lines.0.count"],
+  [
+    '{"id":"x","lines":[{"item":"a","count":"2"}]}',
+    'argument `lines.0.count`: expected an integer, found "2"',
+    "lines.0.count",
+  ],
+  [
+    '{"id":"x","lines":[{"item":"a","count":2.5}]}',
+    "argument `lines.0.count`: expected an integer, found 2.5",
+    "lines.0.count",
+  ],
   ['{"id":"x","lines":[{"item":"a"}]}', "missing argument `lines.0.count`; expected an integer", "lines.0.count"],
-  ['{"id":"x","lines":[{"item":"a","count":1,"cuont":1}]}', "unknown argument `lines.0.cuont`; did you mean `count`?", "lines.0.cuont"],
-  ['{"id":"x","lines":[{"item":"a","count":1,"item":"b"}]}', "argument `lines.0.item` stands there twice", "lines.0.item"],
-  ['{"id":"x","lines":[{"item":"a","count":9007199254740993}]}', "argument `lines.0.count`: expected a number that a double holds exactly, found 9007199254740993", "lines.0.count"],
+  [
+    '{"id":"x","lines":[{"item":"a","count":1,"cuont":1}]}',
+    "unknown argument `lines.0.cuont`; did you mean `count`?",
+    "lines.0.cuont",
+  ],
+  [
+    '{"id":"x","lines":[{"item":"a","count":1,"item":"b"}]}',
+    "argument `lines.0.item` stands there twice",
+    "lines.0.item",
+  ],
+  [
+    '{"id":"x","lines":[{"item":"a","count":9007199254740993}]}',
+    "argument `lines.0.count`: expected a number that a double holds exactly, found 9007199254740993",
+    "lines.0.count",
+  ],
   [good('"price":1e400'), "argument `price`: expected a number that a double holds exactly, found 1e400", "price"],
-  [good('"price":0.30000000000000000001'), "argument `price`: expected a number that a double holds exactly, found 0.30000000000000000001", "price"],
+  [
+    good('"price":0.30000000000000000001'),
+    "argument `price`: expected a number that a double holds exactly, found 0.30000000000000000001",
+    "price",
+  ],
   [good('"price":null'), "argument `price`: expected a number, found null", "price"],
   [good('"colour":"blue"'), 'argument `colour`: expected "red", "green", 7 or null, found "blue"', "colour"],
   [good('"colour":8'), 'argument `colour`: expected "red", "green", 7 or null, found 8', "colour"],
@@ -65,11 +93,23 @@ const TABLE = [
   [good('"to":1'), "argument `to`: expected an object or null, found 1", "to"],
   [good('"size":[ ]'), "argument `size`: expected a text, an integer or null, found []", "size"],
   [good('"size":1.5'), "argument `size`: expected a text, an integer or null, found 1.5", "size"],
-  [good('"size":12345678901234567890'), "argument `size`: expected a number that a double holds exactly, found 12345678901234567890", "size"],
+  [
+    good('"size":12345678901234567890'),
+    "argument `size`: expected a number that a double holds exactly, found 12345678901234567890",
+    "size",
+  ],
   [good('"a.b\\\\c":{"d":"e"}'), 'argument `a\\.b\\\\c.d`: expected a number, found "e"', "a\\.b\\\\c.d"],
   [good('"extra":{"a":{"b":1,"b":2}}'), "argument `extra.a.b` stands there twice", "extra.a.b"],
-  [good(`"extra":${"[".repeat(129)}${"]".repeat(129)}`), "argument `extra`: expected at most 128 levels of lists and objects, found more", "extra"],
-  [good(`"price":${"[".repeat(50000)}${"]".repeat(50000)}`), "argument `price`: expected at most 128 levels of lists and objects, found more", "price"],
+  [
+    good(`"extra":${"[".repeat(129)}${"]".repeat(129)}`),
+    "argument `extra`: expected at most 128 levels of lists and objects, found more",
+    "extra",
+  ],
+  [
+    good(`"price":${"[".repeat(50000)}${"]".repeat(50000)}`),
+    "argument `price`: expected at most 128 levels of lists and objects, found more",
+    "price",
+  ],
   [good(`"paid":"${"é".repeat(70)}"`), `argument \`paid\`: expected true or false, found "${"é".repeat(59)}…`, "paid"],
 ];
 
@@ -86,7 +126,10 @@ contract("a command without arguments takes none, and of many known names the fi
   assert.deepEqual(refused(t.object({}), '{"a":1}'), ["unknown argument `a`; expected none", "a"]);
   const many = t.object(Object.fromEntries(Array.from({ length: 23 }, (_, n) => [`name_${n}`, t.optional(t.null())])));
   const known = Array.from({ length: 20 }, (_, n) => `\`name_${n}\``).join(", ");
-  assert.deepEqual(refused(many, '{"quite_different":1}')[0], `unknown argument \`quite_different\`; known are ${known} and 3 more`);
+  assert.deepEqual(
+    refused(many, '{"quite_different":1}')[0],
+    `unknown argument \`quite_different\`; known are ${known} and 3 more`,
+  );
   const words = t.object({ a: t.oneOf(...Array.from({ length: 23 }, (_, n) => n)) });
   const twenty = Array.from({ length: 20 }, (_, n) => n).join(", ");
   assert.deepEqual(refused(words, '{"a":"x"}')[0], `argument \`a\`: expected ${twenty} or 3 others, found "x"`);
@@ -94,17 +137,32 @@ contract("a command without arguments takes none, and of many known names the fi
 
 contract("a member of a payload and a key of the configuration are called what they are", () => {
   const member = { way: ["payload"], called: "member", absent: "null" };
-  assert.deepEqual(refused(t.object({ a: t.null() }), '{"payload":{"a":1}}', member)[0], "member `a`: expected null, found 1");
+  assert.deepEqual(
+    refused(t.object({ a: t.null() }), '{"payload":{"a":1}}', member)[0],
+    "member `a`: expected null, found 1",
+  );
   const key = { way: [], called: "key", absent: "{}", whole: "an object of keys", before: "[config]: " };
-  assert.deepEqual(refused(t.object({ low: t.integer() }), '{"lwo":1}', key)[0], "[config]: unknown key `lwo`; did you mean `low`?");
+  assert.deepEqual(
+    refused(t.object({ low: t.integer() }), '{"lwo":1}', key)[0],
+    "[config]: unknown key `lwo`; did you mean `low`?",
+  );
   assert.deepEqual(refused(t.object({}), "[]", key)[0], "[config]: expected an object of keys, found []");
   assert.deepEqual(refused(t.array(t.null()), "{}")[0], "expected a list, found {}");
 });
 
 contract("what fits is what the handler gets, with defaults, and without a look at the prototype", () => {
   assert.deepEqual(read(order, good('"size":1.0')), { id: "x", lines: [], paid: false, size: 1 });
-  assert.deepEqual(read(order, good('"size":1e3,"price":0.1')), { id: "x", lines: [], paid: false, size: 1000, price: 0.1 });
-  assert.equal(refused(t.object({ constructor: t.json() }), "{}")[0], "missing argument `constructor`; expected any JSON");
+  assert.deepEqual(read(order, good('"size":1e3,"price":0.1')), {
+    id: "x",
+    lines: [],
+    paid: false,
+    size: 1000,
+    price: 0.1,
+  });
+  assert.equal(
+    refused(t.object({ constructor: t.json() }), "{}")[0],
+    "missing argument `constructor`; expected any JSON",
+  );
   const proto = read(t.record(t.json()), '{"__proto__":1}');
   assert.deepEqual(Object.keys(proto), ["__proto__"]);
   assert.throws(() => t.object({ ["__proto__"]: t.null() }), /__proto__/);
@@ -115,7 +173,10 @@ contract("numbers are kept by choice as a bigint, as a text, or with the whole v
   const { n, d, r } = read(schema, '{"n":123456789012345678901234567890,"d":1.000,"r": [ 1.0,{"b":1,"b":2}] }');
   assert.deepEqual([n, d.text, r.text], [123456789012345678901234567890n, "1.000", '[ 1.0,{"b":1,"b":2}]']);
   assert.equal(read(schema, '{"n":1.5e3,"d":0,"r":0}').n, 1500n);
-  assert.equal(refused(schema, '{"n":1e999999999,"d":0,"r":0}')[0], "argument `n`: expected a number that a double holds exactly, found 1e999999999");
+  assert.equal(
+    refused(schema, '{"n":1e999999999,"d":0,"r":0}')[0],
+    "argument `n`: expected a number that a double holds exactly, found 1e999999999",
+  );
   assert.equal(refused(schema, '{"n":1.5,"d":0,"r":0}')[0], "argument `n`: expected an integer, found 1.5");
 });
 
@@ -139,7 +200,12 @@ contract("types have their JSON Schema 2020-12", () => {
       extra: {},
       to: {
         anyOf: [
-          { type: "object", properties: { street: { type: "string" } }, required: ["street"], additionalProperties: false },
+          {
+            type: "object",
+            properties: { street: { type: "string" } },
+            required: ["street"],
+            additionalProperties: false,
+          },
           { type: "null" },
         ],
       },
@@ -164,7 +230,20 @@ function generator(seed) {
 contract("values and texts are read alike: what is taken is the same, and nothing else is refused", () => {
   const pick = generator(7);
   const scalars = ["null", "true", "false", '"red"', '""', "0", "7", "-1", "1.0", "1.5", "1e3", "0.1"];
-  const names = ["id", "lines", "colour", "paid", "price", "extra", "to", "size", "item", "count", "street", "constructor"];
+  const names = [
+    "id",
+    "lines",
+    "colour",
+    "paid",
+    "price",
+    "extra",
+    "to",
+    "size",
+    "item",
+    "count",
+    "street",
+    "constructor",
+  ];
   const value = (depth) => {
     const kind = depth === 0 ? 0 : pick(4);
     if (kind < 2) return scalars[pick(scalars.length)];

@@ -19,7 +19,11 @@ export class World {
     // `node` in a manifest is this one.
     fs.mkdirSync(path.join(this.folder, "bin"));
     fs.symlinkSync(typedNode(), path.join(this.folder, "bin/node"));
-    this.env = { ...process.env, PATH: `${path.join(this.folder, "bin")}:${process.env.PATH}`, BULKHEAD_SOCKET: path.join(this.folder, "socket") };
+    this.env = {
+      ...process.env,
+      PATH: `${path.join(this.folder, "bin")}:${process.env.PATH}`,
+      BULKHEAD_SOCKET: path.join(this.folder, "socket"),
+    };
     delete this.env.NODE_TEST_CONTEXT;
   }
 
@@ -89,7 +93,10 @@ export class World {
     const lines = [];
     let changed = () => {};
     for (const name of names) {
-      const child = spawn(bulkhead(), ["events", name, "--from-beginning", "--json"], { cwd: this.folder, env: this.env });
+      const child = spawn(bulkhead(), ["events", name, "--from-beginning", "--json"], {
+        cwd: this.folder,
+        env: this.env,
+      });
       this.#followers.push(child);
       createInterface(child.stdout).on("line", (line) => {
         lines.push(line);

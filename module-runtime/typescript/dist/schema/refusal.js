@@ -25,7 +25,10 @@ export class Refusal {
     }
     /** Where it is, with dots between the steps. */
     get path() {
-        return this.way.map((step) => String(step).replace(/[\\.]/g, "\\$&")).reverse().join(".");
+        return this.way
+            .map((step) => String(step).replace(/[\\.]/g, "\\$&"))
+            .reverse()
+            .join(".");
     }
     /** For a person. `whole` is what all of it was expected to be. */
     sentence(called, whole) {

@@ -203,7 +203,12 @@ export class Known extends Schema {
             return [name, fallback === undefined ? form : { ...form, default: fallback }];
         });
         const required = this.entries.filter(({ isRequired }) => isRequired).map(({ name }) => name);
-        return { type: "object", properties: Object.fromEntries(properties), required, additionalProperties: this.ignoresOthers };
+        return {
+            type: "object",
+            properties: Object.fromEntries(properties),
+            required,
+            additionalProperties: this.ignoresOthers,
+        };
     }
 }
 /** A default that a handler may change without changing the next one's. */

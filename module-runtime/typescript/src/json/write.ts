@@ -54,7 +54,8 @@ function part(value: unknown, name: string, around: unknown[]): string | undefin
 
 function container(value: object, name: string, around: unknown[]): string | undefined {
   if (value instanceof Number || value instanceof String || value instanceof Boolean) return JSON.stringify(value);
-  if (around.includes(value)) throw new TypeError(`${where(name)}expected JSON, found a value that is a part of itself`);
+  if (around.includes(value))
+    throw new TypeError(`${where(name)}expected JSON, found a value that is a part of itself`);
   if (around.length >= LEVELS_SENT_MAX) {
     throw new TypeError(`${where(name)}expected at most ${LEVELS_SENT_MAX} levels of lists and objects, found more`);
   }

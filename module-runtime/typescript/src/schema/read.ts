@@ -42,7 +42,8 @@ export function readPart<T>(schema: Schema<T>, message: Message, value: unknown,
   }
   let node: Node | undefined = parseTree(message.text);
   for (const name of part.way) node = memberOf(node, name);
-  if (node === undefined || node.kind === "null") node = node !== undefined && part.absent === "null" ? node : parseTree(part.absent);
+  if (node === undefined || node.kind === "null")
+    node = node !== undefined && part.absent === "null" ? node : parseTree(part.absent);
   try {
     return readRoot(schema, node);
   } catch (fault) {

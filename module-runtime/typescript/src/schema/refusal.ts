@@ -36,7 +36,10 @@ export class Refusal {
 
   /** Where it is, with dots between the steps. */
   get path(): string {
-    return this.way.map((step) => String(step).replace(/[\\.]/g, "\\$&")).reverse().join(".");
+    return this.way
+      .map((step) => String(step).replace(/[\\.]/g, "\\$&"))
+      .reverse()
+      .join(".");
   }
 
   /** For a person. `whole` is what all of it was expected to be. */

@@ -227,7 +227,12 @@ export class Known<M extends Members> extends Schema<ObjectOf<M>> {
       return [name, fallback === undefined ? form : { ...form, default: fallback }];
     });
     const required = this.entries.filter(({ isRequired }) => isRequired).map(({ name }) => name);
-    return { type: "object", properties: Object.fromEntries(properties), required, additionalProperties: this.ignoresOthers };
+    return {
+      type: "object",
+      properties: Object.fromEntries(properties),
+      required,
+      additionalProperties: this.ignoresOthers,
+    };
   }
 }
 

@@ -44,7 +44,8 @@ export const t = {
   /** An object with any names, whose members are all of one type. */
   record: <T>(members: Schema<T>): Schema<Record<string, T>> => new Dictionary(members),
   /** One of several types: the first one that fits. */
-  union: <S extends Schema<unknown>[]>(...parts: S): Schema<Infer<S[number]>> => new AnyOf(parts as Schema<Infer<S[number]>>[]),
+  union: <S extends Schema<unknown>[]>(...parts: S): Schema<Infer<S[number]>> =>
+    new AnyOf(parts as Schema<Infer<S[number]>>[]),
   /** This type, or `null`. */
   nullable: <T>(schema: Schema<T>): Schema<T | null> => new AnyOf<T | null>([schema, new Null()]),
   /** Any JSON whose numbers a double keeps. */
