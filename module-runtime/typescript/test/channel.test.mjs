@@ -65,6 +65,19 @@ for (const transport of TRANSPORTS) {
   );
 }
 
+for (const transport of ["socket", "pipes"]) {
+  contract(`programs that the module starts do not hold the channel open, over ${transport}`, () =>
+    withPeer(
+      async (peer) => {
+        await peer.start();
+        assert.deepEqual((await peer.call("held_by_a_child")).data, { found: true, held: [] });
+      },
+      "specimen.mjs",
+      transport,
+    ),
+  );
+}
+
 contract("an end inside a frame is an error that says how much came", () =>
   withPeer(async (peer) => {
     await peer.start();
