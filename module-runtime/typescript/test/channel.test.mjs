@@ -146,8 +146,7 @@ contract("an answer that is longer than a frame is answered with frame_too_large
 contract("a bug is answered as the last answer, and ends the process with 101 before anything else begins", () =>
   withPeer(async (peer) => {
     await peer.start();
-    const bug = peer.command("bug");
-    peer.command("echo", {});
+    const [bug] = peer.together(() => [peer.command("bug"), peer.command("echo", {})]);
     const answer = await peer.next();
     assert.deepEqual([answer.id, answer.status, answer.code, answer.last], [bug, "error", "module_error", true]);
     assert.match(answer.error, /^RangeError: it went wrong \(specimen\.mjs:\d+:\d+\)$/);
@@ -178,8 +177,7 @@ contract("a file that is missing is the module's own trouble and no bug", () =>
 contract("a purposeful end is said with the answer, and has the code that was asked for", () =>
   withPeer(async (peer) => {
     await peer.start();
-    const id = peer.command("end", { code: 125 });
-    peer.command("echo", {});
+    const [id] = peer.together(() => [peer.command("end", { code: 125 }), peer.command("echo", {})]);
     assert.deepEqual(await peer.next(), { id, status: "success", data: null, last: true });
     assert.equal(await within("the end", peer.ended), 125);
   }, "specimen.mjs"),
