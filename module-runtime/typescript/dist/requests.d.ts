@@ -24,6 +24,6 @@ export declare class Requests {
     answered(message: Message): void;
     /** From now on nothing is answered. */
     end(fault: Fault): void;
-    /** Sends an event, which nobody answers. */
+    /** Sends an event, which is not answered. */
     publish(task: Task, payload: string): void;
 }

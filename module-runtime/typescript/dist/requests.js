@@ -55,7 +55,7 @@ export class Requests {
         for (const wake of [...this.#waiting])
             wake();
     }
-    /** Sends an event, which nobody answers. */
+    /** Sends an event, which is not answered. */
     publish(task, payload) {
         const text = `{"type":"event","payload":${payload}${around(task)}}`;
         if (!this.#channel.send(text))

@@ -73,13 +73,19 @@ export class Server {
     end(reason) {
         if (this.#state === "over")
             return;
-        const isFirst = this.#state === "greeting" && reason === undefined;
+        const wasGreeted = this.#state !== "greeting";
         this.#state = "over";
-        if (reason !== undefined)
+        if (reason !== undefined) {
             line("error", reason);
-        if (isFirst)
-            line("error", `${this.#module.name}: the channel ended before a first message; a host is needed, see \`bulkhead run\``);
-        this.#ending = reason !== undefined ? EXIT_FAILURE : isFirst ? EXIT_USAGE : EXIT_OK;
+            this.#ending = EXIT_FAILURE;
+        }
+        else if (wasGreeted) {
+            this.#ending = EXIT_OK;
+        }
+        else {
+            line("error", `${this.#module.name}: the channel ended before a first message; \`bulkhead run\` starts a host`);
+            this.#ending = EXIT_USAGE;
+        }
         const gone = new Fault("the host is gone");
         this.#requests.end(gone);
         for (const task of this.#running)
@@ -87,7 +93,7 @@ export class Server {
         if (this.#running.size === 0)
             this.#exit(this.#ending);
         else
-            setTimeout(() => this.#exit(this.#ending), FAREWELL_MS).unref();
+            setTimeout(() => this.#exit(this.#ending), FAREWELL_MS);
     }
     #request(message, type) {
         const request = message.value;
@@ -138,7 +144,7 @@ export class Server {
         catch (thrown) {
             const { fault } = troubleOf(thrown, undefined);
             line("error", `${module.name} cannot start: ${fault.message}`);
-            this.#channel.send(`{"id":${id},"status":"error",${write(fault.members()).slice(1)}`);
+            this.#channel.send(`{"id":${id},"status":${textOf(fault)}}`);
             this.#finish(fault.permanent ? EXIT_PERMANENT : EXIT_FAILURE);
             return;
         }

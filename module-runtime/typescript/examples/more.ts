@@ -22,7 +22,7 @@ app.command("price", {
   args: t.object({ item: t.string() }),
   async run(ctx, { item }) {
     const answer = await fetch(`http://prices.example/${item}`, { signal: ctx.signal });
-    if (answer.status === 404) throw new Fault(`nobody sells "${item}"`, { code: "not_found" });
+    if (answer.status === 404) throw new Fault(`there is no price for "${item}"`, { code: "not_found" });
     return await answer.json();
   },
 });

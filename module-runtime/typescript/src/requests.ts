@@ -76,7 +76,7 @@ export class Requests {
     for (const wake of [...this.#waiting]) wake();
   }
 
-  /** Sends an event, which nobody answers. */
+  /** Sends an event, which is not answered. */
   publish(task: Task, payload: string): void {
     const text = `{"type":"event","payload":${payload}${around(task)}}`;
     if (!this.#channel.send(text)) throw new Fault("the event is too long to send", { code: "frame_too_large" });

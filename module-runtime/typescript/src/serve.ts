@@ -79,20 +79,22 @@ export class Server implements Receiver {
 
   end(reason?: string): void {
     if (this.#state === "over") return;
-    const isFirst = this.#state === "greeting" && reason === undefined;
+    const wasGreeted = this.#state !== "greeting";
     this.#state = "over";
-    if (reason !== undefined) line("error", reason);
-    if (isFirst)
-      line(
-        "error",
-        `${this.#module.name}: the channel ended before a first message; a host is needed, see \`bulkhead run\``,
-      );
-    this.#ending = reason !== undefined ? EXIT_FAILURE : isFirst ? EXIT_USAGE : EXIT_OK;
+    if (reason !== undefined) {
+      line("error", reason);
+      this.#ending = EXIT_FAILURE;
+    } else if (wasGreeted) {
+      this.#ending = EXIT_OK;
+    } else {
+      line("error", `${this.#module.name}: the channel ended before a first message; \`bulkhead run\` starts a host`);
+      this.#ending = EXIT_USAGE;
+    }
     const gone = new Fault("the host is gone");
     this.#requests.end(gone);
     for (const task of this.#running) task.abort(gone);
     if (this.#running.size === 0) this.#exit(this.#ending);
-    else setTimeout(() => this.#exit(this.#ending as number), FAREWELL_MS).unref();
+    else setTimeout(() => this.#exit(this.#ending as number), FAREWELL_MS);
   }
 
   #request(message: Message, type: string): void {
@@ -141,7 +143,7 @@ export class Server implements Receiver {
     } catch (thrown) {
       const { fault } = troubleOf(thrown, undefined);
       line("error", `${module.name} cannot start: ${fault.message}`);
-      this.#channel.send(`{"id":${id},"status":"error",${write(fault.members()).slice(1)}`);
+      this.#channel.send(`{"id":${id},"status":${textOf(fault)}}`);
       this.#finish(fault.permanent ? EXIT_PERMANENT : EXIT_FAILURE);
       return;
     }

@@ -293,3 +293,13 @@ contract("a person who starts a module is told what it is, and the exit code is 
   assert.equal(other, 2);
   assert.match(sentence, /expected the number of a descriptor above 2 in BULKHEAD_FD, found "one"/);
 });
+
+contract("handlers have a second to end after the host is gone, and the exit code stays what it is", () =>
+  withPeer(async (peer) => {
+    await peer.start();
+    peer.command("hang", {});
+    assert.equal((await peer.next()).status, "progress");
+    peer.sink.write("Starting up\n");
+    assert.equal(await within("the end", peer.ended), 1);
+  }, "specimen.mjs"),
+);
