@@ -37,7 +37,7 @@ export function readPart(schema, message, value, part) {
     }
 }
 /** Of the place in the data of a refusal. */
-const PATH_UNITS_MAX = 4096;
+const PATH_UNITS_MAX = 1024;
 /** Whether the value of a message has all that its text has. */
 export function isWhole(message) {
     const { members, levels, kept } = look(message.text);

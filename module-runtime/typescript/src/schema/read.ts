@@ -55,7 +55,7 @@ export function readPart<T>(schema: Schema<T>, message: Message, value: unknown,
 }
 
 /** Of the place in the data of a refusal. */
-const PATH_UNITS_MAX = 4096;
+const PATH_UNITS_MAX = 1024;
 
 /** Whether the value of a message has all that its text has. */
 export function isWhole(message: Message): boolean {
