@@ -11,8 +11,13 @@ export class Queue {
     shift() {
         this.#items[this.#head] = undefined;
         this.#head += 1;
-        // The memory of what went out is given back once that is the greater part.
-        if (this.#head * 2 > this.#items.length) {
+        if (this.#head === this.#items.length) {
+            // Mostly there is only one, and its place is used again.
+            this.#items.length = 0;
+            this.#head = 0;
+        }
+        else if (this.#head > 64 && this.#head * 2 > this.#items.length) {
+            // The memory of what went out is given back once that is the greater part.
             this.#items = this.#items.slice(this.#head);
             this.#head = 0;
         }

@@ -3,7 +3,7 @@
  * the end. How bytes travel is not known here.
  */
 import { Context } from "./context.js";
-import { describe } from "./describe.js";
+import { describe, isConcurrent } from "./describe.js";
 import { matches } from "./events.js";
 import { Fault } from "./fault.js";
 import { handle, mayRunBeside } from "./handlers.js";
@@ -30,6 +30,8 @@ export class Server {
     #running = new Set();
     #state = "greeting";
     #onPanic = "restart";
+    /** Whether any handler may run beside another. */
+    #hasConcurrent = false;
     /** Whether the request that is handled must be alone. */
     #isAlone = false;
     #isPumping = false;
@@ -138,6 +140,7 @@ export class Server {
             this.#onPanic = init.onPanic;
             module.begin(init);
             description = describe(module);
+            this.#hasConcurrent = isConcurrent(module);
             tellUnsubscribed(module, init);
             await module.declared.init?.(init);
         }
@@ -179,7 +182,10 @@ export class Server {
         const { size } = this.#running;
         if (size === 0)
             return true;
-        return !this.#isAlone && size < this.#module.declared.concurrentMax && mayRunBeside(this.#module.declared, task);
+        return !this.#isAlone && size < this.#module.declared.concurrentMax && this.#mayRunBeside(task);
+    }
+    #mayRunBeside(task) {
+        return this.#hasConcurrent && mayRunBeside(this.#module.declared, task);
     }
     #continueWhenDrained() {
         if (this.#isDraining)
@@ -191,7 +197,7 @@ export class Server {
         });
     }
     #begin(task) {
-        this.#isAlone = this.#running.size === 0 && !mayRunBeside(this.#module.declared, task);
+        this.#isAlone = this.#running.size === 0 && !this.#mayRunBeside(task);
         this.#running.add(task);
         if (task.unwanted !== undefined)
             return this.#failed(task, task.unwanted);

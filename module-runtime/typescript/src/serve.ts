@@ -5,7 +5,7 @@
 
 import type { Channel, Receiver } from "./channel.ts";
 import { Context } from "./context.ts";
-import { describe } from "./describe.ts";
+import { describe, isConcurrent } from "./describe.ts";
 import { matches } from "./events.ts";
 import { Fault } from "./fault.ts";
 import { handle, mayRunBeside } from "./handlers.ts";
@@ -38,6 +38,8 @@ export class Server implements Receiver {
   readonly #running = new Set<Task>();
   #state: State = "greeting";
   #onPanic: Init["onPanic"] = "restart";
+  /** Whether any handler may run beside another. */
+  #hasConcurrent = false;
   /** Whether the request that is handled must be alone. */
   #isAlone = false;
   #isPumping = false;
@@ -138,6 +140,7 @@ export class Server implements Receiver {
       this.#onPanic = init.onPanic;
       module.begin(init);
       description = describe(module);
+      this.#hasConcurrent = isConcurrent(module);
       tellUnsubscribed(module, init);
       await module.declared.init?.(init);
     } catch (thrown) {
@@ -176,7 +179,11 @@ export class Server implements Receiver {
     }
     const { size } = this.#running;
     if (size === 0) return true;
-    return !this.#isAlone && size < this.#module.declared.concurrentMax && mayRunBeside(this.#module.declared, task);
+    return !this.#isAlone && size < this.#module.declared.concurrentMax && this.#mayRunBeside(task);
+  }
+
+  #mayRunBeside(task: Task): boolean {
+    return this.#hasConcurrent && mayRunBeside(this.#module.declared, task);
   }
 
   #continueWhenDrained(): void {
@@ -189,7 +196,7 @@ export class Server implements Receiver {
   }
 
   #begin(task: Task): void {
-    this.#isAlone = this.#running.size === 0 && !mayRunBeside(this.#module.declared, task);
+    this.#isAlone = this.#running.size === 0 && !this.#mayRunBeside(task);
     this.#running.add(task);
     if (task.unwanted !== undefined) return this.#failed(task, task.unwanted);
     if (task.left === 0) return this.#failed(task, lateBeforeTheBeginning());
