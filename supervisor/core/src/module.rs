@@ -13,7 +13,6 @@ use crate::{
     time::Time,
     waiters::Goal,
 };
-use bulkhead_protocol::ModuleName;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,

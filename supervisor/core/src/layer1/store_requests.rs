@@ -178,7 +178,7 @@ impl Core {
             return Err(refused(ErrorCode::BadRequest, reason));
         }
         if let Work::Query(query) = &work
-            && let Some(status) = self.from_memory(now, caller, of, query)
+            && let Some(status) = self.answer_from_memory(now, caller, of, query)
         {
             self.act(Action::Reply { to, status });
             return Ok(());
@@ -215,7 +215,13 @@ impl Core {
 
     /// The answer to a query for one entity that is kept in memory, if it may be given at once: the unit has not
     /// changed the entity itself and waits for nothing, and a client may be shown it.
-    fn from_memory(&mut self, now: Time, caller: Caller, of: Option<RequestId>, query: &Query) -> Option<Status> {
+    fn answer_from_memory(
+        &mut self,
+        now: Time,
+        caller: Caller,
+        of: Option<RequestId>,
+        query: &Query,
+    ) -> Option<Status> {
         let key = entities::asked_for(query)?;
         let known = self.layer1.entities.get(&key)?.clone();
         match caller {
