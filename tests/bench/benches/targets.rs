@@ -10,9 +10,10 @@ use bulkhead_bench::targets::{Target, table};
 
 type Group = fn(&Programs) -> Result<Vec<Target>, Failed>;
 
-const GROUPS: [(&str, Group); 6] = [
+const GROUPS: [(&str, Group); 7] = [
     ("calls", |programs| Ok(rows::calls::measure(programs)?.targets())),
     ("pipe", |programs| Ok(rows::pipe::measure(programs)?.targets())),
+    ("durable", |programs| Ok(rows::durable::measure(programs)?.targets())),
     ("payloads", |programs| Ok(rows::payloads::measure(programs)?.targets())),
     ("shell", |programs| Ok(rows::shell::measure(programs)?.targets())),
     ("crashes", |programs| Ok(rows::crashes::measure(programs)?.targets())),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The packages whose programs are measured.
-const PACKAGES: [&str; 3] = ["bulkhead", "bulkhead-launcher", "test-minimal"];
+const PACKAGES: [&str; 4] = ["bulkhead", "bulkhead-launcher", "test-minimal", "research-log"];
 
 /// The packages of the other kinds of modules, which take longer to build.
 const PACKAGES_OF_KINDS: [&str; 4] = ["bulkhead", "bulkhead-launcher", "bulkhead-wasm", "specimen"];

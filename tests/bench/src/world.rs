@@ -93,9 +93,17 @@ impl World {
     /// # Errors
     /// When it does not start.
     pub fn with_modules(programs: &Programs, modules: &[Module]) -> Result<World, Failed> {
+        World::with_modules_in(&std::env::temp_dir(), programs, modules)
+    }
+
+    /// The same, with its folder below this one.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn with_modules_in(below: &Path, programs: &Programs, modules: &[Module]) -> Result<World, Failed> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("bulkhead-bench-{}-{number}", std::process::id()));
+        let folder = below.join(format!("bulkhead-bench-{}-{number}", std::process::id()));
         fs::create_dir_all(folder.join("modules"))?;
         for Module { name, manifest } in modules {
             let folder = folder.join("modules").join(name);

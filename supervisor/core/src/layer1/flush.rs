@@ -13,6 +13,7 @@ use crate::{
     core::Core,
     ids::{Caller, Recipient, RequestId, RunId},
     limits::{HELD_ANSWER_BYTES, HELD_ANSWERS_BYTES_MAX},
+    module::Desired,
     request::RequestEntry,
     time::Time,
 };
@@ -191,8 +192,11 @@ impl Core {
         let Some(module) = self.requests.get(id).map(|entry| entry.module) else { return };
         self.answer(id, status);
         self.requests.remove(id);
-        self.modules.get_mut(module).expect("a module outlives its requests").flushing -= 1;
-        self.reconcile(now, module);
+        let found = self.modules.get_mut(module).expect("a module outlives its requests");
+        found.flushing -= 1;
+        if found.desired == Desired::Removed {
+            self.reconcile(now, module);
+        }
     }
 
     /// Progress of a request in flight, for its caller.

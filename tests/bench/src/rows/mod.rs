@@ -5,6 +5,7 @@ pub mod all;
 pub mod calls;
 pub mod crashes;
 pub mod crowd;
+pub mod durable;
 pub mod many;
 pub mod neighbours;
 pub mod payloads;

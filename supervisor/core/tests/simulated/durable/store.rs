@@ -143,6 +143,13 @@ impl Store {
             }
             _ => {}
         }
+        if let StoreOp::Mutate { unit: Some(unit), shown, .. } = &op {
+            // The host informs the store of this when it hands the change over, whatever the store is doing.
+            let seen = &mut self.units.entry(*unit).or_default().seen;
+            for ((_, id), state) in shown {
+                seen.entry(*id).or_insert(state.version);
+            }
+        }
         match op {
             StoreOp::Interrupt => {}
             StoreOp::Query { .. } | StoreOp::LookUpKey(_) | StoreOp::Subscription(_) | StoreOp::ReadEvents { .. } => {
@@ -307,11 +314,8 @@ impl Store {
                 let upto = if events.len() < limit { self.end() } else { events[limit - 1].cursor };
                 StoreOutcome::Events { events, upto, lost: 0 }
             }
-            (StoreOp::Mutate { unit: Some(unit), mutation, shown, .. }, _) => {
+            (StoreOp::Mutate { unit: Some(unit), mutation, .. }, _) => {
                 let open = self.units.entry(unit).or_default();
-                for ((_, id), state) in shown {
-                    open.seen.entry(id).or_insert(state.version);
-                }
                 open.changes.extend(numbers(&mutation));
                 if let Some((id, set)) = counter_set(&mutation) {
                     let current = self.durable.counters.get(&id).copied().unwrap_or_default().0;
