@@ -99,8 +99,8 @@ pub const READER_CACHE_KIB: i64 = 16 * 1024;
 /// Pages of the write-ahead log after which it is carried over into the database: 8 MiB.
 pub const CHECKPOINT_PAGES: i64 = 2048;
 
-/// Pages of the write-ahead log after which the thread that writes waits until no thread reads from it: 32 MiB.
-pub const LOG_PAGES_MAX: i64 = 4 * CHECKPOINT_PAGES;
+/// After so many times as many pages, 32 MiB, the thread that writes waits until no thread reads from the log.
+pub const LOG_CHECKPOINTS_MISSED_MAX: i64 = 4;
 
 /// How long a reader may have run and is still not ended for that.
 pub const LOG_PATIENCE: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 use crate::{
     clock::Clock,
     declarations::declared_in,
-    limits::JOBS_BYTES_MAX_DEFAULT,
+    limits::{CHECKPOINT_PAGES, JOBS_BYTES_MAX_DEFAULT},
     open::{OpenError, look},
     threads::FlushLog,
 };
@@ -47,6 +47,9 @@ pub struct Settings {
     pub clock: Clock,
     /// How the write-ahead log is flushed to the disk. Default: `fdatasync`.
     pub flush: Flush,
+    /// Pages of the write-ahead log after which it is carried over into the database. For tests, which write little.
+    #[doc(hidden)]
+    pub checkpoint_pages: i64,
 }
 
 /// How the write-ahead log is flushed. For tests of disks that fail or lose what was not flushed.
@@ -84,6 +87,7 @@ impl Settings {
             query_time_max: Duration::from_secs(30),
             clock: Clock::system(),
             flush: Flush::to_disk(),
+            checkpoint_pages: CHECKPOINT_PAGES,
         }
     }
 

@@ -6,7 +6,7 @@ use super::writer::Writer;
 use crate::{
     failure::breakage,
     file_identity::Lost,
-    limits::{CHECKPOINT_PAGES, LOG_PAGES_MAX, LOG_WAIT_AGAIN_AFTER, LOG_WAIT_MAX},
+    limits::{LOG_CHECKPOINTS_MISSED_MAX, LOG_WAIT_AGAIN_AFTER, LOG_WAIT_MAX},
     open::BUSY_TIME_MAX,
 };
 use rusqlite::{Connection, config::DbConfig, hooks::Wal};
@@ -38,12 +38,20 @@ pub(crate) fn note_log_pages(connection: &mut Connection) -> rusqlite::Result<()
 impl Writer {
     /// Carries the log over into the database, where it has become long. After a commit.
     pub(super) fn carry_over(&self) {
-        if LOG_PAGES.get() < CHECKPOINT_PAGES || self.shared.broken().is_some() {
+        if LOG_PAGES.get() < self.shared.settings.checkpoint_pages || self.shared.broken().is_some() {
+            return;
+        }
+        // SQLite flushes the log first, by a descriptor of its own, and may not learn there that a flush of ours has
+        // failed: it would carry over what is not on the disk. So ours is done, and then there is nothing to flush.
+        self.shared.flush_here();
+        if self.shared.durability.failed().is_some() {
             return;
         }
         // A reader may block it, or the disk be full: the next commit tries again.
         self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
-        if LOG_PAGES.get() > LOG_PAGES_MAX && Instant::now() >= self.log_next.get() {
+        if LOG_PAGES.get() > LOG_CHECKPOINTS_MISSED_MAX * self.shared.settings.checkpoint_pages
+            && Instant::now() >= self.log_next.get()
+        {
             self.begin_log_anew();
         }
     }
@@ -119,6 +127,10 @@ impl Writer {
     /// open.
     pub(super) fn save_log(&self) {
         if self.has_log_to_save.take() {
+            self.shared.flush_here();
+            if self.shared.durability.failed().is_some() {
+                return self.leave_log();
+            }
             // What cannot be saved now may be when the store is closed.
             let _ = self.connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()));
         }

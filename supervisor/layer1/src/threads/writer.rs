@@ -132,7 +132,11 @@ impl Writer {
         }
         self.write_clock();
         self.note_newest();
-        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            // Else SQLite would try again when it is closed: after a flush that failed, with what is not on the disk.
+            self.leave_log();
+            return Err(error);
+        }
         Ok(self.connection)
     }
 
