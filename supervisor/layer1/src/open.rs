@@ -372,7 +372,8 @@ fn identify(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
 /// What makes the commits of the opening survive a power cut, and bounds memory and log.
 fn configure_writer(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
-    connection.pragma_update(None, "synchronous", "full")?;
+    // Without a write-ahead log, a commit is that the journal is removed: with less than this, that is not flushed.
+    connection.pragma_update(None, "synchronous", "extra")?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     // It replaces the function by which SQLite carries the log over by itself, which hides the errors of that.
     note_log_pages(connection)?;
