@@ -83,18 +83,20 @@ pub(crate) fn establish(connection: &mut Connection, path: &Path) -> Result<Open
     let fail = |error| OpenError::of_sqlite(path, error);
     let name = beside(path, ".opened");
     let io = |error| OpenError::of_io(&name, error);
-    let kept = Kept::read(&name);
+    let kept = Kept::read_of_any(&name);
     let database = FileId::of(&fs::symlink_metadata(path).map_err(io)?).text();
     let mark = random::<MARK_BYTES>();
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
     let (_, newest) = events::ends(&transaction).map_err(fail)?;
     let (last, _) = epochs::opening(&transaction).map_err(fail)?;
-    let continues =
-        kept.as_ref().is_some_and(|kept| kept.mark == last && kept.database == database && kept.newest <= newest);
+    let continues = kept.as_ref().is_some_and(|kept| {
+        kept.is_no_copy(&name) && kept.mark == last && kept.database == database && kept.newest <= newest
+    });
     if !continues || epochs::list(&transaction).map_err(fail)?.is_empty() {
         epochs::begin(&transaction, &Epoch { name: random::<EPOCH_BYTES>(), since: newest }).map_err(fail)?;
     }
-    // The mark that the file has, not that of the database: it must be found until the file is written anew.
+    // The mark that the file has, not that of the database: it must be found until the file is written anew. That
+    // holds for a copy of all files, too: its first opening may be cut short.
     let previous = kept.map_or(String::new(), |kept| kept.mark);
     epochs::note_opening(&transaction, &mark, &previous).map_err(fail)?;
     subscriptions::bring_back(&transaction, newest).map_err(fail)?;
@@ -155,10 +157,9 @@ fn uri_without_log(path: &Path) -> String {
 }
 
 impl Kept {
-    /// What the file says, if it is the one that was written, and no copy.
-    fn read(name: &Path) -> Option<Kept> {
-        let id = FileId::of(&fs::symlink_metadata(name).ok()?).text();
-        Kept::read_of_any(name).filter(|kept| kept.itself == id)
+    /// Whether the file under this name is the one that was written.
+    fn is_no_copy(&self, name: &Path) -> bool {
+        fs::symlink_metadata(name).is_ok_and(|metadata| FileId::of(&metadata).text() == self.itself)
     }
 
     /// What the file says, also if it is a copy.
