@@ -66,6 +66,11 @@ impl Writer {
         self.usage.borrow_mut().write(&self.connection)?;
         let writes = keys || events || set_aside > 0;
         let due = self.clock_due(age, if writes { CLOCK_WRITTEN_AFTER } else { CLOCK_WRITTEN_IDLE_AFTER });
+        if !writes && due.is_none() {
+            // A commit of nothing would have a number of its own, and so be flushed, each second.
+            self.has_set_aside.set(false);
+            return self.connection.execute_batch("ROLLBACK").map(|()| false);
+        }
         due.map_or(Ok(()), |due| clock::write(&self.connection, due))?;
         self.commit_transaction()?;
         self.clock_written.set(due.unwrap_or(self.clock_written.get()));
