@@ -12,12 +12,13 @@
 //! outcome only when it is on the disk; [`Layer1::poll_visible`] gives it as soon as it is committed.
 //!
 //! # What holds
-//! - **Visible and durable.** A commit is visible at once, and durable when the write-ahead log was flushed
-//!   (`synchronous = normal`, and a flush of the store's own); one flush covers all commits before it. What waits
-//!   when the writing thread is free, and what comes while the disk is busy, shares a transaction. A commit that
-//!   fails fails everything in it, with the reason, and leaves nothing; after a full disk the store goes on as soon
-//!   as there is room, after a failed disk or a damaged page it writes no more and says why ([`Layer1::broken`]).
-//!   After a flush that failed it reads no more either ([`Layer1::flush_failure`]).
+//! - **Durable.** A commit is visible when it is made, and durable when the write-ahead log is flushed. An outcome
+//!   that [`Layer1::poll`] gives rests on nothing that is not flushed. Everything that waits when the writing thread
+//!   is free shares a transaction, and all commits before a flush share that. After a flush that failed, nothing
+//!   becomes durable any more ([`Layer1::flush_failure`]).
+//! - **Whole.** A commit that fails fails everything in it, with the reason, and leaves nothing; after a
+//!   full disk the store goes on as soon as there is room, after a failed disk or a damaged page it writes
+//!   no more and says why ([`Layer1::broken`]).
 //! - **Readers never wait for the writer,** and see what was acknowledged before they were asked. Page,
 //!   count and includes of one answer are of one moment.
 //! - **A unit of work** sees what is committed, with its own changes over it, by the same rules; its changes

@@ -165,3 +165,146 @@ impl Durability {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::{
+            atomic::AtomicUsize,
+            mpsc::{Receiver, Sender, channel},
+        },
+        thread,
+        time::Duration,
+    };
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// Any file: what it holds is no matter here.
+    fn any_file() -> Option<File> {
+        Some(File::open("/dev/null").unwrap())
+    }
+
+    fn commit(durability: &Durability) -> CommitNumber {
+        let number = durability.announce();
+        durability.committed(number);
+        number
+    }
+
+    /// Flushes that say when they begin, and end when and as the test says.
+    fn held_up() -> (Arc<Durability>, Receiver<()>, Sender<io::Result<()>>) {
+        let (began, begins) = channel();
+        let (end, ends) = channel();
+        let (began, ends) = (Mutex::new(began), Mutex::new(ends));
+        let flush = move |_: &File| {
+            began.lock().unwrap().send(()).unwrap();
+            ends.lock().unwrap().recv_timeout(DEADLINE).unwrap()
+        };
+        (Arc::new(Durability::new(any_file(), Arc::new(flush))), begins, end)
+    }
+
+    #[test]
+    fn a_flush_covers_the_commits_before_it_and_none_that_come_meanwhile() {
+        let (durability, begins, end) = held_up();
+        commit(&durability);
+        let second = commit(&durability);
+        let flushing = Arc::clone(&durability);
+        let thread = thread::spawn(move || flushing.flush_next());
+        begins.recv_timeout(DEADLINE).unwrap();
+        let third = commit(&durability);
+        assert!(durability.lags() && durability.flushed() == CommitNumber(0));
+        end.send(Ok(())).unwrap();
+        assert_eq!(thread.join().unwrap(), Ok(true));
+        assert_eq!((durability.flushed(), durability.is_flushed()), (second, false));
+        end.send(Ok(())).unwrap();
+        durability.flush_all().unwrap();
+        assert_eq!((durability.flushed(), durability.is_flushed(), durability.lags()), (third, true, false));
+    }
+
+    #[test]
+    fn two_threads_never_flush_at_once_and_the_second_covers_what_the_first_did_not() {
+        let (durability, begins, end) = held_up();
+        commit(&durability);
+        let flushing = Arc::clone(&durability);
+        let first = thread::spawn(move || flushing.flush_next());
+        begins.recv_timeout(DEADLINE).unwrap();
+        let last = commit(&durability);
+        let flushing = Arc::clone(&durability);
+        let second = thread::spawn(move || flushing.flush_all());
+        // It cannot begin before the first has ended, however long that takes.
+        assert!(begins.recv_timeout(Duration::from_millis(20)).is_err());
+        end.send(Ok(())).unwrap();
+        begins.recv_timeout(DEADLINE).unwrap();
+        end.send(Ok(())).unwrap();
+        assert_eq!((first.join().unwrap(), second.join().unwrap()), (Ok(true), Ok(())));
+        assert_eq!(durability.flushed(), last);
+        durability.end();
+        assert_eq!(durability.flush_next(), Ok(false));
+    }
+
+    #[test]
+    fn nothing_is_left_to_flush_when_the_thread_that_flushes_ends() {
+        let durability = Durability::new(any_file(), Arc::new(|_: &File| Ok(())));
+        let last = commit(&durability);
+        durability.end();
+        assert_eq!(durability.flush_next(), Ok(true));
+        assert_eq!((durability.flushed(), durability.flush_next()), (last, Ok(false)));
+    }
+
+    #[test]
+    fn a_flush_that_failed_is_never_repeated_and_nothing_becomes_durable_after_it() {
+        let tried = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&tried);
+        // The second one fails, and as with Linux, each later one would succeed.
+        let flush = move |_: &File| match counted.fetch_add(1, Ordering::SeqCst) {
+            1 => Err(io::Error::from_raw_os_error(nix::libc::EIO)),
+            _ => Ok(()),
+        };
+        let durability = Durability::new(any_file(), Arc::new(flush));
+        let first = commit(&durability);
+        durability.flush_all().unwrap();
+        commit(&durability);
+        let reason = durability.flush_next().unwrap_err();
+        assert!(reason.contains("may be lost: look at the disk"), "{reason}");
+        assert_eq!(durability.failed(), Some(reason.as_str()));
+        commit(&durability);
+        assert_eq!(durability.flush_all(), Ok(()));
+        assert!(!durability.lags() && !durability.is_flushed());
+        durability.end();
+        assert_eq!(durability.flush_next(), Ok(false));
+        assert_eq!((durability.flushed(), tried.load(Ordering::SeqCst)), (first, 2));
+    }
+
+    #[test]
+    fn the_number_of_a_reading_is_never_below_that_of_a_commit_that_it_has_seen() {
+        const COMMITS: u64 = 20_000;
+        let durability = Arc::new(Durability::new(any_file(), Arc::new(|_: &File| Ok(()))));
+        // Stands for the database: the last commit that can be seen there.
+        let visible = Arc::new(AtomicU64::new(0));
+        let (reading, shown) = (Arc::clone(&durability), Arc::clone(&visible));
+        let reader = thread::spawn(move || {
+            loop {
+                let found = shown.load(Ordering::SeqCst);
+                let seen = reading.seen();
+                assert!(seen.0 >= found, "commit {found} was seen, and the number is {}", seen.0);
+                if found == COMMITS {
+                    return;
+                }
+            }
+        });
+        for _ in 0..COMMITS {
+            let number = durability.announce();
+            visible.store(number.0, Ordering::SeqCst);
+            durability.committed(number);
+        }
+        reader.join().unwrap();
+    }
+
+    #[test]
+    fn without_a_log_each_commit_is_durable_when_it_is_made() {
+        let durability = Durability::new(None, Arc::new(|_: &File| panic!("there is no log")));
+        let number = commit(&durability);
+        assert_eq!((durability.flushed(), durability.is_flushed(), durability.lags()), (number, true, false));
+        durability.flush_all().unwrap();
+    }
+}
