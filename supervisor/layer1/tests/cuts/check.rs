@@ -10,7 +10,10 @@ use bulkhead_layer1::{
     Clock, Flush, Job, JobId, Layer1, Now, OpenError, Outcome, Settings,
     outcome::{KeyState, StoredEvent},
 };
-use bulkhead_protocol::{Pattern, layer1::Query};
+use bulkhead_protocol::{
+    Pattern,
+    layer1::{Cursor, Query},
+};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -93,7 +96,7 @@ impl Running {
 
     fn events(&self) -> Result<Vec<StoredEvent>, String> {
         let patterns = ["Left.created", "unit.done"].map(|name| Pattern::new(name).unwrap()).to_vec();
-        let (mut after, mut all) = (0, Vec::new());
+        let (mut after, mut all) = (Cursor(0), Vec::new());
         loop {
             let job = Job::ReadEvents { after, patterns: patterns.clone(), limit: 100_000, bytes_max: 1 << 24 };
             let Outcome::Events(page) = self.run(job)? else { return Err("no page of events".into()) };
@@ -164,7 +167,7 @@ impl Running {
             self.entities(entity, &mut found.entities)?;
         }
         let Outcome::Ends { newest, .. } = self.run(Job::EventEnds)? else { return Err("no ends".into()) };
-        found.cursor = newest;
+        found.cursor = newest.0;
         if found != expected {
             return Err(format!("after the units {numbers:?}\nexpected {expected:?}\nfound    {found:?}"));
         }
