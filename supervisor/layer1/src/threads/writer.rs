@@ -124,7 +124,9 @@ impl Writer {
         self.shared.durability.end();
         self.shared.flushed();
         if self.shared.durability.failed().is_some() {
+            // The thread whose flush it was may not have said so yet.
             self.leave_log();
+            return Ok(self.connection);
         }
         self.look_between();
         if self.shared.broken().is_some() {
