@@ -79,7 +79,13 @@ impl Chain {
             let (began, ops) = disk.recorded();
             drop(disk);
             let reported_upto = |end: usize| known.reported.max(reported(&ops[..end], &now.committed));
-            let mut ends: Vec<usize> = (0..ENDS).map(|_| random.below(ops.len() + 1)).collect();
+            // A run in which a flush has failed ends soon: most moments after that are at its end.
+            let at_end = if failed > 0 { 40 } else { 5 };
+            let any_end = |random: &mut Random| match random.percent(at_end) {
+                true => ops.len(),
+                false => random.below(ops.len() + 1),
+            };
+            let mut ends: Vec<usize> = (0..ENDS).map(|_| any_end(random)).collect();
             ends.sort_unstable();
             let (mut replayed_files, mut at_op) = (began.clone(), 0);
             for end in ends {
@@ -88,13 +94,13 @@ impl Chain {
                     at_op += 1;
                 }
                 let known = Known { reported: reported_upto(end), ..now.clone() };
-                let left = ended(&replayed_files, random, tried);
+                let left = ended(&replayed_files, failed, random, tried);
                 look_at(left, &known, random, tried)
                     .map_err(|what| at(format!("after operation {end} of {}: {what}", ops.len())))?;
             }
             let end = if random.percent(30) { ops.len() } else { random.below(ops.len() + 1) };
             known = Known { reported: reported_upto(end), ..now.clone() };
-            files = ended(&replayed(&began, &ops[..end]), random, tried);
+            files = ended(&replayed(&began, &ops[..end]), failed, random, tried);
         }
         Ok(())
     }
@@ -138,8 +144,9 @@ impl Chain {
 }
 
 /// The files as the end of the program leaves them: a power cut, or a kill after which all that was written is there.
-fn ended(files: &Files, random: &mut Random, tried: &mut Tried) -> Files {
-    if random.percent(15) {
+/// After a failed flush in most cases the latter: what is on the disk is not what the next start reads.
+fn ended(files: &Files, failed_flushes: usize, random: &mut Random, tried: &mut Tried) -> Files {
+    if random.percent(if failed_flushes > 0 { 60 } else { 15 }) {
         tried.kills += 1;
         return files.clone();
     }
@@ -157,7 +164,7 @@ fn look_at(files: Files, known: &Known, random: &mut Random, tried: &mut Tried) 
     let (began, ops) = first.disk.recorded();
     let units = first.check(known)?;
     drop(first.close());
-    if !random.percent(20) {
+    if !random.percent(40) {
         return Ok(());
     }
     let end = random.below(ops.len() + 1);
