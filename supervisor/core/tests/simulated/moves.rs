@@ -210,8 +210,8 @@ impl World {
             7 if life == Life::Starting => {
                 self.exited(run, &[]);
                 let how = ["spawn-failed permanent", "spawn-failed transient", "refused part", "refused resources"];
-                // What every module needs is meant to be lacking for all of them.
-                let count = if self.scope.is_some() { 3 } else { 4 };
+                // What the host lacks is meant to hold up all that need it, and one of them tries for all.
+                let count = if self.scope.is_some() { 2 } else { 4 };
                 let (verb, how) = how[usize::from(y / 8) % count].split_once(' ').expect("they are two words");
                 self.play(&format!("{verb} {instance} {how} oops"))
             }
