@@ -66,6 +66,11 @@ const MEMBERS: &[&str] = &["entity", "operation", "id", "data", "expected_versio
 const MEMBERS_OF_ALL: &[&str] = &["operations", "entity", "operation", "id", "data", "expected_version"];
 
 impl Mutation {
+    /// Whether it only creates entities under ids that the store makes, and so builds on nothing that is stored.
+    pub fn creates_only_new(&self) -> bool {
+        self.operations.iter().all(|one| matches!(one.change, Change::Create { id: None, .. }))
+    }
+
     /// Reads the payload of a mutation.
     ///
     /// # Errors

@@ -71,6 +71,14 @@ pub enum Count {
 const MEMBERS: &[&str] = &["entity", "id", "filters", "search", "order", "include", "limit", "after", "count"];
 
 impl Query {
+    /// The id, if the query is for one entity and nothing with it.
+    pub fn one_alone(&self) -> Option<EntityId> {
+        match self.selection {
+            Selection::One(id) if self.include.is_empty() => Some(id),
+            Selection::One(_) | Selection::Many(_) => None,
+        }
+    }
+
     /// Reads the payload of a query.
     ///
     /// # Errors

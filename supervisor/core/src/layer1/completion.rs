@@ -58,7 +58,10 @@ impl Core {
         };
         self.answer_store_request(id, status);
         let Some(store_request) = self.layer1.store_requests.remove(&id) else { return };
-        self.layer1.entities.commit_ends(id);
+        if store_request.held_by().is_some() {
+            // What the store has not seen is not committed.
+            self.layer1.entities.commit_ends(id);
+        }
         if let StoreRequestState::AtStore { kind: Kind::Event { .. }, .. }
         | StoreRequestState::Flushing { kind: Kind::Event { .. } } = store_request.state
         {

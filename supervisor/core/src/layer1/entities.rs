@@ -14,7 +14,7 @@ use crate::{
 };
 use bulkhead_protocol::{
     HeldBytes, Json,
-    layer1::{Change, EntityId, EntityName, EntityState, Mutation, Query, Selection},
+    layer1::{Change, EntityId, EntityName, EntityState, Mutation, Query},
 };
 use std::collections::{HashMap, VecDeque};
 
@@ -41,9 +41,11 @@ struct Reading {
 /// The entities that are kept.
 #[derive(Debug, Default)]
 pub(crate) struct Entities {
-    known: HashMap<EntityKey, Known>,
-    /// In the order in which they came.
-    order: VecDeque<EntityKey>,
+    /// Each with its number in the order in which they came.
+    known: HashMap<EntityKey, (u64, Known)>,
+    /// In that order. One that was forgotten, or has come again since, stands here still, under a number of before.
+    order: VecDeque<(u64, EntityKey)>,
+    last: u64,
     bytes: usize,
     /// How many commits that are under way change each entity.
     changing: HashMap<EntityKey, usize>,
@@ -56,10 +58,7 @@ pub(crate) struct Entities {
 
 /// The entity that a query is for, if it is for one alone.
 pub(crate) fn asked_for(query: &Query) -> Option<EntityKey> {
-    match (&query.selection, query.include.is_empty()) {
-        (Selection::One(id), true) => Some((query.entity.clone(), *id)),
-        (Selection::One(_) | Selection::Many(_), _) => None,
-    }
+    Some((query.entity.clone(), query.one_alone()?))
 }
 
 /// The entities that a mutation names. Those that it creates under new ids are known to no caller before its answer.
@@ -76,7 +75,7 @@ pub(crate) fn named(mutation: &Mutation) -> Vec<EntityKey> {
 impl Entities {
     /// The entity as it is committed, unless a commit that changes it is under way.
     pub(crate) fn get(&self, key: &EntityKey) -> Option<&Known> {
-        self.known.get(key).filter(|_| !self.changing.contains_key(key))
+        self.known.get(key).filter(|_| !self.changing.contains_key(key)).map(|(_, known)| known)
     }
 
     /// A commit that changes these entities is under way.
@@ -135,19 +134,19 @@ impl Entities {
         }
         self.forget(&key);
         self.bytes += bytes;
-        self.order.push_back(key.clone());
-        self.known.insert(key, found);
+        self.last += 1;
+        self.order.push_back((self.last, key.clone()));
+        self.known.insert(key, (self.last, found));
         while self.bytes > ENTITIES_BYTES_MAX || self.order.len() > 2 * self.known.len() + 16 {
-            let Some(oldest) = self.order.pop_front() else { return };
-            // One that was forgotten, or has come again since, stands here once more.
-            if !self.order.contains(&oldest) {
+            let Some((number, oldest)) = self.order.pop_front() else { return };
+            if self.known.get(&oldest).is_some_and(|(newest, _)| *newest == number) {
                 self.forget(&oldest);
             }
         }
     }
 
     fn forget(&mut self, key: &EntityKey) {
-        if let Some(known) = self.known.remove(key) {
+        if let Some((_, known)) = self.known.remove(key) {
             self.bytes -= bytes(key, &known);
         }
     }
@@ -164,11 +163,6 @@ impl Entities {
         self.forget_all();
     }
 
-    /// Nothing is kept from now on.
-    pub(crate) fn end(&mut self) {
-        self.suspend();
-    }
-
     fn forget_all(&mut self) {
         self.known.clear();
         self.order.clear();
@@ -178,14 +172,17 @@ impl Entities {
 
     /// The bytes of what is kept, counted once more beside those that are kept; and whether anything is under way.
     pub(crate) fn accounts(&self) -> (usize, usize, bool) {
-        let recounted = self.known.iter().map(|(key, known)| bytes(key, known)).sum();
+        let recounted = self.known.iter().map(|(key, (_, known))| bytes(key, known)).sum();
         let is_quiet = [self.changing.len(), self.changes.len(), self.reading.len(), self.reads.len()] == [0; 4];
         (self.bytes, recounted, !is_quiet)
     }
 }
 
 fn bytes(key: &EntityKey, known: &Known) -> usize {
-    2 * size_of::<(EntityKey, Known)>() + 2 * size_of::<EntityKey>() + key.0.as_str().len() + known.data.held_bytes()
+    2 * size_of::<(EntityKey, (u64, Known))>()
+        + 2 * size_of::<(u64, EntityKey)>()
+        + key.0.as_str().len()
+        + known.data.held_bytes()
 }
 
 #[cfg(test)]
@@ -247,7 +244,7 @@ mod tests {
         assert_eq!(version(&entities, "A"), None);
         read(&mut entities, 4, "A", 2);
         assert_eq!(version(&entities, "A"), Some(2));
-        entities.end();
+        entities.suspend();
         read(&mut entities, 5, "A", 2);
         assert_eq!(version(&entities, "A"), None);
     }

@@ -17,7 +17,7 @@ use crate::{
     request::RequestEntry,
     time::Time,
 };
-use bulkhead_protocol::{Delivery, ErrorCode, Failure, HeldBytes, Json, Status, layer1::CommitNumber};
+use bulkhead_protocol::{Delivery, Failure, HeldBytes, Json, Status, layer1::CommitNumber};
 use std::collections::BTreeMap;
 
 /// Something that waits for the disk.
@@ -42,6 +42,16 @@ impl Held {
                 Held::Event(event) => size_of::<StoredEvent>() + event.held_bytes(),
             }
     }
+}
+
+/// When something may leave for a client.
+#[derive(Debug, PartialEq)]
+pub(super) enum When {
+    Now,
+    /// When a flush has reached what it has seen.
+    Flushed,
+    /// Not at all, since a flush has failed: this is told in its place.
+    Never(Failure),
 }
 
 /// Everything that waits for the disk, in the order of the commits.
@@ -79,9 +89,13 @@ impl HeldAnswers {
         self.by_number.is_empty()
     }
 
-    /// Whether an answer that has seen this has to wait, or can never be given.
-    pub(super) fn waits(&self, seen: CommitNumber) -> bool {
-        seen > self.flushed
+    /// When a client may get something that has seen this.
+    pub(super) fn when(&self, seen: CommitNumber) -> When {
+        match &self.failed {
+            _ if seen <= self.flushed => When::Now,
+            None => When::Flushed,
+            Some(failure) => When::Never(failure.clone()),
+        }
     }
 
     /// The requests whose answers wait, and the requests to the store.
@@ -119,19 +133,19 @@ impl Core {
         }
     }
 
-    /// A flush has failed: nothing that has seen more than is on the disk is told any more, and whoever waits for
-    /// it learns that its fate is unknown.
+    /// A flush has failed: nothing that has seen more than is on the disk is told any more, and each caller that
+    /// waits for such an answer learns that its fate is unknown.
     pub fn handle_flush_failed(&mut self, now: Time, failure: &Failure) {
         if self.layer1.held_answers.failed.is_some() {
             return;
         }
-        self.layer1.held_answers.failed = Some(failure.clone().delivery(Delivery::Unknown));
-        self.layer1.entities.end();
+        let failure = failure.clone().delivery(Delivery::Unknown);
+        self.layer1.held_answers.failed = Some(failure.clone());
+        self.layer1.entities.suspend();
         while let Some(held) = self.layer1.held_answers.pop() {
-            let status = || Status::from(self.not_flushed());
             match held {
-                Held::Answer(id, _) => self.release_answer(now, id, status()),
-                Held::StoreAnswer(id, _) => self.finish_store_request(now, id, status()),
+                Held::Answer(id, _) => self.release_answer(now, id, failure.clone().into()),
+                Held::StoreAnswer(id, _) => self.finish_store_request(now, id, failure.clone().into()),
                 Held::Progress(..) | Held::Event(_) => {}
             }
         }
@@ -149,13 +163,7 @@ impl Core {
 
     /// The store's files are not what it has open any more: nothing is to be answered from memory.
     pub fn handle_store_gone(&mut self) {
-        self.layer1.entities.end();
-    }
-
-    fn not_flushed(&self) -> Failure {
-        self.layer1.held_answers.failed.clone().unwrap_or_else(|| {
-            Failure::new(ErrorCode::Internal, "the data store was not flushed").delivery(Delivery::Unknown)
-        })
+        self.layer1.entities.suspend();
     }
 
     /// Whether so much waits for the disk that clients are refused more before a flush.
@@ -175,17 +183,18 @@ impl Core {
     pub(crate) fn conclude(&mut self, id: RequestId, status: Status) {
         let Some(entry) = self.requests.get(id) else { return };
         let seen = entry.seen;
-        if !self.layer1.held_answers.waits(seen) || !is_for_client(entry) {
-            self.answer(id, status);
-            self.requests.remove(id);
-        } else if self.layer1.held_answers.failed.is_some() {
-            self.answer(id, self.not_flushed().into());
-            self.requests.remove(id);
-        } else {
-            let module = self.requests.begin_flushing(id);
-            self.modules.get_mut(module).expect("a module outlives its requests").flushing += 1;
-            self.layer1.held_answers.push(seen, Held::Answer(id, status));
-        }
+        let when = if is_for_client(entry) { self.layer1.held_answers.when(seen) } else { When::Now };
+        let status = match when {
+            When::Flushed => {
+                let module = self.requests.begin_flushing(id);
+                self.modules.get_mut(module).expect("a module outlives its requests").flushing += 1;
+                return self.layer1.held_answers.push(seen, Held::Answer(id, status));
+            }
+            When::Now => status,
+            When::Never(failure) => failure.into(),
+        };
+        self.answer(id, status);
+        self.requests.remove(id);
     }
 
     fn release_answer(&mut self, now: Time, id: RequestId, status: Status) {
@@ -201,17 +210,17 @@ impl Core {
 
     /// Progress of a request in flight, for its caller.
     pub(crate) fn tell_progress(&mut self, to: Recipient, id: RequestId, seen: CommitNumber, data: Json) {
-        let waits = matches!(to.caller, Caller::Client(_)) && self.layer1.held_answers.waits(seen);
-        match (waits, &self.layer1.held_answers.failed) {
-            (false, _) => {
-                if let Caller::Run(run) = to.caller {
-                    self.has_seen(run, seen);
-                }
-                self.act(Action::Reply { to, status: Status::Progress(data) });
+        let when = match to.caller {
+            Caller::Client(_) => self.layer1.held_answers.when(seen),
+            Caller::Run(run) => {
+                self.has_seen(run, seen);
+                When::Now
             }
-            (true, None) => self.layer1.held_answers.push(seen, Held::Progress(id, data)),
-            // What it has seen is not to be told.
-            (true, Some(_)) => {}
+        };
+        match when {
+            When::Now => self.act(Action::Reply { to, status: Status::Progress(data) }),
+            When::Flushed => self.layer1.held_answers.push(seen, Held::Progress(id, data)),
+            When::Never(_) => {}
         }
     }
 
@@ -223,29 +232,35 @@ impl Core {
 
     /// A request to the store has this answer, which is given at once or when what it has seen is on the disk.
     pub(crate) fn conclude_store_request(&mut self, now: Time, id: RequestId, status: Status, seen: CommitNumber) {
-        let Some(store_request) = self.layer1.store_requests.get_mut(&id) else { return };
-        if let Caller::Run(run) = store_request.caller {
-            self.has_seen(run, seen);
-            return self.finish_store_request(now, id, status);
+        let Some(store_request) = self.layer1.store_requests.get(&id) else { return };
+        let when = match store_request.caller {
+            Caller::Client(_) if store_request.recipient.is_some() => self.layer1.held_answers.when(seen),
+            Caller::Client(_) => When::Now,
+            Caller::Run(run) => {
+                self.has_seen(run, seen);
+                When::Now
+            }
+        };
+        match when {
+            When::Now => self.finish_store_request(now, id, status),
+            When::Never(failure) => self.finish_store_request(now, id, failure.into()),
+            When::Flushed => {
+                if let Some(store_request) = self.layer1.store_requests.get_mut(&id)
+                    && let StoreRequestState::AtStore { kind, .. } = store_request.state
+                {
+                    store_request.state = StoreRequestState::Flushing { kind };
+                }
+                self.layer1.held_answers.push(seen, Held::StoreAnswer(id, status));
+            }
         }
-        if !self.layer1.held_answers.waits(seen) || store_request.recipient.is_none() {
-            return self.finish_store_request(now, id, status);
-        }
-        if self.layer1.held_answers.failed.is_some() {
-            return self.finish_store_request(now, id, self.not_flushed().into());
-        }
-        if let StoreRequestState::AtStore { kind, .. } = store_request.state {
-            store_request.state = StoreRequestState::Flushing { kind };
-        }
-        self.layer1.held_answers.push(seen, Held::StoreAnswer(id, status));
     }
 
     /// An event is committed: followers get it when it is on the disk.
     pub(crate) fn notify_followers(&mut self, event: Box<StoredEvent>, seen: CommitNumber) {
-        match (self.layer1.held_answers.waits(seen), &self.layer1.held_answers.failed) {
-            (false, _) => self.act(Action::NotifyFollowers(event)),
-            (true, None) => self.layer1.held_answers.push(seen, Held::Event(event)),
-            (true, Some(_)) => {}
+        match self.layer1.held_answers.when(seen) {
+            When::Now => self.act(Action::NotifyFollowers(event)),
+            When::Flushed => self.layer1.held_answers.push(seen, Held::Event(event)),
+            When::Never(_) => {}
         }
     }
 }

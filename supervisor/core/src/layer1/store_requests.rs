@@ -2,7 +2,7 @@
 //! builds on waits here until what the module had answered before is committed. How these requests end is
 //! in [`super::completion`].
 
-use super::{Extent, JobPurpose, KeyUse, StoreOp, entities, unit::OpenUnit};
+use super::{Extent, JobPurpose, KeyUse, StoreOp, entities, flush::When, unit::OpenUnit};
 use crate::{
     action::Action,
     core::{Core, Outstanding},
@@ -15,7 +15,7 @@ use crate::{
 };
 use bulkhead_protocol::{
     Delivery, ErrorCode, Failure, HeldBytes, Request, RequestType, Status,
-    layer1::{Change, Mutation, Query},
+    layer1::{Mutation, Query},
 };
 use std::{collections::HashSet, time::Duration};
 
@@ -225,7 +225,7 @@ impl Core {
         let key = entities::asked_for(query)?;
         let known = self.layer1.entities.get(&key)?.clone();
         match caller {
-            Caller::Client(_) if self.layer1.held_answers.waits(known.seen) => return None,
+            Caller::Client(_) if self.layer1.held_answers.when(known.seen) != When::Now => return None,
             Caller::Client(_) => {}
             Caller::Run(run) => {
                 let waits = |held: &RequestId| self.layer1.store_requests[held].of == of;
@@ -349,9 +349,7 @@ impl Work {
     fn needs_a_base(&self) -> bool {
         match self {
             Work::Query(_) => true,
-            Work::Mutation(mutation, _) => {
-                !mutation.operations.iter().all(|one| matches!(one.change, Change::Create { id: None, .. }))
-            }
+            Work::Mutation(mutation, _) => !mutation.creates_only_new(),
         }
     }
 }

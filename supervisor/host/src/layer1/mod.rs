@@ -217,12 +217,12 @@ impl Store {
 
     /// Does what the core asks, for the caller that asked it. Returns the outcome where the store does not take the
     /// job.
-    pub(crate) fn order(&mut self, request: RequestId, op: StoreOp, asker: Option<Caller>) -> Option<StoreOutcome> {
+    pub(crate) fn order(&mut self, request: RequestId, mut op: StoreOp, asker: Option<Caller>) -> Option<StoreOutcome> {
         let sender = sender(asker);
-        if let StoreOp::Mutate { unit: Some(unit), shown, .. } = &op
+        if let StoreOp::Mutate { unit: Some(unit), shown, .. } = &mut op
             && !shown.is_empty()
         {
-            self.layer1.note_seen(*unit, shown.clone());
+            self.layer1.note_seen(*unit, std::mem::take(shown));
         }
         match translate::order(request, op) {
             Order::Submit(job_id, job) => self.submit(sender, job_id, job),

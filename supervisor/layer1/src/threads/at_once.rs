@@ -9,16 +9,17 @@ use crate::{
     outcome::Outcome,
     staged::Author,
 };
-use bulkhead_protocol::{
-    HeldBytes,
-    layer1::{Change, Mutation},
-};
+use bulkhead_protocol::HeldBytes;
 
 impl Shared {
     /// Does a job if it is one of these and no earlier job of its unit is on its way.
     pub(crate) fn at_once(&self, job: &Job) -> Option<Outcome> {
         let Job::Mutate { unit: Some(id), owner, mutation, .. } = job else { return None };
-        if !makes_only_new(mutation) || self.quotas.has_storage(owner) || self.gone().is_some() {
+        if !mutation.creates_only_new()
+            || mutation.held_bytes() > AT_ONCE_BYTES_MAX
+            || self.quotas.has_storage(owner)
+            || self.gone().is_some()
+        {
             return None;
         }
         let author = Author { owner: owner.as_str().into(), now: self.time.now().wall };
@@ -38,9 +39,4 @@ impl Shared {
             Err(refused) => Outcome::Failed(refused.into()),
         })
     }
-}
-
-fn makes_only_new(mutation: &Mutation) -> bool {
-    mutation.operations.iter().all(|one| matches!(one.change, Change::Create { id: None, .. }))
-        && mutation.held_bytes() <= AT_ONCE_BYTES_MAX
 }

@@ -94,8 +94,7 @@ impl Durability {
 
     /// Whether a flush is under way or due.
     pub(crate) fn lags(&self) -> bool {
-        let state = self.state();
-        state.is_flushing || self.is_due(&state)
+        self.is_due(&self.state())
     }
 
     /// Waits for something to flush, and flushes it: true, until the end.

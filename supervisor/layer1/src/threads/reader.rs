@@ -21,7 +21,7 @@ use crate::{
 };
 use bulkhead_protocol::{
     ErrorCode, Failure,
-    layer1::{CommitNumber, EntityState, Query, Selection},
+    layer1::{CommitNumber, EntityState, Query},
 };
 use rusqlite::Connection;
 use std::{
@@ -117,13 +117,13 @@ impl Reader {
         let connection = &self.connection;
         let sqlite = |error: rusqlite::Error| of_sqlite(&error);
         match (job, unit) {
-            (Job::Query { query, .. }, None) if !is_for_one(query) => self.query(query, None, None),
+            (Job::Query { query, .. }, None) if query.one_alone().is_none() => self.query(query, None, None),
             (Job::Query { query, .. }, unit) => {
                 let seen = RefCell::default();
                 let unit = unit.map(|(_, unit)| unit);
                 let answered = self.query(query, unit.as_deref(), Some(&seen))?;
                 let seen = seen.into_inner();
-                if is_for_one(query) {
+                if query.one_alone().is_some() {
                     self.entity = seen.first().map(|(_, state)| *state);
                 }
                 unit.into_iter().for_each(|unit| unit.note_seen(seen.clone()));
@@ -213,7 +213,7 @@ impl Reader {
         let bytes_max = self.shared.settings.answer_bytes_max;
         let from = Answering { connection: &self.connection, declarations, overlay, bytes_max, seen };
         // One by id is one statement, and so of one moment by itself.
-        if is_for_one(query) && overlay == Overlaid::No {
+        if query.one_alone().is_some() && overlay == Overlaid::No {
             return answer(query, &from).map(Outcome::Rows).map_err(Failure::from);
         }
         self.connection.execute_batch("BEGIN").map_err(sqlite)?;
@@ -221,11 +221,6 @@ impl Reader {
         let _ = self.connection.execute_batch("COMMIT");
         answered
     }
-}
-
-/// Whether a query is for one entity by its id, and nothing with it.
-fn is_for_one(query: &Query) -> bool {
-    matches!(query.selection, Selection::One(_)) && query.include.is_empty()
 }
 
 /// How far each module is, and what waits for those that are known.
