@@ -247,7 +247,7 @@ fn the_shell_shows_pages_help_of_one_command_and_what_can_be_completed() {
         let done = complete(line);
         assert_eq!((done.code, &*done.out, &*done.err), (Some(0), expected, ""), "{line:?}");
     }
-    // A daemon that stands still, or is not there, has nothing to say, and keeps nobody waiting.
+    // A daemon that stands still, or is not there, has nothing to say, and keeps no shell waiting.
     for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
         world.host().signal(signal);
         let begun = Instant::now();

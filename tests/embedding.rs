@@ -178,7 +178,7 @@ fn one_request_restarts_or_reloads_all_reports_each_and_reads_the_files_once() {
     assert_eq!((&reported[0]["answer"], &reported[2]["answer"]), (&ready("bad"), &ready("good")));
     assert_eq!((&reported[1]["name"], &reported[1]["answer"]["code"]), (&json!("gone"), &json!("not_found")));
     assert_eq!((end, reads.load(Ordering::Relaxed)), (json!({ "modules": 3, "failed": 1 }), 1));
-    let (reported, end) = done("stop", json!({ "names": ["good", "nobody"] }));
+    let (reported, end) = done("stop", json!({ "names": ["good", "missing"] }));
     assert_eq!(
         (&reported[0]["answer"]["data"]["state"], &reported[1]["answer"]["code"]),
         (&json!("stopped"), &json!("unknown_module"))

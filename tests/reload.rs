@@ -172,8 +172,8 @@ fn whatever_is_asked_of_a_module_that_is_not_loaded_says_why_with_absolute_paths
     // A folder of that name does not hide the data store.
     let (code, _, errors) = said(&world, &["query", "layer1", r#"{"entity":"Log"}"#]);
     assert!(code == Some(0) && errors.is_empty(), "{errors}");
-    let (code, _, errors) = said(&world, &["status", "nobody"]);
-    assert!(code == Some(4) && errors.contains("there is no module \"nobody\"\n"), "{errors}");
+    let (code, _, errors) = said(&world, &["status", "missing"]);
+    assert!(code == Some(4) && errors.contains("there is no module \"missing\"\n"), "{errors}");
     world.stop();
 }
 

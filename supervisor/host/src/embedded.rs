@@ -215,7 +215,7 @@ fn run(
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(Reason::Io)?;
     runtime.block_on(async {
-        let notify = if kind == Kind::Daemon { Notify::of_process() } else { Notify::nobody() };
+        let notify = if kind == Kind::Daemon { Notify::of_process() } else { Notify::without_manager() };
         let (state_dir, store) = notify.while_starting(|| open(&loaded))?;
         // Before the socket is there, which is what others take for a sign that the host can be asked to stop.
         let signals = match kind {

@@ -43,7 +43,7 @@ impl Notify {
     }
 
     /// No service manager.
-    pub(crate) fn nobody() -> Notify {
+    pub(crate) fn without_manager() -> Notify {
         Notify { address: None, watchdog: None }
     }
 
@@ -154,6 +154,6 @@ mod tests {
 
     #[test]
     fn without_a_manager_the_work_is_done_all_the_same() {
-        assert_eq!(Notify::nobody().while_starting(|| 7), 7);
+        assert_eq!(Notify::without_manager().while_starting(|| 7), 7);
     }
 }

@@ -301,7 +301,7 @@ mod tests {
         let relative = |process: Process, started| Relative { pid: process.pid, started, session: process.session };
         // The other's number was that of a process which was recorded and has ended.
         let family = [relative(of_known, of_known.started), relative(of_other, of_other.started - 1)];
-        assert_eq!(kill_leftovers(&marks("nobody-has-this-number", &family)), 1);
+        assert_eq!(kill_leftovers(&marks("no-process-has-this-number", &family)), 1);
         assert_eq!(known.wait().unwrap().signal(), Some(9));
         assert_eq!(other.try_wait().unwrap(), None);
         other.kill().unwrap();

@@ -257,7 +257,7 @@ mod tests {
         let all = [0, 1, 2].map(|name| test.add(name));
         assert!(test.look().is_empty() && !test.sources.has_new());
         all.iter().for_each(|(may_yield, _)| may_yield.set(true));
-        assert!(test.look().is_empty(), "nobody was woken");
+        assert!(test.look().is_empty(), "no task was woken");
         for at in [2, 0] {
             all[at].1.take().unwrap().wake();
         }

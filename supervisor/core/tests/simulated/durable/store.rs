@@ -217,7 +217,7 @@ impl Store {
         CommitNumber(self.flushed_number)
     }
 
-    /// The host dies: what was not committed is gone, and nobody is told of what was. Its next start flushes that.
+    /// The host dies: what was not committed is gone, and no caller learns of what was. Its next start flushes that.
     pub(crate) fn crash(&mut self) {
         *self = Store {
             flushed: self.durable.clone(),
