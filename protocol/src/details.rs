@@ -118,7 +118,7 @@ impl Details {
         Details { args, returns, examples, dropped: Vec::new() }
     }
 
-    /// The members that are there, in the order in which they are told.
+    /// The members that are there, in the order in which they are listed.
     pub fn kept(&self) -> impl Iterator<Item = (Detail, &Json)> {
         let members = [&self.args, &self.returns, &self.examples];
         Detail::ALL.into_iter().zip(members).filter_map(|(detail, json)| Some((detail, json.as_ref()?)))

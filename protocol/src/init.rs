@@ -157,7 +157,7 @@ impl Ready {
     /// When the answer has another form.
     pub fn read_bounded(data: &Json) -> Result<Ready, serde_json::Error> {
         #[derive(Deserialize)]
-        struct Told<'a> {
+        struct Fields<'a> {
             name: String,
             version: String,
             #[serde(default)]
@@ -168,7 +168,7 @@ impl Ready {
             #[serde(default)]
             features: Vec<String>,
         }
-        let Told { name, version, description, protocol, commands, features } = data.read()?;
+        let Fields { name, version, description, protocol, commands, features } = data.read()?;
         let mut budget = Budget::default();
         let commands = commands.into_iter().map(|entry| entry.into_command(|texts| budget.keep(texts))).collect();
         Ok(Ready { name, version, description, protocol, commands, features })

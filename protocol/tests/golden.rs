@@ -223,7 +223,7 @@ fn every_message_is_written_and_read_as_its_golden_file_says() {
         let (mut decoder, mut input) = (Decoder::new(FRAME_BYTES_MAX_DEFAULT), golden.as_slice());
         let frame = decoder.next(&mut input).unwrap().expect("a golden file is one frame");
         assert_eq!(Message::decode(frame).unwrap(), message, "{name}");
-        assert!(input.is_empty(), "{name}: {} bytes behind its frame", input.len());
+        assert!(input.is_empty(), "{name}: {} bytes after its frame", input.len());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

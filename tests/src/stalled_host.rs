@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     let loaded = HostConfig::load_in(flags.clone(), &environment).unwrap_or_else(|problems| panic!("{problems}"));
     let reloader = Box::new(move || HostConfig::load_in(flags.clone(), &environment));
     let options = Options { runtime: None, listen: true, reloader: Some(reloader) };
-    match Host::run_daemon_behind(gate, loaded, options) {
+    match Host::run_daemon_with_gate(gate, loaded, options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

@@ -16,15 +16,15 @@ fn check_value(text: &str) {
     assert!(theirs.is_none() || ours == theirs, "{text:?}: {ours:?} instead of {theirs:?}");
 }
 
-/// Every text of up to `length` of these pieces, between `before` and `behind`.
-fn every_text(pieces: &[&str], length: usize, before: &str, behind: &str) {
+/// Every text of up to `length` of these pieces, between `before` and `after`.
+fn every_text(pieces: &[&str], length: usize, before: &str, after: &str) {
     let mut places = vec![0; length];
     for used in 0..=length {
         places.fill(0);
         'texts: loop {
             let mut text = before.to_owned();
             places[..used].iter().for_each(|place| text.push_str(pieces[*place]));
-            text.push_str(behind);
+            text.push_str(after);
             check_value(&text);
             for place in &mut places[..used] {
                 *place += 1;
@@ -67,10 +67,10 @@ fn every_byte_is_taken_or_refused_by_both_at_every_position() {
     let text = r#" {"a":[1,-2.5e+7,"x\u12aB\n",true,{}],"b":{"c":null,"d":[[],0]}} "#;
     for at in 0..=text.len() {
         for byte in 0..0x80_u8 {
-            let (before, behind) = text.split_at(at);
+            let (before, after) = text.split_at(at);
             let byte = char::from(byte);
-            check_value(&format!("{before}{byte}{behind}"));
-            check_value(&format!("{before}{byte}{}", behind.get(1..).unwrap_or_default()));
+            check_value(&format!("{before}{byte}{after}"));
+            check_value(&format!("{before}{byte}{}", after.get(1..).unwrap_or_default()));
         }
     }
 }
@@ -109,12 +109,12 @@ fn strings_and_numbers_of_every_length_end_where_they_end() {
 fn nesting_of_every_depth_ends_as_it_began() {
     for depth in 0..200 {
         for (opening, closing) in [("[", "]"), ("{\"a\":", "}"), ("[{\"a\":", "}]"), ("[[],{\"a\":", "},{}]")] {
-            let (before, behind) = (opening.repeat(depth), closing.repeat(depth));
-            check_value(&format!("{before}0{behind}"));
-            check_value(&format!("{before}0{behind}]"));
-            check_value(&format!("[{before}0{behind},{before}0{behind}]"));
-            check_value(&format!("{before}0{}", behind.replacen('}', "]", 1)));
-            check_value(&format!("{before}0{}", behind.replacen(']', "}", 1)));
+            let (before, after) = (opening.repeat(depth), closing.repeat(depth));
+            check_value(&format!("{before}0{after}"));
+            check_value(&format!("{before}0{after}]"));
+            check_value(&format!("[{before}0{after},{before}0{after}]"));
+            check_value(&format!("{before}0{}", after.replacen('}', "]", 1)));
+            check_value(&format!("{before}0{}", after.replacen(']', "}", 1)));
         }
     }
 }

@@ -117,17 +117,17 @@ fn what_crosses_whole_stretches_ends_where_it_ends() {
     for length in [STRETCH_BYTES - 1, STRETCH_BYTES, 3 * STRETCH_BYTES + 7] {
         let (digits, letters, spaces) = ("7".repeat(length), "x".repeat(length), " ".repeat(length));
         for number in ["", "-", "1.", "1e", "1e-", "0", "0.", "-0", "1.0e"] {
-            for behind in ["", ".", ".5", "e5", "e5.", "e5e", "x", "-", "\""] {
-                check_value(&format!("{number}{digits}{behind}"));
-                check_value(&format!("[{number}{digits}{behind}]"));
+            for after in ["", ".", ".5", "e5", "e5.", "e5e", "x", "-", "\""] {
+                check_value(&format!("{number}{digits}{after}"));
+                check_value(&format!("[{number}{digits}{after}]"));
             }
         }
-        for behind in ["\"", "\\\"", "\\\\\"", "\n\"", "\\u00e9\"", "\\u00e\"", ""] {
-            check_value(&format!("\"{letters}{behind}"));
-            check_value(&format!("{{\"{letters}{behind}:\"{letters}{behind}}}"));
-            check_value(&format!("[\"{letters}{behind}:\"{letters}{behind}]"));
+        for after in ["\"", "\\\"", "\\\\\"", "\n\"", "\\u00e9\"", "\\u00e\"", ""] {
+            check_value(&format!("\"{letters}{after}"));
+            check_value(&format!("{{\"{letters}{after}:\"{letters}{after}}}"));
+            check_value(&format!("[\"{letters}{after}:\"{letters}{after}]"));
         }
-        for (before, behind) in [
+        for (before, after) in [
             ("[", "]"),
             ("[1", "]"),
             ("[1,", "2]"),
@@ -139,11 +139,11 @@ fn what_crosses_whole_stretches_ends_where_it_ends() {
             ("[true", ",1]"),
             ("[1.5", ",2.5]"),
         ] {
-            check_value(&format!("{before}{spaces}{behind}"));
+            check_value(&format!("{before}{spaces}{after}"));
         }
         for before in ["{\"a\"", "{\"a\":", "{\"a\":1,"] {
-            for behind in [":1}", "1}", "\"b\":2}", "}"] {
-                check_value(&format!("{before}{spaces}{behind}"));
+            for after in [":1}", "1}", "\"b\":2}", "}"] {
+                check_value(&format!("{before}{spaces}{after}"));
             }
         }
     }
@@ -181,14 +181,14 @@ fn a_number_that_ended_in_the_stretch_before_is_no_part_of_another() {
 fn nesting_of_every_depth_ends_as_it_began() {
     for depth in (0..140).chain([1000, 1023, 1024, 1025, 5000]) {
         for (open, close) in [("[", "]"), ("{\"\":", "}"), ("[{\"a\":", "}]"), ("[[],", ",[{}]]")] {
-            let (before, behind) = (open.repeat(depth), close.repeat(depth));
-            check_value(&format!("{before}0{behind}"));
-            check_value(&format!("[{before}0{behind},{before}0{behind}]"));
-            check_value(&format!("{before}0{behind}]"));
-            check_value(&format!("[{before}0{behind}"));
-            check_value(&format!("{before}0{}", behind.replacen('}', "]", 1)));
-            check_value(&format!("{before}0{}", behind.replacen(']', "}", 1)));
-            check_value(&format!("{before}0,\"a\":0{behind}"));
+            let (before, after) = (open.repeat(depth), close.repeat(depth));
+            check_value(&format!("{before}0{after}"));
+            check_value(&format!("[{before}0{after},{before}0{after}]"));
+            check_value(&format!("{before}0{after}]"));
+            check_value(&format!("[{before}0{after}"));
+            check_value(&format!("{before}0{}", after.replacen('}', "]", 1)));
+            check_value(&format!("{before}0{}", after.replacen(']', "}", 1)));
+            check_value(&format!("{before}0,\"a\":0{after}"));
         }
     }
 }

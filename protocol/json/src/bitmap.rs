@@ -34,7 +34,7 @@ impl Bitmaps {
 
     /// The positions in this block that are so many bytes after those in the masks.
     #[inline(always)]
-    pub(crate) fn behind(&self, block: usize, bytes: u32) -> u64 {
+    pub(crate) fn after(&self, block: usize, bytes: u32) -> u64 {
         self.0[block + 1] << bytes | self.0[block] >> (u64::BITS - bytes)
     }
 }
@@ -62,7 +62,7 @@ impl Carry {
 
     /// The first positions after these that are not `passed`; none of these may be passed itself.
     #[inline(always)]
-    pub(crate) fn first_behind(&mut self, positions: u64, passed: u64) -> u64 {
+    pub(crate) fn first_after(&mut self, positions: u64, passed: u64) -> u64 {
         let next = self.next(positions);
         self.carry_over(next, passed)
     }
@@ -76,8 +76,8 @@ impl Carry {
 
     /// Both at once: after some, and from others on.
     #[inline(always)]
-    pub(crate) fn first_behind_or_from(&mut self, behind: u64, from: u64, passed: u64) -> u64 {
-        let positions = self.next(behind) | from;
+    pub(crate) fn first_after_or_from(&mut self, after: u64, from: u64, passed: u64) -> u64 {
+        let positions = self.next(after) | from;
         self.carry_over(positions, passed)
     }
 

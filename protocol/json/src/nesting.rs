@@ -139,10 +139,10 @@ pub(crate) struct Around {
 impl Around {
     #[inline(always)]
     fn change_outermost(&mut self, bracket: u64, is_its_own: bool) {
-        let behind = !(bracket | (bracket - 1));
-        self.outermost ^= behind;
+        let after = !(bracket | (bracket - 1));
+        self.outermost ^= after;
         if is_its_own {
-            self.nothing ^= behind;
+            self.nothing ^= after;
             self.brackets |= bracket;
         }
     }

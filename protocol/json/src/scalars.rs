@@ -74,7 +74,7 @@ impl Scalars {
         for block in 0..BLOCKS {
             let of = Block::of(planes, block);
             let bytes = self.bytes.of(block);
-            let starts = bytes & !self.bytes.behind(block, 1);
+            let starts = bytes & !self.bytes.after(block, 1);
             let minuses = bytes & of.byte(b'-');
             self.starts.set(block, starts);
             self.trues.set(block, starts & of.byte(b't'));
@@ -95,16 +95,16 @@ impl Scalars {
         for block in 0..BLOCKS {
             let of = Block::of(planes, block);
             let bytes = self.bytes.of(block);
-            let behind_t = |bytes| self.trues.behind(block, bytes);
-            let behind_f = |bytes| self.falses.behind(block, bytes);
-            let behind_n = |bytes| self.nulls.behind(block, bytes);
-            let a = behind_f(1);
-            let e = behind_t(3) | behind_f(4);
-            let l = behind_f(2) | behind_n(2) | behind_n(3);
-            let r = behind_t(1);
-            let s = behind_f(3);
-            let u = behind_t(2) | behind_n(1);
-            let ends = behind_t(4) | behind_f(5) | behind_n(4);
+            let after_t = |bytes| self.trues.after(block, bytes);
+            let after_f = |bytes| self.falses.after(block, bytes);
+            let after_n = |bytes| self.nulls.after(block, bytes);
+            let a = after_f(1);
+            let e = after_t(3) | after_f(4);
+            let l = after_f(2) | after_n(2) | after_n(3);
+            let r = after_t(1);
+            let s = after_f(3);
+            let u = after_t(2) | after_n(1);
+            let ends = after_t(4) | after_f(5) | after_n(4);
             wrong |= a & !of.byte(b'a')
                 | e & !of.byte(b'e')
                 | l & !of.byte(b'l')
@@ -128,28 +128,28 @@ impl Scalars {
         let mut points_and_exponents = 0;
         for block in 0..BLOCKS {
             let (digits, signs) = (self.digits.of(block), self.signs.of(block));
-            let behind_point_or_sign =
-                self.minuses.behind(block, 1) | self.signs.behind(block, 1) | self.points.behind(block, 1);
-            let behind_exponent = self.exponents.behind(block, 1);
-            wrong |= behind_point_or_sign & !digits;
-            wrong |= behind_exponent & !(digits | signs);
-            wrong |= signs & !behind_exponent;
+            let after_point_or_sign =
+                self.minuses.after(block, 1) | self.signs.after(block, 1) | self.points.after(block, 1);
+            let after_exponent = self.exponents.after(block, 1);
+            wrong |= after_point_or_sign & !digits;
+            wrong |= after_exponent & !(digits | signs);
+            wrong |= signs & !after_exponent;
 
             let ends_of_digits = self.points.of(block) | self.exponents.of(block);
-            wrong |= ends_of_digits & !self.digits.behind(block, 1);
+            wrong |= ends_of_digits & !self.digits.after(block, 1);
             points_and_exponents |= ends_of_digits;
 
-            let behind_first_digit =
-                self.starts.behind(block, 1) | self.starts.behind(block, 2) & self.minuses.behind(block, 2);
-            wrong |= self.zeros.behind(block, 1) & behind_first_digit & digits;
+            let after_first_digit =
+                self.starts.after(block, 1) | self.starts.after(block, 2) & self.minuses.after(block, 2);
+            wrong |= self.zeros.after(block, 1) & after_first_digit & digits;
         }
         if points_and_exponents != 0 || self.in_fraction.is_set() || self.in_exponent.is_set() {
             for block in 0..BLOCKS {
                 let (digits, points) = (self.digits.of(block), self.points.of(block));
                 let exponents = self.exponents.of(block);
-                let behind_fraction = self.in_fraction.first_behind(points, digits);
-                let behind_exponent = self.in_exponent.first_behind(exponents | self.signs.of(block), digits);
-                wrong |= behind_fraction & points | behind_exponent & (points | exponents);
+                let after_fraction = self.in_fraction.first_after(points, digits);
+                let after_exponent = self.in_exponent.first_after(exponents | self.signs.of(block), digits);
+                wrong |= after_fraction & points | after_exponent & (points | exponents);
             }
         }
         wrong

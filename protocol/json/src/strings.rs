@@ -120,7 +120,7 @@ impl Strings {
             wrong |= escaped & !escapable;
         }
         for block in 0..BLOCKS {
-            let digit = |number| self.unicode.behind(block, number);
+            let digit = |number| self.unicode.after(block, number);
             wrong |= (digit(1) | digit(2) | digit(3) | digit(4)) & !Block::of(planes, block).hexadecimal_digit();
         }
         (wrong == 0).then_some(())

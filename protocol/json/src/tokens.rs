@@ -101,19 +101,19 @@ impl Tokens {
             let strings_start = strings.marks[block] & inside;
             let strings_end = strings.marks[block] & !inside;
             let scalars_start = scalars.starts.of(block);
-            let behind_scalars = scalars.bytes.behind(block, 1) & !scalars.bytes.of(block);
+            let after_scalars = scalars.bytes.after(block, 1) & !scalars.bytes.of(block);
             let around = self.nesting.pass(openings, closings, self.braces[block])?;
 
-            let after_opening = carries.after_opening.first_behind(openings, white_space);
-            let after_comma = carries.after_comma.first_behind(commas, white_space);
-            let after_colon = carries.after_colon.first_behind(colons, white_space);
+            let after_opening = carries.after_opening.first_after(openings, white_space);
+            let after_comma = carries.after_comma.first_after(commas, white_space);
+            let after_colon = carries.after_colon.first_after(colons, white_space);
             let element = after_opening | after_comma;
             let value = element & !around.object | after_colon;
             let names_start = element & around.object & strings_start;
             let names_end = carries.in_name.first_from(names_start, inside) & strings_end;
-            let after_name = carries.after_name.first_behind(names_end, white_space);
+            let after_name = carries.after_name.first_after(names_end, white_space);
             let values_end = strings_end & !names_end | closings;
-            let after_value = carries.after_value.first_behind_or_from(values_end, behind_scalars, white_space);
+            let after_value = carries.after_value.first_after_or_from(values_end, after_scalars, white_space);
 
             wrong |= strings_start & !(element | after_colon);
             wrong |= (openings | scalars_start) & !value;

@@ -11,12 +11,12 @@ pub(crate) fn unescape(inner: &str) -> Option<String> {
     while let Some(at) = rest.find('\\') {
         text.push_str(&rest[..at]);
         let escape = &rest[at + 1..];
-        let (character, behind) = match escape.as_bytes().first()? {
+        let (character, after) = match escape.as_bytes().first()? {
             b'u' => unicode(escape)?,
             byte => (simple(*byte)?, &escape[1..]),
         };
         text.push(character);
-        rest = behind;
+        rest = after;
     }
     text.push_str(rest);
     Some(text)
@@ -38,21 +38,21 @@ fn simple(byte: u8) -> Option<char> {
 
 /// The character that `escape`, from its `u` on, begins with, and what is after it.
 fn unicode(escape: &str) -> Option<(char, &str)> {
-    let (first, behind) = code_unit(escape)?;
+    let (first, after) = code_unit(escape)?;
     if let Some(character) = char::from_u32(first) {
-        return Some((character, behind));
+        return Some((character, after));
     }
-    let (second, behind) = code_unit(behind.strip_prefix('\\')?)?;
+    let (second, after) = code_unit(after.strip_prefix('\\')?)?;
     let units = [u16::try_from(first).ok()?, u16::try_from(second).ok()?];
     let character = char::decode_utf16(units).next()?.ok()?;
-    Some((character, behind))
+    Some((character, after))
 }
 
 /// The number of a `u` with its four digits.
 fn code_unit(escape: &str) -> Option<(u32, &str)> {
-    let (digits, behind) = escape.strip_prefix('u')?.split_at_checked(4)?;
+    let (digits, after) = escape.strip_prefix('u')?.split_at_checked(4)?;
     let unit = digits.chars().try_fold(0, |unit, digit| Some(unit << 4 | digit.to_digit(16)?))?;
-    Some((unit, behind))
+    Some((unit, after))
 }
 
 #[cfg(test)]
@@ -79,10 +79,10 @@ mod tests {
 
     #[test]
     fn half_a_pair_is_refused_whatever_follows_it() {
-        for behind in ["", "x", "\\n", "\\\\", "\\\\udc00", "\\u0041", "\\ud83d", "\\ud83d\\ude00", "é", "udc00"] {
-            check(&format!("\\ud83d{behind}"));
-            assert_eq!(unescape(&format!("\\ud83d{behind}")), None);
-            assert_eq!(unescape(&format!("\\ude00{behind}")), None);
+        for after in ["", "x", "\\n", "\\\\", "\\\\udc00", "\\u0041", "\\ud83d", "\\ud83d\\ude00", "é", "udc00"] {
+            check(&format!("\\ud83d{after}"));
+            assert_eq!(unescape(&format!("\\ud83d{after}")), None);
+            assert_eq!(unescape(&format!("\\ude00{after}")), None);
         }
         assert_eq!(unescape("\\ud83d\\ude00").unwrap(), "😀");
     }

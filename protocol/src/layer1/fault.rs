@@ -26,7 +26,7 @@ impl Fault {
     }
 
     /// The path as one text, like `filters.when.gte`; empty for the payload itself.
-    pub fn place(&self) -> String {
+    pub fn path(&self) -> String {
         self.at.join(".")
     }
 }
@@ -36,7 +36,7 @@ impl fmt::Display for Fault {
         if self.at.is_empty() {
             return f.write_str(&self.reason);
         }
-        write!(f, "at {}: {}", self.place(), self.reason)
+        write!(f, "at {}: {}", self.path(), self.reason)
     }
 }
 
@@ -47,7 +47,7 @@ impl From<Fault> for Failure {
             at: String,
         }
         let mut failure = Failure::new(ErrorCode::BadRequest, fault.to_string()).delivery(Delivery::NotStarted);
-        failure.data = Some(Json::of(&At { at: fault.place() }));
+        failure.data = Some(Json::of(&At { at: fault.path() }));
         failure
     }
 }

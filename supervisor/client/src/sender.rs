@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A buffer that one large request left behind is freed above this many bytes.
+/// A buffer that one large request left is freed above this many bytes.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
 /// How much of requests has left.

@@ -18,7 +18,7 @@ enum Value<'a> {
     Json(&'a str),
 }
 
-/// Reads the words behind the command.
+/// Reads the words after the command.
 ///
 /// # Errors
 /// [`Halt::Usage`] when they are neither one JSON value nor pairs.

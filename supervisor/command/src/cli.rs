@@ -5,7 +5,7 @@ mod layer1;
 mod quick;
 mod requests;
 
-pub(crate) use layer1::{Existing, Export, Forget, Import, Layer1, Place, SetAside, Which};
+pub(crate) use layer1::{Existing, Export, Forget, Import, Layer1, Location, SetAside, Which};
 pub(crate) use requests::{Call, Data, Describe, Emit, RequestOptions};
 
 use crate::{amount::parse_duration, user::parse_user};
@@ -207,7 +207,7 @@ Examples:
 
 const QUERY_HELP: &str = "\
 The data store takes {\"entity\",\"id\"}, or {\"entity\"} with filters, search, order, limit, after, include and \
-count; what comes behind an answer's last entity has the answer's \"next\" as its \"after\".
+count; what comes after an answer's last entity has the answer's \"next\" as its \"after\".
 
 Examples:
   bulkhead query layer1 '{\"entity\":\"Log\",\"order\":\"-$created_at\",\"limit\":10}'
@@ -242,14 +242,14 @@ Examples:
 pub(crate) struct Events {
     /// An event's name, or the beginning of one and a star; without it, all events.
     pub(crate) pattern: Option<String>,
-    /// Begin behind this cursor, to miss nothing since the event that carried it. With the epoch of that event,
-    /// what was stored since is told also if the data store was restored from a backup meanwhile.
-    #[arg(long, value_name = "CURSOR[@EPOCH]", value_parser = crate::follow::parse_place)]
-    pub(crate) after: Option<crate::follow::Place>,
+    /// Begin after this cursor, to miss nothing since the event that carried it. With the epoch of that event,
+    /// what was stored since is reported also if the data store was restored from a backup meanwhile.
+    #[arg(long, value_name = "CURSOR[@EPOCH]", value_parser = crate::follow::parse_position)]
+    pub(crate) after: Option<crate::follow::Position>,
     /// Begin with the oldest event that is kept.
     #[arg(long, conflicts_with = "after")]
     pub(crate) from_beginning: bool,
-    /// When the daemon goes away, wait for it and go on behind the last event.
+    /// When the daemon goes away, wait for it and go on after the last event.
     #[arg(long)]
     pub(crate) reconnect: bool,
     /// One JSON object a line.

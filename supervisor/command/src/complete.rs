@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub(crate) use scripts::with_live;
 
-/// The word behind the program's name by which the scripts ask.
+/// The word after the program's name by which the scripts ask.
 const ASKED_BY: &str = "__complete";
 
 /// How long a person waits for candidates.

@@ -19,7 +19,7 @@ pub(crate) fn run(socket: Option<PathBuf>, command: Config) -> Result<Exit, Halt
         Config::Check(files) => {
             let Some(loaded) = load(&flags(files, socket)) else { return Ok(Exit::Usage) };
             loaded.passed_over.iter().for_each(complain);
-            let is_right = tell_faults(&loaded);
+            let is_right = print_faults(&loaded);
             if let Err(reason) = bulkhead_host::check_programs(&loaded) {
                 complain(&reason);
                 return Ok(Exit::Usage);
@@ -36,7 +36,7 @@ pub(crate) fn run(socket: Option<PathBuf>, command: Config) -> Result<Exit, Halt
             let Some(loaded) = load(&flags(files, socket)) else { return Ok(Exit::Usage) };
             let shown = bulkhead_config::show(&loaded, json);
             output.line(shown.trim_end_matches('\n'))?;
-            if tell_faults(&loaded) { Exit::Done } else { Exit::Usage }
+            if print_faults(&loaded) { Exit::Done } else { Exit::Usage }
         }
     };
     output.flush()?;
@@ -55,7 +55,7 @@ pub(crate) fn load((flags, environment): &(Flags, Environment)) -> Option<Loaded
 }
 
 /// Prints each fault of a module in the same way; `false` if there is one.
-fn tell_faults(loaded: &Loaded) -> bool {
+fn print_faults(loaded: &Loaded) -> bool {
     let faults: BTreeSet<_> = loaded.faulty.iter().flat_map(|faulty| faulty.problems.iter()).collect();
     faults.iter().for_each(complain);
     faults.is_empty()

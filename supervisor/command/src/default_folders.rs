@@ -35,7 +35,7 @@ pub(crate) fn check_again(loaded: Loaded, were_there: &[PathBuf]) -> Result<Load
     let is_gone = |folder: &&Path| were_there.iter().any(|it| it == folder) && !folder.exists();
     if let Some(folder) = defaults(&loaded.host).find(is_gone) {
         let message = format!("{}: expected the folder of modules, which was there before", folder.display());
-        return Err(Problem { file: None, place: None, message }.into());
+        return Err(Problem { file: None, position: None, message }.into());
     }
     Ok(loaded)
 }

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn help_behind_a_command_of_a_module_is_that_of_the_command() {
+    fn help_after_a_command_of_a_module_is_that_of_the_command() {
         let asked = |line: &str| {
             let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
             asked_for(&words).map(|(socket, call)| (socket, call.name, call.command.unwrap()))

@@ -114,12 +114,12 @@ pub(crate) enum Halt {
     #[error("{0}; or name the data's state directory with --state DIR")]
     NoHost(ConnectError),
     /// There is no connection, and what an earlier daemon has left is in files.
-    #[error("{error}; log files and records of crashes of an earlier daemon are in {place}")]
+    #[error("{error}; log files and records of crashes of an earlier daemon are in {location}")]
     NoHostForRecords {
         /// Why there is none.
         error: ConnectError,
         /// Where the files are.
-        place: String,
+        location: String,
     },
     /// A signal came before anything was finished.
     #[error("interrupted: {left}")]
@@ -178,7 +178,7 @@ fn interrupted(answer: &Option<Box<Response>>) -> String {
         Some(Status::Success(_)) => "the request was done all the same".into(),
         Some(Status::Error(failure)) if failure.code == ErrorCode::Cancelled => "the request was cancelled".into(),
         Some(Status::Error(failure)) => failure.error.clone(),
-        Some(Status::Progress(_)) | None => "the request was told to stop and has not answered yet".into(),
+        Some(Status::Progress(_)) | None => "the request was asked to stop and has not answered yet".into(),
     }
 }
 

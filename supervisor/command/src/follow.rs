@@ -15,21 +15,21 @@ use std::path::PathBuf;
 
 /// After which event a follower continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Position {
     cursor: u64,
     /// Which history of the data store the cursor belongs to, where that is known.
     epoch: Option<String>,
 }
 
 /// Reads `CURSOR` or `CURSOR@EPOCH`.
-pub(crate) fn parse_place(text: &str) -> Result<Place, String> {
+pub(crate) fn parse_position(text: &str) -> Result<Position, String> {
     let (cursor, epoch) = match text.split_once('@') {
-        Some((_, "")) => return Err("expected an epoch behind the @, or no @".into()),
+        Some((_, "")) => return Err("expected an epoch after the @, or no @".into()),
         Some((cursor, epoch)) => (cursor, Some(epoch.to_owned())),
         None => (text, None),
     };
     let cursor = cursor.parse().map_err(|_| format!("expected a cursor, a number, found {cursor:?}"))?;
-    Ok(Place { cursor, epoch })
+    Ok(Position { cursor, epoch })
 }
 
 /// `bulkhead events`.
@@ -38,7 +38,7 @@ pub(crate) fn events(socket: Option<PathBuf>, options: Events) -> Result<Exit, H
     if let Some(pattern) = &pattern {
         Pattern::new(pattern).map_err(|error| Halt::Usage(error.to_string()))?;
     }
-    let mut after = if from_beginning { Some(Place { cursor: 0, epoch: None }) } else { after };
+    let mut after = if from_beginning { Some(Position { cursor: 0, epoch: None }) } else { after };
     let style = Style::of_stdout();
     let mut session = Session::open(socket.clone())?;
     loop {
@@ -47,13 +47,13 @@ pub(crate) fn events(socket: Option<PathBuf>, options: Events) -> Result<Exit, H
             // Not data, but a script that must not miss anything waits for this line before acting.
             Ok(Event { following: true, cursor, epoch, lost, .. }) => {
                 output.flush()?;
-                tell_begin(after.as_ref(), cursor, epoch.as_deref(), lost);
+                print_begin(after.as_ref(), cursor, epoch.as_deref(), lost);
                 // An earlier position stays, with its epoch, until an event is printed: what is lost is reported again.
-                after.get_or_insert(Place { cursor, epoch });
+                after.get_or_insert(Position { cursor, epoch });
                 Ok(())
             }
             Ok(mut event) => {
-                after = Some(Place { cursor: event.cursor, epoch: event.epoch.take() });
+                after = Some(Position { cursor: event.cursor, epoch: event.epoch.take() });
                 if json {
                     output.json_line(&with_schema(data.as_str()))
                 } else {
@@ -72,10 +72,10 @@ pub(crate) fn events(socket: Option<PathBuf>, options: Events) -> Result<Exit, H
     }
 }
 
-fn event_args(pattern: Option<&str>, after: Option<&Place>) -> Json {
+fn event_args(pattern: Option<&str>, after: Option<&Position>) -> Json {
     let mut args = serde_json::Map::new();
     args.extend(pattern.map(|pattern| ("pattern".to_owned(), pattern.into())));
-    if let Some(Place { cursor, epoch }) = after {
+    if let Some(Position { cursor, epoch }) = after {
         args.insert("after".to_owned(), (*cursor).into());
         args.extend(epoch.as_deref().map(|epoch| ("epoch".to_owned(), epoch.into())));
     }
@@ -83,22 +83,23 @@ fn event_args(pattern: Option<&str>, after: Option<&Place>) -> Json {
 }
 
 /// Prints where it begins, and what is missing. The host sends this again when a slow reader has lost something.
-fn tell_begin(after: Option<&Place>, newest: u64, epoch: Option<&str>, lost: u64) {
+fn print_begin(after: Option<&Position>, newest: u64, epoch: Option<&str>, lost: u64) {
     match after {
-        Some(Place { cursor, .. }) if *cursor < newest => {
-            complain(&format_args!("following events behind cursor {cursor}; the newest is {newest}"));
+        Some(Position { cursor, .. }) if *cursor < newest => {
+            complain(&format_args!("following events after cursor {cursor}; the newest is {newest}"));
         }
-        Some(_) | None => complain(&format_args!("following events behind cursor {newest}")),
+        Some(_) | None => complain(&format_args!("following events after cursor {newest}")),
     }
     if lost > 0 {
         let events = if lost == 1 { "1 event is" } else { &format!("{} events are", count(lost)) };
-        let is_of_another =
-            |place: &Place| place.cursor > newest || (place.epoch.is_some() && place.epoch.as_deref() != epoch);
-        match after.filter(|place| is_of_another(place)) {
-            Some(place) => complain(&format_args!(
+        let is_of_another = |position: &Position| {
+            position.cursor > newest || (position.epoch.is_some() && position.epoch.as_deref() != epoch)
+        };
+        match after.filter(|position| is_of_another(position)) {
+            Some(position) => complain(&format_args!(
                 "{events} lost: cursor {} is of another past of the data store, which was restored or made anew, \
                  or they are not kept any more",
-                place.cursor
+                position.cursor
             )),
             None => complain(&format_args!("{events} lost: they are not kept any more")),
         }
@@ -131,18 +132,18 @@ pub(crate) fn logs(socket: Option<PathBuf>, name: &str, lines: u64, go_on: bool,
         let Age { earlier } = data.read().unwrap_or_default();
         if std::mem::replace(&mut is_earlier, earlier) && !earlier {
             output.flush()?;
-            tell_earlier();
+            print_earlier();
         }
         output.line(&log_text(data, style))
     });
     if is_earlier && ended.is_ok() {
-        tell_earlier();
+        print_earlier();
     }
     ended
 }
 
 /// Not data, and below the lines that it is about.
-fn tell_earlier() {
+fn print_earlier() {
     complain(&"the lines above are of an earlier daemon");
 }
 
@@ -276,15 +277,15 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_a_cursor_with_or_without_its_epoch() {
-        let place = |cursor, epoch: Option<&str>| Ok(Place { cursor, epoch: epoch.map(str::to_owned) });
-        assert_eq!(parse_place("12"), place(12, None));
-        assert_eq!(parse_place("12@5f0c9a1e"), place(12, Some("5f0c9a1e")));
-        assert_eq!(parse_place("0@a@b"), place(0, Some("a@b")));
+    fn a_position_is_a_cursor_with_or_without_its_epoch() {
+        let position = |cursor, epoch: Option<&str>| Ok(Position { cursor, epoch: epoch.map(str::to_owned) });
+        assert_eq!(parse_position("12"), position(12, None));
+        assert_eq!(parse_position("12@5f0c9a1e"), position(12, Some("5f0c9a1e")));
+        assert_eq!(parse_position("0@a@b"), position(0, Some("a@b")));
         for (text, words) in
-            [("", "a cursor"), ("x", "found \"x\""), ("-1", "a cursor"), ("@a", "a cursor"), ("1@", "behind the @")]
+            [("", "a cursor"), ("x", "found \"x\""), ("-1", "a cursor"), ("@a", "a cursor"), ("1@", "after the @")]
         {
-            let refused = parse_place(text).unwrap_err();
+            let refused = parse_position(text).unwrap_err();
             assert!(refused.contains(words), "{text:?}: {refused}");
         }
     }

@@ -92,7 +92,7 @@ mod tests {
             error(b"{\n  \"a\": nope\n}"),
             "a.json:2:9: expected a value, found nope; a text stands in double quotes"
         );
-        assert_eq!(error(b"{} {}"), "a.json:1:4: expected nothing behind the value, found {");
+        assert_eq!(error(b"{} {}"), "a.json:1:4: expected nothing after the value, found {");
         assert_eq!(error(b"[1,\n\xff]"), "a.json:2:1: expected UTF-8, found the byte 0xff");
         assert_eq!(error(b" \n"), "a.json: expected one JSON value, found nothing");
         for utf16 in [b"\xff\xfe{\0}\0", b"\xfe\xff\0{\0}"] {

@@ -15,19 +15,19 @@ pub(crate) fn sentence(text: &str, error: &serde_json::Error) -> String {
     let what = text.split_once(" at line ").map_or(text.as_str(), |(what, _)| what);
     let expected = match what {
         "expected ident" | "expected value" => "a value",
-        "expected `:`" => "a colon behind the name of a member",
+        "expected `:`" => "a colon after the name of a member",
         "expected `,` or `]`" => "a comma, or the end of the list",
         "expected `,` or `}`" => "a comma, or the end of the object",
         "expected `\"`" | "key must be a string" => "the name of a member, in double quotes",
-        "trailing comma" => "something behind the comma",
-        "trailing characters" => "nothing behind the value",
+        "trailing comma" => "something after the comma",
+        "trailing characters" => "nothing after the value",
         "invalid number" => "a number",
         "EOF while parsing a list" => "the end of the list",
         "EOF while parsing an object" => "the end of the object",
         "EOF while parsing a string" => "the end of the text, a double quote",
         "EOF while parsing a value" => "a value",
         "invalid escape" | "unexpected end of hex escape" => {
-            r#"one of \" \\ \/ \b \f \n \r \t \u0000 behind a backslash in a text"#
+            r#"one of \" \\ \/ \b \f \n \r \t \u0000 after a backslash in a text"#
         }
         "lone leading surrogate in hex escape" => r"the second half of a character of two \u",
         "invalid unicode code point" => "a character of Unicode",
@@ -106,7 +106,7 @@ mod tests {
             ("[nope]", "expected a value, found nope; a text stands in double quotes"),
             ("{a:1}", "expected the name of a member, in double quotes, found a"),
             ("{'a':1}", "expected the name of a member, in double quotes, found 'a'"),
-            ("{\"a\" 1}", "expected a colon behind the name of a member, found 1"),
+            ("{\"a\" 1}", "expected a colon after the name of a member, found 1"),
             ("{\"a\":}", "expected a value, found }"),
             ("{\"a\":", "expected a value, found the end"),
             ("{\"a\":1", "expected the end of the object, found the end"),
@@ -116,8 +116,8 @@ mod tests {
             ("[1,]", "expected a value, found ]"),
             ("{\"a\":1,}", "expected the name of a member, in double quotes, found }"),
             ("\"abc", "expected the end of the text, a double quote, found the end"),
-            ("1 2", "expected nothing behind the value, found 2"),
-            ("{} {}", "expected nothing behind the value, found {"),
+            ("1 2", "expected nothing after the value, found 2"),
+            ("{} {}", "expected nothing after the value, found {"),
             ("-x", "expected a number, found -x"),
             ("日本", "expected a value, found 日本; a text stands in double quotes"),
         ] {

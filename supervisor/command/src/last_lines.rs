@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The host knows them at once; the person has waited long already.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the command requested of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ fn last_lines(session: &mut Session, name: &str) -> Vec<String> {
         log_tail: Vec<String>,
     }
     let mut request = to_supervisor("status", &serde_json::json!({ "name": name }).into());
-    request.deadline_ms = Some(PATIENCE.as_millis() as u64);
+    request.deadline_ms = Some(TIMEOUT.as_millis() as u64);
     let Ok(response) = session.ask(&request, |_| {}) else { return Vec::new() };
     let Status::Success(data) = response.status else { return Vec::new() };
     let Module { desired, state, log_tail } = data.read().unwrap_or_default();

@@ -221,7 +221,7 @@ pub(crate) fn wait(socket: Option<PathBuf>, Wait { name, condition, timeout, jso
             Ok(response) => break response.status,
             Err(halt) if left.is_zero() || !is_daemon_to_come(&halt) => return Err(halt),
             Err(halt) => {
-                notice.tell_instead(&format!("waiting for the daemon: {halt}"));
+                notice.report_instead(&format!("waiting for the daemon: {halt}"));
                 std::thread::sleep(left.min(DAEMON_INTERVAL));
             }
         }

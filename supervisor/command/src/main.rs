@@ -93,7 +93,7 @@ fn instead(error: clap::Error, words: &[OsString]) -> Exit {
         Some(Err(halt)) => Some(halt),
         None => None,
     };
-    let error = programs::retold(error, words);
+    let error = programs::with_programs_in(error, words);
     output::print_usage(&error);
     if let Some(halt) = without {
         output::complain(&format!("the arguments are not shown: {halt}"));
@@ -106,7 +106,9 @@ fn instead(error: clap::Error, words: &[OsString]) -> Exit {
 fn dispatch(Cli { host: Host { socket }, command }: Cli) -> Result<Exit, Halt> {
     match command {
         Command::Run(files) => daemon::run(config::flags(files, socket)),
-        Command::Status(shown) => status::show(socket, shown.name.as_deref(), shown.json).map_err(records::with_place),
+        Command::Status(shown) => {
+            status::show(socket, shown.name.as_deref(), shown.json).map_err(records::with_location)
+        }
         Command::Start(targets) => lifecycle::act(socket, Action::Start, targets),
         Command::Stop(targets) => lifecycle::act(socket, Action::Stop, targets),
         Command::Restart(targets) => lifecycle::act(socket, Action::Restart, targets),
@@ -119,10 +121,10 @@ fn dispatch(Cli { host: Host { socket }, command }: Cli) -> Result<Exit, Halt> {
         Command::Emit(emit) => request::emit(socket, &emit),
         Command::Events(options) => follow::events(socket, options),
         Command::Logs { name, follow, lines, json } => {
-            follow::logs(socket, &name, lines, follow, json).map_err(records::with_place)
+            follow::logs(socket, &name, lines, follow, json).map_err(records::with_location)
         }
         Command::Crashes { name, limit, json } => {
-            crashes::show(socket, name.as_deref(), limit, json).map_err(records::with_place)
+            crashes::show(socket, name.as_deref(), limit, json).map_err(records::with_location)
         }
         Command::Wait(wait) => lifecycle::wait(socket, &wait),
         Command::Layer1(command) => layer1::run(socket, command),

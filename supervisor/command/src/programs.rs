@@ -82,7 +82,7 @@ pub(crate) fn with_programs(command: Command) -> Command {
 }
 
 /// What is printed instead of running a command, with the existing programs in it.
-pub(crate) fn retold(error: clap::Error, words: &[OsString]) -> clap::Error {
+pub(crate) fn with_programs_in(error: clap::Error, words: &[OsString]) -> clap::Error {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::InvalidSubcommand => {
             with_programs(Cli::command()).try_get_matches_from(words).err().unwrap_or(error)

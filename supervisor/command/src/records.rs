@@ -6,17 +6,17 @@ use bulkhead_client::ConnectError;
 use bulkhead_config::{Flags, HostConfig};
 
 /// Adds the location of the records to a failure to reach the daemon.
-pub(crate) fn with_place(halt: Halt) -> Halt {
+pub(crate) fn with_location(halt: Halt) -> Halt {
     match halt {
         Halt::Connect(error @ (ConnectError::Missing(_) | ConnectError::NotListening(_))) => {
-            Halt::NoHostForRecords { error, place: place() }
+            Halt::NoHostForRecords { error, location: location() }
         }
         other => other,
     }
 }
 
 /// Only the state directory of a daemon that is started here without flags is known.
-fn place() -> String {
+fn location() -> String {
     let by_default = HostConfig::load(Flags::default()).ok().map(|loaded| loaded.host.state_dir);
     match by_default.filter(|folder| folder.is_dir()) {
         Some(folder) => {

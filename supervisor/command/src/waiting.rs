@@ -113,7 +113,7 @@ impl WaitNotice {
     }
 
     /// Reports this text instead of the host's, as there is no host; once while it stays the same.
-    pub(crate) fn tell_instead(&mut self, text: &str) {
+    pub(crate) fn report_instead(&mut self, text: &str) {
         if self.due.is_some_and(|due| due <= Instant::now()) && self.reported != text {
             text.clone_into(&mut self.reported);
             complain_over_progress(text);

@@ -89,12 +89,12 @@ fn queries_mutations_and_events_are_sent_as_such() {
 fn full_prints_the_whole_response_and_its_progress() {
     let host = Host::answering(|client, request| {
         client.progress(request, r#"{"done":1}"#);
-        client.fail(request, Failure::new(ErrorCode::Conflict, "somebody was faster"));
+        client.fail(request, Failure::new(ErrorCode::Conflict, "another caller was faster"));
     });
     let expected = concat!(
         r#"{"id":1,"status":"progress","data":{"done":1}}"#,
         "\n",
-        r#"{"id":1,"status":"error","error":"somebody was faster","code":"conflict","retryable":false}"#,
+        r#"{"id":1,"status":"error","error":"another caller was faster","code":"conflict","retryable":false}"#,
         "\n"
     );
     host.run(&["call", "log", "add", "--full"]).expect(1, expected);

@@ -1,4 +1,4 @@
-//! `describe`, the help of one command, and completions: what is asked and what is printed.
+//! `describe`, the help of one command, and completions: the requests and what is printed.
 
 mod support;
 

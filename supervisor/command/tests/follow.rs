@@ -22,7 +22,7 @@ fn events_are_printed_as_they_happen_until_the_reader_goes_away() {
     drop(events.0.stdout.take());
     let done = events.done();
     done.expect(0, "");
-    assert_eq!(done.err, "bulkhead: following events behind cursor 6\n");
+    assert_eq!(done.err, "bulkhead: following events after cursor 6\n");
     assert_eq!(host.seen()[0].payload.as_str(), r#"{"name":"events","args":{"after":6,"pattern":"module.*"}}"#);
 
     let mut events = host.spawn(&["events", "--json"]);
@@ -43,7 +43,7 @@ fn events_from_the_beginning_say_what_is_not_kept_any_more() {
     let done = host.run(&["events", "--from-beginning"]);
     done.expect(0, "T a.b 1\n");
     let expected = "\
-bulkhead: following events behind cursor 0; the newest is 9
+bulkhead: following events after cursor 0; the newest is 9
 bulkhead: 1,200 events are lost: they are not kept any more
 ";
     assert_eq!(done.err, expected);
@@ -107,7 +107,7 @@ fn events_go_on_with_the_epoch_of_the_last_one_and_report_another_past() {
         r#"{"after":4,"epoch":"bb"}"#,
     ];
     assert_eq!(asked, expected.map(|args| format!(r#"{{"name":"events","args":{args}}}"#)));
-    host.run(&["events", "--after", "5@"]).expect(2, "").says("behind the @");
+    host.run(&["events", "--after", "5@"]).expect(2, "").says("after the @");
 }
 
 #[test]

@@ -188,8 +188,7 @@ fn a_broken_line_of_an_import_is_named_and_so_is_how_much_was_imported() {
     fs::write(&file, lines.join("\n")).unwrap();
     let done = alone(&["layer1", "import", text(&file), "--state", text(&to.0)]);
     let name = text(&file);
-    done.expect(1, "")
-        .says("lines 2 to 1001 were imported: created 1,000, replaced 0, kept 0; nothing behind that was");
+    done.expect(1, "").says("lines 2 to 1001 were imported: created 1,000, replaced 0, kept 0; nothing after that was");
     done.says(&format!("bulkhead: {name}:1501: expected a line of an export: "));
     alone(&["layer1", "check", "--state", text(&to.0)]).expect(0, "the data is whole: 1,000 entities\n");
     for (input, words) in [
@@ -303,7 +302,7 @@ fn a_module_is_forgotten_through_its_host_which_may_refuse() {
         true => client.fail(request, Failure::new(ErrorCode::Conflict, "loaded is loaded: take its manifest away")),
         false => client.success(request, r#"{"module":"old","cursor":34,"missed":0,"set_aside":2}"#),
     });
-    let sentence = "old: forgotten; no event behind cursor 34 waits for it any more, 2 set-aside events dropped\n";
+    let sentence = "old: forgotten; no event after cursor 34 waits for it any more, 2 set-aside events dropped\n";
     host.run(&["layer1", "forget", "old"]).expect(0, sentence);
     host.run(&["layer1", "forget", "loaded", "old"])
         .expect(1, sentence)
@@ -326,7 +325,7 @@ fn a_module_is_forgotten_in_a_state_directory_that_no_host_has() {
     alone(forget).expect(1, "").says("is in use by another host").says("or leave --state away");
     drop(store);
     alone(forget)
-        .expect(0, "old: forgotten; no event behind cursor 2 waits for it any more, 0 set-aside events dropped\n");
+        .expect(0, "old: forgotten; no event after cursor 2 waits for it any more, 0 set-aside events dropped\n");
     alone(forget).expect(1, "").says("old: there is nothing of a module of this name");
     alone(&["layer1", "check", "--state", text(&folder.0)]).expect(0, "the data is whole: 2 entities\n");
     alone(&["layer1", "forget", "old"]).expect(125, "").says("; or name the data's state directory with --state DIR");

@@ -54,7 +54,7 @@ fn every_kind_of_broken_line_has_its_error_in_its_place() {
 {"status":"error","error":"expected UTF-8, found the byte 0xff at column 2","code":"bad_request","delivery":"not_started","retryable":false,"line":4}
 {"status":"error","error":"expected one JSON value, found an empty line","code":"bad_request","delivery":"not_started","retryable":false,"line":5}
 {"status":"error","error":"expected a line of at most 16777216 bytes, found 17825792","code":"frame_too_large","delivery":"not_started","retryable":false,"line":6}
-{"status":"error","error":"column 4: expected nothing behind the value, found {","code":"bad_request","delivery":"not_started","retryable":false,"line":7}
+{"status":"error","error":"column 4: expected nothing after the value, found {","code":"bad_request","delivery":"not_started","retryable":false,"line":7}
 3
 "#;
     done.expect(1, expected).says("bulkhead: 6 of 8 lines failed, first line 2: expected one JSON value");
@@ -205,7 +205,7 @@ fn a_daemon_that_goes_away_leaves_no_line_without_a_word() {
     let lines: Vec<&str> = done.out.lines().collect();
     assert_eq!((lines.len(), lines[0], lines[2], done.code), (3, "1", "3", Some(125)), "{done:#?}");
     assert!(lines[1].contains("\"delivery\":\"unknown\"") && lines[1].ends_with("\"line\":2}"), "{done:#?}");
-    done.says("lines 2 to 2 were under way; no line behind 3 was sent");
+    done.says("lines 2 to 2 were under way; no line after 3 was sent");
     done.says("the host closed the connection before it answered");
 }
 

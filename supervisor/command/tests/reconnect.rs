@@ -200,7 +200,7 @@ fn a_daemon_that_does_not_come_back_leaves_no_line_without_a_word() {
     assert_eq!(done.out.lines().next(), Some("1"));
     let failures = failures(&done);
     assert_eq!(failures[0], (2, "unknown".to_owned()), "it was sent: {done:#?}");
-    done.says("there is no socket at").says("no line behind");
+    done.says("there is no socket at").says("no line after");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::environment::{Environment, check_socket, problem};
 use crate::keys::FILTER_CPU_TIME;
 use crate::kind::DATA_DIR;
 use crate::layer1::sorted;
-use crate::read::Places;
+use crate::read::Positions;
 use crate::suggestions::nearest;
 use crate::{Folder, HostConfig, ModuleConfig, ModuleKind, Problem, Resources, Wasi};
 use bulkhead_protocol::ModuleName;
@@ -20,14 +20,14 @@ use std::{
 /// A configuration with the positions of its values. A program's has none.
 pub(crate) struct Draft<T> {
     pub(crate) config: T,
-    pub(crate) places: Places,
+    pub(crate) positions: Positions,
 }
 
 impl<T> Draft<T> {
     /// The problem of the first of `keys` that was written somewhere.
     fn problem_at(&self, keys: &[&str], subject: &str, message: &str) -> Problem {
-        match keys.iter().find_map(|key| self.places.get(*key)) {
-            Some(place) => place.problem(message),
+        match keys.iter().find_map(|key| self.positions.get(*key)) {
+            Some(position) => position.problem(message),
             None => problem(format!("{subject}{message}")),
         }
     }
@@ -41,10 +41,10 @@ impl Draft<ModuleConfig> {
     /// Sets what is not written and follows from other values.
     pub(crate) fn settle(&mut self) {
         let resources = &mut self.config.resources;
-        if !self.places.contains_key("resources.events_quota") {
+        if !self.positions.contains_key("resources.events_quota") {
             resources.events_quota = Resources::events_quota_default(resources.storage_quota);
         }
-        if !self.places.contains_key("resources.keys_quota") {
+        if !self.positions.contains_key("resources.keys_quota") {
             resources.keys_quota = Resources::keys_quota_default(resources.storage_quota);
         }
     }
@@ -126,7 +126,7 @@ impl Draft<ModuleConfig> {
         }
         for (key, folders) in [("wasi.read", &wasi.read), ("wasi.write", &wasi.write)] {
             for (index, Folder { name, path }) in folders.iter().enumerate() {
-                let places = [&*format!("{key}[{index}]"), key];
+                let positions = [&*format!("{key}[{index}]"), key];
                 if let Some(first) = seen.insert(name, key) {
                     let message = match first {
                         "wasi.data_dir" => format!("{DATA_DIR:?} is the module's own data folder already"),
@@ -137,18 +137,18 @@ impl Draft<ModuleConfig> {
                         }
                         _ => format!("{name:?} stands there twice; remove one"),
                     };
-                    problems.push(self.problem(&places, &format!("{key}: {message}")));
+                    problems.push(self.problem(&positions, &format!("{key}: {message}")));
                 }
                 if !name.contains('=') && path.to_string_lossy().contains('=') {
                     let message = format!("expected a folder whose whole path has no '=', found {}", path.display());
-                    problems.push(self.problem(&places, &format!("{key}: {message}")));
+                    problems.push(self.problem(&positions, &format!("{key}: {message}")));
                 }
                 let found = match crate::files::metadata(path) {
                     Ok(metadata) if metadata.is_dir() => continue,
                     Ok(_) => "found a file".into(),
                     Err(error) => describe(&error),
                 };
-                problems.push(self.problem(&places, &format!("{key}: expected a folder at {name:?}: {found}")));
+                problems.push(self.problem(&positions, &format!("{key}: expected a folder at {name:?}: {found}")));
             }
         }
     }
@@ -167,7 +167,7 @@ impl Draft<HostConfig> {
         }
         if self.config.state_dir.to_str().is_none() {
             let message = format!(
-                "host.state_dir: expected a path in UTF-8, found {}; the modules could not be told where their data is",
+                "host.state_dir: expected a path in UTF-8, found {}; the modules would not know where their data is",
                 self.config.state_dir.display()
             );
             problems.push(self.problem_at(&["host.state_dir"], "", &message));
@@ -222,8 +222,8 @@ fn check_names(all: &mut [Candidate], by_name: &ByName) {
 
 /// Where a module's name is written.
 fn where_is(candidate: &Candidate) -> String {
-    match candidate.draft.as_ref().and_then(|draft| draft.places.get("module.name")) {
-        Some(place) => format!("{}:{}:{}", place.file.display(), place.line, place.column),
+    match candidate.draft.as_ref().and_then(|draft| draft.positions.get("module.name")) {
+        Some(position) => format!("{}:{}:{}", position.file.display(), position.line, position.column),
         None => candidate.folder.display().to_string(),
     }
 }

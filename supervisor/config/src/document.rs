@@ -21,16 +21,20 @@ const SYNTAX_PROBLEMS_MAX: usize = 3;
 
 /// The position of a key or a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Position {
     pub(crate) file: Arc<Path>,
     /// Both counted from 1, the column in characters.
     pub(crate) line: usize,
     pub(crate) column: usize,
 }
 
-impl Place {
+impl Position {
     pub(crate) fn problem(&self, message: impl Into<String>) -> Problem {
-        Problem { file: Some(self.file.to_path_buf()), place: Some((self.line, self.column)), message: message.into() }
+        Problem {
+            file: Some(self.file.to_path_buf()),
+            position: Some((self.line, self.column)),
+            message: message.into(),
+        }
     }
 }
 
@@ -49,7 +53,7 @@ impl Document {
     /// Reads the file at `path`, which is absolute.
     pub(crate) fn read(path: &Path, environment: &Environment) -> Result<Document, Problem> {
         let shown = &*environment.shown(path);
-        let fail = |message: String| Problem { file: Some(shown.to_path_buf()), place: None, message };
+        let fail = |message: String| Problem { file: Some(shown.to_path_buf()), position: None, message };
         // A named pipe would block the opening, and a device has no end.
         let metadata = files::metadata(path).map_err(|error| fail(describe(&error)))?;
         if !metadata.is_file() {
@@ -79,7 +83,7 @@ impl Document {
                 let text = String::from_utf8_lossy(&error.as_bytes()[..at]).into_owned();
                 let document = Document::of_text(shown, folder, text);
                 let message = format!("expected UTF-8, found the byte 0x{byte:02x}; save the file as UTF-8");
-                Err(document.place(at).problem(message))
+                Err(document.position(at).problem(message))
             }
         }
     }
@@ -106,7 +110,7 @@ impl Document {
         let mut problems: Vec<Problem> = errors.iter().map(|error| self.syntax_problem(error)).collect();
         // One mistake causes more errors after it: only the first fault of a line is meaningful, and after a few lines
         // none is.
-        problems.dedup_by_key(|problem| problem.place.map(|(line, _)| line));
+        problems.dedup_by_key(|problem| problem.position.map(|(line, _)| line));
         problems.truncate(SYNTAX_PROBLEMS_MAX);
         Err(problems)
     }
@@ -123,16 +127,16 @@ impl Document {
     }
 
     /// The position of a byte of the text.
-    pub(crate) fn place(&self, offset: usize) -> Place {
+    pub(crate) fn position(&self, offset: usize) -> Position {
         let line = self.lines.partition_point(|start| *start <= offset);
         let start = self.lines[line - 1];
         let before = self.text.get(start..offset).unwrap_or(&self.text[start..]);
-        Place { file: self.shown.clone(), line, column: before.chars().count() + 1 }
+        Position { file: self.shown.clone(), line, column: before.chars().count() + 1 }
     }
 
     /// The problem of the text at `span`.
     pub(crate) fn problem(&self, span: Range<usize>, message: impl Into<String>) -> Problem {
-        self.place(span.start).problem(message)
+        self.position(span.start).problem(message)
     }
 }
 

@@ -5,7 +5,7 @@
 use crate::cross_checks::Draft;
 use crate::environment::{Environment, problem};
 use crate::manifest;
-use crate::read::Places;
+use crate::read::Positions;
 use crate::setting::check_command;
 use crate::{Line, ModuleConfig, ModuleKind, OnPanic, Origin, Problems, Transport};
 use bulkhead_protocol::ModuleName;
@@ -84,7 +84,7 @@ fn built(name: &str, kind: ModuleKind) -> Result<ModuleConfig, Problems> {
     let name = ModuleName::new(name).map_err(|error| problem(error.to_string()))?;
     let (required, _) = kind.required();
     let config = ModuleConfig::with_defaults(name, folder, kind);
-    let mut draft = Draft { config, places: Places::new() };
+    let mut draft = Draft { config, positions: Positions::new() };
     for key in ["module.name", "module.type", required] {
         draft.config.origins.note(key, Origin::Program);
     }

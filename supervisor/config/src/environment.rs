@@ -183,5 +183,5 @@ pub(crate) fn check_socket(path: &Path) -> Result<(), String> {
 
 /// A problem that is in no file.
 pub(crate) fn problem(message: impl Into<String>) -> Problem {
-    Problem { file: None, place: None, message: message.into() }
+    Problem { file: None, position: None, message: message.into() }
 }

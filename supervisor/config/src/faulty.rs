@@ -84,7 +84,7 @@ impl Loaded {
             let message = format!(
                 "expected the manifest of {name}, found none; put it back, or remove the folder to remove the module"
             );
-            let problem = Problem { file: Some(folder.join(MANIFEST)), place: None, message };
+            let problem = Problem { file: Some(folder.join(MANIFEST)), position: None, message };
             self.passed_over.retain(|passed| passed.path != folder);
             self.faulty.push(Faulty { name: Some(name), folder, problems: problem.into() });
         }

@@ -1,9 +1,9 @@
 //! Fills a configuration from the tables of a document: finds the setting of each key, refuses the
 //! keys that are none, and notes where each value came from.
 
-use crate::document::{Document, Place, found, quote};
+use crate::document::{Document, Position, found, quote};
 use crate::keys::UNFIT_KEYS;
-use crate::read::{Places, Reading};
+use crate::read::{Positions, Reading};
 use crate::setting::{Key, Operator};
 use crate::suggestions::nearest;
 use crate::{Origin, Origins, Problem};
@@ -27,7 +27,7 @@ pub(crate) struct Filling<'a, T: 'static> {
     /// Sections that the file may have beside those of the keys; other code reads them.
     pub(crate) others: &'static [&'static str],
     pub(crate) problems: &'a mut Vec<Problem>,
-    pub(crate) places: &'a mut Places,
+    pub(crate) positions: &'a mut Positions,
 }
 
 impl<T: 'static> Filling<'_, T> {
@@ -74,7 +74,7 @@ impl<T: 'static> Filling<'_, T> {
             self.problems.push(self.document.problem(at..at, message));
             return;
         };
-        self.places.insert(key.path.to_owned(), self.document.place(at));
+        self.positions.insert(key.path.to_owned(), self.document.position(at));
         Reading {
             document: self.document,
             path: key.path,
@@ -82,7 +82,7 @@ impl<T: 'static> Filling<'_, T> {
             narrows: overrides && key.operator == Operator::Narrows,
             value,
             problems: self.problems,
-            places: self.places,
+            positions: self.positions,
         }
         .into_slot(slot);
     }
@@ -149,8 +149,8 @@ impl<T: 'static> Filling<'_, T> {
 }
 
 /// The origins of the values, by their positions.
-pub(crate) fn note_origins(places: &Places, origins: &mut Origins) {
-    for (path, Place { file, line, .. }) in places {
+pub(crate) fn note_origins(positions: &Positions, origins: &mut Origins) {
+    for (path, Position { file, line, .. }) in positions {
         origins.note(path.clone(), Origin::File { path: file.clone(), line: *line });
     }
 }

@@ -42,6 +42,6 @@ impl Index<'_> {
             return Some(faulty.problems.clone());
         }
         let closed = self.closed_at.get(folder?)?;
-        Some(Problem { file: Some(closed.shown.clone()), place: None, message: closed.reason.clone() }.into())
+        Some(Problem { file: Some(closed.shown.clone()), position: None, message: closed.reason.clone() }.into())
     }
 }

@@ -22,12 +22,12 @@ const fn ms(from: u64, to: u64) -> RangeInclusive<Duration> {
 }
 
 const fn key<T>(path: &'static str, operator: Operator, slot: for<'a> fn(&'a mut T) -> Slot<'a>) -> Key<T> {
-    Key { path, operator, place: Where::Always(slot) }
+    Key { path, operator, slot: Where::Always(slot) }
 }
 
 /// A key that only some kinds have; [`UNFIT_KEYS`] says why the others don't.
 const fn of_kind<T>(path: &'static str, operator: Operator, slot: for<'a> fn(&'a mut T) -> Option<Slot<'a>>) -> Key<T> {
-    Key { path, operator, place: Where::Sometimes(slot) }
+    Key { path, operator, slot: Where::Sometimes(slot) }
 }
 
 /// What is shown as a key of the host's file, and set on the command line only.
@@ -185,7 +185,8 @@ pub(crate) const HOST_KEYS: &[Key<HostConfig>] = &[
 
 /// Why a filter has no limit of processor time.
 pub(crate) const FILTER_CPU_TIME: &str = "the command of a filter runs in processes of its own, whose time cannot be \
-    told apart by message; remove it, a message that takes too long is ended at its deadline (limits.deadline_default)";
+    assigned to one message; remove it, a message that takes too long is ended at its deadline \
+    (limits.deadline_default)";
 
 /// Keys and sections that only some kinds of module have, with the reason why the others don't and
 /// the remedy.

@@ -10,7 +10,7 @@ use crate::fill::{Filling, Scope, note_origins};
 use crate::folders;
 use crate::keys::{HOST_KEYS, MODULE_KEYS, TRUSTED_USERS};
 use crate::manifest;
-use crate::read::Places;
+use crate::read::Positions;
 use crate::suggestions::nearest;
 use crate::{Faulty, Flags, HostConfig, Loaded, ModuleConfig, Origin, PassedOver, Problem, Problems};
 use std::path::{Path, PathBuf};
@@ -43,11 +43,11 @@ impl HostConfig {
             }
         });
         let overrides = host_table.as_mut().and_then(|table| table.remove("module"));
-        let mut host = Draft { config: HostConfig::new("", ""), places: Places::new() };
+        let mut host = Draft { config: HostConfig::new("", ""), positions: Positions::new() };
         host.config.origins = crate::Origins::default();
         if let (Some(document), Some(table)) = (&document, &host_table) {
-            let (keys, others, places) = (HOST_KEYS, &["module"], &mut host.places);
-            Filling { document, scope: Scope::File, keys, others, problems: &mut problems, places }
+            let (keys, others, positions) = (HOST_KEYS, &["module"], &mut host.positions);
+            Filling { document, scope: Scope::File, keys, others, problems: &mut problems, positions }
                 .fill(&mut host.config, table);
         }
         settle_host(&mut host, &flags, environment, &mut problems);
@@ -102,7 +102,7 @@ impl ModuleConfig {
         Problems::none_or(problems, || {
             let mut draft = draft.expect("a manifest without a problem has a name");
             draft.settle();
-            note_origins(&draft.places, &mut draft.config.origins);
+            note_origins(&draft.positions, &mut draft.config.origins);
             draft.config
         })
     }
@@ -140,14 +140,14 @@ impl Loaded {
         let trusted_users = self.host.trusted_users.clone();
         let environment = Environment { trusted_users, paths: Paths::Absolute, ..Environment::from_process() };
         let mut problems = Vec::new();
-        let mut host = Draft { config: self.host.clone(), places: Places::new() };
+        let mut host = Draft { config: self.host.clone(), positions: Positions::new() };
         for key in HOST_KEYS {
             if let Some(Err(message)) = key.slot(&mut host.config).map(|slot| slot.check()) {
                 problems.push(problem(format!("{}: {message}", key.path)));
             }
         }
         host.check(&mut problems);
-        let drafts = self.modules.iter().map(|module| Draft { config: module.clone(), places: Places::new() });
+        let drafts = self.modules.iter().map(|module| Draft { config: module.clone(), positions: Positions::new() });
         let mut candidates: Vec<Candidate> = drafts.map(Candidate::of).collect();
         for Candidate { draft, problems, .. } in &mut candidates {
             let draft = draft.as_mut().expect("it was made with one");
@@ -210,7 +210,7 @@ fn settle_host(host: &mut Draft<HostConfig>, flags: &Flags, environment: &Enviro
     if !flags.modules.is_empty() {
         let folders: Vec<_> = flags.modules.iter().map(|folder| environment.absolute(folder)).collect();
         host.config.modules = folders.into_iter().filter_map(|folder| noted(folder, problems)).collect();
-        host.places.retain(|key, _| !key.starts_with("host.modules"));
+        host.positions.retain(|key, _| !key.starts_with("host.modules"));
         chosen.push(("host.modules", Origin::Flag("--modules")));
     }
     if let Some(state) = &flags.state {
@@ -222,21 +222,21 @@ fn settle_host(host: &mut Draft<HostConfig>, flags: &Flags, environment: &Enviro
         chosen.push(("host.socket", origin));
     }
     for (key, origin) in chosen {
-        host.places.remove(key);
+        host.positions.remove(key);
         host.config.origins.note(key, origin);
     }
     let unset = |path: &Path| path.as_os_str().is_empty();
-    let written = |key: &str, places: &Places| places.contains_key(key);
-    if flags.modules.is_empty() && !written("host.modules", &host.places) {
+    let written = |key: &str, positions: &Positions| positions.contains_key(key);
+    if flags.modules.is_empty() && !written("host.modules", &host.positions) {
         host.config.modules.extend(noted(environment.default_modules(), problems).flatten());
     }
-    if unset(&host.config.state_dir) && !written("host.state_dir", &host.places) {
+    if unset(&host.config.state_dir) && !written("host.state_dir", &host.positions) {
         match environment.default_state_dir() {
             Ok(path) => host.config.state_dir = path,
             Err(problem) => problems.push(problem),
         }
     }
-    if unset(&host.config.socket) && !written("host.socket", &host.places) {
+    if unset(&host.config.socket) && !written("host.socket", &host.positions) {
         match environment.default_socket() {
             Ok(path) => host.config.socket = path,
             Err(problem) => problems.push(problem),
@@ -262,15 +262,15 @@ fn read_modules(host: &Draft<HostConfig>, environment: &Environment, problems: &
     let (mut candidates, mut passed_over) = (Vec::new(), Vec::new());
     let mut complete = true;
     let is_default =
-        host.config.origins.of("host.modules") == Origin::Default && !host.places.contains_key("host.modules");
+        host.config.origins.of("host.modules") == Origin::Default && !host.positions.contains_key("host.modules");
     for (index, folder) in host.config.modules.iter().enumerate() {
         // A default folder need not exist.
         if is_default && files::is_missing(folder) {
             continue;
         }
         let entries = folders::in_folder(folder, environment).unwrap_or_else(|mut problem| {
-            if let Some(place) = host.places.get(&format!("host.modules[{index}]")) {
-                problem = place.problem(format!("host.modules: {}", problem.message));
+            if let Some(position) = host.positions.get(&format!("host.modules[{index}]")) {
+                problem = position.problem(format!("host.modules: {}", problem.message));
             }
             problems.push(problem);
             complete = false;
@@ -312,8 +312,9 @@ fn apply(document: &Document, table: &DeTable<'_>, all: &mut Read, problems: &mu
         };
         let draft = candidate.draft.as_mut().expect("what has a name was read");
         let problems = if candidate.problems.is_empty() { &mut *problems } else { &mut candidate.problems };
-        let (scope, places) = (Scope::Module(text), &mut draft.places);
-        Filling { document, scope, keys: MODULE_KEYS, others: &[], problems, places }.fill(&mut draft.config, settings);
+        let (scope, positions) = (Scope::Module(text), &mut draft.positions);
+        Filling { document, scope, keys: MODULE_KEYS, others: &[], problems, positions }
+            .fill(&mut draft.config, settings);
     }
 }
 
@@ -336,11 +337,11 @@ fn finish(
         problems.extend(candidates.iter().flat_map(|candidate| candidate.problems.iter().cloned()));
     }
     Problems::none_or(problems, || {
-        note_origins(&host.places, &mut host.config.origins);
+        note_origins(&host.positions, &mut host.config.origins);
         let (mut drafts, faulty) = part(candidates);
         for draft in &mut drafts {
             draft.settle();
-            note_origins(&draft.places, &mut draft.config.origins);
+            note_origins(&draft.positions, &mut draft.config.origins);
         }
         let modules = drafts.into_iter().map(|draft| draft.config).collect();
         Loaded { host: host.config, modules, faulty, passed_over }

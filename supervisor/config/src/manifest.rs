@@ -8,7 +8,7 @@ use crate::files;
 use crate::fill::{Filling, Scope};
 use crate::keys::MODULE_KEYS;
 use crate::program;
-use crate::read::Places;
+use crate::read::Positions;
 use crate::trust::{Use, check_trust};
 use crate::{ModuleConfig, ModuleKind, Problem};
 use bulkhead_protocol::ModuleName;
@@ -34,7 +34,7 @@ pub(crate) fn read(
         }
     };
     if let Err(error) = check_trust(folder, Use::Content, &environment.trusted_users) {
-        problems.push(Problem { file: Some(document.shown.to_path_buf()), place: None, message: error.to_string() });
+        problems.push(Problem { file: Some(document.shown.to_path_buf()), position: None, message: error.to_string() });
     }
     of_document(&document, environment, problems)
 }
@@ -47,7 +47,7 @@ pub(crate) fn of_document(
 ) -> Option<Draft<ModuleConfig>> {
     if document.is_blank() {
         let message = "expected [module] with a name and a command, found an empty file";
-        problems.push(document.place(0).problem(message));
+        problems.push(document.position(0).problem(message));
         return None;
     }
     let table = match document.parse() {
@@ -65,15 +65,21 @@ pub(crate) fn of_document(
     let named = name.is_some();
     let kind = kind_of(section.map(Spanned::get_ref));
     let config = ModuleConfig::with_defaults(name.unwrap_or_else(stand_in), document.folder.clone(), kind);
-    let mut draft = Draft { config, places: Places::new() };
-    let mut filling =
-        Filling { document, scope: Scope::File, keys: MODULE_KEYS, others: &[], problems, places: &mut draft.places };
+    let mut draft = Draft { config, positions: Positions::new() };
+    let mut filling = Filling {
+        document,
+        scope: Scope::File,
+        keys: MODULE_KEYS,
+        others: &[],
+        problems,
+        positions: &mut draft.positions,
+    };
     filling.fill(&mut draft.config, &table);
     draft.check_declared(problems);
     let at = section.map_or(0, |section| section.span().start);
     for (key, what) in [("module.name", "the module's name"), draft.config.kind.required()] {
-        if !draft.places.contains_key(key) && section.is_none_or(|section| section.get_ref().is_table()) {
-            problems.push(document.place(at).problem(format!("{key}: expected {what}, found no such key")));
+        if !draft.positions.contains_key(key) && section.is_none_or(|section| section.get_ref().is_table()) {
+            problems.push(document.position(at).problem(format!("{key}: expected {what}, found no such key")));
         }
     }
     if find_files(&mut draft, environment, problems) {

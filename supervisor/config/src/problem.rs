@@ -10,7 +10,7 @@ pub struct Problem {
     pub file: Option<PathBuf>,
     /// Line and column, both counted from 1, the column in characters; none where the file as a
     /// whole is at fault.
-    pub place: Option<(usize, usize)>,
+    pub position: Option<(usize, usize)>,
     /// What was expected, what was found and, where a person can act, what to do.
     pub message: String,
 }
@@ -20,7 +20,7 @@ impl fmt::Display for Problem {
         if let Some(file) = &self.file {
             // A folder may have any name, also one that looks like another problem.
             write!(f, "{}:", escape(&file.to_string_lossy()))?;
-            if let Some((line, column)) = self.place {
+            if let Some((line, column)) = self.position {
                 write!(f, "{line}:{column}:")?;
             }
             f.write_str(" ")?;

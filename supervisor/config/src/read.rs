@@ -1,7 +1,7 @@
 //! Reads one TOML value into one setting, or reports what was expected and what was found. Which value belongs to which
 //! setting is decided in `fill.rs`.
 
-use crate::document::{Document, Place, found, quote};
+use crate::document::{Document, Position, found, quote};
 use crate::setting::{
     NONE, Slot, UNLIMITED, check_command, check_entities, check_folder_name, check_no_nul, check_variable,
 };
@@ -23,7 +23,7 @@ const DECLARED_PATHS_MAX: usize = 64;
 
 /// Where each value was written last: by the key's full name, and for elements of a list or table by `name[0]` or
 /// `name.member`.
-pub(crate) type Places = BTreeMap<String, Place>;
+pub(crate) type Positions = BTreeMap<String, Position>;
 
 /// One value of a document, about to be read.
 pub(crate) struct Reading<'a> {
@@ -36,7 +36,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) narrows: bool,
     pub(crate) value: &'a Spanned<DeValue<'a>>,
     pub(crate) problems: &'a mut Vec<Problem>,
-    pub(crate) places: &'a mut Places,
+    pub(crate) positions: &'a mut Positions,
 }
 
 impl Reading<'_> {
@@ -119,7 +119,7 @@ impl Reading<'_> {
     }
 
     fn note(&mut self, path: String, offset: usize) {
-        self.places.insert(path, self.document.place(offset));
+        self.positions.insert(path, self.document.position(offset));
     }
 
     fn name(&mut self, target: &mut ModuleName) -> bool {

@@ -22,7 +22,7 @@ pub(crate) struct Key<T: 'static> {
     /// Whether the host's file may set it too.
     pub(crate) operator: Operator,
     /// Where the value is and what it may be.
-    pub(crate) place: Where<T>,
+    pub(crate) slot: Where<T>,
 }
 
 /// Where the value of a setting is.
@@ -37,7 +37,7 @@ impl<T: 'static> Key<T> {
     /// Where the value of `target` is and what it may be; none where `target` is of a kind that
     /// doesn't have the setting.
     pub(crate) fn slot<'a>(&self, target: &'a mut T) -> Option<Slot<'a>> {
-        match self.place {
+        match self.slot {
             Where::Always(slot) => Some(slot(target)),
             Where::Sometimes(slot) => slot(target),
         }

@@ -16,7 +16,7 @@ use bulkhead_protocol::{Delivery, ErrorCode, Failure, Response, Status};
 
 impl Core {
     /// Answers the caller, once; the module may not be done with the request.
-    pub(crate) fn tell(&mut self, id: RequestId, status: Status) {
+    pub(crate) fn reply(&mut self, id: RequestId, status: Status) {
         let Some(Closed { deadline, recipient, seen }) = self.requests.close(id) else { return };
         self.timers.clear(deadline, Timer::Deadline(id));
         if let Some(to) = recipient {
@@ -28,15 +28,15 @@ impl Core {
         }
     }
 
-    /// As [`Core::tell`]; the work itself has ended as well.
+    /// As [`Core::reply`]; the work itself has ended as well.
     pub(crate) fn answer(&mut self, id: RequestId, status: Status) {
         let Some(entry) = self.requests.get(id) else { return };
         let (is_stored_event, may_lead) = (entry.event.is_some(), entry.message.key.is_some());
         if !(is_stored_event || may_lead) {
-            self.tell(id, status);
+            self.reply(id, status);
             return;
         }
-        self.tell(id, status.clone());
+        self.reply(id, status.clone());
         self.event_returned(id, &status);
         self.leader_ended(id, &status);
     }
@@ -53,7 +53,7 @@ impl Core {
             self.requests.get(id),
             Some(RequestEntry { state: RequestState::InFlight { run, .. }, .. }) if *run == run_id
         );
-        if mine && !run.has_left_behind(id) {
+        if mine && !run.has_disclaimed(id) {
             self.answered(now, run_id, id, response.status);
             return;
         }
@@ -77,7 +77,7 @@ impl Core {
             let entry = self.requests.begun(id);
             if let Some(to) = entry.recipient {
                 let seen = self.runs.get(&run_id).map_or(entry.seen, |run| run.seen);
-                self.tell_progress(to, id, seen, data);
+                self.reply_progress(to, id, seen, data);
             }
             return;
         }
@@ -130,7 +130,7 @@ impl Core {
                 let reason = "the deadline passed while another request with the same key was under way; the same \
                               request with the same key tells what came of it";
                 let failure = Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(self.joined_delivery(id));
-                self.tell(id, failure.into());
+                self.reply(id, failure.into());
                 self.unjoin(id);
             }
             RequestState::Settling(_) => {
@@ -146,13 +146,13 @@ impl Core {
                     None => "with a key, the same request could be sent again and would tell what came of it",
                 };
                 let reason = format!("the deadline passed while what {name} did was being committed; {ask_again}");
-                self.tell(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(Delivery::Unknown).into());
+                self.reply(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(Delivery::Unknown).into());
             }
             RequestState::Flushing => {
                 let reason = format!(
                     "the deadline passed while the answer of {name} waited until what it rests on is on the disk"
                 );
-                self.tell(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(Delivery::Unknown).into());
+                self.reply(id, Failure::new(ErrorCode::DeadlineExceeded, reason).delivery(Delivery::Unknown).into());
             }
             RequestState::Queued => {
                 let (module, reached) = (entry.module, entry.reached);
@@ -175,9 +175,11 @@ impl Core {
                     Delivery::Started if has_changed => {
                         format!("{name} did not answer before the deadline; what it had changed is undone")
                     }
-                    Delivery::Started => format!("{name} did not answer before the deadline; it was told to stop"),
+                    Delivery::Started => format!("{name} did not answer before the deadline; it was asked to stop"),
                     Delivery::Unknown => {
-                        format!("{name} did not answer before the deadline; it may not have begun, and was told not to")
+                        format!(
+                            "{name} did not answer before the deadline; it may not have begun, and was asked not to"
+                        )
                     }
                     Delivery::NotStarted => {
                         let begin = begin(reached);

@@ -4,8 +4,8 @@ use crate::{
     core::{Core, Outstanding},
     ids::Caller,
     layer1::{JobPurpose, Unit},
-    module::LookUpState,
     request::RequestState,
+    requests::LookUpState,
     run::Phase,
     slots::{SlotState, Vacancy},
     timers::Timer,
@@ -90,9 +90,10 @@ impl Core {
             };
             let mine = || self.requests.values().filter(|entry| entry.module == id);
             let commits: std::collections::BTreeSet<_> = mine().filter_map(|entry| settles(&entry.state)).collect();
-            assert_eq!(commits, module.commits, "commits of {}", module.spec.name);
+            let (begun, waiting) = module.at_store.accounts();
+            assert_eq!(&commits, begun, "commits of {}", module.spec.name);
             let flushing = mine().filter(|entry| entry.state == RequestState::Flushing).count();
-            assert_eq!(flushing, module.flushing, "answers of {} that wait for the disk", module.spec.name);
+            assert_eq!(flushing, waiting, "answers of {} that wait for the disk", module.spec.name);
             let aside = || mine().filter(|entry| matches!(entry.state, RequestState::LookingUp | RequestState::Joined));
             let bytes: usize = aside().map(|entry| entry.held).sum();
             assert_eq!((aside().count(), bytes), (keyed, keyed_bytes), "waiting for keys of {}", module.spec.name);
@@ -145,16 +146,13 @@ impl Core {
             let job = |job| self.layer1.jobs.get(&job).copied();
             let there = match &entry.state {
                 // A request whose work is known to be undone waits only for those before it.
-                RequestState::LookingUp => self.modules[entry.module].look_ups.iter().any(|it| {
-                    it.request == id
-                        && match it.state {
-                            LookUpState::Asked => {
-                                self.layer1.jobs.values().any(|it| *it == JobPurpose::LookUp(id, entry.module))
-                            }
-                            LookUpState::Vacant => true,
-                            LookUpState::Over => false,
-                        }
-                }),
+                RequestState::LookingUp => match self.modules[entry.module].at_store.look_up_of(id) {
+                    Some(LookUpState::Asked) => {
+                        self.layer1.jobs.values().any(|it| *it == JobPurpose::LookUp(id, entry.module))
+                    }
+                    Some(LookUpState::Vacant) => true,
+                    Some(LookUpState::Over) | None => false,
+                },
                 RequestState::Joined => self.layer1.keys.values().any(|running| running.joined.contains(&id)),
                 RequestState::Settling(_) => {
                     let precedence = self.modules[entry.module].precedence.as_ref();
@@ -227,7 +225,7 @@ impl Core {
                 assert!(self.layer1.store_requests.contains_key(held), "held and gone: {run:?}");
             }
             let module = &self.modules[run.module];
-            let waits = module.precedence.is_some() || !module.commits.is_empty();
+            let waits = module.precedence.is_some() || module.at_store.has_commits();
             assert!(run.held.is_empty() || waits, "held for nothing: {run:?}");
         }
         timers

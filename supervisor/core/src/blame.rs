@@ -41,23 +41,23 @@ impl Core {
         let run = &self.runs[&run_id];
         let module_id = run.module;
         // A process that has said with which request it ends has named the cause.
-        if run.knows_the_guilty() {
+        if run.has_culprit() {
             return false;
         }
-        let guilty = run.in_flight.iter().enumerate().filter(|(at, id)| {
+        let culprits = run.in_flight.iter().enumerate().filter(|(at, id)| {
             let entry = &self.requests[*id];
             let here = delivery_verdict(run, *id, entry, *at, evidence.fate_for(*id));
             entry.wanted && here != Delivery::NotStarted && self.is_one_crash_too_many(*id)
         });
-        let guilty: Vec<RequestId> = guilty.map(|(_, id)| id).collect();
-        for id in &guilty {
+        let culprits: Vec<RequestId> = culprits.map(|(_, id)| id).collect();
+        for id in &culprits {
             let crashes = match self.stream_of(*id) {
                 Some((_, stream)) => stream.take_crashes(),
                 None => self.modules[module_id].blamed.iter().filter(|(of, _)| of == id).map(|(_, one)| *one).collect(),
             };
             self.pardon(now, module_id, &crashes);
         }
-        !guilty.is_empty()
+        !culprits.is_empty()
     }
 
     /// Removes crashes from the accounts of the slots in which they happened. A slot that waits only

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_members_that_are_not_kept_the_first_are_told_and_the_rest_are_counted() {
+    fn of_many_members_that_are_not_kept_the_first_are_named_and_the_rest_are_counted() {
         let entry = format!(r#"{{"name":"{}","args":1}}"#, "long".repeat(1000));
         let declared = declared(&format!(r#""version":"1","commands":[{}]"#, vec![entry; 10_000].join(",")));
         let remarks = declared.remarks(&ModuleName::new("log").unwrap());

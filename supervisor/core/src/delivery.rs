@@ -36,7 +36,7 @@ impl Core {
             let run = &self.runs[&run_id];
             let here = delivery_verdict(run, id, &self.requests[id], at, end.evidence.fate_for(id));
             let blames = here != Delivery::NotStarted && end.is_crash();
-            let is_counted = blames && !run.knows_the_guilty();
+            let is_counted = blames && !run.has_culprit();
             self.undo(now, id, "the process that had it has ended");
             self.requests.interrupted(id, here);
             if is_counted {

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_has_its_part_of_a_busy_host_is_behind_however_many_there_are() {
+    fn one_that_has_its_part_of_a_busy_host_comes_later_however_many_there_are() {
         // Each of two hundred has half a percent of the time.
         let mut account = TimeAccount::default();
         for round in 0..1000 {

@@ -26,12 +26,12 @@ pub(crate) struct LastAnswer {
 
 impl Run {
     /// Whether the process has said that it has not begun with this request and will not.
-    pub(crate) fn has_left_behind(&self, id: RequestId) -> bool {
+    pub(crate) fn has_disclaimed(&self, id: RequestId) -> bool {
         self.last.as_ref().is_some_and(|last| !last.begun.contains(&id))
     }
 
     /// Whether it is known which request this process ends for, so that no other one is the cause.
-    pub(crate) fn knows_the_guilty(&self) -> bool {
+    pub(crate) fn has_culprit(&self) -> bool {
         self.last.as_ref().is_some_and(|last| last.request.is_some())
     }
 }
@@ -42,7 +42,7 @@ impl Core {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         let Response { id, status, .. } = response;
         let number = id.map(RequestId);
-        let request = number.filter(|id| !run.has_left_behind(*id));
+        let request = number.filter(|id| !run.has_disclaimed(*id));
         let position = request.and_then(|id| run.in_flight.position(id)).zip(request);
         let control = run.controls.iter().find(|(id, _)| Some(*id) == number).map(|(_, control)| *control);
         if let (Some(Control::Init), Status::Success(_)) = (control, &status) {
@@ -96,7 +96,7 @@ impl Core {
 /// Whether a process that has given its last answer had begun with this request all the same: because it was
 /// earlier in order, or because the process has reported progress or asked the store for it.
 pub(crate) fn has_begun(run: &Run, id: RequestId, entry: &RequestEntry) -> bool {
-    !run.has_left_behind(id)
+    !run.has_disclaimed(id)
         || matches!(entry.state, RequestState::InFlight { progressed: true, .. })
         || !matches!(entry.unit, crate::layer1::Unit::Empty)
 }

@@ -14,6 +14,7 @@ use crate::{
     limits::INIT_REFUSED_GRACE,
     module::{Desired, InitialState, Module, SpawnFailure},
     queue::Queue,
+    requests::AtStore,
     restart::WaitReason,
     run::{Phase, Role, Run},
     slots::{Slot, SlotState, Slots, Vacancy},
@@ -25,7 +26,7 @@ use crate::{
 };
 use bulkhead_protocol::{ErrorCode, Failure, Json, ModuleName, PROTOCOL_VERSION, Ready, Status, init};
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -52,9 +53,7 @@ impl Core {
             starts: 0,
             restarts: 0,
             queue: Queue::default(),
-            look_ups: VecDeque::new(),
-            commits: BTreeSet::new(),
-            flushing: 0,
+            at_store: AtStore::default(),
             precedence: None,
             blamed: Vec::new(),
             last_exit: None,
@@ -147,7 +146,7 @@ impl Core {
         if let Some(lack) = lacking {
             self.await_lack(lack, (id, slot_id));
         }
-        self.tell_in_vain(id);
+        self.fail_hopeless_waiters(id);
         false
     }
 

@@ -7,6 +7,7 @@ use crate::{
     ids::{RequestId, WaiterId},
     layer1::Precedence,
     queue::Queue,
+    requests::AtStore,
     run::Role,
     slots::{Slot, Slots},
     spec::ModuleSpec,
@@ -14,7 +15,7 @@ use crate::{
     waiters::Goal,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -45,23 +46,6 @@ pub(crate) enum Desired {
     Removed,
 }
 
-/// A key that the store is asked about before the work of a request begins.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LookUp {
-    pub(crate) request: RequestId,
-    pub(crate) state: LookUpState,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LookUpState {
-    /// The store has not answered.
-    Asked,
-    /// The work is to be done.
-    Vacant,
-    /// There is nothing left to do.
-    Over,
-}
-
 /// One module.
 #[derive(Debug)]
 pub(crate) struct Module {
@@ -73,12 +57,8 @@ pub(crate) struct Module {
     /// Automatic restarts.
     pub(crate) restarts: u64,
     pub(crate) queue: Queue,
-    /// Keys that the store is asked about, in the order in which the requests came.
-    pub(crate) look_ups: VecDeque<LookUp>,
-    /// Commits of what its processes have answered, by their numbers at the store.
-    pub(crate) commits: BTreeSet<RequestId>,
-    /// How many of its requests have an answer that waits for the disk.
-    pub(crate) flushing: usize,
+    /// What its requests have at the store.
+    pub(crate) at_store: AtStore,
     /// The request that goes before all others, since it lost against them too often.
     pub(crate) precedence: Option<Precedence>,
     /// Crashes at which unanswered requests were or may have been worked on.
@@ -110,6 +90,6 @@ impl Module {
 
     /// Whether requests for it are still at the store.
     pub(crate) fn is_at_store(&self) -> bool {
-        self.queue.keyed() > 0 || !self.commits.is_empty() || self.flushing > 0
+        self.queue.keyed() > 0 || self.at_store.is_unsettled()
     }
 }

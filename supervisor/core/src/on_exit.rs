@@ -149,7 +149,7 @@ impl Core {
         let run = &self.runs[&run_id];
         let (ready_for, lack) = (run.ready_for(), run.lack);
         let has_left = run.last.is_some();
-        let has_worked = run.knows_the_guilty();
+        let has_worked = run.has_culprit();
         let is_awaited = has_left && self.is_awaited(run.module, run);
         let module = self.modules.get_mut(run.module).expect("a module outlives its runs");
         let running = module.desired == Desired::Running && !self.shutting_down;

@@ -3,6 +3,10 @@
 //! [`crate::dispatch`], [`crate::answers`], [`crate::delivery`] and [`crate::layer1`]; queues, timers and callers
 //! are theirs to keep in line.
 
+mod at_store;
+
+pub(crate) use at_store::{AtStore, LookUpState};
+
 use crate::{
     id_map::IdMap,
     ids::{ModuleId, Recipient, RequestId, RunId},
@@ -99,12 +103,13 @@ impl Requests {
         std::mem::replace(&mut self.step(id).cancelled, true)
     }
 
-    /// A request that would have joined the work of its key leads it: the store is asked about the key.
-    pub(crate) fn lead(&mut self, id: RequestId) -> ModuleId {
+    /// A request that would have joined the work of its key leads it: the store is asked about the key. `at_store`
+    /// here and below is that of the request's module.
+    pub(crate) fn lead(&mut self, id: RequestId, at_store: &mut AtStore) {
         let entry = self.step(id);
         debug_assert_eq!(entry.state, RequestState::Joined);
         entry.state = RequestState::LookingUp;
-        entry.module
+        at_store.begin_look_up(id);
     }
 
     /// The work of a request's key is to be done: it waits for a process.
@@ -133,7 +138,7 @@ impl Requests {
         entry
     }
 
-    /// The process that has a request has begun with it: it has told of progress, or asked the store for it.
+    /// The process that has a request has begun with it: it has reported progress, or asked the store for it.
     pub(crate) fn begun(&mut self, id: RequestId) -> &RequestEntry {
         let entry = self.step(id);
         match &mut entry.state {
@@ -145,9 +150,10 @@ impl Requests {
 
     /// Its module has succeeded with a request; the commit of that waits for what is still asked of the store for it.
     /// Returns the entities that its unit changes, as far as it has named them.
-    pub(crate) fn begin_settling(&mut self, id: RequestId, done: Done) -> Vec<EntityKey> {
+    pub(crate) fn begin_settling(&mut self, id: RequestId, done: Done, at_store: &mut AtStore) -> Vec<EntityKey> {
         let entry = self.step(id);
         debug_assert!(matches!(entry.state, RequestState::InFlight { .. }), "{entry:?}");
+        at_store.begin_commit(done.job);
         entry.state = RequestState::Settling(Box::new(done));
         entry.unit.opened_mut().map(|open| std::mem::take(&mut open.changes)).unwrap_or_default()
     }
@@ -165,11 +171,18 @@ impl Requests {
     }
 
     /// A request has ended, and its answer waits until what it rests on is on the disk.
-    pub(crate) fn begin_flushing(&mut self, id: RequestId) -> ModuleId {
+    pub(crate) fn begin_flushing(&mut self, id: RequestId, at_store: &mut AtStore) {
         let entry = self.step(id);
         debug_assert!(!matches!(entry.state, RequestState::Joined | RequestState::Flushing), "{entry:?}");
         entry.state = RequestState::Flushing;
-        entry.module
+        at_store.begin_flush();
+    }
+
+    /// Forgets a request whose answer has waited for the disk, and has been given.
+    pub(crate) fn end_flushing(&mut self, id: RequestId, at_store: &mut AtStore) {
+        let entry = self.by_id.remove(&id);
+        debug_assert!(entry.as_ref().is_some_and(|it| it.state == RequestState::Flushing), "{entry:?}");
+        at_store.end_flush();
     }
 
     /// A success is certain, or its commit has failed: what was kept of it until then. The request stays where it
@@ -306,8 +319,10 @@ mod tests {
 
     #[test]
     fn the_work_of_a_key_waits_for_a_process_after_the_store_was_asked() {
-        let mut requests = requests(RequestState::Joined);
-        assert_eq!((requests.lead(ID), &requests[ID].state), (ModuleId(3), &RequestState::LookingUp));
+        let (mut requests, mut at_store) = (requests(RequestState::Joined), AtStore::default());
+        requests.lead(ID, &mut at_store);
+        assert_eq!(requests[ID].state, RequestState::LookingUp);
+        assert_eq!(at_store.look_up_of(ID), Some(LookUpState::Asked));
         let held = requests[ID].held;
         assert_eq!(requests.queue(ID), Queued { module: ModuleId(3), held });
         assert_eq!(requests[ID].state, RequestState::Queued);
@@ -324,9 +339,10 @@ mod tests {
 
     #[test]
     fn a_success_hands_its_unit_to_the_store_and_waits_again_where_another_commit_was_first() {
-        let mut requests = in_flight();
+        let (mut requests, mut at_store) = (in_flight(), AtStore::default());
         requests.open_unit(ID).extent = Extent::Changes;
-        requests.begin_settling(ID, done());
+        requests.begin_settling(ID, done(), &mut at_store);
+        assert_eq!(at_store.newest_commit(), Some(done().job));
         assert_eq!(requests[ID].state, RequestState::Settling(Box::new(done())));
         let commit = requests.begin_committing(ID);
         assert_eq!((commit.open.extent, commit.answer), (Extent::Changes, None));
@@ -359,11 +375,14 @@ mod tests {
 
     #[test]
     fn an_answer_rests_on_the_newest_commit_that_was_seen_and_waits_for_the_disk_in_a_state_of_its_own() {
-        let mut requests = in_flight();
+        let (mut requests, mut at_store) = (in_flight(), AtStore::default());
         requests.saw(ID, CommitNumber(5));
         assert_eq!(requests.saw(ID, CommitNumber(4)).seen, CommitNumber(5));
-        assert_eq!((requests.begin_flushing(ID), &requests[ID].state), (ModuleId(3), &RequestState::Flushing));
+        requests.begin_flushing(ID, &mut at_store);
+        assert!(requests[ID].state == RequestState::Flushing && at_store.is_unsettled());
         assert_eq!(requests.close(ID).unwrap().seen, CommitNumber(5));
+        requests.end_flushing(ID, &mut at_store);
+        assert!(!requests.contains(ID) && !at_store.is_unsettled());
     }
 
     #[test]

@@ -213,7 +213,7 @@ impl Core {
                     RequestState::Joined => {
                         let reason = "cancelled while another request with the same key was under way";
                         let delivery = self.joined_delivery(id);
-                        self.tell(id, Failure::new(ErrorCode::Cancelled, reason).delivery(delivery).into());
+                        self.reply(id, Failure::new(ErrorCode::Cancelled, reason).delivery(delivery).into());
                         self.unjoin(id);
                     }
                     RequestState::Settling(_) => {
@@ -263,7 +263,7 @@ impl Core {
                         format!("cancelled before {name} could {}: the process that had it is ending", begin(reached))
                     }
                     Delivery::Started | Delivery::Unknown => {
-                        format!("cancelled; {name} may not have begun, and was told not to")
+                        format!("cancelled; {name} may not have begun, and was asked not to")
                     }
                 };
                 self.answer(id, Failure::new(ErrorCode::Cancelled, reason).delivery(reached).into());

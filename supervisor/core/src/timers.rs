@@ -41,8 +41,8 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub(crate) fn set(&mut self, at: Time, timer: Timer) {
-        let stands_in_line = matches!(timer, Timer::Deadline(id) if self.deadlines.push(at, id));
-        if !stands_in_line {
+        let is_in_line = matches!(timer, Timer::Deadline(id) if self.deadlines.push(at, id));
+        if !is_in_line {
             self.sorted.insert((at, timer));
         }
     }
@@ -94,13 +94,13 @@ const TIDY_FROM: usize = 64;
 /// of them at most half, so that their memory is bounded by those that count.
 #[derive(Debug, Default)]
 struct Deadlines {
-    line: VecDeque<(Time, RequestId, Standing)>,
+    line: VecDeque<(Time, RequestId, EntryState)>,
     struck_out: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    Counts,
+enum EntryState {
+    Valid,
     StruckOut,
 }
 
@@ -110,7 +110,7 @@ impl Deadlines {
         if self.line.back().is_some_and(|(last, last_id, _)| (*last, *last_id) >= (at, id)) {
             return false;
         }
-        self.line.push_back((at, id, Standing::Counts));
+        self.line.push_back((at, id, EntryState::Valid));
         true
     }
 
@@ -120,20 +120,20 @@ impl Deadlines {
             Some((first, first_id, _)) if (*first, *first_id) == (at, id) => 0,
             _ => self.line.binary_search_by_key(&(at, id), |(at, id, _)| (*at, *id)).ok()?,
         };
-        (self.line[found].2 == Standing::Counts).then_some(found)
+        (self.line[found].2 == EntryState::Valid).then_some(found)
     }
 
     /// Removes a deadline from the list; `false` if it is not in it.
     fn strike_out(&mut self, at: Time, id: RequestId) -> bool {
         let Some(found) = self.find(at, id) else { return false };
-        self.line[found].2 = Standing::StruckOut;
+        self.line[found].2 = EntryState::StruckOut;
         self.struck_out += 1;
-        while self.line.front().is_some_and(|(.., standing)| *standing == Standing::StruckOut) {
+        while self.line.front().is_some_and(|(.., state)| *state == EntryState::StruckOut) {
             self.line.pop_front();
             self.struck_out -= 1;
         }
         if self.line.len() >= TIDY_FROM && self.struck_out > self.line.len() / 2 {
-            self.line.retain(|(.., standing)| *standing == Standing::Counts);
+            self.line.retain(|(.., state)| *state == EntryState::Valid);
             self.struck_out = 0;
         }
         true

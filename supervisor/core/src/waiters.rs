@@ -125,12 +125,12 @@ impl Core {
             };
             self.answer_waiter(waiter, status);
         }
-        self.tell_in_vain(id);
+        self.fail_hopeless_waiters(id);
     }
 
     /// Answers the callers that wait for the readiness of a module that nothing will start by itself. A caller that
     /// orders a start is not affected: what the module lacks may be started by the next order.
-    pub(crate) fn tell_in_vain(&mut self, id: ModuleId) {
+    pub(crate) fn fail_hopeless_waiters(&mut self, id: ModuleId) {
         if !self.modules.get(id).is_some_and(|module| module.waiters.contains_key(&Goal::Ready)) {
             return;
         }
@@ -151,7 +151,7 @@ impl Core {
         while let Some(at) = due.pop() {
             let dependents: Vec<ModuleId> = self.directory.dependents(&self.modules[at].spec.name).collect();
             for other in dependents.into_iter().filter(|other| seen.insert(*other)) {
-                self.tell_in_vain(other);
+                self.fail_hopeless_waiters(other);
                 due.push(other);
             }
         }
@@ -204,7 +204,7 @@ impl Core {
     pub(crate) fn stop_overtaken(&mut self, id: ModuleId) {
         for waiter in self.waiters_with(id, |goal| goal == Goal::StopDone) {
             let name = &self.modules[id].spec.name;
-            let reason = format!("{name} had not stopped yet when it was told to start again");
+            let reason = format!("{name} had not stopped yet when it was started again");
             self.answer_waiter(waiter, Failure::new(ErrorCode::Conflict, reason).into());
         }
     }

@@ -107,7 +107,7 @@ fn each_kind_of_request_is_counted_with_what_the_core_and_the_store_hold_of_it()
 }
 
 #[test]
-fn one_client_holds_a_quarter_of_what_all_may_and_is_told_the_numbers() {
+fn one_client_holds_a_quarter_of_what_all_may_and_gets_the_numbers() {
     let mut host = Host::new(16 * MIB);
     let payload = Json::of(&".".repeat(MIB)).as_str().to_owned();
     for client in 1..=4 {

@@ -4,7 +4,7 @@
 
 use crate::{
     clock::wall_clock,
-    history::{CrashFiles, OldCrashes, told_of},
+    history::{CrashFiles, OldCrashes, substitute},
     log_files::LogFiles,
     records::{FILES_BETWEEN_COUNTS, Number},
 };
@@ -100,7 +100,7 @@ pub(crate) struct Wanted {
 
 /// The answer to `crashes`.
 #[derive(Debug, Serialize)]
-pub(crate) struct Told {
+pub(crate) struct CrashList {
     /// Oldest first.
     pub(crate) crashes: Vec<Json>,
     /// How many there are before them.
@@ -191,7 +191,7 @@ impl Crashes {
 
     /// The answer: the newest records that are wanted and fit into `bytes_max`, of those in memory and of those that
     /// were read.
-    pub(crate) fn tell(&self, wanted: &Wanted, read: OldCrashes, bytes_max: usize) -> Told {
+    pub(crate) fn list(&self, wanted: &Wanted, read: OldCrashes, bytes_max: usize) -> CrashList {
         let is_wanted = |kept: &&Kept| wanted.module.as_ref().is_none_or(|name| *name == kept.crash.module);
         let mut kept = self.kept.iter().rev().filter(is_wanted).peekable();
         // One that was written after the question may have been read, and be in memory as well.
@@ -223,7 +223,7 @@ impl Crashes {
             chosen.push(json);
         }
         chosen.reverse();
-        Told { crashes: chosen, older, remarks: read.remark.into_iter().collect() }
+        CrashList { crashes: chosen, older, remarks: read.remark.into_iter().collect() }
     }
 }
 
@@ -234,7 +234,7 @@ impl Kept {
         if self.written <= bytes_max {
             return (self.written, Json::of(&self.crash));
         }
-        let json = told_of(module, time, "the record is too long to be told", Path::new(file), false);
+        let json = substitute(module, time, "the record is too long to be sent", Path::new(file), false);
         (json.as_str().len(), json)
     }
 }
@@ -377,7 +377,7 @@ mod tests {
         }
         let read = crashes.files(wanted, bytes_max).read();
         assert_eq!(read.remark, None);
-        let shown = crashes.tell(wanted, read, bytes_max);
+        let shown = crashes.list(wanted, read, bytes_max);
         (shown.crashes.iter().map(|crash| crash.read::<File>().unwrap().file).collect(), shown.older)
     }
 
@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn records_of_earlier_hosts_and_those_that_memory_has_no_room_for_are_sent_in_their_order_and_once() {
-        let dir = Scratch::new("told-crashes");
+        let dir = Scratch::new("listed-crashes");
         let folders = [dir.join("crashes"), dir.join("quarantine")];
         folders.iter().for_each(|folder| fs::create_dir_all(folder).unwrap());
         let old = r#"{"module":"a","reason":"of a version before the numbers"}"#;
@@ -418,7 +418,7 @@ mod tests {
         // As if many more had come since.
         last.kept.drain(..3);
         let shown = |wanted: Wanted| {
-            let shown = last.tell(&wanted, last.files(&wanted, usize::MAX).read(), usize::MAX);
+            let shown = last.list(&wanted, last.files(&wanted, usize::MAX).read(), usize::MAX);
             let text = |crash: &Json, member: &str| crash.read::<serde_json::Value>().unwrap()[member].clone();
             let crashes = shown.crashes.iter().map(|crash| {
                 let file = text(crash, "file").as_str().unwrap().to_owned();
@@ -453,7 +453,7 @@ mod tests {
         fs::write(folder.join("notes.txt"), "").unwrap();
         let crashes = Crashes::new(folder.clone(), "/proc/nonexistent".into(), Number::greatest_in(&[folder]).unwrap());
         let all = wanted(Some("m"), 1000);
-        let shown = crashes.tell(&all, crashes.files(&all, 50_000).read(), 50_000);
+        let shown = crashes.list(&all, crashes.files(&all, 50_000).read(), 50_000);
         let shown: Vec<serde_json::Value> = shown.crashes.iter().map(|crash| crash.read().unwrap()).collect();
         assert_eq!(shown.len(), 7, "{shown:#?}");
         let reason = |at: usize| shown[at]["reason"].as_str().unwrap();
@@ -464,7 +464,7 @@ mod tests {
         assert!((4..6).all(|at| reason(at).starts_with("unknown: the record cannot be read")), "{shown:#?}");
         assert_eq!(
             (reason(6), &shown[6]["time"]),
-            ("unknown: the record is too long to be told", &"2026-11-30T01:02:03.004Z".into())
+            ("unknown: the record is too long to be sent", &"2026-11-30T01:02:03.004Z".into())
         );
     }
 }

@@ -232,7 +232,7 @@ mod tests {
         Ready::read_bounded(&Json::parse(&data).unwrap()).unwrap().commands
     }
 
-    fn told(list: &str, command: Option<&str>, frame_bytes_max: usize) -> Result<String, Failure> {
+    fn described(list: &str, command: Option<&str>, frame_bytes_max: usize) -> Result<String, Failure> {
         let head = Head { name: "m", version: "1", state: "ready", description: "" };
         answer(&head, Source::Module(&commands(list)), command, frame_bytes_max).map(|json| json.as_str().to_owned())
     }
@@ -243,25 +243,25 @@ mod tests {
         let b = r#"{"name":"b","idempotent":true,"args":{ "z":1,"a":2.0 },"dropped":[{"member":"returns","reason":"expected an object or a boolean, found a number"}]}"#;
         let head = r#"{"name":"m","version":"1","state":"ready","commands":["#;
         let whole = format!(r#"{head}{{"name":"a","idempotent":false}},{b}]}}"#);
-        assert_eq!(told(list, None, 65_536).unwrap(), whole);
-        assert_eq!(told(list, Some("b"), 65_536).unwrap(), format!("{head}{b}]}}"));
+        assert_eq!(described(list, None, 65_536).unwrap(), whole);
+        assert_eq!(described(list, Some("b"), 65_536).unwrap(), format!("{head}{b}]}}"));
     }
 
     #[test]
     fn of_more_than_has_room_the_rest_is_counted_and_one_alone_says_how_long_it_is() {
         let long = format!(r#"{{"name":"long","args":{{"title":"{}"}}}}"#, "x".repeat(60_000));
         let list = format!(r#"["a",{long},{long},"b"]"#);
-        let part = told(&list, None, 65_536).unwrap();
+        let part = described(&list, None, 65_536).unwrap();
         assert!(part.ends_with(r#"],"left_out":2}"#), "{}", &part[part.len() - 40..]);
-        assert!(told(&list, Some("long"), 65_536).is_ok());
-        let refused = told(&list, Some("long"), 60_000).unwrap_err();
+        assert!(described(&list, Some("long"), 65_536).is_ok());
+        let refused = described(&list, Some("long"), 60_000).unwrap_err();
         assert_eq!(refused.code, ErrorCode::FrameTooLarge);
         assert!(refused.error.contains("has 60054 bytes, and a frame has room for 58975"), "{refused:?}");
     }
 
     #[test]
     fn an_unknown_command_is_answered_with_the_nearest_one_or_with_all_if_they_are_few() {
-        let error = |list: &str, command| told(list, Some(command), 65_536).unwrap_err().error;
+        let error = |list: &str, command| described(list, Some(command), 65_536).unwrap_err().error;
         assert_eq!(error(r#"["add","get"]"#, "ad"), r#"m has no command "ad"; did you mean "add"?"#);
         assert_eq!(error(r#"["add","get"]"#, "dance"), r#"m has no command "dance"; it has add, get"#);
         assert_eq!(error("[]", "dance"), r#"m has no command "dance"; it declares none"#);

@@ -159,14 +159,14 @@ impl Host {
     /// # Errors
     /// As [`Host::start`], without the faults of modules.
     pub fn run_daemon(loaded: Loaded, options: Options) -> Result<(), StartError> {
-        Host::run_daemon_behind(open_gate(), loaded, options)
+        Host::run_daemon_with_gate(open_gate(), loaded, options)
     }
 
     /// As [`Host::run_daemon`]; what the host asks of files once it is up passes this gate first, on
     /// the thread that does it. A test that closes it has a file system that does not answer.
     #[doc(hidden)]
     #[allow(clippy::missing_errors_doc)]
-    pub fn run_daemon_behind(gate: Gate, loaded: Loaded, options: Options) -> Result<(), StartError> {
+    pub fn run_daemon_with_gate(gate: Gate, loaded: Loaded, options: Options) -> Result<(), StartError> {
         let (_inject, injected) = unbounded_channel();
         let (started, _) = mpsc::channel();
         take_over_process();

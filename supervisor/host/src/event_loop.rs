@@ -225,7 +225,7 @@ fn iterate(host: &mut HostState, context: &mut Context<'_>) -> Poll<()> {
             is_over = is_long(heard, heard_from);
         }
         // However much comes from the front queue, one source of the other queue is served.
-        if is_over && let Some(event) = host.sources.next_behind() {
+        if is_over && let Some(event) = host.sources.next_of_second() {
             host.handle(event);
         }
         host.handle_timers();

@@ -151,7 +151,7 @@ impl Followers {
     }
 
     /// Those that wait, beginning after one of them.
-    pub(crate) fn waiting_behind(&self, last: FollowerId) -> Vec<FollowerId> {
+    pub(crate) fn waiting_after(&self, last: FollowerId) -> Vec<FollowerId> {
         let after = self.waiting.range((Bound::Excluded(last), Bound::Unbounded));
         after.chain(self.waiting.range(..=last)).copied().collect()
     }
@@ -212,7 +212,7 @@ mod tests {
             let of_module = list.iter().filter(|(.., of)| of == module).map(|(id, ..)| *id);
             assert_eq!(followers.of_log(module), of_module.collect::<Vec<_>>());
             assert_eq!(followers.count_of(caller), list.iter().filter(|(_, who, _)| who.caller == caller).count());
-            let waiting: HashSet<FollowerId> = followers.waiting_behind(FollowerId(step / 2)).into_iter().collect();
+            let waiting: HashSet<FollowerId> = followers.waiting_after(FollowerId(step / 2)).into_iter().collect();
             assert!(waiting.iter().all(|id| followers.get(*id).is_some()));
             assert_eq!(sum.get(), list.len() * FOLLOWER_BYTES);
         }
@@ -231,11 +231,11 @@ mod tests {
         for at in [0, 2, 3] {
             followers.set_waiting(ids[at], true);
         }
-        assert_eq!(followers.waiting_behind(FollowerId::default()), [ids[0], ids[2], ids[3]]);
-        assert_eq!(followers.waiting_behind(ids[1]), [ids[2], ids[3], ids[0]]);
-        assert_eq!(followers.waiting_behind(ids[3]), [ids[0], ids[2], ids[3]]);
+        assert_eq!(followers.waiting_after(FollowerId::default()), [ids[0], ids[2], ids[3]]);
+        assert_eq!(followers.waiting_after(ids[1]), [ids[2], ids[3], ids[0]]);
+        assert_eq!(followers.waiting_after(ids[3]), [ids[0], ids[2], ids[3]]);
         followers.set_waiting(ids[3], false);
         followers.remove(ids[0]);
-        assert_eq!(followers.waiting_behind(ids[3]), [ids[2]]);
+        assert_eq!(followers.waiting_after(ids[3]), [ids[2]]);
     }
 }

@@ -8,7 +8,7 @@ mod log_file;
 mod tests;
 mod waiting;
 
-pub(crate) use crashes::{CrashFiles, OldCrashes, told_of};
+pub(crate) use crashes::{CrashFiles, OldCrashes, substitute};
 pub(crate) use log::{LogEnd, LogHistory, json_of, remark};
 pub(crate) use waiting::{HISTORY_TIME_MAX, Histories};
 

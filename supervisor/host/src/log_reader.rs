@@ -74,7 +74,7 @@ pub(crate) struct LogReader {
     pub(crate) socket: Rc<UnixDatagram>,
     orders: mpsc::Sender<Order>,
     news: mpsc::Receiver<News>,
-    is_told: Arc<AtomicBool>,
+    is_woken: Arc<AtomicBool>,
     /// What the socket had no room for: for each order the pipes that go with it.
     waiting: VecDeque<Vec<OwnedFd>>,
     /// Whether a source waits until more can be sent.
@@ -98,14 +98,14 @@ impl LogReader {
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
         let (orders, receiver) = mpsc::channel();
         let (sender, news) = mpsc::channel();
-        let is_told = Arc::new(AtomicBool::new(false));
-        let teller = thread::Teller { news: sender, is_told: is_told.clone() };
+        let is_woken = Arc::new(AtomicBool::new(false));
+        let informer = thread::Informer { news: sender, is_woken: is_woken.clone() };
         let socket = Rc::new(UnixDatagram::from_std(ours.into())?);
         let number = theirs.as_raw_fd();
         let (ready, is_ready) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("bulkhead-lines".into())
-            .spawn(move || thread::main(number, ready, receiver, teller, sink, bounds))?;
+            .spawn(move || thread::main(number, ready, receiver, informer, sink, bounds))?;
         // It has its own copy as soon as it reports that, or why not; that takes as long as a thread's start.
         let of_thread =
             is_ready.recv().unwrap_or_else(|_| Err(io::Error::other("the thread that reads logs ended at once")))?;
@@ -114,7 +114,7 @@ impl LogReader {
             socket,
             orders,
             news,
-            is_told,
+            is_woken,
             waiting: VecDeque::new(),
             awaits_room: false,
             has_ended: false,
@@ -196,7 +196,7 @@ impl LogReader {
             }
         }
         // What is reported from here on is announced once more.
-        self.is_told.store(false, Ordering::SeqCst);
+        self.is_woken.store(false, Ordering::SeqCst);
         self.news.try_iter().collect()
     }
 }

@@ -68,7 +68,7 @@ impl Logs {
     }
 
     /// How many of them have been taken.
-    pub(crate) fn lines_told(&self) -> u64 {
+    pub(crate) fn lines_taken(&self) -> u64 {
         self.sink.live.taken()
     }
 

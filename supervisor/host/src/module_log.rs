@@ -200,12 +200,12 @@ mod tests {
         assert!(!sink.say(&log, 1, vec![line("before")]));
         let (shown, newest) = log.follow(10);
         assert_eq!((shown.len(), newest), (1, 1));
-        assert!(sink.say(&log, 1, vec![line("behind"), line("last")]));
+        assert!(sink.say(&log, 1, vec![line("after"), line("last")]));
         // A second one begins while these two are on their way.
         let (shown, second) = log.follow(10);
         assert_eq!((shown.len(), second), (3, 3));
         let numbers: Vec<u64> = sink.live.take(10).into_iter().filter_map(|live| live.number).collect();
-        assert_eq!(numbers, [2, 3], "the first is told both, the second knows them");
+        assert_eq!(numbers, [2, 3], "the first gets both, the second knows them");
         log.unfollow();
         assert!(!sink.say(&log, 1, vec![line("unseen")]));
         assert!(sink.live.take(10).is_empty());

@@ -20,7 +20,7 @@ const WATCHDOG_LEAST: Duration = Duration::from_millis(10);
 /// How often the manager learns that a long start goes on, and how long from then on it is to wait: if
 /// this machine is so busy that a message is late, the next one comes in time.
 const START_REPORT_INTERVAL: Duration = Duration::from_secs(10);
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A service manager that expects messages from this process.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Notify {
         if self.address.is_none() {
             return work();
         }
-        let extend = format!("EXTEND_TIMEOUT_USEC={}", START_PATIENCE.as_micros());
+        let extend = format!("EXTEND_TIMEOUT_USEC={}", START_TIMEOUT.as_micros());
         let (done, waiting) = channel::<()>();
         thread::scope(|scope| {
             scope.spawn(|| {

@@ -17,7 +17,7 @@ pub(crate) const OF_CLIENT_MAX: usize = 8;
 
 /// What is looked at.
 #[derive(Debug, Default)]
-pub(crate) struct Places {
+pub(crate) struct Observed {
     /// The first processes of the modules, each with a tree below it.
     pub(crate) leaders: Vec<i32>,
     /// This process.
@@ -37,7 +37,7 @@ pub(crate) struct Look {
     pub(crate) store_bytes: Option<(u64, u64)>,
 }
 
-impl Places {
+impl Observed {
     pub(crate) fn look(self) -> Look {
         let traced = |pid: &i32| Some((*pid, tracers::of_process(*pid, self.guardian)?));
         let tracers = self.leaders.iter().filter_map(traced).collect();

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_during_a_reading_is_served_by_another_one_behind_it_and_only_one() {
+    fn what_is_wanted_during_a_reading_is_served_by_another_one_after_it_and_only_one() {
         let mut readings = Readings::default();
         assert!(readings.begin(at(0)).is_none());
         want(&mut readings, 1, 60);

@@ -37,7 +37,7 @@ pub fn check_programs(loaded: &Loaded) -> Result<(), RuntimeError> {
 
 impl From<RuntimeError> for Problems {
     fn from(error: RuntimeError) -> Problems {
-        Problem { file: None, place: None, message: error.to_string() }.into()
+        Problem { file: None, position: None, message: error.to_string() }.into()
     }
 }
 

@@ -20,7 +20,7 @@ use std::{
 
 /// Futures that are waited for together.
 pub(crate) struct Sources<F: Future> {
-    places: Vec<Place<F>>,
+    slots: Vec<Slot<F>>,
     vacant: Vec<usize>,
     woken: Arc<Mutex<Woken>>,
     /// Which of those that were woken are still to be looked at, in the front queue and in the other.
@@ -29,7 +29,7 @@ pub(crate) struct Sources<F: Future> {
     has_new: bool,
 }
 
-struct Place<F: Future> {
+struct Slot<F: Future> {
     source: Option<F>,
     /// What its source has yielded when it came.
     yielded: Option<F::Output>,
@@ -43,7 +43,7 @@ pub(crate) enum Line {
     /// With those that have not had their share.
     Front,
     /// After all of them.
-    Behind,
+    Second,
 }
 
 /// The slots that were woken since the last look, and the task that looks.
@@ -59,10 +59,10 @@ struct Woken {
 /// What wakes one slot.
 #[derive(Debug)]
 struct Mark {
-    place: usize,
+    slot: usize,
     is_queued: AtomicBool,
     /// Whether what is waited for in it is served after the others.
-    is_behind: AtomicBool,
+    is_second: AtomicBool,
     woken: Arc<Mutex<Woken>>,
 }
 
@@ -77,9 +77,9 @@ impl Mark {
         if self.is_queued.swap(true, Ordering::AcqRel) {
             return;
         }
-        let line = usize::from(self.is_behind.load(Ordering::Relaxed));
+        let line = usize::from(self.is_second.load(Ordering::Relaxed));
         let mut woken = lock(&self.woken);
-        woken.lines[line].push_back(self.place);
+        woken.lines[line].push_back(self.slot);
         if std::mem::take(&mut woken.is_awaited)
             && let Some(task) = &woken.task
         {
@@ -101,7 +101,7 @@ impl Wake for Mark {
 impl<F: Future + Unpin> Sources<F> {
     pub(crate) fn new() -> Sources<F> {
         Sources {
-            places: Vec::new(),
+            slots: Vec::new(),
             vacant: Vec::new(),
             woken: Arc::default(),
             to_look_at: Default::default(),
@@ -113,24 +113,24 @@ impl<F: Future + Unpin> Sources<F> {
     /// the sources of its queue that were woken before.
     pub(crate) fn push(&mut self, mut source: F, line: Line) {
         let at = self.vacant.pop().unwrap_or_else(|| {
-            let place = self.places.len();
+            let slot = self.slots.len();
             let mark = Arc::new(Mark {
-                place,
+                slot,
                 is_queued: AtomicBool::new(false),
-                is_behind: AtomicBool::new(false),
+                is_second: AtomicBool::new(false),
                 woken: self.woken.clone(),
             });
-            self.places.push(Place { source: None, yielded: None, waker: mark.clone().into(), mark });
-            place
+            self.slots.push(Slot { source: None, yielded: None, waker: mark.clone().into(), mark });
+            slot
         });
-        let place = &mut self.places[at];
+        let slot = &mut self.slots[at];
         // Where a waker of an earlier wait in this slot has queued it already, it keeps that position.
-        place.mark.is_behind.store(line == Line::Behind, Ordering::Relaxed);
-        match Pin::new(&mut source).poll(&mut Context::from_waker(&place.waker)) {
-            Poll::Pending => place.source = Some(source),
+        slot.mark.is_second.store(line == Line::Second, Ordering::Relaxed);
+        match Pin::new(&mut source).poll(&mut Context::from_waker(&slot.waker)) {
+            Poll::Pending => slot.source = Some(source),
             Poll::Ready(output) => {
-                place.yielded = Some(output);
-                place.mark.queue();
+                slot.yielded = Some(output);
+                slot.mark.queue();
                 self.has_new = true;
             }
         }
@@ -159,13 +159,13 @@ impl<F: Future + Unpin> Sources<F> {
     }
 
     /// What the next source of the second queue yields.
-    pub(crate) fn next_behind(&mut self) -> Option<F::Output> {
+    pub(crate) fn next_of_second(&mut self) -> Option<F::Output> {
         self.next_in(1)
     }
 
     fn next_in(&mut self, line: usize) -> Option<F::Output> {
         while let Some(at) = self.to_look_at[line].pop_front() {
-            let Place { source, yielded, mark, waker } = &mut self.places[at];
+            let Slot { source, yielded, mark, waker } = &mut self.slots[at];
             // From here on it may be woken again.
             mark.is_queued.store(false, Ordering::Release);
             if let Some(output) = yielded.take() {
@@ -269,22 +269,22 @@ mod tests {
     #[test]
     fn what_is_in_the_second_queue_comes_when_the_front_queue_is_empty_or_on_request() {
         let mut test = Test::new();
-        let behind = [test.add_in(1, Line::Behind), test.add_in(2, Line::Behind)];
+        let second = [test.add_in(1, Line::Second), test.add_in(2, Line::Second)];
         let front = [test.add(3), test.add(4)];
         test.look();
-        for (may_yield, waker) in behind.iter().chain(&front) {
+        for (may_yield, waker) in second.iter().chain(&front) {
             may_yield.set(true);
             waker.take().unwrap().wake();
         }
         let waker = Waker::from(test.task.clone());
         test.sources.look(&Context::from_waker(&waker));
         assert_eq!(test.sources.next(), Some(3));
-        assert_eq!(test.sources.next_behind(), Some(1), "one that floods is heard all the same");
+        assert_eq!(test.sources.next_of_second(), Some(1), "one that floods is heard all the same");
         assert_eq!((test.sources.next(), test.sources.next(), test.sources.next()), (Some(4), Some(2), None));
         let (may_yield, waker) = test.add(5);
         may_yield.set(true);
         waker.take().unwrap().wake();
-        assert_eq!(test.look(), [5], "a place forgets in which line it stood");
+        assert_eq!(test.look(), [5], "a slot forgets in which queue it was");
     }
 
     #[test]
@@ -312,7 +312,7 @@ mod tests {
         old.wake_by_ref();
         assert_eq!(test.look(), [1]);
         old.wake_by_ref();
-        assert!(test.look().is_empty(), "the place is vacant");
+        assert!(test.look().is_empty(), "the slot is vacant");
         let (may_yield, _) = test.add(2);
         assert!(test.look().is_empty());
         old.wake_by_ref();
@@ -320,7 +320,7 @@ mod tests {
         may_yield.set(true);
         old.wake();
         assert_eq!(test.look(), [2]);
-        assert_eq!(test.sources.places.len(), 1);
+        assert_eq!(test.sources.slots.len(), 1);
     }
 
     #[test]
@@ -345,7 +345,7 @@ mod tests {
     fn what_has_something_to_say_when_it_comes_says_it_once_in_its_line() {
         let mut test = Test::new();
         test.look();
-        test.sources.push(Commanded(1, Rc::new(Cell::new(true)), Rc::default()), Line::Behind);
+        test.sources.push(Commanded(1, Rc::new(Cell::new(true)), Rc::default()), Line::Second);
         test.add_yielding(2);
         assert!(test.sources.has_new());
         assert_eq!(test.times_woken(), 1, "what comes between two iterations is not slept over");

@@ -32,7 +32,7 @@ pub(crate) enum StateDirError {
     #[error("cannot use the state directory {}: {error}; choose another with --state DIR", .path.display())]
     Unusable { path: PathBuf, error: io::Error },
     #[error(
-        "the state directory {} has a name that is not UTF-8, so its modules could not be told where their data is; \
+        "the state directory {} has a name that is not UTF-8, so its modules would not know where their data is; \
          choose another with --state DIR", .0.display()
     )]
     NotText(PathBuf),

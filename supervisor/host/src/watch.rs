@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// A path that is not as it was.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Noticed {
-    pub(crate) place: PathBuf,
+    pub(crate) path: PathBuf,
     pub(crate) what: WatchEvent,
 }
 
@@ -135,7 +135,7 @@ impl Watcher {
             Ok(metadata) if metadata.is_dir() => return self.fine(folder),
             Ok(_) => "is no folder any more".to_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => match create_private(folder) {
-                Ok(()) => return self.tell(folder, WatchEvent::MadeAgain),
+                Ok(()) => return self.report(folder, WatchEvent::MadeAgain),
                 Err(error) => format!("has gone and cannot be made again: {error}"),
             },
             Err(error) => format!("cannot be looked at: {error}"),
@@ -160,26 +160,26 @@ impl Watcher {
         }
     }
 
-    fn wrong(&mut self, place: &Path, reason: String) {
-        if self.wrong.get(place) != Some(&reason) {
-            self.wrong.insert(place.to_owned(), reason.clone());
-            self.send(place, WatchEvent::Wrong(reason));
+    fn wrong(&mut self, path: &Path, reason: String) {
+        if self.wrong.get(path) != Some(&reason) {
+            self.wrong.insert(path.to_owned(), reason.clone());
+            self.send(path, WatchEvent::Wrong(reason));
         }
     }
 
-    fn fine(&mut self, place: &Path) {
-        if self.wrong.remove(place).is_some() {
-            self.send(place, WatchEvent::Fine);
+    fn fine(&mut self, path: &Path) {
+        if self.wrong.remove(path).is_some() {
+            self.send(path, WatchEvent::Fine);
         }
     }
 
-    fn tell(&mut self, place: &Path, what: WatchEvent) {
-        self.wrong.remove(place);
-        self.send(place, what);
+    fn report(&mut self, path: &Path, what: WatchEvent) {
+        self.wrong.remove(path);
+        self.send(path, what);
     }
 
-    fn send(&self, place: &Path, what: WatchEvent) {
-        self.outlet.put(Done::Noticed(Noticed { place: place.to_owned(), what }));
+    fn send(&self, path: &Path, what: WatchEvent) {
+        self.outlet.put(Done::Noticed(Noticed { path: path.to_owned(), what }));
     }
 }
 
@@ -221,8 +221,8 @@ mod tests {
             while let Some(done) = self.files.take() {
                 match done {
                     Done::Noticed(noticed) => {
-                        let place = noticed.place.strip_prefix(&*self.folder).unwrap().to_owned();
-                        events.push((place, noticed.what));
+                        let path = noticed.path.strip_prefix(&*self.folder).unwrap().to_owned();
+                        events.push((path, noticed.what));
                     }
                     Done::Socket(bound) => {
                         self.bound.replace(bound).unwrap().file.disown();
@@ -240,9 +240,9 @@ mod tests {
     }
 
     #[track_caller]
-    fn expect_wrong(events: &[(PathBuf, WatchEvent)], place: &str, reason: &str) {
+    fn expect_wrong(events: &[(PathBuf, WatchEvent)], path: &str, reason: &str) {
         match events {
-            [(found, WatchEvent::Wrong(text))] if found == Path::new(place) => {
+            [(found, WatchEvent::Wrong(text))] if found == Path::new(path) => {
                 assert!(text.contains(reason), "{text}");
             }
             other => panic!("{other:?}"),
@@ -274,7 +274,7 @@ mod tests {
         fs::remove_file(&socket).unwrap();
         let other = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         expect_wrong(&test.look(), "run/control.sock", "another host listens on");
-        assert!(test.look().is_empty(), "it is told once");
+        assert!(test.look().is_empty(), "it is reported once");
         drop(other);
         assert_eq!(test.look(), [("run/control.sock".into(), WatchEvent::MadeAgain)], "the other has left its file");
         fs::remove_file(&socket).unwrap();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_vanished_is_made_again_and_told_once() {
+    fn a_folder_that_vanished_is_made_again_and_reported_once() {
         let mut test = Test::new("folder");
         let logs = test.path("state/logs");
         fs::remove_dir(&logs).unwrap();

@@ -20,7 +20,7 @@ pub(crate) struct IdMaker(Mutex<Ids>);
 
 impl IdMaker {
     /// Makes ids of later times than this, in milliseconds since 1970.
-    pub(crate) fn behind(upto: i64) -> IdMaker {
+    pub(crate) fn after(upto: i64) -> IdMaker {
         let ids = IdMaker(Mutex::new(Ids::new()));
         ids.pass(upto);
         ids
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn ids_go_on_after_earlier_ones_also_where_the_clock_is_set_back() {
-        let ids = IdMaker::behind(5_000);
+        let ids = IdMaker::after(5_000);
         let first = ids.next(1_000_000);
         assert!(first.as_str() > "00000000-1388-7fff-bfff-ffffffffffff", "{first} is of a later millisecond");
         assert_eq!(ids.upto(), 5_001);
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn an_imported_id_counts_but_no_one_uses_up_what_there_is() {
-        let ids = IdMaker::behind(0);
+        let ids = IdMaker::after(0);
         for (text, upto) in [
             ("00000000-1388-4000-8000-000000000000", 0),
             ("00000000-1388-7000-8000-000000000000", 5_000),

@@ -103,7 +103,7 @@ pub const CHECKPOINT_PAGES: i64 = 2048;
 pub const LOG_CHECKPOINTS_MISSED_MAX: i64 = 4;
 
 /// How long a reader may have run and is still not ended for that.
-pub const LOG_PATIENCE: Duration = Duration::from_secs(1);
+pub const LOG_WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the thread that writes waits for that. Nothing that may take long begins meanwhile.
 pub const LOG_WAIT_MAX: Duration = Duration::from_secs(3);

@@ -79,13 +79,13 @@ impl Layer1 {
             parts.push(Reader::new(Arc::clone(&shared), connection).map_err(fail)?);
         }
         let io = |source| OpenError::Io { path: path.clone(), source };
-        let place = FileIdentity::of(&path, mark).map_err(io)?;
+        let identity = FileIdentity::of(&path, mark).map_err(io)?;
         let mut readers = Vec::new();
         for (index, reader) in parts.into_iter().enumerate() {
             let name = format!("layer1-read-{index}");
             readers.push(Builder::new().name(name).spawn(move || reader.work()).map_err(io)?);
         }
-        let writer = Writer::new(Arc::clone(&shared), connection, clock, place, trace).map_err(fail)?;
+        let writer = Writer::new(Arc::clone(&shared), connection, clock, identity, trace).map_err(fail)?;
         let writer = Builder::new().name("layer1-write".into()).spawn(move || writer.work()).map_err(io)?;
         let flushing = Arc::clone(&shared);
         let flusher =

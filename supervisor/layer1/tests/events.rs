@@ -113,7 +113,7 @@ fn a_long_stream_is_read_in_pieces_each_event_once() {
 }
 
 #[test]
-fn a_commit_brings_events_behind_those_of_its_unit_or_fails_with_them() {
+fn a_commit_brings_events_after_those_of_its_unit_or_fails_with_them() {
     let store = Store::new();
     emit(&store, Some(1), "first", "1");
     let event = |name: &str| NewEvent { source: "m".into(), event: name.into(), data: json("2") };
@@ -232,7 +232,7 @@ fn events_are_cleared_by_age_but_the_newest_and_what_is_still_to_be_read_stay() 
 }
 
 #[test]
-fn a_subscriber_that_stays_away_too_long_is_told_what_it_missed() {
+fn a_subscriber_that_stays_away_too_long_learns_what_it_missed() {
     let store = Store::with(|settings| settings.events_max = 10);
     subscription(&store, "gone");
     for _ in 0..15 {

@@ -151,7 +151,7 @@ fn whatever_becomes_of_the_files_no_change_is_acknowledged_and_nothing_is_read_s
             assert_code(&test.count().unwrap_err(), ErrorCode::Internal, words);
         }
         assert!(!test.layer1().is_readable(), "{name}");
-        let reason = test.layer1().broken().unwrap_or_else(|| panic!("{name} is not told"));
+        let reason = test.layer1().broken().unwrap_or_else(|| panic!("{name} is not reported"));
         assert!(reason.contains(words) && reason.contains("start the host again"), "{name}: {reason}");
     }
 }

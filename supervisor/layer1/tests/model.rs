@@ -363,9 +363,9 @@ impl Model {
     fn put(&mut self, unit: Option<u64>, id: &str, now: Option<Entity>, basis: Basis) {
         let created = now.as_ref().is_some_and(|entity| entity.version == 1);
         let Some(unit) = unit else { return self.commit(id, now, created) };
-        let standing = self.base(id);
+        let status = self.base(id);
         let read = self.seen.get(&unit).and_then(|seen| seen.get(id)).copied().filter(|_| basis == Basis::Read);
-        let base = standing.map(|standing| read.unwrap_or(standing));
+        let base = status.map(|status| read.unwrap_or(status));
         let changes = self.units.entry(unit).or_default();
         let changed = changes.entry(id.into()).or_insert(Changed { base, now: None, created: false });
         (changed.now, changed.created) = (now, changed.created || created);

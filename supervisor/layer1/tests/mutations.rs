@@ -134,7 +134,7 @@ fn a_unit_sees_its_own_changes_and_no_other_caller_does_before_the_commit() {
     store.mutate_as(Some(8), "m", &update(&old[3], r#"{"n":-1}"#)).unwrap();
     assert_eq!(numbers(Some(8), ordered), [-1, 0, 1, 2].map(Value::from));
     assert_eq!(numbers(unit, ordered).len(), 4);
-    let Outcome::Committed { events } = store.commit(7) else { panic!("nobody else touched these") };
+    let Outcome::Committed { events } = store.commit(7) else { panic!("no other unit touched these") };
     let events: Vec<_> = events.iter().map(|event| (event.event.as_str(), event.source.as_str())).collect();
     assert_eq!(events, [("A.updated", "m"), ("A.deleted", "m"), ("A.created", "m")]);
     assert_eq!(numbers(None, ordered), [value!(2), value!(2.5), value!(3), value!(10)]);

@@ -113,7 +113,7 @@ fn what_is_no_database_of_this_store_is_refused_and_stays_as_it_was() {
 
     let folder = Folder::new();
     let other = Connection::open(folder.database()).unwrap();
-    other.execute_batch("CREATE TABLE somebody_elses (x); PRAGMA application_id = 7").unwrap();
+    other.execute_batch("CREATE TABLE foreign (x); PRAGMA application_id = 7").unwrap();
     drop(other);
     let before = files(&folder);
     let sentence = refused(&folder.database()).to_string();
@@ -135,7 +135,7 @@ fn a_damaged_file_is_refused_and_stays_as_it_was() {
         ("a page of noise", (|bytes: &mut Vec<u8>| bytes[3 * 4096..4 * 4096].fill(0x5a)) as fn(&mut Vec<u8>)),
         ("pages of nothing", |bytes| bytes[4096..20 * 4096].fill(0)),
         ("cut short", |bytes| bytes.truncate(bytes.len() / 2)),
-        ("a header of noise behind its name", |bytes| bytes[16..100].fill(0xff)),
+        ("a header of noise after its name", |bytes| bytes[16..100].fill(0xff)),
     ] {
         let folder = filled();
         let mut bytes = fs::read(folder.database()).unwrap();

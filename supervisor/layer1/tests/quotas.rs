@@ -75,7 +75,7 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[test]
-fn of_a_sources_events_beyond_its_quota_its_own_oldest_go_and_a_reader_is_told() {
+fn of_a_sources_events_beyond_its_quota_its_own_oldest_go_and_a_reader_is_informed() {
     let store = Store::new();
     let each = counted("loud", "e", 100);
     store.layer1.set_events_quota("loud", Some(3 * each));
@@ -114,7 +114,7 @@ fn a_subscriber_that_lags_holds_no_event_beyond_the_quota() {
 }
 
 #[test]
-fn a_burst_in_one_unit_is_stored_up_to_the_quota_and_told_whole_to_those_who_follow() {
+fn a_burst_in_one_unit_is_stored_up_to_the_quota_and_sent_whole_to_followers() {
     let store = Store::new();
     store.layer1.set_events_quota("loud", Some(4 * MIB));
     for unit in 1..=2 {

@@ -170,5 +170,5 @@ fn a_counter_that_is_read_and_then_updated_loses_no_increment() {
         }
     }
     assert_eq!(store.query(&one(&id))["entities"][0]["data"]["n"], CALLERS * INCREMENTS);
-    assert!(conflicts > 0, "nobody met anybody: this test has shown nothing");
+    assert!(conflicts > 0, "no two units met: this test has shown nothing");
 }

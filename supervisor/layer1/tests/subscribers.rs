@@ -27,7 +27,7 @@ fn waiting(store: &Store, module: &str, patterns: &[&str]) -> Option<Waiting> {
     let patterns = patterns.iter().map(|text| Pattern::new(text).unwrap()).collect();
     let known = vec![Subscriber { module: module.into(), patterns }];
     let Outcome::Subscriptions(all) = store.run(Job::Subscriptions { known }) else { panic!("they can be read") };
-    all.into_iter().find(|standing| standing.subscription.module == "m").unwrap().waiting
+    all.into_iter().find(|status| status.subscription.module == "m").unwrap().waiting
 }
 
 fn exactly(events: u64) -> Option<Waiting> {
@@ -68,7 +68,7 @@ fn what_waits_for_a_module_is_what_it_subscribes_to() {
     assert_eq!(waiting(&store, "m", &["night.begun", "day.ended"]), exactly(2));
     assert_eq!(waiting(&store, "m", &["night.*", "*"]), exactly(3));
     assert_eq!(waiting(&store, "m", &[]), exactly(0));
-    assert_eq!(waiting(&store, "other", &["*"]), None, "nobody said what it subscribes to");
+    assert_eq!(waiting(&store, "other", &["*"]), None, "nothing says what it subscribes to");
     store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: Cursor(3) }]));
     assert_eq!(waiting(&store, "m", &["day.*"]), exactly(1));
 }

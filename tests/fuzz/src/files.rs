@@ -81,7 +81,10 @@ fn check(loaded: Result<Loaded, Problems>, bytes: &[u8], file: &str) {
         assert!(!line.contains(['\n', '\r']), "a fault is one line: {line:?}");
         assert!(problem.file.is_some(), "a fault names its file: {line}");
         if problem.file.as_deref() == Some(Path::new(file)) {
-            assert!(problem.place.is_none_or(|(at, _)| (1..=lines).contains(&at)), "a place is in its file: {line}");
+            assert!(
+                problem.position.is_none_or(|(at, _)| (1..=lines).contains(&at)),
+                "a position is in its file: {line}"
+            );
         }
     }
 }

@@ -34,15 +34,15 @@ pub(crate) fn value() -> impl Strategy<Value = String> {
         prop_oneof![
             (space(), prop::collection::vec((inner.clone(), space()), 0..6)).prop_map(|(space, elements)| {
                 let elements: Vec<String> =
-                    elements.into_iter().map(|(value, behind)| format!("{space}{value}{behind}")).collect();
+                    elements.into_iter().map(|(value, after)| format!("{space}{value}{after}")).collect();
                 format!("[{}{space}]", elements.join(","))
             }),
             (space(), prop::collection::vec((any::<String>(), inner, space()), 0..6)).prop_map(|(space, members)| {
                 let members: Vec<String> = members
                     .into_iter()
-                    .map(|(name, value, behind)| {
+                    .map(|(name, value, after)| {
                         let name = serde_json::to_string(&name).unwrap();
-                        format!("{space}{name}{behind}:{space}{value}{behind}")
+                        format!("{space}{name}{after}:{space}{value}{after}")
                     })
                     .collect();
                 format!("{{{}{space}}}", members.join(","))

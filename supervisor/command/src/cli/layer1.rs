@@ -28,7 +28,7 @@ Examples:
   bulkhead layer1 check --state /var/lib/bulkhead")]
     Check {
         #[command(flatten)]
-        place: Place,
+        location: Location,
         /// One JSON object.
         #[arg(long)]
         json: bool,
@@ -44,7 +44,7 @@ Example:
         /// The file to make; it must not be there.
         file: PathBuf,
         #[command(flatten)]
-        place: Place,
+        location: Location,
         /// One JSON object.
         #[arg(long)]
         json: bool,
@@ -77,7 +77,7 @@ pub(crate) struct Forget {
     #[arg(required = true, value_name = "MODULE")]
     pub(crate) modules: Vec<String>,
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) location: Location,
     /// One JSON object a line for each module.
     #[arg(long)]
     pub(crate) json: bool,
@@ -85,7 +85,7 @@ pub(crate) struct Forget {
 
 /// Where the data is.
 #[derive(Args, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Location {
     /// The state directory with the data; without it, the running daemon is asked.
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
@@ -109,7 +109,7 @@ pub(crate) struct Export {
     /// The file to make, which must not be there; without it, or as -, standard output.
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) location: Location,
 }
 
 const IMPORT_HELP: &str = "\
@@ -133,7 +133,7 @@ pub(crate) struct Import {
     #[arg(long, value_enum, default_value = "refuse")]
     pub(crate) existing: Existing,
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) location: Location,
     /// One JSON object.
     #[arg(long)]
     pub(crate) json: bool,

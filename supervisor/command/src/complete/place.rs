@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_and_arguments_stand_behind_their_module() {
+    fn commands_and_arguments_come_after_their_module() {
         let command = || Some(Wanted::Command { module: "a".into() });
         assert_eq!(wanted("bulkhead call a "), command());
         assert_eq!(wanted("bulkhead call a --timeout 5 ad"), command());

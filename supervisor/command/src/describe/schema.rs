@@ -62,10 +62,10 @@ impl Schema {
         let required = object.get("required").and_then(Value::as_array);
         let is_required = |name: &str| required.is_some_and(|all| all.iter().any(|one| one == name));
         let known = self.order.iter().filter_map(|name| properties.get_key_value(name));
-        // Those behind a reference have the order of their names.
-        let behind = properties.iter().filter(|(name, _)| !self.order.contains(name));
+        // Those that a reference leads to have the order of their names.
+        let others = properties.iter().filter(|(name, _)| !self.order.contains(name));
         let mut members: Vec<Argument> = known
-            .chain(behind)
+            .chain(others)
             .map(|(name, schema)| Argument {
                 name: name.clone(),
                 kind: kind(schema, &self.root, 0),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn types_are_told_in_words() {
+    fn types_are_described_in_words() {
         for (text, expected) in [
             ("true", "anything"),
             ("false", "nothing"),
@@ -275,18 +275,18 @@ mod tests {
     }
 
     #[test]
-    fn members_are_told_in_the_order_of_the_schema_the_required_ones_first() {
+    fn members_are_listed_in_the_order_of_the_schema_the_required_ones_first() {
         let text = r##"{"type":"object","properties":{"z":{"type":"string","default":"x","description":"last"},
             "b":{"$ref":"#/$defs/B"},"a":true},"required":["a"],"$defs":{"B":{"enum":["p","q"],"description":"which"}}}"##;
         let members = schema(text).members();
-        let told: Vec<_> = members.iter().map(|it| (&*it.name, &*it.kind, it.is_text, it.is_required)).collect();
+        let listed: Vec<_> = members.iter().map(|it| (&*it.name, &*it.kind, it.is_text, it.is_required)).collect();
         let expected =
             [("a", "anything", false, true), ("z", "text", true, false), ("b", r#""p" or "q""#, true, false)];
-        assert_eq!(told, expected);
+        assert_eq!(listed, expected);
         assert_eq!((members[1].default.as_deref(), &*members[1].description), (Some("\"x\""), "last"));
         assert_eq!((&members[2].default, &*members[2].description), (&None, "which"));
-        let behind = schema(r##"{"$ref":"#/$defs/A","$defs":{"A":{"properties":{"b":true,"a":true}}}}"##);
-        assert_eq!(behind.members().len(), 2);
+        let referred = schema(r##"{"$ref":"#/$defs/A","$defs":{"A":{"properties":{"b":true,"a":true}}}}"##);
+        assert_eq!(referred.members().len(), 2);
         assert!(schema(r#"{"properties":[1],"required":5}"#).members().is_empty());
     }
 }

@@ -1,15 +1,15 @@
 //! `layer1 check`: what is wrong with the data, if anything.
 
 use super::{Watch, tools, unfinished};
-use crate::cli::Place;
+use crate::cli::Location;
 use crate::exit::{Exit, Halt};
 use crate::output::{Output, complain, printable};
 use crate::progress::{ProgressLine, Unit};
 use std::path::PathBuf;
 
 /// `bulkhead layer1 check`.
-pub(super) fn run(socket: Option<PathBuf>, place: &Place, json: bool) -> Result<Exit, Halt> {
-    let tools = tools(socket, place)?;
+pub(super) fn run(socket: Option<PathBuf>, location: &Location, json: bool) -> Result<Exit, Halt> {
+    let tools = tools(socket, location)?;
     let mut watch = Watch::new(ProgressLine::on_stderr(), Unit::Entities);
     let mut looked_at = 0;
     let problems = tools.check(&mut |progress| {

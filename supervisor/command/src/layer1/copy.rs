@@ -3,7 +3,7 @@
 
 use super::{Watch, stdout, tools, unfinished};
 use crate::amount::{count, size};
-use crate::cli::{Export, Place};
+use crate::cli::{Export, Location};
 use crate::exit::{Exit, Halt};
 use crate::output::{Output, complain};
 use crate::progress::{ProgressLine, Unit};
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn export(socket: Option<PathBuf>, options: &Export) -> Result<Exit, Halt> {
     let entity = options.entity.as_deref().map(EntityName::new).transpose();
     let entity = entity.map_err(|fault| Halt::Usage(format!("--entity: {fault}")))?;
-    let tools = tools(socket, &options.place)?;
+    let tools = tools(socket, &options.location)?;
     let Some(path) = options.file.as_deref().filter(|path| *path != Path::new("-")) else {
         let mut watch = Watch::new(ProgressLine::beside_data(), Unit::Entities);
         let exported = tools.export(entity.as_ref(), &mut stdout(), &mut |progress| watch.look(progress));
@@ -38,13 +38,13 @@ pub(super) fn export(socket: Option<PathBuf>, options: &Export) -> Result<Exit, 
 }
 
 /// `bulkhead layer1 backup`.
-pub(super) fn backup(socket: Option<PathBuf>, path: &Path, place: &Place, json: bool) -> Result<Exit, Halt> {
+pub(super) fn backup(socket: Option<PathBuf>, path: &Path, location: &Location, json: bool) -> Result<Exit, Halt> {
     if path == Path::new("-") {
         let reason =
             "a backup is a file and cannot go to standard output; name one, as ./- if that is meant, or export";
         return Err(Halt::Usage(reason.into()));
     }
-    let tools = tools(socket, place)?;
+    let tools = tools(socket, location)?;
     let mut watch = Watch::new(ProgressLine::on_stderr(), Unit::Pages).with_signals()?;
     let copied = tools.backup(path, &mut |progress| watch.look(progress));
     watch.line.clear();

@@ -18,18 +18,18 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// `bulkhead layer1 forget`.
 pub(super) fn run(socket: Option<PathBuf>, options: &Forget) -> Result<Exit, Halt> {
-    let mut place = match &options.place.state {
+    let mut target = match &options.location.state {
         Some(state) => {
             // A store that is not there has nothing to forget, and is not made.
             Tools::of(state.join(super::FILE)).map_err(refused)?;
-            Place::Store(Box::new(open_store(state)?))
+            Target::Store(Box::new(open_store(state)?))
         }
-        None => Place::Host(Box::new(connect(socket)?)),
+        None => Target::Host(Box::new(connect(socket)?)),
     };
     let mut output = Output::default();
     let mut worst = Exit::Done;
     for module in &options.modules {
-        match place.forget(module) {
+        match target.forget(module) {
             Ok(forgotten) if options.json => output.json_line(&with_schema(Json::of(&forgotten).as_str()))?,
             Ok(forgotten) => output.line(&forgotten.sentence())?,
             Err(halt) => {
@@ -39,7 +39,7 @@ pub(super) fn run(socket: Option<PathBuf>, options: &Forget) -> Result<Exit, Hal
         }
         output.flush()?;
     }
-    if let Place::Store(store) = place {
+    if let Target::Store(store) = target {
         close_store(&store);
     }
     Ok(worst)
@@ -56,31 +56,31 @@ struct Forgotten {
 
 impl Forgotten {
     fn sentence(&self) -> String {
-        let place = match self.cursor {
-            Some(cursor) => format!("no event behind cursor {cursor} waits for it any more"),
+        let waiting = match self.cursor {
+            Some(cursor) => format!("no event after cursor {cursor} waits for it any more"),
             None => "no event waited for it".into(),
         };
         let events = if self.set_aside == 1 { "event" } else { "events" };
-        format!("{}: forgotten; {place}, {} set-aside {events} dropped", printable(&self.module), self.set_aside)
+        format!("{}: forgotten; {waiting}, {} set-aside {events} dropped", printable(&self.module), self.set_aside)
     }
 }
 
 /// Which store it is done in.
-enum Place {
+enum Target {
     Host(Box<Session>),
     Store(Box<Layer1>),
 }
 
-impl Place {
+impl Target {
     fn forget(&mut self, module: &str) -> Result<Forgotten, Halt> {
         match self {
-            Place::Host(session) => {
+            Target::Host(session) => {
                 let mut request = to_supervisor("forget", &serde_json::json!({ "name": module }).into());
                 request.deadline_ms = Some(TIMEOUT.as_millis() as u64);
                 let data = data_of(session.ask(&request, |_| {})?.status, module)?;
                 data.read().map_err(|error| Halt::Failed(format!("the host's answer is not understood: {error}")))
             }
-            Place::Store(store) => forget_in(store, module),
+            Target::Store(store) => forget_in(store, module),
         }
     }
 }

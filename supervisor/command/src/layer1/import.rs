@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 const GROUP_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long a daemon that has too much in progress is asked again.
-const OVERLOAD_PATIENCE: Duration = Duration::from_secs(30);
+const OVERLOAD_TIMEOUT: Duration = Duration::from_secs(30);
 const OVERLOAD_PAUSE: Duration = Duration::from_millis(200);
 
 /// `bulkhead layer1 import`.
@@ -32,7 +32,7 @@ pub(super) fn run(socket: Option<PathBuf>, options: &cli::Import) -> Result<Exit
     let Source { name, input, bytes } = open(&options.file)?;
     // The first line is looked at before anything is begun.
     let lines = ImportLines::new(input).map_err(|error| Halt::Usage(at_line(&name, error)))?;
-    let target = match &options.place.state {
+    let target = match &options.location.state {
         Some(state) => Target::Store(Box::new(open_store(state)?)),
         None => Target::Host(Box::new(connect(socket)?)),
     };
@@ -41,7 +41,7 @@ pub(super) fn run(socket: Option<PathBuf>, options: &cli::Import) -> Result<Exit
     let ended = importing.pump(&mut line);
     line.clear();
     if let Err(broken) = ended {
-        importing.tell_how_far(&broken);
+        importing.print_progress(&broken);
         return Err(broken.halt);
     }
     importing.target.close();
@@ -148,7 +148,7 @@ impl Importing {
         }
     }
 
-    fn tell_how_far(&self, broken: &Broken) {
+    fn print_progress(&self, broken: &Broken) {
         let Imported { created, replaced, kept } = self.done;
         let lines = created + replaced + kept;
         let done: String = match lines {
@@ -163,7 +163,7 @@ impl Importing {
         };
         match broken.group {
             Under::Not if lines == 0 => complain(&done),
-            Under::Not => complain(&format_args!("{done}; nothing behind that was")),
+            Under::Not => complain(&format_args!("{done}; nothing after that was")),
             Under::Unknown { first, last } => complain(&format_args!(
                 "{done}; whether lines {first} to {last} were is not known: run it again, what is there already is passed over"
             )),
@@ -215,7 +215,7 @@ fn ask(session: &mut Session, job: &Job) -> Result<Imported, Halt> {
     };
     let mut request = to_supervisor("import", &Json::of(&Group { lines, first: *first, existing }));
     request.deadline_ms = Some(GROUP_TIMEOUT.as_millis() as u64);
-    let until = Instant::now() + OVERLOAD_PATIENCE;
+    let until = Instant::now() + OVERLOAD_TIMEOUT;
     loop {
         match session.ask(&request, |_| {})?.status {
             Status::Success(data) | Status::Progress(data) => {

@@ -9,7 +9,7 @@ mod import;
 mod set_aside;
 mod status;
 
-use crate::cli::{Layer1 as Command, Place};
+use crate::cli::{Layer1 as Command, Location};
 use crate::exit::{Exit, Halt};
 use crate::output::complain;
 use crate::progress::{ProgressLine, Unit};
@@ -32,16 +32,16 @@ pub(crate) fn run(socket: Option<PathBuf>, command: Command) -> Result<Exit, Hal
         Command::Status { json } => status::show(socket, json),
         Command::Export(options) => copy::export(socket, &options),
         Command::Import(options) => import::run(socket, &options),
-        Command::Check { place, json } => check::run(socket, &place, json),
-        Command::Backup { file, place, json } => copy::backup(socket, &file, &place, json),
+        Command::Check { location, json } => check::run(socket, &location, json),
+        Command::Backup { file, location, json } => copy::backup(socket, &file, &location, json),
         Command::SetAside { command } => set_aside::run(socket, command),
         Command::Forget(options) => forget::run(socket, &options),
     }
 }
 
 /// The tools for the database that the command line names.
-fn tools(socket: Option<PathBuf>, place: &Place) -> Result<Tools, Halt> {
-    let path = match &place.state {
+fn tools(socket: Option<PathBuf>, location: &Location) -> Result<Tools, Halt> {
+    let path = match &location.state {
         Some(state) => state.join(FILE),
         None => file_of_host(&mut connect(socket)?)?,
     };

@@ -67,9 +67,9 @@ struct Subscription {
 }
 
 impl Subscription {
-    fn behind(&self) -> String {
+    fn waiting_events(&self) -> String {
         match self.behind {
-            Some(behind) => format!("{}{}", count(behind), if self.more { "+" } else { "" }),
+            Some(waiting) => format!("{}{}", count(waiting), if self.more { "+" } else { "" }),
             None => "-".into(),
         }
     }
@@ -145,7 +145,7 @@ fn render(status: &Status, style: Style, width: Option<usize>) -> String {
     }
     let mut subscribers = Table::new([("SUBSCRIBER", Left), ("CURSOR", Right), ("BEHIND", Right), ("MISSED", Right)]);
     for one in &status.subscriptions {
-        subscribers.row([one.module.clone(), one.cursor.to_string(), one.behind(), count(one.missed)]);
+        subscribers.row([one.module.clone(), one.cursor.to_string(), one.waiting_events(), count(one.missed)]);
     }
     let tables = [owners.render(style, width, |_, _| None), subscribers.render(style, width, |_, _| None)];
     for table in tables.iter().filter(|table| !table.is_empty()) {

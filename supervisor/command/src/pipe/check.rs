@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(sentence(b" \t"), "expected one JSON value, found an empty line");
         assert_eq!(sentence(b"{\"a\":}"), "column 6: expected a value, found }");
         assert_eq!(sentence(b"{\"a\":"), "column 5: expected a value, found the end");
-        assert_eq!(sentence(b"1 2"), "column 3: expected nothing behind the value, found 2");
+        assert_eq!(sentence(b"1 2"), "column 3: expected nothing after the value, found 2");
         assert_eq!(sentence(b"\"\xff\""), "expected UTF-8, found the byte 0xff at column 2");
         assert!(sentence(b"\xff\xfe1\0").starts_with("expected UTF-8, found the byte order mark of UTF-16"));
         let long = checked(Line::TooLong(20_000_000)).unwrap_err();

@@ -462,7 +462,7 @@ impl<'a> Pipe<'a> {
         });
         self.output.flush()?;
         if let Some((first, last)) = lost {
-            complain(&format_args!("lines {first} to {last} were under way; no line behind {} was sent", self.taken));
+            complain(&format_args!("lines {first} to {last} were under way; no line after {} was sent", self.taken));
         }
         Err(halt)
     }

@@ -31,7 +31,7 @@ fn what_is_wrong_with_some_modules_keeps_no_other_from_being_loaded() {
     module(&tree, "again", "twice", &[]);
     module(&tree, "hen", "hen", &["egg"]);
     module(&tree, "egg", "egg", &["hen"]);
-    module(&tree, "lonely", "lonely", &["nobody"]);
+    module(&tree, "lonely", "lonely", &["unknown"]);
     // It waits for the module with the fault.
     module(&tree, "waiting", "waiting", &["twice"]);
     tree.write("modules/absent/module.toml", "[module]\nname = 'absent'\ncommand = ['./absent']\n");
@@ -82,8 +82,8 @@ fn a_circle_of_requirements_is_reported_for_each_in_it_from_its_first_name() {
     let problems = tree.problems();
     let (mut lines, circle) =
         (problems.lines(), "goes in a circle, alpha → bravo → charlie → alpha; none of them could start");
-    for place in ["1/module.toml:4:13", "2/module.toml:4:22", "3/module.toml:4:13"] {
-        assert_eq!(lines.next(), Some(&*format!("modules/{place}: module.requires: {circle}")));
+    for position in ["1/module.toml:4:13", "2/module.toml:4:22", "3/module.toml:4:13"] {
+        assert_eq!(lines.next(), Some(&*format!("modules/{position}: module.requires: {circle}")));
     }
     assert_eq!(lines.next(), None);
 }

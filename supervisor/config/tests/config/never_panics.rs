@@ -94,7 +94,7 @@ fn load(manifest: &[u8], host: &[u8]) -> Result<(), TestCaseError> {
         for problem in problems.iter() {
             prop_assert!(!problem.message.is_empty() && !problem.message.contains('\n'), "{}", problem);
             let in_text = problem.file.as_ref().is_some_and(|file| file.starts_with("modules") == (text == manifest));
-            if let (true, Some((line, column))) = (in_text, problem.place) {
+            if let (true, Some((line, column))) = (in_text, problem.position) {
                 prop_assert!((1..=lines).contains(&line) && column >= 1, "{}", problem);
             }
         }

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_beyond_the_end_of_its_epoch_goes_on_behind_that_and_is_told_as_lost() {
+    fn a_cursor_beyond_the_end_of_its_epoch_goes_on_after_that_and_is_reported_as_lost() {
         check(11, Some("first"), 10, 1);
         // Also where the history in force has gone beyond it.
         check(16, Some("first"), 10, 6);

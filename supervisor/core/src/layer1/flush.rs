@@ -50,7 +50,7 @@ pub(super) enum When {
     Now,
     /// When a flush has reached what it has seen.
     Flushed,
-    /// Not at all, since a flush has failed: this is told in its place.
+    /// Not at all, since a flush has failed: this failure is reported in its place.
     Never(Failure),
 }
 
@@ -133,7 +133,7 @@ impl Core {
         }
     }
 
-    /// A flush has failed: nothing that has seen more than is on the disk is told any more, and each caller that
+    /// A flush has failed: nothing that has seen more than is on the disk is answered any more, and each caller that
     /// waits for such an answer learns that its fate is unknown.
     pub fn handle_flush_failed(&mut self, now: Time, failure: &Failure) {
         if self.layer1.held_answers.failed.is_some() {
@@ -182,12 +182,12 @@ impl Core {
     /// the disk. The request is forgotten with that.
     pub(crate) fn conclude(&mut self, id: RequestId, status: Status) {
         let Some(entry) = self.requests.get(id) else { return };
-        let seen = entry.seen;
+        let (module, seen) = (entry.module, entry.seen);
         let when = if is_for_client(entry) { self.layer1.held_answers.when(seen) } else { When::Now };
         let status = match when {
             When::Flushed => {
-                let module = self.requests.begin_flushing(id);
-                self.modules.get_mut(module).expect("a module outlives its requests").flushing += 1;
+                let module = self.modules.get_mut(module).expect("a module outlives its requests");
+                self.requests.begin_flushing(id, &mut module.at_store);
                 return self.layer1.held_answers.push(seen, Held::Answer(id, status));
             }
             When::Now => status,
@@ -200,16 +200,15 @@ impl Core {
     fn release_answer(&mut self, now: Time, id: RequestId, status: Status) {
         let Some(module) = self.requests.get(id).map(|entry| entry.module) else { return };
         self.answer(id, status);
-        self.requests.remove(id);
         let found = self.modules.get_mut(module).expect("a module outlives its requests");
-        found.flushing -= 1;
+        self.requests.end_flushing(id, &mut found.at_store);
         if found.desired == Desired::Removed {
             self.reconcile(now, module);
         }
     }
 
     /// Progress of a request in flight, for its caller.
-    pub(crate) fn tell_progress(&mut self, to: Recipient, id: RequestId, seen: CommitNumber, data: Json) {
+    pub(crate) fn reply_progress(&mut self, to: Recipient, id: RequestId, seen: CommitNumber, data: Json) {
         let when = match to.caller {
             Caller::Client(_) => self.layer1.held_answers.when(seen),
             Caller::Run(run) => {

@@ -11,8 +11,9 @@ use crate::{
     core::Core,
     ids::{Caller, ModuleId, Recipient, RequestId},
     limits::{JOINED_MAX, REQUEST_BYTES},
-    module::{Desired, LookUp, LookUpState},
+    module::Desired,
     request::{RequestEntry, RequestState},
+    requests::LookUpState,
     routing::refused,
     time::Time,
 };
@@ -79,9 +80,9 @@ impl Core {
     /// The request does the work of its key from now on.
     fn look_up(&mut self, id: RequestId) {
         let key = self.key_use(id).expect("only what has a key leads");
-        let module = self.requests.lead(id);
-        let asked = self.modules.get_mut(module).expect("a module outlives its requests");
-        asked.look_ups.push_back(LookUp { request: id, state: LookUpState::Asked });
+        let module = self.requests[id].module;
+        let found = self.modules.get_mut(module).expect("a module outlives its requests");
+        self.requests.lead(id, &mut found.at_store);
         self.submit(JobPurpose::LookUp(id, module), StoreOp::LookUpKey(key));
     }
 
@@ -139,8 +140,7 @@ impl Core {
             }
         }
         if let Some(module) = self.modules.get_mut(module) {
-            let asked = |look_up: &&mut LookUp| look_up.request == id && look_up.state == LookUpState::Asked;
-            module.look_ups.iter_mut().find(asked).expect("it was asked for").state = state;
+            module.at_store.looked_up(id, state);
         }
         self.begin_looked_up(now, module);
         self.reconcile(now, module);
@@ -150,12 +150,12 @@ impl Core {
     fn begin_looked_up(&mut self, now: Time, module: ModuleId) {
         loop {
             let Some(found) = self.modules.get_mut(module) else { return };
-            let Some(first) = found.look_ups.pop_front_if(|first| first.state != LookUpState::Asked) else { return };
-            let waits = self.requests.get(first.request).is_some_and(|entry| entry.state == RequestState::LookingUp);
+            let Some((id, state)) = found.at_store.pop_looked_up() else { return };
+            let waits = self.requests.get(id).is_some_and(|entry| entry.state == RequestState::LookingUp);
             // It may have been answered while it waited for those before it.
-            if first.state == LookUpState::Vacant && waits {
-                self.leave_aside(first.request);
-                self.queue_up(now, first.request);
+            if state == LookUpState::Vacant && waits {
+                self.leave_aside(id);
+                self.queue_up(now, id);
             }
         }
     }

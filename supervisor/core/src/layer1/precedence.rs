@@ -71,9 +71,9 @@ impl Core {
         let module = &self.modules[module_id];
         match &module.precedence {
             Some(precedence) if Some(precedence.request) == of => {
-                module.commits.range(..precedence.since).next_back().copied()
+                module.at_store.newest_commit_before(precedence.since)
             }
-            Some(_) | None => module.commits.last().copied(),
+            Some(_) | None => module.at_store.newest_commit(),
         }
     }
 

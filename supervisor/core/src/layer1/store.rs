@@ -236,7 +236,7 @@ pub(crate) enum JobPurpose {
 impl Core {
     /// The answer to [`Action::Store`]. May be called in any order of the jobs, but the outcomes
     /// that have events in the order of their cursors. `seen` is the number of the commit that the job has made, or
-    /// of the last that it can have seen: what comes of it is told to clients once [`Core::handle_flushed`] has
+    /// of the last that it can have seen: what comes of it is sent to clients once [`Core::handle_flushed`] has
     /// reached that.
     pub fn handle_stored(&mut self, now: Time, job: RequestId, mut outcome: StoreOutcome, seen: CommitNumber) {
         let Some(what) = self.layer1.jobs.remove(&job) else { return };

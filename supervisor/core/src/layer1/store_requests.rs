@@ -207,7 +207,7 @@ impl Core {
                 self.act(Action::HastenCommits);
                 StoreRequestState::Held { run: run_id, after, work }
             }
-            (Some(_), None) | (None, _) => self.hand_to_store(id, of, caller, work),
+            (Some(_), None) | (None, _) => self.send_to_store(id, of, caller, work),
         };
         self.layer1.store_requests.insert(id, StoreRequest { caller, recipient: Some(to), of, deadline, state });
         Ok(())
@@ -259,7 +259,7 @@ impl Core {
         newest.or(waits_for_others.then_some(RequestId(0)))
     }
 
-    fn hand_to_store(&mut self, id: RequestId, of: Option<RequestId>, caller: Caller, work: Work) -> StoreRequestState {
+    fn send_to_store(&mut self, id: RequestId, of: Option<RequestId>, caller: Caller, work: Work) -> StoreRequestState {
         let opened = of.filter(|of| self.opened_unit(*of).is_some());
         if let (Some(of), Work::Mutation(..)) = (opened, &work) {
             self.requests.open_unit(of).extent = Extent::Changes;
@@ -310,11 +310,11 @@ impl Core {
     /// Whether a request to the store that waits, and is the first of those of its unit, has to keep waiting.
     fn still_waits(&mut self, now: Time, module_id: ModuleId, id: RequestId) -> bool {
         let waits_for_commit = |core: &Core| {
-            let oldest = core.modules[module_id].commits.first();
+            let oldest = core.modules[module_id].at_store.oldest_commit();
             let StoreRequestState::Held { after, .. } = &core.layer1.store_requests[&id].state else {
                 unreachable!("it is held")
             };
-            oldest.is_some_and(|oldest| oldest <= after)
+            oldest.is_some_and(|oldest| oldest <= *after)
         };
         if waits_for_commit(self) {
             return true;
@@ -338,7 +338,7 @@ impl Core {
         run.held.retain(|other| *other != id);
         let mut store_request = self.layer1.store_requests.remove(&id).expect("what is held is in the table");
         let StoreRequestState::Held { work, .. } = store_request.state else { unreachable!("it is held") };
-        store_request.state = self.hand_to_store(id, store_request.of, store_request.caller, work);
+        store_request.state = self.send_to_store(id, store_request.of, store_request.caller, work);
         self.layer1.store_requests.insert(id, store_request);
     }
 }

@@ -180,10 +180,9 @@ impl Core {
         match status {
             Status::Success(data) if entry.wanted && self.has_to_commit(id) => {
                 let again = self.retry_safety(&self.runs[&run_id], entry);
-                let module = entry.module;
+                let module = self.modules.get_mut(entry.module).expect("a module outlives its requests");
                 let job = self.ids.request();
-                self.modules.get_mut(module).expect("a module outlives its requests").commits.insert(job);
-                let changes = self.requests.begin_settling(id, Done { job, data, again });
+                let changes = self.requests.begin_settling(id, Done { job, data, again }, &mut module.at_store);
                 self.layer1.entities.commit_begins(job, changes);
                 self.unit_progressed(now, id);
             }
@@ -203,7 +202,8 @@ impl Core {
         matches!(entry.unit, Unit::Open(_)) || entry.message.key.is_some()
     }
 
-    /// Tells a request's caller, or the stream that it came from, that it failed. It has come to its end with that.
+    /// Reports to a request's caller, or to the stream that it came from, that it failed. It has come to its end
+    /// with that.
     fn failed(&mut self, now: Time, id: RequestId, failure: Failure) {
         let entry = &self.requests[id];
         if entry.event.is_some() && entry.wanted {
@@ -267,7 +267,7 @@ impl Core {
     /// A commit was made, or will not be: what waited for it goes on.
     fn commit_ended(&mut self, now: Time, module_id: ModuleId, job: RequestId) {
         let module = self.modules.get_mut(module_id).expect("a module outlives its requests");
-        module.commits.remove(&job);
+        module.at_store.end_commit(job);
         self.layer1.entities.commit_ends(job);
         self.release_held(now, module_id);
         self.reconcile(now, module_id);

@@ -14,7 +14,7 @@ const SIZES: [u32; 3] = [1000, 2000, 4000];
 /// Twice the work may cost a little more than twice as much: some of it is in trees.
 const GROWTH_MAX: f64 = 2.2;
 
-/// A core with the processes that it has, each of which does what is asked of it.
+/// A core with the processes that it has, each of which carries out its orders.
 struct Host {
     core: Core,
     now: Time,
@@ -52,7 +52,7 @@ impl Host {
         host
     }
 
-    /// Carries out what is asked for until nothing more is: each process that starts becomes ready, and each that
+    /// Carries out the orders until there are no more: each process that starts becomes ready, and each that
     /// is asked to end does.
     fn run(&mut self) {
         loop {

@@ -89,7 +89,7 @@ fn processes_that_declare_the_same_hold_it_once() {
 }
 
 #[test]
-fn what_is_not_kept_is_told_in_the_log_of_the_process() {
+fn what_is_not_kept_is_reported_in_the_log_of_the_process() {
     let mut host = Host::new(1);
     let long = "x".repeat(LONG);
     host.ready("1", &format!(r#"["get",{{"name":"add","args":{{"title":"{long}"}},"examples":7}}]"#));

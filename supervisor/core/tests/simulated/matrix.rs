@@ -107,7 +107,7 @@ fn check(policy: &str, lines: &[&str], kind: Kind, order: Order, work: &str) {
     assert_eq!(
         crashed,
         order == Order::Nothing && !clean && kind != Kind::Lost,
-        "a crash is what nobody asked for: {what}: {said:#?}"
+        "a crash is what was not ordered: {what}: {said:#?}"
     );
 
     let view = player.core.view(player.now, &crate::spec::name("a")).expect("it is known");

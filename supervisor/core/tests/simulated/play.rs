@@ -35,7 +35,7 @@ pub(crate) struct Player {
     cpu: HashMap<RunId, Duration>,
     tracers: HashMap<RunId, Tracer>,
     /// Whether the story shows looks for tracers.
-    looks_are_told: bool,
+    looks_are_reported: bool,
     /// Whether it also answers them.
     looks_take_time: bool,
     pub(crate) jobs: Jobs,
@@ -65,7 +65,7 @@ impl Player {
             controls: HashMap::new(),
             cpu: HashMap::new(),
             tracers: HashMap::new(),
-            looks_are_told: false,
+            looks_are_reported: false,
             looks_take_time: false,
             jobs: Jobs::default(),
             happened: Vec::new(),
@@ -130,7 +130,7 @@ impl Player {
                         self.core.handle_tracer(self.now, *run, self.tracers.get(run).cloned());
                     }
                     // Most stories are about other things.
-                    if !self.looks_are_told {
+                    if !self.looks_are_reported {
                         continue;
                     }
                 }
@@ -184,8 +184,8 @@ impl Player {
                 self.core.handle_late(self.now, gap);
             }
             "shutdown" => self.core.handle_shutdown(now),
-            "looks-are-told" => self.looks_are_told = true,
-            "looks-take-time" => (self.looks_are_told, self.looks_take_time) = (true, true),
+            "looks-are-reported" => self.looks_are_reported = true,
+            "looks-take-time" => (self.looks_are_reported, self.looks_take_time) = (true, true),
             "trace" => {
                 let tracer = Tracer { pid: 4711, name: line.word(2).to_owned() };
                 self.tracers.insert(self.run(line.word(1)), tracer);

@@ -111,7 +111,7 @@ fn whose(key: &KeyUse) -> String {
     key.caller.as_ref().map(|caller| format!(" of={caller}")).unwrap_or_default()
 }
 
-/// One line for what is asked of the store.
+/// One line for an order to the store.
 pub(crate) fn show(label: &str, op: &StoreOp) -> String {
     let unit = |unit: &Option<UnitId>| unit.map(|unit| format!(" unit={}", unit.0)).unwrap_or_default();
     let names = |events: &[NewEvent]| events.iter().map(|it| it.event.clone()).collect::<Vec<_>>().join(",");

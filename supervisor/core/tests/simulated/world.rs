@@ -106,7 +106,7 @@ impl Process {
     }
 
     /// Whether it has said that it ends, and with that, that it has not begun with this.
-    pub(crate) fn left_behind(&self, label: &str) -> bool {
+    pub(crate) fn has_disclaimed(&self, label: &str) -> bool {
         self.has_said_last(label) && !self.progressed.contains(label)
     }
 }
@@ -289,7 +289,7 @@ impl World {
                 self.sent(*run, &label)
             }
             Action::SendControl { run, control, .. } => {
-                let process = self.processes.get_mut(run).ok_or("to nobody")?;
+                let process = self.processes.get_mut(run).ok_or("to no process")?;
                 if process.life == Life::Exited {
                     return Err("to a process that has ended".into());
                 }
@@ -309,7 +309,7 @@ impl World {
                 Ok(())
             }
             Action::Terminate(run) | Action::Kill(run) => {
-                let process = self.processes.get_mut(run).ok_or("nobody is there")?;
+                let process = self.processes.get_mut(run).ok_or("no process is there")?;
                 match process.life {
                     Life::Exited => return Err("it has ended".into()),
                     Life::Mute => {}
@@ -359,11 +359,11 @@ impl World {
     }
 
     fn sent(&mut self, run: RunId, label: &str) -> Checked {
-        let process = self.processes.get_mut(&run).ok_or("to nobody")?;
+        let process = self.processes.get_mut(&run).ok_or("to no process")?;
         if process.life != Life::Ready {
             return Err(format!("to a process that is {:?}", process.life));
         }
-        let asked = self.asked.get_mut(label).ok_or("nobody asked for it")?;
+        let asked = self.asked.get_mut(label).ok_or("no caller asked for it")?;
         if !asked.open && asked.kind != RequestType::Event {
             return Err("its caller was answered, or has gone".into());
         }
@@ -401,9 +401,11 @@ impl World {
             Caller::Client(client) => format!("c{}:{}", client.0, to.id),
             Caller::Run(run) => format!("{}:{}", self.player.instance(run), to.id),
         };
-        let in_flight =
-            self.processes.values().any(|process| process.in_flight.contains(&label) && !process.left_behind(&label));
-        let Some(asked) = self.asked.get_mut(&label) else { return Err("nobody asked for it".into()) };
+        let in_flight = self
+            .processes
+            .values()
+            .any(|process| process.in_flight.contains(&label) && !process.has_disclaimed(&label));
+        let Some(asked) = self.asked.get_mut(&label) else { return Err("no caller asked for it".into()) };
         if !asked.open {
             return Err(format!("it was answered before (after {cause:?})"));
         }
@@ -463,14 +465,14 @@ impl World {
                 return Err(format!("it waits for a start permit, and there is one: {view:?}"));
             }
             if view.desired_running && view.reason.is_none() && view.next.is_none() {
-                return Err(format!("nothing runs, nothing will, and nobody knows why: {view:?}"));
+                return Err(format!("nothing runs, nothing will, and nothing says why: {view:?}"));
             }
             let up = |state| matches!(state, ObservedState::Starting | ObservedState::Ready);
             let comes = view.state == ObservedState::Waiting
                 || up(view.state)
                 || (view.state == ObservedState::Clearing && view.next.is_some());
             if view.desired_running && comes && refused.iter().any(|module| module == name.as_str()) {
-                return Err(format!("a caller was told that it will not start by itself: {view:?}"));
+                return Err(format!("a caller learned that it will not start by itself: {view:?}"));
             }
             let stays_down = matches!(view.state, ObservedState::Stopped | ObservedState::Failed);
             if stays_down && view.runs.iter().any(|run| run.role == Role::Spare && up(run.state)) {
@@ -484,7 +486,7 @@ impl World {
             if let Some(after) = view.next.as_ref().filter(|_| waits).and_then(|next| next.after) {
                 let cleared = view.state == ObservedState::Waiting;
                 if cleared && self.player.core.poll_timeout().is_none_or(|due| due > now + after) {
-                    return Err(format!("nobody wakes the core for the next start: {view:?}"));
+                    return Err(format!("nothing wakes the core for the next start: {view:?}"));
                 }
                 if limits.instances == 1 && limits.spares == 0 {
                     self.planned.insert((name.to_string(), view.generation), now + after);

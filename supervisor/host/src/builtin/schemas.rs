@@ -42,14 +42,14 @@ const WHICH: &str = concat!(
 
 const OF_WHICH: &str = r#"[{"args":{"name":"research-log"}},{"args":{"all":true}}]"#;
 
-/// A command that must be told a module.
+/// A command that needs the name of a module.
 const NAMED: &str = object!([r#""name""#], r#""name":{"type":"string","description":"the module"}"#);
 
 const fn command(name: &'static str, args: &'static str, examples: &'static str) -> Own {
     Own { name, description: "", args, examples }
 }
 
-/// The commands of `supervisor`, in the order in which callers are told of them.
+/// The commands of `supervisor`, in the order in which callers get them.
 pub(crate) static COMMANDS: [Own; 17] = [
     command(
         "status",
@@ -88,7 +88,7 @@ pub(crate) static COMMANDS: [Own; 17] = [
         object!(
             [],
             r#""pattern":{"type":"string","maxLength":256,"default":"*","description":"a name, or its beginning and a star"}"#,
-            r#""after":{"type":"integer","minimum":0,"description":"a cursor: events behind it come first"}"#,
+            r#""after":{"type":"integer","minimum":0,"description":"a cursor: events after it come first"}"#,
             r#""epoch":{"type":"string","minLength":1,"maxLength":64,"description":"the history that after belongs to"}"#,
         ),
         r#"[{},{"args":{"pattern":"Log.*","after":0}}]"#,

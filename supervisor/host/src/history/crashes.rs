@@ -88,10 +88,10 @@ impl CrashFiles {
         let name = Name::of(os_name).expect("it is the name of a record");
         let file = self.folder.join(&found.name);
         let is_earlier = found.number <= self.earlier;
-        let instead = |why: String| told_of(name.module, &name.time(), &why, &file, is_earlier);
+        let instead = |why: String| substitute(name.module, &name.time(), &why, &file, is_earlier);
         let read = folder.read(&found.name, self.bytes_max.saturating_add(1) as u64);
         Some(match read {
-            Ok(bytes) if bytes.len() > self.bytes_max => instead("the record is too long to be told".into()),
+            Ok(bytes) if bytes.len() > self.bytes_max => instead("the record is too long to be sent".into()),
             Ok(bytes) if bytes.len() > room => return None,
             Ok(bytes) => match as_sent(&bytes, name.module, &file, is_earlier) {
                 Ok(json) => json,
@@ -103,9 +103,9 @@ impl CrashFiles {
 }
 
 /// Replaces a record that cannot be sent itself.
-pub(crate) fn told_of(module: &str, time: &str, why: &str, file: &Path, is_earlier: bool) -> Json {
+pub(crate) fn substitute(module: &str, time: &str, why: &str, file: &Path, is_earlier: bool) -> Json {
     #[derive(Serialize)]
-    struct ToldOf<'a> {
+    struct Substitute<'a> {
         module: &'a str,
         time: &'a str,
         reason: String,
@@ -114,7 +114,7 @@ pub(crate) fn told_of(module: &str, time: &str, why: &str, file: &Path, is_earli
         earlier: bool,
     }
     let reason = format!("unknown: {why}");
-    Json::of(&ToldOf { module, time, reason, file: file.to_string_lossy(), earlier: is_earlier })
+    Json::of(&Substitute { module, time, reason, file: file.to_string_lossy(), earlier: is_earlier })
 }
 
 /// A record as it is in a file, of any version, with its present path.

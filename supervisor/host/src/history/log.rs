@@ -94,7 +94,7 @@ fn before(mut stored: Vec<Stored>, held: &[Line]) -> Vec<Stored> {
 
 /// A line as it is sent.
 #[derive(Serialize)]
-struct Told<'a> {
+struct CrashList<'a> {
     time: Option<&'a str>,
     stream: &'static str,
     level: Option<String>,
@@ -104,7 +104,7 @@ struct Told<'a> {
 }
 
 fn stored_json(line: &Stored) -> Json {
-    Json::of(&Told {
+    Json::of(&CrashList {
         time: line.time.as_deref(),
         stream: line.stream.name(),
         level: level(&line.text),
@@ -115,7 +115,7 @@ fn stored_json(line: &Stored) -> Json {
 
 /// A line that is kept in memory.
 pub(crate) fn json_of(line: &Line) -> Json {
-    Json::of(&Told {
+    Json::of(&CrashList {
         time: Some(&line.time),
         stream: line.stream.name(),
         level: level(&line.text),

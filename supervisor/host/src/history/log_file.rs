@@ -164,7 +164,7 @@ impl Reading {
         }
         if self.left.lines > 0 && from > 0 {
             let reason =
-                if self.left.bytes == 0 { "they are too long to be told at once" } else { "there was no time" };
+                if self.left.bytes == 0 { "they are too long to be sent at once" } else { "there was no time" };
             self.left_out = Some(reason.into());
         }
         Ok(self.left.lines > 0 && from == 0)

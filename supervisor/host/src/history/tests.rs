@@ -47,12 +47,12 @@ impl Host {
 
 fn texts(lines: Vec<Json>) -> Vec<String> {
     #[derive(Deserialize)]
-    struct Told {
+    struct CrashList {
         line: String,
         #[serde(default)]
         earlier: bool,
     }
-    let marked = |Told { line, earlier }| if earlier { format!("old {line}") } else { line };
+    let marked = |CrashList { line, earlier }| if earlier { format!("old {line}") } else { line };
     lines.iter().map(|json| marked(json.read().unwrap())).collect()
 }
 
@@ -104,8 +104,8 @@ fn files_that_were_put_aside_are_read_and_whose_they_are_is_known() {
             for age in 0..10 {
                 let _ = fs::remove_file(dir.join(crate::log_files::name("m", age)));
             }
-            host_of_lines.say("behind");
-            assert_eq!(host_of_lines.shown(2).last().map(String::as_str), Some("behind"));
+            host_of_lines.say("after");
+            assert_eq!(host_of_lines.shown(2).last().map(String::as_str), Some("after"));
         }
     }
     assert!(fs::read_dir(&*dir).unwrap().count() > 5);
@@ -196,10 +196,10 @@ fn what_is_in_a_file_may_be_anything_and_as_long_as_it_likes() {
     ];
     assert_eq!(host.shown(100), expected);
     // One line that is longer than all that is read; and before it some of usual length.
-    let long = [b"before\n".repeat(10), vec![b'x'; 5 * 1024 * 1024], b"\nbehind\n".to_vec()].concat();
+    let long = [b"before\n".repeat(10), vec![b'x'; 5 * 1024 * 1024], b"\nafter\n".to_vec()].concat();
     fs::write(dir.join("m.log"), long).unwrap();
     let shown = host.shown(100);
     assert_eq!(shown.len(), 2, "{:.200}", shown[0]);
     assert!(shown[0].starts_with("[older lines are not shown: they are too long"), "{shown:?}");
-    assert_eq!(shown[1], "old behind");
+    assert_eq!(shown[1], "old after");
 }

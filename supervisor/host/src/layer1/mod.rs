@@ -96,9 +96,9 @@ pub(crate) struct Store {
     epochs: Epochs,
     last_admin_job: u64,
     /// How many set-aside events had been dropped at the last report of it.
-    dropped_told: u64,
+    dropped_reported: u64,
     /// Whether it was reported that nothing more is written.
-    broken_told: bool,
+    broken_reported: bool,
     /// How many bytes what it has in progress may hold.
     queue_bytes_max: usize,
     file: PathBuf,
@@ -154,8 +154,8 @@ impl Store {
             is_gone: false,
             flush_failure: None,
             last_admin_job: 0,
-            dropped_told: 0,
-            broken_told: false,
+            dropped_reported: 0,
+            broken_reported: false,
             queue_bytes_max: config.layer1.queue_bytes_max,
             file,
             bytes: (0, 0),
@@ -308,8 +308,8 @@ impl Store {
         if !self.has_outcomes && !self.outcome_signal.is_set.swap(false, Ordering::AcqRel) {
             return None;
         }
-        self.tell_dropped();
-        self.tell_broken();
+        self.report_dropped();
+        self.report_broken();
         if !self.is_gone && !self.layer1.is_readable() {
             self.is_gone = true;
             self.has_outcomes = true;
@@ -383,20 +383,20 @@ impl Store {
         self.layer1.set_aside_dropped()
     }
 
-    fn tell_broken(&mut self) {
-        if !self.broken_told
+    fn report_broken(&mut self) {
+        if !self.broken_reported
             && let Some(reason) = self.layer1.broken()
         {
-            self.broken_told = true;
+            self.broken_reported = true;
             tracing::error!("data store: {reason}");
         }
     }
 
-    fn tell_dropped(&mut self) {
+    fn report_dropped(&mut self) {
         let dropped = self.layer1.set_aside_dropped();
-        if dropped > self.dropped_told {
-            let events = dropped - self.dropped_told;
-            self.dropped_told = dropped;
+        if dropped > self.dropped_reported {
+            let events = dropped - self.dropped_reported;
+            self.dropped_reported = dropped;
             tracing::warn!(
                 "more events were set aside than layer1.set_aside_max allows, and the oldest are gone: {events}; \
                  look at them with `bulkhead layer1 set-aside`, and replay or drop them"

@@ -150,10 +150,10 @@ fn a_file_that_is_moved_away_is_written_no_more_after_a_flush() {
     folder.line("m", "before", start);
     folder.writer.step(Some(Order::Flush), start);
     fs::rename(folder.dir.join("m.log"), folder.dir.join("elsewhere")).unwrap();
-    folder.line("m", "behind", start);
+    folder.line("m", "after", start);
     folder.writer.step(Some(Order::Flush), start);
     assert_eq!(fs::read_to_string(folder.dir.join("elsewhere")).unwrap(), "before\n");
-    assert_eq!(folder.on_disk("m"), "behind\n");
+    assert_eq!(folder.on_disk("m"), "after\n");
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_rotation_that_fails_lets_no_file_grow_and_goes_on_once_it_can() {
     assert_eq!(
         folder.writer.troubled.lock().get("m").map(|trouble| trouble.lost),
         Some(3),
-        "it is told with the first, and counted"
+        "it is reported with the first, and counted"
     );
     fs::remove_dir_all(&aside).unwrap();
     folder.line("m", "line 00004", start);

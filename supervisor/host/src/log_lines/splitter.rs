@@ -72,14 +72,14 @@ impl Splitter {
     pub(crate) fn finish(&mut self, now: Time, each: &mut impl FnMut(Line)) {
         self.after_return = false;
         if self.partial.is_empty() {
-            return self.tell(HELD_MAX, HELD_MAX, each);
+            return self.pass_on(HELD_MAX, HELD_MAX, each);
         }
         let text = self.partial.take();
         if !self.lines.may_pass(now) {
             self.hold(Rank::Dropped, text);
-            return self.tell(HELD_MAX, HELD_MAX, each);
+            return self.pass_on(HELD_MAX, HELD_MAX, each);
         }
-        self.tell(HELD_MAX, HELD_MAX, each);
+        self.pass_on(HELD_MAX, HELD_MAX, each);
         each(Line::new(self.stream, text));
     }
 
@@ -90,7 +90,7 @@ impl Splitter {
         if self.lines.may_pass(now) {
             // The overwritten lines that are shown count for the same rate.
             let room = (0..self.held.count(Rank::Overwritten)).take_while(|_| self.lines.may_pass(now)).count();
-            self.tell(room, 0, each);
+            self.pass_on(room, 0, each);
             each(Line::new(self.stream, text));
         } else {
             self.hold(Rank::Dropped, text);
@@ -122,7 +122,7 @@ impl Splitter {
     }
 
     /// Passes on how much was held back, and the last of it: at most so many lines of each kind.
-    fn tell(&mut self, overwritten_max: usize, dropped_max: usize, each: &mut impl FnMut(Line)) {
+    fn pass_on(&mut self, overwritten_max: usize, dropped_max: usize, each: &mut impl FnMut(Line)) {
         if self.held.is_empty() {
             return;
         }
@@ -316,7 +316,7 @@ mod tests {
             let text = format!("{}FATAL: it\r{}", "bar\r".repeat(before), "tidying up\r".repeat(after));
             let mut all = lines(&mut splitter, 0, text.as_bytes());
             all.extend(finish(&mut splitter));
-            assert!(all.iter().any(|line| line == "FATAL: it"), "{before} before, {after} behind: {all:?}");
+            assert!(all.iter().any(|line| line == "FATAL: it"), "{before} before, {after} after: {all:?}");
             assert!(all.len() < 40, "{all:?}");
         }
     }
@@ -330,7 +330,7 @@ mod tests {
         let last = finish(&mut splitter);
         assert_eq!(last[0], "[982 lines of stderr were dropped: more than 10 a second]");
         assert_eq!((last.len(), last[15].as_str(), last[16].as_str()), (17, "999", "FATAL: no such table"));
-        assert!(finish(&mut splitter).is_empty(), "they are told once");
+        assert!(finish(&mut splitter).is_empty(), "they are reported once");
     }
 
     #[test]

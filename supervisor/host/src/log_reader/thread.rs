@@ -55,9 +55,9 @@ const CONTROL: u64 = u64::MAX;
 
 /// Informs the host that there is something to take.
 #[derive(Debug)]
-pub(super) struct Teller {
+pub(super) struct Informer {
     pub(super) news: mpsc::Sender<News>,
-    pub(super) is_told: Arc<AtomicBool>,
+    pub(super) is_woken: Arc<AtomicBool>,
 }
 
 /// Runs until the host closes its end of the pair. `control` is this end, in the table of the thread that
@@ -66,7 +66,7 @@ pub(super) fn main(
     control: RawFd,
     ready: mpsc::Sender<io::Result<i32>>,
     orders: mpsc::Receiver<Order>,
-    teller: Teller,
+    informer: Informer,
     sink: Sink,
     bounds: Bounds,
 ) {
@@ -92,9 +92,9 @@ pub(super) fn main(
     sys::give_way();
     let runs = HashMap::new();
     let buffer = vec![0; READ_BYTES].into_boxed_slice();
-    let mut reader = Reader { control, orders, teller, sink, bounds, epoll, runs, clock: Clock::new(), buffer };
+    let mut reader = Reader { control, orders, informer, sink, bounds, epoll, runs, clock: Clock::new(), buffer };
     if let Some(error) = shared {
-        reader.tell(News::Shared(error.to_string()));
+        reader.inform(News::Shared(error.to_string()));
     }
     reader.run();
 }
@@ -102,7 +102,7 @@ pub(super) fn main(
 struct Reader {
     control: OwnedFd,
     orders: mpsc::Receiver<Order>,
-    teller: Teller,
+    informer: Informer,
     sink: Sink,
     bounds: Bounds,
     epoll: Epoll,
@@ -183,7 +183,7 @@ impl Reader {
         }
         self.runs.insert(run, Run { log, pipes, count });
         if !is_whole {
-            self.tell(News::Lost { run });
+            self.inform(News::Lost { run });
         }
     }
 
@@ -223,7 +223,7 @@ impl Reader {
             Some(run) => run.log.last_stderr(number, LAST_LINES, LAST_LINES_BYTES_MAX),
             None => Vec::new(),
         };
-        self.tell(News::Drained { run: number, stderr });
+        self.inform(News::Drained { run: number, stderr });
         sys::give_way();
     }
 
@@ -246,7 +246,7 @@ impl Reader {
     fn close(&mut self, number: u64) {
         self.read_rest(number);
         let pipes = self.runs.remove(&number).map_or(0, |run| run.count);
-        self.tell(News::Closed { pipes });
+        self.inform(News::Closed { pipes });
     }
 
     /// The host is done.
@@ -263,15 +263,15 @@ impl Reader {
         }
     }
 
-    fn tell(&self, news: News) {
+    fn inform(&self, news: News) {
         // A host that is gone needs no news.
-        let _ = self.teller.news.send(news);
+        let _ = self.informer.news.send(news);
         self.wake();
     }
 
     /// Wakes the host, unless it has been woken and has not looked yet.
     fn wake(&self) {
-        if !self.teller.is_told.swap(true, Ordering::SeqCst) {
+        if !self.informer.is_woken.swap(true, Ordering::SeqCst) {
             let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
             let _ = send(self.control.as_raw_fd(), &[0], flags);
         }

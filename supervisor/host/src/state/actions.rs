@@ -57,7 +57,7 @@ impl HostState {
                     }
                 }
                 Action::HastenCommits => self.store.hasten(),
-                Action::NotifyFollowers(event) => self.tell(&event),
+                Action::NotifyFollowers(event) => self.notify_followers(&event),
                 Action::LogLine { run, text } => self.remark(run, format!("[{text}]")),
                 Action::Warn(reason) => tracing::warn!("{reason}"),
                 Action::EventRefused { run, reason } => self.event_refused(run, &reason),
@@ -230,7 +230,7 @@ impl HostState {
             Severity::Info => tracing::info!("{event} {who} {text}"),
         }
         let data = serde_json::json!({ "module": module.as_str(), "instance": instance, "detail": detail });
-        self.tell_announced(event, &Json::of(&data));
+        self.announce_to_followers(event, &Json::of(&data));
         let payload = Json::of(&serde_json::json!({ "event": event, "data": data }));
         if let Err(failure) = self.core.publish(self.now, payload) {
             tracing::error!("the event {event} cannot be published: {}", failure.error);

@@ -1,7 +1,7 @@
 //! The clients' side of the host: which may connect, what they may make it hold, when they are closed.
 
 use super::*;
-use bulkhead_core::{Doing, Seat};
+use bulkhead_core::{ClientState, Doing};
 
 /// Longest frame with the reason why a client is cut off.
 const LAST_FRAME_BYTES_MAX: usize = 4096;
@@ -20,7 +20,7 @@ impl HostState {
     pub(super) fn accepted(&mut self, stream: UnixStream) {
         let admitted = match control_socket::check_peer(&stream) {
             Err(reason) => Err(Failure::new(ErrorCode::PermissionDenied, reason)),
-            Ok(owner) if self.has_place_for_client() || self.make_room(owner) => Ok(owner),
+            Ok(owner) if self.has_room_for_client() || self.make_room(owner) => Ok(owner),
             Ok(_) => {
                 let reason = format!(
                     "there are {} clients already, none of them is idle, and more are not allowed by host.clients_max, \
@@ -73,13 +73,13 @@ impl HostState {
     }
 
     fn let_go(&mut self, newcomer: Option<Owner>) -> bool {
-        let mut places = std::mem::take(&mut self.places);
+        let mut idle_clients = std::mem::take(&mut self.idle_clients);
         let goes = {
-            let find = |id: ClientId| self.seat(id, self.clients.by_id.get(&id)?);
-            let all = || self.clients.by_id.iter().filter_map(|(id, client)| self.seat(*id, client)).collect();
-            places.make_room(self.now, newcomer, find, all)
+            let find = |id: ClientId| self.client_state(id, self.clients.by_id.get(&id)?);
+            let all = || self.clients.by_id.iter().filter_map(|(id, client)| self.client_state(*id, client)).collect();
+            idle_clients.make_room(self.now, newcomer, find, all)
         };
-        self.places = places;
+        self.idle_clients = idle_clients;
         let Some(id) = goes else { return false };
         let reason = format!(
             "this connection makes room for another: there is a limit of {} clients (host.clients_max) and of open \
@@ -92,7 +92,7 @@ impl HostState {
 
     /// What a client's connection is doing; `None` for one of the program around the host, which is never closed for
     /// another.
-    fn seat(&self, id: ClientId, client: &Client) -> Option<Seat> {
+    fn client_state(&self, id: ClientId, client: &Client) -> Option<ClientState> {
         let owner = client.owner?;
         let (caller, since) = (Caller::Client(id), client.active_at);
         let is_busy = client.link.has_messages()
@@ -105,7 +105,7 @@ impl HostState {
             false if client.link.is_half_read() => Doing::HalfSent { since },
             false => Doing::Nothing { since },
         };
-        Some(Seat { client: id, owner, doing })
+        Some(ClientState { client: id, owner, doing })
     }
 
     pub(super) fn add_client(&mut self, stream: UnixStream, owner: Option<Owner>) {
@@ -175,7 +175,7 @@ impl HostState {
             return;
         }
         match client.link.rest() {
-            Input::More => self.watch_in(Source::Next(LinkId::Client(id)), Line::Behind),
+            Input::More => self.watch_in(Source::Next(LinkId::Client(id)), Line::Second),
             Input::Open => {
                 let (io, account) = (client.link.io.clone(), client.link.account);
                 let line = self.line_of(&account);

@@ -45,7 +45,7 @@ impl Table {
     }
 
     /// Closes what is kept, for something that another thread does and that needs descriptors.
-    pub(super) fn lend_reserve(&mut self) {
+    pub(super) fn release_reserve(&mut self) {
         self.reserve.clear();
         self.is_in_use = true;
     }
@@ -80,13 +80,13 @@ fn limit() -> u64 {
 impl HostState {
     /// The limit may have been changed from outside.
     pub(super) fn read_descriptor_limit(&mut self) {
-        self.tell_descriptors(limit());
+        self.report_descriptors(limit());
     }
 
     /// Clients have come or gone.
     pub(super) fn count_clients(&mut self) {
         if let Some(reported) = self.table.reported {
-            self.tell_descriptors(reported.limit);
+            self.report_descriptors(reported.limit);
         }
     }
 
@@ -96,7 +96,7 @@ impl HostState {
         self.count_clients();
     }
 
-    fn tell_descriptors(&mut self, limit: u64) {
+    fn report_descriptors(&mut self, limit: u64) {
         let reserved = |kept| self.table.own + self.clients.descriptors().max(kept);
         let descriptors = Descriptors {
             limit,
@@ -110,7 +110,7 @@ impl HostState {
     }
 
     /// Whether one more client is within the limit, and leaves modules their descriptors.
-    pub(super) fn has_place_for_client(&mut self) -> bool {
+    pub(super) fn has_room_for_client(&mut self) -> bool {
         if self.clients.by_id.len() >= self.config.clients_max {
             return false;
         }

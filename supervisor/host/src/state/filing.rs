@@ -5,7 +5,7 @@ use super::{overview::Overview, *};
 use crate::{
     control_socket::Bound,
     files::{Done, Lane},
-    observation::{Look, Places},
+    observation::{Look, Observed},
     tracers,
     watch::{Noticed, WatchEvent},
 };
@@ -105,26 +105,26 @@ impl HostState {
         let now = self.now;
         let Some((number, asked)) = self.looks.begin(now) else { return };
         let guardian = self.guardian.as_ref().and_then(|guardian| i32::try_from(guardian.pid()).ok());
-        let mut places = Places { guardian, ..Places::default() };
+        let mut observed = Observed { guardian, ..Observed::default() };
         let all = asked.iter().any(|(_, asked)| matches!(asked, Asked::Status));
         for (_, asked) in asked {
             match asked {
                 Asked::Status | Asked::Overview(_) => {
-                    places.store.get_or_insert_with(|| self.store.files());
+                    observed.store.get_or_insert_with(|| self.store.files());
                 }
                 Asked::Module(name) if !all => {
                     let runs = core.view(now, name).into_iter().flat_map(|view| view.runs);
-                    places.leaders.extend(runs.filter_map(|run| run.pid));
+                    observed.leaders.extend(runs.filter_map(|run| run.pid));
                 }
                 Asked::Module(_) => {}
             }
         }
         if all {
-            places.own = i32::try_from(std::process::id()).ok();
-            places.leaders.extend(processes.values().filter_map(|process| process.pid));
+            observed.own = i32::try_from(std::process::id()).ok();
+            observed.leaders.extend(processes.values().filter_map(|process| process.pid));
         }
         let ordered = self.files.order(Lane::Looks, "looking at processes and files for `status`", move || {
-            Done::Looked(number, places.look())
+            Done::Looked(number, observed.look())
         });
         if let Err(error) = ordered {
             tracing::warn!("cannot look at processes and files for `status`: {error}");
@@ -169,19 +169,19 @@ impl HostState {
             .collect()
     }
 
-    fn noticed(&mut self, Noticed { place, what }: Noticed) {
+    fn noticed(&mut self, Noticed { path, what }: Noticed) {
         match what {
             WatchEvent::MadeAgain => {
-                tracing::warn!("the folder {} had gone and was made again", place.display());
-                self.wrong.remove(&place);
+                tracing::warn!("the folder {} had gone and was made again", path.display());
+                self.wrong.remove(&path);
             }
             WatchEvent::Wrong(reason) => {
                 tracing::error!("{reason}");
-                self.wrong.insert(place, reason);
+                self.wrong.insert(path, reason);
             }
             WatchEvent::Fine => {
-                tracing::info!("{} is as it was again", place.display());
-                self.wrong.remove(&place);
+                tracing::info!("{} is as it was again", path.display());
+                self.wrong.remove(&path);
             }
         }
     }

@@ -31,7 +31,7 @@ impl HostState {
         let all_answered = self.store_admin.is_empty()
             && self.looks.is_empty()
             && self.histories.is_empty()
-            && self.telling.is_none()
+            && self.log_answer.is_none()
             && self.several.is_empty();
         (all_taken && all_answered) || ended.elapsed() >= FAREWELL
     }

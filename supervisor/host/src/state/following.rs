@@ -138,7 +138,7 @@ impl HostState {
             false => (FollowerState::CatchingUp, Some(Vec::new())),
         };
         if early.is_none() {
-            self.tell_begin(who, newest, lost);
+            self.send_begin(who, newest, lost);
         }
         if !self.is_listening(who.caller) {
             return;
@@ -173,13 +173,13 @@ impl HostState {
         }
     }
 
-    fn tell_begin(&mut self, who: Recipient, cursor: Cursor, lost: u64) {
+    fn send_begin(&mut self, who: Recipient, cursor: Cursor, lost: u64) {
         let begin = begin_json(cursor, self.store.epochs().current(), lost);
         self.reply(who, Status::Progress(begin));
     }
 
     /// An event was stored.
-    pub(super) fn tell(&mut self, event: &StoredEvent) {
+    pub(super) fn notify_followers(&mut self, event: &StoredEvent) {
         if self.followers.is_empty() {
             return;
         }
@@ -211,7 +211,7 @@ impl HostState {
     }
 
     /// The host announces something about a module.
-    pub(super) fn tell_announced(&mut self, name: &'static str, data: &Json) {
+    pub(super) fn announce_to_followers(&mut self, name: &'static str, data: &Json) {
         if self.followers.is_empty() {
             return;
         }
@@ -245,7 +245,7 @@ impl HostState {
 
     /// A module has written a line. Followers of its log that do not read learn later how many they missed.
     /// Returns whether any follow it.
-    pub(super) fn tell_line(&mut self, of: &str, number: Option<u64>, line: &LogLine) -> bool {
+    pub(super) fn send_line(&mut self, of: &str, number: Option<u64>, line: &LogLine) -> bool {
         let mut recipients = Vec::new();
         let followers = self.followers.of_log(of);
         let bytes = 2 * size_of::<LogLine>() + line.held_bytes();
@@ -282,7 +282,7 @@ impl HostState {
     }
 
     /// Sends a follower that reads again how much it missed.
-    fn tell_missed(&mut self, id: FollowerId) {
+    fn send_missed(&mut self, id: FollowerId) {
         let Some(who) = self.followers.get(id).map(|follower| follower.recipient) else { return };
         if !self.has_room(who.caller) {
             return;
@@ -298,7 +298,7 @@ impl HostState {
             }
             Some(Followed::Events(Following { unheard, early: None, .. })) if *unheard > 0 => {
                 let lost = std::mem::take(unheard);
-                self.tell_begin(who, self.store.newest(), lost);
+                self.send_begin(who, self.store.newest(), lost);
             }
             Some(Followed::Log { .. } | Followed::Events(_)) | None => {}
         }
@@ -325,9 +325,9 @@ impl HostState {
             return;
         }
         let newest = self.store.newest();
-        for id in self.followers.waiting_behind(self.pages.last) {
+        for id in self.followers.waiting_after(self.pages.last) {
             self.pages.last = id;
-            self.tell_missed(id);
+            self.send_missed(id);
             let Some(Follower { recipient, what, .. }) = self.followers.get(id) else { continue };
             let caller = recipient.caller;
             let Followed::Events(following) = what else {

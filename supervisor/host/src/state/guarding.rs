@@ -59,7 +59,7 @@ impl HostState {
         if self.is_ended() || self.guardian_ordered {
             return;
         }
-        self.table.lend_reserve();
+        self.table.release_reserve();
         let program = self.runtimes.runtime.clone();
         let start = move || Done::Launched(Launched::start(&program));
         match self.files.order(Lane::Guardian, "starting the guardian", start) {
@@ -345,7 +345,7 @@ impl HostState {
             self.core.handle_lost(self.now, run, unsent);
             self.perform();
         }
-        self.table.lend_reserve();
+        self.table.release_reserve();
         match self.files.order(Lane::Guardian, "clearing what the guardian left", clear) {
             Ok(()) => self.guardian_ordered = true,
             Err(error) => self.cleared(&format!("what it left cannot be cleared: {error}")),

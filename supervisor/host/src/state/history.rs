@@ -45,7 +45,7 @@ pub(crate) struct AskedLog {
 
 /// Lines that were read and are being sent.
 #[derive(Debug)]
-pub(super) struct Telling {
+pub(super) struct LogAnswer {
     who: Recipient,
     module: ModuleName,
     follow: bool,
@@ -104,7 +104,7 @@ impl HostState {
         }
         let log = self.logs.module(name);
         if log.has(lines) {
-            self.tell_from_memory(who, &log, lines, follow);
+            self.send_from_memory(who, &log, lines, follow);
             return Ok(None);
         }
         let (newest, cut) = if follow { log.cut_and_follow(&queue) } else { log.cut(&queue) };
@@ -117,7 +117,7 @@ impl HostState {
     }
 
     /// Sends the last lines, of which there are enough in memory.
-    fn tell_from_memory(&mut self, who: Recipient, log: &ModuleLog, lines: usize, follow: bool) {
+    fn send_from_memory(&mut self, who: Recipient, log: &ModuleLog, lines: usize, follow: bool) {
         let (lines, newest) = if follow { log.follow(lines) } else { (log.last(lines), 0) };
         for line in &lines {
             self.reply(who, Status::Progress(json_of(line)));
@@ -151,7 +151,7 @@ impl HostState {
     }
 
     fn begin_history(&mut self) {
-        if self.telling.is_some() {
+        if self.log_answer.is_some() {
             return;
         }
         let Some((number, question)) = self.histories.begin() else { return };
@@ -192,8 +192,8 @@ impl HostState {
             (Some((who, Question::Crashes(wanted))), Old::Crashes(old)) => self.answer_crashes(who, &wanted, old),
             (Some((who, Question::Log(AskedLog { module, follow, .. }))), Old::Log(lines)) => {
                 let is_empty = lines.is_empty();
-                self.telling = Some(Telling { who, module, follow, lines: lines.into_iter(), is_empty });
-                return self.tell_history();
+                self.log_answer = Some(LogAnswer { who, module, follow, lines: lines.into_iter(), is_empty });
+                return self.send_history();
             }
             (Some((_, asked)), read) => unreachable!("{asked:?} was asked, and this was read: {read:?}"),
         }
@@ -201,22 +201,22 @@ impl HostState {
     }
 
     /// Sends the next lines of what was read.
-    pub(super) fn tell_history(&mut self) {
-        let Some(mut telling) = self.telling.take() else { return self.begin_history() };
-        for line in telling.lines.by_ref().take(SENT_PER_ITERATION) {
-            self.reply(telling.who, Status::Progress(line));
+    pub(super) fn send_history(&mut self) {
+        let Some(mut log_answer) = self.log_answer.take() else { return self.begin_history() };
+        for line in log_answer.lines.by_ref().take(SENT_PER_ITERATION) {
+            self.reply(log_answer.who, Status::Progress(line));
         }
-        if telling.lines.len() > 0 {
-            self.telling = Some(telling);
+        if log_answer.lines.len() > 0 {
+            self.log_answer = Some(log_answer);
             return self.watch(Source::History);
         }
         self.begin_history();
-        self.log_told(telling);
+        self.log_sent(log_answer);
     }
 
     /// All that was read was sent: the answer follows, or what comes from now on.
-    fn log_told(&mut self, telling: Telling) {
-        let Telling { who, module, follow, is_empty, .. } = telling;
+    fn log_sent(&mut self, log_answer: LogAnswer) {
+        let LogAnswer { who, module, follow, is_empty, .. } = log_answer;
         if self.begin_log(who) {
             return;
         }
@@ -269,11 +269,11 @@ impl HostState {
         for line in shown {
             self.reply(who, Status::Progress(line));
         }
-        self.log_told(Telling { who, module, follow, lines: Vec::new().into_iter(), is_empty: false });
+        self.log_sent(LogAnswer { who, module, follow, lines: Vec::new().into_iter(), is_empty: false });
     }
 
     fn answer_crashes(&mut self, who: Recipient, wanted: &Wanted, old: OldCrashes) {
-        let answer = self.crashes.tell(wanted, old, self.config.frame_bytes_max - ANSWER_FRAME_BYTES);
+        let answer = self.crashes.list(wanted, old, self.config.frame_bytes_max - ANSWER_FRAME_BYTES);
         match wanted.module.as_ref().filter(|name| answer.crashes.is_empty() && !self.core.knows(name)) {
             Some(name) => self.reply(who, self.unknown(name).into()),
             None => self.reply(who, Status::Success(Json::of(&answer))),
@@ -300,23 +300,24 @@ impl HostState {
     /// A question is not to be answered any more; whether there was one of that number. A follower's is forgotten
     /// with the follower.
     pub(crate) fn forget_history(&mut self, who: Recipient) -> bool {
-        self.telling.take_if(|telling| telling.who == who).is_some() || self.histories.forget(who)
+        self.log_answer.take_if(|log_answer| log_answer.who == who).is_some() || self.histories.forget(who)
     }
 
     /// A caller is gone.
     pub(super) fn forget_histories(&mut self, caller: Caller) {
-        self.telling.take_if(|telling| telling.who.caller == caller);
+        self.log_answer.take_if(|log_answer| log_answer.who.caller == caller);
         self.histories.forget_caller(caller);
     }
 
     /// Whether a caller's number is that of a question that is not answered.
     pub(super) fn has_history(&self, who: Recipient) -> bool {
-        self.telling.as_ref().is_some_and(|telling| telling.who == who) || self.histories.has(who)
+        self.log_answer.as_ref().is_some_and(|log_answer| log_answer.who == who) || self.histories.has(who)
     }
 
     /// Whether a caller waits for an answer.
     pub(super) fn has_history_of(&self, caller: Caller) -> bool {
-        self.telling.as_ref().is_some_and(|telling| telling.who.caller == caller) || self.histories.has_of(caller)
+        self.log_answer.as_ref().is_some_and(|log_answer| log_answer.who.caller == caller)
+            || self.histories.has_of(caller)
     }
 }
 

@@ -77,7 +77,7 @@ impl HostState {
     pub(super) fn logs_readable(&mut self, reader: usize) {
         let news = self.logs.take_news(reader);
         // Lines come before what follows from an end, as they were printed before it.
-        let has_more = self.tell_lines();
+        let has_more = self.send_lines();
         for news in news {
             match news {
                 News::Drained { run, stderr } => self.drained(RunId(run), stderr),
@@ -120,11 +120,11 @@ impl HostState {
     }
 
     /// Sends followers of logs the next lines; returns whether there are more.
-    pub(super) fn tell_lines(&mut self) -> bool {
+    pub(super) fn send_lines(&mut self) -> bool {
         let lines = self.logs.live_lines(LINES_AT_ONCE);
         let has_more = lines.len() >= LINES_AT_ONCE;
         for LiveLine { module, number, line } in lines {
-            if !self.tell_line(&module, number, &line) {
+            if !self.send_line(&module, number, &line) {
                 self.logs.existing(&module).into_iter().for_each(|log| log.unfollow());
             }
         }
@@ -134,7 +134,7 @@ impl HostState {
 
     /// Ends the logs of modules that were removed, of which all lines have been sent.
     pub(super) fn end_followed_logs(&mut self) {
-        while let Some((_, last, module)) = self.ending_logs.pop_front_if(|(said, ..)| *said <= self.logs.lines_told())
+        while let Some((_, last, module)) = self.ending_logs.pop_front_if(|(said, ..)| *said <= self.logs.lines_taken())
         {
             self.end_logs(&module, last);
         }

@@ -59,7 +59,7 @@ impl HostState {
         {
             self.go_on_with(caller_of(id), reading, payload);
             self.perform();
-            self.watch_in(Source::Next(id), Line::Behind);
+            self.watch_in(Source::Next(id), Line::Second);
         }
         true
     }

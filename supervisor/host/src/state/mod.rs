@@ -57,7 +57,7 @@ use crate::{
 use bulkhead_config::{HostConfig, InProgress, Loaded, ModuleConfig, Problems};
 use bulkhead_core::{
     Action, Announcement, Caller, ClientId, CommitNumber, Control, Core, CrashRecord, Evidence, GuardianRestarts,
-    HostSettings, IdMap, MemoryKill, Need, Owner, Places, Recipient, RequestId, RunId, Time, TimeAccount,
+    HostSettings, IdMap, IdleClients, MemoryKill, Need, Owner, Recipient, RequestId, RunId, Time, TimeAccount,
 };
 use bulkhead_layer1::Outcome;
 use bulkhead_protocol::{
@@ -87,7 +87,7 @@ use store_admin::StoreAdmin;
 pub(crate) use faults::Faults;
 pub(crate) use filing::Asked;
 pub(crate) use following::Following;
-use history::{Question, Telling};
+use history::{LogAnswer, Question};
 pub(crate) use logging::Ended;
 pub(crate) use several::{Deed, Targets};
 pub(crate) use store_admin::ImportArgs;
@@ -160,7 +160,7 @@ pub(crate) struct HostState {
     pub(crate) looks: Observations<Asked>,
     histories: Histories<Question>,
     /// What was read of a log and is being sent.
-    telling: Option<Telling>,
+    log_answer: Option<LogAnswer>,
     pub(crate) readings: Readings,
     /// Where the reading in progress is.
     reading_at: InProgress,
@@ -194,7 +194,7 @@ pub(crate) struct HostState {
     is_draining: bool,
     /// What the link in progress has cost.
     portion: Portion,
-    places: Places,
+    idle_clients: IdleClients,
     pages: following::Pages,
 }
 
@@ -271,7 +271,7 @@ impl HostState {
             files: parts.files,
             looks: Observations::default(),
             histories: Histories::default(),
-            telling: None,
+            log_answer: None,
             readings: Readings::default(),
             reading_at: InProgress::default(),
             watch: parts.watch,
@@ -292,7 +292,7 @@ impl HostState {
             long_reader: LongReader::default(),
             is_draining: false,
             portion: Portion::default(),
-            places: Places::default(),
+            idle_clients: IdleClients::default(),
             pages: following::Pages::default(),
         };
         host.adopt_guardian(parts.guardian);
@@ -384,9 +384,9 @@ impl HostState {
                 self.logs.reader(reader).awaits_room = false;
                 self.flush_logs(reader);
             }
-            Event::History => self.tell_history(),
+            Event::History => self.send_history(),
             Event::LogLines => {
-                if self.tell_lines() {
+                if self.send_lines() {
                     self.watch(Source::LogLines);
                 }
             }
@@ -457,7 +457,7 @@ impl HostState {
 
     /// The queue of a link with this account.
     fn line_of(&self, account: &TimeAccount) -> Line {
-        if account.has_had_its_share(self.now) { Line::Behind } else { Line::Front }
+        if account.has_had_its_share(self.now) { Line::Second } else { Line::Front }
     }
 
     /// Lets the threads that work for the host wake the loop by this waker.

@@ -22,7 +22,7 @@ impl HostState {
             return;
         }
         match process.link.rest() {
-            Input::More => self.watch_in(Source::Next(LinkId::Run(run)), Line::Behind),
+            Input::More => self.watch_in(Source::Next(LinkId::Run(run)), Line::Second),
             Input::Open => {
                 let (io, account) = (process.link.io.clone(), process.link.account);
                 let line = self.line_of(&account);

@@ -94,7 +94,7 @@ impl Owner {
 }
 
 impl Overview {
-    /// Takes a piece, and returns what is asked next; nothing after the last one.
+    /// Takes a piece, and returns the next question; nothing after the last one.
     pub(super) fn take(&mut self, piece: Outcome, host: &HostState) -> Option<Job> {
         match piece {
             Outcome::Ends { oldest, newest } => {

@@ -325,7 +325,7 @@ impl HostState {
     /// Stops every module and then the host. Asked for a second time, it does not wait.
     pub(crate) fn stop(&mut self) {
         if self.stopping.is_some() {
-            tracing::warn!("told to stop again: killing what is left");
+            tracing::warn!("ordered to stop again: killing what is left");
             for run in self.core.run_ids() {
                 self.order(&Order::Kill { run: run.0 });
             }

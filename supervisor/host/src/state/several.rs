@@ -301,9 +301,9 @@ impl HostState {
         let Some(group) = self.several.groups.remove(&who) else { return false };
         // Where the files are still being read, nothing was ordered yet.
         self.readings.cancel(who);
-        let (told, of) = (group.modules - group.ahead.len(), group.modules);
-        let reason = format!("cancelled; {told} of {of} modules were told, and do what they were told");
-        let delivery = if told > 0 { Delivery::Started } else { Delivery::NotStarted };
+        let (ordered, of) = (group.modules - group.ahead.len(), group.modules);
+        let reason = format!("cancelled; {ordered} of {of} modules have their order, and carry it out");
+        let delivery = if ordered > 0 { Delivery::Started } else { Delivery::NotStarted };
         self.reply(who, Failure::new(ErrorCode::Cancelled, reason).delivery(delivery).into());
         true
     }

@@ -46,7 +46,7 @@ impl Bare {
         let first = number;
         while begun.elapsed() < time {
             let one = Instant::now();
-            self.0.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
+            self.0.execute_batch("BEGIN IMMEDIATE").expect("no other connection writes");
             for _ in 0..rows {
                 self.insert(&format!("{name}-{number:030}"), number);
                 number += 1;
@@ -59,7 +59,7 @@ impl Bare {
 
     /// Puts in the same entities as the store has.
     pub(crate) fn fill(&self, ids: &[String]) {
-        self.0.execute_batch("BEGIN").expect("nobody else writes");
+        self.0.execute_batch("BEGIN").expect("no other connection writes");
         let mut topics = self.0.prepare("INSERT INTO topics (topic, data) VALUES (?1, ?2)").expect("it is SQL");
         for (id, number) in ids.iter().zip(0..) {
             self.insert(id, number);

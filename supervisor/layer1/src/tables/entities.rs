@@ -25,7 +25,7 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// The numbers after all existing ones.
-    pub(crate) fn behind_all(connection: &Connection) -> rusqlite::Result<Rows> {
+    pub(crate) fn after_all(connection: &Connection) -> rusqlite::Result<Rows> {
         let greatest = connection.query_row("SELECT ifnull(max(rowid), 0) FROM entities", [], |row| row.get(0))?;
         Ok(Rows { greatest: Cell::new(greatest), is_there: Cell::new(true) })
     }

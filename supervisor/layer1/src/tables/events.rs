@@ -34,7 +34,7 @@ pub(crate) fn bytes(event: &Emitted) -> i64 {
 }
 
 /// Which cursors events get, and which of the events are kept.
-pub(crate) enum Places<'a> {
+pub(crate) enum Cursors<'a> {
     /// After the newest event, all of them.
     Next,
     /// From this cursor on, which is one more than the greatest that was given; the list says which are kept. The
@@ -47,19 +47,19 @@ pub(crate) fn store(
     statements: &mut Statements<'_>,
     events: &[Emitted],
     age: i64,
-    places: &Places<'_>,
+    cursors: &Cursors<'_>,
 ) -> rusqlite::Result<Vec<StoredEvent>> {
     let sql = "INSERT INTO events (cursor, time, event, source, data, age) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let statement = statements.prepare(sql)?;
     let mut stored = Vec::with_capacity(events.len());
     for (index, event) in events.iter().enumerate() {
-        let (place, kept) = match places {
-            Places::Next => (None, true),
-            Places::From(first, kept) => (Some(first + index as u64), kept[index]),
+        let (cursor, kept) = match cursors {
+            Cursors::Next => (None, true),
+            Cursors::From(first, kept) => (Some(first + index as u64), kept[index]),
         };
-        let row = params![place, event.time, event.event, &*event.source, event.data.as_str(), age];
-        let cursor = match (place, kept) {
-            (Some(place), false) => place,
+        let row = params![cursor, event.time, event.event, &*event.source, event.data.as_str(), age];
+        let cursor = match (cursor, kept) {
+            (Some(cursor), false) => cursor,
             _ => statement.insert(row)?.cast_unsigned(),
         };
         stored.push(StoredEvent {

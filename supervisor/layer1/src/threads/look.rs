@@ -60,7 +60,7 @@ impl Writer {
     /// unknown what is on the disk: nothing more is written, read or carried over.
     fn checkpoint(&self, sql: &str) -> bool {
         let is_busy = self.connection.query_row(sql, [], |row| row.get(0));
-        self.place.borrow_mut().was_written();
+        self.identity.borrow_mut().was_written();
         is_busy.unwrap_or_else(|error| {
             if let Some(reason) = breakage(&error) {
                 self.shared.set_gone(reason);
@@ -99,7 +99,7 @@ impl Writer {
     /// Looks at the files, and says why nothing more may be written, if so.
     pub(super) fn look(&self) -> Result<(), String> {
         self.look_next.set(Instant::now() + LOOK_INTERVAL);
-        let Some(lost) = self.place.borrow_mut().look() else { return Ok(()) };
+        let Some(lost) = self.identity.borrow_mut().look() else { return Ok(()) };
         let (what, remedy) = match lost {
             Lost::Data(what) => {
                 // The file under the name now is not the one that this log belongs to.

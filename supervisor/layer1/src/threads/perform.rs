@@ -15,7 +15,7 @@ use crate::{
     statements::Statements,
     tables::{
         entities, event_quota,
-        events::{self, Places},
+        events::{self, Cursors},
         keys, set_aside, subscriptions,
         usage::Account,
     },
@@ -172,7 +172,7 @@ impl Writer {
             is_over |= quotas.events_over(source, held.bytes).is_some();
         }
         if !is_over {
-            return events::store(statements, events, age, &Places::Next);
+            return events::store(statements, events, age, &Cursors::Next);
         }
         let (_, newest) = events::ends(connection)?;
         let mut kept = vec![true; events.len()];
@@ -185,7 +185,7 @@ impl Writer {
             let removed = self.oldest.borrow_mut().remove(connection, source, over, i64::MAX, newest)?;
             usage.add(connection, source, Account::of_events(removed.negative()))?;
         }
-        events::store(statements, events, age, &Places::From(newest + 1, &kept))
+        events::store(statements, events, age, &Cursors::From(newest + 1, &kept))
     }
 
     fn also(&self, also: &[Also], now: i64) -> Result<(), NotDone> {

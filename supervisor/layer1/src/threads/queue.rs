@@ -88,12 +88,12 @@ pub(crate) enum Joined {
 }
 
 /// The unit that a job belongs to, if it belongs to one.
-pub(crate) type Lent = Option<(UnitId, Box<Unit>)>;
+pub(crate) type UnitOfJob = Option<(UnitId, Box<Unit>)>;
 
-/// Which thread is to be woken after something was put into the queue.
+/// Which thread is to be woken after something was put into the queue, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
-    Nobody,
+    Nothing,
     Reader,
     Writer,
 }
@@ -141,7 +141,7 @@ impl Queue {
     pub(crate) fn enter(&mut self, task: Task) -> Result<Wake, Box<Task>> {
         if let Job::Discard { unit } = task.job {
             self.units.discard(unit);
-            return Ok(Wake::Nobody);
+            return Ok(Wake::Nothing);
         }
         // The end of a unit always finds room: there are no more of them than there were jobs.
         let room = self.held < JOBS_MAX && (self.held == 0 || self.bytes + task.bytes <= self.bytes_max);
@@ -156,11 +156,11 @@ impl Queue {
             Destination::Read => Ok(self.push_read(task)),
             Destination::Unit(id) => match self.units.enter(id, task) {
                 Some(task) => Ok(self.push_read(task)),
-                None => Ok(Wake::Nobody),
+                None => Ok(Wake::Nothing),
             },
             Destination::Commit(id) => match self.units.enter_commit(id, task) {
                 Some((task, unit)) => Ok(self.push_write(Write { task, unit: Some(unit) })),
-                None => Ok(Wake::Nobody),
+                None => Ok(Wake::Nothing),
             },
         }
     }
@@ -169,7 +169,7 @@ impl Queue {
         self.writes.push_back(write);
         // Waking a thread costs more than most jobs; one that works looks here by itself.
         let waits = self.writer_waits_for > 0 && self.writes.len() >= self.writer_waits_for;
-        if waits { Wake::Writer } else { Wake::Nobody }
+        if waits { Wake::Writer } else { Wake::Nothing }
     }
 
     fn push_read(&mut self, task: Task) -> Wake {
@@ -178,7 +178,7 @@ impl Queue {
     }
 
     /// The next job for a thread that reads, with the unit that it belongs to.
-    pub(crate) fn next_read(&mut self) -> Option<(Task, Lent)> {
+    pub(crate) fn next_read(&mut self) -> Option<(Task, UnitOfJob)> {
         // Alternately where there are both, so that neither waits for the other for ever.
         let may_scan = self.scanning < self.scanning_max && !self.scans.is_empty() && !self.scans_wait;
         let scan = may_scan && (self.last_was_quick || self.quick.is_empty());
@@ -187,7 +187,7 @@ impl Queue {
         self.last_was_quick = !scan;
         self.reading.insert(task.job_id, task.limits.cancelled.clone());
         let unit = match destination(&task.job) {
-            Destination::Unit(id) => Some((id, self.units.lend(id))),
+            Destination::Unit(id) => Some((id, self.units.check_out(id))),
             _ => None,
         };
         Some((task, unit))
@@ -196,19 +196,19 @@ impl Queue {
     /// Notes that a thread is done with a job.
     pub(crate) fn done_reading(&mut self, task: &Task) -> Wake {
         if !may_scan(&task.job) {
-            return Wake::Nobody;
+            return Wake::Nothing;
         }
         self.scanning -= 1;
-        if self.scans.is_empty() { Wake::Nobody } else { Wake::Reader }
+        if self.scans.is_empty() { Wake::Nothing } else { Wake::Reader }
     }
 
     /// Takes a unit back from a thread. The jobs that were discarded with it are given back.
-    pub(crate) fn give_back(&mut self, id: UnitId, unit: Box<Unit>) -> (Wake, Vec<Task>) {
-        match self.units.give_back(id, unit) {
-            Next::Nothing => (Wake::Nobody, Vec::new()),
+    pub(crate) fn check_in(&mut self, id: UnitId, unit: Box<Unit>) -> (Wake, Vec<Task>) {
+        match self.units.check_in(id, unit) {
+            Next::Nothing => (Wake::Nothing, Vec::new()),
             Next::Run(task) => (self.push_read(task), Vec::new()),
             Next::Commit(task, unit) => (self.push_write(Write { task, unit: Some(unit) }), Vec::new()),
-            Next::Discarded(tasks) => (Wake::Nobody, tasks),
+            Next::Discarded(tasks) => (Wake::Nothing, tasks),
         }
     }
 

@@ -70,7 +70,7 @@ impl Reader {
             let entity = self.entity.take();
             let mut finished = vec![Finished { entity, ..task.finished(seen, outcome) }];
             if let Some((id, unit)) = unit {
-                let (wake, discarded) = self.shared.queue().give_back(id, unit);
+                let (wake, discarded) = self.shared.queue().check_in(id, unit);
                 self.shared.rouse(wake);
                 let sentence = "the unit of work that this belongs to was discarded";
                 let failed = |task: Task| {
@@ -163,7 +163,7 @@ impl Reader {
                 Ok(Outcome::Ends { oldest: Cursor(oldest), newest: Cursor(newest) })
             }
             (Job::Subscriptions { known }, _) => {
-                standings(connection, known).map(Outcome::Subscriptions).map_err(sqlite)
+                subscription_statuses(connection, known).map(Outcome::Subscriptions).map_err(sqlite)
             }
             (Job::ListSetAside { module, after, limit }, _) => {
                 let listed = set_aside::list(connection, module.as_deref(), *after, *limit);
@@ -224,7 +224,7 @@ impl Reader {
 }
 
 /// How far each module is, and what waits for those that are known.
-fn standings(connection: &Connection, known: &[Subscriber]) -> rusqlite::Result<Vec<SubscriptionStatus>> {
+fn subscription_statuses(connection: &Connection, known: &[Subscriber]) -> rusqlite::Result<Vec<SubscriptionStatus>> {
     let all = subscriptions::list(connection)?;
     let scanned_max = (EVENTS_COUNTED_MAX / all.len().max(1)).clamp(1, EVENTS_SCANNED_MAX);
     let (oldest, _) = events::ends(connection)?;

@@ -74,7 +74,7 @@ impl Shared {
         let queue = Mutex::new(Queue::new(settings.readers, settings.queue_bytes_max));
         Shared {
             time: StoreTime::new(settings.clock.clone(), clock.age),
-            ids: IdMaker::behind(clock.ids_upto),
+            ids: IdMaker::after(clock.ids_upto),
             settings,
             declarations,
             quotas: Quotas::default(),
@@ -105,7 +105,7 @@ impl Shared {
 
     pub(crate) fn rouse(&self, wake: Wake) {
         match wake {
-            Wake::Nobody => {}
+            Wake::Nothing => {}
             Wake::Reader => self.for_readers.notify_one(),
             Wake::Writer => self.for_writer.notify_one(),
         }

@@ -98,7 +98,7 @@ impl Units {
     }
 
     /// Gives the unit to the thread that runs its job, until it comes back.
-    pub(crate) fn lend(&mut self, id: UnitId) -> Box<Unit> {
+    pub(crate) fn check_out(&mut self, id: UnitId) -> Box<Unit> {
         let Some(slot) = self.slots.get_mut(&id) else { return Box::default() };
         let mut unit = slot.unit.take().unwrap_or_default();
         unit.note_seen(slot.seen.drain(..));
@@ -106,7 +106,7 @@ impl Units {
     }
 
     /// Takes the unit back after its job.
-    pub(crate) fn give_back(&mut self, id: UnitId, unit: Box<Unit>) -> Next {
+    pub(crate) fn check_in(&mut self, id: UnitId, unit: Box<Unit>) -> Next {
         let Some(slot) = self.slots.get_mut(&id) else { return Next::Nothing };
         self.bytes = self.bytes - slot.bytes + unit.bytes;
         slot.bytes = unit.bytes;

@@ -1,7 +1,7 @@
 //! What may end a running query early: its deadline, its cancellation, or that the log waits for it to be carried
 //! over. SQLite asks every so many steps.
 
-use crate::{failure::refusal, limits::LOG_PATIENCE};
+use crate::{failure::refusal, limits::LOG_WAIT_TIMEOUT};
 use bulkhead_protocol::{ErrorCode, Failure};
 use rusqlite::Connection;
 use std::{
@@ -85,7 +85,7 @@ impl Watch {
     pub(crate) fn passed(&self) -> Option<Failure> {
         let mut job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
         let job = job.as_mut()?;
-        job.gives_way |= self.log_waits.load(Ordering::Acquire) && job.begun.elapsed() >= LOG_PATIENCE;
+        job.gives_way |= self.log_waits.load(Ordering::Acquire) && job.begun.elapsed() >= LOG_WAIT_TIMEOUT;
         let gives_way = job.gives_way.then(|| {
             let sentence = "this was ended since more was written meanwhile than the log of the store may hold; ask again, and if it is a query that looks at many entities, declare an index for what it filters on";
             refusal(ErrorCode::Overloaded, sentence)

@@ -48,7 +48,7 @@ pub(crate) struct Writer {
     pub(super) clock_written: Cell<Written>,
     /// Whether more may be set aside than is to be kept: something was since the last look.
     pub(super) has_set_aside: Cell<bool>,
-    pub(super) place: RefCell<FileIdentity>,
+    pub(super) identity: RefCell<FileIdentity>,
     trace: Trace,
     /// When the files are looked at before a commit.
     pub(super) look_next: Cell<Instant>,
@@ -63,10 +63,10 @@ impl Writer {
         shared: Arc<Shared>,
         connection: Connection,
         clock: Written,
-        place: FileIdentity,
+        identity: FileIdentity,
         trace: Trace,
     ) -> rusqlite::Result<Writer> {
-        let rows = Rows::behind_all(&connection)?;
+        let rows = Rows::after_all(&connection)?;
         Ok(Writer {
             rows,
             shared,
@@ -79,7 +79,7 @@ impl Writer {
             age: Cell::new(clock.age),
             clock_written: Cell::new(clock),
             has_set_aside: Cell::new(true),
-            place: RefCell::new(place),
+            identity: RefCell::new(identity),
             trace,
             look_next: Cell::new(Instant::now()),
             has_log_to_save: Cell::new(false),

@@ -1,7 +1,7 @@
 //! Backup: a whole copy of the database as of one moment, made while the store goes on. It is a database
 //! like the original, and replaces it when it is moved to its path.
 
-use super::{ToolError, Tools, Watcher, tell};
+use super::{ToolError, Tools, Watcher, report};
 use crate::{open::open_reader, tables::epochs};
 use rusqlite::{
     Connection, OpenFlags,
@@ -66,7 +66,7 @@ fn copy(from: &Path, to: &Path, watcher: Watcher<'_>) -> Result<Option<String>, 
             let progress = backup.progress();
             let total = u64::try_from(progress.pagecount).unwrap_or_default();
             let left = u64::try_from(progress.remaining).unwrap_or_default();
-            tell(watcher, total - left, Some(total))?;
+            report(watcher, total - left, Some(total))?;
             if step == StepResult::Done {
                 break;
             }

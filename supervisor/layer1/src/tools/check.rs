@@ -2,7 +2,7 @@
 //! this program knows is looked at: that what entities hold is JSON that could be stored today, that the
 //! sums are right, and that the searches have every entity.
 
-use super::{ToolError, Tools, Watcher, is_damage, tell};
+use super::{ToolError, Tools, Watcher, is_damage, report};
 use crate::{
     open::open_reader,
     tables::{events, keys, usage},
@@ -37,7 +37,7 @@ impl Tools {
         let connection = open_reader(&self.path)?;
         connection.execute_batch("BEGIN")?;
         let total = connection.query_row("SELECT count(*) FROM entities", [], |row| row.get(0)).ok();
-        tell(watcher, 0, total)?;
+        report(watcher, 0, total)?;
         pages(&connection, problems)?;
         entities(&connection, total, watcher, problems)?;
         searches(&connection, problems)?;
@@ -79,10 +79,10 @@ fn entities(
         *owner = (owner.0 + data.len() as u64, owner.1 + 1);
         done += 1;
         if done % REPORT_ENTITIES == 0 {
-            tell(watcher, done, total)?;
+            report(watcher, done, total)?;
         }
     }
-    tell(watcher, done, total)?;
+    report(watcher, done, total)?;
     for usage in usage::list(connection)? {
         let found = held.remove(&usage.owner).unwrap_or_default();
         if found != (usage.bytes, usage.entities) {

@@ -4,7 +4,7 @@
 //! `{"entity","id","version","created_at","updated_at","owner","data"}`, with the times as in an answer
 //! to a query. Events, keys and subscriptions are not exported: a backup has everything.
 
-use super::{ToolError, Tools, Watcher, tell};
+use super::{ToolError, Tools, Watcher, report};
 use crate::open::open_reader;
 use bulkhead_protocol::{layer1::EntityName, time};
 use std::io::Write;
@@ -35,7 +35,7 @@ impl Tools {
                 row.get(0)
             })?;
         writeln!(out, r#"{{"bulkhead":"layer1","format":1,"entities":{total}}}"#)?;
-        tell(watcher, 0, Some(total))?;
+        report(watcher, 0, Some(total))?;
         let mut statement = connection.prepare(
             "SELECT entity, id, version, created_at, updated_at, owner, data FROM entities
              WHERE ?1 IS NULL OR entity = ?1 ORDER BY rowid",
@@ -57,11 +57,11 @@ impl Tools {
             )?;
             done += 1;
             if done % REPORT_LINES == 0 {
-                tell(watcher, done, Some(total))?;
+                report(watcher, done, Some(total))?;
             }
         }
         out.flush()?;
-        tell(watcher, done, Some(total))?;
+        report(watcher, done, Some(total))?;
         Ok(done)
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! An import emits no events and checks no quota: it brings back what was there.
 
-use super::{ToolError, Watcher, tell};
+use super::{ToolError, Watcher, report};
 use crate::{
     failure::{refusal, with_data},
     ids::IdMaker,
@@ -289,7 +289,7 @@ impl Layer1 {
                 Outcome::Failed(failure) => return Err(of_failure(failure)),
                 other => return Err(ToolError::Refused(format!("expected an import, found {other:?}"))),
             }
-            tell(watcher, lines.bytes(), None)?;
+            report(watcher, lines.bytes(), None)?;
         }
         Ok(all)
     }

@@ -101,7 +101,7 @@ pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
 }
 
 /// Reports to the watcher, which may stop the tool.
-pub(crate) fn tell(
+pub(crate) fn report(
     watcher: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     done: u64,
     total: Option<u64>,

@@ -1,6 +1,6 @@
 //! A folder of real files whose changes are recorded, so that what a power cut leaves can be made of it at any moment
-//! afterwards. It fails flushes and is full when it is told to. Nothing of it reaches a real disk: no flush is passed
-//! on, so it is as fast as memory.
+//! afterwards. It fails flushes and is full when it is ordered to. Nothing of it reaches a real disk: no flush is
+//! passed on, so it is as fast as memory.
 //!
 //! The changes come from `calls.rs`, which stands in the place of the C library's functions. The shared memory of
 //! SQLite and the lock of the store are not followed: no start relies on what is in them.

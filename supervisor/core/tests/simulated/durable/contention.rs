@@ -89,7 +89,7 @@ struct Contention {
 enum Event {
     Write,
     Read,
-    Tell,
+    Report,
     Step(RunId, usize),
 }
 
@@ -172,7 +172,7 @@ impl Contention {
         let (reads, writes, outcomes) = self.store.waiting();
         events.extend((writes > 0).then_some(Event::Write));
         events.extend((reads > 0).then_some(Event::Read));
-        events.extend((outcomes > 0).then_some(Event::Tell));
+        events.extend((outcomes > 0).then_some(Event::Report));
         for (run, process) in &self.processes {
             let at_once = if self.concurrent { process.tasks.len() } else { 1 };
             let tasks = process.tasks.iter().take(at_once).enumerate();
@@ -188,8 +188,8 @@ impl Contention {
         match event {
             Event::Write => self.store.work(false, Mood::Works).unwrap_or_else(|wrong| self.wrong = Some(wrong)),
             Event::Read => self.store.work(true, Mood::Works).unwrap_or_else(|wrong| self.wrong = Some(wrong)),
-            Event::Tell => {
-                let (job, outcome, seen) = self.store.told(true).expect("there is one");
+            Event::Report => {
+                let (job, outcome, seen) = self.store.next_outcome(true).expect("there is one");
                 self.core.handle_stored(Time::ZERO, job, outcome, seen);
                 let upto = self.store.flush();
                 self.core.handle_flushed(Time::ZERO, upto);

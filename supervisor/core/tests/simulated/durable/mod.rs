@@ -131,9 +131,9 @@ fn make(world: &mut World, (kind, x, y, z): Move) -> Checked {
         32..=37 => world.work(y.is_multiple_of(2), mood(z)),
         38..=43 => {
             world.work(y.is_multiple_of(2), mood(z))?;
-            world.tell(z.is_multiple_of(3))
+            world.report(z.is_multiple_of(3))
         }
-        44..=45 => world.tell(z.is_multiple_of(3)),
+        44..=45 => world.report(z.is_multiple_of(3)),
         46 if y.is_multiple_of(8) => world.crash(),
         46 if y % 8 == 1 => world.cut(),
         46 if y % 16 == 2 => world.fail_flush(),
@@ -238,7 +238,7 @@ fn settle(world: &mut World, mood: Mood) -> Checked {
     while !world.store.is_idle() {
         world.work(true, Mood::Works)?;
         world.work(false, mood)?;
-        world.tell(true)?;
+        world.report(true)?;
     }
     Ok(())
 }
@@ -312,7 +312,7 @@ fn calm(world: &mut World) -> Checked {
         while !world.store.is_idle() {
             world.work(false, Mood::Works)?;
             world.work(true, Mood::Works)?;
-            world.tell(true)?;
+            world.report(true)?;
         }
         world.flush()?;
         while let Some(run) = pick(world, 0, |process| !process.is_ready && !process.has_exited) {
@@ -365,7 +365,7 @@ fn end(world: &mut World) -> Checked {
     while !world.store.is_idle() {
         world.work(false, Mood::Works)?;
         world.work(true, Mood::Works)?;
-        world.tell(true)?;
+        world.report(true)?;
     }
     world.flush()?;
     world.advance(Duration::from_secs(100))?;

@@ -1,5 +1,5 @@
 //! A store that commits, flushes later, conflicts, fails, forgets what was not committed when its host dies and
-//! what was not flushed when the machine does, and watches what is asked of it.
+//! what was not flushed when the machine does, and watches the orders to it.
 
 use bulkhead_core::{
     CommitNumber, Cursor, EntityState, KeyState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent,
@@ -55,7 +55,7 @@ struct OpenUnit {
 }
 
 /// A job with its outcome, and the number of the commit that it has made, or of the last that it can have seen.
-pub(crate) type Told = (RequestId, StoreOutcome, CommitNumber);
+pub(crate) type StoreReport = (RequestId, StoreOutcome, CommitNumber);
 
 /// The store.
 #[derive(Debug, Default)]
@@ -72,12 +72,12 @@ pub(crate) struct Store {
     writes: VecDeque<(RequestId, StoreOp)>,
     reads: VecDeque<(RequestId, StoreOp)>,
     /// What comes of reads and of writes. They are done on different threads, so one may overtake the other.
-    read: VecDeque<Told>,
-    written: VecDeque<Told>,
-    /// Keys whose commit was made while the host was told that it may not have been.
+    read: VecDeque<StoreReport>,
+    written: VecDeque<StoreReport>,
+    /// Keys whose commit was made while the host learned that it may not have been.
     unsure: BTreeSet<ScopedKey>,
     /// Events of such commits, which are not reported.
-    pub(crate) untold: BTreeSet<Cursor>,
+    pub(crate) unreported: BTreeSet<Cursor>,
 }
 
 /// The number that a change carries in the name of what it changes, or beside what it sets a counter to.
@@ -172,7 +172,7 @@ impl Store {
         let end = self.end();
         let outcome = self.outcome(op, mood)?;
         if mood == Mood::Unsure && matches!(outcome, Some(StoreOutcome::Failed(_))) {
-            self.untold.extend((end.0 + 1..=self.end().0).map(Cursor));
+            self.unreported.extend((end.0 + 1..=self.end().0).map(Cursor));
         }
         self.number += u64::from(!read);
         if let Some(outcome) = outcome {
@@ -183,8 +183,8 @@ impl Store {
         Ok(())
     }
 
-    /// The next thing that the core is to be told: of a read, if there is one and that is wanted.
-    pub(crate) fn told(&mut self, read: bool) -> Option<Told> {
+    /// The next outcome for the core: of a read, if there is one and that is wanted.
+    pub(crate) fn next_outcome(&mut self, read: bool) -> Option<StoreReport> {
         let (first, second) =
             if read { (&mut self.read, &mut self.written) } else { (&mut self.written, &mut self.read) };
         first.pop_front().or_else(|| second.pop_front())
@@ -270,7 +270,7 @@ impl Store {
             failure.delivery = (mood == Mood::Unsure).then_some(Delivery::Unknown);
             StoreOutcome::Failed(failure)
         };
-        let conflict = || StoreOutcome::Conflict(Failure::new(ErrorCode::Conflict, "somebody was faster"));
+        let conflict = || StoreOutcome::Conflict(Failure::new(ErrorCode::Conflict, "another caller was faster"));
         let outcome = match (op, mood) {
             (StoreOp::Discard(unit), _) => {
                 self.units.remove(&unit);

@@ -107,7 +107,7 @@ pub(super) struct World {
     handled: BTreeMap<&'static str, Cursor>,
     /// What each subscribes to: that events are passed by is tested in the stories.
     patterns: BTreeMap<&'static str, Vec<String>>,
-    told: u64,
+    reported: u64,
     /// What the outcome of the store can have seen that the core is handed now.
     last_seen: CommitNumber,
     /// An event without a number was refused just now.
@@ -141,7 +141,7 @@ impl World {
             handled: BTreeMap::new(),
             patterns: [("a", Vec::new()), ("b", PATTERNS[seed as usize % 3].iter().map(ToString::to_string).collect())]
                 .into(),
-            told: 0,
+            reported: 0,
             last_seen: CommitNumber(0),
             refused: false,
             may_leave: true,
@@ -226,7 +226,7 @@ impl World {
         self.uncommitted.clear();
         self.jobs.clear();
         self.units.clear();
-        self.told = self.store.durable.events.len() as u64;
+        self.reported = self.store.durable.events.len() as u64;
         self.last_seen = CommitNumber(0);
         // What the store knows is all that counts now; a power cut may have taken a whole subscription.
         self.handled.clear();
@@ -389,8 +389,8 @@ impl World {
         self.store.work(read, mood)
     }
 
-    pub(super) fn tell(&mut self, read: bool) -> Checked {
-        let Some((job, outcome, seen)) = self.store.told(read) else { return Ok(()) };
+    pub(super) fn report(&mut self, read: bool) -> Checked {
+        let Some((job, outcome, seen)) = self.store.next_outcome(read) else { return Ok(()) };
         self.note(format!("stored {job}: {outcome:?}, seen up to {}", seen.0));
         self.last_seen = seen;
         if let Some(success) = self.jobs.remove(&job) {
@@ -474,14 +474,15 @@ impl World {
             Action::LookForTracer(run) => self.core.handle_tracer(self.now, run, None),
             Action::Store { job, op } => return self.asked_of_store(job, *op),
             Action::NotifyFollowers(event) => {
-                let missing = |cursor: &u64| !self.store.untold.contains(&Cursor(*cursor));
-                if event.cursor.0 <= self.told || (self.told + 1..event.cursor.0).any(|cursor| missing(&cursor)) {
-                    return Err(format!("told of {} after {}", event.cursor, self.told));
+                let missing = |cursor: &u64| !self.store.unreported.contains(&Cursor(*cursor));
+                if event.cursor.0 <= self.reported || (self.reported + 1..event.cursor.0).any(|cursor| missing(&cursor))
+                {
+                    return Err(format!("reported {} after {}", event.cursor, self.reported));
                 }
                 if event.cursor.0 > self.store.flushed.events.len() as u64 {
-                    return Err(format!("told of {}, which is not on the disk", event.cursor));
+                    return Err(format!("reported {}, which is not on the disk", event.cursor));
                 }
-                self.told = event.cursor.0;
+                self.reported = event.cursor.0;
             }
             Action::SendControl { .. }
             | Action::HastenCommits
@@ -503,7 +504,7 @@ impl World {
         let (kind, payload) = (wire.kind.clone(), wire.payload.to_owned());
         let cursor = payload.split_once(",\"cursor\":").map(|(_, rest)| rest.trim_end_matches('}').parse().unwrap());
         let attempt = self.number();
-        let process = self.processes.get_mut(&run).ok_or("to nobody")?;
+        let process = self.processes.get_mut(&run).ok_or("to no process")?;
         if process.has_exited || !process.is_ready {
             return Err("to a process that is not ready".into());
         }
@@ -633,14 +634,14 @@ impl World {
     }
 
     fn replied(&mut self, to: Recipient, status: Status) -> Checked {
-        let asked = self.asked.get_mut(&to).ok_or("nobody asked")?;
+        let asked = self.asked.get_mut(&to).ok_or("no caller asked")?;
         if !asked.open {
             return Err("it was answered before, or its caller has gone".into());
         }
         asked.open = false;
         asked.failed = matches!(status, Status::Error(_));
         let (what, key) = (asked.what.clone(), asked.key.clone());
-        // A client is told what is on the disk, a module what is committed.
+        // A client gets what is on the disk, a module what is committed.
         let durable = match to.caller {
             Caller::Client(_) => &self.store.flushed,
             Caller::Run(run) => {
@@ -687,7 +688,7 @@ impl World {
             (What::Count(attempt), Status::Success(data)) => {
                 self.attempts.get_mut(&attempt).expect("it was in progress").read = data.read().ok();
             }
-            (_, Status::Progress(_)) => return Err("nobody tells of progress here".into()),
+            (_, Status::Progress(_)) => return Err("no process reports progress here".into()),
             (What::Query | What::Count(_) | What::Other | What::Change(..), Status::Success(_) | Status::Error(_)) => {}
         }
         Ok(())
@@ -704,7 +705,7 @@ impl World {
             }
         }
         let Some(attempt) = self.successes.get(&success) else {
-            return if key.is_some() { Ok(()) } else { Err("nobody succeeded with that".into()) };
+            return if key.is_some() { Ok(()) } else { Err("no process succeeded with that".into()) };
         };
         let Attempt { changes, seen, .. } = &self.attempts[attempt];
         if *seen > self.store.flushed_number() {

@@ -1,6 +1,6 @@
-//! Which connection is closed when a client connects and all places are taken. The connection that has been idle for
-//! longest is closed first: its owner loses nothing that a new connection would not give back. Where none is idle,
-//! the newest few are replaced by newer ones, so that an operator gets in whatever the others do.
+//! Which connection is closed when a client connects and there are as many as there may be. The connection that has
+//! been idle for longest is closed first: its owner loses nothing that a new connection would not give back. Where
+//! none is idle, the newest few are replaced by newer ones, so that an operator gets in whatever the others do.
 //!
 //! The host reports what a connection is doing; it decides who may connect, and informs the client that it closes.
 
@@ -46,7 +46,7 @@ pub enum Owner {
 
 /// One connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Seat {
+pub struct ClientState {
     /// Its number. A later one has a higher number.
     pub client: ClientId,
     /// Whose.
@@ -57,42 +57,42 @@ pub struct Seat {
 
 /// Remembers which have been idle for longest, so that not each new connection costs a search over all.
 #[derive(Debug, Default)]
-pub struct Places {
+pub struct IdleClients {
     /// Longest idle first, with the moment since when.
     idle: VecDeque<(ClientId, Time)>,
 }
 
-impl Places {
+impl IdleClients {
     /// Which connection is closed so that a new one can be taken; `None` if it cannot. Without a known newcomer, only
     /// idle ones are closed. `find` returns one connection, `all` all of them.
     pub fn make_room(
         &mut self,
         now: Time,
         newcomer: Option<Owner>,
-        find: impl Fn(ClientId) -> Option<Seat>,
-        all: impl FnOnce() -> Vec<Seat>,
+        find: impl Fn(ClientId) -> Option<ClientState>,
+        all: impl FnOnce() -> Vec<ClientState>,
     ) -> Option<ClientId> {
         if let Some(idle) = self.longest_idle(now, &find) {
             return Some(idle);
         }
-        let seats = all();
-        self.remember_idle(now, &seats);
-        self.longest_idle(now, &find).or_else(|| oldest_of_newest(seats, newcomer?))
+        let clients = all();
+        self.remember_idle(now, &clients);
+        self.longest_idle(now, &find).or_else(|| oldest_of_newest(clients, newcomer?))
     }
 
     /// The one that has been idle for longest, as far as it is remembered. One that was not remembered
     /// has been idle for a shorter time than those that were; one that did something since is no longer idle.
-    fn longest_idle(&mut self, now: Time, find: impl Fn(ClientId) -> Option<Seat>) -> Option<ClientId> {
+    fn longest_idle(&mut self, now: Time, find: impl Fn(ClientId) -> Option<ClientState>) -> Option<ClientId> {
         while let Some((client, since)) = self.idle.pop_front() {
-            if find(client).is_some_and(|seat| seat.doing.idle_since(now) == Some(since)) {
+            if find(client).is_some_and(|client| client.doing.idle_since(now) == Some(since)) {
                 return Some(client);
             }
         }
         None
     }
 
-    fn remember_idle(&mut self, now: Time, seats: &[Seat]) {
-        let idle = seats.iter().filter_map(|seat| Some((seat.doing.idle_since(now)?, seat.client)));
+    fn remember_idle(&mut self, now: Time, clients: &[ClientState]) {
+        let idle = clients.iter().filter_map(|client| Some((client.doing.idle_since(now)?, client.client)));
         let mut idle: Vec<(Time, ClientId)> = idle.collect();
         if idle.len() > REMEMBERED_MAX {
             idle.select_nth_unstable(REMEMBERED_MAX);
@@ -104,13 +104,13 @@ impl Places {
 }
 
 /// The oldest of the newest connections, which is closed where all are busy. Root's are closed for root only.
-fn oldest_of_newest(mut seats: Vec<Seat>, newcomer: Owner) -> Option<ClientId> {
-    let newest = NEWEST_MAX.min(seats.len() / 4);
-    seats.sort_unstable_by_key(|seat| Reverse(seat.client));
-    seats.truncate(newest);
-    let may_go = |seat: &&Seat| seat.owner == Owner::Own || newcomer == Owner::Root;
-    let goes_first = |seat: &&Seat| (seat.owner == Owner::Root, seat.client);
-    seats.iter().filter(may_go).min_by_key(goes_first).map(|seat| seat.client)
+fn oldest_of_newest(mut clients: Vec<ClientState>, newcomer: Owner) -> Option<ClientId> {
+    let newest = NEWEST_MAX.min(clients.len() / 4);
+    clients.sort_unstable_by_key(|client| Reverse(client.client));
+    clients.truncate(newest);
+    let may_go = |client: &&ClientState| client.owner == Owner::Own || newcomer == Owner::Root;
+    let goes_first = |client: &&ClientState| (client.owner == Owner::Root, client.client);
+    clients.iter().filter(may_go).min_by_key(goes_first).map(|client| client.client)
 }
 
 #[cfg(test)]
@@ -120,14 +120,14 @@ mod tests {
 
     #[derive(Default)]
     struct Test {
-        places: Places,
-        seats: BTreeMap<u64, Seat>,
+        idle_clients: IdleClients,
+        clients: BTreeMap<u64, ClientState>,
         now: u64,
     }
 
     impl Test {
         fn add(&mut self, client: u64, owner: Owner, doing: Doing) {
-            self.seats.insert(client, Seat { client: ClientId(client), owner, doing });
+            self.clients.insert(client, ClientState { client: ClientId(client), owner, doing });
         }
 
         fn idle(&mut self, client: u64, since: u64) {
@@ -140,11 +140,11 @@ mod tests {
 
         /// Closes a connection for a newcomer, and returns which.
         fn goes(&mut self, newcomer: Owner) -> Option<u64> {
-            let seats = &self.seats;
-            let find = |client: ClientId| seats.get(&client.0).copied();
-            let all = || seats.values().copied().collect();
-            let gone = self.places.make_room(Time::from_millis(self.now), Some(newcomer), find, all)?.0;
-            self.seats.remove(&gone);
+            let clients = &self.clients;
+            let find = |client: ClientId| clients.get(&client.0).copied();
+            let all = || clients.values().copied().collect();
+            let gone = self.idle_clients.make_room(Time::from_millis(self.now), Some(newcomer), find, all)?.0;
+            self.clients.remove(&gone);
             Some(gone)
         }
     }
@@ -176,14 +176,14 @@ mod tests {
     }
 
     #[test]
-    fn where_all_are_busy_the_newest_sixteen_places_go_round() {
+    fn where_all_are_busy_the_newest_sixteen_connections_go_round() {
         let mut test = Test::default();
         test.busy(1..=2048, Owner::Own);
         for newcomer in 2049..3000 {
             assert_eq!(test.goes(Owner::Own), Some(newcomer - 16));
             test.busy([newcomer], Owner::Own);
         }
-        assert!((1..=2032).all(|client| test.seats.contains_key(&client)), "who was there first keeps its place");
+        assert!((1..=2032).all(|client| test.clients.contains_key(&client)), "the first ones keep their connections");
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn of_few_places_a_quarter_goes_round_and_of_less_than_four_none() {
+    fn of_few_connections_a_quarter_goes_round_and_of_less_than_four_none() {
         let mut test = Test::default();
         test.busy(1..=3, Owner::Own);
         assert_eq!(test.goes(Owner::Root), None);
