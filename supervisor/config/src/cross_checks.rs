@@ -93,8 +93,8 @@ impl Draft<ModuleConfig> {
             problems.push(self.problem(&[key, "module.name"], &message));
         }
         let of_host = |name: &str| environment.variables.get(OsStr::new(name)).cloned();
-        let handed_on = [self.config.environment(of_host), self.config.guest_environment(of_host)].concat();
-        for (name, value) in handed_on.iter().filter(|(_, value)| value.to_str().is_none()) {
+        let environment = [self.config.environment(of_host), self.config.guest_environment(of_host)].concat();
+        for (name, value) in environment.iter().filter(|(_, value)| value.to_str().is_none()) {
             // The same for each module that inherits it, and reported once.
             problems.push(problem(format!(
                 "${}: expected UTF-8 in a variable that modules inherit, found {:?}; set it to something else for the host",

@@ -23,7 +23,7 @@ const AROUND_BYTES: usize = 6;
 impl Draft<ModuleConfig> {
     /// Checks that a process of the module can be started with what is passed to it, in environment like these.
     pub(crate) fn check_length(&self, environment: &Environment, problems: &mut Vec<Problem>) {
-        let parts = self.config.handed_over(environment);
+        let parts = self.config.passed_to_process(environment);
         let bytes: usize = parts.iter().map(|(_, bytes)| bytes).sum();
         if bytes <= START_BYTES_MAX {
             return;
@@ -41,7 +41,7 @@ impl Draft<ModuleConfig> {
 
 impl ModuleConfig {
     /// Each argument and variable with its key and its length.
-    fn handed_over(&self, environment: &Environment) -> Vec<(String, usize)> {
+    fn passed_to_process(&self, environment: &Environment) -> Vec<(String, usize)> {
         let length = |text: &str| Value::from(text).to_string().len() + AROUND_BYTES;
         let words = match &self.kind {
             ModuleKind::Process { command, .. } | ModuleKind::Filter { command, .. } => command.as_slice(),

@@ -145,7 +145,7 @@ pub(crate) struct LongReader {
 
 impl LongReader {
     /// Submits what is to be read, under the number that is returned; `None` where there can be no thread.
-    pub(crate) fn hand_in(&mut self, link: LinkId, what: &Unread) -> Option<u64> {
+    pub(crate) fn submit(&mut self, link: LinkId, what: &Unread) -> Option<u64> {
         if self.thread.is_none() {
             let shared = Arc::clone(&self.shared);
             self.thread = Builder::new().name("long-reader".into()).spawn(move || shared.work()).ok();
@@ -238,8 +238,8 @@ mod tests {
         let mut reader = LongReader::default();
         let text = Arc::new(format!(r#"{{"id":1,"type":"ping","payload":["{}",}}"#, "x".repeat(100_000)));
         let expected = MessageError::of_refused(&text);
-        reader.hand_in(LinkId::Client(ClientId(1)), &unread(1000)).unwrap();
-        let number = reader.hand_in(LinkId::Client(ClientId(2)), &Unread::Refused(text)).unwrap();
+        reader.submit(LinkId::Client(ClientId(1)), &unread(1000)).unwrap();
+        let number = reader.submit(LinkId::Client(ClientId(2)), &Unread::Refused(text)).unwrap();
         let taken = take(&mut reader, 2);
         let (found, LinkId::Client(ClientId(2)), Payload::Refused(error)) = &taken[1] else { panic!("{taken:?}") };
         assert_eq!((*found, error), (number, &expected));
@@ -285,7 +285,7 @@ mod tests {
             LinkId::Run(RunId(5)),
         ];
         for link in links {
-            reader.hand_in(link, &unread(1000)).unwrap();
+            reader.submit(link, &unread(1000)).unwrap();
         }
         let shared = Arc::clone(&reader.shared);
         std::thread::spawn(move || shared.work());
@@ -304,7 +304,7 @@ mod tests {
         let each = Payload::read(&wide).held_bytes();
         let number = 2 * READ_AHEAD_BYTES_MAX / each;
         for client in 1..=number as u64 {
-            reader.hand_in(LinkId::Client(ClientId(client)), &wide).unwrap();
+            reader.submit(LinkId::Client(ClientId(client)), &wide).unwrap();
         }
         let taken = take(&mut reader, number);
         let clients: Vec<LinkId> = taken.iter().map(|(_, link, _)| *link).collect();
@@ -318,9 +318,9 @@ mod tests {
     fn what_is_no_longer_wanted_is_not_read() {
         let mut reader = LongReader::default();
         let numbers: Vec<u64> =
-            (1..=50).map(|n| reader.hand_in(LinkId::Client(ClientId(n)), &unread(1000)).unwrap()).collect();
+            (1..=50).map(|n| reader.submit(LinkId::Client(ClientId(n)), &unread(1000)).unwrap()).collect();
         numbers.iter().for_each(|number| reader.forget(*number));
-        let last = reader.hand_in(LinkId::Client(ClientId(99)), &unread(1000)).unwrap();
+        let last = reader.submit(LinkId::Client(ClientId(99)), &unread(1000)).unwrap();
         let left = reader.in_progress;
         assert_eq!(take(&mut reader, left).last().unwrap().0, last);
         assert_eq!(reader.in_progress, 0);

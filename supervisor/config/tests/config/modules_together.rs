@@ -31,7 +31,7 @@ fn what_is_wrong_with_some_modules_keeps_no_other_from_being_loaded() {
     module(&tree, "again", "twice", &[]);
     module(&tree, "hen", "hen", &["egg"]);
     module(&tree, "egg", "egg", &["hen"]);
-    module(&tree, "lonely", "lonely", &["unknown"]);
+    module(&tree, "lonely", "lonely", &["missing"]);
     // It waits for the module with the fault.
     module(&tree, "waiting", "waiting", &["twice"]);
     tree.write("modules/absent/module.toml", "[module]\nname = 'absent'\ncommand = ['./absent']\n");

@@ -31,7 +31,7 @@ fn read_all(bytes: &[u8]) -> Vec<(usize, Input)> {
 }
 
 #[test]
-fn the_last_words_of_a_process_are_read_before_the_loop_has_seen_them() {
+fn the_last_lines_of_a_process_are_read_before_the_loop_has_seen_them() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     runtime.block_on(async {
         let (mut theirs, ours) = StdStream::pair().unwrap();
@@ -58,7 +58,7 @@ fn the_last_words_of_a_process_are_read_before_the_loop_has_seen_them() {
 const PING: &[u8] = b"\0\0\0\x16{\"id\":1,\"type\":\"ping\"}";
 
 #[test]
-fn a_flood_is_handed_out_in_portions_and_nothing_of_it_is_lost() {
+fn a_flood_is_delivered_in_portions_and_nothing_of_it_is_lost() {
     let found = read_all(&PING.repeat(2 * MESSAGES_PER_READ + 1));
     let counts: Vec<usize> = found.iter().map(|(count, _)| *count).collect();
     assert_eq!(counts, [MESSAGES_PER_READ, MESSAGES_PER_READ, 1, 0]);

@@ -8,24 +8,24 @@ impl HostState {
     /// Has the payload of a request read on another thread; `false` if it is to be read here and now, as of a
     /// process that has ended, whose end is decided upon next.
     pub(super) fn read_elsewhere(&mut self, caller: Caller, request: &Request) -> bool {
-        self.hand_in(link_of(caller), &Unread::Payload(request.clone()))
+        self.submit(link_of(caller), &Unread::Payload(request.clone()))
     }
 
     /// After the messages of a link there may be a text that is none: has the reason found elsewhere, or here and now.
     /// Returns whether there was one.
     pub(super) fn explain_refusal(&mut self, id: LinkId) -> bool {
         let Some(text) = self.link(id).and_then(Link::take_refused) else { return false };
-        if !self.hand_in(id, &Unread::Refused(Arc::clone(&text))) {
+        if !self.submit(id, &Unread::Refused(Arc::clone(&text))) {
             self.refused(id, MessageError::of_refused(&text));
         }
         true
     }
 
-    fn hand_in(&mut self, id: LinkId, what: &Unread) -> bool {
+    fn submit(&mut self, id: LinkId, what: &Unread) -> bool {
         if self.is_draining || self.link(id).is_none() {
             return false;
         }
-        let Some(number) = self.long_reader.hand_in(id, what) else { return false };
+        let Some(number) = self.long_reader.submit(id, what) else { return false };
         let since = self.now;
         let link = self.link(id).expect("it was there two lines ago");
         link.reading = Some(Reading { number, what: what.clone(), since });
