@@ -43,7 +43,7 @@ while IFS= read -r line; do
         echo) answer "$args" ;;
         # A code of the module's own, for programs; the sentence is for people.
         fail)
-            echo "about to fail, as I was told" >&2
+            echo "about to fail, as ordered" >&2
             fail out_of_greetings "there are no greetings left"
             ;;
         *) fail unknown_command "there is no such command; known are greet, echo and fail" ;;

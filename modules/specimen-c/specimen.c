@@ -92,7 +92,7 @@ static char *failed(char *from_host) {
 }
 
 /* The host's answer as data, so that the suite sees errors as the module saw them. Frees the host's. */
-static char *told(char *from_host) {
+static char *as_data(char *from_host) {
     if (!from_host) {
         return error("module_error", "there is no host");
     }
@@ -201,7 +201,7 @@ static char *ask(struct specimen *self, struct json args) {
     (void)self;
     char *to = json_text(json_member(args, "to")), *name = json_text(json_member(args, "name"));
     char *rest = owned(json_member(args, "args"));
-    char *answer = to && name ? told(bulkhead_command(to, name, rest, -1))
+    char *answer = to && name ? as_data(bulkhead_command(to, name, rest, -1))
                               : bad_request("expected {\"to\":text,\"name\":text,\"args\":…}");
     free(to);
     free(name);
@@ -216,7 +216,7 @@ static char *ask_for_data(struct json args, asking *function) {
     bool is_named = to.at && *to.at != 'n';
     char *name = json_text(to), *payload = owned(json_member(args, "payload"));
     char *answer = is_named && !name ? bad_request("expected {\"to\":text or null,\"payload\":…}")
-                                     : told(function(name, payload, -1));
+                                     : as_data(function(name, payload, -1));
     free(name);
     free(payload);
     return answer;

@@ -95,7 +95,7 @@ impl Guardian {
                 None => MemoryGroup::Shared,
                 Some(counter) => {
                     let seen = memory::kills(&counter).unwrap_or(0);
-                    let counter_now = memory::told(&counter, seen);
+                    let counter_now = memory::counter_report(&counter, seen);
                     self.host_socket.report(&Report::MemoryGroup { run: *number, counter: counter_now });
                     MemoryGroup::Own(counter, seen)
                 }

@@ -129,7 +129,7 @@ fn in_exec(errno: c_int, program: &str) -> String {
 fn missing_interpreter(program: &str) -> String {
     match interpreter(&head(program)) {
         Some(interpreter) if interpreter.ends_with('\r') => format!(
-            "script '{program}' names its interpreter as '{}' with a carriage return behind it; \
+            "script '{program}' names its interpreter as '{}' with a carriage return after it; \
              save the script with Unix line ends",
             interpreter.trim_end()
         ),

@@ -49,7 +49,7 @@ impl Guardian {
         let recorded = self.base.is_none() && !self.runs.is_empty();
         self.family.next_look = (unknown || recorded).then(|| began + LOOK_EVERY);
         // A host that does not read gets no more reports.
-        if recorded && !self.host_socket.is_behind() {
+        if recorded && !self.host_socket.has_unsent() {
             self.record_family(began);
         }
     }

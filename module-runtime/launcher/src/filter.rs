@@ -71,13 +71,13 @@ impl Settings {
                 Some(other) => {
                     return Err(format!("unknown argument '{other}' of filter, expected '--' and a program"));
                 }
-                None => return Err("filter needs '--' and a program behind its options".to_owned()),
+                None => return Err("filter needs '--' and a program after its options".to_owned()),
             }
         }
         let form = form.ok_or("filter needs --line, expected args or message")?;
         let command: Vec<String> = arguments.map(|argument| (*argument).to_owned()).collect();
         if command.is_empty() {
-            return Err("filter needs a program behind '--', found nothing".to_owned());
+            return Err("filter needs a program after '--', found nothing".to_owned());
         }
         Ok(Settings { form, life, command })
     }

@@ -201,7 +201,7 @@ impl Guardian {
         let _ = poll(&mut ready, timeout);
         let events: Vec<PollFlags> = ready.iter().map(|ready| ready.revents().unwrap_or(PollFlags::empty())).collect();
         let mut settled = events[fixed..].iter().map(|events| !events.is_empty());
-        starts.retain(|_| settled.next().expect("each start has its place behind the others"));
+        starts.retain(|_| settled.next().expect("each start has its result after the others'"));
         let gone = events[1].intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
         Wakeup {
             children: !events[0].is_empty(),

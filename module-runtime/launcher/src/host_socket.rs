@@ -82,7 +82,7 @@ impl HostSocket {
     }
 
     /// Whether the host has not read what was reported before.
-    pub(crate) fn is_behind(&self) -> bool {
+    pub(crate) fn has_unsent(&self) -> bool {
         !self.unsent.is_empty()
     }
 

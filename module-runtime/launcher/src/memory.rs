@@ -52,7 +52,7 @@ impl Counters {
 
     /// All of them, for the host.
     pub(crate) fn all(&self) -> Vec<MemoryCounter> {
-        self.seen.iter().map(|(counter, seen)| told(counter, *seen)).collect()
+        self.seen.iter().map(|(counter, seen)| counter_report(counter, *seen)).collect()
     }
 
     /// Those by which the killer was at work since the last look.
@@ -67,15 +67,15 @@ impl Counters {
 }
 
 /// A counter as it is reported to the host.
-pub(crate) fn told(counter: &Path, kills: u64) -> MemoryCounter {
-    MemoryCounter { file: counter.to_string_lossy().into_owned(), kills }
+pub(crate) fn counter_report(file: &Path, kills: u64) -> MemoryCounter {
+    MemoryCounter { file: file.to_string_lossy().into_owned(), kills }
 }
 
 /// The report about a counter, if it has risen since it was `seen`.
 pub(crate) fn risen(counter: &Path, seen: &mut u64) -> Option<MemoryCounter> {
     let now = kills(counter)?;
     let before = std::mem::replace(seen, now);
-    (now > before).then(|| told(counter, now))
+    (now > before).then(|| counter_report(counter, now))
 }
 
 /// The counter of the memory group that a file in the format of cgroups(7) names, if there is one.
@@ -151,7 +151,7 @@ mod tests {
         let mut seen = kills(&file).unwrap();
         assert_eq!(risen(&file, &mut seen), None);
         set(6);
-        assert_eq!(risen(&file, &mut seen), Some(told(&file, 6)));
+        assert_eq!(risen(&file, &mut seen), Some(counter_report(&file, 6)));
         assert_eq!(risen(&file, &mut seen), None);
         fs::remove_file(&file).unwrap();
         assert_eq!((risen(&file, &mut seen), seen), (None, 6));

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 
 /// How many orders are taken in one iteration, before the children are served, and how many of them may be starts,
 /// which take long. Signals and kills cost less when taken together.
-const ORDERS_PER_TURN: usize = 256;
-const SPAWNS_PER_TURN: usize = 16;
+const ORDERS_PER_ITERATION: usize = 256;
+const SPAWNS_PER_ITERATION: usize = 16;
 
 /// What the host ordered in one iteration for one run.
 #[derive(Default)]
@@ -39,8 +39,8 @@ impl Guardian {
     pub(crate) fn take_orders(&mut self) {
         let mut wanted: BTreeMap<u64, Wanted> = BTreeMap::new();
         let mut spawns = 0;
-        for _ in 0..ORDERS_PER_TURN {
-            if self.ending.is_some() || spawns == SPAWNS_PER_TURN {
+        for _ in 0..ORDERS_PER_ITERATION {
+            if self.ending.is_some() || spawns == SPAWNS_PER_ITERATION {
                 break;
             }
             match self.host_socket.receive() {

@@ -55,7 +55,7 @@ class RealHost:
         self._temporary.cleanup()
 
     def add(self, name: str, source: str, manifest: str = "", transport: str = "socket") -> None:
-        """Adds a module of this source; ``manifest`` is what stands behind its first table."""
+        """Adds a module of this source; ``manifest`` is what comes after its first table."""
         folder = self.modules / name
         folder.mkdir()
         (folder / "module.py").write_text(source, encoding="utf-8")

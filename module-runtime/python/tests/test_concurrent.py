@@ -67,12 +67,12 @@ class Concurrent(unittest.TestCase):
             asks = host.command("asks")
             asked = host.receive()
             self.assertEqual(asked["of"], asks)
-            behind = [host.command("ordered", {"n": n}) for n in range(20)]
+            following = [host.command("ordered", {"n": n}) for n in range(20)]
             beside = host.command("come")
             self.assertIsNone(host.data(beside))
             host.reply(asked, "done")
             self.assertEqual(host.data(asks), "done")
-            self.assertEqual([host.data(id) for id in behind], list(range(20)))
+            self.assertEqual([host.data(id) for id in following], list(range(20)))
             host.shut_down()
 
     def test_each_gets_the_answer_to_its_own_request(self) -> None:
@@ -115,12 +115,12 @@ class Concurrent(unittest.TestCase):
                 asked = host.receive()
                 ending = host.answer(host.command(name))
                 self.assertEqual((ending["status"], "last" in ending), (status, False))
-                behind = host.command("ordered", {"n": 1})
+                following = host.command("ordered", {"n": 1})
                 host.reply(asked, "done")
                 answer = host.answer(first)
                 self.assertEqual((answer["data"], answer["last"]), ("done", True))
                 with self.assertRaises(EOFError):
-                    host.answer(behind)
+                    host.answer(following)
                 self.assertEqual(host.exit_code(), code)
 
     def test_alone_it_is_the_last(self) -> None:

@@ -120,14 +120,14 @@ class Refusals(unittest.TestCase):
         self.assertEqual(bound("wide_open", '{"ctx":1}'), {"ctx": 1})
         self.check("open_", '{"a":"x"}', 'argument `a`: expected an integer, found "x" [a]')
 
-    def test_a_missing_argument_is_told_with_what_was_expected(self) -> None:
+    def test_a_missing_argument_is_reported_with_what_was_expected(self) -> None:
         self.check("take", '{"item":"a"}', "missing argument `count`; expected an integer [count]")
         self.check("take", "{}", "missing argument `item`; expected a text [item]")
         self.check("take", "null", "missing argument `item`; expected a text [item]")
         args = '{"order":{}}'
         self.check("do", args, "missing argument `order.lines`; expected a list [order.lines]")
 
-    def test_a_value_of_another_type_is_told_with_both(self) -> None:
+    def test_a_value_of_another_type_is_reported_with_both(self) -> None:
         for name, value, expected, found in (
             ("title", "5", "a text", "5"),
             ("title", "null", "a text", "null"),
@@ -161,7 +161,7 @@ class Refusals(unittest.TestCase):
         sentence = 'argument `order.lines.0.count`: expected an integer, found "1" [order.lines.0.count]'
         self.check("do", args, sentence)
 
-    def test_of_several_faults_the_first_is_told(self) -> None:
+    def test_of_several_faults_the_first_is_reported(self) -> None:
         self.check("take", '{"itm":"a","count":"x"}', "unknown argument `itm`; did you mean `item`? [itm]")
         self.check("take", '{"count":"x"}', "missing argument `item`; expected a text [item]")
         self.check("take", '{"count":"x","item":1}', "argument `item`: expected a text, found 1 [item]")
@@ -235,7 +235,7 @@ class Refusals(unittest.TestCase):
         self.assertTrue(hint("zzzzzzzzzzz", names, "").endswith("`name18`, `name19` and 5 more"))
         self.assertEqual(alternatives([f'"{n}"' for n in range(23)])[-20:], ', "18", "19" or 3 others'[-20:])
 
-    def test_an_unknown_command_is_told_with_the_nearest(self) -> None:
+    def test_an_unknown_command_is_reported_with_the_nearest(self) -> None:
         for known, hinted in (
             (["count"], "did you mean `count`?"),
             (["other", "more"], "known are `other`, `more`"),
@@ -284,12 +284,12 @@ class Table(unittest.TestCase):
         sentences = re.findall(r"\| ``(.*?)\s?`` \|", section)
         forms = [Refusal.TWICE, Refusal.MISSING, Refusal.WRONG]
         for form in forms:
-            told = form.format(what="argument", path="`PATH`", expected="EXPECTED", found="FOUND")
-            self.assertIn(told, sentences)
+            sentence = form.format(what="argument", path="`PATH`", expected="EXPECTED", found="FOUND")
+            self.assertIn(sentence, sentences)
         unknown = [Refusal.UNKNOWN.format(what="argument", path="`PATH`", hint=hint) for hint in (
             hint("NAMF", ["NAME"], ""), hint("zzzz", ["NAME", "NAME"], ""), "expected none")]  # fmt: skip
-        for told in unknown:
-            self.assertIn(told, sentences)
+        for sentence in unknown:
+            self.assertIn(sentence, sentences)
         self.assertEqual(len(sentences), 9, json.dumps(sentences, indent=1))
 
 

@@ -275,12 +275,12 @@ class Both:
             payload = {"name": "greet", "args": {"who": "Ada"}}
             expected = {"id": asked["id"], "type": "command", "to": "other", "payload": payload, "key": "k", "of": id}
             self.assertEqual(asked, {**expected, "traceparent": "00-1-2-01", "tracestate": "a=b"})
-            behind = host.command("echo", {"n": 1})
+            following = host.command("echo", {"n": 1})
             self.assertIsNone(host.data(host.send("ping")))
             host.send_text(f'{{"id":{asked["id"]},"status":"progress","data":1}}')
             host.reply(asked, {"text": "hello"})
             self.assertEqual(host.data(id), {"text": "hello"})
-            self.assertEqual(host.data(behind), {"n": 1})
+            self.assertEqual(host.data(following), {"n": 1})
             host.shut_down()
 
     def test_numbers_of_an_answer_keep_their_digits(self: Any) -> None:
@@ -392,13 +392,13 @@ class Both:
             self.assertEqual(host.data(host.command("echo")), {})
             host.shut_down()
 
-    def test_an_exception_is_answered_as_the_last_and_nothing_behind_it_is_begun(self: Any) -> None:
+    def test_an_exception_is_answered_as_the_last_and_nothing_after_it_is_begun(self: Any) -> None:
         with self.host() as host:
             host.ready()
             ask = host.command("ask")
             host.receive()
             asked = host.receive()
-            bug, behind = host.command("bug"), host.command("echo")
+            bug, following = host.command("bug"), host.command("echo")
             host.reply(asked)
             host.data(ask)
             error = host.error(bug)
@@ -406,7 +406,7 @@ class Both:
             sentence = f"the handler raised ZeroDivisionError at module.py:{line}: by nothing"
             self.assertEqual((error["error"], error["code"], error["last"]), (sentence, "module_error", True))
             with self.assertRaises(EOFError):
-                host.answer(behind)
+                host.answer(following)
             self.assertEqual(host.exit_code(), 101)
             log = host.stderr.decode()
             self.assertIn("ZeroDivisionError: by nothing", log)
@@ -490,7 +490,7 @@ class Stdio(Both, unittest.TestCase):
 
 
 class NoHost(unittest.TestCase):
-    def test_a_person_who_starts_it_is_told_what_it_is(self) -> None:
+    def test_a_person_who_starts_it_learns_what_it_is(self) -> None:
         with FakeHost("import os\nos.environ['BULKHEAD_FD'] = 'x'\n" + _MINIMAL) as host:
             self.assertEqual(host.exit_code(), 2)
             self.assertIn("m: expected the number of a descriptor above 2 in BULKHEAD_FD, found 'x'", host.stderr.decode())

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_audit_stops_when_nobody_wants_it_any_more() {
+    fn an_audit_stops_when_it_is_no_longer_wanted() {
         let mut stock = stock();
         stock.command("add", json!({ "item": "bolt", "count": 5 })).unwrap();
         stock.cancelled_after(0);

@@ -173,7 +173,7 @@ macro_rules! export {
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn destroy_module(module: *mut ::std::ffi::c_void) {
-                // SAFETY: the contract of `module.h` is what is asked for.
+                // SAFETY: the caller keeps the contract of `module.h`.
                 unsafe { $crate::border::destroy_module::<$module>(module) }
             }
 
@@ -183,13 +183,13 @@ macro_rules! export {
                 kind: *const ::std::ffi::c_char,
                 payload: *const ::std::ffi::c_char,
             ) -> *mut ::std::ffi::c_char {
-                // SAFETY: the contract of `module.h` is what is asked for.
+                // SAFETY: the caller keeps the contract of `module.h`.
                 unsafe { $crate::border::handle_message::<$module>(module, kind, payload) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn before_answers(module: *mut ::std::ffi::c_void) -> *mut ::std::ffi::c_char {
-                // SAFETY: the contract of `module.h` is what is asked for.
+                // SAFETY: the caller keeps the contract of `module.h`.
                 unsafe { $crate::border::before_answers::<$module>(module) }
             }
 
@@ -200,14 +200,14 @@ macro_rules! export {
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn free_string(string: *mut ::std::ffi::c_char) {
-                // SAFETY: the contract of `module.h` is what is asked for.
+                // SAFETY: the caller keeps the contract of `module.h`.
                 unsafe { $crate::border::free_string(string) }
             }
 
             #[cfg(not(target_family = "wasm"))]
             #[unsafe(no_mangle)]
             unsafe extern "C" fn set_host(host: *const $crate::border::HostTable) {
-                // SAFETY: the contract of `module.h` is what is asked for.
+                // SAFETY: the caller keeps the contract of `module.h`.
                 unsafe { $crate::border::set_host(host) }
             }
 

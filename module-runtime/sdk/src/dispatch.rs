@@ -69,11 +69,11 @@ mod tests {
     use bulkhead_child::{Ask, Host};
     use std::time::Duration;
 
-    struct Nobody;
+    struct NoHost;
 
-    impl Host for Nobody {
+    impl Host for NoHost {
         fn ask(&mut self, _: Ask<'_>) -> Result<Json, Error> {
-            Err(Error::failed("nobody is asked"))
+            Err(Error::failed("there is no host"))
         }
 
         fn emit(&mut self, _: &str, _: &Json) -> Result<(), Error> {
@@ -103,15 +103,15 @@ mod tests {
 
     /// Records its commands and its events.
     #[derive(Default)]
-    struct Told(Vec<String>);
+    struct Recorder(Vec<String>);
 
-    impl Module for Told {
+    impl Module for Recorder {
         fn describe() -> Description {
-            Description::new("told", "1").command("do", "")
+            Description::new("recorder", "1").command("do", "")
         }
 
         fn init(_: &Init) -> Result<Self, Error> {
-            Ok(Told::default())
+            Ok(Recorder::default())
         }
 
         fn command(&mut self, _: &mut Context<'_>, name: &str, args: &Json) -> Result<Json, Error> {
@@ -126,9 +126,9 @@ mod tests {
     }
 
     fn dispatched(kind: &RequestType, payload: &str) -> Result<String, ErrorCode> {
-        let mut module = Told::default();
+        let mut module = Recorder::default();
         let payload = Json::parse(payload).unwrap();
-        dispatch(&mut module, &Told::describe(), &mut Context { host: &mut Nobody }, kind, &payload)
+        dispatch(&mut module, &Recorder::describe(), &mut Context { host: &mut NoHost }, kind, &payload)
             .map(|_| module.0.join("\n"))
             .map_err(|error| error.code())
     }

@@ -234,9 +234,9 @@ fn null_pointers_and_what_is_no_text_are_answered() {
     assert!(error(command, c"{oops".as_ptr()).starts_with("the payload of a message cannot be read: "));
     assert!(error(command, std::ptr::null()).starts_with("the payload of this command has another form"));
     assert_eq!(module.send_raw(c"shutdown".as_ptr(), std::ptr::null())["status"], "success");
-    let nobody = std::mem::ManuallyDrop::new(Loaded(std::ptr::null_mut()));
-    assert_eq!(nobody.command("count", value!({}))["error"], "handle_message was called without a module");
-    assert_eq!(nobody.barrier(), None);
+    let missing = std::mem::ManuallyDrop::new(Loaded(std::ptr::null_mut()));
+    assert_eq!(missing.command("count", value!({}))["error"], "handle_message was called without a module");
+    assert_eq!(missing.barrier(), None);
     // SAFETY: null is allowed in both.
     unsafe {
         destroy_module(std::ptr::null_mut());

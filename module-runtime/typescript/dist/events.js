@@ -20,7 +20,7 @@ export function checkEventName(name) {
         });
     }
 }
-/** @throws Fault `bad_request` for a text that is no pattern: a name, or the beginning of one with `*` behind it. */
+/** @throws Fault `bad_request` for a text that is no pattern: a name, or the beginning of one with `*` after it. */
 export function checkPattern(pattern) {
     if (pattern !== "*")
         checkEventName(pattern.endsWith("*") ? pattern.slice(0, -1) : pattern);

@@ -1,4 +1,4 @@
-/** The first message of the host: what a module is told before it starts. */
+/** The first message of the host: what a module gets before it starts. */
 import { type Message } from "./schema/read.ts";
 import type { Schema } from "./schema/schema.ts";
 /** What the manifest grants. */
@@ -11,7 +11,7 @@ export interface Capabilities {
     readonly entity_write?: readonly string[];
     readonly entity_delete?: readonly string[];
 }
-/** What a module is told; `C` is the type of its configuration. */
+/** What a module gets; `C` is the type of its configuration. */
 export interface Init<C = unknown> {
     /** The module's name in this host. */
     readonly module: string;

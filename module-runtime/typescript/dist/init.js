@@ -1,4 +1,4 @@
-/** The first message of the host: what a module is told before it starts. */
+/** The first message of the host: what a module gets before it starts. */
 import { Fault } from "./fault.js";
 import { FRAME_BYTES_MAX_HIGHEST, PROTOCOL_VERSION } from "./limits.js";
 import { readPart } from "./schema/read.js";

@@ -65,7 +65,7 @@ export class Module {
         return this;
     }
     /**
-     * Handles the events whose name the pattern chooses: a name, or the beginning of one with `*` behind it. The
+     * Handles the events whose name the pattern chooses: a name, or the beginning of one with `*` after it. The
      * first pattern that fits decides. The manifest must subscribe to them, with `event_subscribe`.
      */
     on(pattern, handler) {

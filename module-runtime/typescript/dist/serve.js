@@ -279,7 +279,7 @@ export class Server {
         return this.#state === "over";
     }
 }
-/** The members of an error behind its status, without the end. */
+/** The members of an error after its status, without the end. */
 function textOf(fault) {
     let members;
     try {

@@ -1,7 +1,7 @@
 /** One request of the host that a handler works on, or that waits for it: its time, its key, whether it is wanted. */
 import { Fault } from "./fault.ts";
 import type { Message } from "./schema/read.ts";
-/** What is told of the end of a task. */
+/** What is reported of the end of a task. */
 type Listener = (fault: Fault) => void;
 export declare class Task {
     #private;
@@ -28,7 +28,7 @@ export declare class Task {
      * The milliseconds after which the handler is stopped without a word of the host. The host cancels at the
      * deadline, and its answer says more than the module's, as it knows how far the request got: it goes first.
      */
-    get patience(): number | undefined;
+    get timeout(): number | undefined;
     /** Why it need not be gone on with, if that is so. */
     get stop(): Fault | undefined;
     /** The host says that it is not wanted any more, which it also does at the deadline. */

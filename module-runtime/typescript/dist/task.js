@@ -40,12 +40,12 @@ export class Task {
      * The milliseconds after which the handler is stopped without a word of the host. The host cancels at the
      * deadline, and its answer says more than the module's, as it knows how far the request got: it goes first.
      */
-    get patience() {
+    get timeout() {
         return this.deadline === undefined ? undefined : Math.max(0, this.deadline + ANSWER_GRACE_MS - performance.now());
     }
     /** Why it need not be gone on with, if that is so. */
     get stop() {
-        if (this.unwanted === undefined && this.patience === 0)
+        if (this.unwanted === undefined && this.timeout === 0)
             this.abort(lateWhileWorking());
         return this.unwanted;
     }
@@ -73,12 +73,12 @@ export class Task {
     get signal() {
         if (this.#controller === undefined) {
             this.#controller = new AbortController();
-            const { patience } = this;
+            const { timeout } = this;
             if (this.unwanted !== undefined) {
                 this.#controller.abort(this.unwanted);
             }
-            else if (patience !== undefined && !this.isAnswered) {
-                this.#timer = setTimeout(() => this.abort(lateWhileWorking()), patience);
+            else if (timeout !== undefined && !this.isAnswered) {
+                this.#timer = setTimeout(() => this.abort(lateWhileWorking()), timeout);
             }
         }
         return this.#controller.signal;

@@ -7,6 +7,6 @@ export interface Trouble {
 }
 /**
  * A `Fault` is the answer; a file or a socket that fails is the module's own trouble; anything else is a bug,
- * of which the place is told to people. `unwanted` is why the handler was told to stop, if it was.
+ * of which the position is shown to people. `unwanted` is why the handler was asked to stop, if it was.
  */
 export declare function troubleOf(thrown: unknown, unwanted: Fault | undefined): Trouble;

@@ -3,7 +3,7 @@ import { Fault } from "./fault.js";
 import { line } from "./log.js";
 /**
  * A `Fault` is the answer; a file or a socket that fails is the module's own trouble; anything else is a bug,
- * of which the place is told to people. `unwanted` is why the handler was told to stop, if it was.
+ * of which the position is shown to people. `unwanted` is why the handler was asked to stop, if it was.
  */
 export function troubleOf(thrown, unwanted) {
     if (thrown instanceof Fault)

@@ -140,10 +140,10 @@ export class Context extends EntityContext {
    * @throws Fault As `check`, as soon as it is known.
    */
   async wait(ms: number): Promise<void> {
-    const { stop, patience } = this.#task;
+    const { stop, timeout } = this.#task;
     if (stop !== undefined) throw stop;
     // Rounded up, so that the time is over when the timer says so.
-    const time = Math.min(ms, patience === undefined ? ms : Math.ceil(patience) + 1);
+    const time = Math.min(ms, timeout === undefined ? ms : Math.ceil(timeout) + 1);
     await new Promise<void>((resolve) => {
       const done = () => {
         clearTimeout(timer);

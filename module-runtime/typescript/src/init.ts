@@ -1,4 +1,4 @@
-/** The first message of the host: what a module is told before it starts. */
+/** The first message of the host: what a module gets before it starts. */
 
 import { Fault } from "./fault.ts";
 import { FRAME_BYTES_MAX_HIGHEST, PROTOCOL_VERSION } from "./limits.ts";
@@ -16,7 +16,7 @@ export interface Capabilities {
   readonly entity_delete?: readonly string[];
 }
 
-/** What a module is told; `C` is the type of its configuration. */
+/** What a module gets; `C` is the type of its configuration. */
 export interface Init<C = unknown> {
   /** The module's name in this host. */
   readonly module: string;

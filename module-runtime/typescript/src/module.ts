@@ -148,7 +148,7 @@ export class Module<C extends Schema = Schema<Record<string, never>>> {
   }
 
   /**
-   * Handles the events whose name the pattern chooses: a name, or the beginning of one with `*` behind it. The
+   * Handles the events whose name the pattern chooses: a name, or the beginning of one with `*` after it. The
    * first pattern that fits decides. The manifest must subscribe to them, with `event_subscribe`.
    */
   on<D extends Schema = Schema<any>>(pattern: string, handler: EventHandler<D>): this {

@@ -105,7 +105,7 @@ export class Requests {
       };
       const giveUp = (fault: Fault) => {
         settle();
-        // A host that is not told still has its own deadline for it.
+        // A host that is not informed still has its own deadline for it.
         this.#channel.send(`{"id":${this.#next},"type":"cancel","payload":{"id":${id}}}`);
         this.#next += 1;
         reject(fault);

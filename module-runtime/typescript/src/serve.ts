@@ -278,7 +278,7 @@ export class Server implements Receiver {
   }
 }
 
-/** The members of an error behind its status, without the end. */
+/** The members of an error after its status, without the end. */
 function textOf(fault: Fault): string {
   let members: string;
   try {

@@ -4,7 +4,7 @@ import { Fault } from "./fault.ts";
 import { ANSWER_GRACE_MS, KEY_BYTES_MAX, TRACE_CHARACTERS_MAX } from "./limits.ts";
 import type { Message } from "./schema/read.ts";
 
-/** What is told of the end of a task. */
+/** What is reported of the end of a task. */
 type Listener = (fault: Fault) => void;
 
 export class Task {
@@ -49,13 +49,13 @@ export class Task {
    * The milliseconds after which the handler is stopped without a word of the host. The host cancels at the
    * deadline, and its answer says more than the module's, as it knows how far the request got: it goes first.
    */
-  get patience(): number | undefined {
+  get timeout(): number | undefined {
     return this.deadline === undefined ? undefined : Math.max(0, this.deadline + ANSWER_GRACE_MS - performance.now());
   }
 
   /** Why it need not be gone on with, if that is so. */
   get stop(): Fault | undefined {
-    if (this.unwanted === undefined && this.patience === 0) this.abort(lateWhileWorking());
+    if (this.unwanted === undefined && this.timeout === 0) this.abort(lateWhileWorking());
     return this.unwanted;
   }
 
@@ -84,11 +84,11 @@ export class Task {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      const { patience } = this;
+      const { timeout } = this;
       if (this.unwanted !== undefined) {
         this.#controller.abort(this.unwanted);
-      } else if (patience !== undefined && !this.isAnswered) {
-        this.#timer = setTimeout(() => this.abort(lateWhileWorking()), patience);
+      } else if (timeout !== undefined && !this.isAnswered) {
+        this.#timer = setTimeout(() => this.abort(lateWhileWorking()), timeout);
       }
     }
     return this.#controller.signal;

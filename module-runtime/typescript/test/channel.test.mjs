@@ -8,7 +8,7 @@ import { withPeer } from "./peer.mjs";
 const TRANSPORTS = ["socket", "pipes", "stdio"];
 
 for (const transport of TRANSPORTS) {
-  contract(`a module says who it is, answers, and ends with 0 when it is told to, over ${transport}`, () =>
+  contract(`a module says who it is, answers, and ends with 0 when it is asked to, over ${transport}`, () =>
     withPeer(
       async (peer) => {
         const description = await peer.start();
@@ -277,7 +277,7 @@ contract("another version of the wire is refused for good", () =>
   }, "specimen.mjs"),
 );
 
-contract("a person who starts a module is told what it is, and the exit code is 2", async () => {
+contract("a person who starts a module learns what it is, and the exit code is 2", async () => {
   const file = fileURLToPath(new URL("fixtures/specimen.mjs", import.meta.url));
   const { BULKHEAD_FD, BULKHEAD_TREE, ...env } = process.env;
   const run = (more) => {

@@ -75,7 +75,7 @@ for (const transport of ["socket", "stdio"]) {
   );
 }
 
-contract("a bug is told to its caller, and what was sent behind it is done by the next process", () =>
+contract("a bug is reported to its caller, and what was sent after it is done by the next process", () =>
   withWorld(async (world) => {
     const body = `
       let done = 0;

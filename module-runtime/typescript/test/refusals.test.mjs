@@ -122,7 +122,7 @@ contract("lists and objects may lie 128 levels deep in each argument", () => {
   assert.equal(JSON.stringify(read(order, text).extra), "[".repeat(128) + "]".repeat(128));
 });
 
-contract("a command without arguments takes none, and of many known names the first twenty are told", () => {
+contract("a command without arguments takes none, and of many known names the first twenty are named", () => {
   assert.deepEqual(refused(t.object({}), '{"a":1}'), ["unknown argument `a`; expected none", "a"]);
   const many = t.object(Object.fromEntries(Array.from({ length: 23 }, (_, n) => [`name_${n}`, t.optional(t.null())])));
   const known = Array.from({ length: 20 }, (_, n) => `\`name_${n}\``).join(", ");

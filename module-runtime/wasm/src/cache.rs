@@ -165,7 +165,7 @@ impl Cache {
 }
 
 fn write_sealed(path: &Path, key: &Key, code: &[u8]) -> io::Result<()> {
-    // A file that an earlier process with our process id left behind.
+    // A file that an earlier process with our process id left.
     let _ = std::fs::remove_file(path);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     // A process that sweeps meanwhile leaves a locked file alone. No other process holds this lock yet, so it is
@@ -221,7 +221,7 @@ fn digest_of(mut reader: impl Read) -> io::Result<[u8; 32]> {
 /// Refuses what another user could have put there.
 fn check_owner(metadata: &std::fs::Metadata) -> io::Result<()> {
     if metadata.uid() != geteuid().as_raw() {
-        return Err(io::Error::other("it belongs to somebody else"));
+        return Err(io::Error::other("it belongs to another user"));
     }
     if metadata.mode() & 0o022 != 0 {
         return Err(io::Error::other("others may write to it"));

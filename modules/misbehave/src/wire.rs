@@ -133,7 +133,7 @@ pub(crate) fn answer_stranger(_: &mut Misbehave, _: &mut Context<'_>, args: &Jso
     let Times { times } = arguments(args)?;
     for n in 0..times {
         raw::send_frame(
-            format!(r#"{{"id":{},"status":"success","data":"for nobody"}}"#, REQUEST_ID_MAX - n).as_bytes(),
+            format!(r#"{{"id":{},"status":"success","data":"for no request"}}"#, REQUEST_ID_MAX - n).as_bytes(),
         );
     }
     Ok(json!({ "strangers": times }))

@@ -42,7 +42,7 @@ pub(crate) fn ask(_: &mut Specimen, ctx: &mut Context<'_>, args: &Json) -> Resul
         args: Json,
     }
     let Ask { to, name, args } = arguments(args)?;
-    Ok(told(ctx.call(&to, &name, args)))
+    Ok(as_data(ctx.call(&to, &name, args)))
 }
 
 /// A request for data, to a module or to the data store.
@@ -55,7 +55,7 @@ struct Data {
 
 pub(crate) fn ask_query(_: &mut Specimen, ctx: &mut Context<'_>, args: &Json) -> Result<Json, Error> {
     let Data { to, payload } = arguments(args)?;
-    Ok(told(match to {
+    Ok(as_data(match to {
         Some(to) => ctx.query_at(&to, payload),
         None => ctx.query(payload),
     }))
@@ -63,20 +63,20 @@ pub(crate) fn ask_query(_: &mut Specimen, ctx: &mut Context<'_>, args: &Json) ->
 
 pub(crate) fn ask_mutation(_: &mut Specimen, ctx: &mut Context<'_>, args: &Json) -> Result<Json, Error> {
     let Data { to, payload } = arguments(args)?;
-    Ok(told(match to {
+    Ok(as_data(match to {
         Some(to) => ctx.mutate_at(&to, payload),
         None => ctx.mutate(payload),
     }))
 }
 
 /// The host's answer as data, so that the suite sees errors as the module saw them.
-fn told(answer: Result<Json, Error>) -> Json {
+fn as_data(answer: Result<Json, Error>) -> Json {
     #[derive(Serialize)]
-    struct Told {
+    struct Answer {
         data: Json,
     }
     match answer {
-        Ok(data) => Json::of(&Told { data }),
+        Ok(data) => Json::of(&Answer { data }),
         Err(error) => json!({ "code": error.code().name(), "error": error.to_string() }),
     }
 }

@@ -12,7 +12,7 @@ pub(crate) struct Backlog {
     written: u64,
 }
 
-/// A buffer that one long line left behind is given back to the system above this many bytes.
+/// A buffer that one long line left is given back to the system above this many bytes.
 const KEPT_BYTES_MAX: usize = 128 * 1024;
 
 impl Backlog {

@@ -29,7 +29,7 @@ impl Form {
         match name {
             "args" => Ok(Form::Args),
             "message" => Ok(Form::Message),
-            other => Err(format!("expected args or message behind --line, found '{other}'")),
+            other => Err(format!("expected args or message after --line, found '{other}'")),
         }
     }
 }

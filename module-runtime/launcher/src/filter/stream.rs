@@ -288,12 +288,12 @@ impl Stream {
 /// An event's sender does not wait for the result, so an error is also said in the log.
 fn answer(wire: &mut Wire, sent: &Sent, result: Result<Json, Error>) {
     if let Err(error) = &result {
-        tell_of_event(sent, error);
+        report_event_failure(sent, error);
     }
     wire.answer(sent.id, result);
 }
 
-fn tell_of_event(sent: &Sent, error: &Error) {
+fn report_event_failure(sent: &Sent, error: &Error) {
     if sent.kind == RequestType::Event {
         log!(error, "an event was not handled: {error}");
     }

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 #[test]
 fn wrong_usage_names_the_mistake_and_exits_with_2() {
     for (arguments, expected) in [
-        (&["filter"][..], "module-runtime: filter needs '--' and a program behind its options"),
-        (&["filter", "--line", "xml", "--", "/bin/cat"], "expected args or message behind --line, found 'xml'"),
-        (&["filter", "--line", "args", "--"], "filter needs a program behind '--'"),
+        (&["filter"][..], "module-runtime: filter needs '--' and a program after its options"),
+        (&["filter", "--line", "xml", "--", "/bin/cat"], "expected args or message after --line, found 'xml'"),
+        (&["filter", "--line", "args", "--"], "filter needs a program after '--'"),
     ] {
         let output =
             Command::new(env!("CARGO_BIN_EXE_module-runtime")).args(arguments).stdin(Stdio::null()).output().unwrap();

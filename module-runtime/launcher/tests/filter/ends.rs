@@ -71,7 +71,7 @@ fn a_last_line_without_an_end_is_an_answer_only_of_a_program_that_did_not_fail()
 }
 
 #[test]
-fn a_line_that_nobody_asked_for_ends_the_program() {
+fn a_line_that_answers_no_message_ends_the_program() {
     let mut filter = stream("read -r line; echo \"$line\"; echo '\"again\"'; sleep 60");
     assert_eq!(filter.command("any", json!(1)), Ok(json!(1)));
     let (code, stderr) = filter.finish();
@@ -83,7 +83,7 @@ fn a_line_that_nobody_asked_for_ends_the_program() {
 }
 
 #[test]
-fn a_value_that_goes_on_behind_its_line_ends_the_program_and_is_told_to_all_in_flight() {
+fn a_value_that_goes_on_after_its_line_ends_the_program_and_is_reported_to_all_in_flight() {
     let mut filter = stream("read -r a; read -r b; read -r c; echo '['; echo '1'; echo ']'; sleep 60");
     let ids: Vec<u64> = (0..3).map(|n| filter.send_command("any", json!(n))).collect();
     for (id, is_last) in ids.into_iter().zip([false, false, true]) {

@@ -42,7 +42,7 @@ fn assert_reads_in_proportion(end: impl Fn(&Host, &[Running]) + Sync) {
         }
         let reads = reads(host).unwrap() - before;
         assert!(reads <= READS_PER_RUN * CROWD as u64, "{:?}: {reads} reads for {CROWD} runs", host.setting);
-        host.assert_nobody_is_left();
+        host.assert_no_process_is_left();
     });
 }
 
@@ -101,7 +101,7 @@ fn an_end_is_reported_before_the_orders_that_wait_are_carried_out() {
                 ends.insert(run, true);
             }
         }
-        host.assert_nobody_is_left();
+        host.assert_no_process_is_left();
     });
 }
 
@@ -135,6 +135,6 @@ fn orders_of_one_iteration_reach_each_run_in_their_order() {
         }
         assert_eq!(ends, BTreeMap::from([(polite.run, 5), (started, -SIGKILL)]));
         assert_eq!(polite.output.lines(1), ["term"]);
-        host.assert_nobody_is_left();
+        host.assert_no_process_is_left();
     });
 }

@@ -24,7 +24,7 @@ fn every_tree_is_cleared_when_the_pair_is_closed() {
         kill(Pid::from_raw(modules[0].pid), Signal::SIGKILL).unwrap();
         host.host_socket = None;
         assert_eq!(host.guardian_exit().code(), Some(0));
-        host.assert_nobody_is_left();
+        host.assert_no_process_is_left();
     });
 }
 
@@ -78,7 +78,7 @@ fn leaders_die_with_a_guardian_that_is_killed_and_the_next_guardian_clears_its_g
         host.guardian.kill().unwrap();
         host.guardian_exit();
         let next = Host::start(&host.setting);
-        await_condition("nobody is left", || host.survivors().is_empty());
+        await_condition("no process is left", || host.survivors().is_empty());
         if let Some(folder) = &host.cgroup {
             // The guardian of another test may have been the first to find it.
             await_condition("its control group is removed", || !std::fs::exists(folder).unwrap());
@@ -141,7 +141,7 @@ fn an_order_that_no_host_sends_ends_the_guardian_after_it_has_cleared_everything
         let (status, complaint) = host.guardian_complaint();
         assert_eq!(status.code(), Some(1));
         assert!(complaint.contains(expected), "expected {expected:?} in {complaint:?}");
-        host.assert_nobody_is_left();
+        host.assert_no_process_is_left();
     }
 }
 
@@ -190,7 +190,7 @@ fn a_host_that_stops_reading_and_dies_leaves_nothing() {
     }
     host.host_socket = None;
     assert_eq!(host.guardian_exit().code(), Some(0), "within {DEADLINE:?}");
-    host.assert_nobody_is_left();
+    host.assert_no_process_is_left();
 }
 
 #[test]

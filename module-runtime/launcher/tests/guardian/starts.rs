@@ -54,7 +54,7 @@ fn a_failed_start_says_why_and_whether_to_try_again() {
         (&[folder], "/", "is a directory, expected a program"),
         (&["/dev/null"], "/", "is not a regular file"),
         (&[&in_folder("no-interpreter")], "/", "interpreter '/nonexistent/python9', named in the first line of script"),
-        (&[&in_folder("carriage-return")], "/", "'/bin/sh' with a carriage return behind it"),
+        (&[&in_folder("carriage-return")], "/", "'/bin/sh' with a carriage return after it"),
         (&[&in_folder("plain-text")], "/", "neither a binary of this machine nor a script"),
         (&[&in_folder("empty")], "/", "it is empty"),
         (&[&in_folder("other-machine")], "/", "built for another kind of machine"),

@@ -325,7 +325,7 @@ impl Host {
 
     /// Asserts that no process survived, at this moment.
     #[track_caller]
-    pub(crate) fn assert_nobody_is_left(&self) {
+    pub(crate) fn assert_no_process_is_left(&self) {
         let survivors = self.survivors();
         assert!(survivors.is_empty(), "{:?}: {survivors:?} are left", self.setting);
     }
@@ -357,7 +357,7 @@ impl Drop for Host {
             let _ = self.guardian.wait();
         } else {
             self.guardian_exit();
-            self.assert_nobody_is_left();
+            self.assert_no_process_is_left();
         }
     }
 }

@@ -34,7 +34,7 @@ fn a_family_is_cleared_when_its_leader_is_killed() {
         kill(module.pid, SIGKILL);
         assert_eq!(host.exited(module.run), -SIGKILL);
         let killed = host.gone(module.run);
-        host.assert_nobody_is_left();
+        host.assert_no_process_is_left();
         assert!((5..=8).contains(&killed), "{killed}");
     });
 }
@@ -47,7 +47,7 @@ fn a_family_is_cleared_when_its_leader_exits_by_itself() {
         module.output.lines(FAMILY_UP);
         assert_eq!(host.exited(module.run), 4);
         assert!(host.gone(module.run) >= 5);
-        host.assert_nobody_is_left();
+        host.assert_no_process_is_left();
     });
 }
 
@@ -59,7 +59,7 @@ fn an_order_to_kill_clears_the_whole_family() {
         host.kill(module.run);
         assert_eq!(host.exited(module.run), -SIGKILL);
         host.gone(module.run);
-        host.assert_nobody_is_left();
+        host.assert_no_process_is_left();
     });
 }
 
@@ -73,7 +73,7 @@ fn a_stopped_tree_is_killed_all_the_same() {
         host.kill(module.run);
         assert_eq!(host.exited(module.run), -SIGKILL);
         host.gone(module.run);
-        host.assert_nobody_is_left();
+        host.assert_no_process_is_left();
     });
 }
 
@@ -100,7 +100,7 @@ fn a_signal_reaches_every_process_of_the_tree_wherever_it_went() {
         host.kill(module.run);
         host.exited(module.run);
         host.gone(module.run);
-        host.assert_nobody_is_left();
+        host.assert_no_process_is_left();
     });
 }
 
@@ -138,7 +138,7 @@ fn leaders_that_die_at_once_are_all_cleared_and_a_neighbour_lives_on() {
         host.kill(neighbour.run);
         host.exited(neighbour.run);
         host.gone(neighbour.run);
-        host.assert_nobody_is_left();
+        host.assert_no_process_is_left();
     });
 }
 
@@ -154,7 +154,7 @@ fn a_kill_right_after_the_spawn_leaves_nothing() {
             assert_eq!(host.exited(run), -SIGKILL);
             host.gone(run);
         }
-        host.assert_nobody_is_left();
+        host.assert_no_process_is_left();
     });
 }
 
@@ -173,7 +173,7 @@ fn processes_that_fork_and_exit_without_end_are_caught() {
                 }
                 assert_eq!(host.exited(module.run), -SIGKILL);
                 host.gone(module.run);
-                host.assert_nobody_is_left();
+                host.assert_no_process_is_left();
             }
         }),
         Some(role) => {
@@ -209,7 +209,7 @@ fn two_that_bring_each_other_back_are_caught() {
             host.kill(module.run);
             assert_eq!(host.exited(module.run), -SIGKILL);
             host.gone(module.run);
-            host.assert_nobody_is_left();
+            host.assert_no_process_is_left();
         }),
         Some(_) => {
             say("running\n");
@@ -251,7 +251,7 @@ fn a_tree_that_doubles_while_it_is_killed_is_caught() {
             kill(module.pid, SIGKILL);
             assert_eq!(host.exited(module.run), -SIGKILL);
             host.gone(module.run);
-            host.assert_nobody_is_left();
+            host.assert_no_process_is_left();
         }),
         Some(_) => {
             say("running\n");
@@ -283,7 +283,7 @@ fn a_module_that_refuses_to_adopt_its_own_gains_nothing() {
             kill(module.pid, SIGKILL);
             assert_eq!(host.exited(module.run), -SIGKILL);
             assert_eq!(host.gone(module.run), 1);
-            host.assert_nobody_is_left();
+            host.assert_no_process_is_left();
         }),
         Some(_) => {
             // SAFETY: the children of this process only make system calls.

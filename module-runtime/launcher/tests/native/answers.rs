@@ -1,7 +1,7 @@
 //! What becomes of an answer, good or bad, on its way through the real border. The rules in full are
 //! tested where they are.
 
-use crate::support::{Library, send_init, sentence, told};
+use crate::support::{Library, send_init, sentence, to_answer};
 use bulkhead_module::testing::{RequestType, Scratch};
 use bulkhead_protocol::{Json, OnPanic};
 use serde_json::{Value, json};
@@ -17,9 +17,9 @@ fn each_bad_answer_is_distinguished_from_the_others_and_the_module_goes_on() {
     let mut program = parrot().start_with(|init| init.limits.frame_bytes_max = FRAME_BYTES_MAX);
     let cases: [(Value, &str, &str); 5] = [
         (json!({ "null": true }), "module_error", "answered \"command\" with a null pointer"),
-        (told(b"{\"a\":\"\xff\"}"), "module_error", "found the byte 0xff at offset 6"),
-        (told(b"hello"), "module_error", "found \"hello\""),
-        (told(b""), "module_error", "expected JSON"),
+        (to_answer(b"{\"a\":\"\xff\"}"), "module_error", "found the byte 0xff at offset 6"),
+        (to_answer(b"hello"), "module_error", "found \"hello\""),
+        (to_answer(b""), "module_error", "expected JSON"),
         (json!({ "long": true }), "frame_too_large", "70000 bytes long"),
     ];
     for (args, code, words) in cases {
@@ -27,14 +27,14 @@ fn each_bad_answer_is_distinguished_from_the_others_and_the_module_goes_on() {
         assert!(sentence(&answer).contains(words), "{answer:?}");
         assert_eq!(answer.unwrap_err()["code"], code);
     }
-    assert_eq!(program.command("say", told(b"{\"status\":\"success\",\"data\":[1]}")), Ok(json!([1])));
+    assert_eq!(program.command("say", to_answer(b"{\"status\":\"success\",\"data\":[1]}")), Ok(json!([1])));
 }
 
 #[test]
 fn an_error_keeps_its_code_its_details_and_its_word_on_trying_again() {
     let mut program = parrot().start();
     let text = br#"{"status":"error","error":"no ink","code":"out_of_ink","retryable":true,"level":3}"#;
-    let failure = program.command("say", told(text)).unwrap_err();
+    let failure = program.command("say", to_answer(text)).unwrap_err();
     assert_eq!(failure["error"], "no ink");
     assert_eq!((&failure["code"], &failure["module_code"]), (&json!("module_error"), &json!("out_of_ink")));
     assert_eq!((&failure["retryable"], &failure["data"]), (&json!(true), &json!({ "level": 3 })));
@@ -44,7 +44,7 @@ fn an_error_keeps_its_code_its_details_and_its_word_on_trying_again() {
 fn numbers_and_the_order_of_members_pass_unchanged() {
     let mut program = parrot().start();
     let data = r#"{"z":1e400,"a":123456789012345678901234567890,"z":-0.0}"#;
-    let payload = Json::of(&told(format!(r#"{{"status":"success","data":{data}}}"#).as_bytes()));
+    let payload = Json::of(&to_answer(format!(r#"{{"status":"success","data":{data}}}"#).as_bytes()));
     let id = program.send(RequestType::Query, payload);
     // A number beyond the range of a value comes as its text.
     let answer = program.answer(id).unwrap();
@@ -73,7 +73,7 @@ fn a_library_that_answers_with_flat_objects_works_as_it_is() {
 fn a_shutdown_that_says_why_it_failed_is_a_failure() {
     let mut program = parrot().start();
     let text = br#"{"status":"error","error":"the disk is full","code":"module_error"}"#;
-    let shutdown = program.send(RequestType::Shutdown, Json::of(&told(text)));
+    let shutdown = program.send(RequestType::Shutdown, Json::of(&to_answer(text)));
     assert_eq!(sentence(&program.answer(shutdown)), "the disk is full");
     assert_eq!(program.finish().0, Some(1));
 }
@@ -84,7 +84,7 @@ fn init_can_refuse_for_good_or_for_now() {
     for (rest, code) in [("", 1), (",\"permanent\":true", 125)] {
         let mut program = parrot.spawn();
         let text = format!(r#"{{"status":"error","error":"no licence"{rest}}}"#);
-        let answer = send_init(&mut program, |init| init.config = Json::of(&told(text.as_bytes())));
+        let answer = send_init(&mut program, |init| init.config = Json::of(&to_answer(text.as_bytes())));
         assert_eq!(sentence(&answer), "no licence");
         assert_eq!(program.finish().0, Some(code));
     }
@@ -101,7 +101,7 @@ fn what_a_module_says_of_itself_comes_from_init_then_from_its_metadata_then_from
     std::fs::write(&file, r#"{"name":"from-metadata","version":"7","commands":["a"],"features":5}"#).unwrap();
     let library = Library::build("parrot.c", &[&format!("METADATA_FILE=\"{}\"", file.display())]);
     let mut program = library.spawn();
-    let said = told(br#"{"status":"success","data":{"name":"from-init"}}"#);
+    let said = to_answer(br#"{"status":"success","data":{"name":"from-init"}}"#);
     let ready = send_init(&mut program, |init| init.config = Json::of(&said)).unwrap();
     assert_eq!((&ready["name"], &ready["version"]), (&json!("from-init"), &json!("7")));
     assert_eq!(ready["commands"][0]["name"], "a");
@@ -116,17 +116,17 @@ fn what_a_module_says_of_itself_comes_from_init_then_from_its_metadata_then_from
 
 #[test]
 fn a_handler_that_panicked_ends_the_process_or_not_as_the_manifest_says() {
-    let text = told(br#"{"status":"error","error":"at x.rs:3: oops","panicked":true}"#);
+    let text = to_answer(br#"{"status":"error","error":"at x.rs:3: oops","panicked":true}"#);
     let mut program = parrot().start();
-    let ids = [text.clone(), told(b"1")].map(|text| program.send_command("say", text));
+    let ids = [text.clone(), to_answer(b"1")].map(|text| program.send_command("say", text));
     let failure = program.answer(ids[0]).unwrap_err();
     assert_eq!((&failure["error"], &failure["last"]), (&json!("at x.rs:3: oops"), &json!(true)));
-    assert_eq!(program.try_answer(ids[1]), None, "what is behind it has not begun");
+    assert_eq!(program.try_answer(ids[1]), None, "what is after it has not begun");
     assert_eq!(program.finish().0, Some(101));
 
     let mut program = parrot().start_with(|init| init.on_panic = OnPanic::Continue);
     assert_eq!(sentence(&program.command("say", text)), "at x.rs:3: oops");
-    assert_eq!(program.command("say", told(b"1")), Ok(json!(1)));
+    assert_eq!(program.command("say", to_answer(b"1")), Ok(json!(1)));
 }
 
 #[test]

@@ -108,7 +108,7 @@ static char *get(const char *payload) {
     if (strstr(payload, "null_payload")) {
         return own(bulkhead_query(NULL, NULL, -1));
     }
-    if (strstr(payload, "impatient")) {
+    if (strstr(payload, "hurried")) {
         return own(bulkhead_command("other", "x", NULL, 200));
     }
     return own(bulkhead_command("other", "x", "[1]", -1));

@@ -1,7 +1,7 @@
 //! A library that answers anything: random bytes, random JSON, JSON that is cut or changed. In each case the request is
 //! answered, and the process lives and ends well.
 
-use crate::support::{Library, send_init, told};
+use crate::support::{Library, send_init, to_answer};
 use bulkhead_module::testing::{Program, RequestType, Scratch};
 use bulkhead_protocol::{Json, OnPanic};
 use serde_json::json;
@@ -110,7 +110,7 @@ fn value(random: &mut Random, depth: usize) -> String {
 }
 
 fn is_alive(program: &mut Program) {
-    assert_eq!(program.command("say", told(b"[1]")), Ok(json!([1])));
+    assert_eq!(program.command("say", to_answer(b"[1]")), Ok(json!([1])));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn whatever_a_library_answers_the_caller_has_an_answer_and_the_process_lives() {
         let sent: Vec<(u64, Vec<u8>)> = (0..AHEAD)
             .map(|_| {
                 let bytes = answer(&mut random);
-                let payload = told(&bytes);
+                let payload = to_answer(&bytes);
                 let id = match random.below(4) {
                     0 => program.send(RequestType::Query, payload.into()),
                     1 => program.send(RequestType::Mutation, payload.into()),
@@ -138,7 +138,7 @@ fn whatever_a_library_answers_the_caller_has_an_answer_and_the_process_lives() {
         }
         is_alive(&mut program);
     }
-    let shutdown = program.send(RequestType::Shutdown, Json::of(&told(b"\xff")));
+    let shutdown = program.send(RequestType::Shutdown, Json::of(&to_answer(b"\xff")));
     assert_eq!(program.answer(shutdown), Ok(json!(null)));
     assert_eq!(program.finish().0, Some(0));
 }
@@ -153,7 +153,7 @@ fn whatever_a_library_says_of_itself_it_starts_or_says_why_not() {
         let (metadata, greeting) = (answer(&mut random), answer(&mut random));
         std::fs::write(&file, metadata).unwrap();
         let mut program = library.spawn();
-        match send_init(&mut program, |init| init.config = Json::of(&told(&greeting))) {
+        match send_init(&mut program, |init| init.config = Json::of(&to_answer(&greeting))) {
             Ok(_) => is_alive(&mut program),
             Err(failure) => {
                 assert!(failure["error"].is_string(), "{failure}");

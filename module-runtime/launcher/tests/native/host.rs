@@ -44,7 +44,7 @@ fn no_recipient_and_no_payload_are_null_pointers() {
 #[test]
 fn a_request_is_not_waited_for_longer_than_it_says() {
     let mut program = caller().start();
-    let id = program.send_command("get", json!("impatient"));
+    let id = program.send_command("get", json!("hurried"));
     let asked = program.message().unwrap();
     assert!(asked["deadline_ms"].as_u64().unwrap() <= 200, "{asked}");
     assert_eq!(program.answer(id).unwrap_err()["code"], "deadline_exceeded");

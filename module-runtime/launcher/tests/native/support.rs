@@ -81,7 +81,7 @@ pub(crate) fn native(path: &Path) -> ProgramBuilder {
 }
 
 /// The payload by which a parrot answers these bytes.
-pub(crate) fn told(bytes: &[u8]) -> Value {
+pub(crate) fn to_answer(bytes: &[u8]) -> Value {
     json!({ "hex": hex(bytes) })
 }
 

@@ -71,7 +71,7 @@ class Context(Entities):
         self._wire.wait(self._pending, until)
         self.check()
 
-    # What the caller and others are told.
+    # What the caller and others get.
 
     def progress(self, data: Any) -> None:
         """Tells the caller how far the work is."""

@@ -74,7 +74,7 @@ class Dispatcher:
             code = leave.code if isinstance(leave.code, int) else (0 if leave.code is None else EXIT_FAILURE)
             return Outcome(error=Error(f"the handler called sys.exit({leave.code!r})"), exit_code=code & 0xFF)
         except BaseException as exception:
-            sentence = tell(exception)
+            sentence = describe(exception)
             return Outcome(error=Error(sentence), exit_code=EXIT_PANICKED if self._ends_after_panic else ctx.exit_code)
         try:
             return Outcome(data=json_text.write(result), exit_code=ctx.exit_code)
@@ -158,10 +158,10 @@ def start(module: Module, init: Any, raw_config: Callable[[], Raw]) -> None:
     except Error:
         raise
     except Exception as exception:
-        raise Error(tell(exception)) from None
+        raise Error(describe(exception)) from None
 
 
-def tell(exception: BaseException) -> str:
+def describe(exception: BaseException) -> str:
     """Writes the traceback to the log, without the part of this package, and returns the sentence of the answer."""
     trace = exception.__traceback__
     while trace is not None and _file(trace).startswith(_OWN_FOLDER) and trace.tb_next is not None:

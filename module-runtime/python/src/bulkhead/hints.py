@@ -1,7 +1,7 @@
 """Type hints as what JSON may stand there: the schema, the words for people, and the check of a value.
 
 A check returns the value as the handler gets it, or raises a ``Refusal``. It takes values of ``text.read``, and, if
-it is told so, of ``text.read_exact``, in which each number is a text still.
+it is asked to, of ``text.read_exact``, in which each number is a text still.
 """
 
 import collections.abc

@@ -9,7 +9,7 @@ from .limits import FRAME_BYTES_MAX_DEFAULT, PROTOCOL_VERSION
 
 @dataclasses.dataclass(frozen=True)
 class Init:
-    """What a process of a module is told when it starts."""
+    """What a process of a module gets when it starts."""
 
     #: The module's name in this host.
     module: str

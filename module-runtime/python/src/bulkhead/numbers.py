@@ -6,7 +6,7 @@ from typing import Optional, Union
 from .limits import INTEGER_DIGITS_MAX
 from .values import NumberText
 
-# No double has a greatest or a least exponent near these, and texts with them are told without arithmetic.
+# No double has a greatest or a least exponent near these, and texts with them are judged without arithmetic.
 _EXPONENT_DIGITS_MAX = 6
 
 

@@ -1,4 +1,4 @@
-"""The parameters of a handler as the arguments that it takes. What a hint means is told by ``hints``."""
+"""The parameters of a handler as the arguments that it takes. ``hints`` says what a hint means."""
 
 import inspect
 from typing import Any, Callable, Dict, List, Optional

@@ -111,7 +111,7 @@ class TooDeep(ValueError):
 
 
 def check(text: str) -> None:
-    """Raises ``ValueError`` for a text that is no JSON, and ``TooDeep`` where that cannot be told."""
+    """Raises ``ValueError`` for a text that is no JSON, and ``TooDeep`` where that cannot be found out."""
     try:
         _ANY_READER.decode(text)
     except RecursionError:

@@ -186,7 +186,7 @@ class Wire:
             self._send(pending, id, kind, to, payload, left_ms, key)
             return self._await(pending, answer, deadline)
         except _GivenUp as given_up:
-            # A host that cannot be told still has the deadline.
+            # A host that cannot be informed still has the deadline.
             self._send(None, self._locked_number(), "cancel", None, f'{{"id":{id}}}', None, None)
             raise given_up.error from None
         finally:
@@ -346,15 +346,15 @@ class Wire:
                 self._queue.append(Pending(message, deadline))
         if self._decoder.fault is not None:
             # What came before it is handled first.
-            self._end_behind(self._decoder.fault)
+            self._end_after_fault(self._decoder.fault)
 
-    def _end_behind(self, fault: str) -> None:
+    def _end_after_fault(self, fault: str) -> None:
         self._end = self._end or Ended(fault)
 
     def _refuse(self, error: MessageError) -> None:
         """The host reads its own messages, so this is no host, or nothing that it says can be trusted."""
         if error.id is None:
-            self._end_behind(f"the host sent a message that cannot be read: {error}")
+            self._end_after_fault(f"the host sent a message that cannot be read: {error}")
         else:
             members = json_text.write(Error(str(error), code="bad_request").members())
             self._write(json_text.to_bytes(f'{{"id":{error.id},"status":"error",{members[1:-1]}}}'))

@@ -71,7 +71,7 @@ class Workers:
             self._finish(pending, self._dispatcher.outcome(self._wire, pending))
 
     def _finish(self, pending: Pending, outcome: Outcome) -> None:
-        # One answer after the other, so that none leaves behind the last one.
+        # One answer after the other, so that none leaves after the last one.
         with self._answering:
             with self._changed:
                 if outcome.exit_code is not None and self._exit_code is None:

@@ -110,7 +110,7 @@ fn a_query_with_everything_is_what_the_grammar_reads() {
 fn one_operator_twice_at_one_path_is_refused_and_not_forgotten() {
     let query = Query::of("Book").contains("tags", "a").contains("tags", "b");
     let fault = grammar::Query::read(&query.payload()).unwrap_err();
-    assert_eq!(fault.place(), "filters.tags.contains");
+    assert_eq!(fault.path(), "filters.tags.contains");
 }
 
 #[test]

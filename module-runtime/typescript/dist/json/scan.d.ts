@@ -17,5 +17,5 @@ export declare function look(text: string): Look;
 export declare function membersOf(value: unknown): number;
 /** The place of the quote that ends the string which begins here. */
 export declare function endOfString(text: string, at: number): number;
-/** The place behind the number that begins here. */
+/** The position after the number that begins here. */
 export declare function endOfNumber(text: string, at: number): number;

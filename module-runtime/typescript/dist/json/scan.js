@@ -65,7 +65,7 @@ export function endOfString(text, at) {
     }
     return end;
 }
-/** The place behind the number that begins here. */
+/** The position after the number that begins here. */
 export function endOfNumber(text, at) {
     let end = at + 1;
     for (; end < text.length; end += 1) {

@@ -70,7 +70,7 @@ export function endOfString(text: string, at: number): number {
   return end;
 }
 
-/** The place behind the number that begins here. */
+/** The position after the number that begins here. */
 export function endOfNumber(text: string, at: number): number {
   let end = at + 1;
   for (; end < text.length; end += 1) {

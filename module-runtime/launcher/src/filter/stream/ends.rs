@@ -1,7 +1,7 @@
 //! The ends of a program that stays: by itself, because the order is lost, because its host is gone.
 //! Each decides which caller gets which error, and returns the exit code of the module.
 
-use super::{Sent, Stream, answer, tell_of_event};
+use super::{Sent, Stream, answer, report_event_failure};
 use bulkhead_child::{EXIT_FAILURE, End, Error, Wire, log};
 use bulkhead_protocol::{Exit, Json};
 use std::ops::ControlFlow::{self, Break};
@@ -35,7 +35,7 @@ impl Stream {
     /// other, the answer says that it is the last one and that nothing else has begun.
     fn answer_failed(&self, wire: &mut Wire, sent: &Sent, error: Error) -> Rest {
         if self.sent.is_empty() || self.input.written() <= sent.end {
-            tell_of_event(sent, &error);
+            report_event_failure(sent, &error);
             wire.answer_last(sent.id, Err(error));
             Rest::Untouched
         } else {
