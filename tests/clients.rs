@@ -150,7 +150,7 @@ fn long_query(values: usize) -> Json {
 }
 
 #[test]
-fn what_comes_behind_a_long_request_waits_for_it_and_is_answered_behind_it() {
+fn what_comes_after_a_long_request_waits_for_it_and_is_answered_after_it() {
     let mut world = with_places(10);
     let mut client = world.client();
     let other = long_query(3000);

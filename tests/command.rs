@@ -56,11 +56,11 @@ fn every_exit_code_of_the_table_comes_about_as_the_table_says() {
         (&["dance"], 2),
         (&["config", "check", "--config", "absent.toml"], 2),
         (&["call", "stopped", "ping"], 3),
-        (&["call", "nobody", "ping"], 4),
-        (&["stop", "nobody"], 4),
-        (&["status", "nobody"], 4),
-        (&["wait", "nobody", "--for", "ready"], 4),
-        (&["logs", "nobody"], 4),
+        (&["call", "missing", "ping"], 4),
+        (&["stop", "missing"], 4),
+        (&["status", "missing"], 4),
+        (&["wait", "missing", "--for", "ready"], 4),
+        (&["logs", "missing"], 4),
         (&["call", "bad", "sleep", "{\"ms\":60000}", "--timeout", "50ms"], 124),
         (&["wait", "good", "--for", "stopped", "--timeout", "50ms"], 124),
         (&["call", "good", "ping", "--socket", "absent.sock"], 125),
@@ -306,7 +306,7 @@ fn the_commands_of_modules_and_of_the_hosts_own_addresses_are_listed() {
     assert_eq!(run(&world, &["call", "good"], "").out, list.out);
     for (words, code, said) in [
         (["call", "never"], 3, "`bulkhead status never` says why"),
-        (["call", "nobody"], 4, "there is no module \"nobody\""),
+        (["call", "missing"], 4, "there is no module \"missing\""),
     ] {
         let done = run(&world, &words, "");
         assert_eq!((done.code, &*done.out), (Some(code), ""), "{done:?}");
@@ -337,7 +337,7 @@ fn modules_are_started_stopped_restarted_and_reloaded_from_the_shell() {
         assert_eq!(done.code, Some(0), "{words:?}: {done:?}");
     }
     assert_ne!(client.pid("good"), pid);
-    let done = run(&world, &["stop", "good", "nobody", "--json"], "");
+    let done = run(&world, &["stop", "good", "missing", "--json"], "");
     assert_eq!(done.code, Some(4), "{done:?}");
     assert_eq!(client.status("good")["state"], "stopped");
     world.stop();

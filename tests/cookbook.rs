@@ -49,10 +49,10 @@ fn kitchen() -> World {
 }
 
 /// A script as cron starts it, with next to no environment. `$TO` is a program that adds its last argument as a line
-/// to the file `told`.
+/// to the file `reported`.
 fn script(world: &World, name: &str, args: &[&str]) -> Command {
-    let recorder = world.path("bin/tell");
-    fs::write(&recorder, "for last; do :; done\nprintf '%s\\n' \"$last\" >> told\n").unwrap();
+    let recorder = world.path("bin/report");
+    fs::write(&recorder, "for last; do :; done\nprintf '%s\\n' \"$last\" >> reported\n").unwrap();
     let bulkhead = program("bulkhead");
     let path = format!("{}:{}", bulkhead.parent().unwrap().display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("bash");
@@ -340,7 +340,7 @@ fn a_crash_is_reported_also_after_a_restart_of_the_daemon() {
         let mut client = world.client();
         client.wait_ready("bad");
         kill(client.pid("bad"), Signal::SIGKILL);
-        let reported = wait_for_lines(&world, "told", |lines| lines.len() >= round);
+        let reported = wait_for_lines(&world, "reported", |lines| lines.len() >= round);
         assert!(
             reported[round - 1].starts_with("bad: module.crashed, ") && reported[round - 1].contains("SIGKILL"),
             "{reported:?}"
@@ -369,14 +369,14 @@ fn each_entry_is_acted_upon_also_those_that_came_while_the_script_did_not_run() 
     let on_entry = start(&world);
     wait_for_lines(&world, "errors", |lines| lines.iter().any(|line| line.contains("following events")));
     let first = add(&mut client, "first");
-    wait_for_lines(&world, "told", |lines| lines.len() == 1);
+    wait_for_lines(&world, "reported", |lines| lines.len() == 1);
     until("the place is kept", || world.path("place").exists().then_some(()));
     drop(on_entry);
     let second = add(&mut client, "second");
     world.end_host(Signal::SIGTERM);
     world.start();
     let on_entry = start(&world);
-    let reported = wait_for_lines(&world, "told", |lines| lines.len() >= 2);
+    let reported = wait_for_lines(&world, "reported", |lines| lines.len() >= 2);
     let ids: Vec<Value> =
         reported.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
     assert_eq!(ids, [first["id"].clone(), second["id"].clone()]);

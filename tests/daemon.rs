@@ -53,7 +53,7 @@ fn a_second_signal_does_not_wait_for_modules_that_do_not_stop() {
     client.wait_ready("bad");
     client.call("bad", "ignore_sigterm", json!({})).unwrap();
     world.host().signal(Signal::SIGTERM);
-    client.until_status("bad", "it is told to stop", |status| status["state"] == "stopping");
+    client.until_status("bad", "it is asked to stop", |status| status["state"] == "stopping");
     let ended = world.end_host(Signal::SIGTERM);
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }

@@ -223,13 +223,13 @@ fn requests_that_make_no_sense_are_refused_with_a_code_and_a_sentence() {
     let kind = |name: &str| Request::new(None, RequestType::from_name(name), Json::null()).to("bad");
     let ping = json!({ "name": "echo", "args": 1 });
     for (request, code) in [
-        (command(Some("nobody"), ping.clone()), ErrorCode::UnknownModule),
+        (command(Some("missing"), ping.clone()), ErrorCode::UnknownModule),
         (command(None, ping), ErrorCode::BadRequest),
         (command(Some("bad"), json!({ "name": "dance" })), ErrorCode::UnknownCommand),
         (command(Some("supervisor"), json!({ "name": "dance", "args": {} })), ErrorCode::UnknownCommand),
         (command(Some("supervisor"), json!({ "name": "stop", "args": {} })), ErrorCode::BadRequest),
         (
-            command(Some("supervisor"), json!({ "name": "stop", "args": { "name": "nobody" } })),
+            command(Some("supervisor"), json!({ "name": "stop", "args": { "name": "missing" } })),
             ErrorCode::UnknownModule,
         ),
         (command(Some("supervisor"), json!("stop")), ErrorCode::BadRequest),
@@ -465,6 +465,6 @@ fn at_each_of_many_kills_amid_many_callers_at_most_one_of_them_gets_an_error() {
     is_over.store(true, Ordering::Relaxed);
     let failures: usize =
         callers.into_iter().map(|caller| caller.join().expect("each caller got all of its answers")).sum();
-    assert!(failures <= KILLS, "{failures} were told of {KILLS} kills");
+    assert!(failures <= KILLS, "{failures} were reported for {KILLS} kills");
     world.stop();
 }

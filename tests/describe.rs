@@ -38,7 +38,7 @@ fn remarks(world: &World, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_module_that_describes_itself_badly_works_and_is_told_of() {
+fn a_module_that_describes_itself_badly_works_and_is_reported() {
     let (mut world, mut client) = started(&["describe_wrong_types", "describe_too_long"]);
     let commands = described(&mut client, "describe_wrong_types");
     let dropped = json!([

@@ -48,7 +48,7 @@ fn a_program_starts_a_host_calls_its_modules_and_leaves_nothing_when_it_drops_it
     let family = client.call("bad", "family", json!({ "count": 2, "ignore_term": true })).unwrap();
     let mut pids: Vec<i64> = family["pids"].as_array().unwrap().iter().map(|pid| pid.as_i64().unwrap()).collect();
     pids.push(client.pid("bad"));
-    assert!(!world.socket().exists(), "nobody asked it to listen");
+    assert!(!world.socket().exists(), "it was not asked to listen");
     drop(host);
     assert!(pids.iter().all(|pid| !is_alive(*pid)), "{pids:?}");
     assert!(world.processes().is_empty());

@@ -126,13 +126,13 @@ fn a_control_socket_whose_path_is_taken_is_reported_in_the_status_until_it_is_ba
     let (mut world, mut client) = good();
     fs::remove_file(world.socket()).unwrap();
     let other = UnixListener::bind(world.socket()).unwrap();
-    let problem = until("the problem is told", || problems(&mut client).into_iter().next());
+    let problem = until("the problem is reported", || problems(&mut client).into_iter().next());
     assert!(problem.contains("another host listens on"), "{problem}");
     drop(other);
     fs::remove_file(world.socket()).unwrap();
     fs::write(world.socket(), "").unwrap();
     let changed = |problem: &String| problem.contains("is there and is no socket");
-    until("the other problem is told", || problems(&mut client).into_iter().find(changed));
+    until("the other problem is reported", || problems(&mut client).into_iter().find(changed));
     fs::remove_file(world.socket()).unwrap();
     until_reachable(&world);
     until("no problem is left", || problems(&mut client).is_empty().then_some(()));
@@ -162,7 +162,7 @@ fn a_state_directory_that_was_moved_away_is_reported() {
     let (mut world, mut client) = good();
     let (state, away) = (world.state(), world.path("away"));
     fs::rename(&state, &away).unwrap();
-    let problem = until("the problem is told", || problems(&mut client).into_iter().next());
+    let problem = until("the problem is reported", || problems(&mut client).into_iter().next());
     assert!(problem.contains("the state directory") && problem.contains("has gone"), "{problem}");
     let output = world.bulkhead(&["status"]);
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();

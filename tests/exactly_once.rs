@@ -60,7 +60,7 @@ impl Random {
         (mixed ^ (mixed >> 31)) % bound
     }
 
-    /// Where a wall clock is set to, in seconds from the true time: seconds to years off, ahead or behind.
+    /// Where a wall clock is set to, in seconds from the true time: seconds to years off, ahead or back.
     fn clock(&mut self) -> i64 {
         const YEAR: u64 = 365 * 24 * 3600;
         let most = [60, 3600, 30 * 24 * 3600, YEAR, 40 * YEAR][self.below(5) as usize];

@@ -12,7 +12,7 @@ use std::{fmt::Write, sync::Arc};
 
 /// What the caller of a fault gets.
 #[derive(Clone, Copy, Debug)]
-enum Told {
+enum Reported {
     Success,
     /// An error that the module itself answered with.
     Error(ErrorCode),
@@ -36,10 +36,10 @@ enum Then {
     HasEnded,
 }
 
+use Reported::{Crashed, Error, Late, SetAside, Success, Violation};
 use Then::{HasEnded, IsBack, LivesOn};
-use Told::{Crashed, Error, Late, SetAside, Success, Violation};
 
-fn expected(fault: &str) -> Option<(Told, Then)> {
+fn expected(fault: &str) -> Option<(Reported, Then)> {
     Some(match fault {
         "echo" | "count" | "read" | "whoami" | "sleep" | "sleep_read" | "work" | "slow_progress" | "emit"
         | "events_seen" | "call" | "crash_on" | "nap" | "allocate" | "ignore_sigterm" | "ignore_shutdown" | "print"
@@ -188,7 +188,7 @@ fn commit_all(transport: &str) {
     world.stop();
 }
 
-fn check_answer(name: &str, reported: Told, answer: Answer) {
+fn check_answer(name: &str, reported: Reported, answer: Answer) {
     let failure = match (reported, answer) {
         (Success, Ok(_)) => return,
         (_, Err(failure)) => failure,

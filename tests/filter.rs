@@ -119,7 +119,7 @@ fn a_module_in_shell_script_greets_echoes_and_fails() {
     let query = client.ask(&Request::new(None, RequestType::Query, json!(1).into()).to("shell-greeter"));
     assert_eq!(query.unwrap_err().code, ErrorCode::UnknownType);
     client.until_status("shell-greeter", "its log has what it said", |status| {
-        status["log_tail"].to_string().contains("about to fail, as I was told")
+        status["log_tail"].to_string().contains("about to fail, as ordered")
     });
     world.stop();
 }

@@ -93,7 +93,7 @@ fn crashes_and_lines_outlive_a_daemon_that_was_killed_and_one_that_was_stopped_a
     let followed = world.bulkhead(&["logs", "m", "-f"]);
     assert_eq!(followed.status.code(), Some(4));
     assert!(out(&followed).0.contains("line 2") && out(&followed).1.contains("was removed"), "{followed:?}");
-    for (command, name) in [("crashes", "nobody"), ("logs", "nobody"), ("logs", "../lock"), ("crashes", "a/b")] {
+    for (command, name) in [("crashes", "missing"), ("logs", "missing"), ("logs", "../lock"), ("crashes", "a/b")] {
         let failure = client.call("supervisor", command, json!({ "name": name })).unwrap_err();
         assert_eq!(failure.code, ErrorCode::UnknownModule, "{name}");
     }
@@ -213,7 +213,7 @@ fn a_wait_at_a_terminal_for_a_module_in_a_crash_loop_says_why_and_one_of_a_progr
         assert!(shown.is_empty() && !said.contains("waiting for looping"), "{said}");
         assert!(said.contains("| out of ink") && said.contains("`bulkhead logs looping`"), "{said}");
         let Some(said) = at_a_terminal(&world, words) else {
-            eprintln!("skipped: what is told at a terminal, because python3 cannot be run");
+            eprintln!("skipped: what is printed at a terminal, because python3 cannot be run");
             continue;
         };
         assert!(said.contains("bulkhead: waiting for looping: it is "), "{words:?}: {said}");

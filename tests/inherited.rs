@@ -100,7 +100,7 @@ fn signals_that_say_that_time_or_power_run_out_stop_it_in_order_and_only_once() 
         assert!(send().success());
         if name != "QUIT" {
             // The kernel sends SIGXCPU every second.
-            client.until_status("bad", "it is told to stop", |status| status["state"] == "stopping");
+            client.until_status("bad", "it is asked to stop", |status| status["state"] == "stopping");
             assert!(send().success());
             client.until_status("bad", "it is not killed at once", |status| status["state"] == "stopping");
         }
@@ -141,7 +141,7 @@ fn a_launcher_that_blocks_and_ignores_signals_does_not_change_what_they_do() {
     client.wait_ready("good");
     let ended = world.end_host(Signal::SIGINT);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stderr.contains("SIGKILL"), "the guardian's end is told: {ended:?}");
+    assert!(ended.stderr.contains("SIGKILL"), "the guardian's end is reported: {ended:?}");
     world.wait_until_empty();
 }
 
@@ -247,7 +247,7 @@ fn as_process_1_it_reaps_orphans_and_ends_by_sigterm() {
     client.until_status("good", "another process serves", |status| {
         status["state"] == "ready" && status["pid"] != json!(module)
     });
-    assert_eq!(children().split_whitespace().count(), 2, "the orphan is nobody's business");
+    assert_eq!(children().split_whitespace().count(), 2, "the orphan is no part of a run");
     kill(first, Signal::SIGTERM);
     let ended = world.wait_for_host();
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -480,7 +480,7 @@ fn an_orphan_without_any_environment_that_was_seen_does_not_outlive_the_next_hos
         world.host().signal(Signal::SIGSTOP);
         kill(guardian, Signal::SIGKILL);
         world.end_host(Signal::SIGKILL);
-        assert!(is_alive(escaped), "nobody was there to end it");
+        assert!(is_alive(escaped), "no guardian was there to end it");
         world.start();
         wait_until_gone(&[escaped]);
         world.client().wait_ready("bad");

@@ -201,7 +201,7 @@ fn a_subscriber_lags_by_what_it_will_get_and_is_forgotten_when_it_is_gone_for_go
     assert_eq!(subscriptions(&world)[0]["behind"], Value::Null);
     let status = good(&world, &["layer1", "status"]);
     assert!(status.contains("sleeper is not loaded, and events wait for it"), "{status}");
-    let forgotten = "sleeper: forgotten; no event behind cursor 0 waits for it any more, 0 set-aside events dropped\n";
+    let forgotten = "sleeper: forgotten; no event after cursor 0 waits for it any more, 0 set-aside events dropped\n";
     assert_eq!(good(&world, &["layer1", "forget", "sleeper"]), forgotten);
     let again = run(&world, &["layer1", "forget", "sleeper"]);
     assert!(again.code == Some(1) && again.err.contains("not_found"), "{again:?}");
@@ -221,7 +221,7 @@ fn a_module_is_forgotten_without_its_host_and_begins_anew_when_it_is_back() {
     let in_use = run(&world, &offline);
     assert!(in_use.code == Some(1) && in_use.err.contains("is in use by another host"), "{in_use:?}");
     world.stop();
-    assert!(good(&world, &offline).starts_with("sleeper: forgotten; no event behind cursor 0"));
+    assert!(good(&world, &offline).starts_with("sleeper: forgotten; no event after cursor 0"));
     world.start();
     let one = subscribe(&world);
     assert_eq!((&one["cursor"], &one["behind"]), (&json!(1), &json!(0)), "{one}");

@@ -60,7 +60,7 @@ fn a_spare_takes_over_at_once_and_a_new_one_is_started() {
 }
 
 #[test]
-fn a_crash_is_told_and_a_spare_answers_before_the_guardian_has_heard_of_it() {
+fn a_crash_is_reported_and_a_spare_answers_before_the_guardian_has_heard_of_it() {
     let (mut world, mut client) = bad("spares = 1");
     let ready = |status: &Value| {
         let instances = status["instances"].as_array().unwrap().iter();

@@ -139,7 +139,7 @@ fn a_manifest_or_program_that_others_may_write_is_refused_at_the_start_by_the_ch
 }
 
 #[test]
-fn a_users_checkout_is_run_where_the_operator_trusts_that_user_and_told_of_where_not() {
+fn a_users_checkout_is_run_where_the_operator_trusts_that_user_and_reported_where_not() {
     if !is_root() {
         return eprintln!("skipped: another user's checkout, since only root can make one");
     }

@@ -220,7 +220,7 @@ fn without_reconnect_the_end_of_the_daemon_is_the_end_and_a_second_run_completes
     world.end_host(Signal::SIGKILL);
     let done = pipe.done(found);
     assert_eq!(done.code, Some(125), "{}", done.err);
-    assert!(done.out.lines().count() < LINES, "what was not taken is not told");
+    assert!(done.out.lines().count() < LINES, "what was not taken is not reported");
     world.start();
     // A line is inserted before all others, and one in their midst is removed.
     let mut changed: Vec<String> = (0..=LINES).map(line).collect();

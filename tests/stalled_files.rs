@@ -111,7 +111,7 @@ fn calls_deadlines_status_restarts_and_the_watchdog_need_no_file() {
     assert_ne!(client.pid("good"), pid);
     stalled.wait_for_watchdog();
     assert!(client.0.wait(all, Some(Duration::from_millis(1))).is_err(), "its deadline is none any more");
-    let problem = until("the problem is told", || problems(&mut client).into_iter().next());
+    let problem = until("the problem is reported", || problems(&mut client).into_iter().next());
     assert!(problem.contains("takes") && problem.contains("a file system does not answer"), "{problem}");
     // The first reading is abandoned after ten seconds, and its requests are refused.
     let refused = client.answer(reload).unwrap_err();
@@ -155,18 +155,18 @@ fn logs_and_crashes_are_shown_from_memory_while_files_do_not_answer_and_say_so()
     let log = client.send_command("supervisor", "logs", json!({ "name": "bad", "lines": 1000, "follow": true }));
     let cancelled = client.send_command("supervisor", "crashes", Value::Null);
     let crashes = client.send_command("supervisor", "crashes", Value::Null);
-    let unknown = client.send_command("supervisor", "logs", json!({ "name": "nobody" }));
+    let unknown = client.send_command("supervisor", "logs", json!({ "name": "missing" }));
     client.call("good", "ping", json!({})).unwrap();
     client.0.cancel(cancelled).unwrap();
     assert_eq!(client.answer(cancelled).unwrap_err().code, ErrorCode::Cancelled);
     let first = client.progress(log);
     assert!(remark(&first), "{first}");
-    until("what is in memory is told", || (client.progress(log)["line"] == "in memory").then_some(()));
+    until("what is in memory is sent", || (client.progress(log)["line"] == "in memory").then_some(()));
     let reported = client.answer(crashes).unwrap();
     assert!(reported["remarks"][0].as_str().unwrap().contains("could not be read in time"), "{reported}");
     assert_eq!(client.answer(unknown).unwrap_err().code, ErrorCode::UnknownModule);
     client.call("bad", "print", json!({ "line": "as it comes", "stream": "stderr" })).unwrap();
-    until("what comes is told", || (client.progress(log)["line"] == "as it comes").then_some(()));
+    until("what comes is sent", || (client.progress(log)["line"] == "as it comes").then_some(()));
     // While it is known that they do not answer, nothing waits for them.
     let reported = client.call_within(1000, "supervisor", "crashes", Value::Null).unwrap();
     assert!(reported["remarks"].is_array(), "{reported}");

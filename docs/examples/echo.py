@@ -50,7 +50,7 @@ while True:
         except Exception as error:                                  # what state this left is not known
             traceback.print_exc()
             fail(id, "module_error", f"{type(error).__name__}: {error}", last=True)
-            sys.exit(1)                                             # what was sent behind it has not begun
+            sys.exit(1)                                             # what was sent after it has not begun
     elif kind in ("ping", "cancel", "event", "shutdown"):
         send({"id": id, "status": "success", "data": None})
         if kind == "shutdown":

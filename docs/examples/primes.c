@@ -41,7 +41,7 @@ static char *failed(const char *code, const char *sentence) {
 
 static const char *skip_space(const char *at) { return at + strspn(at, " \t\r\n"); }
 
-/* Behind the value at `at`. It is JSON that was checked, so there is nothing to look out for. */
+/* After the value at `at`. It is JSON that was checked, so there is nothing to look out for. */
 static const char *skip_value(const char *at) {
     int depth = 0;
     do {
@@ -143,7 +143,7 @@ static char *below(number n) {
     return answer("{\"status\":\"success\",\"data\":{\"primes\":%llu,\"largest\":%llu}}", count, largest);
 }
 
-/* keep {"number":7}: writes it behind those that were kept before */
+/* keep {"number":7}: writes it after those that were kept before */
 static char *keep(struct primes *primes, number n) {
     char path[sizeof primes->folder + 16];
     FILE *file;

@@ -108,7 +108,7 @@ matrix! {
             a_call_may_lead_to_another_three_deep(Ask);
             a_call_to_itself_ends_with_the_deadline(Ask);
             a_call_that_the_manifest_does_not_grant_is_refused(Ask);
-            a_handler_that_asks_a_crashing_module_is_told(Ask);
+            a_handler_that_asks_a_crashing_module_is_informed(Ask);
             a_handler_may_ask_the_supervisor(Ask);
             a_query_and_a_mutation_to_the_data_store_are_answered(AskQuery);
             an_event_reaches_subscribers_and_followers(Emit);
@@ -118,8 +118,8 @@ matrix! {
             progress_comes_in_order_and_before_the_answer(Progress);
             a_running_request_is_cancelled(Wait);
             a_queued_request_is_cancelled_before_it_begins(Wait, Count);
-            a_deadline_is_told_in_time_and_a_module_that_obeys_lives_on(Wait);
-            a_deadline_is_told_in_time_also_by_a_module_that_does_not_look(Spin);
+            a_deadline_is_reported_in_time_and_a_module_that_obeys_lives_on(Wait);
+            a_deadline_is_reported_in_time_also_by_a_module_that_does_not_look(Spin);
             a_shutdown_waits_for_what_is_under_way(Wait);
         }
         environment {
@@ -132,9 +132,9 @@ matrix! {
         }
         endings {
             a_kill_is_followed_by_a_fresh_process();
-            a_kill_amid_many_requests_is_told_truthfully();
+            a_kill_amid_many_requests_is_reported_truthfully();
             after_ten_kills_nothing_is_left_behind();
-            a_crash_is_told_truthfully_and_the_next_process_begins_anew(Crash);
+            a_crash_is_reported_truthfully_and_the_next_process_begins_anew(Crash);
             a_panic_is_answered_and_the_next_process_begins_anew(Panic);
             a_panic_is_answered_and_the_process_goes_on_where_the_manifest_says_so(Panic);
             a_trap_costs_only_its_message_where_the_manifest_says_so(Trap);

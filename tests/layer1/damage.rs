@@ -111,7 +111,7 @@ fn a_damaged_page_of_a_large_file_is_reported_to_a_caller_that_needs_it_and_to_a
             }
         }
     }
-    assert!(lost > 0, "somebody needs the page");
+    assert!(lost > 0, "some query needs the page");
     assert_eq!(query(&mut client, json!({ "entity": "Other" })).unwrap()["entities"][0]["data"]["n"], 1);
     let checked = data.world.bulkhead(&["layer1", "check"]);
     assert_eq!(checked.status.code(), Some(1), "{checked:?}");

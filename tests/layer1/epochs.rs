@@ -68,7 +68,7 @@ fn restored() -> (World, Caller, String) {
 }
 
 #[test]
-fn a_follower_is_told_what_a_restored_store_has_lost_and_gets_what_came_in_its_place() {
+fn a_follower_learns_what_a_restored_store_has_lost_and_gets_what_came_in_its_place() {
     let (mut world, mut client, first) = restored();
     let second = epoch(&mut client);
     let since = vec![(4, 104), (5, 105), (6, 106), (7, 107)];

@@ -26,10 +26,10 @@ int clock_gettime(clockid_t clock, struct timespec *t) {
             text[n > 0 ? n : 0] = 0;
             syscall(SYS_close, f);
             t->tv_sec += atol(text);
-            static int told;
+            static int reported;
             const char *seen = getenv("CLOCK_SEEN");
-            if (!told && seen && atol(text)) {
-                told = 1;
+            if (!reported && seen && atol(text)) {
+                reported = 1;
                 f = syscall(SYS_open, seen, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
                 if (f >= 0) syscall(SYS_close, f);
             }

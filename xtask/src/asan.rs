@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Run the unit tests of the crates with `unsafe` under AddressSanitizer
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What else the tests are told, such as the name of one
+    /// More arguments of the tests, such as the name of one
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<std::ffi::OsString>,
 }

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 /// Measure the whole, with real processes; `--bench targets` is the summary
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What else `cargo bench` is told, such as `--bench NAME`
+    /// More arguments of `cargo bench`, such as `--bench NAME`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<OsString>,
 }

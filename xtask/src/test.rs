@@ -12,7 +12,7 @@ pub(crate) struct Arguments {
     /// Lint and test the companions: modules that are workspaces of their own
     #[arg(long)]
     companions: bool,
-    /// What else `cargo test` is told, such as the name of a test
+    /// More arguments of `cargo test`, such as the name of a test
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<OsString>,
 }

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 /// Run the tests of the C border under valgrind: every error and every leak fails
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What else the tests are told, such as the name of one
+    /// More arguments of the tests, such as the name of one
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<OsString>,
 }

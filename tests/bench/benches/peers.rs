@@ -73,7 +73,7 @@ fn main() -> Result<(), Failed> {
 
 /// One call in flight.
 fn alone(setting: &Setting, rows: &mut [Row]) {
-    take_turns(setting, rows.iter_mut().collect(), |route, row, round| {
+    measure_alternately(setting, rows.iter_mut().collect(), |route, row, round| {
         let latencies = route.alone(CALLS_ALONE)?;
         // The first round only warms up.
         if round > 0 {
@@ -86,7 +86,7 @@ fn alone(setting: &Setting, rows: &mut [Row]) {
 /// A window of calls in flight. Each peer gets the same time.
 fn ahead(setting: &Setting, rows: &mut [Row]) {
     let able = rows.iter_mut().filter(|row| row.failed.is_none() && row.peer.able == Able::AloneAndAhead);
-    take_turns(setting, able.collect(), |route, row, round| {
+    measure_alternately(setting, able.collect(), |route, row, round| {
         let calls = row.ahead.last().map_or(CALLS_TO_WARM_UP, |rate| (rate * SECONDS_AHEAD) as usize).max(WINDOW);
         let rate = calls as f64 / route.ahead(calls, WINDOW)?.as_secs_f64();
         // The first round only warms up, and decides the number of calls of the next.
@@ -99,7 +99,7 @@ fn ahead(setting: &Setting, rows: &mut [Row]) {
 }
 
 /// Starts all, and measures them round by round, each of them idle while another is measured.
-fn take_turns(
+fn measure_alternately(
     setting: &Setting,
     mut rows: Vec<&mut Row>,
     measure: impl Fn(&mut dyn Route, &mut Row, usize) -> Result<(), Failed>,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const EVENTS: usize = 64;
 
 /// How long all of them may wait for any answer, in milliseconds.
-const PATIENCE_MS: u16 = 30_000;
+const TIMEOUT_MS: u16 = 30_000;
 
 /// The callers.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Callers {
         }
         let mut events = [EpollEvent::empty(); EVENTS];
         while answered < calls {
-            let count = self.epoll.wait(&mut events, EpollTimeout::from(PATIENCE_MS))?;
+            let count = self.epoll.wait(&mut events, EpollTimeout::from(TIMEOUT_MS))?;
             if count == 0 {
                 return Err(format!("{answered} of {calls} calls were answered, and then none any more").into());
             }

@@ -17,7 +17,7 @@ use std::time::Instant;
 #[derive(Clone, Debug, Default)]
 pub struct Crashes {
     /// Until the caller with a request in progress got its answer; in the loop, until it noticed the end.
-    pub told: Latencies,
+    pub reported: Latencies,
     /// Until the next process had reported that it is ready, or the spare was promoted.
     pub ready: Latencies,
     /// Until a request that came right after the kill was answered.
@@ -27,7 +27,7 @@ pub struct Crashes {
 impl Crashes {
     /// Adds those of another round.
     pub fn add(&mut self, other: Crashes) {
-        self.told.add(other.told);
+        self.reported.add(other.reported);
         self.ready.add(other.ready);
         self.answered.add(other.answered);
     }
@@ -65,10 +65,10 @@ pub fn through_host(
         kill(pid, signal)?;
         next.push(&echo);
         next.send()?;
-        let told = holder.last_answer()?;
-        crashes.told.push(killed.elapsed());
-        if !told.contains(r#""code":"module_crashed""#) {
-            return Err(format!("expected module_crashed, found {told}").into());
+        let answer = holder.last_answer()?;
+        crashes.reported.push(killed.elapsed());
+        if !answer.contains(r#""code":"module_crashed""#) {
+            return Err(format!("expected module_crashed, found {answer}").into());
         }
         events.wait(if spare == Spare::Ready { "module.took_over" } else { "module.ready" })?;
         crashes.ready.push(killed.elapsed());
@@ -96,7 +96,7 @@ pub fn in_a_loop(signal: Signal, times: usize) -> Result<Crashes, Failed> {
         let killed = Instant::now();
         kill(pid, signal)?;
         child.wait()?;
-        crashes.told.push(killed.elapsed());
+        crashes.reported.push(killed.elapsed());
         (caller, child) = start()?;
         crashes.ready.push(killed.elapsed());
         caller.call(&echo)?;
@@ -128,8 +128,8 @@ impl Events {
     fn wait(&mut self, event: &str) -> Result<(), Failed> {
         let event = format!(r#""event":"{event}""#);
         loop {
-            let told = String::from_utf8_lossy(self.caller.answer()?);
-            if told.contains(&event) && told.contains(&self.module) {
+            let reported = String::from_utf8_lossy(self.caller.answer()?);
+            if reported.contains(&event) && reported.contains(&self.module) {
                 return Ok(());
             }
         }

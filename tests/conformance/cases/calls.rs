@@ -65,7 +65,7 @@ pub(crate) fn a_call_to_itself_ends_with_the_deadline(sample: &'static Sample) {
 
 pub(crate) fn a_call_that_the_manifest_does_not_grant_is_refused(sample: &'static Sample) {
     let mut stage = Stage::with(sample, "", &[(SUBJECT, ""), (FRIEND, "")]);
-    for to in [FRIEND, SUBJECT, "supervisor", "nobody"] {
+    for to in [FRIEND, SUBJECT, "supervisor", "missing"] {
         let refused = stage.call("ask", json!({ "to": to, "name": "count", "args": {} }));
         assert_eq!(refused["code"], "permission_denied", "{to}: {refused}");
         assert!(refused["error"].as_str().is_some_and(|error| error.contains(to)), "{refused}");
@@ -75,7 +75,7 @@ pub(crate) fn a_call_that_the_manifest_does_not_grant_is_refused(sample: &'stati
     stage.finish_unharmed();
 }
 
-pub(crate) fn a_handler_that_asks_a_crashing_module_is_told(sample: &'static Sample) {
+pub(crate) fn a_handler_that_asks_a_crashing_module_is_informed(sample: &'static Sample) {
     let mut stage = friends(sample);
     let pid = stage.pid();
     let got = stage.call("ask", json!({ "to": FRIEND, "name": "crash", "args": {} }));

@@ -23,7 +23,7 @@ pub(crate) fn a_kill_is_followed_by_a_fresh_process(sample: &'static Sample) {
 /// Each request gets one answer. With a module that handles one message at a time, only the caller of the one that had
 /// begun can learn of the crash, and only if it cannot be sent again. With a module that gets several ahead, it is
 /// unknown which those are.
-pub(crate) fn a_kill_amid_many_requests_is_told_truthfully(sample: &'static Sample) {
+pub(crate) fn a_kill_amid_many_requests_is_reported_truthfully(sample: &'static Sample) {
     let mut stage = Stage::of(sample, RESTARTS);
     let is_one_at_a_time = stage.can(Ability::OneAtATime);
     let delivery = if is_one_at_a_time { Delivery::Started } else { Delivery::Unknown };
@@ -41,7 +41,7 @@ pub(crate) fn a_kill_amid_many_requests_is_told_truthfully(sample: &'static Samp
             }
         }
     }
-    assert!(failures <= 1 || !is_one_at_a_time, "{failures} were told of one kill");
+    assert!(failures <= 1 || !is_one_at_a_time, "{failures} were reported for one kill");
     stage.wait_for_another_than(pid);
     stage.probe();
     stage.finish();
@@ -63,7 +63,7 @@ pub(crate) fn after_ten_kills_nothing_is_left_behind(sample: &'static Sample) {
     stage.finish();
 }
 
-pub(crate) fn a_crash_is_told_truthfully_and_the_next_process_begins_anew(sample: &'static Sample) {
+pub(crate) fn a_crash_is_reported_truthfully_and_the_next_process_begins_anew(sample: &'static Sample) {
     let mut stage = Stage::of(sample, RESTARTS);
     stage.probe();
     let pid = stage.pid();
@@ -95,7 +95,7 @@ pub(crate) fn a_panic_is_answered_and_the_next_process_begins_anew(sample: &'sta
     let failure = stage.client.answer(panic).expect_err("a panic is no success");
     check_panic(&stage, &failure);
     // It has not begun, so the next process gets it, also where it cannot be done twice.
-    let answer = stage.client.answer(later).unwrap_or_else(|failure| panic!("behind the panic: {failure:?}"));
+    let answer = stage.client.answer(later).unwrap_or_else(|failure| panic!("after the panic: {failure:?}"));
     assert_eq!(stage.check_probe(&answer), Some(1));
     stage.wait_for_another_than(pid);
     assert_eq!(stage.client.status(SUBJECT)["restarts"], 1);

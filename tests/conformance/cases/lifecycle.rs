@@ -32,7 +32,7 @@ pub(crate) fn a_stop_leaves_nothing_and_a_start_begins_anew(sample: &'static Sam
         assert_eq!(answer, json!({ "name": SUBJECT, "state": "stopped" }));
         assert_eq!(stage.pids(), before, "what was started is gone");
         let id = stage.send_probe();
-        let refused = stage.client.answer(id).expect_err("nobody is there to answer");
+        let refused = stage.client.answer(id).expect_err("no process is there to answer");
         assert_eq!((refused.code, refused.delivery), (ErrorCode::ModuleUnavailable, Some(Delivery::NotStarted)));
     }
     let status = stage.client.status(SUBJECT);

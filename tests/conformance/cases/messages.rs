@@ -30,7 +30,7 @@ pub(crate) fn a_ping_is_answered_by_an_idle_module_as_often_as_it_comes(sample: 
 pub(crate) fn an_unknown_type_is_answered_with_unknown_type(sample: &'static Sample) {
     let mut stage = Stage::of(sample, "");
     let request = Stage::request(RequestType::Unknown("somersault".into()), json!({ "height": 2 }).into());
-    let refused = stage.client.ask(&request).expect_err("nobody knows this type");
+    let refused = stage.client.ask(&request).expect_err("this type is unknown");
     assert_eq!(refused.code, ErrorCode::UnknownType, "{refused:?}");
     assert!(refused.error.contains("somersault"), "{}", refused.error);
     stage.probe();

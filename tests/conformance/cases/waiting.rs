@@ -58,7 +58,7 @@ pub(crate) fn a_queued_request_is_cancelled_before_it_begins(sample: &'static Sa
     }
 }
 
-pub(crate) fn a_deadline_is_told_in_time_and_a_module_that_obeys_lives_on(sample: &'static Sample) {
+pub(crate) fn a_deadline_is_reported_in_time_and_a_module_that_obeys_lives_on(sample: &'static Sample) {
     let mut stage = Stage::of(sample, "");
     let pid = stage.pid();
     assert_eq!(stage.call("wait", json!({ "ms": 1 })), json!({ "waited": 1 }));
@@ -71,7 +71,7 @@ pub(crate) fn a_deadline_is_told_in_time_and_a_module_that_obeys_lives_on(sample
     stage.finish_unharmed();
 }
 
-pub(crate) fn a_deadline_is_told_in_time_also_by_a_module_that_does_not_look(sample: &'static Sample) {
+pub(crate) fn a_deadline_is_reported_in_time_also_by_a_module_that_does_not_look(sample: &'static Sample) {
     let mut stage = Stage::of(sample, &format!("{RESTARTS}[limits]\ncancel_grace = {}", ms(100)));
     let late = stage.client.call_within(100, SUBJECT, "spin", json!({ "ms": 60_000 })).expect_err("it is late");
     assert_eq!(late.code, ErrorCode::DeadlineExceeded, "{late:?}");

@@ -59,12 +59,12 @@ fn play(screen: Screen) -> Result<(), Failed> {
 fn open(screen: Screen, input: &Input) {
     screen.act("Bulkhead: three crashes, and what survives them");
     screen.say("This demo starts a daemon with two modules in a temporary folder. Then");
-    screen.item("1.", "a module dies of a real SIGSEGV, with messages waiting behind the one that killed it;");
+    screen.item("1.", "a module dies of a real SIGSEGV, with messages waiting after the one that killed it;");
     let what = &input.what;
     screen.item("2.", &format!("another is killed with SIGKILL while it takes in {what};"));
     screen.item("3.", "the daemon itself is killed with SIGKILL.");
     screen.say(
-        "Each time the demo checks what the callers were told and that nothing is lost. It fails if that is not so.",
+        "Each time the demo checks what the callers got and that nothing is lost. It fails if that is not so.",
     );
     println!();
     screen.say(

@@ -17,7 +17,7 @@ pub(crate) trait Caller: Clone + Send + 'static {
     fn call(&mut self) -> impl Future<Output = Result<(), Failed>> + Send;
 }
 
-/// Measures what is asked for until standard input ends.
+/// Carries out the orders that come until standard input ends.
 pub(crate) fn follow(runtime: &Runtime, caller: &impl Caller) -> Result<(), Failed> {
     say("\"ready\"")?;
     for line in io::stdin().lines() {

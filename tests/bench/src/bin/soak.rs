@@ -31,8 +31,9 @@ fn main() -> Result<(), Failed> {
     }
     for step in 1..=STEPS {
         let round = crash::through_host(&world, "echo", Spare::None, Signal::SIGKILL, crashes / STEPS)?;
-        let told = round.told.percentile(0.5);
-        let name = format!("after {} crashes (told in {told:.0} µs)", grouped((step * (crashes / STEPS)) as f64));
+        let reported = round.reported.percentile(0.5);
+        let name =
+            format!("after {} crashes (reported in {reported:.0} µs)", grouped((step * (crashes / STEPS)) as f64));
         show(&world, &name)?;
     }
     caller.calls(&echo, 1000, 64)?;

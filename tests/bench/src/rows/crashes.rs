@@ -155,7 +155,7 @@ impl Rows for Recoveries {
             );
             type Part = fn(&Crashes) -> &Latencies;
             let parts: [(&str, Part); 3] = [
-                ("caller told", |crashes| &crashes.told),
+                ("caller answered", |crashes| &crashes.reported),
                 ("ready", |crashes| &crashes.ready),
                 ("next answer", |crashes| &crashes.answered),
             ];
