@@ -181,7 +181,7 @@ fn a_follower_of_a_log_that_stands_still_learns_what_it_missed_and_is_not_cut_of
     let lines = lines_of(follower.stdout.take().unwrap());
     let next = || lines.recv_timeout(timeout()).expect("a line comes");
     // Where they were lost depends on which was slower, the command or the host.
-    let tells_of_a_gap = |line: &str| line.contains("lines were left out here") || line.contains("lines are not shown");
+    let reports_a_gap = |line: &str| line.contains("lines were left out here") || line.contains("lines are not shown");
     let end = |client: &mut Caller| client.call("bad", "print", json!({ "line": "the end", "stream": "stdout" }));
     end(&mut client).unwrap();
     let (mut bytes, mut printed) = (0, false);
@@ -191,7 +191,7 @@ fn a_follower_of_a_log_that_stands_still_learns_what_it_missed_and_is_not_cut_of
             break;
         }
         bytes += line.len();
-        if tells_of_a_gap(&line) {
+        if reports_a_gap(&line) {
             printed = true;
             // It may have been in the gap.
             end(&mut client).unwrap();

@@ -73,7 +73,7 @@ struct Handle {
     shared: Arc<Shared>,
     options: Options,
     /// How many requests may be in flight.
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     /// And how many bytes of them.
     room: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -126,9 +126,9 @@ impl Connection {
         let way = path.zip(options.reconnect);
         tasks.spawn(drive(stream, way, shared.clone(), taken, states));
         tasks.close();
-        let (places, room) = (Semaphore::new(options.requests_max()), Semaphore::new(options.bytes_max()));
-        let (places, room) = (Arc::new(places), Arc::new(room));
-        Connection { handle: Arc::new(Handle { shared, options, places, room, tasks, state }) }
+        let (slots, room) = (Semaphore::new(options.requests_max()), Semaphore::new(options.bytes_max()));
+        let (slots, room) = (Arc::new(slots), Arc::new(room));
+        Connection { handle: Arc::new(Handle { shared, options, slots, room, tasks, state }) }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -139,8 +139,8 @@ impl Connection {
     pub(crate) fn bound_requests(&self, requests_max: usize) {
         let before = self.handle.options.requests_max();
         match requests_max.max(1) {
-            more if more > before => self.handle.places.add_permits(more.min(Semaphore::MAX_PERMITS) - before),
-            fewer => _ = self.handle.places.forget_permits(before - fewer),
+            more if more > before => self.handle.slots.add_permits(more.min(Semaphore::MAX_PERMITS) - before),
+            fewer => _ = self.handle.slots.forget_permits(before - fewer),
         }
     }
 
@@ -150,15 +150,15 @@ impl Connection {
     /// # Errors
     /// When the request is too long, or the connection has ended for good.
     pub async fn send(&self, mut request: Request) -> Result<Answers, Error> {
-        let Handle { shared, options, places, room, .. } = &*self.handle;
-        let place = places.clone().acquire_owned().await.expect("it is never closed");
+        let Handle { shared, options, slots, room, .. } = &*self.handle;
+        let slot = slots.clone().acquire_owned().await.expect("it is never closed");
         let bytes = (request.payload.as_str().len() + AROUND_BYTES).min(options.bytes_max());
         let permits = u32::try_from(bytes).expect("the most that there are is less");
         let bytes = room.clone().acquire_many_owned(permits).await.expect("it is never closed");
         let id = shared.table().number();
         request.id = Some(id);
         let frame = shared.encode(&Message::Request(request)).map_err(Error::TooLarge)?;
-        let pending = shared.table().add(id, frame, Some(Room { _place: place, _bytes: bytes }))?;
+        let pending = shared.table().add(id, frame, Some(Room { _slot: slot, _bytes: bytes }))?;
         shared.to_send.notify_one();
         Ok(Answers::new(pending, self.clone()))
     }

@@ -40,7 +40,7 @@ pub(crate) fn weight(response: &Response) -> usize {
 /// What one request takes of the limits in flight.
 #[derive(Debug)]
 pub(crate) struct Room {
-    pub(crate) _place: OwnedSemaphorePermit,
+    pub(crate) _slot: OwnedSemaphorePermit,
     pub(crate) _bytes: OwnedSemaphorePermit,
 }
 
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(table.next(), Some(Next::Cancel { id: 3, of: 1 }));
         assert_eq!((table.next(), table.has_next(), table.open.len()), (None, false, 1));
         assert_eq!(table.answered(Response::success(1, Json::null())), None);
-        assert!(table.open.is_empty(), "it has its place until it is answered");
+        assert!(table.open.is_empty(), "it has its slot until it is answered");
         assert_eq!(add(&mut table, "three").unwrap().id, 4, "a number is used once");
     }
 

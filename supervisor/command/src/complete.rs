@@ -3,7 +3,7 @@
 //! last word is the one being written. It prints one candidate a line and never a fault: without a daemon, and after
 //! half a second, there is nothing that could be said. Everything else the scripts know without it.
 
-mod place;
+mod position;
 mod scripts;
 
 use crate::describe::arguments;
@@ -14,7 +14,7 @@ use crate::streams::Stdout;
 use bulkhead_client::Client;
 use bulkhead_config::HostConfig;
 use bulkhead_protocol::{Json, Status};
-use place::{Place, Wanted};
+use position::{Position, Wanted};
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::io::Write;
@@ -39,7 +39,7 @@ const CANDIDATE_BYTES_MAX: usize = 128;
 /// A question of a shell.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    place: Option<Place>,
+    position: Option<Position>,
 }
 
 impl Asked {
@@ -51,20 +51,20 @@ impl Asked {
         }
         // What is no text is no name.
         let line = line.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        let line = if shell == "bash" { place::rejoined(line) } else { line };
-        Some(Asked { place: Place::find(&line) })
+        let line = if shell == "bash" { position::rejoined(line) } else { line };
+        Some(Asked { position: Position::find(&line) })
     }
 
-    /// Prints the candidates. [`Exit::Failed`] leaves the place to what the script knows by itself.
+    /// Prints the candidates. [`Exit::Failed`] leaves the word to what the script knows by itself.
     pub(crate) fn answer(self) -> Exit {
-        let Some(place) = self.place else { return Exit::Failed };
-        if matches!(place.wanted, Wanted::Value) {
+        let Some(position) = self.position else { return Exit::Failed };
+        if matches!(position.wanted, Wanted::Value) {
             return Exit::Done;
         }
         let (sender, receiver) = mpsc::channel();
         // A daemon that was stopped may not even accept a connection; this process ends all the same.
         thread::spawn(move || {
-            let _ = sender.send(candidates(&place));
+            let _ = sender.send(candidates(&position));
         });
         let found = receiver.recv_timeout(TIMEOUT).ok().flatten().unwrap_or_default();
         if found.is_empty() {
@@ -94,9 +94,9 @@ struct Answer {
     commands: Vec<Named>,
 }
 
-/// What the daemon knows for a place, as far as it begins with what is written there.
-fn candidates(place: &Place) -> Option<Vec<String>> {
-    let path = HostConfig::socket_for(place.socket.as_deref()).ok()?;
+/// What the daemon knows for a position, as far as it begins with what is written there.
+fn candidates(position: &Position) -> Option<Vec<String>> {
+    let path = HostConfig::socket_for(position.socket.as_deref()).ok()?;
     let mut client = Client::connect(&path).ok()?;
     let mut ask = |command: &str, args: serde_json::Value| -> Option<Answer> {
         let mut request = to_supervisor(command, &args.into());
@@ -107,7 +107,7 @@ fn candidates(place: &Place) -> Option<Vec<String>> {
         }
     };
     let names = |all: Vec<Named>| all.into_iter().map(|one| one.name);
-    let mut found: Vec<String> = match &place.wanted {
+    let mut found: Vec<String> = match &position.wanted {
         Wanted::Value => Vec::new(),
         Wanted::Module { others } => {
             let modules = ask("status", serde_json::json!({}))?.modules;
@@ -123,9 +123,9 @@ fn candidates(place: &Place) -> Option<Vec<String>> {
     };
     let is_given = |candidate: &String| {
         let name = candidate.trim_end_matches(['=', ':']);
-        place.given.iter().any(|given| given == name)
+        position.given.iter().any(|given| given == name)
     };
-    found.retain(|candidate| candidate.starts_with(&place.written) && is_plain(candidate) && !is_given(candidate));
+    found.retain(|candidate| candidate.starts_with(&position.written) && is_plain(candidate) && !is_given(candidate));
     Some(found)
 }
 

@@ -25,7 +25,7 @@ const PANIC_BYTES_MAX: usize = 4096;
 /// Defines every function of the host.
 pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     define_asking(linker)?;
-    define_telling(linker)?;
+    define_reporting(linker)?;
     define_request_in_progress(linker)?;
     define_for_any_time(linker)
 }
@@ -55,7 +55,7 @@ fn define_asking(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 /// Messages that are sent without waiting for an answer.
-fn define_telling(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+fn define_reporting(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap(HOST, "event", |mut caller: Called<'_>, name: u32, data: u32| {
         respond(&mut caller, "event", |caller, host| {
             let name = text(caller, "the name of the event", name)?;

@@ -6,9 +6,9 @@ use crate::cli::Cli;
 use clap::{Arg, ArgAction, Command, CommandFactory};
 use std::path::PathBuf;
 
-/// A place where something of the daemon's may stand.
+/// A position where something of the daemon's may stand.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Position {
     /// What `--socket` says.
     pub(super) socket: Option<PathBuf>,
     pub(super) wanted: Wanted,
@@ -31,9 +31,9 @@ pub(super) enum Wanted {
     Value,
 }
 
-impl Place {
-    /// Finds the place of the last word of a line, which begins with the name of the program.
-    pub(super) fn find(line: &[String]) -> Option<Place> {
+impl Position {
+    /// Finds the position of the last word of a line, which begins with the name of the program.
+    pub(super) fn find(line: &[String]) -> Option<Position> {
         let (written, before) = line.split_last()?;
         let whole = Cli::command();
         let mut command: Option<&Command> = None;
@@ -87,7 +87,7 @@ impl Place {
             }
             _ => return None,
         };
-        Some(Place { socket, wanted, written: written.clone(), given })
+        Some(Position { socket, wanted, written: written.clone(), given })
     }
 }
 
@@ -98,11 +98,11 @@ fn value_of(
     words: &[String],
     socket: Option<PathBuf>,
     written: &str,
-) -> Option<Place> {
+) -> Option<Position> {
     let is_command = command.get_name() == "pipe" && option.get_id() == "command";
     let module = words.first().filter(|_| is_command)?.clone();
     let (wanted, written) = (Wanted::Command { module }, written.to_owned());
-    Some(Place { socket, wanted, written, given: Vec::new() })
+    Some(Position { socket, wanted, written, given: Vec::new() })
 }
 
 /// Addresses of the host's own that a command takes in the place of a module.
@@ -152,13 +152,13 @@ pub(super) fn rejoined(words: Vec<String>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn find(line: &str) -> Option<Place> {
+    fn find(line: &str) -> Option<Position> {
         // A space at the end begins a word.
-        Place::find(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        Position::find(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
     }
 
     fn wanted(line: &str) -> Option<Wanted> {
-        find(line).map(|place| place.wanted)
+        find(line).map(|position| position.wanted)
     }
 
     #[test]
@@ -178,8 +178,8 @@ mod tests {
             assert_eq!(wanted(line), Some(Wanted::Module { others }), "{line}");
         }
         assert_eq!(find("bulkhead stop a b ").unwrap().given, ["a", "b"]);
-        let place = find("bulkhead --socket=/s status re").unwrap();
-        assert_eq!((place.socket, &*place.written), (Some(PathBuf::from("/s")), "re"));
+        let position = find("bulkhead --socket=/s status re").unwrap();
+        assert_eq!((position.socket, &*position.written), (Some(PathBuf::from("/s")), "re"));
     }
 
     #[test]
