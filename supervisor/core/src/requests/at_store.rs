@@ -1,6 +1,6 @@
 //! What the requests of one module have at the store: keys that are looked up, commits, answers that wait for the disk.
-//! Each is begun by the step of [`super::Requests`] that changes the request's state, so the two cannot differ. What the
-//! store is asked, and what follows its answer, is decided in [`crate::layer1`].
+//! Each is begun by the step of [`super::Requests`] that changes the request's state, so the two cannot differ. What
+//! goes to the store, and what follows its answer, is decided in [`crate::layer1`].
 
 use crate::ids::RequestId;
 use std::collections::{BTreeSet, VecDeque};
