@@ -63,9 +63,7 @@ fn open(screen: Screen, input: &Input) {
     let what = &input.what;
     screen.item("2.", &format!("another is killed with SIGKILL while it takes in {what};"));
     screen.item("3.", "the daemon itself is killed with SIGKILL.");
-    screen.say(
-        "Each time the demo checks what the callers got and that nothing is lost. It fails if that is not so.",
-    );
+    screen.say("Each time the demo checks what the callers got and that nothing is lost. It fails if that is not so.");
     println!();
     screen.say(
         "First the programs are built: some minutes the first time, seconds later. The rest takes less than a minute.",
