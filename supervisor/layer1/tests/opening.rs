@@ -113,7 +113,7 @@ fn what_is_no_database_of_this_store_is_refused_and_stays_as_it_was() {
 
     let folder = Folder::new();
     let other = Connection::open(folder.database()).unwrap();
-    other.execute_batch("CREATE TABLE foreign (x); PRAGMA application_id = 7").unwrap();
+    other.execute_batch("CREATE TABLE foreign_table (x); PRAGMA application_id = 7").unwrap();
     drop(other);
     let before = files(&folder);
     let sentence = refused(&folder.database()).to_string();
