@@ -145,7 +145,7 @@ fn what_is_known_outlives_the_process_and_what_is_not_known_is_said_with_what_to
         (
             json!({ "name": "layer1", "command": "dance" }),
             ErrorCode::UnknownCommand,
-            "layer1 has no command \"dance\"; it has query, mutation",
+            "layer1 has no command \"dance\"; it has flush, query, mutation",
         ),
         (json!({}), ErrorCode::BadRequest, "missing field `name`"),
         (json!({ "name": "good", "verbose": 1 }), ErrorCode::BadRequest, "unknown field `verbose`"),
@@ -200,7 +200,9 @@ fn the_hosts_own_addresses_describe_exactly_the_arguments_that_they_take() {
         }
     }
     let store = client.supervisor("describe", json!({ "name": "layer1" }));
-    assert_eq!((&store["commands"], names(&store["requests"])), (&json!([]), vec![json!("query"), json!("mutation")]));
+    assert_eq!(names(&store["commands"]), [json!("flush")]);
+    assert_eq!(run(&world, &["call", "layer1", "flush"]).out, "null\n");
+    assert_eq!(names(&store["requests"]), [json!("query"), json!("mutation")]);
     for request in store["requests"].as_array().unwrap() {
         for example in request["examples"].as_array().unwrap() {
             let verb = if request["name"] == "query" { "query" } else { "mutate" };
@@ -240,6 +242,7 @@ fn the_shell_shows_pages_help_of_one_command_and_what_can_be_completed() {
         (&["describe", ""], "good\nsupervisor\nlayer1\n"),
         (&["query", "l"], "layer1\n"),
         (&["call", "good", "p"], "ping\n"),
+        (&["call", "layer1", ""], "flush\n"),
         (&["call", "supervisor", "wait", ""], "name=\nfor=\n"),
         (&["call", "supervisor", "wait", "name=good", ""], "for=\n"),
         (&["call", "supervisor", "logs", "l"], "lines:=\n"),

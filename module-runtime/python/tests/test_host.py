@@ -70,7 +70,9 @@ def add(ctx: Context, name: str, fail: bool = False) -> dict:
 
 @app.command
 def look(ctx: Context) -> list:
-    return [{"data": thing.data, "version": thing.version} for thing in ctx.entities("Thing", limit=1, order="name")]
+    things = list(ctx.entities("Thing", limit=1, order="name"))
+    ctx.flush(timeout=10)
+    return [{"data": thing.data, "version": thing.version} for thing in things]
 
 @app.command
 def clear(ctx: Context) -> int:

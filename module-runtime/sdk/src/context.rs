@@ -50,6 +50,16 @@ impl Context<'_> {
         self.ask(None, RequestBody::Mutation(&payload), None)
     }
 
+    /// Waits until everything that this module has read from the data store is on the disk. It is for what leaves the
+    /// data store: a file, a mail, a request to another machine. What is changed in the handling of this request is no
+    /// part of it, since that is committed with the request's success.
+    ///
+    /// # Errors
+    /// As [`Context::call`]; `internal` where the disk has failed.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.call("layer1", "flush", Json::null()).map(|_| ())
+    }
+
     /// Sends a query to the module `to`. That module decides what the payload means. The
     /// manifest must grant `call`.
     ///

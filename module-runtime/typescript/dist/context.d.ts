@@ -54,6 +54,16 @@ export declare class Context extends EntityContext {
      */
     mutate<T = any>(payload: unknown, options?: DataOptions<T>): Promise<T>;
     /**
+     * Waits until everything that this module has read from the data store is on the disk. It is for what leaves the
+     * data store: a file, a mail, a request to another machine. What is changed in the handling of this request is no
+     * part of it, since that is committed with the request's success.
+     *
+     * @throws Fault As `call`.
+     */
+    flush(options?: {
+        timeoutMs?: number;
+    }): Promise<void>;
+    /**
      * Publishes an event, without waiting for who takes it. The manifest must grant `event_emit`; a refusal is a
      * line in the module's log.
      *

@@ -50,6 +50,16 @@ export class Context extends EntityContext {
         return await this.#ask("mutation", options.to, written(payload, "payload"), options, `the answer of ${options.to ?? "layer1"}`);
     }
     /**
+     * Waits until everything that this module has read from the data store is on the disk. It is for what leaves the
+     * data store: a file, a mail, a request to another machine. What is changed in the handling of this request is no
+     * part of it, since that is committed with the request's success.
+     *
+     * @throws Fault As `call`.
+     */
+    async flush(options = {}) {
+        await this.#ask("command", "layer1", '{"name":"flush"}', options, "the answer of layer1 to flush");
+    }
+    /**
      * Publishes an event, without waiting for who takes it. The manifest must grant `event_emit`; a refusal is a
      * line in the module's log.
      *

@@ -50,6 +50,23 @@ contract("the sample keeps its shelves in the data store, once for each key, and
   }),
 );
 
+contract("a module waits until what it has read is on the disk", () =>
+  withWorld(async (world) => {
+    const body = `
+      app.command("add", { async run(ctx) { return await ctx.create("Thing", { n: 1 }); } });
+      app.command("look", { async run(ctx) {
+        const things = await ctx.find("Thing", { count: true });
+        await ctx.flush({ timeoutMs: 10000 });
+        return things.count;
+      } });`;
+    const rights = '[capabilities]\nentity_read = ["Thing"]\nentity_create = ["Thing"]\n';
+    world.module("m", manifest("m", rights), { "main.mjs": module(body) });
+    await world.start("m");
+    await world.call("m", "add");
+    assert.equal((await world.call("m", "look")).data, 1);
+  }),
+);
+
 for (const transport of ["socket", "stdio"]) {
   contract(`a module that prints whatever it likes answers on, over ${transport}`, () =>
     withWorld(async (world) => {

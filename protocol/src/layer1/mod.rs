@@ -1,4 +1,4 @@
-//! The grammar of Layer 1: what the payloads of a `query` and of a `mutation` to `layer1` may say.
+//! The grammar of Layer 1: what the payloads of a `query`, a `mutation` and a `command` to `layer1` may say.
 //!
 //! A payload is read here once, whole, and becomes a [`Query`] or a [`Mutation`], or a [`Fault`] that
 //! names the path inside the payload, what was expected there and what was found. What an entity
@@ -8,6 +8,7 @@
 //! Nothing here knows SQL, files or permissions. [`Query::needs`] and [`Mutation::needs`] say what a
 //! payload touches; the permissions are checked elsewhere.
 
+mod command;
 mod data;
 mod fault;
 mod fields;
@@ -27,6 +28,7 @@ mod store;
 mod tests;
 mod value;
 
+pub use command::Command;
 pub use data::Data;
 pub use fault::Fault;
 pub use filter::{Comparison, Condition, Filter};

@@ -11,9 +11,13 @@ use crate::table::{Align, Table};
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// The text for the data store, which has no commands.
+/// The text for the data store, which takes little by commands.
 const OF_LAYER1: &str = "\
-layer1, the data store, has no commands. It takes queries and mutations:
+layer1, the data store, has one command, which waits until everything that is committed is on the disk:
+
+  bulkhead call layer1 flush
+
+Beside it, it takes queries and mutations:
 
   bulkhead query layer1 '{\"entity\":\"Log\",\"limit\":10}'
   bulkhead mutate layer1 '{\"entity\":\"Log\",\"operation\":\"create\",\"data\":{\"text\":\"hi\"}}'

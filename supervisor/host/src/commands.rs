@@ -2,7 +2,10 @@
 //! host's own addresses. What they do is elsewhere.
 
 use crate::{
-    builtin::{ANSWER_FRAME_BYTES, OWN},
+    builtin::{
+        ANSWER_FRAME_BYTES, OWN,
+        schemas::{self, COMMANDS_OF_LAYER1},
+    },
     state::HostState,
 };
 use bulkhead_protocol::{Command, Failure, Json};
@@ -36,8 +39,11 @@ impl HostState {
         let declared;
         let entries: Option<Entries<'_>> = match name {
             "supervisor" => Some(Box::new(OWN.iter().map(|own| own.entry))),
-            // It takes queries and mutations only.
-            "layer1" => Some(Box::new(std::iter::empty())),
+            "layer1" => Some(Box::new(schemas::REQUESTS[..COMMANDS_OF_LAYER1].iter().map(|own| Entry {
+                name: own.name,
+                idempotent: true,
+                description: own.description,
+            }))),
             _ => {
                 declared = self.core.declared(&self.known(name)?);
                 declared.as_ref().map(|declared| -> Entries<'_> { Box::new(declared.commands.iter().map(Entry::from)) })

@@ -12,6 +12,7 @@ use bulkhead_protocol::{
     Command, Details, ErrorCode, Failure, Json, ModuleName, limits::NAME_BYTES_MAX, name::RESERVED,
 };
 use serde::Serialize;
+use std::ops::Range;
 
 /// Names that are compared with one that is not known.
 const COMPARED_MAX: usize = 500;
@@ -75,7 +76,7 @@ impl<'a> Source<'a> {
             Source::Layer1 => {
                 let own = &schemas::REQUESTS[at];
                 // A mutation is done once only where it has a key.
-                (Entry { name: own.name, idempotent: own.name == "query", description: own.description }, own)
+                (Entry { name: own.name, idempotent: own.name != "mutation", description: own.description }, own)
             }
         };
         let Entry { name, idempotent, description } = entry;
@@ -84,11 +85,11 @@ impl<'a> Source<'a> {
         Json::of(&Described { name, idempotent, description, args, returns: None, examples, dropped: Vec::new() })
     }
 
-    /// The answer's member that has the list.
-    fn member(self) -> &'static str {
+    /// Where the commands end, and what requests of other types may have as their payload begins.
+    fn commands(self) -> usize {
         match self {
-            Source::Module(_) | Source::Supervisor => "commands",
-            Source::Layer1 => "requests",
+            Source::Module(_) | Source::Supervisor => self.len(),
+            Source::Layer1 => schemas::COMMANDS_OF_LAYER1,
         }
     }
 
@@ -188,38 +189,47 @@ fn suggestion<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> Option<S
 /// The answer: one command whole, or as many of all as have room.
 fn answer(head: &Head<'_>, source: Source<'_>, command: Option<&str>, frame_bytes_max: usize) -> Result<Json, Failure> {
     let room = frame_bytes_max.saturating_sub(ANSWER_FRAME_BYTES + head.description.len() + head.version.len());
-    let (shown, left_out) = match command {
-        None => as_many_as_fit((0..source.len()).map(|at| source.describe(at)), LIST_BYTES_MAX.min(room)),
-        Some(wanted) => {
-            let at = (0..source.len()).find(|at| source.name(*at) == wanted);
-            let one = source.describe(at.ok_or_else(|| source.unknown(head.name, wanted))?);
-            if one.as_str().len() > room {
-                let (address, found) = (head.name, one.as_str().len());
-                let wanted = &wanted[..wanted.floor_char_boundary(NAME_BYTES_MAX)];
-                let reason = format!(
-                    "the description of the command {wanted:?} of {address} has {found} bytes, and a frame has room \
-                     for {room}: raise host.frame_bytes_max"
-                );
-                return Err(Failure::new(ErrorCode::FrameTooLarge, reason));
-            }
-            (Json::of(&[one]), 0)
+    let wanted = match command {
+        Some(name) => {
+            let at = (0..source.len()).find(|at| source.name(*at) == name);
+            Some(at.ok_or_else(|| source.unknown(head.name, name))?)
         }
+        None => None,
     };
+    let list = |range: Range<usize>| match wanted {
+        None => Ok(as_many_as_fit(range.map(|at| source.describe(at)), LIST_BYTES_MAX.min(room))),
+        Some(at) if range.contains(&at) => one(head.name, source, at, room).map(|one| (Json::of(&[one]), 0)),
+        Some(_) => Ok((Json::of_checked("[]"), 0)),
+    };
+    let (commands, left_out) = list(0..source.commands())?;
+    let (requests, _) = list(source.commands()..source.len())?;
     let (name, version, state) = (Json::of(head.name), Json::of(head.version), Json::of(head.state));
     let (description, left_out_json) = (Json::of(head.description), Json::of(&left_out));
     let mut members = vec![("name", &name), ("version", &version), ("state", &state)];
     if !head.description.is_empty() {
         members.push(("description", &description));
     }
-    let none = Json::of_checked("[]");
-    if source.member() != "commands" {
-        members.push(("commands", &none));
+    members.push(("commands", &commands));
+    if source.commands() < source.len() {
+        members.push(("requests", &requests));
     }
-    members.push((source.member(), &shown));
     if left_out > 0 {
         members.push(("left_out", &left_out_json));
     }
     Ok(Json::object(&members))
+}
+
+fn one(address: &str, source: Source<'_>, at: usize, room: usize) -> Result<Json, Failure> {
+    let (one, name) = (source.describe(at), source.name(at));
+    if one.as_str().len() <= room {
+        return Ok(one);
+    }
+    let (found, name) = (one.as_str().len(), &name[..name.floor_char_boundary(NAME_BYTES_MAX)]);
+    let reason = format!(
+        "the description of the command {name:?} of {address} has {found} bytes, and a frame has room for {room}: \
+         raise host.frame_bytes_max"
+    );
+    Err(Failure::new(ErrorCode::FrameTooLarge, reason))
 }
 
 #[cfg(test)]

@@ -147,6 +147,14 @@ class Context(Entities):
         text = _text_of(payload, "the mutation")
         return _data(self._wire.ask(self._pending, "mutation", to, text, timeout, _checked(key)), raw)
 
+    def flush(self, *, timeout: Optional[float] = None) -> None:
+        """Waits until everything that this module has read from the data store is on the disk. As ``call``.
+
+        It is for what leaves the data store: a file, a mail, a request to another machine. What is changed in the
+        handling of this request is no part of it, since that is committed with the request's success.
+        """
+        self._wire.ask(self._pending, "command", "layer1", '{"name":"flush"}', timeout, None)
+
 
 def _checked(key: Optional[str]) -> Optional[str]:
     if key is not None and not 1 <= len(json_text.to_bytes(key)) <= KEY_BYTES_MAX:

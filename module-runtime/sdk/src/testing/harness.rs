@@ -221,6 +221,7 @@ impl Host for Script {
             (Some(store), RequestBody::Query(payload) | RequestBody::Mutation(payload)) if is_for_store => {
                 store.ask(self.id, &ask.what.kind(), payload)
             }
+            (Some(_), RequestBody::Command { name: "flush", .. }) if is_for_store => Ok(Json::null()),
             _ => Err(Error::failed("the test gave the host no answer to this")),
         }
     }

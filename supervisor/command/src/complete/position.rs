@@ -108,8 +108,7 @@ fn value_of(
 /// Addresses of the host's own that a command takes in the place of a module.
 fn others(command: &Command) -> &'static [&'static str] {
     match command.get_name() {
-        "call" => &["supervisor"],
-        "describe" => &["supervisor", "layer1"],
+        "call" | "describe" => &["supervisor", "layer1"],
         "query" | "mutate" => &["layer1"],
         _ => &[],
     }
@@ -164,7 +163,7 @@ mod tests {
     #[test]
     fn modules_stand_where_the_definitions_have_a_name() {
         for (line, others) in [
-            ("bulkhead call ", &["supervisor"][..]),
+            ("bulkhead call ", &["supervisor", "layer1"][..]),
             ("bulkhead describe re", &["supervisor", "layer1"]),
             ("bulkhead query ", &["layer1"]),
             ("bulkhead mutate --full ", &["layer1"]),

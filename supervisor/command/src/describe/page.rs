@@ -103,9 +103,9 @@ impl Layout {
         if let Some(returns) = &command.returns {
             self.schema(&mut text, "returns", "MEMBER", returns);
         }
-        let verb = match description.requests.is_empty() {
-            true => format!("call {module} {}", command.name),
-            false => format!("{} {module}", if command.name == "mutation" { "mutate" } else { "query" }),
+        let verb = match description.requests.iter().any(|request| request.name == command.name) {
+            false => format!("call {module} {}", command.name),
+            true => format!("{} {module}", if command.name == "mutation" { "mutate" } else { "query" }),
         };
         self.examples(&mut text, &verb, &command.examples);
         for dropped in &command.dropped {
@@ -239,12 +239,14 @@ and 2 more, which had no room in the answer; name one to see it
 
     #[test]
     fn the_data_store_is_shown_by_what_it_takes() {
-        let text = r#"{"name":"layer1","version":"1","state":"ready","commands":[],"requests":[
+        let text = r#"{"name":"layer1","version":"1","state":"ready","commands":[
+            {"name":"flush","idempotent":true,"args":{"type":"object"},"examples":[{}]}],"requests":[
             {"name":"query","idempotent":true,"args":{"type":"object"},"examples":[{"args":{"entity":"Log"}}]},
             {"name":"mutation","idempotent":false,"examples":[{"args":{}}]}]}"#;
         let page = whole("layer1", &description(text), Style::Plain, None);
         assert!(page.contains("    bulkhead query layer1 '{\"entity\":\"Log\"}'\n"), "{page}");
         assert!(page.contains("    bulkhead mutate layer1 '{}'\n"), "{page}");
+        assert!(page.contains("    bulkhead call layer1 flush\n"), "{page}");
         assert!(page.contains("  arguments: none that it names\n"), "{page}");
     }
 

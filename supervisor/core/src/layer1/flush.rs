@@ -60,6 +60,8 @@ pub(crate) struct HeldAnswers {
     by_number: BTreeMap<(CommitNumber, u64), Held>,
     last: u64,
     bytes: usize,
+    /// The newest commit that anything here can have seen.
+    newest: CommitNumber,
     /// All commits up to this one are on the disk.
     flushed: CommitNumber,
     /// Why no further one ever will be, if so.
@@ -71,6 +73,19 @@ impl HeldAnswers {
         self.last += 1;
         self.bytes += held.bytes();
         self.by_number.insert((seen, self.last), held);
+    }
+
+    pub(super) fn hold_store_answer(&mut self, seen: CommitNumber, id: RequestId, status: Status) {
+        self.push(seen, Held::StoreAnswer(id, status));
+    }
+
+    /// The store has made or seen this commit.
+    pub(super) fn note(&mut self, seen: CommitNumber) {
+        self.newest = self.newest.max(seen);
+    }
+
+    pub(super) fn newest(&self) -> CommitNumber {
+        self.newest
     }
 
     /// The next that waits for the disk no longer.
@@ -249,7 +264,7 @@ impl Core {
                 {
                     store_request.state = StoreRequestState::Flushing { kind };
                 }
-                self.layer1.held_answers.push(seen, Held::StoreAnswer(id, status));
+                self.layer1.held_answers.hold_store_answer(seen, id, status);
             }
         }
     }

@@ -239,6 +239,7 @@ impl Core {
     /// of the last that it can have seen: what comes of it is sent to clients once [`Core::handle_flushed`] has
     /// reached that.
     pub fn handle_stored(&mut self, now: Time, job: RequestId, mut outcome: StoreOutcome, seen: CommitNumber) {
+        self.layer1.held_answers.note(seen);
         let Some(what) = self.layer1.jobs.remove(&job) else { return };
         let events = outcome.stored_events();
         let cursor = events.last().map(|event| event.cursor);

@@ -14,8 +14,8 @@ use crate::{
     timers::Timer,
 };
 use bulkhead_protocol::{
-    Delivery, ErrorCode, Failure, HeldBytes, Request, RequestType, Status,
-    layer1::{Mutation, Query},
+    Delivery, ErrorCode, Failure, HeldBytes, Json, Request, RequestType, Status,
+    layer1::{Command, Mutation, Query},
 };
 use std::{collections::HashSet, time::Duration};
 
@@ -29,6 +29,8 @@ pub enum Read {
     Query(Box<Query>),
     /// Of a mutation.
     Mutation(Box<Mutation>),
+    /// Of a command.
+    Command(Command),
 }
 
 impl Read {
@@ -40,8 +42,10 @@ impl Read {
         match &request.kind {
             RequestType::Query => Ok(Read::Query(Box::new(Query::read(&request.payload)?))),
             RequestType::Mutation => Ok(Read::Mutation(Box::new(Mutation::read(&request.payload)?))),
+            RequestType::Command => Ok(Read::Command(Command::read(&request.payload)?)),
             other => {
-                let reason = format!("layer1 takes requests of type query and mutation, found {:?}", other.name());
+                let reason =
+                    format!("layer1 takes requests of type query, mutation and command, found {:?}", other.name());
                 Err(refused(ErrorCode::UnknownType, reason))
             }
         }
@@ -53,6 +57,7 @@ impl HeldBytes for Read {
         match self {
             Read::Query(query) => query.held_bytes(),
             Read::Mutation(mutation) => mutation.held_bytes(),
+            Read::Command(_) => 0,
         }
     }
 }
@@ -150,6 +155,7 @@ impl Core {
         self.check_caller(to, bytes)?;
         self.check_not_stopping(caller)?;
         let work = match read {
+            Read::Command(Command::Flush) => return self.admit_flush(now, to, request.deadline_ms, bytes),
             Read::Query(query) => Work::Query(query),
             Read::Mutation(mutation) => {
                 let key = request.key.map(|key| KeyUse {
@@ -194,9 +200,7 @@ impl Core {
         if let Some(of) = of {
             self.requests.open_unit(of).store_requests.push(id);
         }
-        let deadline = now + request.deadline_ms.map_or(STORE_DEADLINE_DEFAULT, Duration::from_millis);
-        self.callers.open(to, Outstanding::StoreRequest(id), bytes);
-        self.timers.set(deadline, Timer::StoreRequest(id));
+        let deadline = self.open_store_request(now, to, id, request.deadline_ms, bytes);
         let (run, after) = match caller {
             Caller::Client(_) => (None, None),
             Caller::Run(run) => (Some(run), self.held_until(now, run, of, &work)),
@@ -210,6 +214,42 @@ impl Core {
             (Some(_), None) | (None, _) => self.send_to_store(id, of, caller, work),
         };
         self.layer1.store_requests.insert(id, StoreRequest { caller, recipient: Some(to), of, deadline, state });
+        Ok(())
+    }
+
+    /// From now on the caller waits for the answer, until its deadline.
+    fn open_store_request(
+        &mut self,
+        now: Time,
+        to: Recipient,
+        id: RequestId,
+        deadline_ms: Option<u64>,
+        bytes: usize,
+    ) -> Time {
+        let deadline = now + deadline_ms.map_or(STORE_DEADLINE_DEFAULT, Duration::from_millis);
+        self.callers.open(to, Outstanding::StoreRequest(id), bytes);
+        self.timers.set(deadline, Timer::StoreRequest(id));
+        deadline
+    }
+
+    /// The command `flush`: it is answered when everything that is committed now is on the disk. It is no part of a
+    /// unit of work, since that is committed only after it.
+    fn admit_flush(&mut self, now: Time, to: Recipient, deadline_ms: Option<u64>, bytes: usize) -> Result<(), Failure> {
+        let newest = self.layer1.held_answers.newest();
+        let done = Status::Success(Json::null());
+        match self.layer1.held_answers.when(newest) {
+            When::Now => self.act(Action::Reply { to, status: done }),
+            When::Never(failure) => return Err(failure),
+            When::Flushed => {
+                let id = self.ids.request();
+                let deadline = self.open_store_request(now, to, id, deadline_ms, bytes);
+                let state = StoreRequestState::Flushing { kind: Kind::Query };
+                let caller = to.caller;
+                let waits = StoreRequest { caller, recipient: Some(to), of: None, deadline, state };
+                self.layer1.store_requests.insert(id, waits);
+                self.layer1.held_answers.hold_store_answer(newest, id, done);
+            }
+        }
         Ok(())
     }
 

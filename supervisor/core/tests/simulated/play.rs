@@ -259,6 +259,9 @@ impl Player {
             RequestType::Query | RequestType::Mutation if line.words.get(2).is_none_or(|to| to == "layer1") => {
                 payload_for_store(line)
             }
+            RequestType::Command if line.words.get(2).is_some_and(|to| to == "layer1") => {
+                format!(r#"{{"name":"{}"}}"#, line.words.get(3).map_or("do", String::as_str))
+            }
             // Payloads of `bytes=n` have n bytes more than the smallest.
             _ => {
                 format!(r#"{{"name":"{}","args":"{label}{filling}"}}"#, line.words.get(3).map_or("do", String::as_str))

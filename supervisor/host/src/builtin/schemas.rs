@@ -1,5 +1,5 @@
-//! What the host's own addresses say of themselves: for each command of `supervisor`, and for the two kinds of request
-//! that `layer1` takes, the JSON Schema of what goes in, and examples. Arguments are read, and refused, elsewhere: the
+//! What the host's own addresses say of themselves: for each command of `supervisor`, and for the command and the other
+//! requests that `layer1` takes, the JSON Schema of what goes in, and examples. Arguments are read, and refused, elsewhere: the
 //! tests hold both together.
 
 /// What is said of one of the host's own.
@@ -18,7 +18,7 @@ pub(crate) struct Own {
 pub(crate) const SUPERVISOR: &str = "the host: its modules, their lives, their logs and events";
 
 /// What `layer1` is for.
-pub(crate) const LAYER1: &str = "the host's data store, which takes queries and mutations and has no commands";
+pub(crate) const LAYER1: &str = "the host's data store, which takes queries, mutations and the command flush";
 
 /// The schema of an object with these members, of which some are required.
 macro_rules! object {
@@ -146,8 +146,17 @@ pub(crate) static COMMANDS: [Own; 17] = [
     ),
 ];
 
-/// What `layer1` takes, by the type of the request.
-pub(crate) static REQUESTS: [Own; 2] = [
+/// How many of [`REQUESTS`] are commands: the first ones.
+pub(crate) const COMMANDS_OF_LAYER1: usize = 1;
+
+/// What `layer1` takes: its commands by name, other requests by type.
+pub(crate) static REQUESTS: [Own; 3] = [
+    Own {
+        name: "flush",
+        description: "answers when everything that was committed before it is on the disk",
+        args: object!([],),
+        examples: "[{}]",
+    },
     Own {
         name: "query",
         description: "finds entities: one by its id, or those that match",
