@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// When this program cannot be found any more.
 pub fn echo_words() -> Result<Vec<String>, Failed> {
-    let echo = parts::part(ECHO)?;
-    Ok([echo.get_program()].into_iter().chain(echo.get_args()).map(|word| word.display().to_string()).collect())
+    parts::words(ECHO)
 }
 
 /// A module's process and the connection to it. It is killed when it is dropped.

@@ -7,6 +7,7 @@ mod channel;
 mod deaf;
 mod echo;
 mod hub;
+mod keeper;
 mod relay;
 
 use crate::Failed;
@@ -40,6 +41,9 @@ pub const COPY: &str = "copy";
 /// A module that becomes ready and reads nothing after that.
 pub const DEAF: &str = "deaf";
 
+/// A module of the Rust SDK that keeps each event in the data store.
+pub const KEEPER: &str = "keeper";
+
 /// A program that ends with a failure as soon as it runs.
 pub const FAIL: &str = "fail";
 
@@ -63,6 +67,7 @@ pub fn play_if_asked() {
         RELAY_OF_MANY => hub::run(),
         COPY => relay::copy(),
         DEAF => deaf::run(),
+        KEEPER => keeper::run(),
         FAIL => Err("this is what it is for".into()),
         MARK => mark(args.next()),
         RUN => run(args.collect()),
@@ -84,6 +89,15 @@ pub fn part(name: &str) -> Result<Command, Failed> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args([PLAY, name]);
     Ok(command)
+}
+
+/// The command line that starts this program in a part.
+///
+/// # Errors
+/// When the program cannot be found any more.
+pub fn words(name: &str) -> Result<Vec<String>, Failed> {
+    let part = part(name)?;
+    Ok([part.get_program()].into_iter().chain(part.get_args()).map(|word| word.display().to_string()).collect())
 }
 
 fn run(words: Vec<OsString>) -> Result<(), Failed> {

@@ -1,9 +1,12 @@
 //! The main job: `bulkhead pipe` into a module that keeps what it is sent in the data store, `research-log`, on a disk
 //! and on a memory disk; beside bare SQLite that flushes each commit, and beside the same lines to a module without a
-//! store. And one caller that waits for each answer.
+//! store. One caller that waits for each answer, and many of one module and of eight, beside bare batches. And a module
+//! that keeps each event that it gets.
 
 use super::Rows;
+use crate::callers::Callers;
 use crate::figures::{Latencies, grouped, heading, median, row};
+use crate::parts::{self, KEEPER};
 use crate::programs::Programs;
 use crate::targets::Target;
 use crate::world::{Module, World};
@@ -18,16 +21,26 @@ use std::time::{Duration, Instant};
 const LINES: usize = 20_000;
 const WINDOW: usize = 1024;
 const ROUNDS: usize = 3;
+/// Callers at the same time, each with one call in flight, and how many calls they make together.
+const CALLERS: usize = 64;
+const CALLS: usize = 6_400;
+/// Modules that those callers take turns with.
+const MODULES: usize = 8;
+/// Events that are kept by a module, each as an entity of this type.
+const EVENTS: usize = 5_000;
+pub(crate) const KEPT: &str = "Kept";
 /// How long bare commits and the lone caller are measured in each round.
 const TIME: Duration = Duration::from_secs(2);
 
-/// What the manifest of `research-log` has after its command.
-const REST_OF_MANIFEST: &str = r#"
-[capabilities]
-entity_read = ["ResearchBook", "ResearchLog", "ResearchEntry"]
+/// What the manifest of `research-log` has under `[capabilities]`.
+const CAPABILITIES: &str = r#"entity_read = ["ResearchBook", "ResearchLog", "ResearchEntry"]
 entity_create = ["ResearchBook", "ResearchLog", "ResearchEntry"]
 entity_write = ["ResearchBook"]
 event_emit = ["research_log.*"]
+"#;
+
+/// What it declares to the store. One of several modules with the same entities does.
+const DECLARATIONS: &str = r#"
 [layer1.index]
 ResearchLog = ["title", "session"]
 ResearchEntry = ["log", "researcher"]
@@ -45,6 +58,12 @@ struct Disk {
     /// The median of one call, and of one bare commit.
     lone: Vec<f64>,
     lone_bare: Vec<f64>,
+    /// Rows a second of bare batches, and calls a second of many callers.
+    batches: Vec<f64>,
+    callers_of_one: Vec<f64>,
+    callers_of_many: Vec<f64>,
+    /// Events a second.
+    kept: Vec<f64>,
 }
 
 /// What was measured.
@@ -69,10 +88,7 @@ pub fn measure(programs: &Programs) -> Result<Durable, Failed> {
 }
 
 fn disk(programs: &Programs, folder: &Path) -> Result<Disk, Failed> {
-    let command = format!("command = [{:?}]{REST_OF_MANIFEST}", programs.path("research-log").display().to_string());
-    let minimal = [programs.path("test-minimal").display().to_string()];
-    let modules = [Module::of("research-log", &command), Module::new("test-minimal", &minimal)?];
-    let world = World::with_modules_in(folder, programs, &modules)?;
+    let world = World::with_modules_in(folder, programs, &modules(programs)?)?;
     let mut caller = world.caller()?;
     caller.call(&frames::command_with("research-log", "create_log", r#"{"title":"bench"}"#))?;
     let (input, output) = (world.folder().join("in.jsonl"), world.folder().join("out.jsonl"));
@@ -90,7 +106,7 @@ fn disk(programs: &Programs, folder: &Path) -> Result<Disk, Failed> {
             false => Err(format!("expected {LINES} lines, found {lines}: {status}").into()),
         }
     };
-    let bare = Bare::new(&world.folder().join("bare.db"))?;
+    let mut bare = Bare::new(&world.folder().join("bare.db"))?;
     let entry = frames::command_with("research-log", "add_entry", r#"{"text":"one of many"}"#);
     let mut disk = Disk::default();
     for round in 0..ROUNDS {
@@ -107,8 +123,65 @@ fn disk(programs: &Programs, folder: &Path) -> Result<Disk, Failed> {
             calls.push(sent.elapsed());
         }
         disk.lone.push(calls.percentile(0.5));
+        disk.batches.push(bare.batches(round)?);
+        disk.callers_of_one.push(crowd(&world, 1)?);
+        disk.callers_of_many.push(crowd(&world, MODULES)?);
+        disk.kept.push(keep_events(&world)?);
     }
     Ok(disk)
+}
+
+fn modules(programs: &Programs) -> Result<Vec<Module>, Failed> {
+    let log = format!("command = [{:?}]", programs.path("research-log").display().to_string());
+    let minimal = [programs.path("test-minimal").display().to_string()];
+    let keeper = parts::words(KEEPER)?;
+    let subscribes = format!("event_subscribe = [\"bench.*\"]\nentity_create = [\"{KEPT}\"]");
+    let mut modules = vec![
+        Module::of("research-log", &log).allow(&format!("{CAPABILITIES}{DECLARATIONS}")),
+        Module::new("test-minimal", &minimal)?,
+        Module::new(KEEPER, &keeper)?.allow(&subscribes),
+    ];
+    modules.extend((1..MODULES).map(|number| Module::of(&one_of(number), &log).allow(CAPABILITIES)));
+    Ok(modules)
+}
+
+/// The name of one of the modules with the same data.
+fn one_of(number: usize) -> String {
+    match number {
+        0 => "research-log".to_owned(),
+        _ => format!("research-log-{number}"),
+    }
+}
+
+/// Calls a second of many callers of so many modules.
+fn crowd(world: &World, modules: usize) -> Result<f64, Failed> {
+    let data = format!(r#"{{"text":"{}"}}"#, "x".repeat(200));
+    let entry = |number| frames::command_with(&one_of(number), "add_entry", &data);
+    let requests: Vec<_> = (0..modules).map(entry).collect();
+    let mut callers = Callers::connect(&world.socket(), CALLERS)?;
+    requests.iter().try_for_each(|request| callers.first_call(request))?;
+    Ok(CALLS as f64 / callers.calls(&requests, CALLS)?.as_secs_f64())
+}
+
+/// Events a second that come in, are stored, and are kept by the module that subscribes to them. They are counted as
+/// a follower gets them, which is when they are on the disk.
+fn keep_events(world: &World) -> Result<f64, Failed> {
+    let mut follower = world.caller()?;
+    let follow = format!(r#"{{"pattern":"{KEPT}.created"}}"#);
+    follower.push(&frames::command_with("supervisor", "events", &follow));
+    follower.send()?;
+    // It says from where on it follows.
+    follower.answer()?;
+    let mut sender = world.caller()?;
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let kept = scope.spawn(move || -> Result<(), String> {
+            (0..EVENTS).try_for_each(|_| follower.answer().map(|_| ()).map_err(|failed| failed.to_string()))
+        });
+        sender.calls(&frames::event("bench.happened"), EVENTS, WINDOW)?;
+        kept.join().expect("it does not panic").map_err(Failed::from)
+    })?;
+    Ok(EVENTS as f64 / began.elapsed().as_secs_f64())
 }
 
 fn write_lines(to: &Path) -> Result<(), Failed> {
@@ -144,6 +217,23 @@ impl Bare {
         }
         Ok((f64::from(number) / began.elapsed().as_secs_f64(), commits.percentile(0.5)))
     }
+
+    /// Commits of as many rows as there are callers: rows a second.
+    fn batches(&mut self, round: usize) -> Result<f64, Failed> {
+        let data = format!(r#"{{"text":"{}"}}"#, "x".repeat(280));
+        let (began, mut number) = (Instant::now(), 0);
+        while began.elapsed() < TIME {
+            let batch = self.0.transaction()?;
+            let mut insert = batch.prepare("INSERT INTO rows VALUES (?1, ?2)")?;
+            for _ in 0..CALLERS {
+                insert.execute(params![format!("{round:03}b-{number:032}"), data])?;
+                number += 1;
+            }
+            drop(insert);
+            batch.commit()?;
+        }
+        Ok(f64::from(number) / began.elapsed().as_secs_f64())
+    }
 }
 
 impl Rows for Durable {
@@ -168,6 +258,20 @@ impl Rows for Durable {
             let (lone, lone_bare) = (median(disk.lone.iter().copied()), median(disk.lone_bare.iter().copied()));
             row("bare SQLite", &["1.00".to_owned(), format!("{lone_bare:.0}")]);
             row("call of research-log", &[format!("{:.2}", lone / lone_bare), format!("{lone:.0}")]);
+            let batches = median(disk.batches.iter().copied());
+            heading(&format!("{CALLERS} callers, one call in flight each, on {name}"), &["to batches", "calls/s"]);
+            let rows = [
+                (format!("bare SQLite, {CALLERS} rows for each commit"), &disk.batches),
+                ("calls of research-log".to_owned(), &disk.callers_of_one),
+                (format!("calls of {MODULES} such modules"), &disk.callers_of_many),
+            ];
+            for (name, rates) in rows {
+                let rate = median(rates.iter().copied());
+                row(&name, &[format!("{:.2}", rate / batches), grouped(rate)]);
+            }
+            heading(&format!("events that a module keeps, on {name}"), &["to bare commits", "events/s"]);
+            let kept = median(disk.kept.iter().copied());
+            row("a new entity for each event", &[format!("{:.2}", kept / bare), grouped(kept)]);
         }
     }
 
@@ -187,6 +291,10 @@ impl Rows for Durable {
                     targets.push(Target::at_least("durable pipe, keyed, on disk", 2.0, "× bare commits", ratio));
                     let lone = of(&disk.lone) / of(&disk.lone_bare);
                     targets.push(Target::at_most("lone durable call, p50", 1.3, "× bare commit", lone));
+                    let crowd = of(&disk.callers_of_one) / of(&disk.batches);
+                    targets.push(Target::at_least("64 callers of the store", 0.5, "× bare batches", crowd));
+                    let kept = of(&disk.kept) / of(&disk.bare);
+                    targets.push(Target::at_least("events that a module keeps", 2.0, "× bare commits", kept));
                 }
             }
         }
