@@ -135,6 +135,8 @@ class Schema(unittest.TestCase):
 
         def positional(ctx: Context, *a: int) -> None: ...
 
+        def whole_and_more(ctx: Context, a: Raw, b: int, /) -> None: ...
+
         def none() -> None: ...
 
         async def later(ctx: Context) -> None: ...
@@ -149,6 +151,7 @@ class Schema(unittest.TestCase):
             (raw_part, "Raw is the type of a whole argument or payload only"),
             (unknown, "command do: a hint cannot be read by Python"),
             (positional, "parameter `a`: expected one that can be given by its name"),
+            (whole_and_more, "parameter `a`: expected one that can be given by its name, or one parameter alone before `/`"),
             (none, "command do: expected the parameters ctx first"),
             (later, "command do: expected a plain function that returns its answer"),
             (pieces, "command do: expected a plain function that returns its answer"),

@@ -36,6 +36,14 @@ MODULE = """
         return value
 
     @app.command
+    def whole(ctx: Context, args: Raw, /) -> Raw:
+        return args
+
+    @app.command
+    def whole_list(ctx: Context, args: list, /) -> int:
+        return len(args)
+
+    @app.command
     def prints(ctx: Context) -> None:
         print("one line")
         sys.stdout.write("half a line")
@@ -292,6 +300,20 @@ class Both:
                 asked = host.receive()
                 host.send_text(f'{{"id":{asked["id"]},"status":"success","data":{data}}}')
                 self.assertEqual(host.receive_text(), f'{{"id":{id},"status":"success","data":{data}}}')
+            host.shut_down()
+
+    def test_one_parameter_alone_takes_the_arguments_whole_whatever_they_are(self: Any) -> None:
+        with self.host() as host:
+            entries = {entry["name"]: entry for entry in host.ready()["commands"]}
+            self.assertEqual((entries["whole"]["args"], entries["whole_list"]["args"]["type"]), ({}, "array"))
+            for args in ("7", "1.00", '"\\u00e9"', "[ 1 , 2 ]", '{"a":1,"a":2}', "true", "[" * 10_000 + "]" * 10_000):
+                host.send_text(f'{{"id":7,"type":"command","payload":{{"name":"whole","args":{args}}}}}')
+                self.assertEqual(host.receive_text(), f'{{"id":7,"status":"success","data":{args}}}')
+            for payload in ({"name": "whole"}, {"name": "whole", "args": None}):
+                self.assertEqual(host.data(host.send("command", payload)), {})
+            self.assertEqual(host.data(host.command("whole_list", [1, 2])), 2)
+            refused = host.error(host.command("whole_list", {"a": 1}))
+            self.assertEqual((refused["code"], refused["error"]), ("bad_request", 'expected a list, found {"a":1}'))
             host.shut_down()
 
     def test_the_error_of_another_is_caught_with_all_that_it_says_or_passed_on(self: Any) -> None:

@@ -113,7 +113,7 @@ class Dispatcher:
         try:
             bound = command.parameters.bind(args, is_read, raw)
         except Refusal as refusal:
-            raise refusal.error("argument", "an object of arguments") from None
+            raise refusal.error("argument", command.parameters.words or "an object of arguments") from None
         return command.function(ctx, **bound)
 
     def _event(self, ctx: Context, request: Request) -> Any:
@@ -152,7 +152,8 @@ def start(module: Module, init: Any, raw_config: Callable[[], Raw]) -> None:
         try:
             bound = module.init_parameters.bind(init.config, True, raw_config)
         except Refusal as refusal:
-            raise refusal.error("key", "an object of keys", before="[config]: ", permanent=True) from None
+            whole = module.init_parameters.words or "an object of keys"
+            raise refusal.error("key", whole, before="[config]: ", permanent=True) from None
     try:
         module.init_handler(init, **bound)
     except Error:

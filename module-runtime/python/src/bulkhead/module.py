@@ -130,7 +130,8 @@ class Module:
         """Declares the command that a function handles: ``def take(ctx: Context, id: str, count: int = 1)``.
 
         The parameters after the context are the arguments. Their hints are the schema, and what does not fit is
-        refused before the function is called. The docstring's first paragraph is the description.
+        refused before the function is called. One parameter alone before ``/`` takes them as a whole, whatever they
+        are: ``def pass_on(ctx: Context, args: Raw, /)``. The docstring's first paragraph is the description.
 
         - ``idempotent``: doing it twice is the same as doing it once; after a crash the host does it again.
         - ``concurrent``: it runs beside other requests, on a thread.
@@ -193,7 +194,7 @@ class Module:
 
         def declare(function: Function) -> Function:
             parameters = Parameters(function, ["ctx", "event"], f"event {pattern}")
-            self.subscriptions.append(Subscription(pattern, function, parameters))
+            self.subscriptions.append(Subscription(pattern, parameters.callable(function), parameters))
             return function
 
         return declare
@@ -206,7 +207,7 @@ class Module:
         """
         self._once(self.init_handler, "init")
         parameters = Parameters(function, ["init"], f"init {function.__name__}")
-        self.init_handler = function
+        self.init_handler = parameters.callable(function)
         self.init_parameters = parameters
         return function
 
@@ -273,7 +274,7 @@ class Module:
         if examples is not None:
             entry["examples"] = _checked(list(examples), parameters, place)
         self._limit(entry, place)
-        self.commands[name] = Command(name, function, parameters, concurrent, entry)
+        self.commands[name] = Command(name, parameters.callable(function), parameters, concurrent, entry)
 
     def _limit(self, entry: Dict[str, Any], place: str) -> None:
         for member in ("args", "returns", "examples"):
@@ -305,5 +306,5 @@ def _checked(examples: List[Dict[str, Any]], parameters: Parameters, place: str)
         try:
             parameters.bind(None, False, functools.partial(_itself, args))
         except Refusal as refusal:
-            raise ValueError(f"{there}: {refusal.sentence('argument', 'an object of arguments')}") from None
+            raise ValueError(f"{there}: {refusal.sentence('argument', parameters.words or 'an object of arguments')}") from None
     return examples

@@ -1,13 +1,13 @@
 """The parameters of a handler as the arguments that it takes. ``hints`` says what a hint means."""
 
 import inspect
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import text as json_text
 from .hints import HintError, Member, Type, optional_type, read_hint, resolve, schema_of
 from .limits import LEVELS_MAX
 from .message import Request
-from .refusal import Refusal, missing, too_deep, twice, unknown, wrong
+from .refusal import Refusal, alternatives, missing, too_deep, twice, unknown, wrong
 from .values import Raw
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -29,6 +29,8 @@ class Parameters:
         self._taken = {parameter.name for parameter in first if parameter.kind in _NAMED}
         self._members: Dict[str, Member] = {}
         self._rest: Optional[Type] = None
+        # The one parameter that takes everything as a whole, and its type.
+        self._whole: Optional[Tuple[str, Type]] = None
         for parameter in parameters[len(given) :]:
             hint = hints.get(parameter.name, Any)
             there = f"{place}: parameter `{parameter.name}`"
@@ -37,9 +39,13 @@ class Parameters:
             elif parameter.kind in _NAMED:
                 is_required = parameter.default is inspect.Parameter.empty
                 self._members[parameter.name] = Member(parameter.name, read_hint(hint, there), is_required)
+            elif parameter.kind is inspect.Parameter.POSITIONAL_ONLY and len(parameters) == len(given) + 1:
+                self._whole = (parameter.name, read_hint(hint, there))
             else:
-                raise HintError(f"{there}: expected one that can be given by its name")
-        types = [member.type for member in self._members.values()] + ([self._rest] if self._rest else [])
+                rule = "or one parameter alone before `/`, which takes all of them"
+                raise HintError(f"{there}: expected one that can be given by its name, {rule}")
+        types = [member.type for member in self._members.values()]
+        types += [found for found in (self._rest, self._whole and self._whole[1]) if found]
         self._wants_text = any(found.is_raw or found.wants_digits for found in types)
         self._required = [member for member in self._members.values() if member.is_required]
         self._checks = {name: member.type.check for name, member in self._members.items()}
@@ -49,13 +55,34 @@ class Parameters:
     @property
     def schema(self) -> Dict[str, Any]:
         """The arguments as JSON Schema 2020-12."""
+        if self._whole is not None:
+            return self._whole[1].schema
         return schema_of(self._members, self._rest.schema if self._rest else False)
+
+    @property
+    def words(self) -> str:
+        """What the arguments as a whole are expected to be, where that is not an object of them."""
+        return "" if self._whole is None else alternatives(self._whole[1].words)
+
+    def callable(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, so that it can be called with what was bound by name."""
+        if self._whole is None:
+            return function
+        name = self._whole[0]
+
+        def call(*given: Any, **bound: Any) -> Any:
+            return function(*given, bound[name])
+
+        return call
 
     def bind(self, args: Any, is_read: bool, raw: Callable[[], Raw]) -> Dict[str, Any]:
         """The arguments by name, as the handler takes them.
 
         ``args`` are the values if ``is_read``, and ``raw`` gives the text that was sent. Raises ``Refusal``.
         """
+        if self._whole is not None:
+            name, wanted = self._whole
+            return {name: raw() if wanted.is_raw else _checked_here(wanted, raw())}
         if is_read and not self._wants_text and type(args) is dict:
             bound = self._bind_read(args)
             if bound is not None:
