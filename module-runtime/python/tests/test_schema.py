@@ -231,7 +231,9 @@ class Schema(unittest.TestCase):
         expected = {"error": "no ink", "code": "module_error", "module_code": "out_of_ink"}
         self.assertEqual(own.members(), {**expected, "data": {"n": 2}, "retryable": True})
         crashed = Error("it crashed", code="module_crashed").members()
-        self.assertEqual((crashed["code"], crashed["module_code"]), ("module_error", "module_crashed"))
+        self.assertEqual(crashed, {"error": "it crashed", "code": "module_error", "module_code": "module_crashed"})
+        passed_on = Error.of_response({"error": "it crashed", "code": "module_crashed"}).members()
+        self.assertEqual(passed_on, {**crashed, "retryable": True})
 
 
 if __name__ == "__main__":

@@ -82,14 +82,12 @@ export class Fault extends Error {
         if (HOST_CODES.has(this.code)) {
             members.code = "module_error";
             members.module_code = this.moduleCode ?? this.code;
-            members.retryable = this.retryable;
         }
-        else {
-            if (this.#retryable !== undefined)
-                members.retryable = this.#retryable;
-            if (this.moduleCode !== undefined)
-                members.module_code = this.moduleCode;
+        else if (this.moduleCode !== undefined) {
+            members.module_code = this.moduleCode;
         }
+        if (this.#retryable !== undefined)
+            members.retryable = this.#retryable;
         if (this.data !== undefined)
             members.data = this.data;
         return members;
@@ -99,8 +97,12 @@ export class Fault extends Error {
         const sentence = textOf(response.error) ?? "the answer is an error without a sentence";
         const { code, retryable, exit, stderr } = response;
         const options = { code: textOf(code) ?? "module_error", data: response.data ?? undefined };
+        // Where it is passed on, a code that only the host has is not, and with that what the code says.
+        const fallback = HOST_CODES.get(options.code);
         if (typeof retryable === "boolean")
             options.retryable = retryable;
+        else if (fallback !== undefined)
+            options.retryable = fallback;
         return new Fault(sentence, options, {
             moduleCode: textOf(response.module_code),
             delivery: textOf(response.delivery),

@@ -5,7 +5,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { contract } from "./contract.mjs";
-import { PACKAGE, typedNode } from "./programs.mjs";
+import { PACKAGE, REPOSITORY, typedNode } from "./programs.mjs";
 
 /** The files of a folder and those below it, with what is in them. */
 function contents(folder) {
@@ -26,6 +26,21 @@ contract("a build gives the bytes that are in the repository", () => {
     assert.deepEqual(Object.keys(kept), Object.keys(built), "`npm run build` makes other files than dist/ has");
     const other = Object.keys(built).filter((name) => built[name] !== kept[name]);
     assert.deepEqual(other, [], "`npm run build` makes other bytes of these files");
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+});
+
+contract("the specimen's JavaScript is what its source says", () => {
+  const tsc = path.join(PACKAGE, "node_modules/.bin/tsc");
+  assert.ok(fs.existsSync(tsc), "there is no TypeScript here; `npm ci` gets it");
+  const specimen = path.join(REPOSITORY, "modules/specimen-typescript");
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "bulkhead-build-"));
+  try {
+    execFileSync(tsc, ["--project", specimen, "--outDir", folder]);
+    const kept = fs.readFileSync(path.join(specimen, "specimen.js"), "utf8");
+    const same = contents(folder)["specimen.js"] === kept;
+    assert.ok(same, "`npm run build` makes other bytes of modules/specimen-typescript/specimen.js");
   } finally {
     fs.rmSync(folder, { recursive: true });
   }

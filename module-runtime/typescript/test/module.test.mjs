@@ -155,6 +155,13 @@ contract("a handler's own errors are codes with data, and one of another goes on
   );
   assert.deepEqual(await refusal(harness.command("wire")), ["not_found", undefined, "gone"]);
   assert.deepEqual(await refusal(harness.command("passed")), ["module_error", "module_crashed", "it crashed"]);
+  // Only the host may say it; of the module's own it is a text without a meaning.
+  assert.deepEqual(new Fault("it crashed", { code: "module_crashed" }).members(), {
+    error: "it crashed",
+    code: "module_error",
+    module_code: "module_crashed",
+  });
+  assert.equal(Fault.of({ error: "it crashed", code: "module_crashed" }).members().retryable, true);
 });
 
 contract("handlers run one at a time and in order, unless they are declared concurrent", async () => {

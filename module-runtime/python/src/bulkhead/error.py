@@ -84,6 +84,9 @@ class Error(Exception):
             data=members.get("data"),
             retryable=members.get("retryable"),
         )
+        if error.code in HOST_CODES:
+            # Where it is passed on, its code is not, and with that what the code says.
+            error._retryable = error.retryable
         if members.get("module_code") is not None:
             error.module_code = str(members["module_code"])
         error.delivery = members.get("delivery")
@@ -99,8 +102,7 @@ class Error(Exception):
         if self.code in HOST_CODES:
             members["code"] = "module_error"
             module_code = module_code or self.code
-            members["retryable"] = self.retryable
-        elif self._retryable is not None:
+        if self._retryable is not None:
             members["retryable"] = self._retryable
         if module_code is not None:
             members["module_code"] = module_code
