@@ -12,12 +12,14 @@ use std::sync::LazyLock;
 pub(crate) enum From {
     /// Cargo built it beside this test.
     Built(&'static str),
-    /// It is in the repository, at this path.
+    /// It is in the repository, at this path: a file, or a folder with all that is in it.
     Kept(&'static str),
     /// `modules/build-c.sh` makes it, with the C compiler that links Rust too.
     CompiledC(&'static str),
     /// A program that this machine may have.
     Tool(&'static str),
+    /// The same, of this version or a newer one.
+    Interpreter { name: &'static str, least: (u32, u32) },
 }
 
 impl From {
@@ -27,13 +29,40 @@ impl From {
             From::Built(name) => Some(program(name)),
             From::Kept(path) => {
                 let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-                assert!(path.is_file(), "expected a file of the repository: {}", path.display());
+                assert!(path.exists(), "expected a file or a folder of the repository: {}", path.display());
                 Some(path)
             }
             From::CompiledC(name) => Some(C_MODULES.join(name)),
-            From::Tool(_) => None,
+            From::Tool(_) | From::Interpreter { .. } => None,
         }
     }
+
+    /// Why it is not on this machine, if that is so.
+    fn missing(self) -> Option<String> {
+        match self {
+            From::Built(_) | From::Kept(_) | From::CompiledC(_) => None,
+            From::Tool(name) => version(name).is_none().then(|| format!("{name} cannot be run")),
+            From::Interpreter { name, least } => match version(name) {
+                None => Some(format!("{name} cannot be run")),
+                Some(text) if numbers(&text).is_some_and(|found| found >= least) => None,
+                Some(text) => {
+                    Some(format!("{name} {}.{} or newer is expected, found {:?}", least.0, least.1, text.trim()))
+                }
+            },
+        }
+    }
+}
+
+/// What a program says of its version.
+fn version(name: &str) -> Option<String> {
+    let output = Command::new(name).arg("--version").output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The first two numbers of a version such as `Python 3.11.7` or `v20.20.2`.
+fn numbers(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(|letter: char| !letter.is_ascii_digit()).filter(|part| !part.is_empty());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// The folder with the modules that are written in C, built once for all tests.
@@ -50,16 +79,7 @@ static C_MODULES: LazyLock<PathBuf> = LazyLock::new(|| {
 impl Sample {
     /// Whether what it needs beside this workspace is on this machine.
     pub(crate) fn is_possible_here(&self) -> Result<(), String> {
-        let tools = self.files.iter().filter_map(|file| match file {
-            From::Tool(name) => Some(*name),
-            From::Built(_) | From::Kept(_) | From::CompiledC(_) => None,
-        });
-        for tool in tools {
-            if !Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success()) {
-                return Err(format!("{tool} cannot be run"));
-            }
-        }
-        Ok(())
+        self.files.iter().find_map(|file| file.missing()).map_or(Ok(()), Err)
     }
 
     /// Adds a module that is made of this sample; `rest` is the manifest after the keys that make it so.

@@ -46,6 +46,8 @@ matrix! {
         process_over_stdio
         native_in_rust
         native_in_c
+        process_in_python
+        process_in_typescript
         wasm_in_rust
         wasm_in_c
         filter_that_lives_on

@@ -130,6 +130,35 @@ pub(crate) const SAMPLES: &[Sample] = &[
         cannot: specimen_in_c,
     },
     Sample {
+        name: "process_in_python",
+        kind: "process",
+        files: &[
+            From::Interpreter { name: "python3", least: (3, 9) },
+            From::Kept("modules/specimen-python/specimen.py"),
+            From::Kept("module-runtime/python/src/bulkhead"),
+        ],
+        // Where python3 is a script of a version manager, it needs its home folder.
+        keys: "command = [\"python3\", \"bin/specimen.py\"]\nenv = { PYTHONPATH = \"bin\" }\n\
+            inherit_env = [\"PYENV_ROOT\", \"PYENV_VERSION\", \"VIRTUAL_ENV\"]",
+        grants: "",
+        probe: COUNT,
+        many: MANY,
+        cannot: specimen_in_a_script,
+    },
+    Sample {
+        name: "process_in_typescript",
+        kind: "process",
+        files: &[
+            From::Interpreter { name: "node", least: (20, 0) },
+            From::Kept("modules/specimen-typescript/specimen.js"),
+        ],
+        keys: "command = [\"node\", \"bin/specimen.js\"]",
+        grants: "",
+        probe: COUNT,
+        many: MANY,
+        cannot: specimen_in_a_script,
+    },
+    Sample {
         name: "wasm_in_rust",
         kind: "wasm",
         files: &[From::Kept("modules/specimen/wasm/specimen.wasm")],
@@ -266,6 +295,13 @@ fn specimen_in_rust(ability: Ability) -> Option<&'static str> {
         Ability::NoQuery => Some("it answers queries"),
         Ability::Trap => Some("machine code does not trap, it crashes"),
         _ => None,
+    }
+}
+
+fn specimen_in_a_script(ability: Ability) -> Option<&'static str> {
+    match ability {
+        Ability::Trap => Some("an interpreter does not trap, it crashes"),
+        _ => specimen_in_rust(ability),
     }
 }
 
