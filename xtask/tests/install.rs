@@ -12,7 +12,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const PROGRAMS: [&str; 5] = ["bulkhead", "module-runtime", "module-runtime-wasm", "research-log", "misbehave"];
+const PROGRAMS: [&str; 6] =
+    ["bulkhead", "module-runtime", "module-runtime-wasm", "bulkhead-check", "research-log", "misbehave"];
 
 /// A prefix with an environment of its own.
 struct Prefix {
@@ -139,7 +140,7 @@ fn exe(pid: i64) -> String {
 fn a_second_installation_replaces_programs_that_run_and_keeps_a_manifest_that_was_changed() {
     let mut prefix = Prefix::new();
     let said = prefix.installed(&real_programs(&prefix.world, false), &[]);
-    assert!(said.contains("bulkhead, module-runtime, module-runtime-wasm (new)"), "{said}");
+    assert!(said.contains("bulkhead, module-runtime, module-runtime-wasm, bulkhead-check (new)"), "{said}");
     assert!(said.contains(&format!("bulkhead run --modules {} &", prefix.modules().display())), "{said}");
     assert!(prefix.at("share/man/man1/bulkhead-call.1").is_file());
     let daemon = installed_daemon(&prefix);
@@ -152,7 +153,7 @@ fn a_second_installation_replaces_programs_that_run_and_keeps_a_manifest_that_wa
     let changed = fs::read_to_string(&manifest).unwrap() + "# mine\n";
     fs::write(&manifest, &changed).unwrap();
     let said = prefix.installed(&real_programs(&prefix.world, true), &[]);
-    assert!(said.contains("bulkhead, module-runtime, module-runtime-wasm (replaced)"), "{said}");
+    assert!(said.contains("bulkhead, module-runtime, module-runtime-wasm, bulkhead-check (replaced)"), "{said}");
     assert!(said.contains(&format!("{}: it was changed since it was installed", manifest.display())), "{said}");
     assert!(said.contains(&format!("A daemon runs (process {host}). It goes on with its earlier programs")), "{said}");
     assert!(!said.contains("  bulkhead run"), "{said}");
@@ -219,7 +220,7 @@ fn everything_is_at_the_standard_places_with_modes_that_the_daemon_accepts() {
     command.arg(prefix.stand_ins("1")).arg("--prefix").arg(&prefix.path).env("HOME", prefix.world.path("home"));
     assert!(command.output().unwrap().status.success());
     let mode = |name: &str| fs::metadata(prefix.at(name)).unwrap_or_else(|_| panic!("{name}")).permissions().mode();
-    let programs = ["bin/bulkhead", "bin/module-runtime", "bin/module-runtime-wasm"];
+    let programs = ["bin/bulkhead", "bin/module-runtime", "bin/module-runtime-wasm", "bin/bulkhead-check"];
     let of_modules = ["lib/bulkhead/modules/research-log/bin/research-log", "lib/bulkhead/modules/misbehave/bin"];
     for name in programs.iter().chain(&of_modules).chain(&["lib/bulkhead/modules"]) {
         assert_eq!(mode(name) & 0o777, 0o755, "{name}");
@@ -341,7 +342,7 @@ fn an_installation_that_is_killed_leaves_no_half_file_and_can_be_run_again() {
         });
         kill(i64::from(child.id()), Signal::SIGKILL);
         killed += u32::from(child.wait().unwrap().signal().is_some());
-        for name in &PROGRAMS[..3] {
+        for name in &PROGRAMS[..4] {
             let found = fs::read(prefix.at("bin").join(name)).unwrap();
             let whole = versions.iter().any(|folder| fs::read(folder.join(name)).unwrap() == found);
             assert!(whole, "{name} has {} bytes", found.len());
@@ -354,7 +355,7 @@ fn an_installation_that_is_killed_leaves_no_half_file_and_can_be_run_again() {
     let left: Vec<PathBuf> =
         prefix.files().into_keys().filter(|path| path.extension() == Some("part".as_ref())).collect();
     assert_eq!(left, Vec::<PathBuf>::new());
-    for name in &PROGRAMS[..3] {
+    for name in &PROGRAMS[..4] {
         assert_eq!(fs::read(prefix.at("bin").join(name)).unwrap(), fs::read(versions[0].join(name)).unwrap());
     }
 }

@@ -48,6 +48,11 @@ pub(crate) const STARTS: &[Start] = &[
     start("describe_too_long", "ready", "declares a command whose args have 65 KiB, and one whose args are short, then behaves", || { describe(&format!(r#"{{"name":"echo","args":{}}},{{"name":"good","args":{{"type":"object"}}}}"#, schema(65))); echo() }),
     start("describe_too_much", "ready", "declares five commands whose args have 60 KiB each, then behaves", || { describe(&vec![format!(r#"{{"name":"echo","args":{}}}"#, schema(60)); 5].join(",")); echo() }),
     start("describe_too_many", "ready", "declares 10,000 commands, each with args, then behaves", || { describe(&(0..10_000).map(|n| format!(r#"{{"name":"command_{n}","args":{{}}}}"#)).collect::<Vec<_>>().join(",")); echo() }),
+    start("any_version", "ready", "answers init with the version of the wire that it was sent, then behaves", any_version),
+    start("answers_events", "ready", "is ready, and answers events that have no id as well", answers_events),
+    start("wrong_schema", "ready", "declares a command whose args must have a text, and takes anything", || { describe(r#"{"name":"note","idempotent":true,"args":{"type":"object","properties":{"text":{"type":"string"}},"required":["text"],"additionalProperties":false}}"#); echo() }),
+    start("leaves_child", "ready", "starts a child, is ready, and does not end it with itself", || { crate::family::start_child(); ready(&init(), 1, "[]"); echo() }),
+    start("stale_lock", "ready", "makes a file in its folder, refuses to start where it is, and removes it only in an orderly end", stale_lock),
     start("crash_when_ready", "crashes", "is ready, and crashes at once", || { ready(&init(), 1, "[]"); dying::die_by(nix::sys::signal::Signal::SIGSEGV) }),
     start("exit_when_ready", "exits", "is ready, and exits with code 0 at once", || ready(&init(), 1, "[]")),
 ];
@@ -125,6 +130,60 @@ fn echo() {
         let request = next_command();
         success(&request, request.payload.as_str());
     }
+}
+
+fn any_version() {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        protocol: u32,
+    }
+    let init = init();
+    let version = init.payload.read().map_or(1, |Version { protocol }| protocol);
+    ready(&init, version, "[]");
+    echo();
+}
+
+fn answers_events() {
+    ready(&init(), 1, "[]");
+    loop {
+        let request = next();
+        match request.id {
+            Some(_) => success(&request, "null"),
+            None => raw::send_frame(br#"{"id":0,"status":"success","data":null}"#),
+        }
+        if request.kind == RequestType::Shutdown {
+            return;
+        }
+    }
+}
+
+/// What a module does that takes its own file for another process.
+fn stale_lock() {
+    #[derive(serde::Deserialize)]
+    struct Folder {
+        data_dir: std::path::PathBuf,
+    }
+    let init = init();
+    let lock = init.payload.read().map_or_else(|_| "lock".into(), |Folder { data_dir }| data_dir.join("lock"));
+    if std::fs::File::create_new(&lock).is_err() {
+        refuse(&init);
+        std::process::exit(1);
+    }
+    // As long as a test needs to kill it meanwhile.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    ready(&init, 1, "[]");
+    while let Some(frame) = raw::receive_frame() {
+        let Ok(Message::Request(request)) = Message::decode(&frame) else { continue };
+        let is_last = request.kind == RequestType::Shutdown;
+        if is_last {
+            let _ = std::fs::remove_file(&lock);
+        }
+        success(&request, request.payload.as_str());
+        if is_last {
+            return;
+        }
+    }
+    let _ = std::fs::remove_file(&lock);
 }
 
 fn reverse() {

@@ -74,6 +74,15 @@ pub(crate) fn children(_: &mut Misbehave, _: &mut Context<'_>, args: &Json) -> R
     Ok(json!({ "pids": children.iter().map(Child::id).collect::<Vec<_>>() }))
 }
 
+/// Starts a child that outlives this process, holding nothing of it.
+pub(crate) fn start_child() {
+    let null = Stdio::null;
+    let child = this_program(&["leaf", "ordinary"]);
+    if let Err(error) = child.and_then(|mut child| child.stdin(null()).stdout(null()).stderr(null()).spawn()) {
+        eprintln!("misbehave: no child can be started: {error}");
+    }
+}
+
 /// Starts processes that each start the next and exit, until the time is over.
 pub(crate) fn fork_bomb(_: &mut Misbehave, _: &mut Context<'_>, args: &Json) -> Result<Json, Error> {
     #[derive(Deserialize)]

@@ -19,8 +19,15 @@ use nix::{
     unistd::pipe2,
 };
 use std::{
-    collections::BTreeMap, ffi::OsString, fs::File, io, os::fd::OwnedFd, os::unix::net::UnixStream as StdStream,
-    path::Path, sync::Arc, time::Duration,
+    collections::BTreeMap,
+    ffi::OsString,
+    fs::File,
+    io,
+    os::fd::OwnedFd,
+    os::unix::net::UnixStream as StdStream,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 use tokio::net::{
     UnixStream,
@@ -119,18 +126,31 @@ fn log_pipe(stream: Stream, pipe: OwnedFd) -> io::Result<(Stream, OwnedFd)> {
     Ok((stream, pipe))
 }
 
-/// The order to start a process. That all variables are UTF-8 was checked when the configuration was read.
+/// The order to start a process.
 pub(crate) fn order(config: &ModuleConfig, runtimes: &Runtimes, run: u64, state_dir: &StateDir) -> guardian::Order {
+    let data_dir = state_dir.data_path(config.name.as_str());
+    guardian::Order::Spawn(spawn(config, runtimes, run, &state_dir.wasm_cache(), data_dir, state_dir.identity()))
+}
+
+/// What the guardian needs to start a process. That all variables are UTF-8 was checked when the configuration was
+/// read.
+pub(crate) fn spawn(
+    config: &ModuleConfig,
+    runtimes: &Runtimes,
+    run: u64,
+    wasm_cache: &Path,
+    data_dir: PathBuf,
+    tree: &str,
+) -> guardian::Spawn {
     let of_host = |name: &str| std::env::var_os(name);
     let mut env: Vec<(String, String)> = texts(config.environment(of_host)).collect();
     env.extend(for_guest(texts(config.guest_environment(of_host)).collect()));
-    let argv = runtimes.command_line(config, &state_dir.wasm_cache());
-    env.push((TREE_VARIABLE.into(), state_dir.identity().to_owned()));
-    guardian::Order::Spawn(guardian::Spawn {
+    env.push((TREE_VARIABLE.into(), tree.to_owned()));
+    guardian::Spawn {
         run,
-        argv,
+        argv: runtimes.command_line(config, wasm_cache),
         cwd: config.folder.to_string_lossy().into_owned(),
-        data_dir: Some(state_dir.data_path(config.name.as_str()).into_os_string()),
+        data_dir: Some(data_dir.into_os_string()),
         env,
         channel: config.kind.transport() == Transport::Socket,
         is_host_program: !matches!(config.kind, ModuleKind::Process { .. }),
@@ -144,7 +164,7 @@ pub(crate) fn order(config: &ModuleConfig, runtimes: &Runtimes, run: u64, state_
         core_bytes_max: config.resources.core_limit,
         oom_score: u16::try_from(config.resources.oom_score).unwrap_or(u16::MAX),
         cgroup: Some(format!("{}-{run}", config.name)),
-    })
+    }
 }
 
 /// Variables that can be passed on.

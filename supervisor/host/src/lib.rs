@@ -74,6 +74,8 @@ mod runtimes;
 mod scratch;
 mod signals;
 mod sources;
+#[allow(clippy::disallowed_methods, reason = "for a program around no host, which may wait")]
+mod starter;
 mod state;
 #[allow(clippy::disallowed_methods, reason = "called by the file layer, and before the host is up")]
 mod state_dir;
@@ -93,6 +95,7 @@ pub use files::Gate;
 pub use handle::Handle;
 pub use inherited::take_over_process;
 pub use runtimes::{RuntimeError, check_programs};
+pub use starter::{Starter, Surroundings};
 pub use sys::is_ignored;
 
 #[cfg(test)]

@@ -12,11 +12,18 @@ use std::process::Command;
 
 /// The packages to build. The last one has no program; it is here for the features of shared dependencies: after a
 /// build of the workspace, nothing is compiled anew.
-pub(crate) const PACKAGES: [&str; 6] =
-    ["bulkhead", "bulkhead-launcher", "bulkhead-wasm", "research-log", "misbehave", "bulkhead-client-async"];
+pub(crate) const PACKAGES: [&str; 7] = [
+    "bulkhead",
+    "bulkhead-launcher",
+    "bulkhead-wasm",
+    "bulkhead-check",
+    "research-log",
+    "misbehave",
+    "bulkhead-client-async",
+];
 
 /// What is in the folder of programs. `module-runtime` has to be beside `bulkhead`.
-pub(crate) const PROGRAMS: [&str; 3] = ["bulkhead", "module-runtime", "module-runtime-wasm"];
+pub(crate) const PROGRAMS: [&str; 4] = ["bulkhead", "module-runtime", "module-runtime-wasm", "bulkhead-check"];
 
 /// A sample module: a folder of the checkout, and its files that are installed.
 struct Sample {

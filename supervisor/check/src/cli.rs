@@ -1,0 +1,52 @@
+//! The command line.
+
+use clap::Parser;
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+The module is run, in a process of its own and under a private host whose state directory is removed afterwards. Its \
+commands are really called: those that it declares idempotent, unless an option says otherwise. A filter has no names \
+of commands, and is given whatever is sent. What a module does elsewhere than in the host's data store stays done.
+
+Exit codes:
+  0  every rule that applies is kept
+  1  one is not
+  2  usage
+  3  the check could not be made";
+
+/// Checks a module, of any kind and language, against the rules of PROTOCOL.md.
+#[derive(Debug, Parser)]
+#[command(name = "bulkhead check", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The folder of the module, with its module.toml.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+
+    /// Calls no command and sends no query: for a module whose work has effects elsewhere.
+    #[arg(long, conflicts_with = "all_commands")]
+    pub(crate) skip_commands: bool,
+
+    /// Calls all commands, also those that are not declared idempotent.
+    #[arg(long)]
+    pub(crate) all_commands: bool,
+
+    /// What the arguments of commands follow from; the same seed makes the same arguments. By default by the clock.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u64>,
+
+    /// How many seconds an answer may take where the manifest has no time for it, 1 to 3600.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) timeout: u64,
+
+    /// Prints the report as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Writes the report to this file as JUnit XML too, which CI systems show.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+
+    /// The number of a user whose files are trusted as root's are, as with `bulkhead run`.
+    #[arg(long = "trust-user", value_name = "NUMBER")]
+    pub(crate) trusted_users: Vec<u32>,
+}

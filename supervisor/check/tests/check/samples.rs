@@ -1,0 +1,124 @@
+//! The modules of this repository that behave keep every rule.
+
+use crate::support::{Folder, modules, report, with_verdict};
+use bulkhead_tests::program;
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+/// Checks a module, of which only these rules are not checked.
+fn keeps_all_but(folder: &Path, words: &[&str], left_out: &[&str]) -> Value {
+    let report = report(folder, &[words, &["--seed", "1"]].concat());
+    assert_eq!(with_verdict(&report, "failed"), Vec::<&str>::new(), "{report:#}");
+    assert_eq!(with_verdict(&report, "not_applicable"), left_out, "{report:#}");
+    report
+}
+
+/// Of a module that says nothing of its commands but their names.
+const PLAIN: [&str; 2] = ["described", "wrong-arguments"];
+
+#[test]
+fn a_program_in_rust_keeps_every_rule() {
+    for name in ["specimen", "test-minimal", "research-log"] {
+        keeps_all_but(Folder::of_sample(name).path(), &[], &PLAIN);
+    }
+}
+
+#[test]
+fn a_program_over_standard_input_and_output_keeps_every_rule() {
+    let folder = Folder::of_sample("specimen");
+    let path = folder.path().join("module.toml");
+    let manifest = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, manifest.replace("[module]", "[module]\ntransport = \"stdio\"")).unwrap();
+    keeps_all_but(folder.path(), &[], &PLAIN);
+}
+
+#[test]
+fn a_library_keeps_every_rule() {
+    let library = program("libtest_minimal.so");
+    let manifest = format!(
+        "[module]\nname = \"minimal\"\nversion = \"1\"\ntype = \"native\"\nlibrary = \"{}\"\n",
+        library.display()
+    );
+    keeps_all_but(Folder::new(&manifest).path(), &[], &PLAIN);
+}
+
+#[test]
+fn webassembly_keeps_every_rule() {
+    keeps_all_but(&modules().join("word-count/wasm"), &[], &PLAIN);
+}
+
+#[test]
+fn a_filter_keeps_every_rule() {
+    let without_commands = ["described", "order", "commands", "wrong-arguments"];
+    keeps_all_but(&modules().join("shell-greeter"), &[], &without_commands);
+    match runs("jq") {
+        true => {
+            let left_out = ["described", "order", "unknown-command", "commands", "wrong-arguments"];
+            keeps_all_but(&modules().join("jq-filter"), &[], &left_out);
+        }
+        false => eprintln!("skipped: the filter in jq, because jq cannot be run"),
+    }
+}
+
+#[test]
+fn a_module_in_python_keeps_every_rule_and_its_described_commands_refuse_what_they_exclude() {
+    if !runs("python3") {
+        return eprintln!("skipped: the modules in Python, because python3 cannot be run");
+    }
+    let report = keeps_all_but(&modules().join("stock-python"), &[], &[]);
+    let remarks = report["remarks"].to_string();
+    assert!(remarks.contains("really called: count, audit, about"), "{remarks}");
+    assert!(remarks.contains("not called, as --all-commands was not given: put, take"), "{remarks}");
+    keeps_all_but(&modules().join("specimen-python"), &[], &["event", "silent-event"]);
+}
+
+#[test]
+fn a_module_in_typescript_keeps_every_rule() {
+    if !runs("node") {
+        return eprintln!("skipped: the module in TypeScript, because node cannot be run");
+    }
+    keeps_all_but(&modules().join("specimen-typescript"), &[], &["event", "silent-event"]);
+}
+
+/// The sample to copy, with the SDK where `npm install` puts it.
+#[test]
+fn the_sample_in_typescript_keeps_every_rule_where_node_takes_typescript() {
+    if !node_takes_typescript() {
+        return eprintln!("skipped: the sample in TypeScript, because there is no node of 22.18 or newer");
+    }
+    let sample = modules().join("stock-typescript");
+    let folder = Folder::new(&std::fs::read_to_string(sample.join("module.toml")).unwrap());
+    for name in ["main.ts", "stock.ts", "package.json"] {
+        std::fs::copy(sample.join(name), folder.path().join(name)).unwrap();
+    }
+    std::fs::create_dir(folder.path().join("node_modules")).unwrap();
+    let package = modules().join("../module-runtime/typescript").canonicalize().unwrap();
+    std::os::unix::fs::symlink(package, folder.path().join("node_modules/bulkhead")).unwrap();
+    keeps_all_but(folder.path(), &[], &[]);
+}
+
+#[test]
+fn no_command_is_called_where_none_may_be() {
+    let without = ["described", "query", "commands", "wrong-arguments"];
+    let report = keeps_all_but(Folder::of_sample("research-log").path(), &["--skip-commands"], &without);
+    assert!(!report["remarks"].to_string().contains("really called"), "{report:#}");
+}
+
+#[test]
+fn a_seed_makes_the_same_report() {
+    let folder = Folder::of_sample("test-minimal");
+    let rules = |seed: &str| report(folder.path(), &["--all-commands", "--seed", seed])["rules"].clone();
+    assert_eq!(rules("7"), rules("7"));
+}
+
+fn runs(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+fn node_takes_typescript() -> bool {
+    let Ok(output) = Command::new("node").arg("--version").output() else { return false };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut numbers = text.trim().trim_start_matches('v').split('.').map_while(|part| part.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(22), Some(18))
+}
