@@ -170,7 +170,7 @@ fn stale_lock() {
         std::process::exit(1);
     }
     // As long as a test needs to kill it meanwhile.
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::thread::sleep(std::time::Duration::from_secs(1));
     ready(&init, 1, "[]");
     while let Some(frame) = raw::receive_frame() {
         let Ok(Message::Request(request)) = Message::decode(&frame) else { continue };

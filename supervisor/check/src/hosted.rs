@@ -43,6 +43,8 @@ struct Running {
     patience: Duration,
     /// How long a start may take.
     start: Duration,
+    /// How many restarts were explained.
+    restarts_seen: u64,
     /// Dropped last: nothing of the module is left then.
     host: Host,
 }
@@ -90,7 +92,7 @@ impl Hosted<'_> {
         let options = Options { runtime: Some(self.subject.starter.guardian().to_owned()), ..Options::default() };
         let host = Host::start(host, vec![config], options).context("cannot start a host")?;
         let client = host.client().context("cannot connect to the host")?;
-        Ok(Running { client, name, patience: self.patience, start, host })
+        Ok(Running { client, name, patience: self.patience, start, restarts_seen: 0, host })
     }
 
     /// The last stop, which needs no signal, and the account of the whole.
@@ -164,7 +166,8 @@ impl Outcome {
             Outcome::Lost(failure) => {
                 let delivery =
                     failure.delivery.map(|delivery| format!(", delivery {}", delivery.name())).unwrap_or_default();
-                let last = failure.stderr.last().map(|line| format!("; it printed {line:?} last")).unwrap_or_default();
+                let line = failure.stderr.iter().rfind(|line| !line.trim().is_empty());
+                let last = line.map(|line| format!("; it printed {line:?} last")).unwrap_or_default();
                 format!("{}: {}{delivery}{last}", failure.code, failure.error)
             }
         }
@@ -212,6 +215,10 @@ impl Running {
 
     fn status(&mut self) -> Value {
         self.supervisor("status").unwrap_or_default()
+    }
+
+    fn restarts(&mut self) -> u64 {
+        self.status()["restarts"].as_u64().unwrap_or_default()
     }
 
     fn pid(&mut self) -> Option<i32> {

@@ -185,7 +185,7 @@ impl Process {
         let printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
         let (front, rest) = printed.as_slices();
         let text = String::from_utf8_lossy(&[front, rest].concat()).into_owned();
-        text.lines().last().unwrap_or_default().to_owned()
+        text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().to_owned()
     }
 }
 

@@ -64,7 +64,8 @@ impl Hosted<'_> {
         }
         let names: Vec<&str> = called.iter().map(|command| &*command.name).collect();
         self.verdicts.remarks.push(format!("really called: {}", cut(&names.join(", "))));
-        let before = running.status()["restarts"].as_u64();
+        let before = running.restarts();
+        running.restarts_seen = before;
         for command in called {
             let mut chance = Chance::new(self.seed);
             match self.described(command) {
@@ -80,8 +81,8 @@ impl Hosted<'_> {
         self.verdicts.leave_out(Rule::WrongArguments, "no command that was called has a schema that excludes anything");
         std::thread::sleep(AFTERMATH);
         let status = running.status();
-        let more = status["restarts"].as_u64().unwrap_or_default().saturating_sub(before.unwrap_or_default());
-        let holds = Holds::from(status["restarts"].as_u64() == before && status["state"] == "ready");
+        let more = running.restarts().saturating_sub(before);
+        let holds = Holds::from(more == 0 && status["state"] == "ready");
         let found = format!("{more} restarts; last_exit {}", status["last_exit"]);
         self.verdicts.judge(Rule::Commands, holds, "all commands", "the same process as before", &found);
         // The rules after this one need a process.
@@ -143,9 +144,16 @@ impl Hosted<'_> {
         let outcome = running.request(&request);
         let sent = format!("command {}", payload.as_str());
         self.verdicts.judge(rule, is_right(&outcome).into(), &sent, expected, &outcome.shown());
-        if !outcome.is_answered() {
-            // A process that hangs is killed a little later, and must not take the next command with it.
-            let _ = running.until(|status| status["state"] == "ready" && status["in_flight"] == 0);
+        if outcome.is_answered() {
+            // What was answered last by its process is known when something else is answered.
+            let _ = running.probe();
         }
+        // A process that hangs is killed a little later, and must not take the next command with it.
+        let _ = running.until(|status| status["state"] == "ready" && status["in_flight"] == 0);
+        if outcome.is_answered() && running.restarts() > running.restarts_seen {
+            let found = format!("it was answered, and the process ended: {}", running.status()["last_exit"]);
+            self.verdicts.fail(rule, &sent, "an answer, and a process that lives on", &found);
+        }
+        running.restarts_seen = running.restarts();
     }
 }

@@ -62,20 +62,43 @@ fn checked(start: &str) -> Value {
     report(folder.path(), &["--timeout", "1", "--seed", "1"])
 }
 
+/// A few at a time: they mostly wait.
 #[test]
 fn each_way_to_start_badly_fails_the_rules_that_it_breaks() {
-    for (start, expected) in STARTS {
-        let report = checked(start);
-        let failed = with_verdict(&report, "failed");
-        let missing: Vec<_> = expected.iter().filter(|rule| !failed.contains(rule)).collect();
-        assert!(missing.is_empty(), "{start} should fail {missing:?}, and fails {failed:?}: {report:#}");
-        for rule in report["rules"].as_array().unwrap().iter().filter(|rule| rule["verdict"] == "failed") {
-            for fault in rule["faults"].as_array().unwrap() {
-                let is_told = ["sent", "expected", "found"].iter().all(|part| fault[part] != "");
-                assert!(is_told, "{start}: {rule:#}");
+    for some in STARTS.chunks(3) {
+        std::thread::scope(|scope| {
+            for (start, expected) in some {
+                scope.spawn(move || fails(start, expected));
             }
+        });
+    }
+}
+
+fn fails(start: &str, expected: &[&str]) {
+    let report = checked(start);
+    let failed = with_verdict(&report, "failed");
+    let missing: Vec<_> = expected.iter().filter(|rule| !failed.contains(rule)).collect();
+    assert!(missing.is_empty(), "{start} should fail {missing:?}, and fails {failed:?}: {report:#}");
+    for rule in report["rules"].as_array().unwrap().iter().filter(|rule| rule["verdict"] == "failed") {
+        for fault in rule["faults"].as_array().unwrap() {
+            let is_told = ["sent", "expected", "found"].iter().all(|part| fault[part] != "");
+            assert!(is_told, "{start}: {rule:#}");
         }
     }
+}
+
+/// What is told of a failure has the arguments.
+#[test]
+fn a_seed_makes_the_same_arguments_again_and_another_one_others() {
+    let folder = Folder::misbehave("env = { MISBEHAVE_AT_START = \"wrong_schema\" }\n");
+    let told = |seed: u32| {
+        let report = report(folder.path(), &["--seed", &seed.to_string()]);
+        let rule = report["rules"].as_array().unwrap().iter().find(|rule| rule["rule"] == "wrong-arguments").unwrap();
+        rule["faults"].clone()
+    };
+    let first = told(0);
+    assert_eq!(first, told(0));
+    assert!((1..5).any(|seed| told(seed) != first), "{first}");
 }
 
 #[test]
@@ -108,6 +131,20 @@ fn a_manifest_with_a_fault_fails_its_rule_with_its_line() {
     assert!(report["rules"][0]["faults"].to_string().contains("module.toml:4:1"), "{report:#}");
 }
 
+/// A handler that panics is answered, and ends its process afterwards.
+#[test]
+fn a_command_that_is_answered_and_ends_its_process_is_named_and_the_next_one_is_not() {
+    let report = report(Folder::of_sample("specimen").path(), &["--seed", "1", "--all-commands"]);
+    let rule = report["rules"].as_array().unwrap().iter().find(|rule| rule["rule"] == "commands").unwrap();
+    let faults = rule["faults"].as_array().unwrap();
+    let of = |name: &str| -> Vec<&Value> {
+        faults.iter().filter(|fault| fault["sent"].as_str().unwrap().contains(&format!("\"{name}\""))).collect()
+    };
+    let [panic] = of("panic")[..] else { panic!("expected one fault of panic in {rule:#}") };
+    assert!(panic["found"].as_str().unwrap().contains("it was answered, and the process ended"), "{rule:#}");
+    assert_eq!((of("crash").len(), of("random").len(), of("echo").len()), (1, 0, 0), "{rule:#}");
+}
+
 /// Some of its commands say that they are idempotent, and end or block every process that is given one.
 #[test]
 fn a_command_that_hangs_or_crashes_fails_its_rule_and_the_check_goes_on() {
@@ -115,6 +152,7 @@ fn a_command_that_hangs_or_crashes_fails_its_rule_and_the_check_goes_on() {
     assert_eq!(with_verdict(&report, "failed"), ["commands"], "{report:#}");
     let rule = report["rules"].as_array().unwrap().iter().find(|rule| rule["rule"] == "commands").unwrap();
     let faults = rule["faults"].to_string();
+    assert!(!faults.contains("whoami"), "what behaves is not blamed: {rule:#}");
     for found in ["abort_read", "quarantined", "hang_read", "deadline_exceeded"] {
         assert!(faults.contains(found), "expected {found} in {rule:#}");
     }
