@@ -350,6 +350,7 @@ impl HostState {
             guardian_pid: self.guardian.as_ref().map(crate::guardian::Guardian::pid),
             uptime_ms: millis(Duration::from_micros(self.now.as_micros())),
             state_dir: self.state_dir.path().display().to_string(),
+            module_folders: self.config.modules.iter().map(|folder| folder.display().to_string()).collect(),
             socket: self.socket.is_some().then(|| self.config.socket.display().to_string()),
             containment: self.containment(),
             guardian_fault: self.guardian_fault(),

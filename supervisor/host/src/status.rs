@@ -17,6 +17,8 @@ pub(crate) struct HostStatus {
     pub(crate) guardian_pid: Option<u32>,
     pub(crate) uptime_ms: u64,
     pub(crate) state_dir: String,
+    /// Where it looks for modules.
+    pub(crate) module_folders: Vec<String>,
     pub(crate) socket: Option<String>,
     pub(crate) containment: Option<String>,
     pub(crate) guardian_fault: Option<String>,
