@@ -402,6 +402,14 @@ pub(crate) enum Condition {
     Stopped,
 }
 
+const SCHEMA_HELP: &str = "\
+An editor that knows TOML takes it from the first line of a file, and then completes keys, shows what they mean and \
+marks what does not fit. `bulkhead new` writes that line.
+
+Example:
+  bulkhead config schema > module.schema.json
+  sed -i '1i #:schema ./module.schema.json' module.toml";
+
 /// Commands about the configuration.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
@@ -415,6 +423,22 @@ pub(crate) enum Config {
         #[arg(long)]
         json: bool,
     },
+    /// Print the JSON Schema of a file, for editors.
+    #[command(after_help = SCHEMA_HELP)]
+    Schema {
+        /// Which file: module.toml, or the host's bulkhead.toml.
+        #[arg(value_enum, default_value_t = SchemaOf::Module)]
+        of: SchemaOf,
+    },
+}
+
+/// The kinds of file that have a schema.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// A manifest, module.toml.
+    Module,
+    /// The host's file, bulkhead.toml.
+    Host,
 }
 
 #[cfg(test)]

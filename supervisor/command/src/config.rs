@@ -1,6 +1,6 @@
-//! `config check` and `config show`. The configuration's crate decides what is checked and how it is shown.
+//! `config check`, `config show` and `config schema`. The configuration's crate decides what is checked and how it is shown.
 
-use crate::cli::{Config, Files};
+use crate::cli::{Config, Files, SchemaOf};
 use crate::exit::{Exit, Halt};
 use crate::output::{Output, complain};
 use bulkhead_config::{Environment, Flags, HostConfig, Loaded};
@@ -37,6 +37,14 @@ pub(crate) fn run(socket: Option<PathBuf>, command: Config) -> Result<Exit, Halt
             let shown = bulkhead_config::show(&loaded, json);
             output.line(shown.trim_end_matches('\n'))?;
             if print_faults(&loaded) { Exit::Done } else { Exit::Usage }
+        }
+        Config::Schema { of } => {
+            let of = match of {
+                SchemaOf::Module => bulkhead_config::SchemaOf::Module,
+                SchemaOf::Host => bulkhead_config::SchemaOf::Host,
+            };
+            output.line(bulkhead_config::schema(of).trim_end_matches('\n'))?;
+            Exit::Done
         }
     };
     output.flush()?;

@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 /// Units of time and their milliseconds, smallest first; of two equal ones the last is printed.
-const TIME: &[(&str, u64)] =
+pub(crate) const TIME: &[(&str, u64)] =
     &[("ms", 1), ("s", 1000), ("m", 60_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// More digits after the point have no effect, and could overflow.
 const FRACTION_DIGITS_MAX: usize = 9;
 
 /// Units of size and their bytes; of two equal ones the last is printed. Those with an `i` are powers of 1024, the others powers of 1000.
-const SIZE: &[(&str, u64)] = &[
+pub(crate) const SIZE: &[(&str, u64)] = &[
     ("B", 1),
     ("KB", 1000),
     ("kB", 1000),
