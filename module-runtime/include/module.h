@@ -113,7 +113,8 @@ BULKHEAD_EXPORT(destroy_module) void destroy_module(void *module);
  *
  * init      Any answer but an error means that the module is ready, also text that is no JSON. Where the
  *           data is an object with "name", "version", "commands" or "features", these are what the
- *           module reports about itself; they take precedence over get_module_metadata.
+ *           module reports about itself; they take precedence over get_module_metadata. A command may
+ *           say there what it takes and answers with: see get_module_metadata.
  * event     Any answer but an error means that the event was handled.
  * shutdown  Any answer but an error means success. So do an error without a code, one with the
  *           code unknown_type, and a null pointer: that is a module that does not know `shutdown`.
@@ -132,6 +133,10 @@ BULKHEAD_EXPORT(free_string) void free_string(char *string);
  *   {"name":"greeter","version":"1.0.0",
  *    "commands":["greet",{"name":"count","idempotent":true,"description":"counts"}],
  *    "features":["keys"],"batch_answers":false}
+ *
+ * An entry of "commands" may also have "args" and "returns", JSON Schemas of what the command takes and
+ * answers with, and "examples", a list of {"args":…,"returns":…}. `bulkhead describe` shows them, and
+ * the host checks nothing by them.
  *
  * Called at most once, after `create_module` and before `init`. An idempotent command is one that may
  * be done twice: the host sends it again after a crash. "batch_answers": answers to requests that are

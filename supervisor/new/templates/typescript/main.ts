@@ -1,0 +1,5 @@
+// What the host starts.
+
+import { app } from "./app.ts";
+
+app.run();

@@ -1,0 +1,140 @@
+//! The guides for C and shell: their code is that of the templates and examples, and their commands print what they
+//! show, in order, in a home with a daemon.
+
+use bulkhead_tests::{World, program};
+use std::env;
+use std::fmt::Write;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const C: &str = include_str!("../../../docs/c.md");
+const SHELL: &str = include_str!("../../../docs/shell.md");
+const README: &str = include_str!("../../../README.md");
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn blocks(guide: &'static str, language: &str) -> Vec<&'static str> {
+    let beginning = format!("\n```{language}\n");
+    let blocks = guide.split(beginning.as_str()).skip(1);
+    blocks.map(|block| block.split_once("\n```").expect("the block ends").0).collect()
+}
+
+/// The commands whose output is compared, with what they print.
+fn commands(guide: &'static str) -> Vec<(&'static str, String)> {
+    let in_block = |block: &'static str| {
+        let mut found: Vec<(&str, String)> = Vec::new();
+        for line in block.lines() {
+            match (line.strip_prefix("$ "), found.last_mut()) {
+                (Some(command), _) => found.push((command, String::new())),
+                (None, Some((_, output))) => writeln!(output, "{line}").unwrap(),
+                (None, None) => panic!("the block begins with output: {block}"),
+            }
+        }
+        found
+    };
+    blocks(guide, "console").into_iter().flat_map(in_block).collect()
+}
+
+/// Runs the commands of a guide one after the other, in a home, with a daemon that reads the home's folder of modules.
+fn run(guide: &'static str) {
+    let mut world = World::new();
+    world.start();
+    let (home, modules) = (world.path("home"), world.path("modules"));
+    fs::create_dir(&home).unwrap();
+    let home = home.canonicalize().unwrap();
+    symlink(root(), home.join("bulkhead")).unwrap();
+    let programs = program("bulkhead").parent().unwrap().to_owned();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths([programs].into_iter().chain(env::split_paths(&path))).unwrap();
+    // What the guide shows, and what it is here: the folder of modules is in the home of the guide.
+    let places = [("/home/ada/.local/share/bulkhead/modules", modules), ("/home/ada", home.clone())];
+    let (mut transcript, mut shown) = (String::new(), String::new());
+    let commands = commands(guide);
+    assert!(commands.len() > 7, "{commands:?}");
+    for (command, expected) in commands {
+        let here =
+            places.iter().fold(command.to_owned(), |text, (shown, here)| text.replace(shown, here.to_str().unwrap()));
+        // Some commands of the guide wait for a daemon; none waits for longer than a minute.
+        let mut shell = Command::new("timeout");
+        shell.args(["-k", "5", "60", "sh", "-c", &format!("exec 2>&1; {here}")]).current_dir(&home);
+        shell.env("HOME", &home).env("PATH", &path).env("BULKHEAD_SOCKET", world.socket()).env("NO_COLOR", "1");
+        let output = shell.output().unwrap().stdout;
+        let output = places.iter().fold(String::from_utf8(output).unwrap(), |text, (shown, here)| {
+            text.replace(here.to_str().unwrap(), shown)
+        });
+        write!(transcript, "$ {command}\n{output}").unwrap();
+        write!(shown, "$ {command}\n{expected}").unwrap();
+    }
+    assert!(transcript == shown, "the guide shows:\n{shown}\nand this is printed:\n{transcript}");
+}
+
+fn is_here(command: &str) -> bool {
+    let found = Command::new(command).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !found {
+        println!("skipped: {command} is not here");
+    }
+    found
+}
+
+#[test]
+fn the_commands_of_the_guide_for_c_print_what_it_shows() {
+    if is_here("cc") && is_here("make") && is_here("jq") {
+        run(C);
+    }
+}
+
+#[test]
+fn the_commands_of_the_guide_for_shell_print_what_it_shows() {
+    if is_here("jq") {
+        run(SHELL);
+    }
+}
+
+#[test]
+fn the_code_of_the_guides_is_that_of_the_templates_and_examples() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let template = |path: &str| read(&format!("supervisor/new/templates/{path}")).replace("@NAME@", "greeter");
+    for (guide, language, sources) in [
+        (C, "c", [template("c/module.c"), read("docs/examples/greeter.c")]),
+        (SHELL, "sh", [template("shell/module.sh"), read("docs/examples/greeter.sh")]),
+    ] {
+        let blocks = blocks(guide, language);
+        assert!(blocks.len() > 2);
+        for block in blocks {
+            assert!(sources.iter().any(|source| source.contains(block)), "no file has this piece:\n{block}");
+        }
+    }
+}
+
+#[test]
+fn the_manifests_of_the_guides_are_those_that_are_made() {
+    let world = World::new();
+    for (guide, language) in [(C, "c"), (SHELL, "shell")] {
+        let made = world.bulkhead(&["new", "greeter", "--lang", language, "--no-check"]);
+        assert!(made.status.success(), "{made:?}");
+        let manifest = fs::read_to_string(world.path("greeter/module.toml")).unwrap();
+        let (schema, rest) = manifest.split_once('\n').unwrap();
+        assert!(schema.starts_with("#:schema file:///") && schema.ends_with("/module.schema.json"), "{schema}");
+        assert_eq!(blocks(guide, "toml"), [rest.trim_end()]);
+        fs::remove_dir_all(world.path("greeter")).unwrap();
+    }
+}
+
+#[test]
+fn the_modules_that_the_readme_makes_are_made() {
+    let world = World::new();
+    let lines: Vec<&str> = README.lines().filter(|line| line.starts_with("bulkhead new ")).collect();
+    assert!(lines.len() > 1, "{lines:?}");
+    for line in lines {
+        let line = line.split('#').next().unwrap();
+        let words: Vec<&str> = line.split_whitespace().skip(1).chain(["--no-check"]).collect();
+        let made = world.bulkhead(&words);
+        assert!(made.status.success(), "{line}: {made:?}");
+        let printed = String::from_utf8_lossy(&made.stdout).into_owned();
+        assert!(printed.contains(" greet name=Ada\n"), "{printed}");
+    }
+}
