@@ -8,6 +8,7 @@ mod places;
 mod plan;
 mod receipt;
 mod report;
+mod sdk;
 
 pub(crate) use files::look;
 pub(crate) use places::{Places, User};
@@ -24,7 +25,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Build and install the programs, manual pages, completions and sample modules
+/// Build and install the programs, manual pages, completions, SDKs and sample modules
 ///
 /// Running programs are replaced, too: a daemon goes on with its own until it is started again. A second run
 /// upgrades. A manifest that you changed is kept, and a file that another installation left is not touched.
@@ -182,10 +183,18 @@ pub(crate) fn lock(prefix: &Path) -> Result<File> {
     }
 }
 
-/// Removes the folders of the list that are empty, inner ones first; removed ones leave the list.
+/// Removes the folders of the list that are empty, inner ones first; removed ones leave the list. What Python compiled
+/// of files that are gone does not keep a folder.
 pub(crate) fn remove_empty(folders: &mut std::collections::BTreeSet<PathBuf>) {
     let inner_first: Vec<PathBuf> = folders.iter().rev().cloned().collect();
     for folder in inner_first {
+        let mut names = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        if let (Some(only), None) = (names.next(), names.next())
+            && only == "__pycache__"
+        {
+            // One that cannot be removed keeps its folder, as any other file does.
+            let _ = fs::remove_dir_all(folder.join(only));
+        }
         match fs::remove_dir(&folder) {
             Ok(()) => folders.remove(&folder),
             Err(error) if error.kind() == io::ErrorKind::NotFound => folders.remove(&folder),

@@ -1,6 +1,8 @@
-//! What is installed: programs, manual pages, completions and sample modules, each with its path.
+//! What is installed: programs, manual pages, completions and sample modules, each with its path. The SDKs are in
+//! `sdk.rs`.
 
 use super::places::{Places, Shell};
+use super::sdk;
 use crate::cargo::{Programs, root};
 use anyhow::{Context, Result, ensure};
 use std::env;
@@ -12,18 +14,20 @@ use std::process::Command;
 
 /// The packages to build. The last one has no program; it is here for the features of shared dependencies: after a
 /// build of the workspace, nothing is compiled anew.
-pub(crate) const PACKAGES: [&str; 7] = [
+pub(crate) const PACKAGES: [&str; 8] = [
     "bulkhead",
+    "bulkhead-new",
+    "bulkhead-check",
     "bulkhead-launcher",
     "bulkhead-wasm",
-    "bulkhead-check",
     "research-log",
     "misbehave",
     "bulkhead-client-async",
 ];
 
 /// What is in the folder of programs. `module-runtime` has to be beside `bulkhead`.
-pub(crate) const PROGRAMS: [&str; 4] = ["bulkhead", "module-runtime", "module-runtime-wasm", "bulkhead-check"];
+pub(crate) const PROGRAMS: [&str; 5] =
+    ["bulkhead", "bulkhead-new", "bulkhead-check", "module-runtime", "module-runtime-wasm"];
 
 /// A sample module: a folder of the checkout, and its files that are installed.
 struct Sample {
@@ -33,26 +37,51 @@ struct Sample {
     /// Whether it has a program in `bin`, of its own name.
     program: bool,
     /// What its command needs in `$PATH`.
-    needs: Option<&'static str>,
+    needs: Option<Need>,
+    /// The SDK that it names by a path in the checkout.
+    sdk: Option<SampleSdk>,
+}
+
+/// A program that a sample cannot run without.
+struct Need {
+    command: &'static str,
+    /// The oldest version that will do.
+    version: (u32, u32),
+}
+
+/// The SDK of a sample.
+#[derive(Clone, Copy)]
+enum SampleSdk {
+    Python,
+    TypeScript,
 }
 
 /// One of each kind that needs no compiler on the user's machine.
-const SAMPLES: [Sample; 5] = [
-    Sample { name: "research-log", folder: "research-log", files: &["module.toml"], program: true, needs: None },
-    Sample { name: "misbehave", folder: "misbehave", files: &["module.toml"], program: true, needs: None },
+const SAMPLES: [Sample; 7] = [
+    Sample {
+        name: "research-log",
+        folder: "research-log",
+        files: &["module.toml"],
+        program: true,
+        needs: None,
+        sdk: None,
+    },
+    Sample { name: "misbehave", folder: "misbehave", files: &["module.toml"], program: true, needs: None, sdk: None },
     Sample {
         name: "shell-greeter",
         folder: "shell-greeter",
         files: &["module.toml", "greeter.sh"],
         program: false,
         needs: None,
+        sdk: None,
     },
     Sample {
         name: "jq-filter",
         folder: "jq-filter",
         files: &["module.toml", "total.jq"],
         program: false,
-        needs: Some("jq"),
+        needs: Some(Need { command: "jq", version: (1, 5) }),
+        sdk: None,
     },
     Sample {
         name: "word-count-wasm",
@@ -60,6 +89,23 @@ const SAMPLES: [Sample; 5] = [
         files: &["module.toml", "word_count.wasm"],
         program: false,
         needs: None,
+        sdk: None,
+    },
+    Sample {
+        name: "stock-python",
+        folder: "stock-python",
+        files: &["module.toml", "stock.py"],
+        program: false,
+        needs: Some(Need { command: "python3", version: (3, 9) }),
+        sdk: Some(SampleSdk::Python),
+    },
+    Sample {
+        name: "stock-typescript",
+        folder: "stock-typescript",
+        files: &["module.toml", "package.json", "main.ts", "stock.ts", "stock.test.ts"],
+        program: false,
+        needs: Some(Need { command: "node", version: (22, 18) }),
+        sdk: Some(SampleSdk::TypeScript),
     },
 ];
 
@@ -70,6 +116,9 @@ pub(crate) enum Kind {
     Completion(&'static str),
     /// A file of the module of that name.
     Sample(&'static str),
+    /// A file of the SDK of that language.
+    Sdk(&'static str),
+    Schema,
 }
 
 /// One file.
@@ -88,7 +137,7 @@ pub(crate) enum Content {
 }
 
 const RUN: u32 = 0o755;
-const READ: u32 = 0o644;
+pub(crate) const READ: u32 = 0o644;
 
 /// The whole content, and what was left out of it, as sentences.
 ///
@@ -106,14 +155,12 @@ pub(crate) fn content(places: &Places, programs: &Programs, samples: bool) -> Re
         let content = Content::Bytes(text);
         items.push(Item { kind: Kind::Completion(shell.name()), path: places.completion(shell), content, mode: READ });
     }
+    items.extend(sdk::items(places)?);
     let mut left_out = Vec::new();
     for sample in SAMPLES.iter().filter(|_| samples) {
-        match sample.needs {
-            Some(command) if find_in_path(command).is_none() => left_out.push(format!(
-                "{}: it needs {command}, which is not in $PATH; install {command}, then run this again",
-                sample.name
-            )),
-            _ => sample.items(places, programs, &mut items)?,
+        match sample.needs.as_ref().and_then(Need::lack) {
+            Some(lack) => left_out.push(format!("{}: {lack}, then run this again", sample.name)),
+            None => sample.items(places, programs, &mut items)?,
         }
     }
     Ok((items, left_out))
@@ -124,14 +171,69 @@ impl Sample {
         let (from, to) = (root().join("modules").join(self.folder), places.modules.join(self.name));
         let kind = Kind::Sample(self.name);
         for file in self.files {
-            let content = Content::File(from.join(file));
+            let content = match self.sdk {
+                Some(sdk) if sdk.is_named_in(file) => Content::Bytes(sdk.at_its_place(&from.join(file), places)?),
+                _ => Content::File(from.join(file)),
+            };
             items.push(Item { kind, path: to.join(file), content, mode: READ });
+        }
+        if let Some(SampleSdk::TypeScript) = self.sdk {
+            // What `npm install` would make of the path in package.json.
+            let package = root().join("module-runtime/typescript");
+            sdk::typescript(kind, &package, &to.join("node_modules/bulkhead"), items)?;
         }
         if self.program {
             let path = to.join("bin").join(self.name);
             items.push(Item { kind, path, content: program(programs, self.name)?, mode: RUN });
         }
         Ok(())
+    }
+}
+
+impl SampleSdk {
+    /// The path as it stands in the checkout.
+    fn in_checkout(self) -> &'static str {
+        match self {
+            SampleSdk::Python => "../../module-runtime/python/src",
+            SampleSdk::TypeScript => "../../module-runtime/typescript",
+        }
+    }
+
+    fn is_named_in(self, file: &str) -> bool {
+        file == match self {
+            SampleSdk::Python => "module.toml",
+            SampleSdk::TypeScript => "package.json",
+        }
+    }
+
+    /// The text of a file, with the installed SDK in the place of the checkout's.
+    fn at_its_place(self, file: &Path, places: &Places) -> Result<Vec<u8>> {
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let installed = places.sdk().join(match self {
+            SampleSdk::Python => "python/src",
+            SampleSdk::TypeScript => "typescript",
+        });
+        ensure!(text.contains(self.in_checkout()), "{}: expected {}", file.display(), self.in_checkout());
+        // Both kinds of file escape in the same way; Places has no other character that needs it.
+        let installed = installed.display().to_string().replace('"', "\\\"");
+        Ok(text.replace(self.in_checkout(), &installed).into_bytes())
+    }
+}
+
+impl Need {
+    /// What is missing, and what to do; none if the program is there.
+    fn lack(&self) -> Option<String> {
+        let Need { command, version: (major, minor) } = self;
+        if find_in_path(command).is_none() {
+            return Some(format!("it needs {command}, which is not in $PATH; install {command}"));
+        }
+        let said = Command::new(command).arg("--version").output().ok()?;
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let numbers = said.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());
+        let found: Vec<u32> = numbers.take(2).collect();
+        let is_old = matches!(*found, [a, b] if (a, b) < (*major, *minor));
+        is_old
+            .then(|| format!("it needs {command} {major}.{minor} or newer, and there is {}; install that", said.trim()))
     }
 }
 

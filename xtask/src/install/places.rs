@@ -108,6 +108,16 @@ impl Places {
         })
     }
 
+    /// What modules are written with.
+    pub(crate) fn sdk(&self) -> PathBuf {
+        self.prefix.join("share/bulkhead/sdk")
+    }
+
+    /// What editors read.
+    pub(crate) fn schemas(&self) -> PathBuf {
+        self.prefix.join("share/bulkhead/schemas")
+    }
+
     /// The list of what was installed.
     pub(crate) fn receipt(&self) -> PathBuf {
         self.prefix.join("share/bulkhead/installed.sha256")

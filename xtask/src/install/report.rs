@@ -26,10 +26,14 @@ fn lines(places: &Places, items: &[Item], plan: &Plan) -> Vec<String> {
     let pages = of(|kind| kind == Kind::ManPage);
     let completions = of(|kind| matches!(kind, Kind::Completion(_)));
     let samples = of(|kind| matches!(kind, Kind::Sample(_)));
+    let sdks = of(|kind| matches!(kind, Kind::Sdk(_)));
+    let schemas = of(|kind| kind == Kind::Schema);
     let mut lines = vec![
         format!("programs     {}: {}{}", places.programs().display(), names(&programs), states(&programs)),
         format!("man pages    {}: {}{}", places.man_pages().display(), pages.len(), states(&pages)),
         format!("completions  {}{}", names(&completions), states(&completions)),
+        format!("SDKs         {}: {}{}", places.sdk().display(), names(&sdks), states(&sdks)),
+        format!("schemas      {}: {}{}", places.schemas().display(), names(&schemas), states(&schemas)),
     ];
     if !samples.is_empty() {
         lines.push(format!("modules      {}: {}{}", places.modules.display(), names(&samples), states(&samples)));
@@ -50,8 +54,10 @@ fn lines(places: &Places, items: &[Item], plan: &Plan) -> Vec<String> {
 fn names(items: &[(&Item, Action)]) -> String {
     let mut seen = BTreeSet::new();
     let name = |item: &Item| match item.kind {
-        Kind::Completion(name) | Kind::Sample(name) => name.to_owned(),
-        Kind::Program | Kind::ManPage => item.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        Kind::Completion(name) | Kind::Sample(name) | Kind::Sdk(name) => name.to_owned(),
+        Kind::Program | Kind::ManPage | Kind::Schema => {
+            item.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        }
     };
     let names: Vec<String> =
         items.iter().map(|(item, _)| name(item)).filter(|name| seen.insert(name.clone())).collect();
