@@ -61,6 +61,9 @@ pub struct EntityId([u8; EntityId::BYTES]);
 impl EntityId {
     const BYTES: usize = 36;
 
+    /// Where the two digits of each byte are.
+    const PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
     /// Checks `text` and makes it an id.
     ///
     /// # Errors
@@ -85,12 +88,20 @@ impl EntityId {
 
     /// The id that is this UUID.
     pub fn from_uuid(uuid: u128) -> EntityId {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut bytes = [b'-'; EntityId::BYTES];
-        let positions = (0..EntityId::BYTES).filter(|at| !matches!(at, 8 | 13 | 18 | 23));
-        for (digit, position) in positions.enumerate() {
-            bytes[position] = b"0123456789abcdef"[(uuid >> (124 - 4 * digit) & 0xf) as usize];
+        for (byte, at) in uuid.to_be_bytes().into_iter().zip(EntityId::PAIRS) {
+            bytes[at] = DIGITS[usize::from(byte >> 4)];
+            bytes[at + 1] = DIGITS[usize::from(byte & 0xf)];
         }
         EntityId(bytes)
+    }
+
+    /// The UUID that the id is.
+    pub fn uuid(&self) -> u128 {
+        // Of a digit, the lower half is its worth; of a letter, nine less than that.
+        let worth = |digit: u8| (digit & 0xf) + 9 * (digit >> 6);
+        u128::from_be_bytes(EntityId::PAIRS.map(|at| worth(self.0[at]) << 4 | worth(self.0[at + 1])))
     }
 
     pub(super) fn read(raw: Raw<'_>) -> Result<EntityId, Fault> {
@@ -135,6 +146,8 @@ mod tests {
         let id = EntityId::new("01981F6E-2C1A-7E3B-9F00-5D2C8A4B6E7F").unwrap();
         assert_eq!(id.as_str(), "01981f6e-2c1a-7e3b-9f00-5d2c8a4b6e7f");
         assert_eq!(EntityId::from_uuid(0x0198_1f6e_2c1a_7e3b_9f00_5d2c_8a4b_6e7f), id);
+        assert_eq!(id.uuid(), 0x0198_1f6e_2c1a_7e3b_9f00_5d2c_8a4b_6e7f);
+        assert_eq!(EntityId::from_uuid(u128::MAX).uuid(), u128::MAX);
         for bad in ["", "1", "01981f6e2c1a7e3b9f005d2c8a4b6e7f", "g1981f6e-2c1a-7e3b-9f00-5d2c8a4b6e7f"] {
             assert!(EntityId::new(bad).is_err(), "{bad}");
         }

@@ -5,7 +5,7 @@ mod layer1;
 mod quick;
 mod requests;
 
-pub(crate) use layer1::{Existing, Export, Forget, Import, Layer1, Location, SetAside, Which};
+pub(crate) use layer1::{Compact, Existing, Export, Forget, Import, Layer1, Location, SetAside, Which};
 pub(crate) use requests::{Call, Data, Describe, Emit, RequestOptions};
 
 use crate::{amount::parse_duration, user::parse_user};

@@ -143,7 +143,7 @@ fn a_check_lists_what_is_wrong_and_is_1_then() {
     fs::write(&file, bytes).unwrap();
     let done = alone(&["layer1", "check", "--state", state]);
     assert!(done.code == Some(1) && done.out.contains("what it holds is no JSON"), "{done:?}");
-    done.says("1 problem was found");
+    done.says("2 problems were found");
 }
 
 #[test]
@@ -343,4 +343,31 @@ fn the_reader_of_an_export_may_go_away() {
     drop(running.0.stdout.take());
     let done = running.done();
     assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{done:?} within {DEADLINE:?}");
+}
+
+#[test]
+fn a_store_is_compacted_while_no_host_has_it_and_says_how_long_it_was() {
+    let folder = Folder::new();
+    let state = text(&folder.0);
+    alone(&["layer1", "compact"]).expect(2, "").says("--state <DIR>");
+    alone(&["layer1", "compact", "--state", state]).expect(2, "").says("there is no data store at");
+    let store = filled(&folder, 100);
+    alone(&["layer1", "compact", "--state", state]).expect(1, "").says("; stop it for as long as this takes");
+    store.close().unwrap();
+    drop(store);
+    let database = folder.0.join("layer1/layer1.db");
+    let older = Path::new(env!("CARGO_MANIFEST_DIR")).join("../layer1/tests/fixtures/version-4.db");
+    fs::copy(older, &database).unwrap();
+    fs::set_permissions(&database, fs::Permissions::from_mode(0o600)).unwrap();
+    let older = alone(&["layer1", "check", "--state", state]);
+    older
+        .expect(1, "")
+        .says("its tables are of version 4, this program knows 5; start the host once, which changes them");
+    let done = alone(&["layer1", "compact", "--state", state, "--json"]);
+    let summary: Value = serde_json::from_str(&done.out).unwrap();
+    let length = fs::metadata(&database).unwrap().len();
+    assert_eq!((&summary["before"], &summary["after"]), (&json!(131_072), &json!(length)), "{done:?}");
+    alone(&["layer1", "check", "--state", state]).expect(0, "the data is whole: 35 entities\n");
+    let again = alone(&["layer1", "compact", "--state", state]);
+    assert!(again.code == Some(0) && again.out.contains("KiB before, "), "{again:?}");
 }

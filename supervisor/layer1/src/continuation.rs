@@ -110,6 +110,19 @@ pub(crate) fn establish(connection: &mut Connection, path: &Path) -> Result<Open
     Ok(Opened { epochs: epochs::list(connection).map_err(fail)?, mark, trace })
 }
 
+/// A database whose log was carried over was written anew, and has the name of the file that is given: the next opening
+/// goes on with the last one, if it had done so with that file.
+pub(crate) fn follow(path: &Path, before: &FileId) -> io::Result<()> {
+    let name = beside(path, ".opened");
+    match Kept::read_of_any(&name) {
+        Some(kept) if kept.is_no_copy(&name) && kept.database == before.text() => {
+            let database = FileId::of(&fs::symlink_metadata(path)?).text();
+            Kept { database, is_carried_over: true, ..kept }.write(&name).map(drop)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Refuses a database whose log belongs to another one: a backup that replaced a database that was not closed,
 /// whose log SQLite would carry over into it. To be called before the database is opened.
 pub(crate) fn refuse_foreign_log(path: &Path) -> Result<(), OpenError> {

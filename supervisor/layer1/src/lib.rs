@@ -91,9 +91,11 @@
 //!
 //! | table | a row is | columns |
 //! |---|---|---|
-//! | `entities` | an entity | `entity` (type), `id`, `version`, `created_at`, `updated_at`, `owner`, `data` (the JSON as it came, without white space between its parts) |
-//! | `keys` | an idempotency key | `caller` (module, or empty for clients), `target` (module or `layer1`; empty, in a file that was of version 1, for any), `key`, `fingerprint` (SHA-256 of target, type and payload), `reply`, `created_at`, `expires_age` |
-//! | `events` | an event | `cursor`, `time`, `event`, `source` (module, or empty for a client), `data`, `age` (of the store, when it was stored) |
+//! | `entities` | an entity | `entity` (type), `id` (16 bytes), `version`, `created_at`, `updated_at`, `owner`, `event` (the cursor of the event of its last change, if that holds nothing of its own), `data` (the JSON as it came, without white space between its parts) |
+//! | `keys` | an idempotency key | `number`, `caller` (module, or empty for clients), `target` (module or `layer1`; empty, in a file that was of version 1, for any), `key` (16 bytes, if it is the text of an id), `fingerprint` (SHA-256 of target, type and payload), `reply`, `created_at`, `expires_age`, `bytes` (what it is counted with) |
+//! | `events` | an event | `cursor`, `age` (of the store, when it was stored), `time`, `event`, `source` (module, or empty for a client), `bytes` (what it is counted with), `of_row`, `data` |
+//! | `event_copies` | what an event says whose entity was changed since | `cursor`, `id`, `version`, `time`, `data` |
+//! | `names` | a name of a module or an event, which other rows have as its number | `number`, `name` |
 //! | `subscriptions` | how far a module is | `module`, `cursor`, `missed`, `since` |
 //! | `set_aside` | an event that a module kept failing on | `id`, `module`, `cursor`, `time`, `event`, `source`, `data`, `attempts`, `error`, `set_aside_at` |
 //! | `usage` | what of an owner is stored | `owner`, `bytes`, `entities`, `event_bytes`, `events`, `key_bytes`, `keys` |
@@ -102,6 +104,10 @@
 //! | `opening` | the one row says by which opening it was written | `one`, `mark`, `previous` |
 //! | `indexes` | a declared index | `number` (its name is `index_NUMBER`), `entity`, `path` |
 //! | `searches` | a declared search | `number` (its table is `search_NUMBER`, FTS5), `entity`, `paths` |
+//!
+//! An event without `data` is that of one of the first changes of an entity: what it says is in `entities`, in the row `of_row`, as long as that
+//! has its cursor as `event`, or else in `event_copies`. Without `time`, it was made when the entity was changed. The
+//! views `entities_as_text`, `events_as_text` and `keys_as_text` have all of that as texts.
 //!
 //! The indexes are made with a function of this program, `layer1_value`. Another program reads the tables
 //! all the same, but cannot use these indexes, and so cannot write entities of an indexed type.
@@ -129,10 +135,12 @@ mod own_files;
 mod query;
 mod quotas;
 mod schema;
+mod schema_5;
 mod settings;
 mod staged;
 mod statements;
 mod store;
+mod stored_id;
 mod tables;
 mod threads;
 mod tools;
@@ -147,4 +155,8 @@ pub use schema::SCHEMA_VERSION;
 pub use settings::{Flush, Index, Searched, Settings};
 pub use store::{Layer1, Overloaded, Visible};
 pub use tables::{epochs::Epoch, keys::other_payload};
-pub use tools::{Progress, ToolError, Tools, Watcher, import::ImportLines};
+pub use tools::{
+    Progress, ToolError, Tools, Watcher,
+    compact::{CompactError, Compacted, compact},
+    import::ImportLines,
+};

@@ -62,6 +62,21 @@ pub const EVENTS_SCANNED_MAX: usize = 20_000;
 /// part of it, and [`EVENTS_SCANNED_MAX`] at most.
 pub const EVENTS_COUNTED_MAX: usize = 200_000;
 
+/// Greatest version of an entity whose event holds nothing of what the entity has: one that is changed more often, as
+/// a counter, would have each change write the copy for the event before.
+pub const VERSIONS_SHARED_MAX: u64 = 3;
+
+/// Most names that are kept once for all rows that have them, of modules and of events; further names of events stand
+/// in each row.
+pub const EVENT_NAMES_MAX: i64 = 4096;
+
+/// Numbers of names that the thread that writes remembers.
+pub const NAMES_MAX: usize = 10_000;
+
+/// The greatest database of an older version that is brought to the tables of this one when it is opened, in bytes:
+/// 256 MiB, which takes seconds. For a greater one there is `layer1 compact`, which shows how far it is.
+pub const MIGRATED_AT_OPEN_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
 /// Most searched members of one type of entity.
 pub const SEARCH_PATHS_MAX: usize = 32;
 

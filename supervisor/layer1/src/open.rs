@@ -53,6 +53,20 @@ pub enum OpenError {
         /// The version that this program knows.
         known: i32,
     },
+    /// The file was made by an older version, and to change its tables takes long.
+    #[error(
+        "{path} was made by an older version of Bulkhead: its tables are of version {found}, this program knows {known}; with {bytes} bytes it is too long to be changed at the start: run `bulkhead layer1 compact --state DIR` with the state directory it is in, which shows how far it is"
+    )]
+    Long {
+        /// The database.
+        path: PathBuf,
+        /// How long it is.
+        bytes: u64,
+        /// The version of its tables.
+        found: i64,
+        /// The version that this program knows.
+        known: i32,
+    },
     /// The file was made by a newer version.
     #[error(
         "{path} was made by a newer version of Bulkhead: its tables are of version {found}, this program knows {known}; run the newer program, or start with an empty state directory and import an export"
@@ -218,24 +232,57 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
     Ok(Lock { _file: file })
 }
 
-/// Opens the connection that writes, after a check of the file.
-pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
+/// Opens the connection that writes, after a check of the file. One of an older version that is longer than
+/// `migrated_bytes_max` is refused.
+pub(crate) fn open_writer(path: &Path, migrated_bytes_max: u64) -> Result<Connection, OpenError> {
+    let fail = |error| OpenError::of_sqlite(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let (mut connection, _) = open_checked(path, flags, |version| {
+        let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let (path, known) = (path.to_owned(), SCHEMA_VERSION);
+        match version > 0 && version < i64::from(known) && bytes > migrated_bytes_max {
+            true => Err(OpenError::Long { path, bytes, found: version, known }),
+            false => Ok(()),
+        }
+    })?;
+    configure_writer(&mut connection).map_err(fail)?;
+    Ok(connection)
+}
+
+/// Opens the database, of this version or an older one, for one who has it alone: its log is empty, and goes when this
+/// connection is closed. Gives the version of its tables.
+pub(crate) fn open_alone(path: &Path) -> Result<(Connection, i64), OpenError> {
+    let fail = |error| OpenError::of_sqlite(path, error);
+    let (connection, version) = open_checked(path, OpenFlags::SQLITE_OPEN_READ_WRITE, |version| match version {
+        0 => Err(OpenError::Missing { path: path.to_owned() }),
+        _ => Ok(()),
+    })?;
+    // What is copied is written to another file, which has to be named to SQLite.
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1).map_err(fail)?;
+    Ok((connection, version))
+}
+
+/// Opens a connection that may write, after a check of the file, and of its version by `judge`. The log is carried over.
+fn open_checked(
+    path: &Path,
+    flags: OpenFlags,
+    judge: impl FnOnce(i64) -> Result<(), OpenError>,
+) -> Result<(Connection, i64), OpenError> {
     let fail = |error| OpenError::of_sqlite(path, error);
     must_be_file(path)?;
     refuse_foreign_log(path)?;
     let has_log = std::fs::metadata(beside(path, "-wal")).is_ok_and(|metadata| metadata.len() > 0);
-    let mut connection =
-        connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE).map_err(fail)?;
+    let connection = connect(path, flags).map_err(fail)?;
     // A refused file stays as it is, its write-ahead log too; an empty log is removed by itself.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log).map_err(fail)?;
-    inspect(&connection, path)?;
+    let version = inspect(&connection, path)?;
+    judge(version)?;
     if has_log {
         write_log_again(path)?;
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(fail)?;
     }
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(fail)?;
-    configure_writer(&mut connection).map_err(fail)?;
-    Ok(connection)
+    Ok((connection, version))
 }
 
 /// Leaves the flushes to the caller from now on, and gives the log that is to be flushed. None: the file system
@@ -332,11 +379,10 @@ pub(crate) fn look(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Looks at the file without changing it.
-fn inspect(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    if identify(connection, path)? > 0
-        && std::fs::metadata(path).map_or(0, |metadata| metadata.len()) <= CHECKED_AT_OPEN_BYTES_MAX
-    {
+/// Looks at the file without changing it, and gives the version of its tables.
+fn inspect(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
+    let version = identify(connection, path)?;
+    if version > 0 && std::fs::metadata(path).map_or(0, |metadata| metadata.len()) <= CHECKED_AT_OPEN_BYTES_MAX {
         let check = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
         let found = connection
             .query_row("PRAGMA quick_check(1)", [], check)
@@ -345,7 +391,7 @@ fn inspect(connection: &Connection, path: &Path) -> Result<(), OpenError> {
             return Err(OpenError::Damaged { path: path.to_owned(), found: found.replace('\n', " ") });
         }
     }
-    Ok(())
+    Ok(version)
 }
 
 /// The version of the tables, 0 for a file that has none yet; or why the file is not a data store.

@@ -11,7 +11,8 @@ use nix::unistd::{getegid, geteuid};
 use std::{fs::Metadata, io::ErrorKind, os::unix::fs::MetadataExt, path::Path};
 
 /// What SQLite and this store append to the name of the database.
-const ENDINGS: [&str; 7] = ["", "-wal", "-shm", "-journal", ".lock", ".opened", ".opened.unfinished"];
+const ENDINGS: [&str; 9] =
+    ["", "-wal", "-shm", "-journal", ".lock", ".opened", ".opened.unfinished", ".compacting", ".migrating"];
 
 /// # Errors
 /// When one of the files is a link or none, has a second name, or could be changed by another user.

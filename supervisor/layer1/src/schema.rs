@@ -1,6 +1,7 @@
 //! The tables, and how a file of an older version becomes one of this version. The layout is documented
 //! at the top of the crate.
 
+use crate::schema_5;
 use rusqlite::Connection;
 
 /// What distinguishes a database of this store from any other: "BkhL" in the header of the file.
@@ -143,20 +144,33 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     ) STRICT;
     INSERT INTO opening VALUES (1, '', '');
     ",
+    schema_5::STEP,
 ];
 
-/// Brings the file to [`SCHEMA_VERSION`], or leaves it as it was.
+/// Brings the file to [`SCHEMA_VERSION`], or leaves it as it was. Declared indexes of a table that a step has made anew
+/// are made again.
 pub(crate) fn migrate(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let declared = if version < steps.len() { declared_indexes(&transaction, "main")? } else { Vec::new() };
     for step in steps.iter().skip(version) {
         transaction.execute_batch(step)?;
+    }
+    let left = declared_indexes(&transaction, "main")?;
+    for index in declared.iter().filter(|index| !left.contains(index)) {
+        transaction.execute_batch(index)?;
     }
     if version < steps.len() {
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", steps.len() as i64)?;
     }
     transaction.commit()
+}
+
+/// The statements that make the declared indexes of a schema.
+pub(crate) fn declared_indexes(connection: &Connection, schema: &str) -> rusqlite::Result<Vec<String>> {
+    let sql = format!("SELECT sql FROM {schema}.sqlite_schema WHERE type = 'index' AND name GLOB 'index_[0-9]*'");
+    connection.prepare(&sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
 #[cfg(test)]

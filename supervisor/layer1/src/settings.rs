@@ -3,7 +3,7 @@
 use crate::{
     clock::Clock,
     declarations::declared_in,
-    limits::{CHECKPOINT_PAGES, JOBS_BYTES_MAX_DEFAULT},
+    limits::{CHECKPOINT_PAGES, JOBS_BYTES_MAX_DEFAULT, MIGRATED_AT_OPEN_BYTES_MAX},
     open::{OpenError, look},
     threads::FlushLog,
 };
@@ -50,6 +50,9 @@ pub struct Settings {
     /// Pages of the write-ahead log after which it is carried over into the database. For tests, which write little.
     #[doc(hidden)]
     pub checkpoint_pages: i64,
+    /// The longest database of an older version that is changed when it is opened, in bytes. For tests, whose are short.
+    #[doc(hidden)]
+    pub migrated_bytes_max: u64,
 }
 
 /// How the write-ahead log is flushed. For tests of disks that fail or lose what was not flushed.
@@ -88,6 +91,7 @@ impl Settings {
             clock: Clock::system(),
             flush: Flush::to_disk(),
             checkpoint_pages: CHECKPOINT_PAGES,
+            migrated_bytes_max: MIGRATED_AT_OPEN_BYTES_MAX,
         }
     }
 

@@ -16,6 +16,8 @@ pub(crate) struct Stored {
     pub(crate) rowid: i64,
     pub(crate) owner: Arc<str>,
     pub(crate) created_at: i64,
+    /// The event of its last change, if that holds nothing of its own.
+    pub(crate) event: Option<u64>,
     pub(crate) state: State,
 }
 
@@ -37,6 +39,8 @@ pub(crate) struct Base {
     pub(crate) version: u64,
     pub(crate) owner: Arc<str>,
     pub(crate) bytes: u64,
+    /// The event that holds nothing of its own, which a change of this state gives a copy.
+    pub(crate) event: Option<u64>,
 }
 
 /// An entity that the unit changes.
@@ -67,6 +71,7 @@ impl Base {
             version: stored.state.version,
             owner: Arc::clone(&stored.owner),
             bytes: stored.state.data.as_str().len() as u64,
+            event: stored.event,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     settings::Settings,
     tables::{clock, epochs::Epoch},
     threads::{Durability, Finished, Shared, queue::Task, reader::Reader, writer::Writer},
-    tools::Tools,
+    tools::{Tools, compact::remove_leftovers},
 };
 use bulkhead_protocol::{
     Failure,
@@ -62,7 +62,8 @@ impl Layer1 {
     pub fn open(settings: Settings, wake: impl Fn() + Send + Sync + 'static) -> Result<Layer1, OpenError> {
         let path = settings.path.clone();
         let lock = lock(&path)?;
-        let mut connection = open_writer(&path)?;
+        remove_leftovers(&path);
+        let mut connection = open_writer(&path, settings.migrated_bytes_max)?;
         let Opened { epochs, mark, trace } = continuation::establish(&mut connection, &path)?;
         let declarations = Declarations::establish(&mut connection, &settings)?;
         let count = settings.readers.max(1);

@@ -30,6 +30,8 @@ pub(crate) struct Emitted {
     pub(crate) event: String,
     pub(crate) source: Arc<str>,
     pub(crate) data: Json,
+    /// The change that it reports, if it has the data that the change leaves: where that is in `touched`.
+    pub(crate) change: Option<usize>,
 }
 
 /// What the handling of one message has changed and emitted so far.
@@ -109,10 +111,30 @@ impl Unit {
         self.bytes = 0;
     }
 
+    /// For each entity that the unit changes, in the order of [`Unit::in_order`], the event that says what the unit
+    /// leaves it as, if there is one: where that is in `events`.
+    pub(crate) fn last_events(&self) -> Vec<Option<usize>> {
+        let mut by_touch = vec![None; self.touched.len()];
+        for (index, event) in self.events.iter().enumerate() {
+            if let Some(touch) = event.change {
+                by_touch[touch] = Some(index);
+            }
+        }
+        if !self.touches_twice() {
+            return by_touch;
+        }
+        let last: HashMap<&Key, usize> = self.touched.iter().enumerate().map(|(touch, key)| (key, touch)).collect();
+        self.in_order().map(|(key, _)| by_touch[last[key]]).collect()
+    }
+
+    /// Whether some entity was changed more than once. Most units do not.
+    fn touches_twice(&self) -> bool {
+        self.touched.len() != self.changes.len()
+    }
+
     /// Each entity that the unit changes, in the order in which it first touched them.
     pub(crate) fn in_order(&self) -> impl Iterator<Item = (&Key, &StagedEntity)> {
-        // Most units touch nothing twice.
-        let twice = self.touched.len() != self.changes.len();
+        let twice = self.touches_twice();
         let mut seen = HashSet::new();
         self.touched
             .iter()
@@ -196,11 +218,13 @@ impl Unit {
         let (pending, kind) = pending.changed(&operation.change, &key, author)?;
         let version = pending.now.as_ref().map_or(last + 1, |now| now.version);
         let data = pending.now.as_ref().map(|now| now.data.as_str());
+        let is_whole = data.is_some_and(|data| data.len() <= EVENT_ENTITY_BYTES_MAX);
         let event = Emitted {
             time: author.now,
             event: [operation.entity.as_str(), ".", kind].concat(),
             source: Arc::clone(&author.owner),
             data: event_data(&id, version, data),
+            change: is_whole.then_some(self.touched.len()),
         };
         self.hold(data.map_or(0, str::len) + event.data.as_str().len())?;
         mark.before.push((key.clone(), before));
@@ -220,7 +244,7 @@ impl Unit {
         }
         self.hold(found)?;
         let (event, source) = (event.to_owned(), Arc::clone(&author.owner));
-        self.events.push(Emitted { time: author.now, event, source, data: data.clone() });
+        self.events.push(Emitted { time: author.now, event, source, data: data.clone(), change: None });
         Ok(())
     }
 
@@ -272,7 +296,11 @@ impl Unit {
 
 /// What the event of a change says: the entity's data too, if it is not too long.
 fn event_data(id: &EntityId, version: u64, data: Option<&str>) -> Json {
-    let data = data.filter(|data| data.len() <= EVENT_ENTITY_BYTES_MAX);
+    Json::of_checked(&event_text(id, version, data.filter(|data| data.len() <= EVENT_ENTITY_BYTES_MAX)))
+}
+
+/// The text of what the event of a change says.
+pub(crate) fn event_text(id: &EntityId, version: u64, data: Option<&str>) -> String {
     let mut text = String::with_capacity(DONE_BYTES_MAX + data.map_or(0, str::len));
     write_done(id, version, &mut text);
     if let Some(data) = data {
@@ -280,7 +308,7 @@ fn event_data(id: &EntityId, version: u64, data: Option<&str>) -> Json {
         text.push_str(data);
     }
     text.push('}');
-    Json::of_checked(&text)
+    text
 }
 
 /// Most bytes of what [`write_done`] writes, and of the end of an object after it.

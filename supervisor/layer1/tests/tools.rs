@@ -168,8 +168,9 @@ fn a_check_finds_what_another_program_has_broken() {
     let other = Connection::open(folder.database()).unwrap();
     other
         .execute_batch(
-            "UPDATE entities SET data = '{\"a\":1,\"a\":2}' WHERE rowid = 5; UPDATE entities SET id = 'X' WHERE rowid = 6;
-             UPDATE entities SET data = '{' WHERE rowid = 7; DELETE FROM events WHERE cursor = 3;",
+            "UPDATE entities SET data = '{\"a\":1,\"a\":2}' WHERE rowid = 5; UPDATE entities SET id = x'07' WHERE rowid = 6;
+             UPDATE entities SET data = '{' WHERE rowid = 7; DELETE FROM events WHERE cursor = 3;
+             UPDATE entities SET event = 9 WHERE rowid = 8;",
         )
         .unwrap();
     drop(other);
@@ -180,7 +181,9 @@ fn a_check_finds_what_another_program_has_broken() {
     let problems = layer1.tools().check(&mut go).unwrap().join("\n");
     for words in [
         "this member twice",
-        "no UUID",
+        "no 16 bytes",
+        "the event 5",
+        "neither an entity nor a copy has what the event 8 says",
         "no JSON",
         "is counted with",
         "bytes in 1250 events, and has ",

@@ -49,6 +49,9 @@ Example:
         #[arg(long)]
         json: bool,
     },
+    /// Write the database anew, without free pages and with the tables of this version; the daemon must be stopped.
+    #[command(after_help = COMPACT_HELP)]
+    Compact(Compact),
     /// Events that a module kept failing on: list them, hand them to their module again, or drop them.
     SetAside {
         /// What to do; without it, they are listed.
@@ -58,6 +61,26 @@ Example:
     /// Forget a module that is gone for good: how far it was with its events, and those set aside for it.
     #[command(after_help = FORGET_HELP)]
     Forget(Forget),
+}
+
+const COMPACT_HELP: &str = "\
+For a database of an older version that is too long to be changed when the daemon starts, and to give back the pages of \
+what was removed. The new file is made beside the old one and takes its name when it is whole and on the disk: stopped \
+or killed at any moment, or after a power cut, the old one or the new one is there, whole. Needs as much free space as \
+the data takes, three times that for an older version.
+
+Example:
+  bulkhead layer1 compact --state /var/lib/bulkhead";
+
+/// Options of `layer1 compact`.
+#[derive(Args, Debug)]
+pub(crate) struct Compact {
+    /// The state directory with the data.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: PathBuf,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 const FORGET_HELP: &str = "\

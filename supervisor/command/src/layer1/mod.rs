@@ -3,6 +3,7 @@
 //! without one. The meaning of the data is deliberately unknown here.
 
 mod check;
+mod compact;
 mod copy;
 mod forget;
 mod import;
@@ -34,6 +35,7 @@ pub(crate) fn run(socket: Option<PathBuf>, command: Command) -> Result<Exit, Hal
         Command::Import(options) => import::run(socket, &options),
         Command::Check { location, json } => check::run(socket, &location, json),
         Command::Backup { file, location, json } => copy::backup(socket, &file, &location, json),
+        Command::Compact(options) => compact::run(&options),
         Command::SetAside { command } => set_aside::run(socket, command),
         Command::Forget(options) => forget::run(socket, &options),
     }
@@ -51,15 +53,7 @@ fn tools(socket: Option<PathBuf>, location: &Location) -> Result<Tools, Halt> {
 /// Opens the data of a state directory without a daemon, and creates it if there is none yet.
 fn open_store(state: &Path) -> Result<Layer1, Halt> {
     let fail = |error| Halt::Usage(format!("{}: {error}", state.display()));
-    let owner = std::fs::metadata(state).map_err(fail)?.uid();
-    let user = nix::unistd::geteuid().as_raw();
-    // Files of another user would make the daemon unable to open its data.
-    if owner != user {
-        let state = state.display();
-        return Err(Halt::Usage(format!(
-            "{state} belongs to the user {owner}, and this is the user {user}: run it as that one"
-        )));
-    }
+    must_be_own(state)?;
     let path = state.join(FILE);
     let folder = path.parent().expect("the file is in a folder");
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
@@ -70,6 +64,18 @@ fn open_store(state: &Path) -> Result<Layer1, Halt> {
         }
         other => refused(other),
     })
+}
+
+/// Files of another user would make the daemon unable to open its data.
+fn must_be_own(state: &Path) -> Result<(), Halt> {
+    let fail = |error| Halt::Usage(format!("{}: {error}", state.display()));
+    let owner = std::fs::metadata(state).map_err(fail)?.uid();
+    let user = nix::unistd::geteuid().as_raw();
+    if owner == user {
+        return Ok(());
+    }
+    let state = state.display();
+    Err(Halt::Usage(format!("{state} belongs to the user {owner}, and this is the user {user}: run it as that one")))
 }
 
 /// Writes everything into one file.

@@ -3,13 +3,15 @@
 //! the median of them, so that a disk that is busy for a while distorts no comparison.
 //!
 //! `cargo bench -p bulkhead-layer1` looks at 100,000 entities; `-- --million` at a million, which takes
-//! about a minute more. `--commits` and `--queries` measure one half alone; `--counted` has 64 callers make
-//! 20,000 mutations and nothing else, for `valgrind --tool=callgrind`. The files lie in a folder of their
-//! own in `$TMPDIR`: on a memory disk, what is left is the processor's part.
+//! about a minute more. `--commits` and `--queries` measure one half alone, `--space` what entities take on the
+//! disk; `--counted` has 64 callers make 20,000 mutations and nothing else, for `valgrind --tool=callgrind`, and
+//! `--counted-updates` the same of entities that are there. The files lie in a folder of their own in `$TMPDIR`: on
+//! a memory disk, what is left is the processor's part.
 
 mod bare;
 mod figure;
 mod processor;
+mod space;
 
 use bare::Bare;
 use bulkhead_layer1::{Index, Job, JobId, Layer1, Outcome, Settings};
@@ -42,7 +44,12 @@ fn main() {
     settings.indexes = vec![Index { entity: name, path: Path::new("topic").expect("it is a path") }];
     let store = Layer1::open(settings, || {}).expect("the store opens in an empty folder");
     if asked("--counted") {
-        callers(&store, 64, |done, _| done < 20_000);
+        callers(&store, 64, create, |done, _| done < 20_000);
+    } else if asked("--counted-updates") {
+        changed(&store);
+        callers(&store, 64, update, |done, _| done < 20_000);
+    } else if asked("--space") {
+        space(&folder);
     } else {
         if !asked("--queries") {
             commits(&store, &bare);
@@ -50,18 +57,30 @@ fn main() {
         if !asked("--commits") {
             queries(&store, &bare, entities);
         }
+        if !asked("--commits") && !asked("--queries") {
+            space(&folder);
+        }
     }
     store.close().expect("the store closes");
     let _ = std::fs::remove_dir_all(folder);
 }
 
+fn space(folder: &std::path::Path) {
+    println!("space on the disk of 50,000 entities, each with an event of its module and a kept answer");
+    for json_bytes in [290, 1024] {
+        space::measure(&folder.join(json_bytes.to_string()), 50_000, json_bytes);
+    }
+}
+
 fn commits(store: &Layer1, bare: &Bare) {
+    changed(store);
     let mut rows = Rows::default();
     for _ in 0..ROUNDS {
         rows.add("bare SQLite, one caller, one row", bare.write("single", 1, TIME));
-        rows.add("layer1, one caller", callers(store, 1, a_while));
+        rows.add("layer1, one caller", callers(store, 1, create, a_while));
         rows.add("bare SQLite, batches of 64 rows", bare.write("batch", 64, TIME));
-        rows.add("layer1, 64 callers", callers(store, 64, a_while));
+        rows.add("layer1, 64 callers", callers(store, 64, create, a_while));
+        rows.add("layer1, 64 callers, updates", callers(store, 64, update, a_while));
     }
     println!("commits, each flushed to the disk before it is answered");
     rows.print();
@@ -120,6 +139,30 @@ fn create(number: u64) -> Job {
     mutate("bench", &format!(r#"{{"entity":"Commit","operation":"create","data":{}}}"#, data(number)))
 }
 
+/// How many entities are updated, again and again.
+const CHANGED: u64 = 1000;
+
+fn changed_id(number: u64) -> String {
+    format!("00000000-0000-4000-8000-{:012x}", number % CHANGED)
+}
+
+/// Creates the entities that are updated.
+fn changed(store: &Layer1) {
+    for number in 0..CHANGED {
+        let (id, data) = (changed_id(number), data(number));
+        let payload = format!(r#"{{"entity":"Changed","operation":"create","id":"{id}","data":{data}}}"#);
+        store.submit(JobId(number), mutate("bench", &payload), None).expect("there is room");
+    }
+    for _ in 0..CHANGED {
+        assert!(matches!(store.wait().1, Outcome::Mutated { .. }));
+    }
+}
+
+fn update(number: u64) -> Job {
+    let (id, data) = (changed_id(number), data(number));
+    mutate("bench", &format!(r#"{{"entity":"Changed","operation":"update","id":"{id}","data":{data}}}"#))
+}
+
 /// Goes on until the time of one round is over.
 fn a_while(_: usize, time: Duration) -> bool {
     time < TIME
@@ -127,14 +170,14 @@ fn a_while(_: usize, time: Duration) -> bool {
 
 /// Callers that each wait for the answer before they send the next mutation, as long as `resume` wants more
 /// after so many and so long.
-fn callers(store: &Layer1, count: u64, resume: fn(usize, Duration) -> bool) -> Figure {
+fn callers(store: &Layer1, count: u64, job: fn(u64) -> Job, resume: fn(usize, Duration) -> bool) -> Figure {
     let mut sent = HashMap::new();
     let mut times = Vec::new();
     let mut next = 0;
     let before = Processor::now();
     let begun = Instant::now();
     let mut send = |sent: &mut HashMap<JobId, Instant>| {
-        store.submit(JobId(next), create(next), None).expect("there is room");
+        store.submit(JobId(next), job(next), None).expect("there is room");
         sent.insert(JobId(next), Instant::now());
         next += 1;
     };

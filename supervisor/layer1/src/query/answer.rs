@@ -1,6 +1,7 @@
 //! The text of an answer: `{"entities":[…],"next":…}`, with what an entity holds put in as the text that
 //! it is.
 
+use crate::stored_id::StoredId;
 use bulkhead_protocol::{Json, time};
 use rusqlite::Row;
 use std::fmt::Write;
@@ -76,7 +77,7 @@ pub(super) fn entity(name: &str, row: &Row<'_>) -> rusqlite::Result<String> {
     write!(
         text,
         r#"{{"id":"{}","entity":"{name}","version":{},"created_at":"{}","updated_at":"{}","data":{data}"#,
-        row.get_ref(0)?.as_str()?,
+        row.get::<_, StoredId>(0)?.id(),
         row.get::<_, u64>(1)?,
         time::format(row.get(2)?),
         time::format(row.get(3)?),

@@ -4,9 +4,10 @@
 use crate::{
     declarations::{Declarations, column_expression, expression, literal},
     functions::encode,
+    stored_id,
 };
 use bulkhead_protocol::layer1::{
-    Comparison, Condition, Direction, Ending, EntityName, Filter, Order, Path, Search, Term, Value,
+    Column, Comparison, Condition, Direction, Ending, EntityName, Filter, Order, Path, Search, Term, Value,
 };
 use rusqlite::types::Value as Sql;
 
@@ -148,11 +149,11 @@ impl Compiler<'_> {
             }
             Condition::Equal(value) => {
                 self.path(path, piece);
-                piece.push(" = ").bind(encode(value.clone()));
+                piece.push(" = ").bind(encoded(path, value));
             }
             Condition::NotEqual(value) => {
                 self.path(path, piece);
-                piece.push(" IS NOT ").bind(encode(value.clone()));
+                piece.push(" IS NOT ").bind(encoded(path, value));
             }
             Condition::Compare(comparison, value) => self.compare(path, *comparison, value, piece),
             Condition::In(values) => self.is_in(path, values, piece),
@@ -170,6 +171,12 @@ impl Compiler<'_> {
     /// A comparison holds only among values of one kind, which are neighbours in SQLite's order: the
     /// least text is '', the least blob is x''.
     fn compare(&self, path: &Path, comparison: Comparison, value: &Value, piece: &mut Piece) {
+        if let (Path::Column(Column::Id), Value::Text(text)) = (path, value) {
+            let (operator, bound) = stored_id::bound(comparison, text);
+            self.path(path, piece);
+            piece.push(&format!(" {operator} ")).bind(bound);
+            return;
+        }
         let (operator, bound) = match (comparison, value) {
             (Comparison::Less, Value::Text(_)) => ("<", Some(">= ''")),
             (Comparison::LessOrEqual, Value::Text(_)) => ("<=", Some(">= ''")),
@@ -195,7 +202,7 @@ impl Compiler<'_> {
         self.path(path, piece);
         piece.push(" IN (");
         for (index, value) in values.iter().filter(|value| **value != Value::Null).enumerate() {
-            piece.push(if index > 0 { ", " } else { "" }).bind(encode(value.clone()));
+            piece.push(if index > 0 { ", " } else { "" }).bind(encoded(path, value));
         }
         piece.push(")");
         if null {
@@ -231,6 +238,14 @@ impl Compiler<'_> {
     /// The direction of the ids of entities that are alike.
     pub(super) fn last_direction(&self) -> Direction {
         self.order.last().map_or(Direction::Ascending, |order| order.direction)
+    }
+}
+
+/// A value as the tables have it at this path, for equality.
+fn encoded(path: &Path, value: &Value) -> Sql {
+    match (path, value) {
+        (Path::Column(Column::Id), Value::Text(text)) => stored_id::of_text(text),
+        _ => encode(value.clone()),
     }
 }
 

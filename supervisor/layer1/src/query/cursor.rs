@@ -6,10 +6,13 @@
 //! and the order, so a cursor of another query is refused and not misunderstood.
 
 use super::compile::{Compiler, Piece};
-use crate::failure::bad_request;
+use crate::{
+    failure::bad_request,
+    stored_id::{StoredId, of_text, text_of},
+};
 use bulkhead_protocol::{
     Failure,
-    layer1::{Direction, EntityId, Order, limits::CURSOR_BYTES_MAX},
+    layer1::{Column, Direction, EntityId, Order, Path, limits::CURSOR_BYTES_MAX},
 };
 use rusqlite::types::Value as Sql;
 use sha2::{Digest, Sha256};
@@ -25,12 +28,17 @@ pub(super) struct Cursor {
 /// Bytes of the check sum.
 const SUM_BYTES: usize = 8;
 
+/// What is ordered by as a text in a cursor, and is none in the tables.
+const ID: Path = Path::Column(Column::Id);
+
 impl Cursor {
     /// The cursor as text.
     pub(super) fn write(&self, compiler: &Compiler<'_>) -> Result<String, Failure> {
         let mut bytes = self.id.as_str().as_bytes().to_vec();
-        for value in &self.values {
+        for (value, order) in self.values.iter().zip(compiler.order) {
+            let id = if order.by == ID { text_of(value) } else { None };
             let (tag, content): (u8, &[u8]) = match value {
+                _ if let Some(id) = &id => (3, id.as_bytes()),
                 Sql::Null => (0, &[]),
                 Sql::Integer(integer) => (1, &integer.to_be_bytes()),
                 Sql::Real(real) => (2, &real.to_bits().to_be_bytes()),
@@ -72,7 +80,7 @@ impl Cursor {
 fn read_parts(rest: &mut &[u8], order: &[Order]) -> Option<Cursor> {
     let id = EntityId::new(std::str::from_utf8(take(rest, 36)?).ok()?).ok()?;
     let mut values = Vec::new();
-    for _ in order {
+    for order in order {
         let tag = take(rest, 1)?[0];
         let length = u32::from_be_bytes(take(rest, 4)?.try_into().ok()?);
         let content = take(rest, usize::try_from(length).ok()?)?;
@@ -80,6 +88,7 @@ fn read_parts(rest: &mut &[u8], order: &[Order]) -> Option<Cursor> {
             0 => Sql::Null,
             1 => Sql::Integer(i64::from_be_bytes(content.try_into().ok()?)),
             2 => Sql::Real(f64::from_bits(u64::from_be_bytes(content.try_into().ok()?))),
+            3 if order.by == ID => of_text(std::str::from_utf8(content).ok()?),
             3 => Sql::Text(String::from_utf8(content.to_vec()).ok()?),
             4 => Sql::Blob(content.to_vec()),
             _ => return None,
@@ -169,6 +178,6 @@ fn after_id(compiler: &Compiler<'_>, cursor: &Cursor) -> Piece {
         Direction::Ascending => " AND e.id > ",
         Direction::Descending => " AND e.id < ",
     });
-    piece.bind(Sql::Text(cursor.id.as_str().into()));
+    piece.bind(StoredId::of(&cursor.id).to_value());
     piece
 }

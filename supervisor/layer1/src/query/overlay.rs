@@ -5,6 +5,7 @@
 use crate::{
     declarations::{Declarations, create_search, insert_words, remove_words},
     staged::Key,
+    stored_id::StoredId,
     unit::Unit,
 };
 use bulkhead_protocol::layer1::EntityName;
@@ -65,7 +66,7 @@ impl Overlay {
         connection.execute_batch(
             "DROP TABLE IF EXISTS temp.overlay;
              CREATE TEMP TABLE overlay (
-                rowid INTEGER PRIMARY KEY, entity TEXT NOT NULL, id TEXT NOT NULL, version INTEGER,
+                rowid INTEGER PRIMARY KEY, entity TEXT NOT NULL, id BLOB NOT NULL, version INTEGER,
                 created_at INTEGER, updated_at INTEGER, data TEXT, gone INTEGER NOT NULL, UNIQUE (entity, id)
             )",
         )
@@ -105,7 +106,7 @@ impl Overlay {
         let search = declarations.search(&key.0);
         let old: Option<i64> = connection
             .prepare_cached("SELECT rowid FROM temp.overlay WHERE entity = ?1 AND id = ?2")?
-            .query_row([key.0.as_str(), key.1.as_str()], |row| row.get(0))
+            .query_row(params![key.0.as_str(), StoredId::of(&key.1)], |row| row.get(0))
             .optional()?;
         if let (Some(rowid), Some(table)) = (old, search) {
             remove_words(connection, "temp.", table, rowid)?;
@@ -119,7 +120,7 @@ impl Overlay {
             .insert(params![
                 old,
                 key.0.as_str(),
-                key.1.as_str(),
+                StoredId::of(&key.1),
                 now.map(|now| now.version),
                 pending.created_at,
                 now.map(|now| now.updated_at),

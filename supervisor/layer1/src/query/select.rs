@@ -11,6 +11,7 @@ use crate::{
     declarations::Declarations,
     failure::{not_found, of_sqlite, refusal},
     staged::{Key, Seen},
+    stored_id::StoredId,
 };
 use bulkhead_protocol::{
     ErrorCode, Failure, Json,
@@ -94,7 +95,7 @@ fn one(query: &Query, id: &EntityId, from: &Answering<'_>) -> Result<Json, Query
     let compiler = from.compiler(&query.entity, &[], &[]);
     for source in from.sources() {
         let mut piece = Piece::new(format!("SELECT {COLUMNS}"));
-        piece.append(&compiler.body(*source)).push(" AND e.id = ").bind(Sql::Text(id.as_str().into()));
+        piece.append(&compiler.body(*source)).push(" AND e.id = ").bind(StoredId::of(id).to_value());
         let mut statement = from.connection.prepare_cached(&piece.sql)?;
         let mut rows = statement.query(params_from_iter(piece.values))?;
         if let Some(row) = rows.next()? {
@@ -166,7 +167,7 @@ fn count(compiler: &Compiler<'_>, from: &Answering<'_>) -> Result<u64, QueryErro
 }
 
 fn cursor_of(row: &Row<'_>, order: &[Order]) -> Result<Cursor, QueryError> {
-    let id = EntityId::new(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?).map_err(Failure::from)?;
+    let id = row.get::<_, StoredId>(0)?.id();
     let values: Result<Vec<Sql>, _> = (0..order.len()).map(|index| row.get(COLUMN_COUNT + index)).collect();
     Ok(Cursor { values: values?, id })
 }
@@ -175,7 +176,7 @@ impl Answering<'_> {
     /// Takes note of an entity that goes into the answer.
     pub(super) fn note(&self, entity: &EntityName, row: &Row<'_>) -> Result<(), QueryError> {
         let Some(seen) = self.seen else { return Ok(()) };
-        let id = EntityId::new(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?).map_err(Failure::from)?;
+        let id = row.get::<_, StoredId>(0)?.id();
         let state = Seen { rowid: row.get(5)?, version: row.get(1)? };
         seen.borrow_mut().push(((entity.clone(), id), state));
         Ok(())
@@ -191,10 +192,10 @@ fn push(
     cursor_bytes: usize,
 ) -> Result<Fit, QueryError> {
     let mut text = entity(query.entity.as_str(), row)?;
-    let id = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?.to_owned();
+    let id = row.get::<_, StoredId>(0)?.id();
     if !query.include.is_empty() {
         let room = answer.room().saturating_sub(text.len() + cursor_bytes);
-        let fit = include(&query.include, &id, from, room, &mut text)?;
+        let fit = include(&query.include, id.as_str(), from, room, &mut text)?;
         // In an answer of its own, there is room for more of what refers to it.
         if fit == Fit::Full && !answer.is_empty() {
             return Ok(Fit::Full);

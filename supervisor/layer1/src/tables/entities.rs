@@ -6,8 +6,11 @@
 
 use crate::{
     declarations::{Declarations, insert_words, remove_words},
+    limits::VERSIONS_SHARED_MAX,
     staged::{Base, Key, StagedEntity, State, Stored},
     statements::Statements,
+    stored_id::StoredId,
+    tables::events::Cursors,
     unit::Unit,
 };
 use bulkhead_protocol::layer1::Data;
@@ -54,8 +57,9 @@ impl Rows {
 
 /// The entity that the database has under this key.
 pub(crate) fn find(statements: &mut Statements<'_>, key: &Key) -> rusqlite::Result<Option<Stored>> {
-    let sql = "SELECT rowid, owner, created_at, version, updated_at, data FROM entities WHERE entity = ?1 AND id = ?2";
-    statements.prepare(sql)?.query_row([key.0.as_str(), key.1.as_str()], read).optional()
+    let sql =
+        "SELECT rowid, owner, created_at, version, updated_at, data, event FROM entities WHERE entity = ?1 AND id = ?2";
+    statements.prepare(sql)?.query_row(params![key.0.as_str(), StoredId::of(&key.1)], read).optional()
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
@@ -63,6 +67,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
         rowid: row.get(0)?,
         owner: row.get_ref(1)?.as_str()?.into(),
         created_at: row.get(2)?,
+        event: row.get(6)?,
         state: State { version: row.get(3)?, updated_at: row.get(4)?, data: Data::trusted(row.get_ref(5)?.as_str()?) },
     })
 }
@@ -74,8 +79,9 @@ pub(crate) fn changed_since(
 ) -> rusqlite::Result<Option<(Key, Option<u64>)>> {
     let statement = statements.prepare("SELECT rowid, version FROM entities WHERE entity = ?1 AND id = ?2")?;
     for (key, pending) in unit.in_order() {
-        let found: Option<(i64, u64)> =
-            statement.query_row([key.0.as_str(), key.1.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let found: Option<(i64, u64)> = statement
+            .query_row(params![key.0.as_str(), StoredId::of(&key.1)], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
         // One of the same version but in another row was deleted and created anew.
         if found != pending.base.as_ref().map(|base| (base.rowid, base.version)) {
             return Ok(Some((key.clone(), found.map(|(_, version)| version))));
@@ -84,17 +90,38 @@ pub(crate) fn changed_since(
     Ok(None)
 }
 
-/// Writes what the unit changes. The unit was found to be up to date in this transaction.
+/// An event that holds nothing of what its entity still has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OfEntity {
+    /// Where it is among the unit's events.
+    pub(crate) event: usize,
+    /// The row of the entity.
+    pub(crate) rowid: i64,
+    /// When that says that it was changed.
+    pub(crate) updated_at: i64,
+}
+
+/// Writes what the unit changes, whose events get the cursors of `cursors`. The unit was found to be up to date in this
+/// transaction. Gives the events that say what an entity is now, in their order.
 pub(crate) fn write(
     statements: &mut Statements<'_>,
     declarations: &Declarations,
     rows: &Rows,
     unit: &Unit,
-) -> rusqlite::Result<()> {
-    for (key, pending) in unit.in_order() {
-        write_one(statements, declarations, rows, key, pending)?;
+    cursors: &Cursors,
+) -> rusqlite::Result<Vec<OfEntity>> {
+    let mut of_entities = Vec::with_capacity(unit.changes.len());
+    for ((key, pending), event) in unit.in_order().zip(unit.last_events()) {
+        // One that was changed often will be again, and that costs less where the event has its copy already.
+        let is_rare = pending.now.as_ref().is_some_and(|now| now.version <= VERSIONS_SHARED_MAX);
+        let event = event.filter(|_| is_rare).and_then(|index| Some((index, cursors.of(index)?)));
+        let rowid = write_one(statements, declarations, rows, key, pending, event.map(|(_, cursor)| cursor))?;
+        if let (Some((event, _)), Some(rowid), Some(now)) = (event, rowid, &pending.now) {
+            of_entities.push(OfEntity { event, rowid, updated_at: now.updated_at });
+        }
     }
-    Ok(())
+    of_entities.sort_unstable_by_key(|of| of.event);
+    Ok(of_entities)
 }
 
 fn write_one(
@@ -103,26 +130,27 @@ fn write_one(
     rows: &Rows,
     key: &Key,
     pending: &StagedEntity,
-) -> rusqlite::Result<()> {
+    event: Option<u64>,
+) -> rusqlite::Result<Option<i64>> {
     let search = declarations.search(&key.0);
     if let (Some(base), Some(search)) = (&pending.base, search) {
         remove_words(statements.connection(), "", search, base.rowid)?;
     }
     let rowid = match (&pending.base, &pending.now) {
-        (None, None) => return Ok(()),
-        (None, Some(now)) => insert(statements, rows, key, pending, now)?,
+        (None, None) => return Ok(None),
+        (None, Some(now)) => insert(statements, rows, key, pending, now, event)?,
         // It was deleted and created anew, or replaced by an import: another entity, in another row.
         (Some(base), Some(now)) if now.version <= base.version => {
             delete(statements, rows, base)?;
-            insert(statements, rows, key, pending, now)?
+            insert(statements, rows, key, pending, now, event)?
         }
-        (Some(base), Some(now)) => update(statements, base, pending, now)?,
-        (Some(base), None) => return delete(statements, rows, base),
+        (Some(base), Some(now)) => update(statements, base, pending, now, event)?,
+        (Some(base), None) => return delete(statements, rows, base).map(|()| None),
     };
-    match (search, &pending.now) {
-        (Some(search), Some(now)) => insert_words(statements.connection(), "", search, rowid, now.data.as_str()),
-        _ => Ok(()),
+    if let (Some(search), Some(now)) = (search, &pending.now) {
+        insert_words(statements.connection(), "", search, rowid, now.data.as_str())?;
     }
+    Ok(Some(rowid))
 }
 
 fn insert(
@@ -131,16 +159,18 @@ fn insert(
     key: &Key,
     pending: &StagedEntity,
     now: &State,
+    event: Option<u64>,
 ) -> rusqlite::Result<i64> {
-    let sql = "INSERT INTO entities (rowid, entity, id, version, created_at, updated_at, owner, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let sql = "INSERT INTO entities (rowid, entity, id, version, created_at, updated_at, owner, event, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let rowid = statements.prepare(sql)?.insert(params![
         rows.next(),
         key.0.as_str(),
-        key.1.as_str(),
+        StoredId::of(&key.1),
         now.version,
         pending.created_at,
         now.updated_at,
         &*pending.owner,
+        event,
         now.data.as_str()
     ])?;
     rows.inserted(rowid);
@@ -148,20 +178,40 @@ fn insert(
 }
 
 fn delete(statements: &mut Statements<'_>, rows: &Rows, base: &Base) -> rusqlite::Result<()> {
+    keep_event(statements, base)?;
     rows.deleted(base.rowid);
     statements.prepare("DELETE FROM entities WHERE rowid = ?1")?.execute([base.rowid]).map(|_| ())
 }
 
-fn update(statements: &mut Statements<'_>, base: &Base, pending: &StagedEntity, now: &State) -> rusqlite::Result<i64> {
-    let sql =
-        "UPDATE entities SET version = ?2, created_at = ?3, updated_at = ?4, owner = ?5, data = ?6 WHERE rowid = ?1";
+fn update(
+    statements: &mut Statements<'_>,
+    base: &Base,
+    pending: &StagedEntity,
+    now: &State,
+    event: Option<u64>,
+) -> rusqlite::Result<i64> {
+    keep_event(statements, base)?;
+    let sql = "UPDATE entities SET version = ?2, created_at = ?3, updated_at = ?4, owner = ?5, event = ?6, data = ?7 WHERE rowid = ?1";
     statements.prepare(sql)?.execute(params![
         base.rowid,
         now.version,
         pending.created_at,
         now.updated_at,
         &*pending.owner,
+        event,
         now.data.as_str()
     ])?;
     Ok(base.rowid)
+}
+
+/// The event of the last change of an entity gets a copy of what that has left, which is about to go, if the event is
+/// kept still. Which event that is, a state of an entity says, which the unit was found to build on.
+fn keep_event(statements: &mut Statements<'_>, base: &Base) -> rusqlite::Result<()> {
+    if base.event.is_none() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO event_copies (cursor, id, version, time, data)
+         SELECT v.cursor, e.id, e.version, e.updated_at, e.data
+         FROM entities AS e CROSS JOIN events AS v ON v.cursor = e.event WHERE e.rowid = ?1";
+    statements.prepare(sql)?.execute([base.rowid]).map(|_| ())
 }

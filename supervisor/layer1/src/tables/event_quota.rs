@@ -3,8 +3,8 @@
 //! in the table `usage`; which are the oldest of a source is found out here, without an index that every event would
 //! pay for: the table is scanned once from its beginning, as far as is needed.
 
-use super::events::texts;
-use crate::{held::Amount, limits::EVENT_OVERHEAD_BYTES, unit::Emitted};
+use super::names::Texts;
+use crate::{held::Amount, unit::Emitted};
 use rusqlite::{Connection, params};
 use std::collections::{HashMap, VecDeque};
 
@@ -31,10 +31,12 @@ impl Oldest {
         last: u64,
     ) -> rusqlite::Result<Amount> {
         let mut statement = connection.prepare_cached("DELETE FROM events WHERE cursor = ?1")?;
+        let mut of_copy = connection.prepare_cached("DELETE FROM event_copies WHERE cursor = ?1")?;
         let mut removed = Amount::default();
         while removed.bytes < bytes && removed.rows < rows_max {
             let Some((cursor, bytes)) = self.next(connection, source, last)? else { break };
             statement.execute([cursor])?;
+            of_copy.execute([cursor])?;
             removed = removed.plus(Amount { bytes, rows: 1 });
         }
         Ok(removed)
@@ -55,21 +57,19 @@ impl Oldest {
 
     /// Looks at a few rows more, and says how many there were.
     fn look(&mut self, connection: &Connection) -> rusqlite::Result<usize> {
-        let mut statement = connection.prepare_cached(concat!(
-            "SELECT cursor, source, ",
-            texts!(),
-            " FROM events WHERE cursor > ?1 ORDER BY cursor LIMIT ?2"
-        ))?;
+        let mut statement = connection
+            .prepare_cached("SELECT cursor, source, bytes FROM events WHERE cursor > ?1 ORDER BY cursor LIMIT ?2")?;
         let mut rows = statement.query(params![self.upto, LOOKED_ROWS])?;
+        let mut names = Texts::new(connection);
         let mut looked = 0;
         while let Some(row) = rows.next()? {
-            let source = row.get_ref(1)?.as_str()?;
-            let found = match self.sources.get_mut(source) {
+            let source = names.of(row.get_ref(1)?)?;
+            let found = match self.sources.get_mut(&*source) {
                 Some(found) => found,
-                None => self.sources.entry(source.into()).or_default(),
+                None => self.sources.entry(source.as_ref().into()).or_default(),
             };
             self.upto = row.get(0)?;
-            found.push_back((self.upto, row.get::<_, i64>(2)? + EVENT_OVERHEAD_BYTES));
+            found.push_back((self.upto, row.get(2)?));
             looked += 1;
         }
         Ok(looked)

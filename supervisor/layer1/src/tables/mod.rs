@@ -7,6 +7,7 @@ pub(crate) mod epochs;
 pub(crate) mod event_quota;
 pub(crate) mod events;
 pub(crate) mod keys;
+pub(crate) mod names;
 pub(crate) mod set_aside;
 pub(crate) mod subscriptions;
 pub(crate) mod usage;

@@ -1,14 +1,15 @@
 //! The table `set_aside`: events that a module kept failing on, each with a copy of the event, so that it
 //! outlives the stream.
 
-use super::events::{stored_event, texts};
+use super::events;
 use crate::{
     limits::{
         CLEARED_ROWS_MAX, EVENT_OVERHEAD_BYTES, SET_ASIDE_ERROR_BYTES_MAX, SET_ASIDE_LISTED_BYTES_MAX,
         SET_ASIDE_LISTED_MAX,
     },
-    outcome::{Cursor, SetAsideEvent},
+    outcome::{Cursor, SetAsideEvent, StoredEvent},
 };
+use bulkhead_protocol::Json;
 use rusqlite::{Connection, params};
 
 /// Sets the event at `cursor` aside. An event that is no longer kept leaves nothing.
@@ -21,12 +22,13 @@ pub(crate) fn add(
     now: i64,
 ) -> rusqlite::Result<()> {
     let error = &error[..error.floor_char_boundary(SET_ASIDE_ERROR_BYTES_MAX)];
+    let Some(StoredEvent { time, event, source, data, .. }) = events::find(connection, cursor)? else { return Ok(()) };
     connection
         .prepare_cached(
             "INSERT INTO set_aside (module, cursor, time, event, source, data, attempts, error, set_aside_at)
-             SELECT ?1, cursor, time, event, source, data, ?3, ?4, ?5 FROM events WHERE cursor = ?2",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
-        .execute(params![module, cursor.0, attempts, error, now])
+        .execute(params![module, cursor.0, time, event, source, data.as_str(), attempts, error, now])
         .map(|_| ())
 }
 
@@ -49,16 +51,15 @@ pub(crate) fn count(connection: &Connection) -> rusqlite::Result<u64> {
 /// The newest is kept whatever it takes.
 pub(crate) fn clear(connection: &Connection, set_aside_max: u64, bytes_max: u64) -> rusqlite::Result<usize> {
     connection
-        .prepare_cached(concat!(
+        .prepare_cached(
             "WITH newest_first AS (
-                 SELECT id, row_number() OVER back AS place, sum(",
-            texts!(),
-            " + octet_length(error) + ?3) OVER back AS bytes
+                 SELECT id, row_number() OVER back AS place, sum(octet_length(event) + octet_length(source)
+                     + octet_length(data) + octet_length(error) + ?3) OVER back AS bytes
                  FROM set_aside WINDOW back AS (ORDER BY id DESC)
              )
              DELETE FROM set_aside WHERE id IN
-                 (SELECT id FROM newest_first WHERE place > ?1 OR (bytes > ?2 AND place > 1) ORDER BY id LIMIT ?4)"
-        ))?
+                 (SELECT id FROM newest_first WHERE place > ?1 OR (bytes > ?2 AND place > 1) ORDER BY id LIMIT ?4)",
+        )?
         .execute(params![set_aside_max, bytes_max, EVENT_OVERHEAD_BYTES, CLEARED_ROWS_MAX])
 }
 
@@ -80,7 +81,13 @@ pub(crate) fn list(
             attempts: row.get(2)?,
             error: row.get(3)?,
             set_aside_at: row.get(4)?,
-            event: stored_event(row, 5)?,
+            event: StoredEvent {
+                cursor: Cursor(row.get(5)?),
+                time: row.get(6)?,
+                event: row.get(7)?,
+                source: row.get(8)?,
+                data: Json::parse(row.get_ref(9)?.as_str()?).unwrap_or_default(),
+            },
         })
     })?;
     let (mut listed, mut bytes) = (Vec::new(), 0);

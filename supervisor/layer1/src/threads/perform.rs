@@ -14,7 +14,8 @@ use crate::{
     staged::Author,
     statements::Statements,
     tables::{
-        entities, event_quota,
+        entities::{self, OfEntity},
+        event_quota,
         events::{self, Cursors},
         keys, set_aside, subscriptions,
         usage::Account,
@@ -112,7 +113,7 @@ impl Writer {
             self.shared.quotas.check(owner, used, amount)?;
         }
         let mut events = self.write(statements, unit, now.age)?;
-        events.extend(self.store_events(statements, emitted, now.age)?);
+        events.extend(self.emit(statements, emitted, now.age)?);
         self.keep(statements, key.map(|(keyed, reply)| (keyed, reply)), now)?;
         self.also(also, now.wall)?;
         Ok(Outcome::Committed { events })
@@ -134,7 +135,8 @@ impl Writer {
 
     fn keep(&self, statements: &mut Statements<'_>, key: Option<(&Keyed, &Json)>, now: Moment) -> Result<(), NotDone> {
         let Some((keyed, reply)) = key else { return Ok(()) };
-        let more = keys::store(statements, keyed, reply, now, micros(self.shared.settings.key_ttl))?;
+        let ttl = micros(self.shared.settings.key_ttl);
+        let more = keys::store(statements, &mut self.names.borrow_mut(), keyed, reply, now, ttl)?;
         let caller = keyed.caller.as_str().into();
         self.usage.borrow_mut().add(&self.connection, &caller, Account::of_keys(more))?;
         Ok(())
@@ -142,23 +144,53 @@ impl Writer {
 
     /// Writes what a unit has changed and emitted, at this age of the store.
     fn write(&self, statements: &mut Statements<'_>, unit: &Unit, age: i64) -> Result<Vec<StoredEvent>, NotDone> {
-        entities::write(statements, &self.shared.declarations, &self.rows, unit)?;
+        let cursors = self.cursors_for(&unit.events)?;
+        let of_entities = entities::write(statements, &self.shared.declarations, &self.rows, unit, &cursors)?;
         let mut usage = self.usage.borrow_mut();
         for (owner, amount) in unit.held.iter() {
             usage.add(&self.connection, owner, Account::of_entities(amount))?;
         }
         drop(usage);
-        Ok(self.store_events(statements, &unit.events, age)?)
+        Ok(self.store_events(statements, &unit.events, age, &cursors, &of_entities)?)
     }
 
-    /// Stores events. Where a source has more than its quota by that, its oldest go before they are stored, so that
-    /// the file grows by nothing that goes at once.
-    fn store_events(
+    /// Stores events that are of no entity.
+    fn emit(
         &self,
         statements: &mut Statements<'_>,
         events: &[Emitted],
         age: i64,
     ) -> rusqlite::Result<Vec<StoredEvent>> {
+        let cursors = self.cursors_for(events)?;
+        self.store_events(statements, events, age, &cursors, &[])
+    }
+
+    fn store_events(
+        &self,
+        statements: &mut Statements<'_>,
+        events: &[Emitted],
+        age: i64,
+        cursors: &Cursors,
+        of_entities: &[OfEntity],
+    ) -> rusqlite::Result<Vec<StoredEvent>> {
+        let stored = events::store(statements, &mut self.names.borrow_mut(), events, age, cursors, of_entities)?;
+        self.newest.set(Some(cursors.first + events.len() as u64 - 1));
+        Ok(stored)
+    }
+
+    /// The cursor of the newest event.
+    fn newest(&self) -> rusqlite::Result<u64> {
+        match self.newest.get() {
+            Some(newest) => Ok(newest),
+            None => Ok(events::ends(&self.connection)?.1),
+        }
+    }
+
+    /// Which cursors events get. Where a source has more than its quota by them, its oldest go before they are stored,
+    /// so that the file grows by nothing that goes at once.
+    fn cursors_for(&self, events: &[Emitted]) -> rusqlite::Result<Cursors> {
+        let newest = self.newest()?;
+        let first = newest + 1;
         let (quotas, connection) = (&self.shared.quotas, &self.connection);
         let mut usage = self.usage.borrow_mut();
         let mut sources = self.sources.borrow_mut();
@@ -172,9 +204,8 @@ impl Writer {
             is_over |= quotas.events_over(source, held.bytes).is_some();
         }
         if !is_over {
-            return events::store(statements, events, age, &Cursors::Next);
+            return Ok(Cursors { first, kept: None });
         }
-        let (_, newest) = events::ends(connection)?;
         let mut kept = vec![true; events.len()];
         for (source, amount) in sources.iter() {
             let dropped = event_quota::keep_last(events, source, quotas.events(source), events::bytes, &mut kept);
@@ -185,7 +216,7 @@ impl Writer {
             let removed = self.oldest.borrow_mut().remove(connection, source, over, i64::MAX, newest)?;
             usage.add(connection, source, Account::of_events(removed.negative()))?;
         }
-        events::store(statements, events, age, &Cursors::From(newest + 1, &kept))
+        Ok(Cursors { first, kept: Some(kept) })
     }
 
     fn also(&self, also: &[Also], now: i64) -> Result<(), NotDone> {

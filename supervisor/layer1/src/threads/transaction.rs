@@ -164,6 +164,8 @@ impl Writer {
     pub(super) fn undo(&mut self) {
         self.rows.undone();
         self.usage.borrow_mut().forget();
+        self.names.borrow_mut().forget();
+        self.newest.set(None);
         *self.oldest.borrow_mut() = Oldest::default();
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")

@@ -19,6 +19,7 @@ use crate::{
         entities::Rows,
         event_quota::Oldest,
         events,
+        names::Numbers,
         usage::UsageCache,
     },
     unit::Unit,
@@ -38,6 +39,9 @@ pub(crate) struct Writer {
     pub(super) rows: Rows,
     /// The oldest events of each source.
     pub(super) oldest: RefCell<Oldest>,
+    /// The newest event, if it is known.
+    pub(super) newest: Cell<Option<u64>>,
+    pub(super) names: RefCell<Numbers>,
     /// Whose events are being stored, and how much they take.
     pub(super) sources: RefCell<Held>,
     /// The unit of whatever mutation is in progress that belongs to none.
@@ -73,6 +77,8 @@ impl Writer {
             connection,
             usage: RefCell::default(),
             oldest: RefCell::default(),
+            newest: Cell::default(),
+            names: RefCell::default(),
             sources: RefCell::default(),
             own_unit: RefCell::default(),
             clear_next: Instant::now(),

@@ -5,11 +5,15 @@
 use super::{ToolError, Tools, Watcher, is_damage, report};
 use crate::{
     open::open_reader,
-    tables::{events, keys, usage},
+    stored_id::StoredId,
+    tables::{
+        events::{self, Reading, bytes_of, ends},
+        keys, usage,
+    },
 };
 use bulkhead_json::Raw;
-use bulkhead_protocol::layer1::{Data, EntityId, EntityName};
-use rusqlite::Connection;
+use bulkhead_protocol::layer1::{Cursor, Data, EntityName};
+use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeMap;
 
 /// Most problems that are listed.
@@ -41,6 +45,7 @@ impl Tools {
         pages(&connection, problems)?;
         entities(&connection, total, watcher, problems)?;
         searches(&connection, problems)?;
+        events(&connection, problems)?;
         subscriptions(&connection, problems)?;
         accounts(&connection, problems)
     }
@@ -64,16 +69,21 @@ fn entities(
     problems: &mut Vec<String>,
 ) -> Result<(), ToolError> {
     let mut held: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    let mut statement = connection.prepare("SELECT entity, id, version, owner, data FROM entities ORDER BY rowid")?;
+    let mut statement =
+        connection.prepare("SELECT entity, id, version, owner, data, rowid FROM entities ORDER BY rowid")?;
     let mut rows = statement.query([])?;
     let mut done = 0;
     while let Some(row) = rows.next()? {
-        let (entity, id, version): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (entity, version): (String, i64) = (row.get(0)?, row.get(2)?);
         let data = row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?;
-        if problems.len() < PROBLEMS_MAX
-            && let Some(problem) = problem(&entity, &id, version, data)
-        {
-            problems.push(format!("the {entity:?} with the id {id:?}: {problem}"));
+        if problems.len() < PROBLEMS_MAX {
+            match (row.get::<_, StoredId>(1), problem(&entity, version, data)) {
+                (Err(_), _) => {
+                    problems.push(format!("the {entity:?} in row {}: the id is no 16 bytes", row.get::<_, i64>(5)?))
+                }
+                (Ok(id), Some(problem)) => problems.push(format!("the {entity:?} with the id {}: {problem}", id.id())),
+                (Ok(_), None) => {}
+            }
         }
         let owner = held.entry(row.get(3)?).or_default();
         *owner = (owner.0 + data.len() as u64, owner.1 + 1);
@@ -96,12 +106,9 @@ fn entities(
     Ok(())
 }
 
-fn problem(entity: &str, id: &str, version: i64, data: &str) -> Option<String> {
+fn problem(entity: &str, version: i64, data: &str) -> Option<String> {
     if let Err(fault) = EntityName::new(entity) {
         return Some(fault.to_string());
-    }
-    if EntityId::new(id).map_or(true, |read| read.as_str() != id) {
-        return Some("the id is no UUID in small letters".into());
     }
     if version < 1 {
         return Some(format!("expected a version from 1, found {version}"));
@@ -135,8 +142,33 @@ fn searches(connection: &Connection, problems: &mut Vec<String>) -> Result<(), T
     Ok(())
 }
 
+/// What an event says is in its row, in an entity that has not changed since, or in a copy, and it is counted as that.
+fn events(connection: &Connection, problems: &mut Vec<String>) -> Result<(), ToolError> {
+    let mut statement = connection.prepare("SELECT cursor, bytes FROM events ORDER BY cursor")?;
+    let mut rows = statement.query([])?;
+    let mut reading = Reading::new(connection);
+    while let Some(row) = rows.next()?.filter(|_| problems.len() < PROBLEMS_MAX) {
+        let (cursor, counted): (u64, i64) = (row.get(0)?, row.get(1)?);
+        match reading.find(Cursor(cursor)) {
+            Ok(event) => {
+                let found = event.map_or(0, |event| bytes_of(&event.event, &event.source, event.data.as_str()));
+                if found != counted {
+                    problems.push(format!("the event {cursor} is counted with {counted} bytes, and has {found}"));
+                }
+            }
+            Err(error) if is_damage(&error) => problems.push(format!("the event {cursor}: {error}")),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let gone = "SELECT min(cursor) FROM event_copies WHERE cursor NOT IN (SELECT cursor FROM events)";
+    if let Some(cursor) = connection.query_row(gone, [], |row| row.get::<_, Option<u64>>(0)).optional()?.flatten() {
+        problems.push(format!("there is a copy for the event {cursor}, which is not there"));
+    }
+    Ok(())
+}
+
 fn subscriptions(connection: &Connection, problems: &mut Vec<String>) -> Result<(), ToolError> {
-    let (_, newest): (u64, u64) = events::ends(connection)?;
+    let (_, newest): (u64, u64) = ends(connection)?;
     let mut statement = connection.prepare("SELECT module, cursor FROM subscriptions WHERE cursor > ?1")?;
     let ahead = statement.query_map([newest], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?)))?;
     for subscription in ahead {

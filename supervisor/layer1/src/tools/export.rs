@@ -5,7 +5,7 @@
 //! to a query. Events, keys and subscriptions are not exported: a backup has everything.
 
 use super::{ToolError, Tools, Watcher, report};
-use crate::open::open_reader;
+use crate::{open::open_reader, stored_id::StoredId};
 use bulkhead_protocol::{layer1::EntityName, time};
 use std::io::Write;
 
@@ -49,7 +49,7 @@ impl Tools {
                 out,
                 r#"{{"entity":"{}","id":"{}","version":{},"created_at":"{}","updated_at":"{}","owner":{owner},"data":{}}}"#,
                 row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?,
-                row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?,
+                row.get::<_, StoredId>(1)?.id(),
                 row.get::<_, u64>(2)?,
                 time::format(row.get(3)?),
                 time::format(row.get(4)?),

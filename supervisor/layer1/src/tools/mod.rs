@@ -1,8 +1,9 @@
-//! What is done to the store as a whole: export, import, backup and check. Each takes its time on the
+//! What is done to the store as a whole: export, import, backup, check and compact. Each takes its time on the
 //! caller's thread, reports its progress, and stops when the caller says so; the store goes on meanwhile.
 
 pub(crate) mod backup;
 pub(crate) mod check;
+pub(crate) mod compact;
 pub(crate) mod export;
 pub(crate) mod import;
 
@@ -95,6 +96,7 @@ pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
         rusqlite::Error::Utf8Error(..)
         | rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::UserFunctionError(..)
         | rusqlite::Error::IntegralValueOutOfRange(..) => true,
         other => matches!(other.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)),
     }

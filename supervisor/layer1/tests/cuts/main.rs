@@ -15,6 +15,7 @@ mod common;
 mod disk;
 mod driver;
 mod files;
+mod rewriting;
 mod units;
 
 use chain::{Chain, Tried};
