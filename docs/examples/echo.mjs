@@ -6,6 +6,7 @@ const socket = fd === undefined ? undefined : new net.Socket({ fd: Number(fd) })
 const [source, sink] = socket ? [socket, socket] : [process.stdin, process.stdout]; // transport = "stdio"
 
 function send(message) {
+  if (message.id === undefined || message.id === null) return; // an event without an id is not answered
   const body = Buffer.from(JSON.stringify(message));
   const frame = Buffer.allocUnsafe(4 + body.length);
   frame.writeUInt32BE(body.length, 0);

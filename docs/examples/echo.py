@@ -16,6 +16,8 @@ def receive():
     return json.loads(source.read(length))
 
 def send(message):
+    if message["id"] is None:                                       # an event without an id is not answered
+        return
     body = json.dumps(message).encode()
     sink.write(struct.pack(">I", len(body)) + body)
     sink.flush()

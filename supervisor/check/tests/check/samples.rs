@@ -81,6 +81,32 @@ fn a_module_in_typescript_keeps_every_rule() {
     keeps_all_but(&modules().join("specimen-typescript"), &[], &["event", "silent-event"]);
 }
 
+/// The modules that were written from the page alone, and the one of its tutorial.
+#[test]
+fn the_examples_of_the_protocols_page_keep_every_rule() {
+    const PAGE: &str = include_str!("../../../../PROTOCOL.md");
+    let examples = modules().join("../docs/examples");
+    let read = |name: &str| std::fs::read_to_string(examples.join(name)).unwrap();
+    let tutorial = PAGE.split_once("```python\n").unwrap().1.split_once("```").unwrap().0.to_owned();
+    let without_idempotent = ["described", "commands", "wrong-arguments"];
+    for (interpreter, name, text, transport, left_out) in [
+        ("python3", "echo.py", read("echo.py"), "socket", &PLAIN[..]),
+        ("python3", "echo.py", read("echo.py"), "stdio", &PLAIN),
+        ("python3", "greeter.py", tutorial, "socket", &without_idempotent),
+        ("node", "echo.mjs", read("echo.mjs"), "socket", &PLAIN),
+        ("node", "echo.mjs", read("echo.mjs"), "stdio", &PLAIN),
+    ] {
+        if !runs(interpreter) {
+            eprintln!("skipped: {name} over {transport}, because {interpreter} cannot be run");
+            continue;
+        }
+        let lines = format!("command = [\"{interpreter}\", \"{name}\"]\ntransport = \"{transport}\"\n");
+        let folder = Folder::new(&format!("[module]\nname = \"example\"\nversion = \"1\"\n{lines}"));
+        std::fs::write(folder.path().join(name), text).unwrap();
+        keeps_all_but(folder.path(), &[], left_out);
+    }
+}
+
 /// The sample to copy, with the SDK where `npm install` puts it.
 #[test]
 fn the_sample_in_typescript_keeps_every_rule_where_node_takes_typescript() {
