@@ -76,7 +76,7 @@ def fail(ctx: Context, code: str, message: str, retryable: bool = False, data: A
     raise Error(message, code=code, data=data, retryable=True if retryable else None)
 
 
-def told(asked: Callable[[], Raw]) -> dict:
+def outcome(asked: Callable[[], Raw]) -> dict:
     """The host's answer as data, so that the suite sees errors as the module saw them."""
     try:
         return {"data": asked()}
@@ -87,19 +87,19 @@ def told(asked: Callable[[], Raw]) -> dict:
 @app.command
 def ask(ctx: Context, to: str, name: str, args: Raw = Raw("null")) -> dict:
     """sends the command {"name","args"} to the module {"to"}"""
-    return told(lambda: ctx.call(to, name, args, raw=True))
+    return outcome(lambda: ctx.call(to, name, args, raw=True))
 
 
 @app.command
 def ask_query(ctx: Context, to: Optional[str] = None, payload: Raw = Raw("null")) -> dict:
     """sends the query {"payload"} to {"to"}, or to the data store"""
-    return told(lambda: ctx.query(payload, to=to, raw=True))
+    return outcome(lambda: ctx.query(payload, to=to, raw=True))
 
 
 @app.command
 def ask_mutation(ctx: Context, to: Optional[str] = None, payload: Raw = Raw("null")) -> dict:
     """sends the mutation {"payload"} to {"to"}, or to the data store"""
-    return told(lambda: ctx.mutate(payload, to=to, raw=True))
+    return outcome(lambda: ctx.mutate(payload, to=to, raw=True))
 
 
 @app.command

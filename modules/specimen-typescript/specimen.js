@@ -65,7 +65,7 @@ app.command("fail", {
     },
 });
 /** The host's answer as data, so that the suite sees errors as the module saw them. */
-async function told(asked) {
+async function outcome(asked) {
     try {
         return { data: await asked };
     }
@@ -78,18 +78,18 @@ async function told(asked) {
 app.command("ask", {
     description: 'sends the command {"name","args"} to the module {"to"}',
     args: t.object({ to: t.string(), name: t.string(), args: t.optional(t.raw()) }),
-    run: (ctx, { to, name, args }) => told(ctx.call(to, name, args, { returns: t.raw() })),
+    run: (ctx, { to, name, args }) => outcome(ctx.call(to, name, args, { returns: t.raw() })),
 });
 const data = t.object({ to: t.optional(t.nullable(t.string()), null), payload: t.optional(t.raw()) });
 app.command("ask_query", {
     description: 'sends the query {"payload"} to {"to"}, or to the data store',
     args: data,
-    run: (ctx, { to, payload }) => told(ctx.query(payload, { returns: t.raw(), ...(to === null ? {} : { to }) })),
+    run: (ctx, { to, payload }) => outcome(ctx.query(payload, { returns: t.raw(), ...(to === null ? {} : { to }) })),
 });
 app.command("ask_mutation", {
     description: 'sends the mutation {"payload"} to {"to"}, or to the data store',
     args: data,
-    run: (ctx, { to, payload }) => told(ctx.mutate(payload, { returns: t.raw(), ...(to === null ? {} : { to }) })),
+    run: (ctx, { to, payload }) => outcome(ctx.mutate(payload, { returns: t.raw(), ...(to === null ? {} : { to }) })),
 });
 app.command("emit", {
     description: 'publishes the event {"event","data"}',

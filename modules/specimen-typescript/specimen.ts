@@ -77,7 +77,7 @@ app.command("fail", {
 });
 
 /** The host's answer as data, so that the suite sees errors as the module saw them. */
-async function told(asked: Promise<unknown>): Promise<unknown> {
+async function outcome(asked: Promise<unknown>): Promise<unknown> {
   try {
     return { data: await asked };
   } catch (fault) {
@@ -89,7 +89,7 @@ async function told(asked: Promise<unknown>): Promise<unknown> {
 app.command("ask", {
   description: 'sends the command {"name","args"} to the module {"to"}',
   args: t.object({ to: t.string(), name: t.string(), args: t.optional(t.raw()) }),
-  run: (ctx, { to, name, args }) => told(ctx.call(to, name, args, { returns: t.raw() })),
+  run: (ctx, { to, name, args }) => outcome(ctx.call(to, name, args, { returns: t.raw() })),
 });
 
 const data = t.object({ to: t.optional(t.nullable(t.string()), null), payload: t.optional(t.raw()) });
@@ -97,13 +97,13 @@ const data = t.object({ to: t.optional(t.nullable(t.string()), null), payload: t
 app.command("ask_query", {
   description: 'sends the query {"payload"} to {"to"}, or to the data store',
   args: data,
-  run: (ctx, { to, payload }) => told(ctx.query(payload, { returns: t.raw(), ...(to === null ? {} : { to }) })),
+  run: (ctx, { to, payload }) => outcome(ctx.query(payload, { returns: t.raw(), ...(to === null ? {} : { to }) })),
 });
 
 app.command("ask_mutation", {
   description: 'sends the mutation {"payload"} to {"to"}, or to the data store',
   args: data,
-  run: (ctx, { to, payload }) => told(ctx.mutate(payload, { returns: t.raw(), ...(to === null ? {} : { to }) })),
+  run: (ctx, { to, payload }) => outcome(ctx.mutate(payload, { returns: t.raw(), ...(to === null ? {} : { to }) })),
 });
 
 app.command("emit", {

@@ -6,7 +6,7 @@ use crate::subject::Subject;
 use anyhow::Result;
 use bulkhead_config::Transport;
 use bulkhead_protocol::limits::REWRITE_BYTES_MAX;
-use bulkhead_protocol::{Decoder, Exit};
+use bulkhead_protocol::{Decoder, Exit, FrameError};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::PollFlags;
@@ -32,7 +32,7 @@ pub(crate) enum Incoming {
     /// The channel ended between two frames, or broke.
     End,
     /// What came is no frame.
-    NoFrame(String),
+    NoFrame(FrameError),
     /// Nothing came in time.
     Nothing,
 }
@@ -127,10 +127,7 @@ impl Process {
             match nix::unistd::read(output, &mut buffer) {
                 Ok(0) | Err(Errno::ECONNRESET) => {
                     self.output = None;
-                    return self
-                        .decoder
-                        .finish()
-                        .map_or_else(|error| Incoming::NoFrame(error.to_string()), |()| Incoming::End);
+                    return self.decoder.finish().map_or_else(Incoming::NoFrame, |()| Incoming::End);
                 }
                 Ok(count) => {
                     if let Err(fault) = self.cut(&buffer[..count]) {
@@ -144,12 +141,12 @@ impl Process {
         }
     }
 
-    fn cut(&mut self, mut bytes: &[u8]) -> Result<(), String> {
+    fn cut(&mut self, mut bytes: &[u8]) -> Result<(), FrameError> {
         loop {
             match self.decoder.next(&mut bytes) {
                 Ok(Some(frame)) => self.frames.push_back(frame.to_vec()),
                 Ok(None) => return Ok(()),
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(error),
             }
         }
     }

@@ -9,7 +9,7 @@ macro_rules! rules {
         pub(crate) enum Rule { $($rule),* }
 
         impl Rule {
-            /// All of them, in the order in which they are told.
+            /// All of them, in the order of the report.
             pub(crate) const ALL: &[Rule] = &[$(Rule::$rule),*];
 
             /// Its name for programs.

@@ -7,8 +7,8 @@ use anyhow::Result;
 use bulkhead_client::command_payload;
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
 use bulkhead_protocol::{
-    ErrorCode, Failure, Init, Json, Limits, Message, PROTOCOL_VERSION, Request, RequestType, Response, StartPhase,
-    StartProgress, Status, frame,
+    ErrorCode, Failure, FrameError, Init, Json, Limits, Message, PROTOCOL_VERSION, Request, RequestType, Response,
+    StartPhase, StartProgress, Status, frame,
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) strange: Vec<String>,
     /// Why nothing that follows can be trusted.
     pub(crate) broken: Option<String>,
+    /// What is broken is that text was printed into the channel.
+    pub(crate) has_text: bool,
     has_ended: bool,
     /// It has said that it ends on purpose.
     is_leaving: bool,
@@ -84,6 +86,7 @@ impl Session {
             answered: Vec::new(),
             strange: Vec::new(),
             broken: None,
+            has_text: false,
             has_ended: false,
             is_leaving: false,
             patience,
@@ -232,8 +235,9 @@ impl Session {
                 self.has_ended = true;
                 None
             }
-            Incoming::NoFrame(reason) => {
-                self.broken = Some(reason);
+            Incoming::NoFrame(error) => {
+                self.has_text = matches!(error, FrameError::Text { .. });
+                self.broken = Some(error.to_string());
                 None
             }
             Incoming::Frame(frame) => match Message::decode(&frame) {

@@ -3,7 +3,7 @@
 use crate::rules::Rule;
 use std::collections::BTreeMap;
 
-/// Failures of one rule that are told; more of them tell nothing new.
+/// Failures of one rule that are reported; more of them say nothing new.
 const FAULTS_MAX: usize = 10;
 
 /// Longest text of a part of a failure.

@@ -58,7 +58,7 @@ impl Wire<'_> {
         for strange in &session.strange {
             self.verdicts.fail(Rule::OneAnswer, sent, "one answer to each of them, and no others", strange);
         }
-        match session.broken.as_ref().filter(|reason| reason.contains("found text")) {
+        match session.broken.as_ref().filter(|_| session.has_text) {
             Some(reason) => {
                 self.verdicts.fail(Rule::Output, "nothing", "what it prints stays out of its channel", reason);
             }

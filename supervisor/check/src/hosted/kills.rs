@@ -1,7 +1,8 @@
 //! Kills at four moments of a process's life. What the host makes of each is what `PROTOCOL.md` says; what the module
 //! must do is to work in its next process.
 
-use super::{Hosted, Outcome, Running, is_stopped, signal, stop_by_signal};
+use super::processes::{is_stopped, signal, stop_by_signal};
+use super::{Hosted, Outcome, Running};
 use crate::rules::Rule;
 use crate::verdicts::Holds;
 use anyhow::Result;

@@ -81,24 +81,24 @@ fn fails(start: &str, expected: &[&str]) {
     assert!(missing.is_empty(), "{start} should fail {missing:?}, and fails {failed:?}: {report:#}");
     for rule in report["rules"].as_array().unwrap().iter().filter(|rule| rule["verdict"] == "failed") {
         for fault in rule["faults"].as_array().unwrap() {
-            let is_told = ["sent", "expected", "found"].iter().all(|part| fault[part] != "");
-            assert!(is_told, "{start}: {rule:#}");
+            let is_said = ["sent", "expected", "found"].iter().all(|part| fault[part] != "");
+            assert!(is_said, "{start}: {rule:#}");
         }
     }
 }
 
-/// What is told of a failure has the arguments.
+/// The report of a failure has the arguments.
 #[test]
 fn a_seed_makes_the_same_arguments_again_and_another_one_others() {
     let folder = Folder::misbehave("env = { MISBEHAVE_AT_START = \"wrong_schema\" }\n");
-    let told = |seed: u32| {
+    let faults_with = |seed: u32| {
         let report = report(folder.path(), &["--seed", &seed.to_string()]);
         let rule = report["rules"].as_array().unwrap().iter().find(|rule| rule["rule"] == "wrong-arguments").unwrap();
         rule["faults"].clone()
     };
-    let first = told(0);
-    assert_eq!(first, told(0));
-    assert!((1..5).any(|seed| told(seed) != first), "{first}");
+    let first = faults_with(0);
+    assert_eq!(first, faults_with(0));
+    assert!((1..5).any(|seed| faults_with(seed) != first), "{first}");
 }
 
 #[test]
