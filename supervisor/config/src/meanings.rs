@@ -22,7 +22,10 @@ pub(crate) const MODULE_MEANINGS: &[(&str, &str)] = &[
         "module.env",
         "A table of variables for its environment. Names that begin with `BULKHEAD_` are reserved for the host.",
     ),
-    ("module.inherit_env", "Names of variables that it inherits from the host's environment beside those below."),
+    (
+        "module.inherit_env",
+        "Names of variables that it inherits from the host's environment, beside `PATH`, `HOME`, `LANG`, `LC_ALL`, `TZ`, `TMPDIR` and `USER`.",
+    ),
     ("module.command", "The program and its arguments, a list of texts."),
     (
         "module.transport",
