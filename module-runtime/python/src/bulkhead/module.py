@@ -4,11 +4,25 @@ import dataclasses
 import functools
 import inspect
 import sys
-from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence, TypeVar, Union, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    NoReturn,
+    Optional,
+    Sequence,
+    TypeVar,
+    Union,
+    overload,
+)
 
 from . import text as json_text
 from .channel import protect_channel
 from .hints import HintError
+from .launch import origin_of_caller, test_of
 from .limits import (
     EVENT_NAME_BYTES_MAX,
     PROTOCOL_VERSION,
@@ -20,6 +34,9 @@ from .limits import (
 from .refusal import Refusal
 from .signature import Parameters, Payload, returned_type
 from .values import Raw
+
+if TYPE_CHECKING:
+    from .testing import TestHost
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -92,6 +109,7 @@ class Module:
         if not 1 <= threads <= THREADS_MAX:
             raise ValueError(f"expected 1 to {THREADS_MAX} threads, found {threads}")
         protect_channel()
+        self._origin = origin_of_caller(self)
         self.name = name
         self.version = version
         self.threads = threads
@@ -249,6 +267,52 @@ class Module:
         from .serve import run
 
         sys.exit(run(self))
+
+    def test(
+        self,
+        *,
+        config: Optional[Mapping[str, Any]] = None,
+        fakes: Optional[Mapping[str, Any]] = None,
+        with_modules: Sequence[str] = (),
+        settings: Optional[Mapping[str, Any]] = None,
+        manifest: Union[str, bool, None] = None,
+        command: Optional[Sequence[str]] = None,
+        start: bool = True,
+        real_waits: bool = False,
+        timeout: float = 30.0,
+    ) -> "TestHost":
+        """Runs the module as a process of its own under a real host, for ``with app.test() as m:``.
+
+        - ``config``: members that replace those of the manifest's ``[config]``.
+        - ``fakes``: modules that the test answers, ``{"mailer": {"send": lambda to, text: {"sent": True}}}``: for
+          each command a function of its arguments, an ``Error`` or the answer itself; or one function of ``Asked``.
+        - ``with_modules``: folders of other modules that run beside it.
+        - ``settings``: other values for keys of the manifest, ``{"limits.deadline_default": "1s"}``.
+        - ``manifest``: the folder whose ``module.toml`` counts. Left out: that of the script, if it has one for this
+          module; otherwise, or with ``False``, one is made that grants everything and subscribes to the events that
+          the module handles.
+        - ``command``: what starts the module, where it is not the script that made it.
+        - ``start``: with ``False`` the module waits for ``m.start()``, so that the test can ``create`` first.
+        - ``real_waits``: with ``True`` restarts and stops take the time that they take in production.
+        - ``timeout``: how long a test waits for anything, in seconds.
+
+        The program ``bulkhead`` is what ``$BULKHEAD_BIN`` names, or that of ``$PATH``.
+        """
+        patterns = [subscription.pattern for subscription in self.subscriptions]
+        return test_of(
+            self.name,
+            self._origin,
+            patterns,
+            config=config,
+            fakes=fakes,
+            with_modules=with_modules,
+            settings=settings,
+            manifest=manifest,
+            command=command,
+            start=start,
+            real_waits=real_waits,
+            timeout=timeout,
+        )
 
     def _add_command(
         self,

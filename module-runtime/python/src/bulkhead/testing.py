@@ -1,0 +1,451 @@
+"""Tests of a module with the real host: ``with app.test() as m: m.call("take", item="bolt")``.
+
+The module runs as a process of its own, under the program ``bulkhead test-host``, which has the host's rules and its
+data store. Nothing of it is left after the test. What the host does is not done here again.
+"""
+
+import dataclasses
+import functools
+import os
+import signal as signals
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Type, Union
+
+from . import text as json_text
+from .entities import Changed, Entities, Entity, Page
+from .error import Error
+from .host_process import Call, HostProcess, find_program, matches
+
+__all__ = ["Asked", "Call", "Line", "Seen", "TestHost", "find_program"]
+
+#: How long is waited for anything, in seconds, unless a test says otherwise.
+TIMEOUT_SECONDS = 30.0
+#: The time between two looks at something that no event announces.
+LOOK_SECONDS = 0.002
+#: Events that say that a process has ended.
+ENDS = ("module.crashed", "module.failed", "module.finished", "module.exited", "module.lost")
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """An event that was published."""
+
+    name: str
+    data: Any
+    #: Its place among all stored events; of one of the host's own, such as ``module.ready``, that of the one before.
+    cursor: int
+    #: The module that published it; ``None`` for the test.
+    source: Optional[str]
+    #: Whether it is one of the host's own.
+    is_of_host: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A line of the module's log."""
+
+    text: str
+    #: ``stdout``, ``stderr`` or ``host``.
+    stream: str
+    level: Optional[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """A request to a fake."""
+
+    #: ``command``, ``query`` or ``mutation``.
+    kind: str
+    #: The command's name; ``None`` for others.
+    name: Optional[str]
+    #: The command's arguments, or the payload of others.
+    args: Any
+    key: Optional[str]
+
+
+#: How a fake answers: one function for all requests, or for each command a function of its arguments, an ``Error`` or
+#: the answer itself.
+Answers = Union[Callable[[Asked], Any], Mapping[str, Any]]
+
+
+class _Store(Entities):
+    """The data store as a client sees it."""
+
+    def __init__(self, host: "TestHost") -> None:
+        self._host = host
+
+    def query(self, payload: Any, *, to: Optional[str] = None, timeout: Optional[float] = None) -> Any:
+        return self._host.query(payload, to=to or "layer1", timeout=timeout)
+
+    def mutate(self, payload: Any, *, to: Optional[str] = None, timeout: Optional[float] = None) -> Any:
+        return self._host.mutate(payload, to=to or "layer1", timeout=timeout)
+
+
+class TestHost:
+    """A module that runs under a host of its own. ``Module.test`` makes it; it is entered by ``with``."""
+
+    # pytest takes classes of this name for tests.
+    __test__ = False
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        environment: Optional[Mapping[str, str]] = None,
+        folder: Optional[str] = None,
+        fakes: Optional[Mapping[str, Answers]] = None,
+        timeout: float = TIMEOUT_SECONDS,
+        hint: str = "",
+    ) -> None:
+        """``arguments`` are those of ``bulkhead test-host``; ``hint`` is added where the module does not start."""
+        #: The name of the module under test.
+        self.name = ""
+        #: How long is waited for anything, in seconds.
+        self.timeout = timeout
+        self._fakes: Dict[str, Answers] = dict(fakes or {})
+        self._arguments = [*(f"--fake={name}" for name in self._fakes), *arguments]
+        self._environment = dict(os.environ if environment is None else environment)
+        self._folder = folder
+        self._hint = hint
+        self._asked: List[Tuple[str, Asked]] = []
+        self._seen: Dict[str, int] = {}
+        self._store = _Store(self)
+        self._running: Optional[HostProcess] = None
+
+    def __enter__(self) -> "TestHost":
+        self._running = host = HostProcess(self._arguments, self._environment, self._folder)
+        host.asked = self._take_asked
+        try:
+            ready = self._wait_own_event("test_host.ready", None)
+        except Error as error:
+            self.close()
+            if self._hint:
+                error.sentence += f"\n{self._hint}"
+            raise
+        self.name = ready["module"]
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        lines: List[Line] = []
+        if error is not None:
+            try:
+                lines = self.logs(20)
+            except Error:
+                pass
+        self.close()
+        if lines:
+            shown = "".join(f"\n  {line.text}" for line in lines)
+            print(f"the last lines of {self.name}:{shown}", file=sys.stderr)
+
+    def close(self) -> None:
+        """Ends the host with all modules, and removes what they stored. ``with`` does it."""
+        running, self._running = self._running, None
+        if running is not None:
+            printed = running.close()
+            if printed and running.last_word is None and running.events:
+                print(printed, file=sys.stderr)
+
+    @property
+    def _host(self) -> HostProcess:
+        if self._running is None:
+            raise Error("the test host does not run: it runs inside of `with app.test() as m:`")
+        return self._running
+
+    # Requests.
+
+    def begin(
+        self,
+        name: str,
+        args: Any = None,
+        /,
+        *,
+        to: Optional[str] = None,
+        key: Optional[str] = None,
+        timeout: Optional[float] = None,
+        **arguments: Any,
+    ) -> Call:
+        """Sends a command and does not wait: ``.progress``, ``.wait_progress()``, ``.result()`` and ``.cancel()`` are
+        those of its call."""
+        if arguments:
+            args = {**(args or {}), **arguments}
+        payload = {"name": name} if args is None else {"name": name, "args": args}
+        return self._send("command", to, payload, key, timeout)
+
+    def call(
+        self,
+        name: str,
+        args: Any = None,
+        /,
+        *,
+        to: Optional[str] = None,
+        key: Optional[str] = None,
+        timeout: Optional[float] = None,
+        **arguments: Any,
+    ) -> Any:
+        """Calls a command, of the module under test unless ``to`` names another: ``m.call("take", item="bolt")``.
+
+        Raises ``Error``, with ``code``, ``module_code``, ``delivery``, ``exit`` and ``stderr``. ``timeout`` is the
+        deadline, in seconds.
+        """
+        return self.begin(name, args, to=to, key=key, timeout=timeout, **arguments).result()
+
+    def query(
+        self, payload: Any, *, to: Optional[str] = None, timeout: Optional[float] = None
+    ) -> Any:
+        """Sends a query to the module under test, or to ``to``."""
+        return self._send("query", to, payload, None, timeout).result()
+
+    def mutate(
+        self,
+        payload: Any,
+        *,
+        to: Optional[str] = None,
+        key: Optional[str] = None,
+        timeout: Optional[float] = None,
+    ) -> Any:
+        """Sends a mutation to the module under test, or to ``to``."""
+        return self._send("mutation", to, payload, key, timeout).result()
+
+    def supervisor(self, command: str, args: Any = None, /, **arguments: Any) -> Any:
+        """Calls a command of the host itself: ``m.supervisor("status")``."""
+        return self.call(command, args, to="supervisor", **arguments)
+
+    def _send(self, kind: str, to: Optional[str], payload: Any, key: Optional[str], timeout: Optional[float]) -> Call:
+        deadline = self.timeout if timeout is None else timeout
+        members: Dict[str, Any] = {"deadline_ms": int(deadline * 1000)}
+        if key is not None:
+            members["key"] = key
+        return self._host.ask(kind, to or self.name, payload, **members)
+
+    # The data store.
+
+    def create(self, entity: str, data: Any, *, id: Optional[str] = None) -> Changed:
+        """Creates an entity, before or between calls."""
+        return self._store.create(entity, data, id=id)
+
+    def update(self, entity: str, id: str, patch: Any, *, expected_version: Optional[int] = None) -> Changed:
+        """Changes an entity by a merge patch."""
+        return self._store.update(entity, id, patch, expected_version=expected_version)
+
+    def delete(self, entity: str, id: str, *, expected_version: Optional[int] = None) -> Changed:
+        """Deletes an entity."""
+        return self._store.delete(entity, id, expected_version=expected_version)
+
+    def entity(self, entity: str, id: str) -> Entity:
+        """The entity with this id. Raises ``Error`` with ``not_found``."""
+        return self._store.entity(entity, id)
+
+    def entities(self, entity: str, filters: Optional[Dict[str, Any]] = None, **asked: Any) -> List[Entity]:
+        """All entities for which the filters hold; takes what ``find`` takes."""
+        return list(self._store.entities(entity, filters, **asked))
+
+    def find(self, entity: str, filters: Optional[Dict[str, Any]] = None, **asked: Any) -> Page:
+        """One page of them, as ``Context.find``."""
+        return self._store.find(entity, filters, **asked)
+
+    def count(self, entity: str, filters: Optional[Dict[str, Any]] = None) -> int:
+        """For how many entities the filters hold."""
+        return self._store.count(entity, filters)
+
+    # Events.
+
+    def emit(self, event: str, data: Any = None) -> Dict[str, Any]:
+        """Publishes an event, and does not wait for those who subscribe to it."""
+        payload = {"event": event, "data": data}
+        answer: Dict[str, Any] = self._host.ask("event", None, payload).result(timeout=self.timeout)
+        return answer
+
+    def deliver(self, event: str, data: Any = None, *, timeout: Optional[float] = None) -> None:
+        """Publishes an event and waits until the module under test has handled it."""
+        until = time.monotonic() + (self.timeout if timeout is None else timeout)
+        cursor = self.emit(event, data)["cursor"]
+        while True:
+            subscriptions = self.supervisor("layer1")["subscriptions"]
+            own = next((found for found in subscriptions if found["module"] == self.name), None)
+            if own is None:
+                raise Error(f"{self.name} subscribes to no events; its manifest says to which, in event_subscribe")
+            if own["cursor"] >= cursor:
+                return
+            if time.monotonic() > until:
+                raise Error(f"{self.name} has not handled {event} in time; m.logs() shows why", code="deadline_exceeded")
+            time.sleep(LOOK_SECONDS)
+
+    def events(self, pattern: str = "*") -> List[Seen]:
+        """All stored events of this pattern so far, in order; those of all that was answered are among them."""
+        newest = self.supervisor("status")["host"]["layer1"]["cursor"]
+        host = self._host
+        host.wait(
+            lambda: newest == 0 or any(payload.get("cursor", 0) >= newest for payload in reversed(host.events)),
+            self.timeout,
+            lambda: f"expected the event {newest}, found none",
+        )
+        return [seen for seen in self._all_seen() if not seen.is_of_host and matches(pattern, seen.name)]
+
+    def host_events(self, pattern: str = "*") -> List[Seen]:
+        """The host's own events so far, such as ``module.ready`` and ``module.crashed``."""
+        return [seen for seen in self._all_seen() if seen.is_of_host and matches(pattern, seen.name)]
+
+    def wait_event(
+        self,
+        pattern: str,
+        *,
+        where: Callable[[Seen], bool] = lambda _: True,
+        timeout: Optional[float] = None,
+    ) -> Seen:
+        """Waits for the next event of this pattern: the first one is the first since the start, and each wait for the
+        same pattern goes on after the event that the last one returned."""
+        found: List[Seen] = []
+
+        def look() -> bool:
+            for at in range(self._seen.get(pattern, 0), len(self._host.events)):
+                seen = _seen(self._host.events[at])
+                if seen is not None and matches(pattern, seen.name) and where(seen):
+                    self._seen[pattern] = at + 1
+                    found.append(seen)
+                    return True
+            return False
+
+        wait = self.timeout if timeout is None else timeout
+        self._host.wait(look, wait, lambda: f"expected an event {pattern}, found none")
+        return found[0]
+
+    def _all_seen(self) -> Iterable[Seen]:
+        return [seen for seen in map(_seen, list(self._host.events)) if seen is not None]
+
+    def _wait_own_event(self, name: str, timeout: Optional[float]) -> Dict[str, Any]:
+        host = self._host
+        host.wait(
+            lambda: any(payload["event"] == name for payload in host.events), timeout, lambda: f"expected {name}"
+        )
+        data: Dict[str, Any] = next(payload["data"] for payload in host.events if payload["event"] == name)
+        return data
+
+    # Processes.
+
+    def status(self, module: Optional[str] = None) -> Dict[str, Any]:
+        """The status of the module under test, or of another."""
+        found: Dict[str, Any] = self.supervisor("status", name=module or self.name)
+        return found
+
+    def crashes(self, module: Optional[str] = None) -> List[Dict[str, Any]]:
+        """The records of its crashes, the oldest first: ``reason``, ``exit``, ``stderr``, ``in_flight``."""
+        found: List[Dict[str, Any]] = self.supervisor("crashes", name=module or self.name)["crashes"]
+        return found
+
+    def logs(self, lines: int = 1000, *, module: Optional[str] = None) -> List[Line]:
+        """The last lines of its log, the oldest first."""
+        call = self.begin("logs", to="supervisor", name=module or self.name, lines=lines)
+        call.result()
+        return [Line(line["line"], line["stream"], line["level"]) for line in call.progress]
+
+    def kill(self, signal: int = signals.SIGKILL, *, module: Optional[str] = None) -> int:
+        """Sends the process, once it is ready, a signal that ends it, and waits until it has; returns its number. The
+        host starts another one by the module's rules: the next call waits for it."""
+        self.wait_ready(module)
+        status = self.status(module)
+        pid = status["pid"]
+        instance = next(found["instance"] for found in status["instances"] if found["pid"] == pid)
+        host, begin = self._host, len(self._host.events)
+
+        def has_ended() -> bool:
+            ended = [payload for payload in host.events[begin:] if payload["event"] in ENDS]
+            return any(payload["data"]["instance"] == instance for payload in ended)
+
+        os.kill(pid, signal)
+        host.wait(has_ended, self.timeout, lambda: f"expected the end of process {pid}, found none")
+        return int(pid)
+
+    def wait_ready(self, module: Optional[str] = None) -> None:
+        """Waits until it is ready again. Raises ``Error`` where it will not be by itself."""
+        self._send("command", "supervisor", _wait_ready(module or self.name), None, None).result()
+
+    def start(self) -> None:
+        """Starts the module under test, after ``app.test(start=False)`` or ``stop``. Raises ``Error`` where it fails."""
+        self.supervisor("start", name=self.name)
+
+    def stop(self) -> None:
+        """Stops it."""
+        self.supervisor("stop", name=self.name)
+
+    def restart(self) -> None:
+        """Stops it and starts it again."""
+        self.supervisor("restart", name=self.name)
+
+    # Fakes.
+
+    def fake(self, name: str, answers: Answers) -> None:
+        """Has a fake answer in another way from now on."""
+        if name not in self._fakes:
+            raise Error(f"there is no fake {name}; app.test(fakes={{{name!r}: …}}) declares it")
+        self._fakes[name] = answers
+
+    def asked(self, fake: str) -> List[Asked]:
+        """What was asked of a fake so far, in order."""
+        return [asked for name, asked in list(self._asked) if name == fake]
+
+    def _take_asked(self, message: Dict[str, Any]) -> None:
+        if message["type"] == "cancel":
+            # The test host has answered the cancelled request already.
+            self._answer(message, lambda: None)
+            return
+        payload, is_command = message.get("payload"), message["type"] == "command"
+        name = payload["name"] if is_command else None
+        args = (payload.get("args") or {}) if is_command else payload
+        asked = Asked(message["type"], name, args, message.get("key"))
+        self._asked.append((message["to"], asked))
+        # A thread for each: a fake may call the module itself, and the wire is read meanwhile.
+        run = functools.partial(self._answer, message, lambda: self._answer_of(message["to"], asked))
+        threading.Thread(target=run, name="fake", daemon=True).start()
+
+    def _answer(self, message: Dict[str, Any], work: Callable[[], Any]) -> None:
+        try:
+            answer = {"id": message["id"], "status": "success", "data": work()}
+            json_text.write(answer)
+        except Error as error:
+            answer = {"id": message["id"], "status": "error", **error.members()}
+        except Exception as error:  # A bug of the test: the module sees it, and so does the person.
+            sentence = f"the fake {message['to']} raised {type(error).__name__}: {error}"
+            print(sentence, file=sys.stderr)
+            answer = {"id": message["id"], "status": "error", "error": sentence, "code": "module_error"}
+        running = self._running
+        if running is not None:
+            try:
+                running.send(answer)
+            except Error:
+                # The host has ended, and with it the one who asked.
+                pass
+
+    def _answer_of(self, fake: str, asked: Asked) -> Any:
+        answers = self._fakes[fake]
+        if not isinstance(answers, Mapping):
+            return answers(asked)
+        known = asked.name or asked.kind
+        if known not in answers:
+            code = "unknown_command" if asked.kind == "command" else "unknown_type"
+            raise Error(f"the fake {fake} has no answer to {known}", code=code)
+        answer = answers[known]
+        if isinstance(answer, Error):
+            raise answer
+        if not callable(answer):
+            return answer
+        is_named = asked.kind == "command" and isinstance(asked.args, dict)
+        return answer(**asked.args) if is_named else answer(asked.args)
+
+
+def _wait_ready(module: str) -> Dict[str, Any]:
+    # `for` is a word of the language.
+    return {"name": "wait", "args": {"name": module, "for": "ready"}}
+
+
+def _seen(payload: Dict[str, Any]) -> Optional[Seen]:
+    """An event of a message; ``None`` for one of the test host's own."""
+    if "cursor" not in payload:
+        return None
+    return Seen(
+        payload["event"], payload.get("data"), payload["cursor"], payload.get("source"), bool(payload.get("live"))
+    )

@@ -1,0 +1,204 @@
+//! One test from its beginning to its end: the private folder, the host, the starts, and the end of all of it.
+
+use crate::USAGE;
+use crate::cli::Options;
+use crate::ending::{self, End, Ending};
+use crate::fakes::Fakes;
+use crate::folder::PrivateFolder;
+use crate::loading::{self, Plan};
+use crate::start::{self, Starting};
+use crate::streams::TestStreams;
+use crate::test_side::{self, ToTest};
+use bulkhead_config::LogLevel;
+use bulkhead_host::Host;
+use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
+use bulkhead_protocol::{ErrorCode, Failure};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// How long the host may take to follow its own events.
+const FOLLOW_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs a host until the test ends.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    log_to_standard_error(options.log);
+    let streams = match TestStreams::take() {
+        Ok(streams) => streams,
+        Err(fault) => {
+            eprintln!("bulkhead test-host: {fault}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    let TestStreams { from_test, to_test: stream } = streams;
+    let (end, ends) = Ending::new();
+    let watched = ending::watch_reader(&stream, &end);
+    let teller = Teller { to_test: ToTest::new(stream, FRAME_BYTES_MAX_DEFAULT), is_quiet: options.quiet };
+    if let Err(error) = watched {
+        return teller.give_up(Failure::new(ErrorCode::Internal, format!("cannot watch the test: {error}")));
+    }
+    let folder = match PrivateFolder::new(options.state.as_deref()) {
+        Ok(folder) => folder,
+        Err(error) => {
+            let sentence = format!("cannot make a private folder: {error}; --state DIR names another place");
+            return teller.give_up(Failure::new(ErrorCode::Internal, sentence));
+        }
+    };
+    match loading::plan(options, folder.path()) {
+        // The folder outlives the host.
+        Ok(plan) => with_plan(plan, options, from_test, &teller, &end, ends),
+        Err(fault) => {
+            teller.tell(Failure::new(ErrorCode::BadRequest, fault));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn with_plan(
+    plan: Plan,
+    options: &Options,
+    from_test: std::fs::File,
+    teller: &Teller,
+    end: &Ending,
+    ends: UnboundedReceiver<End>,
+) -> ExitCode {
+    match begin(plan, options, from_test, teller, end) {
+        Ok(host) => {
+            let reason = ending::wait(end, ends, &host.handle());
+            // Nothing of a module is left when this returns.
+            host.stop();
+            match reason {
+                Ok(End::TestGone | End::Signal) => ExitCode::SUCCESS,
+                Ok(End::Told) => ExitCode::FAILURE,
+                Ok(End::BadTest(code, sentence)) => {
+                    teller.give_up(Failure::new(code, format!("the test sent no message: {sentence}")))
+                }
+                Ok(End::Failed(sentence)) => teller.give_up(Failure::new(ErrorCode::Internal, sentence)),
+                Ok(End::HostGone) => {
+                    teller.give_up(Failure::new(ErrorCode::Internal, "the host ended by itself; --log info says more"))
+                }
+                Err(error) => {
+                    teller.give_up(Failure::new(ErrorCode::Internal, format!("cannot listen to signals: {error}")))
+                }
+            }
+        }
+        Err(failure) => teller.give_up(failure),
+    }
+}
+
+/// Starts the host and everything that serves the test.
+fn begin(
+    plan: Plan,
+    options: &Options,
+    from_test: std::fs::File,
+    teller: &Teller,
+    end: &Ending,
+) -> Result<Host, Failure> {
+    let Plan { loaded, under_test, fakes: planned } = plan;
+    let failed = |error: io::Error| Failure::new(ErrorCode::Internal, format!("cannot begin: {error}"));
+    let fakes = Fakes::default();
+    for fake in &planned {
+        fakes.listen(fake, &teller.to_test, loaded.host.frame_bytes_max).map_err(|error| {
+            let sentence =
+                format!("--fake {}: {}: {error}; --state names a shorter path", fake.name, fake.socket.display());
+            Failure::new(ErrorCode::Internal, sentence)
+        })?;
+    }
+    let all: Vec<String> = loaded.modules.iter().map(|module| module.name.to_string()).collect();
+    let hello = serde_json::json!({
+        "protocol": bulkhead_protocol::PROTOCOL_VERSION,
+        "version": env!("CARGO_PKG_VERSION"),
+        "module": under_test,
+        "modules": all,
+        "fakes": planned.iter().map(|fake| &fake.name).collect::<Vec<_>>(),
+        "frame_bytes_max": loaded.host.frame_bytes_max,
+        "state_dir": loaded.host.state_dir,
+        "started": !options.no_start,
+    });
+    let to_start: Vec<String> = all.into_iter().filter(|name| !options.no_start || *name != under_test).collect();
+
+    let host_options = bulkhead_host::Options { listen: options.listen.is_some(), ..Default::default() };
+    let host = Host::start(loaded.host, loaded.modules, host_options)
+        .map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
+    let mut to_host = connection(&host).map_err(failed)?;
+    test_side::follow(&mut to_host).map_err(failed)?;
+    let (following, follows) = mpsc::channel();
+    let (from_host, to_test, own_end) = (to_host.try_clone().map_err(failed)?, teller.to_test.clone(), end.clone());
+    spawn("from host", move || test_side::carry_from_host(from_host, &to_test, &following, &own_end))
+        .map_err(failed)?;
+    follows.recv_timeout(FOLLOW_TIMEOUT).map_err(|_| {
+        Failure::new(ErrorCode::Internal, format!("the host has not followed its events within {FOLLOW_TIMEOUT:?}"))
+    })?;
+
+    let starting = match to_start.is_empty() {
+        true => None,
+        false => {
+            let client = host.client().map_err(failed)?;
+            let begun = Starting::begin(client, &to_start);
+            Some(begun.map_err(|sentence| Failure::new(ErrorCode::Internal, sentence))?)
+        }
+    };
+    let (starter, own_end) = (teller.clone(), end.clone());
+    spawn("starts", move || match starting.map_or(Ok(()), Starting::wait) {
+        // A test that is gone is noticed by another thread.
+        Ok(()) => _ = starter.to_test.event("test_host.ready", &hello),
+        // Nothing becomes ready while the host is stopping.
+        Err(_) if own_end.is_over() => {}
+        Err(failure) => {
+            starter.tell(failure);
+            own_end.report(End::Told);
+        }
+    })
+    .map_err(failed)?;
+    let (to_test, own_end) = (teller.to_test.clone(), end.clone());
+    spawn("from test", move || test_side::carry_from_test(from_test, to_host, &to_test, &fakes, &own_end))
+        .map_err(failed)?;
+    Ok(host)
+}
+
+/// A connection as a stream of bytes.
+fn connection(host: &Host) -> io::Result<UnixStream> {
+    let client = host.client()?;
+    Ok(client.as_fd().try_clone_to_owned()?.into())
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.into()).spawn(work).map(drop)
+}
+
+/// Says why it ends, to the test and to the person who runs it.
+#[derive(Clone)]
+struct Teller {
+    to_test: ToTest,
+    is_quiet: bool,
+}
+
+impl Teller {
+    fn tell(&self, failure: Failure) {
+        if !self.is_quiet {
+            eprintln!("bulkhead test-host: {}", start::for_people(&failure));
+        }
+        self.to_test.last_word(failure);
+    }
+
+    fn give_up(&self, failure: Failure) -> ExitCode {
+        self.tell(failure);
+        ExitCode::FAILURE
+    }
+}
+
+fn log_to_standard_error(level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => tracing::Level::ERROR,
+        LogLevel::Warn => tracing::Level::WARN,
+        LogLevel::Info => tracing::Level::INFO,
+        LogLevel::Debug => tracing::Level::DEBUG,
+        LogLevel::Trace => tracing::Level::TRACE,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).init();
+}
