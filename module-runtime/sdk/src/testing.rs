@@ -1,17 +1,20 @@
 //! For tests of modules: [`Harness`] drives an implementation without a process and a host,
 //! [`Program`] drives a built program or shared library without a host. Neither is a host: nothing is restarted.
+//! [`TestHost`] runs a built module under the real host.
 
 mod harness;
 mod peer;
 mod program;
 mod scratch;
 mod store;
+mod test_host;
 
 pub use harness::{Asked, Harness};
 pub use peer::{Peer, StreamEnd};
 pub use program::{Form, Program, ProgramBuilder};
 pub use scratch::Scratch;
 pub use store::Store;
+pub use test_host::{Asked as AskedOfFake, Call, TestHost, TestHostBuilder};
 
 pub use bulkhead_protocol::{Message, Request, RequestType, Response, Status};
 

@@ -1,9 +1,10 @@
 /**
- * A module under test, in the test's own process and without a host: `Harness.start` plays the host. What a
- * real channel and a real process do is not tried by it.
+ * A module under test: `Harness.start` runs it in the test's own process and plays the host; what a real channel and a
+ * real process do is not tried by it. `TestHost` runs it under the real host.
  */
 import type { Event, Module } from "./module.ts";
 import type { Schema } from "./schema/schema.ts";
+export { type AskedOfFake, type Call, type CallOptions, type FakeAnswer, type SeenEvent, type TestCommandOptions, TestHost, type TestHostOptions, } from "./test-host.ts";
 /** A message of the module: a request of its own. */
 export interface Asked {
     readonly type: string;

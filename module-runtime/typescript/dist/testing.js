@@ -1,11 +1,12 @@
 /**
- * A module under test, in the test's own process and without a host: `Harness.start` plays the host. What a
- * real channel and a real process do is not tried by it.
+ * A module under test: `Harness.start` runs it in the test's own process and plays the host; what a real channel and a
+ * real process do is not tried by it. `TestHost` runs it under the real host.
  */
 import { Fault } from "./fault.js";
 import { write } from "./json/write.js";
 import { FRAME_BYTES_MAX_DEFAULT } from "./limits.js";
 import { Server } from "./serve.js";
+export { TestHost, } from "./test-host.js";
 /** A module that runs. */
 export class Harness {
     /** The events that the module published, in their order. */

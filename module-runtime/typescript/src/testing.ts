@@ -1,6 +1,6 @@
 /**
- * A module under test, in the test's own process and without a host: `Harness.start` plays the host. What a
- * real channel and a real process do is not tried by it.
+ * A module under test: `Harness.start` runs it in the test's own process and plays the host; what a real channel and a
+ * real process do is not tried by it. `TestHost` runs it under the real host.
  */
 
 import type { Channel, Receiver } from "./channel.ts";
@@ -10,6 +10,17 @@ import type { Schema } from "./schema/schema.ts";
 import { write } from "./json/write.ts";
 import { FRAME_BYTES_MAX_DEFAULT } from "./limits.ts";
 import { Server } from "./serve.ts";
+
+export {
+  type AskedOfFake,
+  type Call,
+  type CallOptions,
+  type FakeAnswer,
+  type SeenEvent,
+  type TestCommandOptions,
+  TestHost,
+  type TestHostOptions,
+} from "./test-host.ts";
 
 /** A message of the module: a request of its own. */
 export interface Asked {

@@ -17,6 +17,7 @@ const SOURCES = [
   read("module-runtime/typescript/examples/more.ts"),
   read(SAMPLE, "stock.ts"),
   read(SAMPLE, "stock.test.ts"),
+  read(SAMPLE, "stock.host.test.ts"),
 ];
 
 /** The blocks of code in a page, of one language; "" is a transcript. */
@@ -49,18 +50,19 @@ contract("the first module and the manifest of the sample are shown whole", () =
   );
 });
 
-contract("the tests of the sample, which the guide shows whole, pass", () => {
-  assert.ok(blocks(GUIDE, "ts").includes(afterTheFirstParagraph(read(SAMPLE, "stock.test.ts"))));
+contract("the tests of the sample, which the guide shows whole, pass, without a host and with one", () => {
+  const files = ["stock.ts", "main.ts", "module.toml", "package.json", "stock.test.ts", "stock.host.test.ts"];
+  for (const file of files.slice(4))
+    assert.ok(blocks(GUIDE, "ts").includes(afterTheFirstParagraph(read(SAMPLE, file))), file);
   const world = fs.mkdtempSync(path.join(os.tmpdir(), "bulkhead-sample-"));
   try {
-    for (const file of ["stock.ts", "stock.test.ts", "package.json"])
-      fs.writeFileSync(path.join(world, file), read(SAMPLE, file));
+    for (const file of files) fs.writeFileSync(path.join(world, file), read(SAMPLE, file));
     fs.mkdirSync(path.join(world, "node_modules"));
     fs.symlinkSync(PACKAGE, path.join(world, "node_modules/bulkhead"));
-    const { NODE_TEST_CONTEXT, ...env } = process.env;
-    const run = spawnSync(typedNode(), ["--test", "stock.test.ts"], { cwd: world, env, encoding: "utf8" });
+    const { NODE_TEST_CONTEXT, ...env } = { ...process.env, BULKHEAD_BIN: bulkhead() };
+    const run = spawnSync(typedNode(), ["--test", ...files.slice(4)], { cwd: world, env, encoding: "utf8" });
     assert.equal(run.status, 0, run.stdout + run.stderr);
-    assert.match(run.stdout, /pass 4/);
+    assert.match(run.stdout, /pass 6/);
   } finally {
     fs.rmSync(world, { recursive: true });
   }

@@ -8,7 +8,7 @@ use crate::folder::PrivateFolder;
 use crate::loading::{self, Plan};
 use crate::start::{self, Starting};
 use crate::streams::TestStreams;
-use crate::test_side::{self, ToTest};
+use crate::test_side::{self, Own, ToHost, ToTest};
 use bulkhead_config::LogLevel;
 use bulkhead_host::Host;
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
@@ -125,12 +125,12 @@ fn begin(
     let host_options = bulkhead_host::Options { listen: options.listen.is_some(), ..Default::default() };
     let host = Host::start(loaded.host, loaded.modules, host_options)
         .map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
-    let mut to_host = connection(&host).map_err(failed)?;
-    test_side::follow(&mut to_host).map_err(failed)?;
-    let (following, follows) = mpsc::channel();
-    let (from_host, to_test, own_end) = (to_host.try_clone().map_err(failed)?, teller.to_test.clone(), end.clone());
-    spawn("from host", move || test_side::carry_from_host(from_host, &to_test, &following, &own_end))
-        .map_err(failed)?;
+    let stream = connection(&host).map_err(failed)?;
+    let (from_host, to_host) = (stream.try_clone().map_err(failed)?, ToHost::new(stream));
+    to_host.follow().map_err(failed)?;
+    let ((following, follows), (barrier, passed)) = (mpsc::channel(), mpsc::channel());
+    let (to_test, own_end, own) = (teller.to_test.clone(), end.clone(), Own { following, barrier });
+    spawn("from host", move || test_side::carry_from_host(from_host, &to_test, &own, &own_end)).map_err(failed)?;
     follows.recv_timeout(FOLLOW_TIMEOUT).map_err(|_| {
         Failure::new(ErrorCode::Internal, format!("the host has not followed its events within {FOLLOW_TIMEOUT:?}"))
     })?;
@@ -143,10 +143,14 @@ fn begin(
             Some(begun.map_err(|sentence| Failure::new(ErrorCode::Internal, sentence))?)
         }
     };
-    let (starter, own_end) = (teller.clone(), end.clone());
+    let (starter, own_end, own_to_host) = (teller.clone(), end.clone(), to_host.clone());
     spawn("starts", move || match starting.map_or(Ok(()), Starting::wait) {
-        // A test that is gone is noticed by another thread.
-        Ok(()) => _ = starter.to_test.event("test_host.ready", &hello),
+        Ok(()) => {
+            // What the host has announced of the starts comes first. A host or a test that is gone is noticed elsewhere.
+            if own_to_host.ask_for_barrier().is_ok() && passed.recv().is_ok() {
+                let _ = starter.to_test.event("test_host.ready", &hello);
+            }
+        }
         // Nothing becomes ready while the host is stopping.
         Err(_) if own_end.is_over() => {}
         Err(failure) => {
@@ -156,7 +160,7 @@ fn begin(
     })
     .map_err(failed)?;
     let (to_test, own_end) = (teller.to_test.clone(), end.clone());
-    spawn("from test", move || test_side::carry_from_test(from_test, to_host, &to_test, &fakes, &own_end))
+    spawn("from test", move || test_side::carry_from_test(from_test, &to_host, &to_test, &fakes, &own_end))
         .map_err(failed)?;
     Ok(host)
 }

@@ -16,6 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 /// The request by which the test host follows the events, on the connection that it shares with the test.
 const FOLLOW_ID: u64 = REQUEST_ID_MAX;
 
+/// Likewise, the one whose answer comes after all that the host has said before.
+const BARRIER_ID: u64 = REQUEST_ID_MAX - 1;
+
 /// Bytes that one read takes at most.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -62,24 +65,64 @@ impl ToTest {
     }
 }
 
-/// Asks the host for all events, before any module runs.
-///
-/// # Errors
-/// When the connection broke.
-pub(crate) fn follow(to_host: &mut UnixStream) -> io::Result<()> {
-    let payload = Json::of(&serde_json::json!({ "name": "events", "args": { "after": 0 } }));
-    let request = Request::new(FOLLOW_ID, RequestType::Command, payload).to("supervisor");
-    let mut bytes = Vec::new();
-    request.encode(&mut bytes, READ_BYTES).expect("it is short");
-    to_host.write_all(&bytes)
+/// The connection to the host, which the test and the test host write to.
+#[derive(Clone, Debug)]
+pub(crate) struct ToHost(Arc<Mutex<UnixStream>>);
+
+impl ToHost {
+    pub(crate) fn new(stream: UnixStream) -> ToHost {
+        ToHost(Arc::new(Mutex::new(stream)))
+    }
+
+    /// Asks for all events, before any module runs.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub(crate) fn follow(&self) -> io::Result<()> {
+        let payload = Json::of(&serde_json::json!({ "name": "events", "args": { "after": 0 } }));
+        self.send(&Request::new(FOLLOW_ID, RequestType::Command, payload).to("supervisor"))
+    }
+
+    /// Asks for an answer that comes after all that was said before.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub(crate) fn ask_for_barrier(&self) -> io::Result<()> {
+        self.send(&Request::new(BARRIER_ID, RequestType::Ping, Json::null()))
+    }
+
+    fn send(&self, request: &Request) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        request.encode(&mut bytes, READ_BYTES).expect("it is short");
+        self.write(&bytes)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(bytes)
+    }
 }
 
-/// Carries what the host says to the test, until one of them is gone. `following` gets word when the events are
-/// followed.
-pub(crate) fn carry_from_host(mut from_host: UnixStream, to_test: &ToTest, following: &mpsc::Sender<()>, end: &Ending) {
+/// Who gets word of answers to the test host's own requests.
+#[derive(Debug)]
+pub(crate) struct Own {
+    /// The events are followed.
+    pub(crate) following: mpsc::Sender<()>,
+    /// All that was said before has come.
+    pub(crate) barrier: mpsc::Sender<()>,
+}
+
+/// Carries what the host says to the test, until one of them is gone.
+pub(crate) fn carry_from_host(mut from_host: UnixStream, to_test: &ToTest, own: &Own, end: &Ending) {
     let result = each_frame(&mut from_host, to_test.frame_bytes_max, |content| {
         match Message::decode(content) {
-            Ok(Message::Response(Response { id: Some(FOLLOW_ID), status, .. })) => followed(status, to_test, following),
+            Ok(Message::Response(Response { id: Some(FOLLOW_ID), status, .. })) => {
+                followed(status, to_test, &own.following)
+            }
+            Ok(Message::Response(Response { id: Some(BARRIER_ID), .. })) => {
+                // The receiver is gone once it knows.
+                let _ = own.barrier.send(());
+                Ok(())
+            }
             // The host's own refusals and answers are the test's.
             Ok(_) | Err(_) => to_test.pass(content),
         }
@@ -120,13 +163,7 @@ fn followed(status: Status, to_test: &ToTest, following: &mpsc::Sender<()>) -> i
 }
 
 /// Carries what the test says to the host and to the fakes, until it is gone.
-pub(crate) fn carry_from_test(
-    mut from_test: File,
-    mut to_host: UnixStream,
-    to_test: &ToTest,
-    fakes: &Fakes,
-    end: &Ending,
-) {
+pub(crate) fn carry_from_test(mut from_test: File, to_host: &ToHost, to_test: &ToTest, fakes: &Fakes, end: &Ending) {
     let frame_bytes_max = to_test.frame_bytes_max - REWRITE_BYTES_MAX;
     let mut bytes = Vec::new();
     let result = each_frame(&mut from_test, frame_bytes_max, |content| {
@@ -135,17 +172,17 @@ pub(crate) fn carry_from_test(
                 fakes.answer(response);
                 return Ok(());
             }
-            Ok(Message::Request(request)) if request.id == Some(FOLLOW_ID) => {
-                let sentence = format!("the id {FOLLOW_ID} is the test host's own; use smaller ones");
+            Ok(Message::Request(Request { id: Some(id @ BARRIER_ID..), .. })) => {
+                let sentence = format!("the id {id} is the test host's own; use one below {BARRIER_ID}");
                 let failure = Failure::new(ErrorCode::BadRequest, sentence);
-                return to_test.send(&Message::Response(Response::new(FOLLOW_ID, failure)));
+                return to_test.send(&Message::Response(Response::new(id, failure)));
             }
             // What is no message is answered by the host, with its words.
             Ok(Message::Request(_)) | Err(_) => {}
         }
         bytes.clear();
         frame::encode(&mut bytes, frame_bytes_max, |out| out.extend_from_slice(content)).map_err(io::Error::other)?;
-        to_host.write_all(&bytes)
+        to_host.write(&bytes)
     });
     end.report(match result {
         Ok(()) => End::TestGone,

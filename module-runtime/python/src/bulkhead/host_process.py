@@ -93,8 +93,8 @@ class HostProcess:
         self._next_id = 1
         self._changed = threading.Condition()
         self._sending = threading.Lock()
-        self._stderr = tempfile.TemporaryFile()
         command = [find_program(), "test-host", "--quiet", *arguments]
+        self._stderr = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, env=environment, cwd=folder
         )

@@ -188,6 +188,7 @@ class TestHost:
         **arguments: Any,
     ) -> Any:
         """Calls a command, of the module under test unless ``to`` names another: ``m.call("take", item="bolt")``.
+        Arguments that are called ``to``, ``key`` or ``timeout`` are given in a ``dict``: ``m.call("send", {"to": "x"})``.
 
         Raises ``Error``, with ``code``, ``module_code``, ``delivery``, ``exit`` and ``stderr``. ``timeout`` is the
         deadline, in seconds.
@@ -346,8 +347,7 @@ class TestHost:
     def kill(self, signal: int = signals.SIGKILL, *, module: Optional[str] = None) -> int:
         """Sends the process, once it is ready, a signal that ends it, and waits until it has; returns its number. The
         host starts another one by the module's rules: the next call waits for it."""
-        self.wait_ready(module)
-        status = self.status(module)
+        status = self._with_process(module)
         pid = status["pid"]
         instance = next(found["instance"] for found in status["instances"] if found["pid"] == pid)
         host, begin = self._host, len(self._host.events)
@@ -359,6 +359,19 @@ class TestHost:
         os.kill(pid, signal)
         host.wait(has_ended, self.timeout, lambda: f"expected the end of process {pid}, found none")
         return int(pid)
+
+    def _with_process(self, module: Optional[str]) -> Dict[str, Any]:
+        """The status, once it has a process that is ready. The host learns its number apart from the readiness, and
+        may learn it later."""
+        until = time.monotonic() + self.timeout
+        while True:
+            self.wait_ready(module)
+            status = self.status(module)
+            if status["pid"] is not None:
+                return status
+            if time.monotonic() > until:
+                raise Error(f"{status['name']} has no process", code="deadline_exceeded")
+            time.sleep(LOOK_SECONDS)
 
     def wait_ready(self, module: Optional[str] = None) -> None:
         """Waits until it is ready again. Raises ``Error`` where it will not be by itself."""

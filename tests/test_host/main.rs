@@ -1,0 +1,8 @@
+//! `bulkhead test-host`: what a test gets over the wire, and that nothing is left of it, however it ends.
+
+mod ends;
+mod fakes;
+mod faults;
+mod modules;
+mod support;
+mod wire;
