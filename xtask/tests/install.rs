@@ -12,8 +12,16 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const PROGRAMS: [&str; 7] =
-    ["bulkhead", "bulkhead-new", "bulkhead-check", "module-runtime", "module-runtime-wasm", "research-log", "misbehave"];
+const PROGRAMS: [&str; 8] = [
+    "bulkhead",
+    "bulkhead-new",
+    "bulkhead-test-host",
+    "bulkhead-check",
+    "module-runtime",
+    "module-runtime-wasm",
+    "research-log",
+    "misbehave",
+];
 
 /// A prefix with an environment of its own.
 struct Prefix {
@@ -140,7 +148,7 @@ fn exe(pid: i64) -> String {
 fn a_second_installation_replaces_programs_that_run_and_keeps_a_manifest_that_was_changed() {
     let mut prefix = Prefix::new();
     let said = prefix.installed(&real_programs(&prefix.world, false), &[]);
-    let all = "bulkhead, bulkhead-new, bulkhead-check, module-runtime, module-runtime-wasm";
+    let all = "bulkhead, bulkhead-new, bulkhead-test-host, bulkhead-check, module-runtime, module-runtime-wasm";
     assert!(said.contains(&format!("{all} (new)")), "{said}");
     assert!(said.contains(&format!("bulkhead run --modules {} &", prefix.modules().display())), "{said}");
     assert!(prefix.at("share/man/man1/bulkhead-call.1").is_file());
@@ -229,11 +237,10 @@ fn everything_is_at_the_standard_places_with_modes_that_the_daemon_accepts() {
     command.arg(prefix.stand_ins("1")).arg("--prefix").arg(&prefix.path).env("HOME", prefix.world.path("home"));
     assert!(command.output().unwrap().status.success());
     let mode = |name: &str| fs::metadata(prefix.at(name)).unwrap_or_else(|_| panic!("{name}")).permissions().mode();
-    let programs =
-        ["bin/bulkhead", "bin/bulkhead-new", "bin/bulkhead-check", "bin/module-runtime", "bin/module-runtime-wasm"];
-    let of_modules = ["lib/bulkhead/modules/research-log/bin/research-log", "lib/bulkhead/modules/misbehave/bin"];
-    for name in programs.iter().chain(&of_modules).chain(&["lib/bulkhead/modules"]) {
-        assert_eq!(mode(name) & 0o777, 0o755, "{name}");
+    let programs = PROGRAMS[..6].iter().map(|name| format!("bin/{name}"));
+    let of_modules = ["research-log/bin/research-log", "misbehave/bin", ""];
+    for name in programs.chain(of_modules.map(|name| format!("lib/bulkhead/modules/{name}"))) {
+        assert_eq!(mode(&name) & 0o777, 0o755, "{name}");
     }
     for name in [
         "share/man/man1/bulkhead.1",

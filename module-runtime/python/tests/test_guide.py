@@ -1,12 +1,15 @@
 """docs/python.md: its code stands in files that are run, and its commands print what it shows."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 import unittest
 from typing import List, Tuple
 
-from . import FOLDER, ROOT
-from .real_host import RealHost
+from . import FOLDER, ROOT, SOURCE
+from .real_host import RealHost, program
 
 GUIDE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 FIRST = (FOLDER / "examples" / "guide_first.py").read_text(encoding="utf-8")
@@ -30,7 +33,7 @@ def commands() -> List[Tuple[str, str]]:
 
 class Guide(unittest.TestCase):
     def test_each_piece_of_code_stands_in_a_file_that_is_run(self) -> None:
-        sources = [FIRST, (SAMPLE / "stock.py").read_text(encoding="utf-8")]
+        sources = [FIRST, *((SAMPLE / name).read_text(encoding="utf-8") for name in ("stock.py", "test_stock.py"))]
         pieces = blocks("python")
         self.assertGreater(len(pieces), 7)
         for piece in pieces:
@@ -44,6 +47,13 @@ class Guide(unittest.TestCase):
         self.assertTrue(others)
         for piece in others:
             self.assertIn(piece, manifest)
+
+    def test_the_tests_of_the_sample_pass(self) -> None:
+        environment = {**os.environ, "BULKHEAD_BIN": program(), "PYTHONPATH": str(SOURCE)}
+        command = [sys.executable, "-m", "unittest"]
+        done = subprocess.run(command, cwd=SAMPLE, env=environment, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("Ran 5 tests", done.stderr)
 
     def test_the_place_of_the_bug_is_the_one_that_is_shown(self) -> None:
         source = (SAMPLE / "stock.py").read_text(encoding="utf-8")

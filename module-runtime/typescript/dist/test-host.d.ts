@@ -115,7 +115,7 @@ export declare class TestHost {
     /** All stored events of this pattern so far, in order; those of all that was answered are among them. */
     events(pattern?: string): Promise<SeenEvent[]>;
     /** The host's own events so far, such as `module.ready` and `module.crashed`. */
-    hostEvents(pattern?: string): SeenEvent[];
+    hostEvents(pattern?: string): Promise<SeenEvent[]>;
     /**
      * Waits for the next event of this pattern: the first one is the first since the start, and each wait for the same
      * pattern goes on after the event that the last one returned.

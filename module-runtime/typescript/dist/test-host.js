@@ -157,7 +157,9 @@ export class TestHost {
         return this.#ofPattern(pattern).filter(({ live }) => live !== true);
     }
     /** The host's own events so far, such as `module.ready` and `module.crashed`. */
-    hostEvents(pattern = "*") {
+    async hostEvents(pattern = "*") {
+        // What the host has announced before it answers comes before the answer.
+        await this.#host.ask("ping", undefined, null);
         return this.#ofPattern(pattern).filter(({ live }) => live === true);
     }
     /**

@@ -244,7 +244,9 @@ export class TestHost {
   }
 
   /** The host's own events so far, such as `module.ready` and `module.crashed`. */
-  hostEvents(pattern = "*"): SeenEvent[] {
+  async hostEvents(pattern = "*"): Promise<SeenEvent[]> {
+    // What the host has announced before it answers comes before the answer.
+    await this.#host.ask("ping", undefined, null);
     return this.#ofPattern(pattern).filter(({ live }) => live === true);
   }
 

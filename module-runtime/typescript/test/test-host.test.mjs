@@ -100,7 +100,7 @@ contract("a crash has its verdict and its record, and the next process answers",
         (await host.crashes()).map(({ reason }) => reason),
         ["SIGABRT", "SIGKILL"],
       );
-      assert.equal(host.hostEvents("module.crashed").length, 2);
+      assert.equal((await host.hostEvents("module.crashed")).length, 2);
     }),
   ),
 );

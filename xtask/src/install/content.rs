@@ -14,9 +14,10 @@ use std::process::Command;
 
 /// The packages to build. The last one has no program; it is here for the features of shared dependencies: after a
 /// build of the workspace, nothing is compiled anew.
-pub(crate) const PACKAGES: [&str; 8] = [
+pub(crate) const PACKAGES: [&str; 9] = [
     "bulkhead",
     "bulkhead-new",
+    "bulkhead-test-host",
     "bulkhead-check",
     "bulkhead-launcher",
     "bulkhead-wasm",
@@ -26,8 +27,8 @@ pub(crate) const PACKAGES: [&str; 8] = [
 ];
 
 /// What is in the folder of programs. `module-runtime` has to be beside `bulkhead`.
-pub(crate) const PROGRAMS: [&str; 5] =
-    ["bulkhead", "bulkhead-new", "bulkhead-check", "module-runtime", "module-runtime-wasm"];
+pub(crate) const PROGRAMS: [&str; 6] =
+    ["bulkhead", "bulkhead-new", "bulkhead-test-host", "bulkhead-check", "module-runtime", "module-runtime-wasm"];
 
 /// A sample module: a folder of the checkout, and its files that are installed.
 struct Sample {

@@ -289,6 +289,8 @@ class TestHost:
 
     def host_events(self, pattern: str = "*") -> List[Seen]:
         """The host's own events so far, such as ``module.ready`` and ``module.crashed``."""
+        # What the host has announced before it answers comes before the answer.
+        self._host.ask("ping", None, None).result(timeout=self.timeout)
         return [seen for seen in self._all_seen() if seen.is_of_host and matches(pattern, seen.name)]
 
     def wait_event(
@@ -406,7 +408,8 @@ class TestHost:
             # The test host has answered the cancelled request already.
             self._answer(message, lambda: None)
             return
-        payload, is_command = message.get("payload"), message["type"] == "command"
+        payload: Any = message.get("payload")
+        is_command = message["type"] == "command"
         name = payload["name"] if is_command else None
         args = (payload.get("args") or {}) if is_command else payload
         asked = Asked(message["type"], name, args, message.get("key"))

@@ -228,9 +228,14 @@ impl TestHost {
     }
 
     /// The host's own events so far, such as `module.ready` and `module.crashed`.
-    pub fn host_events(&self, pattern: &str) -> Vec<Value> {
+    ///
+    /// # Errors
+    /// When the host ended.
+    pub fn host_events(&self, pattern: &str) -> Result<Vec<Value>, Error> {
+        // What the host has announced before it answers comes before the answer.
+        self.send(Request::new(None, RequestType::Ping, Json::null()))?.result()?;
         let pattern = checked(pattern);
-        self.link.events(0, |event| event["live"] == true && is_of(event, &pattern))
+        Ok(self.link.events(0, |event| event["live"] == true && is_of(event, &pattern)))
     }
 
     /// Waits for an event of this pattern, of the host's own too: the first one since the start that `choose` chooses.
