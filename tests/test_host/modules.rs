@@ -3,7 +3,7 @@
 use crate::support::Place;
 use bulkhead_module::testing::{Request, RequestType, TestHost};
 use bulkhead_protocol::{Delivery, ErrorCode, Exit, Json};
-use bulkhead_tests::{RESEARCH_LOG, program};
+use bulkhead_tests::{RESEARCH_LOG, program, until};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -33,7 +33,9 @@ fn a_command_without_a_manifest_is_a_module_that_answers_and_publishes() {
     assert_eq!(call.wait_progress(3, Duration::from_secs(20)).unwrap().len(), 3);
     call.result().unwrap();
     host.call("print", json!({ "line": "as printed", "stream": "stderr" })).unwrap();
-    assert!(host.logs().unwrap().iter().any(|line| line == "as printed"));
+    // The module announces what it does in a line of its own.
+    assert!(host.wait_log("as printed").unwrap().starts_with("misbehave: about to print"));
+    until("the line", || host.logs().unwrap().iter().any(|line| line == "as printed").then_some(()));
     drop(host);
     place.wait_until_empty();
 }

@@ -95,7 +95,11 @@ class Testing(unittest.TestCase):
             self.assertEqual(m.update("Told", told.id, {"more": 1}).version, 2)
             m.delete("Told", told.id)
             self.assertEqual(m.count("Told"), 0)
+            self.assertEqual(m.wait_log("greets A").text, "greets Ada")
             self.assertIn("greets Ada", [line.text for line in m.logs()])
+            with self.assertRaises(Error) as raised:
+                m.wait_log("greets nobody", timeout=0.05)
+            self.assertEqual(raised.exception.code, "deadline_exceeded")
 
     def test_a_failed_call_raises_the_error_with_code_delivery_and_exit(self) -> None:
         with self.app().test() as m:
@@ -177,6 +181,7 @@ class Testing(unittest.TestCase):
             with self.assertRaises(KeyError):
                 with self.app().test() as m:
                     m.call("greet", name="Ada")
+                    m.wait_log("greets Ada")
                     raise KeyError("of the test")
         self.assertIn("the last lines of speaker:\n  greets Ada", printed.getvalue())
 

@@ -125,12 +125,21 @@ export declare class TestHost {
     status(): Promise<any>;
     /** The records of its crashes, the oldest first: `reason`, `exit`, `stderr`, `in_flight`. */
     crashes(): Promise<any[]>;
-    /** The last lines of its log, the oldest first. */
+    /**
+     * The last lines of its log, the oldest first. A line may come a moment after the answer to the call that has printed
+     * it: `waitLog` waits for one.
+     */
     logs(lines?: number): Promise<{
         line: string;
         stream: string;
         level: string | null;
     }[]>;
+    /** Waits for a line that has this text in it; the first one since the start. */
+    waitLog(text: string, timeoutMs?: number): Promise<{
+        line: string;
+        stream: string;
+        level: string | null;
+    }>;
     /**
      * Kills the process of the module, once it is ready, and waits until it is gone; returns its number. The host starts
      * another one by the module's rules: the next call waits for it.

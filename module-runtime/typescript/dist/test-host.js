@@ -11,6 +11,8 @@ import { write } from "./json/write.js";
 const TIMEOUT_MS = 30_000;
 /** The time between two looks at something that no event announces. */
 const LOOK_MS = 2;
+/** Lines of a log that are looked at. */
+const LINES_MAX = 10_000;
 /** Events that say that a process has ended. */
 const ENDS = ["module.crashed", "module.failed", "module.finished", "module.exited", "module.lost"];
 /** A module that runs under a host of its own, with its data store. `close` ends it, and so does `await using`. */
@@ -191,11 +193,26 @@ export class TestHost {
     async crashes() {
         return (await this.supervisor("crashes", { name: this.name })).crashes;
     }
-    /** The last lines of its log, the oldest first. */
+    /**
+     * The last lines of its log, the oldest first. A line may come a moment after the answer to the call that has printed
+     * it: `waitLog` waits for one.
+     */
     async logs(lines = 1000) {
         const call = this.supervisor("logs", { name: this.name, lines });
         await call;
         return call.progress;
+    }
+    /** Waits for a line that has this text in it; the first one since the start. */
+    async waitLog(text, timeoutMs = this.#timeoutMs) {
+        const call = this.supervisor("logs", { name: this.name, lines: LINES_MAX, follow: true });
+        const find = () => call.progress.find(({ line }) => line.includes(text));
+        try {
+            return await this.#host.wait(find, timeoutMs, () => `expected a line with ${JSON.stringify(text)}, found none`);
+        }
+        finally {
+            if (!this.#host.hasEnded)
+                await call.cancel();
+        }
     }
     /**
      * Kills the process of the module, once it is ready, and waits until it is gone; returns its number. The host starts

@@ -18,6 +18,9 @@ const TIMEOUT_MS = 30_000;
 /** The time between two looks at something that no event announces. */
 const LOOK_MS = 2;
 
+/** Lines of a log that are looked at. */
+const LINES_MAX = 10_000;
+
 /** Events that say that a process has ended. */
 const ENDS = ["module.crashed", "module.failed", "module.finished", "module.exited", "module.lost"];
 
@@ -287,11 +290,25 @@ export class TestHost {
     return (await this.supervisor("crashes", { name: this.name })).crashes;
   }
 
-  /** The last lines of its log, the oldest first. */
+  /**
+   * The last lines of its log, the oldest first. A line may come a moment after the answer to the call that has printed
+   * it: `waitLog` waits for one.
+   */
   async logs(lines = 1000): Promise<{ line: string; stream: string; level: string | null }[]> {
     const call = this.supervisor("logs", { name: this.name, lines });
     await call;
     return call.progress;
+  }
+
+  /** Waits for a line that has this text in it; the first one since the start. */
+  async waitLog(text: string, timeoutMs = this.#timeoutMs): Promise<{ line: string; stream: string; level: string | null }> {
+    const call = this.supervisor("logs", { name: this.name, lines: LINES_MAX, follow: true });
+    const find = () => call.progress.find(({ line }) => line.includes(text));
+    try {
+      return await this.#host.wait(find, timeoutMs, () => `expected a line with ${JSON.stringify(text)}, found none`);
+    } finally {
+      if (!this.#host.hasEnded) await call.cancel();
+    }
   }
 
   /**

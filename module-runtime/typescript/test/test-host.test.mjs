@@ -13,7 +13,7 @@ process.env.BULKHEAD_BIN = bulkhead();
 const BODY = `
 app.command("echo", { args: t.json(), run: (_ctx, args) => args });
 app.command("ask", { args: t.json(), run: (ctx, args) => ctx.call("mailer", "send", args) });
-app.command("say", { run: async (ctx) => { await ctx.emit("said", 1); } });
+app.command("say", { run: async (ctx) => { console.log("says it"); await ctx.emit("said", 1); } });
 app.command("abort", { run() { process.abort(); } });
 app.command("steps", { async run(ctx) {
   for (const n of [1, 2, 3]) await ctx.progress(n);
@@ -68,7 +68,9 @@ contract("a command is a module that answers, publishes and takes events, and it
       assert.equal(version, 2);
       await host.delete("Told", told.id);
       await assert.rejects(host.entity("Told", told.id), { code: "not_found" });
-      assert.equal((await host.logs()).length, 0);
+      assert.equal((await host.waitLog("says")).line, "says it");
+      assert.ok((await host.logs()).some(({ line }) => line === "says it"));
+      await assert.rejects(host.waitLog("never", 20), { code: "deadline_exceeded" });
     }),
   ),
 );

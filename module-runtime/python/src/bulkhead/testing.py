@@ -25,6 +25,8 @@ __all__ = ["Asked", "Call", "Line", "Seen", "TestHost", "find_program"]
 TIMEOUT_SECONDS = 30.0
 #: The time between two looks at something that no event announces.
 LOOK_SECONDS = 0.002
+#: Lines of a log that are looked at.
+LINES_MAX = 10_000
 #: Events that say that a process has ended.
 ENDS = ("module.crashed", "module.failed", "module.finished", "module.exited", "module.lost")
 
@@ -341,10 +343,27 @@ class TestHost:
         return found
 
     def logs(self, lines: int = 1000, *, module: Optional[str] = None) -> List[Line]:
-        """The last lines of its log, the oldest first."""
+        """The last lines of its log, the oldest first. A line may come a moment after the answer to the call that has
+        printed it: ``wait_log`` waits for one."""
         call = self.begin("logs", to="supervisor", name=module or self.name, lines=lines)
         call.result()
-        return [Line(line["line"], line["stream"], line["level"]) for line in call.progress]
+        return [_line(line) for line in call.progress]
+
+    def wait_log(self, text: str, *, module: Optional[str] = None, timeout: Optional[float] = None) -> Line:
+        """Waits for a line that has this text in it; the first one since the start."""
+        wait = self.timeout if timeout is None else timeout
+        args = {"name": module or self.name, "lines": LINES_MAX, "follow": True}
+        call = self._send("command", "supervisor", {"name": "logs", "args": args}, None, wait)
+
+        def found() -> List[Dict[str, Any]]:
+            return [line for line in list(call.progress) if text in line["line"]]
+
+        self._host.wait(lambda: bool(found()) or call.is_answered, wait, lambda: f"expected a line with {text!r}")
+        lines = found()
+        if not lines:
+            raise Error(f"expected a line with {text!r}, found none within {wait:g} s", code="deadline_exceeded")
+        call.cancel()
+        return _line(lines[0])
 
     def kill(self, signal: int = signals.SIGKILL, *, module: Optional[str] = None) -> int:
         """Sends the process, once it is ready, a signal that ends it, and waits until it has; returns its number. The
@@ -451,6 +470,10 @@ class TestHost:
             return answer
         is_named = asked.kind == "command" and isinstance(asked.args, dict)
         return answer(**asked.args) if is_named else answer(asked.args)
+
+
+def _line(found: Dict[str, Any]) -> Line:
+    return Line(found["line"], found["stream"], found["level"])
 
 
 def _wait_ready(module: str) -> Dict[str, Any]:

@@ -26,6 +26,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// The time between two looks at something that no event announces.
 const LOOK: Duration = Duration::from_millis(2);
 
+/// Lines of a log that are looked at.
+const LINES_MAX: usize = 10_000;
+
 /// Events that say that a process has ended.
 const ENDS: [&str; 5] = ["module.crashed", "module.failed", "module.finished", "module.exited", "module.lost"];
 
@@ -270,7 +273,8 @@ impl TestHost {
         Ok(answer["crashes"].as_array_mut().map(std::mem::take).unwrap_or_default())
     }
 
-    /// The last lines of its log, the oldest first.
+    /// The last lines of its log, the oldest first. A line may come a moment after the answer to the call that has
+    /// printed it: [`TestHost::wait_log`] waits for one.
     ///
     /// # Errors
     /// When the host ended.
@@ -280,6 +284,20 @@ impl TestHost {
         let lines = call.wait_progress(usize::MAX, self.timeout)?;
         call.result()?;
         Ok(lines.iter().filter_map(|line| line["line"].as_str()).map(str::to_owned).collect())
+    }
+
+    /// Waits for a line that has this text in it; the first one since the start.
+    ///
+    /// # Errors
+    /// When there is none in time, or the host ended.
+    pub fn wait_log(&self, text: &str) -> Result<String, Error> {
+        let args = json!({ "name": self.module, "lines": LINES_MAX, "follow": true });
+        let call = self.send(self.command_to("supervisor", "logs", args))?;
+        let line = call.wait_for(self.timeout, &format!("a line with {text:?}"), |data| {
+            data["line"].as_str().filter(|line| line.contains(text)).map(str::to_owned)
+        })?;
+        call.cancel()?;
+        Ok(line)
     }
 
     /// Kills the process of the module, once it is ready, and waits until it is gone; returns its number. The host

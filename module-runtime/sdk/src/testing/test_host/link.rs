@@ -140,6 +140,16 @@ impl Call {
         })
     }
 
+    /// Waits for progress in which `choose` finds something.
+    pub(super) fn wait_for<T>(
+        &self,
+        timeout: Duration,
+        what: &str,
+        choose: impl Fn(&Value) -> Option<T>,
+    ) -> Result<T, Error> {
+        self.shared.wait(Some(timeout), what, |state| state.calls.get(&self.id)?.progress.iter().find_map(&choose))
+    }
+
     /// Waits for its answer.
     ///
     /// # Errors
