@@ -24,7 +24,7 @@ fn a_test_speaks_the_wire_of_a_client_and_answers_the_requests_to_its_fakes() {
     raw.send(&json!({ "id": asked["id"], "status": "success", "data": "done" }));
     assert_eq!(raw.answer(1)["data"], "done");
     raw.send(&json!({ "id": asked["id"], "status": "success", "data": "twice" }));
-    raw.send(&json!({ "id": 99, "status": "success", "data": "for nobody" }));
+    raw.send(&json!({ "id": 99, "status": "success", "data": "for no request" }));
     assert_eq!(raw.ask(2, "misbehave", "echo", &json!("after"))["data"], "after");
     raw.send(&json!({ "type": "event", "payload": { "event": "a.b", "data": 3 } }));
     let event = raw.message(|message| message["payload"]["event"] == "a.b");

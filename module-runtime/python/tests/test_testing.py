@@ -98,7 +98,7 @@ class Testing(unittest.TestCase):
             self.assertEqual(m.wait_log("greets A").text, "greets Ada")
             self.assertIn("greets Ada", [line.text for line in m.logs()])
             with self.assertRaises(Error) as raised:
-                m.wait_log("greets nobody", timeout=0.05)
+                m.wait_log("greets Grace", timeout=0.05)
             self.assertEqual(raised.exception.code, "deadline_exceeded")
 
     def test_a_failed_call_raises_the_error_with_code_delivery_and_exit(self) -> None:
@@ -165,7 +165,7 @@ class Testing(unittest.TestCase):
             self.assertEqual(len(m.host_events("module.ready")), 2)
             m.stop()
 
-    def test_a_module_that_does_not_start_is_told_with_its_reason_and_its_last_lines(self) -> None:
+    def test_a_module_that_does_not_start_is_reported_with_its_reason_and_its_last_lines(self) -> None:
         with self.assertRaisesRegex(Error, "init failed: there is no greeting"):
             with self.app().test(config={"greeting": "no"}):
                 self.fail("it does not start")
@@ -221,7 +221,7 @@ class Testing(unittest.TestCase):
         )
         self.assertEqual((done.stdout, done.stderr), ("from a package\n", ""))
 
-    def test_without_the_program_a_test_is_told_what_to_install(self) -> None:
+    def test_without_the_program_the_error_says_what_to_install(self) -> None:
         with mock.patch.dict(os.environ, {"BULKHEAD_BIN": "", "PATH": "/nowhere"}):
             with self.assertRaisesRegex(Error, "expected the command `bulkhead`.*cargo xtask install"):
                 with self.app().test():

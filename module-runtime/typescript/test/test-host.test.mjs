@@ -131,7 +131,7 @@ contract("what is created before the start is there, and a module that is not st
   ),
 );
 
-contract("a module that does not start is told with its reason, and one that does not run with its end", async () => {
+contract("a module that does not start is reported with its reason, and one that does not run with its end", async () => {
   await withModule(
     (command) =>
       assert.rejects(TestHost.command(command), (fault) => {
@@ -145,7 +145,7 @@ contract("a module that does not start is told with its reason, and one that doe
   await assert.rejects(TestHost.folder("/no/such/folder"), /module\.toml: no such file/);
 });
 
-contract("without the program the test is told what to install", async () => {
+contract("without the program the error says what to install", async () => {
   const { BULKHEAD_BIN, PATH } = process.env;
   try {
     delete process.env.BULKHEAD_BIN;

@@ -21,8 +21,8 @@ pub(crate) enum End {
     BadTest(ErrorCode, String),
     /// The module under test did not start, or something of the host's own failed.
     Failed(String),
-    /// The same, and the test was told why.
-    Told,
+    /// The same, and the test has been sent the reason.
+    Reported,
     /// The host ended by itself.
     HostGone,
     /// A signal asked for it.

@@ -74,7 +74,7 @@ fn with_plan(
             host.stop();
             match reason {
                 Ok(End::TestGone | End::Signal) => ExitCode::SUCCESS,
-                Ok(End::Told) => ExitCode::FAILURE,
+                Ok(End::Reported) => ExitCode::FAILURE,
                 Ok(End::BadTest(code, sentence)) => {
                     teller.give_up(Failure::new(code, format!("the test sent no message: {sentence}")))
                 }
@@ -155,7 +155,7 @@ fn begin(
         Err(_) if own_end.is_over() => {}
         Err(failure) => {
             starter.tell(failure);
-            own_end.report(End::Told);
+            own_end.report(End::Reported);
         }
     })
     .map_err(failed)?;

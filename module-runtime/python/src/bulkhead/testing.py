@@ -5,21 +5,19 @@ data store. Nothing of it is left after the test. What the host does is not done
 """
 
 import dataclasses
-import functools
 import os
 import signal as signals
 import sys
-import threading
 import time
 from types import TracebackType
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Type
 
-from . import text as json_text
 from .entities import Changed, Entities, Entity, Page
 from .error import Error
+from .fakes import Answers, Asked, Fakes
 from .host_process import Call, HostProcess, find_program, matches
 
-__all__ = ["Asked", "Call", "Line", "Seen", "TestHost", "find_program"]
+__all__ = ["Answers", "Asked", "Call", "Line", "Seen", "TestHost", "find_program"]
 
 #: How long is waited for anything, in seconds, unless a test says otherwise.
 TIMEOUT_SECONDS = 30.0
@@ -53,24 +51,6 @@ class Line:
     #: ``stdout``, ``stderr`` or ``host``.
     stream: str
     level: Optional[str]
-
-
-@dataclasses.dataclass(frozen=True)
-class Asked:
-    """A request to a fake."""
-
-    #: ``command``, ``query`` or ``mutation``.
-    kind: str
-    #: The command's name; ``None`` for others.
-    name: Optional[str]
-    #: The command's arguments, or the payload of others.
-    args: Any
-    key: Optional[str]
-
-
-#: How a fake answers: one function for all requests, or for each command a function of its arguments, an ``Error`` or
-#: the answer itself.
-Answers = Union[Callable[[Asked], Any], Mapping[str, Any]]
 
 
 class _Store(Entities):
@@ -107,19 +87,18 @@ class TestHost:
         self.name = ""
         #: How long is waited for anything, in seconds.
         self.timeout = timeout
-        self._fakes: Dict[str, Answers] = dict(fakes or {})
-        self._arguments = [*(f"--fake={name}" for name in self._fakes), *arguments]
+        self._fakes = Fakes(fakes or {})
+        self._arguments = [*(f"--fake={name}" for name in fakes or {}), *arguments]
         self._environment = dict(os.environ if environment is None else environment)
         self._folder = folder
         self._hint = hint
-        self._asked: List[Tuple[str, Asked]] = []
         self._seen: Dict[str, int] = {}
         self._store = _Store(self)
         self._running: Optional[HostProcess] = None
 
     def __enter__(self) -> "TestHost":
         self._running = host = HostProcess(self._arguments, self._environment, self._folder)
-        host.asked = self._take_asked
+        host.asked = lambda message: self._fakes.take(message, host.send)
         try:
             ready = self._wait_own_event("test_host.ready", None)
         except Error as error:
@@ -414,62 +393,11 @@ class TestHost:
 
     def fake(self, name: str, answers: Answers) -> None:
         """Has a fake answer in another way from now on."""
-        if name not in self._fakes:
-            raise Error(f"there is no fake {name}; app.test(fakes={{{name!r}: …}}) declares it")
-        self._fakes[name] = answers
+        self._fakes.set(name, answers)
 
     def asked(self, fake: str) -> List[Asked]:
         """What was asked of a fake so far, in order."""
-        return [asked for name, asked in list(self._asked) if name == fake]
-
-    def _take_asked(self, message: Dict[str, Any]) -> None:
-        if message["type"] == "cancel":
-            # The test host has answered the cancelled request already.
-            self._answer(message, lambda: None)
-            return
-        payload: Any = message.get("payload")
-        is_command = message["type"] == "command"
-        name = payload["name"] if is_command else None
-        args = (payload.get("args") or {}) if is_command else payload
-        asked = Asked(message["type"], name, args, message.get("key"))
-        self._asked.append((message["to"], asked))
-        # A thread for each: a fake may call the module itself, and the wire is read meanwhile.
-        run = functools.partial(self._answer, message, lambda: self._answer_of(message["to"], asked))
-        threading.Thread(target=run, name="fake", daemon=True).start()
-
-    def _answer(self, message: Dict[str, Any], work: Callable[[], Any]) -> None:
-        try:
-            answer = {"id": message["id"], "status": "success", "data": work()}
-            json_text.write(answer)
-        except Error as error:
-            answer = {"id": message["id"], "status": "error", **error.members()}
-        except Exception as error:  # A bug of the test: the module sees it, and so does the person.
-            sentence = f"the fake {message['to']} raised {type(error).__name__}: {error}"
-            print(sentence, file=sys.stderr)
-            answer = {"id": message["id"], "status": "error", "error": sentence, "code": "module_error"}
-        running = self._running
-        if running is not None:
-            try:
-                running.send(answer)
-            except Error:
-                # The host has ended, and with it the one who asked.
-                pass
-
-    def _answer_of(self, fake: str, asked: Asked) -> Any:
-        answers = self._fakes[fake]
-        if not isinstance(answers, Mapping):
-            return answers(asked)
-        known = asked.name or asked.kind
-        if known not in answers:
-            code = "unknown_command" if asked.kind == "command" else "unknown_type"
-            raise Error(f"the fake {fake} has no answer to {known}", code=code)
-        answer = answers[known]
-        if isinstance(answer, Error):
-            raise answer
-        if not callable(answer):
-            return answer
-        is_named = asked.kind == "command" and isinstance(asked.args, dict)
-        return answer(**asked.args) if is_named else answer(asked.args)
+        return self._fakes.asked_of(fake)
 
 
 def _line(found: Dict[str, Any]) -> Line:
