@@ -28,16 +28,16 @@ pub(crate) struct Options {
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
 
-    /// Name of the module that COMMAND is [default: the name of its script or program]
+    /// Name of the module that COMMAND is (default: the name of its script or program)
     #[arg(long, value_name = "NAME", requires = "command")]
     pub(crate) name: Option<String>,
 
-    /// What the module that COMMAND is may do, as in [capabilities] of a manifest: entity_read=Item,Shelf; nothing
-    /// after the = grants nothing [default: every type and event, and calls to all other modules of the test]
+    /// What the module that COMMAND is may do, as in `[capabilities]` of a manifest: entity_read=Item,Shelf; nothing
+    /// after the = grants nothing (default: every type and event, and calls to all other modules of the test)
     #[arg(long = "capability", value_name = "KEY=PATTERNS", requires = "command")]
     pub(crate) capabilities: Vec<String>,
 
-    /// JSON object whose members replace those of the module's [config]
+    /// JSON object whose members replace those of the module's `[config]`
     #[arg(long, value_name = "JSON")]
     pub(crate) config: Option<String>,
 
@@ -62,7 +62,7 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) real_waits: bool,
 
-    /// Folder for the private folder of this host [default: /dev/shm if it is in memory, else $TMPDIR or /tmp]
+    /// Folder for the private folder of this host (default: /dev/shm if it is in memory, else $TMPDIR or /tmp)
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
 
