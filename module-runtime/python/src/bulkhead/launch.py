@@ -13,7 +13,7 @@ from .error import Error
 if TYPE_CHECKING:
     from .testing import TestHost
 
-#: In the tables of a manifest before its name: the header of the first one.
+#: The first name in a manifest, which is the module's.
 _NAME = re.compile(r"""^\s*name\s*=\s*["']([^"']+)["']""", re.MULTILINE)
 
 
