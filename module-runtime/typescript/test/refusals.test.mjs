@@ -1,8 +1,10 @@
 // The sentences in which arguments are refused, which are those of each SDK with types of its own.
 import assert from "node:assert/strict";
+import fs from "node:fs";
 import { Fault, t } from "../dist/index.js";
 import { parseTree } from "../dist/json/tree.js";
 import { readPart } from "../dist/schema/read.js";
+import { hint } from "../dist/nearest.js";
 import { NO } from "../dist/schema/schema.js";
 import { Refusal } from "../dist/schema/refusal.js";
 import { contract } from "./contract.mjs";
@@ -26,6 +28,8 @@ function refused(schema, text, part) {
   assert.fail(`${text} was taken`);
 }
 
+const FILE = JSON.parse(fs.readFileSync(new URL("../../refusals.json", import.meta.url), "utf8"));
+
 const line = t.object({ item: t.string(), count: t.integer() });
 const order = t.object({
   id: t.string(),
@@ -36,85 +40,46 @@ const order = t.object({
   extra: t.optional(t.json()),
   to: t.optional(t.union(t.object({ street: t.string() }), t.null())),
   size: t.optional(t.union(t.string(), t.integer(), t.null())),
-  "a.b\\c": t.optional(t.record(t.number())),
+  prices: t.optional(t.record(t.number())),
 });
+const COMMANDS = {
+  order,
+  take: t.object({ item: t.string(), count: t.integer() }),
+  nothing: t.object({}),
+  many: t.object(Object.fromEntries(Array.from({ length: 23 }, (_, n) => [`name_${n}`, t.optional(t.null())]))),
+  choose: t.object({ number: t.oneOf(...Array.from({ length: 23 }, (_, n) => n)) }),
+};
 const good = (more) => `{"id":"x","lines":[],${more}}`;
 
-const TABLE = [
-  ["[1, 2]", "expected an object of arguments, found [1,2]", ""],
-  ["{}", "missing argument `id`; expected a text", "id"],
-  ['{"id":"x"}', "missing argument `lines`; expected a list", "lines"],
-  ['{"id":"x","id":"y","what":1}', "argument `id` stands there twice", "id"],
-  ['{"i":1}', "unknown argument `i`; did you mean `id`?", "i"],
-  [
-    '{"nothing_like":1,"id":1}',
-    "unknown argument `nothing_like`; known are `id`, `lines`, `colour`, `paid`, `price`, `extra`, `to`, `size`, `a.b\\c`",
-    "nothing_like",
-  ],
-  ['{"id":1,"lines":[]}', "argument `id`: expected a text, found 1", "id"],
-  ['{"id":1.50E0,"lines":[]}', "argument `id`: expected a text, found 1.50E0", "id"],
-  [
-    '{"id":"x","lines":[{"item":"a","count":"2"}]}',
-    'argument `lines.0.count`: expected an integer, found "2"',
-    "lines.0.count",
-  ],
-  [
-    '{"id":"x","lines":[{"item":"a","count":2.5}]}',
-    "argument `lines.0.count`: expected an integer, found 2.5",
-    "lines.0.count",
-  ],
-  ['{"id":"x","lines":[{"item":"a"}]}', "missing argument `lines.0.count`; expected an integer", "lines.0.count"],
-  [
-    '{"id":"x","lines":[{"item":"a","count":1,"cuont":1}]}',
-    "unknown argument `lines.0.cuont`; did you mean `count`?",
-    "lines.0.cuont",
-  ],
-  [
-    '{"id":"x","lines":[{"item":"a","count":1,"item":"b"}]}',
-    "argument `lines.0.item` stands there twice",
-    "lines.0.item",
-  ],
-  [
-    '{"id":"x","lines":[{"item":"a","count":9007199254740993}]}',
-    "argument `lines.0.count`: expected a number that a double holds exactly, found 9007199254740993",
-    "lines.0.count",
-  ],
-  [good('"price":1e400'), "argument `price`: expected a number that a double holds exactly, found 1e400", "price"],
-  [
-    good('"price":0.30000000000000000001'),
-    "argument `price`: expected a number that a double holds exactly, found 0.30000000000000000001",
-    "price",
-  ],
-  [good('"price":null'), "argument `price`: expected a number, found null", "price"],
-  [good('"colour":"blue"'), 'argument `colour`: expected "red", "green", 7 or null, found "blue"', "colour"],
-  [good('"colour":8'), 'argument `colour`: expected "red", "green", 7 or null, found 8', "colour"],
-  [good('"paid":0'), "argument `paid`: expected true or false, found 0", "paid"],
-  [good('"to":{}'), "missing argument `to.street`; expected a text", "to.street"],
-  [good('"to":1'), "argument `to`: expected an object or null, found 1", "to"],
-  [good('"size":[ ]'), "argument `size`: expected a text, an integer or null, found []", "size"],
-  [good('"size":1.5'), "argument `size`: expected a text, an integer or null, found 1.5", "size"],
-  [
-    good('"size":12345678901234567890'),
-    "argument `size`: expected a number that a double holds exactly, found 12345678901234567890",
-    "size",
-  ],
-  [good('"a.b\\\\c":{"d":"e"}'), 'argument `a\\.b\\\\c.d`: expected a number, found "e"', "a\\.b\\\\c.d"],
-  [good('"extra":{"a":{"b":1,"b":2}}'), "argument `extra.a.b` stands there twice", "extra.a.b"],
-  [
-    good(`"extra":${"[".repeat(129)}${"]".repeat(129)}`),
-    "argument `extra`: expected at most 128 levels of lists and objects, found more",
-    "extra",
-  ],
-  [
-    good(`"price":${"[".repeat(50000)}${"]".repeat(50000)}`),
-    "argument `price`: expected at most 128 levels of lists and objects, found more",
-    "price",
-  ],
-  [good(`"paid":"${"é".repeat(70)}"`), `argument \`paid\`: expected true or false, found "${"é".repeat(59)}…`, "paid"],
-];
+/** A schema without defaults, which other languages do not declare. */
+function withoutDefaults(schema) {
+  return JSON.parse(JSON.stringify(schema, (keyword, value) => (keyword === "default" ? undefined : value)));
+}
 
-contract("what does not fit is refused with the place, what was expected and what was found", () => {
-  for (const [text, sentence, at] of TABLE) assert.deepEqual(refused(order, text), [sentence, at], text.slice(0, 100));
+contract("the commands are those of the file that the SDKs share", () => {
+  assert.deepEqual(Object.keys(COMMANDS).sort(), Object.keys(FILE.commands).sort());
+  for (const [name, schema] of Object.entries(FILE.commands)) {
+    assert.deepEqual(withoutDefaults(COMMANDS[name].toJsonSchema()), schema, name);
+  }
+});
+
+contract("each case of the file is refused in its words or taken", () => {
+  let tried = 0;
+  for (const { command, args, sdks, sentence, at, taken } of FILE.cases) {
+    if (sdks !== undefined && !sdks.includes("typescript")) continue;
+    tried += 1;
+    // Absent arguments, and those that are null, are none.
+    const given = args === "null" ? "{}" : args;
+    if (taken) read(COMMANDS[command], given);
+    else assert.deepEqual(refused(COMMANDS[command], given), [sentence, at], args.slice(0, 100));
+  }
+  assert.ok(tried > 80, `${tried} were tried`);
+});
+
+contract("an argument may be as deep as a text is long, and is refused all the same", () => {
+  const text = good(`"price":${"[".repeat(50000)}${"]".repeat(50000)}`);
+  const sentence = "argument `price`: expected at most 128 levels of lists and objects, found more";
+  assert.deepEqual(refused(order, text), [sentence, "price"]);
 });
 
 contract("lists and objects may lie 128 levels deep in each argument", () => {
@@ -122,32 +87,29 @@ contract("lists and objects may lie 128 levels deep in each argument", () => {
   assert.equal(JSON.stringify(read(order, text).extra), "[".repeat(128) + "]".repeat(128));
 });
 
-contract("a command without arguments takes none, and of many known names the first twenty are named", () => {
-  assert.deepEqual(refused(t.object({}), '{"a":1}'), ["unknown argument `a`; expected none", "a"]);
-  const many = t.object(Object.fromEntries(Array.from({ length: 23 }, (_, n) => [`name_${n}`, t.optional(t.null())])));
-  const known = Array.from({ length: 20 }, (_, n) => `\`name_${n}\``).join(", ");
-  assert.deepEqual(
-    refused(many, '{"quite_different":1}')[0],
-    `unknown argument \`quite_different\`; known are ${known} and 3 more`,
-  );
-  const words = t.object({ a: t.oneOf(...Array.from({ length: 23 }, (_, n) => n)) });
-  const twenty = Array.from({ length: 20 }, (_, n) => n).join(", ");
-  assert.deepEqual(refused(words, '{"a":"x"}')[0], `argument \`a\`: expected ${twenty} or 3 others, found "x"`);
+contract("a member of a payload and a key of the configuration are called what they are", () => {
+  const PARTS = {
+    member: { way: ["payload"], called: "member", absent: "null" },
+    key: { way: [], called: "key", absent: "{}", whole: "an object of keys", before: "[config]: " },
+  };
+  const TYPES = { null: t.null(), integer: t.integer() };
+  const typeOf = ({ type, properties }) =>
+    type === "object"
+      ? t.object(Object.fromEntries(Object.entries(properties).map(([name, { type }]) => [name, TYPES[type]])))
+      : TYPES[type];
+  assert.equal(FILE.parts.length, 4);
+  for (const { part, type, given, sentence, at } of FILE.parts) {
+    const text = part === "member" ? `{"payload":${given}}` : given;
+    assert.deepEqual(refused(typeOf(type), text, PARTS[part]), [sentence, at]);
+  }
+  assert.deepEqual(refused(t.array(t.null()), "{}")[0], "expected a list, found {}");
 });
 
-contract("a member of a payload and a key of the configuration are called what they are", () => {
-  const member = { way: ["payload"], called: "member", absent: "null" };
-  assert.deepEqual(
-    refused(t.object({ a: t.null() }), '{"payload":{"a":1}}', member)[0],
-    "member `a`: expected null, found 1",
-  );
-  const key = { way: [], called: "key", absent: "{}", whole: "an object of keys", before: "[config]: " };
-  assert.deepEqual(
-    refused(t.object({ low: t.integer() }), '{"lwo":1}', key)[0],
-    "[config]: unknown key `lwo`; did you mean `low`?",
-  );
-  assert.deepEqual(refused(t.object({}), "[]", key)[0], "[config]: expected an object of keys, found []");
-  assert.deepEqual(refused(t.array(t.null()), "{}")[0], "expected a list, found {}");
+contract("an unknown command is refused with the nearest", () => {
+  assert.equal(FILE.unknown_commands.length, 3);
+  for (const { name, known, sentence } of FILE.unknown_commands) {
+    assert.equal(`unknown command \`${name}\`; ${hint(name, known, "this module has none")}`, sentence);
+  }
 });
 
 contract("what fits is what the handler gets, with defaults, and without a look at the prototype", () => {
@@ -180,41 +142,8 @@ contract("numbers are kept by choice as a bigint, as a text, or with the whole v
   assert.equal(refused(schema, '{"n":1.5,"d":0,"r":0}')[0], "argument `n`: expected an integer, found 1.5");
 });
 
-contract("types have their JSON Schema 2020-12", () => {
-  assert.deepEqual(order.toJsonSchema(), {
-    type: "object",
-    properties: {
-      id: { type: "string" },
-      lines: {
-        type: "array",
-        items: {
-          type: "object",
-          properties: { item: { type: "string" }, count: { type: "integer" } },
-          required: ["item", "count"],
-          additionalProperties: false,
-        },
-      },
-      colour: { enum: ["red", "green", 7, null] },
-      paid: { type: "boolean", default: false },
-      price: { type: "number" },
-      extra: {},
-      to: {
-        anyOf: [
-          {
-            type: "object",
-            properties: { street: { type: "string" } },
-            required: ["street"],
-            additionalProperties: false,
-          },
-          { type: "null" },
-        ],
-      },
-      size: { anyOf: [{ type: "string" }, { type: "integer" }, { type: "null" }] },
-      "a.b\\c": { type: "object", additionalProperties: { type: "number" } },
-    },
-    required: ["id", "lines"],
-    additionalProperties: false,
-  });
+contract("a type says its default and its description in its JSON Schema 2020-12", () => {
+  assert.deepEqual(order.toJsonSchema().properties.paid, { type: "boolean", default: false });
   assert.deepEqual(t.integer().describe("how many").toJsonSchema(), { type: "integer", description: "how many" });
 });
 

@@ -178,14 +178,14 @@ def _checked(name: str, wanted: Type, raw: Raw) -> Any:
     if wanted.is_raw:
         return raw
     try:
-        # The arguments around it are a level of their own.
-        return _checked_here(wanted, raw, LEVELS_MAX - 1)
+        # Each argument by itself has so many levels.
+        return _checked_here(wanted, raw)
     except Refusal as refusal:
         raise refusal.inside(name) from None
 
 
-def _checked_here(wanted: Type, raw: Raw, levels: int = LEVELS_MAX) -> Any:
-    if json_text.is_deep(raw.text, levels):
+def _checked_here(wanted: Type, raw: Raw) -> Any:
+    if json_text.is_deep(raw.text, LEVELS_MAX):
         raise too_deep()
     if not wanted.wants_digits:
         try:
