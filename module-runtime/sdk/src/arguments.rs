@@ -2,6 +2,7 @@
 //! silently ignored.
 
 use crate::Error;
+use crate::names::{cut, unknown_name};
 use bulkhead_protocol::{Init, Json};
 use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, Deserializer, IgnoredAny, Visitor};
@@ -32,7 +33,7 @@ fn read<T: DeserializeOwned>(what: &str, args: &Json) -> Result<T, Error> {
             Error::bad_request(format!("expected an object of arguments, found {}", cut(args.as_str())))
         })?;
         if let Some(unknown) = given.keys().find(|name| !names.contains(&name.as_str())) {
-            return Err(unknown_name(what, unknown, names));
+            return Err(unknown_name(what, unknown, names, "expected none"));
         }
     }
     args.read().map_err(|error| Error::bad_request(sentence::<T>(what, args, names, &error)))
@@ -61,28 +62,6 @@ fn sentence<T: DeserializeOwned>(
     }
 }
 
-/// The candidate nearest to `name`, where one is near enough to be meant.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let far = name.chars().count() / 3 + 1;
-    let near = candidates.into_iter().map(|candidate| (distance(name, candidate), candidate));
-    near.filter(|(distance, _)| *distance <= far).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
-}
-
-pub(crate) fn unknown_name(what: &str, name: &str, known: &[&str]) -> Error {
-    let hint = match nearest(name, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("known are {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
-    };
-    Error::bad_request(format!("unknown {what} `{}`; {hint}", cut(name)))
-}
-
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
-}
-
 /// The argument that is wrong: the one whose removal alone changes the error. The second reading costs little, as only
 /// requests that fail need it.
 fn culprit<T: DeserializeOwned>(args: &Json, names: &[&'static str]) -> Option<&'static str> {
@@ -104,23 +83,8 @@ fn culprit<T: DeserializeOwned>(args: &Json, names: &[&'static str]) -> Option<&
     })
 }
 
-/// The number of single-character edits between two names.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(100).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(100).enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 /// The names of the fields of a struct that derives `Deserialize`; none for any other type.
-fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
+pub(crate) fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
     match T::deserialize(Names) {
         Err(Asked(names)) => names,
         Ok(_) => &[],

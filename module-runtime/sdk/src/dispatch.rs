@@ -1,7 +1,8 @@
 //! Which function of a module a request is for. It knows no channel and no border, so that requests mean the same in
 //! every kind of module.
 
-use crate::arguments::{CommandPayload, EventPayload, unknown_name};
+use crate::arguments::{CommandPayload, EventPayload};
+use crate::names::unknown_name;
 use crate::{Context, Description, Error, Json, Module};
 use bulkhead_protocol::{ErrorCode, Named, RequestType};
 use std::sync::LazyLock;
@@ -51,11 +52,17 @@ fn command<M: Module>(
 ) -> Result<Json, Error> {
     let commands = &description.commands;
     if !commands.is_empty() && !commands.iter().any(|command| command.name == name) {
-        let known: Vec<&str> = commands.iter().map(|command| command.name.as_str()).collect();
-        let error = unknown_name("command", name, &known);
-        return Err(Error::with_code(ErrorCode::UnknownCommand, error.to_string()));
+        return Err(unknown_command(description, name));
     }
     module.command(ctx, name, args.as_ref().unwrap_or(&NO_ARGUMENTS))
+}
+
+/// The error for a command that is not in the description.
+#[cold]
+pub(crate) fn unknown_command(description: &Description, name: &str) -> Error {
+    let known: Vec<&str> = description.commands.iter().map(|command| command.name.as_str()).collect();
+    let error = unknown_name("command", name, &known, "this module has none");
+    Error::with_code(ErrorCode::UnknownCommand, error.to_string())
 }
 
 fn form(kind: &str, error: &serde_json::Error) -> Error {

@@ -8,6 +8,35 @@ use bulkhead_protocol::{Command, Details, Init, Json, PROTOCOL_VERSION};
 /// A module. One value lives from `init` to the end of its process; its functions are called one at
 /// a time, in the order in which the requests came.
 ///
+/// The attribute `module` writes the implementation. By hand it is:
+///
+/// ```no_run
+/// use bulkhead_module::{Context, Description, Error, Init, Json, Module, json};
+///
+/// struct Greeter;
+///
+/// impl Module for Greeter {
+///     fn describe() -> Description {
+///         Description::new("greeter", "1.0.0").idempotent("greet", "says hello to {\"name\"}")
+///     }
+///
+///     fn init(_: &Init) -> Result<Self, Error> {
+///         Ok(Greeter)
+///     }
+///
+///     fn command(&mut self, _: &mut Context<'_>, _name: &str, args: &Json) -> Result<Json, Error> {
+///         #[derive(serde::Deserialize)]
+///         struct Greet {
+///             name: String,
+///         }
+///         let greet: Greet = bulkhead_module::arguments(args)?;
+///         Ok(json!({ "hello": greet.name }))
+///     }
+/// }
+///
+/// bulkhead_module::main!(Greeter);
+/// ```
+///
 /// If a handler panics, its caller gets `module_error`, and the process ends: after a panic the state of the value is
 /// unknown, and the host starts a fresh process at once. A manifest with `on_panic = "continue"` keeps the value
 /// instead.
@@ -74,6 +103,7 @@ pub trait Module: Sized {
 pub struct Description {
     pub(crate) name: String,
     pub(crate) version: String,
+    pub(crate) about: String,
     pub(crate) commands: Vec<Command>,
     pub(crate) features: Vec<String>,
     pub(crate) batches: bool,
@@ -83,7 +113,13 @@ impl Description {
     /// A module of this name and version that knows no commands yet.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Description {
         let (name, version) = (name.into(), version.into());
-        Description { name, version, commands: Vec::new(), features: Vec::new(), batches: false }
+        Description { name, version, about: String::new(), commands: Vec::new(), features: Vec::new(), batches: false }
+    }
+
+    /// What the module is for, in a line or a few, for people; of it the host keeps 4096 bytes.
+    pub fn about(mut self, text: &str) -> Description {
+        text.clone_into(&mut self.about);
+        self
     }
 
     /// A command that is not safe to do twice: after a crash, a caller whose request had begun is informed, and the
@@ -160,7 +196,7 @@ impl Description {
         Ready {
             name: self.name.clone(),
             version: self.version.clone(),
-            description: String::new(),
+            description: self.about.clone(),
             protocol: PROTOCOL_VERSION,
             commands: self.commands.clone(),
             features: self.features.clone(),
@@ -187,12 +223,13 @@ mod tests {
     fn a_command_is_sent_with_what_the_description_says_of_it() {
         let json = |text| Json::parse(text).unwrap();
         let description = Description::new("x", "1")
+            .about("for tests")
             .command("bare", "")
             .idempotent("read", "reads")
             .args(json(r#"{"type": "object"}"#))
             .returns(json("true"))
             .examples(json(r#"[{"args":{}}]"#));
-        let expected = r#"{"name":"x","version":"1","protocol":1,"commands":[{"name":"bare","idempotent":false},{"name":"read","idempotent":true,"description":"reads","args":{"type": "object"},"returns":true,"examples":[{"args":{}}]}],"features":[]}"#;
+        let expected = r#"{"name":"x","version":"1","description":"for tests","protocol":1,"commands":[{"name":"bare","idempotent":false},{"name":"read","idempotent":true,"description":"reads","args":{"type": "object"},"returns":true,"examples":[{"args":{}}]}],"features":[]}"#;
         assert_eq!(Json::of(&description.ready()).as_str(), expected);
         assert!(description.metadata().as_str().contains(r#""args":{"type": "object"}"#));
     }

@@ -161,6 +161,11 @@ impl<M: Module> Harness<M> {
         self
     }
 
+    /// What the module reports about itself: its answer to `init`.
+    pub fn described(&self) -> Json {
+        Json::of(&self.description.ready())
+    }
+
     /// The module's requests to the host since the last call.
     pub fn asked(&mut self) -> Vec<Asked> {
         std::mem::take(&mut self.script.asked)
@@ -181,14 +186,19 @@ impl<M: Module> Harness<M> {
         &mut self.module
     }
 
-    fn request(&mut self, kind: RequestType, payload: Value) -> Result<Value, Error> {
+    /// Sends a request of any type with its payload as it is on the wire, `{"name","args"}` of a command, and returns the
+    /// text of the answer: no digit is changed on the way.
+    ///
+    /// # Errors
+    /// What the module answered.
+    pub fn send(&mut self, kind: RequestType, payload: &Json) -> Result<Json, Error> {
         self.script.deadline = self.deadline.take().map(|deadline| Instant::now() + deadline);
         self.script.key = self.key.take();
         self.script.id = self.next_id;
         self.next_id += 1;
         let emitted = self.script.emitted.len();
         let mut ctx = Context { host: &mut self.script };
-        let mut result = dispatch(&mut self.module, &self.description, &mut ctx, &kind, &Json::of(&payload));
+        let mut result = dispatch(&mut self.module, &self.description, &mut ctx, &kind, payload);
         self.script.checks_until_cancel = None;
         if let Some(store) = &mut self.script.store {
             match &result {
@@ -202,7 +212,11 @@ impl<M: Module> Harness<M> {
         if let Some(barrier) = &mut self.barrier {
             barrier()?;
         }
-        result.map(|data| data.read().expect("a Json is JSON"))
+        result
+    }
+
+    fn request(&mut self, kind: RequestType, payload: Value) -> Result<Value, Error> {
+        self.send(kind, &Json::of(&payload)).map(|data| data.read().expect("a Json is JSON"))
     }
 }
 
