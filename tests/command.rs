@@ -295,7 +295,7 @@ fn the_commands_of_modules_and_of_the_hosts_own_addresses_are_listed() {
     assert_eq!(list.code, Some(0), "{list:?}");
     let rows: Vec<Vec<&str>> = list.out.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0], ["COMMAND", "IDEMPOTENT", "DESCRIPTION"], "{list:?}");
-    assert_eq!(rows[1], ["ping", "no", "counts", "and", "answers"], "{list:?}");
+    assert_eq!(rows[1], ["ping", "no", "Counts", "and", "answers,", "whatever", "it", "is", "sent."], "{list:?}");
     assert_eq!(rows[2][..2], ["status", "yes"], "{list:?}");
     assert!(
         list.out.ends_with("[JSON | - | @FILE | NAME=TEXT…]\nWhat each takes: bulkhead describe good\n"),

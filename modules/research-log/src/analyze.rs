@@ -5,9 +5,10 @@
 
 use crate::logs;
 use crate::select::{Filter, Taken};
-use bulkhead_module::{Context, Error, Json};
+use bulkhead_module::{Context, Error};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
 /// How many tags, researchers, logs and days are reported by name, the most frequent first.
@@ -16,9 +17,62 @@ const NAMES_MAX: usize = 100;
 /// How many of each are counted by name at most; the rest is counted together.
 const COUNTED_MAX: usize = 100_000;
 
-pub(crate) fn analyze(ctx: &mut Context<'_>, filter: Filter) -> Result<Json, Error> {
+/// The answer to `analyze_activity`. Where names of one kind came beyond the limit, `_beyond` has how many entries are
+/// not counted by name.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Activity {
+    /// The id of the active log.
+    active_log: Option<String>,
+    by_day: Vec<OfDay>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_day_beyond: Option<u64>,
+    by_log: Vec<OfLog>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_log_beyond: Option<u64>,
+    by_researcher: Vec<OfResearcher>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_researcher_beyond: Option<u64>,
+    by_tag: Vec<OfTag>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_tag_beyond: Option<u64>,
+    by_type: BTreeMap<&'static str, u64>,
+    days_active: usize,
+    entries: u64,
+    /// The earliest time of an entry.
+    #[schemars(with = "Option<String>")]
+    first: Option<Timestamp>,
+    /// The latest.
+    #[schemars(with = "Option<String>")]
+    last: Option<Timestamp>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct OfDay {
+    day: String,
+    entries: u64,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct OfLog {
+    entries: u64,
+    log: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct OfResearcher {
+    entries: u64,
+    researcher: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct OfTag {
+    entries: u64,
+    tag: String,
+}
+
+pub(crate) fn analyze(ctx: &mut Context<'_>, filter: Filter) -> Result<Activity, Error> {
     let selection = filter.resolve(ctx)?;
-    let mut types: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut types: BTreeMap<&'static str, u64> = BTreeMap::new();
     let [mut tags, mut researchers, mut in_logs, mut days] = std::array::from_fn(|_| Counts::default());
     let mut entries = 0u64;
     let (mut first, mut last): (Option<Timestamp>, Option<Timestamp>) = (None, None);
@@ -36,21 +90,22 @@ pub(crate) fn analyze(ctx: &mut Context<'_>, filter: Filter) -> Result<Json, Err
         Ok(Taken::Yes)
     })?;
     let days_active = days.names.len();
-    let mut answer = json!({
-        "entries": entries,
-        "first": first,
-        "last": last,
-        "days_active": days_active,
-        "by_type": types,
-        "active_log": logs::book(ctx)?.and_then(|book| book.active),
-    });
-    for (name, counts) in [("tag", tags), ("researcher", researchers), ("log", in_logs), ("day", days)] {
-        if counts.beyond > 0 {
-            answer[format!("by_{name}_beyond")] = counts.beyond.into();
-        }
-        answer[format!("by_{name}")] = counts.most(name);
-    }
-    Ok(answer.into())
+    Ok(Activity {
+        active_log: logs::book(ctx)?.and_then(|book| book.active),
+        by_day_beyond: days.beyond(),
+        by_day: days.most(|day, entries| OfDay { day, entries }),
+        by_log_beyond: in_logs.beyond(),
+        by_log: in_logs.most(|log, entries| OfLog { entries, log }),
+        by_researcher_beyond: researchers.beyond(),
+        by_researcher: researchers.most(|researcher, entries| OfResearcher { entries, researcher }),
+        by_tag_beyond: tags.beyond(),
+        by_tag: tags.most(|tag, entries| OfTag { entries, tag }),
+        by_type: types,
+        days_active,
+        entries,
+        first,
+        last,
+    })
 }
 
 /// How often each name occurred.
@@ -72,11 +127,15 @@ impl Counts {
         }
     }
 
+    fn beyond(&self) -> Option<u64> {
+        Some(self.beyond).filter(|beyond| *beyond > 0)
+    }
+
     /// The most frequent names with their counts.
-    fn most(self, member: &str) -> Value {
+    fn most<T>(self, of: impl Fn(String, u64) -> T) -> Vec<T> {
         let mut named: Vec<(String, u64)> = self.names.into_iter().collect();
         named.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         named.truncate(NAMES_MAX);
-        named.into_iter().map(|(name, count)| json!({ member: name, "entries": count })).collect()
+        named.into_iter().map(|(name, count)| of(name, count)).collect()
     }
 }

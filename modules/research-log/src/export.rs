@@ -1,37 +1,26 @@
 //! Exports: JSON, which loses nothing; CSV by RFC 4180, for spreadsheets; Markdown, for people.
 
 use crate::record::{Entry, LOG, Log, ShownEntry};
-use crate::select::{Filter, OneOrMore, Order, Taken};
+use crate::select::{Filter, Taken};
 use bulkhead_module::layer1::Entity;
 use bulkhead_module::{Context, Error, Json};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt::Write;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct Export {
     format: Format,
     /// Cells that a spreadsheet would take for a formula get a leading `'`. It changes the data,
     /// so it is done on request only.
     #[serde(default)]
     spreadsheet_safe: bool,
-    // The filter, member by member, so that a misspelt name is recognized among all.
-    log: Option<String>,
-    #[serde(rename = "type")]
-    kind: Option<OneOrMore<crate::record::EntryType>>,
-    tag: Option<OneOrMore<String>>,
-    researcher: Option<String>,
-    search: Option<String>,
-    text: Option<String>,
-    since: Option<String>,
-    until: Option<String>,
-    #[serde(default)]
-    order: Order,
-    limit: Option<usize>,
-    after: Option<String>,
+    #[serde(flatten)]
+    filter: Filter,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Format {
     Json,
@@ -40,31 +29,27 @@ enum Format {
 }
 
 /// The answer. `content` is a list for JSON, else a text.
-#[derive(Serialize)]
-struct Exported<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Exported {
     format: Format,
     entries: usize,
+    /// The `after` of the next part; `null` if there is none.
     next: Option<String>,
-    content: &'a Json,
+    #[schemars(with = "Content")]
+    content: Json,
 }
 
-pub(crate) fn export(ctx: &mut Context<'_>, wanted: Export, bytes_max: usize) -> Result<Json, Error> {
-    let Export {
-        format,
-        spreadsheet_safe,
-        log,
-        kind,
-        tag,
-        researcher,
-        search,
-        text,
-        since,
-        until,
-        order,
-        limit,
-        after,
-    } = wanted;
-    let filter = Filter { log, kind, tag, researcher, search, text, since, until, order, limit, after };
+/// What `content` is, for its schema.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Content {
+    Entries(Vec<ShownEntry<'static>>),
+    Text(String),
+}
+
+pub(crate) fn export(ctx: &mut Context<'_>, wanted: Export, bytes_max: usize) -> Result<Exported, Error> {
+    let Export { format, spreadsheet_safe, filter } = wanted;
     let selection = filter.resolve(ctx)?;
     let mut document = Document::new(format, spreadsheet_safe);
     let mut logs = Logs::default();
@@ -80,7 +65,7 @@ pub(crate) fn export(ctx: &mut Context<'_>, wanted: Export, bytes_max: usize) ->
     if content.as_str().len() > bytes_max {
         return Err(too_long(entries, bytes_max));
     }
-    Ok(Json::of(&Exported { format, entries, next, content: &content }))
+    Ok(Exported { format, entries, next, content })
 }
 
 /// The logs of the entries that are being written.

@@ -19,7 +19,12 @@ mod logs;
 mod record;
 mod select;
 
-use bulkhead_module::{Context, Description, Error, Init, Json, Module, arguments, configuration, log};
+use analyze::Activity;
+use bulkhead_module::{Context, Error, Init, log, module};
+use changes::{Activated, Added, CreateLog, Created, NewEntry, Started};
+use export::{Export, Exported};
+use schemars::JsonSchema;
+use select::{Filter, Page};
 use serde::Deserialize;
 use std::path::Path;
 
@@ -31,7 +36,7 @@ pub struct ResearchLog {
 }
 
 /// The `[config]` of the manifest.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Config {
     /// The template of logs that name none.
@@ -46,22 +51,11 @@ impl Default for Config {
     }
 }
 
-impl Module for ResearchLog {
-    fn describe() -> Description {
-        Description::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
-            .command("create_log", "{title, researcher?, tags?, description?, template?, activate?}")
-            .command("add_entry", "{text, type?, log?, tags?, references?, researcher?, time?}")
-            .idempotent("set_active_log", "{log}: where entries go that name no log")
-            .idempotent(
-                "query_logs",
-                "{log?, type?, tag?, researcher?, search?, text?, since?, until?, order?, limit?, after?}",
-            )
-            .idempotent("analyze_activity", "the same filters: counts by type, tag, researcher, log and day")
-            .idempotent("export_data", "{format: json|csv|markdown, spreadsheet_safe?} and the same filters")
-    }
-
-    fn init(init: &Init) -> Result<Self, Error> {
-        let config: Config = configuration(init)?;
+/// A research diary: logs of typed, tagged entries.
+#[module]
+impl ResearchLog {
+    #[init]
+    fn start(init: &Init, config: Config) -> Result<ResearchLog, Error> {
         if let Some(name) = &config.default_researcher {
             limits::researcher(name).map_err(Error::permanent)?;
         }
@@ -73,25 +67,57 @@ impl Module for ResearchLog {
         Ok(ResearchLog { config, logs: logs::Known::default(), frame_bytes_max: init.limits.frame_bytes_max })
     }
 
-    fn command(&mut self, ctx: &mut Context<'_>, name: &str, args: &Json) -> Result<Json, Error> {
-        // What an answer may have, with room for what is around it.
-        let bytes_max = self.frame_bytes_max - 4096;
-        match name {
-            "create_log" => changes::create_log(&self.config, ctx, args),
-            "add_entry" => changes::add_entry(&mut self.logs, &self.config, ctx, args),
-            "set_active_log" => changes::set_active_log(ctx, args),
-            "query_logs" => select::query(ctx, arguments(args)?, bytes_max),
-            "analyze_activity" => analyze::analyze(ctx, arguments(args)?),
-            "export_data" => export::export(ctx, arguments(args)?, bytes_max),
-            other => Err(Error::unknown_command(other)),
-        }
+    /// Begins a log.
+    #[command]
+    fn create_log(&self, ctx: &mut Context<'_>, #[arguments] wanted: CreateLog) -> Result<Created, Error> {
+        changes::create_log(&self.config, ctx, wanted)
     }
 
-    fn event(&mut self, ctx: &mut Context<'_>, event: &str, data: &Json) -> Result<(), Error> {
-        match event {
-            "research_session.started" => changes::open_session(&self.config, ctx, data),
-            _ => Ok(()),
-        }
+    /// Writes an entry.
+    #[command]
+    #[example(args = {"text": "more sugar, more foam", "type": "observation", "tags": ["sugar"]})]
+    fn add_entry(&mut self, ctx: &mut Context<'_>, #[arguments] wanted: NewEntry) -> Result<Added, Error> {
+        changes::add_entry(&mut self.logs, &self.config, ctx, wanted)
+    }
+
+    /// Chooses where entries go that name no log.
+    #[command(idempotent)]
+    fn set_active_log(
+        ctx: &mut Context<'_>,
+        /// The id of the log, or its title.
+        log: &str,
+    ) -> Result<Activated, Error> {
+        changes::set_active_log(ctx, log)
+    }
+
+    /// Reads entries, page by page.
+    #[command(idempotent)]
+    #[example(args = {"type": ["question", "hypothesis"], "since": "2026-03-01", "order": "newest"})]
+    fn query_logs(&self, ctx: &mut Context<'_>, #[arguments] filter: Filter) -> Result<Page, Error> {
+        select::query(ctx, filter, self.answer_bytes_max())
+    }
+
+    /// Counts entries by type, tag, researcher, log and day.
+    #[command(idempotent)]
+    fn analyze_activity(ctx: &mut Context<'_>, #[arguments] filter: Filter) -> Result<Activity, Error> {
+        analyze::analyze(ctx, filter)
+    }
+
+    /// Gives entries as JSON, CSV or Markdown.
+    #[command(idempotent)]
+    #[example(args = {"format": "csv", "limit": 1})]
+    fn export_data(&self, ctx: &mut Context<'_>, #[arguments] wanted: Export) -> Result<Exported, Error> {
+        export::export(ctx, wanted, self.answer_bytes_max())
+    }
+
+    #[event("research_session.started")]
+    fn open_session(&self, ctx: &mut Context<'_>, session: Started) -> Result<(), Error> {
+        changes::open_session(&self.config, ctx, session)
+    }
+
+    /// What an answer may have, with room for what is around it.
+    fn answer_bytes_max(&self) -> usize {
+        self.frame_bytes_max - 4096
     }
 }
 

@@ -3,6 +3,7 @@
 
 use bulkhead_module::layer1::Entity;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The type of the entities that are logs.
@@ -12,7 +13,7 @@ pub(crate) const LOG: &str = "ResearchLog";
 pub(crate) const ENTRY: &str = "ResearchEntry";
 
 /// One log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Log {
     pub(crate) title: String,
     pub(crate) description: Option<String>,
@@ -24,15 +25,16 @@ pub(crate) struct Log {
     /// The research session that it was opened for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) session: Option<String>,
+    #[schemars(with = "String")]
     pub(crate) created: Timestamp,
 }
 
 /// A log in an answer.
-#[derive(Serialize)]
-pub(crate) struct ShownLog<'a> {
-    pub(crate) id: &'a str,
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ShownLog {
+    pub(crate) id: String,
     #[serde(flatten)]
-    pub(crate) log: &'a Log,
+    pub(crate) log: Log,
 }
 
 /// One entry.
@@ -51,12 +53,13 @@ pub(crate) struct Entry {
 }
 
 /// An entry in an answer.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct ShownEntry<'a> {
     id: &'a str,
     log: &'a str,
     #[serde(rename = "type")]
     kind: EntryType,
+    #[schemars(with = "String")]
     time: Timestamp,
     researcher: Option<&'a str>,
     tags: &'a [String],
@@ -83,7 +86,7 @@ fn write_time<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S
 }
 
 /// What an entry is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum EntryType {
     #[default]
@@ -111,7 +114,7 @@ impl EntryType {
 }
 
 /// What a log is for; it only suggests sections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Template {
     Standard,

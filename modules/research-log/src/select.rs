@@ -9,16 +9,21 @@ use bulkhead_module::{Context, Error, Json};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// What to look for; everything that is given must hold.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Filter {
+    /// The id of a log, or its title.
     pub(crate) log: Option<String>,
+    /// A type, or several of which any will do.
     #[serde(rename = "type")]
     pub(crate) kind: Option<OneOrMore<EntryType>>,
+    /// A tag, or several that must all be there.
     pub(crate) tag: Option<OneOrMore<String>>,
+    /// The whole name.
     pub(crate) researcher: Option<String>,
     /// Words of the text, by the store's index: `two words`, `"side by side"`, `begin*`, `-without`.
     pub(crate) search: Option<String>,
@@ -28,14 +33,17 @@ pub(crate) struct Filter {
     pub(crate) since: Option<String>,
     /// Before this moment.
     pub(crate) until: Option<String>,
+    /// The order in which entries were added, whatever their time.
     pub(crate) order: Order,
+    /// How many entries.
+    #[schemars(range(min = 1, max = PAGE_MAX))]
     pub(crate) limit: Option<usize>,
     /// After the entry with this id, in the order.
     pub(crate) after: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a name, or a list of names")]
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
 pub(crate) enum OneOrMore<T> {
     One(T),
     More(Vec<T>),
@@ -51,7 +59,7 @@ impl<T> From<OneOrMore<T>> for Vec<T> {
 }
 
 /// In which order entries were added; their own time may be another.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
     #[default]
@@ -74,12 +82,6 @@ struct Rest {
 
 impl Filter {
     pub(crate) fn resolve(self, ctx: &mut Context<'_>) -> Result<Selection, Error> {
-        let limit = match self.limit {
-            Some(limit) if limit == 0 || limit > PAGE_MAX => {
-                return Err(Error::bad_request(format!("expected a limit of 1 to {PAGE_MAX}, found {limit}")));
-            }
-            limit => limit,
-        };
         // Ids of the store grow, so they have the order in which the entries were added.
         let mut query = Query::of(ENTRY).order(if self.order == Order::Oldest { "$id" } else { "-$id" });
         if let Some(id) = self.after {
@@ -112,7 +114,8 @@ impl Filter {
         if let Some(name) = self.log {
             query = query.eq("log", logs::named(ctx, &name)?.id);
         }
-        Ok(Selection { query, rest: Rest { tags, text: self.text.map(|text| text.to_lowercase()) }, limit })
+        let text = self.text.map(|text| text.to_lowercase());
+        Ok(Selection { query, rest: Rest { tags, text }, limit: self.limit })
     }
 }
 
@@ -165,8 +168,17 @@ pub(crate) enum Taken {
     No,
 }
 
+/// The answer to `query_logs`.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Page {
+    #[schemars(with = "Vec<ShownEntry<'static>>")]
+    entries: Vec<Json>,
+    /// The `after` of the next page; `null` if there is none.
+    next: Option<String>,
+}
+
 /// A page of entries. It ends early where an answer would become too long; `next` is the next page.
-pub(crate) fn query(ctx: &mut Context<'_>, filter: Filter, bytes_max: usize) -> Result<Json, Error> {
+pub(crate) fn query(ctx: &mut Context<'_>, filter: Filter, bytes_max: usize) -> Result<Page, Error> {
     let selection = filter.resolve(ctx)?;
     let mut entries: Vec<Json> = Vec::new();
     let mut bytes = 0;
@@ -181,12 +193,7 @@ pub(crate) fn query(ctx: &mut Context<'_>, filter: Filter, bytes_max: usize) -> 
         entries.push(json);
         Ok(Taken::Yes)
     })?;
-    #[derive(serde::Serialize)]
-    struct Page {
-        entries: Vec<Json>,
-        next: Option<String>,
-    }
-    Ok(Json::of(&Page { entries, next }))
+    Ok(Page { entries, next })
 }
 
 /// A moment, with an offset from UTC; a date alone is the beginning of that day in UTC.

@@ -1,8 +1,8 @@
 //! The module's functions on the host's own store, without a process. What needs one is in `tests/`.
 
 use super::*;
-use bulkhead_module::json;
 use bulkhead_module::testing::Harness;
+use bulkhead_module::{Json, json};
 use bulkhead_module_testing::Layer1;
 use serde_json::{Value, json as value};
 
@@ -293,7 +293,7 @@ fn bad_input_is_refused_with_what_was_expected() {
         (
             "add_entry",
             value!({"text": "x", "type": "idea"}),
-            "argument `type`: unknown variant `idea`, expected one of `note`",
+            "argument `type`: expected \"note\", \"observation\", \"question\", \"hypothesis\", \"conclusion\", \"task\" or \"progress\", found \"idea\"",
         ),
         ("add_entry", value!({"text": "x", "time": "soon"}), "argument `time`: expected a moment like"),
         ("add_entry", value!({"text": "x", "time": "-000001-01-01T00:00:00Z"}), "argument `time`: expected a moment"),
@@ -310,13 +310,21 @@ fn bad_input_is_refused_with_what_was_expected() {
             "no log has the id or the title \"Yaest\"; did you mean \"Yeast\"?",
         ),
         ("create_log", value!({"title": "Yeast"}), &title_taken),
-        ("create_log", value!({"title": "x", "template": "novel"}), "argument `template`: unknown variant `novel`"),
+        (
+            "create_log",
+            value!({"title": "x", "template": "novel"}),
+            "argument `template`: expected \"standard\", \"experiment\", \"reading\" or null, found \"novel\"",
+        ),
         ("set_active_log", value!({"log": "00000000-0000-4000-8000-000000000000"}), no_such_log),
-        ("query_logs", value!({"limit": 0}), "expected a limit of 1 to 10000, found 0"),
+        ("query_logs", value!({"limit": 0}), "argument `limit`: expected an integer from 1 to 10000, found 0"),
         ("query_logs", value!({"after": "x"}), "expected the id of an entry in \"after\", found \"x\""),
-        ("query_logs", value!({"type": 7}), "argument `type`: expected a name, or a list of names"),
+        ("query_logs", value!({"type": 7}), "argument `type`: expected \"note\", \"observation\""),
         ("query_logs", value!({"search": "-"}), "at search: expected at least one word to look for"),
-        ("export_data", value!({"format": "pdf"}), "argument `format`: unknown variant `pdf`, expected one of `json`"),
+        (
+            "export_data",
+            value!({"format": "pdf"}),
+            "argument `format`: expected \"json\", \"csv\" or \"markdown\", found \"pdf\"",
+        ),
     ] {
         let found = refusal(&mut harness, command, args);
         assert!(found.starts_with(expected), "expected {expected}, found {found}");

@@ -5,7 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-use bulkhead_module::{Context, Description, Error, Init, Json, Module, json};
+use bulkhead_module::{Json, module};
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::time::Instant;
 
 /// The module's value: what it remembers.
@@ -15,31 +17,43 @@ pub struct Minimal {
     messages: u64,
 }
 
-impl Module for Minimal {
-    fn describe() -> Description {
-        Description::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
-            .command("ping", "counts and answers")
-            .idempotent("status", "how many messages came, and for how long the module runs")
+#[derive(Serialize, JsonSchema)]
+struct Pong {
+    count: u64,
+    pong: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Status {
+    messages: u64,
+    uptime_ms: u64,
+}
+
+/// Answers, and counts what it was sent.
+#[module]
+impl Minimal {
+    #[init]
+    fn start() -> Minimal {
+        Minimal { started: Instant::now(), messages: 0 }
     }
 
-    fn init(_: &Init) -> Result<Self, Error> {
-        Ok(Minimal { started: Instant::now(), messages: 0 })
-    }
-
-    fn command(&mut self, _: &mut Context<'_>, name: &str, _args: &Json) -> Result<Json, Error> {
+    /// Counts and answers, whatever it is sent.
+    #[command]
+    fn ping(&mut self, #[arguments] _args: Json) -> Pong {
         self.messages += 1;
-        match name {
-            "ping" => Ok(json!({ "pong": true, "count": self.messages })),
-            "status" => {
-                Ok(json!({ "messages": self.messages, "uptime_ms": self.started.elapsed().as_millis() as u64 }))
-            }
-            other => Err(Error::unknown_command(other)),
-        }
+        Pong { count: self.messages, pong: true }
     }
 
-    fn event(&mut self, _: &mut Context<'_>, _event: &str, _data: &Json) -> Result<(), Error> {
+    /// How many messages came, and for how long the module runs.
+    #[command(idempotent)]
+    fn status(&mut self) -> Status {
         self.messages += 1;
-        Ok(())
+        Status { messages: self.messages, uptime_ms: self.started.elapsed().as_millis() as u64 }
+    }
+
+    #[event("*")]
+    fn count(&mut self) {
+        self.messages += 1;
     }
 }
 
